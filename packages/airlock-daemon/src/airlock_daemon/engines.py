@@ -1,0 +1,68 @@
+"""What the container engine says of a container, asked through its command line."""
+
+import shutil
+
+import msgspec
+import trio
+
+from airlock_daemon.errors import Failed
+
+ENGINE = "docker"
+ANSWER_S = 10
+
+
+class EngineMount(msgspec.Struct, frozen=True):
+    """A mount as `docker inspect` reports it."""
+
+    source: str = msgspec.field(name="Source", default="")
+    destination: str = msgspec.field(name="Destination", default="")
+    writable: bool = msgspec.field(name="RW", default=False)
+
+
+class _State(msgspec.Struct):
+    pid: int = msgspec.field(name="Pid")
+
+
+class EngineContainer(msgspec.Struct, frozen=True):
+    """The part of `docker inspect` that says who a container is and what it mounts."""
+
+    container_id: str = msgspec.field(name="Id")
+    state: _State = msgspec.field(name="State")
+    mounts: tuple[EngineMount, ...] = msgspec.field(name="Mounts", default=())
+
+    @property
+    def init_pid(self) -> int:
+        """Host pid of the container's init process; 0 when it does not run."""
+        return self.state.pid
+
+
+async def inspect(container_id: str) -> EngineContainer:
+    """Ask docker about `container_id`, 64 hex digits.
+
+    Raises Failed when docker is not there, does not answer, or does not know the container.
+    """
+    program = shutil.which(ENGINE)
+    if program is None:
+        raise Failed(f"{ENGINE} is not on the daemon's PATH, so that no container can be looked up")
+    argv = [program, "inspect", "--type", "container", container_id]
+    try:
+        with trio.fail_after(ANSWER_S):
+            done = await trio.run_process(
+                argv, capture_stdout=True, capture_stderr=True, check=False, stdin=b""
+            )
+    except trio.TooSlowError:
+        raise Failed(f"{ENGINE} did not answer in {ANSWER_S} s") from None
+    except OSError as error:
+        raise Failed(f"{ENGINE} cannot be run: {error.strerror}") from error
+    if done.returncode != 0:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise Failed(
+            f"{ENGINE} does not know container {container_id[:12]}: {said[-1:] or 'no word'}"
+        )
+    try:
+        (container,) = msgspec.json.decode(done.stdout, type=tuple[EngineContainer])
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise Failed(f"{ENGINE} inspect answered something else: {error}") from error
+    if container.container_id != container_id:
+        raise Failed(f"{ENGINE} answered for another container")
+    return container

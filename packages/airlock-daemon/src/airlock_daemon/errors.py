@@ -1,0 +1,46 @@
+"""What can go wrong, as one small tree: every error carries what happened and the way out."""
+
+from typing import Literal
+
+from airlock_modules import Fault
+
+Layer = Literal["profile", "module", "hook", "workspace", "guard", "limit"]
+
+
+class AirlockError(Exception):
+    """Base of everything the daemon raises on purpose.
+
+    `message` says what was wrong and where; `hint` says what to do, and may be None.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class Denied(AirlockError):
+    """A step refuses the request (on the wire: -32600 with `data.kind` "denied")."""
+
+    def __init__(
+        self, message: str, *, layer: Layer, rule: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.layer: Layer = layer
+        self.rule = rule
+
+
+class Failed(AirlockError):
+    """The request was allowed, or not yet decided, and could not be carried out (-32603)."""
+
+
+class SetupError(AirlockError):
+    """Files on disk are not right; `faults` has every one that was found."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = faults
+
+
+class UnknownCommand(AirlockError):
+    """The command has no enabled module (-32601)."""

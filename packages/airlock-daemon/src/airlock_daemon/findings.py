@@ -1,0 +1,61 @@
+"""What is odd in a configuration without being a fault: told by `check`, warned of by `start`."""
+
+import os
+from collections.abc import Iterator, Mapping
+
+from airlock_daemon.agents import Agent, active_module
+from airlock_daemon.config import Config
+from airlock_daemon.programs import find_program
+from airlock_modules import Fault, Module
+
+
+def find_oddities(
+    config_file: str, config: Config, agents: Mapping[str, Agent], search_path: str
+) -> Iterator[Fault]:
+    """Name enabled commands without module or program, and profiles that ask in vain."""
+    for name in config.enable:
+        modules = [active_module(agent, name) for agent in agents.values()]
+        if not any(modules) and active_module(None, name) is None:
+            yield Fault(
+                config_file,
+                "commands.enable",
+                f'"{name}" has no module',
+                f"add commands/{name}.toml to an agent's directory, or remove the name",
+            )
+        by_source = {module.source: module for module in modules if module is not None}
+        for module in by_source.values():
+            yield from _find_program(module, search_path)
+    for agent in agents.values():
+        source = os.path.join(agent.directory, "airlock.toml")
+        for name in agent.profile.commands:
+            if name not in config.enable:
+                problem, remedy = "is not enabled in config.toml", "enable it there too"
+            elif active_module(agent, name) is None:
+                problem, remedy = "has no module", f"add commands/{name}.toml beside this file"
+            else:
+                continue
+            yield Fault(source, "commands", f'"{name}" {problem}', remedy)
+        for command in agent.profile.commands or config.enable:
+            yield from _find_stripped(agent, command, source)
+
+
+def _find_program(module: Module, search_path: str) -> Iterator[Fault]:
+    if find_program(module.bin, search_path) is None:
+        yield Fault(
+            module.source,
+            "command.bin",
+            f'"{module.bin}" is not an executable on the daemon\'s PATH',
+            f"install it, or set [daemon] path in config.toml (now {search_path})",
+        )
+
+
+def _find_stripped(agent: Agent, command: str, source: str) -> Iterator[Fault]:
+    module = active_module(agent, command)
+    for name in agent.profile.env:
+        if module is not None and name in module.strip:
+            yield Fault(
+                source,
+                "env.set",
+                f"{name} never reaches {command}: its module strips it",
+                "remove the line, or override the module",
+            )

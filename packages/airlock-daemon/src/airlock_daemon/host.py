@@ -1,0 +1,85 @@
+"""What all requests of one daemon share."""
+
+import logging
+import os
+from typing import Literal
+
+import trio
+
+from airlock_daemon.agents import Agent
+from airlock_daemon.audit import AuditLog, Record
+from airlock_daemon.containers import Containers
+from airlock_daemon.errors import Failed
+from airlock_daemon.hangup import HangupWatch
+from airlock_daemon.limits import Gate
+from airlock_daemon.setup import Setup
+from airlock_modules import Grant
+
+Reason = Literal["hangup", "stop"]
+
+log = logging.getLogger("airlock")
+
+
+class Ending:
+    """The way to end one request before its time: a scope to cancel, and why it was cancelled."""
+
+    def __init__(self) -> None:
+        self.scope = trio.CancelScope()
+        self.reason: Reason | None = None
+
+    def end(self, reason: Reason) -> None:
+        """End the request; the first reason counts."""
+        if self.reason is None:
+            self.reason = reason
+            self.scope.cancel()
+
+
+class Service:
+    """One agent as it is served: its rules and what it has open and running."""
+
+    def __init__(self, agent: Agent, grant: Grant) -> None:
+        self.agent = agent
+        self.grant = grant
+        self.gate = Gate(agent.profile.limits)
+
+
+class Host:
+    """The state of a running daemon. Its owner must `close` it."""
+
+    def __init__(self, setup: Setup, *, launcher: str, nofile: int) -> None:
+        """`nofile`: the soft limit of open files for tools. Raises AirlockError (audit log)."""
+        self.setup = setup
+        self.launcher = launcher
+        self.nofile = nofile
+        self.environment = dict(os.environ)
+        self.audit = AuditLog(setup.config.log)
+        self.containers = Containers()
+        self.watch = HangupWatch()
+        self.idle: set[Ending] = set()
+        self.running: set[Ending] = set()
+        self._alone: dict[str, trio.CapacityLimiter] = {}
+
+    def alone(self, command: str) -> trio.CapacityLimiter:
+        """The one place of a command that runs one at a time, across agents."""
+        return self._alone.setdefault(command, trio.CapacityLimiter(1))
+
+    def record(self, record: Record) -> None:
+        """Write a record after the fact: what cannot be written is told on stderr."""
+        try:
+            self.audit.write(record)
+        except Failed as error:
+            log.error("%s; %s", error.message, error.hint)
+
+    def record_ahead(self, record: Record) -> None:
+        """Write a record before something happens; raises Failed where it then must not."""
+        try:
+            self.audit.write(record)
+        except Failed as error:
+            log.error("%s; %s", error.message, error.hint)
+            if self.audit.must_deny:
+                raise
+
+    def close(self) -> None:
+        """Close what is shared."""
+        self.containers.close()
+        self.audit.close()

@@ -1,0 +1,116 @@
+"""How much one agent may use of the daemon, so that no agent starves another."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import trio
+
+from airlock_daemon.errors import Denied
+from airlock_modules import TableReader
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The `[limits]` table: counts, bytes (`request_bytes`) and seconds (`_s`), for each agent."""
+
+    connections: int = 1024
+    running: int = 64
+    queued: int = 1024
+    queue_s: float = 60.0
+    request_bytes: int = 4_194_304
+    arguments: int = 10_000
+    request_s: float = 10.0
+
+
+_BOUNDS: dict[str, tuple[int, int]] = {
+    "connections": (1, 100_000),
+    "running": (1, 10_000),
+    "queued": (0, 100_000),
+    "queue_s": (0, 86_400),
+    "request_bytes": (1024, 67_108_864),
+    "arguments": (1, 1_000_000),
+    "request_s": (1, 3600),
+}
+
+
+def read_limits(table: TableReader, *, upper: Limits | None = None) -> Limits:
+    """Read a `[limits]` table; a value above `upper` is a fault (a profile may only lower)."""
+    base = upper or Limits()
+    values: dict[str, float] = {}
+    for name, (minimum, maximum) in _BOUNDS.items():
+        default = getattr(base, name)
+        read = table.number if name.endswith("_s") else table.integer
+        value = read(name, default=default, minimum=minimum, maximum=maximum)
+        if upper is not None and value > default:
+            table.fault(
+                name,
+                f"{value:g} is more than the {default:g} of config.toml",
+                "lower it here, or raise [limits] in config.toml",
+            )
+            value = default
+        values[name] = value
+    table.finish()
+    return Limits(**values)  # type: ignore[arg-type]
+
+
+class Gate:
+    """Counts what one agent has open and running, and makes the rest wait or go away.
+
+    A place is given in the order of arrival. Whoever waits gives its place up when cancelled.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._connections = 0
+        self._slots = trio.CapacityLimiter(limits.running)
+
+    def connect(self) -> bool:
+        """Count one more connection; False, and nothing counted, when there are too many."""
+        if self._connections >= self.limits.connections:
+            return False
+        self._connections += 1
+        return True
+
+    def disconnect(self) -> None:
+        """Give back what `connect` counted."""
+        self._connections -= 1
+
+    @asynccontextmanager
+    async def running(self, alone: trio.CapacityLimiter | None) -> AsyncIterator[None]:
+        """Hold one of the agent's places, and `alone` too for a command that runs one at a time.
+
+        The agent's own place comes first: an agent that queues up for a command that another one
+        occupies uses up its own places only. Raises Denied (layer "limit") when the queue is full
+        or `queue_s` has passed.
+        """
+        token = object()
+        waiting = self._slots.statistics().tasks_waiting
+        if waiting >= self.limits.queued and not self._slots.available_tokens:
+            raise Denied(
+                f"{waiting} commands of this agent are waiting already",
+                layer="limit",
+                rule="queued",
+                hint="wait for them to end, or raise [limits] queued",
+            )
+        with trio.move_on_after(self.limits.queue_s) as waited:
+            await self._slots.acquire_on_behalf_of(token)
+            try:
+                if alone is not None:
+                    await alone.acquire_on_behalf_of(token)
+            except BaseException:
+                self._slots.release_on_behalf_of(token)
+                raise
+        if waited.cancelled_caught:
+            raise Denied(
+                f"waited {self.limits.queue_s:g} s for a place to run",
+                layer="limit",
+                rule="queue_s",
+                hint="commands that run at the same time are bounded by [limits] running, "
+                "and a module with concurrent = false runs one at a time",
+            )
+        try:
+            yield
+        finally:
+            if alone is not None:
+                alone.release_on_behalf_of(token)
+            self._slots.release_on_behalf_of(token)

@@ -1,0 +1,169 @@
+"""Accepting connections on one agent's socket, within its limits."""
+
+import errno
+import os
+import socket
+
+import trio
+
+from airlock_daemon.audit import Record
+from airlock_daemon.errors import Denied
+from airlock_daemon.host import Ending, Host, Service
+from airlock_daemon.peer import peer_credentials
+from airlock_daemon.request import Exchange, tell_stopping, to_wire
+from airlock_daemon.session import ClientGone, Session
+from airlock_wire import ErrorObject, RemoteProtocolError, Request
+
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+# Refused connections are recorded at most this often, so that a flood of them cannot push other
+# records out of the log.
+RECORD_EVERY_S = 1.0
+
+
+class Listener:
+    """Serves one agent's listening socket, which it does not own."""
+
+    def __init__(self, host: Host, service: Service, listening: socket.socket) -> None:
+        self._host = host
+        self._service = service
+        self._listening = listening
+        self._spare = _open_spare()
+        self._refused = 0
+        self._told = -RECORD_EVERY_S
+
+    async def run(self, requests: trio.Nursery) -> None:
+        """Accept until cancelled; each connection is served by a task of `requests`."""
+        listening = trio.socket.from_stdlib_socket(self._listening)
+        try:
+            while True:
+                try:
+                    connection, _ = await listening.accept()
+                except OSError as error:
+                    if error.errno in _OUT_OF_RESOURCES:
+                        await self._refuse_by_spare()
+                    continue
+                if self._service.gate.connect():
+                    requests.start_soon(self._serve, connection)
+                else:
+                    limit = self._service.gate.limits.connections
+                    reason = f"this agent has {limit} connections open already"
+                    self._refuse(connection, reason, rule="connections")
+        finally:
+            os.close(self._spare)
+
+    async def _serve(self, connection: trio.socket.SocketType) -> None:
+        session = Session(connection, self._service.gate.limits)
+        ending = Ending()
+        try:
+            request = await self._receive(session, ending)
+            if request is not None:
+                self._host.running.add(ending)
+                await Exchange(self._host, self._service, session, request).run(ending)
+        finally:
+            self._host.running.discard(ending)
+            session.close()
+            self._service.gate.disconnect()
+
+    async def _receive(self, session: Session, ending: Ending) -> Request | None:
+        """Read the request; None, with everything said and recorded, when there is none to run."""
+        limit = self._service.gate.limits.request_s
+        self._host.idle.add(ending)
+        try:
+            with ending.scope, trio.move_on_after(limit) as timer:
+                return await session.receive()
+        except RemoteProtocolError as error:
+            await self._refuse_request(session, error.error)
+            return None
+        except ClientGone:
+            return None
+        finally:
+            self._host.idle.discard(ending)
+        if timer.cancelled_caught:
+            late = Denied(
+                f"no whole request came within {limit:g} s",
+                layer="limit",
+                rule="request_s",
+                hint="send the request at once after connecting",
+            )
+            await self._refuse_request(session, to_wire(late, ""))
+        elif ending.reason == "stop":
+            with trio.CancelScope(deadline=trio.current_time() + 1, shield=True):
+                await tell_stopping(session)
+        return None
+
+    async def _refuse_request(self, session: Session, error: ErrorObject) -> None:
+        data = error.data
+        self._record_invalid(
+            session.connection,
+            reason=error.message,
+            layer=data.layer if data else None,
+            rule=data.rule if data else None,
+            request_id=session.request_id,
+        )
+        with trio.move_on_after(self._service.gate.limits.request_s):
+            try:
+                await session.send_error(error)
+            except ClientGone:
+                return
+
+    async def _refuse_by_spare(self) -> None:
+        """Tell one client that the table of descriptors is full, with the one kept for that."""
+        os.close(self._spare)
+        try:
+            try:
+                connection, _ = self._listening.accept()
+            except OSError:
+                return
+            self._refuse(
+                trio.socket.from_stdlib_socket(connection),
+                "the daemon has no file descriptors left",
+                rule="descriptors",
+            )
+        finally:
+            self._spare = _open_spare()
+        # Others must get their turn to close what they have.
+        await trio.lowlevel.checkpoint()
+
+    def _refuse(self, connection: trio.socket.SocketType, reason: str, *, rule: str) -> None:
+        error = Denied(
+            reason, layer="limit", rule=rule, hint="close connections that are not in use"
+        )
+        self._refused += 1
+        now = trio.current_time()
+        if now - self._told >= RECORD_EVERY_S:
+            self._told = now
+            self._record_invalid(
+                connection, reason=f"{reason} ({self._refused} refused)", layer="limit", rule=rule
+            )
+            self._refused = 0
+        session = Session(connection, self._service.gate.limits)
+        session.refuse_at_once(to_wire(error, ""))
+        session.close()
+
+    def _record_invalid(
+        self,
+        connection: trio.socket.SocketType,
+        *,
+        reason: str,
+        layer: str | None,
+        rule: str | None,
+        request_id: str | float | None = None,
+    ) -> None:
+        pid, uid = peer_credentials(connection)
+        self._host.record(
+            Record(
+                event="invalid",
+                id=request_id,
+                profile=self._service.agent.name,
+                outcome="denied" if layer == "limit" else "invalid",
+                reason=reason,
+                layer=layer,
+                rule=rule,
+                peer={"pid": pid, "uid": uid},
+            )
+        )
+
+
+def _open_spare() -> int:
+    return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)

@@ -1,0 +1,91 @@
+"""`/proc/<pid>/mountinfo` (proc_pid_mountinfo(5)), read and searched."""
+
+import os
+import re
+from collections.abc import Iterable
+
+import msgspec
+
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+
+# Filesystems that hold no directory of the host that a person works in.
+_PSEUDO = frozenset(
+    (
+        *("autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts"),
+        *("devtmpfs", "efivarfs", "fusectl", "hugetlbfs", "mqueue", "nsfs", "proc", "pstore"),
+        *("ramfs", "securityfs", "selinuxfs", "sysfs", "tracefs"),
+    )
+)
+
+
+class MountRow(msgspec.Struct, frozen=True):
+    """One mount. `mount_id` is unique on the whole kernel as long as the mount lives."""
+
+    mount_id: int
+    device: str
+    root: str
+    point: str
+    read_only: bool
+    kind: str
+
+    @property
+    def is_pseudo(self) -> bool:
+        """Whether the filesystem is an interface of the kernel rather than a place for files."""
+        return self.kind in _PSEUDO
+
+
+def parse_mountinfo(text: str) -> tuple[MountRow, ...]:
+    """Parse the whole file; rows that are not of the documented form are left out."""
+    rows = []
+    for line in text.splitlines():
+        fields = line.split(" ")
+        try:
+            separator = fields.index("-", 6)
+            rows.append(
+                MountRow(
+                    mount_id=int(fields[0]),
+                    device=fields[2],
+                    root=_unescape(fields[3]),
+                    point=_unescape(fields[4]),
+                    read_only="ro" in fields[5].split(",")
+                    or "ro" in fields[separator + 3].split(","),
+                    kind=fields[separator + 1],
+                )
+            )
+        except (ValueError, IndexError):
+            continue
+    return tuple(rows)
+
+
+def find_mount(rows: Iterable[MountRow], path: str) -> MountRow | None:
+    """The mount of `path` (absolute, normal): the longest mount point, the last of equals."""
+    found: MountRow | None = None
+    for row in rows:
+        if relative_to(path, row.point) is not None and (
+            found is None or len(row.point) >= len(found.point)
+        ):
+            found = row
+    return found
+
+
+def covering(rows: Iterable[MountRow], *, device: str, root: str) -> list[tuple[MountRow, str]]:
+    """Mounts of `device` that show its directory `root`, each with the path where it shows."""
+    found = []
+    for row in rows:
+        rest = relative_to(root, row.root)
+        if row.device == device and rest is not None:
+            found.append((row, os.path.join(row.point, rest) if rest else row.point))
+    return found
+
+
+def relative_to(path: str, directory: str) -> str | None:
+    """What remains of `path` below `directory`, "" for the directory itself, None when outside."""
+    if path == directory:
+        return ""
+    prefix = directory.rstrip("/") + "/"
+    return path[len(prefix) :] if path.startswith(prefix) else None
+
+
+def _unescape(text: str) -> str:
+    # The kernel writes space, tab, newline and backslash as three octal digits.
+    return _ESCAPED.sub(lambda match: chr(int(match.group(1), 8)), text) if "\\" in text else text

@@ -1,0 +1,42 @@
+"""Where the daemon's own files are."""
+
+import os
+
+import msgspec
+
+
+class Locations(msgspec.Struct, frozen=True, kw_only=True):
+    """The three places that the command line can choose; all absolute.
+
+    `agents` is None where no registration file was named: the daemon then serves no agent.
+    """
+
+    config_dir: str
+    sockets_dir: str
+    agents: str | None
+
+    @property
+    def config_file(self) -> str:
+        """Path of `config.toml`."""
+        return os.path.join(self.config_dir, "config.toml")
+
+
+def locate(
+    *, config: str | None = None, sockets: str | None = None, agents: str | None = None
+) -> Locations:
+    """Turn the options of the command line into absolute paths, with the defaults filled in.
+
+    The sockets follow `config` unless they are named themselves.
+    """
+    config_dir = absolute(config) if config else absolute("~/.config/airlock")
+    return Locations(
+        config_dir=config_dir,
+        sockets_dir=absolute(sockets) if sockets else os.path.join(config_dir, "sockets"),
+        agents=absolute(agents) if agents else None,
+    )
+
+
+def absolute(path: str, *, base: str | None = None) -> str:
+    """Expand `~` and make `path` absolute, from `base` or the working directory; links stay."""
+    expanded = os.path.expanduser(path)
+    return os.path.normpath(os.path.join(base or os.getcwd(), expanded))

@@ -1,0 +1,168 @@
+"""Who is at the other end of a connection, by the kernel's word alone."""
+
+import errno
+import os
+import re
+import select
+import socket
+import struct
+from typing import Literal
+
+import msgspec
+import trio
+
+from airlock_daemon.errors import Denied
+from airlock_daemon.mountinfo import MountRow, parse_mountinfo
+
+# SO_PEERPIDFD (Linux 6.5), which Python's socket module does not name.
+SO_PEERPIDFD = 77
+
+_CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+
+Place = Literal["unknown", "host", "container"]
+
+Connection = socket.socket | trio.socket.SocketType
+
+
+class Peer(msgspec.Struct, frozen=True, kw_only=True):
+    """A client process. `pid` is 0 where it lives in a pid namespace that the daemon cannot see.
+
+    `container` is the id that its cgroup names, a candidate until `containers` has proved it.
+    `place` is "container" for a process in a pid namespace below the daemon's.
+    """
+
+    pid: int
+    uid: int
+    place: Place
+    container: str | None = None
+    mountinfo: str = ""
+
+    @property
+    def mounts(self) -> tuple[MountRow, ...]:
+        """The mounts of the process's namespace."""
+        return parse_mountinfo(self.mountinfo)
+
+
+def identify(connection: Connection) -> Peer:
+    """Say who connected (unix(7): SO_PEERCRED, SO_PEERPIDFD).
+
+    Raises Denied (layer "workspace") for a peer that is gone, or that shares the daemon's pid
+    namespace but not its mounts (docker run --pid=host).
+    """
+    pid, uid = peer_credentials(connection)
+    if pid == 0:
+        return Peer(pid=0, uid=uid, place="unknown")
+    pidfd = _peer_pidfd(connection)
+    try:
+        status, cgroup, mountinfo = (_read(pid, name) for name in ("status", "cgroup", "mountinfo"))
+        # A pid is reused only after its process is gone: what was read belongs to the peer if the
+        # peer is still there now.
+        if pidfd is not None and _is_dead(pidfd):
+            raise _gone()
+    finally:
+        if pidfd is not None:
+            os.close(pidfd)
+    container = container_in(cgroup)
+    if _depth(status) > 1:
+        return Peer(pid=pid, uid=uid, place="container", container=container, mountinfo=mountinfo)
+    if not same_namespace(mountinfo, _read(os.getpid(), "mountinfo")):
+        raise Denied(
+            "the client shares the host's processes but not its files (--pid=host)",
+            layer="workspace",
+            rule="pid-namespace",
+            hint="start the container without --pid=host",
+        )
+    if container is not None and container == container_in(_read(os.getpid(), "cgroup")):
+        container = None
+    return Peer(pid=pid, uid=uid, place="host", container=container, mountinfo=mountinfo)
+
+
+def peer_credentials(connection: Connection) -> tuple[int, int]:
+    """Pid and uid of the process that connected (SO_PEERCRED); pid 0 when it cannot be seen."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    pid, uid, _ = struct.unpack("iII", credentials)
+    return pid, uid
+
+
+def check_claim(peer: Peer, claimed: str | None) -> None:
+    """Refuse a claimed container id that the kernel contradicts, where the kernel can tell."""
+    if claimed is None or peer.place == "unknown" or claimed == peer.container:
+        return
+    raise Denied(
+        "the request names another container than the one it comes from",
+        layer="workspace",
+        rule="container-id",
+        hint="send the id of the container that the client runs in, or null",
+    )
+
+
+def started_by(pid: int, ancestor: int) -> bool:
+    """Whether process `pid` descends from `ancestor`; True also when that cannot be told."""
+    for _ in range(256):
+        if pid == ancestor:
+            return True
+        if pid <= 1:
+            return False
+        try:
+            stat = _read(pid, "stat")
+        except Denied:
+            return True
+        pid = int(stat.rpartition(")")[2].split()[1])
+    return True
+
+
+def same_namespace(one: str, other: str) -> bool:
+    """Whether two mountinfo texts are of one mount namespace.
+
+    A mount belongs to exactly one namespace and its id is unique while it lives, so that a single
+    common id proves it. Unlike the links in /proc/<pid>/ns, this needs no right to trace the peer.
+    """
+    ids = {row.mount_id for row in parse_mountinfo(one)}
+    return any(row.mount_id in ids for row in parse_mountinfo(other))
+
+
+def container_in(cgroup: str) -> str | None:
+    """The first container id in the text of a /proc/<pid>/cgroup."""
+    match = _CONTAINER_ID.search(cgroup)
+    return match.group() if match else None
+
+
+def _peer_pidfd(connection: Connection) -> int | None:
+    try:
+        return connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
+    except OSError as error:
+        # ENOPROTOOPT: an older kernel. Anything else means that the process is not there any more.
+        if error.errno == errno.ENOPROTOOPT:
+            return None
+        raise _gone() from error
+
+
+def _is_dead(pidfd: int) -> bool:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _read(pid: int, name: str) -> str:
+    try:
+        with open(f"/proc/{pid}/{name}", encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except OSError as error:
+        raise _gone() from error
+
+
+def _depth(status: str) -> int:
+    """In how many pid namespaces, from the daemon's down, a process is (NSpid of status)."""
+    for line in status.splitlines():
+        if line.startswith("NSpid:"):
+            return len(line.split()) - 1
+    return 1
+
+
+def _gone() -> Denied:
+    return Denied(
+        "the client process is gone, so that nobody can say who asked",
+        layer="workspace",
+        rule="peer",
+        hint="the process that connects must stay until it has its answer",
+    )

@@ -1,0 +1,205 @@
+"""The life of one request, from the parsed message to its answer and its audit record."""
+
+import secrets
+import time
+
+import trio
+
+from airlock_daemon import peer as peers
+from airlock_daemon import workspace
+from airlock_daemon.audit import Outcome, Record, shorten
+from airlock_daemon.environment import build_environment
+from airlock_daemon.errors import AirlockError, Denied, Failed, UnknownCommand
+from airlock_daemon.host import Ending, Host, Service, log
+from airlock_daemon.launcher import Started
+from airlock_daemon.peer import Peer
+from airlock_daemon.process import start_command
+from airlock_daemon.programs import find_program
+from airlock_daemon.session import ClientGone, Session
+from airlock_daemon.workspace import Workspace
+from airlock_modules import Module, evaluate
+from airlock_wire import ErrorObject, Request, encode_text
+
+# How long a client that is told that its request was ended may take to read that.
+LAST_WORD_S = 1.0
+
+
+class Exchange:
+    """One request of one client. `run` does everything, and never raises but for cancellation."""
+
+    def __init__(self, host: Host, service: Service, session: Session, request: Request) -> None:
+        self._host = host
+        self._service = service
+        self._session = session
+        self._request = request
+        self._started = time.monotonic()
+        self._is_recorded = False
+        self._record = Record(
+            event="exec" if request.method == "exec" else "check",
+            request=secrets.token_hex(8),
+            id=request.id,
+            profile=service.agent.name,
+            command=request.command,
+            args=shorten(request.args),
+            cwd=None if request.cwd is None else encode_text(request.cwd),
+            sandbox="off" if request.method == "exec" else None,
+        )
+
+    async def run(self, ending: Ending) -> None:
+        """Carry the request out until it is answered, or until `ending` is told to end it."""
+        descriptor = self._session.connection.fileno()
+        with self._host.watch.watching(descriptor, lambda: ending.end("hangup")), ending.scope:
+            try:
+                await self._perform()
+            except ClientGone:
+                ending.reason = ending.reason or "hangup"
+            except AirlockError as error:
+                await self._refuse(error)
+            except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
+                # Nobody may get through by a fault of ours, nor take the daemon down with it.
+                log.exception("a fault of the daemon ended request %s", self._record.request)
+                await self._refuse(Failed(f"the daemon failed: {type(error).__name__}"))
+        if self._is_recorded and self._session.is_answered:
+            return
+        await self._abort(ending)
+
+    async def _perform(self) -> None:
+        peer = peers.identify(self._session.connection)
+        self._record.peer = {"pid": peer.pid, "uid": peer.uid}
+        self._record.container = peer.container
+        peers.check_claim(peer, self._request.container_id)
+        module = self._decide()
+        if self._request.method == "check":
+            await self._check(peer, module)
+            return
+        directory = await self._enter(peer, module)
+        try:
+            alone = None if module.concurrent else self._host.alone(module.name)
+            async with self._service.gate.running(alone):
+                await self._execute(module, directory)
+        finally:
+            directory.close()
+
+    def _decide(self) -> Module:
+        decision = evaluate(self._service.grant, self._request.command, self._request.args)
+        if decision.allowed:
+            return self._service.grant.modules[self._request.command]
+        self._record.rule = decision.rule
+        if decision.kind == "unknown-command" or decision.layer is None:
+            raise UnknownCommand(decision.message, hint=decision.hint)
+        raise Denied(decision.message, layer=decision.layer, rule=decision.rule, hint=decision.hint)
+
+    async def _check(self, peer: Peer, module: Module) -> None:
+        not_consulted = ["concurrency"]
+        if self._request.cwd is None:
+            not_consulted.insert(0, "workspace")
+        else:
+            (await self._enter(peer, module)).close()
+        self._write("allowed")
+        await self._session.send_decision(tuple(not_consulted))
+
+    async def _enter(self, peer: Peer, module: Module) -> Workspace:
+        directory = await workspace.enter(
+            self._request.cwd,
+            peer=peer,
+            agent=self._service.agent,
+            module=module,
+            reserved=self._host.setup.reserved,
+            containers=self._host.containers,
+        )
+        if peer.container is not None:
+            self._record.container_proven = directory.is_proven
+        return directory
+
+    async def _execute(self, module: Module, directory: Workspace) -> None:
+        what = self._prepare(module, directory)
+        self._host.record_ahead(
+            Record(
+                event="exec-start",
+                request=self._record.request,
+                profile=self._record.profile,
+                command=self._record.command,
+                args=self._record.args,
+            )
+        )
+        with trio.CancelScope() as timer:
+            if module.timeout_s:
+                timer.deadline = trio.current_time() + module.timeout_s
+            async with start_command(
+                what, launcher=self._host.launcher, nofile=self._host.nofile
+            ) as command:
+                ended = await command.relay(self._session.send_output)
+                self._record.exit_code = ended.exit_code
+                self._record.signal = ended.signal
+                self._write("allowed")
+                await self._session.send_result(ended.exit_code)
+        if timer.cancelled_caught and not self._is_recorded:
+            raise Failed(
+                f"{module.name} was ended after {module.timeout_s:g} s",
+                hint=f"its module ({module.source}) says so: [exec] timeout_s",
+            )
+
+    def _prepare(self, module: Module, directory: Workspace) -> Started:
+        program = find_program(module.bin, self._host.setup.search_path)
+        if program is None:
+            raise Failed(
+                f"{module.bin} is not an executable on the host",
+                hint="install it there, or set [daemon] path in config.toml",
+            )
+        return Started(
+            program=program,
+            argv=(module.bin, *module.prepend, *self._request.args, *module.append),
+            environment=build_environment(
+                module,
+                self._service.agent.profile,
+                daemon=self._host.environment,
+                search_path=self._host.setup.search_path,
+            ),
+            directory=directory.descriptor,
+        )
+
+    async def _refuse(self, error: AirlockError) -> None:
+        if isinstance(error, Denied):
+            self._record.layer, self._record.rule = error.layer, error.rule
+        self._write("failed" if isinstance(error, Failed) else "denied", error.message)
+        await self._session.send_error(to_wire(error, self._request.command))
+
+    async def _abort(self, ending: Ending) -> None:
+        """Record a request that was cut short, and tell a client that is still there."""
+        stopped = ending.reason == "stop"
+        reason = "the daemon stopped" if stopped else "the client hung up"
+        self._write("aborted", reason)
+        if stopped:
+            with trio.CancelScope(deadline=trio.current_time() + LAST_WORD_S, shield=True):
+                await tell_stopping(self._session)
+
+    def _write(self, outcome: Outcome, reason: str | None = None) -> None:
+        if self._is_recorded:
+            return
+        self._is_recorded = True
+        self._record.outcome = outcome
+        self._record.reason = reason
+        self._record.duration_ms = round((time.monotonic() - self._started) * 1000, 3)
+        self._record.bytes_out = self._session.bytes_out if self._record.event == "exec" else None
+        self._host.record(self._record)
+
+
+async def tell_stopping(session: Session) -> None:
+    """Tell a client that the daemon stops, if it still listens."""
+    try:
+        await session.send_error(
+            ErrorObject.failed("the daemon is stopping", hint="try again when it runs again")
+        )
+    except ClientGone:
+        return
+
+
+def to_wire(error: AirlockError, command: str) -> ErrorObject:
+    """The error message for a refusal."""
+    if isinstance(error, Denied):
+        return ErrorObject.denied(
+            error.message, layer=error.layer, rule=error.rule, hint=error.hint
+        )
+    if isinstance(error, UnknownCommand):
+        return ErrorObject.unknown_command(command, hint=error.hint)
+    return ErrorObject.failed(error.message, hint=error.hint)

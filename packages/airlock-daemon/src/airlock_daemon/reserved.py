@@ -1,0 +1,47 @@
+"""Places that are never a workspace: whoever could write there could write the rules."""
+
+import os
+import sys
+
+import msgspec
+
+import airlock_daemon
+
+
+class Reserved(msgspec.Struct, frozen=True):
+    """Directories and files of Airlock itself: (what it is, real path)."""
+
+    places: tuple[tuple[str, str], ...]
+
+    def conflict(self, path: str) -> str | None:
+        """Say what keeps the real path `path` from being a workspace, or None.
+
+        Both directions count: a directory that contains a reserved place, and one inside it.
+        """
+        for name, place in self.places:
+            if is_within(place, path):
+                return f"it contains {name} ({place})"
+            if is_within(path, place):
+                return f"it lies in {name} ({place})"
+        return None
+
+
+def is_within(path: str, directory: str) -> bool:
+    """Whether real path `path` is `directory` or below it."""
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
+
+
+def reserve(
+    *, config_dir: str, sockets_dir: str, log: str, agents_file: str | None, agents: dict[str, str]
+) -> Reserved:
+    """Collect the reserved places; `agents` maps a name to its directory, `log` may be "-"."""
+    places = [("the configuration", config_dir), ("the sockets", sockets_dir)]
+    places += [(f'the directory of agent "{name}"', path) for name, path in agents.items()]
+    if log != "-":
+        places.append(("the audit log", log))
+    if agents_file is not None:
+        places.append(("the registration file", agents_file))
+    places.append(("the daemon's installation", os.path.dirname(airlock_daemon.__file__)))
+    if sys.prefix != sys.base_prefix:
+        places.append(("the daemon's installation", sys.prefix))
+    return Reserved(tuple((name, os.path.realpath(path)) for name, path in places))

@@ -1,0 +1,184 @@
+"""The sockets directory: one socket an agent, under two names, served by one daemon at a time.
+
+`<agent>/airlock.sock` is for mounting the directory, which survives a restart of the daemon;
+`<agent>.sock` is a hard link to it, for mounting the file. Everything is done relative to open
+directories, so that nobody who can write one of them can lead the daemon elsewhere by a link.
+"""
+
+import errno
+import fcntl
+import os
+import socket
+import stat
+from contextlib import suppress
+
+from airlock_daemon.errors import AirlockError
+
+LOCK = ".lock"
+SOCKET = "airlock.sock"
+
+BACKLOG = 1024
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class SocketsDirectory:
+    """A locked sockets directory. Its owner must `close` it, which removes the sockets."""
+
+    def __init__(self, path: str, *, mode: int | None, gid: int | None) -> None:
+        """Create `path` (0700) if it is not there, open and lock it.
+
+        `mode` and `gid` are what the configuration says of sockets, or None. Raises AirlockError
+        when another daemon serves the directory, or it cannot be used.
+        """
+        self.path = path
+        self._gid = gid
+        self._listening: dict[str, socket.socket] = {}
+        try:
+            with suppress(FileExistsError):
+                os.makedirs(path, mode=0o700)
+            self._directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise _unusable(path, error) from error
+        try:
+            self._lock = self._take_lock()
+            self._mode = mode if mode is not None else self._default_mode()
+        except BaseException:
+            os.close(self._directory)
+            raise
+
+    def listen(self, agent: str) -> socket.socket:
+        """Bind and listen for `agent`, replacing a socket that nobody serves any more.
+
+        Raises AirlockError when something else is in the way, with the command that removes it.
+        """
+        directory = self._open_agent(agent)
+        try:
+            self._clear(directory, SOCKET, os.path.join(self.path, agent, SOCKET))
+            self._clear(self._directory, f"{agent}.sock", os.path.join(self.path, f"{agent}.sock"))
+            listening = self._bind(directory)
+            os.link(
+                SOCKET,
+                f"{agent}.sock",
+                src_dir_fd=directory,
+                dst_dir_fd=self._directory,
+                follow_symlinks=False,
+            )
+        except OSError as error:
+            raise _unusable(os.path.join(self.path, agent), error) from error
+        finally:
+            os.close(directory)
+        self._listening[agent] = listening
+        return listening
+
+    def remove(self) -> None:
+        """Stop listening and remove the sockets; the directories stay, since they are mounted."""
+        for agent, listening in self._listening.items():
+            listening.close()
+            for name in (f"{agent}.sock", f"{agent}/{SOCKET}"):
+                with suppress(OSError):
+                    os.unlink(name, dir_fd=self._directory)
+        self._listening.clear()
+
+    def close(self) -> None:
+        """Remove the sockets and give the directory to the next daemon."""
+        self.remove()
+        os.close(self._lock)
+        os.close(self._directory)
+
+    def _take_lock(self) -> int:
+        try:
+            lock = os.open(
+                LOCK,
+                os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC,
+                0o600,
+                dir_fd=self._directory,
+            )
+        except OSError as error:
+            raise _unusable(os.path.join(self.path, LOCK), error) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(lock)
+            raise AirlockError(
+                f"another daemon serves {self.path}",
+                hint="stop that daemon, or choose another directory with --sockets",
+            ) from error
+        return lock
+
+    def _default_mode(self) -> int:
+        """0666 where nobody else can get to the sockets: so any user of a container may connect."""
+        info = os.fstat(self._directory)
+        private = info.st_uid == os.geteuid() and not stat.S_IMODE(info.st_mode) & 0o077
+        return 0o666 if private else 0o600
+
+    def _open_agent(self, agent: str) -> int:
+        try:
+            with suppress(FileExistsError):
+                os.mkdir(agent, 0o755, dir_fd=self._directory)
+            directory = os.open(agent, _DIRECTORY, dir_fd=self._directory)
+            os.fchmod(directory, 0o755)
+        except OSError as error:
+            raise _unusable(os.path.join(self.path, agent), error) from error
+        return directory
+
+    def _clear(self, directory: int, name: str, path: str) -> None:
+        """Make room for a socket: a dead one or an empty directory goes, anything else is named."""
+        try:
+            info = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        if stat.S_ISDIR(info.st_mode):
+            # docker makes one when a container mounts a socket that is not there yet.
+            try:
+                os.rmdir(name, dir_fd=directory)
+            except OSError as error:
+                raise AirlockError(
+                    f"a directory stands where the socket {path} belongs, and is not empty",
+                    hint=f"look at what is in it, then: rm -r {path}",
+                ) from error
+            return
+        if not stat.S_ISSOCK(info.st_mode):
+            raise AirlockError(
+                f"something that is no socket stands at {path}", hint=f"move it away: rm {path}"
+            )
+        if _is_live(f"/proc/self/fd/{directory}/{name}"):
+            raise AirlockError(
+                f"somebody else is listening on {path}",
+                hint="stop that process, or choose another directory with --sockets",
+            )
+        os.unlink(name, dir_fd=directory)
+
+    def _bind(self, directory: int) -> socket.socket:
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            listening.setblocking(False)
+            # By way of the open directory the path is short, however deep the directory is, and
+            # cannot be redirected. Nobody can connect until listen(), when the mode is right.
+            listening.bind(f"/proc/self/fd/{directory}/{SOCKET}")
+            if self._gid is not None:
+                os.chown(SOCKET, -1, self._gid, dir_fd=directory, follow_symlinks=False)
+            os.chmod(SOCKET, self._mode, dir_fd=directory)
+            listening.listen(BACKLOG)
+        except BaseException:
+            listening.close()
+            raise
+        return listening
+
+
+def _is_live(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except OSError as error:
+            # EAGAIN is a full backlog: somebody listens.
+            return error.errno not in (errno.ECONNREFUSED, errno.ENOENT)
+        return True
+
+
+def _unusable(path: str, error: OSError) -> AirlockError:
+    return AirlockError(
+        f"{path} cannot be used for sockets: {error.strerror}",
+        hint="mend its permissions, or choose another directory with --sockets",
+    )

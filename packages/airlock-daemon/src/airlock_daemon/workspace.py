@@ -1,0 +1,271 @@
+"""Where a command runs: from a path that the client claims to an open, checked directory."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+
+import msgspec
+
+from airlock_daemon.agents import Agent
+from airlock_daemon.containers import Containers
+from airlock_daemon.directories import mount_id, open_unlinked, real_path
+from airlock_daemon.errors import AirlockError, Denied, Failed
+from airlock_daemon.mountinfo import covering, find_mount, parse_mountinfo, relative_to
+from airlock_daemon.peer import Peer, started_by
+from airlock_daemon.profile import Mount
+from airlock_daemon.reserved import Reserved, is_within
+from airlock_modules import Module, quote
+
+
+class Workspace:
+    """A directory to run in, held open: what was checked is what the tool starts in.
+
+    `descriptor` is an O_PATH descriptor that this object owns. `temporary` is the path of a fresh
+    empty directory that is removed on `close`, or None. `is_proven` says that the directory is one
+    that the client's container mounts, which the kernel proved.
+    """
+
+    def __init__(
+        self, descriptor: int, *, temporary: str | None = None, is_proven: bool = False
+    ) -> None:
+        self.descriptor = descriptor
+        self.is_proven = is_proven
+        self._temporary = temporary
+
+    def close(self) -> None:
+        """Give back the descriptor; remove a temporary directory with what was left in it."""
+        os.close(self.descriptor)
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """A directory of the host that answers for a container path, and the path below it.
+
+    `mount_id` is that of the host's mount on which the directory must lie, None if any will do.
+    """
+
+    directory: str
+    below: str
+    read_only: bool = False
+    mount_id: int | None = None
+
+
+class Unmapped(AirlockError):
+    """Nothing of the host stands behind the client's directory; the hint says which line to add."""
+
+
+async def enter(
+    claimed: str | None,
+    *,
+    peer: Peer,
+    agent: Agent,
+    module: Module,
+    reserved: Reserved,
+    containers: Containers,
+) -> Workspace:
+    """Open the directory in which a command of `module` runs for `peer`.
+
+    `claimed` is the client's working directory, a hint. Raises Denied (layer "workspace") when it
+    may not be used, or when nothing is mapped there and the module needs a directory.
+    """
+    try:
+        if agent.profile.host and peer.place == "host":
+            return _enter_own_directory(peer, reserved)
+        source = await _find_source(_check_path(claimed), peer, agent, containers)
+    except Unmapped as error:
+        if module.workspace == "optional":
+            return make_empty()
+        raise Denied(error.message, layer="workspace", rule="unmapped", hint=error.hint) from error
+    return _open(source, reserved)
+
+
+def make_empty() -> Workspace:
+    """A fresh empty directory of the daemon's user, for commands that need none of the client's."""
+    path = tempfile.mkdtemp(prefix="airlock-")
+    return Workspace(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), temporary=path)
+
+
+def _check_path(claimed: str | None) -> str:
+    if claimed is None:
+        raise Unmapped(
+            "the request names no working directory", hint="send the client's directory as cwd"
+        )
+    parts = claimed.split("/")
+    if not claimed.startswith("/") or ".." in parts:
+        raise Denied(
+            f"the working directory {quote(claimed)} is not a plain absolute path",
+            layer="workspace",
+            rule="path",
+            hint="send the path as the kernel reports it, without ..",
+        )
+    return "/" + "/".join(part for part in parts if part not in ("", "."))
+
+
+async def _find_source(path: str, peer: Peer, agent: Agent, containers: Containers) -> Source:
+    source = _by_profile(path, agent.profile.mounts)
+    if source is None and peer.container is not None and peer.place == "container":
+        source = await _by_container(path, peer, agent, containers)
+    if source is None:
+        source = _by_profile(path, agent.profile.same_path)
+    if source is None:
+        raise _unmapped(path, agent)
+    return source
+
+
+def _by_profile(path: str, mounts: Sequence[Mount]) -> Source | None:
+    best: Mount | None = None
+    for mount in mounts:
+        if relative_to(path, mount.target) is not None and (
+            best is None or len(mount.target) > len(best.target)
+        ):
+            best = mount
+    if best is None:
+        return None
+    # The owner of the host wrote this path, and may have written it through links.
+    directory = os.path.realpath(best.source)
+    return Source(directory=directory, below=relative_to(path, best.target) or "")
+
+
+async def _by_container(
+    path: str, peer: Peer, agent: Agent, containers: Containers
+) -> Source | None:
+    try:
+        container = await containers.attest(peer)
+        rows = container.mounts()
+    except Failed as error:
+        if _by_profile(path, agent.profile.same_path) is not None:
+            return None
+        raise Unmapped(
+            f"the directories of the container cannot be told: {error.message}",
+            hint=_line_to_add(path, agent),
+        ) from error
+    row = find_mount(rows, path)
+    if row is None or row.point == "/" or row.is_pseudo:
+        return None
+    below = relative_to(path, row.point) or ""
+    host = parse_mountinfo(_own_mountinfo())
+    for candidate, directory in covering(host, device=row.device, root=row.root):
+        if find_mount(host, directory) == candidate:
+            return Source(
+                directory=directory,
+                below=below,
+                read_only=row.read_only,
+                mount_id=candidate.mount_id,
+            )
+    return None
+
+
+def _enter_own_directory(peer: Peer, reserved: Reserved) -> Workspace:
+    """The directory in which the kernel says that a process of the host stands."""
+    if peer.uid != os.geteuid() or peer.container is not None:
+        raise Denied(
+            "[workspace] host = true is for the daemon's own user outside of containers",
+            layer="workspace",
+            rule="host",
+            hint="run the client as the user of the daemon, or map its directory",
+        )
+    if started_by(peer.pid, os.getpid()):
+        raise Denied(
+            "a command that Airlock started may not ask for another one",
+            layer="workspace",
+            rule="host",
+            hint="run it from a process of your own",
+        )
+    try:
+        descriptor = os.open(f"/proc/{peer.pid}/cwd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise Denied(
+            f"the client's directory cannot be opened: {error.strerror}",
+            layer="workspace",
+            rule="host",
+            hint="the client must still be running",
+        ) from error
+    try:
+        _refuse_reserved(real_path(descriptor), reserved)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return Workspace(descriptor)
+
+
+def _open(source: Source, reserved: Reserved) -> Workspace:
+    """Open `source`, following links only below its directory and as long as they stay there."""
+    if source.read_only:
+        raise Denied(
+            "the directory is read-only in the container, and a tool cannot be held to that yet",
+            layer="workspace",
+            rule="read-only",
+            hint="mount it writable",
+        )
+    root = open_unlinked(source.directory)
+    try:
+        root_path = real_path(root)
+        _refuse_reserved(root_path, reserved)
+        try:
+            descriptor = os.open(
+                source.below or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root
+            )
+        except OSError as error:
+            raise Denied(
+                f"the workspace has no directory {quote(source.below or '.')}: {error.strerror}",
+                layer="workspace",
+                rule="missing",
+                hint="it must exist on the host too, and the daemon's user must have access",
+            ) from error
+        try:
+            path = real_path(descriptor)
+            if not is_within(path, root_path):
+                raise Denied(
+                    "the working directory leads out of the workspace through a link",
+                    layer="workspace",
+                    rule="outside",
+                    hint="work in a directory that really lies in the workspace",
+                )
+            wanted = source.mount_id
+            if wanted is not None and (mount_id(descriptor), mount_id(root)) != (wanted, wanted):
+                raise Denied(
+                    "something else is mounted over that directory on the host",
+                    layer="workspace",
+                    rule="mount",
+                    hint="work in a directory that container and host see alike",
+                )
+            _refuse_reserved(path, reserved)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return Workspace(descriptor, is_proven=wanted is not None)
+    finally:
+        os.close(root)
+
+
+def _refuse_reserved(path: str, reserved: Reserved) -> None:
+    conflict = reserved.conflict(path)
+    if conflict is not None:
+        raise Denied(
+            f"{quote(path)} cannot be a workspace: {conflict}",
+            layer="workspace",
+            rule="reserved",
+            hint="keep Airlock's own files outside of every directory that a container can write",
+        )
+
+
+def _own_mountinfo() -> str:
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
+
+
+def _unmapped(path: str, agent: Agent) -> Unmapped:
+    return Unmapped(
+        f"no directory of the host is mounted at {quote(path)}", hint=_line_to_add(path, agent)
+    )
+
+
+def _line_to_add(path: str, agent: Agent) -> str:
+    file = os.path.join(agent.directory, "airlock.toml")
+    target = path if path != "/" else "/workspace"
+    return (
+        f"mount the directory in the container, or add to {file}: "
+        f'[workspace] mounts = {{ "{target}" = "~/path/on/the/host" }}'
+    )

@@ -1,0 +1,55 @@
+"""A configuration on disk for a test, written in one line and read by the real loader."""
+
+import os
+from pathlib import Path
+
+from airlock_daemon.paths import Locations, locate
+from airlock_daemon.setup import Setup, load_setup
+
+CONFIG = '[commands]\nenable = ["sh", "git"]\n[log]\npath = "{log}"\n'
+
+
+class World:
+    """Directories for the configuration, one agent `my`, and a workspace outside of both."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.config = root / "config"
+        self.agent = root / "agents" / "my"
+        self.workspace = root / "workspace"
+        self.log = root / "state" / "airlock.log"
+        for path in (self.config, self.agent / "commands", self.workspace, self.log.parent):
+            path.mkdir(parents=True)
+        self.agents_file = root / "agents.toml"
+        self.agents_file.write_text(f'[my]\npath = "{self.agent}"\n')
+        self.write_config()
+        self.write_profile()
+        self.write_module("sh", "/bin/sh")
+
+    def write_config(self, more: str = "") -> None:
+        """Write config.toml: sh and git enabled, the log inside this world, then `more`."""
+        (self.config / "config.toml").write_text(CONFIG.format(log=self.log) + more)
+
+    def write_profile(self, more: str = "[workspace]\nhost = true\n") -> None:
+        """Write the agent's airlock.toml: all commands, then `more`."""
+        (self.agent / "airlock.toml").write_text("commands = []\n" + more)
+
+    def write_module(self, name: str, program: str, more: str = "[deny]\nargs = []\n") -> None:
+        """Write an override for `name`."""
+        (self.agent / "commands" / f"{name}.toml").write_text(
+            f'[command]\nbin = "{program}"\n{more}'
+        )
+
+    @property
+    def locations(self) -> Locations:
+        """Where the files of this world are."""
+        return locate(config=str(self.config), agents=str(self.agents_file))
+
+    @property
+    def socket(self) -> str:
+        """Path of the agent's socket."""
+        return os.path.join(self.locations.sockets_dir, "my", "airlock.sock")
+
+    def load(self) -> Setup:
+        """Read everything with the daemon's own loader."""
+        return load_setup(self.locations)
