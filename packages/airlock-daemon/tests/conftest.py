@@ -7,6 +7,8 @@ from worlds import World
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    """An empty configuration in a directory of its own, with one registered agent `my`."""
-    return World(tmp_path)
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """An empty configuration with one registered agent `my`; this process stands in its workspace."""
+    world = World(tmp_path)
+    monkeypatch.chdir(world.workspace)
+    return world

@@ -56,7 +56,7 @@ class Listener:
         session = Session(connection, self._service.gate.limits)
         ending = Ending()
         try:
-            request = await self._receive(session, ending)
+            request = await self._receive(session)
             if request is not None:
                 self._host.running.add(ending)
                 await Exchange(self._host, self._service, session, request).run(ending)
@@ -65,9 +65,10 @@ class Listener:
             session.close()
             self._service.gate.disconnect()
 
-    async def _receive(self, session: Session, ending: Ending) -> Request | None:
+    async def _receive(self, session: Session) -> Request | None:
         """Read the request; None, with everything said and recorded, when there is none to run."""
         limit = self._service.gate.limits.request_s
+        ending = Ending()
         self._host.idle.add(ending)
         try:
             with ending.scope, trio.move_on_after(limit) as timer:

@@ -1,5 +1,7 @@
 """`airlock.toml`: what one agent may use, and where."""
 
+import os
+
 import msgspec
 
 from airlock_daemon.limits import Limits, read_limits
@@ -12,7 +14,11 @@ GIT_PROTOCOLS = ("ssh", "https", "http", "git")
 
 
 class Mount(msgspec.Struct, frozen=True, kw_only=True):
-    """One directory of the host (`source`, absolute) and where the agent sees it (`target`)."""
+    """One directory of the host (`source`) and where the agent sees it (`target`).
+
+    `source` is the real path at the time when the profile was read: the owner may have written it
+    through links, but nobody can change later where it leads.
+    """
 
     target: str
     source: str
@@ -83,7 +89,7 @@ def _read_mounts(table: TableReader) -> tuple[Mount, ...]:
         if not _is_plain(target):
             table.fault("mounts", f'"{target}" is no absolute path', "name a path of the container")
             continue
-        mounts.append(Mount(target=target, source=absolute(source)))
+        mounts.append(Mount(target=target, source=os.path.realpath(absolute(source))))
     return tuple(mounts)
 
 
@@ -93,7 +99,7 @@ def _read_same_path(table: TableReader) -> tuple[Mount, ...]:
         if not _is_plain(path):
             table.fault("same_path", f'"{path}" is no absolute path', "name a mounted directory")
             continue
-        mounts.append(Mount(target=path, source=path))
+        mounts.append(Mount(target=path, source=os.path.realpath(path)))
     return tuple(mounts)
 
 

@@ -93,7 +93,7 @@ def _workspace_faults(agent: Agent, reserved: Reserved) -> list[Fault]:
             if not os.path.isdir(mount.source):
                 problem = f"{mount.source} is no directory"
                 remedy = "name a directory of this host"
-            elif conflict := reserved.conflict(os.path.realpath(mount.source)):
+            elif conflict := reserved.conflict(mount.source):
                 problem = f"{mount.source} cannot be a workspace: {conflict}"
                 remedy = "keep Airlock's own files outside of every workspace"
             else:

@@ -123,9 +123,7 @@ def _by_profile(path: str, mounts: Sequence[Mount]) -> Source | None:
             best = mount
     if best is None:
         return None
-    # The owner of the host wrote this path, and may have written it through links.
-    directory = os.path.realpath(best.source)
-    return Source(directory=directory, below=relative_to(path, best.target) or "")
+    return Source(directory=best.source, below=relative_to(path, best.target) or "")
 
 
 async def _by_container(

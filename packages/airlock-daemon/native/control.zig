@@ -1,0 +1,85 @@
+//! What the daemon and the launcher say to each other over the control socket. It is a
+//! SOCK_SEQPACKET socket, so that a message arrives whole or not at all.
+
+const std = @import("std");
+const linux = std.os.linux;
+
+/// From the daemon: two bytes, a letter and a signal number.
+pub const Order = union(enum) {
+    /// `S`: deliver the signal to the tool's process group.
+    signal: u8,
+    /// `E`: end every descendant, beginning with the signal.
+    end: u8,
+};
+
+/// To the daemon: eight bytes, a letter, three zero bytes and a little-endian i32.
+pub const Report = enum(u8) {
+    /// The tool ended; the value is its wait(2) status.
+    ended = 'X',
+    /// execve(2) failed; the value of this and of the next two is an errno.
+    exec_failed = 'F',
+    /// The working directory could not be entered.
+    directory_failed = 'D',
+    /// Another step of the preparation failed.
+    setup_failed = 'N',
+};
+
+pub const Received = union(enum) {
+    order: Order,
+    nothing,
+    /// Nobody is there to give orders any more.
+    closed,
+};
+
+/// Take one message, without waiting. What cannot be understood counts as `closed`: two sides that
+/// disagree about the protocol have lost control of the tool, and the safe answer is to end it.
+pub fn receive(control: i32) Received {
+    var message: [8]u8 = undefined;
+    const result = linux.recvfrom(control, &message, message.len, linux.MSG.DONTWAIT, null, null);
+    return switch (linux.E.init(result)) {
+        .SUCCESS => if (decode(message[0..result])) |order| .{ .order = order } else .closed,
+        .AGAIN, .INTR => .nothing,
+        else => .closed,
+    };
+}
+
+/// Report to the daemon. A daemon that is gone is no error here: the control socket says so too.
+pub fn send(control: i32, report: Report, value: i32) void {
+    const message = encode(report, value);
+    while (true) {
+        const result = linux.sendto(control, &message, message.len, linux.MSG.NOSIGNAL, null, 0);
+        if (linux.E.init(result) != .INTR) return;
+    }
+}
+
+fn decode(message: []const u8) ?Order {
+    if (message.len != 2 or message[1] < 1 or message[1] >= linux.NSIG) return null;
+    return switch (message[0]) {
+        'S' => .{ .signal = message[1] },
+        'E' => .{ .end = message[1] },
+        else => null,
+    };
+}
+
+fn encode(report: Report, value: i32) [8]u8 {
+    var message = [_]u8{ @intFromEnum(report), 0, 0, 0, 0, 0, 0, 0 };
+    std.mem.writeInt(i32, message[4..8], value, .little);
+    return message;
+}
+
+test "orders carry a letter and a signal" {
+    try std.testing.expectEqual(Order{ .signal = 2 }, decode("S\x02").?);
+    try std.testing.expectEqual(Order{ .end = 64 }, decode("E\x40").?);
+}
+
+test "anything else is no order" {
+    inline for (.{ "", "S", "S\x00", "E\x41", "E\xff", "X\x01", "s\x02", "S\x02\x00", "S\x02S\x02" }) |bad| {
+        try std.testing.expectEqual(null, decode(bad));
+    }
+}
+
+test "a report is a letter, padding and a little-endian number" {
+    try std.testing.expectEqualSlices(u8, "X\x00\x00\x00\x00\x01\x00\x00", &encode(.ended, 256));
+    try std.testing.expectEqualSlices(u8, "F\x00\x00\x00\x02\x00\x00\x00", &encode(.exec_failed, 2));
+    try std.testing.expectEqualSlices(u8, "N\x00\x00\x00\xff\xff\xff\xff", &encode(.setup_failed, -1));
+}

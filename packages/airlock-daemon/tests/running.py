@@ -1,0 +1,160 @@
+"""A daemon that really runs, as a process of its own, and clients that speak raw JSON to it."""
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+from worlds import World
+
+Message = dict[str, Any]
+
+
+class Daemon:
+    """`airlock-daemon start` on a world, ready when the constructor returns."""
+
+    def __init__(
+        self, world: World, *, environment: dict[str, str] | None = None, nofile: int = 0
+    ) -> None:
+        self.world = world
+        self.stderr = tempfile.TemporaryFile("w+")
+        argv = [sys.executable, "-m", "airlock_daemon", "--config", str(world.config)]
+        argv += ["start", "--agents", str(world.agents_file)]
+        if nofile:
+            argv = ["sh", "-c", f'ulimit -n {nofile}; exec "$@"', "sh", *argv]
+        self.process = subprocess.Popen(
+            argv, env={**os.environ, **(environment or {})}, stderr=self.stderr, cwd=world.root
+        )
+        self._wait_until_up()
+
+    def _wait_until_up(self) -> None:
+        # Connecting blocks until the socket is there; inotify would need a library for one line.
+        while True:
+            try:
+                self.connect().close()
+            except (FileNotFoundError, ConnectionRefusedError):
+                if self.process.poll() is not None:
+                    said = self.messages()
+                    self.stderr.close()
+                    raise AssertionError(f"the daemon ended: {said}") from None
+                os.sched_yield()
+            else:
+                return
+
+    def connect(self) -> socket.socket:
+        """A new connection to the agent's socket."""
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(30)
+        try:
+            connection.connect(self.world.socket)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def ask(self, command: str, *args: str, **more: Any) -> "Answer":
+        """Send one request and read everything until the daemon closes."""
+        with self.connect() as connection:
+            connection.sendall(request(command, *args, **more))
+            return read_answer(connection)
+
+    def shell(self, script: str, **more: Any) -> "Answer":
+        """Run a script with the world's `sh`."""
+        return self.ask("sh", "-c", script, **more)
+
+    def messages(self) -> str:
+        """What the daemon has said on stderr."""
+        self.stderr.seek(0)
+        return self.stderr.read()
+
+    def records(self, event: str = "exec") -> list[Message]:
+        """The audit records of one event."""
+        lines = self.world.log.read_text().splitlines()
+        return [record for record in map(json.loads, lines) if record["event"] == event]
+
+    def stop(self) -> int:
+        """Stop in order, and return the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.stderr.close()
+
+
+class Answer:
+    """Everything that a daemon said to one request."""
+
+    def __init__(self, messages: list[Message]) -> None:
+        self.messages = messages
+        self.last = messages[-1] if messages else {}
+
+    def text(self, stream: str = "stdout") -> str:
+        """The output on one stream."""
+        outputs = [m["params"] for m in self.messages if m.get("method") == "output"]
+        return "".join(o["data"] for o in outputs if o["stream"] == stream)
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a result."""
+        code = self.last["result"]["exit_code"]
+        assert isinstance(code, int)
+        return code
+
+    @property
+    def error(self) -> Message:
+        """The error of a refusal."""
+        error = self.last["error"]
+        assert isinstance(error, dict)
+        return error
+
+
+def request(command: str, *args: str, method: str = "exec", **more: Any) -> bytes:
+    """One request as a line; `more` are further params."""
+    params = {"command": command, "args": list(args), **more}
+    message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    return json.dumps(message).encode() + b"\n"
+
+
+def read_answer(connection: socket.socket) -> Answer:
+    """Read lines until the daemon closes."""
+    data = b""
+    while chunk := connection.recv(65536):
+        data += chunk
+    return Answer([json.loads(line) for line in data.splitlines()])
+
+
+def read_until(connection: socket.socket, text: str) -> str:
+    """Read output until `text` has come; returns all output so far."""
+    data = b""
+    while True:
+        chunk = connection.recv(65536)
+        assert chunk, f"closed before {text!r}: {data!r}"
+        data += chunk
+        lines = data.split(b"\n")[:-1]
+        answer = Answer([json.loads(line) for line in lines])
+        if text in answer.text():
+            return answer.text()
+
+
+@contextmanager
+def watching(pid: int) -> Iterator[Callable[[], bool]]:
+    """Watch a process that is no child; the value waits for its end, at most 20 s, and says so."""
+    descriptor = os.pidfd_open(pid)
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    try:
+        yield lambda: bool(poll.poll(20_000))
+    finally:
+        os.close(descriptor)

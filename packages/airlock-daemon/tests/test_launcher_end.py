@@ -1,0 +1,251 @@
+"""The launcher, from the start of the tool to the end of its last descendant."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+
+import pytest
+
+from launching import Launch, has_ended, shell, wait_ended
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the launcher is for Linux")
+
+# A child in a session of its own, and one whose parent and grandparent are gone. Each says who it
+# is when it is there to stay.
+STRAYS = """
+    setsid sh -c 'echo $$; exec sleep 1000' &
+    setsid sh -c "(setsid sh -c 'echo \\$\\$; exec sleep 1000' &)"
+"""
+
+
+def open_strays(launch: Launch) -> list[int]:
+    """The pidfds of the two strays, once both are there."""
+    return [os.pidfd_open(int(launch.read_line())) for _ in range(2)]
+
+
+def end_by_tool(launch: Launch) -> None:
+    """The tool ends by itself."""
+    os.write(launch.stdin, b"\n")
+
+
+def end_by_order(launch: Launch) -> None:
+    """The daemon orders the end."""
+    launch.order("E", signal.SIGTERM)
+
+
+def kill_by_order(launch: Launch) -> None:
+    """The daemon orders the end without a grace."""
+    launch.order("E", signal.SIGKILL)
+
+
+def end_by_close(launch: Launch) -> None:
+    """The daemon closes its end of the socket."""
+    launch.control.shutdown(2)
+
+
+def end_by_nonsense(launch: Launch) -> None:
+    """The daemon says something that is no order."""
+    launch.control.send(b"?")
+
+
+@pytest.mark.parametrize(
+    "end", [end_by_tool, end_by_order, kill_by_order, end_by_close, end_by_nonsense]
+)
+def test_descendants_end_that_left_the_session(end: Callable[[Launch], None]) -> None:
+    """Neither setsid nor a double fork leads out, however the end comes."""
+    with Launch("/bin/sh", *shell(f"{STRAYS} read x")) as launch:
+        strays = open_strays(launch)
+        end(launch)
+        assert launch.wait() == 0
+        assert [has_ended(pidfd) for pidfd in strays] == [True, True]
+
+
+def test_descendants_end_with_a_daemon_that_is_killed() -> None:
+    """A daemon that gets SIGKILL can say nothing; the closed socket says it."""
+    daemon = textwrap.dedent("""
+        import os, sys
+        from launching import Launch, shell
+        with Launch("/bin/sh", *shell(sys.argv[1] + "read x")) as launch:
+            print(launch.pid, *(launch.read_line().decode() for _ in range(2)), flush=True)
+            sys.stdin.read()
+    """)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen(
+        [sys.executable, "-c", daemon, STRAYS],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout
+        pids = [int(word) for word in process.stdout.readline().split()]
+        pidfds = [os.pidfd_open(pid) for pid in pids]
+        process.kill()
+    for pidfd in pidfds:
+        wait_ended(pidfd)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to hide /proc")
+@pytest.mark.skipif(not shutil.which("unshare"), reason="needs unshare")
+def test_descendants_end_where_proc_is_hidden() -> None:
+    """Without /proc it takes longer, and nothing escapes either."""
+    hide = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]
+    with Launch("/bin/sh", *shell(f"{STRAYS} read x"), wrapper=hide) as launch:
+        strays = open_strays(launch)
+        end_by_tool(launch)
+        assert launch.read_reports() == [("X", 0)]
+        assert [has_ended(pidfd) for pidfd in strays] == [True, True]
+
+
+def test_a_thousand_descendants_end() -> None:
+    """A tree of some depth, each in a session of its own, ends as a whole."""
+    program = textwrap.dedent("""
+        import os, signal
+        def grow(*, width, depth):
+            for _ in range(width if depth else 0):
+                if os.fork() == 0:
+                    os.setsid()
+                    grow(width=width, depth=depth - 1)
+                    signal.pause()
+            os.write(1, b".")
+        grow(width=10, depth=3)
+        signal.pause()
+    """)
+    with Launch(sys.executable, "-IS", "-c", program) as launch:
+        remaining = 1 + 10 + 100 + 1000
+        while remaining:
+            remaining -= len(os.read(launch.stdout, remaining))
+        end_by_order(launch)
+        assert launch.read_reports() == [("X", signal.SIGTERM)]
+        assert launch.read_output() == b""
+
+
+def test_descendants_of_threads_end() -> None:
+    """A process that another thread than the first one started is found too."""
+    program = textwrap.dedent("""
+        import subprocess, sys, threading
+        def start():
+            subprocess.run([*sys.argv[1:]])
+        thread = threading.Thread(target=start)
+        thread.start()
+        thread.join()
+    """)
+    child = shell("trap 'echo hup; exit' HUP; echo $$; while :; do read x; done")
+    with Launch(sys.executable, "-IS", "-c", program, "/bin/sh", *child) as launch:
+        pidfd = os.pidfd_open(int(launch.read_line()))
+        launch.order("E", signal.SIGHUP)
+        assert launch.read_output() == b"hup\n"
+        launch.wait()
+        assert has_ended(pidfd)
+
+
+def test_processes_that_fork_all_the_time_end() -> None:
+    """Chains in which each process lives only until it has forked do not get away."""
+    program = textwrap.dedent("""
+        import os
+        for _ in range(5):
+            if os.fork() == 0:
+                break
+        os.write(1, b"x")
+        while True:
+            if os.fork():
+                os._exit(0)
+            os.setsid()
+    """)
+    with Launch(sys.executable, "-IS", "-c", program) as launch:
+        os.read(launch.stdout, 1)
+        kill_by_order(launch)
+        # All of them hold the pipe, so that its end is theirs.
+        launch.read_output()
+        assert launch.wait() == 0
+
+
+def test_a_signal_goes_to_the_tools_process_group() -> None:
+    """The tool's children in its group get it; processes that left the group do not."""
+    script = """
+        setsid sh -c 'trap "echo stray" USR1; echo up; read x; echo left' <&0 &
+        sh -c 'trap "echo child; exit" USR1; echo up; while :; do sleep 1000 & wait; done' &
+        trap 'echo tool' USR1
+        echo up
+        while :; do wait; done
+    """
+    with Launch("/bin/sh", *shell(script)) as launch:
+        assert [launch.read_line() for _ in range(3)] == [b"up"] * 3
+        launch.order("S", signal.SIGUSR1)
+        assert {launch.read_line(), launch.read_line()} == {b"tool", b"child"}
+        os.write(launch.stdin, b"\n")
+        assert launch.read_line() == b"left"
+
+
+def test_an_ordered_end_may_be_handled() -> None:
+    """The signal that was asked for comes first, and the tool's own exit status is reported."""
+    script = "trap 'echo term; exit 3' TERM; echo up; while :; do read x; done"
+    with Launch("/bin/sh", *shell(script)) as launch:
+        launch.read_line()
+        launch.order("E", signal.SIGTERM)
+        assert launch.read_line() == b"term"
+        assert launch.read_reports() == [("X", 3 << 8)]
+
+
+def test_a_stopped_tool_may_handle_its_end() -> None:
+    """A tool that was stopped is continued, since it could not handle anything otherwise."""
+    script = "trap 'exit 3' HUP; echo up; kill -STOP $$; while :; do read x; done"
+    with Launch("/bin/sh", *shell(script)) as launch:
+        launch.read_line()
+        launch.order("E", signal.SIGHUP)
+        assert launch.read_reports() == [("X", 3 << 8)]
+
+
+def test_a_tool_that_ignores_its_end_is_killed() -> None:
+    """After the grace SIGKILL ends what is left, descendants that ignore the signal too."""
+    script = "trap '' HUP; setsid sh -c 'echo $$; read x; read x' <&0 & read x; read x"
+    with Launch("/bin/sh", *shell(script)) as launch:
+        stray = os.pidfd_open(int(launch.read_line()))
+        launch.order("E", signal.SIGHUP)
+        assert launch.read_reports() == [("X", signal.SIGKILL)]
+        assert has_ended(stray)
+
+
+def test_the_tools_end_is_reported_before_that_of_its_descendants() -> None:
+    """What the tool leaves behind gets SIGHUP and then SIGKILL, and holds up no exit status."""
+    script = """
+        setsid sh -c 'trap "echo hup" HUP; echo $$; while :; do read x; done' <&0 &
+        read x
+    """
+    with Launch("/bin/sh", *shell(script)) as launch:
+        stray = os.pidfd_open(int(launch.read_line()))
+        os.write(launch.stdin, b"\n")
+        assert launch.read_report() == ("X", 0)
+        assert not has_ended(stray)
+        assert launch.read_line() == b"hup"
+        assert launch.read_report() is None
+        assert has_ended(stray)
+
+
+def test_the_launcher_takes_the_tool_with_it() -> None:
+    """Where the launcher itself is killed, the kernel kills the tool."""
+    with Launch("/bin/sh", *shell("echo $$; read x")) as launch:
+        tool = os.pidfd_open(int(launch.read_line()))
+        os.kill(launch.pid, signal.SIGKILL)
+        wait_ended(tool)
+
+
+def test_signals_do_not_end_the_launcher() -> None:
+    """Nothing but SIGKILL ends the launcher before the tool."""
+    with Launch("/bin/sh", *shell("echo up; read x; exit 4")) as launch:
+        launch.read_line()
+        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+            os.kill(launch.pid, number)
+        os.write(launch.stdin, b"\n")
+        assert launch.read_reports() == [("X", 4 << 8)]
+
+
+def test_the_launcher_holds_none_of_the_tools_descriptors() -> None:
+    """When the tool closes its output the reader sees it, though tool and launcher live on."""
+    with Launch("/bin/sh", *shell("echo up; exec >&-; read x; exit 5")) as launch:
+        assert launch.read_output() == b"up\n"
+        os.write(launch.stdin, b"\n")
+        assert launch.read_reports() == [("X", 5 << 8)]

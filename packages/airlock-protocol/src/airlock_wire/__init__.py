@@ -1,0 +1,49 @@
+"""The wire protocol of Airlock: messages, framing and sessions, without I/O.
+
+A daemon drives a `ServerSession`, a client a `ClientSession`. PROTOCOL.md, beside the packages,
+describes what they speak.
+"""
+
+from airlock_wire._version import __version__
+from airlock_wire.client import ClientSession
+from airlock_wire.error_object import ErrorData, ErrorObject, Layer
+from airlock_wire.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
+from airlock_wire.events import (
+    NEED_DATA,
+    Decision,
+    ErrorResponse,
+    HalfClosed,
+    NeedData,
+    Output,
+    Result,
+)
+from airlock_wire.limits import Limits
+from airlock_wire.messages import PROTOCOL_VERSION, Method, Stream
+from airlock_wire.request import Request
+from airlock_wire.server import ServerSession
+from airlock_wire.text import encode_text
+
+__all__ = [
+    "NEED_DATA",
+    "PROTOCOL_VERSION",
+    "ClientSession",
+    "Decision",
+    "ErrorData",
+    "ErrorObject",
+    "ErrorResponse",
+    "HalfClosed",
+    "Layer",
+    "Limits",
+    "LocalProtocolError",
+    "Method",
+    "NeedData",
+    "Output",
+    "ProtocolError",
+    "RemoteProtocolError",
+    "Request",
+    "Result",
+    "ServerSession",
+    "Stream",
+    "__version__",
+    "encode_text",
+]

@@ -1,0 +1,110 @@
+"""The `error` member of a response, with one constructor for each row of the table of errors.
+
+Codes are those of JSON-RPC 2.0, section 5.1. They are few, so `data.kind` says which case it is.
+"""
+
+from typing import Annotated, Literal, Self
+
+from msgspec import Meta, Struct
+
+from airlock_wire.text import quote, replace_surrogates
+
+Layer = Literal["profile", "module", "hook", "workspace", "guard", "limit"]
+
+_CODES = [-32700, -32600, -32601, -32602, -32603]
+_KINDS = [
+    "parse-error",
+    "invalid-request",
+    "denied",
+    "unknown-command",
+    "unknown-method",
+    "invalid-params",
+    "failed",
+]
+_LAYERS = ["profile", "module", "hook", "workspace", "guard", "limit"]
+
+
+class ErrorData(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`error.data`. Members that are None are left out.
+
+    The types are wider than what this package sends: a client must be able to read the kinds and
+    layers of later daemons.
+    """
+
+    kind: Annotated[str, Meta(description="Which case it is.", extra_json_schema={"enum": _KINDS})]
+    layer: Annotated[
+        str | None,
+        Meta(
+            description="What refused; with `denied` alone.",
+            extra_json_schema={"enum": [*_LAYERS, None]},
+        ),
+    ] = None
+    rule: Annotated[str | None, Meta(description="The rule or limit that decided.")] = None
+    hint: Annotated[str | None, Meta(description="What a person can do about it.")] = None
+    path: Annotated[
+        str | None, Meta(description="The faulty member, such as `params.args[3]`.")
+    ] = None
+
+
+class ErrorObject(Struct, frozen=True, omit_defaults=True):
+    """An error as it travels. `message` alone must be of use: older clients print nothing else."""
+
+    code: Annotated[int, Meta(description="The JSON-RPC code.", extra_json_schema={"enum": _CODES})]
+    message: Annotated[str, Meta(description="What was refused and why, for a person.")]
+    data: Annotated[
+        ErrorData | None, Meta(description="The same for programs; older daemons send none.")
+    ] = None
+
+    @classmethod
+    def parse_error(cls, message: str, *, hint: str | None = None) -> Self:
+        """What came is no JSON text, not UTF-8, or longer than the limit."""
+        return cls._of(-32700, message, ErrorData(kind="parse-error", hint=hint))
+
+    @classmethod
+    def invalid_request(cls, message: str, *, hint: str | None = None) -> Self:
+        """What came is JSON and no request."""
+        return cls._of(-32600, message, ErrorData(kind="invalid-request", hint=hint))
+
+    @classmethod
+    def denied(
+        cls, message: str, *, layer: Layer, rule: str | None = None, hint: str | None = None
+    ) -> Self:
+        """Policy refuses. `message` must not invite the client to try another spelling."""
+        return cls._of(-32600, message, ErrorData(kind="denied", layer=layer, rule=rule, hint=hint))
+
+    @classmethod
+    def unknown_command(cls, name: str, *, hint: str | None = None) -> Self:
+        """`name` has no enabled module."""
+        data = ErrorData(kind="unknown-command", hint=hint)
+        return cls._of(-32601, f"unknown command: {quote(name)}", data)
+
+    @classmethod
+    def unknown_method(cls, method: str) -> Self:
+        """The request is sound, but its method is neither `exec` nor `check`."""
+        data = ErrorData(kind="unknown-method", hint='the methods are "exec" and "check"')
+        return cls._of(-32601, f"unknown method: {quote(method)}", data)
+
+    @classmethod
+    def invalid_params(cls, message: str, *, path: str, hint: str | None = None) -> Self:
+        """`path` names a member that is missing or of the wrong type, such as `params.args[3]`."""
+        return cls._of(-32602, message, ErrorData(kind="invalid-params", path=path, hint=hint))
+
+    @classmethod
+    def failed(cls, message: str, *, hint: str | None = None) -> Self:
+        """The command could not be started, or the daemon failed."""
+        return cls._of(-32603, message, ErrorData(kind="failed", hint=hint))
+
+    @classmethod
+    def _of(cls, code: int, message: str, data: ErrorData) -> Self:
+        """Build an error that JSON can carry whatever bytes of an argument its texts quote."""
+        return cls(
+            code,
+            replace_surrogates(message),
+            ErrorData(
+                kind=data.kind,
+                layer=data.layer,
+                rule=None if data.rule is None else replace_surrogates(data.rule),
+                hint=None if data.hint is None else replace_surrogates(data.hint),
+                path=data.path,
+            ),
+        )

@@ -1,0 +1,19 @@
+"""What a daemon accepts of one request."""
+
+from typing import Final
+
+from msgspec import Struct
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """Bounds of one request.
+
+    `request_bytes` counts the bytes of the request line without its newline; `arguments` counts
+    the items of `params.args`. The defaults are those of `[limits]` in the daemon's config.toml.
+    """
+
+    request_bytes: int = 4_194_304
+    arguments: int = 10_000
+
+
+DEFAULT_LIMITS: Final = Limits()

@@ -1,0 +1,135 @@
+"""The messages as they lie on the wire: one type for each, from which the schemas are made.
+
+Members that a type does not name are ignored by both sides. The order of members is the order in
+which they are sent.
+"""
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from airlock_wire.error_object import ErrorObject
+
+PROTOCOL_VERSION: Final = "0.4"
+"""The version of the protocol, which is not that of this distribution."""
+
+Stream = Literal["stdout", "stderr"]
+Method = Literal["exec", "check"]
+
+Version = Annotated[Literal["2.0"], Meta(description="JSON-RPC 2.0.")]
+
+# An id is kept as the bytes that were sent: 1, 1.0 and 1e0 are one number, but three ids to a
+# client that compares text.
+Id = Annotated[
+    Raw,
+    Meta(
+        description="A string or a number of the client's choice.",
+        extra_json_schema={"type": ["string", "number"]},
+    ),
+]
+ErrorId = Annotated[
+    Raw,
+    Meta(
+        description="The request's id; null where it could not be read.",
+        extra_json_schema={"type": ["string", "number", "null"]},
+    ),
+]
+
+
+class EncodedText(Struct, frozen=True):
+    """Bytes that are not UTF-8, in place of a string."""
+
+    base64: Annotated[str, Meta(description="Padded base64, standard alphabet.")]
+
+
+class RequestParams(Struct, frozen=True, kw_only=True):
+    """`params` of a request."""
+
+    command: Annotated[str, Meta(description="The name of the command, as the client calls it.")]
+    args: Annotated[
+        tuple[str | EncodedText, ...], Meta(description="Its arguments, without the name.")
+    ]
+    cwd: Annotated[
+        str | EncodedText | None, Meta(description="The client's working directory.")
+    ] = None
+    container_id: Annotated[
+        str | None, Meta(description="The container that the client thinks it is in: a hint.")
+    ] = None
+    features: Annotated[
+        tuple[str, ...] | UnsetType, Meta(description="Names of features; none exist yet.")
+    ] = UNSET
+
+
+class RequestMessage(Struct, frozen=True, kw_only=True):
+    """The one message of a client: run a command, or decide whether it would run."""
+
+    jsonrpc: Version
+    id: Id
+    method: Annotated[Method, Meta(description="`exec` runs the command, `check` only decides.")]
+    params: RequestParams
+
+
+class OutputParams(Struct, frozen=True, kw_only=True):
+    """`params` of an output notification."""
+
+    stream: Annotated[Stream, Meta(description="Where the command wrote it.")]
+    data: Annotated[str, Meta(description="What it wrote.")]
+
+
+class OutputMessage(Struct, frozen=True, kw_only=True):
+    """A piece of the command's output, sent while it runs."""
+
+    jsonrpc: Version
+    method: Annotated[Literal["output"], Meta(description="A notification: it has no id.")]
+    params: OutputParams
+
+
+class ExitResult(Struct, frozen=True, kw_only=True):
+    """`result` of `exec`."""
+
+    exit_code: Annotated[
+        int, Meta(description="The command's exit status; 128+n where signal n ended it.")
+    ]
+
+
+class ResultMessage(Struct, frozen=True, kw_only=True):
+    """The response to `exec`: the command has ended."""
+
+    jsonrpc: Version
+    id: Id
+    result: ExitResult
+
+
+class DecisionResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`result` of `check`."""
+
+    decision: Annotated[Literal["allowed"], Meta(description="A refusal is an error response.")]
+    not_consulted: Annotated[
+        tuple[str, ...],
+        Meta(description="Steps of `exec` that were not looked at, and may still refuse."),
+    ] = ()
+
+
+class DecisionMessage(Struct, frozen=True, kw_only=True):
+    """The response to `check`: the command would be allowed."""
+
+    jsonrpc: Version
+    id: Id
+    result: DecisionResult
+
+
+class ErrorMessage(Struct, frozen=True, kw_only=True):
+    """The response to a request that was refused, or that failed."""
+
+    jsonrpc: Version
+    id: ErrorId
+    error: ErrorObject
+
+
+Message = RequestMessage | OutputMessage | ResultMessage | DecisionMessage | ErrorMessage
+
+
+def encode_message(message: Message) -> bytes:
+    """The line of `message`, with its newline."""
+    return msgspec.json.encode(message) + b"\n"

@@ -1,0 +1,59 @@
+"""The request, as everyone after the parser sees it."""
+
+import msgspec
+from msgspec import UNSET, Raw, Struct
+
+from airlock_wire.errors import LocalProtocolError
+from airlock_wire.messages import (
+    EncodedText,
+    Method,
+    RequestMessage,
+    RequestParams,
+    encode_message,
+)
+from airlock_wire.text import encode_base64
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """A request to run a command, or to decide about one.
+
+    `args` and `cwd` are in the form of `os.fsdecode`: bytes that are not UTF-8 are lone
+    surrogates. No text of a request that was received holds a NUL. `cwd` and `container_id` are
+    what the client says, and proof of nothing.
+    """
+
+    id: str | int | float
+    method: Method
+    command: str
+    args: tuple[str, ...]
+    cwd: str | None = None
+    container_id: str | None = None
+    features: tuple[str, ...] = ()
+
+    def encode(self) -> bytes:
+        """The request as one line with its newline.
+
+        Raises LocalProtocolError where a text cannot be written.
+        """
+        try:
+            params = RequestParams(
+                command=self.command,
+                args=tuple(_to_wire(arg) for arg in self.args),
+                cwd=None if self.cwd is None else _to_wire(self.cwd),
+                container_id=self.container_id,
+                features=self.features or UNSET,
+            )
+            message = RequestMessage(
+                jsonrpc="2.0",
+                id=Raw(msgspec.json.encode(self.id)),
+                method=self.method,
+                params=params,
+            )
+            return encode_message(message)
+        except UnicodeEncodeError as error:
+            raise LocalProtocolError(f"a text of the request cannot be sent: {error}") from error
+
+
+def _to_wire(text: str) -> str | EncodedText:
+    encoded = encode_base64(text)
+    return text if encoded is None else EncodedText(base64=encoded)

@@ -1,0 +1,112 @@
+"""The kinds of message there are, each with full examples, for schemas and documents."""
+
+from msgspec import Raw, Struct
+
+from airlock_wire.error_object import ErrorObject
+from airlock_wire.messages import (
+    DecisionMessage,
+    DecisionResult,
+    ErrorMessage,
+    ExitResult,
+    Message,
+    OutputMessage,
+    OutputParams,
+    RequestMessage,
+    ResultMessage,
+    encode_message,
+)
+from airlock_wire.request import Request
+
+
+class Shape(Struct, frozen=True, kw_only=True):
+    """One kind of message: its file name, who sends it, its type, and lines without newline."""
+
+    name: str
+    sender: str
+    type: type[Message]
+    examples: tuple[str, ...]
+
+
+def list_shapes() -> tuple[Shape, ...]:
+    """Every kind of message of the protocol, in the order of a conversation."""
+    return (
+        Shape(name="request", sender="client", type=RequestMessage, examples=_requests()),
+        Shape(name="output", sender="daemon", type=OutputMessage, examples=_outputs()),
+        Shape(name="exec-result", sender="daemon", type=ResultMessage, examples=_results()),
+        Shape(name="check-result", sender="daemon", type=DecisionMessage, examples=_decisions()),
+        Shape(name="error", sender="daemon", type=ErrorMessage, examples=_errors()),
+    )
+
+
+def _requests() -> tuple[str, ...]:
+    push = Request(
+        id=1,
+        method="exec",
+        command="git",
+        args=("push", "origin", "main"),
+        cwd="/workspace",
+        container_id="4f" * 32,
+    )
+    not_utf8 = Request(
+        id="b-2", method="exec", command="git", args=("add", "caf\udce9.txt"), cwd="/workspace"
+    )
+    question = Request(id=3, method="check", command="git", args=("push", "--force"))
+    return tuple(_line(request.encode()) for request in (push, not_utf8, question))
+
+
+def _outputs() -> tuple[str, ...]:
+    pieces = (
+        OutputParams(stream="stdout", data="Everything up-to-date\n"),
+        OutputParams(stream="stderr", data="Username: "),
+    )
+    return tuple(
+        _encode(OutputMessage(jsonrpc="2.0", method="output", params=params)) for params in pieces
+    )
+
+
+def _results() -> tuple[str, ...]:
+    result = ExitResult(exit_code=0)
+    return (_encode(ResultMessage(jsonrpc="2.0", id=Raw(b"1"), result=result)),)
+
+
+def _decisions() -> tuple[str, ...]:
+    results = (
+        DecisionResult(decision="allowed"),
+        DecisionResult(decision="allowed", not_consulted=("workspace", "concurrency")),
+    )
+    return tuple(
+        _encode(DecisionMessage(jsonrpc="2.0", id=Raw(b"3"), result=result)) for result in results
+    )
+
+
+def _errors() -> tuple[str, ...]:
+    with_id = (
+        ErrorObject.denied(
+            "git push --force is denied",
+            layer="module",
+            rule="push & --force",
+            hint="ask the owner of the host if this is needed",
+        ),
+        ErrorObject.unknown_command("kubectl", hint="add it to commands.enable in config.toml"),
+        ErrorObject.unknown_method("list"),
+        ErrorObject.invalid_params("params.args[3] must be a string", path="params.args[3]"),
+        ErrorObject.failed(
+            "terraform is not an executable on the host", hint="install it on the host"
+        ),
+    )
+    without_id = (
+        ErrorObject.parse_error("the request is not UTF-8 (byte 17)"),
+        ErrorObject.invalid_request("the request has no id, so it could not be answered"),
+    )
+    return (
+        *(_encode(ErrorMessage(jsonrpc="2.0", id=Raw(b"null"), error=error)) for error in without_id),
+        *(_encode(ErrorMessage(jsonrpc="2.0", id=Raw(b"1"), error=error)) for error in with_id),
+    )
+
+
+def _encode(message: Message) -> str:
+    return _line(encode_message(message))
+
+
+def _line(data: bytes) -> str:
+    return data.decode().removesuffix("\n")
