@@ -6,7 +6,8 @@ The table `[tool.hatch.build.hooks.custom]` of `pyproject.toml` says what to bui
     The root source file of the Zig program.
 `data`
     Where the binary goes below the package folder. With `{arch}` in it there is one file for
-    each processor in every wheel; without, one for the wheel's own platform.
+    each processor in every wheel; without, one for the wheel's own platform. The same place must
+    be under `exclude`, or a wheel could pick up what an earlier build left there.
 `script`
     Optional. The command under which the wheel's own binary is put on PATH.
 
@@ -48,18 +49,20 @@ class NativeBuildHook(BuildHookInterface[BuilderConfig]):
             replace_links(build_data["force_include"])
             return
         wheel_arch = requested_architecture()
-        source = self.config["source"]
+        in_tree = self.data_files(own_architecture())
         for arch, path in self.data_files(wheel_arch).items():
-            place(self.compile(source, arch), Path(self.root, path))
+            binary = self.compile(arch)
             if version == "standard":
-                build_data["force_include"][path] = path.removeprefix("src/")
+                build_data["force_include"][str(binary)] = path.removeprefix("src/")
+            # Another platform's binary stays out of the source tree, which this machine runs.
+            if in_tree.get(arch) == path:
+                place(binary, Path(self.root, path))
         if wheel_arch is None:
             return
         build_data["pure_python"] = False
         build_data["tag"] = WHEEL_TAG.format(arch=wheel_arch)
         if "script" in self.config:
-            binary = self.compile(source, wheel_arch)
-            build_data["shared_scripts"][str(binary)] = self.config["script"]
+            build_data["shared_scripts"][str(self.compile(wheel_arch))] = self.config["script"]
 
     def clean(self, versions: list[str]) -> None:  # noqa: ARG002 - hatchling's signature
         """Remove the compiled program and the compiler's cache."""
@@ -80,11 +83,11 @@ class NativeBuildHook(BuildHookInterface[BuilderConfig]):
             return {arch: pattern.format(arch=arch) for arch in ARCHITECTURES}
         return {} if wheel_arch is None else {wheel_arch: pattern}
 
-    def compile(self, source: str, arch: str) -> Path:
-        """Compile `source` for Linux on `arch`; the compiler's cache makes a repeat cheap."""
+    def compile(self, arch: str) -> Path:
+        """Compile the program for Linux on `arch`; the compiler's cache makes a repeat cheap."""
         binary = self.cache / "bin" / arch / Path(self.config["data"]).name.format(arch=arch)
         binary.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "ziglang", "build-exe", source]
+        command = [sys.executable, "-m", "ziglang", "build-exe", self.config["source"]]
         # A named target also means a baseline processor: the result does not depend on the
         # machine that built it.
         command += ["-target", f"{arch}-linux-none", "-O", "ReleaseSafe"]
@@ -102,8 +105,7 @@ def requested_architecture() -> str | None:
     """The processor that the wheel is for; None for a wheel without a binary of its own."""
     target = os.environ.get("AIRLOCK_TARGET", "")
     if not target:
-        machine = platform.machine()
-        return machine if sys.platform == "linux" and machine in ARCHITECTURES else None
+        return own_architecture()
     if target == "any":
         return None
     arch = target.removesuffix("-linux")
@@ -112,6 +114,12 @@ def requested_architecture() -> str | None:
         message = f"AIRLOCK_TARGET is {target!r}; set it to one of {known}, any, or not at all"
         raise ValueError(message)
     return arch
+
+
+def own_architecture() -> str | None:
+    """The processor of this machine, if it runs Linux and there are binaries for it."""
+    machine = platform.machine()
+    return machine if sys.platform == "linux" and machine in ARCHITECTURES else None
 
 
 def place(binary: Path, destination: Path) -> None:

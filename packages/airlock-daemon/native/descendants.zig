@@ -32,7 +32,7 @@ var found: List = .{};
 /// Send a signal that a process may handle, once, to every descendant. SIGCONT follows, because a
 /// stopped process handles nothing.
 pub fn signalAll(number: u8) void {
-    collect(.leave);
+    _ = collect(.leave);
     found.signal(number);
     found.signal(linux.SIG.CONT);
 }
@@ -44,8 +44,7 @@ pub fn killAll() void {
     // A process that was just forking when it was stopped shows its child in the next round. The
     // bound is for processes that somebody else continues meanwhile.
     for (0..8) |_| {
-        collect(.stop);
-        if (found.count == before) break;
+        if (!collect(.stop) or found.count == before) break;
         before = found.count;
     }
     found.signal(linux.SIG.KILL);
@@ -53,16 +52,17 @@ pub fn killAll() void {
 
 const Handling = enum { leave, stop };
 
-/// Fill `found` from the top of the tree downwards. With `stop`, a process is stopped before its
+/// Fill `found`; false if only its top level could be found. It goes from the top of the tree downwards. With `stop`, a process is stopped before its
 /// children are read: it cannot reap them then, so that their numbers stay theirs.
-fn collect(handling: Handling) void {
+fn collect(handling: Handling) bool {
     found.count = 0;
     found.handling = handling;
     const self = linux.getpid();
     const readable = showsOwnNumbers(self) and appendChildren(self);
-    if (!readable) return appendByProbing();
+    if (!readable) appendByProbing();
     var index: usize = 0;
-    while (index < found.count) : (index += 1) _ = appendChildren(found.pids[index]);
+    while (readable and index < found.count) : (index += 1) _ = appendChildren(found.pids[index]);
+    return readable;
 }
 
 /// Whether /proc belongs to the PID namespace of this process: in another one the numbers that it

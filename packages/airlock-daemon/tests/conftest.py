@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import pytest
+
 from worlds import World
 
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    """An empty configuration with one registered agent `my`; this process stands in its workspace."""
+    """A configuration with one agent `my`; this process stands in its workspace."""
     world = World(tmp_path)
     monkeypatch.chdir(world.workspace)
     return world

@@ -24,14 +24,24 @@ PATIENCE_S = 60
 @functools.cache
 def launcher_path() -> str:
     """Where the launcher is; built from the sources first if the build tools are installed."""
-    if importlib.util.find_spec("hatchling") and importlib.util.find_spec("ziglang"):
-        subprocess.run(
-            [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--hooks-only"],
-            cwd=PACKAGE,
-            env={**os.environ, "AIRLOCK_TARGET": ""},
-            check=True,
-        )
+    if can_build():
+        run_hatchling("--target", "wheel", "--hooks-only", folder=PACKAGE)
     return find_launcher()
+
+
+def can_build() -> bool:
+    """Whether this environment has the build backend and the compiler."""
+    return all(map(importlib.util.find_spec, ["hatchling", "ziglang"]))
+
+
+def run_hatchling(*arguments: str, folder: Path, target: str = "") -> None:
+    """Build the package in `folder`, for a platform as in AIRLOCK_TARGET; "" is this machine."""
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", *arguments],
+        cwd=folder,
+        env={**os.environ, "AIRLOCK_TARGET": target},
+        check=True,
+    )
 
 
 class Launch:
@@ -44,14 +54,14 @@ class Launch:
         directory: str | Path = "/",
         environment: Mapping[bytes, bytes] | Mapping[str, str] | None = None,
         nofile: int = 256,
-        wrapper: Sequence[str] = (),
+        launcher: Sequence[str] = (),
         closed: Sequence[int] = (),
         blocked: Sequence[int] = (),
     ) -> None:
         """Start `program` by its absolute path; its ARGV0 is the same.
 
-        `wrapper` is a command that executes the launcher, `closed` standard descriptors that the
-        launcher finds closed, `blocked` signals that it finds blocked.
+        `launcher` is the command line of another launcher than this package's own, `closed`
+        standard descriptors that it finds closed, `blocked` signals that it finds blocked.
         """
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control.settimeout(PATIENCE_S)
@@ -61,7 +71,7 @@ class Launch:
         passed = [theirs.fileno(), opened]
         for descriptor in passed:
             os.set_inheritable(descriptor, True)
-        argv = [*wrapper, launcher_path(), *map(str, passed), str(nofile)]
+        argv = [*(launcher or [launcher_path()]), *map(str, passed), str(nofile)]
         actions: list[tuple[int, int] | tuple[int, int, int]] = [
             (os.POSIX_SPAWN_DUP2, tool_stdin, 0),
             (os.POSIX_SPAWN_DUP2, tool_stdout, 1),
@@ -114,7 +124,11 @@ class Launch:
 
     def read_line(self) -> bytes:
         """One line of the tool's stdout, without its newline."""
-        return b"".join(iter(lambda: os.read(self.stdout, 1), b"\n"))
+        line = b""
+        while (byte := os.read(self.stdout, 1)) != b"\n":
+            assert byte, f"the output ends in the middle of a line: {line!r}"
+            line += byte
+        return line
 
     def wait(self) -> int:
         """Wait for the launcher's own end; its exit status, negative for a signal."""

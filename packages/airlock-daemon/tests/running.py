@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Self
 
 from worlds import World
@@ -24,7 +24,7 @@ class Daemon:
         self, world: World, *, environment: dict[str, str] | None = None, nofile: int = 0
     ) -> None:
         self.world = world
-        self.stderr = tempfile.TemporaryFile("w+")
+        self.stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
         argv = [sys.executable, "-m", "airlock_daemon", "--config", str(world.config)]
         argv += ["start", "--agents", str(world.agents_file)]
         if nofile:
@@ -62,7 +62,8 @@ class Daemon:
     def ask(self, command: str, *args: str, **more: Any) -> "Answer":
         """Send one request and read everything until the daemon closes."""
         with self.connect() as connection:
-            connection.sendall(request(command, *args, **more))
+            with suppress(BrokenPipeError):
+                connection.sendall(request(command, *args, **more))
             return read_answer(connection)
 
     def shell(self, script: str, **more: Any) -> "Answer":
@@ -128,10 +129,11 @@ def request(command: str, *args: str, method: str = "exec", **more: Any) -> byte
 
 
 def read_answer(connection: socket.socket) -> Answer:
-    """Read lines until the daemon closes."""
+    """Read lines until the daemon closes, which is a reset where it left something unread."""
     data = b""
-    while chunk := connection.recv(65536):
-        data += chunk
+    with suppress(ConnectionResetError):
+        while chunk := connection.recv(65536):
+            data += chunk
     return Answer([json.loads(line) for line in data.splitlines()])
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from running import Daemon, read_answer, read_until, request, watching
 from worlds import World
 
@@ -113,7 +114,7 @@ def test_everything_ends_with_the_tool(daemon: Daemon) -> None:
 
 
 def test_background_output_does_not_keep_the_answer_back(daemon: Daemon) -> None:
-    """A process that was left behind with the pipes open and writes for ever is not waited for."""
+    """A process that was left behind and writes for ever is not waited for."""
     answer = daemon.shell("trap '' HUP; (while :; do echo noise; done) & sleep 0.05; exit 4")
     assert answer.exit_code == 4
 

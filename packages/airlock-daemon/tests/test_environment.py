@@ -1,10 +1,9 @@
 """Tests of `airlock_daemon.environment`."""
 
-from airlock_modules import load_builtin, parse_module
-
 from airlock_daemon.environment import build_environment
 from airlock_daemon.limits import Limits
 from airlock_daemon.profile import Profile, parse_profile
+from airlock_modules import load_builtin, parse_module
 
 MODULE = """
 [command]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from launching import Launch, has_ended, shell, wait_ended
+from launching import Launch, has_ended, launcher_path, shell, wait_ended
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the launcher is for Linux")
 
@@ -93,7 +93,8 @@ def test_descendants_end_with_a_daemon_that_is_killed() -> None:
 def test_descendants_end_where_proc_is_hidden() -> None:
     """Without /proc it takes longer, and nothing escapes either."""
     hide = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]
-    with Launch("/bin/sh", *shell(f"{STRAYS} read x"), wrapper=hide) as launch:
+    hide.append(launcher_path())
+    with Launch("/bin/sh", *shell(f"{STRAYS} read x"), launcher=hide) as launch:
         strays = open_strays(launch)
         end_by_tool(launch)
         assert launch.read_reports() == [("X", 0)]
@@ -166,7 +167,8 @@ def test_processes_that_fork_all_the_time_end() -> None:
 def test_a_signal_goes_to_the_tools_process_group() -> None:
     """The tool's children in its group get it; processes that left the group do not."""
     script = """
-        setsid sh -c 'trap "echo stray" USR1; echo up; read x; echo left' <&0 &
+        exec 3<&0
+        setsid sh -c 'trap "echo stray" USR1; echo up; read x <&3; echo left' &
         sh -c 'trap "echo child; exit" USR1; echo up; while :; do sleep 1000 & wait; done' &
         trap 'echo tool' USR1
         echo up
@@ -201,7 +203,7 @@ def test_a_stopped_tool_may_handle_its_end() -> None:
 
 def test_a_tool_that_ignores_its_end_is_killed() -> None:
     """After the grace SIGKILL ends what is left, descendants that ignore the signal too."""
-    script = "trap '' HUP; setsid sh -c 'echo $$; read x; read x' <&0 & read x; read x"
+    script = "trap '' HUP; setsid sh -c 'echo $$; exec sleep 1000' & read x"
     with Launch("/bin/sh", *shell(script)) as launch:
         stray = os.pidfd_open(int(launch.read_line()))
         launch.order("E", signal.SIGHUP)
@@ -212,7 +214,7 @@ def test_a_tool_that_ignores_its_end_is_killed() -> None:
 def test_the_tools_end_is_reported_before_that_of_its_descendants() -> None:
     """What the tool leaves behind gets SIGHUP and then SIGKILL, and holds up no exit status."""
     script = """
-        setsid sh -c 'trap "echo hup" HUP; echo $$; while :; do read x; done' <&0 &
+        setsid sh -c 'trap "echo hup" HUP; echo $$; while :; do sleep 1000 & wait; done' &
         read x
     """
     with Launch("/bin/sh", *shell(script)) as launch:

@@ -32,11 +32,10 @@ def test_a_process_of_the_host_is_recognised() -> None:
 def test_a_peer_that_is_gone_is_refused() -> None:
     """Nobody is identified by a pid that may belong to somebody else by now."""
     with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind("\0airlock-test-peer-%d" % os.getpid())
+        name = f"airlock-test-peer-{os.getpid()}"
+        listening.bind(f"\0{name}")
         listening.listen()
-        script = "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])"
-        address = "airlock-test-peer-%d" % os.getpid()
-        code = script.replace("sys.argv[1]", f"chr(0)+{address!r}")
+        code = f"import socket; socket.socket(socket.AF_UNIX).connect(chr(0) + {name!r})"
         subprocess.run([sys.executable, "-c", code], check=True)
         connection, _ = listening.accept()
         with connection, pytest.raises(Denied, match="is gone"):

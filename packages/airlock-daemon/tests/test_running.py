@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from running import Daemon, read_answer, read_until, request
 from worlds import World
 

@@ -1,10 +1,10 @@
 """Tests of `airlock_daemon.setup`, and of the readers that it calls."""
 
 import pytest
-from worlds import World
 
 from airlock_daemon.errors import SetupError
 from airlock_daemon.limits import Limits
+from worlds import World
 
 
 def faults(world: World) -> list[str]:
@@ -23,7 +23,7 @@ def test_a_good_configuration_is_read(world: World) -> None:
 
 
 def test_faults_of_all_files_show_at_once(world: World) -> None:
-    """A fault in config.toml does not hide those of an agent, and each names file, key and remedy."""
+    """A fault in config.toml does not hide an agent's; each names file, key and remedy."""
     world.write_config('[daemon]\nlog_level = "loud"\nshutdown_grace = 3\n')
     world.write_profile('[workspace]\nmounts = { "/w" = "/does/not/exist" }\n')
     world.write_module("sh", "/bin/sh", "[deny]\nargs = []\n[allow]\nargs = []\n")
@@ -112,7 +112,9 @@ def test_a_workspace_that_holds_the_agents_directory_is_refused(world: World) ->
 
 def test_registration_names_and_paths_are_checked(world: World) -> None:
     """Bad names, missing directories and unknown keys are all told."""
-    world.agents_file.write_text('["../x"]\npath = "a"\n[b]\npath = "nowhere"\ncolour = "red"\n[c]\n')
+    world.agents_file.write_text(
+        '["../x"]\npath = "a"\n[b]\npath = "nowhere"\ncolour = "red"\n[c]\n'
+    )
     found = faults(world)
     assert any("../x" in f for f in found)
     assert any("nowhere" in f for f in found)
@@ -129,7 +131,8 @@ def test_registered_paths_are_relative_to_the_file(world: World) -> None:
 def test_oddities_are_warnings(world: World) -> None:
     """What does no harm is told and does not keep the daemon from starting."""
     (world.config / "config.toml").write_text(
-        f'[commands]\nenable = ["sh", "git", "nosuch"]\n[daemon]\nsocket = "/x"\n[log]\npath = "{world.log}"\n'
+        '[commands]\nenable = ["sh", "git", "nosuch"]\n[daemon]\nsocket = "/x"\n'
+        f'[log]\npath = "{world.log}"\n'
     )
     (world.agent / "airlock.toml").write_text(
         'commands = ["sh", "git", "gh"]\n[env]\nset = { GIT_DIR = "x" }\n'

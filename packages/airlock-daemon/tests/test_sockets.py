@@ -35,7 +35,7 @@ def test_a_private_directory_has_sockets_for_any_user_of_a_container(tmp_path: P
 
 
 def test_a_directory_that_others_reach_has_private_sockets(tmp_path: Path) -> None:
-    """Where others may enter only the owner may connect, unless the configuration says otherwise."""
+    """Where others may enter only the owner connects, unless the configuration says so."""
     shared = tmp_path / "sockets"
     shared.mkdir(mode=0o755)
     sockets = open_directory(shared)
@@ -86,7 +86,7 @@ def test_a_live_socket_is_never_replaced(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_docker_made_goes_if_it_is_empty(tmp_path: Path) -> None:
-    """An empty one is removed; one with something in it is named with the command that removes it."""
+    """An empty one is removed; a full one is named with the command that removes it."""
     (tmp_path / "my.sock").mkdir()
     (tmp_path / "full.sock").mkdir()
     (tmp_path / "full.sock" / "file").touch()
@@ -99,7 +99,7 @@ def test_a_directory_that_docker_made_goes_if_it_is_empty(tmp_path: Path) -> Non
 
 
 def test_a_link_does_not_lead_the_daemon_elsewhere(tmp_path: Path) -> None:
-    """A symlink for the lock file or for an agent's directory is refused, and what it names stays."""
+    """A symlink for the lock or an agent's directory is refused; what it names stays."""
     precious = tmp_path / "precious"
     precious.write_text("as it was")
     elsewhere = tmp_path / "elsewhere"

@@ -8,8 +8,6 @@ from typing import Literal
 
 import msgspec
 import pytest
-from airlock_modules import parse_module
-from worlds import World
 
 from airlock_daemon import workspace
 from airlock_daemon.containers import Containers
@@ -18,6 +16,8 @@ from airlock_daemon.errors import Denied
 from airlock_daemon.peer import Peer
 from airlock_daemon.reserved import Reserved
 from airlock_daemon.setup import Setup
+from airlock_modules import parse_module
+from worlds import World
 
 UNSEEN = Peer(pid=0, uid=0, place="unknown")
 

@@ -34,7 +34,6 @@ def run_daemon(setup: Setup) -> None:
         host = Host(setup, launcher=launcher, nofile=raise_descriptor_limit())
         stack.callback(host.close)
         listening = {name: sockets.listen(name) for name in setup.agents}
-        announce(setup)
         host.record(Record(event="daemon-start", detail=__version__))
         try:
             trio.run(_serve, host, sockets, listening)
@@ -59,6 +58,7 @@ async def _serve(
     # Three nurseries, since they end one after the other: what accepts, what is accepted, and what
     # watches over both.
     with trio.open_signal_receiver(*_STOPS, signal.SIGHUP) as signals:
+        announce(host.setup)
         async with trio.open_nursery() as watching:
             watching.start_soon(host.watch.run)
             async with trio.open_nursery() as requests, trio.open_nursery() as accepting:

@@ -230,6 +230,7 @@ def _open(source: Source, reserved: Reserved) -> Workspace:
                     hint="work in a directory that container and host see alike",
                 )
             _refuse_reserved(path, reserved)
+            _refuse_foreign(descriptor, path)
         except BaseException:
             os.close(descriptor)
             raise
@@ -247,6 +248,20 @@ def _refuse_reserved(path: str, reserved: Reserved) -> None:
             rule="reserved",
             hint="keep Airlock's own files outside of every directory that a container can write",
         )
+
+
+def _refuse_foreign(descriptor: int, path: str) -> None:
+    """Explain what a tool would only stumble over: a directory that the container's root made."""
+    owner = os.fstat(descriptor).st_uid
+    if owner == os.geteuid() or os.access(f"/proc/self/fd/{descriptor}", os.W_OK):
+        return
+    raise Denied(
+        f"{quote(path)} belongs to uid {owner}, and the daemon's user may not write it",
+        layer="workspace",
+        rule="owner",
+        hint=f"run the container as uid {os.geteuid()}, and on the host: "
+        f"sudo chown -R {os.geteuid()} {quote(path)}",
+    )
 
 
 def _own_mountinfo() -> str:

@@ -1,0 +1,87 @@
+"""Tests of `airlock_daemon.limits`."""
+
+import pytest
+import trio
+import trio.testing
+
+from airlock_daemon.errors import Denied
+from airlock_daemon.limits import Gate, Limits
+
+
+async def test_places_are_given_in_the_order_of_arrival() -> None:
+    """Nobody who came later runs earlier."""
+    gate = Gate(Limits(running=1))
+    order: list[int] = []
+
+    async def run(number: int) -> None:
+        async with gate.running(None):
+            order.append(number)
+
+    async with trio.open_nursery() as nursery, gate.running(None):
+        for number in range(5):
+            nursery.start_soon(run, number)
+            await trio.testing.wait_all_tasks_blocked()
+    assert order == [0, 1, 2, 3, 4]
+
+
+async def test_a_place_is_given_back_by_whoever_gives_up() -> None:
+    """A cancelled waiter leaves neither its own place nor the shared one taken."""
+    gate = Gate(Limits(running=2))
+    alone = trio.CapacityLimiter(1)
+    async with trio.open_nursery() as nursery:
+        async with gate.running(alone):
+            with trio.CancelScope() as scope:
+                nursery.start_soon(_cancel_when_blocked, scope)
+                async with gate.running(alone):
+                    raise AssertionError("the shared place was taken twice")
+        assert alone.available_tokens == 1
+        async with gate.running(alone), gate.running(None):
+            pass
+
+
+async def _cancel_when_blocked(scope: trio.CancelScope) -> None:
+    await trio.testing.wait_all_tasks_blocked()
+    scope.cancel()
+
+
+async def test_an_agent_that_waits_for_another_uses_its_own_places() -> None:
+    """What one agent queues for a shared command takes places of nobody else."""
+    slow, other = Gate(Limits(running=1)), Gate(Limits(running=1, queued=0))
+    alone = trio.CapacityLimiter(1)
+    async with trio.open_nursery() as nursery, trio.open_nursery() as holding:
+        holding.start_soon(_hold, alone)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(_pass, slow, alone)
+        await trio.testing.wait_all_tasks_blocked()
+        async with other.running(None):
+            pass
+        holding.cancel_scope.cancel()
+
+
+async def test_a_full_queue_refuses() -> None:
+    """With no place and nobody allowed to wait, the next one is refused at once."""
+    gate = Gate(Limits(running=1, queued=0))
+    async with gate.running(None):
+        with pytest.raises(Denied) as caught:
+            async with gate.running(None):
+                raise AssertionError("ran beyond the limit")
+    assert (caught.value.layer, caught.value.rule) == ("limit", "queued")
+
+
+async def _hold(alone: trio.CapacityLimiter) -> None:
+    async with alone:
+        await trio.sleep_forever()
+
+
+async def _pass(gate: Gate, alone: trio.CapacityLimiter) -> None:
+    async with gate.running(alone):
+        pass
+
+
+def test_connections_are_counted_and_given_back() -> None:
+    """The one after the last is refused until another has gone."""
+    gate = Gate(Limits(connections=1))
+    assert gate.connect()
+    assert not gate.connect()
+    gate.disconnect()
+    assert gate.connect()
