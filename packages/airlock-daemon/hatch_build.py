@@ -6,10 +6,12 @@ The table `[tool.hatch.build.hooks.custom]` of `pyproject.toml` says what to bui
     The root source file of the Zig program.
 `data`
     Where the binary goes below the package folder. With `{arch}` in it there is one file for
-    each processor in every wheel; without, one for the wheel's own platform. The same place must
-    be under `exclude`, or a wheel could pick up what an earlier build left there.
+    each processor in every wheel; without, one for the wheel's own platform.
 `script`
     Optional. The command under which the wheel's own binary is put on PATH.
+
+`[tool.hatch.build] exclude` must name the place of `data` and `/.zig-cache`, or a distribution
+could pick up what an earlier build left there.
 
 The environment variable `AIRLOCK_TARGET` says which platform the wheel is for: `x86_64-linux`,
 `aarch64-linux`, or `any` for a wheel without a binary of its own. The default is this machine.

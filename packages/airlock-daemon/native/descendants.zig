@@ -52,17 +52,21 @@ pub fn killAll() void {
 
 const Handling = enum { leave, stop };
 
-/// Fill `found`; false if only its top level could be found. It goes from the top of the tree downwards. With `stop`, a process is stopped before its
-/// children are read: it cannot reap them then, so that their numbers stay theirs.
+/// Fill `found` from the top of the tree downwards; false if only the top level could be found. With
+/// `stop`, a process is stopped before its children are read: it cannot reap them then, so that
+/// their numbers stay theirs.
 fn collect(handling: Handling) bool {
     found.count = 0;
     found.handling = handling;
     const self = linux.getpid();
     const readable = showsOwnNumbers(self) and appendChildren(self);
-    if (!readable) appendByProbing();
+    if (!readable) {
+        appendByProbing();
+        return false;
+    }
     var index: usize = 0;
-    while (readable and index < found.count) : (index += 1) _ = appendChildren(found.pids[index]);
-    return readable;
+    while (index < found.count) : (index += 1) _ = appendChildren(found.pids[index]);
+    return true;
 }
 
 /// Whether /proc belongs to the PID namespace of this process: in another one the numbers that it

@@ -123,7 +123,7 @@ def test_a_daemon_without_agents_runs(world: World) -> None:
     argv = [sys.executable, "-m", "airlock_daemon", "--config", str(world.config), "start"]
     process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
-    lines = []
+    lines: list[str] = []
     while "no agents registered" not in "".join(lines):
         line = process.stderr.readline()
         assert line, lines

@@ -115,7 +115,8 @@ def test_everything_ends_with_the_tool(daemon: Daemon) -> None:
 
 def test_background_output_does_not_keep_the_answer_back(daemon: Daemon) -> None:
     """A process that was left behind and writes for ever is not waited for."""
-    answer = daemon.shell("trap '' HUP; (while :; do echo noise; done) & sleep 0.05; exit 4")
+    noise = "trap '' HUP; (while :; do echo noise; done) & sleep 0.05; exit 4"
+    answer = daemon.shell(noise)
     assert answer.exit_code == 4
 
 

@@ -100,7 +100,7 @@ def test_a_source_distribution_builds_where_the_hook_is_a_link(
 ) -> None:
     """It holds the hook itself, and a wheel can be made from it."""
     linked = tmp_path / "linked"
-    shutil.copytree(folder, linked, ignore=shutil.ignore_patterns("_native", "dist"))
+    shutil.copytree(folder, linked, ignore=shutil.ignore_patterns(".zig-cache", "_native", "dist"))
     (linked / "hatch_build.py").rename(tmp_path / "hatch_build.py")
     (linked / "hatch_build.py").symlink_to("../hatch_build.py")
     run_hatchling("--target", "sdist", folder=linked)

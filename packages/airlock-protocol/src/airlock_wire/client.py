@@ -18,8 +18,8 @@ from airlock_wire.request import Request
 class ClientSession:
     """One connection, seen from the client.
 
-    `message_bytes` bounds one message of the daemon. Released daemons send all output without a
-    newline as one message.
+    `message_bytes` bounds one message of the daemon, without its newline; released daemons may send
+    all output in one message. See the module for the rules.
     """
 
     def __init__(self, *, message_bytes: int = 67_108_864) -> None:

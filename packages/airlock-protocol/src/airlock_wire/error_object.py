@@ -25,7 +25,7 @@ _LAYERS = ["profile", "module", "hook", "workspace", "guard", "limit"]
 
 
 class ErrorData(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`error.data`. Members that are None are left out.
+    """The error for programs. Members that have no value are left out.
 
     The types are wider than what this package sends: a client must be able to read the kinds and
     layers of later daemons.
@@ -47,12 +47,15 @@ class ErrorData(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ErrorObject(Struct, frozen=True, omit_defaults=True):
-    """An error as it travels. `message` alone must be of use: older clients print nothing else."""
+    """Why the request was refused, or what failed."""
 
     code: Annotated[int, Meta(description="The JSON-RPC code.", extra_json_schema={"enum": _CODES})]
-    message: Annotated[str, Meta(description="What was refused and why, for a person.")]
+    message: Annotated[
+        str,
+        Meta(description="What was refused and why, in words that are of use alone."),
+    ]
     data: Annotated[
-        ErrorData | None, Meta(description="The same for programs; older daemons send none.")
+        ErrorData | None, Meta(description="The same for programs; released daemons send none.")
     ] = None
 
     @classmethod

@@ -24,7 +24,7 @@ Version = Annotated[Literal["2.0"], Meta(description="JSON-RPC 2.0.")]
 Id = Annotated[
     Raw,
     Meta(
-        description="A string or a number of the client's choice.",
+        description="Of the client's choice; a response repeats it.",
         extra_json_schema={"type": ["string", "number"]},
     ),
 ]
@@ -44,7 +44,7 @@ class EncodedText(Struct, frozen=True):
 
 
 class RequestParams(Struct, frozen=True, kw_only=True):
-    """`params` of a request."""
+    """What to run, and where."""
 
     command: Annotated[str, Meta(description="The name of the command, as the client calls it.")]
     args: Annotated[
@@ -57,7 +57,8 @@ class RequestParams(Struct, frozen=True, kw_only=True):
         str | None, Meta(description="The container that the client thinks it is in: a hint.")
     ] = None
     features: Annotated[
-        tuple[str, ...] | UnsetType, Meta(description="Names of features; none exist yet.")
+        tuple[str, ...] | UnsetType,
+        Meta(description="Names of features that the client can use; this version has none."),
     ] = UNSET
 
 
@@ -71,7 +72,7 @@ class RequestMessage(Struct, frozen=True, kw_only=True):
 
 
 class OutputParams(Struct, frozen=True, kw_only=True):
-    """`params` of an output notification."""
+    """What was written."""
 
     stream: Annotated[Stream, Meta(description="Where the command wrote it.")]
     data: Annotated[str, Meta(description="What it wrote.")]
@@ -86,7 +87,7 @@ class OutputMessage(Struct, frozen=True, kw_only=True):
 
 
 class ExitResult(Struct, frozen=True, kw_only=True):
-    """`result` of `exec`."""
+    """How the command ended."""
 
     exit_code: Annotated[
         int, Meta(description="The command's exit status; 128+n where signal n ended it.")
@@ -102,7 +103,7 @@ class ResultMessage(Struct, frozen=True, kw_only=True):
 
 
 class DecisionResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`result` of `check`."""
+    """What was decided."""
 
     decision: Annotated[Literal["allowed"], Meta(description="A refusal is an error response.")]
     not_consulted: Annotated[

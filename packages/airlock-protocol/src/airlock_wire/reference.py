@@ -44,7 +44,7 @@ def _render(shape: Shape, schema: _Schema) -> str:
         [
             f"### `{shape.name}` (from the {shape.sender})",
             "",
-            root["description"].partition("\n")[0],
+            root["description"],
             "",
             "| member | type | required | meaning |",
             "|---|---|---|---|",

@@ -19,10 +19,18 @@ from airlock_wire.shapes import Shape, list_shapes
 
 def make_schema(shape: Shape) -> dict[str, Any]:
     """The schema of one kind of message."""
+    schema = msgspec.json.schema(shape.type)
+    for definition in schema["$defs"].values():
+        # The first line of a docstring speaks of the message, the rest of the code.
+        definition["description"] = definition["description"].partition("\n")[0]
+        for member in definition["properties"].values():
+            if "anyOf" in member:
+                # Releases of msgspec differ in where they put null.
+                member["anyOf"].sort(key=lambda option: option.get("type") == "null")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:airlock:protocol:{PROTOCOL_VERSION}:{shape.name}",
-        **msgspec.json.schema(shape.type),
+        **schema,
     }
 
 

@@ -99,7 +99,10 @@ def _errors() -> tuple[str, ...]:
         ErrorObject.invalid_request("the request has no id, so it could not be answered"),
     )
     return (
-        *(_encode(ErrorMessage(jsonrpc="2.0", id=Raw(b"null"), error=error)) for error in without_id),
+        *(
+            _encode(ErrorMessage(jsonrpc="2.0", id=Raw(b"null"), error=error))
+            for error in without_id
+        ),
         *(_encode(ErrorMessage(jsonrpc="2.0", id=Raw(b"1"), error=error)) for error in with_id),
     )
 

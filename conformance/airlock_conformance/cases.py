@@ -1,0 +1,92 @@
+"""The cases: files in ``cases/``, read and held against ``case.schema.json``.
+
+Each file belongs to a role by its folder and holds several cases about one subject. A file that
+the schema refuses yields no cases; a check of its own reports it.
+"""
+
+import functools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # ships no types
+
+CASES = Path(__file__).resolve().parent.parent / "cases"
+
+Role = Literal["daemon", "rules", "shim"]
+ROLES: tuple[Role, ...] = ("daemon", "rules", "shim")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One case: what is done (`steps`) and what must come of it (`expect`).
+
+    `reference` names requirements of the protocol or sections of its text. `body` holds the
+    members that only cases of this role have.
+    """
+
+    id: str
+    role: Role
+    description: str
+    reference: tuple[str, ...]
+    body: Mapping[str, Any]
+    source: Path
+
+    @property
+    def name(self) -> str:
+        """The name of the case among those of all roles: ``ROLE/ID``."""
+        return f"{self.role}/{self.id}"
+
+
+def case_files(role: Role) -> list[Path]:
+    """Return the case files of a role, sorted by name."""
+    return sorted((CASES / role).glob("*.json"))
+
+
+def setup_files() -> list[Path]:
+    """Return the files that describe the configuration of a daemon under test."""
+    return sorted((CASES / "setups").glob("*.json"))
+
+
+def faults(path: Path) -> list[str]:
+    """Return what is wrong with a case or setup file by the schema, one line each."""
+    try:
+        document = json.loads(path.read_text())
+    except ValueError as error:
+        return [f"not JSON: {error}"]
+    validator = _validator(path.parent.name)
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(document)]
+
+
+def load(role: Role) -> list[Case]:
+    """Return all cases of a role, in the order of their files."""
+    return [case for path in case_files(role) if not faults(path) for case in _cases(path, role)]
+
+
+def load_setup(name: str) -> Mapping[str, Any]:
+    """Return a setup by name; `OSError` if there is no such file."""
+    setup: Mapping[str, Any] = json.loads((CASES / "setups" / f"{name}.json").read_text())
+    return setup
+
+
+def _cases(path: Path, role: Role) -> Iterator[Case]:
+    document = json.loads(path.read_text())
+    shared = {name: value for name, value in document.items() if name != "cases"}
+    for item in document["cases"]:
+        merged = {**shared, **item}
+        yield Case(
+            id=merged.pop("id"),
+            role=role,
+            description=merged.pop("description"),
+            reference=tuple(merged.pop("reference")),
+            body=merged,
+            source=path,
+        )
+
+
+@functools.cache
+def _validator(folder: str) -> Any:
+    schema = json.loads((CASES / "case.schema.json").read_text())
+    return Draft202012Validator({**schema, "$ref": f"#/$defs/{folder}-file"})

@@ -1,0 +1,74 @@
+"""How each case came out, as a table for people (Markdown) or programs (JSON)."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+Verdict = Literal["passed", "failed", "not run", "expected failure"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one case; `detail` says why, where it did not pass."""
+
+    case: str
+    role: str
+    reference: tuple[str, ...]
+    description: str
+    verdict: Verdict
+    detail: str = ""
+
+
+def write_report(path: Path, outcomes: Iterable[Outcome], excuses: Mapping[str, str]) -> None:
+    """Write the outcomes: JSON if the name ends in ``.json``, else Markdown.
+
+    `excuses` says of requirements why no case checks them; they stand in the table too.
+    """
+    listed = list(outcomes)
+    text = _json(listed, excuses) if path.suffix == ".json" else _markdown(listed, excuses)
+    path.write_text(text)
+
+
+def by_reference(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
+    """Return the outcomes under each requirement that they bear on, sorted by its name."""
+    found: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        for reference in outcome.reference:
+            found.setdefault(reference, []).append(outcome)
+    return dict(sorted(found.items()))
+
+
+def _json(outcomes: list[Outcome], excuses: Mapping[str, str]) -> str:
+    document = {
+        "summary": _counts(outcomes),
+        "requirements": {
+            reference: {outcome.case: outcome.verdict for outcome in listed}
+            for reference, listed in by_reference(outcomes).items()
+        },
+        "excused": dict(excuses),
+        "cases": [asdict(outcome) for outcome in outcomes],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _markdown(outcomes: list[Outcome], excuses: Mapping[str, str]) -> str:
+    counts = ", ".join(f"{number} {verdict}" for verdict, number in _counts(outcomes).items())
+    lines = ["# Conformance report", "", f"{counts or 'no cases'}.", ""]
+    lines += ["| requirement | case | outcome |", "|---|---|---|"]
+    for reference, listed in by_reference(outcomes).items():
+        lines += [f"| {reference} | {item.case} | {item.verdict} |" for item in listed]
+    lines += [f"| {reference} | none: {reason} | excused |" for reference, reason in excuses.items()]
+    failed = [outcome for outcome in outcomes if outcome.verdict == "failed"]
+    for outcome in failed:
+        lines += ["", f"## {outcome.case}", "", outcome.description, ""]
+        lines += [f"    {line}" for line in outcome.detail.splitlines()]
+    return "\n".join(lines) + "\n"
+
+
+def _counts(outcomes: list[Outcome]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for outcome in outcomes:
+        counts[outcome.verdict] = counts.get(outcome.verdict, 0) + 1
+    return counts

@@ -1,0 +1,85 @@
+"""Rule vectors: modules made of the cases, asked about by `check`.
+
+Each case becomes a command of its own whose module has the rules of the case, so that one daemon
+answers for all of them.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from airlock_conformance.cases import Case
+from airlock_conformance.content import line_of
+from airlock_conformance.conversation import Conversation
+from airlock_conformance.matching import differences
+from airlock_conformance.setup import Installation
+from airlock_conformance.violation import Violation, require_none
+
+
+def rules_setup(cases: Iterable[Case]) -> Mapping[str, Any]:
+    """Return a setup in which each case is a command with the rules of the case."""
+    modules = {_command(case): _module_text(case) for case in cases}
+    enabled = ", ".join(_toml(name) for name in modules)
+    return {
+        "config": f'[commands]\nenable = [{enabled}]\n\n[log]\npath = "@state@/airlock.log"\n',
+        "profile": "commands = []\n",
+        "modules": modules,
+    }
+
+
+def run_rules_case(case: Case, installation: Installation, *, patience: float) -> None:
+    """Ask the daemon about each vector of a case; raises `Violation` that names all wrong ones."""
+    wrong: list[str] = []
+    for vector in case.body["vectors"]:
+        response = _check(_command(case), vector["args"], installation, patience=patience)
+        found = differences(_expected(case, vector), response, at="response")
+        if found:
+            verdict = "allowed" if vector["allowed"] else "denied"
+            wrong.append(f"{vector['args']} must be {verdict}: {'; '.join(found)}")
+    require_none(wrong)
+
+
+def _check(
+    command: str, arguments: list[str], installation: Installation, *, patience: float
+) -> dict[str, Any]:
+    request = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "check",
+        "params": {"command": command, "args": arguments},
+    }
+    with Conversation(installation.socket, patience=patience) as conversation:
+        conversation.send(line_of(request))
+        conversation.await_close()
+    if conversation.received.response is None:
+        raise Violation("the daemon closed the connection without a response")
+    return conversation.received.response
+
+
+def _expected(case: Case, vector: Mapping[str, Any]) -> Mapping[str, Any]:
+    if vector["allowed"]:
+        return {"result": {"decision": "allowed"}, "error": {"$absent": True}}
+    data: dict[str, Any] = {"kind": "denied", "layer": "module"}
+    if "rule" in vector:
+        data["rule"] = vector["rule"]
+    elif len(case.body.get("deny", ())) == 1:
+        data["rule"] = case.body["deny"][0]
+    return {"error": {"code": -32600, "data": data}}
+
+
+def _command(case: Case) -> str:
+    return f"r-{case.id}"
+
+
+def _module_text(case: Case) -> str:
+    mode = "deny" if "deny" in case.body else "allow"
+    rules = ", ".join(_toml(rule) for rule in case.body[mode])
+    return (
+        '[command]\nbin = "/bin/true"\n\n'
+        f"[{mode}]\nargs = [{rules}]\n\n"
+        '[exec]\nworkspace = "optional"\n'
+    )
+
+
+def _toml(text: str) -> str:
+    # A TOML basic string escapes as JSON does, DEL aside, which no rule has.
+    return line_of(text).decode().rstrip("\n")

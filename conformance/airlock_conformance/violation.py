@@ -1,0 +1,15 @@
+"""The one error of the suite: the implementation under test did not do what it must."""
+
+
+class Violation(AssertionError):
+    """The daemon or the shim broke the protocol, or did something else than the case expects.
+
+    The message says what was expected and what came. It is an `AssertionError`, so that pytest
+    reports it as a failure of the implementation and not as a fault of the suite.
+    """
+
+
+def require_none(differences: list[str]) -> None:
+    """Raise `Violation` that lists the given differences, unless there are none."""
+    if differences:
+        raise Violation("\n".join(differences))

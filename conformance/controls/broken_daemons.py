@@ -1,0 +1,235 @@
+"""Daemons with one fault each: the negative controls of the suite.
+
+Each class says in `caught_by` which case must fail for it. If the case passes, the case is blind.
+"""
+
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from reference_daemon import ReferenceDaemon
+from reference_requests import Refusal, Request
+from reference_run import Run
+
+
+class BrokenDaemon(ReferenceDaemon):
+    """A daemon with one fault; the subclass says which."""
+
+    caught_by: ClassVar[str]
+
+
+class IdZero(BrokenDaemon):
+    """Answers errors with the id 0, as the first implementation did."""
+
+    caught_by = "daemon/ids-string-refused"
+
+    def error_id(self, id: Any) -> Any:  # noqa: D102
+        return 0
+
+
+class NumberForString(BrokenDaemon):
+    """Takes an id of digits for a number."""
+
+    caught_by = "daemon/ids-digits"
+
+    def send(self, client: socket.socket, message: dict[str, Any]) -> None:  # noqa: D102
+        id = message.get("id")
+        digits = isinstance(id, str) and id.isdigit()
+        super().send(client, {**message, "id": int(id)} if digits else message)
+
+
+class ErrorsWithoutData(BrokenDaemon):
+    """Sends errors of a code and a message alone."""
+
+    caught_by = "daemon/refusals-denied-by-the-module"
+
+    def error(self, refusal: Refusal) -> dict[str, Any]:  # noqa: D102
+        return {name: value for name, value in refusal.error.items() if name != "data"}
+
+
+class CheckRuns(BrokenDaemon):
+    """Runs the tool for `check` too."""
+
+    caught_by = "daemon/requests-check-does-not-run"
+
+    def perform(self, client: socket.socket, request: Request) -> dict[str, Any]:  # noqa: D102
+        self.execute(client, request)
+        return super().perform(client, request)
+
+
+class FirstDuplicateCounts(BrokenDaemon):
+    """Takes the first of duplicate members."""
+
+    caught_by = "daemon/requests-duplicate-command"
+
+    def parse(self, line: bytes) -> Any:  # noqa: D102
+        return json.loads(line, object_pairs_hook=lambda pairs: dict(reversed(pairs)))
+
+
+class BatchRuns(BrokenDaemon):
+    """Takes a batch of one for the request in it."""
+
+    caught_by = "daemon/invalid-requests-batch"
+
+    def parse(self, line: bytes) -> Any:  # noqa: D102
+        value = super().parse(line)
+        return value[0] if isinstance(value, list) and value else value
+
+
+class LenientText(BrokenDaemon):
+    """Replaces bytes that are not UTF-8 instead of refusing them."""
+
+    caught_by = "daemon/parse-errors-not-utf-8"
+
+    def parse(self, line: bytes) -> Any:  # noqa: D102
+        return super().parse(line.decode("utf-8", "replace").encode())
+
+
+class NoLimit(BrokenDaemon):
+    """Waits for the newline of a request however much comes before it."""
+
+    caught_by = "daemon/refusals-over-size-without-newline"
+    max_request_bytes = 1 << 40
+
+
+class HalfCloseIsTheEnd(BrokenDaemon):
+    """Takes a half-closed client for one that is gone."""
+
+    caught_by = "daemon/connection-half-close-after-the-request"
+
+    class run_type(Run):  # noqa: D106, N801
+        def _heed_client(self, poll: Any, events: int) -> None:
+            super()._heed_client(poll, events | (0x10 if self._is_half_closed() else 0))
+
+        def _is_half_closed(self) -> bool:
+            return self._client.recv(1, socket.MSG_PEEK) == b""
+
+
+class StaysOpen(BrokenDaemon):
+    """Leaves the connection open after the response, until the client closes it."""
+
+    caught_by = "daemon/requests-least"
+
+    def finish(self, client: socket.socket) -> None:  # noqa: D102
+        while client.recv(1):
+            pass
+
+
+class SpeaksOn(BrokenDaemon):
+    """Sends a message after the response."""
+
+    caught_by = "daemon/requests-least"
+
+    def finish(self, client: socket.socket) -> None:  # noqa: D102
+        self.relay(client, "stdout", "one more thing")
+
+
+class AnswersTwice(BrokenDaemon):
+    """Serves the second request of a connection too."""
+
+    caught_by = "daemon/connection-two-requests"
+
+    def read_line(self, client: socket.socket) -> bytes | None:  # noqa: D102
+        first, _, self.more = client.recv(1 << 20).partition(b"\n")
+        return first
+
+    def finish(self, client: socket.socket) -> None:  # noqa: D102
+        if self.more:
+            self.answer(client, self.more)
+
+
+class StartUnasked(BrokenDaemon):
+    """Announces features to a client that named none."""
+
+    caught_by = "daemon/requests-no-features"
+
+    def execute(self, client: socket.socket, request: Request) -> int:  # noqa: D102
+        self.send(client, {"method": "start", "params": {"features": []}})
+        return super().execute(client, request)
+
+
+class OutputAtTheEnd(BrokenDaemon):
+    """Sends output only when the tool has ended."""
+
+    caught_by = "daemon/output-prompt"
+
+    def execute(self, client: socket.socket, request: Request) -> int:  # noqa: D102
+        self.held: list[tuple[str, str]] = []
+        code = super().execute(client, request)
+        for stream, data in self.held:
+            super().relay(client, stream, data)
+        return code
+
+    def relay(self, client: socket.socket, stream: str, data: str) -> None:  # noqa: D102
+        self.held.append((stream, data))
+
+
+class SplitsCharacters(BrokenDaemon):
+    """Decodes each read for itself, so that a character between two reads is lost."""
+
+    caught_by = "daemon/output-split-character"
+
+    class run_type(Run):  # noqa: D106, N801
+        def decode(self, stream: str, data: bytes, *, final: bool = False) -> str:  # noqa: D102
+            return data.decode("utf-8", "replace")
+
+
+class SignalIsOne(BrokenDaemon):
+    """Reports a tool that a signal ended as exit status 1."""
+
+    caught_by = "daemon/results-signal-kill"
+
+    def execute(self, client: socket.socket, request: Request) -> int:  # noqa: D102
+        code = super().execute(client, request)
+        return 1 if code > 128 else code
+
+
+class Shell(BrokenDaemon):
+    """Runs the command line through a shell."""
+
+    caught_by = "daemon/requests-arguments"
+
+    def execute(self, client: socket.socket, request: Request) -> int:  # noqa: D102
+        program = self.modules[request.command]["command"]["bin"]
+        line = " ".join([program, *map(os.fsdecode, request.args)])
+        done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, check=False)
+        self.relay(client, "stdout", done.stdout.decode())
+        return done.returncode
+
+
+class LeavesDescendants(BrokenDaemon):
+    """Ends the tool alone and leaves what it started."""
+
+    caught_by = "daemon/connection-end-ends-descendants"
+
+    class run_type(Run):  # noqa: D106, N801
+        def _end_descendants(self) -> None:
+            return
+
+
+class SeesPositionalsOnly(BrokenDaemon):
+    """Takes every word that starts with a dash for no business of the rules."""
+
+    caught_by = "rules/arguments-long-flag"
+
+    def rules(self, module: dict[str, Any]) -> list[str]:  # noqa: D102
+        return [rule for rule in super().rules(module) if not rule.startswith("-")]
+
+
+class HalfSets(BrokenDaemon):
+    """Takes the first part of a set for the whole."""
+
+    caught_by = "rules/sets-all-parts"
+
+    def rules(self, module: dict[str, Any]) -> list[str]:  # noqa: D102
+        return [rule.partition(" & ")[0] for rule in super().rules(module)]
+
+
+def broken_daemons() -> dict[str, type[BrokenDaemon]]:
+    """Return every broken daemon by the name of its class."""
+    return {kind.__name__: kind for kind in BrokenDaemon.__subclasses__()}
+
+

@@ -1,0 +1,117 @@
+"""What the demo shows, step by step, and how it is sure of each."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from demo.client import Answer, Client, push_directly
+from demo.errors import NotSoError
+from demo.git_server import GitServer
+from demo.host import read_audit
+from demo.places import Places
+from demo.screen import Screen
+
+_DENIED = 126
+"""The shim's exit status for a command that policy refuses."""
+
+
+@dataclass(frozen=True)
+class Story:
+    """One run; each step raises NotSoError when what it is about was not so."""
+
+    screen: Screen
+    places: Places
+    server: GitServer
+    client: Client
+    commit: str
+    user: str
+    password: str
+    heard: list[str] = field(default_factory=list)
+    """Everything that the client's commands printed."""
+
+    def tell(self) -> None:
+        """Go through all steps, stopping at the first that fails."""
+        self._push_directly()
+        self._push_through_airlock()
+        self._ask_for_the_password()
+        self._read_the_log()
+        self._look_for_the_password()
+
+    def _push_directly(self) -> None:
+        self.screen.step("The client pushes directly, with plain git and its own empty HOME.")
+        answer = push_directly(self.places)
+        self._show("git push origin main", answer)
+        refused = [visit for visit in self.server.visits if visit.status == 401]
+        if answer.status == 0 or not refused or self.server.read_branch("main") is not None:
+            raise NotSoError("the server should have refused a push without a password")
+        self.screen.passed("refused. The server asks for a password, and the client has none.")
+
+    def _push_through_airlock(self) -> None:
+        self.screen.step(
+            "The client pushes with the shim as its `git`; the daemon runs the host's git."
+        )
+        answer = self.client.git("push", "origin", "main")
+        self._show("git push origin main", answer)
+        arrived = self.server.read_branch("main")
+        self.screen.row(f"commit of the client  {self.commit}")
+        self.screen.row(f"commit at the server  {arrived or '(none)'}")
+        if answer.status != 0 or arrived != self.commit:
+            raise NotSoError(
+                f"the push should have reached the server (exit status {answer.status})"
+            )
+        self.screen.passed("accepted, and the server has the client's commit.")
+
+    def _ask_for_the_password(self) -> None:
+        self.screen.step("The client asks the host's git for the password itself.")
+        answer = self.client.git("credential", "fill")
+        self._show("git credential fill", answer)
+        if answer.status != _DENIED or not answer.output.startswith("airlock: "):
+            raise NotSoError(
+                f"policy should have refused that (exit status {answer.status}, not {_DENIED})"
+            )
+        self.screen.passed("denied, with the reason; no git was started for it.")
+
+    def _read_the_log(self) -> None:
+        self.screen.step("What the audit log on the host says of the client's requests:")
+        records = read_audit(self.places)
+        for record in records:
+            self.screen.row(_describe(record))
+        found = [(record["args"][0], record["outcome"], record["exit_code"]) for record in records]
+        if found != [("push", "allowed", 0), ("credential", "denied", None)]:
+            raise NotSoError(
+                "the log should hold these two requests, the first allowed and the second denied"
+            )
+        self.screen.passed("both requests are there, in order, with how they ended.")
+
+    def _look_for_the_password(self) -> None:
+        self.screen.step("Is the password in the client's files, or in anything that it was told?")
+        header = base64.b64encode(f"{self.user}:{self.password}".encode())
+        seen = "".join(self.heard).encode()
+        files = [
+            path
+            for folder in (self.places.client_home, self.places.workspace)
+            for path in _list_files(folder)
+        ]
+        for content in (seen, *(path.read_bytes() for path in files)):
+            if self.password.encode() in content or header in content:
+                raise NotSoError("the client's side should not hold the password")
+        self.screen.passed(f"not in {len(files)} files and {len(seen)} bytes of output.")
+
+    def _show(self, words: str, answer: Answer) -> None:
+        self.heard.append(answer.output)
+        self.screen.command(words, answer.output)
+
+
+def _describe(record: Mapping[str, Any]) -> str:
+    words = " ".join([record["command"], *map(str, record["args"])])
+    if record["outcome"] == "denied":
+        end = f"by the {record['layer']}, rule {record['rule']}"
+    else:
+        end = f"exit status {record['exit_code']}, {record['duration_ms']:.0f} ms"
+    return f"{record['ts']}  {record['profile']}  {words:<22}  {record['outcome']}  {end}"
+
+
+def _list_files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]

@@ -1,0 +1,136 @@
+"""What all end-to-end tests share: the engine, the images, the server, and the accounts."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from .world import account, engine, git_server
+from .world.git_server import GitServer
+from .world.home import furnish
+from .world.images import Images
+from .world.keys import KeyPair
+from .world.scene import Executables, Stage
+
+KINDS = ("root", "user")
+"""The accounts that a daemon runs as: root, and an ordinary one."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("airlock", "the executables under test")
+    group.addoption("--daemon", help="airlock-daemon (default: the one on PATH)")
+    group.addoption("--shim", help="the native airlock-shim (default: the one on PATH)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    reason = _why_not()
+    if reason and os.environ.get("REQUIRE_DOCKER") == "1":
+        raise pytest.UsageError(f"REQUIRE_DOCKER=1, but {reason}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = [item for item in items if item.path.is_relative_to(Path(__file__).parent)]
+    reason = _why_not() if here else None
+    for item in here if reason else ():
+        item.add_marker(pytest.mark.skip(reason=f"end-to-end tests: {reason}"))
+
+
+def _why_not() -> str | None:
+    """Say why these tests cannot run here, or None."""
+    if os.geteuid() != 0:
+        return "these tests make a user and look into containers from outside, so they need root"
+    return engine.why_not()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def alone() -> Iterator[None]:
+    """Run one at a time on a machine."""
+    with open("/run/lock/airlock-e2e", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        engine.prepare()
+        yield
+
+
+@pytest.fixture(scope="session")
+def executables(request: pytest.FixtureRequest) -> Executables:
+    """Return what is under test."""
+    found = {}
+    for option, name in (("--daemon", "airlock-daemon"), ("--shim", "airlock-shim")):
+        given = request.config.getoption(option)
+        path = shutil.which(given or name)
+        if path is None:
+            pytest.fail(f"there is no {given or name} on PATH; name one with {option}")
+        found[option] = Path(path).absolute()
+    return Executables(daemon=found["--daemon"], shim=found["--shim"])
+
+
+@pytest.fixture(scope="session")
+def ground(alone: None) -> Iterator[Path]:
+    """Return a directory for the run that every account may pass through."""
+    with tempfile.TemporaryDirectory(prefix="airlock-e2e-") as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def images(alone: None, executables: Executables) -> Images:
+    """Return the images, made if need be."""
+    return Images.make(shim=executables.shim.resolve())
+
+
+@pytest.fixture(scope="session")
+def server(images: Images) -> Iterator[GitServer]:
+    """Return the running git server, to which nobody may push yet."""
+    with git_server.container_for(images.git_server) as container:
+        yield GitServer.describe(container)
+
+
+@pytest.fixture(scope="session")
+def stages(
+    ground: Path, images: Images, server: GitServer, executables: Executables
+) -> Iterator[dict[str, Stage]]:
+    """Return a stage for each of KINDS. The key in its account's home may push."""
+    with ExitStack() as stack:
+        accounts = {
+            "root": account.root(ground / "root-home"),
+            "user": stack.enter_context(account.ordinary(ground / "user-home")),
+        }
+        made = {}
+        for kind in KINDS:
+            key = furnish(accounts[kind], known_hosts=server.known_hosts())
+            server.authorize(key)
+            made[kind] = Stage(
+                account=accounts[kind],
+                key=key,
+                ground=ground,
+                images=images,
+                server=server,
+                executables=executables,
+            )
+            stack.callback(made[kind].close)
+        yield made
+
+
+@pytest.fixture(params=KINDS)
+def stage(request: pytest.FixtureRequest, stages: dict[str, Stage]) -> Iterator[Stage]:
+    """Return the stage of each account in turn; the scenes of a test end with it."""
+    yield stages[request.param]
+    stages[request.param].clear()
+
+
+@pytest.fixture
+def user_stage(stages: dict[str, Stage]) -> Iterator[Stage]:
+    """Return the ordinary account's stage, for what does not depend on the account."""
+    yield stages["user"]
+    stages["user"].clear()
+
+
+@pytest.fixture(scope="session")
+def other_key(ground: Path) -> KeyPair:
+    """Return a key that nobody uses: what the format of every key has in common."""
+    return KeyPair.make(ground / "other_key")

@@ -1,0 +1,42 @@
+"""Which credential a push uses: the host's, chosen by the host."""
+
+from .world.home import add_key
+from .world.scene import MAPPED, Stage
+
+KEY_CHOSEN = MAPPED + '\n[env]\nset = { GIT_SSH_COMMAND = "ssh -i ~/.ssh/project_a_key" }\n'
+
+
+def test_a_profile_chooses_the_key(user_stage: Stage) -> None:
+    """GIT_SSH_COMMAND in a profile selects that key; another agent goes on with the usual one."""
+    chosen = add_key(user_stage.account, "project_a_key")
+    user_stage.server.authorize(chosen)
+    for profile, key in ((KEY_CHOSEN, chosen), (MAPPED, user_stage.key)):
+        scene = user_stage.scene(profile=profile)
+        setup = scene.setup(scene.images.busybox)
+        setup.run("git", "push", "origin", "main").succeeded()
+        assert scene.project.repository.commit("main") == scene.project.head()
+        assert scene.project.repository.keys_used() == [key.public]
+
+
+def test_a_container_cannot_choose_the_key(user_stage: Stage) -> None:
+    """The container's own GIT_SSH_COMMAND does not reach the host: no file is made by it."""
+    scene = user_stage.scene()
+    trap = f"touch {scene.project.path}/trapped; ssh"
+    with scene.setup(scene.images.busybox).running() as client:
+        client.run("git", "push", "origin", "main", env={"GIT_SSH_COMMAND": trap}).succeeded()
+    assert scene.project.repository.keys_used() == [user_stage.key.public]
+    assert not (scene.project.path / "trapped").exists()
+
+
+def test_without_the_hosts_key_the_push_fails(stage: Stage) -> None:
+    """Airlock adds no power of its own: where the host has no key the server refuses."""
+    scene = stage.scene()
+    kept, away = stage.key.path, stage.key.path.with_suffix(".away")
+    kept.rename(away)
+    try:
+        pushed = scene.setup(scene.images.busybox).run("git", "push", "origin", "main")
+    finally:
+        away.rename(kept)
+    assert pushed.exit_code == 128
+    assert "Permission denied (publickey)" in pushed.stderr
+    assert scene.project.repository.commit("main") is None

@@ -1,0 +1,75 @@
+"""Run a program to its end and keep all that it said."""
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+LONGEST_S = 120.0
+"""No single program of these tests may take longer, in seconds."""
+
+
+class CommandFailed(AssertionError):
+    """A program that a test relies on ended with another status than 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """How a program ended: its argument vector, exit status, and both streams as bytes."""
+
+    argv: tuple[str, ...]
+    exit_code: int
+    out: bytes
+    err: bytes
+
+    @property
+    def stdout(self) -> str:
+        """Standard output as text, without white space at its ends."""
+        return self.out.decode(errors="replace").strip()
+
+    @property
+    def stderr(self) -> str:
+        """Standard error as text, without white space at its ends."""
+        return self.err.decode(errors="replace").strip()
+
+    def __str__(self) -> str:
+        """Return everything that helps to see why a program failed."""
+        return (
+            f"{' '.join(self.argv)}\n  ended with {self.exit_code}"
+            f"\n  stdout: {self.stdout}\n  stderr: {self.stderr}"
+        )
+
+    def succeeded(self) -> "Completed":
+        """Return itself, or raise CommandFailed with everything that was said."""
+        if self.exit_code != 0:
+            raise CommandFailed(str(self))
+        return self
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    stdin: bytes = b"",
+    cwd: str | None = None,
+    env: Mapping[str, str] | None = None,
+    uid: int | None = None,
+    gid: int | None = None,
+) -> Completed:
+    """Run `argv` and wait for it.
+
+    `env` replaces the whole environment. `uid` and `gid` are those that the program runs with.
+    Raises subprocess.TimeoutExpired after LONGEST_S.
+    """
+    done = subprocess.run(
+        list(argv),
+        input=stdin,
+        capture_output=True,
+        cwd=cwd,
+        env=dict(os.environ) if env is None else dict(env),
+        user=uid,
+        group=gid,
+        extra_groups=None if uid is None else [],
+        timeout=LONGEST_S,
+        check=False,
+    )
+    return Completed(argv=tuple(argv), exit_code=done.returncode, out=done.stdout, err=done.stderr)

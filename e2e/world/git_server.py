@@ -1,0 +1,112 @@
+"""A git server behind a real sshd, in a container, published on this host's loopback address."""
+
+from dataclasses import dataclass
+
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.wait_strategies import LogMessageWaitStrategy
+
+from .command import Completed
+from .engine import LABEL, docker
+from .keys import KeyPair
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """A bare repository of the server. `path` is where it lies there."""
+
+    server: "GitServer"
+    path: str
+
+    @property
+    def url(self) -> str:
+        """The address for a client on this host."""
+        return f"ssh://git@127.0.0.1:{self.server.port}{self.path}"
+
+    @property
+    def url_from_containers(self) -> str:
+        """The address for a client in another container on the default bridge."""
+        return f"ssh://git@{self.server.address}{self.path}"
+
+    def commit(self, branch: str) -> str | None:
+        """Return the commit id at the tip of `branch`, or None where there is no such branch."""
+        ref = f"refs/heads/{branch}"
+        shown = self._git("rev-parse", "--verify", "--quiet", ref)
+        return shown.stdout or None
+
+    def keys_used(self) -> list[str]:
+        """Return the public keys that let the pushes so far in, the oldest first."""
+        noted = self.server.run("cat", f"{self.path}/pushed-by")
+        lines = (line.split() for line in noted.stdout.splitlines())
+        return [" ".join(words[1:3]) for words in lines if words[:1] == ["publickey"]]
+
+    def hold_pushes(self) -> None:
+        """Let every push from now on wait until it is let go."""
+        self.server.run("mkfifo", "--mode=666", f"{self.path}/gate").succeeded()
+
+    def let_go(self) -> None:
+        """Let the push that waits go on."""
+        self.server.run("sh", "-c", f"echo go >{self.path}/gate").succeeded()
+
+    def _git(self, *arguments: str) -> Completed:
+        return self.server.run("git", f"--git-dir={self.path}", *arguments)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitServer:
+    """The running server.
+
+    `port` is on 127.0.0.1, `address` is the container's own, `host_key` the public half of its key
+    as the container's own file has it: it was not learnt over the network.
+    """
+
+    container: str
+    port: int
+    address: str
+    host_key: str
+
+    @classmethod
+    def describe(cls, container: DockerContainer) -> "GitServer":
+        """Describe the server in `container`, which has been started."""
+        name = container.get_container_id()
+        address = docker("inspect", "--format", "{{.NetworkSettings.IPAddress}}", name).succeeded()
+        key = docker("exec", name, "cat", "/etc/ssh/ssh_host_ed25519_key.pub").succeeded()
+        return cls(
+            container=name,
+            port=container.get_exposed_port(22),
+            address=address.stdout,
+            host_key=" ".join(key.stdout.split()[:2]),
+        )
+
+    def run(self, *argv: str, stdin: bytes = b"") -> Completed:
+        """Run a program in the server's container as root."""
+        return docker("exec", "--interactive", self.container, *argv, stdin=stdin)
+
+    def known_hosts(self) -> str:
+        """Return the known_hosts line that pins this server for clients on this host."""
+        return f"[127.0.0.1]:{self.port} {self.host_key}\n"
+
+    def authorize(self, key: KeyPair) -> None:
+        """Let whoever has `key` push, to every repository."""
+        line = f"{key.public}\n".encode()
+        append = "cat >>/etc/ssh/authorized_keys"
+        self.run("sh", "-c", append, stdin=line).succeeded()
+
+    def make_repository(self, name: str) -> Repository:
+        """Make an empty bare repository."""
+        path = f"/srv/{name}.git"
+        docker(
+            "exec", "--user", "git", self.container, "git", "init", "--quiet", "--bare", path
+        ).succeeded()
+        return Repository(server=self, path=path)
+
+
+def container_for(image: str) -> DockerContainer:
+    """Return the server's container; a `with` statement starts it and waits until sshd listens."""
+    # sshd's own line; the engine's timeout and interval are in seconds.
+    listens = LogMessageWaitStrategy("Server listening on 0.0.0.0 port 22")
+    listens.with_startup_timeout(30).with_poll_interval(0.1)
+    container = DockerContainer(image).with_kwargs(labels={LABEL: "git-server"})
+    container.waiting_for(listens)
+    # The engine's client takes (address, port) too, with None for a free port.
+    container.ports["22/tcp"] = ("127.0.0.1", None)  # type: ignore[assignment]
+    return container

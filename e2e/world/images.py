@@ -1,0 +1,196 @@
+"""The images, made on this machine from nothing that a registry holds.
+
+An image is labelled with a hash of its recipe and made again only when that hash changes.
+"""
+
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .command import CommandFailed, run
+from .engine import docker
+
+RECIPE_LABEL = "airlock.e2e.recipe"
+RECIPES = Path(__file__).parent.parent / "images"
+
+DEBIAN_PACKAGES = ("ca-certificates", "git", "openssh-client", "openssh-server", "socat")
+DEBIAN_OPTIONS = (
+    "--variant=minbase",
+    '--aptopt=Acquire::Languages "none"',
+    "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-exclude=/usr/share/locale/*",
+    "--dpkgopt=path-exclude=/usr/share/man/*",
+)
+APT_SETTINGS = (
+    "Acquire::http::Proxy",
+    "Acquire::https::Proxy",
+    "Acquire::Check-Valid-Until",
+    "Acquire::Check-Date",
+)
+"""How this machine reaches its mirror, which the bootstrap must do in the same way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Images:
+    """Names of the images; each is there when this object is."""
+
+    busybox: str
+    """busybox alone, statically linked: a shell and no libc."""
+    shim: str
+    """`FROM scratch` with the shim and its links, made by the shim itself. Nothing else."""
+    debian: str
+    """Debian with git, ssh and socat of its own."""
+    git_server: str
+    """Debian with an sshd for one user, `git`."""
+
+    @classmethod
+    def make(cls, *, shim: Path) -> "Images":
+        """Make what is missing or out of date. `shim` is the native executable."""
+        debian = _debian()
+        return cls(
+            busybox=_busybox(),
+            shim=_built("shim", extra={"airlock-shim": shim}),
+            debian=debian,
+            git_server=_built("git-server", base=debian),
+        )
+
+
+def _current(name: str, recipe: str) -> bool:
+    """Whether image `name` is there and was made by this very recipe."""
+    label = f'{{{{index .Config.Labels "{RECIPE_LABEL}"}}}}'
+    there = docker("image", "inspect", "--format", label, name)
+    return there.exit_code == 0 and there.stdout == recipe
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(len(part).to_bytes(8, "big") + part)
+    return total.hexdigest()
+
+
+def _busybox() -> str:
+    name = "airlock-e2e/busybox"
+    binary = shutil.which("busybox")
+    if binary is None:
+        raise CommandFailed("there is no busybox on PATH; install Debian's busybox-static")
+    program = Path(binary).read_bytes()
+    recipe = _digest([b"busybox with links for its applets", program])
+    if not _current(name, recipe):
+        applets = run((binary, "--list")).succeeded().stdout.split()
+        _import(name, recipe, _busybox_archive(program, applets))
+    return name
+
+
+def _busybox_archive(program: bytes, applets: Iterable[str]) -> bytes:
+    """Return a tar archive with the program, a link for each applet, and a /tmp for everyone."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for folder, mode in (("bin", 0o755), ("tmp", 0o1777), ("root", 0o700)):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, mode
+            archive.addfile(entry)
+        entry = tarfile.TarInfo("bin/busybox")
+        entry.size, entry.mode = len(program), 0o755
+        archive.addfile(entry, io.BytesIO(program))
+        for applet in applets:
+            if applet != "busybox":
+                entry = tarfile.TarInfo(f"bin/{applet}")
+                entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
+                archive.addfile(entry)
+    return stream.getvalue()
+
+
+def _import(name: str, recipe: str, archive: bytes) -> None:
+    change = f"LABEL {RECIPE_LABEL}={recipe}"
+    docker("import", "--change", change, "-", name, stdin=archive).succeeded()
+
+
+def _debian() -> str:
+    name = "airlock-e2e/debian"
+    recipe = _digest(part.encode() for part in (*DEBIAN_OPTIONS, *DEBIAN_PACKAGES))
+    if _current(name, recipe):
+        return name
+    release, mirror = _release(), _mirror()
+    # A directory in memory halves the time; the unpacked system has some 200 MB.
+    scratch = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="airlock-e2e-", dir=scratch) as folder:
+        archive = os.path.join(folder, "debian.tar")
+        argv = [
+            "mmdebstrap",
+            *DEBIAN_OPTIONS,
+            *_apt_options(),
+            f"--include={','.join(DEBIAN_PACKAGES)}",
+            release,
+            archive,
+            f"deb {mirror} {release} main",
+        ]
+        # Five minutes: a slow mirror is no fault of what is tested.
+        subprocess.run(
+            argv, check=True, timeout=300, env={**os.environ, "TMPDIR": folder}, capture_output=True
+        )
+        change = f"LABEL {RECIPE_LABEL}={recipe}"
+        docker("import", "--change", change, archive, name).succeeded()
+    return name
+
+
+def _release() -> str:
+    """Return this machine's Debian release by its code name, which is the image's too."""
+    for line in Path("/etc/os-release").read_text().splitlines():
+        key, _, value = line.partition("=")
+        if key == "VERSION_CODENAME":
+            return value.strip('"')
+    raise CommandFailed("/etc/os-release names no VERSION_CODENAME; the images need a Debian host")
+
+
+def _mirror() -> str:
+    """Return the address from which this machine's own apt fetches the release."""
+    release = _release()
+    form = "$(RELEASE) $(REPO_URI)"
+    targets = run(("apt-get", "indextargets", "--format", form, "Created-By: Packages"))
+    for line in targets.succeeded().stdout.splitlines():
+        name, _, address = line.partition(" ")
+        if name == release:
+            return address
+    raise CommandFailed(f"apt knows no source of {release}; run apt-get update")
+
+
+def _apt_options() -> list[str]:
+    found = run(("apt-config", "dump", "--format", "%f %v%n", *APT_SETTINGS)).succeeded().stdout
+    pairs = (line.partition(" ") for line in found.splitlines())
+    return [f'--aptopt={key} "{value}"' for key, _, value in pairs if value]
+
+
+def _built(folder: str, *, base: str = "", extra: dict[str, Path] | None = None) -> str:
+    """Build the Dockerfile in `images/folder`, with `extra` files beside those of the folder.
+
+    `base` is the image that it starts from (build argument BASE); when that was made anew, so is
+    this one.
+    """
+    name = f"airlock-e2e/{folder}"
+    files = {path.name: path for path in sorted((RECIPES / folder).iterdir())} | (extra or {})
+    identity = docker("image", "inspect", "--format", "{{.Id}}", base).stdout if base else ""
+    contents = [part for key in files for part in (key.encode(), files[key].read_bytes())]
+    recipe = _digest([identity.encode(), *contents])
+    if not _current(name, recipe):
+        with tempfile.TemporaryDirectory(prefix="airlock-e2e-") as context:
+            for key, path in files.items():
+                shutil.copy(path, os.path.join(context, key))
+            label = f"{RECIPE_LABEL}={recipe}"
+            docker(
+                "build",
+                "--quiet",
+                "--network=none",
+                f"--build-arg=BASE={base}",
+                f"--label={label}",
+                f"--tag={name}",
+                context,
+            ).succeeded()
+    return name

@@ -1,0 +1,56 @@
+"""A project of the account: a working tree with a remote at the git server."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .account import Account
+from .command import Completed, run
+from .git_server import Repository
+from .home import ssh_command
+
+TOOLS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""PATH on the host, of the account and of the daemon: what Debian gives everyone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """The working tree at `path`, whose remote `origin` is `repository`."""
+
+    account: Account
+    path: Path
+    repository: Repository
+
+    @classmethod
+    def make(cls, account: Account, path: Path, repository: Repository) -> "Project":
+        """Make the working tree with a first commit, which is not pushed yet."""
+        account.make_directory(path)
+        project = cls(account=account, path=path, repository=repository)
+        project.git("init", "--quiet").succeeded()
+        project.git("remote", "add", "origin", repository.url).succeeded()
+        project.commit("begin")
+        return project
+
+    def git(self, *arguments: str) -> Completed:
+        """Run git on the host, as the person who owns the project."""
+        account = self.account
+        return run(
+            ("git", *arguments),
+            cwd=str(self.path),
+            env=account.environment(path=TOOLS) | ssh_command(account),
+            uid=account.uid,
+            gid=account.gid,
+        )
+
+    def commit(self, message: str) -> str:
+        """Commit a new line of a file and return the commit id."""
+        file = self.path / "notes.txt"
+        with file.open("a") as stream:
+            stream.write(f"{message}\n")
+        self.account.own(file)
+        self.git("add", "notes.txt").succeeded()
+        self.git("commit", "--quiet", f"--message={message}").succeeded()
+        return self.head()
+
+    def head(self) -> str:
+        """Return the commit id of HEAD."""
+        return self.git("rev-parse", "HEAD").succeeded().stdout

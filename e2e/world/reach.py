@@ -1,0 +1,91 @@
+"""Run a program as an account, also where the program lies in a directory closed to that account.
+
+A checkout or an interpreter below root's home is invisible to an ordinary user. Such a program runs
+in a mount namespace of its own, in which the closed directory is replaced by an open one that holds
+the few directories that the program needs, and nothing else of it.
+"""
+
+import os
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+
+from .account import Account
+from .command import run
+
+_ASK = """
+import os, sys
+for path in {sys.prefix, sys.base_prefix, os.path.realpath(sys.executable), *sys.path}:
+    if os.path.isabs(path) and os.path.exists(path):
+        print(path)
+"""
+
+
+def command_line(executable: Path, account: Account) -> list[str]:
+    """Return the argument vector that runs `executable` as `account`; its arguments may follow.
+
+    Every program in it executes the next one, so that the process keeps its id. It ends with the
+    process that started it: a run that is killed leaves no daemon behind.
+    """
+    if account.uid == 0:
+        return ["setpriv", "--pdeathsig=KILL", "--", str(executable)]
+    become = [
+        "setpriv",
+        "--pdeathsig=KILL",
+        f"--reuid={account.uid}",
+        f"--regid={account.gid}",
+        f"--groups={','.join(map(str, account.groups))}",
+        "--",
+        str(executable),
+    ]
+    closed, needed = _closed(_needs(executable))
+    if not closed:
+        return become
+    opening = ["unshare", "--mount", "--propagation=slave", "sh", "-euc"]
+    return [*opening, _script(closed, needed), "sh", *become]
+
+
+def _needs(executable: Path) -> list[Path]:
+    """Return what a Python program reads to run: its own directory, and its interpreter's."""
+    real = executable.resolve()
+    needs = {executable.parent, real.parent}
+    with real.open("rb") as program:
+        first = program.readline(4096)
+    if first.startswith(b"#!") and b"python" in first:
+        interpreter = first[2:].decode().split()[0]
+        told = run((interpreter, "-c", _ASK)).succeeded().stdout.splitlines()
+        needs |= {Path(line) for line in told}
+    return sorted(needs)
+
+
+def _closed(needs: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+    """Return the outermost directories closed to others, and what is needed below them."""
+    closed: set[Path] = set()
+    needed: list[Path] = []
+    for path in needs:
+        for above in reversed(path.parents):
+            if not above.stat().st_mode & 0o001:
+                closed.add(above)
+                # A path below another needed one comes along with that.
+                if not any(path.is_relative_to(other) for other in needed):
+                    needed.append(path)
+                break
+    return sorted(closed), needed
+
+
+def _script(closed: Iterable[Path], needed: Iterable[Path]) -> str:
+    """Return the shell script that opens the way and then executes its arguments."""
+    numbered = [(f"/mnt/{number}", shlex.quote(str(path))) for number, path in enumerate(needed)]
+    is_file = {shlex.quote(str(path)) for path in needed if os.path.isfile(path)}
+    lines = ["mount -t tmpfs tmpfs /mnt"]
+    for kept, path in numbered:
+        lines.append(f"touch {kept}" if path in is_file else f"mkdir {kept}")
+        lines.append(f"mount --bind {path} {kept}")
+    lines += [f"mount -t tmpfs -o mode=755 tmpfs {shlex.quote(str(path))}" for path in closed]
+    for kept, path in numbered:
+        if path in is_file:
+            lines.append(f"mkdir -p $(dirname {path}); touch {path}")
+        else:
+            lines.append(f"mkdir -p {path}")
+        lines.append(f"mount --bind {kept} {path}")
+    return "\n".join([*lines, 'exec "$@"'])

@@ -1,0 +1,139 @@
+"""A scene: Airlock runs on the host, an agent is registered, a project waits to be pushed."""
+
+import functools
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .account import Account
+from .airlock import Agent, Airlock
+from .container import Setup, shim_links
+from .git_server import GitServer
+from .home import ssh_command
+from .images import Images
+from .keys import KeyPair
+from .project import Project
+
+AGENT = "my-agent"
+
+UNMAPPED = "commands = []\n"
+"""A profile that grants the whole ceiling; the workspace is what the container itself mounts."""
+MAPPED = UNMAPPED + "\n[workspace]\nmounts = { '/workspace' = {project} }\n"
+"""The same, but with the project mapped to /workspace by the profile itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executables:
+    """What is under test: the daemon's command and the native shim."""
+
+    daemon: Path
+    shim: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """One agent of one account, with the project that is its workspace."""
+
+    images: Images
+    executables: Executables
+    airlock: Airlock
+    agent: Agent
+    project: Project
+
+    def setup(self, image: str, *, user: str = "0", workspace: str = "rw", **options: Any) -> Setup:
+        """Describe a container of the agent.
+
+        `workspace` is how the project is mounted at /workspace: "ro", "rw", or "" for not at all.
+        `options` go to the engine's client.
+        """
+        mounts = {"/run/airlock": (self.agent.socket_directory, "ro")}
+        if image != self.images.shim:
+            mounts |= shim_links(self.executables.shim)
+        if workspace:
+            mounts["/workspace"] = (self.project.path, workspace)
+        return Setup(image=image, mounts=mounts, user=user, options=options)
+
+
+class Stage:
+    """Makes scenes for one account, each with a daemon of its own, below `ground`.
+
+    `clear` ends the daemons of a test's own scenes, `close` every daemon that was started here.
+    """
+
+    def __init__(
+        self,
+        *,
+        account: Account,
+        key: KeyPair,
+        ground: Path,
+        images: Images,
+        server: GitServer,
+        executables: Executables,
+    ) -> None:
+        self.account = account
+        self.key = key
+        self.server = server
+        self._ground = ground
+        self._images = images
+        self._executables = executables
+        self._running: list[Airlock] = []
+        self._number = itertools.count()
+
+    @functools.cached_property
+    def shared(self) -> Scene:
+        """A scene whose profile maps the workspace, for tests that change nothing about it."""
+        scene = self.scene()
+        self._running.remove(scene.airlock)
+        return scene
+
+    def scene(
+        self,
+        *,
+        profile: str | None = None,
+        modules: Mapping[str, str] | None = None,
+        start: bool = True,
+    ) -> Scene:
+        """Make a scene with an agent AGENT and, unless told otherwise, start its daemon.
+
+        `profile` is the agent's, MAPPED without one; in it `{project}` stands for the project's
+        path as a TOML string. The ceiling is git, ssh and `modules`, the agent's own by command.
+        """
+        label = f"{self.account.name}-{next(self._number)}"
+        airlock = Airlock(
+            executable=self._executables.daemon,
+            account=self.account,
+            folder=self._ground / label,
+        )
+        self._running.append(airlock)
+        airlock.enable("git", "ssh", *(modules or {}))
+        project = Project.make(
+            self.account, self._ground / f"{label}-project", self.server.make_repository(label)
+        )
+        text = (profile or MAPPED).replace("{project}", json.dumps(str(project.path)))
+        text += "".join(
+            f"\n[env]\nset = {{ {name} = {json.dumps(value)} }}\n"
+            for name, value in ssh_command(self.account).items()
+        )
+        agent = airlock.add_agent(AGENT, profile=text, modules=modules)
+        if start:
+            airlock.start()
+        return Scene(
+            images=self._images,
+            executables=self._executables,
+            airlock=airlock,
+            agent=agent,
+            project=project,
+        )
+
+    def clear(self) -> None:
+        """End the daemons of all scenes but the shared one."""
+        while self._running:
+            self._running.pop().stop()
+
+    def close(self) -> None:
+        """End the daemons of all scenes."""
+        self.clear()
+        self.shared.airlock.stop()

@@ -1,0 +1,144 @@
+"""The module file: how one command is proxied, and what is refused.
+
+Of the format that Airlock describes, this release reads `[command] bin`, exactly one of `[deny]`
+and `[allow]`, `[env] inherit, strip, set`, `[args] prepend, append` and `[exec] concurrent,
+workspace, timeout_s`. The rest is refused by name: a table that was read and ignored would promise
+a protection that is not there.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from .errors import ModuleError, RuleError
+from .faults import Fault
+from .names import is_name
+from .quoting import quote
+from .rules import Rule, Rules, parse_rule
+from .toml_reader import TableReader
+
+_ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LONGEST_TIMEOUT_S = 7 * 24 * 3600.0
+_NOT_BUILT = {
+    "syntax": "remove it; arguments are read by their form alone, without an option table",
+    "credentials": "remove it; the tool finds credentials through [env] inherit",
+    "sandbox": "remove it; the tool runs as the daemon's user, without a sandbox",
+    "output": "remove it; output is passed on unmasked",
+}
+
+
+class Module(Struct, frozen=True, kw_only=True):
+    """How one command is proxied.
+
+    `bin` is a name on the daemon's PATH or an absolute path. `inherit`, `strip` and `set` are about
+    the tool's environment, `prepend` and `append` are put around the client's arguments. With
+    `concurrent` false one invocation runs at a time. A `workspace` that is required must be mapped,
+    else the tool runs in an empty directory. `timeout_s` is in seconds, 0 for none. `source` names
+    the file, `builtin` says that it ships with this package.
+    """
+
+    name: str
+    bin: str
+    rules: Rules
+    inherit: tuple[str, ...] = ()
+    strip: tuple[str, ...] = ()
+    set: Mapping[str, str] = {}
+    prepend: tuple[str, ...] = ()
+    append: tuple[str, ...] = ()
+    concurrent: bool = True
+    workspace: Literal["required", "optional"] = "optional"
+    timeout_s: float = 0.0
+    source: str
+    builtin: bool = False
+
+
+def parse_module(text: str, *, name: str, source: str, builtin: bool = False) -> Module:
+    """Read the module file of the command `name`.
+
+    `source` is what faults call the file. Raises `ModuleError` with all its faults.
+    """
+    faults: list[Fault] = []
+    if not is_name(name):
+        faults.append(Fault(source, "", f"{quote(name)} cannot name a command", "rename the file"))
+    reader = TableReader.parse(text, source=source, faults=faults)
+    if reader is None:
+        raise ModuleError(faults)
+    program = _read_bin(reader.table("command"))
+    rules = _read_rules(reader)
+    env, args, run = reader.table("env"), reader.table("args"), reader.table("exec")
+    env.not_built("forward", "remove it; variables of the client are not taken over")
+    workspace = run.choice("workspace", ("required", "optional"), default="optional")
+    module = Module(
+        name=name,
+        bin=program,
+        rules=rules,
+        inherit=_read_names(env, "inherit"),
+        strip=_read_names(env, "strip"),
+        set=_read_set(env),
+        prepend=args.strings("prepend"),
+        append=args.strings("append"),
+        concurrent=run.boolean("concurrent", default=True),
+        workspace="required" if workspace == "required" else "optional",
+        timeout_s=run.number("timeout_s", default=0.0, minimum=0.0, maximum=_LONGEST_TIMEOUT_S),
+        source=source,
+        builtin=builtin,
+    )
+    for key, remedy in _NOT_BUILT.items():
+        reader.not_built(key, remedy)
+    reader.finish()
+    if faults:
+        raise ModuleError(faults)
+    return module
+
+
+def _read_bin(command: TableReader) -> str:
+    program = command.string("bin", required=True)
+    if program in (".", "..") or ("/" in program and not program.startswith("/")):
+        # A relative path would be looked up in the workspace, which the client writes.
+        command.fault("bin", "is a relative path", "write a name on PATH or an absolute path")
+    return program
+
+
+def _read_rules(reader: TableReader) -> Rules:
+    has_deny, has_allow = reader.has("deny"), reader.has("allow")
+    deny, allow = _read_rule_list(reader, "deny"), _read_rule_list(reader, "allow")
+    if has_deny and has_allow:
+        reader.fault("allow", "stands beside [deny]", "keep one of the two tables")
+    elif not has_deny and not has_allow:
+        reader.fault("deny", "is missing", "add [deny] or [allow] with args = [...]")
+    if has_allow:
+        return Rules(mode="allow", rules=allow)
+    return Rules(mode="deny", rules=deny)
+
+
+def _read_rule_list(reader: TableReader, key: str) -> tuple[Rule, ...]:
+    table = reader.table(key)
+    rules = []
+    for number, text in enumerate(table.strings("args", required=reader.has(key)), start=1):
+        try:
+            rules.append(parse_rule(text))
+        except RuleError as error:
+            table.fault("args", f"item {number}: {error}", "correct or remove the rule")
+    return tuple(rules)
+
+
+def _read_names(env: TableReader, key: str) -> tuple[str, ...]:
+    names = env.strings(key)
+    for name in names:
+        _check_name(env, key, name)
+    return names
+
+
+def _read_set(env: TableReader) -> dict[str, str]:
+    values = env.string_map("set")
+    for name in values:
+        _check_name(env, "set", name)
+    return values
+
+
+def _check_name(env: TableReader, key: str, name: str) -> None:
+    if not _ENVIRONMENT_NAME.fullmatch(name):
+        problem = f"{quote(name)} is not the name of an environment variable"
+        env.fault(key, problem, "use letters, digits and _ only, and no digit first")

@@ -1,0 +1,165 @@
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airlock_modules import Glob, Grant, Module, evaluate
+
+MakeModule = Callable[..., Module]
+
+
+def grant(module: Module, *, commands: tuple[str, ...] = ()) -> Grant:
+    return Grant(ceiling=("tool", "bare"), commands=commands, modules={"tool": module})
+
+
+def test_what_no_deny_rule_matches_is_allowed(make_module: MakeModule) -> None:
+    """A deny list lets everything else pass, and the steps say why."""
+    decision = evaluate(grant(make_module(deny=["bad"])), "tool", ["good"])
+    assert (decision.allowed, decision.kind, decision.layer) == (True, "allowed", None)
+    assert [(step.layer, step.verdict) for step in decision.steps] == [
+        ("ceiling", "passed"),
+        ("module", "found"),
+        ("profile", "passed"),
+        ("rules", "passed"),
+    ]
+
+
+def test_a_deny_rule_refuses_and_is_named(make_module: MakeModule) -> None:
+    """The message shows the arguments that matched and the rule that matched them."""
+    decision = evaluate(grant(make_module(deny=["-v=/*:*"])), "tool", ["run", "-v", "/:/h"])
+    assert (decision.allowed, decision.kind, decision.layer) == (False, "denied", "module")
+    assert decision.rule == "-v=/*:*"
+    assert decision.message == (
+        'tool with "-v" "/:/h" is refused by the rule "-v=/*:*" of its module'
+    )
+    assert decision.hint is not None
+    assert "[deny] args in commands/tool.toml" in decision.hint
+
+
+def test_each_part_of_a_set_is_shown(make_module: MakeModule) -> None:
+    """A rule of several parts shows each argument that it found."""
+    decision = evaluate(grant(make_module(deny=["clone & -u"])), "tool", ["clone", "-ux", "y"])
+    assert decision.message.startswith(
+        'tool with "clone", "-ux" is refused by the rule "clone & -u"'
+    )
+
+
+def test_an_allow_list_refuses_what_no_rule_matches(make_module: MakeModule) -> None:
+    """With allow rules, silence means no; also for no arguments at all."""
+    module = make_module(allow=["a & b", "c"])
+    assert evaluate(grant(module), "tool", ["b", "a"]).rule == "a & b"
+    assert evaluate(grant(module), "tool", ["c", "x"]).allowed
+    refused = evaluate(grant(module), "tool", ["a", "x", "y", "z"])
+    assert (refused.kind, refused.layer, refused.rule) == ("denied", "module", None)
+    assert refused.message == (
+        'tool with "a" "x" "y" ... is refused: no rule of its module allows it'
+    )
+    assert evaluate(grant(module), "tool", []).message == (
+        "tool without arguments is refused: no rule of its module allows it"
+    )
+
+
+def test_an_empty_list_is_taken_at_its_word(make_module: MakeModule) -> None:
+    """Denying nothing allows all, allowing nothing denies all."""
+    assert evaluate(grant(make_module(deny=[])), "tool", ["x"]).allowed
+    assert not evaluate(grant(make_module(allow=[])), "tool", ["x"]).allowed
+
+
+def test_a_command_above_the_ceiling_is_unknown(make_module: MakeModule) -> None:
+    """The ceiling is asked first, whatever modules there are, and the hint names its key."""
+    module = make_module()
+    decision = evaluate(Grant(ceiling=(), modules={"tool": module}), "tool", [])
+    assert (decision.allowed, decision.kind, decision.layer) == (False, "unknown-command", None)
+    assert decision.message.startswith("unknown command: tool ")
+    assert decision.hint is not None
+    assert "[commands] enable in config.toml" in decision.hint
+    assert [step.layer for step in decision.steps] == ["ceiling"]
+
+
+def test_a_command_without_a_module_is_unknown(make_module: MakeModule) -> None:
+    """The module is asked for before the profile, so that the message says what is missing."""
+    decision = evaluate(grant(make_module(), commands=("tool",)), "bare", [])
+    assert decision.kind == "unknown-command"
+    assert decision.message.startswith("unknown command: bare ")
+    assert decision.hint is not None
+    assert "commands/bare.toml" in decision.hint
+
+
+def test_the_profile_refuses_what_it_does_not_list(make_module: MakeModule) -> None:
+    """A profile narrows the ceiling; the rules are not asked any more."""
+    decision = evaluate(grant(make_module(), commands=("other",)), "tool", ["x"])
+    assert (decision.kind, decision.layer) == ("denied", "profile")
+    assert decision.hint is not None
+    assert "airlock.toml" in decision.hint
+    assert [step.layer for step in decision.steps] == ["ceiling", "module", "profile"]
+
+
+def test_a_profile_cannot_grant_above_the_ceiling(make_module: MakeModule) -> None:
+    """A name that only the profile lists stays unknown."""
+    asked = Grant(ceiling=("x",), commands=("tool",), modules={"tool": make_module()})
+    assert evaluate(asked, "tool", []).kind == "unknown-command"
+
+
+@pytest.mark.parametrize("command", ["", "../tool", "tool\n", "to\u202eol", "\udcff", "x" * 9999])
+def test_names_that_mislead_are_refused_and_shown_quoted(
+    make_module: MakeModule, command: str
+) -> None:
+    """Whatever is sent as a command, the message is one short printable line."""
+    decision = evaluate(grant(make_module()), command, [])
+    assert decision.kind == "unknown-command"
+    assert decision.message.startswith('unknown command: "')
+    assert decision.message.isprintable()
+    assert len(decision.message) < 500
+
+
+def test_arguments_in_messages_are_quoted_and_cut(make_module: MakeModule) -> None:
+    """Escape sequences and megabytes of a client do not reach a terminal."""
+    args = ["--bad=\x1b[2J" + "x" * 100_000]
+    decision = evaluate(grant(make_module(deny=["--bad"])), "tool", args)
+    assert decision.message.isprintable()
+    assert len(decision.message) < 500
+
+
+def test_a_pattern_found_as_raw_text_shows_that_argument_alone(make_module: MakeModule) -> None:
+    """A match behind -- or of a flag with nothing behind it does not look for a value."""
+    denied = grant(make_module(deny=["--pid=host", "-="]))
+    assert evaluate(denied, "tool", ["--", "--pid=host"]).rule == "--pid=host"
+    assert evaluate(denied, "tool", ["-="]).rule == "-="
+
+
+ANYTHING = st.text(st.characters(), max_size=8)
+HOSTILE = st.one_of(ANYTHING, st.sampled_from(["--", "-v", "-v/", "--x=", "-", "", "a", "b", "-="]))
+
+
+@settings(max_examples=300)
+@given(HOSTILE, st.lists(HOSTILE, max_size=12))
+def test_nothing_that_a_client_sends_raises(
+    builtin_grant: Grant, command: str, args: list[str]
+) -> None:
+    """Any strings give a decision, for every built-in module as well."""
+    for name in (*builtin_grant.ceiling, command):
+        decision = evaluate(builtin_grant, name, args)
+        assert decision.allowed == (decision.kind == "allowed")
+        assert decision.allowed or decision.message
+
+
+def test_work_grows_with_the_number_of_arguments_and_no_faster(
+    builtin_grant: Grant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice the arguments are twice the comparisons, also where each one begins a new attempt."""
+    compared: list[str] = []
+    matches = Glob.matches
+
+    def count(glob: Glob, text: str) -> bool:
+        compared.append(text)
+        return matches(glob, text)
+
+    monkeypatch.setattr(Glob, "matches", count)
+
+    def compare(repeats: int) -> int:
+        compared.clear()
+        assert evaluate(builtin_grant, "docker", ["run", *["-i", "-v", "x"] * repeats]).allowed
+        return len(compared)
+
+    assert compare(2_000) == 2 * compare(1_000) > 0

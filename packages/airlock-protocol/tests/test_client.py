@@ -1,0 +1,139 @@
+"""The client's side of a connection."""
+
+from contextlib import suppress
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airlock_wire import (
+    NEED_DATA,
+    ClientSession,
+    Decision,
+    ErrorObject,
+    ErrorResponse,
+    LocalProtocolError,
+    Output,
+    RemoteProtocolError,
+    Request,
+    Result,
+    ServerSession,
+)
+
+REQUEST = Request(id=1, method="exec", command="git", args=("caf\udce9", "é"), cwd="/\udcff")
+OUTPUT = b'{"jsonrpc":"2.0","method":"output","params":{"stream":"stdout","data":"a"}}\n'
+RESULT = b'{"jsonrpc":"2.0","id":1,"result":{"exit_code":3}}\n'
+
+
+def test_a_server_session_understands_it() -> None:
+    """Request and answers travel whole between the two sessions."""
+    server, client = ServerSession(), ClientSession()
+    server.receive_data(client.send_request(REQUEST))
+    assert server.next_event() == REQUEST
+    client.receive_data(server.send_output("stderr", b"a\xff"))
+    client.receive_data(server.send_result(137))
+    assert client.next_event() == Output(stream="stderr", data="a\ufffd")
+    assert client.next_event() == Result(exit_code=137)
+
+
+def test_decisions_and_errors_travel_whole() -> None:
+    """The client gets what the daemon sent, member for member."""
+    check = Request(id="c", method="check", command="git", args=())
+    server, client = ServerSession(), ClientSession()
+    server.receive_data(client.send_request(check))
+    server.next_event()
+    client.receive_data(server.send_decision(not_consulted=("workspace",)))
+    assert client.next_event() == Decision(not_consulted=("workspace",))
+    error = ErrorObject.denied("no", layer="module", rule="push", hint="ask")
+    client = ClientSession()
+    client.receive_data(ServerSession().send_error(error))
+    assert client.next_event() == ErrorResponse(error=error)
+
+
+@given(cuts=st.lists(st.integers(0, 300), max_size=8))
+def test_any_chunking_gives_the_same_events(cuts: list[int]) -> None:
+    """How the answer is cut makes no difference, and nothing after the response counts."""
+    stream = OUTPUT + b'{"method":"later","params":[]}\n' + OUTPUT + RESULT + b"garbage\n"
+    client = ClientSession()
+    events: list[object] = []
+    places = sorted({min(cut, len(stream)) for cut in cuts} | {0, len(stream)})
+    for start, end in pairwise(places):
+        client.receive_data(stream[start:end])
+        while not (events and isinstance(events[-1], Result)):
+            event = client.next_event()
+            if event is NEED_DATA:
+                break
+            events.append(event)
+    piece = Output(stream="stdout", data="a")
+    assert events == [piece, piece, Result(exit_code=3)]
+
+
+@pytest.mark.parametrize("sent", [b"", OUTPUT, RESULT[:-1]])
+def test_an_end_before_the_response_is_an_error(sent: bytes) -> None:
+    """A lost connection is not taken for a command that ended well."""
+    client = ClientSession()
+    client.receive_data(sent or OUTPUT)
+    while client.next_event() is not NEED_DATA:
+        pass
+    client.receive_data(b"")
+    for _ in range(2):
+        with pytest.raises(RemoteProtocolError, match="before its response"):
+            client.next_event()
+
+
+def test_a_message_over_the_limit_is_an_error() -> None:
+    """A daemon cannot fill the client's memory with one line."""
+    client = ClientSession(message_bytes=len(RESULT) - 1)
+    client.receive_data(OUTPUT)
+    for _ in range(2):
+        with pytest.raises(RemoteProtocolError, match="more than"):
+            client.next_event()
+    client = ClientSession(message_bytes=len(RESULT) - 1)
+    client.receive_data(RESULT)
+    assert client.next_event() == Result(exit_code=3)
+
+
+def test_a_connection_carries_one_request() -> None:
+    """A second request is our own mistake."""
+    client = ClientSession()
+    client.send_request(REQUEST)
+    with pytest.raises(LocalProtocolError, match="one request"):
+        client.send_request(REQUEST)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request(id=1, method="exec", command="git", args=("a\0",)),
+        Request(id=float("inf"), method="exec", command="git", args=()),
+        Request(id=1, method="exec", command="\udcff", args=()),
+        Request(id=1, method="exec", command="git", args=("\ud800",)),
+    ],
+)
+def test_a_request_that_no_daemon_takes_is_not_sent(request_: Request) -> None:
+    """It fails where it was made, and a better one may follow."""
+    client = ClientSession()
+    with pytest.raises(LocalProtocolError):
+        client.send_request(request_)
+    assert client.send_request(REQUEST)
+
+
+def test_nothing_is_read_after_the_response() -> None:
+    """To ask for more is our own mistake."""
+    client = ClientSession()
+    client.receive_data(RESULT)
+    client.next_event()
+    client.receive_data(OUTPUT)
+    with pytest.raises(LocalProtocolError):
+        client.next_event()
+
+
+@given(pieces=st.lists(st.binary() | st.sampled_from([b"\n", OUTPUT, OUTPUT[:30], b"{}\n"])))
+def test_a_daemon_can_cause_no_other_error(pieces: list[bytes]) -> None:
+    """Whatever bytes come, next_event returns or raises RemoteProtocolError."""
+    client = ClientSession()
+    with suppress(RemoteProtocolError):
+        for piece in pieces:
+            client.receive_data(piece)
+            client.next_event()

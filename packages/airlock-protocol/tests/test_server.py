@@ -1,0 +1,272 @@
+"""The daemon's side of a connection."""
+
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airlock_wire import (
+    NEED_DATA,
+    ErrorObject,
+    HalfClosed,
+    Limits,
+    LocalProtocolError,
+    RemoteProtocolError,
+    Request,
+    ServerSession,
+)
+
+EXEC = Request(id=7, method="exec", command="git", args=("push",))
+CHECK = Request(id="c", method="check", command="git", args=())
+
+
+def open_session(request: Request = EXEC, **limits: int) -> ServerSession:
+    session = ServerSession(limits=Limits(**limits))
+    session.receive_data(request.encode())
+    assert session.next_event() == request
+    return session
+
+
+def refusal(session: ServerSession) -> ErrorObject:
+    with pytest.raises(RemoteProtocolError) as caught:
+        session.next_event()
+    return caught.value.error
+
+
+def test_a_request_comes_once() -> None:
+    """After the request there is nothing until the client closes its half."""
+    session = open_session()
+    assert session.request_id == 7
+    assert session.next_event() is NEED_DATA
+    session.receive_data(b"")
+    assert session.next_event() == HalfClosed()
+    assert session.next_event() == HalfClosed()
+
+
+@given(cuts=st.lists(st.integers(0, 200), max_size=8), closes=st.booleans())
+def test_any_chunking_gives_the_same_events(cuts: list[int], closes: bool) -> None:
+    """How the request is cut makes no difference, nor does what comes after it."""
+    stream = EXEC.encode() + CHECK.encode() + b"\xff garbage"
+    session = ServerSession()
+    events: list[object] = []
+    places = sorted({min(cut, len(stream)) for cut in cuts} | {0, len(stream)})
+    for start, end in pairwise(places):
+        session.receive_data(stream[start:end])
+        event = session.next_event()
+        if event is not NEED_DATA:
+            events.append(event)
+    if closes:
+        session.receive_data(b"")
+        events.append(session.next_event())
+    assert events == [EXEC, HalfClosed()][: 2 if closes else 1]
+
+
+def test_a_client_that_closes_without_a_word_is_no_error() -> None:
+    """A probe of the socket gets no answer, and none is needed."""
+    session = ServerSession()
+    assert session.next_event() is NEED_DATA
+    session.receive_data(b"")
+    assert session.next_event() == HalfClosed()
+    assert session.request_id is None
+
+
+@pytest.mark.parametrize("sent", [EXEC.encode()[:-1], b"{", b" "])
+def test_a_line_that_is_cut_off_is_a_parse_error(sent: bytes) -> None:
+    """Half a request is not run, also where its JSON is whole."""
+    session = ServerSession()
+    session.receive_data(sent)
+    assert session.next_event() is NEED_DATA
+    session.receive_data(b"")
+    error = refusal(session)
+    assert error.code == -32700
+    assert "ended before its newline" in error.message
+
+
+def test_a_half_closed_client_gets_its_answer() -> None:
+    """Closing the sending half after the request is not hanging up."""
+    session = ServerSession()
+    session.receive_data(EXEC.encode())
+    session.receive_data(b"")
+    assert session.next_event() == EXEC
+    assert session.next_event() == HalfClosed()
+    assert session.send_output("stdout", b"x")
+    assert session.send_result(0)
+
+
+def test_data_after_the_end_is_our_own_mistake() -> None:
+    """Whoever drives the session cannot receive after end of file."""
+    session = ServerSession()
+    session.receive_data(b"")
+    session.receive_data(b"")
+    with pytest.raises(LocalProtocolError):
+        session.receive_data(b"x")
+
+
+def test_a_request_over_the_limit_is_refused_before_its_newline() -> None:
+    """As soon as one byte is too many the answer is known, with id null."""
+    length = len(EXEC.encode()) - 1
+    open_session(request_bytes=length)
+    session = ServerSession(limits=Limits(request_bytes=length))
+    session.receive_data(EXEC.encode()[:-1] + b" ")
+    error = refusal(session)
+    assert (error.code, session.request_id) == (-32700, None)
+    assert f"longer than {length} bytes" in error.message
+    assert json.loads(session.send_error(error))["id"] is None
+
+
+def test_bytes_that_nobody_reads_are_not_kept() -> None:
+    """After a request or a refusal a client can send what it likes without filling memory."""
+    refused = ServerSession(limits=Limits(request_bytes=10))
+    refused.receive_data(b"x" * 11)
+    refusal(refused)
+    unread = ServerSession()
+    unread.receive_data(EXEC.encode())
+    for session in (refused, unread, open_session()):
+        for _ in range(64):
+            session.receive_data(b"\n" + bytes(65536))
+        assert len(session._reader._buffer) <= len(EXEC.encode())
+
+
+def test_a_refusal_is_said_again() -> None:
+    """Nothing more is read from a client that broke the protocol."""
+    session = ServerSession()
+    session.receive_data(b"[]\n")
+    first = refusal(session)
+    session.receive_data(EXEC.encode())
+    assert refusal(session) == first
+
+
+@pytest.mark.parametrize(
+    ("line", "request_id"),
+    [
+        (b'{"id":1e2}', 100.0),
+        (b'{"id":"x","jsonrpc":"2.0","method":"y"}', "x"),
+        (b'{"id":null}', None),
+        (b'{"id":1', None),
+    ],
+)
+def test_the_id_of_a_refused_request_is_known(line: bytes, request_id: object) -> None:
+    """The id serves the answer and the log, also where the request could not be served."""
+    session = ServerSession()
+    session.receive_data(line + b"\n")
+    error = refusal(session)
+    assert session.request_id == request_id
+    assert json.loads(session.send_error(error))["id"] == request_id
+
+
+@pytest.mark.parametrize("sent", ["1", "1.0", "1e0", "-0", r'"\u00e9"', "9" * 400])
+def test_the_id_is_echoed_byte_for_byte(sent: str) -> None:
+    """A client that compares ids as text finds its own."""
+    session = ServerSession()
+    session.receive_data(EXEC.encode().replace(b'"id":7', f'"id":{sent}'.encode()))
+    session.next_event()
+    assert f'"id":{sent},'.encode() in session.send_result(0)
+
+
+def answers(data: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in data.splitlines()]
+
+
+def test_output_comes_before_the_result() -> None:
+    """What was held back of a character is sent, replaced, before the response."""
+    session = open_session()
+    sent = session.send_output("stdout", b"caf\xc3")
+    sent += session.send_output("stderr", b"\xe2\x82")
+    sent += session.send_output("stdout", b"\xa9\xf0")
+    sent += session.send_result(3)
+    assert [message.get("params") for message in answers(sent)] == [
+        {"stream": "stdout", "data": "caf"},
+        {"stream": "stdout", "data": "é"},
+        {"stream": "stdout", "data": "\ufffd"},
+        {"stream": "stderr", "data": "\ufffd"},
+        None,
+    ]
+    assert answers(sent)[-1] == {"jsonrpc": "2.0", "id": 7, "result": {"exit_code": 3}}
+
+
+def test_an_error_may_come_after_output() -> None:
+    """A command that is ended from outside is answered with an error."""
+    session = open_session()
+    session.send_output("stdout", b"\xe2")
+    sent = answers(session.send_error(ErrorObject.failed("the daemon is stopping")))
+    assert sent[0]["params"] == {"stream": "stdout", "data": "\ufffd"}
+    assert sent[1] == {
+        "jsonrpc": "2.0",
+        "id": 7,
+        "error": {
+            "code": -32603,
+            "message": "the daemon is stopping",
+            "data": {"kind": "failed"},
+        },
+    }
+
+
+def test_a_decision_names_what_was_not_consulted() -> None:
+    """The member is left out where every step was consulted."""
+    assert answers(open_session(CHECK).send_decision()) == [
+        {"jsonrpc": "2.0", "id": "c", "result": {"decision": "allowed"}}
+    ]
+    sent = open_session(CHECK).send_decision(not_consulted=("workspace",))
+    assert answers(sent)[0]["result"] == {"decision": "allowed", "not_consulted": ["workspace"]}
+
+
+def test_an_error_may_come_before_any_request() -> None:
+    """A connection over a limit is told so although it has not asked yet."""
+    session = ServerSession()
+    sent = answers(session.send_error(ErrorObject.denied("too many", layer="limit")))
+    assert sent[0]["id"] is None
+    assert session.next_event() is NEED_DATA
+
+
+def answer(session: ServerSession, name: str) -> bytes:
+    match name:
+        case "output":
+            return session.send_output("stdout", b"x")
+        case "result":
+            return session.send_result(0)
+        case "decision":
+            return session.send_decision()
+        case _:
+            return session.send_error(ErrorObject.failed("x"))
+
+
+@pytest.mark.parametrize("again", ["output", "result", "decision", "error"])
+@pytest.mark.parametrize(
+    ("request_", "name"), [(EXEC, "result"), (CHECK, "decision"), (EXEC, "error")]
+)
+def test_nothing_follows_the_response(request_: Request, name: str, again: str) -> None:
+    """Each way to send fails after an answer."""
+    session = open_session(request_)
+    answer(session, name)
+    with pytest.raises(LocalProtocolError, match="answered already"):
+        answer(session, again)
+
+
+def test_answers_fit_the_method() -> None:
+    """A `check` has no output and no exit status, an `exec` no decision, and silence neither."""
+    for session in (ServerSession(), open_session(CHECK)):
+        with pytest.raises(LocalProtocolError, match="no exec request"):
+            session.send_output("stdout", b"x")
+        with pytest.raises(LocalProtocolError, match="no exec request"):
+            session.send_result(0)
+    for session in (ServerSession(), open_session()):
+        with pytest.raises(LocalProtocolError, match="no check request"):
+            session.send_decision()
+
+
+@given(pieces=st.lists(st.binary() | st.sampled_from([b"\n", EXEC.encode(), EXEC.encode()[:20]])))
+def test_a_client_can_cause_no_other_error(pieces: list[bytes]) -> None:
+    """Whatever bytes come, next_event returns or raises RemoteProtocolError, and can answer."""
+    session = ServerSession(limits=Limits(request_bytes=200))
+    try:
+        for piece in pieces:
+            if piece:
+                session.receive_data(piece)
+            session.next_event()
+        session.receive_data(b"")
+        session.next_event()
+    except RemoteProtocolError as error:
+        json.loads(session.send_error(error.error))

@@ -1,0 +1,1 @@
+../airlock-daemon/hatch_build.py

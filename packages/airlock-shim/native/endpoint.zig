@@ -1,0 +1,150 @@
+//! Finds the daemon's socket and connects to it.
+
+const std = @import("std");
+const system = @import("system.zig");
+const socket_directory = @import("socket_directory.zig");
+const Path = @import("socket_path.zig").Path;
+
+/// Where a socket is looked for when AIRLOCK_SOCKET does not name one, in this order.
+pub const Places = struct {
+    /// A socket file mounted by itself.
+    file: []const u8 = "/run/docker-airlock.sock",
+    /// One in a mounted directory, which is still the right one when the daemon makes it anew.
+    directory_file: []const u8 = "/run/airlock/airlock.sock",
+    /// A directory with the sockets of agents, of which only one may be there.
+    directory: []const u8 = "/run/airlock/sockets",
+};
+
+pub const Outcome = union(enum) {
+    connected: struct { fd: i32, path: Path },
+    /// There is none in any of the places.
+    absent,
+    /// More than one stand in the directory; the first two.
+    several: [2]Path,
+    /// The path is longer than a socket's may be.
+    too_long,
+    /// The socket (or the directory of sockets) is there or was named, and cannot be used.
+    failed: struct { path: Path, errno: system.Errno },
+};
+
+/// Connects to the socket that `named` (AIRLOCK_SOCKET; empty counts as absent) says, else to
+/// the first of `places` where something stands. One that stands there and cannot be used is not
+/// passed over: it is the one that was set up.
+pub fn connect(named: ?[]const u8, places: Places) Outcome {
+    if (named) |name| if (name.len > 0) return connectTo(Path.join(&.{name}));
+    for ([_][]const u8{ places.file, places.directory_file }) |place| {
+        const outcome = connectTo(Path.join(&.{place}));
+        const is_absent = switch (outcome) {
+            .failed => |failure| failure.errno == .NOENT or failure.errno == .NOTDIR,
+            else => false,
+        };
+        if (!is_absent) return outcome;
+    }
+    const directory = Path.join(&.{places.directory}) orelse return .too_long;
+    return switch (socket_directory.search(directory)) {
+        .only => |path| connectTo(path),
+        .none => .absent,
+        .several => |paths| .{ .several = paths },
+        .too_long => .too_long,
+        .unreadable => |errno| .{ .failed = .{ .path = directory, .errno = errno } },
+    };
+}
+
+fn connectTo(joined: ?Path) Outcome {
+    const path = joined orelse return .too_long;
+    const socket = system.unixSocket();
+    if (!socket.ok()) return .{ .failed = .{ .path = path, .errno = socket.errno } };
+    const address = path.address();
+    const connected = system.connect(socket.descriptor(), &address);
+    if (connected.ok()) return .{ .connected = .{ .fd = socket.descriptor(), .path = path } };
+    system.close(socket.descriptor());
+    return .{ .failed = .{ .path = path, .errno = connected.errno } };
+}
+
+/// Places under a directory of a test's own, and a listener at any of them.
+const Playground = struct {
+    temporary: std.testing.TmpDir,
+    root: [std.fs.max_path_bytes]u8 = undefined,
+    root_length: usize = 0,
+    paths: [3]Path = undefined,
+
+    fn init(playground: *Playground) !Places {
+        playground.temporary = std.testing.tmpDir(.{});
+        const root = try playground.temporary.dir.realpath(".", &playground.root);
+        for ([_][]const u8{ "/file.sock", "/airlock.sock", "/sockets" }, &playground.paths) |name, *path| {
+            path.* = Path.join(&.{ root, name }) orelse return error.SkipZigTest;
+        }
+        return .{
+            .file = playground.paths[0].bytes(),
+            .directory_file = playground.paths[1].bytes(),
+            .directory = playground.paths[2].bytes(),
+        };
+    }
+
+    fn deinit(playground: *Playground) void {
+        playground.temporary.cleanup();
+    }
+};
+
+fn listenAt(path: []const u8) !std.net.Server {
+    const address = try std.net.Address.initUnix(path);
+    return address.listen(.{});
+}
+
+fn expectConnected(expected: []const u8, outcome: Outcome) !void {
+    const connection = switch (outcome) {
+        .connected => |connection| connection,
+        else => return error.NotConnected,
+    };
+    system.close(connection.fd);
+    try std.testing.expectEqualStrings(expected, connection.path.bytes());
+}
+
+test "the places are tried in order, and a named socket beats them all" {
+    var playground: Playground = .{ .temporary = undefined };
+    const places = try playground.init();
+    defer playground.deinit();
+    try std.testing.expectEqual(.absent, connect(null, places));
+    try std.testing.expectEqual(.absent, connect("", places));
+
+    try playground.temporary.dir.makeDir("sockets");
+    const only = Path.join(&.{ places.directory, "/agent.sock" }) orelse return error.SkipZigTest;
+    var third = try listenAt(only.bytes());
+    defer third.deinit();
+    try expectConnected(only.bytes(), connect(null, places));
+
+    var second = try listenAt(places.directory_file);
+    defer second.deinit();
+    try expectConnected(places.directory_file, connect(null, places));
+
+    var first = try listenAt(places.file);
+    defer first.deinit();
+    try expectConnected(places.file, connect(null, places));
+    try expectConnected(only.bytes(), connect(only.bytes(), places));
+}
+
+test "a socket without a listener is not passed over" {
+    var playground: Playground = .{ .temporary = undefined };
+    const places = try playground.init();
+    defer playground.deinit();
+    var stale = try listenAt(places.file);
+    stale.deinit();
+    var second = try listenAt(places.directory_file);
+    defer second.deinit();
+    const failure = connect(null, places).failed;
+    try std.testing.expectEqual(.CONNREFUSED, failure.errno);
+    try std.testing.expectEqualStrings(places.file, failure.path.bytes());
+}
+
+test "several sockets, a named one that is absent, and a path that is too long are told apart" {
+    var playground: Playground = .{ .temporary = undefined };
+    const places = try playground.init();
+    defer playground.deinit();
+    try playground.temporary.dir.makeDir("sockets");
+    for ([_][]const u8{ "sockets/a.sock", "sockets/b.sock" }) |name| {
+        (try playground.temporary.dir.createFile(name, .{})).close();
+    }
+    try std.testing.expect(connect(null, places) == .several);
+    try std.testing.expectEqual(.NOENT, connect("/nonexistent.sock", places).failed.errno);
+    try std.testing.expectEqual(.too_long, connect("/" ++ "x" ** 107, places));
+}

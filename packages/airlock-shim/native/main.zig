@@ -1,0 +1,81 @@
+//! The shim: a static program that stands in a container under the name of a tool.
+//!
+//! Called by a tool's name it runs that tool through the daemon (session.zig). Called by its own
+//! name it explains itself, or makes the links (install.zig).
+
+const std = @import("std");
+const system = @import("system.zig");
+const command_name = @import("command_name.zig");
+const exit_status = @import("exit_status.zig");
+const init_process = @import("init_process.zig");
+const session = @import("session.zig");
+const stdio = @import("stdio.zig");
+const usage = @import("usage.zig");
+const install = @import("install.zig").install;
+const diagnostics = @import("diagnostics.zig");
+const report = diagnostics.report;
+
+pub const std_options: std.Options = .{
+    // A closed stdout must end the shim as it ends any other tool.
+    .keep_sigpipe = true,
+    .enable_segfault_handler = false,
+};
+
+pub const panic = std.debug.FullPanic(failInternally);
+
+/// Static and not on the stack, whose size is the caller's choice. Pages that are never touched
+/// cost nothing.
+var memory: session.Memory = undefined;
+
+pub fn main() u8 {
+    stdio.fillClosed();
+    init_process.endOnSignals();
+    const argv: []const [*:0]const u8 = @ptrCast(std.os.argv);
+    const name = command_name.fromPath(if (argv.len > 0) std.mem.span(argv[0]) else "");
+    const args = if (argv.len > 0) argv[1..] else argv;
+    if (name.len == 0 or command_name.isOwn(name)) return explainOrInstall(args);
+    if (!command_name.isValid(name)) {
+        report(&.{ .{ .plain = "unknown command: " }, .{ .shown = name } });
+        diagnostics.advise(.{ .plain = "no command can have this name; call the shim through a link " ++
+            "that has the tool's name" });
+        return exit_status.unknown_command;
+    }
+    return session.run(name, args, std.posix.getenv("AIRLOCK_SOCKET"), &memory);
+}
+
+fn explainOrInstall(args: []const [*:0]const u8) u8 {
+    const option = if (args.len > 0) std.mem.span(args[0]) else "--help";
+    if (std.mem.eql(u8, option, "--install") and args.len >= 3 and args[1][0] != 0) {
+        return install(std.mem.span(args[1]), args[2..], invokedAs());
+    }
+    if (std.mem.eql(u8, option, "--help") and args.len <= 1) return print(usage.text);
+    if (std.mem.eql(u8, option, "--version") and args.len == 1) return print(usage.version_line);
+    if (std.mem.eql(u8, option, "--install")) {
+        report(&.{.{ .plain = "--install needs a directory and at least one name" }});
+    } else {
+        report(&.{ .{ .plain = "cannot make sense of \"" }, .{ .shown = option }, .{ .plain = "\"" } });
+    }
+    diagnostics.advise(.{ .plain = "airlock-shim --help" });
+    return exit_status.usage;
+}
+
+fn print(text: []const u8) u8 {
+    return switch (system.writeAll(1, text)) {
+        .SUCCESS => 0,
+        .PIPE => system.dieOfBrokenPipe(),
+        else => exit_status.daemon_failed,
+    };
+}
+
+/// The path that the kernel was given to run (getauxval(3), AT_EXECFN).
+fn invokedAs() []const u8 {
+    const address = system.linux.getauxval(std.elf.AT_EXECFN);
+    if (address == 0) return "";
+    return std.mem.span(@as([*:0]const u8, @ptrFromInt(address)));
+}
+
+fn failInternally(message: []const u8, _: ?usize) noreturn {
+    report(&.{ .{ .plain = "the shim has a fault: " }, .{ .shown = message } });
+    diagnostics.advise(.{ .plain = "please report it, with the command that led to it" });
+    system.linux.exit_group(exit_status.daemon_failed);
+}

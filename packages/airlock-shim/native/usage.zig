@@ -1,0 +1,36 @@
+//! What the shim says of itself when it is called by its own name.
+
+const version = @import("version.zig");
+
+pub const version_line = "airlock-shim " ++ version.text ++ "\n";
+
+pub const text = "airlock-shim " ++ version.text ++
+    \\ - runs a command where its credentials are
+    \\
+    \\Stands in a container under the name of a tool. Called by that name, it asks the
+    \\Airlock daemon outside of the container to run the tool, and passes on what it
+    \\writes and its exit status. No credential enters the container.
+    \\
+    \\Usage:
+    \\  airlock-shim --install DIR NAME...   make DIR/NAME a link to this file, for each name
+    \\  airlock-shim --version               print the version
+    \\  airlock-shim --help                  print this text
+    \\
+    \\Example, in a Dockerfile:
+    \\  COPY airlock-shim /usr/local/bin/
+    \\  RUN ["/usr/local/bin/airlock-shim", "--install", "/usr/local/bin", "git", "aws"]
+    \\
+    \\The daemon's socket is the first of these that is there:
+    \\  $AIRLOCK_SOCKET                      when it is set and not empty, no other is tried
+    \\  /run/docker-airlock.sock
+    \\  /run/airlock/airlock.sock
+    \\  /run/airlock/sockets/*.sock          when there is exactly one
+    \\
+    \\Exit status: that of the command, and
+    \\  125  the daemon cannot be reached, was lost, or failed to start the command
+    \\  126  the daemon refused the command
+    \\  127  the daemon knows no such command
+    \\  2    wrong usage of airlock-shim itself
+    \\What comes from Airlock and not from the command begins with "airlock: ".
+    \\
+;

@@ -1,0 +1,72 @@
+"""Fixtures: the shim, built from its sources, and a daemon for it to talk to."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fake_daemons import FakeDaemon
+
+from airlock_shim import binary_path
+
+PACKAGE = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def built() -> None:
+    """The binaries are there, built from the sources first if the build tools are installed."""
+    if importlib.util.find_spec("hatchling") and importlib.util.find_spec("ziglang"):
+        subprocess.run(
+            [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--hooks-only"],
+            cwd=PACKAGE,
+            env={**os.environ, "AIRLOCK_TARGET": ""},
+            check=True,
+        )
+
+
+@pytest.fixture
+def shim(built: None) -> Path:
+    """The binary for this machine."""
+    return binary_path()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder whose path is short enough for sockets, and that every user may enter."""
+    with tempfile.TemporaryDirectory(prefix="airlock-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def daemon(folder: Path, shim: Path) -> Iterator[FakeDaemon]:
+    """A daemon that listens, and starts shims that know of it."""
+    with FakeDaemon(folder, shim) as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="session")
+def unshare() -> list[str]:
+    """A command that executes another one with mounts of its own, which it may change."""
+    command = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "-m"]
+    probe = [*command, "mount", "-t", "tmpfs", "none", "/run"]
+    try:
+        subprocess.run(probe, capture_output=True, check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"this user cannot have mounts of its own here: {error}")
+    return command
+
+
+@pytest.fixture(scope="session")
+def unprivileged() -> list[str]:
+    """A command that executes another one as a user with no rights of its own."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv (util-linux) is not installed")
+    return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]

@@ -1,0 +1,198 @@
+"""The shim as a real process, and a daemon of the test's own that it talks to."""
+
+import fcntl
+import json
+import os
+import socket
+import struct
+import subprocess
+import termios
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Self
+
+# Only there so that a broken shim fails a test instead of hanging it.
+PATIENCE_S = 60
+
+RESULT = b'{"jsonrpc":"2.0","id":1,"result":{"exit_code":0}}\n'
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A shim that has ended: `status` is negative for a signal."""
+
+    status: int
+    stdout: bytes
+    stderr: str
+
+
+class Conversation:
+    """The daemon's end of one connection."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        """Take over the connection."""
+        self._socket = connection
+        self._socket.settimeout(PATIENCE_S)
+
+    def read_request(self) -> bytes:
+        """The client's line, without its newline."""
+        received = b""
+        while not received.endswith(b"\n"):
+            piece = self._socket.recv(1 << 20)
+            assert piece, "the shim closed the connection within its request"
+            received += piece
+        return received.removesuffix(b"\n")
+
+    def read_bytes(self, count: int) -> bytes:
+        """At most `count` bytes of what the client sends; none when it has closed."""
+        try:
+            return self._socket.recv(count)
+        except ConnectionResetError:
+            return b""
+
+    def send(self, data: bytes) -> None:
+        """Send all of `data`; a client that has gone is none of the daemon's trouble."""
+        try:
+            self._socket.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            return
+
+    def send_and_wait(self, data: bytes) -> None:
+        """Send, and wait until the client has read all of it."""
+        self._socket.sendall(data)
+        while struct.unpack("i", fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4)))[0]:
+            os.sched_yield()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
+
+class FakeDaemon:
+    """A listening socket in a folder of its own, and shims that are started for it."""
+
+    def __init__(self, folder: Path, shim: Path, *, runner: Sequence[str] = ()) -> None:
+        """Listen at `folder`/airlock.sock. `runner` is a command that executes the shim."""
+        self.folder = folder
+        self.path = folder / "airlock.sock"
+        self._shim = shim
+        self._runner = tuple(runner)
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(os.fspath(self.path))
+        self._listener.listen()
+        self._listener.settimeout(PATIENCE_S)
+        self._started: list[subprocess.Popen[bytes]] = []
+        self._accepted: list[Conversation] = []
+
+    def __enter__(self) -> Self:
+        """It listens already."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close all sockets, and kill the shims that still run."""
+        self._listener.close()
+        for conversation in self._accepted:
+            conversation.close()
+        for process in self._started:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdout, process.stderr):
+                if pipe is not None:
+                    pipe.close()
+
+    def link(self, name: str) -> Path:
+        """A link to the shim that is called `name`."""
+        link = self.folder / "bin" / name
+        link.parent.mkdir(exist_ok=True)
+        if not link.is_symlink():
+            link.symlink_to(self._shim)
+        return link
+
+    def start(
+        self,
+        *arguments: str | bytes,
+        command: str = "git",
+        wrapper: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        cwd: str | bytes | Path | None = None,
+        stdout: int | IO[bytes] = subprocess.PIPE,
+        stderr: int | IO[bytes] = subprocess.PIPE,
+        restore_signals: bool = True,
+    ) -> subprocess.Popen[bytes]:
+        """Start the shim as `command`. `wrapper` is a command that executes what follows it."""
+        known = {"AIRLOCK_SOCKET": os.fspath(self.path), "PATH": os.environ["PATH"]}
+        process = subprocess.Popen(
+            [*wrapper, *self._runner, str(self.link(command)), *arguments],
+            env=known if environment is None else {"PATH": os.environ["PATH"], **environment},
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            restore_signals=restore_signals,
+        )
+        self._started.append(process)
+        return process
+
+    def accept(self) -> Conversation:
+        """Wait for a client."""
+        conversation = Conversation(self._listener.accept()[0])
+        self._accepted.append(conversation)
+        return conversation
+
+    def answer(self, *pieces: bytes, **start: Any) -> Ended:
+        """Start a shim, read its request, send it the pieces, close, and wait for its end."""
+        process = self.start(**start)
+        conversation = self.accept()
+        conversation.read_request()
+
+        def send() -> None:
+            for piece in pieces:
+                conversation.send(piece)
+            conversation.close()
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        ended = wait(process)
+        sender.join()
+        return ended
+
+    def request(self, *arguments: str | bytes, **start: Any) -> dict[str, Any]:
+        """What a shim that is started so asks for."""
+        process = self.start(*arguments, **start)
+        conversation = self.accept()
+        request: dict[str, Any] = json.loads(conversation.read_request())
+        conversation.send(RESULT)
+        conversation.close()
+        assert wait(process) == Ended(0, b"", "")
+        return request
+
+
+def wait(process: subprocess.Popen[bytes]) -> Ended:
+    """Read what the shim writes until it ends."""
+    stdout, stderr = process.communicate(timeout=PATIENCE_S)
+    return Ended(process.returncode, stdout or b"", (stderr or b"").decode())
+
+
+def output(data: str, stream: str = "stdout") -> bytes:
+    """An output notification as the daemon writes it."""
+    params = {"stream": stream, "data": data}
+    return encode({"jsonrpc": "2.0", "method": "output", "params": params})
+
+
+def result(exit_code: int) -> bytes:
+    """The response for a command that ran."""
+    return encode({"jsonrpc": "2.0", "id": 1, "result": {"exit_code": exit_code}})
+
+
+def error(code: int, message: str, **data: str) -> bytes:
+    """The response for a command that did not run; without `data` as released daemons write it."""
+    described = {"code": code, "message": message} | ({"data": data} if data else {})
+    return encode({"jsonrpc": "2.0", "id": 1, "error": described})
+
+
+def encode(message: object) -> bytes:
+    """A message as one line."""
+    text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "surrogatepass") + b"\n"

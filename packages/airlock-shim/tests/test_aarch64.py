@@ -1,0 +1,65 @@
+"""The binary for the other processor, run by an emulator."""
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fake_daemons import Ended, FakeDaemon, error, output, result, wait
+
+from airlock_shim import ARCHITECTURES, binary_for
+
+
+@pytest.fixture
+def foreign(folder: Path, built: None) -> Iterator[FakeDaemon]:
+    """A daemon for shims of the processor that this machine has not."""
+    (arch,) = set(ARCHITECTURES) - {platform.machine()}
+    emulators = (f"qemu-{arch}-static", f"qemu-{arch}")
+    emulator = next(filter(None, map(shutil.which, emulators)), None)
+    if emulator is None:
+        pytest.skip(f"no emulator for {arch}: install Debian's qemu-user-static")
+    # Without -0 the emulator tells the shim the name of the file that the link leads to.
+    with FakeDaemon(folder, binary_for(arch), runner=[emulator, "-0", "git"]) as daemon:
+        yield daemon
+
+
+def test_request_is_that_of_the_base_protocol(foreign: FakeDaemon) -> None:
+    """It asks for the same, byte for byte."""
+    foreign.start("push", b"\xff", cwd="/")
+    assert foreign.accept().read_request() == (
+        b'{"jsonrpc":"2.0","id":1,"method":"exec","params":{"command":"git",'
+        b'"args":["push",{"base64":"/w=="}],"cwd":"/","container_id":null}}'
+    )
+
+
+def test_command_runs(foreign: FakeDaemon) -> None:
+    """A whole conversation, with both streams and the exit status."""
+    text = "zażółć \x1b👍\n" * 10_000
+    transcript = output("err\n", "stderr") + output(text) + result(3)
+    pieces = [transcript[at : at + 1001] for at in range(0, len(transcript), 1001)]
+    assert foreign.answer(*pieces) == Ended(3, text.encode(), "err\n")
+
+
+def test_errors_are_told(foreign: FakeDaemon) -> None:
+    """Refusals and a missing socket have their texts and statuses."""
+    assert foreign.answer(error(-32600, "no\x07", hint="ask")) == Ended(
+        126, b"", "airlock: no\\x07\nairlock: hint: ask\n"
+    )
+    ended = wait(foreign.start(environment={"AIRLOCK_SOCKET": "/nonexistent.sock"}))
+    assert ended.status == 125
+    assert "/nonexistent.sock: no such file or directory" in ended.stderr
+
+
+def test_links_are_installed(foreign: FakeDaemon) -> None:
+    """Directories, links and what is found there work by this processor's own calls."""
+    shim = foreign.link("airlock-shim")
+    emulator = foreign.start("x", environment={"AIRLOCK_SOCKET": "/nonexistent.sock"}).args
+    assert isinstance(emulator, list)
+    place = foreign.folder / "new" / "bin"
+    command = [emulator[0], shim, "--install", place, "aws"]
+    for _ in range(2):
+        subprocess.run(command, check=True)
+    assert os.path.lexists(place / "aws")

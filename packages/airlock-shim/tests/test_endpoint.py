@@ -1,0 +1,132 @@
+"""Where the shim looks for the daemon, and what it says when there is none."""
+
+import os
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from fake_daemons import RESULT, Ended, FakeDaemon, wait
+
+# A script for a shell with mounts of its own: an empty /run with the daemon's folder in $0
+# mounted at /run/airlock, then what it is given.
+_MOUNT = 'mount -t tmpfs none /run && mkdir -p /run/airlock && mount --bind "$0" /run/airlock'
+
+
+def _run(daemon: FakeDaemon, unshare: Sequence[str], prepare: str, folder: Path) -> Ended:
+    """Run a shim without AIRLOCK_SOCKET after `prepare`, with an answer if it connects."""
+    wrapper = [*unshare, "sh", "-c", f'{prepare} && exec "$@"', str(folder)]
+    return daemon.answer(RESULT, wrapper=wrapper, environment={"AIRLOCK_SOCKET": ""})
+
+
+def _fail(daemon: FakeDaemon, unshare: Sequence[str], prepare: str, folder: Path) -> Ended:
+    wrapper = [*unshare, "sh", "-c", f'{prepare} && exec "$@"', str(folder)]
+    return wait(daemon.start(wrapper=wrapper, environment={}))
+
+
+def _listen_nowhere(path: Path) -> None:
+    """Leave a socket at `path` that nobody listens to any more."""
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(os.fspath(path))
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        "ln -s /run/airlock/airlock.sock /run/docker-airlock.sock",
+        "true",
+        "mkdir /run/other && mount --move /run/airlock /run/other && mkdir -p /run/airlock/sockets"
+        " && ln -s /run/other/airlock.sock /run/airlock/sockets/my.sock",
+    ],
+    ids=["file", "directory", "sockets"],
+)
+def test_each_place_is_found(daemon: FakeDaemon, unshare: list[str], prepare: str) -> None:
+    """Without AIRLOCK_SOCKET the well-known places are tried."""
+    assert _run(daemon, unshare, f"{_MOUNT} && {prepare}", daemon.folder) == Ended(0, b"", "")
+
+
+def test_first_place_that_is_there_counts(daemon: FakeDaemon, unshare: list[str]) -> None:
+    """A socket that is there and dead is not passed over for the next."""
+    _listen_nowhere(daemon.folder / "dead.sock")
+    prepare = f"{_MOUNT} && ln -s /run/airlock/dead.sock /run/docker-airlock.sock"
+    ended = _fail(daemon, unshare, prepare, daemon.folder)
+    assert ended.status == 125
+    assert ended.stderr.startswith(
+        "airlock: cannot reach the daemon at /run/docker-airlock.sock: nobody listens there\n"
+    )
+
+
+def test_several_sockets_are_an_error(daemon: FakeDaemon, unshare: list[str]) -> None:
+    """Which agent's socket is meant is not guessed."""
+    prepare = (
+        "mount -t tmpfs none /run && mkdir -p /run/airlock/sockets"
+        " && touch /run/airlock/sockets/b.sock /run/airlock/sockets/a.sock"
+    )
+    ended = _fail(daemon, unshare, prepare, daemon.folder)
+    assert ended.status == 125
+    assert "/run/airlock/sockets/a.sock, /run/airlock/sockets/b.sock\n" in ended.stderr
+    assert "hint: set AIRLOCK_SOCKET" in ended.stderr
+
+
+def test_no_socket_anywhere_names_the_places(daemon: FakeDaemon, unshare: list[str]) -> None:
+    """With nothing mounted, the error names all that was tried and what to mount."""
+    ended = _fail(daemon, unshare, "mount -t tmpfs none /run", daemon.folder)
+    assert ended.status == 125
+    for place in ("/run/docker-airlock.sock", "/run/airlock/airlock.sock", "/run/airlock/sockets"):
+        assert place in ended.stderr
+    assert "hint: mount " in ended.stderr
+
+
+def _explain(daemon: FakeDaemon, path: str) -> list[str]:
+    """The lines that a shim says whose AIRLOCK_SOCKET is `path`."""
+    ended = wait(daemon.start(environment={"AIRLOCK_SOCKET": path}))
+    assert (ended.status, ended.stdout) == (125, b"")
+    lines = ended.stderr.splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith("airlock: hint: ")
+    return lines
+
+
+def test_missing_socket_is_told(daemon: FakeDaemon) -> None:
+    """The path that was tried is named, and what may be missing."""
+    lines = _explain(daemon, f"{daemon.folder}/none.sock")
+    assert lines[0] == (
+        f"airlock: cannot reach the daemon at {daemon.folder}/none.sock: no such file or directory"
+    )
+    assert "is the daemon running" in lines[1]
+
+
+def test_dead_socket_is_told(daemon: FakeDaemon) -> None:
+    """A socket without a listener is what a mounted file is after the daemon restarted."""
+    _listen_nowhere(daemon.folder / "dead.sock")
+    lines = _explain(daemon, f"{daemon.folder}/dead.sock")
+    assert lines[0].endswith("nobody listens there")
+    assert "restarted" in lines[1]
+
+
+def test_directory_is_told(daemon: FakeDaemon) -> None:
+    """A directory at the socket's path is what engines make of a missing mount source."""
+    lines = _explain(daemon, str(daemon.folder))
+    assert lines[0].endswith("it is a directory")
+    assert "make the container again" in lines[1]
+
+
+def test_forbidden_socket_is_told(daemon: FakeDaemon, unprivileged: list[str]) -> None:
+    """A user who may not connect is sent to the socket's mode."""
+    daemon.path.chmod(0o600)
+    ended = wait(daemon.start(wrapper=unprivileged))
+    assert ended.status == 125
+    assert "permission denied\n" in ended.stderr
+    assert "socket_mode" in ended.stderr
+
+
+def test_long_path_is_told(daemon: FakeDaemon) -> None:
+    """A path that no socket can have is not cut."""
+    lines = _explain(daemon, "/" + "x" * 107)
+    assert "too long (at most 107 bytes)" in lines[0]
+
+
+def test_path_is_shown_safely(daemon: FakeDaemon) -> None:
+    """The path is text from elsewhere, too."""
+    lines = _explain(daemon, "/no\x1b[2J/\u202esocket")
+    assert "/no\\x1b[2J/\\u{202e}socket" in lines[0]

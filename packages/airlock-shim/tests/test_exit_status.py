@@ -1,0 +1,123 @@
+"""How the shim ends."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from fake_daemons import FakeDaemon, encode, error, output, result, wait
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 125, 126, 127, 128 + 9, 255])
+def test_exit_status_is_the_command_s(daemon: FakeDaemon, code: int) -> None:
+    """Any status of the tool is passed on."""
+    assert daemon.answer(result(code)).status == code
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [(-32601, 127), (-32603, 125), (-32600, 126), (-32602, 126), (-32700, 126), (-1, 126)],
+)
+def test_errors_have_statuses(daemon: FakeDaemon, code: int, status: int) -> None:
+    """Unknown is 127, a failed daemon 125, and every refusal 126, as docker run has it."""
+    ended = daemon.answer(error(code, "no"))
+    assert (ended.status, ended.stderr) == (status, "airlock: no\n")
+
+
+def test_hint_is_shown_after_the_message(daemon: FakeDaemon) -> None:
+    """What the daemon advises is a line of its own."""
+    ended = daemon.answer(error(-32600, "denied: push", kind="denied", layer="module", hint="ask"))
+    assert (ended.status, ended.stderr) == (126, "airlock: denied: push\nairlock: hint: ask\n")
+
+
+def test_error_after_output_keeps_the_output(daemon: FakeDaemon) -> None:
+    """A command that is ended by the daemon keeps what it wrote."""
+    ended = daemon.answer(output("some"), error(-32603, "the daemon stops"))
+    assert (ended.status, ended.stdout) == (125, b"some")
+
+
+def test_answers_of_released_daemons_are_understood(daemon: FakeDaemon) -> None:
+    """Errors with only a code and a message, and a wrong id, still say something useful."""
+    answer = {"jsonrpc": "2.0", "id": 0, "error": {"code": -32601, "message": "unknown command: x"}}
+    ended = daemon.answer(encode(answer))
+    assert (ended.status, ended.stderr) == (127, "airlock: unknown command: x\n")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        output("x"),
+        output("x")[:-3],
+        b'{"jsonrpc":"2.0","id":1,"result":{"exit_code":0}',
+    ],
+)
+def test_lost_connection_is_told(daemon: FakeDaemon, answer: bytes) -> None:
+    """A daemon that closes before its response was lost, however far it came."""
+    ended = daemon.answer(answer)
+    assert ended.status == 125
+    assert ended.stderr.startswith(
+        f"airlock: the connection to the daemon at {daemon.path} was lost"
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "a message is no JSON object"),
+        (b"[]\n", "a message is no JSON object"),
+        (encode({"id": 1}), "a message is neither output, nor a result, nor an error"),
+        (encode({"id": 1, "result": {}}), "a result has no exit_code"),
+        (result(256), "an exit status is not between 0 and 255"),
+        (result(-9), "an exit status is not between 0 and 255"),
+        (output("x", "stdin"), "output of an unknown stream"),
+        (b'{"a":' + b"[" * 100_000, "a value nests too deep"),
+        (b'{"method":"x","params":"\x00"}\n', "a string holds a control character"),
+    ],
+)
+def test_garbage_is_told(daemon: FakeDaemon, answer: bytes, problem: str) -> None:
+    """What does not speak the protocol is named, with what was wrong about it."""
+    ended = daemon.answer(answer)
+    assert ended.status == 125
+    assert ended.stderr.startswith(f"airlock: what answers at {daemon.path} does not speak ")
+    assert problem in ended.stderr
+
+
+def test_messages_cannot_drive_the_terminal(daemon: FakeDaemon) -> None:
+    """Control, bidirectional and zero-width characters are escaped; lines keep the prefix."""
+    ended = daemon.answer(error(-32600, "a\x1b[2J\r\x9b\u202eb\u200b\nsecond", hint="\x07é"))
+    assert ended.stderr == (
+        "airlock: a\\x1b[2J\\x0d\\u{9b}\\u{202e}b\\u{200b}\nairlock: second\nairlock: hint: \\x07é\n"
+    )
+
+
+def test_long_message_is_cut(daemon: FakeDaemon) -> None:
+    """A message has a bound, and what fits of it is shown."""
+    ended = daemon.answer(error(-32600, "m" * 1_000_000, hint="h" * 1_000_000))
+    assert ended.status == 126
+    assert ended.stderr.startswith("airlock: mmmm")
+    assert len(ended.stderr) < 30_000
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_ends_it_and_closes_the_connection(daemon: FakeDaemon, number: int) -> None:
+    """Ctrl-C ends the shim, and the daemon sees the connection close."""
+    process = daemon.start()
+    conversation = daemon.accept()
+    conversation.read_request()
+    process.send_signal(number)
+    assert conversation.read_bytes(1) == b""
+    assert wait(process).status == -number
+
+
+def test_signal_ends_the_first_process_of_a_container(
+    daemon: FakeDaemon, unshare: list[str]
+) -> None:
+    """As process 1, which the kernel spares signals without a handler, it still ends."""
+    process = daemon.start(wrapper=[*unshare, "--pid", "--fork", "--kill-child"])
+    conversation = daemon.accept()
+    conversation.read_request()
+    (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(child), signal.SIGTERM)
+    assert conversation.read_bytes(1) == b""
+    assert wait(process).status == 128 + signal.SIGTERM

@@ -1,0 +1,96 @@
+"""What the shim sends."""
+
+import json
+import os
+from pathlib import Path
+
+from fake_daemons import FakeDaemon, error, result, wait
+
+
+def test_request_is_one_line_of_the_base_protocol(daemon: FakeDaemon) -> None:
+    """The bytes are exactly those that released daemons know."""
+    process = daemon.start("push", "-u", cwd="/")
+    conversation = daemon.accept()
+    assert conversation.read_request() == (
+        b'{"jsonrpc":"2.0","id":1,"method":"exec","params":'
+        b'{"command":"git","args":["push","-u"],"cwd":"/","container_id":null}}'
+    )
+    conversation.send(result(0))
+    assert wait(process).status == 0
+
+
+def test_arguments_arrive_as_they_are(daemon: FakeDaemon) -> None:
+    """Empty, quoted, controlling and non-ASCII arguments are decoded to the same text."""
+    arguments = ["", 'a "b" \\', "\x01\x1f\x7f\n\t\r", "zażółć 👍", "\u2028", "-", "--"]
+    assert daemon.request(*arguments)["params"]["args"] == arguments
+
+
+def test_arguments_that_are_not_utf8_go_as_base64(daemon: FakeDaemon) -> None:
+    """Broken and overlong sequences and encoded surrogates are sent byte for byte."""
+    raw = [b"\xff", b"a\xc3", b"\xc0\xaf", b"\xed\xa0\x80"]
+    expected = [{"base64": text} for text in ("/w==", "YcM=", "wK8=", "7aCA")]
+    assert daemon.request(*raw)["params"]["args"] == expected
+
+
+def test_many_and_large_arguments_are_sent_whole(daemon: FakeDaemon) -> None:
+    """A request that is larger than any buffer arrives whole."""
+    arguments = ["x" * 100_000] * 5 + [str(number) for number in range(20_000)]
+    assert daemon.request(*arguments)["params"]["args"] == arguments
+
+
+def test_command_is_the_name_of_the_link(daemon: FakeDaemon) -> None:
+    """The shim asks for the tool that it stands for."""
+    assert daemon.request(command="docker-compose.v2")["params"]["command"] == "docker-compose.v2"
+
+
+def test_working_directory_is_the_real_one(daemon: FakeDaemon) -> None:
+    """Links in the path are resolved by the kernel, and $PWD is not believed."""
+    (daemon.folder / "real").mkdir()
+    (daemon.folder / "link").symlink_to("real")
+    environment = {"AIRLOCK_SOCKET": str(daemon.path), "PWD": "/etc"}
+    request = daemon.request(cwd=daemon.folder / "link", environment=environment)
+    assert request["params"]["cwd"] == os.path.realpath(daemon.folder / "real")
+
+
+def test_working_directory_that_is_not_utf8_goes_as_base64(daemon: FakeDaemon) -> None:
+    """A directory's name may be any bytes."""
+    directory = os.fsencode(daemon.folder) + b"/\xff"
+    os.mkdir(directory)
+    assert list(daemon.request(cwd=directory)["params"]["cwd"]) == ["base64"]
+
+
+def test_working_directory_that_was_removed_is_null(daemon: FakeDaemon) -> None:
+    """Where there is no path, none is made up."""
+    gone = daemon.folder / "gone"
+    gone.mkdir()
+    wrapper = ["sh", "-c", f'rmdir "{gone}" && exec "$@"', "sh"]
+    assert daemon.request(cwd=gone, wrapper=wrapper)["params"]["cwd"] is None
+
+
+def test_answer_to_a_request_that_was_not_read_whole_is_shown(daemon: FakeDaemon) -> None:
+    """A daemon may refuse a large request early and close; the shim shows why."""
+    process = daemon.start(*["x" * 100_000] * 15)
+    conversation = daemon.accept()
+    assert conversation.read_bytes(1000)
+    conversation.send(error(-32700, "the request is over 4 MiB"))
+    conversation.close()
+    ended = wait(process)
+    assert (ended.status, ended.stderr) == (126, "airlock: the request is over 4 MiB\n")
+
+
+def test_name_that_no_command_has_is_not_sent(daemon: FakeDaemon) -> None:
+    """A link with a strange name is an unknown command, without asking."""
+    ended = wait(daemon.start(command="a b"))
+    assert ended.status == 127
+    assert ended.stderr.startswith("airlock: unknown command: a b\nairlock: hint: ")
+
+
+def test_id_of_the_container_is_that_of_its_mounts(daemon: FakeDaemon, unshare: list[str]) -> None:
+    """The engine's own copy of /etc/hostname names the container."""
+    container = "0123456789abcdef" * 4
+    own = Path(daemon.folder, "containers", container, "hostname")
+    own.parent.mkdir(parents=True)
+    own.write_text("box\n")
+    script = 'mount --bind "$0" /etc/hostname && exec "$@"'
+    request = daemon.request(wrapper=[*unshare, "sh", "-c", script, str(own)])
+    assert json.dumps(request["params"]["container_id"]) == f'"{container}"'

@@ -1,0 +1,109 @@
+"""Standard descriptors that are closed, full or otherwise not what one expects."""
+
+import os
+import signal
+import subprocess
+import threading
+
+import pytest
+from fake_daemons import RESULT, Ended, FakeDaemon, error, output, result, wait
+
+
+@pytest.mark.parametrize("restore_signals", [True, False])
+def test_closed_reader_ends_it_by_sigpipe(daemon: FakeDaemon, restore_signals: bool) -> None:
+    """When nobody reads stdout it dies of SIGPIPE, also where it inherited that as ignored."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "wb") as stdout:
+        process = daemon.start(stdout=stdout, restore_signals=restore_signals)
+    conversation = daemon.accept()
+    conversation.read_request()
+    conversation.send(output("x"))
+    assert conversation.read_bytes(1) == b""
+    ended = wait(process)
+    assert (ended.status, ended.stderr) == (-signal.SIGPIPE, "")
+
+
+def test_head_ends_it(daemon: FakeDaemon) -> None:
+    """`git log | head -1` ends the shim though the command would go on for ever."""
+    script = '{ "$@"; echo $? >&2; } | head -n 1'
+    process = daemon.start(wrapper=["sh", "-c", script, "sh"])
+    conversation = daemon.accept()
+    conversation.read_request()
+    stop = threading.Event()
+
+    def talk() -> None:
+        while not stop.is_set():
+            conversation.send(output("line\n"))
+
+    talker = threading.Thread(target=talk)
+    talker.start()
+    ended = wait(process)
+    stop.set()
+    talker.join()
+    assert (ended.stdout, ended.stderr) == (b"line\n", "141\n")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_descriptors_are_not_taken_by_the_socket(daemon: FakeDaemon, closed: str) -> None:
+    """Output for a closed stream goes nowhere, least of all back to the daemon."""
+    process = daemon.start(wrapper=["sh", "-c", f'exec "$@" {closed}', "sh"])
+    conversation = daemon.accept()
+    conversation.read_request()
+    conversation.send(output("out") + output("err", "stderr") + result(5))
+    assert conversation.read_bytes(100) == b""
+    ended = wait(process)
+    assert ended.status == 5
+    assert ended.stdout == (b"" if ">&-" in closed.replace("2>&-", "") else b"out")
+    assert ended.stderr == ("" if "2>&-" in closed else "err")
+
+
+def test_closed_stderr_keeps_the_exit_status(daemon: FakeDaemon) -> None:
+    """An error that cannot be shown is still told by the status."""
+    wrapper = ["sh", "-c", 'exec "$@" 2>&-', "sh"]
+    assert daemon.answer(error(-32600, "no"), wrapper=wrapper) == Ended(126, b"", "")
+
+
+def test_stderr_without_a_reader_keeps_the_exit_status(daemon: FakeDaemon) -> None:
+    """The shim's own message on a broken pipe does not end it by SIGPIPE."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "wb") as stderr:
+        ended = daemon.answer(error(-32600, "no"), stderr=stderr)
+    assert ended.status == 126
+
+
+def test_full_disk_is_told(daemon: FakeDaemon) -> None:
+    """Output that cannot be written is an error and not lost silently."""
+    with open("/dev/full", "wb") as full:
+        ended = daemon.answer(output("x"), RESULT, stdout=full)
+    assert ended.status == 125
+    assert ended.stderr == (
+        "airlock: cannot write the command's output to stdout: no space left on the device\n"
+    )
+
+
+def test_nonblocking_stdout_is_waited_for(daemon: FakeDaemon) -> None:
+    """A pipe that somebody set non-blocking loses nothing when it is full."""
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    with os.fdopen(write_end, "wb") as stdout:
+        process = daemon.start(stdout=stdout)
+    conversation = daemon.accept()
+    conversation.read_request()
+    data = "0123456789abcdef" * 100_000
+    sender = threading.Thread(target=conversation.send, args=(output(data) + RESULT,))
+    sender.start()
+    with os.fdopen(read_end, "rb") as stdin:
+        assert stdin.read() == data.encode()
+    sender.join()
+    assert wait(process).status == 0
+
+
+def test_usage_on_a_closed_pipe_ends_by_sigpipe(daemon: FakeDaemon) -> None:
+    """Its own text is treated no differently."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "wb") as stdout:
+        process = subprocess.Popen([daemon.link("airlock-shim")], stdout=stdout)
+    assert process.wait() == -signal.SIGPIPE

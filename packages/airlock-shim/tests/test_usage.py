@@ -1,0 +1,56 @@
+"""The shim called by its own name."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import airlock_shim
+
+
+def _call(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, check=False, text=True)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"]])
+def test_usage_explains_itself(shim: Path, arguments: list[str]) -> None:
+    """It says what it is, its version, how to install it, where it looks and how it ends."""
+    ended = _call(shim, *arguments)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    for word in (airlock_shim.__version__, "--install", "AIRLOCK_SOCKET", "/run/airlock", "126"):
+        assert word in ended.stdout
+
+
+def test_released_file_knows_its_name(shim: Path, folder: Path) -> None:
+    """A raw binary that has the platform in its name is not taken for a tool."""
+    copy = folder / "airlock-shim-linux-x86_64"
+    shutil.copy(shim, copy)
+    assert _call(copy, "--version").stdout == f"airlock-shim {airlock_shim.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["git"],
+        ["--instal"],
+        ["--version", "x"],
+        ["--help", "x"],
+        ["--install"],
+        ["--install", "/tmp"],
+        ["--install", "", "git"],
+    ],
+)
+def test_wrong_usage_is_told(shim: Path, arguments: list[str]) -> None:
+    """What makes no sense is wrong usage, and the help is named."""
+    ended = _call(shim, *arguments)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("airlock: ")
+    assert ended.stderr.endswith("airlock: hint: airlock-shim --help\n")
+
+
+def test_it_needs_no_name(shim: Path) -> None:
+    """Executed with an empty argv[0] it does not take that for a tool."""
+    ended = subprocess.run([""], executable=shim, capture_output=True, check=False, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "--install" in ended.stdout

@@ -1,0 +1,67 @@
+"""The command line of ``./dev``."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from tasks.clean import clean
+from tasks.demo import run_demo
+from tasks.errors import TaskError
+from tasks.lint import lint
+from tasks.test import run_end_to_end, run_tests
+
+
+class Command(NamedTuple):
+    """A word after ``./dev``: what it does for the help, and the function that gets the rest."""
+
+    help: str
+    run: Callable[[Sequence[str]], int]
+
+
+_COMMANDS = {
+    "demo": Command("show a push through Airlock, start to finish (--help: its options)", run_demo),
+    "test": Command(
+        "unit tests, conformance, and e2e if a container engine answers; [pytest arguments]",
+        run_tests,
+    ),
+    "e2e": Command("the end-to-end tests alone; [pytest arguments]", run_end_to_end),
+    "lint": Command("ruff, mypy, import-linter, zig fmt, shellcheck", lint),
+    "clean": Command("remove .hatch/, caches and what was built", clean),
+}
+
+
+def main(words: Sequence[str]) -> int:
+    """Run one command and return its exit status; 2 for a command that does not exist."""
+    name, arguments = (words[0], words[1:]) if words else ("", ())
+    if name in {"-h", "--help", "help"}:
+        print(_write_help())
+        return 0
+    command = _COMMANDS.get(name)
+    if command is None:
+        print(f"dev: no command {name!r}\n" if name else "dev: which command?\n", file=sys.stderr)
+        print(_write_help(), file=sys.stderr)
+        return 2
+    try:
+        return command.run(arguments)
+    except TaskError as error:
+        print(f"dev: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _write_help() -> str:
+    lines = [f"  {name:<7}{command.help}" for name, command in _COMMANDS.items()]
+    return "\n".join(
+        [
+            "Usage: ./dev COMMAND [ARGUMENTS]",
+            "",
+            *lines,
+            "",
+            "Needs Python 3.11 or newer with venv, and git. What it downloads goes to .hatch/.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,116 @@
+"""The Hatch environments of the workspace, made when they are missing or out of date."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.errors import TaskError
+from tasks.hatch import build_variables, hold_lock, run_hatch
+from tasks.places import HATCH, ROOT, list_members
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One environment of ``[tool.hatch.envs]``, ready for use."""
+
+    name: str
+    folder: Path
+
+    @property
+    def python(self) -> Path:
+        """The interpreter of the environment."""
+        return self.folder / "bin" / "python"
+
+    def find(self, program: str) -> Path:
+        """Return a program that a package installed; raises TaskError where there is none."""
+        path = self.folder / "bin" / program
+        if not path.exists():
+            raise TaskError(
+                f"{program} is not in the {self.name} environment. Run `./dev clean`, try again: "
+                "if it is missing then too, its package does not install it."
+            )
+        return path
+
+    def variables(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return the environment variables for programs that run in it."""
+        own = {
+            "VIRTUAL_ENV": str(self.folder),
+            "PATH": f"{self.folder / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        }
+        return build_variables() | own | dict(extra or {})
+
+    def run(self, command: Sequence[str | Path], *, extra: Mapping[str, str] | None = None) -> int:
+        """Run a command at the top of the checkout, on our terminal; return its exit status."""
+        return subprocess.run(command, cwd=ROOT, env=self.variables(extra), check=False).returncode
+
+
+def prepare_environment(name: str) -> Environment:
+    """Return the environment, made or brought up to date as needed.
+
+    It is made anew when its description, a package's metadata, the Python or the place of the
+    checkout has changed, and only the packages are installed again when native sources have:
+    an editable install follows changes of Python files by itself, but holds built programs.
+    Raises TaskError when that fails.
+    """
+    environment = Environment(name, HATCH / name)
+    stamp = environment.folder / "stamp"
+    # The built programs that are package data stand in the source tree, which all
+    # environments share: the last one to build them may have seen other sources.
+    shared = HATCH / "native-stamp"
+    with hold_lock():
+        description, native = _digest_description(), _digest_native()
+        found = _read(stamp).split()
+        if found == [description, native] and _read(shared) == native:
+            return environment
+        if found[:1] != [description]:
+            print(f"dev: making the {name} environment in .hatch/", file=sys.stderr, flush=True)
+            shutil.rmtree(environment.folder, ignore_errors=True)
+            run_hatch("env", "create", name)
+        else:
+            print("dev: native sources have changed, building them", file=sys.stderr, flush=True)
+            _reinstall_members(environment)
+        shared.write_text(native)
+        stamp.write_text(f"{description}\n{native}\n")
+    return environment
+
+
+def _reinstall_members(environment: Environment) -> None:
+    editable = [word for member in list_members() for word in ("--editable", str(member))]
+    command = [str(environment.python), "-m", "pip", "install", "--quiet", "--no-deps", *editable]
+    if environment.run(command):
+        raise TaskError("installing the packages of the workspace failed, see above")
+
+
+def _read(stamp: Path) -> str:
+    return stamp.read_text() if stamp.is_file() else ""
+
+
+def _digest_description() -> str:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    described = json.dumps([str(ROOT), sys.version, settings["tool"]["hatch"]["envs"]])
+    return _digest([member / "pyproject.toml" for member in list_members()], described)
+
+
+def _digest_native() -> str:
+    files = [member / "hatch_build.py" for member in list_members()]
+    for member in list_members():
+        files += [
+            path for path in sorted(member.glob("native/**/*")) if path.suffix in {".zig", ".zon"}
+        ]
+    return _digest([path for path in files if path.is_file()])
+
+
+def _digest(files: Sequence[Path], text: str = "") -> str:
+    digest = hashlib.sha256(text.encode())
+    for path in files:
+        content = path.read_bytes()
+        digest.update(f"\0{path.relative_to(ROOT)}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
