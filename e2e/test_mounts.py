@@ -1,6 +1,7 @@
 """The workspace as the container's own mounts tell it, with nothing about it in the profile."""
 
 from .world.container import Setup
+from .world.engine import docker
 from .world.images import Images
 from .world.scene import UNMAPPED, Scene, Stage
 
@@ -42,6 +43,16 @@ def test_containers_of_one_agent_have_their_own_mounts(user_stage: Stage, images
         bare = scene.setup(images.busybox, workspace="").run("git", "status", cwd="/")
     assert said == [scene.project.head(), stranger.project.head()]
     assert bare.exit_code == 126
+
+
+def test_a_container_that_was_restarted_is_known_again(user_stage: Stage, images: Images) -> None:
+    """The same container has another init process after `docker restart`; it is asked for anew."""
+    scene = user_stage.scene(profile=UNMAPPED)
+    with scene.setup(images.busybox).running() as client:
+        client.run("git", "status").succeeded()
+        docker("restart", "--time=0", client.container).succeeded()
+        client.run("git", "push", "origin", "main").succeeded()
+    assert scene.project.repository.commit("main") == scene.project.head()
 
 
 def _with(scene: Scene, other: Scene) -> Setup:

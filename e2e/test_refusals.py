@@ -8,6 +8,7 @@ import pytest
 from .conftest import KINDS
 from .world.command import Completed
 from .world.container import Client
+from .world.engine import docker
 from .world.scene import UNMAPPED, Scene, Stage
 
 
@@ -100,6 +101,33 @@ def test_the_containers_own_files_are_no_workspace(user_stage: Stage) -> None:
     with scene.setup(scene.images.debian).running() as client:
         for cwd in ("/", "/root", "/proc/1", "/run"):
             _assert_denied(scene, _ask(client, cwd=cwd), layer="workspace")
+
+
+def test_a_mount_namespace_of_the_clients_own_is_refused(user_stage: Stage) -> None:
+    """Whoever may mount in the container cannot show the daemon mounts that are not the engine's.
+
+    The container gets the right to mount from the person who starts it; a bind mount of /etc over
+    the workspace would be a way to the host's /etc if the client's own view of it counted.
+    """
+    scene = user_stage.scene(profile=UNMAPPED)
+    trick = "mount -o bind /etc /workspace && cd /workspace && git status"
+    with scene.setup(
+        scene.images.busybox, cap_add=["SYS_ADMIN"], security_opt=["apparmor=unconfined"]
+    ).running() as client:
+        client.run("git", "status").succeeded()
+        _assert_refused(client.run("unshare", "-m", "sh", "-c", trick), "mount namespace")
+
+
+def test_a_forged_cgroup_is_refused(user_stage: Stage) -> None:
+    """A container placed in another one's cgroup is not taken for that other container."""
+    if docker("info", "--format", "{{.CgroupDriver}}").succeeded().stdout != "cgroupfs":
+        pytest.skip("the engine leaves cgroups to systemd, which takes slices only")
+    scene = user_stage.scene(profile=UNMAPPED)
+    with scene.setup(scene.images.busybox).running() as victim:
+        forged = f"/docker/{victim.container}"
+        thief = scene.setup(scene.images.busybox, workspace="", cgroup_parent=forged)
+        theft = "mkdir -p /workspace && cd /workspace && git log"
+        _assert_refused(thief.run("sh", "-c", theft, cwd="/"), "container")
 
 
 def test_the_socket_directory_is_no_workspace(user_stage: Stage) -> None:

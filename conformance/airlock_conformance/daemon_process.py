@@ -65,11 +65,21 @@ def _await_socket(
     for _ in range(int(patience / _TICK_S)):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             if probe.connect_ex(str(installation.socket)) == 0:
+                _let_go(probe, patience=patience)
                 return
         with contextlib.suppress(subprocess.TimeoutExpired):
             status = process.wait(timeout=_TICK_S)
             raise Violation(f"the daemon ended with status {status} instead of serving")
     raise Violation(f"no connection to {installation.socket} within {patience:g} s")
+
+
+def _let_go(probe: socket.socket, *, patience: float) -> None:
+    """Wait until the daemon has closed the probe too, which counts against its limits till then."""
+    probe.settimeout(patience)
+    with contextlib.suppress(OSError):
+        probe.shutdown(socket.SHUT_WR)
+        while probe.recv(4096):
+            continue
 
 
 def _stop(process: subprocess.Popen[bytes], *, patience: float) -> None:

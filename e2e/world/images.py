@@ -54,12 +54,15 @@ class Images:
     def make(cls, *, shim: Path) -> "Images":
         """Make what is missing or out of date. `shim` is the native executable."""
         debian = _debian()
-        return cls(
+        images = cls(
             busybox=_busybox(),
             shim=_built("shim", extra={"airlock-shim": shim}),
             debian=debian,
             git_server=_built("git-server", base=debian),
         )
+        # What was made anew has taken the name of the one before, which nobody needs any more.
+        docker("image", "prune", "--force", f"--filter=label={RECIPE_LABEL}").succeeded()
+        return images
 
 
 def _current(name: str, recipe: str) -> bool:

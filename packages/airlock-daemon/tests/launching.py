@@ -25,7 +25,9 @@ PATIENCE_S = 60
 def launcher_path() -> str:
     """Where the launcher is; built from the sources first if the build tools are installed."""
     if can_build():
-        run_hatchling("--target", "wheel", "--hooks-only", folder=PACKAGE)
+        # hatchling makes a folder for the wheel, though the hook alone makes none.
+        nothing = ["--hooks-only", "--directory", ".zig-cache/dist"]
+        run_hatchling("--target", "wheel", *nothing, folder=PACKAGE)
     return find_launcher()
 
 

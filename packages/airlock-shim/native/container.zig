@@ -137,6 +137,10 @@ fn asId(name: []const u8) ?Id {
 
 const example = "0123456789abcdef" ** 4;
 
+/// The beginning of a line of mountinfo, and what follows the mount point.
+const head = "1 2 0:5 ";
+const tail = " rw,relatime - ext4 /dev/sda rw";
+
 fn expectId(expected: ?[]const u8, found: ?Id) !void {
     if (expected) |id| {
         try std.testing.expectEqualStrings(id, &(found orelse return error.NoIdFound));
@@ -147,9 +151,10 @@ test "control groups name the containers of every engine" {
     for ([_][]const u8{
         "12:pids:/docker/" ++ example,
         "0::/system.slice/docker-" ++ example ++ ".scope",
-        "0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" ++ example ++ ".scope/container",
+        "0::/user.slice/user@1000.service/libpod-" ++ example ++ ".scope/container",
         "0::/machine.slice/libpod-" ++ example ++ ".scope",
-        "0::/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod1b2c3d4e_0000_4000_8000_000000000000.slice/cri-containerd-" ++ example ++ ".scope",
+        "0::/kubepods.slice/kubepods-pod1b2c3d4e_0000_4000_8000_000000000000.slice/" ++
+            "cri-containerd-" ++ example ++ ".scope",
         "3:cpu:/kubepods/burstable/pod1b2c3d4e-0000-4000-8000-000000000000/" ++ example,
         "0::/kubepods.slice/crio-" ++ example ++ ".scope",
         "0::/system.slice/containerd.service/kubepods-pod1.slice:cri-containerd:" ++ example,
@@ -174,35 +179,35 @@ test "a group that no engine made names no container" {
 
 test "the mounts of a container's own files name it" {
     for ([_][]const u8{
-        "620 600 254:1 /var/lib/docker/containers/" ++ example ++ "/resolv.conf /etc/resolv.conf rw,relatime - ext4 /dev/vda1 rw",
-        "1 2 0:5 /containers/" ++ example ++ "/hostname /etc/hostname ro - btrfs /dev/sda rw",
-        "1 2 0:5 /var/lib/nerdctl/1935db59/containers/default/" ++ example ++ "/hostname /etc/hostname rw - ext4 /dev/sda rw",
-        "1 2 0:5 /var/lib/nerdctl/1935db59/etchosts/default/" ++ example ++ "/hosts /etc/hosts rw - ext4 /dev/sda rw",
-        "1 2 0:5 /containers/storage/overlay-containers/" ++ example ++ "/userdata/hosts /etc/hosts rw - tmpfs tmpfs rw",
+        head ++ "/var/lib/docker/containers/" ++ example ++ "/resolv.conf /etc/resolv.conf" ++ tail,
+        head ++ "/containers/" ++ example ++ "/hostname /etc/hostname" ++ tail,
+        head ++ "/nerdctl/1935/containers/default/" ++ example ++ "/hostname /etc/hostname" ++ tail,
+        head ++ "/nerdctl/1935/etchosts/default/" ++ example ++ "/hosts /etc/hosts" ++ tail,
+        head ++ "/storage/overlay-containers/" ++ example ++ "/userdata/hosts /etc/hosts" ++ tail,
     }) |line| try expectId(example, idInMountLine(line));
 }
 
 test "ids of layers, volumes, sandboxes and other containers' files are left out" {
     for ([_][]const u8{
-        "1 2 0:5 / / rw - overlay overlay rw,upperdir=/var/lib/docker/overlay2/" ++ example ++ "/diff",
-        "1 2 0:5 /var/lib/docker/volumes/" ++ example ++ "/_data /data rw - ext4 /dev/sda rw",
-        "1 2 0:5 /var/lib/containerd/io.containerd.grpc.v1.cri/sandboxes/" ++ example ++ "/hostname /etc/hostname rw - ext4 /dev/sda rw",
-        "1 2 0:5 /var/lib/docker/containers/" ++ example ++ "/hostname /logs/hostname rw - ext4 /dev/sda rw",
-        "1 2 0:5 /etc/hostname /etc/hostname rw - ext4 /dev/sda rw",
-        "1 2 0:5",
+        head ++ "/ / rw - overlay overlay rw,upperdir=/var/lib/overlay2/" ++ example ++ "/diff",
+        head ++ "/var/lib/docker/volumes/" ++ example ++ "/_data /data" ++ tail,
+        head ++ "/io.containerd.cri/sandboxes/" ++ example ++ "/hostname /etc/hostname" ++ tail,
+        head ++ "/var/lib/docker/containers/" ++ example ++ "/hostname /logs/hostname" ++ tail,
+        head ++ "/etc/hostname /etc/hostname" ++ tail,
+        head,
         "",
     }) |line| try expectId(null, idInMountLine(line));
 }
 
 test "a pod is known by what kubelet mounts in every container" {
     try std.testing.expect(isKubernetesMount(
-        "1 2 0:5 /var/lib/kubelet/pods/1b2c/etc-hosts /etc/hosts rw - ext4 /dev/sda rw",
+        head ++ "/var/lib/kubelet/pods/1b2c/etc-hosts /etc/hosts" ++ tail,
     ));
     try std.testing.expect(isKubernetesMount(
-        "1 2 0:5 /pods/1b2c/containers/main/8f /dev/termination-log rw - ext4 /dev/sda rw",
+        head ++ "/pods/1b2c/containers/main/8f /dev/termination-log" ++ tail,
     ));
     try std.testing.expect(!isKubernetesMount(
-        "1 2 0:5 /var/lib/docker/containers/" ++ example ++ "/hosts /etc/hosts rw - ext4 /dev/sda rw",
+        head ++ "/var/lib/docker/containers/" ++ example ++ "/hosts /etc/hosts" ++ tail,
     ));
 }
 
@@ -219,12 +224,12 @@ fn searchMounts(text: []const u8) !?Id {
     return search.found;
 }
 
-const own_line = "1 2 0:5 /containers/" ++ example ++ "/hosts /etc/hosts rw - ext4 /dev/sda rw\n";
-const pod_line = "1 2 0:5 /pods/1/containers/main/8f /dev/termination-log rw - ext4 /dev/sda rw\n";
+const own_line = head ++ "/containers/" ++ example ++ "/hosts /etc/hosts" ++ tail ++ "\n";
+const pod_line = head ++ "/pods/1/containers/main/8f /dev/termination-log" ++ tail ++ "\n";
 
 test "a line is found wherever it stands, after lines of any length" {
-    const long_line = "1 2 0:5 / / rw - overlay overlay rw,lowerdir=" ++ "l" ** 20_000 ++ "\n";
-    const short_lines = "1 2 0:5 / /proc rw - proc proc rw\n" ** 300;
+    const long_line = head ++ "/ / rw - overlay overlay rw,lowerdir=" ++ "l" ** 20_000 ++ "\n";
+    const short_lines = head ++ "/ /proc rw - proc proc rw\n" ** 300;
     try expectId(example, try searchMounts(own_line));
     try expectId(example, try searchMounts(short_lines ++ own_line ++ short_lines));
     try expectId(example, try searchMounts(long_line ++ own_line ++ long_line));

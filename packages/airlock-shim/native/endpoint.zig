@@ -71,7 +71,8 @@ const Playground = struct {
     fn init(playground: *Playground) !Places {
         playground.temporary = std.testing.tmpDir(.{});
         const root = try playground.temporary.dir.realpath(".", &playground.root);
-        for ([_][]const u8{ "/file.sock", "/airlock.sock", "/sockets" }, &playground.paths) |name, *path| {
+        const names = [_][]const u8{ "/file.sock", "/airlock.sock", "/sockets" };
+        for (names, &playground.paths) |name, *path| {
             path.* = Path.join(&.{ root, name }) orelse return error.SkipZigTest;
         }
         return .{

@@ -7,5 +7,7 @@ const linux = system.linux;
 /// pid namespace every signal that it has no handler for (pid_namespaces(7)).
 pub fn endOnSignals() void {
     if (linux.getpid() != 1) return;
-    for ([_]u8{ linux.SIG.HUP, linux.SIG.INT, linux.SIG.TERM }) |signal| system.exitOnSignal(signal);
+    system.exitOnSignal(linux.SIG.HUP);
+    system.exitOnSignal(linux.SIG.INT);
+    system.exitOnSignal(linux.SIG.TERM);
 }

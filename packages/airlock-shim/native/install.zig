@@ -20,8 +20,8 @@ pub fn install(directory: []const u8, names: []const [*:0]const u8, invoked_as: 
             .{ .shown = std.mem.span(name) },
             .{ .plain = "\"" },
         });
-        diagnostics.advise(.{ .plain = "a name has letters, digits, . _ and -, begins with one of " ++
-            "the first two, and is not the shim's own" });
+        diagnostics.advise(.{ .plain = "a name has letters, digits, . _ and -, begins with one " ++
+            "of the first two, and is not the shim's own" });
         return exit_status.usage;
     };
     var own_buffer: PathBuffer = undefined;
@@ -90,7 +90,8 @@ fn makeLink(
                 .{ .shown = path },
                 .{ .plain = " is there already and is no link to this shim" },
             });
-            diagnostics.advise(.{ .plain = "remove it, or choose a directory that comes earlier in PATH" });
+            diagnostics.advise(.{ .plain = "remove it, or choose a directory that comes earlier " ++
+                "in PATH" });
             return false;
         },
         else => |errno| {

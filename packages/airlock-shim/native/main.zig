@@ -36,8 +36,8 @@ pub fn main() u8 {
     if (name.len == 0 or command_name.isOwn(name)) return explainOrInstall(args);
     if (!command_name.isValid(name)) {
         report(&.{ .{ .plain = "unknown command: " }, .{ .shown = name } });
-        diagnostics.advise(.{ .plain = "no command can have this name; call the shim through a link " ++
-            "that has the tool's name" });
+        diagnostics.advise(.{ .plain = "no command can have this name; call the shim through a " ++
+            "link that has the tool's name" });
         return exit_status.unknown_command;
     }
     return session.run(name, args, std.posix.getenv("AIRLOCK_SOCKET"), &memory);
@@ -53,7 +53,7 @@ fn explainOrInstall(args: []const [*:0]const u8) u8 {
     if (std.mem.eql(u8, option, "--install")) {
         report(&.{.{ .plain = "--install needs a directory and at least one name" }});
     } else {
-        report(&.{ .{ .plain = "cannot make sense of \"" }, .{ .shown = option }, .{ .plain = "\"" } });
+        report(&.{ .{ .plain = "cannot make sense of: " }, .{ .shown = option } });
     }
     diagnostics.advise(.{ .plain = "airlock-shim --help" });
     return exit_status.usage;

@@ -78,7 +78,8 @@ pub const Message = struct {
     fn acceptUsualStart(message: *Message) ?Stream {
         const start = "{\"jsonrpc\":\"2.0\",\"method\":\"output\",\"params\":{\"stream\":\"";
         inline for (.{ Stream.stdout, Stream.stderr }) |stream| {
-            if (message.acceptBuffered(start ++ @tagName(stream) ++ "\",\"data\":\"")) return stream;
+            const whole = start ++ @tagName(stream) ++ "\",\"data\":\"";
+            if (message.acceptBuffered(whole)) return stream;
         }
         return null;
     }
@@ -127,11 +128,12 @@ pub const Message = struct {
         } };
         if (message.exit_code) |code| return .{ .exited = std.math.cast(u8, code) orelse
             return message.reader.fail("an exit status is not between 0 and 255") };
+        const reader = message.reader;
         switch (message.method) {
-            .absent => return message.reader.fail("a message is neither output, nor a result, nor an error"),
+            .absent => return reader.fail("a message is no output, no result and no error"),
             .other => {},
             .output => switch (message.data) {
-                .absent => return message.reader.fail("an output message has no data"),
+                .absent => return reader.fail("an output message has no data"),
                 .held => message.passHeld(try message.target()),
                 .passed => {},
             },
@@ -170,7 +172,8 @@ pub const Message = struct {
         message.data = .held;
         try message.reader.string(&message.held);
         if (message.held.overflowed) {
-            return message.reader.fail("more than 4 MiB of output comes before the name of its stream");
+            const problem = "more than 4 MiB of output comes before the name of its stream";
+            return message.reader.fail(problem);
         }
     }
 

@@ -71,27 +71,27 @@ fn expectEncoded(expected: []const u8, request: Request) !void {
     try std.testing.expectEqualStrings(expected, writer.buffered());
 }
 
+const head = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"exec\",\"params\":{\"command\":\"c\",";
+const tail = "\"cwd\":\"/\",\"container_id\":null}}\n";
+
 test "a request is one line of the base protocol" {
     try expectEncoded(
-        \\{"jsonrpc":"2.0","id":1,"method":"exec","params":{"command":"git","args":["push","-u"],"cwd":"/workspace","container_id":null}}
-    ++ "\n",
-        .{ .command = "git", .args = &.{ "push", "-u" }, .cwd = "/workspace", .container_id = null },
+        head ++ "\"args\":[\"push\",\"-u\"]," ++ tail,
+        .{ .command = "c", .args = &.{ "push", "-u" }, .cwd = "/", .container_id = null },
     );
 }
 
 test "a container is named, and an unknown directory is null" {
     const id: *const [64]u8 = "0123456789abcdef" ** 4;
     try expectEncoded(
-        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"exec\",\"params\":{\"command\":\"ls\",\"args\":[],\"cwd\":null,\"container_id\":\"" ++
-            "0123456789abcdef" ** 4 ++ "\"}}\n",
-        .{ .command = "ls", .args = &.{}, .cwd = null, .container_id = id },
+        head ++ "\"args\":[],\"cwd\":null,\"container_id\":\"" ++ id.* ++ "\"}}\n",
+        .{ .command = "c", .args = &.{}, .cwd = null, .container_id = id },
     );
 }
 
 test "quotes, backslashes and control characters are escaped, other characters are not" {
     try expectEncoded(
-        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"exec\",\"params\":{\"command\":\"c\",\"args\":" ++
-            "[\"\",\"a\\\"b\\\\c\",\"\\n\\t\\r\\u0001\\u001b\",\"zażółć 👍\x7f\"],\"cwd\":\"/\",\"container_id\":null}}\n",
+        head ++ "\"args\":[\"\",\"a\\\"b\\\\c\",\"\\n\\t\\r\\u0001\\u001b\",\"zażółć 👍\x7f\"]," ++ tail,
         .{
             .command = "c",
             .args = &.{ "", "a\"b\\c", "\n\t\r\x01\x1b", "zażółć 👍\x7f" },
@@ -103,8 +103,8 @@ test "quotes, backslashes and control characters are escaped, other characters a
 
 test "text that is not UTF-8 goes as base64" {
     try expectEncoded(
-        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"exec\",\"params\":{\"command\":\"c\",\"args\":" ++
-            "[{\"base64\":\"/w==\"},{\"base64\":\"YcOp7aCA\"}],\"cwd\":{\"base64\":\"L/8=\"},\"container_id\":null}}\n",
+        head ++ "\"args\":[{\"base64\":\"/w==\"},{\"base64\":\"YcOp7aCA\"}]," ++
+            "\"cwd\":{\"base64\":\"L/8=\"},\"container_id\":null}}\n",
         .{
             .command = "c",
             .args = &.{ "\xff", "a\xc3\xa9\xed\xa0\x80" },

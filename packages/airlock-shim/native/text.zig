@@ -18,7 +18,11 @@ pub const Text = struct {
 
     /// Keeps the first `count` bytes of the window.
     pub fn commit(text: *Text, count: usize) void {
-        if (text.hasRoom()) text.length += count else text.overflowed = text.overflowed or count > 0;
+        if (text.hasRoom()) {
+            text.length += count;
+        } else if (count > 0) {
+            text.overflowed = true;
+        }
     }
 
     pub fn clear(text: *Text) void {

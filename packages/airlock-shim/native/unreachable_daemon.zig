@@ -34,8 +34,8 @@ pub fn explain(outcome: endpoint.Outcome, named: ?[]const u8, places: endpoint.P
                 .{ .plain = ", " },
                 .{ .shown = paths[1].bytes() },
             });
-            diagnostics.advise(.{ .plain = "set AIRLOCK_SOCKET to the one that is meant, or mount " ++
-                "only that one" });
+            diagnostics.advise(.{ .plain = "set AIRLOCK_SOCKET to the one that is meant, or " ++
+                "mount only that one" });
         },
         .too_long => {
             report(&.{
@@ -44,8 +44,8 @@ pub fn explain(outcome: endpoint.Outcome, named: ?[]const u8, places: endpoint.P
                 .{ .plain = " bytes): " },
                 .{ .shown = named orelse places.directory },
             });
-            diagnostics.advise(.{ .plain = "mount the socket at a shorter path, and set AIRLOCK_SOCKET " ++
-                "to that" });
+            diagnostics.advise(.{ .plain = "mount the socket at a shorter path, and set " ++
+                "AIRLOCK_SOCKET to that" });
         },
         .failed => |failure| explainFailure(failure.path, failure.errno),
     }

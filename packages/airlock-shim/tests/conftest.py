@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fake_daemons import FakeDaemon
 
 from airlock_shim import binary_path
+from fake_daemons import FakeDaemon
 
 PACKAGE = Path(__file__).parents[1]
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fake_daemons import Ended, FakeDaemon, error, output, result, wait
 
 from airlock_shim import ARCHITECTURES, binary_for
+from fake_daemons import Ended, FakeDaemon, error, output, result, wait
 
 
 @pytest.fixture

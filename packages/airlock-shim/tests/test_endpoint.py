@@ -6,11 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+
 from fake_daemons import RESULT, Ended, FakeDaemon, wait
 
 # A script for a shell with mounts of its own: an empty /run with the daemon's folder in $0
 # mounted at /run/airlock, then what it is given.
 _MOUNT = 'mount -t tmpfs none /run && mkdir -p /run/airlock && mount --bind "$0" /run/airlock'
+
+# The same folder elsewhere, and a link to its socket among the sockets of agents.
+_MOVE = (
+    "mkdir /run/other && mount --move /run/airlock /run/other && mkdir /run/airlock/sockets"
+    " && ln -s /run/other/airlock.sock /run/airlock/sockets/my.sock"
+)
 
 
 def _run(daemon: FakeDaemon, unshare: Sequence[str], prepare: str, folder: Path) -> Ended:
@@ -32,12 +39,7 @@ def _listen_nowhere(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "prepare",
-    [
-        "ln -s /run/airlock/airlock.sock /run/docker-airlock.sock",
-        "true",
-        "mkdir /run/other && mount --move /run/airlock /run/other && mkdir -p /run/airlock/sockets"
-        " && ln -s /run/other/airlock.sock /run/airlock/sockets/my.sock",
-    ],
+    ["ln -s /run/airlock/airlock.sock /run/docker-airlock.sock", "true", _MOVE],
     ids=["file", "directory", "sockets"],
 )
 def test_each_place_is_found(daemon: FakeDaemon, unshare: list[str], prepare: str) -> None:

@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+
 from fake_daemons import FakeDaemon, encode, error, output, result, wait
 
 
@@ -66,7 +67,7 @@ def test_lost_connection_is_told(daemon: FakeDaemon, answer: bytes) -> None:
     [
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "a message is no JSON object"),
         (b"[]\n", "a message is no JSON object"),
-        (encode({"id": 1}), "a message is neither output, nor a result, nor an error"),
+        (encode({"id": 1}), "a message is no output, no result and no error"),
         (encode({"id": 1, "result": {}}), "a result has no exit_code"),
         (result(256), "an exit status is not between 0 and 255"),
         (result(-9), "an exit status is not between 0 and 255"),
@@ -87,7 +88,9 @@ def test_messages_cannot_drive_the_terminal(daemon: FakeDaemon) -> None:
     """Control, bidirectional and zero-width characters are escaped; lines keep the prefix."""
     ended = daemon.answer(error(-32600, "a\x1b[2J\r\x9b\u202eb\u200b\nsecond", hint="\x07é"))
     assert ended.stderr == (
-        "airlock: a\\x1b[2J\\x0d\\u{9b}\\u{202e}b\\u{200b}\nairlock: second\nairlock: hint: \\x07é\n"
+        "airlock: a\\x1b[2J\\x0d\\u{9b}\\u{202e}b\\u{200b}\n"
+        "airlock: second\n"
+        "airlock: hint: \\x07é\n"
     )
 
 

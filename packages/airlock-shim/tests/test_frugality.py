@@ -4,6 +4,7 @@ import re
 import shutil
 
 import pytest
+
 from fake_daemons import RESULT, FakeDaemon, output
 
 

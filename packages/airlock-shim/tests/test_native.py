@@ -20,9 +20,10 @@ def test_unit_tests_pass(tmp_path: Path) -> None:
     # Zig's local cache stays, so that only changes are compiled again; temporary folders of the
     # tests go below the working directory.
     cache = PACKAGE / ".zig-cache"
+    root = str(PACKAGE / "native" / "tests.zig")
+    compiler = [sys.executable, "-m", "ziglang", "test", root]
     subprocess.run(
-        [sys.executable, "-m", "ziglang", "test", str(PACKAGE / "native" / "tests.zig")]
-        + ["--cache-dir", str(cache), "--global-cache-dir", str(cache)],
+        [*compiler, "--cache-dir", cache, "--global-cache-dir", cache],
         cwd=tmp_path,
         check=True,
     )

@@ -1,6 +1,7 @@
 """The command's output on its way through the shim."""
 
 import hashlib
+import os
 import threading
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def test_order_of_the_streams_is_kept(daemon: FakeDaemon) -> None:
 
 
 def test_output_is_passed_on_as_it_comes(daemon: FakeDaemon) -> None:
-    """A prompt without a newline is there before anything follows it, even its own message's end."""
+    """A prompt without a newline is there before anything follows it, its message's end too."""
     process = daemon.start()
     assert process.stdout is not None
     conversation = daemon.accept()
@@ -67,11 +68,11 @@ def test_reads_may_be_cut_anywhere(daemon: FakeDaemon) -> None:
 def test_messages_may_be_spelled_otherwise(daemon: FakeDaemon) -> None:
     """White space, other orders, unknown members and notifications are those of other daemons."""
     ended = daemon.answer(
-        b'{ "jsonrpc" : "2.0" , "method" : "output" , "params" : { "stream" : "stdout" , "data" : "1" } }\r\n',
+        b'{ "method" : "output" , "params" : { "stream" : "stdout" , "data" : "1" } }\r\n',
         b'{"jsonrpc":"2.0","method":"output","params":{"data":"2","stream":"stdout"}}\n',
-        b'{"params":{"stream":"stdout","data":"3"},"method":"output","extra":{"deep":[1,{"a":null}]}}\n\n',
+        b'{"params":{"stream":"stdout","data":"3"},"method":"output","x":{"y":[1,{"a":null}]}}\n\n',
         b'{"method":"output","params":{"stream":"stdout","data":"4","encoding":"none"},"x":1}\n',
-        b'{"jsonrpc":"2.0","method":"output","params":{"stream":"stdout","data":"5","x":true},"y":0.5e-1}\n',
+        b'{"jsonrpc":"2.0","method":"output","params":{"stream":"stdout","data":"5","x":true},"y":-0.5e-1}\n',
         b'{"jsonrpc":"2.0","method":"start","params":{"features":[]}}\n',
         b'{"result":{"took_ms":1,"exit_code":9},"id":"else"}',
     )
@@ -86,11 +87,12 @@ def test_one_huge_line_takes_no_memory(daemon: FakeDaemon) -> None:
     conversation = daemon.accept()
     conversation.read_request()
     digest, length = hashlib.sha256(), 0
+    assert process.stdout is not None
+    stdout = process.stdout.fileno()
 
     def receive() -> None:
         nonlocal length
-        assert process.stdout is not None
-        while data := process.stdout.read1(1 << 20):
+        while data := os.read(stdout, 1 << 20):
             digest.update(data)
             length += len(data)
 

@@ -6,6 +6,7 @@ import subprocess
 import threading
 
 import pytest
+
 from fake_daemons import RESULT, Ended, FakeDaemon, error, output, result, wait
 
 
