@@ -3,6 +3,8 @@
 Each class says in `caught_by` which case must fail for it. If the case passes, the case is blind.
 """
 
+# ruff: noqa: D102, D106, N801 -- each class says what its one method or type does otherwise
+
 import json
 import os
 import socket
@@ -26,7 +28,7 @@ class IdZero(BrokenDaemon):
 
     caught_by = "daemon/ids-string-refused"
 
-    def error_id(self, id: Any) -> Any:  # noqa: D102
+    def error_id(self, id: Any) -> Any:
         return 0
 
 
@@ -35,7 +37,7 @@ class NumberForString(BrokenDaemon):
 
     caught_by = "daemon/ids-digits"
 
-    def send(self, client: socket.socket, message: dict[str, Any]) -> None:  # noqa: D102
+    def send(self, client: socket.socket, message: dict[str, Any]) -> None:
         id = message.get("id")
         digits = isinstance(id, str) and id.isdigit()
         super().send(client, {**message, "id": int(id)} if digits else message)
@@ -46,7 +48,7 @@ class ErrorsWithoutData(BrokenDaemon):
 
     caught_by = "daemon/refusals-denied-by-the-module"
 
-    def error(self, refusal: Refusal) -> dict[str, Any]:  # noqa: D102
+    def error(self, refusal: Refusal) -> dict[str, Any]:
         return {name: value for name, value in refusal.error.items() if name != "data"}
 
 
@@ -55,7 +57,7 @@ class CheckRuns(BrokenDaemon):
 
     caught_by = "daemon/requests-check-does-not-run"
 
-    def perform(self, client: socket.socket, request: Request) -> dict[str, Any]:  # noqa: D102
+    def perform(self, client: socket.socket, request: Request) -> dict[str, Any]:
         self.execute(client, request)
         return super().perform(client, request)
 
@@ -65,7 +67,7 @@ class FirstDuplicateCounts(BrokenDaemon):
 
     caught_by = "daemon/requests-duplicate-command"
 
-    def parse(self, line: bytes) -> Any:  # noqa: D102
+    def parse(self, line: bytes) -> Any:
         return json.loads(line, object_pairs_hook=lambda pairs: dict(reversed(pairs)))
 
 
@@ -74,7 +76,7 @@ class BatchRuns(BrokenDaemon):
 
     caught_by = "daemon/invalid-requests-batch"
 
-    def parse(self, line: bytes) -> Any:  # noqa: D102
+    def parse(self, line: bytes) -> Any:
         value = super().parse(line)
         return value[0] if isinstance(value, list) and value else value
 
@@ -84,7 +86,7 @@ class LenientText(BrokenDaemon):
 
     caught_by = "daemon/parse-errors-not-utf-8"
 
-    def parse(self, line: bytes) -> Any:  # noqa: D102
+    def parse(self, line: bytes) -> Any:
         return super().parse(line.decode("utf-8", "replace").encode())
 
 
@@ -100,7 +102,7 @@ class HalfCloseIsTheEnd(BrokenDaemon):
 
     caught_by = "daemon/connection-half-close-after-the-request"
 
-    class run_type(Run):  # noqa: D106, N801
+    class run_type(Run):
         def _heed_client(self, poll: Any, events: int) -> None:
             super()._heed_client(poll, events | (0x10 if self._is_half_closed() else 0))
 
@@ -113,7 +115,7 @@ class StaysOpen(BrokenDaemon):
 
     caught_by = "daemon/requests-least"
 
-    def finish(self, client: socket.socket) -> None:  # noqa: D102
+    def finish(self, client: socket.socket) -> None:
         while client.recv(1):
             pass
 
@@ -123,7 +125,7 @@ class SpeaksOn(BrokenDaemon):
 
     caught_by = "daemon/requests-least"
 
-    def finish(self, client: socket.socket) -> None:  # noqa: D102
+    def finish(self, client: socket.socket) -> None:
         self.relay(client, "stdout", "one more thing")
 
 
@@ -132,11 +134,11 @@ class AnswersTwice(BrokenDaemon):
 
     caught_by = "daemon/connection-two-requests"
 
-    def read_line(self, client: socket.socket) -> bytes | None:  # noqa: D102
+    def read_line(self, client: socket.socket) -> bytes | None:
         first, _, self.more = client.recv(1 << 20).partition(b"\n")
         return first
 
-    def finish(self, client: socket.socket) -> None:  # noqa: D102
+    def finish(self, client: socket.socket) -> None:
         if self.more:
             self.answer(client, self.more)
 
@@ -146,7 +148,7 @@ class StartUnasked(BrokenDaemon):
 
     caught_by = "daemon/requests-no-features"
 
-    def execute(self, client: socket.socket, request: Request) -> int:  # noqa: D102
+    def execute(self, client: socket.socket, request: Request) -> int:
         self.send(client, {"method": "start", "params": {"features": []}})
         return super().execute(client, request)
 
@@ -156,14 +158,14 @@ class OutputAtTheEnd(BrokenDaemon):
 
     caught_by = "daemon/output-prompt"
 
-    def execute(self, client: socket.socket, request: Request) -> int:  # noqa: D102
+    def execute(self, client: socket.socket, request: Request) -> int:
         self.held: list[tuple[str, str]] = []
         code = super().execute(client, request)
         for stream, data in self.held:
             super().relay(client, stream, data)
         return code
 
-    def relay(self, client: socket.socket, stream: str, data: str) -> None:  # noqa: D102
+    def relay(self, client: socket.socket, stream: str, data: str) -> None:
         self.held.append((stream, data))
 
 
@@ -172,8 +174,8 @@ class SplitsCharacters(BrokenDaemon):
 
     caught_by = "daemon/output-split-character"
 
-    class run_type(Run):  # noqa: D106, N801
-        def decode(self, stream: str, data: bytes, *, final: bool = False) -> str:  # noqa: D102
+    class run_type(Run):
+        def decode(self, stream: str, data: bytes, *, final: bool = False) -> str:
             return data.decode("utf-8", "replace")
 
 
@@ -182,7 +184,7 @@ class SignalIsOne(BrokenDaemon):
 
     caught_by = "daemon/results-signal-kill"
 
-    def execute(self, client: socket.socket, request: Request) -> int:  # noqa: D102
+    def execute(self, client: socket.socket, request: Request) -> int:
         code = super().execute(client, request)
         return 1 if code > 128 else code
 
@@ -192,7 +194,7 @@ class Shell(BrokenDaemon):
 
     caught_by = "daemon/requests-arguments"
 
-    def execute(self, client: socket.socket, request: Request) -> int:  # noqa: D102
+    def execute(self, client: socket.socket, request: Request) -> int:
         program = self.modules[request.command]["command"]["bin"]
         line = " ".join([program, *map(os.fsdecode, request.args)])
         done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, check=False)
@@ -205,7 +207,7 @@ class LeavesDescendants(BrokenDaemon):
 
     caught_by = "daemon/connection-end-ends-descendants"
 
-    class run_type(Run):  # noqa: D106, N801
+    class run_type(Run):
         def _end_descendants(self) -> None:
             return
 
@@ -215,7 +217,7 @@ class SeesPositionalsOnly(BrokenDaemon):
 
     caught_by = "rules/arguments-long-flag"
 
-    def rules(self, module: dict[str, Any]) -> list[str]:  # noqa: D102
+    def rules(self, module: dict[str, Any]) -> list[str]:
         return [rule for rule in super().rules(module) if not rule.startswith("-")]
 
 
@@ -224,7 +226,7 @@ class HalfSets(BrokenDaemon):
 
     caught_by = "rules/sets-all-parts"
 
-    def rules(self, module: dict[str, Any]) -> list[str]:  # noqa: D102
+    def rules(self, module: dict[str, Any]) -> list[str]:
         return [rule.partition(" & ")[0] for rule in super().rules(module)]
 
 

@@ -3,6 +3,8 @@
 Each class says in `caught_by` which case must fail for it. If the case passes, the case is blind.
 """
 
+# ruff: noqa: D102 -- each class says what its one method does otherwise
+
 import os
 import socket
 from collections.abc import Iterator, Sequence
@@ -22,7 +24,7 @@ class LossyArguments(BrokenShim):
 
     caught_by = "shim/request-not-utf-8"
 
-    def text(self, data: bytes) -> str | dict[str, str]:  # noqa: D102
+    def text(self, data: bytes) -> str | dict[str, str]:
         return data.decode("utf-8", "replace")
 
 
@@ -31,7 +33,7 @@ class JoinsArguments(BrokenShim):
 
     caught_by = "shim/request-arguments"
 
-    def request(self, words: Sequence[bytes]) -> dict[str, Any]:  # noqa: D102
+    def request(self, words: Sequence[bytes]) -> dict[str, Any]:
         return super().request([word for word in words if word])
 
 
@@ -40,7 +42,7 @@ class NoDirectory(BrokenShim):
 
     caught_by = "shim/request-least"
 
-    def request(self, words: Sequence[bytes]) -> dict[str, Any]:  # noqa: D102
+    def request(self, words: Sequence[bytes]) -> dict[str, Any]:
         request = super().request(words)
         del request["params"]["cwd"]
         return request
@@ -51,7 +53,7 @@ class PathForName(BrokenShim):
 
     caught_by = "shim/request-least"
 
-    def request(self, words: Sequence[bytes]) -> dict[str, Any]:  # noqa: D102
+    def request(self, words: Sequence[bytes]) -> dict[str, Any]:
         request = super().request(words)
         request["params"]["command"] = os.fsdecode(words[0])
         return request
@@ -62,7 +64,7 @@ class ErrorsAreSuccess(BrokenShim):
 
     caught_by = "shim/errors-denied"
 
-    def fail(self, code: int, text: str, data: Any) -> int:  # noqa: D102
+    def fail(self, code: int, text: str, data: Any) -> int:
         super().fail(code, text, data)
         return 0
 
@@ -72,7 +74,7 @@ class UnknownIsDenied(BrokenShim):
 
     caught_by = "shim/released-unknown-command"
 
-    def fail(self, code: int, text: str, data: Any) -> int:  # noqa: D102
+    def fail(self, code: int, text: str, data: Any) -> int:
         return super().fail(-32600, text, data)
 
 
@@ -81,7 +83,7 @@ class NeedsData(BrokenShim):
 
     caught_by = "shim/released-denied"
 
-    def fail(self, code: int, text: str, data: Any) -> int:  # noqa: D102
+    def fail(self, code: int, text: str, data: Any) -> int:
         return super().fail(code, f"{text} ({data['kind']})", data)
 
 
@@ -90,7 +92,7 @@ class NeedsItsId(BrokenShim):
 
     caught_by = "shim/released-id-zero"
 
-    def take(self, message: dict[str, Any]) -> int | None:  # noqa: D102
+    def take(self, message: dict[str, Any]) -> int | None:
         return super().take(message) if message.get("id", 1) == 1 else None
 
 
@@ -99,7 +101,7 @@ class NoPrefix(BrokenShim):
 
     caught_by = "shim/errors-denied"
 
-    def say(self, text: str) -> None:  # noqa: D102
+    def say(self, text: str) -> None:
         self.write(2, f"{text}\n".encode())
 
 
@@ -108,7 +110,7 @@ class SteersTheTerminal(BrokenShim):
 
     caught_by = "shim/errors-control-characters"
 
-    def say(self, text: str) -> None:  # noqa: D102
+    def say(self, text: str) -> None:
         self.write(2, f"airlock: {text}\n".encode())
 
 
@@ -117,7 +119,7 @@ class LostIsSuccess(BrokenShim):
 
     caught_by = "shim/connection-closed-after-output"
 
-    def lost(self) -> int:  # noqa: D102
+    def lost(self) -> int:
         return 0
 
 
@@ -126,7 +128,7 @@ class OutputAtTheEnd(BrokenShim):
 
     caught_by = "shim/output-at-once"
 
-    def messages(self, daemon: socket.socket) -> Iterator[dict[str, Any]]:  # noqa: D102
+    def messages(self, daemon: socket.socket) -> Iterator[dict[str, Any]]:
         held = []
         for message in super().messages(daemon):
             held.append(message)
@@ -139,7 +141,7 @@ class OneStream(BrokenShim):
 
     caught_by = "shim/output-both-streams"
 
-    def write(self, descriptor: int, data: bytes) -> None:  # noqa: D102
+    def write(self, descriptor: int, data: bytes) -> None:
         super().write(1, data)
 
 
@@ -148,7 +150,7 @@ class LineByRead(BrokenShim):
 
     caught_by = "shim/output-byte-by-byte"
 
-    def messages(self, daemon: socket.socket) -> Iterator[dict[str, Any]]:  # noqa: D102
+    def messages(self, daemon: socket.socket) -> Iterator[dict[str, Any]]:
         while data := daemon.recv(65_536):
             yield from map(self.parse, data.splitlines())
 
@@ -158,7 +160,7 @@ class OutlivesStdout(BrokenShim):
 
     caught_by = "shim/connection-closed-stdout"
 
-    def write(self, descriptor: int, data: bytes) -> None:  # noqa: D102
+    def write(self, descriptor: int, data: bytes) -> None:
         if descriptor == 2:
             super().write(descriptor, data)
 
@@ -168,7 +170,7 @@ class NoWords(BrokenShim):
 
     caught_by = "shim/connection-missing-socket"
 
-    def say(self, text: str) -> None:  # noqa: D102
+    def say(self, text: str) -> None:
         return
 
 

@@ -107,6 +107,8 @@ class ReferenceShim:
                 return self.fail(code, text, more.get("data"))
             case {"result": {"exit_code": int(code)}}:
                 return code
+            case {"method": str(method)} if method != "output":
+                return None
         raise BrokenAnswerError("the daemon sent something that is no message of the protocol")
 
     def write(self, descriptor: int, data: bytes) -> None:

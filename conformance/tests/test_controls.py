@@ -1,35 +1,39 @@
 """The suite against implementations that are known to be right, and known to be wrong."""
 
-import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-SUITE = Path(__file__).resolve().parent.parent
-CONTROLS = SUITE / "controls"
+from airlock_conformance.cases import ROLES, Case, load, load_setup
+from airlock_conformance.daemon_process import running_daemon
+from airlock_conformance.daemon_role import run_daemon_case
+from airlock_conformance.rules_role import rules_setup, run_rules_case
+from airlock_conformance.setup import Installation
+from airlock_conformance.shim_role import run_shim_case
+from airlock_conformance.violation import Violation
+
+CONTROLS = Path(__file__).resolve().parent.parent / "controls"
 sys.path.insert(0, str(CONTROLS))
 
 from broken_daemons import broken_daemons
 from broken_shims import broken_shims
 
-_TESTS = {"daemon": "test_daemon.py::test_daemon", "rules": "test_daemon.py::test_rules"}
+PATIENCE = 20.0
+SHORT_PATIENCE = 2.0  # for faults that show in nothing happening
+
+CASES = {case.name: case for role in ROLES for case in load(role)}
 
 
-def run_suite(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the suite as a person would, and return what came of it."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
-    return subprocess.run(
-        [str(word) for word in command],
-        cwd=SUITE,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def cases_of(*roles: str) -> list[object]:
+    """Return the cases of some roles as parameters of a test."""
+    return [pytest.param(case, id=name) for name, case in CASES.items() if case.role in roles]
 
 
-def write_executable(path: Path, *, module: str, kind: str, entry: str) -> Path:
-    """Write a program that is the control of one class."""
+def write_control(path: Path, *, module: str, kind: str, entry: str) -> str:
+    """Write an executable that is the control of one class, and return its path."""
     path.write_text(
         f"#!{sys.executable}\n"
         "import sys\n"
@@ -39,50 +43,69 @@ def write_executable(path: Path, *, module: str, kind: str, entry: str) -> Path:
         f"main({kind})\n"
     )
     path.chmod(0o755)
-    return path
+    return str(path)
 
 
-def node_of(case: str) -> str:
-    """Return what pytest calls a case."""
-    role, _, name = case.partition("/")
-    return f"{SUITE}/{_TESTS.get(role, 'test_shim.py::test_shim')}[{name}]"
+def judge_case(case: Case, installation: Installation, *, patience: float) -> None:
+    """Run one case of a daemon's roles against a daemon that runs."""
+    if case.role == "rules":
+        run_rules_case(case, installation, patience=patience)
+    else:
+        run_daemon_case(case.body, installation, patience=patience)
 
 
-def test_the_reference_daemon_passes() -> None:
+@pytest.fixture(scope="module")
+def judge_daemon() -> Iterator[Callable[[Case], None]]:
+    """Return what runs a case against the reference daemon; one daemon serves each setup."""
+    running: dict[str, Installation] = {}
+    with ExitStack() as stack:
+
+        def judge(case: Case) -> None:
+            name = case.body.get("setup", "rules")
+            if name not in running:
+                setup = rules_setup(load("rules")) if name == "rules" else load_setup(name)
+                daemon = str(CONTROLS / "reference_daemon.py")
+                running[name] = stack.enter_context(
+                    running_daemon(daemon, setup, patience=PATIENCE)
+                )
+            judge_case(case, running[name], patience=PATIENCE)
+
+        yield judge
+
+
+@pytest.mark.parametrize("case", cases_of("daemon", "rules"))
+def test_the_reference_daemon_passes(case: Case, judge_daemon: Callable[[Case], None]) -> None:
     """A daemon that keeps to the protocol passes every case."""
-    done = run_suite("--daemon", CONTROLS / "reference_daemon.py", SUITE / "test_daemon.py")
-    assert done.returncode == 0, done.stdout
-    assert "skipped" not in done.stdout.splitlines()[-1]
+    judge_daemon(case)
 
 
-def test_the_reference_shim_passes() -> None:
+@pytest.mark.parametrize("case", cases_of("shim"))
+def test_the_reference_shim_passes(case: Case) -> None:
     """A shim that keeps to the protocol passes every case."""
-    done = run_suite("--shim", CONTROLS / "reference_shim.py", SUITE / "test_shim.py")
-    assert done.returncode == 0, done.stdout
-    assert "skipped" not in done.stdout.splitlines()[-1]
+    run_shim_case(case.body, str(CONTROLS / "reference_shim.py"), patience=PATIENCE)
 
 
 @pytest.mark.parametrize("name", broken_daemons())
 def test_a_broken_daemon_is_caught(name: str, tmp_path: Path) -> None:
-    """The case that is there for a fault of a daemon fails for it, and for nothing else."""
-    kind = broken_daemons()[name]
-    daemon = write_executable(
+    """The case that is there for a fault of a daemon fails for it."""
+    case = CASES[broken_daemons()[name].caught_by]
+    daemon = write_control(
         tmp_path / "daemon", module="broken_daemons", kind=name, entry="reference_daemon"
     )
-    done = run_suite("--daemon", daemon, "--patience", "3", node_of(kind.caught_by))
-    assert done.returncode == 1, done.stdout
-    assert "1 failed" in done.stdout.splitlines()[-1]
-    assert "Violation" in done.stdout
+    setup = rules_setup([case]) if case.role == "rules" else load_setup(case.body["setup"])
+    with (
+        running_daemon(daemon, setup, patience=PATIENCE) as installation,
+        pytest.raises(Violation),
+    ):
+        judge_case(case, installation, patience=SHORT_PATIENCE)
 
 
 @pytest.mark.parametrize("name", broken_shims())
 def test_a_broken_shim_is_caught(name: str, tmp_path: Path) -> None:
-    """The case that is there for a fault of a shim fails for it, and for nothing else."""
-    kind = broken_shims()[name]
-    shim = write_executable(
+    """The case that is there for a fault of a shim fails for it."""
+    case = CASES[broken_shims()[name].caught_by]
+    shim = write_control(
         tmp_path / "shim", module="broken_shims", kind=name, entry="reference_shim"
     )
-    done = run_suite("--shim", shim, "--patience", "3", node_of(kind.caught_by))
-    assert done.returncode == 1, done.stdout
-    assert "1 failed" in done.stdout.splitlines()[-1]
-    assert "Violation" in done.stdout
+    with pytest.raises(Violation):
+        run_shim_case(case.body, shim, patience=SHORT_PATIENCE)

@@ -102,9 +102,8 @@ def test_a_client_that_closed_its_output_ends_the_command(daemon: Daemon) -> Non
 
 
 def test_everything_ends_with_the_tool(daemon: Daemon) -> None:
-    """What a tool leaves behind in the background does not outlive it, and the answer is its own."""
-    far_answer = daemon.shell(script(daemon.world, "exit 7"))
-    assert far_answer.exit_code == 7
+    """What a tool leaves in the background does not outlive it; the answer is its own."""
+    assert daemon.shell(script(daemon.world, "exit 7")).exit_code == 7
     for pid in pids(daemon.world):
         try:
             with watching(pid) as ended:

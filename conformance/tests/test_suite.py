@@ -1,0 +1,82 @@
+"""The suite as a person runs it: options, skips, expected failures, the report."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+SUITE = Path(__file__).resolve().parent.parent
+DAEMON = SUITE / "controls" / "reference_daemon.py"
+PASSING = f"{SUITE}/test_daemon.py::test_daemon[requests-least]"
+
+
+def run_suite(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the suite with the given options."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    return subprocess.run(
+        [str(word) for word in command], cwd=SUITE, capture_output=True, text=True, check=False
+    )
+
+
+def test_without_executables_cases_are_not_run(tmp_path: Path) -> None:
+    """Without a daemon and a shim the cases are reported as not run, and nothing fails."""
+    report = tmp_path / "report.json"
+    done = run_suite(SUITE, "--report", report)
+    assert done.returncode == 0, done.stdout
+    assert "no --daemon EXE given" in done.stdout
+    document = json.loads(report.read_text())
+    assert set(document["summary"]) == {"not run"}
+    assert document["requirements"]["B-08"]["daemon/requests-check-does-not-run"] == "not run"
+    assert "B-47" in document["excused"]
+
+
+def test_a_missing_executable_is_a_usage_error() -> None:
+    """An executable that is not there is refused before anything runs."""
+    done = run_suite(SUITE, "--daemon", "/nonexistent/daemon")
+    assert done.returncode == 4
+    assert "--daemon /nonexistent/daemon: no such file" in done.stderr
+
+
+def test_an_expected_failure_that_passes_is_an_error(tmp_path: Path) -> None:
+    """A case that is listed as failing must fail."""
+    listed = tmp_path / "expected"
+    listed.write_text("daemon/requests-least  # not true\n")
+    report = tmp_path / "report.md"
+    options = ("--daemon", DAEMON, "--expected-failures", listed, "--report", report)
+    done = run_suite(*options, PASSING)
+    assert done.returncode == 1
+    assert "XPASS(strict)" in done.stdout
+    assert "| B-08 | daemon/requests-least | failed |" in report.read_text()
+
+
+def test_an_expected_failure_that_fails_is_none(tmp_path: Path) -> None:
+    """A case that fails as listed does not fail the run, and the report says what it was."""
+    listed = tmp_path / "expected"
+    listed.write_text("\n# known\ndaemon/requests-least  # it is another program\n")
+    report = tmp_path / "report.md"
+    options = ("--daemon", "/bin/false", "--expected-failures", listed, "--report", report)
+    done = run_suite(*options, PASSING)
+    assert done.returncode == 0, done.stdout
+    assert "| B-08 | daemon/requests-least | expected failure |" in report.read_text()
+
+
+def test_a_bad_list_of_failures_is_a_usage_error(tmp_path: Path) -> None:
+    """A list that names no case, or gives no reason, is refused with its line."""
+    listed = tmp_path / "expected"
+    for line, text in (("daemon/nonesuch # x", "no case"), ("daemon/ids-zero", "add the reason")):
+        listed.write_text(f"\n{line}\n")
+        done = run_suite("--daemon", DAEMON, "--expected-failures", listed, PASSING)
+        assert done.returncode == 4
+        assert f"{listed}:2: " in done.stderr
+        assert text in done.stderr
+
+
+def test_a_daemon_that_does_not_start_shows_its_words(tmp_path: Path) -> None:
+    """Where a daemon ends instead of serving, its status and what it wrote are shown."""
+    daemon = tmp_path / "daemon"
+    daemon.write_text("#!/bin/sh\necho no licence >&2\nexit 3\n")
+    daemon.chmod(0o755)
+    done = run_suite("--daemon", daemon, PASSING)
+    assert done.returncode == 1
+    assert "the daemon ended with status 3" in done.stdout
+    assert "no licence" in done.stdout
