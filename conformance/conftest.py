@@ -1,7 +1,7 @@
 """What pytest needs to know: the options, one test a case, and the report at the end."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -84,9 +84,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[Any]
-) -> Iterator[None]:
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Note how each case came out."""
-    report: pytest.TestReport = yield  # type: ignore[misc, assignment]
+    report = yield
     case = _case_of(item)
     if case is not None and (report.when == "call" or not report.passed):
         item.config.stash[_OUTCOMES].append(
@@ -99,14 +99,15 @@ def pytest_runtest_makereport(
                 detail="" if report.passed else str(call.excinfo.value if call.excinfo else ""),
             )
         )
-    return report  # type: ignore[return-value]
+    return report
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the report, if one is asked for."""
     path = session.config.getoption("--report")
     if path is not None:
-        write_report(path, session.config.stash[_OUTCOMES], read_excuses())
+        outcomes = session.config.stash[_OUTCOMES]
+        write_report(path, outcomes, read_excuses())
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from .conftest import KINDS
 from .world.command import Completed
 from .world.container import Client
 from .world.engine import docker
-from .world.scene import UNMAPPED, Scene, Stage
+from .world.scene import MAPPED, UNMAPPED, Scene, Stage
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -88,9 +88,13 @@ def test_a_shared_pid_namespace_is_refused(scene: Scene) -> None:
     _assert_refused(seeing.run("git", "status"), "--pid=host")
 
 
-def test_a_read_only_mount_is_refused(user_stage: Stage) -> None:
-    """A tool cannot be held to a read-only mount yet, so that it does not run there."""
-    scene = user_stage.scene(profile=UNMAPPED)
+@pytest.mark.parametrize("profile", [UNMAPPED, MAPPED], ids=["unmapped", "mapped"])
+def test_a_read_only_mount_is_refused(user_stage: Stage, profile: str) -> None:
+    """A tool cannot be held to a read-only mount yet, so that it does not run there.
+
+    A profile that maps the directory does not make it writable.
+    """
+    scene = user_stage.scene(profile=profile)
     setup = scene.setup(scene.images.busybox, workspace="ro")
     _assert_refused(setup.run("git", "status"), "read-only")
 

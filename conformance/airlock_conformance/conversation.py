@@ -20,7 +20,7 @@ class Conversation:
     """Sends bytes and takes what comes back at the same time, so that neither side can block.
 
     `patience` is how many seconds the daemon has for each thing that is awaited. Closing it is
-    the client's hang-up. Use it as a context manager.
+    the client's hang-up; every user does it.
     """
 
     def __init__(self, path: Path, *, patience: float) -> None:
@@ -32,13 +32,7 @@ class Conversation:
         self._socket.connect(str(path))
         self._socket.setblocking(False)
 
-    def __enter__(self) -> "Conversation":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.hang_up()
-
-    def hang_up(self) -> None:
+    def close(self) -> None:
         """Close the socket at once, whatever the daemon still sends."""
         self._socket.close()
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from airlock_conformance.fifo import release_all
 from airlock_conformance.setup import Installation, install
 from airlock_conformance.violation import Violation
 
@@ -47,7 +48,10 @@ def running_daemon(
             violation.add_note(last_words(installation))
             raise
         finally:
-            _stop(process, patience=patience)
+            try:
+                _stop(process, patience=patience)
+            finally:
+                release_all(installation.state)
 
 
 def _options(installation: Installation) -> list[str]:

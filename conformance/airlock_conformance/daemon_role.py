@@ -1,6 +1,7 @@
 """The suite as a client: the cases of a daemon."""
 
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 from airlock_conformance.content import encode, substitute
@@ -22,7 +23,7 @@ def run_daemon_case(
     `body` has the members ``steps`` and ``expect`` of a case file. Raises `Violation`.
     """
     written = substitute(dict(body), {"state": str(installation.state)})
-    with Fifos(installation.state) as fifos:
+    with closing(Fifos(installation.state)) as fifos:
         _converse(written, installation, fifos, patience=patience)
 
 
@@ -30,7 +31,7 @@ def _converse(
     body: Mapping[str, Any], installation: Installation, fifos: Fifos, *, patience: float
 ) -> None:
     expect = body["expect"]
-    with Conversation(installation.socket, patience=patience) as conversation:
+    with closing(Conversation(installation.socket, patience=patience)) as conversation:
         for step in body["steps"]:
             ((name, value),) = step.items()
             match name:
@@ -59,7 +60,7 @@ def _act(conversation: Conversation, name: str, value: Any) -> None:
         case "half_close":
             conversation.half_close()
         case "hang_up":
-            conversation.hang_up()
+            conversation.close()
         case "await_output":
             for stream in _STREAMS:
                 if stream in value:

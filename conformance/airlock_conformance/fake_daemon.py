@@ -5,7 +5,6 @@ import select
 import socket
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
 from airlock_conformance.conversation import await_drained
@@ -18,7 +17,7 @@ _TICK_S = 0.01
 
 
 class FakeDaemon:
-    """Serves the first connection of a listener, call by call. Use it as a context manager.
+    """Serves the first connection of a listener, call by call. Every user closes it.
 
     `meanwhile` is called again and again while it waits or sends, to take the shim's output. The
     listener stays the caller's.
@@ -31,17 +30,6 @@ class FakeDaemon:
         self._meanwhile = meanwhile
         self._listener = listener
         self._connection: socket.socket | None = None
-
-    def __enter__(self) -> "FakeDaemon":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the connection, if there is one."""

@@ -13,16 +13,14 @@ from airlock_conformance.violation import Violation
 
 
 class Fifos:
-    """The FIFOs of one case, by name, in one directory. Use it as a context manager."""
+    """The FIFOs of one case, by name, in one directory. Every user closes it."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._descriptors: dict[str, int] = {}
 
-    def __enter__(self) -> "Fifos":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close all that was opened."""
         for descriptor in self._descriptors.values():
             os.close(descriptor)
         self._descriptors.clear()
@@ -55,3 +53,13 @@ class Fifos:
             path = self._directory / name
             self._descriptors[name] = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
         return self._descriptors[name]
+
+
+def release_all(directory: Path) -> None:
+    """Let every process go on that still waits for the other end of a FIFO in a directory.
+
+    A daemon that does not end its commands leaves tools behind; this ends them.
+    """
+    for path in directory.iterdir():
+        if path.is_fifo():
+            os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))

@@ -59,7 +59,9 @@ def _markdown(outcomes: list[Outcome], excuses: Mapping[str, str]) -> str:
     lines += ["| requirement | case | outcome |", "|---|---|---|"]
     for reference, listed in by_reference(outcomes).items():
         lines += [f"| {reference} | {item.case} | {item.verdict} |" for item in listed]
-    lines += [f"| {reference} | none: {reason} | excused |" for reference, reason in excuses.items()]
+    lines += [
+        f"| {reference} | none: {reason} | excused |" for reference, reason in excuses.items()
+    ]
     failed = [outcome for outcome in outcomes if outcome.verdict == "failed"]
     for outcome in failed:
         lines += ["", f"## {outcome.case}", "", outcome.description, ""]

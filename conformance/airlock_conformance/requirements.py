@@ -28,7 +28,9 @@ class Requirement:
 def read_requirements() -> list[Requirement]:
     """Return the requirements in the order of the file."""
     return [
-        Requirement(id=number, of=entry["of"], summary=entry["summary"], excuse=entry.get("excuse", ""))
+        Requirement(
+            id=number, of=entry["of"], summary=entry["summary"], excuse=entry.get("excuse", "")
+        )
         for number, entry in json.loads(FILE.read_text()).items()
     ]
 

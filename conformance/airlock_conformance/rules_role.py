@@ -5,6 +5,7 @@ answers for all of them.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from typing import Any
 
 from airlock_conformance.cases import Case
@@ -47,7 +48,7 @@ def _check(
         "method": "check",
         "params": {"command": command, "args": arguments},
     }
-    with Conversation(installation.socket, patience=patience) as conversation:
+    with closing(Conversation(installation.socket, patience=patience)) as conversation:
         conversation.send(line_of(request))
         conversation.await_close()
     if conversation.received.response is None:

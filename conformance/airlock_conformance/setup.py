@@ -68,5 +68,5 @@ def install(setup: Mapping[str, Any], root: Path) -> Installation:
 
 
 def _modules(setup: Mapping[str, Any], tools: Mapping[str, Any]) -> dict[str, str]:
-    shared = {name: setup["module"] for name in tools} if "module" in setup else {}
+    shared = dict.fromkeys(tools, setup["module"]) if "module" in setup else {}
     return {**shared, **setup.get("modules", {})}

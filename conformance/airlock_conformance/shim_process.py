@@ -8,7 +8,6 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Literal
 
 from airlock_conformance.violation import Violation
@@ -18,10 +17,10 @@ _CLOSINGS = {0: "<&-", 1: ">&-", 2: "2>&-"}
 
 
 class ShimProcess:
-    """One call of the shim as the tool of a link's name. Use it as a context manager.
+    """One call of the shim as the tool of a link's name. Every user closes it.
 
     `arguments` are the raw words after the name. `closed` are descriptors that are closed when it
-    starts. Leaving the context ends a shim that still runs.
+    starts.
     """
 
     def __init__(
@@ -53,15 +52,8 @@ class ShimProcess:
         assert self._process.stderr is not None
         self._pipes = {1: self._process.stdout, 2: self._process.stderr}
 
-    def __enter__(self) -> "ShimProcess":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End the shim if it still runs, and take it off the process table."""
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()

@@ -33,17 +33,19 @@ def run_shim_case(body: Mapping[str, Any], executable: str, *, patience: float) 
         written = substitute(dict(body), {"cwd": str(directory), "socket": str(path)})
         state: SocketState = written.get("socket", "listening")
         listener = stack.enter_context(_socket_at(path, state=state))
-        shim = stack.enter_context(
-            ShimProcess(
-                stack.enter_context(linked(executable, written.get("command", "git"), root)),
-                [encode(argument) for argument in written.get("args", ())],
-                socket=path,
-                directory=directory,
-                closed=written.get("closed", ()),
-                patience=patience,
-            )
+        link = stack.enter_context(linked(executable, written.get("command", "git"), root))
+        arguments = [encode(argument) for argument in written.get("args", ())]
+        shim = ShimProcess(
+            link,
+            arguments,
+            socket=path,
+            directory=directory,
+            closed=written.get("closed", ()),
+            patience=patience,
         )
-        daemon = stack.enter_context(FakeDaemon(listener, patience=patience, meanwhile=shim.take))
+        stack.callback(shim.close)
+        daemon = FakeDaemon(listener, patience=patience, meanwhile=shim.take)
+        stack.callback(daemon.close)
         for step in written.get("steps", ()):
             ((action, value),) = step.items()
             _act(daemon, shim, action, value)

@@ -3,13 +3,12 @@
 Each class says in `caught_by` which case must fail for it. If the case passes, the case is blind.
 """
 
-# ruff: noqa: D102, D106, N801 -- each class says what its one method or type does otherwise
+# ruff: noqa: ARG002, D102, D106, N801 -- each class says what its one method or type does otherwise
 
 import json
 import os
 import socket
 import subprocess
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from reference_daemon import ReferenceDaemon
@@ -28,7 +27,7 @@ class IdZero(BrokenDaemon):
 
     caught_by = "daemon/ids-string-refused"
 
-    def error_id(self, id: Any) -> Any:
+    def error_id(self, known: Any) -> Any:
         return 0
 
 
@@ -38,9 +37,10 @@ class NumberForString(BrokenDaemon):
     caught_by = "daemon/ids-digits"
 
     def send(self, client: socket.socket, message: dict[str, Any]) -> None:
-        id = message.get("id")
-        digits = isinstance(id, str) and id.isdigit()
-        super().send(client, {**message, "id": int(id)} if digits else message)
+        match message:
+            case {"id": str(text)} if text.isdigit():
+                message = {**message, "id": int(text)}
+        super().send(client, message)
 
 
 class ErrorsWithoutData(BrokenDaemon):
@@ -233,5 +233,3 @@ class HalfSets(BrokenDaemon):
 def broken_daemons() -> dict[str, type[BrokenDaemon]]:
     """Return every broken daemon by the name of its class."""
     return {kind.__name__: kind for kind in BrokenDaemon.__subclasses__()}
-
-

@@ -7,7 +7,6 @@ is there so that a fault of the suite shows, and for the broken daemons to be de
 
 import json
 import os
-import signal
 import socket
 import sys
 import threading
@@ -57,17 +56,16 @@ class ReferenceDaemon:
 
     def answer(self, client: socket.socket, line: bytes) -> None:
         """Do what a line asks for and send the response."""
-        id = None
+        request = None
         try:
             request = require_request(self.parse(line))
-            id = request.id
             self.decide(request)
             result = self.perform(client, request)
         except Refusal as refusal:
-            known = refusal.id if id is None else id
+            known = refusal.request_id if request is None else request.id
             self.send(client, {"id": self.error_id(known), "error": self.error(refusal)})
         else:
-            self.send(client, {"id": id, "result": result})
+            self.send(client, {"id": request.id, "result": result})
 
     def read_line(self, client: socket.socket) -> bytes | None:
         """Return the first line, or None where there is none and the client knows why."""
@@ -90,9 +88,7 @@ class ReferenceDaemon:
         client.settimeout(None)
         return received.partition(b"\n")[0]
 
-    def refuse(
-        self, client: socket.socket, text: str, *, code: int = -32600, **data: str
-    ) -> None:
+    def refuse(self, client: socket.socket, text: str, *, code: int = -32600, **data: str) -> None:
         """Answer where there is no request."""
         self.send(client, {"id": None, "error": {"code": code, "message": text, "data": data}})
 
@@ -144,9 +140,9 @@ class ReferenceDaemon:
         """Send a piece of output."""
         self.send(client, {"method": "output", "params": {"stream": stream, "data": data}})
 
-    def error_id(self, id: Any) -> Any:
-        """Return the id that an error carries."""
-        return id
+    def error_id(self, known: Any) -> Any:
+        """Return the id that an error carries, given the request's as far as it is known."""
+        return known
 
     def error(self, refusal: Refusal) -> dict[str, Any]:
         """Return the error object of a refusal."""
@@ -167,7 +163,6 @@ def main(kind: type[ReferenceDaemon] = ReferenceDaemon) -> None:
     daemon = kind(Path(options["--config"]), Path(entry["path"]))
     directory = Path(options["--sockets"]) / name
     directory.mkdir()
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(directory / "airlock.sock"))
         listener.listen(64)

@@ -12,9 +12,9 @@ MAX_ARGUMENTS = 10_000
 class Refusal(Exception):
     """A request that is refused: the error object, and the id as far as it is known."""
 
-    def __init__(self, code: int, message: str, *, id: Any = None, **data: str) -> None:
+    def __init__(self, code: int, message: str, *, request_id: Any = None, **data: str) -> None:
         super().__init__(message)
-        self.id = id
+        self.request_id = request_id
         self.error = {"code": code, "message": message, "data": data}
 
 
@@ -42,21 +42,25 @@ def require_request(value: Any) -> Request:
     """Return the request that a JSON value is; raises `Refusal`."""
     if not isinstance(value, dict):
         raise Refusal(-32600, "not a request object", kind="invalid-request")
-    id = value.get("id")
-    if isinstance(id, bool) or not isinstance(id, str | int | float):
+    known = value.get("id")
+    if isinstance(known, bool) or not isinstance(known, str | int | float):
         raise Refusal(-32600, "the id must be a string or a number", kind="invalid-request")
     if value.get("jsonrpc") != "2.0" or not isinstance(value.get("method"), str):
-        raise Refusal(-32600, "not a JSON-RPC 2.0 request", id=id, kind="invalid-request")
+        raise Refusal(
+            -32600, "not a JSON-RPC 2.0 request", request_id=known, kind="invalid-request"
+        )
     if value["method"] not in ("exec", "check"):
-        raise Refusal(-32601, "unknown method", id=id, kind="unknown-method")
+        raise Refusal(-32601, "unknown method", request_id=known, kind="unknown-method")
     try:
         command, args = _require_params(value.get("params"))
     except _InvalidParamsError as error:
         text = f"{error.path} is missing or of the wrong type"
-        raise Refusal(-32602, text, id=id, kind="invalid-params", path=error.path) from error
+        raise Refusal(
+            -32602, text, request_id=known, kind="invalid-params", path=error.path
+        ) from error
     if len(args) > MAX_ARGUMENTS:
-        raise Refusal(-32600, "too many arguments", id=id, kind="denied", layer="limit")
-    return Request(id=id, method=value["method"], command=command, args=args)
+        raise Refusal(-32600, "too many arguments", request_id=known, kind="denied", layer="limit")
+    return Request(id=known, method=value["method"], command=command, args=args)
 
 
 class _InvalidParamsError(Exception):

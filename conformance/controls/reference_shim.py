@@ -85,7 +85,7 @@ class ReferenceShim:
             if b"\n" in data:
                 *lines, rest = received.split(b"\n")
                 received = bytearray(rest)
-                yield from map(self.parse, lines)
+                yield from (self.parse(bytes(line)) for line in lines)
 
     def parse(self, line: bytes) -> dict[str, Any]:
         """Return the message that a line is."""

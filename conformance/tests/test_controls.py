@@ -15,12 +15,12 @@ from airlock_conformance.setup import Installation
 from airlock_conformance.shim_role import run_shim_case
 from airlock_conformance.violation import Violation
 
-CONTROLS = Path(__file__).resolve().parent.parent / "controls"
-sys.path.insert(0, str(CONTROLS))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "controls"))
 
 from broken_daemons import broken_daemons
 from broken_shims import broken_shims
 
+CONTROLS = Path(__file__).resolve().parent.parent / "controls"
 PATIENCE = 20.0
 SHORT_PATIENCE = 2.0  # for faults that show in nothing happening
 

@@ -1,4 +1,4 @@
-"""The suite beside the text and the schemas of the protocol, where it stands in their repository."""
+"""The suite beside the text and the schemas of the protocol, where those are there."""
 
 import re
 from pathlib import Path

@@ -87,7 +87,7 @@ class Containers:
                     container = await self._ask(peer.container)
         if not container.proves(peer):
             raise Denied(
-                "the client is in a mount namespace of its own inside its container",
+                "the client is not in the mount namespace of the container that its cgroup names",
                 layer="workspace",
                 rule="mount-namespace",
                 hint="run the command from the container's ordinary processes",

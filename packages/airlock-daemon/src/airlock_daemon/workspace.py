@@ -3,17 +3,13 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
-
-import msgspec
 
 from airlock_daemon.agents import Agent
 from airlock_daemon.containers import Containers
 from airlock_daemon.directories import mount_id, open_unlinked, real_path
-from airlock_daemon.errors import AirlockError, Denied, Failed
-from airlock_daemon.mountinfo import covering, find_mount, parse_mountinfo, relative_to
+from airlock_daemon.errors import Denied
+from airlock_daemon.mapping import Source, Unmapped, map_path
 from airlock_daemon.peer import Peer, started_by
-from airlock_daemon.profile import Mount
 from airlock_daemon.reserved import Reserved, is_within
 from airlock_modules import Module, quote
 
@@ -22,8 +18,8 @@ class Workspace:
     """A directory to run in, held open: what was checked is what the tool starts in.
 
     `descriptor` is an O_PATH descriptor that this object owns. `temporary` is the path of a fresh
-    empty directory that is removed on `close`, or None. `is_proven` says that the directory is one
-    that the client's container mounts, which the kernel proved.
+    empty directory that is removed on `close`, or None. `is_proven` says that the client was proved
+    to be in the container that its cgroup names.
     """
 
     def __init__(
@@ -38,22 +34,6 @@ class Workspace:
         os.close(self.descriptor)
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
-
-
-class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """A directory of the host that answers for a container path, and the path below it.
-
-    `mount_id` is that of the host's mount on which the directory must lie, None if any will do.
-    """
-
-    directory: str
-    below: str
-    read_only: bool = False
-    mount_id: int | None = None
-
-
-class Unmapped(AirlockError):
-    """Nothing of the host stands behind the client's directory; the hint says which line to add."""
 
 
 async def enter(
@@ -73,86 +53,25 @@ async def enter(
     try:
         if agent.profile.host and peer.place == "host":
             return _enter_own_directory(peer, reserved)
-        source = await _find_source(_check_path(claimed), peer, agent, containers)
+        mapping = await map_path(claimed, peer=peer, agent=agent, containers=containers)
     except Unmapped as error:
         if module.workspace == "optional":
             return make_empty()
         raise Denied(error.message, layer="workspace", rule="unmapped", hint=error.hint) from error
-    return _open(source, reserved)
+    if mapping.read_only:
+        raise Denied(
+            "the directory is read-only in the container, and a tool cannot be held to that yet",
+            layer="workspace",
+            rule="read-only",
+            hint="mount it writable",
+        )
+    return Workspace(_open(mapping.source, reserved), is_proven=mapping.is_proven)
 
 
 def make_empty() -> Workspace:
     """A fresh empty directory of the daemon's user, for commands that need none of the client's."""
     path = tempfile.mkdtemp(prefix="airlock-")
     return Workspace(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), temporary=path)
-
-
-def _check_path(claimed: str | None) -> str:
-    if claimed is None:
-        raise Unmapped(
-            "the request names no working directory", hint="send the client's directory as cwd"
-        )
-    parts = claimed.split("/")
-    if not claimed.startswith("/") or ".." in parts:
-        raise Denied(
-            f"the working directory {quote(claimed)} is not a plain absolute path",
-            layer="workspace",
-            rule="path",
-            hint="send the path as the kernel reports it, without ..",
-        )
-    return "/" + "/".join(part for part in parts if part not in ("", "."))
-
-
-async def _find_source(path: str, peer: Peer, agent: Agent, containers: Containers) -> Source:
-    source = _by_profile(path, agent.profile.mounts)
-    if source is None and peer.container is not None and peer.place == "container":
-        source = await _by_container(path, peer, agent, containers)
-    if source is None:
-        source = _by_profile(path, agent.profile.same_path)
-    if source is None:
-        raise _unmapped(path, agent)
-    return source
-
-
-def _by_profile(path: str, mounts: Sequence[Mount]) -> Source | None:
-    best: Mount | None = None
-    for mount in mounts:
-        if relative_to(path, mount.target) is not None and (
-            best is None or len(mount.target) > len(best.target)
-        ):
-            best = mount
-    if best is None:
-        return None
-    return Source(directory=best.source, below=relative_to(path, best.target) or "")
-
-
-async def _by_container(
-    path: str, peer: Peer, agent: Agent, containers: Containers
-) -> Source | None:
-    try:
-        container = await containers.attest(peer)
-        rows = container.mounts()
-    except Failed as error:
-        if _by_profile(path, agent.profile.same_path) is not None:
-            return None
-        raise Unmapped(
-            f"the directories of the container cannot be told: {error.message}",
-            hint=_line_to_add(path, agent),
-        ) from error
-    row = find_mount(rows, path)
-    if row is None or row.point == "/" or row.is_pseudo:
-        return None
-    below = relative_to(path, row.point) or ""
-    host = parse_mountinfo(_own_mountinfo())
-    for candidate, directory in covering(host, device=row.device, root=row.root):
-        if find_mount(host, directory) == candidate:
-            return Source(
-                directory=directory,
-                below=below,
-                read_only=row.read_only,
-                mount_id=candidate.mount_id,
-            )
-    return None
 
 
 def _enter_own_directory(peer: Peer, reserved: Reserved) -> Workspace:
@@ -188,15 +107,8 @@ def _enter_own_directory(peer: Peer, reserved: Reserved) -> Workspace:
     return Workspace(descriptor)
 
 
-def _open(source: Source, reserved: Reserved) -> Workspace:
+def _open(source: Source, reserved: Reserved) -> int:
     """Open `source`, following links only below its directory and as long as they stay there."""
-    if source.read_only:
-        raise Denied(
-            "the directory is read-only in the container, and a tool cannot be held to that yet",
-            layer="workspace",
-            rule="read-only",
-            hint="mount it writable",
-        )
     root = open_unlinked(source.directory)
     try:
         root_path = real_path(root)
@@ -234,7 +146,7 @@ def _open(source: Source, reserved: Reserved) -> Workspace:
         except BaseException:
             os.close(descriptor)
             raise
-        return Workspace(descriptor, is_proven=wanted is not None)
+        return descriptor
     finally:
         os.close(root)
 
@@ -261,24 +173,4 @@ def _refuse_foreign(descriptor: int, path: str) -> None:
         rule="owner",
         hint=f"run the container as uid {os.geteuid()}, and on the host: "
         f"sudo chown -R {os.geteuid()} {quote(path)}",
-    )
-
-
-def _own_mountinfo() -> str:
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        return file.read()
-
-
-def _unmapped(path: str, agent: Agent) -> Unmapped:
-    return Unmapped(
-        f"no directory of the host is mounted at {quote(path)}", hint=_line_to_add(path, agent)
-    )
-
-
-def _line_to_add(path: str, agent: Agent) -> str:
-    file = os.path.join(agent.directory, "airlock.toml")
-    target = path if path != "/" else "/workspace"
-    return (
-        f"mount the directory in the container, or add to {file}: "
-        f'[workspace] mounts = {{ "{target}" = "~/path/on/the/host" }}'
     )
