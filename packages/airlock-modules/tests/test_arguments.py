@@ -34,7 +34,8 @@ def test_one_argument_is_read_by_its_form(raw: str, argument: Argument) -> None:
     [
         (["-c", "x", "y"], ["flag", "maybe-value", "positional"]),
         (["--c", "x"], ["flag", "maybe-value"]),
-        (["-cx", "y"], ["flag", "positional"]),
+        (["-cx", "y"], ["flag", "maybe-value"]),
+        (["-c=x", "y"], ["flag", "positional"]),
         (["--c=", "y"], ["flag", "positional"]),
         (["-c", "-d", "x"], ["flag", "flag", "maybe-value"]),
         (["-c", "", "x"], ["flag", "maybe-value", "positional"]),

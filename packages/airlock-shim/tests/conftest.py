@@ -18,11 +18,12 @@ PACKAGE = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
-def built() -> None:
+def built(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The binaries are there, built from the sources first if the build tools are installed."""
     if importlib.util.find_spec("hatchling") and importlib.util.find_spec("ziglang"):
+        build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--hooks-only"]
         subprocess.run(
-            [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--hooks-only"],
+            [*build, "--directory", str(tmp_path_factory.mktemp("dist"))],
             cwd=PACKAGE,
             env={**os.environ, "AIRLOCK_TARGET": ""},
             check=True,

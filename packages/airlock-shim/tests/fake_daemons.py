@@ -3,11 +3,13 @@
 import fcntl
 import json
 import os
+import select
 import socket
 import struct
 import subprocess
 import termios
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +64,9 @@ class Conversation:
     def send_and_wait(self, data: bytes) -> None:
         """Send, and wait until the client has read all of it."""
         self._socket.sendall(data)
+        deadline = time.monotonic() + PATIENCE_S
         while struct.unpack("i", fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4)))[0]:
+            assert time.monotonic() < deadline, "the shim does not read what it was sent"
             os.sched_yield()
 
     def close(self) -> None:
@@ -173,6 +177,19 @@ def wait(process: subprocess.Popen[bytes]) -> Ended:
     """Read what the shim writes until it ends."""
     stdout, stderr = process.communicate(timeout=PATIENCE_S)
     return Ended(process.returncode, stdout or b"", (stderr or b"").decode())
+
+
+def read_output(process: subprocess.Popen[bytes], count: int) -> bytes:
+    """The next `count` bytes of the shim's stdout, while it runs."""
+    assert process.stdout is not None
+    descriptor = process.stdout.fileno()
+    received = b""
+    while len(received) < count:
+        assert select.select([descriptor], [], [], PATIENCE_S)[0], "the shim holds output back"
+        piece = os.read(descriptor, count - len(received))
+        assert piece, "the shim's output ended"
+        received += piece
+    return received
 
 
 def output(data: str, stream: str = "stdout") -> bytes:

@@ -5,7 +5,7 @@ import os
 import threading
 from pathlib import Path
 
-from fake_daemons import RESULT, Ended, FakeDaemon, encode, output, result, wait
+from fake_daemons import RESULT, Ended, FakeDaemon, encode, output, read_output, result, wait
 
 _MEMORY_LIMIT_KIB = 2048
 
@@ -27,14 +27,13 @@ def test_order_of_the_streams_is_kept(daemon: FakeDaemon) -> None:
 def test_output_is_passed_on_as_it_comes(daemon: FakeDaemon) -> None:
     """A prompt without a newline is there before anything follows it, its message's end too."""
     process = daemon.start()
-    assert process.stdout is not None
     conversation = daemon.accept()
     conversation.read_request()
     whole = output("Password: ")
     conversation.send(whole[:-4])
-    assert process.stdout.read(10) == b"Password: "
+    assert read_output(process, 10) == b"Password: "
     conversation.send(whole[-4:] + output("ok", "stdout"))
-    assert process.stdout.read(2) == b"ok"
+    assert read_output(process, 2) == b"ok"
     conversation.send(RESULT)
     assert wait(process).status == 0
 

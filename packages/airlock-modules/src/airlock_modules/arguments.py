@@ -6,8 +6,8 @@ Without a table nobody knows which flags of a tool take a value, so this reading
 - `-xREST` is the flag `-x` with the value `REST`; `-x` has no value.
 - `-`, the empty string and everything else is positional.
 - From the first `--` on, that word included, everything is positional and nothing is a flag.
-- A word that directly follows a flag without a value may be that flag's value, and is then not
-  taken for positional.
+- A word that directly follows a flag written without `=` may be that flag's value, and is then not
+  taken for positional. This holds for `-xREST` too: `-chdir` could be one long flag.
 
 What it misses (clusters such as `-vo X`, abbreviations, words after flags that take no value) can
 be seen only with an option table of the tool.
@@ -71,7 +71,7 @@ def _read(args: Sequence[str]) -> list[Argument]:
             argument = _read_flag(raw)
         else:
             argument = Argument(raw, "maybe-value" if after_open_flag else "positional")
-        after_open_flag = argument.flag is not None and argument.value is None
+        after_open_flag = argument.flag is not None and "=" not in raw
         arguments.append(argument)
     return arguments
 
