@@ -44,7 +44,14 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unmapped(AirlockError):
-    """Nothing of the host stands behind the client's directory; the hint says which line to add."""
+    """Nothing of the host stands behind the client's directory; the hint says which line to add.
+
+    `is_proven` says of the client's container what it says in `Mapping`.
+    """
+
+    def __init__(self, message: str, *, hint: str, is_proven: bool) -> None:
+        super().__init__(message, hint=hint)
+        self.is_proven = is_proven
 
 
 class _View(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,8 +71,14 @@ async def map_path(
     `[workspace] same_path`. Raises Unmapped when none knows it, Denied for a path that no kernel
     reports and for a client that is not in the container that it seems to be in.
     """
-    path = _check_path(claimed)
     view = await _see_container(peer, containers)
+    if claimed is None:
+        raise Unmapped(
+            "the request names no working directory",
+            hint="send the client's directory as cwd",
+            is_proven=view.is_proven,
+        )
+    path = _check_path(claimed)
     profile = agent.profile
     source = (
         _by_profile(path, profile.mounts)
@@ -73,7 +86,7 @@ async def map_path(
         or _by_profile(path, profile.same_path)
     )
     if source is None:
-        raise _unmapped(path, agent, view.failure)
+        raise _unmapped(path, agent, view)
     row = find_mount(view.rows, path)
     return Mapping(
         source=source,
@@ -83,11 +96,7 @@ async def map_path(
     )
 
 
-def _check_path(claimed: str | None) -> str:
-    if claimed is None:
-        raise Unmapped(
-            "the request names no working directory", hint="send the client's directory as cwd"
-        )
+def _check_path(claimed: str) -> str:
     parts = claimed.split("/")
     if not claimed.startswith("/") or ".." in parts:
         raise Denied(
@@ -130,14 +139,15 @@ def _by_container(path: str, rows: Sequence[MountRow]) -> Source | None:
     return None
 
 
-def _unmapped(path: str, agent: Agent, failure: Failed | None) -> Unmapped:
+def _unmapped(path: str, agent: Agent, view: _View) -> Unmapped:
     file = os.path.join(agent.directory, "airlock.toml")
     target = path if path != "/" else "/workspace"
     message = f"no directory of the host is mounted at {quote(path)}"
-    if failure is not None:
-        message += f", as far as can be told: {failure.message}"
+    if view.failure is not None:
+        message += f", as far as can be told: {view.failure.message}"
     return Unmapped(
         message,
         hint=f"mount the directory in the container, or add to {file}: "
         f'[workspace] mounts = {{ "{target}" = "~/path/on/the/host" }}',
+        is_proven=view.is_proven,
     )

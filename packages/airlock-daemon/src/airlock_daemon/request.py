@@ -3,6 +3,7 @@
 import secrets
 import time
 
+import msgspec
 import trio
 
 from airlock_daemon import peer as peers
@@ -113,15 +114,7 @@ class Exchange:
 
     async def _execute(self, module: Module, directory: Workspace) -> None:
         what = self._prepare(module, directory)
-        self._host.record_ahead(
-            Record(
-                event="exec-start",
-                request=self._record.request,
-                profile=self._record.profile,
-                command=self._record.command,
-                args=self._record.args,
-            )
-        )
+        self._host.record_ahead(msgspec.structs.replace(self._record, event="exec-start"))
         with trio.CancelScope() as timer:
             if module.timeout_s:
                 timer.deadline = trio.current_time() + module.timeout_s

@@ -56,7 +56,7 @@ async def enter(
         mapping = await map_path(claimed, peer=peer, agent=agent, containers=containers)
     except Unmapped as error:
         if module.workspace == "optional":
-            return make_empty()
+            return make_empty(is_proven=error.is_proven)
         raise Denied(error.message, layer="workspace", rule="unmapped", hint=error.hint) from error
     if mapping.read_only:
         raise Denied(
@@ -68,10 +68,11 @@ async def enter(
     return Workspace(_open(mapping.source, reserved), is_proven=mapping.is_proven)
 
 
-def make_empty() -> Workspace:
+def make_empty(*, is_proven: bool) -> Workspace:
     """A fresh empty directory of the daemon's user, for commands that need none of the client's."""
     path = tempfile.mkdtemp(prefix="airlock-")
-    return Workspace(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), temporary=path)
+    descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return Workspace(descriptor, temporary=path, is_proven=is_proven)
 
 
 def _enter_own_directory(peer: Peer, reserved: Reserved) -> Workspace:
