@@ -14,7 +14,7 @@ def faults(world: World) -> list[str]:
 
 
 def test_a_good_configuration_is_read(world: World) -> None:
-    """Everything on disk comes back as values, with the limits of SPEC's table."""
+    """Everything on disk comes back as values, with the documented limits."""
     setup = world.load()
     assert setup.config.enable == ("sh", "git")
     assert setup.agents["my"].directory == str(world.agent)
