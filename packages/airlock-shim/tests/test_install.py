@@ -103,8 +103,11 @@ def test_link_that_cannot_be_made_is_told(
 def test_it_works_without_proc(shim: Path, folder: Path, unshare: list[str], call: str) -> None:
     """In an image with nothing but the shim, its path is the one that it was called by."""
     shutil.copy(shim, folder / "airlock-shim")
+    # It lies where the PATH of an ordinary user does not lead.
+    chroot = shutil.which("chroot", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    assert chroot is not None
     ended = subprocess.run(
-        [*unshare, "chroot", folder, call, "--install", "/bin", "git"],
+        [*unshare, chroot, folder, call, "--install", "/bin", "git"],
         capture_output=True,
         check=False,
         text=True,
