@@ -62,7 +62,10 @@ class Launch:
         self, launcher: str, what: Started, *, stdin: int, stdout: int, stderr: int, nofile: int
     ) -> None:
         """Start `what` with the three descriptors; raises Failed when that is not possible."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as error:
+            raise cannot_start(what.program, error) from error
         ours.setblocking(False)
         self.control = ours
         # The descriptors that keep their number are duplicated onto themselves, which clears
@@ -90,7 +93,7 @@ class Launch:
             )
         except (OSError, ValueError) as error:
             ours.close()
-            raise _cannot_start(what.program, error) from error
+            raise cannot_start(what.program, error) from error
         finally:
             theirs.close()
 
@@ -174,10 +177,16 @@ def _read_status(status: int) -> Ended:
     return Ended(128 + number, name)
 
 
-def _cannot_start(program: str, error: OSError | ValueError) -> Failed:
+def cannot_start(program: str, error: OSError | ValueError) -> Failed:
+    """Say in a person's words why the kernel does not start `program`."""
     if isinstance(error, OSError) and error.errno == errno.E2BIG:
         return Failed(
             "the arguments are longer than the kernel allows",
             hint="pass fewer or shorter arguments",
+        )
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return Failed(
+            "the daemon has no file descriptors left",
+            hint="close connections, or raise the limit of open files (ulimit -n) for the daemon",
         )
     return Failed(f"{program} cannot be started: {error}")

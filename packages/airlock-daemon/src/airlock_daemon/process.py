@@ -1,6 +1,5 @@
 """Running a command: pipes for its output, the launcher for its life."""
 
-import errno
 import fcntl
 import os
 import select
@@ -14,7 +13,7 @@ from typing import Literal
 import trio
 
 from airlock_daemon.errors import Failed
-from airlock_daemon.launcher import Ended, Launch, Started
+from airlock_daemon.launcher import Ended, Launch, Started, cannot_start
 
 CHUNK = 65536
 
@@ -82,60 +81,49 @@ class Command:
 
         No more than that: a process that it left behind could go on writing for ever.
         """
-        for descriptor in list(self._pipes.streams):
+        for descriptor in self._pipes.streams:
             left = _bytes_in_pipe(descriptor)
             while left > 0:
-                passed = await self._pass_on(descriptor, min(left, CHUNK), emit)
-                if not passed:
-                    break
-                left -= passed
+                left -= await self._pass_on(descriptor, min(left, CHUNK), emit)
 
     async def _pass_on(self, descriptor: int, limit: int, emit: Emit) -> int:
-        """Read at most `limit` bytes and emit them; 0 when there are none (yet, or any more)."""
-        try:
-            data = os.read(descriptor, limit)
-        except BlockingIOError:
-            return 0
-        if not data:
-            self._pipes.drop(descriptor)
-            return 0
+        """Read at most `limit` bytes, of which there is one at least, and emit them."""
+        data = os.read(descriptor, limit)
         await emit(self._pipes.streams[descriptor], data)
         return len(data)
 
 
 class _Pipes:
-    """The reading ends of stdout and stderr; both are closed by `close` at the latest."""
+    """The pipes of stdout and stderr; `streams` are the reading ends.
+
+    The writing ends stay open here too. The end of a command is what its launcher reports, and
+    ends of file would only wake the daemon twice more for each command.
+    """
 
     def __init__(self) -> None:
         self.streams: dict[int, Stream] = {}
+        self._descriptors: list[int] = []
 
     def start(self, what: Started, *, launcher: str, nofile: int) -> Launch:
-        theirs: list[int] = []
         try:
-            theirs.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
-            theirs.append(self._open("stdout"))
-            theirs.append(self._open("stderr"))
-            stdin, stdout, stderr = theirs
-            return Launch(launcher, what, stdin=stdin, stdout=stdout, stderr=stderr, nofile=nofile)
+            stdin = self._keep(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+            stdout, stderr = self._open("stdout"), self._open("stderr")
         except OSError as error:
-            raise _cannot_prepare(error) from error
-        finally:
-            for descriptor in theirs:
-                os.close(descriptor)
+            raise cannot_start(what.program, error) from error
+        return Launch(launcher, what, stdin=stdin, stdout=stdout, stderr=stderr, nofile=nofile)
 
     def _open(self, stream: Stream) -> int:
-        reading, writing = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(reading, False)
+        reading, writing = (self._keep(end) for end in os.pipe2(os.O_CLOEXEC))
         self.streams[reading] = stream
         return writing
 
-    def drop(self, descriptor: int) -> None:
-        del self.streams[descriptor]
-        os.close(descriptor)
+    def _keep(self, descriptor: int) -> int:
+        self._descriptors.append(descriptor)
+        return descriptor
 
     def close(self) -> None:
-        for descriptor in list(self.streams):
-            self.drop(descriptor)
+        for descriptor in self._descriptors:
+            os.close(descriptor)
 
 
 async def _finish(launch: Launch) -> None:
@@ -152,12 +140,3 @@ async def _finish(launch: Launch) -> None:
 def _bytes_in_pipe(descriptor: int) -> int:
     count = fcntl.ioctl(descriptor, termios.FIONREAD, struct.pack("i", 0))
     return int(struct.unpack("i", count)[0])
-
-
-def _cannot_prepare(error: OSError) -> Failed:
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        return Failed(
-            "the daemon has no file descriptors left",
-            hint="close connections, or raise the limit of open files (ulimit -n) for the daemon",
-        )
-    return Failed(f"the command cannot be started: {error.strerror}")
