@@ -1,6 +1,6 @@
 import pytest
 
-from airlock_modules import Module, ModuleError, parse_module
+from airlock_modules import Module, ModuleError, Rules, parse_module
 
 SMALL = '[command]\nbin = "git"\n[deny]\nargs = []\n'
 
@@ -46,6 +46,7 @@ def test_a_full_module_is_read_as_written() -> None:
         source="git.toml",
     )
     assert module.bin == "/usr/bin/git"
+    assert isinstance(module.rules, Rules)
     assert module.rules.mode == "allow"
     assert [rule.text for rule in module.rules.rules] == ["status", "log & -n=*"]
     assert module.inherit == ("SSH_AUTH_SOCK",)
@@ -105,7 +106,6 @@ def test_each_fault_names_file_key_problem_and_remedy(text: str, fault: str) -> 
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        ('[syntax]\nstyle = "gnu"', "syntax"),
         ("[credentials]\nssh_agent = true", "credentials"),
         ("[sandbox]\nnetwork = false", "sandbox"),
         ("[output]\nmask = true", "output"),
@@ -123,14 +123,14 @@ def test_what_this_release_lacks_is_refused_by_name(text: str, key: str) -> None
 def test_all_faults_of_a_file_are_reported_at_once() -> None:
     """Whoever mends a file sees everything in one go."""
     found = faults_of(
-        '[command]\nbinn = "git"\n[deny]\nargs = ["", "-x={"]\n[env]\nset = { A = 1 }\n[syntax]\n'
+        '[command]\nbinn = "git"\n[deny]\nargs = ["", "-x={"]\n[env]\nset = { A = 1 }\n[output]\n'
     )
     assert [line.split(": ")[1] for line in found] == [
         "[command] bin",
         "[deny] args",
         "[deny] args",
         "[env] set.A",
-        "syntax",
+        "output",
         "[command] binn",
     ]
 

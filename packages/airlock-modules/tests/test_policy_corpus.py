@@ -1,4 +1,4 @@
-import json
+import posixpath
 from pathlib import Path
 
 import msgspec
@@ -19,7 +19,18 @@ CASES = [
     msgspec.json.decode(line, type=Case)
     for line in (HERE / "policy_corpus.jsonl").read_text(encoding="utf-8").splitlines()
 ]
-KNOWN = json.loads((HERE / "policy_known.json").read_text(encoding="utf-8"))
+
+
+def is_allowed(grant: Grant, case: Case) -> bool:
+    """Tell whether a case passes: its arguments, and its paths as a workspace would hold them."""
+    decision = evaluate(grant, case.command, case.args)
+    return decision.allowed and not any(leads_out(use.path) for use in decision.paths)
+
+
+def leads_out(path: str) -> bool:
+    """Tell whether a path leads out of the directory of the run, links aside."""
+    normal = posixpath.normpath(path)
+    return normal.startswith(("/", "~")) or normal.split("/")[0] == ".."
 
 
 def misjudged(grant: Grant, expect: str) -> list[list[str]]:
@@ -27,31 +38,20 @@ def misjudged(grant: Grant, expect: str) -> list[list[str]]:
     return sorted(
         [case.command, *case.args]
         for case in CASES
-        if case.expect == expect
-        and evaluate(grant, case.command, case.args).allowed != (expect == "allowed")
+        if case.expect == expect and is_allowed(grant, case) != (expect == "allowed")
     )
 
 
-def test_the_evasions_that_pass_are_exactly_the_known_ones(builtin_grant: Grant) -> None:
-    """A new hole fails, and so does a hole that was closed and not taken off the list."""
-    assert misjudged(builtin_grant, "denied") == sorted(KNOWN["not_yet_denied"])
-
-
-def test_the_everyday_commands_that_are_refused_are_exactly_the_known_ones(
-    builtin_grant: Grant,
-) -> None:
-    """A rule that gets in the way fails, and so does an entry that is no longer true."""
-    assert misjudged(builtin_grant, "allowed") == sorted(KNOWN["wrongly_denied"])
-
-
-def test_the_two_figures_of_the_corpus(builtin_grant: Grant) -> None:
-    """How many evasions are denied and how many everyday commands pass; both may only rise."""
+def test_every_evasion_is_denied_and_every_everyday_command_allowed(builtin_grant: Grant) -> None:
+    """No case is judged wrongly, and none was lost from the corpus."""
     evasions = sum(case.expect == "denied" for case in CASES)
     everyday = sum(case.expect == "allowed" for case in CASES)
     denied = evasions - len(misjudged(builtin_grant, "denied"))
     allowed = everyday - len(misjudged(builtin_grant, "allowed"))
     print(f"evasions denied: {denied} of {evasions}; everyday allowed: {allowed} of {everyday}")
-    assert (denied, evasions, allowed, everyday) == (188, 201, 93, 103)
+    assert misjudged(builtin_grant, "denied") == []
+    assert misjudged(builtin_grant, "allowed") == []
+    assert (evasions, everyday) == (198, 106)
 
 
 def test_no_case_is_there_twice() -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 from msgspec import Struct
 
 from .module_file import Module
+from .parsed import PathUse
 
 
 class Grant(Struct, frozen=True, kw_only=True):
@@ -34,7 +35,8 @@ class Decision(Struct, frozen=True, kw_only=True):
 
     `message` and `hint` are for the client: they quote what it sent (see `quote`), name no path of
     the host, and suggest no other spelling. `rule` is the text of the rule that decided. `steps`
-    are for a person on the host.
+    are for a person on the host. `paths` are those that an allowed request names; whether they may
+    be reached is not decided here.
     """
 
     allowed: bool
@@ -44,3 +46,4 @@ class Decision(Struct, frozen=True, kw_only=True):
     message: str = ""
     hint: str | None = None
     steps: tuple[Step, ...] = ()
+    paths: tuple[PathUse, ...] = ()

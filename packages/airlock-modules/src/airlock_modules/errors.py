@@ -6,7 +6,7 @@ from .faults import Fault
 
 
 class ModuleError(Exception):
-    """A module file cannot be used. `faults` has all that is wrong in it, not just the first."""
+    """A module file or an option table cannot be used. `faults` has all that is wrong in it."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         """Make the error of these faults; its text is one line for each."""
@@ -20,3 +20,7 @@ class GlobError(ValueError):
 
 class RuleError(ValueError):
     """A rule of a module cannot be read; the text says why."""
+
+
+class NotationError(ValueError):
+    """The description of a flag in an option table cannot be read; the text says why."""

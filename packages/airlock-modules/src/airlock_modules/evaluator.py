@@ -9,10 +9,12 @@ from collections.abc import Sequence
 
 from .arguments import Argument, Reading, read_arguments
 from .decision import Decision, Grant, Step
+from .grammar import parse
+from .judgement import GrammarRules, judge
 from .module_file import Module
 from .names import is_name
 from .quoting import quote
-from .rules import FlagPattern, Rule
+from .rules import FlagPattern, Rule, Rules
 
 
 def evaluate(grant: Grant, command: str, args: Sequence[str]) -> Decision:
@@ -30,7 +32,9 @@ def evaluate(grant: Grant, command: str, args: Sequence[str]) -> Decision:
         return _refuse_by_profile(name, steps)
     reason = f"commands lists {name}" if grant.commands else "commands is empty, so all is granted"
     steps += (Step("profile", "passed", reason),)
-    return _apply_rules(name, module, read_arguments(args), steps)
+    if isinstance(module.rules, Rules):
+        return _apply_rules(name, module, module.rules, read_arguments(args), steps)
+    return _apply_grammar(name, module, module.rules, args, steps)
 
 
 def _refuse_unknown(name: str, command: str) -> Decision:
@@ -69,9 +73,36 @@ def _refuse_by_profile(name: str, steps: tuple[Step, ...]) -> Decision:
     )
 
 
-def _apply_rules(name: str, module: Module, reading: Reading, steps: tuple[Step, ...]) -> Decision:
-    found = module.rules.find(reading)
-    if module.rules.mode == "deny":
+def _apply_grammar(
+    name: str, module: Module, rules: GrammarRules, args: Sequence[str], steps: tuple[Step, ...]
+) -> Decision:
+    parsed = parse(rules.table, args)
+    verdict = judge(rules, parsed)
+    step = Step("rules", "passed" if verdict.allowed else "refused", verdict.detail)
+    if verdict.allowed:
+        return Decision(
+            allowed=True,
+            kind="allowed",
+            rule=verdict.rule,
+            steps=(*steps, step),
+            paths=parsed.paths,
+        )
+    return Decision(
+        allowed=False,
+        kind="denied",
+        layer="module",
+        rule=verdict.rule,
+        message=f"{name} {verdict.problem}",
+        hint=_advise(name, module),
+        steps=(*steps, step),
+    )
+
+
+def _apply_rules(
+    name: str, module: Module, rules: Rules, reading: Reading, steps: tuple[Step, ...]
+) -> Decision:
+    found = rules.find(reading)
+    if rules.mode == "deny":
         if found is None:
             step = Step("rules", "passed", "no deny rule matches")
             return Decision(allowed=True, kind="allowed", steps=(*steps, step))
@@ -108,10 +139,10 @@ def _advise(name: str, module: Module) -> str:
             f"a person on the host can give this agent rules of its own in commands/{name}.toml "
             f"(airlock-daemon show {name} prints those it has)"
         )
-    return (
-        f"a person on the host can change [{module.rules.mode}] args in commands/{name}.toml "
-        "of this agent"
-    )
+    table = f"[{module.rules.mode}]"
+    if isinstance(module.rules, Rules) or module.rules.permitted is None:
+        table += " args"
+    return f"a person on the host can change {table} in commands/{name}.toml of this agent"
 
 
 def _show_matched(rule: Rule, places: tuple[int, ...], reading: Reading) -> str:

@@ -1,9 +1,9 @@
 """The module file: how one command is proxied, and what is refused.
 
-Of the format that Airlock describes, this release reads `[command] bin`, exactly one of `[deny]`
-and `[allow]`, `[env] inherit, strip, set`, `[args] prepend, append` and `[exec] concurrent,
-workspace, timeout_s`. The rest is refused by name: a table that was read and ignored would promise
-a protection that is not there.
+Of the format that Airlock describes, this release reads `[command] bin`, `[syntax]`, exactly one
+of `[deny]` and `[allow]`, `[env] inherit, strip, set`, `[args] prepend, append` and `[exec]
+concurrent, workspace, timeout_s`. The rest is refused by name: a table that was read and ignored
+would promise a protection that is not there.
 """
 
 import re
@@ -12,17 +12,19 @@ from typing import Literal
 
 from msgspec import Struct
 
-from .errors import ModuleError, RuleError
+from .errors import ModuleError
 from .faults import Fault
+from .judgement import GrammarRules
 from .names import is_name
+from .option_table import OptionTable
 from .quoting import quote
-from .rules import Rule, Rules, parse_rule
+from .rule_tables import read_rules
+from .rules import Rules
 from .toml_reader import TableReader
 
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LONGEST_TIMEOUT_S = 7 * 24 * 3600.0
 _NOT_BUILT = {
-    "syntax": "remove it; arguments are read by their form alone, without an option table",
     "credentials": "remove it; the tool finds credentials through [env] inherit",
     "sandbox": "remove it; the tool runs as the daemon's user, without a sandbox",
     "output": "remove it; output is passed on unmasked",
@@ -41,7 +43,7 @@ class Module(Struct, frozen=True, kw_only=True):
 
     name: str
     bin: str
-    rules: Rules
+    rules: Rules | GrammarRules
     inherit: tuple[str, ...] = ()
     strip: tuple[str, ...] = ()
     set: Mapping[str, str] = {}
@@ -52,6 +54,11 @@ class Module(Struct, frozen=True, kw_only=True):
     timeout_s: float = 0.0
     source: str
     builtin: bool = False
+
+    @property
+    def options(self) -> OptionTable | None:
+        """The option table that the arguments are read by, None where there is no `[syntax]`."""
+        return self.rules.table if isinstance(self.rules, GrammarRules) else None
 
 
 def parse_module(text: str, *, name: str, source: str, builtin: bool = False) -> Module:
@@ -66,7 +73,7 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
     if reader is None:
         raise ModuleError(faults)
     program = _read_bin(reader.table("command"))
-    rules = _read_rules(reader)
+    rules = read_rules(reader, tool=name)
     env, args, run = reader.table("env"), reader.table("args"), reader.table("exec")
     env.not_built("forward", "remove it; variables of the client are not taken over")
     workspace = run.choice("workspace", ("required", "optional"), default="optional")
@@ -99,29 +106,6 @@ def _read_bin(command: TableReader) -> str:
         # A relative path would be looked up in the workspace, which the client writes.
         command.fault("bin", "is a relative path", "write a name on PATH or an absolute path")
     return program
-
-
-def _read_rules(reader: TableReader) -> Rules:
-    has_deny, has_allow = reader.has("deny"), reader.has("allow")
-    deny, allow = _read_rule_list(reader, "deny"), _read_rule_list(reader, "allow")
-    if has_deny and has_allow:
-        reader.fault("allow", "stands beside [deny]", "keep one of the two tables")
-    elif not has_deny and not has_allow:
-        reader.fault("deny", "is missing", "add [deny] or [allow] with args = [...]")
-    if has_allow:
-        return Rules(mode="allow", rules=allow)
-    return Rules(mode="deny", rules=deny)
-
-
-def _read_rule_list(reader: TableReader, key: str) -> tuple[Rule, ...]:
-    table = reader.table(key)
-    rules = []
-    for number, text in enumerate(table.strings("args", required=reader.has(key)), start=1):
-        try:
-            rules.append(parse_rule(text))
-        except RuleError as error:
-            table.fault("args", f"item {number}: {error}", "correct or remove the rule")
-    return tuple(rules)
 
 
 def _read_names(env: TableReader, key: str) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from .errors import GlobError, RuleError
 from .globs import Glob, parse_glob
 from .quoting import quote
 
-_SET_SEPARATOR = " & "
+SET_SEPARATOR = " & "
+"""What joins the parts of a rule."""
 
 
 class Word(Struct, frozen=True):
@@ -121,7 +122,7 @@ class Rules(Struct, frozen=True, kw_only=True):
 
 def parse_rule(text: str) -> Rule:
     """Read the text of one rule. Raises `RuleError` for an empty part or an invalid pattern."""
-    parts: Sequence[str] = text.split(_SET_SEPARATOR)
+    parts: Sequence[str] = text.split(SET_SEPARATOR)
     return Rule(text, tuple(_parse_part(part) for part in parts))
 
 

@@ -49,7 +49,7 @@ class TableReader:
         self._faults = faults
         self._path = path
         self._known: dict[str, None] = {}
-        self._not_built: set[str] = set()
+        self._refused: set[str] = set()
         self._inner: dict[str, TableReader] = {}
         self._finished = False
 
@@ -74,6 +74,10 @@ class TableReader:
         """Tell whether the table has this key, of whatever type."""
         return key in self._data
 
+    def names(self) -> tuple[str, ...]:
+        """Return the keys that the table has, known or not."""
+        return tuple(self._data)
+
     def fault(self, key: str, problem: str, remedy: str) -> None:
         """Record a fault of this key; the key "" means the table itself."""
         path = (*self._path, key) if key else self._path
@@ -81,10 +85,14 @@ class TableReader:
 
     def not_built(self, key: str, remedy: str) -> None:
         """Refuse a key or table that exists in Airlock's design but not in this release."""
-        self._not_built.add(key)
+        self.refuse(key, "is not supported by this release", remedy)
+
+    def refuse(self, key: str, problem: str, remedy: str) -> None:
+        """Refuse a key or table, if it is there, as one that has no place in this file."""
+        self._refused.add(key)
         if self.has(key):
             what = "this table" if isinstance(self._data[key], dict) else "this key"
-            self.fault(key, f"{what} is not supported by this release", remedy)
+            self.fault(key, f"{what} {problem}", remedy)
 
     @overload
     def string(self, key: str, *, default: str, nonempty: bool = True) -> str: ...
@@ -190,7 +198,7 @@ class TableReader:
             return
         self._finished = True
         for key, value in self._data.items():
-            if key not in self._known and key not in self._not_built:
+            if key not in self._known and key not in self._refused:
                 what = "table" if isinstance(value, dict) else "key"
                 self.fault(key, f"unknown {what}", self._advise(key))
         for inner in self._inner.values():

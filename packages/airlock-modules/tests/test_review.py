@@ -1,0 +1,58 @@
+import pytest
+
+from airlock_modules import builtin_names, load_builtin, parse_module, review_rules
+
+
+def problems(rules: str, *, syntax: str = "") -> list[str]:
+    text = f'[command]\nbin = "x"\n{syntax}\n{rules}'
+    module = parse_module(text, name="tool", source="tool.toml")
+    return [f"{fault.key}: {fault.problem}" for fault in review_rules(module)]
+
+
+SSH = '[syntax]\noptions = "ssh"'
+TERRAFORM = '[syntax]\noptions = "terraform"'
+
+
+@pytest.mark.parametrize("name", builtin_names())
+def test_every_rule_of_a_builtin_module_has_an_effect(name: str) -> None:
+    """None is shadowed, none names what the option table does not know."""
+    assert [str(fault) for fault in review_rules(load_builtin(name))] == []
+
+
+@pytest.mark.parametrize("syntax", ["", "[syntax]\nsubcommands = 1"])
+def test_a_rule_that_another_covers_is_found(syntax: str) -> None:
+    """The same parts, more parts, or a value of a flag that is refused whatever its value."""
+    args = '"push & -f", "-f & push", "push & -f & -q", "--x", "--x=a", "push & --y=a"'
+    assert problems(f"[deny]\nargs = [{args}]", syntax=syntax) == [
+        'deny.args: the rule "-f & push" changes nothing beside "push & -f"',
+        'deny.args: the rule "push & -f & -q" changes nothing beside "-f & push"',
+        'deny.args: the rule "--x=a" changes nothing beside "--x"',
+    ]
+
+
+def test_a_flag_that_the_table_does_not_know_is_found() -> None:
+    """In rules, in exceptions and in lists."""
+    (found,) = problems('[deny]\nargs = ["-v", "-z", "-*=x"]', syntax=SSH)
+    assert found.startswith('deny.args: the rule "-z" cannot match: the option table of ssh ')
+    rules = '[allow]\nflags = ["-nope"]\nexcept = ["--what"]\n[allow.commands]\nplan = ["-x", "*"]'
+    assert [line.partition(":")[0] for line in problems(rules, syntax=TERRAFORM)] == [
+        "allow.except",
+        "allow.flags",
+        "allow.commands.plan",
+    ]
+
+
+def test_a_subcommand_that_the_table_does_not_know_is_found() -> None:
+    """In rules and in lists; the words of nested ones are known."""
+    rules = (
+        '[allow]\nexcept = ["rm & --lock", "nuke"]\n[allow.commands]\nplam = []\n"state rm" = []'
+    )
+    assert [line.partition(":")[0] for line in problems(rules, syntax=TERRAFORM)] == [
+        "allow.except",
+        "allow.commands.plam",
+    ]
+
+
+def test_an_open_table_knows_every_flag() -> None:
+    """Nothing can be missed in it."""
+    assert problems('[deny]\nargs = ["--x", "run"]', syntax="[syntax]\nsubcommands = 1") == []
