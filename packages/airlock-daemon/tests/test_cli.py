@@ -112,6 +112,51 @@ def test_test_asks_the_running_daemon(world: World) -> None:
         assert "decides otherwise" in done.stderr
 
 
+def test_test_explains(world: World) -> None:
+    """The arguments as they are read, each layer, the rule, and the reason for it."""
+    said = run(world, "test", "my", "git", "-C", "sub", "credential", "fill", status=1).stdout
+    layers = [line.partition(":")[0] for line in said.splitlines() if not line.startswith(" ")]
+    assert layers[1:] == [
+        "ceiling", "module", "profile", "rules", "denied", "rule", "reason", "hint", "daemon",
+    ]  # fmt: skip
+    assert '  subcommand "credential' in said
+    said = run(world, "test", "my", "git", "-C", "sub", "status").stdout
+    assert '  path "sub"' in said
+    assert "workspace: passed: no path leads out" in said
+    said = run(world, "test", "my", "git", "-C", "/root", "status", status=1).stdout
+    assert 'denied: the path "/root" leads out of the workspace' in said
+    assert 'rule: "outside"' in said
+    report = json.loads(
+        run(world, "test", "--json", "my", "git", "-C", "..", "log", status=1).stdout
+    )
+    assert report["decision"]["allowed"] is True
+    assert report["workspace"]["rule"] == "outside"
+
+
+def test_test_explains_to_programs(world: World) -> None:
+    """With --json the same is data, whatever bytes the arguments have."""
+    done = run(world, "test", "--json", "my", "git", "push", "--force", "origin", "\udcff")
+    report = json.loads(done.stdout)
+    assert report["decision"]["allowed"] is True
+    assert [step["layer"] for step in report["decision"]["steps"]] == [
+        "ceiling", "module", "profile", "rules",
+    ]  # fmt: skip
+    assert report["arguments"]["subcommand"] == ["push"]
+    assert report["arguments"]["flags"][0]["text"] == "--force"
+    assert report["arguments"]["words"][-1]["text"] == {"base64": "/w=="}
+    assert (report["daemon"], report["agrees"]) == (None, True)
+
+
+def test_check_finds_rules_without_effect(world: World) -> None:
+    """A rule that cannot match, one that another one makes needless, and a flag nobody knows."""
+    rules = '["push & --force", "push", "pusch", "--frobnicate"]'
+    world.write_module("git", "git", f'[syntax]\noptions = "git"\n[deny]\nargs = {rules}\n')
+    findings = json.loads(run(world, "check", "--json", status=1).stdout)["findings"]
+    told = {finding["problem"].split('"')[1] for finding in findings}
+    assert told == {"push & --force", "pusch", "--frobnicate"}
+    assert {finding["key"] for finding in findings} == {"deny.args"}
+
+
 def test_wrong_usage_ends_with_2(world: World) -> None:
     """An unknown command or option is a usage error."""
     run(world, "frobnicate", status=2)

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +16,7 @@ from airlock_daemon.peer import Peer
 from airlock_daemon.reserved import Reserved
 from airlock_daemon.setup import Setup
 from airlock_modules import parse_module
+from strangers import start_stranger
 from worlds import World
 
 UNSEEN = Peer(pid=0, uid=0, place="unknown")
@@ -165,7 +165,7 @@ async def test_the_same_path_is_used_when_nothing_else_answers(world: World) -> 
 
 async def test_a_process_of_the_host_uses_the_directory_it_stands_in(world: World) -> None:
     """With host = true the kernel's word counts, and the claim does not."""
-    stranger = _start_stranger(world.workspace)
+    stranger = start_stranger(world.workspace)
     try:
         peer = Peer(pid=stranger, uid=os.geteuid(), place="host")
         assert await enter(world.load(), "/etc", peer=peer) == str(world.workspace)
@@ -199,19 +199,3 @@ def test_no_component_of_a_path_may_be_a_link(tmp_path: Path) -> None:
     os.close(open_unlinked(str(tmp_path / "real" / "inner")))
     with pytest.raises(Denied):
         open_unlinked(str(tmp_path / "link" / "inner"))
-
-
-def _start_stranger(directory: Path) -> int:
-    """Start a process that is no descendant of this one, and return its pid."""
-    code = (
-        "import os, sys\n"
-        "if os.fork(): sys.exit()\n"
-        "os.setsid()\n"
-        "print(os.getpid(), flush=True)\n"
-        "os.close(1)\n"
-        "os.execvp('sleep', ['sleep', '60'])\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=directory, stdout=subprocess.PIPE, check=True
-    )
-    return int(done.stdout)

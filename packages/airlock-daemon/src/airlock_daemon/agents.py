@@ -1,5 +1,6 @@
 """The registration file and the agents' directories."""
 
+import functools
 import os
 from collections.abc import Mapping
 
@@ -126,4 +127,10 @@ def active_module(agent: Agent | None, command: str) -> Module | None:
     """The module that decides for `command`: the agent's override, else the built-in, else None."""
     if agent is not None and command in agent.overrides:
         return agent.overrides[command]
+    return _find_builtin(command)
+
+
+@functools.cache
+def _find_builtin(command: str) -> Module | None:
+    # It cannot change while this program runs, and is asked for once an agent and more.
     return load_builtin(command) if command in builtin_names() else None

@@ -6,13 +6,17 @@ from collections.abc import Iterator, Mapping
 from airlock_daemon.agents import Agent, active_module
 from airlock_daemon.config import Config
 from airlock_daemon.programs import find_program
-from airlock_modules import Fault, Module
+from airlock_modules import Fault, Module, review_rules
 
 
 def find_oddities(
     config_file: str, config: Config, agents: Mapping[str, Agent], search_path: str
 ) -> Iterator[Fault]:
-    """Name enabled commands without module or program, and profiles that ask in vain."""
+    """Name enabled commands without module or program, rules without effect, and vain wishes.
+
+    A rule has no effect where it can never match or another one does what it does; a profile asks
+    in vain for commands that are not enabled and variables that are stripped.
+    """
     for name in config.enable:
         modules = [active_module(agent, name) for agent in agents.values()]
         if not any(modules) and active_module(None, name) is None:
@@ -25,6 +29,7 @@ def find_oddities(
         by_source = {module.source: module for module in modules if module is not None}
         for module in by_source.values():
             yield from _find_program(module, search_path)
+            yield from review_rules(module)
     for agent in agents.values():
         source = os.path.join(agent.directory, "airlock.toml")
         for name in agent.profile.commands:

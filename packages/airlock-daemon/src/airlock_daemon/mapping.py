@@ -23,9 +23,11 @@ from airlock_modules import quote
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """A directory of the host that answers for a path of the client, and what remains below it.
 
-    `mount_id` is that of the host's mount on which the directory must lie, None if any will do.
+    `target` is where the client sees the directory. `mount_id` is that of the host's mount on which
+    the directory must lie, None if any will do.
     """
 
+    target: str
     directory: str
     below: str
     mount_id: int | None = None
@@ -54,46 +56,90 @@ class Unmapped(AirlockError):
         self.is_proven = is_proven
 
 
-class _View(msgspec.Struct, frozen=True, kw_only=True):
-    """The mounts of the client's container: its init process's if that is proved, else its own."""
+class Mounts:
+    """Everything that maps a path of one client to the host, as it was when it was looked at.
 
-    rows: tuple[MountRow, ...] = ()
-    is_proven: bool = False
-    failure: Failed | None = None
-
-
-async def map_path(
-    claimed: str | None, *, peer: Peer, agent: Agent, containers: Containers
-) -> Mapping:
-    """Find the directory of the host for `claimed`, the client's own word for where it stands.
-
-    Asked in this order: `[workspace] mounts` of the profile, the mounts of the proved container,
-    `[workspace] same_path`. Raises Unmapped when none knows it, Denied for a path that no kernel
-    reports and for a client that is not in the container that it seems to be in.
+    `agent` has what the profile says. `rows` are the mounts of the client's container: those of its
+    init process if that `is_proven`, else the client's own. `failure` says why it is not proved.
     """
-    view = await _see_container(peer, containers)
-    if claimed is None:
-        raise Unmapped(
-            "the request names no working directory",
-            hint="send the client's directory as cwd",
-            is_proven=view.is_proven,
+
+    def __init__(
+        self,
+        agent: Agent,
+        *,
+        rows: Sequence[MountRow] = (),
+        is_proven: bool = False,
+        failure: Failed | None = None,
+    ) -> None:
+        self.agent = agent
+        self.rows = rows
+        self.is_proven = is_proven
+        self.failure = failure
+        self._host: Sequence[MountRow] | None = None
+
+    def find(self, claimed: str | None) -> Mapping:
+        """Find the directory of the host for `claimed`, an absolute path of the client.
+
+        Asked in this order: `[workspace] mounts` of the profile, the mounts of the proved
+        container, `[workspace] same_path`. Raises Unmapped when none knows it, Denied for a path
+        that no kernel reports.
+        """
+        if claimed is None:
+            raise Unmapped(
+                "the request names no working directory",
+                hint="send the client's directory as cwd",
+                is_proven=self.is_proven,
+            )
+        path = _check_path(claimed)
+        profile = self.agent.profile
+        source = (
+            _by_profile(path, profile.mounts)
+            or (self._find_in_container(path) if self.is_proven else None)
+            or _by_profile(path, profile.same_path)
         )
-    path = _check_path(claimed)
-    profile = agent.profile
-    source = (
-        _by_profile(path, profile.mounts)
-        or (_by_container(path, view.rows) if view.is_proven else None)
-        or _by_profile(path, profile.same_path)
-    )
-    if source is None:
-        raise _unmapped(path, agent, view)
-    row = find_mount(view.rows, path)
-    return Mapping(
-        source=source,
-        # What is not mounted at all, a path on the container's root, has no flag to heed.
-        read_only=row is not None and row.point != "/" and row.read_only,
-        is_proven=view.is_proven,
-    )
+        if source is None:
+            raise _unmapped(path, self)
+        row = find_mount(self.rows, path)
+        return Mapping(
+            source=source,
+            # What is not mounted at all, a path on the container's root, has no flag to heed.
+            read_only=row is not None and row.point != "/" and row.read_only,
+            is_proven=self.is_proven,
+        )
+
+    def _find_in_container(self, path: str) -> Source | None:
+        row = find_mount(self.rows, path)
+        if row is None or row.point == "/" or row.is_pseudo:
+            return None
+        below = relative_to(path, row.point) or ""
+        host = self._see_host()
+        for candidate, directory in covering(host, device=row.device, root=row.root):
+            if find_mount(host, directory) == candidate:
+                return Source(
+                    target=row.point, directory=directory, below=below, mount_id=candidate.mount_id
+                )
+        return None
+
+    def _see_host(self) -> Sequence[MountRow]:
+        # Read once a request, and not at all where the profile answers.
+        if self._host is None:
+            with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+                self._host = parse_mountinfo(file.read())
+        return self._host
+
+
+async def see_mounts(*, peer: Peer, agent: Agent, containers: Containers) -> Mounts:
+    """Look at what maps the paths of `peer`.
+
+    Raises Denied for a client that is not in the container that it seems to be in.
+    """
+    if peer.place != "container":
+        return Mounts(agent)
+    try:
+        container = await containers.attest(peer)
+        return Mounts(agent, rows=container.mounts(), is_proven=True)
+    except Failed as failure:
+        return Mounts(agent, rows=peer.mounts, failure=failure)
 
 
 def _check_path(claimed: str) -> str:
@@ -108,46 +154,24 @@ def _check_path(claimed: str) -> str:
     return "/" + "/".join(part for part in parts if part not in ("", "."))
 
 
-async def _see_container(peer: Peer, containers: Containers) -> _View:
-    if peer.place != "container":
-        return _View()
-    try:
-        container = await containers.attest(peer)
-        return _View(rows=container.mounts(), is_proven=True)
-    except Failed as failure:
-        return _View(rows=peer.mounts, failure=failure)
-
-
 def _by_profile(path: str, mounts: Sequence[Mount]) -> Source | None:
     matching = [mount for mount in mounts if relative_to(path, mount.target) is not None]
     if not matching:
         return None
     best = max(matching, key=lambda mount: len(mount.target))
-    return Source(directory=best.source, below=relative_to(path, best.target) or "")
+    below = relative_to(path, best.target) or ""
+    return Source(target=best.target, directory=best.source, below=below)
 
 
-def _by_container(path: str, rows: Sequence[MountRow]) -> Source | None:
-    row = find_mount(rows, path)
-    if row is None or row.point == "/" or row.is_pseudo:
-        return None
-    below = relative_to(path, row.point) or ""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        host = parse_mountinfo(file.read())
-    for candidate, directory in covering(host, device=row.device, root=row.root):
-        if find_mount(host, directory) == candidate:
-            return Source(directory=directory, below=below, mount_id=candidate.mount_id)
-    return None
-
-
-def _unmapped(path: str, agent: Agent, view: _View) -> Unmapped:
-    file = os.path.join(agent.directory, "airlock.toml")
+def _unmapped(path: str, mounts: Mounts) -> Unmapped:
+    file = os.path.join(mounts.agent.directory, "airlock.toml")
     target = path if path != "/" else "/workspace"
     message = f"no directory of the host is mounted at {quote(path)}"
-    if view.failure is not None:
-        message += f", as far as can be told: {view.failure.message}"
+    if mounts.failure is not None:
+        message += f", as far as can be told: {mounts.failure.message}"
     return Unmapped(
         message,
         hint=f"mount the directory in the container, or add to {file}: "
         f'[workspace] mounts = {{ "{target}" = "~/path/on/the/host" }}',
-        is_proven=view.is_proven,
+        is_proven=mounts.is_proven,
     )

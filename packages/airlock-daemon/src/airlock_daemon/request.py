@@ -13,12 +13,14 @@ from airlock_daemon.environment import build_environment
 from airlock_daemon.errors import AirlockError, Denied, Failed, UnknownCommand
 from airlock_daemon.host import Ending, Host, Service, log
 from airlock_daemon.launcher import Started
+from airlock_daemon.mapping import see_mounts
+from airlock_daemon.path_arguments import hold_paths, judge_paths
 from airlock_daemon.peer import Peer
 from airlock_daemon.process import start_command
 from airlock_daemon.programs import find_program
 from airlock_daemon.session import ClientGone, Session
 from airlock_daemon.workspace import Workspace
-from airlock_modules import Module, evaluate
+from airlock_modules import Module, PathUse, evaluate
 from airlock_wire import ErrorObject, Request, encode_text
 
 # How long a client that is told that its request was ended may take to read that.
@@ -69,33 +71,40 @@ class Exchange:
         self._record.peer = {"pid": peer.pid, "uid": peer.uid}
         self._record.container = peer.container
         peers.check_claim(peer, self._request.container_id)
-        module = self._decide()
+        module, paths = self._decide()
         if self._request.method == "check":
-            await self._check(peer, module)
+            await self._check(peer, module, paths)
             return
         directory = await self._enter(peer, module)
         try:
+            args = await self._hold(paths, module, directory)
             alone = None if module.concurrent else self._host.alone(module.name)
             async with self._service.gate.running(alone):
-                await self._execute(module, directory)
+                await self._execute(module, directory, args)
         finally:
             directory.close()
 
-    def _decide(self) -> Module:
+    def _decide(self) -> tuple[Module, tuple[PathUse, ...]]:
+        """Return the module that allows the request, and the paths among the arguments."""
         decision = evaluate(self._service.grant, self._request.command, self._request.args)
         if decision.allowed:
-            return self._service.grant.modules[self._request.command]
+            return self._service.grant.modules[self._request.command], decision.paths
         self._record.rule = decision.rule
         if decision.kind == "unknown-command" or decision.layer is None:
             raise UnknownCommand(decision.message, hint=decision.hint)
         raise Denied(decision.message, layer=decision.layer, rule=decision.rule, hint=decision.hint)
 
-    async def _check(self, peer: Peer, module: Module) -> None:
+    async def _check(self, peer: Peer, module: Module, paths: tuple[PathUse, ...]) -> None:
         not_consulted = ["concurrency"]
         if self._request.cwd is None:
             not_consulted.insert(0, "workspace")
+            await self._judge(paths, module, peer)
         else:
-            (await self._enter(peer, module)).close()
+            directory = await self._enter(peer, module)
+            try:
+                await self._hold(paths, module, directory)
+            finally:
+                directory.close()
         self._write("allowed")
         await self._session.send_decision(tuple(not_consulted))
 
@@ -112,8 +121,31 @@ class Exchange:
             self._record.container_proven = directory.is_proven
         return directory
 
-    async def _execute(self, module: Module, directory: Workspace) -> None:
-        what = self._prepare(module, directory)
+    async def _hold(
+        self, paths: tuple[PathUse, ...], module: Module, directory: Workspace
+    ) -> tuple[str, ...]:
+        return await hold_paths(
+            self._request.args,
+            paths,
+            table=module.options,
+            directory=directory,
+            reserved=self._host.setup.reserved,
+        )
+
+    async def _judge(self, paths: tuple[PathUse, ...], module: Module, peer: Peer) -> None:
+        if paths:
+            await judge_paths(
+                self._request.args,
+                paths,
+                table=module.options,
+                mounts=await see_mounts(
+                    peer=peer, agent=self._service.agent, containers=self._host.containers
+                ),
+                reserved=self._host.setup.reserved,
+            )
+
+    async def _execute(self, module: Module, directory: Workspace, args: tuple[str, ...]) -> None:
+        what = self._prepare(module, directory, args)
         self._host.record_ahead(msgspec.structs.replace(self._record, event="exec-start"))
         with trio.CancelScope() as timer:
             if module.timeout_s:
@@ -132,7 +164,7 @@ class Exchange:
                 hint=f"its module ({module.source}) says so: [exec] timeout_s",
             )
 
-    def _prepare(self, module: Module, directory: Workspace) -> Started:
+    def _prepare(self, module: Module, directory: Workspace, args: tuple[str, ...]) -> Started:
         program = find_program(module.bin, self._host.setup.search_path)
         if program is None:
             raise Failed(
@@ -141,7 +173,7 @@ class Exchange:
             )
         return Started(
             program=program,
-            argv=(module.bin, *module.prepend, *self._request.args, *module.append),
+            argv=(module.bin, *module.prepend, *args, *module.append),
             environment=build_environment(
                 module,
                 self._service.agent.profile,

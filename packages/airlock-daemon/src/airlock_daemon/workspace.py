@@ -8,7 +8,7 @@ from airlock_daemon.agents import Agent
 from airlock_daemon.containers import Containers
 from airlock_daemon.directories import mount_id, open_unlinked, real_path
 from airlock_daemon.errors import Denied
-from airlock_daemon.mapping import Source, Unmapped, map_path
+from airlock_daemon.mapping import Mapping, Mounts, Source, Unmapped, see_mounts
 from airlock_daemon.peer import Peer, started_by
 from airlock_daemon.reserved import Reserved, is_within
 from airlock_modules import Module, quote
@@ -17,23 +17,35 @@ from airlock_modules import Module, quote
 class Workspace:
     """A directory to run in, held open: what was checked is what the tool starts in.
 
-    `descriptor` is an O_PATH descriptor that this object owns. `temporary` is the path of a fresh
-    empty directory that is removed on `close`, or None. `is_proven` says that the client was proved
-    to be in the container that its cgroup names.
+    `descriptor` is an O_PATH descriptor that this object owns; `path` is its real path, and `root`
+    that of the mapped directory in which it lies. `mounts` maps further paths of the client, and is
+    None where they mean the same on the host. `temporary` says that it is a fresh empty directory
+    that is removed on `close`. `is_proven` says that the client was proved to be in the container
+    that its cgroup names.
     """
 
     def __init__(
-        self, descriptor: int, *, temporary: str | None = None, is_proven: bool = False
+        self,
+        descriptor: int,
+        *,
+        path: str,
+        root: str,
+        mounts: Mounts | None,
+        temporary: bool = False,
+        is_proven: bool = False,
     ) -> None:
         self.descriptor = descriptor
+        self.path = path
+        self.root = root
+        self.mounts = mounts
         self.is_proven = is_proven
         self._temporary = temporary
 
     def close(self) -> None:
         """Give back the descriptor; remove a temporary directory with what was left in it."""
         os.close(self.descriptor)
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
+        if self._temporary:
+            shutil.rmtree(self.root, ignore_errors=True)
 
 
 async def enter(
@@ -50,14 +62,29 @@ async def enter(
     `claimed` is the client's working directory, a hint. Raises Denied (layer "workspace") when it
     may not be used, or when nothing is mapped there and the module needs a directory.
     """
+    if agent.profile.host and peer.place == "host":
+        return _enter_own_directory(peer, reserved)
+    mounts = await see_mounts(peer=peer, agent=agent, containers=containers)
     try:
-        if agent.profile.host and peer.place == "host":
-            return _enter_own_directory(peer, reserved)
-        mapping = await map_path(claimed, peer=peer, agent=agent, containers=containers)
+        mapping = mounts.find(claimed)
     except Unmapped as error:
         if module.workspace == "optional":
-            return make_empty(is_proven=error.is_proven)
+            return make_empty(mounts)
         raise Denied(error.message, layer="workspace", rule="unmapped", hint=error.hint) from error
+    refuse_read_only(mapping)
+    root = open_root(mapping.source, reserved)
+    try:
+        root_path = real_path(root)
+        descriptor, path = _open_below(root, root_path, mapping.source, reserved)
+        return Workspace(
+            descriptor, path=path, root=root_path, mounts=mounts, is_proven=mapping.is_proven
+        )
+    finally:
+        os.close(root)
+
+
+def refuse_read_only(mapping: Mapping) -> None:
+    """Raise Denied for a directory that the client's container mounts read-only."""
     if mapping.read_only:
         raise Denied(
             "the directory is read-only in the container, and a tool cannot be held to that yet",
@@ -65,14 +92,31 @@ async def enter(
             rule="read-only",
             hint="mount it writable",
         )
-    return Workspace(_open(mapping.source, reserved), is_proven=mapping.is_proven)
 
 
-def make_empty(*, is_proven: bool) -> Workspace:
+def open_root(source: Source, reserved: Reserved) -> int:
+    """Open the directory of a mapping as O_PATH; the caller closes it.
+
+    Raises Denied where it is none that may be entered, is reserved, or is covered by another mount.
+    """
+    root = open_unlinked(source.directory)
+    try:
+        _refuse_reserved(real_path(root), reserved)
+        if source.mount_id is not None and mount_id(root) != source.mount_id:
+            raise _covered()
+    except BaseException:
+        os.close(root)
+        raise
+    return root
+
+
+def make_empty(mounts: Mounts) -> Workspace:
     """A fresh empty directory of the daemon's user, for commands that need none of the client's."""
-    path = tempfile.mkdtemp(prefix="airlock-")
+    path = os.path.realpath(tempfile.mkdtemp(prefix="airlock-"))
     descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    return Workspace(descriptor, temporary=path, is_proven=is_proven)
+    return Workspace(
+        descriptor, path=path, root=path, mounts=mounts, temporary=True, is_proven=mounts.is_proven
+    )
 
 
 def _enter_own_directory(peer: Peer, reserved: Reserved) -> Workspace:
@@ -101,55 +145,56 @@ def _enter_own_directory(peer: Peer, reserved: Reserved) -> Workspace:
             hint="the client must still be running",
         ) from error
     try:
-        _refuse_reserved(real_path(descriptor), reserved)
+        path = real_path(descriptor)
+        _refuse_reserved(path, reserved)
     except BaseException:
         os.close(descriptor)
         raise
-    return Workspace(descriptor)
+    return Workspace(descriptor, path=path, root=path, mounts=None)
 
 
-def _open(source: Source, reserved: Reserved) -> int:
-    """Open `source`, following links only below its directory and as long as they stay there."""
-    root = open_unlinked(source.directory)
+def _open_below(root: int, root_path: str, source: Source, reserved: Reserved) -> tuple[int, str]:
+    """Open what lies below `root`, following links as long as they stay there.
+
+    Returns the descriptor and its real path.
+    """
     try:
-        root_path = real_path(root)
-        _refuse_reserved(root_path, reserved)
-        try:
-            descriptor = os.open(
-                source.below or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root
-            )
-        except OSError as error:
+        descriptor = os.open(
+            source.below or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root
+        )
+    except OSError as error:
+        raise Denied(
+            f"the workspace has no directory {quote(source.below or '.')}: {error.strerror}",
+            layer="workspace",
+            rule="missing",
+            hint="it must exist on the host too, and the daemon's user must have access",
+        ) from error
+    try:
+        path = real_path(descriptor)
+        if not is_within(path, root_path):
             raise Denied(
-                f"the workspace has no directory {quote(source.below or '.')}: {error.strerror}",
+                "the working directory leads out of the workspace through a link",
                 layer="workspace",
-                rule="missing",
-                hint="it must exist on the host too, and the daemon's user must have access",
-            ) from error
-        try:
-            path = real_path(descriptor)
-            if not is_within(path, root_path):
-                raise Denied(
-                    "the working directory leads out of the workspace through a link",
-                    layer="workspace",
-                    rule="outside",
-                    hint="work in a directory that really lies in the workspace",
-                )
-            wanted = source.mount_id
-            if wanted is not None and (mount_id(descriptor), mount_id(root)) != (wanted, wanted):
-                raise Denied(
-                    "something else is mounted over that directory on the host",
-                    layer="workspace",
-                    rule="mount",
-                    hint="work in a directory that container and host see alike",
-                )
-            _refuse_reserved(path, reserved)
-            _refuse_foreign(descriptor, path)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return descriptor
-    finally:
-        os.close(root)
+                rule="outside",
+                hint="work in a directory that really lies in the workspace",
+            )
+        if source.mount_id is not None and mount_id(descriptor) != source.mount_id:
+            raise _covered()
+        _refuse_reserved(path, reserved)
+        _refuse_foreign(descriptor, path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor, path
+
+
+def _covered() -> Denied:
+    return Denied(
+        "something else is mounted over that directory on the host",
+        layer="workspace",
+        rule="mount",
+        hint="work in a directory that container and host see alike",
+    )
 
 
 def _refuse_reserved(path: str, reserved: Reserved) -> None:

@@ -1,0 +1,130 @@
+"""Tests of `airlock_daemon.beneath`: where a path may go below a directory."""
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airlock_daemon.beneath import MOST_LINKS, LeadsOutError, count, follow
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A directory with `a/b/file`, beside another one."""
+    (tmp_path / "beside").mkdir()
+    root = tmp_path / "root"
+    (root / "a" / "b").mkdir(parents=True)
+    (root / "a" / "b" / "file").touch()
+    return root
+
+
+@pytest.fixture
+def descriptors() -> Iterator[set[str]]:
+    """Require that a test leaves no more open descriptors than there were."""
+    before = set(os.listdir("/proc/self/fd"))
+    yield before
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def go(root: Path, path: str, *, start: str = "") -> None:
+    """Follow a path from `start`, a directory below the root."""
+    descriptor = os.open(root, os.O_PATH)
+    inner = os.open(root / start, os.O_PATH)
+    depth = len(Path(start).parts)
+    try:
+        follow(inner, path.split("/"), depth=depth, root=descriptor, root_path=str(root))
+    finally:
+        os.close(inner)
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize(
+    "path", ["", ".", "a", "a/b/file", "a//./b/", "a/../a/b/..", "new", "a/new/x", "a/b/file/x"]
+)
+def test_what_stays_below_may_exist_or_not(root: Path, path: str, descriptors: set[str]) -> None:
+    """Files, directories and names that are free are followed, and nothing is left open."""
+    go(root, path)
+
+
+@pytest.mark.parametrize(
+    "path", ["..", "a/../..", "a/b/../../../beside", "new/../..", "a/b/file/../../../.."]
+)
+def test_dots_do_not_leave_the_root(root: Path, path: str, descriptors: set[str]) -> None:
+    """Neither through directories that are there nor through names that are not."""
+    with pytest.raises(LeadsOutError):
+        go(root, path)
+
+
+def test_dots_go_up_from_a_start_below_the_root(root: Path) -> None:
+    """From a directory inside, `..` leads as far as the root and no further."""
+    go(root, "../../a", start="a/b")
+    with pytest.raises(LeadsOutError):
+        go(root, "../../..", start="a/b")
+
+
+@pytest.mark.parametrize("target", ["a/b", "./a", "a/../a", "{root}", "{root}/a", "nowhere"])
+def test_links_that_stay_are_followed(root: Path, target: str) -> None:
+    """Relative ones, absolute ones that lead back, and one that leads to a free name."""
+    (root / "link").symlink_to(target.format(root=root))
+    go(root, "link/x")
+
+
+@pytest.mark.parametrize(
+    "target", ["/", "/etc", "..", "../beside", "a/../..", "{root}x", "{root}/..", "/proc/self/cwd"]
+)
+def test_links_that_leave_are_refused(root: Path, target: str, descriptors: set[str]) -> None:
+    """However the link is written, also where it would come back."""
+    (root / "link").symlink_to(target.format(root=root))
+    for path in ("link", "link/root/a", "a/../link"):
+        with pytest.raises(LeadsOutError):
+            go(root, path)
+
+
+def test_a_link_is_followed_before_the_dots_behind_it(root: Path) -> None:
+    """`link/..` is the directory above the link's target."""
+    (root / "link").symlink_to("a/b")
+    go(root, "link/../b/file")
+    with pytest.raises(LeadsOutError):
+        go(root, "link/../../..")
+
+
+def test_links_in_a_circle_end(root: Path, descriptors: set[str]) -> None:
+    """A loop of links is an error, as it is for the kernel."""
+    (root / "one").symlink_to("two")
+    (root / "two").symlink_to("one")
+    with pytest.raises(OSError, match="symbolic links") as caught:
+        go(root, "one")
+    assert caught.value.errno == errno.ELOOP
+
+
+def test_as_many_links_as_the_kernel_follows(root: Path) -> None:
+    """A chain that the kernel would still follow is followed."""
+    (root / "0").symlink_to("a")
+    for number in range(1, MOST_LINKS):
+        (root / str(number)).symlink_to(str(number - 1))
+    go(root, f"{MOST_LINKS - 1}/b")
+    assert (root / f"{MOST_LINKS - 1}" / "b").is_dir()
+
+
+def test_a_fifo_does_not_hang(root: Path) -> None:
+    """Nothing is opened but to look where it is."""
+    os.mkfifo(root / "fifo")
+    go(root, "fifo")
+
+
+def test_bytes_that_are_no_text_are_followed(root: Path) -> None:
+    """A name need not be UTF-8."""
+    (root / os.fsdecode(b"\xff")).symlink_to("..")
+    with pytest.raises(LeadsOutError):
+        go(root, os.fsdecode(b"\xff/x"))
+
+
+def test_as_text_dots_take_back_the_word_before(root: Path) -> None:
+    """A tool that shortens paths does not know what a link is."""
+    count(["link", "..", "a"], depth=0)
+    count(["..", "x"], depth=1)
+    for parts in (["link", "..", "..", "root"], ["..", "a"], ["", ".", ".."]):
+        with pytest.raises(LeadsOutError):
+            count(parts, depth=0)
