@@ -1,7 +1,7 @@
 """What pytest needs to know: the options, one test a case, and the report at the end."""
 
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,19 @@ import pytest
 # The suite is run from a checkout, not installed: its own modules stand beside this file.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from airlock_conformance.cases import ROLES, Case, load, load_setup
+from airlock_conformance.cases import ROLES, Case, Role, load, load_setup
 from airlock_conformance.daemon_process import running_daemon
 from airlock_conformance.expected_failures import ExpectationFileError, read_expected_failures
+from airlock_conformance.figures import Figures, count
 from airlock_conformance.outcomes import Outcome, Verdict, write_report
+from airlock_conformance.policy_role import policy_setup
 from airlock_conformance.requirements import read_excuses
 from airlock_conformance.rules_role import rules_setup
 from airlock_conformance.setup import Installation
+from airlock_conformance.vectors import VECTORS, load_vectors
 
 _OUTCOMES = pytest.StashKey[list[Outcome]]()
+_CASES = pytest.StashKey[dict[Role, list[Case]]]()
 
 DaemonFor = Callable[[str], Installation]
 
@@ -36,6 +40,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--expected-failures", metavar="FILE", type=Path, help="cases that are known to fail"
     )
     group.addoption(
+        "--vectors", metavar="DIR", type=Path, default=VECTORS, help="policy vectors (vectors/)"
+    )
+    group.addoption(
+        "--modules",
+        metavar="DIR",
+        type=Path,
+        help="modules TOOL.toml to judge by the policy vectors, instead of the built-in ones",
+    )
+    group.addoption(
         "--patience",
         metavar="SECONDS",
         type=float,
@@ -45,22 +58,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse executables that are not there before anything runs."""
+    """Refuse what is not there before anything runs, and read the cases."""
     config.stash[_OUTCOMES] = []
     config.addinivalue_line("markers", "case(case): the conformance case that a test runs")
     for option in ("--daemon", "--shim"):
         given = config.getoption(option)
         if given and not Path(given).is_file():
             raise pytest.UsageError(f"{option} {given}: no such file")
+    for option in ("--vectors", "--modules"):
+        given = config.getoption(option)
+        if given and not given.is_dir():
+            raise pytest.UsageError(f"{option} {given}: no such directory")
+    cases: dict[Role, list[Case]] = {role: load(role) for role in ROLES}
+    config.stash[_CASES] = {**cases, "policy": load_vectors(config.getoption("--vectors"))}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make one test of each case for the functions that take a case of a role."""
-    for role in ROLES:
+    for role, cases in metafunc.config.stash[_CASES].items():
         name = f"{role}_case"
         if name in metafunc.fixturenames:
             parameters = [
-                pytest.param(case, id=case.id, marks=pytest.mark.case(case)) for case in load(role)
+                pytest.param(case, id=case.id, marks=pytest.mark.case(case)) for case in cases
             ]
             metafunc.parametrize(name, parameters)
 
@@ -70,7 +89,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     path = config.getoption("--expected-failures")
     if path is None:
         return
-    known = {case.name for role in ROLES for case in load(role)}
+    known = {case.name for cases in config.stash[_CASES].values() for case in cases}
     try:
         reasons = read_expected_failures(path, known=known)
     except ExpectationFileError as error:
@@ -107,7 +126,18 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     path = session.config.getoption("--report")
     if path is not None:
         outcomes = session.config.stash[_OUTCOMES]
-        write_report(path, outcomes, read_excuses())
+        write_report(path, outcomes, read_excuses(), _figures(session.config))
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print the two figures of each tool's policy, where vectors were run."""
+    rows = _figures(config)
+    if rows:
+        terminalreporter.section("policy vectors")
+    for row in rows:
+        terminalreporter.write_line(str(row))
 
 
 @pytest.fixture(scope="session")
@@ -132,7 +162,7 @@ def daemon_for(pytestconfig: pytest.Config, patience: float) -> Iterator[DaemonF
 
         def start(name: str) -> Installation:
             if name not in running:
-                setup = rules_setup(load("rules")) if name == "rules" else load_setup(name)
+                setup = _setup(pytestconfig, name)
                 daemon = running_daemon(executable, setup, patience=patience)
                 running[name] = stack.enter_context(daemon)
             return running[name]
@@ -145,6 +175,20 @@ def _executable(config: pytest.Config, option: str) -> str:
     if not given:
         pytest.skip(f"not run: no {option} EXE given")
     return str(Path(given).absolute())
+
+
+def _setup(config: pytest.Config, name: str) -> Mapping[str, Any]:
+    cases = config.stash[_CASES]
+    if name == "rules":
+        return rules_setup(cases["rules"])
+    if name == "policy":
+        return policy_setup(cases["policy"], config.getoption("--modules"))
+    return load_setup(name)
+
+
+def _figures(config: pytest.Config) -> list[Figures]:
+    verdicts = {outcome.case: outcome.verdict for outcome in config.stash[_OUTCOMES]}
+    return count(config.stash[_CASES]["policy"], verdicts)
 
 
 def _case_of(item: pytest.Item) -> Case | None:

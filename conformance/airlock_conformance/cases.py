@@ -15,7 +15,8 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # s
 
 CASES = Path(__file__).resolve().parent.parent / "cases"
 
-Role = Literal["daemon", "rules", "shim"]
+Role = Literal["daemon", "rules", "shim", "policy"]
+# The roles that have a folder in ``cases/``; the policy vectors have one of their own.
 ROLES: tuple[Role, ...] = ("daemon", "rules", "shim")
 
 

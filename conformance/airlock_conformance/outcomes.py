@@ -1,10 +1,12 @@
 """How each case came out, as a table for people (Markdown) or programs (JSON)."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
+
+from airlock_conformance.figures import Figures
 
 Verdict = Literal["passed", "failed", "not run", "expected failure"]
 
@@ -21,14 +23,19 @@ class Outcome:
     detail: str = ""
 
 
-def write_report(path: Path, outcomes: Iterable[Outcome], excuses: Mapping[str, str]) -> None:
+def write_report(
+    path: Path,
+    outcomes: Iterable[Outcome],
+    excuses: Mapping[str, str],
+    figures: Sequence[Figures] = (),
+) -> None:
     """Write the outcomes: JSON if the name ends in ``.json``, else Markdown.
 
-    `excuses` says of requirements why no case checks them; they stand in the table too.
+    `excuses` says of requirements why no case checks them; they stand in the table too. `figures`
+    are those of the policy vectors.
     """
-    listed = list(outcomes)
-    text = _json(listed, excuses) if path.suffix == ".json" else _markdown(listed, excuses)
-    path.write_text(text)
+    write = _json if path.suffix == ".json" else _markdown
+    path.write_text(write(list(outcomes), excuses, figures))
 
 
 def by_reference(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
@@ -40,9 +47,10 @@ def by_reference(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
     return dict(sorted(found.items()))
 
 
-def _json(outcomes: list[Outcome], excuses: Mapping[str, str]) -> str:
+def _json(outcomes: list[Outcome], excuses: Mapping[str, str], figures: Sequence[Figures]) -> str:
     document = {
         "summary": _counts(outcomes),
+        "policy": [asdict(row) for row in figures],
         "requirements": {
             reference: {outcome.case: outcome.verdict for outcome in listed}
             for reference, listed in by_reference(outcomes).items()
@@ -53,7 +61,9 @@ def _json(outcomes: list[Outcome], excuses: Mapping[str, str]) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _markdown(outcomes: list[Outcome], excuses: Mapping[str, str]) -> str:
+def _markdown(
+    outcomes: list[Outcome], excuses: Mapping[str, str], figures: Sequence[Figures]
+) -> str:
     counts = ", ".join(f"{number} {verdict}" for verdict, number in _counts(outcomes).items())
     lines = ["# Conformance report", "", f"{counts or 'no cases'}.", ""]
     lines += ["| requirement | case | outcome |", "|---|---|---|"]
@@ -61,6 +71,12 @@ def _markdown(outcomes: list[Outcome], excuses: Mapping[str, str]) -> str:
         lines += [f"| {reference} | {item.case} | {item.verdict} |" for item in listed]
     lines += [
         f"| {reference} | none: {reason} | excused |" for reference, reason in excuses.items()
+    ]
+    if figures:
+        lines += ["", "| policy | evasions denied | everyday commands allowed |", "|---|---|---|"]
+    lines += [
+        f"| {row.tool} | {row.denied} of {row.evasions} | {row.allowed} of {row.everyday} |"
+        for row in figures
     ]
     failed = [outcome for outcome in outcomes if outcome.verdict == "failed"]
     for outcome in failed:

@@ -5,15 +5,14 @@ answers for all of them.
 """
 
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from typing import Any
 
+from airlock_conformance.asking import ask
 from airlock_conformance.cases import Case
 from airlock_conformance.content import line_of
-from airlock_conformance.conversation import Conversation
 from airlock_conformance.matching import differences
 from airlock_conformance.setup import Installation
-from airlock_conformance.violation import Violation, require_none
+from airlock_conformance.violation import require_none
 
 
 def rules_setup(cases: Iterable[Case]) -> Mapping[str, Any]:
@@ -31,29 +30,12 @@ def run_rules_case(case: Case, installation: Installation, *, patience: float) -
     """Ask the daemon about each vector of a case; raises `Violation` that names all wrong ones."""
     wrong: list[str] = []
     for vector in case.body["vectors"]:
-        response = _check(_command(case), vector["args"], installation, patience=patience)
+        response = ask(_command(case), vector["args"], installation, patience=patience)
         found = differences(_expected(case, vector), response, at="response")
         if found:
             verdict = "allowed" if vector["allowed"] else "denied"
             wrong.append(f"{vector['args']} must be {verdict}: {'; '.join(found)}")
     require_none(wrong)
-
-
-def _check(
-    command: str, arguments: list[str], installation: Installation, *, patience: float
-) -> dict[str, Any]:
-    request = {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "check",
-        "params": {"command": command, "args": arguments},
-    }
-    with closing(Conversation(installation.socket, patience=patience)) as conversation:
-        conversation.send(line_of(request))
-        conversation.await_close()
-    if conversation.received.response is None:
-        raise Violation("the daemon closed the connection without a response")
-    return conversation.received.response
 
 
 def _expected(case: Case, vector: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,21 +1,11 @@
 """The suite as a person runs it: options, skips, expected failures, the report."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
-SUITE = Path(__file__).resolve().parent.parent
-DAEMON = SUITE / "controls" / "reference_daemon.py"
+from suite_process import DAEMON, SUITE, run_suite
+
 PASSING = f"{SUITE}/test_daemon.py::test_daemon[requests-least]"
-
-
-def run_suite(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the suite with the given options."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
-    return subprocess.run(
-        [str(word) for word in command], cwd=SUITE, capture_output=True, text=True, check=False
-    )
 
 
 def test_without_executables_cases_are_not_run(tmp_path: Path) -> None:

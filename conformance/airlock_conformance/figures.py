@@ -1,0 +1,50 @@
+"""The two figures of a policy: evasions denied of those tried, everyday commands allowed."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from airlock_conformance.cases import Case
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """How the vectors of one tool came out, or of all where `tool` is "total"."""
+
+    tool: str
+    denied: int
+    evasions: int
+    allowed: int
+    everyday: int
+
+    def __str__(self) -> str:
+        """Return the figures as one line."""
+        return (
+            f"{self.tool:<10} evasions denied: {self.denied} of {self.evasions}; "
+            f"everyday commands allowed: {self.allowed} of {self.everyday}"
+        )
+
+
+def count(cases: Iterable[Case], verdicts: Mapping[str, str]) -> list[Figures]:
+    """Return the figures of each tool of which a vector was run, and of all; [] where none was.
+
+    `verdicts` are those of the outcomes, by the case's name. A vector that is expected to fail
+    counts as tried, and as failed.
+    """
+    tried = [
+        (case.body["command"], case.body["result"], verdicts[case.name] == "passed")
+        for case in cases
+        if verdicts.get(case.name, "not run") != "not run"
+    ]
+    tools = sorted({tool for tool, _, _ in tried})
+    rows = [_sum(tool, [row[1:] for row in tried if row[0] == tool]) for tool in tools]
+    return [*rows, _sum("total", [row[1:] for row in tried])] if rows else []
+
+
+def _sum(tool: str, rows: list[tuple[str, bool]]) -> Figures:
+    return Figures(
+        tool=tool,
+        denied=rows.count(("denied", True)),
+        evasions=sum(result == "denied" for result, _ in rows),
+        allowed=rows.count(("allowed", True)),
+        everyday=sum(result == "allowed" for result, _ in rows),
+    )

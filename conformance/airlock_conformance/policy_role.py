@@ -1,0 +1,58 @@
+"""Policy vectors: the daemon's own modules, asked about by `check`.
+
+One daemon answers for all tools. It has an agent that may use all of them and maps no directory:
+only the arguments are judged.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from airlock_conformance.asking import ask
+from airlock_conformance.cases import Case
+from airlock_conformance.content import line_of
+from airlock_conformance.matching import differences
+from airlock_conformance.setup import Installation
+from airlock_conformance.violation import Violation
+
+_EXPECTED: Mapping[str, Mapping[str, Any]] = {
+    "allowed": {"result": {"decision": "allowed"}, "error": {"$absent": True}},
+    "denied": {
+        "error": {
+            "code": -32600,
+            "data": {"kind": "denied", "layer": {"$one_of": ["module", "workspace"]}},
+        }
+    },
+}
+
+
+def policy_setup(cases: Iterable[Case], modules: Path | None = None) -> Mapping[str, Any]:
+    """Return a setup in which each tool of the vectors is granted with its built-in module.
+
+    `modules` is a directory of files ``TOOL.toml`` that take the place of the built-in ones.
+    """
+    tools = sorted({case.body["command"] for case in cases})
+    files = modules.glob("*.toml") if modules is not None else ()
+    enabled = ", ".join(line_of(tool).decode().strip() for tool in tools)
+    return {
+        "config": f'[commands]\nenable = [{enabled}]\n\n[log]\npath = "@state@/airlock.log"\n',
+        "profile": "commands = []\n",
+        "modules": {path.stem: path.read_text() for path in files},
+    }
+
+
+def run_policy_case(case: Case, installation: Installation, *, patience: float) -> None:
+    """Ask the daemon about one vector; raises `Violation` where it decides otherwise.
+
+    Only the refusal of the module, or of a path that nothing maps, counts as one: a tool that is
+    not there denies no evasion.
+    """
+    response = ask(case.body["command"], case.body["args"], installation, patience=patience)
+    found = differences(_EXPECTED[case.body["result"]], response, at="response")
+    if found:
+        flags = ", ".join(case.body["flags"])
+        words = " ".join(map(str, (case.body["command"], *case.body["args"])))
+        raise Violation(
+            f"{words}: must be {case.body['result']} ({flags}: {case.description}); "
+            + "; ".join(found)
+        )

@@ -1,0 +1,36 @@
+"""The policy vectors: their files, and what a daemon's own modules decide about them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from airlock_conformance.cases import Case
+from airlock_conformance.policy_role import run_policy_case
+from airlock_conformance.setup import Installation
+from airlock_conformance.vector_review import repeated_ids, review
+from airlock_conformance.vectors import form_faults, read_vectors, vector_files
+
+
+@pytest.mark.parametrize("path", vector_files(), ids=lambda path: path.stem)
+def test_file_follows_the_schema(path: Path) -> None:
+    """Each vector file follows the schema."""
+    assert form_faults(path) == []
+
+
+@pytest.mark.parametrize("path", vector_files(), ids=lambda path: path.stem)
+def test_file_says_something(path: Path) -> None:
+    """Flags resolve, and each of enough classes has its spellings and an everyday neighbour."""
+    assert review(read_vectors(path), path) == []
+
+
+def test_ids_are_unique() -> None:
+    """No two vectors of all tools have the same id."""
+    assert repeated_ids(map(read_vectors, vector_files())) == []
+
+
+def test_policy(
+    policy_case: Case, daemon_for: Callable[[str], Installation], patience: float
+) -> None:
+    """The daemon's module of the tool decides the vector as it says."""
+    run_policy_case(policy_case, daemon_for("policy"), patience=patience)
