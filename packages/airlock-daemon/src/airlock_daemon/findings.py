@@ -6,7 +6,14 @@ from collections.abc import Iterator, Mapping
 from airlock_daemon.agents import Agent, active_module
 from airlock_daemon.config import Config
 from airlock_daemon.programs import find_program
-from airlock_modules import Fault, Module, review_rules
+from airlock_modules import (
+    Fault,
+    Module,
+    ModuleError,
+    builtin_names,
+    load_builtin,
+    review_rules,
+)
 
 
 def find_oddities(
@@ -64,3 +71,14 @@ def _find_stripped(agent: Agent, command: str, source: str) -> Iterator[Fault]:
                 f"{name} never reaches {command}: its module strips it",
                 "remove the line, or override the module",
             )
+
+
+def find_builtin_faults() -> tuple[Fault, ...]:
+    """Read every built-in module, enabled or not, which takes about 0.2 s, and tell its faults."""
+    faults: list[Fault] = []
+    for name in builtin_names():
+        try:
+            load_builtin(name)
+        except ModuleError as error:
+            faults.extend(error.faults)
+    return tuple(faults)

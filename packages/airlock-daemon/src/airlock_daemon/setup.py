@@ -12,7 +12,7 @@ from airlock_daemon.limits import Limits
 from airlock_daemon.paths import Locations
 from airlock_daemon.programs import search_path
 from airlock_daemon.reserved import Reserved, reserve
-from airlock_modules import Fault, Grant, Module, ModuleError, builtin_names, load_builtin
+from airlock_modules import Fault, Grant, Module
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +51,6 @@ def load_setup(locations: Locations) -> Setup:
         agent = load_agent(name, directory, upper=upper, faults=faults)
         if agent is not None:
             agents[name] = agent
-    faults.extend(_builtin_faults())
     reserved = reserve(
         config_dir=locations.config_dir,
         sockets_dir=locations.sockets_dir,
@@ -73,16 +72,6 @@ def load_setup(locations: Locations) -> Setup:
         search_path=path,
         warnings=tuple(warnings),
     )
-
-
-def _builtin_faults() -> list[Fault]:
-    faults: list[Fault] = []
-    for name in builtin_names():
-        try:
-            load_builtin(name)
-        except ModuleError as error:
-            faults.extend(error.faults)
-    return faults
 
 
 def _workspace_faults(agent: Agent, reserved: Reserved) -> list[Fault]:

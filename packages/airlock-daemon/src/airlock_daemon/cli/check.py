@@ -5,6 +5,7 @@ import typer
 
 from airlock_daemon.cli import options
 from airlock_daemon.errors import SetupError
+from airlock_daemon.findings import find_builtin_faults
 from airlock_daemon.setup import load_setup
 from airlock_modules import Fault
 
@@ -22,13 +23,13 @@ def check(
     nothing to report, else with 1; `start` refuses faults, and only warns of findings.
     """
     chosen = options.merge(context, config=config, sockets=sockets, agents=agents, json=json)
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[Fault, ...] = find_builtin_faults()
     findings: tuple[Fault, ...] = ()
     agents_found: list[str] = []
     try:
         setup = load_setup(chosen.locations())
     except SetupError as error:
-        faults = error.faults
+        faults += error.faults
     else:
         findings = setup.warnings
         agents_found = list(setup.agents)
