@@ -4,9 +4,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from tasks.bench import run_bench
 from tasks.clean import clean
 from tasks.demo import run_demo
 from tasks.errors import TaskError
+from tasks.fuzz import run_fuzz
 from tasks.lint import lint
 from tasks.test import run_end_to_end, run_tests
 
@@ -25,6 +27,11 @@ _COMMANDS = {
         run_tests,
     ),
     "e2e": Command("the end-to-end tests alone; [pytest arguments]", run_end_to_end),
+    "fuzz": Command(
+        "inputs that break the parsers or the evaluator; [seconds], or a fixed number of them",
+        run_fuzz,
+    ),
+    "bench": Command("measure the evaluator, typical requests and growth", run_bench),
     "lint": Command("ruff, mypy, import-linter, zig fmt, shellcheck", lint),
     "clean": Command("remove .hatch/, caches and what was built", clean),
 }

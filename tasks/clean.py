@@ -31,7 +31,7 @@ def _list_made() -> list[Path]:
         folders += [path for name in ("_native", "_bin") for path in member.glob(f"src/*/{name}")]
     for part in (
         *list_members(),
-        *(ROOT / name for name in ("conformance", "demo", "e2e", "tasks")),
+        *(ROOT / name for name in ("conformance", "demo", "e2e", "fuzz", "tasks")),
     ):
         folders += part.rglob("__pycache__")
     return [*folders, HATCH]

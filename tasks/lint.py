@@ -10,7 +10,7 @@ from tasks.errors import TaskError
 from tasks.places import ROOT, list_members
 from tasks.report import Outcome, print_summary
 
-_PYTHON_FOLDERS = ("conformance", "demo", "e2e", "tasks")
+_PYTHON_FOLDERS = ("bench", "conformance", "demo", "e2e", "fuzz", "tasks")
 
 
 def lint(arguments: Sequence[str]) -> int:

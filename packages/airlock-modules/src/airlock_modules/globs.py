@@ -16,6 +16,7 @@ import re
 from msgspec import Struct
 
 from .errors import GlobError
+from .quoting import quote
 
 MAX_ALTERNATIVES = 256
 """How many patterns the braces of one glob may be written out to."""
@@ -125,7 +126,7 @@ def _parse_set(text: str, start: int) -> tuple[_Token, int]:
         if text[at : at + 1] == "-" and text[at + 1 : at + 2] not in ("", "]"):
             high, at = _parse_set_member(text, at + 1)
         if low > high:
-            raise GlobError(f"the range {low}-{high} runs backwards")
+            raise GlobError(f"the range {quote(low)} to {quote(high)} runs backwards")
         ranges += f"{re.escape(low)}-{re.escape(high)}"
     if at >= len(text):
         raise GlobError(f"the [ at character {start + 1} is not closed")
