@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airlock_modules import Decision, Grant, evaluate, load_builtin, load_options, parse
+from workspace_paths import passes
 
 TABLE = load_options("docker")
 GRANT = Grant(ceiling=("docker",), modules={"docker": load_builtin("docker")})
@@ -63,11 +64,9 @@ def run_docker(*args: str, home: Path, host: str = "unix:///nonexistent") -> str
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["id"])
 def test_the_module_decides_each_vector_as_it_says(vector: dict[str, Any]) -> None:
-    """Evasions are denied; everyday commands pass, and name no path that leads elsewhere."""
+    """Evasions are denied, some for a path that leads elsewhere; everyday commands pass."""
     decision = ask(*map(decode, vector["args"]))
-    assert decision.allowed == (vector["result"] == "allowed"), decision.message
-    paths = [use.path for use in decision.paths]
-    assert [path for path in paths if path.startswith("/") or ".." in path.split("/")] == []
+    assert passes(decision) == (vector["result"] == "allowed"), decision.message
 
 
 def installed_versions(home: Path) -> str:
