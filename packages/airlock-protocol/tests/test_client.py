@@ -33,7 +33,7 @@ def test_a_server_session_understands_it() -> None:
     assert server.next_event() == REQUEST
     client.receive_data(server.send_output("stderr", b"a\xff"))
     client.receive_data(server.send_result(137))
-    assert client.next_event() == Output(stream="stderr", data="a\ufffd")
+    assert client.next_event() == Output(stream="stderr", data="a\ufffd".encode())
     assert client.next_event() == Result(exit_code=137)
 
 
@@ -65,7 +65,7 @@ def test_any_chunking_gives_the_same_events(cuts: list[int]) -> None:
             if event is NEED_DATA:
                 break
             events.append(event)
-    piece = Output(stream="stdout", data="a")
+    piece = Output(stream="stdout", data=b"a")
     assert events == [piece, piece, Result(exit_code=3)]
 
 

@@ -1,19 +1,19 @@
 """Lines of clients: good ones, and one refusal for each thing that can be wrong."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_wire import Limits, Request
-from airlock_wire.classification import Fault, examine
-from airlock_wire.decoding import Accepted, Refused, _decode_good, decode_request
+from airlock_wire import Limits, Request, Terminal
+from airlock_wire.classification import Accepted, Refused, examine
+from airlock_wire.decoding import _decode_good, decode_request
 
 LIMITS = Limits(arguments=5)
 GOOD = {"jsonrpc": "2.0", "id": 1, "method": "exec", "params": {"command": "git", "args": []}}
+TTY: dict[str, Any] = {"stdin": True, "stdout": False, "stderr": True, "rows": 24, "cols": 80}
 
 BAD_IDS: tuple[object, ...] = (None, True, False, {}, [], [1])
 
@@ -42,7 +42,15 @@ def with_params(**params: Any) -> str:
 
 def test_a_whole_request_is_read() -> None:
     """Every member arrives where it belongs."""
-    line = with_params(args=["push", ""], cwd="/w", container_id="ab", features=["x"], more=1)
+    line = with_params(
+        args=["push", ""],
+        cwd="/w",
+        container_id="ab",
+        features=["x"],
+        tty=TTY | {"term": "xterm-256color", "more": 1},
+        env={"LANG": "C.UTF-8", "X": {"base64": "/w=="}, "EMPTY": ""},
+        more=1,
+    )
     assert accept(line) == Request(
         id=1,
         method="exec",
@@ -51,14 +59,49 @@ def test_a_whole_request_is_read() -> None:
         cwd="/w",
         container_id="ab",
         features=("x",),
+        terminal=Terminal(
+            stdin=True, stdout=False, stderr=True, rows=24, cols=80, term="xterm-256color"
+        ),
+        env={"LANG": "C.UTF-8", "X": "\udcff", "EMPTY": ""},
     )
 
 
-@pytest.mark.parametrize("optional", [{}, {"cwd": None, "container_id": None}, {"features": []}])
+@pytest.mark.parametrize("optional", [{}, {"cwd": None, "container_id": None}])
 def test_optional_members_may_be_absent_or_null(optional: dict[str, Any]) -> None:
     """Null and absent mean the same for `cwd` and `container_id`."""
     request = accept(with_params(**optional))
-    assert (request.cwd, request.container_id, request.features) == (None, None, ())
+    assert (request.cwd, request.container_id, request.features) == (None, None, None)
+    assert (request.terminal, request.env) == (None, {})
+
+
+def test_a_request_with_everything_is_read_the_fast_way() -> None:
+    """Terminal and variables do not send a good request the long way round."""
+    line = with_params(
+        cwd={"base64": "/w=="},
+        features=["env", "tty"],
+        tty=TTY | {"term": "xterm"},
+        env={"A": "b", "C": {"base64": "/w=="}},
+    )
+    assert _decode_good(line, LIMITS) == examine(line, limits=LIMITS)
+
+
+def test_an_empty_list_of_features_is_no_absent_one() -> None:
+    """A client that sends one awaits a start."""
+    assert accept(with_params(features=[])).features == ()
+
+
+@pytest.mark.parametrize("term", [{}, {"term": None}])
+def test_a_terminal_need_not_say_its_kind(term: dict[str, None]) -> None:
+    """Absent and null mean that the client does not know."""
+    assert accept(with_params(tty=TTY | term)).terminal == Terminal(**TTY)
+
+
+def test_the_last_of_two_variables_counts() -> None:
+    """So does it of two terminals."""
+    line = with_params(env={"A": "2"}, tty=TTY)
+    line = line.replace('{"A"', '{"A": 1, "A"').replace('"tty"', '"tty": 5, "tty"')
+    request = accept(line)
+    assert (request.env, request.terminal) == ({"A": "2"}, Terminal(**TTY))
 
 
 def test_text_that_is_not_utf8_is_read_from_base64() -> None:
@@ -217,6 +260,35 @@ def test_an_unknown_method_has_a_code_of_its_own(method: str) -> None:
         (with_params(features="base64"), "params.features"),
         (with_params(features=["a", 1]), "params.features[1]"),
         (with_params(features=["\0"]), "params.features[0]"),
+        (with_params(tty=None), "params.tty"),
+        (with_params(tty=[]), "params.tty"),
+        *(
+            (with_params(tty={key: TTY[key] for key in TTY if key != name}), f"params.tty.{name}")
+            for name in ("stdin", "stdout", "stderr", "rows", "cols")
+        ),
+        (with_params(tty=TTY | {"stdin": 1}), "params.tty.stdin"),
+        (with_params(tty=TTY | {"stdout": None}), "params.tty.stdout"),
+        (with_params(tty=TTY | {"stderr": "true"}), "params.tty.stderr"),
+        *(
+            (with_params(tty=TTY | {name: bad}), f"params.tty.{name}")
+            for name in ("rows", "cols")
+            for bad in (-1, 65536, 24.0, "24", True, None, 10**30)
+        ),
+        *(
+            (with_params(tty=TTY | {"term": bad}), "params.tty.term")
+            for bad in ("", "x" * 65, "a b", "xterm\n", "é", "\0", 5, ["xterm"])
+        ),
+        (with_params(env=None), "params.env"),
+        (with_params(env=["A=b"]), "params.env"),
+        (with_params(env={"A": 1}), 'params.env["A"]'),
+        (with_params(env={"A": None}), 'params.env["A"]'),
+        (with_params(env={"A": "b", "C": "\0"}), 'params.env["C"]'),
+        (with_params(env={"A": {"base64": "?"}}), 'params.env["A"]'),
+        (with_params(env={"A": {"base64": "AA=="}}), 'params.env["A"]'),
+        (with_params(env={"": "x"}), 'params.env[""]'),
+        (with_params(env={"A=": "x"}), 'params.env["A="]'),
+        (with_params(env={"A\0": "x"}), 'params.env["A\\x00"]'),
+        (with_params(env={"A\n\u202e": 5}), 'params.env["A\\n\\u202e"]'),
     ],
 )
 def test_a_faulty_member_is_named(line: str, path: str) -> None:
@@ -258,6 +330,11 @@ ODD = st.recursive(
 TEXTS = st.text(max_size=4) | st.fixed_dictionaries(
     {"base64": st.sampled_from(["YQ==", "/w==", "?"])}
 )
+TERMINALS: dict[str, st.SearchStrategy[object]] = {
+    **dict.fromkeys(("stdin", "stdout", "stderr"), st.booleans() | ODD),
+    **dict.fromkeys(("rows", "cols"), st.integers(-1, 65536) | ODD),
+    "term": st.sampled_from(["xterm", "a b", "", None]) | ODD,
+}
 PARAMS = st.fixed_dictionaries(
     {},
     optional={
@@ -266,6 +343,8 @@ PARAMS = st.fixed_dictionaries(
         "cwd": TEXTS | ODD,
         "container_id": st.text(max_size=3) | ODD,
         "features": st.lists(st.text(max_size=3), max_size=2) | ODD,
+        "tty": st.fixed_dictionaries({}, optional=TERMINALS) | ODD,
+        "env": st.dictionaries(st.sampled_from(["A", "", "B=", "C\0"]), TEXTS | ODD) | ODD,
         "other": ODD,
     },
 )
@@ -281,22 +360,15 @@ REQUESTS = st.fixed_dictionaries(
 )
 
 
-def judge(decode: Callable[[str, Limits], Accepted | None], text: str) -> object:
-    try:
-        return decode(text, LIMITS)
-    except Fault as fault:
-        return Refused(fault.error, fault.request_id)
-
-
 @given(message=REQUESTS)
 def test_the_fast_and_the_careful_way_agree(message: dict[str, Any]) -> None:
     """Whatever the fast way accepts or refuses, the careful way accepts or refuses alike."""
     text = json.dumps(message, ensure_ascii=False)
     if any("\ud800" <= char <= "\udfff" for char in text):
         return
-    fast = judge(_decode_good, text)
+    fast = _decode_good(text, LIMITS)
     if fast is not None:
-        assert fast == judge(lambda text, limits: Accepted(*examine(text, limits=limits)), text)
+        assert fast == examine(text, limits=LIMITS)
 
 
 @given(data=st.binary() | REQUESTS.map(lambda message: json.dumps(message).encode()))

@@ -6,13 +6,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_wire import Limits, LocalProtocolError, Request
-from airlock_wire.decoding import Accepted, decode_request
+from airlock_wire import Limits, LocalProtocolError, Request, Terminal
+from airlock_wire.classification import Accepted
+from airlock_wire.decoding import decode_request
 
 WORDS = st.binary(max_size=8).map(
     lambda data: data.replace(b"\0", b"").decode("utf-8", "surrogateescape")
 )
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
+VARIABLES = st.text(
+    st.characters(exclude_characters="\0=", exclude_categories=["Cs"]), min_size=1, max_size=8
+)
+TERMINALS = st.builds(
+    Terminal,
+    stdin=st.booleans(),
+    stdout=st.booleans(),
+    stderr=st.booleans(),
+    rows=st.integers(0, 65535),
+    cols=st.integers(0, 65535),
+    term=st.none() | st.from_regex(r"[A-Za-z0-9+._-]{1,64}", fullmatch=True),
+)
 REQUESTS = st.builds(
     Request,
     id=st.text(st.characters(exclude_categories=["Cs"]))
@@ -23,7 +36,9 @@ REQUESTS = st.builds(
     args=st.lists(WORDS, max_size=4).map(tuple),
     cwd=st.none() | WORDS,
     container_id=st.none() | NAMES,
-    features=st.lists(NAMES, max_size=2).map(tuple),
+    features=st.none() | st.lists(NAMES, max_size=2).map(tuple),
+    terminal=st.none() | TERMINALS,
+    env=st.dictionaries(VARIABLES, WORDS, max_size=3),
 )
 
 
@@ -38,7 +53,7 @@ def test_a_request_survives_encoding(request_: Request) -> None:
 
 
 def test_members_without_value_are_null_or_left_out() -> None:
-    """The base request has `cwd` and `container_id`, and `features` only where there are any."""
+    """The base request has `cwd` and `container_id`, and nothing that belongs to features."""
     request = Request(id=1, method="exec", command="git", args=("é", "\udcff"))
     assert json.loads(request.encode()) == {
         "jsonrpc": "2.0",
@@ -53,6 +68,29 @@ def test_members_without_value_are_null_or_left_out() -> None:
     }
 
 
+def test_a_list_of_no_features_is_sent() -> None:
+    """It asks for a start, as no list at all does not."""
+    request = Request(id=1, method="exec", command="git", args=(), features=())
+    assert json.loads(request.encode())["params"]["features"] == []
+
+
+def test_terminal_and_variables_have_their_own_members() -> None:
+    """`term` is left out where there is none, and values that are not UTF-8 go in base64."""
+    terminal = Terminal(stdin=False, stdout=True, stderr=False, rows=0, cols=65535)
+    request = Request(
+        id=1, method="exec", command="git", args=(), terminal=terminal, env={"é": "", "X": "\udcff"}
+    )
+    params = json.loads(request.encode())["params"]
+    assert params["tty"] == {
+        "stdin": False,
+        "stdout": True,
+        "stderr": False,
+        "rows": 0,
+        "cols": 65535,
+    }
+    assert params["env"] == {"é": "", "X": {"base64": "/w=="}}
+
+
 def test_duplicates_do_not_survive_encoding() -> None:
     """Whoever is handed the encoded request sees one reading of it alone."""
     line = Request(id=1, method="exec", command="git", args=()).encode()
@@ -64,6 +102,8 @@ def test_duplicates_do_not_survive_encoding() -> None:
 
 
 def test_a_name_that_is_no_text_cannot_be_encoded() -> None:
-    """A command has no base64 form."""
+    """Neither a command nor the name of a variable has a base64 form."""
     with pytest.raises(LocalProtocolError):
         Request(id=1, method="exec", command="\udcff", args=()).encode()
+    with pytest.raises(LocalProtocolError):
+        Request(id=1, method="exec", command="git", args=(), env={"\udcff": ""}).encode()

@@ -1,6 +1,7 @@
 """Schemas and documents that are made from the types."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_wire import ErrorObject, Request, ServerSession
+from airlock_wire import (
+    FEATURES,
+    ClientSession,
+    ErrorObject,
+    Line,
+    Request,
+    ServerSession,
+    Terminal,
+)
 from airlock_wire.messages import PROTOCOL_VERSION
 from airlock_wire.reference import BEGIN, END, replace_section
 from airlock_wire.schema import main, make_schema, render_document, render_schemas
@@ -17,6 +26,7 @@ from airlock_wire.shapes import list_shapes
 
 PACKAGE = Path(__file__).resolve().parent.parent
 PROTOCOL = PACKAGE.parent.parent / "PROTOCOL.md"
+REQUEST = '{"jsonrpc":"2.0","id":1,"method":"exec","params":{"command":"a","args":[]}}'
 COMMAND = (
     "it is stale; run in packages/airlock-protocol: "
     "python -m airlock_wire.schema schemas ../../PROTOCOL.md"
@@ -27,7 +37,7 @@ def validator(name: str) -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(json.loads(render_schemas()[f"{name}.json"]))
 
 
-def validate(name: str, line: bytes | str) -> None:
+def validate(name: str, line: Line | str) -> None:
     validator(name).validate(json.loads(line))
 
 
@@ -44,10 +54,34 @@ def test_the_document_is_that_of_the_types() -> None:
     assert f"Version {PROTOCOL_VERSION}." in document
 
 
-def test_statements_are_numbered_once_and_without_gap() -> None:
+@pytest.mark.parametrize(("letter", "count"), [("B", 48), ("F", 23)])
+def test_statements_are_numbered_once_and_without_gap(letter: str, count: int) -> None:
     """A number names one statement, so that a check can name it."""
-    numbers = [line[4:8] for line in PROTOCOL.read_text().splitlines() if line.startswith("- **B-")]
-    assert numbers == [f"B-{number:02}" for number in range(1, len(numbers) + 1)]
+    lines = PROTOCOL.read_text().splitlines()
+    numbers = [line[4:8] for line in lines if line.startswith(f"- **{letter}-")]
+    assert numbers == [f"{letter}-{number:02}" for number in range(1, count + 1)]
+
+
+def test_examples_in_the_text_keep_the_schemas() -> None:
+    """Whoever copies a line out of the document has a message of the protocol."""
+    text = PROTOCOL.read_text().partition(BEGIN)[0]
+    lines = re.findall(r'\{"jsonrpc".*\}$', text, re.MULTILINE)
+    messages = [json.loads(line) for line in lines]
+    assert {name_shape(message) for message in messages} >= {
+        *("request", "start", "stdin", "credit", "signal", "resize", "output"),
+        *("exec-result", "error"),
+    }
+    for message in messages:
+        is_wrong = message.get("params", {}).get("name") == "SIGSEGV"
+        assert validator(name_shape(message)).is_valid(message) != is_wrong, message
+
+
+def name_shape(message: dict[str, Any]) -> str:
+    if message.get("method") in {"exec", "check"}:
+        return "request"
+    if "method" in message:
+        return str(message["method"])
+    return "error" if "error" in message else "exec-result"
 
 
 def test_the_command_writes_both(tmp_path: Path) -> None:
@@ -99,6 +133,39 @@ def test_what_sessions_send_keeps_the_schemas(args: list[str], output: bytes, co
     validate("exec-result", lines[-1])
 
 
+@pytest.mark.parametrize("features", [(), ("fds", "env"), FEATURES[:-1]])
+def test_what_is_sent_with_features_keeps_the_schemas(features: tuple[str, ...]) -> None:
+    """So does every message of both sides after a start."""
+    terminal = Terminal(stdin=True, stdout=False, stderr=False, rows=1, cols=2, term="xterm")
+    request = Request(
+        id=1,
+        method="exec",
+        command="git",
+        args=(),
+        features=FEATURES,
+        terminal=terminal,
+        env={"A": "b", "C": "\udcff"},
+    )
+    client, server = ClientSession(), ServerSession()
+    line = client.send_request(request)
+    validate("request", line)
+    server.receive_data(line)
+    server.next_event()
+    start = server.send_start(features, stdin_credit=9 if "stdin" in features else 0)
+    validate("start", start)
+    client.receive_data(start)
+    client.next_event()
+    if "stdin" in features:
+        for piece in (b"x", b"\xff"):
+            validate("stdin", client.send_stdin(piece))
+            validate("output", server.send_output("stderr", piece))
+        validate("stdin", client.send_stdin_eof())
+        validate("credit", server.send_credit(1))
+        validate("signal", client.send_signal("SIGINT"))
+        validate("resize", client.send_resize(0, 65535))
+    validate("exec-result", server.send_result(137, signal="SIGKILL", stdin_bytes=1))
+
+
 def test_decisions_and_errors_keep_the_schemas() -> None:
     """So do the answers to `check`, and errors of each kind."""
     check = Request(id=1, method="check", command="git", args=())
@@ -122,13 +189,30 @@ def test_decisions_and_errors_keep_the_schemas() -> None:
 @pytest.mark.parametrize(
     ("name", "line"),
     [
+        ("request", REQUEST.replace("1", "null")),
+        ("request", REQUEST.replace("exec", "run")),
+        ("request", REQUEST.replace("[]", "[1]")),
+        ("output", '{"jsonrpc":"2.0","method":"output","params":{"stream":"out","data":""}}'),
+        (
+            "output",
+            '{"jsonrpc":"2.0","method":"output","params":{"stream":"stdout","encoding":"x","data":""}}',
+        ),
         (
             "request",
-            '{"jsonrpc":"2.0","id":null,"method":"exec","params":{"command":"a","args":[]}}',
+            REQUEST.replace("}}", ',"env":{"A=":"x"}}}'),
         ),
-        ("request", '{"jsonrpc":"2.0","id":1,"method":"run","params":{"command":"a","args":[]}}'),
-        ("request", '{"jsonrpc":"2.0","id":1,"method":"exec","params":{"command":"a","args":[1]}}'),
-        ("output", '{"jsonrpc":"2.0","method":"output","params":{"stream":"out","data":""}}'),
+        (
+            "request",
+            REQUEST.replace("}}", ',"tty":{"stdin":true,"stdout":true,"stderr":true,"rows":1}}}'),
+        ),
+        ("start", '{"jsonrpc":"2.0","method":"start","params":{"stdin_credit":1}}'),
+        ("start", '{"jsonrpc":"2.0","method":"start","params":{"features":[],"stdin_credit":0}}'),
+        ("credit", '{"jsonrpc":"2.0","method":"credit","params":{"bytes":0}}'),
+        ("stdin", '{"jsonrpc":"2.0","method":"stdin","params":{}}'),
+        ("stdin", '{"jsonrpc":"2.0","method":"stdin","params":{"data":5}}'),
+        ("signal", '{"jsonrpc":"2.0","method":"signal","params":{"name":"SIGKILL"}}'),
+        ("resize", '{"jsonrpc":"2.0","method":"resize","params":{"rows":1,"cols":65536}}'),
+        ("exec-result", '{"jsonrpc":"2.0","id":1,"result":{"exit_code":0,"stdin_bytes":-1}}'),
         ("exec-result", '{"jsonrpc":"2.0","id":null,"result":{"exit_code":0}}'),
         ("check-result", '{"jsonrpc":"2.0","id":1,"result":{"decision":"denied"}}'),
         ("error", '{"jsonrpc":"2.0","id":1,"error":{"code":-1,"message":"x"}}'),

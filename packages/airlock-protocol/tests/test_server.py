@@ -13,6 +13,7 @@ from airlock_wire import (
     ErrorObject,
     HalfClosed,
     Limits,
+    Line,
     LocalProtocolError,
     RemoteProtocolError,
     Request,
@@ -166,7 +167,7 @@ def test_the_id_is_echoed_byte_for_byte(sent: str) -> None:
     assert f'"id":{sent},'.encode() in session.send_result(0)
 
 
-def answers(data: bytes) -> list[dict[str, Any]]:
+def answers(data: Line) -> list[dict[str, Any]]:
     return [json.loads(line) for line in data.splitlines()]
 
 
@@ -221,7 +222,7 @@ def test_an_error_may_come_before_any_request() -> None:
     assert session.next_event() is NEED_DATA
 
 
-def answer(session: ServerSession, name: str) -> bytes:
+def answer(session: ServerSession, name: str) -> Line:
     match name:
         case "output":
             return session.send_output("stdout", b"x")

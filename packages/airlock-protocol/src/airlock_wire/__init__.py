@@ -10,23 +10,35 @@ from airlock_wire.error_object import ErrorData, ErrorObject, Layer
 from airlock_wire.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
 from airlock_wire.events import (
     NEED_DATA,
+    Credit,
     Decision,
     ErrorResponse,
     HalfClosed,
     NeedData,
     Output,
+    Resize,
     Result,
+    Signal,
+    Start,
+    StdinData,
+    StdinEnd,
 )
+from airlock_wire.features import FEATURES, SignalName
 from airlock_wire.limits import Limits
-from airlock_wire.messages import PROTOCOL_VERSION, Method, Stream
+from airlock_wire.messages import PROTOCOL_VERSION, Method
+from airlock_wire.notifications import Stream
+from airlock_wire.pieces import Line, Piece
 from airlock_wire.request import Request
 from airlock_wire.server import ServerSession
+from airlock_wire.terminal import Terminal
 from airlock_wire.text import encode_text
 
 __all__ = [
+    "FEATURES",
     "NEED_DATA",
     "PROTOCOL_VERSION",
     "ClientSession",
+    "Credit",
     "Decision",
     "ErrorData",
     "ErrorObject",
@@ -34,16 +46,25 @@ __all__ = [
     "HalfClosed",
     "Layer",
     "Limits",
+    "Line",
     "LocalProtocolError",
     "Method",
     "NeedData",
     "Output",
+    "Piece",
     "ProtocolError",
     "RemoteProtocolError",
     "Request",
+    "Resize",
     "Result",
     "ServerSession",
+    "Signal",
+    "SignalName",
+    "Start",
+    "StdinData",
+    "StdinEnd",
     "Stream",
+    "Terminal",
     "__version__",
     "encode_text",
 ]

@@ -7,44 +7,62 @@ unknown member must be JSON, and is otherwise nobody's business.
 from typing import Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from airlock_wire.error_object import ErrorObject
 from airlock_wire.limits import Limits
+from airlock_wire.members import (
+    Fault,
+    Members,
+    is_given,
+    open_object,
+    parse,
+    read_boolean,
+    read_integer,
+    read_list,
+    read_object,
+    read_string,
+    string_of,
+    to_string,
+    to_text,
+    wrong,
+)
 from airlock_wire.messages import Method
 from airlock_wire.request import Request
-from airlock_wire.text import decode_base64
+from airlock_wire.terminal import MAX_SIZE, Terminal, is_term
+from airlock_wire.text import quote
 
 NO_ID: Final = b"null"
 
 _METHODS: Final[dict[str, Method]] = {"exec": "exec", "check": "check"}
-_Members = dict[str, Raw]
 _ID: Final[msgspec.json.Decoder[str | int | float]] = msgspec.json.Decoder(str | int | float)
 
 
-class Fault(Exception):
-    """What is wrong, and the id of the request as far as it could be read."""
+class Accepted(Struct, frozen=True):
+    """A request, and its id as the bytes that were sent."""
 
-    def __init__(self, error: ErrorObject, *, request_id: bytes = NO_ID) -> None:
-        super().__init__(error.message)
-        self.error = error
-        self.request_id = request_id
+    request: Request
+    id: bytes
 
 
-def examine(text: str, *, limits: Limits) -> tuple[Request, bytes]:
-    """The request in `text` and its id as it was sent.
+class Refused(Struct, frozen=True):
+    """Why a line is no request that can be served, and its id as far as one could be read."""
 
-    Raises Fault with the first thing that is wrong.
-    """
+    error: ErrorObject
+    id: bytes
+
+
+def examine(text: str, *, limits: Limits) -> Accepted | Refused:
+    """The request in `text`, or the first thing that is wrong with it."""
+    raw = NO_ID
     try:
         members = _open_request(text)
         request_id, raw = _read_id(members)
-        try:
-            return _read_request(members, request_id, limits), raw
-        except Fault as fault:
-            raise Fault(fault.error, request_id=raw) from None
+        return Accepted(_read_request(members, request_id, limits), raw)
+    except Fault as fault:
+        return Refused(fault.error, raw)
     except RecursionError:
-        raise Fault(ErrorObject.parse_error("the request is nested too deep")) from None
+        return Refused(ErrorObject.parse_error("the request is nested too deep"), NO_ID)
 
 
 def decode_id(raw: Raw) -> str | int | float:
@@ -56,24 +74,18 @@ def decode_id(raw: Raw) -> str | int | float:
     return _ID.decode(raw)
 
 
-def too_many_arguments(count: int, *, limits: Limits, request_id: bytes = NO_ID) -> Fault:
+def too_many_arguments(count: int, *, limits: Limits) -> ErrorObject:
     """The refusal of a request with `count` arguments."""
-    return Fault(
-        ErrorObject.denied(
-            f"the request has {count} arguments, and {limits.arguments} are allowed",
-            layer="limit",
-            rule="arguments",
-            hint="split the call into several with fewer arguments",
-        ),
-        request_id=request_id,
+    return ErrorObject.denied(
+        f"the request has {count} arguments, and {limits.arguments} are allowed",
+        layer="limit",
+        rule="arguments",
+        hint="split the call into several with fewer arguments",
     )
 
 
-def _open_request(text: str) -> _Members:
-    try:
-        whole = bytes(msgspec.json.decode(text, type=Raw))
-    except ValueError as error:
-        raise Fault(ErrorObject.parse_error(f"the request is not JSON: {error}")) from None
+def _open_request(text: str) -> Members:
+    whole = parse(text, subject="the request")
     if whole.startswith(b"["):
         raise Fault(
             ErrorObject.invalid_request(
@@ -82,14 +94,10 @@ def _open_request(text: str) -> _Members:
         )
     if not whole.startswith(b"{"):
         raise Fault(ErrorObject.invalid_request("the request is not an object"))
-    return _open(whole)
+    return open_object(whole)
 
 
-def _open(raw: Raw | bytes) -> _Members:
-    return msgspec.json.decode(raw, type=_Members)
-
-
-def _read_id(members: _Members) -> tuple[str | int | float, bytes]:
+def _read_id(members: Members) -> tuple[str | int | float, bytes]:
     raw = members.get("id")
     if raw is None:
         raise Fault(
@@ -103,29 +111,30 @@ def _read_id(members: _Members) -> tuple[str | int | float, bytes]:
         ) from None
 
 
-def _read_request(members: _Members, request_id: str | float, limits: Limits) -> Request:
-    if _string(members.get("jsonrpc")) != "2.0":
+def _read_request(members: Members, request_id: str | float, limits: Limits) -> Request:
+    if string_of(members.get("jsonrpc")) != "2.0":
         raise Fault(ErrorObject.invalid_request('the request must have "jsonrpc":"2.0"'))
     method = _read_method(members)
-    raw = members.get("params")
-    if raw is None:
-        raise _wrong("params", "is missing")
-    if not bytes(raw).startswith(b"{"):
-        raise _wrong("params", "must be an object")
-    params = _open(raw)
+    params = read_object(members, "params")
     return Request(
         id=request_id,
         method=method,
-        command=_read_string(params, "command"),
+        command=read_string(params, "params.command"),
         args=_read_args(params, limits),
-        cwd=_read_text(params["cwd"], "params.cwd") if _has(params, "cwd") else None,
-        container_id=_read_string(params, "container_id") if _has(params, "container_id") else None,
-        features=_read_features(params),
+        cwd=to_text(params["cwd"], "params.cwd") if is_given(params, "params.cwd") else None,
+        container_id=(
+            read_string(params, "params.container_id")
+            if is_given(params, "params.container_id")
+            else None
+        ),
+        features=_read_features(params) if "features" in params else None,
+        terminal=_read_terminal(params) if "tty" in params else None,
+        env=_read_env(params) if "env" in params else {},
     )
 
 
-def _read_method(members: _Members) -> Method:
-    method = _string(members.get("method"))
+def _read_method(members: Members) -> Method:
+    method = string_of(members.get("method"))
     if method is None:
         raise Fault(ErrorObject.invalid_request("the request's method must be a string"))
     if method not in _METHODS:
@@ -133,78 +142,42 @@ def _read_method(members: _Members) -> Method:
     return _METHODS[method]
 
 
-def _read_string(params: _Members, name: str) -> str:
-    path = f"params.{name}"
-    raw = params.get(name)
-    if raw is None:
-        raise _wrong(path, "is missing")
-    value = _string(raw)
-    if value is None:
-        raise _wrong(path, "must be a string")
-    return _without_nul(value, path)
+def _read_args(params: Members, limits: Limits) -> tuple[str, ...]:
+    args = read_list(params, "params.args")
+    if len(args) > limits.arguments:
+        raise Fault(too_many_arguments(len(args), limits=limits))
+    return tuple(to_text(raw, f"params.args[{index}]") for index, raw in enumerate(args))
 
 
-def _read_args(params: _Members, limits: Limits) -> tuple[str, ...]:
-    args = _read_list(params, "args", limits)
-    return tuple(_read_text(raw, f"params.args[{index}]") for index, raw in enumerate(args))
+def _read_features(params: Members) -> tuple[str, ...]:
+    features = read_list(params, "params.features")
+    return tuple(to_string(raw, f"params.features[{index}]") for index, raw in enumerate(features))
 
 
-def _read_features(params: _Members) -> tuple[str, ...]:
-    if "features" not in params:
-        return ()
-    features = _read_list(params, "features")
-    names = []
-    for index, raw in enumerate(features):
-        path = f"params.features[{index}]"
-        name = _string(raw)
-        if name is None:
-            raise _wrong(path, "must be a string")
-        names.append(_without_nul(name, path))
-    return tuple(names)
+def _read_terminal(params: Members) -> Terminal:
+    tty = read_object(params, "params.tty")
+    term = read_string(tty, "params.tty.term") if is_given(tty, "params.tty.term") else None
+    terminal = Terminal(
+        stdin=read_boolean(tty, "params.tty.stdin"),
+        stdout=read_boolean(tty, "params.tty.stdout"),
+        stderr=read_boolean(tty, "params.tty.stderr"),
+        rows=read_integer(tty, "params.tty.rows", most=MAX_SIZE),
+        cols=read_integer(tty, "params.tty.cols", most=MAX_SIZE),
+        term=term,
+    )
+    if term is not None and not is_term(term):
+        raise wrong("params.tty.term", "must be 1 to 64 letters, digits and +._-")
+    return terminal
 
 
-def _read_list(params: _Members, name: str, limits: Limits | None = None) -> list[Raw]:
-    raw = params.get(name)
-    if raw is None:
-        raise _wrong(f"params.{name}", "is missing")
-    if not bytes(raw).startswith(b"["):
-        raise _wrong(f"params.{name}", "must be a list")
-    items = msgspec.json.decode(raw, type=list[Raw])
-    if limits is not None and len(items) > limits.arguments:
-        raise too_many_arguments(len(items), limits=limits)
-    return items
+def _read_env(params: Members) -> dict[str, str]:
+    return {
+        name: _read_variable(name, raw) for name, raw in read_object(params, "params.env").items()
+    }
 
 
-def _read_text(raw: Raw, path: str) -> str:
-    text = _string(raw)
-    if text is not None:
-        return _without_nul(text, path)
-    encoded = _string(_open(raw).get("base64")) if bytes(raw).startswith(b"{") else None
-    if encoded is None:
-        raise _wrong(path, 'must be a string, or {"base64": ...} of one')
-    try:
-        return _without_nul(decode_base64(encoded), path)
-    except ValueError as error:
-        raise _wrong(path, f"is {error}") from None
-
-
-def _string(raw: Raw | None) -> str | None:
-    """The string that `raw` holds; None where it holds something else."""
-    if raw is None or not bytes(raw).startswith(b'"'):
-        return None
-    return msgspec.json.decode(raw, type=str)
-
-
-def _has(params: _Members, name: str) -> bool:
-    """Whether an optional member is there and not null, which counts as absent."""
-    return name in params and bytes(params[name]) != b"null"
-
-
-def _without_nul(text: str, path: str) -> str:
-    if "\0" in text:
-        raise _wrong(path, "holds a NUL, which no argument or path can")
-    return text
-
-
-def _wrong(path: str, problem: str) -> Fault:
-    return Fault(ErrorObject.invalid_params(f"{path} {problem}", path=path))
+def _read_variable(name: str, raw: Raw) -> str:
+    path = f'params.env["{quote(name)}"]'
+    if name == "" or "=" in name or "\0" in name:
+        raise wrong(path, "is no name of a variable: it is empty, or holds = or a NUL")
+    return to_text(raw, path)

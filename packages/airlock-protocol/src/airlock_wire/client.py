@@ -3,16 +3,34 @@
 The rules that it keeps: one request, sent first; then any number of output notifications, then
 one response, after which the session is over. The id of the response is not compared: there is
 one response a connection, and released daemons answer with 0 where they could not read an id.
+
+Where the request asks for features, a `start` that comes before all else says which are in use;
+without it the session is one of the base. Only then can stdin, signals and sizes be sent, and of
+stdin no more than the daemon's credit.
 """
 
-from airlock_wire.decoding import Refused, decode_request
+from airlock_wire.classification import Refused
+from airlock_wire.decoding import decode_request
 from airlock_wire.error_object import ErrorObject
 from airlock_wire.errors import LocalProtocolError, RemoteProtocolError
-from airlock_wire.events import NEED_DATA, NeedData, Output
+from airlock_wire.events import NEED_DATA, Credit, NeedData, Output, Start
+from airlock_wire.features import SignalName
 from airlock_wire.framing import LineReader, LineTooLong
 from airlock_wire.limits import Limits
-from airlock_wire.replies import Reply, decode_reply
+from airlock_wire.messages import encode_message
+from airlock_wire.notifications import (
+    ResizeMessage,
+    ResizeParams,
+    SignalMessage,
+    SignalParams,
+    StdinMessage,
+    StdinParams,
+)
+from airlock_wire.pieces import Line, Piece, PieceEncoder
+from airlock_wire.replies import Reply, ReplyReader
 from airlock_wire.request import Request
+
+_STDIN = PieceEncoder(b'{"jsonrpc":"2.0","method":"stdin","params":{')
 
 
 class ClientSession:
@@ -25,10 +43,18 @@ class ClientSession:
     def __init__(self, *, message_bytes: int = 67_108_864) -> None:
         self._message_bytes = message_bytes
         self._reader = LineReader(message_bytes)
+        self._replies = ReplyReader()
         self._fault: ErrorObject | None = None
+        self._credit = 0
         self._is_sent = False
+        self._is_stdin_over = False
         self._is_closed = False
         self._is_answered = False
+
+    @property
+    def credit(self) -> int:
+        """How many bytes of stdin may be sent now."""
+        return self._credit
 
     def send_request(self, request: Request) -> bytes:
         """The bytes of the one request.
@@ -44,9 +70,49 @@ class ClientSession:
         if isinstance(decoded, Refused):
             raise LocalProtocolError(decoded.error.message)
         self._is_sent = True
+        if request.method == "exec":
+            self._replies = ReplyReader(asked=request.features)
         return line
 
-    def receive_data(self, data: bytes) -> None:
+    def send_stdin(self, data: Piece) -> Line:
+        """The bytes that pass on a piece of stdin; empty for an empty piece.
+
+        Raises LocalProtocolError for more bytes than `credit`, after the end of stdin, and where
+        `stdin` is not in use.
+        """
+        self._require_stdin()
+        count = memoryview(data).nbytes
+        if count > self._credit:
+            raise LocalProtocolError(f"{count} bytes of stdin, but credit for {self._credit}")
+        self._credit -= count
+        return _STDIN.encode_bytes(data)
+
+    def send_stdin_eof(self) -> bytes:
+        """The bytes that end stdin. Raises LocalProtocolError as `send_stdin` does."""
+        self._require_stdin()
+        self._is_stdin_over = True
+        params = StdinParams(eof=True)
+        return encode_message(StdinMessage(jsonrpc="2.0", method="stdin", params=params))
+
+    def send_signal(self, name: SignalName) -> bytes:
+        """The bytes that pass on a signal.
+
+        Raises LocalProtocolError where `signals` is not in use.
+        """
+        self._require("signals")
+        params = SignalParams(name=name)
+        return encode_message(SignalMessage(jsonrpc="2.0", method="signal", params=params))
+
+    def send_resize(self, rows: int, cols: int) -> bytes:
+        """The bytes that tell the terminal's new size, 0 to 65535 each (0: not known).
+
+        Raises LocalProtocolError where `tty` is not in use.
+        """
+        self._require("tty")
+        params = ResizeParams(rows=rows, cols=cols)
+        return encode_message(ResizeMessage(jsonrpc="2.0", method="resize", params=params))
+
+    def receive_data(self, data: bytes | bytearray) -> None:
         """Take bytes that the daemon sent; empty means that it closed the connection."""
         if not data:
             self._is_closed = True
@@ -54,7 +120,7 @@ class ClientSession:
             self._reader.receive(data)
 
     def next_event(self) -> Reply | NeedData:
-        """What the bytes so far mean: output, then the response.
+        """What the bytes so far mean: the start, output and credit, then the response.
 
         Raises RemoteProtocolError, each time anew, where the daemon broke the protocol or closed
         before its response; LocalProtocolError where the response has been returned already.
@@ -69,12 +135,17 @@ class ClientSession:
             self._fault = error.error
             self._reader.discard()
             raise
-        self._is_answered = event is not NEED_DATA and not isinstance(event, Output)
+        if isinstance(event, Start):
+            self._credit = event.stdin_credit
+        elif isinstance(event, Credit):
+            self._credit += event.bytes
+        elif not isinstance(event, Output | NeedData):
+            self._is_answered = True
         return event
 
     def _read(self) -> Reply | NeedData:
         while (line := self._next_line()) is not None:
-            event = decode_reply(line)
+            event = self._replies.decode(line)
             if event is not None:
                 return event
         if self._is_closed:
@@ -92,3 +163,14 @@ class ClientSession:
                     f"the daemon sent a message of more than {self._message_bytes} bytes"
                 )
             ) from None
+
+    def _require(self, feature: str) -> None:
+        if self._is_answered:
+            raise LocalProtocolError("the response has been read, and nothing is sent after it")
+        if feature not in self._replies.features:
+            raise LocalProtocolError(f"{feature} is not in use")
+
+    def _require_stdin(self) -> None:
+        self._require("stdin")
+        if self._is_stdin_over:
+            raise LocalProtocolError("stdin has ended already")

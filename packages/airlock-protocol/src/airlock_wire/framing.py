@@ -29,7 +29,7 @@ class LineReader:
         """Whether nothing waits, not even the beginning of a line."""
         return not self._buffer and not self._is_too_long
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, data: bytes | bytearray) -> None:
         """Take what came next on the stream."""
         if self._is_too_long:
             return

@@ -1,4 +1,6 @@
-"""The messages as they lie on the wire: one type for each, from which the schemas are made.
+"""The request and the responses as they lie on the wire: one type for each kind of message.
+
+The schemas are made from these types and those of `notifications`.
 
 Members that a type does not name are ignored by both sides. The order of members is the order in
 which they are sent.
@@ -10,14 +12,13 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from airlock_wire.error_object import ErrorObject
+from airlock_wire.notifications import Version
+from airlock_wire.terminal import Terminal
 
-PROTOCOL_VERSION: Final = "0.4"
+PROTOCOL_VERSION: Final = "0.5"
 """The version of the protocol, which is not that of this distribution."""
 
-Stream = Literal["stdout", "stderr"]
 Method = Literal["exec", "check"]
-
-Version = Annotated[Literal["2.0"], Meta(description="JSON-RPC 2.0.")]
 
 # An id is kept as the bytes that were sent: 1, 1.0 and 1e0 are one number, but three ids to a
 # client that compares text.
@@ -58,7 +59,17 @@ class RequestParams(Struct, frozen=True, kw_only=True):
     ] = None
     features: Annotated[
         tuple[str, ...] | UnsetType,
-        Meta(description="Names of features that the client can use; this version has none."),
+        Meta(description="The features that the client can use; `exec` then awaits `start`."),
+    ] = UNSET
+    tty: Annotated[
+        Terminal | UnsetType, Meta(description="The client's terminal, for the feature `tty`.")
+    ] = UNSET
+    env: Annotated[
+        dict[str, str | EncodedText] | UnsetType,
+        Meta(
+            description="The client's environment, for the feature `env`.",
+            extra_json_schema={"propertyNames": {"pattern": "^[^=\\u0000]+$"}},
+        ),
     ] = UNSET
 
 
@@ -71,27 +82,20 @@ class RequestMessage(Struct, frozen=True, kw_only=True):
     params: RequestParams
 
 
-class OutputParams(Struct, frozen=True, kw_only=True):
-    """What was written."""
-
-    stream: Annotated[Stream, Meta(description="Where the command wrote it.")]
-    data: Annotated[str, Meta(description="What it wrote.")]
-
-
-class OutputMessage(Struct, frozen=True, kw_only=True):
-    """A piece of the command's output, sent while it runs."""
-
-    jsonrpc: Version
-    method: Annotated[Literal["output"], Meta(description="A notification: it has no id.")]
-    params: OutputParams
-
-
 class ExitResult(Struct, frozen=True, kw_only=True):
     """How the command ended."""
 
     exit_code: Annotated[
         int, Meta(description="The command's exit status; 128+n where signal n ended it.")
     ]
+    signal: Annotated[
+        str | UnsetType,
+        Meta(description="The signal that ended it, as in signal(7); feature `exit-signal`."),
+    ] = UNSET
+    stdin_bytes: Annotated[
+        Annotated[int, Meta(ge=0)] | UnsetType,
+        Meta(description="How many bytes of stdin were taken; feature `stdin`."),
+    ] = UNSET
 
 
 class ResultMessage(Struct, frozen=True, kw_only=True):
@@ -128,9 +132,6 @@ class ErrorMessage(Struct, frozen=True, kw_only=True):
     error: ErrorObject
 
 
-Message = RequestMessage | OutputMessage | ResultMessage | DecisionMessage | ErrorMessage
-
-
-def encode_message(message: Message) -> bytes:
+def encode_message(message: Struct) -> bytes:
     """The line of `message`, with its newline."""
     return msgspec.json.encode(message) + b"\n"

@@ -1,38 +1,56 @@
-"""The command's output as text: characters stay whole, and what is not UTF-8 is replaced."""
+"""The command's output as messages: its text alone, or byte for byte."""
 
 import codecs
 from typing import Final
 
-from airlock_wire.messages import OutputMessage, OutputParams, Stream, encode_message
+from airlock_wire.notifications import Stream
+from airlock_wire.pieces import Line, Piece, PieceEncoder
 
-_STREAMS: Final[tuple[Stream, ...]] = ("stdout", "stderr")
+_ENCODERS: Final[dict[Stream, PieceEncoder]] = {
+    stream: PieceEncoder(
+        b'{"jsonrpc":"2.0","method":"output","params":{"stream":"%b",' % stream.encode()
+    )
+    for stream in ("stdout", "stderr")
+}
 
 
-class OutputEncoder:
-    """Makes output notifications of bytes.
+def encode_bytes(stream: Stream, data: Piece) -> Line:
+    """The notification for exactly these bytes (feature `base64`)."""
+    return _ENCODERS[stream].encode_bytes(data)
 
-    The text of all notifications of a stream together is what decoding all its bytes at once with
-    U+FFFD for errors would give, however the bytes were cut.
+
+class TextEncoder:
+    """Makes notifications of the text of bytes: what is not UTF-8 becomes U+FFFD.
+
+    The text of all notifications of a stream together is what decoding all its bytes at once would
+    give, however they were cut: a character stays whole, its first bytes wait for the rest.
     """
 
     def __init__(self) -> None:
-        decoder = codecs.getincrementaldecoder("utf-8")
-        self._decoders = {stream: decoder("replace") for stream in _STREAMS}
+        # Of streams whose last piece was not all UTF-8; the others need none.
+        self._decoders: dict[Stream, codecs.IncrementalDecoder] = {}
 
-    def encode(self, stream: Stream, data: bytes) -> bytes:
+    def encode(self, stream: Stream, data: Piece) -> Line:
         """The notification for `data`; empty where all of it begins a character yet to come."""
-        return _encode(stream, self._decoders[stream].decode(data))
+        return _ENCODERS[stream].encode_text(self._decode(stream, data))
 
     def flush(self) -> bytes:
         """The notifications for characters that were begun and never ended."""
         return b"".join(
-            _encode(stream, decoder.decode(b"", final=True))
-            for stream, decoder in self._decoders.items()
+            encoder.encode_text(self._decoders.pop(stream).decode(b"", final=True))
+            for stream, encoder in _ENCODERS.items()
+            if stream in self._decoders
         )
 
-
-def _encode(stream: Stream, text: str) -> bytes:
-    if not text:
-        return b""
-    params = OutputParams(stream=stream, data=text)
-    return encode_message(OutputMessage(jsonrpc="2.0", method="output", params=params))
+    def _decode(self, stream: Stream, data: Piece) -> str:
+        decoder = self._decoders.get(stream)
+        if decoder is None:
+            try:
+                return str(data, "utf-8")
+            except UnicodeDecodeError:
+                decoder = codecs.getincrementaldecoder("utf-8")("replace")
+                self._decoders[stream] = decoder
+        text = decoder.decode(bytes(data))
+        if not decoder.getstate()[0]:
+            del self._decoders[stream]
+        return text

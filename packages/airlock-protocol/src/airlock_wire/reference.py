@@ -75,14 +75,28 @@ def _name_type(node: _Schema, schema: _Schema) -> str:
     if "anyOf" in node and "enum" not in node:
         return " or ".join(_name_type(option, schema) for option in node["anyOf"])
     target = _resolve(node, schema)
-    if "properties" in target:
-        return '`{"base64": string}`' if "base64" in target["properties"] else "object"
     if "enum" in target:
         return ", ".join(f"`{value}`" for value in target["enum"] if value is not None)
     kind = target["type"]
     if kind == "array":
         return f"list of ({_name_type(target['items'], schema)})"
+    if kind == "object":
+        return _name_object(target, schema)
+    if kind == "integer":
+        return _name_integer(target)
     return " or ".join(kind) if isinstance(kind, list) else str(kind)
+
+
+def _name_object(node: _Schema, schema: _Schema) -> str:
+    if "additionalProperties" in node:
+        return f"object of ({_name_type(node['additionalProperties'], schema)})"
+    return '`{"base64": string}`' if "base64" in node["properties"] else "object"
+
+
+def _name_integer(node: _Schema) -> str:
+    if "maximum" in node:
+        return f"integer from {node['minimum']} to {node['maximum']}"
+    return f"integer, at least {node['minimum']}" if "minimum" in node else "integer"
 
 
 def _resolve(node: _Schema, schema: _Schema) -> _Schema:

@@ -2,9 +2,12 @@
 
 It is read tolerantly, because released daemons send no `data` with an error and answer with id 0
 where they could not read one, and later daemons may send members and notifications that are not
-known yet.
+known yet. What belongs to a feature counts only where that feature is in use, and is else such a
+thing that is not known.
 """
 
+import binascii
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -12,17 +15,31 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from airlock_wire.error_object import ErrorData, ErrorObject
 from airlock_wire.errors import RemoteProtocolError
-from airlock_wire.events import Decision, ErrorResponse, Output, Result
-from airlock_wire.messages import DecisionResult, ExitResult, OutputParams
+from airlock_wire.events import Credit, Decision, ErrorResponse, Output, Result, Start
+from airlock_wire.features import FEATURES, find_conflict
+from airlock_wire.messages import DecisionResult
+from airlock_wire.notifications import CreditParams, StartParams, Stream
 
-Reply = Output | Result | Decision | ErrorResponse
+Reply = Start | Credit | Output | Result | Decision | ErrorResponse
 
 
 class _Envelope(Struct, frozen=True):
     method: str | UnsetType = UNSET
-    params: Raw | UnsetType = UNSET
+    params: Raw = Raw(b"null")
     result: Raw | UnsetType = UNSET
     error: Raw | UnsetType = UNSET
+
+
+class _Output(Struct, frozen=True):
+    stream: Stream
+    data: str
+    encoding: Raw = Raw(b"null")
+
+
+class _ExitResult(Struct, frozen=True):
+    exit_code: int
+    signal: Raw = Raw(b"null")
+    stdin_bytes: Raw = Raw(b"null")
 
 
 class _BareError(Struct, frozen=True):
@@ -34,41 +51,92 @@ class _BareError(Struct, frozen=True):
 _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 
 
-def decode_reply(line: bytes) -> Reply | None:
-    """The event of one line, or None for a notification that is not known.
+class ReplyReader:
+    """Decodes the lines of one daemon, in their order.
 
-    Raises RemoteProtocolError where the line is no message of the protocol.
+    `asked` are the features that the client asked for, None for none at all.
     """
-    try:
-        envelope = _ENVELOPE.decode(str(line, "utf-8"))
-        if envelope.method is not UNSET:
-            return _decode_notification(envelope.method, envelope.params)
-        if envelope.error is not UNSET:
-            return ErrorResponse(error=_decode_error(envelope.error))
-        if envelope.result is not UNSET:
-            return _decode_result(envelope.result)
-    except (ValueError, RecursionError) as error:
+
+    def __init__(self, *, asked: Collection[str] | None = None) -> None:
+        self.features: frozenset[str] = frozenset()
+        self._asked = asked
+        self._may_start = asked is not None
+
+    def decode(self, line: bytes) -> Reply | None:
+        """The event of one line, or None for a notification that is not known.
+
+        Raises RemoteProtocolError where the line is no message of the protocol.
+        """
+        may_start, self._may_start = self._may_start, False
+        try:
+            envelope = _ENVELOPE.decode(str(line, "utf-8"))
+            if envelope.method is not UNSET:
+                return self._decode_notification(envelope.method, envelope.params, may_start)
+            if envelope.error is not UNSET:
+                return ErrorResponse(error=_decode_error(envelope.error))
+            if envelope.result is not UNSET:
+                return self._decode_result(envelope.result)
+        except (ValueError, RecursionError) as error:
+            raise RemoteProtocolError(
+                ErrorObject.parse_error(f"the daemon sent what is no message: {error}")
+            ) from error
         raise RemoteProtocolError(
-            ErrorObject.parse_error(f"the daemon sent what is no message: {error}")
-        ) from error
-    raise RemoteProtocolError(
-        ErrorObject.invalid_request("the daemon sent neither a notification nor a response")
-    )
+            ErrorObject.invalid_request("the daemon sent neither a notification nor a response")
+        )
 
-
-def _decode_notification(method: str, params: Raw | UnsetType) -> Output | None:
-    if method != "output":
+    def _decode_notification(self, method: str, params: Raw, may_start: bool) -> Reply | None:
+        if method == "output":
+            return self._decode_output(params)
+        if method == "start" and may_start:
+            return self._decode_start(params)
+        if method == "credit" and "stdin" in self.features:
+            return Credit(bytes=msgspec.json.decode(params, type=CreditParams).bytes)
         return None
-    output = msgspec.json.decode(b"null" if params is UNSET else params, type=OutputParams)
-    return Output(stream=output.stream, data=output.data)
 
+    def _decode_start(self, params: Raw) -> Start:
+        start = msgspec.json.decode(params, type=StartParams)
+        credit = 0 if start.stdin_credit is UNSET else start.stdin_credit
+        known = frozenset(start.features).intersection(FEATURES)
+        unasked = known.difference(self._asked or ())
+        if unasked:
+            raise ValueError(f"a start with {', '.join(sorted(unasked))}, not asked for")
+        conflict = find_conflict(known, stdin_credit=credit)
+        if conflict is not None:
+            raise ValueError(f"a start in which {conflict}")
+        self.features = known
+        return Start(
+            features=tuple(name for name in FEATURES if name in known), stdin_credit=credit
+        )
 
-def _decode_result(raw: Raw) -> Result | Decision:
-    members = msgspec.json.decode(raw, type=dict[str, Raw])
-    if "exit_code" in members:
-        return Result(exit_code=msgspec.json.decode(raw, type=ExitResult).exit_code)
-    result = msgspec.json.decode(raw, type=DecisionResult)
-    return Decision(decision=result.decision, not_consulted=result.not_consulted)
+    def _decode_output(self, params: Raw) -> Output:
+        output = msgspec.json.decode(params, type=_Output)
+        encoding = bytes(output.encoding) if "base64" in self.features else b"null"
+        if encoding == b"null":
+            return Output(stream=output.stream, data=output.data.encode())
+        if msgspec.json.decode(encoding) != "base64":
+            raise ValueError("output in an unknown encoding")
+        data = binascii.a2b_base64(output.data, strict_mode=True)
+        return Output(stream=output.stream, data=data)
+
+    def _decode_result(self, raw: Raw) -> Result | Decision:
+        members = msgspec.json.decode(raw, type=dict[str, Raw])
+        if "exit_code" not in members:
+            decision = msgspec.json.decode(raw, type=DecisionResult)
+            return Decision(decision=decision.decision, not_consulted=decision.not_consulted)
+        result = msgspec.json.decode(raw, type=_ExitResult)
+        return Result(
+            exit_code=result.exit_code,
+            signal=(
+                msgspec.json.decode(result.signal, type=str | None)
+                if "exit-signal" in self.features
+                else None
+            ),
+            stdin_bytes=(
+                msgspec.json.decode(result.stdin_bytes, type=int | None)
+                if "stdin" in self.features
+                else None
+            ),
+        )
 
 
 def _decode_error(raw: Raw) -> ErrorObject:

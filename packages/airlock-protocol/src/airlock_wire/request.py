@@ -1,5 +1,7 @@
 """The request, as everyone after the parser sees it."""
 
+from collections.abc import Mapping
+
 import msgspec
 from msgspec import UNSET, Raw, Struct
 
@@ -11,15 +13,19 @@ from airlock_wire.messages import (
     RequestParams,
     encode_message,
 )
+from airlock_wire.terminal import Terminal
 from airlock_wire.text import encode_base64
 
 
 class Request(Struct, frozen=True, kw_only=True):
     """A request to run a command, or to decide about one.
 
-    `args` and `cwd` are in the form of `os.fsdecode`: bytes that are not UTF-8 are lone
-    surrogates. No text of a request that was received holds a NUL. `cwd` and `container_id` are
-    what the client says, and proof of nothing.
+    `args`, `cwd` and the values of `env` are in the form of `os.fsdecode`: bytes that are not UTF-8
+    are lone surrogates. No text of a request that was received holds a NUL, and no name in its
+    `env` is empty or holds `=`. `cwd` and `container_id` are what the client says, and proof of
+    nothing; `terminal` and `env` mean nothing but with the features `tty` and `env`.
+
+    `features` is None for a client of the base; one that asks for none (`()`) awaits a `start`.
     """
 
     id: str | int | float
@@ -28,7 +34,9 @@ class Request(Struct, frozen=True, kw_only=True):
     args: tuple[str, ...]
     cwd: str | None = None
     container_id: str | None = None
-    features: tuple[str, ...] = ()
+    features: tuple[str, ...] | None = None
+    terminal: Terminal | None = None
+    env: Mapping[str, str] = {}
 
     def encode(self) -> bytes:
         """The request as one line with its newline.
@@ -41,7 +49,9 @@ class Request(Struct, frozen=True, kw_only=True):
                 args=tuple(_to_wire(arg) for arg in self.args),
                 cwd=None if self.cwd is None else _to_wire(self.cwd),
                 container_id=self.container_id,
-                features=self.features or UNSET,
+                features=UNSET if self.features is None else self.features,
+                tty=UNSET if self.terminal is None else self.terminal,
+                env={name: _to_wire(value) for name, value in self.env.items()} or UNSET,
             )
             message = RequestMessage(
                 jsonrpc="2.0",

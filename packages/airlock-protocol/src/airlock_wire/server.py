@@ -2,25 +2,31 @@
 
 The rules that it keeps: one request a connection; output only while an `exec` request is open;
 one response, of the kind that the method asks for; an error response at any time before that.
-What a client sends after its request is dropped unread. When the client has broken the protocol
-nothing more is read from it, and an error can still be sent.
+Where the request has a list of features, one `start` comes before output and result, and only what
+it lists is used. What a client sends after its request is dropped unread, until a `start` that
+lists any feature: from there on its messages are events, up to the response. When the client has
+broken the protocol nothing more is read from it, and an error can still be sent.
 
-Theory of operation: feed what was received to `receive_data`, ask `next_event` what it means, and
-write the bytes that the `send_` methods return, in their order. Nothing is kept but the line that
-is being read and at most three bytes of a character for each stream of output.
+Theory of operation: feed what was received to `receive_data`, ask `next_event` what it means until
+it is NEED_DATA or HalfClosed, and write the bytes that the `send_` methods return, in their order.
+Nothing is kept but what was received and not asked for yet, and at most three bytes of a character
+for each stream of output.
 """
 
+from collections.abc import Collection
 from typing import Final
 
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
-from airlock_wire.classification import NO_ID, decode_id
-from airlock_wire.decoding import Refused, decode_request
+from airlock_wire.classification import NO_ID, Refused, decode_id
+from airlock_wire.decoding import decode_request
 from airlock_wire.error_object import ErrorObject
 from airlock_wire.errors import LocalProtocolError, RemoteProtocolError
 from airlock_wire.events import NEED_DATA, HalfClosed, NeedData
 from airlock_wire.framing import LineReader, LineTooLong
+from airlock_wire.interaction import Event, Interaction
 from airlock_wire.limits import DEFAULT_LIMITS, Limits
+from airlock_wire.members import Fault
 from airlock_wire.messages import (
     DecisionMessage,
     DecisionResult,
@@ -28,11 +34,13 @@ from airlock_wire.messages import (
     ExitResult,
     Method,
     ResultMessage,
-    Stream,
     encode_message,
 )
-from airlock_wire.output import OutputEncoder
+from airlock_wire.notifications import CreditMessage, CreditParams, Stream
+from airlock_wire.output import TextEncoder, encode_bytes
+from airlock_wire.pieces import Line, Piece
 from airlock_wire.request import Request
+from airlock_wire.start import encode_start
 
 _HALF_CLOSED: Final = HalfClosed()
 
@@ -43,7 +51,9 @@ class ServerSession:
     def __init__(self, *, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
         self._reader = LineReader(limits.request_bytes)
-        self._output = OutputEncoder()
+        self._text: TextEncoder | None = None
+        self._features: frozenset[str] | None = None
+        self._interaction: Interaction | None = None
         self._id = NO_ID
         self._request: Request | None = None
         self._fault: ErrorObject | None = None
@@ -55,7 +65,12 @@ class ServerSession:
         """The request's id, also where the request was refused; None while it is not known."""
         return None if self._id == NO_ID else decode_id(Raw(self._id))
 
-    def receive_data(self, data: bytes) -> None:
+    @property
+    def credit(self) -> int:
+        """How many bytes of stdin the client may still send; 0 where `stdin` is not in use."""
+        return 0 if self._interaction is None else self._interaction.credit
+
+    def receive_data(self, data: bytes | bytearray) -> None:
         """Take bytes that the client sent; empty means that it sends nothing more.
 
         Raises LocalProtocolError for bytes after that.
@@ -64,18 +79,28 @@ class ServerSession:
             raise LocalProtocolError("data was received after the end of the client's data")
         if not data:
             self._is_half_closed = True
+        if self._interaction is not None:
+            if not self._is_answered and self._fault is None:
+                self._interaction.receive(data)
         elif self._is_reading and not self._reader.has_line:
             self._reader.receive(data)
 
-    def next_event(self) -> Request | HalfClosed | NeedData:
+    def next_event(self) -> Request | Event | NeedData:
         """What the bytes so far mean.
 
         The request comes once. Afterwards it is NEED_DATA until the client has closed its sending
-        half, and HalfClosed from then on; so too where it closed without a word. Raises
-        RemoteProtocolError, each time anew, where the client has broken the protocol.
+        half, and HalfClosed from then on; so too where it closed without a word. After a `start`
+        with features each message of the client comes once, in its order, and HalfClosed once
+        after the last. Raises RemoteProtocolError, each time anew, where the client has broken the
+        protocol.
         """
         if self._fault is not None:
             raise RemoteProtocolError(self._fault)
+        if self._interaction is not None and not self._is_answered:
+            try:
+                return self._interaction.next_event()
+            except Fault as fault:
+                raise self._refuse(fault.error) from None
         if self._request is None:
             line = self._next_line()
             if line is not None:
@@ -84,25 +109,73 @@ class ServerSession:
                 raise self._refuse(ErrorObject.parse_error("the request ended before its newline"))
         return _HALF_CLOSED if self._is_half_closed else NEED_DATA
 
-    def send_output(self, stream: Stream, data: bytes) -> bytes:
-        """The bytes that pass on output of the command.
+    def send_start(self, features: Collection[str], *, stdin_credit: int = 0) -> bytes:
+        """The message that the command is being run, with these features in use.
 
-        They are empty where `data` only begins a character, whose rest must come first. Bytes that
-        are not UTF-8 become U+FFFD. Raises LocalProtocolError where no command can be running.
+        With `stdin` among them `stdin_credit` is how many bytes of it the client may send at first.
+        Raises LocalProtocolError where no `exec` with a list of features awaits it, and for
+        features that the client did not ask for or that cannot be in use (together).
         """
-        self._require("exec")
-        return self._output.encode(stream, data)
+        request = self._require("exec")
+        if self._features is not None:
+            raise LocalProtocolError("the start has been sent already")
+        in_use = frozenset(features)
+        line = encode_start(request, features=in_use, stdin_credit=stdin_credit)
+        self._features = in_use
+        if in_use:
+            self._interaction = Interaction(
+                features=in_use, credit=stdin_credit, line_bytes=self._limits.request_bytes
+            )
+            if self._is_half_closed:
+                self._interaction.receive(b"")
+        return line
 
-    def send_result(self, exit_code: int) -> bytes:
+    def send_credit(self, count: int) -> bytes:
+        """The message that so many more bytes of stdin, at least one, are welcome.
+
+        Raises LocalProtocolError where `stdin` is not in use.
+        """
+        self._require_running()
+        if self._interaction is None or not self._uses("stdin"):
+            raise LocalProtocolError("stdin is not in use, so there is no credit for it")
+        if count < 1:
+            raise LocalProtocolError(f"credit is at least 1, not {count}")
+        self._interaction.credit += count
+        params = CreditParams(bytes=count)
+        return encode_message(CreditMessage(jsonrpc="2.0", method="credit", params=params))
+
+    def send_output(self, stream: Stream, data: Piece) -> Line:
+        """The bytes that pass on output of the command, exactly where `base64` is in use.
+
+        Else bytes that are not UTF-8 become U+FFFD, and nothing is to be sent where `data` only
+        begins a character, whose rest must come first. Raises LocalProtocolError where no command
+        can be running, before the start that the client awaits, and where `fds` is in use.
+        """
+        self._require_running()
+        if self._uses("fds"):
+            raise LocalProtocolError("fds is in use, so no output passes here")
+        if self._uses("base64"):
+            return encode_bytes(stream, data)
+        if self._text is None:
+            self._text = TextEncoder()
+        return self._text.encode(stream, data)
+
+    def send_result(
+        self, exit_code: int, *, signal: str | None = None, stdin_bytes: int | None = None
+    ) -> bytes:
         """The response to `exec`: the command ended with this status (128+n for signal n).
 
-        Raises LocalProtocolError where no `exec` request is open.
+        `signal` is the name of signal n and `stdin_bytes` how much of stdin was taken; each is
+        left out where the feature that has it is not in use. Raises LocalProtocolError where no
+        `exec` request is open, and before the start that the client awaits.
         """
-        self._require("exec")
-        result = ResultMessage(
-            jsonrpc="2.0", id=Raw(self._id), result=ExitResult(exit_code=exit_code)
+        self._require_running()
+        result = ExitResult(
+            exit_code=exit_code,
+            signal=signal if signal is not None and self._uses("exit-signal") else UNSET,
+            stdin_bytes=stdin_bytes if stdin_bytes is not None and self._uses("stdin") else UNSET,
         )
-        return self._answer(result)
+        return self._answer(ResultMessage(jsonrpc="2.0", id=Raw(self._id), result=result))
 
     def send_decision(self, *, not_consulted: tuple[str, ...] = ()) -> bytes:
         """The response to `check`: allowed, as far as the steps go that were consulted.
@@ -151,12 +224,22 @@ class ServerSession:
         self._reader.discard()
         return RemoteProtocolError(error)
 
-    def _require(self, method: Method) -> None:
+    def _uses(self, feature: str) -> bool:
+        return self._features is not None and feature in self._features
+
+    def _require(self, method: Method) -> Request:
         if self._is_answered:
             raise LocalProtocolError("the request has been answered already")
         if self._request is None or self._request.method != method:
             raise LocalProtocolError(f"there is no {method} request to answer")
+        return self._request
+
+    def _require_running(self) -> None:
+        request = self._require("exec")
+        if request.features is not None and self._features is None:
+            raise LocalProtocolError("the client sent features, so the start comes before this")
 
     def _answer(self, message: ResultMessage | DecisionMessage | ErrorMessage) -> bytes:
         self._is_answered = True
-        return self._output.flush() + encode_message(message)
+        held_back = b"" if self._text is None else self._text.flush()
+        return held_back + encode_message(message)

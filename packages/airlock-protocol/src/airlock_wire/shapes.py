@@ -3,19 +3,32 @@
 from msgspec import Raw, Struct
 
 from airlock_wire.error_object import ErrorObject
+from airlock_wire.features import FEATURES
 from airlock_wire.messages import (
     DecisionMessage,
     DecisionResult,
     ErrorMessage,
     ExitResult,
-    Message,
-    OutputMessage,
-    OutputParams,
     RequestMessage,
     ResultMessage,
     encode_message,
 )
+from airlock_wire.notifications import (
+    CreditMessage,
+    CreditParams,
+    OutputMessage,
+    OutputParams,
+    ResizeMessage,
+    ResizeParams,
+    SignalMessage,
+    SignalParams,
+    StartMessage,
+    StartParams,
+    StdinMessage,
+    StdinParams,
+)
 from airlock_wire.request import Request
+from airlock_wire.terminal import Terminal
 
 
 class Shape(Struct, frozen=True, kw_only=True):
@@ -23,7 +36,7 @@ class Shape(Struct, frozen=True, kw_only=True):
 
     name: str
     sender: str
-    type: type[Message]
+    type: type[Struct]
     examples: tuple[str, ...]
 
 
@@ -31,7 +44,12 @@ def list_shapes() -> tuple[Shape, ...]:
     """Every kind of message of the protocol, in the order of a conversation."""
     return (
         Shape(name="request", sender="client", type=RequestMessage, examples=_requests()),
+        Shape(name="start", sender="daemon", type=StartMessage, examples=_starts()),
         Shape(name="output", sender="daemon", type=OutputMessage, examples=_outputs()),
+        Shape(name="stdin", sender="client", type=StdinMessage, examples=_stdin()),
+        Shape(name="credit", sender="daemon", type=CreditMessage, examples=_credits()),
+        Shape(name="signal", sender="client", type=SignalMessage, examples=_signals()),
+        Shape(name="resize", sender="client", type=ResizeMessage, examples=_resizes()),
         Shape(name="exec-result", sender="daemon", type=ResultMessage, examples=_results()),
         Shape(name="check-result", sender="daemon", type=DecisionMessage, examples=_decisions()),
         Shape(name="error", sender="daemon", type=ErrorMessage, examples=_errors()),
@@ -51,22 +69,80 @@ def _requests() -> tuple[str, ...]:
         id="b-2", method="exec", command="git", args=("add", "caf\udce9.txt"), cwd="/workspace"
     )
     question = Request(id=3, method="check", command="git", args=("push", "--force"))
-    return tuple(_line(request.encode()) for request in (push, not_utf8, question))
+    on_a_terminal = Request(
+        id=4,
+        method="exec",
+        command="terraform",
+        args=("apply",),
+        cwd="/workspace",
+        features=FEATURES,
+        terminal=Terminal(
+            stdin=True, stdout=True, stderr=True, rows=24, cols=80, term="xterm-256color"
+        ),
+        env={"LANG": "C.UTF-8", "TF_VAR_owner": "caf\udce9"},
+    )
+    requests = (push, not_utf8, question, on_a_terminal)
+    return tuple(_line(request.encode()) for request in requests)
+
+
+def _starts() -> tuple[str, ...]:
+    starts = (
+        StartParams(features=("base64", "stdin", "signals", "exit-signal"), stdin_credit=262_144),
+        StartParams(features=("signals", "exit-signal", "env", "fds")),
+        StartParams(features=()),
+    )
+    return tuple(
+        _encode(StartMessage(jsonrpc="2.0", method="start", params=params)) for params in starts
+    )
 
 
 def _outputs() -> tuple[str, ...]:
     pieces = (
         OutputParams(stream="stdout", data="Everything up-to-date\n"),
         OutputParams(stream="stderr", data="Username: "),
+        OutputParams(stream="stdout", encoding="base64", data="/w=="),
     )
     return tuple(
         _encode(OutputMessage(jsonrpc="2.0", method="output", params=params)) for params in pieces
     )
 
 
+def _stdin() -> tuple[str, ...]:
+    pieces = (
+        StdinParams(data="yes\n"),
+        StdinParams(encoding="base64", data="/w=="),
+        StdinParams(eof=True),
+        StdinParams(data="no\n", eof=True),
+    )
+    return tuple(
+        _encode(StdinMessage(jsonrpc="2.0", method="stdin", params=params)) for params in pieces
+    )
+
+
+def _credits() -> tuple[str, ...]:
+    params = CreditParams(bytes=65_536)
+    return (_encode(CreditMessage(jsonrpc="2.0", method="credit", params=params)),)
+
+
+def _signals() -> tuple[str, ...]:
+    params = SignalParams(name="SIGINT")
+    return (_encode(SignalMessage(jsonrpc="2.0", method="signal", params=params)),)
+
+
+def _resizes() -> tuple[str, ...]:
+    params = ResizeParams(rows=50, cols=120)
+    return (_encode(ResizeMessage(jsonrpc="2.0", method="resize", params=params)),)
+
+
 def _results() -> tuple[str, ...]:
-    result = ExitResult(exit_code=0)
-    return (_encode(ResultMessage(jsonrpc="2.0", id=Raw(b"1"), result=result)),)
+    results = (
+        ExitResult(exit_code=0),
+        ExitResult(exit_code=0, stdin_bytes=4096),
+        ExitResult(exit_code=137, signal="SIGKILL"),
+    )
+    return tuple(
+        _encode(ResultMessage(jsonrpc="2.0", id=Raw(b"1"), result=result)) for result in results
+    )
 
 
 def _decisions() -> tuple[str, ...]:
@@ -107,7 +183,7 @@ def _errors() -> tuple[str, ...]:
     )
 
 
-def _encode(message: Message) -> str:
+def _encode(message: Struct) -> str:
     return _line(encode_message(message))
 
 

@@ -1,0 +1,32 @@
+"""The `start` of a command: which features may be in use, given what the client asked for."""
+
+from msgspec import UNSET
+
+from airlock_wire.errors import LocalProtocolError
+from airlock_wire.features import FEATURES, find_conflict
+from airlock_wire.messages import encode_message
+from airlock_wire.notifications import StartMessage, StartParams
+from airlock_wire.request import Request
+
+
+def encode_start(request: Request, *, features: frozenset[str], stdin_credit: int) -> bytes:
+    """The `start` that answers `request`.
+
+    Raises LocalProtocolError for features that the client did not ask for, that this version does
+    not have, or that cannot be in use for this request or together.
+    """
+    if request.features is None:
+        raise LocalProtocolError("the client asked for no features, so there is no start")
+    unasked = features - set(request.features).intersection(FEATURES)
+    if unasked:
+        raise LocalProtocolError(f"the client did not ask for {', '.join(sorted(unasked))}")
+    if "tty" in features and (request.terminal is None or not request.terminal.is_wanted):
+        raise LocalProtocolError("tty cannot be in use: the client has no terminal")
+    conflict = find_conflict(features, stdin_credit=stdin_credit)
+    if conflict is not None:
+        raise LocalProtocolError(conflict)
+    params = StartParams(
+        features=tuple(name for name in FEATURES if name in features),
+        stdin_credit=stdin_credit or UNSET,
+    )
+    return encode_message(StartMessage(jsonrpc="2.0", method="start", params=params))

@@ -1,0 +1,212 @@
+"""Lines of clients while their command runs."""
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airlock_wire import Resize, Signal
+from airlock_wire.controls import Control, Stdin, _decode_stdin, _examine, decode_control
+from airlock_wire.error_object import ErrorObject
+from airlock_wire.members import Fault
+
+ALL = frozenset({"stdin", "signals", "tty"})
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH")
+
+
+def notify(method: object, params: object) -> dict[str, object]:
+    return {"jsonrpc": "2.0", "method": method, "params": params}
+
+
+def decode(message: object, features: frozenset[str] = ALL) -> Control | None:
+    line = message if isinstance(message, bytes) else json.dumps(message).encode()
+    return decode_control(line, features=features)
+
+
+def refuse(message: object) -> ErrorObject:
+    with pytest.raises(Fault) as caught:
+        decode(message)
+    return caught.value.error
+
+
+@pytest.mark.parametrize(
+    ("params", "stdin"),
+    [
+        ({"data": "yes\n"}, Stdin(data=b"yes\n", is_last=False)),
+        ({"data": "é\0"}, Stdin(data="é\0".encode(), is_last=False)),
+        ({"data": "/w==", "encoding": "base64"}, Stdin(data=b"\xff", is_last=False)),
+        ({"data": "/w==", "encoding": None}, Stdin(data=b"/w==", is_last=False)),
+        ({"data": ""}, Stdin(data=b"", is_last=False)),
+        ({"data": "", "encoding": "base64"}, Stdin(data=b"", is_last=False)),
+        ({"eof": True}, Stdin(data=b"", is_last=True)),
+        ({"eof": True, "data": None, "encoding": "base64"}, Stdin(data=b"", is_last=True)),
+        ({"eof": True, "data": "x"}, Stdin(data=b"x", is_last=True)),
+        ({"eof": False, "data": "x"}, Stdin(data=b"x", is_last=False)),
+        ({"eof": None, "data": "x", "more": 1}, Stdin(data=b"x", is_last=False)),
+    ],
+)
+def test_stdin_is_read(params: object, stdin: Stdin) -> None:
+    """Text is its bytes in UTF-8, a NUL among them too."""
+    assert decode(notify("stdin", params)) == stdin
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_signals_are_read(name: str) -> None:
+    """There are seven that a client may send."""
+    signal = decode(notify("signal", {"name": name, "more": 1}))
+    assert isinstance(signal, Signal)
+    assert signal.name == name
+
+
+@pytest.mark.parametrize("size", [0, 1, 50, 65535])
+def test_sizes_are_read(size: int) -> None:
+    """They are what the kernel can hold."""
+    assert decode(notify("resize", {"rows": size, "cols": 7})) == Resize(rows=size, cols=7)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        notify("later", None),
+        notify("exec", {"command": "rm", "args": []}),
+        notify("", []),
+        {"jsonrpc": "2.0", "method": "later"},
+    ],
+)
+def test_what_is_not_known_is_ignored(message: object) -> None:
+    """A second request too is no more than that."""
+    assert decode(message) is None
+
+
+@pytest.mark.parametrize(
+    ("method", "feature"), [("stdin", "stdin"), ("signal", "signals"), ("resize", "tty")]
+)
+def test_what_is_not_in_use_is_ignored(method: str, feature: str) -> None:
+    """Its members are not even looked at."""
+    assert decode(notify(method, {"bad": 1}), ALL - {feature}) is None
+    assert refuse(notify(method, {"bad": 1})).code == -32602
+
+
+@pytest.mark.parametrize(
+    ("message", "path"),
+    [
+        ({"jsonrpc": "2.0", "method": "stdin"}, "params"),
+        (notify("stdin", None), "params"),
+        (notify("stdin", []), "params"),
+        (notify("stdin", {}), "params"),
+        (notify("stdin", {"eof": False}), "params"),
+        (notify("stdin", {"eof": None, "data": None}), "params"),
+        (notify("stdin", {"encoding": "base64"}), "params"),
+        (notify("stdin", {"data": 5}), "params.data"),
+        (notify("stdin", {"data": {"base64": "/w=="}}), "params.data"),
+        (notify("stdin", {"data": "/w", "encoding": "base64"}), "params.data"),
+        (notify("stdin", {"data": "/w==\n", "encoding": "base64"}), "params.data"),
+        (notify("stdin", {"data": "é", "encoding": "base64"}), "params.data"),
+        (notify("stdin", {"data": "x", "encoding": "utf-8"}), "params.encoding"),
+        (notify("stdin", {"data": "x", "encoding": 64}), "params.encoding"),
+        (notify("stdin", {"data": "x", "eof": 1}), "params.eof"),
+        (notify("stdin", {"data": "x", "eof": "true"}), "params.eof"),
+        (notify("signal", {}), "params.name"),
+        *(
+            (notify("signal", {"name": name}), "params.name")
+            for name in ("SIGKILL", "SIGSTOP", "INT", "sigint", "", 2, None, "\0\x1b[2J")
+        ),
+        (notify("resize", {"rows": 1}), "params.cols"),
+        (notify("resize", {"cols": 1}), "params.rows"),
+        *(
+            (notify("resize", {"rows": rows, "cols": 1}), "params.rows")
+            for rows in (-1, 65536, 1.0, "1", True, None, 10**40)
+        ),
+    ],
+)
+def test_a_faulty_member_is_named(message: object, path: str) -> None:
+    """The error says which, on one line, and lets nothing through to a terminal."""
+    error = refuse(message)
+    assert error.code == -32602
+    assert error.data is not None
+    assert (error.data.kind, error.data.path) == ("invalid-params", path)
+    assert error.message.startswith(path + " ")
+    assert error.message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (b"", -32700),
+        (b"x", -32700),
+        (b"{", -32700),
+        (b'{"x":"\xff"}', -32700),
+        (b'{"x":"\\ud800"}', -32700),
+        (b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", -32700),
+        (b"[]", -32600),
+        (b"null", -32600),
+        (b"{}", -32600),
+        (b'{"method":"stdin","params":{"data":"x"}}', -32600),
+        (b'{"jsonrpc":2.0,"method":"stdin","params":{"data":"x"}}', -32600),
+        (b'{"jsonrpc":"2.0"}', -32600),
+        (b'{"jsonrpc":"2.0","method":5}', -32600),
+        (b'{"jsonrpc":"2.0","id":1,"result":{}}', -32600),
+    ],
+)
+@pytest.mark.parametrize("features", [ALL, frozenset({"base64"})])
+def test_what_is_no_message_is_refused(line: bytes, code: int, features: frozenset[str]) -> None:
+    """Whatever is in use, a client that talks nonsense is told so."""
+    with pytest.raises(Fault) as caught:
+        decode(line, features)
+    assert caught.value.error.code == code
+
+
+VALUES: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4) | st.just([]) | st.just({})
+)
+PARAMS = st.fixed_dictionaries(
+    {},
+    optional={
+        "data": st.sampled_from(["", "x", "/w==", "é"]) | VALUES,
+        "encoding": st.just("base64") | VALUES,
+        "eof": st.booleans() | VALUES,
+        "name": st.sampled_from(SIGNALS) | VALUES,
+        "rows": st.integers(0, 65535) | VALUES,
+        "cols": st.integers(0, 65535) | VALUES,
+    },
+)
+MESSAGES = st.fixed_dictionaries(
+    {},
+    optional={
+        "jsonrpc": st.just("2.0") | VALUES,
+        "method": st.sampled_from(["stdin", "signal", "resize"]) | VALUES,
+        "params": PARAMS | VALUES,
+        "id": VALUES,
+    },
+)
+
+
+@given(message=MESSAGES)
+def test_the_fast_and_the_careful_way_agree(message: dict[str, Any]) -> None:
+    """Whatever the fast way takes, the careful way takes alike."""
+    try:
+        text = json.dumps(message, ensure_ascii=False)
+        text.encode()
+    except UnicodeEncodeError:
+        return
+    fast = _decode_stdin(text)
+    if fast is not None:
+        assert fast == _examine(text, ALL)
+
+
+@pytest.mark.parametrize(
+    "params", [{"data": "x"}, {"data": "/w==", "encoding": "base64"}, {"eof": True}]
+)
+def test_pieces_of_stdin_are_read_the_fast_way(params: object) -> None:
+    """They are the many."""
+    assert _decode_stdin(json.dumps(notify("stdin", params))) is not None
+
+
+@given(line=st.binary() | MESSAGES.map(lambda message: json.dumps(message).encode()))
+def test_no_bytes_make_decoding_fail_otherwise(line: bytes) -> None:
+    """Every line is a message, nothing, or a fault."""
+    with suppress(Fault):
+        decode(line)
