@@ -1,5 +1,7 @@
 """Tests of `airlock_daemon.environment`."""
 
+from collections.abc import Mapping
+
 from airlock_daemon.environment import build_environment
 from airlock_daemon.limits import Limits
 from airlock_daemon.profile import Profile, parse_profile
@@ -12,7 +14,8 @@ bin = "tool"
 args = []
 [env]
 inherit = ["TOKEN_FILE"]
-strip = ["GONE", "TZ"]
+forward = ["NAME", "MY_*", "LANG"]
+strip = ["GONE", "TZ", "MY_SECRET"]
 set = { PINNED = "module" }
 """
 
@@ -30,9 +33,13 @@ def profile(text: str = "") -> Profile:
     return read
 
 
-def build(text: str = "", **daemon: str) -> dict[str, str]:
+def build(
+    text: str = "", *, client: Mapping[str, str] = {}, term: str | None = None, **daemon: str
+) -> dict[str, str]:
     module = parse_module(MODULE, name="tool", source="test")
-    return build_environment(module, profile(text), daemon=daemon, search_path="/bin")
+    return build_environment(
+        module, profile(text), daemon=daemon, search_path="/bin", client=client, term=term
+    )
 
 
 def test_the_daemons_own_variables_are_not_inherited() -> None:
@@ -58,6 +65,41 @@ def test_a_stripped_name_is_absent_even_if_the_profile_sets_it() -> None:
 def test_the_modules_set_beats_the_profiles() -> None:
     """A profile cannot override what the module pins."""
     assert build('[env]\nset = { PINNED = "profile" }')["PINNED"] == "module"
+
+
+def test_a_client_gives_what_the_module_forwards_and_nothing_else() -> None:
+    """Neither the base nor what is inherited is the client's to say."""
+    client = {"NAME": "n", "MY_": "m", "MYX": "x", "PATH": "/evil", "HOME": "/evil", "TERM": "evil"}
+    built = build(client=client, HOME="/home/me", TOKEN_FILE="t")
+    assert built == {
+        "PATH": "/bin",
+        "HOME": "/home/me",
+        "TOKEN_FILE": "t",
+        "NAME": "n",
+        "MY_": "m",
+        "PINNED": "module",
+    }
+
+
+def test_the_later_one_wins() -> None:
+    """The daemon, the client, the profile, strip, the module's set: in this order."""
+    client = {"LANG": "C", "MY_SECRET": "s", "MY_X": "client"}
+    assert build(client=client, LANG="de_DE.UTF-8")["LANG"] == "C"
+    built = build('[env]\nset = { LANG = "en_GB.UTF-8", MY_X = "profile" }', client=client)
+    assert (built["LANG"], built["MY_X"]) == ("en_GB.UTF-8", "profile")
+    assert "MY_SECRET" not in built
+
+
+def test_a_locale_of_the_client_is_no_file() -> None:
+    """A value that the C library would open is as if it had not been sent."""
+    assert build(client={"LANG": "/workspace/x"}, LANG="C.UTF-8")["LANG"] == "C.UTF-8"
+
+
+def test_term_is_there_where_a_terminal_is() -> None:
+    """It is that of the terminal and not the daemon's own, and a profile may say otherwise."""
+    assert "TERM" not in build(TERM="linux")
+    assert build(term="xterm-256color", TERM="linux")["TERM"] == "xterm-256color"
+    assert build('[env]\nset = { TERM = "dumb" }', term="xterm")["TERM"] == "dumb"
 
 
 def test_values_are_taken_as_they_are() -> None:

@@ -125,6 +125,7 @@ def test_no_everyday_vector_leads_out_of_the_workspace() -> None:
         ["archive", "-o", "/etc/x", "HEAD"],
         ["bundle", "create", "/etc/x", "HEAD"],
         ["worktree", "add", "/etc/x"],
+        ["worktree", "add", "../x"],
         ["log", "--output=/etc/x"],
         ["diff", "README", "/etc/shadow"],
         ["clone", "https://example.com/r", "/home/me/x"],

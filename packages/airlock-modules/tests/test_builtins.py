@@ -10,6 +10,7 @@ from airlock_modules import (
     builtin_text,
     load_builtin,
     parse_module,
+    select_forwarded,
 )
 
 NAMES = ("aws", "docker", "git", "ssh", "terraform")
@@ -69,7 +70,8 @@ def test_every_variable_and_every_added_argument_is_explained(name: str) -> None
     """Nothing is put into a tool's environment or arguments without a written reason."""
     module = load_builtin(name)
     security = builtin_security(name)
-    added = (*module.inherit, *module.strip, *module.set, *module.prepend, *module.append)
+    added = (*module.inherit, *module.forward, *module.strip, *module.set)
+    added += (*module.prepend, *module.append)
     assert [word for word in added if f"`{word}`" not in security] == []
 
 
@@ -91,7 +93,37 @@ def test_git_and_terraform_need_a_workspace() -> None:
 def test_git_leaves_the_choice_of_a_key_to_the_profile() -> None:
     """GIT_SSH_COMMAND is neither stripped nor set."""
     module = load_builtin("git")
-    assert "GIT_SSH_COMMAND" not in {*module.strip, *module.set, *module.inherit}
+    assert "GIT_SSH_COMMAND" not in {*module.strip, *module.set, *module.inherit, *module.forward}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_client_chooses_no_credential_program_or_peer(name: str) -> None:
+    """Of the variables that would, a client that sends all of them gets none through."""
+    steering = """
+        PATH HOME SHELL IFS BASH_ENV LD_PRELOAD PYTHONPATH NODE_OPTIONS PAGER EDITOR LANGUAGE
+        GIT_SSH GIT_SSH_COMMAND GIT_CONFIG_COUNT GIT_CONFIG_GLOBAL GIT_DIR GIT_EDITOR GIT_PAGER
+        GIT_EXEC_PATH GIT_TERMINAL_PROMPT GIT_ALLOW_PROTOCOL SSH_AUTH_SOCK SSH_ASKPASS
+        AWS_PROFILE AWS_CONFIG_FILE AWS_ACCESS_KEY_ID AWS_ENDPOINT_URL AWS_CA_BUNDLE
+        TF_CLI_ARGS TF_CLI_CONFIG_FILE TF_DATA_DIR TF_LOG TF_TOKEN_example_com
+        DOCKER_HOST DOCKER_CONTEXT DOCKER_CONFIG https_proxy HTTPS_PROXY SSL_CERT_FILE TERM
+    """
+    client = dict.fromkeys(steering.split(), "x")
+    assert select_forwarded(client, load_builtin(name).forward) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "variables"),
+    [
+        ("git", {"GIT_AUTHOR_NAME": "A", "GIT_COMMITTER_DATE": "0 +0000", "LC_ALL": "C"}),
+        ("ssh", {"LANG": "C.UTF-8", "LC_TIME": "de_DE.UTF-8"}),
+        ("terraform", {"TF_VAR_a-b": "1", "TF_INPUT": "0", "TF_WORKSPACE": "dev"}),
+        ("aws", {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_OUTPUT": "text"}),
+        ("docker", {"BUILDKIT_PROGRESS": "plain", "NO_COLOR": "1"}),
+    ],
+)
+def test_a_client_gives_what_is_its_own(name: str, variables: dict[str, str]) -> None:
+    """What scripts set for one command arrives."""
+    assert select_forwarded(variables, load_builtin(name).forward) == variables
 
 
 def test_the_configuration_that_git_is_given_is_complete() -> None:

@@ -16,7 +16,8 @@ def test_a_small_module_has_the_defaults() -> None:
     module = parse_module(SMALL, name="git", source="git.toml")
     assert module.bin == "git"
     assert (module.rules.mode, module.rules.rules) == ("deny", ())
-    assert (module.inherit, module.strip, dict(module.set)) == ((), (), {})
+    assert (module.inherit, module.forward, module.strip) == ((), (), ())
+    assert dict(module.set) == {}
     assert (module.prepend, module.append) == ((), ())
     assert (module.concurrent, module.workspace, module.timeout_s) == (True, "optional", 0.0)
     assert (module.source, module.builtin) == ("git.toml", False)
@@ -32,6 +33,7 @@ def test_a_full_module_is_read_as_written() -> None:
         args = ["status", "log & -n=*"]
         [env]
         inherit = ["SSH_AUTH_SOCK"]
+        forward = ["GIT_AUTHOR_NAME", "LC_*", "GIT_*"]
         strip = ["GIT_DIR", "http_proxy"]
         set = { GIT_DIR = "", X = "a=b" }
         [args]
@@ -50,6 +52,7 @@ def test_a_full_module_is_read_as_written() -> None:
     assert module.rules.mode == "allow"
     assert [rule.text for rule in module.rules.rules] == ["status", "log & -n=*"]
     assert module.inherit == ("SSH_AUTH_SOCK",)
+    assert module.forward == ("GIT_AUTHOR_NAME", "LC_*", "GIT_*")
     assert module.strip == ("GIT_DIR", "http_proxy")
     assert dict(module.set) == {"GIT_DIR": "", "X": "a=b"}
     assert (module.prepend, module.append) == (("-a", ""), ("-z",))
@@ -85,6 +88,19 @@ def test_modules_are_immutable() -> None:
         (SMALL + '[env]\nstrip = ["A*"]', 'git.toml: [env] strip: "A*" is not the name of an'),
         (SMALL + '[env]\ninherit = ["1A"]', 'git.toml: [env] inherit: "1A" is not the name'),
         (SMALL + '[env]\ninherit = ["A\\u0000"]', "git.toml: [env] inherit: item 1: holds a NUL"),
+        (SMALL + '[env]\nforward = ["*"]', 'git.toml: [env] forward: "*" would let the client '),
+        (SMALL + '[env]\nforward = ["A*B"]', 'git.toml: [env] forward: "A*B" is not the name of'),
+        (SMALL + '[env]\nforward = ["A**"]', 'git.toml: [env] forward: "A**" is not the name of'),
+        (SMALL + '[env]\nforward = ["A="]', 'git.toml: [env] forward: "A=" is not the name of'),
+        (SMALL + '[env]\nforward = ""', "git.toml: [env] forward: must be an array, not a str"),
+        (
+            SMALL + '[env]\nforward = ["A"]\nstrip = ["A"]',
+            "git.toml: [env] forward: A stands in strip too, so that the client's value is never ",
+        ),
+        (
+            SMALL + '[env]\nforward = ["A"]\nset = { A = "1" }',
+            "git.toml: [env] forward: A stands in set too, so that the client's value is never ",
+        ),
         (SMALL + '[env]\nset = { "" = "x" }', 'git.toml: [env] set: "" is not the name'),
         (SMALL + "[env]\nset = { A = 1 }", "git.toml: [env] set.A: must be a string, not an int"),
         (SMALL + "[args]\nappend = 1", "git.toml: [args] append: must be an array, not an int"),
@@ -109,7 +125,6 @@ def test_each_fault_names_file_key_problem_and_remedy(text: str, fault: str) -> 
         ("[credentials]\nssh_agent = true", "credentials"),
         ("[sandbox]\nnetwork = false", "sandbox"),
         ("[output]\nmask = true", "output"),
-        ('[env]\nforward = ["A"]', "[env] forward"),
     ],
 )
 def test_what_this_release_lacks_is_refused_by_name(text: str, key: str) -> None:

@@ -1,6 +1,12 @@
 import pytest
 
-from airlock_modules import builtin_names, load_builtin, parse_module, review_rules
+from airlock_modules import (
+    builtin_names,
+    load_builtin,
+    parse_module,
+    review_module,
+    review_rules,
+)
 
 
 def problems(rules: str, *, syntax: str = "") -> list[str]:
@@ -15,8 +21,8 @@ TERRAFORM = '[syntax]\noptions = "terraform"'
 
 @pytest.mark.parametrize("name", builtin_names())
 def test_every_rule_of_a_builtin_module_has_an_effect(name: str) -> None:
-    """None is shadowed, none names what the option table does not know."""
-    assert [str(fault) for fault in review_rules(load_builtin(name))] == []
+    """None is shadowed, none names what the option table does not know, none steers the tool."""
+    assert [str(fault) for fault in review_module(load_builtin(name))] == []
 
 
 @pytest.mark.parametrize("syntax", ["", "[syntax]\nsubcommands = 1"])
@@ -56,3 +62,26 @@ def test_a_subcommand_that_the_table_does_not_know_is_found() -> None:
 def test_an_open_table_knows_every_flag() -> None:
     """Nothing can be missed in it."""
     assert problems('[deny]\nargs = ["--x", "run"]', syntax="[syntax]\nsubcommands = 1") == []
+
+
+def test_a_forwarded_variable_that_steers_the_tool_is_found() -> None:
+    """The finding names the entry and what it lets in; what strip or set overrule is not found."""
+    text = """
+    [command]
+    bin = "tool"
+    [deny]
+    args = ["-x", "-x"]
+    [env]
+    forward = ["LD_PRELOAD", "HOME", "TZ", "P*", "GIT_D*", "GIT_AUTHOR_*", "A_PAGER"]
+    strip = ["GIT_DIR"]
+    """
+    module = parse_module(text, name="tool", source="tool.toml")
+    found = [(fault.key, fault.problem) for fault in review_module(module)]
+    steers = "can choose programs, files, accounts or peers for the tool"
+    assert found == [
+        ("deny.args", 'the rule "-x" changes nothing beside "-x"'),
+        ("env.forward", f"LD_PRELOAD lets in LD_*, which {steers}"),
+        ("env.forward", f"HOME {steers}"),
+        ("env.forward", f"P* lets in PATH, which {steers}"),
+        ("env.forward", f"A_PAGER {steers}"),
+    ]

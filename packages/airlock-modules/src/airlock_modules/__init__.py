@@ -14,6 +14,7 @@ from .errors import GlobError, ModuleError, NotationError, RuleError
 from .evaluator import evaluate
 from .explanation import describe_parsed, dump_parsed
 from .faults import Fault
+from .forwarding import select_forwarded
 from .globs import Glob, parse_glob
 from .grammar import parse
 from .judgement import GrammarRules
@@ -24,7 +25,7 @@ from .option_table import OptionTable, Place
 from .options import load_options, parse_options
 from .parsed import ArgumentWord, Flag, Parsed, PathUse
 from .quoting import quote
-from .review import review_rules
+from .review import review_module, review_rules
 from .rules import FlagPattern, Rule, Rules, Word, parse_rule
 from .toml_reader import TableReader
 
@@ -72,5 +73,7 @@ __all__ = [
     "parse_rule",
     "quote",
     "read_arguments",
+    "review_module",
     "review_rules",
+    "select_forwarded",
 ]

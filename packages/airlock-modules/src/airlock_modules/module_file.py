@@ -1,13 +1,13 @@
 """The module file: how one command is proxied, and what is refused.
 
 Of the format that Airlock describes, this release reads `[command] bin`, `[syntax]`, exactly one
-of `[deny]` and `[allow]`, `[env] inherit, strip, set`, `[args] prepend, append` and `[exec]
-concurrent, workspace, timeout_s`. The rest is refused by name: a table that was read and ignored
-would promise a protection that is not there.
+of `[deny]` and `[allow]`, `[env] inherit, forward, strip, set`, `[args] prepend, append` and
+`[exec] concurrent, workspace, timeout_s`. The rest is refused by name: a table that was read and
+ignored would promise a protection that is not there.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -23,6 +23,7 @@ from .rules import Rules
 from .toml_reader import TableReader
 
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FORWARD_ENTRY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?")
 _LONGEST_TIMEOUT_S = 7 * 24 * 3600.0
 _NOT_BUILT = {
     "credentials": "remove it; the tool finds credentials through [env] inherit",
@@ -34,8 +35,9 @@ _NOT_BUILT = {
 class Module(Struct, frozen=True, kw_only=True):
     """How one command is proxied.
 
-    `bin` is a name on the daemon's PATH or an absolute path. `inherit`, `strip` and `set` are about
-    the tool's environment, `prepend` and `append` are put around the client's arguments. With
+    `bin` is a name on the daemon's PATH or an absolute path. `inherit`, `forward`, `strip` and
+    `set` are about the tool's environment; an entry of `forward` is a name, or a beginning and `*`.
+    `prepend` and `append` are put around the client's arguments. With
     `concurrent` false one invocation runs at a time. A `workspace` that is required must be mapped,
     else the tool runs in an empty directory. `timeout_s` is in seconds, 0 for none. `source` names
     the file, `builtin` says that it ships with this package.
@@ -45,6 +47,7 @@ class Module(Struct, frozen=True, kw_only=True):
     bin: str
     rules: Rules | GrammarRules
     inherit: tuple[str, ...] = ()
+    forward: tuple[str, ...] = ()
     strip: tuple[str, ...] = ()
     set: Mapping[str, str] = {}
     prepend: tuple[str, ...] = ()
@@ -75,15 +78,16 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
     program = _read_bin(reader.table("command"))
     rules = read_rules(reader, tool=name)
     env, args, run = reader.table("env"), reader.table("args"), reader.table("exec")
-    env.not_built("forward", "remove it; variables of the client are not taken over")
+    strip, settings = _read_names(env, "strip"), _read_set(env)
     workspace = run.choice("workspace", ("required", "optional"), default="optional")
     module = Module(
         name=name,
         bin=program,
         rules=rules,
         inherit=_read_names(env, "inherit"),
-        strip=_read_names(env, "strip"),
-        set=_read_set(env),
+        forward=_read_forward(env, strip=strip, settings=settings),
+        strip=strip,
+        set=settings,
         prepend=args.strings("prepend"),
         append=args.strings("append"),
         concurrent=run.boolean("concurrent", default=True),
@@ -113,6 +117,25 @@ def _read_names(env: TableReader, key: str) -> tuple[str, ...]:
     for name in names:
         _check_name(env, key, name)
     return names
+
+
+def _read_forward(
+    env: TableReader, *, strip: Container[str], settings: Container[str]
+) -> tuple[str, ...]:
+    entries = env.strings("forward")
+    for entry in entries:
+        if entry == "*":
+            problem = '"*" would let the client choose every variable'
+            env.fault("forward", problem, "list the names, or a beginning such as LC_*")
+        elif not _FORWARD_ENTRY.fullmatch(entry):
+            problem = f"{quote(entry)} is not the name of an environment variable"
+            remedy = "use letters, digits and _ only, no digit first, and * at the end only"
+            env.fault("forward", problem, remedy)
+        elif entry in strip or entry in settings:
+            other = "strip" if entry in strip else "set"
+            problem = f"{entry} stands in {other} too, so that the client's value is never used"
+            env.fault("forward", problem, "keep one of the two")
+    return entries
 
 
 def _read_set(env: TableReader) -> dict[str, str]:

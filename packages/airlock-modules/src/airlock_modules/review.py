@@ -1,8 +1,9 @@
-"""What in the rules of a module has no effect, though it is not wrong: for a person to look at."""
+"""What in a module is not wrong, but for a person to look at: vain rules, and risky variables."""
 
 from collections.abc import Iterator
 
 from .faults import Fault, join_key
+from .forwarding import find_steering
 from .grammar_rules import CommandPart, FlagPart, GrammarRule, WordPart
 from .judgement import GrammarRules
 from .module_file import Module
@@ -11,6 +12,16 @@ from .option_table import OptionTable
 from .permissions import EVERYTHING, Permission
 from .quoting import quote
 from .rules import Rule
+
+
+def review_module(module: Module) -> Iterator[Fault]:
+    """Find what `review_rules` finds, and variables of the client that should not reach a tool."""
+    yield from review_rules(module)
+    for entry, name in find_steering(module.forward, overruled=(*module.strip, *module.set)):
+        lets_in = "" if name == entry else f" lets in {name}, which"
+        problem = f"{entry}{lets_in} can choose programs, files, accounts or peers for the tool"
+        remedy = "remove it; what the tool needs of that kind belongs into the profile's [env] set"
+        yield Fault(module.source, "env.forward", problem, remedy)
 
 
 def review_rules(module: Module) -> Iterator[Fault]:

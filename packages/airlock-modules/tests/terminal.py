@@ -1,0 +1,77 @@
+"""Running a tool on a terminal of its own, as a person would sit before it."""
+
+import os
+import pty
+import select
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+PATIENCE_S = 60.0
+"""After this long a tool counts as hanging. None of those that are run takes a tenth of it."""
+
+PROGRAMS = (
+    *("less", "more", "most", "pager", "sensible-pager"),
+    *("vi", "vim", "nano", "emacs", "ed", "editor", "sensible-editor"),
+    *("gitk", "tig", "xdg-open", "ssh-askpass"),
+)
+
+
+class Ended(Struct, frozen=True):
+    """What a tool wrote to its terminal, and its exit status."""
+
+    text: str
+    status: int
+
+
+def run_on_terminal(
+    *argv: str, directory: Path, environment: Mapping[str, str], typed: str = ""
+) -> Ended:
+    """Run a tool whose standard streams and controlling terminal are a new pseudo-terminal.
+
+    `typed` waits in the terminal from the start. A tool that hangs is killed, and fails the test.
+    """
+    pid, terminal = pty.fork()
+    if pid == 0:
+        try:
+            os.chdir(directory)
+            os.execvpe(argv[0], argv, dict(environment))
+        finally:
+            os._exit(127)
+    os.write(terminal, typed.encode())
+    written = b""
+    deadline = time.monotonic() + PATIENCE_S
+    while chunk := _read(terminal, deadline - time.monotonic()):
+        written += chunk
+    if time.monotonic() >= deadline:
+        os.killpg(pid, signal.SIGKILL)
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert time.monotonic() < deadline, f"{argv} hangs, having written {written!r}"
+    text = written.decode(errors="replace").replace("\r\n", "\n")
+    return Ended(text, os.waitstatus_to_exitcode(status))
+
+
+def plant_programs(directory: Path) -> Path:
+    """Put pagers, editors and viewers into a directory for PATH; return the mark that they leave.
+
+    Each leaves the mark when it runs, and ends well.
+    """
+    mark = directory / "ran"
+    for name in PROGRAMS:
+        program = directory / name
+        program.write_text(f'#!/bin/sh\necho "{name} $*" >>{mark}\n')
+        program.chmod(0o755)
+    return mark
+
+
+def _read(terminal: int, wait_s: float) -> bytes:
+    """Read what is written next; nothing once no process has the terminal, or after the wait."""
+    readable, _, _ = select.select([terminal], [], [], max(0.0, wait_s))
+    try:
+        return os.read(terminal, 65536) if readable else b""
+    except OSError:  # EIO: Linux says so when the last process has closed its side
+        return b""
