@@ -1,4 +1,4 @@
-//! What the daemon and the launcher say to each other over the control socket. It is a
+//! What the daemon and a supervisor say to each other over the control socket of a command. It is a
 //! SOCK_SEQPACKET socket, so that a message arrives whole or not at all.
 
 const std = @import("std");
@@ -50,6 +50,11 @@ pub fn send(control: i32, report: Report, value: i32) void {
         const result = linux.sendto(control, &message, message.len, linux.MSG.NOSIGNAL, null, 0);
         if (linux.E.init(result) != .INTR) return;
     }
+}
+
+/// Report why there is no tool.
+pub fn sendFailure(control: i32, report: Report, errno: linux.E) void {
+    send(control, report, @intFromEnum(errno));
 }
 
 fn decode(message: []const u8) ?Order {

@@ -1,5 +1,5 @@
-//! Finds and signals everything that the tool started. The launcher is a child subreaper, so that a
-//! process whose parent dies becomes the launcher's own child: whatever one pass misses, a later
+//! Finds and signals everything that the tool started. A supervisor is a child subreaper, so that a
+//! process whose parent dies becomes the supervisor's own child: whatever one pass misses, a later
 //! one finds, and when wait(2) says that there is no child, nothing is left.
 
 const std = @import("std");
@@ -129,7 +129,7 @@ const last_pid = 4 * 1024 * 1024;
 
 /// Where /proc is hidden, or the kernel was built without the lists of children: ask wait(2) of every
 /// number whether it is a child. That takes some tenths of a second and finds one level of the tree;
-/// as each level dies, the next one becomes the launcher's own.
+/// as each level dies, the next one becomes the supervisor's own.
 fn appendByProbing() void {
     var pid: i32 = 2;
     while (pid <= last_pid) : (pid += 1) {

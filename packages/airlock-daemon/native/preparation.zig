@@ -1,33 +1,34 @@
-//! What the launcher sets up for itself before it starts the tool.
+//! What the service sets up for itself, once; the supervisors that it forks inherit it.
 
 const std = @import("std");
 const linux = std.os.linux;
-const Failure = @import("tool.zig").Failure;
+const disposition = @import("disposition.zig");
 const failed = @import("errno.zig").failed;
 
 pub const Preparation = struct {
-    /// A non-blocking signalfd of SIGCHLD.
+    /// A non-blocking signalfd of SIGCHLD. In each process that inherits it, it tells of that
+    /// process's own children.
     deaths: i32 = -1,
-    /// Memory that the launcher and its child share, however the child is made: an emulator may turn
-    /// CLONE_VM into an ordinary fork.
-    failure: *Failure = undefined,
 
-    /// Do all of it; the errno of the step that failed, if one did.
-    pub fn complete(preparation: *Preparation) ?linux.E {
-        // Nothing but SIGKILL may end the launcher before its descendants.
+    /// Do all of it; the errno of the step that failed, if one did. Of what was open above descriptor
+    /// 2, `socket` alone stays so.
+    pub fn complete(preparation: *Preparation, socket: i32) ?linux.E {
+        // Nothing but SIGKILL may end a supervisor before its descendants.
         const everything = linux.sigfillset();
         if (failed(linux.sigprocmask(linux.SIG.SETMASK, &everything, null))) |errno| return errno;
         // Nor may a SIGKILL to the daemon's process group. Fails only in a leader, who has that already.
         _ = linux.setsid();
-        resetDispositions();
+        // A daemon that was started in the background ignores SIGINT, and whoever execs hands that on.
+        disposition.resetAll();
+        // Nobody waits for supervisors: the kernel reaps them.
+        if (disposition.set(linux.SIG.CHLD, linux.SIG.IGN)) |errno| return errno;
+        closeDescriptors(@intCast(socket));
         fillStandardDescriptors();
-        if (set(.SET_CHILD_SUBREAPER, 1)) |errno| return errno;
         if (set(.SET_NO_NEW_PRIVS, 1)) |errno| return errno;
-        // The tool runs as the same user. It may not trace the launcher, nor take the control socket
-        // from it with pidfd_getfd(2). execve gives the tool the usual setting back.
+        // Tools run as the same user. They may not trace the service or a supervisor, nor take sockets
+        // from them with pidfd_getfd(2). execve gives the tool the usual setting back.
         if (set(.SET_DUMPABLE, 0)) |errno| return errno;
-        if (preparation.openDeaths()) |errno| return errno;
-        return preparation.mapFailure();
+        return preparation.openDeaths();
     }
 
     fn openDeaths(preparation: *Preparation) ?linux.E {
@@ -38,38 +39,21 @@ pub const Preparation = struct {
         preparation.deaths = @intCast(result);
         return null;
     }
-
-    fn mapFailure(preparation: *Preparation) ?linux.E {
-        const access = linux.PROT.READ | linux.PROT.WRITE;
-        const shared: linux.MAP = .{ .TYPE = .SHARED, .ANONYMOUS = true };
-        const result = linux.mmap(null, @sizeOf(Failure), access, shared, -1, 0);
-        if (failed(result)) |errno| return errno;
-        preparation.failure = @ptrFromInt(result);
-        preparation.failure.* = .{};
-        return null;
-    }
 };
 
 fn set(option: linux.PR, value: usize) ?linux.E {
     return failed(linux.prctl(@intFromEnum(option), value, 0, 0, 0));
 }
 
-/// A daemon that was started in the background ignores SIGINT, and whoever execs hands that on. The
-/// tool inherits the launcher's dispositions; and an ignored SIGCHLD would keep wait(2) from it.
-fn resetDispositions() void {
-    const default = linux.Sigaction{
-        .handler = .{ .handler = linux.SIG.DFL },
-        .mask = linux.sigemptyset(),
-        .flags = 0,
-    };
-    for (1..linux.NSIG) |signal| switch (signal) {
-        linux.SIG.KILL, linux.SIG.STOP => {},
-        else => _ = linux.sigaction(@intCast(signal), &default, null),
-    };
+/// What the daemon forgot to make close-on-exec would stay open as long as the service lives. Kernels
+/// before 5.9 have no close_range(2); there it does.
+fn closeDescriptors(socket: u32) void {
+    _ = linux.syscall3(.close_range, 3, socket - 1, 0);
+    _ = linux.syscall3(.close_range, socket + 1, std.math.maxInt(u32), 0);
 }
 
-/// Open /dev/null where descriptors 0 to 2 are closed: a tool that finds one free would print its
-/// messages into the first file that it opens. open(2) takes the lowest that is free.
+/// Open /dev/null where descriptors 0 to 2 are closed, so that those of a command are all above them.
+/// open(2) takes the lowest that is free.
 fn fillStandardDescriptors() void {
     for (0..3) |descriptor| {
         if (failed(linux.fcntl(@intCast(descriptor), linux.F.GETFD, 0)) != null)

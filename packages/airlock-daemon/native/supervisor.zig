@@ -4,7 +4,6 @@ const std = @import("std");
 const linux = std.os.linux;
 const control = @import("control.zig");
 const descendants = @import("descendants.zig");
-const Failure = @import("tool.zig").Failure;
 
 /// What processes get to end by themselves, in milliseconds, before they are killed.
 const grace = 2000;
@@ -20,7 +19,6 @@ pub const Supervisor = struct {
     deaths: i32,
     /// The tool's process and, as long as it lives, its process group.
     tool: i32,
-    failure: *const Failure,
     tool_ended: bool = false,
     daemon_gone: bool = false,
     /// When the next pass that kills is due, in milliseconds of the monotonic clock; null as long
@@ -56,10 +54,7 @@ pub const Supervisor = struct {
 
     fn reportEnd(supervisor: *Supervisor, status: u32) void {
         supervisor.tool_ended = true;
-        if (supervisor.failure.report) |report|
-            control.send(supervisor.socket, report, supervisor.failure.errno)
-        else
-            control.send(supervisor.socket, .ended, @bitCast(status));
+        control.send(supervisor.socket, .ended, @bitCast(status));
     }
 
     fn end(supervisor: *Supervisor, signal: u8) void {

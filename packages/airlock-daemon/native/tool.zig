@@ -2,26 +2,24 @@
 
 const std = @import("std");
 const linux = std.os.linux;
-const CommandLine = @import("command_line.zig").CommandLine;
-const Vector = @import("command_line.zig").Vector;
-const Report = @import("control.zig").Report;
+const control = @import("control.zig");
+const Order = @import("order.zig").Order;
 const failed = @import("errno.zig").failed;
 
-/// Why the tool never ran: written by the child, read after the child was reaped.
-pub const Failure = struct {
-    report: ?Report = null,
-    errno: i32 = 0,
-
-    pub fn set(failure: *Failure, report: Report, errno: linux.E) void {
-        failure.* = .{ .report = report, .errno = @intFromEnum(errno) };
-    }
+/// The descriptors of a command, in the order in which they are delivered.
+pub const Descriptors = struct {
+    /// The supervisor's end of the SOCK_SEQPACKET pair that it shares with the daemon.
+    control: i32,
+    /// The directory in which the tool starts.
+    directory: i32,
+    /// The tool's stdin, stdout and stderr.
+    standard: [3]i32,
 };
 
 const Plan = struct {
-    command: *const CommandLine,
-    environment: Vector,
-    launcher: i32,
-    failure: *Failure,
+    order: *const Order,
+    descriptors: *const Descriptors,
+    supervisor: i32,
 };
 
 // The child runs a handful of system calls on it, none of which needs more than a few hundred bytes.
@@ -29,17 +27,17 @@ var child_stack: [16 * 1024]u8 align(16) = undefined;
 
 /// Start the tool as the leader of a session of its own. Every signal must be blocked, with the
 /// default disposition, when this is called: the child inherits both and may not run a handler in
-/// memory that it shares with its parent. Returns its process number, which is also that of its
-/// session and process group; null, with `failure` filled, if there is no child.
+/// memory that it shares with its parent. None of `descriptors` is below 3. Returns the tool's process
+/// number, which is also that of its session and process group. If the tool cannot be started, that
+/// is reported.
 ///
 /// CLONE_VM and CLONE_VFORK spare a copy of the page tables; the child has a stack of its own, so
 /// that it cannot disturb the frame to which the parent returns.
-pub fn start(command: *const CommandLine, environment: Vector, failure: *Failure) ?i32 {
+pub fn start(order: *const Order, descriptors: *const Descriptors) ?i32 {
     const plan = Plan{
-        .command = command,
-        .environment = environment,
-        .launcher = linux.getpid(),
-        .failure = failure,
+        .order = order,
+        .descriptors = descriptors,
+        .supervisor = linux.getpid(),
     };
     const result = linux.clone(
         run,
@@ -51,7 +49,7 @@ pub fn start(command: *const CommandLine, environment: Vector, failure: *Failure
         null,
     );
     if (failed(result)) |errno| {
-        failure.set(.setup_failed, errno);
+        control.sendFailure(descriptors.control, .setup_failed, errno);
         return null;
     }
     return @intCast(result);
@@ -60,45 +58,54 @@ pub fn start(command: *const CommandLine, environment: Vector, failure: *Failure
 /// The child: returns, which ends it, only if the tool could not be started.
 fn run(argument: usize) callconv(.c) u8 {
     const plan: *const Plan = @ptrFromInt(argument);
-    const command = plan.command;
-    if (prepare(plan.launcher, command.open_files)) |errno| {
-        plan.failure.set(.setup_failed, errno);
-        return 127;
-    }
-    if (failed(linux.fchdir(command.directory))) |errno| {
-        plan.failure.set(.directory_failed, errno);
-        return 127;
-    }
-    closeDescriptors(command);
+    const socket = plan.descriptors.control;
+    if (prepare(plan)) |errno| return giveUp(socket, .setup_failed, errno);
+    if (failed(linux.fchdir(plan.descriptors.directory))) |errno|
+        return giveUp(socket, .directory_failed, errno);
+    // Every descriptor is close-on-exec already; this does not rest on it. Kernels before 5.11, and
+    // seccomp filters that do not know the call, do.
+    _ = linux.syscall3(.close_range, 3, std.math.maxInt(u32), close_range_cloexec);
     const nothing = linux.sigemptyset();
     _ = linux.sigprocmask(linux.SIG.SETMASK, &nothing, null);
-    const result = linux.execve(command.program, command.arguments, plan.environment);
-    plan.failure.set(.exec_failed, linux.E.init(result));
+    const order = plan.order;
+    const result = linux.execve(order.program, order.arguments, order.environment);
+    return giveUp(socket, .exec_failed, linux.E.init(result));
+}
+
+/// close_range(2): set the flag instead of closing.
+const close_range_cloexec = 4;
+
+/// Report why there is no tool, as the last that is said of this command: the supervisor's report of
+/// this process's end must not follow it.
+fn giveUp(socket: i32, report: control.Report, errno: linux.E) u8 {
+    control.sendFailure(socket, report, errno);
+    _ = linux.shutdown(socket, linux.SHUT.WR);
     return 127;
 }
 
-fn prepare(launcher: i32, open_files: u64) ?linux.E {
-    // The session separates the tool from the launcher's group, so that a signal to the tool's
+fn prepare(plan: *const Plan) ?linux.E {
+    // The session separates the tool from the supervisor's group, so that a signal to the tool's
     // group is the tool's alone. It cannot fail in a process that was just forked.
     _ = linux.setsid();
-    // A launcher that is killed takes the tool with it. The setting survives execve, also of
+    // A supervisor that is killed takes the tool with it. The setting survives execve, also of
     // set-user-ID programs, since no_new_privs makes those ordinary ones.
     if (failed(linux.prctl(@intFromEnum(linux.PR.SET_PDEATHSIG), linux.SIG.KILL, 0, 0, 0))) |errno|
         return errno;
     // Unless it was killed before that call.
-    if (linux.getppid() != launcher) return .SRCH;
+    if (linux.getppid() != plan.supervisor) return .SRCH;
+    for (plan.descriptors.standard, 0..) |descriptor, number| {
+        if (failed(linux.dup2(descriptor, @intCast(number)))) |errno| return errno;
+    }
+    if (takeTerminal(plan.order.terminal)) |errno| return errno;
     var limit: linux.rlimit = undefined;
     if (failed(linux.getrlimit(.NOFILE, &limit))) |errno| return errno;
-    limit.cur = open_files;
+    limit.cur = plan.order.open_files;
     return failed(linux.setrlimit(.NOFILE, &limit));
 }
 
-/// Leave the tool nothing above descriptor 2. Everything that the daemon does not hand over on
-/// purpose is close-on-exec already; kernels before 5.9, and seccomp filters that do not know
-/// close_range(2), have only that to rely on.
-fn closeDescriptors(command: *const CommandLine) void {
-    const everything = std.math.maxInt(u32);
-    if (failed(linux.syscall3(.close_range, 3, everything, 0)) == null) return;
-    _ = linux.close(command.control);
-    _ = linux.close(command.directory);
+/// Make the pseudo-terminal the session's own, by the first descriptor that is one. Without this the
+/// tool would have no /dev/tty, and ^C on the terminal would reach nobody.
+fn takeTerminal(descriptors: u3) ?linux.E {
+    if (descriptors == 0) return null;
+    return failed(linux.ioctl(@ctz(descriptors), linux.T.IOCSCTTY, 0));
 }

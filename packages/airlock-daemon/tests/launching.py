@@ -1,5 +1,7 @@
 """The launcher as a real process, spoken to as the daemon does."""
 
+import contextlib
+import fcntl
 import functools
 import importlib.util
 import os
@@ -19,6 +21,9 @@ PACKAGE = Path(__file__).parents[1]
 
 # Only there so that a broken launcher fails a test instead of hanging it.
 PATIENCE_S = 60
+
+# The longest message that the service takes.
+MESSAGE = 65536
 
 
 @functools.cache
@@ -46,8 +51,91 @@ def run_hatchling(*arguments: str, folder: Path, target: str = "") -> None:
     )
 
 
+class Service:
+    """The resident process of the launcher; it ends when the block does."""
+
+    def __init__(
+        self,
+        *,
+        launcher: Sequence[str] = (),
+        closed: Sequence[int] = (),
+        blocked: Sequence[int] = (),
+    ) -> None:
+        """Start it.
+
+        `launcher` is the command line of another launcher than this package's own, `closed`
+        standard descriptors that it finds closed, `blocked` signals that it finds blocked.
+        """
+        self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.settimeout(PATIENCE_S)
+        argv = [*(launcher or [launcher_path()]), str(theirs.fileno())]
+        os.set_inheritable(theirs.fileno(), True)
+        actions: list[tuple[int, int] | tuple[int, int, str, int, int]] = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
+            (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_RDWR, 0),
+            *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in closed),
+        ]
+        self.pid = os.posix_spawnp(argv[0], argv, {}, file_actions=actions, setsigmask=blocked)
+        theirs.close()
+
+    def __enter__(self) -> Self:
+        """The service runs already."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Commands that run are not touched."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the socket and wait for the end."""
+        self.socket.close()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+
+    def order(self, header: bytes, strings: bytes, descriptors: Sequence[int]) -> None:
+        """Send an order; strings that are too long for a message go in a file."""
+        if len(header) + len(strings) <= MESSAGE:
+            self.send(header + strings, descriptors)
+            return
+        file = make_file(strings)
+        self.send(header, [*descriptors, file])
+        os.close(file)
+
+    def send(self, message: bytes, descriptors: Sequence[int]) -> None:
+        """Send one message with descriptors, whatever they are."""
+        socket.send_fds(self.socket, [message], descriptors)
+
+    def wait(self) -> int:
+        """Wait for the service's end; its exit status, negative for a signal."""
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+def encode_order(
+    words: Sequence[bytes],
+    environment: Sequence[bytes] = (),
+    *,
+    nofile: int = 256,
+    terminal: int = 0,
+) -> tuple[bytes, bytes]:
+    """The header and the strings of an order; `words` are the program and the arguments."""
+    strings = b"".join(string + b"\0" for string in (*words, *environment))
+    counts = (len(words) - 1, len(environment))
+    return struct.pack("<IIQII", *counts, nofile, terminal, len(strings)), strings
+
+
+def make_file(content: bytes, *, sealed: bool = True) -> int:
+    """The descriptor of a memfd with the content."""
+    file = os.memfd_create("strings", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    with open(file, "wb", closefd=False) as writer:
+        writer.write(content)
+    if sealed:
+        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+        fcntl.fcntl(file, fcntl.F_ADD_SEALS, seals)
+    return file
+
+
 class Launch:
-    """One launcher with pipes at the tool's stdin and stdout; killed when the block ends."""
+    """One command with pipes at its stdin and stdout; all of it is killed when the block ends."""
 
     def __init__(
         self,
@@ -56,60 +144,59 @@ class Launch:
         directory: str | Path = "/",
         environment: Mapping[bytes, bytes] | Mapping[str, str] | None = None,
         nofile: int = 256,
+        terminal: int = 0,
+        standard: Sequence[int] = (),
+        service: Service | None = None,
         launcher: Sequence[str] = (),
-        closed: Sequence[int] = (),
-        blocked: Sequence[int] = (),
     ) -> None:
         """Start `program` by its absolute path; its ARGV0 is the same.
 
-        `launcher` is the command line of another launcher than this package's own, `closed`
-        standard descriptors that it finds closed, `blocked` signals that it finds blocked.
+        `standard` are other descriptors than pipes, `terminal` says which of them are a terminal.
+        Without a `service` the command has one of its own, of the command line `launcher`.
         """
+        self._owns_service = service is None
+        self.service = Service(launcher=launcher) if service is None else service
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control.settimeout(PATIENCE_S)
         tool_stdin, self.stdin = os.pipe()
         self.stdout, tool_stdout = os.pipe()
         opened = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-        passed = [theirs.fileno(), opened]
-        for descriptor in passed:
-            os.set_inheritable(descriptor, True)
-        argv = [*(launcher or [launcher_path()]), *map(str, passed), str(nofile)]
-        actions: list[tuple[int, int] | tuple[int, int, int]] = [
-            (os.POSIX_SPAWN_DUP2, tool_stdin, 0),
-            (os.POSIX_SPAWN_DUP2, tool_stdout, 1),
-            *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in closed),
-        ]
-        self.pid = os.posix_spawnp(
-            argv[0],
-            [*argv, program, program, *arguments],
-            os.environ if environment is None else environment,
-            file_actions=actions,
-            setsigmask=blocked,
+        variables = os.environ if environment is None else environment
+        header, strings = encode_order(
+            [os.fsencode(word) for word in (program, program, *arguments)],
+            [os.fsencode(name) + b"=" + os.fsencode(value) for name, value in variables.items()],
+            nofile=nofile,
+            terminal=terminal,
+        )
+        self.service.order(
+            header, strings, [theirs.fileno(), opened, *(standard or (tool_stdin, tool_stdout, 2))]
         )
         theirs.close()
         for descriptor in (opened, tool_stdin, tool_stdout):
             os.close(descriptor)
-        self._pidfd = os.pidfd_open(self.pid)
 
     def __enter__(self) -> Self:
-        """The launcher runs already."""
+        """The command was ordered already."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Kill the launcher, and with it the tool, if it has not ended yet."""
-        if not has_ended(self._pidfd):
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
+        """Kill what is left of the command, and end the service if it is this command's own."""
+        with contextlib.suppress(OSError):
+            self.order("E", signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            self.read_reports()
         self.control.close()
-        for descriptor in (self._pidfd, self.stdin, self.stdout):
+        for descriptor in (self.stdin, self.stdout):
             os.close(descriptor)
+        if self._owns_service:
+            self.service.close()
 
     def order(self, letter: str, number: int) -> None:
-        """Send the launcher a signal to deliver (`S`) or to end with (`E`)."""
+        """Send the supervisor a signal to deliver (`S`) or to end with (`E`)."""
         self.control.send(letter.encode() + bytes([number]))
 
     def read_report(self) -> tuple[str, int] | None:
-        """The launcher's next message; None once it has ended."""
+        """The supervisor's next message; None once nothing is left of the command."""
         message = self.control.recv(64)
         if not message:
             return None
@@ -117,7 +204,7 @@ class Launch:
         return kind.decode(), value
 
     def read_reports(self) -> list[tuple[str, int]]:
-        """All messages until the launcher has ended."""
+        """All messages until nothing is left of the command."""
         return list(iter(self.read_report, None))
 
     def read_output(self) -> bytes:
@@ -131,11 +218,6 @@ class Launch:
             assert byte, f"the output ends in the middle of a line: {line!r}"
             line += byte
         return line
-
-    def wait(self) -> int:
-        """Wait for the launcher's own end; its exit status, negative for a signal."""
-        wait_ended(self._pidfd)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
 def shell(script: str, *arguments: str | bytes) -> tuple[str | bytes, ...]:

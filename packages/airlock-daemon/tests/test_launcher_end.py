@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -43,8 +44,8 @@ def kill_by_order(launch: Launch) -> None:
 
 
 def end_by_close(launch: Launch) -> None:
-    """The daemon closes its end of the socket."""
-    launch.control.shutdown(2)
+    """The daemon has nothing to say any more, as after closing its end of the socket."""
+    launch.control.shutdown(socket.SHUT_WR)
 
 
 def end_by_nonsense(launch: Launch) -> None:
@@ -60,7 +61,7 @@ def test_descendants_end_that_left_the_session(end: Callable[[Launch], None]) ->
     with Launch("/bin/sh", *shell(f"{STRAYS} read x")) as launch:
         strays = open_strays(launch)
         end(launch)
-        assert launch.wait() == 0
+        launch.read_reports()
         assert [has_ended(pidfd) for pidfd in strays] == [True, True]
 
 
@@ -69,8 +70,9 @@ def test_descendants_end_with_a_daemon_that_is_killed() -> None:
     daemon = textwrap.dedent("""
         import os, sys
         from launching import Launch, shell
-        with Launch("/bin/sh", *shell(sys.argv[1] + "read x")) as launch:
-            print(launch.pid, *(launch.read_line().decode() for _ in range(2)), flush=True)
+        script = "echo $PPID; echo $$;" + sys.argv[1] + "read x"
+        with Launch("/bin/sh", *shell(script)) as launch:
+            print(*(launch.read_line().decode() for _ in range(4)), flush=True)
             sys.stdin.read()
     """)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -139,7 +141,7 @@ def test_descendants_of_threads_end() -> None:
         pidfd = os.pidfd_open(int(launch.read_line()))
         launch.order("E", signal.SIGHUP)
         assert launch.read_output() == b"hup\n"
-        launch.wait()
+        launch.read_reports()
         assert has_ended(pidfd)
 
 
@@ -161,7 +163,7 @@ def test_processes_that_fork_all_the_time_end() -> None:
         kill_by_order(launch)
         # All of them hold the pipe, so that its end is theirs.
         launch.read_output()
-        assert launch.wait() == 0
+        assert len(launch.read_reports()) == 1
 
 
 def test_a_signal_goes_to_the_tools_process_group() -> None:
@@ -227,26 +229,30 @@ def test_the_tools_end_is_reported_before_that_of_its_descendants() -> None:
         assert has_ended(stray)
 
 
-def test_the_launcher_takes_the_tool_with_it() -> None:
-    """Where the launcher itself is killed, the kernel kills the tool."""
-    with Launch("/bin/sh", *shell("echo $$; read x")) as launch:
+def test_a_supervisor_takes_the_tool_with_it() -> None:
+    """Where the supervisor itself is killed, the kernel kills the tool."""
+    with Launch("/bin/sh", *shell("echo $PPID; echo $$; read x")) as launch:
+        supervisor = int(launch.read_line())
         tool = os.pidfd_open(int(launch.read_line()))
-        os.kill(launch.pid, signal.SIGKILL)
+        os.kill(supervisor, signal.SIGKILL)
         wait_ended(tool)
+        assert launch.read_reports() == []
 
 
-def test_signals_do_not_end_the_launcher() -> None:
-    """Nothing but SIGKILL ends the launcher before the tool."""
-    with Launch("/bin/sh", *shell("echo up; read x; exit 4")) as launch:
-        launch.read_line()
-        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-            os.kill(launch.pid, number)
+def test_signals_do_not_end_service_or_supervisor() -> None:
+    """Nothing but SIGKILL ends them before the tool."""
+    with Launch("/bin/sh", *shell("echo $PPID; read x; exit 4")) as launch:
+        for pid in [int(launch.read_line()), launch.service.pid]:
+            for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+                os.kill(pid, number)
         os.write(launch.stdin, b"\n")
         assert launch.read_reports() == [("X", 4 << 8)]
+        with Launch("/bin/true", service=launch.service) as another:
+            assert another.read_reports() == [("X", 0)]
 
 
-def test_the_launcher_holds_none_of_the_tools_descriptors() -> None:
-    """When the tool closes its output the reader sees it, though tool and launcher live on."""
+def test_the_supervisor_holds_none_of_the_tools_descriptors() -> None:
+    """When the tool closes its output the reader sees it, though tool and supervisor live on."""
     with Launch("/bin/sh", *shell("echo up; exec >&-; read x; exit 5")) as launch:
         assert launch.read_output() == b"up\n"
         os.write(launch.stdin, b"\n")

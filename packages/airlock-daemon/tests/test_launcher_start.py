@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from launching import Launch, launcher_path, shell
+from launching import Launch, Service, shell
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the launcher is for Linux")
 
@@ -35,7 +35,6 @@ def test_the_tools_exit_status_is_reported(status: int) -> None:
     """Every exit status comes back, also those that the launcher uses itself."""
     with Launch("/bin/sh", *shell(f"exit {status}")) as launch:
         assert launch.read_reports() == [("X", status << 8)]
-        assert launch.wait() == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGPIPE])
@@ -87,16 +86,27 @@ def test_arguments_are_passed_as_they_are() -> None:
 
 
 def test_arguments_near_the_kernels_limit_are_passed() -> None:
-    """The launcher needs no memory of the size of the arguments."""
+    """They are longer than a message, and come in a file."""
     words = ["x" * 131_000] * 14
     with Launch("/bin/sh", *shell('echo $#; printf %s "$@" | wc -c', *words)) as launch:
         assert launch.read_output().split() == [b"14", str(14 * 131_000).encode()]
 
 
+def test_arguments_above_the_kernels_limit_are_reported() -> None:
+    """It is the kernel's limit, and the kernel's errno."""
+    with Launch("/bin/true", "x" * 3_000_000) as launch:
+        assert launch.read_reports() == [("F", errno.E2BIG)]
+    with Launch("/bin/true", *[""] * 1_000_000) as launch:
+        assert launch.read_reports() == [("F", errno.E2BIG)]
+
+
 def test_the_tool_can_gain_no_privileges(ignored_sigint: None) -> None:
     """no_new_privs is set; no signal is blocked or ignored that the daemon blocks or ignores."""
     blocked = [signal.SIGCHLD, signal.SIGTERM, signal.SIGRTMAX]
-    with Launch("/bin/cat", "/proc/self/status", blocked=blocked) as launch:
+    with (
+        Service(blocked=blocked) as service,
+        Launch("/bin/cat", "/proc/self/status", service=service) as launch,
+    ):
         status = read_status(launch.read_output())
     assert status["NoNewPrivs"] == "1"
     assert int(status["SigBlk"], 16) == 0
@@ -104,11 +114,16 @@ def test_the_tool_can_gain_no_privileges(ignored_sigint: None) -> None:
 
 
 def test_the_tool_leads_a_session_of_its_own() -> None:
-    """Tool and launcher are in different sessions, and neither is in the daemon's."""
-    with Launch("/bin/sh", *shell("echo $$; read x")) as launch:
-        tool = int(launch.read_line())
+    """Tool, supervisor and service are in different sessions, and none is in the daemon's."""
+    script = "trap 'echo got' USR1; echo $PPID; echo $$; while :; do read x; done"
+    with Launch("/bin/sh", *shell(script)) as launch:
+        # Once it has obeyed an order, the supervisor has done all that it does at first.
+        supervisor, tool = int(launch.read_line()), int(launch.read_line())
+        launch.order("S", signal.SIGUSR1)
+        assert launch.read_line() == b"got"
         assert os.getsid(tool) == os.getpgid(tool) == tool
-        assert os.getsid(launch.pid) == launch.pid
+        assert os.getsid(supervisor) == supervisor
+        assert os.getsid(launch.service.pid) == launch.service.pid
 
 
 def test_the_tool_gets_no_descriptor_but_its_three() -> None:
@@ -120,19 +135,6 @@ def test_the_tool_gets_no_descriptor_but_its_three() -> None:
         os.close(forgotten)
         # The fourth is the one with which the directory is read.
         assert launch.read_output() == b"[0, 1, 2, 3]\n"
-
-
-def test_closed_standard_descriptors_are_filled(tmp_path: Path) -> None:
-    """A tool never finds one of its three free, or its first file would become its stderr."""
-    script = 'for i in 0 1 2; do readlink /proc/$$/fd/$i; done >"$1.part"; mv "$1.part" "$1"'
-    for closed in [[0], [2], [0, 2], [0, 1, 2]]:
-        output = tmp_path / "-".join(map(str, closed))
-        with Launch("/bin/sh", *shell(script, str(output)), closed=closed) as launch:
-            assert launch.read_reports() == [("X", 0)]
-        links = output.read_text().splitlines()
-        # The shell's redirection of the loop stands at 1 while it runs.
-        assert links[1] == f"{output}.part"
-        assert [i for i in (0, 2) if links[i] == "/dev/null"] == [i for i in closed if i != 1]
 
 
 def test_the_soft_limit_of_open_files_is_restored() -> None:
@@ -151,30 +153,39 @@ def test_a_limit_above_the_hard_one_is_reported() -> None:
         assert launch.read_reports() == [("N", errno.EINVAL)]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root owns these files in any case")
-def test_the_launcher_cannot_be_traced_by_the_tool() -> None:
-    """It is not dumpable, so that the tool cannot take the control socket from it."""
-    with Launch("/bin/sh", *shell("echo started; read x")) as launch:
-        launch.read_line()
-        # The kernel gives the files of a process that is not dumpable to root.
-        assert os.stat(f"/proc/{launch.pid}/environ").st_uid == 0
+@pytest.fixture
+def terminal() -> Iterator[tuple[int, int]]:
+    """Both ends of a pseudo-terminal, the tool's second."""
+    ends = os.openpty()
+    yield ends
+    for end in ends:
+        os.close(end)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ([], b"too few arguments"),
-        (["3", "4", "256", "/bin/true"], b"too few arguments"),
-        (["2", "4", "256", "/bin/true", "true"], b"CONTROL_FD must be a number above 2"),
-        (["3", "x", "256", "/bin/true", "true"], b"DIR_FD must be a number above 2"),
-        (["3", "3", "256", "/bin/true", "true"], b"not CONTROL_FD"),
-        (["3", "4", "-1", "/bin/true", "true"], b"NOFILE must be a number"),
-    ],
-)
-def test_wrong_usage_is_refused(arguments: list[str], words: bytes) -> None:
-    """A person who runs the launcher by hand is told what it is for; the status is 70."""
-    done = subprocess.run([launcher_path(), *arguments], capture_output=True, check=False)
-    assert done.returncode == 70
-    assert done.stderr.startswith(b"airlock: ")
-    assert words in done.stderr
-    assert done.stderr.count(b"\n") == 1
+@pytest.mark.parametrize("descriptors", [{0, 1, 2}, {0}, {1}, {2}])
+def test_a_terminal_becomes_the_tools_own(terminal: tuple[int, int], descriptors: set[int]) -> None:
+    """By whichever descriptor it has it; what is typed there reaches its foreground group."""
+    ours, theirs = terminal
+    with open(os.devnull, "r+b") as nothing:
+        standard = [theirs if number in descriptors else nothing.fileno() for number in range(3)]
+        bits = sum(1 << number for number in descriptors)
+        script = shell("echo up >/dev/tty; exec sleep 1000")
+        with Launch("/bin/sh", *script, standard=standard, terminal=bits) as launch:
+            assert os.read(ours, 100) == b"up\r\n"
+            os.write(ours, b"\x03")
+            assert launch.read_reports() == [("X", signal.SIGINT)]
+
+
+def test_a_terminal_is_not_the_tools_own_without_being_named(terminal: tuple[int, int]) -> None:
+    """A terminal that a client passed is no controlling terminal: nobody can type a password."""
+    script = shell("(echo up >/dev/tty) 2>/dev/null; exit $?")
+    with Launch("/bin/sh", *script, standard=[terminal[1]] * 3) as launch:
+        [(kind, status)] = launch.read_reports()
+        assert (kind, status != 0) == ("X", True)
+
+
+def test_what_is_no_terminal_cannot_become_one() -> None:
+    """The tool does not run without the terminal that it should have."""
+    with Launch("/bin/echo", "x", terminal=2) as launch:
+        assert launch.read_reports() == [("N", errno.ENOTTY)]
+        assert launch.read_output() == b""

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from airlock_daemon import workspace
+from airlock_daemon.ancestry import Ancestry
 from airlock_daemon.containers import Containers
 from airlock_daemon.errors import Denied
 from airlock_daemon.path_arguments import hold_paths
@@ -57,6 +58,7 @@ async def hold(
         module=module,
         reserved=setup.reserved,
         containers=Containers(),
+        ancestry=Ancestry(os.getpid()),
     )
     try:
         held = await hold_paths(

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from airlock_daemon import workspace
+from airlock_daemon.ancestry import Ancestry
 from airlock_daemon.containers import Containers
 from airlock_daemon.directories import open_unlinked
 from airlock_daemon.errors import Denied
@@ -48,6 +49,7 @@ async def enter(
         module=module,
         reserved=setup.reserved,
         containers=Containers(),
+        ancestry=Ancestry(os.getpid()),
     )
     path = os.readlink(f"/proc/self/fd/{directory.descriptor}")
     directory.close()

@@ -26,7 +26,10 @@ class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """A `config.toml` without faults. `socket_mode` is None where the file does not say."""
+    """A `config.toml` without faults. `socket_mode` is None where the file does not say.
+
+    Without `pass_descriptors` all output goes through the daemon.
+    """
 
     enable: tuple[str, ...]
     log: LogConfig
@@ -36,6 +39,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     shutdown_grace_s: float = 10.0
     log_level: int = logging.INFO
     path: str | None = None
+    pass_descriptors: bool = True
 
 
 def load_config(path: str, *, faults: list[Fault], warnings: list[Fault]) -> Config | None:
@@ -71,6 +75,7 @@ def load_config(path: str, *, faults: list[Fault], warnings: list[Fault]) -> Con
         shutdown_grace_s=daemon.number("shutdown_grace_s", default=10, minimum=0, maximum=3600),
         log_level=_read_level(daemon),
         path=_read_path(daemon),
+        pass_descriptors=daemon.boolean("pass_descriptors", default=True),
     )
     daemon.finish()
     table.not_built("sandbox", "remove the table: tools run without a sandbox")

@@ -9,6 +9,7 @@ from airlock_daemon.engines import EngineContainer, inspect
 from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.mountinfo import MountRow, parse_mountinfo
 from airlock_daemon.peer import Peer, same_namespace
+from airlock_daemon.procfs import read_process_file
 
 RETRY_S = 5.0
 KEPT = 256
@@ -40,10 +41,7 @@ class Container:
     def mounts(self) -> tuple[MountRow, ...]:
         """The mounts of the init process as they are now; raises Failed when it has ended."""
         try:
-            with open(
-                f"/proc/{self.pid}/mountinfo", encoding="utf-8", errors="surrogateescape"
-            ) as f:
-                text = f.read()
+            text = read_process_file(self.pid, "mountinfo")
         except OSError:
             text = ""
         if not text or not self.is_alive():

@@ -12,7 +12,7 @@ from airlock_modules import (
     ModuleError,
     builtin_names,
     load_builtin,
-    review_rules,
+    review_module,
 )
 
 
@@ -36,7 +36,7 @@ def find_oddities(
         by_source = {module.source: module for module in modules if module is not None}
         for module in by_source.values():
             yield from _find_program(module, search_path)
-            yield from review_rules(module)
+            yield from review_module(module)
     for agent in agents.values():
         source = os.path.join(agent.directory, "airlock.toml")
         for name in agent.profile.commands:

@@ -7,31 +7,45 @@ from typing import Literal
 import trio
 
 from airlock_daemon.agents import Agent
+from airlock_daemon.ancestry import Ancestry
 from airlock_daemon.audit import AuditLog, Record
 from airlock_daemon.containers import Containers
 from airlock_daemon.errors import Failed
-from airlock_daemon.hangup import HangupWatch
+from airlock_daemon.launcher import Launcher
 from airlock_daemon.limits import Gate
+from airlock_daemon.programs import Programs
 from airlock_daemon.setup import Setup
+from airlock_daemon.watch import ClientWatch
 from airlock_modules import Grant
+from airlock_wire import ErrorObject
 
-Reason = Literal["hangup", "stop"]
+Reason = Literal["hangup", "stop", "fault"]
 
 log = logging.getLogger("airlock")
 
 
 class Ending:
-    """The way to end one request before its time: a scope to cancel, and why it was cancelled."""
+    """The way to end one request before its time: a scope to cancel, and why it was cancelled.
+
+    `error` is what to tell a client that caused it by a fault of its own.
+    """
 
     def __init__(self) -> None:
         self.scope = trio.CancelScope()
         self.reason: Reason | None = None
+        self.error: ErrorObject | None = None
 
     def end(self, reason: Reason) -> None:
         """End the request; the first reason counts."""
         if self.reason is None:
             self.reason = reason
             self.scope.cancel()
+
+    def fail(self, error: ErrorObject) -> None:
+        """End the request because the client has broken the protocol."""
+        if self.reason is None:
+            self.error = error
+            self.end("fault")
 
 
 class Service:
@@ -47,14 +61,18 @@ class Host:
     """The state of a running daemon. Its owner must `close` it."""
 
     def __init__(self, setup: Setup, *, launcher: str, nofile: int) -> None:
-        """`nofile`: the soft limit of open files for tools. Raises AirlockError (audit log)."""
+        """`launcher` is an executable's path, `nofile` the soft limit of open files for tools.
+
+        Raises AirlockError when the launcher or the audit log is not to be had.
+        """
         self.setup = setup
-        self.launcher = launcher
-        self.nofile = nofile
         self.environment = dict(os.environ)
         self.audit = AuditLog(setup.config.log)
+        self.launcher = Launcher(launcher, nofile=nofile)
         self.containers = Containers()
-        self.watch = HangupWatch()
+        self.programs = Programs(setup.search_path)
+        self.ancestry = Ancestry(os.getpid())
+        self.watch = ClientWatch()
         self.idle: set[Ending] = set()
         self.running: set[Ending] = set()
         self._alone: dict[str, trio.CapacityLimiter] = {}
@@ -82,4 +100,5 @@ class Host:
     def close(self) -> None:
         """Close what is shared."""
         self.containers.close()
+        self.launcher.close()
         self.audit.close()

@@ -1,47 +1,45 @@
-"""The native launcher: how it is started, and what is said over its control socket.
+"""The native launcher: one process that starts tools for the daemon, and what is said to it.
 
-It stays between daemon and tool as the parent of every process that the tool leaves behind, so
-that all of them end when the tool, the client or the daemon goes. The messages are fixed in size
-and described in `native/README.md`.
+It is started once and makes, for each command, a supervisor: the parent of the tool and of every
+process that the tool leaves behind, so that all of them end when the tool, the client or the
+daemon goes. The messages are described in `native/README.md`.
 """
 
 import contextlib
-import errno
+import fcntl
 import os
 import resource
-import signal as signals
+import signal
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 
 import msgspec
 import trio
 
 from airlock_daemon.errors import Failed
+from airlock_daemon.launch import Launch, cannot_start
 
-_REPORT = struct.Struct("<cxxxi")
+_ORDER = struct.Struct("<IIQII")
 
-_STAGES = {b"D": "its directory cannot be entered", b"N": "its process cannot be set up"}
+# Strings up to this size travel in the message itself, longer ones in a file in memory.
+INLINE = 65536 - _ORDER.size
+
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 
 
 class Started(msgspec.Struct, frozen=True):
     """What a tool is started with. `program` is absolute; `directory` an open descriptor.
 
-    Words of `argv` that were not UTF-8 carry their bytes as surrogates (PEP 383).
+    Words of `argv` and values of `environment` that were not UTF-8 carry their bytes as surrogates
+    (PEP 383). None of them holds a NUL.
     """
 
     program: str
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     directory: int
-
-
-class Ended(msgspec.Struct, frozen=True):
-    """How a tool ended: its exit code, or the signal that ended it and then 128+n."""
-
-    exit_code: int
-    signal: str | None
 
 
 def find_launcher() -> str:
@@ -55,103 +53,103 @@ def find_launcher() -> str:
     return path
 
 
-class Launch:
-    """One started launcher. Its owner must call `ended` until it is true, then `close`."""
+class Launcher:
+    """The launcher process. Its owner must `close` it, which ends everything that it runs."""
 
-    def __init__(
-        self, launcher: str, what: Started, *, stdin: int, stdout: int, stderr: int, nofile: int
-    ) -> None:
-        """Start `what` with the three descriptors; raises Failed when that is not possible."""
+    def __init__(self, path: str, *, nofile: int) -> None:
+        """Start it; `nofile` is the soft limit of open files that tools get. Raises Failed."""
+        self._path = path
+        self._nofile = nofile
+        self._turn = trio.Lock()
+        self._start()
+
+    async def launch(
+        self, what: Started, standard: Sequence[int], *, terminal: int = 0
+    ) -> "Launch":
+        """Start `what` with three descriptors as its stdin, stdout and stderr.
+
+        `terminal` says which of them are one pseudo-terminal that becomes the controlling terminal
+        (the sum of 1, 2 and 4). Raises Failed when there is no starting anything; that the tool
+        itself could not be started is for `Launch.read_report` to say.
+        """
+        strings = _join(what)
+        environment = len(what.environment)
         try:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         except OSError as error:
             raise cannot_start(what.program, error) from error
-        ours.setblocking(False)
-        self.control = ours
-        # The descriptors that keep their number are duplicated onto themselves, which clears
-        # close-on-exec in the child only; the numbers 0-2 are always open here, so none is lost.
-        actions = [
-            (os.POSIX_SPAWN_DUP2, theirs.fileno(), theirs.fileno()),
-            (os.POSIX_SPAWN_DUP2, what.directory, what.directory),
-            (os.POSIX_SPAWN_DUP2, stdin, 0),
-            (os.POSIX_SPAWN_DUP2, stdout, 1),
-            (os.POSIX_SPAWN_DUP2, stderr, 2),
-        ]
-        head: list[str | bytes] = [
-            launcher,
-            str(theirs.fileno()),
-            str(what.directory),
-            str(nofile),
-            what.program,
-        ]
         try:
-            self.pid = os.posix_spawn(
-                launcher,
-                [*head, *(word.encode("utf-8", "surrogateescape") for word in what.argv)],
-                what.environment,
-                file_actions=actions,
-            )
-        except (OSError, ValueError) as error:
+            ours.setblocking(False)
+            header = _ORDER.pack(len(what.argv), environment, self._nofile, terminal, len(strings))
+            descriptors = [theirs.fileno(), what.directory, *standard]
+            with _carried(strings) as (inline, extra):
+                await self._send(header + inline, [*descriptors, *extra])
+        except OSError as error:
             ours.close()
             raise cannot_start(what.program, error) from error
+        except BaseException:
+            ours.close()
+            raise
         finally:
             theirs.close()
-
-    def read_report(self) -> Ended | Failed | None:
-        """Read what the launcher said, without waiting.
-
-        None is for nothing yet. Failed says that the tool could not be started, or that the
-        launcher is gone without a word (then the kernel has killed the tool).
-        """
-        try:
-            message = self.control.recv(_REPORT.size)
-        except BlockingIOError:
-            return None
-        except OSError:
-            message = b""
-        if len(message) != _REPORT.size:
-            return Failed("the launcher was killed, and the command with it")
-        kind, value = _REPORT.unpack(message)
-        if kind == b"X":
-            return _read_status(value)
-        reason = os.strerror(value)
-        if kind == b"F":
-            return Failed(
-                f"the command cannot be executed: {reason}",
-                hint="run it once on the host as the user of the daemon",
-            )
-        return Failed(f"the command cannot be started: {_STAGES.get(kind, kind)}: {reason}")
-
-    def signal(self, number: int) -> None:
-        """Send a signal to the tool's process group."""
-        self._send(b"S", number)
-
-    def end(self, number: int = signals.SIGHUP) -> None:
-        """End tool and descendants: the signal first, SIGKILL after the launcher's grace of 2 s."""
-        self._send(b"E", number)
-
-    async def wait_gone(self) -> None:
-        """Wait until no process of the command is left, then reap the launcher."""
-        while True:
-            try:
-                if not self.control.recv(_REPORT.size):
-                    break
-            except BlockingIOError:
-                await trio.lowlevel.wait_readable(self.control)
-            except OSError:
-                break
-        # Its descriptors are closed: it is in the last step of its exit, and this does not wait.
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(self.pid, 0)  # noqa: ASYNC222
+        return Launch(ours)
 
     def close(self) -> None:
-        """Close the control socket, which also ends whatever still runs."""
-        self.control.close()
+        """End the launcher. Commands that still run end with their own control sockets."""
+        self._orders.close()
+        # It holds nothing, and to wait for one that somebody has stopped would take for ever.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self._pid, 0)
 
-    def _send(self, kind: bytes, number: int) -> None:
-        # A launcher that is gone needs no word any more; one that does not read is told by EOF.
-        with contextlib.suppress(OSError):
-            self.control.send(kind + bytes([number]))
+    async def _send(self, message: bytes, descriptors: Sequence[int]) -> None:
+        if not self._turn.locked():
+            try:
+                return self._send_now(message, descriptors)
+            except BlockingIOError:
+                pass
+        # In the order of arrival, and one task only may wait for the socket.
+        async with self._turn:
+            while True:
+                await trio.lowlevel.wait_writable(self._orders)
+                try:
+                    return self._send_now(message, descriptors)
+                except BlockingIOError:
+                    continue
+
+    def _send_now(self, message: bytes, descriptors: Sequence[int]) -> None:
+        try:
+            socket.send_fds(self._orders, [message], descriptors)
+        except (BrokenPipeError, ConnectionResetError):
+            # Somebody killed it. What it had started lives on under supervisors of its own.
+            self.close()
+            self._start()
+            socket.send_fds(self._orders, [message], descriptors)
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        self._orders = ours
+        # A descriptor that is duplicated onto itself loses close-on-exec, in the child only.
+        keep = theirs.fileno()
+        actions = [
+            (os.POSIX_SPAWN_DUP2, keep, keep),
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
+            (os.POSIX_SPAWN_DUP2, 0, 1),
+        ]
+        try:
+            self._pid = os.posix_spawn(
+                self._path, [self._path, str(keep)], {}, file_actions=actions
+            )
+        except OSError as error:
+            ours.close()
+            raise Failed(
+                f"the launcher {self._path} cannot be started: {error.strerror}",
+                hint="install airlock-daemon again",
+            ) from error
+        finally:
+            theirs.close()
 
 
 def raise_descriptor_limit() -> int:
@@ -165,28 +163,26 @@ def raise_descriptor_limit() -> int:
     return soft
 
 
-def _read_status(status: int) -> Ended:
-    code = os.waitstatus_to_exitcode(status)
-    if code >= 0:
-        return Ended(code, None)
-    number = -code
+def _join(what: Started) -> bytes:
+    words = [what.program, *what.argv]
+    words += [f"{name}={value}" for name, value in what.environment.items()]
+    words.append("")
+    return "\0".join(words).encode("utf-8", "surrogateescape")
+
+
+@contextlib.contextmanager
+def _carried(strings: bytes) -> Iterator[tuple[bytes, list[int]]]:
+    """The strings as part of the message, or as a descriptor beside it."""
+    if len(strings) <= INLINE:
+        yield strings, []
+        return
+    # The launcher maps it: sealed, it cannot shrink below what the header says.
+    file = os.memfd_create("airlock-command", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        name = signals.Signals(number).name
-    except ValueError:
-        name = f"SIG{number}"
-    return Ended(128 + number, name)
-
-
-def cannot_start(program: str, error: OSError | ValueError) -> Failed:
-    """Say in a person's words why the kernel does not start `program`."""
-    if isinstance(error, OSError) and error.errno == errno.E2BIG:
-        return Failed(
-            "the arguments are longer than the kernel allows",
-            hint="pass fewer or shorter arguments",
-        )
-    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-        return Failed(
-            "the daemon has no file descriptors left",
-            hint="close connections, or raise the limit of open files (ulimit -n) for the daemon",
-        )
-    return Failed(f"{program} cannot be started: {error}")
+        view = memoryview(strings)
+        while view:
+            view = view[os.write(file, view) :]
+        fcntl.fcntl(file, fcntl.F_ADD_SEALS, _SEALS)
+        yield b"", [file]
+    finally:
+        os.close(file)

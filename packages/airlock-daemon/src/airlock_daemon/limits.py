@@ -11,7 +11,11 @@ from airlock_modules import TableReader
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """The `[limits]` table: counts, bytes (`request_bytes`) and seconds (`_s`), for each agent."""
+    """The `[limits]` table: counts, bytes (`_bytes`) and seconds (`_s`), for each agent.
+
+    `stdin_bytes` and `output_bytes` are what the daemon holds of one running command at most, each
+    in its direction.
+    """
 
     connections: int = 1024
     running: int = 64
@@ -20,6 +24,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     request_bytes: int = 4_194_304
     arguments: int = 10_000
     request_s: float = 10.0
+    stdin_bytes: int = 262_144
+    output_bytes: int = 262_144
 
 
 _BOUNDS: dict[str, tuple[int, int]] = {
@@ -30,6 +36,8 @@ _BOUNDS: dict[str, tuple[int, int]] = {
     "request_bytes": (1024, 67_108_864),
     "arguments": (1, 1_000_000),
     "request_s": (1, 3600),
+    "stdin_bytes": (4096, 16_777_216),
+    "output_bytes": (4096, 16_777_216),
 }
 
 
@@ -93,10 +101,10 @@ class Gate:
                 hint="wait for them to end, or raise [limits] queued",
             )
         with trio.move_on_after(self.limits.queue_s) as waited:
-            await self._slots.acquire_on_behalf_of(token)
+            await _acquire(self._slots, token)
             try:
                 if alone is not None:
-                    await alone.acquire_on_behalf_of(token)
+                    await _acquire(alone, token)
             except BaseException:
                 self._slots.release_on_behalf_of(token)
                 raise
@@ -114,3 +122,11 @@ class Gate:
             if alone is not None:
                 alone.release_on_behalf_of(token)
             self._slots.release_on_behalf_of(token)
+
+
+async def _acquire(places: trio.CapacityLimiter, token: object) -> None:
+    """Take a place; where one is free at once, without giving the turn away."""
+    try:
+        places.acquire_on_behalf_of_nowait(token)
+    except trio.WouldBlock:
+        await places.acquire_on_behalf_of(token)

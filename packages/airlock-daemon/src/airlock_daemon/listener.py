@@ -10,7 +10,7 @@ from airlock_daemon.audit import Record
 from airlock_daemon.errors import Denied
 from airlock_daemon.host import Ending, Host, Service
 from airlock_daemon.peer import peer_credentials
-from airlock_daemon.request import Exchange, tell_stopping, to_wire
+from airlock_daemon.request import STOPPING, Exchange, say_last, to_wire
 from airlock_daemon.session import ClientGone, Session
 from airlock_wire import ErrorObject, RemoteProtocolError, Request
 
@@ -19,6 +19,9 @@ _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 # Refused connections are recorded at most this often, so that a flood of them cannot push other
 # records out of the log.
 RECORD_EVERY_S = 1.0
+
+# How many connections are accepted before everybody else has a turn.
+AT_ONCE = 16
 
 
 class Listener:
@@ -34,25 +37,36 @@ class Listener:
 
     async def run(self, requests: trio.Nursery) -> None:
         """Accept until cancelled; each connection is served by a task of `requests`."""
-        listening = trio.socket.from_stdlib_socket(self._listening)
         try:
             while True:
-                try:
-                    connection, _ = await listening.accept()
-                except OSError as error:
-                    if error.errno in _OUT_OF_RESOURCES:
-                        await self._refuse_by_spare()
-                    continue
-                if self._service.gate.connect():
-                    requests.start_soon(self._serve, connection)
-                else:
-                    limit = self._service.gate.limits.connections
-                    reason = f"this agent has {limit} connections open already"
-                    self._refuse(connection, reason, rule="connections")
+                await trio.lowlevel.wait_readable(self._listening)
+                for _ in range(AT_ONCE):
+                    if not self._accept(requests):
+                        break
         finally:
             os.close(self._spare)
 
-    async def _serve(self, connection: trio.socket.SocketType) -> None:
+    def _accept(self, requests: trio.Nursery) -> bool:
+        """Take one connection if there is one; returns whether there may be more."""
+        try:
+            connection, _ = self._listening.accept()
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno in _OUT_OF_RESOURCES:
+                self._refuse_by_spare()
+            # Others must get their turn to close what they have.
+            return False
+        connection.setblocking(False)
+        if self._service.gate.connect():
+            requests.start_soon(self._serve, connection)
+        else:
+            limit = self._service.gate.limits.connections
+            reason = f"this agent has {limit} connections open already"
+            self._refuse(connection, reason, rule="connections")
+        return True
+
+    async def _serve(self, connection: socket.socket) -> None:
         session = Session(connection, self._service.gate.limits)
         ending = Ending()
         try:
@@ -71,8 +85,9 @@ class Listener:
         ending = Ending()
         self._host.idle.add(ending)
         try:
+            event = session.receive_at_once()
             with ending.scope, trio.move_on_after(limit) as timer:
-                return await session.receive()
+                event = event or await session.receive()
         except RemoteProtocolError as error:
             await self._refuse_request(session, error.error)
             return None
@@ -80,6 +95,8 @@ class Listener:
             return None
         finally:
             self._host.idle.discard(ending)
+        if event is not None:
+            return event if isinstance(event, Request) else None
         if timer.cancelled_caught:
             late = Denied(
                 f"no whole request came within {limit:g} s",
@@ -89,8 +106,7 @@ class Listener:
             )
             await self._refuse_request(session, to_wire(late, ""))
         elif ending.reason == "stop":
-            with trio.CancelScope(deadline=trio.current_time() + 1, shield=True):
-                await tell_stopping(session)
+            await say_last(session, STOPPING)
         return None
 
     async def _refuse_request(self, session: Session, error: ErrorObject) -> None:
@@ -108,7 +124,7 @@ class Listener:
             except ClientGone:
                 return
 
-    async def _refuse_by_spare(self) -> None:
+    def _refuse_by_spare(self) -> None:
         """Tell one client that the table of descriptors is full, with the one kept for that."""
         os.close(self._spare)
         try:
@@ -116,17 +132,12 @@ class Listener:
                 connection, _ = self._listening.accept()
             except OSError:
                 return
-            self._refuse(
-                trio.socket.from_stdlib_socket(connection),
-                "the daemon has no file descriptors left",
-                rule="descriptors",
-            )
+            connection.setblocking(False)
+            self._refuse(connection, "the daemon has no file descriptors left", rule="descriptors")
         finally:
             self._spare = _open_spare()
-        # Others must get their turn to close what they have.
-        await trio.lowlevel.checkpoint()
 
-    def _refuse(self, connection: trio.socket.SocketType, reason: str, *, rule: str) -> None:
+    def _refuse(self, connection: socket.socket, reason: str, *, rule: str) -> None:
         error = Denied(
             reason, layer="limit", rule=rule, hint="close connections that are not in use"
         )
@@ -144,7 +155,7 @@ class Listener:
 
     def _record_invalid(
         self,
-        connection: trio.socket.SocketType,
+        connection: socket.socket,
         *,
         reason: str,
         layer: str | None,

@@ -9,10 +9,10 @@ import struct
 from typing import Literal
 
 import msgspec
-import trio
 
 from airlock_daemon.errors import Denied
 from airlock_daemon.mountinfo import MountRow, parse_mountinfo
+from airlock_daemon.procfs import read_process_file
 
 # SO_PEERPIDFD (Linux 6.5), which Python's socket module does not name.
 SO_PEERPIDFD = 77
@@ -20,8 +20,6 @@ SO_PEERPIDFD = 77
 _CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 Place = Literal["unknown", "host", "container"]
-
-Connection = socket.socket | trio.socket.SocketType
 
 
 class Peer(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +41,7 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
         return parse_mountinfo(self.mountinfo)
 
 
-def identify(connection: Connection) -> Peer:
+def identify(connection: socket.socket) -> Peer:
     """Say who connected (unix(7): SO_PEERCRED, SO_PEERPIDFD).
 
     Raises Denied (layer "workspace") for a peer that is gone, or that shares the daemon's pid
@@ -103,7 +101,7 @@ def _not_our_own(container: str | None) -> str | None:
     return container
 
 
-def peer_credentials(connection: Connection) -> tuple[int, int]:
+def peer_credentials(connection: socket.socket) -> tuple[int, int]:
     """Pid and uid of the process that connected (SO_PEERCRED); pid 0 when it cannot be seen."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     pid, uid, _ = struct.unpack("iII", credentials)
@@ -120,21 +118,6 @@ def check_claim(peer: Peer, claimed: str | None) -> None:
         rule="container-id",
         hint="send the id of the container that the client runs in, or null",
     )
-
-
-def started_by(pid: int, ancestor: int) -> bool:
-    """Whether process `pid` descends from `ancestor`; True also when that cannot be told."""
-    for _ in range(256):
-        if pid == ancestor:
-            return True
-        if pid <= 1:
-            return False
-        try:
-            stat = _read(pid, "stat")
-        except Denied:
-            return True
-        pid = int(stat.rpartition(")")[2].split()[1])
-    return True
 
 
 def same_namespace(one: str, other: str) -> bool:
@@ -155,7 +138,7 @@ def container_in(cgroup: str) -> str | None:
     return match.group() if match else None
 
 
-def _peer_pidfd(connection: Connection) -> int | None:
+def _peer_pidfd(connection: socket.socket) -> int | None:
     try:
         return connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
     except OSError as error:
@@ -172,20 +155,10 @@ def _is_dead(pidfd: int) -> bool:
 
 
 def _read(pid: int, name: str) -> str:
-    # Python's text files cost several times as much, on the way of every request.
     try:
-        descriptor = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        return read_process_file(pid, name)
     except OSError as error:
         raise _gone() from error
-    try:
-        pieces = []
-        while piece := os.read(descriptor, 65536):
-            pieces.append(piece)
-    except OSError as error:
-        raise _gone() from error
-    finally:
-        os.close(descriptor)
-    return os.fsdecode(b"".join(pieces))
 
 
 def _depth(status: str) -> int:

@@ -20,3 +20,24 @@ def find_program(name: str, path: str) -> str | None:
     if os.sep in name:
         return None
     return shutil.which(name, path=path)
+
+
+class Programs:
+    """Finds programs and remembers where they were, as a shell does.
+
+    One that is gone is searched anew; one that appears before it on the path is not noticed.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._found: dict[str, str] = {}
+
+    def find(self, name: str) -> str | None:
+        """Absolute path of the executable for `name`, as `find_program` gives it."""
+        known = self._found.get(name)
+        if known is not None and os.access(known, os.X_OK):
+            return known
+        found = find_program(name, self._path)
+        if found is not None:
+            self._found[name] = found
+        return found

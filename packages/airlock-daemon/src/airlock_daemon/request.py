@@ -2,6 +2,9 @@
 
 import secrets
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing, suppress
+from functools import partial
 
 import msgspec
 import trio
@@ -9,15 +12,18 @@ import trio
 from airlock_daemon import peer as peers
 from airlock_daemon import workspace
 from airlock_daemon.audit import Outcome, Record, shorten
+from airlock_daemon.descriptors import are_terminals
 from airlock_daemon.environment import build_environment
 from airlock_daemon.errors import AirlockError, Denied, Failed, UnknownCommand
+from airlock_daemon.hearing import Hearing
 from airlock_daemon.host import Ending, Host, Service, log
+from airlock_daemon.launch import cannot_start
 from airlock_daemon.launcher import Started
 from airlock_daemon.mapping import see_mounts
+from airlock_daemon.negotiation import Terms, agree, find_term, open_stdio
 from airlock_daemon.path_arguments import hold_paths, judge_paths
 from airlock_daemon.peer import Peer
-from airlock_daemon.process import start_command
-from airlock_daemon.programs import find_program
+from airlock_daemon.process import Command, running
 from airlock_daemon.session import ClientGone, Session
 from airlock_daemon.workspace import Workspace
 from airlock_modules import Module, PathUse, evaluate
@@ -25,6 +31,8 @@ from airlock_wire import ErrorObject, Request, encode_text
 
 # How long a client that is told that its request was ended may take to read that.
 LAST_WORD_S = 1.0
+
+STOPPING = ErrorObject.failed("the daemon is stopping", hint="try again when it runs again")
 
 
 class Exchange:
@@ -37,6 +45,7 @@ class Exchange:
         self._request = request
         self._started = time.monotonic()
         self._is_recorded = False
+        self._is_passed = False
         self._record = Record(
             event="exec" if request.method == "exec" else "check",
             request=secrets.token_hex(8),
@@ -51,7 +60,9 @@ class Exchange:
     async def run(self, ending: Ending) -> None:
         """Carry the request out until it is answered, or until `ending` is told to end it."""
         descriptor = self._session.connection.fileno()
-        with self._host.watch.watching(descriptor, lambda: ending.end("hangup")), ending.scope:
+        hang_up = partial(ending.end, "hangup")
+        with self._host.watch.watching(descriptor, hang_up) as watched, ending.scope:
+            self._hearing = Hearing(self._session, watched, ending)
             try:
                 await self._perform()
             except ClientGone:
@@ -78,9 +89,11 @@ class Exchange:
         directory = await self._enter(peer, module)
         try:
             args = await self._hold(paths, module, directory)
+            terms = agree(self._request, may_pass=self._may_pass(peer))
+            what = self._prepare(module, directory, args, terms)
             alone = None if module.concurrent else self._host.alone(module.name)
             async with self._service.gate.running(alone):
-                await self._execute(module, directory, args)
+                await self._execute(module, what, terms)
         finally:
             directory.close()
 
@@ -116,6 +129,7 @@ class Exchange:
             module=module,
             reserved=self._host.setup.reserved,
             containers=self._host.containers,
+            ancestry=self._host.ancestry,
         )
         if peer.container is not None:
             self._record.container_proven = directory.is_proven
@@ -144,28 +158,57 @@ class Exchange:
                 reserved=self._host.setup.reserved,
             )
 
-    async def _execute(self, module: Module, directory: Workspace, args: tuple[str, ...]) -> None:
-        what = self._prepare(module, directory, args)
+    def _may_pass(self, peer: Peer) -> bool:
+        """Whether descriptors came that the tool may have."""
+        session = self._session
+        if not session.descriptors or not self._host.setup.config.pass_descriptors:
+            return False
+        return are_terminals(session.descriptors, session.kinds, peer)
+
+    async def _execute(self, module: Module, what: Started, terms: Terms) -> None:
         self._host.record_ahead(msgspec.structs.replace(self._record, event="exec-start"))
         with trio.CancelScope() as timer:
             if module.timeout_s:
                 timer.deadline = trio.current_time() + module.timeout_s
-            async with start_command(
-                what, launcher=self._host.launcher, nofile=self._host.nofile
-            ) as command:
-                ended = await command.relay(self._session.send_output)
+            async with self._start(what, terms) as command:
+                ended = await command.relay(self._session.send_output, self._session.send_credit)
                 self._record.exit_code = ended.exit_code
                 self._record.signal = ended.signal
                 self._write("allowed")
-                await self._session.send_result(ended.exit_code)
+                await self._session.send_result(
+                    ended.exit_code, signal=ended.signal, stdin_bytes=command.count_input()
+                )
         if timer.cancelled_caught and not self._is_recorded:
             raise Failed(
                 f"{module.name} was ended after {module.timeout_s:g} s",
                 hint=f"its module ({module.source}) says so: [exec] timeout_s",
             )
 
-    def _prepare(self, module: Module, directory: Workspace, args: tuple[str, ...]) -> Started:
-        program = find_program(module.bin, self._host.setup.search_path)
+    @asynccontextmanager
+    async def _start(self, what: Started, terms: Terms) -> AsyncIterator[Command]:
+        limits = self._service.gate.limits
+        kinds = self._session.kinds
+        self._is_passed = terms.uses("fds")
+        try:
+            stdio = open_stdio(terms, self._session.take_descriptors(), kinds)
+        except OSError as error:
+            raise cannot_start(what.program, error) from error
+        with closing(stdio):
+            launch = await self._host.launcher.launch(what, stdio.standard, terminal=stdio.terminal)
+            async with running(
+                launch, stdio, chunk=limits.output_bytes, credit=limits.stdin_bytes
+            ) as command:
+                stdio.hand_over()
+                if terms.features is not None:
+                    credit = limits.stdin_bytes if terms.uses("stdin") else 0
+                    await self._session.send_start(terms.features, stdin_credit=credit)
+                    self._hearing.begin(command)
+                yield command
+
+    def _prepare(
+        self, module: Module, directory: Workspace, args: tuple[str, ...], terms: Terms
+    ) -> Started:
+        program = self._host.programs.find(module.bin)
         if program is None:
             raise Failed(
                 f"{module.bin} is not an executable on the host",
@@ -179,6 +222,8 @@ class Exchange:
                 self._service.agent.profile,
                 daemon=self._host.environment,
                 search_path=self._host.setup.search_path,
+                client=self._request.env if terms.uses("env") else {},
+                term=find_term(self._request, terms, self._session.kinds),
             ),
             directory=directory.descriptor,
         )
@@ -191,12 +236,16 @@ class Exchange:
 
     async def _abort(self, ending: Ending) -> None:
         """Record a request that was cut short, and tell a client that is still there."""
-        stopped = ending.reason == "stop"
-        reason = "the daemon stopped" if stopped else "the client hung up"
-        self._write("aborted", reason)
-        if stopped:
-            with trio.CancelScope(deadline=trio.current_time() + LAST_WORD_S, shield=True):
-                await tell_stopping(self._session)
+        if ending.error is not None:
+            self._write("invalid", ending.error.message)
+            last_word = ending.error
+        elif ending.reason == "stop":
+            self._write("aborted", "the daemon stopped")
+            last_word = STOPPING
+        else:
+            self._write("aborted", "the client hung up")
+            return
+        await say_last(self._session, last_word)
 
     def _write(self, outcome: Outcome, reason: str | None = None) -> None:
         if self._is_recorded:
@@ -205,18 +254,16 @@ class Exchange:
         self._record.outcome = outcome
         self._record.reason = reason
         self._record.duration_ms = round((time.monotonic() - self._started) * 1000, 3)
-        self._record.bytes_out = self._session.bytes_out if self._record.event == "exec" else None
+        if self._record.event == "exec" and not self._is_passed:
+            self._record.bytes_out = self._session.bytes_out
         self._host.record(self._record)
 
 
-async def tell_stopping(session: Session) -> None:
-    """Tell a client that the daemon stops, if it still listens."""
-    try:
-        await session.send_error(
-            ErrorObject.failed("the daemon is stopping", hint="try again when it runs again")
-        )
-    except ClientGone:
-        return
+async def say_last(session: Session, error: ErrorObject) -> None:
+    """Answer a client whose request was ended from outside, if it still listens."""
+    patience = trio.CancelScope(deadline=trio.current_time() + LAST_WORD_S, shield=True)
+    with patience, suppress(ClientGone):
+        await session.send_error(error)
 
 
 def to_wire(error: AirlockError, command: str) -> ErrorObject:

@@ -2,22 +2,43 @@
 
 import os
 import socket
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 import trio
 
+from airlock_daemon.descriptors import (
+    BadDescriptors,
+    Kind,
+    close_all,
+    name_kinds,
+    receive,
+    receive_plain,
+)
 from airlock_daemon.limits import Limits
-from airlock_daemon.process import Stream
+from airlock_daemon.stdio import Stream
 from airlock_wire import (
     ErrorObject,
     HalfClosed,
+    Line,
     LocalProtocolError,
+    RemoteProtocolError,
     Request,
+    Resize,
     ServerSession,
+    Signal,
+    StdinData,
+    StdinEnd,
 )
 from airlock_wire import Limits as WireLimits
 
+Said = StdinData | StdinEnd | Signal | Resize
+
 RECEIVE = 65536
+
+# Somebody who sends many small messages gets a smaller share of each turn.
+RECEIVE_SMALL = 4096
+MANY = 8
 
 
 class ClientGone(Exception):
@@ -25,12 +46,21 @@ class ClientGone(Exception):
 
 
 class Session:
-    """The daemon's side of one connection. Whoever opens it must `close` it."""
+    """The daemon's side of one connection. Whoever opens it must `close` it.
 
-    def __init__(self, connection: trio.socket.SocketType, limits: Limits) -> None:
+    `descriptors` are those that came with the request, and `kinds` what they are called; they
+    belong to the session until `take_descriptors`.
+    """
+
+    def __init__(self, connection: socket.socket, limits: Limits) -> None:
         self.connection = connection
         self.bytes_out = 0
         self.is_answered = False
+        self.descriptors: list[int] = []
+        self.kinds: tuple[Kind, ...] = ()
+        self._is_begun = False
+        self._is_torn = False
+        self._chunk = RECEIVE
         self._wire = ServerSession(
             limits=WireLimits(request_bytes=limits.request_bytes, arguments=limits.arguments)
         )
@@ -40,38 +70,112 @@ class Session:
         """The id of the request as far as it could be read."""
         return self._wire.request_id
 
-    async def receive(self) -> Request | None:
-        """Read the one request; None when the client closed without a word.
+    def receive_at_once(self) -> Request | HalfClosed | None:
+        """Take what has come of the request; None where it is not whole yet.
 
-        Raises RemoteProtocolError for anything that is no request, ClientGone when it hung up.
+        HalfClosed is for a client that closed without a word. Raises RemoteProtocolError for
+        anything that is no request, ClientGone for a client that hung up.
         """
         while True:
             event = self._wire.next_event()
             if isinstance(event, Request):
+                self._examine_descriptors(event)
                 return event
             if isinstance(event, HalfClosed):
-                return None
+                return event
             try:
-                data = await self.connection.recv(RECEIVE)
+                data = self._receive_request()
+            except BlockingIOError:
+                return None
             except OSError as error:
                 raise ClientGone from error
+            except BadDescriptors as error:
+                raise _broken(error) from error
             self._wire.receive_data(data)
+
+    async def receive(self) -> Request | HalfClosed:
+        """Wait for the whole request; as `receive_at_once` otherwise."""
+        while True:
+            await trio.lowlevel.wait_readable(self.connection)
+            event = self.receive_at_once()
+            if event is not None:
+                return event
+
+    def _receive_request(self) -> bytes:
+        if self._is_begun:
+            return receive_plain(self.connection, RECEIVE)
+        # The first byte alone: more could bring descriptors that ride on a later one.
+        data, self.descriptors = receive(self.connection, 1)
+        self._is_begun = True
+        return data
+
+    def _examine_descriptors(self, request: Request) -> None:
+        if not self.descriptors:
+            return
+        try:
+            if request.method != "exec" or "fds" not in (request.features or ()):
+                raise BadDescriptors("descriptors came with a request that does not use them")
+            self.kinds = name_kinds(self.descriptors)
+        except BadDescriptors as error:
+            close_all(self.take_descriptors())
+            raise _broken(error) from error
+
+    def take_descriptors(self) -> list[int]:
+        """The descriptors that came with the request, which are the caller's from now on."""
+        taken, self.descriptors = self.descriptors, []
+        return taken
+
+    def hear(self, tell: Callable[[Said], None]) -> bool:
+        """Give `tell` what the client says, as much as may be read without waiting in one turn.
+
+        Returns whether there may be more to come. Raises RemoteProtocolError.
+        """
+        try:
+            data = receive_plain(self.connection, self._chunk)
+        except BlockingIOError:
+            return True
+        except OSError:
+            # It hung up, which is told in another way.
+            return False
+        except BadDescriptors as error:
+            raise _broken(error) from error
+        self._wire.receive_data(data)
+        count = 0
+        while isinstance(event := self._wire.next_event(), Said):
+            tell(event)
+            count += 1
+        self._chunk = RECEIVE_SMALL if count > MANY else RECEIVE
+        return bool(data)
+
+    async def send_start(self, features: Collection[str], *, stdin_credit: int) -> None:
+        """Say which features are used; `stdin_credit` in bytes, 0 where stdin is not among them."""
+        await self._send(self._wire.send_start(features, stdin_credit=stdin_credit))
+
+    async def send_credit(self, count: int) -> None:
+        """Let the client send so many bytes more."""
+        await self._send(self._wire.send_credit(count))
 
     async def send_output(self, stream: Stream, data: bytes) -> None:
         """Send a piece of output; waits while the client does not read."""
         self.bytes_out += len(data)
         await self._send(self._wire.send_output(stream, data))
 
-    async def send_result(self, exit_code: int) -> None:
+    async def send_result(
+        self, exit_code: int, *, signal: str | None, stdin_bytes: int | None
+    ) -> None:
         """Answer a command that has run."""
-        await self._answer(self._wire.send_result(exit_code))
+        await self._answer(
+            self._wire.send_result(exit_code, signal=signal, stdin_bytes=stdin_bytes)
+        )
 
     async def send_decision(self, not_consulted: tuple[str, ...]) -> None:
         """Answer a `check` that is allowed."""
         await self._answer(self._wire.send_decision(not_consulted=not_consulted))
 
     async def send_error(self, error: ErrorObject) -> None:
-        """Answer with an error, unless there was an answer already."""
+        """Answer with an error, unless there was an answer already, or a line was cut off."""
+        if self._is_torn:
+            return
         try:
             data = self._wire.send_error(error)
         except LocalProtocolError:
@@ -90,14 +194,23 @@ class Session:
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
 
-    async def _send(self, data: bytes) -> None:
+    async def _send(self, data: Line) -> None:
         view = memoryview(data)
         try:
             while view:
-                view = view[await self.connection.send(view) :]
+                try:
+                    view = view[self.connection.send(view) :]
+                    self._is_torn = bool(view)
+                except BlockingIOError:
+                    await trio.lowlevel.wait_writable(self.connection)
         except OSError as error:
             raise ClientGone from error
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection and what came with the request."""
+        close_all(self.take_descriptors())
         self.connection.close()
+
+
+def _broken(error: BadDescriptors) -> RemoteProtocolError:
+    return RemoteProtocolError(ErrorObject.invalid_request(error.message, hint=error.hint))

@@ -5,11 +5,12 @@ import shutil
 import tempfile
 
 from airlock_daemon.agents import Agent
+from airlock_daemon.ancestry import Ancestry
 from airlock_daemon.containers import Containers
 from airlock_daemon.directories import mount_id, open_unlinked, real_path
 from airlock_daemon.errors import Denied
 from airlock_daemon.mapping import Mapping, Mounts, Source, Unmapped, see_mounts
-from airlock_daemon.peer import Peer, started_by
+from airlock_daemon.peer import Peer
 from airlock_daemon.reserved import Reserved, is_within
 from airlock_modules import Module, quote
 
@@ -56,14 +57,16 @@ async def enter(
     module: Module,
     reserved: Reserved,
     containers: Containers,
+    ancestry: Ancestry,
 ) -> Workspace:
     """Open the directory in which a command of `module` runs for `peer`.
 
     `claimed` is the client's working directory, a hint. Raises Denied (layer "workspace") when it
-    may not be used, or when nothing is mapped there and the module needs a directory.
+    may not be used, or when nothing is mapped there and the module needs a directory. `ancestry` is
+    that of what Airlock itself started.
     """
     if agent.profile.host and peer.place == "host":
-        return _enter_own_directory(peer, reserved)
+        return _enter_own_directory(peer, reserved, ancestry)
     mounts = await see_mounts(peer=peer, agent=agent, containers=containers)
     try:
         mapping = mounts.find(claimed)
@@ -119,7 +122,7 @@ def make_empty(mounts: Mounts) -> Workspace:
     )
 
 
-def _enter_own_directory(peer: Peer, reserved: Reserved) -> Workspace:
+def _enter_own_directory(peer: Peer, reserved: Reserved, ancestry: Ancestry) -> Workspace:
     """The directory in which the kernel says that a process of the host stands."""
     if peer.uid != os.geteuid() or peer.container is not None:
         raise Denied(
@@ -128,7 +131,7 @@ def _enter_own_directory(peer: Peer, reserved: Reserved) -> Workspace:
             rule="host",
             hint="run the client as the user of the daemon, or map its directory",
         )
-    if started_by(peer.pid, os.getpid()):
+    if ancestry.includes(peer.pid):
         raise Denied(
             "a command that Airlock started may not ask for another one",
             layer="workspace",

@@ -129,9 +129,7 @@ def _print(explanation: Explanation, refusal: Denied | None) -> None:
 def _ask_daemon(path: str, command: str, args: tuple[str, ...]) -> str | None:
     """What the daemon at `path` answers: "allowed" or its message; None when there is none."""
     session = ClientSession()
-    request = Request(
-        id=1, method="check", command=command, args=args, cwd=None, container_id=None, features=()
-    )
+    request = Request(id=1, method="check", command=command, args=args, cwd=None)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(ANSWER_S)
         try:

@@ -1,0 +1,131 @@
+//! What the daemon says about a command that is to run: a header and strings, in one message or with
+//! the strings in a file of memory.
+
+const std = @import("std");
+
+/// Five numbers, little-endian: u32 argc, u32 envc, u64 nofile, u32 terminal, u32 length.
+pub const header_size = 24;
+
+/// A null-terminated array of strings, as execve(2) takes it.
+pub const Vector = [*:null]const ?[*:0]const u8;
+
+pub const Header = struct {
+    argc: u32,
+    envc: u32,
+    /// The tool's soft limit of open files; the daemon has raised its own.
+    open_files: u64,
+    /// Which of the tool's three descriptors are one pseudo-terminal: the bits 1, 2 and 4.
+    terminal: u3,
+    /// Of all strings together, each with its zero byte.
+    length: u32,
+
+    /// How many pointers the two vectors take, with the null at the end of each.
+    pub fn pointers(header: Header) usize {
+        return @as(usize, header.argc) + header.envc + 2;
+    }
+};
+
+pub const Order = struct {
+    /// The path of the program to execute; nothing searches PATH for it.
+    program: [*:0]const u8,
+    /// The tool's argument vector, ARGV0 first.
+    arguments: Vector,
+    /// `NAME=value` each; nothing checks that.
+    environment: Vector,
+    open_files: u64,
+    terminal: u3,
+};
+
+/// Read the header of a message; null if it is none. A tool without ARGV0 is refused here.
+pub fn decodeHeader(message: []const u8) ?Header {
+    if (message.len < header_size) return null;
+    const terminal = std.mem.readInt(u32, message[16..20], .little);
+    const header = Header{
+        .argc = std.mem.readInt(u32, message[0..4], .little),
+        .envc = std.mem.readInt(u32, message[4..8], .little),
+        .open_files = std.mem.readInt(u64, message[8..16], .little),
+        .terminal = std.math.cast(u3, terminal) orelse return null,
+        .length = std.mem.readInt(u32, message[20..24], .little),
+    };
+    // Each string has a zero byte at least, the program's too.
+    if (header.argc == 0 or header.pointers() > @as(usize, header.length) + 1) return null;
+    return header;
+}
+
+/// Find the strings in `text`; null if they are not exactly as many as `header` says. `space` takes
+/// `header.pointers()` pointers, and they point into `text`.
+pub fn decode(header: Header, text: []const u8, space: []?[*:0]const u8) ?Order {
+    if (text.len != header.length) return null;
+    var rest = text;
+    const program = takeString(&rest) orelse return null;
+    const arguments = space[0 .. header.argc + 1];
+    const environment = space[arguments.len..header.pointers()];
+    if (!takeStrings(&rest, arguments) or !takeStrings(&rest, environment)) return null;
+    if (rest.len != 0) return null;
+    return .{
+        .program = program,
+        .arguments = @ptrCast(arguments.ptr),
+        .environment = @ptrCast(environment.ptr),
+        .open_files = header.open_files,
+        .terminal = header.terminal,
+    };
+}
+
+fn takeStrings(rest: *[]const u8, vector: []?[*:0]const u8) bool {
+    for (vector[0 .. vector.len - 1]) |*pointer| pointer.* = takeString(rest) orelse return false;
+    vector[vector.len - 1] = null;
+    return true;
+}
+
+fn takeString(rest: *[]const u8) ?[*:0]const u8 {
+    const end = std.mem.indexOfScalar(u8, rest.*, 0) orelse return null;
+    const string = rest.*[0..end :0];
+    rest.* = rest.*[end + 1 ..];
+    return string.ptr;
+}
+
+fn encodeHeader(argc: u32, envc: u32, terminal: u32, length: u32) [header_size]u8 {
+    var header: [header_size]u8 = undefined;
+    std.mem.writeInt(u32, header[0..4], argc, .little);
+    std.mem.writeInt(u32, header[4..8], envc, .little);
+    std.mem.writeInt(u64, header[8..16], 1 << 40, .little);
+    std.mem.writeInt(u32, header[16..20], terminal, .little);
+    std.mem.writeInt(u32, header[20..24], length, .little);
+    return header;
+}
+
+fn expectVector(expected: []const []const u8, vector: Vector) !void {
+    for (expected, 0..) |word, index| try std.testing.expectEqualStrings(word, std.mem.span(vector[index].?));
+    try std.testing.expectEqual(null, vector[expected.len]);
+}
+
+test "an order is read whole and its strings stay where they are" {
+    const text = "/bin/git\x00git\x00\x00A=1\x00";
+    const header = decodeHeader(&encodeHeader(2, 1, 5, text.len)).?;
+    var space: [5]?[*:0]const u8 = undefined;
+    try std.testing.expectEqual(space.len, header.pointers());
+    const order = decode(header, text, &space).?;
+    try std.testing.expectEqual(@intFromPtr(text), @intFromPtr(order.program));
+    try std.testing.expectEqualStrings("/bin/git", std.mem.span(order.program));
+    try expectVector(&.{ "git", "" }, order.arguments);
+    try expectVector(&.{"A=1"}, order.environment);
+    try std.testing.expectEqual(1 << 40, order.open_files);
+    try std.testing.expectEqual(5, order.terminal);
+}
+
+test "a header that is short, or that cannot be true, is refused" {
+    try std.testing.expectEqual(null, decodeHeader(encodeHeader(1, 0, 0, 2)[0 .. header_size - 1]));
+    try std.testing.expectEqual(null, decodeHeader(&encodeHeader(0, 0, 0, 9)));
+    try std.testing.expectEqual(null, decodeHeader(&encodeHeader(1, 0, 8, 9)));
+    try std.testing.expectEqual(null, decodeHeader(&encodeHeader(5, 4, 0, 9)));
+    try std.testing.expectEqual(null, decodeHeader(&encodeHeader(0xffff_ffff, 0xffff_ffff, 0, 0xffff_ffff)));
+    try std.testing.expect(decodeHeader(&encodeHeader(4, 4, 7, 9)) != null);
+}
+
+test "strings that are too few, too many or not ended are refused" {
+    const header = decodeHeader(&encodeHeader(1, 1, 0, 6)).?;
+    var space: [4]?[*:0]const u8 = undefined;
+    try std.testing.expect(decode(header, "p\x00a\x00e\x00", &space) != null);
+    inline for (.{ "pp\x00aa\x00", "p\x00\x00\x00a\x00", "p\x00a\x00ee", "p\x00a\x00e", "p\x00a\x00e\x00\x00", "" }) |bad|
+        try std.testing.expectEqual(null, decode(header, bad, &space));
+}

@@ -1,0 +1,67 @@
+//! Where the strings of an order are, and the pointers to them.
+
+const linux = @import("std").os.linux;
+const Delivery = @import("delivery.zig").Delivery;
+const failed = @import("errno.zig").failed;
+const orders = @import("order.zig");
+
+/// How many descriptors an order has whose strings are in the message; one more is a memfd with them.
+const inline_count = 5;
+
+const Fault = error{ Malformed, OutOfMemory };
+
+/// Read the order that was delivered; the errno to report if there is none. Its strings and vectors
+/// stay where they are until the process ends or receives something else.
+pub fn read(delivered: *const Delivery, order: *orders.Order) ?linux.E {
+    order.* = find(delivered) catch |fault| return switch (fault) {
+        error.Malformed => .INVAL,
+        error.OutOfMemory => .NOMEM,
+    };
+    return null;
+}
+
+fn find(delivered: *const Delivery) Fault!orders.Order {
+    const received = delivered.received();
+    const message = delivered.message();
+    if (!delivered.whole or received.len < inline_count) return error.Malformed;
+    const header = orders.decodeHeader(message) orelse return error.Malformed;
+    var text = message[orders.header_size..];
+    if (received.len > inline_count) {
+        if (text.len != 0) return error.Malformed;
+        text = try mapFile(received[inline_count], header.length);
+    }
+    const space = try reserve(header.pointers());
+    return orders.decode(header, text, space) orelse error.Malformed;
+}
+
+// fcntl(2), F_GET_SEALS.
+const get_seals = 1024 + 10;
+const seal_shrink = 2;
+const seal_write = 8;
+
+/// The strings in a memfd. It must be sealed: a file that shrinks kills who reads it, and one that
+/// changes could be another thing when it is used than when it was read.
+fn mapFile(file: i32, length: u32) Fault![]const u8 {
+    const seals = linux.fcntl(file, get_seals, 0);
+    const needed = seal_shrink | seal_write;
+    if (failed(seals) != null or seals & needed != needed) return error.Malformed;
+    const size = linux.lseek(file, 0, linux.SEEK.END);
+    if (failed(size) != null or size < length) return error.Malformed;
+    const result = linux.mmap(null, length, linux.PROT.READ, .{ .TYPE = .PRIVATE }, file, 0);
+    if (failed(result) != null) return error.OutOfMemory;
+    return @as([*]const u8, @ptrFromInt(result))[0..length];
+}
+
+const Pointer = ?[*:0]const u8;
+
+// Enough for the arguments and the environment of nearly all commands.
+var few: [1024]Pointer = undefined;
+
+fn reserve(count: usize) Fault![]Pointer {
+    if (count <= few.len) return few[0..count];
+    const access = linux.PROT.READ | linux.PROT.WRITE;
+    const private: linux.MAP = .{ .TYPE = .PRIVATE, .ANONYMOUS = true };
+    const result = linux.mmap(null, count * @sizeOf(Pointer), access, private, -1, 0);
+    if (failed(result) != null) return error.OutOfMemory;
+    return @as([*]Pointer, @ptrFromInt(result))[0..count];
+}

@@ -1,0 +1,119 @@
+"""One command that the launcher runs: what is reported of it, and what it is told."""
+
+import contextlib
+import errno
+import os
+import signal as signals
+import socket
+import struct
+
+import msgspec
+import trio
+
+from airlock_daemon.errors import Failed
+
+_REPORT = struct.Struct("<cxxxi")
+
+_STAGES = {b"D": "its directory cannot be entered", b"N": "its process cannot be set up"}
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """How a tool ended: its exit code, or the signal that ended it and then 128+n."""
+
+    exit_code: int
+    signal: str | None
+
+
+class Launch:
+    """One command that the launcher was told to start. Its owner must `wait_gone`, then `close`."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self.control = control
+        self._is_over = False
+
+    def read_report(self) -> Ended | Failed | None:
+        """Read what was reported of the command, without waiting.
+
+        None is for nothing yet. Failed says that the tool could not be started, or that its
+        supervisor is gone without a word (then the kernel has killed the tool).
+        """
+        try:
+            message = self.control.recv(_REPORT.size)
+        except BlockingIOError:
+            return None
+        except OSError:
+            message = b""
+        if len(message) != _REPORT.size:
+            return Failed("the launcher was killed, and the command with it")
+        self._is_over = True
+        kind, value = _REPORT.unpack(message)
+        if kind == b"X":
+            return _read_status(value)
+        if kind == b"F" and value == errno.E2BIG:
+            return cannot_start("", OSError(errno.E2BIG, ""))
+        reason = os.strerror(value)
+        if kind == b"F":
+            return Failed(
+                f"the command cannot be executed: {reason}",
+                hint="run it once on the host as the user of the daemon",
+            )
+        return Failed(f"the command cannot be started: {_STAGES.get(kind, kind)}: {reason}")
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the tool's process group."""
+        self._send(b"S", number)
+
+    def end(self, number: int = signals.SIGHUP) -> None:
+        """End tool and descendants: the signal first, SIGKILL after the launcher's grace of 2 s.
+
+        What a tool that has ended left behind is ended so without being told.
+        """
+        if not self._is_over:
+            self._send(b"E", number)
+
+    async def wait_gone(self) -> None:
+        """Wait until no process of the command is left."""
+        while True:
+            try:
+                if not self.control.recv(_REPORT.size):
+                    return
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(self.control)
+            except OSError:
+                return
+
+    def close(self) -> None:
+        """Close the control socket, which also ends whatever still runs."""
+        self.control.close()
+
+    def _send(self, kind: bytes, number: int) -> None:
+        # A supervisor that is gone needs no word any more; one that does not read is told by EOF.
+        with contextlib.suppress(OSError):
+            self.control.send(kind + bytes([number]))
+
+
+def cannot_start(program: str, error: OSError | ValueError) -> Failed:
+    """Say in a person's words why the kernel does not start `program`."""
+    if isinstance(error, OSError) and error.errno == errno.E2BIG:
+        return Failed(
+            "the arguments are longer than the kernel allows",
+            hint="pass fewer or shorter arguments",
+        )
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return Failed(
+            "the daemon has no file descriptors left",
+            hint="close connections, or raise the limit of open files (ulimit -n) for the daemon",
+        )
+    return Failed(f"{program} cannot be started: {error}")
+
+
+def _read_status(status: int) -> Ended:
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return Ended(code, None)
+    number = -code
+    try:
+        name = signals.Signals(number).name
+    except ValueError:
+        name = f"SIG{number}"
+    return Ended(128 + number, name)

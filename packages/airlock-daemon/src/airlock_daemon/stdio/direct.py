@@ -1,0 +1,31 @@
+"""The client's own descriptors as the tool's: no output passes through the daemon."""
+
+import os
+from collections.abc import Sequence
+
+from airlock_daemon.descriptors import Kind
+from airlock_daemon.stdio.standard import Stdio
+
+
+class Direct(Stdio):
+    """Three descriptors that came with the request, which belong to this object from now on.
+
+    In place of what a client calls /dev/null stands that of the host: in the client's files it
+    could be anything.
+    """
+
+    def __init__(self, passed: Sequence[int], kinds: Sequence[Kind]) -> None:
+        """Raises OSError where there are no descriptors left."""
+        super().__init__()
+        for descriptor in passed:
+            self._keep(descriptor)
+        null = self._open_null(os.O_RDWR) if "null" in kinds else -1
+        stdin, stdout, stderr = (
+            null if kind == "null" else descriptor
+            for descriptor, kind in zip(passed, kinds, strict=True)
+        )
+        self.standard = (stdin, stdout, stderr)
+
+    def hand_over(self) -> None:
+        """Close them all: whoever reads the other ends waits for the tool, not for the daemon."""
+        self.close()

@@ -1,0 +1,104 @@
+"""What all strategies have in common."""
+
+import fcntl
+import os
+import struct
+import termios
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Literal
+
+from airlock_daemon.stdio.input import Input
+
+Stream = Literal["stdout", "stderr"]
+Emit = Callable[[Stream, bytes], Awaitable[None]]
+
+# What a pipe holds unless it is told otherwise (pipe(7)), and so the most that one read gives.
+PIPE = 65536
+
+
+class Stdio:
+    """The descriptors of one command: the tool's, and the daemon's ends of them.
+
+    `standard` are the tool's stdin, stdout and stderr; `terminal` says which of them are one
+    pseudo-terminal (the sum of 1, 2 and 4). `outputs` are the descriptors that the daemon reads,
+    and whose output that is. `input` takes what the client sends, and is None where the tool's
+    stdin is not for the client to fill. All descriptors belong to this object, whose owner must
+    `close` it.
+
+    The tool's ends stay open here while it runs. The end of a command is what its launcher reports,
+    and ends of file would only wake the daemon once more for each stream.
+    """
+
+    def __init__(self) -> None:
+        self.standard = (-1, -1, -1)
+        self.terminal = 0
+        self.outputs: dict[int, Stream] = {}
+        self.input: Input | None = None
+        self._descriptors: list[int] = []
+
+    async def relay(self, descriptor: int, limit: int, emit: Emit) -> None:
+        """Read at most `limit` bytes of an output that is ready, and emit them."""
+        data = os.read(descriptor, limit)
+        if len(data) == PIPE < limit:
+            # The tool writes faster than it is read: fewer and larger pieces cost less.
+            with suppress(OSError):
+                fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, limit)
+        await emit(self.outputs[descriptor], data)
+
+    async def drain(self, limit: int, emit: Emit) -> None:
+        """Emit what the tool, which has ended, has left in its outputs.
+
+        No more than that: a process that it left behind could go on writing for ever.
+        """
+        for descriptor, stream in self.outputs.items():
+            left = count_unread(descriptor)
+            while left > 0:
+                data = os.read(descriptor, min(left, limit))
+                left -= len(data)
+                await emit(stream, data)
+
+    def hand_over(self) -> None:
+        """The tool has its descriptors now: close those that the daemon has no use for."""
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Follow the client's terminal; without effect where the tool has none of the daemon's."""
+
+    def count_input(self) -> int | None:
+        """How many bytes of the client's input were read by the tool; None where nobody knows."""
+        return None
+
+    def close(self) -> None:
+        """Close every descriptor."""
+        if self.input is not None:
+            self.input.close()
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+        self._descriptors.clear()
+
+    def _keep(self, descriptor: int) -> int:
+        self._descriptors.append(descriptor)
+        return descriptor
+
+    def _open_null(self, flags: int = os.O_RDONLY) -> int:
+        return self._keep(os.open(os.devnull, flags | os.O_CLOEXEC))
+
+    def _open_output(self, stream: Stream) -> int:
+        """Open a pipe for output; returns the tool's end."""
+        reading, writing = (self._keep(end) for end in os.pipe2(os.O_CLOEXEC))
+        self.outputs[reading] = stream
+        return writing
+
+    def _open_input(self) -> int:
+        """Open a pipe for input; returns the tool's end."""
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        self._keep(reading)
+        os.set_blocking(writing, False)
+        self.input = Input(writing)
+        return reading
+
+
+def count_unread(descriptor: int) -> int:
+    """How many bytes are in a pipe."""
+    count = fcntl.ioctl(descriptor, termios.FIONREAD, struct.pack("i", 0))
+    return int(struct.unpack("i", count)[0])

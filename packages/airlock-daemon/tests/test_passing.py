@@ -1,0 +1,262 @@
+"""Descriptors that are passed to tools: which are taken, and what becomes of the others."""
+
+import os
+import pty
+import select
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from running import Daemon, read_answer, request
+from talking import ALL, Pipes, Talk
+from worlds import World
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """One world for all tests here."""
+    return World(tmp_path_factory.mktemp("passing"))
+
+
+@pytest.fixture(scope="module")
+def daemon(world: World) -> Iterator[Daemon]:
+    """One daemon for all tests here."""
+    with Daemon(world) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def inside(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in the workspace, as the profile wants of a client on the host."""
+    monkeypatch.chdir(world.workspace)
+
+
+def open_descriptors(daemon: Daemon) -> int:
+    """How many descriptors the daemon has."""
+    return len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
+
+
+def test_the_tool_has_the_clients_descriptors(daemon: Daemon) -> None:
+    """No output passes through the daemon, and the record says so."""
+    with Pipes() as pipes:
+        script = "cat; echo err >&2; exit 3"
+        with Talk(daemon, script, ALL, descriptors=pipes.passed) as talk:
+            pipes.let_go()
+            assert talk.start() == {"features": ["signals", "exit-signal", "env", "fds"]}
+            pipes.write(b"in\xff\n")
+            pipes.end_input()
+            assert talk.result == {"exit_code": 3}
+        assert pipes.read(1) == b"in\xff\n"
+        assert pipes.read(2) == b"err\n"
+    assert daemon.records()[-1]["bytes_out"] is None
+
+
+def test_a_closed_reader_is_the_tools_affair(daemon: Daemon) -> None:
+    """As with a local tool, SIGPIPE ends it."""
+    with Pipes() as pipes, Talk(daemon, "exec yes", ALL, descriptors=pipes.passed) as talk:
+        talk.start()
+        os.close(pipes._own[1])
+        pipes._own[1] = -1
+        pipes.let_go()
+        assert talk.result == {"exit_code": 141, "signal": "SIGPIPE"}
+
+
+def test_a_terminal_can_be_passed(daemon: Daemon) -> None:
+    """It is a terminal for the tool too, though not the one that controls it."""
+    master, slave = pty.openpty()
+    with open(master, "rb", closefd=True), open(slave, "rb", closefd=True):
+        script = "test -t 0 && test -t 1 && echo $TERM; ! true < /dev/tty"
+        tty = {"stdin": True, "stdout": True, "stderr": True, "rows": 1, "cols": 2, "term": "vt100"}
+        with Talk(daemon, script, ALL, descriptors=[slave] * 3, tty=tty) as talk:
+            assert "fds" in talk.start()["features"]
+            assert talk.result == {"exit_code": 0}
+        assert b"vt100" in os.read(master, 1000)
+
+
+def test_null_is_the_hosts(daemon: Daemon) -> None:
+    """The client's /dev/null is looked at by name only, so the tool gets another."""
+    null = os.open(os.devnull, os.O_RDWR)
+    try:
+        script = "test /proc/self/fd/0 -ef /dev/null && cat && echo gone"
+        with Talk(daemon, script, ALL, descriptors=[null] * 3) as talk:
+            assert talk.result == {"exit_code": 0}
+    finally:
+        os.close(null)
+
+
+def regular_file(path: Path) -> int:
+    path.write_text("secret")
+    return os.open(path, os.O_RDWR)
+
+
+def named_fifo(path: Path) -> int:
+    os.mkfifo(path)
+    return os.open(path, os.O_RDWR)
+
+
+def directory(path: Path) -> int:
+    path.mkdir()
+    return os.open(path, os.O_RDONLY)
+
+
+def unix_socket(path: Path) -> int:
+    return socket.socket(socket.AF_UNIX).detach()
+
+
+def event_descriptor(path: Path) -> int:
+    return os.eventfd(0)
+
+
+def epoll_descriptor(path: Path) -> int:
+    with select.epoll() as epoll:
+        return os.dup(epoll.fileno())
+
+
+def master_of_a_terminal(path: Path) -> int:
+    master, slave = os.openpty()
+    os.close(slave)
+    return master
+
+
+def process_descriptor(path: Path) -> int:
+    return os.pidfd_open(os.getpid())
+
+
+def memory_file(path: Path) -> int:
+    return os.memfd_create("x")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        regular_file,
+        named_fifo,
+        directory,
+        unix_socket,
+        event_descriptor,
+        epoll_descriptor,
+        master_of_a_terminal,
+        process_descriptor,
+        memory_file,
+    ],
+)
+def test_other_kinds_are_refused_and_closed(
+    daemon: Daemon, tmp_path: Path, make: Callable[[Path], int]
+) -> None:
+    """Whatever else it is, no tool gets it."""
+    before = open_descriptors(daemon)
+    made = make(tmp_path / "made")
+    reading, writing = os.pipe()
+    ends = [reading, made, writing]
+    try:
+        with Talk(daemon, "echo ran >&2", ALL, descriptors=ends) as talk:
+            assert talk.error["data"]["kind"] == "invalid-request"
+        assert talk.output["stderr"] == b""
+    finally:
+        for descriptor in ends:
+            os.close(descriptor)
+    assert open_descriptors(daemon) <= before + 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 250])
+def test_another_count_is_refused(daemon: Daemon, count: int) -> None:
+    """Exactly three may come."""
+    before = open_descriptors(daemon)
+    null = os.open(os.devnull, os.O_RDWR)
+    try:
+        with Talk(daemon, "true", ALL, descriptors=[null] * count) as talk:
+            assert talk.error["data"]["kind"] == "invalid-request"
+    finally:
+        os.close(null)
+    assert open_descriptors(daemon) <= before + 1
+
+
+def test_descriptors_without_the_feature_are_refused(daemon: Daemon) -> None:
+    """Nothing is taken that was not announced."""
+    with Pipes() as pipes, Talk(daemon, "true", ["base64"], descriptors=pipes.passed) as talk:
+        assert talk.error["data"]["kind"] == "invalid-request"
+
+
+def test_descriptors_with_check_are_refused(daemon: Daemon) -> None:
+    """A decision needs none."""
+    line = request("sh", method="check", features=["fds"])
+    with Pipes() as pipes, daemon.connect() as connection:
+        socket.send_fds(connection, [line], pipes.passed)
+        assert read_answer(connection).error["data"]["kind"] == "invalid-request"
+
+
+def test_descriptors_on_a_later_byte_are_refused(daemon: Daemon) -> None:
+    """Also where all bytes are read at once."""
+    line = request("sh", "-c", "true", features=["fds"])
+    with Pipes() as pipes, daemon.connect() as connection:
+        connection.sendall(line[:1])
+        socket.send_fds(connection, [line[1:]], pipes.passed)
+        assert read_answer(connection).error["data"]["kind"] == "invalid-request"
+
+
+def test_descriptors_while_a_command_runs_end_it(daemon: Daemon) -> None:
+    """They have no meaning there."""
+    with Pipes() as pipes, Talk(daemon, "exec sleep 600", ["signals"]) as talk:
+        talk.start()
+        socket.send_fds(talk._connection, [b"\n"], pipes.passed)
+        assert talk.error["data"]["kind"] == "invalid-request"
+
+
+def test_the_feature_without_descriptors_is_just_not_used(daemon: Daemon) -> None:
+    """A client that has nothing that may be passed goes on streamed."""
+    with Talk(daemon, "echo hi", ALL) as talk:
+        assert "fds" not in talk.start()["features"]
+        assert talk.result == {"exit_code": 0, "stdin_bytes": 0}
+    assert talk.output["stdout"] == b"hi\n"
+
+
+def test_a_forged_terminal_is_not_passed(daemon: Daemon, tmp_path: Path) -> None:
+    """A file that is called like a terminal in another mount namespace is not taken for one."""
+    helper = tmp_path / "helper.py"
+    helper.write_text(
+        "import ctypes, os, platform, socket, sys\n"
+        "os.makedirs('/mnt/dev/pts')\n"
+        "open('/mnt/dev/pts/7', 'w').write('content')\n"
+        "os.makedirs('/mnt/old')\n"
+        "os.chdir('/mnt')\n"
+        "pivot_root = {'x86_64': 155, 'aarch64': 41}[platform.machine()]\n"
+        "assert ctypes.CDLL(None).syscall(pivot_root, b'.', b'old') == 0\n"
+        "fd = os.open('/dev/pts/7', os.O_RDWR)\n"
+        "s = socket.socket(fileno=int(sys.argv[1]))\n"
+        "socket.send_fds(s, [bytes.fromhex(sys.argv[2])], [fd] * 3)\n"
+    )
+    line = request("sh", "-c", "cat; echo tool", features=["fds", "base64"])
+    connection = daemon.connect()
+    with closing(connection):
+        unshared = subprocess.run(
+            [
+                *("unshare", "-rm", "sh", "-c"),
+                'mount -t tmpfs none /mnt && exec "$@"',
+                *("sh", "/usr/bin/env", "python3", str(helper)),
+                *(str(connection.fileno()), line.hex()),
+            ],
+            pass_fds=[connection.fileno()],
+            capture_output=True,
+            check=False,
+        )
+        if unshared.returncode:
+            pytest.skip(f"no namespaces here: {unshared.stderr.decode()[-200:]}")
+        answer = read_answer(connection)
+    assert answer.messages[0]["params"]["features"] == ["base64"]
+    assert answer.text() == "tool\n"
+
+
+def test_streaming_can_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With pass_descriptors = false all output goes through the daemon."""
+    world = World(tmp_path)
+    world.write_config("[daemon]\npass_descriptors = false\n")
+    monkeypatch.chdir(world.workspace)
+    with Daemon(world) as daemon, Pipes() as pipes:
+        with Talk(daemon, "echo hi", ALL, descriptors=pipes.passed) as talk:
+            assert "fds" not in talk.start()["features"]
+            assert talk.result["exit_code"] == 0
+        assert talk.output["stdout"] == b"hi\n"
