@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -93,6 +94,16 @@ def test_a_client_that_sends_and_leaves_is_recorded(daemon: Daemon) -> None:
     assert daemon.records("exec")[0]["outcome"] in ("aborted", "denied")
 
 
+def test_who_leaves_before_a_refusal_ends_nobody_else(daemon: Daemon) -> None:
+    """A refusal that nobody is there to read is recorded, and the daemon goes on."""
+    for _ in range(50):
+        with daemon.connect() as connection:
+            connection.sendall(request("unknown"))
+    assert daemon.shell("echo fine").text() == "fine\n"
+    while len(daemon.records("exec")) < 51:
+        daemon.connect().close()
+
+
 def test_messages_after_the_request_are_ignored(daemon: Daemon) -> None:
     """A second request on the same connection is not executed, nor does it do harm."""
     mark = daemon.world.workspace / "mark"
@@ -156,6 +167,22 @@ def test_a_full_table_of_descriptors_is_told(world: World) -> None:
             assert refused["error"]["data"]["layer"] == "limit"  # type: ignore[index]
         while "result" not in daemon.shell("true").last:
             pass
+
+
+def test_one_agent_cannot_fill_the_table_for_another(world: World) -> None:
+    """The descriptors are shared out, so that there are some left whatever the first one does."""
+    second = world.root / "agents" / "other"
+    shutil.copytree(world.agent, second)
+    world.agents_file.write_text(f'[my]\npath = "{world.agent}"\n[other]\npath = "{second}"\n')
+    with Daemon(world, nofile=256) as daemon, ExitStack() as idle:
+        for _ in range(300):
+            idle.enter_context(daemon.connect())
+        other = world.socket.replace("/my/", "/other/")
+        for _ in range(20):
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(other)
+                connection.sendall(request("sh", "-c", "echo fine"))
+                assert read_answer(connection).text() == "fine\n"
 
 
 def test_a_request_that_never_ends_is_ended(world: World) -> None:

@@ -5,7 +5,13 @@ import trio
 import trio.testing
 
 from airlock_daemon.errors import Denied
-from airlock_daemon.limits import Gate, Limits
+from airlock_daemon.limits import (
+    COMMAND_DESCRIPTORS,
+    OWN_DESCRIPTORS,
+    Gate,
+    Limits,
+    share_descriptors,
+)
 
 
 async def test_places_are_given_in_the_order_of_arrival() -> None:
@@ -85,3 +91,19 @@ def test_connections_are_counted_and_given_back() -> None:
     assert not gate.connect()
     gate.disconnect()
     assert gate.connect()
+
+
+@pytest.mark.parametrize("agents", [1, 2, 50])
+@pytest.mark.parametrize("table", [200, 1024, 4096])
+def test_agents_at_their_limits_fit_into_the_table(table: int, agents: int) -> None:
+    """Nobody can take the descriptors that another agent needs."""
+    limits = share_descriptors(Limits(), table=table, agents=agents)
+    needed = limits.connections + limits.running * COMMAND_DESCRIPTORS
+    if limits.connections > 1 and limits.running > 1:
+        assert agents * needed <= table - OWN_DESCRIPTORS
+
+
+def test_a_large_table_lowers_nothing() -> None:
+    """The limits of the files are what counts as a rule."""
+    limits = Limits(connections=300, running=10)
+    assert share_descriptors(limits, table=1 << 20, agents=20) == limits

@@ -260,3 +260,5 @@ def test_streaming_can_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             assert "fds" not in talk.start()["features"]
             assert talk.result["exit_code"] == 0
         assert talk.output["stdout"] == b"hi\n"
+        pipes.let_go()
+        assert pipes.read(1) == b"", "nobody holds what was not used"

@@ -8,9 +8,11 @@ from contextlib import ExitStack
 import trio
 
 from airlock_daemon._version import __version__
+from airlock_daemon.agents import Agent
 from airlock_daemon.audit import Record
 from airlock_daemon.host import Ending, Host, Service, log
-from airlock_daemon.launcher import find_launcher, raise_descriptor_limit
+from airlock_daemon.launcher import descriptor_limit, find_launcher, raise_descriptor_limit
+from airlock_daemon.limits import Limits, share_descriptors
 from airlock_daemon.listener import Listener
 from airlock_daemon.setup import Setup
 from airlock_daemon.sockets import SocketsDirectory
@@ -66,10 +68,24 @@ async def _serve(
                 # Also with no agent the daemon stays until it is told to stop.
                 accepting.start_soon(trio.sleep_forever)
                 for name, agent in host.setup.agents.items():
-                    service = Service(agent, host.setup.grant(agent))
+                    limits = _fit(agent, agents=len(host.setup.agents))
+                    service = Service(agent, host.setup.grant(agent), limits)
                     listener = Listener(host, service, listening[name])
                     accepting.start_soon(listener.run, requests)
             watching.cancel_scope.cancel()
+
+
+def _fit(agent: Agent, *, agents: int) -> Limits:
+    """The limits of `agent` as far as the table of descriptors can bear them."""
+    table = descriptor_limit()
+    limits = share_descriptors(agent.profile.limits, table=table, agents=agents)
+    if limits != agent.profile.limits:
+        log.warning(
+            "agent %s: at most %d connections and %d running commands, "
+            "as only %d files may be open (ulimit -n)",
+            *(agent.name, limits.connections, limits.running, table),
+        )
+    return limits
 
 
 async def _stop_in_order(

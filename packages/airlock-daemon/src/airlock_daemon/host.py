@@ -12,7 +12,7 @@ from airlock_daemon.audit import AuditLog, Record
 from airlock_daemon.containers import Containers
 from airlock_daemon.errors import Failed
 from airlock_daemon.launcher import Launcher
-from airlock_daemon.limits import Gate
+from airlock_daemon.limits import Gate, Limits
 from airlock_daemon.programs import Programs
 from airlock_daemon.setup import Setup
 from airlock_daemon.watch import ClientWatch
@@ -51,10 +51,10 @@ class Ending:
 class Service:
     """One agent as it is served: its rules and what it has open and running."""
 
-    def __init__(self, agent: Agent, grant: Grant) -> None:
+    def __init__(self, agent: Agent, grant: Grant, limits: Limits) -> None:
         self.agent = agent
         self.grant = grant
-        self.gate = Gate(agent.profile.limits)
+        self.gate = Gate(limits)
 
 
 class Host:

@@ -163,6 +163,11 @@ def raise_descriptor_limit() -> int:
     return soft
 
 
+def descriptor_limit() -> int:
+    """How many descriptors this process may have open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
 def _join(what: Started) -> bytes:
     words = [what.program, *what.argv]
     words += [f"{name}={value}" for name, value in what.environment.items()]

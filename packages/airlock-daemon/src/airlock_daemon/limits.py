@@ -28,6 +28,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     output_bytes: int = 262_144
 
 
+# What the daemon needs for itself, and for one running command beside its connection, at most.
+OWN_DESCRIPTORS = 64
+COMMAND_DESCRIPTORS = 12
+
 _BOUNDS: dict[str, tuple[int, int]] = {
     "connections": (1, 100_000),
     "running": (1, 10_000),
@@ -59,6 +63,19 @@ def read_limits(table: TableReader, *, upper: Limits | None = None) -> Limits:
         values[name] = value
     table.finish()
     return Limits(**values)  # type: ignore[arg-type]
+
+
+def share_descriptors(limits: Limits, *, table: int, agents: int) -> Limits:
+    """Lower `limits` so that all agents at theirs fit into a table of `table` descriptors.
+
+    Without that the first agent to fill the table shuts out all others.
+    """
+    share = (table - OWN_DESCRIPTORS) // max(agents, 1)
+    return msgspec.structs.replace(
+        limits,
+        connections=max(1, min(limits.connections, share // 2)),
+        running=max(1, min(limits.running, share // (2 * COMMAND_DESCRIPTORS))),
+    )
 
 
 class Gate:

@@ -8,7 +8,7 @@ import trio
 
 from airlock_daemon.audit import Record
 from airlock_daemon.errors import Denied
-from airlock_daemon.host import Ending, Host, Service
+from airlock_daemon.host import Ending, Host, Service, log
 from airlock_daemon.peer import peer_credentials
 from airlock_daemon.request import STOPPING, Exchange, say_last, to_wire
 from airlock_daemon.session import ClientGone, Session
@@ -74,6 +74,9 @@ class Listener:
             if request is not None:
                 self._host.running.add(ending)
                 await Exchange(self._host, self._service, session, request).run(ending)
+        except Exception:  # noqa: BLE001 - whatever went wrong
+            # One connection must not end the others'.
+            log.exception("a fault of the daemon ended a connection")
         finally:
             self._host.running.discard(ending)
             session.close()

@@ -12,7 +12,7 @@ import trio
 from airlock_daemon import peer as peers
 from airlock_daemon import workspace
 from airlock_daemon.audit import Outcome, Record, shorten
-from airlock_daemon.descriptors import are_terminals
+from airlock_daemon.descriptors import are_terminals, close_all
 from airlock_daemon.environment import build_environment
 from airlock_daemon.errors import AirlockError, Denied, Failed, UnknownCommand
 from airlock_daemon.hearing import Hearing
@@ -189,6 +189,8 @@ class Exchange:
         limits = self._service.gate.limits
         kinds = self._session.kinds
         self._is_passed = terms.uses("fds")
+        if not self._is_passed:
+            close_all(self._session.take_descriptors())
         try:
             stdio = open_stdio(terms, self._session.take_descriptors(), kinds)
         except OSError as error:
@@ -232,7 +234,8 @@ class Exchange:
         if isinstance(error, Denied):
             self._record.layer, self._record.rule = error.layer, error.rule
         self._write("failed" if isinstance(error, Failed) else "denied", error.message)
-        await self._session.send_error(to_wire(error, self._request.command))
+        with suppress(ClientGone):
+            await self._session.send_error(to_wire(error, self._request.command))
 
     async def _abort(self, ending: Ending) -> None:
         """Record a request that was cut short, and tell a client that is still there."""

@@ -39,8 +39,12 @@ class Watched:
     def ignore(self) -> None:
         """Listen no longer; a hang-up is still told."""
         self.on_readable = None
+        self._epoll.modify(self._descriptor, select.EPOLLONESHOT)
+
+    def drop(self) -> None:
+        """Tell nothing any more: who is gone stays gone, and would be told for ever."""
         with suppress(OSError):
-            self._epoll.modify(self._descriptor, select.EPOLLONESHOT)
+            self._epoll.unregister(self._descriptor)
 
 
 class ClientWatch:
@@ -59,8 +63,7 @@ class ClientWatch:
             yield watched
         finally:
             del self._watched[descriptor]
-            with suppress(OSError):
-                self._epoll.unregister(descriptor)
+            watched.drop()
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -76,7 +79,7 @@ class ClientWatch:
 
     def _tell(self, watched: Watched, events: int) -> None:
         if events & _GONE:
-            watched.ignore()
+            watched.drop()
             watched.on_hangup()
         elif watched.on_readable is not None and not watched.on_readable():
             watched.ignore()
