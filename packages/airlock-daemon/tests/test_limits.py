@@ -1,5 +1,8 @@
 """Tests of `airlock_daemon.limits`."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 import trio
 import trio.testing
@@ -14,16 +17,26 @@ from airlock_daemon.limits import (
 )
 
 
+@asynccontextmanager
+async def running(gate: Gate, alone: trio.CapacityLimiter | None) -> AsyncIterator[None]:
+    """Hold a place for the length of the block."""
+    place = await gate.take(alone)
+    try:
+        yield
+    finally:
+        place.give_back()
+
+
 async def test_places_are_given_in_the_order_of_arrival() -> None:
     """Nobody who came later runs earlier."""
     gate = Gate(Limits(running=1))
     order: list[int] = []
 
     async def run(number: int) -> None:
-        async with gate.running(None):
+        async with running(gate, None):
             order.append(number)
 
-    async with trio.open_nursery() as nursery, gate.running(None):
+    async with trio.open_nursery() as nursery, running(gate, None):
         for number in range(5):
             nursery.start_soon(run, number)
             await trio.testing.wait_all_tasks_blocked()
@@ -35,13 +48,13 @@ async def test_a_place_is_given_back_by_whoever_gives_up() -> None:
     gate = Gate(Limits(running=2))
     alone = trio.CapacityLimiter(1)
     async with trio.open_nursery() as nursery:
-        async with gate.running(alone):
+        async with running(gate, alone):
             with trio.CancelScope() as scope:
                 nursery.start_soon(_cancel_when_blocked, scope)
-                async with gate.running(alone):
+                async with running(gate, alone):
                     raise AssertionError("the shared place was taken twice")
         assert alone.available_tokens == 1
-        async with gate.running(alone), gate.running(None):
+        async with running(gate, alone), running(gate, None):
             pass
 
 
@@ -59,7 +72,7 @@ async def test_an_agent_that_waits_for_another_uses_its_own_places() -> None:
         await trio.testing.wait_all_tasks_blocked()
         nursery.start_soon(_pass, slow, alone)
         await trio.testing.wait_all_tasks_blocked()
-        async with other.running(None):
+        async with running(other, None):
             pass
         holding.cancel_scope.cancel()
 
@@ -67,9 +80,9 @@ async def test_an_agent_that_waits_for_another_uses_its_own_places() -> None:
 async def test_a_full_queue_refuses() -> None:
     """With no place and nobody allowed to wait, the next one is refused at once."""
     gate = Gate(Limits(running=1, queued=0))
-    async with gate.running(None):
+    async with running(gate, None):
         with pytest.raises(Denied) as caught:
-            async with gate.running(None):
+            async with running(gate, None):
                 raise AssertionError("ran beyond the limit")
     assert (caught.value.layer, caught.value.rule) == ("limit", "queued")
 
@@ -80,7 +93,7 @@ async def _hold(alone: trio.CapacityLimiter) -> None:
 
 
 async def _pass(gate: Gate, alone: trio.CapacityLimiter) -> None:
-    async with gate.running(alone):
+    async with running(gate, alone):
         pass
 
 

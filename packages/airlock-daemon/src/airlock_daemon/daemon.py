@@ -1,5 +1,6 @@
 """Serving: sockets, signals, and stopping in order."""
 
+import gc
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterable
@@ -37,6 +38,8 @@ def run_daemon(setup: Setup) -> None:
         stack.callback(host.close)
         listening = {name: sockets.listen(name) for name in setup.agents}
         host.record(Record(event="daemon-start", detail=__version__))
+        # What was loaded stays: no collection needs to look at it again.
+        gc.freeze()
         try:
             trio.run(_serve, host, sockets, listening)
         finally:

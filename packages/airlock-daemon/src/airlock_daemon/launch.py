@@ -71,16 +71,21 @@ class Launch:
         if not self._is_over:
             self._send(b"E", number)
 
-    async def wait_gone(self) -> None:
-        """Wait until no process of the command is left."""
+    def is_gone(self) -> bool:
+        """Whether no process of the command is left."""
         while True:
             try:
                 if not self.control.recv(_REPORT.size):
-                    return
+                    return True
             except BlockingIOError:
-                await trio.lowlevel.wait_readable(self.control)
+                return False
             except OSError:
-                return
+                return True
+
+    async def wait_gone(self) -> None:
+        """Wait until no process of the command is left."""
+        while not self.is_gone():
+            await trio.lowlevel.wait_readable(self.control)
 
     def close(self) -> None:
         """Close the control socket, which also ends whatever still runs."""

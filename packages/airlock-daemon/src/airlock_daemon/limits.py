@@ -1,8 +1,5 @@
 """How much one agent may use of the daemon, so that no agent starves another."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import msgspec
 import trio
 
@@ -100,32 +97,34 @@ class Gate:
         """Give back what `connect` counted."""
         self._connections -= 1
 
-    @asynccontextmanager
-    async def running(self, alone: trio.CapacityLimiter | None) -> AsyncIterator[None]:
-        """Hold one of the agent's places, and `alone` too for a command that runs one at a time.
+    async def take(self, alone: trio.CapacityLimiter | None) -> "Place":
+        """Take one of the agent's places, and `alone` too for a command that runs one at a time.
 
         The agent's own place comes first: an agent that queues up for a command that another one
         occupies uses up its own places only. Raises Denied (layer "limit") when the queue is full
         or `queue_s` has passed.
         """
-        token = object()
+        place = Place()
+        if place.try_take(self._slots) and (alone is None or place.try_take(alone)):
+            return place
         waiting = self._slots.statistics().tasks_waiting
-        if waiting >= self.limits.queued and not self._slots.available_tokens:
+        if waiting >= self.limits.queued and not place.taken:
             raise Denied(
                 f"{waiting} commands of this agent are waiting already",
                 layer="limit",
                 rule="queued",
                 hint="wait for them to end, or raise [limits] queued",
             )
-        with trio.move_on_after(self.limits.queue_s) as waited:
-            await _acquire(self._slots, token)
-            try:
+        try:
+            with trio.move_on_after(self.limits.queue_s) as waited:
+                await place.wait(self._slots)
                 if alone is not None:
-                    await _acquire(alone, token)
-            except BaseException:
-                self._slots.release_on_behalf_of(token)
-                raise
+                    await place.wait(alone)
+        except BaseException:
+            place.give_back()
+            raise
         if waited.cancelled_caught:
+            place.give_back()
             raise Denied(
                 f"waited {self.limits.queue_s:g} s for a place to run",
                 layer="limit",
@@ -133,17 +132,31 @@ class Gate:
                 hint="commands that run at the same time are bounded by [limits] running, "
                 "and a module with concurrent = false runs one at a time",
             )
+        return place
+
+
+class Place:
+    """A place among the running commands, which its owner must `give_back`."""
+
+    def __init__(self) -> None:
+        self.taken: list[trio.CapacityLimiter] = []
+
+    def try_take(self, limiter: trio.CapacityLimiter) -> bool:
+        """Take a place of `limiter` if one is free and nobody waits for it."""
         try:
-            yield
-        finally:
-            if alone is not None:
-                alone.release_on_behalf_of(token)
-            self._slots.release_on_behalf_of(token)
+            limiter.acquire_on_behalf_of_nowait(self)
+        except trio.WouldBlock:
+            return False
+        self.taken.append(limiter)
+        return True
 
+    async def wait(self, limiter: trio.CapacityLimiter) -> None:
+        """Wait for a place of `limiter`, unless it was taken already."""
+        if limiter not in self.taken:
+            await limiter.acquire_on_behalf_of(self)
+            self.taken.append(limiter)
 
-async def _acquire(places: trio.CapacityLimiter, token: object) -> None:
-    """Take a place; where one is free at once, without giving the turn away."""
-    try:
-        places.acquire_on_behalf_of_nowait(token)
-    except trio.WouldBlock:
-        await places.acquire_on_behalf_of(token)
+    def give_back(self) -> None:
+        """Give back what was taken."""
+        while self.taken:
+            self.taken.pop().release_on_behalf_of(self)

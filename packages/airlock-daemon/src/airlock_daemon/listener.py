@@ -88,9 +88,11 @@ class Listener:
         ending = Ending()
         self._host.idle.add(ending)
         try:
+            # Nearly always it is all there; else a timer is worth its price.
             event = session.receive_at_once()
-            with ending.scope, trio.move_on_after(limit) as timer:
-                event = event or await session.receive()
+            if event is None:
+                with ending.scope, trio.move_on_after(limit) as timer:
+                    event = await session.receive()
         except RemoteProtocolError as error:
             await self._refuse_request(session, error.error)
             return None

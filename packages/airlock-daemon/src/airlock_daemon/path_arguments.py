@@ -35,6 +35,8 @@ async def hold_paths(
     the same place is put for it. Everything else is passed on as it was written. Raises Denied
     (layer "workspace").
     """
+    if not uses:
+        return tuple(args)
     places: dict[str, str] = {}
     with closing(Area(directory, reserved)) as area:
         for number, path in enumerate(dict.fromkeys(use.path for use in uses), start=1):

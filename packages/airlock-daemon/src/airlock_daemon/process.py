@@ -2,8 +2,7 @@
 
 import select
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -48,6 +47,17 @@ class Command:
                 if self._stdio.input is not None:
                     self._stdio.input.end()
                     self._await_room()
+
+    async def finish(self) -> None:
+        """End every process of the command that is still there: SIGHUP, then SIGKILL after 2 s.
+
+        It must be called, and returns in any case after a bounded time.
+        """
+        self._launch.end()
+        if not self._launch.is_gone():
+            with trio.CancelScope(deadline=trio.current_time() + GONE_S, shield=True):
+                await self._launch.wait_gone()
+        self._launch.close()
 
     def count_input(self) -> int | None:
         """How many bytes of the client's input the tool took; None where nobody knows."""
@@ -126,21 +136,3 @@ class Command:
         if self._owed * 4 >= self._credit:
             owed, self._owed = self._owed, 0
             await grant(owed)
-
-
-@asynccontextmanager
-async def running(
-    launch: Launch, stdio: Stdio, *, chunk: int, credit: int
-) -> AsyncIterator[Command]:
-    """The command of `launch` for the length of the block.
-
-    Leaving the block, by whatever way, ends every process of the command that is still there:
-    SIGHUP, then SIGKILL after 2 s.
-    """
-    try:
-        yield Command(launch, stdio, chunk=chunk, credit=credit)
-    finally:
-        launch.end()
-        with trio.CancelScope(deadline=trio.current_time() + GONE_S, shield=True):
-            await launch.wait_gone()
-        launch.close()

@@ -1,9 +1,9 @@
 """The life of one request, from the parsed message to its answer and its audit record."""
 
+import math
 import secrets
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import suppress
 from functools import partial
 
 import msgspec
@@ -12,18 +12,14 @@ import trio
 from airlock_daemon import peer as peers
 from airlock_daemon import workspace
 from airlock_daemon.audit import Outcome, Record, shorten
-from airlock_daemon.descriptors import are_terminals, close_all
-from airlock_daemon.environment import build_environment
 from airlock_daemon.errors import AirlockError, Denied, Failed, UnknownCommand
+from airlock_daemon.execution import Execution
 from airlock_daemon.hearing import Hearing
 from airlock_daemon.host import Ending, Host, Service, log
-from airlock_daemon.launch import cannot_start
-from airlock_daemon.launcher import Started
+from airlock_daemon.launch import Ended
 from airlock_daemon.mapping import see_mounts
-from airlock_daemon.negotiation import Terms, agree, find_term, open_stdio
 from airlock_daemon.path_arguments import hold_paths, judge_paths
 from airlock_daemon.peer import Peer
-from airlock_daemon.process import Command, running
 from airlock_daemon.session import ClientGone, Session
 from airlock_daemon.workspace import Workspace
 from airlock_modules import Module, PathUse, evaluate
@@ -61,21 +57,28 @@ class Exchange:
         """Carry the request out until it is answered, or until `ending` is told to end it."""
         descriptor = self._session.connection.fileno()
         hang_up = partial(ending.end, "hangup")
-        with self._host.watch.watching(descriptor, hang_up) as watched, ending.scope:
-            self._hearing = Hearing(self._session, watched, ending)
-            try:
-                await self._perform()
-            except ClientGone:
-                ending.reason = ending.reason or "hangup"
-            except AirlockError as error:
-                await self._refuse(error)
-            except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
-                # Nobody may get through by a fault of ours, nor take the daemon down with it.
-                log.exception("a fault of the daemon ended request %s", self._record.request)
-                await self._refuse(Failed(f"the daemon failed: {type(error).__name__}"))
+        watched = self._host.watch.watch(descriptor, hang_up)
+        self._hearing = Hearing(self._session, watched, ending)
+        try:
+            with ending.scope:
+                await self._carry_out(ending)
+        finally:
+            watched.drop()
         if self._is_recorded and self._session.is_answered:
             return
         await self._abort(ending)
+
+    async def _carry_out(self, ending: Ending) -> None:
+        try:
+            await self._perform()
+        except ClientGone:
+            ending.reason = ending.reason or "hangup"
+        except AirlockError as error:
+            await self._refuse(error)
+        except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
+            # Nobody may get through by a fault of ours, nor take the daemon down with it.
+            log.exception("a fault of the daemon ended request %s", self._record.request)
+            await self._refuse(Failed(f"the daemon failed: {type(error).__name__}"))
 
     async def _perform(self) -> None:
         peer = peers.identify(self._session.connection)
@@ -89,11 +92,7 @@ class Exchange:
         directory = await self._enter(peer, module)
         try:
             args = await self._hold(paths, module, directory)
-            terms = agree(self._request, may_pass=self._may_pass(peer))
-            what = self._prepare(module, directory, args, terms)
-            alone = None if module.concurrent else self._host.alone(module.name)
-            async with self._service.gate.running(alone):
-                await self._execute(module, what, terms)
+            await self._execute(peer, module, directory, args)
         finally:
             directory.close()
 
@@ -158,77 +157,30 @@ class Exchange:
                 reserved=self._host.setup.reserved,
             )
 
-    def _may_pass(self, peer: Peer) -> bool:
-        """Whether descriptors came that the tool may have."""
-        session = self._session
-        if not session.descriptors or not self._host.setup.config.pass_descriptors:
-            return False
-        return are_terminals(session.descriptors, session.kinds, peer)
-
-    async def _execute(self, module: Module, what: Started, terms: Terms) -> None:
-        self._host.record_ahead(msgspec.structs.replace(self._record, event="exec-start"))
-        with trio.CancelScope() as timer:
-            if module.timeout_s:
-                timer.deadline = trio.current_time() + module.timeout_s
-            async with self._start(what, terms) as command:
-                ended = await command.relay(self._session.send_output, self._session.send_credit)
-                self._record.exit_code = ended.exit_code
-                self._record.signal = ended.signal
-                self._write("allowed")
-                await self._session.send_result(
-                    ended.exit_code, signal=ended.signal, stdin_bytes=command.count_input()
-                )
+    async def _execute(
+        self, peer: Peer, module: Module, directory: Workspace, args: tuple[str, ...]
+    ) -> None:
+        execution = Execution(self._host, self._service, self._session, self._request)
+        execution.prepare(module, directory.descriptor, args, peer=peer)
+        alone = None if module.concurrent else self._host.alone(module.name)
+        place = await self._service.gate.take(alone)
+        try:
+            self._host.record_ahead(msgspec.structs.replace(self._record, event="exec-start"))
+            self._is_passed = execution.is_passed
+            with trio.move_on_after(module.timeout_s or math.inf) as timer:
+                await execution.run(self._hearing, self._conclude)
+        finally:
+            place.give_back()
         if timer.cancelled_caught and not self._is_recorded:
             raise Failed(
                 f"{module.name} was ended after {module.timeout_s:g} s",
                 hint=f"its module ({module.source}) says so: [exec] timeout_s",
             )
 
-    @asynccontextmanager
-    async def _start(self, what: Started, terms: Terms) -> AsyncIterator[Command]:
-        limits = self._service.gate.limits
-        kinds = self._session.kinds
-        self._is_passed = terms.uses("fds")
-        if not self._is_passed:
-            close_all(self._session.take_descriptors())
-        try:
-            stdio = open_stdio(terms, self._session.take_descriptors(), kinds)
-        except OSError as error:
-            raise cannot_start(what.program, error) from error
-        with closing(stdio):
-            launch = await self._host.launcher.launch(what, stdio.standard, terminal=stdio.terminal)
-            async with running(
-                launch, stdio, chunk=limits.output_bytes, credit=limits.stdin_bytes
-            ) as command:
-                stdio.hand_over()
-                if terms.features is not None:
-                    credit = limits.stdin_bytes if terms.uses("stdin") else 0
-                    await self._session.send_start(terms.features, stdin_credit=credit)
-                    self._hearing.begin(command)
-                yield command
-
-    def _prepare(
-        self, module: Module, directory: Workspace, args: tuple[str, ...], terms: Terms
-    ) -> Started:
-        program = self._host.programs.find(module.bin)
-        if program is None:
-            raise Failed(
-                f"{module.bin} is not an executable on the host",
-                hint="install it there, or set [daemon] path in config.toml",
-            )
-        return Started(
-            program=program,
-            argv=(module.bin, *module.prepend, *args, *module.append),
-            environment=build_environment(
-                module,
-                self._service.agent.profile,
-                daemon=self._host.environment,
-                search_path=self._host.setup.search_path,
-                client=self._request.env if terms.uses("env") else {},
-                term=find_term(self._request, terms, self._session.kinds),
-            ),
-            directory=directory.descriptor,
-        )
+    def _conclude(self, ended: Ended) -> None:
+        self._record.exit_code = ended.exit_code
+        self._record.signal = ended.signal
+        self._write("allowed")
 
     async def _refuse(self, error: AirlockError) -> None:
         if isinstance(error, Denied):

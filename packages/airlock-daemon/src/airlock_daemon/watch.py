@@ -7,8 +7,7 @@ costs a request two system calls instead of a task.
 """
 
 import select
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 
 import trio
 
@@ -20,10 +19,17 @@ AT_ONCE = 8
 
 
 class Watched:
-    """One descriptor under watch; made by `ClientWatch.watching`."""
+    """One descriptor under watch; made by `ClientWatch.watch`."""
 
-    def __init__(self, epoll: select.epoll, descriptor: int, on_hangup: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        epoll: select.epoll,
+        all_watched: dict[int, "Watched"],
+        descriptor: int,
+        on_hangup: Callable[[], None],
+    ) -> None:
         self._epoll = epoll
+        self._all = all_watched
         self._descriptor = descriptor
         self.on_hangup = on_hangup
         self.on_readable: Callable[[], bool] | None = None
@@ -42,8 +48,8 @@ class Watched:
         self._epoll.modify(self._descriptor, select.EPOLLONESHOT)
 
     def drop(self) -> None:
-        """Tell nothing any more: who is gone stays gone, and would be told for ever."""
-        with suppress(OSError):
+        """Tell nothing any more; may be called again."""
+        if self._all.pop(self._descriptor, None) is not None:
             self._epoll.unregister(self._descriptor)
 
 
@@ -54,16 +60,15 @@ class ClientWatch:
         self._epoll = select.epoll()
         self._watched: dict[int, Watched] = {}
 
-    @contextmanager
-    def watching(self, descriptor: int, on_hangup: Callable[[], None]) -> Iterator[Watched]:
-        """Watch `descriptor` inside the block; `on_hangup` must not block."""
-        watched = self._watched[descriptor] = Watched(self._epoll, descriptor, on_hangup)
+    def watch(self, descriptor: int, on_hangup: Callable[[], None]) -> Watched:
+        """Watch `descriptor` until `drop`, which must come before it is closed.
+
+        `on_hangup` must not block.
+        """
+        watched = Watched(self._epoll, self._watched, descriptor, on_hangup)
         self._epoll.register(descriptor, select.EPOLLONESHOT)
-        try:
-            yield watched
-        finally:
-            del self._watched[descriptor]
-            watched.drop()
+        self._watched[descriptor] = watched
+        return watched
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -79,6 +84,7 @@ class ClientWatch:
 
     def _tell(self, watched: Watched, events: int) -> None:
         if events & _GONE:
+            # Who is gone stays gone, and would be told for ever.
             watched.drop()
             watched.on_hangup()
         elif watched.on_readable is not None and not watched.on_readable():
