@@ -12,6 +12,7 @@
 //!   In a Kubernetes pod these are the sandbox's, whose id is not the container's.
 
 const std = @import("std");
+const lines = @import("lines.zig");
 const system = @import("system.zig");
 
 pub const Id = [64]u8;
@@ -19,9 +20,20 @@ pub const Id = [64]u8;
 /// The container's id, or null where none is to be seen.
 pub fn find() ?Id {
     var search: Search = .{};
-    forEachLine("/proc/self/cgroup", &search, Search.readCgroupLine);
-    if (search.found == null) forEachLine("/proc/self/mountinfo", &search, Search.readMountLine);
+    lines.forEach("/proc/self/cgroup", &search, Search.readCgroupLine);
+    if (search.found == null and hasOwnFiles()) {
+        lines.forEach("/proc/self/mountinfo", &search, Search.readMountLine);
+    }
     return search.found;
+}
+
+const own_files = [_][:0]const u8{ "/etc/hostname", "/etc/hosts", "/etc/resolv.conf" };
+
+/// Whether any of the files that engines mount is a mount. The list of all mounts takes the kernel
+/// longer to write than everything else that the shim asks it for.
+fn hasOwnFiles() bool {
+    for (own_files) |path| if (system.mayBeMountPoint(path)) return true;
+    return false;
 }
 
 const Search = struct {
@@ -42,41 +54,6 @@ const Search = struct {
     }
 };
 
-/// Calls `take` with each line of the file until it answers false. Of a line that is longer than
-/// the buffer only the beginning is given; what is looked for stands there.
-fn forEachLine(
-    path: [*:0]const u8,
-    search: *Search,
-    take: *const fn (*Search, []const u8) bool,
-) void {
-    const opened = system.open(path, .{ .CLOEXEC = true });
-    if (!opened.ok()) return;
-    const fd = opened.descriptor();
-    defer system.close(fd);
-    var buffer: [8192]u8 = undefined;
-    var end: usize = 0;
-    var inside_long_line = false;
-    while (true) {
-        const result = system.read(fd, buffer[end..]);
-        if (!result.ok() or result.value == 0) return;
-        end += result.value;
-        var start: usize = 0;
-        while (std.mem.indexOfScalarPos(u8, buffer[0..end], start, '\n')) |newline| {
-            if (!inside_long_line and !take(search, buffer[start..newline])) return;
-            inside_long_line = false;
-            start = newline + 1;
-        }
-        if (start == 0 and end == buffer.len) {
-            if (!inside_long_line and !take(search, &buffer)) return;
-            inside_long_line = true;
-            end = 0;
-        } else {
-            std.mem.copyForwards(u8, &buffer, buffer[start..end]);
-            end -= start;
-        }
-    }
-}
-
 /// The first id in a line of /proc/self/cgroup (cgroups(7)): the outermost container, as the host
 /// sees it.
 fn idInCgroupLine(line: []const u8) ?Id {
@@ -95,7 +72,6 @@ fn idInCgroupLine(line: []const u8) ?Id {
 /// within the file system, the fifth the mount point).
 fn idInMountLine(line: []const u8) ?Id {
     const mount = splitMountLine(line) orelse return null;
-    const own_files = [_][]const u8{ "/etc/hostname", "/etc/hosts", "/etc/resolv.conf" };
     for (own_files) |file| {
         if (std.mem.eql(u8, mount.point, file)) break;
     } else return null;
@@ -220,7 +196,7 @@ fn searchMounts(text: []const u8) !?Id {
     const length = (try temporary.dir.realpath("mountinfo", &buffer)).len;
     buffer[length] = 0;
     var search: Search = .{};
-    forEachLine(buffer[0..length :0], &search, Search.readMountLine);
+    lines.forEach(buffer[0..length :0], &search, Search.readMountLine);
     return search.found;
 }
 

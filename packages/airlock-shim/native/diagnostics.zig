@@ -7,6 +7,7 @@
 
 const std = @import("std");
 const system = @import("system.zig");
+const signals = @import("signals.zig");
 
 const prefix = "airlock: ";
 
@@ -20,7 +21,7 @@ pub const Part = union(enum) {
 
 /// Writes one message to stderr. There is nobody to tell when that fails.
 pub fn report(parts: []const Part) void {
-    system.holdBrokenPipeSignal();
+    signals.holdBrokenPipe();
     var buffer: [2048]u8 = undefined;
     var writer: std.Io.Writer = .{ .buffer = &buffer, .vtable = &.{ .drain = drainToStderr } };
     format(&writer, parts) catch return;

@@ -2,6 +2,7 @@
 
 const std = @import("std");
 const system = @import("system.zig");
+const socket_module = @import("socket.zig");
 const socket_directory = @import("socket_directory.zig");
 const Path = @import("socket_path.zig").Path;
 
@@ -52,10 +53,10 @@ pub fn connect(named: ?[]const u8, places: Places) Outcome {
 
 fn connectTo(joined: ?Path) Outcome {
     const path = joined orelse return .too_long;
-    const socket = system.unixSocket();
+    const socket = socket_module.create();
     if (!socket.ok()) return .{ .failed = .{ .path = path, .errno = socket.errno } };
     const address = path.address();
-    const connected = system.connect(socket.descriptor(), &address);
+    const connected = socket_module.connect(socket.descriptor(), &address);
     if (connected.ok()) return .{ .connected = .{ .fd = socket.descriptor(), .path = path } };
     system.close(socket.descriptor());
     return .{ .failed = .{ .path = path, .errno = connected.errno } };

@@ -2,6 +2,7 @@
 
 const std = @import("std");
 const system = @import("system.zig");
+const error_number = @import("error_number.zig");
 const command_name = @import("command_name.zig");
 const exit_status = @import("exit_status.zig");
 const diagnostics = @import("diagnostics.zig");
@@ -129,7 +130,7 @@ fn reportFailure(path: []const u8, errno: system.Errno) void {
         .{ .plain = "cannot make " },
         .{ .shown = path },
         .{ .plain = ": " },
-        .{ .plain = system.describe(errno) },
+        .{ .plain = error_number.describe(errno) },
     });
 }
 

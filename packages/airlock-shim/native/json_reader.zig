@@ -46,6 +46,13 @@ pub const Reader = struct {
         if (!try reader.accept(byte)) return reader.fail(problem);
     }
 
+    /// Whether the next value is an object, whose brace is consumed then. Another value is skipped.
+    pub fn acceptObject(reader: *Reader) Error!bool {
+        if (try reader.accept('{')) return true;
+        try reader.skip();
+        return false;
+    }
+
     /// Moves to the next member of an object whose brace is consumed, up to its value, and puts
     /// its name into `name`. Answers false once the closing brace is consumed; `is_first` begins
     /// as true and is kept here.
@@ -97,6 +104,15 @@ pub const Reader = struct {
         const text = digits[0..length];
         if (std.mem.indexOfAny(u8, text, "+_") != null) return reader.fail(problem);
         return std.fmt.parseInt(i64, text, 10) catch reader.fail(problem);
+    }
+
+    /// An integer that counts something; null, and skipped, where another value stands.
+    pub fn count(reader: *Reader) Error!?u64 {
+        switch (try reader.peekToken()) {
+            '0'...'9' => return @intCast(try reader.integer()),
+            else => try reader.skip(),
+        }
+        return null;
     }
 
     /// Consumes any value.

@@ -9,7 +9,9 @@ const command_name = @import("command_name.zig");
 const exit_status = @import("exit_status.zig");
 const init_process = @import("init_process.zig");
 const session = @import("session.zig");
+const signals = @import("signals.zig");
 const stdio = @import("stdio.zig");
+const terminal = @import("terminal.zig");
 const usage = @import("usage.zig");
 const install = @import("install.zig").install;
 const diagnostics = @import("diagnostics.zig");
@@ -28,7 +30,7 @@ pub const panic = std.debug.FullPanic(failInternally);
 var memory: session.Memory = undefined;
 
 pub fn main() u8 {
-    stdio.fillClosed();
+    const streams = stdio.prepare();
     init_process.endOnSignals();
     const argv: []const [*:0]const u8 = @ptrCast(std.os.argv);
     const name = command_name.fromPath(if (argv.len > 0) std.mem.span(argv[0]) else "");
@@ -40,7 +42,13 @@ pub fn main() u8 {
             "link that has the tool's name" });
         return exit_status.unknown_command;
     }
-    return session.run(name, args, std.posix.getenv("AIRLOCK_SOCKET"), &memory);
+    const invocation: session.Invocation = .{
+        .command = name,
+        .args = args,
+        .environment = @ptrCast(std.os.environ),
+        .stdio = streams,
+    };
+    return session.run(&invocation, invocation.variable("AIRLOCK_SOCKET"), &memory);
 }
 
 fn explainOrInstall(args: []const [*:0]const u8) u8 {
@@ -62,7 +70,7 @@ fn explainOrInstall(args: []const [*:0]const u8) u8 {
 fn print(text: []const u8) u8 {
     return switch (system.writeAll(1, text)) {
         .SUCCESS => 0,
-        .PIPE => system.dieOfBrokenPipe(),
+        .PIPE => signals.dieOf(system.linux.SIG.PIPE),
         else => exit_status.daemon_failed,
     };
 }
@@ -75,6 +83,7 @@ fn invokedAs() []const u8 {
 }
 
 fn failInternally(message: []const u8, _: ?usize) noreturn {
+    terminal.restore();
     report(&.{ .{ .plain = "the shim has a fault: " }, .{ .shown = message } });
     diagnostics.advise(.{ .plain = "please report it, with the command that led to it" });
     system.linux.exit_group(exit_status.daemon_failed);

@@ -1,72 +1,77 @@
 //! One message of the daemon's, read member by member.
 //!
-//! Output is passed on as it is decoded, so a notification may have any length. That takes no
-//! more than knowing where it goes when its data begins: `method` and `stream` before `data`, as
-//! our daemon sends them. In any other order the data is held, up to a bound.
-//!
 //! Members and notifications that are unknown here are skipped, and `id` is not looked at: there
 //! is one request, and released daemons answer some errors with another one's.
 
 const std = @import("std");
+const parameters_module = @import("parameters.zig");
+const response_module = @import("response.zig");
 const Reader = @import("json_reader.zig").Reader;
 const Error = @import("json_reader.zig").Error;
-const Text = @import("text.zig").Text;
-const output_module = @import("output.zig");
-const response_module = @import("response.zig");
-const Output = output_module.Output;
+const Features = @import("features.zig").Features;
+const Output = @import("output.zig").Output;
+const Parameters = parameters_module.Parameters;
 const Response = response_module.Response;
-const Stream = output_module.Stream;
+const Stream = @import("output.zig").Stream;
+const Text = @import("text.zig").Text;
 
 /// Memory for the strings of one message.
 pub const Storage = struct {
     name: [64]u8,
-    stream: [32]u8,
-    message: [16 * 1024]u8,
-    hint: [8 * 1024]u8,
-    /// Data whose stream is not known yet.
-    held: [4 * 1024 * 1024]u8,
+    parameters: parameters_module.Storage,
+    response: response_module.Storage,
+};
+
+/// What a message says. Texts live in the `Storage`, and may have been cut.
+pub const Event = union(enum) {
+    /// Output, which was passed on, or something that is unknown here.
+    other,
+    /// The daemon begins, with what it will use.
+    start: Start,
+    /// So many more bytes of stdin may be sent.
+    credit: u64,
+    exited: response_module.Exit,
+    refused: response_module.Refusal,
+};
+
+/// The daemon runs the command.
+pub const Start = struct {
+    features: Features = .{},
+    /// How many bytes of stdin may be sent to begin with.
+    stdin_credit: u64 = 0,
 };
 
 pub const Message = struct {
     reader: *Reader,
-    output: *Output,
-    /// The name of a member, or of a method.
+    /// The name of a member, a method or a feature.
     name: Text,
-    stream: Text,
-    text: Text,
-    hint: Text,
-    held: Text,
-    method: enum { absent, output, other } = .absent,
-    /// The data of this message: not there, held, or on its way already.
-    data: enum { absent, held, passed } = .absent,
-    exit_code: ?i64 = null,
-    code: ?i64 = null,
+    method: parameters_module.Method = .absent,
+    parameters: Parameters,
+    response: Response,
 
     pub fn init(reader: *Reader, output: *Output, storage: *Storage) Message {
         return .{
             .reader = reader,
-            .output = output,
             .name = .{ .storage = &storage.name },
-            .stream = .{ .storage = &storage.stream },
-            .text = .{ .storage = &storage.message },
-            .hint = .{ .storage = &storage.hint },
-            .held = .{ .storage = &storage.held },
+            .parameters = .init(reader, output, &storage.parameters),
+            .response = .init(&storage.response),
         };
     }
 
-    /// Reads the next message, and passes it on if it is output; answers the response if it is
-    /// that. Its texts last until the next call.
-    pub fn read(message: *Message) Error!?Response {
+    /// Reads the next message, up to its line feed, and passes it on if it is output. Its texts
+    /// last until the next call.
+    pub fn read(message: *Message) Error!Event {
         const reader = message.reader;
-        message.reset();
-        while (try reader.accept('\n')) {}
-        if (message.acceptUsualStart()) |stream| {
-            message.output.select(stream);
-            try reader.restOfString(message.output);
-            if (message.acceptBuffered("}}")) return null;
+        // Empty lines between messages mean nothing.
+        while (try reader.peekToken() == '\n') reader.input.toss(1);
+        message.method = .absent;
+        message.parameters.clear();
+        message.response.clear();
+        if (message.acceptUsualStart()) {
             message.method = .output;
-            message.data = .passed;
-            try message.readParamMembers(false);
+            try message.parameters.readData(.output);
+            if (message.acceptBuffered("}}")) return message.conclude();
+            try message.parameters.readMembers(.output, false, &message.name);
             return message.readMembers(false);
         }
         try reader.expect('{', "a message is no JSON object");
@@ -75,13 +80,20 @@ pub const Message = struct {
 
     /// Whether the message begins in just the way in which our daemon begins output, up to the
     /// data. To read no more than that off many short messages makes them several times faster.
-    fn acceptUsualStart(message: *Message) ?Stream {
+    fn acceptUsualStart(message: *Message) bool {
         const start = "{\"jsonrpc\":\"2.0\",\"method\":\"output\",\"params\":{\"stream\":\"";
         inline for (.{ Stream.stdout, Stream.stderr }) |stream| {
-            const whole = start ++ @tagName(stream) ++ "\",\"data\":\"";
-            if (message.acceptBuffered(whole)) return stream;
+            const common = start ++ @tagName(stream) ++ "\",";
+            if (message.acceptBuffered(common ++ "\"data\":")) {
+                message.parameters.set(stream, null);
+                return true;
+            }
+            if (message.acceptBuffered(common ++ "\"encoding\":\"base64\",\"data\":")) {
+                message.parameters.set(stream, "base64");
+                return true;
+            }
         }
-        return null;
+        return false;
     }
 
     fn acceptBuffered(message: *Message, comptime expected: []const u8) bool {
@@ -91,147 +103,53 @@ pub const Message = struct {
         return true;
     }
 
-    fn readMembers(message: *Message, from_start: bool) Error!?Response {
+    fn readMembers(message: *Message, from_start: bool) Error!Event {
         const reader = message.reader;
         var is_first = from_start;
         while (try reader.nextMember(&is_first, &message.name)) {
             if (message.name.equals("method")) {
                 message.name.clear();
                 try reader.string(&message.name);
-                message.method = if (message.name.equals("output")) .output else .other;
+                message.method = message.methodNamed();
             } else if (message.name.equals("params")) {
                 try message.readParams();
             } else if (message.name.equals("result")) {
-                try message.readResult();
+                try message.response.readResult(reader, &message.name);
             } else if (message.name.equals("error")) {
-                try message.readError();
+                try message.response.readError(reader, &message.name);
             } else try reader.skip();
         }
         return message.conclude();
     }
 
-    fn reset(message: *Message) void {
-        for ([_]*Text{ &message.stream, &message.text, &message.hint, &message.held }) |text| {
-            text.clear();
-        }
-        message.method = .absent;
-        message.data = .absent;
-        message.exit_code = null;
-        message.code = null;
-    }
-
-    fn conclude(message: *Message) Error!?Response {
-        if (message.code) |code| return .{ .refused = .{
-            .code = code,
-            .message = message.text.bytes(),
-            .hint = message.hint.bytes(),
-        } };
-        if (message.exit_code) |code| return .{ .exited = std.math.cast(u8, code) orelse
-            return message.reader.fail("an exit status is not between 0 and 255") };
-        const reader = message.reader;
-        switch (message.method) {
-            .absent => return reader.fail("a message is no output, no result and no error"),
-            .other => {},
-            .output => switch (message.data) {
-                .absent => return reader.fail("an output message has no data"),
-                .held => message.passHeld(try message.target()),
-                .passed => {},
-            },
-        }
-        return null;
+    fn methodNamed(message: *const Message) parameters_module.Method {
+        if (message.name.equals("output")) return .output;
+        if (message.name.equals("start")) return .start;
+        return if (message.name.equals("credit")) .credit else .other;
     }
 
     fn readParams(message: *Message) Error!void {
-        const reader = message.reader;
-        if (try reader.peekToken() != '{') return reader.skip();
-        if (message.method == .other) return reader.skip();
-        _ = try reader.accept('{');
-        return message.readParamMembers(true);
+        if (message.method == .other) return message.reader.skip();
+        if (!try message.reader.acceptObject()) return;
+        try message.parameters.readMembers(message.method, true, &message.name);
     }
 
-    fn readParamMembers(message: *Message, from_start: bool) Error!void {
-        const reader = message.reader;
-        var is_first = from_start;
-        while (try reader.nextMember(&is_first, &message.name)) {
-            if (message.name.equals("stream")) {
-                message.stream.clear();
-                try reader.string(&message.stream);
-            } else if (message.name.equals("data")) {
-                try message.readData();
-            } else try reader.skip();
+    fn conclude(message: *Message) Error!Event {
+        const parameters = &message.parameters;
+        if (message.response.refusal()) |refusal| return .{ .refused = refusal };
+        if (try message.response.exit(message.reader)) |exit| return .{ .exited = exit };
+        switch (message.method) {
+            .absent => return message.reader.fail(
+                "a message is no output, no result and no error",
+            ),
+            .output => try parameters.concludeOutput(),
+            .other => parameters.output.drop(),
+            .credit => return .{ .credit = parameters.credit },
+            .start => return .{ .start = .{
+                .features = parameters.features,
+                .stdin_credit = parameters.stdin_credit,
+            } },
         }
-    }
-
-    fn readData(message: *Message) Error!void {
-        if (message.method == .output and message.stream.length > 0) {
-            message.output.select(try message.target());
-            message.data = .passed;
-            return message.reader.string(message.output);
-        }
-        message.held.clear();
-        message.data = .held;
-        try message.reader.string(&message.held);
-        if (message.held.overflowed) {
-            const problem = "more than 4 MiB of output comes before the name of its stream";
-            return message.reader.fail(problem);
-        }
-    }
-
-    fn target(message: *Message) Error!Stream {
-        if (message.stream.overflowed) return message.reader.fail("output of an unknown stream");
-        return Stream.named(message.stream.bytes()) orelse
-            message.reader.fail("output of an unknown stream");
-    }
-
-    fn passHeld(message: *Message, stream: Stream) void {
-        message.output.select(stream);
-        message.output.write(message.held.bytes());
-    }
-
-    fn readResult(message: *Message) Error!void {
-        const reader = message.reader;
-        if (try reader.peekToken() != '{') return reader.skip();
-        _ = try reader.accept('{');
-        var is_first = true;
-        while (try reader.nextMember(&is_first, &message.name)) {
-            if (message.name.equals("exit_code")) {
-                message.exit_code = try reader.integer();
-            } else try reader.skip();
-        }
-        if (message.exit_code == null) return reader.fail("a result has no exit_code");
-    }
-
-    fn readError(message: *Message) Error!void {
-        const reader = message.reader;
-        if (try reader.peekToken() != '{') return reader.skip();
-        _ = try reader.accept('{');
-        var is_first = true;
-        while (try reader.nextMember(&is_first, &message.name)) {
-            if (message.name.equals("code")) {
-                message.code = try reader.integer();
-            } else if (message.name.equals("message")) {
-                message.text.clear();
-                try reader.string(&message.text);
-            } else if (message.name.equals("data")) {
-                try message.readErrorData();
-            } else try reader.skip();
-        }
-        if (message.code == null) return reader.fail("an error has no code");
-    }
-
-    fn readErrorData(message: *Message) Error!void {
-        const reader = message.reader;
-        if (try reader.peekToken() != '{') return reader.skip();
-        _ = try reader.accept('{');
-        var is_first = true;
-        while (try reader.nextMember(&is_first, &message.name)) {
-            const is_hint = message.name.equals("hint") and try reader.peekToken() == '"';
-            if (!is_hint) {
-                try reader.skip();
-                continue;
-            }
-            message.hint.clear();
-            try reader.string(&message.hint);
-        }
+        return .other;
     }
 };

@@ -24,7 +24,8 @@ pub const Result = struct {
     }
 };
 
-fn resultOf(rc: usize) Result {
+/// What a raw call's return value says.
+pub fn resultOf(rc: usize) Result {
     return .{ .value = rc, .errno = linux.E.init(rc) };
 }
 
@@ -36,40 +37,57 @@ pub fn read(fd: i32, buffer: []u8) Result {
     }
 }
 
-/// Writes all of `bytes` with write(2). A descriptor that somebody else made non-blocking is
-/// waited for, so that the reader's pace holds there too.
+/// write(2), begun again when a signal interrupts it.
+pub fn write(fd: i32, bytes: []const u8) Result {
+    while (true) {
+        const result = resultOf(linux.write(fd, bytes.ptr, bytes.len));
+        if (result.errno != .INTR) return result;
+    }
+}
+
+/// Writes all of `bytes`. A descriptor that somebody else made non-blocking is waited for, so that
+/// the reader's pace holds there too.
 pub fn writeAll(fd: i32, bytes: []const u8) Errno {
     var rest = bytes;
     while (rest.len > 0) {
-        const result = resultOf(linux.write(fd, rest.ptr, rest.len));
+        const result = write(fd, rest);
         switch (result.errno) {
             .SUCCESS => rest = rest[result.value..],
-            .INTR => {},
-            .AGAIN => waitWritable(fd),
+            .AGAIN => wait(fd, linux.POLL.OUT),
             else => return result.errno,
         }
     }
     return .SUCCESS;
 }
 
-fn waitWritable(fd: i32) void {
-    var waiting = [_]linux.pollfd{.{ .fd = fd, .events = linux.POLL.OUT, .revents = 0 }};
-    // Whatever it says, the write that follows finds out.
+fn wait(fd: i32, events: i16) void {
+    var waiting = [_]linux.pollfd{.{ .fd = fd, .events = events, .revents = 0 }};
+    // Whatever it says, the call that follows finds out.
     _ = linux.poll(&waiting, 1, -1);
 }
 
-/// Sends all of `bytes` on a socket without ever raising SIGPIPE.
-pub fn sendAll(fd: i32, bytes: []const u8) Errno {
-    var rest = bytes;
-    while (rest.len > 0) {
-        const result = resultOf(linux.sendto(fd, rest.ptr, rest.len, linux.MSG.NOSIGNAL, null, 0));
-        switch (result.errno) {
-            .SUCCESS => rest = rest[result.value..],
-            .INTR => {},
-            else => return result.errno,
-        }
-    }
-    return .SUCCESS;
+/// Waits until a socket can be written to, with `mask` in force meanwhile (ppoll(2)).
+pub fn waitForRoom(fd: i32, mask: *const linux.sigset_t) void {
+    var waiting = [_]linux.pollfd{.{ .fd = fd, .events = linux.POLL.OUT, .revents = 0 }};
+    _ = linux.ppoll(&waiting, 1, null, mask);
+}
+
+/// Whether poll(2) has anything to say of the descriptor at this moment.
+pub fn isReady(fd: i32, events: i16) bool {
+    var waiting = [_]linux.pollfd{.{ .fd = fd, .events = events, .revents = 0 }};
+    return resultOf(linux.poll(&waiting, 1, 0)).value > 0;
+}
+
+/// Reads what a pipe has without waiting (preadv2(2), RWF_NOWAIT), though it is a blocking one.
+pub fn readNow(fd: i32, buffer: []u8) Result {
+    const vector = [_]std.posix.iovec{.{ .base = buffer.ptr, .len = buffer.len }};
+    return resultOf(linux.preadv2(fd, &vector, 1, -1, linux.RWF.NOWAIT));
+}
+
+/// Writes what a pipe takes without waiting.
+pub fn writeNow(fd: i32, bytes: []const u8) Result {
+    const vector = [_]std.posix.iovec_const{.{ .base = bytes.ptr, .len = bytes.len }};
+    return resultOf(linux.pwritev2(fd, &vector, 1, -1, linux.RWF.NOWAIT));
 }
 
 pub fn open(path: [*:0]const u8, flags: linux.O) Result {
@@ -80,26 +98,44 @@ pub fn close(fd: i32) void {
     _ = linux.close(fd);
 }
 
-pub fn unixSocket() Result {
-    return resultOf(linux.socket(linux.AF.UNIX, linux.SOCK.STREAM | linux.SOCK.CLOEXEC, 0));
-}
-
-/// connect(2). A unix socket's connect leaves nothing behind when a signal interrupts its wait
-/// for a place in the queue, so it is simply made again.
-pub fn connect(fd: i32, address: *const linux.sockaddr.un) Result {
-    while (true) {
-        const result = resultOf(linux.connect(fd, address, @sizeOf(linux.sockaddr.un)));
-        if (result.errno != .INTR) return result;
-    }
-}
-
 /// getdents64(2): whole entries, as many as fit.
 pub fn readDirectory(fd: i32, buffer: []align(8) u8) Result {
     return resultOf(linux.getdents64(fd, buffer.ptr, buffer.len));
 }
 
-pub fn isOpen(fd: i32) bool {
-    return resultOf(linux.fcntl(fd, linux.F.GETFD, 0)).errno != .BADF;
+/// A pipe whose ends are both ours, and are not inherited: the reading one first.
+pub fn makePipe(ends: *[2]i32) bool {
+    return resultOf(linux.pipe2(ends, .{ .CLOEXEC = true })).ok();
+}
+
+/// A descriptor that reads the signals in `set` and never waits (signalfd(2)).
+pub fn signalDescriptor(set: *const linux.sigset_t) Result {
+    return resultOf(linux.signalfd(-1, set, linux.SFD.CLOEXEC | linux.SFD.NONBLOCK));
+}
+
+/// How many bytes a read would find (FIONREAD).
+pub fn bytesReadable(fd: i32) usize {
+    var count: c_int = 0;
+    const result = resultOf(linux.ioctl(fd, linux.T.FIONREAD, @intFromPtr(&count)));
+    return if (result.ok() and count > 0) @intCast(count) else 0;
+}
+
+pub fn seekBack(fd: i32, count: u64) void {
+    if (count > 0) _ = linux.lseek(fd, -@as(i64, @intCast(count)), linux.SEEK.CUR);
+}
+
+/// fstat(2); false when the descriptor is closed.
+pub fn identifyOpen(fd: i32, stat: *linux.Stat) bool {
+    return resultOf(linux.fstat(fd, stat)).ok();
+}
+
+/// Whether a FIFO is one without a name: only those are on the kernel's own file system.
+pub fn isOnPipeFileSystem(fd: i32) bool {
+    const magic: u64 = 0x50495045; // PIPEFS_MAGIC
+    var fields: [32]u64 = undefined; // struct statfs (statfs(2)) is 120 bytes, f_type first.
+    const number: usize = @bitCast(@as(isize, fd));
+    return resultOf(linux.syscall2(.fstatfs, number, @intFromPtr(&fields))).ok() and
+        fields[0] == magic;
 }
 
 pub fn makeDirectory(path: [*:0]const u8) Errno {
@@ -146,75 +182,21 @@ pub fn identify(path: [*:0]const u8) ?FileIdentity {
     };
 }
 
+/// Whether something is mounted on `path` itself (statx(2)); also true where the kernel does not
+/// say, as before Linux 5.8.
+pub fn mayBeMountPoint(path: [*:0]const u8) bool {
+    var buffer: linux.Statx = undefined;
+    const result = resultOf(linux.statx(linux.AT.FDCWD, path, 0, linux.STATX_TYPE, &buffer));
+    if (result.errno == .NOENT or result.errno == .NOTDIR) return false;
+    const mount_root = 0x2000; // STATX_ATTR_MOUNT_ROOT
+    const is_known = result.ok() and buffer.attributes_mask & mount_root != 0;
+    return !is_known or buffer.attributes & mount_root != 0;
+}
+
 /// The working directory as the kernel names it. Null where it has no path: it was removed, lies
 /// outside of this root ("(unreachable)"), or is longer than `buffer`.
 pub fn workingDirectory(buffer: []u8) ?[]const u8 {
     const result = resultOf(linux.getcwd(buffer.ptr, buffer.len));
     if (!result.ok() or result.value < 2 or buffer[0] != '/') return null;
     return buffer[0 .. result.value - 1];
-}
-
-/// Makes a later write to a pipe without a reader fail instead of ending the process.
-pub fn holdBrokenPipeSignal() void {
-    changeBrokenPipeMask(linux.SIG.BLOCK);
-}
-
-/// Ends the process by SIGPIPE, whatever was inherited for that signal.
-pub fn dieOfBrokenPipe() noreturn {
-    const default: linux.Sigaction = .{
-        .handler = .{ .handler = linux.SIG.DFL },
-        .mask = linux.sigemptyset(),
-        .flags = 0,
-    };
-    _ = linux.sigaction(linux.SIG.PIPE, &default, null);
-    changeBrokenPipeMask(linux.SIG.UNBLOCK);
-    _ = linux.kill(linux.getpid(), linux.SIG.PIPE);
-    // Only a process 1 of its own namespace gets here: the kernel spares it.
-    linux.exit_group(128 + linux.SIG.PIPE);
-}
-
-/// Has `signal` end the process at once, with the exit status that a shell reports for it.
-pub fn exitOnSignal(signal: u8) void {
-    const action: linux.Sigaction = .{
-        .handler = .{ .handler = exitForSignal },
-        .mask = linux.sigemptyset(),
-        .flags = 0,
-    };
-    _ = linux.sigaction(signal, &action, null);
-}
-
-fn exitForSignal(signal: i32) callconv(.c) void {
-    linux.exit_group(128 + signal);
-}
-
-fn changeBrokenPipeMask(how: u32) void {
-    var set = linux.sigemptyset();
-    linux.sigaddset(&set, linux.SIG.PIPE);
-    _ = linux.sigprocmask(how, &set, null);
-}
-
-/// An error number in words.
-pub fn describe(errno: Errno) []const u8 {
-    return switch (errno) {
-        .NOENT => "no such file or directory",
-        .NOTDIR => "a part of the path is not a directory",
-        .CONNREFUSED => "nobody listens there",
-        .CONNRESET => "connection reset",
-        .ACCES => "permission denied",
-        .PERM => "operation not permitted",
-        .EXIST => "it is there already",
-        .ISDIR => "it is a directory",
-        .ROFS => "the file system is read-only",
-        .NOSPC => "no space left on the device",
-        .DQUOT => "the disk quota is used up",
-        .IO => "input/output error",
-        .BADF => "the descriptor is closed",
-        .LOOP => "too many symbolic links",
-        .NAMETOOLONG => "the name is too long",
-        .MFILE, .NFILE => "too many open files",
-        .PROTOTYPE => "it is no stream socket",
-        .AGAIN => "its queue is full",
-        .NOMEM, .NOBUFS => "out of memory",
-        else => |other| std.enums.tagName(Errno, other) orelse "an error without a name",
-    };
 }

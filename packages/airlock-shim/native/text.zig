@@ -30,6 +30,13 @@ pub const Text = struct {
         text.overflowed = false;
     }
 
+    /// Becomes `whole`, which fits.
+    pub fn set(text: *Text, whole: []const u8) void {
+        @memcpy(text.storage[0..whole.len], whole);
+        text.length = whole.len;
+        text.overflowed = false;
+    }
+
     pub fn bytes(text: *const Text) []const u8 {
         return text.storage[0..text.length];
     }

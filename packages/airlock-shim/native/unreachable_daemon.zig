@@ -2,6 +2,7 @@
 
 const std = @import("std");
 const system = @import("system.zig");
+const error_number = @import("error_number.zig");
 const endpoint = @import("endpoint.zig");
 const socket_path = @import("socket_path.zig");
 const diagnostics = @import("diagnostics.zig");
@@ -61,7 +62,7 @@ fn explainFailure(path: socket_path.Path, errno: system.Errno) void {
         .{ .plain = if (is_directory and errno == .CONNREFUSED)
             "it is a directory"
         else
-            system.describe(errno) },
+            error_number.describe(errno) },
     });
     diagnostics.advise(.{ .plain = hintFor(errno, is_directory) });
 }

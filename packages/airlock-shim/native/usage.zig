@@ -9,7 +9,7 @@ pub const text = "airlock-shim " ++ version.text ++
     \\
     \\Stands in a container under the name of a tool. Called by that name, it asks the
     \\Airlock daemon outside of the container to run the tool, and passes on what it
-    \\writes and its exit status. No credential enters the container.
+    \\reads and writes, signals, and its exit status. No credential enters the container.
     \\
     \\Usage:
     \\  airlock-shim --install DIR NAME...   make DIR/NAME a link to this file, for each name
@@ -26,7 +26,10 @@ pub const text = "airlock-shim " ++ version.text ++
     \\  /run/airlock/airlock.sock
     \\  /run/airlock/sockets/*.sock          when there is exactly one
     \\
-    \\Exit status: that of the command, and
+    \\Signals go to the command; a second Ctrl-C ends the shim, and the command with it.
+    \\The whole environment is sent; the daemon uses what the command's module forwards.
+    \\
+    \\Exit status: that of the command, 128+n if signal n ended it, and
     \\  125  the daemon cannot be reached, was lost, or failed to start the command
     \\  126  the daemon refused the command
     \\  127  the daemon knows no such command

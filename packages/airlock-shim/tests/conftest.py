@@ -13,6 +13,7 @@ import pytest
 
 from airlock_shim import binary_path
 from fake_daemons import FakeDaemon
+from fake_terminals import Terminal
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -71,3 +72,10 @@ def unprivileged() -> list[str]:
     if shutil.which("setpriv") is None:
         pytest.skip("setpriv (util-linux) is not installed")
     return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    """A terminal to start shims on."""
+    with Terminal() as terminal:
+        yield terminal

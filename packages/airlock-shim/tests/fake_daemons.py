@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
 
-# Only there so that a broken shim fails a test instead of hanging it.
-PATIENCE_S = 60
-
-RESULT = b'{"jsonrpc":"2.0","id":1,"result":{"exit_code":0}}\n'
+from fake_messages import RESULT, start_message
+from fake_tools import PATIENCE_S, Tool
 
 
 @dataclass(frozen=True)
@@ -37,15 +35,36 @@ class Conversation:
         """Take over the connection."""
         self._socket = connection
         self._socket.settimeout(PATIENCE_S)
+        self._unread = b""
+        self.descriptors: list[int] = []
 
-    def read_request(self) -> bytes:
-        """The client's line, without its newline."""
-        received = b""
-        while not received.endswith(b"\n"):
+    def read_request(self, *, keep_descriptors: bool = False) -> bytes:
+        """The client's first line, without its newline. The descriptors with it are closed."""
+        # As many as fit are taken, so that one too many would show.
+        first, self.descriptors, _, _ = socket.recv_fds(self._socket, 1, 8)
+        assert first == b"{", "the shim closed the connection before its request"
+        if not keep_descriptors:
+            self.close_descriptors()
+        return first + self._read_line()
+
+    def read_message(self) -> dict[str, Any]:
+        """The client's next line, decoded."""
+        message: dict[str, Any] = json.loads(self._read_line())
+        return message
+
+    def _read_line(self) -> bytes:
+        while b"\n" not in self._unread:
             piece = self._socket.recv(1 << 20)
-            assert piece, "the shim closed the connection within its request"
-            received += piece
-        return received.removesuffix(b"\n")
+            assert piece, "the shim closed the connection within a line"
+            self._unread += piece
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line
+
+    def run_tool(self) -> Tool:
+        """A tool that has the descriptors, in this process."""
+        tool = Tool(*self.descriptors)
+        self.descriptors = []
+        return tool
 
     def read_bytes(self, count: int) -> bytes:
         """At most `count` bytes of what the client sends; none when it has closed."""
@@ -70,8 +89,15 @@ class Conversation:
             os.sched_yield()
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection, and the descriptors that nobody took."""
         self._socket.close()
+        self.close_descriptors()
+
+    def close_descriptors(self) -> None:
+        """Close those that nobody took."""
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+        self.descriptors = []
 
 
 class FakeDaemon:
@@ -102,7 +128,7 @@ class FakeDaemon:
         for process in self._started:
             process.kill()
             process.wait()
-            for pipe in (process.stdout, process.stderr):
+            for pipe in (process.stdin, process.stdout, process.stderr):
                 if pipe is not None:
                     pipe.close()
 
@@ -121,6 +147,7 @@ class FakeDaemon:
         wrapper: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         cwd: str | bytes | Path | None = None,
+        stdin: int | IO[bytes] = subprocess.DEVNULL,
         stdout: int | IO[bytes] = subprocess.PIPE,
         stderr: int | IO[bytes] = subprocess.PIPE,
         restore_signals: bool = True,
@@ -131,7 +158,7 @@ class FakeDaemon:
             [*wrapper, *self._runner, str(self.link(command)), *arguments],
             env=known if environment is None else {"PATH": os.environ["PATH"], **environment},
             cwd=cwd,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=stdout,
             stderr=stderr,
             restore_signals=restore_signals,
@@ -144,6 +171,16 @@ class FakeDaemon:
         conversation = Conversation(self._listener.accept()[0])
         self._accepted.append(conversation)
         return conversation
+
+    def begin(
+        self, *features: str, credit: int | None = None, **start: Any
+    ) -> tuple[subprocess.Popen[bytes], Conversation]:
+        """Start a shim, read its request, and tell it to use these features."""
+        process = self.start(**start)
+        conversation = self.accept()
+        conversation.read_request(keep_descriptors="fds" in features)
+        conversation.send(start_message(*features, credit=credit))
+        return process, conversation
 
     def answer(self, *pieces: bytes, **start: Any) -> Ended:
         """Start a shim, read its request, send it the pieces, close, and wait for its end."""
@@ -190,26 +227,3 @@ def read_output(process: subprocess.Popen[bytes], count: int) -> bytes:
         assert piece, "the shim's output ended"
         received += piece
     return received
-
-
-def output(data: str, stream: str = "stdout") -> bytes:
-    """An output notification as the daemon writes it."""
-    params = {"stream": stream, "data": data}
-    return encode({"jsonrpc": "2.0", "method": "output", "params": params})
-
-
-def result(exit_code: int) -> bytes:
-    """The response for a command that ran."""
-    return encode({"jsonrpc": "2.0", "id": 1, "result": {"exit_code": exit_code}})
-
-
-def error(code: int, message: str, **data: str) -> bytes:
-    """The response for a command that did not run; without `data` as released daemons write it."""
-    described = {"code": code, "message": message} | ({"data": data} if data else {})
-    return encode({"jsonrpc": "2.0", "id": 1, "error": described})
-
-
-def encode(message: object) -> bytes:
-    """A message as one line."""
-    text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "surrogatepass") + b"\n"

@@ -1,8 +1,10 @@
 """The binary for the other processor, run by an emulator."""
 
+import base64
 import os
 import platform
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from airlock_shim import ARCHITECTURES, binary_for
-from fake_daemons import Ended, FakeDaemon, error, output, result, wait
+from fake_daemons import Ended, FakeDaemon, wait
+from fake_messages import encoded_output, error, output, result
 
 
 @pytest.fixture
@@ -26,12 +29,17 @@ def foreign(folder: Path, built: None) -> Iterator[FakeDaemon]:
         yield daemon
 
 
-def test_request_is_that_of_the_base_protocol(foreign: FakeDaemon) -> None:
+def test_request_is_the_same(foreign: FakeDaemon) -> None:
     """It asks for the same, byte for byte."""
     foreign.start("push", b"\xff", cwd="/")
-    assert foreign.accept().read_request() == (
-        b'{"jsonrpc":"2.0","id":1,"method":"exec","params":{"command":"git",'
-        b'"args":["push",{"base64":"/w=="}],"cwd":"/","container_id":null}}'
+    assert (
+        foreign.accept()
+        .read_request()
+        .startswith(
+            b'{"jsonrpc":"2.0","id":1,"method":"exec","params":{"command":"git",'
+            b'"args":["push",{"base64":"/w=="}],"cwd":"/","container_id":null,'
+            b'"features":["base64","stdin","signals","tty","exit-signal","env","fds"],"env":{'
+        )
     )
 
 
@@ -41,6 +49,36 @@ def test_command_runs(foreign: FakeDaemon) -> None:
     transcript = output("err\n", "stderr") + output(text) + result(3)
     pieces = [transcript[at : at + 1001] for at in range(0, len(transcript), 1001)]
     assert foreign.answer(*pieces) == Ended(3, text.encode(), "err\n")
+
+
+def test_descriptors_ride_along(foreign: FakeDaemon) -> None:
+    """The tool writes to the shim's own stdout, and to a file by way of a pipe."""
+    path = foreign.folder / "errors"
+    with path.open("wb") as stderr:
+        process, conversation = foreign.begin("fds", stderr=stderr)
+    with conversation.run_tool() as tool:
+        tool.write(b"out")
+        tool.write(b"err", "stderr")
+    conversation.send(result(4))
+    assert wait(process) == Ended(4, b"out", "")
+    assert path.read_bytes() == b"err"
+
+
+def test_stdin_and_signals_are_sent(foreign: FakeDaemon) -> None:
+    """Messages to the daemon, encoded output, and an end by the signal that was passed on."""
+    process, conversation = foreign.begin(
+        "stdin", "signals", "base64", credit=5, stdin=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    process.stdin.write(b"\xff typed")
+    process.stdin.flush()
+    data = conversation.read_message()["params"]["data"]
+    assert base64.b64decode(data) == b"\xff typ"
+    process.send_signal(signal.SIGTERM)
+    assert conversation.read_message()["params"] == {"name": "SIGTERM"}
+    conversation.send(encoded_output(b"\xfe") + result(143, signal="SIGTERM"))
+    ended = wait(process)
+    assert (ended.status, ended.stdout) == (-signal.SIGTERM, b"\xfe")
 
 
 def test_errors_are_told(foreign: FakeDaemon) -> None:

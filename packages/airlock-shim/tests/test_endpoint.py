@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fake_daemons import RESULT, Ended, FakeDaemon, wait
+from fake_daemons import Ended, FakeDaemon, wait
+from fake_messages import RESULT
 
 # A script for a shell with mounts of its own: an empty /run with the daemon's folder in $0
 # mounted at /run/airlock, then what it is given.

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fake_daemons import FakeDaemon, encode, error, output, result, wait
+from fake_daemons import FakeDaemon, wait
+from fake_messages import encode, error, output, result
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 125, 126, 127, 128 + 9, 255])

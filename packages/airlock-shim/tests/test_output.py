@@ -5,7 +5,8 @@ import os
 import threading
 from pathlib import Path
 
-from fake_daemons import RESULT, Ended, FakeDaemon, encode, output, read_output, result, wait
+from fake_daemons import Ended, FakeDaemon, read_output, wait
+from fake_messages import RESULT, encode, output, result
 
 _MEMORY_LIMIT_KIB = 2048
 

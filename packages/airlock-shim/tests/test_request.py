@@ -2,21 +2,53 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
-from fake_daemons import FakeDaemon, error, result, wait
+import pytest
+
+from fake_daemons import FakeDaemon, wait
+from fake_messages import error, result
+from fake_terminals import Terminal
 
 
-def test_request_is_one_line_of_the_base_protocol(daemon: FakeDaemon) -> None:
-    """The bytes are exactly those that released daemons know."""
-    process = daemon.start("push", "-u", cwd="/")
+def test_request_is_one_line(daemon: FakeDaemon) -> None:
+    """The bytes are those of the base protocol, with the features and the environment after it."""
+    process = daemon.start("push", "-u", cwd="/", environment={"AIRLOCK_SOCKET": str(daemon.path)})
     conversation = daemon.accept()
-    assert conversation.read_request() == (
+    head, environment = conversation.read_request().split(b',"env":')
+    assert head == (
         b'{"jsonrpc":"2.0","id":1,"method":"exec","params":'
-        b'{"command":"git","args":["push","-u"],"cwd":"/","container_id":null}}'
+        b'{"command":"git","args":["push","-u"],"cwd":"/","container_id":null,'
+        b'"features":["base64","stdin","signals","tty","exit-signal","env","fds"]'
     )
+    assert json.loads(environment[:-2]) == {
+        "AIRLOCK_SOCKET": str(daemon.path),
+        "PATH": os.environ["PATH"],
+    }
     conversation.send(result(0))
     assert wait(process).status == 0
+
+
+def test_environment_is_sent_whole(daemon: FakeDaemon) -> None:
+    """Values may be any bytes; a name that is not UTF-8 or empty is left out."""
+    script = """
+import os, sys
+entries = [b"A=first", b"A=second", b"B=x=\\n", b"C=\\xff", b"D=", b"\\xff=x", b"=x", b"E"]
+socket = b"AIRLOCK_SOCKET=" + os.fsencode(os.environ["AIRLOCK_SOCKET"])
+import ctypes
+def array(texts): return (ctypes.c_char_p * (len(texts) + 1))(*texts, None)
+libc = ctypes.CDLL(None)
+libc.execve(os.fsencode(sys.argv[1]), array([os.fsencode(sys.argv[1])]), array([socket, *entries]))
+"""
+    request = daemon.request(wrapper=[sys.executable, "-c", script])
+    assert request["params"]["env"] == {
+        "AIRLOCK_SOCKET": str(daemon.path),
+        "A": "first",
+        "B": "x=\n",
+        "C": {"base64": "/w=="},
+        "D": "",
+    }
 
 
 def test_arguments_arrive_as_they_are(daemon: FakeDaemon) -> None:
@@ -94,3 +126,47 @@ def test_id_of_the_container_is_that_of_its_mounts(daemon: FakeDaemon, unshare: 
     script = 'mount --bind "$0" /etc/hostname && exec "$@"'
     request = daemon.request(wrapper=[*unshare, "sh", "-c", script, str(own)])
     assert json.dumps(request["params"]["container_id"]) == f'"{container}"'
+
+
+@pytest.mark.parametrize(
+    ("on_terminal", "expected"),
+    [
+        (("stdin", "stdout", "stderr"), (True, True, True)),
+        (("stdout",), (False, True, False)),
+        (("stdin", "stderr"), (True, False, True)),
+    ],
+)
+def test_terminals_are_described(
+    daemon: FakeDaemon,
+    terminal: Terminal,
+    on_terminal: tuple[str, ...],
+    expected: tuple[bool, bool, bool],
+) -> None:
+    """Which streams are terminals, the window's size, and the kind."""
+    environment = {"AIRLOCK_SOCKET": str(daemon.path), "TERM": "xterm-256color"}
+    streams = dict.fromkeys(on_terminal, terminal.terminal)
+    tty = daemon.request(environment=environment, **streams)["params"]["tty"]
+    stdin, stdout, stderr = expected
+    assert tty == {
+        "stdin": stdin,
+        "stdout": stdout,
+        "stderr": stderr,
+        "rows": 33,
+        "cols": 77,
+        "term": "xterm-256color",
+    }
+
+
+@pytest.mark.parametrize("term", ["", "x y", "x\x1b[31m", "x" * 65])
+def test_kind_that_could_deceive_is_not_sent(
+    daemon: FakeDaemon, terminal: Terminal, term: str
+) -> None:
+    """TERM is sent only where it looks like a name."""
+    environment = {"AIRLOCK_SOCKET": str(daemon.path), "TERM": term}
+    request = daemon.request(environment=environment, stdin=terminal.terminal)
+    assert request["params"]["tty"]["term"] is None
+
+
+def test_no_terminal_is_not_described(daemon: FakeDaemon) -> None:
+    """Without one there is nothing to say."""
+    assert "tty" not in daemon.request()["params"]

@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from fake_daemons import RESULT, Ended, FakeDaemon, error, output, result, wait
+from fake_daemons import Ended, FakeDaemon, wait
+from fake_messages import RESULT, error, output, result
 
 
 @pytest.mark.parametrize("restore_signals", [True, False])

@@ -1,0 +1,52 @@
+//! The system calls of unix sockets. None of them raises SIGPIPE.
+
+const std = @import("std");
+const system = @import("system.zig");
+const linux = system.linux;
+const Result = system.Result;
+const resultOf = system.resultOf;
+
+/// Takes what a socket has, without waiting.
+pub fn receive(fd: i32, buffer: []u8) Result {
+    return resultOf(linux.recvfrom(fd, buffer.ptr, buffer.len, linux.MSG.DONTWAIT, null, null));
+}
+
+/// Sends what a socket takes, without waiting.
+pub fn send(fd: i32, bytes: []const u8) Result {
+    const flags = linux.MSG.NOSIGNAL | linux.MSG.DONTWAIT;
+    return resultOf(linux.sendto(fd, bytes.ptr, bytes.len, flags, null, 0));
+}
+
+/// The same, with descriptors that ride on the first byte (unix(7), SCM_RIGHTS).
+pub fn sendWithDescriptors(fd: i32, bytes: []const u8, descriptors: [3]i32) Result {
+    const vector = [_]std.posix.iovec_const{.{ .base = bytes.ptr, .len = bytes.len }};
+    const control: extern struct { length: usize, level: i32, type: i32, descriptors: [3]i32 } = .{
+        .length = @sizeOf(usize) + 5 * @sizeOf(i32),
+        .level = linux.SOL.SOCKET,
+        .type = 1, // SCM_RIGHTS
+        .descriptors = descriptors,
+    };
+    const message: linux.msghdr_const = .{
+        .name = null,
+        .namelen = 0,
+        .iov = &vector,
+        .iovlen = 1,
+        .control = &control,
+        .controllen = @sizeOf(@TypeOf(control)),
+        .flags = 0,
+    };
+    return resultOf(linux.sendmsg(fd, &message, linux.MSG.NOSIGNAL | linux.MSG.DONTWAIT));
+}
+
+pub fn create() Result {
+    return resultOf(linux.socket(linux.AF.UNIX, linux.SOCK.STREAM | linux.SOCK.CLOEXEC, 0));
+}
+
+/// connect(2). A unix socket's connect leaves nothing behind when a signal interrupts its wait
+/// for a place in the queue, so it is simply made again.
+pub fn connect(fd: i32, address: *const linux.sockaddr.un) Result {
+    while (true) {
+        const result = resultOf(linux.connect(fd, address, @sizeOf(linux.sockaddr.un)));
+        if (result.errno != .INTR) return result;
+    }
+}

@@ -1,0 +1,42 @@
+"""The messages of a daemon, as it writes them."""
+
+import base64
+import json
+
+RESULT = b'{"jsonrpc":"2.0","id":1,"result":{"exit_code":0}}\n'
+
+
+def start_message(*features: str, credit: int | None = None) -> bytes:
+    """The notification of a daemon that will use these features."""
+    params = {"features": features} | ({} if credit is None else {"stdin_credit": credit})
+    return encode({"jsonrpc": "2.0", "method": "start", "params": params})
+
+
+def output(data: str, stream: str = "stdout") -> bytes:
+    """An output notification as the daemon writes it."""
+    params = {"stream": stream, "data": data}
+    return encode({"jsonrpc": "2.0", "method": "output", "params": params})
+
+
+def encoded_output(data: bytes, stream: str = "stdout") -> bytes:
+    """The same for any bytes, with the feature base64."""
+    text = base64.b64encode(data).decode()
+    params = {"stream": stream, "encoding": "base64", "data": text}
+    return encode({"jsonrpc": "2.0", "method": "output", "params": params})
+
+
+def result(exit_code: int, **members: str | int) -> bytes:
+    """The response for a command that ran."""
+    return encode({"jsonrpc": "2.0", "id": 1, "result": {"exit_code": exit_code, **members}})
+
+
+def error(code: int, message: str, **data: str) -> bytes:
+    """The response for a command that did not run; without `data` as released daemons write it."""
+    described = {"code": code, "message": message} | ({"data": data} if data else {})
+    return encode({"jsonrpc": "2.0", "id": 1, "error": described})
+
+
+def encode(message: object) -> bytes:
+    """A message as one line."""
+    text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "surrogatepass") + b"\n"

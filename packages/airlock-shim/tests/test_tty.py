@@ -1,0 +1,200 @@
+"""Terminals: how they are described, and what becomes of the client's own (the feature tty)."""
+
+import base64
+import os
+import signal
+import subprocess
+from typing import Any
+
+import pytest
+
+from fake_daemons import Conversation, FakeDaemon, wait
+from fake_messages import RESULT, error, output, result, start_message
+from fake_terminals import Terminal
+from fake_tools import PATIENCE_S
+
+_BECOME_LEADER = (
+    "import fcntl, os, sys, termios; os.setsid(); "
+    "fcntl.ioctl(int(sys.argv[1]), termios.TIOCSCTTY, 0); os.execv(sys.argv[2], sys.argv[2:])"
+)
+
+
+def _begin(
+    daemon: FakeDaemon, terminal: Terminal, *features: str, **start: Any
+) -> tuple[subprocess.Popen[bytes], Conversation]:
+    """A shim on the terminal, which is raw by now if stdin and tty are among the features."""
+    streams = terminal.streams() | start
+    process, conversation = daemon.begin(*features, credit=100, **streams)
+    # The daemon's message was read once what follows it is answered by output.
+    conversation.send(output("@"))
+    assert terminal.read_screen(1) == b"@"
+    return process, conversation
+
+
+def test_keys_go_to_the_tool_as_typed(daemon: FakeDaemon, terminal: Terminal) -> None:
+    """The terminal is raw: Ctrl-C and Ctrl-D are bytes, and nothing is echoed here."""
+    process, conversation = _begin(daemon, terminal, "tty", "stdin", "signals")
+    assert terminal.is_raw
+    for keys in (b"l", b"s\r", b"\x03", b"\x04"):
+        terminal.type(keys)
+        message = conversation.read_message()
+        assert base64.b64decode(message["params"]["data"]) == keys
+    conversation.send(output("\x1b[1mls\r\n"))
+    assert terminal.read_screen(8) == b"\x1b[1mls\r\n"
+    conversation.send(result(130, signal="SIGINT"))
+    assert process.wait(PATIENCE_S) == 130
+    assert terminal.is_as_before
+
+
+@pytest.mark.parametrize("feature", [("tty",), ("stdin",), ("tty", "signals"), ()])
+def test_terminal_is_left_alone_unless_keys_are_sent_to_one(
+    daemon: FakeDaemon, terminal: Terminal, feature: tuple[str, ...]
+) -> None:
+    """Raw mode is for a stdin that is a terminal at the other end too."""
+    process, conversation = _begin(daemon, terminal, *feature)
+    assert terminal.is_as_before
+    conversation.send(RESULT)
+    assert process.wait(PATIENCE_S) == 0
+
+
+def test_lines_of_a_terminal_are_sent_without_tty(daemon: FakeDaemon, terminal: Terminal) -> None:
+    """What is typed goes line by line, and Ctrl-D is the end."""
+    process, conversation = _begin(daemon, terminal, "stdin")
+    terminal.type(b"yex\x7fs\r")
+    message = conversation.read_message()
+    assert base64.b64decode(message["params"]["data"]) == b"yes\n"
+    terminal.type(b"\x04")
+    assert conversation.read_message()["params"] == {"eof": True}
+    conversation.send(RESULT)
+    assert process.wait(PATIENCE_S) == 0
+
+
+@pytest.mark.parametrize("features", [("tty", "stdin", "signals"), ("tty", "stdin"), ("tty",)])
+def test_change_of_size_is_told(
+    daemon: FakeDaemon, terminal: Terminal, features: tuple[str, ...]
+) -> None:
+    """The tool's terminal gets the size of the client's."""
+    process, conversation = _begin(daemon, terminal, *features)
+    terminal.resize(50, 120)
+    process.send_signal(signal.SIGWINCH)
+    assert conversation.read_message() == {
+        "jsonrpc": "2.0",
+        "method": "resize",
+        "params": {"rows": 50, "cols": 120},
+    }
+    conversation.send(RESULT)
+    assert process.wait(PATIENCE_S) == 0
+
+
+@pytest.mark.parametrize(
+    ("last", "status"),
+    [(RESULT, 0), (error(-32603, "stopped"), 125), (b"", 125), (b"garbage\n", 125)],
+)
+def test_terminal_is_restored_however_the_session_ends(
+    daemon: FakeDaemon, terminal: Terminal, last: bytes, status: int
+) -> None:
+    """After a result, an error, a lost connection and what is no protocol."""
+    process, conversation = _begin(daemon, terminal, "tty", "stdin", "signals")
+    assert terminal.is_raw
+    conversation.send(last)
+    conversation.close()
+    assert process.wait(PATIENCE_S) == status
+    assert terminal.is_as_before
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1"])
+def test_terminal_is_restored_when_a_signal_ends_the_shim(
+    daemon: FakeDaemon, terminal: Terminal, name: str
+) -> None:
+    """Where the daemon takes none, each has its effect, but not before that."""
+    process, _ = _begin(daemon, terminal, "tty", "stdin")
+    assert terminal.is_raw
+    process.send_signal(signal.Signals[name])
+    assert process.wait(PATIENCE_S) == -signal.Signals[name]
+    assert terminal.is_as_before
+
+
+def test_terminal_is_restored_by_the_second_interrupt(
+    daemon: FakeDaemon, terminal: Terminal
+) -> None:
+    """Sent by a process, as the keys are bytes now."""
+    process, conversation = _begin(daemon, terminal, "tty", "stdin", "signals")
+    process.send_signal(signal.SIGINT)
+    assert conversation.read_message()["params"] == {"name": "SIGINT"}
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE_S) == -signal.SIGINT
+    assert terminal.is_as_before
+
+
+def test_terminal_is_restored_when_nobody_reads_stdout(
+    daemon: FakeDaemon, terminal: Terminal
+) -> None:
+    """A closed pipe ends the shim by SIGPIPE, after that."""
+    read_end, write_end = os.pipe()
+    process = daemon.start(**(terminal.streams() | {"stdout": write_end}))
+    os.close(write_end)
+    conversation = daemon.accept()
+    conversation.read_request()
+    conversation.send(start_message("tty", "stdin", "signals", credit=10))
+    terminal.type(b"k")
+    conversation.read_message()
+    assert terminal.is_raw
+    os.close(read_end)
+    conversation.send(output("x"))
+    assert process.wait(PATIENCE_S) == -signal.SIGPIPE
+    assert terminal.is_as_before
+
+
+def test_terminals_ride_and_stay_as_they_are(daemon: FakeDaemon, terminal: Terminal) -> None:
+    """With descriptors passed the tool has the terminal itself, and SIGWINCH is a signal."""
+    process, conversation = daemon.begin("fds", "signals", **terminal.streams())
+    process.send_signal(signal.SIGWINCH)
+    assert conversation.read_message()["params"] == {"name": "SIGWINCH"}
+    with conversation.run_tool() as tool:
+        assert os.isatty(tool.stdin)
+        assert os.ttyname(tool.stdout) == os.ttyname(terminal.terminal)
+        assert terminal.is_as_before
+    conversation.send(RESULT)
+    assert process.wait(PATIENCE_S) == 0
+
+
+def test_interrupt_key_reaches_the_tool(daemon: FakeDaemon, terminal: Terminal) -> None:
+    """Ctrl-C on the shim's own controlling terminal becomes a signal for the command."""
+    wrapper = ["python3", "-c", _BECOME_LEADER, "0"]
+    process, conversation = daemon.begin("fds", "signals", wrapper=wrapper, **terminal.streams())
+    terminal.type(b"\x03")
+    assert conversation.read_message()["params"] == {"name": "SIGINT"}
+    conversation.send(result(130, signal="SIGINT"))
+    assert process.wait(PATIENCE_S) == -signal.SIGINT
+
+
+def test_terminal_that_is_stopped_does_not_keep_signals_away(
+    daemon: FakeDaemon, terminal: Terminal
+) -> None:
+    """Output that finds no room on the screen waits, and nothing else does."""
+    process, conversation = daemon.begin("signals", **terminal.streams())
+    conversation.send(output("x" * 150_000))
+    process.send_signal(signal.SIGTERM)
+    assert conversation.read_message()["params"] == {"name": "SIGTERM"}
+    conversation.send(result(143, signal="SIGTERM"))
+    assert terminal.read_screen(150_000) == b"x" * 150_000
+    assert process.wait(PATIENCE_S) == -signal.SIGTERM
+
+
+def test_terminal_is_not_read_in_the_background(daemon: FakeDaemon, terminal: Terminal) -> None:
+    """A shim in the background of a shell is not stopped by what is typed for the shell."""
+    script = 'set -m; "$@" & wait $!; echo "status $?"'
+    # An interactive shell's jobs have process groups of their own.
+    wrapper = ["python3", "-c", _BECOME_LEADER, "0", "/bin/sh", "-c", script, "sh"]
+    process = daemon.start(wrapper=wrapper, **terminal.streams())
+    conversation = daemon.accept()
+    conversation.read_request()
+    conversation.send(start_message("tty", "stdin", "signals", credit=10) + output("@"))
+    assert terminal.read_screen(1) == b"@"
+    assert terminal.is_as_before
+    terminal.type(b"for the shell\r")
+    assert terminal.read_screen(15) == b"for the shell\r\n"
+    conversation.send(output("-") + result(4))
+    assert terminal.read_screen(11) == b"-status 4\r\n"
+    assert process.wait(PATIENCE_S) == 0
+    assert wait(process).status == 0
