@@ -1,6 +1,6 @@
 """Whether a process was started by Airlock, as the kernel tells (proc_pid_stat(5))."""
 
-from airlock_daemon.procfs import read_process_file
+from airlock_daemon.procfs import read_process_entry
 
 # More generations than any process has, should the table of processes change while it is read.
 GENERATIONS = 256
@@ -30,7 +30,7 @@ class Ancestry:
                 self._remember(walked)
                 return False
             try:
-                stat = read_process_file(pid, "stat")
+                stat = read_process_entry(pid, "stat")
             except OSError:
                 return True
             # The name of a process may hold blanks and brackets.

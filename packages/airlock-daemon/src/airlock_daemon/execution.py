@@ -93,7 +93,7 @@ class Execution:
         if not self.is_passed:
             close_all(passed)
         try:
-            return open_stdio(self._terms, passed, self._session.kinds)
+            return open_stdio(self._terms, passed, self._session.kinds, null=self._host.null)
         except OSError as error:
             raise cannot_start(self._what.program, error) from error
 

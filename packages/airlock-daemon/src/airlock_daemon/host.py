@@ -69,6 +69,7 @@ class Host:
         self.environment = dict(os.environ)
         self.audit = AuditLog(setup.config.log)
         self.launcher = Launcher(launcher, nofile=nofile)
+        self.null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self.containers = Containers()
         self.programs = Programs(setup.search_path)
         self.ancestry = Ancestry(os.getpid())
@@ -101,4 +102,5 @@ class Host:
         """Close what is shared."""
         self.containers.close()
         self.launcher.close()
+        os.close(self.null)
         self.audit.close()

@@ -61,6 +61,7 @@ class Launcher:
         self._path = path
         self._nofile = nofile
         self._turn = trio.Lock()
+        self._ahead: tuple[socket.socket, socket.socket] | None = None
         self._start()
 
     async def launch(
@@ -75,11 +76,11 @@ class Launcher:
         strings = _join(what)
         environment = len(what.environment)
         try:
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            ours, theirs = self._ahead or _make_pair()
         except OSError as error:
             raise cannot_start(what.program, error) from error
+        self._ahead = None
         try:
-            ours.setblocking(False)
             header = _ORDER.pack(len(what.argv), environment, self._nofile, terminal, len(strings))
             descriptors = [theirs.fileno(), what.directory, *standard]
             with _carried(strings) as (inline, extra):
@@ -92,10 +93,16 @@ class Launcher:
             raise
         finally:
             theirs.close()
+        # While the tool starts there is time for what the next one needs.
+        with contextlib.suppress(OSError):
+            self._ahead = _make_pair()
         return Launch(ours)
 
     def close(self) -> None:
         """End the launcher. Commands that still run end with their own control sockets."""
+        for end in self._ahead or ():
+            end.close()
+        self._ahead = None
         self._orders.close()
         # It holds nothing, and to wait for one that somebody has stopped would take for ever.
         with contextlib.suppress(ProcessLookupError):
@@ -128,8 +135,7 @@ class Launcher:
             socket.send_fds(self._orders, [message], descriptors)
 
     def _start(self) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
+        ours, theirs = _make_pair()
         self._orders = ours
         # A descriptor that is duplicated onto itself loses close-on-exec, in the child only.
         keep = theirs.fileno()
@@ -166,6 +172,13 @@ def raise_descriptor_limit() -> int:
 def descriptor_limit() -> int:
     """How many descriptors this process may have open."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def _make_pair() -> tuple[socket.socket, socket.socket]:
+    """Two connected sockets; the first one, which stays here, does not block."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    return ours, theirs
 
 
 def _join(what: Started) -> bytes:

@@ -51,13 +51,14 @@ def find_term(request: Request, terms: Terms, kinds: Sequence[Kind]) -> str | No
     return request.terminal.term if is_there else None
 
 
-def open_stdio(terms: Terms, passed: Sequence[int], kinds: Sequence[Kind]) -> Stdio:
+def open_stdio(terms: Terms, passed: Sequence[int], kinds: Sequence[Kind], *, null: int) -> Stdio:
     """Open what the terms ask for, and take over the passed descriptors where they are used.
 
-    Raises OSError where there are no descriptors left.
+    `null` is the host's /dev/null, open for reading and writing. Raises OSError where there are no
+    descriptors left.
     """
     if terms.uses("fds"):
-        return Direct(passed, kinds)
+        return Direct(passed, kinds, null=null)
     if terms.terminal is not None:
         return PseudoTerminal(terms.terminal, has_input=terms.uses("stdin"))
     return Piped(has_input=terms.uses("stdin"))

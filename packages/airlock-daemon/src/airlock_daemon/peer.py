@@ -1,6 +1,7 @@
 """Who is at the other end of a connection, by the kernel's word alone."""
 
 import errno
+import functools
 import os
 import re
 import select
@@ -12,7 +13,7 @@ import msgspec
 
 from airlock_daemon.errors import Denied
 from airlock_daemon.mountinfo import MountRow, parse_mountinfo
-from airlock_daemon.procfs import read_process_file
+from airlock_daemon.procfs import read_process_entry, read_process_file
 
 # SO_PEERPIDFD (Linux 6.5), which Python's socket module does not name.
 SO_PEERPIDFD = 77
@@ -64,11 +65,11 @@ def identify(connection: socket.socket) -> Peer:
 
 
 def _look(pid: int, uid: int) -> Peer:
-    container = container_in(_read(pid, "cgroup"))
+    container = container_in(_read_entry(pid, "cgroup"))
     if _has_our_namespaces(pid):
         return Peer(pid=pid, uid=uid, place="host", container=_not_our_own(container))
     mountinfo = _read(pid, "mountinfo")
-    if _depth(_read(pid, "status")) > 1:
+    if _depth(_read_entry(pid, "status")) > 1:
         return Peer(pid=pid, uid=uid, place="container", container=container, mountinfo=mountinfo)
     if not same_namespace(mountinfo, _read(os.getpid(), "mountinfo")):
         raise Denied(
@@ -86,17 +87,25 @@ def _has_our_namespaces(pid: int) -> bool:
     The quick way, which needs the right to trace the process: mostly one of the same user.
     """
     try:
-        return all(
-            os.readlink(f"/proc/{pid}/ns/{kind}") == os.readlink(f"/proc/self/ns/{kind}")
-            for kind in ("pid", "mnt")
-        )
+        return _namespaces(str(pid)) == _own_namespaces()
     except OSError:
         return False
 
 
+@functools.cache
+def _own_namespaces() -> tuple[str, str]:
+    """Those of the daemon, which never leaves them."""
+    return _namespaces("self")
+
+
+def _namespaces(process: str) -> tuple[str, str]:
+    directory = f"/proc/{process}/ns"
+    return os.readlink(f"{directory}/pid"), os.readlink(f"{directory}/mnt")
+
+
 def _not_our_own(container: str | None) -> str | None:
     """The container, unless it is the one in which the daemon itself runs."""
-    if container is not None and container == container_in(_read(os.getpid(), "cgroup")):
+    if container is not None and container == container_in(_read_entry(os.getpid(), "cgroup")):
         return None
     return container
 
@@ -157,6 +166,13 @@ def _is_dead(pidfd: int) -> bool:
 def _read(pid: int, name: str) -> str:
     try:
         return read_process_file(pid, name)
+    except OSError as error:
+        raise _gone() from error
+
+
+def _read_entry(pid: int, name: str) -> str:
+    try:
+        return read_process_entry(pid, name)
     except OSError as error:
         raise _gone() from error
 

@@ -1,18 +1,36 @@
-"""Files of /proc/<pid>, as text."""
+"""Files of /proc/<pid>, as text. Python's text files cost several times as much to read.
+
+This is on the way of every request, so that a system call counts.
+"""
 
 import os
 
+_PIECE = 65536
+
 
 def read_process_file(pid: int, name: str) -> str:
-    """The whole of /proc/`pid`/`name`; raises OSError, also for a process that is gone.
-
-    Python's text files cost several times as much, and this is on the way of every request.
-    """
-    descriptor = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    """The whole of /proc/`pid`/`name`; raises OSError, also for a process that is gone."""
+    descriptor = _open(pid, name)
     try:
         pieces = []
-        while piece := os.read(descriptor, 65536):
+        while piece := os.read(descriptor, _PIECE):
             pieces.append(piece)
     finally:
         os.close(descriptor)
     return os.fsdecode(b"".join(pieces))
+
+
+def read_process_entry(pid: int, name: str) -> str:
+    """The same for a file that the kernel writes in one go: stat, status, cgroup.
+
+    Others (mountinfo, maps) are lists, of which one read gives some rows.
+    """
+    descriptor = _open(pid, name)
+    try:
+        return os.fsdecode(os.read(descriptor, _PIECE))
+    finally:
+        os.close(descriptor)
+
+
+def _open(pid: int, name: str) -> int:
+    return os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)

@@ -1,6 +1,5 @@
 """The client's own descriptors as the tool's: no output passes through the daemon."""
 
-import os
 from collections.abc import Sequence
 
 from airlock_daemon.descriptors import Kind
@@ -10,16 +9,14 @@ from airlock_daemon.stdio.standard import Stdio
 class Direct(Stdio):
     """Three descriptors that came with the request, which belong to this object from now on.
 
-    In place of what a client calls /dev/null stands that of the host: in the client's files it
-    could be anything.
+    In place of what a client calls /dev/null stands `null`, that of the host, which stays the
+    caller's: in the client's files it could be anything.
     """
 
-    def __init__(self, passed: Sequence[int], kinds: Sequence[Kind]) -> None:
-        """Raises OSError where there are no descriptors left."""
+    def __init__(self, passed: Sequence[int], kinds: Sequence[Kind], *, null: int) -> None:
         super().__init__()
         for descriptor in passed:
             self._keep(descriptor)
-        null = self._open_null(os.O_RDWR) if "null" in kinds else -1
         stdin, stdout, stderr = (
             null if kind == "null" else descriptor
             for descriptor, kind in zip(passed, kinds, strict=True)

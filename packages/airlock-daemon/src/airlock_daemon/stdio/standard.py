@@ -80,8 +80,8 @@ class Stdio:
         self._descriptors.append(descriptor)
         return descriptor
 
-    def _open_null(self, flags: int = os.O_RDONLY) -> int:
-        return self._keep(os.open(os.devnull, flags | os.O_CLOEXEC))
+    def _open_null(self) -> int:
+        return self._keep(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
 
     def _open_output(self, stream: Stream) -> int:
         """Open a pipe for output; returns the tool's end."""
