@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from airlock_conformance.cases import ROLES, Case, Role, load, load_setup
+from airlock_conformance.checks import Checks, list_checks
 from airlock_conformance.daemon_process import running_daemon
 from airlock_conformance.expected_failures import ExpectationFileError, read_expected_failures
 from airlock_conformance.figures import Figures, count
@@ -19,11 +20,13 @@ from airlock_conformance.outcomes import Outcome, Verdict, write_report
 from airlock_conformance.policy_role import policy_setup
 from airlock_conformance.requirements import read_excuses
 from airlock_conformance.rules_role import rules_setup
+from airlock_conformance.session_rules import FEATURES
 from airlock_conformance.setup import Installation
 from airlock_conformance.vectors import VECTORS, load_vectors
 
 _OUTCOMES = pytest.StashKey[list[Outcome]]()
 _CASES = pytest.StashKey[dict[Role, list[Case]]]()
+_CHECKS = pytest.StashKey[Checks]()
 
 DaemonFor = Callable[[str], Installation]
 
@@ -38,6 +41,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--expected-failures", metavar="FILE", type=Path, help="cases that are known to fail"
+    )
+    group.addoption(
+        "--without",
+        metavar="FEATURE",
+        action="append",
+        choices=FEATURES,
+        default=[],
+        help="a feature of the protocol that the implementation does not have",
     )
     group.addoption(
         "--vectors", metavar="DIR", type=Path, default=VECTORS, help="policy vectors (vectors/)"
@@ -60,6 +71,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse what is not there before anything runs, and read the cases."""
     config.stash[_OUTCOMES] = []
+    config.stash[_CHECKS] = Checks()
     config.addinivalue_line("markers", "case(case): the conformance case that a test runs")
     for option in ("--daemon", "--shim"):
         given = config.getoption(option)
@@ -70,7 +82,8 @@ def pytest_configure(config: pytest.Config) -> None:
         if given and not given.is_dir():
             raise pytest.UsageError(f"{option} {given}: no such directory")
     cases: dict[Role, list[Case]] = {role: load(role) for role in ROLES}
-    config.stash[_CASES] = {**cases, "policy": load_vectors(config.getoption("--vectors"))}
+    vectors = load_vectors(config.getoption("--vectors"))
+    config.stash[_CASES] = {**cases, "policy": vectors, "checks": list_checks()}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -85,7 +98,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the cases that are expected to fail; strictly, so that a pass is an error."""
+    """Mark cases that cannot be run, and those that must fail; put the checks at the end.
+
+    A case that is expected to fail is marked strictly, so that a pass is an error.
+    """
+    # A check tells of what all cases made it look at.
+    items.sort(key=lambda item: (case := _case_of(item)) is not None and case.role == "checks")
+    for item in items:
+        case = _case_of(item)
+        lacking = sorted({*case.needs} & {*config.getoption("--without")}) if case else []
+        if lacking:
+            item.add_marker(pytest.mark.skip(reason=f"not run: --without {', '.join(lacking)}"))
     path = config.getoption("--expected-failures")
     if path is None:
         return
@@ -126,7 +149,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     path = session.config.getoption("--report")
     if path is not None:
         outcomes = session.config.stash[_OUTCOMES]
-        write_report(path, outcomes, read_excuses(), _figures(session.config))
+        checks = session.config.stash[_CHECKS]
+        made = {check.name: checks.made(check.id) for check in list_checks()}
+        write_report(path, outcomes, read_excuses(), _figures(session.config), made)
 
 
 def pytest_terminal_summary(
@@ -145,6 +170,12 @@ def patience(pytestconfig: pytest.Config) -> float:
     """How many seconds the implementation has for each thing that is awaited."""
     seconds: float = pytestconfig.getoption("--patience")
     return seconds
+
+
+@pytest.fixture(scope="session")
+def checks(pytestconfig: pytest.Config) -> Checks:
+    """The checks that all cases of this run share."""
+    return pytestconfig.stash[_CHECKS]
 
 
 @pytest.fixture(scope="session")

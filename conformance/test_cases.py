@@ -1,11 +1,19 @@
 """The case files themselves: form, names, and which requirements they leave out."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from airlock_conformance.cases import ROLES, case_files, faults, load, setup_files
+from airlock_conformance.cases import ROLES, Role, case_files, faults, load, setup_files
+from airlock_conformance.checks import list_checks
 from airlock_conformance.requirements import read_requirements
+
+ROLES_OF: Mapping[str, tuple[Role, ...]] = {
+    "daemon": ("daemon",),
+    "shim": ("shim",),
+    "both": ("daemon", "shim"),
+}
 
 _FILES = [path for role in ROLES for path in case_files(role)] + setup_files()
 
@@ -38,10 +46,20 @@ def test_each_requirement_has_a_case_or_an_excuse() -> None:
     assert named & excused == set()
 
 
+def test_each_role_that_is_bound_has_a_case() -> None:
+    """What binds a daemon is named by a case of a daemon, what binds a shim by one of a shim."""
+    named = {
+        role: {reference for case in load(role) for reference in case.reference} for role in ROLES
+    }
+    for item in read_requirements():
+        if not item.excuse:
+            bound = ROLES_OF[item.of]
+            assert [role for role in bound if item.id not in named[role]] == [], item.id
+
+
 def test_each_number_is_a_requirement() -> None:
     """What a case names in the form of a requirement's number is one that is listed."""
     listed = {item.id for item in read_requirements()}
-    for role in ROLES:
-        for case in load(role):
-            numbers = {reference for reference in case.reference if " " not in reference}
-            assert numbers <= listed, case.name
+    for case in [case for role in ROLES for case in load(role)] + list_checks():
+        numbers = {reference for reference in case.reference if " " not in reference}
+        assert numbers <= listed, case.name

@@ -15,8 +15,8 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # s
 
 CASES = Path(__file__).resolve().parent.parent / "cases"
 
-Role = Literal["daemon", "rules", "shim", "policy"]
-# The roles that have a folder in ``cases/``; the policy vectors have one of their own.
+Role = Literal["daemon", "rules", "shim", "policy", "checks"]
+# The roles that have a folder in ``cases/``; policy vectors have one of their own, checks none.
 ROLES: tuple[Role, ...] = ("daemon", "rules", "shim")
 
 
@@ -24,8 +24,9 @@ ROLES: tuple[Role, ...] = ("daemon", "rules", "shim")
 class Case:
     """One case: what is done (`steps`) and what must come of it (`expect`).
 
-    `reference` names requirements of the protocol or sections of its text. `body` holds the
-    members that only cases of this role have.
+    `reference` names requirements of the protocol or sections of its text. `needs` are features
+    of the protocol without which the case says nothing. `body` holds the members that only cases
+    of this role have.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Case:
     reference: tuple[str, ...]
     body: Mapping[str, Any]
     source: Path
+    needs: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -82,6 +84,7 @@ def _cases(path: Path, role: Role) -> Iterator[Case]:
             role=role,
             description=merged.pop("description"),
             reference=tuple(merged.pop("reference")),
+            needs=tuple(merged.pop("needs", ())),
             body=merged,
             source=path,
         )

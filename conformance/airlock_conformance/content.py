@@ -4,6 +4,7 @@ A *content* is what a peer sends or what is expected of it: a string (UTF-8), or
 
 - ``{"base64": "/w=="}``: exactly these bytes;
 - ``{"json": VALUE}``: the value as one line of compact JSON with its newline;
+- ``{"message": OBJECT}``: such a line with ``"jsonrpc": "2.0"`` before its members;
 - ``{"text": "x", "repeat": 5}``: the text so many times;
 - ``{"parts": [CONTENT, ...]}``: several, one after the other.
 """
@@ -28,6 +29,8 @@ def encode(content: Content) -> bytes:
             return base64.b64decode(text, validate=True)
         case {"json": value}:
             return line_of(value)
+        case {"message": {**members}}:
+            return line_of({"jsonrpc": "2.0", **members})
         case {"text": str(text), "repeat": int(times)}:
             return text.encode() * times
         case {"parts": list(parts)}:

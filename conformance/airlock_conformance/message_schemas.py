@@ -6,50 +6,78 @@ the protocol, wide enough for peers of every version. ``schemas/conduct/`` says 
 to this version sends: errors with their `data`, a kind that fits the code, statuses in range.
 """
 
+import base64
+import binascii
 import functools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # ships no types
 
-from airlock_conformance.violation import Violation
-
 SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
 
-DaemonKind = Literal["output", "exec-result", "check-result", "error"]
-Kind = DaemonKind | Literal["request"]
+DaemonKind = Literal["output", "exec-result", "check-result", "error", "start", "credit"]
+ShimKind = Literal["request", "stdin", "signal", "resize"]
+Kind = DaemonKind | ShimKind
+
+_NOTIFICATIONS: tuple[DaemonKind, ...] = ("output", "start", "credit")
+_FROM_SHIM: tuple[ShimKind, ...] = ("stdin", "signal", "resize")
 
 
-def require_valid(message: dict[str, Any], kind: Kind) -> None:
-    """Raise `Violation` with every fault if a message does not follow the schemas of its kind."""
+def message_faults(message: dict[str, Any], kind: Kind) -> list[str]:
+    """Return what keeps a message from following the schemas of its kind, as one line; or none."""
     faults = [
         f"{error.json_path}: {error.message} ({folder}/{kind}.json)"
         for folder in ("shape", "conduct")
         for error in _validator(folder, kind).iter_errors(message)
     ]
-    if faults:
-        shown = json.dumps(message)[:500]
-        raise Violation(f"not a valid {kind} message: {'; '.join(faults)}\n  message: {shown}")
+    faults += _base64_faults(message.get("params"))
+    if not faults:
+        return []
+    shown = json.dumps(message)[:500]
+    return [f"not a valid {kind} message: {'; '.join(faults)}\n  message: {shown}"]
 
 
-def kind_from_daemon(message: dict[str, Any]) -> DaemonKind:
-    """Return which message of a daemon this is.
-
-    Raises `Violation` for a message that the base protocol does not have, `start` to a client
-    that named no features among them.
-    """
+def kind_from_daemon(message: dict[str, Any]) -> DaemonKind | None:
+    """Return which message of a daemon this is, or None for one that the protocol lacks."""
     if "method" in message:
-        if message["method"] != "output":
-            raise Violation(f"a notification that the base does not have: {message['method']!r}")
-        return "output"
+        return next((kind for kind in _NOTIFICATIONS if kind == message["method"]), None)
     if "error" in message:
         return "error"
     if "result" in message:
         result = message["result"]
         is_decision = isinstance(result, dict) and "decision" in result
         return "check-result" if is_decision else "exec-result"
-    raise Violation(f"neither a notification nor a response: {json.dumps(message)[:500]}")
+    return None
+
+
+def kind_from_shim(message: dict[str, Any]) -> ShimKind | None:
+    """Return which message after the request this is, or None for one that the protocol lacks."""
+    return next((kind for kind in _FROM_SHIM if kind == message.get("method")), None)
+
+
+def decode_data(params: dict[str, Any]) -> bytes:
+    """Return the bytes that a valid message of output or stdin carries."""
+    data: str = params.get("data", "")
+    return base64.b64decode(data) if params.get("encoding") == "base64" else data.encode()
+
+
+def _base64_faults(value: Any) -> Iterator[str]:
+    """Yield a line for each text in base64 that is none, at any depth (schemas do not look)."""
+    match value:
+        case {"encoding": "base64", "data": str(text)} | {"base64": str(text)}:
+            try:
+                base64.b64decode(text, validate=True)
+            except binascii.Error as error:
+                yield f"{text[:80]!r} is not base64: {error}"
+        case dict():
+            for item in value.values():
+                yield from _base64_faults(item)
+        case list():
+            for item in value:
+                yield from _base64_faults(item)
 
 
 @functools.cache

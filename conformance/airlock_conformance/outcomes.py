@@ -28,14 +28,16 @@ def write_report(
     outcomes: Iterable[Outcome],
     excuses: Mapping[str, str],
     figures: Sequence[Figures] = (),
+    made: Mapping[str, int] | None = None,
 ) -> None:
     """Write the outcomes: JSON if the name ends in ``.json``, else Markdown.
 
     `excuses` says of requirements why no case checks them; they stand in the table too. `figures`
-    are those of the policy vectors.
+    are those of the policy vectors. `made` says of the checks of messages and sessions, by the
+    names of their outcomes, how often each was made.
     """
     write = _json if path.suffix == ".json" else _markdown
-    path.write_text(write(list(outcomes), excuses, figures))
+    path.write_text(write(list(outcomes), excuses, figures, made or {}))
 
 
 def by_reference(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
@@ -47,9 +49,20 @@ def by_reference(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
     return dict(sorted(found.items()))
 
 
-def _json(outcomes: list[Outcome], excuses: Mapping[str, str], figures: Sequence[Figures]) -> str:
+def _json(
+    outcomes: list[Outcome],
+    excuses: Mapping[str, str],
+    figures: Sequence[Figures],
+    made: Mapping[str, int],
+) -> str:
     document = {
         "summary": _counts(outcomes),
+        "roles": _counts_by_role(outcomes),
+        "checks": {
+            item.case: {"made": made[item.case], "verdict": item.verdict}
+            for item in outcomes
+            if item.case in made
+        },
         "policy": [asdict(row) for row in figures],
         "requirements": {
             reference: {outcome.case: outcome.verdict for outcome in listed}
@@ -62,11 +75,18 @@ def _json(outcomes: list[Outcome], excuses: Mapping[str, str], figures: Sequence
 
 
 def _markdown(
-    outcomes: list[Outcome], excuses: Mapping[str, str], figures: Sequence[Figures]
+    outcomes: list[Outcome],
+    excuses: Mapping[str, str],
+    figures: Sequence[Figures],
+    made: Mapping[str, int],
 ) -> str:
-    counts = ", ".join(f"{number} {verdict}" for verdict, number in _counts(outcomes).items())
-    lines = ["# Conformance report", "", f"{counts or 'no cases'}.", ""]
-    lines += ["| requirement | case | outcome |", "|---|---|---|"]
+    lines = ["# Conformance report", "", f"{_words(_counts(outcomes)) or 'no cases'}.", ""]
+    lines += [f"- {role}: {_words(counts)}" for role, counts in _counts_by_role(outcomes).items()]
+    checks = [item for item in outcomes if item.case in made]
+    if checks:
+        lines += ["", "| every message, every session | made | outcome |", "|---|---|---|"]
+    lines += [f"| {item.description} | {made[item.case]} | {item.verdict} |" for item in checks]
+    lines += ["", "| requirement | case | outcome |", "|---|---|---|"]
     for reference, listed in by_reference(outcomes).items():
         lines += [f"| {reference} | {item.case} | {item.verdict} |" for item in listed]
     lines += [
@@ -83,6 +103,15 @@ def _markdown(
         lines += ["", f"## {outcome.case}", "", outcome.description, ""]
         lines += [f"    {line}" for line in outcome.detail.splitlines()]
     return "\n".join(lines) + "\n"
+
+
+def _words(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
+
+
+def _counts_by_role(outcomes: list[Outcome]) -> dict[str, dict[str, int]]:
+    roles = dict.fromkeys(outcome.role for outcome in outcomes)
+    return {role: _counts([item for item in outcomes if item.role == role]) for role in roles}
 
 
 def _counts(outcomes: list[Outcome]) -> dict[str, int]:

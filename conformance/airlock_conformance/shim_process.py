@@ -6,21 +6,23 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
+from airlock_conformance.matching import brief
+from airlock_conformance.shim_streams import ShimStreams
 from airlock_conformance.violation import Violation
 
-_CHUNK = 65_536
 _CLOSINGS = {0: "<&-", 1: ">&-", 2: "2>&-"}
+_TICK_S = 0.01
 
 
 class ShimProcess:
     """One call of the shim as the tool of a link's name. Every user closes it.
 
     `arguments` are the raw words after the name. `closed` are descriptors that are closed when it
-    starts.
+    starts, `ignored` signals that are ignored then. A terminal among the streams is its
+    controlling terminal. The streams stay the caller's.
     """
 
     def __init__(
@@ -30,79 +32,94 @@ class ShimProcess:
         *,
         socket: Path,
         directory: Path,
+        streams: ShimStreams,
         closed: Sequence[int] = (),
+        ignored: Sequence[str] = (),
+        environment: Mapping[str, bytes] | None = None,
         patience: float,
     ) -> None:
-        self.output = {1: bytearray(), 2: bytearray()}
         self._patience = patience
-        command: list[bytes] = [os.fsencode(link), *arguments]
-        if closed:
-            # Only a shell closes descriptors without a fork hook; it then becomes the shim.
-            closings = " ".join(_CLOSINGS[number] for number in closed)
-            command = [b"/bin/sh", b"-c", f'exec "$0" "$@" {closings}'.encode(), *command]
+        self._streams = streams
+        terminal = "" if streams.terminal is None else streams.terminal.path
+        command = [os.fsencode(link), *arguments]
+        if closed or ignored or terminal:
+            script = _write_script(closed, ignored, terminal)
+            command = [b"/bin/sh", b"-c", script.encode(), *command]
+        stdin, stdout, stderr = streams.theirs
+        usual: dict[str, str | bytes] = {
+            "AIRLOCK_SOCKET": str(socket),
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+        }
         self._process = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
             cwd=directory,
-            env={"AIRLOCK_SOCKET": str(socket), "PATH": os.environ.get("PATH", "/usr/bin:/bin")},
+            env={**usual, **(environment or {})},
+            # With a session of its own the first terminal that it opens is its controlling one.
+            start_new_session=bool(terminal),
         )
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        self._pipes = {1: self._process.stdout, 2: self._process.stderr}
+        self._exited = os.pidfd_open(self._process.pid)
+        streams.close_theirs()
 
     def close(self) -> None:
         """End the shim if it still runs, and take it off the process table."""
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
-        for number in tuple(self._pipes):
-            self._pipes.pop(number).close()
+        os.close(self._exited)
 
-    def close_stdout(self) -> None:
-        """Close the reading end of the shim's stdout: its next write there fails with EPIPE."""
-        self._pipes.pop(1).close()
-
-    def send_signal(self, name: Literal["SIGINT", "SIGTERM"]) -> None:
+    def send_signal(self, name: str) -> None:
         """Send the shim a signal by name."""
         self._process.send_signal(signal.Signals[name])
 
-    def await_stdout(self, data: bytes) -> None:
-        """Return when the shim wrote exactly this to stdout so far."""
+    def await_output(self, name: str, data: bytes) -> None:
+        """Return when the shim wrote exactly this so far to stdout, stderr or the terminal."""
+        output = self._streams.output
+        self.await_that(lambda: output[name] == data, f"{name} {brief(data)}")
+
+    def await_that(self, done: Callable[[], bool], what: str) -> None:
+        """Return when something holds that the shim's output, or nothing, tells of."""
         deadline = time.monotonic() + self._patience
-        while self.output[1] != data:
-            if not self._read(deadline):
-                raise Violation(f"stdout: expected {data!r} by now, got {self.output[1]!r}")
+        self.take()
+        while not done():
+            if time.monotonic() > deadline:
+                output = {name: bytes(data) for name, data in self._streams.output.items()}
+                raise Violation(f"expected {what} by now; output so far: {brief(output)}")
+            # Settings of a terminal and a file's length change without an event.
+            select.select(self._streams.readers(), [], [], _TICK_S)
+            self.take()
 
     def status(self) -> int:
         """Wait for the end and return the exit status, 128+n where a signal n ended it."""
         deadline = time.monotonic() + self._patience
-        while self._read(deadline):
-            pass
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            code = self._process.wait(timeout=max(0.01, deadline - time.monotonic()))
-            return 128 - code if code < 0 else code
-        raise Violation(f"the shim did not end within {self._patience:g} s; wrote {self.output}")
+        ready: list[int] = []
+        while self._exited not in ready:
+            left = max(0.0, deadline - time.monotonic())
+            ready, _, _ = select.select([self._exited, *self._streams.readers()], [], [], left)
+            self.take()
+            if not ready:
+                output = {name: bytes(data) for name, data in self._streams.output.items()}
+                raise Violation(
+                    f"the shim did not end within {self._patience:g} s; {brief(output)}"
+                )
+        self.take()
+        code = self._process.wait()
+        return 128 - code if code < 0 else code
 
     def take(self) -> None:
         """Take what the shim has written by now, so that a full pipe does not stop it."""
-        while self._read(time.monotonic()):
-            pass
+        self._streams.take()
 
-    def _read(self, deadline: float) -> bool:
-        """Read once from each pipe that has something; False at the deadline or at both ends."""
-        if not self._pipes:
-            return False
-        left = max(0.0, deadline - time.monotonic())
-        ready, _, _ = select.select(list(self._pipes.values()), [], [], left)
-        for number, pipe in tuple(self._pipes.items()):
-            if pipe in ready:
-                data = os.read(pipe.fileno(), _CHUNK)
-                self.output[number] += data
-                if not data:
-                    self._pipes.pop(number).close()
-        return bool(ready)
+
+def _write_script(closed: Sequence[int], ignored: Sequence[str], terminal: str) -> str:
+    """Return a shell script that prepares what needs a process of its own, and becomes the shim."""
+    lines = [f"trap '' {name.removeprefix('SIG')}" for name in ignored]
+    if terminal:
+        lines.append(f"exec 3<>{terminal} 3>&-")
+    closings = " ".join(_CLOSINGS[number] for number in closed)
+    return "\n".join([*lines, f'exec "$0" "$@" {closings}'])
 
 
 @contextlib.contextmanager

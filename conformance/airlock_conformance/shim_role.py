@@ -8,10 +8,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from airlock_conformance.checks import Checks
 from airlock_conformance.content import encode, substitute
 from airlock_conformance.fake_daemon import FakeDaemon
 from airlock_conformance.matching import differences
 from airlock_conformance.shim_process import ShimProcess, linked
+from airlock_conformance.shim_steps import take_step
+from airlock_conformance.shim_streams import ShimStreams
 from airlock_conformance.violation import Violation, require_none
 
 _PREFIX = "airlock: "
@@ -19,7 +22,9 @@ _PREFIX = "airlock: "
 SocketState = Literal["listening", "missing", "dead"]
 
 
-def run_shim_case(body: Mapping[str, Any], executable: str, *, patience: float) -> None:
+def run_shim_case(
+    body: Mapping[str, Any], executable: str, *, patience: float, checks: Checks | None = None
+) -> None:
     """Call the shim as a case says, serve it by the steps, and require what the case expects.
 
     ``@cwd@`` in a case is the shim's working directory, ``@socket@`` its daemon's socket. Raises
@@ -33,60 +38,44 @@ def run_shim_case(body: Mapping[str, Any], executable: str, *, patience: float) 
         written = substitute(dict(body), {"cwd": str(directory), "socket": str(path)})
         state: SocketState = written.get("socket", "listening")
         listener = stack.enter_context(_socket_at(path, state=state))
+        streams = ShimStreams(
+            written.get("streams", {}), directory=root, content=encode(written.get("stdin", ""))
+        )
+        stack.callback(streams.close)
         link = stack.enter_context(linked(executable, written.get("command", "git"), root))
-        arguments = [encode(argument) for argument in written.get("args", ())]
+        environment = written.get("environment", {})
         shim = ShimProcess(
             link,
-            arguments,
+            [encode(argument) for argument in written.get("args", ())],
             socket=path,
             directory=directory,
+            streams=streams,
             closed=written.get("closed", ()),
+            ignored=written.get("ignored", ()),
+            environment={key: encode(value) for key, value in environment.items()},
             patience=patience,
         )
         stack.callback(shim.close)
-        daemon = FakeDaemon(listener, patience=patience, meanwhile=shim.take)
+        daemon = FakeDaemon(listener, patience=patience, meanwhile=shim.take, checks=checks)
         stack.callback(daemon.close)
         for step in written.get("steps", ()):
             ((action, value),) = step.items()
-            _act(daemon, shim, action, value)
-        require_none(_result_differences(written["expect"], shim))
+            take_step(daemon, shim, streams, action, value, patience=patience)
+        require_none(_result_differences(written["expect"], shim, streams))
+        daemon.finish()
         if state == "listening" and select.select([listener], [], [], 0)[0]:
             raise Violation("the shim connected a second time: the command may have run by then")
 
 
-def _act(daemon: FakeDaemon, shim: ShimProcess, action: str, value: Any) -> None:
-    match action:
-        case "receive_request":
-            daemon.receive_request(value)
-        case "receive_bytes":
-            daemon.receive_bytes(value)
-        case "send":
-            daemon.send(encode(value))
-        case "send_each_byte":
-            daemon.send_each_byte(encode(value))
-        case "send_until_closed":
-            daemon.send_until_closed(encode(value))
-        case "close":
-            daemon.close()
-        case "await_close":
-            daemon.await_close()
-        case "await_stdout":
-            shim.await_stdout(encode(value))
-        case "close_stdout":
-            shim.close_stdout()
-        case "signal":
-            shim.send_signal(value)
-        case _:
-            raise ValueError(f"{action} is no step of a shim case")
-
-
-def _result_differences(expect: Mapping[str, Any], shim: ShimProcess) -> list[str]:
+def _result_differences(
+    expect: Mapping[str, Any], shim: ShimProcess, streams: ShimStreams
+) -> list[str]:
     found = differences(expect["status"], shim.status(), at="exit status")
-    for name, number in (("stdout", 1), ("stderr", 2)):
+    for name in ("stdout", "stderr", "terminal"):
         if name in expect:
-            found += differences(encode(expect[name]), shim.output[number], at=name)
+            found += differences(encode(expect[name]), bytes(streams.output[name]), at=name)
     if "airlock" in expect:
-        text = shim.output[2].decode(errors="replace")
+        text = streams.output["stderr"].decode(errors="replace")
         found += differences(expect["airlock"], text, at="stderr")
         found += [
             f"stderr: a line of the shim's own without {_PREFIX!r}: {line!r}"
@@ -94,7 +83,11 @@ def _result_differences(expect: Mapping[str, Any], shim: ShimProcess) -> list[st
             if not line.startswith(_PREFIX)
         ]
     elif "stderr" not in expect:
-        found += differences(b"", shim.output[2], at="stderr")
+        found += differences(b"", bytes(streams.output["stderr"]), at="stderr")
+    if "stdin_position" in expect:
+        found += differences(expect["stdin_position"], streams.position(), at="stdin position")
+    if streams.terminal is not None and not streams.terminal.is_as_first():
+        found.append("the terminal's settings are not those of before")
     return found
 
 

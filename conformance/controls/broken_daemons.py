@@ -7,19 +7,13 @@ Each class says in `caught_by` which case must fail for it. If the case passes, 
 
 import json
 import os
-import socket
 import subprocess
-from typing import Any, ClassVar
+from typing import Any
 
-from reference_daemon import ReferenceDaemon
+from broken import BrokenDaemon
+from reference_channel import Channel
 from reference_requests import Refusal, Request
-from reference_run import Run
-
-
-class BrokenDaemon(ReferenceDaemon):
-    """A daemon with one fault; the subclass says which."""
-
-    caught_by: ClassVar[str]
+from reference_run import ClientGoneError, Run
 
 
 class IdZero(BrokenDaemon):
@@ -36,7 +30,7 @@ class NumberForString(BrokenDaemon):
 
     caught_by = "daemon/ids-digits"
 
-    def send(self, client: socket.socket, message: dict[str, Any]) -> None:
+    def send(self, client: Channel, message: dict[str, Any]) -> None:
         match message:
             case {"id": str(text)} if text.isdigit():
                 message = {**message, "id": int(text)}
@@ -57,7 +51,7 @@ class CheckRuns(BrokenDaemon):
 
     caught_by = "daemon/requests-check-does-not-run"
 
-    def perform(self, client: socket.socket, request: Request) -> dict[str, Any]:
+    def perform(self, client: Channel, request: Request) -> dict[str, Any]:
         self.execute(client, request)
         return super().perform(client, request)
 
@@ -103,11 +97,10 @@ class HalfCloseIsTheEnd(BrokenDaemon):
     caught_by = "daemon/connection-half-close-after-the-request"
 
     class run_type(Run):
-        def _heed_client(self, poll: Any, events: int) -> None:
-            super()._heed_client(poll, events | (0x10 if self._is_half_closed() else 0))
-
-        def _is_half_closed(self) -> bool:
-            return self._client.recv(1, socket.MSG_PEEK) == b""
+        def _heed_client(self, events: int) -> None:
+            super()._heed_client(events)
+            if self._channel.ended:
+                raise ClientGoneError
 
 
 class StaysOpen(BrokenDaemon):
@@ -115,8 +108,8 @@ class StaysOpen(BrokenDaemon):
 
     caught_by = "daemon/requests-least"
 
-    def finish(self, client: socket.socket) -> None:
-        while client.recv(1):
+    def finish(self, client: Channel) -> None:
+        while client.connection.recv(1):
             pass
 
 
@@ -125,7 +118,7 @@ class SpeaksOn(BrokenDaemon):
 
     caught_by = "daemon/requests-least"
 
-    def finish(self, client: socket.socket) -> None:
+    def finish(self, client: Channel) -> None:
         self.relay(client, "stdout", "one more thing")
 
 
@@ -134,23 +127,22 @@ class AnswersTwice(BrokenDaemon):
 
     caught_by = "daemon/connection-two-requests"
 
-    def read_line(self, client: socket.socket) -> bytes | None:
-        first, _, self.more = client.recv(1 << 20).partition(b"\n")
-        return first
+    def start(self, client: Channel, request: Request, in_use: frozenset[str]) -> None:
+        return
 
-    def finish(self, client: socket.socket) -> None:
-        if self.more:
-            self.answer(client, self.more)
+    def finish(self, client: Channel) -> None:
+        line = client.next_line()
+        if line is not None:
+            self.answer(client, line)
 
 
 class StartUnasked(BrokenDaemon):
     """Announces features to a client that named none."""
 
-    caught_by = "daemon/requests-no-features"
+    caught_by = "daemon/requests-least"
 
-    def execute(self, client: socket.socket, request: Request) -> int:
+    def start(self, client: Channel, request: Request, in_use: frozenset[str]) -> None:
         self.send(client, {"method": "start", "params": {"features": []}})
-        return super().execute(client, request)
 
 
 class OutputAtTheEnd(BrokenDaemon):
@@ -158,14 +150,14 @@ class OutputAtTheEnd(BrokenDaemon):
 
     caught_by = "daemon/output-prompt"
 
-    def execute(self, client: socket.socket, request: Request) -> int:
-        self.held: list[tuple[str, str]] = []
-        code = super().execute(client, request)
+    def execute(self, client: Channel, request: Request) -> dict[str, Any]:
+        self.held: list[tuple[str, bytes | str]] = []
+        result = super().execute(client, request)
         for stream, data in self.held:
             super().relay(client, stream, data)
-        return code
+        return result
 
-    def relay(self, client: socket.socket, stream: str, data: str) -> None:
+    def relay(self, client: Channel, stream: str, data: bytes | str) -> None:
         self.held.append((stream, data))
 
 
@@ -175,7 +167,7 @@ class SplitsCharacters(BrokenDaemon):
     caught_by = "daemon/output-split-character"
 
     class run_type(Run):
-        def decode(self, stream: str, data: bytes, *, final: bool = False) -> str:
+        def decode(self, stream: str, data: bytes, *, final: bool = False) -> bytes | str:
             return data.decode("utf-8", "replace")
 
 
@@ -184,9 +176,8 @@ class SignalIsOne(BrokenDaemon):
 
     caught_by = "daemon/results-signal-kill"
 
-    def execute(self, client: socket.socket, request: Request) -> int:
-        code = super().execute(client, request)
-        return 1 if code > 128 else code
+    def result(self, code: int, in_use: frozenset[str]) -> dict[str, Any]:
+        return {"exit_code": 1} if code < 0 else super().result(code, in_use)
 
 
 class Shell(BrokenDaemon):
@@ -194,12 +185,12 @@ class Shell(BrokenDaemon):
 
     caught_by = "daemon/requests-arguments"
 
-    def execute(self, client: socket.socket, request: Request) -> int:
+    def execute(self, client: Channel, request: Request) -> dict[str, Any]:
         program = self.modules[request.command]["command"]["bin"]
         line = " ".join([program, *map(os.fsdecode, request.args)])
         done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, check=False)
         self.relay(client, "stdout", done.stdout.decode())
-        return done.returncode
+        return {"exit_code": done.returncode}
 
 
 class LeavesDescendants(BrokenDaemon):
@@ -228,8 +219,3 @@ class HalfSets(BrokenDaemon):
 
     def rules(self, module: dict[str, Any]) -> list[str]:
         return [rule.partition(" & ")[0] for rule in super().rules(module)]
-
-
-def broken_daemons() -> dict[str, type[BrokenDaemon]]:
-    """Return every broken daemon by the name of its class."""
-    return {kind.__name__: kind for kind in BrokenDaemon.__subclasses__()}

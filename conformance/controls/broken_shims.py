@@ -8,15 +8,9 @@ Each class says in `caught_by` which case must fail for it. If the case passes, 
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
-from reference_shim import ReferenceShim
-
-
-class BrokenShim(ReferenceShim):
-    """A shim with one fault; the subclass says which."""
-
-    caught_by: ClassVar[str]
+from broken import BrokenShim
 
 
 class LossyArguments(BrokenShim):
@@ -92,8 +86,8 @@ class NeedsItsId(BrokenShim):
 
     caught_by = "shim/released-id-zero"
 
-    def take(self, message: dict[str, Any]) -> int | None:
-        return super().take(message) if message.get("id", 1) == 1 else None
+    def take(self, daemon: socket.socket, message: dict[str, Any]) -> int | None:
+        return super().take(daemon, message) if message.get("id", 1) == 1 else None
 
 
 class NoPrefix(BrokenShim):
@@ -172,8 +166,3 @@ class NoWords(BrokenShim):
 
     def say(self, text: str) -> None:
         return
-
-
-def broken_shims() -> dict[str, type[BrokenShim]]:
-    """Return every broken shim by the name of its class."""
-    return {kind.__name__: kind for kind in BrokenShim.__subclasses__()}

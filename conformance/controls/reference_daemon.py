@@ -11,20 +11,24 @@ import socket
 import sys
 import threading
 import tomllib
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from reference_channel import Channel
+from reference_descriptors import is_passable
+from reference_features import FEATURES, as_message_data, is_named, negotiate, signal_name
 from reference_requests import Refusal, Request, parse, require_request
 from reference_rules import matches, read_arguments
 from reference_run import ClientGoneError, Run
-
-_CHUNK = 65_536
 
 
 class ReferenceDaemon:
     """Serves one agent. Its methods are the steps that a broken daemon does otherwise."""
 
+    features = FEATURES
     max_request_bytes = 4_194_304
+    stdin_credit = 65_536
     run_type = Run
 
     def __init__(self, config: Path, agent: Path) -> None:
@@ -33,14 +37,15 @@ class ReferenceDaemon:
         self.enabled = settings["commands"]["enable"]
         self.request_s = float(limits.get("request_s", 10))
         self.places = threading.BoundedSemaphore(limits.get("connections", 1024))
-        self.commands = tomllib.loads((agent / "airlock.toml").read_text())["commands"]
+        self.profile = tomllib.loads((agent / "airlock.toml").read_text())
+        self.commands = self.profile["commands"]
         self.modules = {
             path.stem: tomllib.loads(path.read_text()) for path in agent.glob("commands/*.toml")
         }
 
-    def serve(self, client: socket.socket) -> None:
+    def serve(self, connection: socket.socket) -> None:
         """Serve one connection to its end."""
-        with client:
+        with closing(Channel(connection)) as client:
             if not self.places.acquire(blocking=False):
                 self.refuse(client, "too many connections", kind="denied", layer="limit")
                 return
@@ -54,11 +59,12 @@ class ReferenceDaemon:
             finally:
                 self.places.release()
 
-    def answer(self, client: socket.socket, line: bytes) -> None:
+    def answer(self, client: Channel, line: bytes) -> None:
         """Do what a line asks for and send the response."""
         request = None
         try:
             request = require_request(self.parse(line))
+            self.require_descriptors(client, request)
             self.decide(request)
             result = self.perform(client, request)
         except Refusal as refusal:
@@ -66,35 +72,45 @@ class ReferenceDaemon:
             self.send(client, {"id": self.error_id(known), "error": self.error(refusal)})
         else:
             self.send(client, {"id": request.id, "result": result})
+        client.flush()
 
-    def read_line(self, client: socket.socket) -> bytes | None:
+    def read_line(self, client: Channel) -> bytes | None:
         """Return the first line, or None where there is none and the client knows why."""
-        received = b""
-        client.settimeout(self.request_s)
-        while b"\n" not in received:
-            if len(received) > self.max_request_bytes:
+        client.connection.settimeout(self.request_s)
+        while (line := client.next_line()) is None:
+            if client.buffered > self.max_request_bytes:
                 self.refuse(client, "the request is too large", code=-32700, kind="parse-error")
                 return None
             try:
-                data = client.recv(_CHUNK)
+                is_there = client.receive()
             except TimeoutError:
                 self.refuse(client, "no request came in time", kind="denied", layer="limit")
                 return None
-            if not data and received:
+            if not is_there and client.buffered:
                 self.refuse(client, "half a request", code=-32700, kind="parse-error")
-            if not data:
+            if not is_there:
                 return None
-            received += data
-        client.settimeout(None)
-        return received.partition(b"\n")[0]
+        client.connection.settimeout(None)
+        return line
 
-    def refuse(self, client: socket.socket, text: str, *, code: int = -32600, **data: str) -> None:
+    def refuse(self, client: Channel, text: str, *, code: int = -32600, **data: str) -> None:
         """Answer where there is no request."""
         self.send(client, {"id": None, "error": {"code": code, "message": text, "data": data}})
+        client.flush()
 
     def parse(self, line: bytes) -> Any:
         """Return the JSON value of the line."""
         return parse(line)
+
+    def require_descriptors(self, client: Channel, request: Request) -> None:
+        """Refuse descriptors that the protocol does not have."""
+        found = client.descriptors
+        if not found and not client.strays:
+            return
+        is_wanted = request.method == "exec" and "fds" in (request.features or ())
+        if client.strays or not is_wanted or len(found) != 3 or not all(map(is_passable, found)):
+            client.close_descriptors()
+            raise Refusal(-32600, "not three permitted descriptors", kind="invalid-request")
 
     def decide(self, request: Request) -> None:
         """Refuse what the ceiling, the profile or the module does not allow."""
@@ -118,27 +134,82 @@ class ReferenceDaemon:
         listed: list[str] = module["deny" if "deny" in module else "allow"]["args"]
         return listed
 
-    def perform(self, client: socket.socket, request: Request) -> dict[str, Any]:
+    def perform(self, client: Channel, request: Request) -> dict[str, Any]:
         """Run the tool, or say that it would have been allowed; return the result."""
         if request.method == "check":
             return {"decision": "allowed"}
-        return {"exit_code": self.execute(client, request)}
+        return self.execute(client, request)
 
-    def execute(self, client: socket.socket, request: Request) -> int:
-        """Run the tool and return its exit status."""
-        argv = [self.modules[request.command]["command"]["bin"].encode(), *request.args]
-        run = self.run_type(argv, client=client, send=lambda *output: self.relay(client, *output))
+    def negotiate(self, client: Channel, request: Request) -> frozenset[str]:
+        """Return the features to use."""
+        return self.features & negotiate(request, has_descriptors=bool(client.descriptors))
+
+    def start(self, client: Channel, request: Request, in_use: frozenset[str]) -> None:
+        """Say which features are in use, to a client that named some."""
+        client.drop_received()
+        if request.features is None:
+            return
+        params: dict[str, Any] = {"features": sorted(in_use)}
+        if "stdin" in in_use:
+            params["stdin_credit"] = self.stdin_credit
+        self.send(client, {"method": "start", "params": params})
+
+    def environment(self, request: Request, in_use: frozenset[str]) -> dict[str, str | bytes]:
+        """Return the variables of the tool."""
+        settings: dict[str, Any] = self.modules[request.command].get("env", {})
+        fixed: dict[str, str | bytes] = settings.get("set", {})
+        built: dict[str, str | bytes] = {"PATH": os.environ.get("PATH", "")}
+        term = (request.tty or {}).get("term")
+        if term is not None and in_use & {"tty", "fds"}:
+            built["TERM"] = term
+        patterns = settings.get("forward", []) if "env" in in_use else []
+        built |= {name: value for name, value in request.env.items() if is_named(name, patterns)}
+        built |= self.profile.get("env", {}).get("set", {})
+        for name in settings.get("strip", []):
+            built.pop(name, None)
+        return built | fixed
+
+    def execute(self, client: Channel, request: Request) -> dict[str, Any]:
+        """Run the tool and return the result."""
+        in_use = self.negotiate(client, request)
+        run = self.run_type(
+            [self.modules[request.command]["command"]["bin"].encode(), *request.args],
+            channel=client,
+            in_use=in_use,
+            tty=request.tty,
+            environment=self.environment(request, in_use),
+            relay=lambda stream, data: self.relay(client, stream, data),
+            grant=lambda count: self.grant(client, count),
+            credit=self.stdin_credit,
+        )
         try:
-            return run.complete()
+            code = run.complete(lambda: self.start(client, request, in_use))
         except OSError as error:
             if isinstance(error, BrokenPipeError | ConnectionResetError):
                 raise ClientGoneError from error
             text = f"{request.command} could not be started: {error.strerror}"
             raise Refusal(-32603, text, kind="failed", hint="see the module's bin") from error
+        return self.result(code, in_use)
 
-    def relay(self, client: socket.socket, stream: str, data: str) -> None:
-        """Send a piece of output."""
-        self.send(client, {"method": "output", "params": {"stream": stream, "data": data}})
+    def result(self, code: int, in_use: frozenset[str]) -> dict[str, Any]:
+        """Return the result of a tool, of which a negative status is a signal."""
+        if code >= 0:
+            return {"exit_code": code}
+        named = {"signal": signal_name(-code)} if "exit-signal" in in_use else {}
+        return {"exit_code": 128 - code, **named}
+
+    def grant(self, client: Channel, count: int) -> None:
+        """Let the client send more of stdin."""
+        self.send(client, {"method": "credit", "params": {"bytes": count}})
+
+    def relay(self, client: Channel, stream: str, data: bytes | str) -> None:
+        """Send a piece of output: bytes where the client can take them, else text."""
+        params = {"stream": stream}
+        if isinstance(data, str):
+            params["data"] = data
+        else:
+            params |= as_message_data(data)
+        self.send(client, {"method": "output", "params": params})
 
     def error_id(self, known: Any) -> Any:
         """Return the id that an error carries, given the request's as far as it is known."""
@@ -148,11 +219,12 @@ class ReferenceDaemon:
         """Return the error object of a refusal."""
         return refusal.error
 
-    def send(self, client: socket.socket, message: dict[str, Any]) -> None:
-        """Send one message."""
-        client.sendall(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+    def send(self, client: Channel, message: dict[str, Any]) -> None:
+        """Queue one message and send as much as the client takes at once."""
+        client.queue(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+        client.flush(blocking=False)
 
-    def finish(self, client: socket.socket) -> None:
+    def finish(self, client: Channel) -> None:
         """Do what is left after the response; the connection closes then."""
 
 

@@ -3,10 +3,14 @@
 import base64
 import binascii
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 MAX_ARGUMENTS = 10_000
+_TERM = re.compile(r"[A-Za-z0-9+._-]{1,64}")
+_ABSENT = object()
 
 
 class Refusal(Exception):
@@ -26,6 +30,9 @@ class Request:
     method: str
     command: str
     args: tuple[bytes, ...]
+    features: tuple[str, ...] | None
+    tty: Mapping[str, Any] | None
+    env: Mapping[str, bytes]
 
 
 def parse(line: bytes) -> Any:
@@ -52,15 +59,16 @@ def require_request(value: Any) -> Request:
     if value["method"] not in ("exec", "check"):
         raise Refusal(-32601, "unknown method", request_id=known, kind="unknown-method")
     try:
-        command, args = _require_params(value.get("params"))
+        members = _require_params(value.get("params"))
     except _InvalidParamsError as error:
         text = f"{error.path} is missing or of the wrong type"
         raise Refusal(
             -32602, text, request_id=known, kind="invalid-params", path=error.path
         ) from error
-    if len(args) > MAX_ARGUMENTS:
+    request = Request(id=known, method=value["method"], **members)
+    if len(request.args) > MAX_ARGUMENTS:
         raise Refusal(-32600, "too many arguments", request_id=known, kind="denied", layer="limit")
-    return Request(id=known, method=value["method"], command=command, args=args)
+    return request
 
 
 class _InvalidParamsError(Exception):
@@ -69,7 +77,7 @@ class _InvalidParamsError(Exception):
         self.path = path
 
 
-def _require_params(params: Any) -> tuple[str, tuple[bytes, ...]]:
+def _require_params(params: Any) -> dict[str, Any]:
     if not isinstance(params, dict):
         raise _InvalidParamsError("params")
     if not isinstance(params.get("command"), str) or "\0" in params["command"]:
@@ -81,13 +89,52 @@ def _require_params(params: Any) -> tuple[str, tuple[bytes, ...]]:
         _bytes(params["cwd"], "params.cwd")
     if not isinstance(params.get("container_id"), str | None):
         raise _InvalidParamsError("params.container_id")
-    features = params.get("features", [])
+    return {
+        "command": params["command"],
+        "args": args,
+        "features": _require_features(params.get("features", _ABSENT)),
+        "tty": _require_tty(params.get("tty")),
+        "env": _require_env(params.get("env")),
+    }
+
+
+def _require_features(features: Any) -> tuple[str, ...] | None:
+    if features is _ABSENT:
+        return None
     if not isinstance(features, list):
         raise _InvalidParamsError("params.features")
     for index, name in enumerate(features):
         if not isinstance(name, str):
             raise _InvalidParamsError(f"params.features[{index}]")
-    return params["command"], args
+    return tuple(features)
+
+
+def _require_tty(tty: Any) -> Mapping[str, Any] | None:
+    if tty is None:
+        return None
+    if not isinstance(tty, dict):
+        raise _InvalidParamsError("params.tty")
+    for name in ("stdin", "stdout", "stderr"):
+        if not isinstance(tty.get(name), bool):
+            raise _InvalidParamsError(f"params.tty.{name}")
+    for name in ("rows", "cols"):
+        if type(tty.get(name)) is not int or not 0 <= tty[name] <= 65_535:
+            raise _InvalidParamsError(f"params.tty.{name}")
+    term = tty.get("term")
+    if term is not None and not (isinstance(term, str) and _TERM.fullmatch(term)):
+        raise _InvalidParamsError("params.tty.term")
+    return tty
+
+
+def _require_env(env: Any) -> dict[str, bytes]:
+    if env is None:
+        return {}
+    if not isinstance(env, dict):
+        raise _InvalidParamsError("params.env")
+    for name in env:
+        if not name or "=" in name or "\0" in name:
+            raise _InvalidParamsError(f'params.env["{name}"]')
+    return {name: _bytes(value, f'params.env["{name}"]') for name, value in env.items()}
 
 
 def _bytes(value: Any, path: str) -> bytes:

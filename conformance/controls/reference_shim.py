@@ -5,138 +5,194 @@ It is called through a link of the tool's name, with the socket in AIRLOCK_SOCKE
 """
 
 import base64
-import errno
+import binascii
 import json
 import os
+import select
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from reference_base_shim import BaseShim, BrokenAnswerError
+from reference_descriptors import is_seekable
+from reference_relays import Relays
+from reference_signals import KeptSignals
+from reference_terminal import LocalTerminal
+
 _CHUNK = 65_536
-_STREAMS = {"stdout": 1, "stderr": 2}
-_LOST = 125
-_DENIED = 126
-_UNKNOWN_COMMAND = 127
 
 
-class BrokenAnswerError(Exception):
-    """What the daemon sent is no message of the protocol, or it ended too early."""
+class ReferenceShim(BaseShim):
+    """One call, with all features. Its methods are steps that a broken shim does otherwise."""
 
+    features: tuple[str, ...] = (
+        "base64", "stdin", "signals", "tty", "exit-signal", "env", "fds"
+    )  # fmt: skip
 
-class ReferenceShim:
-    """One call. Its methods are the steps that a broken shim does otherwise."""
-
-    def call(self, words: Sequence[bytes], path: str) -> int:
-        """Send the command line to the daemon, relay its answer, and return the exit status."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as daemon:
-            try:
-                daemon.connect(path)
-            except OSError as error:
-                self.say(f"no daemon at {path}: {error.strerror}")
-                return _LOST
-            try:
-                self.send(daemon, self.request(words))
-                for message in self.messages(daemon):
-                    status = self.take(message)
-                    if status is not None:
-                        return status
-            except BrokenAnswerError as error:
-                self.say(str(error))
-            return self.lost()
+    def __init__(self) -> None:
+        self.signals = KeptSignals()
+        self.terminal = LocalTerminal()
+        self.relays = Relays()
+        self.in_use: frozenset[str] | None = None
+        self.credit = 0
+        self.sent = 0
+        self.is_stdin_open = True
+        self.forwarded: list[signal.Signals] = []
 
     def request(self, words: Sequence[bytes]) -> dict[str, Any]:
-        """Return the request of a command line."""
-        params = {
-            "command": os.fsdecode(os.path.basename(words[0])),
-            "args": [self.text(word) for word in words[1:]],
-            "cwd": self.text(os.getcwdb()),
-            "container_id": None,
+        """Return the request of a command line, with what the features need to know."""
+        request = super().request(words)
+        request["params"]["features"] = list(self.features)
+        if "env" in self.features:
+            request["params"]["env"] = self.environment()
+        tty = self.terminal.describe()
+        if tty is not None and "tty" in self.features:
+            request["params"]["tty"] = tty
+        return request
+
+    def environment(self) -> dict[str, Any]:
+        """Return the variables as they stand in a request."""
+        return {
+            name.decode(): self.text(value)
+            for name, value in os.environb.items()
+            if name and name.isascii()
         }
-        return {"jsonrpc": "2.0", "id": 1, "method": "exec", "params": params}
 
-    def text(self, data: bytes) -> str | dict[str, str]:
-        """Return an argument as it stands in a request."""
-        try:
-            return data.decode()
-        except UnicodeDecodeError:
-            return {"base64": base64.b64encode(data).decode()}
+    def send_first(self, daemon: socket.socket, line: bytes) -> None:
+        """Send the request line with the descriptors on its first byte."""
+        if "fds" not in self.features:
+            super().send_first(daemon, line)
+            return
+        sent = socket.send_fds(daemon, [line], self.relays.passed, socket.MSG_NOSIGNAL)
+        super().send_first(daemon, line[sent:])
 
-    def send(self, daemon: socket.socket, request: dict[str, Any]) -> None:
-        """Send the request, as far as the daemon takes it: its answer may come early."""
+    def notify(self, daemon: socket.socket, method: str, params: dict[str, Any]) -> None:
+        """Send a message after the request."""
+        line = json.dumps({"jsonrpc": "2.0", "method": method, "params": params}).encode() + b"\n"
         try:
-            line = json.dumps(request, ensure_ascii=False).encode() + b"\n"
             daemon.sendall(line, socket.MSG_NOSIGNAL)
         except (BrokenPipeError, ConnectionResetError):
             return
 
-    def messages(self, daemon: socket.socket) -> Iterator[dict[str, Any]]:
-        """Yield the daemon's messages; raises `BrokenAnswerError` where they end or break."""
-        received = bytearray()
-        while True:
-            try:
-                data = daemon.recv(_CHUNK)
-            except ConnectionResetError:
-                data = b""
-            if not data:
-                raise BrokenAnswerError("the connection to the daemon was lost")
-            received += data
-            if b"\n" in data:
-                *lines, rest = received.split(b"\n")
-                received = bytearray(rest)
-                yield from (self.parse(bytes(line)) for line in lines)
+    def attend(self, daemon: socket.socket) -> None:
+        """See to stdin, signals and relays until the daemon has something to say."""
+        has_more = False
+        while not has_more:
+            relayed = self.relays.readable() if self.uses("fds") else []
+            stdin = [0] if self.wants_stdin() else []
+            awaited = [daemon.fileno(), self.signals.descriptor, *stdin, *relayed]
+            readable, writable, _ = select.select(awaited, self.relays.writable(), [])
+            for number in [*readable, *writable]:
+                if number == daemon.fileno():
+                    has_more = True
+                elif number == self.signals.descriptor:
+                    for came in self.signals.take():
+                        self.heed(daemon, came)
+                elif number in stdin:
+                    self.feed(daemon)
+                else:
+                    self.attend_relay(number)
 
-    def parse(self, line: bytes) -> dict[str, Any]:
-        """Return the message that a line is."""
+    def attend_relay(self, number: int) -> None:
+        """Copy from or to a relay; end as by SIGPIPE where nobody reads its output."""
         try:
-            message = json.loads(line)
-        except ValueError as error:
-            raise BrokenAnswerError("the daemon sent a line that is not JSON") from error
-        if not isinstance(message, dict):
-            raise BrokenAnswerError("the daemon sent a line that is no message")
-        return message
+            self.relays.attend(number)
+        except BrokenPipeError:
+            self.end_by(signal.SIGPIPE)
 
-    def take(self, message: dict[str, Any]) -> int | None:
-        """Do what a message says; return the exit status if it is the response."""
-        match message:
-            case {"method": "output", "params": {"stream": str(stream), "data": str(data)}}:
-                self.write(_STREAMS[stream], data.encode("utf-8", "replace"))
-                return None
-            case {"error": {"code": int(code), "message": str(text), **more}}:
-                return self.fail(code, text, more.get("data"))
-            case {"result": {"exit_code": int(code)}}:
-                return code
-            case {"method": str(method)} if method != "output":
-                return None
-        raise BrokenAnswerError("the daemon sent something that is no message of the protocol")
+    def uses(self, feature: str) -> bool:
+        """Whether the daemon has started with a feature."""
+        return feature in (self.in_use or ())
 
-    def write(self, descriptor: int, data: bytes) -> None:
-        """Write output at once."""
-        rest = memoryview(data)
+    def wants_stdin(self) -> bool:
+        """Whether stdin is to be read now."""
+        return self.uses("stdin") and self.is_stdin_open and self.credit > 0
+
+    def feed(self, daemon: socket.socket) -> None:
+        """Send some of stdin, or its end."""
+        data = os.read(0, min(self.credit, _CHUNK))
+        if not data:
+            self.is_stdin_open = False
+            self.notify(daemon, "stdin", {"eof": True})
+            return
+        self.credit -= len(data)
+        self.sent += len(data)
+        text = self.text(data)
+        params = {"data": text} if isinstance(text, str) else {"data": text["base64"]}
+        if not isinstance(text, str):
+            params["encoding"] = "base64"
+        self.notify(daemon, "stdin", params)
+
+    def heed(self, daemon: socket.socket, came: signal.Signals) -> None:
+        """Forward a signal that came, or end by it."""
+        is_second_interrupt = came is signal.SIGINT and came in self.forwarded
+        if self.in_use is None and not is_second_interrupt:
+            self.forwarded.append(came)
+        elif came is signal.SIGWINCH and self.uses("tty"):
+            self.notify(daemon, "resize", {**self.terminal.size()})
+        elif self.uses("signals") and not is_second_interrupt:
+            self.forwarded.append(came)
+            self.notify(daemon, "signal", {"name": came.name})
+        elif came is not signal.SIGWINCH:
+            self.end_by(came)
+
+    def take_notification(self, daemon: socket.socket, method: str, params: Any) -> None:
+        """Do what a message says that is no response."""
+        match method, params:
+            case "start", {"features": list(names), **rest} if self.in_use is None:
+                credit = rest.get("stdin_credit")
+                self.start(daemon, names, credit if isinstance(credit, int) else 0)
+            case "credit", {"bytes": int(count)}:
+                self.credit += count
+            case "output", _:
+                self.start_none(daemon)
+                super().take_notification(daemon, method, params)
+
+    def start(self, daemon: socket.socket, names: list[Any], credit: int) -> None:
+        """Begin to use what the daemon lists of what was asked for."""
+        early, self.forwarded = self.forwarded, []
+        self.in_use = frozenset(name for name in names if name in self.features)
+        self.credit = credit
+        if self.uses("fds"):
+            self.relays.close_passed()
+        else:
+            self.relays.close()
+        if self.uses("tty") and self.uses("stdin"):
+            self.terminal.make_raw()
+        for came in early:
+            self.heed(daemon, came)
+
+    def start_none(self, daemon: socket.socket) -> None:
+        """Go on as in the base, where something else came before `start`."""
+        if self.in_use is None:
+            self.start(daemon, [], 0)
+
+    def decode(self, data: str, encoding: Any) -> bytes:
+        """Return the bytes of a piece of output."""
+        if encoding is None:
+            return data.encode("utf-8", "replace")
+        if encoding != "base64":
+            raise BrokenAnswerError("the daemon sent output in an unknown encoding")
         try:
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-        except OSError as error:
-            # The interpreter may have taken a descriptor that was closed for a file of its own.
-            if error.errno != errno.EBADF:
-                raise
+            return base64.b64decode(data, validate=True)
+        except binascii.Error as error:
+            raise BrokenAnswerError("the daemon sent output that is no base64") from error
 
-    def fail(self, code: int, text: str, data: Any) -> int:
-        """Print an error and return the exit status for it."""
-        self.say(text)
-        if isinstance(data, dict) and isinstance(data.get("hint"), str):
-            self.say(f"hint: {data['hint']}")
-        return {-32601: _UNKNOWN_COMMAND, -32603: _LOST}.get(code, _DENIED)
+    def end(self, code: int, taken: object) -> int:
+        """Return the exit status of a command that has ended, having `taken` so much of stdin."""
+        if isinstance(taken, int) and self.uses("stdin") and is_seekable(0):
+            os.lseek(0, taken - self.sent, os.SEEK_CUR)
+        return code
 
-    def say(self, text: str) -> None:
-        """Print a line of the shim's own, with nothing in it that steers a terminal."""
-        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-        self.write(2, f"airlock: {shown}\n".encode())
+    def finish(self) -> None:
+        """Relay what the command left."""
+        self.relays.finish()
 
-    def lost(self) -> int:
-        """Return the exit status where no response came."""
-        return _LOST
+    def restore(self) -> None:
+        """Undo raw mode."""
+        self.terminal.restore()
 
 
 def open_missing_descriptors() -> None:
@@ -151,8 +207,6 @@ def open_missing_descriptors() -> None:
 def main(kind: type[ReferenceShim] = ReferenceShim) -> None:
     """Be the tool of the link's name."""
     open_missing_descriptors()
-    for number in (signal.SIGPIPE, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
     words = [os.fsencode(word) for word in sys.argv]
     # Not sys.exit: the interpreter would flush streams that may never have been open.
     os._exit(kind().call(words, os.environ["AIRLOCK_SOCKET"]))

@@ -11,6 +11,7 @@ from airlock_conformance.content import Content, encode, substitute
         ("é", b"\xc3\xa9"),
         ({"base64": "/w=="}, b"\xff"),
         ({"json": {"a": "é"}}, b'{"a":"\xc3\xa9"}\n'),
+        ({"message": {"method": "x"}}, b'{"jsonrpc":"2.0","method":"x"}\n'),
         ({"text": "ab", "repeat": 3}, b"ababab"),
         ({"parts": ["a", {"base64": "/w=="}, {"parts": ["b"]}]}, b"a\xffb"),
     ],

@@ -20,6 +20,9 @@ from airlock_conformance.matching import differences
         ({"$match": "a.c"}, "a\nc"),
         ({"$one_of": [1, {"$contains": "b"}]}, "b"),
         ({"$all_of": [{"$contains": "a"}, {"$lacks": "c"}]}, "ab"),
+        ({"$set": ["a", "b"]}, ["b", "a"]),
+        ({"$includes": ["a"]}, ["b", "a"]),
+        ({"$at_least": 2}, 2),
     ],
 )
 def test_match(pattern: Any, value: Any) -> None:
@@ -45,6 +48,12 @@ def test_match(pattern: Any, value: Any) -> None:
         ({"$match": "b"}, "abc"),
         ({"$one_of": [1, 2]}, 3),
         ({"$all_of": [{"$contains": "a"}, {"$contains": "c"}]}, "ab"),
+        ({"$set": ["a", "b"]}, ["a"]),
+        ({"$set": ["a"]}, ["a", "a"]),
+        ({"$set": []}, {}),
+        ({"$includes": ["c"]}, ["b", "a"]),
+        ({"$at_least": 2}, 1),
+        ({"$at_least": 1}, True),
     ],
 )
 def test_mismatch(pattern: Any, value: Any) -> None:

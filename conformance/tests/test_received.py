@@ -2,7 +2,7 @@
 
 import pytest
 
-from airlock_conformance.received import Received
+from airlock_conformance.received import Received, Stream
 from airlock_conformance.violation import Violation
 
 OUTPUT = b'{"jsonrpc":"2.0","method":"output","params":{"stream":"stdout","data":"a"}}\n'
@@ -15,7 +15,8 @@ def test_output_is_put_together_in_any_pieces() -> None:
     for byte in OUTPUT + OUTPUT + RESULT:
         received.feed(bytes([byte]))
     received.finish()
-    assert received.output == {"stdout": "aa", "stderr": ""}
+    expected: dict[Stream, bytes] = {"stdout": b"aa", "stderr": b""}
+    assert {name: bytes(data) for name, data in received.output.items()} == expected
     assert received.response == {"jsonrpc": "2.0", "id": 1, "result": {"exit_code": 0}}
 
 

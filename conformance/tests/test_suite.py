@@ -1,10 +1,12 @@
 """The suite as a person runs it: options, skips, expected failures, the report."""
 
 import json
+import sys
 from pathlib import Path
 
 from suite_process import DAEMON, SUITE, run_suite
 
+FEATURES = ("base64", "tty")
 PASSING = f"{SUITE}/test_daemon.py::test_daemon[requests-least]"
 
 
@@ -18,6 +20,50 @@ def test_without_executables_cases_are_not_run(tmp_path: Path) -> None:
     assert set(document["summary"]) == {"not run"}
     assert document["requirements"]["B-08"]["daemon/requests-check-does-not-run"] == "not run"
     assert "B-47" in document["excused"]
+
+
+def test_a_feature_that_is_not_there_is_left_out(tmp_path: Path) -> None:
+    """Cases that need a feature are not run without it, and the others are."""
+    report = tmp_path / "report.json"
+    chosen = [f"{SUITE}/test_daemon.py::test_daemon[features-alone-{name}]" for name in FEATURES]
+    done = run_suite("--daemon", DAEMON, "--without", "tty", "--report", report, *chosen)
+    assert done.returncode == 0, done.stdout
+    assert "not run: --without tty" in done.stdout
+    assert json.loads(report.read_text())["summary"] == {"passed": 1, "not run": 1}
+
+
+def test_each_message_is_a_check_of_its_own(tmp_path: Path) -> None:
+    """The report counts the messages of each kind, and says what none was seen of."""
+    report = tmp_path / "report.json"
+    chosen = (PASSING, f"{SUITE}/test_checks.py")
+    done = run_suite("--daemon", DAEMON, "--report", report, *chosen)
+    assert done.returncode == 0, done.stdout
+    document = json.loads(report.read_text())
+    made = document["checks"]
+    assert made["checks/daemon-message-output"] == {"made": 1, "verdict": "passed"}
+    assert made["checks/shim-message-stdin"] == {"made": 0, "verdict": "not run"}
+    assert document["roles"]["daemon"] == {"passed": 1}
+
+
+def test_a_message_that_is_wrong_fails_its_check(tmp_path: Path) -> None:
+    """A fault of a message fails the check of that message too, with its words."""
+    daemon = tmp_path / "daemon"
+    daemon.write_text(
+        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(DAEMON.parent)!r})\n"
+        "from broken_daemons import ErrorsWithoutData\nfrom reference_daemon import main\n"
+        "main(ErrorsWithoutData)\n"
+    )
+    daemon.chmod(0o755)
+    chosen = (
+        f"{SUITE}/test_daemon.py::test_daemon[refusals-denied-by-the-module]",
+        f"{SUITE}/test_checks.py",
+    )
+    report = tmp_path / "report.md"
+    done = run_suite("--daemon", daemon, "--report", report, *chosen)
+    assert done.returncode == 1
+    assert "| Each error message of the daemon follows its schemas. | 1 | failed |" in (
+        report.read_text()
+    )
 
 
 def test_a_missing_executable_is_a_usage_error() -> None:

@@ -1,0 +1,347 @@
+"""Daemons that are wrong about streams, signals, terminals and variables.
+
+Each class says in `caught_by` which case must fail for it. If the case passes, the case is blind.
+"""
+
+# ruff: noqa: ARG002, D102, D106, N801 -- each class says what its one method or type does otherwise
+
+import base64
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from broken import BrokenDaemon
+from reference_channel import Channel
+from reference_messages import Resize, Signal, Stdin
+from reference_requests import Request
+from reference_run import Run
+from reference_stdio import Stdio
+
+
+class ReplacesBytes(BrokenDaemon):
+    """Repairs output although the client could take it as it is."""
+
+    caught_by = "daemon/base64-every-byte"
+
+    def relay(self, client: Channel, stream: str, data: bytes | str) -> None:
+        text = data if isinstance(data, str) else data.decode("utf-8", "replace")
+        super().relay(client, stream, text)
+
+
+class Base64Unasked(BrokenDaemon):
+    """Sends base64 to those who did not ask for it."""
+
+    caught_by = "daemon/base64-not-in-use"
+
+    class run_type(Run):
+        def decode(self, stream: str, data: bytes, *, final: bool = False) -> bytes | str:
+            return data
+
+
+class Unpadded(BrokenDaemon):
+    """Leaves out the padding of base64."""
+
+    caught_by = "daemon/base64-broken-sequences"
+
+    def send(self, client: Channel, message: dict[str, Any]) -> None:
+        match message:
+            case {"params": {"encoding": "base64", "data": str(data)} as params}:
+                params["data"] = data.rstrip("=")
+        super().send(client, message)
+
+
+class LineBuffered(BrokenDaemon):
+    """Sends base64 for text too, but only when the command has ended."""
+
+    caught_by = "daemon/base64-prompt"
+
+    def execute(self, client: Channel, request: Request) -> dict[str, Any]:
+        self.held: dict[str, bytes] = {}
+        result = super().execute(client, request)
+        for stream, data in self.held.items():
+            encoded = base64.b64encode(data).decode()
+            params = {"stream": stream, "encoding": "base64", "data": encoded}
+            self.send(client, {"method": "output", "params": params})
+        return result
+
+    def relay(self, client: Channel, stream: str, data: bytes | str) -> None:
+        raw = data.encode() if isinstance(data, str) else data
+        self.held[stream] = self.held.get(stream, b"") + raw
+
+
+class NoOverdraft(BrokenDaemon):
+    """Takes any amount of stdin."""
+
+    caught_by = "daemon/stdin-overdraft"
+
+    class run_type(Run):
+        def heed(self, message: Stdin | Signal | Resize) -> None:
+            self._outstanding += 1 << 30
+            super().heed(message)
+
+
+class OverdraftOverlooked(BrokenDaemon):
+    """Drops what was sent beyond the credit, and goes on."""
+
+    caught_by = "daemon/stdin-overdraft-by-far"
+
+    class run_type(Run):
+        def heed(self, message: Stdin | Signal | Resize) -> None:
+            if isinstance(message, Stdin):
+                message = replace(message, data=message.data[: self._outstanding])
+            super().heed(message)
+
+
+class GrantsNothing(BrokenDaemon):
+    """Grants no more than the first credit."""
+
+    caught_by = "daemon/stdin-mebibyte"
+
+    def grant(self, client: Channel, count: int) -> None:
+        return
+
+
+class NoEnd(BrokenDaemon):
+    """Never ends the tool's stdin."""
+
+    caught_by = "daemon/stdin-eof-alone"
+
+    class run_type(Run):
+        def heed(self, message: Stdin | Signal | Resize) -> None:
+            if isinstance(message, Stdin):
+                message = replace(message, eof=False)
+            super().heed(message)
+
+
+class EndBeforeData(BrokenDaemon):
+    """Ends stdin before the data of the same message."""
+
+    caught_by = "daemon/stdin-data-and-eof"
+
+    class run_type(Run):
+        def heed(self, message: Stdin | Signal | Resize) -> None:
+            if isinstance(message, Stdin) and message.eof:
+                message = replace(message, data=b"")
+            super().heed(message)
+
+
+class HalfCloseIsNoEnd(BrokenDaemon):
+    """Waits for the end of stdin from a client that has closed its half."""
+
+    caught_by = "daemon/stdin-half-close-is-eof"
+
+    class run_type(Run):
+        def end_stdin(self) -> None:
+            return
+
+
+class TextOnly(BrokenDaemon):
+    """Takes base64 of stdin for text."""
+
+    caught_by = "daemon/stdin-base64"
+
+    class run_type(Run):
+        def heed(self, message: Stdin | Signal | Resize) -> None:
+            if isinstance(message, Stdin):
+                message = replace(message, data=base64.b64encode(message.data))
+            super().heed(message)
+
+
+class SignalsTheToolAlone(BrokenDaemon):
+    """Sends a signal to the tool and not to its process group."""
+
+    caught_by = "daemon/signals-process-group"
+
+    class run_type(Run):
+        def heed(self, message: Stdin | Signal | Resize) -> None:
+            if isinstance(message, Signal):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._pid, signal.Signals[message.name])
+                return
+            super().heed(message)
+
+
+class AlwaysTerminates(BrokenDaemon):
+    """Takes every signal for SIGTERM."""
+
+    caught_by = "daemon/signals-int"
+
+    class run_type(Run):
+        def heed(self, message: Stdin | Signal | Resize) -> None:
+            super().heed(Signal(name="SIGTERM") if isinstance(message, Signal) else message)
+
+
+class BlocksWhileItSends(BrokenDaemon):
+    """Reads nothing while the client does not read."""
+
+    caught_by = "daemon/messages-while-output-stands"
+
+    def relay(self, client: Channel, stream: str, data: bytes | str) -> None:
+        super().relay(client, stream, data)
+        client.flush()
+
+
+class NamesNoSignal(BrokenDaemon):
+    """Leaves out the name of the signal."""
+
+    caught_by = "daemon/exit-signal-kill"
+
+    def result(self, code: int, in_use: frozenset[str]) -> dict[str, Any]:
+        return super().result(code, frozenset())
+
+
+class GuessesSignals(BrokenDaemon):
+    """Takes an exit status beyond 128 for a signal."""
+
+    caught_by = "daemon/exit-signal-status-like-a-signal"
+
+    def result(self, code: int, in_use: frozenset[str]) -> dict[str, Any]:
+        return super().result(128 - code if code > 128 else code, in_use)
+
+
+class SignalUnasked(BrokenDaemon):
+    """Names the signal to those who did not ask for it."""
+
+    caught_by = "daemon/exit-signal-not-in-use"
+
+    def result(self, code: int, in_use: frozenset[str]) -> dict[str, Any]:
+        return super().result(code, in_use | {"exit-signal"})
+
+
+class ForwardsEverything(BrokenDaemon):
+    """Gives the tool all variables of the client."""
+
+    caught_by = "daemon/env-not-named"
+
+    def environment(self, request: Request, in_use: frozenset[str]) -> dict[str, str | bytes]:
+        return {**super().environment(request, in_use), **request.env}
+
+
+class ForwardsUnasked(BrokenDaemon):
+    """Gives the tool variables although env is not in use."""
+
+    caught_by = "daemon/env-in-the-base"
+
+    def environment(self, request: Request, in_use: frozenset[str]) -> dict[str, str | bytes]:
+        return super().environment(request, in_use | {"env"})
+
+
+class ClientWins(BrokenDaemon):
+    """Lets the client's variables win over those that the module sets."""
+
+    caught_by = "daemon/env-module-sets"
+
+    def environment(self, request: Request, in_use: frozenset[str]) -> dict[str, str | bytes]:
+        built = super().environment(request, in_use)
+        return {**built, **{name: value for name, value in request.env.items() if name in built}}
+
+
+class TerminalForAll(BrokenDaemon):
+    """Gives the tool a terminal on all streams if the client has one on any."""
+
+    caught_by = "daemon/tty-terminal-on-stdin"
+
+    def execute(self, client: Channel, request: Request) -> dict[str, Any]:
+        if request.tty is not None:
+            all_streams = {"stdin": True, "stdout": True, "stderr": True}
+            request = replace(request, tty={**request.tty, **all_streams})
+        return super().execute(client, request)
+
+
+class FixedSize(BrokenDaemon):
+    """Gives every terminal the same size."""
+
+    caught_by = "daemon/tty-size"
+
+    def execute(self, client: Channel, request: Request) -> dict[str, Any]:
+        if request.tty is not None:
+            request = replace(request, tty={**request.tty, "rows": 24, "cols": 80})
+        return super().execute(client, request)
+
+
+class NeverResizes(BrokenDaemon):
+    """Leaves the terminal the size that it had."""
+
+    caught_by = "daemon/tty-resize"
+
+    class run_type(Run):
+        def heed(self, message: Stdin | Signal | Resize) -> None:
+            if not isinstance(message, Resize):
+                super().heed(message)
+
+
+class AllIsStdout(BrokenDaemon):
+    """Sends what a terminal shows as stdout, whatever the client has there."""
+
+    caught_by = "daemon/tty-output-on-stderr"
+
+    def relay(self, client: Channel, stream: str, data: bytes | str) -> None:
+        super().relay(client, "stdout", data)
+
+
+class NoTerm(BrokenDaemon):
+    """Does not tell the tool what the terminal is like."""
+
+    caught_by = "daemon/tty-term"
+
+    def environment(self, request: Request, in_use: frozenset[str]) -> dict[str, str | bytes]:
+        return super().environment(replace(request, tty=None), in_use)
+
+
+class NoControllingTerminal(BrokenDaemon):
+    """Gives the tool a terminal that does not control it."""
+
+    caught_by = "daemon/tty-controlling"
+
+    class run_type(Run):
+        class stdio_type(Stdio):
+            def spawn(
+                self,
+                argv: Sequence[bytes],
+                *,
+                directory: str,
+                environment: Mapping[str, str | bytes],
+            ) -> subprocess.Popen[bytes]:
+                self._path = ""
+                return super().spawn(argv, directory=directory, environment=environment)
+
+
+class CopiesOutput(BrokenDaemon):
+    """Sends a copy of what the tool writes to the client's descriptors."""
+
+    caught_by = "daemon/fds-both-outputs"
+
+    def result(self, code: int, in_use: frozenset[str]) -> dict[str, Any]:
+        self.was_passed = "fds" in in_use
+        return super().result(code, in_use)
+
+    def perform(self, client: Channel, request: Request) -> dict[str, Any]:
+        result = super().perform(client, request)
+        if self.was_passed:
+            self.relay(client, "stdout", "out\n")
+        return result
+
+
+class KeepsDescriptors(BrokenDaemon):
+    """Leaves the client's descriptors open."""
+
+    caught_by = "daemon/fds-released"
+
+    def execute(self, client: Channel, request: Request) -> dict[str, Any]:
+        self.kept = [os.dup(descriptor) for descriptor in client.descriptors]
+        return super().execute(client, request)
+
+
+class OutlivesItsClient(BrokenDaemon):
+    """Lets a command with the client's descriptors run on after a hang-up."""
+
+    caught_by = "daemon/fds-hang-up"
+
+    class run_type(Run):
+        def _end_descendants(self) -> None:
+            if "fds" not in self._in_use:
+                super()._end_descendants()
