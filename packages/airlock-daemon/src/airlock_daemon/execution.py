@@ -68,7 +68,7 @@ class Execution:
                 self._what, stdio.standard, terminal=stdio.terminal
             )
             limits = self._service.gate.limits
-            command = Command(launch, stdio, chunk=limits.output_bytes, credit=limits.stdin_bytes)
+            command = Command(launch, stdio, share=limits.output_bytes, credit=limits.stdin_bytes)
             try:
                 stdio.hand_over()
                 await self._start(command, hearing)

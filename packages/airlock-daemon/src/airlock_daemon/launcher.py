@@ -94,8 +94,7 @@ class Launcher:
         finally:
             theirs.close()
         # While the tool starts there is time for what the next one needs.
-        with contextlib.suppress(OSError):
-            self._ahead = _make_pair()
+        self._refill()
         return Launch(ours)
 
     def close(self) -> None:
@@ -109,6 +108,11 @@ class Launcher:
             os.kill(self._pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
+
+    def _refill(self) -> None:
+        if self._ahead is None:
+            with contextlib.suppress(OSError):
+                self._ahead = _make_pair()
 
     async def _send(self, message: bytes, descriptors: Sequence[int]) -> None:
         if not self._turn.locked():

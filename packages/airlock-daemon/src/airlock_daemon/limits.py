@@ -22,7 +22,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     arguments: int = 10_000
     request_s: float = 10.0
     stdin_bytes: int = 262_144
-    output_bytes: int = 262_144
+    output_bytes: int = 1_048_576
 
 
 # What the daemon needs for itself, and for one running command beside its connection, at most.

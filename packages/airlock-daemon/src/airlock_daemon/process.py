@@ -19,15 +19,16 @@ Grant = Callable[[int], Awaitable[None]]
 
 
 class Command:
-    """A command that runs with `stdio`, in pieces of at most `chunk` bytes.
+    """A command that runs with `stdio`.
 
-    The client may be given `credit` bytes of stdin at first.
+    Of one output at most `share` bytes are passed on before everybody else has a turn. `credit` is
+    what the client was granted of stdin at first, in bytes.
     """
 
-    def __init__(self, launch: Launch, stdio: Stdio, *, chunk: int, credit: int) -> None:
+    def __init__(self, launch: Launch, stdio: Stdio, *, share: int, credit: int) -> None:
         self._launch = launch
         self._stdio = stdio
-        self._chunk = chunk
+        self._share = share
         self._credit = credit
         self._owed = 0
         self._ready: select.epoll | None = None
@@ -92,7 +93,7 @@ class Command:
             report: Ended | Failed | None = None
             for descriptor, _ in ready.poll(0):
                 if descriptor in outputs:
-                    await self._stdio.relay(descriptor, self._chunk, emit)
+                    await self._stdio.relay(descriptor, self._share, emit)
                 elif descriptor == self._launch.control.fileno():
                     report = self._launch.read_report()
                 else:
@@ -100,7 +101,7 @@ class Command:
             if isinstance(report, Failed):
                 raise report
             if report is not None:
-                await self._stdio.drain(self._chunk, emit)
+                await self._stdio.drain(emit)
                 return report
 
     async def _wait_end(self) -> Ended:

@@ -40,6 +40,10 @@ RECEIVE = 65536
 RECEIVE_SMALL = 4096
 MANY = 8
 
+# A piece of output of this size is one of many.
+BULK = 65536
+SEND_BUFFER = 1 << 20
+
 
 class ClientGone(Exception):
     """The client hung up, or a write to it failed."""
@@ -60,6 +64,7 @@ class Session:
         self.kinds: tuple[Kind, ...] = ()
         self._is_begun = False
         self._is_torn = False
+        self._is_wide = False
         self._chunk = RECEIVE
         self._wire = ServerSession(
             limits=WireLimits(request_bytes=limits.request_bytes, arguments=limits.arguments)
@@ -158,6 +163,10 @@ class Session:
     async def send_output(self, stream: Stream, data: bytes) -> None:
         """Send a piece of output; waits while the client does not read."""
         self.bytes_out += len(data)
+        if len(data) >= BULK and not self._is_wide:
+            # As much as the kernel grants (socket(7), wmem_max): fewer waits for the client.
+            self._is_wide = True
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         await self._send(self._wire.send_output(stream, data))
 
     async def send_result(

@@ -14,6 +14,17 @@ def main() -> None:
     if sys.argv[1:] == ["version"]:
         print(__version__)
         return
+    from airlock_daemon.cli.chosen import read_start  # noqa: PLC0415
+
+    chosen = read_start(sys.argv[1:])
+    if chosen is not None:
+        from airlock_daemon.cli.reporting import reporting  # noqa: PLC0415
+
+        with reporting():
+            from airlock_daemon.cli.serving import serve  # noqa: PLC0415
+
+            serve(chosen)
+        return
     from airlock_daemon.cli.app import run  # noqa: PLC0415
 
     run()

@@ -1,15 +1,10 @@
-"""The Typer application, and what becomes of an error that reaches it."""
-
-import logging
-import sys
-import traceback
+"""The Typer application."""
 
 import typer
 
 from airlock_daemon.cli import ask, check, options, profile, show, start, version
-from airlock_daemon.errors import AirlockError, SetupError
-
-OUR_FAULT = 70
+from airlock_daemon.cli.chosen import Options
+from airlock_daemon.cli.reporting import reporting
 
 app = typer.Typer(
     name="airlock-daemon",
@@ -37,7 +32,7 @@ def _options(
     an airlock.toml (what that agent may run), and a registration file that names the directory.
     Then `airlock-daemon --agents FILE check`, and `airlock-daemon --agents FILE start`.
     """
-    context.obj = options.Options(config=config, sockets=sockets, agents=agents, json=json)
+    context.obj = Options(config=config, sockets=sockets, agents=agents, json=json)
 
 
 app.command("start")(start.start)
@@ -50,21 +45,5 @@ app.add_typer(profile.app, name="profile")
 
 def run() -> None:
     """Run the application and exit with its status."""
-    logging.basicConfig(level=logging.INFO, format="airlock: %(message)s", stream=sys.stderr)
-    try:
+    with reporting():
         app()
-    except SetupError as error:
-        for fault in error.faults:
-            print(f"airlock: {fault}", file=sys.stderr)
-        count = len(error.faults)
-        print(f"airlock: {count} {'fault' if count == 1 else 'faults'} found", file=sys.stderr)
-        sys.exit(1)
-    except AirlockError as error:
-        print(f"airlock: {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"airlock: hint: {error.hint}", file=sys.stderr)
-        sys.exit(1)
-    except Exception:  # noqa: BLE001 - the boundary: an exit status for every fault
-        traceback.print_exc()
-        print("airlock: this is a fault of Airlock's own; please report it", file=sys.stderr)
-        sys.exit(OUR_FAULT)

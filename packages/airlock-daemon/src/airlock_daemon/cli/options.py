@@ -2,10 +2,9 @@
 
 from typing import Annotated
 
-import msgspec
 import typer
 
-from airlock_daemon.paths import Locations, locate
+from airlock_daemon.cli.chosen import Options
 
 Config = Annotated[
     str | None,
@@ -35,19 +34,6 @@ Agents = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-
-
-class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """The four options, as far as they were given."""
-
-    config: str | None = None
-    sockets: str | None = None
-    agents: str | None = None
-    json: bool = False
-
-    def locations(self) -> Locations:
-        """Where the files are by these options."""
-        return locate(config=self.config, sockets=self.sockets, agents=self.agents)
 
 
 def merge(

@@ -3,13 +3,12 @@
 import os
 import struct
 import termios
-from contextlib import suppress
 from fcntl import ioctl
 
 import trio
 
 from airlock_daemon.stdio.input import Input
-from airlock_daemon.stdio.standard import Emit, Stdio
+from airlock_daemon.stdio.standard import PIECE, Emit, Stdio
 from airlock_wire import Terminal
 
 # How long a process that the tool left behind may hold the terminal before its output is given up.
@@ -57,25 +56,17 @@ class PseudoTerminal(Stdio):
             stderr = self._open_output("stderr")
         self.standard = (stdin, stdout, stderr)
 
-    async def relay(self, descriptor: int, limit: int, emit: Emit) -> None:
-        """Read at most `limit` bytes of an output that is ready, and emit them."""
-        if descriptor != self._master:
-            await super().relay(descriptor, limit, emit)
-            return
-        with suppress(BlockingIOError):
-            await emit(self.outputs[descriptor], os.read(descriptor, limit))
-
-    async def drain(self, limit: int, emit: Emit) -> None:
+    async def drain(self, emit: Emit) -> None:
         """Emit what the tool, which has ended, has left in its outputs."""
         stream = self.outputs.pop(self._master)
-        await super().drain(limit, emit)
+        await super().drain(emit)
         # Unlike a pipe, a terminal hands on what was written with some delay. Reading it fails with
         # EIO once all is read and nobody holds the other side.
         self._close_slave()
         with trio.move_on_after(LEFT_S):
             while True:
                 try:
-                    await emit(stream, os.read(self._master, limit))
+                    await emit(stream, os.read(self._master, PIECE))
                 except BlockingIOError:
                     await trio.lowlevel.wait_readable(self._master)
                 except OSError:

@@ -13,8 +13,9 @@ from airlock_daemon.stdio.input import Input
 Stream = Literal["stdout", "stderr"]
 Emit = Callable[[Stream, bytes], Awaitable[None]]
 
-# What a pipe holds unless it is told otherwise (pipe(7)), and so the most that one read gives.
-PIPE = 65536
+# What is read at once. Larger pieces cost more: their memory comes from the kernel, page by page,
+# and goes back to it each time (mallopt(3), M_MMAP_THRESHOLD).
+PIECE = 65536
 
 
 class Stdio:
@@ -36,17 +37,31 @@ class Stdio:
         self.outputs: dict[int, Stream] = {}
         self.input: Input | None = None
         self._descriptors: list[int] = []
+        self._widened: set[int] = set()
 
     async def relay(self, descriptor: int, limit: int, emit: Emit) -> None:
-        """Read at most `limit` bytes of an output that is ready, and emit them."""
-        data = os.read(descriptor, limit)
-        if len(data) == PIPE < limit:
-            # The tool writes faster than it is read: fewer and larger pieces cost less.
-            with suppress(OSError):
-                fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, limit)
-        await emit(self.outputs[descriptor], data)
+        """Emit what is in an output that is ready, in pieces, up to `limit` bytes."""
+        stream = self.outputs[descriptor]
+        left = limit
+        while left > 0:
+            try:
+                data = os.read(descriptor, PIECE)
+            except BlockingIOError:
+                return
+            left -= len(data)
+            await emit(stream, data)
+            if len(data) < PIECE:
+                return
+            self._widen(descriptor, limit)
 
-    async def drain(self, limit: int, emit: Emit) -> None:
+    def _widen(self, descriptor: int, size: int) -> None:
+        """Let the tool write ahead, as it writes faster than it is read (pipe(7))."""
+        if descriptor not in self._widened and size > PIECE:
+            self._widened.add(descriptor)
+            with suppress(OSError):
+                fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, size)
+
+    async def drain(self, emit: Emit) -> None:
         """Emit what the tool, which has ended, has left in its outputs.
 
         No more than that: a process that it left behind could go on writing for ever.
@@ -54,7 +69,7 @@ class Stdio:
         for descriptor, stream in self.outputs.items():
             left = count_unread(descriptor)
             while left > 0:
-                data = os.read(descriptor, min(left, limit))
+                data = os.read(descriptor, min(left, PIECE))
                 left -= len(data)
                 await emit(stream, data)
 
@@ -86,6 +101,7 @@ class Stdio:
     def _open_output(self, stream: Stream) -> int:
         """Open a pipe for output; returns the tool's end."""
         reading, writing = (self._keep(end) for end in os.pipe2(os.O_CLOEXEC))
+        os.set_blocking(reading, False)
         self.outputs[reading] = stream
         return writing
 
