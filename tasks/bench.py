@@ -1,14 +1,11 @@
-"""``./dev bench``: measures on this machine, and prints tables in Markdown."""
+"""``./dev bench``: measures on this machine, beside the same commands run directly."""
 
 from collections.abc import Sequence
 
 from tasks.environment import prepare_environment
-from tasks.errors import TaskError
 
 
 def run_bench(arguments: Sequence[str]) -> int:
-    """Run every script of ``bench/`` and return the exit status."""
-    if arguments:
-        raise TaskError("bench takes no arguments")
+    """Measure what the arguments select, and return the exit status (``bench/__main__.py``)."""
     environment = prepare_environment("default")
-    return environment.run([environment.python, "bench/evaluator.py"])
+    return environment.run([environment.python, "-m", "bench", *arguments])

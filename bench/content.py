@@ -1,0 +1,45 @@
+"""What the transfers are made of: files that `cat` reads, several times over."""
+
+import random
+from pathlib import Path
+from typing import Literal
+
+from bench.plan import MIB
+
+Kind = Literal["text of 80 columns", "random bytes", "one line without a newline"]
+
+_PIECE = 16 * MIB
+
+_LETTERS = b"abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ 0123456789 .,:;-_/()[]="
+
+
+def write_content(folder: Path, kind: Kind, size: int) -> tuple[str, ...]:
+    """Return paths that together hold `size` bytes of a kind; the files are made as needed.
+
+    They come from the page cache: one file of 16 MiB stands as often as it takes.
+    """
+    whole, rest = divmod(size, _PIECE)
+    paths = [_write(folder, kind, _PIECE)] * whole
+    if rest:
+        paths.append(_write(folder, kind, rest))
+    return tuple(paths)
+
+
+def _write(folder: Path, kind: Kind, size: int) -> str:
+    path = folder / f"{kind.replace(' ', '-')}-{size}"
+    if not path.exists():
+        path.write_bytes(_make(kind, size))
+    return str(path)
+
+
+def _make(kind: Kind, size: int) -> bytes:
+    source = random.Random(1)  # noqa: S311 - the same bytes each time, not secret ones
+    match kind:
+        case "text of 80 columns":
+            lines = (bytes(source.choices(_LETTERS, k=79)) for _ in range(4096))
+            block = b"\n".join(lines) + b"\n"
+            return (block * (size // len(block) + 1))[:size]
+        case "random bytes":
+            return source.randbytes(size)
+        case "one line without a newline":
+            return b"x" * size

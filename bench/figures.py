@@ -1,0 +1,61 @@
+"""What a measurement comes to: figures, and the goals that they are held against."""
+
+from typing import Literal
+
+import msgspec
+
+Unit = Literal["times", "ms", "µs", "MB", "MiB", "kB", "% of a core", "%"]
+
+
+class Goal(msgspec.Struct, frozen=True, kw_only=True):
+    """What a figure is to reach, in the unit of the figure."""
+
+    bound: Literal["at most", "at least"]
+    value: float
+
+    def is_met_by(self, value: float) -> bool:
+        """Whether a value reaches it."""
+        return value <= self.value if self.bound == "at most" else value >= self.value
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """One cell of the table.
+
+    `value` is None where nothing could be measured. `low` and `high` are the 95 % interval of a
+    median, None where there is none. `behind` are the values that it was made of, by name and
+    unit. `fault` says what went wrong, which no value makes good; `note` what it must be read with.
+    """
+
+    what: str
+    pair: str
+    unit: Unit
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int
+    goal: Goal | None = None
+    behind: dict[str, float] = {}
+    fault: str = ""
+    note: str = ""
+
+    @property
+    def is_met(self) -> bool | None:
+        """Whether the goal is reached; None where there is no goal."""
+        if self.goal is None:
+            return None
+        return not self.fault and self.value is not None and self.goal.is_met_by(self.value)
+
+
+def fail(what: str, pair: str, unit: Unit, fault: str, *, goal: Goal | None = None) -> Figure:
+    """A figure that could not be measured."""
+    return Figure(what=what, pair=pair, unit=unit, value=None, n=0, goal=goal, fault=fault)
+
+
+def at_most(value: float) -> Goal:
+    """A goal that smaller values reach."""
+    return Goal(bound="at most", value=value)
+
+
+def at_least(value: float) -> Goal:
+    """A goal that larger values reach."""
+    return Goal(bound="at least", value=value)

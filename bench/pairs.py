@@ -1,0 +1,31 @@
+"""The daemons and shims that are measured, always one of each together."""
+
+import os
+import sysconfig
+from pathlib import Path
+
+import msgspec
+
+from bench.errors import BenchError
+
+
+class Pair(msgspec.Struct, frozen=True, kw_only=True):
+    """A daemon and a shim by absolute path, and the name under which the tables have them."""
+
+    name: str
+    daemon: str
+    shim: str
+
+
+def find_own() -> Pair:
+    """Return what the packages of this checkout installed into this Python's environment."""
+    programs = Path(sysconfig.get_path("scripts"))
+    return make_pair("airlock", str(programs / "airlock-daemon"), str(programs / "airlock-shim"))
+
+
+def make_pair(name: str, daemon: str, shim: str) -> Pair:
+    """Return the pair of two paths; raises BenchError where one is no executable file."""
+    for path in (daemon, shim):
+        if not (os.path.isfile(path) and os.access(path, os.X_OK)):
+            raise BenchError(f"{path} is no executable file")
+    return Pair(name=name, daemon=os.path.abspath(daemon), shim=os.path.realpath(shim))
