@@ -24,7 +24,9 @@ COUNT = 3
 # Not CMSG_SPACE, whose padding has room for a fourth (cmsg(3)).
 _ANCILLARY = socket.CMSG_LEN(COUNT * array.array("i").itemsize)
 
-_PIPE = re.compile(r"pipe:\[[0-9]+\]")
+# A path begins with a slash, so that no file can have such a name.
+_PIPE = "pipe:["
+
 _TERMINAL = re.compile(r"/dev/(pts/[0-9]+|console|tty[0-9]*|ttyS[0-9]+)|/[0-9]+")
 
 
@@ -71,7 +73,7 @@ def name_kinds(descriptors: Sequence[int]) -> tuple[Kind, ...]:
 
 def _name_kind(descriptor: int) -> Kind:
     name = os.readlink(f"/proc/self/fd/{descriptor}")
-    if _PIPE.fullmatch(name):
+    if name.startswith(_PIPE):
         return "pipe"
     if name == os.devnull:
         return "null"

@@ -79,23 +79,24 @@ class Gate:
     """Counts what one agent has open and running, and makes the rest wait or go away.
 
     A place is given in the order of arrival. Whoever waits gives its place up when cancelled.
+    `connections` is how many are open.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._connections = 0
+        self.connections = 0
         self._slots = trio.CapacityLimiter(limits.running)
 
     def connect(self) -> bool:
         """Count one more connection; False, and nothing counted, when there are too many."""
-        if self._connections >= self.limits.connections:
+        if self.connections >= self.limits.connections:
             return False
-        self._connections += 1
+        self.connections += 1
         return True
 
     def disconnect(self) -> None:
         """Give back what `connect` counted."""
-        self._connections -= 1
+        self.connections -= 1
 
     async def take(self, alone: trio.CapacityLimiter | None) -> "Place":
         """Take one of the agent's places, and `alone` too for a command that runs one at a time.

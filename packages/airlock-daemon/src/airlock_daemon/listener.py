@@ -22,6 +22,7 @@ RECORD_EVERY_S = 1.0
 
 # How many connections are accepted before everybody else has a turn.
 AT_ONCE = 16
+CROWD = 8
 
 
 class Listener:
@@ -40,7 +41,9 @@ class Listener:
         try:
             while True:
                 await trio.lowlevel.wait_readable(self._listening)
-                for _ in range(AT_ONCE):
+                # Where few are connected, to try for another would only hold up the one that came.
+                attempts = AT_ONCE if self._service.gate.connections >= CROWD else 1
+                for _ in range(attempts):
                     if not self._accept(requests):
                         break
         finally:

@@ -112,6 +112,9 @@ class Session:
         # The first byte alone: more could bring descriptors that ride on a later one.
         data, self.descriptors = receive(self.connection, 1)
         self._is_begun = True
+        if data:
+            with suppress(BlockingIOError):
+                data += receive_plain(self.connection, RECEIVE)
         return data
 
     def _examine_descriptors(self, request: Request) -> None:
