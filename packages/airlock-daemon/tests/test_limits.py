@@ -10,6 +10,7 @@ import trio.testing
 from airlock_daemon.errors import Denied
 from airlock_daemon.limits import (
     COMMAND_DESCRIPTORS,
+    CONNECTION_DESCRIPTORS,
     OWN_DESCRIPTORS,
     Gate,
     Limits,
@@ -111,7 +112,7 @@ def test_connections_are_counted_and_given_back() -> None:
 def test_agents_at_their_limits_fit_into_the_table(table: int, agents: int) -> None:
     """Nobody can take the descriptors that another agent needs."""
     limits = share_descriptors(Limits(), table=table, agents=agents)
-    needed = limits.connections + limits.running * COMMAND_DESCRIPTORS
+    needed = limits.connections * CONNECTION_DESCRIPTORS + limits.running * COMMAND_DESCRIPTORS
     if limits.connections > 1 and limits.running > 1:
         assert agents * needed <= table - OWN_DESCRIPTORS
 

@@ -19,8 +19,9 @@ Outcome = Literal["allowed", "denied", "failed", "aborted", "invalid"]
 
 # A request may have 10,000 arguments of any length. What is longer than this is recorded by its
 # beginning, its length and its hash, so that nobody can flood the evidence out of the log.
-ARGUMENT_CHARACTERS = 512
+CHARACTERS = 512
 ARGUMENTS = 256
+NUMBER_BITS = 1024
 
 
 class Record(msgspec.Struct, kw_only=True):
@@ -29,16 +30,16 @@ class Record(msgspec.Struct, kw_only=True):
     ts: str = ""
     event: Event
     request: str | None = None
-    id: str | int | float | None = None
+    id: object | None = None
     profile: str | None = None
-    command: str | None = None
+    command: object | None = None
     args: Sequence[object] | None = None
     cwd: object | None = None
     exit_code: int | None = None
     signal: str | None = None
     duration_ms: float | None = None
     outcome: Outcome | None = None
-    reason: str | None = None
+    reason: object | None = None
     layer: str | None = None
     rule: str | None = None
     container: str | None = None
@@ -156,9 +157,9 @@ class AuditLog:
         self._previous = previous
 
 
-def shorten(args: Sequence[str]) -> list[object]:
-    """The arguments as a record has them: text, or an object with a hash for what is left out."""
-    words: list[object] = [_shorten_one(word) for word in args[:ARGUMENTS]]
+def shorten_all(args: Sequence[str]) -> list[object]:
+    """Arguments as a record has them: those past 256 are one object with a hash."""
+    words = [shorten(word) for word in args[:ARGUMENTS]]
     rest = args[ARGUMENTS:]
     if rest:
         digest = hashlib.sha256(b"\0".join(_bytes(word) for word in rest)).hexdigest()
@@ -166,15 +167,23 @@ def shorten(args: Sequence[str]) -> list[object]:
     return words
 
 
-def _shorten_one(word: str) -> object:
-    if len(word) <= ARGUMENT_CHARACTERS:
-        return encode_text(word)
-    data = _bytes(word)
+def shorten(text: str) -> object:
+    """A text as a record has it: long ones are an object of beginning, length and hash."""
+    if len(text) <= CHARACTERS:
+        return encode_text(text)
+    data = _bytes(text)
     return {
-        "begins": encode_text(word[:64]),
+        "begins": encode_text(text[:64]),
         "bytes": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
     }
+
+
+def shorten_id(value: str | float | None) -> object:
+    """A request's id as a record has it; numbers may have thousands of digits too."""
+    if isinstance(value, int) and value.bit_length() > NUMBER_BITS:
+        return shorten(str(value))
+    return shorten(value) if isinstance(value, str) else value
 
 
 def _bytes(word: str) -> bytes:

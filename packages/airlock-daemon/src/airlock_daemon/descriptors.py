@@ -5,13 +5,14 @@ can mean to ask a file system that the client runs, which may never answer.
 """
 
 import array
+import functools
 import os
 import re
 import socket
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from airlock_daemon.closing import is_pipe
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.mountinfo import parse_mountinfo
 from airlock_daemon.peer import Peer
@@ -24,20 +25,21 @@ COUNT = 3
 # Not CMSG_SPACE, whose padding has room for a fourth (cmsg(3)).
 _ANCILLARY = socket.CMSG_LEN(COUNT * array.array("i").itemsize)
 
-# A path begins with a slash, so that no file can have such a name.
-_PIPE = "pipe:["
+# A terminal whose other side is gone is called deleted, and still one.
+_TERMINAL = re.compile(r"(/dev/(pts/[0-9]+|console|tty[0-9]*|ttyS[0-9]+)|/[0-9]+)( \(deleted\))?")
 
-_TERMINAL = re.compile(r"/dev/(pts/[0-9]+|console|tty[0-9]*|ttyS[0-9]+)|/[0-9]+")
+# File systems of the kernel's own, whose files nobody else answers for.
+_KERNEL_ONLY = frozenset(("devpts", "devtmpfs", "tmpfs"))
 
 
 class BadDescriptors(AirlockError):
     """A client passed descriptors that are not taken."""
 
 
-def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
+def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int], bool]:
     """Read at most `size` bytes and the descriptors that ride on them, which the caller closes.
 
-    Raises BadDescriptors, with none left open, for more than three.
+    At most three come; the last value says that there were more.
     """
     data, ancillary, flags, _ = connection.recvmsg(size, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
     descriptors = array.array("i")
@@ -45,10 +47,7 @@ def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             whole = len(payload) - len(payload) % descriptors.itemsize
             descriptors.frombytes(payload[:whole])
-    if flags & socket.MSG_CTRUNC:
-        close_all(descriptors)
-        raise BadDescriptors("more than three descriptors came with the request")
-    return data, descriptors.tolist()
+    return data, descriptors.tolist(), bool(flags & socket.MSG_CTRUNC)
 
 
 def receive_plain(connection: socket.socket, size: int) -> bytes:
@@ -73,7 +72,7 @@ def name_kinds(descriptors: Sequence[int]) -> tuple[Kind, ...]:
 
 def _name_kind(descriptor: int) -> Kind:
     name = os.readlink(f"/proc/self/fd/{descriptor}")
-    if name.startswith(_PIPE):
+    if is_pipe(name):
         return "pipe"
     if name == os.devnull:
         return "null"
@@ -85,20 +84,35 @@ def _name_kind(descriptor: int) -> Kind:
     )
 
 
-def are_terminals(descriptors: Sequence[int], kinds: Sequence[Kind], peer: Peer) -> bool:
-    """Whether each that is called a terminal really is one.
+def verify(descriptors: Sequence[int], kinds: Sequence[Kind], peer: Peer) -> tuple[bool, bool]:
+    """Whether they are what they are called, and whether closing them cannot wait for the client.
 
-    That is so if it was opened on a mount of type devpts in the peer's own mount namespace, as the
-    kernel tells (proc_pid_fdinfo(5), proc_pid_mountinfo(5)).
+    The kernel tells on which mount a file was opened, and of which type that mount is in the peer's
+    own mount namespace (proc_pid_fdinfo(5), proc_pid_mountinfo(5)). A terminal is one on devpts.
+    What the daemon's own host calls /dev/null or a terminal is one.
     """
-    claimed = [one for one, kind in zip(descriptors, kinds, strict=True) if kind == "terminal"]
-    if not claimed:
-        return True
-    mountinfo = peer.mountinfo if peer.place == "container" else ""
+    named = [(one, kind) for one, kind in zip(descriptors, kinds, strict=True) if kind != "pipe"]
+    if not named or (peer.place == "host" and all(kind == "null" for _, kind in named)):
+        return True, True
+    types = _mount_types(peer)
+    found = {(kind, types.get(_mount_id(one), "")) for one, kind in named}
+    return (
+        all(kind != "terminal" or mount == "devpts" for kind, mount in found),
+        peer.place == "host" or all(mount in _KERNEL_ONLY for _, mount in found),
+    )
+
+
+def _mount_types(peer: Peer) -> Mapping[int | None, str]:
+    if peer.place == "container":
+        return _read_types(peer.mountinfo)
     if peer.place == "host":
-        mountinfo = read_process_file(os.getpid(), "mountinfo")
-    terminals = {row.mount_id for row in parse_mountinfo(mountinfo) if row.kind == "devpts"}
-    return all(_mount_id(descriptor) in terminals for descriptor in set(claimed))
+        return _read_types(read_process_file(os.getpid(), "mountinfo"))
+    return {}
+
+
+@functools.lru_cache(maxsize=64)
+def _read_types(mountinfo: str) -> Mapping[int | None, str]:
+    return {row.mount_id: row.kind for row in parse_mountinfo(mountinfo)}
 
 
 def _mount_id(descriptor: int) -> int | None:
@@ -106,10 +120,3 @@ def _mount_id(descriptor: int) -> int | None:
         if line.startswith("mnt_id:"):
             return int(line.split()[1])
     return None
-
-
-def close_all(descriptors: Sequence[int]) -> None:
-    """Close each of them."""
-    for descriptor in descriptors:
-        with suppress(OSError):
-            os.close(descriptor)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import closing
 
-from airlock_daemon.descriptors import are_terminals, close_all
+from airlock_daemon.descriptors import verify
 from airlock_daemon.environment import build_environment
 from airlock_daemon.errors import Failed
 from airlock_daemon.hearing import Hearing
@@ -68,7 +68,13 @@ class Execution:
                 self._what, stdio.standard, terminal=stdio.terminal
             )
             limits = self._service.gate.limits
-            command = Command(launch, stdio, share=limits.output_bytes, credit=limits.stdin_bytes)
+            command = Command(
+                launch,
+                stdio,
+                self._service.turns,
+                ahead=limits.output_bytes,
+                credit=limits.stdin_bytes,
+            )
             try:
                 stdio.hand_over()
                 await self._start(command, hearing)
@@ -91,7 +97,7 @@ class Execution:
     def _open(self) -> Stdio:
         passed = self._session.take_descriptors()
         if not self.is_passed:
-            close_all(passed)
+            self._service.closer.close(passed)
         try:
             return open_stdio(self._terms, passed, self._session.kinds, null=self._host.null)
         except OSError as error:
@@ -102,4 +108,4 @@ class Execution:
         session = self._session
         if not session.descriptors or not self._host.setup.config.pass_descriptors:
             return False
-        return are_terminals(session.descriptors, session.kinds, peer)
+        return all(verify(session.descriptors, session.kinds, peer))

@@ -9,12 +9,14 @@ import trio
 from airlock_daemon.agents import Agent
 from airlock_daemon.ancestry import Ancestry
 from airlock_daemon.audit import AuditLog, Record
+from airlock_daemon.closing import Closer
 from airlock_daemon.containers import Containers
 from airlock_daemon.errors import Failed
 from airlock_daemon.launcher import Launcher
 from airlock_daemon.limits import Gate, Limits
 from airlock_daemon.programs import Programs
 from airlock_daemon.setup import Setup
+from airlock_daemon.turns import Rounds, Turns
 from airlock_daemon.watch import ClientWatch
 from airlock_modules import Grant
 from airlock_wire import ErrorObject
@@ -51,10 +53,12 @@ class Ending:
 class Service:
     """One agent as it is served: its rules and what it has open and running."""
 
-    def __init__(self, agent: Agent, grant: Grant, limits: Limits) -> None:
+    def __init__(self, agent: Agent, grant: Grant, limits: Limits, rounds: Rounds) -> None:
         self.agent = agent
         self.grant = grant
         self.gate = Gate(limits)
+        self.closer = Closer()
+        self.turns = Turns(rounds)
 
 
 class Host:
@@ -74,6 +78,7 @@ class Host:
         self.programs = Programs(setup.search_path)
         self.ancestry = Ancestry(os.getpid())
         self.watch = ClientWatch()
+        self.rounds = Rounds()
         self.idle: set[Ending] = set()
         self.running: set[Ending] = set()
         self._alone: dict[str, trio.CapacityLimiter] = {}

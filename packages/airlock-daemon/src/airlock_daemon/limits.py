@@ -25,8 +25,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     output_bytes: int = 1_048_576
 
 
-# What the daemon needs for itself, and for one running command beside its connection, at most.
+# How many requests of the largest size an agent's clients may have under way at once.
+UNFINISHED = 8
+
+# What the daemon needs at most: for itself, for a connection whose request waits (itself, a
+# directory, three that were passed), and for a running command beside that.
 OWN_DESCRIPTORS = 64
+CONNECTION_DESCRIPTORS = 5
 COMMAND_DESCRIPTORS = 12
 
 _BOUNDS: dict[str, tuple[int, int]] = {
@@ -70,7 +75,7 @@ def share_descriptors(limits: Limits, *, table: int, agents: int) -> Limits:
     share = (table - OWN_DESCRIPTORS) // max(agents, 1)
     return msgspec.structs.replace(
         limits,
-        connections=max(1, min(limits.connections, share // 2)),
+        connections=max(1, min(limits.connections, share // (2 * CONNECTION_DESCRIPTORS))),
         running=max(1, min(limits.running, share // (2 * COMMAND_DESCRIPTORS))),
     )
 
@@ -85,6 +90,7 @@ class Gate:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.connections = 0
+        self._held = 0
         self._slots = trio.CapacityLimiter(limits.running)
 
     def connect(self) -> bool:
@@ -93,6 +99,20 @@ class Gate:
             return False
         self.connections += 1
         return True
+
+    def hold(self, count: int) -> bool:
+        """Count bytes of requests that are not whole yet; False, and nothing counted, beyond it.
+
+        Without it each connection could hold a whole request, of megabytes, at once.
+        """
+        if self._held + count > UNFINISHED * self.limits.request_bytes:
+            return False
+        self._held += count
+        return True
+
+    def release(self, count: int) -> None:
+        """Give back what `hold` counted."""
+        self._held -= count
 
     def disconnect(self) -> None:
         """Give back what `connect` counted."""

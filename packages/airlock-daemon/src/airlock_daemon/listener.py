@@ -6,7 +6,7 @@ import socket
 
 import trio
 
-from airlock_daemon.audit import Record
+from airlock_daemon.audit import Record, shorten, shorten_id
 from airlock_daemon.errors import Denied
 from airlock_daemon.host import Ending, Host, Service, log
 from airlock_daemon.peer import peer_credentials
@@ -21,8 +21,8 @@ _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 RECORD_EVERY_S = 1.0
 
 # How many connections are accepted before everybody else has a turn.
-AT_ONCE = 16
-CROWD = 8
+AT_ONCE = 4
+CROWD = 4
 
 
 class Listener:
@@ -69,10 +69,15 @@ class Listener:
             self._refuse(connection, reason, rule="connections")
         return True
 
+    def _open_session(self, connection: socket.socket) -> Session:
+        service = self._service
+        return Session(connection, service.gate, service.closer, service.turns)
+
     async def _serve(self, connection: socket.socket) -> None:
-        session = Session(connection, self._service.gate.limits)
+        session = self._open_session(connection)
         ending = Ending()
         try:
+            await self._service.turns.take()
             request = await self._receive(session)
             if request is not None:
                 self._host.running.add(ending)
@@ -98,6 +103,9 @@ class Listener:
                     event = await session.receive()
         except RemoteProtocolError as error:
             await self._refuse_request(session, error.error)
+            return None
+        except Denied as error:
+            await self._refuse_request(session, to_wire(error, ""))
             return None
         except ClientGone:
             return None
@@ -157,7 +165,7 @@ class Listener:
                 connection, reason=f"{reason} ({self._refused} refused)", layer="limit", rule=rule
             )
             self._refused = 0
-        session = Session(connection, self._service.gate.limits)
+        session = self._open_session(connection)
         session.refuse_at_once(to_wire(error, ""))
         session.close()
 
@@ -174,10 +182,10 @@ class Listener:
         self._host.record(
             Record(
                 event="invalid",
-                id=request_id,
+                id=shorten_id(request_id),
                 profile=self._service.agent.name,
                 outcome="denied" if layer == "limit" else "invalid",
-                reason=reason,
+                reason=shorten(reason),
                 layer=layer,
                 rule=rule,
                 peer={"pid": pid, "uid": uid},

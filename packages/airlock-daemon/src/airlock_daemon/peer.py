@@ -154,6 +154,13 @@ def _peer_pidfd(connection: socket.socket) -> int | None:
         # ENOPROTOOPT: an older kernel. Anything else means that the process is not there any more.
         if error.errno == errno.ENOPROTOOPT:
             return None
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise Denied(
+                "the daemon has no file descriptors left",
+                layer="limit",
+                rule="descriptors",
+                hint="close connections that are not in use",
+            ) from error
         raise _gone() from error
 
 

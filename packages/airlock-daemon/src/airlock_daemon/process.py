@@ -9,6 +9,7 @@ import trio
 from airlock_daemon.errors import Failed
 from airlock_daemon.launch import Ended, Launch
 from airlock_daemon.stdio import Emit, Stdio
+from airlock_daemon.turns import Turns
 from airlock_wire import Resize, Signal, StdinData, StdinEnd
 
 # The launcher kills what is left 2 s after it was told to end; a process that is still there long
@@ -21,14 +22,17 @@ Grant = Callable[[int], Awaitable[None]]
 class Command:
     """A command that runs with `stdio`.
 
-    Of one output at most `share` bytes are passed on before everybody else has a turn. `credit` is
-    what the client was granted of stdin at first, in bytes.
+    Each step waits for one of the agent's `turns`. The tool may write `ahead` bytes before it is
+    held up; `credit` is what the client was granted of stdin at first, in bytes.
     """
 
-    def __init__(self, launch: Launch, stdio: Stdio, *, share: int, credit: int) -> None:
+    def __init__(
+        self, launch: Launch, stdio: Stdio, turns: Turns, *, ahead: int, credit: int
+    ) -> None:
         self._launch = launch
         self._stdio = stdio
-        self._share = share
+        self._ahead = ahead
+        self._turns = turns
         self._credit = credit
         self._owed = 0
         self._ready: select.epoll | None = None
@@ -90,10 +94,11 @@ class Command:
         outputs = self._stdio.outputs
         while True:
             await trio.lowlevel.wait_readable(ready.fileno())
+            await self._turns.take()
             report: Ended | Failed | None = None
             for descriptor, _ in ready.poll(0):
                 if descriptor in outputs:
-                    await self._stdio.relay(descriptor, self._share, emit)
+                    await self._stdio.relay(descriptor, self._ahead, emit)
                 elif descriptor == self._launch.control.fileno():
                     report = self._launch.read_report()
                 else:
@@ -107,6 +112,7 @@ class Command:
     async def _wait_end(self) -> Ended:
         while True:
             await trio.lowlevel.wait_readable(self._launch.control)
+            await self._turns.take()
             report = self._launch.read_report()
             if isinstance(report, Failed):
                 raise report

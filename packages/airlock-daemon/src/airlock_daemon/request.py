@@ -11,7 +11,7 @@ import trio
 
 from airlock_daemon import peer as peers
 from airlock_daemon import workspace
-from airlock_daemon.audit import Outcome, Record, shorten
+from airlock_daemon.audit import Outcome, Record, shorten, shorten_all, shorten_id
 from airlock_daemon.errors import AirlockError, Denied, Failed, UnknownCommand
 from airlock_daemon.execution import Execution
 from airlock_daemon.hearing import Hearing
@@ -23,7 +23,7 @@ from airlock_daemon.peer import Peer
 from airlock_daemon.session import ClientGone, Session
 from airlock_daemon.workspace import Workspace
 from airlock_modules import Module, PathUse, evaluate
-from airlock_wire import ErrorObject, Request, encode_text
+from airlock_wire import ErrorObject, Request
 
 # How long a client that is told that its request was ended may take to read that.
 LAST_WORD_S = 1.0
@@ -45,11 +45,11 @@ class Exchange:
         self._record = Record(
             event="exec" if request.method == "exec" else "check",
             request=secrets.token_hex(8),
-            id=request.id,
+            id=shorten_id(request.id),
             profile=service.agent.name,
-            command=request.command,
-            args=shorten(request.args),
-            cwd=None if request.cwd is None else encode_text(request.cwd),
+            command=shorten(request.command),
+            args=shorten_all(request.args),
+            cwd=None if request.cwd is None else shorten(request.cwd),
             sandbox="off" if request.method == "exec" else None,
         )
 
@@ -81,8 +81,9 @@ class Exchange:
             await self._refuse(Failed(f"the daemon failed: {type(error).__name__}"))
 
     async def _perform(self) -> None:
+        pid, uid = peers.peer_credentials(self._session.connection)
+        self._record.peer = {"pid": pid, "uid": uid}
         peer = peers.identify(self._session.connection)
-        self._record.peer = {"pid": peer.pid, "uid": peer.uid}
         self._record.container = peer.container
         peers.check_claim(peer, self._request.container_id)
         module, paths = self._decide()
@@ -207,7 +208,7 @@ class Exchange:
             return
         self._is_recorded = True
         self._record.outcome = outcome
-        self._record.reason = reason
+        self._record.reason = None if reason is None else shorten(reason)
         self._record.duration_ms = round((time.monotonic() - self._started) * 1000, 3)
         if self._record.event == "exec" and not self._is_passed:
             self._record.bytes_out = self._session.bytes_out

@@ -7,16 +7,12 @@ from contextlib import suppress
 
 import trio
 
-from airlock_daemon.descriptors import (
-    BadDescriptors,
-    Kind,
-    close_all,
-    name_kinds,
-    receive,
-    receive_plain,
-)
-from airlock_daemon.limits import Limits
+from airlock_daemon.closing import Closer
+from airlock_daemon.descriptors import BadDescriptors, Kind, name_kinds, receive, receive_plain
+from airlock_daemon.errors import Denied
+from airlock_daemon.limits import Gate
 from airlock_daemon.stdio import Stream
+from airlock_daemon.turns import Turns
 from airlock_wire import (
     ErrorObject,
     HalfClosed,
@@ -34,7 +30,9 @@ from airlock_wire import Limits as WireLimits
 
 Said = StdinData | StdinEnd | Signal | Resize
 
+# What is read at once, and how often in one turn.
 RECEIVE = 65536
+RECEIVES = 4
 
 # Somebody who sends many small messages gets a smaller share of each turn.
 RECEIVE_SMALL = 4096
@@ -56,18 +54,24 @@ class Session:
     belong to the session until `take_descriptors`.
     """
 
-    def __init__(self, connection: socket.socket, limits: Limits) -> None:
+    def __init__(self, connection: socket.socket, gate: Gate, closer: Closer, turns: Turns) -> None:
+        self._gate = gate
+        self._closer = closer
+        self._turns = turns
         self.connection = connection
         self.bytes_out = 0
         self.is_answered = False
         self.descriptors: list[int] = []
         self.kinds: tuple[Kind, ...] = ()
         self._is_begun = False
+        self._bytes_in = 0
         self._is_torn = False
         self._is_wide = False
         self._chunk = RECEIVE
         self._wire = ServerSession(
-            limits=WireLimits(request_bytes=limits.request_bytes, arguments=limits.arguments)
+            limits=WireLimits(
+                request_bytes=gate.limits.request_bytes, arguments=gate.limits.arguments
+            )
         )
 
     @property
@@ -76,18 +80,12 @@ class Session:
         return self._wire.request_id
 
     def receive_at_once(self) -> Request | HalfClosed | None:
-        """Take what has come of the request; None where it is not whole yet.
+        """Take what has come of the request, as much as belongs into one turn; None for not all.
 
         HalfClosed is for a client that closed without a word. Raises RemoteProtocolError for
         anything that is no request, ClientGone for a client that hung up.
         """
-        while True:
-            event = self._wire.next_event()
-            if isinstance(event, Request):
-                self._examine_descriptors(event)
-                return event
-            if isinstance(event, HalfClosed):
-                return event
+        for _ in range(RECEIVES):
             try:
                 data = self._receive_request()
             except BlockingIOError:
@@ -96,22 +94,49 @@ class Session:
                 raise ClientGone from error
             except BadDescriptors as error:
                 raise _broken(error) from error
+            self._bytes_in += len(data)
             self._wire.receive_data(data)
+            event = self._wire.next_event()
+            if isinstance(event, Request):
+                self._examine_descriptors(event)
+                return event
+            if isinstance(event, HalfClosed):
+                return event
+        return None
 
     async def receive(self) -> Request | HalfClosed:
-        """Wait for the whole request; as `receive_at_once` otherwise."""
-        while True:
-            await trio.lowlevel.wait_readable(self.connection)
-            event = self.receive_at_once()
-            if event is not None:
-                return event
+        """Wait for the whole request; as `receive_at_once` otherwise.
+
+        Raises Denied where too much of other requests is under way.
+        """
+        held = 0
+        try:
+            while True:
+                if not self._gate.hold(self._bytes_in - held):
+                    raise Denied(
+                        "too many large requests of this agent are under way",
+                        layer="limit",
+                        rule="request_bytes",
+                        hint="send them one after the other",
+                    )
+                held = self._bytes_in
+                await trio.lowlevel.wait_readable(self.connection)
+                await self._turns.take()
+                event = self.receive_at_once()
+                if event is not None:
+                    return event
+        finally:
+            self._gate.release(held)
 
     def _receive_request(self) -> bytes:
-        if self._is_begun:
+        if self._is_begun or self._closer.is_stuck:
             return receive_plain(self.connection, RECEIVE)
         # The first byte alone: more could bring descriptors that ride on a later one.
-        data, self.descriptors = receive(self.connection, 1)
+        data, self.descriptors, is_more = receive(self.connection, 1)
         self._is_begun = True
+        if is_more:
+            self._drop_descriptors()
+            raise BadDescriptors("more than three descriptors came with the request")
         if data:
             with suppress(BlockingIOError):
                 data += receive_plain(self.connection, RECEIVE)
@@ -125,8 +150,11 @@ class Session:
                 raise BadDescriptors("descriptors came with a request that does not use them")
             self.kinds = name_kinds(self.descriptors)
         except BadDescriptors as error:
-            close_all(self.take_descriptors())
+            self._drop_descriptors()
             raise _broken(error) from error
+
+    def _drop_descriptors(self) -> None:
+        self._closer.close(self.take_descriptors())
 
     def take_descriptors(self) -> list[int]:
         """The descriptors that came with the request, which are the caller's from now on."""
@@ -220,7 +248,7 @@ class Session:
 
     def close(self) -> None:
         """Close the connection and what came with the request."""
-        close_all(self.take_descriptors())
+        self._drop_descriptors()
         self.connection.close()
 
 

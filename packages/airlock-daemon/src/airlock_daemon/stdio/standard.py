@@ -17,6 +17,9 @@ Emit = Callable[[Stream, bytes], Awaitable[None]]
 # and goes back to it each time (mallopt(3), M_MMAP_THRESHOLD).
 PIECE = 65536
 
+# What is passed on before everybody else has a turn.
+TURN = 4 * PIECE
+
 
 class Stdio:
     """The descriptors of one command: the tool's, and the daemon's ends of them.
@@ -39,10 +42,13 @@ class Stdio:
         self._descriptors: list[int] = []
         self._widened: set[int] = set()
 
-    async def relay(self, descriptor: int, limit: int, emit: Emit) -> None:
-        """Emit what is in an output that is ready, in pieces, up to `limit` bytes."""
+    async def relay(self, descriptor: int, ahead: int, emit: Emit) -> None:
+        """Emit what is in an output that is ready, in pieces, as much as belongs into one turn.
+
+        A tool that fills its pipe may write `ahead` bytes from then on.
+        """
         stream = self.outputs[descriptor]
-        left = limit
+        left = TURN
         while left > 0:
             try:
                 data = os.read(descriptor, PIECE)
@@ -52,7 +58,7 @@ class Stdio:
             await emit(stream, data)
             if len(data) < PIECE:
                 return
-            self._widen(descriptor, limit)
+            self._widen(descriptor, ahead)
 
     def _widen(self, descriptor: int, size: int) -> None:
         """Let the tool write ahead, as it writes faster than it is read (pipe(7))."""

@@ -1,0 +1,55 @@
+"""Closing descriptors of which nobody knows what their close does.
+
+close(2) of a file on a file system of the client's making (FUSE) waits for that file system, and of
+a socket for data that nobody takes (SO_LINGER): for ever, if the client likes. Closed in the event
+loop, one of them would stop all agents.
+"""
+
+import os
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+
+# Each that never returns costs a thread, and an agent may have so many of them.
+STUCK = 8
+
+
+class Closer:
+    """Closes the descriptors of one agent's clients in threads of their own."""
+
+    def __init__(self) -> None:
+        self._threads: set[threading.Thread] = set()
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether so many hang that no further descriptor should be taken from this agent."""
+        self._threads = {thread for thread in self._threads if thread.is_alive()}
+        return len(self._threads) >= STUCK
+
+    def close(self, descriptors: Iterable[int]) -> None:
+        """Close them, some time."""
+        doubtful = [descriptor for descriptor in descriptors if not close_pipe(descriptor)]
+        if doubtful:
+            # A daemon thread, since the process must be able to end without it.
+            thread = threading.Thread(target=_close_all, args=(doubtful,), daemon=True)
+            self._threads.add(thread)
+            thread.start()
+
+
+def close_pipe(descriptor: int) -> bool:
+    """Close `descriptor` if it is a pipe, which never waits; False, and still open, if not."""
+    if not is_pipe(os.readlink(f"/proc/self/fd/{descriptor}")):
+        return False
+    os.close(descriptor)
+    return True
+
+
+def is_pipe(name: str) -> bool:
+    """Whether a link in /proc/<pid>/fd is that of a pipe; a path has a slash first."""
+    return name.startswith("pipe:[")
+
+
+def _close_all(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        with suppress(OSError):
+            os.close(descriptor)

@@ -1,0 +1,64 @@
+"""Sharing one event loop among agents: each may take one step a round.
+
+trio runs every task that can run before it looks for new events, so that a client who keeps many
+tasks busy would delay each step of everybody else by all of theirs. Here the tasks of one agent
+take turns: while one of them has had the round, the others wait in the order of their arrival.
+"""
+
+import trio
+from trio.lowlevel import ParkingLot
+
+
+class Rounds(trio.abc.Instrument):
+    """Counts the rounds of the event loop, and hands out the turns of those that had to wait.
+
+    Give it to `trio.run` as an instrument, and let a task `run` it.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._contended: dict[Turns, None] = {}
+        self._idle = ParkingLot()
+
+    def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - trio's own call
+        """A round begins."""
+        self.number += 1
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        while True:
+            while self._contended:
+                await trio.lowlevel.checkpoint()
+                for turns in list(self._contended):
+                    if not turns.hand_on():
+                        del self._contended[turns]
+            await self._idle.park()
+
+    def contend(self, turns: "Turns") -> None:
+        """Somebody waits for a turn of `turns`."""
+        self._contended[turns] = None
+        self._idle.unpark()
+
+
+class Turns:
+    """The turns of one agent."""
+
+    def __init__(self, rounds: Rounds) -> None:
+        self._rounds = rounds
+        self._taken = -1
+        self._waiting = ParkingLot()
+
+    async def take(self) -> None:
+        """Wait for this agent's next turn; it lasts until the task waits for anything else."""
+        if self._taken != self._rounds.number and not self._waiting:
+            self._taken = self._rounds.number
+            return
+        self._rounds.contend(self)
+        await self._waiting.park()
+
+    def hand_on(self) -> bool:
+        """Give this round's turn to the first who waits; False where nobody does."""
+        if self._taken != self._rounds.number:
+            self._taken = self._rounds.number
+            self._waiting.unpark()
+        return bool(self._waiting)
