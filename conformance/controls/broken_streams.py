@@ -243,7 +243,7 @@ class ClientWins(BrokenDaemon):
 class TerminalForAll(BrokenDaemon):
     """Gives the tool a terminal on all streams if the client has one on any."""
 
-    caught_by = "daemon/tty-terminal-on-stdin"
+    caught_by = "daemon/tty-terminal-on-stdin-stdout"
 
     def execute(self, client: Channel, request: Request) -> dict[str, Any]:
         if request.tty is not None:

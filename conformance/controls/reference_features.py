@@ -15,7 +15,7 @@ def negotiate(request: Request, *, has_descriptors: bool) -> frozenset[str]:
     asked = frozenset(request.features or ()) & FEATURES
     if not has_descriptors:
         asked -= {"fds"}
-    if not any((request.tty or {}).get(name) for name in ("stdin", "stdout", "stderr")):
+    if not any((request.tty or {}).get(name) for name in ("stdout", "stderr")):
         asked -= {"tty"}
     return asked - _SEEN_BY_THE_DAEMON if "fds" in asked else asked
 

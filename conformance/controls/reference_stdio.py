@@ -130,6 +130,8 @@ class Stdio:
             self._outer, inner = os.openpty()
             self._path = os.ttyname(inner)
             self.resize(tty["rows"], tty["cols"])
+            if not (tty["stdin"] and self._feeds and tty["stdout"]):
+                _leave_line_ends(inner)
             self.outputs[self._outer] = _terminal_stream(tty)
         for name in _STREAMS:
             if name in wanted:
@@ -152,6 +154,13 @@ class Stdio:
             return os.open(os.devnull, os.O_RDONLY)
         theirs, self._input = os.pipe()
         return theirs
+
+
+def _leave_line_ends(terminal: int) -> None:
+    """Let newlines through as they are: the client's own terminal makes line ends of them."""
+    settings = termios.tcgetattr(terminal)
+    settings[1] &= ~termios.OPOST
+    termios.tcsetattr(terminal, termios.TCSANOW, settings)
 
 
 def _terminal_stream(tty: Mapping[str, Any]) -> str:

@@ -176,7 +176,7 @@ def test_only_what_is_a_terminal_at_the_client_is_one(daemon: Daemon) -> None:
     tty = {**TERMINAL, "stdin": False, "stdout": False}
     with Talk(daemon, script, ALL, tty=tty) as talk:
         assert talk.result["exit_code"] == 0
-    assert talk.output == {"stdout": b"out\n", "stderr": b"err\r\n"}
+    assert talk.output == {"stdout": b"out\n", "stderr": b"err\n"}, "the client makes line ends"
 
 
 def test_keys_are_typed_into_the_terminal(daemon: Daemon) -> None:

@@ -5,6 +5,7 @@ import pty
 import select
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -38,6 +39,16 @@ def inside(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 def open_descriptors(daemon: Daemon) -> int:
     """How many descriptors the daemon has."""
     return len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
+
+
+def are_closed(daemon: Daemon, before: int) -> bool:
+    """Whether the daemon comes back to `before` descriptors; some are closed a little later."""
+    deadline = time.monotonic() + 20
+    while open_descriptors(daemon) > before:
+        if time.monotonic() > deadline:
+            return False
+        os.sched_yield()
+    return True
 
 
 def test_the_tool_has_the_clients_descriptors(daemon: Daemon) -> None:
@@ -159,7 +170,7 @@ def test_other_kinds_are_refused_and_closed(
     finally:
         for descriptor in ends:
             os.close(descriptor)
-    assert open_descriptors(daemon) <= before + 1
+    assert are_closed(daemon, before)
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 250])
@@ -172,7 +183,7 @@ def test_another_count_is_refused(daemon: Daemon, count: int) -> None:
             assert talk.error["data"]["kind"] == "invalid-request"
     finally:
         os.close(null)
-    assert open_descriptors(daemon) <= before + 1
+    assert are_closed(daemon, before)
 
 
 def test_descriptors_without_the_feature_are_refused(daemon: Daemon) -> None:

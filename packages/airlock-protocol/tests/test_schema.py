@@ -136,7 +136,7 @@ def test_what_sessions_send_keeps_the_schemas(args: list[str], output: bytes, co
 @pytest.mark.parametrize("features", [(), ("fds", "env"), FEATURES[:-1]])
 def test_what_is_sent_with_features_keeps_the_schemas(features: tuple[str, ...]) -> None:
     """So does every message of both sides after a start."""
-    terminal = Terminal(stdin=True, stdout=False, stderr=False, rows=1, cols=2, term="xterm")
+    terminal = Terminal(stdin=True, stdout=True, stderr=False, rows=1, cols=2, term="xterm")
     request = Request(
         id=1,
         method="exec",

@@ -26,6 +26,8 @@ pub const EventLoop = struct {
     passing: ?*Passing = null,
     /// The terminal that is to be raw while the command runs; -1 where there is none.
     raw_terminal: i32 = -1,
+    /// And what it then does with output.
+    terminal_output: terminal.Output = .passed,
     /// Whether the daemon is known to have closed the connection.
     is_hung_up: bool = false,
 
@@ -143,7 +145,7 @@ pub const EventLoop = struct {
     /// terminal in other modes. In the background nobody may touch them.
     pub fn makeTerminalRaw(loop: *const EventLoop) void {
         if (loop.raw_terminal < 0 or !terminal.isForeground(loop.raw_terminal)) return;
-        terminal.enterRaw(loop.raw_terminal);
+        terminal.enterRaw(loop.raw_terminal, loop.terminal_output);
     }
 
     /// What is left may be read later; but nobody is there whom a signal could be passed to.

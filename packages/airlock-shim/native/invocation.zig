@@ -31,7 +31,8 @@ pub const Invocation = struct {
         const size = terminal.size(stdio.firstTerminal(streams) orelse return null);
         const term = invocation.variable("TERM") orelse "";
         return .{
-            .stdin = streams[0].kind == .terminal,
+            // In the background nobody types into it, and its modes are somebody else's.
+            .stdin = streams[0].kind == .terminal and terminal.isForeground(streams[0].fd),
             .stdout = streams[1].kind == .terminal,
             .stderr = streams[2].kind == .terminal,
             .rows = size.rows,

@@ -143,6 +143,7 @@ const Session = struct {
             loop.forwarding.resized_terminal = stdio.firstTerminal(streams) orelse -1;
             // Where the keys go to the other end, that end does the echo and the editing.
             if (features.stdin and streams[0].kind == .terminal) loop.raw_terminal = 0;
+            loop.terminal_output = if (streams[1].kind == .terminal) .passed else .processed;
             loop.makeTerminalRaw();
         }
         if (features.signals) loop.forwarding.begin(&loop.outbox) else loop.obeySignals();

@@ -33,13 +33,18 @@ pub fn isForeground(fd: i32) bool {
 /// code too.
 var saved: ?struct { fd: i32, modes: linux.termios } = null;
 
+/// What becomes of output on its way to the terminal: `passed` where the other end has made line
+/// ends of it already, `processed` where local programs of the same pipeline write to the terminal.
+pub const Output = enum { passed, processed };
+
 /// Hands every key on as it is typed, as the terminal at the other end does the editing. Doing it
 /// again has the effect again, whoever changed the modes in between.
-pub fn enterRaw(fd: i32) void {
+pub fn enterRaw(fd: i32, output: Output) void {
     var modes: linux.termios = undefined;
     if (linux.tcgetattr(fd, &modes) != 0) return;
     if (saved == null) saved = .{ .fd = fd, .modes = modes };
     makeRaw(&modes);
+    if (output == .passed) modes.oflag.OPOST = false;
     _ = linux.tcsetattr(fd, .NOW, &modes);
 }
 
@@ -50,7 +55,7 @@ pub fn restore() void {
     if (isForeground(known.fd)) _ = linux.tcsetattr(known.fd, .NOW, &known.modes);
 }
 
-/// What cfmakeraw(3) does.
+/// What cfmakeraw(3) does, but for the output.
 fn makeRaw(modes: *linux.termios) void {
     modes.iflag.IGNBRK = false;
     modes.iflag.BRKINT = false;
@@ -60,7 +65,6 @@ fn makeRaw(modes: *linux.termios) void {
     modes.iflag.IGNCR = false;
     modes.iflag.ICRNL = false;
     modes.iflag.IXON = false;
-    modes.oflag.OPOST = false;
     modes.lflag.ECHO = false;
     modes.lflag.ECHONL = false;
     modes.lflag.ICANON = false;

@@ -41,6 +41,7 @@ class Listener:
         try:
             while True:
                 await trio.lowlevel.wait_readable(self._listening)
+                await self._service.turns.take()
                 # Where few are connected, to try for another would only hold up the one that came.
                 attempts = AT_ONCE if self._service.gate.connections >= CROWD else 1
                 for _ in range(attempts):

@@ -36,7 +36,7 @@ def agree(request: Request, *, may_pass: bool) -> Terms:
         usable.add("fds")
     else:
         usable |= {"base64", "stdin"}
-        if "tty" in request.features and _is_anywhere(request.terminal):
+        if "tty" in request.features and request.terminal and request.terminal.is_wanted:
             terminal = request.terminal
             usable.add("tty")
     names = dict.fromkeys(name for name in request.features if name in usable)
@@ -62,7 +62,3 @@ def open_stdio(terms: Terms, passed: Sequence[int], kinds: Sequence[Kind], *, nu
     if terms.terminal is not None:
         return PseudoTerminal(terms.terminal, has_input=terms.uses("stdin"))
     return Piped(has_input=terms.uses("stdin"))
-
-
-def _is_anywhere(terminal: Terminal | None) -> bool:
-    return terminal is not None and (terminal.stdin or terminal.stdout or terminal.stderr)

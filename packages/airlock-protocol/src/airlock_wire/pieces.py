@@ -34,7 +34,12 @@ class PieceEncoder:
         return _encode(self._text, text) if text else b""
 
     def encode_bytes(self, data: Piece) -> Line:
-        """The message for exactly these bytes; base64 only where they are not UTF-8."""
+        """The message for exactly these bytes; base64 where they are not UTF-8, or hardly text.
+
+        A zero byte is UTF-8 and takes six characters in JSON. Whole files of them are common.
+        """
+        if b"\0" in data:
+            return _encode(self._base64, data)
         try:
             return self.encode_text(str(data, "utf-8"))
         except UnicodeDecodeError:

@@ -36,8 +36,8 @@ class Terminal(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def is_wanted(self) -> bool:
-        """Whether any stream of the client is a terminal."""
-        return self.stdin or self.stdout or self.stderr
+        """Whether output goes to a terminal; one on stdin alone has nowhere to echo to."""
+        return self.stdout or self.stderr
 
 
 def is_term(text: str) -> bool:

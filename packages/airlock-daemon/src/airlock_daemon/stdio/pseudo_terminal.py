@@ -36,7 +36,13 @@ class PseudoTerminal(Stdio):
         self._master = self._keep(master)
         os.set_blocking(master, False)
         self.resize(terminal.rows, terminal.cols)
-        self.outputs[master] = "stdout" if terminal.stdout or not terminal.stderr else "stderr"
+        if not (terminal.stdin and has_input and terminal.stdout):
+            # The client's own terminal makes the line ends then, as it does for the other programs
+            # of a pipeline: only one of the two may.
+            modes = termios.tcgetattr(self._slave)
+            modes[1] &= ~termios.OPOST
+            termios.tcsetattr(self._slave, termios.TCSANOW, modes)
+        self.outputs[master] = "stdout" if terminal.stdout else "stderr"
         if terminal.stdin and has_input:
             stdin = self._slave
             end = termios.tcgetattr(self._slave)[6][termios.VEOF]

@@ -18,7 +18,7 @@ Emit = Callable[[Stream, bytes], Awaitable[None]]
 PIECE = 65536
 
 # What is passed on before everybody else has a turn.
-TURN = 4 * PIECE
+TURN = 2 * PIECE
 
 
 class Stdio:
