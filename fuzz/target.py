@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-TARGETS = ("modules", "arguments", "wire")
+TARGETS = ("modules", "arguments", "framing", "wire", "session", "replies", "conversation")
 """The names of the targets, each the name of its file."""
 
 

@@ -1,20 +1,17 @@
-"""Target: whatever bytes a client sends, in whatever pieces.
+"""Target: whatever bytes a client sends as its request, in whatever pieces.
 
 The first byte chooses the limit on a request, the second seeds the cutting into pieces. Only
-RemoteProtocolError is raised, the pieces do not change what is understood, and a session holds no
-more than its limit allows, however much more comes.
+RemoteProtocolError is raised, the pieces do not change what is understood, nor does a member that
+nobody knows, and a session holds no more than its limit allows, however much more comes.
 """
 
-import gc
-import random
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from types import FunctionType, ModuleType
 
 import msgspec
 
 from airlock_wire import ErrorObject, Limits, RemoteProtocolError, Request, ServerSession
+from fuzz.pieces import cut, measure
 from fuzz.target import BrokenPromiseError, Target
 
 _LONGEST = 4096
@@ -34,20 +31,13 @@ def _check(data: bytes) -> None:
     stream = data[2:]
     whole, pieces = ServerSession(limits=limits), ServerSession(limits=limits)
     expected = _feed(whole, iter([stream]))
-    found = _feed(pieces, _cut(stream, random.Random(data[1])))  # noqa: S311 - only cuts
+    found = _feed(pieces, cut(stream, data[1]))
     if found != expected:
         raise BrokenPromiseError(f"at once {expected!a}, in pieces {found!a}")
     if isinstance(found, Request):
         _check_encoding(found)
+        _check_unknown_member(found, stream)
     _check_memory(limits, stream)
-
-
-def _cut(stream: bytes, choices: random.Random) -> Iterator[bytes]:
-    start = 0
-    while start < len(stream):
-        end = start + 1 + int(choices.expovariate(0.05))
-        yield stream[start:end]
-        start = end
 
 
 def _feed(session: ServerSession, pieces: Iterator[bytes]) -> Request | ErrorObject | None:
@@ -84,6 +74,16 @@ def _check_encoding(request: Request) -> None:
         raise BrokenPromiseError(f"{request!a} is {again!a} when it was written and read again")
 
 
+def _check_unknown_member(request: Request, stream: bytes) -> None:
+    """A line that is looked at more closely, as one with this name is, says the same."""
+    line, _, _ = stream.partition(b"\n")
+    beginning, brace, members = line.partition(b"{")
+    session = ServerSession(limits=Limits(request_bytes=len(line) + 100, arguments=8))
+    again = _feed(session, iter([beginning + brace + b'"\\u0000":0,' + members + b"\n"]))
+    if again != request:
+        raise BrokenPromiseError(f"{request!a} is {again!a} with a member that nobody knows")
+
+
 def _check_memory(limits: Limits, stream: bytes) -> None:
     session = ServerSession(limits=limits)
     most = _FIXED + _GROWTH * limits.request_bytes + 2 * max(len(stream), len(_FLOOD))
@@ -93,22 +93,9 @@ def _check_memory(limits: Limits, stream: bytes) -> None:
         session.receive_data(piece)
         with suppress(RemoteProtocolError):
             session.next_event()
-        held = _measure(session)
+        held = measure(session)
         if held > most:
             raise BrokenPromiseError(f"{held} bytes are held with {limits!a}")
-
-
-def _measure(session: ServerSession) -> int:
-    """Return the bytes of all data that can be reached from a session, code left out."""
-    seen: dict[int, object] = {}
-    waiting: list[object] = [session]
-    while waiting:
-        value = waiting.pop()
-        if id(value) in seen or isinstance(value, type | ModuleType | FunctionType):
-            continue
-        seen[id(value)] = value
-        waiting += gc.get_referents(value)
-    return sum(map(sys.getsizeof, seen.values()))
 
 
 _EXEC = b'{"jsonrpc":"2.0","id":1,"method":"exec","params":{"command":"git","args":["push"]}}\n'
@@ -117,6 +104,13 @@ _SEEDS = (
     _EXEC,
     _EXEC[:-1],
     _EXEC.replace(b'["push"]}', b'["a",{"base64":"/w=="}],"cwd":"/w","container_id":"c"}'),
+    _EXEC.replace(
+        b'["push"]}', b'[],"features":["env","tty"],"env":{"A":"b","C":{"base64":"/w=="}}}'
+    ),
+    _EXEC.replace(
+        b'["push"]}',
+        b'[],"tty":{"stdin":true,"stdout":false,"stderr":true,"rows":24,"cols":80,"term":"xterm"}}',
+    ),
     _EXEC.replace(b"exec", b"check").replace(b":1,", b':"a\\u00e9",') + b"more",
     b"[" * 300 + b"\n",
 )
@@ -124,6 +118,8 @@ _SEEDS = (
 _WORDS = (
     *(b'"%s":' % name for name in (b"jsonrpc", b"id", b"method", b"params", b"command", b"args")),
     *(b'"%s":' % name for name in (b"cwd", b"container_id", b"features", b"base64", b"data")),
+    *(b'"%s":' % name for name in (b"env", b"tty", b"stdin", b"stdout", b"stderr", b"rows")),
+    *(b'"%s":' % name for name in (b"cols", b"term", b"LANG", b"A=B", b"")),
     *(b'"2.0"', b'"exec"', b'"check"', b"null", b"true", b"1e999", b"-0.0", b"9" * 20, b"0.1"),
     *(b"\n", b"\r\n", b"{}", b"[]", b"\\u0000", b"\\ud800", b"\xff", b"\xef\xbb\xbf", b'"/w=="'),
 )

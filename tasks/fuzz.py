@@ -1,4 +1,4 @@
-"""``./dev fuzz``: searches for inputs that break a promise of the parsers and the evaluator."""
+"""``./dev fuzz``: searches for what breaks a promise of parsers, evaluator, protocol or daemon."""
 
 import platform
 import shutil
@@ -11,6 +11,7 @@ from fuzz.target import TARGETS
 
 from tasks.environment import Environment, prepare_environment
 from tasks.errors import TaskError
+from tasks.hostile import attack_and_soak
 from tasks.places import HATCH
 from tasks.report import Outcome, print_summary
 
@@ -25,7 +26,8 @@ def run_fuzz(arguments: Sequence[str]) -> int:
     """Search each target and return the exit status, 0 or 1.
 
     With a number of seconds, new ground for a share of them each, building on what was learnt
-    before; without, a fixed number of inputs that are the same each time.
+    before, and then hostile clients against a daemon; without, a fixed number of inputs that are
+    the same each time.
 
     Raises TaskError where atheris cannot be installed: from source it needs a whole LLVM.
     """
@@ -42,6 +44,8 @@ def run_fuzz(arguments: Sequence[str]) -> int:
         folder = HATCH / "fuzz-corpus"
         bounds = [f"--seconds={-(-seconds // len(TARGETS))}"]
     outcomes = [_search(environment, name, bounds, folder / name) for name in TARGETS]
+    if seconds is not None:
+        outcomes += attack_and_soak()
     return print_summary("./dev fuzz", outcomes)
 
 

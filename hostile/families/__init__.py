@@ -1,0 +1,1 @@
+"""The attacks, a family a file."""

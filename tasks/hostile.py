@@ -1,0 +1,25 @@
+"""``./dev hostile``: attacks the daemon through its socket, soaks it, or measures its fairness."""
+
+from collections.abc import Sequence
+from time import monotonic
+
+from tasks.environment import prepare_environment
+from tasks.report import Outcome
+
+
+def run_hostile(arguments: Sequence[str]) -> int:
+    """Do what the arguments say, and return the exit status (``hostile/README.md``)."""
+    environment = prepare_environment("default")
+    return environment.run([environment.python, "-m", "hostile", *arguments])
+
+
+def attack_and_soak() -> list[Outcome]:
+    """Carry out each attack once, and then 100,000 requests, good and hostile ones."""
+    outcomes = []
+    for what in ("attacks", "soak"):
+        print(f"\n==> hostile clients: {what}", flush=True)
+        started = monotonic()
+        status = run_hostile([what])
+        verdict = "failed" if status else "passed"
+        outcomes.append(Outcome(f"hostile {what}", verdict, f"{monotonic() - started:.0f} s"))
+    return outcomes
