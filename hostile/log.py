@@ -18,11 +18,13 @@ _MEMBERS = ("ts", "event", "profile", "outcome", "peer", "prev")
 class LogReader:
     """Reads the log of a daemon as it grows, each line once, and checks it.
 
-    `finals` counts the records that end a request, by agent; `events` all records by their event.
+    `finals` counts the records that end a request, by agent; `refused` the connections that were
+    refused before they were read, by agent; `events` all records by their event.
     """
 
     def __init__(self, path: Path) -> None:
         self.finals: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
         self.events: Counter[str] = Counter()
         self._path = path
         self._position = 0
@@ -60,7 +62,8 @@ class LogReader:
             missing = [name for name in _MEMBERS if record.get(name) is None and name != "prev"]
             if missing or record["outcome"] not in _OUTCOMES:
                 raise BrokenError(f"{where} lacks {missing}: {line[:300]!r}")
-            # Connections that are refused before they speak share a record now and then.
-            if record.get("rule") not in _BEFORE_REQUEST:
+            if record.get("rule") in _BEFORE_REQUEST:
+                self.refused[record["profile"]] += record.get("count") or 1
+            else:
                 self.finals[record["profile"]] += 1
         return record

@@ -20,6 +20,6 @@ def attack_and_soak() -> list[Outcome]:
         print(f"\n==> hostile clients: {what}", flush=True)
         started = monotonic()
         status = run_hostile([what])
-        verdict = "failed" if status else "passed"
-        outcomes.append(Outcome(f"hostile {what}", verdict, f"{monotonic() - started:.0f} s"))
+        took = f"{monotonic() - started:.0f} s"
+        outcomes.append(Outcome(f"hostile {what}", "failed" if status else "passed", took))
     return outcomes

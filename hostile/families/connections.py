@@ -90,11 +90,8 @@ def _await_place(scene: Scene) -> None:
     while True:
         with scene.connect() as client:
             client.send(make_request("true"))
-            response = client.await_response()
-            if "result" in response:
+            if "result" in client.await_response():
                 return
-            # It was refused before it was read, so that it is no request for the log.
-            client.has_spoken = response["error"]["data"].get("rule") != "connections"
 
 
 FAMILY = make_family(

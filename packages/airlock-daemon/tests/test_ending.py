@@ -44,7 +44,9 @@ def script(world: World, then: str) -> str:
 def start_client(world: World, code: str) -> subprocess.Popen[bytes]:
     """A client in a process of its own, that asks for a script and prints what it receives."""
     program = (
-        "import socket, sys, json\n"
+        "import signal, socket, sys, json\n"
+        # Whoever starts the tests in the background has it ignored, and children inherit that.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])\n"
         "p = {'command': 'sh', 'args': ['-c', sys.argv[2]]}\n"
         "m = {'jsonrpc': '2.0', 'id': 1, 'method': 'exec', 'params': p}\n"

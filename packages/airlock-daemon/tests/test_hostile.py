@@ -148,6 +148,23 @@ def test_connections_beyond_the_limit_are_told(world: World) -> None:
         assert daemon.records("invalid")[0]["rule"] == "connections"
 
 
+def test_each_connection_beyond_the_limit_is_in_the_log(world: World) -> None:
+    """A flood of them makes few records, which say for how many they stand, also at the end."""
+    world.write_profile("[workspace]\nhost = true\n[limits]\nconnections = 1\n")
+    refused = 0
+    with Daemon(world) as daemon, ExitStack() as open_ones:
+        open_ones.enter_context(daemon.connect())
+        while refused < 50:
+            refused += 1
+            if "result" in daemon.shell("true").last:
+                # The daemon was still at an earlier connection when the open one came.
+                open_ones.enter_context(daemon.connect())
+        daemon.stop()
+        records = [each for each in daemon.records("invalid") if each["rule"] == "connections"]
+        assert sum(each["count"] for each in records) == refused
+        assert len(records) < refused
+
+
 def test_a_full_table_of_descriptors_is_told(world: World) -> None:
     """With no descriptor left clients are answered, the daemon does not spin, and it recovers."""
     with Daemon(world, nofile=64) as daemon:

@@ -25,7 +25,10 @@ NUMBER_BITS = 1024
 
 
 class Record(msgspec.Struct, kw_only=True):
-    """One record; what does not apply is null. `prev` is the SHA-256 of the line before, in hex."""
+    """One record; what does not apply is null. `prev` is the SHA-256 of the line before, in hex.
+
+    `count` is there where one record stands for several connections that were refused unread.
+    """
 
     ts: str = ""
     event: Event
@@ -48,6 +51,7 @@ class Record(msgspec.Struct, kw_only=True):
     sandbox: str | None = None
     bytes_out: int | None = None
     detail: str | None = None
+    count: int | None = None
     prev: str | None = None
 
 

@@ -10,15 +10,12 @@ from airlock_daemon.audit import Record, shorten, shorten_id
 from airlock_daemon.errors import Denied
 from airlock_daemon.host import Ending, Host, Service, log
 from airlock_daemon.peer import peer_credentials
+from airlock_daemon.refusals import Refusals
 from airlock_daemon.request import STOPPING, Exchange, say_last, to_wire
 from airlock_daemon.session import ClientGone, Session
 from airlock_wire import ErrorObject, RemoteProtocolError, Request
 
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-
-# Refused connections are recorded at most this often, so that a flood of them cannot push other
-# records out of the log.
-RECORD_EVERY_S = 1.0
 
 # How many connections are accepted before everybody else has a turn.
 AT_ONCE = 4
@@ -33,14 +30,13 @@ class Listener:
         self._service = service
         self._listening = listening
         self._spare = _open_spare()
-        self._refused = 0
-        self._told = -RECORD_EVERY_S
+        self._refusals = Refusals(host.record)
 
     async def run(self, requests: trio.Nursery) -> None:
         """Accept until cancelled; each connection is served by a task of `requests`."""
         try:
             while True:
-                await trio.lowlevel.wait_readable(self._listening)
+                await self._wait()
                 await self._service.turns.take()
                 # Where few are connected, to try for another would only hold up the one that came.
                 attempts = AT_ONCE if self._service.gate.connections >= CROWD else 1
@@ -49,6 +45,16 @@ class Listener:
                         break
         finally:
             os.close(self._spare)
+            self._refusals.flush()
+
+    async def _wait(self) -> None:
+        """Wait for a connection, and write meanwhile what is due of the record of refusals."""
+        while (due := self._refusals.due) is not None:
+            with trio.move_on_at(due):
+                await trio.lowlevel.wait_readable(self._listening)
+                return
+            self._refusals.flush()
+        await trio.lowlevel.wait_readable(self._listening)
 
     def _accept(self, requests: trio.Nursery) -> bool:
         """Take one connection if there is one; returns whether there may be more."""
@@ -128,12 +134,14 @@ class Listener:
 
     async def _refuse_request(self, session: Session, error: ErrorObject) -> None:
         data = error.data
-        self._record_invalid(
-            session.connection,
-            reason=error.message,
-            layer=data.layer if data else None,
-            rule=data.rule if data else None,
-            request_id=session.request_id,
+        self._host.record(
+            self._describe(
+                session.connection,
+                reason=error.message,
+                layer=data.layer if data else None,
+                rule=data.rule if data else None,
+                request_id=session.request_id,
+            )
         )
         with trio.move_on_after(self._service.gate.limits.request_s):
             try:
@@ -158,19 +166,12 @@ class Listener:
         error = Denied(
             reason, layer="limit", rule=rule, hint="close connections that are not in use"
         )
-        self._refused += 1
-        now = trio.current_time()
-        if now - self._told >= RECORD_EVERY_S:
-            self._told = now
-            self._record_invalid(
-                connection, reason=f"{reason} ({self._refused} refused)", layer="limit", rule=rule
-            )
-            self._refused = 0
+        self._refusals.note(self._describe(connection, reason=reason, layer="limit", rule=rule))
         session = self._open_session(connection)
         session.refuse_at_once(to_wire(error, ""))
         session.close()
 
-    def _record_invalid(
+    def _describe(
         self,
         connection: socket.socket,
         *,
@@ -178,19 +179,18 @@ class Listener:
         layer: str | None,
         rule: str | None,
         request_id: str | float | None = None,
-    ) -> None:
+    ) -> Record:
+        """The record of what came by a connection and was no request that could be looked at."""
         pid, uid = peer_credentials(connection)
-        self._host.record(
-            Record(
-                event="invalid",
-                id=shorten_id(request_id),
-                profile=self._service.agent.name,
-                outcome="denied" if layer == "limit" else "invalid",
-                reason=shorten(reason),
-                layer=layer,
-                rule=rule,
-                peer={"pid": pid, "uid": uid},
-            )
+        return Record(
+            event="invalid",
+            id=shorten_id(request_id),
+            profile=self._service.agent.name,
+            outcome="denied" if layer == "limit" else "invalid",
+            reason=shorten(reason),
+            layer=layer,
+            rule=rule,
+            peer={"pid": pid, "uid": uid},
         )
 
 
