@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from tasks.bench import run_bench
+from tasks.build import run_build
 from tasks.clean import clean
 from tasks.demo import run_demo
 from tasks.errors import TaskError
 from tasks.fuzz import run_fuzz
+from tasks.hostile import run_hostile
 from tasks.lint import lint
 from tasks.test import run_end_to_end, run_tests
 
@@ -28,11 +30,21 @@ _COMMANDS = {
     ),
     "e2e": Command("the end-to-end tests alone; [pytest arguments]", run_end_to_end),
     "fuzz": Command(
-        "inputs that break the parsers or the evaluator; [seconds], or a fixed number of them",
+        "inputs that break parsers, evaluator or protocol: the same each time; "
+        "[seconds]: new ones, then hostile clients",
         run_fuzz,
     ),
-    "bench": Command("measure the evaluator, typical requests and growth", run_bench),
-    "lint": Command("ruff, mypy, import-linter, zig fmt, shellcheck", lint),
+    "hostile": Command(
+        "attack the daemon through its socket (--help: attacks, soak, fairness)", run_hostile
+    ),
+    "bench": Command(
+        "what a command costs beside a direct run (--help: rows, another daemon and shim)",
+        run_bench,
+    ),
+    "build": Command(
+        "wheels, sdists and images in dist/, reproducibly (--help: its options)", run_build
+    ),
+    "lint": Command("ruff, mypy, import-linter, zig fmt, zizmor, shellcheck", lint),
     "clean": Command("remove .hatch/, caches and what was built", clean),
 }
 
@@ -58,7 +70,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _write_help() -> str:
-    lines = [f"  {name:<7}{command.help}" for name, command in _COMMANDS.items()]
+    lines = [f"  {name:<8}{command.help}" for name, command in _COMMANDS.items()]
     return "\n".join(
         [
             "Usage: ./dev COMMAND [ARGUMENTS]",

@@ -10,6 +10,7 @@ from tasks.places import HATCH, ROOT, list_members
 
 _CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis")
 _BUILT = ("dist", "build", ".zig-cache", "zig-out", "native/.zig-cache", "native/zig-out")
+_FOLDERS = ("conformance", "demo", "e2e", "faithful", "fuzz", "hostile", "tasks")
 
 
 def clean(arguments: Sequence[str]) -> int:
@@ -29,9 +30,6 @@ def _list_made() -> list[Path]:
     for member in list_members():
         folders += [member / name for name in (*_CACHES, *_BUILT)]
         folders += [path for name in ("_native", "_bin") for path in member.glob(f"src/*/{name}")]
-    for part in (
-        *list_members(),
-        *(ROOT / name for name in ("conformance", "demo", "e2e", "fuzz", "tasks")),
-    ):
+    for part in (*list_members(), *(ROOT / name for name in _FOLDERS)):
         folders += part.rglob("__pycache__")
-    return [*folders, HATCH]
+    return [*folders, ROOT / "dist", HATCH]

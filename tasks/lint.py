@@ -9,8 +9,9 @@ from tasks.environment import Environment, prepare_environment
 from tasks.errors import TaskError
 from tasks.places import ROOT, list_members
 from tasks.report import Outcome, print_summary
+from tasks.workflows import list_workflow_checks
 
-_PYTHON_FOLDERS = ("bench", "conformance", "demo", "e2e", "fuzz", "tasks")
+_PYTHON_FOLDERS = ("bench", "conformance", "demo", "e2e", "faithful", "fuzz", "hostile", "tasks")
 
 
 def lint(arguments: Sequence[str]) -> int:
@@ -38,6 +39,7 @@ def _list_checks(environment: Environment) -> Iterator[tuple[str, list[str]]]:
     yield "import-linter", [str(environment.find("lint-imports")), "--no-cache"]
     native = [str(member / "native") for member in list_members() if (member / "native").is_dir()]
     yield "zig fmt", [python, "-m", "ziglang", "fmt", "--check", *native]
+    yield from list_workflow_checks(environment, ROOT / ".github")
 
 
 def _type_check(python: str, paths: Sequence[Path]) -> list[str]:

@@ -1,4 +1,4 @@
-"""``./dev test`` and ``./dev e2e``: unit tests, conformance and end-to-end tests."""
+"""``./dev test`` and ``./dev e2e``: all tests, part by part, and the end-to-end tests alone."""
 
 import os
 import sys
@@ -10,27 +10,35 @@ from demo.engine import Engine, find_engine
 from tasks.environment import Environment, prepare_environment
 from tasks.places import REPORTS, ROOT
 from tasks.report import Outcome, print_summary, read_counts
+from tasks.stand_ins import equip
 
 _UNIT_FOLDERS = ("packages", "demo/tests", "tasks/tests")
 
 # With its own settings, as somebody else would run it; they leave out the tests of the suite.
 _CONFORMANCE = ("conformance", "-c", "conformance/pytest.ini")
 
+# Folders whose tests are told what is under test.
+_NEED_PROGRAMS = ("conformance", "./conformance", "faithful", "./faithful")
+
 
 def run_tests(arguments: Sequence[str]) -> int:
     """Run the tests and say at the end what ran, what did not and why; return the exit status.
 
     Without arguments everything runs that can: the end-to-end tests need a container engine, and
-    REQUIRE_DOCKER=1 in the environment makes its absence a failure. With arguments pytest alone
-    runs with them, on the unit tests unless they name a path; its exit status is returned.
+    REQUIRE_DOCKER=1 in the environment makes its absence a failure, as REQUIRE_TOOLS=1 does for
+    that of a tool. With arguments pytest alone runs with them, on the unit tests unless they name a
+    path; its exit status is returned.
     """
     environment = prepare_environment("default")
     if arguments:
         return _run_selected(environment, arguments)
     outcomes = [
+        equip(environment),
         _run_part(environment, "unit", _UNIT_FOLDERS),
         _run_part(environment, "conformance-suite", ("conformance/tests",)),
         _run_part(environment, "conformance", (*_CONFORMANCE, *_find_programs(environment))),
+        _run_part(environment, "hostile", ("hostile/tests",)),
+        _run_part(environment, "faithful", ("faithful", *_find_programs(environment))),
         _run_end_to_end(environment, (), required=os.environ.get("REQUIRE_DOCKER") == "1"),
     ]
     return print_summary("./dev test", outcomes)
@@ -38,14 +46,16 @@ def run_tests(arguments: Sequence[str]) -> int:
 
 def run_end_to_end(arguments: Sequence[str]) -> int:
     """Run the end-to-end tests alone with pytest's arguments; without an engine, fail."""
-    outcome = _run_end_to_end(prepare_environment("default"), arguments, required=True)
-    return print_summary("./dev e2e", [outcome])
+    environment = prepare_environment("default")
+    outcomes = [equip(environment), _run_end_to_end(environment, arguments, required=True)]
+    return print_summary("./dev e2e", outcomes)
 
 
 def _run_selected(environment: Environment, arguments: Sequence[str]) -> int:
     paths = [argument for argument in arguments if (ROOT / argument.partition("::")[0]).exists()]
     words = [*arguments] if paths else [*_UNIT_FOLDERS, *arguments]
-    if any(path.startswith(("conformance", "./conformance")) for path in paths):
+    equip(environment)
+    if any(path.startswith(_NEED_PROGRAMS) for path in paths):
         words += _find_programs(environment)
     status = _pytest(environment, words)
     print(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("demo", "test", "e2e", "fuzz", "bench", "lint", "clean")
+COMMANDS = ("demo", "test", "e2e", "fuzz", "hostile", "bench", "build", "lint", "clean")
 
 
 def _run_dev(*words: str, path: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,1 @@
+"""The faithful-proxy suite: a command through Airlock, byte for byte like the direct run."""

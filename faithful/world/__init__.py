@@ -1,0 +1,1 @@
+"""What the commands need around them: the daemons, servers, tools and containers."""

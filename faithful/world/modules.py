@@ -1,0 +1,61 @@
+"""How each tool is granted, and what the direct run must have so that it runs as its module says.
+
+The built-in modules are taken as they are. Everything else gets a module that refuses nothing.
+"""
+
+import json
+import subprocess
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+BUILT_IN = ("aws", "git", "ssh", "terraform")
+
+_GRANTED = '[command]\nbin = "{name}"\n\n[deny]\nargs = []\n\n[exec]\nworkspace = "required"\n'
+
+PROFILE_SET = {"CHECKPOINT_DISABLE": "1"}
+"""What the profile sets for every tool: Terraform asks nobody on the net for newer versions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """One tool's module: its `text` where it is an override, and what it does to a run."""
+
+    text: str | None = None
+    set: Mapping[str, str]
+    prepend: tuple[str, ...] = ()
+
+    def environment(self, client: Mapping[str, str]) -> dict[str, str]:
+        """Return the environment in which the direct run is what the daemon would run."""
+        return {**client, **PROFILE_SET, **self.set}
+
+
+def make_grants(tools: Iterable[str], *, daemon: Path, ssh_configuration: Path) -> dict[str, Grant]:
+    """Return the grant of each tool; `daemon` is asked for the built-in modules.
+
+    ssh finds its files by the password database, not by HOME, so it is told to read
+    `ssh_configuration` instead: by the built-in module with that one option put in front.
+    """
+    grants = {}
+    for name in sorted(tools):
+        if name not in BUILT_IN:
+            grants[name] = Grant(text=_GRANTED.format(name=name), set={})
+            continue
+        text = subprocess.run(
+            [daemon, "show", name], capture_output=True, check=True, text=True
+        ).stdout
+        override = None
+        if name == "ssh":
+            option = json.dumps(f"-F{ssh_configuration}")
+            override = text = text.replace("\nprepend = [", f"\nprepend = [{option},", 1)
+        module = tomllib.loads(text)
+        arguments = module.get("args", {})
+        if arguments.get("append"):
+            raise ValueError(f"{name}: nothing here puts arguments behind those of an entry")
+        grants[name] = Grant(
+            text=override,
+            set=module.get("env", {}).get("set", {}),
+            prepend=tuple(arguments.get("prepend", ())),
+        )
+    return grants
