@@ -9,13 +9,37 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from faithful.world.terraform import install_terraform
 
+from .errands.fixtures import (
+    aws_errand,
+    cloud,
+    docker_errand,
+    errand,
+    git_https_errand,
+    git_ssh_errand,
+    ssh_errand,
+    terraform_errand,
+)
 from .world import account, engine, git_server
 from .world.git_server import GitServer
 from .world.home import furnish
 from .world.images import Images
 from .world.keys import KeyPair
+from .world.product import Product
+from .world.project import TOOLS
 from .world.scene import Executables, Stage
+
+__all__ = [
+    "aws_errand",
+    "cloud",
+    "docker_errand",
+    "errand",
+    "git_https_errand",
+    "git_ssh_errand",
+    "ssh_errand",
+    "terraform_errand",
+]
 
 KINDS = ("root", "user")
 """The accounts that a daemon runs as: root, and an ordinary one."""
@@ -25,6 +49,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("airlock", "the executables under test")
     group.addoption("--daemon", help="airlock-daemon (default: the one on PATH)")
     group.addoption("--shim", help="the native airlock-shim (default: the one on PATH)")
+    group.addoption(
+        "--image-context",
+        type=Path,
+        help="the folder to build the delivered images from, such as dist/image "
+        "(default: one made from the checkout)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -84,6 +114,13 @@ def images(alone: None, executables: Executables) -> Images:
 
 
 @pytest.fixture(scope="session")
+def product(request: pytest.FixtureRequest, ground: Path) -> Product:
+    """Return the images that Airlock is delivered as."""
+    context: Path | None = request.config.getoption("--image-context")
+    return Product.make(context=context, folder=ground)
+
+
+@pytest.fixture(scope="session")
 def server(images: Images) -> Iterator[GitServer]:
     """Return the running git server, to which nobody may push yet."""
     with git_server.container_for(images.git_server) as container:
@@ -91,8 +128,18 @@ def server(images: Images) -> Iterator[GitServer]:
 
 
 @pytest.fixture(scope="session")
+def tools(ground: Path) -> list[Path]:
+    """Return programs of the run's own, for what this host does not have itself."""
+    folder = ground / "tools"
+    folder.mkdir()
+    if shutil.which("terraform", path=TOOLS) is None and install_terraform(folder) is None:
+        return [folder / "terraform"]
+    return []
+
+
+@pytest.fixture(scope="session")
 def stages(
-    ground: Path, images: Images, server: GitServer, executables: Executables
+    ground: Path, images: Images, server: GitServer, executables: Executables, tools: list[Path]
 ) -> Iterator[dict[str, Stage]]:
     """Return a stage for each of KINDS. The key in its account's home may push."""
     with ExitStack() as stack:
@@ -111,6 +158,7 @@ def stages(
                 images=images,
                 server=server,
                 executables=executables,
+                tools=tools,
             )
             stack.callback(made[kind].close)
         yield made

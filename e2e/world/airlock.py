@@ -5,7 +5,7 @@ import queue
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -36,13 +36,17 @@ class Agent:
 class Airlock:
     """One installation below `folder`, which is made, for `account`.
 
-    `executable` is airlock-daemon. The daemon runs from `start` to `stop` or `kill`.
+    `executable` is airlock-daemon. The daemon runs from `start` to `stop` or `kill`, and finds
+    `tools`, which lie in one directory, before those of the system.
     """
 
-    def __init__(self, *, executable: Path, account: Account, folder: Path) -> None:
+    def __init__(
+        self, *, executable: Path, account: Account, folder: Path, tools: Sequence[Path] = ()
+    ) -> None:
         self.account = account
         self.agents: dict[str, Agent] = {}
-        self._command = command_line(executable, account)
+        self._command = command_line(executable, account, alongside=tools)
+        self._path = ":".join([*sorted({str(tool.parent) for tool in tools}), TOOLS])
         self._folder = account.make_directory(folder)
         for name in ("config", "agents", "log"):
             account.make_directory(folder / name)
@@ -95,7 +99,7 @@ class Airlock:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             cwd="/",
-            env=self.account.environment(path=TOOLS),
+            env=self.account.environment(path=self._path),
         )
         assert self._process.stderr is not None
         said: queue.Queue[str | None] = queue.Queue()
@@ -124,7 +128,7 @@ class Airlock:
 
     def check(self) -> Completed:
         """Run `airlock-daemon check` on these files, as the account."""
-        return run(self._argv("check"), cwd="/", env=self.account.environment(path=TOOLS))
+        return run(self._argv("check"), cwd="/", env=self.account.environment(path=self._path))
 
     def audit(self) -> list[dict[str, Any]]:
         """Return the records of the audit log, the oldest first."""

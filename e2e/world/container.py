@@ -2,19 +2,19 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from docker.errors import NotFound  # type: ignore[import-untyped]  # it has no types
 from testcontainers.core.container import DockerContainer
 
 from .command import Completed
-from .engine import LABEL, docker
+from .engine import LABEL, docker, remove
 from .running import Running
+from .terminal import Terminal
 
-LINKS = ("git", "ssh", "linger")
+LINKS = ("aws", "docker", "git", "linger", "ssh", "terraform")
 """Commands under which the shim stands in every container."""
 SOCKET = "/run/airlock/airlock.sock"
 """Where the agent's socket is in a container that has its directory mounted."""
@@ -58,8 +58,12 @@ class Setup:
 
         The test may remove it before that.
         """
-        with suppress(NotFound), self._container(("sleep", "infinity"), cwd="/") as container:
-            yield Client(container=container.get_container_id())
+        container = self._container(("sleep", "infinity"), cwd="/").start()
+        client = Client(container=container.get_container_id())
+        try:
+            yield client
+        finally:
+            remove([client.container])
 
 
 def shim_links(shim: Path) -> dict[str, tuple[Path, str]]:
@@ -87,6 +91,11 @@ class Client:
     def start(self, *argv: str, cwd: str = "/workspace") -> Running:
         """Start a command in the container, to be listened to while it runs."""
         return Running(("docker", *self._exec(argv, cwd=cwd, user="", env={})))
+
+    def sit_at(self, *argv: str, rows: int, cols: int, cwd: str = "/workspace") -> Terminal:
+        """Start a command by `docker exec -it` on a terminal of this size."""
+        words = self._exec(argv, cwd=cwd, user="", env={"TERM": "xterm"})
+        return Terminal(("docker", words[0], "--tty", *words[1:]), rows=rows, cols=cols)
 
     def ask(self, method: str, **params: object) -> dict[str, Any]:
         """Send one request of our own making to the agent's socket and return the response.

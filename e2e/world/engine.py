@@ -38,6 +38,9 @@ def prepare() -> None:
 
 
 def remove(containers: Sequence[str]) -> None:
-    """End and remove `containers`, given by name or id, with their anonymous volumes."""
+    """End and remove `containers`, given by name or id, with their anonymous volumes.
+
+    One that is gone already is none too many.
+    """
     if containers:
         docker("rm", "--force", "--volumes", *containers).succeeded()

@@ -1,4 +1,7 @@
-"""A git server behind a real sshd, in a container, published on this host's loopback address."""
+"""A server with a real sshd, and git repositories by ssh and by https.
+
+It runs in a container and is published on this host's loopback address.
+"""
 
 from dataclasses import dataclass
 
@@ -23,6 +26,11 @@ class Repository:
         return f"ssh://git@127.0.0.1:{self.server.port}{self.path}"
 
     @property
+    def web_url(self) -> str:
+        """The address for a client on this host that has a password."""
+        return f"{self.server.web}/git{self.path.removeprefix('/srv')}"
+
+    @property
     def url_from_containers(self) -> str:
         """The address for a client in another container on the default bridge."""
         return f"ssh://git@{self.server.address}{self.path}"
@@ -35,9 +43,15 @@ class Repository:
 
     def keys_used(self) -> list[str]:
         """Return the public keys that let the pushes so far in, the oldest first."""
+        return [" ".join(words[1:3]) for words in self._noted() if words[:1] == ["publickey"]]
+
+    def passwords_used(self) -> list[str]:
+        """Return whose passwords let the pushes so far in, the oldest first."""
+        return [words[1] for words in self._noted() if words[:1] == ["password"]]
+
+    def _noted(self) -> list[list[str]]:
         noted = self.server.run("cat", f"{self.path}/pushed-by")
-        lines = (line.split() for line in noted.stdout.splitlines())
-        return [" ".join(words[1:3]) for words in lines if words[:1] == ["publickey"]]
+        return [line.split() for line in noted.stdout.splitlines()]
 
     def hold_pushes(self) -> None:
         """Let every push from now on wait until it is let go."""
@@ -55,14 +69,18 @@ class Repository:
 class GitServer:
     """The running server.
 
-    `port` is on 127.0.0.1, `address` is the container's own, `host_key` the public half of its key
-    as the container's own file has it: it was not learnt over the network.
+    `port` is sshd's on 127.0.0.1, `web` the address of the https server there, `address` is the
+    container's own. `host_key` is the public half of its key and `authority` the certificate of
+    whoever signed the https server's, as the container's own files have them: they were not learnt
+    over the network.
     """
 
     container: str
     port: int
+    web: str
     address: str
     host_key: str
+    authority: str
 
     @classmethod
     def describe(cls, container: DockerContainer) -> "GitServer":
@@ -70,11 +88,14 @@ class GitServer:
         name = container.get_container_id()
         address = docker("inspect", "--format", "{{.NetworkSettings.IPAddress}}", name).succeeded()
         key = docker("exec", name, "cat", "/etc/ssh/ssh_host_ed25519_key.pub").succeeded()
+        authority = docker("exec", name, "cat", "/etc/https/authority.pem").succeeded()
         return cls(
             container=name,
             port=container.get_exposed_port(22),
+            web=f"https://127.0.0.1:{container.get_exposed_port(443)}",
             address=address.stdout,
             host_key=" ".join(key.stdout.split()[:2]),
+            authority=authority.stdout + "\n",
         )
 
     def run(self, *argv: str, stdin: bytes = b"") -> Completed:
@@ -86,10 +107,15 @@ class GitServer:
         return f"[127.0.0.1]:{self.port} {self.host_key}\n"
 
     def authorize(self, key: KeyPair) -> None:
-        """Let whoever has `key` push, to every repository."""
+        """Let whoever has `key` push by ssh to every repository, and log in as `guest`."""
         line = f"{key.public}\n".encode()
         append = "cat >>/etc/ssh/authorized_keys"
         self.run("sh", "-c", append, stdin=line).succeeded()
+
+    def admit(self, user: str, password: str) -> None:
+        """Let whoever has the password of `user` push by https, to every repository."""
+        line = f"{user}:{password}\n".encode()
+        self.run("sh", "-c", "cat >>/etc/https/users", stdin=line).succeeded()
 
     def make_repository(self, name: str) -> Repository:
         """Make an empty bare repository."""
@@ -108,5 +134,6 @@ def container_for(image: str) -> DockerContainer:
     container = DockerContainer(image).with_kwargs(labels={LABEL: "git-server"})
     container.waiting_for(listens)
     # The engine's client takes (address, port) too, with None for a free port.
-    container.ports["22/tcp"] = ("127.0.0.1", None)  # type: ignore[assignment]
+    for port in ("22/tcp", "443/tcp"):
+        container.ports[port] = ("127.0.0.1", None)  # type: ignore[assignment]
     return container

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,16 @@ from .engine import docker
 RECIPE_LABEL = "airlock.e2e.recipe"
 RECIPES = Path(__file__).parent.parent / "images"
 
-DEBIAN_PACKAGES = ("ca-certificates", "git", "openssh-client", "openssh-server", "socat")
+DEBIAN_PACKAGES = (
+    "ca-certificates",
+    "docker-registry",
+    "git",
+    "lighttpd",
+    "lighttpd-mod-openssl",
+    "openssh-client",
+    "openssh-server",
+    "socat",
+)
 DEBIAN_OPTIONS = (
     "--variant=minbase",
     '--aptopt=Acquire::Languages "none"',
@@ -48,7 +57,9 @@ class Images:
     debian: str
     """Debian with git, ssh and socat of its own."""
     git_server: str
-    """Debian with an sshd for one user, `git`."""
+    """Debian with an sshd for the users `git` and `guest`, and the repositories over https."""
+    registry: str
+    """Debian with a registry of images."""
 
     @classmethod
     def make(cls, *, shim: Path) -> "Images":
@@ -59,6 +70,7 @@ class Images:
             shim=_built("shim", extra={"airlock-shim": shim}),
             debian=debian,
             git_server=_built("git-server", base=debian),
+            registry=_built("registry", base=debian),
         )
         # What was made anew has taken the name of the one before, which nobody needs any more.
         docker("image", "prune", "--force", f"--filter=label={RECIPE_LABEL}").succeeded()
@@ -117,8 +129,15 @@ def _import(name: str, recipe: str, archive: bytes) -> None:
 
 
 def _debian() -> str:
-    name = "airlock-e2e/debian"
-    recipe = _digest(part.encode() for part in (*DEBIAN_OPTIONS, *DEBIAN_PACKAGES))
+    return bootstrap_debian("airlock-e2e/debian", packages=DEBIAN_PACKAGES)
+
+
+def bootstrap_debian(name: str, *, packages: Sequence[str]) -> str:
+    """Make image `name`, a small Debian of this machine's release with `packages`; return it.
+
+    It is made again only when what goes into it has changed.
+    """
+    recipe = _digest(part.encode() for part in (*DEBIAN_OPTIONS, *packages))
     if _current(name, recipe):
         return name
     release, mirror = _release(), _mirror()
@@ -130,7 +149,7 @@ def _debian() -> str:
             "mmdebstrap",
             *DEBIAN_OPTIONS,
             *_apt_options(),
-            f"--include={','.join(DEBIAN_PACKAGES)}",
+            f"--include={','.join(packages)}",
             release,
             archive,
             f"deb {mirror} {release} main",

@@ -7,7 +7,7 @@ the few directories that the program needs, and nothing else of it.
 
 import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .account import Account
@@ -21,8 +21,12 @@ for path in {sys.prefix, sys.base_prefix, os.path.realpath(sys.executable), *sys
 """
 
 
-def command_line(executable: Path, account: Account) -> list[str]:
+def command_line(
+    executable: Path, account: Account, *, alongside: Sequence[Path] = ()
+) -> list[str]:
     """Return the argument vector that runs `executable` as `account`; its arguments may follow.
+
+    It can run the programs `alongside`, wherever they lie.
 
     Every program in it executes the next one, so that the process keeps its id. It ends with the
     process that started it: a run that is killed leaves no daemon behind.
@@ -38,14 +42,16 @@ def command_line(executable: Path, account: Account) -> list[str]:
         "--",
         str(executable),
     ]
-    closed, needed = _closed(_needs(executable))
+    closed, needed = _closed(
+        sorted({path for program in (executable, *alongside) for path in _needs(program)})
+    )
     if not closed:
         return become
     opening = ["unshare", "--mount", "--propagation=slave", "sh", "-euc"]
     return [*opening, _script(closed, needed), "sh", *become]
 
 
-def _needs(executable: Path) -> list[Path]:
+def _needs(executable: Path) -> set[Path]:
     """Return what a Python program reads to run: its own directory, and its interpreter's."""
     real = executable.resolve()
     needs = {executable.parent, real.parent}
@@ -55,7 +61,7 @@ def _needs(executable: Path) -> list[Path]:
         interpreter = first[2:].decode().split()[0]
         told = run((interpreter, "-c", _ASK)).succeeded().stdout.splitlines()
         needs |= {Path(line) for line in told}
-    return sorted(needs)
+    return needs
 
 
 def _closed(needs: Iterable[Path]) -> tuple[list[Path], list[Path]]:

@@ -3,13 +3,14 @@
 import functools
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .account import Account
 from .airlock import Agent, Airlock
+from .command import run
 from .container import Setup, shim_links
 from .git_server import GitServer
 from .home import ssh_command
@@ -18,6 +19,10 @@ from .keys import KeyPair
 from .project import Project
 
 AGENT = "my-agent"
+COMMANDS = ("aws", "docker", "git", "ssh", "terraform")
+"""What a workshop's agent may use: all that there is a built-in module for."""
+ENVIRONMENT = {"AWS_EC2_METADATA_DISABLED": "true"}
+"""Set by every workshop's profile: nobody is asked for credentials at an address of the cloud."""
 
 UNMAPPED = "commands = []\n"
 """A profile that grants the whole ceiling; the workspace is what the container itself mounts."""
@@ -72,6 +77,7 @@ class Stage:
         images: Images,
         server: GitServer,
         executables: Executables,
+        tools: Sequence[Path] = (),
     ) -> None:
         self.account = account
         self.key = key
@@ -79,6 +85,7 @@ class Stage:
         self._ground = ground
         self._images = images
         self._executables = executables
+        self._tools = tools
         self._running: list[Airlock] = []
         self._number = itertools.count()
 
@@ -89,34 +96,68 @@ class Stage:
         self._running.remove(scene.airlock)
         return scene
 
+    @functools.cached_property
+    def workshop(self) -> Scene:
+        """A scene whose agent may use all COMMANDS, for tests that change nothing about it."""
+        scene = self.open_workshop()
+        self._running.remove(scene.airlock)
+        return scene
+
+    def open_workshop(
+        self, *, environment: Mapping[str, str] | None = None, start: bool = True
+    ) -> Scene:
+        """Make a scene whose agent may use all COMMANDS; its profile sets `environment` too."""
+        return self.scene(
+            commands=COMMANDS,
+            modules=self.modules(),
+            environment={**ENVIRONMENT, **(environment or {})},
+            start=start,
+        )
+
+    def modules(self) -> dict[str, str]:
+        """Return the overrides that the account needs.
+
+        ssh looks for its files in root's real home, so root's is told of the others: by the
+        built-in module with one option put in front.
+        """
+        if self.account.uid != 0:
+            return {}
+        text = run((str(self._executables.daemon), "show", "ssh")).succeeded().out.decode()
+        option = json.dumps(f"-F{self.account.home}/.ssh/config")
+        return {"ssh": text.replace("\nprepend = [", f"\nprepend = [{option},", 1)}
+
     def scene(
         self,
         *,
         profile: str | None = None,
+        commands: Sequence[str] = ("git", "ssh"),
         modules: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
         start: bool = True,
     ) -> Scene:
         """Make a scene with an agent AGENT and, unless told otherwise, start its daemon.
 
         `profile` is the agent's, MAPPED without one; in it `{project}` stands for the project's
-        path as a TOML string. The ceiling is git, ssh and `modules`, the agent's own by command.
+        path as a TOML string, and it sets `environment`. The ceiling is `commands` and `modules`,
+        the agent's own by command.
         """
         label = f"{self.account.name}-{next(self._number)}"
         airlock = Airlock(
             executable=self._executables.daemon,
             account=self.account,
             folder=self._ground / label,
+            tools=self._tools,
         )
         self._running.append(airlock)
-        airlock.enable("git", "ssh", *(modules or {}))
+        airlock.enable(*dict.fromkeys((*commands, *(modules or {}))))
         project = Project.make(
             self.account, self._ground / f"{label}-project", self.server.make_repository(label)
         )
         text = (profile or MAPPED).replace("{project}", json.dumps(str(project.path)))
-        text += "".join(
-            f"\n[env]\nset = {{ {name} = {json.dumps(value)} }}\n"
-            for name, value in ssh_command(self.account).items()
-        )
+        variables = {**ssh_command(self.account), **(environment or {})}
+        if variables:
+            assignments = (f"{name} = {json.dumps(value)}" for name, value in variables.items())
+            text += f"\n[env]\nset = {{ {', '.join(assignments)} }}\n"
         agent = airlock.add_agent(AGENT, profile=text, modules=modules)
         if start:
             airlock.start()
@@ -136,4 +177,6 @@ class Stage:
     def close(self) -> None:
         """End the daemons of all scenes."""
         self.clear()
-        self.shared.airlock.stop()
+        for name in ("shared", "workshop"):
+            if name in self.__dict__:
+                getattr(self, name).airlock.stop()

@@ -1,0 +1,83 @@
+"""Arrangements of docker/, brought up by `docker compose` as a person would."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from .command import CommandFailed, Completed, run
+from .container import Client
+from .engine import docker
+
+
+class Composition:
+    """One compose file under a project name of its own; as a context manager it is gone at last.
+
+    `settings` are the variables that the file reads. `override` is merged over it, as another
+    compose file is, and is written to `folder`: what it says is all that differs from the file.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        *,
+        name: str,
+        folder: Path,
+        settings: Mapping[str, str],
+        override: Mapping[str, Any],
+    ) -> None:
+        self.name = f"airlock-e2e-{name}"
+        extra = folder / f"{self.name}.json"
+        extra.write_text(json.dumps(override))
+        files = (f"--file={file}", f"--file={extra}")
+        self._command = ("docker", "compose", f"--project-name={self.name}", *files)
+        self._environment = {**os.environ, **settings}
+
+    def build(self) -> None:
+        """Build the images of its own, without a network."""
+        self.compose("build", "--quiet").succeeded()
+
+    def up(self) -> None:
+        """Start everything, and return when all of it is healthy or has ended well.
+
+        Raises CommandFailed with the states and logs of all containers.
+        """
+        words = ("--detach", "--wait", "--no-build", "--pull=never")
+        started = self.compose("up", *words)
+        if started.exit_code != 0:
+            found = self.compose("ps", "--all", "--quiet").stdout.split()
+            states = docker("inspect", "--format={{.Name}} {{json .State}}", *found).stdout
+            raise CommandFailed(f"{started}\n{states}\n{self.compose('logs').stdout}")
+
+    def compose(self, *arguments: str) -> Completed:
+        """Run `docker compose` with these arguments."""
+        return run((*self._command, *arguments), env=self._environment)
+
+    def client(self, service: str) -> Client:
+        """Return the container of a service that runs."""
+        listed = self.compose("ps", "--quiet", "--no-trunc", service).succeeded()
+        return Client(container=listed.stdout)
+
+    def volume(self, name: str) -> str:
+        """Return the engine's name of a volume."""
+        return f"{self.name}_{name}"
+
+    def __enter__(self) -> Self:
+        """Remove what a run that was killed left behind, and build."""
+        self._remove()
+        self.build()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Remove containers, networks and volumes."""
+        self._remove()
+
+    def _remove(self) -> None:
+        self.compose("down", "--volumes", "--remove-orphans", "--timeout=5").succeeded()

@@ -1,0 +1,67 @@
+"""The arrangements that docker/ has compose files for, as these tests bring them up."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from .compose import Composition
+from .engine import LABEL
+from .images import Images
+from .product import RECIPES, Product
+
+AGENT = "airlock-e2e/example-agent"
+"""The image that the tests build for agents: busybox with the shim."""
+
+
+def describe_example(*, product: Product, images: Images, folder: Path) -> Composition:
+    """Describe docker/compose.yaml."""
+    override = _override("prepare", "git-server", "airlock", "agent", agents=["agent"])
+    for service in ("prepare", "git-server"):
+        override["services"][service]["image"] = "airlock-e2e/example-git-server"
+    override["services"]["prepare"]["build"] = {"network": "none"}
+    return Composition(
+        RECIPES / "compose.yaml",
+        name="example",
+        folder=folder,
+        settings=_settings(product, images) | {"GIT_SERVER_BASE": images.debian},
+        override=override,
+    )
+
+
+def describe_minimal(*, product: Product, images: Images, folder: Path) -> Composition:
+    """Describe docker/minimal/compose.yaml."""
+    return Composition(
+        RECIPES / "minimal" / "compose.yaml",
+        name="minimal",
+        folder=folder,
+        settings=_settings(product, images),
+        override=_override("airlock", "agent", agents=["agent"]),
+    )
+
+
+def describe_several(*, product: Product, images: Images, folder: Path) -> Composition:
+    """Describe docker/several/compose.yaml."""
+    return Composition(
+        RECIPES / "several" / "compose.yaml",
+        name="several",
+        folder=folder,
+        settings=_settings(product, images),
+        override=_override("airlock", "first", "second", agents=["first", "second"]),
+    )
+
+
+def _settings(product: Product, images: Images) -> dict[str, str]:
+    return {
+        "AIRLOCK_DAEMON_IMAGE": product.daemon,
+        "AIRLOCK_SHIM_IMAGE": product.shim,
+        "AGENT_BASE": images.busybox,
+    }
+
+
+def _override(*services: str, agents: Sequence[str]) -> dict[str, dict[str, dict[str, object]]]:
+    """Return what tells the containers from a person's, and lets no build reach for a network."""
+    described: dict[str, dict[str, object]] = {
+        name: {"labels": {LABEL: "compose"}} for name in services
+    }
+    for name in agents:
+        described[name] |= {"image": AGENT, "build": {"network": "none"}}
+    return {"services": described}

@@ -1,0 +1,95 @@
+"""The images that Airlock is delivered as, built by the Dockerfiles in docker/."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from .container import Client
+from .engine import LABEL, docker, remove
+from .image_context import CHECKOUT, make_context
+from .images import bootstrap_debian
+
+RECIPES = CHECKOUT / "docker"
+
+BASE_PACKAGES = ("ca-certificates", "git", "openssh-client", "python3-venv")
+"""What the daemon's image needs of its base, so that its build needs no network."""
+
+HARDENED = (
+    "--read-only",
+    "--tmpfs=/tmp",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+    "--network=none",
+)
+"""Options of `docker run` that leave a container as little as the docs promise to need."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """Names of the delivered images, which are there, and the context that they are built from."""
+
+    context: Path
+    daemon: str
+    shim: str
+
+    @classmethod
+    def make(cls, *, context: Path | None, folder: Path) -> "Product":
+        """Build the images for this machine, without a network.
+
+        Without a `context` one is made from the checkout, in `folder`.
+        """
+        base = bootstrap_debian("airlock-e2e/python", packages=BASE_PACKAGES)
+        if context is None:
+            context = make_context(folder, python=_python(base))
+        return cls(
+            context=context,
+            daemon=build("Dockerfile.daemon", context, f"--build-arg=BASE={base}"),
+            shim=build("Dockerfile.shim", context),
+        )
+
+
+def build(recipe: str, context: Path, *options: str, name: str = "", network: str = "none") -> str:
+    """Build `docker/RECIPE` and return the image's name.
+
+    That is made from the recipe's unless `name` says it. `options` go to `docker build`.
+    """
+    tag = f"airlock-e2e/product-{name or Path(recipe).suffix.removeprefix('.')}"
+    words = (f"--file={RECIPES / recipe}", f"--network={network}", f"--tag={tag}", *options)
+    docker("build", "--quiet", *words, str(context)).succeeded()
+    return tag
+
+
+@contextmanager
+def started(image: str, *options: str, command: tuple[str, ...] = ()) -> Iterator[Client]:
+    """Keep a container of `image` for as long as the context lasts.
+
+    `options` go to `docker run`; without a `command` the image's own runs.
+    """
+    words = ("run", "--detach", f"--label={LABEL}=product", *options, image, *command)
+    container = docker(*words).succeeded().stdout
+    try:
+        yield Client(container=container)
+    finally:
+        remove([container])
+
+
+def _python(image: str) -> str:
+    ask = "import sys; print(*sys.version_info[:2], sep='.')"
+    return docker("run", "--rm", "--network=none", image, "python3", "-c", ask).succeeded().stdout
+
+
+def write_agent(folder: Path, profile: str) -> tuple[str, str]:
+    """Write an agent, `my-agent`, below `folder`; return the mounts that show it to the daemon."""
+    directory = folder / "agents" / "my-agent"
+    directory.mkdir(parents=True)
+    (directory / "airlock.toml").write_text(profile)
+    registration = folder / "agents.toml"
+    registration.write_text('[my-agent]\npath = "/agents/my-agent"\n')
+    for path in (folder, folder / "agents", directory):
+        os.chmod(path, 0o755)
+    return (
+        f"--volume={registration}:/etc/airlock/agents.toml:ro",
+        f"--volume={folder / 'agents'}:/agents:ro",
+    )

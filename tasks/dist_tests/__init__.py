@@ -1,0 +1,1 @@
+"""What ``./dev build --check`` asks of ``dist/``; not part of ``./dev test``, which builds none."""

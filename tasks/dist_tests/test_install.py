@@ -1,0 +1,49 @@
+"""A clean place installs from what was built, without an index, and works."""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks.dist_tests.world import CALL, INSTALL, run, serve
+from tasks.release.tag import list_packages
+
+VERSIONS = {package.name: package.version for package in list_packages()}
+FOLDER = "/airlock"
+
+
+@pytest.fixture
+def container(clean_image: str, dist: Path) -> Iterator[str]:
+    """A container without a network, with ``dist/`` at /dist and a folder to share."""
+    options = ["--network=none", f"--volume={dist}:/dist:ro", f"--volume={FOLDER}", "--init"]
+    name = run(["docker", "run", "--detach", *options, clean_image, "sleep", "infinity"]).strip()
+    yield name
+    run(["docker", "rm", "--force", "--volumes", name])
+
+
+def test_empty_environment_installs(dist: Path) -> None:
+    """An empty virtual environment installs from the folder alone, and runs a command."""
+    # Not pytest's own folder: the path of a socket has room for 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="d-") as folder:
+        _judge(run(["sh", "-s", folder, str(dist)], stdin=INSTALL))
+        with serve(folder):
+            assert run(["sh", "-s", folder], stdin=CALL) == "true\n"
+
+
+def test_clean_container_installs(container: str, clean_image: str) -> None:
+    """A container installs from the folder alone, and runs a command for another container."""
+    inside = ["docker", "exec", "--interactive", container]
+    _judge(run([*inside, "sh", "-s", FOLDER, "/dist"], stdin=INSTALL))
+    other = ["docker", "run", "--rm", "--interactive", "--network=none"]
+    other += [f"--volumes-from={container}", clean_image]
+    with serve(FOLDER, inside=inside):
+        assert run([*other, "sh", "-s", FOLDER], stdin=CALL) == "true\n"
+
+
+def _judge(printed: str) -> None:
+    broken, daemon, shim = printed.splitlines()
+    assert broken == "No broken requirements found."
+    assert daemon == VERSIONS["airlock-daemon"]
+    assert re.search(rf"\b{re.escape(VERSIONS['airlock-shim'])}\b", shim)

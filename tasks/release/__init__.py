@@ -1,0 +1,1 @@
+"""What ``./dev build`` makes: distributions, binaries and images, the same bytes each time."""

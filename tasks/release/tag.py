@@ -1,0 +1,82 @@
+"""A release's tag: which package it is for, and whether the package agrees."""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.errors import TaskError
+from tasks.places import ROOT
+
+_TAG = re.compile(r"(?P<name>[a-z]+)-v(?P<version>[0-9][0-9A-Za-z.]*)")
+_VERSION = re.compile(r'^__version__ = "([^"]+)"$', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package of the workspace, and the version that its sources say it has."""
+
+    name: str
+    """Of the distribution, such as ``airlock-wire``."""
+    version: str
+    folder: Path
+
+    @property
+    def tag(self) -> str:
+        """The tag that releases this version."""
+        return f"{self.name.removeprefix('airlock-')}-v{self.version}"
+
+    @property
+    def file_stem(self) -> str:
+        """What the names of its distributions begin with."""
+        return f"{self.name.replace('-', '_')}-{self.version}"
+
+
+def list_packages(root: Path = ROOT) -> tuple[Package, ...]:
+    """Return the packages of the workspace, sorted by folder."""
+    return tuple(
+        _read_package(path.parent) for path in sorted(root.glob("packages/*/pyproject.toml"))
+    )
+
+
+def find_release(tag: str, root: Path = ROOT) -> Package:
+    """Return the package that ``tag`` releases.
+
+    Raises TaskError when it names none, another version than the sources have, or one that the
+    changelog does not tell of.
+    """
+    packages = {package.name.removeprefix("airlock-"): package for package in list_packages(root)}
+    match = _TAG.fullmatch(tag)
+    package = packages.get(match["name"]) if match else None
+    if package is None:
+        forms = ", ".join(f"{name}-vVERSION" for name in sorted(packages))
+        raise TaskError(f"the tag {tag!r} releases no package; tags are {forms}")
+    if package.tag != tag:
+        raise TaskError(
+            f"the tag {tag!r} does not fit: the sources of {package.name} say {package.version}. "
+            f"Tag them {package.tag}, or change _version.py first"
+        )
+    read_notes(package)
+    return package
+
+
+def read_notes(package: Package) -> str:
+    """Return what the changelog says of the package's version; raises TaskError if nothing."""
+    text = (package.folder / "CHANGELOG.md").read_text()
+    _, found, rest = f"\n{text}".partition(f"\n## {package.version}\n")
+    notes = rest.partition("\n## ")[0].strip()
+    if not found or not notes:
+        raise TaskError(
+            f"packages/{package.folder.name}/CHANGELOG.md says nothing of {package.version}: "
+            f"write its section, '## {package.version}', before the tag"
+        )
+    return f"{notes}\n"
+
+
+def _read_package(folder: Path) -> Package:
+    settings = tomllib.loads((folder / "pyproject.toml").read_text())
+    source = folder / settings["tool"]["hatch"]["version"]["path"]
+    match = _VERSION.search(source.read_text())
+    if match is None:
+        raise TaskError(f'{source} has no line __version__ = "..."')
+    return Package(settings["project"]["name"], match[1], folder)

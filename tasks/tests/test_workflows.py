@@ -1,0 +1,90 @@
+"""The checks of the workflows: ours pass, and copies that are broken in one place do not."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tasks.environment import Environment
+from tasks.places import ROOT
+from tasks.workflows import list_workflow_checks
+
+HERE = Environment("here", Path(sys.prefix))
+OURS = ROOT / ".github"
+
+pytestmark = pytest.mark.skipif(
+    not (HERE.folder / "bin" / "zizmor").exists(), reason="zizmor is not installed here"
+)
+
+
+def _find_failures(folder: Path) -> dict[str, str]:
+    """Run every check and return what those that failed have said."""
+    failures = {}
+    for name, command in list_workflow_checks(HERE, folder):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            failures[name] = done.stdout + done.stderr
+    return failures
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of our workflows, to be broken."""
+    return shutil.copytree(OURS, tmp_path / ".github")
+
+
+def _change(path: Path, pattern: str, replacement: str) -> None:
+    text, count = re.subn(pattern, replacement, path.read_text(), count=1)
+    assert count == 1, f"{path.name} has nothing like {pattern}"
+    path.write_text(text)
+
+
+def test_our_workflows_pass(copy: Path) -> None:
+    """The workflows as they are have no findings, and there is a check for each kind of file."""
+    assert _find_failures(copy) == {}
+    names = [name for name, _ in list_workflow_checks(HERE, copy)]
+    assert names == ["schema github-workflows", "schema dependabot", "zizmor"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "finding"),
+    [
+        (r"(actions/checkout)@[0-9a-f]{40} # v[0-9.]+", r"\1@v6", "unpinned-uses"),
+        (r" +with:\n +persist-credentials: false\n", "", "artipacked"),
+        (r'--tag "\$TAG"', "--tag ${{ github.ref_name }}", "template-injection"),
+        (r"permissions: \{\}", "permissions: write-all", "excessive-permissions"),
+    ],
+)
+def test_dangerous_copy_fails(copy: Path, pattern: str, replacement: str, finding: str) -> None:
+    """Each of these gives rights away, is valid, and is found by zizmor alone."""
+    _change(copy / "workflows" / "release.yml", pattern, replacement)
+    failures = _find_failures(copy)
+    assert list(failures) == ["zizmor"]
+    assert finding in failures["zizmor"]
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "check"),
+    [
+        ("workflows/test.yml", r"runs-on:", "schema github-workflows"),
+        ("workflows/e2e.yml", r"timeout-minutes:", "schema github-workflows"),
+        ("dependabot.yml", r"interval:", "schema dependabot"),
+    ],
+)
+def test_misspelt_copy_fails(copy: Path, name: str, pattern: str, check: str) -> None:
+    """A key that does not exist is found, which would otherwise be passed over or stop the run."""
+    _change(copy / name, pattern, f"x-{pattern}")
+    assert check in _find_failures(copy)
+
+
+def test_actions_are_of_one_version() -> None:
+    """Every use of an action is of the same commit, with the version beside it."""
+    found: dict[str, set[str]] = {}
+    for path in (OURS / "workflows").iterdir():
+        for name, pin in re.findall(r"uses: ([^@\s]+)@(.*)", path.read_text()):
+            assert re.fullmatch(r"[0-9a-f]{40} # v[0-9]+\.[0-9]+\.[0-9]+", pin), f"{path}: {name}"
+            found.setdefault(name, set()).add(pin)
+    assert found
+    assert all(len(pins) == 1 for pins in found.values()), found
