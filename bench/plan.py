@@ -15,7 +15,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of one transfer."""
     small_size: int = 16 * MIB
     """Bytes of the transfer with which the growth of memory begins."""
-    transfers: int = 5
+    transfers: int = 9
     burst: int = 200
     """Calls at once."""
     bursts: int = 7

@@ -13,6 +13,7 @@ from airlock_daemon.peer import (
     check_claim,
     container_in,
     identify,
+    peer_credentials,
     same_namespace,
 )
 
@@ -24,7 +25,7 @@ def test_a_process_of_the_host_is_recognised() -> None:
     """A peer in our own namespaces is on the host, with its pid and uid."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        peer = identify(ours)
+        peer = identify(ours, peer_credentials(ours))
     assert (peer.pid, peer.uid, peer.place) == (os.getpid(), os.geteuid(), "host")
 
 
@@ -38,7 +39,7 @@ def test_a_peer_that_is_gone_is_refused() -> None:
         subprocess.run([sys.executable, "-c", code], check=True)
         connection, _ = listening.accept()
         with connection, pytest.raises(Denied, match="is gone"):
-            identify(connection)
+            identify(connection, peer_credentials(connection))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Records of refused connections: few, and each refusal in one of them."""
 
+from functools import partial
+
 import trio
 from trio.testing import MockClock
 
@@ -18,7 +20,7 @@ async def test_the_first_is_recorded_at_once_and_the_rest_together(
     written: list[Record] = []
     refusals = Refusals(written.append)
     for _ in range(100):
-        refusals.note(refusal())
+        refusals.note("connections", refusal)
     assert [record.count for record in written] == [1]
     assert refusals.due is not None
     await trio.sleep_until(refusals.due)
@@ -32,7 +34,7 @@ async def test_one_that_comes_late_is_recorded_at_once(autojump_clock: MockClock
     written: list[Record] = []
     refusals = Refusals(written.append)
     for _ in range(3):
-        refusals.note(refusal())
+        refusals.note("connections", refusal)
         await trio.sleep(EVERY_S)
     assert [record.count for record in written] == [1, 1, 1]
 
@@ -42,7 +44,7 @@ async def test_kinds_are_not_mixed(autojump_clock: MockClock) -> None:
     written: list[Record] = []
     refusals = Refusals(written.append)
     for rule in ("connections", "connections", "descriptors"):
-        refusals.note(refusal(rule))
+        refusals.note(rule, partial(refusal, rule))
     refusals.flush()
     assert [(record.rule, record.count) for record in written] == [
         ("connections", 1),
@@ -56,6 +58,6 @@ async def test_nothing_is_written_where_nothing_waits(autojump_clock: MockClock)
     written: list[Record] = []
     refusals = Refusals(written.append)
     refusals.flush()
-    refusals.note(refusal())
+    refusals.note("connections", refusal)
     refusals.flush()
     assert len(written) == 1

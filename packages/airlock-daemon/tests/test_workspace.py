@@ -11,7 +11,7 @@ import pytest
 from airlock_daemon import workspace
 from airlock_daemon.ancestry import Ancestry
 from airlock_daemon.containers import Containers
-from airlock_daemon.directories import open_unlinked
+from airlock_daemon.directories import open_unlinked, real_path
 from airlock_daemon.errors import Denied
 from airlock_daemon.peer import Peer
 from airlock_daemon.reserved import Reserved
@@ -198,6 +198,25 @@ def test_no_component_of_a_path_may_be_a_link(tmp_path: Path) -> None:
     """A link anywhere in the path is refused, not only at its end."""
     (tmp_path / "real" / "inner").mkdir(parents=True)
     (tmp_path / "link").symlink_to("real")
-    os.close(open_unlinked(str(tmp_path / "real" / "inner")))
-    with pytest.raises(Denied):
-        open_unlinked(str(tmp_path / "link" / "inner"))
+    inner = tmp_path / "real" / "inner"
+    descriptor, path = open_unlinked(f"{inner}/")
+    os.close(descriptor)
+    assert path == str(inner)
+    (inner / "end").symlink_to("..")
+    for linked in (tmp_path / "link" / "inner", tmp_path / "link", inner / "end"):
+        with pytest.raises(Denied, match="cannot be entered"):
+            open_unlinked(str(linked))
+
+
+def test_a_removed_directory_is_told_from_one_that_is_called_so(tmp_path: Path) -> None:
+    """The kernel adds a word to the path of what was removed, which a name may end with too."""
+    for name, is_there in (("gone", False), ("here (deleted)", True)):
+        (tmp_path / name).mkdir()
+        descriptor, _ = open_unlinked(str(tmp_path / name))
+        if is_there:
+            assert real_path(descriptor) == str(tmp_path / name)
+        else:
+            (tmp_path / name).rmdir()
+            with pytest.raises(Denied, match="removed"):
+                real_path(descriptor)
+        os.close(descriptor)

@@ -92,7 +92,7 @@ class Area:
     def _open(self, source: Source, path: str) -> int:
         if source.directory not in self._opened:
             try:
-                self._opened[source.directory] = open_root(source, self._reserved)
+                self._opened[source.directory], _ = open_root(source, self._reserved)
             except Denied as error:
                 # Its text is about a place of the host that the client has not named.
                 raise _refuse_outside(path) from error
@@ -101,7 +101,7 @@ class Area:
     def _open_own_root(self) -> int:
         root = self._directory.root
         if root not in self._opened:
-            self._opened[root] = open_unlinked(root)
+            self._opened[root], _ = open_unlinked(root)
         return self._opened[root]
 
 

@@ -67,6 +67,8 @@ class AuditLog:
         self._descriptor = 2
         self._size = 0
         self._previous: str | None = None
+        self._second = -1
+        self._date = ""
         if config.path != "-":
             self._open()
 
@@ -76,7 +78,7 @@ class AuditLog:
         Raises Failed where it cannot be written; with `on_error = "warn"` only the caller's warning
         remains (`must_deny` says which).
         """
-        record.ts = _now()
+        record.ts = self._stamp()
         record.prev = self._previous
         line = msgspec.json.encode(record)
         try:
@@ -99,6 +101,14 @@ class AuditLog:
         if self._descriptor > 2:
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def _stamp(self) -> str:
+        """The time in UTC, with milliseconds."""
+        second, fraction = divmod(time.time_ns() // 1_000_000, 1000)
+        if second != self._second:
+            self._second = second
+            self._date = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return f"{self._date}.{fraction:03d}Z"
 
     def _append(self, data: bytes) -> None:
         written = os.write(self._descriptor, data)
@@ -205,8 +215,3 @@ def _last_line(descriptor: int, size: int) -> bytes | None:
     if not tail:
         return None
     return tail[tail.rfind(b"\n", 0, -1) + 1 :]
-
-
-def _now() -> str:
-    seconds, fraction = divmod(time.time_ns() // 1_000_000, 1000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{fraction:03d}Z"

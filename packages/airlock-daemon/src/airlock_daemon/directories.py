@@ -6,38 +6,41 @@ from airlock_daemon.errors import Denied
 from airlock_modules import quote
 
 
-def open_unlinked(path: str) -> int:
+def open_unlinked(path: str) -> tuple[int, str]:
     """Open absolute `path` as O_PATH, refusing a symbolic link in any of its components.
 
-    A link there could only have been put by somebody who can write a directory above a workspace.
+    Returns the descriptor, which the caller closes, and the real path. A link there could only have
+    been put by somebody who can write a directory above a workspace.
     """
-    descriptor = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    for part in path.split("/"):
-        if not part:
-            continue
-        try:
-            inner = os.open(
-                part,
-                os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC,
-                dir_fd=descriptor,
-            )
-        except OSError as error:
-            raise Denied(
-                f"the workspace {quote(path)} cannot be entered on the host: {error.strerror}",
-                layer="workspace",
-                rule="missing",
-                hint="it must be a directory there, and the daemon's user must be able to enter it",
-            ) from error
-        finally:
-            os.close(descriptor)
-        descriptor = inner
-    return descriptor
+    try:
+        descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise _closed(path, str(error.strerror)) from error
+    try:
+        real = real_path(descriptor)
+        if real not in (path, os.path.normpath(path)):
+            raise _closed(path, "a symbolic link leads there")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor, real
+
+
+def _closed(path: str, reason: str) -> Denied:
+    return Denied(
+        f"the workspace {quote(path)} cannot be entered on the host: {reason}",
+        layer="workspace",
+        rule="missing",
+        hint="it must be a directory there, and the daemon's user must be able to enter it",
+    )
 
 
 def real_path(descriptor: int) -> str:
     """The path of an open directory as the kernel has it; raises Denied when it was removed."""
     path = os.readlink(f"/proc/self/fd/{descriptor}")
-    if os.fstat(descriptor).st_nlink == 0 or not path.startswith("/"):
+    # A directory may be called so and be there all the same.
+    is_removed = path.endswith(" (deleted)") and os.fstat(descriptor).st_nlink == 0
+    if is_removed or not path.startswith("/"):
         raise Denied(
             "the working directory has been removed",
             layer="workspace",

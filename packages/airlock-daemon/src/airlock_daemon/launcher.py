@@ -83,8 +83,11 @@ class Launcher:
         try:
             header = _ORDER.pack(len(what.argv), environment, self._nofile, terminal, len(strings))
             descriptors = [theirs.fileno(), what.directory, *standard]
-            with _carried(strings) as (inline, extra):
-                await self._send(header + inline, [*descriptors, *extra])
+            if len(strings) <= INLINE:
+                await self._send(header + strings, descriptors)
+            else:
+                with _kept(strings) as file:
+                    await self._send(header, [*descriptors, file])
         except OSError as error:
             ours.close()
             raise cannot_start(what.program, error) from error
@@ -193,11 +196,8 @@ def _join(what: Started) -> bytes:
 
 
 @contextlib.contextmanager
-def _carried(strings: bytes) -> Iterator[tuple[bytes, list[int]]]:
-    """The strings as part of the message, or as a descriptor beside it."""
-    if len(strings) <= INLINE:
-        yield strings, []
-        return
+def _kept(strings: bytes) -> Iterator[int]:
+    """The strings in a file of memory."""
     # The launcher maps it: sealed, it cannot shrink below what the header says.
     file = os.memfd_create("airlock-command", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
@@ -205,6 +205,6 @@ def _carried(strings: bytes) -> Iterator[tuple[bytes, list[int]]]:
         while view:
             view = view[os.write(file, view) :]
         fcntl.fcntl(file, fcntl.F_ADD_SEALS, _SEALS)
-        yield b"", [file]
+        yield file
     finally:
         os.close(file)

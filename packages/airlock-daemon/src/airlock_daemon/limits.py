@@ -4,6 +4,7 @@ import msgspec
 import trio
 
 from airlock_daemon.errors import Denied
+from airlock_daemon.pace import Pace
 from airlock_modules import TableReader
 
 
@@ -11,7 +12,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The `[limits]` table: counts, bytes (`_bytes`) and seconds (`_s`), for each agent.
 
     `stdin_bytes` and `output_bytes` are what the daemon holds of one running command at most, each
-    in its direction.
+    in its direction. `refusals_per_s` is how many refusals are answered without delay in a second.
     """
 
     connections: int = 1024
@@ -21,6 +22,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     request_bytes: int = 4_194_304
     arguments: int = 10_000
     request_s: float = 10.0
+    refusals_per_s: float = 200.0
     stdin_bytes: int = 262_144
     output_bytes: int = 1_048_576
 
@@ -42,6 +44,7 @@ _BOUNDS: dict[str, tuple[int, int]] = {
     "request_bytes": (1024, 67_108_864),
     "arguments": (1, 1_000_000),
     "request_s": (1, 3600),
+    "refusals_per_s": (1, 1_000_000),
     "stdin_bytes": (4096, 16_777_216),
     "output_bytes": (4096, 16_777_216),
 }
@@ -84,13 +87,14 @@ class Gate:
     """Counts what one agent has open and running, and makes the rest wait or go away.
 
     A place is given in the order of arrival. Whoever waits gives its place up when cancelled.
-    `connections` is how many are open.
+    `connections` is how many are open, `pace` is that of refusals.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.connections = 0
         self._held = 0
+        self.pace = Pace(limits.refusals_per_s)
         self._slots = trio.CapacityLimiter(limits.running)
 
     def connect(self) -> bool:

@@ -3,6 +3,8 @@
 import errno
 import os
 import socket
+from contextlib import suppress
+from functools import partial
 
 import trio
 
@@ -13,7 +15,7 @@ from airlock_daemon.peer import peer_credentials
 from airlock_daemon.refusals import Refusals
 from airlock_daemon.request import STOPPING, Exchange, say_last, to_wire
 from airlock_daemon.session import ClientGone, Session
-from airlock_wire import ErrorObject, RemoteProtocolError, Request
+from airlock_wire import ErrorObject, HalfClosed, RemoteProtocolError, Request, ServerSession
 
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -31,6 +33,7 @@ class Listener:
         self._listening = listening
         self._spare = _open_spare()
         self._refusals = Refusals(host.record)
+        self._lines: dict[str, bytes] = {}
 
     async def run(self, requests: trio.Nursery) -> None:
         """Accept until cancelled; each connection is served by a task of `requests`."""
@@ -76,38 +79,29 @@ class Listener:
             self._refuse(connection, reason, rule="connections")
         return True
 
-    def _open_session(self, connection: socket.socket) -> Session:
-        service = self._service
-        return Session(connection, service.gate, service.closer, service.turns)
-
     async def _serve(self, connection: socket.socket) -> None:
-        session = self._open_session(connection)
+        service = self._service
+        session = Session(connection, service.gate, service.closer, service.turns)
         ending = Ending()
         try:
-            await self._service.turns.take()
+            await service.turns.take()
             request = await self._receive(session)
             if request is not None:
                 self._host.running.add(ending)
-                await Exchange(self._host, self._service, session, request).run(ending)
+                await Exchange(self._host, service, session, request).run(ending)
         except Exception:  # noqa: BLE001 - whatever went wrong
             # One connection must not end the others'.
             log.exception("a fault of the daemon ended a connection")
         finally:
             self._host.running.discard(ending)
             session.close()
-            self._service.gate.disconnect()
+            service.gate.disconnect()
 
     async def _receive(self, session: Session) -> Request | None:
         """Read the request; None, with everything said and recorded, when there is none to run."""
-        limit = self._service.gate.limits.request_s
-        ending = Ending()
-        self._host.idle.add(ending)
         try:
             # Nearly always it is all there; else a timer is worth its price.
-            event = session.receive_at_once()
-            if event is None:
-                with ending.scope, trio.move_on_after(limit) as timer:
-                    event = await session.receive()
+            event = session.receive_at_once() or await self._wait_request(session)
         except RemoteProtocolError as error:
             await self._refuse_request(session, error.error)
             return None
@@ -116,19 +110,29 @@ class Listener:
             return None
         except ClientGone:
             return None
+        return event if isinstance(event, Request) else None
+
+    async def _wait_request(self, session: Session) -> Request | HalfClosed | None:
+        """Wait for the rest of a request; None, with everything said, when the daemon stops.
+
+        Raises Denied when it takes too long, and what `Session.receive` raises.
+        """
+        limit = self._service.gate.limits.request_s
+        ending = Ending()
+        self._host.idle.add(ending)
+        try:
+            with ending.scope, trio.move_on_after(limit) as timer:
+                return await session.receive()
         finally:
             self._host.idle.discard(ending)
-        if event is not None:
-            return event if isinstance(event, Request) else None
         if timer.cancelled_caught:
-            late = Denied(
+            raise Denied(
                 f"no whole request came within {limit:g} s",
                 layer="limit",
                 rule="request_s",
                 hint="send the request at once after connecting",
             )
-            await self._refuse_request(session, to_wire(late, ""))
-        elif ending.reason == "stop":
+        if ending.reason == "stop":
             await say_last(session, STOPPING)
         return None
 
@@ -143,6 +147,7 @@ class Listener:
                 request_id=session.request_id,
             )
         )
+        await self._service.gate.pace.keep()
         with trio.move_on_after(self._service.gate.limits.request_s):
             try:
                 await session.send_error(error)
@@ -163,13 +168,20 @@ class Listener:
             self._spare = _open_spare()
 
     def _refuse(self, connection: socket.socket, reason: str, *, rule: str) -> None:
-        error = Denied(
-            reason, layer="limit", rule=rule, hint="close connections that are not in use"
-        )
-        self._refusals.note(self._describe(connection, reason=reason, layer="limit", rule=rule))
-        session = self._open_session(connection)
-        session.refuse_at_once(to_wire(error, ""))
-        session.close()
+        """Say why, which fits into the empty buffer of a new connection, and close it.
+
+        Nothing more: whoever floods an agent with connections gets no time for it.
+        """
+        if rule not in self._lines:
+            error = Denied(
+                reason, layer="limit", rule=rule, hint="close connections that are not in use"
+            )
+            self._lines[rule] = ServerSession().send_error(to_wire(error, ""))
+        with connection:
+            with suppress(OSError):
+                connection.send(self._lines[rule])
+            describe = partial(self._describe, connection, reason=reason, layer="limit", rule=rule)
+            self._refusals.note(rule, describe)
 
     def _describe(
         self,

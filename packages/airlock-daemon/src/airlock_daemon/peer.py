@@ -4,7 +4,7 @@ import errno
 import functools
 import os
 import re
-import select
+import signal
 import socket
 import struct
 from typing import Literal
@@ -42,13 +42,13 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
         return parse_mountinfo(self.mountinfo)
 
 
-def identify(connection: socket.socket) -> Peer:
-    """Say who connected (unix(7): SO_PEERCRED, SO_PEERPIDFD).
+def identify(connection: socket.socket, credentials: tuple[int, int]) -> Peer:
+    """Say who connected; `credentials` are what `peer_credentials` has said of that (unix(7)).
 
     Raises Denied (layer "workspace") for a peer that is gone, or that shares the daemon's pid
     namespace but not its mounts (docker run --pid=host).
     """
-    pid, uid = peer_credentials(connection)
+    pid, uid = credentials
     if pid == 0:
         return Peer(pid=0, uid=uid, place="unknown")
     pidfd = _peer_pidfd(connection)
@@ -165,9 +165,14 @@ def _peer_pidfd(connection: socket.socket) -> int | None:
 
 
 def _is_dead(pidfd: int) -> bool:
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(0))
+    try:
+        signal.pidfd_send_signal(pidfd, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        # It is somebody else's, and there.
+        return False
+    return False
 
 
 def _read(pid: int, name: str) -> str:

@@ -13,7 +13,7 @@ EVERY_S = 1.0
 class Refusals:
     """Writes at most one record in EVERY_S for refusals of one kind, and loses none.
 
-    A record's `count` says for how many connections it stands; the rest of it is the last one's.
+    A record's `count` says for how many connections it stands; the rest of it is the first one's.
     Its owner must `flush` when `due` has come, and at the end.
     """
 
@@ -28,11 +28,15 @@ class Refusals:
         """When what waits is to be written, by trio's clock; None where nothing waits."""
         return None if self._waiting is None else self._written + EVERY_S
 
-    def note(self, record: Record) -> None:
-        """Record one more refusal, now or by the next `flush`."""
-        if self._waiting is not None and self._waiting.rule != record.rule:
+    def note(self, rule: str, describe: Callable[[], Record]) -> None:
+        """Record one more refusal by `rule`, now or by the next `flush`.
+
+        `describe` makes the record, and is not called where an earlier one stands for it too.
+        """
+        if self._waiting is not None and self._waiting.rule != rule:
             self.flush()
-        self._waiting = record
+        if self._waiting is None:
+            self._waiting = describe()
         self._count += 1
         if trio.current_time() - self._written >= EVERY_S:
             self.flush()

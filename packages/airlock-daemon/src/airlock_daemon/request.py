@@ -1,6 +1,5 @@
 """The life of one request, from the parsed message to its answer and its audit record."""
 
-import math
 import secrets
 import time
 from contextlib import suppress
@@ -81,9 +80,9 @@ class Exchange:
             await self._refuse(Failed(f"the daemon failed: {type(error).__name__}"))
 
     async def _perform(self) -> None:
-        pid, uid = peers.peer_credentials(self._session.connection)
-        self._record.peer = {"pid": pid, "uid": uid}
-        peer = peers.identify(self._session.connection)
+        credentials = peers.peer_credentials(self._session.connection)
+        self._record.peer = dict(zip(("pid", "uid"), credentials, strict=True))
+        peer = peers.identify(self._session.connection, credentials)
         self._record.container = peer.container
         peers.check_claim(peer, self._request.container_id)
         module, paths = self._decide()
@@ -168,10 +167,16 @@ class Exchange:
         try:
             self._host.record_ahead(msgspec.structs.replace(self._record, event="exec-start"))
             self._is_passed = execution.is_passed
-            with trio.move_on_after(module.timeout_s or math.inf) as timer:
+            if module.timeout_s:
+                await self._run_in_time(execution, module)
+            else:
                 await execution.run(self._hearing, self._conclude)
         finally:
             place.give_back()
+
+    async def _run_in_time(self, execution: Execution, module: Module) -> None:
+        with trio.move_on_after(module.timeout_s) as timer:
+            await execution.run(self._hearing, self._conclude)
         if timer.cancelled_caught and not self._is_recorded:
             raise Failed(
                 f"{module.name} was ended after {module.timeout_s:g} s",
@@ -187,6 +192,7 @@ class Exchange:
         if isinstance(error, Denied):
             self._record.layer, self._record.rule = error.layer, error.rule
         self._write("failed" if isinstance(error, Failed) else "denied", error.message)
+        await self._service.gate.pace.keep()
         with suppress(ClientGone):
             await self._session.send_error(to_wire(error, self._request.command))
 

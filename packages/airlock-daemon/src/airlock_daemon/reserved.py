@@ -18,17 +18,24 @@ class Reserved(msgspec.Struct, frozen=True):
 
         Both directions count: a directory that contains a reserved place, and one inside it.
         """
+        inside = _prefix(path)
         for name, place in self.places:
-            if is_within(place, path):
+            prefix = _prefix(place)
+            if prefix.startswith(inside):
                 return f"it contains {name} ({place})"
-            if is_within(path, place):
+            if inside.startswith(prefix):
                 return f"it lies in {name} ({place})"
         return None
 
 
 def is_within(path: str, directory: str) -> bool:
     """Whether real path `path` is `directory` or below it."""
-    return path == directory or path.startswith(directory.rstrip("/") + "/")
+    return _prefix(path).startswith(_prefix(directory))
+
+
+def _prefix(directory: str) -> str:
+    """What the paths of a directory and of everything below it begin with, a slash behind each."""
+    return directory.rstrip("/") + "/"
 
 
 def reserve(

@@ -1,6 +1,5 @@
 """One connection: bytes of a socket on one side, messages of `airlock_wire` on the other."""
 
-import os
 import socket
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -221,11 +220,6 @@ class Session:
         except LocalProtocolError:
             return
         await self._answer(data)
-
-    def refuse_at_once(self, error: ErrorObject) -> None:
-        """Send an error without waiting; it fits into the empty buffer of a new connection."""
-        with suppress(OSError):
-            os.write(self.connection.fileno(), self._wire.send_error(error))
 
     async def _answer(self, data: bytes) -> None:
         self.is_answered = True

@@ -75,15 +75,20 @@ async def enter(
             return make_empty(mounts)
         raise Denied(error.message, layer="workspace", rule="unmapped", hint=error.hint) from error
     refuse_read_only(mapping)
-    root = open_root(mapping.source, reserved)
+    descriptor, root = open_root(mapping.source, reserved)
+    path = root
+    if mapping.source.below:
+        above = descriptor
+        try:
+            descriptor, path = _open_below(above, root, mapping.source, reserved)
+        finally:
+            os.close(above)
     try:
-        root_path = real_path(root)
-        descriptor, path = _open_below(root, root_path, mapping.source, reserved)
-        return Workspace(
-            descriptor, path=path, root=root_path, mounts=mounts, is_proven=mapping.is_proven
-        )
-    finally:
-        os.close(root)
+        _refuse_foreign(descriptor, path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return Workspace(descriptor, path=path, root=root, mounts=mounts, is_proven=mapping.is_proven)
 
 
 def refuse_read_only(mapping: Mapping) -> None:
@@ -97,20 +102,20 @@ def refuse_read_only(mapping: Mapping) -> None:
         )
 
 
-def open_root(source: Source, reserved: Reserved) -> int:
-    """Open the directory of a mapping as O_PATH; the caller closes it.
+def open_root(source: Source, reserved: Reserved) -> tuple[int, str]:
+    """Open the directory of a mapping as O_PATH, which the caller closes; returns its path too.
 
     Raises Denied where it is none that may be entered, is reserved, or is covered by another mount.
     """
-    root = open_unlinked(source.directory)
+    root, path = open_unlinked(source.directory)
     try:
-        _refuse_reserved(real_path(root), reserved)
+        _refuse_reserved(path, reserved)
         if source.mount_id is not None and mount_id(root) != source.mount_id:
             raise _covered()
     except BaseException:
         os.close(root)
         raise
-    return root
+    return root, path
 
 
 def make_empty(mounts: Mounts) -> Workspace:
@@ -162,12 +167,10 @@ def _open_below(root: int, root_path: str, source: Source, reserved: Reserved) -
     Returns the descriptor and its real path.
     """
     try:
-        descriptor = os.open(
-            source.below or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root
-        )
+        descriptor = os.open(source.below, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root)
     except OSError as error:
         raise Denied(
-            f"the workspace has no directory {quote(source.below or '.')}: {error.strerror}",
+            f"the workspace has no directory {quote(source.below)}: {error.strerror}",
             layer="workspace",
             rule="missing",
             hint="it must exist on the host too, and the daemon's user must have access",
@@ -184,7 +187,6 @@ def _open_below(root: int, root_path: str, source: Source, reserved: Reserved) -
         if source.mount_id is not None and mount_id(descriptor) != source.mount_id:
             raise _covered()
         _refuse_reserved(path, reserved)
-        _refuse_foreign(descriptor, path)
     except BaseException:
         os.close(descriptor)
         raise
