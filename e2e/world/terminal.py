@@ -3,6 +3,7 @@
 import os
 import pty
 import select
+import signal
 import subprocess
 import termios
 import time
@@ -11,6 +12,12 @@ from types import TracebackType
 from typing import Self
 
 from .running import PATIENCE_S, NothingHappened
+
+NUDGE_S = 0.2
+"""After so long a silence the program is reminded of a new size of its terminal.
+
+docker's client does not notice one as long as it is busy telling the engine of the first.
+"""
 
 
 class Terminal:
@@ -28,6 +35,7 @@ class Terminal:
         )
         os.close(slave)
         self._heard = b""
+        self._is_resized = False
 
     def enter(self, text: str) -> None:
         """Type `text`. A line ends with a carriage return, as the key of that name sends it."""
@@ -36,6 +44,7 @@ class Terminal:
     def resize(self, rows: int, cols: int) -> None:
         """Change the size, of which the kernel tells the session."""
         termios.tcsetwinsize(self._master, (rows, cols))
+        self._is_resized = True
 
     def wait_for(self, text: str) -> str:
         """Wait until `text` is shown and return what was shown up to its end.
@@ -68,8 +77,11 @@ class Terminal:
         """Wait for more, at most until then (monotonic clock); False at its end."""
         poll = select.poll()
         poll.register(self._master, select.POLLIN)
-        if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
-            raise NothingHappened(f"silence for {PATIENCE_S} s after:\n{self.shown}")
+        pause = NUDGE_S if self._is_resized else PATIENCE_S
+        while not poll.poll(min(pause, max(0.0, until - time.monotonic())) * 1000):
+            if time.monotonic() >= until:
+                raise NothingHappened(f"silence for {PATIENCE_S} s after:\n{self.shown}")
+            self._process.send_signal(signal.SIGWINCH)
         try:
             data = os.read(self._master, 65536)
         except OSError:  # EIO: nobody has the other end open any more

@@ -12,6 +12,9 @@ from faithful.runner.content import PIECE, Capture
 from faithful.runner.entry import Step
 from faithful.runner.wiring import Wiring
 
+NUDGE_S = 0.2
+"""After so long a silence the engine's client is reminded of the size of its terminal."""
+
 
 class Stuck(AssertionError):
     """A command did not end, or did not write what was expected of it."""
@@ -20,7 +23,8 @@ class Stuck(AssertionError):
 class Conversation:
     """The exchange with one running client over its `wiring`, until its streams have ended.
 
-    The whole of it may take `patience` seconds.
+    The whole of it may take `patience` seconds. `by_engine` says that the process is the engine's
+    client: that misses a new size of its terminal as long as it is busy telling of the first one.
     """
 
     def __init__(
@@ -30,6 +34,7 @@ class Conversation:
         talk: Sequence[Step],
         *,
         patience: float,
+        by_engine: bool,
     ) -> None:
         self.captures = {name: Capture() for name in wiring.outputs.values()}
         self._process = process
@@ -39,6 +44,8 @@ class Conversation:
         self._heard = b""
         self._left = b""
         self._is_ending = False
+        self._by_engine = by_engine
+        self._is_resized = False
         self._until = time.monotonic() + patience
 
     def hold(self) -> None:
@@ -60,8 +67,12 @@ class Conversation:
         feed = self._wiring.feed
         if feed is not None and self._prepare():
             poll.register(feed, select.POLLOUT)
-        ready = poll.poll(max(0.0, self._until - time.monotonic()) * 1000)
-        if not ready:
+        left = max(0.0, self._until - time.monotonic())
+        pause = min(left, NUDGE_S) if self._by_engine and self._is_resized else left
+        ready = poll.poll(pause * 1000)
+        if not ready and pause < left:
+            self._process.send_signal(signal.SIGWINCH)
+        elif not ready:
             raise Stuck(f"nothing more came, the last was {self._heard[-500:]!r}")
         for descriptor, _ in ready:
             if descriptor in self._open:
@@ -115,6 +126,7 @@ class Conversation:
         if step.resize is not None:
             assert master is not None
             termios.tcsetwinsize(master, step.resize)
+            self._is_resized = True
         if step.signal:
             os.kill(self._process.pid, signal.Signals[step.signal])
         if step.send:

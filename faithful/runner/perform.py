@@ -25,10 +25,12 @@ def perform(
     cwd: Path,
     env: Mapping[str, str],
     patience: float,
+    by_engine: bool = False,
 ) -> Result:
     """Run `argv` in `cwd`, connected as `entry` says, with `env` alone for its environment.
 
-    Raises Stuck when it does not end within `patience` seconds, and then ends its process group.
+    `by_engine` says that it is the engine's client, with the command behind it. Raises Stuck when
+    it does not end within `patience` seconds, and then ends its process group.
     """
     with (
         tempfile.TemporaryDirectory(prefix="airlock-faithful-") as folder,
@@ -51,7 +53,9 @@ def perform(
         )
         try:
             wiring.start()
-            conversation = Conversation(process, wiring, entry.talk, patience=patience)
+            conversation = Conversation(
+                process, wiring, entry.talk, patience=patience, by_engine=by_engine
+            )
             conversation.hold()
         finally:
             end(process)

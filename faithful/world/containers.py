@@ -109,6 +109,7 @@ class Containers:
             cwd=self.world.ground.workspaces / entry.id,
             env={**os.environ, "TERM": entry.screen.term if entry.screen else "dumb"},
             patience=self.world.patience,
+            by_engine=True,
         )
 
     def _options(self, way: Way) -> list[str]:
