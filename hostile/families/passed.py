@@ -125,7 +125,9 @@ def signals_to_passed_ones(scene: Scene) -> None:
     """A flood of signals reaches the tool or nobody, and the command ends as they say."""
     with ExitStack() as stack, scene.connect() as client:
         reading, writing = make_pipe(stack)
-        _start(client, "trap '' USR1; echo up; cat", [reading, writing, writing])
+        script = "trap '' USR1; echo up; sleep 600"
+        _start(client, script, [open_null(stack), writing, writing])
+        os.read(reading, 3)
         for _ in range(2000):
             client.send(make_message("signal", name="SIGUSR1"))
         client.send(make_message("signal", name="SIGKILL"))
