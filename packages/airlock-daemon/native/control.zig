@@ -14,8 +14,10 @@ pub const Order = union(enum) {
 
 /// To the daemon: eight bytes, a letter, three zero bytes and a little-endian i32.
 pub const Report = enum(u8) {
-    /// The tool ended; the value is its wait(2) status.
+    /// The tool ended; the value is its wait(2) status. Something that it started is left.
     ended = 'X',
+    /// The same, and nothing is left.
+    over = 'O',
     /// execve(2) failed; the value of this and of the next two is an errno.
     exec_failed = 'F',
     /// The working directory could not be entered.

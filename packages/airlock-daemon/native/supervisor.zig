@@ -36,25 +36,32 @@ pub const Supervisor = struct {
 
     /// Reap all that have ended and report the tool's end. False when no child is left.
     fn reap(supervisor: *Supervisor) bool {
+        var ended: ?u32 = null;
         while (true) {
             var status: u32 = 0;
             const result = linux.wait4(-1, &status, linux.W.NOHANG, null);
             switch (linux.E.init(result)) {
                 .SUCCESS => {},
                 .INTR => continue,
-                else => return false,
+                else => {
+                    if (ended) |tool_status| supervisor.report(.over, tool_status);
+                    return false;
+                },
             }
             if (result == 0) break;
-            if (!supervisor.tool_ended and result == supervisor.tool) supervisor.reportEnd(status);
+            if (!supervisor.tool_ended and result == supervisor.tool) {
+                supervisor.tool_ended = true;
+                ended = status;
+            }
         }
+        if (ended) |tool_status| supervisor.report(.ended, tool_status);
         // What the tool leaves behind ends with it.
         if (supervisor.tool_ended and supervisor.kill_at == null) supervisor.end(linux.SIG.HUP);
         return true;
     }
 
-    fn reportEnd(supervisor: *Supervisor, status: u32) void {
-        supervisor.tool_ended = true;
-        control.send(supervisor.socket, .ended, @bitCast(status));
+    fn report(supervisor: *const Supervisor, what: control.Report, status: u32) void {
+        control.send(supervisor.socket, what, @bitCast(status));
     }
 
     fn end(supervisor: *Supervisor, signal: u8) void {

@@ -196,12 +196,16 @@ class Launch:
         self.control.send(letter.encode() + bytes([number]))
 
     def read_report(self) -> tuple[str, int] | None:
-        """The supervisor's next message; None once nothing is left of the command."""
+        """The supervisor's next message; None once nothing is left of the command.
+
+        `X` is the tool's end, and `left_nothing` then says whether it was its last process.
+        """
         message = self.control.recv(64)
         if not message:
             return None
         kind, value = struct.unpack("<cxxxi", message)
-        return kind.decode(), value
+        self.left_nothing = kind == b"O"
+        return "X" if self.left_nothing else kind.decode(), value
 
     def read_reports(self) -> list[tuple[str, int]]:
         """All messages until nothing is left of the command."""

@@ -223,10 +223,19 @@ def test_the_tools_end_is_reported_before_that_of_its_descendants() -> None:
         stray = os.pidfd_open(int(launch.read_line()))
         os.write(launch.stdin, b"\n")
         assert launch.read_report() == ("X", 0)
+        assert not launch.left_nothing
         assert not has_ended(stray)
         assert launch.read_line() == b"hup"
         assert launch.read_report() is None
         assert has_ended(stray)
+
+
+def test_a_tool_that_leaves_nothing_behind_is_reported_as_such() -> None:
+    """Whoever reads that need not wait for the end of the supervisor."""
+    with Launch("/bin/sh", *shell("/bin/true; exit 3")) as launch:
+        assert launch.read_report() == ("X", 3 << 8)
+        assert launch.left_nothing
+        assert launch.read_report() is None
 
 
 def test_a_supervisor_takes_the_tool_with_it() -> None:

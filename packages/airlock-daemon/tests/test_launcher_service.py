@@ -81,7 +81,7 @@ def send_raw(
 
 def test_an_order_may_be_written_by_hand(service: Service) -> None:
     """The raw message that the other tests spoil is one that is obeyed."""
-    assert send_raw(service, HEADER + STRINGS) == ([("X", 0)], b"x\n")
+    assert send_raw(service, HEADER + STRINGS) == ([("O", 0)], b"x\n")
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_an_order_may_be_written_by_hand(service: Service) -> None:
 def test_a_malformed_message_is_refused(service: Service, message: bytes) -> None:
     """Nothing runs, nothing stays open, and the service takes the next order."""
     assert send_raw(service, message) == REFUSED
-    assert send_raw(service, HEADER + STRINGS) == ([("X", 0)], b"x\n")
+    assert send_raw(service, HEADER + STRINGS) == ([("O", 0)], b"x\n")
 
 
 def test_a_message_that_is_too_long_is_refused(service: Service) -> None:
@@ -123,14 +123,14 @@ def test_other_descriptors_are_refused(service: Service, count: int) -> None:
 def test_a_message_without_descriptors_goes_unanswered(service: Service) -> None:
     """There is nowhere to report to; the next order is taken."""
     service.send(HEADER + STRINGS, [])
-    assert send_raw(service, HEADER + STRINGS) == ([("X", 0)], b"x\n")
+    assert send_raw(service, HEADER + STRINGS) == ([("O", 0)], b"x\n")
 
 
 def test_strings_in_a_file_are_taken(service: Service) -> None:
     """A sealed file holds what did not fit into the message; it may be longer than needed."""
     for content in (STRINGS, STRINGS + b"more"):
         file = make_file(content)
-        assert send_raw(service, HEADER, file=file) == ([("X", 0)], b"x\n")
+        assert send_raw(service, HEADER, file=file) == ([("O", 0)], b"x\n")
         os.close(file)
 
 
@@ -260,7 +260,7 @@ def test_closed_standard_descriptors_are_filled() -> None:
     """Those of a command never get the numbers that the tool's own three must have."""
     for closed in [[0], [2], [0, 2], [0, 1, 2]]:
         with Service(closed=closed) as service:
-            assert send_raw(service, HEADER + STRINGS) == ([("X", 0)], b"x\n")
+            assert send_raw(service, HEADER + STRINGS) == ([("O", 0)], b"x\n")
 
 
 @pytest.mark.parametrize(

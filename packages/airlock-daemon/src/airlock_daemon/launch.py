@@ -30,6 +30,7 @@ class Launch:
     def __init__(self, control: socket.socket) -> None:
         self.control = control
         self._is_over = False
+        self._is_gone = False
 
     def read_report(self) -> Ended | Failed | None:
         """Read what was reported of the command, without waiting.
@@ -47,7 +48,8 @@ class Launch:
             return Failed("the launcher was killed, and the command with it")
         self._is_over = True
         kind, value = _REPORT.unpack(message)
-        if kind == b"X":
+        if kind in (b"O", b"X"):
+            self._is_gone = kind == b"O"
             return _read_status(value)
         if kind == b"F" and value == errno.E2BIG:
             return cannot_start("", OSError(errno.E2BIG, ""))
@@ -73,14 +75,15 @@ class Launch:
 
     def is_gone(self) -> bool:
         """Whether no process of the command is left."""
-        while True:
+        while not self._is_gone:
             try:
                 if not self.control.recv(_REPORT.size):
-                    return True
+                    self._is_gone = True
             except BlockingIOError:
                 return False
             except OSError:
-                return True
+                self._is_gone = True
+        return True
 
     async def wait_gone(self) -> None:
         """Wait until no process of the command is left."""
