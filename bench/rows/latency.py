@@ -10,6 +10,7 @@ from bench.deployment import TITLES, Deployment, Way
 from bench.errors import CallFailed
 from bench.figures import Figure, Goal, at_most, fail
 from bench.interleaving import interleave
+from bench.process_status import cpu_seconds
 from bench.samples import Samples, added
 
 _COMMANDS: tuple[tuple[str, ...], ...] = (("true",), ("git", "--version"), ("git", "status"))
@@ -64,6 +65,24 @@ def _measure_command(
             yield fail(what, deployment.pair.name, "times", faults[key], goal=goal)
         else:
             yield _compare(what, deployment, samples[_DIRECT], samples[key], goal)
+            if words == _COMMANDS[0]:
+                yield _measure_work(run, caller, deployment, way)
+
+
+def _measure_work(run: BenchRun, caller: Caller, deployment: Deployment, way: Way) -> Figure:
+    """The daemon's own share: what no second processor can do meanwhile for another call."""
+    call = deployment.call("true")
+    before = cpu_seconds(deployment.pid)
+    for _ in range(run.plan.calls):
+        caller.time(call)
+    used = cpu_seconds(deployment.pid) - before
+    return Figure(
+        what=f"`true`, {TITLES[way]}: CPU time of the daemon for a call",
+        pair=deployment.pair.name,
+        unit="ms",
+        value=1e3 * used / run.plan.calls,
+        n=run.plan.calls,
+    )
 
 
 def _try(caller: Caller, call: Call) -> str:
