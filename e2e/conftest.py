@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -72,6 +73,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _why_not() -> str | None:
     """Say why these tests cannot run here, or None."""
+    if sys.platform != "linux":
+        return "the daemon runs on Linux only"
     if os.geteuid() != 0:
         return "these tests make a user and look into containers from outside, so they need root"
     return engine.why_not()
