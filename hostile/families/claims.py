@@ -4,8 +4,9 @@ import os
 from functools import partial
 
 from hostile.attack import Attack, Scene, make_family
-from hostile.broken import BrokenError
+from hostile.broken import BrokenError, NotHereError
 from hostile.lines import make_request, make_script
+from hostile.processes import start_module
 
 # None of these lies below /workspace, which is all that the agent has.
 _OUTSIDE = (
@@ -104,6 +105,28 @@ def swap_the_directory(scene: Scene) -> None:
             raise BrokenError(f"the tool ran outside of the workspace: {response}")
 
 
+def lead_to_a_dead_directory(scene: Scene) -> None:
+    """A link to a place of the host where nobody answers is not even followed."""
+    if os.geteuid() or not os.path.exists("/dev/fuse"):
+        raise NotHereError("a file system of one's own needs root and /dev/fuse")
+    world = scene.daemon.world
+    dead = world.root / "dead"
+    dead.mkdir()
+    owner = start_module("hostile.dead_directory", str(dead))
+    try:
+        if owner.stdout is None or not owner.stdout.readline():
+            raise NotHereError("this machine mounts no file system of one's own")
+        (world.workspace / "nowhere").symlink_to(dead / "x")
+        (world.workspace / "up").symlink_to("../dead/x")
+        for link in ("nowhere", "up", "nowhere/y"):
+            with scene.connect() as client:
+                client.send(make_script("pwd", cwd=f"/workspace/{link}"))
+                scene.daemon.ask_true()
+                client.await_error(-32600)
+    finally:
+        owner.communicate()
+
+
 FAMILY = make_family(
     "claims",
     "lies about directory and container",
@@ -116,4 +139,5 @@ FAMILY = make_family(
         for name in _CONTAINERS
     ),
     swap_the_directory,
+    lead_to_a_dead_directory,
 )

@@ -2,12 +2,13 @@
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from airlock_daemon.beneath import MOST_LINKS, LeadsOutError, count, follow
+from airlock_daemon.beneath import MOST_LINKS, LeadsOutError, count, follow, open_beneath
 
 
 @pytest.fixture
@@ -128,3 +129,46 @@ def test_as_text_dots_take_back_the_word_before(root: Path) -> None:
     for parts in (["link", "..", "..", "root"], ["..", "a"], ["", ".", ".."]):
         with pytest.raises(LeadsOutError):
             count(parts, depth=0)
+
+
+def enter(root: Path, path: str) -> str:
+    """The real path of the directory that is opened below the root."""
+    above = os.open(root, os.O_PATH)
+    try:
+        descriptor = open_beneath(above, path, root_path=str(root))
+    finally:
+        os.close(above)
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
+
+
+def test_a_directory_is_opened_through_links_that_stay_below(
+    root: Path, descriptors: set[str]
+) -> None:
+    """Relative and absolute ones, one after the other."""
+    (root / "one").symlink_to(root / "two")
+    (root / "two").symlink_to("a/../a/b")
+    for path in ("a/b", "one", "two/.", "one/../b"):
+        assert enter(root, path) == str(root / "a" / "b")
+
+
+def test_what_is_no_directory_below_is_not_opened(root: Path, descriptors: set[str]) -> None:
+    """A file, nothing at all, a loop, and every way out: each has its error."""
+    (root / "file").symlink_to("a/b/file")
+    (root / "loop").symlink_to("loop")
+    (root / "out").symlink_to("../beside")
+    (root / "far").symlink_to("/proc/self/cwd")
+    for path, number in (
+        ("a/b/file", errno.ENOTDIR),
+        ("file", errno.ENOTDIR),
+        ("file/x", errno.ENOTDIR),
+        ("missing", errno.ENOENT),
+        ("loop", errno.ELOOP),
+    ):
+        with pytest.raises(OSError, match=re.escape(os.strerror(number))):
+            enter(root, path)
+    for path in ("out", "far", "..", "a/../../beside"):
+        with pytest.raises(LeadsOutError):
+            enter(root, path)

@@ -4,11 +4,12 @@ import os
 import subprocess
 from pathlib import Path
 from typing import Literal
+from unittest.mock import Mock
 
 import msgspec
 import pytest
 
-from airlock_daemon import workspace
+from airlock_daemon import directories, workspace
 from airlock_daemon.ancestry import Ancestry
 from airlock_daemon.containers import Containers
 from airlock_daemon.directories import open_unlinked, real_path
@@ -194,8 +195,13 @@ async def test_another_user_of_the_host_is_refused(world: World) -> None:
         await enter(world.load(), "/", peer=peer)
 
 
-def test_no_component_of_a_path_may_be_a_link(tmp_path: Path) -> None:
-    """A link anywhere in the path is refused, not only at its end."""
+@pytest.mark.parametrize("has_openat2", [True, False])
+def test_no_component_of_a_path_may_be_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_openat2: bool
+) -> None:
+    """A link anywhere in the path is refused, not only at its end, on old kernels too."""
+    if not has_openat2:
+        monkeypatch.setattr(directories, "openat2", Mock(side_effect=NotImplementedError))
     (tmp_path / "real" / "inner").mkdir(parents=True)
     (tmp_path / "link").symlink_to("real")
     inner = tmp_path / "real" / "inner"

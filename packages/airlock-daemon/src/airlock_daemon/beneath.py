@@ -7,7 +7,8 @@ absolute as long as it leads back to the directory, and what is not there yet ma
 import errno
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from airlock_daemon.reserved import is_within
 
@@ -24,13 +25,58 @@ class LeadsOutError(Exception):
 
 
 def follow(start: int, parts: Iterable[str], *, depth: int, root: int, root_path: str) -> None:
-    """Follow `parts` from the open directory `start` as the kernel would now.
+    """Follow `parts` as the kernel would now, from the open directory `start`.
 
-    `start` lies `depth` levels below the directory `root`, which has the real path `root_path`.
-    Links are followed one by one and only below the root, so that no link into `/proc` is read in
-    the name of the wrong process. From the first part that does not exist on, the rest is counted
-    as text. Raises LeadsOutError, and OSError for what cannot be looked at (EACCES, ELOOP). Takes a
-    few system calls a part, and opens nothing but for O_PATH.
+    That lies `depth` levels below the directory `root`, which has the real path `root_path`. From
+    the first part that does not exist on, the rest is counted as text. Raises LeadsOutError, and
+    OSError for what cannot be looked at (EACCES, ELOOP).
+    """
+    end = _walk(start, parts, depth=depth, root=root, root_path=root_path)
+    try:
+        if end.error is not None:
+            count(end.rest, depth=end.depth)
+        elif not is_within(os.readlink(f"/proc/self/fd/{end.descriptor}"), root_path):
+            # Somebody has moved a directory while it was followed.
+            raise LeadsOutError
+    finally:
+        os.close(end.descriptor)
+
+
+def open_beneath(root: int, path: str, *, root_path: str) -> int:
+    """Open the directory `path` below `root` as O_PATH, for the caller to close.
+
+    Links are not left to the kernel, which would follow them to any file system, also one that
+    never answers. Where it really lies is for the caller to see, since it may be moved meanwhile.
+    Raises LeadsOutError, and OSError also for what is not there or is no directory.
+    """
+    end = _walk(root, path.split("/"), depth=0, root=root, root_path=root_path)
+    error = end.error
+    if error is None and not stat.S_ISDIR(os.fstat(end.descriptor).st_mode):
+        error = NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    if error is not None:
+        os.close(end.descriptor)
+        raise error
+    return end.descriptor
+
+
+class _End(NamedTuple):
+    """Where a walk has ended: an open descriptor, so many levels below the root.
+
+    With an `error`, `rest` are the parts from the first on that is not there.
+    """
+
+    descriptor: int
+    depth: int
+    rest: Sequence[str] = ()
+    error: OSError | None = None
+
+
+def _walk(start: int, parts: Iterable[str], *, depth: int, root: int, root_path: str) -> _End:
+    """Follow `parts` as far as they are there, with a few system calls for each.
+
+    Links are followed one by one and only below the root: none into `/proc` is read in the name of
+    the wrong process, and none leads to a file system that never answers. Opens nothing but for
+    O_PATH.
     """
     waiting = _backwards(parts)
     links = 0
@@ -45,8 +91,7 @@ def follow(start: int, parts: Iterable[str], *, depth: int, root: int, root_path
             except OSError as error:
                 if error.errno not in _ABSENT:
                     raise
-                count((part, *reversed(waiting)), depth=depth)
-                return
+                return _End(here, depth, (part, *reversed(waiting)), error)
             target = _read_link(inner)
             if target is None:
                 depth += -1 if part == ".." else 1
@@ -63,11 +108,10 @@ def follow(start: int, parts: Iterable[str], *, depth: int, root: int, root_path
                 waiting += _backwards(target.split("/"))
             os.close(here)
             here = inner
-        # Somebody may have moved a directory while it was followed: where did that end?
-        if not is_within(os.readlink(f"/proc/self/fd/{here}"), root_path):
-            raise LeadsOutError
-    finally:
+    except BaseException:
         os.close(here)
+        raise
+    return _End(here, depth)
 
 
 def count(parts: Iterable[str], *, depth: int) -> None:

@@ -3,32 +3,49 @@
 import os
 
 from airlock_daemon.errors import Denied
+from airlock_daemon.openat2 import RESOLVE_NO_SYMLINKS, openat2
 from airlock_modules import quote
+
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def open_unlinked(path: str) -> tuple[int, str]:
     """Open absolute `path` as O_PATH, refusing a symbolic link in any of its components.
 
     Returns the descriptor, which the caller closes, and the real path. A link there could only have
-    been put by somebody who can write a directory above a workspace.
+    been put by somebody who can write a directory above a workspace; it is not even followed, since
+    it could lead to a file system that never answers.
     """
     try:
-        descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = openat2(path, _DIRECTORY, resolve=RESOLVE_NO_SYMLINKS)
+    except NotImplementedError:
+        descriptor = _open_by_parts(path)
     except OSError as error:
-        raise _closed(path, str(error.strerror)) from error
+        raise _closed(path, error) from error
     try:
-        real = real_path(descriptor)
-        if real not in (path, os.path.normpath(path)):
-            raise _closed(path, "a symbolic link leads there")
+        return descriptor, real_path(descriptor)
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor, real
 
 
-def _closed(path: str, reason: str) -> Denied:
+def _open_by_parts(path: str) -> int:
+    """The same without openat2(2), a system call for each part."""
+    descriptor = os.open("/", _DIRECTORY)
+    for part in filter(None, path.split("/")):
+        try:
+            inner = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
+        except OSError as error:
+            raise _closed(path, error) from error
+        finally:
+            os.close(descriptor)
+        descriptor = inner
+    return descriptor
+
+
+def _closed(path: str, error: OSError) -> Denied:
     return Denied(
-        f"the workspace {quote(path)} cannot be entered on the host: {reason}",
+        f"the workspace {quote(path)} cannot be entered on the host: {error.strerror}",
         layer="workspace",
         rule="missing",
         hint="it must be a directory there, and the daemon's user must be able to enter it",

@@ -6,6 +6,7 @@ import tempfile
 
 from airlock_daemon.agents import Agent
 from airlock_daemon.ancestry import Ancestry
+from airlock_daemon.beneath import LeadsOutError, open_beneath
 from airlock_daemon.containers import Containers
 from airlock_daemon.directories import mount_id, open_unlinked, real_path
 from airlock_daemon.errors import Denied
@@ -167,7 +168,9 @@ def _open_below(root: int, root_path: str, source: Source, reserved: Reserved) -
     Returns the descriptor and its real path.
     """
     try:
-        descriptor = os.open(source.below, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root)
+        descriptor = open_beneath(root, source.below, root_path=root_path)
+    except LeadsOutError as error:
+        raise _outside() from error
     except OSError as error:
         raise Denied(
             f"the workspace has no directory {quote(source.below)}: {error.strerror}",
@@ -178,12 +181,7 @@ def _open_below(root: int, root_path: str, source: Source, reserved: Reserved) -
     try:
         path = real_path(descriptor)
         if not is_within(path, root_path):
-            raise Denied(
-                "the working directory leads out of the workspace through a link",
-                layer="workspace",
-                rule="outside",
-                hint="work in a directory that really lies in the workspace",
-            )
+            raise _outside()
         if source.mount_id is not None and mount_id(descriptor) != source.mount_id:
             raise _covered()
         _refuse_reserved(path, reserved)
@@ -191,6 +189,15 @@ def _open_below(root: int, root_path: str, source: Source, reserved: Reserved) -
         os.close(descriptor)
         raise
     return descriptor, path
+
+
+def _outside() -> Denied:
+    return Denied(
+        "the working directory leads out of the workspace through a link",
+        layer="workspace",
+        rule="outside",
+        hint="work in a directory that really lies in the workspace",
+    )
 
 
 def _covered() -> Denied:

@@ -1,0 +1,57 @@
+"""A file system that answers what is needed to open a file, and nothing else (fuse(4)).
+
+Whoever asks it anything more waits for as long as its owner likes. Needs root and /dev/fuse.
+"""
+
+import ctypes
+import os
+import select
+import stat
+import struct
+import sys
+
+_INIT, _LOOKUP, _GETATTR, _OPEN = 26, 1, 3, 14
+_HEADER = struct.Struct("<IIQQIIII")
+_ANSWER = struct.Struct("<IiQ")
+_VALID_S = 3600
+_ROOT, _FILE = 1, 2
+
+
+def call(name: str, *arguments: object) -> None:
+    """Call a function of libc; raises OSError unless it returns 0."""
+    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments):
+        raise OSError(ctypes.get_errno(), name)
+
+
+def mount(place: str) -> int:
+    """Mount a file system of this process's own at `place`; returns the end to `serve`."""
+    fuse = os.open("/dev/fuse", os.O_RDWR)
+    options = f"fd={fuse},rootmode=40000,user_id=0,group_id=0".encode()
+    call("mount", b"dead", place.encode(), b"fuse", 0, options)
+    return fuse
+
+
+def serve(fuse: int, *, files: bool) -> None:
+    """Answer until stdin ends: with `files` each name is one that opens, else none is answered."""
+    while True:
+        ready, _, _ = select.select([fuse, sys.stdin], [], [])
+        if sys.stdin in ready:
+            return
+        request = os.read(fuse, 1 << 20)
+        _, code, unique, node, *_ = _HEADER.unpack_from(request)
+        if code == _INIT:
+            answer = struct.pack("<4I2HII2HI7I", 7, 31, 65536, 0, 1, 1, 4096, 1, *[0] * 10)
+        elif code == _LOOKUP and files:
+            answer = struct.pack("<4Q2I", _FILE, 0, _VALID_S, _VALID_S, 0, 0) + _describe(_FILE)
+        elif code == _GETATTR:
+            answer = struct.pack("<QII", _VALID_S, 0, 0) + _describe(node)
+        elif code == _OPEN:
+            answer = struct.pack("<QII", 1, 0, 0)
+        else:
+            continue
+        os.write(fuse, _ANSWER.pack(_ANSWER.size + len(answer), 0, unique) + answer)
+
+
+def _describe(node: int) -> bytes:
+    mode = stat.S_IFDIR | 0o755 if node == _ROOT else stat.S_IFREG | 0o666
+    return struct.pack("<6Q10I", node, 0, 0, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
