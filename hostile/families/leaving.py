@@ -3,11 +3,13 @@
 from functools import partial
 
 from hostile.attack import Attack, Scene, make_family
+from hostile.broken import BrokenError
 from hostile.client import Client
 from hostile.lines import make_message, make_request, make_script
 
 _LINE = make_request("true", request_id=1)
 _LONG_SCRIPT = "echo up; sleep 600"
+_FOREST = 100_000
 
 # A session step by step: its request, and what the client says once the command has said "up".
 _FEATURES = ("base64", "stdin", "signals", "exit-signal")
@@ -130,6 +132,19 @@ def leave_between_request_and_start(scene: Scene) -> None:
             client.send(make_script(_LONG_SCRIPT, *_FEATURES))
 
 
+def leave_a_forest_of_files(scene: Scene) -> None:
+    """What a tool leaves in its temporary directory is removed while others are served."""
+    world = scene.daemon.world
+    with scene.connect() as client:
+        client.send(make_script(f"seq {_FOREST} | xargs touch", "signals"))
+        client.await_result()
+        client.await_end()
+        (left,) = list(world.temporary.iterdir())
+        scene.daemon.ask_true()
+        if not left.exists():
+            raise BrokenError("somebody else had to wait until everything was removed")
+
+
 FAMILY = make_family(
     "leaving",
     "hanging up and half-closing at every point",
@@ -142,6 +157,7 @@ FAMILY = make_family(
     half_close_and_wait,
     leave_by_hundreds,
     leave_between_request_and_start,
+    leave_a_forest_of_files,
     *(
         Attack(
             f"{'hang up' if hang_up else 'half-close'} in step {step} of a session",

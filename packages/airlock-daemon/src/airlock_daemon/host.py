@@ -25,6 +25,9 @@ Reason = Literal["hangup", "stop", "fault"]
 
 log = logging.getLogger("airlock")
 
+# Each takes a thread and time of the disk.
+_REMOVALS = 2
+
 
 class Ending:
     """The way to end one request before its time: a scope to cancel, and why it was cancelled.
@@ -59,6 +62,7 @@ class Service:
         self.gate = Gate(limits)
         self.closer = Closer()
         self.turns = Turns(rounds)
+        self.removals = trio.CapacityLimiter(_REMOVALS)
 
 
 class Host:

@@ -94,7 +94,7 @@ class Exchange:
             args = await self._hold(paths, module, directory)
             await self._execute(peer, module, directory, args)
         finally:
-            directory.close()
+            await directory.leave(self._service.removals)
 
     def _decide(self) -> tuple[Module, tuple[PathUse, ...]]:
         """Return the module that allows the request, and the paths among the arguments."""

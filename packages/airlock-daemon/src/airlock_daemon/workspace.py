@@ -3,6 +3,10 @@
 import os
 import shutil
 import tempfile
+from contextlib import suppress
+from functools import partial
+
+import trio
 
 from airlock_daemon.agents import Agent
 from airlock_daemon.ancestry import Ancestry
@@ -22,7 +26,7 @@ class Workspace:
     `descriptor` is an O_PATH descriptor that this object owns; `path` is its real path, and `root`
     that of the mapped directory in which it lies. `mounts` maps further paths of the client, and is
     None where they mean the same on the host. `temporary` says that it is a fresh empty directory
-    that is removed on `close`. `is_proven` says that the client was proved to be in the container
+    that is removed at the end. `is_proven` says that the client was proved to be in the container
     that its cgroup names.
     """
 
@@ -44,10 +48,21 @@ class Workspace:
         self._temporary = temporary
 
     def close(self) -> None:
-        """Give back the descriptor; remove a temporary directory with what was left in it."""
+        """Give back the descriptor; remove a temporary directory in which nothing was left."""
         os.close(self.descriptor)
         if self._temporary:
-            shutil.rmtree(self.root, ignore_errors=True)
+            with suppress(OSError):
+                os.rmdir(self.root)
+                self._temporary = False
+
+    async def leave(self, removals: trio.CapacityLimiter) -> None:
+        """The same, and remove what a tool has left, so many trees at a time."""
+        self.close()
+        if self._temporary:
+            # It may be a million files, and others want to be served meanwhile.
+            remove = partial(shutil.rmtree, self.root, ignore_errors=True)
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(remove, limiter=removals)
 
 
 async def enter(
