@@ -105,6 +105,19 @@ def swap_the_directory(scene: Scene) -> None:
             raise BrokenError(f"the tool ran outside of the workspace: {response}")
 
 
+def lead_the_long_way(scene: Scene) -> None:
+    """A path of hundreds of directories and links is refused before all of it was followed."""
+    workspace = scene.daemon.world.workspace
+    for number in range(40):
+        (workspace / f"link{number}").symlink_to("deep/../" * 400 + f"link{number + 1}")
+    (workspace / "link40").mkdir()
+    for path in ("link0", "deep/../" * 400):
+        for _ in range(50):
+            with scene.connect() as client:
+                client.send(make_script("pwd", cwd=f"/workspace/{path}".rstrip("/")))
+                client.await_error(-32600)
+
+
 def lead_to_a_dead_directory(scene: Scene) -> None:
     """A link to a place of the host where nobody answers is not even followed."""
     if os.geteuid() or not os.path.exists("/dev/fuse"):
@@ -139,5 +152,6 @@ FAMILY = make_family(
         for name in _CONTAINERS
     ),
     swap_the_directory,
+    lead_the_long_way,
     lead_to_a_dead_directory,
 )

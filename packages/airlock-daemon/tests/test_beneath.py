@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.beneath import MOST_LINKS, LeadsOutError, count, follow, open_beneath
+from airlock_daemon.beneath import (
+    MOST_LINKS,
+    MOST_STEPS,
+    LeadsOutError,
+    count,
+    follow,
+    open_beneath,
+)
 
 
 @pytest.fixture
@@ -172,3 +179,15 @@ def test_what_is_no_directory_below_is_not_opened(root: Path, descriptors: set[s
     for path in ("out", "far", "..", "a/../../beside"):
         with pytest.raises(LeadsOutError):
             enter(root, path)
+
+
+def test_a_path_of_too_many_steps_is_not_followed(root: Path, descriptors: set[str]) -> None:
+    """Directories and links count alike, so that one path cannot keep everybody waiting."""
+    long = "/".join(["a", ".."] * (MOST_STEPS // 2))
+    assert enter(root, long) == str(root)
+    (root / "link").symlink_to("a/../" * 10)
+    for path in (f"{long}/a", "link/" * (MOST_STEPS // 20)):
+        with pytest.raises(OSError, match="too long"):
+            enter(root, path)
+        with pytest.raises(OSError, match="too long"):
+            go(root, path)

@@ -15,6 +15,9 @@ from airlock_daemon.reserved import is_within
 MOST_LINKS = 40
 """As many links as the kernel follows in one path (path_resolution(7))."""
 
+MOST_STEPS = 256
+"""So many directories and links may one path lead through: each costs system calls of ours."""
+
 _STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 # Nothing has that name, or no file can have it: there is nothing to follow from there on.
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
@@ -29,7 +32,7 @@ def follow(start: int, parts: Iterable[str], *, depth: int, root: int, root_path
 
     That lies `depth` levels below the directory `root`, which has the real path `root_path`. From
     the first part that does not exist on, the rest is counted as text. Raises LeadsOutError, and
-    OSError for what cannot be looked at (EACCES, ELOOP).
+    OSError for what cannot be looked at (EACCES, ELOOP, ENAMETOOLONG for more than MOST_STEPS).
     """
     end = _walk(start, parts, depth=depth, root=root, root_path=root_path)
     try:
@@ -79,10 +82,13 @@ def _walk(start: int, parts: Iterable[str], *, depth: int, root: int, root_path:
     O_PATH.
     """
     waiting = _backwards(parts)
-    links = 0
+    links = steps = 0
     here = os.dup(start)
     try:
         while waiting:
+            steps += 1
+            if steps > MOST_STEPS:
+                raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
             part = waiting.pop()
             if part == ".." and depth == 0:
                 raise LeadsOutError

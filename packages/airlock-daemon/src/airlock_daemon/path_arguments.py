@@ -4,7 +4,7 @@ This looks at where the paths lead when the request comes. What a tool opens lat
 link leads by then, is out of reach for anybody who looks at arguments alone.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 
 import trio
@@ -17,7 +17,10 @@ from airlock_daemon.workspace import Workspace, make_empty
 from airlock_modules import Flag, OptionTable, Parsed, PathUse, parse, quote
 
 # After so many paths the requests of others get their turn.
-_AT_ONCE = 16
+_AT_ONCE = 4
+
+Pause = Callable[[], Awaitable[None]]
+"""Waits until the agent may go on."""
 
 
 async def hold_paths(
@@ -27,6 +30,7 @@ async def hold_paths(
     table: OptionTable | None,
     directory: Workspace,
     reserved: Reserved,
+    pause: Pause = trio.lowlevel.checkpoint,
 ) -> tuple[str, ...]:
     """Check that the paths among `args` stay in the workspace; return the arguments for the tool.
 
@@ -42,7 +46,7 @@ async def hold_paths(
         for number, path in enumerate(dict.fromkeys(use.path for use in uses), start=1):
             places[path] = area.locate(path)
             if number % _AT_ONCE == 0:
-                await trio.lowlevel.checkpoint()
+                await pause()
     # A path that is joined from one that the tool enters first stands nowhere as a whole.
     moved = {
         (use.place, use.text): places[use.text]
@@ -61,6 +65,7 @@ async def judge_paths(
     table: OptionTable | None,
     mounts: Mounts,
     reserved: Reserved,
+    pause: Pause = trio.lowlevel.checkpoint,
 ) -> None:
     """Check the paths among `args` for a request that does not say where it would run.
 
@@ -72,7 +77,9 @@ async def judge_paths(
         return
     directory = make_empty(mounts)
     try:
-        await hold_paths(args, uses, table=table, directory=directory, reserved=reserved)
+        await hold_paths(
+            args, uses, table=table, directory=directory, reserved=reserved, pause=pause
+        )
     finally:
         directory.close()
 

@@ -143,6 +143,7 @@ class Exchange:
             table=module.options,
             directory=directory,
             reserved=self._host.setup.reserved,
+            pause=self._service.turns.take,
         )
 
     async def _judge(self, paths: tuple[PathUse, ...], module: Module, peer: Peer) -> None:
@@ -155,6 +156,7 @@ class Exchange:
                     peer=peer, agent=self._service.agent, containers=self._host.containers
                 ),
                 reserved=self._host.setup.reserved,
+                pause=self._service.turns.take,
             )
 
     async def _execute(
