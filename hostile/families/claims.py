@@ -7,6 +7,7 @@ from hostile.attack import Attack, Scene, make_family
 from hostile.broken import BrokenError, NotHereError
 from hostile.lines import make_request, make_script
 from hostile.processes import start_module
+from hostile.world import HOSTILE
 
 # None of these lies below /workspace, which is all that the agent has.
 _OUTSIDE = (
@@ -140,6 +141,20 @@ def lead_to_a_dead_directory(scene: Scene) -> None:
         owner.communicate()
 
 
+def bring_many_mounts(scene: Scene) -> None:
+    """What a container has mounted is not looked through without end."""
+    if os.geteuid():
+        raise NotHereError("to mount needs root")
+    world = scene.daemon.world
+    place = world.root / "mounts"
+    place.mkdir()
+    client = start_module("hostile.many_mounts", world.socket(HOSTILE), str(place))
+    said, _ = client.communicate()
+    scene.note_request()
+    if said.strip() != b"mounts":
+        raise BrokenError(f"a refusal by mounts was awaited, and {said!r} came")
+
+
 FAMILY = make_family(
     "claims",
     "lies about directory and container",
@@ -154,4 +169,5 @@ FAMILY = make_family(
     swap_the_directory,
     lead_the_long_way,
     lead_to_a_dead_directory,
+    bring_many_mounts,
 )

@@ -18,6 +18,10 @@ from airlock_daemon.procfs import read_process_entry, read_process_file
 # SO_PEERPIDFD (Linux 6.5), which Python's socket module does not name.
 SO_PEERPIDFD = 77
 
+# Bytes: some thousands of mounts. Who may mount in a container could have far more of them, which
+# would be read for each request.
+MOST_MOUNTINFO = 1 << 20
+
 _CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 Place = Literal["unknown", "host", "container"]
@@ -68,10 +72,10 @@ def _look(pid: int, uid: int) -> Peer:
     container = container_in(_read_entry(pid, "cgroup"))
     if _has_our_namespaces(pid):
         return Peer(pid=pid, uid=uid, place="host", container=_not_our_own(container))
-    mountinfo = _read(pid, "mountinfo")
+    mountinfo = _read_mounts(pid)
     if _depth(_read_entry(pid, "status")) > 1:
         return Peer(pid=pid, uid=uid, place="container", container=container, mountinfo=mountinfo)
-    if not same_namespace(mountinfo, _read(os.getpid(), "mountinfo")):
+    if not same_namespace(mountinfo, read_process_file(os.getpid(), "mountinfo")):
         raise Denied(
             "the client shares the host's processes but not its files (--pid=host)",
             layer="workspace",
@@ -175,11 +179,18 @@ def _is_dead(pidfd: int) -> bool:
     return False
 
 
-def _read(pid: int, name: str) -> str:
+def _read_mounts(pid: int) -> str:
     try:
-        return read_process_file(pid, name)
+        return read_process_file(pid, "mountinfo", most=MOST_MOUNTINFO)
     except OSError as error:
-        raise _gone() from error
+        if error.errno != errno.EFBIG:
+            raise _gone() from error
+        raise Denied(
+            "the client's mount namespace has more mounts than can be looked through",
+            layer="workspace",
+            rule="mounts",
+            hint="run the client where fewer file systems are mounted",
+        ) from error
 
 
 def _read_entry(pid: int, name: str) -> str:

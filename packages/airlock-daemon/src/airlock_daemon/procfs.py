@@ -3,18 +3,27 @@
 This is on the way of every request, so that a system call counts.
 """
 
+import errno
 import os
+import sys
 
 _PIECE = 65536
 
 
-def read_process_file(pid: int, name: str) -> str:
-    """The whole of /proc/`pid`/`name`; raises OSError, also for a process that is gone."""
+def read_process_file(pid: int, name: str, *, most: int = sys.maxsize) -> str:
+    """The whole of /proc/`pid`/`name`.
+
+    Raises OSError, also for a process that is gone, and EFBIG for more than `most` bytes.
+    """
     descriptor = _open(pid, name)
     try:
         pieces = []
+        size = 0
         while piece := os.read(descriptor, _PIECE):
             pieces.append(piece)
+            size += len(piece)
+            if size > most:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     finally:
         os.close(descriptor)
     return os.fsdecode(b"".join(pieces))
