@@ -1,6 +1,7 @@
 """Leaving: hanging up, or closing one half, at every point of a session."""
 
 from functools import partial
+from pathlib import Path
 
 from hostile.attack import Attack, Scene, make_family
 from hostile.broken import BrokenError
@@ -139,10 +140,18 @@ def leave_a_forest_of_files(scene: Scene) -> None:
         client.send(make_script(f"seq {_FOREST} | xargs touch", "signals"))
         client.await_result()
         client.await_end()
-        (left,) = list(world.temporary.iterdir())
+        # Beside those of the honest agent, in which nothing is left.
+        (left,) = (one for one in world.temporary.iterdir() if _is_full(one))
         scene.daemon.ask_true()
         if not left.exists():
             raise BrokenError("somebody else had to wait until everything was removed")
+
+
+def _is_full(directory: Path) -> bool:
+    try:
+        return any(directory.iterdir())
+    except FileNotFoundError:
+        return False
 
 
 FAMILY = make_family(
