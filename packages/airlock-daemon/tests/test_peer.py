@@ -42,6 +42,19 @@ def test_a_peer_that_is_gone_is_refused() -> None:
             identify(connection, peer_credentials(connection))
 
 
+def test_a_neighbour_may_name_the_container_that_both_are_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the daemon runs in a container its host is that; any other claim is contradicted."""
+    monkeypatch.setattr("airlock_daemon.peer._own_container", lambda: ID)
+    neighbour = Peer(pid=1, uid=0, place="host")
+    check_claim(neighbour, ID)
+    with pytest.raises(Denied, match="another container"):
+        check_claim(neighbour, OTHER)
+    with pytest.raises(Denied, match="another container"):
+        check_claim(Peer(pid=1, uid=0, place="container", container=OTHER), ID)
+
+
 @pytest.mark.parametrize(
     "cgroup",
     [
