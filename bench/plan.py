@@ -29,9 +29,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Connections of an agent that floods."""
     line: int = 100_000_000
     """Bytes of the line that is too long."""
-    blocks: int = 3
-    block_calls: int = 100
-    """Calls in one stretch with a load, or without."""
+    blocks: int = 5
+    block_calls: int = 200
+    """Calls in one stretch with a load, or without: with `blocks` enough for a 99th percentile."""
     watch_s: float = 2.0
     """How long the daemon's CPU time is watched."""
     starts: int = 15

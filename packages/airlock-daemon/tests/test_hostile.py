@@ -6,11 +6,13 @@ import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from running import Daemon, read_answer, read_until, request
+from airlock_daemon.starts import YOUNG_S
+from running import Answer, Daemon, read_answer, read_until, request
 from worlds import World
 
 
@@ -25,6 +27,23 @@ def resident_kib(pid: int, field: str = "VmRSS") -> int:
     status = Path(f"/proc/{pid}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith(field))
     return int(line.split()[1])
+
+
+def add_agent(world: World) -> str:
+    """Register a second agent that is as the first; returns its socket."""
+    second = world.root / "agents" / "other"
+    shutil.copytree(world.agent, second)
+    # The first one is served last, and that is the one which is waited for.
+    world.agents_file.write_text(f'[other]\npath = "{second}"\n[my]\npath = "{world.agent}"\n')
+    return world.socket.replace("/my/", "/other/")
+
+
+def ask_of(path: str, script: str) -> Answer:
+    """Run a script for the agent of another socket."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(path)
+        connection.sendall(request("sh", "-c", script))
+        return read_answer(connection)
 
 
 def processor_ticks(pid: int) -> int:
@@ -188,18 +207,30 @@ def test_a_full_table_of_descriptors_is_told(world: World) -> None:
 
 def test_one_agent_cannot_fill_the_table_for_another(world: World) -> None:
     """The descriptors are shared out, so that there are some left whatever the first one does."""
-    second = world.root / "agents" / "other"
-    shutil.copytree(world.agent, second)
-    world.agents_file.write_text(f'[my]\npath = "{world.agent}"\n[other]\npath = "{second}"\n')
+    other = add_agent(world)
     with Daemon(world, nofile=256) as daemon, ExitStack() as idle:
         for _ in range(300):
             idle.enter_context(daemon.connect())
-        other = world.socket.replace("/my/", "/other/")
         for _ in range(20):
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.connect(other)
-                connection.sendall(request("sh", "-c", "echo fine"))
-                assert read_answer(connection).text() == "fine\n"
+            assert ask_of(other, "echo fine").text() == "fine\n"
+
+
+def test_one_agent_cannot_start_all_its_commands_at_once_beside_another(world: World) -> None:
+    """Where another one asks too, new commands are never more than half of the processors."""
+    other = add_agent(world)
+    share = max(1, len(os.sched_getaffinity(0)) // 2)
+    with Daemon(world) as daemon, ExitStack() as open_ones:
+        assert ask_of(other, "true").exit_code == 0
+        connections = [open_ones.enter_context(daemon.connect()) for _ in range(4 * share)]
+        for connection in connections:
+            connection.sendall(request("sh", "-c", "sleep 0.3"))
+        for connection in connections:
+            assert read_answer(connection).exit_code == 0
+        starts = [each for each in daemon.records("exec-start") if each["profile"] == "my"]
+    began = [datetime.fromisoformat(each["ts"]) for each in starts]
+    assert len(began) == 4 * share
+    for earlier, later in zip(began, began[share:], strict=False):
+        assert (later - earlier).total_seconds() >= 0.9 * YOUNG_S
 
 
 def test_a_request_that_never_ends_is_ended(world: World) -> None:

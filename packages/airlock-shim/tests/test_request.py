@@ -123,8 +123,12 @@ def test_id_of_the_container_is_that_of_its_mounts(daemon: FakeDaemon, unshare: 
     own = Path(daemon.folder, "containers", container, "hostname")
     own.parent.mkdir(parents=True)
     own.write_text("box\n")
-    script = 'mount --bind "$0" /etc/hostname && exec "$@"'
-    request = daemon.request(wrapper=[*unshare, "sh", "-c", script, str(own)])
+    # These tests may run in a container themselves.
+    script = (
+        "umount /etc/hostname /etc/hosts /etc/resolv.conf 2>/dev/null; "
+        'mount --bind "$0" /etc/hostname && exec "$@"'
+    )
+    request = daemon.request(wrapper=[*unshare, "--cgroup", "sh", "-c", script, str(own)])
     assert json.dumps(request["params"]["container_id"]) == f'"{container}"'
 
 

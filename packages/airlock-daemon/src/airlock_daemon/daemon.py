@@ -67,13 +67,14 @@ async def _serve(
         async with trio.open_nursery() as watching:
             watching.start_soon(host.watch.run)
             watching.start_soon(host.rounds.run)
+            watching.start_soon(host.starts.run)
             async with trio.open_nursery() as requests, trio.open_nursery() as accepting:
                 watching.start_soon(_stop_in_order, host, sockets, signals, accepting.cancel_scope)
                 # Also with no agent the daemon stays until it is told to stop.
                 accepting.start_soon(trio.sleep_forever)
                 for name, agent in host.setup.agents.items():
                     limits = _fit(agent, agents=len(host.setup.agents))
-                    service = Service(agent, host.setup.grant(agent), limits, host.rounds)
+                    service = Service(agent, host.setup.grant(agent), limits, host)
                     listener = Listener(host, service, listening[name])
                     accepting.start_soon(listener.run, requests)
             watching.cancel_scope.cancel()

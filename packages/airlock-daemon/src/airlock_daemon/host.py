@@ -16,6 +16,7 @@ from airlock_daemon.launcher import Launcher
 from airlock_daemon.limits import Gate, Limits
 from airlock_daemon.programs import Programs
 from airlock_daemon.setup import Setup
+from airlock_daemon.starts import Share, Starts
 from airlock_daemon.turns import Rounds, Turns
 from airlock_daemon.watch import ClientWatch
 from airlock_modules import Grant
@@ -56,12 +57,13 @@ class Ending:
 class Service:
     """One agent as it is served: its rules and what it has open and running."""
 
-    def __init__(self, agent: Agent, grant: Grant, limits: Limits, rounds: Rounds) -> None:
+    def __init__(self, agent: Agent, grant: Grant, limits: Limits, host: "Host") -> None:
         self.agent = agent
         self.grant = grant
         self.gate = Gate(limits)
         self.closer = Closer()
-        self.turns = Turns(rounds)
+        self.turns = Turns(host.rounds)
+        self.share = Share(host.starts)
         self.removals = trio.CapacityLimiter(_REMOVALS)
 
 
@@ -83,6 +85,7 @@ class Host:
         self.ancestry = Ancestry(os.getpid())
         self.watch = ClientWatch()
         self.rounds = Rounds()
+        self.starts = Starts()
         self.idle: set[Ending] = set()
         self.running: set[Ending] = set()
         self._alone: dict[str, trio.CapacityLimiter] = {}

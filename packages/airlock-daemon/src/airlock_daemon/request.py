@@ -167,6 +167,7 @@ class Exchange:
         alone = None if module.concurrent else self._host.alone(module.name)
         place = await self._service.gate.take(alone)
         try:
+            await self._service.share.take(place)
             self._host.record_ahead(msgspec.structs.replace(self._record, event="exec-start"))
             self._is_passed = execution.is_passed
             if module.timeout_s:
@@ -174,6 +175,7 @@ class Exchange:
             else:
                 await execution.run(self._hearing, self._conclude)
         finally:
+            self._service.share.give_back(place)
             place.give_back()
 
     async def _run_in_time(self, execution: Execution, module: Module) -> None:
