@@ -54,11 +54,12 @@ def run(
     env: Mapping[str, str] | None = None,
     uid: int | None = None,
     gid: int | None = None,
+    longest_s: float = LONGEST_S,
 ) -> Completed:
     """Run `argv` and wait for it.
 
     `env` replaces the whole environment. `uid` and `gid` are those that the program runs with.
-    Raises subprocess.TimeoutExpired after LONGEST_S.
+    Raises subprocess.TimeoutExpired after `longest_s`.
     """
     done = subprocess.run(
         list(argv),
@@ -69,7 +70,7 @@ def run(
         user=uid,
         group=gid,
         extra_groups=None if uid is None else [],
-        timeout=LONGEST_S,
+        timeout=longest_s,
         check=False,
     )
     return Completed(argv=tuple(argv), exit_code=done.returncode, out=done.stdout, err=done.stderr)
