@@ -12,9 +12,9 @@ from typing import IO, Any
 
 from .account import Account
 from .command import Completed, run
+from .program import PATIENCE_S
 from .project import TOOLS
 from .reach import command_line
-from .running import PATIENCE_S
 
 
 class NotStarted(AssertionError):

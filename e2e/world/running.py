@@ -6,34 +6,25 @@ import subprocess
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from types import TracebackType
-from typing import Self
 
-PATIENCE_S = 30.0
-"""Whatever these tests wait for has to come about within so many seconds."""
+from .program import PATIENCE_S, NothingHappened, Program
 
 
-class NothingHappened(AssertionError):
-    """What a test waited for did not come about."""
-
-
-class Running:
-    """A program whose two streams come by one pipe. As a context manager it ends at last."""
+class Running(Program):
+    """A program whose two streams come by one pipe."""
 
     def __init__(self, argv: Sequence[str]) -> None:
-        self._process = subprocess.Popen(
-            list(argv),
-            bufsize=0,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        self._heard = b""
-
-    @property
-    def heard(self) -> str:
-        """Return what the program said so far, as far as it was waited for."""
-        return self._heard.decode(errors="replace")
+        output, end = os.pipe()
+        try:
+            process = subprocess.Popen(
+                list(argv), stdin=subprocess.DEVNULL, stdout=end, stderr=subprocess.STDOUT
+            )
+        except BaseException:
+            os.close(output)
+            raise
+        finally:
+            os.close(end)
+        super().__init__(process, output)
 
     def wait_for(self, text: str, *, times: int = 1) -> list[str]:
         """Wait until the program has said so many whole lines with `text`, and return them.
@@ -48,41 +39,6 @@ class Running:
                 return found
             if not self._listen(until):
                 raise NothingHappened(f"no {times} lines with {text!r} in:\n{self.heard}")
-
-    def wait(self) -> int:
-        """Wait for the end and return the exit status; `heard` is complete then."""
-        until = time.monotonic() + PATIENCE_S
-        while self._listen(until):
-            pass
-        return self._process.wait(timeout=PATIENCE_S)
-
-    def _listen(self, until: float) -> bool:
-        """Wait for more output, at most until then (monotonic clock); False at its end."""
-        pipe = self._process.stdout
-        assert pipe is not None
-        poll = select.poll()
-        poll.register(pipe, select.POLLIN)
-        if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
-            raise NothingHappened(f"silence for {PATIENCE_S} s after:\n{self.heard}")
-        data = os.read(pipe.fileno(), 65536)
-        self._heard += data
-        return bool(data)
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """End the program if it still runs."""
-        self._process.kill()
-        self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
 
 
 class Witness:
