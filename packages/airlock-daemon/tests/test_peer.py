@@ -11,8 +11,9 @@ from airlock_daemon.errors import Denied
 from airlock_daemon.peer import (
     Peer,
     check_claim,
-    container_in,
+    containers_in,
     identify,
+    outermost_beyond,
     peer_credentials,
     same_namespace,
 )
@@ -67,13 +68,48 @@ def test_a_neighbour_may_name_the_container_that_both_are_in(
 )
 def test_the_id_is_found_in_every_form_of_cgroup(cgroup: str) -> None:
     """Docker, podman and Kubernetes write it differently."""
-    assert container_in(cgroup) == ID
+    assert containers_in(cgroup) == (ID,)
+
+
+def test_containers_in_containers_are_found_from_the_outside_in() -> None:
+    """Each once, in how many hierarchies of version 1 it stands."""
+    path = f"/docker/{ID}/docker/{OTHER}"
+    assert containers_in(f"9:pids:{path}\n8:cpu:{path}\n0::/docker/{ID}\n") == (ID, OTHER)
+
+
+def test_a_client_may_name_each_container_that_it_is_in() -> None:
+    """What it sees of itself need not be what the daemon sees of it first."""
+    for seen in (ID, OTHER):
+        peer = Peer(pid=1, uid=0, place="container", container=seen, named=(ID, OTHER))
+        check_claim(peer, ID)
+        check_claim(peer, OTHER)
+        with pytest.raises(Denied, match="another container"):
+            check_claim(peer, "ef" * 32)
+
+
+@pytest.mark.parametrize(
+    ("own", "named", "found"),
+    [
+        ((), (), None),
+        ((), (ID,), ID),
+        ((), (ID, OTHER), ID),
+        ((ID,), (ID, OTHER), OTHER),
+        ((ID,), (OTHER,), OTHER),
+        ((ID,), (ID,), None),
+        ((ID, OTHER), (ID,), None),
+    ],
+)
+def test_a_container_around_the_daemon_is_its_host(
+    own: tuple[str, ...], named: tuple[str, ...], found: str | None
+) -> None:
+    """With an engine in a container, the containers of that engine are the ones to look for."""
+    assert outermost_beyond(own, named) == found
 
 
 def test_a_longer_run_of_digits_is_no_id() -> None:
     """65 hex digits are something else."""
-    assert container_in(f"0::/docker/{ID}0\n") is None
-    assert container_in("0::/user.slice\n") is None
+    assert containers_in(f"0::/docker/{ID}0\n") == ()
+    assert containers_in("0::/user.slice\n") == ()
 
 
 @pytest.mark.parametrize(

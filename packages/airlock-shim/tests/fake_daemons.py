@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import select
 import socket
 import struct
@@ -26,6 +27,11 @@ class Ended:
     status: int
     stdout: bytes
     stderr: str
+
+
+def without_id(request: bytes) -> bytes:
+    """A request as it is outside of containers, where these tests may run or not."""
+    return re.sub(rb'(?<="container_id":)"[0-9a-f]{64}"', b"null", request)
 
 
 class Conversation:

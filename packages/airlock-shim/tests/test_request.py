@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fake_daemons import FakeDaemon, wait
+from fake_daemons import FakeDaemon, wait, without_id
 from fake_messages import error, result
 from fake_terminals import Terminal
 
@@ -16,7 +16,7 @@ def test_request_is_one_line(daemon: FakeDaemon) -> None:
     """The bytes are those of the base protocol, with the features and the environment after it."""
     process = daemon.start("push", "-u", cwd="/", environment={"AIRLOCK_SOCKET": str(daemon.path)})
     conversation = daemon.accept()
-    head, environment = conversation.read_request().split(b',"env":')
+    head, environment = without_id(conversation.read_request()).split(b',"env":')
     assert head == (
         b'{"jsonrpc":"2.0","id":1,"method":"exec","params":'
         b'{"command":"git","args":["push","-u"],"cwd":"/","container_id":null,'

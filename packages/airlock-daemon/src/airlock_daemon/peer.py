@@ -30,7 +30,8 @@ Place = Literal["unknown", "host", "container"]
 class Peer(msgspec.Struct, frozen=True, kw_only=True):
     """A client process. `pid` is 0 where it lives in a pid namespace that the daemon cannot see.
 
-    `container` is the id that its cgroup names, a candidate until `containers` has proved it.
+    `named` are the containers that its cgroup names, the outermost first. `container` is the
+    outermost that the daemon is not in itself, a candidate until `containers` has proved it.
     `place` is "container" for a process in a pid namespace below the daemon's.
     """
 
@@ -38,6 +39,7 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
     uid: int
     place: Place
     container: str | None = None
+    named: tuple[str, ...] = ()
     mountinfo: str = ""
 
     @property
@@ -69,12 +71,21 @@ def identify(connection: socket.socket, credentials: tuple[int, int]) -> Peer:
 
 
 def _look(pid: int, uid: int) -> Peer:
-    container = container_in(_read_entry(pid, "cgroup"))
+    named = containers_in(_read_entry(pid, "cgroup"))
+    own = containers_in(_read_entry(os.getpid(), "cgroup")) if named else ()
+    container = outermost_beyond(own, named)
     if _has_our_namespaces(pid):
-        return Peer(pid=pid, uid=uid, place="host", container=_not_our_own(container))
+        return Peer(pid=pid, uid=uid, place="host", container=container, named=named)
     mountinfo = _read_mounts(pid)
     if _depth(_read_entry(pid, "status")) > 1:
-        return Peer(pid=pid, uid=uid, place="container", container=container, mountinfo=mountinfo)
+        return Peer(
+            pid=pid,
+            uid=uid,
+            place="container",
+            container=container,
+            named=named,
+            mountinfo=mountinfo,
+        )
     if not same_namespace(mountinfo, read_process_file(os.getpid(), "mountinfo")):
         raise Denied(
             "the client shares the host's processes but not its files (--pid=host)",
@@ -82,7 +93,7 @@ def _look(pid: int, uid: int) -> Peer:
             rule="pid-namespace",
             hint="start the container without --pid=host",
         )
-    return Peer(pid=pid, uid=uid, place="host", container=_not_our_own(container))
+    return Peer(pid=pid, uid=uid, place="host", container=container, named=named)
 
 
 def _has_our_namespaces(pid: int) -> bool:
@@ -107,13 +118,6 @@ def _namespaces(process: str) -> tuple[str, str]:
     return os.readlink(f"{directory}/pid"), os.readlink(f"{directory}/mnt")
 
 
-def _not_our_own(container: str | None) -> str | None:
-    """The container, unless it is the one in which the daemon itself runs."""
-    if container is not None and container == container_in(_read_entry(os.getpid(), "cgroup")):
-        return None
-    return container
-
-
 def peer_credentials(connection: socket.socket) -> tuple[int, int]:
     """Pid and uid of the process that connected (SO_PEERCRED); pid 0 when it cannot be seen."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
@@ -123,7 +127,8 @@ def peer_credentials(connection: socket.socket) -> tuple[int, int]:
 
 def check_claim(peer: Peer, claimed: str | None) -> None:
     """Refuse a claimed container id that the kernel contradicts, where the kernel can tell."""
-    if claimed is None or peer.place == "unknown" or claimed == peer.container:
+    if claimed is None or peer.place == "unknown" or claimed in (peer.container, *peer.named):
+        # In nested containers a client may see another one of them than the daemon does.
         return
     if peer.place == "host" and claimed == _own_container():
         # Both are in one container, which is the daemon's host.
@@ -149,7 +154,7 @@ def _own_container() -> str | None:
         if row.point in files
     )
     texts = (read_process_entry(os.getpid(), "cgroup"), *roots)
-    return next((found for found in map(container_in, texts) if found), None)
+    return next((found[0] for found in map(containers_in, texts) if found), None)
 
 
 def same_namespace(one: str, other: str) -> bool:
@@ -164,10 +169,17 @@ def same_namespace(one: str, other: str) -> bool:
     return any(row.mount_id in ids for row in parse_mountinfo(other))
 
 
-def container_in(cgroup: str) -> str | None:
-    """The first container id in the text of a /proc/<pid>/cgroup."""
-    match = _CONTAINER_ID.search(cgroup)
-    return match.group() if match else None
+def containers_in(cgroup: str) -> tuple[str, ...]:
+    """The container ids in the text of a /proc/<pid>/cgroup, each once, the outermost first."""
+    return tuple(dict.fromkeys(_CONTAINER_ID.findall(cgroup)))
+
+
+def outermost_beyond(own: tuple[str, ...], named: tuple[str, ...]) -> str | None:
+    """The first of the containers `named` that is not around the daemon itself as well.
+
+    Those around it, `own`, are its host; an engine in there knows what is below them.
+    """
+    return next((container for container in named if container not in own), None)
 
 
 def _peer_pidfd(connection: socket.socket) -> int | None:
