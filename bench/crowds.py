@@ -23,7 +23,7 @@ def crowding(
 ) -> Iterator[Counts]:
     """Keep `count` clients of the agent `crowd` at a daemon for the length of the block.
 
-    The block begins when each of them has tried; after it the counts say what they were answered.
+    The block begins when each of them was seen; after it the counts say what they were answered.
     """
     counts = Counts()
     options = {

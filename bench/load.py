@@ -1,12 +1,13 @@
 """A crowd of clients, as a process of its own: ``python -m bench.load KIND ...``.
 
-It says ``ready`` on stdout once each client has tried, goes on until its stdin ends, and then
-prints the `Counts` of what its clients were answered, as JSON.
+It says ``ready`` on stdout once the daemon has seen each client, goes on until its stdin ends, and
+then prints the `Counts` of what its clients were answered, as JSON.
 """
 
 import argparse
 import json
 import resource
+import socket
 import sys
 from contextlib import suppress
 from typing import Literal, get_args
@@ -23,6 +24,14 @@ _CHUNK = 65536
 
 _AGAIN_S = 1.0
 """A client that was turned away, or says nothing, comes back after this, so that it is no flood."""
+
+
+_QUEUE_S = 0.01
+"""Whoever finds the queue of connections full tries again after this."""
+
+
+_PATIENCE_S = 5.0
+"""A daemon that has not come to the last connection by then does not come to it at all."""
 
 
 class Counts(msgspec.Struct):
@@ -74,7 +83,7 @@ class Crowd:
         """Open one connection, and return what came over it until its end; b"" without one."""
         answer = b""
         try:
-            async with await trio.open_unix_socket(self._path) as stream:
+            async with await _open(self._path) as stream:
                 self.counts.opened += 1
                 if is_first and self._kind == "idle":
                     self._note_try()
@@ -82,14 +91,30 @@ class Crowd:
                 # A daemon that has answered already may not read the rest.
                 with suppress(trio.BrokenResourceError):
                     await stream.send_all(self._message)
-                answer = await _receive_all(stream)
+                try:
+                    with suppress(trio.BrokenResourceError):
+                        while piece := await stream.receive_some(_CHUNK):
+                            answer += piece
+                except trio.Cancelled:
+                    # What was said counts, also where its end has not been heard yet.
+                    if answer:
+                        self.counts.add(answer)
+                    raise
                 self.counts.add(answer)
         except OSError:
-            # Nobody accepts: the table of descriptors, or the queue of connections, is full.
+            # The daemon is gone, or has refused the connection.
             await trio.lowlevel.checkpoint()
         if is_first:
             self._note_try()
         return answer
+
+    async def wait_served(self) -> None:
+        """Wait until the daemon has come to whoever connected before, which it does in order."""
+        with suppress(OSError, trio.BrokenResourceError), trio.move_on_after(_PATIENCE_S):
+            async with await _open(self._path) as stream:
+                await stream.send_eof()
+                while await stream.receive_some(_CHUNK):
+                    pass
 
     def _note_try(self) -> None:
         self._left -= 1
@@ -97,12 +122,25 @@ class Crowd:
             self.ready.set()
 
 
-async def _receive_all(stream: trio.SocketStream) -> bytes:
-    pieces = []
-    with suppress(trio.BrokenResourceError):
-        while piece := await stream.receive_some(_CHUNK):
-            pieces.append(piece)
-    return b"".join(pieces)
+async def _open(path: str) -> trio.SocketStream:
+    """Connect, and wait for it where the queue of connections is full.
+
+    That is not to be waited for by the socket itself (connect(2), EAGAIN), which trio takes for
+    EINPROGRESS: it would go on with a socket that is not connected.
+    """
+    connection = socket.socket(socket.AF_UNIX)
+    connection.setblocking(False)
+    try:
+        while True:
+            try:
+                connection.connect(path)
+            except BlockingIOError:
+                await trio.sleep(_QUEUE_S)
+            else:
+                return trio.SocketStream(trio.socket.from_stdlib_socket(connection))
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _write_message(kind: Kind, *, directory: str, size: int) -> bytes:
@@ -122,6 +160,7 @@ async def _run(crowd: Crowd) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(crowd.run)
         await crowd.ready.wait()
+        await crowd.wait_served()
         print("ready", flush=True)
         await trio.lowlevel.wait_readable(sys.stdin.fileno())
         nursery.cancel_scope.cancel()

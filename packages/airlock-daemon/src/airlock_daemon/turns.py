@@ -30,6 +30,7 @@ class Rounds(trio.abc.Instrument):
         self.number = 0
         self._over = 0.0
         self._without_rest = 0
+        self._kept_until = 0.0
         self._contended: dict[Turns, None] = {}
         self._idle = ParkingLot()
 
@@ -45,9 +46,21 @@ class Rounds(trio.abc.Instrument):
             return
         self._without_rest += 1
         if self._without_rest > BUSY:
-            # A loop that always has something to do runs on until the kernel's time slice ends,
-            # some milliseconds. Others wait for the processor too: what it has just started.
+            self._give_way()
+
+    def _give_way(self) -> None:
+        """Let others have the processor, unless they have just had it for long.
+
+        A loop that always has something to do runs on until the kernel's time slice ends, some
+        milliseconds, and others wait for the processor too: what it has just started. But somebody
+        who computes without end takes all of such a slice. So each time that was given away is
+        followed by as long a one in which none is.
+        """
+        now = time.perf_counter()
+        if now >= self._kept_until:
             os.sched_yield()
+            after = time.perf_counter()
+            self._kept_until = after + (after - now)
 
     async def run(self) -> None:
         """Serve until cancelled."""
