@@ -12,7 +12,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The `[limits]` table: counts, bytes (`_bytes`) and seconds (`_s`), for each agent.
 
     `stdin_bytes` and `output_bytes` are what the daemon holds of one running command at most, each
-    in its direction. `refusals_per_s` is how many refusals are answered without delay in a second.
+    in its direction. `refusals_per_s` is how many refusals are answered without delay in a second,
+    of requests, and of connections beyond their limit.
     """
 
     connections: int = 1024

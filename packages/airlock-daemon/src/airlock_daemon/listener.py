@@ -11,6 +11,7 @@ import trio
 from airlock_daemon.audit import Record, shorten, shorten_id
 from airlock_daemon.errors import Denied
 from airlock_daemon.host import Ending, Host, Service, log
+from airlock_daemon.pace import Pace
 from airlock_daemon.peer import peer_credentials
 from airlock_daemon.refusals import Refusals
 from airlock_daemon.request import STOPPING, Exchange, say_last, to_wire
@@ -33,6 +34,9 @@ class Listener:
         self._listening = listening
         self._spare = _open_spare()
         self._refusals = Refusals(host.record)
+        # Of its own: who is refused for what was asked does not keep others from connecting.
+        self._pace = Pace(service.gate.limits.refusals_per_s)
+        self._unpaced = 0
         self._lines: dict[str, bytes] = {}
 
     async def run(self, requests: trio.Nursery) -> None:
@@ -46,6 +50,9 @@ class Listener:
                 for _ in range(attempts):
                     if not self._accept(requests):
                         break
+                while self._unpaced:
+                    self._unpaced -= 1
+                    await self._pace.keep()
         finally:
             os.close(self._spare)
             self._refusals.flush()
@@ -172,6 +179,7 @@ class Listener:
 
         Nothing more: whoever floods an agent with connections gets no time for it.
         """
+        self._unpaced += 1
         if rule not in self._lines:
             error = Denied(
                 reason, layer="limit", rule=rule, hint="close connections that are not in use"
