@@ -5,7 +5,7 @@ import os
 import select
 import subprocess
 import time
-from types import TracebackType
+from collections.abc import Sequence
 from typing import Self
 
 PATIENCE_S = 30.0
@@ -19,9 +19,18 @@ class NothingHappened(AssertionError):
 class Program:
     """A program whose output comes by one descriptor. As a context manager it ends at last."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", output: int) -> None:
-        """Take over both: the descriptor is closed when the program has ended."""
-        self._process = process
+    def __init__(self, argv: Sequence[str], *, stdin: int, output: int, end: int) -> None:
+        """Start `argv`, which writes both its streams to `end`, the other side of `output`.
+
+        Both are taken over: `end` is closed now, and `output` when the program has ended.
+        """
+        try:
+            self._process = subprocess.Popen(argv, stdin=stdin, stdout=end, stderr=end)
+        except BaseException:
+            os.close(output)
+            raise
+        finally:
+            os.close(end)
         self._output = output
         self._heard = b""
 
@@ -62,12 +71,7 @@ class Program:
         """Return itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End the program if it still runs."""
         self._process.kill()
         self._process.wait()

@@ -15,16 +15,7 @@ class Running(Program):
 
     def __init__(self, argv: Sequence[str]) -> None:
         output, end = os.pipe()
-        try:
-            process = subprocess.Popen(
-                list(argv), stdin=subprocess.DEVNULL, stdout=end, stderr=subprocess.STDOUT
-            )
-        except BaseException:
-            os.close(output)
-            raise
-        finally:
-            os.close(end)
-        super().__init__(process, output)
+        super().__init__(argv, stdin=subprocess.DEVNULL, output=output, end=end)
 
     def wait_for(self, text: str, *, times: int = 1) -> list[str]:
         """Wait until the program has said so many whole lines with `text`, and return them.

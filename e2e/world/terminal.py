@@ -3,7 +3,6 @@
 import os
 import pty
 import signal
-import subprocess
 import termios
 import time
 from collections.abc import Sequence
@@ -22,18 +21,9 @@ class Terminal(Program):
 
     def __init__(self, argv: Sequence[str], *, rows: int = 24, cols: int = 80) -> None:
         master, slave = pty.openpty()
-        try:
-            termios.tcsetwinsize(slave, (rows, cols))
-            # Its controlling terminal: else nobody would tell it of a new size.
-            process = subprocess.Popen(
-                ["setsid", "--ctty", *argv], stdin=slave, stdout=slave, stderr=slave
-            )
-        except BaseException:
-            os.close(master)
-            raise
-        finally:
-            os.close(slave)
-        super().__init__(process, master)
+        termios.tcsetwinsize(slave, (rows, cols))
+        # Its controlling terminal: else nobody would tell it of a new size.
+        super().__init__(["setsid", "--ctty", *argv], stdin=slave, output=master, end=slave)
         self._is_resized = False
 
     def enter(self, text: str) -> None:

@@ -1,9 +1,24 @@
 """Starts: an agent that others share with starts only so many commands at once."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from airlock_daemon.starts import RECENT_S, YOUNG_S, Share, Starts
+
+
+@asynccontextmanager
+async def shared(processors: int) -> AsyncIterator[tuple[Share, Share]]:
+    """The shares of two agents, of which the second one has just started a command."""
+    async with trio.open_nursery() as watching:
+        starts = Starts(processors=processors)
+        watching.start_soon(starts.run)
+        crowd, single = Share(starts), Share(starts)
+        await single.take("single")
+        yield crowd, single
+        watching.cancel_scope.cancel()
 
 
 async def test_who_is_alone_waits_for_nothing() -> None:
@@ -16,11 +31,7 @@ async def test_who_is_alone_waits_for_nothing() -> None:
 
 async def test_half_of_the_processors_are_for_others(autojump_clock: MockClock) -> None:
     """One that ends makes room for the next, in the order of arrival; others have their own."""
-    async with trio.open_nursery() as watching:
-        starts = Starts(processors=4)
-        watching.start_soon(starts.run)
-        crowd, single = Share(starts), Share(starts)
-        await single.take("single")
+    async with shared(processors=4) as (crowd, single):
         began: list[int] = []
 
         async def start(number: int) -> None:
@@ -38,21 +49,15 @@ async def test_half_of_the_processors_are_for_others(autojump_clock: MockClock) 
             await wait_all_tasks_blocked()
             assert began == [0, 1, 2]
             nursery.cancel_scope.cancel()
-        watching.cancel_scope.cancel()
 
 
 async def test_what_runs_on_makes_room_after_a_while(autojump_clock: MockClock) -> None:
     """Long commands start one after the other, and each of them within a known time."""
-    async with trio.open_nursery() as watching:
-        starts = Starts(processors=1)
-        watching.start_soon(starts.run)
-        crowd, single = Share(starts), Share(starts)
-        await single.take("single")
+    async with shared(processors=1) as (crowd, _):
         began = trio.current_time()
         for number in range(5):
             await crowd.take(number)
         assert 4 * YOUNG_S <= trio.current_time() - began <= 5 * 1.5 * YOUNG_S
-        watching.cancel_scope.cancel()
 
 
 async def test_others_count_for_a_second_only(autojump_clock: MockClock) -> None:

@@ -72,8 +72,7 @@ def identify(connection: socket.socket, credentials: tuple[int, int]) -> Peer:
 
 def _look(pid: int, uid: int) -> Peer:
     named = containers_in(_read_entry(pid, "cgroup"))
-    own = containers_in(_read_entry(os.getpid(), "cgroup")) if named else ()
-    container = outermost_beyond(own, named)
+    container = outermost_beyond(_containers_around(), named)
     if _has_our_namespaces(pid):
         return Peer(pid=pid, uid=uid, place="host", container=container, named=named)
     mountinfo = _read_mounts(pid)
@@ -142,6 +141,12 @@ def check_claim(peer: Peer, claimed: str | None) -> None:
 
 
 @functools.cache
+def _containers_around() -> tuple[str, ...]:
+    """The containers that the cgroup of the daemon itself names, which it never leaves."""
+    return containers_in(read_process_entry(os.getpid(), "cgroup"))
+
+
+@functools.cache
 def _own_container() -> str | None:
     """The container in which the daemon itself runs, as far as it can be seen from inside.
 
@@ -153,8 +158,8 @@ def _own_container() -> str | None:
         for row in parse_mountinfo(read_process_file(os.getpid(), "mountinfo"))
         if row.point in files
     )
-    texts = (read_process_entry(os.getpid(), "cgroup"), *roots)
-    return next((found[0] for found in map(containers_in, texts) if found), None)
+    found = (_containers_around(), *map(containers_in, roots))
+    return next((names[0] for names in found if names), None)
 
 
 def same_namespace(one: str, other: str) -> bool:
