@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from airlock_daemon.paths import Locations, locate
-from airlock_daemon.setup import Setup, load_setup
+from airlock_daemon.setup.load import Setup, load_setup
+from airlock_daemon.setup.paths import Locations, locate
 
 CONFIG = '[commands]\nenable = ["sh", "git"]\n[log]\npath = "{log}"\n'
 

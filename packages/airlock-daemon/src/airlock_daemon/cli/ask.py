@@ -10,11 +10,11 @@ import trio
 import typer
 
 from airlock_daemon.cli import options
+from airlock_daemon.cli.explanation import Explanation, explain
 from airlock_daemon.errors import AirlockError, Denied
-from airlock_daemon.explanation import Explanation, explain
-from airlock_daemon.mapping import Mounts
-from airlock_daemon.path_arguments import judge_paths
-from airlock_daemon.setup import Setup, load_setup
+from airlock_daemon.setup.load import Setup, load_setup
+from airlock_daemon.workspace.mapping import Mounts
+from airlock_daemon.workspace.path_arguments import judge_paths
 from airlock_modules import Decision, Module, quote
 from airlock_wire import NEED_DATA, ClientSession, ErrorResponse, ProtocolError, Request
 from airlock_wire import Decision as WireDecision

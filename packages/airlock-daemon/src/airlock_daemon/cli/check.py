@@ -5,8 +5,8 @@ import typer
 
 from airlock_daemon.cli import options
 from airlock_daemon.errors import SetupError
-from airlock_daemon.findings import find_builtin_faults
-from airlock_daemon.setup import load_setup
+from airlock_daemon.setup.findings import find_builtin_faults
+from airlock_daemon.setup.load import load_setup
 from airlock_modules import Fault
 
 

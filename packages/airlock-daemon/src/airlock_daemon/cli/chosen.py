@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from airlock_daemon.paths import Locations, locate
+from airlock_daemon.setup.paths import Locations, locate
 
 _VALUED = ("config", "sockets", "agents")
 

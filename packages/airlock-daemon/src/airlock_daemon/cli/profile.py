@@ -8,7 +8,7 @@ import typer
 
 from airlock_daemon.cli import options
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup import load_setup
+from airlock_daemon.setup.load import load_setup
 
 app = typer.Typer(help="Show the registered agents and their profiles.", no_args_is_help=True)
 

@@ -3,8 +3,8 @@
 import logging
 
 from airlock_daemon.cli.chosen import Options
-from airlock_daemon.daemon import run_daemon
-from airlock_daemon.setup import load_setup
+from airlock_daemon.serving.daemon import run_daemon
+from airlock_daemon.setup.load import load_setup
 
 
 def serve(chosen: Options) -> None:

@@ -6,7 +6,7 @@ import typer
 
 from airlock_daemon.cli import options
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup import load_setup
+from airlock_daemon.setup.load import load_setup
 from airlock_modules import builtin_names, builtin_text
 
 

@@ -1,0 +1,1 @@
+"""Running a tool: its environment, its launcher, its streams."""

@@ -1,0 +1,47 @@
+"""The environment of a tool, built from nothing: what no rule names does not get in."""
+
+from collections.abc import Mapping
+
+from airlock_daemon.setup.profile import Profile
+from airlock_modules import Module, select_forwarded
+
+_PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
+
+BASE = (
+    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "SHELL"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *_PROXIES,
+    *(name.upper() for name in _PROXIES),
+)
+
+
+def build_environment(
+    module: Module,
+    profile: Profile,
+    *,
+    daemon: Mapping[str, str],
+    search_path: str,
+    client: Mapping[str, str] = {},
+    term: str | None = None,
+) -> dict[str, str]:
+    """Build the variables of a command of `module`.
+
+    In this order, the later one winning: the base and what the module inherits, from `daemon`; what
+    the module forwards, from `client`; the profile's `[env] set`; the module's `strip`, which
+    removes; the module's `set`; and for git the protocols that the profile grants. `search_path` is
+    PATH, and `term` is TERM, None where the tool has no terminal. Values are taken as they are, but
+    for a locale or time zone of the client's that could be a file: it is left out.
+    """
+    names = (*BASE, *(name for name in daemon if name.startswith("LC_")), *module.inherit)
+    environment = {name: daemon[name] for name in names if name in daemon}
+    environment["PATH"] = search_path
+    if term:
+        environment["TERM"] = term
+    environment.update(select_forwarded(client, module.forward))
+    environment.update(profile.env)
+    for name in module.strip:
+        environment.pop(name, None)
+    environment.update(module.set)
+    if module.name == "git" and profile.git_protocols is not None:
+        environment["GIT_ALLOW_PROTOCOL"] = ":".join(profile.git_protocols)
+    return environment

@@ -1,0 +1,210 @@
+"""The native launcher: one process that starts tools for the daemon, and what is said to it.
+
+It is started once and makes, for each command, a supervisor: the parent of the tool and of every
+process that the tool leaves behind, so that all of them end when the tool, the client or the
+daemon goes. The messages are described in `native/README.md`.
+"""
+
+import contextlib
+import fcntl
+import os
+import resource
+import signal
+import socket
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+
+import msgspec
+import trio
+
+from airlock_daemon.command.launch import Launch, cannot_start
+from airlock_daemon.errors import Failed
+
+_ORDER = struct.Struct("<IIQII")
+
+# Strings up to this size travel in the message itself, longer ones in a file in memory.
+INLINE = 65536 - _ORDER.size
+
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+
+
+class Started(msgspec.Struct, frozen=True):
+    """What a tool is started with. `program` is absolute; `directory` an open descriptor.
+
+    Words of `argv` and values of `environment` that were not UTF-8 carry their bytes as surrogates
+    (PEP 383). None of them holds a NUL.
+    """
+
+    program: str
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    directory: int
+
+
+def find_launcher() -> str:
+    """Path of the launcher that was installed with this package; raises Failed without one."""
+    path = str(files("airlock_daemon").joinpath("_native/airlock-launch"))
+    if not os.access(path, os.X_OK):
+        raise Failed(
+            f"the launcher {path} is missing",
+            hint="install airlock-daemon from its wheel for linux x86_64 or aarch64",
+        )
+    return path
+
+
+class Launcher:
+    """The launcher process. Its owner must `close` it, which ends everything that it runs."""
+
+    def __init__(self, path: str, *, nofile: int) -> None:
+        """Start it; `nofile` is the soft limit of open files that tools get. Raises Failed."""
+        self._path = path
+        self._nofile = nofile
+        self._turn = trio.Lock()
+        self._ahead: tuple[socket.socket, socket.socket] | None = None
+        self._start()
+
+    async def launch(
+        self, what: Started, standard: Sequence[int], *, terminal: int = 0
+    ) -> "Launch":
+        """Start `what` with three descriptors as its stdin, stdout and stderr.
+
+        `terminal` says which of them are one pseudo-terminal that becomes the controlling terminal
+        (the sum of 1, 2 and 4). Raises Failed when there is no starting anything; that the tool
+        itself could not be started is for `Launch.read_report` to say.
+        """
+        strings = _join(what)
+        environment = len(what.environment)
+        try:
+            ours, theirs = self._ahead or _make_pair()
+        except OSError as error:
+            raise cannot_start(what.program, error) from error
+        self._ahead = None
+        try:
+            header = _ORDER.pack(len(what.argv), environment, self._nofile, terminal, len(strings))
+            descriptors = [theirs.fileno(), what.directory, *standard]
+            if len(strings) <= INLINE:
+                await self._send(header + strings, descriptors)
+            else:
+                with _kept(strings) as file:
+                    await self._send(header, [*descriptors, file])
+        except OSError as error:
+            ours.close()
+            raise cannot_start(what.program, error) from error
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        # While the tool starts there is time for what the next one needs.
+        self._refill()
+        return Launch(ours)
+
+    def close(self) -> None:
+        """End the launcher. Commands that still run end with their own control sockets."""
+        for end in self._ahead or ():
+            end.close()
+        self._ahead = None
+        self._orders.close()
+        # It holds nothing, and to wait for one that somebody has stopped would take for ever.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self._pid, 0)
+
+    def _refill(self) -> None:
+        if self._ahead is None:
+            with contextlib.suppress(OSError):
+                self._ahead = _make_pair()
+
+    async def _send(self, message: bytes, descriptors: Sequence[int]) -> None:
+        if not self._turn.locked():
+            try:
+                return self._send_now(message, descriptors)
+            except BlockingIOError:
+                pass
+        # In the order of arrival, and one task only may wait for the socket.
+        async with self._turn:
+            while True:
+                await trio.lowlevel.wait_writable(self._orders)
+                try:
+                    return self._send_now(message, descriptors)
+                except BlockingIOError:
+                    continue
+
+    def _send_now(self, message: bytes, descriptors: Sequence[int]) -> None:
+        try:
+            socket.send_fds(self._orders, [message], descriptors)
+        except (BrokenPipeError, ConnectionResetError):
+            # Somebody killed it. What it had started lives on under supervisors of its own.
+            self.close()
+            self._start()
+            socket.send_fds(self._orders, [message], descriptors)
+
+    def _start(self) -> None:
+        ours, theirs = _make_pair()
+        self._orders = ours
+        # A descriptor that is duplicated onto itself loses close-on-exec, in the child only.
+        keep = theirs.fileno()
+        actions = [
+            (os.POSIX_SPAWN_DUP2, keep, keep),
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
+            (os.POSIX_SPAWN_DUP2, 0, 1),
+        ]
+        try:
+            self._pid = os.posix_spawn(
+                self._path, [self._path, str(keep)], {}, file_actions=actions
+            )
+        except OSError as error:
+            ours.close()
+            raise Failed(
+                f"the launcher {self._path} cannot be started: {error.strerror}",
+                hint="install airlock-daemon again",
+            ) from error
+        finally:
+            theirs.close()
+
+
+def raise_descriptor_limit() -> int:
+    """Raise this process's soft limit of open files to the hard one; returns what it was.
+
+    Each connection is a descriptor. Tools get the old limit back: some close or scan them all.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft
+
+
+def descriptor_limit() -> int:
+    """How many descriptors this process may have open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def _make_pair() -> tuple[socket.socket, socket.socket]:
+    """Two connected sockets; the first one, which stays here, does not block."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    return ours, theirs
+
+
+def _join(what: Started) -> bytes:
+    words = [what.program, *what.argv]
+    words += [f"{name}={value}" for name, value in what.environment.items()]
+    words.append("")
+    return "\0".join(words).encode("utf-8", "surrogateescape")
+
+
+@contextlib.contextmanager
+def _kept(strings: bytes) -> Iterator[int]:
+    """The strings in a file of memory."""
+    # The launcher maps it: sealed, it cannot shrink below what the header says.
+    file = os.memfd_create("airlock-command", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        view = memoryview(strings)
+        while view:
+            view = view[os.write(file, view) :]
+        fcntl.fcntl(file, fcntl.F_ADD_SEALS, _SEALS)
+        yield file
+    finally:
+        os.close(file)

@@ -1,0 +1,1 @@
+"""One client: its bytes, its descriptors, its hanging up."""

@@ -1,0 +1,256 @@
+"""One connection: bytes of a socket on one side, messages of `airlock_wire` on the other."""
+
+import socket
+from collections.abc import Callable, Collection
+from contextlib import suppress
+
+import trio
+
+from airlock_daemon.command.stdio import Stream
+from airlock_daemon.connection.closing import Closer
+from airlock_daemon.connection.descriptors import (
+    BadDescriptors,
+    Kind,
+    name_kinds,
+    receive,
+    receive_plain,
+)
+from airlock_daemon.errors import Denied
+from airlock_daemon.fairness.turns import Turns
+from airlock_daemon.setup.limits import Gate
+from airlock_wire import (
+    ErrorObject,
+    HalfClosed,
+    Line,
+    LocalProtocolError,
+    RemoteProtocolError,
+    Request,
+    Resize,
+    ServerSession,
+    Signal,
+    StdinData,
+    StdinEnd,
+)
+from airlock_wire import Limits as WireLimits
+
+Said = StdinData | StdinEnd | Signal | Resize
+
+# What is read at once, and how often in one turn.
+RECEIVE = 65536
+RECEIVES = 4
+
+# Somebody who sends many small messages gets a smaller share of each turn.
+RECEIVE_SMALL = 4096
+MANY = 8
+
+# A piece of output of this size is one of many.
+BULK = 65536
+SEND_BUFFER = 1 << 20
+
+
+class ClientGone(Exception):
+    """The client hung up, or a write to it failed."""
+
+
+class Session:
+    """The daemon's side of one connection. Whoever opens it must `close` it.
+
+    `descriptors` are those that came with the request, and `kinds` what they are called; they
+    belong to the session until `take_descriptors`.
+    """
+
+    def __init__(self, connection: socket.socket, gate: Gate, closer: Closer, turns: Turns) -> None:
+        self._gate = gate
+        self._closer = closer
+        self._turns = turns
+        self.connection = connection
+        self.bytes_out = 0
+        self.is_answered = False
+        self.descriptors: list[int] = []
+        self.kinds: tuple[Kind, ...] = ()
+        self._is_begun = False
+        self._bytes_in = 0
+        self._is_torn = False
+        self._is_wide = False
+        self._chunk = RECEIVE
+        self._wire = ServerSession(
+            limits=WireLimits(
+                request_bytes=gate.limits.request_bytes, arguments=gate.limits.arguments
+            )
+        )
+
+    @property
+    def request_id(self) -> str | int | float | None:
+        """The id of the request as far as it could be read."""
+        return self._wire.request_id
+
+    def receive_at_once(self) -> Request | HalfClosed | None:
+        """Take what has come of the request, as much as belongs into one turn; None for not all.
+
+        HalfClosed is for a client that closed without a word. Raises RemoteProtocolError for
+        anything that is no request, ClientGone for a client that hung up.
+        """
+        for _ in range(RECEIVES):
+            try:
+                data = self._receive_request()
+            except BlockingIOError:
+                return None
+            except OSError as error:
+                raise ClientGone from error
+            except BadDescriptors as error:
+                raise _broken(error) from error
+            self._bytes_in += len(data)
+            self._wire.receive_data(data)
+            event = self._wire.next_event()
+            if isinstance(event, Request):
+                self._examine_descriptors(event)
+                return event
+            if isinstance(event, HalfClosed):
+                return event
+        return None
+
+    async def receive(self) -> Request | HalfClosed:
+        """Wait for the whole request; as `receive_at_once` otherwise.
+
+        Raises Denied where too much of other requests is under way.
+        """
+        held = 0
+        try:
+            while True:
+                if not self._gate.hold(self._bytes_in - held):
+                    raise Denied(
+                        "too many large requests of this agent are under way",
+                        layer="limit",
+                        rule="request_bytes",
+                        hint="send them one after the other",
+                    )
+                held = self._bytes_in
+                await trio.lowlevel.wait_readable(self.connection)
+                await self._turns.take()
+                event = self.receive_at_once()
+                if event is not None:
+                    return event
+        finally:
+            self._gate.release(held)
+
+    def _receive_request(self) -> bytes:
+        if self._is_begun or self._closer.is_stuck:
+            return receive_plain(self.connection, RECEIVE)
+        # The first byte alone: more could bring descriptors that ride on a later one.
+        data, self.descriptors, is_more = receive(self.connection, 1)
+        self._is_begun = True
+        if is_more:
+            self._drop_descriptors()
+            raise BadDescriptors("more than three descriptors came with the request")
+        if data:
+            with suppress(BlockingIOError):
+                data += receive_plain(self.connection, RECEIVE)
+        return data
+
+    def _examine_descriptors(self, request: Request) -> None:
+        if not self.descriptors:
+            return
+        try:
+            if request.method != "exec" or "fds" not in (request.features or ()):
+                raise BadDescriptors("descriptors came with a request that does not use them")
+            self.kinds = name_kinds(self.descriptors)
+        except BadDescriptors as error:
+            self._drop_descriptors()
+            raise _broken(error) from error
+
+    def _drop_descriptors(self) -> None:
+        self._closer.close(self.take_descriptors())
+
+    def take_descriptors(self) -> list[int]:
+        """The descriptors that came with the request, which are the caller's from now on."""
+        taken, self.descriptors = self.descriptors, []
+        return taken
+
+    def hear(self, tell: Callable[[Said], None]) -> bool:
+        """Give `tell` what the client says, as much as may be read without waiting in one turn.
+
+        Returns whether there may be more to come. Raises RemoteProtocolError.
+        """
+        try:
+            data = receive_plain(self.connection, self._chunk)
+        except BlockingIOError:
+            return True
+        except OSError:
+            # It hung up, which is told in another way.
+            return False
+        except BadDescriptors as error:
+            raise _broken(error) from error
+        self._wire.receive_data(data)
+        count = 0
+        while isinstance(event := self._wire.next_event(), Said):
+            tell(event)
+            count += 1
+        self._chunk = RECEIVE_SMALL if count > MANY else RECEIVE
+        return bool(data)
+
+    async def send_start(self, features: Collection[str], *, stdin_credit: int) -> None:
+        """Say which features are used; `stdin_credit` in bytes, 0 where stdin is not among them."""
+        await self._send(self._wire.send_start(features, stdin_credit=stdin_credit))
+
+    async def send_credit(self, count: int) -> None:
+        """Let the client send so many bytes more."""
+        await self._send(self._wire.send_credit(count))
+
+    async def send_output(self, stream: Stream, data: bytes) -> None:
+        """Send a piece of output; waits while the client does not read."""
+        self.bytes_out += len(data)
+        if len(data) >= BULK and not self._is_wide:
+            # As much as the kernel grants (socket(7), wmem_max): fewer waits for the client.
+            self._is_wide = True
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        await self._send(self._wire.send_output(stream, data))
+
+    async def send_result(
+        self, exit_code: int, *, signal: str | None, stdin_bytes: int | None
+    ) -> None:
+        """Answer a command that has run."""
+        await self._answer(
+            self._wire.send_result(exit_code, signal=signal, stdin_bytes=stdin_bytes)
+        )
+
+    async def send_decision(self, not_consulted: tuple[str, ...]) -> None:
+        """Answer a `check` that is allowed."""
+        await self._answer(self._wire.send_decision(not_consulted=not_consulted))
+
+    async def send_error(self, error: ErrorObject) -> None:
+        """Answer with an error, unless there was an answer already, or a line was cut off."""
+        if self._is_torn:
+            return
+        try:
+            data = self._wire.send_error(error)
+        except LocalProtocolError:
+            return
+        await self._answer(data)
+
+    async def _answer(self, data: bytes) -> None:
+        self.is_answered = True
+        await self._send(data)
+        # The client has all that it waits for, and should not wait for what is cleaned up here.
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+
+    async def _send(self, data: Line) -> None:
+        view = memoryview(data)
+        try:
+            while view:
+                try:
+                    view = view[self.connection.send(view) :]
+                    self._is_torn = bool(view)
+                except BlockingIOError:
+                    await trio.lowlevel.wait_writable(self.connection)
+        except OSError as error:
+            raise ClientGone from error
+
+    def close(self) -> None:
+        """Close the connection and what came with the request."""
+        self._drop_descriptors()
+        self.connection.close()
+
+
+def _broken(error: BadDescriptors) -> RemoteProtocolError:
+    return RemoteProtocolError(ErrorObject.invalid_request(error.message, hint=error.hint))

@@ -1,0 +1,1 @@
+"""No agent starves another: places, turns, starts and pace."""

@@ -1,0 +1,120 @@
+"""Containers that are proved: the engine names the init process, the kernel compares it."""
+
+import os
+import select
+
+import trio
+
+from airlock_daemon.errors import Denied, Failed
+from airlock_daemon.identity.engines import EngineContainer, inspect
+from airlock_daemon.identity.peer import Peer, same_namespace
+from airlock_daemon.platform.linux.mountinfo import MountRow, parse_mountinfo
+from airlock_daemon.platform.linux.procfs import read_process_file
+
+RETRY_S = 5.0
+KEPT = 256
+
+
+class Container:
+    """One container whose init process the engine named; the descriptor notices when it ends."""
+
+    def __init__(self, engine: EngineContainer) -> None:
+        """Raises Failed when the init process is not there (any more)."""
+        self.container_id = engine.container_id
+        self.engine = engine
+        self.pid = engine.init_pid
+        if self.pid <= 0:
+            raise Failed(f"container {self.container_id[:12]} is not running")
+        try:
+            self._pidfd = os.pidfd_open(self.pid)
+        except OSError as error:
+            raise Failed(f"container {self.container_id[:12]} has just ended") from error
+        self._text = ""
+        self._rows: tuple[MountRow, ...] = ()
+
+    def is_alive(self) -> bool:
+        """Whether the init process still runs, so that its pid still means it."""
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        return not poll.poll(0)
+
+    def mounts(self) -> tuple[MountRow, ...]:
+        """The mounts of the init process as they are now; raises Failed when it has ended."""
+        try:
+            text = read_process_file(self.pid, "mountinfo")
+        except OSError:
+            text = ""
+        if not text or not self.is_alive():
+            raise Failed(f"container {self.container_id[:12]} has just ended")
+        if text != self._text:
+            self._text, self._rows = text, parse_mountinfo(text)
+        return self._rows
+
+    def proves(self, peer: Peer) -> bool:
+        """Whether `peer` is in the same mount namespace as the init process."""
+        rows = self.mounts()
+        return peer.mountinfo == self._text or (
+            same_namespace(peer.mountinfo, self._text) and bool(rows)
+        )
+
+    def close(self) -> None:
+        """Give back the descriptor."""
+        os.close(self._pidfd)
+
+
+class Containers:
+    """The containers that were asked about, by id; each is asked for once while it lives."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Container] = {}
+        self._failed: dict[str, tuple[float, Failed]] = {}
+        self._asking = trio.Lock()
+
+    async def attest(self, peer: Peer) -> Container:
+        """Prove the container that the peer's cgroup names.
+
+        Raises Failed when the engine cannot tell, Denied when the peer is not what its cgroup says.
+        """
+        if peer.container is None:
+            raise Failed("the client's cgroup names no container")
+        container = self._known.get(peer.container)
+        if container is None or not container.is_alive():
+            async with self._asking:
+                container = self._known.get(peer.container)
+                if container is None or not container.is_alive():
+                    container = await self._ask(peer.container)
+        if not container.proves(peer):
+            raise Denied(
+                "the client is not in the mount namespace of the container that its cgroup names",
+                layer="workspace",
+                rule="mount-namespace",
+                hint="run the command from the container's ordinary processes",
+            )
+        return container
+
+    async def _ask(self, container_id: str) -> Container:
+        failed = self._failed.get(container_id)
+        if failed is not None and trio.current_time() - failed[0] < RETRY_S:
+            raise failed[1]
+        self._forget_ended()
+        try:
+            container = Container(await inspect(container_id))
+        except Failed as error:
+            self._failed[container_id] = (trio.current_time(), error)
+            raise
+        self._known[container_id] = container
+        return container
+
+    def _forget_ended(self) -> None:
+        now = trio.current_time()
+        self._failed = {k: v for k, v in self._failed.items() if now - v[0] < RETRY_S}
+        for container_id, container in list(self._known.items()):
+            if not container.is_alive() or len(self._known) >= KEPT:
+                container.close()
+                del self._known[container_id]
+
+    def close(self) -> None:
+        """Give back all descriptors."""
+        for container in self._known.values():
+            container.close()
+        self._known.clear()

@@ -1,0 +1,253 @@
+"""Who is at the other end of a connection, by the kernel's word alone."""
+
+import errno
+import functools
+import os
+import re
+import signal
+import socket
+import struct
+from typing import Literal
+
+import msgspec
+
+from airlock_daemon.errors import Denied
+from airlock_daemon.platform.linux.mountinfo import MountRow, parse_mountinfo
+from airlock_daemon.platform.linux.procfs import read_process_entry, read_process_file
+
+# SO_PEERPIDFD (Linux 6.5), which Python's socket module does not name.
+SO_PEERPIDFD = 77
+
+# Bytes: some thousands of mounts. Who may mount in a container could have far more of them, which
+# would be read for each request.
+MOST_MOUNTINFO = 1 << 20
+
+_CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+
+Place = Literal["unknown", "host", "container"]
+
+
+class Peer(msgspec.Struct, frozen=True, kw_only=True):
+    """A client process. `pid` is 0 where it lives in a pid namespace that the daemon cannot see.
+
+    `named` are the containers that its cgroup names, the outermost first. `container` is the
+    outermost that the daemon is not in itself, a candidate until `containers` has proved it.
+    `place` is "container" for a process in a pid namespace below the daemon's.
+    """
+
+    pid: int
+    uid: int
+    place: Place
+    container: str | None = None
+    named: tuple[str, ...] = ()
+    mountinfo: str = ""
+
+    @property
+    def mounts(self) -> tuple[MountRow, ...]:
+        """The mounts of the process's namespace."""
+        return parse_mountinfo(self.mountinfo)
+
+
+def identify(connection: socket.socket, credentials: tuple[int, int]) -> Peer:
+    """Say who connected; `credentials` are what `peer_credentials` has said of that (unix(7)).
+
+    Raises Denied (layer "workspace") for a peer that is gone, or that shares the daemon's pid
+    namespace but not its mounts (docker run --pid=host).
+    """
+    pid, uid = credentials
+    if pid == 0:
+        return Peer(pid=0, uid=uid, place="unknown")
+    pidfd = _peer_pidfd(connection)
+    try:
+        peer = _look(pid, uid)
+        # A pid is reused only after its process is gone: what was read belongs to the peer if the
+        # peer is still there now.
+        if pidfd is not None and _is_dead(pidfd):
+            raise _gone()
+    finally:
+        if pidfd is not None:
+            os.close(pidfd)
+    return peer
+
+
+def _look(pid: int, uid: int) -> Peer:
+    named = containers_in(_read_entry(pid, "cgroup"))
+    container = outermost_beyond(_containers_around(), named)
+    if _has_our_namespaces(pid):
+        return Peer(pid=pid, uid=uid, place="host", container=container, named=named)
+    mountinfo = _read_mounts(pid)
+    if _depth(_read_entry(pid, "status")) > 1:
+        return Peer(
+            pid=pid,
+            uid=uid,
+            place="container",
+            container=container,
+            named=named,
+            mountinfo=mountinfo,
+        )
+    if not same_namespace(mountinfo, read_process_file(os.getpid(), "mountinfo")):
+        raise Denied(
+            "the client shares the host's processes but not its files (--pid=host)",
+            layer="workspace",
+            rule="pid-namespace",
+            hint="start the container without --pid=host",
+        )
+    return Peer(pid=pid, uid=uid, place="host", container=container, named=named)
+
+
+def _has_our_namespaces(pid: int) -> bool:
+    """Whether a process is in the daemon's pid and mount namespaces; False where nobody can tell.
+
+    The quick way, which needs the right to trace the process: mostly one of the same user.
+    """
+    try:
+        return _namespaces(str(pid)) == _own_namespaces()
+    except OSError:
+        return False
+
+
+@functools.cache
+def _own_namespaces() -> tuple[str, str]:
+    """Those of the daemon, which never leaves them."""
+    return _namespaces("self")
+
+
+def _namespaces(process: str) -> tuple[str, str]:
+    directory = f"/proc/{process}/ns"
+    return os.readlink(f"{directory}/pid"), os.readlink(f"{directory}/mnt")
+
+
+def peer_credentials(connection: socket.socket) -> tuple[int, int]:
+    """Pid and uid of the process that connected (SO_PEERCRED); pid 0 when it cannot be seen."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    pid, uid, _ = struct.unpack("iII", credentials)
+    return pid, uid
+
+
+def check_claim(peer: Peer, claimed: str | None) -> None:
+    """Refuse a claimed container id that the kernel contradicts, where the kernel can tell."""
+    if claimed is None or peer.place == "unknown" or claimed in (peer.container, *peer.named):
+        # In nested containers a client may see another one of them than the daemon does.
+        return
+    if peer.place == "host" and claimed == _own_container():
+        # Both are in one container, which is the daemon's host.
+        return
+    raise Denied(
+        "the request names another container than the one it comes from",
+        layer="workspace",
+        rule="container-id",
+        hint="send the id of the container that the client runs in, or null",
+    )
+
+
+@functools.cache
+def _containers_around() -> tuple[str, ...]:
+    """The containers that the cgroup of the daemon itself names, which it never leaves."""
+    return containers_in(read_process_entry(os.getpid(), "cgroup"))
+
+
+@functools.cache
+def _own_container() -> str | None:
+    """The container in which the daemon itself runs, as far as it can be seen from inside.
+
+    Where a cgroup namespace hides it, the files that the engine mounts there still name it.
+    """
+    files = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf")
+    roots = (
+        row.root
+        for row in parse_mountinfo(read_process_file(os.getpid(), "mountinfo"))
+        if row.point in files
+    )
+    found = (_containers_around(), *map(containers_in, roots))
+    return next((names[0] for names in found if names), None)
+
+
+def same_namespace(one: str, other: str) -> bool:
+    """Whether two mountinfo texts are of one mount namespace.
+
+    A mount belongs to exactly one namespace and its id is unique while it lives, so that a single
+    common id proves it. Unlike the links in /proc/<pid>/ns, this needs no right to trace the peer.
+    """
+    if one == other:
+        return bool(one)
+    ids = {row.mount_id for row in parse_mountinfo(one)}
+    return any(row.mount_id in ids for row in parse_mountinfo(other))
+
+
+def containers_in(cgroup: str) -> tuple[str, ...]:
+    """The container ids in the text of a /proc/<pid>/cgroup, each once, the outermost first."""
+    return tuple(dict.fromkeys(_CONTAINER_ID.findall(cgroup)))
+
+
+def outermost_beyond(own: tuple[str, ...], named: tuple[str, ...]) -> str | None:
+    """The first of the containers `named` that is not around the daemon itself as well.
+
+    Those around it, `own`, are its host; an engine in there knows what is below them.
+    """
+    return next((container for container in named if container not in own), None)
+
+
+def _peer_pidfd(connection: socket.socket) -> int | None:
+    try:
+        return connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
+    except OSError as error:
+        # ENOPROTOOPT: an older kernel. Anything else means that the process is not there any more.
+        if error.errno == errno.ENOPROTOOPT:
+            return None
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise Denied(
+                "the daemon has no file descriptors left",
+                layer="limit",
+                rule="descriptors",
+                hint="close connections that are not in use",
+            ) from error
+        raise _gone() from error
+
+
+def _is_dead(pidfd: int) -> bool:
+    try:
+        signal.pidfd_send_signal(pidfd, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        # It is somebody else's, and there.
+        return False
+    return False
+
+
+def _read_mounts(pid: int) -> str:
+    try:
+        return read_process_file(pid, "mountinfo", most=MOST_MOUNTINFO)
+    except OSError as error:
+        if error.errno != errno.EFBIG:
+            raise _gone() from error
+        raise Denied(
+            "the client's mount namespace has more mounts than can be looked through",
+            layer="workspace",
+            rule="mounts",
+            hint="run the client where fewer file systems are mounted",
+        ) from error
+
+
+def _read_entry(pid: int, name: str) -> str:
+    try:
+        return read_process_entry(pid, name)
+    except OSError as error:
+        raise _gone() from error
+
+
+def _depth(status: str) -> int:
+    """In how many pid namespaces, from the daemon's down, a process is (NSpid of status)."""
+    for line in status.splitlines():
+        if line.startswith("NSpid:"):
+            return len(line.split()) - 1
+    return 1
+
+
+def _gone() -> Denied:
+    return Denied(
+        "the client process is gone, so that nobody can say who asked",
+        layer="workspace",
+        rule="peer",
+        hint="the process that connects must stay until it has its answer",
+    )

@@ -1,0 +1,1 @@
+"""What an operating system does in its own way."""

@@ -1,0 +1,1 @@
+"""Linux: procfs, mounts, and system calls that Python does not have."""

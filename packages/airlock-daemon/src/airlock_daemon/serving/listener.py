@@ -1,0 +1,218 @@
+"""Accepting connections on one agent's socket, within its limits."""
+
+import errno
+import os
+import socket
+from contextlib import suppress
+from functools import partial
+
+import trio
+
+from airlock_daemon.audit.log import Record, shorten, shorten_id
+from airlock_daemon.audit.refusals import Refusals
+from airlock_daemon.connection.session import ClientGone, Session
+from airlock_daemon.errors import Denied
+from airlock_daemon.fairness.pace import Pace
+from airlock_daemon.identity.peer import peer_credentials
+from airlock_daemon.request.exchange import STOPPING, Exchange, say_last, to_wire
+from airlock_daemon.request.state import Ending, Host, Service, log
+from airlock_wire import ErrorObject, HalfClosed, RemoteProtocolError, Request, ServerSession
+
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+# How many connections are accepted before everybody else has a turn.
+AT_ONCE = 4
+CROWD = 4
+
+
+class Listener:
+    """Serves one agent's listening socket, which it does not own."""
+
+    def __init__(self, host: Host, service: Service, listening: socket.socket) -> None:
+        self._host = host
+        self._service = service
+        self._listening = listening
+        self._spare = _open_spare()
+        self._refusals = Refusals(host.record)
+        # Of its own: who is refused for what was asked does not keep others from connecting.
+        self._pace = Pace(service.gate.limits.refusals_per_s)
+        self._unpaced = 0
+        self._lines: dict[str, bytes] = {}
+
+    async def run(self, requests: trio.Nursery) -> None:
+        """Accept until cancelled; each connection is served by a task of `requests`."""
+        try:
+            while True:
+                await self._wait()
+                await self._service.turns.take()
+                # Where few are connected, to try for another would only hold up the one that came.
+                attempts = AT_ONCE if self._service.gate.connections >= CROWD else 1
+                for _ in range(attempts):
+                    if not self._accept(requests):
+                        break
+                while self._unpaced:
+                    self._unpaced -= 1
+                    await self._pace.keep()
+        finally:
+            os.close(self._spare)
+            self._refusals.flush()
+
+    async def _wait(self) -> None:
+        """Wait for a connection, and write meanwhile what is due of the record of refusals."""
+        while (due := self._refusals.due) is not None:
+            with trio.move_on_at(due):
+                await trio.lowlevel.wait_readable(self._listening)
+                return
+            self._refusals.flush()
+        await trio.lowlevel.wait_readable(self._listening)
+
+    def _accept(self, requests: trio.Nursery) -> bool:
+        """Take one connection if there is one; returns whether there may be more."""
+        try:
+            connection, _ = self._listening.accept()
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno in _OUT_OF_RESOURCES:
+                self._refuse_by_spare()
+            # Others must get their turn to close what they have.
+            return False
+        connection.setblocking(False)
+        if self._service.gate.connect():
+            requests.start_soon(self._serve, connection)
+        else:
+            limit = self._service.gate.limits.connections
+            reason = f"this agent has {limit} connections open already"
+            self._refuse(connection, reason, rule="connections")
+        return True
+
+    async def _serve(self, connection: socket.socket) -> None:
+        service = self._service
+        session = Session(connection, service.gate, service.closer, service.turns)
+        ending = Ending()
+        try:
+            await service.turns.take()
+            request = await self._receive(session)
+            if request is not None:
+                self._host.running.add(ending)
+                await Exchange(self._host, service, session, request).run(ending)
+        except Exception:  # noqa: BLE001 - whatever went wrong
+            # One connection must not end the others'.
+            log.exception("a fault of the daemon ended a connection")
+        finally:
+            self._host.running.discard(ending)
+            session.close()
+            service.gate.disconnect()
+
+    async def _receive(self, session: Session) -> Request | None:
+        """Read the request; None, with everything said and recorded, when there is none to run."""
+        try:
+            # Nearly always it is all there; else a timer is worth its price.
+            event = session.receive_at_once() or await self._wait_request(session)
+        except RemoteProtocolError as error:
+            await self._refuse_request(session, error.error)
+            return None
+        except Denied as error:
+            await self._refuse_request(session, to_wire(error, ""))
+            return None
+        except ClientGone:
+            return None
+        return event if isinstance(event, Request) else None
+
+    async def _wait_request(self, session: Session) -> Request | HalfClosed | None:
+        """Wait for the rest of a request; None, with everything said, when the daemon stops.
+
+        Raises Denied when it takes too long, and what `Session.receive` raises.
+        """
+        limit = self._service.gate.limits.request_s
+        ending = Ending()
+        self._host.idle.add(ending)
+        try:
+            with ending.scope, trio.move_on_after(limit) as timer:
+                return await session.receive()
+        finally:
+            self._host.idle.discard(ending)
+        if timer.cancelled_caught:
+            raise Denied(
+                f"no whole request came within {limit:g} s",
+                layer="limit",
+                rule="request_s",
+                hint="send the request at once after connecting",
+            )
+        if ending.reason == "stop":
+            await say_last(session, STOPPING)
+        return None
+
+    async def _refuse_request(self, session: Session, error: ErrorObject) -> None:
+        data = error.data
+        self._host.record(
+            self._describe(
+                session.connection,
+                reason=error.message,
+                layer=data.layer if data else None,
+                rule=data.rule if data else None,
+                request_id=session.request_id,
+            )
+        )
+        await self._service.gate.pace.keep()
+        with trio.move_on_after(self._service.gate.limits.request_s):
+            try:
+                await session.send_error(error)
+            except ClientGone:
+                return
+
+    def _refuse_by_spare(self) -> None:
+        """Tell one client that the table of descriptors is full, with the one kept for that."""
+        os.close(self._spare)
+        try:
+            try:
+                connection, _ = self._listening.accept()
+            except OSError:
+                return
+            connection.setblocking(False)
+            self._refuse(connection, "the daemon has no file descriptors left", rule="descriptors")
+        finally:
+            self._spare = _open_spare()
+
+    def _refuse(self, connection: socket.socket, reason: str, *, rule: str) -> None:
+        """Say why, which fits into the empty buffer of a new connection, and close it.
+
+        Nothing more: whoever floods an agent with connections gets no time for it.
+        """
+        self._unpaced += 1
+        if rule not in self._lines:
+            error = Denied(
+                reason, layer="limit", rule=rule, hint="close connections that are not in use"
+            )
+            self._lines[rule] = ServerSession().send_error(to_wire(error, ""))
+        with connection:
+            with suppress(OSError):
+                connection.send(self._lines[rule])
+            describe = partial(self._describe, connection, reason=reason, layer="limit", rule=rule)
+            self._refusals.note(rule, describe)
+
+    def _describe(
+        self,
+        connection: socket.socket,
+        *,
+        reason: str,
+        layer: str | None,
+        rule: str | None,
+        request_id: str | float | None = None,
+    ) -> Record:
+        """The record of what came by a connection and was no request that could be looked at."""
+        pid, uid = peer_credentials(connection)
+        return Record(
+            event="invalid",
+            id=shorten_id(request_id),
+            profile=self._service.agent.name,
+            outcome="denied" if layer == "limit" else "invalid",
+            reason=shorten(reason),
+            layer=layer,
+            rule=rule,
+            peer={"pid": pid, "uid": uid},
+        )
+
+
+def _open_spare() -> int:
+    return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)

@@ -1,0 +1,153 @@
+"""`config.toml`: what the host's owner allows at all."""
+
+import grp
+import logging
+import os
+from typing import Literal
+
+import msgspec
+
+from airlock_daemon.setup.limits import Limits, read_limits
+from airlock_daemon.setup.paths import absolute
+from airlock_modules import Fault, TableReader
+
+EXAMPLE = '[commands]\nenable = ["git", "terraform"]'
+
+DEFAULT_LOG = "~/.local/share/airlock/airlock.log"
+
+
+class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """`[log]`: `path` is absolute, or "-" for stderr."""
+
+    path: str
+    max_size_mb: int = 50
+    max_files: int = 5
+    on_error: Literal["deny", "warn"] = "deny"
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """A `config.toml` without faults. `socket_mode` is None where the file does not say.
+
+    Without `pass_descriptors` all output goes through the daemon.
+    """
+
+    enable: tuple[str, ...]
+    log: LogConfig
+    limits: Limits
+    socket_mode: int | None = None
+    socket_gid: int | None = None
+    shutdown_grace_s: float = 10.0
+    log_level: int = logging.INFO
+    path: str | None = None
+    pass_descriptors: bool = True
+
+
+def load_config(path: str, *, faults: list[Fault], warnings: list[Fault]) -> Config | None:
+    """Read `path`; what is wrong is added to `faults`, what is merely odd to `warnings`.
+
+    Returns None where the file cannot be read as TOML at all.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except FileNotFoundError:
+        faults.append(Fault(path, "", "there is no such file", f"create it with: {_one_line()}"))
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        faults.append(Fault(path, "", f"cannot be read: {error}", "make it a readable UTF-8 file"))
+        return None
+    table = TableReader.parse(text, source=path, faults=faults)
+    if table is None:
+        return None
+    enable = _read_commands(table)
+    daemon = table.table("daemon")
+    if daemon.has("socket"):
+        daemon.string("socket")
+        warnings.append(
+            Fault(path, "daemon.socket", "is ignored: each agent has its own", "remove the line")
+        )
+    config = Config(
+        enable=enable,
+        log=_read_log(table.table("log")),
+        limits=read_limits(table.table("limits")),
+        socket_mode=_read_mode(daemon),
+        socket_gid=_read_group(daemon),
+        shutdown_grace_s=daemon.number("shutdown_grace_s", default=10, minimum=0, maximum=3600),
+        log_level=_read_level(daemon),
+        path=_read_path(daemon),
+        pass_descriptors=daemon.boolean("pass_descriptors", default=True),
+    )
+    daemon.finish()
+    table.not_built("sandbox", "remove the table: tools run without a sandbox")
+    table.not_built("hooks", "remove the table: hooks are not run")
+    table.finish()
+    return config
+
+
+def _one_line() -> str:
+    return EXAMPLE.replace("\n", " newline ")
+
+
+def _read_commands(table: TableReader) -> tuple[str, ...]:
+    commands = table.table("commands")
+    enable = commands.strings("enable")
+    if not enable:
+        commands.fault("enable", "enables no command", f"name what may run at all:\n{EXAMPLE}")
+    commands.finish()
+    return enable
+
+
+def _read_log(table: TableReader) -> LogConfig:
+    path = table.string("path", default=DEFAULT_LOG)
+    config = LogConfig(
+        path="-" if path == "-" else absolute(path),
+        max_size_mb=table.integer("max_size_mb", default=50, minimum=1, maximum=100_000),
+        max_files=table.integer("max_files", default=5, minimum=1, maximum=1000),
+        on_error="warn"
+        if table.choice("on_error", ("deny", "warn"), default="deny") == "warn"
+        else "deny",
+    )
+    table.finish()
+    return config
+
+
+def _read_mode(table: TableReader) -> int | None:
+    text = table.string("socket_mode", default="")
+    if not text:
+        return None
+    if len(text) in (3, 4) and all(digit in "01234567" for digit in text):
+        mode = int(text, 8)
+        if mode & 0o600 == 0o600 and mode <= 0o777:
+            return mode
+    table.fault(
+        "socket_mode", f'"{text}" is no mode for a socket', 'write it like "0600" or "0660"'
+    )
+    return None
+
+
+def _read_group(table: TableReader) -> int | None:
+    name = table.string("socket_group", default="", nonempty=False)
+    if not name:
+        return None
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        table.fault("socket_group", f'there is no group "{name}"', "name a group of this host")
+        return None
+
+
+def _read_level(table: TableReader) -> int:
+    names = ("debug", "info", "warning", "error")
+    level = table.choice("log_level", names, default="info")
+    return int(logging.getLevelNamesMapping()[level.upper()])
+
+
+def _read_path(table: TableReader) -> str | None:
+    value = table.string("path", default="", nonempty=False)
+    if not value:
+        return None
+    for entry in value.split(os.pathsep):
+        if not os.path.isabs(entry):
+            table.fault("path", f'"{entry}" is not absolute', "list absolute directories only")
+            return None
+    return value

@@ -1,0 +1,91 @@
+"""Everything on disk, read and checked as a whole: what `start` serves and `check` reports."""
+
+import os
+
+import msgspec
+
+from airlock_daemon.errors import SetupError
+from airlock_daemon.setup.agents import Agent, active_module, load_agent, read_registration
+from airlock_daemon.setup.config import Config, load_config
+from airlock_daemon.setup.findings import find_oddities
+from airlock_daemon.setup.limits import Limits
+from airlock_daemon.setup.paths import Locations
+from airlock_daemon.setup.programs import search_path
+from airlock_daemon.setup.reserved import Reserved, reserve
+from airlock_modules import Fault, Grant, Module
+
+
+class Setup(msgspec.Struct, frozen=True, kw_only=True):
+    """A configuration without faults. `warnings` do not keep the daemon from starting."""
+
+    locations: Locations
+    config: Config
+    agents: dict[str, Agent]
+    reserved: Reserved
+    search_path: str
+    warnings: tuple[Fault, ...]
+
+    def grant(self, agent: Agent) -> Grant:
+        """What the evaluator needs to decide for `agent`: ceiling, profile and active modules."""
+        modules: dict[str, Module] = {}
+        for name in self.config.enable:
+            module = active_module(agent, name)
+            if module is not None:
+                modules[name] = module
+        return Grant(ceiling=self.config.enable, commands=agent.profile.commands, modules=modules)
+
+
+def load_setup(locations: Locations) -> Setup:
+    """Read config.toml, the registration and every agent's directory.
+
+    Raises SetupError with all faults of all files. With a broken config.toml the agents are read
+    all the same, so that everything shows at once.
+    """
+    faults: list[Fault] = []
+    warnings: list[Fault] = []
+    config = load_config(locations.config_file, faults=faults, warnings=warnings)
+    upper = config.limits if config is not None else Limits()
+    directories = read_registration(locations.agents, faults=faults) if locations.agents else {}
+    agents: dict[str, Agent] = {}
+    for name, directory in directories.items():
+        agent = load_agent(name, directory, upper=upper, faults=faults)
+        if agent is not None:
+            agents[name] = agent
+    reserved = reserve(
+        config_dir=locations.config_dir,
+        sockets_dir=locations.sockets_dir,
+        log=config.log.path if config is not None else "-",
+        agents_file=locations.agents,
+        agents=directories,
+    )
+    for agent in agents.values():
+        faults.extend(_workspace_faults(agent, reserved))
+    if config is None or faults:
+        raise SetupError(tuple(faults))
+    path = search_path(config.path)
+    warnings.extend(find_oddities(locations.config_file, config, agents, path))
+    return Setup(
+        locations=locations,
+        config=config,
+        agents=agents,
+        reserved=reserved,
+        search_path=path,
+        warnings=tuple(warnings),
+    )
+
+
+def _workspace_faults(agent: Agent, reserved: Reserved) -> list[Fault]:
+    source = os.path.join(agent.directory, "airlock.toml")
+    faults = []
+    for key, mounts in (("mounts", agent.profile.mounts), ("same_path", agent.profile.same_path)):
+        for mount in mounts:
+            if not os.path.isdir(mount.source):
+                problem = f"{mount.source} is no directory"
+                remedy = "name a directory of this host"
+            elif conflict := reserved.conflict(mount.source):
+                problem = f"{mount.source} cannot be a workspace: {conflict}"
+                remedy = "keep Airlock's own files outside of every workspace"
+            else:
+                continue
+            faults.append(Fault(source, f"workspace.{key}", problem, remedy))
+    return faults

@@ -1,0 +1,109 @@
+"""`airlock.toml`: what one agent may use, and where."""
+
+import os
+
+import msgspec
+
+from airlock_daemon.setup.limits import Limits, read_limits
+from airlock_daemon.setup.paths import absolute
+from airlock_modules import Fault, TableReader
+
+# ext and fd start programs of the caller's choice; file runs the hooks of a repository that the
+# agent may have written. None of them can be granted.
+GIT_PROTOCOLS = ("ssh", "https", "http", "git")
+
+
+class Mount(msgspec.Struct, frozen=True, kw_only=True):
+    """One directory of the host (`source`) and where the agent sees it (`target`).
+
+    `source` is the real path at the time when the profile was read: the owner may have written it
+    through links, but nobody can change later where it leads.
+    """
+
+    target: str
+    source: str
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """An `airlock.toml` without faults; `commands` empty means all within the ceiling."""
+
+    commands: tuple[str, ...]
+    env: dict[str, str]
+    mounts: tuple[Mount, ...]
+    same_path: tuple[Mount, ...]
+    host: bool
+    git_protocols: tuple[str, ...] | None
+    limits: Limits
+
+
+def parse_profile(text: str, *, source: str, upper: Limits, faults: list[Fault]) -> Profile | None:
+    """Read the text of an `airlock.toml`; everything that is wrong with it is added to `faults`."""
+    table = TableReader.parse(text, source=source, faults=faults)
+    if table is None:
+        return None
+    if not table.has("commands"):
+        table.fault("commands", "is missing", 'list what this agent may run: commands = ["git"]')
+    commands = table.strings("commands")
+    env = table.table("env")
+    variables = env.string_map("set")
+    for name in variables:
+        if not name or "=" in name:
+            env.fault("set", f'"{name}" is no name of a variable', "use letters, digits and _")
+    env.finish()
+    workspace = table.table("workspace")
+    mounts = _read_mounts(workspace)
+    same_path = _read_same_path(workspace)
+    host = workspace.boolean("host", default=False)
+    if workspace.boolean("read_only", default=False):
+        workspace.not_built("read_only", "remove the line: a tool cannot be kept from writing yet")
+    workspace.finish()
+    git = table.table("git")
+    protocols = git.strings("protocols") if git.has("protocols") else None
+    for name in protocols or ():
+        if name not in GIT_PROTOCOLS:
+            git.fault(
+                "protocols",
+                f'"{name}" cannot be granted',
+                f"choose among {', '.join(GIT_PROTOCOLS)}",
+            )
+    git.not_built("remotes", "remove the line: remotes are not restricted yet")
+    git.finish()
+    limits = read_limits(table.table("limits"), upper=upper)
+    for name in ("ssh", "aws", "terraform", "docker", "credentials"):
+        table.not_built(name, "remove the table: nothing reads it yet")
+    table.finish()
+    return Profile(
+        commands=commands,
+        env=variables,
+        mounts=mounts,
+        same_path=same_path,
+        host=host,
+        git_protocols=protocols,
+        limits=limits,
+    )
+
+
+def _read_mounts(table: TableReader) -> tuple[Mount, ...]:
+    mounts = []
+    for target, source in table.string_map("mounts").items():
+        if not _is_plain(target):
+            table.fault("mounts", f'"{target}" is no absolute path', "name a path of the container")
+            continue
+        mounts.append(Mount(target=target, source=os.path.realpath(absolute(source))))
+    return tuple(mounts)
+
+
+def _read_same_path(table: TableReader) -> tuple[Mount, ...]:
+    mounts = []
+    for path in table.strings("same_path"):
+        if not _is_plain(path):
+            table.fault("same_path", f'"{path}" is no absolute path', "name a mounted directory")
+            continue
+        mounts.append(Mount(target=path, source=os.path.realpath(path)))
+    return tuple(mounts)
+
+
+def _is_plain(path: str) -> bool:
+    """Whether `path` is absolute, not the root, and without empty, `.` or `..` parts."""
+    parts = path.split("/")
+    return path.startswith("/") and path != "/" and not {"", ".", ".."} & set(parts[1:])

@@ -1,0 +1,1 @@
+"""Where a command runs, and where the paths among its arguments lead."""

@@ -1,0 +1,135 @@
+"""Where the paths of one request may lead: the mapped directories, opened as they are needed."""
+
+import os
+
+from airlock_daemon.errors import Denied
+from airlock_daemon.platform.linux.mountinfo import relative_to
+from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.workspace.beneath import LeadsOutError, count, follow
+from airlock_daemon.workspace.directory import Workspace, open_root, refuse_read_only
+from airlock_daemon.workspace.mapping import Mounts, Source, Unmapped
+from airlock_daemon.workspace.opening import open_unlinked, real_path
+from airlock_modules import quote
+
+# PATH_MAX of limits.h: no system call takes a longer path.
+LONGEST = 4096
+# The same on every side: nothing, and the streams that the tool has from the client anyway.
+EVERYWHERE = frozenset(("/dev/null", "/dev/stdin", "/dev/stdout", "/dev/stderr"))
+
+
+class Area:
+    """The mapped directories of a request that runs in `directory`; its user closes it."""
+
+    def __init__(self, directory: Workspace, reserved: Reserved) -> None:
+        self._directory = directory
+        self._reserved = reserved
+        self._opened: dict[str, int] = {}
+
+    def close(self) -> None:
+        """Give back the descriptors."""
+        for descriptor in self._opened.values():
+            os.close(descriptor)
+
+    def locate(self, path: str) -> str:
+        """Return `path` as the host has it.
+
+        A path that begins with `/` is one of the client, any other starts in the directory of the
+        run and is returned as it is. It need not exist. Raises Denied (layer "workspace") if it
+        leads out, as the kernel follows it now or as text.
+        """
+        if path in EVERYWHERE:
+            return path
+        if len(os.fsencode(path)) >= LONGEST:
+            raise _refuse(path, "is longer than a path can be", rule="path")
+        if path.startswith("~"):
+            # Some tools take this for somebody's home directory.
+            raise _refuse_outside(path)
+        try:
+            return self._locate_absolute(path) if path.startswith("/") else self._follow(path)
+        except LeadsOutError as error:
+            raise _refuse_outside(path) from error
+        except OSError as error:
+            problem = f"cannot be looked at: {error.strerror}"
+            raise _refuse(path, problem, rule="missing") from error
+
+    def _follow(self, path: str) -> str:
+        directory = self._directory
+        below = relative_to(directory.path, directory.root)
+        if below is None:
+            raise LeadsOutError
+        depth = len(below.split("/")) if below else 0
+        parts = path.split("/")
+        count(parts, depth=depth)
+        root = self._open_own_root()
+        follow(directory.descriptor, parts, depth=depth, root=root, root_path=directory.root)
+        return path
+
+    def _locate_absolute(self, path: str) -> str:
+        mounts = self._directory.mounts
+        if mounts is None:
+            target = root_path = self._directory.root
+            root = self._open_own_root()
+        else:
+            source = self._find(path, mounts)
+            root = self._open(source, path)
+            target, root_path = source.target, real_path(root)
+        rest = _cut(path, target)
+        parts = rest.split("/")
+        count(parts, depth=0)
+        follow(root, parts, depth=0, root=root, root_path=root_path)
+        return os.path.join(root_path, rest) if rest else root_path
+
+    def _find(self, path: str, mounts: Mounts) -> Source:
+        # normpath keeps two slashes at the start, which are one to the kernel.
+        plain = "/" + os.path.normpath(path).lstrip("/")
+        try:
+            mapping = mounts.find(plain)
+        except Unmapped as error:
+            raise _refuse_outside(path) from error
+        refuse_read_only(mapping)
+        return mapping.source
+
+    def _open(self, source: Source, path: str) -> int:
+        if source.directory not in self._opened:
+            try:
+                self._opened[source.directory], _ = open_root(source, self._reserved)
+            except Denied as error:
+                # Its text is about a place of the host that the client has not named.
+                raise _refuse_outside(path) from error
+        return self._opened[source.directory]
+
+    def _open_own_root(self) -> int:
+        root = self._directory.root
+        if root not in self._opened:
+            self._opened[root], _ = open_unlinked(root)
+        return self._opened[root]
+
+
+def _cut(path: str, target: str) -> str:
+    """Return what is behind `target` in `path`, spelled as it is there.
+
+    Raises LeadsOutError where the path gets to the target by a detour only.
+    """
+    rest = path.lstrip("/")
+    for part in filter(None, target.split("/")):
+        while rest.startswith("./"):
+            rest = rest[2:].lstrip("/")
+        first, _, rest = rest.partition("/")
+        if first != part:
+            raise LeadsOutError
+        rest = rest.lstrip("/")
+    return rest
+
+
+def _refuse_outside(path: str) -> Denied:
+    return _refuse(path, "leads out of the workspace", rule="outside")
+
+
+def _refuse(path: str, problem: str, *, rule: str) -> Denied:
+    return Denied(
+        f"the path {quote(path)} {problem}",
+        layer="workspace",
+        rule=rule,
+        hint="a command may only use what lies in the directories that the host shares with the "
+        "client; a person on the host decides which ones ([workspace] in airlock.toml)",
+    )

@@ -1,0 +1,152 @@
+"""Following a path below a directory without ever leaving it.
+
+What openat2(2) calls RESOLVE_BENEATH, with two differences that a workspace needs: a link may be
+absolute as long as it leads back to the directory, and what is not there yet may be named.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from airlock_daemon.setup.reserved import is_within
+
+MOST_LINKS = 40
+"""As many links as the kernel follows in one path (path_resolution(7))."""
+
+MOST_STEPS = 256
+"""So many directories and links may one path lead through: each costs system calls of ours."""
+
+_STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+# Nothing has that name, or no file can have it: there is nothing to follow from there on.
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+
+
+class LeadsOutError(Exception):
+    """The path leaves the directory, by `..` or through a link."""
+
+
+def follow(start: int, parts: Iterable[str], *, depth: int, root: int, root_path: str) -> None:
+    """Follow `parts` as the kernel would now, from the open directory `start`.
+
+    That lies `depth` levels below the directory `root`, which has the real path `root_path`. From
+    the first part that does not exist on, the rest is counted as text. Raises LeadsOutError, and
+    OSError for what cannot be looked at (EACCES, ELOOP, ENAMETOOLONG for more than MOST_STEPS).
+    """
+    end = _walk(start, parts, depth=depth, root=root, root_path=root_path)
+    try:
+        if end.error is not None:
+            count(end.rest, depth=end.depth)
+        elif not is_within(os.readlink(f"/proc/self/fd/{end.descriptor}"), root_path):
+            # Somebody has moved a directory while it was followed.
+            raise LeadsOutError
+    finally:
+        os.close(end.descriptor)
+
+
+def open_beneath(root: int, path: str, *, root_path: str) -> int:
+    """Open the directory `path` below `root` as O_PATH, for the caller to close.
+
+    Links are not left to the kernel, which would follow them to any file system, also one that
+    never answers. Where it really lies is for the caller to see, since it may be moved meanwhile.
+    Raises LeadsOutError, and OSError also for what is not there or is no directory.
+    """
+    end = _walk(root, path.split("/"), depth=0, root=root, root_path=root_path)
+    error = end.error
+    if error is None and not stat.S_ISDIR(os.fstat(end.descriptor).st_mode):
+        error = NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    if error is not None:
+        os.close(end.descriptor)
+        raise error
+    return end.descriptor
+
+
+class _End(NamedTuple):
+    """Where a walk has ended: an open descriptor, so many levels below the root.
+
+    With an `error`, `rest` are the parts from the first on that is not there.
+    """
+
+    descriptor: int
+    depth: int
+    rest: Sequence[str] = ()
+    error: OSError | None = None
+
+
+def _walk(start: int, parts: Iterable[str], *, depth: int, root: int, root_path: str) -> _End:
+    """Follow `parts` as far as they are there, with a few system calls for each.
+
+    Links are followed one by one and only below the root: none into `/proc` is read in the name of
+    the wrong process, and none leads to a file system that never answers. Opens nothing but for
+    O_PATH.
+    """
+    waiting = _backwards(parts)
+    links = steps = 0
+    here = os.dup(start)
+    try:
+        while waiting:
+            steps += 1
+            if steps > MOST_STEPS:
+                raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+            part = waiting.pop()
+            if part == ".." and depth == 0:
+                raise LeadsOutError
+            try:
+                inner = os.open(part, _STEP, dir_fd=here)
+            except OSError as error:
+                if error.errno not in _ABSENT:
+                    raise
+                return _End(here, depth, (part, *reversed(waiting)), error)
+            target = _read_link(inner)
+            if target is None:
+                depth += -1 if part == ".." else 1
+            else:
+                os.close(inner)
+                links += 1
+                if links > MOST_LINKS:
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+                if target.startswith("/"):
+                    target, depth = _strip(target, root_path), 0
+                    inner = os.dup(root)
+                else:
+                    inner = os.dup(here)
+                waiting += _backwards(target.split("/"))
+            os.close(here)
+            here = inner
+    except BaseException:
+        os.close(here)
+        raise
+    return _End(here, depth)
+
+
+def count(parts: Iterable[str], *, depth: int) -> None:
+    """Follow `parts` as text, from `depth` levels below the root. Raises LeadsOutError.
+
+    Many tools join and shorten paths before they open them, and to those `link/..` is the directory
+    of the link and not the one above its target.
+    """
+    for part in parts:
+        if part not in ("", "."):
+            depth += -1 if part == ".." else 1
+            if depth < 0:
+                raise LeadsOutError
+
+
+def _backwards(parts: Iterable[str]) -> list[str]:
+    return [part for part in parts if part not in ("", ".")][::-1]
+
+
+def _read_link(descriptor: int) -> str | None:
+    """Return where an open link leads, None for what is no link."""
+    if not stat.S_ISLNK(os.fstat(descriptor).st_mode):
+        return None
+    return os.readlink("", dir_fd=descriptor)
+
+
+def _strip(target: str, root_path: str) -> str:
+    """Return what remains of an absolute link below the root."""
+    prefix = root_path.rstrip("/") + "/"
+    if not f"{target}/".startswith(prefix):
+        raise LeadsOutError
+    return target[len(prefix) :]

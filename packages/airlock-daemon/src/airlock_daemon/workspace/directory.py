@@ -1,0 +1,249 @@
+"""Where a command runs: from a path that the client claims to an open, checked directory."""
+
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from functools import partial
+
+import trio
+
+from airlock_daemon.errors import Denied
+from airlock_daemon.identity.ancestry import Ancestry
+from airlock_daemon.identity.containers import Containers
+from airlock_daemon.identity.peer import Peer
+from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.reserved import Reserved, is_within
+from airlock_daemon.workspace.beneath import LeadsOutError, open_beneath
+from airlock_daemon.workspace.mapping import Mapping, Mounts, Source, Unmapped, see_mounts
+from airlock_daemon.workspace.opening import mount_id, open_unlinked, real_path
+from airlock_modules import Module, quote
+
+
+class Workspace:
+    """A directory to run in, held open: what was checked is what the tool starts in.
+
+    `descriptor` is an O_PATH descriptor that this object owns; `path` is its real path, and `root`
+    that of the mapped directory in which it lies. `mounts` maps further paths of the client, and is
+    None where they mean the same on the host. `temporary` says that it is a fresh empty directory
+    that is removed at the end. `is_proven` says that the client was proved to be in the container
+    that its cgroup names.
+    """
+
+    def __init__(
+        self,
+        descriptor: int,
+        *,
+        path: str,
+        root: str,
+        mounts: Mounts | None,
+        temporary: bool = False,
+        is_proven: bool = False,
+    ) -> None:
+        self.descriptor = descriptor
+        self.path = path
+        self.root = root
+        self.mounts = mounts
+        self.is_proven = is_proven
+        self._temporary = temporary
+
+    def close(self) -> None:
+        """Give back the descriptor; remove a temporary directory in which nothing was left."""
+        os.close(self.descriptor)
+        if self._temporary:
+            with suppress(OSError):
+                os.rmdir(self.root)
+                self._temporary = False
+
+    async def leave(self, removals: trio.CapacityLimiter) -> None:
+        """The same, and remove what a tool has left, so many trees at a time."""
+        self.close()
+        if self._temporary:
+            # It may be a million files, and others want to be served meanwhile.
+            remove = partial(shutil.rmtree, self.root, ignore_errors=True)
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(remove, limiter=removals)
+
+
+async def enter(
+    claimed: str | None,
+    *,
+    peer: Peer,
+    agent: Agent,
+    module: Module,
+    reserved: Reserved,
+    containers: Containers,
+    ancestry: Ancestry,
+) -> Workspace:
+    """Open the directory in which a command of `module` runs for `peer`.
+
+    `claimed` is the client's working directory, a hint. Raises Denied (layer "workspace") when it
+    may not be used, or when nothing is mapped there and the module needs a directory. `ancestry` is
+    that of what Airlock itself started.
+    """
+    if agent.profile.host and peer.place == "host":
+        return _enter_own_directory(peer, reserved, ancestry)
+    mounts = await see_mounts(peer=peer, agent=agent, containers=containers)
+    try:
+        mapping = mounts.find(claimed)
+    except Unmapped as error:
+        if module.workspace == "optional":
+            return make_empty(mounts)
+        raise Denied(error.message, layer="workspace", rule="unmapped", hint=error.hint) from error
+    refuse_read_only(mapping)
+    descriptor, root = open_root(mapping.source, reserved)
+    path = root
+    if mapping.source.below:
+        above = descriptor
+        try:
+            descriptor, path = _open_below(above, root, mapping.source, reserved)
+        finally:
+            os.close(above)
+    try:
+        _refuse_foreign(descriptor, path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return Workspace(descriptor, path=path, root=root, mounts=mounts, is_proven=mapping.is_proven)
+
+
+def refuse_read_only(mapping: Mapping) -> None:
+    """Raise Denied for a directory that the client's container mounts read-only."""
+    if mapping.read_only:
+        raise Denied(
+            "the directory is read-only in the container, and a tool cannot be held to that yet",
+            layer="workspace",
+            rule="read-only",
+            hint="mount it writable",
+        )
+
+
+def open_root(source: Source, reserved: Reserved) -> tuple[int, str]:
+    """Open the directory of a mapping as O_PATH, which the caller closes; returns its path too.
+
+    Raises Denied where it is none that may be entered, is reserved, or is covered by another mount.
+    """
+    root, path = open_unlinked(source.directory)
+    try:
+        _refuse_reserved(path, reserved)
+        if source.mount_id is not None and mount_id(root) != source.mount_id:
+            raise _covered()
+    except BaseException:
+        os.close(root)
+        raise
+    return root, path
+
+
+def make_empty(mounts: Mounts) -> Workspace:
+    """A fresh empty directory of the daemon's user, for commands that need none of the client's."""
+    path = os.path.realpath(tempfile.mkdtemp(prefix="airlock-"))
+    descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return Workspace(
+        descriptor, path=path, root=path, mounts=mounts, temporary=True, is_proven=mounts.is_proven
+    )
+
+
+def _enter_own_directory(peer: Peer, reserved: Reserved, ancestry: Ancestry) -> Workspace:
+    """The directory in which the kernel says that a process of the host stands."""
+    if peer.uid != os.geteuid() or peer.container is not None:
+        raise Denied(
+            "[workspace] host = true is for the daemon's own user outside of containers",
+            layer="workspace",
+            rule="host",
+            hint="run the client as the user of the daemon, or map its directory",
+        )
+    if ancestry.includes(peer.pid):
+        raise Denied(
+            "a command that Airlock started may not ask for another one",
+            layer="workspace",
+            rule="host",
+            hint="run it from a process of your own",
+        )
+    try:
+        descriptor = os.open(f"/proc/{peer.pid}/cwd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise Denied(
+            f"the client's directory cannot be opened: {error.strerror}",
+            layer="workspace",
+            rule="host",
+            hint="the client must still be running",
+        ) from error
+    try:
+        path = real_path(descriptor)
+        _refuse_reserved(path, reserved)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return Workspace(descriptor, path=path, root=path, mounts=None)
+
+
+def _open_below(root: int, root_path: str, source: Source, reserved: Reserved) -> tuple[int, str]:
+    """Open what lies below `root`, following links as long as they stay there.
+
+    Returns the descriptor and its real path.
+    """
+    try:
+        descriptor = open_beneath(root, source.below, root_path=root_path)
+    except LeadsOutError as error:
+        raise _outside() from error
+    except OSError as error:
+        raise Denied(
+            f"the workspace has no directory {quote(source.below)}: {error.strerror}",
+            layer="workspace",
+            rule="missing",
+            hint="it must exist on the host too, and the daemon's user must have access",
+        ) from error
+    try:
+        path = real_path(descriptor)
+        if not is_within(path, root_path):
+            raise _outside()
+        if source.mount_id is not None and mount_id(descriptor) != source.mount_id:
+            raise _covered()
+        _refuse_reserved(path, reserved)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor, path
+
+
+def _outside() -> Denied:
+    return Denied(
+        "the working directory leads out of the workspace through a link",
+        layer="workspace",
+        rule="outside",
+        hint="work in a directory that really lies in the workspace",
+    )
+
+
+def _covered() -> Denied:
+    return Denied(
+        "something else is mounted over that directory on the host",
+        layer="workspace",
+        rule="mount",
+        hint="work in a directory that container and host see alike",
+    )
+
+
+def _refuse_reserved(path: str, reserved: Reserved) -> None:
+    conflict = reserved.conflict(path)
+    if conflict is not None:
+        raise Denied(
+            f"{quote(path)} cannot be a workspace: {conflict}",
+            layer="workspace",
+            rule="reserved",
+            hint="keep Airlock's own files outside of every directory that a container can write",
+        )
+
+
+def _refuse_foreign(descriptor: int, path: str) -> None:
+    """Explain what a tool would only stumble over: a directory that the container's root made."""
+    owner = os.fstat(descriptor).st_uid
+    if owner == os.geteuid() or os.access(f"/proc/self/fd/{descriptor}", os.W_OK):
+        return
+    raise Denied(
+        f"{quote(path)} belongs to uid {owner}, and the daemon's user may not write it",
+        layer="workspace",
+        rule="owner",
+        hint=f"run the container as uid {os.geteuid()}, and on the host: "
+        f"sudo chown -R {os.geteuid()} {quote(path)}",
+    )

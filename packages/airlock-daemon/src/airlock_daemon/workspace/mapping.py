@@ -1,0 +1,177 @@
+"""From a path of the client to a directory of the host, by the first that knows one."""
+
+import os
+from collections.abc import Sequence
+
+import msgspec
+
+from airlock_daemon.errors import AirlockError, Denied, Failed
+from airlock_daemon.identity.containers import Containers
+from airlock_daemon.identity.peer import Peer
+from airlock_daemon.platform.linux.mountinfo import (
+    MountRow,
+    covering,
+    find_mount,
+    parse_mountinfo,
+    relative_to,
+)
+from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.profile import Mount
+from airlock_modules import quote
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """A directory of the host that answers for a path of the client, and what remains below it.
+
+    `target` is where the client sees the directory. `mount_id` is that of the host's mount on which
+    the directory must lie, None if any will do.
+    """
+
+    target: str
+    directory: str
+    below: str
+    mount_id: int | None = None
+
+
+class Mapping(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands behind the client's directory.
+
+    `read_only` is how the client's container mounts it, as far as that can be seen; `is_proven`
+    says that the container was proved to be the one that its cgroup names.
+    """
+
+    source: Source
+    read_only: bool
+    is_proven: bool
+
+
+class Unmapped(AirlockError):
+    """Nothing of the host stands behind the client's directory; the hint says which line to add.
+
+    `is_proven` says of the client's container what it says in `Mapping`.
+    """
+
+    def __init__(self, message: str, *, hint: str, is_proven: bool) -> None:
+        super().__init__(message, hint=hint)
+        self.is_proven = is_proven
+
+
+class Mounts:
+    """Everything that maps a path of one client to the host, as it was when it was looked at.
+
+    `agent` has what the profile says. `rows` are the mounts of the client's container: those of its
+    init process if that `is_proven`, else the client's own. `failure` says why it is not proved.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        *,
+        rows: Sequence[MountRow] = (),
+        is_proven: bool = False,
+        failure: Failed | None = None,
+    ) -> None:
+        self.agent = agent
+        self.rows = rows
+        self.is_proven = is_proven
+        self.failure = failure
+        self._host: Sequence[MountRow] | None = None
+
+    def find(self, claimed: str | None) -> Mapping:
+        """Find the directory of the host for `claimed`, an absolute path of the client.
+
+        Asked in this order: `[workspace] mounts` of the profile, the mounts of the proved
+        container, `[workspace] same_path`. Raises Unmapped when none knows it, Denied for a path
+        that no kernel reports.
+        """
+        if claimed is None:
+            raise Unmapped(
+                "the request names no working directory",
+                hint="send the client's directory as cwd",
+                is_proven=self.is_proven,
+            )
+        path = _check_path(claimed)
+        profile = self.agent.profile
+        source = (
+            _by_profile(path, profile.mounts)
+            or (self._find_in_container(path) if self.is_proven else None)
+            or _by_profile(path, profile.same_path)
+        )
+        if source is None:
+            raise _unmapped(path, self)
+        row = find_mount(self.rows, path)
+        return Mapping(
+            source=source,
+            # What is not mounted at all, a path on the container's root, has no flag to heed.
+            read_only=row is not None and row.point != "/" and row.read_only,
+            is_proven=self.is_proven,
+        )
+
+    def _find_in_container(self, path: str) -> Source | None:
+        row = find_mount(self.rows, path)
+        if row is None or row.point == "/" or row.is_pseudo:
+            return None
+        below = relative_to(path, row.point) or ""
+        host = self._see_host()
+        for candidate, directory in covering(host, device=row.device, root=row.root):
+            if find_mount(host, directory) == candidate:
+                return Source(
+                    target=row.point, directory=directory, below=below, mount_id=candidate.mount_id
+                )
+        return None
+
+    def _see_host(self) -> Sequence[MountRow]:
+        # Read once a request, and not at all where the profile answers.
+        if self._host is None:
+            with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+                self._host = parse_mountinfo(file.read())
+        return self._host
+
+
+async def see_mounts(*, peer: Peer, agent: Agent, containers: Containers) -> Mounts:
+    """Look at what maps the paths of `peer`.
+
+    Raises Denied for a client that is not in the container that it seems to be in.
+    """
+    if peer.place != "container":
+        return Mounts(agent)
+    try:
+        container = await containers.attest(peer)
+        return Mounts(agent, rows=container.mounts(), is_proven=True)
+    except Failed as failure:
+        return Mounts(agent, rows=peer.mounts, failure=failure)
+
+
+def _check_path(claimed: str) -> str:
+    parts = claimed.split("/")
+    if not claimed.startswith("/") or ".." in parts:
+        raise Denied(
+            f"the working directory {quote(claimed)} is not a plain absolute path",
+            layer="workspace",
+            rule="path",
+            hint="send the path as the kernel reports it, without ..",
+        )
+    return "/" + "/".join(part for part in parts if part not in ("", "."))
+
+
+def _by_profile(path: str, mounts: Sequence[Mount]) -> Source | None:
+    matching = [mount for mount in mounts if relative_to(path, mount.target) is not None]
+    if not matching:
+        return None
+    best = max(matching, key=lambda mount: len(mount.target))
+    below = relative_to(path, best.target) or ""
+    return Source(target=best.target, directory=best.source, below=below)
+
+
+def _unmapped(path: str, mounts: Mounts) -> Unmapped:
+    file = os.path.join(mounts.agent.directory, "airlock.toml")
+    target = path if path != "/" else "/workspace"
+    message = f"no directory of the host is mounted at {quote(path)}"
+    if mounts.failure is not None:
+        message += f", as far as can be told: {mounts.failure.message}"
+    return Unmapped(
+        message,
+        hint=f"mount the directory in the container, or add to {file}: "
+        f'[workspace] mounts = {{ "{target}" = "~/path/on/the/host" }}',
+        is_proven=mounts.is_proven,
+    )

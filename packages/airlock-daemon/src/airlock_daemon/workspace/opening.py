@@ -1,0 +1,76 @@
+"""Directories held by descriptors, so that what was checked is what is used."""
+
+import os
+
+from airlock_daemon.errors import Denied
+from airlock_daemon.platform.linux.openat2 import RESOLVE_NO_SYMLINKS, openat2
+from airlock_modules import quote
+
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+def open_unlinked(path: str) -> tuple[int, str]:
+    """Open absolute `path` as O_PATH, refusing a symbolic link in any of its components.
+
+    Returns the descriptor, which the caller closes, and the real path. A link there could only have
+    been put by somebody who can write a directory above a workspace; it is not even followed, since
+    it could lead to a file system that never answers.
+    """
+    try:
+        descriptor = openat2(path, _DIRECTORY, resolve=RESOLVE_NO_SYMLINKS)
+    except NotImplementedError:
+        descriptor = _open_by_parts(path)
+    except OSError as error:
+        raise _closed(path, error) from error
+    try:
+        return descriptor, real_path(descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _open_by_parts(path: str) -> int:
+    """The same without openat2(2), a system call for each part."""
+    descriptor = os.open("/", _DIRECTORY)
+    for part in filter(None, path.split("/")):
+        try:
+            inner = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
+        except OSError as error:
+            raise _closed(path, error) from error
+        finally:
+            os.close(descriptor)
+        descriptor = inner
+    return descriptor
+
+
+def _closed(path: str, error: OSError) -> Denied:
+    return Denied(
+        f"the workspace {quote(path)} cannot be entered on the host: {error.strerror}",
+        layer="workspace",
+        rule="missing",
+        hint="it must be a directory there, and the daemon's user must be able to enter it",
+    )
+
+
+def real_path(descriptor: int) -> str:
+    """The path of an open directory as the kernel has it; raises Denied when it was removed."""
+    path = os.readlink(f"/proc/self/fd/{descriptor}")
+    # A directory may be called so and be there all the same.
+    is_removed = path.endswith(" (deleted)") and os.fstat(descriptor).st_nlink == 0
+    if is_removed or not path.startswith("/"):
+        raise Denied(
+            "the working directory has been removed",
+            layer="workspace",
+            rule="missing",
+            hint="change to a directory that exists",
+        )
+    return path
+
+
+def mount_id(descriptor: int) -> int:
+    """The id of the mount that an open file is on, as in mountinfo (proc_pid_fdinfo(5))."""
+    with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("mnt_id:"):
+                return int(line.split()[1])
+    return -1

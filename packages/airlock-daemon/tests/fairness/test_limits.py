@@ -1,0 +1,123 @@
+"""Tests of `airlock_daemon.setup.limits`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from airlock_daemon.errors import Denied
+from airlock_daemon.setup.limits import (
+    COMMAND_DESCRIPTORS,
+    CONNECTION_DESCRIPTORS,
+    OWN_DESCRIPTORS,
+    Gate,
+    Limits,
+    share_descriptors,
+)
+
+
+@asynccontextmanager
+async def running(gate: Gate, alone: trio.CapacityLimiter | None) -> AsyncIterator[None]:
+    """Hold a place for the length of the block."""
+    place = await gate.take(alone)
+    try:
+        yield
+    finally:
+        place.give_back()
+
+
+async def test_places_are_given_in_the_order_of_arrival() -> None:
+    """Nobody who came later runs earlier."""
+    gate = Gate(Limits(running=1))
+    order: list[int] = []
+
+    async def run(number: int) -> None:
+        async with running(gate, None):
+            order.append(number)
+
+    async with trio.open_nursery() as nursery, running(gate, None):
+        for number in range(5):
+            nursery.start_soon(run, number)
+            await trio.testing.wait_all_tasks_blocked()
+    assert order == [0, 1, 2, 3, 4]
+
+
+async def test_a_place_is_given_back_by_whoever_gives_up() -> None:
+    """A cancelled waiter leaves neither its own place nor the shared one taken."""
+    gate = Gate(Limits(running=2))
+    alone = trio.CapacityLimiter(1)
+    async with trio.open_nursery() as nursery:
+        async with running(gate, alone):
+            with trio.CancelScope() as scope:
+                nursery.start_soon(_cancel_when_blocked, scope)
+                async with running(gate, alone):
+                    raise AssertionError("the shared place was taken twice")
+        assert alone.available_tokens == 1
+        async with running(gate, alone), running(gate, None):
+            pass
+
+
+async def _cancel_when_blocked(scope: trio.CancelScope) -> None:
+    await trio.testing.wait_all_tasks_blocked()
+    scope.cancel()
+
+
+async def test_an_agent_that_waits_for_another_uses_its_own_places() -> None:
+    """What one agent queues for a shared command takes places of nobody else."""
+    slow, other = Gate(Limits(running=1)), Gate(Limits(running=1, queued=0))
+    alone = trio.CapacityLimiter(1)
+    async with trio.open_nursery() as nursery, trio.open_nursery() as holding:
+        holding.start_soon(_hold, alone)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(_pass, slow, alone)
+        await trio.testing.wait_all_tasks_blocked()
+        async with running(other, None):
+            pass
+        holding.cancel_scope.cancel()
+
+
+async def test_a_full_queue_refuses() -> None:
+    """With no place and nobody allowed to wait, the next one is refused at once."""
+    gate = Gate(Limits(running=1, queued=0))
+    async with running(gate, None):
+        with pytest.raises(Denied) as caught:
+            async with running(gate, None):
+                raise AssertionError("ran beyond the limit")
+    assert (caught.value.layer, caught.value.rule) == ("limit", "queued")
+
+
+async def _hold(alone: trio.CapacityLimiter) -> None:
+    async with alone:
+        await trio.sleep_forever()
+
+
+async def _pass(gate: Gate, alone: trio.CapacityLimiter) -> None:
+    async with running(gate, alone):
+        pass
+
+
+def test_connections_are_counted_and_given_back() -> None:
+    """The one after the last is refused until another has gone."""
+    gate = Gate(Limits(connections=1))
+    assert gate.connect()
+    assert not gate.connect()
+    gate.disconnect()
+    assert gate.connect()
+
+
+@pytest.mark.parametrize("agents", [1, 2, 50])
+@pytest.mark.parametrize("table", [200, 1024, 4096])
+def test_agents_at_their_limits_fit_into_the_table(table: int, agents: int) -> None:
+    """Nobody can take the descriptors that another agent needs."""
+    limits = share_descriptors(Limits(), table=table, agents=agents)
+    needed = limits.connections * CONNECTION_DESCRIPTORS + limits.running * COMMAND_DESCRIPTORS
+    if limits.connections > 1 and limits.running > 1:
+        assert agents * needed <= table - OWN_DESCRIPTORS
+
+
+def test_a_large_table_lowers_nothing() -> None:
+    """The limits of the files are what counts as a rule."""
+    limits = Limits(connections=300, running=10)
+    assert share_descriptors(limits, table=1 << 20, agents=20) == limits

@@ -1,0 +1,85 @@
+"""Tests of `airlock_daemon.platform.linux.mountinfo`."""
+
+from airlock_daemon.platform.linux.mountinfo import (
+    covering,
+    find_mount,
+    parse_mountinfo,
+    relative_to,
+)
+
+CONTAINER = r"""
+612 500 0:52 / / rw,relatime - overlay overlay rw,lowerdir=/a:/b
+613 612 0:55 / /proc rw,nosuid - proc proc rw
+620 612 254:1 /home/me/src /workspace rw,relatime - ext4 /dev/vda1 rw
+621 620 254:1 /home/me/cache /workspace/node_modules ro,relatime - ext4 /dev/vda1 rw
+622 612 254:1 /home/me/with\040space /with\040space rw shared:3 master:1 - ext4 /dev/vda1 rw
+""".lstrip()
+
+HOST = r"""
+20 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
+21 20 254:1 /srv /mnt/srv rw - ext4 /dev/vda1 rw
+22 20 0:30 / /run rw - tmpfs tmpfs rw
+""".lstrip()
+
+
+def test_escapes_and_optional_fields_are_read() -> None:
+    """A mount point with a space is read as such, however many optional fields stand before it."""
+    row = parse_mountinfo(CONTAINER)[-1]
+    assert (row.point, row.root, row.kind) == ("/with space", "/home/me/with space", "ext4")
+
+
+def test_rows_of_another_form_are_left_out() -> None:
+    """A line that is no mount does not hide the others."""
+    assert len(parse_mountinfo("nonsense\n1 2 3\n" + HOST)) == 3
+
+
+def test_the_longest_mount_point_answers() -> None:
+    """A nested mount answers for what lies below it, the outer one for the rest."""
+    rows = parse_mountinfo(CONTAINER)
+    nested = find_mount(rows, "/workspace/node_modules/x")
+    outer = find_mount(rows, "/workspace/src")
+    root = find_mount(rows, "/workspaces")
+    assert nested is not None
+    assert outer is not None
+    assert root is not None
+    assert (nested.root, nested.read_only) == ("/home/me/cache", True)
+    assert (outer.root, outer.read_only) == ("/home/me/src", False)
+    assert root.point == "/"
+
+
+def test_the_later_of_two_mounts_at_one_point_answers() -> None:
+    """What was mounted over another mount hides it."""
+    rows = parse_mountinfo(
+        "1 0 8:1 /old /w rw - ext4 /dev/a rw\n2 1 8:1 /new /w rw - ext4 /dev/a rw\n"
+    )
+    found = find_mount(rows, "/w/x")
+    assert found is not None
+    assert found.root == "/new"
+
+
+def test_interfaces_of_the_kernel_are_told_from_places_for_files() -> None:
+    """proc is marked, ext4 is not."""
+    kinds = {row.point: row.is_pseudo for row in parse_mountinfo(CONTAINER)}
+    assert kinds["/proc"]
+    assert not kinds["/workspace"]
+
+
+def test_a_directory_of_a_device_is_found_on_the_host() -> None:
+    """Each host mount that shows the directory is named with the path where it shows it."""
+    rows = parse_mountinfo(HOST)
+    assert [path for _, path in covering(rows, device="254:1", root="/home/me/src")] == [
+        "/home/me/src"
+    ]
+    assert [path for _, path in covering(rows, device="254:1", root="/srv/app")] == [
+        "/srv/app",
+        "/mnt/srv/app",
+    ]
+    assert covering(rows, device="0:52", root="/") == []
+
+
+def test_relative_to_does_not_confuse_names_that_begin_alike() -> None:
+    """A sibling whose name continues the directory's is outside."""
+    assert relative_to("/a/b", "/a") == "b"
+    assert relative_to("/a", "/a") == ""
+    assert relative_to("/ab", "/a") is None
+    assert relative_to("/x", "/") == "x"

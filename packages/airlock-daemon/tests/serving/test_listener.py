@@ -1,0 +1,62 @@
+"""The listener of one agent, in a loop whose clock is the test's own."""
+
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import trio
+from trio.testing import MockClock
+
+from airlock_daemon.audit.log import Record
+from airlock_daemon.fairness.starts import Starts
+from airlock_daemon.fairness.turns import Rounds
+from airlock_daemon.request.state import Service
+from airlock_daemon.serving.listener import Listener
+from airlock_daemon.setup.limits import Limits
+
+
+def count_answered(clients: list[socket.socket]) -> int:
+    """How many of them have been told something."""
+    answered = 0
+    for client in clients:
+        try:
+            answered += bool(client.recv(65536, socket.MSG_PEEK))
+        except BlockingIOError:
+            continue
+    return answered
+
+
+async def test_connections_beyond_the_limit_are_refused_at_a_pace(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """A second's worth at once, and then so many in each second; more wait in the queue."""
+    records: list[Record] = []
+    host: Any = SimpleNamespace(record=records.append, rounds=Rounds(), starts=Starts())
+    agent: Any = SimpleNamespace(name="my")
+    grant: Any = None
+    service = Service(agent, grant, Limits(connections=1, refusals_per_s=10), host)
+    assert service.gate.connect()
+    path = str(tmp_path / "socket")
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listening.bind(path)
+        listening.listen(20)
+        listening.setblocking(False)
+        clients = []
+        for _ in range(20):
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.connect(path)
+            client.setblocking(False)
+            clients.append(client)
+        trio.lowlevel.add_instrument(host.rounds)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(host.rounds.run)
+            nursery.start_soon(Listener(host, service, listening).run, nursery)
+            await trio.sleep(0.05)
+            assert count_answered(clients) == 11
+            await trio.sleep(0.4)
+            assert count_answered(clients) == 15
+            nursery.cancel_scope.cancel()
+        trio.lowlevel.remove_instrument(host.rounds)

@@ -1,0 +1,47 @@
+"""Tests of `airlock_daemon.setup.reserved`."""
+
+from pathlib import Path
+
+import airlock_daemon
+from airlock_daemon.setup.reserved import reserve
+
+
+def test_both_directions_are_refused(tmp_path: Path) -> None:
+    """A directory that contains Airlock's files is no workspace, nor one inside of them."""
+    config, agent = tmp_path / "home" / "config", tmp_path / "home" / "agent"
+    reserved = reserve(
+        config_dir=str(config),
+        sockets_dir=str(config / "sockets"),
+        log="-",
+        agents_file=None,
+        agents={"my": str(agent)},
+    )
+    assert "contains the configuration" in (reserved.conflict(str(tmp_path)) or "")
+    assert 'lies in the directory of agent "my"' in (reserved.conflict(str(agent / "ws")) or "")
+    assert reserved.conflict(str(tmp_path / "home" / "configuration")) is None
+    assert reserved.conflict("/") is not None
+
+
+def test_the_installation_is_reserved(tmp_path: Path) -> None:
+    """A container that could write the daemon's code would be the daemon."""
+    reserved = reserve(
+        config_dir=str(tmp_path), sockets_dir=str(tmp_path), log="-", agents_file=None, agents={}
+    )
+    package = Path(airlock_daemon.__file__).parent
+    assert "installation" in (reserved.conflict(str(package.parent)) or "")
+
+
+def test_links_to_airlocks_files_do_not_hide_them(tmp_path: Path) -> None:
+    """The real place of the configuration counts, not the name it was given by."""
+    real = tmp_path / "real"
+    real.mkdir()
+    (tmp_path / "link").symlink_to(real)
+    reserved = reserve(
+        config_dir=str(tmp_path / "link"),
+        sockets_dir=str(tmp_path / "link" / "sockets"),
+        log=str(tmp_path / "log" / "airlock.log"),
+        agents_file=None,
+        agents={},
+    )
+    assert reserved.conflict(str(real / "inside")) is not None
+    assert "audit log" in (reserved.conflict(str(tmp_path / "log")) or "")

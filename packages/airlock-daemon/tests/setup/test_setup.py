@@ -1,0 +1,146 @@
+"""Tests of `airlock_daemon.setup.load`, and of the readers that it calls."""
+
+import pytest
+
+from airlock_daemon.errors import SetupError
+from airlock_daemon.setup.limits import Limits
+from worlds import World
+
+
+def faults(world: World) -> list[str]:
+    with pytest.raises(SetupError) as caught:
+        world.load()
+    return [str(fault) for fault in caught.value.faults]
+
+
+def test_a_good_configuration_is_read(world: World) -> None:
+    """Everything on disk comes back as values, with the documented limits."""
+    setup = world.load()
+    assert setup.config.enable == ("sh", "git")
+    assert setup.agents["my"].directory == str(world.agent)
+    assert setup.agents["my"].overrides["sh"].bin == "/bin/sh"
+    assert setup.agents["my"].profile.limits == Limits()
+
+
+def test_faults_of_all_files_show_at_once(world: World) -> None:
+    """A fault in config.toml does not hide an agent's; each names file, key and remedy."""
+    world.write_config('[daemon]\nlog_level = "loud"\nshutdown_grace = 3\n')
+    world.write_profile('[workspace]\nmounts = { "/w" = "/does/not/exist" }\n')
+    world.write_module("sh", "/bin/sh", "[deny]\nargs = []\n[allow]\nargs = []\n")
+    found = faults(world)
+    assert any("config.toml" in f and "log_level" in f and "loud" in f for f in found)
+    assert any("shutdown_grace" in f and "shutdown_grace_s" in f for f in found)
+    assert any("airlock.toml" in f and "mounts" in f and "/does/not/exist" in f for f in found)
+    assert any("sh.toml" in f for f in found)
+
+
+def test_a_missing_config_is_explained_with_an_example(world: World) -> None:
+    """Who has no config.toml is shown what to write."""
+    (world.config / "config.toml").unlink()
+    assert any("config.toml" in f and "enable" in f for f in faults(world))
+
+
+def test_enabling_nothing_is_a_fault(world: World) -> None:
+    """An empty list of commands shows the lines to write."""
+    (world.config / "config.toml").write_text("[commands]\nenable = []\n")
+    assert any('enable = ["git", "terraform"]' in f for f in faults(world))
+
+
+@pytest.mark.parametrize(
+    "table", ["[sandbox]\nmode = 'auto'", "[hooks]\ntimeout_s = 3", "[limits]\nrunning = 0"]
+)
+def test_what_is_not_built_or_out_of_range_is_refused_in_config(world: World, table: str) -> None:
+    """A table that this release does not have is an error that names it, never ignored."""
+    world.write_config(table + "\n")
+    name = table.partition("]")[0].lstrip("[")
+    assert any(name in f for f in faults(world))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[ssh]\nhosts = ['a']",
+        "[aws]\nregions = []",
+        "[terraform]\nexec = false",
+        "[docker]\nstrict = true",
+        "[credentials.aws]\ncommand = ['x']",
+        "[git]\nremotes = ['github.com/a/*']",
+        "[git]\nprotocols = ['ext']",
+        "[git]\nprotocols = ['file']",
+        "[workspace]\nread_only = true",
+        "[workspace]\nmounts = { 'relative' = '/tmp' }",
+        "[workspace]\nmounts = { '/a/../b' = '/tmp' }",
+        "[workspace]\nsame_path = ['/']",
+        "[limits]\nrunning = 65",
+        "[env]\nset = { 'A=B' = 'x' }",
+        "[wrokspace]\nhost = true",
+    ],
+)
+def test_what_is_not_built_or_wrong_is_refused_in_a_profile(world: World, line: str) -> None:
+    """Each of these lines of an airlock.toml is a fault that names the file and the key."""
+    world.write_profile(line + "\n")
+    table = line.partition("]")[0].lstrip("[").partition(".")[0]
+    assert any("airlock.toml" in f and table in f for f in faults(world))
+
+
+def test_a_profile_without_commands_is_refused(world: World) -> None:
+    """Neither an empty file nor one without the key grants anything."""
+    (world.agent / "airlock.toml").write_text("\n")
+    assert any("is empty" in f for f in faults(world))
+    (world.agent / "airlock.toml").write_text("[env]\n")
+    assert any("commands" in f and "missing" in f for f in faults(world))
+
+
+def test_hooks_are_refused_rather_than_skipped(world: World) -> None:
+    """An owner who put a hook in place must not run without it."""
+    (world.agent / "hooks").mkdir()
+    (world.agent / "hooks" / "pre-exec").write_text("#!/bin/sh\nexit 1\n")
+    assert any("hooks/pre-exec" in f for f in faults(world))
+
+
+def test_a_file_that_is_no_module_is_refused(world: World) -> None:
+    """A misspelt name in commands/ does not pass for an override that is not there."""
+    (world.agent / "commands" / "git.tml").write_text("")
+    assert any("git.tml" in f for f in faults(world))
+
+
+def test_a_workspace_that_holds_the_agents_directory_is_refused(world: World) -> None:
+    """A container must not be able to write its own profile."""
+    world.write_profile(f'[workspace]\nmounts = {{ "/w" = "{world.root}" }}\n')
+    assert any("cannot be a workspace" in f and "agent" in f for f in faults(world))
+
+
+def test_registration_names_and_paths_are_checked(world: World) -> None:
+    """Bad names, missing directories and unknown keys are all told."""
+    world.agents_file.write_text(
+        '["../x"]\npath = "a"\n[b]\npath = "nowhere"\ncolour = "red"\n[c]\n'
+    )
+    found = faults(world)
+    assert any("../x" in f for f in found)
+    assert any("nowhere" in f for f in found)
+    assert any("colour" in f for f in found)
+    assert any("[c] path" in f for f in found)
+
+
+def test_registered_paths_are_relative_to_the_file(world: World) -> None:
+    """The registration file can be moved together with the directories that it names."""
+    world.agents_file.write_text('[my]\npath = "agents/my"\n')
+    assert world.load().agents["my"].directory == str(world.agent)
+
+
+def test_oddities_are_warnings(world: World) -> None:
+    """What does no harm is told and does not keep the daemon from starting."""
+    (world.config / "config.toml").write_text(
+        '[commands]\nenable = ["sh", "git", "nosuch"]\n[daemon]\nsocket = "/x"\n'
+        f'[log]\npath = "{world.log}"\n'
+    )
+    (world.agent / "airlock.toml").write_text(
+        'commands = ["sh", "git", "gh"]\n[env]\nset = { GIT_DIR = "x" }\n'
+    )
+    world.write_module("sh", "/no/such/shell")
+    found = [str(warning) for warning in world.load().warnings]
+    assert any("nosuch" in w and "no module" in w for w in found)
+    assert any("[daemon] socket" in w for w in found)
+    assert any('"gh" is not enabled' in w for w in found)
+    assert any("/no/such/shell" in w for w in found)
+    assert any("GIT_DIR never reaches git" in w for w in found)
