@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from airlock_daemon.audit.log import ARGUMENTS, AuditLog, Record, shorten_all
+from airlock_daemon.audit.log import AuditLog
+from airlock_daemon.audit.record import ARGUMENTS, Record, shorten_all
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.setup.config import LogConfig
 

@@ -5,7 +5,7 @@ from functools import partial
 import trio
 from trio.testing import MockClock
 
-from airlock_daemon.audit.log import Record
+from airlock_daemon.audit.record import Record
 from airlock_daemon.audit.refusals import EVERY_S, Refusals
 
 

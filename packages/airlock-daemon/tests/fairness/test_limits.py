@@ -8,11 +8,11 @@ import trio
 import trio.testing
 
 from airlock_daemon.errors import Denied
+from airlock_daemon.fairness.gate import Gate
 from airlock_daemon.setup.limits import (
     COMMAND_DESCRIPTORS,
     CONNECTION_DESCRIPTORS,
     OWN_DESCRIPTORS,
-    Gate,
     Limits,
     share_descriptors,
 )

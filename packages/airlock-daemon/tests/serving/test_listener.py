@@ -9,7 +9,7 @@ from typing import Any
 import trio
 from trio.testing import MockClock
 
-from airlock_daemon.audit.log import Record
+from airlock_daemon.audit.record import Record
 from airlock_daemon.fairness.starts import Starts
 from airlock_daemon.fairness.turns import Rounds
 from airlock_daemon.request.state import Service

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import trio
 
-from airlock_daemon.audit.log import Record
+from airlock_daemon.audit.record import Record
 
 # A flood of them must not push other records out of the log.
 EVERY_S = 1.0

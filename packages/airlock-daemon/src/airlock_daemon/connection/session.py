@@ -6,7 +6,6 @@ from contextlib import suppress
 
 import trio
 
-from airlock_daemon.command.stdio import Stream
 from airlock_daemon.connection.closing import Closer
 from airlock_daemon.connection.descriptors import (
     BadDescriptors,
@@ -16,8 +15,8 @@ from airlock_daemon.connection.descriptors import (
     receive_plain,
 )
 from airlock_daemon.errors import Denied
+from airlock_daemon.fairness.gate import Gate
 from airlock_daemon.fairness.turns import Turns
-from airlock_daemon.setup.limits import Gate
 from airlock_wire import (
     ErrorObject,
     HalfClosed,
@@ -30,6 +29,7 @@ from airlock_wire import (
     Signal,
     StdinData,
     StdinEnd,
+    Stream,
 )
 from airlock_wire import Limits as WireLimits
 

@@ -1,9 +1,10 @@
 """Listening to a client while its command runs."""
 
 from airlock_daemon.command.process import Command
+from airlock_daemon.connection.ending import Ending
 from airlock_daemon.connection.session import Session
 from airlock_daemon.connection.watch import Watched
-from airlock_daemon.request.state import Ending, log
+from airlock_daemon.request.state import log
 from airlock_wire import ErrorObject, RemoteProtocolError
 
 

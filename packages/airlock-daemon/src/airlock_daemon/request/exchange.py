@@ -8,15 +8,16 @@ from functools import partial
 import msgspec
 import trio
 
-from airlock_daemon.audit.log import Outcome, Record, shorten, shorten_all, shorten_id
+from airlock_daemon.audit.record import Outcome, Record, shorten, shorten_all, shorten_id
 from airlock_daemon.command.launch import Ended
+from airlock_daemon.connection.ending import Ending
 from airlock_daemon.connection.session import ClientGone, Session
 from airlock_daemon.errors import AirlockError, Denied, Failed, UnknownCommand
 from airlock_daemon.identity import peer as peers
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.request.client_input import Hearing
 from airlock_daemon.request.execution import Execution
-from airlock_daemon.request.state import Ending, Host, Service, log
+from airlock_daemon.request.state import Host, Service, log
 from airlock_daemon.workspace import directory as workspace
 from airlock_daemon.workspace.directory import Workspace
 from airlock_daemon.workspace.mapping import see_mounts

@@ -2,56 +2,31 @@
 
 import logging
 import os
-from typing import Literal
 
 import trio
 
-from airlock_daemon.audit.log import AuditLog, Record
+from airlock_daemon.audit.log import AuditLog
+from airlock_daemon.audit.record import Record
 from airlock_daemon.command.launcher import Launcher
 from airlock_daemon.connection.closing import Closer
+from airlock_daemon.connection.ending import Ending
 from airlock_daemon.connection.watch import ClientWatch
 from airlock_daemon.errors import Failed
+from airlock_daemon.fairness.gate import Gate
 from airlock_daemon.fairness.starts import Share, Starts
 from airlock_daemon.fairness.turns import Rounds, Turns
 from airlock_daemon.identity.ancestry import Ancestry
 from airlock_daemon.identity.containers import Containers
 from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.limits import Gate, Limits
+from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.load import Setup
 from airlock_daemon.setup.programs import Programs
 from airlock_modules import Grant
-from airlock_wire import ErrorObject
-
-Reason = Literal["hangup", "stop", "fault"]
 
 log = logging.getLogger("airlock")
 
 # Each takes a thread and time of the disk.
 _REMOVALS = 2
-
-
-class Ending:
-    """The way to end one request before its time: a scope to cancel, and why it was cancelled.
-
-    `error` is what to tell a client that caused it by a fault of its own.
-    """
-
-    def __init__(self) -> None:
-        self.scope = trio.CancelScope()
-        self.reason: Reason | None = None
-        self.error: ErrorObject | None = None
-
-    def end(self, reason: Reason) -> None:
-        """End the request; the first reason counts."""
-        if self.reason is None:
-            self.reason = reason
-            self.scope.cancel()
-
-    def fail(self, error: ErrorObject) -> None:
-        """End the request because the client has broken the protocol."""
-        if self.reason is None:
-            self.error = error
-            self.end("fault")
 
 
 class Service:

@@ -9,9 +9,10 @@ from contextlib import ExitStack
 import trio
 
 from airlock_daemon._version import __version__
-from airlock_daemon.audit.log import Record
+from airlock_daemon.audit.record import Record
 from airlock_daemon.command.launcher import descriptor_limit, find_launcher, raise_descriptor_limit
-from airlock_daemon.request.state import Ending, Host, Service, log
+from airlock_daemon.connection.ending import Ending
+from airlock_daemon.request.state import Host, Service, log
 from airlock_daemon.serving.listener import Listener
 from airlock_daemon.serving.sockets import SocketsDirectory
 from airlock_daemon.setup.agents import Agent

@@ -8,14 +8,15 @@ from functools import partial
 
 import trio
 
-from airlock_daemon.audit.log import Record, shorten, shorten_id
+from airlock_daemon.audit.record import Record, shorten, shorten_id
 from airlock_daemon.audit.refusals import Refusals
+from airlock_daemon.connection.ending import Ending
 from airlock_daemon.connection.session import ClientGone, Session
 from airlock_daemon.errors import Denied
 from airlock_daemon.fairness.pace import Pace
 from airlock_daemon.identity.peer import peer_credentials
 from airlock_daemon.request.exchange import STOPPING, Exchange, say_last, to_wire
-from airlock_daemon.request.state import Ending, Host, Service, log
+from airlock_daemon.request.state import Host, Service, log
 from airlock_wire import ErrorObject, HalfClosed, RemoteProtocolError, Request, ServerSession
 
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)

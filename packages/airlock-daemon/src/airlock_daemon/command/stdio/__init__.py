@@ -3,6 +3,6 @@
 from airlock_daemon.command.stdio.direct import Direct
 from airlock_daemon.command.stdio.piped import Piped
 from airlock_daemon.command.stdio.pseudo_terminal import PseudoTerminal
-from airlock_daemon.command.stdio.standard import Emit, Stdio, Stream
+from airlock_daemon.command.stdio.standard import Emit, Stdio
 
-__all__ = ["Direct", "Emit", "Piped", "PseudoTerminal", "Stdio", "Stream"]
+__all__ = ["Direct", "Emit", "Piped", "PseudoTerminal", "Stdio"]

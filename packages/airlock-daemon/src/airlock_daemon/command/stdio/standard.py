@@ -6,11 +6,10 @@ import struct
 import termios
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Literal
 
 from airlock_daemon.command.stdio.input import Input
+from airlock_wire import Stream
 
-Stream = Literal["stdout", "stderr"]
 Emit = Callable[[Stream, bytes], Awaitable[None]]
 
 # What is read at once. Larger pieces cost more: their memory comes from the kernel, page by page,

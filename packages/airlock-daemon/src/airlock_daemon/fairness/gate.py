@@ -1,0 +1,114 @@
+"""Places for connections, requests and commands: how much of the daemon one agent may use."""
+
+import trio
+
+from airlock_daemon.errors import Denied
+from airlock_daemon.fairness.pace import Pace
+from airlock_daemon.setup.limits import Limits
+
+# How many requests of the largest size an agent's clients may have under way at once.
+UNFINISHED = 8
+
+
+class Gate:
+    """Counts what one agent has open and running, and makes the rest wait or go away.
+
+    A place is given in the order of arrival. Whoever waits gives its place up when cancelled.
+    `connections` is how many are open, `pace` is that of refusals.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.connections = 0
+        self._held = 0
+        self.pace = Pace(limits.refusals_per_s)
+        self._slots = trio.CapacityLimiter(limits.running)
+
+    def connect(self) -> bool:
+        """Count one more connection; False, and nothing counted, when there are too many."""
+        if self.connections >= self.limits.connections:
+            return False
+        self.connections += 1
+        return True
+
+    def hold(self, count: int) -> bool:
+        """Count bytes of requests that are not whole yet; False, and nothing counted, beyond it.
+
+        Without it each connection could hold a whole request, of megabytes, at once.
+        """
+        if self._held + count > UNFINISHED * self.limits.request_bytes:
+            return False
+        self._held += count
+        return True
+
+    def release(self, count: int) -> None:
+        """Give back what `hold` counted."""
+        self._held -= count
+
+    def disconnect(self) -> None:
+        """Give back what `connect` counted."""
+        self.connections -= 1
+
+    async def take(self, alone: trio.CapacityLimiter | None) -> "Place":
+        """Take one of the agent's places, and `alone` too for a command that runs one at a time.
+
+        The agent's own place comes first: an agent that queues up for a command that another one
+        occupies uses up its own places only. Raises Denied (layer "limit") when the queue is full
+        or `queue_s` has passed.
+        """
+        place = Place()
+        if place.try_take(self._slots) and (alone is None or place.try_take(alone)):
+            return place
+        waiting = self._slots.statistics().tasks_waiting
+        if waiting >= self.limits.queued and not place.taken:
+            raise Denied(
+                f"{waiting} commands of this agent are waiting already",
+                layer="limit",
+                rule="queued",
+                hint="wait for them to end, or raise [limits] queued",
+            )
+        try:
+            with trio.move_on_after(self.limits.queue_s) as waited:
+                await place.wait(self._slots)
+                if alone is not None:
+                    await place.wait(alone)
+        except BaseException:
+            place.give_back()
+            raise
+        if waited.cancelled_caught:
+            place.give_back()
+            raise Denied(
+                f"waited {self.limits.queue_s:g} s for a place to run",
+                layer="limit",
+                rule="queue_s",
+                hint="commands that run at the same time are bounded by [limits] running, "
+                "and a module with concurrent = false runs one at a time",
+            )
+        return place
+
+
+class Place:
+    """A place among the running commands, which its owner must `give_back`."""
+
+    def __init__(self) -> None:
+        self.taken: list[trio.CapacityLimiter] = []
+
+    def try_take(self, limiter: trio.CapacityLimiter) -> bool:
+        """Take a place of `limiter` if one is free and nobody waits for it."""
+        try:
+            limiter.acquire_on_behalf_of_nowait(self)
+        except trio.WouldBlock:
+            return False
+        self.taken.append(limiter)
+        return True
+
+    async def wait(self, limiter: trio.CapacityLimiter) -> None:
+        """Wait for a place of `limiter`, unless it was taken already."""
+        if limiter not in self.taken:
+            await limiter.acquire_on_behalf_of(self)
+            self.taken.append(limiter)
+
+    def give_back(self) -> None:
+        """Give back what was taken."""
+        while self.taken:
+            self.taken.pop().release_on_behalf_of(self)
