@@ -14,9 +14,9 @@ from airlock_daemon.identity.peer import (
     containers_in,
     identify,
     outermost_beyond,
-    peer_credentials,
     same_namespace,
 )
+from airlock_daemon.platform.linux.peer import peer_credentials
 
 ID = "ab" * 32
 OTHER = "cd" * 32
@@ -27,7 +27,7 @@ def test_a_process_of_the_host_is_recognised() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         peer = identify(ours, peer_credentials(ours))
-    assert (peer.pid, peer.uid, peer.place) == (os.getpid(), os.geteuid(), "host")
+    assert (peer.pid, peer.uid, peer.kind) == (os.getpid(), os.geteuid(), "local")
 
 
 def test_a_peer_that_is_gone_is_refused() -> None:
@@ -48,12 +48,12 @@ def test_a_neighbour_may_name_the_container_that_both_are_in(
 ) -> None:
     """Where the daemon runs in a container its host is that; any other claim is contradicted."""
     monkeypatch.setattr("airlock_daemon.identity.peer._own_container", lambda: ID)
-    neighbour = Peer(pid=1, uid=0, place="host")
+    neighbour = Peer(pid=1, uid=0, kind="local")
     check_claim(neighbour, ID)
     with pytest.raises(Denied, match="another container"):
         check_claim(neighbour, OTHER)
     with pytest.raises(Denied, match="another container"):
-        check_claim(Peer(pid=1, uid=0, place="container", container=OTHER), ID)
+        check_claim(Peer(pid=1, uid=0, kind="container", container=OTHER), ID)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_containers_in_containers_are_found_from_the_outside_in() -> None:
 def test_a_client_may_name_each_container_that_it_is_in() -> None:
     """What it sees of itself need not be what the daemon sees of it first."""
     for seen in (ID, OTHER):
-        peer = Peer(pid=1, uid=0, place="container", container=seen, named=(ID, OTHER))
+        peer = Peer(pid=1, uid=0, kind="container", container=seen, named=(ID, OTHER))
         check_claim(peer, ID)
         check_claim(peer, OTHER)
         with pytest.raises(Denied, match="another container"):
@@ -113,21 +113,21 @@ def test_a_longer_run_of_digits_is_no_id() -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "container", "claimed", "refused"),
+    ("kind", "container", "claimed", "refused"),
     [
         ("container", ID, ID, False),
         ("container", ID, None, False),
         ("container", ID, OTHER, True),
-        ("host", None, ID, True),
-        ("host", None, None, False),
-        ("unknown", None, ID, False),
+        ("local", None, ID, True),
+        ("local", None, None, False),
+        ("unseen", None, ID, False),
     ],
 )
 def test_a_claim_that_the_kernel_contradicts_is_refused(
-    place: str, container: str | None, claimed: str | None, refused: bool
+    kind: str, container: str | None, claimed: str | None, refused: bool
 ) -> None:
     """A made-up or borrowed id never passes where the kernel can see the client."""
-    peer = Peer(pid=1, uid=0, place=place, container=container)  # type: ignore[arg-type]
+    peer = Peer(pid=1, uid=0, kind=kind, container=container)  # type: ignore[arg-type]
     if refused:
         with pytest.raises(Denied, match="another container"):
             check_claim(peer, claimed)

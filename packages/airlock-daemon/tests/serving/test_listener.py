@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from airlock_daemon.audit.record import Record
 from airlock_daemon.fairness.starts import Starts
 from airlock_daemon.fairness.turns import Rounds
-from airlock_daemon.request.state import Service
+from airlock_daemon.request.state import AgentState
 from airlock_daemon.serving.listener import Listener
 from airlock_daemon.setup.limits import Limits
 
@@ -33,11 +33,12 @@ async def test_connections_beyond_the_limit_are_refused_at_a_pace(
 ) -> None:
     """A second's worth at once, and then so many in each second; more wait in the queue."""
     records: list[Record] = []
-    host: Any = SimpleNamespace(record=records.append, rounds=Rounds(), starts=Starts())
-    agent: Any = SimpleNamespace(name="my")
-    grant: Any = None
-    service = Service(agent, grant, Limits(connections=1, refusals_per_s=10), host)
-    assert service.gate.connect()
+    shared: Any = SimpleNamespace(record=records.append, rounds=Rounds(), starts=Starts())
+    generation: Any = SimpleNamespace(
+        agent=SimpleNamespace(name="my"), limits=Limits(connections=1, refusals_per_s=10)
+    )
+    agent = AgentState(generation, shared)
+    assert agent.gate.connect()
     path = str(tmp_path / "socket")
     with ExitStack() as stack:
         listening = stack.enter_context(socket.socket(socket.AF_UNIX))
@@ -50,13 +51,13 @@ async def test_connections_beyond_the_limit_are_refused_at_a_pace(
             client.connect(path)
             client.setblocking(False)
             clients.append(client)
-        trio.lowlevel.add_instrument(host.rounds)
+        trio.lowlevel.add_instrument(shared.rounds)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(host.rounds.run)
-            nursery.start_soon(Listener(host, service, listening).run, nursery)
+            nursery.start_soon(shared.rounds.run)
+            nursery.start_soon(Listener(shared, agent, listening).run, nursery)
             await trio.sleep(0.05)
             assert count_answered(clients) == 11
             await trio.sleep(0.4)
             assert count_answered(clients) == 15
             nursery.cancel_scope.cancel()
-        trio.lowlevel.remove_instrument(host.rounds)
+        trio.lowlevel.remove_instrument(shared.rounds)

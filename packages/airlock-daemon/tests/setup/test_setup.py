@@ -17,9 +17,9 @@ def test_a_good_configuration_is_read(world: World) -> None:
     """Everything on disk comes back as values, with the documented limits."""
     setup = world.load()
     assert setup.config.enable == ("sh", "git")
-    assert setup.agents["my"].directory == str(world.agent)
-    assert setup.agents["my"].overrides["sh"].bin == "/bin/sh"
-    assert setup.agents["my"].profile.limits == Limits()
+    assert setup.generations["my"].agent.directory == str(world.agent)
+    assert setup.generations["my"].agent.overrides["sh"].bin == "/bin/sh"
+    assert setup.generations["my"].agent.profile.limits == Limits()
 
 
 def test_faults_of_all_files_show_at_once(world: World) -> None:
@@ -125,7 +125,7 @@ def test_registration_names_and_paths_are_checked(world: World) -> None:
 def test_registered_paths_are_relative_to_the_file(world: World) -> None:
     """The registration file can be moved together with the directories that it names."""
     world.agents_file.write_text('[my]\npath = "agents/my"\n')
-    assert world.load().agents["my"].directory == str(world.agent)
+    assert world.load().generations["my"].agent.directory == str(world.agent)
 
 
 def test_oddities_are_warnings(world: World) -> None:

@@ -15,7 +15,7 @@ from airlock_modules import Grant, Module, PathUse, evaluate, parse_module
 from strangers import start_stranger
 from worlds import World
 
-UNSEEN = Peer(pid=0, uid=0, place="unknown")
+UNSEEN = Peer(pid=0, uid=0, kind="unseen")
 MODULE = """
 [command]
 bin = "x"
@@ -54,15 +54,18 @@ async def hold(
     directory = await workspace.enter(
         cwd,
         peer=peer,
-        agent=setup.agents["my"],
+        generation=setup.generations["my"],
         module=module,
-        reserved=setup.reserved,
-        containers=Containers(),
+        containers=Containers(os.defpath),
         ancestry=Ancestry(os.getpid()),
     )
     try:
         held = await hold_paths(
-            args, paths, table=module.options, directory=directory, reserved=setup.reserved
+            args,
+            paths,
+            table=module.options,
+            directory=directory,
+            reserved=setup.generations["my"].reserved,
         )
     finally:
         directory.close()
@@ -226,7 +229,7 @@ async def test_a_process_of_the_host_means_the_same_paths(world: World) -> None:
     setup = world.load()
     stranger = start_stranger(world.workspace)
     try:
-        peer = Peer(pid=stranger, uid=os.geteuid(), place="host")
+        peer = Peer(pid=stranger, uid=os.geteuid(), kind="local")
         args = ["add", f"{world.workspace}/x"]
         assert await hold(setup, *args, peer=peer) == args
         for path in (f"{world.root}/x", "..", "/"):

@@ -22,7 +22,7 @@ from airlock_modules import parse_module
 from strangers import start_stranger
 from worlds import World
 
-UNSEEN = Peer(pid=0, uid=0, place="unknown")
+UNSEEN = Peer(pid=0, uid=0, kind="unseen")
 
 
 def mapped(world: World) -> Setup:
@@ -47,10 +47,9 @@ async def enter(
     directory = await workspace.enter(
         claimed,
         peer=peer,
-        agent=setup.agents["my"],
+        generation=setup.generations["my"],
         module=module,
-        reserved=setup.reserved,
-        containers=Containers(),
+        containers=Containers(os.defpath),
         ancestry=Ancestry(os.getpid()),
     )
     path = os.readlink(f"/proc/self/fd/{directory.descriptor}")
@@ -140,7 +139,8 @@ async def test_airlocks_own_files_are_refused_at_request_time_too(world: World) 
     (world.workspace / "a" / "b").mkdir(parents=True)
     setup = mapped(world)
     place = Reserved((("the configuration", str(world.workspace / "a")),))
-    reserved = msgspec.structs.replace(setup, reserved=place)
+    generation = msgspec.structs.replace(setup.generations["my"], reserved=place)
+    reserved = msgspec.structs.replace(setup, generations={"my": generation})
     for claimed in ("/workspace", "/workspace/a/b"):
         with pytest.raises(Denied, match="cannot be a workspace"):
             await enter(reserved, claimed)
@@ -171,7 +171,7 @@ async def test_a_process_of_the_host_uses_the_directory_it_stands_in(world: Worl
     """With host = true the kernel's word counts, and the claim does not."""
     stranger = start_stranger(world.workspace)
     try:
-        peer = Peer(pid=stranger, uid=os.geteuid(), place="host")
+        peer = Peer(pid=stranger, uid=os.geteuid(), kind="local")
         assert await enter(world.load(), "/etc", peer=peer) == str(world.workspace)
     finally:
         os.kill(stranger, 9)
@@ -181,7 +181,7 @@ async def test_a_command_that_airlock_started_gets_no_directory_of_the_host(worl
     """What runs below the daemon cannot use it to run more."""
     child = subprocess.Popen(["sleep", "60"], cwd=world.workspace)
     try:
-        peer = Peer(pid=child.pid, uid=os.geteuid(), place="host")
+        peer = Peer(pid=child.pid, uid=os.geteuid(), kind="local")
         with pytest.raises(Denied, match="that Airlock started"):
             await enter(world.load(), "/", peer=peer)
     finally:
@@ -191,7 +191,7 @@ async def test_a_command_that_airlock_started_gets_no_directory_of_the_host(worl
 
 async def test_another_user_of_the_host_is_refused(world: World) -> None:
     """host = true is for the daemon's own user."""
-    peer = Peer(pid=1, uid=os.geteuid() + 1, place="host")
+    peer = Peer(pid=1, uid=os.geteuid() + 1, kind="local")
     with pytest.raises(Denied, match="own user"):
         await enter(world.load(), "/", peer=peer)
 

@@ -48,12 +48,12 @@ def ask(
     """
     chosen = options.merge(context, config=config, sockets=sockets, agents=agents, json=json)
     setup = load_setup(chosen.locations())
-    if agent not in setup.agents:
+    if agent not in setup.generations:
         raise AirlockError(
             f"no agent {agent} is registered", hint="see: airlock-daemon profile list"
         )
     words = tuple(args or ())
-    grant = setup.grant(setup.agents[agent])
+    grant = setup.generations[agent].grant
     explanation = explain(grant, command, words)
     refusal = None
     if explanation.decision.paths:
@@ -84,8 +84,8 @@ def _judge_paths(
         args,
         decision.paths,
         table=module.options,
-        mounts=Mounts(setup.agents[agent]),
-        reserved=setup.reserved,
+        mounts=Mounts(setup.generations[agent].agent),
+        reserved=setup.generations[agent].reserved,
     )
     try:
         trio.run(judge)

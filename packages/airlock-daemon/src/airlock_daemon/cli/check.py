@@ -32,7 +32,7 @@ def check(
         faults += error.faults
     else:
         findings = setup.warnings
-        agents_found = list(setup.agents)
+        agents_found = list(setup.generations)
     if chosen.json:
         report = {"faults": faults, "findings": findings, "agents": agents_found}
         typer.echo(msgspec.json.format(msgspec.json.encode(report)))

@@ -30,7 +30,7 @@ def list_profiles(
             "socket": os.path.join(setup.locations.sockets_dir, agent.name, "airlock.sock"),
             "path": agent.directory,
         }
-        for agent in setup.agents.values()
+        for agent in [each.agent for each in setup.generations.values()]
     ]
     if chosen.json:
         typer.echo(msgspec.json.format(msgspec.json.encode(rows)))
@@ -52,11 +52,12 @@ def show_profile(
     """Show what one agent may use: its profile with every default filled in."""
     chosen = options.merge(context, config=config, sockets=sockets, agents=agents, json=json)
     setup = load_setup(chosen.locations())
-    agent = setup.agents.get(name)
-    if agent is None:
+    generation = setup.generations.get(name)
+    if generation is None:
         raise AirlockError(
             f"no agent {name} is registered", hint="see: airlock-daemon profile list"
         )
+    agent = generation.agent
     profile = agent.profile
     enabled = [c for c in setup.config.enable if not profile.commands or c in profile.commands]
     fields = {

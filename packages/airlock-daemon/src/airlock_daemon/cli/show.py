@@ -28,11 +28,11 @@ def show(
     if agent is not None:
         chosen = options.merge(context, config=config, sockets=sockets, agents=agents, json=False)
         setup = load_setup(chosen.locations())
-        if agent not in setup.agents:
+        if agent not in setup.generations:
             raise AirlockError(
                 f"no agent {agent} is registered", hint="see: airlock-daemon profile list"
             )
-        override = setup.agents[agent].overrides.get(command)
+        override = setup.generations[agent].agent.overrides.get(command)
         if override is not None:
             with open(override.source, encoding="utf-8") as file:
                 typer.echo(file.read(), nl=False)

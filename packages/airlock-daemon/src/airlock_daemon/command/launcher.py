@@ -29,7 +29,7 @@ INLINE = 65536 - _ORDER.size
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 
 
-class Started(msgspec.Struct, frozen=True):
+class CommandLine(msgspec.Struct, frozen=True):
     """What a tool is started with. `program` is absolute; `directory` an open descriptor.
 
     Words of `argv` and values of `environment` that were not UTF-8 carry their bytes as surrogates
@@ -65,7 +65,7 @@ class Launcher:
         self._start()
 
     async def launch(
-        self, what: Started, standard: Sequence[int], *, terminal: int = 0
+        self, what: CommandLine, standard: Sequence[int], *, terminal: int = 0
     ) -> "Launch":
         """Start `what` with three descriptors as its stdin, stdout and stderr.
 
@@ -188,7 +188,7 @@ def _make_pair() -> tuple[socket.socket, socket.socket]:
     return ours, theirs
 
 
-def _join(what: Started) -> bytes:
+def _join(what: CommandLine) -> bytes:
     words = [what.program, *what.argv]
     words += [f"{name}={value}" for name, value in what.environment.items()]
     words.append("")

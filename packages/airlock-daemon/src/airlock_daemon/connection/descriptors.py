@@ -12,11 +12,11 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from airlock_daemon.connection.closing import is_pipe
+from airlock_daemon.connection.closing import Closer, is_pipe
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.platform.linux.mountinfo import parse_mountinfo
-from airlock_daemon.platform.linux.procfs import read_process_file
+from airlock_daemon.platform.linux.procfs import read_mount_id, read_process_file
 
 Kind = Literal["pipe", "null", "terminal"]
 
@@ -34,6 +34,58 @@ _KERNEL_ONLY = frozenset(("devpts", "devtmpfs", "tmpfs"))
 
 class BadDescriptors(AirlockError):
     """A client passed descriptors that are not taken."""
+
+
+class Passed:
+    """The descriptors that came with one request, from their receipt to their close.
+
+    It alone closes them: `close` may be called more than once. `numbers` is empty from then on.
+    """
+
+    def __init__(self, numbers: Sequence[int], closer: Closer) -> None:
+        self.numbers = tuple(numbers)
+        self._closer = closer
+
+    @functools.cached_property
+    def kinds(self) -> tuple[Kind, ...]:
+        """What each of them is, by its name.
+
+        Raises BadDescriptors for a wrong count and for a kind that is not taken. A name that is a
+        path is the client's to choose: /dev/null and a terminal are no more than claims.
+        """
+        if len(self.numbers) != COUNT:
+            raise BadDescriptors(
+                f"{len(self.numbers)} descriptors came with the request, not three"
+            )
+        return tuple(_name_kind(number) for number in self.numbers)
+
+    def are_usable(self, peer: Peer) -> bool:
+        """Whether they are what they are called, and none can keep the daemon waiting at its close.
+
+        The kernel tells on which mount a file was opened, and of which type that mount is in the
+        peer's own mount namespace (proc_pid_fdinfo(5), proc_pid_mountinfo(5)). A terminal is one on
+        devpts. What the daemon's own host calls /dev/null or a terminal is one.
+        """
+        is_local = peer.kind == "local"
+        pairs = zip(self.numbers, self.kinds, strict=True)
+        named = [(number, kind) for number, kind in pairs if kind != "pipe"]
+        if not named or (is_local and all(kind == "null" for _, kind in named)):
+            return True
+        types = _mount_types(peer)
+        found = {(kind, types.get(read_mount_id(number), "")) for number, kind in named}
+        return all(
+            (kind != "terminal" or mount == "devpts") and (is_local or mount in _KERNEL_ONLY)
+            for kind, mount in found
+        )
+
+    def close(self, *, is_usable: bool = False) -> None:
+        """Close them; at once if they were found to be usable, else without waiting for it."""
+        numbers, self.numbers = self.numbers, ()
+        if is_usable:
+            for number in numbers:
+                os.close(number)
+        else:
+            self._closer.close(numbers)
 
 
 def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int], bool]:
@@ -59,17 +111,6 @@ def receive_plain(connection: socket.socket, size: int) -> bytes:
     return data
 
 
-def name_kinds(descriptors: Sequence[int]) -> tuple[Kind, ...]:
-    """Say what each descriptor is, by its name.
-
-    Raises BadDescriptors for a wrong count and for a kind that is not taken. A name that is a path
-    is the client's to choose: /dev/null and a terminal are no more than claims.
-    """
-    if len(descriptors) != COUNT:
-        raise BadDescriptors(f"{len(descriptors)} descriptors came with the request, not three")
-    return tuple(_name_kind(descriptor) for descriptor in descriptors)
-
-
 def _name_kind(descriptor: int) -> Kind:
     name = os.readlink(f"/proc/self/fd/{descriptor}")
     if is_pipe(name):
@@ -84,28 +125,10 @@ def _name_kind(descriptor: int) -> Kind:
     )
 
 
-def verify(descriptors: Sequence[int], kinds: Sequence[Kind], peer: Peer) -> tuple[bool, bool]:
-    """Whether they are what they are called, and whether closing them cannot wait for the client.
-
-    The kernel tells on which mount a file was opened, and of which type that mount is in the peer's
-    own mount namespace (proc_pid_fdinfo(5), proc_pid_mountinfo(5)). A terminal is one on devpts.
-    What the daemon's own host calls /dev/null or a terminal is one.
-    """
-    named = [(one, kind) for one, kind in zip(descriptors, kinds, strict=True) if kind != "pipe"]
-    if not named or (peer.place == "host" and all(kind == "null" for _, kind in named)):
-        return True, True
-    types = _mount_types(peer)
-    found = {(kind, types.get(_mount_id(one), "")) for one, kind in named}
-    return (
-        all(kind != "terminal" or mount == "devpts" for kind, mount in found),
-        peer.place == "host" or all(mount in _KERNEL_ONLY for _, mount in found),
-    )
-
-
 def _mount_types(peer: Peer) -> Mapping[int | None, str]:
-    if peer.place == "container":
+    if peer.kind == "container":
         return _read_types(peer.mountinfo)
-    if peer.place == "host":
+    if peer.kind == "local":
         return _read_types(read_process_file(os.getpid(), "mountinfo"))
     return {}
 
@@ -113,10 +136,3 @@ def _mount_types(peer: Peer) -> Mapping[int | None, str]:
 @functools.lru_cache(maxsize=64)
 def _read_types(mountinfo: str) -> Mapping[int | None, str]:
     return {row.mount_id: row.kind for row in parse_mountinfo(mountinfo)}
-
-
-def _mount_id(descriptor: int) -> int | None:
-    for line in read_process_file(os.getpid(), f"fdinfo/{descriptor}").splitlines():
-        if line.startswith("mnt_id:"):
-            return int(line.split()[1])
-    return None

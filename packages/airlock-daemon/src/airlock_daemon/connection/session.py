@@ -7,16 +7,11 @@ from contextlib import suppress
 import trio
 
 from airlock_daemon.connection.closing import Closer
-from airlock_daemon.connection.descriptors import (
-    BadDescriptors,
-    Kind,
-    name_kinds,
-    receive,
-    receive_plain,
-)
+from airlock_daemon.connection.descriptors import BadDescriptors, Passed, receive, receive_plain
 from airlock_daemon.errors import Denied
 from airlock_daemon.fairness.gate import Gate
 from airlock_daemon.fairness.turns import Turns
+from airlock_daemon.setup.limits import Limits
 from airlock_wire import (
     ErrorObject,
     HalfClosed,
@@ -55,28 +50,27 @@ class ClientGone(Exception):
 class Session:
     """The daemon's side of one connection. Whoever opens it must `close` it.
 
-    `descriptors` are those that came with the request, and `kinds` what they are called; they
-    belong to the session until `take_descriptors`.
+    `passed` are the descriptors that came with the request, which are closed with the session at
+    the latest.
     """
 
-    def __init__(self, connection: socket.socket, gate: Gate, closer: Closer, turns: Turns) -> None:
+    def __init__(
+        self, connection: socket.socket, limits: Limits, *, gate: Gate, closer: Closer, turns: Turns
+    ) -> None:
         self._gate = gate
         self._closer = closer
         self._turns = turns
         self.connection = connection
         self.bytes_out = 0
         self.is_answered = False
-        self.descriptors: list[int] = []
-        self.kinds: tuple[Kind, ...] = ()
+        self.passed = Passed((), closer)
         self._is_begun = False
         self._bytes_in = 0
         self._is_torn = False
         self._is_wide = False
         self._chunk = RECEIVE
         self._wire = ServerSession(
-            limits=WireLimits(
-                request_bytes=gate.limits.request_bytes, arguments=gate.limits.arguments
-            )
+            limits=WireLimits(request_bytes=limits.request_bytes, arguments=limits.arguments)
         )
 
     @property
@@ -137,10 +131,11 @@ class Session:
         if self._is_begun or self._closer.is_stuck:
             return receive_plain(self.connection, RECEIVE)
         # The first byte alone: more could bring descriptors that ride on a later one.
-        data, self.descriptors, is_more = receive(self.connection, 1)
+        data, numbers, is_more = receive(self.connection, 1)
+        self.passed = Passed(numbers, self._closer)
         self._is_begun = True
         if is_more:
-            self._drop_descriptors()
+            self.passed.close()
             raise BadDescriptors("more than three descriptors came with the request")
         if data:
             with suppress(BlockingIOError):
@@ -148,23 +143,15 @@ class Session:
         return data
 
     def _examine_descriptors(self, request: Request) -> None:
-        if not self.descriptors:
+        if not self.passed.numbers:
             return
         try:
             if request.method != "exec" or "fds" not in (request.features or ()):
                 raise BadDescriptors("descriptors came with a request that does not use them")
-            self.kinds = name_kinds(self.descriptors)
+            _ = self.passed.kinds
         except BadDescriptors as error:
-            self._drop_descriptors()
+            self.passed.close()
             raise _broken(error) from error
-
-    def _drop_descriptors(self) -> None:
-        self._closer.close(self.take_descriptors())
-
-    def take_descriptors(self) -> list[int]:
-        """The descriptors that came with the request, which are the caller's from now on."""
-        taken, self.descriptors = self.descriptors, []
-        return taken
 
     def hear(self, tell: Callable[[Said], None]) -> bool:
         """Give `tell` what the client says, as much as may be read without waiting in one turn.
@@ -248,7 +235,7 @@ class Session:
 
     def close(self) -> None:
         """Close the connection and what came with the request."""
-        self._drop_descriptors()
+        self.passed.close()
         self.connection.close()
 
 

@@ -6,7 +6,7 @@ import select
 import trio
 
 from airlock_daemon.errors import Denied, Failed
-from airlock_daemon.identity.engines import EngineContainer, inspect
+from airlock_daemon.identity.engines import find_init
 from airlock_daemon.identity.peer import Peer, same_namespace
 from airlock_daemon.platform.linux.mountinfo import MountRow, parse_mountinfo
 from airlock_daemon.platform.linux.procfs import read_process_file
@@ -18,11 +18,10 @@ KEPT = 256
 class Container:
     """One container whose init process the engine named; the descriptor notices when it ends."""
 
-    def __init__(self, engine: EngineContainer) -> None:
-        """Raises Failed when the init process is not there (any more)."""
-        self.container_id = engine.container_id
-        self.engine = engine
-        self.pid = engine.init_pid
+    def __init__(self, container_id: str, pid: int) -> None:
+        """Raises Failed when the init process `pid` is not there (any more)."""
+        self.container_id = container_id
+        self.pid = pid
         if self.pid <= 0:
             raise Failed(f"container {self.container_id[:12]} is not running")
         try:
@@ -65,7 +64,9 @@ class Container:
 class Containers:
     """The containers that were asked about, by id; each is asked for once while it lives."""
 
-    def __init__(self) -> None:
+    def __init__(self, search_path: str) -> None:
+        """`search_path` is where the engine's command line is found."""
+        self._search_path = search_path
         self._known: dict[str, Container] = {}
         self._failed: dict[str, tuple[float, Failed]] = {}
         self._asking = trio.Lock()
@@ -98,7 +99,8 @@ class Containers:
             raise failed[1]
         self._forget_ended()
         try:
-            container = Container(await inspect(container_id))
+            pid = await find_init(container_id, search_path=self._search_path)
+            container = Container(container_id, pid)
         except Failed as error:
             self._failed[container_id] = (trio.current_time(), error)
             raise

@@ -11,37 +11,24 @@ ENGINE = "docker"
 ANSWER_S = 10
 
 
-class EngineMount(msgspec.Struct, frozen=True):
-    """A mount as `docker inspect` reports it."""
-
-    source: str = msgspec.field(name="Source", default="")
-    destination: str = msgspec.field(name="Destination", default="")
-    writable: bool = msgspec.field(name="RW", default=False)
-
-
 class _State(msgspec.Struct):
     pid: int = msgspec.field(name="Pid")
 
 
-class EngineContainer(msgspec.Struct, frozen=True):
-    """The part of `docker inspect` that says who a container is and what it mounts."""
+class _Container(msgspec.Struct):
+    """The part of `docker inspect` that says who a container is."""
 
     container_id: str = msgspec.field(name="Id")
     state: _State = msgspec.field(name="State")
-    mounts: tuple[EngineMount, ...] = msgspec.field(name="Mounts", default=())
-
-    @property
-    def init_pid(self) -> int:
-        """Host pid of the container's init process; 0 when it does not run."""
-        return self.state.pid
 
 
-async def inspect(container_id: str) -> EngineContainer:
-    """Ask docker about `container_id`, 64 hex digits.
+async def find_init(container_id: str, *, search_path: str) -> int:
+    """Ask docker for the host pid of the init process of `container_id`, 64 hex digits.
 
-    Raises Failed when docker is not there, does not answer, or does not know the container.
+    0 when it does not run. Raises Failed when docker is not there, does not answer, or does not
+    know the container.
     """
-    program = shutil.which(ENGINE)
+    program = shutil.which(ENGINE, path=search_path)
     if program is None:
         raise Failed(f"{ENGINE} is not on the daemon's PATH, so that no container can be looked up")
     argv = [program, "inspect", "--type", "container", container_id]
@@ -60,9 +47,9 @@ async def inspect(container_id: str) -> EngineContainer:
             f"{ENGINE} does not know container {container_id[:12]}: {said[-1:] or 'no word'}"
         )
     try:
-        (container,) = msgspec.json.decode(done.stdout, type=tuple[EngineContainer])
+        (container,) = msgspec.json.decode(done.stdout, type=tuple[_Container])
     except (msgspec.MsgspecError, ValueError) as error:
         raise Failed(f"{ENGINE} inspect answered something else: {error}") from error
     if container.container_id != container_id:
         raise Failed(f"{ENGINE} answered for another container")
-    return container
+    return container.state.pid

@@ -4,19 +4,20 @@ import errno
 import functools
 import os
 import re
-import signal
 import socket
-import struct
 from typing import Literal
 
 import msgspec
 
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.mountinfo import MountRow, parse_mountinfo
+from airlock_daemon.platform.linux.peer import (
+    Credentials,
+    is_dead,
+    peer_pidfd,
+    read_namespaces,
+)
 from airlock_daemon.platform.linux.procfs import read_process_entry, read_process_file
-
-# SO_PEERPIDFD (Linux 6.5), which Python's socket module does not name.
-SO_PEERPIDFD = 77
 
 # Bytes: some thousands of mounts. Who may mount in a container could have far more of them, which
 # would be read for each request.
@@ -24,20 +25,22 @@ MOST_MOUNTINFO = 1 << 20
 
 _CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
-Place = Literal["unknown", "host", "container"]
+Kind = Literal["unseen", "local", "container"]
 
 
 class Peer(msgspec.Struct, frozen=True, kw_only=True):
-    """A client process. `pid` is 0 where it lives in a pid namespace that the daemon cannot see.
+    """A client process.
+
+    `kind` is "local" for one in the daemon's own pid and mount namespaces, "container" for one in a
+    pid namespace below the daemon's, and "unseen" for one that cannot be seen: then `pid` is 0.
 
     `named` are the containers that its cgroup names, the outermost first. `container` is the
     outermost that the daemon is not in itself, a candidate until `containers` has proved it.
-    `place` is "container" for a process in a pid namespace below the daemon's.
     """
 
     pid: int
     uid: int
-    place: Place
+    kind: Kind
     container: str | None = None
     named: tuple[str, ...] = ()
     mountinfo: str = ""
@@ -48,21 +51,21 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
         return parse_mountinfo(self.mountinfo)
 
 
-def identify(connection: socket.socket, credentials: tuple[int, int]) -> Peer:
+def identify(connection: socket.socket, credentials: Credentials) -> Peer:
     """Say who connected; `credentials` are what `peer_credentials` has said of that (unix(7)).
 
     Raises Denied (layer "workspace") for a peer that is gone, or that shares the daemon's pid
     namespace but not its mounts (docker run --pid=host).
     """
-    pid, uid = credentials
+    pid, uid = credentials.pid, credentials.uid
     if pid == 0:
-        return Peer(pid=0, uid=uid, place="unknown")
-    pidfd = _peer_pidfd(connection)
+        return Peer(pid=0, uid=uid, kind="unseen")
+    pidfd = _open_pidfd(connection)
     try:
         peer = _look(pid, uid)
         # A pid is reused only after its process is gone: what was read belongs to the peer if the
         # peer is still there now.
-        if pidfd is not None and _is_dead(pidfd):
+        if pidfd is not None and is_dead(pidfd):
             raise _gone()
     finally:
         if pidfd is not None:
@@ -74,13 +77,13 @@ def _look(pid: int, uid: int) -> Peer:
     named = containers_in(_read_entry(pid, "cgroup"))
     container = outermost_beyond(_containers_around(), named)
     if _has_our_namespaces(pid):
-        return Peer(pid=pid, uid=uid, place="host", container=container, named=named)
+        return Peer(pid=pid, uid=uid, kind="local", container=container, named=named)
     mountinfo = _read_mounts(pid)
     if _depth(_read_entry(pid, "status")) > 1:
         return Peer(
             pid=pid,
             uid=uid,
-            place="container",
+            kind="container",
             container=container,
             named=named,
             mountinfo=mountinfo,
@@ -92,7 +95,7 @@ def _look(pid: int, uid: int) -> Peer:
             rule="pid-namespace",
             hint="start the container without --pid=host",
         )
-    return Peer(pid=pid, uid=uid, place="host", container=container, named=named)
+    return Peer(pid=pid, uid=uid, kind="local", container=container, named=named)
 
 
 def _has_our_namespaces(pid: int) -> bool:
@@ -101,7 +104,7 @@ def _has_our_namespaces(pid: int) -> bool:
     The quick way, which needs the right to trace the process: mostly one of the same user.
     """
     try:
-        return _namespaces(str(pid)) == _own_namespaces()
+        return read_namespaces(str(pid)) == _own_namespaces()
     except OSError:
         return False
 
@@ -109,27 +112,15 @@ def _has_our_namespaces(pid: int) -> bool:
 @functools.cache
 def _own_namespaces() -> tuple[str, str]:
     """Those of the daemon, which never leaves them."""
-    return _namespaces("self")
-
-
-def _namespaces(process: str) -> tuple[str, str]:
-    directory = f"/proc/{process}/ns"
-    return os.readlink(f"{directory}/pid"), os.readlink(f"{directory}/mnt")
-
-
-def peer_credentials(connection: socket.socket) -> tuple[int, int]:
-    """Pid and uid of the process that connected (SO_PEERCRED); pid 0 when it cannot be seen."""
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    pid, uid, _ = struct.unpack("iII", credentials)
-    return pid, uid
+    return read_namespaces("self")
 
 
 def check_claim(peer: Peer, claimed: str | None) -> None:
     """Refuse a claimed container id that the kernel contradicts, where the kernel can tell."""
-    if claimed is None or peer.place == "unknown" or claimed in (peer.container, *peer.named):
+    if claimed is None or peer.kind == "unseen" or claimed in (peer.container, *peer.named):
         # In nested containers a client may see another one of them than the daemon does.
         return
-    if peer.place == "host" and claimed == _own_container():
+    if peer.kind == "local" and claimed == _own_container():
         # Both are in one container, which is the daemon's host.
         return
     raise Denied(
@@ -187,13 +178,10 @@ def outermost_beyond(own: tuple[str, ...], named: tuple[str, ...]) -> str | None
     return next((container for container in named if container not in own), None)
 
 
-def _peer_pidfd(connection: socket.socket) -> int | None:
+def _open_pidfd(connection: socket.socket) -> int | None:
     try:
-        return connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
+        return peer_pidfd(connection)
     except OSError as error:
-        # ENOPROTOOPT: an older kernel. Anything else means that the process is not there any more.
-        if error.errno == errno.ENOPROTOOPT:
-            return None
         if error.errno in (errno.EMFILE, errno.ENFILE):
             raise Denied(
                 "the daemon has no file descriptors left",
@@ -202,17 +190,6 @@ def _peer_pidfd(connection: socket.socket) -> int | None:
                 hint="close connections that are not in use",
             ) from error
         raise _gone() from error
-
-
-def _is_dead(pidfd: int) -> bool:
-    try:
-        signal.pidfd_send_signal(pidfd, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        # It is somebody else's, and there.
-        return False
-    return False
 
 
 def _read_mounts(pid: int) -> str:

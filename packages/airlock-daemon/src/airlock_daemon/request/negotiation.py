@@ -1,11 +1,9 @@
 """The features of the protocol that a command is run with, and the stdio that follows."""
 
-from collections.abc import Sequence
-
 import msgspec
 
 from airlock_daemon.command.stdio import Direct, Piped, PseudoTerminal, Stdio
-from airlock_daemon.connection.descriptors import Kind
+from airlock_daemon.connection.descriptors import Passed
 from airlock_wire import Request, Terminal
 
 # Those that mean the same whichever way the output goes.
@@ -43,22 +41,23 @@ def agree(request: Request, *, may_pass: bool) -> Terms:
     return Terms(tuple(names), terminal)
 
 
-def find_term(request: Request, terms: Terms, kinds: Sequence[Kind]) -> str | None:
+def find_term(request: Request, terms: Terms, passed: Passed) -> str | None:
     """The TERM of the tool: the client's, where it has a terminal of either kind."""
     if request.terminal is None:
         return None
-    is_there = terms.terminal is not None or (terms.uses("fds") and "terminal" in kinds)
+    is_there = terms.terminal is not None or (terms.uses("fds") and "terminal" in passed.kinds)
     return request.terminal.term if is_there else None
 
 
-def open_stdio(terms: Terms, passed: Sequence[int], kinds: Sequence[Kind], *, null: int) -> Stdio:
-    """Open what the terms ask for, and take over the passed descriptors where they are used.
+def open_stdio(terms: Terms, passed: Passed, *, null: int) -> Stdio:
+    """Open what the terms ask for, and close the passed descriptors where they are not used.
 
     `null` is the host's /dev/null, open for reading and writing. Raises OSError where there are no
     descriptors left.
     """
     if terms.uses("fds"):
-        return Direct(passed, kinds, null=null)
+        return Direct(passed, null=null)
+    passed.close()
     if terms.terminal is not None:
         return PseudoTerminal(terms.terminal, has_input=terms.uses("stdin"))
     return Piped(has_input=terms.uses("stdin"))

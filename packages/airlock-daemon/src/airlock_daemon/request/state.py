@@ -1,4 +1,4 @@
-"""What all requests of one daemon share."""
+"""What requests share: the state of the daemon, and that of each agent."""
 
 import logging
 import os
@@ -17,11 +17,7 @@ from airlock_daemon.fairness.starts import Share, Starts
 from airlock_daemon.fairness.turns import Rounds, Turns
 from airlock_daemon.identity.ancestry import Ancestry
 from airlock_daemon.identity.containers import Containers
-from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.limits import Limits
-from airlock_daemon.setup.load import Setup
-from airlock_daemon.setup.programs import Programs
-from airlock_modules import Grant
+from airlock_daemon.setup.generation import Generation
 
 log = logging.getLogger("airlock")
 
@@ -29,34 +25,16 @@ log = logging.getLogger("airlock")
 _REMOVALS = 2
 
 
-class Service:
-    """One agent as it is served: its rules and what it has open and running."""
+class DaemonState:
+    """What all requests of a running daemon share. Its owner must `close` it."""
 
-    def __init__(self, agent: Agent, grant: Grant, limits: Limits, host: "Host") -> None:
-        self.agent = agent
-        self.grant = grant
-        self.gate = Gate(limits)
-        self.closer = Closer()
-        self.turns = Turns(host.rounds)
-        self.share = Share(host.starts)
-        self.removals = trio.CapacityLimiter(_REMOVALS)
-
-
-class Host:
-    """The state of a running daemon. Its owner must `close` it."""
-
-    def __init__(self, setup: Setup, *, launcher: str, nofile: int) -> None:
-        """`launcher` is an executable's path, `nofile` the soft limit of open files for tools.
-
-        Raises AirlockError when the launcher or the audit log is not to be had.
-        """
-        self.setup = setup
+    def __init__(self, audit: AuditLog, launcher: Launcher, *, search_path: str) -> None:
+        """Take over `audit` and `launcher`; `search_path` is where a container engine is found."""
         self.environment = dict(os.environ)
-        self.audit = AuditLog(setup.config.log)
-        self.launcher = Launcher(launcher, nofile=nofile)
+        self.audit = audit
+        self.launcher = launcher
         self.null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        self.containers = Containers()
-        self.programs = Programs(setup.search_path)
+        self.containers = Containers(search_path)
         self.ancestry = Ancestry(os.getpid())
         self.watch = ClientWatch()
         self.rounds = Rounds()
@@ -91,3 +69,18 @@ class Host:
         self.launcher.close()
         os.close(self.null)
         self.audit.close()
+
+
+class AgentState:
+    """One agent as it is served: `generation` decides for its next request.
+
+    The rest counts what it has open and running, under whatever generation that began.
+    """
+
+    def __init__(self, generation: Generation, shared: DaemonState) -> None:
+        self.generation = generation
+        self.gate = Gate(generation.limits)
+        self.closer = Closer()
+        self.turns = Turns(shared.rounds)
+        self.share = Share(shared.starts)
+        self.removals = trio.CapacityLimiter(_REMOVALS)

@@ -14,9 +14,9 @@ from airlock_daemon.connection.ending import Ending
 from airlock_daemon.connection.session import ClientGone, Session
 from airlock_daemon.errors import Denied
 from airlock_daemon.fairness.pace import Pace
-from airlock_daemon.identity.peer import peer_credentials
+from airlock_daemon.platform.linux.peer import peer_credentials
 from airlock_daemon.request.exchange import STOPPING, Exchange, say_last, to_wire
-from airlock_daemon.request.state import Host, Service, log
+from airlock_daemon.request.state import AgentState, DaemonState, log
 from airlock_wire import ErrorObject, HalfClosed, RemoteProtocolError, Request, ServerSession
 
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -29,14 +29,14 @@ CROWD = 4
 class Listener:
     """Serves one agent's listening socket, which it does not own."""
 
-    def __init__(self, host: Host, service: Service, listening: socket.socket) -> None:
-        self._host = host
-        self._service = service
+    def __init__(self, shared: DaemonState, agent: AgentState, listening: socket.socket) -> None:
+        self._shared = shared
+        self._agent = agent
         self._listening = listening
         self._spare = _open_spare()
-        self._refusals = Refusals(host.record)
+        self._refusals = Refusals(shared.record)
         # Of its own: who is refused for what was asked does not keep others from connecting.
-        self._pace = Pace(service.gate.limits.refusals_per_s)
+        self._pace = Pace(agent.gate.limits.refusals_per_s)
         self._unpaced = 0
         self._lines: dict[str, bytes] = {}
 
@@ -45,9 +45,9 @@ class Listener:
         try:
             while True:
                 await self._wait()
-                await self._service.turns.take()
+                await self._agent.turns.take()
                 # Where few are connected, to try for another would only hold up the one that came.
-                attempts = AT_ONCE if self._service.gate.connections >= CROWD else 1
+                attempts = AT_ONCE if self._agent.gate.connections >= CROWD else 1
                 for _ in range(attempts):
                     if not self._accept(requests):
                         break
@@ -79,31 +79,37 @@ class Listener:
             # Others must get their turn to close what they have.
             return False
         connection.setblocking(False)
-        if self._service.gate.connect():
+        if self._agent.gate.connect():
             requests.start_soon(self._serve, connection)
         else:
-            limit = self._service.gate.limits.connections
+            limit = self._agent.gate.limits.connections
             reason = f"this agent has {limit} connections open already"
             self._refuse(connection, reason, rule="connections")
         return True
 
     async def _serve(self, connection: socket.socket) -> None:
-        service = self._service
-        session = Session(connection, service.gate, service.closer, service.turns)
+        agent = self._agent
+        session = Session(
+            connection,
+            agent.generation.limits,
+            gate=agent.gate,
+            closer=agent.closer,
+            turns=agent.turns,
+        )
         ending = Ending()
         try:
-            await service.turns.take()
+            await agent.turns.take()
             request = await self._receive(session)
             if request is not None:
-                self._host.running.add(ending)
-                await Exchange(self._host, service, session, request).run(ending)
+                self._shared.running.add(ending)
+                await Exchange(self._shared, agent, session, request).run(ending)
         except Exception:  # noqa: BLE001 - whatever went wrong
             # One connection must not end the others'.
             log.exception("a fault of the daemon ended a connection")
         finally:
-            self._host.running.discard(ending)
+            self._shared.running.discard(ending)
             session.close()
-            service.gate.disconnect()
+            agent.gate.disconnect()
 
     async def _receive(self, session: Session) -> Request | None:
         """Read the request; None, with everything said and recorded, when there is none to run."""
@@ -125,14 +131,14 @@ class Listener:
 
         Raises Denied when it takes too long, and what `Session.receive` raises.
         """
-        limit = self._service.gate.limits.request_s
+        limit = self._agent.gate.limits.request_s
         ending = Ending()
-        self._host.idle.add(ending)
+        self._shared.idle.add(ending)
         try:
             with ending.scope, trio.move_on_after(limit) as timer:
                 return await session.receive()
         finally:
-            self._host.idle.discard(ending)
+            self._shared.idle.discard(ending)
         if timer.cancelled_caught:
             raise Denied(
                 f"no whole request came within {limit:g} s",
@@ -146,7 +152,7 @@ class Listener:
 
     async def _refuse_request(self, session: Session, error: ErrorObject) -> None:
         data = error.data
-        self._host.record(
+        self._shared.record(
             self._describe(
                 session.connection,
                 reason=error.message,
@@ -155,8 +161,8 @@ class Listener:
                 request_id=session.request_id,
             )
         )
-        await self._service.gate.pace.keep()
-        with trio.move_on_after(self._service.gate.limits.request_s):
+        await self._agent.gate.pace.keep()
+        with trio.move_on_after(self._agent.gate.limits.request_s):
             try:
                 await session.send_error(error)
             except ClientGone:
@@ -202,16 +208,16 @@ class Listener:
         request_id: str | float | None = None,
     ) -> Record:
         """The record of what came by a connection and was no request that could be looked at."""
-        pid, uid = peer_credentials(connection)
+        credentials = peer_credentials(connection)
         return Record(
             event="invalid",
             id=shorten_id(request_id),
-            profile=self._service.agent.name,
+            profile=self._agent.generation.agent.name,
             outcome="denied" if layer == "limit" else "invalid",
             reason=shorten(reason),
             layer=layer,
             rule=rule,
-            peer={"pid": pid, "uid": uid},
+            peer={"pid": credentials.pid, "uid": credentials.uid},
         )
 
 

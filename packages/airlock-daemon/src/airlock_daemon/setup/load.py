@@ -8,31 +8,24 @@ from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.agents import Agent, active_module, load_agent, read_registration
 from airlock_daemon.setup.config import Config, load_config
 from airlock_daemon.setup.findings import find_oddities
+from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.paths import Locations
-from airlock_daemon.setup.programs import search_path
+from airlock_daemon.setup.programs import Programs, search_path
 from airlock_daemon.setup.reserved import Reserved, reserve
 from airlock_modules import Fault, Grant, Module
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
-    """A configuration without faults. `warnings` do not keep the daemon from starting."""
+    """A configuration without faults. `warnings` do not keep the daemon from starting.
+
+    `generations` has what decides for each agent, by its name, in the order of the registration.
+    """
 
     locations: Locations
     config: Config
-    agents: dict[str, Agent]
-    reserved: Reserved
-    search_path: str
+    generations: dict[str, Generation]
     warnings: tuple[Fault, ...]
-
-    def grant(self, agent: Agent) -> Grant:
-        """What the evaluator needs to decide for `agent`: ceiling, profile and active modules."""
-        modules: dict[str, Module] = {}
-        for name in self.config.enable:
-            module = active_module(agent, name)
-            if module is not None:
-                modules[name] = module
-        return Grant(ceiling=self.config.enable, commands=agent.profile.commands, modules=modules)
 
 
 def load_setup(locations: Locations) -> Setup:
@@ -62,16 +55,34 @@ def load_setup(locations: Locations) -> Setup:
         faults.extend(_workspace_faults(agent, reserved))
     if config is None or faults:
         raise SetupError(tuple(faults))
-    path = search_path(config.path)
-    warnings.extend(find_oddities(locations.config_file, config, agents, path))
+    programs = Programs(search_path(config.path))
+    warnings.extend(find_oddities(locations.config_file, config, agents, programs.path))
+    generations = {
+        name: Generation(
+            agent=agent,
+            grant=_grant(config, agent),
+            limits=agent.profile.limits,
+            reserved=reserved,
+            programs=programs,
+            pass_descriptors=config.pass_descriptors,
+        )
+        for name, agent in agents.items()
+    }
     return Setup(
         locations=locations,
         config=config,
-        agents=agents,
-        reserved=reserved,
-        search_path=path,
+        generations=generations,
         warnings=tuple(warnings),
     )
+
+
+def _grant(config: Config, agent: Agent) -> Grant:
+    modules: dict[str, Module] = {}
+    for name in config.enable:
+        module = active_module(agent, name)
+        if module is not None:
+            modules[name] = module
+    return Grant(ceiling=config.enable, commands=agent.profile.commands, modules=modules)
 
 
 def _workspace_faults(agent: Agent, reserved: Reserved) -> list[Fault]:

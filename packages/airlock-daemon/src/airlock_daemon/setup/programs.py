@@ -29,7 +29,8 @@ class Programs:
     """
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        """`path` is the PATH that is searched, and the one that tools get."""
+        self.path = path
         self._found: dict[str, str] = {}
 
     def find(self, name: str) -> str | None:
@@ -37,7 +38,7 @@ class Programs:
         known = self._found.get(name)
         if known is not None and os.access(known, os.X_OK):
             return known
-        found = find_program(name, self._path)
+        found = find_program(name, self.path)
         if found is not None:
             self._found[name] = found
         return found

@@ -3,75 +3,73 @@
 import os
 import shutil
 import tempfile
-from contextlib import suppress
 from functools import partial
 
+import msgspec
 import trio
 
 from airlock_daemon.errors import Denied
 from airlock_daemon.identity.ancestry import Ancestry
 from airlock_daemon.identity.containers import Containers
 from airlock_daemon.identity.peer import Peer
-from airlock_daemon.setup.agents import Agent
+from airlock_daemon.platform.linux.procfs import read_mount_id
+from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.beneath import LeadsOutError, open_beneath
 from airlock_daemon.workspace.mapping import Mapping, Mounts, Source, Unmapped, see_mounts
-from airlock_daemon.workspace.opening import mount_id, open_unlinked, real_path
+from airlock_daemon.workspace.opening import open_unlinked, real_path
 from airlock_modules import Module, quote
 
 
-class Workspace:
+class Workspace(msgspec.Struct, frozen=True, kw_only=True):
     """A directory to run in, held open: what was checked is what the tool starts in.
 
-    `descriptor` is an O_PATH descriptor that this object owns; `path` is its real path, and `root`
-    that of the mapped directory in which it lies. `mounts` maps further paths of the client, and is
-    None where they mean the same on the host. `temporary` says that it is a fresh empty directory
-    that is removed at the end. `is_proven` says that the client was proved to be in the container
-    that its cgroup names.
+    `descriptor` is an O_PATH descriptor, to be given back by `close` or `leave`; `path` is its real
+    path, and `root` that of the mapped directory in which it lies. `mounts` maps further paths of
+    the client, and is None where they mean the same on the host. `is_temporary` says that it is a
+    fresh empty directory that is removed at the end. `is_proven` says that the client was proved to
+    be in the container that its cgroup names.
     """
 
-    def __init__(
-        self,
-        descriptor: int,
-        *,
-        path: str,
-        root: str,
-        mounts: Mounts | None,
-        temporary: bool = False,
-        is_proven: bool = False,
-    ) -> None:
-        self.descriptor = descriptor
-        self.path = path
-        self.root = root
-        self.mounts = mounts
-        self.is_proven = is_proven
-        self._temporary = temporary
+    descriptor: int
+    path: str
+    root: str
+    mounts: Mounts | None
+    is_temporary: bool = False
+    is_proven: bool = False
 
     def close(self) -> None:
         """Give back the descriptor; remove a temporary directory in which nothing was left."""
         os.close(self.descriptor)
-        if self._temporary:
-            with suppress(OSError):
-                os.rmdir(self.root)
-                self._temporary = False
+        self._remove_empty()
 
     async def leave(self, removals: trio.CapacityLimiter) -> None:
         """The same, and remove what a tool has left, so many trees at a time."""
-        self.close()
-        if self._temporary:
+        os.close(self.descriptor)
+        if not self._remove_empty():
             # It may be a million files, and others want to be served meanwhile.
             remove = partial(shutil.rmtree, self.root, ignore_errors=True)
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(remove, limiter=removals)
+
+    def _remove_empty(self) -> bool:
+        """Remove a temporary directory; False where something is left in it."""
+        if self.is_temporary:
+            try:
+                os.rmdir(self.root)
+            except FileNotFoundError:
+                return True
+            except OSError:
+                return False
+        return True
 
 
 async def enter(
     claimed: str | None,
     *,
     peer: Peer,
-    agent: Agent,
+    generation: Generation,
     module: Module,
-    reserved: Reserved,
     containers: Containers,
     ancestry: Ancestry,
 ) -> Workspace:
@@ -81,7 +79,8 @@ async def enter(
     may not be used, or when nothing is mapped there and the module needs a directory. `ancestry` is
     that of what Airlock itself started.
     """
-    if agent.profile.host and peer.place == "host":
+    agent, reserved = generation.agent, generation.reserved
+    if agent.profile.host and peer.kind == "local":
         return _enter_own_directory(peer, reserved, ancestry)
     mounts = await see_mounts(peer=peer, agent=agent, containers=containers)
     try:
@@ -104,7 +103,9 @@ async def enter(
     except BaseException:
         os.close(descriptor)
         raise
-    return Workspace(descriptor, path=path, root=root, mounts=mounts, is_proven=mapping.is_proven)
+    return Workspace(
+        descriptor=descriptor, path=path, root=root, mounts=mounts, is_proven=mapping.is_proven
+    )
 
 
 def refuse_read_only(mapping: Mapping) -> None:
@@ -126,7 +127,7 @@ def open_root(source: Source, reserved: Reserved) -> tuple[int, str]:
     root, path = open_unlinked(source.directory)
     try:
         _refuse_reserved(path, reserved)
-        if source.mount_id is not None and mount_id(root) != source.mount_id:
+        if source.mount_id is not None and read_mount_id(root) != source.mount_id:
             raise _covered()
     except BaseException:
         os.close(root)
@@ -139,7 +140,12 @@ def make_empty(mounts: Mounts) -> Workspace:
     path = os.path.realpath(tempfile.mkdtemp(prefix="airlock-"))
     descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     return Workspace(
-        descriptor, path=path, root=path, mounts=mounts, temporary=True, is_proven=mounts.is_proven
+        descriptor=descriptor,
+        path=path,
+        root=path,
+        mounts=mounts,
+        is_temporary=True,
+        is_proven=mounts.is_proven,
     )
 
 
@@ -174,7 +180,7 @@ def _enter_own_directory(peer: Peer, reserved: Reserved, ancestry: Ancestry) -> 
     except BaseException:
         os.close(descriptor)
         raise
-    return Workspace(descriptor, path=path, root=path, mounts=None)
+    return Workspace(descriptor=descriptor, path=path, root=path, mounts=None)
 
 
 def _open_below(root: int, root_path: str, source: Source, reserved: Reserved) -> tuple[int, str]:
@@ -197,7 +203,7 @@ def _open_below(root: int, root_path: str, source: Source, reserved: Reserved) -
         path = real_path(descriptor)
         if not is_within(path, root_path):
             raise _outside()
-        if source.mount_id is not None and mount_id(descriptor) != source.mount_id:
+        if source.mount_id is not None and read_mount_id(descriptor) != source.mount_id:
             raise _covered()
         _refuse_reserved(path, reserved)
     except BaseException:

@@ -1,5 +1,6 @@
 """From a path of the client to a directory of the host, by the first that knows one."""
 
+import functools
 import os
 from collections.abc import Sequence
 
@@ -15,6 +16,7 @@ from airlock_daemon.platform.linux.mountinfo import (
     parse_mountinfo,
     relative_to,
 )
+from airlock_daemon.platform.linux.procfs import read_process_file
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.profile import Mount
 from airlock_modules import quote
@@ -75,7 +77,6 @@ class Mounts:
         self.rows = rows
         self.is_proven = is_proven
         self.failure = failure
-        self._host: Sequence[MountRow] | None = None
 
     def find(self, claimed: str | None) -> Mapping:
         """Find the directory of the host for `claimed`, an absolute path of the client.
@@ -112,7 +113,7 @@ class Mounts:
         if row is None or row.point == "/" or row.is_pseudo:
             return None
         below = relative_to(path, row.point) or ""
-        host = self._see_host()
+        host = self._host_rows
         for candidate, directory in covering(host, device=row.device, root=row.root):
             if find_mount(host, directory) == candidate:
                 return Source(
@@ -120,12 +121,10 @@ class Mounts:
                 )
         return None
 
-    def _see_host(self) -> Sequence[MountRow]:
+    @functools.cached_property
+    def _host_rows(self) -> Sequence[MountRow]:
         # Read once a request, and not at all where the profile answers.
-        if self._host is None:
-            with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-                self._host = parse_mountinfo(file.read())
-        return self._host
+        return parse_mountinfo(read_process_file(os.getpid(), "mountinfo"))
 
 
 async def see_mounts(*, peer: Peer, agent: Agent, containers: Containers) -> Mounts:
@@ -133,7 +132,7 @@ async def see_mounts(*, peer: Peer, agent: Agent, containers: Containers) -> Mou
 
     Raises Denied for a client that is not in the container that it seems to be in.
     """
-    if peer.place != "container":
+    if peer.kind != "container":
         return Mounts(agent)
     try:
         container = await containers.attest(peer)

@@ -65,12 +65,3 @@ def real_path(descriptor: int) -> str:
             hint="change to a directory that exists",
         )
     return path
-
-
-def mount_id(descriptor: int) -> int:
-    """The id of the mount that an open file is on, as in mountinfo (proc_pid_fdinfo(5))."""
-    with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as file:
-        for line in file:
-            if line.startswith("mnt_id:"):
-                return int(line.split()[1])
-    return -1

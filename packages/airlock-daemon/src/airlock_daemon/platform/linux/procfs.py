@@ -30,7 +30,7 @@ def read_process_file(pid: int, name: str, *, most: int = sys.maxsize) -> str:
 
 
 def read_process_entry(pid: int, name: str) -> str:
-    """The same for a file that the kernel writes in one go: stat, status, cgroup.
+    """The same for a file that the kernel writes in one go: stat, status, cgroup, fdinfo.
 
     Others (mountinfo, maps) are lists, of which one read gives some rows.
     """
@@ -39,6 +39,14 @@ def read_process_entry(pid: int, name: str) -> str:
         return os.fsdecode(os.read(descriptor, _PIECE))
     finally:
         os.close(descriptor)
+
+
+def read_mount_id(descriptor: int) -> int | None:
+    """The id of the mount that an open file is on, as in mountinfo (proc_pid_fdinfo(5))."""
+    for line in read_process_entry(os.getpid(), f"fdinfo/{descriptor}").splitlines():
+        if line.startswith("mnt_id:"):
+            return int(line.split()[1])
+    return None
 
 
 def _open(pid: int, name: str) -> int:

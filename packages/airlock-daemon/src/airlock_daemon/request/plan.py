@@ -1,0 +1,62 @@
+"""What is run for a request that is allowed, and with which features of the protocol."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from airlock_daemon.command.environment import build_environment
+from airlock_daemon.command.launcher import CommandLine
+from airlock_daemon.connection.descriptors import Passed
+from airlock_daemon.errors import Failed
+from airlock_daemon.identity.peer import Peer
+from airlock_daemon.request.negotiation import Terms, agree, find_term
+from airlock_daemon.setup.generation import Generation
+from airlock_daemon.workspace.directory import Workspace
+from airlock_modules import Module
+from airlock_wire import Request
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One command as it will be started."""
+
+    command_line: CommandLine
+    terms: Terms
+
+
+def plan(
+    request: Request,
+    generation: Generation,
+    module: Module,
+    *,
+    args: tuple[str, ...],
+    workspace: Workspace,
+    peer: Peer,
+    passed: Passed,
+    environment: Mapping[str, str],
+) -> Plan:
+    """Plan to run `module` with `args` in `workspace`, which stays open for it.
+
+    `environment` is the daemon's own. Raises Failed where there is no such tool.
+    """
+    program = generation.programs.find(module.bin)
+    if program is None:
+        raise Failed(
+            f"{module.bin} is not an executable on the host",
+            hint="install it there, or set [daemon] path in config.toml",
+        )
+    may_pass = generation.pass_descriptors and bool(passed.numbers) and passed.are_usable(peer)
+    terms = agree(request, may_pass=may_pass)
+    command_line = CommandLine(
+        program=program,
+        argv=(module.bin, *module.prepend, *args, *module.append),
+        environment=build_environment(
+            module,
+            generation.agent.profile,
+            daemon=environment,
+            search_path=generation.programs.path,
+            client=request.env if terms.uses("env") else {},
+            term=find_term(request, terms, passed),
+        ),
+        directory=workspace.descriptor,
+    )
+    return Plan(command_line=command_line, terms=terms)

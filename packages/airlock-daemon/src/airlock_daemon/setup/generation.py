@@ -1,0 +1,24 @@
+"""What one reading of the files gave for one agent."""
+
+import msgspec
+
+from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.limits import Limits
+from airlock_daemon.setup.programs import Programs
+from airlock_daemon.setup.reserved import Reserved
+from airlock_modules import Grant
+
+
+class Generation(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that decides about an agent's requests. A request keeps the one it began with.
+
+    `grant` is what the evaluator decides by: ceiling, profile and active modules. Without
+    `pass_descriptors` all output goes through the daemon.
+    """
+
+    agent: Agent
+    grant: Grant
+    limits: Limits
+    reserved: Reserved
+    programs: Programs
+    pass_descriptors: bool
