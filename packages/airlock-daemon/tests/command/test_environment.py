@@ -126,3 +126,11 @@ def test_the_builtin_git_lets_a_profile_select_a_key() -> None:
     without = build_environment(git, profile(), daemon=daemon, search_path="/bin")
     assert with_it["GIT_SSH_COMMAND"] == "ssh -i k"
     assert "GIT_SSH_COMMAND" not in without
+
+
+def test_git_looks_for_no_repository_above_the_workspace() -> None:
+    """The human's repository that contains the workspace stays theirs."""
+    git = build_environment(
+        load_builtin("git"), profile(), daemon={}, search_path="/bin", root="/home/me/repo/app"
+    )
+    assert git["GIT_CEILING_DIRECTORIES"] == "/home/me/repo"

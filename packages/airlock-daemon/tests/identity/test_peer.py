@@ -8,12 +8,15 @@ import sys
 import pytest
 
 from airlock_daemon.errors import Denied
+from airlock_daemon.identity.ancestry import Ancestry
 from airlock_daemon.identity.peer import (
+    Kind,
     Peer,
     check_claim,
     containers_in,
     identify,
     outermost_beyond,
+    refuse_own,
     same_namespace,
 )
 from airlock_daemon.platform.linux.peer import peer_credentials
@@ -143,3 +146,17 @@ def test_one_common_mount_proves_a_common_namespace() -> None:
     assert same_namespace(mine, chrooted)
     assert not same_namespace(mine, copied)
     assert not same_namespace(mine, "")
+
+
+def test_what_airlock_itself_started_is_no_client() -> None:
+    """A tool that connects to another agent's socket is refused, wherever it looks like it is."""
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        kinds: tuple[Kind, ...] = ("local", "container")
+        for kind in kinds:
+            peer = Peer(pid=child.pid, uid=os.geteuid(), kind=kind)
+            with pytest.raises(Denied, match="that Airlock started"):
+                refuse_own(peer, Ancestry(os.getpid()))
+    finally:
+        child.kill()
+        child.wait()

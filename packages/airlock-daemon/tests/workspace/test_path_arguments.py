@@ -5,7 +5,6 @@ import os
 import pytest
 
 from airlock_daemon.errors import Denied
-from airlock_daemon.identity.ancestry import Ancestry
 from airlock_daemon.identity.containers import Containers
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.setup.load import Setup
@@ -57,7 +56,6 @@ async def hold(
         generation=setup.generations["my"],
         module=module,
         containers=Containers(os.defpath),
-        ancestry=Ancestry(os.getpid()),
     )
     try:
         held = await hold_paths(
@@ -231,10 +229,10 @@ async def test_a_process_of_the_host_means_the_same_paths(world: World) -> None:
     try:
         peer = Peer(pid=stranger, uid=os.geteuid(), kind="local")
         args = ["add", f"{world.workspace}/x"]
-        assert await hold(setup, *args, peer=peer) == args
+        assert await hold(setup, *args, cwd=None, peer=peer) == args
         for path in (f"{world.root}/x", "..", "/"):
             with pytest.raises(Denied, match="leads out"):
-                await hold(setup, "add", path, peer=peer)
+                await hold(setup, "add", path, cwd=None, peer=peer)
     finally:
         os.kill(stranger, 9)
 

@@ -1,5 +1,6 @@
 """The environment of a tool, built from nothing: what no rule names does not get in."""
 
+import os
 from collections.abc import Mapping
 
 from airlock_daemon.setup.profile import Profile
@@ -23,14 +24,16 @@ def build_environment(
     search_path: str,
     client: Mapping[str, str] = {},
     term: str | None = None,
+    root: str | None = None,
 ) -> dict[str, str]:
     """Build the variables of a command of `module`.
 
     In this order, the later one winning: the base and what the module inherits, from `daemon`; what
     the module forwards, from `client`; the profile's `[env] set`; the module's `strip`, which
-    removes; the module's `set`; and for git the protocols that the profile grants. `search_path` is
-    PATH, and `term` is TERM, None where the tool has no terminal. Values are taken as they are, but
-    for a locale or time zone of the client's that could be a file: it is left out.
+    removes; the module's `set`; and for git the protocols that the profile grants, and `root` as
+    the highest directory in which it may find a repository, None for any. `search_path` is PATH,
+    and `term` is TERM, None where the tool has no terminal. Values are taken as they are, but for a
+    locale or time zone of the client's that could be a file: it is left out.
     """
     names = (*BASE, *(name for name in daemon if name.startswith("LC_")), *module.inherit)
     environment = {name: daemon[name] for name in names if name in daemon}
@@ -44,4 +47,7 @@ def build_environment(
     environment.update(module.set)
     if module.name == "git" and profile.git_protocols is not None:
         environment["GIT_ALLOW_PROTOCOL"] = ":".join(profile.git_protocols)
+    if module.name == "git" and root is not None:
+        # Above it could lie a repository of the human's own.
+        environment["GIT_CEILING_DIRECTORIES"] = os.path.dirname(root)
     return environment

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from airlock_daemon.errors import Denied
+from airlock_daemon.identity.ancestry import Ancestry
 from airlock_daemon.platform.linux.mountinfo import MountRow, parse_mountinfo
 from airlock_daemon.platform.linux.peer import (
     Credentials,
@@ -113,6 +114,20 @@ def _has_our_namespaces(pid: int) -> bool:
 def _own_namespaces() -> tuple[str, str]:
     """Those of the daemon, which never leaves them."""
     return read_namespaces("self")
+
+
+def refuse_own(peer: Peer, ancestry: Ancestry) -> None:
+    """Refuse a process that descends from the daemon: what a tool started is no client.
+
+    Raises Denied. A process that cannot be seen is in no namespace that a tool could have made.
+    """
+    if peer.kind != "unseen" and ancestry.includes(peer.pid):
+        raise Denied(
+            "a command that Airlock started may not ask for another one",
+            layer="workspace",
+            rule="peer",
+            hint="run it from a process of your own",
+        )
 
 
 def check_claim(peer: Peer, claimed: str | None) -> None:

@@ -13,7 +13,7 @@ from airlock_daemon.command.launch import Ended
 from airlock_daemon.connection.ending import Ending
 from airlock_daemon.connection.session import ClientGone, Session
 from airlock_daemon.errors import AirlockError, Denied, Failed, UnknownCommand
-from airlock_daemon.identity.peer import Peer, check_claim, identify
+from airlock_daemon.identity.peer import Peer, check_claim, identify, refuse_own
 from airlock_daemon.platform.linux.peer import peer_credentials
 from airlock_daemon.request.client import Client
 from airlock_daemon.request.decision import Allowed, decide
@@ -106,6 +106,7 @@ class Exchange:
         self._note(peer={"pid": credentials.pid, "uid": credentials.uid})
         peer = identify(connection, credentials)
         self._note(container=peer.container)
+        refuse_own(peer, self._shared.ancestry)
         check_claim(peer, self._request.container_id)
         return peer
 
@@ -130,7 +131,6 @@ class Exchange:
             generation=self._generation,
             module=module,
             containers=self._shared.containers,
-            ancestry=self._shared.ancestry,
         )
         if peer.container is not None:
             self._note(container_proven=workspace.is_proven)

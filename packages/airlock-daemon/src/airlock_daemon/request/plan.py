@@ -56,6 +56,7 @@ def plan(
             search_path=generation.programs.path,
             client=request.env if terms.uses("env") else {},
             term=find_term(request, terms, passed),
+            root=None if workspace.mounts is None else workspace.root,
         ),
         directory=workspace.descriptor,
     )

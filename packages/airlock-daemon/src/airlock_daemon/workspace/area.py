@@ -6,7 +6,7 @@ from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.mountinfo import relative_to
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.beneath import LeadsOutError, count, follow
-from airlock_daemon.workspace.directory import Workspace, open_root, refuse_read_only
+from airlock_daemon.workspace.directory import Workspace, open_root, refuse_hidden
 from airlock_daemon.workspace.mapping import Mounts, Source, Unmapped
 from airlock_daemon.workspace.opening import open_unlinked, real_path
 from airlock_modules import quote
@@ -86,7 +86,7 @@ class Area:
             mapping = mounts.find(plain)
         except Unmapped as error:
             raise _refuse_outside(path) from error
-        refuse_read_only(mapping)
+        refuse_hidden(mapping, mounts)
         return mapping.source
 
     def _open(self, source: Source, path: str) -> int:

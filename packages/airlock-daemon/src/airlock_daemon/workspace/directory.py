@@ -9,7 +9,6 @@ import msgspec
 import trio
 
 from airlock_daemon.errors import Denied
-from airlock_daemon.identity.ancestry import Ancestry
 from airlock_daemon.identity.containers import Containers
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.platform.linux.procfs import read_mount_id
@@ -71,17 +70,15 @@ async def enter(
     generation: Generation,
     module: Module,
     containers: Containers,
-    ancestry: Ancestry,
 ) -> Workspace:
     """Open the directory in which a command of `module` runs for `peer`.
 
     `claimed` is the client's working directory, a hint. Raises Denied (layer "workspace") when it
-    may not be used, or when nothing is mapped there and the module needs a directory. `ancestry` is
-    that of what Airlock itself started.
+    may not be used, or when nothing is mapped there and the module needs a directory.
     """
     agent, reserved = generation.agent, generation.reserved
     if agent.profile.host and peer.kind == "local":
-        return _enter_own_directory(peer, reserved, ancestry)
+        return _enter_own_directory(claimed, peer, reserved)
     mounts = await see_mounts(peer=peer, agent=agent, containers=containers)
     try:
         mapping = mounts.find(claimed)
@@ -89,7 +86,7 @@ async def enter(
         if module.workspace == "optional":
             return make_empty(mounts)
         raise Denied(error.message, layer="workspace", rule="unmapped", hint=error.hint) from error
-    refuse_read_only(mapping)
+    refuse_hidden(mapping, mounts)
     descriptor, root = open_root(mapping.source, reserved)
     path = root
     if mapping.source.below:
@@ -108,14 +105,26 @@ async def enter(
     )
 
 
-def refuse_read_only(mapping: Mapping) -> None:
-    """Raise Denied for a directory that the client's container mounts read-only."""
+def refuse_hidden(mapping: Mapping, mounts: Mounts) -> None:
+    """Raise Denied where the container sees its directory otherwise than a tool on the host would.
+
+    That is one that the container mounts read-only, or inside of which it has further mounts.
+    """
     if mapping.read_only:
         raise Denied(
             "the directory is read-only in the container, and a tool cannot be held to that yet",
             layer="workspace",
             rule="read-only",
             hint="mount it writable",
+        )
+    inner = mounts.find_inner(mapping.source)
+    if inner is not None:
+        raise Denied(
+            f"the container has something else mounted at {quote(inner)}, inside of the workspace, "
+            "and a tool on the host would not see it",
+            layer="workspace",
+            rule="inner-mount",
+            hint="mount it outside of the workspace, or run the tool in the container itself",
         )
 
 
@@ -149,7 +158,7 @@ def make_empty(mounts: Mounts) -> Workspace:
     )
 
 
-def _enter_own_directory(peer: Peer, reserved: Reserved, ancestry: Ancestry) -> Workspace:
+def _enter_own_directory(claimed: str | None, peer: Peer, reserved: Reserved) -> Workspace:
     """The directory in which the kernel says that a process of the host stands."""
     if peer.uid != os.geteuid() or peer.container is not None:
         raise Denied(
@@ -157,13 +166,6 @@ def _enter_own_directory(peer: Peer, reserved: Reserved, ancestry: Ancestry) -> 
             layer="workspace",
             rule="host",
             hint="run the client as the user of the daemon, or map its directory",
-        )
-    if ancestry.includes(peer.pid):
-        raise Denied(
-            "a command that Airlock started may not ask for another one",
-            layer="workspace",
-            rule="host",
-            hint="run it from a process of your own",
         )
     try:
         descriptor = os.open(f"/proc/{peer.pid}/cwd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -176,6 +178,13 @@ def _enter_own_directory(peer: Peer, reserved: Reserved, ancestry: Ancestry) -> 
         ) from error
     try:
         path = real_path(descriptor)
+        if claimed not in (None, path):
+            raise Denied(
+                f"the client claims to be in {quote(claimed)}, and is not",
+                layer="workspace",
+                rule="host",
+                hint="send the directory that the kernel reports, or none",
+            )
         _refuse_reserved(path, reserved)
     except BaseException:
         os.close(descriptor)

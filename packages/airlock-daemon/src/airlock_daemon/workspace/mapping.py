@@ -108,6 +108,26 @@ class Mounts:
             is_proven=self.is_proven,
         )
 
+    def find_inner(self, source: Source) -> str | None:
+        """The client's path of a mount inside of `source` that the host does not see there.
+
+        Such a mount covers or replaces what a tool on the host would find, or protects it.
+        """
+        for row in self.rows:
+            rest = relative_to(row.point, source.target)
+            if rest and not self._is_alike(row, os.path.join(source.directory, rest)):
+                return row.point
+        return None
+
+    def _is_alike(self, row: MountRow, directory: str) -> bool:
+        if row.read_only:
+            return False
+        host = self._host_rows
+        return any(
+            found == directory and find_mount(host, directory) == candidate
+            for candidate, found in covering(host, device=row.device, root=row.root)
+        )
+
     def _find_in_container(self, path: str) -> Source | None:
         row = find_mount(self.rows, path)
         if row is None or row.point == "/" or row.is_pseudo:
@@ -130,15 +150,32 @@ class Mounts:
 async def see_mounts(*, peer: Peer, agent: Agent, containers: Containers) -> Mounts:
     """Look at what maps the paths of `peer`.
 
-    Raises Denied for a client that is not in the container that it seems to be in.
+    Raises Denied for a client that is not in the container that it seems to be in, and where not
+    all of its mounts can be seen.
     """
     if peer.kind != "container":
         return Mounts(agent)
     try:
         container = await containers.attest(peer)
-        return Mounts(agent, rows=container.mounts(), is_proven=True)
+        return Mounts(agent, rows=_whole(container.mounts()), is_proven=True)
     except Failed as failure:
-        return Mounts(agent, rows=peer.mounts, failure=failure)
+        return Mounts(agent, rows=_whole(peer.mounts), failure=failure)
+
+
+def _whole(rows: Sequence[MountRow]) -> Sequence[MountRow]:
+    """The rows of a process, unless it has changed its root, which hides all mounts outside of it.
+
+    A container has its root file system at / and a procfs at /proc, and cannot mount another one.
+    """
+    root, proc = find_mount(rows, "/"), find_mount(rows, "/proc")
+    if root is not None and proc is not None and (proc.point, proc.kind) == ("/proc", "proc"):
+        return rows
+    raise Denied(
+        "a process has changed its root (chroot), so that the container's mounts cannot be seen",
+        layer="workspace",
+        rule="root",
+        hint="run the container's first process and the command in the root of the container",
+    )
 
 
 def _check_path(claimed: str) -> str:

@@ -1,0 +1,88 @@
+"""Tests of `workspace.mapping`, with the mounts of containers as the kernel tells them."""
+
+import os
+from collections.abc import Sequence
+
+import pytest
+
+from airlock_daemon.errors import Denied
+from airlock_daemon.identity.containers import Containers
+from airlock_daemon.identity.peer import Peer
+from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount, parse_mountinfo
+from airlock_daemon.platform.linux.procfs import read_process_file
+from airlock_daemon.setup.agents import Agent
+from airlock_daemon.workspace.mapping import Mounts, see_mounts
+from worlds import World
+
+ROOT = "100 99 0:50 / / rw - overlay overlay rw"
+PROC = "101 100 0:51 / /proc rw - proc proc rw"
+
+
+@pytest.fixture
+def agent(world: World) -> Agent:
+    """An agent whose profile maps /workspace."""
+    world.write_profile(f'[workspace]\nmounts = {{ "/workspace" = "{world.workspace}" }}\n')
+    return world.load().generations["my"].agent
+
+
+def rows(world: World, *more: str) -> Sequence[MountRow]:
+    """A container with the world's workspace at /workspace, and `more` mounts."""
+    own = parse_mountinfo(read_process_file(os.getpid(), "mountinfo"))
+    host = find_mount(own, str(world.workspace))
+    assert host is not None
+    inner = os.path.relpath(world.workspace, host.point)
+    bind = f"102 100 {host.device} {os.path.join(host.root, inner)} /workspace rw - ext4 /dev/x rw"
+    return parse_mountinfo("\n".join((ROOT, PROC, bind, *more)))
+
+
+@pytest.mark.parametrize(
+    "mount",
+    [
+        "103 102 0:6 /null /workspace/.env rw - devtmpfs devtmpfs rw",
+        "103 102 0:60 / /workspace/secrets rw - tmpfs tmpfs rw",
+        "103 102 254:1 /elsewhere /workspace/a/b rw - ext4 /dev/y rw",
+    ],
+)
+def test_a_mount_inside_of_the_workspace_is_found(world: World, agent: Agent, mount: str) -> None:
+    """What covers a file or a directory in the container does not cover it for a tool outside."""
+    for path in ("/workspace", "/workspace/a/b/c"):
+        mounts = Mounts(agent, rows=rows(world, mount), is_proven=True)
+        assert mounts.find_inner(mounts.find("/workspace").source) == mount.split()[4], path
+
+
+def test_mounts_elsewhere_are_nobodys_business(world: World, agent: Agent) -> None:
+    """A neighbour of the workspace, or one that is called alike, hides nothing in it."""
+    others = rows(
+        world,
+        "103 100 0:60 / /workspace2 ro - tmpfs tmpfs rw",
+        "104 100 0:61 / /tmp rw - tmpfs tmpfs rw",
+    )
+    mounts = Mounts(agent, rows=others, is_proven=True)
+    assert mounts.find_inner(mounts.find("/workspace").source) is None
+
+
+def test_a_directory_of_the_workspace_itself_may_be_mounted_in_its_place(
+    world: World, agent: Agent
+) -> None:
+    """What the host has at the same place, writable, a tool on the host sees as well."""
+    whole = rows(world)[-1]
+    same = f"103 102 {whole.device} {whole.root}/sub /workspace/sub {{}} - ext4 /dev/x rw"
+    for flag, found in (("rw", None), ("ro", "/workspace/sub")):
+        mounts = Mounts(agent, rows=rows(world, same.format(flag)), is_proven=True)
+        assert mounts.find_inner(mounts.find("/workspace").source) == found
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        ["102 100 8:1 /ws / ro - ext4 /dev/x rw"],
+        [PROC],
+        [ROOT],
+        [ROOT, "101 100 0:51 / /proc rw - tmpfs tmpfs rw"],
+    ],
+)
+async def test_a_changed_root_hides_nothing(agent: Agent, seen: list[str]) -> None:
+    """After a chroot the kernel shows only the mounts below: nobody can tell what is read-only."""
+    peer = Peer(pid=1, uid=0, kind="container", mountinfo="\n".join(seen))
+    with pytest.raises(Denied, match="changed its root"):
+        await see_mounts(peer=peer, agent=agent, containers=Containers(os.defpath))
