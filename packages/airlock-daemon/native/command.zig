@@ -25,7 +25,7 @@ pub fn run(delivered: *const Delivery, deaths: i32) void {
         .standard = received[2..5].*,
     };
     const pid = tool.start(&order, &descriptors) orelse return;
-    // From here on the tool alone holds its pipes, so that whoever reads them sees its end.
+    // From here on the tool alone holds its pipes, so that their readers see its end.
     for (received[1..]) |descriptor| _ = linux.close(descriptor);
     // Nothing that ends the service's process group may end this. It cannot fail in a process that
     // was just forked, and comes last because the tool need not wait for it.

@@ -29,7 +29,7 @@ pub const Report = enum(u8) {
 pub const Received = union(enum) {
     order: Order,
     nothing,
-    /// Nobody is there to give orders any more.
+    /// The daemon is gone, and gives no more orders.
     closed,
 };
 

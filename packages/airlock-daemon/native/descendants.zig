@@ -42,7 +42,7 @@ pub fn signalAll(number: u8) void {
 pub fn killAll() void {
     var before: usize = 0;
     // A process that was just forking when it was stopped shows its child in the next round. The
-    // bound is for processes that somebody else continues meanwhile.
+    // bound is for processes that another one continues meanwhile.
     for (0..8) |_| {
         if (!collect(.stop) or found.count == before) break;
         before = found.count;

@@ -16,11 +16,11 @@ pub const Preparation = struct {
         // Nothing but SIGKILL may end a supervisor before its descendants.
         const everything = linux.sigfillset();
         if (failed(linux.sigprocmask(linux.SIG.SETMASK, &everything, null))) |errno| return errno;
-        // Nor may a SIGKILL to the daemon's process group. Fails only in a leader, who has that already.
+        // Nor may a SIGKILL to the daemon's process group. Fails only in a leader, which has that already.
         _ = linux.setsid();
-        // A daemon that was started in the background ignores SIGINT, and whoever execs hands that on.
+        // A daemon that was started in the background ignores SIGINT, which execve(2) hands on.
         disposition.resetAll();
-        // Nobody waits for supervisors: the kernel reaps them.
+        // Supervisors are not waited for: the kernel reaps them.
         if (disposition.set(linux.SIG.CHLD, linux.SIG.IGN)) |errno| return errno;
         closeDescriptors(@intCast(socket));
         fillStandardDescriptors();

@@ -13,7 +13,7 @@ pub fn run(socket: i32, deaths: i32) delivery.Fault!void {
     while (try delivery.receive(socket)) |delivered| {
         const result = linux.fork();
         if (result == 0) {
-            // Whoever held this too would keep the daemon from seeing that the service is gone.
+            // Held here too, it would keep the daemon from seeing that the service is gone.
             _ = linux.close(socket);
             return command.run(&delivered, deaths);
         }

@@ -104,7 +104,7 @@ fn prepare(plan: *const Plan) ?linux.E {
 }
 
 /// Make the pseudo-terminal the session's own, by the first descriptor that is one. Without this the
-/// tool would have no /dev/tty, and ^C on the terminal would reach nobody.
+/// tool would have no /dev/tty, and ^C on the terminal would reach no process.
 fn takeTerminal(descriptors: u3) ?linux.E {
     if (descriptors == 0) return null;
     return failed(linux.ioctl(@ctz(descriptors), linux.T.IOCSCTTY, 0));

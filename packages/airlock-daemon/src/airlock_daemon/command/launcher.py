@@ -106,7 +106,7 @@ class Launcher:
             end.close()
         self._ahead = None
         self._orders.close()
-        # It holds nothing, and to wait for one that somebody has stopped would take for ever.
+        # It holds nothing, and a wait for one that was stopped (SIGSTOP) would never end.
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
@@ -136,7 +136,7 @@ class Launcher:
         try:
             socket.send_fds(self._orders, [message], descriptors)
         except (BrokenPipeError, ConnectionResetError):
-            # Somebody killed it. What it had started lives on under supervisors of its own.
+            # It was killed. What it had started lives on under supervisors of its own.
             self.close()
             self._start()
             socket.send_fds(self._orders, [message], descriptors)

@@ -65,7 +65,7 @@ class Command:
         self._launch.close()
 
     def count_input(self) -> int | None:
-        """How many bytes of the client's input the tool took; None where nobody knows."""
+        """How many bytes of the client's input the tool took; None where that is not known."""
         return self._stdio.count_input()
 
     async def relay(self, emit: Emit, grant: Grant) -> Ended:

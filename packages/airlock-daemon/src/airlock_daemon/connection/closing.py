@@ -1,7 +1,7 @@
-"""Closing descriptors of which nobody knows what their close does.
+"""Closing descriptors whose close may never return.
 
 close(2) of a file on a file system of the client's making (FUSE) waits for that file system, and of
-a socket for data that nobody takes (SO_LINGER): for ever, if the client likes. Closed in the event
+a socket for data that its peer does not take (SO_LINGER): for ever, if the client likes. Closed in the event
 loop, one of them would stop all agents.
 """
 

@@ -28,7 +28,7 @@ _ANCILLARY = socket.CMSG_LEN(COUNT * array.array("i").itemsize)
 # A terminal whose other side is gone is called deleted, and still one.
 _TERMINAL = re.compile(r"(/dev/(pts/[0-9]+|console|tty[0-9]*|ttyS[0-9]+)|/[0-9]+)( \(deleted\))?")
 
-# File systems of the kernel's own, whose files nobody else answers for.
+# File systems of the kernel's own: no other process answers for their files.
 _KERNEL_ONLY = frozenset(("devpts", "devtmpfs", "tmpfs"))
 
 

@@ -34,7 +34,7 @@ Said = StdinData | StdinEnd | Signal | Resize
 RECEIVE = 65536
 RECEIVES = 4
 
-# Somebody who sends many small messages gets a smaller share of each turn.
+# A client that sends many small messages gets a smaller share of each turn.
 RECEIVE_SMALL = 4096
 MANY = 8
 
@@ -48,7 +48,7 @@ class ClientGone(Exception):
 
 
 class Session:
-    """The daemon's side of one connection. Whoever opens it must `close` it.
+    """The daemon's side of one connection. Its owner must `close` it.
 
     `passed` are the descriptors that came with the request, which are closed with the session at
     the latest.

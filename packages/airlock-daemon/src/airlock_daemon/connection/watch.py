@@ -84,7 +84,7 @@ class ClientWatch:
 
     def _tell(self, watched: Watched, events: int) -> None:
         if events & _GONE:
-            # Who is gone stays gone, and would be told for ever.
+            # A client that is gone stays gone, and would be reported for ever.
             watched.drop()
             watched.on_hangup()
         elif watched.on_readable is not None and not watched.on_readable():

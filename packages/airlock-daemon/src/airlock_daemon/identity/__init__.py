@@ -1,1 +1,1 @@
-"""Who asks: the process that connected, and the container that it is in."""
+"""The client: the process that connected, and the container that it is in."""

@@ -1,4 +1,4 @@
-"""Who is at the other end of a connection, by the kernel's word alone."""
+"""The process at the other end of a connection, by the kernel's word alone."""
 
 import errno
 import functools
@@ -100,7 +100,7 @@ def _look(pid: int, uid: int) -> Peer:
 
 
 def _has_our_namespaces(pid: int) -> bool:
-    """Whether a process is in the daemon's pid and mount namespaces; False where nobody can tell.
+    """Whether a process is in the daemon's pid and mount namespaces; False where that cannot be told.
 
     The quick way, which needs the right to trace the process: mostly one of the same user.
     """
@@ -238,7 +238,7 @@ def _depth(status: str) -> int:
 
 def _gone() -> Denied:
     return Denied(
-        "the client process is gone, so that nobody can say who asked",
+        "the client process is gone, so that it cannot be told which one asked",
         layer="workspace",
         rule="peer",
         hint="the process that connects must stay until it has its answer",

@@ -28,7 +28,7 @@ async def execute(
     """Run the command and answer; `conclude` is told of the end before the client is.
 
     Returns, by whatever way, when none of its processes is left. Raises Failed where it cannot be
-    started, ClientGone where nobody takes the answer.
+    started, ClientGone where the client does not take the answer.
     """
     session = client.session
     with closing(_open(plan, session.passed, null=shared.null)) as stdio:

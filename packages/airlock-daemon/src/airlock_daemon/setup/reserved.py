@@ -1,4 +1,4 @@
-"""Places that are never a workspace: whoever could write there could write the rules."""
+"""Directories that are never a workspace: a tool that writes there could write the rules."""
 
 import os
 import sys

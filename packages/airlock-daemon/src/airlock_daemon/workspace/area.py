@@ -42,7 +42,7 @@ class Area:
         if len(os.fsencode(path)) >= LONGEST:
             raise _refuse(path, "is longer than a path can be", rule="path")
         if path.startswith("~"):
-            # Some tools take this for somebody's home directory.
+            # Some tools take this for a user's home directory.
             raise _refuse_outside(path)
         try:
             return self._locate_absolute(path) if path.startswith("/") else self._follow(path)

@@ -39,7 +39,7 @@ def follow(start: int, parts: Iterable[str], *, depth: int, root: int, root_path
         if end.error is not None:
             count(end.rest, depth=end.depth)
         elif not is_within(os.readlink(f"/proc/self/fd/{end.descriptor}"), root_path):
-            # Somebody has moved a directory while it was followed.
+            # A directory was moved while it was followed.
             raise LeadsOutError
     finally:
         os.close(end.descriptor)

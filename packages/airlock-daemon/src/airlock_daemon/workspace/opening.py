@@ -13,7 +13,7 @@ def open_unlinked(path: str) -> tuple[int, str]:
     """Open absolute `path` as O_PATH, refusing a symbolic link in any of its components.
 
     Returns the descriptor, which the caller closes, and the real path. A link there could only have
-    been put by somebody who can write a directory above a workspace; it is not even followed, since
+    been put by a user who can write a directory above a workspace; it is not even followed, since
     it could lead to a file system that never answers.
     """
     try:

@@ -67,7 +67,7 @@ class PseudoTerminal(Stdio):
         stream = self.outputs.pop(self._master)
         await super().drain(emit)
         # Unlike a pipe, a terminal hands on what was written with some delay. Reading it fails with
-        # EIO once all is read and nobody holds the other side.
+        # EIO once all is read and no process holds the other side.
         self._close_slave()
         with trio.move_on_after(LEFT_S):
             while True:

@@ -47,7 +47,7 @@ def is_dead(pidfd: int) -> bool:
     except ProcessLookupError:
         return True
     except PermissionError:
-        # It is somebody else's, and there.
+        # The process is another user's, and there.
         return False
     return False
 
