@@ -34,18 +34,6 @@ def test_faults_of_all_files_show_at_once(world: World) -> None:
     assert any("sh.toml" in f for f in found)
 
 
-def test_a_missing_config_is_explained_with_an_example(world: World) -> None:
-    """Who has no config.toml is shown what to write."""
-    (world.config / "config.toml").unlink()
-    assert any("config.toml" in f and "enable" in f for f in faults(world))
-
-
-def test_enabling_nothing_is_a_fault(world: World) -> None:
-    """An empty list of commands shows the lines to write."""
-    (world.config / "config.toml").write_text("[commands]\nenable = []\n")
-    assert any('enable = ["git", "terraform"]' in f for f in faults(world))
-
-
 @pytest.mark.parametrize(
     "table", ["[sandbox]\nmode = 'auto'", "[hooks]\ntimeout_s = 3", "[limits]\nrunning = 0"]
 )
@@ -126,21 +114,3 @@ def test_registered_paths_are_relative_to_the_file(world: World) -> None:
     """The registration file can be moved together with the directories that it names."""
     world.agents_file.write_text('[my]\npath = "agents/my"\n')
     assert world.load().generations["my"].agent.directory == str(world.agent)
-
-
-def test_oddities_are_warnings(world: World) -> None:
-    """What does no harm is told and does not keep the daemon from starting."""
-    (world.config / "config.toml").write_text(
-        '[commands]\nenable = ["sh", "git", "nosuch"]\n[daemon]\nsocket = "/x"\n'
-        f'[log]\npath = "{world.log}"\n'
-    )
-    (world.agent / "airlock.toml").write_text(
-        'commands = ["sh", "git", "gh"]\n[env]\nset = { GIT_DIR = "x" }\n'
-    )
-    world.write_module("sh", "/no/such/shell")
-    found = [str(warning) for warning in world.load().warnings]
-    assert any("nosuch" in w and "no module" in w for w in found)
-    assert any("[daemon] socket" in w for w in found)
-    assert any('"gh" is not enabled' in w for w in found)
-    assert any("/no/such/shell" in w for w in found)
-    assert any("GIT_DIR never reaches git" in w for w in found)

@@ -9,6 +9,7 @@ import msgspec
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.paths import absolute
 from airlock_daemon.setup.profile import Profile, parse_profile
+from airlock_daemon.setup.reading import read_text
 from airlock_modules import (
     Fault,
     Module,
@@ -32,7 +33,7 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_registration(path: str, *, faults: list[Fault]) -> dict[str, str]:
     """Read the file of `--agents`: each agent's name and directory (absolute)."""
-    text = _read(path, faults, remedy="name an existing file with --agents")
+    text = read_text(path, faults=faults, remedy="name an existing file with --agents")
     table = TableReader.parse(text, source=path, faults=faults) if text is not None else None
     if table is None:
         return {}
@@ -59,7 +60,7 @@ def load_agent(name: str, directory: str, *, upper: Limits, faults: list[Fault])
         return None
     source = os.path.join(directory, "airlock.toml")
     remedy = 'create it with: commands = ["git"]'
-    text = _read(source, faults, remedy=remedy)
+    text = read_text(source, faults=faults, remedy=remedy)
     if text is None:
         return None
     if not text.strip():
@@ -82,7 +83,7 @@ def _load_overrides(directory: str, faults: list[Fault]) -> dict[str, Module]:
                 Fault(path, "", "is no module", "name a module COMMAND.toml, or move the file away")
             )
             continue
-        text = _read(path, faults, remedy="make it a readable UTF-8 file")
+        text = read_text(path, faults=faults, remedy="make it a readable UTF-8 file")
         if text is None:
             continue
         try:
@@ -110,17 +111,6 @@ def _entries(directory: str, faults: list[Fault]) -> list[str]:
             Fault(directory, "", f"cannot be listed: {error.strerror}", "make it readable")
         )
         return []
-
-
-def _read(path: str, faults: list[Fault], *, remedy: str) -> str | None:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    except FileNotFoundError:
-        faults.append(Fault(path, "", "there is no such file", remedy))
-    except (OSError, UnicodeDecodeError) as error:
-        faults.append(Fault(path, "", f"cannot be read: {error}", "make it a readable UTF-8 file"))
-    return None
 
 
 def active_module(agent: Agent | None, command: str) -> Module | None:

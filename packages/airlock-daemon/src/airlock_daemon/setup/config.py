@@ -9,9 +9,11 @@ import msgspec
 
 from airlock_daemon.setup.limits import Limits, read_limits
 from airlock_daemon.setup.paths import absolute
+from airlock_daemon.setup.reading import read_text
 from airlock_modules import Fault, TableReader
 
-EXAMPLE = '[commands]\nenable = ["git", "terraform"]'
+EXAMPLE = '    [commands]\n    enable = ["git", "terraform"]'
+"""What to write, on lines of their own."""
 
 DEFAULT_LOG = "~/.local/share/airlock/airlock.log"
 
@@ -47,19 +49,11 @@ def load_config(path: str, *, faults: list[Fault], warnings: list[Fault]) -> Con
 
     Returns None where the file cannot be read as TOML at all.
     """
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-    except FileNotFoundError:
-        faults.append(Fault(path, "", "there is no such file", f"create it with: {_one_line()}"))
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        faults.append(Fault(path, "", f"cannot be read: {error}", "make it a readable UTF-8 file"))
-        return None
-    table = TableReader.parse(text, source=path, faults=faults)
+    text = read_text(path, faults=faults, remedy=f"create it with these lines:\n{EXAMPLE}")
+    table = TableReader.parse(text, source=path, faults=faults) if text is not None else None
     if table is None:
         return None
-    enable = _read_commands(table)
+    enable = _read_commands(table, faults)
     daemon = table.table("daemon")
     if daemon.has("socket"):
         daemon.string("socket")
@@ -84,14 +78,12 @@ def load_config(path: str, *, faults: list[Fault], warnings: list[Fault]) -> Con
     return config
 
 
-def _one_line() -> str:
-    return EXAMPLE.replace("\n", " newline ")
-
-
-def _read_commands(table: TableReader) -> tuple[str, ...]:
+def _read_commands(table: TableReader, faults: list[Fault]) -> tuple[str, ...]:
+    before = len(faults)
     commands = table.table("commands")
     enable = commands.strings("enable")
-    if not enable:
+    # What is no list, or has items that are no strings, has been told as such.
+    if not enable and len(faults) == before:
         commands.fault("enable", "enables no command", f"name what may run at all:\n{EXAMPLE}")
     commands.finish()
     return enable

@@ -1,7 +1,7 @@
 """What is odd in a configuration without being a fault: told by `check`, warned of by `start`."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from airlock_daemon.setup.agents import Agent, active_module
 from airlock_daemon.setup.config import Config
@@ -22,7 +22,8 @@ def find_oddities(
     """Name enabled commands without module or program, rules without effect, and vain wishes.
 
     A rule has no effect where it can never match or another one does what it does; a profile asks
-    in vain for commands that are not enabled and variables that are stripped.
+    in vain for commands that are not enabled and variables that are stripped; an override is in
+    vain for a command that the agent cannot use.
     """
     for name in config.enable:
         modules = [active_module(agent, name) for agent in agents.values()]
@@ -38,6 +39,7 @@ def find_oddities(
             yield from _find_program(module, search_path)
             yield from review_module(module)
     for agent in agents.values():
+        yield from _find_unused(agent, config.enable)
         source = os.path.join(agent.directory, "airlock.toml")
         for name in agent.profile.commands:
             if name not in config.enable:
@@ -59,6 +61,24 @@ def _find_program(module: Module, search_path: str) -> Iterator[Fault]:
             f'"{module.bin}" is not an executable on the daemon\'s PATH',
             f"install it, or set [daemon] path in config.toml (now {search_path})",
         )
+
+
+def _find_unused(agent: Agent, enable: Sequence[str]) -> Iterator[Fault]:
+    granted = agent.profile.commands
+    for name, override in agent.overrides.items():
+        if name not in enable:
+            same = (each for each in enable if each.lower() == name.lower())
+            meant = next((each for each in same if each not in agent.overrides), None)
+            problem = "is not enabled in config.toml"
+            remedy = f"rename it to {meant}.toml" if meant else "enable it there, or move this away"
+        elif granted and name not in granted:
+            problem, remedy = (
+                "is not among commands in airlock.toml",
+                "add it there, or move this away",
+            )
+        else:
+            continue
+        yield Fault(override.source, "", f'nothing uses it: "{name}" {problem}', remedy)
 
 
 def _find_stripped(agent: Agent, command: str, source: str) -> Iterator[Fault]:

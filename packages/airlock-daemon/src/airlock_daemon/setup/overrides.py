@@ -1,0 +1,131 @@
+"""What an override of a built-in module gives up.
+
+An override replaces the built-in's rules, environment and arguments in full. So a short one that is
+to allow one thing more also gives up all that the built-in guards against.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from airlock_daemon.setup.agents import Agent
+from airlock_modules import Fault, GrammarRules, Module, builtin_names, load_builtin, quote
+
+# As many names as a line can bear; who wants them all can have the module printed.
+_SHOWN = 3
+_LONGEST = 60
+_PLAIN = re.compile(r"[A-Za-z0-9_.,=@+ -]+")
+
+
+def find_losses(agents: Iterable[Agent], enable: Collection[str]) -> Iterator[Fault]:
+    """Compare each override of an enabled command with the built-in module of that name."""
+    known = builtin_names()
+    for agent in agents:
+        for name, override in agent.overrides.items():
+            if name in known and name in enable:
+                yield from compare(override, load_builtin(name))
+
+
+def compare(override: Module, builtin: Module) -> Iterator[Fault]:
+    """Yield one note for each kind of thing that `builtin` has and `override` lacks."""
+    name, show = builtin.name, f"airlock-daemon show {builtin.name}"
+    if builtin.options is not None and override.options is None:
+        yield Fault(
+            override.source,
+            "syntax",
+            f"the built-in {name} reads arguments by an option table, which sees joined and "
+            "abbreviated flags and finds paths to hold in the workspace; this override has none",
+            f'add [syntax] options = "{name}"',
+        )
+    for problem in _compare_permitted(override, builtin):
+        yield Fault(override.source, "allow", problem, f"list what it needs, as {show} does")
+    for key, verb, noun, mine, all_of_them in _list(override, builtin):
+        missing = [each for each in all_of_them if each not in mine]
+        if missing:
+            problem = _say_missing(missing, f"the built-in {name} {verb}", noun, len(all_of_them))
+            yield Fault(override.source, key, problem, f"add what it should keep from {show}")
+    if builtin.workspace == "required" and override.workspace != "required":
+        problem = f"the built-in {name} runs in a mapped directory only, this override anywhere"
+        yield Fault(override.source, "exec.workspace", problem, 'add [exec] workspace = "required"')
+
+
+def _list(
+    override: Module, builtin: Module
+) -> tuple[tuple[str, str, str, Sequence[str], Sequence[str]], ...]:
+    """Key, verb, noun, and what the override and the built-in have of it."""
+    refusing = "allow.except" if override.rules.mode == "allow" else "deny.args"
+    return (
+        (refusing, "refuses by", "rule", _refusing(override), _refusing(builtin)),
+        # What a module sets is the module's too.
+        ("env.strip", "strips", "variable", (*override.strip, *override.set), builtin.strip),
+        ("env.set", "sets", "variable", _settings(override), _settings(builtin)),
+        ("env.inherit", "inherits", "variable", override.inherit, builtin.inherit),
+        ("env.forward", "forwards", "variable", override.forward, builtin.forward),
+        ("args.prepend", "prepends", "argument", override.prepend, builtin.prepend),
+        ("args.append", "appends", "argument", override.append, builtin.append),
+    )
+
+
+def _refusing(module: Module) -> list[str]:
+    """The texts of the rules that refuse, in either form of a module."""
+    rules = module.rules
+    if isinstance(rules, GrammarRules):
+        refusing = rules.exceptions.rules if rules.mode == "allow" else rules.rules.rules
+        return [rule.text for rule in refusing]
+    return [rule.text for rule in rules.rules] if rules.mode == "deny" else []
+
+
+def _settings(module: Module) -> list[str]:
+    return [f"{name}={value}" for name, value in module.set.items()]
+
+
+def _compare_permitted(override: Module, builtin: Module) -> Iterator[str]:
+    """Say what the override allows though the built-in does not list it."""
+    listed = _permitted(builtin)
+    if listed is None:
+        return
+    name = f"the built-in {builtin.name}"
+    if override.rules.mode == "deny":
+        yield (
+            f"{name} allows what it lists, {len(listed)} subcommands and their flags, and nothing "
+            "else; this override allows all that its rules do not refuse"
+        )
+        return
+    mine = _permitted(override) or {}
+    commands = [command for command in mine if command not in listed]
+    flags = [
+        f"{command} {flag}".strip()
+        for command, entries in mine.items()
+        for flag in entries
+        if command in listed and not {flag, "*"} & set(listed[command])
+    ]
+    for noun, more in (("subcommand", commands), ("flag", flags)):
+        if more:
+            shown, plural = _show_some(more), "" if len(more) == 1 else "s"
+            yield f"this override allows {len(more)} {noun}{plural} that {name} does not ({shown})"
+
+
+def _permitted(module: Module) -> dict[str, tuple[str, ...]] | None:
+    """The flags of each subcommand that is listed, "" for those of all; None without a list."""
+    rules = module.rules
+    if not isinstance(rules, GrammarRules) or rules.permitted is None:
+        return None
+    listed = {command: each.entries for command, each in rules.permitted.commands.items()}
+    for globs, each in rules.permitted.patterns:
+        listed[" ".join(glob.text for glob in globs)] = each.entries
+    listed[""] = (*listed.get("", ()), *rules.permitted.flags.entries)
+    return listed
+
+
+def _say_missing(missing: Sequence[str], does: str, noun: str, total: int) -> str:
+    counted, shown = f"{total} {noun}{'' if total == 1 else 's'}", _show_some(missing)
+    if len(missing) == total:
+        return f"{does} {counted} ({shown}), this override none of them"
+    return f"{does} {counted}, this override lacks {len(missing)} of them ({shown})"
+
+
+def _show_some(texts: Sequence[str]) -> str:
+    shown = [
+        text if _PLAIN.fullmatch(text) and len(text) <= _LONGEST else quote(text, limit=_LONGEST)
+        for text in texts[:_SHOWN]
+    ]
+    return ", ".join((*shown, "...") if len(texts) > _SHOWN else shown)

@@ -1,0 +1,62 @@
+"""Whether the daemon's user could make sockets where they belong."""
+
+import os
+import pwd
+import shlex
+import stat
+from collections.abc import Iterator
+
+from airlock_modules import Fault
+
+DOCKER = "docker makes such a directory where a container mounts it before the daemon has started"
+
+
+def find_unusable(path: str) -> Iterator[Fault]:
+    """Find what keeps the user who asks from serving in the sockets directory `path`.
+
+    It need not exist. Each remedy is the command that mends it.
+    """
+    user = os.geteuid()
+    if not os.path.lexists(path):
+        yield from _find_unmakeable(path, user)
+        return
+    if not os.path.isdir(path):
+        yield Fault(path, "", "is no directory", f"move it away: rm {shlex.quote(path)}")
+        return
+    own = f"sudo chown -R {user} {shlex.quote(path)}"
+    if not _may_write(path):
+        owner = os.stat(path).st_uid
+        if owner == user:
+            yield Fault(path, "", "is not writable", f"chmod u+rwx {shlex.quote(path)}")
+        else:
+            yield Fault(path, "", _say_owner(owner), own)
+        return
+    for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
+        info = entry.stat(follow_symlinks=False)
+        # The daemon sets the mode of an agent's directory, which its owner and root alone may.
+        if stat.S_ISDIR(info.st_mode) and info.st_uid != user != 0:
+            yield Fault(entry.path, "", _say_owner(info.st_uid), own)
+
+
+def _find_unmakeable(path: str, user: int) -> Iterator[Fault]:
+    parent = os.path.dirname(path)
+    while not os.path.lexists(parent):
+        parent = os.path.dirname(parent)
+    if not _may_write(parent):
+        remedy = f"sudo install -d -m 700 -o {user} {shlex.quote(path)}"
+        yield Fault(path, "", f"cannot be made, as {parent} is not writable", remedy)
+
+
+def _may_write(directory: str) -> bool:
+    # By the user that files would get, where the system can tell.
+    effective = os.access in os.supports_effective_ids
+    return os.access(directory, os.W_OK | os.X_OK, effective_ids=effective)
+
+
+def _say_owner(user: int) -> str:
+    try:
+        name = pwd.getpwuid(user).pw_name
+    except KeyError:
+        name = f"user {user}"
+    reason = f" ({DOCKER})" if user == 0 else ""
+    return f"belongs to {name}{reason}"

@@ -1,0 +1,35 @@
+"""Tests of `airlock_daemon.setup.config`."""
+
+import pytest
+
+from airlock_daemon.errors import SetupError
+from worlds import World
+
+EXAMPLE = '[commands]\n    enable = ["git", "terraform"]'
+
+
+def faults(world: World, text: str | None) -> list[str]:
+    """What is wrong with a config.toml of this text, or with none."""
+    path = world.config / "config.toml"
+    path.unlink() if text is None else path.write_text(text)
+    with pytest.raises(SetupError) as caught:
+        world.load()
+    return [str(fault) for fault in caught.value.faults]
+
+
+@pytest.mark.parametrize("text", [None, "", "[commands]\n", "[commands]\nenable = []\n"])
+def test_enabling_nothing_is_answered_with_the_lines_to_write(
+    world: World, text: str | None
+) -> None:
+    """Without a file, without the key, and with an empty list."""
+    (fault,) = faults(world, text)
+    assert "config.toml" in fault
+    assert fault.endswith(f"\n    {EXAMPLE}")
+
+
+@pytest.mark.parametrize("value", ['"git"', "[1]", "true"])
+def test_a_value_of_another_type_is_one_fault(world: World, value: str) -> None:
+    """That nothing is enabled follows from it, and is not a second one."""
+    (fault,) = faults(world, f"[commands]\nenable = {value}\n")
+    assert "[commands] enable" in fault
+    assert "enables no command" not in fault

@@ -1,0 +1,54 @@
+"""Tests of `airlock_daemon.setup.findings`: what does no harm and is told."""
+
+from worlds import World
+
+
+def findings(world: World) -> list[str]:
+    return [str(warning) for warning in world.load().warnings]
+
+
+def test_oddities_are_warnings(world: World) -> None:
+    """What does no harm is told and does not keep the daemon from starting."""
+    (world.config / "config.toml").write_text(
+        '[commands]\nenable = ["sh", "git", "nosuch"]\n[daemon]\nsocket = "/x"\n'
+        f'[log]\npath = "{world.log}"\n'
+    )
+    (world.agent / "airlock.toml").write_text(
+        'commands = ["sh", "git", "gh"]\n[env]\nset = { GIT_DIR = "x" }\n'
+    )
+    world.write_module("sh", "/no/such/shell")
+    found = findings(world)
+    assert any("nosuch" in w and "no module" in w for w in found)
+    assert any("[daemon] socket" in w for w in found)
+    assert any('"gh" is not enabled' in w for w in found)
+    assert any("/no/such/shell" in w for w in found)
+    assert any("GIT_DIR never reaches git" in w for w in found)
+
+
+def test_an_override_of_a_command_that_is_not_enabled_is_told(world: World) -> None:
+    """One that differs by case alone is another command; the right one is named if it is free."""
+    world.write_module("Git", "git")
+    world.write_module("SH", "/bin/sh")
+    world.write_module("deploy-cli", "/bin/sh")
+    commands = world.agent / "commands"
+    assert findings(world) == [
+        (
+            f'{commands}/Git.toml: nothing uses it: "Git" is not enabled in config.toml; '
+            "rename it to git.toml"
+        ),
+        (
+            f'{commands}/SH.toml: nothing uses it: "SH" is not enabled in config.toml; '
+            "enable it there, or move this away"
+        ),
+        (
+            f'{commands}/deploy-cli.toml: nothing uses it: "deploy-cli" is not enabled in '
+            "config.toml; enable it there, or move this away"
+        ),
+    ]
+
+
+def test_an_override_of_a_command_that_is_not_granted_is_told(world: World) -> None:
+    """The profile lists others."""
+    (world.agent / "airlock.toml").write_text('commands = ["git"]\n')
+    (finding,) = findings(world)
+    assert '"sh" is not among commands in airlock.toml; add it there' in finding

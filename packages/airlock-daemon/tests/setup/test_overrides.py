@@ -1,0 +1,112 @@
+"""Tests of `airlock_daemon.setup.overrides`: what an override of a built-in gives up."""
+
+import pytest
+
+from airlock_daemon.setup.overrides import compare, find_losses
+from airlock_modules import Module, builtin_names, builtin_text, load_builtin, parse_module
+from worlds import World
+
+BUILTIN = """
+[command]
+bin = "dig"
+[syntax]
+subcommands = 1
+flags = ["--deep", "--wide", "--far VALUE"]
+[allow]
+flags = ["--deep"]
+except = ["dig & --far=/*", "bury"]
+[allow.commands]
+dig = ["--far"]
+bury = []
+[env]
+inherit = ["A", "B"]
+forward = ["LANG"]
+strip = ["C", "D", "E", "F"]
+set = { G = "1", H = "2" }
+[args]
+prepend = ["--quiet"]
+[exec]
+workspace = "required"
+"""
+
+
+def parse(text: str) -> Module:
+    return parse_module(text, name="spade", source="spade.toml")
+
+
+def told(text: str) -> dict[str, str]:
+    """What is said about an override with this text, by key."""
+    return {note.key: note.problem for note in compare(parse(text), parse(BUILTIN))}
+
+
+def test_a_module_gives_up_nothing_of_itself() -> None:
+    """Whatever it has."""
+    assert told(BUILTIN) == {}
+
+
+@pytest.mark.parametrize("name", builtin_names())
+def test_a_copy_of_a_built_in_gives_up_nothing(name: str) -> None:
+    """What `show` prints can be put in place as it is."""
+    copy = parse_module(builtin_text(name), name=name, source="copy")
+    assert list(compare(copy, load_builtin(name))) == []
+
+
+def test_the_short_form_gives_up_everything() -> None:
+    """That of v0.4, which the hint of a denial leads to: each kind is told with count and names."""
+    assert told('[command]\nbin = "dig"\n[deny]\nargs = ["bury"]\n') == {
+        "syntax": "the built-in spade reads arguments by an option table, which sees joined and "
+        "abbreviated flags and finds paths to hold in the workspace; this override has none",
+        "allow": "the built-in spade allows what it lists, 3 subcommands and their flags, and "
+        "nothing else; this override allows all that its rules do not refuse",
+        "deny.args": "the built-in spade refuses by 2 rules, this override lacks 1 of them "
+        '("dig & --far=/*")',
+        "env.strip": "the built-in spade strips 4 variables (C, D, E, ...), this override none of "
+        "them",
+        "env.set": "the built-in spade sets 2 variables (G=1, H=2), this override none of them",
+        "env.inherit": "the built-in spade inherits 2 variables (A, B), this override none of them",
+        "env.forward": "the built-in spade forwards 1 variable (LANG), this override none of them",
+        "args.prepend": "the built-in spade prepends 1 argument (--quiet), this override none of "
+        "them",
+        "exec.workspace": "the built-in spade runs in a mapped directory only, this override "
+        "anywhere",
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "key", "problem"),
+    [
+        ('bury = []', 'bury = []\nplant = []', "allow", "allows 1 subcommand that .* \\(plant\\)"),
+        ('bury = []', 'bury = ["--wide"]', "allow", "allows 1 flag that .* \\(bury --wide\\)"),
+        ('flags = ["--deep"]', 'flags = ["--wide"]', "allow", "1 flag that .* \\(--wide\\)"),
+        (', "bury"]', ']', "allow.except", "lacks 1 of them \\(bury\\)"),
+        ('G = "1"', 'G = "0"', "env.set", "lacks 1 of them \\(G=1\\)"),
+        ('"C", ', '', "env.strip", "strips 4 variables, .* lacks 1 of them \\(C\\)"),
+    ],
+)  # fmt: skip
+def test_a_changed_copy_gives_up_what_was_changed(
+    before: str, after: str, key: str, problem: str
+) -> None:
+    """And nothing else is told."""
+    changed = BUILTIN.replace(before, after)
+    assert changed != BUILTIN
+    (note,) = compare(parse(changed), parse(BUILTIN))
+    assert note.key == key
+    assert note.source == "spade.toml"
+    with pytest.raises(AssertionError, match=problem):
+        raise AssertionError(note.problem)
+
+
+def test_a_narrower_override_gives_up_nothing() -> None:
+    """One that allows less, strips more, and sets what the built-in strips."""
+    narrower = BUILTIN.replace('dig = ["--far"]\n', "").replace('strip = ["C", ', 'strip = ["Z", ')
+    assert told(narrower.replace("set = { ", 'set = { C = "x", ')) == {}
+
+
+def test_overrides_in_use_are_compared(world: World) -> None:
+    """Those of built-in modules, and of commands that are enabled."""
+    for name in ("git", "ssh"):
+        world.write_module(name, name)
+    setup = world.load()
+    notes = list(find_losses([setup.generations["my"].agent], setup.config.enable))
+    assert {note.source for note in notes} == {str(world.agent / "commands" / "git.toml")}
+    assert any("GIT_DIR" in note.problem for note in notes)
