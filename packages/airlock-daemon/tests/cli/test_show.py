@@ -1,4 +1,4 @@
-"""What `airlock-daemon show` prints, used as an override."""
+"""`airlock-daemon show`: what it prints, used as an override."""
 
 import base64
 import json
@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from airlock_modules import Grant, builtin_names, builtin_text, evaluate, load_builtin, parse_module
+from commanding import run
+from worlds import World
 
 VECTORS = Path(__file__).resolve().parents[4] / "conformance" / "vectors"
 
@@ -19,6 +21,29 @@ def arguments(test: dict[str, Any]) -> list[str]:
         text if isinstance(text, str) else os.fsdecode(base64.b64decode(text["base64"]))
         for text in test["args"]
     ]
+
+
+@pytest.mark.parametrize("name", builtin_names())
+def test_show_prints_a_valid_override(world: World, name: str) -> None:
+    """What is shown can be put into commands/ as it is."""
+    text = run(world, "show", name).stdout
+    parse_module(text, name=name, source="test")
+
+
+def test_show_for_an_agent_prints_its_override(world: World) -> None:
+    """The module that is active for the agent is shown, the built-in one where it has none."""
+    assert "/bin/sh" in run(world, "show", "sh", "--agent", "my").stdout
+    assert run(world, "show", "git", "--agent", "my").stdout == run(world, "show", "git").stdout
+    run(world, "show", "sh", status=1)
+    run(world, "show", "git", "--agent", "other", status=1)
+
+
+def test_programs_are_told_where_a_module_is_from(world: World) -> None:
+    """With --json there is its source beside the text."""
+    told = json.loads(run(world, "show", "sh", "--agent", "my", "--json").stdout)
+    source = world.agent / "commands" / "sh.toml"
+    assert told == {"command": "sh", "source": str(source), "toml": source.read_text()}
+    assert json.loads(run(world, "show", "git", "--json").stdout)["toml"] == builtin_text("git")
 
 
 @pytest.mark.parametrize("name", builtin_names())

@@ -1,8 +1,10 @@
-"""The command line: one command a file, each thin over the objects of the package."""
+"""The command line: one command a file, each thin over the `Application` that the options chose."""
 
 import sys
 
 from airlock_daemon._version import __version__
+
+VERSION_OPTIONS = ("--version", "-V")
 
 
 def main() -> None:
@@ -10,21 +12,20 @@ def main() -> None:
 
     0 is good, 1 refused or faults found, 2 wrong usage, 70 a fault of our own.
     """
+    words = sys.argv[1:]
     # Scripts ask for the version often, and loading the command line costs more than all the rest.
-    if sys.argv[1:] == ["version"]:
+    if words == ["version"] or (len(words) == 1 and words[0] in VERSION_OPTIONS):
         print(__version__)
         return
-    from airlock_daemon.cli.chosen import read_start  # noqa: PLC0415
+    from airlock_daemon.cli.reporting import reporting  # noqa: PLC0415
 
-    chosen = read_start(sys.argv[1:])
-    if chosen is not None:
-        from airlock_daemon.cli.reporting import reporting  # noqa: PLC0415
+    with reporting():
+        from airlock_daemon.cli.plain_start import read_start  # noqa: PLC0415
 
-        with reporting():
-            from airlock_daemon.cli.serving import serve  # noqa: PLC0415
+        application = read_start(words)
+        if application is not None:
+            application.serve()
+            return
+        from airlock_daemon.cli.app import run  # noqa: PLC0415
 
-            serve(chosen)
-        return
-    from airlock_daemon.cli.app import run  # noqa: PLC0415
-
-    run()
+        run(words)

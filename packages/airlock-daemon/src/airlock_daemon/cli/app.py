@@ -1,13 +1,55 @@
-"""The Typer application."""
+"""Which commands there are. Each is a module of its name, imported when it is called."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn
 
 import typer
+import typer.main
+from typer.core import TyperCommand, TyperGroup
 
-from airlock_daemon.cli import ask, check, options, profile, show, start, version
-from airlock_daemon.cli.chosen import Options
-from airlock_daemon.cli.reporting import reporting
+from airlock_daemon._version import __version__
+from airlock_daemon.cli import VERSION_OPTIONS
+from airlock_daemon.cli.application import Application
+from airlock_daemon.cli.options import pass_obj
+from airlock_daemon.cli.reporting import say
+
+NAME = "airlock-daemon"
+
+COMMANDS = {
+    "start": "Serve the registered agents until SIGTERM or Ctrl-C.",
+    "check": "Look for faults and oddities in the configuration.",
+    "test": "Say whether a command would be allowed, and what decides.",
+    "show": "Print the module of a command, as TOML for an override.",
+    "profile": "Show the registered agents and their profiles.",
+    "version": "Print the version.",
+}
+"""Each command and the first sentence of its help, which needs no module to be imported."""
+
+
+def load_command(name: str) -> Any:
+    """The command `name` of COMMANDS, as Typer's core has it."""
+    return typer.main.get_command(importlib.import_module(f"airlock_daemon.cli.{name}").app)
+
+
+class LazyGroup(TyperGroup):
+    """A group that knows its commands by name and summary until one of them is called."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, summary in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=summary))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return what Typer's does, with the command itself instead of its summary."""
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, load_command(name) if name else None, rest
+
 
 app = typer.Typer(
-    name="airlock-daemon",
+    name=NAME,
+    cls=LazyGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -15,13 +57,22 @@ app = typer.Typer(
 )
 
 
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        print(__version__)
+        raise typer.Exit
+
+
 @app.callback()
-def _options(
-    context: typer.Context,
-    config: options.Config = None,
-    sockets: options.Sockets = None,
-    agents: options.Agents = None,
-    json: options.Json = False,
+@pass_obj
+def _begin(
+    application: Application,
+    version: Annotated[
+        bool,
+        typer.Option(
+            *VERSION_OPTIONS, callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
 ) -> None:
     """Run credentialed tools for containers that hold no credential.
 
@@ -32,18 +83,27 @@ def _options(
     an airlock.toml (what that agent may run), and a registration file that names the directory.
     Then `airlock-daemon --agents FILE check`, and `airlock-daemon --agents FILE start`.
     """
-    context.obj = Options(config=config, sockets=sockets, agents=agents, json=json)
 
 
-app.command("start")(start.start)
-app.command("check")(check.check)
-app.command("test", context_settings={"allow_interspersed_args": False})(ask.ask)
-app.command("show")(show.show)
-app.command("version")(version.version)
-app.add_typer(profile.app, name="profile")
+def run(words: Sequence[str]) -> NoReturn:
+    """Run the application with these arguments, and exit with its status."""
+    try:
+        status = typer.main.get_command(app).main(words, prog_name=NAME, standalone_mode=False)
+    except typer.TyperException as error:
+        _explain(error)
+        sys.exit(error.exit_code)
+    sys.exit(status)
 
 
-def run() -> None:
-    """Run the application and exit with its status."""
-    with reporting():
-        app()
+def _explain(error: typer.TyperException) -> None:
+    """Say what was wrong with the usage, how it should be, and where to read more."""
+    message = error.format_message()
+    context: typer.Context | None = getattr(error, "ctx", None)
+    if context is not None and message == context.get_help():
+        # Nothing was asked for at all.
+        print(message, file=sys.stderr)
+        return
+    say(f"{message[:1].lower()}{message[1:].rstrip('.')}")
+    if context is not None:
+        say("usage: " + " ".join(context.get_usage().split()).removeprefix("Usage: "))
+    say(f"hint: {context.command_path if context else NAME} --help")

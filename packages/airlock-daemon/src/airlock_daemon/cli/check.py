@@ -1,48 +1,62 @@
 """`airlock-daemon check`."""
 
-import msgspec
 import typer
 
-from airlock_daemon.cli import options
+from airlock_daemon.cli.application import Application
+from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.findings import find_builtin_faults
-from airlock_daemon.setup.load import load_setup
+from airlock_daemon.setup.overrides import find_losses
+from airlock_daemon.setup.sockets_directory import find_unusable
 from airlock_modules import Fault
 
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-def check(
-    context: typer.Context,
-    config: options.Config = None,
-    sockets: options.Sockets = None,
-    agents: options.Agents = None,
-    json: options.Json = False,
-) -> None:
-    """Look for faults in config.toml, the agents' directories and the modules.
 
-    Reports everything at once, each with its file, key and remedy. Ends with 0 when there is
-    nothing to report, else with 1; `start` refuses faults, and only warns of findings.
+@app.command()
+@pass_obj
+def check(application: Application) -> None:
+    """Look for faults and oddities in the configuration.
+
+    Reads config.toml, the registration, the agents' directories and all modules, and looks at the
+    sockets directory. Everything is told at once: faults, which `start` refuses; findings, of which
+    it only warns; and notes, which say what an override of a built-in module gives up.
+
+    Ends with 0 when there are no faults and no findings, else with 1.
     """
-    chosen = options.merge(context, config=config, sockets=sockets, agents=agents, json=json)
     faults: tuple[Fault, ...] = find_builtin_faults()
-    findings: tuple[Fault, ...] = ()
-    agents_found: list[str] = []
+    findings = tuple(find_unusable(application.locations.sockets_dir))
+    notes: tuple[Fault, ...] = ()
+    names: list[str] = []
     try:
-        setup = load_setup(chosen.locations())
+        setup = application.load_setup()
     except SetupError as error:
         faults += error.faults
     else:
-        findings = setup.warnings
-        agents_found = list(setup.generations)
-    if chosen.json:
-        report = {"faults": faults, "findings": findings, "agents": agents_found}
-        typer.echo(msgspec.json.format(msgspec.json.encode(report)))
+        findings += setup.warnings
+        agents = [generation.agent for generation in setup.generations.values()]
+        notes = tuple(find_losses(agents, setup.config.enable))
+        names = list(setup.generations)
+    if application.json:
+        report = {"faults": faults, "findings": findings, "notes": notes, "agents": names}
+        application.print_json(report)
     else:
-        for fault in faults:
-            typer.echo(f"fault: {fault}")
-        for finding in findings:
-            typer.echo(f"finding: {finding}")
-        if not faults and not findings:
-            names = ", ".join(agents_found) or "none (--agents FILE)"
-            typer.echo(f"good; agents: {names}")
+        _print(faults, findings, notes, names)
     if faults or findings:
         raise typer.Exit(1)
+
+
+def _print(
+    faults: tuple[Fault, ...],
+    findings: tuple[Fault, ...],
+    notes: tuple[Fault, ...],
+    names: list[str],
+) -> None:
+    for kind, found in (("fault", faults), ("finding", findings), ("note", notes)):
+        for each in found:
+            typer.echo(f"{kind}: {each}")
+    if faults or findings:
+        typer.echo("a running daemon knows of changes to these files once it is restarted")
+        return
+    shown = f", with {len(notes)} {'note' if len(notes) == 1 else 'notes'}" if notes else ""
+    typer.echo(f"good{shown}; agents: {', '.join(names) or 'none (--agents FILE)'}")

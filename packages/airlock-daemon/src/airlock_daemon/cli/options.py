@@ -1,10 +1,13 @@
 """The options that stand before a command, or after it but before its first positional."""
 
-from typing import Annotated
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
-from airlock_daemon.cli.chosen import Options
+from airlock_daemon.cli.application import Application
 
 Config = Annotated[
     str | None,
@@ -36,19 +39,37 @@ Agents = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
-def merge(
+def pass_obj(body: Callable[..., None]) -> Callable[..., None]:
+    """Make `body` a function for Typer that has the four options as well as its own parameters.
+
+    It is called with the Application of all options up to here, where those after the command count
+    more than those before it. The contexts of inner commands begin with that one.
+    """
+
+    @functools.wraps(body)
+    def command(context: typer.Context, **values: Any) -> None:
+        given = {name: values.pop(name) for name in _SHARED}
+        context.obj = (context.obj or Application()).choose(**given)
+        body(context.obj, **values)
+
+    # Typer reads both, and would find those of `body`.
+    _, *own = inspect.signature(body).parameters.values()
+    parameters = [_CONTEXT, *own, *_SHARED.values()]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    return command
+
+
+def _shared(
     context: typer.Context,
     *,
-    config: str | None,
-    sockets: str | None,
-    agents: str | None,
-    json: bool,
-) -> Options:
-    """The options of a command over those that stood before it."""
-    before: Options = context.obj
-    return Options(
-        config=config or before.config,
-        sockets=sockets or before.sockets,
-        agents=agents or before.agents,
-        json=json or before.json,
-    )
+    config: Config = None,
+    sockets: Sockets = None,
+    agents: Agents = None,
+    json: Json = False,
+) -> None:
+    """The parameters that `pass_obj` adds."""
+
+
+_SHARED = dict(inspect.signature(_shared).parameters)
+_CONTEXT = _SHARED.pop("context")

@@ -6,34 +6,33 @@ from typing import Annotated
 import msgspec
 import typer
 
-from airlock_daemon.cli import options
-from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.load import load_setup
+from airlock_daemon.cli.application import Application
+from airlock_daemon.cli.options import pass_obj
 
-app = typer.Typer(help="Show the registered agents and their profiles.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+
+
+@app.callback()
+@pass_obj
+def _profile(application: Application) -> None:
+    """Show the registered agents and their profiles."""
 
 
 @app.command("list")
-def list_profiles(
-    context: typer.Context,
-    config: options.Config = None,
-    sockets: options.Sockets = None,
-    agents: options.Agents = None,
-    json: options.Json = False,
-) -> None:
+@pass_obj
+def list_profiles(application: Application) -> None:
     """List name, socket and directory, one agent a line."""
-    chosen = options.merge(context, config=config, sockets=sockets, agents=agents, json=json)
-    setup = load_setup(chosen.locations())
+    setup = application.load_setup()
     rows = [
         {
             "name": agent.name,
             "socket": os.path.join(setup.locations.sockets_dir, agent.name, "airlock.sock"),
             "path": agent.directory,
         }
-        for agent in [each.agent for each in setup.generations.values()]
+        for agent in (generation.agent for generation in setup.generations.values())
     ]
-    if chosen.json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(rows)))
+    if application.json:
+        application.print_json(rows)
         return
     widths = [max((len(row[key]) for row in rows), default=0) for key in ("name", "socket")]
     for row in rows:
@@ -41,24 +40,14 @@ def list_profiles(
 
 
 @app.command("show")
+@pass_obj
 def show_profile(
-    context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Name of the agent.")],
-    config: options.Config = None,
-    sockets: options.Sockets = None,
-    agents: options.Agents = None,
-    json: options.Json = False,
+    application: Application,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the agent.")],
 ) -> None:
-    """Show what one agent may use: its profile with every default filled in."""
-    chosen = options.merge(context, config=config, sockets=sockets, agents=agents, json=json)
-    setup = load_setup(chosen.locations())
-    generation = setup.generations.get(name)
-    if generation is None:
-        raise AirlockError(
-            f"no agent {name} is registered", hint="see: airlock-daemon profile list"
-        )
-    agent = generation.agent
-    profile = agent.profile
+    """Show what one agent may use, with every default filled in."""
+    setup, generation = application.load_agent(name)
+    agent, profile = generation.agent, generation.agent.profile
     enabled = [c for c in setup.config.enable if not profile.commands or c in profile.commands]
     fields = {
         "name": name,
@@ -72,8 +61,8 @@ def show_profile(
         "git_protocols": profile.git_protocols,
         "limits": profile.limits,
     }
-    if chosen.json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(fields)))
+    if application.json:
+        application.print_json(fields)
         return
     for key, value in msgspec.to_builtins(fields).items():
         typer.echo(f"{key}: {_as_text(value)}")

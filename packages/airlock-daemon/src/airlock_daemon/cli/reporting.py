@@ -18,17 +18,19 @@ def reporting() -> Iterator[None]:
     try:
         yield
     except SetupError as error:
-        for fault in error.faults:
-            print(f"airlock: {fault}", file=sys.stderr)
         count = len(error.faults)
-        print(f"airlock: {count} {'fault' if count == 1 else 'faults'} found", file=sys.stderr)
+        say(*error.faults, f"{count} {'fault' if count == 1 else 'faults'} found")
         sys.exit(1)
     except AirlockError as error:
-        print(f"airlock: {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"airlock: hint: {error.hint}", file=sys.stderr)
+        say(error.message, *([f"hint: {error.hint}"] if error.hint else []))
         sys.exit(1)
     except Exception:  # noqa: BLE001 - the boundary: an exit status for every fault
         traceback.print_exc()
-        print("airlock: this is a fault of Airlock's own; please report it", file=sys.stderr)
+        say("this is a fault of Airlock's own; please report it")
         sys.exit(OUR_FAULT)
+
+
+def say(*messages: object) -> None:
+    """Print on stderr, with each line marked as Airlock's."""
+    for line in "\n".join(map(str, messages)).split("\n"):
+        print(f"airlock: {line}", file=sys.stderr)

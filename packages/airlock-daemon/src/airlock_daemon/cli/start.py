@@ -1,21 +1,19 @@
-"""`airlock-daemon start`."""
+"""`airlock-daemon start`, where Typer has to look at its options."""
 
 import typer
 
-from airlock_daemon.cli import options
+from airlock_daemon.cli.application import Application
+from airlock_daemon.cli.options import pass_obj
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-def start(
-    context: typer.Context,
-    config: options.Config = None,
-    sockets: options.Sockets = None,
-    agents: options.Agents = None,
-) -> None:
+@app.command()
+@pass_obj
+def start(application: Application) -> None:
     """Serve the registered agents until SIGTERM or Ctrl-C.
 
     Without --agents it starts with no agent and no socket. Running commands get [daemon]
     shutdown_grace_s seconds to end when it stops; a second signal ends them at once.
     """
-    from airlock_daemon.cli.serving import serve  # noqa: PLC0415
-
-    serve(options.merge(context, config=config, sockets=sockets, agents=agents, json=False))
+    application.serve()

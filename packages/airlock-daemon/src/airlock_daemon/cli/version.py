@@ -1,10 +1,19 @@
-"""`airlock-daemon version`."""
+"""`airlock-daemon version`, with options beside it."""
 
 import typer
 
 from airlock_daemon._version import __version__
+from airlock_daemon.cli.application import Application
+from airlock_daemon.cli.options import pass_obj
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-def version() -> None:
+@app.command()
+@pass_obj
+def version(application: Application) -> None:
     """Print the version."""
-    typer.echo(__version__)
+    if application.json:
+        application.print_json({"version": __version__})
+    else:
+        typer.echo(__version__)

@@ -2,21 +2,22 @@
 
 import pytest
 
-from airlock_daemon.cli.chosen import Options, read_start
+from airlock_daemon.cli.application import Application
+from airlock_daemon.cli.plain_start import read_start
 
 
 @pytest.mark.parametrize(
-    ("words", "options"),
+    ("words", "chosen"),
     [
-        (["start"], Options()),
-        (["--config", "c", "start"], Options(config="c")),
-        (["start", "--agents", "a", "--sockets=s"], Options(agents="a", sockets="s")),
-        (["--config=a", "start", "--config", "b"], Options(config="b")),
+        (["start"], Application()),
+        (["--config", "c", "start"], Application(config="c")),
+        (["start", "--agents", "a", "--sockets=s"], Application(agents="a", sockets="s")),
+        (["--config=a", "start", "--config", "b"], Application(config="b")),
     ],
 )
-def test_options_stand_on_either_side_of_start(words: list[str], options: Options) -> None:
+def test_options_stand_on_either_side_of_start(words: list[str], chosen: Application) -> None:
     """As they do for every command; the later one counts."""
-    assert read_start(words) == options
+    assert read_start(words) == chosen
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,85 @@
+"""The one object that every command works with: what the options chose, and what can be loaded."""
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.platform.support import find_missing
+from airlock_daemon.setup.paths import Locations, locate
+
+if TYPE_CHECKING:
+    from airlock_daemon.setup.generation import Generation
+    from airlock_daemon.setup.load import Setup
+
+
+class Application(msgspec.Struct, frozen=True, kw_only=True):
+    """The four options as far as they were given. Everything else is loaded when it is asked for.
+
+    Importing this needs nothing of one operating system, and nothing that serving needs.
+    """
+
+    config: str | None = None
+    sockets: str | None = None
+    agents: str | None = None
+    json: bool = False
+
+    def choose(
+        self,
+        *,
+        config: str | None = None,
+        sockets: str | None = None,
+        agents: str | None = None,
+        json: bool = False,
+    ) -> "Application":
+        """The same with options that were given later, which count more."""
+        return Application(
+            config=config or self.config,
+            sockets=sockets or self.sockets,
+            agents=agents or self.agents,
+            json=json or self.json,
+        )
+
+    @property
+    def locations(self) -> Locations:
+        """Where the files are by these options."""
+        return locate(config=self.config, sockets=self.sockets, agents=self.agents)
+
+    def load_setup(self) -> "Setup":
+        """Everything on disk. Raises SetupError with all faults of all files."""
+        from airlock_daemon.setup.load import load_setup  # noqa: PLC0415
+
+        return load_setup(self.locations)
+
+    def load_agent(self, name: str) -> "tuple[Setup, Generation]":
+        """Everything on disk, and what it is for the agent `name`.
+
+        Raises what `load_setup` raises, and AirlockError where no such agent is registered.
+        """
+        setup = self.load_setup()
+        generation = setup.generations.get(name)
+        if generation is None:
+            raise AirlockError(
+                f"no agent {name} is registered", hint="see: airlock-daemon profile list"
+            )
+        return setup, generation
+
+    def serve(self) -> None:
+        """Serve until SIGTERM or SIGINT. Raises SetupError and AirlockError."""
+        if missing := find_missing():
+            raise AirlockError(
+                f"serving needs Linux: Python has no {', '.join(missing)} here ({sys.platform})",
+                hint="start the daemon on the Linux host that has the credentials; "
+                "check, test, show and profile work here too",
+            )
+        from airlock_daemon.serving.daemon import run_daemon  # noqa: PLC0415
+
+        setup = self.load_setup()
+        logging.getLogger("airlock").setLevel(setup.config.log_level)
+        run_daemon(setup)
+
+    def print_json(self, value: Any) -> None:
+        """Print `value` on stdout as indented JSON."""
+        print(msgspec.json.format(msgspec.json.encode(value)).decode())

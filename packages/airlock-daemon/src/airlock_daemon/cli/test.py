@@ -1,0 +1,91 @@
+"""`airlock-daemon test`."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from airlock_daemon.cli.application import Application
+from airlock_daemon.cli.asking import Answer, ask_daemon
+from airlock_daemon.cli.explanation import Explanation, explain
+from airlock_daemon.cli.options import pass_obj
+from airlock_daemon.cli.verdict import Verdict, judge
+from airlock_modules import quote
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command("test", context_settings={"allow_interspersed_args": False})
+@pass_obj
+def ask(
+    application: Application,
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Name of the agent.")],
+    command: Annotated[str, typer.Argument(metavar="COMMAND", help="The command to ask about.")],
+    args: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ARGS", help="Its arguments, as the tool takes them."),
+    ] = None,
+) -> None:
+    """Say whether a command would be allowed, and what decides.
+
+    Shows how the arguments are read, what each layer says, and for a refusal the rule with the
+    reason that the built-in module gives for it. Nothing is run. From the agent's name on every
+    word belongs to the command, so that `airlock-daemon test my git push --force` works. The
+    client's directory and the mounts of its container are not known here: paths of which only they
+    decide are named, and not refused. The running daemon is asked too: an answer that differs is a
+    failure (it was not restarted since the files changed), no daemon is a note.
+
+    Ends with 0 when the command is allowed, as far as can be told, else with 1.
+    """
+    setup, generation = application.load_agent(agent)
+    words = tuple(args or ())
+    explanation = explain(generation.grant, command, words)
+    verdict = judge(generation, explanation.decision, command, words)
+    path = os.path.join(setup.locations.sockets_dir, f"{agent}.sock")
+    answer = ask_daemon(path, command, words)
+    agrees = answer is None or verdict.agrees_with(answer)
+    if application.json:
+        report = explanation.dump() | verdict.dump()
+        said = None if answer is None else answer.message or "allowed"
+        application.print_json(report | {"daemon": said, "agrees": agrees})
+    else:
+        _print(explanation, verdict)
+        typer.echo(f"daemon: {_say(answer, verdict)}")
+        if not agrees:
+            typer.echo("airlock: the running daemon decides otherwise: restart it", err=True)
+    if not verdict.allowed or not agrees:
+        raise typer.Exit(1)
+
+
+def _print(explanation: Explanation, verdict: Verdict) -> None:
+    lines = explanation.describe()
+    if lines:
+        typer.echo("the arguments, as they are read:")
+    for line in lines:
+        typer.echo(f"  {line}")
+    for step in explanation.decision.steps:
+        typer.echo(f"{step.layer}: {step.verdict}: {step.detail}")
+    if verdict.workspace:
+        typer.echo(f"workspace: {verdict.workspace}")
+    if verdict.allowed:
+        unsure = ", as far as can be told without the client" if verdict.undecided else ""
+        typer.echo(f"allowed{unsure}")
+        return
+    typer.echo(f"denied: {verdict.message}")
+    if verdict.rule:
+        typer.echo(f"rule: {quote(verdict.rule, limit=None)}")
+    if explanation.reason:
+        typer.echo(f"reason: {explanation.reason}")
+    if verdict.hint:
+        typer.echo(f"hint: {verdict.hint}; a running daemon knows of it once it is restarted")
+
+
+def _say(answer: Answer | None, verdict: Verdict) -> str:
+    """What the daemon said, quoted: another program may have taken its socket."""
+    if answer is None:
+        return "none is running"
+    if answer.message is None:
+        return "allowed"
+    if answer.message == verdict.message:
+        return "denied in the same words"
+    return f"denied: {quote(answer.message, limit=None)}"

@@ -1,0 +1,84 @@
+"""What is decided about a request of which only the words are known, and not the client."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from airlock_daemon.cli.asking import Answer
+from airlock_daemon.platform.support import find_missing
+from airlock_daemon.setup.generation import Generation
+from airlock_modules import Decision, quote
+from airlock_wire import encode_text
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What the rules say, and the workspace step as far as it goes without the client.
+
+    `message`, `rule` and `hint` are those of the refusal, `workspace` tells what that step says.
+    `undecided` are paths of which the client's directory or its container's mounts decide.
+    """
+
+    allowed: bool
+    message: str = ""
+    rule: str | None = None
+    hint: str | None = None
+    workspace: str | None = None
+    is_workspace_refusal: bool = False
+    undecided: tuple[str, ...] = ()
+
+    def agrees_with(self, answer: Answer) -> bool:
+        """Whether a daemon that gives this answer has decided by the same files.
+
+        It knows no more of this client, and refuses what it cannot decide.
+        """
+        if self.undecided and answer.layer == "workspace":
+            return True
+        return (answer.message is None) == self.allowed
+
+    def dump(self) -> dict[str, object]:
+        """What the decision of the rules does not have, as JSON has it."""
+        refusal = {"rule": self.rule, "message": self.message, "hint": self.hint}
+        return {
+            "workspace": refusal if self.is_workspace_refusal else None,
+            "undecided": [encode_text(path) for path in self.undecided],
+        }
+
+
+def judge(generation: Generation, decision: Decision, command: str, args: Sequence[str]) -> Verdict:
+    """Add to the `decision` of the rules about `args` what the workspace step says of its paths."""
+    module = generation.grant.modules.get(command)
+    if not decision.allowed or module is None:
+        return Verdict(
+            allowed=False, message=decision.message, rule=decision.rule, hint=decision.hint
+        )
+    if not decision.paths:
+        needed = f"{module.name} runs in the client's directory, which must be mapped"
+        is_needed = module.workspace == "required"
+        return Verdict(allowed=True, workspace=f"not known here: {needed}" if is_needed else None)
+    paths = tuple(dict.fromkeys(use.path for use in decision.paths))
+    if find_missing():
+        unable = "a workspace can be looked into on Linux alone"
+        return Verdict(allowed=True, workspace=f"not known here: {unable}", undecided=paths)
+    # Needs names that only Linux has, and trio.
+    from airlock_daemon.cli.known_paths import find_undecided, judge_known  # noqa: PLC0415
+
+    undecided = find_undecided(paths, generation.agent)
+    known = [use for use in decision.paths if use.path not in undecided]
+    refusal = judge_known(args, known, table=module.options, generation=generation)
+    if refusal is not None:
+        return Verdict(
+            allowed=False,
+            message=refusal.message,
+            rule=refusal.rule,
+            hint=refusal.hint,
+            workspace=f"refused: {refusal.message}",
+            is_workspace_refusal=True,
+        )
+    return Verdict(allowed=True, workspace=_say_passed(undecided), undecided=undecided)
+
+
+def _say_passed(undecided: tuple[str, ...]) -> str:
+    if not undecided:
+        return "passed: no path leads out of what the profile maps, nor up from where it starts"
+    shown = ", ".join(map(quote, undecided))
+    return f"not known here: the client's directory and its container's mounts decide about {shown}"

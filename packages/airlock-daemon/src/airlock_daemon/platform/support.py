@@ -1,0 +1,24 @@
+"""What of the operating system is needed by serving, and by looking into workspaces: Linux."""
+
+import importlib
+
+# A Python that was built for an old C library lacks some of these on Linux too.
+_NEEDED = (
+    "os.O_PATH",
+    "os.memfd_create",
+    "os.pidfd_open",
+    "os.pipe2",
+    "select.epoll",
+    "signal.pidfd_send_signal",
+    "socket.SO_PEERCRED",
+)
+
+
+def find_missing() -> tuple[str, ...]:
+    """The names of the standard library that serving needs and this Python has not."""
+    missing = []
+    for name in _NEEDED:
+        module, _, attribute = name.partition(".")
+        if not hasattr(importlib.import_module(module), attribute):
+            missing.append(name)
+    return tuple(missing)

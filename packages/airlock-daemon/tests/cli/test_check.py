@@ -1,0 +1,81 @@
+"""`airlock-daemon check`."""
+
+import json
+import re
+from typing import Any
+
+from commanding import run
+from worlds import World
+
+
+def report(world: World, status: int = 1) -> dict[str, Any]:
+    """What `check --json` tells."""
+    told: dict[str, Any] = json.loads(run(world, "check", "--json", status=status).stdout)
+    return told
+
+
+def test_check_is_quiet_about_what_is_good(world: World) -> None:
+    """A good configuration is one line and status 0."""
+    assert run(world, "check").stdout == "good; agents: my\n"
+
+
+def test_check_reports_every_fault_and_ends_with_1(world: World) -> None:
+    """Two faults in two files show together, with file, key and remedy."""
+    world.write_config("[daemon]\ncolour = 1\n")
+    world.write_profile("[workspce]\n")
+    said = run(world, "check", status=1).stdout
+    assert "config.toml" in said
+    assert "colour" in said
+    assert "airlock.toml" in said
+    assert "workspace" in said
+    assert len(report(world)["faults"]) == 2
+
+
+def test_bad_toml_is_told_with_its_line(world: World) -> None:
+    """A file that is no TOML at all names the line."""
+    (world.agent / "airlock.toml").write_text("commands = []\n= 1\n")
+    assert "line 2" in run(world, "check", status=1).stdout
+
+
+def test_check_finds_rules_without_effect(world: World) -> None:
+    """A rule that cannot match, one that another one makes needless, and a flag nobody knows."""
+    rules = '["push & --force", "push", "pusch", "--frobnicate"]'
+    world.write_module("git", "git", f'[syntax]\noptions = "git"\n[deny]\nargs = {rules}\n')
+    findings = report(world)["findings"]
+    told = {finding["problem"].split('"')[1] for finding in findings}
+    assert told == {"push & --force", "pusch", "--frobnicate"}
+    assert {finding["key"] for finding in findings} == {"deny.args"}
+
+
+def test_what_an_override_of_a_built_in_gives_up_is_noted(world: World) -> None:
+    """Which does no harm if it is meant: the status is that of a good configuration."""
+    world.write_module("git", "git", '[deny]\nargs = ["push & --force"]\n')
+    said = run(world, "check").stdout
+    assert re.search(r"^good, with \d+ notes; agents: my$", said, re.MULTILINE)
+    assert re.search(r"the built-in git strips \d\d variables \(GIT_DIR, ", said)
+    assert {note["key"] for note in report(world, status=0)["notes"]} >= {"env.strip", "syntax"}
+
+
+def test_an_override_that_nothing_uses_is_found(world: World) -> None:
+    """A name that differs by case alone is answered with the right one."""
+    world.write_module("Git", "git")
+    world.write_module("deploy-cli", "sh")
+    said = run(world, "check", status=1).stdout
+    assert 'commands/Git.toml: nothing uses it: "Git" is not enabled' in said
+    assert "rename it to git.toml" in said
+    assert 'commands/deploy-cli.toml: nothing uses it: "deploy-cli" is not enabled' in said
+
+
+def test_a_sockets_directory_that_cannot_be_used_is_found(world: World) -> None:
+    """Whatever else is wrong, and with the command that mends it."""
+    (world.config / "sockets").write_text("")
+    world.write_profile("[workspce]\n")
+    said = run(world, "check", status=1).stdout
+    assert f"{world.config}/sockets: is no directory; move it away: rm " in said
+    assert "workspce" in said
+
+
+def test_after_a_finding_a_restart_is_named(world: World) -> None:
+    """Who mends a file would else wonder why the running daemon decides as before."""
+    world.write_module("Git", "git")
+    assert run(world, "check", status=1).stdout.endswith("once it is restarted\n")

@@ -1,0 +1,88 @@
+"""The command line where every name of the standard library is missing that Linux alone has."""
+
+import functools
+
+import pytest
+
+from airlock_daemon import __version__
+from airlock_modules import builtin_text
+from commanding import Done, airlock_daemon
+from linux_names import find_linux_names, remove_linux_names
+from worlds import World
+
+MAIN = """
+from airlock_daemon.cli import main
+main()
+"""
+
+
+@functools.cache
+def preamble() -> str:
+    return remove_linux_names()
+
+
+def elsewhere(*args: str, status: int = 0) -> Done:
+    """Run `airlock-daemon` where these names are missing."""
+    return airlock_daemon(*args, status=status, before=("-c", preamble() + MAIN))
+
+
+def on(world: World, *args: str, status: int = 0) -> Done:
+    options = ("--config", str(world.config), "--agents", str(world.agents_file))
+    return elsewhere(*options, *args, status=status)
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("os", ["O_PATH", "pidfd_open", "memfd_create", "sched_getaffinity", "pipe2"]),
+        ("select", ["epoll", "EPOLLIN", "EPOLLRDHUP", "POLLRDHUP"]),
+        ("socket", ["SO_PEERCRED", "MSG_CMSG_CLOEXEC", "SOCK_CLOEXEC"]),
+        ("fcntl", ["F_ADD_SEALS", "F_SETPIPE_SZ"]),
+        ("signal", ["pidfd_send_signal", "sigwaitinfo"]),
+        ("resource", ["prlimit"]),
+    ],
+)
+def test_the_names_that_are_missing_are_those_of_linux(module: str, names: list[str]) -> None:
+    """And the names that macOS has too are not among them."""
+    found = find_linux_names()[module]
+    assert set(names) <= set(found)
+    assert not {"open", "O_NOFOLLOW", "posix_spawn", "poll", "AF_UNIX", "fcntl", "kill"} & set(
+        found
+    )
+
+
+def test_the_names_are_really_gone() -> None:
+    """What needs one of them cannot even be imported."""
+    code = preamble() + "import airlock_daemon.workspace.beneath"
+    assert "O_PATH" in airlock_daemon(status=1, before=("-c", code)).stderr
+
+
+def test_what_needs_no_configuration_works() -> None:
+    """The version, the help and the modules."""
+    assert elsewhere("version").stdout == f"{__version__}\n"
+    assert elsewhere("--json", "version").stdout == f'{{\n  "version": "{__version__}"\n}}\n'
+    assert "Commands:" in elsewhere("--help").stdout
+    assert elsewhere("show", "git").stdout == builtin_text("git")
+
+
+def test_a_configuration_can_be_checked_and_shown(world: World) -> None:
+    """Nothing in it is of one system alone."""
+    assert on(world, "check").stdout == "good; agents: my\n"
+    assert "host: yes" in on(world, "profile", "show", "my").stdout
+
+
+def test_a_request_can_be_tested_as_far_as_the_words_go(world: World) -> None:
+    """Of paths it is said that they cannot be looked at."""
+    assert "denied" in on(world, "test", "my", "git", "credential", status=1).stdout
+    said = on(world, "test", "my", "git", "-C", "sub", "status").stdout
+    assert "workspace: not known here: a workspace can be looked into on Linux alone" in said
+    assert "allowed, as far as can be told without the client" in said
+
+
+def test_serving_says_that_it_needs_linux(world: World) -> None:
+    """With and without Typer, before anything is read."""
+    for more in ([], ["--json"]):
+        said = on(world, "start", *more, status=1).stderr.splitlines()
+        assert said[0].startswith("airlock: serving needs Linux: Python has no os.O_PATH, ")
+        assert said[0].endswith(" here (darwin)")
+        assert said[1].startswith("airlock: hint: ")

@@ -1,0 +1,89 @@
+"""`airlock-daemon test`."""
+
+import json
+
+from commanding import run
+from running import Daemon
+from worlds import World
+
+
+def test_test_decides_without_a_daemon(world: World) -> None:
+    """Every word after the agent's name is the tool's, also one that is an option of ours."""
+    world.write_module("sh", "/bin/sh", '[deny]\nargs = ["--agents"]\n')
+    assert "allowed" in run(world, "test", "my", "sh", "--json", "-c", "x").stdout
+    said = run(world, "test", "my", "sh", "--agents", "x", status=1).stdout
+    assert "denied" in said
+    assert "--agents" in said
+    assert "none is running" in said
+    assert "unknown command: make" in run(world, "test", "my", "make", status=1).stdout
+
+
+def test_test_asks_the_running_daemon(world: World) -> None:
+    """An answer that differs from the files is a failure, since the daemon has older ones."""
+    with Daemon(world):
+        assert "daemon: allowed" in run(world, "test", "my", "sh", "--bad").stdout
+        world.write_module("sh", "/bin/sh", '[deny]\nargs = ["--bad"]\n')
+        done = run(world, "test", "my", "sh", "--bad", status=1)
+        assert done.stderr == "airlock: the running daemon decides otherwise: restart it\n"
+
+
+def test_a_daemon_that_cannot_know_the_client_either_agrees(world: World) -> None:
+    """It refuses a path that no profile maps; in the client's container it may well be mapped."""
+    with Daemon(world):
+        done = run(world, "test", "my", "git", "-C", "/elsewhere", "status")
+        assert 'daemon: denied: "' in done.stdout
+        assert "allowed, as far as can be told without the client\n" in done.stdout
+        assert done.stderr == ""
+        said = run(world, "test", "my", "git", "-C", "~/x", "status", status=1).stdout
+        assert "daemon: denied in the same words\n" in said
+
+
+def test_test_explains(world: World) -> None:
+    """The arguments as they are read, each layer, the rule, and the reason for it."""
+    said = run(world, "test", "my", "git", "-C", "sub", "credential", "fill", status=1).stdout
+    layers = [line.partition(":")[0] for line in said.splitlines() if not line.startswith(" ")]
+    assert layers[1:] == [
+        "ceiling", "module", "profile", "rules", "denied", "rule", "reason", "hint", "daemon",
+    ]  # fmt: skip
+    assert '  subcommand "credential' in said
+    assert "once it is restarted\n" in said
+    said = run(world, "test", "my", "git", "-C", "sub", "status").stdout
+    assert '  path "sub"' in said
+    assert "workspace: passed: no path leads out" in said
+    said = run(world, "test", "my", "git", "-C", "~root", "status", status=1).stdout
+    assert 'denied: the path "~root" leads out of the workspace' in said
+    assert 'rule: "outside"' in said
+    report = json.loads(
+        run(world, "test", "--json", "my", "git", "-C", "~root", "log", status=1).stdout
+    )
+    assert report["decision"]["allowed"] is True
+    assert report["workspace"]["rule"] == "outside"
+
+
+def test_what_only_the_client_knows_is_said_and_not_refused(world: World) -> None:
+    """Its container may mount the one path, and it may stand deep enough for the other."""
+    args = ("git", "diff", "--", "/root", "../x")
+    said = run(world, "test", "my", *args).stdout
+    assert (
+        "workspace: not known here: the client's directory and its container's mounts decide "
+        'about "/root", "../x"\n'
+    ) in said
+    assert "allowed, as far as can be told without the client\n" in said
+    report = json.loads(run(world, "test", "--json", "my", *args).stdout)
+    assert report["workspace"] is None
+    assert report["undecided"] == ["/root", "../x"]
+    assert "not known here" in run(world, "test", "my", "git", "status").stdout
+
+
+def test_test_explains_to_programs(world: World) -> None:
+    """With --json the same is data, whatever bytes the arguments have."""
+    done = run(world, "test", "--json", "my", "git", "push", "--force", "origin", "\udcff")
+    report = json.loads(done.stdout)
+    assert report["decision"]["allowed"] is True
+    assert [step["layer"] for step in report["decision"]["steps"]] == [
+        "ceiling", "module", "profile", "rules",
+    ]  # fmt: skip
+    assert report["arguments"]["subcommand"] == ["push"]
+    assert report["arguments"]["flags"][0]["text"] == "--force"
+    assert report["arguments"]["words"][-1]["text"] == {"base64": "/w=="}
+    assert (report["daemon"], report["agrees"]) == (None, True)

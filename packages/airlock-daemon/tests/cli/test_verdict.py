@@ -1,0 +1,85 @@
+"""Tests of `airlock_daemon.cli.verdict`: rules, and the workspace without the client."""
+
+import os
+
+import pytest
+
+from airlock_daemon.cli import verdict
+from airlock_daemon.cli.asking import Answer
+from airlock_daemon.cli.verdict import Verdict
+from airlock_modules import evaluate
+from worlds import World
+
+
+def judge(world: World, command: str, *args: str) -> Verdict:
+    """What `test` decides about a request of the agent `my`."""
+    generation = world.load().generations["my"]
+    decision = evaluate(generation.grant, command, args)
+    return verdict.judge(generation, decision, command, args)
+
+
+def test_a_refusal_by_the_rules_is_the_verdict(world: World) -> None:
+    """The workspace is not asked about what does not run."""
+    found = judge(world, "git", "-C", "/root", "credential")
+    assert not found.allowed
+    assert found.workspace is None
+    assert judge(world, "make").message.startswith("unknown command: make")
+
+
+def test_paths_that_the_profile_maps_are_looked_at(world: World) -> None:
+    """A link in there that leads out is refused for every client."""
+    world.write_profile(f'[workspace]\nmounts = {{ "/workspace" = "{world.workspace}" }}\n')
+    (world.workspace / "out").symlink_to("/etc")
+    assert judge(world, "git", "-C", "/workspace/in", "status").undecided == ()
+    refused = judge(world, "git", "-C", "/workspace/out", "status")
+    assert (refused.allowed, refused.rule, refused.is_workspace_refusal) == (False, "outside", True)
+
+
+def test_a_path_that_is_refused_for_everyone_decides(world: World) -> None:
+    """Whatever may be said of another one."""
+    found = judge(world, "git", "diff", "--", "/elsewhere", "~/x")
+    assert not found.allowed
+    assert '"~/x"' in found.message
+
+
+@pytest.mark.parametrize("path", ["/elsewhere", "..", "sub/../../x"])
+def test_what_the_client_decides_is_left_open(world: World, path: str) -> None:
+    """By its directory, or the mounts of its container."""
+    found = judge(world, "git", "-C", path, "status")
+    assert found.allowed
+    assert found.undecided == (path,)
+
+
+def test_a_module_that_needs_a_directory_says_so(world: World) -> None:
+    """Whether the client's is mapped is not known; a module that needs none has nothing to say."""
+    assert "which must be mapped" in (judge(world, "git", "status").workspace or "")
+    assert judge(world, "sh").workspace is None
+
+
+def test_where_nothing_can_be_looked_at_every_path_is_left_open(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a system that is not Linux."""
+    monkeypatch.delattr(os, "O_PATH")
+    found = judge(world, "git", "-C", "~/x", "status")
+    assert found.allowed
+    assert found.undecided == ("~/x",)
+    assert "on Linux alone" in (found.workspace or "")
+
+
+@pytest.mark.parametrize(
+    ("found", "answer", "agrees"),
+    [
+        (Verdict(allowed=True), Answer(), True),
+        (Verdict(allowed=True), Answer("no", "module"), False),
+        (Verdict(allowed=False), Answer(), False),
+        (Verdict(allowed=False), Answer("no"), True),
+        (Verdict(allowed=True, undecided=("/x",)), Answer("no", "workspace"), True),
+        (Verdict(allowed=True, undecided=("/x",)), Answer("no", "module"), False),
+        (Verdict(allowed=True, undecided=("/x",)), Answer(), True),
+        (Verdict(allowed=True), Answer("no", "workspace"), False),
+    ],
+)
+def test_a_daemon_agrees_if_it_decides_alike(found: Verdict, answer: Answer, agrees: bool) -> None:
+    """Of what is left open here it may refuse what it does not know either."""
+    assert found.agrees_with(answer) is agrees

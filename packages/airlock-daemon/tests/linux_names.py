@@ -1,0 +1,71 @@
+"""The names of the standard library that Linux has and macOS has not.
+
+They are read from the stubs that mypy brings (typeshed), which say of each name on which platforms
+it is there, and are held against each platform's Python by their own tests.
+"""
+
+import ast
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import mypy
+
+_STUBS = Path(mypy.__file__).parent / "typeshed" / "stdlib"
+
+REMOVE = """
+import importlib, sys, sysconfig
+sysconfig.get_config_vars()  # which are those of the Python that really runs
+for module, names in {missing!r}.items():
+    try:
+        module = importlib.import_module(module)
+    except ImportError:
+        continue
+    for name in names:
+        vars(module).pop(name, None)
+sys.platform = "darwin"
+"""
+
+
+def find_linux_names() -> dict[str, list[str]]:
+    """The names by module, as far as a module says anything of platforms."""
+    found = {}
+    for path in sorted(_STUBS.rglob("*.pyi")):
+        text = path.read_text(encoding="utf-8")
+        if "sys.platform" in text:
+            body = ast.parse(text).body
+            names = set(_read_names(body, "linux")) - set(_read_names(body, "darwin"))
+            module = ".".join(path.relative_to(_STUBS).with_suffix("").parts)
+            if names:
+                found[module.removesuffix(".__init__")] = sorted(names)
+    return found
+
+
+def remove_linux_names() -> str:
+    """Python code that takes these names away, and calls the system another one."""
+    return REMOVE.format(missing=find_linux_names())
+
+
+def _read_names(body: Iterable[ast.stmt], platform: str) -> Iterator[str]:
+    for node in body:
+        match node:
+            case ast.If():
+                yield from _read_names(
+                    node.body if _is_true(node.test, platform) else node.orelse, platform
+                )
+            case ast.FunctionDef() | ast.ClassDef():
+                yield node.name
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                yield name
+            case ast.Assign():
+                yield from (each.id for each in node.targets if isinstance(each, ast.Name))
+            case ast.ImportFrom():
+                yield from (each.asname or each.name for each in node.names)
+
+
+def _is_true(test: ast.expr, platform: str) -> bool:
+    """Whether a condition of a stub holds: they ask for `sys.platform` and `sys.version_info`."""
+    asked = SimpleNamespace(platform=platform, version_info=sys.version_info)
+    code = compile(ast.Expression(test), "a stub", "eval")
+    return bool(eval(code, {"__builtins__": {}, "sys": asked}))  # noqa: S307 - of mypy's own files
