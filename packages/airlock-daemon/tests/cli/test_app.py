@@ -15,9 +15,9 @@ main()
 """
 
 
-def loaded(*args: str) -> set[str]:
+def loaded(*args: str, status: int = 0) -> set[str]:
     """Run `airlock-daemon` with these arguments; return the modules that it had imported."""
-    return set(airlock_daemon(*args, before=("-c", LOADED)).stderr.splitlines())
+    return set(airlock_daemon(*args, status=status, before=("-c", LOADED)).stderr.splitlines())
 
 
 def commands_among(modules: set[str]) -> set[str]:
@@ -54,6 +54,13 @@ def test_the_version_is_told_without_the_command_line() -> None:
     modules = loaded("version")
     assert "typer" not in modules
     assert "msgspec" not in modules
+
+
+def test_a_plain_start_is_read_without_typer() -> None:
+    """Whose memory a daemon would keep for nothing."""
+    modules = loaded("--config", "/nowhere", "start", status=1)
+    assert "airlock_daemon.serving.daemon" in modules
+    assert not {"typer", "airlock_daemon.cli.app"} & modules
 
 
 @pytest.mark.parametrize(

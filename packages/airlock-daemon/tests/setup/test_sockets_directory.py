@@ -45,7 +45,7 @@ def test_a_directory_that_docker_made_is_told_with_the_command_that_mends_it(use
     (said,) = told("/usr")
     assert said == (
         "/usr: belongs to root (docker makes such a directory where a container mounts it before "
-        f"the daemon has started); sudo chown -R {user} /usr"
+        f"the daemon has started); sudo chown -R {user} /usr && chmod 700 /usr"
     )
 
 
@@ -59,7 +59,7 @@ def test_an_agents_directory_that_docker_made_is_told(place: Path, user: int) ->
     os.seteuid(user)
     (said,) = told(place)
     assert said.startswith(f"{place}/my: belongs to root (docker")
-    assert said.endswith(f"sudo chown -R {user} {place}")
+    assert said.endswith(f"sudo chown -R {user} {place} && chmod 700 {place}")
 
 
 def test_a_directory_that_cannot_be_made_is_told(user: int) -> None:

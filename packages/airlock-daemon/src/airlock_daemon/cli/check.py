@@ -24,8 +24,8 @@ def check(application: Application) -> None:
 
     Ends with 0 when there are no faults and no findings, else with 1.
     """
-    faults: tuple[Fault, ...] = find_builtin_faults()
-    findings = tuple(find_unusable(application.locations.sockets_dir))
+    faults = (*find_builtin_faults(), *find_unusable(application.locations.sockets_dir))
+    findings: tuple[Fault, ...] = ()
     notes: tuple[Fault, ...] = ()
     names: list[str] = []
     try:
@@ -33,7 +33,7 @@ def check(application: Application) -> None:
     except SetupError as error:
         faults += error.faults
     else:
-        findings += setup.warnings
+        findings = setup.warnings
         agents = [generation.agent for generation in setup.generations.values()]
         notes = tuple(find_losses(agents, setup.config.enable))
         names = list(setup.generations)

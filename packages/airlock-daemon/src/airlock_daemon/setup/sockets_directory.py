@@ -14,7 +14,8 @@ DOCKER = "docker makes such a directory where a container mounts it before the d
 def find_unusable(path: str) -> Iterator[Fault]:
     """Find what keeps the user who asks from serving in the sockets directory `path`.
 
-    It need not exist. Each remedy is the command that mends it.
+    It need not exist. Each remedy is the command that mends it; one that docker has made is also
+    made private, so that sockets in it may be open to every user of a container.
     """
     user = os.geteuid()
     if not os.path.lexists(path):
@@ -23,11 +24,12 @@ def find_unusable(path: str) -> Iterator[Fault]:
     if not os.path.isdir(path):
         yield Fault(path, "", "is no directory", f"move it away: rm {shlex.quote(path)}")
         return
-    own = f"sudo chown -R {user} {shlex.quote(path)}"
+    quoted = shlex.quote(path)
+    own = f"sudo chown -R {user} {quoted} && chmod 700 {quoted}"
     if not _may_write(path):
         owner = os.stat(path).st_uid
         if owner == user:
-            yield Fault(path, "", "is not writable", f"chmod u+rwx {shlex.quote(path)}")
+            yield Fault(path, "", "is not writable", f"chmod u+rwx {quoted}")
         else:
             yield Fault(path, "", _say_owner(owner), own)
         return
