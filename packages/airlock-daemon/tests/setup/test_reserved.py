@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.setup.generations["my"].reserved`."""
+"""Tests of `airlock_daemon.setup.reserved`."""
 
 from pathlib import Path
 

@@ -1,8 +1,8 @@
 """Closing descriptors whose close may never return.
 
 close(2) of a file on a file system of the client's making (FUSE) waits for that file system, and of
-a socket for data that its peer does not take (SO_LINGER): for ever, if the client likes. Closed in the event
-loop, one of them would stop all agents.
+a socket for data that its peer does not take (SO_LINGER): for ever, if the client likes. Closed in
+the event loop, one of them would stop all agents.
 """
 
 import os

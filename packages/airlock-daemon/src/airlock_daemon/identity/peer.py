@@ -100,7 +100,7 @@ def _look(pid: int, uid: int) -> Peer:
 
 
 def _has_our_namespaces(pid: int) -> bool:
-    """Whether a process is in the daemon's pid and mount namespaces; False where that cannot be told.
+    """Whether a process is in the daemon's pid and mount namespaces; False where that is hidden.
 
     The quick way, which needs the right to trace the process: mostly one of the same user.
     """

@@ -21,7 +21,7 @@ class Direct(Stdio):
         self.standard = (stdin, stdout, stderr)
 
     def hand_over(self) -> None:
-        """Close them all, so that readers of the other ends wait for the tool and not for the daemon."""
+        """Close them, so that readers of the other ends wait for the tool, not for the daemon."""
         self._passed.close(is_usable=True)
 
     def close(self) -> None:

@@ -50,7 +50,7 @@ class Input:
             except BlockingIOError:
                 break
             except OSError:
-                # A terminal whose tool has closed it takes nothing, and that cannot be told to anyone.
+                # A terminal that its tool has closed takes nothing, and the client cannot know.
                 written = len(piece)
             count += written
             if written == len(piece):

@@ -85,7 +85,7 @@ class Stdio:
         """Follow the client's terminal; without effect where the tool has none of the daemon's."""
 
     def count_input(self) -> int | None:
-        """How many bytes of the client's input were read by the tool; None where that is not known."""
+        """How many bytes of the client's input the tool has read; None where that is not known."""
         return None
 
     def close(self) -> None:
