@@ -11,7 +11,7 @@ from tasks.places import ROOT, list_members
 from tasks.report import Outcome, print_summary
 from tasks.workflows import list_workflow_checks
 
-_PYTHON_FOLDERS = ("bench", "conformance", "demo", "e2e", "faithful", "fuzz", "hostile", "tasks")
+_PYTHON_FOLDERS = ("bench", "conformance", "demo", "e2e", "fuzz", "tasks")
 
 
 def lint(arguments: Sequence[str]) -> int:

@@ -12,6 +12,7 @@ from .account import Account
 from .airlock import Agent, Airlock
 from .command import run
 from .container import Setup, shim_links
+from .executables import Executables
 from .git_server import GitServer
 from .home import ssh_command
 from .images import Images
@@ -28,14 +29,6 @@ UNMAPPED = "commands = []\n"
 """A profile that grants the whole ceiling; the workspace is what the container itself mounts."""
 MAPPED = UNMAPPED + "\n[workspace]\nmounts = { '/workspace' = {project} }\n"
 """The same, but with the project mapped to /workspace by the profile itself."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Executables:
-    """What is under test: the daemon's command and the native shim."""
-
-    daemon: Path
-    shim: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,110 @@
+"""The soak: very many requests from several client processes, and a daemon that stays as it was."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from e2e.hostile.broken import BrokenError
+from e2e.hostile.client import PATIENCE_S
+from e2e.hostile.daemon import Daemon, run_daemon
+from e2e.hostile.footprint import Footprint, measure
+from e2e.hostile.log import LogReader
+from e2e.hostile.processes import start_module
+from e2e.hostile.world import HOSTILE
+
+_MIB = 1 << 20
+_CLIENTS = 4
+_STAGES = 4
+
+_FLAT = 4 * _MIB
+"""How much more memory may be resident after the last third than after the first."""
+
+
+class Stage(NamedTuple):
+    """How a daemon stood when it had come to rest after so many requests."""
+
+    requests: int
+    seconds: float
+    footprint: Footprint
+
+    def __str__(self) -> str:
+        """The stage in one line, as a person reads it."""
+        return (
+            f"after {self.requests} requests ({self.seconds:.0f} s): "
+            f"{self.footprint.resident / _MIB:.1f} MiB, "
+            f"{len(self.footprint.descriptors)} descriptors, "
+            f"{len(self.footprint.descendants)} processes"
+        )
+
+
+def soak(
+    requests: int, *, executable: str | None = None, say: Callable[[str], None] = print
+) -> list[Stage]:
+    """Make at least so many requests in a warm-up and three thirds, and return how it stood.
+
+    `say` is told each stage. Raises BrokenError where an answer was wrong, a descriptor, a process
+    or a directory is left, memory has grown from the first third to the last, a record is missing,
+    or the log's chain is broken.
+    """
+    warm_up = max(requests // 10, _CLIENTS)
+    with run_daemon(executable) as daemon:
+        log = LogReader(daemon.world.log)
+        stages: list[Stage] = []
+        made = 0
+        for number in range(_STAGES):
+            count = -(-(requests // 3 if number else warm_up) // _CLIENTS)
+            started = time.monotonic()
+            _play(daemon, count=count, seed=number * _CLIENTS)
+            made += count * _CLIENTS
+            footprint = _rest(daemon, log, made, stages[0].footprint if stages else None)
+            stages.append(Stage(made, time.monotonic() - started, footprint))
+            say(str(stages[-1]))
+        grown = stages[-1].footprint.resident - stages[1].footprint.resident
+        if grown > _FLAT:
+            raise BrokenError(f"memory grew by {grown / _MIB:.1f} MiB in two thirds of the soak")
+        if daemon.stop() != 0:
+            raise BrokenError(f"the daemon ended badly: {daemon.read_words()}")
+        log.read()
+        say(f"{sum(log.events.values())} records, the chain unbroken")
+    return stages
+
+
+def _play(daemon: Daemon, *, count: int, seed: int) -> None:
+    path = daemon.world.socket(HOSTILE)
+    clients = [
+        start_module("e2e.hostile.worker", "mixture", path, str(count), str(seed + number))
+        for number in range(_CLIENTS)
+    ]
+    try:
+        for client in clients:
+            client.communicate()
+            if client.returncode != 0:
+                raise BrokenError(f"a client has failed, see above; {daemon.read_words()}")
+    finally:
+        for client in clients:
+            client.kill()
+            client.communicate()
+
+
+def _rest(daemon: Daemon, log: LogReader, requests: int, before: Footprint | None) -> Footprint:
+    """Wait until nothing is left of the requests, and return what is held then."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        # Each answer shows that the daemon had its turn.
+        daemon.ask_true()
+        log.read()
+        now = measure(daemon.pid, daemon.world.temporary)
+        is_quiet = not now.tools and not now.directories and log.finals[HOSTILE] == requests
+        if is_quiet and (before is None or _holds_no_more(now, before)):
+            return now
+        if time.monotonic() > deadline:
+            raise BrokenError(
+                f"{log.finals[HOSTILE]} of {requests} requests are in the audit log, and {now} "
+                f"is held after {before}"
+            )
+
+
+def _holds_no_more(now: Footprint, before: Footprint) -> bool:
+    return len(now.descriptors) <= len(before.descriptors) and len(now.descendants) <= len(
+        before.descendants
+    )

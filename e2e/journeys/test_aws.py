@@ -1,0 +1,71 @@
+"""aws from a container: the host's identity, files and streams, and nothing that hands out keys."""
+
+import json
+
+import pytest
+from e2e.faithful.world.aws_server import BUCKET
+from e2e.world.scene import Stage
+
+from .errands.cloud import Aws, Cloud
+
+
+def test_a_container_is_who_the_host_is(stage: Stage, cloud: Cloud) -> None:
+    """The cloud takes a request from the container for one of the person at the host."""
+    scene = stage.workshop
+    who = ("sts", "get-caller-identity", "--output", "json")
+    with scene.setup(scene.images.busybox).running() as client:
+        said = client.run("aws", *who).succeeded().stdout
+    assert json.loads(said) == json.loads(cloud.aws(*who).succeeded().stdout)
+
+
+def test_what_the_container_has_in_its_environment_is_not_used(
+    user_stage: Stage, aws_errand: Aws
+) -> None:
+    """Keys, profiles, files and endpoints that the container names change nothing."""
+    scene = user_stage.workshop
+    job = aws_errand.job(scene)
+    own = {
+        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "of-the-container",
+        "AWS_PROFILE": "nobody",
+        "AWS_CONFIG_FILE": "/workspace/config",
+        "AWS_SHARED_CREDENTIALS_FILE": "/workspace/credentials",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+    }
+    with scene.setup(scene.images.busybox).running() as client:
+        job.do(client, environment=own).succeeded()
+    assert job.arrived()
+
+
+def test_objects_stream_through_standard_input_and_output(user_stage: Stage, cloud: Cloud) -> None:
+    """Bytes of every kind go up and come down again unchanged."""
+    scene = user_stage.workshop
+    data = bytes(range(256)) * 1000
+    place = f"s3://{BUCKET}/stream"
+    with scene.setup(scene.images.busybox).running() as client:
+        client.run("aws", "s3", "cp", "-", place, stdin=data).succeeded()
+        assert client.run("aws", "s3", "cp", place, "-").succeeded().out == data
+    assert cloud.read("stream") == data
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("configure", "export-credentials"),
+        ("configure", "get", "aws_secret_access_key"),
+        ("sts", "get-session-token"),
+        ("iam", "create-access-key"),
+        ("s3", "presign", f"s3://{BUCKET}/stream"),
+        ("s3", "ls", "--endpoint-url", "http://127.0.0.1:1"),
+        ("s3", "ls", "--debug"),
+    ],
+    ids=lambda words: "-".join(word for word in words[:2]),
+)
+def test_what_would_hand_out_a_key_is_refused(
+    user_stage: Stage, cloud: Cloud, words: tuple[str, ...]
+) -> None:
+    """The shim says so with its own status, and the cloud is not asked."""
+    scene = user_stage.workshop
+    refused = scene.setup(scene.images.busybox).run("aws", *words)
+    assert refused.exit_code == 126
+    assert refused.stderr.startswith("airlock: ")
