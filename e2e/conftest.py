@@ -50,5 +50,5 @@ def alone() -> Iterator[None]:
     """Have the engine for oneself, without what an earlier run left there."""
     with open("/run/lock/airlock-e2e", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        engine.prepare()
+        engine.remove_leftovers()
         yield

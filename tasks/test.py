@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from time import monotonic
 
-from demo.engine import Engine, find_engine
+from e2e.world.engine import Engine, find_engine
 
 from tasks.environment import Environment, prepare_environment
 from tasks.places import REPORTS, ROOT

@@ -4,13 +4,14 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
+from e2e.world.process_status import cpu_seconds
+
 from bench.bench_run import BenchRun
 from bench.calls import Call, Caller
 from bench.deployment import TITLES, Deployment, Way
 from bench.errors import CallFailed
 from bench.figures import Figure, Goal, at_most, fail
 from bench.interleaving import interleave
-from bench.process_status import cpu_seconds
 from bench.samples import Samples, added
 
 _COMMANDS: tuple[tuple[str, ...], ...] = (("true",), ("git", "--version"), ("git", "status"))

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from bench.figures import Figure
 from bench.table import Report
+from e2e.world.process_status import list_processes_with
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(sysconfig.get_path("scripts"))
@@ -61,7 +62,7 @@ def test_two_pairs_are_measured_and_nothing_is_left(scratch: Path, tmp_path: Pat
         size = _find(report, pair=pair, start="shim: size")
         assert size.value == SHIM.stat().st_size / 1e3
     assert list(scratch.iterdir()) == []
-    assert _list_processes_with(str(scratch)) == []
+    assert list_processes_with(str(scratch)) == []
 
 
 @needs_programs
@@ -106,16 +107,3 @@ def test_wrong_usage(scratch: Path, words: tuple[str, ...], complaint: str) -> N
     done = _run(scratch, *words)
     assert done.returncode == 2
     assert complaint in done.stderr
-
-
-def _list_processes_with(text: str) -> list[str]:
-    """The command lines that contain a text."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if text in words:
-            found.append(words)
-    return found

@@ -4,13 +4,12 @@ import json
 
 from e2e.faithful.runner.ways import Way
 from e2e.faithful.runs import Runs
-from e2e.faithful.world.airlock import audit_log
 
 
 def test_what_each_daemon_saw(runs: Runs, selected: dict[Way, list[object]]) -> None:
     """The one saw the output of no command that ran to its end, the other that of all of them."""
     for carriage in {way.carriage for way in selected if way.place == "host"} - {"direct"}:
-        lines = audit_log(runs.world.ground, carriage).read_text().splitlines()
+        lines = runs.world.ground.airlock[carriage].log.read_text().splitlines()
         records = [json.loads(line) for line in lines]
         ended = [record for record in records if record.get("outcome") == "allowed"]
         assert ended

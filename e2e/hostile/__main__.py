@@ -4,12 +4,12 @@ import argparse
 import sys
 import time
 
-from e2e.hostile.broken import BrokenError
 from e2e.hostile.campaign import carry_out
 from e2e.hostile.catalogue import FAMILIES
 from e2e.hostile.fairness import GOAL, measure_fairness, print_table
 from e2e.hostile.flood import FLOODS
 from e2e.hostile.soak import soak
+from e2e.world.errors import BrokenError
 
 
 def main() -> int:

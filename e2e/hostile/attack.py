@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from e2e.hostile.client import Client
-from e2e.hostile.daemon import Daemon
+from e2e.hostile.daemon import Target
 from e2e.hostile.world import HOSTILE
+from e2e.world.client import Client
 
 
 class Scene:
@@ -14,7 +14,7 @@ class Scene:
     Each connection on which something was said is a request that must be in the audit log.
     """
 
-    def __init__(self, daemon: Daemon) -> None:
+    def __init__(self, daemon: Target) -> None:
         self.daemon = daemon
         self._clients: list[Client] = []
         self._noted = 0
@@ -55,7 +55,7 @@ class Family(NamedTuple):
     about: str
     attacks: tuple[Attack, ...]
     limits: Mapping[str, float]
-    descriptors: int | None
+    descriptors: int
 
 
 def make_family(
@@ -63,7 +63,7 @@ def make_family(
     about: str,
     *attacks: Attack | Callable[[Scene], None],
     limits: Mapping[str, float] | None = None,
-    descriptors: int | None = None,
+    descriptors: int = 0,
 ) -> Family:
     """Return a family; a plain function is an attack of its own name."""
     named = [

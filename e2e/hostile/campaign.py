@@ -4,13 +4,12 @@ import time
 from typing import NamedTuple
 
 from e2e.hostile.attack import Family, Scene
-from e2e.hostile.broken import BrokenError, NotHereError
-from e2e.hostile.client import PATIENCE_S
-from e2e.hostile.daemon import Daemon, run_daemon
+from e2e.hostile.daemon import Target, run_daemon
 from e2e.hostile.footprint import Footprint, measure
 from e2e.hostile.load import honest_load
 from e2e.hostile.log import LogReader
 from e2e.hostile.world import HOSTILE
+from e2e.world.errors import PATIENCE_S, BrokenError, NotHereError
 
 _MIB = 1 << 20
 
@@ -65,7 +64,7 @@ def carry_out(family: Family, *, executable: str | None = None) -> Report:
     return Report(family, tried, tuple(untried), tuple(faults))
 
 
-def _warm_up(daemon: Daemon) -> Footprint:
+def _warm_up(daemon: Target) -> Footprint:
     for _ in range(_WARM_UP):
         daemon.ask_true()
     # The last answer may come a moment before the daemon has closed its connection.
@@ -73,7 +72,7 @@ def _warm_up(daemon: Daemon) -> Footprint:
     return min(looks, key=lambda look: (len(look.descendants), len(look.descriptors)))
 
 
-def _await_rest(daemon: Daemon, *, before: Footprint, log: LogReader, requests: int) -> None:
+def _await_rest(daemon: Target, *, before: Footprint, log: LogReader, requests: int) -> None:
     """Wait until the daemon holds what it held before, with all requests in its log."""
     deadline = time.monotonic() + PATIENCE_S
     while True:

@@ -11,7 +11,7 @@ import socket
 import sys
 
 from e2e.hostile import fuse
-from e2e.hostile.lines import make_script
+from e2e.world.lines import make_script
 
 _CLONE_NEWNS = 0x20000
 _MS_REC_PRIVATE = 0x4000 | 0x40000

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from e2e.hostile.broken import NotHereError
+from e2e.world.errors import NotHereError
 
 Maker = Callable[[ExitStack], int]
 """Makes a descriptor that is closed, with what belongs to it, when the stack is."""

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from e2e.hostile.broken import BrokenError
-from e2e.hostile.daemon import Daemon, run_daemon
+from e2e.hostile.daemon import Target, run_daemon
 from e2e.hostile.flood import FLOODS
-from e2e.hostile.processes import start_module
 from e2e.hostile.world import HOSTILE
+from e2e.world.errors import BrokenError
+from e2e.world.worker import start_module
 
 GOAL = 2.5
 """How many times as long the slowest hundredth may take under a flood, at most."""
@@ -50,7 +50,7 @@ def measure_fairness(
     """
     figures = []
     for name in floods:
-        with run_daemon(executable, descriptors=_DESCRIPTORS.get(name)) as daemon:
+        with run_daemon(executable, descriptors=_DESCRIPTORS.get(name, 0)) as daemon:
             for _ in range(20):
                 daemon.ask_true()
             alone: list[float] = []
@@ -89,9 +89,9 @@ def print_table(figures: list[Figure], say: Callable[[str], None] = print) -> No
         )
 
 
-def _time_under(daemon: Daemon, name: str, calls: int) -> list[float]:
+def _time_under(daemon: Target, name: str, calls: int) -> list[float]:
     """Return the times of those of so many calls that are carried out."""
-    worker = start_module("e2e.hostile.worker", name, daemon.world.socket(HOSTILE))
+    worker = start_module("e2e.hostile.worker", name, str(daemon.world.socket(HOSTILE)))
     times = []
     try:
         if worker.stdout is None or not worker.stdout.readline():
@@ -107,7 +107,7 @@ def _time_under(daemon: Daemon, name: str, calls: int) -> list[float]:
     return times
 
 
-def _await_quiet(daemon: Daemon) -> None:
+def _await_quiet(daemon: Target) -> None:
     """Return when the flooding agent is served again: what it left behind is done."""
     while True:
         with suppress(BrokenError):
@@ -116,7 +116,7 @@ def _await_quiet(daemon: Daemon) -> None:
             return
 
 
-def _time_call(daemon: Daemon) -> float:
+def _time_call(daemon: Target) -> float:
     started = time.perf_counter()
     daemon.ask_true()
     return (time.perf_counter() - started) * 1000

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 
-from e2e.hostile.client import Client
-from e2e.hostile.lines import make_request, make_script
+from e2e.world.client import Client
+from e2e.world.lines import make_request, make_script
 
 _MIB = 1 << 20
 _IDLE = 1000

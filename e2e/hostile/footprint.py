@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-_KIB = 1024
+from e2e.world.process_status import list_descriptors, resident_memory
 
 
 class Footprint(NamedTuple):
@@ -27,41 +27,11 @@ def measure(pid: int, temporary: Path) -> Footprint:
     """Look at the daemon `pid`, whose tools stand in directories below `temporary`."""
     return Footprint(
         descriptors=list_descriptors(pid),
-        resident=read_memory(pid, "VmRSS"),
+        resident=resident_memory(pid),
         descendants=sorted(_read_name(child) for child in _list_descendants(pid)),
         tools=_list_tools(temporary),
         directories=sorted(os.listdir(temporary)),
     )
-
-
-def list_descriptors(pid: int) -> list[str]:
-    """Return where the open descriptors of a process lead, in order of their numbers."""
-    folder = f"/proc/{pid}/fd"
-    links = []
-    for number in sorted(map(int, os.listdir(folder))):
-        with suppress(FileNotFoundError):
-            links.append(os.readlink(f"{folder}/{number}"))
-    return links
-
-
-def read_memory(pid: int, field: str) -> int:
-    """Return a field of /proc/PID/status, such as VmRSS or VmHWM, in bytes."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name == field:
-            return int(value.split()[0]) * _KIB
-    raise ValueError(f"/proc/{pid}/status has no {field}")
-
-
-def forget_peak(pid: int) -> None:
-    """Let VmHWM begin anew at what is resident now (proc_pid_clear_refs(5))."""
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
-
-
-def read_ticks(pid: int) -> int:
-    """Return the processor time that a process has used, in ticks of sysconf(SC_CLK_TCK)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
 
 
 def _list_descendants(pid: int) -> list[int]:

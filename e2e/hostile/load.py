@@ -4,12 +4,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from e2e.hostile.broken import BrokenError
-from e2e.hostile.daemon import Daemon
+from e2e.hostile.daemon import Target
+from e2e.world.errors import BrokenError
 
 
 @contextmanager
-def honest_load(daemon: Daemon) -> Iterator[None]:
+def honest_load(daemon: Target) -> Iterator[None]:
     """Run one command of the honest agent after the other until the block ends.
 
     Raises BrokenError at the end of the block if one of them was not carried out.

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from e2e.hostile.broken import BrokenError
+from e2e.world.errors import BrokenError
 
 _FINAL = ("exec", "check", "invalid")
 _OUTCOMES = ("allowed", "denied", "failed", "aborted", "invalid")

@@ -8,8 +8,8 @@ import os
 import sys
 
 from e2e.hostile import fuse
-from e2e.hostile.client import Client
-from e2e.hostile.lines import make_request
+from e2e.world.client import Client
+from e2e.world.lines import make_request
 
 _CLONE_NEWNS, _CLONE_NEWPID = 0x20000, 0x20000000
 _MS_BIND, _MS_REC_PRIVATE = 0x1000, 0x4000 | 0x40000

@@ -5,10 +5,10 @@ import random
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from e2e.hostile.broken import BrokenError, NotHereError
-from e2e.hostile.client import Client
 from e2e.hostile.descriptors import UNWANTED, make_pipe, make_terminal, open_null, open_unwanted
-from e2e.hostile.lines import FEATURES, TERMINAL, make_message, make_request, make_script
+from e2e.world.client import Client
+from e2e.world.errors import BrokenError, NotHereError
+from e2e.world.lines import FEATURES, TERMINAL, make_message, make_request, make_script
 
 Play = Callable[[Client, random.Random], None]
 """Makes one request, and raises BrokenError where the answer is not what it must be."""

@@ -4,13 +4,12 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from e2e.hostile.broken import BrokenError
-from e2e.hostile.client import PATIENCE_S
-from e2e.hostile.daemon import Daemon, run_daemon
+from e2e.hostile.daemon import Target, run_daemon
 from e2e.hostile.footprint import Footprint, measure
 from e2e.hostile.log import LogReader
-from e2e.hostile.processes import start_module
 from e2e.hostile.world import HOSTILE
+from e2e.world.errors import PATIENCE_S, BrokenError
+from e2e.world.worker import start_module
 
 _MIB = 1 << 20
 _CLIENTS = 4
@@ -69,8 +68,8 @@ def soak(
     return stages
 
 
-def _play(daemon: Daemon, *, count: int, seed: int) -> None:
-    path = daemon.world.socket(HOSTILE)
+def _play(daemon: Target, *, count: int, seed: int) -> None:
+    path = str(daemon.world.socket(HOSTILE))
     clients = [
         start_module("e2e.hostile.worker", "mixture", path, str(count), str(seed + number))
         for number in range(_CLIENTS)
@@ -86,7 +85,7 @@ def _play(daemon: Daemon, *, count: int, seed: int) -> None:
             client.communicate()
 
 
-def _rest(daemon: Daemon, log: LogReader, requests: int, before: Footprint | None) -> Footprint:
+def _rest(daemon: Target, log: LogReader, requests: int, before: Footprint | None) -> Footprint:
     """Wait until nothing is left of the requests, and return what is held then."""
     deadline = time.monotonic() + PATIENCE_S
     while True:

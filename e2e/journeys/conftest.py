@@ -9,16 +9,16 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from e2e.faithful.world.terraform import install_terraform
-from e2e.world import account, engine, git_server
+from e2e.world import account, engine
 from e2e.world.executables import Executables
-from e2e.world.git_server import GitServer
+from e2e.world.git_server import GitServer, running_git_server
 from e2e.world.home import furnish
 from e2e.world.images import Images
 from e2e.world.keys import KeyPair
 from e2e.world.product import Product
 from e2e.world.project import TOOLS
 from e2e.world.scene import Stage
+from e2e.world.terraform import install_terraform
 
 from .errands.fixtures import (
     aws_errand,
@@ -88,8 +88,8 @@ def product(request: pytest.FixtureRequest, ground: Path) -> Product:
 @pytest.fixture(scope="session")
 def server(images: Images) -> Iterator[GitServer]:
     """Return the running git server, to which nobody may push yet."""
-    with git_server.container_for(images.git_server) as container:
-        yield GitServer.describe(container)
+    with running_git_server(images.git_server) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

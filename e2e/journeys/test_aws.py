@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from e2e.faithful.world.aws_server import BUCKET
+from e2e.world.aws_server import BUCKET
 from e2e.world.scene import Stage
 
 from .errands.cloud import Aws, Cloud

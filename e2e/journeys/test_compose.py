@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from e2e.world.command import Completed
 from e2e.world.compose import Composition
-from e2e.world.container import Client
+from e2e.world.container import FOR_EVER, Container, started
 from e2e.world.engine import docker
 from e2e.world.example import describe_example, describe_minimal, describe_several
 from e2e.world.images import Images
 from e2e.world.keys import KeyPair, find_runs
-from e2e.world.product import Product, started
+from e2e.world.product import Product
 
 REPOSITORY = "/srv/project.git"
 PUSH = ("git", "push", "origin", "HEAD:main")
@@ -31,22 +31,22 @@ def example(
 
 
 @pytest.fixture
-def agent(example: Composition) -> Client:
+def agent(example: Composition) -> Container:
     """Return the agent's container."""
     return example.client("agent")
 
 
 @pytest.fixture
-def helper(agent: Client, images: Images) -> Iterator[Client]:
+def helper(agent: Container, images: Images) -> Iterator[Container]:
     """Return a container with what the agent's has mounted, and programs that it lacks."""
-    options = (f"--volumes-from={agent.container}", "--network=none", "--user=1000")
-    with started(images.debian, *options, command=("sleep", "infinity")) as container:
+    options = (f"--volumes-from={agent.id}", "--network=none", "--user=1000")
+    with started(images.debian, *options, command=FOR_EVER) as container:
         yield container
 
 
-def test_the_commit_arrives(example: Composition, agent: Client) -> None:
+def test_the_commit_arrives(example: Composition, agent: Container) -> None:
     """After `docker compose up` the server has the commit that the agent says it pushed."""
-    said = docker("logs", agent.container).succeeded().stdout
+    said = docker("logs", agent.id).succeeded().stdout
     (pushed,) = [line.split()[1] for line in said.splitlines() if line.startswith("pushed ")]
     assert _main(example) == pushed
     shown = _at_server(example, "log", "-1", "--format=%an <%ae>: %s", "main").succeeded().stdout
@@ -54,7 +54,7 @@ def test_the_commit_arrives(example: Composition, agent: Client) -> None:
 
 
 def test_up_again_changes_nothing_and_the_agent_goes_on(
-    example: Composition, agent: Client
+    example: Composition, agent: Container
 ) -> None:
     """A second `docker compose up` finds everything in place; the agent's next commit arrives."""
     example.up()
@@ -64,7 +64,7 @@ def test_up_again_changes_nothing_and_the_agent_goes_on(
 
 
 def test_without_airlock_nobody_can_push_from_the_workspace(
-    example: Composition, agent: Client, images: Images
+    example: Composition, agent: Container, images: Images
 ) -> None:
     """A git and an ssh of one's own, with a network, reach the server and are refused."""
     commit, before = _commit(agent, "without Airlock"), _main(example)
@@ -78,7 +78,7 @@ def test_without_airlock_nobody_can_push_from_the_workspace(
     assert _main(example) == commit
 
 
-def test_without_the_daemons_key_the_push_fails(example: Composition, agent: Client) -> None:
+def test_without_the_daemons_key_the_push_fails(example: Composition, agent: Container) -> None:
     """Airlock adds no power of its own: the server refuses it as it does anybody without a key."""
     commit, before = _commit(agent, "without the key"), _main(example)
     _rename_key(example, "id_ed25519", "away")
@@ -94,7 +94,7 @@ def test_without_the_daemons_key_the_push_fails(example: Composition, agent: Cli
 
 
 def test_the_agents_container_holds_nothing_of_the_key(
-    example: Composition, agent: Client, other_key: KeyPair
+    example: Composition, agent: Container, other_key: KeyPair
 ) -> None:
     """No file, no process and no setting of its container has a piece of it."""
     _commit(agent, "in search of the key")
@@ -104,7 +104,7 @@ def test_the_agents_container_holds_nothing_of_the_key(
         "file system": agent.export(),
         "workspace": agent.run("tar", "-c", "/workspace").succeeded().out,
         "environment": agent.run("sh", "-c", "cat /proc/[0-9]*/environ").succeeded().out,
-        "settings": docker("inspect", agent.container).succeeded().out,
+        "settings": docker("inspect", agent.id).succeeded().out,
         "output": pushed.out + pushed.err,
     }
     assert b"GIT_AUTHOR_NAME=" in seen["environment"]
@@ -115,17 +115,17 @@ def test_the_agents_container_holds_nothing_of_the_key(
     assert find_runs(key, unlike=other_key, data=daemon.out)
 
 
-def test_the_daemon_cannot_see_who_asks(example: Composition, agent: Client) -> None:
+def test_the_daemon_cannot_see_who_asks(example: Composition, agent: Container) -> None:
     """Its kernel calls the agent's processes 0; the record has that, the user, and the profile."""
     agent.run("git", "status").succeeded()
-    said = docker("logs", example.client("airlock").container).succeeded().stderr
+    said = docker("logs", example.client("airlock").id).succeeded().stderr
     records = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
     last = [record for record in records if record["event"] == "exec"][-1]
     assert last["peer"] == {"pid": 0, "uid": 1000}
     assert (last["profile"], last["args"], last["container"]) == ("my-agent", ["status"], None)
 
 
-def test_commands_run_in_the_shared_directory(agent: Client) -> None:
+def test_commands_run_in_the_shared_directory(agent: Container) -> None:
     """What the agent makes below /workspace is there for git, at the same path."""
     agent.run("mkdir", "-p", "/workspace/deep/er").succeeded()
     shown = agent.run("git", "rev-parse", "--show-prefix", cwd="/workspace/deep/er").succeeded()
@@ -137,14 +137,16 @@ def test_commands_run_in_the_shared_directory(agent: Client) -> None:
 @pytest.mark.parametrize(
     "directory", ["/", "/home/airlock/.ssh", "/agents/my-agent", "/etc/airlock", "/workspaces"]
 )
-def test_other_directories_of_the_daemon_are_out_of_reach(helper: Client, directory: str) -> None:
+def test_other_directories_of_the_daemon_are_out_of_reach(
+    helper: Container, directory: str
+) -> None:
     """A claim to stand elsewhere is refused, though the daemon's container has such a directory."""
     error = _claim(helper, directory)
     assert error["data"]["layer"] == "workspace"
     assert error["data"]["rule"] == "unmapped"
 
 
-def test_a_link_in_the_workspace_leads_nowhere_else(agent: Client, helper: Client) -> None:
+def test_a_link_in_the_workspace_leads_nowhere_else(agent: Container, helper: Container) -> None:
     """A link to the daemon's credentials is followed to its end, and refused there."""
     agent.run("ln", "-sfn", "/home/airlock/.ssh", "/workspace/out").succeeded()
     try:
@@ -156,26 +158,26 @@ def test_a_link_in_the_workspace_leads_nowhere_else(agent: Client, helper: Clien
     assert through.exit_code == 126
 
 
-def test_a_container_id_changes_nothing(agent: Client, helper: Client) -> None:
+def test_a_container_id_changes_nothing(agent: Container, helper: Container) -> None:
     """A claimed id, which the daemon cannot prove, opens no directory beyond the profile's."""
-    for claimed in (helper.container, agent.container, "f" * 64):
+    for claimed in (helper.id, agent.id, "f" * 64):
         error = _claim(helper, "/home/airlock/.ssh", container_id=claimed)
         assert error["data"]["rule"] == "unmapped"
 
 
 def test_a_client_among_the_daemons_processes_is_refused(
-    example: Composition, agent: Client, images: Images
+    example: Composition, agent: Container, images: Images
 ) -> None:
     """A container that shares the daemon's process ids is told not to."""
-    pid = f"--pid=container:{example.client('airlock').container}"
-    options = (f"--volumes-from={agent.container}", "--network=none", "--user=1000", pid)
-    with started(images.debian, *options, command=("sleep", "infinity")) as intruder:
+    pid = f"--pid=container:{example.client('airlock').id}"
+    options = (f"--volumes-from={agent.id}", "--network=none", "--user=1000", pid)
+    with started(images.debian, *options, command=FOR_EVER) as intruder:
         error = _claim(intruder, "/workspace")
     assert (error["data"]["layer"], error["data"]["rule"]) == ("workspace", "pid-namespace")
 
 
 def test_the_daemon_may_be_replaced_under_a_running_agent(
-    example: Composition, agent: Client
+    example: Composition, agent: Container
 ) -> None:
     """A new container of the daemon serves the agent, which was not restarted."""
     commit = _commit(agent, "while the daemon is away")
@@ -215,7 +217,7 @@ def test_several_agents_have_a_socket_each(
             assert _is_refused_by_profile(client, other)
 
 
-def _is_refused_by_profile(client: Client, command: str) -> bool:
+def _is_refused_by_profile(client: Container, command: str) -> bool:
     ran = client.run(command, "--version" if command == "git" else "-V", cwd="/")
     return ran.exit_code == 126 and "the profile" in ran.stderr
 
@@ -230,7 +232,7 @@ def _at_server(example: Composition, *arguments: str) -> Completed:
     return server.run("git", f"--git-dir={REPOSITORY}", *arguments, cwd="/", user="git")
 
 
-def _commit(agent: Client, message: str) -> str:
+def _commit(agent: Container, message: str) -> str:
     """Let the agent commit through Airlock; return the commit's id."""
     agent.run("git", "commit", "--quiet", "--allow-empty", f"--message={message}").succeeded()
     return agent.run("git", "rev-parse", "HEAD").succeeded().stdout
@@ -260,8 +262,8 @@ def _key(example: Composition) -> KeyPair:
     return KeyPair(path=path, private=private, public="")
 
 
-def _claim(client: Client, directory: str, **more: object) -> dict[str, dict[str, str]]:
+def _claim(client: Container, directory: str, **more: object) -> dict[str, dict[str, str]]:
     """Ask for `git status` with a working directory of our own invention; return the error."""
-    answer = client.ask("exec", command="git", args=["status"], cwd=directory, **more)
+    answer = client.ask("git", "status", cwd=directory, **more)
     error: dict[str, dict[str, str]] = answer["error"]
     return error

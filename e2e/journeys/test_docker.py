@@ -20,7 +20,7 @@ def test_a_container_starts_another(stage: Stage, image: str) -> None:
     run = ("docker", "run", "--rm", "--interactive", f"--label={MINE}", scene.images.busybox)
     with scene.setup(getattr(scene.images, image)).running() as client:
         listed = client.run("docker", "ps", "--no-trunc", "--format={{.ID}}").succeeded()
-        assert client.container in listed.stdout.splitlines()
+        assert client.id in listed.stdout.splitlines()
         done = client.run(*run, "sh", "-c", "cat; echo err >&2; exit 7", stdin=b"\xff\0")
         assert (done.exit_code, done.out, done.stderr) == (7, b"\xff\0", "err")
 
@@ -76,9 +76,7 @@ def test_what_would_open_the_host_is_refused(user_stage: Stage, words: tuple[str
     """The shim says so with its own status, and the engine is not asked."""
     scene = user_stage.workshop
     with scene.setup(scene.images.busybox).running() as client:
-        named = [
-            word.format(image=scene.images.busybox, container=client.container) for word in words
-        ]
+        named = [word.format(image=scene.images.busybox, container=client.id) for word in words]
         refused = client.run("docker", *named)
     assert refused.exit_code == 126
     assert refused.stderr.startswith("airlock: ")

@@ -31,13 +31,13 @@ def test_removing_the_container_ends_the_command(lingering: Scene) -> None:
     setup = lingering.setup(lingering.images.busybox)
     with setup.running() as client, client.start("linger") as command:
         witness = _witness(command)
-        remove([client.container])
+        remove([client.id])
         witness.wait_for_end()
     # The record is written when all has ended; a daemon that has stopped has written it.
     lingering.airlock.stop()
     (record,) = [each for each in lingering.airlock.audit() if each["event"] == "exec"]
     assert record["outcome"] == "aborted"
-    assert record["container"] == client.container
+    assert record["container"] == client.id
 
 
 def test_ending_the_client_ends_the_command(lingering: Scene) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.world.container import Client
+from e2e.world.container import Container, started
 from e2e.world.engine import docker, remove
 from e2e.world.images import Images
-from e2e.world.product import HARDENED, RECIPES, Product, build, started, write_agent
+from e2e.world.product import HARDENED, RECIPES, Product, build, write_agent
 from e2e.world.running import Running
 
 MACHINES = {"amd64": 62, "arm64": 183}
@@ -82,7 +82,7 @@ def test_it_starts_as_it_is(product: Product) -> None:
     """Without a single argument or mount it serves no agent, says so, and is healthy."""
     with started(product.daemon, *HARDENED) as daemon:
         _wait_for_health(daemon, "healthy")
-        said = docker("logs", daemon.container).succeeded().stderr
+        said = docker("logs", daemon.id).succeeded().stderr
     assert "airlock: enabled commands: git, ssh" in said
     assert "airlock: no agents registered (--agents FILE)" in said
 
@@ -112,12 +112,12 @@ def test_a_daemon_that_hangs_is_unhealthy_until_it_goes_on(
     mounts = write_agent(tmp_path / "airlock", "commands = []\n")
     with started(product.daemon, *HARDENED, *QUICK_HEALTH, *mounts) as daemon:
         _wait_for_health(daemon, "healthy")
-        docker("kill", "--signal=STOP", daemon.container).succeeded()
+        docker("kill", "--signal=STOP", daemon.id).succeeded()
         _wait_for_health(daemon, "unhealthy")
         checked = daemon.run("airlock-healthy", cwd="/")
         assert checked.exit_code == 1
         assert checked.stderr.startswith("/run/airlock/sockets/my-agent.sock does not answer")
-        docker("kill", "--signal=CONT", daemon.container).succeeded()
+        docker("kill", "--signal=CONT", daemon.id).succeeded()
         daemon.run("airlock-healthy", cwd="/").succeeded()
 
 
@@ -130,8 +130,8 @@ def test_the_health_check_leaves_no_trace_in_the_audit_log(
         _wait_for_health(daemon, "healthy")
         for _ in range(3):
             daemon.run("airlock-healthy", cwd="/").succeeded()
-        docker("stop", daemon.container).succeeded()
-        lines = docker("logs", daemon.container).succeeded().stderr.splitlines()
+        docker("stop", daemon.id).succeeded()
+        lines = docker("logs", daemon.id).succeeded().stderr.splitlines()
     records = [json.loads(line) for line in lines if line.startswith("{")]
     assert [record["event"] for record in records] == ["daemon-start", "daemon-stop"]
 
@@ -148,8 +148,8 @@ def test_it_stops_in_order(product: Product) -> None:
     """As the first process of its container it heeds SIGTERM, and ends well."""
     with started(product.daemon, *HARDENED) as daemon:
         _wait_for_health(daemon, "healthy")
-        docker("stop", "--time=20", daemon.container).succeeded()
-        state = docker("inspect", "--format={{.State.ExitCode}}", daemon.container).succeeded()
+        docker("stop", "--time=20", daemon.id).succeeded()
+        state = docker("inspect", "--format={{.State.ExitCode}}", daemon.id).succeeded()
     assert state.stdout == "0"
 
 
@@ -190,20 +190,20 @@ def _check_layer(image: str, *, enabled: str) -> None:
     assert _config(image)["User"] in ("airlock", "1000:1000")
     with started(image, *HARDENED) as daemon:
         _wait_for_health(daemon, "healthy")
-        said = docker("logs", daemon.container).succeeded().stderr
+        said = docker("logs", daemon.id).succeeded().stderr
     assert f"airlock: enabled commands: {enabled}" in said
 
 
-def _ask_for_ssh(daemon: Client, images: Images) -> str:
+def _ask_for_ssh(daemon: Container, images: Images) -> str:
     """Return what `ssh -V` says in a container that has nothing but the daemon's volume."""
-    options = ("--rm", "--user=4711", "--network=none", f"--volumes-from={daemon.container}:ro")
+    options = ("--rm", "--user=4711", "--network=none", f"--volumes-from={daemon.id}:ro")
     ran = docker("run", *options, images.shim, "/bin/ssh", "-V").succeeded()
     return ran.stdout or ran.stderr
 
 
-def _wait_for_health(daemon: Client, state: str) -> None:
+def _wait_for_health(daemon: Container, state: str) -> None:
     """Wait until the engine's own check has found the container to be in `state`."""
-    events = ("docker", "events", "--since=0", f"--filter=container={daemon.container}")
+    events = ("docker", "events", "--since=0", f"--filter=container={daemon.id}")
     with Running((*events, "--format={{.Action}}")) as heard:
         heard.wait_for(f"health_status: {state}")
 

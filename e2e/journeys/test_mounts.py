@@ -50,7 +50,7 @@ def test_a_container_that_was_restarted_is_known_again(user_stage: Stage, images
     scene = user_stage.scene(profile=UNMAPPED)
     with scene.setup(images.busybox).running() as client:
         client.run("git", "status").succeeded()
-        docker("restart", "--time=0", client.container).succeeded()
+        docker("restart", "--time=0", client.id).succeeded()
         client.run("git", "push", "origin", "main").succeeded()
     assert scene.project.repository.commit("main") == scene.project.head()
 

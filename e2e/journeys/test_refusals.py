@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from e2e.world.command import Completed
-from e2e.world.container import Client
+from e2e.world.container import Container
 from e2e.world.engine import docker
 from e2e.world.scene import MAPPED, UNMAPPED, Scene, Stage
 
@@ -19,15 +19,15 @@ def scene(request: pytest.FixtureRequest, stages: dict[str, Stage]) -> Scene:
 
 
 @pytest.fixture(scope="module")
-def client(scene: Scene) -> Iterator[Client]:
+def client(scene: Scene) -> Iterator[Container]:
     """Return a container of that scene that can send requests of its own making."""
     with scene.setup(scene.images.debian).running() as client:
         yield client
 
 
-def test_an_honest_request_is_granted(client: Client) -> None:
+def test_an_honest_request_is_granted(client: Container) -> None:
     """The control: the true directory, with and without the true container id, is answered."""
-    for claimed in (None, client.container):
+    for claimed in (None, client.id):
         assert _ask(client, container_id=claimed)["result"] == {"exit_code": 0}
 
 
@@ -50,7 +50,7 @@ def test_an_honest_request_is_granted(client: Client) -> None:
     ],
 )
 def test_a_directory_outside_the_workspace_is_refused(
-    scene: Scene, client: Client, cwd: str
+    scene: Scene, client: Container, cwd: str
 ) -> None:
     """Nothing runs in a directory that does not really lie in the workspace."""
     links = "mkdir -p sub && ln -sfn /etc out && ln -sfn .. up && ln -sfn /proc/1/root/etc host"
@@ -58,24 +58,24 @@ def test_a_directory_outside_the_workspace_is_refused(
     _assert_denied(scene, _ask(client, cwd=cwd), layer="workspace")
 
 
-def test_a_made_up_container_is_refused(scene: Scene, client: Client) -> None:
+def test_a_made_up_container_is_refused(scene: Scene, client: Container) -> None:
     """A container id that no container has does not stand against what the kernel says."""
     _assert_denied(scene, _ask(client, container_id="f" * 64), layer="workspace")
 
 
-def test_another_containers_id_is_refused(scene: Scene, client: Client) -> None:
+def test_another_containers_id_is_refused(scene: Scene, client: Container) -> None:
     """The id of a container that is there does not lend its directories to another one."""
     with scene.setup(scene.images.busybox).running() as other:
-        _assert_denied(scene, _ask(client, container_id=other.container), layer="workspace")
+        _assert_denied(scene, _ask(client, container_id=other.id), layer="workspace")
 
 
-def test_a_directory_of_the_container_is_refused(scene: Scene, client: Client) -> None:
+def test_a_directory_of_the_container_is_refused(scene: Scene, client: Container) -> None:
     """Through the shim: a directory that only the container has is no place to run in."""
     refused = client.run("git", "status", cwd="/tmp")
     _assert_refused(refused, "/tmp")
 
 
-def test_a_command_without_a_module_is_unknown(client: Client) -> None:
+def test_a_command_without_a_module_is_unknown(client: Container) -> None:
     """The shim under the name of a command that is not enabled ends with 127."""
     refused = client.run("linger")
     assert refused.exit_code == 127
@@ -84,7 +84,7 @@ def test_a_command_without_a_module_is_unknown(client: Client) -> None:
 
 def test_a_shared_pid_namespace_is_refused(scene: Scene) -> None:
     """A container that sees the host's processes (--pid=host) gets nothing to run."""
-    seeing = scene.setup(scene.images.busybox, pid_mode="host")
+    seeing = scene.setup(scene.images.busybox, "--pid=host")
     _assert_refused(seeing.run("git", "status"), "--pid=host")
 
 
@@ -116,7 +116,7 @@ def test_a_mount_namespace_of_the_clients_own_is_refused(user_stage: Stage) -> N
     scene = user_stage.scene(profile=UNMAPPED)
     trick = "mount -o bind /etc /workspace && cd /workspace && git status"
     with scene.setup(
-        scene.images.busybox, cap_add=["SYS_ADMIN"], security_opt=["apparmor=unconfined"]
+        scene.images.busybox, "--cap-add=SYS_ADMIN", "--security-opt=apparmor=unconfined"
     ).running() as client:
         client.run("git", "status").succeeded()
         _assert_refused(client.run("unshare", "-m", "sh", "-c", trick), "mount namespace")
@@ -128,8 +128,8 @@ def test_a_forged_cgroup_is_refused(user_stage: Stage) -> None:
         pytest.skip("the engine leaves cgroups to systemd, which takes slices only")
     scene = user_stage.scene(profile=UNMAPPED)
     with scene.setup(scene.images.busybox).running() as victim:
-        forged = f"/docker/{victim.container}"
-        thief = scene.setup(scene.images.busybox, workspace="", cgroup_parent=forged)
+        forged = f"--cgroup-parent=/docker/{victim.id}"
+        thief = scene.setup(scene.images.busybox, forged, workspace="")
         theft = "mkdir -p /workspace && cd /workspace && git log"
         _assert_refused(thief.run("sh", "-c", theft, cwd="/"), "container")
 
@@ -164,11 +164,9 @@ def test_check_finds_a_workspace_that_holds_the_agent_directory(user_stage: Stag
     assert str(path) in found.stdout + found.stderr
 
 
-def _ask(client: Client, **changed: object) -> dict[str, Any]:
+def _ask(client: Container, **changed: object) -> dict[str, Any]:
     """Ask for a command that is granted, but for what is changed about the request."""
-    return client.ask(
-        "exec", **{"command": "git", "args": ["status"], "cwd": "/workspace"} | changed
-    )
+    return client.ask("git", **{"args": ["status"], "cwd": "/workspace"} | changed)
 
 
 def _assert_denied(scene: Scene, response: dict[str, Any], *, layer: str) -> None:

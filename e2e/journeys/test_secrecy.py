@@ -30,7 +30,7 @@ def test_a_container_holds_nothing_of_a_credential(
         seen = {
             "environments and output": b"".join(done.out + done.err for done in said),
             "file system": client.export(),
-            "engine": docker("inspect", client.container).succeeded().out,
+            "engine": docker("inspect", client.id).succeeded().out,
             "workspace": read_tree(scene.project.path),
         }
     assert job.arrived()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from e2e.world.container import Client
+from e2e.world.container import Container
 from e2e.world.running import Witness
 from e2e.world.scene import Stage
 
@@ -21,7 +21,7 @@ while :; do read -r line && echo "read <$line>"; done
 
 
 @pytest.fixture
-def watching(user_stage: Stage) -> Iterator[Client]:
+def watching(user_stage: Stage) -> Iterator[Container]:
     """Return a container whose agent has a command, `linger`, that watches its terminal."""
     program = user_stage.account.home / "watch"
     user_stage.account.write(program, WATCH, mode=0o755)
@@ -31,7 +31,7 @@ def watching(user_stage: Stage) -> Iterator[Client]:
         yield client
 
 
-def test_the_tool_has_the_size_of_the_terminal(watching: Client) -> None:
+def test_the_tool_has_the_size_of_the_terminal(watching: Container) -> None:
     """It is told the size at its start and every new one, and which terminal it is."""
     with watching.sit_at("linger", rows=33, cols=101) as terminal:
         terminal.wait_for("at first 33 101, xterm")
@@ -39,7 +39,7 @@ def test_the_tool_has_the_size_of_the_terminal(watching: Client) -> None:
         terminal.wait_for("now 40 120")
 
 
-def test_lines_are_edited_and_echoed_once(watching: Client) -> None:
+def test_lines_are_edited_and_echoed_once(watching: Container) -> None:
     """What is typed is shown once, and erased characters do not reach the tool."""
     with watching.sit_at("linger", rows=24, cols=80) as terminal:
         terminal.wait_for("at first 24 80")
@@ -47,7 +47,7 @@ def test_lines_are_edited_and_echoed_once(watching: Client) -> None:
         assert terminal.wait_for("read <hello>").count("hell") == 2
 
 
-def test_ctrl_c_ends_the_tool_and_leaves_the_shell(watching: Client) -> None:
+def test_ctrl_c_ends_the_tool_and_leaves_the_shell(watching: Container) -> None:
     """The tool gets SIGINT and ends as it likes; the container's shell and terminal go on."""
     with watching.sit_at("sh", rows=24, cols=80) as terminal:
         terminal.enter("PS1='ready> '; stty -a >/tmp/before\r")
@@ -63,7 +63,7 @@ def test_ctrl_c_ends_the_tool_and_leaves_the_shell(watching: Client) -> None:
         assert terminal.wait() == 3
 
 
-def test_hanging_up_ends_the_tool(watching: Client) -> None:
+def test_hanging_up_ends_the_tool(watching: Container) -> None:
     """A shim that is killed takes the tool on the host along, with what it had for a terminal."""
     with watching.sit_at("linger", rows=24, cols=80) as terminal:
         said = terminal.wait_for("at first").splitlines()

@@ -7,10 +7,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
-from e2e.world import git_server
 from e2e.world.command import Completed
-from e2e.world.container import SOCKET, Client
-from e2e.world.git_server import GitServer
+from e2e.world.container import SOCKET, Container
+from e2e.world.git_server import GitServer, running_git_server
 from e2e.world.home import add_key
 from e2e.world.images import Images
 from e2e.world.keys import KeyPair
@@ -30,7 +29,7 @@ class Party:
     scene: Scene
     key: KeyPair
     server: GitServer
-    client: Client
+    client: Container
 
     def push(self, where: str) -> Completed:
         """Push the project's commit to a branch that has the agent's name."""
@@ -57,8 +56,8 @@ def pair(
     stage = stages["user"]
     account = stage.account
     with ExitStack() as stack:
-        other = stack.enter_context(git_server.container_for(images.git_server))
-        servers = {"builder": server, "deployer": GitServer.describe(other)}
+        other = stack.enter_context(running_git_server(images.git_server))
+        servers = {"builder": server, "deployer": other}
         with (account.home / ".ssh" / "known_hosts").open("a") as known_hosts:
             known_hosts.write(servers["deployer"].known_hosts())
         keys = {name: add_key(account, name) for name in GRANTS}
@@ -148,7 +147,7 @@ def test_claiming_to_be_the_other_changes_nothing(pair: Pair) -> None:
         path = other.scene.project.path
         party.client.run("ln", "-sfn", str(path), "other").succeeded()
         for claim in (
-            {"container_id": other.client.container},
+            {"container_id": other.client.id},
             {"cwd": str(path)},
             {"cwd": "/workspace/other"},
             {"cwd": f"/workspace/../{path.name}"},
@@ -156,8 +155,7 @@ def test_claiming_to_be_the_other_changes_nothing(pair: Pair) -> None:
             {"args": ["-C", "other", "log"]},
             {"args": [f"--git-dir={path}/.git", "log"]},
         ):
-            request = {"command": "git", "args": ["log"], "cwd": "/workspace"} | claim
-            response = party.client.ask("exec", **request)
+            response = party.client.ask("git", **{"args": ["log"], "cwd": "/workspace"} | claim)
             assert response["error"]["data"]["kind"] == "denied", claim
 
 
@@ -167,4 +165,4 @@ def test_the_log_tells_them_apart(pair: Pair) -> None:
         party.client.run("git", "status").succeeded()
         last = party.scene.airlock.audit()[-1]
         assert (last["profile"], last["outcome"]) == (party.scene.agent.name, "allowed")
-        assert last["container"] == party.client.container
+        assert last["container"] == party.client.id

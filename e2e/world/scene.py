@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from .account import Account
 from .airlock import Agent, Airlock
@@ -41,11 +40,11 @@ class Scene:
     agent: Agent
     project: Project
 
-    def setup(self, image: str, *, user: str = "0", workspace: str = "rw", **options: Any) -> Setup:
+    def setup(self, image: str, *options: str, user: str = "0", workspace: str = "rw") -> Setup:
         """Describe a container of the agent.
 
         `workspace` is how the project is mounted at /workspace: "ro", "rw", or "" for not at all.
-        `options` go to the engine's client.
+        `options` go to `docker run`.
         """
         mounts = {"/run/airlock": (self.agent.socket_directory, "ro")}
         if image != self.images.shim:

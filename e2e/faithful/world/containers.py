@@ -12,8 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-
-from testcontainers.core.container import DockerContainer
+from pathlib import Path
 
 from e2e.faithful.runner.conversation import Stuck
 from e2e.faithful.runner.entry import Entry
@@ -21,10 +20,11 @@ from e2e.faithful.runner.perform import perform
 from e2e.faithful.runner.result import Result
 from e2e.faithful.runner.ways import Way
 from e2e.faithful.runner.workspace import survey
-from e2e.faithful.world.airlock import CARRIAGES, socket_folder
+from e2e.faithful.world.airlock import socket_folder
 from e2e.faithful.world.batch import Batch
-from e2e.faithful.world.ground import COMMIT_DATES, Ground
+from e2e.faithful.world.ground import CARRIAGES, COMMIT_DATES, Ground
 from e2e.faithful.world.world import World
+from e2e.world.container import Setup
 from e2e.world.engine import LABEL
 from e2e.world.images import Images
 
@@ -86,11 +86,9 @@ class Containers:
         if entry.screen is not None:
             options += ["--tty", f"--env=TERM={entry.screen.term}"]
         if way.place == "run":
-            call = ["run", "--rm", "--interactive", f"--label={LABEL}", *options]
-            for target, source in mounts(self.world.ground).items():
-                mode = "" if target == _WORKSPACE else ",readonly"
-                call.append(f"--mount=type=bind,source={source},target={target}{mode}")
-            call.append(self.images["libc"])
+            setup = Setup(image=self.images["libc"], mounts=list_mounts(self.world.ground))
+            call = ["run", "--rm", "--interactive", f"--label={LABEL}", *setup.words(), *options]
+            call.append(setup.image)
         else:
             call = ["exec", "--interactive", *options, self.ids[way.place]]
         return perform(
@@ -110,31 +108,21 @@ class Containers:
         return entry.argv({tool: (f"{_BOX}/bin/{tool}",) for tool in entry.tools})
 
 
-def mounts(ground: Ground) -> dict[str, str]:
-    """Return what a container of the agent sees of this host: its path there, and here."""
-    sockets = {f"/run/{carriage}": str(socket_folder(ground, carriage)) for carriage in CARRIAGES}
-    return {_BOX: str(ground.box), _WORKSPACE: str(ground.workspaces), **sockets}
-
-
 @contextmanager
 def running_containers(world: World, images: Images) -> Iterator[Containers]:
     """Run both containers for as long as the context lasts."""
     names = {"libc": images.debian, "bare": images.busybox}
+    mounts = {**list_mounts(world.ground), _RESULTS: (world.ground.results, "rw")}
     with ExitStack() as stack:
         ids = {}
         for place, image in names.items():
-            container = DockerContainer(image).with_command(["sleep", "infinity"])
-            bound = [
-                {
-                    "Type": "bind",
-                    "Source": source,
-                    "Target": target,
-                    "ReadOnly": target != _WORKSPACE,
-                }
-                for target, source in mounts(world.ground).items()
-            ]
-            results = str(world.ground.results)
-            bound.append({"Type": "bind", "Source": results, "Target": _RESULTS})
-            container.with_kwargs(labels={LABEL: place}, mounts=bound, init=True)
-            ids[place] = stack.enter_context(container).get_container_id()
+            setup = Setup(image=image, mounts=mounts, options=("--init",))
+            ids[place] = stack.enter_context(setup.running()).id
         yield Containers(world=world, images=names, ids=ids)
+
+
+def list_mounts(ground: Ground) -> dict[str, tuple[Path, str]]:
+    """Return what a container of the agent sees of this host: its path there, here, and how."""
+    sockets = {f"/run/{each}": (socket_folder(ground, each), "ro") for each in CARRIAGES}
+    shared = {_BOX: (ground.box, "ro"), _WORKSPACE: (ground.workspaces, "rw")}
+    return {**shared, **{at: mount for at, mount in sockets.items() if mount[0].exists()}}

@@ -5,9 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from e2e.world.installation import Installation
+
 _DATE = "2024-02-29T12:00:00+00:00"
 COMMIT_DATES = {"GIT_AUTHOR_DATE": _DATE, "GIT_COMMITTER_DATE": _DATE}
 """Variables of every client: the id of a commit is then the same in each run."""
+
+CARRIAGES = ("descriptors", "streamed")
+"""How what is written gets to the client: there is a daemon for each."""
 
 _GITCONFIG = """\
 [user]
@@ -26,7 +31,8 @@ class Ground:
 
     `workspaces` has a directory for each entry; `box` the shim under the names of all tools, by
     links that also lead there where the directory is mounted elsewhere; `tools` programs of the
-    run's own, before those of the system; `home` is everybody's home.
+    run's own, before those of the system; `home` is everybody's home; `airlock` has the daemons'
+    files by carriage.
     """
 
     workspaces: Path
@@ -36,15 +42,16 @@ class Ground:
     templates: Path
     servers: Path
     results: Path
-    airlock: Path
+    airlock: Mapping[str, Installation]
 
     @classmethod
     def make(cls, folder: Path) -> "Ground":
         """Make all of them below `folder`."""
-        names = ("workspaces", "box", "tools", "home", "templates", "servers", "results", "airlock")
-        ground = cls(**{name: folder / name for name in names})
+        names = ("workspaces", "box", "tools", "home", "templates", "servers", "results")
         for name in names:
             (folder / name).mkdir()
+        airlock = {each: Installation(folder / "airlock" / each) for each in CARRIAGES}
+        ground = cls(**{name: folder / name for name in names}, airlock=airlock)
         ground.servers.chmod(0o700)
         (ground.home / ".gitconfig").write_text(_GITCONFIG)
         return ground

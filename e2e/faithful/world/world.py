@@ -10,13 +10,13 @@ from random import Random
 
 from e2e.faithful.runner.entry import Entry
 from e2e.faithful.runner.workspace import lay_out
-from e2e.faithful.world import aws_server, sshd
 from e2e.faithful.world.airlock import running_daemons
 from e2e.faithful.world.ground import COMMIT_DATES, Ground
-from e2e.faithful.world.https_server import running_https
 from e2e.faithful.world.modules import Grant, make_grants
 from e2e.faithful.world.repositories import Repositories
-from e2e.faithful.world.terraform import install_terraform, makers
+from e2e.world import aws_server, sshd
+from e2e.world.https_server import running_https
+from e2e.world.terraform import install_terraform, makers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

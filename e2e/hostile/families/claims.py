@@ -4,10 +4,10 @@ import os
 from functools import partial
 
 from e2e.hostile.attack import Attack, Scene, make_family
-from e2e.hostile.broken import BrokenError, NotHereError
-from e2e.hostile.lines import make_request, make_script
-from e2e.hostile.processes import start_module
 from e2e.hostile.world import HOSTILE
+from e2e.world.errors import BrokenError, NotHereError
+from e2e.world.lines import make_request, make_script
+from e2e.world.worker import start_module
 
 # None of these lies below /workspace, which is all that the agent has.
 _OUTSIDE = (
@@ -124,7 +124,7 @@ def lead_to_a_dead_directory(scene: Scene) -> None:
     if os.geteuid() or not os.path.exists("/dev/fuse"):
         raise NotHereError("a file system of one's own needs root and /dev/fuse")
     world = scene.daemon.world
-    dead = world.root / "dead"
+    dead = world.folder / "dead"
     dead.mkdir()
     owner = start_module("e2e.hostile.dead_directory", str(dead))
     try:
@@ -146,9 +146,9 @@ def bring_many_mounts(scene: Scene) -> None:
     if os.geteuid():
         raise NotHereError("to mount needs root")
     world = scene.daemon.world
-    place = world.root / "mounts"
+    place = world.folder / "mounts"
     place.mkdir()
-    client = start_module("e2e.hostile.many_mounts", world.socket(HOSTILE), str(place))
+    client = start_module("e2e.hostile.many_mounts", str(world.socket(HOSTILE)), str(place))
     said, _ = client.communicate()
     scene.note_request()
     if said.strip() != b"mounts":

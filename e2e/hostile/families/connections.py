@@ -1,13 +1,12 @@
 """Many connections: idle ones, floods, and more than an agent may have."""
 
-import os
 from contextlib import ExitStack
 from functools import partial
 
 from e2e.hostile.attack import Attack, Scene, make_family
-from e2e.hostile.broken import BrokenError
-from e2e.hostile.footprint import read_ticks
-from e2e.hostile.lines import make_request, make_script
+from e2e.world.errors import BrokenError
+from e2e.world.lines import make_request, make_script
+from e2e.world.process_status import cpu_seconds
 
 _IDLE = 1000
 
@@ -35,9 +34,9 @@ def idle_ones_cost_no_time(scene: Scene) -> None:
     with ExitStack() as stack:
         clients = [stack.enter_context(scene.connect()) for _ in range(_IDLE)]
         clients[0].send(make_script("sleep 1"))
-        before = read_ticks(scene.daemon.pid)
+        before = cpu_seconds(scene.daemon.pid)
         clients[0].await_result()
-        used = (read_ticks(scene.daemon.pid) - before) / os.sysconf("SC_CLK_TCK")
+        used = cpu_seconds(scene.daemon.pid) - before
     # The honest agent works meanwhile; a daemon that spins would use all of the second.
     if used > 0.95:
         raise BrokenError(f"{used:g} s of processor time in a second of idle connections")

@@ -3,9 +3,9 @@
 from contextlib import ExitStack
 
 from e2e.hostile.attack import Scene, make_family
-from e2e.hostile.broken import BrokenError
-from e2e.hostile.client import Client
-from e2e.hostile.lines import make_request, make_script
+from e2e.world.client import Client
+from e2e.world.errors import BrokenError
+from e2e.world.lines import make_request, make_script
 
 _LIMITS = {"running": 4, "queued": 8, "queue_s": 1, "request_s": 1}
 

@@ -1,13 +1,12 @@
 """No descriptor left in the daemon's table: the agent that took them is told, others work on."""
 
-import os
 from contextlib import ExitStack
 
 from e2e.hostile.attack import Scene, make_family
-from e2e.hostile.broken import BrokenError
 from e2e.hostile.descriptors import make_pipe
-from e2e.hostile.footprint import read_ticks
-from e2e.hostile.lines import make_request, make_script
+from e2e.world.errors import BrokenError
+from e2e.world.lines import make_request, make_script
+from e2e.world.process_status import cpu_seconds
 
 _DESCRIPTORS = 256
 
@@ -24,10 +23,10 @@ def idle_connections(scene: Scene) -> None:
             error = client.await_error(-32600)
             if error["data"]["layer"] != "limit":
                 raise BrokenError(f"not refused by a limit: {error}")
-        before = read_ticks(scene.daemon.pid)
+        before = cpu_seconds(scene.daemon.pid)
         for _ in range(50):
             scene.daemon.ask_true()
-        used = (read_ticks(scene.daemon.pid) - before) / os.sysconf("SC_CLK_TCK")
+        used = cpu_seconds(scene.daemon.pid) - before
         if used > 5:
             raise BrokenError(f"{used:g} s of processor time for 50 commands")
 

@@ -4,9 +4,9 @@ from functools import partial
 from pathlib import Path
 
 from e2e.hostile.attack import Attack, Scene, make_family
-from e2e.hostile.broken import BrokenError
-from e2e.hostile.client import Client
-from e2e.hostile.lines import make_message, make_request, make_script
+from e2e.world.client import Client
+from e2e.world.errors import BrokenError
+from e2e.world.lines import make_message, make_request, make_script
 
 _LINE = make_request("true", request_id=1)
 _LONG_SCRIPT = "echo up; sleep 600"

@@ -3,7 +3,7 @@
 from functools import partial
 
 from e2e.hostile.attack import Attack, Scene, make_family
-from e2e.hostile.lines import make_request
+from e2e.world.lines import make_request
 
 _TRUE = make_request("true", request_id=1)
 _DEEP = 100_000

@@ -4,10 +4,10 @@ import os
 from contextlib import ExitStack
 
 from e2e.hostile.attack import Scene, make_family
-from e2e.hostile.broken import BrokenError
-from e2e.hostile.client import Client
 from e2e.hostile.descriptors import make_pipe, make_terminal, open_null
-from e2e.hostile.lines import make_message, make_script
+from e2e.world.client import Client
+from e2e.world.errors import BrokenError
+from e2e.world.lines import make_message, make_script
 
 _FEATURES = ("fds", "signals", "exit-signal")
 

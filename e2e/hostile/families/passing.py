@@ -5,12 +5,12 @@ from contextlib import ExitStack
 from functools import partial
 
 from e2e.hostile.attack import Attack, Scene, make_family
-from e2e.hostile.broken import BrokenError, NotHereError
-from e2e.hostile.client import Client
 from e2e.hostile.descriptors import UNWANTED, make_pipe, open_descriptors, open_null, open_unwanted
-from e2e.hostile.lines import make_message, make_request, make_script
-from e2e.hostile.processes import start_module
 from e2e.hostile.world import HOSTILE
+from e2e.world.client import Client
+from e2e.world.errors import BrokenError, NotHereError
+from e2e.world.lines import make_message, make_request, make_script
+from e2e.world.worker import start_module
 
 _REFUSED = -32600
 _PLACES = ("stdin", "stdout", "stderr")
@@ -141,7 +141,7 @@ def _pass_dead_file(scene: Scene, *, name: str) -> None:
     """To ask a file of the client's own file system anything, or to close it, may take for ever."""
     if os.geteuid() or not os.path.exists("/dev/fuse"):
         raise NotHereError("a file system of one's own needs root and /dev/fuse")
-    client = start_module("e2e.hostile.dead_files", scene.daemon.world.socket(HOSTILE), name)
+    client = start_module("e2e.hostile.dead_files", str(scene.daemon.world.socket(HOSTILE)), name)
     try:
         if client.stdout is None or not client.stdout.readline():
             raise NotHereError("this machine mounts no file system of one's own")

@@ -3,10 +3,10 @@
 import json
 
 from e2e.hostile.attack import Scene, make_family
-from e2e.hostile.broken import BrokenError
-from e2e.hostile.client import Client
-from e2e.hostile.footprint import read_memory
-from e2e.hostile.lines import make_request, make_script
+from e2e.world.client import Client
+from e2e.world.errors import BrokenError
+from e2e.world.lines import make_request, make_script
+from e2e.world.process_status import resident_memory
 
 _MIB = 1 << 20
 _ENDLESS = "cat /dev/zero"
@@ -14,7 +14,7 @@ _ENDLESS = "cat /dev/zero"
 
 def never_read(scene: Scene) -> None:
     """Sixty endless outputs that nobody reads are not gathered, and others are served."""
-    before = read_memory(scene.daemon.pid, "VmRSS")
+    before = resident_memory(scene.daemon.pid)
     clients = [scene.connect(small=True) for _ in range(60)]
     try:
         for client in clients:
@@ -23,7 +23,7 @@ def never_read(scene: Scene) -> None:
             client.take(1)
         for _ in range(20):
             scene.daemon.ask_true()
-        grown = read_memory(scene.daemon.pid, "VmRSS") - before
+        grown = resident_memory(scene.daemon.pid) - before
         if grown > 60 * _MIB:
             raise BrokenError(f"{grown // _MIB} MiB wait for clients that do not read")
     finally:
@@ -63,11 +63,11 @@ def send_and_never_read(scene: Scene) -> None:
     with scene.connect() as client:
         client.send(make_script("echo up; sleep 600"))
         client.await_output("up")
-        before = read_memory(scene.daemon.pid, "VmRSS")
+        before = resident_memory(scene.daemon.pid)
         for _ in range(200):
             if client.push(b"y" * 65_536) <= 0:
                 scene.daemon.ask_true(agent="honest")
-        if read_memory(scene.daemon.pid, "VmRSS") - before > 16 * _MIB:
+        if resident_memory(scene.daemon.pid) - before > 16 * _MIB:
             raise BrokenError("what follows the request is kept")
 
 

@@ -1,10 +1,10 @@
 """Too much of everything: refused as soon as it is known, and never gathered."""
 
 from e2e.hostile.attack import Scene, make_family
-from e2e.hostile.broken import BrokenError
-from e2e.hostile.client import Client
-from e2e.hostile.footprint import forget_peak, read_memory
-from e2e.hostile.lines import FEATURES, make_request, make_script
+from e2e.world.client import Client
+from e2e.world.errors import BrokenError
+from e2e.world.lines import FEATURES, make_request, make_script
+from e2e.world.process_status import forget_peak, peak_memory, resident_memory
 
 _MIB = 1 << 20
 
@@ -95,7 +95,7 @@ def variable_of_four_megabytes(scene: Scene) -> None:
 
 def many_unfinished_lines(scene: Scene) -> None:
     """What all connections of an agent have sent of their requests is bounded too."""
-    before = read_memory(scene.daemon.pid, "VmRSS")
+    before = resident_memory(scene.daemon.pid)
     forget_peak(scene.daemon.pid)
     piece = b"x" * (4 * _MIB - 1)
     clients = [scene.connect() for _ in range(100)]
@@ -103,7 +103,7 @@ def many_unfinished_lines(scene: Scene) -> None:
         for client in clients:
             client.send(piece)
         scene.daemon.ask_true()
-        grown = read_memory(scene.daemon.pid, "VmHWM") - before
+        grown = peak_memory(scene.daemon.pid) - before
     finally:
         for client in clients:
             client.close()
@@ -113,13 +113,13 @@ def many_unfinished_lines(scene: Scene) -> None:
 
 def output_without_end(scene: Scene) -> None:
     """Output that comes faster than the client takes it is not gathered."""
-    before = read_memory(scene.daemon.pid, "VmRSS")
+    before = resident_memory(scene.daemon.pid)
     forget_peak(scene.daemon.pid)
     with scene.connect() as client:
         client.send(make_script("cat /dev/zero", "base64"))
         for _ in range(500):
             client.take()
-    grown = read_memory(scene.daemon.pid, "VmHWM") - before
+    grown = peak_memory(scene.daemon.pid) - before
     if grown > 16 * _MIB:
         raise BrokenError(f"an endless output takes {grown // _MIB} MiB")
 

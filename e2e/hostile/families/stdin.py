@@ -4,10 +4,10 @@ import base64
 from functools import partial
 
 from e2e.hostile.attack import Attack, Scene, make_family
-from e2e.hostile.broken import BrokenError
-from e2e.hostile.client import Client
-from e2e.hostile.footprint import read_memory
-from e2e.hostile.lines import make_message, make_script
+from e2e.world.client import Client
+from e2e.world.errors import BrokenError
+from e2e.world.lines import make_message, make_script
+from e2e.world.process_status import resident_memory
 
 _MIB = 1 << 20
 _SCRIPT = "echo up; sleep 600"
@@ -68,19 +68,19 @@ def never_read_the_credit(scene: Scene) -> None:
     """A client that sends in step with its credit but reads no output stops its own command."""
     with scene.connect(small=True) as client:
         credit = _begin(client, "cat")
-        before = read_memory(scene.daemon.pid, "VmRSS")
+        before = resident_memory(scene.daemon.pid)
         line = _make_stdin(b"x" * 1000, encoded=True)
         for _ in range(credit // 1000):
             client.send(line)
         for _ in range(20):
             scene.daemon.ask_true()
-        if read_memory(scene.daemon.pid, "VmRSS") - before > 16 * _MIB:
+        if resident_memory(scene.daemon.pid) - before > 16 * _MIB:
             raise BrokenError("input is gathered")
 
 
 def input_for_many_that_do_not_read(scene: Scene) -> None:
     """What waits for sixty tools that do not read is bounded by their credit."""
-    before = read_memory(scene.daemon.pid, "VmRSS")
+    before = resident_memory(scene.daemon.pid)
     clients = [scene.connect() for _ in range(60)]
     try:
         for client in clients:
@@ -88,7 +88,7 @@ def input_for_many_that_do_not_read(scene: Scene) -> None:
             client.send(_make_stdin(b"x" * credit, encoded=False))
         for _ in range(20):
             scene.daemon.ask_true()
-        if read_memory(scene.daemon.pid, "VmRSS") - before > 96 * _MIB:
+        if resident_memory(scene.daemon.pid) - before > 96 * _MIB:
             raise BrokenError("more waits than was granted")
     finally:
         for client in clients:

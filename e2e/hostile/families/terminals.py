@@ -5,9 +5,9 @@ from functools import partial
 from typing import Any
 
 from e2e.hostile.attack import Attack, Scene, make_family
-from e2e.hostile.broken import BrokenError
-from e2e.hostile.client import Client
-from e2e.hostile.lines import TERMINAL, make_message, make_script
+from e2e.world.client import Client
+from e2e.world.errors import BrokenError
+from e2e.world.lines import TERMINAL, make_message, make_script
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH")
 

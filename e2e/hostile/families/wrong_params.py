@@ -5,8 +5,8 @@ from functools import partial
 from typing import Any
 
 from e2e.hostile.attack import Attack, Scene, make_family
-from e2e.hostile.broken import BrokenError
-from e2e.hostile.lines import TERMINAL, make_request
+from e2e.world.errors import BrokenError
+from e2e.world.lines import TERMINAL, make_request
 
 _DEEP_VALUE = b"[" * 400 + b"]" * 400
 _LONG = "x" * 1_000_000

@@ -30,7 +30,7 @@ def answer(connection: socket.socket, kept: list[object]) -> None:
 
 def main(words: list[str]) -> None:
     config, sockets = (Path(words[words.index(option) + 1]) for option in ("--config", "--sockets"))
-    (config.parent / "airlock.log").touch()
+    (config.parent / "log" / "airlock.log").touch()
     kept: list[object] = []
     for agent in ("honest", "hostile"):
         (sockets / agent).mkdir(parents=True)

@@ -7,7 +7,7 @@ from e2e.hostile import campaign
 from e2e.hostile.attack import Scene, make_family
 from e2e.hostile.campaign import carry_out
 from e2e.hostile.families import not_requests
-from e2e.hostile.lines import make_request
+from e2e.world.lines import make_request
 
 LEAKY = str(Path(__file__).parent / "leaky_daemon.py")
 

@@ -4,7 +4,8 @@ import os
 import subprocess
 from pathlib import Path
 
-from e2e.hostile.footprint import forget_peak, measure, read_memory, read_ticks
+from e2e.hostile.footprint import measure
+from e2e.world.process_status import cpu_seconds, forget_peak, peak_memory, resident_memory
 
 
 def test_descriptors_children_and_tools_are_seen(tmp_path: Path) -> None:
@@ -28,13 +29,14 @@ def test_descriptors_children_and_tools_are_seen(tmp_path: Path) -> None:
 
 
 def test_memory_and_its_peak_are_read() -> None:
-    """The peak can be made to begin anew."""
+    """The peak can be made to begin anew; a process that is not there has none."""
     pid = os.getpid()
     block = b"x" * (64 << 20)
-    peak = read_memory(pid, "VmHWM")
+    peak = peak_memory(pid)
     assert peak >= len(block)
     del block
     forget_peak(pid)
-    assert read_memory(pid, "VmHWM") < peak
-    assert read_memory(pid, "VmRSS") > 0
-    assert read_ticks(pid) >= 0
+    assert peak_memory(pid) < peak
+    assert resident_memory(pid) > 0
+    assert cpu_seconds(pid) >= 0
+    assert peak_memory(2**22 + 1) == 0

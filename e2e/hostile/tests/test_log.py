@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.hostile.broken import BrokenError
 from e2e.hostile.log import LogReader
+from e2e.world.errors import BrokenError
 
 
 def write_log(path: Path, *records: dict[str, Any]) -> list[bytes]:

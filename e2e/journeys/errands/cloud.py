@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.faithful.world.aws_server import BUCKET, fill_bucket, running_aws
 from e2e.world.account import Account
+from e2e.world.aws_server import BUCKET, fill_bucket, running_aws
 from e2e.world.command import Completed, run
 from e2e.world.project import TOOLS
 from e2e.world.scene import Scene

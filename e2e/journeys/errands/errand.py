@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from e2e.world.account import Account
 from e2e.world.command import Completed
-from e2e.world.container import Client, Setup
+from e2e.world.container import Container, Setup
 from e2e.world.scene import Scene
 from e2e.world.secrets import Secret
 
@@ -24,7 +24,7 @@ class Job:
     cwd: str = "/workspace"
     arrived: Callable[[], bool]
 
-    def do(self, client: Client, *, environment: Mapping[str, str] | None = None) -> Completed:
+    def do(self, client: Container, *, environment: Mapping[str, str] | None = None) -> Completed:
         """Run the commands in a container up to the first that fails; return the last."""
         return self._until_one_fails(lambda argv: client.run(*argv, cwd=self.cwd, env=environment))
 

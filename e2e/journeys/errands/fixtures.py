@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e.faithful.world import aws_server
+from e2e.world import aws_server
 from e2e.world.git_server import GitServer
 from e2e.world.images import Images
 from e2e.world.keys import KeyPair

@@ -3,15 +3,12 @@
 import os
 import pwd
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_PATIENCE_S = 10.0
-_TICK_S = 0.02
+from .server import choose_port, running_server
 
 _SERVER = """\
 ListenAddress 127.0.0.1
@@ -71,9 +68,7 @@ def running_sshd(folder: Path) -> Iterator[None]:
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", folder / name],
             check=True,
         )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = choose_port()
     shutil.copy(folder / "client-key.pub", folder / "authorized")
     host_key = (folder / "host-key.pub").read_text()
     (folder / "known-hosts").write_text(f"known {host_key}")
@@ -84,28 +79,10 @@ def running_sshd(folder: Path) -> Iterator[None]:
         os.makedirs("/run/sshd", exist_ok=True)
     sshd = shutil.which("sshd", path="/usr/sbin:/usr/bin")
     assert sshd is not None
-    with (folder / "sshd-said").open("wb") as said:
-        process = subprocess.Popen(
-            [sshd, "-D", "-e", "-f", folder / "sshd-config"],
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
-            env={"PATH": "/usr/bin:/bin"},
-        )
-    try:
-        await_port(port)
+    with running_server(
+        [sshd, "-D", "-e", "-f", folder / "sshd-config"],
+        port=port,
+        said=folder / "sshd-said",
+        environment={"PATH": "/usr/bin:/bin"},
+    ):
         yield
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def await_port(port: int) -> None:
-    """Wait until somebody listens on a port of 127.0.0.1."""
-    until = time.monotonic() + _PATIENCE_S
-    while True:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        assert time.monotonic() < until, f"nobody listens on port {port}"
-        time.sleep(_TICK_S)

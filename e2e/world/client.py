@@ -3,24 +3,22 @@
 import array
 import base64
 import json
+import os
 import select
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Self
 
-from e2e.hostile.broken import BrokenError
+from .errors import PATIENCE_S, BrokenError
 
 Message = dict[str, Any]
-
-PATIENCE_S = 60.0
-"""How long a client waits for something that must come."""
 
 
 class Client:
     """A connection to an agent's socket. Who makes one must `close` it, which is a hang-up."""
 
-    def __init__(self, path: str, *, small: bool = False) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, small: bool = False) -> None:
         """Connect; `small` asks for the smallest buffers that the kernel gives."""
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         if small:
@@ -32,7 +30,7 @@ class Client:
         self._is_ended = False
         try:
             # Without a timeout: a full backlog would else be an error (connect(2), EAGAIN).
-            self.socket.connect(path)
+            self.socket.connect(os.fspath(path))
         except BaseException:
             self.socket.close()
             raise

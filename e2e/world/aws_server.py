@@ -6,7 +6,6 @@ ask who he is, and nothing else.
 
 import importlib.util
 import json
-import socket
 import subprocess
 import sys
 import urllib.parse
@@ -16,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from e2e.faithful.world.sshd import await_port
+from .server import choose_port, running_server
 
 BUCKET = "faithful"
 
@@ -42,25 +41,16 @@ def running_aws(home: Path, folder: Path) -> Iterator[str]:
 
     Yields the address.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = choose_port()
     address = f"http://127.0.0.1:{port}"
-    with (folder / "moto-said").open("wb") as said:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
-            env={"PATH": "/usr/bin:/bin", "INITIAL_NO_AUTH_ACTION_COUNT": "3"},
-        )
-    try:
-        await_port(port)
+    with running_server(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        port=port,
+        said=folder / "moto-said",
+        environment={"PATH": "/usr/bin:/bin", "INITIAL_NO_AUTH_ACTION_COUNT": "3"},
+    ):
         _write_settings(home, address, _make_user(address))
         yield address
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def fill_bucket(aws: str, environment: Mapping[str, str], objects: Mapping[str, bytes]) -> None:

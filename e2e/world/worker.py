@@ -1,4 +1,4 @@
-"""Client processes, so that one that attacks takes no time from one that measures."""
+"""Programs of the checkout as processes, so that a load takes no time from what is measured."""
 
 import os
 import subprocess
@@ -15,5 +15,7 @@ def start_module(name: str, *words: str) -> "subprocess.Popen[bytes]":
         [sys.executable, "-m", name, *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        # Ctrl-C is for us, who then end it.
+        start_new_session=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
     )

@@ -1,6 +1,7 @@
-"""What the kernel says of a running process (proc(5))."""
+"""What the kernel says of running processes (proc(5))."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -9,6 +10,11 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 def peak_memory(pid: int) -> int:
     """The most bytes that were resident at once (VmHWM); 0 for a process that has ended."""
     return _read_size(pid, "status", "VmHWM:")
+
+
+def forget_peak(pid: int) -> None:
+    """Let the peak begin anew at what is resident now (proc_pid_clear_refs(5))."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def resident_memory(pid: int) -> int:
@@ -25,6 +31,26 @@ def cpu_seconds(pid: int) -> float:
     """The CPU time that the process has used, its threads included and its children not."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def list_descriptors(pid: int) -> list[str]:
+    """Return where the open descriptors of a process lead, in order of their numbers."""
+    folder = f"/proc/{pid}/fd"
+    links = []
+    for number in sorted(map(int, os.listdir(folder))):
+        with suppress(FileNotFoundError):
+            links.append(os.readlink(f"{folder}/{number}"))
+    return links
+
+
+def list_processes_with(text: str) -> list[str]:
+    """Return the command lines, their words with spaces between, that contain `text`."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            found += [words] if text in words else []
+    return found
 
 
 def _read_size(pid: int, file: str, key: str) -> int:
