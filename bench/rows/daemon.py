@@ -15,7 +15,7 @@ from bench.bench_run import BenchRun
 from bench.calls import Call, Caller
 from bench.deployment import Deployment, base_environment, start_daemon
 from bench.errors import BenchError, CallFailed
-from bench.figures import Figure, at_most, fail
+from bench.figures import Figure, at_most, estimated, fail
 from bench.interleaving import interleave
 from bench.pairs import Pair
 from bench.samples import estimate
@@ -51,14 +51,11 @@ def _measure_start(run: BenchRun, pair: Pair) -> Figure:
         pass
     taken = [_time_start(deployment, run) for _ in range(run.plan.starts)]
     found = estimate([seconds * 1e3 for seconds in taken])
-    return Figure(
+    return estimated(
+        found,
         what="daemon: from its start to the first answer",
         pair=pair.name,
         unit="ms",
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        n=found.n,
         goal=_START,
     )
 
@@ -98,14 +95,11 @@ def _measure_version(run: BenchRun, pair: Pair) -> Figure:
     bare, full = taken["python"], taken["version"]
     pairs = zip(bare.values, full.values, strict=True)
     found = estimate([(other - one) * 1e3 for one, other in pairs])
-    return Figure(
+    return estimated(
+        found,
         what=what,
         pair=pair.name,
         unit="ms",
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        n=found.n,
         goal=_VERSION,
         behind={"python -c pass ms": bare.median * 1e3, "version ms": full.median * 1e3},
     )

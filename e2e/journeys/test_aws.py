@@ -6,7 +6,7 @@ import pytest
 from e2e.world.aws_server import BUCKET
 from e2e.world.scene import Stage
 
-from .errands.cloud import Aws, Cloud
+from .errands.cloud import Cloud
 
 
 def test_a_container_is_who_the_host_is(stage: Stage, cloud: Cloud) -> None:
@@ -16,25 +16,6 @@ def test_a_container_is_who_the_host_is(stage: Stage, cloud: Cloud) -> None:
     with scene.setup(scene.images.busybox).running() as client:
         said = client.run("aws", *who).succeeded().stdout
     assert json.loads(said) == json.loads(cloud.aws(*who).succeeded().stdout)
-
-
-def test_what_the_container_has_in_its_environment_is_not_used(
-    user_stage: Stage, aws_errand: Aws
-) -> None:
-    """Keys, profiles, files and endpoints that the container names change nothing."""
-    scene = user_stage.workshop
-    job = aws_errand.job(scene)
-    own = {
-        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
-        "AWS_SECRET_ACCESS_KEY": "of-the-container",
-        "AWS_PROFILE": "nobody",
-        "AWS_CONFIG_FILE": "/workspace/config",
-        "AWS_SHARED_CREDENTIALS_FILE": "/workspace/credentials",
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
-    }
-    with scene.setup(scene.images.busybox).running() as client:
-        job.do(client, environment=own).succeeded()
-    assert job.arrived()
 
 
 def test_objects_stream_through_standard_input_and_output(user_stage: Stage, cloud: Cloud) -> None:

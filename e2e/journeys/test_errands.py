@@ -19,6 +19,15 @@ CASES = [
     ("user", "0", "debian"),
 ]
 
+# What a container's own environment may hold, by the errand that it might lead astray.
+KEY = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "of-the-container"}
+FILE = {"AWS_SHARED_CREDENTIALS_FILE": "/workspace/credentials"}
+PROFILE = {"AWS_PROFILE": "nobody", "AWS_CONFIG_FILE": "/workspace/config"}
+OWN = {
+    "aws": {**KEY, **FILE, **PROFILE, "AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
+    "terraform": {**KEY, **FILE, "TF_CLI_ARGS": "-version"},
+}
+
 
 @pytest.mark.parametrize(("kind", "who", "image"), CASES)
 def test_an_errand_succeeds(
@@ -35,6 +44,18 @@ def test_an_errand_succeeds(
     else:
         with setup.running() as client:
             job.do(client).succeeded()
+    assert job.arrived()
+
+
+@pytest.mark.parametrize(("errand", "own"), OWN.items(), ids=OWN, indirect=["errand"])
+def test_what_the_container_has_in_its_environment_is_not_used(
+    user_stage: Stage, errand: Errand, own: dict[str, str]
+) -> None:
+    """Keys, profiles, files, endpoints and arguments that the container names change nothing."""
+    scene = user_stage.workshop
+    job = errand.job(scene)
+    with scene.setup(scene.images.busybox).running() as client:
+        job.do(client, environment=own).succeeded()
     assert job.arrived()
 
 

@@ -45,20 +45,3 @@ def test_the_answer_comes_from_the_container(
             done = client.run(*apply, cwd=cwd, stdin=answer)
             assert (done.exit_code, terraform_errand.applied(name)) == (status, output), done
             assert "Enter a value:" in done.stdout
-
-
-def test_what_the_container_has_in_its_environment_is_not_used(
-    user_stage: Stage, terraform_errand: Terraform
-) -> None:
-    """Keys and arguments that the container names are not used: the state is where it should be."""
-    scene = user_stage.workshop
-    job = terraform_errand.job(scene)
-    own = {
-        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
-        "AWS_SECRET_ACCESS_KEY": "of-the-container",
-        "AWS_SHARED_CREDENTIALS_FILE": "/workspace/credentials",
-        "TF_CLI_ARGS": "-version",
-    }
-    with scene.setup(scene.images.busybox).running() as client:
-        job.do(client, environment=own).succeeded()
-    assert job.arrived()

@@ -85,18 +85,31 @@ def running_cloud(folder: Path) -> Iterator[Cloud]:
         yield Cloud(address=address, home=folder)
 
 
-class Aws(Errand):
-    """A file of the workspace, copied into the bucket."""
+class AtCloud(Errand):
+    """An errand at the cloud, which lets nobody in but by that key."""
 
-    name = "aws"
     credential = CREDENTIAL
     trusts = (".aws/config",)
-    lacks = "Unable to locate credentials"
-    refused = "SignatureDoesNotMatch"
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
         self._number = itertools.count()
+
+    def forge(self) -> str:
+        """Return the right key with another secret half."""
+        return self.cloud.forge()
+
+    def secrets(self) -> list[Secret]:
+        """Return the secret half of the key."""
+        return [Password(self.cloud.secret())]
+
+
+class Aws(AtCloud):
+    """A file of the workspace, copied into the bucket."""
+
+    name = "aws"
+    lacks = "Unable to locate credentials"
+    refused = "SignatureDoesNotMatch"
 
     def job(self, scene: Scene) -> Job:
         """Copy a new file."""
@@ -108,27 +121,13 @@ class Aws(Errand):
             arrived=lambda: self.cloud.read(name) == f"content of {name}\n".encode(),
         )
 
-    def forge(self) -> str:
-        """Return the right key with another secret half."""
-        return self.cloud.forge()
 
-    def secrets(self) -> list[Secret]:
-        """Return the secret half of the key."""
-        return [Password(self.cloud.secret())]
-
-
-class Terraform(Errand):
+class Terraform(AtCloud):
     """init, plan and apply, with the state in the bucket."""
 
     name = "terraform"
-    credential = CREDENTIAL
-    trusts = (".aws/config",)
     lacks = "No valid credential sources found"
     refused = "StatusCode: 403"
-
-    def __init__(self, cloud: Cloud) -> None:
-        self.cloud = cloud
-        self._number = itertools.count()
 
     def job(self, scene: Scene) -> Job:
         """Apply a new configuration to a new state."""
@@ -160,11 +159,3 @@ class Terraform(Errand):
         state = self.cloud.read(name)
         outputs = json.loads(state)["outputs"] if state else {}
         return outputs["greeting"]["value"] if outputs else None
-
-    def forge(self) -> str:
-        """Return the right key with another secret half."""
-        return self.cloud.forge()
-
-    def secrets(self) -> list[Secret]:
-        """Return the secret half of the key."""
-        return [Password(self.cloud.secret())]
