@@ -10,12 +10,17 @@ _MIB = 1 << 20
 
 
 def line_of_100_megabytes(scene: Scene) -> None:
-    """The limit is noticed on the way; the rest is not even read."""
+    """The limit is noticed on the way; the rest is not even read, and costs no memory."""
+    before = resident_memory(scene.daemon.pid)
+    forget_peak(scene.daemon.pid)
     with scene.connect() as client:
         sent = _push_until_closed(client, b"x" * _MIB, 100)
         client.await_error(-32700)
     if sent > 20:
         raise BrokenError(f"{sent} MiB were taken of a line that may have 4")
+    grown = peak_memory(scene.daemon.pid) - before
+    if grown > 16 * _MIB:
+        raise BrokenError(f"a line of 100 MB takes {grown // _MIB} MiB")
 
 
 def spaces_of_100_megabytes(scene: Scene) -> None:
