@@ -38,6 +38,13 @@ def pytest_configure() -> None:
         raise pytest.UsageError(f"REQUIRE_DOCKER=1, but {reason}")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give these tests more time: the first of a run makes images, or carries out a whole list."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(900))
+
+
 @pytest.fixture(scope="session")
 def executables(pytestconfig: pytest.Config) -> Executables:
     """Return what is under test."""

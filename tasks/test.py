@@ -14,8 +14,9 @@ from tasks.stand_ins import equip
 
 _UNIT_FOLDERS = ("packages", "bench/tests", "demo/tests", "tasks/tests")
 
-# With its own settings, as somebody else would run it; they leave out the tests of the suite.
-_CONFORMANCE = ("conformance", "-c", "conformance/pytest.ini")
+# With its own settings, as somebody else would run it; they leave out the tests of the suite, and
+# know nothing of what ends a test that hangs.
+_CONFORMANCE = ("conformance", "-c", "conformance/pytest.ini", "--timeout=60")
 
 # Folders whose tests are told what is under test.
 _NEED_PROGRAMS = ("conformance", "./conformance", "e2e", "./e2e")

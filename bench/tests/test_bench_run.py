@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(sysconfig.get_path("scripts"))
 DAEMON, SHIM = PROGRAMS / "airlock-daemon", PROGRAMS / "airlock-shim"
 
+pytestmark = pytest.mark.timeout(300)
+
 needs_programs = pytest.mark.skipif(
     not (DAEMON.exists() and SHIM.exists()), reason="the packages are not installed here"
 )
