@@ -1,23 +1,13 @@
 """Carrying out a family of attacks, and looking at what it leaves behind."""
 
-import time
 from typing import NamedTuple
 
 from e2e.hostile.attack import Family, Scene
-from e2e.hostile.daemon import Target, run_daemon
-from e2e.hostile.footprint import Footprint, measure
+from e2e.hostile.daemon import run_daemon
 from e2e.hostile.load import honest_load
 from e2e.hostile.log import LogReader
-from e2e.hostile.world import HOSTILE
-from e2e.world.errors import PATIENCE_S, BrokenError, NotHereError
-
-_MIB = 1 << 20
-
-# An allocator keeps some of what it once had. What grows with each request is found by the soak.
-_KEPT = 48 * _MIB
-
-_WARM_UP = 50
-_LOOKS = 20
+from e2e.hostile.rest import await_rest, warm_up
+from e2e.world.errors import BrokenError, NotHereError
 
 
 class Report(NamedTuple):
@@ -40,7 +30,7 @@ def carry_out(family: Family, *, executable: str | None = None) -> Report:
     """
     with run_daemon(executable, limits=family.limits, descriptors=family.descriptors) as daemon:
         log = LogReader(daemon.world.log)
-        before = _warm_up(daemon)
+        before = warm_up(daemon)
         scene = Scene(daemon)
         tried = 0
         untried = []
@@ -58,51 +48,7 @@ def carry_out(family: Family, *, executable: str | None = None) -> Report:
                         faults.append(f"{attack.name}: {error}")
                         if not daemon.is_running():
                             raise BrokenError(f"the daemon ended: {daemon.read_words()}") from error
-            _await_rest(daemon, before=before, log=log, requests=scene.count_requests())
+            await_rest(daemon, before=before, log=log, requests=scene.count_requests())
         except (BrokenError, OSError) as error:
             faults.append(f"afterwards: {error}")
     return Report(family, tried, tuple(untried), tuple(faults))
-
-
-def _warm_up(daemon: Target) -> Footprint:
-    for _ in range(_WARM_UP):
-        daemon.ask_true()
-    # The last answer may come a moment before the daemon has closed its connection.
-    looks = [measure(daemon.pid, daemon.world.temporary) for _ in range(_LOOKS)]
-    return min(looks, key=lambda look: (len(look.descendants), len(look.descriptors)))
-
-
-def _await_rest(daemon: Target, *, before: Footprint, log: LogReader, requests: int) -> None:
-    """Wait until the daemon holds what it held before, with all requests in its log."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        log.read()
-        left = _list_left(before, measure(daemon.pid, daemon.world.temporary))
-        recorded, refused = log.finals[HOSTILE], log.refused[HOSTILE]
-        # Who was refused unread had a request to make, or had none: nobody knows.
-        if not recorded <= requests <= recorded + refused:
-            left.append(
-                f"{recorded} records are in the audit log for {requests} requests, "
-                f"and {refused} refused connections"
-            )
-        if not left:
-            return
-        if time.monotonic() > deadline:
-            raise BrokenError("; ".join(left))
-        # Each answer shows that the daemon had its turn.
-        daemon.ask_true()
-
-
-def _list_left(before: Footprint, now: Footprint) -> list[str]:
-    left = []
-    if len(now.descriptors) > len(before.descriptors):
-        left.append(f"{len(before.descriptors)} descriptors became {now.descriptors}")
-    if len(now.descendants) > len(before.descendants):
-        left.append(f"processes {before.descendants} became {now.descendants}")
-    if now.tools:
-        left.append(f"tools are left: {now.tools}")
-    if now.directories:
-        left.append(f"directories are left: {now.directories}")
-    if now.resident > before.resident + _KEPT:
-        left.append(f"{before.resident // _MIB} MiB became {now.resident // _MIB}")
-    return left

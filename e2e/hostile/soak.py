@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from e2e.hostile.daemon import Target, run_daemon
-from e2e.hostile.footprint import Footprint, measure
+from e2e.hostile.footprint import Footprint
 from e2e.hostile.log import LogReader
+from e2e.hostile.rest import await_rest, warm_up
 from e2e.hostile.world import HOSTILE
-from e2e.world.errors import PATIENCE_S, BrokenError
+from e2e.world.errors import BrokenError
 from e2e.world.worker import start_module
 
 _MIB = 1 << 20
@@ -45,17 +46,18 @@ def soak(
     or a directory is left, memory has grown from the first third to the last, a record is missing,
     or the log's chain is broken.
     """
-    warm_up = max(requests // 10, _CLIENTS)
+    first = max(requests // 10, _CLIENTS)
     with run_daemon(executable) as daemon:
         log = LogReader(daemon.world.log)
         stages: list[Stage] = []
         made = 0
+        before = warm_up(daemon)
         for number in range(_STAGES):
-            count = -(-(requests // 3 if number else warm_up) // _CLIENTS)
+            count = -(-(requests // 3 if number else first) // _CLIENTS)
             started = time.monotonic()
             _play(daemon, count=count, seed=number * _CLIENTS)
             made += count * _CLIENTS
-            footprint = _rest(daemon, log, made, stages[0].footprint if stages else None)
+            footprint = await_rest(daemon, before=before, log=log, requests=made)
             stages.append(Stage(made, time.monotonic() - started, footprint))
             say(str(stages[-1]))
         grown = stages[-1].footprint.resident - stages[1].footprint.resident
@@ -83,27 +85,3 @@ def _play(daemon: Target, *, count: int, seed: int) -> None:
         for client in clients:
             client.kill()
             client.communicate()
-
-
-def _rest(daemon: Target, log: LogReader, requests: int, before: Footprint | None) -> Footprint:
-    """Wait until nothing is left of the requests, and return what is held then."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        # Each answer shows that the daemon had its turn.
-        daemon.ask_true()
-        log.read()
-        now = measure(daemon.pid, daemon.world.temporary)
-        is_quiet = not now.tools and not now.directories and log.finals[HOSTILE] == requests
-        if is_quiet and (before is None or _holds_no_more(now, before)):
-            return now
-        if time.monotonic() > deadline:
-            raise BrokenError(
-                f"{log.finals[HOSTILE]} of {requests} requests are in the audit log, and {now} "
-                f"is held after {before}"
-            )
-
-
-def _holds_no_more(now: Footprint, before: Footprint) -> bool:
-    return len(now.descriptors) <= len(before.descriptors) and len(now.descendants) <= len(
-        before.descendants
-    )

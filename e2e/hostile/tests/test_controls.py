@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from e2e.hostile import campaign
+from e2e.hostile import rest
 from e2e.hostile.attack import Scene, make_family
 from e2e.hostile.campaign import carry_out
 from e2e.hostile.families import not_requests
@@ -20,7 +20,7 @@ def ask_once(scene: Scene) -> None:
 
 def test_what_is_left_behind_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Descriptors that stay open and missing records are faults, however well it answers."""
-    monkeypatch.setattr(campaign, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(rest, "PATIENCE_S", 0.5)
     report = carry_out(make_family("control", "one request", ask_once), executable=LEAKY)
     (fault,) = report.faults
     assert "descriptors became" in fault
@@ -29,7 +29,7 @@ def test_what_is_left_behind_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_wrong_answer_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A daemon that takes everything for a request fails those attacks."""
-    monkeypatch.setattr(campaign, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(rest, "PATIENCE_S", 0.5)
     family, names = not_requests.FAMILY, ["response instead of a request", "method with NUL"]
     wanted = [attack for attack in family.attacks if attack.name in names]
     report = carry_out(family._replace(attacks=tuple(wanted)), executable=LEAKY)

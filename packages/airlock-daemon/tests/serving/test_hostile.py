@@ -3,7 +3,6 @@
 import os
 import shutil
 import socket
-from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -13,13 +12,6 @@ import pytest
 from airlock_daemon.fairness.starts import YOUNG_S
 from running import Daemon, read_answer, request
 from worlds import World
-
-
-@pytest.fixture
-def daemon(world: World) -> Iterator[Daemon]:
-    """A daemon on the world as it is."""
-    with Daemon(world) as running:
-        yield running
 
 
 @pytest.mark.parametrize(
