@@ -2,19 +2,15 @@
 
 import contextlib
 import select
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
+from e2e.world.worker import start_module
 
 from bench.deployment import Deployment
 from bench.errors import BenchError
 from bench.load import Counts, Kind
 from bench.setup_files import CROWD
-
-_ROOT = Path(__file__).resolve().parent.parent
 
 
 @contextlib.contextmanager
@@ -27,19 +23,13 @@ def crowding(
     """
     counts = Counts()
     options = {
-        "--socket": deployment.places.socket(CROWD),
+        "--socket": str(deployment.places.socket(CROWD)),
         "--count": str(count),
         "--directory": str(deployment.places.work),
         "--size": str(size),
     }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench.load", kind, *(w for pair in options.items() for w in pair)],
-        cwd=_ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        # Ctrl-C is for the run, which then ends this process.
-        start_new_session=True,
-    )
+    words = [word for pair in options.items() for word in pair]
+    process = start_module("bench.load", kind, *words)
     assert process.stdout is not None
     assert process.stdin is not None
     try:

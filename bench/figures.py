@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from bench.samples import Estimate
+
 Unit = Literal["times", "ms", "µs", "MB", "MiB", "kB", "% of a core", "%"]
 
 
@@ -44,6 +46,33 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
         if self.goal is None:
             return None
         return not self.fault and self.value is not None and self.goal.is_met_by(self.value)
+
+
+def estimated(
+    found: Estimate,
+    *,
+    what: str,
+    pair: str,
+    unit: Unit,
+    goal: Goal | None = None,
+    behind: dict[str, float] | None = None,
+    fault: str = "",
+    note: str = "",
+) -> Figure:
+    """A figure that is a median, with its interval."""
+    return Figure(
+        what=what,
+        pair=pair,
+        unit=unit,
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        n=found.n,
+        goal=goal,
+        behind=behind or {},
+        fault=fault,
+        note=note,
+    )
 
 
 def fail(what: str, pair: str, unit: Unit, fault: str, *, goal: Goal | None = None) -> Figure:

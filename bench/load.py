@@ -5,7 +5,6 @@ then prints the `Counts` of what its clients were answered, as JSON.
 """
 
 import argparse
-import json
 import resource
 import socket
 import sys
@@ -14,6 +13,7 @@ from typing import Literal, get_args
 
 import msgspec
 import trio
+from e2e.world.lines import make_request
 
 Kind = Literal["idle", "commands", "refusals", "line"]
 """What the clients do: connect and say nothing; send requests without a pause, which run or are
@@ -151,9 +151,7 @@ def _write_message(kind: Kind, *, directory: str, size: int) -> bytes:
             return b"x" * size
         case "commands" | "refusals":
             arguments = ["--refused"] if kind == "refusals" else []
-            params = {"command": "true", "args": arguments, "cwd": directory}
-            message = {"jsonrpc": "2.0", "id": 1, "method": "exec", "params": params}
-            return json.dumps(message).encode() + b"\n"
+            return make_request("true", *arguments, cwd=directory)
 
 
 async def _run(crowd: Crowd) -> None:

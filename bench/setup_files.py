@@ -3,11 +3,13 @@
 Two agents with the same rights: `bench`, which is timed, and `crowd`, which makes the load.
 """
 
+import json
 import os
 import shutil
 from pathlib import Path
 
 import msgspec
+from e2e.world.installation import Installation, quote
 
 from bench.errors import BenchError
 
@@ -36,78 +38,36 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
     mounts: bool
 
 
-class Places(msgspec.Struct, frozen=True, kw_only=True):
-    """The directories of one daemon and what stands in them."""
+class Places(Installation):
+    """The files of one daemon below the new directory `folder`, and what a caller needs of them.
 
-    root: Path
-    work: Path
+    Commands run in `work`. `links` has links to the `shim` with the names of the tools, `home` is
+    the daemon's HOME.
+    """
 
-    @property
-    def config(self) -> Path:
-        """For --config."""
-        return self.root / "config"
-
-    @property
-    def sockets(self) -> Path:
-        """For --sockets."""
-        return self.root / "sockets"
-
-    @property
-    def agents(self) -> Path:
-        """For --agents."""
-        return self.root / "agents.toml"
-
-    @property
-    def home(self) -> Path:
-        """The daemon's HOME."""
-        return self.root / "home"
-
-    @property
-    def links(self) -> Path:
-        """Links to the shim that have the names of the tools."""
-        return self.root / "links"
-
-    @property
-    def log(self) -> Path:
-        """What the daemon itself prints."""
-        return self.root / "daemon.log"
-
-    def socket(self, agent: str) -> str:
-        """The socket of an agent."""
-        return str(self.sockets / agent / "airlock.sock")
-
-
-def make_places(root: Path, *, work: Path, shim: str) -> Places:
-    """Make the directories below `root`, which is not there yet, and the links to the shim."""
-    places = Places(root=root, work=work)
-    root.mkdir(mode=0o700)
-    for folder in (places.config, places.sockets, places.home, places.links):
+    def __init__(self, folder: Path, *, work: Path, shim: str) -> None:
         folder.mkdir(mode=0o700)
-    for name in (*PROGRAMS, "git"):
-        (places.links / name).symlink_to(shim)
-    return places
+        super().__init__(folder)
+        self.work = work
+        self.home = folder / "home"
+        self.links = folder / "links"
+        for made in (self.home, self.links):
+            made.mkdir(mode=0o700)
+        for name in (*PROGRAMS, "git"):
+            (self.links / name).symlink_to(shim)
 
-
-def write_files(places: Places, form: Form) -> None:
-    """Write the files of a daemon, over those of an earlier form."""
-    names = [*PROGRAMS, *(["git"] if shutil.which("git") else [])]
-    listed = ", ".join(f'"{name}"' for name in names)
-    config = f'[commands]\nenable = [{listed}]\n\n[log]\npath = "{places.root}/audit/airlock.log"\n'
-    (places.root / "audit").mkdir(exist_ok=True)
-    if form.passes is not None:
-        config += f"\n[daemon]\npass_descriptors = {str(form.passes).lower()}\n"
-    (places.config / "config.toml").write_text(config)
-    profile = f"commands = [{listed}]\n"
-    if form.mounts:
-        profile += f'\n[workspace]\nmounts = {{ "{places.work}" = "{places.work}" }}\n'
-    for agent in (TIMED, CROWD):
-        commands = places.root / "agents" / agent / "commands"
-        commands.mkdir(parents=True, exist_ok=True)
-        (commands.parent / "airlock.toml").write_text(profile)
-        for name in PROGRAMS:
-            (commands / f"{name}.toml").write_text(_MODULE.format(program=find_program(name)))
-    registered = (f'[{agent}]\npath = "{places.root}/agents/{agent}"\n' for agent in (TIMED, CROWD))
-    places.agents.write_text("".join(registered))
+    def write(self, form: Form) -> None:
+        """Write the files of a daemon, over those of an earlier form."""
+        names = [*PROGRAMS, *(["git"] if shutil.which("git") else [])]
+        passes = f"\n[daemon]\npass_descriptors = {str(form.passes).lower()}\n"
+        self.enable(names, more=passes if form.passes is not None else "")
+        profile = f"commands = {json.dumps(names)}\n"
+        if form.mounts:
+            work = quote(self.work)
+            profile += f"\n[workspace]\nmounts = {{ {work} = {work} }}\n"
+        modules = {name: _MODULE.format(program=find_program(name)) for name in PROGRAMS}
+        for agent in (TIMED, CROWD):
+            self.add_agent(agent, profile=profile, modules=modules)
 
 
 def find_program(name: str) -> str:

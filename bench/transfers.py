@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from e2e.world.process_status import peak_memory
 
 from bench.calls import Call, end, spawn, wait
 from bench.errors import CallFailed
-from bench.process_status import peak_memory
 
 _BUFFER = 1 << 20
 

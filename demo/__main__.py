@@ -12,13 +12,14 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from e2e.world.engine import Engine, find_engine
+
 from demo.client import Client, ProcessClient, install_shim
 from demo.container import WORKSPACE, offer_container
-from demo.engine import Engine, find_engine
 from demo.errors import DemoError, NotSoError
 from demo.git_server import serve_git
 from demo.host import keep_credential, run_daemon, write_configuration
-from demo.places import make_commit, make_places
+from demo.places import Places, make_commit
 from demo.screen import Screen
 from demo.story import Story
 
@@ -82,7 +83,7 @@ def _run(screen: Screen, engine: Engine | str, *, credential: bool) -> None:
     daemon, shim = _find_program("airlock-daemon"), _find_program("airlock-shim")
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="airlock-demo-"))
-        places = make_places(Path(folder).resolve())
+        places = Places(Path(folder).resolve())
         password = secrets.token_urlsafe(24)
         server = stack.enter_context(serve_git(places.server, user=_USER, password=password))
         if credential:

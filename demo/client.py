@@ -39,7 +39,7 @@ class ProcessClient:
         """Run the shim as a shell of the client would find it, first on its PATH."""
         variables = build_variables(self.places.client_home)
         variables["PATH"] = f"{self.places.client_bin}{os.pathsep}{variables['PATH']}"
-        variables["AIRLOCK_SOCKET"] = str(self.places.agent_sockets / "airlock.sock")
+        variables["AIRLOCK_SOCKET"] = str(self.places.socket)
         program = self.places.client_bin / "git"
         return run_command([str(program), *words], variables, cwd=self.places.workspace)
 

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from e2e.world.engine import Engine
+
 from demo.client import Answer, run_command
-from demo.engine import Engine
 from demo.errors import DemoError
 from demo.places import Places
 
@@ -38,7 +39,7 @@ class ContainerClient:
             # A socket and files of another label are what SELinux keeps a container from.
             *("--security-opt", "label=disable"),
             *("--volume", f"{self.places.workspace}:{WORKSPACE}", "--workdir", WORKSPACE),
-            *("--volume", f"{self.places.agent_sockets}:/run/airlock:ro"),
+            *("--volume", f"{self.places.socket.parent}:/run/airlock:ro"),
             *(self.image, "git", *words),
         ]
         return run_command(command, self.engine.variables(), cwd=self.places.root)

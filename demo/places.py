@@ -2,88 +2,38 @@
 
 import os
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
+
+from e2e.world.installation import Installation
 
 AGENT = "demo"
 """The name under which the client is registered."""
 
 
-@dataclass(frozen=True)
 class Places:
-    """The host's side, which the client must not see, and the client's."""
+    """The host's side below ``root``, which the client must not see, and the client's.
 
-    root: Path
+    ``airlock`` are the daemon's files, ``host_home`` is its HOME with the password, ``server`` has
+    the git server's repositories. The client has an empty HOME, ``client_home``, the shim under the
+    name ``git`` in ``client_bin``, and its repository ``workspace``, which the host sees too.
+    """
 
-    @property
-    def host_home(self) -> Path:
-        """HOME of the daemon; the password stands in it."""
-        return self.root / "host" / "home"
-
-    @property
-    def airlock(self) -> Path:
-        """Airlock's configuration: what may run, the agent's directory, the audit log."""
-        return self.root / "host" / "airlock"
-
-    @property
-    def agent(self) -> Path:
-        """The agent's directory with its profile."""
-        return self.airlock / "agents" / AGENT
-
-    @property
-    def registration(self) -> Path:
-        """The file that names the agent's directory."""
-        return self.airlock / "agents.toml"
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.airlock = Installation(root / "host" / "airlock")
+        self.host_home = root / "host" / "home"
+        self.server = root / "server"
+        self.client_home = root / "client" / "home"
+        self.client_bin = root / "client" / "bin"
+        self.workspace = root / "client" / "workspace"
+        sides = (self.client_home, self.client_bin, self.workspace)
+        for folder in (self.host_home, self.server, *sides):
+            folder.mkdir(parents=True)
 
     @property
-    def log(self) -> Path:
-        """The audit log."""
-        return self.airlock / "airlock.log"
-
-    @property
-    def sockets(self) -> Path:
-        """The daemon's sockets directory."""
-        return self.root / "host" / "sockets"
-
-    @property
-    def agent_sockets(self) -> Path:
-        """The directory to mount into the client's container."""
-        return self.sockets / AGENT
-
-    @property
-    def server(self) -> Path:
-        """The git server's repositories."""
-        return self.root / "server"
-
-    @property
-    def client_home(self) -> Path:
-        """HOME of the client; nothing is in it."""
-        return self.root / "client" / "home"
-
-    @property
-    def client_bin(self) -> Path:
-        """The client's only own programs: the shim under the name ``git``."""
-        return self.root / "client" / "bin"
-
-    @property
-    def workspace(self) -> Path:
-        """The client's repository, which the host sees too."""
-        return self.root / "client" / "workspace"
-
-
-def make_places(root: Path) -> Places:
-    """Make the directories below an empty ``root``."""
-    places = Places(root)
-    for folder in (
-        places.host_home,
-        places.agent,
-        places.server,
-        places.client_home,
-        places.client_bin,
-        places.workspace,
-    ):
-        folder.mkdir(parents=True)
-    return places
+    def socket(self) -> Path:
+        """The client's socket; its directory is what a container mounts."""
+        return self.airlock.socket(AGENT)
 
 
 def build_variables(home: Path) -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""End-to-end tests: real containers, a real sshd, and the daemon as a real process on this host."""
+"""What needs the whole of Airlock: real daemons, clients, tools, containers and servers."""

@@ -1,53 +1,19 @@
-"""What all end-to-end tests share: the engine, the images, the server, and the accounts."""
+"""What all tests of this folder share: the options, what is under test, and the one engine."""
 
 import fcntl
 import os
-import shutil
-import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from faithful.world.terraform import install_terraform
 
-from .errands.fixtures import (
-    aws_errand,
-    cloud,
-    docker_errand,
-    errand,
-    git_https_errand,
-    git_ssh_errand,
-    ssh_errand,
-    terraform_errand,
-)
-from .world import account, engine, git_server
-from .world.git_server import GitServer
-from .world.home import furnish
-from .world.images import Images
-from .world.keys import KeyPair
-from .world.product import Product
-from .world.project import TOOLS
-from .world.scene import Executables, Stage
-
-__all__ = [
-    "aws_errand",
-    "cloud",
-    "docker_errand",
-    "errand",
-    "git_https_errand",
-    "git_ssh_errand",
-    "ssh_errand",
-    "terraform_errand",
-]
-
-KINDS = ("root", "user")
-"""The accounts that a daemon runs as: root, and an ordinary one."""
+from e2e.world import engine
+from e2e.world.executables import Executables
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("airlock", "the executables under test")
+    """Add the options of every suite here: pytest takes those of its first conftest alone."""
+    group = parser.getgroup("airlock", "what is under test")
     group.addoption("--daemon", help="airlock-daemon (default: the one on PATH)")
     group.addoption("--shim", help="the native airlock-shim (default: the one on PATH)")
     group.addoption(
@@ -56,132 +22,40 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="the folder to build the delivered images from, such as dist/image "
         "(default: one made from the checkout)",
     )
+    group.addoption(
+        "--patience",
+        metavar="SECONDS",
+        type=float,
+        default=30.0,
+        help="how long a single run of a command of the faithful list may take (30)",
+    )
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    reason = _why_not()
-    if reason and os.environ.get("REQUIRE_DOCKER") == "1":
+def pytest_configure() -> None:
+    """Refuse to run without an engine where one is required."""
+    reason = engine.why_not() if os.environ.get("REQUIRE_DOCKER") == "1" else None
+    if reason:
         raise pytest.UsageError(f"REQUIRE_DOCKER=1, but {reason}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = [item for item in items if item.path.is_relative_to(Path(__file__).parent)]
-    reason = _why_not() if here else None
-    for item in here if reason else ():
-        item.add_marker(pytest.mark.skip(reason=f"end-to-end tests: {reason}"))
+    """Give these tests more time: the first of a run makes images, or carries out a whole list."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(900))
 
 
-def _why_not() -> str | None:
-    """Say why these tests cannot run here, or None."""
-    if sys.platform != "linux":
-        return "the daemon runs on Linux only"
-    if os.geteuid() != 0:
-        return "these tests make a user and look into containers from outside, so they need root"
-    return engine.why_not()
+@pytest.fixture(scope="session")
+def executables(pytestconfig: pytest.Config) -> Executables:
+    """Return what is under test."""
+    named = {name: pytestconfig.getoption(f"--{name}") for name in ("daemon", "shim")}
+    return Executables.find(**named)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def alone() -> Iterator[None]:
-    """Run one at a time on a machine."""
+    """Have the engine for oneself, without what an earlier run left there."""
     with open("/run/lock/airlock-e2e", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        engine.prepare()
+        engine.remove_leftovers()
         yield
-
-
-@pytest.fixture(scope="session")
-def executables(request: pytest.FixtureRequest) -> Executables:
-    """Return what is under test."""
-    found = {}
-    for option, name in (("--daemon", "airlock-daemon"), ("--shim", "airlock-shim")):
-        given = request.config.getoption(option)
-        path = shutil.which(given or name)
-        if path is None:
-            pytest.fail(f"there is no {given or name} on PATH; name one with {option}")
-        found[option] = Path(path).absolute()
-    return Executables(daemon=found["--daemon"], shim=found["--shim"])
-
-
-@pytest.fixture(scope="session")
-def ground(alone: None) -> Iterator[Path]:
-    """Return a directory for the run that every account may pass through."""
-    with tempfile.TemporaryDirectory(prefix="airlock-e2e-") as folder:
-        os.chmod(folder, 0o755)
-        yield Path(folder)
-
-
-@pytest.fixture(scope="session")
-def images(alone: None, executables: Executables) -> Images:
-    """Return the images, made if need be."""
-    return Images.make(shim=executables.shim.resolve())
-
-
-@pytest.fixture(scope="session")
-def product(request: pytest.FixtureRequest, ground: Path) -> Product:
-    """Return the images that Airlock is delivered as."""
-    context: Path | None = request.config.getoption("--image-context")
-    return Product.make(context=context, folder=ground)
-
-
-@pytest.fixture(scope="session")
-def server(images: Images) -> Iterator[GitServer]:
-    """Return the running git server, to which nobody may push yet."""
-    with git_server.container_for(images.git_server) as container:
-        yield GitServer.describe(container)
-
-
-@pytest.fixture(scope="session")
-def tools(ground: Path) -> list[Path]:
-    """Return programs of the run's own, for what this host does not have itself."""
-    folder = ground / "tools"
-    folder.mkdir()
-    if shutil.which("terraform", path=TOOLS) is None and install_terraform(folder) is None:
-        return [folder / "terraform"]
-    return []
-
-
-@pytest.fixture(scope="session")
-def stages(
-    ground: Path, images: Images, server: GitServer, executables: Executables, tools: list[Path]
-) -> Iterator[dict[str, Stage]]:
-    """Return a stage for each of KINDS. The key in its account's home may push."""
-    with ExitStack() as stack:
-        accounts = {
-            "root": account.root(ground / "root-home"),
-            "user": stack.enter_context(account.ordinary(ground / "user-home")),
-        }
-        made = {}
-        for kind in KINDS:
-            key = furnish(accounts[kind], known_hosts=server.known_hosts())
-            server.authorize(key)
-            made[kind] = Stage(
-                account=accounts[kind],
-                key=key,
-                ground=ground,
-                images=images,
-                server=server,
-                executables=executables,
-                tools=tools,
-            )
-            stack.callback(made[kind].close)
-        yield made
-
-
-@pytest.fixture(params=KINDS)
-def stage(request: pytest.FixtureRequest, stages: dict[str, Stage]) -> Iterator[Stage]:
-    """Return the stage of each account in turn; the scenes of a test end with it."""
-    yield stages[request.param]
-    stages[request.param].clear()
-
-
-@pytest.fixture
-def user_stage(stages: dict[str, Stage]) -> Iterator[Stage]:
-    """Return the ordinary account's stage, for what does not depend on the account."""
-    yield stages["user"]
-    stages["user"].clear()
-
-
-@pytest.fixture(scope="session")
-def other_key(ground: Path) -> KeyPair:
-    """Return a key that nobody uses: what the format of every key has in common."""
-    return KeyPair.make(ground / "other_key")

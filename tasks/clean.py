@@ -10,7 +10,7 @@ from tasks.places import HATCH, ROOT, list_members
 
 _CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis")
 _BUILT = ("dist", "build", ".zig-cache", "zig-out", "native/.zig-cache", "native/zig-out")
-_FOLDERS = ("conformance", "demo", "e2e", "faithful", "fuzz", "hostile", "tasks")
+_FOLDERS = ("bench", "conformance", "demo", "e2e", "fuzz", "tasks")
 
 
 def clean(arguments: Sequence[str]) -> int:

@@ -8,9 +8,9 @@ from tasks.report import Outcome
 
 
 def run_hostile(arguments: Sequence[str]) -> int:
-    """Do what the arguments say, and return the exit status (``hostile/README.md``)."""
+    """Do what the arguments say, and return the exit status (``e2e/hostile/README.md``)."""
     environment = prepare_environment("default")
-    return environment.run([environment.python, "-m", "hostile", *arguments])
+    return environment.run([environment.python, "-m", "e2e.hostile", *arguments])
 
 
 def attack_and_soak() -> list[Outcome]:

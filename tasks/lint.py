@@ -11,7 +11,7 @@ from tasks.places import ROOT, list_members
 from tasks.report import Outcome, print_summary
 from tasks.workflows import list_workflow_checks
 
-_PYTHON_FOLDERS = ("bench", "conformance", "demo", "e2e", "faithful", "fuzz", "hostile", "tasks")
+_PYTHON_PLACES = ("bench", "conformance", "conftest.py", "demo", "e2e", "fuzz", "tasks")
 
 
 def lint(arguments: Sequence[str]) -> int:
@@ -34,7 +34,7 @@ def _list_checks(environment: Environment) -> Iterator[tuple[str, list[str]]]:
         # The build hook of one package may be a link to that of another.
         folders = [path for path in folders if path.exists() and not path.is_symlink()]
         yield f"mypy {member.name}", _type_check(python, folders)
-    for name in _PYTHON_FOLDERS:
+    for name in _PYTHON_PLACES:
         yield f"mypy {name}", _type_check(python, [ROOT / name])
     yield "import-linter", [str(environment.find("lint-imports")), "--no-cache"]
     native = [str(member / "native") for member in list_members() if (member / "native").is_dir()]

@@ -5,20 +5,21 @@ import sys
 from collections.abc import Sequence
 from time import monotonic
 
-from demo.engine import Engine, find_engine
+from e2e.world.engine import Engine, find_engine
 
 from tasks.environment import Environment, prepare_environment
 from tasks.places import REPORTS, ROOT
 from tasks.report import Outcome, print_summary, read_counts
 from tasks.stand_ins import equip
 
-_UNIT_FOLDERS = ("packages", "demo/tests", "tasks/tests")
+_UNIT_FOLDERS = ("packages", "bench/tests", "demo/tests", "tasks/tests")
 
-# With its own settings, as somebody else would run it; they leave out the tests of the suite.
-_CONFORMANCE = ("conformance", "-c", "conformance/pytest.ini")
+# With its own settings, as somebody else would run it; they leave out the tests of the suite, and
+# know nothing of what ends a test that hangs.
+_CONFORMANCE = ("conformance", "-c", "conformance/pytest.ini", "--timeout=60")
 
 # Folders whose tests are told what is under test.
-_NEED_PROGRAMS = ("conformance", "./conformance", "faithful", "./faithful")
+_NEED_PROGRAMS = ("conformance", "./conformance", "e2e", "./e2e")
 
 
 def run_tests(arguments: Sequence[str]) -> int:
@@ -37,8 +38,8 @@ def run_tests(arguments: Sequence[str]) -> int:
         _run_part(environment, "unit", _UNIT_FOLDERS),
         _run_part(environment, "conformance-suite", ("conformance/tests",)),
         _run_part(environment, "conformance", (*_CONFORMANCE, *_find_programs(environment))),
-        _run_part(environment, "hostile", ("hostile/tests",)),
-        _run_part(environment, "faithful", ("faithful", *_find_programs(environment))),
+        _run_part(environment, "hostile", ("e2e/hostile",)),
+        _run_part(environment, "faithful", ("e2e/faithful", *_find_programs(environment))),
         _run_end_to_end(environment, (), required=os.environ.get("REQUIRE_DOCKER") == "1"),
     ]
     return print_summary("./dev test", outcomes)
@@ -70,7 +71,9 @@ def _run_end_to_end(
 ) -> Outcome:
     engine = find_engine()
     if isinstance(engine, Engine):
-        return _run_part(environment, "e2e", ("e2e", *arguments), extra={"REQUIRE_DOCKER": "1"})
+        return _run_part(
+            environment, "e2e", ("e2e/journeys", *arguments), extra={"REQUIRE_DOCKER": "1"}
+        )
     if required:
         return Outcome("e2e", "failed", f"an engine is required, and {engine}")
     return Outcome("e2e", "skipped", f"{engine} (REQUIRE_DOCKER=1 makes this a failure)")

@@ -7,7 +7,7 @@ from bench.bench_run import BenchRun
 from bench.bursts import Burst, run_burst
 from bench.calls import Call, Caller
 from bench.deployment import TITLES
-from bench.figures import Figure, at_most
+from bench.figures import Figure, at_most, estimated
 from bench.interleaving import interleave
 from bench.samples import Samples, ratio
 
@@ -67,14 +67,11 @@ def _compare(
     failures = sum(burst.failures for burst in taken[key])
     fault = f"{failures} of {sum(len(burst.each) for burst in taken[key])} failed"
     total = ratio(direct, through)
-    yield Figure(
+    yield estimated(
+        total,
         what=f"{what}: time in all over direct",
         pair=pair,
         unit="times",
-        value=total.value,
-        low=total.low,
-        high=total.high,
-        n=total.n,
         goal=_TOTAL if is_judged else None,
         behind={"direct ms": direct.median * 1e3, "through ms": through.median * 1e3},
         fault=fault if failures else "",

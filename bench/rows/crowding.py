@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import msgspec
+from e2e.world.process_status import cpu_seconds, peak_memory
 
 from bench.bench_run import BenchRun
 from bench.calls import Caller
@@ -13,7 +14,6 @@ from bench.deployment import Deployment
 from bench.figures import Figure, at_least, at_most
 from bench.load import Counts, Kind
 from bench.pairs import Pair
-from bench.process_status import cpu_seconds, peak_memory
 from bench.samples import Samples
 
 _WORST, _AT_REST = at_most(2.5), at_most(10)

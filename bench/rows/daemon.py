@@ -1,29 +1,27 @@
 """What a daemon takes by itself: to start, to say its version, to sit there."""
 
-import json
 import shutil
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import partial
+
+from e2e.world.client import Client
+from e2e.world.errors import BrokenError
+from e2e.world.lines import make_request
+from e2e.world.process_status import resident_memory, shared_memory
 
 from bench.bench_run import BenchRun
 from bench.calls import Call, Caller
-from bench.deployment import Deployment, base_environment, start_command
+from bench.deployment import Deployment, base_environment, start_daemon
 from bench.errors import BenchError, CallFailed
-from bench.figures import Figure, at_most, fail
+from bench.figures import Figure, at_most, estimated, fail
 from bench.interleaving import interleave
 from bench.pairs import Pair
-from bench.process_status import resident_memory, shared_memory
 from bench.samples import estimate
 from bench.setup_files import TIMED
 
 _MEMORY, _START, _VERSION = at_most(40), at_most(300), at_most(30)
-
-_TICK_S = 0.0005
 
 
 def measure_daemon(run: BenchRun) -> Iterator[Figure]:
@@ -53,14 +51,11 @@ def _measure_start(run: BenchRun, pair: Pair) -> Figure:
         pass
     taken = [_time_start(deployment, run) for _ in range(run.plan.starts)]
     found = estimate([seconds * 1e3 for seconds in taken])
-    return Figure(
+    return estimated(
+        found,
         what="daemon: from its start to the first answer",
         pair=pair.name,
         unit="ms",
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        n=found.n,
         goal=_START,
     )
 
@@ -69,42 +64,15 @@ def _time_start(deployment: Deployment, run: BenchRun) -> float:
     places, patience_s = deployment.places, run.plan.patience_s
     shutil.rmtree(places.sockets)
     places.sockets.mkdir(mode=0o700)
-    with places.log.open("wb") as log:
-        started = time.perf_counter()
-        process = subprocess.Popen(
-            start_command(deployment.pair, places),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=base_environment(places.home),
-        )
+    started = time.perf_counter()
     try:
-        while not _ask(places.socket(TIMED), str(run.work), patience_s=patience_s):
-            if process.poll() is not None or time.perf_counter() - started > patience_s:
-                raise BenchError(f"{deployment.pair.daemon} did not answer after a start")
-            time.sleep(_TICK_S)
-        return time.perf_counter() - started
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=patience_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _ask(path: str, directory: str, *, patience_s: float) -> bool:
-    """Send a request for `true` and read its answer; False where nobody listens yet."""
-    params = {"command": "true", "args": [], "cwd": directory}
-    message = {"jsonrpc": "2.0", "id": 1, "method": "exec", "params": params}
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        client.settimeout(patience_s)
-        if client.connect_ex(path):
-            return False
-        with suppress(OSError):
-            client.sendall(json.dumps(message).encode() + b"\n")
-            return b'"exit_code"' in client.recv(65536)
-    return False
+        with start_daemon(deployment.pair, places, patience_s=patience_s):
+            with Client(places.socket(TIMED)) as client:
+                client.send(make_request("true", cwd=str(run.work)))
+                client.await_result()
+            return time.perf_counter() - started
+    except BrokenError as error:
+        raise BenchError(str(error)) from error
 
 
 def _measure_version(run: BenchRun, pair: Pair) -> Figure:
@@ -127,14 +95,11 @@ def _measure_version(run: BenchRun, pair: Pair) -> Figure:
     bare, full = taken["python"], taken["version"]
     pairs = zip(bare.values, full.values, strict=True)
     found = estimate([(other - one) * 1e3 for one, other in pairs])
-    return Figure(
+    return estimated(
+        found,
         what=what,
         pair=pair.name,
         unit="ms",
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        n=found.n,
         goal=_VERSION,
         behind={"python -c pass ms": bare.median * 1e3, "version ms": full.median * 1e3},
     )

@@ -9,7 +9,7 @@ from functools import partial
 
 from airlock_modules import Grant, builtin_names, evaluate, load_builtin
 from bench.bench_run import BenchRun
-from bench.figures import Figure, at_most
+from bench.figures import Figure, at_most, estimated
 from bench.interleaving import interleave
 from bench.samples import estimate, ratio
 
@@ -40,14 +40,11 @@ def measure_evaluator(run: BenchRun) -> Iterator[Figure]:
     grant = Grant(ceiling=tuple(modules), commands=(), modules=modules)
     for command, args in _TYPICAL:
         found = estimate([_time(grant, command, args, calls=200) for _ in range(rounds)])
-        yield Figure(
+        yield estimated(
+            found,
             what=f"evaluator: `{command} {' '.join(args)}`",
             pair=_OURS,
             unit="µs",
-            value=found.value,
-            low=found.low,
-            high=found.high,
-            n=found.n,
             goal=_GIT if command == "git" else None,
         )
     taken = interleave(
@@ -55,14 +52,11 @@ def measure_evaluator(run: BenchRun) -> Iterator[Figure]:
     )
     few, many = taken[str(_FEW)], taken[str(_MANY)]
     growth = ratio(few, many)
-    yield Figure(
+    yield estimated(
+        growth,
         what=f"evaluator: time for each of {_MANY:,} arguments over that for each of {_FEW}",
         pair=_OURS,
         unit="times",
-        value=growth.value,
-        low=growth.low,
-        high=growth.high,
-        n=growth.n,
         goal=_GROWTH,
         behind={f"each of {_FEW} µs": few.median, f"each of {_MANY:,} µs": many.median},
     )

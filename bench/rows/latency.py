@@ -4,13 +4,14 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
+from e2e.world.process_status import cpu_seconds
+
 from bench.bench_run import BenchRun
 from bench.calls import Call, Caller
 from bench.deployment import TITLES, Deployment, Way
 from bench.errors import CallFailed
-from bench.figures import Figure, Goal, at_most, fail
+from bench.figures import Figure, Goal, at_most, estimated, fail
 from bench.interleaving import interleave
-from bench.process_status import cpu_seconds
 from bench.samples import Samples, added
 
 _COMMANDS: tuple[tuple[str, ...], ...] = (("true",), ("git", "--version"), ("git", "status"))
@@ -97,14 +98,11 @@ def _compare(
     what: str, deployment: Deployment, direct: Samples, through: Samples, goal: Goal | None
 ) -> Figure:
     found = added(direct, through)
-    return Figure(
+    return estimated(
+        found,
         what=what,
         pair=deployment.pair.name,
         unit="times",
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        n=found.n,
         goal=goal,
         behind={
             "direct ms": direct.median * 1e3,
@@ -119,14 +117,11 @@ def _compare(
 def _judge_noise(samples: Mapping[str, Samples]) -> Iterator[Figure]:
     direct = samples[_DIRECT]
     control = added(direct, samples[_AGAIN])
-    yield Figure(
+    yield estimated(
+        control,
         what="`true` run directly, against itself: adds",
         pair="",
         unit="times",
-        value=control.value,
-        low=control.low,
-        high=control.high,
-        n=control.n,
     )
     yield Figure(
         what="`true` run directly: its 90th percentile over its median",

@@ -3,13 +3,14 @@
 import contextlib
 from collections.abc import Iterator
 
+from e2e.world.process_status import peak_memory
+
 from bench.bench_run import BenchRun
 from bench.content import Kind, write_content
 from bench.deployment import Deployment
 from bench.errors import CallFailed
 from bench.figures import Figure, at_most, fail
 from bench.plan import MIB
-from bench.process_status import peak_memory
 from bench.transfers import receive
 
 _KINDS: tuple[Kind, ...] = ("text of 80 columns", "one line without a newline")

@@ -8,7 +8,7 @@ from bench.bench_run import BenchRun
 from bench.calls import Call
 from bench.deployment import base_environment
 from bench.errors import CallFailed
-from bench.figures import Figure, at_most, fail
+from bench.figures import Figure, at_most, estimated, fail
 from bench.interleaving import interleave
 from bench.pairs import Pair
 from bench.samples import Samples, estimate, ratio
@@ -52,14 +52,11 @@ def _measure_time(run: BenchRun, pair: Pair) -> Iterator[Figure]:
 
 def _describe(what: str, pair: Pair, direct: Samples, shim: Samples) -> Figure:
     found = estimate([seconds * 1e3 for seconds in shim.values])
-    return Figure(
+    return estimated(
+        found,
         what=what,
         pair=pair.name,
         unit="ms",
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        n=found.n,
         goal=_OWN,
         behind={"`true` ms": direct.median * 1e3, "over `true` times": ratio(direct, shim).value},
     )

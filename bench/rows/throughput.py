@@ -11,7 +11,7 @@ from bench.calls import Call
 from bench.content import Kind, write_content
 from bench.deployment import TITLES, Deployment, Way
 from bench.errors import CallFailed
-from bench.figures import Figure, Goal, at_least, fail
+from bench.figures import Figure, Goal, at_least, estimated, fail
 from bench.interleaving import interleave
 from bench.plan import MIB
 from bench.samples import Samples, ratio
@@ -90,14 +90,11 @@ def _compare(
     fault: str,
 ) -> Figure:
     found = ratio(through, direct)
-    return Figure(
+    return estimated(
+        found,
         what=what,
         pair=deployment.pair.name,
         unit="times",
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        n=found.n,
         goal=goal,
         behind={
             "direct MB/s": size / direct.median / 1e6,

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from demo.engine import Engine, find_engine
+from e2e.world.engine import Engine, find_engine
+from e2e.world.process_status import list_processes_with
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -82,7 +83,7 @@ def test_signal_ends_it_in_order(folder: Path, kind: str, number: signal.Signals
         demo.communicate(timeout=60)
     assert demo.returncode == 128 + number
     assert list(folder.iterdir()) == []
-    assert _list_processes_with(str(folder)) == []
+    assert list_processes_with(str(folder)) == []
     if kind == "--docker":
         assert _list_containers_and_images() == []
 
@@ -105,16 +106,4 @@ def _list_containers_and_images() -> list[str]:
             [engine.cli, *words], env=engine.variables(), capture_output=True, text=True, check=True
         )
         found += answer.stdout.split()
-    return found
-
-
-def _list_processes_with(text: str) -> list[str]:
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if text.encode() in command:
-            found.append(process.name)
     return found

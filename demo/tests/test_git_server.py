@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from demo.git_server import GitServer, serve_git
-from demo.places import Places, build_variables, make_commit, make_places
+from demo.places import Places, build_variables, make_commit
 
 
 @pytest.fixture
 def places(tmp_path: Path) -> Places:
-    return make_places(tmp_path / "world")
+    return Places(tmp_path / "world")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from .command import CommandFailed, Completed, run
-from .container import Client
+from .container import Container
 from .engine import docker
 
 
@@ -54,10 +54,10 @@ class Composition:
         """Run `docker compose` with these arguments."""
         return run((*self._command, *arguments), env=self._environment)
 
-    def client(self, service: str) -> Client:
+    def client(self, service: str) -> Container:
         """Return the container of a service that runs."""
         listed = self.compose("ps", "--quiet", "--no-trunc", service).succeeded()
-        return Client(container=listed.stdout)
+        return Container(id=listed.stdout)
 
     def volume(self, name: str) -> str:
         """Return the engine's name of a volume."""

@@ -1,16 +1,15 @@
-"""An agent's container, and what is run in it."""
+"""Containers: how one is made, kept and removed, and what is run in it."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from testcontainers.core.container import DockerContainer
-
 from .command import Completed
 from .engine import LABEL, docker, remove
+from .lines import make_request
 from .running import Running
 from .terminal import Terminal
 
@@ -19,63 +18,15 @@ LINKS = ("aws", "docker", "git", "linger", "ssh", "terraform")
 SOCKET = "/run/airlock/airlock.sock"
 """Where the agent's socket is in a container that has its directory mounted."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
-    """How a container is made.
-
-    `mounts` maps a path in the container to a host path and "ro" or "rw". `user` is what `docker
-    run --user` takes. `options` go to the engine's client as they are.
-    """
-
-    image: str
-    mounts: Mapping[str, tuple[Path, str]]
-    user: str = "0"
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    def _container(self, argv: Sequence[str], *, cwd: str) -> DockerContainer:
-        container = DockerContainer(self.image).with_command(list(argv))
-        # In the engine's own words: testcontainers' volumes hold one target for a host path.
-        mounts = [
-            {"Type": "bind", "Source": str(source), "Target": target, "ReadOnly": mode == "ro"}
-            for target, (source, mode) in self.mounts.items()
-        ]
-        return container.with_kwargs(
-            labels={LABEL: "agent"}, user=self.user, working_dir=cwd, mounts=mounts, **self.options
-        )
-
-    def run(self, *argv: str, cwd: str = "/workspace") -> Completed:
-        """Run a container for this one command, from its start to its end."""
-        container = self._container(argv, cwd=cwd)
-        with container:
-            exit_code = container.wait()
-            out, err = container.get_logs()
-        return Completed(argv=tuple(argv), exit_code=exit_code, out=out, err=err)
-
-    @contextmanager
-    def running(self) -> Iterator["Client"]:
-        """Keep a container for as long as the context lasts. Its image has to have `sleep`.
-
-        The test may remove it before that.
-        """
-        container = self._container(("sleep", "infinity"), cwd="/").start()
-        client = Client(container=container.get_container_id())
-        try:
-            yield client
-        finally:
-            remove([client.container])
-
-
-def shim_links(shim: Path) -> dict[str, tuple[Path, str]]:
-    """Return the mounts that put the shim on PATH, in front of an image's own tools."""
-    return {f"/usr/local/bin/{name}": (shim, "ro") for name in LINKS}
+FOR_EVER = ("sleep", "infinity")
+"""The command of a container in which others are run. Its image has to have `sleep`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Client:
-    """A container that runs; `container` is its full id."""
+class Container:
+    """A container that runs; `id` is its full id."""
 
-    container: str
+    id: str
 
     def run(
         self,
@@ -97,21 +48,29 @@ class Client:
         words = self._exec(argv, cwd=cwd, user="", env={"TERM": "xterm"})
         return Terminal(("docker", words[0], "--tty", *words[1:]), rows=rows, cols=cols)
 
-    def ask(self, method: str, **params: object) -> dict[str, Any]:
+    def ask(self, command: str, *args: str, **params: Any) -> dict[str, Any]:
         """Send one request of our own making to the agent's socket and return the response.
 
         The image has to have socat. Output that comes before the response is left out.
         """
-        request = {"jsonrpc": "2.0", "id": 7, "method": method, "params": params}
         # socat waits so many seconds for the answer after the request has ended.
         relay = ("socat", "-t", "30", "-", f"UNIX-CONNECT:{SOCKET}")
-        answer = self.run(*relay, cwd="/", stdin=json.dumps(request).encode() + b"\n")
+        answer = self.run(*relay, cwd="/", stdin=make_request(command, *args, **params))
         response: dict[str, Any] = json.loads(answer.succeeded().out.splitlines()[-1])
         return response
 
     def export(self) -> bytes:
         """Return the container's whole file system as a tar archive."""
-        return docker("export", self.container).succeeded().out
+        return docker("export", self.id).succeeded().out
+
+    def find_port(self, port: int) -> int:
+        """Return the port of this host's loopback address at which one of its own is published."""
+        return int(docker("port", self.id, str(port)).succeeded().stdout.rpartition(":")[2])
+
+    def wait_until_it_says(self, text: str) -> None:
+        """Wait until a line with `text` has come from the container's own command."""
+        with Running(("docker", "logs", "--follow", self.id)) as log:
+            log.wait_for(text)
 
     def _exec(
         self, argv: Sequence[str], *, cwd: str, user: str, env: Mapping[str, str]
@@ -120,4 +79,65 @@ class Client:
         if user:
             options.append(f"--user={user}")
         options += [f"--env={name}={value}" for name, value in env.items()]
-        return [*options, self.container, *argv]
+        return [*options, self.id, *argv]
+
+
+@contextmanager
+def started(image: str, *options: str, command: Sequence[str] = ()) -> Iterator[Container]:
+    """Keep a container of `image` for as long as the context lasts.
+
+    `options` go to `docker run`; without a `command` the image's own runs. The container may be
+    removed before that.
+    """
+    words = ("run", "--detach", f"--label={LABEL}", *options, image, *command)
+    container = Container(id=docker(*words).succeeded().stdout)
+    try:
+        yield container
+    finally:
+        remove([container.id])
+
+
+@contextmanager
+def serving(image: str, *ports: int, says: str) -> Iterator[Container]:
+    """Keep a container whose `ports` are published on 127.0.0.1; it has said `says`."""
+    with started(image, *(f"--publish=127.0.0.1::{port}" for port in ports)) as container:
+        container.wait_until_it_says(says)
+        yield container
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """How a container of an agent is made.
+
+    `mounts` maps a path in the container to a host path and "ro" or "rw". `user` and `options` are
+    what `docker run` takes.
+    """
+
+    image: str
+    mounts: Mapping[str, tuple[Path, str]]
+    user: str = "0"
+    options: Sequence[str] = ()
+
+    def run(self, *argv: str, cwd: str = "/workspace") -> Completed:
+        """Run a container for this one command, from its start to its end."""
+        words = ("run", "--rm", f"--label={LABEL}", *self.words(), f"--workdir={cwd}")
+        return docker(*words, self.image, *argv)
+
+    @contextmanager
+    def running(self) -> Iterator[Container]:
+        """Keep a container for as long as the context lasts. Its image has to have `sleep`."""
+        with started(self.image, *self.words(), command=FOR_EVER) as container:
+            yield container
+
+    def words(self) -> list[str]:
+        """Return the options of `docker run` for all of it."""
+        mounts = (
+            f"--mount=type=bind,source={source},target={target}{',readonly' * (mode == 'ro')}"
+            for target, (source, mode) in self.mounts.items()
+        )
+        return [*mounts, f"--user={self.user}", *self.options]
+
+
+def shim_links(shim: Path) -> dict[str, tuple[Path, str]]:
+    """Return the mounts that put the shim on PATH, in front of an image's own tools."""
+    return {f"/usr/local/bin/{name}": (shim, "ro") for name in LINKS}

@@ -1,17 +1,69 @@
-"""The Docker engine: whether it answers, and what an earlier run left in it.
+"""The container engine: whether one answers that shares this machine's files and processes."""
 
-testcontainers would start a reaper container of its own, from an image that cannot be pulled where
-there is no registry. It is switched off, so leftovers are found by LABEL and removed at the start.
-"""
-
+import json
+import os
+import shutil
+import subprocess
 from collections.abc import Sequence
-
-from testcontainers.core.config import testcontainers_config
+from dataclasses import dataclass
 
 from .command import Completed, run
 
 LABEL = "airlock.e2e"
 """Every container of these tests carries this label."""
+
+_PATIENCE_S = 20
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A Docker engine that answers on this machine."""
+
+    cli: str
+    """Absolute path of the ``docker`` program."""
+    host: str
+    """Its endpoint, ``unix://PATH``, good as ``DOCKER_HOST``."""
+
+    def variables(self) -> dict[str, str]:
+        """Return the environment for the CLI: this endpoint, whatever the current context."""
+        variables = {name: value for name, value in os.environ.items() if name != "DOCKER_CONTEXT"}
+        return variables | {"DOCKER_HOST": self.host}
+
+
+def find_engine() -> Engine | str:
+    """Return the engine that the docker CLI talks to, or in words why there is none to use.
+
+    Only one that runs rootful on this very kernel will do: a client in a virtual machine or a
+    user namespace is not the process that the daemon sees on its socket.
+    """
+    cli = shutil.which("docker")
+    if cli is None:
+        return "there is no docker command"
+    try:
+        host = os.environ.get("DOCKER_HOST") or _ask(
+            [cli, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
+        )
+        about = json.loads(_ask([cli, "info", "--format", "{{json .}}"]))
+    except (subprocess.SubprocessError, OSError, ValueError):
+        return "no Docker engine answers"
+    if about.get("ServerErrors") or not about.get("ServerVersion"):
+        return "no Docker engine answers"
+    if not host.startswith("unix://"):
+        return f"the Docker engine is not on this machine ({host})"
+    options = ",".join(about.get("SecurityOptions") or ())
+    if (
+        "rootless" in options
+        or "userns" in options
+        or "Docker Desktop" in about.get("OperatingSystem", "")
+    ):
+        return "the Docker engine runs rootless, with user namespaces or in a virtual machine"
+    return Engine(cli, host)
+
+
+def why_not() -> str | None:
+    """Say why there is no engine to test with, or None if one answers."""
+    found = find_engine()
+    return found if isinstance(found, str) else None
 
 
 def docker(*arguments: str, stdin: bytes = b"") -> Completed:
@@ -19,20 +71,8 @@ def docker(*arguments: str, stdin: bytes = b"") -> Completed:
     return run(("docker", *arguments), stdin=stdin)
 
 
-def why_not() -> str | None:
-    """Say why there is no engine to test with, or None if one answers."""
-    try:
-        answer = docker("version", "--format", "{{.Server.Version}}")
-    except FileNotFoundError:
-        return "there is no docker command on PATH"
-    if answer.exit_code != 0:
-        return f"no Docker engine answers ({answer.stderr.splitlines()[-1]})"
-    return None
-
-
-def prepare() -> None:
-    """Switch the reaper off and remove the containers that an earlier run left."""
-    testcontainers_config.ryuk_disabled = True
+def remove_leftovers() -> None:
+    """Remove the containers that an earlier run, which was killed, left behind."""
     left = docker("ps", "--all", "--quiet", "--filter", f"label={LABEL}").succeeded()
     remove(left.stdout.split())
 
@@ -44,3 +84,10 @@ def remove(containers: Sequence[str]) -> None:
     """
     if containers:
         docker("rm", "--force", "--volumes", *containers).succeeded()
+
+
+def _ask(command: list[str]) -> str:
+    answer = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=_PATIENCE_S
+    )
+    return answer.stdout.strip()

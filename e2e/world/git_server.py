@@ -3,13 +3,13 @@
 It runs in a container and is published on this host's loopback address.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from testcontainers.core.container import DockerContainer
-from testcontainers.core.wait_strategies import LogMessageWaitStrategy
-
 from .command import Completed
-from .engine import LABEL, docker
+from .container import Container, serving
+from .engine import docker
 from .keys import KeyPair
 
 
@@ -83,16 +83,16 @@ class GitServer:
     authority: str
 
     @classmethod
-    def describe(cls, container: DockerContainer) -> "GitServer":
+    def describe(cls, container: Container) -> "GitServer":
         """Describe the server in `container`, which has been started."""
-        name = container.get_container_id()
+        name = container.id
         address = docker("inspect", "--format", "{{.NetworkSettings.IPAddress}}", name).succeeded()
         key = docker("exec", name, "cat", "/etc/ssh/ssh_host_ed25519_key.pub").succeeded()
         authority = docker("exec", name, "cat", "/etc/https/authority.pem").succeeded()
         return cls(
             container=name,
-            port=container.get_exposed_port(22),
-            web=f"https://127.0.0.1:{container.get_exposed_port(443)}",
+            port=container.find_port(22),
+            web=f"https://127.0.0.1:{container.find_port(443)}",
             address=address.stdout,
             host_key=" ".join(key.stdout.split()[:2]),
             authority=authority.stdout + "\n",
@@ -126,14 +126,8 @@ class GitServer:
         return Repository(server=self, path=path)
 
 
-def container_for(image: str) -> DockerContainer:
-    """Return the server's container; a `with` statement starts it and waits until sshd listens."""
-    # sshd's own line; the engine's timeout and interval are in seconds.
-    listens = LogMessageWaitStrategy("Server listening on 0.0.0.0 port 22")
-    listens.with_startup_timeout(30).with_poll_interval(0.1)
-    container = DockerContainer(image).with_kwargs(labels={LABEL: "git-server"})
-    container.waiting_for(listens)
-    # The engine's client takes (address, port) too, with None for a free port.
-    for port in ("22/tcp", "443/tcp"):
-        container.ports[port] = ("127.0.0.1", None)  # type: ignore[assignment]
-    return container
+@contextmanager
+def running_git_server(image: str) -> Iterator[GitServer]:
+    """Serve for as long as the context lasts."""
+    with serving(image, 22, 443, says="Server listening on 0.0.0.0 port 22") as container:
+        yield GitServer.describe(container)

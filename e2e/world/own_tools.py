@@ -28,7 +28,7 @@ def own_tools(scene: Scene, *, tools: Sequence[Path], home: Iterable[str]) -> Se
     }
     mounts |= {f"/root/{name}": (scene.airlock.account.home / name, "ro") for name in home}
     mounts |= {"/workspace": (scene.project.path, "rw"), ENGINE: (Path(ENGINE), "ro")}
-    return Setup(image=scene.images.debian, mounts=mounts, options={"network_mode": "host"})
+    return Setup(image=scene.images.debian, mounts=mounts, options=("--network=host",))
 
 
 def environment(tools: Sequence[Path]) -> dict[str, str]:

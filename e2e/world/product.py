@@ -1,13 +1,10 @@
 """The images that Airlock is delivered as, built by the Dockerfiles in docker/."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .container import Client
-from .engine import LABEL, docker, remove
+from .engine import docker
 from .image_context import CHECKOUT, make_context
 from .images import bootstrap_debian
 
@@ -59,20 +56,6 @@ def build(recipe: str, context: Path, *options: str, name: str = "", network: st
     words = (f"--file={RECIPES / recipe}", f"--network={network}", f"--tag={tag}", *options)
     docker("build", "--quiet", *words, str(context)).succeeded()
     return tag
-
-
-@contextmanager
-def started(image: str, *options: str, command: tuple[str, ...] = ()) -> Iterator[Client]:
-    """Keep a container of `image` for as long as the context lasts.
-
-    `options` go to `docker run`; without a `command` the image's own runs.
-    """
-    words = ("run", "--detach", f"--label={LABEL}=product", *options, image, *command)
-    container = docker(*words).succeeded().stdout
-    try:
-        yield Client(container=container)
-    finally:
-        remove([container])
 
 
 def _python(image: str) -> str:

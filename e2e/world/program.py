@@ -8,12 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Self
 
-PATIENCE_S = 30.0
-"""Whatever these tests wait for has to come about within so many seconds."""
-
-
-class NothingHappened(AssertionError):
-    """What a test waited for did not come about."""
+from .errors import PATIENCE_S, NothingHappened
 
 
 class Program:

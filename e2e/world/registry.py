@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from testcontainers.core.container import DockerContainer
-from testcontainers.core.wait_strategies import LogMessageWaitStrategy
-
-from .engine import LABEL, docker
+from .container import serving
+from .engine import docker
 
 # The registry takes bcrypt alone, which the C library of the image computes.
 _ADMIT = 'perl -e \'print "$ARGV[0]:", crypt($ARGV[1], "\\$2b\\$05\\$" . "a" x 22), "\\n"\' "$@"'
@@ -52,17 +50,10 @@ def running_registry(image: str, *, user: str, password: str) -> Iterator[Regist
 
     Afterwards the names that images got for it are removed; the images stay.
     """
-    listens = LogMessageWaitStrategy("listening on")
-    listens.with_startup_timeout(30).with_poll_interval(0.1)
-    container = DockerContainer(image).with_kwargs(labels={LABEL: "registry"})
-    container.waiting_for(listens)
-    # The engine's client takes (address, port) too, with None for a free port.
-    container.ports["5000/tcp"] = ("127.0.0.1", None)  # type: ignore[assignment]
-    with container:
-        name = container.get_container_id()
+    with serving(image, 5000, says="listening on") as container:
         script = f"{_ADMIT} >/etc/registry/users"
-        docker("exec", name, "sh", "-c", script, "sh", user, password).succeeded()
-        address = f"127.0.0.1:{container.get_exposed_port(5000)}"
+        docker("exec", container.id, "sh", "-c", script, "sh", user, password).succeeded()
+        address = f"127.0.0.1:{container.find_port(5000)}"
         try:
             yield Registry(address=address, user=user, password=password)
         finally:

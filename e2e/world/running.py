@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 
-from .program import PATIENCE_S, NothingHappened, Program
+from .errors import PATIENCE_S, NothingHappened
+from .program import Program
 
 
 class Running(Program):

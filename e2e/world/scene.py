@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from .account import Account
 from .airlock import Agent, Airlock
 from .command import run
 from .container import Setup, shim_links
+from .executables import Executables
 from .git_server import GitServer
 from .home import ssh_command
 from .images import Images
@@ -31,14 +31,6 @@ MAPPED = UNMAPPED + "\n[workspace]\nmounts = { '/workspace' = {project} }\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Executables:
-    """What is under test: the daemon's command and the native shim."""
-
-    daemon: Path
-    shim: Path
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """One agent of one account, with the project that is its workspace."""
 
@@ -48,11 +40,11 @@ class Scene:
     agent: Agent
     project: Project
 
-    def setup(self, image: str, *, user: str = "0", workspace: str = "rw", **options: Any) -> Setup:
+    def setup(self, image: str, *options: str, user: str = "0", workspace: str = "rw") -> Setup:
         """Describe a container of the agent.
 
         `workspace` is how the project is mounted at /workspace: "ro", "rw", or "" for not at all.
-        `options` go to the engine's client.
+        `options` go to `docker run`.
         """
         mounts = {"/run/airlock": (self.agent.socket_directory, "ro")}
         if image != self.images.shim:

@@ -7,7 +7,8 @@ import termios
 import time
 from collections.abc import Sequence
 
-from .program import PATIENCE_S, NothingHappened, Program
+from .errors import PATIENCE_S, NothingHappened
+from .program import Program
 
 NUDGE_S = 0.2
 """After so long a silence the program is reminded of a new size of its terminal.

@@ -14,6 +14,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-images", action="store_true", help="the images were left out")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give these tests more time: they install packages, and load images."""
+    for item in items:
+        item.add_marker(pytest.mark.timeout(600))
+
+
 @pytest.fixture(scope="session")
 def dist(request: pytest.FixtureRequest) -> Path:
     """The folder with everything that was built."""

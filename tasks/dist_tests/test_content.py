@@ -1,13 +1,15 @@
 """What was built: complete, tagged for the platforms it runs on, and as its checksums say."""
 
+import os
 import re
 import struct
 import zipfile
 from pathlib import Path
 
 import pytest
+from e2e.world.command import run
+from e2e.world.engine import docker
 
-from tasks.dist_tests.world import run
 from tasks.release.tag import list_packages
 
 TAGS = (
@@ -33,8 +35,8 @@ def test_each_package_is_complete(dist: Path) -> None:
 
 def test_checksums_hold(dist: Path) -> None:
     """SHA256SUMS is right, and covers everything but the images' build context."""
-    checked = run(["sh", "-c", 'cd "$1" && sha256sum --check SHA256SUMS', "-", dist]).splitlines()
-    covered = {line.removesuffix(": OK") for line in checked}
+    checked = run(["sh", "-c", 'cd "$1" && sha256sum --check SHA256SUMS', "-", str(dist)])
+    covered = {line.removesuffix(": OK") for line in checked.succeeded().stdout.splitlines()}
     there = {
         path.relative_to(dist).as_posix()
         for path in dist.rglob("*")
@@ -71,9 +73,8 @@ def test_binaries_are_of_their_processor(dist: Path, processor: str) -> None:
 
 def test_binary_runs(dist: Path) -> None:
     """This machine's binary runs as it lies there."""
-    assert "airlock-shim" in run(
-        [dist / f"airlock-shim-linux-{run(['uname', '-m']).strip()}", "--version"]
-    )
+    said = run([str(dist / f"airlock-shim-linux-{os.uname().machine}"), "--version"])
+    assert "airlock-shim" in said.succeeded().stdout
 
 
 @pytest.mark.usefixtures("engine")
@@ -81,15 +82,16 @@ def test_binary_runs(dist: Path) -> None:
 def test_image_loads_and_runs(dist: Path, name: str) -> None:
     """An engine takes the archive of an image, and its program says its version."""
     package = next(package for package in list_packages() if package.name == name)
-    architecture = {"x86_64": "amd64", "aarch64": "arm64"}[run(["uname", "-m"]).strip()]
+    architecture = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
     archive = dist / "images" / f"{name}-{package.version}-linux-{architecture}.tar"
     image = f"{name}:{package.version}"
-    if run(["docker", "image", "ls", "--quiet", image]):
+    if docker("image", "ls", "--quiet", image).succeeded().stdout:
         pytest.skip(f"the engine has an image {image}, which loading would replace")
-    assert run(["docker", "load", "--quiet", "--input", archive]).strip().endswith(image)
+    loaded = docker("load", "--quiet", "--input", str(archive)).succeeded()
+    assert loaded.stdout.endswith(image)
     try:
         words = ["--version"] if name == "airlock-shim" else ["version"]
-        printed = run(["docker", "run", "--rm", "--network=none", image, *words])
+        printed = docker("run", "--rm", "--network=none", image, *words).succeeded().stdout
     finally:
-        run(["docker", "image", "rm", image])
+        docker("image", "rm", image).succeeded()
     assert package.version in printed

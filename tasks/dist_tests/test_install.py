@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from e2e.world.command import Completed, run
+from e2e.world.container import FOR_EVER, started
 
-from tasks.dist_tests.world import CALL, INSTALL, run, serve
+from tasks.dist_tests.world import CALL, INSTALL, serve
 from tasks.release.tag import list_packages
 
 VERSIONS = {package.name: package.version for package in list_packages()}
@@ -18,9 +20,8 @@ FOLDER = "/airlock"
 def container(clean_image: str, dist: Path) -> Iterator[str]:
     """A container without a network, with ``dist/`` at /dist and a folder to share."""
     options = ["--network=none", f"--volume={dist}:/dist:ro", f"--volume={FOLDER}", "--init"]
-    name = run(["docker", "run", "--detach", *options, clean_image, "sleep", "infinity"]).strip()
-    yield name
-    run(["docker", "rm", "--force", "--volumes", name])
+    with started(clean_image, *options, command=FOR_EVER) as container:
+        yield container.id
 
 
 def test_empty_environment_installs(dist: Path) -> None:
@@ -29,7 +30,7 @@ def test_empty_environment_installs(dist: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="d-") as folder:
         _judge(run(["sh", "-s", folder, str(dist)], stdin=INSTALL))
         with serve(folder):
-            assert run(["sh", "-s", folder], stdin=CALL) == "true\n"
+            assert run(["sh", "-s", folder], stdin=CALL).succeeded().stdout == "true"
 
 
 def test_clean_container_installs(container: str, clean_image: str) -> None:
@@ -39,11 +40,11 @@ def test_clean_container_installs(container: str, clean_image: str) -> None:
     other = ["docker", "run", "--rm", "--interactive", "--network=none"]
     other += [f"--volumes-from={container}", clean_image]
     with serve(FOLDER, inside=inside):
-        assert run([*other, "sh", "-s", FOLDER], stdin=CALL) == "true\n"
+        assert run([*other, "sh", "-s", FOLDER], stdin=CALL).succeeded().stdout == "true"
 
 
-def _judge(printed: str) -> None:
-    broken, daemon, shim = printed.splitlines()
+def _judge(installed: Completed) -> None:
+    broken, daemon, shim = installed.succeeded().stdout.splitlines()
     assert broken == "No broken requirements found."
     assert daemon == VERSIONS["airlock-daemon"]
     assert re.search(rf"\b{re.escape(VERSIONS['airlock-shim'])}\b", shim)

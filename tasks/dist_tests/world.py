@@ -1,11 +1,13 @@
 """Installing from ``dist/`` alone, and a daemon of what that gives."""
 
-import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-INSTALL = """\
+from e2e.world.daemon import Daemon
+
+INSTALL = b"""\
 set -eu
 python3 -m venv "$1/environment"
 bin=$1/environment/bin
@@ -25,18 +27,11 @@ git init --quiet "$1/work"
 """For sh: $1 is an empty folder to work in, $2 is ``dist/``. It prints what pip finds broken and
 the two versions, and leaves an agent ``my`` and a link ``links/git``."""
 
-CALL = """\
+CALL = b"""\
 cd "$1/work"
 AIRLOCK_SOCKET=$1/sockets/my/airlock.sock exec "$1/links/git" rev-parse --is-inside-work-tree
 """
 """For sh: asks git through the shim, which prints true."""
-
-
-def run(command: Sequence[str | Path], *, stdin: str = "") -> str:
-    """Run a command that must succeed and return its stdout; what it said is in the failure."""
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{command[0]} ended with {done.returncode}\n{done.stderr}"
-    return done.stdout
 
 
 @contextmanager
@@ -47,16 +42,8 @@ def serve(folder: str, *, inside: Sequence[str] = ()) -> Iterator[None]:
     """
     command = [f"{folder}/environment/bin/airlock-daemon", f"--config={folder}/config"]
     command += [f"--sockets={folder}/sockets", f"--agents={folder}/agents.toml", "start"]
-    with subprocess.Popen([*inside, *command], stderr=subprocess.PIPE, text=True) as daemon:
-        assert daemon.stderr is not None
-        try:
-            said = []
-            for line in daemon.stderr:
-                said.append(line)
-                if line.startswith("airlock: enabled commands:"):
-                    break
-            else:
-                raise AssertionError("".join(["the daemon ended before it was up:\n", *said]))
-            yield
-        finally:
-            daemon.terminate()
+    with (
+        tempfile.NamedTemporaryFile() as said,
+        Daemon([*inside, *command], said=Path(said.name), says="airlock: enabled commands:"),
+    ):
+        yield

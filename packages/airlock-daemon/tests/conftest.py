@@ -1,9 +1,11 @@
 """Fixtures: configurations on disk, and a daemon that really runs."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from running import Daemon
 from worlds import World
 
 
@@ -13,3 +15,10 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(tmp_path)
     monkeypatch.chdir(world.workspace)
     return world
+
+
+@pytest.fixture
+def daemon(world: World) -> Iterator[Daemon]:
+    """A daemon on the world as it is."""
+    with Daemon(world) as running:
+        yield running

@@ -14,6 +14,7 @@ import pytest
 from launching import PACKAGE, Launch, can_build, has_ended, launcher_path, run_hatchling, shell
 
 pytestmark = [
+    pytest.mark.timeout(300),  # the first build compiles from nothing
     pytest.mark.skipif(sys.platform != "linux", reason="the launcher is for Linux"),
     pytest.mark.skipif(not can_build(), reason="needs hatchling and ziglang"),
 ]

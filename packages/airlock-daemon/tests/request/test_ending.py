@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,13 +19,6 @@ sh -c 'sh -c "echo \\$\\$ > $0/near; exec sleep 600" &' {dir} </dev/null >/dev/n
 while ! [ -s {dir}/far ] || ! [ -s {dir}/near ]; do :; done
 echo up
 """
-
-
-@pytest.fixture
-def daemon(world: World) -> Iterator[Daemon]:
-    """A daemon on the world as it is."""
-    with Daemon(world) as running:
-        yield running
 
 
 def pids(world: World) -> tuple[int, int]:

@@ -1,0 +1,111 @@
+"""A whole run of the measurements, on the programs that are installed here."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from bench.figures import Figure
+from bench.table import Report
+from e2e.world.process_status import list_processes_with
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAMS = Path(sysconfig.get_path("scripts"))
+DAEMON, SHIM = PROGRAMS / "airlock-daemon", PROGRAMS / "airlock-shim"
+
+pytestmark = pytest.mark.timeout(300)
+
+needs_programs = pytest.mark.skipif(
+    not (DAEMON.exists() and SHIM.exists()), reason="the packages are not installed here"
+)
+
+
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """A directory whose path is short enough for sockets below it."""
+    with tempfile.TemporaryDirectory(prefix="b-") as folder:
+        yield Path(folder)
+
+
+def _run(scratch: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *words],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(scratch)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _find(report: Report, *, pair: str, start: str) -> Figure:
+    return next(f for f in report.figures if f.pair == pair and f.what.startswith(start))
+
+
+@needs_programs
+def test_two_pairs_are_measured_and_nothing_is_left(scratch: Path, tmp_path: Path) -> None:
+    """A run with another pair has figures of both, and leaves neither files nor processes."""
+    written = tmp_path / "report.json"
+    other = ("--daemon", str(DAEMON), "--shim", str(SHIM), "--name", "second")
+    done = _run(scratch, "latency", "shim", "--quick", *other, "--json", str(written))
+    assert done.returncode == 0, done.stderr
+    assert "| what | goal | airlock | second |" in done.stdout
+    report = msgspec.json.decode(written.read_bytes(), type=Report)
+    assert report.is_quick
+    for pair in ("airlock", "second"):
+        latency = _find(report, pair=pair, start="`true`, streamed")
+        assert latency.fault == ""
+        assert latency.behind["through ms"] > 0
+        size = _find(report, pair=pair, start="shim: size")
+        assert size.value == SHIM.stat().st_size / 1e3
+    assert list(scratch.iterdir()) == []
+    assert list_processes_with(str(scratch)) == []
+
+
+@needs_programs
+def test_load_of_another_agent_is_measured(scratch: Path, tmp_path: Path) -> None:
+    """Clients beyond the limit of connections are counted, and so is what they were told."""
+    written = tmp_path / "report.json"
+    done = _run(scratch, "crowding", "--quick", "--json", str(written))
+    assert done.returncode == 0, done.stderr
+    report = msgspec.json.decode(written.read_bytes(), type=Report)
+    told = _find(report, pair="airlock", start="1,100 connections")
+    assert (told.value, told.fault) == (100, "")
+    assert told.n >= 76
+    assert list(scratch.iterdir()) == []
+
+
+@needs_programs
+def test_daemon_that_does_not_start_ends_its_rows_alone(scratch: Path, tmp_path: Path) -> None:
+    """A pair whose daemon fails is a failure with its words; other rows are measured."""
+    broken = tmp_path / "daemon"
+    broken.write_text("#!/bin/sh\necho out of order >&2\nexit 1\n")
+    broken.chmod(0o755)
+    other = ("--daemon", str(broken), "--shim", str(SHIM))
+    done = _run(scratch, "burst", "evaluator", "--quick", *other)
+    assert done.returncode == 1
+    assert "Not measured to the end: burst:" in done.stdout
+    assert "out of order" in done.stderr
+    assert "| evaluator: `git status` |" in done.stdout
+    assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("nonsense",), "no rows nonsense"),
+        (("--daemon", "/bin/true"), "--daemon and --shim go together"),
+        (("profile", "shim"), "profile stands alone"),
+        (("--size", "0"), "--size"),
+    ],
+)
+def test_wrong_usage(scratch: Path, words: tuple[str, ...], complaint: str) -> None:
+    """Wrong words end with 2 and are named."""
+    done = _run(scratch, *words)
+    assert done.returncode == 2
+    assert complaint in done.stderr

@@ -1,0 +1,80 @@
+"""A test that hangs is a test that fails, and the only one: those on trio are cancelled.
+
+pytest-timeout raises its error from a signal handler. In the middle of trio.run that leaves a run
+behind which never ends, and each later test on trio would fail for it.
+"""
+
+import signal
+from collections.abc import Callable, Iterator
+from functools import partial
+from traceback import StackSummary
+from typing import Any
+
+import pytest
+import trio
+
+_PATIENCE_S = 10
+"""A test that has not ended so long after it was cancelled is ended by force."""
+
+_CANCEL = pytest.StashKey[Callable[[], None]]()
+"""How to cancel the test that runs."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let trio run the test, with its fixtures, where it can be cancelled from outside."""
+    if item.get_closest_marker("trio") is not None:
+        item.add_marker(pytest.mark.trio(run=partial(_run, item)), append=False)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
+    """Set the timer of a test on trio; that of others is pytest-timeout's own."""
+    if item.get_closest_marker("trio") is None or settings.method != "signal":
+        return None
+
+    def act(_number: int, _frame: object) -> None:
+        cancel = item.stash.get(_CANCEL, None)
+        if cancel is None:
+            pytest.fail(f"Timeout (>{settings.timeout} s)")
+        del item.stash[_CANCEL]
+        cancel()
+
+    def stop() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+    item.cancel_timeout = stop  # type: ignore[attr-defined]  # what pytest-timeout calls
+    signal.signal(signal.SIGALRM, act)
+    signal.setitimer(signal.ITIMER_REAL, settings.timeout, _PATIENCE_S)
+    return True
+
+
+def _run(item: pytest.Item, function: Callable[..., Any], **options: Any) -> Any:
+    stacks: list[str] = []
+
+    async def run() -> Any:
+        with trio.CancelScope() as scope:
+
+            def end() -> None:
+                stacks.extend(_describe(trio.lowlevel.current_root_task()))
+                scope.cancel()
+
+            token = trio.lowlevel.current_trio_token()
+            cancel: Callable[[], None] = partial(token.run_sync_soon, end)
+            item.stash[_CANCEL] = cancel
+            return await function()
+        pytest.fail("\n".join(["Timeout: the test was cancelled. Its tasks:", *stacks]))
+
+    return trio.run(run, **options)
+
+
+def _describe(task: trio.lowlevel.Task | None) -> Iterator[str]:
+    """Say where a task and all below it wait."""
+    if task is None:
+        return
+    yield f"{task.name}:"
+    yield from StackSummary.extract(task.iter_await_frames()).format()
+    for nursery in task.child_nurseries:
+        for child in nursery.child_tasks:
+            yield from _describe(child)

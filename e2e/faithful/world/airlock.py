@@ -1,0 +1,42 @@
+"""Two daemons of the same agent: one passes descriptors, the other streams."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from e2e.faithful.world.ground import Ground
+from e2e.faithful.world.modules import PROFILE_SET, Grant
+from e2e.world.daemon import Daemon
+
+_AGENT = "faithful"
+_VARIABLES = ", ".join(f"{name} = {json.dumps(value)}" for name, value in PROFILE_SET.items())
+_PROFILE = f"commands = []\n\n[env]\nset = {{ {_VARIABLES} }}\n\n[workspace]\nhost = true\n"
+
+
+def socket_folder(ground: Ground, carriage: str) -> Path:
+    """Return the directory of the agent's socket with the daemon for `carriage`."""
+    return ground.airlock[carriage].socket(_AGENT).parent
+
+
+@contextmanager
+def running_daemons(
+    ground: Ground, *, executable: Path, grants: Mapping[str, Grant], carriages: Collection[str]
+) -> Iterator[None]:
+    """Run a daemon for each of `carriages` for as long as the context lasts."""
+    modules = {name: grant.text for name, grant in grants.items() if grant.text is not None}
+    with ExitStack() as stack:
+        for carriage in carriages:
+            files = ground.airlock[carriage]
+            passes = "true" if carriage == "descriptors" else "false"
+            files.enable(sorted(grants), more=f"\n[daemon]\npass_descriptors = {passes}\n")
+            files.add_agent(_AGENT, profile=_PROFILE, modules=modules)
+            stack.enter_context(
+                Daemon(
+                    files.argv([executable]),
+                    said=files.said,
+                    sockets=files.list_sockets(),
+                    environment=ground.environment,
+                )
+            )
+        yield

@@ -1,0 +1,77 @@
+"""``python -m e2e.hostile``: attack the daemon, soak it, or see what others notice of it."""
+
+import argparse
+import sys
+import time
+
+from e2e.hostile.campaign import carry_out
+from e2e.hostile.catalogue import FAMILIES
+from e2e.hostile.fairness import GOAL, measure_fairness, print_table
+from e2e.hostile.flood import FLOODS
+from e2e.hostile.soak import soak
+from e2e.world.errors import BrokenError
+
+
+def main() -> int:
+    """Do what the command line says; the status is 1 where the daemon did not stand it."""
+    options = _read_options()
+    try:
+        match options.what:
+            case "attacks":
+                return _attack(options.family, options.daemon)
+            case "soak":
+                soak(options.requests, executable=options.daemon)
+                return 0
+            case _:
+                floods = tuple(options.flood or FLOODS)
+                figures = measure_fairness(options.calls, executable=options.daemon, floods=floods)
+                print_table(figures)
+                return int(any(figure.ratio > GOAL for figure in figures))
+    except BrokenError as error:
+        print(f"hostile: {error}", file=sys.stderr)
+        return 1
+
+
+def _read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m e2e.hostile", description=__doc__)
+    parser.add_argument(
+        "--daemon", metavar="EXE", help="another daemon than this environment's airlock-daemon"
+    )
+    commands = parser.add_subparsers(dest="what", required=True)
+    attacks = commands.add_parser("attacks", help="each attack once, and what it leaves behind")
+    names = [family.name for family in FAMILIES]
+    attacks.add_argument("family", nargs="*", help=f"of {', '.join(names)} (default: all)")
+    soaking = commands.add_parser("soak", help="very many requests, good and hostile ones")
+    soaking.add_argument("requests", nargs="?", type=int, default=100_000, help="(100000)")
+    fair = commands.add_parser("fairness", help="how long others wait while one agent floods")
+    fair.add_argument("flood", nargs="*", help=f"of {', '.join(FLOODS)} (default: all)")
+    fair.add_argument("--calls", type=int, default=2000, help="for each figure (2000)")
+    options = parser.parse_args()
+    for given, known in (("family", names), ("flood", [*FLOODS])):
+        for name in getattr(options, given, ()):
+            if name not in known:
+                parser.error(f"no {given} {name!r}; there are {', '.join(known)}")
+    return options
+
+
+def _attack(names: list[str], executable: str | None) -> int:
+    tried = broken = 0
+    for family in FAMILIES:
+        if names and family.name not in names:
+            continue
+        started = time.monotonic()
+        report = carry_out(family, executable=executable)
+        took = time.monotonic() - started
+        print(f"{family.name}: {report.tried} attacks, {family.about} ({took:.0f} s)", flush=True)
+        for attack in report.untried:
+            print(f"  not tried: {attack}", flush=True)
+        for fault in report.faults:
+            print(f"  NOT STOOD: {fault}", flush=True)
+        tried += report.tried
+        broken += len(report.faults)
+    print(f"{tried} attacks tried, {broken} not stood")
+    return int(broken > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+"""What a client says of itself: a hint at best, and refused where the kernel knows better."""
+
+import os
+from functools import partial
+
+from e2e.hostile.attack import Attack, Scene, make_family
+from e2e.hostile.world import HOSTILE
+from e2e.world.errors import BrokenError, NotHereError
+from e2e.world.lines import make_request, make_script
+from e2e.world.worker import start_module
+
+# None of these lies below /workspace, which is all that the agent has.
+_OUTSIDE = (
+    "/",
+    "",
+    ".",
+    "relative",
+    "/etc",
+    "/workspace/..",
+    "/workspace/../config",
+    "/workspace/./../../../etc",
+    "/workspace//..//..",
+    "//workspace/../etc",
+    "/workspace/out",
+    "/workspace/out/fd",
+    "/workspace/deep/back/..",
+    "/workspace/loop",
+    "/workspace/file",
+    "/workspace/fifo",
+    "/workspace/missing",
+    "/workspace/self",
+    "/workspace2",
+    "/workspacex/..",
+    "/WORKSPACE",
+    "/proc/self/cwd",
+    "/workspace/" + "a/" * 3000,
+    "/workspace/" + "x" * 5000,
+    "/workspace/\u202e",
+)
+
+_CONTAINERS = (
+    "0" * 64,
+    "f" * 64,
+    "F" * 64,
+    "",
+    "g" * 64,
+    "0" * 63,
+    "0" * 65,
+    "../" * 20,
+    "x" * 100_000,
+    "-v",
+    "\n",
+)
+
+
+def _claim_directory(scene: Scene, *, directory: str) -> None:
+    _lay_traps(scene)
+    with scene.connect() as client:
+        client.send(make_script("pwd -P", cwd=directory))
+        output = []
+        while (message := client.next_message()) is not None:
+            if message.get("method") == "output":
+                output.append(message["params"]["data"])
+    where = "".join(output).strip()
+    world = scene.daemon.world
+    if where and not where.startswith((f"{world.workspace}", f"{world.temporary}/")):
+        raise BrokenError(f"{directory[:80]!a} led to {where!a}")
+
+
+def _lay_traps(scene: Scene) -> None:
+    workspace = scene.daemon.world.workspace
+    if (workspace / "out").is_symlink():
+        return
+    (workspace / "out").symlink_to("/proc/self")
+    (workspace / "self").symlink_to("/")
+    (workspace / "loop").symlink_to("loop")
+    (workspace / "deep").mkdir()
+    (workspace / "deep" / "back").symlink_to("../..")
+    (workspace / "file").touch()
+    os.mkfifo(workspace / "fifo")
+
+
+def _claim_container(scene: Scene, *, container: str) -> None:
+    with scene.connect() as client:
+        client.send(make_request("true", container_id=container))
+        client.await_error(-32600)
+
+
+def swap_the_directory(scene: Scene) -> None:
+    """A directory that becomes a link while it is looked at leads nowhere else."""
+    world = scene.daemon.world
+    place, link, spare = (world.workspace / name for name in ("place", "link", "spare"))
+    place.mkdir()
+    link.symlink_to("/etc")
+    for _ in range(200):
+        with scene.connect() as client:
+            client.send(make_script("pwd -P", cwd="/workspace/place"))
+            os.rename(place, spare)
+            os.rename(link, place)
+            response = ""
+            while (message := client.next_message()) is not None:
+                response += str(message)
+            os.rename(place, link)
+            os.rename(spare, place)
+        if "/etc" in response:
+            raise BrokenError(f"the tool ran outside of the workspace: {response}")
+
+
+def lead_the_long_way(scene: Scene) -> None:
+    """A path of hundreds of directories and links is refused before all of it was followed."""
+    workspace = scene.daemon.world.workspace
+    for number in range(40):
+        (workspace / f"link{number}").symlink_to("deep/../" * 400 + f"link{number + 1}")
+    (workspace / "link40").mkdir()
+    for path in ("link0", "deep/../" * 400):
+        for _ in range(50):
+            with scene.connect() as client:
+                client.send(make_script("pwd", cwd=f"/workspace/{path}".rstrip("/")))
+                client.await_error(-32600)
+
+
+def lead_to_a_dead_directory(scene: Scene) -> None:
+    """A link to a place of the host where nobody answers is not even followed."""
+    if os.geteuid() or not os.path.exists("/dev/fuse"):
+        raise NotHereError("a file system of one's own needs root and /dev/fuse")
+    world = scene.daemon.world
+    dead = world.folder / "dead"
+    dead.mkdir()
+    owner = start_module("e2e.hostile.dead_directory", str(dead))
+    try:
+        if owner.stdout is None or not owner.stdout.readline():
+            raise NotHereError("this machine mounts no file system of one's own")
+        (world.workspace / "nowhere").symlink_to(dead / "x")
+        (world.workspace / "up").symlink_to("../dead/x")
+        for link in ("nowhere", "up", "nowhere/y"):
+            with scene.connect() as client:
+                client.send(make_script("pwd", cwd=f"/workspace/{link}"))
+                scene.daemon.ask_true()
+                client.await_error(-32600)
+    finally:
+        owner.communicate()
+
+
+def bring_many_mounts(scene: Scene) -> None:
+    """What a container has mounted is not looked through without end."""
+    if os.geteuid():
+        raise NotHereError("to mount needs root")
+    world = scene.daemon.world
+    place = world.folder / "mounts"
+    place.mkdir()
+    client = start_module("e2e.hostile.many_mounts", str(world.socket(HOSTILE)), str(place))
+    said, _ = client.communicate()
+    scene.note_request()
+    if said.strip() != b"mounts":
+        raise BrokenError(f"a refusal by mounts was awaited, and {said!r} came")
+
+
+FAMILY = make_family(
+    "claims",
+    "lies about directory and container",
+    *(
+        Attack(f"directory {name[:40]!a}", partial(_claim_directory, directory=name))
+        for name in _OUTSIDE
+    ),
+    *(
+        Attack(f"container {name[:20]!a} of {len(name)}", partial(_claim_container, container=name))
+        for name in _CONTAINERS
+    ),
+    swap_the_directory,
+    lead_the_long_way,
+    lead_to_a_dead_directory,
+    bring_many_mounts,
+)

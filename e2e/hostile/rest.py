@@ -1,0 +1,67 @@
+"""A daemon at rest: nothing is left of what was asked of it, and all of it is in the log."""
+
+import time
+
+from e2e.hostile.daemon import Target
+from e2e.hostile.footprint import Footprint, measure
+from e2e.hostile.log import LogReader
+from e2e.hostile.world import HOSTILE
+from e2e.world.errors import PATIENCE_S, BrokenError
+
+_MIB = 1 << 20
+
+_WARM_UP = 50
+_LOOKS = 20
+
+# An allocator keeps some of what it once had. What grows with each request is found by the soak.
+_KEPT = 48 * _MIB
+
+
+def warm_up(daemon: Target) -> Footprint:
+    """Let a new daemon work a little, and return what it holds then."""
+    for _ in range(_WARM_UP):
+        daemon.ask_true()
+    # The last answer may come a moment before the daemon has closed its connection.
+    looks = [measure(daemon.pid, daemon.world.temporary) for _ in range(_LOOKS)]
+    return min(looks, key=lambda look: (len(look.descendants), len(look.descriptors)))
+
+
+def await_rest(daemon: Target, *, before: Footprint, log: LogReader, requests: int) -> Footprint:
+    """Wait until a daemon holds what it held before, and return what that is now.
+
+    All `requests` of the hostile agent must be in its log by then. Raises BrokenError with what is
+    left after PATIENCE_S.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        log.read()
+        now = measure(daemon.pid, daemon.world.temporary)
+        left = _list_left(before, now)
+        recorded, refused = log.finals[HOSTILE], log.refused[HOSTILE]
+        # Who was refused unread had a request to make, or had none: nobody knows.
+        if not recorded <= requests <= recorded + refused:
+            left.append(
+                f"{recorded} records are in the audit log for {requests} requests, "
+                f"and {refused} refused connections"
+            )
+        if not left:
+            return now
+        if time.monotonic() > deadline:
+            raise BrokenError("; ".join(left))
+        # Each answer shows that the daemon had its turn.
+        daemon.ask_true()
+
+
+def _list_left(before: Footprint, now: Footprint) -> list[str]:
+    left = []
+    if len(now.descriptors) > len(before.descriptors):
+        left.append(f"{len(before.descriptors)} descriptors became {now.descriptors}")
+    if len(now.descendants) > len(before.descendants):
+        left.append(f"processes {before.descendants} became {now.descendants}")
+    if now.tools:
+        left.append(f"tools are left: {now.tools}")
+    if now.directories:
+        left.append(f"directories are left: {now.directories}")
+    if now.resident > before.resident + _KEPT:
+        left.append(f"{before.resident // _MIB} MiB became {now.resident // _MIB}")
+    return left

@@ -1,0 +1,22 @@
+"""``python -m e2e.hostile.worker WHAT SOCKET ...``: a client process of a soak or of a flood."""
+
+import sys
+
+from e2e.hostile.flood import FLOODS
+from e2e.hostile.mixture import play
+
+
+def main(words: list[str]) -> int:
+    """`mixture SOCKET COUNT SEED`, or `FLOOD SOCKET`, which goes on until stdin ends."""
+    match words:
+        case ["mixture", path, count, seed]:
+            play(path, count=int(count), seed=int(seed))
+        case [name, path]:
+            FLOODS[name](path)
+        case _:
+            raise SystemExit(main.__doc__)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

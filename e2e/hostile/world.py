@@ -1,0 +1,46 @@
+"""The files of a daemon under attack: one agent attacks, another one works."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from e2e.world.installation import Installation, quote
+
+HOSTILE, HONEST = "hostile", "honest"
+"""The names of the two agents."""
+
+_TOOLS = ("sh", "true", "cat", "head", "sleep")
+
+_MODULE = """
+[command]
+bin = "{tool}"
+[env]
+forward = ["AIRLOCK_TEST_*"]
+[deny]
+args = []
+"""
+
+
+class World(Installation):
+    """An installation, and directories beside its files.
+
+    Both agents may run the same few tools with any arguments. The agent `hostile` has `workspace`
+    as /workspace, and `limits` are its entries of `[limits]`.
+    """
+
+    def __init__(self, folder: Path, *, limits: Mapping[str, float] | None = None) -> None:
+        super().__init__(folder)
+        self.workspace = folder / "workspace"
+        self.temporary = folder / "tmp"
+        self.home = folder / "home"
+        for made in (self.workspace, self.temporary, self.home):
+            made.mkdir()
+        self.home.chmod(0o700)
+        self.enable(_TOOLS, more="max_size_mb = 10000\n")
+        lines = [f"{name} = {value}" for name, value in (limits or {}).items()]
+        mounts = f'[workspace]\nmounts = {{ "/workspace" = {quote(self.workspace)} }}\n'
+        self._add(HOSTILE, "\n".join([mounts, "[limits]", *lines]))
+        self._add(HONEST, "")
+
+    def _add(self, name: str, profile: str) -> None:
+        modules = {tool: _MODULE.format(tool=tool) for tool in _TOOLS}
+        self.add_agent(name, profile=f"commands = []\n{profile}\n", modules=modules)

@@ -1,0 +1,52 @@
+"""aws from a container: the host's identity, files and streams, and nothing that hands out keys."""
+
+import json
+
+import pytest
+from e2e.world.aws_server import BUCKET
+from e2e.world.scene import Stage
+
+from .errands.cloud import Cloud
+
+
+def test_a_container_is_who_the_host_is(stage: Stage, cloud: Cloud) -> None:
+    """The cloud takes a request from the container for one of the person at the host."""
+    scene = stage.workshop
+    who = ("sts", "get-caller-identity", "--output", "json")
+    with scene.setup(scene.images.busybox).running() as client:
+        said = client.run("aws", *who).succeeded().stdout
+    assert json.loads(said) == json.loads(cloud.aws(*who).succeeded().stdout)
+
+
+def test_objects_stream_through_standard_input_and_output(user_stage: Stage, cloud: Cloud) -> None:
+    """Bytes of every kind go up and come down again unchanged."""
+    scene = user_stage.workshop
+    data = bytes(range(256)) * 1000
+    place = f"s3://{BUCKET}/stream"
+    with scene.setup(scene.images.busybox).running() as client:
+        client.run("aws", "s3", "cp", "-", place, stdin=data).succeeded()
+        assert client.run("aws", "s3", "cp", place, "-").succeeded().out == data
+    assert cloud.read("stream") == data
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("configure", "export-credentials"),
+        ("configure", "get", "aws_secret_access_key"),
+        ("sts", "get-session-token"),
+        ("iam", "create-access-key"),
+        ("s3", "presign", f"s3://{BUCKET}/stream"),
+        ("s3", "ls", "--endpoint-url", "http://127.0.0.1:1"),
+        ("s3", "ls", "--debug"),
+    ],
+    ids=lambda words: "-".join(word for word in words[:2]),
+)
+def test_what_would_hand_out_a_key_is_refused(
+    user_stage: Stage, cloud: Cloud, words: tuple[str, ...]
+) -> None:
+    """The shim says so with its own status, and the cloud is not asked."""
+    scene = user_stage.workshop
+    refused = scene.setup(scene.images.busybox).run("aws", *words)
+    assert refused.exit_code == 126
+    assert refused.stderr.startswith("airlock: ")

@@ -1,0 +1,269 @@
+"""The arrangements of docker/: an agent pushes with a key that only the daemon's container has."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from e2e.world.command import Completed
+from e2e.world.compose import Composition
+from e2e.world.container import FOR_EVER, Container, started
+from e2e.world.engine import docker
+from e2e.world.example import describe_example, describe_minimal, describe_several
+from e2e.world.images import Images
+from e2e.world.keys import KeyPair, find_runs
+from e2e.world.product import Product
+
+REPOSITORY = "/srv/project.git"
+PUSH = ("git", "push", "origin", "HEAD:main")
+DENIED = "Permission denied (publickey)"
+
+
+@pytest.fixture(scope="module")
+def example(
+    product: Product, images: Images, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Composition]:
+    """Return docker/compose.yaml, up: the agent has pushed its first commit."""
+    folder = tmp_path_factory.mktemp("example")
+    with describe_example(product=product, images=images, folder=folder) as composition:
+        composition.up()
+        yield composition
+
+
+@pytest.fixture
+def agent(example: Composition) -> Container:
+    """Return the agent's container."""
+    return example.client("agent")
+
+
+@pytest.fixture
+def helper(agent: Container, images: Images) -> Iterator[Container]:
+    """Return a container with what the agent's has mounted, and programs that it lacks."""
+    options = (f"--volumes-from={agent.id}", "--network=none", "--user=1000")
+    with started(images.debian, *options, command=FOR_EVER) as container:
+        yield container
+
+
+def test_the_commit_arrives(example: Composition, agent: Container) -> None:
+    """After `docker compose up` the server has the commit that the agent says it pushed."""
+    said = docker("logs", agent.id).succeeded().stdout
+    (pushed,) = [line.split()[1] for line in said.splitlines() if line.startswith("pushed ")]
+    assert _main(example) == pushed
+    shown = _at_server(example, "log", "-1", "--format=%an <%ae>: %s", "main").succeeded().stdout
+    assert shown == "Example Agent <agent@example.org>: Note the time"
+
+
+def test_up_again_changes_nothing_and_the_agent_goes_on(
+    example: Composition, agent: Container
+) -> None:
+    """A second `docker compose up` finds everything in place; the agent's next commit arrives."""
+    example.up()
+    commit = _commit(agent, "after the second up")
+    agent.run(*PUSH).succeeded()
+    assert _main(example) == commit
+
+
+def test_without_airlock_nobody_can_push_from_the_workspace(
+    example: Composition, agent: Container, images: Images
+) -> None:
+    """A git and an ssh of one's own, with a network, reach the server and are refused."""
+    commit, before = _commit(agent, "without Airlock"), _main(example)
+    pushed = _push_by_own_git(example, images.debian)
+    assert pushed.exit_code == 128
+    assert DENIED in pushed.stderr
+    assert _main(example) == before
+    # All that it lacked is the key: with that it gets through.
+    key = f"--volume={example.volume('credentials')}:/key:ro"
+    _push_by_own_git(example, images.debian, key, ssh="-i /key/id_ed25519").succeeded()
+    assert _main(example) == commit
+
+
+def test_without_the_daemons_key_the_push_fails(example: Composition, agent: Container) -> None:
+    """Airlock adds no power of its own: the server refuses it as it does anybody without a key."""
+    commit, before = _commit(agent, "without the key"), _main(example)
+    _rename_key(example, "id_ed25519", "away")
+    try:
+        pushed = agent.run(*PUSH)
+    finally:
+        _rename_key(example, "away", "id_ed25519")
+    assert pushed.exit_code == 128
+    assert DENIED in pushed.stderr
+    assert _main(example) == before
+    agent.run(*PUSH).succeeded()
+    assert _main(example) == commit
+
+
+def test_the_agents_container_holds_nothing_of_the_key(
+    example: Composition, agent: Container, other_key: KeyPair
+) -> None:
+    """No file, no process and no setting of its container has a piece of it."""
+    _commit(agent, "in search of the key")
+    pushed = agent.run(*PUSH).succeeded()
+    key = _key(example)
+    seen = {
+        "file system": agent.export(),
+        "workspace": agent.run("tar", "-c", "/workspace").succeeded().out,
+        "environment": agent.run("sh", "-c", "cat /proc/[0-9]*/environ").succeeded().out,
+        "settings": docker("inspect", agent.id).succeeded().out,
+        "output": pushed.out + pushed.err,
+    }
+    assert b"GIT_AUTHOR_NAME=" in seen["environment"]
+    for where, data in seen.items():
+        assert find_runs(key, unlike=other_key, data=data) == [], where
+    # The search would have found it: the daemon's side has it, in a volume.
+    daemon = example.client("airlock").run("tar", "-c", "/home/airlock/.ssh", cwd="/").succeeded()
+    assert find_runs(key, unlike=other_key, data=daemon.out)
+
+
+def test_the_daemon_cannot_see_who_asks(example: Composition, agent: Container) -> None:
+    """Its kernel calls the agent's processes 0; the record has that, the user, and the profile."""
+    agent.run("git", "status").succeeded()
+    said = docker("logs", example.client("airlock").id).succeeded().stderr
+    records = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    last = [record for record in records if record["event"] == "exec"][-1]
+    assert last["peer"] == {"pid": 0, "uid": 1000}
+    assert (last["profile"], last["args"], last["container"]) == ("my-agent", ["status"], None)
+
+
+def test_commands_run_in_the_shared_directory(agent: Container) -> None:
+    """What the agent makes below /workspace is there for git, at the same path."""
+    agent.run("mkdir", "-p", "/workspace/deep/er").succeeded()
+    shown = agent.run("git", "rev-parse", "--show-prefix", cwd="/workspace/deep/er").succeeded()
+    assert shown.stdout == "deep/er/"
+    absolute = agent.run("git", "-C", "/workspace/deep", "rev-parse", "--show-toplevel")
+    assert absolute.succeeded().stdout == "/workspace"
+
+
+@pytest.mark.parametrize(
+    "directory", ["/", "/home/airlock/.ssh", "/agents/my-agent", "/etc/airlock", "/workspaces"]
+)
+def test_other_directories_of_the_daemon_are_out_of_reach(
+    helper: Container, directory: str
+) -> None:
+    """A claim to stand elsewhere is refused, though the daemon's container has such a directory."""
+    error = _claim(helper, directory)
+    assert error["data"]["layer"] == "workspace"
+    assert error["data"]["rule"] == "unmapped"
+
+
+def test_a_link_in_the_workspace_leads_nowhere_else(agent: Container, helper: Container) -> None:
+    """A link to the daemon's credentials is followed to its end, and refused there."""
+    agent.run("ln", "-sfn", "/home/airlock/.ssh", "/workspace/out").succeeded()
+    try:
+        error = _claim(helper, "/workspace/out")
+        through = agent.run("git", "-C", "out", "status")
+    finally:
+        agent.run("rm", "/workspace/out").succeeded()
+    assert (error["data"]["layer"], error["data"]["rule"]) == ("workspace", "outside")
+    assert through.exit_code == 126
+
+
+def test_a_container_id_changes_nothing(agent: Container, helper: Container) -> None:
+    """A claimed id, which the daemon cannot prove, opens no directory beyond the profile's."""
+    for claimed in (helper.id, agent.id, "f" * 64):
+        error = _claim(helper, "/home/airlock/.ssh", container_id=claimed)
+        assert error["data"]["rule"] == "unmapped"
+
+
+def test_a_client_among_the_daemons_processes_is_refused(
+    example: Composition, agent: Container, images: Images
+) -> None:
+    """A container that shares the daemon's process ids is told not to."""
+    pid = f"--pid=container:{example.client('airlock').id}"
+    options = (f"--volumes-from={agent.id}", "--network=none", "--user=1000", pid)
+    with started(images.debian, *options, command=FOR_EVER) as intruder:
+        error = _claim(intruder, "/workspace")
+    assert (error["data"]["layer"], error["data"]["rule"]) == ("workspace", "pid-namespace")
+
+
+def test_the_daemon_may_be_replaced_under_a_running_agent(
+    example: Composition, agent: Container
+) -> None:
+    """A new container of the daemon serves the agent, which was not restarted."""
+    commit = _commit(agent, "while the daemon is away")
+    example.compose("stop", "airlock").succeeded()
+    alone = agent.run(*PUSH)
+    assert alone.exit_code == 125
+    assert alone.stderr.startswith("airlock: ")
+    words = ("--detach", "--wait", "--no-build", "--no-deps", "--force-recreate")
+    example.compose("up", *words, "airlock").succeeded()
+    agent.run(*PUSH).succeeded()
+    assert _main(example) == commit
+
+
+def test_the_smallest_arrangement(product: Product, images: Images, tmp_path: Path) -> None:
+    """With one agent and no workspace, ssh runs at the daemon, and nothing else does."""
+    with describe_minimal(product=product, images=images, folder=tmp_path) as composition:
+        composition.up()
+        agent = composition.client("agent")
+        said = agent.run("ssh", "-V", cwd="/").succeeded()
+        assert (said.stdout or said.stderr).startswith("OpenSSH_")
+        assert _is_refused_by_profile(agent, "git")
+        composition.compose("stop", "airlock").succeeded()
+        assert agent.run("ssh", "-V", cwd="/").exit_code == 125
+
+
+def test_several_agents_have_a_socket_each(
+    product: Product, images: Images, tmp_path: Path
+) -> None:
+    """Each sees its own socket alone, and is granted what its own profile says."""
+    with describe_several(product=product, images=images, folder=tmp_path) as composition:
+        composition.up()
+        for service, granted, other in (("first", "ssh", "git"), ("second", "git", "ssh")):
+            client = composition.client(service)
+            sockets = client.run("find", "/run/airlock", "-type", "s", cwd="/").succeeded().stdout
+            assert sockets == "/run/airlock/airlock.sock"
+            assert not _is_refused_by_profile(client, granted)
+            assert _is_refused_by_profile(client, other)
+
+
+def _is_refused_by_profile(client: Container, command: str) -> bool:
+    ran = client.run(command, "--version" if command == "git" else "-V", cwd="/")
+    return ran.exit_code == 126 and "the profile" in ran.stderr
+
+
+def _main(example: Composition) -> str:
+    """Return the commit at the tip of the server's branch."""
+    return _at_server(example, "rev-parse", "main").succeeded().stdout
+
+
+def _at_server(example: Composition, *arguments: str) -> Completed:
+    server = example.client("git-server")
+    return server.run("git", f"--git-dir={REPOSITORY}", *arguments, cwd="/", user="git")
+
+
+def _commit(agent: Container, message: str) -> str:
+    """Let the agent commit through Airlock; return the commit's id."""
+    agent.run("git", "commit", "--quiet", "--allow-empty", f"--message={message}").succeeded()
+    return agent.run("git", "rev-parse", "HEAD").succeeded().stdout
+
+
+def _push_by_own_git(example: Composition, image: str, *options: str, ssh: str = "") -> Completed:
+    """Push with the programs of `image` from the agent's workspace, on the server's network."""
+    insecure = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+    settings = {"safe.directory": "*", "core.sshCommand": f"/usr/bin/ssh {insecure} {ssh}"}
+    chosen = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
+    container = ("--rm", "--user=0", "--workdir=/workspace", f"--network={example.name}_default")
+    workspace = f"--volume={example.volume('workspace')}:/workspace"
+    push = ("/usr/bin/git", *chosen, *PUSH[1:])
+    return docker("run", *container, workspace, *options, image, *push)
+
+
+def _rename_key(example: Composition, name: str, other: str) -> None:
+    words = ("run", "--rm", "--no-deps", "--no-TTY", "prepare")
+    example.compose(*words, "mv", f"/credentials/{name}", f"/credentials/{other}").succeeded()
+
+
+def _key(example: Composition) -> KeyPair:
+    """Return the daemon's key, read in its container."""
+    path = Path("/home/airlock/.ssh/id_ed25519")
+    daemon = example.client("airlock")
+    private = daemon.run("cat", str(path), cwd="/").succeeded().out
+    return KeyPair(path=path, private=private, public="")
+
+
+def _claim(client: Container, directory: str, **more: object) -> dict[str, dict[str, str]]:
+    """Ask for `git status` with a working directory of our own invention; return the error."""
+    answer = client.ask("git", "status", cwd=directory, **more)
+    error: dict[str, dict[str, str]] = answer["error"]
+    return error

@@ -1,0 +1,100 @@
+"""docker from a container: the engine of the host, without the host."""
+
+from pathlib import Path
+
+import pytest
+from e2e.world.container import Setup
+from e2e.world.engine import LABEL, docker
+from e2e.world.own_tools import ENGINE, environment
+from e2e.world.scene import Stage
+
+from .errands.docker import Docker
+
+MINE = f"{LABEL}=made-in-a-container"
+
+
+@pytest.mark.parametrize("image", ["busybox", "debian"])
+def test_a_container_starts_another(stage: Stage, image: str) -> None:
+    """It runs at the host's engine, and its streams and status come back."""
+    scene = stage.workshop
+    run = ("docker", "run", "--rm", "--interactive", f"--label={MINE}", scene.images.busybox)
+    with scene.setup(getattr(scene.images, image)).running() as client:
+        listed = client.run("docker", "ps", "--no-trunc", "--format={{.ID}}").succeeded()
+        assert client.id in listed.stdout.splitlines()
+        done = client.run(*run, "sh", "-c", "cat; echo err >&2; exit 7", stdin=b"\xff\0")
+        assert (done.exit_code, done.out, done.stderr) == (7, b"\xff\0", "err")
+
+
+def test_a_container_can_be_run_watched_and_removed(user_stage: Stage) -> None:
+    """run -d, exec, logs, stop and rm, as in a day's work."""
+    scene = user_stage.workshop
+    with scene.setup(scene.images.busybox).running() as client:
+
+        def call(*words: str) -> str:
+            return client.run("docker", *words).succeeded().stdout
+
+        loop = "echo begun; exec sleep infinity"
+        made = call("run", "--detach", f"--label={MINE}", scene.images.busybox, "sh", "-c", loop)
+        assert call("exec", made, "echo", "inside") == "inside"
+        assert call("logs", made) == "begun"
+        call("rm", "--force", made)
+    assert docker("container", "inspect", made).exit_code != 0
+
+
+def test_an_image_is_built_from_the_workspace(stage: Stage, docker_errand: Docker) -> None:
+    """The host's client reads the files that are named in the container."""
+    scene = stage.workshop
+    name = f"{docker_errand.address}/built:{stage.account.name}"
+    folder = scene.project.path / "context"
+    account = stage.account
+    account.make_directory(folder)
+    account.write(folder / "Dockerfile", f"FROM {scene.images.busybox}\nCOPY word /word\n")
+    account.write(folder / "word", "of the workspace\n")
+    with scene.setup(scene.images.busybox).running() as client:
+        client.run("docker", "build", "--quiet", f"--tag={name}", "context").succeeded()
+        read = ("docker", "run", "--rm", f"--label={MINE}", name, "cat", "/word")
+        assert client.run(*read).succeeded().stdout == "of the workspace"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "--rm", "--volume=/:/host", "{image}"),
+        ("run", "--rm", "-v", f"{ENGINE}:{ENGINE}", "{image}"),
+        ("run", "--rm", "--mount=type=bind,src=/,dst=/host", "{image}"),
+        ("run", "--rm", "--privileged", "{image}"),
+        ("run", "--rm", "--pid=host", "{image}"),
+        ("run", "--rm", "--network=host", "{image}"),
+        ("--host=tcp://127.0.0.1:1", "ps"),
+        ("--config=/workspace", "ps"),
+        ("cp", "/etc/passwd", "{container}:/"),
+        ("login", "127.0.0.1:1"),
+    ],
+    ids=lambda words: "-".join(word.lstrip("-") for word in words[:3])[:30].replace("/", "_"),
+)
+def test_what_would_open_the_host_is_refused(user_stage: Stage, words: tuple[str, ...]) -> None:
+    """The shim says so with its own status, and the engine is not asked."""
+    scene = user_stage.workshop
+    with scene.setup(scene.images.busybox).running() as client:
+        named = [word.format(image=scene.images.busybox, container=client.id) for word in words]
+        refused = client.run("docker", *named)
+    assert refused.exit_code == 126
+    assert refused.stderr.startswith("airlock: ")
+
+
+def test_without_airlock_there_is_no_engine(user_stage: Stage) -> None:
+    """A container with docker's client and no socket of the engine gets nowhere."""
+    scene = user_stage.workshop
+    bare = Setup(image=scene.images.debian, mounts={"/usr": (Path("/usr"), "ro")})
+    with bare.running() as client:
+        alone = client.run("docker", "ps", cwd="/", env=environment([]))
+    assert alone.exit_code == 1
+    assert "Cannot connect to the Docker daemon" in alone.stderr
+
+
+def test_without_the_hosts_engine_there_is_none_through_airlock(stage: Stage) -> None:
+    """Where the daemon's account is told of another engine the container has that one, or none."""
+    scene = stage.open_workshop(environment={"DOCKER_HOST": "unix:///nowhere/docker.sock"})
+    failed = scene.setup(scene.images.busybox).run("docker", "ps")
+    assert failed.exit_code == 1
+    assert "Cannot connect to the Docker daemon at unix:///nowhere" in failed.stderr

@@ -1,0 +1,66 @@
+"""When a client goes away its command ends on the host, with all that the command started."""
+
+import pytest
+from e2e.world.engine import remove
+from e2e.world.running import Running, Witness
+from e2e.world.scene import Scene, Stage
+
+# Three processes in three sessions, one of them orphaned at once. Each says its id; the main one
+# does not care for a hang-up.
+LINGER = """#!/bin/sh
+setsid sh -c 'echo pid $$; exec sleep infinity' &
+(setsid sh -c 'echo pid $$; exec sleep infinity' &)
+trap '' HUP
+echo "pid $$"
+sleep infinity
+"""
+PROCESSES = 3
+
+
+@pytest.fixture
+def lingering(user_stage: Stage) -> Scene:
+    """Return a scene in which the agent has a command, `linger`, that goes on for ever."""
+    program = user_stage.account.home / "linger"
+    user_stage.account.write(program, LINGER, mode=0o755)
+    module = f'[command]\nbin = "{program}"\n\n[deny]\nargs = []\n'
+    return user_stage.scene(modules={"linger": module})
+
+
+def test_removing_the_container_ends_the_command(lingering: Scene) -> None:
+    """`docker rm -f` ends the command and its descendants on the host, and the log says so."""
+    setup = lingering.setup(lingering.images.busybox)
+    with setup.running() as client, client.start("linger") as command:
+        witness = _witness(command)
+        remove([client.id])
+        witness.wait_for_end()
+    # The record is written when all has ended; a daemon that has stopped has written it.
+    lingering.airlock.stop()
+    (record,) = [each for each in lingering.airlock.audit() if each["event"] == "exec"]
+    assert record["outcome"] == "aborted"
+    assert record["container"] == client.id
+
+
+def test_ending_the_client_ends_the_command(lingering: Scene) -> None:
+    """The same when only the shim is killed and its container lives on."""
+    setup = lingering.setup(lingering.images.busybox)
+    with setup.running() as client, client.start("linger") as command:
+        witness = _witness(command)
+        client.run("killall", "-KILL", "linger").succeeded()
+        witness.wait_for_end()
+
+
+def test_killing_the_daemon_ends_the_command(lingering: Scene) -> None:
+    """A daemon that is killed takes its commands along, and the client ends with 125."""
+    setup = lingering.setup(lingering.images.busybox)
+    with setup.running() as client, client.start("linger") as command:
+        witness = _witness(command)
+        lingering.airlock.kill()
+        witness.wait_for_end()
+        assert command.wait() == 125
+        assert "airlock: " in command.heard
+
+
+def _witness(command: Running) -> Witness:
+    """Wait until all processes of the command run, and watch them."""
+    lines = command.wait_for("pid ", times=PROCESSES)
+    return Witness(int(line.split()[1]) for line in lines)

@@ -1,0 +1,104 @@
+"""Every tool from every kind of container, and only with what the host has."""
+
+from pathlib import Path
+
+import pytest
+from e2e.world.own_tools import environment, own_tools
+from e2e.world.scene import Stage
+
+from .errands.errand import Errand, exchanged, put_away
+from .test_push import SOMEONE
+
+# The daemon's account, the container's user, and its image: with a libc, without one, and with the
+# shim alone. Every value stands beside every tool; test_push.py has all combinations for one.
+CASES = [
+    ("root", "0", "busybox"),
+    ("root", "someone", "debian"),
+    ("user", "daemon", "shim"),
+    ("user", "someone", "busybox"),
+    ("user", "0", "debian"),
+]
+
+# What a container's own environment may hold, by the errand that it might lead astray.
+KEY = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "of-the-container"}
+FILE = {"AWS_SHARED_CREDENTIALS_FILE": "/workspace/credentials"}
+PROFILE = {"AWS_PROFILE": "nobody", "AWS_CONFIG_FILE": "/workspace/config"}
+OWN = {
+    "aws": {**KEY, **FILE, **PROFILE, "AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
+    "terraform": {**KEY, **FILE, "TF_CLI_ARGS": "-version"},
+}
+
+
+@pytest.mark.parametrize(("kind", "who", "image"), CASES)
+def test_an_errand_succeeds(
+    stages: dict[str, Stage], errand: Errand, kind: str, who: str, image: str
+) -> None:
+    """What the command is for has come about at the server, and its status is 0."""
+    stage = stages[kind]
+    scene = stage.workshop
+    user = {"daemon": str(stage.account.uid), "someone": SOMEONE}.get(who, who)
+    setup = scene.setup(getattr(scene.images, image), user=user)
+    job = errand.job(scene)
+    if image == "shim":
+        job.do_each_alone(setup).succeeded()
+    else:
+        with setup.running() as client:
+            job.do(client).succeeded()
+    assert job.arrived()
+
+
+@pytest.mark.parametrize(("errand", "own"), OWN.items(), ids=OWN, indirect=["errand"])
+def test_what_the_container_has_in_its_environment_is_not_used(
+    user_stage: Stage, errand: Errand, own: dict[str, str]
+) -> None:
+    """Keys, profiles, files, endpoints and arguments that the container names change nothing."""
+    scene = user_stage.workshop
+    job = errand.job(scene)
+    with scene.setup(scene.images.busybox).running() as client:
+        job.do(client, environment=own).succeeded()
+    assert job.arrived()
+
+
+@pytest.mark.parametrize("kind", ["root", "user"])
+def test_without_the_hosts_credential_it_fails(
+    stages: dict[str, Stage], errand: Errand, kind: str
+) -> None:
+    """Airlock adds no power of its own: the tool says what it says to the person at the host."""
+    stage = stages[kind]
+    scene = stage.workshop
+    job = errand.job(scene)
+    with scene.setup(scene.images.busybox).running() as client, put_away(stage.account, errand):
+        failed = job.do(client)
+    assert failed.exit_code not in {0, 125, 126, 127}
+    assert errand.lacks in failed.stdout + failed.stderr
+    assert not job.arrived()
+
+
+def test_the_server_refuses_another_credential(stages: dict[str, Stage], errand: Errand) -> None:
+    """It looks at what the host shows it: a credential of the same form does not do."""
+    stage = stages["user"]
+    scene = stage.workshop
+    job = errand.job(scene)
+    with scene.setup(scene.images.busybox).running() as client, exchanged(stage.account, errand):
+        failed = job.do(client)
+    assert failed.exit_code not in {0, 125, 126, 127}
+    assert errand.refused in failed.stdout + failed.stderr
+    assert not job.arrived()
+
+
+def test_without_airlock_the_credential_is_all_that_is_lacking(
+    stages: dict[str, Stage], errand: Errand, tools: list[Path]
+) -> None:
+    """The same command by the container's own tool fails, and with the credential it succeeds."""
+    stage = stages["user"]
+    scene = stage.workshop
+    without, having = errand.job(scene), errand.job(scene)
+    with own_tools(scene, tools=tools, home=errand.trusts).running() as client:
+        failed = without.do(client, environment=environment(tools))
+    assert failed.exit_code != 0
+    assert errand.lacks in failed.stdout + failed.stderr
+    assert not without.arrived()
+    home = (*errand.trusts, errand.credential)
+    with own_tools(scene, tools=tools, home=home).running() as client:
+        having.do(client, environment=environment(tools)).succeeded()
+    assert having.arrived()

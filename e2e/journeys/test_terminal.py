@@ -1,0 +1,132 @@
+"""`docker exec -it` by somebody at a real terminal: it is the host's tool that has it."""
+
+from collections.abc import Iterator
+
+import pytest
+from e2e.world.container import Container
+from e2e.world.running import Witness
+from e2e.world.scene import Stage
+
+from .errands.cloud import Terraform
+from .errands.ssh import Ssh
+
+# Says its size, then again whenever that changes, and does not end on its own.
+WATCH = """#!/bin/sh
+trap 'echo "now $(stty size)"' WINCH
+trap 'echo interrupted; exit 9' INT
+echo "pid $$"
+echo "at first $(stty size), $TERM"
+while :; do read -r line && echo "read <$line>"; done
+"""
+
+
+@pytest.fixture
+def watching(user_stage: Stage) -> Iterator[Container]:
+    """Return a container whose agent has a command, `linger`, that watches its terminal."""
+    program = user_stage.account.home / "watch"
+    user_stage.account.write(program, WATCH, mode=0o755)
+    module = f'[command]\nbin = "{program}"\n\n[deny]\nargs = []\n'
+    scene = user_stage.scene(modules={"linger": module})
+    with scene.setup(scene.images.busybox).running() as client:
+        yield client
+
+
+def test_the_tool_has_the_size_of_the_terminal(watching: Container) -> None:
+    """It is told the size at its start and every new one, and which terminal it is."""
+    with watching.sit_at("linger", rows=33, cols=101) as terminal:
+        terminal.wait_for("at first 33 101, xterm")
+        terminal.resize(40, 120)
+        terminal.wait_for("now 40 120")
+
+
+def test_lines_are_edited_and_echoed_once(watching: Container) -> None:
+    """What is typed is shown once, and erased characters do not reach the tool."""
+    with watching.sit_at("linger", rows=24, cols=80) as terminal:
+        terminal.wait_for("at first 24 80")
+        terminal.enter("hellp\x7fo\r")
+        assert terminal.wait_for("read <hello>").count("hell") == 2
+
+
+def test_ctrl_c_ends_the_tool_and_leaves_the_shell(watching: Container) -> None:
+    """The tool gets SIGINT and ends as it likes; the container's shell and terminal go on."""
+    with watching.sit_at("sh", rows=24, cols=80) as terminal:
+        terminal.enter("PS1='ready> '; stty -a >/tmp/before\r")
+        terminal.wait_for("\nready> ")
+        terminal.enter("linger\r")
+        terminal.wait_for("at first 24 80")
+        terminal.enter("\x03")
+        terminal.wait_for("interrupted")
+        terminal.enter("echo status $?; stty -a | diff /tmp/before - && echo as before\r")
+        terminal.wait_for("status 9")
+        terminal.wait_for("as before")
+        terminal.enter("exit 3\r")
+        assert terminal.wait() == 3
+
+
+def test_hanging_up_ends_the_tool(watching: Container) -> None:
+    """A shim that is killed takes the tool on the host along, with what it had for a terminal."""
+    with watching.sit_at("linger", rows=24, cols=80) as terminal:
+        said = terminal.wait_for("at first").splitlines()
+        witness = Witness(int(line.split()[1]) for line in said if line.startswith("pid "))
+        watching.run("killall", "-KILL", "linger").succeeded()
+        assert terminal.wait() == 137
+        witness.wait_for_end()
+
+
+def test_terraform_asks_and_is_answered(user_stage: Stage, terraform_errand: Terraform) -> None:
+    """apply shows its question on the terminal in colours, and goes on with what is typed."""
+    scene = user_stage.workshop
+    name = terraform_errand.write_configuration(scene)
+    cwd = f"/workspace/{name}"
+    with scene.setup(scene.images.busybox).running() as client:
+        client.run("terraform", "init", "-input=false", cwd=cwd).succeeded()
+        with client.sit_at("terraform", "apply", rows=50, cols=120, cwd=cwd) as terminal:
+            assert "\x1b[" in terminal.wait_for("Enter a value:")
+            terminal.enter("yes\r")
+            terminal.wait_for("Apply complete!")
+            assert terminal.wait() == 0
+    assert terraform_errand.applied(name) == f"hello {name}"
+
+
+def test_ssh_passes_the_terminal_on(stage: Stage, ssh_errand: Ssh) -> None:
+    """A shell on a third machine has the size of the terminal that somebody sits at."""
+    scene = stage.workshop
+    with (
+        scene.setup(scene.images.busybox).running() as client,
+        client.sit_at(*ssh_errand.call, rows=31, cols=99) as terminal,
+    ):
+        terminal.enter("stty size; hostname\r")
+        terminal.wait_for("31 99")
+        terminal.wait_for(ssh_errand.machine[:12])
+        terminal.resize(44, 111)
+        # The new size travels by three programs, and the remote shell asks for it at once.
+        terminal.enter("until [ \"$(stty size)\" = '44 111' ]; do :; done; echo arri''ved\r")
+        terminal.wait_for("arrived")
+        terminal.enter("sleep infinity\r")
+        terminal.wait_for("sleep infinity")
+        terminal.enter("\x03echo stat''us $?\r")
+        terminal.wait_for("status 130")
+        terminal.enter("exit 5\r")
+        assert terminal.wait() == 5
+
+
+def test_docker_run_has_a_terminal(stage: Stage) -> None:
+    """A container that the container starts has it too."""
+    scene = stage.workshop
+    run = ("docker", "run", "--rm", "-it", "--label=airlock.e2e=made-in-a-container")
+    with (
+        scene.setup(scene.images.busybox).running() as client,
+        client.sit_at(*run, scene.images.busybox, "sh", rows=31, cols=99) as terminal,
+    ):
+        terminal.enter("until [ \"$(stty size)\" = '31 99' ]; do :; done; echo arri''ved\r")
+        terminal.wait_for("arrived")
+        terminal.enter("exit 5\r")
+        assert terminal.wait() == 5
+
+
+def test_without_a_terminal_the_tool_has_none(stage: Stage, ssh_errand: Ssh) -> None:
+    """The control: by plain `docker exec -i` the tool's streams are no terminal."""
+    scene = stage.workshop
+    with scene.setup(scene.images.busybox).running() as client:
+        told = client.run(*ssh_errand.call, "test -t 0 || test -t 1 || echo none").succeeded()
+    assert told.stdout == "none"

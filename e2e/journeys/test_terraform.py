@@ -1,0 +1,47 @@
+"""Terraform with its state in a cloud, and its questions answered by the container."""
+
+from e2e.world.scene import Stage
+
+from .errands.cloud import Terraform
+
+
+def test_a_plan_is_applied_after_it_was_looked_at(
+    stage: Stage, terraform_errand: Terraform
+) -> None:
+    """show says what a plan would do, apply does it, and output reads the state in the cloud."""
+    scene = stage.workshop
+    name = terraform_errand.write_configuration(scene)
+    cwd = f"/workspace/{name}"
+    with scene.setup(scene.images.busybox).running() as client:
+
+        def terraform(*words: str) -> str:
+            return client.run("terraform", *words, "-no-color", cwd=cwd).succeeded().stdout
+
+        terraform("init", "-input=false")
+        assert "1 to add, 0 to change" in terraform("plan", "-input=false", "-out=plan")
+        assert "terraform_data.greeting will be created" in terraform("show", "plan")
+        assert terraform_errand.applied(name) is None
+        assert "Resources: 1 added" in terraform("apply", "-input=false", "plan")
+        assert f"hello {name}" in terraform("output")
+        assert "No changes" in terraform("plan", "-input=false")
+    assert terraform_errand.applied(name) == f"hello {name}"
+
+
+def test_the_answer_comes_from_the_container(
+    user_stage: Stage, terraform_errand: Terraform
+) -> None:
+    """apply asks, and its standard input is the container's: only yes changes anything."""
+    scene = user_stage.workshop
+    name = terraform_errand.write_configuration(scene)
+    cwd = f"/workspace/{name}"
+    with scene.setup(scene.images.busybox).running() as client:
+        client.run("terraform", "init", "-input=false", cwd=cwd).succeeded()
+        apply = ("terraform", "apply", "-no-color")
+        for answer, status, output in (
+            (b"no\n", 1, None),
+            (b"", 1, None),
+            (b"yes\n", 0, f"hello {name}"),
+        ):
+            done = client.run(*apply, cwd=cwd, stdin=answer)
+            assert (done.exit_code, terraform_errand.applied(name)) == (status, output), done
+            assert "Enter a value:" in done.stdout

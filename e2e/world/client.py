@@ -1,0 +1,181 @@
+"""One connection of a client that need not behave."""
+
+import array
+import base64
+import json
+import os
+import select
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Self
+
+from .errors import PATIENCE_S, BrokenError
+
+Message = dict[str, Any]
+
+
+class Client:
+    """A connection to an agent's socket. Who makes one must `close` it, which is a hang-up."""
+
+    def __init__(self, path: str | os.PathLike[str], *, small: bool = False) -> None:
+        """Connect; `small` asks for the smallest buffers that the kernel gives."""
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        if small:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        self.has_spoken = False
+        self._received = bytearray()
+        self._output = ""
+        self._is_ended = False
+        try:
+            # Without a timeout: a full backlog would else be an error (connect(2), EAGAIN).
+            self.socket.connect(os.fspath(path))
+        except BaseException:
+            self.socket.close()
+            raise
+        self.socket.settimeout(PATIENCE_S)
+
+    def send(self, data: bytes, descriptors: Sequence[int] = ()) -> bool:
+        """Send all of `data`, descriptors with its first byte; False where the daemon closed.
+
+        Raises OSError, and sends nothing, for a descriptor that the kernel does not pass.
+        """
+        try:
+            if descriptors:
+                rights = array.array("i", descriptors)
+                ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
+                sent = self.socket.sendmsg([data], ancillary)
+                data = data[sent:]
+            self.has_spoken = True
+            self.socket.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        except TimeoutError:
+            raise BrokenError("the daemon does not read what a client sends") from None
+        return True
+
+    def push(self, data: bytes) -> int:
+        """Send what fits without waiting, and return how many bytes that were.
+
+        -1 where the daemon has closed.
+        """
+        self.has_spoken = True
+        self.socket.settimeout(0)
+        try:
+            return self.socket.send(data)
+        except BlockingIOError:
+            return 0
+        except (BrokenPipeError, ConnectionResetError):
+            return -1
+        finally:
+            self.socket.settimeout(PATIENCE_S)
+
+    def take(self, count: int = 65536) -> bytes:
+        """Receive at most `count` bytes; empty at the end. Waits until some are there."""
+        try:
+            data = self.socket.recv(count)
+        except ConnectionResetError:
+            data = b""
+        except TimeoutError:
+            raise BrokenError(f"nothing came, after {bytes(self._received[-300:])!r}") from None
+        self._is_ended = not data
+        return data
+
+    def next_message(self) -> Message | None:
+        """Return the next message; None at the end. Waits for it."""
+        while (end := self._received.find(b"\n")) < 0:
+            if self._is_ended:
+                return None
+            self._received += self.take()
+        line = bytes(self._received[:end])
+        del self._received[: end + 1]
+        try:
+            message = json.loads(line)
+        except ValueError:
+            raise BrokenError(f"the daemon sent what is no JSON: {line[:300]!r}") from None
+        if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
+            raise BrokenError(f"the daemon sent what is no message: {line[:300]!r}")
+        return message
+
+    def await_message(self, wanted: Callable[[Message], bool]) -> Message:
+        """Return the first message that is `wanted`; raises BrokenError where none comes."""
+        seen = []
+        while (message := self.next_message()) is not None:
+            if wanted(message):
+                return message
+            seen.append(message)
+        raise BrokenError(f"the connection ended without what was awaited, after {seen[-3:]}")
+
+    def await_output(self, text: str) -> None:
+        """Wait until `text` has come as output, on whatever stream, since the connection began."""
+
+        def is_there(message: Message) -> bool:
+            self._output += _read_output(message)
+            return text in self._output
+
+        if text not in self._output:
+            self.await_message(is_there)
+
+    def await_start(self, *features: str) -> Message:
+        """Wait for `start`, which must list `features`, and return its params."""
+        message = self.next_message()
+        params = (message or {}).get("params")
+        if message is None or message.get("method") != "start" or not isinstance(params, dict):
+            raise BrokenError(f"a start with {features} was awaited, and {message} came")
+        if not set(features) <= set(params["features"]):
+            raise BrokenError(f"features {features} are missing in {params}")
+        return params
+
+    def await_response(self) -> Message:
+        """Return the response, the last message; raises BrokenError where there is none."""
+        return self.await_message(lambda message: "result" in message or "error" in message)
+
+    def await_error(self, code: int) -> Message:
+        """Return the error that the daemon answers with; raises BrokenError for anything else."""
+        response = self.await_response()
+        error = response.get("error")
+        if not isinstance(error, dict) or error.get("code") != code:
+            raise BrokenError(f"error {code} was awaited, and {str(response)[:500]} came")
+        return error
+
+    def await_result(self) -> Message:
+        """Return the result; raises BrokenError for anything else."""
+        response = self.await_response()
+        result = response.get("result")
+        if not isinstance(result, dict):
+            raise BrokenError(f"a result was awaited, and {str(response)[:500]} came")
+        return result
+
+    def await_end(self) -> None:
+        """Wait until the daemon closes, whatever it says before."""
+        while self.next_message() is not None:
+            pass
+
+    def half_close(self) -> None:
+        """Say that nothing more will be sent."""
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+
+    def has_news(self) -> bool:
+        """Say whether the daemon has sent something, or closed, that was not taken yet."""
+        return bool(select.select([self.socket], [], [], 0)[0])
+
+    def close(self) -> None:
+        """Hang up."""
+        self.socket.close()
+
+    def __enter__(self) -> Self:
+        """Return the connection, which is closed at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Hang up."""
+        self.close()
+
+
+def _read_output(message: Message) -> str:
+    params = message["params"] if message.get("method") == "output" else {"data": ""}
+    if params.get("encoding") == "base64":
+        return base64.b64decode(params["data"]).decode(errors="replace")
+    return str(params["data"])

@@ -1,0 +1,79 @@
+"""Airlock's files on disk: what a person writes, and where a daemon puts sockets and log."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+
+class Installation:
+    """The files of one daemon below `folder`, whose path has to be short enough for sockets.
+
+    `config`, `sockets` and `registration` are what the daemon's options name, `log` is its audit
+    log, and `said` is for what it writes itself. An installation that is there is taken as it is.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config = folder / "config"
+        self.sockets = folder / "sockets"
+        self.registration = folder / "agents.toml"
+        self.log = folder / "log" / "airlock.log"
+        self.said = folder / "said"
+        self._agents: dict[str, Path] = {}
+        for made in (self.config, self.sockets, self.log.parent):
+            made.mkdir(parents=True)
+        self.sockets.chmod(0o700)
+        self._register()
+
+    def enable(self, commands: Iterable[str], *, more: str = "") -> None:
+        """Write a configuration whose ceiling is `commands`; `more` follows the path of the log."""
+        (self.config / "config.toml").write_text(
+            f"[commands]\nenable = {json.dumps([*commands])}\n\n"
+            f"[log]\npath = {quote(self.log)}\n{more}"
+        )
+
+    def add_agent(
+        self,
+        name: str,
+        *,
+        profile: str,
+        modules: Mapping[str, str] | None = None,
+        directory: Path | None = None,
+    ) -> Path:
+        """Register an agent, or write it anew, and return its directory.
+
+        `profile` is the text of its profile, `modules` are those of modules of its own by command.
+        A daemon that runs already learns of it when it is started again.
+        """
+        directory = directory or self.folder / "agents" / name
+        (directory / "commands").mkdir(parents=True, exist_ok=True)
+        (directory / "airlock.toml").write_text(profile)
+        for command, text in (modules or {}).items():
+            (directory / "commands" / f"{command}.toml").write_text(text)
+        self._agents[name] = directory
+        self._register()
+        return directory
+
+    def socket(self, agent: str) -> Path:
+        """Return the path of an agent's socket."""
+        return self.sockets / agent / "airlock.sock"
+
+    def list_sockets(self) -> list[Path]:
+        """Return the paths of the sockets of all agents."""
+        return [self.socket(agent) for agent in self._agents]
+
+    def argv(self, daemon: Sequence[str | Path], command: str = "start") -> list[str]:
+        """Return the argument vector by which `daemon` carries out a command on these files."""
+        options = ["--config", self.config, "--sockets", self.sockets]
+        options += ["--agents", self.registration]
+        return [str(word) for word in (*daemon, *options, command)]
+
+    def _register(self) -> None:
+        tables = (f"[{name}]\npath = {quote(path)}\n" for name, path in self._agents.items())
+        self.registration.write_text("\n".join(tables))
+
+
+def quote(text: str | Path) -> str:
+    """Return `text` as a string of TOML."""
+    # A JSON string of plain text is a TOML basic string.
+    return json.dumps(str(text), ensure_ascii=False)

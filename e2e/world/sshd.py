@@ -1,0 +1,88 @@
+"""An sshd on the loopback interface, run as whoever runs the suite."""
+
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .server import choose_port, running_server
+
+_SERVER = """\
+ListenAddress 127.0.0.1
+Port {port}
+HostKey {folder}/host-key
+PidFile none
+AuthorizedKeysFile {folder}/authorized
+AuthenticationMethods publickey
+PermitRootLogin prohibit-password
+StrictModes no
+UsePAM no
+PrintMotd no
+PrintLastLog no
+PermitUserEnvironment no
+PerSourcePenalties no
+MaxStartups 100
+"""
+
+# The first value that is found counts: what is said of one host has to stand first.
+_CLIENT = """\
+Host unknown
+    HostKeyAlias nobody-knows-it
+Host stranger
+    IdentityFile {folder}/stranger-key
+Host nobody
+    Port 1
+Host host unknown
+    IdentityFile {folder}/client-key
+Host *
+    HostName 127.0.0.1
+    Port {port}
+    User {user}
+    IdentitiesOnly yes
+    UserKnownHostsFile {folder}/known-hosts
+    GlobalKnownHostsFile none
+    HostKeyAlias known
+"""
+
+
+def why_not() -> str | None:
+    """Say why there can be no server here, or None."""
+    if shutil.which("sshd", path="/usr/sbin:/usr/bin") is None:
+        return "there is no sshd (Debian: openssh-server)"
+    return None
+
+
+def configuration(folder: Path) -> Path:
+    """Return where the client's configuration is once a server ran in `folder`."""
+    return folder / "ssh-config"
+
+
+@contextmanager
+def running_sshd(folder: Path) -> Iterator[None]:
+    """Serve for as long as the context lasts; everything it needs is made in `folder`."""
+    for name in ("host-key", "client-key", "stranger-key"):
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", folder / name],
+            check=True,
+        )
+    port = choose_port()
+    shutil.copy(folder / "client-key.pub", folder / "authorized")
+    host_key = (folder / "host-key.pub").read_text()
+    (folder / "known-hosts").write_text(f"known {host_key}")
+    settings = {"port": port, "folder": folder, "user": pwd.getpwuid(os.getuid()).pw_name}
+    (folder / "sshd-config").write_text(_SERVER.format_map(settings))
+    configuration(folder).write_text(_CLIENT.format_map(settings))
+    if os.geteuid() == 0:
+        os.makedirs("/run/sshd", exist_ok=True)
+    sshd = shutil.which("sshd", path="/usr/sbin:/usr/bin")
+    assert sshd is not None
+    with running_server(
+        [sshd, "-D", "-e", "-f", folder / "sshd-config"],
+        port=port,
+        said=folder / "sshd-said",
+        environment={"PATH": "/usr/bin:/bin"},
+    ):
+        yield
