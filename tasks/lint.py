@@ -30,7 +30,7 @@ def _list_checks(environment: Environment) -> Iterator[tuple[str, list[str]]]:
     yield "ruff format", [python, "-m", "ruff", "format", "--check"]
     # One run for each part: test modules of two packages may share a name.
     for member in list_members():
-        folders = [member / "src", member / "tests", member / "hatch_build.py"]
+        folders = [member / name for name in ("src", "tests", "documents", "hatch_build.py")]
         # The build hook of one package may be a link to that of another.
         folders = [path for path in folders if path.exists() and not path.is_symlink()]
         yield f"mypy {member.name}", _type_check(python, folders)

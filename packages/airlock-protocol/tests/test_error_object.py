@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from airlock_wire import ErrorObject
+from airlock_wire import ErrorObject, quote
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,14 @@ def test_members_without_value_are_left_out() -> None:
 def test_an_unknown_command_is_named_first() -> None:
     """Released clients print the message alone, and people look for the name in it."""
     assert ErrorObject.unknown_command("kubectl").message == "unknown command: kubectl"
-    assert ErrorObject.unknown_command("a\x1b[2J").message == r"unknown command: a\x1b[2J"
+    assert ErrorObject.unknown_command("../say").message == "unknown command: ../say"
+
+
+@pytest.mark.parametrize("name", ["a\x1b[2J", "git\u200b", "\u3164", "a" * 201, 'a"b'])
+def test_a_name_that_could_mislead_is_quoted(name: str) -> None:
+    """What cannot be seen is written out, in quotes that say so."""
+    assert ErrorObject.unknown_command(name).message == f"unknown command: {quote(name)}"
+    assert ErrorObject.unknown_method(name).message == f"unknown method: {quote(name)}"
 
 
 def test_texts_that_quote_bytes_can_be_sent() -> None:

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airlock_wire import Limits, LocalProtocolError, Request, Terminal
-from airlock_wire.classification import Accepted
-from airlock_wire.decoding import decode_request
+from airlock_wire.decoding import Accepted, decode_request
 
 WORDS = st.binary(max_size=8).map(
     lambda data: data.replace(b"\0", b"").decode("utf-8", "surrogateescape")
@@ -92,7 +91,7 @@ def test_terminal_and_variables_have_their_own_members() -> None:
 
 
 def test_duplicates_do_not_survive_encoding() -> None:
-    """Whoever is handed the encoded request sees one reading of it alone."""
+    """Those who are handed the encoded request see one reading of it alone."""
     line = Request(id=1, method="exec", command="git", args=()).encode()
     twice = line.replace(b'"command"', b'"command":"rm","command"')
     decoded = decode_request(twice.strip(), limits=Limits())

@@ -20,16 +20,16 @@ from airlock_wire import (
     Terminal,
 )
 from airlock_wire.messages import PROTOCOL_VERSION
-from airlock_wire.reference import BEGIN, END, replace_section
-from airlock_wire.schema import main, make_schema, render_document, render_schemas
-from airlock_wire.shapes import list_shapes
+from documents.__main__ import main
+from documents.reference import BEGIN, END, replace_section
+from documents.schema import make_schema, render_document, render_schemas
+from documents.shapes import list_shapes
 
 PACKAGE = Path(__file__).resolve().parent.parent
 PROTOCOL = PACKAGE.parent.parent / "PROTOCOL.md"
 REQUEST = '{"jsonrpc":"2.0","id":1,"method":"exec","params":{"command":"a","args":[]}}'
 COMMAND = (
-    "it is stale; run in packages/airlock-protocol: "
-    "python -m airlock_wire.schema schemas ../../PROTOCOL.md"
+    "it is stale; run in packages/airlock-protocol: python -m documents schemas ../../PROTOCOL.md"
 )
 
 

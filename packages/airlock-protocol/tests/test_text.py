@@ -1,4 +1,4 @@
-"""Text that may not be UTF-8, and text for people."""
+"""Text that may not be UTF-8."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_wire.text import decode_base64, encode_text, is_utf8, quote, replace_surrogates
+from airlock_wire.text import decode_base64, encode_text, is_utf8, replace_surrogates
 
 
 @given(data=st.binary())
@@ -48,30 +48,3 @@ def test_messages_can_always_be_written(text: str) -> None:
     replaced.encode()
     if is_utf8(text):
         assert replaced == text
-
-
-@given(text=st.text(alphabet=st.characters(exclude_categories=())))
-def test_quoted_text_cannot_drive_a_terminal(text: str) -> None:
-    """What is quoted prints, on one line, whatever it was."""
-    assert quote(text).isprintable()
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("kubectl", "kubectl"),
-        ("käse 日本", "käse 日本"),
-        ("a\x1b[2Jb\n", r"a\x1b[2Jb\n"),
-        ("\u202egnp", r"\u202egnp"),
-        ("a\u200bb", r"a\u200bb"),
-        ("\udcff", r"\udcff"),
-    ],
-)
-def test_escapes_say_what_was_there(text: str, shown: str) -> None:
-    """Control, bidirectional and zero-width characters are shown as escapes."""
-    assert quote(text) == shown
-
-
-def test_long_text_is_cut() -> None:
-    """A client cannot make a message as long as its request."""
-    assert quote("a" * 1_000_000) == "a" * 200 + "..."

@@ -1,10 +1,7 @@
 """What can go wrong, as one small tree: every error carries what happened and the way out."""
 
-from typing import Literal
-
 from airlock_modules import Fault
-
-Layer = Literal["profile", "module", "hook", "workspace", "guard", "limit"]
+from airlock_wire import Layer
 
 
 class AirlockError(Exception):

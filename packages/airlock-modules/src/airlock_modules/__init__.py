@@ -24,7 +24,6 @@ from .notation import FlagSpec
 from .option_table import OptionTable, Place
 from .options import load_options, parse_options
 from .parsed import ArgumentWord, Flag, Parsed, PathUse
-from .quoting import quote
 from .review import review_module, review_rules
 from .rules import FlagPattern, Rule, Rules, Word, parse_rule
 from .toml_reader import TableReader
@@ -71,7 +70,6 @@ __all__ = [
     "parse_module",
     "parse_options",
     "parse_rule",
-    "quote",
     "read_arguments",
     "review_module",
     "review_rules",

@@ -7,13 +7,14 @@ looked at but the grant and the request, and the work grows linearly with the ar
 
 from collections.abc import Sequence
 
+from airlock_wire.text import quote
+
 from .arguments import Argument, Reading, read_arguments
 from .decision import Decision, Grant, Step
 from .grammar import parse
 from .judgement import GrammarRules, judge
 from .module_file import Module
 from .names import is_name
-from .quoting import quote
 from .rules import FlagPattern, Rule, Rules
 
 

@@ -1,7 +1,8 @@
 """Showing a person how the arguments of a request were read."""
 
+from airlock_wire.text import quote
+
 from .parsed import ArgumentWord, Flag, Parsed
-from .quoting import quote
 
 _MOST_SHOWN = 10
 """How many arguments of somebody else's command line are written out."""

@@ -15,8 +15,9 @@ import re
 
 from msgspec import Struct
 
+from airlock_wire.text import quote
+
 from .errors import GlobError
-from .quoting import quote
 
 MAX_ALTERNATIVES = 256
 """How many patterns the braces of one glob may be written out to."""

@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from msgspec import Struct, field
 from msgspec.structs import force_setattr
 
+from airlock_wire.text import quote
+
 from .errors import GlobError, RuleError
 from .globs import Glob, parse_glob
 from .option_table import OptionTable
 from .parsed import Flag, Parsed
-from .quoting import quote
 from .rules import SET_SEPARATOR
 
 _WILDCARDS = frozenset("*?[{\\")

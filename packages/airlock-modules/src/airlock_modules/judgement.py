@@ -4,11 +4,12 @@ from typing import Literal
 
 from msgspec import Struct
 
+from airlock_wire.text import quote
+
 from .grammar_rules import Facts, RuleList
 from .option_table import OptionTable
 from .parsed import Flag, Parsed
 from .permissions import AllowList
-from .quoting import quote
 
 UNKNOWN_COMMAND = "command"
 """What stands for a rule where the subcommand is unknown or not listed."""

@@ -12,12 +12,13 @@ from typing import Literal
 
 from msgspec import Struct
 
+from airlock_wire.text import quote
+
 from .errors import ModuleError
 from .faults import Fault
 from .judgement import GrammarRules
 from .names import is_name
 from .option_table import OptionTable
-from .quoting import quote
 from .rule_tables import read_rules
 from .rules import Rules
 from .toml_reader import TableReader

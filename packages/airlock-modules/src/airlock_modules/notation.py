@@ -23,8 +23,9 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from airlock_wire.text import quote
+
 from .errors import NotationError
-from .quoting import quote
 
 Style = Literal["gnu", "go", "getopt"]
 """How a tool reads flags.

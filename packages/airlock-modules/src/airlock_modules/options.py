@@ -21,13 +21,14 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from airlock_wire.text import quote
+
 from .builtin_files import builtin_options
 from .errors import ModuleError, NotationError
 from .faults import Fault
 from .flag_set import FlagSet
 from .notation import STYLES, FlagSpec, Origin, Style, parse_flag
 from .option_table import OptionTable, Place
-from .quoting import quote
 from .toml_reader import TableReader
 
 MAX_DEPTH = 4

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from airlock_wire.text import quote
+
 from .errors import GlobError, RuleError
 from .globs import Glob, parse_glob
 from .notation import FlagSpec
 from .option_table import OptionTable
 from .parsed import Flag, Parsed
-from .quoting import quote
 
 EVERYTHING = "*"
 

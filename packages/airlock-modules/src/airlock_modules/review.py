@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from airlock_wire.text import quote
+
 from .faults import Fault, join_key
 from .forwarding import find_steering
 from .grammar_rules import CommandPart, FlagPart, GrammarRule, WordPart
@@ -10,7 +12,6 @@ from .module_file import Module
 from .notation import normalise
 from .option_table import OptionTable
 from .permissions import EVERYTHING, Permission
-from .quoting import quote
 from .rules import Rule
 
 

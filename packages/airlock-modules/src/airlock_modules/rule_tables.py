@@ -10,6 +10,8 @@ blocked though it is listed.
 from collections.abc import Callable
 from typing import TypeVar
 
+from airlock_wire.text import quote
+
 from .errors import RuleError
 from .grammar_rules import GrammarRule, RuleList, named_flags, parse_grammar_rule
 from .judgement import GrammarRules
@@ -20,7 +22,6 @@ from .permissions import (
     parse_command_pattern,
     parse_permission,
 )
-from .quoting import quote
 from .rules import Rules, parse_rule
 from .syntax import read_syntax
 from .toml_reader import TableReader

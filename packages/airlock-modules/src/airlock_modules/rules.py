@@ -10,10 +10,11 @@ from typing import Literal
 from msgspec import Struct, field
 from msgspec.structs import force_setattr
 
+from airlock_wire.text import quote
+
 from .arguments import Reading
 from .errors import GlobError, RuleError
 from .globs import Glob, parse_glob
-from .quoting import quote
 
 SET_SEPARATOR = " & "
 """What joins the parts of a rule."""

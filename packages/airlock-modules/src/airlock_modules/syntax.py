@@ -6,11 +6,12 @@ its notation, or only the names of those that take a value, `value_flags`, and a
 and `path_words`, the subcommands whose words are paths.
 """
 
+from airlock_wire.text import quote
+
 from .flag_set import FlagSet
 from .notation import FlagSpec, Kind, Style, normalise
 from .option_table import OptionTable, Place
 from .options import MAX_DEPTH, load_options, read_flags, read_style
-from .quoting import quote
 from .toml_reader import TableReader
 
 

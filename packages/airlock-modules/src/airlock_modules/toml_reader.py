@@ -14,8 +14,9 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Literal, Self, overload
 
+from airlock_wire.text import quote
+
 from .faults import Fault, join_key
-from .quoting import quote
 
 _KINDS: Mapping[type, str] = {
     str: "a string",

@@ -31,7 +31,7 @@ from airlock_wire.pieces import Line, Piece
 from airlock_wire.request import Request
 from airlock_wire.server import ServerSession
 from airlock_wire.terminal import Terminal
-from airlock_wire.text import encode_text
+from airlock_wire.text import encode_text, quote
 
 __all__ = [
     "FEATURES",
@@ -67,4 +67,5 @@ __all__ = [
     "Terminal",
     "__version__",
     "encode_text",
+    "quote",
 ]

@@ -9,8 +9,7 @@ without it the session is one of the base. Only then can stdin, signals and size
 stdin no more than the daemon's credit.
 """
 
-from airlock_wire.classification import Refused
-from airlock_wire.decoding import decode_request
+from airlock_wire.decoding import Refused, decode_request
 from airlock_wire.error_object import ErrorObject
 from airlock_wire.errors import LocalProtocolError, RemoteProtocolError
 from airlock_wire.events import NEED_DATA, Credit, NeedData, Output, Start

@@ -1,97 +1,150 @@
-"""A line of a client, decoded into a request.
+"""A line of a client, decoded into a request, or into the first thing that is wrong with it.
 
-Nearly every line is a good one, so it is decoded in one go by its type. Only where that fails is
-it taken apart (`classification`), to say what is wrong or to find that nothing is. Both ways give
-the same request for the same line.
+The line's two outer objects are opened, and each of their members is read by itself. What is wrong
+is looked for in the order of PROTOCOL.md, B-29: the line as a whole, its id, what it asks for, then
+the members of `params`.
 """
 
 from typing import Final
 
 import msgspec
-from msgspec import UNSET
+from msgspec import Raw, Struct
 
-from airlock_wire.classification import (
-    NO_ID,
-    Accepted,
-    Refused,
-    decode_id,
-    examine,
-    too_many_arguments,
-)
 from airlock_wire.error_object import ErrorObject
-from airlock_wire.limits import Limits
-from airlock_wire.messages import EncodedText, RequestMessage
+from airlock_wire.limits import MOST_NAMES, Limits
+from airlock_wire.lines import Line, open_line, read_method, require_utf8
+from airlock_wire.members import ABSENT, NULL, Fault, read, read_boolean, read_size, wrong
+from airlock_wire.messages import Method
 from airlock_wire.request import Request
 from airlock_wire.terminal import Terminal, is_term
-from airlock_wire.text import decode_base64
+from airlock_wire.texts import read_c_string, read_list, read_text, read_variables
 
-_DECODER: Final = msgspec.json.Decoder(RequestMessage)
+NO_ID: Final = b"null"
+
+_SUBJECT: Final = "the request"
+_METHODS: Final[dict[str, Method]] = {"exec": "exec", "check": "check"}
+
+
+class Accepted(Struct, frozen=True):
+    """A request, and its id as the bytes that were sent."""
+
+    request: Request
+    id: bytes
+
+
+class Refused(Struct, frozen=True):
+    """Why a line is no request that can be served, and its id as far as one could be read."""
+
+    error: ErrorObject
+    id: bytes
+
+
+class _Params(Struct, frozen=True):
+    command: Raw = ABSENT
+    args: Raw = ABSENT
+    cwd: Raw = NULL
+    container_id: Raw = NULL
+    features: Raw = ABSENT
+    tty: Raw = ABSENT
+    env: Raw = ABSENT
+
+
+class _Message(Struct, frozen=True):
+    params: _Params
+    jsonrpc: Raw = ABSENT
+    id: Raw = ABSENT
+    method: Raw = ABSENT
+
+
+class _Terminal(Struct, frozen=True):
+    stdin: Raw = ABSENT
+    stdout: Raw = ABSENT
+    stderr: Raw = ABSENT
+    rows: Raw = ABSENT
+    cols: Raw = ABSENT
+    term: Raw = NULL
+
+
+_decode_message: Final = msgspec.json.Decoder(_Message).decode
+_decode_params: Final = msgspec.json.Decoder(_Params).decode
+_decode_terminal: Final = msgspec.json.Decoder(_Terminal).decode
+_decode_id: Final = msgspec.json.Decoder[str | int | float](str | int | float).decode
 
 
 def decode_request(line: bytes, *, limits: Limits) -> Accepted | Refused:
     """Decode one line, given without its newline. Never raises, whatever the bytes."""
+    raw = NO_ID
     try:
-        # msgspec does not look at the encoding of members that it skips.
-        text = str(line, "utf-8")
-    except UnicodeDecodeError as error:
-        return Refused(
-            ErrorObject.parse_error(f"the request is not UTF-8 (byte {error.start})"), NO_ID
-        )
-    return _decode_good(text, limits) or examine(text, limits=limits)
-
-
-def _decode_good(text: str, limits: Limits) -> Accepted | Refused | None:
-    """Decode a request without a fault; None where there is something to look at."""
-    if "\\u0000" in text:
-        return None
-    try:
-        message = _DECODER.decode(text)
+        require_utf8(line, _SUBJECT)
+        try:
+            message: _Message | Line = _decode_message(line)
+        except ValueError:
+            # Faulty, or its params occur more than once and are not always an object.
+            message = open_line(line, _SUBJECT)
         request_id = decode_id(message.id)
-    except (ValueError, RecursionError):
-        return None
-    params = message.params
-    raw = bytes(message.id)
-    if len(params.args) > limits.arguments:
-        return Refused(too_many_arguments(len(params.args), limits=limits), raw)
+        raw = bytes(message.id)
+        return Accepted(_read_request(message, request_id, limits.arguments), raw)
+    except Fault as fault:
+        return Refused(fault.error, raw)
+    except RecursionError:
+        return Refused(ErrorObject.parse_error(f"{_SUBJECT} is nested too deep"), NO_ID)
+
+
+def decode_id(raw: Raw) -> str | int | float:
+    """The value of an id: a string, an integer of up to 4300 digits or a finite double.
+
+    Raises Fault where it is anything else.
+    """
     try:
-        args = tuple(arg if type(arg) is str else _decode_text(arg) for arg in params.args)
-        cwd = None if params.cwd is None else _decode_text(params.cwd)
-        terminal = None if params.tty is UNSET else _check_terminal(params.tty)
-        env = {} if params.env is UNSET else _decode_env(params.env)
+        value: str | int | float = _decode_id(raw)
     except ValueError:
-        return None
-    request = Request(
-        id=request_id,
-        method=message.method,
-        command=params.command,
-        args=args,
-        cwd=cwd,
-        container_id=params.container_id,
-        features=None if params.features is UNSET else params.features,
-        terminal=terminal,
-        env=env,
+        problem = (
+            "the request has no id, so it could not be answered"
+            if raw is ABSENT
+            else "the request's id must be a string or a number in range"
+        )
+        raise Fault(ErrorObject.invalid_request(problem)) from None
+    return value
+
+
+def _read_request(message: _Message | Line, request_id: str | float, most: int) -> Request:
+    method = read_method(message.jsonrpc, message.method, _SUBJECT)
+    if method not in _METHODS:
+        raise Fault(ErrorObject.unknown_method(method))
+    params = (
+        message.params
+        if isinstance(message, _Message)
+        else read(message.params, "params", _decode_params, "an object")
     )
-    return Accepted(request, raw)
+    cwd, container = params.cwd, params.container_id
+    return Request(
+        id=request_id,
+        method=_METHODS[method],
+        command=read_c_string(params.command, "params.command"),
+        args=read_list(params.args, "params.args", read_text, most),
+        cwd=None if cwd == NULL else read_text(cwd, "params.cwd"),
+        container_id=None if container == NULL else read_c_string(container, "params.container_id"),
+        features=None if params.features is ABSENT else _read_features(params.features),
+        terminal=None if params.tty is ABSENT else _read_terminal(params.tty),
+        env={} if params.env is ABSENT else read_variables(params.env, "params.env", MOST_NAMES),
+    )
 
 
-def _decode_text(text: str | EncodedText) -> str:
-    if isinstance(text, str):
-        return text
-    decoded = decode_base64(text.base64)
-    if "\0" in decoded:
-        raise ValueError("a NUL")
-    return decoded
+def _read_features(raw: Raw) -> tuple[str, ...]:
+    return read_list(raw, "params.features", read_c_string, MOST_NAMES)
 
 
-def _check_terminal(terminal: Terminal) -> Terminal:
-    if terminal.term is not None and not is_term(terminal.term):
-        raise ValueError("no value of TERM")
+def _read_terminal(raw: Raw) -> Terminal:
+    tty = read(raw, "params.tty", _decode_terminal, "an object")
+    term = None if tty.term == NULL else read_c_string(tty.term, "params.tty.term")
+    terminal = Terminal(
+        stdin=read_boolean(tty.stdin, "params.tty.stdin"),
+        stdout=read_boolean(tty.stdout, "params.tty.stdout"),
+        stderr=read_boolean(tty.stderr, "params.tty.stderr"),
+        rows=read_size(tty.rows, "params.tty.rows"),
+        cols=read_size(tty.cols, "params.tty.cols"),
+        term=term,
+    )
+    if term is not None and not is_term(term):
+        raise wrong("params.tty.term", "must be 1 to 64 letters, digits and +._-")
     return terminal
-
-
-def _decode_env(env: dict[str, str | EncodedText]) -> dict[str, str]:
-    if "" in env or "=" in "".join(env):
-        raise ValueError("no name of a variable")
-    return {
-        name: value if type(value) is str else _decode_text(value) for name, value in env.items()
-    }

@@ -3,16 +3,17 @@
 Codes are those of JSON-RPC 2.0, section 5.1. They are few, so `data.kind` says which case it is.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self, get_args
 
 from msgspec import Meta, Struct
 
 from airlock_wire.text import quote, replace_surrogates
 
-Layer = Literal["profile", "module", "hook", "workspace", "guard", "limit"]
+Layer = Literal["profile", "module", "hook", "workspace", "sandbox", "broker", "limit"]
+"""What can refuse a request; a denial names it."""
 
-_CODES = [-32700, -32600, -32601, -32602, -32603]
-_KINDS = [
+_CODES: Final = [-32700, -32600, -32601, -32602, -32603]
+_KINDS: Final = [
     "parse-error",
     "invalid-request",
     "denied",
@@ -21,7 +22,6 @@ _KINDS = [
     "invalid-params",
     "failed",
 ]
-_LAYERS = ["profile", "module", "hook", "workspace", "guard", "limit"]
 
 
 class ErrorData(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -36,7 +36,7 @@ class ErrorData(Struct, frozen=True, kw_only=True, omit_defaults=True):
         str | None,
         Meta(
             description="What refused; with `denied` alone.",
-            extra_json_schema={"enum": [*_LAYERS, None]},
+            extra_json_schema={"enum": [*get_args(Layer), None]},
         ),
     ] = None
     rule: Annotated[str | None, Meta(description="The rule or limit that decided.")] = None
@@ -79,13 +79,13 @@ class ErrorObject(Struct, frozen=True, omit_defaults=True):
     def unknown_command(cls, name: str, *, hint: str | None = None) -> Self:
         """`name` has no enabled module."""
         data = ErrorData(kind="unknown-command", hint=hint)
-        return cls._of(-32601, f"unknown command: {quote(name)}", data)
+        return cls._of(-32601, f"unknown command: {_show(name)}", data)
 
     @classmethod
     def unknown_method(cls, method: str) -> Self:
         """The request is sound, but its method is neither `exec` nor `check`."""
         data = ErrorData(kind="unknown-method", hint='the methods are "exec" and "check"')
-        return cls._of(-32601, f"unknown method: {quote(method)}", data)
+        return cls._of(-32601, f"unknown method: {_show(method)}", data)
 
     @classmethod
     def invalid_params(cls, message: str, *, path: str, hint: str | None = None) -> Self:
@@ -111,3 +111,9 @@ class ErrorObject(Struct, frozen=True, omit_defaults=True):
                 path=data.path,
             ),
         )
+
+
+def _show(name: str) -> str:
+    """A name as it is, or in quotes where there is anything in it to escape."""
+    quoted = quote(name)
+    return name if quoted == f'"{name}"' else quoted

@@ -18,8 +18,7 @@ from typing import Final
 
 from msgspec import UNSET, Raw
 
-from airlock_wire.classification import NO_ID, Refused, decode_id
-from airlock_wire.decoding import decode_request
+from airlock_wire.decoding import NO_ID, Refused, decode_id, decode_request
 from airlock_wire.error_object import ErrorObject
 from airlock_wire.errors import LocalProtocolError, RemoteProtocolError
 from airlock_wire.events import NEED_DATA, HalfClosed, NeedData

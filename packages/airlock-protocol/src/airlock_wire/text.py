@@ -7,8 +7,18 @@ has no such characters, so on the wire such text is `{"base64": "..."}`.
 
 import base64
 import binascii
+import unicodedata
+from typing import Final
 
-_SHOWN = 200
+# By Unicode category: controls, formats (bidirectional and zero-width ones among them),
+# surrogates, private use, unassigned, and line and paragraph separators.
+_ESCAPED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# Invisible, though Unicode calls them letters, marks or symbols: the Hangul fillers, the combining
+# grapheme joiner, the Khmer inherent vowels, the braille blank, and the variation selectors.
+_ESCAPED_CHARACTERS: Final = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+) | frozenset(map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))
+_SHORT_ESCAPES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 
 
 def encode_text(text: str) -> str | dict[str, str]:
@@ -61,15 +71,32 @@ def replace_surrogates(text: str) -> str:
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
-def quote(text: str) -> str:
-    """`text` as it may stand in a message: one line, at most 200 characters of it.
+def quote(text: str, *, limit: int | None = 200) -> str:
+    r"""Return `text` in double quotes, with everything escaped that could mislead a reader.
 
-    Control, bidirectional and zero-width characters and lone surrogates are shown as escapes,
-    because the text is the peer's and the reader's terminal should not obey it.
+    The text is somebody else's, and ends up in messages, terminals and logs: escape sequences could
+    rewrite a terminal, bidirectional controls reorder a line, invisible characters hide a
+    difference. Bytes that were not UTF-8 become `\xNN`, other escaped characters `\u{N}` in
+    hexadecimal. Text of more than `limit` characters is cut, and the whole length said; None means
+    that it is never cut.
     """
-    shown = "".join(char if char.isprintable() else _escape(char) for char in text[:_SHOWN])
-    return shown if len(text) <= _SHOWN else shown + "..."
+    shown = text if limit is None else text[:limit]
+    if shown.isascii() and shown.isprintable() and '"' not in shown and "\\" not in shown:
+        quoted = f'"{shown}"'
+    else:
+        quoted = '"' + "".join(map(_escape, shown)) + '"'
+    if len(shown) == len(text):
+        return quoted
+    return f"{quoted}... ({len(text)} characters)"
 
 
 def _escape(char: str) -> str:
-    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
+    if char in _SHORT_ESCAPES:
+        return _SHORT_ESCAPES[char]
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    spaces = unicodedata.category(char) == "Zs" and char != " "
+    if spaces or unicodedata.category(char) in _ESCAPED_CATEGORIES or char in _ESCAPED_CHARACTERS:
+        return f"\\u{{{code:x}}}"
+    return char

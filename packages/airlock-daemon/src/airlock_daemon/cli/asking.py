@@ -5,7 +5,6 @@ import socket
 import msgspec
 
 from airlock_daemon.errors import AirlockError
-from airlock_modules import quote
 from airlock_wire import (
     NEED_DATA,
     ClientSession,
@@ -13,6 +12,7 @@ from airlock_wire import (
     ErrorResponse,
     ProtocolError,
     Request,
+    quote,
 )
 
 ANSWER_S = 30

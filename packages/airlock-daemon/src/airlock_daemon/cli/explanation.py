@@ -18,10 +18,9 @@ from airlock_modules import (
     dump_parsed,
     evaluate,
     parse,
-    quote,
     read_arguments,
 )
-from airlock_wire import encode_text
+from airlock_wire import encode_text, quote
 
 UNKNOWN_COMMAND = "command"
 """What the evaluator calls a refusal for a subcommand that is not listed."""

@@ -10,7 +10,7 @@ from airlock_daemon.cli.asking import Answer, ask_daemon
 from airlock_daemon.cli.explanation import Explanation, explain
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.verdict import Verdict, judge
-from airlock_modules import quote
+from airlock_wire import quote
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -7,8 +7,8 @@ import msgspec
 from airlock_daemon.cli.asking import Answer
 from airlock_daemon.platform.support import find_missing
 from airlock_daemon.setup.generation import Generation
-from airlock_modules import Decision, quote
-from airlock_wire import encode_text
+from airlock_modules import Decision
+from airlock_wire import encode_text, quote
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,8 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from airlock_daemon.setup.agents import Agent
-from airlock_modules import Fault, GrammarRules, Module, builtin_names, load_builtin, quote
+from airlock_modules import Fault, GrammarRules, Module, builtin_names, load_builtin
+from airlock_wire import quote
 
 # As many names as a line can bear; who wants them all can have the module printed.
 _SHOWN = 3

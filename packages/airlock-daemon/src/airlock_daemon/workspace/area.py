@@ -9,7 +9,7 @@ from airlock_daemon.workspace.beneath import LeadsOutError, count, follow
 from airlock_daemon.workspace.directory import Workspace, open_root, refuse_hidden
 from airlock_daemon.workspace.mapping import Mounts, Source, Unmapped
 from airlock_daemon.workspace.opening import open_unlinked, real_path
-from airlock_modules import quote
+from airlock_wire import quote
 
 # PATH_MAX of limits.h: no system call takes a longer path.
 LONGEST = 4096

@@ -17,7 +17,8 @@ from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.beneath import LeadsOutError, open_beneath
 from airlock_daemon.workspace.mapping import Mapping, Mounts, Source, Unmapped, see_mounts
 from airlock_daemon.workspace.opening import open_unlinked, real_path
-from airlock_modules import Module, quote
+from airlock_modules import Module
+from airlock_wire import quote
 
 
 class Workspace(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from airlock_daemon.platform.linux.mountinfo import (
 from airlock_daemon.platform.linux.procfs import read_process_file
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.profile import Mount
-from airlock_modules import quote
+from airlock_wire import quote
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ import os
 
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.openat2 import RESOLVE_NO_SYMLINKS, openat2
-from airlock_modules import quote
+from airlock_wire import quote
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 

@@ -14,7 +14,8 @@ from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.area import Area
 from airlock_daemon.workspace.directory import Workspace, make_empty
 from airlock_daemon.workspace.mapping import Mounts
-from airlock_modules import Flag, OptionTable, Parsed, PathUse, parse, quote
+from airlock_modules import Flag, OptionTable, Parsed, PathUse, parse
+from airlock_wire import quote
 
 # After so many paths the requests of others get their turn.
 _AT_ONCE = 4

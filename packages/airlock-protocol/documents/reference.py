@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from airlock_wire.shapes import Shape
+from documents.shapes import Shape
 
 BEGIN: Final = "<!-- generated from the types: begin -->"
 END: Final = "<!-- generated from the types: end -->"

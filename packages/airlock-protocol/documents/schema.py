@@ -1,20 +1,13 @@
-"""JSON Schemas (draft 2020-12) of the messages, and the reference section of PROTOCOL.md.
+"""JSON Schemas (draft 2020-12) of the messages, and the reference section of PROTOCOL.md."""
 
-`python -m airlock_wire.schema SCHEMAS PROTOCOL` writes both: one file for each kind of message
-into the directory SCHEMAS, and the generated section into the file PROTOCOL.
-"""
-
-import argparse
 import json
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from airlock_wire.messages import PROTOCOL_VERSION
-from airlock_wire.reference import replace_section
-from airlock_wire.shapes import Shape, list_shapes
+from documents.reference import replace_section
+from documents.shapes import Shape, list_shapes
 
 
 def make_schema(shape: Shape) -> dict[str, Any]:
@@ -48,22 +41,3 @@ def render_document(document: str) -> str:
     Raises ValueError where the document has not both of the section's markers.
     """
     return replace_section(document, [(shape, make_schema(shape)) for shape in list_shapes()])
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the files that are made from the types."""
-    parser = argparse.ArgumentParser(
-        prog="python -m airlock_wire.schema", description="Write what is made from the types."
-    )
-    parser.add_argument("schemas", type=Path, help="directory of the JSON Schemas")
-    parser.add_argument("protocol", type=Path, help="PROTOCOL.md, whose section is renewed")
-    chosen = parser.parse_args(arguments)
-    chosen.schemas.mkdir(parents=True, exist_ok=True)
-    for name, text in render_schemas().items():
-        (chosen.schemas / name).write_text(text, encoding="utf-8")
-    document = chosen.protocol.read_text(encoding="utf-8")
-    chosen.protocol.write_text(render_document(document), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,1 @@
+"""What is made from the types of the messages: their JSON Schemas, and a section of PROTOCOL.md."""

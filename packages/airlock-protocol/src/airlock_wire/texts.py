@@ -1,0 +1,121 @@
+"""Texts of a request: strings without NUL, or `{"base64": ...}` of bytes that are not UTF-8.
+
+What is read is in the form of `os.fsdecode`. Many of them are decoded in one go where all are such
+strings, as nearly always, and else one by one.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from airlock_wire.error_object import ErrorObject
+from airlock_wire.members import ABSENT, Fault, decode_string, read, string_of, unlike, wrong
+from airlock_wire.text import decode_base64, quote
+
+
+class _Encoded(Struct, frozen=True):
+    base64: Raw = ABSENT
+
+
+_TEXT: Final = 'a string, or {"base64": ...} of one'
+_NAMES: Final = {
+    "params.args": "arguments",
+    "params.features": "features",
+    "params.env": "variables",
+}
+_NUL: Final = "holds a NUL, which no argument, path or variable can"
+
+_decode_text: Final = msgspec.json.Decoder[str | _Encoded](str | _Encoded).decode
+_decode_strings: Final = msgspec.json.Decoder(tuple[str, ...]).decode
+_decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
+_decode_variables: Final = msgspec.json.Decoder(dict[str, str]).decode
+_decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
+
+
+def read_c_string(raw: Raw, path: str) -> str:
+    """A string without NUL."""
+    try:
+        text = decode_string(raw)
+    except ValueError:
+        raise unlike(raw, path, "a string") from None
+    if "\0" in text:
+        raise wrong(path, _NUL)
+    return text
+
+
+def read_text(raw: Raw, path: str) -> str:
+    """A string without NUL, or `{"base64": ...}` of one."""
+    try:
+        value = _decode_text(raw)
+    except ValueError:
+        raise unlike(raw, path, _TEXT) from None
+    text = value if isinstance(value, str) else _decode_bytes(value, path)
+    if "\0" in text:
+        raise wrong(path, _NUL)
+    return text
+
+
+def read_list(
+    raw: Raw, path: str, read_one: Callable[[Raw, str], str], most: int
+) -> tuple[str, ...]:
+    """A list of no more than `most` texts, each of which `read_one` reads."""
+    try:
+        texts = _decode_strings(raw)
+        if len(texts) > most:
+            raise _too_many(len(texts), path, most)
+        if "\0" not in "".join(texts):
+            return texts
+    except ValueError:
+        pass
+    items = read(raw, path, _decode_items, "a list")
+    if len(items) > most:
+        raise _too_many(len(items), path, most)
+    return tuple(read_one(item, f"{path}[{index}]") for index, item in enumerate(items))
+
+
+def read_variables(raw: Raw, path: str, most: int) -> dict[str, str]:
+    """An object of no more than `most` texts, under names that a variable may have."""
+    try:
+        variables = _decode_variables(raw)
+        if len(variables) > most:
+            raise _too_many(len(variables), path, most)
+        names, values = "".join(variables), "".join(variables.values())
+        if "" not in variables and "=" not in names and "\0" not in names + values:
+            return variables
+    except ValueError:
+        pass
+    members = read(raw, path, _decode_members, "an object")
+    if len(members) > most:
+        raise _too_many(len(members), path, most)
+    return {name: _read_variable(name, member, path) for name, member in members.items()}
+
+
+def _read_variable(name: str, raw: Raw, path: str) -> str:
+    path = f"{path}[{quote(name)}]"
+    if name == "" or "=" in name or "\0" in name:
+        raise wrong(path, "is no name of a variable: it is empty, or holds = or a NUL")
+    return read_text(raw, path)
+
+
+def _decode_bytes(value: _Encoded, path: str) -> str:
+    encoded = string_of(value.base64)
+    if encoded is None:
+        raise wrong(path, f"must be {_TEXT}")
+    try:
+        return decode_base64(encoded)
+    except ValueError as error:
+        raise wrong(path, f"is {error}") from None
+
+
+def _too_many(count: int, path: str, most: int) -> Fault:
+    name = _NAMES[path]
+    return Fault(
+        ErrorObject.denied(
+            f"the request has {count} {name}, and {most} are allowed",
+            layer="limit",
+            rule=name,
+            hint=f"split the call into several with fewer {name}",
+        )
+    )
