@@ -2,6 +2,7 @@
 
 import trio
 
+from airlock_daemon.audit.allowance import Allowance
 from airlock_daemon.errors import Denied
 from airlock_daemon.fairness.pace import Pace
 from airlock_daemon.setup.limits import Limits
@@ -17,8 +18,10 @@ class Gate:
     `connections` is how many are open, `pace` is that of refusals.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, allowance: Allowance) -> None:
+        """`allowance` is that of the agent's records in the audit log."""
         self.limits = limits
+        self._allowance = allowance
         self.connections = 0
         self._held = 0
         self.pace = Pace(limits.refusals_per_s)
@@ -53,11 +56,15 @@ class Gate:
         """Take one of the agent's places, and `alone` too for a command that runs one at a time.
 
         The agent's own place comes first: an agent that queues up for a command that another one
-        occupies uses up its own places only. Raises Denied (layer "limit") when the queue is full
-        or `queue_s` has passed.
+        occupies uses up its own places only; so does one that has to wait until the log takes its
+        records. Raises Denied (layer "limit") when the queue is full or `queue_s` has passed.
         """
         place = Place()
-        if place.try_take(self._slots) and (alone is None or place.try_take(alone)):
+        if (
+            place.try_take(self._slots)
+            and not self._allowance.is_spent
+            and (alone is None or place.try_take(alone))
+        ):
             return place
         waiting = self._slots.statistics().tasks_waiting
         if waiting >= self.limits.queued and not place.taken:
@@ -70,6 +77,7 @@ class Gate:
         try:
             with trio.move_on_after(self.limits.queue_s) as waited:
                 await place.wait(self._slots)
+                await self._allowance.wait()
                 if alone is not None:
                     await place.wait(alone)
         except BaseException:
@@ -77,14 +85,25 @@ class Gate:
             raise
         if waited.cancelled_caught:
             place.give_back()
-            raise Denied(
-                f"waited {self.limits.queue_s:g} s for a place to run",
-                layer="limit",
-                rule="queue_s",
-                hint="commands that run at the same time are bounded by [limits] running, "
-                "and a module with concurrent = false runs one at a time",
-            )
+            raise self._waited_in_vain()
         return place
+
+    def _waited_in_vain(self) -> Denied:
+        if self._allowance.is_spent:
+            return Denied(
+                f"waited {self.limits.queue_s:g} s for room in the audit log, which this agent "
+                "fills faster than it may",
+                layer="limit",
+                rule="log_bytes_s",
+                hint="run fewer commands, or raise [limits] log_bytes_s",
+            )
+        return Denied(
+            f"waited {self.limits.queue_s:g} s for a place to run",
+            layer="limit",
+            rule="queue_s",
+            hint="commands that run at the same time are bounded by [limits] running, "
+            "and a module with concurrent = false runs one at a time",
+        )
 
 
 class Place:

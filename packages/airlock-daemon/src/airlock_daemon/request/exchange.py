@@ -79,6 +79,8 @@ class Exchange:
 
     async def _perform(self, client: Client) -> None:
         peer = self._identify()
+        # Where the daemon is stopping nothing is begun.
+        await trio.lowlevel.checkpoint_if_cancelled()
         allowed = decide(self._generation.grant, self._request)
         if self._request.method == "check":
             await self._check(peer, allowed)
