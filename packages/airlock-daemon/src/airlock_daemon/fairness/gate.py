@@ -5,10 +5,14 @@ import trio
 from airlock_daemon.audit.allowance import Allowance
 from airlock_daemon.errors import Denied
 from airlock_daemon.fairness.pace import Pace
+from airlock_daemon.fairness.weight import weigh
 from airlock_daemon.setup.limits import Limits
+from airlock_wire import Request
 
-# How many requests of the largest size an agent's clients may have under way at once.
-UNFINISHED = 8
+# How many requests of the largest size an agent's clients may have under way at once, and what a
+# request may take that is not counted: as many of them as may be connected are no harm.
+LARGEST = 8
+SMALL = 16_384
 
 
 class Gate:
@@ -35,14 +39,27 @@ class Gate:
         return True
 
     def hold(self, count: int) -> bool:
-        """Count bytes of requests that are not whole yet; False, and nothing counted, beyond it.
+        """Count bytes that requests take; False, and nothing counted, where they are too many.
 
-        Without it each connection could hold a whole request, of megabytes, at once.
+        One that is alone always has room. Without it each connection could hold a whole request, of
+        megabytes, at once.
         """
-        if self._held + count > UNFINISHED * self.limits.request_bytes:
+        if self._held and self._held + count > LARGEST * self.limits.request_bytes:
             return False
         self._held += count
         return True
+
+    def hold_request(self, request: Request) -> int:
+        """Count what a whole request takes until it is answered.
+
+        Returns what to `release` then. Raises Denied (layer "limit") where that is too much.
+        """
+        weight = weigh(request)
+        if weight <= SMALL:
+            return 0
+        if not self.hold(weight):
+            raise too_large()
+        return weight
 
     def release(self, count: int) -> None:
         """Give back what `hold` counted."""
@@ -104,6 +121,16 @@ class Gate:
             hint="commands that run at the same time are bounded by [limits] running, "
             "and a module with concurrent = false runs one at a time",
         )
+
+
+def too_large() -> Denied:
+    """The refusal of a request for which `hold` had no room."""
+    return Denied(
+        "too many large requests of this agent are under way",
+        layer="limit",
+        rule="request_bytes",
+        hint="send them one after the other",
+    )
 
 
 class Place:

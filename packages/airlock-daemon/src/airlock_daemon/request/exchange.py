@@ -72,6 +72,8 @@ class Exchange:
             client.ending.reason = client.ending.reason or "hangup"
         except AirlockError as error:
             await self._refuse(error)
+            # Where one of its frames holds it too, they would keep the request until a collection.
+            error.__traceback__ = None
         except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
             # A fault of ours must neither let a request through nor take the daemon down with it.
             log.exception("a fault of the daemon ended request %s", self._record.request)

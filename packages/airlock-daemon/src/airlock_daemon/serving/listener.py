@@ -96,22 +96,36 @@ class Listener:
             closer=agent.closer,
             turns=agent.turns,
         )
-        ending = Ending()
         try:
             await agent.turns.take()
             request = await self._receive(session)
             if request is not None:
-                if self._is_stopping:
-                    ending.end("stop")
-                self._shared.running.add(ending)
-                await Exchange(self._shared, agent, session, request).run(ending)
+                await self._carry_out(session, request)
         except Exception:  # noqa: BLE001 - whatever went wrong
             # One connection must not end the others'.
             log.exception("a fault of the daemon ended a connection")
         finally:
-            self._shared.running.discard(ending)
             session.close()
             agent.gate.disconnect()
+
+    async def _carry_out(self, session: Session, request: Request) -> None:
+        try:
+            weight = self._agent.gate.hold_request(request)
+        except Denied as error:
+            # At once, since it would keep its memory while it waits for the pace of refusals.
+            refusal = to_wire(error, request.command)
+            self._record_refusal(session, refusal)
+            await self._say(session, refusal)
+            return
+        ending = Ending()
+        if self._is_stopping:
+            ending.end("stop")
+        self._shared.running.add(ending)
+        try:
+            await Exchange(self._shared, self._agent, session, request).run(ending)
+        finally:
+            self._shared.running.discard(ending)
+            self._agent.gate.release(weight)
 
     async def _receive(self, session: Session) -> Request | None:
         """Read the request; None, with everything said and recorded, when there is none to run."""
@@ -155,15 +169,18 @@ class Listener:
         return None
 
     async def _refuse_request(self, session: Session, error: ErrorObject) -> None:
+        self._record_refusal(session, error)
+        await self._agent.gate.pace.keep()
+        await self._say(session, error)
+
+    async def _say(self, session: Session, error: ErrorObject) -> None:
+        with trio.move_on_after(self._agent.gate.limits.request_s), suppress(ClientGone):
+            await session.send_error(error)
+
+    def _record_refusal(self, session: Session, error: ErrorObject) -> None:
         layer, rule = (error.data.layer, error.data.rule) if error.data else (None, None)
         outcome: Outcome = "denied" if layer == "limit" else "invalid"
         self._record(session, outcome, reason=error.message, layer=layer, rule=rule)
-        await self._agent.gate.pace.keep()
-        with trio.move_on_after(self._agent.gate.limits.request_s):
-            try:
-                await session.send_error(error)
-            except ClientGone:
-                return
 
     def _record(
         self,

@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.setup.limits`."""
+"""Tests of `airlock_daemon.fairness.gate`, and of the limits that it keeps."""
 
 import math
 from collections.abc import AsyncIterator
@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from airlock_daemon.audit.allowance import Allowance
 from airlock_daemon.errors import Denied
 from airlock_daemon.fairness.gate import Gate
+from airlock_daemon.fairness.weight import weigh
 from airlock_daemon.setup.limits import (
     COMMAND_DESCRIPTORS,
     CONNECTION_DESCRIPTORS,
@@ -19,6 +20,7 @@ from airlock_daemon.setup.limits import (
     Limits,
     share_descriptors,
 )
+from airlock_wire import Request
 
 
 def make_gate(limits: Limits) -> Gate:
@@ -144,6 +146,48 @@ def test_connections_are_counted_and_given_back() -> None:
     assert not gate.connect()
     gate.disconnect()
     assert gate.connect()
+
+
+def make_request(*args: str) -> Request:
+    return Request(id=1, method="exec", command="sh", args=args)
+
+
+def test_whole_requests_are_counted_until_they_are_answered() -> None:
+    """By what they take in memory; the one that is too many is refused until another has gone."""
+    gate = make_gate(Limits(request_bytes=100_000))
+    large = make_request("x" * 300_000)
+    weights = [gate.hold_request(large) for _ in range(2)]
+    assert all(300_000 < weight < 310_000 for weight in weights)
+    with pytest.raises(Denied) as caught:
+        gate.hold_request(large)
+    assert (caught.value.layer, caught.value.rule) == ("limit", "request_bytes")
+    gate.release(weights[0])
+    assert gate.hold_request(large) == weights[0]
+
+
+def test_characters_and_words_weigh_what_they_take() -> None:
+    """Four bytes a character beside a rare one, and some fifty for each word, however short."""
+    assert weigh(make_request("x" * 100_000 + "\U0001f600")) > 400_000
+    assert weigh(make_request(*(f"{number:x}" for number in range(5000)))) > 250_000
+    env = {f"{number:x}": "" for number in range(5000)}
+    assert weigh(Request(id=1, method="exec", command="sh", args=(), env=env)) > 250_000
+
+
+def test_small_requests_always_have_room() -> None:
+    """Somebody's large ones keep the small ones of the same agent from nothing."""
+    gate = make_gate(Limits(request_bytes=100_000))
+    gate.hold_request(make_request("x" * 790_000))
+    assert gate.hold_request(make_request("push", "x" * 10_000)) == 0
+    with pytest.raises(Denied):
+        gate.hold_request(make_request("x" * 20_000))
+
+
+def test_a_request_alone_has_room_whatever_it_takes() -> None:
+    """One that unfolds to more than all may have is not refused as too many."""
+    gate = make_gate(Limits(request_bytes=1024))
+    weight = gate.hold_request(make_request("x" * 100_000))
+    gate.release(weight)
+    assert gate.hold_request(make_request("x" * 100_000)) == weight
 
 
 @pytest.mark.parametrize("agents", [1, 2, 50])
