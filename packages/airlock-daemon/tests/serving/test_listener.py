@@ -9,11 +9,13 @@ from typing import Any
 import trio
 from trio.testing import MockClock
 
-from airlock_daemon.audit.record import Record
+from airlock_daemon.audit.ledger import Ledger
+from airlock_daemon.audit.log import AuditLog
 from airlock_daemon.fairness.starts import Starts
 from airlock_daemon.fairness.turns import Rounds
 from airlock_daemon.request.state import AgentState
 from airlock_daemon.serving.listener import Listener
+from airlock_daemon.setup.config import LogConfig
 from airlock_daemon.setup.limits import Limits
 
 
@@ -32,8 +34,8 @@ async def test_connections_beyond_the_limit_are_refused_at_a_pace(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     """A second's worth at once, and then so many in each second; more wait in the queue."""
-    records: list[Record] = []
-    shared: Any = SimpleNamespace(record=records.append, rounds=Rounds(), starts=Starts())
+    audit = Ledger(AuditLog(LogConfig(path=str(tmp_path / "log"))), agents=1)
+    shared: Any = SimpleNamespace(audit=audit, rounds=Rounds(), starts=Starts())
     generation: Any = SimpleNamespace(
         agent=SimpleNamespace(name="my"), limits=Limits(connections=1, refusals_per_s=10)
     )
@@ -61,3 +63,4 @@ async def test_connections_beyond_the_limit_are_refused_at_a_pace(
             assert count_answered(clients) == 15
             nursery.cancel_scope.cancel()
         trio.lowlevel.remove_instrument(shared.rounds)
+    audit.close()

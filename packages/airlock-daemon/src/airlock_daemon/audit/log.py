@@ -1,16 +1,18 @@
 """The audit log: one line of JSON a record, chained by hashes, rotated by size."""
 
+import errno
 import fcntl
 import hashlib
+import math
 import os
+import stat
 import time
-from contextlib import suppress
 
-import msgspec
-
-from airlock_daemon.audit.record import Record
+from airlock_daemon.audit.record import Record, to_line
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.setup.config import LogConfig
+
+_OPEN = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class AuditLog:
@@ -25,29 +27,38 @@ class AuditLog:
         self._descriptor = 2
         self._size = 0
         self._previous: str | None = None
+        self._is_torn = False
         self._second = -1
         self._date = ""
         if config.path != "-":
             self._open()
 
-    def write(self, record: Record) -> None:
-        """Append one record.
+    def write(self, record: Record) -> int:
+        """Append one record, and return how many bytes it takes.
 
-        Raises Failed where it cannot be written; with `on_error = "warn"` only the caller's warning
-        remains (`must_deny` says which).
+        Raises Failed where it cannot be written, and then the log has all that it had, and the next
+        record is tried anew; with `on_error = "warn"` only the caller's warning remains
+        (`must_deny` says which).
         """
         record.ts = self._stamp()
         record.prev = self._previous
-        line = msgspec.json.encode(record)
+        line = to_line(record)
         try:
             self._rotate_if_full(len(line) + 1)
-            self._append(line + b"\n")
+            self._append(line)
         except OSError as error:
             raise Failed(
                 f"the audit log {self._config.path} cannot be written: {error.strerror}",
                 hint="make room or mend its permissions on the host",
             ) from error
-        self._previous = hashlib.sha256(line).hexdigest()
+        return len(line) + 1
+
+    @property
+    def capacity(self) -> float:
+        """How many bytes are kept before the oldest go."""
+        if self._config.path == "-":
+            return math.inf
+        return self._config.max_size_mb * 1_000_000 * self._config.max_files
 
     @property
     def must_deny(self) -> bool:
@@ -68,65 +79,112 @@ class AuditLog:
             self._date = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         return f"{self._date}.{fraction:03d}Z"
 
-    def _append(self, data: bytes) -> None:
+    def _append(self, line: bytes) -> None:
+        # The next line must not be glued to one of which a full disk took only a part.
+        closing = b"\n" if self._is_torn else b""
+        data = closing + line + b"\n"
         written = os.write(self._descriptor, data)
         self._size += written
+        piece = data[len(closing) : written]
+        self._is_torn = bool(piece) and not piece.endswith(b"\n")
+        if piece:
+            self._previous = hashlib.sha256(piece.rstrip(b"\n")).hexdigest()
         if written < len(data):
-            # A full disk: the rest is lost, and the next line must not be glued to it.
-            os.write(self._descriptor, b"\n")
-            raise OSError(28, "no space left for the whole record")
+            raise OSError(errno.ENOSPC, "no space left for the whole record")
 
     def _open(self) -> None:
         path = self._config.path
         try:
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            descriptor = os.open(
-                path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-            )
+            self._descriptor = _open_locked(path, _OPEN)
+        except BlockingIOError as error:
+            raise AirlockError(
+                f"the audit log {path} is written by another daemon",
+                hint="stop that daemon, or set [log] path in config.toml",
+            ) from error
         except OSError as error:
             raise AirlockError(
                 f"the audit log {path} cannot be opened: {error.strerror}",
                 hint="mend its permissions, or set [log] path in config.toml",
             ) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(descriptor)
-            raise AirlockError(
-                f"the audit log {path} is written by another daemon",
-                hint="stop that daemon, or set [log] path in config.toml",
-            ) from error
-        os.fchmod(descriptor, 0o600)
-        self._descriptor = descriptor
-        self._size = os.fstat(descriptor).st_size
+        self._size = os.fstat(self._descriptor).st_size
         self._continue_chain()
 
     def _continue_chain(self) -> None:
-        """Take up the chain where the file ends; close a line that a killed daemon left torn."""
+        """Take up the chain where the files end; a line that a killed daemon left torn is closed.
+
+        An empty file follows on the one that was renamed for it.
+        """
         last = _last_line(self._descriptor, self._size)
         if last is None:
-            return
-        if not last.endswith(b"\n"):
-            self._append(b"\n")
-        self._previous = hashlib.sha256(last.rstrip(b"\n")).hexdigest()
+            last = _last_line_of(f"{self._config.path}.1")
+        elif not last.endswith(b"\n"):
+            self._is_torn = True
+        if last is not None:
+            self._previous = hashlib.sha256(last.rstrip(b"\n")).hexdigest()
 
     def _rotate_if_full(self, more: int) -> None:
         if self._config.path == "-" or self._size == 0:
             return
         if self._size + more <= self._config.max_size_mb * 1_000_000:
             return
+        # Whatever fails, the old file is still there and open, and goes on being written to.
         path = self._config.path
-        for number in range(self._config.max_files - 1, 0, -1):
-            older = f"{path}.{number}"
-            newer = f"{path}.{number - 1}" if number > 1 else path
-            with suppress(FileNotFoundError):
-                os.replace(newer, older)
-        if self._config.max_files == 1:
-            os.unlink(path)
-        previous = self._previous
-        self.close()
-        self._open()
-        self._previous = previous
+        descriptor = _open_locked(f"{path}.new", _OPEN | os.O_TRUNC)
+        try:
+            _put_in_place(path, files=self._config.max_files)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(self._descriptor)
+        self._descriptor, self._size, self._is_torn = descriptor, 0, False
+
+
+def _open_locked(path: str, flags: int) -> int:
+    """Open a file that only its owner reads; raises BlockingIOError where another daemon has it."""
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # A device such as /dev/full is not this daemon's own.
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.fchmod(descriptor, 0o600)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _put_in_place(path: str, *, files: int) -> None:
+    """Let `path`.new take the place of `path`, which becomes .1, and older ones one number more.
+
+    They move up to the first number that is free: done again after a failure, nothing moves twice.
+    The one that has the last number goes.
+    """
+    if files == 1:
+        os.replace(f"{path}.new", path)
+        return
+    numbers = range(1, files - 1)
+    free = next((each for each in numbers if not os.path.lexists(f"{path}.{each}")), files - 1)
+    for number in range(free, 1, -1):
+        os.replace(f"{path}.{number - 1}", f"{path}.{number}")
+    # Somebody else may have moved it away.
+    is_there = os.path.lexists(path)
+    if is_there:
+        os.replace(path, f"{path}.1")
+    try:
+        os.replace(f"{path}.new", path)
+    except OSError:
+        if is_there:
+            os.replace(f"{path}.1", path)
+        raise
+
+
+def _last_line_of(path: str) -> bytes | None:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return _last_line(file.fileno(), os.fstat(file.fileno()).st_size)
+    except OSError:
+        return None
 
 
 def _last_line(descriptor: int, size: int) -> bytes | None:

@@ -1,4 +1,4 @@
-"""What the audit log says of one request, and how it is kept short."""
+"""What the audit log says of one request, and how it is kept short and harmless to look at."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,17 +11,20 @@ from airlock_wire import encode_text
 Event = Literal["exec-start", "exec", "check", "invalid", "daemon-start", "daemon-stop"]
 Outcome = Literal["allowed", "denied", "failed", "aborted", "invalid"]
 
-# A request may have 10,000 arguments of any length. What is longer than this is recorded by its
-# beginning, its length and its hash, so that nobody can flood the evidence out of the log.
-CHARACTERS = 512
-ARGUMENTS = 256
+# Bytes of one line, its newline included (PIPE_BUF too, so that lines on a pipe stay whole). Of
+# them one text of the client's may take TEXT as it stands in the line, and all arguments ARGUMENTS.
+LINE = 4096
+TEXT = 448
+ARGUMENTS = 1408
+RULE = 160
+BEGINNING = 128
 NUMBER_BITS = 1024
 
 
 class Record(msgspec.Struct, kw_only=True):
     """One record; what does not apply is null. `prev` is the SHA-256 of the line before, in hex.
 
-    `count` is there where one record stands for several connections that were refused unread.
+    `count` is there where one record stands for several requests or connections.
     """
 
     ts: str = ""
@@ -38,7 +41,7 @@ class Record(msgspec.Struct, kw_only=True):
     outcome: Outcome | None = None
     reason: object | None = None
     layer: str | None = None
-    rule: str | None = None
+    rule: object | None = None
     container: str | None = None
     container_proven: bool | None = None
     peer: dict[str, int] | None = None
@@ -49,26 +52,36 @@ class Record(msgspec.Struct, kw_only=True):
     prev: str | None = None
 
 
+def to_line(record: Record) -> bytes:
+    """The record as it is written, without its newline: JSON, less than LINE bytes.
+
+    Its texts were shortened by the functions below, but for `rule`, which can be what a module
+    says.
+    """
+    if isinstance(record.rule, str):
+        record.rule = shorten(record.rule, most=RULE)
+    return _to_json(record)
+
+
 def shorten_all(args: Sequence[str]) -> list[object]:
-    """Arguments as a record has them: those past 256 are one object with a hash."""
-    words = [shorten(word) for word in args[:ARGUMENTS]]
-    rest = args[ARGUMENTS:]
-    if rest:
-        digest = hashlib.sha256(b"\0".join(_bytes(word) for word in rest)).hexdigest()
-        words.append({"more": len(rest), "sha256": digest})
+    """Arguments as a record has them: those that do not fit are one object with a hash."""
+    words: list[object] = []
+    left = ARGUMENTS
+    for number, word in enumerate(args):
+        value, size = _shorten(word, TEXT)
+        left -= size + 1
+        if left < 0:
+            rest = args[number:]
+            digest = hashlib.sha256(b"\0".join(_bytes(word) for word in rest)).hexdigest()
+            words.append({"more": len(rest), "sha256": digest})
+            break
+        words.append(value)
     return words
 
 
-def shorten(text: str) -> object:
-    """A text as a record has it: long ones are an object of beginning, length and hash."""
-    if len(text) <= CHARACTERS:
-        return encode_text(text)
-    data = _bytes(text)
-    return {
-        "begins": encode_text(text[:64]),
-        "bytes": len(data),
-        "sha256": hashlib.sha256(data).hexdigest(),
-    }
+def shorten(text: str, *, most: int = TEXT) -> object:
+    """A text as a record has it: what takes more is an object of beginning, length and hash."""
+    return _shorten(text, most)[0]
 
 
 def shorten_id(value: str | float | None) -> object:
@@ -76,6 +89,44 @@ def shorten_id(value: str | float | None) -> object:
     if isinstance(value, int) and value.bit_length() > NUMBER_BITS:
         return shorten(str(value))
     return shorten(value) if isinstance(value, str) else value
+
+
+def _shorten(text: str, most: int) -> tuple[object, int]:
+    """The same, and how many bytes it takes in the line."""
+    # Each character takes one byte at least, so that no more than `most` are looked at.
+    if len(text) <= most:
+        value = encode_text(text)
+        size = len(_to_json(value))
+        if size <= most:
+            return value, size
+    data = _bytes(text)
+    begins = text[:BEGINNING]
+    while len(_to_json(encode_text(begins))) > BEGINNING:
+        begins = begins[: len(begins) * 3 // 4]
+    short = {
+        "begins": encode_text(begins),
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+    return short, len(_to_json(short))
+
+
+def _to_json(value: object) -> bytes:
+    r"""JSON in which whatever a terminal would not show as a character is an escape (\u202e).
+
+    Its readers get the same text, and who looks at the file itself sees nothing that is not there.
+    """
+    line = msgspec.json.encode(value)
+    text = line.decode()
+    if text.isprintable():
+        return line
+    return "".join(char if char.isprintable() else _escape(char) for char in text).encode()
+
+
+def _escape(char: str) -> str:
+    # JSON writes characters beyond the first 65,536 as two (RFC 8259, section 7).
+    units = char.encode("utf-16-be").hex()
+    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
 
 
 def _bytes(word: str) -> bytes:

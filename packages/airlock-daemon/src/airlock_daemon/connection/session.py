@@ -8,8 +8,7 @@ import trio
 
 from airlock_daemon.connection.closing import Closer
 from airlock_daemon.connection.descriptors import BadDescriptors, Passed, receive, receive_plain
-from airlock_daemon.errors import Denied
-from airlock_daemon.fairness.gate import Gate
+from airlock_daemon.fairness.gate import Gate, too_large
 from airlock_daemon.fairness.turns import Turns
 from airlock_daemon.setup.limits import Limits
 from airlock_wire import (
@@ -112,12 +111,7 @@ class Session:
         try:
             while True:
                 if not self._gate.hold(self._bytes_in - held):
-                    raise Denied(
-                        "too many large requests of this agent are under way",
-                        layer="limit",
-                        rule="request_bytes",
-                        hint="send them one after the other",
-                    )
+                    raise too_large()
                 held = self._bytes_in
                 await trio.lowlevel.wait_readable(self.connection)
                 await self._turns.take()

@@ -2,12 +2,17 @@
 
 import trio
 
+from airlock_daemon.audit.allowance import Allowance
 from airlock_daemon.errors import Denied
 from airlock_daemon.fairness.pace import Pace
+from airlock_daemon.fairness.weight import weigh
 from airlock_daemon.setup.limits import Limits
+from airlock_wire import Request
 
-# How many requests of the largest size an agent's clients may have under way at once.
-UNFINISHED = 8
+# How many requests of the largest size an agent's clients may have under way at once, and what a
+# request may take that is not counted: as many of them as may be connected are no harm.
+LARGEST = 8
+SMALL = 16_384
 
 
 class Gate:
@@ -17,8 +22,10 @@ class Gate:
     `connections` is how many are open, `pace` is that of refusals.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, allowance: Allowance) -> None:
+        """`allowance` is that of the agent's records in the audit log."""
         self.limits = limits
+        self._allowance = allowance
         self.connections = 0
         self._held = 0
         self.pace = Pace(limits.refusals_per_s)
@@ -32,14 +39,27 @@ class Gate:
         return True
 
     def hold(self, count: int) -> bool:
-        """Count bytes of requests that are not whole yet; False, and nothing counted, beyond it.
+        """Count bytes that requests take; False, and nothing counted, where they are too many.
 
-        Without it each connection could hold a whole request, of megabytes, at once.
+        One that is alone always has room. Without it each connection could hold a whole request, of
+        megabytes, at once.
         """
-        if self._held + count > UNFINISHED * self.limits.request_bytes:
+        if self._held and self._held + count > LARGEST * self.limits.request_bytes:
             return False
         self._held += count
         return True
+
+    def hold_request(self, request: Request) -> int:
+        """Count what a whole request takes until it is answered.
+
+        Returns what to `release` then. Raises Denied (layer "limit") where that is too much.
+        """
+        weight = weigh(request)
+        if weight <= SMALL:
+            return 0
+        if not self.hold(weight):
+            raise too_large()
+        return weight
 
     def release(self, count: int) -> None:
         """Give back what `hold` counted."""
@@ -53,11 +73,15 @@ class Gate:
         """Take one of the agent's places, and `alone` too for a command that runs one at a time.
 
         The agent's own place comes first: an agent that queues up for a command that another one
-        occupies uses up its own places only. Raises Denied (layer "limit") when the queue is full
-        or `queue_s` has passed.
+        occupies uses up its own places only; so does one that has to wait until the log takes its
+        records. Raises Denied (layer "limit") when the queue is full or `queue_s` has passed.
         """
         place = Place()
-        if place.try_take(self._slots) and (alone is None or place.try_take(alone)):
+        if (
+            place.try_take(self._slots)
+            and not self._allowance.is_spent
+            and (alone is None or place.try_take(alone))
+        ):
             return place
         waiting = self._slots.statistics().tasks_waiting
         if waiting >= self.limits.queued and not place.taken:
@@ -70,6 +94,7 @@ class Gate:
         try:
             with trio.move_on_after(self.limits.queue_s) as waited:
                 await place.wait(self._slots)
+                await self._allowance.wait()
                 if alone is not None:
                     await place.wait(alone)
         except BaseException:
@@ -77,14 +102,35 @@ class Gate:
             raise
         if waited.cancelled_caught:
             place.give_back()
-            raise Denied(
-                f"waited {self.limits.queue_s:g} s for a place to run",
-                layer="limit",
-                rule="queue_s",
-                hint="commands that run at the same time are bounded by [limits] running, "
-                "and a module with concurrent = false runs one at a time",
-            )
+            raise self._waited_in_vain()
         return place
+
+    def _waited_in_vain(self) -> Denied:
+        if self._allowance.is_spent:
+            return Denied(
+                f"waited {self.limits.queue_s:g} s for room in the audit log, which this agent "
+                "fills faster than it may",
+                layer="limit",
+                rule="log_bytes_s",
+                hint="run fewer commands, or raise [limits] log_bytes_s",
+            )
+        return Denied(
+            f"waited {self.limits.queue_s:g} s for a place to run",
+            layer="limit",
+            rule="queue_s",
+            hint="commands that run at the same time are bounded by [limits] running, "
+            "and a module with concurrent = false runs one at a time",
+        )
+
+
+def too_large() -> Denied:
+    """The refusal of a request for which `hold` had no room."""
+    return Denied(
+        "too many large requests of this agent are under way",
+        layer="limit",
+        rule="request_bytes",
+        hint="send them one after the other",
+    )
 
 
 class Place:

@@ -72,6 +72,8 @@ class Exchange:
             client.ending.reason = client.ending.reason or "hangup"
         except AirlockError as error:
             await self._refuse(error)
+            # Where one of its frames holds it too, they would keep the request until a collection.
+            error.__traceback__ = None
         except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
             # A fault of ours must neither let a request through nor take the daemon down with it.
             log.exception("a fault of the daemon ended request %s", self._record.request)
@@ -79,6 +81,8 @@ class Exchange:
 
     async def _perform(self, client: Client) -> None:
         peer = self._identify()
+        # Where the daemon is stopping nothing is begun.
+        await trio.lowlevel.checkpoint_if_cancelled()
         allowed = decide(self._generation.grant, self._request)
         if self._request.method == "check":
             await self._check(peer, allowed)

@@ -5,7 +5,7 @@ import os
 
 import trio
 
-from airlock_daemon.audit.log import AuditLog
+from airlock_daemon.audit.ledger import Ledger
 from airlock_daemon.audit.record import Record
 from airlock_daemon.command.launcher import Launcher
 from airlock_daemon.connection.closing import Closer
@@ -28,7 +28,7 @@ _REMOVALS = 2
 class DaemonState:
     """What all requests of a running daemon share. Its owner must `close` it."""
 
-    def __init__(self, audit: AuditLog, launcher: Launcher, *, search_path: str) -> None:
+    def __init__(self, audit: Ledger, launcher: Launcher, *, search_path: str) -> None:
         """Take over `audit` and `launcher`; `search_path` is where a container engine is found."""
         self.environment = dict(os.environ)
         self.audit = audit
@@ -79,7 +79,9 @@ class AgentState:
 
     def __init__(self, generation: Generation, shared: DaemonState) -> None:
         self.generation = generation
-        self.gate = Gate(generation.limits)
+        limits = generation.limits
+        account = shared.audit.open_account(generation.agent.name, limits.log_bytes_s)
+        self.gate = Gate(limits, account)
         self.closer = Closer()
         self.turns = Turns(shared.rounds)
         self.share = Share(shared.starts)

@@ -2,14 +2,14 @@
 
 import gc
 import signal
-import socket
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import ExitStack
 
 import msgspec
 import trio
 
 from airlock_daemon._version import __version__
+from airlock_daemon.audit.ledger import Ledger
 from airlock_daemon.audit.log import AuditLog
 from airlock_daemon.audit.record import Record
 from airlock_daemon.command.launcher import (
@@ -44,14 +44,9 @@ def run_daemon(setup: Setup) -> None:
         stack.callback(sockets.close)
         shared = _open_state(setup)
         stack.callback(shared.close)
-        listening = {name: sockets.listen(name) for name in setup.generations}
-        shared.record(Record(event="daemon-start", detail=__version__))
         # What was loaded stays: no collection needs to look at it again.
         gc.freeze()
-        try:
-            trio.run(_serve, setup, shared, sockets, listening, instruments=[shared.rounds])
-        finally:
-            shared.record(Record(event="daemon-stop"))
+        trio.run(_serve, setup, shared, sockets, instruments=[shared.rounds])
 
 
 def announce(setup: Setup) -> None:
@@ -65,31 +60,51 @@ def announce(setup: Setup) -> None:
         log.info("no agents registered (--agents FILE)")
 
 
-async def _serve(
+async def _serve(setup: Setup, shared: DaemonState, sockets: SocketsDirectory) -> None:
+    # From here on a signal stops it in order; before, there is nobody who could have connected.
+    with trio.open_signal_receiver(*_STOPS, signal.SIGHUP) as signals:
+        agents = len(setup.generations)
+        listeners = [
+            Listener(
+                shared, AgentState(_fit(generation, agents=agents), shared), sockets.listen(name)
+            )
+            for name, generation in setup.generations.items()
+        ]
+        shared.record(Record(event="daemon-start", detail=__version__))
+        announce(setup)
+        try:
+            await _serve_until_stopped(setup, shared, sockets, listeners, signals)
+        finally:
+            shared.record(Record(event="daemon-stop"))
+
+
+async def _serve_until_stopped(
     setup: Setup,
     shared: DaemonState,
     sockets: SocketsDirectory,
-    listening: dict[str, socket.socket],
+    listeners: Sequence[Listener],
+    signals: AsyncIterator[int],
 ) -> None:
     # Three nurseries, since they end one after the other: what accepts, what is accepted, and what
-    # watches over both.
-    with trio.open_signal_receiver(*_STOPS, signal.SIGHUP) as signals:
-        announce(setup)
-        async with trio.open_nursery() as watching:
-            watching.start_soon(shared.watch.run)
-            watching.start_soon(shared.rounds.run)
-            watching.start_soon(shared.starts.run)
-            async with trio.open_nursery() as requests, trio.open_nursery() as accepting:
-                watching.start_soon(
-                    _stop_in_order, setup, shared, sockets, signals, accepting.cancel_scope
-                )
-                # Also with no agent the daemon stays until it is told to stop.
-                accepting.start_soon(trio.sleep_forever)
-                for name, generation in setup.generations.items():
-                    fitting = _fit(generation, agents=len(setup.generations))
-                    listener = Listener(shared, AgentState(fitting, shared), listening[name])
-                    accepting.start_soon(listener.run, requests)
-            watching.cancel_scope.cancel()
+    # watches over both. No socket is closed under a task that waits for it.
+    grace = setup.config.shutdown_grace_s
+    async with trio.open_nursery() as watching:
+        watching.start_soon(shared.watch.run)
+        watching.start_soon(shared.rounds.run)
+        watching.start_soon(shared.starts.run)
+        watching.start_soon(shared.audit.run)
+        async with trio.open_nursery() as requests, trio.open_nursery() as accepting:
+            for listener in listeners:
+                accepting.start_soon(listener.run, requests)
+            await _wait_stop(signals)
+            log.info("stopping: %d running, %g s to end", len(shared.running), grace)
+            sockets.withdraw()
+            for listener in listeners:
+                listener.stop()
+            _end(shared.idle)
+            watching.start_soon(_end_after, grace, shared, signals)
+            accepting.cancel_scope.cancel()
+        watching.cancel_scope.cancel()
 
 
 def _open_state(setup: Setup) -> DaemonState:
@@ -99,7 +114,8 @@ def _open_state(setup: Setup) -> DaemonState:
     except BaseException:
         audit.close()
         raise
-    return DaemonState(audit, launcher, search_path=search_path(setup.config.path))
+    ledger = Ledger(audit, agents=len(setup.generations))
+    return DaemonState(ledger, launcher, search_path=search_path(setup.config.path))
 
 
 def _fit(generation: Generation, *, agents: int) -> Generation:
@@ -115,27 +131,11 @@ def _fit(generation: Generation, *, agents: int) -> Generation:
     return msgspec.structs.replace(generation, limits=limits)
 
 
-async def _stop_in_order(
-    setup: Setup,
-    shared: DaemonState,
-    sockets: SocketsDirectory,
-    signals: AsyncIterator[int],
-    accepting: trio.CancelScope,
-) -> None:
-    await _wait_stop(signals)
-    grace = setup.config.shutdown_grace_s
-    log.info("stopping: %d running, %g s to end", len(shared.running), grace)
-    accepting.cancel()
-    sockets.remove()
-    _end(shared.idle)
+async def _end_after(grace: float, shared: DaemonState, signals: AsyncIterator[int]) -> None:
     with trio.move_on_after(grace):
         # Whoever asks a second time does not want to wait.
         await _wait_stop(signals)
-    # New ones may still come from what was accepted just before.
-    while True:
-        _end(shared.idle)
-        _end(shared.running)
-        await trio.sleep(1)
+    _end(shared.running)
 
 
 async def _wait_stop(signals: AsyncIterator[int]) -> None:

@@ -4,12 +4,11 @@ import errno
 import os
 import socket
 from contextlib import suppress
-from functools import partial
 
 import trio
 
-from airlock_daemon.audit.record import Record, shorten, shorten_id
-from airlock_daemon.audit.refusals import Refusals
+from airlock_daemon.audit.ledger import Kind
+from airlock_daemon.audit.record import Outcome, Record, shorten, shorten_id
 from airlock_daemon.connection.ending import Ending
 from airlock_daemon.connection.session import ClientGone, Session
 from airlock_daemon.errors import Denied
@@ -17,6 +16,7 @@ from airlock_daemon.fairness.pace import Pace
 from airlock_daemon.platform.linux.peer import peer_credentials
 from airlock_daemon.request.exchange import STOPPING, Exchange, say_last, to_wire
 from airlock_daemon.request.state import AgentState, DaemonState, log
+from airlock_daemon.serving.sockets import BACKLOG
 from airlock_wire import ErrorObject, HalfClosed, RemoteProtocolError, Request, ServerSession
 
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -34,38 +34,41 @@ class Listener:
         self._agent = agent
         self._listening = listening
         self._spare = _open_spare()
-        self._refusals = Refusals(shared.record)
+        self._is_stopping = False
         # Of its own: who is refused for what was asked does not keep others from connecting.
         self._pace = Pace(agent.gate.limits.refusals_per_s)
         self._unpaced = 0
         self._lines: dict[str, bytes] = {}
 
     async def run(self, requests: trio.Nursery) -> None:
-        """Accept until cancelled; each connection is served by a task of `requests`."""
+        """Accept until cancelled; each connection is served by a task of `requests`.
+
+        Who is waiting to be accepted then is accepted too.
+        """
         try:
             while True:
-                await self._wait()
+                await trio.lowlevel.wait_readable(self._listening)
                 await self._agent.turns.take()
                 # Where few are connected, to try for another would only hold up the one that came.
-                attempts = AT_ONCE if self._agent.gate.connections >= CROWD else 1
-                for _ in range(attempts):
-                    if not self._accept(requests):
-                        break
-                while self._unpaced:
+                self._accept_some(requests, AT_ONCE if self._agent.gate.connections >= CROWD else 1)
+                while self._unpaced and not self._is_stopping:
                     self._unpaced -= 1
                     await self._pace.keep()
         finally:
+            self._accept_some(requests, BACKLOG + 1)
             os.close(self._spare)
-            self._refusals.flush()
 
-    async def _wait(self) -> None:
-        """Wait for a connection, and write meanwhile what is due of the record of refusals."""
-        while (due := self._refusals.due) is not None:
-            with trio.move_on_at(due):
-                await trio.lowlevel.wait_readable(self._listening)
+    def stop(self) -> None:
+        """From now on start nothing, and tell every client that the daemon is stopping.
+
+        What runs goes on. Whoever stops all listeners must `end` what is idle, too.
+        """
+        self._is_stopping = True
+
+    def _accept_some(self, requests: trio.Nursery, most: int) -> None:
+        for _ in range(most):
+            if not self._accept(requests):
                 return
-            self._refusals.flush()
-        await trio.lowlevel.wait_readable(self._listening)
 
     def _accept(self, requests: trio.Nursery) -> bool:
         """Take one connection if there is one; returns whether there may be more."""
@@ -74,10 +77,7 @@ class Listener:
         except BlockingIOError:
             return False
         except OSError as error:
-            if error.errno in _OUT_OF_RESOURCES:
-                self._refuse_by_spare()
-            # Others must get their turn to close what they have.
-            return False
+            return error.errno in _OUT_OF_RESOURCES and self._refuse_by_spare()
         connection.setblocking(False)
         if self._agent.gate.connect():
             requests.start_soon(self._serve, connection)
@@ -96,20 +96,36 @@ class Listener:
             closer=agent.closer,
             turns=agent.turns,
         )
-        ending = Ending()
         try:
             await agent.turns.take()
             request = await self._receive(session)
             if request is not None:
-                self._shared.running.add(ending)
-                await Exchange(self._shared, agent, session, request).run(ending)
+                await self._carry_out(session, request)
         except Exception:  # noqa: BLE001 - whatever went wrong
             # One connection must not end the others'.
             log.exception("a fault of the daemon ended a connection")
         finally:
-            self._shared.running.discard(ending)
             session.close()
             agent.gate.disconnect()
+
+    async def _carry_out(self, session: Session, request: Request) -> None:
+        try:
+            weight = self._agent.gate.hold_request(request)
+        except Denied as error:
+            # At once, since it would keep its memory while it waits for the pace of refusals.
+            refusal = to_wire(error, request.command)
+            self._record_refusal(session, refusal)
+            await self._say(session, refusal)
+            return
+        ending = Ending()
+        if self._is_stopping:
+            ending.end("stop")
+        self._shared.running.add(ending)
+        try:
+            await Exchange(self._shared, self._agent, session, request).run(ending)
+        finally:
+            self._shared.running.discard(ending)
+            self._agent.gate.release(weight)
 
     async def _receive(self, session: Session) -> Request | None:
         """Read the request; None, with everything said and recorded, when there is none to run."""
@@ -127,12 +143,14 @@ class Listener:
         return event if isinstance(event, Request) else None
 
     async def _wait_request(self, session: Session) -> Request | HalfClosed | None:
-        """Wait for the rest of a request; None, with everything said, when the daemon stops.
+        """Wait for the rest of a request; None, with everything said, where the daemon stops.
 
         Raises Denied when it takes too long, and what `Session.receive` raises.
         """
         limit = self._agent.gate.limits.request_s
         ending = Ending()
+        if self._is_stopping:
+            ending.end("stop")
         self._shared.idle.add(ending)
         try:
             with ending.scope, trio.move_on_after(limit) as timer:
@@ -146,40 +164,63 @@ class Listener:
                 rule="request_s",
                 hint="send the request at once after connecting",
             )
-        if ending.reason == "stop":
-            await say_last(session, STOPPING)
+        self._record(session, "aborted", reason="the daemon stopped")
+        await say_last(session, STOPPING)
         return None
 
     async def _refuse_request(self, session: Session, error: ErrorObject) -> None:
-        data = error.data
+        self._record_refusal(session, error)
+        await self._agent.gate.pace.keep()
+        await self._say(session, error)
+
+    async def _say(self, session: Session, error: ErrorObject) -> None:
+        with trio.move_on_after(self._agent.gate.limits.request_s), suppress(ClientGone):
+            await session.send_error(error)
+
+    def _record_refusal(self, session: Session, error: ErrorObject) -> None:
+        layer, rule = (error.data.layer, error.data.rule) if error.data else (None, None)
+        outcome: Outcome = "denied" if layer == "limit" else "invalid"
+        self._record(session, outcome, reason=error.message, layer=layer, rule=rule)
+
+    def _record(
+        self,
+        session: Session,
+        outcome: Outcome,
+        *,
+        reason: str,
+        layer: str | None = None,
+        rule: str | None = None,
+    ) -> None:
+        """Write down what came by a connection and was no request that could be looked at."""
         self._shared.record(
-            self._describe(
-                session.connection,
-                reason=error.message,
-                layer=data.layer if data else None,
-                rule=data.rule if data else None,
-                request_id=session.request_id,
+            Record(
+                event="invalid",
+                id=shorten_id(session.request_id),
+                profile=self._agent.generation.agent.name,
+                outcome=outcome,
+                reason=shorten(reason),
+                layer=layer,
+                rule=rule,
+                peer=_describe_peer(session.connection),
             )
         )
-        await self._agent.gate.pace.keep()
-        with trio.move_on_after(self._agent.gate.limits.request_s):
-            try:
-                await session.send_error(error)
-            except ClientGone:
-                return
 
-    def _refuse_by_spare(self) -> None:
-        """Tell one client that the table of descriptors is full, with the one kept for that."""
+    def _refuse_by_spare(self) -> bool:
+        """Tell one client that the table of descriptors is full, with the one kept for that.
+
+        Returns whether there was one.
+        """
         os.close(self._spare)
         try:
             try:
                 connection, _ = self._listening.accept()
             except OSError:
-                return
+                return False
             connection.setblocking(False)
             self._refuse(connection, "the daemon has no file descriptors left", rule="descriptors")
         finally:
             self._spare = _open_spare()
+        return True
 
     def _refuse(self, connection: socket.socket, reason: str, *, rule: str) -> None:
         """Say why, which fits into the empty buffer of a new connection, and close it.
@@ -195,30 +236,15 @@ class Listener:
         with connection:
             with suppress(OSError):
                 connection.send(self._lines[rule])
-            describe = partial(self._describe, connection, reason=reason, layer="limit", rule=rule)
-            self._refusals.note(rule, describe)
+            kind = Kind("invalid", "denied", "limit", rule)
+            self._shared.audit.count(
+                self._agent.generation.agent.name, kind, _describe_peer(connection)
+            )
 
-    def _describe(
-        self,
-        connection: socket.socket,
-        *,
-        reason: str,
-        layer: str | None,
-        rule: str | None,
-        request_id: str | float | None = None,
-    ) -> Record:
-        """The record of what came by a connection and was no request that could be looked at."""
-        credentials = peer_credentials(connection)
-        return Record(
-            event="invalid",
-            id=shorten_id(request_id),
-            profile=self._agent.generation.agent.name,
-            outcome="denied" if layer == "limit" else "invalid",
-            reason=shorten(reason),
-            layer=layer,
-            rule=rule,
-            peer={"pid": credentials.pid, "uid": credentials.uid},
-        )
+
+def _describe_peer(connection: socket.socket) -> dict[str, int]:
+    credentials = peer_credentials(connection)
+    return {"pid": credentials.pid, "uid": credentials.uid}
 
 
 def _open_spare() -> int:

@@ -19,6 +19,8 @@ SOCKET = "airlock.sock"
 
 BACKLOG = 1024
 
+_File = tuple[int, int]
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -33,7 +35,7 @@ class SocketsDirectory:
         """
         self.path = path
         self._gid = gid
-        self._listening: dict[str, socket.socket] = {}
+        self._listening: dict[str, tuple[socket.socket, _File]] = {}
         try:
             with suppress(FileExistsError):
                 os.makedirs(path, mode=0o700)
@@ -57,6 +59,7 @@ class SocketsDirectory:
             self._clear(directory, SOCKET, os.path.join(self.path, agent, SOCKET))
             self._clear(self._directory, f"{agent}.sock", os.path.join(self.path, f"{agent}.sock"))
             listening = self._bind(directory)
+            self._listening[agent] = listening, _identify(SOCKET, directory)
             os.link(
                 SOCKET,
                 f"{agent}.sock",
@@ -68,21 +71,30 @@ class SocketsDirectory:
             raise _unusable(os.path.join(self.path, agent), error) from error
         finally:
             os.close(directory)
-        self._listening[agent] = listening
         return listening
 
-    def remove(self) -> None:
-        """Stop listening and remove the sockets; the directories stay, since they are mounted."""
-        for agent, listening in self._listening.items():
-            listening.close()
+    def withdraw(self) -> None:
+        """Let nobody connect any more; who has connected can still be accepted.
+
+        What stands at a socket's path and is not this daemon's own stays, and so do the
+        directories, since they are mounted.
+        """
+        for agent, (listening, own) in self._listening.items():
             for name in (f"{agent}.sock", f"{agent}/{SOCKET}"):
+                # As long as the socket is open nothing else can be the same file.
                 with suppress(OSError):
-                    os.unlink(name, dir_fd=self._directory)
-        self._listening.clear()
+                    if _identify(name, self._directory) == own:
+                        os.unlink(name, dir_fd=self._directory)
+            # A container may have the file itself mounted. It gets ECONNREFUSED from here on.
+            with suppress(OSError):
+                listening.shutdown(socket.SHUT_RD)
 
     def close(self) -> None:
-        """Remove the sockets and give the directory to the next daemon."""
-        self.remove()
+        """Stop listening, and give the directory to the next daemon."""
+        self.withdraw()
+        for listening, _ in self._listening.values():
+            listening.close()
+        self._listening.clear()
         os.close(self._lock)
         os.close(self._directory)
 
@@ -164,6 +176,11 @@ class SocketsDirectory:
             listening.close()
             raise
         return listening
+
+
+def _identify(name: str, directory: int) -> _File:
+    info = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    return info.st_dev, info.st_ino
 
 
 def _is_live(path: str) -> bool:

@@ -10,7 +10,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     `stdin_bytes` and `output_bytes` are what the daemon holds of one running command at most, each
     in its direction. `refusals_per_s` is how many refusals are answered without delay in a second,
-    of requests, and of connections beyond their limit.
+    of requests, and of connections beyond their limit. `log_bytes_s` is how fast an agent's audit
+    records may come in the long run (`audit.ledger`).
     """
 
     connections: int = 1024
@@ -23,6 +24,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     refusals_per_s: float = 200.0
     stdin_bytes: int = 262_144
     output_bytes: int = 1_048_576
+    log_bytes_s: float = 32_768.0
 
 
 # What the daemon needs at most: for itself, for a connection whose request waits (itself, a
@@ -42,6 +44,7 @@ _BOUNDS: dict[str, tuple[int, int]] = {
     "refusals_per_s": (1, 1_000_000),
     "stdin_bytes": (4096, 16_777_216),
     "output_bytes": (4096, 16_777_216),
+    "log_bytes_s": (1024, 1_073_741_824),
 }
 
 

@@ -1,14 +1,18 @@
-"""Tests of `airlock_daemon.setup.limits`."""
+"""Tests of `airlock_daemon.fairness.gate`, and of the limits that it keeps."""
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 import trio
 import trio.testing
+from trio.testing import MockClock
 
+from airlock_daemon.audit.allowance import Allowance
 from airlock_daemon.errors import Denied
 from airlock_daemon.fairness.gate import Gate
+from airlock_daemon.fairness.weight import weigh
 from airlock_daemon.setup.limits import (
     COMMAND_DESCRIPTORS,
     CONNECTION_DESCRIPTORS,
@@ -16,6 +20,12 @@ from airlock_daemon.setup.limits import (
     Limits,
     share_descriptors,
 )
+from airlock_wire import Request
+
+
+def make_gate(limits: Limits) -> Gate:
+    """A gate for an agent that may fill the log as it likes."""
+    return Gate(limits, Allowance("my", bytes_s=1, burst=math.inf))
 
 
 @asynccontextmanager
@@ -30,7 +40,7 @@ async def running(gate: Gate, alone: trio.CapacityLimiter | None) -> AsyncIterat
 
 async def test_places_are_given_in_the_order_of_arrival() -> None:
     """Nobody who came later runs earlier."""
-    gate = Gate(Limits(running=1))
+    gate = make_gate(Limits(running=1))
     order: list[int] = []
 
     async def run(number: int) -> None:
@@ -46,7 +56,7 @@ async def test_places_are_given_in_the_order_of_arrival() -> None:
 
 async def test_a_place_is_given_back_by_whoever_gives_up() -> None:
     """A cancelled waiter leaves neither its own place nor the shared one taken."""
-    gate = Gate(Limits(running=2))
+    gate = make_gate(Limits(running=2))
     alone = trio.CapacityLimiter(1)
     async with trio.open_nursery() as nursery:
         async with running(gate, alone):
@@ -66,7 +76,7 @@ async def _cancel_when_blocked(scope: trio.CancelScope) -> None:
 
 async def test_an_agent_that_waits_for_another_uses_its_own_places() -> None:
     """What one agent queues for a shared command takes places of nobody else."""
-    slow, other = Gate(Limits(running=1)), Gate(Limits(running=1, queued=0))
+    slow, other = make_gate(Limits(running=1)), make_gate(Limits(running=1, queued=0))
     alone = trio.CapacityLimiter(1)
     async with trio.open_nursery() as nursery, trio.open_nursery() as holding:
         holding.start_soon(_hold, alone)
@@ -80,7 +90,7 @@ async def test_an_agent_that_waits_for_another_uses_its_own_places() -> None:
 
 async def test_a_full_queue_refuses() -> None:
     """With no place and nobody allowed to wait, the next one is refused at once."""
-    gate = Gate(Limits(running=1, queued=0))
+    gate = make_gate(Limits(running=1, queued=0))
     async with running(gate, None):
         with pytest.raises(Denied) as caught:
             async with running(gate, None):
@@ -98,13 +108,86 @@ async def _pass(gate: Gate, alone: trio.CapacityLimiter) -> None:
         pass
 
 
+async def test_who_fills_the_log_too_fast_waits_for_its_turn(autojump_clock: MockClock) -> None:
+    """It holds a place of its own meanwhile, and not the one that it shares with others."""
+    allowance = Allowance("my", bytes_s=10, burst=1000)
+    gate, other = Gate(Limits(), allowance), make_gate(Limits())
+    alone = trio.CapacityLimiter(1)
+    allowance.spend(1050)
+    assert allowance.is_spent
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_pass, gate, alone)
+        await trio.testing.wait_all_tasks_blocked()
+        async with running(other, alone):
+            assert trio.current_time() == began
+    assert trio.current_time() - began == pytest.approx(5, abs=0.1)
+
+
+async def test_waiting_for_the_log_has_an_end(autojump_clock: MockClock) -> None:
+    """What would wait longer than `queue_s` is refused, and the refusal names the limit."""
+    allowance = Allowance("my", bytes_s=10, burst=1000)
+    gate = Gate(Limits(queue_s=3, running=1), allowance)
+    allowance.spend(1050)
+    assert allowance.is_spent
+    with pytest.raises(Denied) as caught:
+        async with running(gate, None):
+            raise AssertionError("ran without room for its records")
+    assert (caught.value.layer, caught.value.rule) == ("limit", "log_bytes_s")
+    await allowance.wait()
+    async with running(gate, None):
+        pass
+
+
 def test_connections_are_counted_and_given_back() -> None:
     """The one after the last is refused until another has gone."""
-    gate = Gate(Limits(connections=1))
+    gate = make_gate(Limits(connections=1))
     assert gate.connect()
     assert not gate.connect()
     gate.disconnect()
     assert gate.connect()
+
+
+def make_request(*args: str) -> Request:
+    return Request(id=1, method="exec", command="sh", args=args)
+
+
+def test_whole_requests_are_counted_until_they_are_answered() -> None:
+    """By what they take in memory; the one that is too many is refused until another has gone."""
+    gate = make_gate(Limits(request_bytes=100_000))
+    large = make_request("x" * 300_000)
+    weights = [gate.hold_request(large) for _ in range(2)]
+    assert all(300_000 < weight < 310_000 for weight in weights)
+    with pytest.raises(Denied) as caught:
+        gate.hold_request(large)
+    assert (caught.value.layer, caught.value.rule) == ("limit", "request_bytes")
+    gate.release(weights[0])
+    assert gate.hold_request(large) == weights[0]
+
+
+def test_characters_and_words_weigh_what_they_take() -> None:
+    """Four bytes a character beside a rare one, and some fifty for each word, however short."""
+    assert weigh(make_request("x" * 100_000 + "\U0001f600")) > 400_000
+    assert weigh(make_request(*(f"{number:x}" for number in range(5000)))) > 250_000
+    env = {f"{number:x}": "" for number in range(5000)}
+    assert weigh(Request(id=1, method="exec", command="sh", args=(), env=env)) > 250_000
+
+
+def test_small_requests_always_have_room() -> None:
+    """Somebody's large ones keep the small ones of the same agent from nothing."""
+    gate = make_gate(Limits(request_bytes=100_000))
+    gate.hold_request(make_request("x" * 790_000))
+    assert gate.hold_request(make_request("push", "x" * 10_000)) == 0
+    with pytest.raises(Denied):
+        gate.hold_request(make_request("x" * 20_000))
+
+
+def test_a_request_alone_has_room_whatever_it_takes() -> None:
+    """One that unfolds to more than all may have is not refused as too many."""
+    gate = make_gate(Limits(request_bytes=1024))
+    weight = gate.hold_request(make_request("x" * 100_000))
+    gate.release(weight)
+    assert gate.hold_request(make_request("x" * 100_000)) == weight
 
 
 @pytest.mark.parametrize("agents", [1, 2, 50])

@@ -1,0 +1,135 @@
+"""Writing records within the allowance of the agent that they are about.
+
+Nobody may push the records of others out of the log. What an agent is over its allowance with is
+counted: one record stands for all of a kind within a second, by its `count`. Never counted are
+`exec-start` and the record of what was started; whoever has spent all of its allowance waits with
+the next command instead (`Gate.take`).
+"""
+
+import logging
+import math
+from typing import NamedTuple
+
+import trio
+from trio.lowlevel import ParkingLot
+
+from airlock_daemon.audit.allowance import Allowance
+from airlock_daemon.audit.log import AuditLog
+from airlock_daemon.audit.record import Event, Outcome, Record
+from airlock_daemon.errors import Failed
+
+# How often what was counted is written, for each agent. A daemon that is killed loses so much.
+EVERY_S = 1.0
+
+# What an agent may save up: so many seconds of its rate, and no more than lets all agents together
+# fill a quarter of the log at once.
+SAVED_S = 600
+AT_ONCE = 0.25
+
+_log = logging.getLogger("airlock")
+
+
+class Kind(NamedTuple):
+    """What records have in common of which one stands for all. `rule` is of limits alone."""
+
+    event: Event
+    outcome: Outcome | None
+    layer: str | None
+    rule: object | None = None
+
+
+class Ledger:
+    """An audit log that agents share. A task must `run` it, and its owner must `close` it."""
+
+    def __init__(self, log: AuditLog, *, agents: int) -> None:
+        """`log` belongs to the ledger; `agents` is how many there will be."""
+        self._log = log
+        self._burst = log.capacity * AT_ONCE / max(agents, 1)
+        self._accounts: dict[str | None, _Account] = {}
+        self._started: set[str | None] = set()
+        self._idle = ParkingLot()
+
+    def open_account(self, agent: str, bytes_s: float) -> Allowance:
+        """The allowance of an agent, whose records count against it from now on."""
+        burst = min(SAVED_S * bytes_s, self._burst)
+        account = self._accounts[agent] = _Account(agent, bytes_s=bytes_s, burst=burst)
+        return account.allowance
+
+    @property
+    def must_deny(self) -> bool:
+        """As `AuditLog.must_deny`."""
+        return self._log.must_deny
+
+    def write(self, record: Record) -> None:
+        """Write a record, or count it; raises Failed where it cannot be written."""
+        account = self._accounts.get(record.profile)
+        if account is None:
+            self._log.write(record)
+        elif self._is_of_a_command(record) or account.allowance.has_plenty:
+            account.allowance.spend(self._log.write(record))
+        else:
+            rule = record.rule if record.layer == "limit" else None
+            kind = Kind(record.event, record.outcome, record.layer, rule)
+            self.count(account.agent, kind, record.peer)
+
+    def count(self, agent: str, kind: Kind, peer: dict[str, int] | None) -> None:
+        """Count one more of a kind that comes in floods; of several, `peer` is the first's."""
+        account = self._accounts[agent]
+        if kind not in account.counted:
+            account.counted[kind] = Record(**kind._asdict(), profile=agent, peer=peer, count=0)
+            self._idle.unpark()
+        record = account.counted[kind]
+        record.count = (record.count or 0) + 1
+        # What does not come in a flood is written at once.
+        if trio.current_time() - account.written >= EVERY_S:
+            self._flush(account)
+
+    async def run(self) -> None:
+        """Write what was counted, when it is time, until cancelled; and then what is left."""
+        try:
+            while True:
+                while any(account.counted for account in self._accounts.values()):
+                    await trio.sleep(EVERY_S)
+                    self._flush_all()
+                await self._idle.park()
+        finally:
+            self._flush_all()
+
+    def close(self) -> None:
+        """Close the log."""
+        self._log.close()
+
+    def _is_of_a_command(self, record: Record) -> bool:
+        """Whether a record is of something that is started, or was."""
+        if record.event == "exec-start":
+            self._started.add(record.request)
+            return True
+        is_its_end = record.event == "exec" and record.request in self._started
+        if is_its_end:
+            self._started.discard(record.request)
+        return is_its_end
+
+    def _flush_all(self) -> None:
+        for account in self._accounts.values():
+            self._flush(account)
+
+    def _flush(self, account: "_Account") -> None:
+        account.written = trio.current_time()
+        for kind, record in list(account.counted.items()):
+            try:
+                account.allowance.spend(self._log.write(record))
+            except Failed as error:
+                # It stays counted, and is tried again.
+                _log.error("%s; %s", error.message, error.hint)
+                return
+            del account.counted[kind]
+
+
+class _Account:
+    """What one agent may still write, and what was counted instead."""
+
+    def __init__(self, agent: str, *, bytes_s: float, burst: float) -> None:
+        self.agent = agent
+        self.allowance = Allowance(agent, bytes_s=bytes_s, burst=burst)
+        self.counted: dict[Kind, Record] = {}
+        self.written = -math.inf

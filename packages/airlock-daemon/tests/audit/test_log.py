@@ -1,0 +1,250 @@
+"""Tests of `airlock_daemon.audit.log`: what a reader of the log can prove, and what it survives."""
+
+import errno
+import hashlib
+import json
+import os
+import resource
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from airlock_daemon.audit.log import AuditLog
+from airlock_daemon.audit.record import Record
+from airlock_daemon.errors import AirlockError, Failed
+from airlock_daemon.setup.config import LogConfig
+
+
+def open_log(path: Path, *, max_files: int = 3) -> AuditLog:
+    return AuditLog(LogConfig(path=str(path), max_size_mb=1, max_files=max_files))
+
+
+@contextmanager
+def nothing_opens() -> Iterator[None]:
+    """No file can be opened in this block; those that are open stay so (getrlimit(2))."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def fill(log: AuditLog, count: int) -> None:
+    """Write records of about 4 KB."""
+    for _ in range(count):
+        log.write(Record(event="exec", args=["x" * 400] * 9))
+
+
+def assert_chained(lines: list[bytes], previous: str | None = None) -> str | None:
+    """Each line names the hash of the one before."""
+    for line in lines:
+        assert json.loads(line)["prev"] == previous
+        previous = hashlib.sha256(line).hexdigest()
+    return previous
+
+
+def test_records_are_lines_of_json_that_only_the_owner_reads(tmp_path: Path) -> None:
+    """One line a record, with the time in UTC, in a file of mode 0600, whatever it was before."""
+    path = tmp_path / "deep" / "airlock.log"
+    path.parent.mkdir()
+    path.touch(mode=0o644)
+    log = open_log(path)
+    log.write(Record(event="exec", command="git", args=["push"], outcome="allowed"))
+    log.close()
+    record = json.loads(path.read_text())
+    assert (record["event"], record["command"], record["args"]) == ("exec", "git", ["push"])
+    assert record["ts"].endswith("Z")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_lines_are_chained_across_restarts(tmp_path: Path) -> None:
+    """A removed or changed line breaks the chain, also where another daemon went on."""
+    path = tmp_path / "airlock.log"
+    for _ in range(2):
+        log = open_log(path)
+        log.write(Record(event="daemon-start"))
+        log.write(Record(event="daemon-stop"))
+        log.close()
+    lines = path.read_bytes().splitlines()
+    assert_chained(lines)
+    with pytest.raises(AssertionError):
+        assert_chained(lines[:1] + lines[2:])
+
+
+def test_a_torn_last_line_is_closed(tmp_path: Path) -> None:
+    """What a killed daemon left half written does not swallow the next record."""
+    path = tmp_path / "airlock.log"
+    path.write_bytes(b'{"event":"exec","comm')
+    log = open_log(path)
+    log.write(Record(event="daemon-start"))
+    log.close()
+    torn, whole = path.read_bytes().splitlines()
+    assert json.loads(whole)["prev"] == hashlib.sha256(torn).hexdigest()
+
+
+def test_the_log_is_rotated_by_size_and_the_chain_goes_on(tmp_path: Path) -> None:
+    """Full files become .1 and .2, no more of them are kept, and none is torn apart."""
+    path = tmp_path / "airlock.log"
+    log = open_log(path)
+    fill(log, 1000)
+    log.close()
+    names = sorted(entry.name for entry in tmp_path.iterdir())
+    assert names == ["airlock.log", "airlock.log.1", "airlock.log.2"]
+    older = (tmp_path / "airlock.log.2").read_bytes().splitlines()
+    newer = (tmp_path / "airlock.log.1").read_bytes().splitlines()
+    first = json.loads(older[0])["prev"]
+    last = assert_chained(older + newer, first)
+    assert_chained(path.read_bytes().splitlines(), last)
+    assert all(entry.stat().st_size <= 1_000_000 for entry in tmp_path.iterdir())
+
+
+def read_all(path: Path) -> dict[str, bytes]:
+    """Each file of a log with what is in it."""
+    return {each.name: each.read_bytes() for each in path.parent.iterdir() if each.is_file()}
+
+
+def test_a_rotation_that_fails_destroys_nothing(tmp_path: Path) -> None:
+    """Where the new file cannot be opened each record fails; afterwards the log goes on."""
+    path = tmp_path / "airlock.log"
+    log = open_log(path, max_files=5)
+    fill(log, 1250)
+    before = read_all(path)
+    assert len(before) == 5
+    with nothing_opens():
+        for _ in range(4):
+            with pytest.raises(Failed, match="cannot be written: Too many open files"):
+                fill(log, 300)
+    after = read_all(path)
+    grown = after.pop("airlock.log")
+    assert grown.startswith(before.pop("airlock.log"))
+    assert after == before
+    fill(log, 1)
+    log.close()
+    assert (tmp_path / "airlock.log.1").read_bytes() == grown
+    last = assert_chained(grown.splitlines(), json.loads(grown.splitlines()[0])["prev"])
+    assert_chained(path.read_bytes().splitlines(), last)
+
+
+def test_what_stands_in_the_way_of_a_rotation_stays(tmp_path: Path) -> None:
+    """A directory at the new file's path is a failure of each record, and no log goes for it."""
+    path = tmp_path / "airlock.log"
+    log = open_log(path)
+    (tmp_path / "airlock.log.new").mkdir()
+    with pytest.raises(Failed):
+        fill(log, 1000)
+    before = read_all(path)
+    for _ in range(4):
+        with pytest.raises(Failed, match="Is a directory"):
+            fill(log, 1)
+    assert read_all(path) == before
+    (tmp_path / "airlock.log.new").rmdir()
+    fill(log, 1)
+    log.close()
+    assert read_all(path)["airlock.log.1"] == before["airlock.log"]
+
+
+@pytest.mark.parametrize("ending", [".3", ".2", ".1", ""])
+def test_a_rotation_that_fails_midway_loses_the_oldest_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    """However often it is tried, and whichever rename fails, no file goes but the last one."""
+    path = tmp_path / "airlock.log"
+    log = open_log(path, max_files=4)
+    fill(log, 1000)
+    before = read_all(path)
+    before.pop("airlock.log.3")
+    rename = os.replace
+
+    def fail_at_target(source: str, destination: str) -> None:
+        # The way back must be open where the last step fails.
+        is_way_back = source.endswith(".log.1") and destination == str(path)
+        if destination == f"{path}{ending}" and not is_way_back:
+            raise OSError(errno.EIO, "Input/output error")
+        rename(source, destination)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", fail_at_target)
+        with pytest.raises(Failed):
+            fill(log, 300)
+        grown = path.read_bytes()
+        for _ in range(4):
+            with pytest.raises(Failed, match="Input/output error"):
+                fill(log, 1)
+    assert path.read_bytes() == grown
+    kept = read_all(path).values()
+    assert all(content in kept for name, content in before.items() if name != "airlock.log")
+    fill(log, 1)
+    log.close()
+    assert (tmp_path / "airlock.log.1").read_bytes() == grown
+
+
+def test_a_new_file_follows_on_the_one_before(tmp_path: Path) -> None:
+    """A daemon that was killed between rotating and its next record leaves no break behind."""
+    path = tmp_path / "airlock.log"
+    log = open_log(path)
+    log.write(Record(event="daemon-start"))
+    log.close()
+    path.rename(tmp_path / "airlock.log.1")
+    log = open_log(path)
+    log.write(Record(event="daemon-start"))
+    log.close()
+    older = (tmp_path / "airlock.log.1").read_bytes()
+    assert_chained((older + path.read_bytes()).splitlines())
+
+
+def test_a_line_of_which_a_part_was_written_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a full disk took of a record is a line of its own, and the chain goes on from it."""
+    path = tmp_path / "airlock.log"
+    log = open_log(path)
+    log.write(Record(event="daemon-start"))
+    write = os.write
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:20]))
+        for _ in range(2):
+            with pytest.raises(Failed, match="no space left"):
+                log.write(Record(event="exec"))
+    log.write(Record(event="daemon-stop"))
+    log.close()
+    first, *torn, last = path.read_bytes().splitlines()
+    assert [len(line) for line in torn] == [20, 19]
+    assert json.loads(first)["event"] == "daemon-start"
+    assert json.loads(last)["prev"] == hashlib.sha256(torn[-1]).hexdigest()
+
+
+def test_a_log_has_one_writer(tmp_path: Path) -> None:
+    """A second daemon is refused rather than breaking the chain of the first."""
+    first = open_log(tmp_path / "airlock.log")
+    with pytest.raises(AirlockError, match="another daemon"):
+        open_log(tmp_path / "airlock.log")
+    first.close()
+
+
+def test_a_link_in_the_place_of_the_log_is_refused(tmp_path: Path) -> None:
+    """The log is not written to where somebody else points."""
+    (tmp_path / "airlock.log").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(AirlockError, match="cannot be opened"):
+        open_log(tmp_path / "airlock.log")
+
+
+@pytest.mark.skipif(not os.access("/dev/full", os.W_OK), reason="/dev/full is not for this user")
+def test_a_write_that_fails_is_an_error(tmp_path: Path) -> None:
+    """Whoever has to record something first learns that it is not recorded."""
+    log = AuditLog(LogConfig(path="/dev/full"))
+    with pytest.raises(Failed, match="No space left"):
+        log.write(Record(event="daemon-start"))
+    log.close()
+
+
+def test_stderr_can_be_the_log(capfd: pytest.CaptureFixture[str]) -> None:
+    """With "-" the records go where a container's log is taken from."""
+    log = AuditLog(LogConfig(path="-"))
+    log.write(Record(event="daemon-start"))
+    log.close()
+    assert json.loads(capfd.readouterr().err)["event"] == "daemon-start"
+    os.fstat(2)

@@ -1,0 +1,131 @@
+"""Stopping in order: every client is told, every request is recorded, and nothing is cut off."""
+
+import json
+import os
+import signal
+import socket
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+
+from running import Answer, Daemon, read_answer, read_until, request
+from worlds import World
+
+STOPPING = "the daemon is stopping"
+
+GRACE = "[daemon]\nshutdown_grace_s = 0\n"
+
+
+def stop_with(daemon: Daemon, connections: int, *, say: bytes = b"") -> list[Answer]:
+    """Let so many clients connect while the daemon is held up, and stop it then.
+
+    Returns what each was told; each says `say` after it has connected.
+    """
+    with ExitStack() as stack:
+        daemon.process.send_signal(signal.SIGSTOP)
+        clients = [stack.enter_context(daemon.connect()) for _ in range(connections)]
+        for client in clients:
+            client.sendall(say)
+        daemon.process.send_signal(signal.SIGTERM)
+        daemon.process.send_signal(signal.SIGCONT)
+        answers = [read_answer(client) for client in clients]
+        assert daemon.process.wait(30) == 0, daemon.messages()
+    return answers
+
+
+@pytest.mark.parametrize("attempt", range(10))
+def test_a_stop_that_meets_a_connection_is_in_order(world: World, attempt: int) -> None:
+    """Whichever comes first by a moment, the daemon ends with 0 and the client is told."""
+    world.write_config(GRACE)
+    with Daemon(world) as daemon:
+        (answer,) = stop_with(daemon, 1)
+        assert answer.error["message"] == STOPPING
+
+
+def test_clients_in_the_queue_are_told(world: World) -> None:
+    """Those that had connected and were not accepted yet get an answer and a record each."""
+    world.write_config(GRACE)
+    with Daemon(world) as daemon:
+        for answer in stop_with(daemon, 100):
+            assert answer.error["message"] == STOPPING
+        records = daemon.records("invalid")
+        assert [record["outcome"] for record in records] == ["aborted"] * 100
+        assert {record["reason"] for record in records} == {"the daemon stopped"}
+
+
+def test_requests_in_the_queue_are_not_begun(world: World) -> None:
+    """A whole request that comes too late is recorded as what it asked for, and does not run."""
+    world.write_config(GRACE)
+    mark = world.workspace / "mark"
+    with Daemon(world) as daemon:
+        for answer in stop_with(daemon, 20, say=request("sh", "-c", f"touch {mark}")):
+            assert (answer.error["message"], answer.last["id"]) == (STOPPING, 1)
+        assert not mark.exists()
+        records = daemon.records("exec")
+        assert len(records) == 20
+        for record in records:
+            assert (record["outcome"], record["command"]) == ("aborted", "sh")
+            assert record["peer"]["pid"] == os.getpid()
+        assert daemon.records("exec-start") == []
+
+
+def test_what_runs_has_its_grace_while_late_clients_are_told(world: World) -> None:
+    """A command that runs goes on, and its client gets its answer; whoever waits hears at once."""
+    os.mkfifo(world.workspace / "go")
+    with Daemon(world) as daemon, daemon.connect() as running, daemon.connect() as idle:
+        running.sendall(request("sh", "-c", "echo up; read line < go; echo down"))
+        read_until(running, "up")
+        daemon.process.send_signal(signal.SIGTERM)
+        assert read_answer(idle).error["message"] == STOPPING
+        with pytest.raises((FileNotFoundError, ConnectionRefusedError)):
+            daemon.connect()
+        (world.workspace / "go").write_text("\n")
+        assert read_answer(running).exit_code == 0
+        assert daemon.process.wait(30) == 0
+        assert daemon.records("daemon-stop")
+
+
+def test_nobody_connects_by_a_mounted_socket_after_the_stop(world: World) -> None:
+    """Whoever holds the file itself, as a container's mount does, is refused by the kernel."""
+    os.mkfifo(world.workspace / "go")
+    with Daemon(world) as daemon, daemon.connect() as running:
+        held = os.open(world.socket, os.O_PATH)
+        running.sendall(request("sh", "-c", "echo up; read line < go"))
+        read_until(running, "up")
+        daemon.process.send_signal(signal.SIGTERM)
+        while Path(world.socket).exists():
+            os.sched_yield()
+        with socket.socket(socket.AF_UNIX) as late:
+            for _ in range(2):
+                with suppress(OSError):
+                    late.connect(f"/proc/self/fd/{held}")
+                    assert read_answer(late).error["message"] == STOPPING
+            with pytest.raises(ConnectionRefusedError):
+                late.connect(f"/proc/self/fd/{held}")
+        os.close(held)
+        (world.workspace / "go").write_text("\n")
+        assert daemon.process.wait(30) == 0
+
+
+def test_a_socket_of_another_daemon_stays(world: World) -> None:
+    """What stands at its paths by the time it stops is not this daemon's to remove."""
+    with Daemon(world) as daemon, socket.socket(socket.AF_UNIX) as other:
+        by_name = Path(world.locations.sockets_dir) / "my.sock"
+        os.unlink(world.socket)
+        other.bind(world.socket)
+        other.listen()
+        assert daemon.stop() == 0
+        assert Path(world.socket).is_socket()
+        assert not by_name.exists()
+
+
+def test_a_path_that_cannot_be_listened_on_is_told(world: World) -> None:
+    """Something in the way of a socket is refused with its path, before anything is served."""
+    in_the_way = Path(world.locations.sockets_dir) / "my"
+    in_the_way.mkdir(parents=True)
+    (in_the_way / "airlock.sock").write_text("")
+    with pytest.raises(AssertionError, match="something that is no socket stands at"):
+        Daemon(world)
+    events = [json.loads(line)["event"] for line in world.log.read_text().splitlines()]
+    assert "daemon-start" not in events
