@@ -12,6 +12,8 @@ from tasks.errors import TaskError
 from tasks.fuzz import run_fuzz
 from tasks.hostile import run_hostile
 from tasks.lint import lint
+from tasks.lock.renew import run_lock
+from tasks.lowest import run_lowest
 from tasks.test import run_end_to_end, run_tests
 
 
@@ -29,6 +31,10 @@ _COMMANDS = {
         run_tests,
     ),
     "e2e": Command("the end-to-end tests alone; [pytest arguments]", run_end_to_end),
+    "lowest": Command(
+        "unit tests with the lowest dependencies that packages declare; [pytest arguments]",
+        run_lowest,
+    ),
     "fuzz": Command(
         "inputs that break parsers, evaluator or protocol: the same each time; "
         "[seconds]: new ones, then hostile clients",
@@ -45,6 +51,7 @@ _COMMANDS = {
         "wheels, sdists and images in dist/, reproducibly (--help: its options)", run_build
     ),
     "lint": Command("ruff, mypy, import-linter, zig fmt, zizmor, shellcheck", lint),
+    "lock": Command("renew the lock of what is installed here (--help: newer versions)", run_lock),
     "clean": Command("remove .hatch/, caches and what was built", clean),
 }
 

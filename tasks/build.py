@@ -19,6 +19,7 @@ from tasks.release.distributions import build_distributions, extract_binaries
 from tasks.release.images import build_image, list_images, why_no_images, write_context
 from tasks.release.sources import copy_sources, read_epoch
 from tasks.release.tag import Package, find_release, list_packages, read_notes
+from tasks.release.urls import add_urls
 from tasks.release.wheelhouse import fill_wheelhouse
 from tasks.report import Outcome, print_summary, read_counts
 
@@ -42,6 +43,8 @@ def run_build(arguments: Sequence[str]) -> int:
     """Build, check what was asked for, and return the exit status; ``dist/`` is made anew."""
     options = _read_options(arguments)
     release = find_release(options.tag) if options.tag else None
+    if release is not None and not options.repository:
+        raise TaskError("a release says where it comes from: --repository https://HOST/OWNER/REPO")
     obstacle = "--no-images" if options.no_images else why_no_images()
     if obstacle and os.environ.get("REQUIRE_DOCKER") == "1" and not options.no_images:
         raise TaskError(f"images are required, and {obstacle}")
@@ -55,6 +58,8 @@ def run_build(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="airlock-build-") as folder:
         sources = Path(folder, "sources")
         copy_sources(sources)
+        if options.repository:
+            add_urls(sources, options.repository)
         _build(plan, sources, Path(folder), DIST)
         if options.check:
             outcomes.append(_rebuild(plan, sources))
@@ -87,6 +92,12 @@ def _read_options(arguments: Sequence[str]) -> argparse.Namespace:
         "--tag",
         default="",
         help="demand that the sources fit this release's tag, and gather what it publishes",
+    )
+    parser.add_argument(
+        "--repository",
+        default="",
+        metavar="URL",
+        help="https://HOST/OWNER/REPO, which the packages' metadata then names; releases need it",
     )
     return parser.parse_args(arguments)
 

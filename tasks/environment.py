@@ -13,6 +13,8 @@ from pathlib import Path
 
 from tasks.errors import TaskError
 from tasks.hatch import build_variables, hold_lock, run_hatch
+from tasks.lock.locked import read_locked
+from tasks.lock.wheels import fetch_wheels
 from tasks.places import HATCH, ROOT, list_members
 
 
@@ -54,10 +56,10 @@ class Environment:
 def prepare_environment(name: str) -> Environment:
     """Return the environment, made or brought up to date as needed.
 
-    It is made anew when its description, a package's metadata, the Python or the place of the
-    checkout has changed, and only the packages are installed again when native sources have:
-    an editable install follows changes of Python files by itself, but holds built programs.
-    Raises TaskError when that fails.
+    It is made anew when its description, what is locked for it, a package's metadata, the Python or
+    the place of the checkout has changed, and only the packages are installed again when native
+    sources have: an editable install follows changes of Python files by itself, but holds built
+    programs. Raises TaskError when that fails.
     """
     environment = Environment(name, HATCH / name)
     stamp = environment.folder / "stamp"
@@ -65,14 +67,14 @@ def prepare_environment(name: str) -> Environment:
     # environments share: the last one to build them may have seen other sources.
     shared = HATCH / "native-stamp"
     with hold_lock():
-        description, native = _digest_description(), _digest_native()
+        description, native = _digest_description(name), _digest_native()
         found = _read(stamp).split()
         if found == [description, native] and _read(shared) == native:
             return environment
         if found[:1] != [description]:
             print(f"dev: making the {name} environment in .hatch/", file=sys.stderr, flush=True)
             shutil.rmtree(environment.folder, ignore_errors=True)
-            run_hatch("env", "create", name)
+            run_hatch("env", "create", name, extra=_install_locked(environment))
         else:
             print("dev: native sources have changed, building them", file=sys.stderr, flush=True)
             _reinstall_members(environment)
@@ -81,10 +83,15 @@ def prepare_environment(name: str) -> Environment:
     return environment
 
 
+def _install_locked(environment: Environment) -> dict[str, str]:
+    """Return the variables that let pip install, and build with, nothing but what is locked."""
+    return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": fetch_wheels(environment.name).as_uri()}
+
+
 def _reinstall_members(environment: Environment) -> None:
     editable = [word for member in list_members() for word in ("--editable", str(member))]
     command = [str(environment.python), "-m", "pip", "install", "--quiet", "--no-deps", *editable]
-    if environment.run(command):
+    if environment.run(command, extra=_install_locked(environment)):
         raise TaskError("installing the packages of the workspace failed, see above")
 
 
@@ -92,9 +99,9 @@ def _read(stamp: Path) -> str:
     return stamp.read_text() if stamp.is_file() else ""
 
 
-def _digest_description() -> str:
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    described = json.dumps([str(ROOT), sys.version, settings["tool"]["hatch"]["envs"]])
+def _digest_description(name: str) -> str:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["envs"]
+    described = json.dumps([str(ROOT), sys.version, settings, read_locked(name)])
     return _digest([member / "pyproject.toml" for member in list_members()], described)
 
 

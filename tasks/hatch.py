@@ -1,20 +1,19 @@
-"""Hatch, installed into the checkout and kept from writing anywhere else."""
+"""Hatch and other tools, installed into the checkout and kept from writing anywhere else."""
 
 import fcntl
 import os
 import subprocess
 import sys
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from tasks.errors import TaskError
+from tasks.lock.declared import list_declared
+from tasks.lock.locked import read_locked, write_locked
 from tasks.places import HATCH, ROOT
 
-REQUIREMENT = "hatch>=1.16,<2"
-"""1.16 is the first release with workspaces."""
-
-_TOOL = HATCH / "tool"
 _CONFIG = HATCH / "config.toml"
 
 
@@ -45,33 +44,47 @@ def build_variables() -> dict[str, str]:
     }
 
 
-def run_hatch(*arguments: str) -> None:
-    """Run Hatch in the checkout, installing it first where it is missing.
+def run_hatch(*arguments: str, extra: Mapping[str, str]) -> None:
+    """Run Hatch in the checkout, with ``extra`` environment variables.
 
-    Call it with the lock held. Raises TaskError when it, or its installation, fails.
+    It is installed first where it is missing. Call it with the lock on ``.hatch/`` held. Raises
+    TaskError when it, or its installation, fails.
     """
-    _install()
+    hatch = install_tool("hatch") / "bin" / "hatch"
     _CONFIG.touch()  # Hatch wants the file that HATCH_CONFIG names to exist.
-    _check([str(_TOOL / "bin" / "hatch"), *arguments])
+    run_tool([hatch, *arguments], extra)
 
 
-def _install() -> None:
+def install_tool(group: str, *, as_locked: bool = True) -> Path:
+    """Return a virtual environment that has a dependency group of the workspace and nothing else.
+
+    It is made where it is missing; unless ``as_locked``, with the newest versions that the group
+    allows. Call it with the lock on ``.hatch/`` held. Raises TaskError when that fails.
+    """
+    folder = HATCH / "tools" / group
+    declared = list_declared(group)
+    locked = ("--require-hashes", f"--requirement={write_locked(group)}") if as_locked else ()
     # A virtual environment holds absolute paths: one that was moved or copied with its
     # checkout, or whose Python has gone, is made anew. The stamp is written last.
-    stamp = _TOOL / "stamp"
-    wanted = f"{ROOT}\n{sys.version}\n{REQUIREMENT}\n"
-    if stamp.is_file() and stamp.read_text() == wanted:
-        return
-    print("dev: installing Hatch into .hatch/ (once a checkout)", file=sys.stderr, flush=True)
-    venv.create(_TOOL, clear=True, with_pip=True)
-    _check([str(_TOOL / "bin" / "python"), "-m", "pip", "install", "--quiet", REQUIREMENT])
+    stamp = folder / "stamp"
+    wanted = "\n".join([str(ROOT), sys.version, read_locked(group) if as_locked else ""])
+    if as_locked and stamp.is_file() and stamp.read_text() == wanted:
+        return folder
+    print(f"dev: installing {' '.join(declared)} into .hatch/", file=sys.stderr, flush=True)
+    venv.create(folder, clear=True, with_pip=True)
+    run_tool([folder / "bin" / "python", "-m", "pip", "install", "--quiet", *(locked or declared)])
     stamp.write_text(wanted)
+    return folder
 
 
-def _check(command: list[str]) -> None:
-    if subprocess.run(command, cwd=ROOT, env=build_variables(), check=False).returncode:
-        words = " ".join(command).replace(f"{ROOT}/", "")
+def run_tool(command: Sequence[str | Path], extra: Mapping[str, str] | None = None) -> None:
+    """Run a command of a tool that talks to the package index; raises TaskError when it fails."""
+    variables = build_variables() | dict(extra or {})
+    if subprocess.run(command, cwd=ROOT, env=variables, check=False).returncode:
+        words = " ".join(map(str, command)).replace(f"{ROOT}/", "")
         raise TaskError(
             f"{words} failed, see above. Is the package index reachable? "
-            "pip's own settings (PIP_INDEX_URL, PIP_CERT, pip.conf) count. Then try again."
+            "pip's own settings (PIP_INDEX_URL, PIP_CERT, pip.conf) count, and uv's for "
+            "./dev lock. Then try again; where the index has lost a version that is locked: "
+            "./dev lock --upgrade"
         )

@@ -1,33 +1,59 @@
 """``./dev lint``: every check that reads the sources and runs none of them."""
 
+import argparse
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tasks.environment import Environment, prepare_environment
-from tasks.errors import TaskError
+from tasks.lock.renew import find_misfits
 from tasks.places import ROOT, list_members
+from tasks.release.changelog_form import find_faults
+from tasks.release.history import HistoryMissingError
+from tasks.release.public_names import find_breaks, find_loose_bounds
 from tasks.report import Outcome, print_summary
 from tasks.workflows import list_workflow_checks
 
 _PYTHON_PLACES = ("bench", "conformance", "conftest.py", "demo", "e2e", "fuzz", "tasks")
 
+_OWN_CHECKS: dict[str, Callable[[], Iterable[str]]] = {
+    "lock": find_misfits,
+    "changelogs": find_faults,
+    "public names": find_breaks,
+    "lower bounds": find_loose_bounds,
+}
+
 
 def lint(arguments: Sequence[str]) -> int:
-    """Run all checks, also after one has failed, and return the exit status, 0 or 1."""
-    if arguments:
-        raise TaskError("lint takes no arguments")
+    """Run all checks, also after one has failed, and return the exit status, 0 or 1.
+
+    With ``--quick`` those that take seconds together: all but the types and the shell scripts.
+    """
+    parser = argparse.ArgumentParser(prog="./dev lint", description="Check the sources.")
+    parser.add_argument("--quick", action="store_true", help="only what takes no more than seconds")
+    quick = parser.parse_args(arguments).quick
     environment = prepare_environment("default")
-    outcomes = [_check(environment, name, command) for name, command in _list_checks(environment)]
-    outcomes.append(_check_scripts(environment))
+    checks = [*_list_quick_checks(environment), *(() if quick else _list_type_checks(environment))]
+    outcomes = [_check(environment, name, command) for name, command in checks]
+    outcomes += [_judge(name, find) for name, find in _OWN_CHECKS.items()]
+    if not quick:
+        outcomes.append(_check_scripts(environment))
     return print_summary("./dev lint", outcomes)
 
 
-def _list_checks(environment: Environment) -> Iterator[tuple[str, list[str]]]:
+def _list_quick_checks(environment: Environment) -> Iterator[tuple[str, list[str]]]:
     python = str(environment.python)
     yield "ruff check", [python, "-m", "ruff", "check"]
     yield "ruff format", [python, "-m", "ruff", "format", "--check"]
+    yield "import-linter", [str(environment.find("lint-imports")), "--no-cache"]
+    native = [str(member / "native") for member in list_members() if (member / "native").is_dir()]
+    yield "zig fmt", [python, "-m", "ziglang", "fmt", "--check", *native]
+    yield from list_workflow_checks(environment, ROOT / ".github")
+
+
+def _list_type_checks(environment: Environment) -> Iterator[tuple[str, list[str]]]:
+    python = str(environment.python)
     # One run for each part: test modules of two packages may share a name.
     for member in list_members():
         folders = [member / name for name in ("src", "tests", "documents", "hatch_build.py")]
@@ -36,10 +62,6 @@ def _list_checks(environment: Environment) -> Iterator[tuple[str, list[str]]]:
         yield f"mypy {member.name}", _type_check(python, folders)
     for name in _PYTHON_PLACES:
         yield f"mypy {name}", _type_check(python, [ROOT / name])
-    yield "import-linter", [str(environment.find("lint-imports")), "--no-cache"]
-    native = [str(member / "native") for member in list_members() if (member / "native").is_dir()]
-    yield "zig fmt", [python, "-m", "ziglang", "fmt", "--check", *native]
-    yield from list_workflow_checks(environment, ROOT / ".github")
 
 
 def _type_check(python: str, paths: Sequence[Path]) -> list[str]:
@@ -77,3 +99,14 @@ def _check(environment: Environment, name: str, command: Sequence[str]) -> Outco
     print(f"\n==> {name}", flush=True)
     status = environment.run(command)
     return Outcome(name, "failed", f"exit status {status}") if status else Outcome(name, "passed")
+
+
+def _judge(name: str, find: Callable[[], Iterable[str]]) -> Outcome:
+    print(f"\n==> {name}", flush=True)
+    try:
+        faults = list(find())
+    except HistoryMissingError as error:
+        return Outcome(name, "skipped", str(error))
+    for fault in faults:
+        print(fault)
+    return Outcome(name, "failed" if faults else "passed", "see above" if faults else "")

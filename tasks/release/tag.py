@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tasks.errors import TaskError
 from tasks.places import ROOT
+from tasks.release.changelog import read_sections
 
 _TAG = re.compile(r"(?P<name>[a-z]+)-v(?P<version>[0-9][0-9A-Za-z.]*)")
 _VERSION = re.compile(r'^__version__ = "([^"]+)"$', re.MULTILINE)
@@ -25,6 +26,11 @@ class Package:
     def tag(self) -> str:
         """The tag that releases this version."""
         return f"{self.name.removeprefix('airlock-')}-v{self.version}"
+
+    @property
+    def sources(self) -> Path:
+        """The folder of what is imported."""
+        return self.folder / "src" / self.name.replace("-", "_")
 
     @property
     def file_stem(self) -> str:
@@ -62,21 +68,29 @@ def find_release(tag: str, root: Path = ROOT) -> Package:
 
 def read_notes(package: Package) -> str:
     """Return what the changelog says of the package's version; raises TaskError if nothing."""
-    text = (package.folder / "CHANGELOG.md").read_text()
-    _, found, rest = f"\n{text}".partition(f"\n## {package.version}\n")
-    notes = rest.partition("\n## ")[0].strip()
-    if not found or not notes:
-        raise TaskError(
-            f"packages/{package.folder.name}/CHANGELOG.md says nothing of {package.version}: "
-            f"write its section, '## {package.version}', before the tag"
-        )
-    return f"{notes}\n"
+    for section in read_sections((package.folder / "CHANGELOG.md").read_text()):
+        if section.version == package.version and section.notes:
+            return f"{section.notes}\n"
+    raise TaskError(
+        f"packages/{package.folder.name}/CHANGELOG.md says nothing of {package.version}: "
+        f"write its section, '## {package.version} - YYYY-MM-DD', before the tag"
+    )
+
+
+def order_version(version: str) -> tuple[int, ...]:
+    """Return the numbers of a version, which order as versions do."""
+    return tuple(map(int, version.split(".")))
+
+
+def read_version(source: str) -> str:
+    """Return the version that the text of a ``_version.py`` gives; raises TaskError if none."""
+    match = _VERSION.search(source)
+    if match is None:
+        raise TaskError('a _version.py has no line __version__ = "..."')
+    return match[1]
 
 
 def _read_package(folder: Path) -> Package:
     settings = tomllib.loads((folder / "pyproject.toml").read_text())
     source = folder / settings["tool"]["hatch"]["version"]["path"]
-    match = _VERSION.search(source.read_text())
-    if match is None:
-        raise TaskError(f'{source} has no line __version__ = "..."')
-    return Package(settings["project"]["name"], match[1], folder)
+    return Package(settings["project"]["name"], read_version(source.read_text()), folder)

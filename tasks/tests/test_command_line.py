@@ -7,7 +7,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("demo", "test", "e2e", "fuzz", "hostile", "bench", "build", "lint", "clean")
+COMMANDS = (
+    "demo",
+    "test",
+    "e2e",
+    "lowest",
+    "fuzz",
+    "hostile",
+    "bench",
+    "build",
+    "lint",
+    "lock",
+    "clean",
+)
 
 
 def _run_dev(*words: str, path: str | None = None) -> subprocess.CompletedProcess[str]:

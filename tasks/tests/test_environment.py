@@ -1,7 +1,7 @@
 """When an environment is made, when its packages are built again, and when it is used as it is.
 
-A small checkout with a stand-in for Hatch that notes how it was called; the environment's Python
-notes what pip was to install.
+A small checkout with stand-ins for Hatch and the pip beside it, which note what they were called
+for; the environment's Python notes what pip was to install.
 """
 
 import shutil
@@ -10,18 +10,39 @@ import sys
 from pathlib import Path
 
 import pytest
-from tasks.hatch import REQUIREMENT
 
 ROOT = Path(__file__).resolve().parents[2]
 
 HATCH = """#!/bin/sh
-echo "hatch $*" >>calls
+echo "hatch $* ${PIP_NO_INDEX:+without an index}" >>calls
 mkdir -p .hatch/$3/bin
-printf '#!/bin/sh\\necho "${4#--} $5 members" >>calls\\n' >.hatch/$3/bin/python
+printf '#!/bin/sh\\necho "${4#--} $5 members ${PIP_NO_INDEX:+without an index}" >>calls\\n' \\
+  >.hatch/$3/bin/python
 chmod +x .hatch/$3/bin/python
 """
-MADE = "hatch env create demo"
-BUILT = "quiet --no-deps members"
+PIP = """#!/bin/sh
+[ "$4 $7" = 'download --require-hashes' ] || exit 3
+echo download $(sed -n 's/==.*//p' "${8#--requirement=}") >>calls
+"""
+LOCK = "".join(
+    f"{pin} \\\n    --hash=sha256:{number}\n    # via {reason}\n"
+    for number, (pin, reason) in enumerate(
+        [("b==1", "-r declared"), ("c==2", "b"), ("editables==3", "-r declared"), ("other==4", "x")]
+    )
+)
+TOOL = "hatch==5 \\\n    --hash=sha256:5\n"
+SETTINGS = """
+[dependency-groups]
+editable = ["editables>=0"]
+hatch = ["hatch"]
+[tool.hatch.envs]
+demo.dependencies = ["b"]
+default.dependencies = []
+"""
+
+DOWNLOADED = "download b c editables"
+MADE = "hatch env create demo without an index"
+BUILT = "quiet --no-deps members without an index"
 
 
 class Checkout:
@@ -30,17 +51,22 @@ class Checkout:
     def __init__(self, root: Path) -> None:
         self.root = root
         shutil.copytree(ROOT / "tasks", root / "tasks", ignore=shutil.ignore_patterns("tests"))
-        (root / "pyproject.toml").write_text('[tool.hatch.envs.demo]\nworkspace.members = ["a"]\n')
+        self.lock = root / "tasks" / "lock" / "development.txt"
+        self.lock.write_text(LOCK + TOOL)
+        (root / "pyproject.toml").write_text(SETTINGS)
         self.native = root / "packages" / "a" / "native" / "main.zig"
         self.native.parent.mkdir(parents=True)
         self.native.write_text("// first\n")
         self.metadata = root / "packages" / "a" / "pyproject.toml"
-        self.metadata.write_text("[project]\n")
-        hatch = root / ".hatch" / "tool" / "bin" / "hatch"
-        hatch.parent.mkdir(parents=True)
-        hatch.write_text(HATCH)
-        hatch.chmod(0o755)
-        (hatch.parent.parent / "stamp").write_text(f"{root}\n{sys.version}\n{REQUIREMENT}\n")
+        self.metadata.write_text('build-system.requires = []\n[project]\nname = "a"\n')
+        tool = root / ".hatch" / "tools" / "hatch"
+        self.hatch = tool / "bin" / "hatch"
+        self.pip = tool / "bin" / "python"
+        tool.joinpath("bin").mkdir(parents=True)
+        for program, text in ((self.hatch, HATCH), (self.pip, PIP)):
+            program.write_text(text)
+            program.chmod(0o755)
+        (tool / "stamp").write_text(f"{root}\n{sys.version}\n{TOOL}")
 
     def prepare(self, name: str = "demo") -> list[str]:
         """Prepare an environment in a new process and return what was called for it."""
@@ -57,17 +83,32 @@ def checkout(tmp_path: Path) -> Checkout:
     return Checkout(tmp_path / "checkout")
 
 
-def test_made_once(checkout: Checkout) -> None:
-    """The first use makes the environment, the second finds it as it should be."""
-    assert checkout.prepare() == [MADE]
+def test_made_once_from_what_is_locked(checkout: Checkout) -> None:
+    """The first use makes the environment of wheels with known hashes, the second finds it made."""
+    assert checkout.prepare() == [DOWNLOADED, MADE]
     assert checkout.prepare() == []
 
 
 def test_changed_metadata_makes_it_anew(checkout: Checkout) -> None:
-    """A package that may want other dependencies means another environment."""
+    """A package that may be built otherwise means another environment, of the same wheels."""
     checkout.prepare()
-    checkout.metadata.write_text('[project]\nname = "a"\n')
+    checkout.metadata.write_text(checkout.metadata.read_text() + 'version = "1"\n')
     assert checkout.prepare() == [MADE]
+
+
+def test_changed_lock_makes_it_anew(checkout: Checkout) -> None:
+    """Another version means another environment, and the wheels of before are gone."""
+    checkout.prepare()
+    checkout.lock.write_text((LOCK + TOOL).replace("c==2", "c==3"))
+    assert checkout.prepare() == [DOWNLOADED, MADE]
+    assert len(list(checkout.root.glob(".hatch/cache/wheels/*"))) == 1
+
+
+def test_what_others_need_changes_nothing(checkout: Checkout) -> None:
+    """Another version of what this environment does not get leaves it as it is."""
+    checkout.prepare()
+    checkout.lock.write_text((LOCK + TOOL).replace("other==4", "other==5"))
+    assert checkout.prepare() == []
 
 
 def test_changed_native_source_is_built(checkout: Checkout) -> None:
@@ -94,11 +135,21 @@ def test_interrupted_making_starts_over(checkout: Checkout) -> None:
     assert checkout.prepare() == [MADE]
 
 
-def test_failing_hatch_is_told(checkout: Checkout) -> None:
-    """When Hatch fails, the environment counts as not made."""
-    hatch = checkout.root / ".hatch" / "tool" / "bin" / "hatch"
-    hatch.write_text("#!/bin/sh\nexit 3\n")
+@pytest.mark.parametrize("failing", ["hatch", "pip"])
+def test_failing_tool_is_told(checkout: Checkout, failing: str) -> None:
+    """When Hatch fails, or a wheel is not the locked one, the environment counts as not made."""
+    program: Path = getattr(checkout, failing)
+    text = program.read_text()
+    program.write_text("#!/bin/sh\nexit 3\n")
     with pytest.raises(subprocess.CalledProcessError):
         checkout.prepare()
-    hatch.write_text(HATCH)
-    assert checkout.prepare() == [MADE]
+    program.write_text(text)
+    assert checkout.prepare()[-1] == MADE
+
+
+def test_declared_but_not_locked_is_told(checkout: Checkout) -> None:
+    """What the lock lacks is not installed without a hash."""
+    checkout.lock.write_text(TOOL)
+    with pytest.raises(subprocess.CalledProcessError):
+        checkout.prepare()
+    assert not (checkout.root / "calls").exists()

@@ -16,7 +16,10 @@ def root(tmp_path: Path) -> Path:
         '[project]\nname = "airlock-wire"\n[tool.hatch.version]\npath = "_version.py"\n'
     )
     (folder / "_version.py").write_text('"""Text."""\n\n__version__ = "1.2.3"\n')
-    (folder / "CHANGELOG.md").write_text("# Changes\n\n## 1.2.3\n\n- new\n\n## 1.2.2\n\n- old\n")
+    (folder / "CHANGELOG.md").write_text(
+        "# Changes\n\n## Unreleased\n\n- next\n\n## 1.2.3 - 2001-02-03\n\n- new\n\n"
+        "## 1.2.2 - 2001-02-02\n\n- old\n"
+    )
     return tmp_path
 
 
@@ -44,7 +47,16 @@ def test_other_tags_are_refused(root: Path, tag: str, complaint: str) -> None:
         find_release(tag, root)
 
 
-@pytest.mark.parametrize("text", ["# Changes\n", "## 1.2.3\n\n## 1.2.2\n\n- old\n", "## 1.2.30\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# Changes\n",
+        "# Changes\n\n## Unreleased\n\n- next\n",
+        "## 1.2.3 - 2001-02-03\n\n## 1.2.2 - 2001-02-02\n\n- old\n",
+        "## 1.2.30 - 2001-02-03\n\n- new\n",
+        "## 1.2.3\n\n- new\n",
+    ],
+)
 def test_release_without_notes_is_refused(root: Path, text: str) -> None:
     """What the changelog does not tell of is not released."""
     (root / "packages" / "a" / "CHANGELOG.md").write_text(text)

@@ -38,6 +38,12 @@ def test_help_lists_every_command_and_imports_none() -> None:
     assert commands_among(loaded("--help")) == set()
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command_is_printed(name: str) -> None:
+    """Also with the oldest libraries that the package allows, which `./dev lowest` installs."""
+    assert f"airlock-daemon {name} " in airlock_daemon(name, "--help").stdout
+
+
 def test_a_command_is_imported_alone_and_without_what_serving_needs(world: World) -> None:
     """Showing a module takes no other command, no event loop and nothing that accepts or runs."""
     options = ("--config", str(world.config), "--agents", str(world.agents_file))

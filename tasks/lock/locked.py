@@ -1,0 +1,87 @@
+"""The lock files, and what of them an environment, a group or the images get.
+
+They are requirements files for pip, as uv writes them: with the hash of each file that may be
+installed, and with a comment below each entry that says which others need it.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.errors import TaskError
+from tasks.lock.declared import IMAGES, LOWEST, list_declared, read_name
+from tasks.places import HATCH
+
+DEVELOPMENT_LOCK = Path(__file__).with_name("development.txt")
+"""The newest versions, for everything."""
+
+LOWEST_LOCK = Path(__file__).with_name("lowest.txt")
+"""The lowest versions that the packages declare to work with, and what these need; for LOWEST."""
+
+IMAGES_LOCK = Path(__file__).with_name("images.txt")
+"""Of DEVELOPMENT_LOCK what the images need, and nothing that only other programs make it need."""
+
+_ENTRY = re.compile(
+    r"^(?P<pin>[a-z0-9].*(?:\n    --hash=.*)+)(?P<comment>(?:\n    #.*)*)", re.MULTILINE
+)
+_NEEDED_BY = re.compile(r"^    #(?: via| )? +([a-z0-9][a-z0-9-]*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An exact version of one distribution, or one for each of several kinds of system."""
+
+    text: str
+    """As pip reads it, with its hashes."""
+    needed_by: frozenset[str]
+    """Names of distributions."""
+
+
+def list_locks(name: str) -> tuple[Path, ...]:
+    """Return the lock files for what ``name`` stands for; a later one replaces entries."""
+    others = {LOWEST: (DEVELOPMENT_LOCK, LOWEST_LOCK), IMAGES: (IMAGES_LOCK,)}
+    return others.get(name, (DEVELOPMENT_LOCK,))
+
+
+def read_locked(name: str) -> str:
+    """Return what an environment, a group or IMAGES gets, as a requirements file with hashes.
+
+    Raises TaskError where the lock lacks something that is declared.
+    """
+    entries: dict[str, Entry] = {}
+    for path in list_locks(name):
+        entries |= read_entries(path.read_text())
+    return select(entries, list_declared(name))
+
+
+def write_locked(name: str) -> Path:
+    """Write what `read_locked` returns to a file for pip, and return its path."""
+    path = HATCH / "locked" / f"{name}.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(read_locked(name))
+    return path
+
+
+def read_entries(text: str) -> dict[str, Entry]:
+    """Return the entries of a lock file by the names of their distributions."""
+    entries: dict[str, Entry] = {}
+    for match in _ENTRY.finditer(text):
+        name = read_name(match["pin"])
+        before = entries.get(name, Entry("", frozenset()))
+        needed_by = before.needed_by.union(_NEEDED_BY.findall(match["comment"]))
+        entries[name] = Entry(f"{before.text}{match['pin']}\n", needed_by)
+    return entries
+
+
+def select(entries: Mapping[str, Entry], requirements: Iterable[str]) -> str:
+    """Return the entries that ``requirements`` lead to, directly or through others."""
+    reached = {read_name(requirement) for requirement in requirements}
+    missing = reached - entries.keys()
+    if missing:
+        raise TaskError(f"the lock has no {', '.join(sorted(missing))}: run `./dev lock`")
+    while found := {
+        name for name, entry in entries.items() if name not in reached and entry.needed_by & reached
+    }:
+        reached |= found
+    return "".join(entries[name].text for name in sorted(reached))
