@@ -182,6 +182,11 @@ pub fn identify(path: [*:0]const u8) ?FileIdentity {
     };
 }
 
+/// Whether a directory is at `path`, links followed.
+pub fn isDirectory(path: [*:0]const u8) bool {
+    return if (identify(path)) |file| file.isDirectory() else false;
+}
+
 /// Whether something is mounted on `path` itself (statx(2)); also true where the kernel does not
 /// say, as before Linux 5.8.
 pub fn mayBeMountPoint(path: [*:0]const u8) bool {
