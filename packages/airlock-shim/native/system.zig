@@ -45,8 +45,8 @@ pub fn write(fd: i32, bytes: []const u8) Result {
     }
 }
 
-/// Writes all of `bytes`. A descriptor that somebody else made non-blocking is waited for, so that
-/// the reader's pace holds there too.
+/// Writes all of `bytes`. A descriptor that another process made non-blocking is waited for, so
+/// that the reader's pace holds there too.
 pub fn writeAll(fd: i32, bytes: []const u8) Errno {
     var rest = bytes;
     while (rest.len > 0) {

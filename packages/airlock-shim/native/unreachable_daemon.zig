@@ -98,9 +98,9 @@ const Cause = enum {
             .missing => "the daemon is not running, or its socket is another one: " ++ start_it ++
                 ", or set AIRLOCK_SOCKET to where the socket is",
             .dead => "the daemon has ended: " ++ start_it ++ "; this container can stay as it is",
-            .dead_file => "the daemon has ended, or was started again since this socket file was " ++
-                "mounted by itself: " ++ start_it ++ " and make the container again, or mount " ++
-                "the socket's directory",
+            .dead_file => "the daemon has ended, or was started again since this socket file " ++
+                "was mounted by itself: " ++ start_it ++ " and make the container again, or " ++
+                "mount the socket's directory",
             .directory => "an engine makes a directory where a mounted socket is missing; start " ++
                 "the daemon first, then make the container again",
             .forbidden => "the user in this container may not connect; see socket_mode in the " ++
@@ -116,7 +116,10 @@ fn explainFailure(path: socket_path.Path, errno: system.Errno) void {
         .{ .plain = "cannot reach the daemon at " },
         .{ .shown = path.bytes() },
         .{ .plain = ": " },
-        .{ .plain = if (cause == .directory) "it is a directory" else error_number.describe(errno) },
+        .{ .plain = if (cause == .directory)
+            "it is a directory"
+        else
+            error_number.describe(errno) },
     });
     diagnostics.advise(.{ .plain = cause.hint() });
 }

@@ -59,7 +59,7 @@ def test_features_that_are_unknown_are_ignored(daemon: FakeDaemon) -> None:
     assert ended == Ended(3, b"\xff", "")
 
 
-def test_credit_that_nobody_asked_for_is_ignored(daemon: FakeDaemon) -> None:
+def test_credit_that_was_not_asked_for_is_ignored(daemon: FakeDaemon) -> None:
     """Where stdin is not in use, no credit makes the shim send any."""
     credit = encode({"jsonrpc": "2.0", "method": "credit", "params": {"bytes": 10}})
     read_end, write_end = os.pipe()

@@ -25,7 +25,7 @@ def _read_data(conversation: Conversation, count: int) -> bytes:
 
 
 def test_never_more_is_sent_than_there_is_credit_for(daemon: FakeDaemon) -> None:
-    """What is not covered stays in the pipe, for whoever reads it next."""
+    """What is not covered stays in the pipe, for its next reader."""
     data = bytes(range(256)) * 4
     read_end, write_end = os.pipe()
     os.write(write_end, data)

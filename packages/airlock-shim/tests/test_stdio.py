@@ -53,7 +53,7 @@ def test_full_disk_is_told(daemon: FakeDaemon) -> None:
 
 
 def test_nonblocking_stdout_is_waited_for(daemon: FakeDaemon) -> None:
-    """A pipe that somebody set non-blocking loses nothing when it is full."""
+    """A pipe that was set non-blocking loses nothing when it is full."""
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)
     with os.fdopen(write_end, "wb") as stdout:
