@@ -19,7 +19,7 @@ from airlock_conformance.violation import Violation, require_none
 
 _PREFIX = "airlock: "
 
-SocketState = Literal["listening", "missing", "dead"]
+SocketState = Literal["listening", "missing", "dead", "unmounted"]
 
 
 def run_shim_case(
@@ -33,10 +33,11 @@ def run_shim_case(
     # The path of a unix socket holds 107 bytes at most: pytest's own directories are too deep.
     with tempfile.TemporaryDirectory(prefix="airlock-") as name, contextlib.ExitStack() as stack:
         root = Path(name).resolve()
-        directory, path = root / "work", root / "daemon.sock"
+        directory = root / "work"
         directory.mkdir()
+        state: SocketState = body.get("socket", "listening")
+        path = root / ("none/daemon.sock" if state == "unmounted" else "daemon.sock")
         written = substitute(dict(body), {"cwd": str(directory), "socket": str(path)})
-        state: SocketState = written.get("socket", "listening")
         listener = stack.enter_context(_socket_at(path, state=state))
         streams = ShimStreams(
             written.get("streams", {}), directory=root, content=encode(written.get("stdin", ""))
@@ -93,9 +94,9 @@ def _result_differences(
 
 @contextlib.contextmanager
 def _socket_at(path: Path, *, state: SocketState) -> Iterator[socket.socket]:
-    """Yield a unix socket that listens at the path, or did (`dead`), or never has (`missing`)."""
+    """Yield a unix socket that listens at the path, or did (`dead`), or never has."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        if state != "missing":
+        if state in ("listening", "dead"):
             listener.bind(str(path))
             listener.listen(1)
         if state == "dead":

@@ -166,3 +166,12 @@ class NoWords(BrokenShim):
 
     def say(self, text: str) -> None:
         return
+
+
+class AlwaysAdvisesToMount(BrokenShim):
+    """Sends a person whose daemon has stopped to make the container again."""
+
+    caught_by = "shim/connection-dead-socket"
+
+    def say(self, text: str) -> None:
+        super().say(f"{text}; mount the socket's directory")

@@ -18,7 +18,9 @@ sys.path.insert(0, str(CONTROLS))
 
 import broken_daemons
 import broken_negotiation
+import broken_processes
 import broken_shim_features
+import broken_shim_terminals
 import broken_shims
 import broken_streams
 from broken import BrokenDaemon, BrokenShim
@@ -34,22 +36,24 @@ def list_broken(kind: type[Any], *modules: ModuleType) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize(
-    "kind", list_broken(BrokenDaemon, broken_daemons, broken_negotiation, broken_streams)
-)
+DAEMONS = (broken_daemons, broken_negotiation, broken_processes, broken_streams)
+SHIMS = (broken_shim_features, broken_shim_terminals, broken_shims)
+
+
+@pytest.mark.parametrize("kind", list_broken(BrokenDaemon, *DAEMONS))
 def test_a_broken_daemon_is_caught(kind: type[BrokenDaemon], tmp_path: Path) -> None:
     """The case that is there for a fault of a daemon fails for it."""
     case = CASES[kind.caught_by]
-    daemon = write_control(tmp_path / "daemon", kind, entry="reference_daemon")
+    executable = write_control(tmp_path / "daemon", kind, entry="reference_daemon")
     setup = rules_setup([case]) if case.role == "rules" else load_setup(case.body["setup"])
     with (
-        running_daemon(daemon, setup, patience=PATIENCE) as installation,
+        running_daemon(executable, setup, patience=PATIENCE) as daemon,
         pytest.raises(Violation),
     ):
-        judge_case(case, installation, patience=SHORT_PATIENCE)
+        judge_case(case, daemon.installation, patience=SHORT_PATIENCE)
 
 
-@pytest.mark.parametrize("kind", list_broken(BrokenShim, broken_shims, broken_shim_features))
+@pytest.mark.parametrize("kind", list_broken(BrokenShim, *SHIMS))
 def test_a_broken_shim_is_caught(kind: type[BrokenShim], tmp_path: Path) -> None:
     """The case that is there for a fault of a shim fails for it."""
     case = CASES[kind.caught_by]

@@ -1,4 +1,4 @@
-//! Reading and writing a descriptor of somebody else's without ever waiting on it.
+//! Reading and writing a descriptor that was given to us without ever waiting on it.
 //!
 //! It is shared with the processes that gave it to us, so it cannot be set non-blocking: that
 //! would hold for them too. What there is instead depends on its kind.

@@ -1,7 +1,7 @@
 //! The id of the container that this process runs in, as far as the container can see it.
 //!
 //! It is a hint to daemons that cannot see it for themselves; one that can refuses a hint that
-//! contradicts the kernel. So what may be somebody else's id is left out.
+//! contradicts the kernel. So what may be another container's id is left out.
 //!
 //! - /proc/self/cgroup names it unless the control groups have a namespace of their own:
 //!   `/docker/ID`, `docker-ID.scope`, `libpod-ID.scope`, `cri-containerd-ID.scope`,

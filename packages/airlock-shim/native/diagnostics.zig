@@ -19,7 +19,7 @@ pub const Part = union(enum) {
     shown: []const u8,
 };
 
-/// Writes one message to stderr. There is nobody to tell when that fails.
+/// Writes one message to stderr. That it fails cannot be told.
 pub fn report(parts: []const Part) void {
     signals.holdBrokenPipe();
     var buffer: [2048]u8 = undefined;

@@ -14,12 +14,16 @@ pub const Places = struct {
     directory_file: []const u8 = "/run/airlock/airlock.sock",
     /// A directory with the sockets of agents, of which only one may be there.
     directory: []const u8 = "/run/airlock/sockets",
+    /// Where the directory of `directory_file` is mounted.
+    mounted: []const u8 = "/run/airlock",
 };
 
 pub const Outcome = union(enum) {
     connected: struct { fd: i32, path: Path },
-    /// There is none in any of the places.
+    /// There is none in any of the places, and no directory that one could come to be in.
     absent,
+    /// This directory is there, and the daemon has no socket in it.
+    empty: Path,
     /// More than one stand in the directory; the first two.
     several: [2]Path,
     /// The path is longer than a socket's may be.
@@ -44,11 +48,20 @@ pub fn connect(named: ?[]const u8, places: Places) Outcome {
     const directory = Path.join(&.{places.directory}) orelse return .too_long;
     return switch (socket_directory.search(directory)) {
         .only => |path| connectTo(path),
-        .none => .absent,
+        .none => withoutSocket(places),
         .several => |paths| .{ .several = paths },
         .too_long => .too_long,
         .unreadable => |errno| .{ .failed = .{ .path = directory, .errno = errno } },
     };
+}
+
+/// What it means that no place has a socket: the daemon makes its own where a directory is mounted.
+fn withoutSocket(places: Places) Outcome {
+    for ([_][]const u8{ places.directory, places.mounted }) |place| {
+        const directory = Path.join(&.{place}) orelse return .too_long;
+        if (system.isDirectory(directory.terminated())) return .{ .empty = directory };
+    }
+    return .absent;
 }
 
 fn connectTo(joined: ?Path) Outcome {
@@ -67,12 +80,12 @@ const Playground = struct {
     temporary: std.testing.TmpDir,
     root: [std.fs.max_path_bytes]u8 = undefined,
     root_length: usize = 0,
-    paths: [3]Path = undefined,
+    paths: [4]Path = undefined,
 
     fn init(playground: *Playground) !Places {
         playground.temporary = std.testing.tmpDir(.{});
         const root = try playground.temporary.dir.realpath(".", &playground.root);
-        const names = [_][]const u8{ "/file.sock", "/airlock.sock", "/sockets" };
+        const names = [_][]const u8{ "/f.sock", "/mounted/airlock.sock", "/sockets", "/mounted" };
         for (names, &playground.paths) |name, *path| {
             path.* = Path.join(&.{ root, name }) orelse return error.SkipZigTest;
         }
@@ -80,6 +93,7 @@ const Playground = struct {
             .file = playground.paths[0].bytes(),
             .directory_file = playground.paths[1].bytes(),
             .directory = playground.paths[2].bytes(),
+            .mounted = playground.paths[3].bytes(),
         };
     }
 
@@ -109,7 +123,10 @@ test "the places are tried in order, and a named socket beats them all" {
     try std.testing.expectEqual(.absent, connect(null, places));
     try std.testing.expectEqual(.absent, connect("", places));
 
+    try playground.temporary.dir.makeDir("mounted");
+    try std.testing.expectEqualStrings(places.mounted, connect(null, places).empty.bytes());
     try playground.temporary.dir.makeDir("sockets");
+    try std.testing.expectEqualStrings(places.directory, connect("", places).empty.bytes());
     const only = Path.join(&.{ places.directory, "/agent.sock" }) orelse return error.SkipZigTest;
     var third = try listenAt(only.bytes());
     defer third.deinit();
@@ -129,6 +146,7 @@ test "a socket without a listener is not passed over" {
     var playground: Playground = .{ .temporary = undefined };
     const places = try playground.init();
     defer playground.deinit();
+    try playground.temporary.dir.makeDir("mounted");
     var stale = try listenAt(places.file);
     stale.deinit();
     var second = try listenAt(places.directory_file);

@@ -141,14 +141,14 @@ pub const EventLoop = struct {
         loop.makeTerminalRaw();
     }
 
-    /// Whoever continued us in the foreground, or ran something else there, may have left the
-    /// terminal in other modes. In the background nobody may touch them.
+    /// The shell that continued us in the foreground, or a program that ran there meanwhile, may
+    /// have left the terminal in other modes. In the background they are not to be touched.
     pub fn makeTerminalRaw(loop: *const EventLoop) void {
         if (loop.raw_terminal < 0 or !terminal.isForeground(loop.raw_terminal)) return;
         terminal.enterRaw(loop.raw_terminal, loop.terminal_output);
     }
 
-    /// What is left may be read later; but nobody is there whom a signal could be passed to.
+    /// What is left may be read later; but there is no daemon to pass a signal to.
     fn noteHangUp(loop: *EventLoop) void {
         loop.is_hung_up = true;
         loop.stdin.is_open = false;

@@ -47,7 +47,7 @@ pub const Forwarding = struct {
         }
         if (number == linux.SIG.INT) {
             forwarding.interrupts += 1;
-            // Whoever asks twice does not want to wait for the tool.
+            // A person who asks twice does not want to wait for the tool.
             if (forwarding.interrupts == 2) return number;
         }
         if (number == linux.SIG.WINCH and forwarding.resized_terminal >= 0) {
@@ -97,7 +97,7 @@ pub const Forwarding = struct {
         forwarding.kept_count = 0;
     }
 
-    /// Nobody takes signals (any more). Answers the one that was kept and ends the shim now.
+    /// The daemon takes no signals (any more). Answers the one that was kept and ends the shim now.
     pub fn obey(forwarding: *Forwarding) ?u8 {
         forwarding.handling = .obey;
         forwarding.deadline_ms = null;
@@ -124,7 +124,7 @@ pub const Forwarding = struct {
     }
 };
 
-/// Milliseconds of a clock that nobody sets.
+/// Milliseconds of a clock that cannot be set.
 fn now() i64 {
     var time: linux.timespec = undefined;
     _ = linux.clock_gettime(.MONOTONIC, &time);
@@ -184,7 +184,7 @@ test "a signal waits for the daemon to begin, and is known as forwarded then" {
     try std.testing.expectEqual(null, forwarding.forwardedAs("SIGKILL"));
 }
 
-test "the second interrupt ends the shim, and so does what was kept for nobody" {
+test "the second interrupt ends the shim, and so does what was kept in vain" {
     var listener = try Listener.init();
     defer listener.deinit();
     var outbox = listener.outbox();

@@ -6,7 +6,7 @@ const std = @import("std");
 pub const Error = error{
     /// The other side closed the connection.
     Ended,
-    /// Reading failed; whoever fills the buffer knows why.
+    /// Reading failed; what fills the buffer knows why.
     ReadFailed,
 };
 

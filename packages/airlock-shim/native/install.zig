@@ -120,7 +120,7 @@ fn makeDirectories(directory: []const u8) bool {
             },
         }
     };
-    if (system.identify(path)) |file| if (file.isDirectory()) return true;
+    if (system.isDirectory(path)) return true;
     reportFailure(directory, failure);
     return false;
 }

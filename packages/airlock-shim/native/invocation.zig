@@ -31,7 +31,7 @@ pub const Invocation = struct {
         const size = terminal.size(stdio.firstTerminal(streams) orelse return null);
         const term = invocation.variable("TERM") orelse "";
         return .{
-            // In the background nobody types into it, and its modes are somebody else's.
+            // In the background keys are not for it, and the modes are another program's.
             .stdin = streams[0].kind == .terminal and terminal.isForeground(streams[0].fd),
             .stdout = streams[1].kind == .terminal,
             .stderr = streams[2].kind == .terminal,

@@ -1,5 +1,5 @@
 //! Messages on their way to the daemon while the command runs. A daemon that reads slowly keeps
-//! them waiting here, and nobody else.
+//! them waiting here, and nothing else.
 
 const std = @import("std");
 const system = @import("system.zig");

@@ -186,7 +186,7 @@ test "held data goes where it turns out to belong, and the rest does not wait fo
     try std.testing.expectEqualStrings("a>bc<d", collected.text());
 }
 
-test "what cannot be held any longer is text, or lost where nobody knows whose it is" {
+test "what cannot be held any longer is text, or lost where its stream is unknown" {
     var collected: Collected = .{};
     var buffer: [64]u8 = undefined;
     var output = collected.output(&buffer);

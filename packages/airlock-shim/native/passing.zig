@@ -73,7 +73,7 @@ pub const Passing = struct {
         }
     }
 
-    /// They are in use. The shim lets go of what the tool has itself, so that whoever is at the
+    /// They are in use. The shim lets go of what the tool has itself, so that the process at the
     /// other end sees when the tool is done with it. stderr is kept for what the shim has to say.
     pub fn begin(_: *const Passing, descriptors: *const [3]stdio.Descriptor) void {
         for (descriptors[0..2]) |descriptor| {
@@ -102,7 +102,7 @@ pub const Passing = struct {
     }
 
     /// Sets the position of a file on stdin back by what the tool did not take, as if the tool had
-    /// read the file itself: whoever reads on finds the rest.
+    /// read the file itself: the next reader finds the rest.
     pub fn restorePosition(passing: *Passing) void {
         if (passing.stdin_pipe < 0) return;
         const relay = if (passing.relays[0]) |*relay| relay else return;

@@ -1,6 +1,6 @@
 //! The request that the shim begins with: `exec`, and the features that it offers to use.
 //!
-//! It is written as it is encoded, so its size matters to nobody here. Daemons that know nothing
+//! It is written as it is encoded, so its size does not matter here. Daemons that know nothing
 //! of features ignore those members.
 
 const std = @import("std");

@@ -1,7 +1,7 @@
 //! The signals that a person or a script sends to the shim, taken as data instead of by handlers.
 //!
 //! They are blocked and read from a signalfd (signalfd(2)), so that no code runs in the middle of
-//! other code, and so that one which comes before anybody knows what to do with it is kept. The
+//! other code, and so that one which comes before the daemon has begun is kept. The
 //! kernel queues a blocked signal even where it is ignored, and even for the first process of a
 //! container (pid_namespaces(7)).
 
@@ -84,7 +84,7 @@ pub fn holdBrokenPipe() void {
 
 /// Ends the process by `number`, whatever was inherited for that signal and however it is blocked.
 pub fn dieOf(number: u8) noreturn {
-    // SIGQUIT would leave a core file of the shim, which tells nobody anything.
+    // SIGQUIT would leave a core file of the shim, which is of no use.
     _ = linux.prctl(@intFromEnum(linux.PR.SET_DUMPABLE), 0, 0, 0, 0);
     const default: linux.Sigaction = .{
         .handler = .{ .handler = linux.SIG.DFL },

@@ -21,6 +21,13 @@ pub const Path = struct {
         return path;
     }
 
+    /// The directory that it lies in.
+    pub fn parent(path: *const Path) Path {
+        const slash = std.mem.lastIndexOfScalar(u8, path.bytes(), '/');
+        const length = slash orelse return join(&.{"."}).?;
+        return join(&.{path.storage[0..@max(length, 1)]}).?;
+    }
+
     pub fn bytes(path: *const Path) []const u8 {
         return path.storage[0..path.length];
     }
@@ -39,4 +46,11 @@ test "a path of 107 bytes fits and a longer one does not" {
     try std.testing.expectEqualStrings("/" ++ "x" ** 100 ++ "/12345", path.bytes());
     try std.testing.expectEqualStrings(path.bytes(), std.mem.span(path.terminated()));
     try std.testing.expectEqual(null, Path.join(&.{ "/", "x" ** 100, "/123456" }));
+}
+
+test "the parent is what stands before the last part" {
+    for ([_][2][]const u8{ .{ "/run/a/b.sock", "/run/a" }, .{ "/b", "/" }, .{ "b", "." } }) |pair| {
+        const path = Path.join(&.{pair[0]}) orelse return error.TooLong;
+        try std.testing.expectEqualStrings(pair[1], path.parent().bytes());
+    }
 }

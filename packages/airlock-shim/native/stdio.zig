@@ -9,12 +9,12 @@ const linux = system.linux;
 pub const Kind = enum {
     /// A pipe without a name (pipe(2)).
     pipe,
-    /// A FIFO in a file system (fifo(7)), which can be opened again by whoever sees it.
+    /// A FIFO in a file system (fifo(7)), which any process that sees it can open again.
     named_pipe,
     terminal,
     /// /dev/null.
     null_device,
-    /// A regular file or a block device: it has a position, and never lets anybody wait.
+    /// A regular file or a block device: it has a position, and reading it never waits.
     file,
     socket,
     /// A directory, another device, or something without a name.

@@ -45,8 +45,8 @@ pub fn write(fd: i32, bytes: []const u8) Result {
     }
 }
 
-/// Writes all of `bytes`. A descriptor that somebody else made non-blocking is waited for, so that
-/// the reader's pace holds there too.
+/// Writes all of `bytes`. A descriptor that another process made non-blocking is waited for, so
+/// that the reader's pace holds there too.
 pub fn writeAll(fd: i32, bytes: []const u8) Errno {
     var rest = bytes;
     while (rest.len > 0) {
@@ -180,6 +180,11 @@ pub fn identify(path: [*:0]const u8) ?FileIdentity {
         .inode = buffer.ino,
         .mode = buffer.mode,
     };
+}
+
+/// Whether a directory is at `path`, links followed.
+pub fn isDirectory(path: [*:0]const u8) bool {
+    return if (identify(path)) |file| file.isDirectory() else false;
 }
 
 /// Whether something is mounted on `path` itself (statx(2)); also true where the kernel does not

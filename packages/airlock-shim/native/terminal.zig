@@ -21,7 +21,7 @@ pub fn size(fd: i32) Size {
 }
 
 /// Whether reading from the terminal and changing its modes would not stop this process, as they
-/// stop one in the background. A terminal that does not control this session stops nobody.
+/// stop one in the background. A terminal that does not control this session stops no process.
 pub fn isForeground(fd: i32) bool {
     var group: linux.pid_t = undefined;
     if (linux.tcgetpgrp(fd, &group) != 0) return true;
@@ -38,7 +38,7 @@ var saved: ?struct { fd: i32, modes: linux.termios } = null;
 pub const Output = enum { passed, processed };
 
 /// Hands every key on as it is typed, as the terminal at the other end does the editing. Doing it
-/// again has the effect again, whoever changed the modes in between.
+/// again has the effect again, whatever changed the modes in between.
 pub fn enterRaw(fd: i32, output: Output) void {
     var modes: linux.termios = undefined;
     if (linux.tcgetattr(fd, &modes) != 0) return;
@@ -48,7 +48,7 @@ pub fn enterRaw(fd: i32, output: Output) void {
     _ = linux.tcsetattr(fd, .NOW, &modes);
 }
 
-/// Gives the terminal back as it was. In the background it is somebody else's by now.
+/// Gives the terminal back as it was. In the background it is another program's by now.
 pub fn restore() void {
     const known = saved orelse return;
     saved = null;

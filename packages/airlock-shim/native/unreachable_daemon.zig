@@ -10,6 +10,7 @@ const report = diagnostics.report;
 
 const mount_hint = "mount the agent's socket directory (docker run -v " ++
     "HOST_SOCKETS/AGENT:/run/airlock:ro), or set AIRLOCK_SOCKET to where the socket is";
+const start_it = "start it on the host (airlock-daemon start)";
 
 /// Reports on `outcome`, which is not a connection. `named` is AIRLOCK_SOCKET's value.
 pub fn explain(outcome: endpoint.Outcome, named: ?[]const u8, places: endpoint.Places) void {
@@ -25,6 +26,14 @@ pub fn explain(outcome: endpoint.Outcome, named: ?[]const u8, places: endpoint.P
                 .{ .plain = places.directory },
             });
             diagnostics.advise(.{ .plain = mount_hint });
+        },
+        .empty => |directory| {
+            report(&.{
+                .{ .plain = "cannot reach the daemon: there is no socket in " },
+                .{ .shown = directory.bytes() },
+            });
+            diagnostics.advise(.{ .plain = "the daemon is not running, or serves another " ++
+                "directory: " ++ start_it ++ "; this container can stay as it is" });
         },
         .several => |paths| {
             report(&.{
@@ -52,40 +61,85 @@ pub fn explain(outcome: endpoint.Outcome, named: ?[]const u8, places: endpoint.P
     }
 }
 
+/// Why a socket whose path is known cannot be used.
+const Cause = enum {
+    /// Not even the directory is there that it should be in.
+    unmounted,
+    /// The directory is there, and nothing at the socket's name.
+    missing,
+    /// The socket of a daemon that has ended.
+    dead,
+    /// The same, or one that a daemon has made anew since, mounted by itself.
+    dead_file,
+    directory,
+    forbidden,
+    other,
+
+    fn find(path: *const socket_path.Path, errno: system.Errno) Cause {
+        return switch (errno) {
+            .NOENT, .NOTDIR => if (system.isDirectory(path.parent().terminated()))
+                .missing
+            else
+                .unmounted,
+            .CONNREFUSED => if (system.isDirectory(path.terminated()))
+                .directory
+            else if (system.mayBeMountPoint(path.terminated()))
+                .dead_file
+            else
+                .dead,
+            .ACCES, .PERM => .forbidden,
+            else => .other,
+        };
+    }
+
+    fn hint(cause: Cause) []const u8 {
+        return switch (cause) {
+            .unmounted => "nothing is mounted there: " ++ mount_hint,
+            .missing => "the daemon is not running, or its socket is another one: " ++ start_it ++
+                ", or set AIRLOCK_SOCKET to where the socket is",
+            .dead => "the daemon has ended: " ++ start_it ++ "; this container can stay as it is",
+            .dead_file => "the daemon has ended, or was started again since this socket file " ++
+                "was mounted by itself: " ++ start_it ++ " and make the container again, or " ++
+                "mount the socket's directory",
+            .directory => "an engine makes a directory where a mounted socket is missing; start " ++
+                "the daemon first, then make the container again",
+            .forbidden => "the user in this container may not connect; see socket_mode in the " ++
+                "daemon's config.toml, and the modes of the directories above the socket",
+            .other => "is this the socket of an Airlock daemon?",
+        };
+    }
+};
+
 fn explainFailure(path: socket_path.Path, errno: system.Errno) void {
-    const file = system.identify(path.terminated());
-    const is_directory = file != null and file.?.isDirectory();
+    const cause = Cause.find(&path, errno);
     report(&.{
         .{ .plain = "cannot reach the daemon at " },
         .{ .shown = path.bytes() },
         .{ .plain = ": " },
-        .{ .plain = if (is_directory and errno == .CONNREFUSED)
+        .{ .plain = if (cause == .directory)
             "it is a directory"
         else
             error_number.describe(errno) },
     });
-    diagnostics.advise(.{ .plain = hintFor(errno, is_directory) });
+    diagnostics.advise(.{ .plain = cause.hint() });
 }
 
-fn hintFor(errno: system.Errno, is_directory: bool) []const u8 {
-    return switch (errno) {
-        .NOENT, .NOTDIR => "is the daemon running, and is its socket mounted at this path?",
-        .CONNREFUSED => if (is_directory)
-            "an engine makes a directory where a mounted socket is missing; start the daemon " ++
-                "first, then make the container again"
-        else
-            "is the daemon running? A socket file that was mounted by itself is dead after the " ++
-                "daemon restarted: make the container again, or mount the socket's directory",
-        .ACCES, .PERM => "the user in this container may not connect; see socket_mode in the " ++
-            "daemon's config.toml, and the modes of the directories above the socket",
-        else => "is this the socket of an Airlock daemon?",
+test "a stopped daemon is told from a directory that is not mounted" {
+    var temporary = std.testing.tmpDir(.{});
+    defer temporary.cleanup();
+    var buffer: [std.fs.max_path_bytes]u8 = undefined;
+    const root = try temporary.dir.realpath(".", &buffer);
+    const causes = [_]struct { []const u8, system.Errno, Cause }{
+        .{ "/none/a.sock", .NOENT, .unmounted },
+        .{ "/a.sock", .NOENT, .missing },
+        .{ "/file", .CONNREFUSED, .dead },
+        .{ "", .CONNREFUSED, .directory },
+        .{ "/file", .ACCES, .forbidden },
+        .{ "/file", .PROTOTYPE, .other },
     };
-}
-
-test "each way to fail has advice of its own" {
-    const expect = std.testing.expect;
-    try expect(std.mem.indexOf(u8, hintFor(.NOENT, false), "mounted") != null);
-    try expect(std.mem.indexOf(u8, hintFor(.CONNREFUSED, true), "directory") != null);
-    try expect(std.mem.indexOf(u8, hintFor(.CONNREFUSED, false), "restarted") != null);
-    try expect(std.mem.indexOf(u8, hintFor(.ACCES, false), "socket_mode") != null);
+    (try temporary.dir.createFile("file", .{})).close();
+    for (causes) |row| {
+        const path = socket_path.Path.join(&.{ root, row[0] }) orelse return error.SkipZigTest;
+        try std.testing.expectEqual(row[2], Cause.find(&path, row[1]));
+    }
 }

@@ -80,6 +80,33 @@ def test_no_socket_anywhere_names_the_places(daemon: FakeDaemon, unshare: list[s
     assert "hint: mount " in ended.stderr
 
 
+@pytest.mark.parametrize("directory", ["/run/airlock", "/run/airlock/sockets"])
+def test_directory_without_a_socket_is_a_stopped_daemon(
+    daemon: FakeDaemon, unshare: list[str], directory: str
+) -> None:
+    """What is mounted already need not be mounted: the advice is to start the daemon."""
+    prepare = f"mount -t tmpfs none /run && mkdir -p {directory}"
+    ended = _fail(daemon, unshare, prepare, daemon.folder)
+    said, advice = ended.stderr.splitlines()
+    assert said == f"airlock: cannot reach the daemon: there is no socket in {directory}"
+    assert "start it on the host (airlock-daemon start)" in advice
+    assert "mount" not in advice
+
+
+def test_dead_socket_that_was_mounted_by_itself_is_told(
+    daemon: FakeDaemon, unshare: list[str]
+) -> None:
+    """It stays dead when the daemon has started again: the container must be made again."""
+    _listen_nowhere(daemon.folder / "dead.sock")
+    place = "/run/docker-airlock.sock"
+    mount = f'touch {place} && mount --bind "$0/dead.sock" {place}'
+    ended = _fail(daemon, unshare, f"mount -t tmpfs none /run && {mount}", daemon.folder)
+    said, advice = ended.stderr.splitlines()
+    assert said == f"airlock: cannot reach the daemon at {place}: nobody listens there"
+    assert "mounted by itself" in advice
+    assert "make the container again" in advice
+
+
 def _explain(daemon: FakeDaemon, path: str) -> list[str]:
     """The lines that a shim says whose AIRLOCK_SOCKET is `path`."""
     ended = wait(daemon.start(environment={"AIRLOCK_SOCKET": path}))
@@ -91,20 +118,29 @@ def _explain(daemon: FakeDaemon, path: str) -> list[str]:
 
 
 def test_missing_socket_is_told(daemon: FakeDaemon) -> None:
-    """The path that was tried is named, and what may be missing."""
+    """Where the directory is there, the path is named, and the daemon is what to start."""
     lines = _explain(daemon, f"{daemon.folder}/none.sock")
     assert lines[0] == (
         f"airlock: cannot reach the daemon at {daemon.folder}/none.sock: no such file or directory"
     )
-    assert "is the daemon running" in lines[1]
+    assert "start it on the host" in lines[1]
+    assert "mount" not in lines[1]
+
+
+def test_missing_directory_is_told(daemon: FakeDaemon) -> None:
+    """Where not even the directory is there, it is what to mount."""
+    lines = _explain(daemon, f"{daemon.folder}/none/airlock.sock")
+    assert lines[0].endswith("/none/airlock.sock: no such file or directory")
+    assert "nothing is mounted there: mount " in lines[1]
 
 
 def test_dead_socket_is_told(daemon: FakeDaemon) -> None:
-    """A socket without a listener is what a mounted file is after the daemon restarted."""
+    """A socket without a listener is that of a daemon that was killed."""
     _listen_nowhere(daemon.folder / "dead.sock")
     lines = _explain(daemon, f"{daemon.folder}/dead.sock")
     assert lines[0].endswith("nobody listens there")
-    assert "restarted" in lines[1]
+    assert "the daemon has ended: start it on the host" in lines[1]
+    assert "mount" not in lines[1]
 
 
 def test_directory_is_told(daemon: FakeDaemon) -> None:

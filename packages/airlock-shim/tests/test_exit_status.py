@@ -7,13 +7,11 @@ from pathlib import Path
 import pytest
 
 from fake_daemons import FakeDaemon, wait
-from fake_messages import encode, error, output, result
+from fake_messages import encode, error, output, result, start_message
 
-
-@pytest.mark.parametrize("code", [0, 1, 2, 125, 126, 127, 128 + 9, 255])
-def test_exit_status_is_the_command_s(daemon: FakeDaemon, code: int) -> None:
-    """Any status of the tool is passed on."""
-    assert daemon.answer(result(code)).status == code
+_NO_BASE64 = encode(
+    {"method": "output", "params": {"stream": "stdout", "encoding": "base64", "data": "a-_b"}}
+)
 
 
 @pytest.mark.parametrize(
@@ -26,37 +24,9 @@ def test_errors_have_statuses(daemon: FakeDaemon, code: int, status: int) -> Non
     assert (ended.status, ended.stderr) == (status, "airlock: no\n")
 
 
-def test_hint_is_shown_after_the_message(daemon: FakeDaemon) -> None:
-    """What the daemon advises is a line of its own."""
-    ended = daemon.answer(error(-32600, "denied: push", kind="denied", layer="module", hint="ask"))
-    assert (ended.status, ended.stderr) == (126, "airlock: denied: push\nairlock: hint: ask\n")
-
-
-def test_error_after_output_keeps_the_output(daemon: FakeDaemon) -> None:
-    """A command that is ended by the daemon keeps what it wrote."""
-    ended = daemon.answer(output("some"), error(-32603, "the daemon stops"))
-    assert (ended.status, ended.stdout) == (125, b"some")
-
-
-def test_answers_of_released_daemons_are_understood(daemon: FakeDaemon) -> None:
-    """Errors with only a code and a message, and a wrong id, still say something useful."""
-    answer = {"jsonrpc": "2.0", "id": 0, "error": {"code": -32601, "message": "unknown command: x"}}
-    ended = daemon.answer(encode(answer))
-    assert (ended.status, ended.stderr) == (127, "airlock: unknown command: x\n")
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        b"",
-        output("x"),
-        output("x")[:-3],
-        b'{"jsonrpc":"2.0","id":1,"result":{"exit_code":0}',
-    ],
-)
-def test_lost_connection_is_told(daemon: FakeDaemon, answer: bytes) -> None:
-    """A daemon that closes before its response was lost, however far it came."""
-    ended = daemon.answer(answer)
+def test_lost_connection_is_told(daemon: FakeDaemon) -> None:
+    """A daemon that closes before its response was lost, and is named by its socket."""
+    ended = daemon.answer(output("x")[:-3])
     assert ended.status == 125
     assert ended.stderr.startswith(
         f"airlock: the connection to the daemon at {daemon.path} was lost"
@@ -75,6 +45,7 @@ def test_lost_connection_is_told(daemon: FakeDaemon, answer: bytes) -> None:
         (output("x", "stdin"), "output of an unknown stream"),
         (b'{"a":' + b"[" * 100_000, "a value nests too deep"),
         (b'{"method":"x","params":"\x00"}\n', "a string holds a control character"),
+        (start_message("base64") + _NO_BASE64, "output that should be base64 is not"),
     ],
 )
 def test_garbage_is_told(daemon: FakeDaemon, answer: bytes, problem: str) -> None:
@@ -101,17 +72,6 @@ def test_long_message_is_cut(daemon: FakeDaemon) -> None:
     assert ended.status == 126
     assert ended.stderr.startswith("airlock: mmmm")
     assert len(ended.stderr) < 30_000
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signal_ends_it_and_closes_the_connection(daemon: FakeDaemon, number: int) -> None:
-    """Ctrl-C ends the shim, and the daemon sees the connection close."""
-    process = daemon.start()
-    conversation = daemon.accept()
-    conversation.read_request()
-    process.send_signal(number)
-    assert conversation.read_bytes(1) == b""
-    assert wait(process).status == -number
 
 
 def test_signal_ends_the_first_process_of_a_container(

@@ -6,17 +6,6 @@ from fake_daemons import Ended, FakeDaemon, wait
 from fake_messages import RESULT, encode, encoded_output, output, result, start_message
 
 
-def test_bytes_come_out_as_they_are(daemon: FakeDaemon) -> None:
-    """Both forms of output may be mixed, in both streams."""
-    ended = daemon.answer(
-        start_message("base64"),
-        encoded_output(b"\xff\x00") + output("é"),
-        encoded_output(b"err\n", "stderr") + encoded_output(b"") + encoded_output(b"a"),
-        RESULT,
-    )
-    assert ended == Ended(0, b"\xff\x00\xc3\xa9a", "err\n")
-
-
 def test_large_encoded_output_is_exact(daemon: FakeDaemon) -> None:
     """Messages of any length are decoded, however the reads cut them."""
     data = os.urandom(3_000_001)
@@ -49,15 +38,6 @@ def test_long_text_needs_no_end_of_its_message(daemon: FakeDaemon) -> None:
     assert ended.stdout == text.encode()
 
 
-def test_wrong_encoding_is_told(daemon: FakeDaemon) -> None:
-    """What is no base64 is a fault of the daemon's."""
-    params = {"stream": "stdout", "encoding": "base64", "data": "a-_b"}
-    wrong = encode({"jsonrpc": "2.0", "method": "output", "params": params})
-    ended = daemon.answer(start_message("base64"), wrong, RESULT)
-    assert ended.status == 125
-    assert "output that should be base64 is not" in ended.stderr
-
-
 def test_encoding_means_nothing_unless_it_is_in_use(daemon: FakeDaemon) -> None:
     """A daemon that did not begin with base64 sends text."""
     for start in (b"", start_message(), start_message("signals")):
@@ -79,7 +59,7 @@ def test_features_that_are_unknown_are_ignored(daemon: FakeDaemon) -> None:
     assert ended == Ended(3, b"\xff", "")
 
 
-def test_credit_that_nobody_asked_for_is_ignored(daemon: FakeDaemon) -> None:
+def test_credit_that_was_not_asked_for_is_ignored(daemon: FakeDaemon) -> None:
     """Where stdin is not in use, no credit makes the shim send any."""
     credit = encode({"jsonrpc": "2.0", "method": "credit", "params": {"bytes": 10}})
     read_end, write_end = os.pipe()

@@ -20,8 +20,9 @@ def test_links_are_made_once(shim: Path, tmp_path: Path) -> None:
 def test_both_ways_to_install_agree(shim: Path, tmp_path: Path) -> None:
     """What the shim itself installed is recognised here, and the other way round."""
     subprocess.run([shim, "--install", tmp_path, "git"], check=True)
-    install(tmp_path, ["git", "aws"])
+    assert install(tmp_path, ["git", "aws"]) == (tmp_path / "git", tmp_path / "aws")
     subprocess.run([shim, "--install", tmp_path, "git", "aws"], check=True)
+    assert {path.readlink() for path in tmp_path.iterdir()} == {shim}
 
 
 def test_all_problems_are_told(shim: Path, tmp_path: Path) -> None:

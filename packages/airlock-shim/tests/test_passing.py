@@ -6,10 +6,8 @@ import stat
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from fake_daemons import Ended, FakeDaemon, wait
-from fake_messages import RESULT, output, result, start_message
+from fake_messages import RESULT, result
 from fake_tools import PATIENCE_S
 
 
@@ -52,34 +50,6 @@ def test_files_and_sockets_do_not_ride(daemon: FakeDaemon, folder: Path) -> None
         os.close(descriptor)
 
 
-def test_file_on_stdin_is_left_where_the_tool_stopped(daemon: FakeDaemon, folder: Path) -> None:
-    """Whoever reads on after the command finds what it did not take."""
-    path = folder / "file"
-    path.write_bytes(b"".join(b"line %d\n" % number for number in range(100_000)))
-    with path.open("rb", buffering=0) as stdin:
-        for taken in (7, 0, 200_000, 14):
-            before = stdin.tell()
-            process, conversation = daemon.begin("fds", stdin=stdin)
-            with conversation.run_tool() as tool:
-                assert len(tool.read(taken)) == taken
-            conversation.send(RESULT)
-            assert wait(process).status == 0
-            assert stdin.tell() == before + taken
-
-
-def test_file_on_stdin_ends_for_the_tool(daemon: FakeDaemon, folder: Path) -> None:
-    """The tool reads the whole file and then its end."""
-    path = folder / "file"
-    path.write_bytes(b"x" * 300_000)
-    with path.open("rb", buffering=0) as stdin:
-        process, conversation = daemon.begin("fds", stdin=stdin)
-        with conversation.run_tool() as tool:
-            assert tool.read(400_000) == b"x" * 300_000
-        conversation.send(RESULT)
-        assert wait(process).status == 0
-        assert stdin.tell() == 300_000
-
-
 def test_directory_as_stdin_is_empty(daemon: FakeDaemon) -> None:
     """What cannot be read is at its end, and the tool never gets the directory."""
     directory = os.open("/", os.O_RDONLY)
@@ -115,33 +85,3 @@ def test_lost_connection_is_told_after_what_was_written(daemon: FakeDaemon, fold
     ended = wait(process)
     assert "was lost before the command ended" in ended.stderr
     assert path.read_bytes() == b"some"
-
-
-@pytest.mark.parametrize("start", [b"", start_message(), start_message("base64")])
-def test_daemon_that_does_not_take_them_streams(
-    daemon: FakeDaemon, folder: Path, start: bytes
-) -> None:
-    """Files are written by the shim itself then, in the same order."""
-    path = folder / "file"
-    with path.open("wb") as both:
-        process = daemon.start(stdout=both, stderr=both)
-    conversation = daemon.accept()
-    conversation.read_request()
-    conversation.send(start + output("1") + output("2", "stderr") + output("3") + RESULT)
-    assert wait(process).status == 0
-    assert path.read_bytes() == b"123"
-
-
-def test_exactly_three_ride_on_the_first_byte(daemon: FakeDaemon) -> None:
-    """Also with a request that is larger than any buffer."""
-    arguments = ["x" * 100_000] * 5
-    process = daemon.start(*arguments)
-    conversation = daemon.accept()
-    request = conversation.read_request(keep_descriptors=True)
-    assert len(request) > 500_000
-    assert len(conversation.descriptors) == 3
-    conversation.send(start_message("fds"))
-    with conversation.run_tool() as tool:
-        tool.write(b"out")
-    conversation.send(RESULT)
-    assert wait(process).stdout == b"out"

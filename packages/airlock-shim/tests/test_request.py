@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fake_daemons import FakeDaemon, wait, without_id
-from fake_messages import error, result
+from fake_messages import result
 from fake_terminals import Terminal
 
 
@@ -51,28 +51,10 @@ libc.execve(os.fsencode(sys.argv[1]), array([os.fsencode(sys.argv[1])]), array([
     }
 
 
-def test_arguments_arrive_as_they_are(daemon: FakeDaemon) -> None:
-    """Empty, quoted, controlling and non-ASCII arguments are decoded to the same text."""
-    arguments = ["", 'a "b" \\', "\x01\x1f\x7f\n\t\r", "zażółć 👍", "\u2028", "-", "--"]
-    assert daemon.request(*arguments)["params"]["args"] == arguments
-
-
-def test_arguments_that_are_not_utf8_go_as_base64(daemon: FakeDaemon) -> None:
-    """Broken and overlong sequences and encoded surrogates are sent byte for byte."""
-    raw = [b"\xff", b"a\xc3", b"\xc0\xaf", b"\xed\xa0\x80"]
-    expected = [{"base64": text} for text in ("/w==", "YcM=", "wK8=", "7aCA")]
-    assert daemon.request(*raw)["params"]["args"] == expected
-
-
 def test_many_and_large_arguments_are_sent_whole(daemon: FakeDaemon) -> None:
     """A request that is larger than any buffer arrives whole."""
     arguments = ["x" * 100_000] * 5 + [str(number) for number in range(20_000)]
     assert daemon.request(*arguments)["params"]["args"] == arguments
-
-
-def test_command_is_the_name_of_the_link(daemon: FakeDaemon) -> None:
-    """The shim asks for the tool that it stands for."""
-    assert daemon.request(command="docker-compose.v2")["params"]["command"] == "docker-compose.v2"
 
 
 def test_working_directory_is_the_real_one(daemon: FakeDaemon) -> None:
@@ -99,17 +81,6 @@ def test_working_directory_that_was_removed_is_null(daemon: FakeDaemon) -> None:
     assert daemon.request(cwd=gone, wrapper=wrapper)["params"]["cwd"] is None
 
 
-def test_answer_to_a_request_that_was_not_read_whole_is_shown(daemon: FakeDaemon) -> None:
-    """A daemon may refuse a large request early and close; the shim shows why."""
-    process = daemon.start(*["x" * 100_000] * 15)
-    conversation = daemon.accept()
-    assert conversation.read_bytes(1000)
-    conversation.send(error(-32700, "the request is over 4 MiB"))
-    conversation.close()
-    ended = wait(process)
-    assert (ended.status, ended.stderr) == (126, "airlock: the request is over 4 MiB\n")
-
-
 def test_name_that_no_command_has_is_not_sent(daemon: FakeDaemon) -> None:
     """A link with a strange name is an unknown command, without asking."""
     ended = wait(daemon.start(command="a b"))
@@ -132,35 +103,6 @@ def test_id_of_the_container_is_that_of_its_mounts(daemon: FakeDaemon, unshare: 
     assert json.dumps(request["params"]["container_id"]) == f'"{container}"'
 
 
-@pytest.mark.parametrize(
-    ("on_terminal", "expected"),
-    [
-        (("stdin", "stdout", "stderr"), (True, True, True)),
-        (("stdout",), (False, True, False)),
-        (("stdin", "stderr"), (True, False, True)),
-    ],
-)
-def test_terminals_are_described(
-    daemon: FakeDaemon,
-    terminal: Terminal,
-    on_terminal: tuple[str, ...],
-    expected: tuple[bool, bool, bool],
-) -> None:
-    """Which streams are terminals, the window's size, and the kind."""
-    environment = {"AIRLOCK_SOCKET": str(daemon.path), "TERM": "xterm-256color"}
-    streams = dict.fromkeys(on_terminal, terminal.terminal)
-    tty = daemon.request(environment=environment, **streams)["params"]["tty"]
-    stdin, stdout, stderr = expected
-    assert tty == {
-        "stdin": stdin,
-        "stdout": stdout,
-        "stderr": stderr,
-        "rows": 33,
-        "cols": 77,
-        "term": "xterm-256color",
-    }
-
-
 @pytest.mark.parametrize("term", ["", "x y", "x\x1b[31m", "x" * 65])
 def test_kind_that_could_deceive_is_not_sent(
     daemon: FakeDaemon, terminal: Terminal, term: str
@@ -169,8 +111,3 @@ def test_kind_that_could_deceive_is_not_sent(
     environment = {"AIRLOCK_SOCKET": str(daemon.path), "TERM": term}
     request = daemon.request(environment=environment, stdin=terminal.terminal)
     assert request["params"]["tty"]["term"] is None
-
-
-def test_no_terminal_is_not_described(daemon: FakeDaemon) -> None:
-    """Without one there is nothing to say."""
-    assert "tty" not in daemon.request()["params"]

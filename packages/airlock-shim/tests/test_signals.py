@@ -3,32 +3,17 @@
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from fake_daemons import FakeDaemon, read_output, wait
-from fake_messages import RESULT, error, output, result, start_message
+from fake_messages import RESULT, output, result, start_message
 from fake_tools import PATIENCE_S
 
 _FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH"]
 _HELD = sum(1 << (signal.Signals[name] - 1) for name in _FORWARDED)
-
-
-@pytest.mark.parametrize("name", _FORWARDED)
-@pytest.mark.parametrize("features", [("signals",), ("fds", "signals")])
-def test_signals_are_forwarded(daemon: FakeDaemon, name: str, features: tuple[str, ...]) -> None:
-    """The command gets them, and decides: here it goes on and ends well."""
-    process, conversation = daemon.begin(*features)
-    process.send_signal(signal.Signals[name])
-    assert conversation.read_message() == {
-        "jsonrpc": "2.0",
-        "method": "signal",
-        "params": {"name": name},
-    }
-    conversation.close_descriptors()
-    conversation.send(result(3))
-    assert wait(process).status == 3
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1"])
@@ -54,30 +39,6 @@ def test_signal_that_the_shim_did_not_get_is_a_status(daemon: FakeDaemon) -> Non
     process, conversation = daemon.begin("signals", "exit-signal")
     conversation.send(result(130, signal="SIGINT"))
     assert wait(process).status == 130
-
-
-def test_second_interrupt_ends_the_shim(daemon: FakeDaemon) -> None:
-    """Whoever presses Ctrl-C twice does not want to wait for the tool."""
-    process, conversation = daemon.begin("signals")
-    process.send_signal(signal.SIGINT)
-    assert conversation.read_message()["params"] == {"name": "SIGINT"}
-    process.send_signal(signal.SIGINT)
-    assert conversation.read_bytes(1) == b""
-    assert wait(process).status == -signal.SIGINT
-
-
-def test_signal_before_start_waits_for_it(daemon: FakeDaemon) -> None:
-    """One that comes while the daemon still decides reaches the command."""
-    process = daemon.start()
-    conversation = daemon.accept()
-    conversation.read_request()
-    process.send_signal(signal.SIGTERM)
-    process.send_signal(signal.SIGUSR1)
-    conversation.send(start_message("signals"))
-    names = {conversation.read_message()["params"]["name"] for _ in range(2)}
-    assert names == {"SIGTERM", "SIGUSR1"}
-    conversation.send(RESULT)
-    assert wait(process).status == 0
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR2"])
@@ -107,17 +68,6 @@ def test_two_interrupts_end_a_shim_that_waits_for_start(daemon: FakeDaemon) -> N
     assert wait(process).status == -signal.SIGINT
 
 
-def test_ignored_signals_stay_ignored(daemon: FakeDaemon) -> None:
-    """As nohup and a shell's background job have it; others are forwarded all the same."""
-    wrapper = ["sh", "-c", "trap '' HUP INT; exec \"$@\"", "sh"]
-    process, conversation = daemon.begin("signals", wrapper=wrapper)
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGINT, signal.SIGTERM):
-        process.send_signal(number)
-    assert conversation.read_message()["params"] == {"name": "SIGTERM"}
-    conversation.send(RESULT)
-    assert wait(process).status == 0
-
-
 def test_interrupt_reaches_the_command_while_stdout_has_no_room(daemon: FakeDaemon) -> None:
     """A pager that is not read does not keep Ctrl-C from the tool."""
     process, conversation = daemon.begin("signals")
@@ -135,8 +85,9 @@ def test_interrupt_ends_the_shim_when_the_daemon_is_gone(daemon: FakeDaemon) -> 
     read_output(process, 1)
     conversation.close()
     status = Path(f"/proc/{process.pid}/status")
-    # The shim lets signals through once it has noticed.
+    deadline = time.monotonic() + PATIENCE_S
     while _blocked(status) & _HELD:
+        assert time.monotonic() < deadline, "the shim has not noticed that the daemon is gone"
         os.sched_yield()
     process.send_signal(signal.SIGINT)
     assert process.wait(PATIENCE_S) == -signal.SIGINT
@@ -149,11 +100,6 @@ def test_what_was_written_is_passed_on_when_the_daemon_is_gone(daemon: FakeDaemo
     conversation.close()
     ended = wait(process)
     assert (ended.status, ended.stdout) == (5, b"x" * 150_000)
-
-
-def test_refusal_is_told_as_ever(daemon: FakeDaemon) -> None:
-    """An error instead of start is the end of it."""
-    assert daemon.answer(error(-32600, "no")).stderr == "airlock: no\n"
 
 
 def test_first_process_of_a_container_forwards_and_ends(

@@ -1,7 +1,6 @@
 """Terminals: how they are described, and what becomes of the client's own (the feature tty)."""
 
 import base64
-import os
 import signal
 import subprocess
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 
 from fake_daemons import Conversation, FakeDaemon, wait
-from fake_messages import RESULT, error, output, result, start_message
+from fake_messages import RESULT, output, result, start_message
 from fake_terminals import Terminal
 from fake_tools import PATIENCE_S
 
@@ -29,21 +28,6 @@ def _begin(
     conversation.send(output("@"))
     assert terminal.read_screen(1) == b"@"
     return process, conversation
-
-
-def test_keys_go_to_the_tool_as_typed(daemon: FakeDaemon, terminal: Terminal) -> None:
-    """The terminal is raw: Ctrl-C and Ctrl-D are bytes, and nothing is echoed here."""
-    process, conversation = _begin(daemon, terminal, "tty", "stdin", "signals")
-    assert terminal.is_raw
-    for keys in (b"l", b"s\r", b"\x03", b"\x04"):
-        terminal.type(keys)
-        message = conversation.read_message()
-        assert base64.b64decode(message["params"]["data"]) == keys
-    conversation.send(output("\x1b[1mls\r\n"))
-    assert terminal.read_screen(8) == b"\x1b[1mls\r\n"
-    conversation.send(result(130, signal="SIGINT"))
-    assert process.wait(PATIENCE_S) == 130
-    assert terminal.is_as_before
 
 
 @pytest.mark.parametrize("feature", [("tty",), ("stdin",), ("tty", "signals"), ()])
@@ -86,22 +70,6 @@ def test_change_of_size_is_told(
     assert process.wait(PATIENCE_S) == 0
 
 
-@pytest.mark.parametrize(
-    ("last", "status"),
-    [(RESULT, 0), (error(-32603, "stopped"), 125), (b"", 125), (b"garbage\n", 125)],
-)
-def test_terminal_is_restored_however_the_session_ends(
-    daemon: FakeDaemon, terminal: Terminal, last: bytes, status: int
-) -> None:
-    """After a result, an error, a lost connection and what is no protocol."""
-    process, conversation = _begin(daemon, terminal, "tty", "stdin", "signals")
-    assert terminal.is_raw
-    conversation.send(last)
-    conversation.close()
-    assert process.wait(PATIENCE_S) == status
-    assert terminal.is_as_before
-
-
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1"])
 def test_terminal_is_restored_when_a_signal_ends_the_shim(
     daemon: FakeDaemon, terminal: Terminal, name: str
@@ -112,50 +80,6 @@ def test_terminal_is_restored_when_a_signal_ends_the_shim(
     process.send_signal(signal.Signals[name])
     assert process.wait(PATIENCE_S) == -signal.Signals[name]
     assert terminal.is_as_before
-
-
-def test_terminal_is_restored_by_the_second_interrupt(
-    daemon: FakeDaemon, terminal: Terminal
-) -> None:
-    """Sent by a process, as the keys are bytes now."""
-    process, conversation = _begin(daemon, terminal, "tty", "stdin", "signals")
-    process.send_signal(signal.SIGINT)
-    assert conversation.read_message()["params"] == {"name": "SIGINT"}
-    process.send_signal(signal.SIGINT)
-    assert process.wait(PATIENCE_S) == -signal.SIGINT
-    assert terminal.is_as_before
-
-
-def test_terminal_is_restored_when_nobody_reads_stdout(
-    daemon: FakeDaemon, terminal: Terminal
-) -> None:
-    """A closed pipe ends the shim by SIGPIPE, after that."""
-    read_end, write_end = os.pipe()
-    process = daemon.start(**(terminal.streams() | {"stdout": write_end}))
-    os.close(write_end)
-    conversation = daemon.accept()
-    conversation.read_request()
-    conversation.send(start_message("tty", "stdin", "signals", credit=10))
-    terminal.type(b"k")
-    conversation.read_message()
-    assert terminal.is_raw
-    os.close(read_end)
-    conversation.send(output("x"))
-    assert process.wait(PATIENCE_S) == -signal.SIGPIPE
-    assert terminal.is_as_before
-
-
-def test_terminals_ride_and_stay_as_they_are(daemon: FakeDaemon, terminal: Terminal) -> None:
-    """With descriptors passed the tool has the terminal itself, and SIGWINCH is a signal."""
-    process, conversation = daemon.begin("fds", "signals", **terminal.streams())
-    process.send_signal(signal.SIGWINCH)
-    assert conversation.read_message()["params"] == {"name": "SIGWINCH"}
-    with conversation.run_tool() as tool:
-        assert os.isatty(tool.stdin)
-        assert os.ttyname(tool.stdout) == os.ttyname(terminal.terminal)
-        assert terminal.is_as_before
-    conversation.send(RESULT)
-    assert process.wait(PATIENCE_S) == 0
 
 
 def test_interrupt_key_reaches_the_tool(daemon: FakeDaemon, terminal: Terminal) -> None:
