@@ -109,7 +109,7 @@ class Crowd:
         return answer
 
     async def wait_served(self) -> None:
-        """Wait until the daemon has come to whoever connected before, which it does in order."""
+        """Wait until the daemon has come to those that connected before, which it does in order."""
         with suppress(OSError, trio.BrokenResourceError), trio.move_on_after(_PATIENCE_S):
             async with await _open(self._path) as stream:
                 await stream.send_eof()

@@ -87,7 +87,7 @@ def serve_git(folder: Path, *, user: str, password: str) -> Iterator[GitServer]:
 
 
 class _GitHandler(BaseHTTPRequestHandler):
-    """Lets ``git http-backend`` answer, as CGI (RFC 3875), whoever knows the password."""
+    """Lets ``git http-backend`` answer, as CGI (RFC 3875), those that know the password."""
 
     root: Path
     credential: bytes

@@ -23,7 +23,7 @@ def test_the_person_at_the_host_can_push(stage: Stage) -> None:
 
 
 def test_without_the_key_the_person_cannot_push(user_stage: Stage) -> None:
-    """The server refuses whoever shows no key that it knows."""
+    """The server refuses somebody who shows no key that it knows."""
     scene = user_stage.scene(start=False)
     pushed = scene.project.git("-c", "core.sshCommand=ssh -i /dev/null", "push", "origin", "main")
     assert pushed.exit_code == 128

@@ -71,7 +71,7 @@ class GitServer:
 
     `port` is sshd's on 127.0.0.1, `web` the address of the https server there, `address` is the
     container's own. `host_key` is the public half of its key and `authority` the certificate of
-    whoever signed the https server's, as the container's own files have them: they were not learnt
+    who signed the https server's, as the container's own files have them: they were not learnt
     over the network.
     """
 
@@ -107,13 +107,13 @@ class GitServer:
         return f"[127.0.0.1]:{self.port} {self.host_key}\n"
 
     def authorize(self, key: KeyPair) -> None:
-        """Let whoever has `key` push by ssh to every repository, and log in as `guest`."""
+        """Let the owner of `key` push by ssh to every repository, and log in as `guest`."""
         line = f"{key.public}\n".encode()
         append = "cat >>/etc/ssh/authorized_keys"
         self.run("sh", "-c", append, stdin=line).succeeded()
 
     def admit(self, user: str, password: str) -> None:
-        """Let whoever has the password of `user` push by https, to every repository."""
+        """Let `user` push by https with the password, to every repository."""
         line = f"{user}:{password}\n".encode()
         self.run("sh", "-c", "cat >>/etc/https/users", stdin=line).succeeded()
 

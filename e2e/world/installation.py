@@ -9,7 +9,7 @@ class Installation:
     """The files of one daemon below `folder`, whose path has to be short enough for sockets.
 
     `config`, `sockets` and `registration` are what the daemon's options name, `log` is its audit
-    log, and `said` is for what it writes itself. An installation that is there is taken as it is.
+    log, and `said` is for what it writes itself. All of it is made, and must not be there yet.
     """
 
     def __init__(self, folder: Path) -> None:

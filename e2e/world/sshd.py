@@ -1,4 +1,4 @@
-"""An sshd on the loopback interface, run as whoever runs the suite."""
+"""An sshd on the loopback interface, run by the account that runs the suite."""
 
 import os
 import pwd

@@ -48,7 +48,7 @@ def test_copy_has_what_git_would_track(root: Path, tmp_path: Path) -> None:
 
 
 def test_copy_has_modes_that_git_knows(root: Path, tmp_path: Path) -> None:
-    """Modes do not depend on the umask of whoever made the checkout, and links stay links."""
+    """Modes do not depend on the umask of who made the checkout, and links stay links."""
     copy_sources(tmp_path / "copy", root)
     copied = tmp_path / "copy" / "packages" / "a"
     assert (copied / "tracked").stat().st_mode & 0o777 == 0o644
