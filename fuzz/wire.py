@@ -1,8 +1,9 @@
 """Target: whatever bytes a client sends as its request, in whatever pieces.
 
 The first byte chooses the limit on a request, the second seeds the cutting into pieces. Only
-RemoteProtocolError is raised, the pieces do not change what is understood, nor does a member that
-nobody knows, and a session holds no more than its limit allows, however much more comes.
+RemoteProtocolError is raised, the pieces do not change what is understood, nor do a member that the
+protocol does not know and params that others follow, and a session holds no more than its limit
+allows, however much more comes.
 """
 
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ def _check(data: bytes) -> None:
         raise BrokenPromiseError(f"at once {expected!a}, in pieces {found!a}")
     if isinstance(found, Request):
         _check_encoding(found)
-        _check_unknown_member(found, stream)
+        _check_first_members(found, stream)
     _check_memory(limits, stream)
 
 
@@ -74,14 +75,15 @@ def _check_encoding(request: Request) -> None:
         raise BrokenPromiseError(f"{request!a} is {again!a} when it was written and read again")
 
 
-def _check_unknown_member(request: Request, stream: bytes) -> None:
-    """A line that is looked at more closely, as one with this name is, says the same."""
+def _check_first_members(request: Request, stream: bytes) -> None:
+    """A line whose first members do not count, so that it is opened otherwise, says the same."""
     line, _, _ = stream.partition(b"\n")
     beginning, brace, members = line.partition(b"{")
     session = ServerSession(limits=Limits(request_bytes=len(line) + 100, arguments=8))
-    again = _feed(session, iter([beginning + brace + b'"\\u0000":0,' + members + b"\n"]))
+    first = b'"\\u0000":0,"params":0,'
+    again = _feed(session, iter([beginning + brace + first + members + b"\n"]))
     if again != request:
-        raise BrokenPromiseError(f"{request!a} is {again!a} with a member that nobody knows")
+        raise BrokenPromiseError(f"{request!a} is {again!a} after members that do not count")
 
 
 def _check_memory(limits: Limits, stream: bytes) -> None:
