@@ -19,10 +19,10 @@ def fetch_wheels(environment: str) -> Path:
     Call it with the lock on ``.hatch/`` held. What a lock file led to before it changed is removed.
     Raises TaskError where a wheel cannot be had, or is not the one that was locked.
     """
-    current = {name: _CACHE / _digest(name) for name in ("", LOWEST)}
-    for old in set(_CACHE.glob("*")).difference(current.values()):
+    folder = _CACHE / _digest(environment)
+    current = {_CACHE / _digest(name) for name in (environment, "default", LOWEST)}
+    for old in set(_CACHE.glob("*")) - current:
         shutil.rmtree(old)
-    folder = current.get(environment, current[""])
     folder.mkdir(parents=True, exist_ok=True)
     locked = write_locked(environment)
     stamp = folder / f"{environment}.fetched"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from tasks.errors import TaskError
+from tasks.release.changelog import read_sections
 from tasks.release.tag import find_release, list_packages, read_notes
 
 
@@ -65,7 +66,7 @@ def test_release_without_notes_is_refused(root: Path, text: str) -> None:
 
 
 def test_workspace_is_ready_for_its_tags() -> None:
-    """Each package of this workspace could be released as its sources stand."""
+    """Each package of this workspace could be released, once its news have a title with a day."""
     packages = list_packages()
     assert {package.tag.partition("-v")[0] for package in packages} == {
         "daemon",
@@ -74,4 +75,9 @@ def test_workspace_is_ready_for_its_tags() -> None:
         "wire",
     }
     for package in packages:
-        assert find_release(package.tag) == package
+        sections = read_sections((package.folder / "CHANGELOG.md").read_text())
+        if package.version in {section.version for section in sections}:
+            assert find_release(package.tag) == package
+        else:
+            with pytest.raises(TaskError, match="says nothing of"):
+                find_release(package.tag)
