@@ -7,7 +7,6 @@ separated by NUL, that are judged by what was read. Only the error that is docum
 from collections.abc import Sequence
 
 from airlock_modules import (
-    GlobError,
     Grant,
     ModuleError,
     RuleError,
@@ -61,7 +60,7 @@ def _check_rule(text: str, _args: Sequence[str]) -> None:
 def _check_glob(text: str, args: Sequence[str]) -> None:
     try:
         pattern = parse_glob(text)
-    except GlobError as error:
+    except RuleError as error:
         require_one_line(str(error))
         return
     for argument in args:

@@ -1,19 +1,23 @@
-from collections.abc import Callable
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airlock_modules import Glob, Grant, Module, evaluate
+from airlock_modules import Glob, Grant, Module, evaluate, parse_module
+from asking import GRANT
 
-MakeModule = Callable[..., Module]
+
+def make_module(*, deny: list[str] | None = None, allow: list[str] | None = None) -> Module:
+    """Make the module `tool` from lists of deny or allow rules."""
+    mode, rules = ("allow", allow) if allow is not None else ("deny", deny or [])
+    text = f'[command]\nbin = "tool"\n[{mode}]\nargs = {rules}\n'
+    return parse_module(text, name="tool", source="tool.toml")
 
 
 def grant(module: Module, *, commands: tuple[str, ...] = ()) -> Grant:
     return Grant(ceiling=("tool", "bare"), commands=commands, modules={"tool": module})
 
 
-def test_what_no_deny_rule_matches_is_allowed(make_module: MakeModule) -> None:
+def test_what_no_deny_rule_matches_is_allowed() -> None:
     """A deny list lets everything else pass, and the steps say why."""
     decision = evaluate(grant(make_module(deny=["bad"])), "tool", ["good"])
     assert (decision.allowed, decision.kind, decision.layer) == (True, "allowed", None)
@@ -25,7 +29,7 @@ def test_what_no_deny_rule_matches_is_allowed(make_module: MakeModule) -> None:
     ]
 
 
-def test_a_deny_rule_refuses_and_is_named(make_module: MakeModule) -> None:
+def test_a_deny_rule_refuses_and_is_named() -> None:
     """The message shows the arguments that matched and the rule that matched them."""
     decision = evaluate(grant(make_module(deny=["-v=/*:*"])), "tool", ["run", "-v", "/:/h"])
     assert (decision.allowed, decision.kind, decision.layer) == (False, "denied", "module")
@@ -37,7 +41,7 @@ def test_a_deny_rule_refuses_and_is_named(make_module: MakeModule) -> None:
     assert "[deny] args in commands/tool.toml" in decision.hint
 
 
-def test_each_part_of_a_set_is_shown(make_module: MakeModule) -> None:
+def test_each_part_of_a_set_is_shown() -> None:
     """A rule of several parts shows each argument that it found."""
     decision = evaluate(grant(make_module(deny=["clone & -u"])), "tool", ["clone", "-ux", "y"])
     assert decision.message.startswith(
@@ -45,7 +49,7 @@ def test_each_part_of_a_set_is_shown(make_module: MakeModule) -> None:
     )
 
 
-def test_an_allow_list_refuses_what_no_rule_matches(make_module: MakeModule) -> None:
+def test_an_allow_list_refuses_what_no_rule_matches() -> None:
     """With allow rules, silence means no; also for no arguments at all."""
     module = make_module(allow=["a & b", "c"])
     assert evaluate(grant(module), "tool", ["b", "a"]).rule == "a & b"
@@ -60,13 +64,13 @@ def test_an_allow_list_refuses_what_no_rule_matches(make_module: MakeModule) -> 
     )
 
 
-def test_an_empty_list_is_taken_at_its_word(make_module: MakeModule) -> None:
+def test_an_empty_list_is_taken_at_its_word() -> None:
     """Denying nothing allows all, allowing nothing denies all."""
     assert evaluate(grant(make_module(deny=[])), "tool", ["x"]).allowed
     assert not evaluate(grant(make_module(allow=[])), "tool", ["x"]).allowed
 
 
-def test_a_command_above_the_ceiling_is_unknown(make_module: MakeModule) -> None:
+def test_a_command_above_the_ceiling_is_unknown() -> None:
     """The ceiling is asked first, whatever modules there are, and the hint names its key."""
     module = make_module()
     decision = evaluate(Grant(ceiling=(), modules={"tool": module}), "tool", [])
@@ -77,7 +81,7 @@ def test_a_command_above_the_ceiling_is_unknown(make_module: MakeModule) -> None
     assert [step.layer for step in decision.steps] == ["ceiling"]
 
 
-def test_a_command_without_a_module_is_unknown(make_module: MakeModule) -> None:
+def test_a_command_without_a_module_is_unknown() -> None:
     """The module is asked for before the profile, so that the message says what is missing."""
     decision = evaluate(grant(make_module(), commands=("tool",)), "bare", [])
     assert decision.kind == "unknown-command"
@@ -86,7 +90,7 @@ def test_a_command_without_a_module_is_unknown(make_module: MakeModule) -> None:
     assert "commands/bare.toml" in decision.hint
 
 
-def test_the_profile_refuses_what_it_does_not_list(make_module: MakeModule) -> None:
+def test_the_profile_refuses_what_it_does_not_list() -> None:
     """A profile narrows the ceiling; the rules are not asked any more."""
     decision = evaluate(grant(make_module(), commands=("other",)), "tool", ["x"])
     assert (decision.kind, decision.layer) == ("denied", "profile")
@@ -95,16 +99,14 @@ def test_the_profile_refuses_what_it_does_not_list(make_module: MakeModule) -> N
     assert [step.layer for step in decision.steps] == ["ceiling", "module", "profile"]
 
 
-def test_a_profile_cannot_grant_above_the_ceiling(make_module: MakeModule) -> None:
+def test_a_profile_cannot_grant_above_the_ceiling() -> None:
     """A name that only the profile lists stays unknown."""
     asked = Grant(ceiling=("x",), commands=("tool",), modules={"tool": make_module()})
     assert evaluate(asked, "tool", []).kind == "unknown-command"
 
 
 @pytest.mark.parametrize("command", ["", "../tool", "tool\n", "to\u202eol", "\udcff", "x" * 9999])
-def test_names_that_mislead_are_refused_and_shown_quoted(
-    make_module: MakeModule, command: str
-) -> None:
+def test_names_that_mislead_are_refused_and_shown_quoted(command: str) -> None:
     """Whatever is sent as a command, the message is one short printable line."""
     decision = evaluate(grant(make_module()), command, [])
     assert decision.kind == "unknown-command"
@@ -113,7 +115,7 @@ def test_names_that_mislead_are_refused_and_shown_quoted(
     assert len(decision.message) < 500
 
 
-def test_arguments_in_messages_are_quoted_and_cut(make_module: MakeModule) -> None:
+def test_arguments_in_messages_are_quoted_and_cut() -> None:
     """Escape sequences and megabytes of a client do not reach a terminal."""
     args = ["--bad=\x1b[2J" + "x" * 100_000]
     decision = evaluate(grant(make_module(deny=["--bad"])), "tool", args)
@@ -121,7 +123,7 @@ def test_arguments_in_messages_are_quoted_and_cut(make_module: MakeModule) -> No
     assert len(decision.message) < 500
 
 
-def test_a_pattern_found_as_raw_text_shows_that_argument_alone(make_module: MakeModule) -> None:
+def test_a_pattern_found_as_raw_text_shows_that_argument_alone() -> None:
     """A match behind -- or of a flag with nothing behind it does not look for a value."""
     denied = grant(make_module(deny=["--pid=host", "-="]))
     assert evaluate(denied, "tool", ["--", "--pid=host"]).rule == "--pid=host"
@@ -134,18 +136,16 @@ HOSTILE = st.one_of(ANYTHING, st.sampled_from(["--", "-v", "-v/", "--x=", "-", "
 
 @settings(max_examples=300)
 @given(HOSTILE, st.lists(HOSTILE, max_size=12))
-def test_nothing_that_a_client_sends_raises(
-    builtin_grant: Grant, command: str, args: list[str]
-) -> None:
+def test_nothing_that_a_client_sends_raises(command: str, args: list[str]) -> None:
     """Any strings give a decision, for every built-in module as well."""
-    for name in (*builtin_grant.ceiling, command):
-        decision = evaluate(builtin_grant, name, args)
+    for name in (*GRANT.ceiling, command):
+        decision = evaluate(GRANT, name, args)
         assert decision.allowed == (decision.kind == "allowed")
         assert decision.allowed or decision.message
 
 
 def test_work_grows_with_the_number_of_arguments_and_no_faster(
-    make_module: MakeModule, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Twice the arguments are twice the comparisons, also where each one begins a new attempt."""
     compared: list[str] = []

@@ -5,8 +5,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from .module_file import Module
-from .parsed import PathUse
+from airlock_modules.files.module_file import Module
+from airlock_modules.reading.parsed import PathUse
 
 
 class Grant(Struct, frozen=True, kw_only=True):

@@ -7,15 +7,14 @@ looked at but the grant and the request, and the work grows linearly with the ar
 
 from collections.abc import Sequence
 
-from airlock_wire.text import quote
-
-from .arguments import Argument, Reading, read_arguments
-from .decision import Decision, Grant, Step
-from .grammar import parse
-from .judgement import GrammarRules, judge
-from .module_file import Module
-from .names import is_name
-from .rules import FlagPattern, Rule, Rules
+from airlock_modules.decision import Decision, Grant, Step
+from airlock_modules.files.module_file import Module
+from airlock_modules.names import is_name
+from airlock_modules.quoting import quote
+from airlock_modules.reading.grammar import parse
+from airlock_modules.reading.plain import Argument, Reading, read_arguments
+from airlock_modules.rules.judgement import GrammarRules, judge
+from airlock_modules.rules.plain_rules import FlagPattern, Rule, Rules
 
 
 def evaluate(grant: Grant, command: str, args: Sequence[str]) -> Decision:

@@ -1,0 +1,245 @@
+"""Reading an argument vector as the tool itself would, by its option table.
+
+One pass from left to right, each argument looked at once. Where tools or their versions differ the
+reading keeps what each could see; where that would change how the following arguments are read, the
+argument counts as unknown, so that readings never multiply.
+"""
+
+from collections.abc import Sequence
+
+from airlock_modules.reading.flag_forms import consumes, cut, split_glued
+from airlock_modules.reading.notation import NUMBER, FlagSpec
+from airlock_modules.reading.option_table import OptionTable
+from airlock_modules.reading.parsed import ArgumentWord, Flag, Parsed
+from airlock_modules.reading.path_uses import find_paths
+
+_MOST_UNSURE = 64
+"""How many letters of one cluster may leave open whether the rest is their value."""
+
+
+def parse(table: OptionTable, args: Sequence[str]) -> Parsed:
+    """Read the arguments of a command, its own name not among them.
+
+    Any strings will do. Nothing is raised, and the work grows linearly with the arguments.
+    """
+    reader = _ArgumentReader(table, args)
+    reader.read()
+    return Parsed(
+        command=reader.command,
+        knows_command=reader.knows_command,
+        globals=tuple(reader.globals),
+        flags=tuple(reader.flags),
+        words=tuple(reader.words),
+        rest=reader.rest,
+        unknown=tuple(reader.unknown),
+        paths=find_paths(
+            table,
+            flags=(*reader.globals, *reader.flags),
+            words=reader.words,
+            command=reader.command,
+            path_words=reader.place.path_words,
+        ),
+    )
+
+
+class _ArgumentReader:
+    """The state of one pass: what was found, and how the next argument is to be read."""
+
+    def __init__(self, table: OptionTable, args: Sequence[str]) -> None:
+        self.table = table
+        self.args = tuple(args)
+        self.place = table.root
+        self.command: tuple[str, ...] = ()
+        self.knows_command = True
+        self.globals: list[Flag] = []
+        self.flags: list[Flag] = []
+        self.words: list[ArgumentWord] = []
+        self.rest: tuple[str, ...] = ()
+        self.unknown: list[ArgumentWord] = []
+        self._next = 0
+        self._flags_ended = False
+        self._is_complete = table.depth == 0
+
+    def read(self) -> None:
+        args = self.args
+        while self._next < len(args):
+            at = self._next
+            self._next += 1
+            text = args[at]
+            if self._flags_ended or len(text) < 2 or text[0] != "-":
+                self._read_word(text, at)
+            elif text == "--":
+                self._end_flags(at)
+            elif self.place.style == "go":
+                self._read_go(text, at)
+            elif text[1] != "-":
+                self._read_short(text, at)
+            elif self.place.style == "getopt":
+                self.unknown.append(ArgumentWord(text, at))
+            else:
+                self._read_named(*cut(text), at)
+
+    def _end_flags(self, at: int) -> None:
+        if self.place.dashes_are_flags:
+            self.unknown.append(ArgumentWord("--", at))
+            return
+        if self.table.depth and not self.command:
+            # Tools differ in whether a subcommand may still follow.
+            self.unknown.append(ArgumentWord("--", at))
+        self._flags_ended = True
+        if self.table.remote_command and self.words:
+            self._leave(self._next)
+
+    def _leave(self, at: int) -> None:
+        """Stop reading: the arguments from there on belong to somebody else."""
+        self.rest = self.args[at:]
+        self._next = len(self.args)
+
+    def _read_word(self, text: str, at: int) -> None:
+        if not self._is_complete and self._read_subcommand(text, at):
+            return
+        self._is_complete = True
+        if self.table.remote_command and self.words:
+            self._leave(at)
+            return
+        self.words.append(ArgumentWord(text, at))
+        if self.place.stops or (self.table.remote_command and self._flags_ended):
+            self._leave(self._next)
+        elif not self.place.interspersed:
+            self._flags_ended = True
+
+    def _read_subcommand(self, text: str, at: int) -> bool:
+        """Take a word for one of the subcommand's, if it is; tell whether it was taken."""
+        table = self.table
+        place = table.commands.get(" ".join((*self.command, text)))
+        if self._flags_ended and self.command and (place or table.elsewhere):
+            # Behind -- it may name a subcommand or be a word of the one before.
+            self.unknown.append(ArgumentWord(text, at))
+            place = None
+        elif place is None and table.elsewhere is None:
+            if self.command and (self.place.takes_words or self._flags_ended):
+                return False
+            self.command += (text,)
+            self.knows_command = False
+            self._leave(self._next)
+            return True
+        if place is not None:
+            self.place = place
+            self.command = place.key
+            is_deep = table.elsewhere is None or len(place.key) == table.depth
+            self._is_complete = is_deep and not place.nested
+            return True
+        if table.elsewhere is None or len(self.command) >= table.depth:
+            return False
+        self.command += (text,)
+        self._is_complete = len(self.command) == table.depth
+        if self._is_complete:
+            self.place = table.elsewhere
+        return True
+
+    def _read_go(self, text: str, at: int) -> None:
+        name, value = cut(text[1:] if text[1] == "-" else text)
+        if len(name) < 2 or name[1] == "-":
+            self.unknown.append(ArgumentWord(text, at))
+        else:
+            self._read_named(name, value, at)
+
+    def _read_named(self, name: str, joined: str | None, at: int) -> None:
+        """Read a flag that is an argument of its own, perhaps with a value joined by `=`."""
+        specs = self.place.flags.find(name, abbreviations=self.place.abbreviations)
+        if self.place.is_open and name not in self.place.flags.exact:
+            specs += (FlagSpec(names=(name,), takes="unsure"),)
+        if not specs:
+            self.unknown.append(ArgumentWord(name, at))
+        elif joined is not None:
+            self._add(name, at, specs, (joined,))
+        elif len(specs) == 1 or len({consumes(spec) for spec in specs}) == 1:
+            self._add(name, at, specs, *self._take_values(specs))
+        else:
+            # Whether the next word is a value depends on which of the flags is meant.
+            self.unknown.append(ArgumentWord(name, at))
+
+    def _read_short(self, text: str, at: int) -> None:
+        place = self.place
+        if place.flags.number is not None and text[1:].isdecimal() and text.isascii():
+            self._add(NUMBER, at, (place.flags.number,), (text[1:],))
+            return
+        if place.flags.has_long_names_of_one_dash:
+            name, value = cut(text)
+            if len(name) > 2 and name in place.flags.exact:
+                self._read_named(name, value, at)
+                return
+        self._read_cluster(text, at)
+
+    def _read_cluster(self, text: str, at: int) -> None:
+        """Read letters behind one dash; each once, however often it is repeated."""
+        seen: set[str] = set()
+        unsure = 0
+        exact = self.place.flags.exact
+        for index in range(1, len(text)):
+            letter = text[index]
+            name = f"-{letter}"
+            spec = exact.get(name)
+            if spec is None and self.place.is_open and letter != "-":
+                spec = FlagSpec(names=(name,))
+            if spec is None or unsure == _MOST_UNSURE:
+                self.unknown.append(ArgumentWord(text, at))
+                return
+            if spec.takes in ("value", "several", "optional"):
+                self._end_cluster(name, at, spec, text[index + 1 :])
+                return
+            if spec.takes == "unsure":
+                unsure += 1
+                glued = text[index + 1 :]
+                values = split_glued(glued) if glued else self._peek()
+                self._add(name, at, (spec,), values, sure=False)
+            elif text.startswith("=", index + 1) and self.place.style == "gnu":
+                self._add(name, at, (spec,), (text[index + 2 :],))
+                return
+            elif letter not in seen:
+                seen.add(letter)
+                self._add(name, at, (spec,))
+
+    def _end_cluster(self, name: str, at: int, spec: FlagSpec, glued: str) -> None:
+        if glued:
+            values = split_glued(glued) if self.place.style == "gnu" else (glued,)
+            self._add(name, at, (spec,), values)
+        elif spec.takes == "optional":
+            self._add(name, at, (spec,))
+        else:
+            self._add(name, at, (spec,), *self._take_values((spec,)))
+
+    def _take_values(self, specs: tuple[FlagSpec, ...]) -> tuple[tuple[str, ...], bool]:
+        """Return the following words that are values of a flag, and whether that is sure."""
+        match specs[0].takes:
+            case "value" if self._next < len(self.args):
+                if self.place.dashes_are_flags and self.args[self._next][:1] == "-":
+                    return (), True
+                self._next += 1
+                return (self.args[self._next - 1],), True
+            case "several":
+                start = self._next
+                while self._next < len(self.args) and self.args[self._next][:1] != "-":
+                    self._next += 1
+                return self.args[start : self._next], True
+            case "unsure":
+                return self._peek(), False
+            case _:
+                return (), True
+
+    def _peek(self) -> tuple[str, ...]:
+        following = self.args[self._next : self._next + 1]
+        return () if following == ("--",) else following
+
+    def _add(
+        self,
+        text: str,
+        at: int,
+        specs: tuple[FlagSpec, ...],
+        values: tuple[str, ...] = (),
+        sure: bool = True,
+    ) -> None:
+        flag = Flag(
+            text=text, place=at, specs=specs, values=values, sure=sure, command=self.command
+        )
+        (self.flags if self.command or not self.table.depth else self.globals).append(flag)
