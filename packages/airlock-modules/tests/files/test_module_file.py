@@ -1,6 +1,7 @@
 import pytest
 
-from airlock_modules import Module, ModuleError, Rules, parse_module
+from airlock_modules import Module, ModuleError, parse_module
+from airlock_modules.rules.judgement import PlainRules
 
 SMALL = '[command]\nbin = "git"\n[deny]\nargs = []\n'
 
@@ -15,7 +16,7 @@ def test_a_small_module_has_the_defaults() -> None:
     """What a module does not say is the careful or the ordinary choice."""
     module = parse_module(SMALL, name="git", source="git.toml")
     assert module.bin == "git"
-    assert (module.rules.mode, module.rules.rules) == ("deny", ())
+    assert module.rules == PlainRules(mode="deny")
     assert (module.inherit, module.forward, module.strip) == ((), (), ())
     assert dict(module.set) == {}
     assert (module.prepend, module.append) == ((), ())
@@ -48,9 +49,9 @@ def test_a_full_module_is_read_as_written() -> None:
         source="git.toml",
     )
     assert module.bin == "/usr/bin/git"
-    assert isinstance(module.rules, Rules)
+    assert isinstance(module.rules, PlainRules)
     assert module.rules.mode == "allow"
-    assert [rule.text for rule in module.rules.rules] == ["status", "log & -n=*"]
+    assert [rule.text for rule in module.rules.rules.rules] == ["status", "log & -n=*"]
     assert module.inherit == ("SSH_AUTH_SOCK",)
     assert module.forward == ("GIT_AUTHOR_NAME", "LC_*", "GIT_*")
     assert module.strip == ("GIT_DIR", "http_proxy")
@@ -133,6 +134,36 @@ def test_what_this_release_lacks_is_refused_by_name(text: str, key: str) -> None
     assert len(found) == 1
     assert found[0].startswith(f"git.toml: {key}: this ")
     assert "is not supported by this release" in found[0]
+
+
+EXAMPLE = SMALL.replace("[]", '["push & --force"]') + "[[examples]]\n"
+
+
+def test_examples_that_hold_are_no_faults() -> None:
+    """They say what the rules mean, and nothing else."""
+    text = f'{EXAMPLE}args = ["push"]\nexpect = "allowed"\n'
+    text += '[[examples]]\nargs = ["push", "--force"]\nexpect = "denied"\n'
+    module = parse_module(text, name="git", source="git.toml")
+    assert module == parse_module(EXAMPLE[:-13], name="git", source="git.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (
+            EXAMPLE + 'args = ["push"]\nexpect = "denied"',
+            'git.toml: [examples] 1: "push" is allowed, not denied: no deny rule matches; correct ',
+        ),
+        (EXAMPLE + 'expect = "denied"', "git.toml: [examples] 1.args: is missing; "),
+        (EXAMPLE + "args = []", "git.toml: [examples] 1.expect: is missing; "),
+        (EXAMPLE + 'args = []\nexpect = "?"', 'git.toml: [examples] 1.expect: "?" is not one of '),
+        ('examples = ["x"]\n' + SMALL, "git.toml: examples: item 1: must be a table; "),
+    ],
+)
+def test_an_example_that_does_not_hold_is_a_fault(text: str, fault: str) -> None:
+    """Whoever changes a rule is told what it would let through or keep out."""
+    (found,) = faults_of(text)
+    assert found.startswith(fault)
 
 
 def test_all_faults_of_a_file_are_reported_at_once() -> None:

@@ -13,9 +13,9 @@ def faults_of(text: str) -> list[str]:
 
 
 def test_a_table_says_what_it_is_of() -> None:
-    """Tool, version and origin are for people who compare it."""
+    """Tool and version stand in messages."""
     table = parse_options(TEXT, "options.toml")
-    assert (table.tool, table.version, table.origin) == ("tool", "1", "made up")
+    assert (table.tool, table.version) == ("tool", "1")
     assert (table.depth, table.is_closed) == (2, True)
 
 
@@ -44,10 +44,10 @@ def test_a_command_with_nested_ones_has_words_only_where_that_is_said() -> None:
     assert commands["add"].path_words
 
 
-def test_words_that_only_begin_subcommands_have_a_place() -> None:
+def test_words_that_only_begin_subcommands_have_a_scope() -> None:
     """Each of them can be read, and is found to have nothing of its own."""
     table = parse_options(HEAD + 'subcommands = 3\n[commands."a b c"]\n', "options.toml")
-    assert [(key, place.nested) for key, place in table.commands.items()] == [
+    assert [(key, scope.nested) for key, scope in table.commands.items()] == [
         ("a", True),
         ("a b", True),
         ("a b c", False),
@@ -58,7 +58,7 @@ def test_an_open_table_is_open_behind_the_whole_subcommand_only() -> None:
     """Before it is complete an unlisted flag could have one of its words for a value."""
     text = HEAD + 'subcommands = 2\nopen = true\n[commands."a b"]\n[commands.a]\n'
     table = parse_options(text, "options.toml")
-    is_open = {" ".join(place.key): place.is_open for place in table.commands.values()}
+    is_open = {" ".join(scope.key): scope.is_open for scope in table.commands.values()}
     assert is_open == {"a b": True, "a": False}
     assert table.elsewhere is not None
     assert (table.root.is_open, table.elsewhere.is_open) == (False, True)
@@ -67,7 +67,7 @@ def test_an_open_table_is_open_behind_the_whole_subcommand_only() -> None:
 def test_flags_without_a_subcommand_may_stand_under_the_empty_name() -> None:
     """They are those before a subcommand, and the only ones where there is none."""
     table = parse_options(HEAD + '[commands.""]\nflags = ["-x"]\nwords = "paths"\n', "o.toml")
-    assert table.knows("-x")
+    assert "-x" in table.root.flags.exact
     assert table.root.path_words
     assert table.commands == {}
 
@@ -99,7 +99,7 @@ def test_flags_without_a_subcommand_may_stand_under_the_empty_name() -> None:
         ),
     ],
 )
-def test_a_fault_of_a_table_names_its_place(text: str, fault: str) -> None:
+def test_a_fault_of_a_table_says_where(text: str, fault: str) -> None:
     """Whoever writes a table is told where it is wrong."""
     assert any(line.startswith(fault) for line in faults_of(text)), faults_of(text)
 

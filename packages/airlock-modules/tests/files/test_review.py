@@ -1,18 +1,12 @@
 import pytest
 
-from airlock_modules import (
-    builtin_names,
-    load_builtin,
-    parse_module,
-    review_module,
-    review_rules,
-)
+from airlock_modules import builtin_names, load_builtin, review_module
+from written_modules import read_module
 
 
 def problems(rules: str, *, syntax: str = "") -> list[str]:
-    text = f'[command]\nbin = "x"\n{syntax}\n{rules}'
-    module = parse_module(text, name="tool", source="tool.toml")
-    return [f"{fault.key}: {fault.problem}" for fault in review_rules(module)]
+    module = read_module(f"{syntax}\n{rules}")
+    return [f"{fault.key}: {fault.problem}" for fault in review_module(module)]
 
 
 SSH = '[syntax]\noptions = "ssh"'
@@ -67,16 +61,13 @@ def test_an_open_table_knows_every_flag() -> None:
 def test_a_forwarded_variable_that_steers_the_tool_is_found() -> None:
     """The finding names the entry and what it lets in; what strip or set overrule is not found."""
     text = """
-    [command]
-    bin = "tool"
     [deny]
     args = ["-x", "-x"]
     [env]
     forward = ["LD_PRELOAD", "HOME", "TZ", "P*", "GIT_D*", "GIT_AUTHOR_*", "A_PAGER"]
     strip = ["GIT_DIR"]
     """
-    module = parse_module(text, name="tool", source="tool.toml")
-    found = [(fault.key, fault.problem) for fault in review_module(module)]
+    found = [(fault.key, fault.problem) for fault in review_module(read_module(text))]
     steers = "can choose programs, files, accounts or peers for the tool"
     assert found == [
         ("deny.args", 'the rule "-x" changes nothing beside "-x"'),

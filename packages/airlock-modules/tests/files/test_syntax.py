@@ -1,34 +1,31 @@
 import pytest
 
-from airlock_modules import Module, ModuleError, load_options, parse, parse_module
+from airlock_modules import OptionTable, load_options, parse
+from airlock_modules.rules.judgement import GrammarRules, PlainRules
+from written_modules import faults_of, read_module
 
-HEAD = '[command]\nbin = "x"\n'
-
-
-def read(text: str, *, rules: str = "[deny]\nargs = []") -> Module:
-    return parse_module(f"{HEAD}{rules}\n{text}", name="tool", source="tool.toml")
+DENY = "[deny]\nargs = []\n"
 
 
-def faults_of(text: str, *, rules: str = "[deny]\nargs = []") -> list[str]:
-    with pytest.raises(ModuleError) as caught:
-        read(text, rules=rules)
-    return [str(fault) for fault in caught.value.faults]
+def read_table(syntax: str) -> OptionTable:
+    rules = read_module(f"{DENY}[syntax]\n{syntax}").rules
+    assert isinstance(rules, GrammarRules)
+    return rules.table
 
 
 def test_a_module_without_syntax_has_no_table() -> None:
     """It is read by form alone, as ever."""
-    assert read("").options is None
+    assert isinstance(read_module(DENY).rules, PlainRules)
 
 
 def test_the_table_of_a_builtin_module_serves_another_module() -> None:
     """An override names it, too."""
-    assert read('[syntax]\noptions = "ssh"').options is load_options("ssh")
+    assert read_table('options = "ssh"') is load_options("ssh")
 
 
 def test_a_small_table_takes_other_flags_for_switches() -> None:
     """Only those that take a value must be named."""
-    table = read('[syntax]\nsubcommands = 1\nvalue_flags = ["-C"]').options
-    assert table is not None
+    table = read_table('subcommands = 1\nvalue_flags = ["-C"]')
     parsed = parse(table, ["--any", "-C", "d", "-zC", "e", "run", "x", "-y"])
     assert parsed.command == ("run",)
     assert [word.text for word in parsed.words] == ["x"]
@@ -37,8 +34,7 @@ def test_a_small_table_takes_other_flags_for_switches() -> None:
 
 def test_a_small_table_with_flags_is_complete() -> None:
     """Values and paths may be named in the notation of option tables."""
-    table = read('[syntax]\nflags = ["-v --verbose", "--to VALUE"]\ninterspersed = false').options
-    assert table is not None
+    table = read_table('flags = ["-v --verbose", "--to VALUE"]\ninterspersed = false')
     assert [word.text for word in parse(table, ["-vx", "--to=a"]).unknown] == ["-vx"]
     assert not parse(table, ["a", "-v"]).flags
 
@@ -59,6 +55,6 @@ def test_a_small_table_with_flags_is_complete() -> None:
 )
 def test_a_fault_names_its_place(text: str, fault: str) -> None:
     """A slip never makes a table that reads something else."""
-    found = faults_of("[syntax]\n" + text)
+    found = faults_of(f"{DENY}[syntax]\n{text}")
     assert len(found) == 1
     assert found[0].startswith("tool.toml: " + fault)

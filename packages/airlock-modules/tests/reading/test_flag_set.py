@@ -1,5 +1,5 @@
-from airlock_modules import FlagSpec
 from airlock_modules.reading.flag_set import FlagSet
+from airlock_modules.reading.notation import FlagSpec
 
 FORCE = FlagSpec(names=("-f", "--force"))
 LEASE = FlagSpec(names=("--force-with-lease",), takes="optional")

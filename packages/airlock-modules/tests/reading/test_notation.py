@@ -1,7 +1,7 @@
 import pytest
 
-from airlock_modules import FlagSpec, NotationError
-from airlock_modules.reading.notation import normalise, parse_flag
+from airlock_modules.errors import NotationError
+from airlock_modules.reading.notation import FlagSpec, normalise, parse_flag
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 import pytest
 
-from airlock_modules import OptionTable, PathUse, parse, parse_module, parse_options
+from airlock_modules import OptionTable, PathUse, parse, parse_options
 from tool_table import TABLE
+from written_modules import ask_module, read_module
 
 
 def paths_of(line: str, *, table: OptionTable = TABLE) -> list[str]:
@@ -9,9 +10,42 @@ def paths_of(line: str, *, table: OptionTable = TABLE) -> list[str]:
 
 
 def test_a_path_says_which_argument_and_flag_named_it() -> None:
-    """So that a refusal can show it, and the host's own path be put in its place."""
+    """So that a refusal can show it, and the host's own path be put there."""
     (use,) = parse(TABLE, ["push", "x", "--receipt=/a"]).paths
-    assert (use.path, use.place, use.by) == ("/a", 2, "--receipt")
+    assert use == PathUse("/a", 2, 10, "--receipt")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "add x /a",
+        "add -- /a",
+        "push --receipt /a",
+        "push --receipt=/a",
+        "push --rec=/a",
+        "-C /a log",
+        "-C/a log",
+        "-C=/a log",
+        "-C x -C /a log",
+        "-pC/a log",
+    ],
+)
+def test_a_path_runs_from_its_offset_to_the_end_of_its_argument(line: str) -> None:
+    """However it was given, so that another path can be put there."""
+    args = line.split()
+    (use,) = {use for use in parse(TABLE, args).paths if use.text == "/a"}
+    assert use.offset is not None
+    assert args[use.argument][use.offset :] == "/a"
+
+
+def test_a_path_that_was_joined_stands_nowhere_as_a_whole() -> None:
+    """The tool enters one directory after the other."""
+    uses = parse(TABLE, ["-C", "a", "-C", "b", "-C", "/c", "-C", "d", "log"]).paths
+    assert [(use.text, use.argument, use.offset) for use in uses] == [
+        ("a/b", 3, None),
+        ("/c", 5, 0),
+        ("/c/d", 7, None),
+    ]
 
 
 def test_words_are_paths_where_the_table_says_so() -> None:
@@ -61,16 +95,13 @@ def test_a_path_behind_a_prefix_is_found_in_values_and_words() -> None:
 
 def test_a_path_flag_of_a_small_table_may_enter_or_open() -> None:
     """Nobody said which, so both are told."""
-    module = parse_module(
-        '[command]\nbin = "x"\n[deny]\nargs = []\n[syntax]\nsubcommands = 1\n'
-        'path_flags = ["-C", "--file"]\npath_words = ["read"]\n',
-        name="x",
-        source="x.toml",
+    module = read_module(
+        "[deny]\nargs = []\n[syntax]\nsubcommands = 1\n"
+        'path_flags = ["-C", "--file"]\npath_words = ["read"]\n'
     )
-    assert module.options is not None
-    found = paths_of("-C a --file ../b read ../c", table=module.options)
-    assert set(found) == {"a", "a/../b", "../b", "a/../b/../c"}
-    assert paths_of("write ../c", table=module.options) == []
+    found = ask_module(module, *["-C", "a", "--file", "../b", "read", "../c"]).paths
+    assert {use.path for use in found} == {"a", "a/../b", "../b", "a/../b/../c"}
+    assert ask_module(module, "write", "../c").paths == ()
 
 
 @pytest.mark.parametrize(
@@ -78,4 +109,4 @@ def test_a_path_flag_of_a_small_table_may_enter_or_open() -> None:
 )
 def test_a_path_leads_from_its_base(base: str, text: str, path: str) -> None:
     """An absolute one leads from nowhere else."""
-    assert PathUse(text, 0, "", base).path == path
+    assert PathUse(text, 0, 0, "", base).path == path

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_modules import RuleError, parse_glob
-from airlock_modules.rules.globs import MAX_ALTERNATIVES, MAX_DEPTH
+from airlock_modules import RuleError
+from airlock_modules.rules.globs import MAX_ALTERNATIVES, MAX_DEPTH, parse_glob
 
 
 @pytest.mark.parametrize(

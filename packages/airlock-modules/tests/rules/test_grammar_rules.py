@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airlock_modules import RuleError, parse, parse_options
-from airlock_modules.rules.grammar_rules import Facts, RuleList, named_flags, parse_grammar_rule
+from airlock_modules.rules.grammar_rules import Facts, named_flags, parse_grammar_rule
+from airlock_modules.rules.rule import RuleList
 from tool_table import TABLE
 
 
@@ -35,6 +36,9 @@ def matches(rule: str, line: str, *, certain: bool = False) -> bool:
         ("push & +*", "push origin +main"),
         ("push & +*", "push -- +main"),
         ("push & --exec & *x", "push ax --exec=b"),
+        ("--exec!={x,y}", "push --exec z"),
+        ("--exec!={x,y}", "push --exec x --exec=z"),
+        ("--push-option!=x", "push -fo=x"),
     ],
 )
 def test_a_rule_matches_whatever_the_tool_would_take_for_it(rule: str, line: str) -> None:
@@ -57,6 +61,8 @@ def test_a_rule_matches_whatever_the_tool_would_take_for_it(rule: str, line: str
         ("add", "remote"),
         ("p*", "push"),
         ("push & +*", "log +main"),
+        ("--exec!={x,y}", "push --exec x --exe=y"),
+        ("--exec!=x", "push --exec"),
     ],
 )
 def test_a_rule_matches_nothing_else(rule: str, line: str) -> None:
@@ -86,6 +92,7 @@ def test_a_certain_match_allows_no_other_reading(line: str) -> None:
         ("", "must have text"),
         ("push & ", "must have text"),
         ("--", "is not the name of a flag"),
+        ("--!=x", "is not the name of a flag"),
         ("-", "is not the name of a flag"),
         ("--x={a", "the pattern .* is invalid"),
         ("+*[", "the pattern .* is invalid"),
@@ -99,7 +106,7 @@ def test_a_rule_that_cannot_be_read_is_an_error(text: str, problem: str) -> None
 
 def test_the_flags_that_rules_name_are_known() -> None:
     """Those with wildcards name none."""
-    rules = tuple(parse_grammar_rule(text, TABLE) for text in ("push & --x=*", "-y", "--*=z", "a"))
+    rules = tuple(parse_grammar_rule(text, TABLE) for text in ("push & --x!=*", "-y", "--*=z", "a"))
     assert named_flags(rules) == ("--x", "-y")
 
 

@@ -2,12 +2,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airlock_modules import Decision, Grant, Module, evaluate, parse_module
 from airlock_modules.reading.grammar import parse
-from airlock_modules.rules.grammar_rules import RuleList, parse_grammar_rule
+from airlock_modules.rules.grammar_rules import parse_grammar_rule
 from airlock_modules.rules.judgement import GrammarRules, judge
 from airlock_modules.rules.permissions import AllowList, parse_permission
+from airlock_modules.rules.rule import RuleList
 from tool_table import TABLE
+from written_modules import ask_module, read_module
 
 COMMANDS = {
     "": ["--version"],
@@ -32,7 +33,7 @@ def rules(*, texts: tuple[str, ...] = ()) -> GrammarRules:
 
 def decide(line: str, *, texts: tuple[str, ...] = ()) -> str | bool:
     """Return True where the arguments are allowed, else the rule that refuses them."""
-    verdict = judge(rules(texts=texts), parse(TABLE, line.split()))
+    verdict = judge(rules(texts=texts), line.split())
     return verdict.allowed or str(verdict.rule)
 
 
@@ -97,18 +98,13 @@ def test_an_exception_refuses_what_is_listed() -> None:
     assert decide("push x", texts=("push & +*",)) is True
 
 
-def module(text: str) -> Module:
-    return parse_module('[command]\nbin = "x"\n' + text, name="tool", source="tool.toml")
-
-
-def ask(made: Module, line: str) -> Decision:
-    return evaluate(Grant(ceiling=("tool",), modules={"tool": made}), "tool", line.split())
-
-
 SMALL = (
     '[syntax]\nsubcommands = 1\nabbreviations = true\nvalue_flags = ["-o", "--output"]\n'
     'path_flags = ["-C"]\n'
 )
+
+
+DENY = '[deny]\nargs = ["--exec", "-v=/*:*", "credential", "push & --force"]'
 
 
 @pytest.mark.parametrize(
@@ -128,55 +124,60 @@ SMALL = (
 )
 def test_deny_rules_see_through_spellings_with_a_small_table(line: str, rule: str) -> None:
     """Flags that only the rules name are looked for in every spelling, too."""
-    made = module(SMALL + '[deny]\nargs = ["--exec", "-v=/*:*", "credential", "push & --force"]')
-    assert ask(made, line).rule == rule
+    made = read_module(
+        SMALL + '[deny]\nargs = ["--exec", "-v=/*:*", "credential", "push & --force"]'
+    )
+    assert ask_module(made, *line.split()).rule == rule
 
 
 @pytest.mark.parametrize(
     "line", ["checkout credential", "run -o --exec", "run -- --exec", "log --force", "x -vo /:/h"]
 )
 def test_deny_rules_leave_the_rest_alone(line: str) -> None:
-    """A value, a word of another place, or a flag of another subcommand."""
-    made = module(SMALL + '[deny]\nargs = ["--exec", "-v=/*:*", "credential", "push & --force"]')
-    assert ask(made, line).allowed
+    """A value, a word elsewhere, or a flag of another subcommand."""
+    made = read_module(
+        SMALL + '[deny]\nargs = ["--exec", "-v=/*:*", "credential", "push & --force"]'
+    )
+    assert ask_module(made, *line.split()).allowed
 
 
 def test_a_complete_small_table_refuses_other_flags() -> None:
     """With `flags` the table is complete, for deny rules as well."""
-    made = module('[syntax]\nflags = ["-x", "--y VALUE"]\n[deny]\nargs = ["-x"]')
-    assert ask(made, "--y -x a").allowed
-    assert ask(made, "-x").rule == "-x"
-    assert ask(made, "-z").rule == "unknown-flag"
+    made = read_module('[syntax]\nflags = ["-x", "--y VALUE"]\n[deny]\nargs = ["-x"]')
+    assert ask_module(made, "--y", "-x", "a").allowed
+    assert ask_module(made, "-x").rule == "-x"
+    assert ask_module(made, "-z").rule == "unknown-flag"
 
 
 def test_allow_rules_must_match_under_every_reading() -> None:
     """A value that is perhaps none permits nothing."""
-    made = module('[syntax]\nvalue_flags = ["--to"]\n[allow]\nargs = ["--to=x", "--kind=y"]')
-    assert ask(made, "--to x").rule == "--to=x"
-    assert ask(made, "--kind=y").allowed
-    assert not ask(made, "--kind y").allowed
-    assert ask(made, "z").message == (
+    made = read_module('[syntax]\nvalue_flags = ["--to"]\n[allow]\nargs = ["--to=x", "--kind=y"]')
+    assert ask_module(made, "--to", "x").rule == "--to=x"
+    assert ask_module(made, "--kind=y").allowed
+    assert not ask_module(made, "--kind", "y").allowed
+    assert ask_module(made, "z").message == (
         "tool with these arguments is refused: no rule of its module allows it"
     )
 
 
 def test_a_refusal_says_who_can_change_it_and_an_agreement_which_paths() -> None:
     """The hint names the table of the module; paths are handed on."""
-    made = module(SMALL + '[allow.commands]\nrun = ["-C"]')
-    refused = ask(made, "run --x")
-    assert refused.message == 'tool "run" is refused: its module does not allow "--x" there'
+    made = read_module(SMALL + '[allow.commands]\nrun = ["-C"]')
+    refused = ask_module(made, "run", "--x")
+    assert (
+        refused.message == 'tool "run" with "--x" is refused: its module does not allow that there'
+    )
     assert refused.hint is not None
     assert "[allow] in commands/tool.toml" in refused.hint
     assert refused.steps[-1].layer == "rules"
-    assert [use.path for use in ask(made, "run -C ../a").paths] == ["../a", "../a"]
+    assert [use.path for use in ask_module(made, "run", "-C", "../a").paths] == ["../a", "../a"]
 
 
 def test_messages_show_what_was_written_quoted_and_cut() -> None:
     """Escape sequences and megabytes of a client do not reach a terminal."""
-    made = module('[syntax]\noptions = "ssh"\n[deny]\nargs = []')
-    grant = Grant(ceiling=("tool",), modules={"tool": made})
-    for args in (["--\x1b[2J" + "x" * 100_000], ["-\x1b" + "v" * 100_000]):
-        decision = evaluate(grant, "tool", args)
+    made = read_module('[syntax]\noptions = "ssh"\n[deny]\nargs = []')
+    for argument in ("--\x1b[2J" + "x" * 100_000, "-\x1b" + "v" * 100_000):
+        decision = ask_module(made, argument)
         assert decision.rule == "unknown-flag"
         assert decision.message.isprintable()
         assert len(decision.message) < 600
@@ -217,7 +218,7 @@ LIKELY = st.sampled_from(
 @given(st.lists(st.one_of(ANYTHING, LIKELY), max_size=12))
 def test_nothing_that_a_client_sends_raises(args: list[str]) -> None:
     """Any strings give a verdict, and every refusal says why."""
-    parsed = parse(TABLE, args)
-    verdict = judge(rules(texts=("push & +*", "--*=x")), parsed)
+    verdict = judge(rules(texts=("push & +*", "--*=x")), args)
+    assert verdict.reading == parse(TABLE, args)
     assert verdict.detail
     assert verdict.allowed != bool(verdict.problem)

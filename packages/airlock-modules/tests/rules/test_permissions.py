@@ -4,7 +4,6 @@ from airlock_modules import RuleError, parse
 from airlock_modules.rules.permissions import (
     AllowList,
     Permission,
-    list_flags,
     parse_command_pattern,
     parse_permission,
 )
@@ -87,9 +86,3 @@ def test_an_entry_that_names_no_flag_is_an_error(entry: str) -> None:
     """A slip permits nothing."""
     with pytest.raises(RuleError):
         parse_permission([entry], TABLE)
-
-
-def test_listed_flags_can_be_counted() -> None:
-    """Each once, without its pattern."""
-    permissions = [Permission(("--x=a", "--x=b", "*")), Permission(("-y",))]
-    assert list_flags(permissions) == ("--x", "-y")

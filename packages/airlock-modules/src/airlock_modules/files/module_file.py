@@ -1,13 +1,16 @@
 """The module file: how one command is proxied, and what is refused.
 
 Of the format that Airlock describes, this release reads `[command] bin`, `[syntax]`, exactly one
-of `[deny]` and `[allow]`, `[env] inherit, forward, strip, set`, `[args] prepend, append` and
-`[exec] concurrent, workspace, timeout_s`. The rest is refused by name: a table that was read and
-ignored would promise a protection that is not there.
+of `[deny]` and `[allow]`, `[[examples]]`, `[env] inherit, forward, strip, set`, `[args] prepend,
+append` and `[exec] concurrent, workspace, timeout_s`. The rest is refused by name: a table that was
+read and ignored would promise a protection that is not there.
+
+An example has `args` and what the rules must `expect` of them, "allowed" or "denied". A file whose
+rules decide one otherwise is faulty.
 """
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -17,10 +20,8 @@ from airlock_modules.files.faults import Fault, ModuleError
 from airlock_modules.files.rule_tables import read_rules
 from airlock_modules.files.toml_reader import TableReader
 from airlock_modules.names import is_name
-from airlock_modules.quoting import quote
-from airlock_modules.reading.option_table import OptionTable
-from airlock_modules.rules.judgement import GrammarRules
-from airlock_modules.rules.plain_rules import Rules
+from airlock_modules.rules.judgement import GrammarRules, PlainRules, judge
+from airlock_wire.text import quote
 
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FORWARD_ENTRY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?")
@@ -45,7 +46,7 @@ class Module(Struct, frozen=True, kw_only=True):
 
     name: str
     bin: str
-    rules: Rules | GrammarRules
+    rules: PlainRules | GrammarRules
     inherit: tuple[str, ...] = ()
     forward: tuple[str, ...] = ()
     strip: tuple[str, ...] = ()
@@ -57,11 +58,6 @@ class Module(Struct, frozen=True, kw_only=True):
     timeout_s: float = 0.0
     source: str
     builtin: bool = False
-
-    @property
-    def options(self) -> OptionTable | None:
-        """The option table that the arguments are read by, None where there is no `[syntax]`."""
-        return self.rules.table if isinstance(self.rules, GrammarRules) else None
 
 
 def parse_module(text: str, *, name: str, source: str, builtin: bool = False) -> Module:
@@ -77,6 +73,7 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
         raise ModuleError(faults)
     program = _read_bin(reader.table("command"))
     rules = read_rules(reader, tool=name)
+    examples = tuple(_read_examples(reader))
     env, args, run = reader.table("env"), reader.table("args"), reader.table("exec")
     strip, settings = _read_names(env, "strip"), _read_set(env)
     workspace = run.choice("workspace", ("required", "optional"), default="optional")
@@ -99,6 +96,8 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
     for key, remedy in _NOT_BUILT.items():
         reader.not_built(key, remedy)
     reader.finish()
+    if not faults:  # rules that were read wrongly would decide examples wrongly
+        faults += _check_examples(examples, rules, source)
     if faults:
         raise ModuleError(faults)
     return module
@@ -109,6 +108,31 @@ def load_builtin(name: str) -> Module:
     return parse_module(
         builtin_text(name), name=name, source=f"built-in module {name}", builtin=True
     )
+
+
+def _read_examples(reader: TableReader) -> Iterator[tuple[tuple[str, ...], str]]:
+    for number, example in enumerate(reader.entries("examples"), start=1):
+        if isinstance(example, str):
+            remedy = 'write { args = ["..."], expect = "denied" }'
+            reader.fault("examples", f"item {number}: must be a table", remedy)
+            continue
+        args = example.strings("args", required=True)
+        expected = example.choice("expect", ("allowed", "denied"), default="")
+        if not example.has("expect"):
+            example.fault("expect", "is missing", 'write "allowed" or "denied"')
+        yield args, expected
+
+
+def _check_examples(
+    examples: Iterable[tuple[tuple[str, ...], str]], rules: PlainRules | GrammarRules, source: str
+) -> Iterator[Fault]:
+    for number, (args, expected) in enumerate(examples, start=1):
+        verdict = judge(rules, args)
+        found = "allowed" if verdict.allowed else "denied"
+        if found != expected:
+            shown = " ".join(map(quote, args))
+            problem = f"{shown} is {found}, not {expected}: {verdict.detail}"
+            yield Fault(source, f"examples.{number}", problem, "correct the example or the rules")
 
 
 def _read_bin(command: TableReader) -> str:

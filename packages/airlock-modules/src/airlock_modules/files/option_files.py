@@ -25,10 +25,10 @@ from airlock_modules.errors import NotationError
 from airlock_modules.files.builtin_files import builtin_options
 from airlock_modules.files.faults import Fault, ModuleError
 from airlock_modules.files.toml_reader import TableReader
-from airlock_modules.quoting import quote
 from airlock_modules.reading.flag_set import FlagSet
 from airlock_modules.reading.notation import STYLES, FlagSpec, Origin, Style, parse_flag
-from airlock_modules.reading.option_table import OptionTable, Place
+from airlock_modules.reading.option_table import OptionTable, Scope
+from airlock_wire.text import quote
 
 MAX_DEPTH = 4
 """How many words may name a subcommand."""
@@ -98,12 +98,12 @@ def _read_table(reader: TableReader) -> OptionTable:
     for key in commands:
         _check_key(reader.table("commands"), key, depth=depth)
     commands = _add_groups(commands, root=root, everywhere=everywhere)
+    reader.string("source", required=True)  # of the data, for people who read the file
     if depth and not commands and not is_open:
         reader.fault("commands", "lists none", "list them, or write open = true")
     return OptionTable(
         tool=reader.string("tool", required=True),
         version=reader.string("version", required=True),
-        origin=reader.string("source", required=True),
         depth=depth,
         root=root,
         commands=_mark_nested(commands),
@@ -116,13 +116,13 @@ def _read_table(reader: TableReader) -> OptionTable:
 
 def _read_root(
     reader: TableReader, bare: TableReader | None, *, style: Style, everywhere: Sequence[FlagSpec]
-) -> Place:
+) -> Scope:
     flags = read_flags(reader, "global", style=style, origin="global")
     path_words = False
     if bare is not None:
         flags += read_flags(bare, "flags", style=style, origin="command")
         path_words = bare.choice("words", ("values", "paths"), default="values") == "paths"
-    return Place(
+    return Scope(
         key=(),
         flags=FlagSet.of((*everywhere, *flags)),
         style=style,
@@ -134,11 +134,11 @@ def _read_root(
 
 
 def _read_command(
-    table: TableReader, key: str, *, root: Place, everywhere: Sequence[FlagSpec], is_open: bool
-) -> Place:
+    table: TableReader, key: str, *, root: Scope, everywhere: Sequence[FlagSpec], is_open: bool
+) -> Scope:
     style = read_style(table, default=root.style)
     words = table.choice("words", ("none", "values", "paths"), default="")
-    return Place(
+    return Scope(
         key=tuple(key.split(" ")),
         flags=FlagSet.of(
             read_flags(table, "flags", style=style, origin="command"), shared=everywhere
@@ -157,46 +157,46 @@ def _read_command(
 
 
 def _read_undescribed(
-    reader: TableReader, *, root: Place, everywhere: Sequence[FlagSpec]
-) -> dict[str, Place]:
+    reader: TableReader, *, root: Scope, everywhere: Sequence[FlagSpec]
+) -> dict[str, Scope]:
     # One set of flags for all of them: there may be thousands.
-    place = replace(root, flags=FlagSet.of((), shared=everywhere), path_words=False, is_open=True)
+    scope = replace(root, flags=FlagSet.of((), shared=everywhere), path_words=False, is_open=True)
     keys = ((first, word) for first in reader.names() for word in reader.strings(first))
-    return {" ".join(key): replace(place, key=key) for key in keys}
+    return {" ".join(key): replace(scope, key=key) for key in keys}
 
 
-def _mark_nested(commands: dict[str, Place]) -> dict[str, Place]:
+def _mark_nested(commands: dict[str, Scope]) -> dict[str, Scope]:
     beginnings = {
-        place.key[:length] for place in commands.values() for length in range(1, len(place.key))
+        scope.key[:length] for scope in commands.values() for length in range(1, len(scope.key))
     }
 
-    def mark(place: Place) -> Place:
-        nested = place.key in beginnings
+    def mark(scope: Scope) -> Scope:
+        nested = scope.key in beginnings
         return replace(
-            place,
+            scope,
             nested=nested,
-            takes_words=place.takes_words and not (nested and place.nested),
+            takes_words=scope.takes_words and not (nested and scope.nested),
             # A flag that is not listed could have the rest of the subcommand for its value.
-            is_open=place.is_open and not nested,
+            is_open=scope.is_open and not nested,
         )
 
-    return {key: mark(place) for key, place in commands.items()}
+    return {key: mark(scope) for key, scope in commands.items()}
 
 
 def _add_groups(
-    commands: dict[str, Place], *, root: Place, everywhere: Sequence[FlagSpec]
-) -> dict[str, Place]:
-    """Add the places behind words that subcommands begin with and that are none themselves."""
-    groups: dict[str, Place] = {}
+    commands: dict[str, Scope], *, root: Scope, everywhere: Sequence[FlagSpec]
+) -> dict[str, Scope]:
+    """Add the scopes behind words that subcommands begin with and that are none themselves."""
+    groups: dict[str, Scope] = {}
     flags = FlagSet.of((), shared=everywhere)
-    for place in commands.values():
-        for length in range(1, len(place.key)):
-            key = place.key[:length]
+    for scope in commands.values():
+        for length in range(1, len(scope.key)):
+            key = scope.key[:length]
             groups[" ".join(key)] = replace(root, key=key, flags=flags, takes_words=False)
     return groups | commands
 
 
-def _make_elsewhere(root: Place, everywhere: Sequence[FlagSpec]) -> Place:
+def _make_elsewhere(root: Scope, everywhere: Sequence[FlagSpec]) -> Scope:
     return replace(root, flags=FlagSet.of((), shared=everywhere), path_words=False, is_open=True)
 
 

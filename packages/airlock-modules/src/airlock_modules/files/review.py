@@ -5,18 +5,22 @@ from collections.abc import Iterator
 from airlock_modules.files.faults import Fault, join_key
 from airlock_modules.files.forwarding import find_steering
 from airlock_modules.files.module_file import Module
-from airlock_modules.quoting import quote
 from airlock_modules.reading.notation import normalise
 from airlock_modules.reading.option_table import OptionTable
-from airlock_modules.rules.grammar_rules import CommandPart, FlagPart, GrammarRule, WordPart
+from airlock_modules.rules.grammar_rules import CommandPart, FlagPart, GrammarRule
 from airlock_modules.rules.judgement import GrammarRules
 from airlock_modules.rules.permissions import EVERYTHING, Permission
-from airlock_modules.rules.plain_rules import Rule
+from airlock_modules.rules.rule import Read, Rule
+from airlock_wire.text import quote
 
 
 def review_module(module: Module) -> Iterator[Fault]:
-    """Find what `review_rules` finds, and variables of the client that should not reach a tool."""
-    yield from review_rules(module)
+    """Find what has no effect, and variables of the client that should not reach a tool.
+
+    That are rules that can never match, rules that others make needless, and flags and subcommands
+    that the option table, which is of one version of the tool, does not have.
+    """
+    yield from _review_rules(module)
     for entry, name in find_steering(module.forward, overruled=(*module.strip, *module.set)):
         lets_in = "" if name == entry else f" lets in {name}, which"
         problem = f"{entry}{lets_in} can choose programs, files, accounts or peers for the tool"
@@ -24,14 +28,10 @@ def review_module(module: Module) -> Iterator[Fault]:
         yield Fault(module.source, "env.forward", problem, remedy)
 
 
-def review_rules(module: Module) -> Iterator[Fault]:
-    """Find rules that can never match, rules that others make needless, and flags nobody knows.
-
-    Whether a flag exists is judged by the option table, which is of one version of the tool.
-    """
+def _review_rules(module: Module) -> Iterator[Fault]:
     rules = module.rules
     if not isinstance(rules, GrammarRules):
-        yield from _find_shadowed(module.source, f"{rules.mode}.args", rules.rules)
+        yield from _find_shadowed(module.source, f"{rules.mode}.args", rules.rules.rules)
         return
     for key, listed in (
         (f"{rules.mode}.args", rules.rules.rules),
@@ -46,9 +46,7 @@ def review_rules(module: Module) -> Iterator[Fault]:
             yield from _find_unknown_command(module.source, name, permission, rules.table)
 
 
-def _find_shadowed(
-    source: str, key: str, rules: tuple[Rule, ...] | tuple[GrammarRule, ...]
-) -> Iterator[Fault]:
+def _find_shadowed(source: str, key: str, rules: tuple[Rule[Read], ...]) -> Iterator[Fault]:
     earlier: dict[frozenset[str], str] = {}
     sets = {frozenset(part.text for part in rule.parts): rule.text for rule in rules}
     for rule in rules:
@@ -67,7 +65,7 @@ def _implies(parts: frozenset[str], wider: frozenset[str]) -> bool:
     """Tell whether whatever has all of `parts` also has all of `wider`, which is another set."""
     if parts == wider:
         return False
-    flags = {part.partition("=")[0] for part in parts if part.startswith("-")}
+    flags = {part.partition("=")[0].removesuffix("!") for part in parts if part.startswith("-")}
     return wider <= parts | flags
 
 
@@ -76,13 +74,12 @@ def _find_unmatchable(
 ) -> Iterator[Fault]:
     table = rules.table
     for part in rule.parts:
-        if isinstance(part, WordPart):
-            continue
+        known = True
         if isinstance(part, FlagPart):
             known = part.pattern is not None or any(
-                name in place.flags.exact for place in table.places() for name in part.names
+                name in scope.flags.exact for scope in table.scopes() for name in part.names
             )
-        else:
+        elif isinstance(part, CommandPart):
             known = _knows_words(part, table)
         if not known:
             problem = f"the rule {quote(rule.text)} cannot match: {_say_unknown(part.text, table)}"
@@ -93,9 +90,9 @@ def _knows_words(part: CommandPart, table: OptionTable) -> bool:
     if not table.is_closed:
         return True
     return any(
-        place.key[: len(part.words)] == part.words
-        or (len(part.words) == 1 and part.words[0] in place.key)
-        for place in table.commands.values()
+        scope.key[: len(part.words)] == part.words
+        or (len(part.words) == 1 and part.words[0] in scope.key)
+        for scope in table.commands.values()
     )
 
 
@@ -112,12 +109,12 @@ def _find_unknown_command(
 def _find_unknown(
     source: str, key: str, permission: Permission, table: OptionTable, *, command: str = ""
 ) -> Iterator[Fault]:
-    place = table.root if not command else table.commands.get(command, table.elsewhere)
-    if place is None or place.is_open:
+    scope = table.root if not command else table.commands.get(command, table.elsewhere)
+    if scope is None or scope.is_open:
         return
     for entry in permission.entries:
-        name = normalise(entry.partition("=")[0], place.style)
-        if entry != EVERYTHING and name not in place.flags.exact:
+        name = normalise(entry.partition("=")[0], scope.style)
+        if entry != EVERYTHING and name not in scope.flags.exact:
             yield Fault(source, key, _say_unknown(name, table), "correct or remove it")
 
 

@@ -8,10 +8,10 @@ and `path_words`, the subcommands whose words are paths.
 
 from airlock_modules.files.option_files import MAX_DEPTH, load_options, read_flags, read_style
 from airlock_modules.files.toml_reader import TableReader
-from airlock_modules.quoting import quote
 from airlock_modules.reading.flag_set import FlagSet
 from airlock_modules.reading.notation import FlagSpec, Kind, Style, normalise
-from airlock_modules.reading.option_table import OptionTable, Place
+from airlock_modules.reading.option_table import OptionTable, Scope
+from airlock_wire.text import quote
 
 
 def read_syntax(syntax: TableReader, *, tool: str) -> OptionTable:
@@ -28,7 +28,8 @@ def read_syntax(syntax: TableReader, *, tool: str) -> OptionTable:
     except KeyError:
         remedy = "write the name of a built-in module that has one, or describe the flags here"
         syntax.fault("options", f"{quote(name)} has no option table", remedy)
-        return _make_table(tool, _make_place((), style="gnu"), depth=0)
+        empty = Scope(key=(), flags=FlagSet.of(()), style="gnu")
+        return OptionTable(tool=tool, depth=0, root=empty, commands={}, elsewhere=None)
 
 
 def _read_small_table(syntax: TableReader, *, tool: str) -> OptionTable:
@@ -42,15 +43,22 @@ def _read_small_table(syntax: TableReader, *, tool: str) -> OptionTable:
             syntax.fault("flags", f"{quote(name)} is described twice", "describe it in flags only")
         kind: Kind = "EITHER" if name in paths else "VALUE"
         specs.append(FlagSpec(names=(name,), takes="value", kind=kind))
-    place = _make_place(
-        tuple(specs),
+    scope = Scope(
+        key=(),
+        flags=FlagSet.of(specs),
         style=style,
         abbreviations=syntax.boolean("abbreviations", default=False),
         interspersed=syntax.boolean("interspersed", default=True),
         is_open=is_open,
     )
-    depth = syntax.integer("subcommands", default=0, minimum=0, maximum=MAX_DEPTH)
-    return _make_table(tool, place, depth=depth, path_words=syntax.strings("path_words"))
+    return OptionTable(
+        tool=tool,
+        depth=syntax.integer("subcommands", default=0, minimum=0, maximum=MAX_DEPTH),
+        root=scope,
+        commands={},
+        elsewhere=scope,
+        path_commands=frozenset(syntax.strings("path_words")),
+    )
 
 
 def _read_names(syntax: TableReader, key: str, style: Style) -> tuple[str, ...]:
@@ -59,34 +67,3 @@ def _read_names(syntax: TableReader, key: str, style: Style) -> tuple[str, ...]:
         if not name.startswith("-") or name in ("-", "--") or "=" in name:
             syntax.fault(key, f"{quote(name)} is not the name of a flag", "write its name alone")
     return tuple(normalise(name, style) for name in names)
-
-
-def _make_place(
-    specs: tuple[FlagSpec, ...],
-    *,
-    style: Style,
-    abbreviations: bool = False,
-    interspersed: bool = True,
-    is_open: bool = False,
-) -> Place:
-    return Place(
-        key=(),
-        flags=FlagSet.of(specs),
-        style=style,
-        abbreviations=abbreviations,
-        interspersed=interspersed,
-        is_open=is_open,
-    )
-
-
-def _make_table(
-    tool: str, place: Place, *, depth: int, path_words: tuple[str, ...] = ()
-) -> OptionTable:
-    return OptionTable(
-        tool=tool,
-        depth=depth,
-        root=place,
-        commands={},
-        elsewhere=place,
-        path_commands=frozenset(path_words),
-    )

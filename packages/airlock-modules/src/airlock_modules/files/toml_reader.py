@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, Self, overload
 
 from airlock_modules.files.faults import Fault, join_key
-from airlock_modules.quoting import quote
+from airlock_wire.text import quote
 
 _KINDS: Mapping[type, str] = {
     str: "a string",
@@ -123,6 +123,22 @@ class TableReader:
         good = [self._is_string(key, item, f"item {n}: ") for n, item in enumerate(items, start=1)]
         return tuple(items) if all(good) else tuple(default)
 
+    def entries(self, key: str, *, required: bool = False) -> "tuple[str | TableReader, ...]":
+        """Return an array of strings without NUL and of tables, without its faulty items."""
+        items = self._take(key, list, required=required)
+        found: list[str | TableReader] = []
+        for number, item in enumerate(items if isinstance(items, list) else (), start=1):
+            if isinstance(item, dict):
+                name = f"{key}.{number}"
+                path = (*self._path, key, str(number))
+                self._inner[name] = TableReader(
+                    item, source=self._source, faults=self._faults, path=path
+                )
+                found.append(self._inner[name])
+            elif self._is_string(key, item, f"item {number}: "):
+                found.append(item)
+        return tuple(found)
+
     def boolean(self, key: str, *, default: bool) -> bool:
         """Return a boolean."""
         value = self._take(key, bool)
@@ -218,16 +234,16 @@ class TableReader:
         self.fault(key, f"must be {_KINDS[kind]}, not {_kind_of(value)}", "correct its value")
         return None
 
-    def _is_string(self, key: str, value: object, place: str = "") -> bool:
+    def _is_string(self, key: str, value: object, where: str = "") -> bool:
         if isinstance(value, str):
-            return self._has_no_nul(key, value, place)
-        self.fault(key, f"{place}must be a string, not {_kind_of(value)}", "put it in quotes")
+            return self._has_no_nul(key, value, where)
+        self.fault(key, f"{where}must be a string, not {_kind_of(value)}", "put it in quotes")
         return False
 
-    def _has_no_nul(self, key: str, value: str, place: str = "") -> bool:
+    def _has_no_nul(self, key: str, value: str, where: str = "") -> bool:
         if "\0" not in value:
             return True
-        self.fault(key, f"{place}holds a NUL character", "remove it; no program can be given one")
+        self.fault(key, f"{where}holds a NUL character", "remove it; no program can be given one")
         return False
 
     def _is_in_range(
@@ -249,7 +265,7 @@ class TableReader:
 
 
 def _end_of(text: str) -> str:
-    """Return where the text ends, in the words that tomllib uses for every other place."""
+    """Return where the text ends, in tomllib's own words."""
     before, _, last = text.rpartition("\n")
     line = before.count("\n") + 2 if len(last) < len(text) else 1
     return f"line {line}, column {len(last) + 1}"

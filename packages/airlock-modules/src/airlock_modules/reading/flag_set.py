@@ -1,4 +1,4 @@
-"""The flags that a tool accepts at one place, found by name or by the beginning of a name."""
+"""The flags that a tool accepts in one scope, found by name or by the beginning of a name."""
 
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ class FlagSet(Struct, frozen=True, kw_only=True):
     """Flags by name.
 
     `longs` has the names of two dashes, sorted, which is where a name that was cut short is looked
-    up. `own` are the flags that were described for this place and nowhere else.
+    up. `own` are the flags that were described for this scope and no other.
     """
 
     exact: dict[str, FlagSpec]

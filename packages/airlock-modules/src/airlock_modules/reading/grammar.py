@@ -7,10 +7,9 @@ argument counts as unknown, so that readings never multiply.
 
 from collections.abc import Sequence
 
-from airlock_modules.reading.flag_forms import consumes, cut, split_glued
 from airlock_modules.reading.notation import NUMBER, FlagSpec
 from airlock_modules.reading.option_table import OptionTable
-from airlock_modules.reading.parsed import ArgumentWord, Flag, Parsed
+from airlock_modules.reading.parsed import Flag, Parsed, Piece
 from airlock_modules.reading.path_uses import find_paths
 
 _MOST_UNSURE = 64
@@ -37,7 +36,7 @@ def parse(table: OptionTable, args: Sequence[str]) -> Parsed:
             flags=(*reader.globals, *reader.flags),
             words=reader.words,
             command=reader.command,
-            path_words=reader.place.path_words,
+            path_words=reader.scope.path_words,
         ),
     )
 
@@ -48,14 +47,14 @@ class _ArgumentReader:
     def __init__(self, table: OptionTable, args: Sequence[str]) -> None:
         self.table = table
         self.args = tuple(args)
-        self.place = table.root
+        self.scope = table.root
         self.command: tuple[str, ...] = ()
         self.knows_command = True
         self.globals: list[Flag] = []
         self.flags: list[Flag] = []
-        self.words: list[ArgumentWord] = []
+        self.words: list[Piece] = []
         self.rest: tuple[str, ...] = ()
-        self.unknown: list[ArgumentWord] = []
+        self.unknown: list[Piece] = []
         self._next = 0
         self._flags_ended = False
         self._is_complete = table.depth == 0
@@ -70,22 +69,22 @@ class _ArgumentReader:
                 self._read_word(text, at)
             elif text == "--":
                 self._end_flags(at)
-            elif self.place.style == "go":
+            elif self.scope.style == "go":
                 self._read_go(text, at)
             elif text[1] != "-":
                 self._read_short(text, at)
-            elif self.place.style == "getopt":
-                self.unknown.append(ArgumentWord(text, at))
+            elif self.scope.style == "getopt":
+                self.unknown.append(Piece(text, at))
             else:
-                self._read_named(*cut(text), at)
+                self._read_long(text, at)
 
     def _end_flags(self, at: int) -> None:
-        if self.place.dashes_are_flags:
-            self.unknown.append(ArgumentWord("--", at))
+        if self.scope.dashes_are_flags:
+            self.unknown.append(Piece("--", at))
             return
         if self.table.depth and not self.command:
             # Tools differ in whether a subcommand may still follow.
-            self.unknown.append(ArgumentWord("--", at))
+            self.unknown.append(Piece("--", at))
         self._flags_ended = True
         if self.table.remote_command and self.words:
             self._leave(self._next)
@@ -102,72 +101,76 @@ class _ArgumentReader:
         if self.table.remote_command and self.words:
             self._leave(at)
             return
-        self.words.append(ArgumentWord(text, at))
-        if self.place.stops or (self.table.remote_command and self._flags_ended):
+        self.words.append(Piece(text, at))
+        if self.scope.stops or (self.table.remote_command and self._flags_ended):
             self._leave(self._next)
-        elif not self.place.interspersed:
+        elif not self.scope.interspersed:
             self._flags_ended = True
 
     def _read_subcommand(self, text: str, at: int) -> bool:
         """Take a word for one of the subcommand's, if it is; tell whether it was taken."""
         table = self.table
-        place = table.commands.get(" ".join((*self.command, text)))
-        if self._flags_ended and self.command and (place or table.elsewhere):
+        scope = table.commands.get(" ".join((*self.command, text)))
+        if self._flags_ended and self.command and (scope or table.elsewhere):
             # Behind -- it may name a subcommand or be a word of the one before.
-            self.unknown.append(ArgumentWord(text, at))
-            place = None
-        elif place is None and table.elsewhere is None:
-            if self.command and (self.place.takes_words or self._flags_ended):
+            self.unknown.append(Piece(text, at))
+            scope = None
+        elif scope is None and table.elsewhere is None:
+            if self.command and (self.scope.takes_words or self._flags_ended):
                 return False
             self.command += (text,)
             self.knows_command = False
             self._leave(self._next)
             return True
-        if place is not None:
-            self.place = place
-            self.command = place.key
-            is_deep = table.elsewhere is None or len(place.key) == table.depth
-            self._is_complete = is_deep and not place.nested
+        if scope is not None:
+            self.scope = scope
+            self.command = scope.key
+            is_deep = table.elsewhere is None or len(scope.key) == table.depth
+            self._is_complete = is_deep and not scope.nested
             return True
         if table.elsewhere is None or len(self.command) >= table.depth:
             return False
         self.command += (text,)
         self._is_complete = len(self.command) == table.depth
         if self._is_complete:
-            self.place = table.elsewhere
+            self.scope = table.elsewhere
         return True
 
     def _read_go(self, text: str, at: int) -> None:
-        name, value = cut(text[1:] if text[1] == "-" else text)
+        name, equals, value = (text[1:] if text[1] == "-" else text).partition("=")
         if len(name) < 2 or name[1] == "-":
-            self.unknown.append(ArgumentWord(text, at))
+            self.unknown.append(Piece(text, at))
         else:
-            self._read_named(name, value, at)
+            self._read_named(name, value if equals else None, at)
+
+    def _read_long(self, text: str, at: int) -> None:
+        name, equals, value = text.partition("=")
+        self._read_named(name, value if equals else None, at)
 
     def _read_named(self, name: str, joined: str | None, at: int) -> None:
         """Read a flag that is an argument of its own, perhaps with a value joined by `=`."""
-        specs = self.place.flags.find(name, abbreviations=self.place.abbreviations)
-        if self.place.is_open and name not in self.place.flags.exact:
+        specs = self.scope.flags.find(name, abbreviations=self.scope.abbreviations)
+        if self.scope.is_open and name not in self.scope.flags.exact:
             specs += (FlagSpec(names=(name,), takes="unsure"),)
         if not specs:
-            self.unknown.append(ArgumentWord(name, at))
+            self.unknown.append(Piece(name, at))
         elif joined is not None:
-            self._add(name, at, specs, (joined,))
-        elif len(specs) == 1 or len({consumes(spec) for spec in specs}) == 1:
+            self._add(name, at, specs, self._end_of(at, joined))
+        elif len(specs) == 1 or len({_consumes(spec) for spec in specs}) == 1:
             self._add(name, at, specs, *self._take_values(specs))
         else:
             # Whether the next word is a value depends on which of the flags is meant.
-            self.unknown.append(ArgumentWord(name, at))
+            self.unknown.append(Piece(name, at))
 
     def _read_short(self, text: str, at: int) -> None:
-        place = self.place
-        if place.flags.number is not None and text[1:].isdecimal() and text.isascii():
-            self._add(NUMBER, at, (place.flags.number,), (text[1:],))
+        flags = self.scope.flags
+        if flags.number is not None and text[1:].isdecimal() and text.isascii():
+            self._add(NUMBER, at, (flags.number,), (Piece(text[1:], at, 1),))
             return
-        if place.flags.has_long_names_of_one_dash:
-            name, value = cut(text)
-            if len(name) > 2 and name in place.flags.exact:
-                self._read_named(name, value, at)
+        if flags.has_long_names_of_one_dash:
+            name = text.partition("=")[0]
+            if len(name) > 2 and name in flags.exact:
+                self._read_long(text, at)
                 return
         self._read_cluster(text, at)
 
@@ -175,15 +178,15 @@ class _ArgumentReader:
         """Read letters behind one dash; each once, however often it is repeated."""
         seen: set[str] = set()
         unsure = 0
-        exact = self.place.flags.exact
+        exact = self.scope.flags.exact
         for index in range(1, len(text)):
             letter = text[index]
             name = f"-{letter}"
             spec = exact.get(name)
-            if spec is None and self.place.is_open and letter != "-":
+            if spec is None and self.scope.is_open and letter != "-":
                 spec = FlagSpec(names=(name,))
             if spec is None or unsure == _MOST_UNSURE:
-                self.unknown.append(ArgumentWord(text, at))
+                self.unknown.append(Piece(text, at))
                 return
             if spec.takes in ("value", "several", "optional"):
                 self._end_cluster(name, at, spec, text[index + 1 :])
@@ -191,10 +194,10 @@ class _ArgumentReader:
             if spec.takes == "unsure":
                 unsure += 1
                 glued = text[index + 1 :]
-                values = split_glued(glued) if glued else self._peek()
+                values = self._end_of(at, *_split_glued(glued)) if glued else self._peek()
                 self._add(name, at, (spec,), values, sure=False)
-            elif text.startswith("=", index + 1) and self.place.style == "gnu":
-                self._add(name, at, (spec,), (text[index + 2 :],))
+            elif text.startswith("=", index + 1) and self.scope.style == "gnu":
+                self._add(name, at, (spec,), self._end_of(at, text[index + 2 :]))
                 return
             elif letter not in seen:
                 seen.add(letter)
@@ -202,44 +205,58 @@ class _ArgumentReader:
 
     def _end_cluster(self, name: str, at: int, spec: FlagSpec, glued: str) -> None:
         if glued:
-            values = split_glued(glued) if self.place.style == "gnu" else (glued,)
-            self._add(name, at, (spec,), values)
+            values = _split_glued(glued) if self.scope.style == "gnu" else (glued,)
+            self._add(name, at, (spec,), self._end_of(at, *values))
         elif spec.takes == "optional":
             self._add(name, at, (spec,))
         else:
             self._add(name, at, (spec,), *self._take_values((spec,)))
 
-    def _take_values(self, specs: tuple[FlagSpec, ...]) -> tuple[tuple[str, ...], bool]:
+    def _take_values(self, specs: tuple[FlagSpec, ...]) -> tuple[tuple[Piece, ...], bool]:
         """Return the following words that are values of a flag, and whether that is sure."""
+        start = self._next
         match specs[0].takes:
-            case "value" if self._next < len(self.args):
-                if self.place.dashes_are_flags and self.args[self._next][:1] == "-":
+            case "value" if start < len(self.args):
+                if self.scope.dashes_are_flags and self.args[start][:1] == "-":
                     return (), True
                 self._next += 1
-                return (self.args[self._next - 1],), True
             case "several":
-                start = self._next
                 while self._next < len(self.args) and self.args[self._next][:1] != "-":
                     self._next += 1
-                return self.args[start : self._next], True
             case "unsure":
                 return self._peek(), False
-            case _:
-                return (), True
+        return tuple(Piece(self.args[at], at) for at in range(start, self._next)), True
 
-    def _peek(self) -> tuple[str, ...]:
-        following = self.args[self._next : self._next + 1]
-        return () if following == ("--",) else following
+    def _peek(self) -> tuple[Piece, ...]:
+        at = self._next
+        if at == len(self.args) or self.args[at] == "--":
+            return ()
+        return (Piece(self.args[at], at),)
+
+    def _end_of(self, at: int, *values: str) -> tuple[Piece, ...]:
+        """Return values that stand at the end of an argument, each with its offset there."""
+        length = len(self.args[at])
+        return tuple(Piece(value, at, length - len(value)) for value in values)
 
     def _add(
         self,
         text: str,
         at: int,
         specs: tuple[FlagSpec, ...],
-        values: tuple[str, ...] = (),
+        values: tuple[Piece, ...] = (),
         sure: bool = True,
     ) -> None:
         flag = Flag(
-            text=text, place=at, specs=specs, values=values, sure=sure, command=self.command
+            text=text, argument=at, specs=specs, values=values, sure=sure, command=self.command
         )
         (self.flags if self.command or not self.table.depth else self.globals).append(flag)
+
+
+def _split_glued(glued: str) -> tuple[str, ...]:
+    """Return what a value glued to a letter may be: some tools drop an `=` in between."""
+    return (glued, glued[1:]) if glued.startswith("=") else (glued,)
+
+
+def _consumes(spec: FlagSpec) -> str:
+    """Say what of the following words a flag takes; `unsure` flags take none for certain."""
+    return spec.takes if spec.takes in ("value", "several", "unsure") else "nothing"

@@ -24,7 +24,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from airlock_modules.errors import NotationError
-from airlock_modules.quoting import quote
+from airlock_wire.text import quote
 
 Style = Literal["gnu", "go", "getopt"]
 """How a tool reads flags.

@@ -13,8 +13,8 @@ from airlock_modules.reading.flag_set import FlagSet
 from airlock_modules.reading.notation import FlagSpec, Style, normalise
 
 
-class Place(Struct, frozen=True, kw_only=True):
-    """How arguments are read at one place of the command line: before a subcommand, or behind one.
+class Scope(Struct, frozen=True, kw_only=True):
+    """How the arguments before a subcommand are read, or those behind one.
 
     `key` has the words of the subcommand, () before it. With `interspersed` false the first word
     that is no flag ends the flags. `stops` says that everything behind the first such word belongs
@@ -28,8 +28,8 @@ class Place(Struct, frozen=True, kw_only=True):
     key: tuple[str, ...]
     flags: FlagSet
     style: Style
-    abbreviations: bool
-    interspersed: bool
+    abbreviations: bool = False
+    interspersed: bool = True
     stops: bool = False
     nested: bool = False
     takes_words: bool = True
@@ -41,30 +41,29 @@ class Place(Struct, frozen=True, kw_only=True):
 class OptionTable(Struct, frozen=True, kw_only=True):
     """What is known of a tool's arguments.
 
-    `version` of the tool and `origin` of the data are for people. `depth` is how many leading words
-    may name the subcommand. `commands` has the places behind the listed subcommands, by their words
-    joined by spaces. `elsewhere` is the place behind a subcommand that is not listed, None where
-    such a one is unknown. With `remote_command` the first word is a host, behind which flags may
-    follow and then somebody else's command line. Values and words that begin with one of
-    `path_prefixes` are paths behind it, as in `file://x`. `path_commands` has the subcommands whose
-    words are paths, listed or not. `styles` are those of its places.
+    `version` is that of the tool. `depth` is how many leading words may name the subcommand, `root`
+    the scope before it. `commands` has the scopes behind the listed subcommands, by their words
+    joined by spaces, and `elsewhere` is the scope behind one that is not listed, None where such a
+    one is unknown. With `remote_command` the first word is a host, behind which flags may follow
+    and then somebody else's command line. Values and words that begin with one of `path_prefixes`
+    are paths behind it, as in `file://x`. `path_commands` has the subcommands whose words are
+    paths, listed or not. `styles` are those of its scopes.
     """
 
     tool: str
     version: str = ""
-    origin: str = ""
     depth: int
-    root: Place
-    commands: Mapping[str, Place]
-    elsewhere: Place | None
+    root: Scope
+    commands: Mapping[str, Scope]
+    elsewhere: Scope | None
     remote_command: bool = False
     path_prefixes: tuple[str, ...] = ()
     path_commands: frozenset[str] = frozenset()
     styles: tuple[Style, ...] = ()
 
     def __post_init__(self) -> None:
-        """Find the styles of the places, whatever is passed for them."""
-        found = dict.fromkeys(place.style for place in self.places())
+        """Find the styles of the scopes, whatever is passed for them."""
+        found = dict.fromkeys(scope.style for scope in self.scopes())
         force_setattr(self, "styles", tuple(found))
 
     @property
@@ -73,29 +72,24 @@ class OptionTable(Struct, frozen=True, kw_only=True):
         return self.depth > 0 and self.elsewhere is None
 
     def spell(self, flag: str) -> tuple[str, ...]:
-        """Return the names by which a flag that a person wrote is found in the places."""
+        """Return the names by which a flag that a person wrote is found in the scopes."""
         return tuple(dict.fromkeys(normalise(flag, style) for style in self.styles))
 
-    def places(self) -> Iterable[Place]:
-        """Return every place that flags are described for."""
+    def scopes(self) -> Iterable[Scope]:
+        """Return every scope that flags are described for."""
         yield self.root
         yield from self.commands.values()
         if self.elsewhere is not None:
             yield self.elsewhere
 
-    def knows(self, flag: str) -> bool:
-        """Tell whether some place of the table has a flag of that name."""
-        names = self.spell(flag)
-        return any(name in place.flags.exact for place in self.places() for name in names)
-
 
 def add_unsure_flags(table: OptionTable, names: Iterable[str]) -> OptionTable:
     """Return the table with flags that rules name though no description has them.
 
-    Only places that take unlisted flags for known ones get them: there a rule must see through
+    Only scopes that take unlisted flags for known ones get them: there a rule must see through
     every spelling of a flag, and nobody has said whether the flag takes a value.
     """
-    if not any(place.is_open for place in table.places()):
+    if not any(scope.is_open for scope in table.scopes()):
         return table
     specs = tuple(
         FlagSpec(names=(name,), takes="unsure")
@@ -104,20 +98,20 @@ def add_unsure_flags(table: OptionTable, names: Iterable[str]) -> OptionTable:
 
     extended: dict[int, FlagSet] = {}
 
-    def add(place: Place) -> Place:
-        if not place.is_open:
-            return place
-        known = place.flags
+    def add(scope: Scope) -> Scope:
+        if not scope.is_open:
+            return scope
+        known = scope.flags
         if id(known) not in extended:
-            # Thousands of places may share one set of flags, and go on sharing it.
+            # Thousands of scopes may share one set of flags, and go on sharing it.
             new = [spec for spec in specs if spec.names[0] not in known.exact]
             shared = [spec for spec in known.exact.values() if spec not in known.own]
             extended[id(known)] = FlagSet.of((*known.own, *new), shared=shared)
-        return replace(place, flags=extended[id(known)])
+        return replace(scope, flags=extended[id(known)])
 
     return replace(
         table,
         root=add(table.root),
-        commands={key: add(place) for key, place in table.commands.items()},
+        commands={key: add(scope) for key, scope in table.commands.items()},
         elsewhere=None if table.elsewhere is None else add(table.elsewhere),
     )

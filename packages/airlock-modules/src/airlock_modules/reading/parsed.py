@@ -7,20 +7,32 @@ from msgspec import Struct
 from airlock_modules.reading.notation import FlagSpec
 
 
+class Piece(Struct, frozen=True):
+    """Some text of an argument vector, and where it stands.
+
+    `argument` is the number of its argument, from 0, and `offset` the number of the character in
+    that argument with which it begins. A value and a word run to the end of their argument.
+    """
+
+    text: str
+    argument: int
+    offset: int = 0
+
+
 class Flag(Struct, frozen=True, kw_only=True):
     """A flag that was given.
 
-    `text` is its name as written, `place` the number of its argument, from 0, and `specs` what it
-    may be: more than one where it is the beginning of several names. `values` has its value; it is
-    empty where there is none, and has more than one where the flag takes several or where tools
+    `text` is its name as written, `argument` the number of its argument, from 0, and `specs` what
+    it may be: more than one where it is the beginning of several names. `values` has its value; it
+    is empty where there is none, and has more than one where the flag takes several or where tools
     differ (`-x=v` is `=v` to some and `v` to others). They are not `sure` where the next word may
     be the flag's value and may be a word of its own. `command` is the subcommand it was given to.
     """
 
     text: str
-    place: int
+    argument: int
     specs: tuple[FlagSpec, ...]
-    values: tuple[str, ...] = ()
+    values: tuple[Piece, ...] = ()
     sure: bool = True
     command: tuple[str, ...] = ()
 
@@ -39,7 +51,7 @@ class Flag(Struct, frozen=True, kw_only=True):
     @property
     def value(self) -> str | None:
         """The first of its values, None where it has none."""
-        return self.values[0] if self.values else None
+        return self.values[0].text if self.values else None
 
     @property
     def takes_path(self) -> bool:
@@ -47,22 +59,18 @@ class Flag(Struct, frozen=True, kw_only=True):
         return any(spec.kind in ("PATH", "CHDIR", "EITHER") for spec in self.specs)
 
 
-class ArgumentWord(Struct, frozen=True):
-    """An argument that is no flag and no value, or that could not be read; and its number."""
-
-    text: str
-    place: int
-
-
 class PathUse(Struct, frozen=True):
     """A path that the tool would use: its text, and the number of the argument that names it.
 
-    `by` is the name of the flag whose value it is, "" for a word. `base` is the directory that the
-    tool enters first, from that of the run; "" is that of the run itself.
+    The path runs from the character `offset` of that argument to its end. `offset` is None where
+    the path stands in no argument as a whole, because the tool enters several directories one after
+    the other. `by` is the name of the flag whose value it is, "" for a word. `base` is the
+    directory that the tool enters first, from that of the run; "" is that of the run itself.
     """
 
     text: str
-    place: int
+    argument: int
+    offset: int | None
     by: str = ""
     base: str = ""
 
@@ -86,7 +94,7 @@ class Parsed(Struct, frozen=True, kw_only=True):
     knows_command: bool = True
     globals: tuple[Flag, ...] = ()
     flags: tuple[Flag, ...] = ()
-    words: tuple[ArgumentWord, ...] = ()
+    words: tuple[Piece, ...] = ()
     rest: tuple[str, ...] = ()
-    unknown: tuple[ArgumentWord, ...] = ()
+    unknown: tuple[Piece, ...] = ()
     paths: tuple[PathUse, ...] = ()

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from airlock_modules.reading.notation import Kind
 from airlock_modules.reading.option_table import OptionTable
-from airlock_modules.reading.parsed import ArgumentWord, Flag, PathUse
+from airlock_modules.reading.parsed import Flag, PathUse, Piece
 
 LONGEST_PATH = 4096
 """PATH_MAX of limits.h: no system call takes a longer path."""
@@ -15,7 +15,7 @@ def find_paths(
     table: OptionTable,
     *,
     flags: Sequence[Flag],
-    words: Sequence[ArgumentWord],
+    words: Sequence[Piece],
     command: tuple[str, ...],
     path_words: bool,
 ) -> tuple[PathUse, ...]:
@@ -30,14 +30,19 @@ def find_paths(
     found, base = _enter(flag for flag in with_paths if _has_kind(flag, "CHDIR", "EITHER"))
     for flag in with_paths:
         if _has_kind(flag, "EITHER"):
-            found += [PathUse(value, flag.place, flag.name) for value in flag.values]
+            found += [_use(value, by=flag.name) for value in flag.values]
         if _has_kind(flag, "PATH"):
-            found += [PathUse(value, flag.place, flag.name, base) for value in flag.values]
+            found += [_use(value, by=flag.name, base=base) for value in flag.values]
     if words and (path_words or _has_path_words(table, command)):
-        found += [PathUse(word.text, word.place, "", base) for word in words]
+        found += [_use(word, base=base) for word in words]
     if table.path_prefixes:
         found += _find_prefixed(table.path_prefixes, base, flags, words)
     return tuple(found)
+
+
+def _use(piece: Piece, *, by: str = "", base: str = "", cut: int = 0) -> PathUse:
+    """Return the path that a value or word is, from its character `cut` on."""
+    return PathUse(piece.text[cut:], piece.argument, piece.offset + cut, by, base)
 
 
 def _has_kind(flag: Flag, *kinds: Kind) -> bool:
@@ -51,17 +56,18 @@ def _enter(flags: Iterable[Flag]) -> tuple[list[PathUse], str]:
     joined: PathUse | None = None
     for flag in flags:
         if len(flag.values) > 1:  # only one of them is meant
-            found += [PathUse(value, flag.place, flag.name) for value in flag.values]
+            found += [_use(value, by=flag.name) for value in flag.values]
         for value in flag.values:
-            if value.startswith("/"):
+            if value.text.startswith("/"):
                 if joined is not None:
                     found.append(joined)
-                base, joined = value, None
-                found.append(PathUse(value, flag.place, flag.name))
+                base, joined = value.text, None
+                found.append(_use(value, by=flag.name))
                 continue
+            offset = None if base else value.offset
             if len(base) <= LONGEST_PATH:
-                base = posixpath.join(base, value)
-            joined = PathUse(base, flag.place, flag.name)
+                base = posixpath.join(base, value.text)
+            joined = PathUse(base, value.argument, offset, flag.name)
     if joined is not None:
         found.append(joined)
     return found, base
@@ -74,11 +80,11 @@ def _has_path_words(table: OptionTable, command: tuple[str, ...]) -> bool:
 
 
 def _find_prefixed(
-    prefixes: tuple[str, ...], base: str, flags: Iterable[Flag], words: Iterable[ArgumentWord]
+    prefixes: tuple[str, ...], base: str, flags: Iterable[Flag], words: Iterable[Piece]
 ) -> Iterator[PathUse]:
-    texts = [(word.text, word.place, "") for word in words]
-    texts += [(value, flag.place, flag.name) for flag in flags for value in flag.values]
-    for text, place, by in texts:
+    pieces = [(word, "") for word in words]
+    pieces += [(value, flag.name) for flag in flags for value in flag.values]
+    for piece, by in pieces:
         for prefix in prefixes:
-            if text.startswith(prefix):
-                yield PathUse(text[len(prefix) :], place, by, base)
+            if piece.text.startswith(prefix):
+                yield _use(piece, by=by, base=base, cut=len(prefix))

@@ -7,7 +7,7 @@ again). A backslash takes its meaning from the character after it.
 A person writes the patterns, but what they are matched against comes from a client that may be
 hostile and have megabytes to send. So nothing here may backtrack without bound: braces are written
 out when the pattern is read, and what remains has only `*` to choose about. The pieces between
-stars have a fixed length, and the leftmost place for each is always good enough, which an atomic
+stars have a fixed length, and the leftmost match of each is always good enough, which an atomic
 group of `re` says. Work is at most the length of the pattern, written out, times that of the text.
 """
 
@@ -16,7 +16,7 @@ import re
 from msgspec import Struct
 
 from airlock_modules.errors import RuleError
-from airlock_modules.quoting import quote
+from airlock_wire.text import quote
 
 MAX_ALTERNATIVES = 256
 """How many patterns the braces of one glob may be written out to."""

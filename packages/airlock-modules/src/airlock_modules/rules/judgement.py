@@ -1,148 +1,233 @@
-"""What the rules of a module with an option table say about a reading of the arguments."""
+"""What the rules of a module say about the arguments of a request."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
 
-from airlock_modules.quoting import quote
+from airlock_modules.reading.grammar import parse
+from airlock_modules.reading.notation import FlagSpec
 from airlock_modules.reading.option_table import OptionTable
-from airlock_modules.reading.parsed import Flag, Parsed
-from airlock_modules.rules.grammar_rules import Facts, RuleList
+from airlock_modules.reading.parsed import Flag, Parsed, Piece
+from airlock_modules.reading.plain import PlainReading, read_plain
+from airlock_modules.rules.exclusions import Exclusion
+from airlock_modules.rules.grammar_rules import Facts
 from airlock_modules.rules.permissions import AllowList
+from airlock_modules.rules.rule import Read, Rule, RuleList
+from airlock_wire.text import quote
 
 UNKNOWN_COMMAND = "command"
 """What stands for a rule where the subcommand is unknown or not listed."""
 UNKNOWN_FLAG = "unknown-flag"
 """What stands for a rule where the option table does not know a flag."""
 
+Mode = Literal["deny", "allow"]
+
+
+class PlainRules(Struct, frozen=True, kw_only=True):
+    """The rules of a module without an option table, whose arguments are read by their form.
+
+    Mode `deny` blocks what `rules` match, `allow` blocks everything else, for `reason`.
+    """
+
+    mode: Mode
+    rules: RuleList[PlainReading] = RuleList()
+    reason: str | None = None
+
 
 class GrammarRules(Struct, frozen=True, kw_only=True):
-    """A module's rules, read with the grammar of its tool, which is in `table`.
+    """The rules of a module whose arguments are read with the grammar of its tool, by `table`.
 
     Mode `deny` blocks what `rules` match. Mode `allow` blocks what `permitted` does not list or,
     where there is no such list, what no rule of `rules` matches. In both, arguments that the option
-    table cannot explain are refused, and so is what `exceptions` match.
+    table cannot explain are refused, and so is what `exceptions` match. What is refused because it
+    is not listed is refused for the reason of the first of `exclusions` that is about it, else for
+    `reason`.
     """
 
-    mode: Literal["deny", "allow"]
+    mode: Mode
     table: OptionTable
-    rules: RuleList = RuleList()
+    rules: RuleList[Facts] = RuleList()
     permitted: AllowList | None = None
-    exceptions: RuleList = RuleList()
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """The text of every rule and exception."""
-        return tuple(rule.text for rule in (*self.rules.rules, *self.exceptions.rules))
+    exceptions: RuleList[Facts] = RuleList()
+    exclusions: tuple[Exclusion, ...] = ()
+    reason: str | None = None
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """What was found: whether it may run, the `rule` that decided, if one did, and why.
+    """What was found: how the arguments were read, and whether they are allowed.
 
-    `problem` continues a sentence that begins with the command's name; `detail` is for a person on
-    the host.
+    `rule` is the rule that decided, if one did, and `reason` why the module has it. `problem`
+    continues a sentence that begins with the command's name, and ends with the reason. `detail` is
+    for a person on the host.
     """
 
+    reading: PlainReading | Parsed
     allowed: bool
     detail: str
     rule: str | None = None
+    reason: str | None = None
     problem: str = ""
 
 
-def judge(rules: GrammarRules, parsed: Parsed) -> Verdict:
-    """Decide about a reading, which was made with the table of the rules."""
-    if not parsed.knows_command:
-        return _refuse_command(parsed, "known to its module")
-    facts = Facts.of(parsed)
-    refused_by = rules.exceptions if rules.mode == "allow" else rules.rules
-    found = refused_by.find(facts)
+def judge(rules: PlainRules | GrammarRules, args: Sequence[str]) -> Verdict:
+    """Read the arguments of a request and decide about them. Nothing is raised."""
+    if isinstance(rules, PlainRules):
+        return _judge_plain(rules, read_plain(args))
+    return _judge_parsed(rules, parse(rules.table, args))
+
+
+def _judge_plain(rules: PlainRules, reading: PlainReading) -> Verdict:
+    found = rules.rules.find(reading)
     if found is not None:
-        rule, texts = found
-        shown = _show(texts)
-        return Verdict(
-            allowed=False,
-            rule=rule.text,
-            problem=f"with {shown} is refused by the rule {quote(rule.text)} of its module",
-            detail=f"{quote(rule.text)} matches {shown}",
-        )
-    if parsed.unknown:
-        return _refuse_unknown(rules.table, parsed)
-    if rules.permitted is not None:
-        return _judge_permitted(rules.permitted, rules.table, parsed)
+        return (_allow if rules.mode == "allow" else _refuse_matched)(reading, *found)
     if rules.mode == "deny":
-        return Verdict(allowed=True, detail="no deny rule matches")
-    return _judge_allowed(rules.rules, facts, parsed)
+        return Verdict(reading=reading, allowed=True, detail="no deny rule matches")
+    return _refuse_unmatched(reading, _show_arguments(reading), rules.reason)
 
 
-def _judge_allowed(rules: RuleList, facts: Facts, parsed: Parsed) -> Verdict:
-    found = rules.find(facts, certain=True)
+def _judge_parsed(rules: GrammarRules, parsed: Parsed) -> Verdict:
+    if not parsed.knows_command:
+        return _refuse_command(rules, parsed)
+    facts = Facts.of(parsed)
+    found = (rules.exceptions if rules.mode == "allow" else rules.rules).find(facts)
+    if found is not None:
+        return _refuse_matched(parsed, *found)
+    if parsed.unknown:
+        return _refuse_unknown(rules, parsed, parsed.unknown[0])
+    if rules.mode == "deny":
+        return Verdict(reading=parsed, allowed=True, detail="no deny rule matches")
+    if rules.permitted is not None:
+        return _judge_permitted(rules, rules.permitted, parsed)
+    return _judge_allowed(rules, facts, parsed)
+
+
+def _judge_allowed(rules: GrammarRules, facts: Facts, parsed: Parsed) -> Verdict:
+    found = rules.rules.find(facts, certain=True)
     if found is None:
-        problem = f"{_show_start(parsed)} is refused: no rule of its module allows it"
-        return Verdict(allowed=False, problem=problem, detail="no allow rule matches")
-    rule, texts = found
-    detail = f"allow {quote(rule.text)} matches {_show(texts)}"
-    return Verdict(allowed=True, rule=rule.text, detail=detail)
+        return _refuse_unmatched(parsed, _show_command(parsed), rules.reason)
+    return _allow(parsed, *found)
 
 
-def _judge_permitted(permitted: AllowList, table: OptionTable, parsed: Parsed) -> Verdict:
+def _judge_permitted(rules: GrammarRules, permitted: AllowList, parsed: Parsed) -> Verdict:
     if permitted.find_command(parsed.command) is None:
-        return _refuse_command(parsed, "one that its module allows")
-    flag = permitted.find_refused(table, parsed)
+        return _refuse_command(rules, parsed)
+    flag = permitted.find_refused(rules.table, parsed)
     if flag is None:
         detail = f"allow.commands lists {quote(' '.join(parsed.command))} and each of its flags"
-        return Verdict(allowed=True, detail=detail)
-    shown = _show_flag(flag)
-    return Verdict(
-        allowed=False,
+        return Verdict(reading=parsed, allowed=True, detail=detail)
+    return _refuse(
+        parsed,
+        _show_with(parsed, _show_flag(flag)),
         rule=flag.name,
-        problem=f"{_show_start(parsed)} is refused: its module does not allow {shown} there",
-        detail=f"{shown} is not listed for it",
+        reason=_find_reason(rules, parsed.command, flag) or rules.reason,
+        otherwise="its module does not allow that there",
+        detail=f"{_show_flag(flag)} is not listed for it",
     )
 
 
-def _refuse_command(parsed: Parsed, wanted: str) -> Verdict:
-    if not parsed.command:
-        return Verdict(
-            allowed=False,
-            rule=UNKNOWN_COMMAND,
-            problem="without a subcommand is refused: its module does not allow that",
-            detail="no subcommand is given, and allow.commands does not list that",
-        )
-    shown = quote(" ".join(parsed.command))
-    return Verdict(
-        allowed=False,
+def _refuse_command(rules: GrammarRules, parsed: Parsed) -> Verdict:
+    command = parsed.command
+    if not parsed.knows_command:  # what is behind an unknown word may be of the subcommand too
+        command += parsed.rest[: rules.table.depth - len(command)]
+    where = "allow.commands" if parsed.knows_command else "the option table"
+    return _refuse(
+        parsed,
+        _show_command(parsed),
         rule=UNKNOWN_COMMAND,
-        problem=f"{shown} is refused: this subcommand is not {wanted}",
-        detail=f"the subcommand {shown} is not {wanted}",
+        reason=_find_reason(rules, command) or rules.reason,
+        otherwise="its module does not list that",
+        detail=f"{where} does not list that subcommand",
     )
 
 
-def _refuse_unknown(table: OptionTable, parsed: Parsed) -> Verdict:
-    shown = quote(parsed.unknown[0].text)
+def _refuse_unknown(rules: GrammarRules, parsed: Parsed, piece: Piece) -> Verdict:
+    table = rules.table
     version = f" ({table.tool} {table.version})" if table.version else ""
-    return Verdict(
-        allowed=False,
+    problem = f"the option table{version} does not know that, or it could mean several things"
+    flag = Flag(text=piece.text, argument=piece.argument, specs=(FlagSpec(names=(piece.text,)),))
+    return _refuse(
+        parsed,
+        _show_with(parsed, quote(piece.text)),
         rule=UNKNOWN_FLAG,
-        problem=(
-            f"{_show_start(parsed)} is refused: {shown} there is unknown to its option table"
-            f"{version}, or could mean several things"
-        ),
-        detail=f"{shown} is not in the option table{version}, or could mean several things",
+        reason=_find_reason(rules, parsed.command, flag) or problem,
+        detail=f"{quote(piece.text)}: {problem}",
     )
 
 
-def _show(texts: tuple[str, ...]) -> str:
-    return ", ".join(map(quote, texts))
+def _refuse_matched(
+    reading: PlainReading | Parsed, rule: Rule[Read], texts: tuple[str, ...]
+) -> Verdict:
+    shown = ", ".join(map(quote, texts))
+    return _refuse(
+        reading,
+        f"with {shown}",
+        rule=rule.text,
+        reason=rule.reason,
+        otherwise=f"its module has the rule {quote(rule.text)}",
+        detail=f"{quote(rule.text)} matches {shown}",
+    )
+
+
+def _refuse_unmatched(reading: PlainReading | Parsed, shown: str, reason: str | None) -> Verdict:
+    return _refuse(
+        reading,
+        shown,
+        reason=reason,
+        otherwise="no rule of its module allows it",
+        detail="no allow rule matches",
+    )
+
+
+def _refuse(
+    reading: PlainReading | Parsed,
+    shown: str,
+    *,
+    rule: str | None = None,
+    reason: str | None,
+    otherwise: str = "",
+    detail: str,
+) -> Verdict:
+    return Verdict(
+        reading=reading,
+        allowed=False,
+        rule=rule,
+        reason=reason,
+        problem=f"{shown} is refused: {reason or otherwise}",
+        detail=detail,
+    )
+
+
+def _allow(reading: PlainReading | Parsed, rule: Rule[Read], texts: tuple[str, ...]) -> Verdict:
+    detail = f"allow {quote(rule.text)} matches {', '.join(map(quote, texts))}"
+    return Verdict(reading=reading, allowed=True, rule=rule.text, reason=rule.reason, detail=detail)
+
+
+def _find_reason(
+    rules: GrammarRules, command: Sequence[str], flag: Flag | None = None
+) -> str | None:
+    return next((each.reason for each in rules.exclusions if each.covers(command, flag)), None)
+
+
+def _show_command(parsed: Parsed) -> str:
+    if parsed.command:
+        return quote(" ".join(parsed.command))
+    return "with these arguments" if parsed.words or parsed.flags else "without a subcommand"
+
+
+def _show_with(parsed: Parsed, shown: str) -> str:
+    return f"{quote(' '.join(parsed.command))} with {shown}" if parsed.command else f"with {shown}"
 
 
 def _show_flag(flag: Flag) -> str:
     shown = quote(flag.text)
     if flag.name not in (flag.text, flag.text[1:]):
         shown += f" ({flag.name})"
-    return shown if flag.value is None else f"{shown} with {quote(flag.value)}"
+    return shown if flag.value is None else f"{shown} {quote(flag.value)}"
 
 
-def _show_start(parsed: Parsed) -> str:
-    if parsed.command:
-        return quote(" ".join(parsed.command))
-    return "with these arguments" if parsed.words or parsed.flags else "without a subcommand"
+def _show_arguments(reading: PlainReading) -> str:
+    if not reading.arguments:
+        return "without arguments"
+    more = " ..." if len(reading.arguments) > 3 else ""
+    return "with " + " ".join(quote(each.raw) for each in reading.arguments[:3]) + more

@@ -2,25 +2,25 @@
 
 Nothing that is not listed is permitted. A flag is listed by any of its names, or by a name with a
 pattern, `--push-option=ci.*`, which every value must then match. Listing a flag permits its
-negation, `--no-NAME`, too. `*` lists all flags that belong to the subcommand and to no other place.
+negation, `--no-NAME`, too. `*` lists all flags that are the subcommand's own.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 
 from airlock_modules.errors import RuleError
-from airlock_modules.quoting import quote
 from airlock_modules.reading.notation import FlagSpec
 from airlock_modules.reading.option_table import OptionTable
 from airlock_modules.reading.parsed import Flag, Parsed
 from airlock_modules.rules.globs import Glob, parse_glob
+from airlock_wire.text import quote
 
 EVERYTHING = "*"
 
 
 class Permission(Struct, frozen=True):
-    """The flags that are permitted at one place: by name, or by name and value."""
+    """The flags that are permitted for one subcommand: by name, or by name and value."""
 
     entries: tuple[str, ...] = ()
     everything: bool = False
@@ -39,7 +39,7 @@ class Permission(Struct, frozen=True):
         return (
             flag.sure
             and bool(flag.values)
-            and all(any(glob.matches(value) for glob in globs) for value in flag.values)
+            and all(any(glob.matches(value.text) for glob in globs) for value in flag.values)
         )
 
 
@@ -73,12 +73,12 @@ class AllowList(Struct, frozen=True, kw_only=True):
         home = self.find_command(parsed.command) or Permission()
         is_bare = not parsed.command
         for flag in (*parsed.globals, *parsed.flags):
-            place = home
+            own = home
             if table.commands and flag.command != parsed.command:
-                place = self.find_command(flag.command) or Permission()
+                own = self.find_command(flag.command) or Permission()
             for spec in flag.specs:
                 if spec.origin == "command" or is_bare:
-                    permitted = place.everything or place.permits(spec, flag)
+                    permitted = own.everything or own.permits(spec, flag)
                 else:
                     permitted = spec.origin == "everywhere" and home.permits(spec, flag)
                 if not (permitted or self.flags.permits(spec, flag)):
@@ -111,9 +111,3 @@ def parse_command_pattern(key: str) -> tuple[Glob, ...] | None:
     """
     globs = tuple(parse_glob(word) for word in key.split(" "))
     return globs if any(glob.literal is None for glob in globs) else None
-
-
-def list_flags(permissions: Iterable[Permission]) -> tuple[str, ...]:
-    """Return the names of all flags that are listed, as they are written."""
-    entries = (entry for permission in permissions for entry in permission.entries)
-    return tuple(dict.fromkeys(e.partition("=")[0] for e in entries if e != EVERYTHING))
