@@ -9,7 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from airlock_modules import Grant, Module, evaluate, parse_module
+from airlock_modules import Module
+from airlock_modules.reading.grammar import MOST_LETTERS
+from asking import ask
+from written_modules import ask_module, read_module
 
 LETTERS = "abcdef"
 NAMES = ["all", "alter", "bare", "base", "color", "commit", "depth", "dry-run"]
@@ -44,10 +47,8 @@ def tools(draw: st.DrawFn) -> list[Described]:
 
 def make_module(tool: list[Described], permitted: list[str], exceptions: list[str]) -> Module:
     flags = ", ".join(f'"-{flag.letter} --{flag.name}{flag.takes}"' for flag in tool)
-    return parse_module(
+    return read_module(
         f"""
-        [command]
-        bin = "tool"
         [syntax]
         subcommands = 1
         abbreviations = true
@@ -56,9 +57,7 @@ def make_module(tool: list[Described], permitted: list[str], exceptions: list[st
         except = {exceptions}
         [allow.commands]
         run = {permitted}
-        """,
-        name="tool",
-        source="tool.toml",
+        """
     )
 
 
@@ -118,10 +117,9 @@ def test_another_spelling_is_the_same_decision(tool: list[Described], data: st.D
             st.lists(st.sampled_from([*known, f"run & {known[0]}"]), unique=True, max_size=2)
         ),
     )
-    grant = Grant(ceiling=("tool",), modules={"tool": module})
     flags = data.draw(st.lists(st.builds(Given, st.sampled_from(tool), VALUES), max_size=5))
-    first = evaluate(grant, "tool", write(tool, flags, data))
-    second = evaluate(grant, "tool", write(tool, flags, data))
+    first = ask_module(module, *write(tool, flags, data))
+    second = ask_module(module, *write(tool, flags, data))
     assert (first.allowed, first.rule) == (second.allowed, second.rule)
 
 
@@ -161,32 +159,32 @@ def test_twice_the_arguments_are_at_most_twice_the_work(repeated: list[str], is_
     flags = (
         'value_flags = ["--base"]' if is_open else 'flags = ["-a --all", "-b --base VALUE", "-c"]'
     )
-    module = parse_module(
-        f'[command]\nbin = "x"\n[syntax]\nsubcommands = 1\nabbreviations = true\n{flags}\n'
-        'path_flags = ["-C"]\npath_words = ["run"]\n[deny]\nargs = ["--x", "-y=?", "--*=z", "+*"]',
-        name="tool",
-        source="tool.toml",
+    module = read_module(
+        f"[syntax]\nsubcommands = 1\nabbreviations = true\n{flags}\n"
+        'path_flags = ["-C"]\npath_words = ["run"]\n[deny]\nargs = ["--x", "-y=?", "--*=z", "+*"]'
     )
-    grant = Grant(ceiling=("tool",), modules={"tool": module})
 
     def measure(count: int) -> int:
-        args = ["run", *repeated * count]
-        return count_calls(lambda: evaluate(grant, "tool", args))
+        return count_calls(lambda: ask_module(module, "run", *repeated * count))
 
     assert measure(400) - measure(200) <= 1.05 * (measure(200) - measure(0)) + 10
 
 
 @pytest.mark.parametrize("letter", ["a", "y", "z", "-", "="])
-def test_a_long_cluster_is_read_in_one_pass(letter: str) -> None:
-    """Twice the letters are at most twice the work, and what is kept of them stays small."""
-    module = parse_module(
-        '[command]\nbin = "x"\n[syntax]\n[deny]\nargs = ["-a", "-y=?"]',
-        name="tool",
-        source="tool.toml",
-    )
-    grant = Grant(ceiling=("tool",), modules={"tool": module})
+def test_a_long_cluster_is_given_up(letter: str) -> None:
+    """Its letters are read up to a limit; behind `=` stands a value, which may be long."""
+    module = read_module('[syntax]\n[deny]\nargs = ["-a", "-y=?"]')
+    cluster = "-q" + letter * 4_000
+    assert count_calls(lambda: ask_module(module, cluster)) < 6 * MOST_LETTERS
+    assert ask_module(module, cluster).allowed == (letter == "=")
 
-    def measure(count: int) -> int:
-        return count_calls(lambda: evaluate(grant, "tool", ["-q" + letter * count]))
 
-    assert measure(4_000) - measure(2_000) <= 1.05 * (measure(2_000) - measure(0)) + 10
+def test_arguments_full_of_clusters_are_given_up() -> None:
+    """The work has a bound, and the refusal says why; one flag an argument is no cluster."""
+    calls = count_calls(lambda: ask("git", "log", *["-" + "q" * 390] * 9_999))
+    decision = ask("git", "log", *["-" + "q" * 390] * 9_999)
+    assert calls < 4 * MOST_LETTERS
+    assert decision.rule == "too-many-flags"
+    assert decision.message.endswith("more than 1,024 flags stand behind the dashes of others")
+    assert ask("git", "log", *["-q"] * 5_000).allowed
+    assert ask("git", "commit", "-m" + "m" * 5_000).allowed

@@ -12,7 +12,9 @@ from airlock_modules.reading.option_table import OptionTable
 from airlock_modules.reading.parsed import Flag, Parsed, Piece
 from airlock_modules.reading.path_uses import find_paths
 
-_MOST_UNSURE = 64
+MOST_LETTERS = 1024
+"""How many flags may stand behind another one's dash, in all arguments together."""
+_MOST_UNSURE = 16
 """How many letters of one cluster may leave open whether the rest is their value."""
 
 
@@ -31,6 +33,7 @@ def parse(table: OptionTable, args: Sequence[str]) -> Parsed:
         words=tuple(reader.words),
         rest=reader.rest,
         unknown=tuple(reader.unknown),
+        excess=reader.excess,
         paths=find_paths(
             table,
             flags=(*reader.globals, *reader.flags),
@@ -55,6 +58,8 @@ class _ArgumentReader:
         self.words: list[Piece] = []
         self.rest: tuple[str, ...] = ()
         self.unknown: list[Piece] = []
+        self.excess: Piece | None = None
+        self._letters = 0
         self._next = 0
         self._flags_ended = False
         self._is_complete = table.depth == 0
@@ -180,6 +185,12 @@ class _ArgumentReader:
         unsure = 0
         exact = self.scope.flags.exact
         for index in range(1, len(text)):
+            if index > 1:
+                self._letters += 1
+                if self._letters > MOST_LETTERS:
+                    self.excess = Piece(text, at)
+                    self._next = len(self.args)
+                    return
             letter = text[index]
             name = f"-{letter}"
             spec = exact.get(name)
@@ -220,12 +231,15 @@ class _ArgumentReader:
                 if self.scope.dashes_are_flags and self.args[start][:1] == "-":
                     return (), True
                 self._next += 1
+                return (Piece(self.args[start], start),), True
             case "several":
                 while self._next < len(self.args) and self.args[self._next][:1] != "-":
                     self._next += 1
+                return tuple(Piece(self.args[at], at) for at in range(start, self._next)), True
             case "unsure":
                 return self._peek(), False
-        return tuple(Piece(self.args[at], at) for at in range(start, self._next)), True
+            case _:
+                return (), True
 
     def _peek(self) -> tuple[Piece, ...]:
         at = self._next

@@ -87,7 +87,8 @@ class Parsed(Struct, frozen=True, kw_only=True):
     behind it. `words` are the other words that the tool takes, `rest` is what belongs to somebody
     else (a container, a remote shell). `unknown` are arguments that the table cannot explain.
     `knows_command` is false where the subcommand is not in the table; then nothing behind it was
-    read and all of it is in `rest`.
+    read and all of it is in `rest`. `excess` is an argument at which reading was given up, because
+    more letters stand behind single dashes than anybody writes.
     """
 
     command: tuple[str, ...] = ()
@@ -97,4 +98,5 @@ class Parsed(Struct, frozen=True, kw_only=True):
     words: tuple[Piece, ...] = ()
     rest: tuple[str, ...] = ()
     unknown: tuple[Piece, ...] = ()
+    excess: Piece | None = None
     paths: tuple[PathUse, ...] = ()

@@ -100,8 +100,10 @@ class FlagPart(Struct, frozen=True):
         if self.pattern is None:
             for name in self.names:
                 yield from reading.flags.get(name, ())
-        else:
-            yield from filter(self._names, (*reading.parsed.globals, *reading.parsed.flags))
+            return
+        for flag in (*reading.parsed.globals, *reading.parsed.flags):
+            if (self.value is None or flag.values) and self._names(flag):
+                yield flag
 
 
 class CommandPart(Struct, frozen=True):

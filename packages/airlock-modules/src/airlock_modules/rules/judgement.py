@@ -5,7 +5,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from airlock_modules.reading.grammar import parse
+from airlock_modules.quoting import quote
+from airlock_modules.reading.grammar import MOST_LETTERS, parse
 from airlock_modules.reading.notation import FlagSpec
 from airlock_modules.reading.option_table import OptionTable
 from airlock_modules.reading.parsed import Flag, Parsed, Piece
@@ -20,6 +21,8 @@ UNKNOWN_COMMAND = "command"
 """What stands for a rule where the subcommand is unknown or not listed."""
 UNKNOWN_FLAG = "unknown-flag"
 """What stands for a rule where the option table does not know a flag."""
+TOO_MANY_FLAGS = "too-many-flags"
+"""What stands for a rule where the arguments were not read to their end."""
 
 Mode = Literal["deny", "allow"]
 
@@ -74,7 +77,10 @@ def judge(rules: PlainRules | GrammarRules, args: Sequence[str]) -> Verdict:
     """Read the arguments of a request and decide about them. Nothing is raised."""
     if isinstance(rules, PlainRules):
         return _judge_plain(rules, read_plain(args))
-    return _judge_parsed(rules, parse(rules.table, args))
+    parsed = parse(rules.table, args)
+    if parsed.excess is not None:
+        return _refuse_excess(parsed, parsed.excess)
+    return _judge_parsed(rules, parsed)
 
 
 def _judge_plain(rules: PlainRules, reading: PlainReading) -> Verdict:
@@ -152,6 +158,18 @@ def _refuse_unknown(rules: GrammarRules, parsed: Parsed, piece: Piece) -> Verdic
         rule=UNKNOWN_FLAG,
         reason=_find_reason(rules, parsed.command, flag) or problem,
         detail=f"{quote(piece.text)}: {problem}",
+    )
+
+
+def _refuse_excess(parsed: Parsed, piece: Piece) -> Verdict:
+    shown = quote(piece.text)
+    reason = f"more than {MOST_LETTERS:,} flags stand behind the dashes of others"
+    return _refuse(
+        parsed,
+        _show_with(parsed, shown),
+        rule=TOO_MANY_FLAGS,
+        reason=reason,
+        detail=f"at {shown} {reason}",
     )
 
 
