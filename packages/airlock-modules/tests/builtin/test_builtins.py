@@ -60,6 +60,21 @@ def test_every_rule_is_explained(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_reasons_are_one_short_plain_sentence(name: str) -> None:
+    """They end a message, and longer ones stand in SECURITY.md."""
+    rules = load_builtin(name).rules
+    assert isinstance(rules, GrammarRules)
+    reasons = {rules.reason, *(each.reason for each in rules.exclusions)}
+    reasons |= {rule.reason for rule in (*rules.rules.rules, *rules.exceptions.rules)}
+    for reason in reasons:
+        assert reason is not None
+        assert reason[0].islower()
+        assert not reason.endswith(".")
+        assert len(reason) <= 100
+        assert not set("`*_[]|") & set(reason)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_every_variable_and_every_added_argument_is_explained(name: str) -> None:
     """Nothing is put into a tool's environment or arguments without a written reason."""
     module = load_builtin(name)

@@ -44,6 +44,15 @@ def test_the_vectors_are_many(name: str) -> None:
     assert min(denied, allowed) >= 180
 
 
+@pytest.mark.parametrize("name", builtin_names())
+def test_every_denial_has_a_reason(name: str) -> None:
+    """Its message ends with it, and does not show the text of the rule."""
+    decisions = [ask(name, *vector.args) for vector in VECTORS[name]]
+    denials = [decision for decision in decisions if not decision.allowed]
+    assert [each.message for each in denials if each.reason is None] == []
+    assert all(each.message.endswith(f" is refused: {each.reason}") for each in denials)
+
+
 def test_every_evasion_is_denied_and_every_everyday_command_allowed() -> None:
     """No case of the corpus is judged wrongly, none is there twice, and none was lost."""
     decided = {case: passes(ask(case.command, *case.args)) for case in CORPUS}

@@ -10,13 +10,13 @@ def test_subcommands_and_their_flags_are_read() -> None:
     """With those of any subcommand, exceptions, and patterns of subcommands."""
     text = (
         '[allow]\nflags = ["-C"]\nexcept = ["run & --force"]\n'
-        '[allow.commands]\n"" = ["--version"]\n"a b" = ["*"]\n"* get-*" = ["--x=y"]\n'
+        '[allow.commands]\n"" = ["--version"]\n"c, a b" = ["*"]\n"* get-*" = ["--x=y"]\n'
     )
     rules = read_module(SYNTAX + text).rules
     assert isinstance(rules, GrammarRules)
     assert [rule.text for rule in rules.exceptions.rules] == ["run & --force"]
     assert rules.permitted is not None
-    assert list(rules.permitted.commands) == ["", "a b"]
+    assert list(rules.permitted.commands) == ["", "c", "a b"]
     assert [group.entries for _, group in rules.permitted.patterns] == [("--x=y",)]
 
 
@@ -36,6 +36,7 @@ def test_subcommands_and_their_flags_are_read() -> None:
         ('[allow]\nexcept = ["--x={"]\n[allow.commands]', "[allow] except: item 1: the pattern "),
         ('[allow.commands]\na = ["x"]', '[allow] commands.a: "x" is not a flag, '),
         ('[allow.commands]\n"a b c" = []', '[allow] commands."a b c": "a b c" has 3 words, '),
+        ('[allow.commands]\n"a, b" = []\nb = []', '[allow] commands.b: "b" is listed twice; '),
         ('[allow.commands]\n"a [" = []', '[allow] commands."a [": the pattern '),
         ('[allow.commands]\na = "x"', "[allow] commands.a: must be an array, "),
         ('[deny]\nargs = [{ rule = "a" }]', "[deny] args.1.reason: is missing; "),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airlock_modules import RuleError
-from airlock_modules.rules.globs import MAX_ALTERNATIVES, MAX_DEPTH, parse_glob
+from airlock_modules.rules.globs import MAX_ALTERNATIVES, MAX_DEPTH, parse_glob, parse_pattern
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,16 @@ def test_patterns_match_the_whole_text(pattern: str, matching: list[str], other:
     glob = parse_glob(pattern)
     assert [text for text in matching if not glob.matches(text)] == []
     assert [text for text in other if glob.matches(text)] == []
+
+
+def test_a_pattern_may_ignore_the_case_of_ascii_letters() -> None:
+    """Where rules are read with a grammar; elsewhere it begins with those characters."""
+    pattern = parse_pattern("(#i)core.{Pager,x}[!vt]")
+    texts = ("core.pager1", "CORE.X1", "Core.PAGERy", "core.xV", "core.xt", "core.y1")
+    assert [pattern.matches(text) for text in texts] == [True, True, True, False, False, False]
+    assert not parse_pattern("(#i)k").matches("\u212a")
+    assert parse_pattern("A").literal == "A"
+    assert parse_glob("(#i)a").matches("(#i)a")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ with several that are there for one reason:
     args = ["credential", { rule = "push & --force", reason = "it overwrites the work of others" }]
 
 With a `[syntax]` the rules are read with the grammar of the tool, and there is a second form of
-allowing: `[allow.commands]`, which lists for each subcommand the flags that it may have, beside
+allowing: `[allow.commands]`, which lists the flags that subcommands may have (`"push, remote add"`
+is a key for two), beside
 `[allow] flags` for the flags that any of them may have, `[allow] except` with rules for what is
 blocked though it is listed, and `[allow] unlisted`, which says why some things are not listed.
 """
@@ -33,6 +34,7 @@ from airlock_modules.rules.rule import Read, Rule, RuleList
 from airlock_wire.text import quote
 
 _Made = TypeVar("_Made")
+_KEY_SEPARATOR = ", "
 
 
 def read_rules(reader: TableReader, *, tool: str) -> PlainRules | GrammarRules:
@@ -139,21 +141,25 @@ def _read_permitted(allow: TableReader, table: OptionTable) -> AllowList:
     commands: dict[str, Permission] = {}
     patterns = []
     reader = allow.table("commands")
+    remedy = "correct the name of the subcommand"
     for key in reader.names():
         permission = _read_permission(reader, key, table)
-        try:
-            pattern = parse_command_pattern(key)
-        except RuleError as error:
-            reader.fault(key, str(error), "correct the name of the subcommand")
-            continue
-        if pattern is None:
-            commands[key] = permission
-        else:
-            patterns.append((pattern, permission))
-        depth = len(key.split(" ")) if key else 0
-        if depth > table.depth:
-            problem = f"{quote(key)} has {depth} words, and the option table says {table.depth}"
-            reader.fault(key, problem, "correct the name of the subcommand")
+        for name in key.split(_KEY_SEPARATOR):
+            depth = len(name.split(" ")) if name else 0
+            if depth > table.depth:
+                problem = f"{quote(name)} has {depth} words, the option table says {table.depth}"
+                reader.fault(key, problem, remedy)
+            elif name in commands:
+                reader.fault(key, f"{quote(name)} is listed twice", "list it once")
+            try:
+                pattern = parse_command_pattern(name)
+            except RuleError as error:
+                reader.fault(key, str(error), remedy)
+                continue
+            if pattern is None:
+                commands[name] = permission
+            else:
+                patterns.append((pattern, permission))
     return AllowList(
         flags=_read_permission(allow, "flags", table),
         commands=commands,

@@ -12,7 +12,7 @@ from msgspec import Struct
 from airlock_modules.errors import RuleError
 from airlock_modules.reading.option_table import OptionTable
 from airlock_modules.reading.parsed import Flag
-from airlock_modules.rules.globs import Glob, parse_glob
+from airlock_modules.rules.globs import Glob, parse_pattern
 from airlock_modules.rules.grammar_rules import FlagPart, parse_flag_part
 
 
@@ -40,5 +40,5 @@ def parse_exclusion(text: str, table: OptionTable, reason: str) -> Exclusion:
     rest = text
     while rest and not rest.startswith("-"):
         word, _, rest = rest.partition(" ")
-        words.append(parse_glob(word))
+        words.append(parse_pattern(word))
     return Exclusion(tuple(words), parse_flag_part(rest, table) if rest else None, reason)

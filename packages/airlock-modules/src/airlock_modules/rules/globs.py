@@ -2,7 +2,8 @@ r"""Glob patterns: `*`, `?`, `[...]` and `{a,b}`, matched against whole strings.
 
 `*` stands for any run of characters, `/` among them, `?` for one, `[a-z]` for one of a set,
 `[!a-z]` or `[^a-z]` for one outside it, `{a,b}` for either (each may be a pattern and hold braces
-again). A backslash takes its meaning from the character after it.
+again). A backslash takes its meaning from the character after it. In modules with a `[syntax]` a
+pattern that begins with `(#i)` ignores the case of the letters a to z behind it.
 
 A person writes the patterns, but what they are matched against comes from a client that may be
 hostile and have megabytes to send. So nothing here may backtrack without bound: braces are written
@@ -18,6 +19,8 @@ from msgspec import Struct
 from airlock_modules.errors import RuleError
 from airlock_wire.text import quote
 
+IGNORE_CASE = "(#i)"
+"""What a pattern begins with that ignores case, as in zsh."""
 MAX_ALTERNATIVES = 256
 """How many patterns the braces of one glob may be written out to."""
 MAX_DEPTH = 8
@@ -49,8 +52,17 @@ _STAR = _Token("")
 _Tokens = tuple[_Token, ...]
 
 
+def parse_pattern(text: str) -> Glob:
+    """Read a pattern that may begin with `IGNORE_CASE`. Raises `RuleError` as `parse_glob` does."""
+    glob = parse_glob(text.removeprefix(IGNORE_CASE))
+    if not text.startswith(IGNORE_CASE):
+        return glob
+    flags = re.DOTALL | re.IGNORECASE | re.ASCII
+    return Glob(text, re.compile(glob.expression.pattern, flags), None)
+
+
 def parse_glob(text: str) -> Glob:
-    """Read a pattern.
+    """Read a pattern in which every letter stands for itself alone.
 
     Raises `RuleError`, which shows it, for a set or brace that is not closed, a range that runs
     backwards, a backslash at the end, or braces past `MAX_ALTERNATIVES` or `MAX_DEPTH`. A `}` that

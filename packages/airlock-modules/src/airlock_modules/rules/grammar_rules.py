@@ -16,7 +16,7 @@ from msgspec import Struct
 from airlock_modules.errors import RuleError
 from airlock_modules.reading.option_table import OptionTable
 from airlock_modules.reading.parsed import Flag, Parsed
-from airlock_modules.rules.globs import Glob, parse_glob
+from airlock_modules.rules.globs import Glob, parse_pattern
 from airlock_modules.rules.rule import Part, Rule, parse_parts
 from airlock_wire.text import quote
 
@@ -155,7 +155,7 @@ def parse_grammar_rule(text: str, table: OptionTable, reason: str | None = None)
             return parse_flag_part(text, table)
         if table.depth and not _WILDCARDS.intersection(text):
             return CommandPart(text, tuple(text.split(" ")))
-        return WordPart(text, parse_glob(text))
+        return WordPart(text, parse_pattern(text))
 
     return Rule(text, parse_parts(text, parse_part), reason)
 
@@ -172,8 +172,8 @@ def parse_flag_part(text: str, table: OptionTable) -> FlagPart:
     return FlagPart(
         text,
         names,
-        parse_glob(any_of) if _WILDCARDS.intersection(name) else None,
-        parse_glob(pattern) if equals else None,
+        parse_pattern(any_of) if _WILDCARDS.intersection(name) else None,
+        parse_pattern(pattern) if equals else None,
         negated,
     )
 

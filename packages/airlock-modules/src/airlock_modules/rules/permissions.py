@@ -13,8 +13,7 @@ from airlock_modules.errors import RuleError
 from airlock_modules.reading.notation import FlagSpec
 from airlock_modules.reading.option_table import OptionTable
 from airlock_modules.reading.parsed import Flag, Parsed
-from airlock_modules.rules.globs import Glob, parse_glob
-from airlock_wire.text import quote
+from airlock_modules.rules.globs import Glob, parse_pattern
 
 EVERYTHING = "*"
 
@@ -100,7 +99,7 @@ def parse_permission(entries: Sequence[str], table: OptionTable) -> Permission:
             names.update(table.spell(name))
             continue
         for spelling in table.spell(name):
-            patterns[spelling] = (*patterns.get(spelling, ()), parse_glob(pattern))
+            patterns[spelling] = (*patterns.get(spelling, ()), parse_pattern(pattern))
     return Permission(tuple(entries), EVERYTHING in entries, frozenset(names), patterns)
 
 
@@ -109,5 +108,5 @@ def parse_command_pattern(key: str) -> tuple[Glob, ...] | None:
 
     Raises `RuleError` for an invalid pattern.
     """
-    globs = tuple(parse_glob(word) for word in key.split(" "))
+    globs = tuple(parse_pattern(word) for word in key.split(" "))
     return globs if any(glob.literal is None for glob in globs) else None
