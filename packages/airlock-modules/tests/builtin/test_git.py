@@ -1,45 +1,23 @@
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from airlock_modules import Grant, evaluate, load_builtin
+from asking import ask
+from repositories import make_repository, needs_git, run_git
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+pytestmark = needs_git
 
 
 @pytest.fixture
 def git(tmp_path: Path) -> Run:
     """Return a function that runs git in a new repository, in the environment of the module."""
-    home, repository = tmp_path / "home", tmp_path / "repository"
-    home.mkdir()
-    repository.mkdir()
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home)} | dict(load_builtin("git").set)
-
-    def run(*args: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["git", *args],
-            cwd=repository,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    for words in (
-        ["init", "-b", "main"],
-        ["config", "user.name", "A"],
-        ["config", "user.email", "a"],
-    ):
-        assert run(*words).returncode == 0
-    assert run("commit", "--allow-empty", "-m", "first").returncode == 0
-    return run
+    return partial(run_git, make_repository(tmp_path / "repository"))
 
 
 def test_a_commit_without_a_message_says_what_to_do(git: Run) -> None:
@@ -116,8 +94,21 @@ def test_an_option_of_a_strategy_is_a_flag_of_its_program(git: Run, tmp_path: Pa
     args = ["merge", "-s", "resolve", "-X", f"index-output={written}", "other"]
     git(*args)
     assert written.exists()
-    grant = Grant(ceiling=("git",), modules={"git": load_builtin("git")})
-    assert not evaluate(grant, "git", args).allowed
+    assert not ask("git", *args).allowed
+
+
+def test_a_strategy_is_the_path_of_a_program(git: Run, tmp_path: Path) -> None:
+    """The reason of the rule is still true, also for one that begins as git's own."""
+    repository, mark = tmp_path / "repository", tmp_path / "mark"
+    assert git("checkout", "-b", "other").returncode == 0
+    assert git("commit", "--allow-empty", "-m", "second").returncode == 0
+    (repository / "git-merge-ours").mkdir()
+    (repository / "evil").write_text(f"#!/bin/sh\ntouch {mark}\n")
+    (repository / "evil").chmod(0o755)
+    args = ["cherry-pick", "--strategy=ours/../evil", "--allow-empty", "main"]
+    git(*args)
+    assert mark.exists()
+    assert not ask("git", *args).allowed
 
 
 @pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed")
@@ -128,5 +119,4 @@ def test_a_page_of_the_manual_can_be_a_file(git: Run, tmp_path: Path) -> None:
     pages.mkdir()
     (pages / "page.1").write_text(f".TH PAGE 1\n.SH NAME\n.so {tmp_path}/secret\n")
     assert "planted" in git("help", "git/page.1").stdout
-    grant = Grant(ceiling=("git",), modules={"git": load_builtin("git")})
-    assert not evaluate(grant, "git", ["help", "git/page.1"]).allowed
+    assert not ask("git", "help", "git/page.1").allowed

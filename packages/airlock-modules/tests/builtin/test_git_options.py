@@ -1,15 +1,14 @@
 """The option table of git, compared with what the installed git says of itself."""
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from airlock_modules import OptionTable, load_options
+from repositories import make_repository, needs_git, run_git
 
-pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+pytestmark = needs_git
 
 _NAME = re.compile(r"--\[no-\][\w-]+|--?[\w#?][\w-]*")
 _GAP = 21  # where one space may be all that is between a long flag and its description
@@ -18,13 +17,7 @@ _GAP = 21  # where one space may be all that is between a long flag and its desc
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a repository with one commit."""
-    path = tmp_path_factory.mktemp("repository")
-    for words in (
-        ["init", "-q", "-b", "main"],
-        ["-c", "user.name=A", "-c", "user.email=a", "commit", "-q", "--allow-empty", "-m", "first"],
-    ):
-        subprocess.run(["git", *words], cwd=path, check=True)
-    return path
+    return make_repository(tmp_path_factory.mktemp("git") / "repository")
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +32,8 @@ def table(repository: Path) -> OptionTable:
 
 def ask(repository: Path, *args: str) -> str:
     """Return everything that git prints."""
-    done = subprocess.run(
-        ["git", *args],
-        cwd=repository,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-    return done.stdout.decode(errors="replace")
+    done = run_git(repository, *args)
+    return done.stdout + done.stderr
 
 
 def usage_flags(usage: str) -> dict[str, str]:
@@ -73,12 +59,12 @@ def test_the_table_has_every_flag_of_every_usage_text(table: OptionTable, reposi
     """What git's own help lists is known, and takes what git says."""
     differences = []
     compared = 0
-    for key, place in table.commands.items():
+    for key, scope in table.commands.items():
         if key == "rev-list":  # whose usage was written by hand, and leaves values out
             continue
         listed = usage_flags(ask(repository, *key.split(" "), "-h"))
         for name, takes in listed.items():
-            spec = place.flags.exact.get(name)
+            spec = scope.flags.exact.get(name)
             compared += 1
             if spec is None or spec.takes != takes:
                 differences.append((key, name, takes, spec and spec.takes))
@@ -89,8 +75,8 @@ def test_the_table_has_every_flag_of_every_usage_text(table: OptionTable, reposi
 def test_log_knows_every_flag_that_it_reads_by_hand(table: OptionTable, repository: Path) -> None:
     """Flags that no usage text lists are flags of git all the same."""
     unknown = []
-    place = table.commands["log"]
-    for name, spec in place.flags.exact.items():
+    scope = table.commands["log"]
+    for name, spec in scope.flags.exact.items():
         if spec.origin != "command" or name == "-<number>":
             continue
         flag = [name, "1"] if spec.takes == "value" else [name]

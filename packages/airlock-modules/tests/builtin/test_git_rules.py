@@ -1,8 +1,5 @@
 """What the git module decides: the vectors, other spellings, and git itself as the judge."""
 
-import os
-import shutil
-import subprocess
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -11,13 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airlock_modules import load_builtin, load_options
+from airlock_modules import load_options
 from asking import ask as ask_builtin
 from asking import leads_out
+from repositories import make_repository, needs_git, run_git
 
-GIT = load_builtin("git")
 ask = partial(ask_builtin, "git")
-needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
 PROGRAMS = [
     ("push", "--receive-pack", "--rec"),
@@ -51,33 +47,15 @@ FILLING = (
 def bait(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     """Return a repository with changes, a place outside it to write to, and a secret beside it."""
     root = tmp_path_factory.mktemp("bait")
-    places = {name: root / name for name in ("repository", "mark", "secret")}
-    places["repository"].mkdir()
-    places["secret"].write_text("planted\n")
-    run_git(places, "init", "-q", "-b", "main")
-    for key, value in (("user.name", "A"), ("user.email", "a")):
-        run_git(places, "config", key, value)
+    found = {name: root / name for name in ("repository", "mark", "secret")}
+    found["secret"].write_text("planted\n")
+    repository = make_repository(found["repository"])
     for text in ("one\n", "two\n", "three\n"):
-        (places["repository"] / "f").write_text(text)
-        run_git(places, "add", "f")
-        run_git(places, *(("stash",) if text == "three\n" else ("commit", "-q", "-m", text)))
-    (places["repository"] / "f").write_text("four\n")
-    return places
-
-
-def run_git(bait: Mapping[str, Path], *args: str) -> bytes:
-    """Run git in the bait's repository with the module's environment; return what it printed."""
-    home = str(bait["repository"].parent)
-    done = subprocess.run(
-        ["git", *args],
-        cwd=bait["repository"],
-        env={"PATH": os.environ["PATH"], "HOME": home} | dict(GIT.set),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-    return done.stdout
+        (repository / "f").write_text(text)
+        run_git(repository, "add", "f")
+        run_git(repository, *(("stash",) if text == "three\n" else ("commit", "-q", "-m", text)))
+    (repository / "f").write_text("four\n")
+    return found
 
 
 @pytest.mark.parametrize(
@@ -152,8 +130,8 @@ def test_what_is_allowed_neither_reads_nor_writes_outside(
     decision = ask(*command.split(" "), *words)
     if not decision.allowed or any(leads_out(use.path) for use in decision.paths):
         return
-    printed = run_git(bait, *command.split(" "), *words)
-    assert b"planted" not in printed
+    done = run_git(bait["repository"], *command.split(" "), *words)
+    assert "planted" not in done.stdout + done.stderr
     assert not bait["mark"].exists()
 
 

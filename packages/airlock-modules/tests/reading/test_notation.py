@@ -12,7 +12,6 @@ from airlock_modules.reading.notation import FlagSpec, normalise, parse_flag
         ("-c NAME=VALUE", FlagSpec(names=("-c",), takes="value")),
         ("-f --file PATH", FlagSpec(names=("-f", "--file"), takes="value", kind="PATH")),
         ("-C CHDIR", FlagSpec(names=("-C",), takes="value", kind="CHDIR")),
-        ("--repo URL", FlagSpec(names=("--repo",), takes="value", kind="URL")),
         ("--filters VALUE...", FlagSpec(names=("--filters",), takes="several")),
         ("-S --sign[=KEY]", FlagSpec(names=("-S", "--sign"), takes="optional")),
         ("--output[=PATH]", FlagSpec(names=("--output",), takes="optional", kind="PATH")),

@@ -142,11 +142,11 @@ class _ArgumentReader:
         return True
 
     def _read_go(self, text: str, at: int) -> None:
-        name, equals, value = (text[1:] if text[1] == "-" else text).partition("=")
-        if len(name) < 2 or name[1] == "-":
+        flag = text[1:] if text[1] == "-" else text
+        if flag[1:2] in ("", "-", "="):
             self.unknown.append(Piece(text, at))
         else:
-            self._read_named(name, value if equals else None, at)
+            self._read_long(flag, at)
 
     def _read_long(self, text: str, at: int) -> None:
         name, equals, value = text.partition("=")

@@ -12,8 +12,8 @@ A description is the flag's names, then what it takes, as the usage line of a ma
 | `--[no-]verify` | stands for two flags, `--verify` and `--no-verify` |
 | `-<number>` | is a dash with digits: `-3` |
 
-The word for the value matters where it is `PATH` (the tool opens it), `CHDIR` (the tool enters it
-before it opens any other), or `URL`; every other word in capitals says the same as `VALUE`.
+The word for the value matters where it is `PATH` (the tool opens it) or `CHDIR` (the tool enters it
+before it opens any other); every other word in capitals says the same as `VALUE`.
 """
 
 import re
@@ -36,14 +36,14 @@ STYLES: tuple[Style, ...] = ("gnu", "go", "getopt")
 NUMBER = "-<number>"
 
 Takes = Literal["nothing", "value", "optional", "several", "unsure"]
-Kind = Literal["VALUE", "PATH", "CHDIR", "URL", "EITHER"]
+Kind = Literal["VALUE", "PATH", "CHDIR", "EITHER"]
 Origin = Literal["global", "everywhere", "command"]
 
 _NAME = re.compile(r"--?[^\s=\[\]<>*?-][^\s=\[\]<>*?]*|-[?#]")
 _PLACEHOLDER = re.compile(r"([A-Z][A-Z0-9_=-]*)(\.\.\.)?")
 _OPTIONAL = re.compile(r"(.*)\[=([A-Z][A-Z0-9_=-]*)\]")
 _NEGATABLE = "--[no-]"
-_KINDS: dict[str, Kind] = {"PATH": "PATH", "CHDIR": "CHDIR", "URL": "URL"}
+_KINDS: dict[str, Kind] = {"PATH": "PATH", "CHDIR": "CHDIR"}
 
 
 class FlagSpec(Struct, frozen=True, kw_only=True):

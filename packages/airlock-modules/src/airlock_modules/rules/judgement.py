@@ -61,8 +61,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
     """What was found: how the arguments were read, and whether they are allowed.
 
     `rule` is the rule that decided, if one did, and `reason` why the module has it. `problem`
-    continues a sentence that begins with the command's name, and ends with the reason. `detail` is
-    for a person on the host.
+    continues a sentence that begins with the command's name, and ends with the reason. `detail`
+    says what in the module decided, for a person on the host.
     """
 
     reading: PlainReading | Parsed
@@ -127,8 +127,7 @@ def _judge_permitted(rules: GrammarRules, permitted: AllowList, parsed: Parsed) 
         _show_with(parsed, _show_flag(flag)),
         rule=flag.name,
         reason=_find_reason(rules, parsed.command, flag) or rules.reason,
-        otherwise="its module does not allow that there",
-        detail=f"{_show_flag(flag)} is not listed for it",
+        why="its module does not list that flag there",
     )
 
 
@@ -136,83 +135,53 @@ def _refuse_command(rules: GrammarRules, parsed: Parsed) -> Verdict:
     command = parsed.command
     if not parsed.knows_command:  # what is behind an unknown word may be of the subcommand too
         command += parsed.rest[: rules.table.depth - len(command)]
-    where = "allow.commands" if parsed.knows_command else "the option table"
     return _refuse(
         parsed,
         _show_command(parsed),
         rule=UNKNOWN_COMMAND,
         reason=_find_reason(rules, command) or rules.reason,
-        otherwise="its module does not list that",
-        detail=f"{where} does not list that subcommand",
+        why="its module does not list that",
     )
 
 
 def _refuse_unknown(rules: GrammarRules, parsed: Parsed, piece: Piece) -> Verdict:
     table = rules.table
     version = f" ({table.tool} {table.version})" if table.version else ""
-    problem = f"the option table{version} does not know that, or it could mean several things"
+    why = f"the option table{version} does not know that, or it could mean several things"
     flag = Flag(text=piece.text, argument=piece.argument, specs=(FlagSpec(names=(piece.text,)),))
-    return _refuse(
-        parsed,
-        _show_with(parsed, quote(piece.text)),
-        rule=UNKNOWN_FLAG,
-        reason=_find_reason(rules, parsed.command, flag) or problem,
-        detail=f"{quote(piece.text)}: {problem}",
-    )
+    reason = _find_reason(rules, parsed.command, flag) or why
+    shown = _show_with(parsed, quote(piece.text))
+    return _refuse(parsed, shown, rule=UNKNOWN_FLAG, reason=reason, why=why)
 
 
 def _refuse_excess(parsed: Parsed, piece: Piece) -> Verdict:
-    shown = quote(piece.text)
-    reason = f"more than {MOST_LETTERS:,} flags stand behind the dashes of others"
-    return _refuse(
-        parsed,
-        _show_with(parsed, shown),
-        rule=TOO_MANY_FLAGS,
-        reason=reason,
-        detail=f"at {shown} {reason}",
-    )
+    why = f"more than {MOST_LETTERS:,} flags stand behind the dashes of others"
+    shown = _show_with(parsed, quote(piece.text))
+    return _refuse(parsed, shown, rule=TOO_MANY_FLAGS, reason=why, why=why)
 
 
 def _refuse_matched(
     reading: PlainReading | Parsed, rule: Rule[Read], texts: tuple[str, ...]
 ) -> Verdict:
-    shown = ", ".join(map(quote, texts))
-    return _refuse(
-        reading,
-        f"with {shown}",
-        rule=rule.text,
-        reason=rule.reason,
-        otherwise=f"its module has the rule {quote(rule.text)}",
-        detail=f"{quote(rule.text)} matches {shown}",
-    )
+    shown = f"with {', '.join(map(quote, texts))}"
+    why = f"its module has the rule {quote(rule.text)}"
+    return _refuse(reading, shown, rule=rule.text, reason=rule.reason, why=why)
 
 
 def _refuse_unmatched(reading: PlainReading | Parsed, shown: str, reason: str | None) -> Verdict:
-    return _refuse(
-        reading,
-        shown,
-        reason=reason,
-        otherwise="no rule of its module allows it",
-        detail="no allow rule matches",
-    )
+    return _refuse(reading, shown, rule=None, reason=reason, why="no rule of its module allows it")
 
 
 def _refuse(
-    reading: PlainReading | Parsed,
-    shown: str,
-    *,
-    rule: str | None = None,
-    reason: str | None,
-    otherwise: str = "",
-    detail: str,
+    reading: PlainReading | Parsed, shown: str, *, rule: str | None, reason: str | None, why: str
 ) -> Verdict:
     return Verdict(
         reading=reading,
         allowed=False,
         rule=rule,
         reason=reason,
-        problem=f"{shown} is refused: {reason or otherwise}",
-        detail=detail,
+        problem=f"{shown} is refused: {reason or why}",
+        detail=f"{shown}: {why}",
     )
 
 
