@@ -9,7 +9,7 @@ from airlock_modules.reading.plain import PlainArgument, PlainReading
 from airlock_wire.text import quote
 
 _MOST_SHOWN = 10
-"""How many arguments of somebody else's command line are written out."""
+"""How many arguments of another program's command line are written out."""
 
 
 def describe_reading(reading: PlainReading | Parsed) -> tuple[str, ...]:

@@ -161,9 +161,9 @@ def test_every_operation_of_the_table_exists(models: Any) -> None:
 
 def test_the_flags_of_described_commands_are_complete(models: Any) -> None:
     """Where flags are listed one by one, none that the client knows is missing."""
-    for key, place in TABLE.commands.items():
-        if key in models["flags"] and not place.is_open:
-            missing = {f"--{name}" for name in models["flags"][key]} - place.flags.exact.keys()
+    for key, scope in TABLE.commands.items():
+        if key in models["flags"] and not scope.is_open:
+            missing = {f"--{name}" for name in models["flags"][key]} - scope.flags.exact.keys()
             assert missing == set(), key
 
 

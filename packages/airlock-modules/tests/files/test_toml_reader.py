@@ -61,6 +61,25 @@ def test_absent_keys_yield_defaults_without_a_fault() -> None:
     assert faults == []
 
 
+def test_an_array_may_have_strings_and_tables() -> None:
+    """Each table has a reader, whose faults say which item it is; bad items are left out."""
+    reader, faults = read('l = ["x", { k = 1, z = 2 }, 3, "\\u0000"]\n[[t]]\nk = "v"')
+    text, table = reader.entries("l")
+    (inner,) = reader.entries("t")
+    assert text == "x"
+    assert isinstance(table, TableReader)
+    assert isinstance(inner, TableReader)
+    assert (table.string("k"), inner.string("k")) == (None, "v")
+    assert reader.entries("absent") == ()
+    reader.finish()
+    assert [(fault.key, fault.problem) for fault in faults] == [
+        ("l", "item 3: must be a string, not an integer"),
+        ("l", "item 4: holds a NUL character"),
+        ("l.2.k", "must be a string, not an integer"),
+        ("l.2.z", "unknown key"),
+    ]
+
+
 @pytest.mark.parametrize("value", ["1", "true", "1.5", "[]", "{}", "2020-01-01"])
 def test_a_wrong_type_is_a_fault_that_names_both_types(value: str) -> None:
     """A string is asked for, and the fault says what stands there instead."""

@@ -1,7 +1,7 @@
 """Variables of the client that reach a tool: `[env] forward`.
 
-An entry is a name, or a beginning followed by `*`. Whoever sends the variables may be hostile, so a
-module should list only such as steer nothing; `find_steering` tells those that do.
+An entry is a name, or a beginning followed by `*`. The client that sends the variables may be
+hostile, so a module should list only such as steer nothing; `find_steering` tells those that do.
 """
 
 import re

@@ -2,7 +2,7 @@
 
 A person who mends a file wants all its faults at once, each with the file, the key and a remedy. So
 a reader never raises: a faulty key yields its default and leaves a `Fault` in the list that was
-given to `TableReader.parse`. Whoever reads decides in the end, by that list being empty or not.
+given to `TableReader.parse`. The caller decides in the end, by that list being empty or not.
 
 The reader remembers which keys it was asked for. `finish` then refuses every other key and names
 the nearest that is known, so that a mistyped `stripp` never passes for an empty `strip`.
@@ -88,7 +88,7 @@ class TableReader:
         self.refuse(key, "is not supported by this release", remedy)
 
     def refuse(self, key: str, problem: str, remedy: str) -> None:
-        """Refuse a key or table, if it is there, as one that has no place in this file."""
+        """Refuse a key or table, if it is there, as one that does not belong into this file."""
         self._refused.add(key)
         if self.has(key):
             what = "this table" if isinstance(self._data[key], dict) else "this key"
@@ -206,7 +206,7 @@ class TableReader:
         return {key: self.table(key) for key in self._data}
 
     def finish(self) -> None:
-        """Record a fault for every key that nobody asked for, here and in the inner tables.
+        """Record a fault for every key that was not asked for, here and in the inner tables.
 
         Finishing a reader again does nothing.
         """

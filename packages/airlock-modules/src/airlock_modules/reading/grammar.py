@@ -95,7 +95,7 @@ class _ArgumentReader:
             self._leave(self._next)
 
     def _leave(self, at: int) -> None:
-        """Stop reading: the arguments from there on belong to somebody else."""
+        """Stop reading: the arguments from there on belong to another program."""
         self.rest = self.args[at:]
         self._next = len(self.args)
 

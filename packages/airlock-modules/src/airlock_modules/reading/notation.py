@@ -49,8 +49,8 @@ _KINDS: dict[str, Kind] = {"PATH": "PATH", "CHDIR": "CHDIR"}
 class FlagSpec(Struct, frozen=True, kw_only=True):
     """One flag of a tool: all its names, and what it takes.
 
-    `takes` is `unsure` where nobody said whether the next word is its value. `kind` says what the
-    value is; `EITHER` is a path that the tool may enter or open. `negates` has the names of the
+    `takes` is `unsure` where it is not said whether the next word is its value. `kind` says what
+    the value is; `EITHER` is a path that the tool may enter or open. `negates` has the names of the
     flag that this one switches off. `origin` says where the tool accepts it: before the subcommand,
     everywhere, or behind the subcommand that its table belongs to.
     """

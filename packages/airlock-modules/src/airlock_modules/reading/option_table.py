@@ -18,7 +18,7 @@ class Scope(Struct, frozen=True, kw_only=True):
 
     `key` has the words of the subcommand, () before it. With `interspersed` false the first word
     that is no flag ends the flags. `stops` says that everything behind the first such word belongs
-    to somebody else, as behind docker's image. `nested` says that longer subcommands begin with
+    to another program, as behind docker's image. `nested` says that longer subcommands begin with
     this one; then another word is its own only if `takes_words`. `path_words` says that its words
     are paths, `is_open` that flags which are not listed are taken for known. With
     `dashes_are_flags` an argument that begins with a dash is never a value, and `--` ends nothing
@@ -45,9 +45,9 @@ class OptionTable(Struct, frozen=True, kw_only=True):
     the scope before it. `commands` has the scopes behind the listed subcommands, by their words
     joined by spaces, and `elsewhere` is the scope behind one that is not listed, None where such a
     one is unknown. With `remote_command` the first word is a host, behind which flags may follow
-    and then somebody else's command line. Values and words that begin with one of `path_prefixes`
-    are paths behind it, as in `file://x`. `path_commands` has the subcommands whose words are
-    paths, listed or not. `styles` are those of its scopes.
+    and then the command line of another program. Values and words that begin with one of
+    `path_prefixes` are paths behind it, as in `file://x`. `path_commands` has the subcommands whose
+    words are paths, listed or not. `styles` are those of its scopes.
     """
 
     tool: str
@@ -87,7 +87,7 @@ def add_unsure_flags(table: OptionTable, names: Iterable[str]) -> OptionTable:
     """Return the table with flags that rules name though no description has them.
 
     Only scopes that take unlisted flags for known ones get them: there a rule must see through
-    every spelling of a flag, and nobody has said whether the flag takes a value.
+    every spelling of a flag, and it is not said whether the flag takes a value.
     """
     if not any(scope.is_open for scope in table.scopes()):
         return table

@@ -84,11 +84,11 @@ class Parsed(Struct, frozen=True, kw_only=True):
     """All arguments of a request, as the tool would take them.
 
     `command` has the words of the subcommand, `globals` the flags before it and `flags` those
-    behind it. `words` are the other words that the tool takes, `rest` is what belongs to somebody
-    else (a container, a remote shell). `unknown` are arguments that the table cannot explain.
+    behind it. `words` are the other words that the tool takes, `rest` is what belongs to another
+    program (a container, a remote shell). `unknown` are arguments that the table cannot explain.
     `knows_command` is false where the subcommand is not in the table; then nothing behind it was
     read and all of it is in `rest`. `excess` is an argument at which reading was given up, because
-    more letters stand behind single dashes than anybody writes.
+    more flags stand behind the dashes of others than are read.
     """
 
     command: tuple[str, ...] = ()

@@ -22,7 +22,7 @@ def find_paths(
     """Return the paths among the values of flags and among words, in no order that matters.
 
     The tool enters the directories of its `CHDIR` flags one after the other, and every other path
-    starts in the last of them. A flag of which nobody said whether it enters or opens counts as
+    starts in the last of them. A flag of which it is not said whether it enters or opens counts as
     both. Directories that are longer together than `LONGEST_PATH` are not joined any further, so
     that what is returned can be refused for its length.
     """

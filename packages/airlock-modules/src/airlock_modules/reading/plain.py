@@ -1,6 +1,6 @@
 """How arguments are read where the module has no option table: the reading of v0.4.
 
-Without a table nobody knows which flags of a tool take a value, so this reading guesses by form:
+Without a table it is not known which flags of a tool take a value, so this reading goes by form:
 
 - `--name=v` is the flag `--name` with the value `v`, cut at the first `=`; `--name` has no value.
 - `-xREST` is the flag `-x` with the value `REST`; `-x` has no value.
