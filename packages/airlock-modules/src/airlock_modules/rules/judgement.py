@@ -5,7 +5,6 @@ from typing import Literal
 
 from msgspec import Struct
 
-from airlock_modules.quoting import quote
 from airlock_modules.reading.grammar import MOST_LETTERS, parse
 from airlock_modules.reading.notation import FlagSpec
 from airlock_modules.reading.option_table import OptionTable
