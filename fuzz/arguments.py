@@ -9,11 +9,11 @@ from airlock_modules import (
     Decision,
     Grant,
     builtin_names,
-    describe_parsed,
-    dump_parsed,
+    describe_reading,
+    dump_reading,
     evaluate,
     load_builtin,
-    parse,
+    load_options,
 )
 from fuzz.respelling import respell
 from fuzz.target import BrokenPromiseError, Target, decode, require_one_line
@@ -31,14 +31,12 @@ def _check(data: bytes) -> None:
     decision = evaluate(_GRANT, name, args)
     _check_texts(decision)
     _check_texts(evaluate(_GRANT, args[0], args))
-    table = _GRANT.modules[name].options
-    if table is None:
-        return
-    parsed = parse(table, args)
-    dump_parsed(parsed)
-    for line in describe_parsed(parsed):
+    if decision.reading is None:
+        raise BrokenPromiseError(f"{name} was not read")
+    dump_reading(decision.reading)
+    for line in describe_reading(decision.reading):
         require_one_line(line)
-    for other in respell(table, args):
+    for other in respell(load_options(name), args):
         found = evaluate(_GRANT, name, other)
         if _summarise(found) != _summarise(decision):
             raise BrokenPromiseError(
@@ -75,14 +73,12 @@ def _make_seeds() -> tuple[bytes, ...]:
 
 def _make_words() -> tuple[bytes, ...]:
     words: dict[str, None] = {}
-    for module in _GRANT.modules.values():
-        if module.options is None:
-            continue
-        places = list(module.options.places())
+    for name in _NAMES:
+        scopes = list(load_options(name).scopes())
         # Of thousands of subcommands, as aws has them, every so many will do.
-        for place in places[:: 1 + len(places) // 100]:
-            words["\0".join(place.key)] = None
-            words.update(dict.fromkeys(list(place.flags.exact)[:20]))
+        for scope in scopes[:: 1 + len(scopes) // 100]:
+            words["\0".join(scope.key)] = None
+            words.update(dict.fromkeys(list(scope.flags.exact)[:20]))
     return tuple(
         word.encode() + end for word in words if word and len(word) < 40 for end in (b"\0", b"=")
     )

@@ -7,22 +7,21 @@ separated by NUL, that are judged by what was read. Only the error that is docum
 from collections.abc import Sequence
 
 from airlock_modules import (
-    GlobError,
     Grant,
     ModuleError,
     RuleError,
     builtin_names,
     builtin_options,
     builtin_text,
-    describe_parsed,
+    describe_reading,
     evaluate,
     parse,
-    parse_glob,
     parse_module,
     parse_options,
-    parse_rule,
-    review_rules,
+    review_module,
 )
+from airlock_modules.rules.globs import parse_glob
+from airlock_modules.rules.plain_rules import parse_plain_rule
 from fuzz.target import Target, decode, require_one_line
 
 _LONGEST = 8192
@@ -34,7 +33,7 @@ def _check_module(text: str, args: Sequence[str]) -> None:
     except ModuleError as error:
         _check_faults(error)
         return
-    for fault in review_rules(module):
+    for fault in review_module(module):
         require_one_line(str(fault))
     grant = Grant(ceiling=("tool",), commands=(), modules={"tool": module})
     decision = evaluate(grant, "tool", args)
@@ -47,13 +46,13 @@ def _check_options(text: str, args: Sequence[str]) -> None:
     except ModuleError as error:
         _check_faults(error)
         return
-    for line in describe_parsed(parse(table, args)):
+    for line in describe_reading(parse(table, args)):
         require_one_line(line)
 
 
 def _check_rule(text: str, _args: Sequence[str]) -> None:
     try:
-        parse_rule(text)
+        parse_plain_rule(text)
     except RuleError as error:
         require_one_line(str(error))
 
@@ -61,7 +60,7 @@ def _check_rule(text: str, _args: Sequence[str]) -> None:
 def _check_glob(text: str, args: Sequence[str]) -> None:
     try:
         pattern = parse_glob(text)
-    except GlobError as error:
+    except RuleError as error:
         require_one_line(str(error))
         return
     for argument in args:

@@ -21,21 +21,21 @@ def respell(table: OptionTable, args: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _respell_flag(table: OptionTable, args: Sequence[str], flag: Flag) -> Iterator[list[str]]:
-    (value,) = flag.values
-    before, written = args[: flag.place], args[flag.place]
+    value = flag.values[0].text
+    before, written = args[: flag.argument], args[flag.argument]
     is_go = table.styles[0] == "go"
     name = written[1:] if is_go and written.startswith("--") else written
     is_letter = len(flag.text) == 2 and not is_go
     joined = flag.text + value if is_letter else f"{flag.text}={value}"
     if name == flag.text:
-        behind = args[flag.place + 2 :]
+        behind = args[flag.argument + 2 :]
         # "-x=v" and "-x" "=v" differ for some tools, and a letter cannot be glued to nothing.
         if not is_letter or value[:1] not in ("", "="):
             yield [*before, joined, *behind]
         if is_go:
             yield [*before, f"-{joined}", *behind]
     elif name == joined and not (table.root.dashes_are_flags and value.startswith("-")):
-        behind = args[flag.place + 1 :]
+        behind = args[flag.argument + 1 :]
         yield [*before, flag.text, value, *behind]
         if is_go:
             yield [*before, f"-{flag.text}", value, *behind]

@@ -30,7 +30,7 @@ def read_arguments(words: Sequence[str]) -> list[Argument]:
             read.append(Argument(raw=word, flag=word[:2], value=word[2:] or None))
         else:
             before = read[-1] if read else None
-            maybe_value = before is not None and before.flag is not None and "=" not in before.raw
+            maybe_value = before is not None and before.flag is not None and before.value is None
             read.append(Argument(raw=word, positional=not maybe_value))
     return read
 
@@ -66,7 +66,7 @@ def _matches_part(part: str, arguments: Sequence[Argument]) -> bool:
 
 def _translate(pattern: str) -> str:
     """Return a glob as a regular expression; braces do not nest here."""
-    tokens = re.findall(r"\*|\?|\[!?\]?[^\]]*\]|\{[^}]*\}|.", pattern, re.DOTALL)
+    tokens = re.findall(r"\*|\?|\[[!^]?\]?[^\]]*\]|\{[^}]*\}|.", pattern, re.DOTALL)
     return "".join(_translate_token(token) for token in tokens)
 
 

@@ -43,8 +43,9 @@ def test_test_explains(world: World) -> None:
     said = run(world, "test", "my", "git", "-C", "sub", "credential", "fill", status=1).stdout
     layers = [line.partition(":")[0] for line in said.splitlines() if not line.startswith(" ")]
     assert layers[1:] == [
-        "ceiling", "module", "profile", "rules", "denied", "rule", "reason", "hint", "daemon",
+        "ceiling", "module", "profile", "rules", "denied", "rule", "hint", "daemon",
     ]  # fmt: skip
+    assert 'denied: git "credential' in said
     assert '  subcommand "credential' in said
     assert "once it is restarted\n" in said
     said = run(world, "test", "my", "git", "-C", "sub", "status").stdout

@@ -59,11 +59,7 @@ async def hold(
     )
     try:
         held = await hold_paths(
-            args,
-            paths,
-            table=module.options,
-            directory=directory,
-            reserved=setup.generations["my"].reserved,
+            args, paths, directory=directory, reserved=setup.generations["my"].reserved
         )
     finally:
         directory.close()

@@ -5,8 +5,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from .module_file import Module
-from .parsed import PathUse
+from airlock_modules.files.module_file import Module
+from airlock_modules.reading.parsed import Parsed, PathUse
+from airlock_modules.reading.plain import PlainReading
 
 
 class Grant(Struct, frozen=True, kw_only=True):
@@ -34,16 +35,23 @@ class Decision(Struct, frozen=True, kw_only=True):
     """The answer to one request.
 
     `message` and `hint` are for the client: they quote what it sent (see `quote`), name no path of
-    the host, and suggest no other spelling. `rule` is the text of the rule that decided. `steps`
-    are for a person on the host. `paths` are those that an allowed request names; whether they may
-    be reached is not decided here.
+    the host, and suggest no other spelling. `rule` is the text of the rule that decided, `reason`
+    why the module has it, if it says so; a message ends with it. `steps` are for a person on the
+    host. `reading` is how the arguments were read, None where no module was
+    asked.
     """
 
     allowed: bool
     kind: Literal["allowed", "denied", "unknown-command"]
     layer: Literal["profile", "module"] | None = None
     rule: str | None = None
+    reason: str | None = None
     message: str = ""
     hint: str | None = None
     steps: tuple[Step, ...] = ()
-    paths: tuple[PathUse, ...] = ()
+    reading: Parsed | PlainReading | None = None
+
+    @property
+    def paths(self) -> tuple[PathUse, ...]:
+        """The paths that an allowed request names; whether they may be reached is not decided."""
+        return self.reading.paths if self.allowed and isinstance(self.reading, Parsed) else ()

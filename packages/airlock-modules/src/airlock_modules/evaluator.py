@@ -7,15 +7,11 @@ looked at but the grant and the request, and the work grows linearly with the ar
 
 from collections.abc import Sequence
 
+from airlock_modules.decision import Decision, Grant, Step
+from airlock_modules.files.module_file import Module
+from airlock_modules.names import is_name
+from airlock_modules.rules.judgement import PlainRules, judge
 from airlock_wire.text import quote
-
-from .arguments import Argument, Reading, read_arguments
-from .decision import Decision, Grant, Step
-from .grammar import parse
-from .judgement import GrammarRules, judge
-from .module_file import Module
-from .names import is_name
-from .rules import FlagPattern, Rule, Rules
 
 
 def evaluate(grant: Grant, command: str, args: Sequence[str]) -> Decision:
@@ -33,9 +29,7 @@ def evaluate(grant: Grant, command: str, args: Sequence[str]) -> Decision:
         return _refuse_by_profile(name, steps)
     reason = f"commands lists {name}" if grant.commands else "commands is empty, so all is granted"
     steps += (Step("profile", "passed", reason),)
-    if isinstance(module.rules, Rules):
-        return _apply_rules(name, module, module.rules, read_arguments(args), steps)
-    return _apply_grammar(name, module, module.rules, args, steps)
+    return _apply_rules(name, module, args, steps)
 
 
 def _refuse_unknown(name: str, command: str) -> Decision:
@@ -74,63 +68,21 @@ def _refuse_by_profile(name: str, steps: tuple[Step, ...]) -> Decision:
     )
 
 
-def _apply_grammar(
-    name: str, module: Module, rules: GrammarRules, args: Sequence[str], steps: tuple[Step, ...]
-) -> Decision:
-    parsed = parse(rules.table, args)
-    verdict = judge(rules, parsed)
-    step = Step("rules", "passed" if verdict.allowed else "refused", verdict.detail)
-    if verdict.allowed:
-        return Decision(
-            allowed=True,
-            kind="allowed",
-            rule=verdict.rule,
-            steps=(*steps, step),
-            paths=parsed.paths,
-        )
-    return Decision(
-        allowed=False,
-        kind="denied",
-        layer="module",
-        rule=verdict.rule,
-        message=f"{name} {verdict.problem}",
-        hint=_advise(name, module),
-        steps=(*steps, step),
-    )
-
-
 def _apply_rules(
-    name: str, module: Module, rules: Rules, reading: Reading, steps: tuple[Step, ...]
+    name: str, module: Module, args: Sequence[str], steps: tuple[Step, ...]
 ) -> Decision:
-    found = rules.find(reading)
-    if rules.mode == "deny":
-        if found is None:
-            step = Step("rules", "passed", "no deny rule matches")
-            return Decision(allowed=True, kind="allowed", steps=(*steps, step))
-        rule, places = found
-        shown = _show_matched(rule, places, reading)
-        return Decision(
-            allowed=False,
-            kind="denied",
-            layer="module",
-            rule=rule.text,
-            message=f"{name} with {shown} is refused by the rule {quote(rule.text)} of its module",
-            hint=_advise(name, module),
-            steps=(*steps, Step("rules", "refused", f"deny {quote(rule.text)} matches {shown}")),
-        )
-    if found is not None:
-        rule, places = found
-        shown = _show_matched(rule, places, reading)
-        step = Step("rules", "passed", f"allow {quote(rule.text)} matches {shown}")
-        return Decision(allowed=True, kind="allowed", rule=rule.text, steps=(*steps, step))
-    shown = _show_start(reading)
+    verdict = judge(module.rules, args)
+    step = Step("rules", "passed" if verdict.allowed else "refused", verdict.detail)
     return Decision(
-        allowed=False,
-        kind="denied",
-        layer="module",
-        message=f"{name} {shown} is refused: no rule of its module allows it",
-        hint=_advise(name, module),
-        steps=(*steps, Step("rules", "refused", "no allow rule matches")),
+        allowed=verdict.allowed,
+        kind="allowed" if verdict.allowed else "denied",
+        layer=None if verdict.allowed else "module",
+        rule=verdict.rule,
+        reason=verdict.reason,
+        message="" if verdict.allowed else f"{name} {verdict.problem}",
+        hint=None if verdict.allowed else _advise(name, module),
+        steps=(*steps, step),
+        reading=verdict.reading,
     )
 
 
@@ -141,28 +93,6 @@ def _advise(name: str, module: Module) -> str:
             f"(airlock-daemon show {name} prints those it has)"
         )
     table = f"[{module.rules.mode}]"
-    if isinstance(module.rules, Rules) or module.rules.permitted is None:
+    if isinstance(module.rules, PlainRules) or module.rules.permitted is None:
         table += " args"
     return f"a person on the host can change {table} in commands/{name}.toml of this agent"
-
-
-def _show_matched(rule: Rule, places: tuple[int, ...], reading: Reading) -> str:
-    shown = []
-    for part, place in zip(rule.parts, places, strict=True):
-        argument = reading.arguments[place]
-        text = quote(argument.raw)
-        if isinstance(part, FlagPattern) and _takes_next(part, argument):
-            text += f" {quote(reading.arguments[place + 1].raw)}"
-        shown.append(text)
-    return ", ".join(shown)
-
-
-def _takes_next(part: FlagPattern, argument: Argument) -> bool:
-    return argument.flag == part.flag and argument.value is None
-
-
-def _show_start(reading: Reading) -> str:
-    if not reading.arguments:
-        return "without arguments"
-    more = " ..." if len(reading.arguments) > 3 else ""
-    return "with " + " ".join(quote(each.raw) for each in reading.arguments[:3]) + more

@@ -14,7 +14,7 @@ from airlock_daemon.workspace.area import EVERYWHERE
 from airlock_daemon.workspace.beneath import LeadsOutError, count
 from airlock_daemon.workspace.mapping import Mounts
 from airlock_daemon.workspace.path_arguments import judge_paths
-from airlock_modules import OptionTable, PathUse
+from airlock_modules import PathUse
 
 
 def find_undecided(paths: Iterable[str], agent: Agent) -> tuple[str, ...]:
@@ -27,18 +27,13 @@ def find_undecided(paths: Iterable[str], agent: Agent) -> tuple[str, ...]:
 
 
 def judge_known(
-    args: Sequence[str],
-    uses: Sequence[PathUse],
-    *,
-    table: OptionTable | None,
-    generation: Generation,
+    args: Sequence[str], uses: Sequence[PathUse], *, generation: Generation
 ) -> Denied | None:
-    """Return what the workspace step refuses of `uses`, found in `args` when read by `table`."""
+    """Return what the workspace step refuses of `uses`, which were found in `args`."""
     step = functools.partial(
         judge_paths,
         args,
         uses,
-        table=table,
         mounts=Mounts(generation.agent),
         reserved=generation.reserved,
     )

@@ -7,9 +7,10 @@ import typer
 
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.asking import Answer, ask_daemon
-from airlock_daemon.cli.explanation import Explanation, explain
+from airlock_daemon.cli.explanation import dump_decision
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.verdict import Verdict, judge
+from airlock_modules import Decision, describe_reading, evaluate
 from airlock_wire import quote
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -28,8 +29,8 @@ def ask(
 ) -> None:
     """Say whether a command would be allowed, and what decides.
 
-    Shows how the arguments are read, what each layer says, and for a refusal the rule with the
-    reason that the built-in module gives for it. Nothing is run. From the agent's name on every
+    Shows how the arguments are read, what each layer says, and for a refusal the rule and the
+    reason that the module gives for it. Nothing is run. From the agent's name on every
     word belongs to the command, so that `airlock-daemon test my git push --force` works. The
     client's directory and the mounts of its container are not known here: paths of which only they
     decide are named, and not refused. The running daemon is asked too: an answer that differs is a
@@ -39,17 +40,17 @@ def ask(
     """
     setup, generation = application.load_agent(agent)
     words = tuple(args or ())
-    explanation = explain(generation.grant, command, words)
-    verdict = judge(generation, explanation.decision, command, words)
+    decision = evaluate(generation.grant, command, words)
+    verdict = judge(generation, decision, command, words)
     path = os.path.join(setup.locations.sockets_dir, f"{agent}.sock")
     answer = ask_daemon(path, command, words)
     agrees = answer is None or verdict.agrees_with(answer)
     if application.json:
-        report = explanation.dump() | verdict.dump()
+        report = dump_decision(decision) | verdict.dump()
         said = None if answer is None else answer.message or "allowed"
         application.print_json(report | {"daemon": said, "agrees": agrees})
     else:
-        _print(explanation, verdict)
+        _print(decision, verdict)
         typer.echo(f"daemon: {_say(answer, verdict)}")
         if not agrees:
             typer.echo("airlock: the running daemon decides otherwise: restart it", err=True)
@@ -57,13 +58,13 @@ def ask(
         raise typer.Exit(1)
 
 
-def _print(explanation: Explanation, verdict: Verdict) -> None:
-    lines = explanation.describe()
+def _print(decision: Decision, verdict: Verdict) -> None:
+    lines = () if decision.reading is None else describe_reading(decision.reading)
     if lines:
         typer.echo("the arguments, as they are read:")
     for line in lines:
         typer.echo(f"  {line}")
-    for step in explanation.decision.steps:
+    for step in decision.steps:
         typer.echo(f"{step.layer}: {step.verdict}: {step.detail}")
     if verdict.workspace:
         typer.echo(f"workspace: {verdict.workspace}")
@@ -74,8 +75,6 @@ def _print(explanation: Explanation, verdict: Verdict) -> None:
     typer.echo(f"denied: {verdict.message}")
     if verdict.rule:
         typer.echo(f"rule: {quote(verdict.rule, limit=None)}")
-    if explanation.reason:
-        typer.echo(f"reason: {explanation.reason}")
     if verdict.hint:
         typer.echo(f"hint: {verdict.hint}; a running daemon knows of it once it is restarted")
 

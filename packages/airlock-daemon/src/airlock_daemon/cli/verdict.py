@@ -64,7 +64,7 @@ def judge(generation: Generation, decision: Decision, command: str, args: Sequen
 
     undecided = find_undecided(paths, generation.agent)
     known = [use for use in decision.paths if use.path not in undecided]
-    refusal = judge_known(args, known, table=module.options, generation=generation)
+    refusal = judge_known(args, known, generation=generation)
     if refusal is not None:
         return Verdict(
             allowed=False,

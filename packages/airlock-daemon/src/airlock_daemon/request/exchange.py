@@ -144,7 +144,6 @@ class Exchange:
         return await hold_paths(
             self._request.args,
             allowed.paths,
-            table=allowed.module.options,
             directory=workspace,
             reserved=self._generation.reserved,
             pause=self._agent.turns.take,
@@ -155,7 +154,6 @@ class Exchange:
             await judge_paths(
                 self._request.args,
                 allowed.paths,
-                table=allowed.module.options,
                 mounts=await see_mounts(
                     peer=peer, agent=self._generation.agent, containers=self._shared.containers
                 ),

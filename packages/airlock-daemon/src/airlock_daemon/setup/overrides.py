@@ -29,7 +29,7 @@ def find_losses(agents: Iterable[Agent], enable: Collection[str]) -> Iterator[Fa
 def compare(override: Module, builtin: Module) -> Iterator[Fault]:
     """Yield one note for each kind of thing that `builtin` has and `override` lacks."""
     name, show = builtin.name, f"airlock-daemon show {builtin.name}"
-    if builtin.options is not None and override.options is None:
+    if isinstance(builtin.rules, GrammarRules) and not isinstance(override.rules, GrammarRules):
         yield Fault(
             override.source,
             "syntax",
@@ -69,10 +69,9 @@ def _list(
 def _refusing(module: Module) -> list[str]:
     """The texts of the rules that refuse, in either form of a module."""
     rules = module.rules
-    if isinstance(rules, GrammarRules):
-        refusing = rules.exceptions.rules if rules.mode == "allow" else rules.rules.rules
-        return [rule.text for rule in refusing]
-    return [rule.text for rule in rules.rules] if rules.mode == "deny" else []
+    if rules.mode == "deny":
+        return [rule.text for rule in rules.rules.rules]
+    return [rule.text for rule in rules.exceptions.rules] if isinstance(rules, GrammarRules) else []
 
 
 def _settings(module: Module) -> list[str]:

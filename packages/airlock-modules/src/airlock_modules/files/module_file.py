@@ -1,0 +1,182 @@
+"""The module file: how one command is proxied, and what is refused.
+
+Of the format that Airlock describes, this release reads `[command] bin`, `[syntax]`, exactly one
+of `[deny]` and `[allow]`, `[[examples]]`, `[env] inherit, forward, strip, set`, `[args] prepend,
+append` and `[exec] concurrent, workspace, timeout_s`. The rest is refused by name: a table that was
+read and ignored would promise a protection that is not there.
+
+An example has `args` and what the rules must `expect` of them, "allowed" or "denied". A file whose
+rules decide one otherwise is faulty.
+"""
+
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from airlock_modules.files.builtin_files import builtin_text
+from airlock_modules.files.faults import Fault, ModuleError
+from airlock_modules.files.rule_tables import read_rules
+from airlock_modules.files.toml_reader import TableReader
+from airlock_modules.names import is_name
+from airlock_modules.rules.judgement import GrammarRules, PlainRules, judge
+from airlock_wire.text import quote
+
+_ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FORWARD_ENTRY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?")
+_LONGEST_TIMEOUT_S = 7 * 24 * 3600.0
+_NOT_BUILT = {
+    "credentials": "remove it; the tool finds credentials through [env] inherit",
+    "sandbox": "remove it; the tool runs as the daemon's user, without a sandbox",
+    "output": "remove it; output is passed on unmasked",
+}
+
+
+class Module(Struct, frozen=True, kw_only=True):
+    """How one command is proxied.
+
+    `bin` is a name on the daemon's PATH or an absolute path. `inherit`, `forward`, `strip` and
+    `set` are about the tool's environment; an entry of `forward` is a name, or a beginning and `*`.
+    `prepend` and `append` are put around the client's arguments. With
+    `concurrent` false one invocation runs at a time. A `workspace` that is required must be mapped,
+    else the tool runs in an empty directory. `timeout_s` is in seconds, 0 for none. `source` names
+    the file, `builtin` says that it ships with this package.
+    """
+
+    name: str
+    bin: str
+    rules: PlainRules | GrammarRules
+    inherit: tuple[str, ...] = ()
+    forward: tuple[str, ...] = ()
+    strip: tuple[str, ...] = ()
+    set: Mapping[str, str] = {}
+    prepend: tuple[str, ...] = ()
+    append: tuple[str, ...] = ()
+    concurrent: bool = True
+    workspace: Literal["required", "optional"] = "optional"
+    timeout_s: float = 0.0
+    source: str
+    builtin: bool = False
+
+
+def parse_module(text: str, *, name: str, source: str, builtin: bool = False) -> Module:
+    """Read the module file of the command `name`.
+
+    `source` is what faults call the file. Raises `ModuleError` with all its faults.
+    """
+    faults: list[Fault] = []
+    if not is_name(name):
+        faults.append(Fault(source, "", f"{quote(name)} cannot name a command", "rename the file"))
+    reader = TableReader.parse(text, source=source, faults=faults)
+    if reader is None:
+        raise ModuleError(faults)
+    program = _read_bin(reader.table("command"))
+    rules = read_rules(reader, tool=name)
+    examples = tuple(_read_examples(reader))
+    env, args, run = reader.table("env"), reader.table("args"), reader.table("exec")
+    strip, settings = _read_names(env, "strip"), _read_set(env)
+    workspace = run.choice("workspace", ("required", "optional"), default="optional")
+    module = Module(
+        name=name,
+        bin=program,
+        rules=rules,
+        inherit=_read_names(env, "inherit"),
+        forward=_read_forward(env, strip=strip, settings=settings),
+        strip=strip,
+        set=settings,
+        prepend=args.strings("prepend"),
+        append=args.strings("append"),
+        concurrent=run.boolean("concurrent", default=True),
+        workspace="required" if workspace == "required" else "optional",
+        timeout_s=run.number("timeout_s", default=0.0, minimum=0.0, maximum=_LONGEST_TIMEOUT_S),
+        source=source,
+        builtin=builtin,
+    )
+    for key, remedy in _NOT_BUILT.items():
+        reader.not_built(key, remedy)
+    reader.finish()
+    if not faults:  # rules that were read wrongly would decide examples wrongly
+        faults += _check_examples(examples, rules, source)
+    if faults:
+        raise ModuleError(faults)
+    return module
+
+
+def load_builtin(name: str) -> Module:
+    """Return a module that ships with this package. Raises `KeyError` where there is none."""
+    return parse_module(
+        builtin_text(name), name=name, source=f"built-in module {name}", builtin=True
+    )
+
+
+def _read_examples(reader: TableReader) -> Iterator[tuple[tuple[str, ...], str]]:
+    for number, example in enumerate(reader.entries("examples"), start=1):
+        if isinstance(example, str):
+            remedy = 'write { args = ["..."], expect = "denied" }'
+            reader.fault("examples", f"item {number}: must be a table", remedy)
+            continue
+        args = example.strings("args", required=True)
+        expected = example.choice("expect", ("allowed", "denied"), default="")
+        if not example.has("expect"):
+            example.fault("expect", "is missing", 'write "allowed" or "denied"')
+        yield args, expected
+
+
+def _check_examples(
+    examples: Iterable[tuple[tuple[str, ...], str]], rules: PlainRules | GrammarRules, source: str
+) -> Iterator[Fault]:
+    for number, (args, expected) in enumerate(examples, start=1):
+        verdict = judge(rules, args)
+        found = "allowed" if verdict.allowed else "denied"
+        if found != expected:
+            shown = " ".join(map(quote, args))
+            problem = f"{shown} is {found}, not {expected}: {verdict.detail}"
+            yield Fault(source, f"examples.{number}", problem, "correct the example or the rules")
+
+
+def _read_bin(command: TableReader) -> str:
+    program = command.string("bin", required=True)
+    if program in (".", "..") or ("/" in program and not program.startswith("/")):
+        # A relative path would be looked up in the workspace, which the client writes.
+        command.fault("bin", "is a relative path", "write a name on PATH or an absolute path")
+    return program
+
+
+def _read_names(env: TableReader, key: str) -> tuple[str, ...]:
+    names = env.strings(key)
+    for name in names:
+        _check_name(env, key, name)
+    return names
+
+
+def _read_forward(
+    env: TableReader, *, strip: Container[str], settings: Container[str]
+) -> tuple[str, ...]:
+    entries = env.strings("forward")
+    for entry in entries:
+        if entry == "*":
+            problem = '"*" would let the client choose every variable'
+            env.fault("forward", problem, "list the names, or a beginning such as LC_*")
+        elif not _FORWARD_ENTRY.fullmatch(entry):
+            problem = f"{quote(entry)} is not the name of an environment variable"
+            remedy = "use letters, digits and _ only, no digit first, and * at the end only"
+            env.fault("forward", problem, remedy)
+        elif entry in strip or entry in settings:
+            other = "strip" if entry in strip else "set"
+            problem = f"{entry} stands in {other} too, so that the client's value is never used"
+            env.fault("forward", problem, "keep one of the two")
+    return entries
+
+
+def _read_set(env: TableReader) -> dict[str, str]:
+    values = env.string_map("set")
+    for name in values:
+        _check_name(env, "set", name)
+    return values
+
+
+def _check_name(env: TableReader, key: str, name: str) -> None:
+    if not _ENVIRONMENT_NAME.fullmatch(name):
+        problem = f"{quote(name)} is not the name of an environment variable"
+        env.fault(key, problem, "use letters, digits and _ only, and no digit first")

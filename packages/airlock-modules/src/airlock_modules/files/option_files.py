@@ -1,0 +1,209 @@
+"""Reading the file of an option table, and finding those that ship with the package.
+
+An `options.toml` has, beside `tool`, `version` and `source`:
+
+- `style`, `abbreviations`, `interspersed`, which a command may override;
+- `subcommands`: how many leading words can name the subcommand; 0: there is none;
+- `global`: flags before the subcommand; `everywhere`: flags before and behind it;
+- `[commands.NAME]` or `[commands."NAME NESTED"]` with `flags`, `stops = "first-word"`, and `words`,
+  which says what its words are: `"values"`, `"paths"`, or `"none"`, as a command with nested ones
+  has it unless it says otherwise; `[commands.""]` is for no subcommand;
+- `[undescribed]`, with `FIRST = ["NESTED", ...]`: subcommands of two words that are known, with
+  whatever flags;
+- `open`: subcommands, and flags behind a subcommand, are accepted though they are not listed;
+- `dashes_are_flags`: whether every argument that begins with a dash is read as a flag, be it where
+  a value is due, and `--` is refused;
+- `remote_command`, `path_prefixes` and `path_words`, for which see `OptionTable`.
+"""
+
+import functools
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from airlock_modules.errors import NotationError
+from airlock_modules.files.builtin_files import builtin_options
+from airlock_modules.files.faults import Fault, ModuleError
+from airlock_modules.files.toml_reader import TableReader
+from airlock_modules.reading.flag_set import FlagSet
+from airlock_modules.reading.notation import STYLES, FlagSpec, Origin, Style, parse_flag
+from airlock_modules.reading.option_table import OptionTable, Scope
+from airlock_wire.text import quote
+
+MAX_DEPTH = 4
+"""How many words may name a subcommand."""
+
+
+@functools.cache
+def load_options(name: str) -> OptionTable:
+    """Return the option table of a built-in module. Raises `KeyError` where it has none."""
+    return parse_options(builtin_options(name), f"option table {name}")
+
+
+def parse_options(text: str, source: str) -> OptionTable:
+    """Read the text of an option table; `source` is what faults call it.
+
+    Raises `ModuleError` with all its faults.
+    """
+    faults: list[Fault] = []
+    reader = TableReader.parse(text, source=source, faults=faults)
+    if reader is None:
+        raise ModuleError(faults)
+    table = _read_table(reader)
+    reader.finish()
+    if faults:
+        raise ModuleError(faults)
+    return table
+
+
+def read_style(reader: TableReader, *, default: Style) -> Style:
+    """Return the value of the key `style`."""
+    text = reader.choice("style", STYLES, default=default)
+    return next(style for style in STYLES if style == text)
+
+
+def read_flags(
+    reader: TableReader, key: str, *, style: Style, origin: Origin
+) -> tuple[FlagSpec, ...]:
+    """Return the flags that are described under a key, and find the faults of the descriptions."""
+    specs: list[FlagSpec] = []
+    names: set[str] = set()
+    for number, text in enumerate(reader.strings(key), start=1):
+        try:
+            found = parse_flag(text, style=style, origin=origin)
+        except NotationError as error:
+            remedy = "write NAMES, NAMES VALUE or NAMES[=VALUE]"
+            reader.fault(key, f"item {number}: {error}", remedy)
+            continue
+        for name in (name for spec in found for name in spec.names):
+            if name in names:
+                reader.fault(key, f"item {number}: {quote(name)} is there twice", "remove one")
+            names.add(name)
+        specs += found
+    return tuple(specs)
+
+
+def _read_table(reader: TableReader) -> OptionTable:
+    style = read_style(reader, default="gnu")
+    depth = reader.integer("subcommands", default=0, minimum=0, maximum=MAX_DEPTH)
+    is_open = reader.boolean("open", default=False)
+    everywhere = read_flags(reader, "everywhere", style=style, origin="everywhere")
+    tables = reader.table("commands").tables()
+    root = _read_root(reader, tables.pop("", None), style=style, everywhere=everywhere)
+    commands = _read_undescribed(reader.table("undescribed"), root=root, everywhere=everywhere)
+    commands |= {
+        key: _read_command(table, key, root=root, everywhere=everywhere, is_open=is_open)
+        for key, table in tables.items()
+    }
+    for key in commands:
+        _check_key(reader.table("commands"), key, depth=depth)
+    commands = _add_groups(commands, root=root, everywhere=everywhere)
+    reader.string("source", required=True)  # of the data, for people who read the file
+    if depth and not commands and not is_open:
+        reader.fault("commands", "lists none", "list them, or write open = true")
+    return OptionTable(
+        tool=reader.string("tool", required=True),
+        version=reader.string("version", required=True),
+        depth=depth,
+        root=root,
+        commands=_mark_nested(commands),
+        elsewhere=_make_elsewhere(root, everywhere) if is_open else None,
+        remote_command=reader.boolean("remote_command", default=False),
+        path_prefixes=reader.strings("path_prefixes"),
+        path_commands=frozenset(reader.strings("path_words")),
+    )
+
+
+def _read_root(
+    reader: TableReader, bare: TableReader | None, *, style: Style, everywhere: Sequence[FlagSpec]
+) -> Scope:
+    flags = read_flags(reader, "global", style=style, origin="global")
+    path_words = False
+    if bare is not None:
+        flags += read_flags(bare, "flags", style=style, origin="command")
+        path_words = bare.choice("words", ("values", "paths"), default="values") == "paths"
+    return Scope(
+        key=(),
+        flags=FlagSet.of((*everywhere, *flags)),
+        style=style,
+        abbreviations=reader.boolean("abbreviations", default=False),
+        interspersed=reader.boolean("interspersed", default=True),
+        path_words=path_words,
+        dashes_are_flags=reader.boolean("dashes_are_flags", default=False),
+    )
+
+
+def _read_command(
+    table: TableReader, key: str, *, root: Scope, everywhere: Sequence[FlagSpec], is_open: bool
+) -> Scope:
+    style = read_style(table, default=root.style)
+    words = table.choice("words", ("none", "values", "paths"), default="")
+    return Scope(
+        key=tuple(key.split(" ")),
+        flags=FlagSet.of(
+            read_flags(table, "flags", style=style, origin="command"), shared=everywhere
+        ),
+        style=style,
+        abbreviations=table.boolean("abbreviations", default=root.abbreviations),
+        interspersed=table.boolean("interspersed", default=root.interspersed),
+        stops=table.choice("stops", ("first-word", "never"), default="never") == "first-word",
+        # Whether nothing was said is decided in _mark_nested, which knows the other commands.
+        takes_words=words != "none",
+        nested=words == "",
+        path_words=words == "paths",
+        is_open=table.boolean("open", default=is_open),
+        dashes_are_flags=root.dashes_are_flags,
+    )
+
+
+def _read_undescribed(
+    reader: TableReader, *, root: Scope, everywhere: Sequence[FlagSpec]
+) -> dict[str, Scope]:
+    # One set of flags for all of them: there may be thousands.
+    scope = replace(root, flags=FlagSet.of((), shared=everywhere), path_words=False, is_open=True)
+    keys = ((first, word) for first in reader.names() for word in reader.strings(first))
+    return {" ".join(key): replace(scope, key=key) for key in keys}
+
+
+def _mark_nested(commands: dict[str, Scope]) -> dict[str, Scope]:
+    beginnings = {
+        scope.key[:length] for scope in commands.values() for length in range(1, len(scope.key))
+    }
+
+    def mark(scope: Scope) -> Scope:
+        nested = scope.key in beginnings
+        return replace(
+            scope,
+            nested=nested,
+            takes_words=scope.takes_words and not (nested and scope.nested),
+            # A flag that is not listed could have the rest of the subcommand for its value.
+            is_open=scope.is_open and not nested,
+        )
+
+    return {key: mark(scope) for key, scope in commands.items()}
+
+
+def _add_groups(
+    commands: dict[str, Scope], *, root: Scope, everywhere: Sequence[FlagSpec]
+) -> dict[str, Scope]:
+    """Add the scopes behind words that subcommands begin with and that are none themselves."""
+    groups: dict[str, Scope] = {}
+    flags = FlagSet.of((), shared=everywhere)
+    for scope in commands.values():
+        for length in range(1, len(scope.key)):
+            key = scope.key[:length]
+            groups[" ".join(key)] = replace(root, key=key, flags=flags, takes_words=False)
+    return groups | commands
+
+
+def _make_elsewhere(root: Scope, everywhere: Sequence[FlagSpec]) -> Scope:
+    return replace(root, flags=FlagSet.of((), shared=everywhere), path_words=False, is_open=True)
+
+
+def _check_key(commands: TableReader, key: str, *, depth: int) -> None:
+    words = key.split(" ")
+    if "" in words:
+        commands.fault(key, "has a space too many", "write one space between its words")
+    elif len(words) > depth:
+        problem = f"has {len(words)} words, and subcommands says {depth}"
+        commands.fault(key, problem, f"write subcommands = {len(words)}")

@@ -1,0 +1,275 @@
+"""Reading a TOML file key by key, and collecting everything that is wrong in it.
+
+A person who mends a file wants all its faults at once, each with the file, the key and a remedy. So
+a reader never raises: a faulty key yields its default and leaves a `Fault` in the list that was
+given to `TableReader.parse`. The caller decides in the end, by that list being empty or not.
+
+The reader remembers which keys it was asked for. `finish` then refuses every other key and names
+the nearest that is known, so that a mistyped `stripp` never passes for an empty `strip`.
+"""
+
+import difflib
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from typing import Literal, Self, overload
+
+from airlock_modules.files.faults import Fault, join_key
+from airlock_wire.text import quote
+
+_KINDS: Mapping[type, str] = {
+    str: "a string",
+    bool: "a boolean",
+    int: "an integer",
+    float: "a number",
+    list: "an array",
+    dict: "a table",
+}
+
+
+class TableReader:
+    """One table of a TOML file, read by key.
+
+    The methods that are named after a type return the value of that type, or the default where the
+    key is absent or faulty. Readers of inner tables share the list of faults and are finished with
+    the outermost one.
+    """
+
+    def __init__(
+        self,
+        data: Mapping[str, object],
+        *,
+        source: str,
+        faults: list[Fault],
+        path: tuple[str, ...] = (),
+    ) -> None:
+        """Read `data`, which stands at the key `path` of the file `source`."""
+        self._data = data
+        self._source = source
+        self._faults = faults
+        self._path = path
+        self._known: dict[str, None] = {}
+        self._refused: set[str] = set()
+        self._inner: dict[str, TableReader] = {}
+        self._finished = False
+
+    @classmethod
+    def parse(cls, text: str, *, source: str, faults: list[Fault]) -> Self | None:
+        """Return a reader of the whole file, or None and a fault with line and column.
+
+        `source` is the name of the file as faults should show it.
+        """
+        try:
+            data = tomllib.loads(text)
+        except ValueError as error:  # also of an integer with thousands of digits
+            problem = f"not valid TOML: {error}".replace("end of document", _end_of(text))
+            faults.append(Fault(source, "", problem, "mend that line"))
+            return None
+        except RecursionError:
+            faults.append(Fault(source, "", "nested too deeply", "write it flatter"))
+            return None
+        return cls(data, source=source, faults=faults)
+
+    def has(self, key: str) -> bool:
+        """Tell whether the table has this key, of whatever type."""
+        return key in self._data
+
+    def names(self) -> tuple[str, ...]:
+        """Return the keys that the table has, known or not."""
+        return tuple(self._data)
+
+    def fault(self, key: str, problem: str, remedy: str) -> None:
+        """Record a fault of this key; the key "" means the table itself."""
+        path = (*self._path, key) if key else self._path
+        self._faults.append(Fault(self._source, join_key(path), problem, remedy))
+
+    def not_built(self, key: str, remedy: str) -> None:
+        """Refuse a key or table that exists in Airlock's design but not in this release."""
+        self.refuse(key, "is not supported by this release", remedy)
+
+    def refuse(self, key: str, problem: str, remedy: str) -> None:
+        """Refuse a key or table, if it is there, as one that does not belong into this file."""
+        self._refused.add(key)
+        if self.has(key):
+            what = "this table" if isinstance(self._data[key], dict) else "this key"
+            self.fault(key, f"{what} {problem}", remedy)
+
+    @overload
+    def string(self, key: str, *, default: str, nonempty: bool = True) -> str: ...
+    @overload
+    def string(self, key: str, *, required: Literal[True], nonempty: bool = True) -> str: ...
+    @overload
+    def string(self, key: str, *, default: None = None, nonempty: bool = True) -> str | None: ...
+    def string(
+        self, key: str, *, default: str | None = None, required: bool = False, nonempty: bool = True
+    ) -> str | None:
+        """Return a string without NUL; a required one that is absent or faulty yields ""."""
+        fallback = "" if required else default
+        value = self._take(key, str, required=required)
+        if not isinstance(value, str):
+            return fallback
+        if not value and nonempty:
+            self.fault(key, "must not be empty", "write a value or remove the key")
+            return fallback
+        return value if self._has_no_nul(key, value) else fallback
+
+    def strings(
+        self, key: str, *, default: Sequence[str] = (), required: bool = False
+    ) -> tuple[str, ...]:
+        """Return an array of strings without NUL. One faulty item makes the whole array faulty."""
+        items = self._take(key, list, required=required)
+        if not isinstance(items, list):
+            return tuple(default)
+        good = [self._is_string(key, item, f"item {n}: ") for n, item in enumerate(items, start=1)]
+        return tuple(items) if all(good) else tuple(default)
+
+    def entries(self, key: str, *, required: bool = False) -> "tuple[str | TableReader, ...]":
+        """Return an array of strings without NUL and of tables, without its faulty items."""
+        items = self._take(key, list, required=required)
+        found: list[str | TableReader] = []
+        for number, item in enumerate(items if isinstance(items, list) else (), start=1):
+            if isinstance(item, dict):
+                name = f"{key}.{number}"
+                path = (*self._path, key, str(number))
+                self._inner[name] = TableReader(
+                    item, source=self._source, faults=self._faults, path=path
+                )
+                found.append(self._inner[name])
+            elif self._is_string(key, item, f"item {number}: "):
+                found.append(item)
+        return tuple(found)
+
+    def boolean(self, key: str, *, default: bool) -> bool:
+        """Return a boolean."""
+        value = self._take(key, bool)
+        return value if isinstance(value, bool) else default
+
+    def integer(
+        self, key: str, *, default: int, minimum: int | None = None, maximum: int | None = None
+    ) -> int:
+        """Return an integer from `minimum` to `maximum`, both included."""
+        value = self._take(key, int)
+        if not isinstance(value, int) or not self._is_in_range(key, value, minimum, maximum):
+            return default
+        return value
+
+    def number(
+        self,
+        key: str,
+        *,
+        default: float,
+        minimum: float | None = None,
+        maximum: float | None = None,
+    ) -> float:
+        """Return an integer or a finite float as a float, from `minimum` to `maximum` included."""
+        value = self._take(key, float)
+        if not isinstance(value, int | float):
+            return default
+        if not abs(value) <= sys.float_info.max:
+            self.fault(key, "must be a finite number", "write a number such as 30 or 0.5")
+            return default
+        return float(value) if self._is_in_range(key, value, minimum, maximum) else default
+
+    def string_map(self, key: str) -> dict[str, str]:
+        """Return a table of strings without NUL, in the file's order and without faulty members."""
+        table = self._take(key, dict)
+        if not isinstance(table, dict):
+            return {}
+        inner = TableReader(
+            table, source=self._source, faults=self._faults, path=(*self._path, key)
+        )
+        return {name: value for name, value in table.items() if inner._is_string(name, value)}
+
+    def choice(self, key: str, options: Sequence[str], *, default: str) -> str:
+        """Return one of the strings `options`."""
+        value = self.string(key)
+        if value is None or value in options:
+            return default if value is None else value
+        allowed = ", ".join(f'"{option}"' for option in options)
+        self.fault(key, f"{quote(value)} is not one of its values", f"write one of {allowed}")
+        return default
+
+    def table(self, key: str, *, required: bool = False) -> "TableReader":
+        """Return a reader of an inner table, an empty one where it is absent or faulty."""
+        if key not in self._inner:
+            data = self._take(key, dict, required=required)
+            self._inner[key] = TableReader(
+                data if isinstance(data, dict) else {},
+                source=self._source,
+                faults=self._faults,
+                path=(*self._path, key),
+            )
+        return self._inner[key]
+
+    def tables(self) -> "dict[str, TableReader]":
+        """Return a reader of every member, for a table whose keys are names that a person chose."""
+        return {key: self.table(key) for key in self._data}
+
+    def finish(self) -> None:
+        """Record a fault for every key that was not asked for, here and in the inner tables.
+
+        Finishing a reader again does nothing.
+        """
+        if self._finished:
+            return
+        self._finished = True
+        for key, value in self._data.items():
+            if key not in self._known and key not in self._refused:
+                what = "table" if isinstance(value, dict) else "key"
+                self.fault(key, f"unknown {what}", self._advise(key))
+        for inner in self._inner.values():
+            inner.finish()
+
+    def _take(self, key: str, kind: type, *, required: bool = False) -> object:
+        """Return the value if it has the right type, else None and, unless absent, a fault."""
+        self._known[key] = None
+        if key not in self._data:
+            if required:
+                self.fault(key, "is missing", f"add it; it must be {_KINDS[kind]}")
+            return None
+        value = self._data[key]
+        # A boolean is an int to Python but not to TOML; an integer will do where a number is asked.
+        if type(value) is kind or (kind is float and type(value) is int):
+            return value
+        self.fault(key, f"must be {_KINDS[kind]}, not {_kind_of(value)}", "correct its value")
+        return None
+
+    def _is_string(self, key: str, value: object, where: str = "") -> bool:
+        if isinstance(value, str):
+            return self._has_no_nul(key, value, where)
+        self.fault(key, f"{where}must be a string, not {_kind_of(value)}", "put it in quotes")
+        return False
+
+    def _has_no_nul(self, key: str, value: str, where: str = "") -> bool:
+        if "\0" not in value:
+            return True
+        self.fault(key, f"{where}holds a NUL character", "remove it; no program can be given one")
+        return False
+
+    def _is_in_range(
+        self, key: str, value: float, minimum: float | None, maximum: float | None
+    ) -> bool:
+        if minimum is not None and value < minimum:
+            self.fault(key, f"{value} is too small", f"write {minimum} or more")
+            return False
+        if maximum is not None and value > maximum:
+            self.fault(key, f"{value} is too large", f"write {maximum} or less")
+            return False
+        return True
+
+    def _advise(self, key: str) -> str:
+        nearest = difflib.get_close_matches(key, self._known, n=1, cutoff=0.0)
+        if not nearest:
+            return "remove it; nothing can be set here"
+        return f'remove it, or write "{nearest[0]}", the nearest that is known here'
+
+
+def _end_of(text: str) -> str:
+    """Return where the text ends, in tomllib's own words."""
+    before, _, last = text.rpartition("\n")
+    line = before.count("\n") + 2 if len(last) < len(text) else 1
+    return f"line {line}, column {len(last) + 1}"
+
+
+def _kind_of(value: object) -> str:
+    return _KINDS.get(type(value), "a date or time")

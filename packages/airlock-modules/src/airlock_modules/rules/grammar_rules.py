@@ -1,0 +1,189 @@
+"""Rules that are read with the grammar of the tool: they see what the tool would see.
+
+A part is
+
+- a flag, `--exec`, or a flag with a pattern for its value, `--network=host`; with `!=` it matches a
+  value that the pattern does not describe. It matches whatever spelling the tool takes for that
+  flag. Its name may have wildcards too: `--*=file://*`.
+- a subcommand, `push` or `remote add`, where the tool has subcommands;
+- a pattern for another word: `+*`. Where the tool has no subcommands every word is such a pattern.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
+
+from airlock_modules.errors import RuleError
+from airlock_modules.reading.option_table import OptionTable
+from airlock_modules.reading.parsed import Flag, Parsed
+from airlock_modules.rules.globs import Glob, parse_pattern
+from airlock_modules.rules.rule import Part, Rule, parse_parts
+from airlock_wire.text import quote
+
+_WILDCARDS = frozenset("*?[{\\")
+
+
+class Facts(Struct, frozen=True):
+    """What rules ask about a reading: its flags by each of their names, and its command's words."""
+
+    parsed: Parsed
+    flags: dict[str, list[Flag]]
+
+    @classmethod
+    def of(cls, parsed: Parsed) -> "Facts":
+        """Gather the facts of a reading."""
+        flags: dict[str, list[Flag]] = {}
+        for flag in (*parsed.globals, *parsed.flags):
+            for name in flag.names:
+                flags.setdefault(name, []).append(flag)
+        return cls(parsed, flags)
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The names of flags and the words of the subcommand."""
+        return frozenset((*self.flags, *self.parsed.command))
+
+
+GrammarRule = Rule[Facts]
+
+
+class FlagPart(Struct, frozen=True):
+    """A flag by its `names`, or by a `pattern` of names, with or without a pattern of values.
+
+    With `negated` a value matches that the pattern does not describe.
+    """
+
+    text: str
+    names: tuple[str, ...]
+    pattern: Glob | None = None
+    value: Glob | None = None
+    negated: bool = False
+
+    @property
+    def anchors(self) -> tuple[str, ...]:
+        """The names of the flag, unless they are a pattern."""
+        return () if self.pattern else self.names
+
+    def find(self, reading: Facts, *, certain: bool) -> tuple[str, ...] | None:
+        """Return the flag as it was written, and the value that matches, or None."""
+        for flag in self._find_named(reading):
+            texts = self._match(flag, certain=certain)
+            if texts is not None:
+                return texts
+        return None
+
+    def _match(self, flag: Flag, *, certain: bool) -> tuple[str, ...] | None:
+        """Compare a flag of the right name; return its text and the value that matches, or None."""
+        if certain and len(flag.specs) > 1:
+            return None
+        if self.value is None:
+            return (flag.text,)
+        matches = [
+            value.text
+            for value in flag.values
+            if self.value.matches(value.text) is not self.negated
+        ]
+        if not matches or (certain and (not flag.sure or len(matches) < len(flag.values))):
+            return None
+        return (flag.text, matches[0])
+
+    def describes(self, flag: Flag) -> bool:
+        """Tell whether a flag may be the one that is named, with a value that matches."""
+        return self._names(flag) and self._match(flag, certain=False) is not None
+
+    def _names(self, flag: Flag) -> bool:
+        if self.pattern is None:
+            return any(name in self.names for name in flag.names)
+        return any(map(self.pattern.matches, flag.names))
+
+    def _find_named(self, reading: Facts) -> Iterator[Flag]:
+        if self.pattern is None:
+            for name in self.names:
+                yield from reading.flags.get(name, ())
+            return
+        for flag in (*reading.parsed.globals, *reading.parsed.flags):
+            if (self.value is None or flag.values) and self._names(flag):
+                yield flag
+
+
+class CommandPart(Struct, frozen=True):
+    """A word of the subcommand, or several that it begins with."""
+
+    text: str
+    words: tuple[str, ...]
+
+    @property
+    def anchors(self) -> tuple[str, ...]:
+        """The first of the words."""
+        return self.words[:1]
+
+    def find(self, reading: Facts, *, certain: bool) -> tuple[str, ...] | None:
+        """Return the words if they match, or None. They are always certain."""
+        del certain
+        command = reading.parsed.command
+        matches = command[: len(self.words)] == self.words
+        if matches or (len(self.words) == 1 and self.words[0] in command):
+            return self.words
+        return None
+
+
+class WordPart(Struct, frozen=True):
+    """A pattern for a word that is neither a flag nor of the subcommand."""
+
+    text: str
+    pattern: Glob
+
+    @property
+    def anchors(self) -> tuple[str, ...]:
+        """Nothing that could be looked up."""
+        return ()
+
+    def find(self, reading: Facts, *, certain: bool) -> tuple[str, ...] | None:
+        """Return the first word that matches, or None. It is always certain."""
+        del certain
+        for word in reading.parsed.words:
+            if self.pattern.matches(word.text):
+                return (word.text,)
+        return None
+
+
+def parse_grammar_rule(text: str, table: OptionTable, reason: str | None = None) -> GrammarRule:
+    """Read the text of one rule. Raises `RuleError` for an empty part or an invalid pattern."""
+
+    def parse_part(text: str) -> Part[Facts]:
+        if text.startswith("-"):
+            return parse_flag_part(text, table)
+        if table.depth and not _WILDCARDS.intersection(text):
+            return CommandPart(text, tuple(text.split(" ")))
+        return WordPart(text, parse_pattern(text))
+
+    return Rule(text, parse_parts(text, parse_part), reason)
+
+
+def parse_flag_part(text: str, table: OptionTable) -> FlagPart:
+    """Read a part that begins with a dash. Raises `RuleError` where it names no flag."""
+    name, equals, pattern = text.partition("=")
+    negated = bool(equals) and name.endswith("!")
+    name = name.removesuffix("!") if negated else name
+    if name in ("-", "--"):
+        raise RuleError(f"{quote(name)} is not the name of a flag")
+    names = table.spell(name)
+    any_of = names[0] if len(names) == 1 else "{" + ",".join(names) + "}"
+    return FlagPart(
+        text,
+        names,
+        parse_pattern(any_of) if _WILDCARDS.intersection(name) else None,
+        parse_pattern(pattern) if equals else None,
+        negated,
+    )
+
+
+def named_flags(rules: Iterable[GrammarRule]) -> tuple[str, ...]:
+    """Return the names of all flags that rules name without wildcards, as they are written."""
+    return tuple(
+        name
+        for rule in rules
+        for part in rule.parts
+        if isinstance(part, FlagPart) and part.pattern is None
+        for name in part.names
+    )

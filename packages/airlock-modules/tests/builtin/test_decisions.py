@@ -1,0 +1,62 @@
+"""The built-in modules decide the vectors of the conformance suite, and a corpus of our own."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from airlock_modules import builtin_names
+from asking import ask, passes
+from policy_vectors import Vector, read_vectors
+
+VECTORS = {name: read_vectors(name) for name in builtin_names()}
+
+
+class Case(msgspec.Struct, frozen=True):
+    """One line of the corpus: a request, and what should be decided about it."""
+
+    command: str
+    args: tuple[str, ...]
+    expect: str
+
+
+CORPUS = [
+    msgspec.json.decode(line, type=Case)
+    for line in Path(__file__).with_name("policy_corpus.jsonl").read_text("utf-8").splitlines()
+]
+
+
+@pytest.mark.parametrize(
+    "vector", [each for vectors in VECTORS.values() for each in vectors], ids=lambda each: each.id
+)
+def test_each_vector_is_decided_as_it_says(vector: Vector) -> None:
+    """Evasions are denied, some for a path that leads elsewhere; everyday commands pass."""
+    decision = ask(vector.tool, *vector.args)
+    assert passes(decision) == (vector.result == "allowed"), decision.message
+
+
+@pytest.mark.parametrize("name", builtin_names())
+def test_the_vectors_are_many(name: str) -> None:
+    """The figures mean something only if there is much to decide."""
+    denied = sum(vector.result == "denied" for vector in VECTORS[name])
+    allowed = len(VECTORS[name]) - denied
+    print(f"{name}: {denied} evasions denied, {allowed} everyday commands allowed")
+    assert min(denied, allowed) >= 180
+
+
+@pytest.mark.parametrize("name", builtin_names())
+def test_every_denial_has_a_reason(name: str) -> None:
+    """Its message ends with it, and does not show the text of the rule."""
+    decisions = [ask(name, *vector.args) for vector in VECTORS[name]]
+    denials = [decision for decision in decisions if not decision.allowed]
+    assert [each.message for each in denials if each.reason is None] == []
+    assert all(each.message.endswith(f" is refused: {each.reason}") for each in denials)
+
+
+def test_every_evasion_is_denied_and_every_everyday_command_allowed() -> None:
+    """No case of the corpus is judged wrongly, none is there twice, and none was lost."""
+    decided = {case: passes(ask(case.command, *case.args)) for case in CORPUS}
+    assert [case for case, runs in decided.items() if runs != (case.expect == "allowed")] == []
+    assert len(decided) == len(CORPUS)
+    assert sum(case.expect == "denied" for case in CORPUS) == 198
+    assert len(CORPUS) == 198 + 106
