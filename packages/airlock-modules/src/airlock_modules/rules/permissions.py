@@ -14,6 +14,7 @@ from airlock_modules.reading.notation import FlagSpec
 from airlock_modules.reading.option_table import OptionTable
 from airlock_modules.reading.parsed import Flag, Parsed
 from airlock_modules.rules.globs import Glob, parse_pattern
+from airlock_wire.text import quote
 
 EVERYTHING = "*"
 
