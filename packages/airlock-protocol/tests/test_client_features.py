@@ -202,7 +202,7 @@ def test_a_start_that_does_not_come_first_does_not_count() -> None:
         Request(id=1, method="check", command="git", args=(), features=FEATURES),
     ],
 )
-def test_a_start_that_nobody_asked_for_does_not_count(request_: Request) -> None:
+def test_a_start_that_was_not_asked_for_does_not_count(request_: Request) -> None:
     """It is a notification that is not known, whatever its members are."""
     for line in (SIGNALS, start(features=5)):
         client = ask(request_)

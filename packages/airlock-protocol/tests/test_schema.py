@@ -63,7 +63,7 @@ def test_statements_are_numbered_once_and_without_gap(letter: str, count: int) -
 
 
 def test_examples_in_the_text_keep_the_schemas() -> None:
-    """Whoever copies a line out of the document has a message of the protocol."""
+    """A line that is copied out of the document is a message of the protocol."""
     text = PROTOCOL.read_text().partition(BEGIN)[0]
     lines = re.findall(r'\{"jsonrpc".*\}$', text, re.MULTILINE)
     messages = [json.loads(line) for line in lines]

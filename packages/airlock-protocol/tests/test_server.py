@@ -98,7 +98,7 @@ def test_a_half_closed_client_gets_its_answer() -> None:
 
 
 def test_data_after_the_end_is_our_own_mistake() -> None:
-    """Whoever drives the session cannot receive after end of file."""
+    """Nothing can be received after end of file."""
     session = ServerSession()
     session.receive_data(b"")
     session.receive_data(b"")
@@ -118,7 +118,7 @@ def test_a_request_over_the_limit_is_refused_before_its_newline() -> None:
     assert json.loads(session.send_error(error))["id"] is None
 
 
-def test_bytes_that_nobody_reads_are_not_kept() -> None:
+def test_bytes_that_are_not_read_are_not_kept() -> None:
     """After a request or a refusal a client can send what it likes without filling memory."""
     refused = ServerSession(limits=Limits(request_bytes=10))
     refused.receive_data(b"x" * 11)

@@ -236,7 +236,7 @@ def test_nothing_is_read_after_the_response() -> None:
         Request(id=7, method="check", command="git", args=(), features=("base64",)),
     ],
 )
-def test_there_is_no_start_that_nobody_awaits(request_: Request) -> None:
+def test_there_is_no_start_that_is_not_awaited(request_: Request) -> None:
     """A client of the base would not know it, and a `check` starts nothing."""
     with pytest.raises(LocalProtocolError):
         open_session(request_).send_start(())
@@ -245,7 +245,7 @@ def test_there_is_no_start_that_nobody_awaits(request_: Request) -> None:
 
 
 def test_a_start_is_sent_once_and_first() -> None:
-    """Whoever awaits it gets it before output and result, but not before a refusal."""
+    """A client that awaits it gets it before output and result, but not before a refusal."""
     session = open_session()
     sends: tuple[Callable[[], Line], ...] = (
         lambda: session.send_output("stdout", b"x"),

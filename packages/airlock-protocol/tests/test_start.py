@@ -56,7 +56,7 @@ def test_what_cannot_be_in_use_is_not_started(request_: Request, feature: str, r
 
 
 def test_a_conflict_is_not_started() -> None:
-    """Nor is credit for a stdin that nobody reads."""
+    """Nor is credit for a stdin that is not read."""
     with pytest.raises(LocalProtocolError, match="fds excludes base64"):
         start(ask(FEATURES), "fds", "base64")
     with pytest.raises(LocalProtocolError, match="no feature stdin"):

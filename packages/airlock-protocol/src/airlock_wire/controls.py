@@ -47,20 +47,20 @@ class _Params(Struct, frozen=True):
     cols: Raw = ABSENT
 
 
-class _PieceParams(Struct, frozen=True):
+class _StdinParams(Struct, frozen=True):
     data: str
     encoding: Raw = NULL
     eof: Raw = NULL
 
 
-class _Piece(Struct, frozen=True):
+class _StdinMessage(Struct, frozen=True):
     jsonrpc: Literal["2.0"]
     method: Literal["stdin"]
-    params: _PieceParams
+    params: _StdinParams
 
 
 _decode_params: Final = msgspec.json.Decoder(_Params).decode
-_decode_piece: Final = msgspec.json.Decoder(_Piece).decode
+_decode_stdin: Final = msgspec.json.Decoder(_StdinMessage).decode
 
 
 def decode_control(line: bytes, *, features: frozenset[str]) -> Control | None:
@@ -74,7 +74,7 @@ def decode_control(line: bytes, *, features: frozenset[str]) -> Control | None:
         if "stdin" in features:
             try:
                 # Its data is long: to skip it first would take as long again as to decode it.
-                return _read_stdin(_decode_piece(line).params)
+                return _read_stdin(_decode_stdin(line).params)
             except ValueError:
                 pass
         return _open(line, features)
@@ -93,7 +93,7 @@ def _open(line: bytes, features: frozenset[str]) -> Control | None:
     return _read_signal(params.name) if method == "signal" else _read_resize(params)
 
 
-def _read_stdin(params: _Params | _PieceParams) -> Stdin:
+def _read_stdin(params: _Params | _StdinParams) -> Stdin:
     is_last = params.eof != NULL and read_boolean(params.eof, "params.eof")
     is_encoded = params.encoding != NULL
     if is_encoded and string_of(params.encoding) != "base64":

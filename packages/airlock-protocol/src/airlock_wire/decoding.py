@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 
 from airlock_wire.error_object import ErrorObject
 from airlock_wire.limits import MOST_NAMES, Limits
-from airlock_wire.lines import Line, open_line, read_method, require_utf8
+from airlock_wire.lines import Message, open_line, read_method, require_utf8
 from airlock_wire.members import ABSENT, NULL, Fault, read, read_boolean, read_size, wrong
 from airlock_wire.messages import Method
 from airlock_wire.request import Request
@@ -49,7 +49,7 @@ class _Params(Struct, frozen=True):
     env: Raw = ABSENT
 
 
-class _Message(Struct, frozen=True):
+class _Opened(Struct, frozen=True):
     params: _Params
     jsonrpc: Raw = ABSENT
     id: Raw = ABSENT
@@ -65,7 +65,7 @@ class _Terminal(Struct, frozen=True):
     term: Raw = NULL
 
 
-_decode_message: Final = msgspec.json.Decoder(_Message).decode
+_decode_opened: Final = msgspec.json.Decoder(_Opened).decode
 _decode_params: Final = msgspec.json.Decoder(_Params).decode
 _decode_terminal: Final = msgspec.json.Decoder(_Terminal).decode
 _decode_id: Final = msgspec.json.Decoder[str | int | float](str | int | float).decode
@@ -77,7 +77,7 @@ def decode_request(line: bytes, *, limits: Limits) -> Accepted | Refused:
     try:
         require_utf8(line, _SUBJECT)
         try:
-            message: _Message | Line = _decode_message(line)
+            message: _Opened | Message = _decode_opened(line)
         except ValueError:
             # Faulty, or its params occur more than once and are not always an object.
             message = open_line(line, _SUBJECT)
@@ -107,13 +107,13 @@ def decode_id(raw: Raw) -> str | int | float:
     return value
 
 
-def _read_request(message: _Message | Line, request_id: str | float, most: int) -> Request:
+def _read_request(message: _Opened | Message, request_id: str | float, most: int) -> Request:
     method = read_method(message.jsonrpc, message.method, _SUBJECT)
     if method not in _METHODS:
         raise Fault(ErrorObject.unknown_method(method))
     params = (
         message.params
-        if isinstance(message, _Message)
+        if isinstance(message, _Opened)
         else read(message.params, "params", _decode_params, "an object")
     )
     cwd, container = params.cwd, params.container_id

@@ -1,7 +1,7 @@
 """A line of a client, opened: what every message has, not looked into further.
 
-A member that the protocol does not know must be JSON, and is otherwise skipped. Faults call the
-line by its `subject`: "the request".
+A member that the protocol does not know must be JSON, and is otherwise skipped. `subject` is what a
+fault calls the line: "the request".
 """
 
 from typing import Final
@@ -15,8 +15,8 @@ from airlock_wire.members import ABSENT, Fault, string_of
 _VERSION: Final = Raw(b'"2.0"')
 
 
-class Line(Struct, frozen=True):
-    """A JSON object, as far as it is a message."""
+class Message(Struct, frozen=True):
+    """A JSON object, with the members that a message may have."""
 
     jsonrpc: Raw = ABSENT
     id: Raw = ABSENT
@@ -24,7 +24,7 @@ class Line(Struct, frozen=True):
     params: Raw = ABSENT
 
 
-_decode_line: Final = msgspec.json.Decoder(Line).decode
+_decode_message: Final = msgspec.json.Decoder(Message).decode
 
 
 def require_utf8(line: bytes, subject: str) -> None:
@@ -38,7 +38,7 @@ def require_utf8(line: bytes, subject: str) -> None:
         ) from None
 
 
-def open_line(line: bytes, subject: str) -> Line:
+def open_line(line: bytes, subject: str) -> Message:
     """Open a line of UTF-8, given without its newline.
 
     Raises Fault where it is no JSON object, and RecursionError where it is nested too deep.
@@ -56,7 +56,7 @@ def open_line(line: bytes, subject: str) -> Line:
         )
     if not whole.startswith(b"{"):
         raise Fault(ErrorObject.invalid_request(f"{subject} is not an object"))
-    return _decode_line(whole)
+    return _decode_message(whole)
 
 
 def read_method(jsonrpc: Raw, method: Raw, subject: str) -> str:

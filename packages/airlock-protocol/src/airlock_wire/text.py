@@ -74,11 +74,11 @@ def replace_surrogates(text: str) -> str:
 def quote(text: str, *, limit: int | None = 200) -> str:
     r"""Return `text` in double quotes, with everything escaped that could mislead a reader.
 
-    The text is somebody else's, and ends up in messages, terminals and logs: escape sequences could
-    rewrite a terminal, bidirectional controls reorder a line, invisible characters hide a
-    difference. Bytes that were not UTF-8 become `\xNN`, other escaped characters `\u{N}` in
-    hexadecimal. Text of more than `limit` characters is cut, and the whole length said; None means
-    that it is never cut.
+    A client's text ends up in messages, terminals and logs, where escape sequences could rewrite
+    what is shown, bidirectional controls reorder it, and invisible characters hide a difference.
+    Bytes that were not UTF-8 become `\xNN`, other escaped characters `\u{N}` in hexadecimal. Text
+    of more than `limit` characters is cut, and the whole length said; None means that it is never
+    cut.
     """
     shown = text if limit is None else text[:limit]
     if shown.isascii() and shown.isprintable() and '"' not in shown and "\\" not in shown:
