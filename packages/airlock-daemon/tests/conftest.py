@@ -1,5 +1,6 @@
 """Fixtures: configurations on disk, and a daemon that really runs."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +12,13 @@ from worlds import World
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    """A configuration with one agent `my`; this process stands in its workspace."""
+    """A configuration with one agent `my`; this process stands in its workspace.
+
+    PATH is the system's alone: whose directories the tests' own one has, nobody knows.
+    """
     world = World(tmp_path)
     monkeypatch.chdir(world.workspace)
+    monkeypatch.setenv("PATH", os.defpath)
     return world
 
 

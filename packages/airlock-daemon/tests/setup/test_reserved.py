@@ -15,6 +15,7 @@ def test_both_directions_are_refused(tmp_path: Path) -> None:
         log="-",
         agents_file=None,
         agents={"my": str(agent)},
+        search_path="",
     )
     assert "contains the configuration" in (reserved.conflict(str(tmp_path)) or "")
     assert 'lies in the directory of agent "my"' in (reserved.conflict(str(agent / "ws")) or "")
@@ -25,7 +26,12 @@ def test_both_directions_are_refused(tmp_path: Path) -> None:
 def test_the_installation_is_reserved(tmp_path: Path) -> None:
     """A container that could write the daemon's code would be the daemon."""
     reserved = reserve(
-        config_dir=str(tmp_path), sockets_dir=str(tmp_path), log="-", agents_file=None, agents={}
+        config_dir=str(tmp_path),
+        sockets_dir=str(tmp_path),
+        log="-",
+        agents_file=None,
+        agents={},
+        search_path="",
     )
     package = Path(airlock_daemon.__file__).parent
     assert "installation" in (reserved.conflict(str(package.parent)) or "")
@@ -42,6 +48,22 @@ def test_links_to_airlocks_files_do_not_hide_them(tmp_path: Path) -> None:
         log=str(tmp_path / "log" / "airlock.log"),
         agents_file=None,
         agents={},
+        search_path="",
     )
     assert reserved.conflict(str(real / "inside")) is not None
     assert "audit log" in (reserved.conflict(str(tmp_path / "log")) or "")
+
+
+def test_where_programs_are_taken_from_is_reserved(tmp_path: Path) -> None:
+    """A container that has a directory of the PATH mounted could put a tool of its own there."""
+    (tmp_path / "link").symlink_to(tmp_path / "app" / "venv" / "bin")
+    reserved = reserve(
+        config_dir="/nowhere",
+        sockets_dir="/nowhere",
+        log="-",
+        agents_file=None,
+        agents={},
+        search_path=f"/usr/bin:{tmp_path}/link",
+    )
+    assert "of the daemon's PATH" in (reserved.conflict(str(tmp_path / "app")) or "")
+    assert reserved.conflict(str(tmp_path / "other")) is None

@@ -25,7 +25,6 @@ from airlock_daemon.serving.sockets import SocketsDirectory
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.limits import share_descriptors
 from airlock_daemon.setup.load import Setup
-from airlock_daemon.setup.programs import search_path
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
@@ -115,7 +114,7 @@ def _open_state(setup: Setup) -> DaemonState:
         audit.close()
         raise
     ledger = Ledger(audit, agents=len(setup.generations))
-    return DaemonState(ledger, launcher, search_path=search_path(setup.config.path))
+    return DaemonState(ledger, launcher, search_path=setup.search_path)
 
 
 def _fit(generation: Generation, *, agents: int) -> Generation:

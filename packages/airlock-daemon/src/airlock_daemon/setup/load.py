@@ -13,6 +13,7 @@ from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.programs import Programs, search_path
 from airlock_daemon.setup.reserved import Reserved, reserve
+from airlock_daemon.setup.trust import find_untrusted, list_deciding
 from airlock_modules import Fault, Grant, Module
 
 
@@ -20,11 +21,13 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """A configuration without faults. `warnings` do not keep the daemon from starting.
 
     `generations` has what decides for each agent, by its name, in the order of the registration.
+    `search_path` is where programs are taken from.
     """
 
     locations: Locations
     config: Config
     generations: dict[str, Generation]
+    search_path: str
     warnings: tuple[Fault, ...]
 
 
@@ -44,18 +47,28 @@ def load_setup(locations: Locations) -> Setup:
         agent = load_agent(name, directory, upper=upper, faults=faults)
         if agent is not None:
             agents[name] = agent
+    profiles = [agent.profile for agent in agents.values()]
+    path = search_path(
+        config.path if config is not None else None,
+        workspaces=[mount.source for each in profiles for mount in (*each.mounts, *each.same_path)],
+        warnings=warnings,
+    )
     reserved = reserve(
         config_dir=locations.config_dir,
         sockets_dir=locations.sockets_dir,
         log=config.log.path if config is not None else "-",
         agents_file=locations.agents,
         agents=directories,
+        search_path=path,
     )
+    deciding = list_deciding((locations.config_file, locations.agents), directories.values())
+    faults.extend(find_untrusted(deciding))
     for agent in agents.values():
         faults.extend(_workspace_faults(agent, reserved))
     if config is None or faults:
         raise SetupError(tuple(faults))
-    programs = Programs(search_path(config.path))
+    warnings.extend(find_untrusted(_list_kept(locations, config)))
+    programs = Programs(path)
     warnings.extend(find_oddities(locations.config_file, config, agents, programs.path))
     generations = {
         name: Generation(
@@ -72,8 +85,15 @@ def load_setup(locations: Locations) -> Setup:
         locations=locations,
         config=config,
         generations=generations,
+        search_path=path,
         warnings=tuple(warnings),
     )
+
+
+def _list_kept(locations: Locations, config: Config) -> list[str]:
+    """Paths that nobody else should write, though what is there decides nothing."""
+    log = config.log.path
+    return [locations.sockets_dir, *([] if log == "-" else [log])]
 
 
 def _grant(config: Config, agent: Agent) -> Grant:

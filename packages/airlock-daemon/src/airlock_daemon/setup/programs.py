@@ -2,15 +2,45 @@
 
 import os
 import shutil
+from collections.abc import Iterable, Iterator
+
+from airlock_daemon.setup.reserved import is_within
+from airlock_daemon.setup.trust import find_untrusted
+from airlock_modules import Fault
 
 
-def search_path(configured: str | None) -> str:
-    """The PATH for tools: `[daemon] path`, else the daemon's own without entries that are relative.
+def search_path(configured: str | None, *, workspaces: Iterable[str], warnings: list[Fault]) -> str:
+    """The PATH for tools: `[daemon] path`, else the daemon's own.
 
-    A relative or empty entry would be searched from the workspace, where the agent can write.
+    Entries where somebody else could put a program are left out, and each is told in `warnings`:
+    relative ones, which would be searched from the workspace; those that lie in one of `workspaces`
+    (real paths), as an activated virtual environment does; and those that others may write.
     """
-    entries = (configured or os.environ.get("PATH", os.defpath)).split(os.pathsep)
-    return os.pathsep.join(entry for entry in entries if os.path.isabs(entry))
+    source = "[daemon] path" if configured else "PATH"
+    mapped = tuple(workspaces)
+    kept = []
+    for entry in dict.fromkeys(
+        (configured or os.environ.get("PATH", os.defpath)).split(os.pathsep)
+    ):
+        reason = next(_find_reasons(entry, mapped), None)
+        if reason is None:
+            kept.append(entry)
+        else:
+            problem = f'"{entry}" is left out, as programs are not taken from there: {reason}'
+            warnings.append(Fault(source, "", problem, "remove it, or set [daemon] path"))
+    return os.pathsep.join(kept)
+
+
+def _find_reasons(entry: str, workspaces: tuple[str, ...]) -> Iterator[str]:
+    if not os.path.isabs(entry):
+        yield "it is not absolute"
+        return
+    real = os.path.realpath(entry)
+    for workspace in workspaces:
+        if is_within(real, workspace):
+            yield f"it lies in a workspace ({workspace})"
+    for fault in find_untrusted([entry]):
+        yield f"{fault.source} {fault.problem}"
 
 
 def find_program(name: str, path: str) -> str | None:

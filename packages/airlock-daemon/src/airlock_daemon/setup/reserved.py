@@ -39,9 +39,18 @@ def _prefix(directory: str) -> str:
 
 
 def reserve(
-    *, config_dir: str, sockets_dir: str, log: str, agents_file: str | None, agents: dict[str, str]
+    *,
+    config_dir: str,
+    sockets_dir: str,
+    log: str,
+    agents_file: str | None,
+    agents: dict[str, str],
+    search_path: str,
 ) -> Reserved:
-    """Collect the reserved places; `agents` maps a name to its directory, `log` may be "-"."""
+    """Collect the reserved places; `agents` maps a name to its directory, `log` may be "-".
+
+    Programs are taken from `search_path`, a PATH of absolute directories.
+    """
     places = [("the configuration", config_dir), ("the sockets", sockets_dir)]
     places += [(f'the directory of agent "{name}"', path) for name, path in agents.items()]
     if log != "-":
@@ -51,4 +60,6 @@ def reserve(
     places.append(("the daemon's installation", os.path.dirname(airlock_daemon.__file__)))
     if sys.prefix != sys.base_prefix:
         places.append(("the daemon's installation", sys.prefix))
+    entries = filter(None, search_path.split(os.pathsep))
+    places += [("a directory of the daemon's PATH", entry) for entry in entries]
     return Reserved(tuple((name, os.path.realpath(path)) for name, path in places))

@@ -1,11 +1,11 @@
 """Whether the daemon's user could make sockets where they belong."""
 
 import os
-import pwd
 import shlex
 import stat
 from collections.abc import Iterator
 
+from airlock_daemon.setup.trust import name_user
 from airlock_modules import Fault
 
 DOCKER = "docker makes such a directory where a container mounts it before the daemon has started"
@@ -56,9 +56,5 @@ def _may_write(directory: str) -> bool:
 
 
 def _say_owner(user: int) -> str:
-    try:
-        name = pwd.getpwuid(user).pw_name
-    except KeyError:
-        name = f"user {user}"
     reason = f" ({DOCKER})" if user == 0 else ""
-    return f"belongs to {name}{reason}"
+    return f"belongs to {name_user(user)}{reason}"

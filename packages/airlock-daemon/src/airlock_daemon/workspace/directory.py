@@ -247,7 +247,7 @@ def _refuse_reserved(path: str, reserved: Reserved) -> None:
             f"{quote(path)} cannot be a workspace: {conflict}",
             layer="workspace",
             rule="reserved",
-            hint="keep Airlock's own files outside of every directory that a container can write",
+            hint="keep Airlock's own files and programs outside of what a container can write",
         )
 
 

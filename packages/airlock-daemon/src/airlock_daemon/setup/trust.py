@@ -1,0 +1,144 @@
+"""Who else could write what decides, as sshd's StrictModes asks of the files that it believes.
+
+Whoever can write a file decides what it says, and whoever can write a directory on the way to it
+can put another one in its place. So each step to a file, links included, must belong to root or to
+the user who asks, and be writable for nobody else.
+"""
+
+import grp
+import os
+import pwd
+import shlex
+import stat
+from collections.abc import Iterable, Iterator
+
+from airlock_modules import Fault
+
+# SYS_GID_MAX of login.defs(5).
+_SYSTEM_GROUPS = 999
+
+# As many links as the kernel follows (path_resolution(7)).
+_LINKS = 40
+
+
+def list_deciding(files: Iterable[str | None], directories: Iterable[str]) -> Iterator[str]:
+    """The paths of everything that is believed: `files`, and what is in agents' `directories`."""
+    yield from (file for file in files if file is not None)
+    for directory in directories:
+        yield os.path.join(directory, "airlock.toml")
+        for name in ("commands", "hooks"):
+            folder = os.path.join(directory, name)
+            yield folder
+            if os.access(folder, os.R_OK):
+                yield from (os.path.join(folder, entry) for entry in sorted(os.listdir(folder)))
+
+
+def find_untrusted(paths: Iterable[str]) -> Iterator[Fault]:
+    """Find the steps to `paths` (absolute) that somebody else could write, each of them once.
+
+    What is not there is passed over. So is what is mounted read-only, which nobody can write here,
+    whoever it belongs to: a container has files of its host by way of that, whose owner it does not
+    know. Each remedy begins with the command that mends it.
+    """
+    seen: set[tuple[str, bool]] = set()
+    told: set[str] = set()
+    for path in paths:
+        for step in _walk(path):
+            if step in seen:
+                continue
+            seen.add(step)
+            fault = _judge(*step)
+            if fault is not None and fault.source not in told:
+                told.add(fault.source)
+                yield fault
+
+
+def name_user(uid: int) -> str:
+    """The name of a user, as far as there is one."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+def _walk(path: str) -> Iterator[tuple[str, bool]]:
+    """Every directory, link and file on the way to `path`, and whether it is where that leads."""
+    current = "/"
+    pending = _split(path)
+    links = 0
+    while pending and links <= _LINKS:
+        name = pending.pop()
+        if name == "..":
+            current = os.path.dirname(current)
+            continue
+        step = os.path.join(current, name)
+        try:
+            target = os.readlink(step)
+        except OSError:
+            current = step
+            yield step, not pending
+            continue
+        yield step, False
+        links += 1
+        if target.startswith("/"):
+            current = "/"
+        pending += _split(target)
+
+
+def _split(path: str) -> list[str]:
+    """The parts of a path that lead somewhere, the first one last."""
+    return [part for part in reversed(path.split("/")) if part not in ("", ".")]
+
+
+def _judge(step: str, is_last: bool) -> Fault | None:
+    try:
+        info = os.lstat(step)
+        if os.statvfs(os.path.dirname(step) if _is_link(info) else step).f_flag & os.ST_RDONLY:
+            return None
+    except OSError:
+        return None
+    user = os.geteuid()
+    quoted = shlex.quote(step)
+    if info.st_uid not in (0, user):
+        problem = f"belongs to {name_user(info.st_uid)}, who could change it"
+        remedy = f"sudo chown -h {user} {quoted} (in a container: mount it read-only)"
+    elif _is_link(info) or (info.st_mode & stat.S_ISVTX and not is_last):
+        # The mode of a link means nothing, and in a sticky directory only its owner moves a file.
+        return None
+    elif info.st_mode & stat.S_IWOTH:
+        problem, remedy = "is writable for everybody", f"chmod o-w {quoted}"
+    elif info.st_mode & stat.S_IWGRP and not _is_private(info.st_gid, user):
+        problem = f"is writable for the group {_name_group(info.st_gid)}"
+        remedy = f"chmod g-w {quoted}"
+    else:
+        return None
+    return Fault(step, "", problem, remedy)
+
+
+def _is_link(info: os.stat_result) -> bool:
+    return stat.S_ISLNK(info.st_mode)
+
+
+def _is_private(gid: int, user: int) -> bool:
+    """Whether nobody but root and the user is in a group.
+
+    So are the groups that many systems make for each user, known by the user's name, and groups of
+    the system that nobody was added to. Of others nobody can say who is in them: those who have
+    one as their primary group are not among its members, nor can a directory service list them.
+    """
+    try:
+        group = grp.getgrgid(gid)
+    except KeyError:
+        return False
+    trusted = {name_user(0), name_user(user)}
+    if gid > _SYSTEM_GROUPS:
+        return group.gr_name in trusted and trusted.issuperset(group.gr_mem)
+    primary = {account.pw_name for account in pwd.getpwall() if account.pw_gid == gid}
+    return trusted.issuperset(primary.union(group.gr_mem))
+
+
+def _name_group(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
