@@ -1,8 +1,10 @@
 """What pytest needs to know: the options, one test a case, and the report at the end."""
 
+import os
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +13,30 @@ import pytest
 # The suite is run from a checkout, not installed: its own modules stand beside this file.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from airlock_conformance.base_only import is_of_the_base
 from airlock_conformance.cases import ROLES, Case, Role, load, load_setup
+from airlock_conformance.causes import cause_of
 from airlock_conformance.checks import Checks, list_checks
-from airlock_conformance.daemon_process import running_daemon
+from airlock_conformance.daemons import Daemons
 from airlock_conformance.expected_failures import ExpectationFileError, read_expected_failures
 from airlock_conformance.figures import Figures, count
-from airlock_conformance.outcomes import Outcome, Verdict, write_report
+from airlock_conformance.inherited_signals import keep_to_ourselves
+from airlock_conformance.outcomes import Outcome, Run, Verdict
+from airlock_conformance.patience import Patience
 from airlock_conformance.policy_role import policy_setup
-from airlock_conformance.requirements import read_excuses
+from airlock_conformance.report import list_causes, write_report
+from airlock_conformance.requirements import read_excuses, read_summaries
 from airlock_conformance.rules_role import rules_setup
 from airlock_conformance.session_rules import FEATURES
-from airlock_conformance.setup import Installation
 from airlock_conformance.vectors import VECTORS, load_vectors
+from airlock_conformance.violation import Violation
 
 _OUTCOMES = pytest.StashKey[list[Outcome]]()
 _CASES = pytest.StashKey[dict[Role, list[Case]]]()
 _CHECKS = pytest.StashKey[Checks]()
 
-DaemonFor = Callable[[str], Installation]
+# Past so many failures the causes tell more than the failures one by one.
+_MOST_SHOWN = 30
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -51,6 +59,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="a feature of the protocol that the implementation does not have",
     )
     group.addoption(
+        "--base-only",
+        action="store_true",
+        help="judge by the base of the protocol: no features, and errors by their code alone",
+    )
+    group.addoption(
         "--vectors", metavar="DIR", type=Path, default=VECTORS, help="policy vectors (vectors/)"
     )
     group.addoption(
@@ -70,13 +83,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse what is not there before anything runs, and read the cases."""
+    keep_to_ourselves()
     config.stash[_OUTCOMES] = []
-    config.stash[_CHECKS] = Checks()
+    config.stash[_CHECKS] = Checks(base_only=config.getoption("--base-only"))
     config.addinivalue_line("markers", "case(case): the conformance case that a test runs")
     for option in ("--daemon", "--shim"):
         given = config.getoption(option)
         if given and not Path(given).is_file():
             raise pytest.UsageError(f"{option} {given}: no such file")
+        if given and not os.access(given, os.X_OK):
+            raise pytest.UsageError(f"{option} {given}: not executable; chmod +x it")
     for option in ("--vectors", "--modules"):
         given = config.getoption(option)
         if given and not given.is_dir():
@@ -106,9 +122,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: (case := _case_of(item)) is not None and case.role == "checks")
     for item in items:
         case = _case_of(item)
-        lacking = sorted({*case.needs} & {*config.getoption("--without")}) if case else []
+        if case is None:
+            continue
+        lacking = sorted({*case.needs} & {*config.getoption("--without")})
         if lacking:
             item.add_marker(pytest.mark.skip(reason=f"not run: --without {', '.join(lacking)}"))
+        elif config.getoption("--base-only") and not is_of_the_base(case):
+            item.add_marker(pytest.mark.skip(reason="not run: --base-only"))
     path = config.getoption("--expected-failures")
     if path is None:
         return
@@ -129,6 +149,10 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Note how each case came out."""
     report = yield
+    error = call.excinfo.value if call.excinfo else None
+    if report.failed and isinstance(error, Violation):
+        # Where in the suite it was raised says nothing about the implementation.
+        report.longrepr = "\n".join([str(error), *getattr(error, "__notes__", ())])
     case = _case_of(item)
     if case is not None and (report.when == "call" or not report.passed):
         item.config.stash[_OUTCOMES].append(
@@ -138,7 +162,8 @@ def pytest_runtest_makereport(
                 reference=case.reference,
                 description=case.description,
                 verdict=_verdict(report),
-                detail="" if report.passed else str(call.excinfo.value if call.excinfo else ""),
+                detail="" if report.passed else str(error or ""),
+                cause=_cause(report, error),
             )
         )
     return report
@@ -146,18 +171,33 @@ def pytest_runtest_makereport(
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the report, if one is asked for."""
-    path = session.config.getoption("--report")
+    config = session.config
+    outcomes, checks = config.stash[_OUTCOMES], config.stash[_CHECKS]
+    if sum(outcome.verdict == "failed" for outcome in outcomes) > _MOST_SHOWN:
+        config.option.tbstyle = "no"
+    path = config.getoption("--report")
     if path is not None:
-        outcomes = session.config.stash[_OUTCOMES]
-        checks = session.config.stash[_CHECKS]
-        made = {check.name: checks.made(check.id) for check in list_checks()}
-        write_report(path, outcomes, read_excuses(), _figures(session.config), made)
+        run = Run(
+            outcomes=outcomes,
+            summaries=read_summaries(),
+            excuses=read_excuses(),
+            made={check.name: checks.made(check.id) for check in list_checks()},
+            figures=_figures(config),
+            base_only=checks.base_only,
+        )
+        write_report(path, run)
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Print the two figures of each tool's policy, where vectors were run."""
+    """Print why cases failed, and the two figures of each tool's policy."""
+    outcomes = config.stash[_OUTCOMES]
+    causes = list(list_causes(outcomes))
+    if causes:
+        terminalreporter.section("why cases failed")
+    for line in causes:
+        terminalreporter.write_line(line)
     rows = _figures(config)
     if rows:
         terminalreporter.section("policy vectors")
@@ -166,10 +206,9 @@ def pytest_terminal_summary(
 
 
 @pytest.fixture(scope="session")
-def patience(pytestconfig: pytest.Config) -> float:
-    """How many seconds the implementation has for each thing that is awaited."""
-    seconds: float = pytestconfig.getoption("--patience")
-    return seconds
+def patience(pytestconfig: pytest.Config) -> Patience:
+    """How long the implementation has for each thing that is awaited."""
+    return Patience(pytestconfig.getoption("--patience"))
 
 
 @pytest.fixture(scope="session")
@@ -185,20 +224,12 @@ def shim_executable(pytestconfig: pytest.Config) -> str:
 
 
 @pytest.fixture(scope="session")
-def daemon_for(pytestconfig: pytest.Config, patience: float) -> Iterator[DaemonFor]:
-    """Return the running daemon of a setup, started when it is first asked for."""
+def daemons(pytestconfig: pytest.Config, patience: Patience, checks: Checks) -> Iterator[Daemons]:
+    """The daemon under test, as often as there are setups."""
     executable = _executable(pytestconfig, "--daemon")
-    running: dict[str, Installation] = {}
-    with ExitStack() as stack:
-
-        def start(name: str) -> Installation:
-            if name not in running:
-                setup = _setup(pytestconfig, name)
-                daemon = running_daemon(executable, setup, patience=patience)
-                running[name] = stack.enter_context(daemon)
-            return running[name]
-
-        yield start
+    setup = partial(_setup, pytestconfig)
+    with closing(Daemons(executable, setup, patience=patience, checks=checks)) as daemons:
+        yield daemons
 
 
 def _executable(config: pytest.Config, option: str) -> str:
@@ -225,6 +256,12 @@ def _figures(config: pytest.Config) -> list[Figures]:
 def _case_of(item: pytest.Item) -> Case | None:
     marker = item.get_closest_marker("case")
     return marker.args[0] if marker else None
+
+
+def _cause(report: pytest.TestReport, error: BaseException | None) -> str:
+    if not report.failed:
+        return ""
+    return cause_of(error) if error else "it passed, and was expected to fail"
 
 
 def _verdict(report: pytest.TestReport) -> Verdict:

@@ -1,13 +1,13 @@
 """The policy vectors: their files, and what a daemon's own modules decide about them."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from airlock_conformance.cases import Case
+from airlock_conformance.checks import Checks
+from airlock_conformance.daemons import Daemons
 from airlock_conformance.policy_role import run_policy_case
-from airlock_conformance.setup import Installation
 from airlock_conformance.vector_review import repeated_ids, review
 from airlock_conformance.vectors import form_faults, read_vectors, vector_files
 
@@ -29,8 +29,7 @@ def test_ids_are_unique() -> None:
     assert repeated_ids(map(read_vectors, vector_files())) == []
 
 
-def test_policy(
-    policy_case: Case, daemon_for: Callable[[str], Installation], patience: float
-) -> None:
+def test_policy(policy_case: Case, daemons: Daemons, checks: Checks) -> None:
     """The daemon's module of the tool decides the vector as it says."""
-    run_policy_case(policy_case, daemon_for("policy"), patience=patience)
+    with daemons.serving("policy") as (installation, seconds):
+        run_policy_case(policy_case, installation, patience=seconds, checks=checks)

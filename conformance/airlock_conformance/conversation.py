@@ -14,7 +14,7 @@ from airlock_conformance.matching import brief
 from airlock_conformance.passed_descriptors import PassedDescriptors
 from airlock_conformance.received import Received, Stream
 from airlock_conformance.session_rules import read_request
-from airlock_conformance.violation import Violation
+from airlock_conformance.violation import TimedOut, Violation
 
 _CHUNK = 65_536
 _STDIN_PIECE = 32_768
@@ -45,7 +45,12 @@ class Conversation:
         self._stdin_sent = 0
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(patience)
-        self._socket.connect(str(path))
+        try:
+            self._socket.connect(str(path))
+        except OSError as error:
+            self._socket.close()
+            text = "the daemon accepts no connection"
+            raise Violation(f"{text} at {path}: {error}", cause=text) from error
         self._socket.setblocking(False)
 
     def close(self) -> None:
@@ -122,7 +127,7 @@ class Conversation:
             try:
                 readable, writable = self._wait(deadline, reading=not deaf, writing=True)
             except TimeoutError as error:
-                raise Violation(f"{error} for {self._patience:g} s; {self._so_far()}") from None
+                raise TimedOut(f"{error} for {self._patience:g} s; {self._so_far()}") from None
             if readable:
                 self._receive()
             if writable:
@@ -158,7 +163,7 @@ class Conversation:
             try:
                 readable, _ = self._wait(deadline)
             except TimeoutError:
-                raise Violation(
+                raise TimedOut(
                     f"{what} did not come within {self._patience:g} s; {self._so_far()}"
                 ) from None
             if readable:

@@ -6,22 +6,40 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from airlock_conformance.fifo import release_all
 from airlock_conformance.setup import Installation, install
-from airlock_conformance.violation import Violation
+from airlock_conformance.violation import TimedOut, Violation
 
 _TICK_S = 0.02
+_PF_EXITING = 0x4  # include/linux/sched.h
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningDaemon:
+    """A daemon that has begun to serve, and where its socket and state are."""
+
+    installation: Installation
+    process: subprocess.Popen[bytes]
+
+    def faults(self) -> list[str]:
+        """Return that it has ended by itself, if it has or is about to."""
+        status = self.process.poll()
+        if status is None and _is_exiting(self.process.pid):
+            status = self.process.wait()
+        return [] if status is None else [f"the daemon ended by itself, with status {status}"]
 
 
 @contextlib.contextmanager
 def running_daemon(
     executable: str, setup: Mapping[str, Any], *, patience: float
-) -> Iterator[Installation]:
-    """Start `executable` on a setup and yield where its socket and state are.
+) -> Iterator[RunningDaemon]:
+    """Start `executable` on a setup and yield it when it serves.
 
     It is called as ``EXE --config DIR --sockets DIR --agents FILE start`` with a home directory of
     its own, and ended by SIGTERM. Raises `Violation` if it accepts no connection, or does not end,
@@ -43,7 +61,7 @@ def running_daemon(
         )
         try:
             _await_socket(process, installation, patience=patience)
-            yield installation
+            yield RunningDaemon(installation=installation, process=process)
         except Violation as violation:
             violation.add_note(last_words(installation))
             raise
@@ -52,6 +70,18 @@ def running_daemon(
                 _stop(process, patience=patience)
             finally:
                 release_all(installation.state)
+
+
+def _is_exiting(pid: int) -> bool:
+    # The kernel marks a process before it closes its connections (proc_pid_stat(5), flags).
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return bool(int(fields[6]) & _PF_EXITING)
+
+
+def last_words(installation: Installation) -> str:
+    """Return the end of what the daemon wrote, to show beside a failure."""
+    text = installation.log.read_text(errors="replace")
+    return f"the daemon wrote:\n{text[-2000:]}" if text else "the daemon wrote nothing"
 
 
 def _options(installation: Installation) -> list[str]:
@@ -65,8 +95,9 @@ def _options(installation: Installation) -> list[str]:
 def _await_socket(
     process: subprocess.Popen[bytes], installation: Installation, *, patience: float
 ) -> None:
-    # A daemon tells nobody that it is up but those who connect, so that is what is tried.
-    for _ in range(int(patience / _TICK_S)):
+    # A daemon is known to be up by those who connect, so that is what is tried.
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             if probe.connect_ex(str(installation.socket)) == 0:
                 _let_go(probe, patience=patience)
@@ -74,7 +105,7 @@ def _await_socket(
         with contextlib.suppress(subprocess.TimeoutExpired):
             status = process.wait(timeout=_TICK_S)
             raise Violation(f"the daemon ended with status {status} instead of serving")
-    raise Violation(f"no connection to {installation.socket} within {patience:g} s")
+    raise TimedOut(f"no connection to the agent's socket within {patience:g} s of the start")
 
 
 def _let_go(probe: socket.socket, *, patience: float) -> None:
@@ -94,9 +125,3 @@ def _stop(process: subprocess.Popen[bytes], *, patience: float) -> None:
         process.kill()
         process.wait()
         raise Violation(f"the daemon did not end within {patience:g} s of SIGTERM") from None
-
-
-def last_words(installation: Installation) -> str:
-    """Return the end of what the daemon wrote, to show beside a failure."""
-    text = installation.log.read_text(errors="replace")
-    return f"the daemon wrote:\n{text[-2000:]}" if text else "the daemon wrote nothing"

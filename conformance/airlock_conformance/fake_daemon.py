@@ -14,7 +14,7 @@ from airlock_conformance.content import line_of
 from airlock_conformance.drained import await_drained
 from airlock_conformance.from_shim import FromShim
 from airlock_conformance.matching import brief, differences
-from airlock_conformance.violation import Violation, require_none
+from airlock_conformance.violation import TimedOut, Violation, require_none
 
 _CHUNK = 65_536
 _TICK_S = 0.01
@@ -105,7 +105,7 @@ class FakeDaemon:
         deadline = time.monotonic() + self._patience
         while self._send(data):
             if time.monotonic() > deadline:
-                raise Violation(f"the shim still reads after {self._patience:g} s")
+                raise TimedOut(f"the shim still reads after {self._patience:g} s")
 
     def await_message(self, done: Callable[[FromShim], bool], what: str) -> None:
         """Return when what the shim sent so far is as it should be."""
@@ -192,7 +192,7 @@ class FakeDaemon:
             lists = ([awaited], []) if reading else ([], [awaited])
             if any(select.select(*lists, [], _TICK_S)):
                 return
-        raise Violation(f"{what} within {self._patience:g} s")
+        raise TimedOut(f"{what} within {self._patience:g} s")
 
 
 def write_descriptor(daemon: FakeDaemon, number: int, data: bytes) -> None:
@@ -214,7 +214,7 @@ def read_descriptor(daemon: FakeDaemon, number: int, size: int | None, *, patien
         left = max(0.0, deadline - time.monotonic())
         if not select.select([descriptor], [], [], left)[0]:
             where = "its end" if size is None else f"{size} bytes"
-            raise Violation(f"descriptor {number}: {where} did not come; got {brief(data)}")
+            raise TimedOut(f"descriptor {number}: {where} did not come; got {brief(data)}")
         piece = b""
         with contextlib.suppress(OSError):  # EIO: the terminal has gone
             piece = os.read(descriptor, _CHUNK if size is None else size - len(data))

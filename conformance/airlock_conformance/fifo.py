@@ -9,7 +9,7 @@ import os
 import select
 from pathlib import Path
 
-from airlock_conformance.violation import Violation
+from airlock_conformance.violation import TimedOut
 
 
 class Fifos:
@@ -38,13 +38,13 @@ class Fifos:
     def await_release(self, name: str, *, patience: float) -> None:
         """Return when no process holds the watched FIFO for writing any more.
 
-        Raises `Violation` when that takes longer than `patience` seconds. The tool must have
+        Raises `TimedOut` when that takes longer than `patience` seconds. The tool must have
         opened it before, which its first output proves.
         """
         poll = select.poll()
         poll.register(self._descriptors[name], select.POLLHUP)
         if not poll.poll(patience * 1000):
-            raise Violation(
+            raise TimedOut(
                 f"a process of the command still runs after {patience:g} s (it holds {name!r})"
             )
 

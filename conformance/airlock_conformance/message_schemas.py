@@ -3,7 +3,8 @@
 A case may leave members of a message open; these checks do not: every line that a daemon or a
 shim sends is held against two schemas of its kind. ``schemas/shape/`` has the published schemas of
 the protocol, wide enough for peers of every version. ``schemas/conduct/`` says what one that keeps
-to this version sends: errors with their `data`, a kind that fits the code, statuses in range.
+to this version sends: errors with their `data`, a kind that fits the code, statuses in range;
+``base-error.json`` is what its error is where the base alone is asked for.
 """
 
 import base64
@@ -26,12 +27,13 @@ _NOTIFICATIONS: tuple[DaemonKind, ...] = ("output", "start", "credit")
 _FROM_SHIM: tuple[ShimKind, ...] = ("stdin", "signal", "resize")
 
 
-def message_faults(message: dict[str, Any], kind: Kind) -> list[str]:
+def message_faults(message: dict[str, Any], kind: Kind, *, base_only: bool = False) -> list[str]:
     """Return what keeps a message from following the schemas of its kind, as one line; or none."""
+    conduct = "base-error" if base_only and kind == "error" else kind
     faults = [
-        f"{error.json_path}: {error.message} ({folder}/{kind}.json)"
-        for folder in ("shape", "conduct")
-        for error in _validator(folder, kind).iter_errors(message)
+        f"{error.json_path}: {error.message} ({name}.json)"
+        for name in (f"shape/{kind}", f"conduct/{conduct}")
+        for error in _validator(name).iter_errors(message)
     ]
     faults += _base64_faults(message.get("params"))
     if not faults:
@@ -81,7 +83,7 @@ def _base64_faults(value: Any) -> Iterator[str]:
 
 
 @functools.cache
-def _validator(folder: str, kind: Kind) -> Any:
-    schema = json.loads((SCHEMAS / folder / f"{kind}.json").read_text())
+def _validator(name: str) -> Any:
+    schema = json.loads((SCHEMAS / f"{name}.json").read_text())
     Draft202012Validator.check_schema(schema)
     return Draft202012Validator(schema)

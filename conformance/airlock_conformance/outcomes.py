@@ -1,9 +1,7 @@
-"""How each case came out, as a table for people (Markdown) or programs (JSON)."""
+"""How each case came out, and how many of a kind came out how."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Literal
 
 from airlock_conformance.figures import Figures
@@ -13,7 +11,7 @@ Verdict = Literal["passed", "failed", "not run", "expected failure"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one case; `detail` says why, where it did not pass."""
+    """What became of one case; `detail` says why, where it did not pass, `cause` in one line."""
 
     case: str
     role: str
@@ -21,23 +19,24 @@ class Outcome:
     description: str
     verdict: Verdict
     detail: str = ""
+    cause: str = ""
 
 
-def write_report(
-    path: Path,
-    outcomes: Iterable[Outcome],
-    excuses: Mapping[str, str],
-    figures: Sequence[Figures] = (),
-    made: Mapping[str, int] | None = None,
-) -> None:
-    """Write the outcomes: JSON if the name ends in ``.json``, else Markdown.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """All that a report tells of.
 
-    `excuses` says of requirements why no case checks them; they stand in the table too. `figures`
-    are those of the policy vectors. `made` says of the checks of messages and sessions, by the
-    names of their outcomes, how often each was made.
+    `summaries` are what the requirements say, and `excuses` why no case checks some of them, by
+    number. `made` says how often each check of messages and sessions was made, by the name of its
+    outcome. `figures` are those of the policy vectors.
     """
-    write = _json if path.suffix == ".json" else _markdown
-    path.write_text(write(list(outcomes), excuses, figures, made or {}))
+
+    outcomes: Sequence[Outcome]
+    summaries: Mapping[str, str]
+    excuses: Mapping[str, str]
+    made: Mapping[str, int]
+    figures: Sequence[Figures] = ()
+    base_only: bool = False
 
 
 def by_reference(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
@@ -49,73 +48,17 @@ def by_reference(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
     return dict(sorted(found.items()))
 
 
-def _json(
-    outcomes: list[Outcome],
-    excuses: Mapping[str, str],
-    figures: Sequence[Figures],
-    made: Mapping[str, int],
-) -> str:
-    document = {
-        "summary": _counts(outcomes),
-        "roles": _counts_by_role(outcomes),
-        "checks": {
-            item.case: {"made": made[item.case], "verdict": item.verdict}
-            for item in outcomes
-            if item.case in made
-        },
-        "policy": [asdict(row) for row in figures],
-        "requirements": {
-            reference: {outcome.case: outcome.verdict for outcome in listed}
-            for reference, listed in by_reference(outcomes).items()
-        },
-        "excused": dict(excuses),
-        "cases": [asdict(outcome) for outcome in outcomes],
-    }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+def by_role(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
+    """Return the outcomes under their roles."""
+    found: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        found.setdefault(outcome.role, []).append(outcome)
+    return found
 
 
-def _markdown(
-    outcomes: list[Outcome],
-    excuses: Mapping[str, str],
-    figures: Sequence[Figures],
-    made: Mapping[str, int],
-) -> str:
-    lines = ["# Conformance report", "", f"{_words(_counts(outcomes)) or 'no cases'}.", ""]
-    lines += [f"- {role}: {_words(counts)}" for role, counts in _counts_by_role(outcomes).items()]
-    checks = [item for item in outcomes if item.case in made]
-    if checks:
-        lines += ["", "| every message, every session | made | outcome |", "|---|---|---|"]
-    lines += [f"| {item.description} | {made[item.case]} | {item.verdict} |" for item in checks]
-    lines += ["", "| requirement | case | outcome |", "|---|---|---|"]
-    for reference, listed in by_reference(outcomes).items():
-        lines += [f"| {reference} | {item.case} | {item.verdict} |" for item in listed]
-    lines += [
-        f"| {reference} | none: {reason} | excused |" for reference, reason in excuses.items()
-    ]
-    if figures:
-        lines += ["", "| policy | evasions denied | everyday commands allowed |", "|---|---|---|"]
-    lines += [
-        f"| {row.tool} | {row.denied} of {row.evasions} | {row.allowed} of {row.everyday} |"
-        for row in figures
-    ]
-    failed = [outcome for outcome in outcomes if outcome.verdict == "failed"]
-    for outcome in failed:
-        lines += ["", f"## {outcome.case}", "", outcome.description, ""]
-        lines += [f"    {line}" for line in outcome.detail.splitlines()]
-    return "\n".join(lines) + "\n"
-
-
-def _words(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
-
-
-def _counts_by_role(outcomes: list[Outcome]) -> dict[str, dict[str, int]]:
-    roles = dict.fromkeys(outcome.role for outcome in outcomes)
-    return {role: _counts([item for item in outcomes if item.role == role]) for role in roles}
-
-
-def _counts(outcomes: list[Outcome]) -> dict[str, int]:
-    counts: dict[str, int] = {}
+def count_verdicts(outcomes: Iterable[Outcome]) -> dict[Verdict, int]:
+    """Return how many came out how; verdicts that none has are left out."""
+    counts: dict[Verdict, int] = {}
     for outcome in outcomes:
         counts[outcome.verdict] = counts.get(outcome.verdict, 0) + 1
     return counts

@@ -18,7 +18,7 @@ from typing import Any
 
 from airlock_conformance.matching import brief
 from airlock_conformance.terminal import Terminal
-from airlock_conformance.violation import Violation
+from airlock_conformance.violation import TimedOut, Violation
 
 _CHUNK = 65_536
 
@@ -82,13 +82,13 @@ class PassedDescriptors:
     def await_released(self, name: str, *, patience: float) -> None:
         """Return when no process has the other end of a pipe any more.
 
-        Raises `Violation` when that takes longer than `patience` seconds.
+        Raises `TimedOut` when that takes longer than `patience` seconds.
         """
         self.take()
         poll = select.poll()
         poll.register(self._ours[name], 0)  # POLLHUP and POLLERR are told unasked
         if not poll.poll(patience * 1000):
-            raise Violation(f"a process still has the other end of {name!r} after {patience:g} s")
+            raise TimedOut(f"a process still has the other end of {name!r} after {patience:g} s")
         self.take()
 
     def _make(self, kind: Any) -> int:
@@ -132,7 +132,8 @@ def await_descriptor(passed: PassedDescriptors, name: str, data: bytes, *, patie
         readers = passed.readers()
         if left <= 0 or not readers or not select.select(readers, [], [], left)[0]:
             got = bytes(passed.output[name])
-            raise Violation(f"{name}: expected {brief(data)} by now, got {brief(got)}")
+            kind = TimedOut if readers else Violation
+            raise kind(f"{name}: expected {brief(data)} by now, got {brief(got)}")
         passed.take()
 
 

@@ -38,3 +38,8 @@ def read_requirements() -> list[Requirement]:
 def read_excuses() -> dict[str, str]:
     """Return the reason for each requirement that no case checks."""
     return {item.id: item.excuse for item in read_requirements() if item.excuse}
+
+
+def read_summaries() -> dict[str, str]:
+    """Return what each requirement says."""
+    return {item.id: item.summary for item in read_requirements()}

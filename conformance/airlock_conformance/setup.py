@@ -31,8 +31,9 @@ class Installation:
 
     @property
     def socket(self) -> Path:
-        """The socket of the agent."""
-        return self.sockets / AGENT / "airlock.sock"
+        """The socket of the agent: in a directory of its own, or beside that, as a daemon likes."""
+        own = self.sockets / AGENT / "airlock.sock"
+        return own if own.exists() else self.sockets / f"{AGENT}.sock"
 
 
 def install(setup: Mapping[str, Any], root: Path) -> Installation:

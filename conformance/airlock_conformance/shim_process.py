@@ -11,7 +11,7 @@ from pathlib import Path
 
 from airlock_conformance.matching import brief
 from airlock_conformance.shim_streams import ShimStreams
-from airlock_conformance.violation import Violation
+from airlock_conformance.violation import TimedOut
 
 _CLOSINGS = {0: "<&-", 1: ">&-", 2: "2>&-"}
 _TICK_S = 0.01
@@ -86,7 +86,7 @@ class ShimProcess:
         while not done():
             if time.monotonic() > deadline:
                 output = {name: bytes(data) for name, data in self._streams.output.items()}
-                raise Violation(f"expected {what} by now; output so far: {brief(output)}")
+                raise TimedOut(f"expected {what} by now; output so far: {brief(output)}")
             # Settings of a terminal and a file's length change without an event.
             select.select(self._streams.readers(), [], [], _TICK_S)
             self.take()
@@ -101,9 +101,7 @@ class ShimProcess:
             self.take()
             if not ready:
                 output = {name: bytes(data) for name, data in self._streams.output.items()}
-                raise Violation(
-                    f"the shim did not end within {self._patience:g} s; {brief(output)}"
-                )
+                raise TimedOut(f"the shim did not end within {self._patience:g} s; {brief(output)}")
         self.take()
         code = self._process.wait()
         return 128 - code if code < 0 else code

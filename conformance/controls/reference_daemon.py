@@ -43,6 +43,12 @@ class ReferenceDaemon:
             path.stem: tomllib.loads(path.read_text()) for path in agent.glob("commands/*.toml")
         }
 
+    def socket_path(self, sockets: Path, agent: str) -> Path:
+        """Return where the socket of an agent is to be, in a directory that is there."""
+        directory = sockets / agent
+        directory.mkdir()
+        return directory / "airlock.sock"
+
     def serve(self, connection: socket.socket) -> None:
         """Serve one connection to its end."""
         with closing(Channel(connection)) as client:
@@ -233,10 +239,8 @@ def main(kind: type[ReferenceDaemon] = ReferenceDaemon) -> None:
     options = dict(zip(sys.argv[1:7:2], sys.argv[2:7:2], strict=True))
     ((name, entry),) = tomllib.loads(Path(options["--agents"]).read_text()).items()
     daemon = kind(Path(options["--config"]), Path(entry["path"]))
-    directory = Path(options["--sockets"]) / name
-    directory.mkdir()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.bind(str(directory / "airlock.sock"))
+        listener.bind(str(daemon.socket_path(Path(options["--sockets"]), name)))
         listener.listen(64)
         while True:
             client, _ = listener.accept()

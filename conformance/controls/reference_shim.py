@@ -204,7 +204,7 @@ def open_missing_descriptors() -> None:
         os.close(descriptor)
 
 
-def main(kind: type[ReferenceShim] = ReferenceShim) -> None:
+def main(kind: type[BaseShim] = ReferenceShim) -> None:
     """Be the tool of the link's name."""
     open_missing_descriptors()
     words = [os.fsencode(word) for word in sys.argv]

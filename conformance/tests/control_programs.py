@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from airlock_conformance.cases import ROLES, Case, load
+from airlock_conformance.checks import Checks
 from airlock_conformance.daemon_role import run_daemon_case
 from airlock_conformance.rules_role import run_rules_case
 from airlock_conformance.setup import Installation
@@ -33,6 +34,6 @@ def write_control(path: Path, kind: type[Any], *, entry: str) -> str:
 def judge_case(case: Case, installation: Installation, *, patience: float) -> None:
     """Run one case of a daemon's roles against a daemon that runs."""
     if case.role == "rules":
-        run_rules_case(case, installation, patience=patience)
+        run_rules_case(case, installation, patience=patience, checks=Checks())
     else:
         run_daemon_case(case.body, installation, patience=patience)

@@ -2,15 +2,28 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+_TIMEOUT_S = 600  # only there so that a hang fails a test
 
 SUITE = Path(__file__).resolve().parent.parent
 DAEMON = SUITE / "controls" / "reference_daemon.py"
 
 
-def run_suite(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the suite with the given options."""
+def run_suite(
+    *arguments: str | Path, ignored: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run the suite with the given options, started with these signals ignored."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    if ignored:
+        script = f"trap '' {' '.join(ignored)}; exec \"$@\""
+        command = ["/bin/sh", "-c", script, "sh", *command]
     return subprocess.run(
-        [str(word) for word in command], cwd=SUITE, capture_output=True, text=True, check=False
+        [str(word) for word in command],
+        cwd=SUITE,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_TIMEOUT_S,
     )

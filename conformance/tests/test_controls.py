@@ -44,13 +44,13 @@ SHIMS = (broken_shim_features, broken_shim_terminals, broken_shims)
 def test_a_broken_daemon_is_caught(kind: type[BrokenDaemon], tmp_path: Path) -> None:
     """The case that is there for a fault of a daemon fails for it."""
     case = CASES[kind.caught_by]
-    daemon = write_control(tmp_path / "daemon", kind, entry="reference_daemon")
+    executable = write_control(tmp_path / "daemon", kind, entry="reference_daemon")
     setup = rules_setup([case]) if case.role == "rules" else load_setup(case.body["setup"])
     with (
-        running_daemon(daemon, setup, patience=PATIENCE) as installation,
+        running_daemon(executable, setup, patience=PATIENCE) as daemon,
         pytest.raises(Violation),
     ):
-        judge_case(case, installation, patience=SHORT_PATIENCE)
+        judge_case(case, daemon.installation, patience=SHORT_PATIENCE)
 
 
 @pytest.mark.parametrize("kind", list_broken(BrokenShim, *SHIMS))

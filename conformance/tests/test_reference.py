@@ -84,7 +84,8 @@ def _judge(daemon: str, stack: ExitStack) -> Judge:
         name = case.body.get("setup", "rules")
         if name not in running:
             setup = rules_setup(load("rules")) if name == "rules" else load_setup(name)
-            running[name] = stack.enter_context(running_daemon(daemon, setup, patience=PATIENCE))
+            started = running_daemon(daemon, setup, patience=PATIENCE)
+            running[name] = stack.enter_context(started).installation
         judge_case(case, running[name], patience=PATIENCE)
 
     return judge

@@ -61,9 +61,9 @@ def test_a_message_that_is_wrong_fails_its_check(tmp_path: Path) -> None:
     report = tmp_path / "report.md"
     done = run_suite("--daemon", daemon, "--report", report, *chosen)
     assert done.returncode == 1
-    assert "| Each error message of the daemon follows its schemas. | 1 | failed |" in (
-        report.read_text()
-    )
+    page = report.read_text()
+    assert "| Each error message of the daemon follows its schemas. | 1 | failed |" in page
+    assert "$.error: 'data' is a required property (conduct/error.json)" in page
 
 
 def test_a_missing_executable_is_a_usage_error() -> None:
@@ -82,18 +82,21 @@ def test_an_expected_failure_that_passes_is_an_error(tmp_path: Path) -> None:
     done = run_suite(*options, PASSING)
     assert done.returncode == 1
     assert "XPASS(strict)" in done.stdout
-    assert "| B-08 | daemon/requests-least | failed |" in report.read_text()
+    assert "| 1 | it passed, and was expected to fail | daemon/requests-least |" in (
+        report.read_text()
+    )
 
 
 def test_an_expected_failure_that_fails_is_none(tmp_path: Path) -> None:
     """A case that fails as listed does not fail the run, and the report says what it was."""
     listed = tmp_path / "expected"
     listed.write_text("\n# known\ndaemon/requests-least  # it is another program\n")
-    report = tmp_path / "report.md"
+    report = tmp_path / "report.json"
     options = ("--daemon", "/bin/false", "--expected-failures", listed, "--report", report)
     done = run_suite(*options, PASSING)
     assert done.returncode == 0, done.stdout
-    assert "| B-08 | daemon/requests-least | expected failure |" in report.read_text()
+    verdicts = json.loads(report.read_text())["requirements"]["B-08"]
+    assert verdicts == {"daemon/requests-least": "expected failure"}
 
 
 def test_a_bad_list_of_failures_is_a_usage_error(tmp_path: Path) -> None:

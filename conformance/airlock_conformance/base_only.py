@@ -1,0 +1,27 @@
+"""What is left to judge where an implementation knows the base of the protocol alone."""
+
+from typing import Any, Final
+
+from airlock_conformance.cases import Case
+from airlock_conformance.session_rules import FEATURES
+
+# `data` of errors is no feature: a peer of the base need neither send nor read it.
+LACKING: Final = frozenset({*FEATURES, "data"})
+
+
+def is_of_the_base(case: Case) -> bool:
+    """Whether a case says something about an implementation without features and `data`."""
+    return not case.needs and not any(number.startswith("F-") for number in case.reference)
+
+
+def without_data(pattern: Any) -> Any:
+    """Return an expected response whose errors are told by their code, whatever their `data`."""
+    match pattern:
+        case {"error": {**error}, **rest}:
+            kept = {name: part for name, part in error.items() if name != "data"}
+            return {**without_data(rest), "error": kept}
+        case dict():
+            return {name: without_data(part) for name, part in pattern.items()}
+        case list():
+            return [without_data(part) for part in pattern]
+    return pattern
