@@ -74,7 +74,7 @@ def main(words: Sequence[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    return 1 if report.failures else 0
+    return 1 if report.failures or any(f.value is None for f in report.figures) else 0
 
 
 def _measure(run: BenchRun, names: Sequence[str]) -> Report:

@@ -2,6 +2,7 @@
 
 import contextlib
 import select
+import subprocess
 from collections.abc import Iterator
 
 import msgspec
@@ -40,7 +41,10 @@ def crowding(
         if process.stdout.readline() != b"ready\n":
             raise BenchError(f"the load of {count} {kind} clients broke down, see above")
         yield counts
-        said, _ = process.communicate(timeout=patience_s)
+        try:
+            said, _ = process.communicate(timeout=patience_s)
+        except subprocess.TimeoutExpired:
+            raise BenchError(f"the load of {count} {kind} clients did not end") from None
         found = msgspec.json.decode(said, type=Counts)
         for name in counts.__struct_fields__:
             setattr(counts, name, getattr(found, name))

@@ -104,7 +104,7 @@ def start_daemon(
     return Daemon(
         places.argv([*prefix, pair.daemon]),
         said=places.said,
-        sockets=places.list_sockets(),
+        sockets=places.list_sockets,
         environment=base_environment(places.home),
         descriptors=descriptors,
         patience_s=patience_s,

@@ -50,7 +50,7 @@ def run_daemon(places: Places, *, program: Path, extra: Mapping[str, str]) -> It
         with Daemon(
             places.airlock.argv([program]),
             said=places.airlock.said,
-            sockets=places.airlock.list_sockets(),
+            sockets=places.airlock.list_sockets,
             environment=build_variables(places.host_home) | dict(extra),
         ):
             yield

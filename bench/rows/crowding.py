@@ -1,7 +1,7 @@
 """What other agents notice of one agent that takes all it can get."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 import msgspec
@@ -11,12 +11,15 @@ from bench.bench_run import BenchRun
 from bench.calls import Caller
 from bench.crowds import crowding
 from bench.deployment import Deployment
-from bench.figures import Figure, at_least, at_most
+from bench.errors import BenchError
+from bench.figures import Figure, Unit, at_least, at_most, fail
 from bench.load import Counts, Kind
 from bench.pairs import Pair
 from bench.samples import Samples
 
 _WORST, _AT_REST = at_most(2.5), at_most(10)
+
+_AT_NOTHING = "daemon with nothing to do: CPU time"
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,15 +40,22 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 def measure_crowding(run: BenchRun) -> Iterator[Figure]:
     """Yield the 99th percentile of one agent's `true` under the load of another, over that alone.
 
-    With it: whether the daemon spins meanwhile, and whether clients over a limit are told.
+    With it: whether the daemon spins meanwhile, and whether clients over a limit are told. A pair
+    that does not survive one of these is measured in the others all the same.
     """
     for pair in run.pairs:
-        yield _watch_alone(run, pair)
+        yield from _take(_watch_alone(run, pair), _AT_NOTHING, pair, "% of a core")
         for load in _list_loads(run):
-            with run.deploy(pair, "descriptors", descriptors=load.descriptors) as deployment:
-                yield from _measure_load(run, load, deployment)
-        with run.deploy(pair, "descriptors") as deployment:
-            yield _count_answers(run, deployment)
+            yield from _take(_measure_load(run, load, pair), _name(load), pair, "times")
+        yield from _take(_count_answers(run, pair), _name_answers(run), pair, "%")
+
+
+def _take(figures: Iterator[Figure], what: str, pair: Pair, unit: Unit) -> Iterable[Figure]:
+    """Return the figures of one condition, or the one that says why there are none."""
+    try:
+        return list(figures)
+    except BenchError as error:
+        return [fail(what, pair.name, unit, str(error).splitlines()[0])]
 
 
 def _list_loads(run: BenchRun) -> Iterator[Load]:
@@ -67,7 +77,12 @@ def _list_loads(run: BenchRun) -> Iterator[Load]:
     )
 
 
-def _measure_load(run: BenchRun, load: Load, deployment: Deployment) -> Iterator[Figure]:
+def _measure_load(run: BenchRun, load: Load, pair: Pair) -> Iterator[Figure]:
+    with run.deploy(pair, "descriptors", descriptors=load.descriptors) as deployment:
+        yield from _measure_deployed(run, load, deployment)
+
+
+def _measure_deployed(run: BenchRun, load: Load, deployment: Deployment) -> Iterator[Figure]:
     plan = run.plan
     alone, under = _Stretch(), _Stretch()
     busy_s = watched_s = 0.0
@@ -146,7 +161,7 @@ def _compare(
     complaint = under.complaint or alone.complaint or "nothing on stderr"
     opened = sum(seen.opened for seen in counts)
     return Figure(
-        what=f"`true` of another agent under {load.name}: 99th percentile over that alone",
+        what=_name(load),
         pair=deployment.pair.name,
         unit="times",
         value=under.worst_ms() / alone.worst_ms(),
@@ -164,11 +179,15 @@ def _compare(
     )
 
 
-def _watch_alone(run: BenchRun, pair: Pair) -> Figure:
+def _name(load: Load) -> str:
+    return f"`true` of another agent under {load.name}: 99th percentile over that alone"
+
+
+def _watch_alone(run: BenchRun, pair: Pair) -> Iterator[Figure]:
     with run.deploy(pair, "descriptors") as deployment:
         busy_s = _watch(deployment.pid, run.plan.watch_s)
-    return Figure(
-        what="daemon with nothing to do: CPU time",
+    yield Figure(
+        what=_AT_NOTHING,
         pair=pair.name,
         unit="% of a core",
         value=100 * busy_s / run.plan.watch_s,
@@ -183,16 +202,24 @@ def _watch(pid: int, seconds: float) -> float:
     return cpu_seconds(pid) - before
 
 
-def _count_answers(run: BenchRun, deployment: Deployment) -> Figure:
-    plan, what = run.plan, "clients over the limit of connections that are told so"
-    with crowding(deployment, "idle", count=plan.beyond, patience_s=plan.patience_s) as counts:
+def _name_answers(run: BenchRun) -> str:
+    what = "clients over the limit of connections that are told so"
+    return f"{run.plan.beyond:,} connections of one agent: {what}"
+
+
+def _count_answers(run: BenchRun, pair: Pair) -> Iterator[Figure]:
+    plan = run.plan
+    with (
+        run.deploy(pair, "descriptors") as deployment,
+        crowding(deployment, "idle", count=plan.beyond, patience_s=plan.patience_s) as counts,
+    ):
         # Those that were refused come back meanwhile: any of them may be told nothing.
         time.sleep(plan.watch_s)
     refused = counts.limited + counts.silent
     told = 100 * counts.limited / refused if refused else 0
-    return Figure(
-        what=f"{plan.beyond:,} connections of one agent: {what}",
-        pair=deployment.pair.name,
+    yield Figure(
+        what=_name_answers(run),
+        pair=pair.name,
         unit="%",
         value=told,
         n=refused,

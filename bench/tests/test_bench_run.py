@@ -81,6 +81,44 @@ def test_load_of_another_agent_is_measured(scratch: Path, tmp_path: Path) -> Non
 
 
 @needs_programs
+def test_sockets_may_stand_side_by_side(scratch: Path, tmp_path: Path) -> None:
+    """A daemon that has them beside the agents' directories is measured like any other."""
+    early = tmp_path / "daemon"
+    early.write_text(
+        "#!/bin/sh\n"
+        'real="${4%/*}/real"; mkdir -p "$4" "$real"\n'
+        'for agent in bench crowd; do ln -s "$real/$agent/airlock.sock" "$4/$agent.sock"; done\n'
+        f'exec {DAEMON} --config "$2" --sockets "$real" --agents "$6" start\n'
+    )
+    early.chmod(0o755)
+    written = tmp_path / "report.json"
+    other = ("--daemon", str(early), "--shim", str(SHIM), "--name", "early")
+    done = _run(scratch, "latency", "--quick", *other, "--json", str(written))
+    assert done.returncode == 0, done.stderr
+    report = msgspec.json.decode(written.read_bytes(), type=Report)
+    assert _find(report, pair="early", start="`true`, streamed").fault == ""
+
+
+@needs_programs
+def test_pair_that_does_not_answer_is_no_end_of_the_others(scratch: Path, tmp_path: Path) -> None:
+    """Each load says what went wrong with it, and ours is measured under all of them."""
+    deaf = tmp_path / "shim"
+    deaf.write_text("#!/bin/sh\necho nobody is there >&2\nexit 125\n")
+    deaf.chmod(0o755)
+    written = tmp_path / "report.json"
+    other = ("--daemon", str(DAEMON), "--shim", str(deaf), "--name", "deaf")
+    done = _run(scratch, "crowding", "--quick", *other, "--json", str(written))
+    assert done.returncode == 1, done.stderr
+    report = msgspec.json.decode(written.read_bytes(), type=Report)
+    assert report.failures == ()
+    faults = [figure.fault for figure in report.figures if figure.pair == "deaf"]
+    assert len(faults) == 7
+    assert all("nobody is there" in fault for fault in faults)
+    assert _find(report, pair="airlock", start="1,100 connections").value == 100
+    assert list(scratch.iterdir()) == []
+
+
+@needs_programs
 def test_daemon_that_does_not_start_ends_its_rows_alone(scratch: Path, tmp_path: Path) -> None:
     """A pair whose daemon fails is a failure with its words; other rows are measured."""
     broken = tmp_path / "daemon"

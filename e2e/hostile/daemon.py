@@ -24,7 +24,7 @@ class Target(Daemon):
         super().__init__(
             world.argv([executable] if executable else [sys.executable, "-m", "airlock_daemon"]),
             said=world.said,
-            sockets=world.list_sockets(),
+            sockets=world.list_sockets,
             environment={**os.environ, "HOME": str(world.home), "TMPDIR": str(world.temporary)},
             descriptors=descriptors,
         )

@@ -78,7 +78,7 @@ class Airlock:
         self._daemon = Daemon(
             self._files.argv(self._command),
             said=self._files.said,
-            sockets=self._files.list_sockets(),
+            sockets=self._files.list_sockets,
             environment=self._environment(),
         )
 

@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -22,13 +22,13 @@ class Daemon:
         argv: Sequence[str],
         *,
         said: Path,
-        sockets: Iterable[Path] = (),
+        sockets: Callable[[], Iterable[Path]] = tuple,
         says: str = "",
         environment: Mapping[str, str] | None = None,
         descriptors: int = 0,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        """Start `argv`; return when each of `sockets` takes connections and `says` was said.
+        """Start `argv`; return when all `sockets` take connections and `says` was said.
 
         What it writes goes to the file `said`. Without an `environment` it has ours.
         `descriptors` is its RLIMIT_NOFILE, 0 for ours. Raises BrokenError where it ends or does not
@@ -51,7 +51,7 @@ class Daemon:
             )
         self.pid = self._process.pid
         try:
-            self._wait_until_up(list(sockets), says)
+            self._wait_until_up(sockets, says)
         except BaseException:
             self.kill()
             raise
@@ -89,12 +89,15 @@ class Daemon:
         """End it in order, if it still runs."""
         self.stop()
 
-    def _wait_until_up(self, missing: list[Path], says: str) -> None:
-        # A daemon tells nobody that it is up but those who connect, so that is what is tried.
+    def _wait_until_up(self, sockets: Callable[[], Iterable[Path]], says: str) -> None:
+        # A daemon is known to be up by those who connect, so that is what is tried.
         until = time.monotonic() + self._patience_s
+        up: set[Path] = set()
         while True:
-            missing = [path for path in missing if not accepts(path)]
-            if not missing and says in self.read_words():
+            # Where a daemon puts them is seen once they are there.
+            found = set(sockets())
+            up |= {path for path in found - up if accepts(path)}
+            if found <= up and says in self.read_words():
                 return
             try:
                 self._process.wait(_TICK_S)

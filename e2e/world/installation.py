@@ -55,8 +55,9 @@ class Installation:
         return directory
 
     def socket(self, agent: str) -> Path:
-        """Return the path of an agent's socket."""
-        return self.sockets / agent / "airlock.sock"
+        """Return the path of an agent's socket; earlier daemons have it beside its directory."""
+        own, beside = self.sockets / agent / "airlock.sock", self.sockets / f"{agent}.sock"
+        return beside if beside.exists() and not own.exists() else own
 
     def list_sockets(self) -> list[Path]:
         """Return the paths of the sockets of all agents."""

@@ -35,7 +35,7 @@ def running_daemons(
                 Daemon(
                     files.argv([executable]),
                     said=files.said,
-                    sockets=files.list_sockets(),
+                    sockets=files.list_sockets,
                     environment=ground.environment,
                 )
             )
