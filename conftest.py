@@ -13,11 +13,18 @@ from typing import Any
 import pytest
 import trio
 
+from airlock_conformance.inherited_signals import keep_to_ourselves
+
 _PATIENCE_S = 10
 """A test that has not ended so long after it was cancelled is ended by force."""
 
 _CANCEL = pytest.StashKey[Callable[[], None]]()
 """How to cancel the test that runs."""
+
+
+def pytest_configure() -> None:
+    """Let what tests start have its signals, also where pytest runs under nohup or with ``&``."""
+    keep_to_ourselves()
 
 
 @pytest.hookimpl(tryfirst=True)

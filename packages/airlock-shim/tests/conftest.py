@@ -18,6 +18,13 @@ from fake_terminals import Terminal
 PACKAGE = Path(__file__).parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Time the tests and not the fixtures: the first test has the compiler to wait for."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.timeout(60, func_only=True))
+
+
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The binaries are there, built from the sources first if the build tools are installed."""

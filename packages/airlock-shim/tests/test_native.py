@@ -13,6 +13,7 @@ import airlock_shim
 PACKAGE = Path(__file__).parents[1]
 
 
+@pytest.mark.timeout(600)
 def test_unit_tests_pass(tmp_path: Path) -> None:
     """All tests in the Zig sources pass."""
     if importlib.util.find_spec("ziglang") is None:
