@@ -11,6 +11,7 @@ from control_programs import CASES, CONTROLS, write_control
 from suite_process import SUITE, run_suite
 
 from airlock_conformance.cases import load_setup
+from airlock_conformance.causes import cause_of
 from airlock_conformance.checks import Checks
 from airlock_conformance.daemon_role import run_daemon_case
 from airlock_conformance.daemons import Daemons
@@ -66,15 +67,19 @@ def test_a_daemon_that_does_not_start_is_started_once(tmp_path: Path) -> None:
     assert starts.read_text() == "started\n"
 
 
-def test_a_daemon_that_hangs_costs_so_many_cases_and_no_more(tmp_path: Path) -> None:
+def test_a_daemon_that_hangs_costs_so_many_cases_and_no_more(
+    tmp_path: Path, checks: Checks
+) -> None:
     """After some cases that waited in vain the others of the setup are not tried."""
     daemon = write_control(tmp_path / "daemon", SilentDaemon, entry="reference_daemon")
-    done = run_suite(
-        "--daemon", daemon, "--patience", "0.2", f"{SUITE}/test_daemon.py", "-k", "ids"
-    )
-    assert done.returncode == 1
-    assert f"{ENOUGH}  the end of the connection did not come in time" in done.stdout
-    assert f"not tried: the {ENOUGH} cases before waited in vain" in done.stdout
+    causes = []
+    with closing(Daemons(daemon, load_setup, patience=Patience(20), checks=checks)) as daemons:
+        for _ in range(2 * ENOUGH):
+            with pytest.raises(Violation) as caught, daemons.serving("base") as (installation, _):
+                run_daemon_case(LEAST, installation, patience=0.1)
+            causes.append(cause_of(caught.value))
+    assert causes[:ENOUGH] == ["the end of the connection did not come in time"] * ENOUGH
+    assert causes[ENOUGH:] == [f"not tried: the {ENOUGH} cases before waited in vain"] * ENOUGH
 
 
 def test_patience_wears_out() -> None:
