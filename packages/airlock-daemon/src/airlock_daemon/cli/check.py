@@ -34,8 +34,8 @@ def check(application: Application) -> None:
         faults += error.faults
     else:
         findings = setup.warnings
-        agents = [generation.agent for generation in setup.generations.values()]
-        notes = tuple(find_losses(agents, setup.config.enable))
+        own = [generation.agent.modules.own for generation in setup.generations.values()]
+        notes = tuple(find_losses([setup.shared, *own], setup.config.enable))
         names = list(setup.generations)
     if application.json:
         report = {"faults": faults, "findings": findings, "notes": notes, "agents": names}

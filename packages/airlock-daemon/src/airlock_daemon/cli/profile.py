@@ -53,7 +53,7 @@ def show_profile(
         "name": name,
         "path": agent.directory,
         "commands": enabled,
-        "overrides": sorted(agent.overrides),
+        "overrides": sorted(agent.modules.own),
         "env": profile.env,
         "mounts": {mount.target: mount.source for mount in profile.mounts},
         "same_path": [mount.target for mount in profile.same_path],

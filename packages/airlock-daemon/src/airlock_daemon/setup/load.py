@@ -1,15 +1,17 @@
 """Everything on disk, read and checked as a whole: what `start` serves and `check` reports."""
 
 import os
+from collections.abc import Mapping
 
 import msgspec
 
 from airlock_daemon.errors import SetupError
-from airlock_daemon.setup.agents import Agent, active_module, load_agent, read_registration
+from airlock_daemon.setup.agents import Agent, load_agent, read_registration
 from airlock_daemon.setup.config import Config, load_config
 from airlock_daemon.setup.findings import find_oddities
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.limits import Limits
+from airlock_daemon.setup.modules import load_modules
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.programs import Programs, search_path
 from airlock_daemon.setup.reserved import Reserved, reserve
@@ -19,17 +21,19 @@ from airlock_modules import Fault, Grant, Module
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """A configuration without faults. `warnings` do not keep the daemon from starting.
 
-    `generations` has what decides for each agent, by its name, in the order of the registration.
+    `generations` has what decides for each agent, by its name, in the order of the registration,
+    and `shared` the modules of `modules/`, by command.
     """
 
     locations: Locations
     config: Config
     generations: dict[str, Generation]
+    shared: Mapping[str, Module]
     warnings: tuple[Fault, ...]
 
 
 def load_setup(locations: Locations) -> Setup:
-    """Read config.toml, the registration and every agent's directory.
+    """Read config.toml, `modules/` beside it, the registration and every agent's directory.
 
     Raises SetupError with all faults of all files. With a broken config.toml the agents are read
     all the same, so that everything shows at once.
@@ -38,10 +42,11 @@ def load_setup(locations: Locations) -> Setup:
     warnings: list[Fault] = []
     config = load_config(locations.config_file, faults=faults, warnings=warnings)
     upper = config.limits if config is not None else Limits()
+    shared = load_modules(locations.modules_dir, faults=faults)
     directories = read_registration(locations.agents, faults=faults) if locations.agents else {}
     agents: dict[str, Agent] = {}
     for name, directory in directories.items():
-        agent = load_agent(name, directory, upper=upper, faults=faults)
+        agent = load_agent(name, directory, upper=upper, shared=shared, faults=faults)
         if agent is not None:
             agents[name] = agent
     reserved = reserve(
@@ -56,7 +61,7 @@ def load_setup(locations: Locations) -> Setup:
     if config is None or faults:
         raise SetupError(tuple(faults))
     programs = Programs(search_path(config.path))
-    warnings.extend(find_oddities(locations.config_file, config, agents, programs.path))
+    warnings.extend(find_oddities(locations.config_file, config, agents, shared, programs.path))
     generations = {
         name: Generation(
             agent=agent,
@@ -72,6 +77,7 @@ def load_setup(locations: Locations) -> Setup:
         locations=locations,
         config=config,
         generations=generations,
+        shared=shared,
         warnings=tuple(warnings),
     )
 
@@ -79,7 +85,7 @@ def load_setup(locations: Locations) -> Setup:
 def _grant(config: Config, agent: Agent) -> Grant:
     modules: dict[str, Module] = {}
     for name in config.enable:
-        module = active_module(agent, name)
+        module = agent.modules.find(name)
         if module is not None:
             modules[name] = module
     return Grant(ceiling=config.enable, commands=agent.profile.commands, modules=modules)
