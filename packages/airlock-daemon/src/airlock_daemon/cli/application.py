@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from airlock_daemon.cli.reporting import say
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.support import find_missing
 from airlock_daemon.setup.paths import Locations, locate
@@ -44,14 +45,26 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def locations(self) -> Locations:
-        """Where the files are by these options."""
+        """Where the files are by these options alone."""
         return locate(config=self.config, sockets=self.sockets, agents=self.agents)
 
+    def find_files(self) -> Locations:
+        """Where the files are; says on stderr which registration it is, if no option names one."""
+        from airlock_daemon.cli.registration import find_registration  # noqa: PLC0415
+
+        registration = find_registration(self.locations)
+        if registration.origin:
+            say(f"using {registration.path}, {registration.origin}")
+        return msgspec.structs.replace(self.locations, agents=registration.path)
+
     def load_setup(self) -> "Setup":
-        """Everything on disk. Raises SetupError with all faults of all files."""
+        """Everything on disk, as `find_files` finds it.
+
+        Raises SetupError with all faults of all files.
+        """
         from airlock_daemon.setup.load import load_setup  # noqa: PLC0415
 
-        return load_setup(self.locations)
+        return load_setup(self.find_files())
 
     def load_agent(self, name: str) -> "tuple[Setup, Generation]":
         """Everything on disk, and what it is for the agent `name`.
@@ -62,12 +75,18 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         generation = setup.generations.get(name)
         if generation is None:
             raise AirlockError(
-                f"no agent {name} is registered", hint="see: airlock-daemon profile list"
+                f"no agent {name} is registered",
+                hint="see: airlock-daemon profile list"
+                if setup.locations.agents
+                else "name a registration file with --agents",
             )
         return setup, generation
 
     def serve(self) -> None:
-        """Serve until SIGTERM or SIGINT. Raises SetupError and AirlockError."""
+        """Serve what the options name until SIGTERM or SIGINT.
+
+        Raises SetupError and AirlockError.
+        """
         if missing := find_missing():
             raise AirlockError(
                 f"serving needs Linux: Python has no {', '.join(missing)} here ({sys.platform})",
@@ -75,8 +94,9 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
                 "check, test, show and profile work here too",
             )
         from airlock_daemon.serving.daemon import run_daemon  # noqa: PLC0415
+        from airlock_daemon.setup.load import load_setup  # noqa: PLC0415
 
-        setup = self.load_setup()
+        setup = load_setup(self.locations)
         logging.getLogger("airlock").setLevel(setup.config.log_level)
         run_daemon(setup)
 

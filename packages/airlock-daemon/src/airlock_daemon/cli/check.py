@@ -6,6 +6,7 @@ from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.findings import find_builtin_faults
+from airlock_daemon.setup.load import load_setup
 from airlock_daemon.setup.overrides import find_losses
 from airlock_daemon.setup.sockets_directory import find_unusable
 from airlock_modules import Fault
@@ -24,12 +25,13 @@ def check(application: Application) -> None:
 
     Ends with 0 when there are no faults and no findings, else with 1.
     """
-    faults = (*find_builtin_faults(), *find_unusable(application.locations.sockets_dir))
+    locations = application.find_files()
+    faults = (*find_builtin_faults(), *find_unusable(locations.sockets_dir))
     findings: tuple[Fault, ...] = ()
     notes: tuple[Fault, ...] = ()
     names: list[str] = []
     try:
-        setup = application.load_setup()
+        setup = load_setup(locations)
     except SetupError as error:
         faults += error.faults
     else:
@@ -39,7 +41,7 @@ def check(application: Application) -> None:
         names = list(setup.generations)
     if application.json:
         report = {"faults": faults, "findings": findings, "notes": notes, "agents": names}
-        application.print_json(report)
+        application.print_json({"registration": locations.agents} | report)
     else:
         _print(faults, findings, notes, names)
     if faults or findings:
