@@ -12,6 +12,7 @@ from airlock_daemon.platform.support import find_missing
 from airlock_daemon.setup.paths import Locations, locate
 
 if TYPE_CHECKING:
+    from airlock_daemon.cli.registration import Registration
     from airlock_daemon.setup.generation import Generation
     from airlock_daemon.setup.load import Setup
 
@@ -48,14 +49,18 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         """Where the files are by these options alone."""
         return locate(config=self.config, sockets=self.sockets, agents=self.agents)
 
-    def find_files(self) -> Locations:
-        """Where the files are; says on stderr which registration it is, if no option names one."""
+    def find_registration(self) -> "Registration":
+        """The registration file; says on stderr which one it is, if no option names it."""
         from airlock_daemon.cli.registration import find_registration  # noqa: PLC0415
 
         registration = find_registration(self.locations)
         if registration.origin:
             say(f"using {registration.path}, {registration.origin}")
-        return msgspec.structs.replace(self.locations, agents=registration.path)
+        return registration
+
+    def find_files(self) -> Locations:
+        """Where the files are, with the registration that `find_registration` gives."""
+        return msgspec.structs.replace(self.locations, agents=self.find_registration().path)
 
     def load_setup(self) -> "Setup":
         """Everything on disk, as `find_files` finds it.
@@ -78,7 +83,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
                 f"no agent {name} is registered",
                 hint="see: airlock-daemon profile list"
                 if setup.locations.agents
-                else "name a registration file with --agents",
+                else "register it: airlock-daemon agent add, or name a file with --agents",
             )
         return setup, generation
 
@@ -91,7 +96,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
             raise AirlockError(
                 f"serving needs Linux: Python has no {', '.join(missing)} here ({sys.platform})",
                 hint="start the daemon on the Linux host that has the credentials; "
-                "check, test, show and profile work here too",
+                "check, test, show, agent and profile work here too",
             )
         from airlock_daemon.serving.daemon import run_daemon  # noqa: PLC0415
         from airlock_daemon.setup.load import load_setup  # noqa: PLC0415

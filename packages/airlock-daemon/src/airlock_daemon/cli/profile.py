@@ -55,9 +55,7 @@ def show_profile(
     What it grants, with every default filled in, stands in comments: all of it is valid TOML.
     """
     setup, generation = application.load_agent(name)
-    with open(
-        os.path.join(generation.agent.directory, "airlock.toml"), encoding="utf-8-sig"
-    ) as file:
+    with open(generation.agent.profile_file, encoding="utf-8-sig") as file:
         text = file.read()
     granted = _list_granted(setup, generation)
     if application.json:
@@ -72,12 +70,11 @@ def show_profile(
 
 def _list_granted(setup: Setup, generation: Generation) -> dict[str, object]:
     agent, profile = generation.agent, generation.agent.profile
-    enabled = [c for c in setup.config.enable if not profile.commands or c in profile.commands]
     return {
         "name": agent.name,
         "path": agent.directory,
         "registration": setup.locations.agents,
-        "commands": enabled,
+        "commands": profile.granted(setup.config.enable),
         "overrides": sorted(agent.modules.own),
         "shared": sorted(set(agent.modules.shared) - set(agent.modules.own)),
         "env": profile.env,

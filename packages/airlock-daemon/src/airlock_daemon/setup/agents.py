@@ -12,6 +12,9 @@ from airlock_daemon.setup.profile import Profile, parse_profile
 from airlock_daemon.setup.reading import list_entries, read_text
 from airlock_modules import Fault, Module, TableReader, is_name
 
+PROFILE = "airlock.toml"
+"""The name of the profile in an agent's directory."""
+
 
 class Agent(msgspec.Struct, frozen=True, kw_only=True):
     """One registered client; `modules` are those of its own `commands/` and those of its host."""
@@ -20,6 +23,11 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
     directory: str
     profile: Profile
     modules: Modules
+
+    @property
+    def profile_file(self) -> str:
+        """Path of its airlock.toml."""
+        return os.path.join(self.directory, PROFILE)
 
 
 def read_registration(path: str, *, faults: list[Fault]) -> dict[str, str]:
@@ -54,7 +62,7 @@ def load_agent(
             Fault(directory, "", f'agent "{name}" has no such directory', "correct its path")
         )
         return None
-    source = os.path.join(directory, "airlock.toml")
+    source = os.path.join(directory, PROFILE)
     remedy = 'create it with: commands = ["git"]'
     text = read_text(source, faults=faults, remedy=remedy)
     if text is None:

@@ -1,6 +1,5 @@
 """What is odd in a configuration without being a fault: told by `check`, warned of by `start`."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from airlock_daemon.setup.agents import Agent
@@ -48,7 +47,7 @@ def find_oddities(
     yield from _find_unused(shared, config.enable)
     for agent in agents.values():
         yield from _find_unused(agent.modules.own, config.enable, granted=agent.profile.commands)
-        source = os.path.join(agent.directory, "airlock.toml")
+        source = agent.profile_file
         for name in agent.profile.commands:
             if name not in config.enable:
                 problem, remedy = "is not enabled in config.toml", "enable it there too"

@@ -92,7 +92,6 @@ def _grant(config: Config, agent: Agent) -> Grant:
 
 
 def _workspace_faults(agent: Agent, reserved: Reserved) -> list[Fault]:
-    source = os.path.join(agent.directory, "airlock.toml")
     faults = []
     for key, mounts in (("mounts", agent.profile.mounts), ("same_path", agent.profile.same_path)):
         for mount in mounts:
@@ -104,5 +103,5 @@ def _workspace_faults(agent: Agent, reserved: Reserved) -> list[Fault]:
                 remedy = "keep Airlock's own files outside of every workspace"
             else:
                 continue
-            faults.append(Fault(source, f"workspace.{key}", problem, remedy))
+            faults.append(Fault(agent.profile_file, f"workspace.{key}", problem, remedy))
     return faults

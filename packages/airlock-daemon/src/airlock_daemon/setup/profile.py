@@ -1,6 +1,7 @@
 """`airlock.toml`: what one agent may use, and where."""
 
 import os
+from collections.abc import Iterable
 
 import msgspec
 
@@ -34,6 +35,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     host: bool
     git_protocols: tuple[str, ...] | None
     limits: Limits
+
+    def granted(self, ceiling: Iterable[str]) -> list[str]:
+        """Those of the enabled commands that the agent may run."""
+        return [name for name in ceiling if not self.commands or name in self.commands]
 
 
 def parse_profile(text: str, *, source: str, upper: Limits, faults: list[Fault]) -> Profile | None:
