@@ -3,7 +3,7 @@
 import pytest
 
 from airlock_daemon.errors import SetupError
-from airlock_modules import Module, evaluate, load_builtin
+from airlock_modules import Module, PlainRules, evaluate, load_builtin
 from worlds import World
 
 
@@ -20,7 +20,7 @@ def test_an_agents_module_comes_before_the_hosts_and_that_before_the_built_in(
     world.write_shared_module("git", "/bin/shared")
     module = active(world, "git")
     assert module.source == str(world.config / "modules" / "git.toml")
-    assert (module.bin, module.strip, module.options) == ("/bin/shared", (), None)
+    assert (module.bin, module.strip, module.rules) == ("/bin/shared", (), PlainRules(mode="deny"))
     world.write_module("git", "/bin/own", "[deny]\nargs = ['x']\n[env]\nset = { A = '1' }\n")
     assert active(world, "git").bin == "/bin/own"
     world.write_shared_module("git", "/bin/shared", "[deny]\nargs = []\n[env]\nset = { B = '2' }\n")

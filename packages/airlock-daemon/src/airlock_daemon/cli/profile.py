@@ -81,6 +81,10 @@ def _list_granted(setup: Setup, generation: Generation) -> dict[str, object]:
         "mounts": {mount.target: mount.source for mount in profile.mounts},
         "same_path": [mount.target for mount in profile.same_path],
         "host": profile.host,
+        "deny": {
+            name: [rule.text for rule in module.rules.narrowing.rules]
+            for name, module in profile.narrowed.items()
+        },
         "git_protocols": profile.git_protocols,
         "limits": profile.limits,
     }
@@ -88,9 +92,9 @@ def _list_granted(setup: Setup, generation: Generation) -> dict[str, object]:
 
 def _as_text(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} = {inner}" for key, inner in value.items()) or "none"
+        return ", ".join(f"{key} = {_as_text(inner)}" for key, inner in value.items()) or "none"
     if isinstance(value, list):
-        return ", ".join(str(inner) for inner in value) or "none"
+        return ", ".join(map(_as_text, value)) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "as the module says" if value is None else str(value)

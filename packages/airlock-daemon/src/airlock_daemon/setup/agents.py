@@ -70,12 +70,12 @@ def load_agent(
     if not text.strip():
         faults.append(Fault(source, "", "is empty", remedy))
         return None
-    profile = parse_profile(text, source=source, upper=upper, faults=faults)
     own = load_modules(os.path.join(directory, "commands"), faults=faults)
+    modules = Modules(own=own, shared=shared)
+    profile = parse_profile(text, source=source, upper=upper, modules=modules, faults=faults)
     _refuse_hooks(os.path.join(directory, "hooks"), faults)
     if profile is None:
         return None
-    modules = Modules(own=own, shared=shared)
     return Agent(name=name, directory=directory, profile=profile, modules=modules)
 
 

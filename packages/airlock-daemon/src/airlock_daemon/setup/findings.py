@@ -13,6 +13,7 @@ from airlock_modules import (
     builtin_names,
     load_builtin,
     review_module,
+    review_narrowing,
 )
 
 
@@ -56,6 +57,11 @@ def find_oddities(
             else:
                 continue
             yield Fault(source, "commands", f'"{name}" {problem}', remedy)
+        for command, narrowed in agent.profile.narrowed.items():
+            yield from review_narrowing(narrowed, source=source, key=f"deny.{command}")
+            if command not in config.enable:
+                problem = f'"{command}" is not enabled in config.toml'
+                yield Fault(source, f"deny.{command}", problem, "enable it there, or remove this")
         for command in agent.profile.commands or config.enable:
             yield from _find_stripped(agent, command, source)
 

@@ -85,7 +85,7 @@ def load_setup(locations: Locations) -> Setup:
 def _grant(config: Config, agent: Agent) -> Grant:
     modules: dict[str, Module] = {}
     for name in config.enable:
-        module = agent.modules.find(name)
+        module = agent.profile.narrowed.get(name) or agent.modules.find(name)
         if module is not None:
             modules[name] = module
     return Grant(ceiling=config.enable, commands=agent.profile.commands, modules=modules)

@@ -26,6 +26,10 @@ commands = {commands}
 # Modules of its own, which replace the built-in ones: commands/NAME.toml beside this file,
 # begun with: airlock-daemon show NAME
 
+# More refusals for this agent, in the words of each command's module:
+# [deny]
+# git = ["push & --force"]
+
 # Variables for its tools, as they are (~ is not expanded):
 # [env]
 # set = {{ GIT_SSH_COMMAND = "ssh -i /home/me/.ssh/project_key" }}
