@@ -36,9 +36,13 @@ class World:
 
     def write_module(self, name: str, program: str, more: str = "[deny]\nargs = []\n") -> None:
         """Write an override for `name`."""
-        (self.agent / "commands" / f"{name}.toml").write_text(
-            f'[command]\nbin = "{program}"\n{more}'
-        )
+        _write_module(self.agent / "commands" / f"{name}.toml", program, more)
+
+    def write_shared_module(
+        self, name: str, program: str, more: str = "[deny]\nargs = []\n"
+    ) -> None:
+        """Write a module for all agents."""
+        _write_module(self.config / "modules" / f"{name}.toml", program, more)
 
     @property
     def locations(self) -> Locations:
@@ -53,3 +57,8 @@ class World:
     def load(self) -> Setup:
         """Read everything with the daemon's own loader."""
         return load_setup(self.locations)
+
+
+def _write_module(path: Path, program: str, more: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f'[command]\nbin = "{program}"\n{more}')

@@ -56,6 +56,13 @@ def test_what_an_override_of_a_built_in_gives_up_is_noted(world: World) -> None:
     assert {note["key"] for note in report(world, status=0)["notes"]} >= {"env.strip", "syntax"}
 
 
+def test_what_a_module_of_the_host_gives_up_is_noted(world: World) -> None:
+    """As of one in an agent's commands/."""
+    world.write_shared_module("git", "git")
+    sources = {note["source"] for note in report(world, status=0)["notes"]}
+    assert sources == {str(world.config / "modules" / "git.toml")}
+
+
 def test_an_override_that_nothing_uses_is_found(world: World) -> None:
     """A name that differs by case alone is answered with the right one."""
     world.write_module("Git", "git")

@@ -71,6 +71,16 @@ def test_a_configuration_can_be_checked_and_shown(world: World) -> None:
     assert "host: yes" in on(world, "profile", "show", "my").stdout
 
 
+def test_agents_can_be_added_listed_and_removed(world: World) -> None:
+    """For a daemon elsewhere."""
+    on(world, "agent", "add", "new", "--yes")
+    assert [row.split("\t")[0] for row in on(world, "agent", "list").stdout.splitlines()] == [
+        "my",
+        "new",
+    ]
+    on(world, "agent", "remove", "new", "--yes")
+
+
 def test_a_request_can_be_tested_as_far_as_the_words_go(world: World) -> None:
     """Of paths it is said that they cannot be looked at."""
     assert "denied" in on(world, "test", "my", "git", "credential", status=1).stdout

@@ -38,6 +38,15 @@ def test_show_for_an_agent_prints_its_override(world: World) -> None:
     run(world, "show", "git", "--agent", "other", status=1)
 
 
+def test_show_for_an_agent_prints_the_hosts_module_where_it_has_none(world: World) -> None:
+    """Which is active for it; without an agent the built-in one is shown, to begin with."""
+    world.write_shared_module("git", "/bin/shared-git")
+    world.write_shared_module("sh", "/bin/shared-sh")
+    assert "/bin/shared-git" in run(world, "show", "git", "--agent", "my").stdout
+    assert "/bin/shared" not in run(world, "show", "sh", "--agent", "my").stdout
+    assert run(world, "show", "git").stdout == builtin_text("git")
+
+
 def test_programs_are_told_where_a_module_is_from(world: World) -> None:
     """With --json there is its source beside the text."""
     told = json.loads(run(world, "show", "sh", "--agent", "my", "--json").stdout)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from airlock_daemon.command.environment import build_environment
 from airlock_daemon.setup.limits import Limits
+from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.profile import Profile, parse_profile
 from airlock_modules import load_builtin, parse_module
 
@@ -26,6 +27,7 @@ def profile(text: str = "") -> Profile:
         "commands = []\n" + text,
         source="airlock.toml",
         upper=Limits(),
+        modules=Modules(),
         faults=faults,  # type: ignore[arg-type]
     )
     assert read is not None

@@ -52,3 +52,33 @@ def test_an_override_of_a_command_that_is_not_granted_is_told(world: World) -> N
     (world.agent / "airlock.toml").write_text('commands = ["git"]\n')
     (finding,) = findings(world)
     assert '"sh" is not among commands in airlock.toml; add it there' in finding
+
+
+def test_a_module_of_the_host_that_nothing_uses_is_told(world: World) -> None:
+    """One whose name differs by case alone from that of a command, and one not enabled."""
+    world.write_shared_module("Git", "git")
+    world.write_shared_module("deploy-cli", "/bin/sh")
+    modules = world.config / "modules"
+    assert findings(world) == [
+        (
+            f'{modules}/Git.toml: nothing uses it: "Git" is not enabled in config.toml; '
+            "rename it to git.toml"
+        ),
+        (
+            f'{modules}/deploy-cli.toml: nothing uses it: "deploy-cli" is not enabled in '
+            "config.toml; enable it there, or move this away"
+        ),
+    ]
+
+
+def test_a_module_of_the_host_is_looked_at_once_for_all_agents(world: World) -> None:
+    """And with no agent too: its program, and rules without effect."""
+    more = '[deny]\nargs = ["push", "push & -f"]\n'
+    world.write_shared_module("git", "/no/such/git", more)
+    world.write_shared_module("sh", "/bin/sh")
+    for text in (world.agents_file.read_text(), ""):
+        world.agents_file.write_text(text)
+        (program, rule) = findings(world)
+        assert "modules/git.toml" in program
+        assert "/no/such/git" in program
+        assert "push & -f" in rule

@@ -103,10 +103,15 @@ def test_a_narrower_override_gives_up_nothing() -> None:
 
 
 def test_overrides_in_use_are_compared(world: World) -> None:
-    """Those of built-in modules, and of commands that are enabled."""
+    """Those of built-in modules, and of commands that are enabled; an agent's and the host's."""
     for name in ("git", "ssh"):
         world.write_module(name, name)
+        world.write_shared_module(name, name)
     setup = world.load()
-    notes = list(find_losses([setup.generations["my"].agent], setup.config.enable))
-    assert {note.source for note in notes} == {str(world.agent / "commands" / "git.toml")}
+    modules = setup.generations["my"].agent.modules
+    notes = list(find_losses([modules.shared, modules.own], setup.config.enable))
+    assert {note.source for note in notes} == {
+        str(world.agent / "commands" / "git.toml"),
+        str(world.config / "modules" / "git.toml"),
+    }
     assert any("GIT_DIR" in note.problem for note in notes)

@@ -23,7 +23,7 @@ def test_every_file_of_a_configuration_may_begin_with_one(world: World) -> None:
     files = [world.config / "config.toml", world.agents_file, world.agent / "airlock.toml"]
     for path in (*files, world.agent / "commands" / "sh.toml"):
         path.write_text("\ufeff" + path.read_text())
-    assert world.load().generations["my"].agent.overrides["sh"].bin == "/bin/sh"
+    assert world.load().generations["my"].agent.modules.own["sh"].bin == "/bin/sh"
 
 
 def test_what_cannot_be_read_is_a_fault(tmp_path: Path) -> None:

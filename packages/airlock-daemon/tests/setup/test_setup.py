@@ -18,7 +18,7 @@ def test_a_good_configuration_is_read(world: World) -> None:
     setup = world.load()
     assert setup.config.enable == ("sh", "git")
     assert setup.generations["my"].agent.directory == str(world.agent)
-    assert setup.generations["my"].agent.overrides["sh"].bin == "/bin/sh"
+    assert setup.generations["my"].agent.modules.own["sh"].bin == "/bin/sh"
     assert setup.generations["my"].agent.profile.limits == Limits()
 
 

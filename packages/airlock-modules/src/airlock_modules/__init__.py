@@ -20,9 +20,9 @@ from airlock_modules.files.builtin_files import (
 )
 from airlock_modules.files.faults import Fault, ModuleError
 from airlock_modules.files.forwarding import select_forwarded
-from airlock_modules.files.module_file import Module, load_builtin, parse_module
+from airlock_modules.files.module_file import Module, load_builtin, narrow_module, parse_module
 from airlock_modules.files.option_files import load_options, parse_options
-from airlock_modules.files.review import review_module
+from airlock_modules.files.review import review_module, review_narrowing
 from airlock_modules.files.toml_reader import TableReader
 from airlock_modules.names import is_name
 from airlock_modules.reading.grammar import parse
@@ -61,9 +61,11 @@ __all__ = [
     "is_name",
     "load_builtin",
     "load_options",
+    "narrow_module",
     "parse",
     "parse_module",
     "parse_options",
     "review_module",
+    "review_narrowing",
     "select_forwarded",
 ]

@@ -14,8 +14,8 @@ class Grant(Struct, frozen=True, kw_only=True):
     """What one agent may be given.
 
     `ceiling` is `[commands] enable` of the host, `commands` that of the agent's profile (empty
-    means everything within the ceiling). `modules` has the active module of each command: the
-    agent's override, else the built-in.
+    means everything within the ceiling). `modules` has the active module of each command, narrowed
+    by what the profile refuses besides.
     """
 
     ceiling: tuple[str, ...]

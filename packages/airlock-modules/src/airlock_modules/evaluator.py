@@ -6,6 +6,7 @@ looked at but the grant and the request, and the work grows linearly with the ar
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 from airlock_modules.decision import Decision, Grant, Step
 from airlock_modules.files.module_file import Module
@@ -23,8 +24,7 @@ def evaluate(grant: Grant, command: str, args: Sequence[str]) -> Decision:
     module = grant.modules.get(command)
     if module is None:
         return _refuse_without_module(name, steps)
-    kind = "built-in module" if module.builtin else "module of this agent"
-    steps += (Step("module", "found", f"{kind}: {module.source}"),)
+    steps += (Step("module", "found", module.source),)
     if grant.commands and command not in grant.commands:
         return _refuse_by_profile(name, steps)
     reason = f"commands lists {name}" if grant.commands else "commands is empty, so all is granted"
@@ -72,21 +72,28 @@ def _apply_rules(
     name: str, module: Module, args: Sequence[str], steps: tuple[Step, ...]
 ) -> Decision:
     verdict = judge(module.rules, args)
-    step = Step("rules", "passed" if verdict.allowed else "refused", verdict.detail)
+    layer: Literal["profile", "module"] = "module"
+    asked = "rules"
+    if verdict.is_narrowing:
+        layer = asked = "profile"
+        steps += (Step("rules", "passed", "the module allows it"),)
+    step = Step(asked, "passed" if verdict.allowed else "refused", verdict.detail)
     return Decision(
         allowed=verdict.allowed,
         kind="allowed" if verdict.allowed else "denied",
-        layer=None if verdict.allowed else "module",
+        layer=None if verdict.allowed else layer,
         rule=verdict.rule,
         reason=verdict.reason,
         message="" if verdict.allowed else f"{name} {verdict.problem}",
-        hint=None if verdict.allowed else _advise(name, module),
+        hint=None if verdict.allowed else _advise(name, module, layer),
         steps=(*steps, step),
         reading=verdict.reading,
     )
 
 
-def _advise(name: str, module: Module) -> str:
+def _advise(name: str, module: Module, layer: str) -> str:
+    if layer == "profile":
+        return f"a person on the host can change [deny] {name} in this agent's airlock.toml"
     if module.builtin:
         return (
             f"a person on the host can give this agent rules of its own in commands/{name}.toml "

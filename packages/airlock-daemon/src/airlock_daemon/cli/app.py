@@ -22,6 +22,7 @@ COMMANDS = {
     "check": "Look for faults and oddities in the configuration.",
     "test": "Say whether a command would be allowed, and what decides.",
     "show": "Print the module of a command, as TOML for an override.",
+    "agent": "Register agents, list them, and take them out again.",
     "profile": "Show the registered agents and their profiles.",
     "version": "Print the version.",
 }
@@ -79,9 +80,9 @@ def _begin(
     A shim in the container sends the command; this daemon decides by policy, runs the real tool
     here, and streams its output back.
 
-    To begin: write ~/.config/airlock/config.toml (what may run at all), an agent's directory with
-    an airlock.toml (what that agent may run), and a registration file that names the directory.
-    Then `airlock-daemon --agents FILE check`, and `airlock-daemon --agents FILE start`.
+    To begin: `airlock-daemon agent add NAME --workspace DIR` writes what it takes and says how to
+    go on. The files are ~/.config/airlock/config.toml (what may run at all), an agent's directory
+    with an airlock.toml (what that agent may run), and a registration that names the directory.
     """
 
 

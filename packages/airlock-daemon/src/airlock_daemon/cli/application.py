@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from airlock_daemon.cli.reporting import say
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.support import find_missing
 from airlock_daemon.setup.paths import Locations, locate
 
 if TYPE_CHECKING:
+    from airlock_daemon.cli.registration import Registration
     from airlock_daemon.setup.generation import Generation
     from airlock_daemon.setup.load import Setup
 
@@ -44,14 +46,30 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def locations(self) -> Locations:
-        """Where the files are by these options."""
+        """Where the files are by these options alone."""
         return locate(config=self.config, sockets=self.sockets, agents=self.agents)
 
+    def find_registration(self) -> "Registration":
+        """The registration file; says on stderr which one it is, if no option names it."""
+        from airlock_daemon.cli.registration import find_registration  # noqa: PLC0415
+
+        registration = find_registration(self.locations)
+        if registration.origin:
+            say(f"using {registration.path}, {registration.origin}")
+        return registration
+
+    def find_files(self) -> Locations:
+        """Where the files are, with the registration that `find_registration` gives."""
+        return msgspec.structs.replace(self.locations, agents=self.find_registration().path)
+
     def load_setup(self) -> "Setup":
-        """Everything on disk. Raises SetupError with all faults of all files."""
+        """Everything on disk, as `find_files` finds it.
+
+        Raises SetupError with all faults of all files.
+        """
         from airlock_daemon.setup.load import load_setup  # noqa: PLC0415
 
-        return load_setup(self.locations)
+        return load_setup(self.find_files())
 
     def load_agent(self, name: str) -> "tuple[Setup, Generation]":
         """Everything on disk, and what it is for the agent `name`.
@@ -62,21 +80,28 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         generation = setup.generations.get(name)
         if generation is None:
             raise AirlockError(
-                f"no agent {name} is registered", hint="see: airlock-daemon profile list"
+                f"no agent {name} is registered",
+                hint="see: airlock-daemon profile list"
+                if setup.locations.agents
+                else "register it: airlock-daemon agent add, or name a file with --agents",
             )
         return setup, generation
 
     def serve(self) -> None:
-        """Serve until SIGTERM or SIGINT. Raises SetupError and AirlockError."""
+        """Serve what the options name until SIGTERM or SIGINT.
+
+        Raises SetupError and AirlockError.
+        """
         if missing := find_missing():
             raise AirlockError(
                 f"serving needs Linux: Python has no {', '.join(missing)} here ({sys.platform})",
                 hint="start the daemon on the Linux host that has the credentials; "
-                "check, test, show and profile work here too",
+                "check, test, show, agent and profile work here too",
             )
         from airlock_daemon.serving.daemon import run_daemon  # noqa: PLC0415
+        from airlock_daemon.setup.load import load_setup  # noqa: PLC0415
 
-        setup = self.load_setup()
+        setup = load_setup(self.locations)
         logging.getLogger("airlock").setLevel(setup.config.log_level)
         run_daemon(setup)
 

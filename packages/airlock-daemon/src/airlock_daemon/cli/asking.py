@@ -28,6 +28,16 @@ class Answer(msgspec.Struct, frozen=True):
     layer: str | None = None
 
 
+def is_served(path: str) -> bool:
+    """Whether something accepts connections at the socket `path`."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        try:
+            connection.connect(path)
+        except OSError:
+            return False
+        return True
+
+
 def ask_daemon(path: str, command: str, args: tuple[str, ...]) -> Answer | None:
     """What the daemon at the socket `path` answers; None when there is none.
 

@@ -1,14 +1,11 @@
 """`airlock-daemon check`."""
 
+import msgspec
 import typer
 
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.errors import SetupError
-from airlock_daemon.setup.findings import find_builtin_faults
-from airlock_daemon.setup.overrides import find_losses
-from airlock_daemon.setup.sockets_directory import find_unusable
-from airlock_modules import Fault
+from airlock_daemon.setup.checking import Checked, check_files
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -24,39 +21,22 @@ def check(application: Application) -> None:
 
     Ends with 0 when there are no faults and no findings, else with 1.
     """
-    faults = (*find_builtin_faults(), *find_unusable(application.locations.sockets_dir))
-    findings: tuple[Fault, ...] = ()
-    notes: tuple[Fault, ...] = ()
-    names: list[str] = []
-    try:
-        setup = application.load_setup()
-    except SetupError as error:
-        faults += error.faults
-    else:
-        findings = setup.warnings
-        agents = [generation.agent for generation in setup.generations.values()]
-        notes = tuple(find_losses(agents, setup.config.enable))
-        names = list(setup.generations)
+    locations = application.find_files()
+    checked = check_files(locations)
     if application.json:
-        report = {"faults": faults, "findings": findings, "notes": notes, "agents": names}
-        application.print_json(report)
+        application.print_json({"registration": locations.agents, **msgspec.to_builtins(checked)})
     else:
-        _print(faults, findings, notes, names)
-    if faults or findings:
+        _print(checked)
+    if checked.faults or checked.findings:
         raise typer.Exit(1)
 
 
-def _print(
-    faults: tuple[Fault, ...],
-    findings: tuple[Fault, ...],
-    notes: tuple[Fault, ...],
-    names: list[str],
-) -> None:
-    for kind, found in (("fault", faults), ("finding", findings), ("note", notes)):
-        for each in found:
-            typer.echo(f"{kind}: {each}")
-    if faults or findings:
+def _print(checked: Checked) -> None:
+    for line in checked.describe():
+        typer.echo(line)
+    if checked.faults or checked.findings:
         typer.echo("a running daemon knows of changes to these files once it is restarted")
         return
-    shown = f", with {len(notes)} {'note' if len(notes) == 1 else 'notes'}" if notes else ""
-    typer.echo(f"good{shown}; agents: {', '.join(names) or 'none (--agents FILE)'}")
+    count = len(checked.notes)
+    shown = f", with {count} {'note' if count == 1 else 'notes'}" if count else ""
+    typer.echo(f"good{shown}; agents: {', '.join(checked.agents) or 'none (--agents FILE)'}")

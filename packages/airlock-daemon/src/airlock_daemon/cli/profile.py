@@ -8,6 +8,10 @@ import typer
 
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.options import pass_obj
+from airlock_daemon.cli.table import print_rows
+from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.load import Setup
+from airlock_wire import quote
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
@@ -21,22 +25,23 @@ def _profile(application: Application) -> None:
 @app.command("list")
 @pass_obj
 def list_profiles(application: Application) -> None:
-    """List name, socket and directory, one agent a line."""
+    """List name, socket and directory, one agent a line.
+
+    On a terminal it is a table, else a line has tabs between the three.
+    """
     setup = application.load_setup()
     rows = [
         {
-            "name": agent.name,
-            "socket": os.path.join(setup.locations.sockets_dir, agent.name, "airlock.sock"),
-            "path": agent.directory,
+            "name": name,
+            "socket": os.path.join(setup.locations.sockets_dir, name, "airlock.sock"),
+            "path": generation.agent.directory,
         }
-        for agent in (generation.agent for generation in setup.generations.values())
+        for name, generation in setup.generations.items()
     ]
     if application.json:
         application.print_json(rows)
-        return
-    widths = [max((len(row[key]) for row in rows), default=0) for key in ("name", "socket")]
-    for row in rows:
-        typer.echo(f"{row['name']:{widths[0]}}  {row['socket']:{widths[1]}}  {row['path']}")
+    else:
+        print_rows(("NAME", "SOCKET", "PATH"), [tuple(row.values()) for row in rows])
 
 
 @app.command("show")
@@ -45,34 +50,51 @@ def show_profile(
     application: Application,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the agent.")],
 ) -> None:
-    """Show what one agent may use, with every default filled in."""
+    """Show the profile of an agent as it is, then what it grants.
+
+    What it grants, with every default filled in, stands in comments: all of it is valid TOML.
+    """
     setup, generation = application.load_agent(name)
+    with open(generation.agent.profile_file, encoding="utf-8-sig") as file:
+        text = file.read()
+    granted = _list_granted(setup, generation)
+    if application.json:
+        application.print_json({"toml": text, **granted})
+        return
+    typer.echo(text.rstrip("\n"))
+    typer.echo("\n# What it grants, with every default filled in:")
+    for key, value in msgspec.to_builtins(granted).items():
+        shown = _as_text(value)
+        typer.echo(f"# {key}: {shown if shown.isprintable() else quote(shown, limit=None)}")
+
+
+def _list_granted(setup: Setup, generation: Generation) -> dict[str, object]:
     agent, profile = generation.agent, generation.agent.profile
-    enabled = [c for c in setup.config.enable if not profile.commands or c in profile.commands]
-    fields = {
-        "name": name,
+    return {
+        "name": agent.name,
         "path": agent.directory,
-        "commands": enabled,
-        "overrides": sorted(agent.overrides),
+        "registration": setup.locations.agents,
+        "commands": profile.granted(setup.config.enable),
+        "overrides": sorted(agent.modules.own),
+        "shared": sorted(set(agent.modules.shared) - set(agent.modules.own)),
         "env": profile.env,
         "mounts": {mount.target: mount.source for mount in profile.mounts},
         "same_path": [mount.target for mount in profile.same_path],
         "host": profile.host,
+        "deny": {
+            name: [rule.text for rule in module.rules.narrowing.rules]
+            for name, module in profile.narrowed.items()
+        },
         "git_protocols": profile.git_protocols,
         "limits": profile.limits,
     }
-    if application.json:
-        application.print_json(fields)
-        return
-    for key, value in msgspec.to_builtins(fields).items():
-        typer.echo(f"{key}: {_as_text(value)}")
 
 
 def _as_text(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} = {inner}" for key, inner in value.items()) or "none"
+        return ", ".join(f"{key} = {_as_text(inner)}" for key, inner in value.items()) or "none"
     if isinstance(value, list):
-        return ", ".join(str(inner) for inner in value) or "none"
+        return ", ".join(map(_as_text, value)) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "as the module says" if value is None else str(value)

@@ -25,6 +25,7 @@ def show(
     """Print the module of a command, as TOML for an override.
 
     To change it for an agent: airlock-daemon show git > AGENT/commands/git.toml, then edit that.
+    In modules/ beside config.toml it is for all agents that have none of their own.
     """
     source, text = _find_text(application, command, agent)
     if application.json:
@@ -36,11 +37,11 @@ def show(
 def _find_text(application: Application, command: str, agent: str | None) -> tuple[str, str]:
     if agent is not None:
         _, generation = application.load_agent(agent)
-        override = generation.agent.overrides.get(command)
-        if override is not None:
+        module = generation.agent.modules.find_written(command)
+        if module is not None:
             # A byte order mark is no part of the text.
-            with open(override.source, encoding="utf-8-sig") as file:
-                return override.source, file.read()
+            with open(module.source, encoding="utf-8-sig") as file:
+                return module.source, file.read()
     if command not in builtin_names():
         names = ", ".join(builtin_names())
         raise AirlockError(f"there is no module for {command}", hint=f"the built-in ones: {names}")

@@ -48,7 +48,9 @@ def ask(
     if application.json:
         report = dump_decision(decision) | verdict.dump()
         said = None if answer is None else answer.message or "allowed"
-        application.print_json(report | {"daemon": said, "agrees": agrees})
+        application.print_json(
+            report | {"daemon": said, "agrees": agrees, "registration": setup.locations.agents}
+        )
     else:
         _print(decision, verdict)
         typer.echo(f"daemon: {_say(answer, verdict)}")

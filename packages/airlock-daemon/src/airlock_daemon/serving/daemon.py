@@ -25,6 +25,7 @@ from airlock_daemon.serving.sockets import SocketsDirectory
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.limits import share_descriptors
 from airlock_daemon.setup.load import Setup
+from airlock_daemon.setup.notice import notice_of
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
@@ -69,6 +70,7 @@ async def _serve(setup: Setup, shared: DaemonState, sockets: SocketsDirectory) -
             )
             for name, generation in setup.generations.items()
         ]
+        sockets.post(notice_of(setup.locations))
         shared.record(Record(event="daemon-start", detail=__version__))
         announce(setup)
         try:

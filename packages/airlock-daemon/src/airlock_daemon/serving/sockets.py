@@ -13,6 +13,8 @@ import stat
 from contextlib import suppress
 
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.notice import NAME as NOTICE
+from airlock_daemon.setup.notice import Notice, post_notice
 
 LOCK = ".lock"
 SOCKET = "airlock.sock"
@@ -35,6 +37,7 @@ class SocketsDirectory:
         """
         self.path = path
         self._gid = gid
+        self._notice: int | None = None
         self._listening: dict[str, tuple[socket.socket, _File]] = {}
         try:
             with suppress(FileExistsError):
@@ -73,6 +76,16 @@ class SocketsDirectory:
             os.close(directory)
         return listening
 
+    def post(self, notice: Notice) -> None:
+        """Tell the other commands what is served here, until the directory is closed.
+
+        Raises AirlockError where that cannot be written.
+        """
+        try:
+            self._notice = post_notice(self._directory, notice)
+        except OSError as error:
+            raise _unusable(os.path.join(self.path, NOTICE), error) from error
+
     def withdraw(self) -> None:
         """Let nobody connect any more; who has connected can still be accepted.
 
@@ -95,6 +108,10 @@ class SocketsDirectory:
         for listening, _ in self._listening.values():
             listening.close()
         self._listening.clear()
+        if self._notice is not None:
+            with suppress(OSError):
+                os.unlink(NOTICE, dir_fd=self._directory)
+            os.close(self._notice)
         os.close(self._lock)
         os.close(self._directory)
 

@@ -1,34 +1,33 @@
 """The registration file and the agents' directories."""
 
-import functools
 import os
 from collections.abc import Mapping
 
 import msgspec
 
 from airlock_daemon.setup.limits import Limits
+from airlock_daemon.setup.modules import Modules, load_modules
 from airlock_daemon.setup.paths import absolute
 from airlock_daemon.setup.profile import Profile, parse_profile
-from airlock_daemon.setup.reading import read_text
-from airlock_modules import (
-    Fault,
-    Module,
-    ModuleError,
-    TableReader,
-    builtin_names,
-    is_name,
-    load_builtin,
-    parse_module,
-)
+from airlock_daemon.setup.reading import list_entries, read_text
+from airlock_modules import Fault, Module, TableReader, is_name
+
+PROFILE = "airlock.toml"
+"""The name of the profile in an agent's directory."""
 
 
 class Agent(msgspec.Struct, frozen=True, kw_only=True):
-    """One registered client; `overrides` are the modules of its own `commands/`, by command."""
+    """One registered client; `modules` are those of its own `commands/` and those of its host."""
 
     name: str
     directory: str
     profile: Profile
-    overrides: Mapping[str, Module]
+    modules: Modules
+
+    @property
+    def profile_file(self) -> str:
+        """Path of its airlock.toml."""
+        return os.path.join(self.directory, PROFILE)
 
 
 def read_registration(path: str, *, faults: list[Fault]) -> dict[str, str]:
@@ -51,14 +50,19 @@ def read_registration(path: str, *, faults: list[Fault]) -> dict[str, str]:
     return directories
 
 
-def load_agent(name: str, directory: str, *, upper: Limits, faults: list[Fault]) -> Agent | None:
-    """Read one agent's directory; None where its profile cannot be read at all."""
+def load_agent(
+    name: str, directory: str, *, upper: Limits, shared: Mapping[str, Module], faults: list[Fault]
+) -> Agent | None:
+    """Read one agent's directory; None where its profile cannot be read at all.
+
+    `shared` are the modules of `modules/` beside config.toml.
+    """
     if not os.path.isdir(directory):
         faults.append(
             Fault(directory, "", f'agent "{name}" has no such directory', "correct its path")
         )
         return None
-    source = os.path.join(directory, "airlock.toml")
+    source = os.path.join(directory, PROFILE)
     remedy = 'create it with: commands = ["git"]'
     text = read_text(source, faults=faults, remedy=remedy)
     if text is None:
@@ -66,61 +70,18 @@ def load_agent(name: str, directory: str, *, upper: Limits, faults: list[Fault])
     if not text.strip():
         faults.append(Fault(source, "", "is empty", remedy))
         return None
-    profile = parse_profile(text, source=source, upper=upper, faults=faults)
-    overrides = _load_overrides(os.path.join(directory, "commands"), faults)
+    own = load_modules(os.path.join(directory, "commands"), faults=faults)
+    modules = Modules(own=own, shared=shared)
+    profile = parse_profile(text, source=source, upper=upper, modules=modules, faults=faults)
     _refuse_hooks(os.path.join(directory, "hooks"), faults)
     if profile is None:
         return None
-    return Agent(name=name, directory=directory, profile=profile, overrides=overrides)
-
-
-def _load_overrides(directory: str, faults: list[Fault]) -> dict[str, Module]:
-    overrides: dict[str, Module] = {}
-    for path in _entries(directory, faults):
-        stem, extension = os.path.splitext(os.path.basename(path))
-        if extension != ".toml" or not is_name(stem):
-            faults.append(
-                Fault(path, "", "is no module", "name a module COMMAND.toml, or move the file away")
-            )
-            continue
-        text = read_text(path, faults=faults, remedy="make it a readable UTF-8 file")
-        if text is None:
-            continue
-        try:
-            overrides[stem] = parse_module(text, name=stem, source=path)
-        except ModuleError as error:
-            faults.extend(error.faults)
-    return overrides
+    return Agent(name=name, directory=directory, profile=profile, modules=modules)
 
 
 def _refuse_hooks(directory: str, faults: list[Fault]) -> None:
     # An owner who put a hook there relies on it; running without it would fail open.
     faults.extend(
         Fault(path, "", "hooks are not part of this release", "move it out of hooks/")
-        for path in _entries(directory, faults)
+        for path in list_entries(directory, faults=faults)
     )
-
-
-def _entries(directory: str, faults: list[Fault]) -> list[str]:
-    try:
-        return [os.path.join(directory, name) for name in sorted(os.listdir(directory))]
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        faults.append(
-            Fault(directory, "", f"cannot be listed: {error.strerror}", "make it readable")
-        )
-        return []
-
-
-def active_module(agent: Agent | None, command: str) -> Module | None:
-    """The module that decides for `command`: the agent's override, else the built-in, else None."""
-    if agent is not None and command in agent.overrides:
-        return agent.overrides[command]
-    return _find_builtin(command)
-
-
-@functools.cache
-def _find_builtin(command: str) -> Module | None:
-    # It cannot change while this program runs, and is asked for once an agent and more.
-    return load_builtin(command) if command in builtin_names() else None

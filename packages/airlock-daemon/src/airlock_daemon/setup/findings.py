@@ -1,10 +1,10 @@
 """What is odd in a configuration without being a fault: told by `check`, warned of by `start`."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 
-from airlock_daemon.setup.agents import Agent, active_module
+from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.config import Config
+from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.programs import find_program
 from airlock_modules import (
     Fault,
@@ -13,42 +13,55 @@ from airlock_modules import (
     builtin_names,
     load_builtin,
     review_module,
+    review_narrowing,
 )
 
 
 def find_oddities(
-    config_file: str, config: Config, agents: Mapping[str, Agent], search_path: str
+    config_file: str,
+    config: Config,
+    agents: Mapping[str, Agent],
+    shared: Mapping[str, Module],
+    search_path: str,
 ) -> Iterator[Fault]:
     """Name enabled commands without module or program, rules without effect, and vain wishes.
 
     A rule has no effect where it can never match or another one does what it does; a profile asks
     in vain for commands that are not enabled and variables that are stripped; an override is in
-    vain for a command that the agent cannot use.
+    vain for a command that nobody can use. `shared` are the modules of `modules/`.
     """
+    sets = [agent.modules for agent in agents.values()] or [Modules(shared=shared)]
     for name in config.enable:
-        modules = [active_module(agent, name) for agent in agents.values()]
-        if not any(modules) and active_module(None, name) is None:
+        modules = [each.find(name) for each in sets]
+        if not any(modules):
             yield Fault(
                 config_file,
                 "commands.enable",
                 f'"{name}" has no module',
-                f"add commands/{name}.toml to an agent's directory, or remove the name",
+                f"add commands/{name}.toml to an agent's directory or modules/{name}.toml beside "
+                "this file, or remove the name",
             )
         by_source = {module.source: module for module in modules if module is not None}
         for module in by_source.values():
             yield from _find_program(module, search_path)
             yield from review_module(module)
+    yield from _find_unused(shared, config.enable)
     for agent in agents.values():
-        yield from _find_unused(agent, config.enable)
-        source = os.path.join(agent.directory, "airlock.toml")
+        yield from _find_unused(agent.modules.own, config.enable, granted=agent.profile.commands)
+        source = agent.profile_file
         for name in agent.profile.commands:
             if name not in config.enable:
                 problem, remedy = "is not enabled in config.toml", "enable it there too"
-            elif active_module(agent, name) is None:
+            elif agent.modules.find(name) is None:
                 problem, remedy = "has no module", f"add commands/{name}.toml beside this file"
             else:
                 continue
             yield Fault(source, "commands", f'"{name}" {problem}', remedy)
+        for command, narrowed in agent.profile.narrowed.items():
+            yield from review_narrowing(narrowed, source=source, key=f"deny.{command}")
+            if command not in config.enable:
+                problem = f'"{command}" is not enabled in config.toml'
+                yield Fault(source, f"deny.{command}", problem, "enable it there, or remove this")
         for command in agent.profile.commands or config.enable:
             yield from _find_stripped(agent, command, source)
 
@@ -63,12 +76,13 @@ def _find_program(module: Module, search_path: str) -> Iterator[Fault]:
         )
 
 
-def _find_unused(agent: Agent, enable: Sequence[str]) -> Iterator[Fault]:
-    granted = agent.profile.commands
-    for name, override in agent.overrides.items():
+def _find_unused(
+    modules: Mapping[str, Module], enable: Sequence[str], *, granted: Sequence[str] = ()
+) -> Iterator[Fault]:
+    for name, module in modules.items():
         if name not in enable:
             same = (each for each in enable if each.lower() == name.lower())
-            meant = next((each for each in same if each not in agent.overrides), None)
+            meant = next((each for each in same if each not in modules), None)
             problem = "is not enabled in config.toml"
             remedy = f"rename it to {meant}.toml" if meant else "enable it there, or move this away"
         elif granted and name not in granted:
@@ -78,11 +92,11 @@ def _find_unused(agent: Agent, enable: Sequence[str]) -> Iterator[Fault]:
             )
         else:
             continue
-        yield Fault(override.source, "", f'nothing uses it: "{name}" {problem}', remedy)
+        yield Fault(module.source, "", f'nothing uses it: "{name}" {problem}', remedy)
 
 
 def _find_stripped(agent: Agent, command: str, source: str) -> Iterator[Fault]:
-    module = active_module(agent, command)
+    module = agent.modules.find(command)
     for name in agent.profile.env:
         if module is not None and name in module.strip:
             yield Fault(

@@ -1,15 +1,17 @@
 """Everything on disk, read and checked as a whole: what `start` serves and `check` reports."""
 
 import os
+from collections.abc import Mapping
 
 import msgspec
 
 from airlock_daemon.errors import SetupError
-from airlock_daemon.setup.agents import Agent, active_module, load_agent, read_registration
+from airlock_daemon.setup.agents import Agent, load_agent, read_registration
 from airlock_daemon.setup.config import Config, load_config
 from airlock_daemon.setup.findings import find_oddities
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.limits import Limits
+from airlock_daemon.setup.modules import load_modules
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.programs import Programs, search_path
 from airlock_daemon.setup.reserved import Reserved, reserve
@@ -21,18 +23,20 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """A configuration without faults. `warnings` do not keep the daemon from starting.
 
     `generations` has what decides for each agent, by its name, in the order of the registration.
-    `search_path` is where programs are taken from.
+    `shared` are the modules of `modules/`, by command; `search_path` is where programs are taken
+    from.
     """
 
     locations: Locations
     config: Config
     generations: dict[str, Generation]
     search_path: str
+    shared: Mapping[str, Module]
     warnings: tuple[Fault, ...]
 
 
 def load_setup(locations: Locations) -> Setup:
-    """Read config.toml, the registration and every agent's directory.
+    """Read config.toml, `modules/` beside it, the registration and every agent's directory.
 
     Raises SetupError with all faults of all files. With a broken config.toml the agents are read
     all the same, so that everything shows at once.
@@ -41,10 +45,11 @@ def load_setup(locations: Locations) -> Setup:
     warnings: list[Fault] = []
     config = load_config(locations.config_file, faults=faults, warnings=warnings)
     upper = config.limits if config is not None else Limits()
+    shared = load_modules(locations.modules_dir, faults=faults)
     directories = read_registration(locations.agents, faults=faults) if locations.agents else {}
     agents: dict[str, Agent] = {}
     for name, directory in directories.items():
-        agent = load_agent(name, directory, upper=upper, faults=faults)
+        agent = load_agent(name, directory, upper=upper, shared=shared, faults=faults)
         if agent is not None:
             agents[name] = agent
     profiles = [agent.profile for agent in agents.values()]
@@ -61,7 +66,9 @@ def load_setup(locations: Locations) -> Setup:
         agents=directories,
         search_path=path,
     )
-    deciding = list_deciding((locations.config_file, locations.agents), directories.values())
+    deciding = list_deciding(
+        (locations.config_file, locations.agents), locations.modules_dir, directories.values()
+    )
     faults.extend(find_untrusted(deciding))
     for agent in agents.values():
         faults.extend(_workspace_faults(agent, reserved))
@@ -69,7 +76,7 @@ def load_setup(locations: Locations) -> Setup:
         raise SetupError(tuple(faults))
     warnings.extend(find_untrusted(_list_kept(locations, config)))
     programs = Programs(path)
-    warnings.extend(find_oddities(locations.config_file, config, agents, programs.path))
+    warnings.extend(find_oddities(locations.config_file, config, agents, shared, programs.path))
     generations = {
         name: Generation(
             agent=agent,
@@ -86,6 +93,7 @@ def load_setup(locations: Locations) -> Setup:
         config=config,
         generations=generations,
         search_path=path,
+        shared=shared,
         warnings=tuple(warnings),
     )
 
@@ -99,14 +107,13 @@ def _list_kept(locations: Locations, config: Config) -> list[str]:
 def _grant(config: Config, agent: Agent) -> Grant:
     modules: dict[str, Module] = {}
     for name in config.enable:
-        module = active_module(agent, name)
+        module = agent.profile.narrowed.get(name) or agent.modules.find(name)
         if module is not None:
             modules[name] = module
     return Grant(ceiling=config.enable, commands=agent.profile.commands, modules=modules)
 
 
 def _workspace_faults(agent: Agent, reserved: Reserved) -> list[Fault]:
-    source = os.path.join(agent.directory, "airlock.toml")
     faults = []
     for key, mounts in (("mounts", agent.profile.mounts), ("same_path", agent.profile.same_path)):
         for mount in mounts:
@@ -118,5 +125,5 @@ def _workspace_faults(agent: Agent, reserved: Reserved) -> list[Fault]:
                 remedy = "keep Airlock's own files outside of every workspace"
             else:
                 continue
-            faults.append(Fault(source, f"workspace.{key}", problem, remedy))
+            faults.append(Fault(agent.profile_file, f"workspace.{key}", problem, remedy))
     return faults

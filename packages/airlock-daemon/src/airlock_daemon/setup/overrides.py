@@ -5,9 +5,8 @@ to allow one thing more also gives up all that the built-in guards against.
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from airlock_daemon.setup.agents import Agent
 from airlock_modules import Fault, GrammarRules, Module, builtin_names, load_builtin
 from airlock_wire import quote
 
@@ -17,11 +16,16 @@ _LONGEST = 60
 _PLAIN = re.compile(r"[A-Za-z0-9_.,=@+ -]+")
 
 
-def find_losses(agents: Iterable[Agent], enable: Collection[str]) -> Iterator[Fault]:
-    """Compare each override of an enabled command with the built-in module of that name."""
+def find_losses(
+    folders: Iterable[Mapping[str, Module]], enable: Collection[str]
+) -> Iterator[Fault]:
+    """Compare each override of an enabled command with the built-in module of that name.
+
+    `folders` have the modules of `modules/` and of each agent's `commands/`, by command.
+    """
     known = builtin_names()
-    for agent in agents:
-        for name, override in agent.overrides.items():
+    for folder in folders:
+        for name, override in folder.items():
             if name in known and name in enable:
                 yield from compare(override, load_builtin(name))
 

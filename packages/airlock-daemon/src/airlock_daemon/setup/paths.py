@@ -20,6 +20,11 @@ class Locations(msgspec.Struct, frozen=True, kw_only=True):
         """Path of `config.toml`."""
         return os.path.join(self.config_dir, "config.toml")
 
+    @property
+    def modules_dir(self) -> str:
+        """Path of `modules/`, whose modules are for all agents."""
+        return os.path.join(self.config_dir, "modules")
+
 
 def locate(
     *, config: str | None = None, sockets: str | None = None, agents: str | None = None

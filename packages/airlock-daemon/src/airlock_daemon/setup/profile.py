@@ -1,12 +1,14 @@
 """`airlock.toml`: what one agent may use, and where."""
 
 import os
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from airlock_daemon.setup.limits import Limits, read_limits
+from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.paths import absolute
-from airlock_modules import Fault, TableReader
+from airlock_modules import Fault, Module, TableReader, narrow_module
 
 # ext and fd start programs of the caller's choice; file runs the hooks of a repository that the
 # agent may have written. None of them can be granted.
@@ -25,7 +27,10 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """An `airlock.toml` without faults; `commands` empty means all within the ceiling."""
+    """An `airlock.toml` without faults; `commands` empty means all within the ceiling.
+
+    `narrowed` has the modules of commands of which `[deny]` refuses more, with that in them.
+    """
 
     commands: tuple[str, ...]
     env: dict[str, str]
@@ -34,10 +39,20 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     host: bool
     git_protocols: tuple[str, ...] | None
     limits: Limits
+    narrowed: Mapping[str, Module]
+
+    def granted(self, ceiling: Iterable[str]) -> list[str]:
+        """Those of the enabled commands that the agent may run."""
+        return [name for name in ceiling if not self.commands or name in self.commands]
 
 
-def parse_profile(text: str, *, source: str, upper: Limits, faults: list[Fault]) -> Profile | None:
-    """Read the text of an `airlock.toml`; everything that is wrong with it is added to `faults`."""
+def parse_profile(
+    text: str, *, source: str, upper: Limits, modules: Modules, faults: list[Fault]
+) -> Profile | None:
+    """Read the text of an `airlock.toml`; everything that is wrong with it is added to `faults`.
+
+    `modules` are those of the agent, whose words `[deny]` speaks.
+    """
     table = TableReader.parse(text, source=source, faults=faults)
     if table is None:
         return None
@@ -69,6 +84,7 @@ def parse_profile(text: str, *, source: str, upper: Limits, faults: list[Fault])
     git.not_built("remotes", "remove the line: remotes are not restricted yet")
     git.finish()
     limits = read_limits(table.table("limits"), upper=upper)
+    narrowed = _read_denials(table.table("deny"), modules)
     for name in ("ssh", "aws", "terraform", "docker", "credentials"):
         table.not_built(name, "remove the table: nothing reads it yet")
     table.finish()
@@ -80,7 +96,20 @@ def parse_profile(text: str, *, source: str, upper: Limits, faults: list[Fault])
         host=host,
         git_protocols=protocols,
         limits=limits,
+        narrowed=narrowed,
     )
+
+
+def _read_denials(deny: TableReader, modules: Modules) -> dict[str, Module]:
+    narrowed = {}
+    for command in deny.names():
+        module = modules.find(command)
+        if module is None:
+            # Its owner relies on it; a misspelt name would leave the command as it was.
+            deny.refuse(command, "names a command without a module", "correct or remove it")
+        else:
+            narrowed[command] = narrow_module(module, deny, command)
+    return narrowed
 
 
 def _read_mounts(table: TableReader) -> tuple[Mount, ...]:

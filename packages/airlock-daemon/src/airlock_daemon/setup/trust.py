@@ -21,16 +21,25 @@ _SYSTEM_GROUPS = 999
 _LINKS = 40
 
 
-def list_deciding(files: Iterable[str | None], directories: Iterable[str]) -> Iterator[str]:
-    """The paths of everything that is believed: `files`, and what is in agents' `directories`."""
+def list_deciding(
+    files: Iterable[str | None], modules: str, directories: Iterable[str]
+) -> Iterator[str]:
+    """The paths of everything that is believed.
+
+    That is `files`, what is in the directory `modules`, and what is in agents' `directories`.
+    """
     yield from (file for file in files if file is not None)
+    yield from _list_folder(modules)
     for directory in directories:
         yield os.path.join(directory, "airlock.toml")
         for name in ("commands", "hooks"):
-            folder = os.path.join(directory, name)
-            yield folder
-            if os.access(folder, os.R_OK):
-                yield from (os.path.join(folder, entry) for entry in sorted(os.listdir(folder)))
+            yield from _list_folder(os.path.join(directory, name))
+
+
+def _list_folder(folder: str) -> Iterator[str]:
+    yield folder
+    if os.access(folder, os.R_OK):
+        yield from (os.path.join(folder, entry) for entry in sorted(os.listdir(folder)))
 
 
 def find_untrusted(paths: Iterable[str]) -> Iterator[Fault]:

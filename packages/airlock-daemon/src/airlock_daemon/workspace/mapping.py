@@ -200,14 +200,13 @@ def _by_profile(path: str, mounts: Sequence[Mount]) -> Source | None:
 
 
 def _unmapped(path: str, mounts: Mounts) -> Unmapped:
-    file = os.path.join(mounts.agent.directory, "airlock.toml")
     target = path if path != "/" else "/workspace"
     message = f"no directory of the host is mounted at {quote(path)}"
     if mounts.failure is not None:
         message += f", as far as can be told: {mounts.failure.message}"
     return Unmapped(
         message,
-        hint=f"mount the directory in the container, or add to {file}: "
+        hint=f"mount the directory in the container, or add to {mounts.agent.profile_file}: "
         f'[workspace] mounts = {{ "{target}" = "~/path/on/the/host" }}',
         is_proven=mounts.is_proven,
     )

@@ -14,10 +14,11 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from airlock_modules.files.builtin_files import builtin_text
 from airlock_modules.files.faults import Fault, ModuleError
-from airlock_modules.files.rule_tables import read_rules
+from airlock_modules.files.rule_tables import narrow_rules, read_rules
 from airlock_modules.files.toml_reader import TableReader
 from airlock_modules.names import is_name
 from airlock_modules.rules.judgement import GrammarRules, PlainRules, judge
@@ -101,6 +102,15 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
     if faults:
         raise ModuleError(faults)
     return module
+
+
+def narrow_module(module: Module, reader: TableReader, key: str) -> Module:
+    """Return the module with more refusals: those of the array `key` of a profile.
+
+    They are written as in `[deny] args` of a module, for which it does not matter whether this one
+    denies or allows. Faults are recorded by `reader`.
+    """
+    return replace(module, rules=narrow_rules(module.rules, reader, key))
 
 
 def load_builtin(name: str) -> Module:

@@ -28,6 +28,20 @@ def review_module(module: Module) -> Iterator[Fault]:
         yield Fault(module.source, "env.forward", problem, remedy)
 
 
+def review_narrowing(module: Module, *, source: str, key: str) -> Iterator[Fault]:
+    """Find, in the rules by which a profile narrows the module, those that have no effect.
+
+    They stand at `key` of the file `source`.
+    """
+    rules = module.rules
+    if not isinstance(rules, GrammarRules):
+        yield from _find_shadowed(source, key, rules.narrowing.rules)
+        return
+    yield from _find_shadowed(source, key, rules.narrowing.rules)
+    for rule in rules.narrowing.rules:
+        yield from _find_unmatchable(source, key, rule, rules)
+
+
 def _review_rules(module: Module) -> Iterator[Fault]:
     rules = module.rules
     if not isinstance(rules, GrammarRules):

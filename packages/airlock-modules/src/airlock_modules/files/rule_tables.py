@@ -16,6 +16,8 @@ blocked though it is listed, and `[allow] unlisted`, which says why some things 
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from airlock_modules.errors import RuleError
 from airlock_modules.files.syntax import read_syntax
 from airlock_modules.files.toml_reader import TableReader
@@ -55,6 +57,22 @@ def read_rules(reader: TableReader, *, tool: str) -> PlainRules | GrammarRules:
         mode="allow" if has_allow else "deny",
         rules=RuleList(allowed if has_allow else denied),
         reason=_read_reason(allow),
+    )
+
+
+def narrow_rules(
+    rules: PlainRules | GrammarRules, reader: TableReader, key: str
+) -> PlainRules | GrammarRules:
+    """Return the rules with further ones that refuse: those of the array `key`.
+
+    They are written as in `[deny] args`, read as the module's own are, and asked last.
+    """
+    if isinstance(rules, PlainRules):
+        return replace(rules, narrowing=RuleList(_read_list(reader, key, parse_plain_rule)))
+    table = rules.table
+    more = _read_list(reader, key, lambda text, why: parse_grammar_rule(text, table, why))
+    return replace(
+        rules, narrowing=RuleList(more), table=add_unsure_flags(table, named_flags(more))
     )
 
 

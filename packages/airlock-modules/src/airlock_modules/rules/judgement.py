@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from airlock_modules.reading.grammar import MOST_LETTERS, parse
 from airlock_modules.reading.notation import FlagSpec
@@ -29,12 +30,14 @@ Mode = Literal["deny", "allow"]
 class PlainRules(Struct, frozen=True, kw_only=True):
     """The rules of a module without an option table, whose arguments are read by their form.
 
-    Mode `deny` blocks what `rules` match, `allow` blocks everything else, for `reason`.
+    Mode `deny` blocks what `rules` match, `allow` blocks everything else, for `reason`. Of what
+    is left `narrowing`, the rules of an agent's profile, blocks what they match.
     """
 
     mode: Mode
     rules: RuleList[PlainReading] = RuleList()
     reason: str | None = None
+    narrowing: RuleList[PlainReading] = RuleList()
 
 
 class GrammarRules(Struct, frozen=True, kw_only=True):
@@ -44,7 +47,7 @@ class GrammarRules(Struct, frozen=True, kw_only=True):
     where there is no such list, what no rule of `rules` matches. In both, arguments that the option
     table cannot explain are refused, and so is what `exceptions` match. What is refused because it
     is not listed is refused for the reason of the first of `exclusions` that is about it, else for
-    `reason`.
+    `reason`. Of what is left `narrowing`, the rules of an agent's profile, blocks what they match.
     """
 
     mode: Mode
@@ -54,6 +57,7 @@ class GrammarRules(Struct, frozen=True, kw_only=True):
     exceptions: RuleList[Facts] = RuleList()
     exclusions: tuple[Exclusion, ...] = ()
     reason: str | None = None
+    narrowing: RuleList[Facts] = RuleList()
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -61,7 +65,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
     `rule` is the rule that decided, if one did, and `reason` why the module has it. `problem`
     continues a sentence that begins with the command's name, and ends with the reason. `detail`
-    says what in the module decided, for a person on the host.
+    says what in the module decided, for a person on the host. `is_narrowing` says that the rule is
+    one of the profile.
     """
 
     reading: PlainReading | Parsed
@@ -70,16 +75,32 @@ class Verdict(Struct, frozen=True, kw_only=True):
     rule: str | None = None
     reason: str | None = None
     problem: str = ""
+    is_narrowing: bool = False
 
 
 def judge(rules: PlainRules | GrammarRules, args: Sequence[str]) -> Verdict:
     """Read the arguments of a request and decide about them. Nothing is raised."""
     if isinstance(rules, PlainRules):
-        return _judge_plain(rules, read_plain(args))
+        reading = read_plain(args)
+        verdict = _judge_plain(rules, reading)
+        return _narrow(verdict, rules.narrowing, reading) if verdict.allowed else verdict
     parsed = parse(rules.table, args)
     if parsed.excess is not None:
         return _refuse_excess(parsed, parsed.excess)
-    return _judge_parsed(rules, parsed)
+    if not parsed.knows_command:
+        return _refuse_command(rules, parsed)
+    facts = Facts.of(parsed)
+    verdict = _judge_parsed(rules, facts)
+    return _narrow(verdict, rules.narrowing, facts) if verdict.allowed else verdict
+
+
+def _narrow(verdict: Verdict, narrowing: RuleList[Read], asked: Read) -> Verdict:
+    """Refuse what the module allows and the profile does not."""
+    found = narrowing.find(asked)
+    if found is None:
+        return verdict
+    refusal = _refuse_matched(verdict.reading, *found, owner="the profile of this agent")
+    return replace(refusal, is_narrowing=True)
 
 
 def _judge_plain(rules: PlainRules, reading: PlainReading) -> Verdict:
@@ -91,10 +112,8 @@ def _judge_plain(rules: PlainRules, reading: PlainReading) -> Verdict:
     return _refuse_unmatched(reading, _show_arguments(reading), rules.reason)
 
 
-def _judge_parsed(rules: GrammarRules, parsed: Parsed) -> Verdict:
-    if not parsed.knows_command:
-        return _refuse_command(rules, parsed)
-    facts = Facts.of(parsed)
+def _judge_parsed(rules: GrammarRules, facts: Facts) -> Verdict:
+    parsed = facts.parsed
     found = (rules.exceptions if rules.mode == "allow" else rules.rules).find(facts)
     if found is not None:
         return _refuse_matched(parsed, *found)
@@ -104,14 +123,14 @@ def _judge_parsed(rules: GrammarRules, parsed: Parsed) -> Verdict:
         return Verdict(reading=parsed, allowed=True, detail="no deny rule matches")
     if rules.permitted is not None:
         return _judge_permitted(rules, rules.permitted, parsed)
-    return _judge_allowed(rules, facts, parsed)
+    return _judge_allowed(rules, facts)
 
 
-def _judge_allowed(rules: GrammarRules, facts: Facts, parsed: Parsed) -> Verdict:
+def _judge_allowed(rules: GrammarRules, facts: Facts) -> Verdict:
     found = rules.rules.find(facts, certain=True)
     if found is None:
-        return _refuse_unmatched(parsed, _show_command(parsed), rules.reason)
-    return _allow(parsed, *found)
+        return _refuse_unmatched(facts.parsed, _show_command(facts.parsed), rules.reason)
+    return _allow(facts.parsed, *found)
 
 
 def _judge_permitted(rules: GrammarRules, permitted: AllowList, parsed: Parsed) -> Verdict:
@@ -160,10 +179,14 @@ def _refuse_excess(parsed: Parsed, piece: Piece) -> Verdict:
 
 
 def _refuse_matched(
-    reading: PlainReading | Parsed, rule: Rule[Read], texts: tuple[str, ...]
+    reading: PlainReading | Parsed,
+    rule: Rule[Read],
+    texts: tuple[str, ...],
+    *,
+    owner: str = "its module",
 ) -> Verdict:
     shown = f"with {', '.join(map(quote, texts))}"
-    why = f"its module has the rule {quote(rule.text)}"
+    why = f"{owner} has the rule {quote(rule.text)}"
     return _refuse(reading, shown, rule=rule.text, reason=rule.reason, why=why)
 
 

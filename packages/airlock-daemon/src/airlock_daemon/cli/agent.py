@@ -1,0 +1,190 @@
+"""`airlock-daemon agent add`, `agent list` and `agent remove`."""
+
+import os
+from collections.abc import Iterable
+from functools import partial
+from typing import Annotated
+
+import msgspec
+import typer
+
+from airlock_daemon.cli.application import Application
+from airlock_daemon.cli.asking import is_served
+from airlock_daemon.cli.changing import changing
+from airlock_daemon.cli.container_lines import Wiring, find_shim
+from airlock_daemon.cli.next_steps import NextSteps, choose_start, say_daemon
+from airlock_daemon.cli.options import pass_obj
+from airlock_daemon.cli.registration import beside_config
+from airlock_daemon.cli.reporting import say
+from airlock_daemon.cli.table import print_rows
+from airlock_daemon.errors import AirlockError, SetupError
+from airlock_daemon.setup.checking import check_files
+from airlock_daemon.setup.new_agent import NewAgent, plan_agent
+from airlock_daemon.setup.paths import absolute
+from airlock_daemon.setup.removed_agent import plan_removal
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the agent.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Make the changes without asking.")]
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """What `list` says of an agent."""
+
+    name: str
+    commands: list[str]
+    served: bool
+    path: str
+
+
+@app.callback()
+@pass_obj
+def _agent(application: Application) -> None:
+    """Register agents, list them, and take them out again."""
+
+
+@app.command("add")
+@pass_obj
+def add_agent(
+    application: Application,
+    name: Name,
+    workspace: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DIR", help="Directory that its container mounts; may be repeated."),
+    ] = None,
+    command: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COMMAND",
+            help="Command that it may run; may be repeated.  [default: git]",
+            show_default=False,
+        ),
+    ] = None,
+    path: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Its directory.  [default: agents/NAME beside config.toml]",
+            show_default=False,
+        ),
+    ] = None,
+    yes: Yes = False,
+) -> None:
+    """Register an agent, and print the lines for its container.
+
+    Makes its directory with a commented airlock.toml, names it in the registration, and enables its
+    commands in config.toml, which is made if there is none: shows all that first, and asks. Then
+    it checks the files; where they have faults, all is as it was before. It ends with what comes
+    next: how to start the daemon, and a `docker run`, a compose.yaml and a devcontainer.json.
+
+    The registration is that of --agents, else that of the running daemon, else agents.toml beside
+    config.toml. Workspaces are written to [workspace] same_path; what the container mounts is found
+    without that, where the daemon can ask the kernel and Docker.
+    """
+    registration = application.find_registration()
+    file = registration.path or beside_config(application.locations)
+    locations = msgspec.structs.replace(application.locations, agents=file)
+    new = NewAgent(
+        name=name,
+        directory=absolute(path or os.path.join(locations.config_dir, "agents", name)),
+        commands=tuple(dict.fromkeys(command or ("git",))),
+        workspaces=tuple(dict.fromkeys(map(_find_directory, workspace or ()))),
+    )
+    show = partial(_show, application)
+    with changing(
+        lambda: plan_agent(new, locations, file),
+        directories=(locations.config_dir, os.path.dirname(file)),
+        yes=yes,
+        show=show,
+    ) as plan:
+        checked = check_files(locations)
+        if checked.faults:
+            say("nothing was changed, since the files would have these faults:")
+            raise SetupError(checked.faults)
+    steps = NextSteps(
+        start=choose_start(application, file),
+        daemon=say_daemon(registration),
+        wiring=Wiring(
+            sockets=os.path.join(locations.sockets_dir, name),
+            shim=find_shim(),
+            commands=new.commands,
+            workspaces=new.workspaces,
+        ),
+    )
+    if application.json:
+        made = {"name": name, "path": new.directory, "registration": file}
+        report = {"enabled": plan.enabled, "findings": checked.findings, "notes": checked.notes}
+        application.print_json(made | report | steps.dump())
+        return
+    typer.echo(f"agent {name} is registered in {file}")
+    show(checked.describe())
+    show(steps.describe())
+
+
+@app.command("list")
+@pass_obj
+def list_agents(application: Application) -> None:
+    """List the registered agents, one a line, and whether the running daemon serves them.
+
+    On a terminal it is a table, else a line has tabs between name, commands, yes or no, and path.
+    """
+    setup = application.load_setup()
+    agents = [
+        Listed(
+            name=name,
+            commands=generation.agent.profile.granted(setup.config.enable),
+            served=is_served(os.path.join(setup.locations.sockets_dir, f"{name}.sock")),
+            path=generation.agent.directory,
+        )
+        for name, generation in setup.generations.items()
+    ]
+    if application.json:
+        application.print_json(agents)
+        return
+    rows = [(a.name, ",".join(a.commands), "yes" if a.served else "no", a.path) for a in agents]
+    print_rows(("NAME", "COMMANDS", "SERVED", "PATH"), rows)
+
+
+@app.command("remove")
+@pass_obj
+def remove_agent(application: Application, name: Name, yes: Yes = False) -> None:
+    """Take an agent out of the registration.
+
+    Removes its entry and, where nothing is in it but the airlock.toml of `agent add`, its
+    directory: shows that first, and asks. Commands stay enabled in config.toml, and no workspace
+    is touched.
+    """
+    registration = application.find_registration()
+    file = registration.path
+    if file is None:
+        raise AirlockError("there is no registration file", hint="name one with --agents")
+    with changing(
+        lambda: plan_removal(name, file),
+        directories=(os.path.dirname(file),),
+        yes=yes,
+        show=partial(_show, application),
+    ) as removal:
+        pass
+    if application.json:
+        application.print_json(
+            {
+                "name": name,
+                "registration": file,
+                "removed": [] if removal.kept else [removal.directory],
+                "kept": removal.kept,
+            }
+        )
+        return
+    typer.echo(f"agent {name} is not registered any more")
+    if registration.is_served:
+        typer.echo("the running daemon serves it until it is restarted")
+
+
+def _find_directory(path: str) -> str:
+    return os.path.realpath(absolute(path))
+
+
+def _show(application: Application, lines: Iterable[str]) -> None:
+    for line in lines:
+        typer.echo(line, err=application.json)

@@ -1,0 +1,55 @@
+"""Which registration file a command works with."""
+
+import os
+
+import msgspec
+
+from airlock_daemon.setup.notice import read_notice
+from airlock_daemon.setup.paths import Locations
+
+FILE = "agents.toml"
+"""Its name beside config.toml."""
+
+
+class Registration(msgspec.Struct, frozen=True, kw_only=True):
+    """The path of a registration file, None for no file; `origin` says why it is that one.
+
+    `origin` is "" where there is nothing to say, since the user named the file or there is none.
+    `is_served` says that a daemon of this configuration runs with this very file, and `has_daemon`
+    that one runs at all.
+    """
+
+    path: str | None
+    origin: str = ""
+    is_served: bool = False
+    has_daemon: bool = False
+
+
+def find_registration(locations: Locations) -> Registration:
+    """The file of `--agents`, else that of the running daemon, else `agents.toml` if it is there.
+
+    A daemon counts if it serves the same sockets directory by the same configuration.
+    """
+    notice = read_notice(locations.sockets_dir)
+    if notice is not None and notice.config_dir != os.path.realpath(locations.config_dir):
+        notice = None
+    has_daemon = notice is not None
+    served = None if notice is None else notice.agents
+    if locations.agents is not None:
+        is_served = locations.agents == served
+        return Registration(path=locations.agents, is_served=is_served, has_daemon=has_daemon)
+    if served is not None:
+        origin = "which the running daemon serves"
+        return Registration(path=served, origin=origin, is_served=True, has_daemon=True)
+    beside = beside_config(locations)
+    if not os.path.lexists(beside):
+        return Registration(path=None, has_daemon=has_daemon)
+    origin = "beside config.toml"
+    if has_daemon:
+        origin += "; the running daemon was started without a registration"
+    return Registration(path=beside, origin=origin, has_daemon=has_daemon)
+
+
+def beside_config(locations: Locations) -> str:
+    """Where a registration file is looked for that nobody names."""
+    return os.path.join(locations.config_dir, FILE)

@@ -1,0 +1,186 @@
+"""What registering an agent takes: its directory and profile, and lines in two files."""
+
+import os
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+
+import msgspec
+
+from airlock_daemon.errors import AirlockError, SetupError
+from airlock_daemon.setup.agents import PROFILE, read_registration
+from airlock_daemon.setup.config import DEFAULT_LOG
+from airlock_daemon.setup.modules import load_modules
+from airlock_daemon.setup.new_files import CONFIG, REGISTRATION, write_profile
+from airlock_daemon.setup.paths import Locations, absolute
+from airlock_daemon.setup.programs import search_path
+from airlock_daemon.setup.reserved import reserve
+from airlock_daemon.setup.toml_edit import append_table, extend_array, format_array
+from airlock_daemon.setup.writing import Change, edit, make_directory, read_whole
+from airlock_modules import Fault, builtin_names, is_name
+from airlock_wire import quote
+
+
+class NewAgent(msgspec.Struct, frozen=True, kw_only=True):
+    """An agent that is to be registered. `workspaces` are real paths of directories."""
+
+    name: str
+    directory: str
+    commands: tuple[str, ...]
+    workspaces: tuple[str, ...]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that changes on disk, and the `enabled` commands that are added to config.toml.
+
+    `directories` are made with their modes where they are not there.
+    """
+
+    directories: tuple[tuple[str, int], ...]
+    changes: tuple[Change, ...]
+    enabled: tuple[str, ...]
+
+    def describe(self) -> Iterator[str]:
+        """What changes in files, a line each."""
+        for change in self.changes:
+            yield from change.describe()
+
+    def apply(self, undo: ExitStack) -> None:
+        """Make all of it; what takes it back is pushed to `undo`. Raises AirlockError."""
+        for path, mode in self.directories:
+            make_directory(path, mode=mode, undo=undo)
+        for change in self.changes:
+            change.apply(undo)
+
+
+def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
+    """Work out what it takes to register `new` in the file `registration`. Nothing is changed.
+
+    Raises AirlockError and SetupError where the files, the name, a command or a workspace are not
+    such that this can be done.
+    """
+    if not is_name(new.name):
+        raise AirlockError(
+            f"{quote(new.name)} is no name for an agent",
+            hint="use letters, digits, '.', '_' and '-', 64 at most, a letter or digit first",
+        )
+    _refuse_unknown(new.commands, locations)
+    registered, entry = _plan_entry(new, registration)
+    if os.path.lexists(new.directory):
+        raise AirlockError(
+            f"there is something at {new.directory} already",
+            hint="choose another directory with --path, or move it away",
+        )
+    reserved = reserve(
+        config_dir=locations.config_dir,
+        sockets_dir=locations.sockets_dir,
+        log=absolute(DEFAULT_LOG),
+        agents_file=registration,
+        agents={**registered, new.name: new.directory},
+        search_path=search_path(None, workspaces=new.workspaces, warnings=[]),
+    )
+    for path in new.workspaces:
+        _refuse_unusable(path)
+        if conflict := reserved.conflict(path):
+            raise AirlockError(
+                f"{path} cannot be a workspace: {conflict}",
+                hint="name the directory of one project, outside of Airlock's own files",
+            )
+    enabled, config = _plan_config(new.commands, locations.config_file)
+    profile = write_profile(new.name, commands=new.commands, workspaces=new.workspaces)
+    return Plan(
+        # The sockets' too: docker would make them as root for a container that comes first.
+        directories=(
+            (new.directory, 0o700),
+            (locations.sockets_dir, 0o700),
+            (os.path.join(locations.sockets_dir, new.name), 0o755),
+        ),
+        # The registration last: the others are nothing to a daemon without it.
+        changes=(
+            Change(path=os.path.join(new.directory, PROFILE), before=None, after=profile),
+            *config,
+            entry,
+        ),
+        enabled=enabled,
+    )
+
+
+def _refuse_unknown(commands: Sequence[str], locations: Locations) -> None:
+    faults: list[Fault] = []
+    known = (*builtin_names(), *load_modules(locations.modules_dir, faults=faults))
+    if faults:
+        raise SetupError(tuple(faults))
+    for name in commands:
+        if not is_name(name):
+            raise AirlockError(
+                f"{quote(name)} is no name for a command", hint=f"one of {', '.join(known)}"
+            )
+        if name not in known:
+            raise AirlockError(
+                f"there is no module for {name}",
+                hint=f"write {locations.modules_dir}/{name}.toml first, "
+                f"or name one of {', '.join(known)}",
+            )
+
+
+def _refuse_unusable(workspace: str) -> None:
+    if not os.path.isdir(workspace):
+        raise AirlockError(
+            f"{quote(workspace)} is no directory", hint="name a directory of this host"
+        )
+    if not workspace.isprintable() or {":", ","} & {*workspace}:
+        raise AirlockError(
+            f"{quote(workspace)} cannot be a workspace: docker takes no such name for a mount",
+            hint="rename it, without ':', ',' and characters that cannot be printed",
+        )
+
+
+def _plan_entry(new: NewAgent, registration: str) -> tuple[dict[str, str], Change]:
+    """Return the directories of those that are registered already, and the entry for `new`."""
+    text = read_whole(registration)
+    faults: list[Fault] = []
+    registered = {} if text is None else read_registration(registration, faults=faults)
+    if faults:
+        raise SetupError(tuple(faults))
+    if new.name in registered:
+        raise AirlockError(
+            f"agent {new.name} is registered already, in {registration}",
+            hint=f"choose another name, or: airlock-daemon agent remove {new.name}",
+        )
+    beside = os.path.relpath(new.directory, os.path.dirname(registration))
+    path = new.directory if beside.startswith(os.pardir) else beside
+    after = edit(
+        REGISTRATION if text is None else text,
+        lambda before: append_table(before, new.name, {"path": path}),
+    )
+    if after is None:
+        raise AirlockError(
+            f"{registration} cannot be changed", hint=f"add to it: [{new.name}] and its path"
+        )
+    return registered, Change(path=registration, before=text, after=after)
+
+
+def _plan_config(commands: Sequence[str], path: str) -> tuple[tuple[str, ...], list[Change]]:
+    """Return those of `commands` that are not enabled yet, and the change that enables them."""
+    text = read_whole(path)
+    before = CONFIG if text is None else text
+    missing = tuple(name for name in commands if name not in _read_enabled(before, path))
+    if not missing:
+        return (), []
+    after = edit(before, lambda text: extend_array(text, "commands", "enable", missing))
+    if after is None:
+        raise AirlockError(
+            f"{path} writes [commands] enable in a form that is not changed by a program",
+            hint=f"add {format_array(missing)} to it, and try again",
+        )
+    return missing, [Change(path=path, before=text, after=after)]
+
+
+def _read_enabled(text: str, path: str) -> Sequence[object]:
+    try:
+        commands = tomllib.loads(text.removeprefix("\ufeff")).get("commands")
+    except ValueError as error:
+        problem = f"not valid TOML: {error}"
+        raise SetupError((Fault(path, "", problem, "mend that line"),)) from error
+    enabled = commands.get("enable") if isinstance(commands, dict) else None
+    return enabled if isinstance(enabled, list) else ()

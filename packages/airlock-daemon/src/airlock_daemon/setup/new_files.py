@@ -1,0 +1,56 @@
+"""The text of files that are made for a person, who goes on with them."""
+
+from collections.abc import Sequence
+
+from airlock_daemon.setup.toml_edit import format_array
+
+MADE = "# Made by `airlock-daemon agent add`."
+"""How a profile begins that no person has written."""
+
+CONFIG = """\
+# What may run at all, whoever asks. Each agent's own airlock.toml says what it may use of that.
+# The daemon reads this file when it starts.
+"""
+
+REGISTRATION = """\
+# The agents: a name, and the directory with its airlock.toml. airlock-daemon start --agents FILE
+"""
+
+_COMMANDS = """\
+{made} What the agent {name} may use.
+# The daemon reads this file when it starts. To look for faults: airlock-daemon check
+
+# Which of the commands that config.toml enables this agent may run; [] would be all of them.
+commands = {commands}
+
+# Modules of its own, which replace the built-in ones: commands/NAME.toml beside this file,
+# begun with: airlock-daemon show NAME
+
+# More refusals for this agent, in the words of each command's module:
+# [deny]
+# git = ["push & --force"]
+
+# Variables for its tools, as they are (~ is not expanded):
+# [env]
+# set = {{ GIT_SSH_COMMAND = "ssh -i /home/me/.ssh/project_key" }}
+
+# Directories of this host in which its commands may run. What its container has mounted is found
+# without being named, where the daemon can ask the kernel and Docker. What is named here may be
+# used where it cannot (another engine, a virtual machine), and whether it is mounted or not.
+"""
+_NONE = """\
+# [workspace]
+# same_path = ["/home/me/src/app"]                  # mounted at the same path in the container
+# mounts = { "/workspace" = "/home/me/src/app" }    # mounted at another one
+"""
+_SOME = """\
+[workspace]
+same_path = {paths}     # mounted at the same path in the container
+# mounts = {{ "/workspace" = "/home/me/src/app" }}     # mounted at another one
+"""
+
+
+def write_profile(name: str, *, commands: Sequence[str], workspaces: Sequence[str]) -> str:
+    """The airlock.toml of a new agent, with what else can be set in comments."""
+    text = _COMMANDS.format(made=MADE, name=name, commands=format_array(commands))
+    return text + (_SOME.format(paths=format_array(workspaces)) if workspaces else _NONE)

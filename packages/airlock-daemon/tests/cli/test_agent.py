@@ -1,0 +1,268 @@
+"""`airlock-daemon agent`: an agent added, listed and removed by the real command."""
+
+import json
+import os
+import pty
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from commanding import Done, airlock_daemon, run
+from running import Daemon, read_answer, request
+from worlds import World
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home; `app` beside it is a project."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (tmp_path / "app").mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+    return home
+
+
+def files(directory: Path) -> dict[str, str]:
+    """Every file of a directory with its text, and every directory."""
+    paths = sorted(directory.rglob("*"))
+    return {str(path): path.read_text() if path.is_file() else "" for path in paths}
+
+
+def answer(keys: str, *args: str) -> tuple[int, str]:
+    """Run the command on a terminal where a person types `keys`; its status and what was shown."""
+    process, terminal = pty.fork()
+    if not process:
+        os.execv(sys.executable, [sys.executable, "-m", "airlock_daemon", *args])
+    shown = b""
+    try:
+        while chunk := os.read(terminal, 65536):
+            shown += chunk
+            if keys and b"[y/N] " in shown:
+                os.write(terminal, keys.encode())
+                keys = ""
+    except OSError:
+        pass  # how a terminal says that nobody has it open any more
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), shown.decode()
+
+
+@pytest.fixture
+def started(home: Path) -> Iterator[str]:
+    """The printed line that starts the daemon, which runs: it was copied to a shell."""
+    said = airlock_daemon("agent", "add", "my", "--workspace", "app", "--yes").stdout
+    line = said.partition("Start the daemon:\n\n")[2].splitlines()[0].strip()
+    argv = ["sh", "-c", f"exec {line}"]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        shown = iter(process.stderr.readline, "")
+        assert any("airlock: agent my: " in message for message in shown)
+        yield line
+        process.send_signal(signal.SIGTERM)
+        process.stderr.read()
+    assert process.returncode == 0
+
+
+def test_from_an_empty_home_to_a_command_that_runs(home: Path, started: str) -> None:
+    """The lines that were printed are all that it takes; what the daemon serves is known then."""
+    workspace = str(home.parent / "app")
+    subprocess.run(["git", "init", "--quiet", workspace], check=True)
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(30)
+        connection.connect(str(home / ".config/airlock/sockets/my/airlock.sock"))
+        connection.sendall(request("git", "rev-parse", "--show-toplevel", cwd=workspace))
+        answered = read_answer(connection)
+    assert answered.text() == f"{workspace}\n", answered.messages
+    assert answered.exit_code == 0
+    assert airlock_daemon("agent", "list").stdout.split("\t")[:3] == ["my", "git", "yes"]
+    said = airlock_daemon("agent", "add", "two", "--yes")
+    assert "which the running daemon serves\n" in said.stderr
+    assert "\nRestart the running daemon, which knows of it then" in said.stdout
+    assert f"    {started}\n" in said.stdout
+    rows = airlock_daemon("agent", "list").stdout.splitlines()
+    assert [row.split("\t")[2] for row in rows] == ["yes", "no"]
+    assert "until it is restarted\n" in airlock_daemon("agent", "remove", "my", "--yes").stdout
+
+
+def test_without_a_terminal_nothing_is_changed_unless_told_so(home: Path) -> None:
+    """What would be made is printed all the same."""
+    done = airlock_daemon("agent", "add", "my", status=1)
+    assert f"make {home}/.config/airlock/config.toml:\n" in done.stdout
+    assert '    [my]\n    path = "agents/my"\n' in done.stdout
+    assert done.stderr == (
+        "airlock: nothing was changed: there is no terminal to ask at\n"
+        "airlock: hint: the same with --yes makes these changes\n"
+    )
+    assert files(home) == {}
+    airlock_daemon("agent", "add", "my", "--yes")
+    before = files(home)
+    done = airlock_daemon("agent", "remove", "my", status=1)
+    assert done.stdout.endswith(f"remove {home}/.config/airlock/agents/my/airlock.toml\n")
+    assert files(home) == before
+
+
+@pytest.mark.parametrize("keys", ["n\n", "\n", "yesterday\n", "\x04", "\x03"])
+def test_only_a_yes_is_one(home: Path, keys: str) -> None:
+    """Not an empty line, the end of the input, or Ctrl-C; nothing is left of the question."""
+    status, shown = answer(keys, "agent", "add", "my")
+    assert status == 1
+    assert "airlock: nothing was changed\r\n" in shown
+    assert files(home) == {}
+
+
+def test_a_person_at_a_terminal_is_asked(home: Path) -> None:
+    """After all of it was shown."""
+    status, shown = answer("y\n", "agent", "add", "my", "--command", "ssh")
+    assert status == 0
+    assert shown.index('enable = ["ssh"]') < shown.index("make these changes? [y/N]")
+    assert 'commands = ["ssh"]' in (home / ".config/airlock/agents/my/airlock.toml").read_text()
+    status, shown = answer("y\n", "agent", "remove", "my")
+    assert status == 0
+    assert not (home / ".config/airlock/agents/my").exists()
+
+
+def test_all_that_is_made_is_private(home: Path) -> None:
+    """But for the agent's socket directory, which a container's user must be able to enter."""
+    airlock_daemon("agent", "add", "my", "--yes")
+    modes = {path: path.stat().st_mode & 0o777 for path in home.rglob("*")}
+    assert modes.pop(home / ".config/airlock/sockets/my") == 0o755
+    assert {modes[path] for path in modes if path.is_dir()} == {0o700}
+    assert {modes[path] for path in modes if path.is_file()} == {0o600}
+
+
+def test_an_existing_configuration_is_changed_by_the_lines_it_takes(world: World) -> None:
+    """Those that change are shown; commands that were enabled already are not."""
+    config = world.config / "config.toml"
+    config.write_text(f'[commands]\nenable = ["sh"] # mine\n[log]\npath = "{world.log}"\n')
+    done = add(world, "--command", "sh", "--command", "git", "--path", "new")
+    assert f"change {config}:\n" in done.stdout
+    assert '    - enable = ["sh"] # mine\n    + enable = ["sh", "git"] # mine\n' in done.stdout
+    assert config.read_text().startswith('[commands]\nenable = ["sh", "git"] # mine\n[log]')
+    assert (world.workspace / "new" / "airlock.toml").is_file()
+
+
+def add(world: World, *args: str, status: int = 0) -> Done:
+    world.write_shared_module("sh", "/bin/sh")
+    return run(world, "agent", "add", "new", "--yes", *args, status=status)
+
+
+def test_faults_undo_everything_and_are_told(world: World) -> None:
+    """Whether the new agent has them or another one: start would refuse the files."""
+    world.write_profile("[workspce]\n")
+    before = files(world.root)
+    done = add(world, "--command", "ssh", status=1)
+    said = done.stderr.splitlines()
+    assert said[0] == "airlock: nothing was changed, since the files would have these faults:"
+    assert "workspce" in said[1]
+    (world.config / "modules" / "sh.toml").unlink()
+    (world.config / "modules").rmdir()
+    assert files(world.root) == before
+
+
+def test_what_is_merely_odd_is_told_and_stays(world: World) -> None:
+    """As `start` would only warn of it."""
+    world.write_module("sh", "/no/such/shell")
+    said = add(world).stdout
+    assert "finding: " in said
+    assert "/no/such/shell" in said
+    assert "new" in (row.split("\t")[0] for row in run(world, "agent", "list").stdout.splitlines())
+
+
+def test_a_workspace_of_ones_whole_home_is_refused(home: Path) -> None:
+    """It holds Airlock's own files, once they are made."""
+    said = airlock_daemon("agent", "add", "my", "--workspace", str(home), "--yes", status=1).stderr
+    assert f"airlock: {home} cannot be a workspace: it contains the configuration" in said
+    assert files(home) == {}
+
+
+def test_options_that_were_given_are_in_the_line_that_starts(world: World) -> None:
+    """In full, wherever it is typed later."""
+    (world.root / "s o").mkdir()
+    done = add(world, "--json", "--sockets", "../s o")
+    report = json.loads(done.stdout)
+    sockets = str(world.root / "s o")
+    assert report["start"][-7:] == [
+        "start", "--config", str(world.config), "--sockets", sockets,
+        "--agents", str(world.agents_file),
+    ]  # fmt: skip
+    assert f"-v '{sockets}/new':/run/airlock:ro" in report["docker_run"]
+
+
+def test_programs_are_told_what_was_made_and_what_comes_next(world: World) -> None:
+    """On stdout alone; what changes is shown on stderr."""
+    done = add(world, "--json", "--command", "ssh")
+    report = json.loads(done.stdout)
+    assert report["name"] == "new"
+    assert report["path"] == str(world.config / "agents" / "new")
+    assert report["registration"] == str(world.agents_file)
+    assert report["enabled"] == ["ssh"]
+    assert report["daemon"] is None
+    assert report["compose"].startswith("services:\n")
+    assert report["devcontainer"]["image"] == "IMAGE"
+    assert "make " in done.stderr
+    done = run(world, "agent", "remove", "--json", "--yes", "new")
+    assert json.loads(done.stdout) == {
+        "name": "new",
+        "registration": str(world.agents_file),
+        "removed": [str(world.config / "agents" / "new")],
+        "kept": [],
+    }
+    (row,) = json.loads(run(world, "agent", "list", "--json").stdout)
+    assert row == {
+        "name": "my", "commands": ["sh", "git", "ssh"], "served": False, "path": str(world.agent),
+    }  # fmt: skip
+
+
+def test_a_daemon_of_other_agents_is_to_be_started_anew(world: World) -> None:
+    """Its command line names another registration, or none."""
+    with Daemon(world):
+        world.agents_file = world.root / "other.toml"
+        said = add(world).stdout
+        assert "Stop the running daemon, which serves other agents, and start it by:\n" in said
+        assert f"--agents {world.agents_file}\n" in said
+
+
+def test_what_keeps_a_directory_is_named(world: World) -> None:
+    """An agent of a person's own is only taken out of the registration."""
+    done = run(world, "agent", "remove", "my", "--yes")
+    assert f"keep {world.agent}/airlock.toml\n" in done.stdout
+    assert done.stdout.endswith("agent my is not registered any more\n")
+    assert (world.agent / "airlock.toml").exists()
+    assert run(world, "agent", "list").stdout == ""
+    run(world, "agent", "remove", "my", "--yes", status=1)
+
+
+def test_without_a_registration_there_is_nothing_to_remove(home: Path) -> None:
+    """The line says how one is named."""
+    said = airlock_daemon("agent", "remove", "my", "--yes", status=1).stderr
+    assert said == (
+        "airlock: there is no registration file\nairlock: hint: name one with --agents\n"
+    )
+
+
+def test_agents_that_are_added_at_once_are_all_there(home: Path) -> None:
+    """One changes the files after the other."""
+    argv = [sys.executable, "-m", "airlock_daemon", "agent", "add", "--yes"]
+    names = ["a", "b", "c"]
+    commands = ["git", "ssh", "aws"]
+    processes = [
+        subprocess.Popen([*argv, name, "--command", command], stdout=subprocess.DEVNULL)
+        for name, command in zip(names, commands, strict=True)
+    ]
+    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    rows = [row.split("\t") for row in airlock_daemon("agent", "list").stdout.splitlines()]
+    assert sorted((row[0], row[1]) for row in rows) == list(zip(names, commands, strict=True))
+
+
+def test_the_line_that_starts_can_be_typed_where_the_program_is_not_on_path(home: Path) -> None:
+    """As in an environment that nobody has activated."""
+    report = json.loads(airlock_daemon("agent", "add", "my", "--yes", "--json").stdout)
+    words = report["start"]
+    assert shlex.split(shlex.join(words)) == words
+    assert words[0] == "airlock-daemon" or os.path.isabs(words[0])

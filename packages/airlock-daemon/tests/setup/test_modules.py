@@ -1,0 +1,59 @@
+"""Tests of `airlock_daemon.setup.modules`: which module decides."""
+
+import pytest
+
+from airlock_daemon.errors import SetupError
+from airlock_modules import Module, PlainRules, evaluate, load_builtin
+from worlds import World
+
+
+def active(world: World, command: str) -> Module:
+    """The module by which the agent's requests are decided."""
+    return world.load().generations["my"].grant.modules[command]
+
+
+def test_an_agents_module_comes_before_the_hosts_and_that_before_the_built_in(
+    world: World,
+) -> None:
+    """Each replaces the next one in full: nothing is merged."""
+    assert active(world, "git") == load_builtin("git")
+    world.write_shared_module("git", "/bin/shared")
+    module = active(world, "git")
+    assert module.source == str(world.config / "modules" / "git.toml")
+    assert (module.bin, module.strip, module.rules) == ("/bin/shared", (), PlainRules(mode="deny"))
+    world.write_module("git", "/bin/own", "[deny]\nargs = ['x']\n[env]\nset = { A = '1' }\n")
+    assert active(world, "git").bin == "/bin/own"
+    world.write_shared_module("git", "/bin/shared", "[deny]\nargs = []\n[env]\nset = { B = '2' }\n")
+    assert active(world, "git").set == {"A": "1"}
+
+
+def test_a_module_of_the_host_serves_every_agent_without_one_of_its_own(world: World) -> None:
+    """Also for a command that is no built-in."""
+    other = world.root / "agents" / "other"
+    other.mkdir()
+    (other / "airlock.toml").write_text("commands = []\n")
+    with world.agents_file.open("a") as file:
+        file.write(f'[other]\npath = "{other}"\n')
+    world.write_shared_module("sh", "/bin/true", '[deny]\nargs = ["push"]\n')
+    grants = {name: each.grant for name, each in world.load().generations.items()}
+    assert evaluate(grants["my"], "sh", ["push"]).allowed
+    assert not evaluate(grants["other"], "sh", ["push"]).allowed
+
+
+@pytest.mark.parametrize("name", ["git.tml", "-x.toml", "README"])
+def test_a_file_of_the_host_that_is_no_module_is_refused(world: World, name: str) -> None:
+    """With no agent too, as in commands/ of one."""
+    (world.config / "modules").mkdir()
+    (world.config / "modules" / name).write_text("")
+    world.agents_file.write_text("")
+    with pytest.raises(SetupError, match=f"modules/{name}: is no module"):
+        world.load()
+
+
+def test_a_fault_in_a_module_of_the_host_is_told_once(world: World) -> None:
+    """However many agents there are."""
+    world.write_shared_module("git", "git", "[deny]\nargs = []\n[allow]\nargs = []\n")
+    with pytest.raises(SetupError) as caught:
+        world.load()
+    (fault,) = caught.value.faults
+    assert fault.source == str(world.config / "modules" / "git.toml")

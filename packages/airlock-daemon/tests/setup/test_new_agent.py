@@ -1,0 +1,171 @@
+"""Tests of `airlock_daemon.setup.new_agent`: what registering an agent takes."""
+
+import tomllib
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from airlock_daemon.errors import AirlockError, SetupError
+from airlock_daemon.setup.new_agent import NewAgent, Plan, plan_agent
+from worlds import World
+
+
+def plan(
+    world: World,
+    name: str = "new",
+    *,
+    commands: tuple[str, ...] = ("git",),
+    workspaces: tuple[str, ...] = (),
+    directory: Path | None = None,
+) -> Plan:
+    new = NewAgent(
+        name=name,
+        directory=str(directory or world.config / "agents" / name),
+        commands=commands,
+        workspaces=workspaces,
+    )
+    return plan_agent(new, world.locations, str(world.agents_file))
+
+
+def refuse(world: World, name: str = "new", **more: object) -> str:
+    """What is said of an agent that cannot be registered."""
+    with pytest.raises(AirlockError) as caught:
+        plan(world, name, **more)  # type: ignore[arg-type]
+    return f"{caught.value.message}; {caught.value.hint}"
+
+
+def test_planning_changes_nothing_and_making_it_registers(world: World) -> None:
+    """The agent can use its commands in its workspaces; the files of others are as they were."""
+    before = world.agents_file.read_text()
+    made = plan(world, workspaces=(str(world.workspace),))
+    assert world.agents_file.read_text() == before
+    assert not (world.config / "agents").exists()
+    made.apply(ExitStack())
+    assert world.agents_file.read_text().startswith(before)
+    agents = {name: each.agent for name, each in world.load().generations.items()}
+    assert agents["new"].profile.commands == ("git",)
+    (mount,) = agents["new"].profile.same_path
+    assert (mount.target, mount.source) == (str(world.workspace), str(world.workspace))
+    assert set(agents) == {"my", "new"}
+
+
+def test_what_was_made_can_be_taken_back(world: World) -> None:
+    """Every file and every directory."""
+
+    def look() -> dict[str, str]:
+        paths = (path for path in world.root.rglob("*") if path != world.workspace)
+        return {str(path): path.read_text() if path.is_file() else "" for path in paths}
+
+    before = look()
+    with ExitStack() as undo:
+        plan(world, commands=("git", "ssh")).apply(undo)
+        assert len(look()) == len(before) + 5
+    assert look() == before
+
+
+def test_commands_are_enabled_where_they_are_not(world: World) -> None:
+    """In their order behind the others; config.toml is left alone if all are."""
+    made = plan(world, commands=("git", "ssh", "aws"))
+    assert made.enabled == ("ssh", "aws")
+    made.apply(ExitStack())
+    assert world.load().config.enable == ("sh", "git", "ssh", "aws")
+    again = plan(world, "more", commands=("ssh",))
+    assert (again.enabled, len(again.changes)) == ((), 2)
+
+
+def test_a_configuration_that_enables_nothing_yet_is_completed(world: World) -> None:
+    """As a starter file with everything commented out."""
+    config = world.config / "config.toml"
+    config.write_text('# [commands]\n# enable = ["git"]\n')
+    plan(world).apply(ExitStack())
+    assert config.read_text() == (
+        '# [commands]\n# enable = ["git"]\n\n[commands]\nenable = ["git"]\n'
+    )
+
+
+def test_files_that_are_not_there_are_made(world: World) -> None:
+    """With comments for the person who goes on with them."""
+    (world.config / "config.toml").unlink()
+    world.agents_file.unlink()
+    plan(world).apply(ExitStack())
+    for file in (world.config / "config.toml", world.agents_file):
+        assert file.read_text().startswith("# ")
+        assert file.stat().st_mode & 0o777 == 0o600
+    assert list(world.load().generations) == ["new"]
+
+
+def test_a_directory_beside_the_registration_is_named_relative_to_it(world: World) -> None:
+    """So that both can be moved; any other is named in full."""
+    plan(world, "a.b", directory=world.root / "agents" / "x").apply(ExitStack())
+    entries = tomllib.loads(world.agents_file.read_text())
+    assert entries["a.b"] == {"path": "agents/x"}
+    world.agents_file = world.config / "agents.toml"
+    plan(world, "c", directory=world.root / "c").apply(ExitStack())
+    assert tomllib.loads(world.agents_file.read_text())["c"] == {"path": str(world.root / "c")}
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "-x", ".x", "a b", "x" * 65, "\u00fc"])
+def test_a_name_that_is_none_is_refused(world: World, name: str) -> None:
+    """Before it becomes part of a path."""
+    assert "is no name for an agent; use letters" in refuse(world, name)
+
+
+def test_an_agent_or_a_directory_that_is_there_is_refused(world: World) -> None:
+    """Nothing of it is changed."""
+    assert "agent my is registered already, in" in refuse(world, "my")
+    directory = world.config / "agents" / "new"
+    directory.parent.mkdir()
+    directory.symlink_to("nowhere")
+    assert f"there is something at {directory} already; choose" in refuse(world)
+
+
+@pytest.mark.parametrize("name", ["gti", "Git", "../x", ""])
+def test_a_command_without_a_module_is_refused(world: World, name: str) -> None:
+    """A mistyped one would else be enabled; modules of the host count."""
+    assert "one of aws, docker, git, " in refuse(world, commands=(name,))
+    world.write_shared_module("deploy", "/bin/sh")
+    assert plan(world, commands=("deploy",)).enabled == ("deploy",)
+
+
+@pytest.mark.parametrize(
+    "place", ["", "config", "config/agents/new", "config/sockets", "agents/my"]
+)
+def test_a_workspace_with_airlocks_own_files_is_refused(world: World, place: str) -> None:
+    """Or inside of them; the agent's own directory is among them already."""
+    path = world.root / place
+    path.mkdir(parents=True, exist_ok=True)
+    if place == "config/agents/new":
+        path.rmdir()
+        path = path.parent
+    assert f"{path} cannot be a workspace: it " in refuse(world, workspaces=(str(path),))
+
+
+def test_a_workspace_that_cannot_be_mounted_is_refused(world: World) -> None:
+    """One that is not there, and names that docker cannot be told."""
+    assert 'none" is no directory; name' in refuse(world, workspaces=(str(world.root / "none"),))
+    for name in ("a:b", "a,b", "a\nb", "a\x1bb", "a\udcff"):
+        (world.root / "work" / name).mkdir(parents=True)
+        said = refuse(world, workspaces=(str(world.root / "work" / name),))
+        assert "docker takes no such name" in said
+        assert said.isprintable()
+
+
+def test_files_with_faults_are_refused_as_such(world: World) -> None:
+    """The registration, config.toml and modules of the host: no program mends them."""
+    world.agents_file.write_text("[x\n")
+    with pytest.raises(SetupError, match=r"agents\.toml: not valid TOML"):
+        plan(world)
+    world.agents_file.write_text("")
+    (world.config / "config.toml").write_text("= 1\n")
+    with pytest.raises(SetupError, match=r"config\.toml: not valid TOML"):
+        plan(world)
+    world.write_shared_module("git", "git", "")
+    with pytest.raises(SetupError, match=r"modules/git\.toml"):
+        plan(world)
+
+
+def test_an_unusual_form_is_left_to_its_owner(world: World) -> None:
+    """With the words to add."""
+    (world.config / "config.toml").write_text('commands = { enable = ["sh"] }\n')
+    assert 'add ["git", "ssh"] to it, and try again' in refuse(world, commands=("git", "ssh"))
