@@ -34,7 +34,7 @@ def find_paths(
         if _has_kind(flag, "PATH"):
             found += [_use(value, by=flag.name, base=base) for value in flag.values]
     if words and (path_words or _has_path_words(table, command)):
-        found += [_use(word, base=base) for word in words]
+        found += [PathUse(word.text, word.argument, 0, "", base) for word in words]
     if table.path_prefixes:
         found += _find_prefixed(table.path_prefixes, base, flags, words)
     return tuple(found)
