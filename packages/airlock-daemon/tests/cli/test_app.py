@@ -117,7 +117,7 @@ def test_an_option_without_its_value_is_wrong_usage() -> None:
     assert said[-1].endswith("--help")
 
 
-@pytest.mark.parametrize("args", [[], ["profile"]])
+@pytest.mark.parametrize("args", [[], ["profile"], ["agent"]])
 def test_without_a_command_the_help_is_shown(args: list[str]) -> None:
     """To a person on stderr, and as wrong usage to a script."""
     said = wrong(*args)

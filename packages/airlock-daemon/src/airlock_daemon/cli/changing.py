@@ -49,7 +49,10 @@ def changing(
     with ExitStack() as undo:
         for directory in directories:
             make_directory(directory, mode=0o700, undo=undo)
-        with alone(directories, wait=lambda: say("waiting for another one that changes files")):
+        with alone(
+            directories,
+            wait=lambda: say("waiting for another airlock-daemon that changes these files"),
+        ):
             plan = work_out()
             show(plan.describe())
             if not yes:
