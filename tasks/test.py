@@ -36,7 +36,7 @@ def run_tests(arguments: Sequence[str]) -> int:
     outcomes = [
         equip(environment),
         _run_part(environment, "unit", _UNIT_FOLDERS),
-        _run_part(environment, "conformance-suite", ("conformance/tests",)),
+        _run_part(environment, "conformance-suite", ("conformance/tests", "--timeout=600")),
         _run_part(environment, "conformance", (*_CONFORMANCE, *_find_programs(environment))),
         _run_part(environment, "hostile", ("e2e/hostile",)),
         _run_part(environment, "faithful", ("e2e/faithful", *_find_programs(environment))),
@@ -55,6 +55,8 @@ def run_end_to_end(arguments: Sequence[str]) -> int:
 def _run_selected(environment: Environment, arguments: Sequence[str]) -> int:
     paths = [argument for argument in arguments if (ROOT / argument.partition("::")[0]).exists()]
     words = [*arguments] if paths else [*_UNIT_FOLDERS, *arguments]
+    if paths == ["conformance"]:
+        words = [*_CONFORMANCE, *(word for word in arguments if word not in paths)]
     equip(environment)
     if any(path.startswith(_NEED_PROGRAMS) for path in paths):
         words += _find_programs(environment)
