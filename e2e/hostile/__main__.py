@@ -9,7 +9,7 @@ from e2e.hostile.catalogue import FAMILIES
 from e2e.hostile.fairness import GOAL, measure_fairness, print_table
 from e2e.hostile.flood import FLOODS
 from e2e.hostile.soak import soak
-from e2e.world.errors import BrokenError
+from e2e.world.errors import BrokenError, NotHereError
 
 
 def main() -> int:
@@ -27,7 +27,7 @@ def main() -> int:
                 figures = measure_fairness(options.calls, executable=options.daemon, floods=floods)
                 print_table(figures)
                 return int(any(figure.ratio > GOAL for figure in figures))
-    except BrokenError as error:
+    except (BrokenError, NotHereError) as error:
         print(f"hostile: {error}", file=sys.stderr)
         return 1
 

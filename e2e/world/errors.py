@@ -13,4 +13,4 @@ class NothingHappened(AssertionError):
 
 
 class NotHereError(Exception):
-    """This machine lacks what an attack needs, so that it was not tried. The text says what."""
+    """What an attack or a look needs is lacking here: it was not tried. The text says what."""

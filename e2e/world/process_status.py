@@ -1,8 +1,14 @@
-"""What the kernel says of running processes (proc(5))."""
+"""What the kernel says of running processes (proc(5)).
+
+A daemon keeps itself to itself: some of this only root is told, and others get NotHereError.
+"""
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from e2e.world.errors import NotHereError
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -14,7 +20,8 @@ def peak_memory(pid: int) -> int:
 
 def forget_peak(pid: int) -> None:
     """Let the peak begin anew at what is resident now (proc_pid_clear_refs(5))."""
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
+    with _looking_into(pid):
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def resident_memory(pid: int) -> int:
@@ -37,9 +44,10 @@ def list_descriptors(pid: int) -> list[str]:
     """Return where the open descriptors of a process lead, in order of their numbers."""
     folder = f"/proc/{pid}/fd"
     links = []
-    for number in sorted(map(int, os.listdir(folder))):
-        with suppress(FileNotFoundError):
-            links.append(os.readlink(f"{folder}/{number}"))
+    with _looking_into(pid):
+        for number in sorted(map(int, os.listdir(folder))):
+            with suppress(FileNotFoundError):
+                links.append(os.readlink(f"{folder}/{number}"))
     return links
 
 
@@ -55,8 +63,17 @@ def list_processes_with(text: str) -> list[str]:
 
 def _read_size(pid: int, file: str, key: str) -> int:
     try:
-        text = Path(f"/proc/{pid}/{file}").read_text()
+        with _looking_into(pid):
+            text = Path(f"/proc/{pid}/{file}").read_text()
     except OSError:
         return 0
     lines = (line.split() for line in text.splitlines() if line.startswith(key))
     return next((int(fields[1]) * 1024 for fields in lines), 0)
+
+
+@contextmanager
+def _looking_into(pid: int) -> Iterator[None]:
+    try:
+        yield
+    except PermissionError:
+        raise NotHereError(f"only root looks into process {pid}: run this as root") from None

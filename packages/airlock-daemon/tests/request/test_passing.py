@@ -38,6 +38,8 @@ def inside(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def open_descriptors(daemon: Daemon) -> int:
     """How many descriptors the daemon has."""
+    if os.geteuid() != 0:
+        pytest.skip("a daemon keeps itself to itself, and only root may look into it")
     return len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
 
 

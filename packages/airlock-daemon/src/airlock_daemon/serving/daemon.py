@@ -4,6 +4,7 @@ import gc
 import signal
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import ExitStack
+from functools import partial
 
 import msgspec
 import trio
@@ -19,6 +20,7 @@ from airlock_daemon.command.launcher import (
     raise_descriptor_limit,
 )
 from airlock_daemon.connection.ending import Ending
+from airlock_daemon.platform.linux.tracing import forbid_tracing
 from airlock_daemon.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.listener import Listener
 from airlock_daemon.serving.sockets import SocketsDirectory
@@ -26,6 +28,7 @@ from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.limits import share_descriptors
 from airlock_daemon.setup.load import Setup
 from airlock_daemon.setup.notice import notice_of
+from airlock_daemon.workspace.temporary import remove_left_behind
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
@@ -35,6 +38,10 @@ def run_daemon(setup: Setup) -> None:
 
     Raises AirlockError when something that serving needs is not there or belongs to another daemon.
     """
+    if not forbid_tracing():
+        log.warning(
+            "other processes of this user can trace the daemon on a kernel before Linux 5.14"
+        )
     with ExitStack() as stack:
         sockets = SocketsDirectory(
             setup.locations.sockets_dir,
@@ -94,6 +101,9 @@ async def _serve_until_stopped(
         watching.start_soon(shared.rounds.run)
         watching.start_soon(shared.starts.run)
         watching.start_soon(shared.audit.run)
+        watching.start_soon(
+            partial(trio.to_thread.run_sync, abandon_on_cancel=True), remove_left_behind
+        )
         async with trio.open_nursery() as requests, trio.open_nursery() as accepting:
             for listener in listeners:
                 accepting.start_soon(listener.run, requests)

@@ -1,8 +1,6 @@
 """Where a command runs: from a path that the client claims to an open, checked directory."""
 
 import os
-import shutil
-import tempfile
 from functools import partial
 
 import msgspec
@@ -17,6 +15,7 @@ from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.beneath import LeadsOutError, open_beneath
 from airlock_daemon.workspace.mapping import Mapping, Mounts, Source, Unmapped, see_mounts
 from airlock_daemon.workspace.opening import open_unlinked, real_path
+from airlock_daemon.workspace.temporary import make_temporary, remove_tree
 from airlock_modules import Module
 from airlock_wire import quote
 
@@ -48,7 +47,7 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
         os.close(self.descriptor)
         if not self._remove_empty():
             # It may be a million files, and others want to be served meanwhile.
-            remove = partial(shutil.rmtree, self.root, ignore_errors=True)
+            remove = partial(remove_tree, self.root)
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(remove, limiter=removals)
 
@@ -147,8 +146,7 @@ def open_root(source: Source, reserved: Reserved) -> tuple[int, str]:
 
 def make_empty(mounts: Mounts) -> Workspace:
     """A fresh empty directory of the daemon's user, for commands that need none of the client's."""
-    path = os.path.realpath(tempfile.mkdtemp(prefix="airlock-"))
-    descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor, path = make_temporary()
     return Workspace(
         descriptor=descriptor,
         path=path,

@@ -1,0 +1,90 @@
+"""Fresh empty directories of the daemon's user, and removing them, also after a killed daemon."""
+
+import fcntl
+import os
+import secrets
+import tempfile
+from contextlib import suppress
+
+# Nothing else is called so: whatever is, and is the user's and not in use, is removed.
+PREFIX = "airlock-empty-"
+
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def make_temporary() -> tuple[int, str]:
+    """Make a directory below TMPDIR; returns a descriptor, for the caller to close, and its path.
+
+    As long as the descriptor is open the directory is in use (flock(2)).
+    """
+    while True:
+        path = os.path.realpath(tempfile.mkdtemp(prefix=PREFIX))
+        # A daemon that is just starting may have found it before it was in use.
+        with suppress(FileNotFoundError):
+            descriptor = os.open(path, _OPEN)
+            if _lock(descriptor, fcntl.LOCK_SH) and os.fstat(descriptor).st_nlink > 0:
+                return descriptor, path
+            os.close(descriptor)
+
+
+def remove_left_behind() -> None:
+    """Remove the directories of this user that no daemon uses any more. It may take a while."""
+    with os.scandir(tempfile.gettempdir()) as entries:
+        names = [entry.path for entry in entries if entry.name.startswith(PREFIX)]
+    for path in names:
+        with suppress(OSError):
+            descriptor = os.open(path, _OPEN)
+            try:
+                is_own = os.fstat(descriptor).st_uid == os.geteuid()
+                if is_own and _lock(descriptor, fcntl.LOCK_EX):
+                    remove_tree(path)
+            finally:
+                os.close(descriptor)
+
+
+def remove_tree(path: str) -> None:
+    """Remove a directory with everything in it; what cannot be removed stays.
+
+    A tool may have left it of any depth. Directories are moved up before they are gone into, so
+    that neither paths nor calls nor open directories get as deep.
+    """
+    with suppress(OSError):
+        root = os.open(path, _OPEN)
+        try:
+            # It grows while it is gone through.
+            names = _take_out(root, root)
+            for name in names:
+                with suppress(OSError):
+                    directory = os.open(name, _OPEN, dir_fd=root)
+                    try:
+                        names += _take_out(directory, root)
+                    finally:
+                        os.close(directory)
+                    os.rmdir(name, dir_fd=root)
+        finally:
+            os.close(root)
+        os.rmdir(path)
+
+
+def _take_out(directory: int, root: int) -> list[str]:
+    """Remove the files in a directory, and move its directories to `root`; returns their names."""
+    moved = []
+    with os.scandir(directory) as found:
+        entries = list(found)
+    for entry in entries:
+        with suppress(OSError):
+            if entry.is_dir(follow_symlinks=False):
+                name = secrets.token_hex(8)
+                os.rename(entry.name, name, src_dir_fd=directory, dst_dir_fd=root)
+                moved.append(name)
+            else:
+                os.unlink(entry.name, dir_fd=directory)
+    return moved
+
+
+def _lock(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
