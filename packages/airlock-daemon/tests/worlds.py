@@ -44,6 +44,16 @@ class World:
         """Write a module for all agents."""
         _write_module(self.config / "modules" / f"{name}.toml", program, more)
 
+    def write_hook(self, name: str, text: str, *, mode: int = 0o755) -> Path:
+        """Put a hook of the agent in its place, whole; a text without `#!` is one for sh."""
+        path = self.agent / "hooks" / name
+        path.parent.mkdir(exist_ok=True)
+        new = path.with_name("new")
+        new.write_text(text if text.startswith("#!") else f"#!/bin/sh\n{text}\n")
+        new.chmod(mode)
+        new.replace(path)
+        return path
+
     @property
     def locations(self) -> Locations:
         """Where the files of this world are."""

@@ -5,16 +5,21 @@ import json
 import unicodedata
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airlock_daemon.audit.record import (
+    ARGUMENTS,
+    ASKED,
+    DETAIL,
     LINE,
     TEXT,
     Record,
     shorten,
     shorten_all,
+    shorten_asked,
     shorten_id,
     to_line,
 )
@@ -70,6 +75,51 @@ def test_a_line_has_4_kib_at_most(text: str, count: int, rule: str) -> None:
         prev="0" * 64,
     )
     assert len(to_line(record)) < LINE
+
+
+@given(text=texts, count=st.integers(0, 300))
+def test_a_line_about_a_hook_has_room_too(text: str, count: int) -> None:
+    """What was asked takes its room from the arguments, and there is a detail or a rule."""
+    words = [text] * count
+    ran = Record(
+        ts="2025-01-01T00:00:00.000Z",
+        event="exec",
+        request="0" * 16,
+        id=shorten_id(text),
+        profile="p" * 64,
+        command=shorten(text),
+        args=shorten_all(words, most=ARGUMENTS - ASKED),
+        cwd=shorten(text),
+        asked=shorten_asked(text, words, text),
+        exit_code=255,
+        signal="SIGRTMAX-14",
+        duration_ms=86_400_000.123,
+        outcome="invalid",
+        reason=shorten(text),
+        container="c" * 64,
+        container_proven=False,
+        peer={"pid": 1 << 22, "uid": (1 << 32) - 1},
+        bytes_out=1 << 50,
+        detail=shorten("x" * 1000, most=DETAIL),
+        prev="0" * 64,
+    )
+    refused = msgspec.structs.replace(
+        ran, outcome="denied", layer="module", rule="r" * 1000, exit_code=None, detail=None
+    )
+    assert len(to_line(ran)) < LINE
+    assert len(to_line(refused)) < LINE
+
+
+def test_what_was_asked_is_whole_or_a_beginning_with_its_hash() -> None:
+    """A short request can be read member by member."""
+    assert shorten_asked("git", ["push", "\udcff"], None) == {
+        "command": "git",
+        "args": ["push", {"base64": "/w=="}],
+        "cwd": None,
+    }
+    long: Any = shorten_asked("git", ["x" * 1000], "/w")
+    assert long["begins"].startswith('{"command":"git","args":["xxx')
+    assert len(long["sha256"]) == 64
 
 
 @given(texts)

@@ -98,6 +98,32 @@ async def test_a_full_queue_refuses() -> None:
     assert (caught.value.layer, caught.value.rule) == ("limit", "queued")
 
 
+async def test_hooks_have_places_of_their_own() -> None:
+    """As many as commands, with a queue of their own."""
+    gate = make_gate(Limits(running=1, queued=0))
+    async with running(gate, None):
+        place = await gate.take_for_hook()
+        with pytest.raises(Denied) as caught:
+            await gate.take_for_hook()
+        assert (caught.value.layer, caught.value.rule) == ("limit", "queued")
+        place.give_back()
+        (await gate.take_for_hook()).give_back()
+
+
+async def test_a_command_that_has_ended_lets_others_go_on() -> None:
+    """The place of one that runs alone can be given back before the agent's own."""
+    gate = make_gate(Limits(running=1))
+    alone = trio.CapacityLimiter(1)
+    place = await gate.take(alone)
+    place.leave(alone)
+    place.leave(None)
+    assert alone.available_tokens == 1
+    place.give_back()
+    assert alone.available_tokens == 1
+    async with running(gate, alone):
+        pass
+
+
 async def _hold(alone: trio.CapacityLimiter) -> None:
     async with alone:
         await trio.sleep_forever()
@@ -190,12 +216,17 @@ def test_a_request_alone_has_room_whatever_it_takes() -> None:
     assert gate.hold_request(make_request("x" * 100_000)) == weight
 
 
+@pytest.mark.parametrize("has_pre_exec", [False, True])
 @pytest.mark.parametrize("agents", [1, 2, 50])
 @pytest.mark.parametrize("table", [200, 1024, 4096])
-def test_agents_at_their_limits_fit_into_the_table(table: int, agents: int) -> None:
+def test_agents_at_their_limits_fit_into_the_table(
+    table: int, agents: int, has_pre_exec: bool
+) -> None:
     """Nobody can take the descriptors that another agent needs."""
-    limits = share_descriptors(Limits(), table=table, agents=agents)
+    limits = share_descriptors(Limits(), table=table, agents=agents, has_pre_exec=has_pre_exec)
     needed = limits.connections * CONNECTION_DESCRIPTORS + limits.running * COMMAND_DESCRIPTORS
+    if has_pre_exec:
+        needed += limits.running * COMMAND_DESCRIPTORS
     if limits.connections > 1 and limits.running > 1:
         assert agents * needed <= table - OWN_DESCRIPTORS
 

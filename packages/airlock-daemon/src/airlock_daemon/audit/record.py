@@ -15,8 +15,10 @@ Outcome = Literal["allowed", "denied", "failed", "aborted", "invalid"]
 # them one text of the client's may take TEXT as it stands in the line, and all arguments ARGUMENTS.
 LINE = 4096
 TEXT = 448
-ARGUMENTS = 1408
+ARGUMENTS = 1376
 RULE = 160
+DETAIL = 256
+ASKED = 256
 BEGINNING = 128
 NUMBER_BITS = 1024
 
@@ -24,7 +26,9 @@ NUMBER_BITS = 1024
 class Record(msgspec.Struct, kw_only=True):
     """One record; what does not apply is null. `prev` is the SHA-256 of the line before, in hex.
 
-    `count` is there where one record stands for several requests or connections.
+    `asked` is what the client sent where a hook has put another command, args or cwd for it;
+    `detail` is what a post-exec hook did, and of a `daemon-start` the version. `count` is there
+    where one record stands for several requests or connections.
     """
 
     ts: str = ""
@@ -35,6 +39,7 @@ class Record(msgspec.Struct, kw_only=True):
     command: object | None = None
     args: Sequence[object] | None = None
     cwd: object | None = None
+    asked: object | None = None
     exit_code: int | None = None
     signal: str | None = None
     duration_ms: float | None = None
@@ -47,7 +52,7 @@ class Record(msgspec.Struct, kw_only=True):
     peer: dict[str, int] | None = None
     sandbox: str | None = None
     bytes_out: int | None = None
-    detail: str | None = None
+    detail: object | None = None
     count: int | None = None
     prev: str | None = None
 
@@ -63,10 +68,10 @@ def to_line(record: Record) -> bytes:
     return _to_json(record)
 
 
-def shorten_all(args: Sequence[str]) -> list[object]:
+def shorten_all(args: Sequence[str], *, most: int = ARGUMENTS) -> list[object]:
     """Arguments as a record has them: those that do not fit are one object with a hash."""
     words: list[object] = []
-    left = ARGUMENTS
+    left = most
     for number, word in enumerate(args):
         value, size = _shorten(word, TEXT)
         left -= size + 1
@@ -82,6 +87,19 @@ def shorten_all(args: Sequence[str]) -> list[object]:
 def shorten(text: str, *, most: int = TEXT) -> object:
     """A text as a record has it: what takes more is an object of beginning, length and hash."""
     return _shorten(text, most)[0]
+
+
+def shorten_asked(command: str, args: Sequence[str], cwd: str | None) -> object:
+    """What a client sent, beside what a hook has put for it; a long one is shortened as a text."""
+    asked = {
+        "command": encode_text(command),
+        "args": [encode_text(word) for word in args],
+        "cwd": None if cwd is None else encode_text(cwd),
+    }
+    line = msgspec.json.encode(asked)
+    if len(line) <= ASKED and len(_to_json(asked)) <= ASKED:
+        return asked
+    return shorten(line.decode(), most=ASKED)
 
 
 def shorten_id(value: str | float | None) -> object:

@@ -1,4 +1,4 @@
-"""Places for connections, requests and commands: how much of the daemon one agent may use."""
+"""How much of the daemon one agent may use: connections, requests, commands and hooks at once."""
 
 import trio
 
@@ -30,6 +30,7 @@ class Gate:
         self._held = 0
         self.pace = Pace(limits.refusals_per_s)
         self._slots = trio.CapacityLimiter(limits.running)
+        self._hooks = trio.CapacityLimiter(limits.running)
 
     def connect(self) -> bool:
         """Count one more connection; False, and nothing counted, when there are too many."""
@@ -76,25 +77,43 @@ class Gate:
         occupies uses up its own places only; so does one that has to wait until the log takes its
         records. Raises Denied (layer "limit") when the queue is full or `queue_s` has passed.
         """
+        return await self._take("commands", self._slots, self._allowance, alone)
+
+    async def take_for_hook(self) -> "Place":
+        """Take a place for a hook that decides about a request, as `take` for a command.
+
+        There are as many as for commands, and beside those: a hook may wait for a person, and what
+        runs meanwhile should not wait too.
+        """
+        return await self._take("hooks", self._hooks)
+
+    async def _take(
+        self,
+        what: str,
+        own: trio.CapacityLimiter,
+        allowance: Allowance | None = None,
+        alone: trio.CapacityLimiter | None = None,
+    ) -> "Place":
         place = Place()
         if (
-            place.try_take(self._slots)
-            and not self._allowance.is_spent
+            place.try_take(own)
+            and not (allowance and allowance.is_spent)
             and (alone is None or place.try_take(alone))
         ):
             return place
-        waiting = self._slots.statistics().tasks_waiting
+        waiting = own.statistics().tasks_waiting
         if waiting >= self.limits.queued and not place.taken:
             raise Denied(
-                f"{waiting} commands of this agent are waiting already",
+                f"{waiting} {what} of this agent are waiting already",
                 layer="limit",
                 rule="queued",
                 hint="wait for them to end, or raise [limits] queued",
             )
         try:
             with trio.move_on_after(self.limits.queue_s) as waited:
-                await place.wait(self._slots)
-                await self._allowance.wait()
+                await place.wait(own)
+                if allowance is not None:
+                    await allowance.wait()
                 if alone is not None:
                     await place.wait(alone)
         except BaseException:
@@ -102,11 +121,11 @@ class Gate:
             raise
         if waited.cancelled_caught:
             place.give_back()
-            raise self._waited_in_vain()
+            raise self._waited_in_vain(what, allowance)
         return place
 
-    def _waited_in_vain(self) -> Denied:
-        if self._allowance.is_spent:
+    def _waited_in_vain(self, what: str, allowance: Allowance | None) -> Denied:
+        if allowance and allowance.is_spent:
             return Denied(
                 f"waited {self.limits.queue_s:g} s for room in the audit log, which this agent "
                 "fills faster than it may",
@@ -118,7 +137,7 @@ class Gate:
             f"waited {self.limits.queue_s:g} s for a place to run",
             layer="limit",
             rule="queue_s",
-            hint="commands that run at the same time are bounded by [limits] running, "
+            hint=f"{what} that run at the same time are bounded by [limits] running, "
             "and a module with concurrent = false runs one at a time",
         )
 
@@ -153,6 +172,12 @@ class Place:
         if limiter not in self.taken:
             await limiter.acquire_on_behalf_of(self)
             self.taken.append(limiter)
+
+    def leave(self, limiter: trio.CapacityLimiter | None) -> None:
+        """Give back the place of `limiter` alone, if there is one."""
+        if limiter in self.taken:
+            self.taken.remove(limiter)
+            limiter.release_on_behalf_of(self)
 
     def give_back(self) -> None:
         """Give back what was taken."""

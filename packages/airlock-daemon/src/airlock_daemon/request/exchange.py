@@ -1,15 +1,10 @@
 """The life of one request, from the parsed message to its answer and its audit record."""
 
-import secrets
-import time
 from contextlib import suppress
 from functools import partial
 
 import trio
-from msgspec.structs import replace
 
-from airlock_daemon.audit.record import Outcome, Record, shorten, shorten_all, shorten_id
-from airlock_daemon.command.launch import Ended
 from airlock_daemon.connection.ending import Ending
 from airlock_daemon.connection.session import ClientGone, Session
 from airlock_daemon.errors import AirlockError, Denied, Failed, UnknownCommand
@@ -17,8 +12,10 @@ from airlock_daemon.identity.peer import Peer, check_claim, identify, refuse_own
 from airlock_daemon.platform.linux.peer import peer_credentials
 from airlock_daemon.request.client import Client
 from airlock_daemon.request.decision import Allowed, decide
-from airlock_daemon.request.execution import execute
-from airlock_daemon.request.plan import Plan, plan
+from airlock_daemon.request.plan import plan
+from airlock_daemon.request.pre_exec import consult
+from airlock_daemon.request.recording import Recording
+from airlock_daemon.request.running import run_command
 from airlock_daemon.request.state import AgentState, DaemonState, log
 from airlock_daemon.workspace.directory import Workspace, enter
 from airlock_daemon.workspace.mapping import see_mounts
@@ -46,10 +43,7 @@ class Exchange:
         self._generation = agent.generation
         self._session = session
         self._request = request
-        self._started = time.monotonic()
-        self._is_recorded = False
-        self._is_output_seen = True
-        self._record = _describe(request, profile=agent.generation.agent.name)
+        self._recording = Recording(shared, session, request, agent.generation.agent.name)
 
     async def run(self, ending: Ending) -> None:
         """Carry the request out until it is answered, or until `ending` is told to end it."""
@@ -61,7 +55,7 @@ class Exchange:
                 await self._carry_out(client)
         finally:
             watched.drop()
-        if self._is_recorded and self._session.is_answered:
+        if self._recording.is_written and self._session.is_answered:
             return
         await self._abort(ending)
 
@@ -76,7 +70,7 @@ class Exchange:
             error.__traceback__ = None
         except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
             # A fault of ours must neither let a request through nor take the daemon down with it.
-            log.exception("a fault of the daemon ended request %s", self._record.request)
+            log.exception("a fault of the daemon ended request %s", self._recording.request)
             await self._refuse(Failed(f"the daemon failed: {type(error).__name__}"))
 
     async def _perform(self, client: Client) -> None:
@@ -87,9 +81,33 @@ class Exchange:
         if self._request.method == "check":
             await self._check(peer, allowed)
             return
+        hooks = self._generation.agent.hooks
+        rewritten = await self._run(allowed, peer, client, pre_exec=hooks.pre_exec)
+        if rewritten is not None:
+            # From the beginning, but for the hook and for who asks.
+            self._recording.note_rewritten(self._request, rewritten)
+            self._request = rewritten
+            allowed = decide(self._generation.grant, rewritten)
+            await self._run(allowed, peer, client, pre_exec=None)
+
+    async def _run(
+        self, allowed: Allowed, peer: Peer, client: Client, *, pre_exec: str | None
+    ) -> Request | None:
+        """Run what is allowed; or return the request that a hook, if there is one, puts for it."""
         workspace = await self._enter(peer, allowed.module)
         try:
             args = await self._hold(allowed, workspace)
+            if pre_exec is not None:
+                request = await consult(
+                    self._request,
+                    pre_exec,
+                    container=peer.container if workspace.is_proven else None,
+                    generation=self._generation,
+                    agent=self._agent,
+                    shared=self._shared,
+                )
+                if request != self._request:
+                    return request
             planned = plan(
                 self._request,
                 self._generation,
@@ -100,22 +118,33 @@ class Exchange:
                 passed=self._session.passed,
                 environment=self._shared.environment,
             )
-            await self._execute(planned, allowed.module, client)
+            await run_command(
+                planned,
+                allowed.module,
+                client,
+                generation=self._generation,
+                agent=self._agent,
+                shared=self._shared,
+                recording=self._recording,
+            )
+            return None
         finally:
             await workspace.leave(self._agent.removals)
 
     def _identify(self) -> Peer:
         connection = self._session.connection
         credentials = peer_credentials(connection)
-        self._note(peer={"pid": credentials.pid, "uid": credentials.uid})
+        self._recording.note(peer={"pid": credentials.pid, "uid": credentials.uid})
         peer = identify(connection, credentials)
-        self._note(container=peer.container)
+        self._recording.note(container=peer.container)
         refuse_own(peer, self._shared.ancestry)
         check_claim(peer, self._request.container_id)
         return peer
 
     async def _check(self, peer: Peer, allowed: Allowed) -> None:
         not_consulted = ["concurrency"]
+        if self._generation.agent.hooks.pre_exec is not None:
+            not_consulted.insert(0, "hook")
         if self._request.cwd is None:
             not_consulted.insert(0, "workspace")
             await self._judge(allowed, peer)
@@ -125,7 +154,7 @@ class Exchange:
                 await self._hold(allowed, workspace)
             finally:
                 workspace.close()
-        self._write("allowed")
+        self._recording.write("allowed")
         await self._session.send_decision(tuple(not_consulted))
 
     async def _enter(self, peer: Peer, module: Module) -> Workspace:
@@ -137,7 +166,7 @@ class Exchange:
             containers=self._shared.containers,
         )
         if peer.container is not None:
-            self._note(container_proven=workspace.is_proven)
+            self._recording.note(container_proven=workspace.is_proven)
         return workspace
 
     async def _hold(self, allowed: Allowed, workspace: Workspace) -> tuple[str, ...]:
@@ -161,44 +190,10 @@ class Exchange:
                 pause=self._agent.turns.take,
             )
 
-    async def _execute(self, planned: Plan, module: Module, client: Client) -> None:
-        alone = None if module.concurrent else self._shared.alone(module.name)
-        place = await self._agent.gate.take(alone)
-        try:
-            await self._agent.share.take(place)
-            self._shared.record_ahead(replace(self._record, event="exec-start"))
-            self._is_output_seen = not planned.terms.uses("fds")
-            run = partial(
-                execute,
-                planned,
-                client,
-                self._shared,
-                limits=self._generation.limits,
-                turns=self._agent.turns,
-                conclude=self._conclude,
-            )
-            if not module.timeout_s:
-                await run()
-                return
-            with trio.move_on_after(module.timeout_s) as timer:
-                await run()
-            if timer.cancelled_caught and not self._is_recorded:
-                raise Failed(
-                    f"{module.name} was ended after {module.timeout_s:g} s",
-                    hint=f"its module ({module.source}) says so: [exec] timeout_s",
-                )
-        finally:
-            self._agent.share.give_back(place)
-            place.give_back()
-
-    def _conclude(self, ended: Ended) -> None:
-        self._note(exit_code=ended.exit_code, signal=ended.signal)
-        self._write("allowed")
-
     async def _refuse(self, error: AirlockError) -> None:
         if isinstance(error, Denied):
-            self._note(layer=error.layer, rule=error.rule)
-        self._write("failed" if isinstance(error, Failed) else "denied", error.message)
+            self._recording.note(layer=error.layer, rule=error.rule)
+        self._recording.write("failed" if isinstance(error, Failed) else "denied", error.message)
         await self._agent.gate.pace.keep()
         with suppress(ClientGone):
             await self._session.send_error(to_wire(error, self._request.command))
@@ -206,47 +201,15 @@ class Exchange:
     async def _abort(self, ending: Ending) -> None:
         """Record a request that was cut short, and tell a client that is still there."""
         if ending.error is not None:
-            self._write("invalid", ending.error.message)
+            self._recording.write("invalid", ending.error.message)
             last_word = ending.error
         elif ending.reason == "stop":
-            self._write("aborted", "the daemon stopped")
+            self._recording.write("aborted", "the daemon stopped")
             last_word = STOPPING
         else:
-            self._write("aborted", "the client hung up")
+            self._recording.write("aborted", "the client hung up")
             return
         await say_last(self._session, last_word)
-
-    def _note(self, **facts: object) -> None:
-        """Add to the record what has become known."""
-        self._record = replace(self._record, **facts)
-
-    def _write(self, outcome: Outcome, reason: str | None = None) -> None:
-        if self._is_recorded:
-            return
-        self._is_recorded = True
-        self._note(
-            outcome=outcome,
-            reason=None if reason is None else shorten(reason),
-            duration_ms=round((time.monotonic() - self._started) * 1000, 3),
-        )
-        if self._record.event == "exec" and self._is_output_seen:
-            self._note(bytes_out=self._session.bytes_out)
-        self._shared.record(self._record)
-
-
-def _describe(request: Request, *, profile: str) -> Record:
-    """Record what is known of a request before anything was done with it."""
-    is_run = request.method == "exec"
-    return Record(
-        event="exec" if is_run else "check",
-        request=secrets.token_hex(8),
-        id=shorten_id(request.id),
-        profile=profile,
-        command=shorten(request.command),
-        args=shorten_all(request.args),
-        cwd=None if request.cwd is None else shorten(request.cwd),
-        sandbox="off" if is_run else None,
-    )
 
 
 async def say_last(session: Session, error: ErrorObject) -> None:

@@ -1,11 +1,13 @@
 """Running the command of a request that is allowed, from its start to the end of its processes."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import closing
+
+import msgspec
 
 from airlock_daemon.command.launch import Ended, cannot_start
 from airlock_daemon.command.process import Command
-from airlock_daemon.command.stdio import Stdio
+from airlock_daemon.command.stdio import Emit, Stdio
 from airlock_daemon.connection.descriptors import Passed
 from airlock_daemon.fairness.turns import Turns
 from airlock_daemon.request.client import Client
@@ -16,6 +18,13 @@ from airlock_daemon.request.state import DaemonState
 from airlock_daemon.setup.limits import Limits
 
 
+class Finished(msgspec.Struct, frozen=True):
+    """How a command ended, and how many bytes of the client's input it took, None if unknown."""
+
+    ended: Ended
+    stdin_bytes: int | None
+
+
 async def execute(
     plan: Plan,
     client: Client,
@@ -23,12 +32,13 @@ async def execute(
     *,
     limits: Limits,
     turns: Turns,
-    conclude: Callable[[Ended], None],
-) -> None:
-    """Run the command and answer; `conclude` is told of the end before the client is.
+    emit: Emit,
+    conclude: Callable[[Finished], Awaitable[None]],
+) -> Finished:
+    """Run the command: `emit` gets its output as it comes, then `conclude` how it ended.
 
-    Returns, by whatever way, when none of its processes is left. Raises Failed where it cannot be
-    started, ClientGone where the client does not take the answer.
+    Returns that too, by whatever way, when none of its processes is left. Raises Failed where it
+    cannot be started, ClientGone where the client does not take what it gets.
     """
     session = client.session
     with closing(_open(plan, session.passed, null=shared.null)) as stdio:
@@ -41,11 +51,10 @@ async def execute(
         try:
             stdio.hand_over()
             await _start(plan.terms, client, command, credit=limits.stdin_bytes)
-            ended = await command.relay(session.send_output, session.send_credit)
-            conclude(ended)
-            await session.send_result(
-                ended.exit_code, signal=ended.signal, stdin_bytes=command.count_input()
-            )
+            ended = await command.relay(emit, session.send_credit)
+            finished = Finished(ended, command.count_input())
+            await conclude(finished)
+            return finished
         finally:
             await command.finish()
 

@@ -24,8 +24,12 @@ class Terms(msgspec.Struct, frozen=True):
         return self.features is not None and feature in self.features
 
 
-def agree(request: Request, *, may_pass: bool) -> Terms:
-    """Choose the features; `may_pass` says that descriptors came that the tool may have."""
+def agree(request: Request, *, may_pass: bool, is_captured: bool) -> Terms:
+    """Choose the features.
+
+    `may_pass` says that descriptors came that the tool may have; `is_captured` that its output is
+    held back for a hook, where a terminal would have a tool ask what nobody can read.
+    """
     if request.features is None:
         return Terms(None)
     usable = set(_ALWAYS)
@@ -34,8 +38,9 @@ def agree(request: Request, *, may_pass: bool) -> Terms:
         usable.add("fds")
     else:
         usable |= {"base64", "stdin"}
-        if "tty" in request.features and request.terminal and request.terminal.is_wanted:
-            terminal = request.terminal
+        wanted = request.terminal if "tty" in request.features and not is_captured else None
+        if wanted is not None and wanted.is_wanted:
+            terminal = wanted
             usable.add("tty")
     names = dict.fromkeys(name for name in request.features if name in usable)
     return Terms(tuple(names), terminal)

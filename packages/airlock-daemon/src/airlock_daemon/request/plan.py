@@ -44,8 +44,10 @@ def plan(
             f"{module.bin} is not an executable on the host",
             hint="install it there, or set [daemon] path in config.toml",
         )
-    may_pass = generation.pass_descriptors and bool(passed.numbers) and passed.are_usable(peer)
-    terms = agree(request, may_pass=may_pass)
+    is_captured = generation.agent.hooks.post_exec is not None
+    may_pass = generation.pass_descriptors and not is_captured and bool(passed.numbers)
+    may_pass = may_pass and passed.are_usable(peer)
+    terms = agree(request, may_pass=may_pass, is_captured=is_captured)
     command_line = CommandLine(
         program=program,
         argv=(module.bin, *module.prepend, *args, *module.append),

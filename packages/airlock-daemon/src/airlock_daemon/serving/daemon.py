@@ -132,7 +132,10 @@ def _open_state(setup: Setup) -> DaemonState:
 def _fit(generation: Generation, *, agents: int) -> Generation:
     """Lower the limits of an agent as far as the table of descriptors can bear them."""
     table = descriptor_limit()
-    limits = share_descriptors(generation.limits, table=table, agents=agents)
+    has_pre_exec = generation.agent.hooks.pre_exec is not None
+    limits = share_descriptors(
+        generation.limits, table=table, agents=agents, has_pre_exec=has_pre_exec
+    )
     if limits != generation.limits:
         log.warning(
             "agent %s: at most %d connections and %d running commands, "

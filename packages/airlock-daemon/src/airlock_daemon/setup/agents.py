@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from airlock_daemon.setup.hooks import Hooks, find_hooks
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import Modules, load_modules
 from airlock_daemon.setup.paths import absolute
@@ -23,6 +24,7 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
     directory: str
     profile: Profile
     modules: Modules
+    hooks: Hooks = Hooks()
 
     @property
     def profile_file(self) -> str:
@@ -73,15 +75,7 @@ def load_agent(
     own = load_modules(os.path.join(directory, "commands"), faults=faults)
     modules = Modules(own=own, shared=shared)
     profile = parse_profile(text, source=source, upper=upper, modules=modules, faults=faults)
-    _refuse_hooks(os.path.join(directory, "hooks"), faults)
+    hooks = find_hooks(list_entries(os.path.join(directory, "hooks"), faults=faults))
     if profile is None:
         return None
-    return Agent(name=name, directory=directory, profile=profile, modules=modules)
-
-
-def _refuse_hooks(directory: str, faults: list[Fault]) -> None:
-    # An owner who put a hook there relies on it; running without it would fail open.
-    faults.extend(
-        Fault(path, "", "hooks are not part of this release", "move it out of hooks/")
-        for path in list_entries(directory, faults=faults)
-    )
+    return Agent(name=name, directory=directory, profile=profile, modules=modules, hooks=hooks)

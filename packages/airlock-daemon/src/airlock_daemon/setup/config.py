@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from airlock_daemon.setup.hooks import HookLimits, read_hook_limits
 from airlock_daemon.setup.limits import Limits, read_limits
 from airlock_daemon.setup.paths import absolute
 from airlock_daemon.setup.reading import read_text
@@ -36,6 +37,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     enable: tuple[str, ...]
     log: LogConfig
     limits: Limits
+    hook_limits: HookLimits
     socket_mode: int | None = None
     socket_gid: int | None = None
     shutdown_grace_s: float = 10.0
@@ -64,6 +66,7 @@ def load_config(path: str, *, faults: list[Fault], warnings: list[Fault]) -> Con
         enable=enable,
         log=_read_log(table.table("log")),
         limits=read_limits(table.table("limits")),
+        hook_limits=read_hook_limits(table.table("hooks")),
         socket_mode=_read_mode(daemon),
         socket_gid=_read_group(daemon),
         shutdown_grace_s=daemon.number("shutdown_grace_s", default=10, minimum=0, maximum=3600),
@@ -73,7 +76,6 @@ def load_config(path: str, *, faults: list[Fault], warnings: list[Fault]) -> Con
     )
     daemon.finish()
     table.not_built("sandbox", "remove the table: tools run without a sandbox")
-    table.not_built("hooks", "remove the table: hooks are not run")
     table.finish()
     return config
 

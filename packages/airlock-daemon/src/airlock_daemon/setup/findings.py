@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.config import Config
+from airlock_daemon.setup.hooks import review_hooks
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.programs import find_program
 from airlock_modules import (
@@ -24,7 +25,7 @@ def find_oddities(
     shared: Mapping[str, Module],
     search_path: str,
 ) -> Iterator[Fault]:
-    """Name enabled commands without module or program, rules without effect, and vain wishes.
+    """Name commands without module or program, rules and hooks without effect, and vain wishes.
 
     A rule has no effect where it can never match or another one does what it does; a profile asks
     in vain for commands that are not enabled and variables that are stripped; an override is in
@@ -64,6 +65,7 @@ def find_oddities(
                 yield Fault(source, f"deny.{command}", problem, "enable it there, or remove this")
         for command in agent.profile.commands or config.enable:
             yield from _find_stripped(agent, command, source)
+        yield from review_hooks(agent.hooks)
 
 
 def _find_program(module: Module, search_path: str) -> Iterator[Fault]:

@@ -3,6 +3,7 @@
 import msgspec
 
 from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.hooks import HookLimits
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.reserved import Reserved
@@ -19,6 +20,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     agent: Agent
     grant: Grant
     limits: Limits
+    hook_limits: HookLimits
     reserved: Reserved
     programs: Programs
     pass_descriptors: bool

@@ -68,14 +68,18 @@ def read_limits(table: TableReader, *, upper: Limits | None = None) -> Limits:
     return Limits(**values)  # type: ignore[arg-type]
 
 
-def share_descriptors(limits: Limits, *, table: int, agents: int) -> Limits:
+def share_descriptors(
+    limits: Limits, *, table: int, agents: int, has_pre_exec: bool = False
+) -> Limits:
     """Lower `limits` so that all agents at theirs fit into a table of `table` descriptors.
 
-    Without that the first agent to fill the table shuts out all others.
+    Without that the first agent to fill the table shuts out all others. An agent that
+    `has_pre_exec` may have as many hooks as commands at once, and each takes as many descriptors.
     """
+    running = COMMAND_DESCRIPTORS * (2 if has_pre_exec else 1)
     share = (table - OWN_DESCRIPTORS) // max(agents, 1)
     return msgspec.structs.replace(
         limits,
         connections=max(1, min(limits.connections, share // (2 * CONNECTION_DESCRIPTORS))),
-        running=max(1, min(limits.running, share // (2 * COMMAND_DESCRIPTORS))),
+        running=max(1, min(limits.running, share // (2 * running))),
     )

@@ -64,6 +64,7 @@ def load_setup(locations: Locations) -> Setup:
         log=config.log.path if config is not None else "-",
         agents_file=locations.agents,
         agents=directories,
+        hooks={name: agent.hooks.paths for name, agent in agents.items()},
         search_path=path,
     )
     deciding = list_deciding(
@@ -82,6 +83,7 @@ def load_setup(locations: Locations) -> Setup:
             agent=agent,
             grant=_grant(config, agent),
             limits=agent.profile.limits,
+            hook_limits=config.hook_limits,
             reserved=reserved,
             programs=programs,
             pass_descriptors=config.pass_descriptors,

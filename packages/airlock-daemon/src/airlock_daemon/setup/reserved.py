@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -44,15 +45,23 @@ def reserve(
     sockets_dir: str,
     log: str,
     agents_file: str | None,
-    agents: dict[str, str],
+    agents: Mapping[str, str],
+    hooks: Mapping[str, Sequence[str]] = {},
     search_path: str,
 ) -> Reserved:
-    """Collect the reserved places; `agents` maps a name to its directory, `log` may be "-".
+    """Collect the reserved places; `log` may be "-".
 
+    `agents` and `hooks` map an agent's name to its directory and to the paths of its hooks.
     Programs are taken from `search_path`, a PATH of absolute directories.
     """
     places = [("the configuration", config_dir), ("the sockets", sockets_dir)]
     places += [(f'the directory of agent "{name}"', path) for name, path in agents.items()]
+    for name, paths in hooks.items():
+        directory = os.path.realpath(agents[name])
+        for path in map(os.path.realpath, paths):
+            # A link may lead anywhere, and what is in the directory is reserved with it.
+            if not is_within(path, directory):
+                places.append((f'a hook of agent "{name}"', path))
     if log != "-":
         places.append(("the audit log", log))
     if agents_file is not None:

@@ -38,7 +38,7 @@ def list_deciding(
 
 def _list_folder(folder: str) -> Iterator[str]:
     yield folder
-    if os.access(folder, os.R_OK):
+    if os.path.isdir(folder) and os.access(folder, os.R_OK):
         yield from (os.path.join(folder, entry) for entry in sorted(os.listdir(folder)))
 
 

@@ -1,0 +1,90 @@
+"""The audit record of one request, from what is known at first to its one line in the log."""
+
+import secrets
+import time
+
+from msgspec.structs import replace
+
+from airlock_daemon.audit.record import (
+    ARGUMENTS,
+    ASKED,
+    DETAIL,
+    Outcome,
+    Record,
+    shorten,
+    shorten_all,
+    shorten_asked,
+    shorten_id,
+)
+from airlock_daemon.connection.session import Session
+from airlock_daemon.request.state import DaemonState
+from airlock_wire import Request
+
+
+class Recording:
+    """Gathers what becomes known of a request, and writes it once.
+
+    `is_output_seen` says whether the command's output passes through `session`.
+    """
+
+    def __init__(
+        self, shared: DaemonState, session: Session, request: Request, profile: str
+    ) -> None:
+        """`profile` is the name of the agent."""
+        is_run = request.method == "exec"
+        self._shared = shared
+        self._session = session
+        self._started = time.monotonic()
+        record = Record(
+            event="exec" if is_run else "check",
+            request=secrets.token_hex(8),
+            id=shorten_id(request.id),
+            profile=profile,
+            sandbox="off" if is_run else None,
+        )
+        self._record = replace(record, **_describe(request))
+        self.is_output_seen = is_run
+        self.is_written = False
+
+    @property
+    def request(self) -> str | None:
+        """The name that the log has for the request."""
+        return self._record.request
+
+    def note(self, **facts: object) -> None:
+        """Add what has become known."""
+        self._record = replace(self._record, **facts)
+
+    def note_rewritten(self, asked: Request, request: Request) -> None:
+        """A hook has put `request` for the one that the client sent."""
+        short = shorten_asked(asked.command, asked.args, asked.cwd)
+        self.note(asked=short, **_describe(request, most=ARGUMENTS - ASKED))
+
+    def note_hook(self, detail: str) -> None:
+        """A hook has seen the output, and has done this about it."""
+        self.note(detail=shorten(detail, most=DETAIL))
+
+    def write_start(self) -> None:
+        """Write that the command is about to be started; raises Failed where it then must not."""
+        self._shared.record_ahead(replace(self._record, event="exec-start"))
+
+    def write(self, outcome: Outcome, reason: str | None = None) -> None:
+        """Write the record with its outcome, unless it was written before."""
+        if self.is_written:
+            return
+        self.is_written = True
+        self.note(
+            outcome=outcome,
+            reason=None if reason is None else shorten(reason),
+            duration_ms=round((time.monotonic() - self._started) * 1000, 3),
+            bytes_out=self._session.bytes_out if self.is_output_seen else None,
+        )
+        self._shared.record(self._record)
+
+
+def _describe(request: Request, *, most: int = ARGUMENTS) -> dict[str, object]:
+    return {
+        "command": shorten(request.command),
+        "args": shorten_all(request.args, most=most),
+        "cwd": None if request.cwd is None else shorten(request.cwd),
+    }

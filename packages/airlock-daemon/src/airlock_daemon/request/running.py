@@ -1,0 +1,96 @@
+"""The last steps of a request: a place to run, the command, its post-exec hook, the answer."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import trio
+from msgspec.structs import replace
+
+from airlock_daemon.connection.session import ClientGone
+from airlock_daemon.errors import Failed
+from airlock_daemon.request.capture import Capture
+from airlock_daemon.request.client import Client
+from airlock_daemon.request.execution import Finished, execute
+from airlock_daemon.request.plan import Plan
+from airlock_daemon.request.post_exec import review, send
+from airlock_daemon.request.recording import Recording
+from airlock_daemon.request.state import AgentState, DaemonState
+from airlock_daemon.setup.generation import Generation
+from airlock_modules import Module
+
+_Run = Callable[[], Awaitable[Finished]]
+
+
+async def run_command(
+    planned: Plan,
+    module: Module,
+    client: Client,
+    *,
+    generation: Generation,
+    agent: AgentState,
+    shared: DaemonState,
+    recording: Recording,
+) -> None:
+    """Wait for one of the agent's places, run the command of `module`, and answer.
+
+    Raises Denied where there is no place, Failed where the command cannot be started or takes
+    longer than its module says, ClientGone.
+    """
+    alone = None if module.concurrent else shared.alone(module.name)
+    place = await agent.gate.take(alone)
+    try:
+        await agent.share.take(place)
+        recording.write_start()
+        recording.is_output_seen = not planned.terms.uses("fds")
+        run = partial(execute, planned, client, shared, limits=generation.limits, turns=agent.turns)
+        hook = generation.agent.hooks.post_exec
+        if hook is None:
+            conclude = partial(_conclude, client, recording)
+            run = partial(run, emit=client.session.send_output, conclude=conclude)
+            await _run_in_time(run, module, recording)
+            return
+        capture = Capture(generation.hook_limits.capture_bytes)
+        run = partial(run, emit=capture.take, conclude=partial(_note, recording))
+        finished = await _run_in_time(run, module, recording)
+        # In the agent's own place: so many hooks at once, and so much output in memory.
+        place.leave(alone)
+        reviewed = await review(
+            capture, finished.ended, hook, generation=generation, agent=agent, shared=shared
+        )
+        recording.note_hook(reviewed.detail)
+        await send(reviewed, client.session, agent.turns)
+        await _answer(client, recording, replace(finished, ended=reviewed.ended))
+    finally:
+        agent.share.give_back(place)
+        place.give_back()
+
+
+async def _run_in_time(run: _Run, module: Module, recording: Recording) -> Finished:
+    if not module.timeout_s:
+        return await run()
+    with trio.move_on_after(module.timeout_s):
+        return await run()
+    if recording.is_written:
+        # The client has not taken its answer in time.
+        raise ClientGone
+    raise Failed(
+        f"{module.name} was ended after {module.timeout_s:g} s",
+        hint=f"its module ({module.source}) says so: [exec] timeout_s",
+    )
+
+
+async def _note(recording: Recording, finished: Finished) -> None:
+    recording.note(exit_code=finished.ended.exit_code, signal=finished.ended.signal)
+
+
+async def _conclude(client: Client, recording: Recording, finished: Finished) -> None:
+    await _note(recording, finished)
+    await _answer(client, recording, finished)
+
+
+async def _answer(client: Client, recording: Recording, finished: Finished) -> None:
+    recording.write("allowed")
+    ended = finished.ended
+    await client.session.send_result(
+        ended.exit_code, signal=ended.signal, stdin_bytes=finished.stdin_bytes
+    )
