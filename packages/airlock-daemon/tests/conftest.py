@@ -27,3 +27,9 @@ def daemon(world: World) -> Iterator[Daemon]:
     """A daemon on the world as it is."""
     with Daemon(world) as running:
         yield running
+
+
+@pytest.fixture
+def inside(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in the workspace of such a world, as its profile wants of a client on the host."""
+    monkeypatch.chdir(world.workspace)

@@ -12,6 +12,9 @@ from worlds import World
 TERMINAL = {"stdin": True, "stdout": True, "stderr": True, "rows": 24, "cols": 80, "term": "xterm"}
 
 
+pytestmark = pytest.mark.usefixtures("inside")
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """One world for all tests here."""
@@ -23,12 +26,6 @@ def daemon(world: World) -> Iterator[Daemon]:
     """One daemon for all tests here."""
     with Daemon(world) as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def inside(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand in the workspace, as the profile wants of a client on the host."""
-    monkeypatch.chdir(world.workspace)
 
 
 def test_an_empty_list_is_answered_by_a_start(daemon: Daemon) -> None:

@@ -16,6 +16,8 @@ from running import Daemon, read_answer, request
 from talking import ALL, Pipes, Talk
 from worlds import World
 
+pytestmark = pytest.mark.usefixtures("inside")
+
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
@@ -28,12 +30,6 @@ def daemon(world: World) -> Iterator[Daemon]:
     """One daemon for all tests here."""
     with Daemon(world) as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def inside(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand in the workspace, as the profile wants of a client on the host."""
-    monkeypatch.chdir(world.workspace)
 
 
 def open_descriptors(daemon: Daemon) -> int:

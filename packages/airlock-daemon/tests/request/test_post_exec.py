@@ -15,7 +15,6 @@ from talking import ALL, Pipes, Talk
 from worlds import World
 
 TERMINAL = {"stdin": True, "stdout": True, "stderr": True, "rows": 24, "cols": 80, "term": "xterm"}
-
 ANSWER = f"""#!{sys.executable}
 import json, sys
 message = json.load(sys.stdin)
@@ -25,6 +24,9 @@ json.dump(message, sys.stdout)
 """
 
 Hook = Callable[[str], Path]
+
+
+pytestmark = pytest.mark.usefixtures("inside")
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +43,6 @@ def daemon(world: World) -> Iterator[Daemon]:
     """One daemon for all tests here."""
     with Daemon(world) as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def inside(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand in the workspace, as the profile wants of a client on the host."""
-    monkeypatch.chdir(world.workspace)
 
 
 @pytest.fixture

@@ -1,0 +1,43 @@
+"""Hooks that tests write, and what a refusal by one looks like."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from running import Daemon, Message
+from worlds import World
+
+REWRITE = f"""#!{sys.executable}
+import json, sys
+message = json.load(sys.stdin)
+params = message["params"]
+{{}}
+json.dump(message, sys.stdout)
+"""
+
+Hook = Callable[[str], Path]
+
+
+def refusal(daemon: Daemon, *args: str) -> Message:
+    """The error of a request that a hook must not let through."""
+    mark = daemon.world.workspace / "ran"
+    error = daemon.ask("sh", "-c", f"touch {mark}", *args).error
+    assert not mark.exists()
+    assert error["code"] == -32600
+    assert (error["data"]["kind"], error["data"]["layer"]) == ("denied", "hook")
+    record = daemon.records()[-1]
+    assert (record["outcome"], record["layer"]) == ("denied", "hook")
+    assert record["rule"] == error["data"]["rule"]
+    return error
+
+
+def make_world(root: Path) -> World:
+    """A world whose agent has a pre-exec hook, for each test to write."""
+    world = World(root)
+    world.write_module("sh", "/bin/sh", '[deny]\nargs = ["--bad"]\n')
+    world.write_module("say", "/bin/echo")
+    world.write_config("[hooks]\ntimeout_s = 0.5\n")
+    text = (world.config / "config.toml").read_text()
+    (world.config / "config.toml").write_text(text.replace('"git"', '"git", "say"'))
+    world.write_hook("pre-exec", "exit 0")
+    return world
