@@ -75,7 +75,7 @@ def test_from_an_empty_home_to_a_command_that_runs(home: Path, started: str) -> 
     subprocess.run(["git", "init", "--quiet", workspace], check=True)
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(30)
-        connection.connect(str(home / ".config/airlock/sockets/my/airlock.sock"))
+        connection.connect("home/.config/airlock/sockets/my/airlock.sock")
         connection.sendall(request("git", "rev-parse", "--show-toplevel", cwd=workspace))
         answered = read_answer(connection)
     assert answered.text() == f"{workspace}\n", answered.messages

@@ -1,5 +1,6 @@
 """Asking the running daemon what it would decide."""
 
+import os
 import socket
 
 import msgspec
@@ -31,11 +32,7 @@ class Answer(msgspec.Struct, frozen=True):
 def is_served(path: str) -> bool:
     """Whether something accepts connections at the socket `path`."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        try:
-            connection.connect(path)
-        except OSError:
-            return False
-        return True
+        return _connect(connection, path)
 
 
 def ask_daemon(path: str, command: str, args: tuple[str, ...]) -> Answer | None:
@@ -47,9 +44,7 @@ def ask_daemon(path: str, command: str, args: tuple[str, ...]) -> Answer | None:
     request = Request(id=1, method="check", command=command, args=args, cwd=None)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(ANSWER_S)
-        try:
-            connection.connect(path)
-        except OSError:
+        if not _connect(connection, path):
             return None
         try:
             connection.sendall(session.send_request(request))
@@ -66,3 +61,21 @@ def ask_daemon(path: str, command: str, args: tuple[str, ...]) -> Answer | None:
         data = event.error.data
         return Answer(event.error.message, data.layer if data else None)
     raise AirlockError(f"the daemon at {path} answered a check with something else")
+
+
+def _connect(connection: socket.socket, path: str) -> bool:
+    """Connect to the socket `path`, however long that is; False where nothing listens there."""
+    try:
+        directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        # An address has 107 bytes at most; Linux has a short name for an open directory.
+        short = f"/proc/self/fd/{directory}"
+        name = os.path.basename(path)
+        connection.connect(os.path.join(short, name) if os.path.isdir(short) else path)
+    except OSError:
+        return False
+    finally:
+        os.close(directory)
+    return True
