@@ -41,7 +41,8 @@ _COMMANDS = {
         run_fuzz,
     ),
     "hostile": Command(
-        "attack the daemon through its socket (--help: attacks, soak, fairness)", run_hostile
+        "attack the daemon through its socket (--help: attacks, soak, stops, log, fairness)",
+        run_hostile,
     ),
     "bench": Command(
         "what a command costs beside a direct run (--help: rows, another daemon and shim)",

@@ -8,7 +8,9 @@ from e2e.hostile.campaign import carry_out
 from e2e.hostile.catalogue import FAMILIES
 from e2e.hostile.fairness import GOAL, measure_fairness, print_table
 from e2e.hostile.flood import FLOODS
+from e2e.hostile.log_flood import flood_log
 from e2e.hostile.soak import soak
+from e2e.hostile.stops import stop_under_load
 from e2e.world.errors import BrokenError, NotHereError
 
 
@@ -22,6 +24,12 @@ def main() -> int:
             case "soak":
                 soak(options.requests, executable=options.daemon)
                 return 0
+            case "stops":
+                stop_under_load(options.times, executable=options.daemon)
+                return 0
+            case "log":
+                figure = flood_log(options.refusals, executable=options.daemon)
+                return int(figure.ratio > GOAL)
             case _:
                 floods = tuple(options.flood or FLOODS)
                 figures = measure_fairness(options.calls, executable=options.daemon, floods=floods)
@@ -43,6 +51,10 @@ def _read_options() -> argparse.Namespace:
     attacks.add_argument("family", nargs="*", help=f"of {', '.join(names)} (default: all)")
     soaking = commands.add_parser("soak", help="very many requests, good and hostile ones")
     soaking.add_argument("requests", nargs="?", type=int, default=100_000, help="(100000)")
+    stopping = commands.add_parser("stops", help="SIGTERM while clients come, again and again")
+    stopping.add_argument("times", nargs="?", type=int, default=200, help="(200)")
+    filling = commands.add_parser("log", help="fill the audit log while another agent works")
+    filling.add_argument("refusals", nargs="?", type=int, default=10_000, help="(10000)")
     fair = commands.add_parser("fairness", help="how long others wait while one agent floods")
     fair.add_argument("flood", nargs="*", help=f"of {', '.join(FLOODS)} (default: all)")
     fair.add_argument("--calls", type=int, default=2000, help="for each figure (2000)")

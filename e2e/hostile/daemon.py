@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from e2e.hostile.world import HONEST, HOSTILE, World
+from e2e.hostile.world import ENDLESS_LOG, HONEST, HOSTILE, World
 from e2e.world.client import Client
 from e2e.world.daemon import Daemon
 from e2e.world.errors import BrokenError
@@ -48,17 +48,20 @@ def run_daemon(
     *,
     limits: Mapping[str, float] | None = None,
     descriptors: int = 0,
+    settings: str = ENDLESS_LOG,
 ) -> Iterator[Target]:
     """Run a daemon on a new world until the block ends; it is killed if it has not ended by then.
 
     `executable` is called as ``EXE --config DIR --sockets DIR --agents FILE start``; without one it
-    is the airlock-daemon of this Python's environment. `limits` are those of `World`,
-    `descriptors` is its RLIMIT_NOFILE, 0 for ours.
+    is the airlock-daemon of this Python's environment. `limits` and `settings` are those of
+    `World`, `descriptors` is its RLIMIT_NOFILE, 0 for ours.
     """
     # pytest's own directories are too deep for a socket's path.
     root = Path(tempfile.mkdtemp(prefix="airlock-")).resolve()
     try:
-        target = Target(World(root, limits=limits), executable, descriptors=descriptors)
+        target = Target(
+            World(root, limits=limits, settings=settings), executable, descriptors=descriptors
+        )
         try:
             yield target
         finally:

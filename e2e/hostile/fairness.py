@@ -58,7 +58,7 @@ def measure_fairness(
             refused = 0
             for _ in range(_ROUNDS):
                 share = -(-calls // _ROUNDS)
-                alone += [_time_call(daemon) for _ in range(share)]
+                alone += [time_call(daemon) for _ in range(share)]
                 times = _time_under(daemon, name, share)
                 flooded += times
                 refused += share - len(times)
@@ -67,10 +67,10 @@ def measure_fairness(
                 name,
                 len(flooded) + refused,
                 refused,
-                _percentile(alone, 50),
-                _percentile(alone, 99),
-                _percentile(flooded, 50),
-                _percentile(flooded, 99),
+                percentile(alone, 50),
+                percentile(alone, 99),
+                percentile(flooded, 50),
+                percentile(flooded, 99),
             )
         )
     return figures
@@ -98,7 +98,7 @@ def _time_under(daemon: Target, name: str, calls: int) -> list[float]:
             raise BrokenError(f"the flood {name} did not get under way")
         for _ in range(calls):
             with suppress(BrokenError):
-                times.append(_time_call(daemon))
+                times.append(time_call(daemon))
     finally:
         worker.communicate()
     if worker.returncode != 0:
@@ -116,13 +116,14 @@ def _await_quiet(daemon: Target) -> None:
             return
 
 
-def _time_call(daemon: Target) -> float:
+def time_call(daemon: Target) -> float:
+    """Return how many milliseconds a call of the honest agent takes."""
     started = time.perf_counter()
     daemon.ask_true()
     return (time.perf_counter() - started) * 1000
 
 
-def _percentile(values: list[float], percent: int) -> float:
+def percentile(values: list[float], percent: int) -> float:
     """Return the smallest value that so many percent of all do not exceed; infinite for none."""
     ordered = sorted(values)
     return ordered[math.ceil(len(ordered) * percent / 100) - 1] if ordered else math.inf

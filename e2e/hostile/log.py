@@ -62,8 +62,7 @@ class LogReader:
             missing = [name for name in _MEMBERS if record.get(name) is None and name != "prev"]
             if missing or record["outcome"] not in _OUTCOMES:
                 raise BrokenError(f"{where} lacks {missing}: {line[:300]!r}")
-            if record.get("rule") in _BEFORE_REQUEST:
-                self.refused[record["profile"]] += record.get("count") or 1
-            else:
-                self.finals[record["profile"]] += 1
+            counted = self.refused if record.get("rule") in _BEFORE_REQUEST else self.finals
+            # One record may stand for many.
+            counted[record["profile"]] += record.get("count") or 1
         return record

@@ -3,14 +3,17 @@
 import sys
 
 from e2e.hostile.flood import FLOODS
+from e2e.hostile.log_flood import be_refused
 from e2e.hostile.mixture import play
 
 
 def main(words: list[str]) -> int:
-    """`mixture SOCKET COUNT SEED`, or `FLOOD SOCKET`, which goes on until stdin ends."""
+    """`mixture SOCKET COUNT SEED`, `refusals SOCKET COUNT`, or `FLOOD SOCKET` until stdin ends."""
     match words:
         case ["mixture", path, count, seed]:
             play(path, count=int(count), seed=int(seed))
+        case ["refusals", path, count]:
+            be_refused(path, count=int(count))
         case [name, path]:
             FLOODS[name](path)
         case _:

@@ -20,14 +20,25 @@ args = []
 """
 
 
+ENDLESS_LOG = "max_size_mb = 10000\n[limits]\nlog_bytes_s = 1000000000\n"
+"""Settings by which every record is written, and stays in one file."""
+
+
 class World(Installation):
     """An installation, and directories beside its files.
 
     Both agents may run the same few tools with any arguments. The agent `hostile` has `workspace`
-    as /workspace, and `limits` are its entries of `[limits]`.
+    as /workspace, and `limits` are its entries of `[limits]`. `settings` follow the path of the log
+    in config.toml.
     """
 
-    def __init__(self, folder: Path, *, limits: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        limits: Mapping[str, float] | None = None,
+        settings: str = ENDLESS_LOG,
+    ) -> None:
         super().__init__(folder)
         self.workspace = folder / "workspace"
         self.temporary = folder / "tmp"
@@ -35,7 +46,7 @@ class World(Installation):
         for made in (self.workspace, self.temporary, self.home):
             made.mkdir()
         self.home.chmod(0o700)
-        self.enable(_TOOLS, more="max_size_mb = 10000\n")
+        self.enable(_TOOLS, more=settings)
         lines = [f"{name} = {value}" for name, value in (limits or {}).items()]
         mounts = f'[workspace]\nmounts = {{ "/workspace" = {quote(self.workspace)} }}\n'
         self._add(HOSTILE, "\n".join([mounts, "[limits]", *lines]))
