@@ -58,27 +58,28 @@ def flood_log(
     *,
     executable: str | None = None,
     settings: str = "",
-    alone: int = 1000,
+    calls: int = 2000,
     say: Callable[[str], None] = print,
 ) -> Figure:
     """Have so many requests refused while another agent works, and look at what it noticed.
 
-    `settings` follow the path of the log in config.toml; `alone` is how many of its calls are timed
-    before. Raises BrokenError where a record is missing, the chain is broken or memory has grown.
-    How long the other agent's calls took is for the caller to judge.
+    `settings` follow the path of the log in config.toml; so many `calls` of the other agent are
+    timed before and meanwhile, while the flood is slowed down for them. Raises BrokenError where a
+    record is missing, the chain is broken or memory has grown. How long the calls took is for the
+    caller to judge.
     """
     with run_daemon(executable, settings=settings) as daemon:
         for _ in range(50):
             daemon.ask_true()
-        times_alone = [time_call(daemon) for _ in range(alone)]
+        alone = [time_call(daemon) for _ in range(calls)]
         before = resident_memory(daemon.pid)
-        times = _time_meanwhile(daemon, refusals)
+        meanwhile = _time_meanwhile(daemon, refusals, calls)
         grown = resident_memory(daemon.pid) - before
         if daemon.stop() != 0:
             raise BrokenError(f"the daemon ended badly: {daemon.read_words()}")
-        written = _check_log(daemon.world.log, calls=50 + alone + len(times), refusals=refusals)
+        written = _check_log(daemon.world.log, calls=50 + calls + len(meanwhile), refusals=refusals)
     figure = Figure(
-        refusals, written, len(times), percentile(times_alone, 99), percentile(times, 99), grown
+        refusals, written, len(meanwhile), percentile(alone, 99), percentile(meanwhile, 99), grown
     )
     say(str(figure))
     if grown > _KEPT:
@@ -96,13 +97,14 @@ def be_refused(path: str, *, count: int) -> None:
             client.await_error(-32601)
 
 
-def _time_meanwhile(daemon: Target, refusals: int) -> list[float]:
+def _time_meanwhile(daemon: Target, refusals: int, calls: int) -> list[float]:
     path = str(daemon.world.socket(HOSTILE))
     worker = start_module("e2e.hostile.worker", "refusals", path, str(refusals))
-    times = []
+    times: list[float] = []
     try:
-        while worker.poll() is None:
+        while worker.poll() is None and len(times) < calls:
             times.append(time_call(daemon))
+        worker.wait()
     finally:
         worker.kill()
         worker.communicate()

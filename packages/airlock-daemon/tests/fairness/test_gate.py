@@ -25,7 +25,7 @@ from airlock_wire import Request
 
 def make_gate(limits: Limits) -> Gate:
     """A gate for an agent that may fill the log as it likes."""
-    return Gate(limits, Allowance("my", bytes_s=1, burst=math.inf))
+    return Gate(limits, Allowance(bytes_s=1, burst=math.inf))
 
 
 @asynccontextmanager
@@ -136,7 +136,7 @@ async def _pass(gate: Gate, alone: trio.CapacityLimiter) -> None:
 
 async def test_who_fills_the_log_too_fast_waits_for_its_turn(autojump_clock: MockClock) -> None:
     """It holds a place of its own meanwhile, and not the one that it shares with others."""
-    allowance = Allowance("my", bytes_s=10, burst=1000)
+    allowance = Allowance(bytes_s=10, burst=1000)
     gate, other = Gate(Limits(), allowance), make_gate(Limits())
     alone = trio.CapacityLimiter(1)
     allowance.spend(1050)
@@ -152,7 +152,7 @@ async def test_who_fills_the_log_too_fast_waits_for_its_turn(autojump_clock: Moc
 
 async def test_waiting_for_the_log_has_an_end(autojump_clock: MockClock) -> None:
     """What would wait longer than `queue_s` is refused, and the refusal names the limit."""
-    allowance = Allowance("my", bytes_s=10, burst=1000)
+    allowance = Allowance(bytes_s=10, burst=1000)
     gate = Gate(Limits(queue_s=3, running=1), allowance)
     allowance.spend(1050)
     assert allowance.is_spent

@@ -1,13 +1,15 @@
 """Turns: the tasks of one agent take one step a round, and a busy loop lets others run."""
 
 import os
+import time
 from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
 import trio
+from trio.testing import MockClock
 
-from airlock_daemon.fairness.turns import BUSY, Rounds, Turns
+from airlock_daemon.fairness.turns import BUSY, LONG_S, RECENT_S, Rounds, Turns
 
 
 async def _run_alongside(rounds: Rounds, nursery: trio.Nursery) -> None:
@@ -56,6 +58,62 @@ async def test_who_leaves_the_queue_keeps_nobody_waiting() -> None:
                 scope.cancel()
                 await turns.take()
         await turns.take()
+        watching.cancel_scope.cancel()
+
+
+async def test_a_long_step_is_followed_by_a_rest(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """Where another agent is there, which is not held up; the rest is of the whole agent."""
+    used = 0.0
+    monkeypatch.setattr(
+        "airlock_daemon.fairness.turns.time",
+        SimpleNamespace(perf_counter=lambda: 0.0, thread_time=lambda: used),
+    )
+    rounds = Rounds()
+    steps: list[tuple[str, float]] = []
+
+    async def work(name: str, turns: Turns, count: int, takes: float) -> None:
+        nonlocal used
+        for _ in range(count):
+            await turns.take()
+            steps.append((name, trio.current_time()))
+            used += takes
+            await trio.sleep(0.1)
+
+    async with trio.open_nursery() as watching:
+        await _run_alongside(rounds, watching)
+        heavy, light = Turns(rounds), Turns(rounds)
+        began = trio.current_time()
+        async with trio.open_nursery() as working:
+            working.start_soon(work, "light", light, 100, 0.001)
+            for _ in range(3):
+                working.start_soon(work, "heavy", heavy, 2, 0.025)
+        watching.cancel_scope.cancel()
+    heavy_steps = [at - began for name, at in steps if name == "heavy"]
+    assert heavy_steps == pytest.approx([0, 1, 2, 3, 4, 5], abs=0.2)
+    light_steps = [at - began for name, at in steps if name == "light"]
+    assert light_steps == pytest.approx([number * 0.1 for number in range(100)], abs=0.01)
+
+
+async def test_whoever_is_alone_never_rests(autojump_clock: MockClock) -> None:
+    """There is nobody to leave the loop to; nor long after somebody else was there."""
+    rounds = Rounds()
+    async with trio.open_nursery() as watching:
+        await _run_alongside(rounds, watching)
+        heavy, gone = Turns(rounds), Turns(rounds)
+        await gone.take()
+        await trio.sleep(RECENT_S)
+        await heavy.take()
+        await trio.sleep(2 * RECENT_S)
+        began = trio.current_time()
+        for _ in range(5):
+            await heavy.take()
+            until = time.thread_time() + 2 * LONG_S
+            while time.thread_time() < until:
+                pass
+            await trio.lowlevel.checkpoint()
+        assert trio.current_time() == began
         watching.cancel_scope.cancel()
 
 

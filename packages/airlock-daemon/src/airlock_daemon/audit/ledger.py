@@ -26,6 +26,9 @@ EVERY_S = 1.0
 SAVED_S = 600
 AT_ONCE = 0.25
 
+# How often a person is told that an agent is held up.
+TELL_S = 60
+
 _log = logging.getLogger("airlock")
 
 
@@ -130,6 +133,17 @@ class _Account:
 
     def __init__(self, agent: str, *, bytes_s: float, burst: float) -> None:
         self.agent = agent
-        self.allowance = Allowance(agent, bytes_s=bytes_s, burst=burst)
+        self.allowance = Allowance(bytes_s=bytes_s, burst=burst, on_wait=self._tell)
         self.counted: dict[Kind, Record] = {}
         self.written = -math.inf
+        self._bytes_s = bytes_s
+        self._told = -math.inf
+
+    def _tell(self) -> None:
+        if trio.current_time() - self._told >= TELL_S:
+            self._told = trio.current_time()
+            _log.warning(
+                "agent %s: its commands wait, since their audit records come faster than "
+                "[limits] log_bytes_s = %g",
+                *(self.agent, self._bytes_s),
+            )

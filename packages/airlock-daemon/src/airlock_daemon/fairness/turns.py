@@ -3,6 +3,10 @@
 trio runs every task that can run before it looks for new events, so that a client who keeps many
 tasks busy would delay each step of everybody else by all of theirs. Here the tasks of one agent
 take turns: while one of them has had the round, the others wait in the order of their arrival.
+
+A step that takes long holds up everybody, and nothing can cut it short: to read a request of 4 MiB
+is a few calls that do not return before. So whoever has taken one leaves the loop to the others for
+many times as long, and little of what they ask for meets such a step.
 """
 
 import os
@@ -17,7 +21,15 @@ PAUSE = 4
 
 # After so many rounds, without a wait of so long between two of them, the loop counts as busy.
 BUSY = 4
-REST_S = 50e-6
+IDLE_S = 50e-6
+
+
+# A step of more processor time than this is long, and is followed by a rest of so many times as
+# long, if another agent has had a turn within the last second.
+LONG_S = 0.004
+REST = 40
+MOST_REST_S = 2.0
+RECENT_S = 1.0
 
 
 class Rounds(trio.abc.Instrument):
@@ -33,6 +45,24 @@ class Rounds(trio.abc.Instrument):
         self._kept_until = 0.0
         self._contended: dict[Turns, None] = {}
         self._idle = ParkingLot()
+        self._latest: Turns | None = None
+        self._changed = -RECENT_S
+        self._timed: Turns | None = None
+        self._began = 0.0
+
+    def begin(self, turns: "Turns") -> None:
+        """A task of `turns` begins a step: see what that takes, where others could notice."""
+        now = trio.current_time()
+        if self._latest is not turns:
+            self._latest, self._changed = turns, now
+        if now - self._changed < RECENT_S:
+            self._timed, self._began = turns, time.thread_time()
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002 - trio's own call
+        """A step is over, of whichever task."""
+        if self._timed is not None:
+            turns, self._timed = self._timed, None
+            turns.end_step(time.thread_time() - self._began)
 
     def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - trio's own call
         """A round is over."""
@@ -41,7 +71,7 @@ class Rounds(trio.abc.Instrument):
     def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - trio's own call
         """A round begins."""
         self.number += 1
-        if time.perf_counter() - self._over > REST_S:
+        if time.perf_counter() - self._over > IDLE_S:
             self._without_rest = 0
             return
         self._without_rest += 1
@@ -86,14 +116,32 @@ class Turns:
         self._rounds = rounds
         self._taken = -1
         self._waiting = ParkingLot()
+        self._rested = 0.0
 
     async def take(self) -> None:
         """Wait for this agent's next turn; it lasts until the task waits for anything else."""
-        if self._taken != self._rounds.number and not self._waiting:
-            self._taken = self._rounds.number
-            return
-        self._rounds.contend(self)
-        await self._waiting.park()
+        while True:
+            if self._is_tired:
+                await trio.sleep_until(self._rested)
+                continue
+            if self._taken != self._rounds.number and not self._waiting:
+                self._taken = self._rounds.number
+                break
+            self._rounds.contend(self)
+            await self._waiting.park()
+            # The one before may just have taken long.
+            if not self._is_tired:
+                break
+        self._rounds.begin(self)
+
+    def end_step(self, used: float) -> None:
+        """A step has used so many seconds of the processor."""
+        if used > LONG_S:
+            self._rested = trio.current_time() + min(REST * used, MOST_REST_S)
+
+    @property
+    def _is_tired(self) -> bool:
+        return self._rested > trio.current_time()
 
     def hand_on(self) -> bool:
         """Give this round's turn to the first who waits; False where nobody does."""
