@@ -25,8 +25,8 @@ def forget_peak(pid: int) -> None:
 
 
 def resident_memory(pid: int) -> int:
-    """The bytes that are resident now, each page counted whole (Rss)."""
-    return _read_size(pid, "smaps_rollup", "Rss:")
+    """The bytes that are resident now, each page counted whole (VmRSS)."""
+    return _read_size(pid, "status", "VmRSS:")
 
 
 def shared_memory(pid: int) -> int:
