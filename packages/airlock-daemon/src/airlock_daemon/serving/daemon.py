@@ -70,6 +70,8 @@ def announce(setup: Setup) -> None:
 async def _serve(setup: Setup, shared: DaemonState, sockets: SocketsDirectory) -> None:
     # From here on a signal stops it in order; before, there is nobody who could have connected.
     with trio.open_signal_receiver(*_STOPS, signal.SIGHUP) as signals:
+        # First, so that a command finds it as soon as a client can connect.
+        sockets.post(notice_of(setup.locations))
         agents = len(setup.generations)
         listeners = [
             Listener(
@@ -77,7 +79,6 @@ async def _serve(setup: Setup, shared: DaemonState, sockets: SocketsDirectory) -
             )
             for name, generation in setup.generations.items()
         ]
-        sockets.post(notice_of(setup.locations))
         shared.record(Record(event="daemon-start", detail=__version__))
         announce(setup)
         try:
