@@ -16,6 +16,8 @@ from tasks.lock.locked import (
     select,
 )
 from tasks.lock.renew import find_misfits
+from tasks.lowest import LEFT_OUT
+from tasks.places import ROOT
 
 OURS = (DEVELOPMENT_LOCK, LOWEST_LOCK, IMAGES_LOCK)
 TEXT = """\
@@ -83,6 +85,11 @@ def test_lowest_are_what_is_declared() -> None:
         assert re.search(rf"^{name}=={re.escape(bound)}(\.0)* ", locked, re.MULTILINE), requirement
     for entry in select(read_entries(DEVELOPMENT_LOCK.read_text()), ["pytest"]).splitlines():
         assert entry in locked
+
+
+def test_lowest_leave_out_what_is_there() -> None:
+    """The folder whose tests `./dev lowest` leaves out has not gone elsewhere."""
+    assert (ROOT / LEFT_OUT).is_dir()
 
 
 def test_images_get_what_is_tested() -> None:
