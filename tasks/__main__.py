@@ -51,7 +51,9 @@ _COMMANDS = {
     "build": Command(
         "wheels, sdists and images in dist/, reproducibly (--help: its options)", run_build
     ),
-    "lint": Command("ruff, mypy, import-linter, zig fmt, zizmor, shellcheck", lint),
+    "lint": Command(
+        "ruff, mypy, import-linter, zig fmt, zizmor, shellcheck, lock and versions (--quick)", lint
+    ),
     "lock": Command("renew the lock of what is installed here (--help: newer versions)", run_lock),
     "clean": Command("remove .hatch/, caches and what was built", clean),
 }
