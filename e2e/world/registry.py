@@ -57,7 +57,13 @@ def running_registry(image: str, *, user: str, password: str) -> Iterator[Regist
         try:
             yield Registry(address=address, user=user, password=password)
         finally:
-            form = ("--format", "{{.Repository}}:{{.Tag}}")
-            names = docker("images", *form, "--filter", f"reference={address}/*").succeeded()
-            if names.stdout:
-                docker("rmi", *names.stdout.split()).succeeded()
+            for form in ("{{.Repository}}:{{.Tag}}", "{{.Repository}}@{{.Digest}}"):
+                _remove_names(address, form)
+
+
+def _remove_names(address: str, form: str) -> None:
+    """Remove the names of one form; an image whose tag was given away has its digest's alone."""
+    options = ("--digests", "--format", form, "--filter", f"reference={address}/*")
+    listed = docker("images", *options).succeeded().stdout.split()
+    if names := [name for name in listed if not name.endswith("<none>")]:
+        docker("rmi", *names).succeeded()
