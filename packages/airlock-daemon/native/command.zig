@@ -1,8 +1,8 @@
-//! One command, in a supervisor that was just forked from the service.
+//! The commands of one supervisor, which was just forked from the service for the first of them.
 
 const linux = @import("std").os.linux;
 const control = @import("control.zig");
-const Delivery = @import("delivery.zig").Delivery;
+const delivery = @import("delivery.zig");
 const disposition = @import("disposition.zig");
 const failed = @import("errno.zig").failed;
 const Order = @import("order.zig").Order;
@@ -10,28 +10,24 @@ const strings = @import("strings.zig");
 const Supervisor = @import("supervisor.zig").Supervisor;
 const tool = @import("tool.zig");
 
-/// Do what `delivered` asks for, and return when nothing of it is left. `deaths` is a non-blocking
+/// How many descriptors an order has after the control socket: directory, stdin, stdout, stderr; one
+/// more is a memfd with its strings.
+const descriptor_count = 4;
+
+/// Do what `first` asks for, then what comes over its control socket, one order after the other.
+/// Return when there is nothing left to do, of a command or at all. `deaths` is a non-blocking
 /// signalfd of SIGCHLD.
-pub fn run(delivered: *const Delivery, deaths: i32) void {
-    const received = delivered.received();
+pub fn run(first: *const delivery.Delivery, deaths: i32) void {
+    const received = first.received();
     if (received.len == 0) return;
     const socket = received[0];
-    var order: Order = undefined;
-    if (strings.read(delivered, &order) orelse prepare()) |errno|
-        return control.sendFailure(socket, .setup_failed, errno);
-    const descriptors = tool.Descriptors{
-        .control = socket,
-        .directory = received[1],
-        .standard = received[2..5].*,
-    };
-    const pid = tool.start(&order, &descriptors) orelse return;
-    // From here on the tool alone holds its pipes, so that their readers see its end.
-    for (received[1..]) |descriptor| _ = linux.close(descriptor);
-    // Nothing that ends the service's process group may end this. It cannot fail in a process that
-    // was just forked, and comes last because the tool need not wait for it.
-    _ = linux.setsid();
-    var supervisor = Supervisor{ .socket = socket, .deaths = deaths, .tool = pid };
-    supervisor.run();
+    if (prepare()) |errno| return control.sendFailure(socket, .setup_failed, errno);
+    var delivered = first.*;
+    var descriptors = received[1..];
+    while (carryOut(&delivered, descriptors, socket, deaths)) {
+        delivered = waitOrder(socket) orelse return;
+        descriptors = delivered.received();
+    }
 }
 
 /// What must be so before there is a tool: its end and its orphans come to this process.
@@ -40,4 +36,46 @@ fn prepare() ?linux.E {
     if (disposition.set(linux.SIG.CHLD, linux.SIG.DFL)) |errno| return errno;
     const subreaper = @intFromEnum(linux.PR.SET_CHILD_SUBREAPER);
     return failed(linux.prctl(subreaper, 1, 0, 0, 0));
+}
+
+/// Run one command to its end. Returns whether the daemon was told that this process, which is as it
+/// was before, waits for another order.
+fn carryOut(delivered: *const delivery.Delivery, descriptors: []const i32, socket: i32, deaths: i32) bool {
+    if (descriptors.len < descriptor_count) {
+        control.sendFailure(socket, .setup_failed, .INVAL);
+        return false;
+    }
+    var order: Order = undefined;
+    const file = if (descriptors.len > descriptor_count) descriptors[descriptor_count] else null;
+    if (strings.read(delivered, file, &order)) |errno| {
+        control.sendFailure(socket, .setup_failed, errno);
+        return false;
+    }
+    const pid = tool.start(&order, &.{
+        .control = socket,
+        .directory = descriptors[0],
+        .standard = descriptors[1..descriptor_count].*,
+    }) orelse return false;
+    // From here on the tool alone holds its pipes, so that their readers see its end.
+    for (descriptors) |descriptor| _ = linux.close(descriptor);
+    // Nothing that ends the service's process group may end this. It fails only in a process that has
+    // done it for an earlier command, and comes last because the tool need not wait for it.
+    _ = linux.setsid();
+    var supervisor = Supervisor{
+        .socket = socket,
+        .deaths = deaths,
+        .tool = pid,
+        // Memory is mapped for strings that are long, which is rare: it goes with the process.
+        .may_go_on = !order.has_memory,
+    };
+    return supervisor.run();
+}
+
+/// Wait for the next order. Null when the daemon has none any more.
+fn waitOrder(socket: i32) ?delivery.Delivery {
+    while (delivery.receive(socket) catch null) |delivered| {
+        // What was said of the command before, and came too late for it, has no descriptors.
+        if (delivered.count > 0) return delivered;
+    }
+    return null;
 }

@@ -18,6 +18,8 @@ pub const Report = enum(u8) {
     ended = 'X',
     /// The same, and nothing is left.
     over = 'O',
+    /// The same, and the supervisor waits for another order on this socket.
+    ready = 'R',
     /// execve(2) failed; the value of this and of the next two is an errno.
     exec_failed = 'F',
     /// The working directory could not be entered.

@@ -1,6 +1,6 @@
 //! airlock-launch: runs tools for airlock-daemon. One process stays as long as the daemon and takes
-//! its orders; for each it makes a process that starts the tool and stays until the tool and all that
-//! it started have ended. It decides nothing; the daemon says what to run, where, and when to stop.
+//! its orders; for those at one time it makes a process each, which starts the tool and stays until the
+//! tool and all that it started have ended. It decides nothing; the daemon says what to run, where, and when to stop.
 //!
 //! It does what the daemon itself could not: fork in no time, adopt descendants that leave their
 //! session, and outlive a daemon that was killed by the moment that it takes to end them.

@@ -34,6 +34,8 @@ pub const Order = struct {
     environment: Vector,
     open_files: u64,
     terminal: u3,
+    /// Whether strings or vectors lie in memory that was mapped for them.
+    has_memory: bool = false,
 };
 
 /// Read the header of a message; null if it is none. A tool without ARGV0 is refused here.

@@ -1,4 +1,5 @@
-//! The process that stays: it takes the daemon's orders and forks a supervisor for each.
+//! The process that stays: it takes the daemon's orders for which there is no supervisor, and forks one
+//! for each.
 
 const linux = @import("std").os.linux;
 const command = @import("command.zig");

@@ -5,33 +5,32 @@ const Delivery = @import("delivery.zig").Delivery;
 const failed = @import("errno.zig").failed;
 const orders = @import("order.zig");
 
-/// How many descriptors an order has whose strings are in the message; one more is a memfd with them.
-const inline_count = 5;
-
 const Fault = error{ Malformed, OutOfMemory };
 
-/// Read the order that was delivered; the errno to report if there is none. Its strings and vectors
-/// stay where they are until the process ends or receives something else.
-pub fn read(delivered: *const Delivery, order: *orders.Order) ?linux.E {
-    order.* = find(delivered) catch |fault| return switch (fault) {
+/// Read the order that was delivered; the errno to report if there is none. `file` is a memfd that has
+/// the strings, if they are not in the message. Strings and vectors stay where they are until the
+/// process ends or receives something else.
+pub fn read(delivered: *const Delivery, file: ?i32, order: *orders.Order) ?linux.E {
+    order.* = find(delivered, file) catch |fault| return switch (fault) {
         error.Malformed => .INVAL,
         error.OutOfMemory => .NOMEM,
     };
     return null;
 }
 
-fn find(delivered: *const Delivery) Fault!orders.Order {
-    const received = delivered.received();
+fn find(delivered: *const Delivery, file: ?i32) Fault!orders.Order {
     const message = delivered.message();
-    if (!delivered.whole or received.len < inline_count) return error.Malformed;
+    if (!delivered.whole) return error.Malformed;
     const header = orders.decodeHeader(message) orelse return error.Malformed;
     var text = message[orders.header_size..];
-    if (received.len > inline_count) {
+    if (file) |memory| {
         if (text.len != 0) return error.Malformed;
-        text = try mapFile(received[inline_count], header.length);
+        text = try mapFile(memory, header.length);
     }
     const space = try reserve(header.pointers());
-    return orders.decode(header, text, space) orelse error.Malformed;
+    var order = orders.decode(header, text, space) orelse return error.Malformed;
+    order.has_memory = file != null or space.ptr != &few;
+    return order;
 }
 
 // fcntl(2), F_GET_SEALS.

@@ -20,18 +20,24 @@ pub const Supervisor = struct {
     /// The tool's process and, as long as it lives, its process group.
     tool: i32,
     tool_ended: bool = false,
+    /// Whether this process may run another command when nothing is left of this one.
+    may_go_on: bool,
     daemon_gone: bool = false,
+    /// Whether it was reported that it waits for one.
+    is_ready: bool = false,
     /// When the next pass that kills is due, in milliseconds of the monotonic clock; null as long
     /// as nothing is to end.
     kill_at: ?i64 = null,
     pause: i64 = shortest_pause,
 
-    /// Returns when no descendant is left.
-    pub fn run(supervisor: *Supervisor) void {
+    /// Returns when no descendant is left, and whether the daemon was told to send another order: that
+    /// is so where none was left already at the tool's end.
+    pub fn run(supervisor: *Supervisor) bool {
         while (supervisor.reap()) {
             supervisor.killIfDue();
             supervisor.wait();
         }
+        return supervisor.is_ready;
     }
 
     /// Reap all that have ended and report the tool's end. False when no child is left.
@@ -44,7 +50,10 @@ pub const Supervisor = struct {
                 .SUCCESS => {},
                 .INTR => continue,
                 else => {
-                    if (ended) |tool_status| supervisor.report(.over, tool_status);
+                    if (ended) |tool_status| {
+                        supervisor.is_ready = supervisor.may_go_on;
+                        supervisor.report(if (supervisor.is_ready) .ready else .over, tool_status);
+                    }
                     return false;
                 },
             }

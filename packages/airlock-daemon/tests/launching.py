@@ -154,6 +154,7 @@ class Launch:
         `standard` are other descriptors than pipes, `terminal` says which of them are a terminal.
         Without a `service` the command has one of its own, of the command line `launcher`.
         """
+        self.is_ready = self.left_nothing = False
         self._owns_service = service is None
         self.service = Service(launcher=launcher) if service is None else service
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -198,13 +199,15 @@ class Launch:
     def read_report(self) -> tuple[str, int] | None:
         """The supervisor's next message; None once nothing is left of the command.
 
-        `X` is the tool's end, and `left_nothing` then says whether it was its last process.
+        `X` is the tool's end. `left_nothing` then says whether it was its last process, and
+        `is_ready` whether the supervisor waits for another order.
         """
-        message = self.control.recv(64)
+        message = b"" if self.is_ready else self.control.recv(64)
         if not message:
             return None
         kind, value = struct.unpack("<cxxxi", message)
-        self.left_nothing = kind == b"O"
+        self.is_ready = kind == b"R"
+        self.left_nothing = kind in (b"O", b"R")
         return "X" if self.left_nothing else kind.decode(), value
 
     def read_reports(self) -> list[tuple[str, int]]:

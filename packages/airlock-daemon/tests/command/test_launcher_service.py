@@ -63,7 +63,7 @@ def send_raw(
 ) -> tuple[list[tuple[str, int]], bytes]:
     """Send a message with `count` descriptors, or five and a file: the reports and the output.
 
-    Both are read to their ends, so that whoever holds any of the descriptors is waited for.
+    The output is read to its end, so that whoever holds any of the descriptors is waited for.
     """
     control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     control.settimeout(PATIENCE_S)
@@ -74,14 +74,17 @@ def send_raw(
     theirs.close()
     for descriptor in (writing, directory):
         os.close(descriptor)
-    reports = [struct.unpack("<cxxxi", report) for report in iter(lambda: control.recv(64), b"")]
+    reports: list[tuple[str, int]] = []
+    while (not reports or reports[-1][0] != "R") and (report := control.recv(64)):
+        kind, value = struct.unpack("<cxxxi", report)
+        reports.append((kind.decode(), value))
     with control, open(stdout, "rb") as reader:
-        return [(kind.decode(), value) for kind, value in reports], reader.read()
+        return reports, reader.read()
 
 
 def test_an_order_may_be_written_by_hand(service: Service) -> None:
     """The raw message that the other tests spoil is one that is obeyed."""
-    assert send_raw(service, HEADER + STRINGS) == ([("O", 0)], b"x\n")
+    assert send_raw(service, HEADER + STRINGS) == ([("R", 0)], b"x\n")
 
 
 @pytest.mark.parametrize(
@@ -104,7 +107,7 @@ def test_an_order_may_be_written_by_hand(service: Service) -> None:
 def test_a_malformed_message_is_refused(service: Service, message: bytes) -> None:
     """Nothing runs, nothing stays open, and the service takes the next order."""
     assert send_raw(service, message) == REFUSED
-    assert send_raw(service, HEADER + STRINGS) == ([("O", 0)], b"x\n")
+    assert send_raw(service, HEADER + STRINGS) == ([("R", 0)], b"x\n")
 
 
 def test_a_message_that_is_too_long_is_refused(service: Service) -> None:
@@ -123,7 +126,7 @@ def test_other_descriptors_are_refused(service: Service, count: int) -> None:
 def test_a_message_without_descriptors_goes_unanswered(service: Service) -> None:
     """There is nowhere to report to; the next order is taken."""
     service.send(HEADER + STRINGS, [])
-    assert send_raw(service, HEADER + STRINGS) == ([("O", 0)], b"x\n")
+    assert send_raw(service, HEADER + STRINGS) == ([("R", 0)], b"x\n")
 
 
 def test_strings_in_a_file_are_taken(service: Service) -> None:
@@ -230,7 +233,7 @@ def test_supervisors_are_reaped(service: Service) -> None:
         supervisor = int(launch.read_line())
         pidfd = os.pidfd_open(supervisor)
         os.write(launch.stdin, b"\n")
-        wait_ended(pidfd)
+    wait_ended(pidfd)
     deadline = time.monotonic() + PATIENCE_S
     while Path(f"/proc/{supervisor}").exists():
         assert time.monotonic() < deadline, "the supervisor is a zombie"
@@ -260,7 +263,7 @@ def test_closed_standard_descriptors_are_filled() -> None:
     """Those of a command never get the numbers that the tool's own three must have."""
     for closed in [[0], [2], [0, 2], [0, 1, 2]]:
         with Service(closed=closed) as service:
-            assert send_raw(service, HEADER + STRINGS) == ([("O", 0)], b"x\n")
+            assert send_raw(service, HEADER + STRINGS) == ([("R", 0)], b"x\n")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import os
 import signal as signals
 import socket
 import struct
+from collections.abc import Callable
 
 import msgspec
 import trio
@@ -25,12 +26,17 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class Launch:
-    """One command that the launcher was told to start. Its owner must `wait_gone`, then `close`."""
+    """One command that a supervisor was told to start. Its owner must `wait_gone`, then `close`.
 
-    def __init__(self, control: socket.socket) -> None:
+    `keep` takes the control socket of a supervisor that may be told to start another one.
+    """
+
+    def __init__(self, control: socket.socket, keep: Callable[[socket.socket], None]) -> None:
         self.control = control
+        self._keep = keep
         self._is_over = False
         self._is_gone = False
+        self._may_go_on = False
 
     def read_report(self) -> Ended | Failed | None:
         """Read what was reported of the command, without waiting.
@@ -48,8 +54,9 @@ class Launch:
             return Failed("the launcher was killed, and the command with it")
         self._is_over = True
         kind, value = _REPORT.unpack(message)
-        if kind in (b"O", b"X"):
-            self._is_gone = kind == b"O"
+        if kind in (b"R", b"O", b"X"):
+            self._is_gone = kind != b"X"
+            self._may_go_on = kind == b"R"
             return _read_status(value)
         if kind == b"F" and value == errno.E2BIG:
             return cannot_start("", OSError(errno.E2BIG, ""))
@@ -91,8 +98,12 @@ class Launch:
             await trio.lowlevel.wait_readable(self.control)
 
     def close(self) -> None:
-        """Close the control socket, which also ends whatever still runs."""
-        self.control.close()
+        """Give back the control socket. Closing it also ends whatever still runs."""
+        if self._may_go_on:
+            self._may_go_on = False
+            self._keep(self.control)
+        else:
+            self.control.close()
 
     def _send(self, kind: bytes, number: int) -> None:
         # A supervisor that is gone needs no word any more; one that does not read is told by EOF.

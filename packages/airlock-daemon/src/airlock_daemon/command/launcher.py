@@ -1,8 +1,9 @@
 """The native launcher: one process that starts tools for the daemon, and what is said to it.
 
-It is started once and makes, for each command, a supervisor: the parent of the tool and of every
-process that the tool leaves behind, so that all of them end when the tool, the client or the
-daemon goes. The messages are described in `native/README.md`.
+It is started once and makes a supervisor for a command: the parent of the tool and of every process
+that the tool leaves behind, so that all of them end when the tool, the client or the daemon goes.
+One that has nothing left to watch over is told to run the next command. The messages are described
+in `native/README.md`.
 """
 
 import contextlib
@@ -25,6 +26,10 @@ _ORDER = struct.Struct("<IIQII")
 
 # Strings up to this size travel in the message itself, longer ones in a file in memory.
 INLINE = 65536 - _ORDER.size
+
+# Supervisors that wait for another command. Each is a small process, and many are of no use: what
+# runs at the same time is soon more than the processors can run.
+IDLE = 8
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 
@@ -62,6 +67,7 @@ class Launcher:
         self._nofile = nofile
         self._turn = trio.Lock()
         self._ahead: tuple[socket.socket, socket.socket] | None = None
+        self._idle: list[socket.socket] = []
         self._start()
 
     async def launch(
@@ -74,23 +80,32 @@ class Launcher:
         itself could not be started is for `Launch.read_report` to say.
         """
         strings = _join(what)
-        environment = len(what.environment)
+        count = len(what.environment)
+        header = _ORDER.pack(len(what.argv), count, self._nofile, terminal, len(strings))
+        descriptors = [what.directory, *standard]
         try:
-            ours, theirs = self._ahead or _make_pair()
+            if len(strings) <= INLINE:
+                return await self._order(header + strings, descriptors)
+            with _kept(strings) as file:
+                return await self._order(header, [*descriptors, file])
         except OSError as error:
             raise cannot_start(what.program, error) from error
+
+    async def _order(self, message: bytes, descriptors: Sequence[int]) -> "Launch":
+        """Have a supervisor do what the message says: one that waits for more, else a new one."""
+        while self._idle:
+            control = self._idle.pop()
+            try:
+                socket.send_fds(control, [message], descriptors)
+            except OSError:
+                # It was killed, or does not read. Another one will do.
+                control.close()
+            else:
+                return Launch(control, self._keep)
+        ours, theirs = self._ahead or _make_pair()
         self._ahead = None
         try:
-            header = _ORDER.pack(len(what.argv), environment, self._nofile, terminal, len(strings))
-            descriptors = [theirs.fileno(), what.directory, *standard]
-            if len(strings) <= INLINE:
-                await self._send(header + strings, descriptors)
-            else:
-                with _kept(strings) as file:
-                    await self._send(header, [*descriptors, file])
-        except OSError as error:
-            ours.close()
-            raise cannot_start(what.program, error) from error
+            await self._send(message, [theirs.fileno(), *descriptors])
         except BaseException:
             ours.close()
             raise
@@ -98,12 +113,21 @@ class Launcher:
             theirs.close()
         # While the tool starts there is time for what the next one needs.
         self._refill()
-        return Launch(ours)
+        return Launch(ours, self._keep)
+
+    def _keep(self, control: socket.socket) -> None:
+        """Take back the control socket of a supervisor that may run another command."""
+        if self._is_open and len(self._idle) < IDLE:
+            self._idle.append(control)
+        else:
+            control.close()
 
     def close(self) -> None:
         """End the launcher. Commands that still run end with their own control sockets."""
-        for end in self._ahead or ():
+        self._is_open = False
+        for end in (*self._idle, *(self._ahead or ())):
             end.close()
+        self._idle.clear()
         self._ahead = None
         self._orders.close()
         # It holds nothing, and a wait for one that was stopped (SIGSTOP) would never end.
@@ -144,6 +168,7 @@ class Launcher:
     def _start(self) -> None:
         ours, theirs = _make_pair()
         self._orders = ours
+        self._is_open = True
         # A descriptor that is duplicated onto itself loses close-on-exec, in the child only.
         keep = theirs.fileno()
         actions = [
