@@ -1,51 +1,85 @@
 """Whether a process was started by Airlock, as the kernel tells (proc_pid_stat(5))."""
 
+import os
+from contextlib import suppress
+
+from airlock_daemon.platform.linux.peer import is_dead
 from airlock_daemon.platform.linux.procfs import read_process_entry
 
 # More generations than any process has, should the table of processes change while it is read.
 GENERATIONS = 256
 
-KEPT = 1024
+KEPT = 16
 
 
 class Ancestry:
-    """Tells the descendants of process `ancestor` from all others.
+    """Tells the descendants of process `ancestor` from all others. Its owner must `close` it.
 
     A process that is none can never become one: the kernel hands orphans up, to ancestors that they
-    had before. So each that was found to be none is remembered, by its number and the time of its
-    start, and a client whose shell is known needs no walk up to the first process.
+    had before. So some that were found to be none are remembered, by descriptors, which no other
+    process can take over as a number can be; and a client whose shell is known needs no walk up to
+    the first process.
     """
 
     def __init__(self, ancestor: int) -> None:
         self._ancestor = ancestor
-        self._strangers: dict[int, str] = {}
+        self._strangers: dict[int, int] = {}
 
-    def includes(self, pid: int) -> bool:
-        """Whether `pid` descends from the ancestor; True also when that cannot be told."""
-        walked: dict[int, str] = {}
+    def includes(self, pid: int, *, parent: int | None = None) -> bool:
+        """Whether `pid` descends from the ancestor; True also when that cannot be told.
+
+        `parent` is the parent of `pid`, where that is known.
+        """
+        if pid == self._ancestor:
+            return True
+        walked: dict[int, int] = {}
+        try:
+            is_one = self._walk(pid if parent is None else parent, walked)
+            # The client itself asks once.
+            for stranger in () if is_one else walked.keys() - {pid}:
+                self._remember(stranger, walked.pop(stranger))
+        finally:
+            _close(walked)
+        return is_one
+
+    def close(self) -> None:
+        """Give back all descriptors."""
+        _close(self._strangers)
+        self._strangers.clear()
+
+    def _walk(self, pid: int, walked: dict[int, int]) -> bool:
         for _ in range(GENERATIONS):
             if pid == self._ancestor:
                 return True
-            if pid <= 1:
-                self._remember(walked)
+            if pid <= 1 or self._is_stranger(pid):
                 return False
             try:
+                # Before it is looked at: what is read is then of the process that this holds, as
+                # long as that lives.
+                walked[pid] = os.pidfd_open(pid)
                 stat = read_process_entry(pid, "stat")
             except OSError:
                 return True
+            if is_dead(walked[pid]):
+                return True
             # The name of a process may hold blanks and brackets.
-            fields = stat.rpartition(")")[2].split()
-            parent, start = int(fields[1]), fields[19]
-            if self._strangers.get(pid) == start:
-                self._remember(walked)
-                return False
-            walked[pid] = start
-            pid = parent
+            pid = int(stat.rpartition(")")[2].split()[1])
         return True
 
-    def _remember(self, walked: dict[int, str]) -> None:
-        # The first is the client itself, which asks once.
-        strangers = list(walked.items())[1:]
-        if len(self._strangers) + len(strangers) > KEPT:
-            self._strangers.clear()
-        self._strangers.update(strangers)
+    def _is_stranger(self, pid: int) -> bool:
+        pidfd = self._strangers.get(pid)
+        if pidfd is not None and is_dead(pidfd):
+            os.close(self._strangers.pop(pid))
+            return False
+        return pidfd is not None
+
+    def _remember(self, pid: int, pidfd: int) -> None:
+        if len(self._strangers) >= KEPT:
+            os.close(self._strangers.pop(next(iter(self._strangers))))
+        self._strangers[pid] = pidfd
+
+
+def _close(processes: dict[int, int]) -> None:
+    for pidfd in processes.values():
+        with suppress(OSError):
+            os.close(pidfd)

@@ -8,6 +8,7 @@ import socket
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from airlock_daemon.errors import Denied
 from airlock_daemon.identity.ancestry import Ancestry
@@ -17,6 +18,7 @@ from airlock_daemon.platform.linux.peer import (
     is_dead,
     peer_pidfd,
     read_namespaces,
+    read_parent,
 )
 from airlock_daemon.platform.linux.procfs import read_process_entry, read_process_file
 
@@ -34,6 +36,7 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
 
     `kind` is "local" for one in the daemon's own pid and mount namespaces, "container" for one in a
     pid namespace below the daemon's, and "unseen" for one that cannot be seen: then `pid` is 0.
+    `parent` is the pid of its parent, None where the kernel does not say it at once.
 
     `named` are the containers that its cgroup names, the outermost first. `container` is the
     outermost that the daemon is not in itself, a candidate until `containers` has proved it.
@@ -42,6 +45,7 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     uid: int
     kind: Kind
+    parent: int | None = None
     container: str | None = None
     named: tuple[str, ...] = ()
     mountinfo: str = ""
@@ -66,12 +70,23 @@ def identify(connection: socket.socket, credentials: Credentials) -> Peer:
         peer = _look(pid, uid)
         # A pid is reused only after its process is gone: what was read belongs to the peer if the
         # peer is still there now.
-        if pidfd is not None and is_dead(pidfd):
-            raise _gone()
+        if pidfd is not None:
+            peer = replace(peer, parent=_find_parent(pidfd))
     finally:
         if pidfd is not None:
             os.close(pidfd)
     return peer
+
+
+def _find_parent(pidfd: int) -> int | None:
+    """As `read_parent`; raises Denied for a process that is gone."""
+    try:
+        parent = read_parent(pidfd)
+    except ProcessLookupError as error:
+        raise _gone() from error
+    if parent is None and is_dead(pidfd):
+        raise _gone()
+    return parent
 
 
 def _look(pid: int, uid: int) -> Peer:
@@ -121,7 +136,7 @@ def refuse_own(peer: Peer, ancestry: Ancestry) -> None:
 
     Raises Denied. A process that cannot be seen is in no namespace that a tool could have made.
     """
-    if peer.kind != "unseen" and ancestry.includes(peer.pid):
+    if peer.kind != "unseen" and ancestry.includes(peer.pid, parent=peer.parent):
         raise Denied(
             "a command that Airlock started may not ask for another one",
             layer="workspace",

@@ -66,6 +66,7 @@ class DaemonState:
     def close(self) -> None:
         """Close what is shared."""
         self.containers.close()
+        self.ancestry.close()
         self.launcher.close()
         os.close(self.null)
         self.audit.close()

@@ -1,6 +1,7 @@
 """What the kernel says of the process at the other end of a unix socket (unix(7))."""
 
 import errno
+import fcntl
 import os
 import signal
 import socket
@@ -10,6 +11,12 @@ import msgspec
 
 # SO_PEERPIDFD (Linux 6.5), which Python's socket module does not name.
 SO_PEERPIDFD = 77
+
+# ioctl(2) with the first form of struct pidfd_info, from Linux 6.13 (linux/pidfd.h): the mask, the
+# number of the cgroup, pid, thread group, parent, and eight numbers of user and group.
+_PIDFD_INFO = struct.Struct("=QQIII36x")
+_PIDFD_GET_INFO = 3 << 30 | _PIDFD_INFO.size << 16 | 0xFF << 8 | 11
+_PIDFD_INFO_PID = 1
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -38,6 +45,22 @@ def peer_pidfd(connection: socket.socket) -> int | None:
         if error.errno == errno.ENOPROTOOPT:
             return None
         raise
+
+
+def read_parent(pidfd: int) -> int | None:
+    """The pid of the parent of the process of a descriptor; None on a kernel that does not say.
+
+    0 where that is outside of this pid namespace. Raises ProcessLookupError for a process that has
+    ended and was waited for.
+    """
+    asked = _PIDFD_INFO.pack(_PIDFD_INFO_PID, 0, 0, 0, 0)
+    try:
+        _, _, _, _, parent = _PIDFD_INFO.unpack(fcntl.ioctl(pidfd, _PIDFD_GET_INFO, asked))
+    except ProcessLookupError:
+        raise
+    except OSError:
+        return None
+    return int(parent)
 
 
 def is_dead(pidfd: int) -> bool:
