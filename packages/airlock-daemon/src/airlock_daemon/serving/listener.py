@@ -6,6 +6,7 @@ import socket
 from contextlib import suppress
 
 import trio
+from trio.lowlevel import ParkingLot
 
 from airlock_daemon.audit.ledger import Kind
 from airlock_daemon.audit.record import Outcome, Record, shorten, shorten_id
@@ -27,7 +28,12 @@ CROWD = 4
 
 
 class Listener:
-    """Serves one agent's listening socket, which it does not own."""
+    """Serves one agent's listening socket, which it does not own.
+
+    One task leads: it waits for a connection. It serves that one itself, at once, and another task,
+    which waits for nothing but that, leads from then on: to make a task for each connection would
+    cost a client a round of the event loop more.
+    """
 
     def __init__(self, shared: DaemonState, agent: AgentState, listening: socket.socket) -> None:
         self._shared = shared
@@ -35,6 +41,8 @@ class Listener:
         self._listening = listening
         self._spare = _open_spare()
         self._is_stopping = False
+        self._is_over = False
+        self._followers = ParkingLot()
         # Of its own: who is refused for what was asked does not keep others from connecting.
         self._pace = Pace(agent.gate.limits.refusals_per_s)
         self._unpaced = 0
@@ -45,17 +53,15 @@ class Listener:
 
         Who is waiting to be accepted then is accepted too.
         """
+        requests.start_soon(self._lead, requests)
         try:
-            while True:
-                await trio.lowlevel.wait_readable(self._listening)
-                await self._agent.turns.take()
-                # Where few are connected, to try for another would only hold up the one that came.
-                self._accept_some(requests, AT_ONCE if self._agent.gate.connections >= CROWD else 1)
-                while self._unpaced and not self._is_stopping:
-                    self._unpaced -= 1
-                    await self._pace.keep()
+            await trio.sleep_forever()
         finally:
-            self._accept_some(requests, BACKLOG + 1)
+            self._is_over = True
+            self._followers.unpark_all()
+            trio.lowlevel.notify_closing(self._listening)
+            for connection in self._accept_some(BACKLOG + 1):
+                requests.start_soon(self._serve, connection)
             os.close(self._spare)
 
     def stop(self) -> None:
@@ -65,12 +71,46 @@ class Listener:
         """
         self._is_stopping = True
 
-    def _accept_some(self, requests: trio.Nursery, most: int) -> None:
-        for _ in range(most):
-            if not self._accept(requests):
+    async def _lead(self, requests: trio.Nursery) -> None:
+        """Wait for a connection, let another task lead, and serve it; and so on."""
+        while first := await self._wait_connection(requests):
+            if self._followers:
+                self._followers.unpark()
+            else:
+                requests.start_soon(self._lead, requests)
+            await self._serve(first, is_turn=True)
+            # One that waits is enough.
+            if self._is_over or self._followers:
                 return
+            await self._followers.park()
 
-    def _accept(self, requests: trio.Nursery) -> bool:
+    async def _wait_connection(self, requests: trio.Nursery) -> socket.socket | None:
+        """Wait for one to serve in this turn; others that came too get tasks. None at the end."""
+        while not self._is_over:
+            with suppress(trio.ClosedResourceError):
+                while self._unpaced and not self._is_stopping:
+                    self._unpaced -= 1
+                    await self._pace.keep()
+                await trio.lowlevel.wait_readable(self._listening)
+                await self._agent.turns.take()
+                # Where few are connected, to try for another would only hold up the one that came.
+                most = AT_ONCE if self._agent.gate.connections >= CROWD else 1
+                first, *others = self._accept_some(most) or (None,)
+                for connection in others:
+                    requests.start_soon(self._serve, connection)
+                if first is not None:
+                    return first
+        return None
+
+    def _accept_some(self, most: int) -> list[socket.socket]:
+        """Take so many connections at most; those that are refused are not among those returned."""
+        accepted: list[socket.socket] = []
+        for _ in range(most):
+            if not self._accept(accepted):
+                break
+        return accepted
+
+    def _accept(self, accepted: list[socket.socket]) -> bool:
         """Take one connection if there is one; returns whether there may be more."""
         try:
             connection, _ = self._listening.accept()
@@ -80,14 +120,15 @@ class Listener:
             return error.errno in _OUT_OF_RESOURCES and self._refuse_by_spare()
         connection.setblocking(False)
         if self._agent.gate.connect():
-            requests.start_soon(self._serve, connection)
+            accepted.append(connection)
         else:
             limit = self._agent.gate.limits.connections
             reason = f"this agent has {limit} connections open already"
             self._refuse(connection, reason, rule="connections")
         return True
 
-    async def _serve(self, connection: socket.socket) -> None:
+    async def _serve(self, connection: socket.socket, *, is_turn: bool = False) -> None:
+        """Serve a connection to its end; `is_turn` says that this step is one of the agent's."""
         agent = self._agent
         session = Session(
             connection,
@@ -97,7 +138,8 @@ class Listener:
             turns=agent.turns,
         )
         try:
-            await agent.turns.take()
+            if not is_turn:
+                await agent.turns.take()
             request = await self._receive(session)
             if request is not None:
                 await self._carry_out(session, request)
@@ -110,7 +152,7 @@ class Listener:
 
     async def _carry_out(self, session: Session, request: Request) -> None:
         try:
-            weight = self._agent.gate.hold_request(request)
+            weight = self._agent.gate.hold_request(request, session.bytes_in)
         except Denied as error:
             # At once, since it would keep its memory while it waits for the pace of refusals.
             refusal = to_wire(error, request.command)
