@@ -4,6 +4,7 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 import trio
 import trio.testing
@@ -11,7 +12,7 @@ from trio.testing import MockClock
 
 from airlock_daemon.audit.allowance import Allowance
 from airlock_daemon.errors import Denied
-from airlock_daemon.fairness.gate import Gate
+from airlock_daemon.fairness.gate import ROOM, Gate
 from airlock_daemon.fairness.weight import weigh
 from airlock_daemon.setup.limits import (
     COMMAND_DESCRIPTORS,
@@ -178,17 +179,21 @@ def make_request(*args: str) -> Request:
     return Request(id=1, method="exec", command="sh", args=args)
 
 
+def hold(gate: Gate, request: Request) -> int:
+    return gate.hold_request(request, len(msgspec.json.encode(request.args)))
+
+
 def test_whole_requests_are_counted_until_they_are_answered() -> None:
     """By what they take in memory; the one that is too many is refused until another has gone."""
     gate = make_gate(Limits(request_bytes=100_000))
     large = make_request("x" * 300_000)
-    weights = [gate.hold_request(large) for _ in range(2)]
+    weights = [hold(gate, large) for _ in range(2)]
     assert all(300_000 < weight < 310_000 for weight in weights)
     with pytest.raises(Denied) as caught:
-        gate.hold_request(large)
+        hold(gate, large)
     assert (caught.value.layer, caught.value.rule) == ("limit", "request_bytes")
     gate.release(weights[0])
-    assert gate.hold_request(large) == weights[0]
+    assert hold(gate, large) == weights[0]
 
 
 def test_characters_and_words_weigh_what_they_take() -> None:
@@ -202,18 +207,27 @@ def test_characters_and_words_weigh_what_they_take() -> None:
 def test_small_requests_always_have_room() -> None:
     """Somebody's large ones keep the small ones of the same agent from nothing."""
     gate = make_gate(Limits(request_bytes=100_000))
-    gate.hold_request(make_request("x" * 790_000))
-    assert gate.hold_request(make_request("push", "x" * 10_000)) == 0
+    hold(gate, make_request("x" * 790_000))
+    assert hold(gate, make_request("push", "x" * 10_000)) == 0
     with pytest.raises(Denied):
-        gate.hold_request(make_request("x" * 20_000))
+        hold(gate, make_request("x" * 20_000))
 
 
 def test_a_request_alone_has_room_whatever_it_takes() -> None:
     """One that unfolds to more than all may have is not refused as too many."""
     gate = make_gate(Limits(request_bytes=1024))
-    weight = gate.hold_request(make_request("x" * 100_000))
+    weight = hold(gate, make_request("x" * 100_000))
     gate.release(weight)
-    assert gate.hold_request(make_request("x" * 100_000)) == weight
+    assert hold(gate, make_request("x" * 100_000)) == weight
+
+
+@pytest.mark.parametrize("word", ["", "x", "\xe9", "\u20ac", "\U0001f600"])
+def test_a_line_that_is_short_makes_no_large_request(word: str) -> None:
+    """Texts take fewer than `ROOM` times the memory that they take in the line."""
+    env = {f"{number:x}": word for number in range(50)}
+    words = (word,) * 100
+    line = msgspec.json.encode((words, env))
+    assert weigh(Request(id=1, method="exec", command="", args=words, env=env)) < ROOM * len(line)
 
 
 @pytest.mark.parametrize("has_pre_exec", [False, True])

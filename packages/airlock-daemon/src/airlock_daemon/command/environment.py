@@ -8,11 +8,13 @@ from airlock_modules import Module, select_forwarded
 
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
 
-BASE = (
-    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "SHELL"),
-    *("SSL_CERT_FILE", "SSL_CERT_DIR"),
-    *_PROXIES,
-    *(name.upper() for name in _PROXIES),
+BASE = frozenset(
+    (
+        *("PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "SHELL"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR"),
+        *_PROXIES,
+        *(name.upper() for name in _PROXIES),
+    )
 )
 
 
@@ -35,8 +37,11 @@ def build_environment(
     and `term` is TERM, None where the tool has no terminal. Values are taken as they are, but for a
     locale or time zone of the client's that could be a file: it is left out.
     """
-    names = (*BASE, *(name for name in daemon if name.startswith("LC_")), *module.inherit)
-    environment = {name: daemon[name] for name in names if name in daemon}
+    environment = {
+        name: value
+        for name, value in daemon.items()
+        if name in BASE or name.startswith("LC_") or name in module.inherit
+    }
     environment["PATH"] = search_path
     if term:
         environment["TERM"] = term

@@ -64,7 +64,7 @@ class Session:
         self.is_answered = False
         self.passed = Passed((), closer)
         self._is_begun = False
-        self._bytes_in = 0
+        self.bytes_in = 0
         self._is_torn = False
         self._is_wide = False
         self._chunk = RECEIVE
@@ -92,7 +92,7 @@ class Session:
                 raise ClientGone from error
             except BadDescriptors as error:
                 raise _broken(error) from error
-            self._bytes_in += len(data)
+            self.bytes_in += len(data)
             self._wire.receive_data(data)
             event = self._wire.next_event()
             if isinstance(event, Request):
@@ -110,9 +110,9 @@ class Session:
         held = 0
         try:
             while True:
-                if not self._gate.hold(self._bytes_in - held):
+                if not self._gate.hold(self.bytes_in - held):
                     raise too_large()
-                held = self._bytes_in
+                held = self.bytes_in
                 await trio.lowlevel.wait_readable(self.connection)
                 await self._turns.take()
                 event = self.receive_at_once()

@@ -14,6 +14,10 @@ from airlock_wire import Request
 LARGEST = 8
 SMALL = 16_384
 
+# What a line takes in memory as a request is fewer than so many times its bytes: most for texts of
+# which each takes three of them.
+ROOM = 32
+
 
 class Gate:
     """Counts what one agent has open and running, and makes the rest wait or go away.
@@ -50,11 +54,13 @@ class Gate:
         self._held += count
         return True
 
-    def hold_request(self, request: Request) -> int:
+    def hold_request(self, request: Request, size: int) -> int:
         """Count what a whole request takes until it is answered.
 
         Returns what to `release` then. Raises Denied (layer "limit") where that is too much.
         """
+        if size * ROOM <= SMALL:
+            return 0
         weight = weigh(request)
         if weight <= SMALL:
             return 0

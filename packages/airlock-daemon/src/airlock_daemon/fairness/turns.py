@@ -32,6 +32,21 @@ MOST_REST_S = 2.0
 RECENT_S = 1.0
 
 
+class _Step(trio.abc.Instrument):
+    """Times the step of a task. It is an instrument from then until the step is over only."""
+
+    def __init__(self, turns: "Turns") -> None:
+        self._turns = turns
+        trio.lowlevel.add_instrument(self)
+        self._began = time.thread_time()
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002 - trio's own call
+        """The step is over."""
+        used = time.thread_time() - self._began
+        trio.lowlevel.remove_instrument(self)
+        self._turns.end_step(used)
+
+
 class Rounds(trio.abc.Instrument):
     """Counts the rounds of the event loop, and hands out the turns of those that had to wait.
 
@@ -47,8 +62,6 @@ class Rounds(trio.abc.Instrument):
         self._idle = ParkingLot()
         self._latest: Turns | None = None
         self._changed = -RECENT_S
-        self._timed: Turns | None = None
-        self._began = 0.0
 
     def begin(self, turns: "Turns") -> None:
         """A task of `turns` begins a step: see what that takes, where others could notice."""
@@ -56,13 +69,7 @@ class Rounds(trio.abc.Instrument):
         if self._latest is not turns:
             self._latest, self._changed = turns, now
         if now - self._changed < RECENT_S:
-            self._timed, self._began = turns, time.thread_time()
-
-    def after_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002 - trio's own call
-        """A step is over, of whichever task."""
-        if self._timed is not None:
-            turns, self._timed = self._timed, None
-            turns.end_step(time.thread_time() - self._began)
+            _Step(turns)
 
     def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - trio's own call
         """A round is over."""

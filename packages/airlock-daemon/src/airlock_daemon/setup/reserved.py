@@ -1,5 +1,6 @@
 """Directories that are never a workspace: a tool that writes there could write the rules."""
 
+import functools
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ import msgspec
 import airlock_daemon
 
 
-class Reserved(msgspec.Struct, frozen=True):
+class Reserved(msgspec.Struct, frozen=True, dict=True):
     """Directories and files of Airlock itself: (what it is, real path)."""
 
     places: tuple[tuple[str, str], ...]
@@ -20,6 +21,8 @@ class Reserved(msgspec.Struct, frozen=True):
         Both directions count: a directory that contains a reserved place, and one inside it.
         """
         inside = _prefix(path)
+        if inside not in self._above and not inside.startswith(self._prefixes):
+            return None
         for name, place in self.places:
             prefix = _prefix(place)
             if prefix.startswith(inside):
@@ -27,6 +30,20 @@ class Reserved(msgspec.Struct, frozen=True):
             if inside.startswith(prefix):
                 return f"it lies in {name} ({place})"
         return None
+
+    @functools.cached_property
+    def _prefixes(self) -> tuple[str, ...]:
+        return tuple(_prefix(place) for _, place in self.places)
+
+    @functools.cached_property
+    def _above(self) -> frozenset[str]:
+        """The prefixes of everything that contains a place, and of the places themselves."""
+        return frozenset(
+            prefix[: end + 1]
+            for prefix in self._prefixes
+            for end, character in enumerate(prefix)
+            if character == "/"
+        )
 
 
 def is_within(path: str, directory: str) -> bool:
