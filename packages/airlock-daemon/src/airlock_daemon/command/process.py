@@ -8,6 +8,7 @@ import trio
 
 from airlock_daemon.command.launch import Ended, Launch
 from airlock_daemon.command.stdio import Emit, Stdio
+from airlock_daemon.command.stdio.input import Input
 from airlock_daemon.errors import Failed
 from airlock_daemon.fairness.turns import Turns
 from airlock_wire import Resize, Signal, StdinData, StdinEnd
@@ -36,6 +37,7 @@ class Command:
         self._credit = credit
         self._owed = 0
         self._ready: select.epoll | None = None
+        self._is_waiting = False
 
     def tell(self, said: Signal | Resize | StdinData | StdinEnd) -> None:
         """Pass on what the client said, without waiting."""
@@ -47,11 +49,11 @@ class Command:
             case StdinData(data=data):
                 if self._stdio.input is not None:
                     self._stdio.input.put(data)
-                    self._await_room()
+                    self._feed(self._stdio.input)
             case StdinEnd():
                 if self._stdio.input is not None:
                     self._stdio.input.end()
-                    self._await_room()
+                    self._feed(self._stdio.input)
 
     async def finish(self) -> None:
         """End every process of the command that is still there: SIGHUP, then SIGKILL after 2 s.
@@ -102,7 +104,7 @@ class Command:
                 elif descriptor == self._launch.control.fileno():
                     report = self._launch.read_report()
                 else:
-                    await self._feed(ready, grant)
+                    await self._go_on_feeding(grant)
             if isinstance(report, Failed):
                 raise report
             if report is not None:
@@ -119,27 +121,44 @@ class Command:
             if report is not None:
                 return report
 
-    def _await_room(self) -> None:
-        """Have the relay woken when the tool's stdin takes more; it alone writes there."""
-        source = self._stdio.input
-        if self._ready is None or source is None or not source.is_waiting:
-            return
-        try:
-            self._ready.register(source.descriptor, select.EPOLLOUT)
-        except FileExistsError:
-            return
+    def _feed(self, source: Input) -> None:
+        """Write what the tool's stdin takes. Where it is full the relay is woken when it is not."""
+        self._write(source)
+        self._await_room()
 
-    async def _feed(self, ready: select.epoll, grant: Grant) -> None:
+    async def _go_on_feeding(self, grant: Grant) -> None:
         source = self._stdio.input
         if source is None:
             return
-        self._owed += source.write()
-        if source.is_over or not source.is_waiting:
-            # Before it is closed: the other side of a terminal keeps it registered otherwise.
-            ready.unregister(source.descriptor)
-        if source.is_over:
-            source.close()
-        # In few large portions: a message for each line would wake the client each time.
-        if self._owed * 4 >= self._credit:
+        self._stop_waiting(source)
+        self._write(source)
+        if self._owes_much:
             owed, self._owed = self._owed, 0
             await grant(owed)
+        self._await_room()
+
+    def _write(self, source: Input) -> None:
+        self._owed += source.write()
+        if source.is_over:
+            # First: the other side of a terminal keeps it registered otherwise.
+            self._stop_waiting(source)
+            source.close()
+
+    def _await_room(self) -> None:
+        """Have the relay woken for what the tool's stdin has no room for, or to grant more."""
+        source = self._stdio.input
+        if self._ready is None or source is None or self._is_waiting:
+            return
+        if source.is_waiting or (self._owes_much and not source.is_over):
+            self._ready.register(source.descriptor, select.EPOLLOUT)
+            self._is_waiting = True
+
+    def _stop_waiting(self, source: Input) -> None:
+        if self._ready is not None and self._is_waiting:
+            self._ready.unregister(source.descriptor)
+            self._is_waiting = False
+
+    @property
+    def _owes_much(self) -> bool:
+        # In few large portions: a message for each line would wake the client each time.
+        return self._owed * 4 >= self._credit
