@@ -14,8 +14,10 @@ from typing import NoReturn
 import msgspec
 
 from bench.bench_run import BenchRun
+from bench.chart import write_moves, write_page
 from bench.errors import BenchError
 from bench.figures import Figure
+from bench.history import HISTORY, append_run, find_commit, find_moves, make_run, read_history
 from bench.machine import describe_machine, load_average
 from bench.pairs import Pair, find_own, make_pair
 from bench.plan import FULL, MIB, QUICK, Plan
@@ -43,6 +45,12 @@ FAMILIES: Mapping[str, Callable[[BenchRun], Iterator[Figure]]] = {
 """The families of rows, in the order of the table."""
 
 _PROFILE = "profile"
+_HISTORY = "history"
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+HISTORY_PAGE = _ROOT / "docs" / "benchmarks-history.md"
+"""Where the page with the charts is."""
 
 
 def main(words: Sequence[str]) -> int:
@@ -54,6 +62,9 @@ def main(words: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end_in_order)
     try:
+        if options.rows == [_HISTORY]:
+            _draw()
+            return 0
         pairs = _choose_pairs(options)
         plan = _choose_plan(options)
         with tempfile.TemporaryDirectory(prefix="airlock-bench-") as folder:
@@ -69,6 +80,8 @@ def main(words: Sequence[str]) -> int:
             save_table(text, options.markdown)
         else:
             print(text, end="")
+        if not plan.is_quick:
+            _remember(report, is_kept=options.keep)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -103,6 +116,19 @@ def _measure(run: BenchRun, names: Sequence[str]) -> Report:
     )
 
 
+def _remember(report: Report, *, is_kept: bool) -> None:
+    """Say what moved since the runs before, and keep this one for those that follow."""
+    run, history = make_run(report, find_commit(_ROOT)), read_history(HISTORY)
+    print("\n" + write_moves(find_moves(run, history)), end="")
+    if is_kept:
+        append_run(run, HISTORY)
+        _draw()
+
+
+def _draw() -> None:
+    HISTORY_PAGE.write_text(write_page(read_history(HISTORY)))
+
+
 def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="./dev bench",
@@ -115,7 +141,8 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
         nargs="*",
         metavar="ROWS",
         help=f"what to measure: {', '.join(FAMILIES)} (default: all); "
-        f"or {_PROFILE} alone: where one `true` spends its time",
+        f"or {_PROFILE} alone: where one `true` spends its time; "
+        f"or {_HISTORY} alone: draw {HISTORY_PAGE.relative_to(_ROOT)} from the runs that were kept",
     )
     parser.add_argument(
         "--daemon", metavar="EXE", help="another daemon, measured beside ours in the same loops"
@@ -123,6 +150,12 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--shim", metavar="EXE", help="the shim that belongs to it")
     parser.add_argument("--name", default="other", help="what the table calls the two (other)")
     parser.add_argument("--size", type=int, metavar="MIB", help="of the large transfers (1024)")
+    parser.add_argument(
+        "--no-history",
+        dest="keep",
+        action="store_false",
+        help=f"do not add the run to {HISTORY.relative_to(_ROOT)}; a smoke run never is",
+    )
     parser.add_argument("--quick", action="store_true", help="a smoke run; its figures say nothing")
     parser.add_argument(
         "--markdown",
@@ -132,10 +165,11 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
     options = parser.parse_args(words)
-    if unknown := set(options.rows) - set(FAMILIES) - {_PROFILE}:
+    alone = {_PROFILE, _HISTORY}
+    if unknown := set(options.rows) - set(FAMILIES) - alone:
         parser.error(f"no rows {', '.join(sorted(unknown))}; there are: {', '.join(FAMILIES)}")
-    if _PROFILE in options.rows and len(options.rows) > 1:
-        parser.error(f"{_PROFILE} stands alone")
+    if alone.intersection(options.rows) and len(options.rows) > 1:
+        parser.error(f"{' and '.join(sorted(alone))} stand alone")
     if bool(options.daemon) != bool(options.shim):
         parser.error("--daemon and --shim go together")
     if options.size is not None and options.size < 1:

@@ -36,8 +36,8 @@ def write_table(report: Report) -> str:
     if report.failures:
         parts.append([f"- Not measured to the end: {failure}" for failure in report.failures])
     if noise:
-        rows = [_join(figure.what, _write_cell(figure)) for figure in noise]
-        parts.append([*_open_table("how noisy the machine was", ""), *rows])
+        rows = [join_cells(figure.what, _write_cell(figure)) for figure in noise]
+        parts.append([*open_table("how noisy the machine was", ""), *rows])
     if figures:
         parts.append(_write_goals(figures))
         parts.append(["What the figures are made of:"])
@@ -69,22 +69,22 @@ def save_report(report: Report, path: Path) -> None:
 def _write_goals(figures: Sequence[Figure]) -> list[str]:
     pairs = list(dict.fromkeys(figure.pair for figure in figures))
     cells = {(figure.what, figure.pair): figure for figure in figures}
-    lines = _open_table("what", "goal", *pairs)
+    lines = open_table("what", "goal", *pairs)
     for what in dict.fromkeys(figure.what for figure in figures):
         found = [cells.get((what, pair)) for pair in pairs]
         goal = next((figure.goal for figure in found if figure and figure.goal), None)
         unit = next(figure.unit for figure in found if figure)
-        lines.append(_join(what, _write_goal(goal, unit), *map(_write_cell, found)))
+        lines.append(join_cells(what, _write_goal(goal, unit), *map(_write_cell, found)))
     return lines
 
 
 def _write_origins(figures: Sequence[Figure]) -> list[str]:
-    lines = _open_table("what", "of", "n", "measured", "note")
+    lines = open_table("what", "of", "n", "measured", "note")
     for figure in figures:
         behind = ", ".join(f"{name} {_round(value)}" for name, value in figure.behind.items())
         note = "; ".join(part for part in (figure.fault, figure.note) if part)
         if behind or note:
-            lines.append(_join(figure.what, figure.pair, str(figure.n), behind, note))
+            lines.append(join_cells(figure.what, figure.pair, str(figure.n), behind, note))
     return lines
 
 
@@ -102,16 +102,18 @@ def _write_circumstances(report: Report) -> str:
     return text
 
 
-def _open_table(*names: str) -> list[str]:
-    return [_join(*names), _join(*("---" for _ in names))]
+def open_table(*names: str) -> list[str]:
+    """The first two lines of a table in Markdown."""
+    return [join_cells(*names), join_cells(*("---" for _ in names))]
 
 
-def _join(*cells: str) -> str:
+def join_cells(*cells: str) -> str:
+    """A line of a table in Markdown."""
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
 def _write_goal(goal: Goal | None, unit: Unit) -> str:
-    return "" if goal is None else f"{goal.bound} {_with_unit(goal.value, unit)}"
+    return "" if goal is None else f"{goal.bound} {with_unit(goal.value, unit)}"
 
 
 def _write_cell(figure: Figure | None) -> str:
@@ -119,14 +121,15 @@ def _write_cell(figure: Figure | None) -> str:
         return ""
     if figure.value is None:
         return "not measured (see below)"
-    text = f"**{_with_unit(figure.value, figure.unit)}**"
+    text = f"**{with_unit(figure.value, figure.unit)}**"
     if figure.low is not None and figure.high is not None:
         text += f" ({_round(figure.low)} to {_round(figure.high)})"
     verdict = {True: ", met", False: ", missed", None: ""}[figure.is_met]
     return text + verdict + (" (see below)" if figure.fault else "")
 
 
-def _with_unit(value: float, unit: Unit) -> str:
+def with_unit(value: float, unit: Unit) -> str:
+    """A value as people read it, with its unit."""
     return f"{_round(value)} {unit}"
 
 

@@ -11,7 +11,7 @@ from bench.figures import Figure, at_most, estimated
 from bench.interleaving import interleave
 from bench.samples import Samples, ratio
 
-_TOTAL, _WORST = at_most(1.6), at_most(2.5)
+_TOTAL, _WORST = at_most(2.2), at_most(2.5)
 
 
 def measure_burst(run: BenchRun) -> Iterator[Figure]:

@@ -21,7 +21,7 @@ _KINDS: tuple[Kind, ...] = ("text of 80 columns", "random bytes", "one line with
 
 _GOALS: Mapping[tuple[Kind, Way], Goal] = {
     ("text of 80 columns", "descriptors"): at_least(0.95),
-    ("text of 80 columns", "streamed"): at_least(0.25),
+    ("text of 80 columns", "streamed"): at_least(0.9),
 }
 
 

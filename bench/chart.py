@@ -1,0 +1,93 @@
+"""The page that shows how the figures moved from run to run, as charts in Mermaid."""
+
+from collections.abc import Sequence
+
+from bench.history import Move, Run, Value
+from bench.machine import Machine
+from bench.table import join_cells, open_table, with_unit
+
+OWN = "airlock"
+"""The pair that the page is about."""
+
+HEAD = """\
+# What Airlock cost, run by run
+
+`./dev bench` adds a line to `bench/history.jsonl` and draws this page from it: a chart for each
+figure that has a goal, which is the flat line. Figures of different machines cannot be compared, so each
+machine has charts of its own. A figure has *moved*, and the run says so, if it lies outside of what
+the five runs before it, with their intervals, reach. What is measured and how:
+[benchmarks.md](benchmarks.md).
+"""
+
+
+def write_page(history: Sequence[Run]) -> str:
+    """The page in Markdown, of runs of which the oldest is the first."""
+    machines = list(dict.fromkeys(run.machine for run in history))
+    parts = [HEAD]
+    for machine in machines:
+        runs = [run for run in history if run.machine == machine]
+        parts.append(f"## {_name(machine)}\n")
+        parts.append("\n".join(_list_runs(runs)) + "\n")
+        parts += [_draw(what, runs) for what in _list_rows(runs)]
+    return "\n".join(parts)
+
+
+def write_moves(moves: Sequence[Move]) -> str:
+    """What moved, as a table in Markdown, or that nothing did."""
+    if not moves:
+        return "No figure moved by more than its noise, as far as earlier runs tell.\n"
+    lines = open_table("moved", "of", "before", "now")
+    for move in moves:
+        low, high = (with_unit(value, move.unit) for value in move.before)
+        before = f"{low} to {high} in {move.runs} runs" if move.runs > 1 else f"{low} to {high}"
+        lines.append(join_cells(move.what, move.pair, before, with_unit(move.now, move.unit)))
+    return "\n".join(lines) + "\n"
+
+
+def _name(machine: Machine) -> str:
+    return f"{machine.processor}, {machine.cpus} CPUs, {machine.kernel}, Python {machine.python}"
+
+
+def _list_runs(runs: Sequence[Run]) -> list[str]:
+    lines = open_table("run", "date", "commit", "load before and after")
+    for number, run in enumerate(runs, 1):
+        before, after = run.load
+        lines.append(join_cells(str(number), run.date, run.commit, f"{before:.2f}, {after:.2f}"))
+    return lines
+
+
+def _list_rows(runs: Sequence[Run]) -> list[str]:
+    """The rows with a goal, in the order of the newest run that has them."""
+    found: dict[str, None] = {}
+    for run in reversed(runs):
+        for what, value in run.figures.get(OWN, {}).items():
+            if value.goal is not None:
+                found[what] = None
+    return list(found)
+
+
+def _draw(what: str, runs: Sequence[Run]) -> str:
+    points = {
+        number: run.figures[OWN][what]
+        for number, run in enumerate(runs, 1)
+        if what in run.figures.get(OWN, {})
+    }
+    newest = list(points.values())[-1]
+    top = max(max(_reach(value)) for value in points.values()) * 1.1 or 1
+    values = ", ".join(f"{value.value:.4g}" for value in points.values())
+    goals = ", ".join(f"{newest.goal:.4g}" for _ in points)
+    title = what.replace("`", "").replace('"', "'")
+    return (
+        "```mermaid\n"
+        "xychart-beta\n"
+        f'    title "{title}"\n'
+        f"    x-axis [{', '.join(map(str, points))}]\n"
+        f'    y-axis "{newest.unit}" 0 --> {top:.4g}\n'
+        f"    line [{values}]\n"
+        f"    line [{goals}]\n"
+        "```\n"
+    )
+
+
+def _reach(value: Value) -> tuple[float, float]:
+    return value.value, value.goal or 0
