@@ -13,9 +13,9 @@ HEAD = """\
 # What Airlock cost, run by run
 
 `./dev bench` adds a line to `bench/history.jsonl` and draws this page from it: a chart for each
-figure that has a goal, which is the flat line. Figures of different machines cannot be compared, so each
-machine has charts of its own. A figure has *moved*, and the run says so, if it lies outside of what
-the five runs before it, with their intervals, reach. What is measured and how:
+figure that has a goal, which is the flat line. Figures of different machines cannot be compared, so
+each machine has charts of its own. A figure has *moved*, and the run says so, if it lies outside of
+what the five runs before it, with their intervals, reach. What is measured and how:
 [benchmarks.md](benchmarks.md).
 """
 
