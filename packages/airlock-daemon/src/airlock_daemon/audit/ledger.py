@@ -2,8 +2,8 @@
 
 Nobody may push the records of others out of the log. What an agent is over its allowance with is
 counted: one record stands for all of a kind within a second, by its `count`. Never counted are
-`exec-start` and the record of what was started; whoever has spent all of its allowance waits with
-the next command instead (`Gate.take`).
+`exec-start` and the record of what was started, unless it cannot be written; whoever has spent all
+of its allowance waits with the next command instead (`Gate.take`).
 """
 
 import logging
@@ -64,28 +64,42 @@ class Ledger:
         return self._log.must_deny
 
     def write(self, record: Record) -> None:
-        """Write a record, or count it; raises Failed where it cannot be written."""
+        """Write a record, or count it; raises Failed where it cannot be written.
+
+        That something ended is then counted too, and written as soon as the log can be.
+        """
         account = self._accounts.get(record.profile)
         if account is None:
             self._log.write(record)
-        elif self._is_of_a_command(record) or account.allowance.has_plenty:
-            account.allowance.spend(self._log.write(record))
-        else:
-            rule = record.rule if record.layer == "limit" else None
-            kind = Kind(record.event, record.outcome, record.layer, rule)
+            return
+        rule = record.rule if record.layer == "limit" else None
+        kind = Kind(record.event, record.outcome, record.layer, rule)
+        if not (self._is_of_a_command(record) or account.allowance.has_plenty):
             self.count(account.agent, kind, record.peer)
+            return
+        try:
+            account.allowance.spend(self._log.write(record))
+        except Failed:
+            if record.event != "exec-start":
+                self._add(account, kind, record.peer)
+            raise
 
     def count(self, agent: str, kind: Kind, peer: dict[str, int] | None) -> None:
         """Count one more of a kind that comes in floods; of several, `peer` is the first's."""
         account = self._accounts[agent]
-        if kind not in account.counted:
-            account.counted[kind] = Record(**kind._asdict(), profile=agent, peer=peer, count=0)
-            self._idle.unpark()
-        record = account.counted[kind]
-        record.count = (record.count or 0) + 1
+        self._add(account, kind, peer)
         # What does not come in a flood is written at once.
         if trio.current_time() - account.written >= EVERY_S:
             self._flush(account)
+
+    def _add(self, account: "_Account", kind: Kind, peer: dict[str, int] | None) -> None:
+        if kind not in account.counted:
+            account.counted[kind] = Record(
+                **kind._asdict(), profile=account.agent, peer=peer, count=0
+            )
+            self._idle.unpark()
+        record = account.counted[kind]
+        record.count = (record.count or 0) + 1
 
     async def run(self) -> None:
         """Write what was counted, when it is time, until cancelled; and then what is left."""
