@@ -56,5 +56,6 @@ def _tell_rule(row: DenialRow) -> str:
 
 def _cell(value: object) -> str:
     if value is None:
-        return "-"
+        # A client can name a command "-", but not this.
+        return "(none)"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -93,7 +93,8 @@ def find_recent(files: Sequence[LogFile], wanted: Wanted, *, most: int) -> list[
                 ended.discard(entry.request)
                 continue
             item = Item(line, entry, "cut-off" if is_restarted else "running")
-        elif entry is not None and entry.event == "exec":
+        elif entry is not None and entry.event == "exec" and entry.outcome != "denied":
+            # What is denied was never begun.
             ended.add(entry.request)
         is_restarted |= entry is not None and entry.event == "daemon-start"
         if wanted.matches(item):
