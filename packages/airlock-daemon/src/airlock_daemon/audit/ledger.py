@@ -72,16 +72,14 @@ class Ledger:
         if account is None:
             self._log.write(record)
             return
-        rule = record.rule if record.layer == "limit" else None
-        kind = Kind(record.event, record.outcome, record.layer, rule)
         if not (self._is_of_a_command(record) or account.allowance.has_plenty):
-            self.count(account.agent, kind, record.peer)
+            self.count(account.agent, _kind_of(record), record.peer)
             return
         try:
             account.allowance.spend(self._log.write(record))
         except Failed:
             if record.event != "exec-start":
-                self._add(account, kind, record.peer)
+                self._add(account, _kind_of(record), record.peer)
             raise
 
     def count(self, agent: str, kind: Kind, peer: dict[str, int] | None) -> None:
@@ -140,6 +138,11 @@ class Ledger:
                 _log.error("%s; %s", error.message, error.hint)
                 return
             del account.counted[kind]
+
+
+def _kind_of(record: Record) -> Kind:
+    rule = record.rule if record.layer == "limit" else None
+    return Kind(record.event, record.outcome, record.layer, rule)
 
 
 class _Account:

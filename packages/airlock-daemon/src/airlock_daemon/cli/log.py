@@ -1,6 +1,5 @@
 """`airlock-daemon log tail`, `stats`, `verify` and `head`."""
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -11,7 +10,7 @@ import typer
 
 from airlock_daemon.audit.reading import chain, statistics
 from airlock_daemon.audit.reading.files import LogFile, open_log
-from airlock_daemon.audit.reading.heads import Head, find_head, read_heads
+from airlock_daemon.audit.reading.heads import find_head, load_heads
 from airlock_daemon.audit.reading.moments import read_moment
 from airlock_daemon.audit.reading.recent import Begun, Follower, Item, Wanted, find_recent
 from airlock_daemon.audit.reading.showing import Lines, to_object
@@ -37,15 +36,18 @@ def _log(application: Application) -> None:
     It is the one that [log] path in config.toml names, with the files that rotation has renamed to
     .1, .2 and so on. No daemon need be running.
 
-    What happened: airlock-daemon log tail -n 50 --outcome denied
+    What happened, how much, and whether it is whole:
 
-    How much: airlock-daemon log stats --since 24h
+    \b
+        airlock-daemon log tail -n 50 --outcome denied
+        airlock-daemon log stats --since 24h
+        airlock-daemon log verify
 
-    Is it whole: airlock-daemon log verify
+    A cut at its end shows only against a head that was noted elsewhere, as on another host:
 
-    A cut at its end shows only against a head that was noted elsewhere, on another host for
-    example: airlock-daemon log head | ssh other 'cat >> heads'. Later: ssh other cat heads |
-    airlock-daemon log verify --head -
+    \b
+        airlock-daemon log head | ssh other 'cat >> heads'
+        ssh other cat heads | airlock-daemon log verify --head -
     """
 
 
@@ -91,9 +93,9 @@ def tail(
     is not a plain word is quoted, since a client may have sent anything. `running` has begun and
     not ended; with `cut-off` the daemon was killed.
 
-    airlock-daemon log tail --follow --agent my
-
-    airlock-daemon log tail -n 100 --command git --outcome denied --layer module
+    \b
+        airlock-daemon log tail --follow --agent my
+        airlock-daemon log tail -n 100 --command git --outcome denied --layer module
 
     With --json each line is a record as it is in the log, for jq and its like.
     """
@@ -146,12 +148,13 @@ def stats(
     ] = None,
     agent: Agent = None,
 ) -> None:
-    """Count requests, first all of them, then by agent and command, then what refused.
+    """Count requests by agent, command and refusal.
 
     Records that stand for several requests count as them. p50 and p95 are the durations in ms that
     half and 95 % of the commands that ran did not exceed, within 1 %.
 
-    airlock-daemon log stats --since 7d --agent my
+    \b
+        airlock-daemon log stats --since 7d --agent my
     """
     config = _find_log(application)
     with printing(), open_log(config.path) as files:
@@ -175,18 +178,19 @@ def verify(
         ),
     ] = None,
 ) -> None:
-    """Say whether a line was removed, changed, put in or moved, and where.
+    """Say whether the log is whole, and where not.
 
-    Each record has the hash of the line before it, across all files, and a number. That lines are
-    missing at the end shows only with --head, and so does a log that was written anew as a whole.
-    What rotation has deleted is no fault.
+    Each record has the hash of the line before it, across all files, and a number: a line that was
+    removed, changed, put in or moved is found. That lines are missing at the end shows only with
+    --head, and so does a log that was written anew. What rotation has deleted is no fault.
 
-    airlock-daemon log verify --head heads.txt
+    \b
+        airlock-daemon log verify --head heads.txt
 
     Ends with 0 when the log is whole, else with 1.
     """
     config = _find_log(application)
-    heads = () if head is None else _read_heads(head)
+    heads = () if head is None else load_heads(head)
     with printing(), open_log(config.path) as files:
         verified = chain.verify(files, max_files=config.max_files, heads=heads)
         if application.json:
@@ -202,7 +206,7 @@ def verify(
 @app.command("head")
 @pass_obj
 def print_head(application: Application) -> None:
-    """Print number, hash and time of the newest record, to be kept elsewhere.
+    """Print number, hash and time of the newest record.
 
     Kept where nobody who can write the log can write, it proves later that no record up to this one
     was cut off: airlock-daemon log verify --head FILE
@@ -225,21 +229,6 @@ def _find_log(application: Application) -> LogConfig:
             "[log] path to a file, in a container one on a volume",
         )
     return config
-
-
-def _read_heads(text: str) -> tuple[Head, ...]:
-    if len(text) == 64 and not os.path.exists(text):
-        return read_heads(text, source="--head")
-    try:
-        if text == "-":
-            return read_heads(sys.stdin.read(), source="what came on stdin")
-        with open(text, encoding="utf-8", errors="replace") as file:
-            return read_heads(file.read(), source=text)
-    except OSError as error:
-        raise AirlockError(
-            f"{text} cannot be read: {error.strerror}",
-            hint="--head takes a hash of 64 hexadecimal digits, or a file with such lines",
-        ) from error
 
 
 def _line_printer() -> Callable[[Item], None]:

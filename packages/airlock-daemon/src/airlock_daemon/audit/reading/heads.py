@@ -1,6 +1,7 @@
 """Heads: which record was the newest at some time, noted where the log's own writer is not."""
 
 import re
+import sys
 from collections.abc import Sequence
 
 import msgspec
@@ -34,6 +35,25 @@ def find_head(files: Sequence[LogFile]) -> Head:
             hint="the daemon writes the first one when it starts",
         )
     return Head(last.record, last.sequence or None, last.ts)
+
+
+def load_heads(text: str) -> tuple[Head, ...]:
+    """What was noted, from a hash, from the file of this name, or with "-" from stdin.
+
+    Raises AirlockError where the file cannot be read, and as `read_heads` does.
+    """
+    if _HASH.fullmatch(text):
+        return read_heads(text, source="--head")
+    if text == "-":
+        return read_heads(sys.stdin.read(), source="what came on stdin")
+    try:
+        with open(text, encoding="utf-8", errors="replace") as file:
+            return read_heads(file.read(), source=text)
+    except OSError as error:
+        raise AirlockError(
+            f"{text} cannot be read: {error.strerror}",
+            hint="--head takes a hash of 64 hexadecimal digits, or a file with such lines",
+        ) from error
 
 
 def read_heads(text: str, *, source: str) -> tuple[Head, ...]:
