@@ -1,6 +1,7 @@
 """A disk that fills while requests come, and has room again."""
 
 import os
+import re
 import resource
 import subprocess
 from collections.abc import Iterator
@@ -51,9 +52,9 @@ def full_file(daemon: Daemon) -> Iterator[None]:
     resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, before)
 
 
-def count_requests(world: World) -> int:
+def count(world: World) -> statistics.Statistics:
     with open_log(str(world.log)) as files:
-        return statistics.count(files).requests
+        return statistics.count(files)
 
 
 def count_starts(world: World) -> int:
@@ -90,4 +91,8 @@ def test_a_log_that_has_no_room_refuses_or_warns_and_nothing_is_torn(
         verified = verify(world.log)
         assert verified.is_whole
         assert verified.notes == ()
-        assert count_requests(world) == len(answers)
+        counted = count(world)
+        assert counted.requests == len(answers)
+        # Each that was begun has its end, and not as a sum.
+        assert (counted.running, counted.cut_off) == (0, 0)
+        assert not re.search(rb'"count":[0-9]', world.log.read_bytes())

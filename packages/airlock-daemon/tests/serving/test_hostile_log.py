@@ -110,6 +110,34 @@ def test_no_text_of_a_client_deceives_who_reads_the_log(world: World) -> None:
     assert verified.notes == ()
 
 
+NUMBERS = ("1e308", "1e400", "-0.0", "1e-400", "9" * 300, "9" * 4000, "NaN", "0x1")
+VALUES = ("null", "true", "[1]", '{"a":1}', '"\\ud800"', '"\\u0000"')
+ODD = (
+    *(f'"id":{value}' for value in (*NUMBERS, *VALUES)),
+    '"id":1,"id":"\\u001b[2J"',
+    '"id":1,"more":' + "[" * 900 + "]" * 900,
+    '"id":1,"ts":"x","seq":9,"event":"daemon-start","prev":null',
+    '"id":"' + "\\u202e" * 5000 + '"',
+)
+
+
+def test_no_request_makes_a_record_that_is_none(world: World) -> None:
+    """Numbers beyond all bounds, halves of characters, members of a record: each is recorded."""
+    with Daemon(world) as daemon:
+        for odd in ODD:
+            params = '"params":{"command":"sh","args":["-c","exit 0"]}'
+            with daemon.connect() as connection:
+                connection.sendall(f'{{"jsonrpc":"2.0",{odd},"method":"exec",{params}}}\n'.encode())
+                assert read_answer(connection).messages
+        daemon.stop()
+    report = json.loads(run(world, "log", "stats", "--json").stdout)
+    assert (report["requests"], report["no_records"], report["cut_off"]) == (len(ODD), 0, 0)
+    lines = run(world, "--json", "log", "tail", "-n", "100").stdout.splitlines()
+    assert len(lines) == len(ODD) + 2
+    assert all(json.loads(line)["profile"] == "my" for line in lines[1:-1])
+    assert verify(world.log).notes == ()
+
+
 def is_dangerous(char: str) -> bool:
     return char not in "\n\t" and unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp", "Co")
 

@@ -40,11 +40,13 @@ class AuditLog:
     def write(self, record: Record) -> int:
         """Append one record, and return how many bytes it takes.
 
+        It gets the present time, unless it has one from an earlier try.
+
         Raises Failed where it cannot be written, and then the log has all that it had, and the next
         record is tried anew; with `on_error = "warn"` only the caller's warning remains
         (`must_deny` says which).
         """
-        record.ts = self._stamp()
+        record.ts = record.ts or self._stamp()
         record.seq = self._sequence + 1
         record.prev = self._previous
         line = to_line(record)
