@@ -193,8 +193,8 @@ async def test_what_ended_while_nothing_could_be_written_is_kept(
         patched.setattr("os.write", lambda *_: 0)
         for number in range(LATE + 5):
             for event in ("exec-start", "exec"):
+                more = {"event": event, "request": f"r{number}", "outcome": "allowed"}
                 with pytest.raises(Failed):
-                    more = {"event": event, "request": f"r{number}", "outcome": "allowed"}
                     book.deny(**more, layer=None, args=None)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(book.ledger.run)
