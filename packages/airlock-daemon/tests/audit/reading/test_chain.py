@@ -146,7 +146,8 @@ def test_a_record_that_was_cut_short_is_told(path: Path) -> None:
 def test_the_log_of_an_earlier_release_may_stand_before_the_chain(tmp_path: Path) -> None:
     """It proves nothing, which is told; from the first record with a `prev` on all is proven."""
     path = tmp_path / "airlock.log"
-    path.write_text('{"ts":"2025-01-01T00:00:00Z","event":"exec","command":"git"}\n' * 2)
+    old = ('{"time":"x","command":"git"}', '{"ts":"2025-01-01T00:00:00Z","event":"exec"}')
+    path.write_text("\n".join(old) + "\n")
     write(path, {"command": "git"}, {"command": "ssh"})
     verified = verify(path)
     assert verified.is_whole

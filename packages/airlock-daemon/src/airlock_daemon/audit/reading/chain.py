@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET
 
-from airlock_daemon.audit.reading.entry import Entry, digest, is_torn, read_entry
+from airlock_daemon.audit.reading.entry import Entry, digest, is_object, is_torn, read_entry
 from airlock_daemon.audit.reading.files import LogFile, read_lines
 from airlock_daemon.audit.reading.heads import Head
 from airlock_wire import quote
@@ -109,10 +109,11 @@ class _Chain:
 
     def _take(self, text: bytes, *, is_whole: bool) -> None:
         entry, found = read_entry(text), digest(text)
-        if entry is None:
-            self._take_other(text, is_whole=is_whole)
-        elif entry.prev is UNSET:
+        is_old = entry is None and self.first is None and is_object(text)
+        if is_old or (entry is not None and entry.prev is UNSET):
             self._take_unchained()
+        elif entry is None:
+            self._take_other(text, is_whole=is_whole)
         else:
             self._take_record(entry, found)
         self._previous = found

@@ -70,6 +70,14 @@ def read_entry(text: bytes) -> Entry | None:
         return None
 
 
+def is_object(text: bytes) -> bool:
+    """Whether a line is an object of JSON, as earlier implementations wrote them."""
+    try:
+        return isinstance(msgspec.json.decode(text), dict)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+
+
 def is_torn(text: bytes) -> bool:
     """Whether a line that is no record can be the beginning of one.
 
