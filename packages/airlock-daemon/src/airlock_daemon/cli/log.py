@@ -103,25 +103,21 @@ def tail(
     wanted = Wanted(agent=agent, command=command, outcome=outcome, layer=layer)
     show = _print_object if application.json else _line_printer()
     with printing(), open_log(config.path) as files:
-        recent = find_recent(files, wanted, most=count)
-        for item in recent:
+        for item in find_recent(files, wanted, most=count):
             show(item)
         if follow:
-            _follow(config.path, files, recent, wanted=wanted, show=show)
+            _follow(config.path, files, wanted=wanted, show=show)
 
 
 def _follow(
     path: str,
     files: Sequence[LogFile],
-    recent: Sequence[Item],
     *,
     wanted: Wanted,
     show: Callable[[Item], None],
 ) -> None:
-    begun = Begun()
-    for item in recent:
-        if item.state == "running":
-            begun.add(item)
+    sys.stdout.flush()
+    begun = Begun(find_recent(files, Wanted(outcome="running")))
     follower = Follower(path, files)
     try:
         for _ in periods():

@@ -87,8 +87,8 @@ class Reader:
     """Follows a log as `log tail --follow` does."""
 
     def __init__(self, path: Path) -> None:
-        self._begun = Begun()
         with open_log(str(path)) as files:
+            self._begun = Begun(find_recent(files, Wanted(outcome="running")))
             self._follower = Follower(str(path), files)
 
     def read(self) -> list[str]:
@@ -189,3 +189,14 @@ def test_a_log_that_began_before_is_followed_from_its_last_whole_line(tmp_path: 
         file.write(b'"event":"exec","request":"b"}\n')
         assert reader.read() == ["b None"]
         reader.close()
+
+
+def test_what_had_begun_before_is_told_when_its_daemon_was_killed(tmp_path: Path) -> None:
+    """However long before; what an earlier daemon had begun is no news."""
+    path = tmp_path / "log"
+    write(path, {"event": "daemon-start"}, start("old"))
+    write(path, {"event": "daemon-start"}, start("a"), start("b"), *[end("c")] * 99)
+    reader = Reader(path)
+    write(path, end("b"), {"event": "daemon-start"})
+    assert reader.read() == ["b allowed", "a cut-off", "daemon-start None"]
+    reader.close()

@@ -1,7 +1,8 @@
 """The newest lines of the log that a person asks for, and those that are added meanwhile."""
 
 import os
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -49,17 +50,20 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Begun:
-    """Which commands have begun and not ended, read forward; those of a killed daemon are told."""
+    """Which commands have begun and not ended, read forward; those of a killed daemon are told.
 
-    def __init__(self) -> None:
-        self._begun: dict[str | None, Item] = {}
+    `running` are those that had begun before.
+    """
+
+    def __init__(self, running: Iterable[Item] = ()) -> None:
+        self._begun = {item.entry.request: item for item in running if item.entry}
 
     def take(self, line: Line) -> Iterator[Item]:
         """What is to be shown now that this line has come."""
         item = Item(line, read_entry(line.text))
         entry = item.entry
         if entry is not None and entry.event == "exec-start":
-            self.add(item)
+            self._begun[entry.request] = item
             return
         if entry is not None and entry.event == "daemon-start":
             for begun in self._begun.values():
@@ -69,22 +73,19 @@ class Begun:
             self._begun.pop(entry.request, None)
         yield item
 
-    def add(self, item: Item) -> None:
-        """A command that has begun."""
-        if item.entry is not None:
-            self._begun[item.entry.request] = item
 
-
-def find_recent(files: Sequence[LogFile], wanted: Wanted, *, most: int) -> list[Item]:
+def find_recent(files: Sequence[LogFile], wanted: Wanted, *, most: int | None = None) -> list[Item]:
     """The newest lines that are wanted, oldest first, at most so many.
 
     A last line that is not ended yet is not among them. Reads as much as it takes, from the end.
     """
+    most = sys.maxsize if most is None else most
     found: list[Item] = []
     ended: set[str | None] = set()
     is_restarted = False
     for line in _backward(files):
-        if len(found) >= most:
+        # What ran when a daemon started runs no more.
+        if len(found) >= most or (is_restarted and wanted.outcome == "running"):
             break
         entry = read_entry(line.text)
         item = Item(line, entry)
