@@ -1,0 +1,98 @@
+"""A disk that fills while requests come, and has room again."""
+
+import os
+import re
+import resource
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+
+import pytest
+
+from airlock_daemon.audit.reading import statistics
+from airlock_daemon.audit.reading.files import open_log
+from logs import verify
+from running import Daemon
+from worlds import World
+
+
+@contextmanager
+def small_disk(world: World) -> Iterator[None]:
+    """A file system of 128 KiB of its own, on which the log is."""
+    folder = world.log.parent
+    if os.geteuid() != 0:
+        pytest.skip("mounting a tmpfs takes root")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128k,mode=0700", "none", str(folder)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"a tmpfs cannot be mounted here: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextmanager
+def full_disk(daemon: Daemon) -> Iterator[None]:
+    """Nothing is left of the disk in this block but the rest of the log's last page."""
+    path = daemon.world.log.parent / "ballast"
+    with path.open("wb", buffering=0) as ballast, suppress(OSError):
+        while True:
+            ballast.write(b"x" * 512)
+    yield
+    path.unlink()
+
+
+@contextmanager
+def full_file(daemon: Daemon) -> Iterator[None]:
+    """No file of the daemon can grow much further in this block (setrlimit(2), RLIMIT_FSIZE)."""
+    limit = daemon.world.log.stat().st_size + 3000
+    before = resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (limit, -1))
+    yield
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, before)
+
+
+def count(world: World) -> statistics.Statistics:
+    with open_log(str(world.log)) as files:
+        return statistics.count(files)
+
+
+def count_starts(world: World) -> int:
+    return world.log.read_bytes().count(b'"event":"exec-start"')
+
+
+@pytest.mark.parametrize("on_error", ["deny", "warn"])
+@pytest.mark.parametrize("is_disk", [True, False])
+def test_a_log_that_has_no_room_refuses_or_warns_and_nothing_is_torn(
+    world: World, on_error: str, is_disk: bool
+) -> None:
+    """With `deny` nothing runs unrecorded; with `warn` it goes on. Both have all requests later."""
+    world.write_config(f'on_error = "{on_error}"\n')
+    ran = world.workspace / "ran"
+    script = f"echo x >> {ran}"
+    with small_disk(world) if is_disk else nullcontext(), Daemon(world) as daemon:
+        answers = [daemon.shell(script)]
+        with full_disk(daemon) if is_disk else full_file(daemon):
+            # Some still find room.
+            answers += [daemon.shell(script) for _ in range(30)]
+            errors = [answer.error["message"] for answer in answers if "error" in answer.last]
+            assert len(ran.read_text().splitlines()) == len(answers) - len(errors)
+            if on_error == "deny":
+                assert 15 < len(errors) < len(answers)
+                assert all("the audit log" in message for message in errors)
+                assert count_starts(world) == len(answers) - len(errors)
+            else:
+                assert errors == []
+            assert verify(world.log).is_whole
+        answers += [daemon.shell(script) for _ in range(5)]
+        assert [answer.exit_code for answer in answers[-5:]] == [0] * 5
+        assert "cannot be written" in daemon.messages()
+        assert daemon.stop() == 0
+        verified = verify(world.log)
+        assert verified.is_whole
+        assert verified.notes == ()
+        counted = count(world)
+        assert counted.requests == len(answers)
+        # Each that was begun has its end, and not as a sum.
+        assert (counted.running, counted.cut_off) == (0, 0)
+        assert not re.search(rb'"count":[0-9]', world.log.read_bytes())
