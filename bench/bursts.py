@@ -4,6 +4,7 @@ import fcntl
 import os
 import select
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 
 import msgspec
@@ -32,16 +33,16 @@ class Burst(msgspec.Struct, frozen=True, kw_only=True):
         return max(self.each)
 
 
-def run_burst(call: Call, *, count: int, caller: Caller, patience_s: float) -> Burst:
-    """Run a call `count` times at once, with the descriptors of `caller`.
+def run_burst(calls: Sequence[Call], *, caller: Caller, patience_s: float) -> Burst:
+    """Run calls at once, with the descriptors of `caller`.
 
     The calls are waited for by pidfd, so that each end is noted when it happens and not when its
     turn comes. Raises BenchError where nothing happens for `patience_s` seconds.
     """
-    crowd = _Crowd(call, caller, patience_s)
+    crowd = _Crowd(caller, patience_s)
     try:
-        for _ in range(count):
-            crowd.start()
+        for call in calls:
+            crowd.start(call)
         crowd.await_all()
         return crowd.let_go()
     finally:
@@ -52,9 +53,7 @@ def run_burst(call: Call, *, count: int, caller: Caller, patience_s: float) -> B
 class _Crowd:
     """The calls of one burst; `_open` maps a pidfd to the pid of a call that has not ended."""
 
-    def __init__(self, call: Call, caller: Caller, patience_s: float) -> None:
-        words = ("sh", "-c", _WAITER, "sh", call.program, *call.argv[1:])
-        self._call = Call("/bin/sh", words, call.environment)
+    def __init__(self, caller: Caller, patience_s: float) -> None:
         self._caller = caller
         self._patience_s = patience_s
         self._open: dict[int, int] = {}
@@ -62,10 +61,11 @@ class _Crowd:
         self._ready, self._tell = _open_pipe()
         self._wait, self._gate = _open_pipe()
 
-    def start(self) -> None:
+    def start(self, call: Call) -> None:
+        words = ("sh", "-c", _WAITER, "sh", call.program, *call.argv[1:])
         caller = self._caller
         pid = spawn(
-            self._call,
+            Call("/bin/sh", words, call.environment),
             stdin=caller.null,
             stdout=caller.stdout,
             stderr=caller.stderr,

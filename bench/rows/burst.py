@@ -11,20 +11,32 @@ from bench.figures import Figure, at_most, estimated
 from bench.interleaving import interleave
 from bench.samples import Samples, ratio
 
+_TWO = "two daemons"
+
 _TOTAL, _WORST = at_most(2.2), at_most(2.5)
 
 
 def measure_burst(run: BenchRun) -> Iterator[Figure]:
-    """Yield what a burst of `true` takes in all and at its 99th percentile, over a direct one."""
-    plan = run.plan
-    with run.deploy_all() as deployments, run.caller() as caller:
-        taken: dict[str, list[Burst]] = {}
+    """Yield what a burst of `true` takes in all and at its 99th percentile, over a direct one.
+
+    Once more with half of the calls for a second daemon: what a process for each agent would gain.
+    """
+    plan, own = run.plan, run.pairs[0]
+    taken: dict[str, list[Burst]] = {}
+    with (
+        run.deploy_all() as deployments,
+        run.deploy(own, "descriptors") as second,
+        run.caller() as caller,
+    ):
+        burst = partial(_burst, run, caller, taken)
         variants: dict[str, Callable[[], float]] = {
-            "direct": partial(_burst, run, caller, run.direct("true"), taken, "direct")
+            "direct": partial(burst, "direct", run.direct("true"))
         }
         for way, deployment in deployments:
-            key, call = f"{deployment.pair.name} {way}", deployment.call("true")
-            variants[key] = partial(_burst, run, caller, call, taken, key)
+            key = f"{deployment.pair.name} {way}"
+            variants[key] = partial(burst, key, deployment.call("true"))
+        first = deployments[0][1]
+        variants[_TWO] = partial(burst, _TWO, first.call("true"), second.call("true"))
         samples = interleave(
             variants,
             rounds=plan.bursts,
@@ -43,12 +55,22 @@ def measure_burst(run: BenchRun) -> Iterator[Figure]:
             is_judged=way == "descriptors",
             note=deployment.note,
         )
+    yield from _compare(
+        f"{plan.burst} calls of `true` at once, descriptors passed, half to each of {_TWO}",
+        own.name,
+        samples,
+        taken,
+        key=_TWO,
+        is_judged=False,
+        note=first.note,
+    )
 
 
 def _burst(
-    run: BenchRun, caller: Caller, call: Call, taken: dict[str, list[Burst]], key: str
+    run: BenchRun, caller: Caller, taken: dict[str, list[Burst]], key: str, *calls: Call
 ) -> float:
-    burst = run_burst(call, count=run.plan.burst, caller=caller, patience_s=run.plan.patience_s)
+    each = [calls[number % len(calls)] for number in range(run.plan.burst)]
+    burst = run_burst(each, caller=caller, patience_s=run.plan.patience_s)
     taken.setdefault(key, []).append(burst)
     return burst.seconds
 

@@ -53,9 +53,8 @@ def test_commands_do_not_ignore_broken_pipes(caller: Caller) -> None:
 def test_burst_counts_each_call_and_each_failure(caller: Caller, tmp_path: Path) -> None:
     """Every call of a burst has its time, and those that fail are counted."""
     (tmp_path / "once").touch()
-    burst = run_burst(
-        _shell(f"rm {tmp_path}/once 2>/dev/null"), count=10, caller=caller, patience_s=20
-    )
+    calls = [_shell(f"rm {tmp_path}/once 2>/dev/null")] * 10
+    burst = run_burst(calls, caller=caller, patience_s=20)
     assert (len(burst.each), burst.failures) == (10, 9)
     assert max(burst.each) <= burst.seconds
 
