@@ -8,6 +8,8 @@ import os
 import stat
 import time
 
+from msgspec.structs import replace
+
 from airlock_daemon.audit.record import Record, to_line
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.setup.config import LogConfig
@@ -52,6 +54,10 @@ class AuditLog:
                 hint="make room or mend its permissions on the host",
             ) from error
         return len(line) + 1
+
+    def adopt(self, config: LogConfig) -> None:
+        """Go by other settings from now on, but for the path."""
+        self._config = replace(config, path=self._config.path)
 
     @property
     def capacity(self) -> float:
