@@ -6,6 +6,7 @@ offset that the hash of the text says. By it the kernel names the process that h
 text; `setup.running_daemon` looks whether that is a daemon before anything is done to it.
 """
 
+import errno
 import hashlib
 import os
 import stat
@@ -22,7 +23,7 @@ NAME = ".serving"
 _NEW = ".serving.new"
 
 # What is longer was not written here.
-_LONGEST = 4 << 20
+_LONGEST = 1 << 20
 
 
 class Reload(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +76,8 @@ def post_notice(directory: int, notice: Notice) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     file = os.open(_NEW, flags, 0o600, dir_fd=directory)
     try:
-        os.write(file, text)
+        if os.write(file, text) < len(text):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         lock_byte(file, _hash(text))
         os.rename(_NEW, NAME, src_dir_fd=directory, dst_dir_fd=directory)
     except BaseException:
