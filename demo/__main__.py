@@ -100,7 +100,7 @@ def _run(screen: Screen, engine: Engine | str, *, credential: bool) -> None:
             client, extra = ProcessClient(places), {}
         stack.enter_context(run_daemon(places, program=daemon, extra=extra))
         _introduce(screen, engine, url=server.url, credential=credential, shim=shim)
-        Story(screen, places, server, client, commit, _USER, password).tell()
+        Story(screen, places, server, client, commit, _USER, password, daemon).tell()
 
 
 def _introduce(

@@ -1,6 +1,7 @@
 """The host's side: the password, Airlock's files, and the daemon."""
 
 import json
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,13 @@ def run_daemon(places: Places, *, program: Path, extra: Mapping[str, str]) -> It
             yield
     except BrokenError as error:
         raise DemoError(str(error)) from error
+
+
+def show_audit(places: Places, *, program: Path) -> str:
+    """Return what ``airlock-daemon log tail`` tells of the client's requests."""
+    argv = [*places.airlock.argv([program], "log"), "tail", "--command", "git"]
+    environment = build_variables(places.host_home)
+    return subprocess.run(argv, env=environment, capture_output=True, text=True, check=True).stdout
 
 
 def read_audit(places: Places) -> list[dict[str, Any]]:

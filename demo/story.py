@@ -1,15 +1,13 @@
 """What the demo shows, step by step, and how it is sure of each."""
 
 import base64
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from demo.client import Answer, Client, push_directly
 from demo.errors import NotSoError
 from demo.git_server import GitServer
-from demo.host import read_audit
+from demo.host import read_audit, show_audit
 from demo.places import Places
 from demo.screen import Screen
 
@@ -28,6 +26,8 @@ class Story:
     commit: str
     user: str
     password: str
+    program: Path
+    """airlock-daemon, as the host runs it."""
     heard: list[str] = field(default_factory=list)
     """Everything that the client's commands printed."""
 
@@ -75,9 +75,9 @@ class Story:
 
     def _read_the_log(self) -> None:
         self.screen.step("What the audit log on the host says of the client's requests:")
+        shown = show_audit(self.places, program=self.program)
+        self.screen.command("airlock-daemon log tail --command git", shown)
         records = read_audit(self.places)
-        for record in records:
-            self.screen.row(_describe(record))
         found = [(record["args"][0], record["outcome"], record["exit_code"]) for record in records]
         if found != [("push", "allowed", 0), ("credential", "denied", None)]:
             raise NotSoError(
@@ -102,15 +102,6 @@ class Story:
     def _show(self, words: str, answer: Answer) -> None:
         self.heard.append(answer.output)
         self.screen.command(words, answer.output)
-
-
-def _describe(record: Mapping[str, Any]) -> str:
-    words = " ".join([record["command"], *map(str, record["args"])])
-    if record["outcome"] == "denied":
-        end = f"by the {record['layer']}, rule {record['rule']}"
-    else:
-        end = f"exit status {record['exit_code']}, {record['duration_ms']:.0f} ms"
-    return f"{record['ts']}  {record['profile']}  {words:<22}  {record['outcome']}  {end}"
 
 
 def _list_files(folder: Path) -> list[Path]:

@@ -10,9 +10,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from airlock_daemon.audit.ledger import AT_ONCE, EVERY_S, Kind, Ledger
+from airlock_daemon.audit.ledger import AT_ONCE, EVERY_S, LATE, Kind, Ledger
 from airlock_daemon.audit.log import AuditLog
 from airlock_daemon.audit.record import LINE, Record
+from airlock_daemon.errors import Failed
 from airlock_daemon.setup.config import LogConfig
 
 PEER = {"pid": 1, "uid": 2}
@@ -182,3 +183,25 @@ async def test_who_has_spent_everything_waits(book: Book, autojump_clock: MockCl
     await book.mine.wait()
     assert trio.current_time() - began == pytest.approx(10, abs=0.1)
     assert not book.mine.is_spent
+
+
+async def test_what_ended_while_nothing_could_be_written_is_kept(
+    book: Book, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """So many records whole and with their own time, the others as counts; no start is kept."""
+    with monkeypatch.context() as patched:
+        patched.setattr("os.write", lambda *_: 0)
+        for number in range(LATE + 5):
+            for event in ("exec-start", "exec"):
+                more = {"event": event, "request": f"r{number}", "outcome": "allowed"}
+                with pytest.raises(Failed):
+                    book.deny(**more, layer=None, args=None)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(book.ledger.run)
+        await trio.sleep(2 * EVERY_S)
+        nursery.cancel_scope.cancel()
+    records = book.records()
+    assert [record["request"] for record in records[:-1]] == [f"r{n}" for n in range(LATE)]
+    assert {record["event"] for record in records} == {"exec"}
+    assert (records[-1]["count"], records[-1]["outcome"]) == (5, "allowed")
+    assert records[0]["ts"] <= records[-1]["ts"]

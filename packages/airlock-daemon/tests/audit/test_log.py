@@ -199,13 +199,21 @@ def test_a_new_file_follows_on_the_one_before(tmp_path: Path) -> None:
 def test_a_line_of_which_a_part_was_written_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a full disk took of a record is a line of its own, and the chain goes on from it."""
+    """What a full disk took of a record is a line of its own where it cannot be taken back.
+
+    So it is in a file to which can only be appended (chattr(1), a); the chain goes on from it.
+    """
     path = tmp_path / "airlock.log"
     log = open_log(path)
     log.write(Record(event="daemon-start"))
     write = os.write
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:20]))
+        patched.setattr(os, "ftruncate", refuse)
         for _ in range(2):
             with pytest.raises(Failed, match="no space left"):
                 log.write(Record(event="exec"))

@@ -53,6 +53,7 @@ def test_a_line_has_4_kib_at_most(text: str, count: int, rule: str) -> None:
     """Whatever characters the client takes, and however many; bytes of the line count."""
     record = Record(
         ts="2025-01-01T00:00:00.000Z",
+        seq=1 << 50,
         event="exec-start",
         request="0" * 16,
         id=shorten_id(text),
@@ -84,6 +85,7 @@ def test_a_line_about_a_hook_has_room_too(text: str, count: int) -> None:
     words = [text] * count
     ran = Record(
         ts="2025-01-01T00:00:00.000Z",
+        seq=1 << 50,
         event="exec",
         request="0" * 16,
         id=shorten_id(text),

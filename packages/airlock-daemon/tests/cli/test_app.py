@@ -53,6 +53,9 @@ def test_a_command_is_imported_alone_and_without_what_serving_needs(world: World
         assert "trio" not in modules
         for room in ("serving", "request", "command", "connection", "workspace", "audit"):
             assert f"airlock_daemon.{room}" not in modules
+    modules = loaded(*options, "log", "tail", status=1)
+    assert commands_among(modules) == {"log"}
+    assert not {"trio", "airlock_daemon.audit.log", "airlock_daemon.request"} & modules
 
 
 def test_the_version_is_told_without_the_command_line() -> None:
@@ -117,7 +120,7 @@ def test_an_option_without_its_value_is_wrong_usage() -> None:
     assert said[-1].endswith("--help")
 
 
-@pytest.mark.parametrize("args", [[], ["profile"], ["agent"]])
+@pytest.mark.parametrize("args", [[], ["profile"], ["agent"], ["log"]])
 def test_without_a_command_the_help_is_shown(args: list[str]) -> None:
     """To a person on stderr, and as wrong usage to a script."""
     said = wrong(*args)

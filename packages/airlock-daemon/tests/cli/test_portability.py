@@ -8,6 +8,7 @@ from airlock_daemon import __version__
 from airlock_modules import builtin_text
 from commanding import Done, airlock_daemon
 from linux_names import find_linux_names, remove_linux_names
+from logs import write
 from worlds import World
 
 MAIN = """
@@ -79,6 +80,14 @@ def test_agents_can_be_added_listed_and_removed(world: World) -> None:
         "new",
     ]
     on(world, "agent", "remove", "new", "--yes")
+
+
+def test_a_log_can_be_read_and_verified(world: World) -> None:
+    """Of a daemon elsewhere, brought along."""
+    write(world.log, {"command": "git", "outcome": "allowed"})
+    assert "git" in on(world, "log", "tail").stdout
+    assert "requests: 1" in on(world, "log", "stats").stdout
+    assert on(world, "log", "verify").stdout.startswith("whole: 1 record")
 
 
 def test_a_request_can_be_tested_as_far_as_the_words_go(world: World) -> None:

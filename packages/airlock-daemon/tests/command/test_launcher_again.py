@@ -172,3 +172,21 @@ async def test_a_long_command_leaves_the_next_ones_unharmed() -> None:
             _, output = await run(launcher, "echo ${#1}", "x" * (INLINE + 1))
             assert output == f"{INLINE + 1}\n"
             assert (await run(launcher, "exit 6"))[0] == Ended(6, None)
+
+
+async def test_a_command_that_was_ended_leaves_its_supervisor() -> None:
+    """As one that ended by itself; to wait for what was told to end takes no time then."""
+    with run_launcher() as launcher:
+        reading, writing = os.pipe()
+        directory = os.open("/", os.O_PATH | os.O_DIRECTORY)
+        argv = ("sh", "-c", "echo $PPID; exec sleep 600")
+        line = CommandLine("/bin/sh", argv, {}, directory)
+        launch = await launcher.launch(line, (writing,) * 3)
+        for descriptor in (directory, writing):
+            os.close(descriptor)
+        supervisor = await trio.to_thread.run_sync(os.read, reading, 64)
+        os.close(reading)
+        launch.end(signal.SIGKILL)
+        await launch.wait_gone()
+        launch.close()
+        assert (await run(launcher, "echo $PPID"))[1] == supervisor.decode()

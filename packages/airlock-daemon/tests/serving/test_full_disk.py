@@ -1,64 +1,98 @@
-"""A disk that fills up under a running daemon, and has room again."""
+"""A disk that fills while requests come, and has room again."""
 
-import json
 import os
+import re
+import resource
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import contextmanager, nullcontext, suppress
 
 import pytest
 
+from airlock_daemon.audit.reading import statistics
+from airlock_daemon.audit.reading.files import open_log
+from logs import verify
 from running import Daemon
 from worlds import World
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="to mount a file system takes root")
+
+@contextmanager
+def small_disk(world: World) -> Iterator[None]:
+    """A file system of 128 KiB of its own, on which the log is."""
+    folder = world.log.parent
+    if os.geteuid() != 0:
+        pytest.skip("mounting a tmpfs takes root")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128k,mode=0700", "none", str(folder)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"a tmpfs cannot be mounted here: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KiB."""
-    path = tmp_path / "disk"
-    path.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(path)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-        pytest.skip("nothing can be mounted here")
-    yield path
-    subprocess.run(["umount", str(path)], check=True)
+@contextmanager
+def full_disk(daemon: Daemon) -> Iterator[None]:
+    """Nothing is left of the disk in this block but the rest of the log's last page."""
+    path = daemon.world.log.parent / "ballast"
+    with path.open("wb", buffering=0) as ballast, suppress(OSError):
+        while True:
+            ballast.write(b"x" * 512)
+    yield
+    path.unlink()
+
+
+@contextmanager
+def full_file(daemon: Daemon) -> Iterator[None]:
+    """No file of the daemon can grow much further in this block (setrlimit(2), RLIMIT_FSIZE)."""
+    limit = daemon.world.log.stat().st_size + 3000
+    before = resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (limit, -1))
+    yield
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, before)
+
+
+def count(world: World) -> statistics.Statistics:
+    with open_log(str(world.log)) as files:
+        return statistics.count(files)
+
+
+def count_starts(world: World) -> int:
+    return world.log.read_bytes().count(b'"event":"exec-start"')
 
 
 @pytest.mark.parametrize("on_error", ["deny", "warn"])
-def test_a_disk_that_fills_refuses_or_warns_until_there_is_room(
-    world: World, disk: Path, on_error: str
+@pytest.mark.parametrize("is_disk", [True, False])
+def test_a_log_that_has_no_room_refuses_or_warns_and_nothing_is_torn(
+    world: World, on_error: str, is_disk: bool
 ) -> None:
-    """Nothing runs unrecorded with `deny`; no line is broken, and the log goes on by itself."""
-    world.log = disk / "airlock.log"
+    """With `deny` nothing runs unrecorded; with `warn` it goes on. Both have all requests later."""
     world.write_config(f'on_error = "{on_error}"\n')
-    ballast = disk / "ballast"
-    with Daemon(world) as daemon:
-        assert daemon.shell("true").exit_code == 0
-        fill(ballast)
-        answers = [daemon.shell("true").last for _ in range(20)]
-        assert ("error" in answers[-1]) == (on_error == "deny")
-        assert "cannot be written: No space left on device" in daemon.messages()
-        ballast.unlink()
-        assert daemon.shell("true").exit_code == 0
+    ran = world.workspace / "ran"
+    script = f"echo x >> {ran}"
+    with small_disk(world) if is_disk else nullcontext(), Daemon(world) as daemon:
+        answers = [daemon.shell(script)]
+        with full_disk(daemon) if is_disk else full_file(daemon):
+            # Some still find room.
+            answers += [daemon.shell(script) for _ in range(30)]
+            errors = [answer.error["message"] for answer in answers if "error" in answer.last]
+            assert len(ran.read_text().splitlines()) == len(answers) - len(errors)
+            if on_error == "deny":
+                assert 15 < len(errors) < len(answers)
+                assert all("the audit log" in message for message in errors)
+                assert count_starts(world) == len(answers) - len(errors)
+            else:
+                assert errors == []
+            assert verify(world.log).is_whole
+        answers += [daemon.shell(script) for _ in range(5)]
+        assert [answer.exit_code for answer in answers[-5:]] == [0] * 5
+        assert "cannot be written" in daemon.messages()
         assert daemon.stop() == 0
-    whole = []
-    for line in world.log.read_text().splitlines():
-        try:
-            whole.append(json.loads(line)["event"])
-        except ValueError:
-            # What the full disk took of a record; it is a line of its own.
-            assert line.startswith('{"ts":')
-    assert whole[0] == "daemon-start"
-    assert whole[-3:] == ["exec-start", "exec", "daemon-stop"]
-
-
-def fill(path: Path) -> None:
-    """Write until there is no room left."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
-    try:
-        while True:
-            os.write(descriptor, bytes(4096))
-    except OSError:
-        os.close(descriptor)
+        verified = verify(world.log)
+        assert verified.is_whole
+        assert verified.notes == ()
+        counted = count(world)
+        assert counted.requests == len(answers)
+        # Each that was begun has its end, and not as a sum.
+        assert (counted.running, counted.cut_off) == (0, 0)
+        assert not re.search(rb'"count":[0-9]', world.log.read_bytes())

@@ -3,11 +3,13 @@
 Nobody may push the records of others out of the log. What an agent is over its allowance with is
 counted: one record stands for all of a kind within a second, by its `count`. Never counted are
 `exec-start` and the record of what was started; whoever has spent all of its allowance waits with
-the next command instead (`Gate.take`).
+the next command instead (`Gate.take`). What cannot be written is kept for later, and counted where
+that gets too much.
 """
 
 import logging
 import math
+from collections import deque
 from typing import NamedTuple
 
 import trio
@@ -21,6 +23,9 @@ from airlock_daemon.setup.config import LogConfig
 
 # How often what was counted is written, for each agent. A daemon that is killed loses so much.
 EVERY_S = 1.0
+
+# So many records of each agent are kept whole while the log cannot be written; a megabyte.
+LATE = 256
 
 # What an agent may save up: so many seconds of its rate, and no more than lets all agents together
 # fill a quarter of the log at once.
@@ -85,34 +90,53 @@ class Ledger:
         return self._log.must_deny
 
     def write(self, record: Record) -> None:
-        """Write a record, or count it; raises Failed where it cannot be written."""
+        """Write a record, or count it; raises Failed where it cannot be written.
+
+        That something ended is then kept, or counted, and written as soon as the log can be.
+        """
         account = self._accounts.get(record.profile)
         if account is None:
             self._log.write(record)
-        elif self._is_of_a_command(record) or account.allowance.has_plenty:
+            return
+        if not (self._is_of_a_command(record) or account.allowance.has_plenty):
+            self.count(account.agent, _kind_of(record), record.peer)
+            return
+        try:
             account.allowance.spend(self._log.write(record))
+        except Failed:
+            if record.event != "exec-start":
+                self._keep(account, record)
+            raise
+
+    def _keep(self, account: "_Account", record: Record) -> None:
+        if len(account.late) < LATE:
+            account.late.append(record)
+            self._idle.unpark()
         else:
-            rule = record.rule if record.layer == "limit" else None
-            kind = Kind(record.event, record.outcome, record.layer, rule)
-            self.count(account.agent, kind, record.peer)
+            self._add(account, _kind_of(record), record.peer)
 
     def count(self, agent: str, kind: Kind, peer: dict[str, int] | None) -> None:
         """Count one more of a kind that comes in floods; of several, `peer` is the first's."""
         account = self._accounts[agent]
-        if kind not in account.counted:
-            account.counted[kind] = Record(**kind._asdict(), profile=agent, peer=peer, count=0)
-            self._idle.unpark()
-        record = account.counted[kind]
-        record.count = (record.count or 0) + 1
+        self._add(account, kind, peer)
         # What does not come in a flood is written at once.
         if trio.current_time() - account.written >= EVERY_S:
             self._flush(account)
+
+    def _add(self, account: "_Account", kind: Kind, peer: dict[str, int] | None) -> None:
+        if kind not in account.counted:
+            account.counted[kind] = Record(
+                **kind._asdict(), profile=account.agent, peer=peer, count=0
+            )
+            self._idle.unpark()
+        record = account.counted[kind]
+        record.count = (record.count or 0) + 1
 
     async def run(self) -> None:
         """Write what was counted, when it is time, until cancelled; and then what is left."""
         try:
             while True:
-                while any(account.counted for account in self._accounts.values()):
+                while any(each.counted or each.late for each in self._accounts.values()):
                     await trio.sleep(EVERY_S)
                     self._flush_all()
                 await self._idle.park()
@@ -139,19 +163,27 @@ class Ledger:
     def _flush_all(self) -> None:
         for account in list(self._accounts.values()):
             self._flush(account)
-            if account.is_closed and not account.counted:
+            if account.is_closed and not (account.counted or account.late):
                 del self._accounts[account.agent]
 
     def _flush(self, account: "_Account") -> None:
         account.written = trio.current_time()
-        for kind, record in list(account.counted.items()):
-            try:
+        try:
+            while account.late:
+                account.allowance.spend(self._log.write(account.late[0]))
+                account.late.popleft()
+            for kind, record in list(account.counted.items()):
+                record.ts = ""
                 account.allowance.spend(self._log.write(record))
-            except Failed as error:
-                # It stays counted, and is tried again.
-                _log.error("%s; %s", error.message, error.hint)
-                return
-            del account.counted[kind]
+                del account.counted[kind]
+        except Failed as error:
+            # What is left is tried again.
+            _log.error("%s; %s", error.message, error.hint)
+
+
+def _kind_of(record: Record) -> Kind:
+    rule = record.rule if record.layer == "limit" else None
+    return Kind(record.event, record.outcome, record.layer, rule)
 
 
 class _Account:
@@ -161,6 +193,7 @@ class _Account:
         self.agent = agent
         self.allowance = Allowance(bytes_s=bytes_s, burst=burst, on_wait=self._tell)
         self.counted: dict[Kind, Record] = {}
+        self.late: deque[Record] = deque()
         self.written = -math.inf
         self.is_closed = False
         self._bytes_s = bytes_s

@@ -7,9 +7,12 @@ import math
 import os
 import stat
 import time
+from contextlib import ExitStack, suppress
 
 from msgspec.structs import replace
 
+from airlock_daemon.audit.reading.entry import find_last
+from airlock_daemon.audit.reading.files import LogFile
 from airlock_daemon.audit.record import Record, to_line
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.setup.config import LogConfig
@@ -29,6 +32,7 @@ class AuditLog:
         self._descriptor = 2
         self._size = 0
         self._previous: str | None = None
+        self._sequence = 0
         self._is_torn = False
         self._second = -1
         self._date = ""
@@ -38,11 +42,14 @@ class AuditLog:
     def write(self, record: Record) -> int:
         """Append one record, and return how many bytes it takes.
 
+        It gets the present time, unless it has one from an earlier try.
+
         Raises Failed where it cannot be written, and then the log has all that it had, and the next
         record is tried anew; with `on_error = "warn"` only the caller's warning remains
         (`must_deny` says which).
         """
-        record.ts = self._stamp()
+        record.ts = record.ts or self._stamp()
+        record.seq = self._sequence + 1
         record.prev = self._previous
         line = to_line(record)
         try:
@@ -90,13 +97,28 @@ class AuditLog:
         closing = b"\n" if self._is_torn else b""
         data = closing + line + b"\n"
         written = os.write(self._descriptor, data)
+        if written < len(data) and self._take_back(written):
+            written = 0
         self._size += written
         piece = data[len(closing) : written]
-        self._is_torn = bool(piece) and not piece.endswith(b"\n")
+        if written:
+            self._is_torn = bool(piece) and not piece.endswith(b"\n")
         if piece:
             self._previous = hashlib.sha256(piece.rstrip(b"\n")).hexdigest()
+        if len(piece) >= len(line):
+            self._sequence += 1
         if written < len(data):
             raise OSError(errno.ENOSPC, "no space left for the whole record")
+
+    def _take_back(self, count: int) -> bool:
+        """Remove what was written last; False where that cannot be, as in an append-only file."""
+        if self._config.path == "-":
+            return False
+        try:
+            os.ftruncate(self._descriptor, os.lseek(self._descriptor, 0, os.SEEK_CUR) - count)
+        except OSError:
+            return False
+        return True
 
     def _open(self) -> None:
         path = self._config.path
@@ -121,13 +143,16 @@ class AuditLog:
 
         An empty file follows on the one that was renamed for it.
         """
-        last = _last_line(self._descriptor, self._size)
-        if last is None:
-            last = _last_line_of(f"{self._config.path}.1")
-        elif not last.endswith(b"\n"):
-            self._is_torn = True
-        if last is not None:
-            self._previous = hashlib.sha256(last.rstrip(b"\n")).hexdigest()
+        path = self._config.path
+        files = [LogFile(path=path, number=0, descriptor=self._descriptor, size=self._size)]
+        with ExitStack() as stack:
+            with suppress(OSError):
+                older = stack.enter_context(open(f"{path}.1", "rb", buffering=0)).fileno()
+                size = os.fstat(older).st_size
+                files.insert(0, LogFile(path=path, number=1, descriptor=older, size=size))
+            last = find_last(files)
+        self._previous, self._sequence = last.line, last.sequence
+        self._is_torn = last.is_torn and self._size > 0
 
     def _rotate_if_full(self, more: int) -> None:
         if self._config.path == "-" or self._size == 0:
@@ -183,24 +208,3 @@ def _put_in_place(path: str, *, files: int) -> None:
         if is_there:
             os.replace(f"{path}.1", path)
         raise
-
-
-def _last_line_of(path: str) -> bytes | None:
-    try:
-        with open(path, "rb", buffering=0) as file:
-            return _last_line(file.fileno(), os.fstat(file.fileno()).st_size)
-    except OSError:
-        return None
-
-
-def _last_line(descriptor: int, size: int) -> bytes | None:
-    """The last line of a file with its newline, if it has one; None for an empty file."""
-    tail = b""
-    position = size
-    while position > 0 and b"\n" not in tail[:-1]:
-        step = min(65536, position)
-        position -= step
-        tail = os.pread(descriptor, step, position) + tail
-    if not tail:
-        return None
-    return tail[tail.rfind(b"\n", 0, -1) + 1 :]

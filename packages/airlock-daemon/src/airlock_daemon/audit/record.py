@@ -26,12 +26,14 @@ NUMBER_BITS = 1024
 class Record(msgspec.Struct, kw_only=True):
     """One record; what does not apply is null. `prev` is the SHA-256 of the line before, in hex.
 
+    `ts` begins each line, and `seq` counts the records from 1 on, across files and daemons.
     `asked` is what the client sent where a hook has put another command, args or cwd for it;
     `detail` is what a post-exec hook did, of a `daemon-start` the version, and of a `reload` what
     it changed. `count` is there where one record stands for several requests or connections.
     """
 
     ts: str = ""
+    seq: int | None = None
     event: Event
     request: str | None = None
     id: object | None = None
@@ -65,7 +67,7 @@ def to_line(record: Record) -> bytes:
     """
     if isinstance(record.rule, str):
         record.rule = shorten(record.rule, most=RULE)
-    return _to_json(record)
+    return to_json(record)
 
 
 def shorten_all(args: Sequence[str], *, most: int = ARGUMENTS) -> list[object]:
@@ -97,7 +99,7 @@ def shorten_asked(command: str, args: Sequence[str], cwd: str | None) -> object:
         "cwd": None if cwd is None else encode_text(cwd),
     }
     line = msgspec.json.encode(asked)
-    if len(line) <= ASKED and len(_to_json(asked)) <= ASKED:
+    if len(line) <= ASKED and len(to_json(asked)) <= ASKED:
         return asked
     return shorten(line.decode(), most=ASKED)
 
@@ -114,22 +116,22 @@ def _shorten(text: str, most: int) -> tuple[object, int]:
     # Each character takes one byte at least, so that no more than `most` are looked at.
     if len(text) <= most:
         value = encode_text(text)
-        size = len(_to_json(value))
+        size = len(to_json(value))
         if size <= most:
             return value, size
     data = _bytes(text)
     begins = text[:BEGINNING]
-    while len(_to_json(encode_text(begins))) > BEGINNING:
+    while len(to_json(encode_text(begins))) > BEGINNING:
         begins = begins[: len(begins) * 3 // 4]
     short = {
         "begins": encode_text(begins),
         "bytes": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
     }
-    return short, len(_to_json(short))
+    return short, len(to_json(short))
 
 
-def _to_json(value: object) -> bytes:
+def to_json(value: object) -> bytes:
     r"""JSON in which whatever a terminal would not show as a character is an escape (\u202e).
 
     Its readers get the same text, and who looks at the file itself sees nothing that is not there.

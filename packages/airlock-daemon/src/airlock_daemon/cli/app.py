@@ -25,6 +25,7 @@ COMMANDS = {
     "show": "Print the module of a command, as TOML for an override.",
     "agent": "Register agents, list them, and take them out again.",
     "profile": "Show the registered agents and their profiles.",
+    "log": "Read the audit log, and prove that it is whole.",
     "version": "Print the version.",
 }
 """Each command and the first sentence of its help, which needs no module to be imported."""

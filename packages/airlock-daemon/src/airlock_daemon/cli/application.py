@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from airlock_daemon.cli.reporting import say
-from airlock_daemon.errors import AirlockError
+from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.platform.support import find_missing
 from airlock_daemon.setup.paths import Locations, locate
+from airlock_modules import Fault
 
 if TYPE_CHECKING:
     from airlock_daemon.cli.registration import Registration
+    from airlock_daemon.setup.config import LogConfig
     from airlock_daemon.setup.generation import Generation
     from airlock_daemon.setup.load import Setup
 
@@ -86,6 +88,17 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
                 else "register it: airlock-daemon agent add, or name a file with --agents",
             )
         return setup, generation
+
+    def load_log_config(self) -> "LogConfig":
+        """`[log]` of config.toml, whatever is wrong in its other tables; raises SetupError."""
+        from airlock_daemon.setup.config import load_config  # noqa: PLC0415
+
+        faults: list[Fault] = []
+        config = load_config(self.locations.config_file, faults=faults, warnings=[])
+        own = [fault for fault in faults if fault.key == "log" or fault.key.startswith("log.")]
+        if config is None or own:
+            raise SetupError(tuple(own or faults))
+        return config.log
 
     def serve(self) -> None:
         """Serve what the options name until SIGTERM or SIGINT.

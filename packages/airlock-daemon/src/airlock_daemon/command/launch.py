@@ -15,6 +15,8 @@ from airlock_daemon.errors import Failed
 
 _REPORT = struct.Struct("<cxxxi")
 
+_ENDS = (b"R", b"O", b"X")
+
 _STAGES = {b"D": "its directory cannot be entered", b"N": "its process cannot be set up"}
 
 
@@ -45,18 +47,13 @@ class Launch:
         supervisor is gone without a word (then the kernel has killed the tool).
         """
         try:
-            message = self.control.recv(_REPORT.size)
+            message = self._receive()
         except BlockingIOError:
             return None
-        except OSError:
-            message = b""
         if len(message) != _REPORT.size:
             return Failed("the launcher was killed, and the command with it")
-        self._is_over = True
         kind, value = _REPORT.unpack(message)
-        if kind in (b"R", b"O", b"X"):
-            self._is_gone = kind != b"X"
-            self._may_go_on = kind == b"R"
+        if kind in _ENDS:
             return _read_status(value)
         if kind == b"F" and value == errno.E2BIG:
             return cannot_start("", OSError(errno.E2BIG, ""))
@@ -82,15 +79,10 @@ class Launch:
 
     def is_gone(self) -> bool:
         """Whether no process of the command is left."""
-        while not self._is_gone:
-            try:
-                if not self.control.recv(_REPORT.size):
-                    self._is_gone = True
-            except BlockingIOError:
-                return False
-            except OSError:
-                self._is_gone = True
-        return True
+        with contextlib.suppress(BlockingIOError):
+            while not self._is_gone:
+                self._receive()
+        return self._is_gone
 
     async def wait_gone(self) -> None:
         """Wait until no process of the command is left."""
@@ -104,6 +96,20 @@ class Launch:
             self._keep(self.control)
         else:
             self.control.close()
+
+    def _receive(self) -> bytes:
+        """Take what was reported, empty where the supervisor is gone; raises BlockingIOError."""
+        try:
+            message = self.control.recv(_REPORT.size)
+        except BlockingIOError:
+            raise
+        except OSError:
+            message = b""
+        kind = message[:1]
+        self._is_over = True
+        self._is_gone = kind in (b"", b"O", b"R")
+        self._may_go_on = kind == b"R"
+        return message
 
     def _send(self, kind: bytes, number: int) -> None:
         # A supervisor that is gone needs no word any more; one that does not read is told by EOF.

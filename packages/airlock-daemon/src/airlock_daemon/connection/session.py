@@ -62,6 +62,7 @@ class Session:
         self.connection = connection
         self.bytes_out = 0
         self.is_answered = False
+        self._held = b""
         self.passed = Passed((), closer)
         self._is_begun = False
         self.bytes_in = 0
@@ -169,9 +170,16 @@ class Session:
         self._chunk = RECEIVE_SMALL if count > MANY else RECEIVE
         return bool(data)
 
-    async def send_start(self, features: Collection[str], *, stdin_credit: int) -> None:
-        """Say which features are used; `stdin_credit` in bytes, 0 where stdin is not among them."""
-        await self._send(self._wire.send_start(features, stdin_credit=stdin_credit))
+    def hold_start(self, features: Collection[str], *, stdin_credit: int) -> None:
+        """Say which features are used, at the latest with what is sent next.
+
+        `stdin_credit` is in bytes, 0 where stdin is not among them.
+        """
+        self._held = self._wire.send_start(features, stdin_credit=stdin_credit)
+
+    async def send_held(self) -> None:
+        """Send what is held back."""
+        await self._send(b"")
 
     async def send_credit(self, count: int) -> None:
         """Let the client send so many bytes more."""
@@ -216,6 +224,8 @@ class Session:
             self.connection.shutdown(socket.SHUT_WR)
 
     async def _send(self, data: Line) -> None:
+        if self._held:
+            data, self._held = self._held + bytes(data), b""
         view = memoryview(data)
         try:
             while view:

@@ -32,19 +32,32 @@ MOST_REST_S = 2.0
 RECENT_S = 1.0
 
 
-class _Step(trio.abc.Instrument):
-    """Times the step of a task. It is an instrument from then until the step is over only."""
+class _Steps(trio.abc.Instrument):
+    """Times steps of tasks. It is an instrument only while there may be some to time."""
 
-    def __init__(self, turns: "Turns") -> None:
-        self._turns = turns
-        trio.lowlevel.add_instrument(self)
-        self._began = time.thread_time()
+    def __init__(self) -> None:
+        self._is_on = False
+        self._timed: Turns | None = None
+        self._began = 0.0
+
+    def begin(self, turns: "Turns") -> None:
+        """A step of `turns` begins."""
+        if not self._is_on:
+            trio.lowlevel.add_instrument(self)
+            self._is_on = True
+        self._timed, self._began = turns, time.thread_time()
+
+    def stop(self) -> None:
+        """There is nothing to time any more."""
+        if self._is_on:
+            trio.lowlevel.remove_instrument(self)
+            self._is_on = False
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002 - trio's own call
-        """The step is over."""
-        used = time.thread_time() - self._began
-        trio.lowlevel.remove_instrument(self)
-        self._turns.end_step(used)
+        """A step is over, of whichever task."""
+        if self._timed is not None:
+            turns, self._timed = self._timed, None
+            turns.end_step(time.thread_time() - self._began)
 
 
 class Rounds(trio.abc.Instrument):
@@ -62,6 +75,7 @@ class Rounds(trio.abc.Instrument):
         self._idle = ParkingLot()
         self._latest: Turns | None = None
         self._changed = -RECENT_S
+        self._steps = _Steps()
 
     def begin(self, turns: "Turns") -> None:
         """A task of `turns` begins a step: see what that takes, where others could notice."""
@@ -69,7 +83,9 @@ class Rounds(trio.abc.Instrument):
         if self._latest is not turns:
             self._latest, self._changed = turns, now
         if now - self._changed < RECENT_S:
-            _Step(turns)
+            self._steps.begin(turns)
+        else:
+            self._steps.stop()
 
     def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - trio's own call
         """A round is over."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from functools import partial
 
 import msgspec
 
@@ -50,8 +51,11 @@ async def execute(
         )
         try:
             stdio.hand_over()
-            await _start(plan.terms, client, command, credit=limits.stdin_bytes)
-            ended = await command.relay(emit, session.send_credit)
+            if plan.terms.features is not None:
+                credit = limits.stdin_bytes if plan.terms.uses("stdin") else 0
+                session.hold_start(plan.terms.features, stdin_credit=credit)
+            begin = partial(_begin, plan.terms, client, command)
+            ended = await command.relay(emit, session.send_credit, begin)
             finished = Finished(ended, command.count_input())
             await conclude(finished)
             return finished
@@ -59,12 +63,9 @@ async def execute(
             await command.finish()
 
 
-async def _start(terms: Terms, client: Client, command: Command, *, credit: int) -> None:
-    if terms.features is None:
-        return
-    await client.session.send_start(
-        terms.features, stdin_credit=credit if terms.uses("stdin") else 0
-    )
+async def _begin(terms: Terms, client: Client, command: Command) -> None:
+    """Tell the client that its command runs, and listen to what it says to that."""
+    await client.session.send_held()
     if terms.features:
         hand_on_input(client, command)
 

@@ -7,6 +7,7 @@ that it started, also what has left its session or holds its pipes.
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import closing
+from functools import partial
 
 import trio
 
@@ -92,8 +93,7 @@ async def _run(
         command = Command(launch, stdio, turns, ahead=0, credit=WINDOW)
         try:
             feed = _Feed(command, message)
-            await feed.go_on(0)
-            return await command.relay(hear, feed.go_on)
+            return await command.relay(hear, feed.go_on, partial(feed.go_on, 0))
         finally:
             await command.finish()
 

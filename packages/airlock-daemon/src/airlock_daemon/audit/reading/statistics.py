@@ -1,0 +1,180 @@
+"""How much was asked for, by whom, and what became of it."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import msgspec
+
+from airlock_daemon.audit.reading.durations import Durations
+from airlock_daemon.audit.reading.entry import Entry, read_entry
+from airlock_daemon.audit.reading.files import LogFile, read_lines
+from airlock_daemon.audit.reading.moments import is_since
+from airlock_daemon.audit.reading.showing import show_word
+
+# Names that nothing has shown to be commands are the client's to invent: so many are told apart.
+NAMES = 100
+OTHERS = "(other names)"
+
+_FINAL = ("exec", "check", "invalid")
+
+
+class CommandRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One command of one agent; `command` is None where the request did not come to name one.
+
+    The percentiles are those of commands that ran, in ms, and None where none did.
+    """
+
+    agent: str | None
+    command: str | None
+    requests: int
+    allowed: int
+    denied: int
+    failed: int
+    aborted: int
+    invalid: int
+    p50_ms: float | None
+    p95_ms: float | None
+
+
+class DenialRow(msgspec.Struct, frozen=True):
+    """What refused, and how often; both are None for commands that are not enabled."""
+
+    layer: str | None
+    rule: str | None
+    requests: int
+
+
+class Statistics(msgspec.Struct, frozen=True, kw_only=True):
+    """What the records within `begins` and `ends` (their times) say, the most frequent first.
+
+    A record that stands for several requests counts as them. `cut_off` counts commands with which
+    the daemon was killed, `running` those that began and have no end yet; neither is in
+    `requests`. `no_records` counts lines that are none.
+    """
+
+    begins: str | None
+    ends: str | None
+    agents: int
+    requests: int
+    outcomes: dict[str, int]
+    cut_off: int
+    running: int
+    no_records: int
+    commands: tuple[CommandRow, ...]
+    denials: tuple[DenialRow, ...]
+
+
+def count(
+    files: Iterable[LogFile], *, since: str | None = None, agent: str | None = None
+) -> Statistics:
+    """Count the records of these files from the moment `since` on, of one agent or of all.
+
+    What is held in memory grows with the commands, agents and rules, not with the records.
+    """
+    counts = _Counts(since, agent)
+    for file in files:
+        for line in read_lines(file):
+            if line.is_whole:
+                counts.take(line.text)
+    return counts.conclude()
+
+
+class _Tally:
+    """The requests of one row."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[str | None] = Counter()
+        self.durations = Durations()
+
+
+class _Counts:
+    def __init__(self, since: str | None, agent: str | None) -> None:
+        self._since = since
+        self._agent = agent
+        self._begins: str | None = None
+        self._ends: str | None = None
+        self._tallies: dict[tuple[str | None, str | None], _Tally] = {}
+        self._denials: Counter[tuple[str | None, str | None]] = Counter()
+        self._begun: set[str | None] = set()
+        self._cut_off = 0
+        self._no_records = 0
+        self._known: set[str] = set()
+        self._named: set[str] = set()
+
+    def take(self, text: bytes) -> None:
+        """Count a line."""
+        entry = read_entry(text)
+        if entry is None:
+            self._no_records += 1
+            return
+        if entry.event == "daemon-start":
+            self._cut_off += len(self._begun)
+            self._begun.clear()
+        if self._agent not in (None, entry.profile) or not is_since(entry.ts, self._since):
+            return
+        if entry.event == "exec-start":
+            self._begun.add(entry.request)
+            self._known.add(show_word(entry.command))
+        elif entry.event in _FINAL:
+            self._begun.discard(entry.request)
+            self._count(entry)
+
+    def _count(self, entry: Entry) -> None:
+        self._begins = self._begins or entry.ts
+        self._ends = entry.ts
+        tally = self._tallies.setdefault((entry.profile, self._name(entry)), _Tally())
+        tally.outcomes[entry.outcome] += entry.weight
+        if entry.event == "exec" and entry.outcome == "allowed" and entry.duration_ms is not None:
+            tally.durations.add(entry.duration_ms)
+        if entry.outcome == "denied":
+            rule = entry.rule
+            if rule is not None and not isinstance(rule, str):
+                rule = show_word(rule)
+            self._denials[entry.layer, rule] += entry.weight
+
+    def _name(self, entry: Entry) -> str | None:
+        if entry.command is None:
+            return None
+        name = show_word(entry.command)
+        if entry.outcome == "allowed" or entry.layer in ("profile", "module"):
+            self._known.add(name)
+        elif name not in self._known and name not in self._named:
+            if len(self._named) >= NAMES:
+                return OTHERS
+            self._named.add(name)
+        return name
+
+    def conclude(self) -> Statistics:
+        """What was counted."""
+        outcomes: Counter[str | None] = Counter()
+        for tally in self._tallies.values():
+            outcomes.update(tally.outcomes)
+        rows = [_make_row(*key, tally) for key, tally in self._tallies.items()]
+        return Statistics(
+            begins=self._begins,
+            ends=self._ends,
+            agents=len({agent for agent, _ in self._tallies if agent is not None}),
+            requests=outcomes.total(),
+            outcomes={name: number for name, number in outcomes.items() if name is not None},
+            cut_off=self._cut_off,
+            running=len(self._begun),
+            no_records=self._no_records,
+            commands=tuple(sorted(rows, key=lambda row: (row.agent or "", -row.requests))),
+            denials=tuple(DenialRow(*key, number) for key, number in self._denials.most_common()),
+        )
+
+
+def _make_row(agent: str | None, command: str | None, tally: _Tally) -> CommandRow:
+    outcomes = tally.outcomes
+    return CommandRow(
+        agent=agent,
+        command=command,
+        requests=outcomes.total(),
+        allowed=outcomes["allowed"],
+        denied=outcomes["denied"],
+        failed=outcomes["failed"],
+        aborted=outcomes["aborted"],
+        invalid=outcomes["invalid"],
+        p50_ms=tally.durations.percentile(0.5),
+        p95_ms=tally.durations.percentile(0.95),
+    )

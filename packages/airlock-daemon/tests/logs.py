@@ -1,0 +1,52 @@
+"""Logs that the real log code has written, and what their readers say of them."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from airlock_daemon.audit.log import AuditLog
+from airlock_daemon.audit.reading import chain
+from airlock_daemon.audit.reading.files import open_log
+from airlock_daemon.audit.reading.heads import Head, find_head
+from airlock_daemon.audit.reading.recent import Item, Wanted, find_recent
+from airlock_daemon.audit.record import Record
+from airlock_daemon.setup.config import LogConfig
+
+FULL = ["x" * 400] * 9
+"""Arguments for a record of about 4 KB."""
+
+
+@contextmanager
+def writing(path: Path, *, max_files: int = 3) -> Iterator[AuditLog]:
+    """A log of 1 MB a file, as a daemon has it."""
+    log = AuditLog(LogConfig(path=str(path), max_size_mb=1, max_files=max_files))
+    try:
+        yield log
+    finally:
+        log.close()
+
+
+def write(path: Path, *records: dict[str, Any], max_files: int = 3) -> None:
+    """Append records to a log, as one daemon that then ends."""
+    with writing(path, max_files=max_files) as log:
+        for record in records:
+            log.write(Record(**{"event": "exec", "profile": "my", **record}))
+
+
+def verify(path: Path, *, max_files: int = 3, heads: Sequence[Head] = ()) -> chain.Verified:
+    """What the chain of a log shows."""
+    with open_log(str(path)) as files:
+        return chain.verify(files, max_files=max_files, heads=heads)
+
+
+def head(path: Path) -> Head:
+    """The newest record of a log."""
+    with open_log(str(path)) as files:
+        return find_head(files)
+
+
+def recent(path: Path, *, most: int = 1000, **wanted: str) -> list[Item]:
+    """The newest lines of a log."""
+    with open_log(str(path)) as files:
+        return find_recent(files, Wanted(**wanted), most=most)
