@@ -41,7 +41,7 @@ _COMMANDS = {
         run_fuzz,
     ),
     "hostile": Command(
-        "attack the daemon through its socket (--help: attacks, soak, stops, log, fairness)",
+        "attack the daemon through its socket (--help: attacks, soak, stops, reloads, ...)",
         run_hostile,
     ),
     "bench": Command(

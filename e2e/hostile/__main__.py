@@ -3,12 +3,16 @@
 import argparse
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 
 from e2e.hostile.campaign import carry_out
 from e2e.hostile.catalogue import FAMILIES
 from e2e.hostile.fairness import GOAL, measure_fairness, print_table
 from e2e.hostile.flood import FLOODS
 from e2e.hostile.log_flood import flood_log
+from e2e.hostile.reloads import reload_under_load
+from e2e.hostile.restarts import restart_under_load
 from e2e.hostile.soak import soak
 from e2e.hostile.stops import stop_under_load
 from e2e.world.errors import BrokenError, NotHereError
@@ -18,23 +22,7 @@ def main() -> int:
     """Do what the command line says; the status is 1 where the daemon did not stand it."""
     options = _read_options()
     try:
-        match options.what:
-            case "attacks":
-                return _attack(options.family, options.daemon)
-            case "soak":
-                soak(options.requests, executable=options.daemon)
-                return 0
-            case "stops":
-                stop_under_load(options.times, executable=options.daemon)
-                return 0
-            case "log":
-                figure = flood_log(options.refusals, executable=options.daemon)
-                return int(figure.ratio > GOAL)
-            case _:
-                floods = tuple(options.flood or FLOODS)
-                figures = measure_fairness(options.calls, executable=options.daemon, floods=floods)
-                print_table(figures)
-                return int(any(figure.ratio > GOAL for figure in figures))
+        return _DO[options.what](options)
     except (BrokenError, NotHereError) as error:
         print(f"hostile: {error}", file=sys.stderr)
         return 1
@@ -53,6 +41,10 @@ def _read_options() -> argparse.Namespace:
     soaking.add_argument("requests", nargs="?", type=int, default=100_000, help="(100000)")
     stopping = commands.add_parser("stops", help="SIGTERM while clients come, again and again")
     stopping.add_argument("times", nargs="?", type=int, default=200, help="(200)")
+    reloading = commands.add_parser("reloads", help="SIGHUP while agents come, change and go")
+    reloading.add_argument("times", nargs="?", type=int, default=1000, help="(1000)")
+    restarting = commands.add_parser("restarts", help="new daemons for clients that come back")
+    restarting.add_argument("times", nargs="?", type=int, default=100, help="(100)")
     filling = commands.add_parser("log", help="fill the audit log while another agent works")
     filling.add_argument("refusals", nargs="?", type=int, default=10_000, help="(10000)")
     fair = commands.add_parser("fairness", help="how long others wait while one agent floods")
@@ -66,13 +58,14 @@ def _read_options() -> argparse.Namespace:
     return options
 
 
-def _attack(names: list[str], executable: str | None) -> int:
+def _attack(options: argparse.Namespace) -> int:
+    names: list[str] = options.family
     tried = broken = 0
     for family in FAMILIES:
         if names and family.name not in names:
             continue
         started = time.monotonic()
-        report = carry_out(family, executable=executable)
+        report = carry_out(family, executable=options.daemon)
         took = time.monotonic() - started
         print(f"{family.name}: {report.tried} attacks, {family.about} ({took:.0f} s)", flush=True)
         for attack in report.untried:
@@ -83,6 +76,39 @@ def _attack(names: list[str], executable: str | None) -> int:
         broken += len(report.faults)
     print(f"{tried} attacks tried, {broken} not stood")
     return int(broken > 0)
+
+
+def _soak(options: argparse.Namespace) -> int:
+    soak(options.requests, executable=options.daemon)
+    return 0
+
+
+def _repeat(what: Callable[..., None], options: argparse.Namespace) -> int:
+    what(options.times, executable=options.daemon)
+    return 0
+
+
+def _flood_log(options: argparse.Namespace) -> int:
+    figure = flood_log(options.refusals, executable=options.daemon)
+    return int(figure.ratio > GOAL)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    floods = tuple(options.flood or FLOODS)
+    figures = measure_fairness(options.calls, executable=options.daemon, floods=floods)
+    print_table(figures)
+    return int(any(figure.ratio > GOAL for figure in figures))
+
+
+_DO: dict[str, Callable[[argparse.Namespace], int]] = {
+    "attacks": _attack,
+    "soak": _soak,
+    "stops": partial(_repeat, stop_under_load),
+    "reloads": partial(_repeat, reload_under_load),
+    "restarts": partial(_repeat, restart_under_load),
+    "log": _flood_log,
+    "fairness": _compare,
+}
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from e2e.world.lines import make_request
 class Target(Daemon):
     """A running daemon and the world that it serves."""
 
-    def __init__(self, world: World, executable: str | None, *, descriptors: int) -> None:
+    def __init__(self, world: World, executable: str | None, *, descriptors: int = 0) -> None:
         """Start `executable`, or the airlock-daemon of this Python's environment."""
         self.world = world
         super().__init__(
@@ -56,15 +56,22 @@ def run_daemon(
     is the airlock-daemon of this Python's environment. `limits` and `settings` are those of
     `World`, `descriptors` is its RLIMIT_NOFILE, 0 for ours.
     """
-    # pytest's own directories are too deep for a socket's path.
-    root = Path(tempfile.mkdtemp(prefix="airlock-")).resolve()
-    try:
-        target = Target(
-            World(root, limits=limits, settings=settings), executable, descriptors=descriptors
-        )
+    with new_world(limits=limits, settings=settings) as world:
+        target = Target(world, executable, descriptors=descriptors)
         try:
             yield target
         finally:
             target.kill()
+
+
+@contextmanager
+def new_world(
+    *, limits: Mapping[str, float] | None = None, settings: str = ENDLESS_LOG
+) -> Iterator[World]:
+    """Make a world for a daemon, which is removed when the block ends."""
+    # pytest's own directories are too deep for a socket's path.
+    root = Path(tempfile.mkdtemp(prefix="airlock-")).resolve()
+    try:
+        yield World(root, limits=limits, settings=settings)
     finally:
         shutil.rmtree(root, ignore_errors=True)

@@ -16,6 +16,11 @@ _LOOKS = 20
 # An allocator keeps some of what it once had. What grows with each request is found by the soak.
 _KEPT = 48 * _MIB
 
+# What a daemon keeps ready of what it has used, and how many at most: supervisors that wait for
+# another command, each with its socket, and processes that clients came from.
+_SUPERVISOR, _READY = "airlock-launch", 8
+_PROCESS, _KNOWN = "anon_inode:[pidfd]", 16
+
 
 def warm_up(daemon: Target) -> Footprint:
     """Let a new daemon work a little, and return what it holds then."""
@@ -54,9 +59,11 @@ def await_rest(daemon: Target, *, before: Footprint, log: LogReader, requests: i
 
 def _list_left(before: Footprint, now: Footprint) -> list[str]:
     left = []
-    if len(now.descriptors) > len(before.descriptors):
+    ready = _more(before.descendants, now.descendants, _SUPERVISOR, most=_READY)
+    known = _more(before.descriptors, now.descriptors, _PROCESS, most=_KNOWN)
+    if len(now.descriptors) > len(before.descriptors) + ready + known:
         left.append(f"{len(before.descriptors)} descriptors became {now.descriptors}")
-    if len(now.descendants) > len(before.descendants):
+    if len(now.descendants) > len(before.descendants) + ready:
         left.append(f"processes {before.descendants} became {now.descendants}")
     if now.tools:
         left.append(f"tools are left: {now.tools}")
@@ -65,3 +72,7 @@ def _list_left(before: Footprint, now: Footprint) -> list[str]:
     if now.resident > before.resident + _KEPT:
         left.append(f"{before.resident // _MIB} MiB became {now.resident // _MIB}")
     return left
+
+
+def _more(before: list[str], now: list[str], what: str, *, most: int) -> int:
+    return min(most, max(0, now.count(what) - before.count(what)))

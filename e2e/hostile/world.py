@@ -49,9 +49,10 @@ class World(Installation):
         self.enable(_TOOLS, more=settings)
         lines = [f"{name} = {value}" for name, value in (limits or {}).items()]
         mounts = f'[workspace]\nmounts = {{ "/workspace" = {quote(self.workspace)} }}\n'
-        self._add(HOSTILE, "\n".join([mounts, "[limits]", *lines]))
-        self._add(HONEST, "")
+        self.add(HOSTILE, more="\n".join([mounts, "[limits]", *lines]))
+        self.add(HONEST)
 
-    def _add(self, name: str, profile: str) -> None:
+    def add(self, name: str, *, commands: str = "", more: str = "") -> None:
+        """Register an agent that may run `commands`, a TOML list's items, or write it anew."""
         modules = {tool: _MODULE.format(tool=tool) for tool in _TOOLS}
-        self.add_agent(name, profile=f"commands = []\n{profile}\n", modules=modules)
+        self.add_agent(name, profile=f"commands = [{commands}]\n{more}\n", modules=modules)

@@ -43,7 +43,7 @@ class Installation:
         """Register an agent, or write it anew, and return its directory.
 
         `profile` is the text of its profile, `modules` are those of modules of its own by command.
-        A daemon that runs already learns of it when it is started again.
+        A daemon that runs already learns of it when it reloads or is started again.
         """
         directory = directory or self.folder / "agents" / name
         (directory / "commands").mkdir(parents=True, exist_ok=True)
@@ -53,6 +53,11 @@ class Installation:
         self._agents[name] = directory
         self._register()
         return directory
+
+    def remove_agent(self, name: str) -> None:
+        """Take an agent out of the registration; its directory stays."""
+        del self._agents[name]
+        self._register()
 
     def socket(self, agent: str) -> Path:
         """Return the path of an agent's socket; earlier daemons have it beside its directory."""

@@ -11,6 +11,7 @@ const report = diagnostics.report;
 const mount_hint = "mount the agent's socket directory (docker run -v " ++
     "HOST_SOCKETS/AGENT:/run/airlock:ro), or set AIRLOCK_SOCKET to where the socket is";
 const start_it = "start it on the host (airlock-daemon start)";
+const register_it = "see there which agents it serves (airlock-daemon agent list)";
 
 /// Reports on `outcome`, which is not a connection. `named` is AIRLOCK_SOCKET's value.
 pub fn explain(outcome: endpoint.Outcome, named: ?[]const u8, places: endpoint.Places) void {
@@ -32,8 +33,9 @@ pub fn explain(outcome: endpoint.Outcome, named: ?[]const u8, places: endpoint.P
                 .{ .plain = "cannot reach the daemon: there is no socket in " },
                 .{ .shown = directory.bytes() },
             });
-            diagnostics.advise(.{ .plain = "the daemon is not running, or serves another " ++
-                "directory: " ++ start_it ++ "; this container can stay as it is" });
+            diagnostics.advise(.{ .plain = "the daemon is not running, serves another " ++
+                "directory, or has no such agent any more: " ++ start_it ++ ", or " ++
+                register_it ++ "; this container can stay as it is" });
         },
         .several => |paths| {
             report(&.{
@@ -95,16 +97,18 @@ const Cause = enum {
     fn hint(cause: Cause) []const u8 {
         return switch (cause) {
             .unmounted => "nothing is mounted there: " ++ mount_hint,
-            .missing => "the daemon is not running, or its socket is another one: " ++ start_it ++
-                ", or set AIRLOCK_SOCKET to where the socket is",
+            .missing => "the daemon is not running, its socket is another one, or it has no such " ++
+                "agent any more: " ++ start_it ++ ", set AIRLOCK_SOCKET to where the socket is, " ++
+                "or " ++ register_it,
             .dead => "the daemon has ended: " ++ start_it ++ "; this container can stay as it is",
-            .dead_file => "the daemon has ended, or was started again since this socket file " ++
-                "was mounted by itself: " ++ start_it ++ " and make the container again, or " ++
-                "mount the socket's directory",
+            .dead_file => "the daemon has ended, or has made the socket anew since this file was " ++
+                "mounted by itself: " ++ start_it ++ " and make the container again, or mount " ++
+                "the socket's directory",
             .directory => "an engine makes a directory where a mounted socket is missing; start " ++
                 "the daemon first, then make the container again",
             .forbidden => "the user in this container may not connect; see socket_mode in the " ++
-                "daemon's config.toml, and the modes of the directories above the socket",
+                "daemon's config.toml (then: airlock-daemon reload), and the modes of the " ++
+                "directories above the socket",
             .other => "is this the socket of an Airlock daemon?",
         };
     }

@@ -3,6 +3,9 @@
 from airlock_modules import Fault
 from airlock_wire import Layer
 
+AND_RELOAD = ", and run: airlock-daemon reload"
+"""What a hint that proposes to edit a file ends with: a running daemon has read it before."""
+
 
 class AirlockError(Exception):
     """Base of everything the daemon raises on purpose.

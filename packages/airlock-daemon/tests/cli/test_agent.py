@@ -83,11 +83,30 @@ def test_from_an_empty_home_to_a_command_that_runs(home: Path, started: str) -> 
     assert airlock_daemon("agent", "list").stdout.split("\t")[:3] == ["my", "git", "yes"]
     said = airlock_daemon("agent", "add", "two", "--yes")
     assert "which the running daemon serves\n" in said.stderr
-    assert "\nRestart the running daemon, which knows of it then" in said.stdout
-    assert f"    {started}\n" in said.stdout
+    assert "\nThe running daemon serves it.\nThen a container" in said.stdout
+    assert started not in said.stdout
     rows = airlock_daemon("agent", "list").stdout.splitlines()
-    assert [row.split("\t")[2] for row in rows] == ["yes", "no"]
-    assert "until it is restarted\n" in airlock_daemon("agent", "remove", "my", "--yes").stdout
+    assert [row.split("\t")[2] for row in rows] == ["yes", "yes"]
+    said = airlock_daemon("agent", "remove", "my", "--yes")
+    assert said.stdout.endswith("not registered any more\nthe running daemon has reloaded\n")
+    rows = airlock_daemon("agent", "list").stdout.splitlines()
+    assert [row.split("\t")[0] for row in rows] == ["two"]
+
+
+def test_a_daemon_that_does_not_reload_is_told(world: World) -> None:
+    """The files are as they should be, and the daemon says what keeps it from taking them."""
+    with Daemon(world):
+        in_the_way = Path(world.locations.sockets_dir) / "new"
+        in_the_way.mkdir()
+        (in_the_way / "airlock.sock").write_text("")
+        said = add(world, "--json", status=1)
+        report = json.loads(said.stdout)["reload"]
+        assert report["reloaded"] is False
+        assert "something that is no socket stands at" in report["faults"][0]
+        assert "1 fault found: the daemon goes on with what it had\n" in said.stderr
+        (in_the_way / "airlock.sock").unlink()
+        report = json.loads(run(world, "agent", "remove", "my", "--yes", "--json").stdout)["reload"]
+        assert (report["added"], report["removed"]) == (["new"], ["my"])
 
 
 def test_without_a_terminal_nothing_is_changed_unless_told_so(home: Path) -> None:
@@ -202,7 +221,7 @@ def test_programs_are_told_what_was_made_and_what_comes_next(world: World) -> No
     assert report["path"] == str(world.config / "agents" / "new")
     assert report["registration"] == str(world.agents_file)
     assert report["enabled"] == ["ssh"]
-    assert report["daemon"] is None
+    assert (report["daemon"], report["reload"]) == (None, None)
     assert report["compose"].startswith("services:\n")
     assert report["devcontainer"]["image"] == "IMAGE"
     assert "make " in done.stderr
@@ -212,6 +231,7 @@ def test_programs_are_told_what_was_made_and_what_comes_next(world: World) -> No
         "registration": str(world.agents_file),
         "removed": [str(world.config / "agents" / "new")],
         "kept": [],
+        "reload": None,
     }
     (row,) = json.loads(run(world, "agent", "list", "--json").stdout)
     assert row == {

@@ -82,7 +82,7 @@ def test_a_sockets_directory_that_cannot_be_used_is_found(world: World) -> None:
     assert "workspce" in said
 
 
-def test_after_a_finding_a_restart_is_named(world: World) -> None:
+def test_after_a_finding_a_reload_is_named(world: World) -> None:
     """Who mends a file would else wonder why the running daemon decides as before."""
     world.write_module("Git", "git")
-    assert run(world, "check", status=1).stdout.endswith("once it is restarted\n")
+    assert run(world, "check", status=1).stdout.endswith("after: airlock-daemon reload\n")

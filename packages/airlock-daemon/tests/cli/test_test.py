@@ -24,7 +24,9 @@ def test_test_asks_the_running_daemon(world: World) -> None:
         assert "daemon: allowed" in run(world, "test", "my", "sh", "--bad").stdout
         world.write_module("sh", "/bin/sh", '[deny]\nargs = ["--bad"]\n')
         done = run(world, "test", "my", "sh", "--bad", status=1)
-        assert done.stderr == "airlock: the running daemon decides otherwise: restart it\n"
+        assert done.stderr == (
+            "airlock: the running daemon decides otherwise\nairlock: hint: airlock-daemon reload\n"
+        )
 
 
 def test_a_daemon_that_cannot_know_the_client_either_agrees(world: World) -> None:
@@ -47,7 +49,7 @@ def test_test_explains(world: World) -> None:
     ]  # fmt: skip
     assert 'denied: git "credential' in said
     assert '  subcommand "credential' in said
-    assert "once it is restarted\n" in said
+    assert ", and run: airlock-daemon reload\n" in said
     said = run(world, "test", "my", "git", "-C", "sub", "status").stdout
     assert '  path "sub"' in said
     assert "workspace: passed: no path leads out" in said

@@ -249,3 +249,43 @@ def test_a_large_table_lowers_nothing() -> None:
     """The limits of the files are what counts as a rule."""
     limits = Limits(connections=300, running=10)
     assert share_descriptors(limits, table=1 << 20, agents=20) == limits
+
+
+async def test_other_limits_count_for_those_who_wait() -> None:
+    """More room lets the first of them in; less takes no place away from what runs."""
+    gate = make_gate(Limits(running=1))
+    began: list[int] = []
+
+    async def run(number: int) -> None:
+        async with running(gate, None):
+            began.append(number)
+            await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        for number in range(3):
+            nursery.start_soon(run, number)
+            await trio.testing.wait_all_tasks_blocked()
+        assert began == [0]
+        gate.adopt(Limits(running=2))
+        await trio.testing.wait_all_tasks_blocked()
+        assert began == [0, 1]
+        gate.adopt(Limits(running=1, queued=1, connections=0))
+        with pytest.raises(Denied) as caught:
+            await gate.take(None)
+        assert caught.value.rule == "queued"
+        assert not gate.connect()
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_waits_for_the_last_connection_is_told() -> None:
+    """Also where there is none."""
+    gate = make_gate(Limits())
+    await gate.wait_left()
+    assert gate.connect()
+    assert gate.connect()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(gate.wait_left)
+        for _ in range(2):
+            await trio.testing.wait_all_tasks_blocked()
+            assert nursery.child_tasks
+            gate.disconnect()

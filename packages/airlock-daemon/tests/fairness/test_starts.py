@@ -1,5 +1,6 @@
 """Starts: an agent that others share with starts only so many commands at once."""
 
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -83,3 +84,15 @@ async def test_who_gives_up_keeps_nobody_waiting() -> None:
     crowd.give_back("first")
     with trio.fail_after(0):
         await crowd.take("third")
+
+
+async def test_agents_that_are_gone_are_not_remembered() -> None:
+    """However many came and went: only who asked last says whether others share."""
+    starts = Starts(processors=2)
+    gone = [Share(starts) for _ in range(5)]
+    for share in gone:
+        await share.take("command")
+    held = [weakref.ref(share) for share in gone]
+    gone.clear()
+    del share
+    assert sum(each() is not None for each in held) == 2

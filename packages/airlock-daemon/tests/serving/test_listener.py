@@ -1,10 +1,11 @@
 """The listener of one agent, in a loop whose clock is the test's own."""
 
 import socket
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import trio
 from trio.testing import MockClock
@@ -19,6 +20,13 @@ from airlock_daemon.setup.config import LogConfig
 from airlock_daemon.setup.limits import Limits
 
 
+class Crowd(NamedTuple):
+    """A listening socket, and those who have connected to it."""
+
+    listening: socket.socket
+    clients: list[socket.socket]
+
+
 def count_answered(clients: list[socket.socket]) -> int:
     """How many of them have been told something."""
     answered = 0
@@ -30,18 +38,17 @@ def count_answered(clients: list[socket.socket]) -> int:
     return answered
 
 
-async def test_connections_beyond_the_limit_are_refused_at_a_pace(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    """A second's worth at once, and then so many in each second; more wait in the queue."""
-    audit = Ledger(AuditLog(LogConfig(path=str(tmp_path / "log"))), agents=1)
+@asynccontextmanager
+async def crowded(folder: Path) -> AsyncIterator[tuple[Listener, Crowd]]:
+    """A listener whose agent has all its connections open, and twenty clients that wait there."""
+    audit = Ledger(AuditLog(LogConfig(path=str(folder / "log"))), agents=1)
     shared: Any = SimpleNamespace(audit=audit, rounds=Rounds(), starts=Starts())
     generation: Any = SimpleNamespace(
         agent=SimpleNamespace(name="my"), limits=Limits(connections=1, refusals_per_s=10)
     )
     agent = AgentState(generation, shared)
     assert agent.gate.connect()
-    path = str(tmp_path / "socket")
+    path = str(folder / "socket")
     with ExitStack() as stack:
         listening = stack.enter_context(socket.socket(socket.AF_UNIX))
         listening.bind(path)
@@ -56,11 +63,34 @@ async def test_connections_beyond_the_limit_are_refused_at_a_pace(
         trio.lowlevel.add_instrument(shared.rounds)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(shared.rounds.run)
-            nursery.start_soon(Listener(shared, agent, listening).run, nursery)
-            await trio.sleep(0.05)
-            assert count_answered(clients) == 11
-            await trio.sleep(0.4)
-            assert count_answered(clients) == 15
+            yield Listener(shared, agent, listening), Crowd(listening, clients)
             nursery.cancel_scope.cancel()
         trio.lowlevel.remove_instrument(shared.rounds)
     audit.close()
+
+
+async def test_connections_beyond_the_limit_are_refused_at_a_pace(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """A second's worth at once, and then so many in each second; more wait in the queue."""
+    async with crowded(tmp_path) as (listener, crowd), trio.open_nursery() as nursery:
+        nursery.start_soon(listener.run, nursery)
+        await trio.sleep(0.05)
+        assert count_answered(crowd.clients) == 11
+        await trio.sleep(0.4)
+        assert count_answered(crowd.clients) == 15
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_listener_leaves_its_socket_alone_once_it_has_ended(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """Whoever waits is answered at once; the task that paced them meets a socket that is closed."""
+    async with crowded(tmp_path) as (listener, crowd), trio.open_nursery() as requests:
+        async with trio.open_nursery() as accepting:
+            accepting.start_soon(listener.run, requests)
+            await trio.sleep(0.05)
+            listener.stop("removed")
+            accepting.cancel_scope.cancel()
+        crowd.listening.close()
+        assert count_answered(crowd.clients) == 20

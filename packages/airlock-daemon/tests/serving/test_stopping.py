@@ -1,9 +1,12 @@
 """Stopping in order: every client is told, every request is recorded, and nothing is cut off."""
 
+import fcntl
 import json
 import os
 import signal
 import socket
+import sys
+import termios
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -129,3 +132,27 @@ def test_a_path_that_cannot_be_listened_on_is_told(world: World) -> None:
         Daemon(world)
     events = [json.loads(line)["event"] for line in world.log.read_text().splitlines()]
     assert "daemon-start" not in events
+
+
+def test_clients_that_never_read_do_not_hold_up_a_stop(world: World) -> None:
+    """Neither one whose output nobody takes, nor those that have no room for a last word."""
+    world.write_config(GRACE)
+    with Daemon(world) as daemon, ExitStack() as stack:
+        clients = [stack.enter_context(daemon.connect()) for _ in range(3)]
+        for client in clients:
+            client.sendall(request("sh", "-c", "echo up; exec yes"))
+            read_until(client, "up")
+        # Each is full by the time that the daemon holds more than the sockets do.
+        while daemon.shell("true").exit_code == 0:
+            if all(unread(client) > 65536 for client in clients):
+                break
+        assert daemon.stop() == 0
+        records = [record for record in daemon.records() if record["outcome"] == "aborted"]
+        assert [record["reason"] for record in records] == ["the daemon stopped"] * 3
+        assert daemon.records("daemon-stop")
+
+
+def unread(client: socket.socket) -> int:
+    """How many bytes there are to read."""
+    count = fcntl.ioctl(client.fileno(), termios.FIONREAD, bytes(4))
+    return int.from_bytes(count, sys.byteorder)

@@ -14,6 +14,9 @@ from airlock_modules.names import is_name
 from airlock_modules.rules.judgement import PlainRules, judge
 from airlock_wire.text import quote
 
+# A running daemon knows of a change to a file once it has read it.
+_THEN = ", and run: airlock-daemon reload"
+
 
 def evaluate(grant: Grant, command: str, args: Sequence[str]) -> Decision:
     """Decide about one request. Any strings will do, surrogates included; nothing is raised."""
@@ -34,7 +37,7 @@ def evaluate(grant: Grant, command: str, args: Sequence[str]) -> Decision:
 
 def _refuse_unknown(name: str, command: str) -> Decision:
     if is_name(command):
-        hint = f'a person on the host can add "{name}" to [commands] enable in config.toml'
+        hint = f'a person on the host can add "{name}" to [commands] enable in config.toml{_THEN}'
     else:
         hint = "a command is a name of at most 64 letters, digits and . _ -, not a path"
     return Decision(
@@ -51,7 +54,7 @@ def _refuse_without_module(name: str, steps: tuple[Step, ...]) -> Decision:
         allowed=False,
         kind="unknown-command",
         message=f"unknown command: {name} (enabled on the host, but no module describes it)",
-        hint=f"a person on the host can write commands/{name}.toml in this agent's directory",
+        hint=f"a person on the host can write commands/{name}.toml of this agent{_THEN}",
         steps=(*steps, Step("module", "refused", f"no built-in and no commands/{name}.toml")),
     )
 
@@ -63,7 +66,7 @@ def _refuse_by_profile(name: str, steps: tuple[Step, ...]) -> Decision:
         layer="profile",
         rule="commands",
         message=f"{name} is refused: the profile of this agent does not grant it",
-        hint=f'a person on the host can add "{name}" to commands in this agent\'s airlock.toml',
+        hint=f'a person on the host can add "{name}" to commands in its airlock.toml{_THEN}',
         steps=(*steps, Step("profile", "refused", f"commands does not list {name}")),
     )
 
@@ -93,13 +96,13 @@ def _apply_rules(
 
 def _advise(name: str, module: Module, layer: str) -> str:
     if layer == "profile":
-        return f"a person on the host can change [deny] {name} in this agent's airlock.toml"
+        return f"a person on the host can change [deny] {name} in this agent's airlock.toml{_THEN}"
     if module.builtin:
         return (
             f"a person on the host can give this agent rules of its own in commands/{name}.toml "
-            f"(airlock-daemon show {name} prints those it has)"
+            f"(airlock-daemon show {name} prints those it has){_THEN}"
         )
     table = f"[{module.rules.mode}]"
     if isinstance(module.rules, PlainRules) or module.rules.permitted is None:
         table += " args"
-    return f"a person on the host can change {table} in commands/{name}.toml of this agent"
+    return f"a person on the host can change {table} in commands/{name}.toml of this agent{_THEN}"

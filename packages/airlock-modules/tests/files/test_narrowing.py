@@ -58,7 +58,8 @@ def test_a_narrowed_module_refuses_more(name: str) -> None:
         'the profile of this agent has the rule "push & --force"'
     )
     assert (
-        decision.hint == "a person on the host can change [deny] tool in this agent's airlock.toml"
+        decision.hint == "a person on the host can change [deny] tool in this agent's "
+        "airlock.toml, and run: airlock-daemon reload"
     )
     assert [(step.layer, step.verdict) for step in decision.steps] == [
         ("ceiling", "passed"),

@@ -25,6 +25,11 @@ class Allowance:
         self._saved = burst
         self._counted: float | None = None
 
+    def adopt(self, *, bytes_s: float, burst: float) -> None:
+        """Go by another rate and burst from now on; what was spent stays spent."""
+        self._saved = min(self._count(), burst)
+        self._bytes_s, self._burst = bytes_s, burst
+
     def spend(self, count: int) -> None:
         """Count bytes."""
         self._saved -= count

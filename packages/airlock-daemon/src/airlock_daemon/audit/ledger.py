@@ -19,6 +19,7 @@ from airlock_daemon.audit.allowance import Allowance
 from airlock_daemon.audit.log import AuditLog
 from airlock_daemon.audit.record import Event, Outcome, Record
 from airlock_daemon.errors import Failed
+from airlock_daemon.setup.config import LogConfig
 
 # How often what was counted is written, for each agent. A daemon that is killed loses so much.
 EVERY_S = 1.0
@@ -52,16 +53,36 @@ class Ledger:
     def __init__(self, log: AuditLog, *, agents: int) -> None:
         """`log` belongs to the ledger; `agents` is how many there will be."""
         self._log = log
-        self._burst = log.capacity * AT_ONCE / max(agents, 1)
+        self._burst = self._share_burst(agents)
         self._accounts: dict[str | None, _Account] = {}
         self._started: set[str | None] = set()
         self._idle = ParkingLot()
 
+    def adopt(self, config: LogConfig, *, agents: int) -> None:
+        """Go by other settings of the log, but for its path, and another number of agents.
+
+        The account of each agent is then to be opened anew.
+        """
+        self._log.adopt(config)
+        self._burst = self._share_burst(agents)
+
     def open_account(self, agent: str, bytes_s: float) -> Allowance:
-        """The allowance of an agent, whose records count against it from now on."""
+        """The allowance of an agent, whose records count against it from now on.
+
+        Where it has an account, that one goes on with this rate.
+        """
         burst = min(SAVED_S * bytes_s, self._burst)
-        account = self._accounts[agent] = _Account(agent, bytes_s=bytes_s, burst=burst)
+        account = self._accounts.get(agent)
+        if account is None:
+            account = self._accounts[agent] = _Account(agent, bytes_s=bytes_s, burst=burst)
+        else:
+            account.adopt(bytes_s=bytes_s, burst=burst)
         return account.allowance
+
+    def close_account(self, agent: str) -> None:
+        """Forget an agent of which no more records will come, once what was counted is written."""
+        self._accounts[agent].is_closed = True
+        self._flush_all()
 
     @property
     def must_deny(self) -> bool:
@@ -136,9 +157,14 @@ class Ledger:
             self._started.discard(record.request)
         return is_its_end
 
+    def _share_burst(self, agents: int) -> float:
+        return self._log.capacity * AT_ONCE / max(agents, 1)
+
     def _flush_all(self) -> None:
-        for account in self._accounts.values():
+        for account in list(self._accounts.values()):
             self._flush(account)
+            if account.is_closed and not (account.counted or account.late):
+                del self._accounts[account.agent]
 
     def _flush(self, account: "_Account") -> None:
         account.written = trio.current_time()
@@ -169,8 +195,14 @@ class _Account:
         self.counted: dict[Kind, Record] = {}
         self.late: deque[Record] = deque()
         self.written = -math.inf
+        self.is_closed = False
         self._bytes_s = bytes_s
         self._told = -math.inf
+
+    def adopt(self, *, bytes_s: float, burst: float) -> None:
+        self.allowance.adopt(bytes_s=bytes_s, burst=burst)
+        self.is_closed = False
+        self._bytes_s = bytes_s
 
     def _tell(self) -> None:
         if trio.current_time() - self._told >= TELL_S:

@@ -9,6 +9,8 @@ import stat
 import time
 from contextlib import ExitStack, suppress
 
+from msgspec.structs import replace
+
 from airlock_daemon.audit.reading.entry import find_last
 from airlock_daemon.audit.reading.files import LogFile
 from airlock_daemon.audit.record import Record, to_line
@@ -59,6 +61,10 @@ class AuditLog:
                 hint="make room or mend its permissions on the host",
             ) from error
         return len(line) + 1
+
+    def adopt(self, config: LogConfig) -> None:
+        """Go by other settings from now on, but for the path."""
+        self._config = replace(config, path=self._config.path)
 
     @property
     def capacity(self) -> float:

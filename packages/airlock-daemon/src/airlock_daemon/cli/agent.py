@@ -12,14 +12,16 @@ from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.asking import is_served
 from airlock_daemon.cli.changing import changing
 from airlock_daemon.cli.container_lines import Wiring, find_shim
-from airlock_daemon.cli.next_steps import NextSteps, choose_start, say_daemon
+from airlock_daemon.cli.next_steps import NextSteps, choose_start
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.cli.registration import beside_config
+from airlock_daemon.cli.registration import Registration, beside_config
+from airlock_daemon.cli.reloading import dump_reload, say_faults, try_reload
 from airlock_daemon.cli.reporting import say
 from airlock_daemon.cli.table import print_rows
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.new_agent import NewAgent, plan_agent
+from airlock_daemon.setup.notice import Reload
 from airlock_daemon.setup.paths import absolute
 from airlock_daemon.setup.removed_agent import plan_removal
 
@@ -75,8 +77,9 @@ def add_agent(
 
     Makes its directory with a commented airlock.toml, names it in the registration, and enables its
     commands in config.toml, which is made if there is none: shows all that first, and asks. Then
-    it checks the files; where they have faults, all is as it was before. It ends with what comes
-    next: how to start the daemon, and a `docker run`, a compose.yaml and a devcontainer.json.
+    it checks the files; where they have faults, all is as it was before. A running daemon reloads.
+    It ends with what comes next: how to start the daemon, where none runs, and a `docker run`, a
+    compose.yaml and a devcontainer.json.
 
     The registration is that of --agents, else that of the running daemon, else agents.toml beside
     config.toml. Workspaces are written to [workspace] same_path; what the container mounts is found
@@ -104,7 +107,8 @@ def add_agent(
             raise SetupError(checked.faults)
     steps = NextSteps(
         start=choose_start(application, file),
-        daemon=say_daemon(registration),
+        reload=_reload(application, registration),
+        has_other=registration.has_daemon and not registration.is_served,
         wiring=Wiring(
             sockets=os.path.join(locations.sockets_dir, name),
             shim=find_shim(),
@@ -116,10 +120,11 @@ def add_agent(
         made = {"name": name, "path": new.directory, "registration": file}
         report = {"enabled": plan.enabled, "findings": checked.findings, "notes": checked.notes}
         application.print_json(made | report | steps.dump())
-        return
-    typer.echo(f"agent {name} is registered in {file}")
-    show(checked.describe())
-    show(steps.describe())
+    else:
+        typer.echo(f"agent {name} is registered in {file}")
+        show(checked.describe())
+        show(steps.describe())
+    _end_by(steps.reload)
 
 
 @app.command("list")
@@ -153,7 +158,8 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
 
     Removes its entry and, where nothing is in it but the airlock.toml of `agent add`, its
     directory: shows that first, and asks. Commands stay enabled in config.toml, and no workspace
-    is touched.
+    is touched. A running daemon reloads: the agent's running commands finish, and it can begin
+    nothing any more.
     """
     registration = application.find_registration()
     file = registration.path
@@ -166,6 +172,7 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
         show=partial(_show, application),
     ) as removal:
         pass
+    reload = _reload(application, registration)
     if application.json:
         application.print_json(
             {
@@ -173,12 +180,26 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
                 "registration": file,
                 "removed": [] if removal.kept else [removal.directory],
                 "kept": removal.kept,
+                "reload": None if reload is None else dump_reload(reload),
             }
         )
-        return
-    typer.echo(f"agent {name} is not registered any more")
-    if registration.is_served:
-        typer.echo("the running daemon serves it until it is restarted")
+    else:
+        typer.echo(f"agent {name} is not registered any more")
+        if reload is not None and not reload.faults:
+            typer.echo("the running daemon has reloaded")
+    _end_by(reload)
+
+
+def _reload(application: Application, registration: Registration) -> Reload | None:
+    """Have the daemon reload if it serves the registration."""
+    return try_reload(application.locations) if registration.is_served else None
+
+
+def _end_by(reload: Reload | None) -> None:
+    """Exit with 1 where the files are as they should be, and the daemon is not."""
+    if reload is not None and reload.faults:
+        say_faults(reload)
+        raise typer.Exit(1)
 
 
 def _find_directory(path: str) -> str:

@@ -19,6 +19,7 @@ NAME = "airlock-daemon"
 
 COMMANDS = {
     "start": "Serve the registered agents until SIGTERM or Ctrl-C.",
+    "reload": "Have the running daemon read its files again.",
     "check": "Look for faults and oddities in the configuration.",
     "test": "Say whether a command would be allowed, and what decides.",
     "show": "Print the module of a command, as TOML for an override.",

@@ -35,7 +35,7 @@ def _print(checked: Checked) -> None:
     for line in checked.describe():
         typer.echo(line)
     if checked.faults or checked.findings:
-        typer.echo("a running daemon knows of changes to these files once it is restarted")
+        typer.echo("a running daemon knows of changes to these files after: airlock-daemon reload")
         return
     count = len(checked.notes)
     shown = f", with {count} {'note' if count == 1 else 'notes'}" if count else ""

@@ -11,24 +11,30 @@ import msgspec
 
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.container_lines import Wiring, compose, devcontainer, docker_run
-from airlock_daemon.cli.registration import Registration
+from airlock_daemon.cli.reloading import dump_reload
+from airlock_daemon.setup.notice import Reload
+
+_STOP = "Stop the running daemon, which serves other agents, and start it by"
 
 
 class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
     """The words of the `start` that serves the agent, and what its container has mounted.
 
-    `daemon` says what to do with a daemon that runs already, and is None where none does.
+    `reload` is how the running daemon took the agent in, None where that is none of its business;
+    `has_other` says that one runs with another registration.
     """
 
     start: tuple[str, ...]
-    daemon: str | None
+    reload: Reload | None
+    has_other: bool
     wiring: Wiring
 
     def dump(self) -> dict[str, object]:
         """The same for programs."""
         return {
             "start": self.start,
-            "daemon": self.daemon,
+            "daemon": _STOP if self.has_other else None,
+            "reload": None if self.reload is None else dump_reload(self.reload),
             "docker_run": docker_run(self.wiring),
             "compose": compose(self.wiring, user=_user()),
             "devcontainer": devcontainer(self.wiring),
@@ -36,8 +42,11 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
 
     def describe(self) -> Iterator[str]:
         """The same for people: what to do, and lines to copy, which are indented."""
-        yield f"{self.daemon}:" if self.daemon else "Start the daemon:"
-        yield from _indent(shlex.join(self.start))
+        if self.reload is None:
+            yield f"{_STOP if self.has_other else 'Start the daemon'}:"
+            yield from _indent(shlex.join(self.start))
+        elif not self.reload.faults:
+            yield "The running daemon serves it."
         if self.wiring.shim is None:
             yield "The shim is not installed here: pip install airlock-shim, or name where it is."
         yield "Then a container, of any image in the place of IMAGE:"
@@ -57,15 +66,6 @@ def choose_start(application: Application, registration: str) -> tuple[str, ...]
     if application.sockets:
         words += ["--sockets", locations.sockets_dir]
     return (*words, "--agents", registration)
-
-
-def say_daemon(registration: Registration) -> str | None:
-    """What to do with the running daemon so that it serves what has just been registered."""
-    if registration.is_served:
-        return "Restart the running daemon, which knows of it then, as you started it or by"
-    if registration.has_daemon:
-        return "Stop the running daemon, which serves other agents, and start it by"
-    return None
 
 
 def _program() -> tuple[str, ...]:

@@ -13,7 +13,8 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def start(application: Application) -> None:
     """Serve the registered agents until SIGTERM or Ctrl-C.
 
-    Without --agents it starts with no agent and no socket. Running commands get [daemon]
-    shutdown_grace_s seconds to end when it stops; a second signal ends them at once.
+    It reads the files now, and again when `airlock-daemon reload` or SIGHUP asks for it. Without
+    --agents it starts with no agent and no socket. Running commands get [daemon] shutdown_grace_s
+    seconds to end when it stops; a second signal ends them at once.
     """
     application.serve()

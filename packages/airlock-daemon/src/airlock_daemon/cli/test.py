@@ -9,6 +9,7 @@ from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.asking import Answer, ask_daemon
 from airlock_daemon.cli.explanation import dump_decision
 from airlock_daemon.cli.options import pass_obj
+from airlock_daemon.cli.reporting import say
 from airlock_daemon.cli.verdict import Verdict, judge
 from airlock_modules import Decision, describe_reading, evaluate
 from airlock_wire import quote
@@ -34,7 +35,7 @@ def ask(
     word belongs to the command, so that `airlock-daemon test my git push --force` works. The
     client's directory and the mounts of its container are not known here: paths of which only they
     decide are named, and not refused. The running daemon is asked too: an answer that differs is a
-    failure (it was not restarted since the files changed), no daemon is a note.
+    failure (it has not reloaded since the files changed), no daemon is a note.
 
     Ends with 0 when the command is allowed, as far as can be told, else with 1.
     """
@@ -55,7 +56,7 @@ def ask(
         _print(decision, verdict)
         typer.echo(f"daemon: {_say(answer, verdict)}")
         if not agrees:
-            typer.echo("airlock: the running daemon decides otherwise: restart it", err=True)
+            say("the running daemon decides otherwise", "hint: airlock-daemon reload")
     if not verdict.allowed or not agrees:
         raise typer.Exit(1)
 
@@ -78,7 +79,7 @@ def _print(decision: Decision, verdict: Verdict) -> None:
     if verdict.rule:
         typer.echo(f"rule: {quote(verdict.rule, limit=None)}")
     if verdict.hint:
-        typer.echo(f"hint: {verdict.hint}; a running daemon knows of it once it is restarted")
+        typer.echo(f"hint: {verdict.hint}")
 
 
 def _say(answer: Answer | None, verdict: Verdict) -> str:

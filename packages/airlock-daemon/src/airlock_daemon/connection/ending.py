@@ -6,7 +6,7 @@ import trio
 
 from airlock_wire import ErrorObject
 
-Reason = Literal["hangup", "stop", "fault"]
+Reason = Literal["hangup", "stop", "removed", "fault"]
 
 
 class Ending:

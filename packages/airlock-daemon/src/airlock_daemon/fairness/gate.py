@@ -1,9 +1,10 @@
 """How much of the daemon one agent may use: connections, requests, commands and hooks at once."""
 
 import trio
+from trio.lowlevel import ParkingLot
 
 from airlock_daemon.audit.allowance import Allowance
-from airlock_daemon.errors import Denied
+from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.fairness.pace import Pace
 from airlock_daemon.fairness.weight import weigh
 from airlock_daemon.setup.limits import Limits
@@ -23,7 +24,8 @@ class Gate:
     """Counts what one agent has open and running, and makes the rest wait or go away.
 
     A place is given in the order of arrival. Whoever waits gives its place up when cancelled.
-    `connections` is how many are open, `pace` is that of refusals.
+    `connections` is how many are open, `pace` is that of refusals, `crowd_pace` that of refused
+    connections: who is refused for what was asked does not keep others from connecting.
     """
 
     def __init__(self, limits: Limits, allowance: Allowance) -> None:
@@ -33,8 +35,16 @@ class Gate:
         self.connections = 0
         self._held = 0
         self.pace = Pace(limits.refusals_per_s)
+        self.crowd_pace = Pace(limits.refusals_per_s)
+        self._left = ParkingLot()
         self._slots = trio.CapacityLimiter(limits.running)
         self._hooks = trio.CapacityLimiter(limits.running)
+
+    def adopt(self, limits: Limits) -> None:
+        """Go by other limits from now on; what is open, running and waiting stays."""
+        self.limits = limits
+        self.pace.per_s = self.crowd_pace.per_s = limits.refusals_per_s
+        self._slots.total_tokens = self._hooks.total_tokens = limits.running
 
     def connect(self) -> bool:
         """Count one more connection; False, and nothing counted, when there are too many."""
@@ -75,6 +85,13 @@ class Gate:
     def disconnect(self) -> None:
         """Give back what `connect` counted."""
         self.connections -= 1
+        if not self.connections:
+            self._left.unpark_all()
+
+    async def wait_left(self) -> None:
+        """Return when no connection is open."""
+        while self.connections:
+            await self._left.park()
 
     async def take(self, alone: trio.CapacityLimiter | None) -> "Place":
         """Take one of the agent's places, and `alone` too for a command that runs one at a time.
@@ -113,7 +130,7 @@ class Gate:
                 f"{waiting} {what} of this agent are waiting already",
                 layer="limit",
                 rule="queued",
-                hint="wait for them to end, or raise [limits] queued",
+                hint=f"wait for them to end, or raise [limits] queued{AND_RELOAD}",
             )
         try:
             with trio.move_on_after(self.limits.queue_s) as waited:
@@ -137,7 +154,7 @@ class Gate:
                 "fills faster than it may",
                 layer="limit",
                 rule="log_bytes_s",
-                hint="run fewer commands, or raise [limits] log_bytes_s",
+                hint=f"run fewer commands, or raise [limits] log_bytes_s{AND_RELOAD}",
             )
         return Denied(
             f"waited {self.limits.queue_s:g} s for a place to run",

@@ -32,8 +32,9 @@ class Starts:
         """Note that an agent is about to start a command; returns whether others do so too."""
         now = trio.current_time()
         self._asked.pop(share, None)
-        last = next(reversed(self._asked.values()), -RECENT_S)
-        self._asked[share] = now
+        other, last = next(reversed(self._asked.items()), (share, -RECENT_S))
+        # Who asked before these two says nothing any more, and may be gone.
+        self._asked = {other: last, share: now}
         return now - last < RECENT_S
 
     def hold_up(self, share: "Share") -> None:

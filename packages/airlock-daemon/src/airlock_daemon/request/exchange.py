@@ -28,6 +28,13 @@ LAST_WORD_S = 1.0
 
 STOPPING = ErrorObject.failed("the daemon is stopping", hint="try again when it runs again")
 
+REMOVED = ErrorObject.denied(
+    "this agent is not registered any more",
+    layer="profile",
+    rule="registration",
+    hint="a person on the host can register it again: airlock-daemon agent add",
+)
+
 
 class Exchange:
     """One request of one client. `run` does everything, and never raises but for cancellation.
@@ -206,6 +213,10 @@ class Exchange:
         elif ending.reason == "stop":
             self._recording.write("aborted", "the daemon stopped")
             last_word = STOPPING
+        elif ending.reason == "removed":
+            self._recording.note(layer="profile", rule="registration")
+            self._recording.write("denied", REMOVED.message)
+            last_word = REMOVED
         else:
             self._recording.write("aborted", "the client hung up")
             return

@@ -7,7 +7,7 @@ import msgspec
 from airlock_daemon.command.environment import build_environment
 from airlock_daemon.command.launcher import CommandLine
 from airlock_daemon.connection.descriptors import Passed
-from airlock_daemon.errors import Failed
+from airlock_daemon.errors import AND_RELOAD, Failed
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.request.negotiation import Terms, agree, find_term
 from airlock_daemon.setup.generation import Generation
@@ -42,7 +42,7 @@ def plan(
     if program is None:
         raise Failed(
             f"{module.bin} is not an executable on the host",
-            hint="install it there, or set [daemon] path in config.toml",
+            hint=f"install it there, or set [daemon] path in config.toml{AND_RELOAD}",
         )
     is_captured = generation.agent.hooks.post_exec is not None
     may_pass = generation.pass_descriptors and not is_captured and bool(passed.numbers)

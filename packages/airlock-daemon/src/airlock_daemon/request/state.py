@@ -5,6 +5,7 @@ import os
 
 import trio
 
+from airlock_daemon.audit.allowance import Allowance
 from airlock_daemon.audit.ledger import Ledger
 from airlock_daemon.audit.record import Record
 from airlock_daemon.command.launcher import Launcher
@@ -18,6 +19,7 @@ from airlock_daemon.fairness.turns import Rounds, Turns
 from airlock_daemon.identity.ancestry import Ancestry
 from airlock_daemon.identity.containers import Containers
 from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.load import Setup
 
 log = logging.getLogger("airlock")
 
@@ -39,9 +41,16 @@ class DaemonState:
         self.watch = ClientWatch()
         self.rounds = Rounds()
         self.starts = Starts()
-        self.idle: set[Ending] = set()
         self.running: set[Ending] = set()
         self._alone: dict[str, trio.CapacityLimiter] = {}
+
+    def adopt(self, setup: Setup) -> None:
+        """Go by another reading of the files in all that is not of one agent.
+
+        Each agent is then to `adopt` its own generation.
+        """
+        self.containers.adopt(setup.search_path)
+        self.audit.adopt(setup.config.log, agents=len(setup.generations))
 
     def alone(self, command: str) -> trio.CapacityLimiter:
         """The one place of a command that runs one at a time, across agents."""
@@ -80,10 +89,19 @@ class AgentState:
 
     def __init__(self, generation: Generation, shared: DaemonState) -> None:
         self.generation = generation
-        limits = generation.limits
-        account = shared.audit.open_account(generation.agent.name, limits.log_bytes_s)
-        self.gate = Gate(limits, account)
+        self._audit = shared.audit
+        self.gate = Gate(generation.limits, self._open_account())
         self.closer = Closer()
         self.turns = Turns(shared.rounds)
         self.share = Share(shared.starts)
         self.removals = trio.CapacityLimiter(_REMOVALS)
+
+    def adopt(self, generation: Generation) -> None:
+        """Decide by another generation from the next request on."""
+        self.generation = generation
+        self._open_account()
+        self.gate.adopt(generation.limits)
+
+    def _open_account(self) -> Allowance:
+        name, limits = self.generation.agent.name, self.generation.limits
+        return self._audit.open_account(name, limits.log_bytes_s)

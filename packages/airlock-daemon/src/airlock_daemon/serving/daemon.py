@@ -2,30 +2,22 @@
 
 import gc
 import signal
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from functools import partial
 
-import msgspec
 import trio
 
 from airlock_daemon._version import __version__
 from airlock_daemon.audit.ledger import Ledger
 from airlock_daemon.audit.log import AuditLog
 from airlock_daemon.audit.record import Record
-from airlock_daemon.command.launcher import (
-    Launcher,
-    descriptor_limit,
-    find_launcher,
-    raise_descriptor_limit,
-)
-from airlock_daemon.connection.ending import Ending
+from airlock_daemon.command.launcher import Launcher, find_launcher, raise_descriptor_limit
 from airlock_daemon.platform.linux.tracing import forbid_tracing
-from airlock_daemon.request.state import AgentState, DaemonState, log
-from airlock_daemon.serving.listener import Listener
+from airlock_daemon.request.state import DaemonState, log
+from airlock_daemon.serving.reload import Reloader
+from airlock_daemon.serving.roster import Roster
 from airlock_daemon.serving.sockets import SocketsDirectory
-from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.limits import share_descriptors
 from airlock_daemon.setup.load import Setup
 from airlock_daemon.setup.notice import notice_of
 from airlock_daemon.workspace.temporary import remove_left_behind
@@ -72,31 +64,26 @@ async def _serve(setup: Setup, shared: DaemonState, sockets: SocketsDirectory) -
     with trio.open_signal_receiver(*_STOPS, signal.SIGHUP) as signals:
         # First, so that a command finds it as soon as a client can connect.
         sockets.post(notice_of(setup.locations))
-        agents = len(setup.generations)
-        listeners = [
-            Listener(
-                shared, AgentState(_fit(generation, agents=agents), shared), sockets.listen(name)
-            )
-            for name, generation in setup.generations.items()
-        ]
+        roster = Roster(shared, sockets)
+        roster.adopt(setup)
         shared.record(Record(event="daemon-start", detail=__version__))
         announce(setup)
+        reloader = Reloader(setup, shared, sockets, roster)
         try:
-            await _serve_until_stopped(setup, shared, sockets, listeners, signals)
+            await _serve_until_stopped(shared, sockets, roster, reloader, signals)
         finally:
             shared.record(Record(event="daemon-stop"))
 
 
 async def _serve_until_stopped(
-    setup: Setup,
     shared: DaemonState,
     sockets: SocketsDirectory,
-    listeners: Sequence[Listener],
+    roster: Roster,
+    reloader: Reloader,
     signals: AsyncIterator[int],
 ) -> None:
     # Three nurseries, since they end one after the other: what accepts, what is accepted, and what
     # watches over both. No socket is closed under a task that waits for it.
-    grace = setup.config.shutdown_grace_s
     async with trio.open_nursery() as watching:
         watching.start_soon(shared.watch.run)
         watching.start_soon(shared.rounds.run)
@@ -106,14 +93,13 @@ async def _serve_until_stopped(
             partial(trio.to_thread.run_sync, abandon_on_cancel=True), remove_left_behind
         )
         async with trio.open_nursery() as requests, trio.open_nursery() as accepting:
-            for listener in listeners:
-                accepting.start_soon(listener.run, requests)
-            await _wait_stop(signals)
+            accepting.start_soon(roster.run, requests)
+            accepting.start_soon(reloader.run)
+            await _wait_stop(signals, on_hangup=reloader.ask)
+            grace = reloader.setup.config.shutdown_grace_s
             log.info("stopping: %d running, %g s to end", len(shared.running), grace)
             sockets.withdraw()
-            for listener in listeners:
-                listener.stop()
-            _end(shared.idle)
+            roster.stop()
             watching.start_soon(_end_after, grace, shared, signals)
             accepting.cancel_scope.cancel()
         watching.cancel_scope.cancel()
@@ -130,36 +116,20 @@ def _open_state(setup: Setup) -> DaemonState:
     return DaemonState(ledger, launcher, search_path=setup.search_path)
 
 
-def _fit(generation: Generation, *, agents: int) -> Generation:
-    """Lower the limits of an agent as far as the table of descriptors can bear them."""
-    table = descriptor_limit()
-    has_pre_exec = generation.agent.hooks.pre_exec is not None
-    limits = share_descriptors(
-        generation.limits, table=table, agents=agents, has_pre_exec=has_pre_exec
-    )
-    if limits != generation.limits:
-        log.warning(
-            "agent %s: at most %d connections and %d running commands, "
-            "as only %d files may be open (ulimit -n)",
-            *(generation.agent.name, limits.connections, limits.running, table),
-        )
-    return msgspec.structs.replace(generation, limits=limits)
-
-
 async def _end_after(grace: float, shared: DaemonState, signals: AsyncIterator[int]) -> None:
     with trio.move_on_after(grace):
         # Whoever asks a second time does not want to wait.
-        await _wait_stop(signals)
-    _end(shared.running)
+        await _wait_stop(signals, on_hangup=_say_stopping)
+    for ending in list(shared.running):
+        ending.end("stop")
 
 
-async def _wait_stop(signals: AsyncIterator[int]) -> None:
+async def _wait_stop(signals: AsyncIterator[int], *, on_hangup: Callable[[], None]) -> None:
     async for number in signals:
         if number != signal.SIGHUP:
             return
-        log.warning("SIGHUP: this release does not reload; restart it to apply changes")
+        on_hangup()
 
 
-def _end(endings: Iterable[Ending]) -> None:
-    for ending in list(endings):
-        ending.end("stop")
+def _say_stopping() -> None:
+    log.warning("SIGHUP: not reloaded, since the daemon is stopping")

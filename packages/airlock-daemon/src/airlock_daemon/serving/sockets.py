@@ -5,7 +5,6 @@
 directories, so that nobody who can write one of them can lead the daemon elsewhere by a link.
 """
 
-import errno
 import fcntl
 import os
 import socket
@@ -13,15 +12,12 @@ import stat
 from contextlib import suppress
 
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.serving.socket_file import File, bind, clear, identify, open_to_others
 from airlock_daemon.setup.notice import NAME as NOTICE
 from airlock_daemon.setup.notice import Notice, post_notice
 
 LOCK = ".lock"
 SOCKET = "airlock.sock"
-
-BACKLOG = 1024
-
-_File = tuple[int, int]
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -38,7 +34,7 @@ class SocketsDirectory:
         self.path = path
         self._gid = gid
         self._notice: int | None = None
-        self._listening: dict[str, tuple[socket.socket, _File]] = {}
+        self._listening: dict[str, tuple[socket.socket, File]] = {}
         try:
             with suppress(FileExistsError):
                 os.makedirs(path, mode=0o700)
@@ -59,10 +55,10 @@ class SocketsDirectory:
         """
         directory = self._open_agent(agent)
         try:
-            self._clear(directory, SOCKET, os.path.join(self.path, agent, SOCKET))
-            self._clear(self._directory, f"{agent}.sock", os.path.join(self.path, f"{agent}.sock"))
-            listening = self._bind(directory)
-            self._listening[agent] = listening, _identify(SOCKET, directory)
+            clear(directory, SOCKET, os.path.join(self.path, agent, SOCKET))
+            clear(self._directory, f"{agent}.sock", os.path.join(self.path, f"{agent}.sock"))
+            listening, own = bind(directory, SOCKET, mode=self._mode, gid=self._gid)
+            self._listening[agent] = listening, own
             os.link(
                 SOCKET,
                 f"{agent}.sock",
@@ -71,36 +67,67 @@ class SocketsDirectory:
                 follow_symlinks=False,
             )
         except OSError as error:
+            if agent in self._listening:
+                self.dismiss(agent).close()
             raise _unusable(os.path.join(self.path, agent), error) from error
         finally:
             os.close(directory)
         return listening
 
+    def set_access(self, *, mode: int | None, gid: int | None) -> None:
+        """Go by another `mode` and `gid`, for the sockets that are there too; raises AirlockError.
+
+        A socket that is not this daemon's own any more is left as it is.
+        """
+        self._mode = mode if mode is not None else self._default_mode()
+        self._gid = gid
+        for agent, (_, own) in self._listening.items():
+            path = f"{agent}/{SOCKET}"
+            try:
+                open_to_others(self._directory, path, own, mode=self._mode, gid=gid)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise _unusable(os.path.join(self.path, path), error) from error
+
     def post(self, notice: Notice) -> None:
         """Tell the other commands what is served here, until the directory is closed.
 
-        Raises AirlockError where that cannot be written.
+        It takes the place of the one before. Raises AirlockError where it cannot be written.
         """
+        before = self._notice
         try:
             self._notice = post_notice(self._directory, notice)
         except OSError as error:
             raise _unusable(os.path.join(self.path, NOTICE), error) from error
+        if before is not None:
+            os.close(before)
 
     def withdraw(self) -> None:
-        """Let nobody connect any more; who has connected can still be accepted.
+        """Let nobody connect any more; who has connected can still be accepted."""
+        for agent in self._listening:
+            self._withdraw(agent)
 
-        What stands at a socket's path and is not this daemon's own stays, and so do the
-        directories, since they are mounted.
+    def dismiss(self, agent: str) -> socket.socket:
+        """The same for one agent, whose socket is its owner's to close from here on."""
+        self._withdraw(agent)
+        return self._listening.pop(agent)[0]
+
+    def _withdraw(self, agent: str) -> None:
+        """Take the agent's socket away.
+
+        What stands at its path and is not this daemon's own stays, and so do the directories, since
+        they are mounted.
         """
-        for agent, (listening, own) in self._listening.items():
-            for name in (f"{agent}.sock", f"{agent}/{SOCKET}"):
-                # As long as the socket is open nothing else can be the same file.
-                with suppress(OSError):
-                    if _identify(name, self._directory) == own:
-                        os.unlink(name, dir_fd=self._directory)
-            # A container may have the file itself mounted. It gets ECONNREFUSED from here on.
+        listening, own = self._listening[agent]
+        for name in (f"{agent}.sock", f"{agent}/{SOCKET}"):
+            # As long as the socket is open nothing else can be the same file.
             with suppress(OSError):
-                listening.shutdown(socket.SHUT_RD)
+                if identify(self._directory, name) == own:
+                    os.unlink(name, dir_fd=self._directory)
+        # A container may have the file itself mounted. It gets ECONNREFUSED from here on.
+        with suppress(OSError):
+            listening.shutdown(socket.SHUT_RD)
 
     def close(self) -> None:
         """Stop listening, and give the directory to the next daemon."""
@@ -150,65 +177,6 @@ class SocketsDirectory:
         except OSError as error:
             raise _unusable(os.path.join(self.path, agent), error) from error
         return directory
-
-    def _clear(self, directory: int, name: str, path: str) -> None:
-        """Make room for a socket: a dead one or an empty directory goes, anything else is named."""
-        try:
-            info = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        except FileNotFoundError:
-            return
-        if stat.S_ISDIR(info.st_mode):
-            # docker makes one when a container mounts a socket that is not there yet.
-            try:
-                os.rmdir(name, dir_fd=directory)
-            except OSError as error:
-                raise AirlockError(
-                    f"a directory stands where the socket {path} belongs, and is not empty",
-                    hint=f"look at what is in it, then: rm -r {path}",
-                ) from error
-            return
-        if not stat.S_ISSOCK(info.st_mode):
-            raise AirlockError(
-                f"something that is no socket stands at {path}", hint=f"move it away: rm {path}"
-            )
-        if _is_live(f"/proc/self/fd/{directory}/{name}"):
-            raise AirlockError(
-                f"somebody else is listening on {path}",
-                hint="stop that process, or choose another directory with --sockets",
-            )
-        os.unlink(name, dir_fd=directory)
-
-    def _bind(self, directory: int) -> socket.socket:
-        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            listening.setblocking(False)
-            # By way of the open directory the path is short, however deep the directory is, and
-            # cannot be redirected. Nobody can connect until listen(), when the mode is right.
-            listening.bind(f"/proc/self/fd/{directory}/{SOCKET}")
-            if self._gid is not None:
-                os.chown(SOCKET, -1, self._gid, dir_fd=directory, follow_symlinks=False)
-            os.chmod(SOCKET, self._mode, dir_fd=directory)
-            listening.listen(BACKLOG)
-        except BaseException:
-            listening.close()
-            raise
-        return listening
-
-
-def _identify(name: str, directory: int) -> _File:
-    info = os.stat(name, dir_fd=directory, follow_symlinks=False)
-    return info.st_dev, info.st_ino
-
-
-def _is_live(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(path)
-        except OSError as error:
-            # EAGAIN is a full backlog: somebody listens.
-            return error.errno not in (errno.ECONNREFUSED, errno.ENOENT)
-        return True
 
 
 def _unusable(path: str, error: OSError) -> AirlockError:

@@ -2,7 +2,7 @@
 
 import os
 
-from airlock_daemon.errors import Denied
+from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.platform.linux.mountinfo import relative_to
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.beneath import LeadsOutError, count, follow
@@ -131,5 +131,5 @@ def _refuse(path: str, problem: str, *, rule: str) -> Denied:
         layer="workspace",
         rule=rule,
         hint="a command may only use what lies in the directories that the host shares with the "
-        "client; a person on the host decides which ones ([workspace] in airlock.toml)",
+        f"client; a person on the host can share more by [workspace] in airlock.toml{AND_RELOAD}",
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from airlock_daemon.errors import AirlockError, Denied, Failed
+from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
 from airlock_daemon.identity.containers import Containers
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.platform.linux.mountinfo import (
@@ -207,6 +207,6 @@ def _unmapped(path: str, mounts: Mounts) -> Unmapped:
     return Unmapped(
         message,
         hint=f"mount the directory in the container, or add to {mounts.agent.profile_file}: "
-        f'[workspace] mounts = {{ "{target}" = "~/path/on/the/host" }}',
+        f'[workspace] mounts = {{ "{target}" = "~/path/on/the/host" }}{AND_RELOAD}',
         is_proven=mounts.is_proven,
     )

@@ -1,0 +1,149 @@
+"""Reading everything anew while the daemon serves: all of it is swapped in, or nothing is."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+
+import trio
+from msgspec.structs import replace
+
+from airlock_daemon.audit.record import DETAIL, Record, shorten
+from airlock_daemon.errors import AirlockError, SetupError
+from airlock_daemon.request.state import DaemonState, log
+from airlock_daemon.serving.roster import Roster
+from airlock_daemon.serving.sockets import SocketsDirectory
+from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.load import Setup, load_setup
+from airlock_daemon.setup.notice import Reload, notice_of
+from airlock_modules import Fault
+
+# What each reading makes anew, and what is no change of an agent: where Airlock's files are.
+_NEVER_EQUAL = ("reserved", "programs")
+
+# So many faults are told; who has more reads them in `check`.
+_MOST_FAULTS = 100
+
+
+class Reloader:
+    """Reloads when it is asked to. A task must `run` it. `setup` is what is served."""
+
+    def __init__(
+        self, setup: Setup, shared: DaemonState, sockets: SocketsDirectory, roster: Roster
+    ) -> None:
+        self.setup = setup
+        self._shared = shared
+        self._sockets = sockets
+        self._roster = roster
+        self._asked = trio.Event()
+
+    def ask(self) -> None:
+        """Have the files read once more, after the reload that may be under way."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Serve until cancelled, and change nothing from then on."""
+        while True:
+            await self._asked.wait()
+            self._asked = trio.Event()
+            began = time.monotonic()
+            try:
+                outcome = await self._reload(began)
+            except SetupError as error:
+                outcome = _fail(began, [str(fault) for fault in error.faults])
+            except AirlockError as error:
+                outcome = _fail(began, [f"{error.message}; {error.hint}"])
+            except Exception as error:  # noqa: BLE001 - whatever went wrong, serving goes on
+                log.exception("a fault of the daemon ended a reload")
+                outcome = _fail(began, [f"the daemon failed: {type(error).__name__}"])
+            self._tell(outcome)
+
+    async def _reload(self, began: float) -> Reload:
+        # Reading takes a while, and the disk may be slow. Who stops the daemon waits for neither.
+        setup = await trio.to_thread.run_sync(
+            load_setup, self.setup.locations, abandon_on_cancel=True
+        )
+        await trio.lowlevel.checkpoint_if_cancelled()
+        _refuse_changed_log(self.setup, setup)
+        before = self.setup
+        try:
+            self._set_access(setup)
+            self._roster.adopt(setup)
+        except AirlockError:
+            self._set_access(before)
+            raise
+        logging.getLogger("airlock").setLevel(setup.config.log_level)
+        self.setup = setup
+        for warning in setup.warnings:
+            log.warning("warning: %s", warning)
+        return compare(before, setup, began=began)
+
+    def _set_access(self, setup: Setup) -> None:
+        self._sockets.set_access(mode=setup.config.socket_mode, gid=setup.config.socket_gid)
+
+    def _tell(self, outcome: Reload) -> None:
+        """Say how it has ended: on the log, in the audit log, and to the other commands."""
+        if outcome.faults:
+            for line in "\n".join(outcome.faults).split("\n"):
+                log.error("%s", line)
+            log.error("not reloaded: the daemon goes on with what it had")
+            reason = shorten(outcome.faults[0])
+            self._shared.record(Record(event="reload", outcome="failed", reason=reason))
+        else:
+            changes = describe_changes(outcome)
+            log.info("reloaded: %s", changes)
+            detail = shorten(changes, most=DETAIL)
+            self._shared.record(Record(event="reload", outcome="allowed", detail=detail))
+        try:
+            self._sockets.post(replace(notice_of(self.setup.locations), reload=outcome))
+        except AirlockError as error:
+            log.error("%s; %s", error.message, error.hint)
+
+
+def compare(before: Setup, after: Setup, *, began: float) -> Reload:
+    """Tell which agents came, changed and went from one reading of the files to the next."""
+    old, new = before.generations, after.generations
+    is_moved = before.search_path != after.search_path
+    return Reload(
+        began=began,
+        ended=time.time(),
+        added=tuple(name for name in new if name not in old),
+        changed=tuple(
+            name for name in new if name in old and (is_moved or _differs(name, old, new))
+        ),
+        removed=tuple(name for name in old if name not in new),
+    )
+
+
+def describe_changes(reload: Reload) -> str:
+    """Say in one line which agents were added, changed and removed."""
+    kinds = {"added": reload.added, "changed": reload.changed, "removed": reload.removed}
+    said = [f"{kind} {', '.join(names)}" for kind, names in kinds.items() if names]
+    return "; ".join(said) or "no agent has changed"
+
+
+def _differs(name: str, old: Mapping[str, Generation], new: Mapping[str, Generation]) -> bool:
+    return any(
+        getattr(old[name], field) != getattr(new[name], field)
+        for field in Generation.__struct_fields__
+        if field not in _NEVER_EQUAL
+    )
+
+
+def _refuse_changed_log(before: Setup, after: Setup) -> None:
+    """Raise SetupError where the audit log should be another file: its chain is one daemon's."""
+    path = before.config.log.path
+    if after.config.log.path != path:
+        fault = Fault(
+            after.locations.config_file,
+            "log.path",
+            f"cannot change while the daemon runs, which writes {path}",
+            f'restart the daemon, or write path = "{path}" again',
+        )
+        raise SetupError((fault,))
+
+
+def _fail(began: float, faults: Sequence[str]) -> Reload:
+    told = [fault.encode(errors="backslashreplace").decode() for fault in faults[:_MOST_FAULTS]]
+    if len(faults) > _MOST_FAULTS:
+        told.append(f"and {len(faults) - _MOST_FAULTS} more: airlock-daemon check")
+    return Reload(began=began, ended=time.time(), faults=tuple(told))

@@ -1,0 +1,99 @@
+"""One listening socket in a directory that others may write too: made, opened to them, told apart.
+
+Everything is done relative to an open directory, and to an open file where a path could lead
+elsewhere by then: a container may put a link in its place at any moment.
+"""
+
+import errno
+import os
+import socket
+import stat
+
+from airlock_daemon.errors import AirlockError
+
+BACKLOG = 1024
+
+File = tuple[int, int]
+"""Device and inode, by which a socket's file is told from another at its path."""
+
+
+def clear(directory: int, name: str, path: str) -> None:
+    """Make room for a socket: a dead one or an empty directory goes, anything else is named.
+
+    `path` is what messages call it. Raises AirlockError and OSError.
+    """
+    try:
+        info = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(info.st_mode):
+        # docker makes one when a container mounts a socket that is not there yet.
+        try:
+            os.rmdir(name, dir_fd=directory)
+        except OSError as error:
+            raise AirlockError(
+                f"a directory stands where the socket {path} belongs, and is not empty",
+                hint=f"look at what is in it, then: rm -r {path}",
+            ) from error
+        return
+    if not stat.S_ISSOCK(info.st_mode):
+        raise AirlockError(
+            f"something that is no socket stands at {path}", hint=f"move it away: rm {path}"
+        )
+    if _is_live(f"/proc/self/fd/{directory}/{name}"):
+        raise AirlockError(
+            f"somebody else is listening on {path}",
+            hint="stop that process, or choose another directory with --sockets",
+        )
+    os.unlink(name, dir_fd=directory)
+
+
+def bind(directory: int, name: str, *, mode: int, gid: int | None) -> tuple[socket.socket, File]:
+    """Listen on a new socket, which the caller has to close; raises OSError."""
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listening.setblocking(False)
+        # By way of the open directory the path is short, however deep the directory is, and
+        # cannot be redirected. Nobody can connect until listen(), when the mode is right.
+        listening.bind(f"/proc/self/fd/{directory}/{name}")
+        own = identify(directory, name)
+        open_to_others(directory, name, own, mode=mode, gid=gid)
+        listening.listen(BACKLOG)
+    except BaseException:
+        listening.close()
+        raise
+    return listening, own
+
+
+def identify(directory: int, name: str) -> File:
+    """Which file stands there, a link for itself; raises OSError."""
+    info = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    return info.st_dev, info.st_ino
+
+
+def open_to_others(directory: int, name: str, own: File, *, mode: int, gid: int | None) -> None:
+    """Set the mode of the socket `own`, and its group if there is one.
+
+    Raises OSError, FileNotFoundError where `name` is not that socket any more.
+    """
+    file = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        info = os.fstat(file)
+        if not stat.S_ISSOCK(info.st_mode) or (info.st_dev, info.st_ino) != own:
+            raise FileNotFoundError(errno.ENOENT, "it is not the socket that was made here")
+        if gid is not None:
+            os.chown(f"/proc/self/fd/{file}", -1, gid)
+        os.chmod(f"/proc/self/fd/{file}", mode)
+    finally:
+        os.close(file)
+
+
+def _is_live(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except OSError as error:
+            # EAGAIN is a full backlog: somebody listens.
+            return error.errno not in (errno.ECONNREFUSED, errno.ENOENT)
+        return True

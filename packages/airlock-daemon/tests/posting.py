@@ -1,0 +1,48 @@
+"""A process that puts up a daemon's notice, and is none."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from airlock_daemon.setup.notice import Notice
+
+_POST = """
+import os, signal, sys, msgspec
+from airlock_daemon.setup.notice import Notice, post_notice
+if sys.argv[3:]:
+    signal.signal(signal.SIGHUP, lambda *_: os._exit(3))
+directory = os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY)
+post_notice(directory, msgspec.Raw(sys.argv[2].encode()))
+print("posted", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def posted(
+    directory: Path,
+    notice: Notice | str,
+    *,
+    before: Sequence[str] = (),
+    named: str = "",
+    umask: int = -1,
+) -> Iterator[subprocess.Popen[str]]:
+    """The notice of another process, for as long as the block lasts; it is a child of ours.
+
+    `before` are the words that run it in some other way. With `named`, which is among its words, it
+    has a handler for SIGHUP, by which it ends with 3.
+    """
+    text = notice if isinstance(notice, str) else msgspec.json.encode(notice).decode()
+    argv = [*before, sys.executable, "-c", _POST, str(directory), text]
+    argv += [named] if named else []
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True, umask=umask) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "posted\n"
+        yield process
+        process.stdin.close()

@@ -1,0 +1,308 @@
+"""Reloading: everything is swapped in or nothing is, and nothing is dropped."""
+
+import json
+import os
+import signal
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from commanding import Done, airlock_daemon
+from running import Answer, Daemon, read_answer, read_until, request
+from worlds import World
+
+REMOVED = "this agent is not registered any more"
+
+
+def reload(world: World, *args: str, status: int = 0) -> Done:
+    """Have the daemon reload by the command, which waits for it."""
+    return airlock_daemon("--config", str(world.config), "reload", *args, status=status)
+
+
+def register(world: World, *names: str) -> None:
+    """Write the registration anew; each agent but `my` gets a directory like that of `my`."""
+    tables = []
+    for name in names:
+        directory = world.agent.with_name(name)
+        if not directory.exists():
+            (directory / "commands").mkdir(parents=True)
+            for path in ("airlock.toml", "commands/sh.toml"):
+                (directory / path).write_text((world.agent / path).read_text())
+        tables.append(f'[{name}]\npath = "{directory}"\n')
+    world.agents_file.write_text("".join(tables))
+
+
+def connect(world: World, name: str) -> socket.socket:
+    """A new connection to the socket of some agent."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(30)
+    try:
+        connection.connect(str(Path(world.locations.sockets_dir) / name / "airlock.sock"))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def ask(world: World, name: str) -> Answer:
+    """Run something for some agent."""
+    with connect(world, name) as connection:
+        connection.sendall(request("sh", "-c", "echo ran"))
+        return read_answer(connection)
+
+
+@contextmanager
+def running(world: World, name: str = "my") -> Iterator[Callable[[], int]]:
+    """A command that runs until the value is called, which returns its exit code."""
+    go = world.workspace / "go"
+    os.mkfifo(go)
+    with connect(world, name) as connection:
+        connection.sendall(request("sh", "-c", "echo up; read line < go"))
+        read_until(connection, "up")
+
+        def finish() -> int:
+            go.write_text("\n")
+            return read_answer(connection).exit_code
+
+        yield finish
+    go.unlink()
+
+
+def test_agents_come_and_go(world: World) -> None:
+    """A new one is served at once, and one that was taken out has no socket any more."""
+    with Daemon(world) as daemon:
+        register(world, "my", "two")
+        assert reload(world).stdout == "added: two\nreloaded\n"
+        assert ask(world, "two").text() == "ran\n"
+        register(world, "two")
+        assert reload(world).stdout == "removed: my\nreloaded\n"
+        with pytest.raises(FileNotFoundError):
+            daemon.connect()
+        assert sorted(os.listdir(world.locations.sockets_dir)) == [
+            ".lock", ".serving", "my", "two", "two.sock",
+        ]  # fmt: skip
+        assert os.listdir(Path(world.locations.sockets_dir) / "my") == []
+        assert ask(world, "two").text() == "ran\n"
+        assert daemon.stop() == 0
+        records = daemon.records("reload")
+        assert [record["outcome"] for record in records] == ["allowed", "allowed"]
+        assert [record["detail"] for record in records] == ["added two", "removed my"]
+
+
+def test_a_change_counts_from_the_next_request_on(world: World) -> None:
+    """What runs goes on by the rules that it began with."""
+    with Daemon(world) as daemon, running(world) as finish:
+        world.write_profile('[workspace]\nhost = true\n[deny]\nsh = ["-c"]\n')
+        assert reload(world).stdout == "changed: my\nreloaded\n"
+        assert daemon.shell("true").error["data"]["layer"] == "profile"
+        assert finish() == 0
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda world: world.write_module("sh", "/bin/sh", '[deny]\nargs = ["-x"]\n'),
+        lambda world: world.write_shared_module("git", "/bin/true"),
+        lambda world: world.write_hook("pre-exec", "exit 0"),
+        lambda world: world.write_config("[limits]\nrunning = 3\n"),
+        lambda world: world.write_config('[daemon]\npath = "/usr/bin:/bin"\n'),
+        lambda world: world.write_config("[hooks]\ntimeout_s = 3\n"),
+    ],
+    ids=["module", "shared module", "hook", "limits", "path", "hooks' limits"],
+)
+def test_every_file_is_read_anew(world: World, edit: Callable[[World], object]) -> None:
+    """An edit of any of them is a change of the agent that it decides about, and told once."""
+    with Daemon(world):
+        edit(world)
+        assert reload(world).stdout == "changed: my\nreloaded\n"
+        assert reload(world).stdout == "reloaded: no agent has changed\n"
+
+
+def test_what_waits_begins_when_there_is_more_room(world: World) -> None:
+    """A limit that was raised counts for those who wait already; what runs is counted still."""
+    world.write_config("[limits]\nrunning = 1\nqueued = 1\n")
+    with Daemon(world) as daemon, running(world) as finish, daemon.connect() as waiting:
+        waiting.sendall(request("sh", "-c", "echo ran"))
+        while "rule" not in (answer := daemon.shell("true")).last.get("error", {}).get("data", {}):
+            assert answer.exit_code == 0
+        assert answer.error["data"]["rule"] == "queued"
+        world.write_config("[limits]\nrunning = 2\nqueued = 0\n")
+        reload(world)
+        assert read_answer(waiting).text() == "ran\n"
+        assert daemon.shell("true").exit_code == 0
+        assert finish() == 0
+
+
+def test_an_agent_that_comes_back_has_its_counts(world: World) -> None:
+    """What it left running takes its place still."""
+    world.write_config("[limits]\nrunning = 1\nqueued = 0\n")
+    with Daemon(world) as daemon, running(world) as finish:
+        register(world)
+        reload(world)
+        register(world, "my")
+        reload(world)
+        assert daemon.shell("true").error["data"]["rule"] == "queued"
+        assert finish() == 0
+        assert daemon.shell("true").exit_code == 0
+
+
+def test_clients_of_an_agent_that_was_removed_are_told(world: World) -> None:
+    """Also those who have said nothing yet, or half of it; what runs goes on to its end."""
+    with Daemon(world) as daemon, running(world) as finish:
+        with daemon.connect() as silent, daemon.connect() as half:
+            half.sendall(request("sh")[:20])
+            register(world)
+            assert reload(world).stdout == "removed: my\nreloaded\n"
+            for client in (silent, half):
+                error = read_answer(client).error
+                assert error["message"] == REMOVED
+                assert error["data"]["layer"] == "profile"
+                assert "airlock-daemon agent add" in error["data"]["hint"]
+        assert finish() == 0
+        assert daemon.stop() == 0
+        told = [(record["outcome"], record["reason"]) for record in daemon.records("invalid")]
+        assert told == [("denied", REMOVED)] * 2
+        assert {record["rule"] for record in daemon.records("invalid")} == {"registration"}
+        assert [record["outcome"] for record in daemon.records("exec")] == ["allowed"]
+
+
+def test_a_broken_file_changes_nothing_and_is_told(world: World) -> None:
+    """All faults of all files; on stderr, in the audit log, and by the command."""
+    with Daemon(world) as daemon:
+        register(world, "my", "two")
+        world.write_profile('[deny]\nsh = ["-c"]\n[workspce]\n')
+        world.write_config("[limit]\n")
+        done = reload(world, status=1)
+        lines = done.stderr.splitlines()
+        assert len(lines) == 3
+        assert all(line.startswith("airlock: ") for line in lines)
+        assert "/config.toml: limit: unknown table" in lines[0]
+        assert "workspce" in lines[1]
+        assert lines[2] == "airlock: 2 faults found: the daemon goes on with what it had"
+        assert daemon.shell("true").exit_code == 0
+        with pytest.raises(FileNotFoundError):
+            connect(world, "two")
+        for line in (*lines[:2], "airlock: not reloaded: the daemon goes on with what it had"):
+            assert f"{line}\n" in daemon.messages()
+        report = json.loads(reload(world, "--json", status=1).stdout)
+        assert (report["reloaded"], len(report["faults"])) == (False, 2)
+        (record, _) = daemon.records("reload")
+        assert record["outcome"] == "failed"
+        assert "limit" in record["reason"]
+        world.write_config()
+        world.write_profile()
+        assert reload(world).stdout == "added: two\nreloaded\n"
+
+
+def test_the_path_of_the_log_cannot_change(world: World) -> None:
+    """It is a fault of the reload, which says what to do; other settings of the log count."""
+    with Daemon(world) as daemon:
+        config = world.config / "config.toml"
+        text = config.read_text()
+        config.write_text(text.replace(str(world.log), str(world.log) + "2"))
+        said = reload(world, status=1).stderr
+        assert "[log] path: cannot change while the daemon runs" in said
+        assert "restart the daemon, or write path = " in said
+        config.write_text(text + "max_files = 3\n")
+        reload(world)
+        assert daemon.shell("true").exit_code == 0
+
+
+@pytest.mark.skipif(not os.access("/dev/full", os.W_OK), reason="/dev/full is not for this user")
+def test_what_a_full_log_refuses_may_run_after_a_reload(world: World) -> None:
+    """`on_error` counts from one request to the next."""
+    config = world.config / "config.toml"
+    full = '[commands]\nenable = ["sh"]\n[log]\npath = "/dev/full"\n'
+    config.write_text(full)
+    with Daemon(world) as daemon:
+        assert "cannot be written" in daemon.shell("true").error["message"]
+        config.write_text(full + 'on_error = "warn"\n')
+        reload(world)
+        assert daemon.shell("true").exit_code == 0
+
+
+def test_a_socket_that_cannot_be_made_changes_nothing(world: World) -> None:
+    """Nor does another agent that was to come with it."""
+    in_the_way = Path(world.locations.sockets_dir) / "two"
+    with Daemon(world) as daemon:
+        register(world, "one", "two")
+        in_the_way.mkdir()
+        (in_the_way / "airlock.sock").write_text("mine")
+        said = reload(world, status=1).stderr
+        assert "something that is no socket stands at" in said
+        assert daemon.shell("true").exit_code == 0
+        assert not list(Path(world.locations.sockets_dir).glob("one*.sock"))
+        (in_the_way / "airlock.sock").unlink()
+        assert reload(world).stdout == "added: one\nadded: two\nremoved: my\nreloaded\n"
+
+
+def test_the_mode_of_sockets_changes_for_those_that_are_there(world: World) -> None:
+    """But not for what somebody has put in the place of one."""
+    with Daemon(world):
+        register(world, "my", "two")
+        reload(world)
+        other = Path(world.locations.sockets_dir) / "two" / "airlock.sock"
+        other.unlink()
+        mine = world.root / "mine"
+        mine.write_text("")
+        mine.chmod(0o600)
+        other.symlink_to(mine)
+        world.write_config('[daemon]\nsocket_mode = "0660"\n')
+        reload(world)
+        assert stat.S_IMODE(os.stat(world.socket).st_mode) == 0o660
+        assert stat.S_IMODE(mine.stat().st_mode) == 0o600
+
+
+def test_it_serves_while_it_reads_and_reads_once_more_afterwards(world: World) -> None:
+    """A SIGHUP that comes during a reload leads to another one: the files may be read already."""
+    profile = world.agent / "airlock.toml"
+    text = profile.read_text()
+    with Daemon(world) as daemon:
+        profile.unlink()
+        os.mkfifo(profile)
+        daemon.process.send_signal(signal.SIGHUP)
+        # This returns once the daemon reads, which it does until there is something to read.
+        with profile.open("w") as first:
+            assert daemon.shell("true").exit_code == 0
+            daemon.process.send_signal(signal.SIGHUP)
+            profile.unlink()
+            profile.write_text(text + '[deny]\nsh = ["-c"]\n')
+            first.write(text)
+        while "error" not in (answer := daemon.shell("true")).last:
+            assert answer.exit_code == 0
+        assert answer.error["data"]["layer"] == "profile"
+        assert len(daemon.records("reload")) == 2
+
+
+def test_a_stop_does_not_wait_for_a_reload(world: World) -> None:
+    """The disk that it reads from may never answer."""
+    profile = world.agent / "airlock.toml"
+    with Daemon(world) as daemon:
+        profile.unlink()
+        os.mkfifo(profile)
+        daemon.process.send_signal(signal.SIGHUP)
+        with profile.open("w"):
+            assert daemon.stop() == 0
+        assert daemon.records("reload") == []
+        assert daemon.records("daemon-stop")
+
+
+def test_programs_are_told_what_has_changed(world: World) -> None:
+    """On stdout, as JSON."""
+    with Daemon(world):
+        register(world, "my", "two")
+        assert json.loads(reload(world, "--json").stdout) == {
+            "reloaded": True, "added": ["two"], "changed": [], "removed": [], "faults": [],
+        }  # fmt: skip
+
+
+def test_another_registration_takes_a_new_start(world: World) -> None:
+    """The command says so, instead of reading another file than the one that was named."""
+    with Daemon(world):
+        reload(world, "--agents", str(world.agents_file))
+        said = reload(world, "--agents", str(world.root / "other"), status=1).stderr
+        assert "was not started with --agents" in said
