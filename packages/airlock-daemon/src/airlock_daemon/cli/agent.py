@@ -9,7 +9,6 @@ import msgspec
 import typer
 
 from airlock_daemon.cli.application import Application
-from airlock_daemon.cli.asking import is_served
 from airlock_daemon.cli.changing import changing
 from airlock_daemon.cli.container_lines import Wiring, find_shim
 from airlock_daemon.cli.next_steps import NextSteps, choose_start
@@ -20,6 +19,7 @@ from airlock_daemon.cli.reporting import say
 from airlock_daemon.cli.table import print_rows
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.setup.checking import check_files
+from airlock_daemon.setup.connecting import is_served
 from airlock_daemon.setup.new_agent import NewAgent, plan_agent
 from airlock_daemon.setup.notice import Reload
 from airlock_daemon.setup.paths import absolute
