@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from e2e.world.command import Completed
 from e2e.world.container import Container, Setup, shim_links
+from e2e.world.engine import LABEL, docker
 from e2e.world.executables import Executables
 from e2e.world.images import Images
 from e2e.world.product import Product
@@ -18,6 +19,7 @@ REGISTRATION = ".config/airlock/agents.toml"
 UNIT = ".config/systemd/user/airlock.service"
 
 INIT = ("airlock-daemon", "--sockets", SOCKETS, "init")
+DOCTOR = ("airlock-daemon", "--sockets", SOCKETS, "doctor")
 
 
 @pytest.fixture(scope="session")
@@ -87,8 +89,13 @@ def test_it_starts_at_boot_once_the_user_lingers(
     warned = serving.run(*INIT).succeeded().stdout
     assert "warning: linger is off" in warned
     assert warned.endswith("loginctl enable-linger dev")
+    said = serving.run(*DOCTOR)
+    assert said.exit_code == 1
+    (told,) = [line for line in said.stdout.splitlines() if line.startswith("finding: ")]
+    assert told.startswith(f"finding: linger: /home/dev/{UNIT}: ends when you log out")
     serving.do_as_root("loginctl", "enable-linger", "dev")
     assert "linger" not in serving.run(*INIT).succeeded().stdout
+    assert "good, with" in serving.run(*DOCTOR).succeeded().stdout
     serving.reboot()
     serving.wait_until_lingering()
     assert serving.show("ActiveState") == "active"
@@ -134,6 +141,9 @@ def test_a_fault_in_the_files_is_not_tried_again(serving: SystemdHost) -> None:
     assert serving.ask_systemd("restart", "airlock").exit_code != 0
     assert serving.show("ActiveState") == "failed"
     assert serving.show("NRestarts") == "0"
+    said = serving.run(*DOCTOR).stdout
+    assert f"finding: service: /home/dev/{UNIT}: is installed, and does not run" in said
+    assert "finding: files: " in said
     write_files(serving)
     assert "the service was started" in serving.run(*INIT).succeeded().stdout
 
@@ -148,6 +158,15 @@ def test_an_edited_unit_stays(serving: SystemdHost) -> None:
     assert serving.read(UNIT) == edited
     assert "stays, since a person has edited it" in serving.run(*INIT, "--uninstall").stdout
     assert serving.read(UNIT) == edited
+
+
+def test_the_doctor_tries_bubblewrap(image: str, host: SystemdHost) -> None:
+    """With a real box: on a machine that allows it, and in a container whose seccomp forbids it."""
+    assert "bubblewrap" not in host.run(*DOCTOR).stdout
+    forbidding = ("run", "--rm", "--user=dev", f"--label={LABEL}", image, *DOCTOR)
+    said = docker(*forbidding).stdout
+    assert "note: bubblewrap: /usr/bin/bwrap: makes no box: bwrap: " in said
+    assert "note: service: the service manager: is not there: this system was not" in said
 
 
 def test_uninstalling_leaves_the_persons_files(serving: SystemdHost) -> None:

@@ -10,7 +10,10 @@ from .container import Container, started
 from .engine import docker
 from .images import RECIPES, bootstrap_debian
 
-PACKAGES = ("dbus", "libpam-systemd", "openssh-client", "python3", "systemd", "systemd-sysv")
+PACKAGES = (
+    *("bubblewrap", "dbus", "libpam-systemd", "openssh-client", "python3"),
+    *("systemd", "systemd-sysv"),
+)
 USER = 1000
 """The person's uid; the account is called `dev`."""
 SOCKETS = "/sockets"

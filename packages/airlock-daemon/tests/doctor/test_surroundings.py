@@ -93,6 +93,18 @@ def test_an_engine_that_does_not_answer_is_told(world: World, tmp_path: Path) ->
     assert "[workspace] mounts" in found.remedy
 
 
+def test_an_endpoint_without_an_engine_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what docker itself says."""
+    if shutil.which("docker") is None:
+        pytest.skip("there is no docker")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    (found,) = find("engine", around(world))
+    assert "does not answer: " in found.problem
+    assert not found.is_note
+
+
 def test_docker_desktop_is_told(world: World, tmp_path: Path) -> None:
     """A stand-in for what this machine cannot be; another engine is good."""
     tools = tmp_path / "tools"

@@ -38,9 +38,9 @@ def ask_daemon(path: str, command: str, args: tuple[str, ...]) -> Answer | None:
     request = Request(id=1, method="check", command=command, args=args, cwd=None)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(ANSWER_S)
-        if not connect(connection, path):
-            return None
         try:
+            if not connect(connection, path):
+                return None
             connection.sendall(session.send_request(request))
             while (event := session.next_event()) is NEED_DATA:
                 session.receive_data(connection.recv(65536))

@@ -28,10 +28,10 @@ def find_silence(sockets_dir: str) -> str | None:
             continue
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(ANSWER_S)
-            if not connect(connection, path):
-                refused += 1
-                continue
             try:
+                if not connect(connection, path):
+                    refused += 1
+                    continue
                 connection.shutdown(socket.SHUT_WR)
                 connection.recv(4096)
             except OSError as error:

@@ -47,9 +47,9 @@ def count_keys(path: str) -> int | None:
     """How many keys the agent at the socket `path` has; None where none answers."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_ANSWER_S)
-        if not connect(connection, path):
-            return None
         try:
+            if not connect(connection, path):
+                return None
             connection.sendall(_REQUEST_IDENTITIES)
             answer = connection.recv(_HEADER.size, socket.MSG_WAITALL)
             _, kind, count = _HEADER.unpack(answer)
