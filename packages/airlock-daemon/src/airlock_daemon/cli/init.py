@@ -67,6 +67,10 @@ def _install(application: Application) -> Iterator[str]:
         yield f"fault: serving needs Linux: Python has no {', '.join(missing)} here"
     may_start = not checked.faults and not missing
     program = _describe(application, registration)
+    agent = program.environment.get("SSH_AUTH_SOCK", "")
+    if agent.startswith("/tmp/"):  # noqa: S108 - which is where ssh-agent puts it
+        yield f"warning: {agent} is an ssh-agent that ends with your session, and this service has"
+        yield "no other one: start an agent whose socket stays where it is, and run this again"
     manager = find_manager()
     obstacle = manager.find_obstacle()
     if obstacle is None:
