@@ -69,8 +69,10 @@ def _install(application: Application) -> Iterator[str]:
     program = _describe(application, registration)
     agent = program.environment.get("SSH_AUTH_SOCK", "")
     if agent.startswith("/tmp/"):  # noqa: S108 - which is where ssh-agent puts it
-        yield f"warning: {agent} is an ssh-agent that ends with your session, and this service has"
-        yield "no other one: start an agent whose socket stays where it is, and run this again"
+        yield (
+            f"warning: {agent} ends with your session, and then the service has no ssh-agent; "
+            "start one whose socket stays where it is, and run this again"
+        )
     manager = find_manager()
     obstacle = manager.find_obstacle()
     if obstacle is None:

@@ -25,9 +25,7 @@ def find_socket_faults(around: Surroundings) -> Iterator[Finding]:
             problem = f"belongs to {name_user(owner)}, whose program would get what clients send"
             yield Finding(path, "", problem, f"sudo rm {quoted}", name="sockets")
         elif not is_served(path):
-            problem = (
-                "is left over: nobody listens, since the daemon was killed, or its service stopped"
-            )
+            problem = "is left over: the daemon was killed, or its service stopped"
             remedy = f"start the daemon, which replaces those of its agents, or: rm {quoted}"
             yield Finding(path, "", problem, remedy, name="sockets", is_note=True)
 
