@@ -135,6 +135,32 @@ def test_the_socket_of_an_agent_that_is_gone_is_closed(
     assert list(serving.sockets.glob("**/*.sock")) == []
 
 
+def test_it_reloads_and_keeps_what_it_has(serving: SystemdHost) -> None:
+    """systemd waits for it and is told of faults; agents' sockets come and go in its store."""
+    assert serving.show("NFileDescriptorStore") == "1"
+    serving.write(REGISTRATION, '[my]\npath = "my"\n[two]\npath = "my"\n')
+    serving.ask_systemd("reload", "airlock").succeeded()
+    assert serving.show("NFileDescriptorStore") == "2"
+    serving.write(CONFIG, "[commands]\nenable = [1]\n")
+    assert serving.ask_systemd("reload", "airlock").exit_code != 0
+    assert "the last reload failed" in serving.run(*DOCTOR).stdout
+    assert serving.show("ActiveState") == "active"
+    write_files(serving)
+    serving.ask_systemd("reload", "airlock").succeeded()
+    assert serving.show("NFileDescriptorStore") == "1"
+    assert not (serving.sockets / "two.sock").exists()
+
+
+def test_an_agent_that_is_added_starts_the_service(host: SystemdHost) -> None:
+    """Where `init` had nothing to serve yet: from nothing it takes two commands."""
+    host.log_in()
+    host.run(*INIT).succeeded()
+    add = (*INIT[:-1], "agent", "add", "my", "--command", "ssh", "--yes")
+    assert "The service was started, and serves it." in host.run(*add).succeeded().stdout
+    assert host.show("ActiveState") == "active"
+    assert (host.sockets / "my.sock").is_socket()
+
+
 def test_a_fault_in_the_files_is_not_tried_again(serving: SystemdHost) -> None:
     """The service fails once, and `init` starts it when the file is mended."""
     serving.write(CONFIG, "[commands]\nenable = [1]\n")

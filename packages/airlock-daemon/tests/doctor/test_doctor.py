@@ -65,6 +65,19 @@ def test_files_that_changed_since_the_daemon_read_them_are_told(world: World) ->
         assert "the files have faults" in find("files", around(world))[0].problem
 
 
+def test_a_failed_reload_is_told(world: World) -> None:
+    """With its first fault, until one has succeeded."""
+    with Daemon(world):
+        world.write_profile("[workspce]\n")
+        run(world, "reload", status=1)
+        told = [each.problem for each in find("files", around(world))]
+        assert "so that what was read before counts" in told[1]
+        assert "workspce" in told[1]
+        world.write_profile()
+        run(world, "reload")
+        assert find("files", around(world)) == []
+
+
 def test_sockets_that_lead_nowhere_are_told(world: World) -> None:
     """What a killed daemon left is a note, a directory that docker made is none."""
     with Daemon(world) as daemon:

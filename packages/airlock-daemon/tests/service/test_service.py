@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.service.installing import install, uninstall
+from airlock_daemon.service.installing import install, start_installed, uninstall
 from airlock_daemon.service.launchd import Launchd
 from airlock_daemon.service.program import Program, describe_program
 from airlock_daemon.service.sealed import compare, seal
 from airlock_daemon.service.systemd import Systemd, is_lingering
 
 PROGRAM = Program(
-    argv=("/opt/air lock/airlock-daemon", "start", "--agents", '/home/me/100%/$a "b"\\c'),
+    words=("/opt/air lock/airlock-daemon",),
+    options=("--agents", '/home/me/100%/$a "b"\\c'),
     environment={"PATH": "/usr/bin:/50%", "SSH_AUTH_SOCK": "/run/$USER/agent"},
 )
 
@@ -30,10 +31,9 @@ def unit(program: Program = PROGRAM) -> list[str]:
 def test_words_of_the_unit_mean_what_they_are() -> None:
     """Blanks, quotes, backslashes, specifiers and variables, each as systemd.syntax(7) has them."""
     lines = unit()
-    assert (
-        'ExecStart="/opt/air lock/airlock-daemon" "start" "--agents" '
-        '"/home/me/100%%/$$a \\"b\\"\\\\c"'
-    ) in lines
+    options = '"--agents" "/home/me/100%%/$$a \\"b\\"\\\\c"'
+    assert f'ExecStart="/opt/air lock/airlock-daemon" "start" {options}' in lines
+    assert f'ExecReload="/opt/air lock/airlock-daemon" "reload" {options}' in lines
     assert 'Environment="PATH=/usr/bin:/50%%"' in lines
     assert 'Environment="SSH_AUTH_SOCK=/run/$USER/agent"' in lines
 
@@ -123,7 +123,7 @@ def test_a_launch_agent_is_loaded_renewed_and_removed(tmp_path: Path, called: Pa
     assert stat.S_IMODE(Path(manager.file).stat().st_mode) & 0o022 == 0
     assert list(install(manager, PROGRAM, may_start=True))[-1] == "the service runs already"
     assert steps(called) == []
-    newer = Program(argv=PROGRAM.argv, environment={})
+    newer = Program(words=PROGRAM.words, options=PROGRAM.options, environment={})
     assert list(install(manager, newer, may_start=True))[-1] == "the service was restarted"
     assert steps(called) == [out, loaded]
     assert list(uninstall(manager))[-1] == f"removed {manager.file}"
@@ -138,3 +138,19 @@ def test_with_faults_it_is_installed_and_not_started(tmp_path: Path, called: Pat
     said = list(install(launchd(tmp_path), PROGRAM, may_start=False))
     assert said[-1] == "the service was not started, since there are faults"
     assert steps(called) == []
+
+
+def test_the_service_is_started_for_the_registration_that_it_serves(
+    tmp_path: Path, called: Path
+) -> None:
+    """And for no other one."""
+    manager = launchd(tmp_path)
+    _, registration = PROGRAM.options
+    assert not start_installed(manager, registration)
+    list(install(manager, PROGRAM, may_start=False))
+    assert not start_installed(manager, f"{registration}/other")
+    assert start_installed(manager, registration)
+    assert steps(called) == [f"bootstrap gui/501 {manager.file}"]
+    systemd = Systemd(home=str(tmp_path), environment={}, version="1.2.3")
+    assert systemd.names(systemd.write(PROGRAM), registration)
+    assert not systemd.names(systemd.write(PROGRAM), "/home/me/100%")

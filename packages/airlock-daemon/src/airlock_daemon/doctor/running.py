@@ -9,7 +9,7 @@ from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.notice import NAME
 from airlock_daemon.setup.trust import list_deciding
 
-_AGAIN = "airlock-daemon check, then: systemctl --user restart airlock, or start it again by hand"
+_AGAIN = "airlock-daemon reload"
 
 
 def find_daemon_faults(around: Surroundings) -> Iterator[Finding]:
@@ -28,13 +28,18 @@ def find_daemon_faults(around: Surroundings) -> Iterator[Finding]:
 
 
 def find_stale_files(around: Surroundings) -> Iterator[Finding]:
-    """Tell faults in the files, and files that have changed since the daemon read them."""
+    """Tell faults in the files, a failed reload, and files that have changed since then."""
     if around.setup is None:
         problem = "the files have faults, so that the daemon would not start with them"
         config = around.locations.config_file
         yield Finding(config, "", problem, "airlock-daemon check", name="files")
     if around.notice is None:
         return
+    reload = around.notice.reload
+    if reload is not None and reload.faults:
+        problem = f"the last reload failed, so that what was read before counts: {reload.faults[0]}"
+        remedy = f"airlock-daemon check, then: {_AGAIN}"
+        yield Finding(around.locations.config_dir, "", problem, remedy, name="files")
     read_at = os.stat(os.path.join(around.locations.sockets_dir, NAME)).st_mtime_ns
     for path in _list_files(around):
         try:
@@ -42,7 +47,7 @@ def find_stale_files(around: Surroundings) -> Iterator[Finding]:
         except OSError:
             continue
         if changed_at > read_at:
-            problem = "has changed since the running daemon read it"
+            problem = "has changed since the running daemon last read its files"
             yield Finding(path, "", problem, _AGAIN, name="files")
 
 

@@ -58,6 +58,18 @@ def install(manager: Manager, program: Program, *, may_start: bool) -> Iterator[
     yield from (f"warning: {warning}" for warning in manager.warn())
 
 
+def start_installed(manager: Manager, registration: str) -> bool:
+    """Start the service, if one is installed that serves the file `registration`.
+
+    Returns whether that was done. Raises AirlockError where it cannot be started.
+    """
+    text = read_whole(manager.file)
+    if text is None or not manager.names(text, registration) or manager.find_obstacle():
+        return False
+    manager.start()
+    return True
+
+
 def uninstall(manager: Manager) -> Iterator[str]:
     """Stop the service and remove its file, and tell what is done, a line each.
 

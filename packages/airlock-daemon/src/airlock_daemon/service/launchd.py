@@ -76,6 +76,10 @@ class Launchd:
         """Nothing: a launch agent always starts with the session, and ends with it."""
         return iter(())
 
+    def names(self, text: str, word: str) -> bool:
+        """Whether `word` is an argument of the daemon in the property list `text`."""
+        return word in plistlib.loads(text.encode())["ProgramArguments"]
+
     def _is_loaded(self) -> bool:
         return ask(("launchctl", "print", f"{self._domain}/{LABEL}"))[0] == 0
 

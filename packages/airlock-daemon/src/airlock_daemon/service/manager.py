@@ -56,6 +56,9 @@ class Manager(Protocol):
     def settle(self) -> None:
         """Have the manager notice that the file is gone."""
 
+    def names(self, text: str, word: str) -> bool:
+        """Whether `word` is an argument of the daemon in a file with this text."""
+
     def warn(self) -> Iterator[str]:
         """What keeps the service from running when it should, with the command that mends it."""
 

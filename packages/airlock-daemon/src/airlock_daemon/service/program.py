@@ -11,10 +11,21 @@ from airlock_wire import quote
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
-    """An argument vector, whose first word is an absolute path, and an environment."""
+    """The words that run this program, from an absolute path on; its options; and variables."""
 
-    argv: tuple[str, ...]
+    words: tuple[str, ...]
+    options: tuple[str, ...]
     environment: dict[str, str]
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The argument vector of the daemon."""
+        return (*self.words, "start", *self.options)
+
+    @property
+    def reload(self) -> tuple[str, ...]:
+        """The argument vector that has that daemon reload, and waits until it has."""
+        return (*self.words, "reload", *self.options)
 
 
 def describe_program(*options: str, environment: Mapping[str, str]) -> Program:
@@ -27,14 +38,14 @@ def describe_program(*options: str, environment: Mapping[str, str]) -> Program:
     kept = {"PATH": os.pathsep.join(filter(os.path.isabs, entries))}
     if agent := environment.get("SSH_AUTH_SOCK"):
         kept["SSH_AUTH_SOCK"] = agent
-    argv = (*find_self(), "start", *options)
-    for text in (*argv, *kept.values()):
+    program = Program(words=find_self(), options=options, environment=kept)
+    for text in (*program.argv, *kept.values()):
         if not text.isprintable():
             raise AirlockError(
                 f"{quote(text)} cannot be written to the file of a service",
                 hint="rename it, without characters that cannot be printed",
             )
-    return Program(argv=argv, environment=kept)
+    return program
 
 
 def find_self() -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import os
 import pwd
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from airlock_daemon.service.manager import Obstacle, ask, demand
 from airlock_daemon.service.program import Program
@@ -25,7 +25,8 @@ Description=Airlock daemon: runs tools with credentials for containers that hold
 
 [Service]
 Type=notify
-ExecStart={command}
+ExecStart={start}
+ExecReload={reload}
 {environment}
 # 1 is a fault in the files, which a person has to mend.
 Restart=on-failure
@@ -60,13 +61,11 @@ class Systemd:
 
     def write(self, program: Program) -> str:
         """The unit: systemd.syntax(7), with %, $, quotes and backslashes as they are meant."""
-        # The path of the program is no place for variables, only its arguments are.
-        first, *rest = program.argv
-        command = " ".join((_quote(first), *(_quote(word.replace("$", "$$")) for word in rest)))
         variables = (f"{name}={value}" for name, value in program.environment.items())
         unit = _UNIT.format(
             version=self._version,
-            command=command,
+            start=_join(program.argv),
+            reload=_join(program.reload),
             environment="\n".join(f"Environment={_quote(each)}" for each in variables),
             sockets=SOCKETS,
         )
@@ -120,6 +119,10 @@ class Systemd:
                 f"and not at boot; to change that: {enable_linger()}"
             )
 
+    def names(self, text: str, word: str) -> bool:
+        """Whether `word` is an argument of the daemon in the unit `text`."""
+        return f" {_quote_argument(word)}" in text
+
     def _demand(self, *words: str) -> None:
         hint = "what it says of itself: journalctl --user -n 20 -u airlock"
         demand((*self._words, *words), hint=hint)
@@ -145,6 +148,15 @@ def _reach(environment: Mapping[str, str]) -> tuple[str, ...]:
     if "XDG_RUNTIME_DIR" in environment or not os.path.isdir(runtime):
         return ("systemctl", "--user")
     return ("env", f"XDG_RUNTIME_DIR={runtime}", "systemctl", "--user")
+
+
+def _join(argv: Sequence[str]) -> str:
+    """A command line; the path of the program is no place for variables, only its arguments are."""
+    return " ".join((_quote(argv[0]), *map(_quote_argument, argv[1:])))
+
+
+def _quote_argument(text: str) -> str:
+    return _quote(text.replace("$", "$$"))
 
 
 def _quote(text: str) -> str:
