@@ -161,6 +161,20 @@ def test_an_agent_that_is_added_starts_the_service(host: SystemdHost) -> None:
     assert (host.sockets / "my.sock").is_socket()
 
 
+def test_a_daemon_that_was_started_by_hand_is_not_pushed_aside(host: SystemdHost) -> None:
+    """It is told, and once it has ended the service takes its place."""
+    host.log_in()
+    write_files(host)
+    start = ("airlock-daemon", "--sockets", SOCKETS, "start", "--agents", REGISTRATION)
+    home = ("--uid=dev", "--setenv=HOME=/home/dev", "--working-directory=/home/dev")
+    host.do_as_root("systemd-run", "--property=Type=notify", "--unit=by-hand", *home, *start)
+    said = host.run(*INIT).succeeded().stdout
+    assert "fault: /sockets is served by a daemon that is not this service" in said
+    assert host.show("ActiveState") == "inactive"
+    host.do_as_root("systemctl", "stop", "by-hand")
+    assert "the service was started" in host.run(*INIT).succeeded().stdout
+
+
 def test_a_fault_in_the_files_is_not_tried_again(serving: SystemdHost) -> None:
     """The service fails once, and `init` starts it when the file is mended."""
     serving.write(CONFIG, "[commands]\nenable = [1]\n")

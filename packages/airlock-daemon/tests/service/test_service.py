@@ -3,7 +3,9 @@
 import os
 import plistlib
 import pwd
+import shutil
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -84,6 +86,16 @@ def test_the_property_list_is_one() -> None:
     assert described["EnvironmentVariables"] == PROGRAM.environment
     assert described["RunAtLoad"] is True
     assert described["KeepAlive"] == {"Crashed": True}
+
+
+def test_the_property_list_is_one_for_others_too(tmp_path: Path) -> None:
+    """Comments at its end are no part of it."""
+    program = shutil.which("plistutil")
+    if program is None:
+        pytest.skip("there is no plistutil (Debian: libplist-utils)")
+    file = tmp_path / "airlock.plist"
+    file.write_text(launchd(tmp_path).write(PROGRAM))
+    subprocess.run((program, "-i", str(file), "-o", str(tmp_path / "binary")), check=True)
 
 
 LAUNCHCTL = """#!/bin/sh

@@ -12,6 +12,7 @@ import typer
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.registration import beside_config
+from airlock_daemon.doctor.alive import is_locked
 from airlock_daemon.platform.support import find_missing
 from airlock_daemon.service.installing import find_manager, install, uninstall
 from airlock_daemon.service.program import Program, describe_program
@@ -75,6 +76,12 @@ def _install(application: Application) -> Iterator[str]:
         )
     manager = find_manager()
     obstacle = manager.find_obstacle()
+    if obstacle is None and is_locked(locations.sockets_dir) and not manager.is_running():
+        yield (
+            f"fault: {locations.sockets_dir} is served by a daemon that is not this service: stop "
+            "that where you started it"
+        )
+        may_start = False
     if obstacle is None:
         yield from install(manager, program, may_start=may_start)
     else:
