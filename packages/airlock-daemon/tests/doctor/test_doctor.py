@@ -97,6 +97,20 @@ def test_sockets_that_lead_nowhere_are_told(world: World) -> None:
     assert not made.is_note
 
 
+def test_names_of_files_reach_no_terminal_as_they_are(world: World) -> None:
+    """A container that has the directory may put anything there; links are not followed."""
+    directory = world.config / "sockets"
+    directory.mkdir(mode=0o700)
+    (directory / "\x1b[2Jmy.sock").mkdir()
+    (directory / "link").symlink_to(world.root)
+    with socket.socket(socket.AF_UNIX) as elsewhere:
+        elsewhere.bind(str(world.root / "airlock.sock"))
+    said = run(world, "doctor", status=1).stdout
+    assert "\x1b" not in said
+    assert "[2Jmy.sock: is a directory" in said
+    assert f"{directory}/link" not in said
+
+
 def test_sockets_of_somebody_else_are_told(world: World) -> None:
     """What clients send would go there."""
     if os.geteuid() != 0:

@@ -14,6 +14,7 @@ from airlock_daemon.doctor.surroundings import Surroundings
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.setup.load import load_setup
 from airlock_daemon.setup.notice import find_notice
+from airlock_wire import quote
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -69,7 +70,9 @@ def doctor(
     else:
         for kind, told in (("finding", findings), ("note", notes)):
             for each in told:
-                typer.echo(f"{kind}: {each.name}: {each}")
+                # Names of files, and what programs say, may hold anything.
+                line = str(each) if str(each).isprintable() else quote(str(each), limit=None)
+                typer.echo(f"{kind}: {each.name}: {line}")
         if not findings:
             typer.echo("good" + (f", with {len(notes)} notes" if notes else ""))
     if findings:

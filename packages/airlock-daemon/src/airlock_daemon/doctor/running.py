@@ -40,7 +40,11 @@ def find_stale_files(around: Surroundings) -> Iterator[Finding]:
         problem = f"the last reload failed, so that what was read before counts: {reload.faults[0]}"
         remedy = f"airlock-daemon check, then: {_AGAIN}"
         yield Finding(around.locations.config_dir, "", problem, remedy, name="files")
-    read_at = os.stat(os.path.join(around.locations.sockets_dir, NAME)).st_mtime_ns
+    try:
+        read_at = os.stat(os.path.join(around.locations.sockets_dir, NAME)).st_mtime_ns
+    except FileNotFoundError:
+        # The daemon has ended meanwhile.
+        return
     for path in _list_files(around):
         try:
             changed_at = os.lstat(path).st_ctime_ns

@@ -19,6 +19,9 @@ def list_sockets(path: str) -> Iterator[str]:
     except OSError:
         return
     for entry in entries:
+        if entry.is_symlink():
+            # A container that may write here could lead elsewhere by it.
+            continue
         inner = os.path.join(entry.path, SOCKET)
         for candidate in (entry.path, inner):
             with suppress(OSError):
