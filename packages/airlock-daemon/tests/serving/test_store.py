@@ -1,6 +1,7 @@
 """Tests of `airlock_daemon.serving.notify` and `store`: what a manager is told and keeps."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -99,6 +100,17 @@ def test_the_manager_is_told_when_it_serves_and_when_it_stops(
         heard = hear_until(manager, "STOPPING=1")
         assert heard[-1] == "EXTEND_TIMEOUT_USEC=40000000"
         assert process.wait(30) == 0
+
+
+def test_the_manager_is_told_of_a_reload(world: World, manager: Manager) -> None:
+    """Also of one that fails, after which the daemon serves as before."""
+    with daemon(world, manager) as process:
+        hear_until(manager, "READY=1")
+        for profile in ("", "[workspce]\n"):
+            world.write_profile(profile)
+            process.send_signal(signal.SIGHUP)
+            assert hear_until(manager, "RELOADING=1")[1].startswith("MONOTONIC_USEC=")
+            assert hear_until(manager, "READY=1") == ["READY=1"]
 
 
 @pytest.mark.parametrize("end", ["terminate", "kill"])
