@@ -14,7 +14,7 @@ import pytest
 from e2e.world.container import Container, started
 from e2e.world.engine import docker, remove
 from e2e.world.images import Images
-from e2e.world.product import HARDENED, RECIPES, Product, build, write_agent
+from e2e.world.product import ALIVE, HARDENED, RECIPES, Product, build, write_agent
 from e2e.world.running import Running
 
 MACHINES = {"amd64": 62, "arm64": 183}
@@ -114,11 +114,12 @@ def test_a_daemon_that_hangs_is_unhealthy_until_it_goes_on(
         _wait_for_health(daemon, "healthy")
         docker("kill", "--signal=STOP", daemon.id).succeeded()
         _wait_for_health(daemon, "unhealthy")
-        checked = daemon.run("airlock-healthy", cwd="/")
+        checked = daemon.run(*ALIVE, cwd="/")
         assert checked.exit_code == 1
-        assert checked.stderr.startswith("/run/airlock/sockets/my-agent.sock does not answer")
+        silence = "airlock: /run/airlock/sockets/my-agent.sock does not answer"
+        assert checked.stderr.startswith(silence)
         docker("kill", "--signal=CONT", daemon.id).succeeded()
-        daemon.run("airlock-healthy", cwd="/").succeeded()
+        daemon.run(*ALIVE, cwd="/").succeeded()
 
 
 def test_the_health_check_leaves_no_trace_in_the_audit_log(
@@ -129,7 +130,7 @@ def test_the_health_check_leaves_no_trace_in_the_audit_log(
     with started(product.daemon, *HARDENED, *mounts) as daemon:
         _wait_for_health(daemon, "healthy")
         for _ in range(3):
-            daemon.run("airlock-healthy", cwd="/").succeeded()
+            daemon.run(*ALIVE, cwd="/").succeeded()
         docker("stop", daemon.id).succeeded()
         lines = docker("logs", daemon.id).succeeded().stderr.splitlines()
     records = [json.loads(line) for line in lines if line.startswith("{")]
@@ -138,10 +139,10 @@ def test_the_health_check_leaves_no_trace_in_the_audit_log(
 
 def test_where_no_daemon_serves_the_check_says_so(product: Product) -> None:
     """The sockets that an ended daemon left behind are not taken for one that runs."""
-    leave = "touch /run/airlock/sockets/.lock; airlock-healthy"
+    leave = f"touch /run/airlock/sockets/.lock; {' '.join(ALIVE)}"
     ended = docker("run", "--rm", "--entrypoint=sh", *HARDENED, product.daemon, "-c", leave)
     assert ended.exit_code == 1
-    assert ended.stderr == "no daemon serves /run/airlock/sockets"
+    assert ended.stderr == "airlock: no daemon serves /run/airlock/sockets"
 
 
 def test_it_stops_in_order(product: Product) -> None:

@@ -9,7 +9,7 @@ import pytest
 from e2e.world.command import Completed, run
 from e2e.world.engine import docker
 from e2e.world.need import need
-from e2e.world.product import HARDENED, RECIPES, Product
+from e2e.world.product import ALIVE, HARDENED, RECIPES, Product
 
 MANIFEST = RECIPES / "kubernetes" / "deployment.yaml"
 
@@ -64,7 +64,7 @@ def test_the_sidecar_is_hardened_and_starts_first(pod: dict[str, Any]) -> None:
     """It gets what the image's tests show to be enough, and the agent waits for its socket."""
     (sidecar,) = pod["initContainers"]
     assert sidecar["restartPolicy"] == "Always"
-    assert sidecar["startupProbe"]["exec"]["command"] == ["airlock-healthy"]
+    assert tuple(sidecar["startupProbe"]["exec"]["command"]) == ALIVE
     assert sidecar["securityContext"] == {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,

@@ -13,6 +13,9 @@ RECIPES = CHECKOUT / "docker"
 BASE_PACKAGES = ("ca-certificates", "git", "openssh-client", "python3-venv")
 """What the daemon's image needs of its base, so that its build needs no network."""
 
+ALIVE = ("airlock-daemon", "doctor", "--alive", "--sockets", "/run/airlock/sockets")
+"""The health check of the daemon's image."""
+
 HARDENED = (
     "--read-only",
     "--tmpfs=/tmp",

@@ -5,11 +5,10 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
-from airlock_daemon.cli.asking import Answer, ask_daemon, is_served
+from airlock_daemon.cli.asking import Answer, ask_daemon
 from airlock_daemon.errors import AirlockError
 from commanding import run
 from worlds import World
@@ -49,21 +48,6 @@ def path(world: World) -> str:
 def test_no_daemon_is_no_answer(path: str) -> None:
     """Nothing stands at the path."""
     assert ask_daemon(path, "git", ()) is None
-
-
-def test_a_daemon_is_found_however_deep_its_socket_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A path may be longer than an address."""
-    deep = tmp_path / ("d" * 120)
-    deep.mkdir()
-    assert not is_served(str(deep / "my.sock"))
-    monkeypatch.chdir(deep)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
-        listening.bind("my.sock")
-        assert not is_served(str(deep / "my.sock"))
-        listening.listen(1)
-        assert is_served(str(deep / "my.sock"))
 
 
 def test_what_a_daemon_decides_is_its_answer(path: str) -> None:

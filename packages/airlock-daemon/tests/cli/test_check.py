@@ -86,3 +86,28 @@ def test_after_a_finding_a_reload_is_named(world: World) -> None:
     """Who mends a file would else wonder why the running daemon decides as before."""
     world.write_module("Git", "git")
     assert run(world, "check", status=1).stdout.endswith("after: airlock-daemon reload\n")
+
+
+def test_each_fault_has_the_name_of_what_was_looked_at(world: World) -> None:
+    """One that --list tells; it stands in front of its line, too."""
+    (world.agent / "hooks").mkdir()
+    (world.agent / "hooks" / "pre-exec").touch()
+    world.write_module("git", "nowhere")
+    world.write_module("Git", "git")
+    world.write_profile('[deny]\nterraform = ["apply"]\n')
+    world.write_config('[daemon]\nsocket = "x"\npath = "/nowhere:/tmp"\n')
+    told = report(world)
+    names = {each["name"] for kind in ("faults", "findings", "notes") for each in told[kind]}
+    (world.agent / "airlock.toml").write_text("= 1\n")
+    (world.config / "sockets").write_text("")
+    (world.config / "modules").mkdir()
+    (world.config / "modules").chmod(0o777)
+    world.agents_file.write_text("[my]\n")
+    world.write_config("[commands]\nenable = 1\n")
+    names |= {each["name"] for each in report(world)["faults"]}
+    listed = json.loads(run(world, "check", "--list", "--json").stdout)
+    assert names == {*listed} - {"workspace", "built-in"}
+    assert [line.split()[0] for line in run(world, "check", "--list").stdout.splitlines()] == [
+        *listed
+    ]
+    assert "\nfault: ownership: " in run(world, "check", status=1).stdout

@@ -1,6 +1,7 @@
 """The command line where every name of the standard library is missing that Linux alone has."""
 
 import functools
+from pathlib import Path
 
 import pytest
 
@@ -96,6 +97,23 @@ def test_a_request_can_be_tested_as_far_as_the_words_go(world: World) -> None:
     said = on(world, "test", "my", "git", "-C", "sub", "status").stdout
     assert "workspace: not known here: a workspace can be looked into on Linux alone" in said
     assert "allowed, as far as can be told without the client" in said
+
+
+def test_the_surroundings_are_looked_at(world: World) -> None:
+    """As far as there are any."""
+    said = on(world, "doctor", status=1).stdout
+    assert "note: service: the service manager: is not there: launchd has no session" in said
+
+
+def test_init_makes_the_files(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And says that what it would start cannot serve here."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    said = elsewhere("init").stdout
+    assert (tmp_path / "home" / ".config" / "airlock" / "agents.toml").is_file()
+    assert "fault: serving needs Linux" in said
+    assert "no service was installed: launchd has no session of this user" in said
 
 
 def test_serving_says_that_it_needs_linux(world: World) -> None:

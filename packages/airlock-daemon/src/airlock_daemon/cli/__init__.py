@@ -3,6 +3,7 @@
 import sys
 
 from airlock_daemon._version import __version__
+from airlock_daemon.cli.plain_words import read_plain
 
 VERSION_OPTIONS = ("--version", "-V")
 
@@ -16,6 +17,12 @@ def main() -> None:
     # Scripts ask for the version often, and loading the command line costs more than all the rest.
     if words == ["version"] or (len(words) == 1 and words[0] in VERSION_OPTIONS):
         print(__version__)
+        return
+    alive = read_plain(words, command="doctor", flag="--alive")
+    if alive is not None:
+        from airlock_daemon.cli.plain_alive import tell_alive  # noqa: PLC0415
+
+        tell_alive(alive)
         return
     from airlock_daemon.cli.reporting import reporting  # noqa: PLC0415
 

@@ -9,7 +9,6 @@ import msgspec
 import typer
 
 from airlock_daemon.cli.application import Application
-from airlock_daemon.cli.asking import is_served
 from airlock_daemon.cli.changing import changing
 from airlock_daemon.cli.container_lines import Wiring, find_shim
 from airlock_daemon.cli.next_steps import NextSteps, choose_start
@@ -19,7 +18,10 @@ from airlock_daemon.cli.reloading import dump_reload, say_faults, try_reload
 from airlock_daemon.cli.reporting import say
 from airlock_daemon.cli.table import print_rows
 from airlock_daemon.errors import AirlockError, SetupError
+from airlock_daemon.platform.support import find_missing
+from airlock_daemon.service.installing import find_manager, start_installed
 from airlock_daemon.setup.checking import check_files
+from airlock_daemon.setup.connecting import is_served
 from airlock_daemon.setup.new_agent import NewAgent, plan_agent
 from airlock_daemon.setup.notice import Reload
 from airlock_daemon.setup.paths import absolute
@@ -77,9 +79,9 @@ def add_agent(
 
     Makes its directory with a commented airlock.toml, names it in the registration, and enables its
     commands in config.toml, which is made if there is none: shows all that first, and asks. Then
-    it checks the files; where they have faults, all is as it was before. A running daemon reloads.
-    It ends with what comes next: how to start the daemon, where none runs, and a `docker run`, a
-    compose.yaml and a devcontainer.json.
+    it checks the files; where they have faults, all is as it was before. A running daemon reloads,
+    and the service of `init` is started. It ends with what comes next: how to start the daemon,
+    where there is no service, and a `docker run`, a compose.yaml and a devcontainer.json.
 
     The registration is that of --agents, else that of the running daemon, else agents.toml beside
     config.toml. Workspaces are written to [workspace] same_path; what the container mounts is found
@@ -109,6 +111,7 @@ def add_agent(
         start=choose_start(application, file),
         reload=_reload(application, registration),
         has_other=registration.has_daemon and not registration.is_served,
+        is_started=not registration.has_daemon and _start_service(file),
         wiring=Wiring(
             sockets=os.path.join(locations.sockets_dir, name),
             shim=find_shim(),
@@ -193,6 +196,15 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
 def _reload(application: Application, registration: Registration) -> Reload | None:
     """Have the daemon reload if it serves the registration."""
     return try_reload(application.locations) if registration.is_served else None
+
+
+def _start_service(registration: str) -> bool:
+    """Start the service if it is installed for this registration; say what keeps it from that."""
+    try:
+        return not find_missing() and start_installed(find_manager(), registration)
+    except AirlockError as error:
+        say(error.message, f"hint: {error.hint}")
+        return False
 
 
 def _end_by(reload: Reload | None) -> None:

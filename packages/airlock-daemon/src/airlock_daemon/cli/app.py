@@ -18,9 +18,11 @@ from airlock_daemon.cli.reporting import say
 NAME = "airlock-daemon"
 
 COMMANDS = {
+    "init": "Install the daemon as a service of this user, and make its files.",
     "start": "Serve the registered agents until SIGTERM or Ctrl-C.",
     "reload": "Have the running daemon read its files again.",
     "check": "Look for faults and oddities in the configuration.",
+    "doctor": "Look for faults in the world around the daemon.",
     "test": "Say whether a command would be allowed, and what decides.",
     "show": "Print the module of a command, as TOML for an override.",
     "agent": "Register agents, list them, and take them out again.",

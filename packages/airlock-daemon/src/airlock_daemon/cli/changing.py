@@ -63,8 +63,8 @@ def changing(
 
 
 def _ask() -> None:
-    print("airlock: make these changes? [y/N] ", end="", file=sys.stderr, flush=True)
     try:
+        print("airlock: make these changes? [y/N] ", end="", file=sys.stderr, flush=True)
         answer = sys.stdin.readline()
     except KeyboardInterrupt:
         print(file=sys.stderr)

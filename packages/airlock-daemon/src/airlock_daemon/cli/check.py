@@ -1,26 +1,40 @@
 """`airlock-daemon check`."""
 
+from typing import Annotated
+
 import msgspec
 import typer
 
 from airlock_daemon.cli.application import Application
+from airlock_daemon.cli.looked_at import list_looked_at
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.setup.checking import Checked, check_files
+from airlock_daemon.setup.checking import LOOKED_AT, Checked, check_files
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
 @pass_obj
-def check(application: Application) -> None:
+def check(
+    application: Application,
+    list_names: Annotated[
+        bool, typer.Option("--list", help="Only list what is looked at, a name a line.")
+    ] = False,
+) -> None:
     """Look for faults and oddities in the configuration.
 
     Reads config.toml, the registration, the agents' directories and all modules, and looks at the
     sockets directory. Everything is told at once: faults, which `start` refuses; findings, of which
     it only warns; and notes, which say what an override of a built-in module gives up.
 
+    Each has the name of what was looked at, its place, the cause, and a remedy to copy. `doctor`
+    looks at the world around the daemon.
+
     Ends with 0 when there are no faults and no findings, else with 1.
     """
+    if list_names:
+        list_looked_at(application, LOOKED_AT)
+        return
     locations = application.find_files()
     checked = check_files(locations)
     if application.json:

@@ -21,12 +21,14 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
     """The words of the `start` that serves the agent, and what its container has mounted.
 
     `reload` is how the running daemon took the agent in, None where that is none of its business;
-    `has_other` says that one runs with another registration.
+    `has_other` says that one runs with another registration, `is_started` that the service, which
+    did not run, was started.
     """
 
     start: tuple[str, ...]
     reload: Reload | None
     has_other: bool
+    is_started: bool
     wiring: Wiring
 
     def dump(self) -> dict[str, object]:
@@ -34,6 +36,7 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
         return {
             "start": self.start,
             "daemon": _STOP if self.has_other else None,
+            "is_started": self.is_started,
             "reload": None if self.reload is None else dump_reload(self.reload),
             "docker_run": docker_run(self.wiring),
             "compose": compose(self.wiring, user=_user()),
@@ -42,7 +45,9 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
 
     def describe(self) -> Iterator[str]:
         """The same for people: what to do, and lines to copy, which are indented."""
-        if self.reload is None:
+        if self.is_started:
+            yield "The service was started, and serves it."
+        elif self.reload is None:
             yield f"{_STOP if self.has_other else 'Start the daemon'}:"
             yield from _indent(shlex.join(self.start))
         elif not self.reload.faults:

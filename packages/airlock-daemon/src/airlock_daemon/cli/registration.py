@@ -4,7 +4,7 @@ import os
 
 import msgspec
 
-from airlock_daemon.setup.notice import read_notice
+from airlock_daemon.setup.notice import find_notice
 from airlock_daemon.setup.paths import Locations
 
 FILE = "agents.toml"
@@ -30,9 +30,7 @@ def find_registration(locations: Locations) -> Registration:
 
     A daemon counts if it serves the same sockets directory by the same configuration.
     """
-    notice = read_notice(locations.sockets_dir)
-    if notice is not None and notice.config_dir != os.path.realpath(locations.config_dir):
-        notice = None
+    notice = find_notice(locations)
     has_daemon = notice is not None
     served = None if notice is None else notice.agents
     if locations.agents is not None:

@@ -1,6 +1,7 @@
 """Serving: sockets, signals, and stopping in order."""
 
 import gc
+import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
@@ -15,9 +16,11 @@ from airlock_daemon.audit.record import Record
 from airlock_daemon.command.launcher import Launcher, find_launcher, raise_descriptor_limit
 from airlock_daemon.platform.linux.tracing import forbid_tracing
 from airlock_daemon.request.state import DaemonState, log
+from airlock_daemon.serving.notify import ServiceManager
 from airlock_daemon.serving.reload import Reloader
 from airlock_daemon.serving.roster import Roster
 from airlock_daemon.serving.sockets import SocketsDirectory
+from airlock_daemon.serving.store import SocketStore
 from airlock_daemon.setup.load import Setup
 from airlock_daemon.setup.notice import notice_of
 from airlock_daemon.workspace.temporary import remove_left_behind
@@ -35,17 +38,22 @@ def run_daemon(setup: Setup) -> None:
             "other processes of this user can trace the daemon on a kernel before Linux 5.14"
         )
     with ExitStack() as stack:
+        manager = ServiceManager(os.environ)
+        # At once: no program may inherit what was kept.
+        store = SocketStore(manager, os.environ)
+        stack.callback(store.close)
         sockets = SocketsDirectory(
             setup.locations.sockets_dir,
             mode=setup.config.socket_mode,
             gid=setup.config.socket_gid,
+            store=store,
         )
         stack.callback(sockets.close)
         shared = _open_state(setup)
         stack.callback(shared.close)
         # What was loaded stays: no collection needs to look at it again.
         gc.freeze()
-        trio.run(_serve, setup, shared, sockets, instruments=[shared.rounds])
+        trio.run(_serve, setup, shared, sockets, manager, instruments=[shared.rounds])
 
 
 def announce(setup: Setup) -> None:
@@ -59,18 +67,22 @@ def announce(setup: Setup) -> None:
         log.info("no agents registered (--agents FILE)")
 
 
-async def _serve(setup: Setup, shared: DaemonState, sockets: SocketsDirectory) -> None:
+async def _serve(
+    setup: Setup, shared: DaemonState, sockets: SocketsDirectory, manager: ServiceManager
+) -> None:
     # From here on a signal stops it in order; before, there is nobody who could have connected.
     with trio.open_signal_receiver(*_STOPS, signal.SIGHUP) as signals:
         # First, so that a command finds it as soon as a client can connect.
         sockets.post(notice_of(setup.locations))
         roster = Roster(shared, sockets)
         roster.adopt(setup)
+        sockets.remove_unclaimed()
         shared.record(Record(event="daemon-start", detail=__version__))
         announce(setup)
-        reloader = Reloader(setup, shared, sockets, roster)
+        reloader = Reloader(setup, shared, sockets, roster, manager)
+        manager.ready()
         try:
-            await _serve_until_stopped(shared, sockets, roster, reloader, signals)
+            await _serve_until_stopped(shared, sockets, roster, reloader, manager, signals)
         finally:
             shared.record(Record(event="daemon-stop"))
 
@@ -80,6 +92,7 @@ async def _serve_until_stopped(
     sockets: SocketsDirectory,
     roster: Roster,
     reloader: Reloader,
+    manager: ServiceManager,
     signals: AsyncIterator[int],
 ) -> None:
     # Three nurseries, since they end one after the other: what accepts, what is accepted, and what
@@ -98,6 +111,7 @@ async def _serve_until_stopped(
             await _wait_stop(signals, on_hangup=reloader.ask)
             grace = reloader.setup.config.shutdown_grace_s
             log.info("stopping: %d running, %g s to end", len(shared.running), grace)
+            manager.stopping(grace)
             sockets.withdraw()
             roster.stop()
             watching.start_soon(_end_after, grace, shared, signals)

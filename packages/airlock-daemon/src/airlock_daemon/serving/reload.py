@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from airlock_daemon.audit.record import DETAIL, Record, shorten
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.request.state import DaemonState, log
+from airlock_daemon.serving.notify import ServiceManager
 from airlock_daemon.serving.roster import Roster
 from airlock_daemon.serving.sockets import SocketsDirectory
 from airlock_daemon.setup.generation import Generation
@@ -28,12 +29,18 @@ class Reloader:
     """Reloads when it is asked to. A task must `run` it. `setup` is what is served."""
 
     def __init__(
-        self, setup: Setup, shared: DaemonState, sockets: SocketsDirectory, roster: Roster
+        self,
+        setup: Setup,
+        shared: DaemonState,
+        sockets: SocketsDirectory,
+        roster: Roster,
+        manager: ServiceManager,
     ) -> None:
         self.setup = setup
         self._shared = shared
         self._sockets = sockets
         self._roster = roster
+        self._manager = manager
         self._asked = trio.Event()
 
     def ask(self) -> None:
@@ -46,6 +53,7 @@ class Reloader:
             await self._asked.wait()
             self._asked = trio.Event()
             began = time.monotonic()
+            self._manager.reloading()
             try:
                 outcome = await self._reload(began)
             except SetupError as error:
@@ -56,6 +64,7 @@ class Reloader:
                 log.exception("a fault of the daemon ended a reload")
                 outcome = _fail(began, [f"the daemon failed: {type(error).__name__}"])
             self._tell(outcome)
+            self._manager.ready()
 
     async def _reload(self, began: float) -> Reload:
         # Reading takes a while, and the disk may be slow. Who stops the daemon waits for neither.

@@ -13,11 +13,10 @@ from contextlib import suppress
 
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.serving.socket_file import File, bind, clear, identify, open_to_others
+from airlock_daemon.serving.store import SocketStore
 from airlock_daemon.setup.notice import NAME as NOTICE
 from airlock_daemon.setup.notice import Notice, post_notice
-
-LOCK = ".lock"
-SOCKET = "airlock.sock"
+from airlock_daemon.setup.socket_files import LOCK, SOCKET
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -25,14 +24,18 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 class SocketsDirectory:
     """A locked sockets directory. Its owner must `close` it, which removes the sockets."""
 
-    def __init__(self, path: str, *, mode: int | None, gid: int | None) -> None:
+    def __init__(
+        self, path: str, *, mode: int | None, gid: int | None, store: SocketStore | None = None
+    ) -> None:
         """Create `path` (0700) if it is not there, open and lock it.
 
-        `mode` and `gid` are what the configuration says of sockets, or None. Raises AirlockError
-        when another daemon serves the directory, or it cannot be used.
+        `mode` and `gid` are what the configuration says of sockets, or None. `store` has sockets of
+        an earlier daemon, and keeps those of this one. Raises AirlockError when another daemon
+        serves the directory, or it cannot be used.
         """
         self.path = path
         self._gid = gid
+        self._store = store
         self._notice: int | None = None
         self._listening: dict[str, tuple[socket.socket, File]] = {}
         try:
@@ -49,30 +52,47 @@ class SocketsDirectory:
             raise
 
     def listen(self, agent: str) -> socket.socket:
-        """Bind and listen for `agent`, replacing a socket that nobody serves any more.
+        """Listen for `agent`: on the socket that was kept, else on one that is bound now.
 
-        Raises AirlockError when something else is in the way, with the command that removes it.
+        That replaces a socket that nobody serves any more. Raises AirlockError when something else
+        is in the way, with the command that removes it.
         """
         directory = self._open_agent(agent)
+        name = f"{agent}.sock"
         try:
-            clear(directory, SOCKET, os.path.join(self.path, agent, SOCKET))
-            clear(self._directory, f"{agent}.sock", os.path.join(self.path, f"{agent}.sock"))
-            listening, own = bind(directory, SOCKET, mode=self._mode, gid=self._gid)
-            self._listening[agent] = listening, own
-            os.link(
-                SOCKET,
-                f"{agent}.sock",
-                src_dir_fd=directory,
-                dst_dir_fd=self._directory,
-                follow_symlinks=False,
-            )
+            is_taken = self._take_over(agent, directory)
+            is_linked = is_taken and self._is_own(name, agent)
+            if not is_taken:
+                clear(directory, SOCKET, os.path.join(self.path, agent, SOCKET))
+            if not is_linked:
+                clear(self._directory, name, os.path.join(self.path, name))
+            if not is_taken:
+                made = bind(directory, SOCKET, mode=self._mode, gid=self._gid)
+                self._listening[agent] = made
+            if not is_linked:
+                os.link(
+                    SOCKET,
+                    name,
+                    src_dir_fd=directory,
+                    dst_dir_fd=self._directory,
+                    follow_symlinks=False,
+                )
+            if self._store is not None and not self._store.keeps(agent):
+                self._store.keep(agent, *self._listening[agent])
         except OSError as error:
             if agent in self._listening:
                 self.dismiss(agent).close()
             raise _unusable(os.path.join(self.path, agent), error) from error
         finally:
             os.close(directory)
-        return listening
+        return self._listening[agent][0]
+
+    def remove_unclaimed(self) -> None:
+        """Remove the sockets that were kept for agents that nobody listens for any more."""
+        if self._store is not None:
+            for agent, kept in self._store.list_unclaimed():
+                self._remove(agent, kept.listening, kept.file)
+                self._store.forget(agent)
 
     def set_access(self, *, mode: int | None, gid: int | None) -> None:
         """Go by another `mode` and `gid`, for the sockets that are there too; raises AirlockError.
@@ -104,22 +124,50 @@ class SocketsDirectory:
             os.close(before)
 
     def withdraw(self) -> None:
-        """Let nobody connect any more; who has connected can still be accepted."""
-        for agent in self._listening:
-            self._withdraw(agent)
+        """Let nobody connect any more; who has connected can still be accepted.
+
+        A socket that is kept for the next daemon goes on taking connections, which wait for that.
+        """
+        for agent, (listening, own) in self._listening.items():
+            if self._store is None or not self._store.keeps(agent):
+                self._remove(agent, listening, own)
 
     def dismiss(self, agent: str) -> socket.socket:
-        """The same for one agent, whose socket is its owner's to close from here on."""
-        self._withdraw(agent)
-        return self._listening.pop(agent)[0]
+        """Let nobody connect to one agent, whose socket is the caller's to close from here on."""
+        if self._store is not None:
+            self._store.forget(agent)
+        listening, own = self._listening.pop(agent)
+        self._remove(agent, listening, own)
+        return listening
 
-    def _withdraw(self, agent: str) -> None:
-        """Take the agent's socket away.
+    def _take_over(self, agent: str, directory: int) -> bool:
+        """Listen on the socket that was kept for `agent`, if it is what stands at its path."""
+        if self._store is None:
+            return False
+        try:
+            own = identify(directory, SOCKET)
+        except FileNotFoundError:
+            return False
+        listening = self._store.take(agent, own)
+        if listening is None:
+            return False
+        self._listening[agent] = listening, own
+        open_to_others(directory, SOCKET, own, mode=self._mode, gid=self._gid)
+        return True
+
+    def _is_own(self, name: str, agent: str) -> bool:
+        """Whether what stands at `name` is the socket that is listened on for `agent`."""
+        try:
+            return identify(self._directory, name) == self._listening[agent][1]
+        except FileNotFoundError:
+            return False
+
+    def _remove(self, agent: str, listening: socket.socket, own: File) -> None:
+        """Take a socket of an agent away.
 
         What stands at its path and is not this daemon's own stays, and so do the directories, since
         they are mounted.
         """
-        listening, own = self._listening[agent]
         for name in (f"{agent}.sock", f"{agent}/{SOCKET}"):
             # As long as the socket is open nothing else can be the same file.
             with suppress(OSError):

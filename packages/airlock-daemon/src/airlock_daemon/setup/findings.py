@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.config import Config
+from airlock_daemon.setup.finding import named
 from airlock_daemon.setup.hooks import review_hooks
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.programs import find_program
@@ -44,7 +45,7 @@ def find_oddities(
             )
         by_source = {module.source: module for module in modules if module is not None}
         for module in by_source.values():
-            yield from _find_program(module, search_path)
+            yield from named("program", _find_program(module, search_path))
             yield from review_module(module)
     yield from _find_unused(shared, config.enable)
     for agent in agents.values():

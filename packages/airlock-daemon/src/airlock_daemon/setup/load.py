@@ -8,6 +8,7 @@ import msgspec
 from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.agents import Agent, load_agent, read_registration
 from airlock_daemon.setup.config import Config, load_config
+from airlock_daemon.setup.finding import named
 from airlock_daemon.setup.findings import find_oddities
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.limits import Limits
@@ -70,12 +71,12 @@ def load_setup(locations: Locations) -> Setup:
     deciding = list_deciding(
         (locations.config_file, locations.agents), locations.modules_dir, directories.values()
     )
-    faults.extend(find_untrusted(deciding))
+    faults.extend(named("ownership", find_untrusted(deciding)))
     for agent in agents.values():
-        faults.extend(_workspace_faults(agent, reserved))
+        faults.extend(named("workspace", _workspace_faults(agent, reserved)))
     if config is None or faults:
         raise SetupError(tuple(faults))
-    warnings.extend(find_untrusted(_list_kept(locations, config)))
+    warnings.extend(named("ownership", find_untrusted(_list_kept(locations, config))))
     programs = Programs(path)
     warnings.extend(find_oddities(locations.config_file, config, agents, shared, programs.path))
     generations = {

@@ -12,6 +12,14 @@ CONFIG = """\
 # The daemon reads this file when it starts.
 """
 
+STARTER = f"""\
+{CONFIG}
+# To begin, take the # away and name commands; `airlock-daemon agent add` does it too.
+# [commands]
+# enable = ["git", "terraform"]
+"""
+"""A config.toml that enables nothing yet."""
+
 REGISTRATION = """\
 # The agents: a name, and the directory with its airlock.toml. airlock-daemon start --agents FILE
 """

@@ -22,6 +22,9 @@ from airlock_daemon.setup.paths import Locations
 NAME = ".serving"
 _NEW = ".serving.new"
 
+TOLD = ("PATH", "SSH_AUTH_SOCK")
+"""Variables of the daemon that decide what its tools are and find."""
+
 # What is longer was not written here.
 _LONGEST = 1 << 20
 
@@ -44,11 +47,13 @@ class Reload(msgspec.Struct, frozen=True, kw_only=True):
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """What a daemon was started with: real path of its configuration, path of its registration.
 
-    `agents` is None for a daemon that was given no registration file. `reload` is its latest one.
+    `agents` is None for a daemon that was given no registration file. `reload` is its latest
+    one. `environment` has those of TOLD that it was started with.
     """
 
     config_dir: str
     agents: str | None
+    environment: dict[str, str] = {}
     reload: Reload | None = None
 
 
@@ -61,7 +66,11 @@ class Posted(msgspec.Struct, frozen=True, kw_only=True):
 
 def notice_of(locations: Locations) -> Notice:
     """The notice of a daemon that was started with these files."""
-    return Notice(config_dir=os.path.realpath(locations.config_dir), agents=locations.agents)
+    return Notice(
+        config_dir=os.path.realpath(locations.config_dir),
+        agents=locations.agents,
+        environment={name: os.environ[name] for name in TOLD if name in os.environ},
+    )
 
 
 def post_notice(directory: int, notice: Notice) -> int:
@@ -113,6 +122,14 @@ def find_posted(sockets_dir: str) -> Posted | None:
                 return Posted(notice=msgspec.json.decode(text, type=Notice), pid=holder)
     except (OSError, msgspec.DecodeError):
         return None
+
+
+def find_notice(locations: Locations) -> Notice | None:
+    """The notice of the daemon that serves these sockets, if by the same configuration."""
+    notice = read_notice(locations.sockets_dir)
+    if notice is None or notice.config_dir != os.path.realpath(locations.config_dir):
+        return None
+    return notice
 
 
 def _hash(text: bytes) -> int:

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 
+from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.reserved import is_within
 from airlock_daemon.setup.trust import find_untrusted
 from airlock_modules import Fault
@@ -27,7 +28,8 @@ def search_path(configured: str | None, *, workspaces: Iterable[str], warnings: 
             kept.append(entry)
         else:
             problem = f'"{entry}" is left out, as programs are not taken from there: {reason}'
-            warnings.append(Fault(source, "", problem, "remove it, or set [daemon] path"))
+            remedy = "remove it, or set [daemon] path"
+            warnings.append(Finding(source, "", problem, remedy, name="program"))
     return os.pathsep.join(kept)
 
 

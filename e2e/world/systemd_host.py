@@ -1,0 +1,101 @@
+"""A machine with systemd: a container whose first process that is, and a person who works on it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from .command import Completed
+from .container import Container, started
+from .engine import docker
+from .images import RECIPES, bootstrap_debian
+
+PACKAGES = (
+    *("bubblewrap", "dbus", "libpam-systemd", "openssh-client", "python3"),
+    *("systemd", "systemd-sysv"),
+)
+USER = 1000
+"""The person's uid; the account is called `dev`."""
+SOCKETS = "/sockets"
+"""A directory of the test's host, so that other containers can be given what is in it."""
+
+_OPTIONS = (
+    *("--privileged", "--tmpfs=/run", "--tmpfs=/run/lock", "--tmpfs=/tmp"),
+    *("--stop-signal=SIGRTMIN+3", "--network=none"),
+)
+_STOPPED_S = 5
+
+
+def build_systemd_image(*, daemon: str) -> str:
+    """Build the machine's image, with what is installed in the image `daemon`; return its name."""
+    name = "airlock-e2e/systemd"
+    base = bootstrap_debian("airlock-e2e/systemd-base", packages=PACKAGES)
+    words = (f"--build-arg=BASE={base}", f"--build-arg=DAEMON={daemon}", f"--tag={name}")
+    docker("build", "--quiet", "--network=none", *words, str(RECIPES / "systemd")).succeeded()
+    return name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemdHost:
+    """The machine while it runs. `sockets` is its directory SOCKETS on the test's host."""
+
+    container: Container
+    sockets: Path
+
+    def run(self, *argv: str) -> Completed:
+        """Run a command as the person."""
+        return self.container.run(*argv, cwd="/home/dev", user="dev")
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file of the person's, `path` beginning at the home, and the directories to it."""
+        script = 'mkdir -p "$(dirname "$1")" && cat > "$1"'
+        words = ("sh", "-c", script, "sh", path)
+        self.container.run(*words, cwd="/home/dev", user="dev", stdin=text.encode()).succeeded()
+
+    def read(self, path: str) -> str:
+        """Return the text of a file."""
+        return self.run("cat", path).succeeded().out.decode()
+
+    def ask_systemd(self, *words: str) -> Completed:
+        """Run `systemctl --user`, as the person."""
+        return self.run("env", f"XDG_RUNTIME_DIR=/run/user/{USER}", "systemctl", "--user", *words)
+
+    def show(self, name: str) -> str:
+        """Return a property of the service, as `systemctl show` has it."""
+        return self.ask_systemd("show", "--value", f"--property={name}", "airlock").stdout
+
+    def log_in(self) -> None:
+        """Have the person's own systemd run, as it does from a login to the logout."""
+        self.do_as_root("systemctl", "start", f"user@{USER}")
+
+    def do_as_root(self, *argv: str) -> None:
+        """Run a command that must succeed as root."""
+        self.container.run(*argv, cwd="/", user="root").succeeded()
+
+    def reboot(self) -> None:
+        """Restart the machine; return when it has booted."""
+        docker("restart", f"--time={_STOPPED_S}", self.container.id).succeeded()
+        self.wait_until_booted()
+
+    def wait_until_booted(self) -> None:
+        """Wait until all that starts at boot is started."""
+        self._wait_for_socket("/run/systemd/private")
+        # Its exit status says whether all units are well, and those of a container never all are.
+        self.container.run("systemctl", "is-system-running", "--wait", cwd="/")
+
+    def wait_until_lingering(self) -> None:
+        """Wait until the person's own systemd has started all that it starts by itself."""
+        self._wait_for_socket(f"/run/user/{USER}/systemd/private")
+        self.ask_systemd("is-system-running", "--wait")
+
+    def _wait_for_socket(self, path: str) -> None:
+        self.do_as_root("sh", "-c", f"until [ -S {path} ]; do :; done")
+
+
+@contextmanager
+def booted(image: str, sockets: Path) -> Iterator[SystemdHost]:
+    """Keep a machine for as long as the context lasts. `sockets` is an empty directory."""
+    with started(image, *_OPTIONS, f"--volume={sockets}:{SOCKETS}") as container:
+        host = SystemdHost(container=container, sockets=sockets)
+        host.wait_until_booted()
+        yield host

@@ -1,0 +1,79 @@
+"""`airlock-daemon doctor`."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from airlock_daemon.cli.application import Application
+from airlock_daemon.cli.looked_at import list_looked_at
+from airlock_daemon.cli.options import pass_obj
+from airlock_daemon.doctor.alive import find_silence
+from airlock_daemon.doctor.examinations import PARTS, examine
+from airlock_daemon.doctor.surroundings import Surroundings
+from airlock_daemon.errors import AirlockError, SetupError
+from airlock_daemon.setup.load import load_setup
+from airlock_daemon.setup.notice import find_notice
+from airlock_wire import quote
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+@pass_obj
+def doctor(
+    application: Application,
+    list_parts: Annotated[
+        bool, typer.Option("--list", help="Only list what is looked at, a name a line.")
+    ] = False,
+    alive: Annotated[
+        bool, typer.Option("--alive", help="Only say whether the daemon answers.")
+    ] = False,
+) -> None:
+    """Look for faults in the world around the daemon.
+
+    Looks at the running daemon, its service, its sockets, tools, ssh-agent and container engine,
+    and at what keeps containers from connecting and tools from having a box. Nothing is changed.
+    Each finding has a name, a place, a cause, and a remedy to copy. Notes are about what may be
+    meant.
+
+    --alive is for health checks: quick, and silent where all is well. It connects to every socket
+    in the sockets directory, and sends no request.
+
+    Ends with 0 when there are no findings, else with 1. `check` looks at the files themselves.
+    """
+    if alive:
+        silence = find_silence(application.locations.sockets_dir)
+        if silence is not None:
+            raise AirlockError(silence)
+        return
+    if list_parts:
+        list_looked_at(application, {part.name: part.what for part in PARTS})
+        return
+    locations = application.find_files()
+    try:
+        setup = load_setup(locations)
+    except SetupError:
+        setup = None
+    around = Surroundings(
+        locations=locations,
+        setup=setup,
+        notice=find_notice(locations),
+        environment=os.environ,
+    )
+    found = list(examine(around))
+    findings = [each for each in found if not each.is_note]
+    notes = [each for each in found if each.is_note]
+    if application.json:
+        report = {"registration": locations.agents, "findings": findings, "notes": notes}
+        application.print_json(report)
+    else:
+        for kind, told in (("finding", findings), ("note", notes)):
+            for each in told:
+                # Names of files, and what programs say, may hold anything.
+                line = str(each) if str(each).isprintable() else quote(str(each), limit=None)
+                typer.echo(f"{kind}: {each.name}: {line}")
+        if not findings:
+            typer.echo("good" + (f", with {len(notes)} notes" if notes else ""))
+    if findings:
+        raise typer.Exit(1)

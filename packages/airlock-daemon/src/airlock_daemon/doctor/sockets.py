@@ -1,0 +1,53 @@
+"""The sockets directory: what in it keeps the daemon from serving, and what leads nowhere."""
+
+import os
+import shlex
+import stat
+from collections.abc import Iterator
+
+from airlock_daemon.doctor.surroundings import Surroundings
+from airlock_daemon.setup.connecting import is_served
+from airlock_daemon.setup.finding import Finding, named
+from airlock_daemon.setup.socket_files import list_sockets
+from airlock_daemon.setup.sockets_directory import DOCKER, find_unusable
+from airlock_daemon.setup.trust import name_user
+
+
+def find_socket_faults(around: Surroundings) -> Iterator[Finding]:
+    """Tell directories that docker made, sockets of others, and sockets that nobody listens on."""
+    directory = around.locations.sockets_dir
+    yield from named("sockets", find_unusable(directory))
+    yield from map(_say_directory, _list_directories(directory))
+    for path in list_sockets(directory):
+        owner = os.lstat(path).st_uid
+        quoted = shlex.quote(path)
+        if owner != os.geteuid():
+            problem = f"belongs to {name_user(owner)}, whose program would get what clients send"
+            yield Finding(path, "", problem, f"sudo rm {quoted}", name="sockets")
+        elif not is_served(path):
+            problem = "is left over: the daemon was killed, or its service stopped"
+            remedy = f"start the daemon, which replaces those of its agents, or: rm {quoted}"
+            yield Finding(path, "", problem, remedy, name="sockets", is_note=True)
+
+
+def _list_directories(directory: str) -> Iterator[str]:
+    """The directories that stand where a socket belongs."""
+    if not os.path.isdir(directory) or not os.access(directory, os.R_OK | os.X_OK):
+        return
+    for name in sorted(os.listdir(directory)):
+        path = os.path.join(directory, name)
+        for candidate in (path, os.path.join(path, "airlock.sock")):
+            is_socket = candidate.endswith(".sock")
+            if (
+                is_socket
+                and os.path.lexists(candidate)
+                and stat.S_ISDIR(os.lstat(candidate).st_mode)
+            ):
+                yield candidate
+
+
+def _say_directory(path: str) -> Finding:
+    quoted = shlex.quote(path)
+    # As the daemon does: an empty one goes, a full one is looked at first.
+    remedy = f"rmdir {quoted} (with sudo if it belongs to root), and start the container again"
+    return Finding(path, "", f"is a directory and no socket: {DOCKER}", remedy, name="sockets")

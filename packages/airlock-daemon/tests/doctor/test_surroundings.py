@@ -1,0 +1,159 @@
+"""What `doctor` says of tools, ssh-agent, engine and kernel, each finding provoked."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from examining import around, find, write_program
+from running import Daemon
+from worlds import World
+
+
+def test_tools_that_only_the_shell_finds_are_told(world: World, tmp_path: Path) -> None:
+    """With the line that has the daemon find them too, which then works."""
+    write_program(tmp_path / "mine", "deploy", "")
+    world.write_module("sh", "deploy")
+    shell = f"{tmp_path}/mine:/usr/bin:/bin"
+    world.write_config('[daemon]\npath = "/usr/bin:/bin"\n')
+    (found,) = find("tools", around(world, PATH=shell))
+    assert f"though your shell finds {tmp_path}/mine/deploy" in found.problem
+    line = found.remedy.removeprefix("set [daemon] ").removesuffix(" in config.toml")
+    world.write_config(f"[daemon]\n{line}\n")
+    assert find("tools", around(world, PATH=shell)) == []
+    world.write_module("sh", "nowhere")
+    (found,) = find("tools", around(world, PATH=shell))
+    assert found.remedy == "install it"
+
+
+def test_tools_that_are_others_for_the_shell_are_noted(world: World, tmp_path: Path) -> None:
+    """Both paths are named."""
+    world.write_module("git", "git")
+    world.write_config('[daemon]\npath = "/usr/bin:/bin"\n')
+    write_program(tmp_path / "mine", "git", "")
+    (found,) = find("shell-path", around(world, PATH=f"{tmp_path}/mine:/usr/bin"))
+    assert f"and {tmp_path}/mine/git in your shell" in found.problem
+    assert found.is_note
+
+
+@pytest.fixture
+def agent_socket(tmp_path: Path) -> Iterator[str]:
+    """A real ssh-agent without keys."""
+    program = shutil.which("ssh-agent")
+    if program is None:
+        pytest.skip("there is no ssh-agent")
+    path = str(tmp_path / "agent")
+    process = subprocess.Popen((program, "-D", "-a", path), stdout=subprocess.DEVNULL)
+    while not os.path.exists(path):
+        assert process.poll() is None
+        os.sched_yield()
+    yield path
+    process.kill()
+    process.wait()
+
+
+def test_the_ssh_agent_is_asked(world: World, agent_socket: str, tmp_path: Path) -> None:
+    """None, one that is gone, one without keys, another one than the shell's, and a good one."""
+    world.write_module("git", "git", '[deny]\nargs = []\n[env]\ninherit = ["SSH_AUTH_SOCK"]\n')
+    (found,) = find("ssh-agent", around(world))
+    assert "is not set for the daemon" in found.problem
+    (found,) = find("ssh-agent", around(world, SSH_AUTH_SOCK=str(tmp_path / "gone")))
+    assert "no agent answers there" in found.problem
+    assert not found.is_note
+    (found,) = find("ssh-agent", around(world, SSH_AUTH_SOCK=agent_socket))
+    assert (found.problem, found.remedy) == ("is an agent without keys", "ssh-add")
+    key = tmp_path / "key"
+    subprocess.run(("ssh-keygen", "-q", "-N", "", "-t", "ed25519", "-f", str(key)), check=True)
+    environment = {**os.environ, "SSH_AUTH_SOCK": agent_socket}
+    subprocess.run(("ssh-add", "-q", str(key)), env=environment, check=True)
+    assert find("ssh-agent", around(world, SSH_AUTH_SOCK=agent_socket)) == []
+    with Daemon(world, environment={"SSH_AUTH_SOCK": agent_socket}):
+        (found,) = find("ssh-agent", around(world, SSH_AUTH_SOCK=str(tmp_path / "other")))
+        assert "your shell has another one" in found.problem
+
+
+def test_an_engine_that_does_not_answer_is_told(world: World, tmp_path: Path) -> None:
+    """With the way to start it, or to be let in; without one, what to write by hand."""
+    tools = tmp_path / "tools"
+    world.write_config(f'[daemon]\npath = "{tools}:/usr/bin:/bin"\n')
+    write_program(tools, "docker", 'echo "permission denied while trying to connect" >&2; exit 1')
+    (found,) = find("engine", around(world))
+    assert "sudo usermod -aG docker" in found.remedy
+    write_program(tools, "docker", "echo Cannot connect to the Docker daemon >&2; exit 1")
+    (found,) = find("engine", around(world))
+    assert found.remedy == "start it: sudo systemctl start docker"
+    (tools / "docker").unlink()
+    world.write_config(f'[daemon]\npath = "{tools}"\n')
+    (found,) = find("engine", around(world))
+    assert found.is_note
+    assert "[workspace] mounts" in found.remedy
+
+
+def test_an_endpoint_without_an_engine_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what docker itself says."""
+    if shutil.which("docker") is None:
+        pytest.skip("there is no docker")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    (found,) = find("engine", around(world))
+    assert "does not answer: " in found.problem
+    assert not found.is_note
+
+
+def test_docker_desktop_is_told(world: World, tmp_path: Path) -> None:
+    """A stand-in for what this machine cannot be; another engine is good."""
+    tools = tmp_path / "tools"
+    world.write_config(f'[daemon]\npath = "{tools}:/usr/bin:/bin"\n')
+    for system, count in (("Docker Desktop", 1), ("Debian GNU/Linux 13", 0)):
+        answer = json.dumps({"ServerVersion": "28.0", "OperatingSystem": system})
+        write_program(tools, "docker", f"echo '{answer}'")
+        assert len(find("docker-desktop", around(world))) == count
+        assert find("engine", around(world)) == []
+
+
+def test_bubblewrap_is_tried(world: World, tmp_path: Path) -> None:
+    """By a real box where it is installed; what it says where it cannot make one is told."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    world.write_config(f'[daemon]\npath = "{tools}"\n')
+    (found,) = find("bubblewrap", around(world))
+    assert "install bubblewrap" in found.remedy
+    write_program(tools, "bwrap", "echo 'bwrap: setting up uid map: Permission denied' >&2; exit 1")
+    (found,) = find("bubblewrap", around(world))
+    assert found.problem == "makes no box: bwrap: setting up uid map: Permission denied"
+    write_program(tools, "bwrap", "exit 0")
+    assert find("bubblewrap", around(world)) == []
+
+
+def write_system(root: Path, path: str, text: str) -> None:
+    file = root / path.lstrip("/")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "bad", "good"),
+    [
+        ("user-namespaces", "/proc/sys/kernel/unprivileged_userns_clone", "0\n", "1\n"),
+        ("user-namespaces", "/proc/sys/user/max_user_namespaces", "0\n", "63000\n"),
+        ("apparmor", "/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n", "0\n"),
+        ("selinux", "/sys/fs/selinux/enforce", "1", "0"),
+    ],
+)
+def test_what_the_kernel_forbids_is_told(
+    world: World, tmp_path: Path, name: str, path: str, bad: str, good: str
+) -> None:
+    """Settings that this machine has otherwise, in files that stand for its own."""
+    root = tmp_path / "root"
+    world.write_config(f'[daemon]\npath = "{tmp_path}"\n')
+    assert find(name, around(world, root)) == []
+    write_system(root, path, bad)
+    (found,) = find(name, around(world, root))
+    assert found.source == path
+    write_system(root, path, good)
+    assert find(name, around(world, root)) == []

@@ -1,0 +1,45 @@
+"""Surroundings of a world on disk, and the examination of one part of them."""
+
+import os
+from pathlib import Path
+
+from airlock_daemon.doctor.examinations import PARTS
+from airlock_daemon.doctor.surroundings import Surroundings
+from airlock_daemon.errors import SetupError
+from airlock_daemon.setup.finding import Finding
+from airlock_daemon.setup.notice import find_notice
+from worlds import World
+
+
+def around(world: World, root: Path | None = None, **environment: str) -> Surroundings:
+    """What `doctor` starts from, for a caller with these variables and the PATH of the tests."""
+    try:
+        setup = world.load()
+    except SetupError:
+        setup = None
+    return Surroundings(
+        locations=world.locations,
+        setup=setup,
+        notice=find_notice(world.locations),
+        environment={"PATH": os.environ["PATH"], **environment},
+        root=str(root or "/"),
+    )
+
+
+def find(name: str, surroundings: Surroundings) -> list[Finding]:
+    """What is found under this name, which each finding there carries."""
+    (part,) = (part for part in PARTS if part.name == name)
+    found = list(part.examine(surroundings))
+    assert {each.name for each in found} <= {name}
+    for each in found:
+        assert each.source
+        assert each.problem
+        assert each.remedy
+    return found
+
+
+def write_program(folder: Path, name: str, text: str) -> None:
+    """Write a program for sh."""
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+    (folder / name).chmod(0o755)
