@@ -1,0 +1,102 @@
+"""The commands that v0.4 documents, word for word, each with what it says."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from airlock_daemon._version import __version__
+from commanding import airlock_daemon
+
+PROGRAM = (sys.executable, "-m", "airlock_daemon")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with an agent that may use git, and nothing of Airlock's own yet."""
+    if os.path.isdir("/run/systemd/system"):
+        pytest.skip("this machine was started by systemd, and `init` would use it")
+    home = tmp_path / "home"
+    (home / "my-agent").mkdir(parents=True)
+    (home / "my-agent" / "airlock.toml").write_text('commands = ["git"]\n')
+    (home / "agents.toml").write_text(f'[my-agent]\npath = "{home}/my-agent"\n')
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("PATH", os.defpath)
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    monkeypatch.chdir(home)
+    return home
+
+
+def serve(*words: str, until: str) -> list[str]:
+    """Run `airlock-daemon start` until it has said a line, and stop it; all that it has said."""
+    process = subprocess.Popen((*PROGRAM, *words), stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    lines = []
+    with process.stderr:
+        for line in process.stderr:
+            lines.append(line.removesuffix("\n"))
+            if until in line:
+                process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0, lines
+    return lines
+
+
+def test_each_works_as_it_is_written_there(home: Path) -> None:
+    """On a new home: first `init`, then the line that it asks for, then each of the others."""
+    config = home / ".config" / "airlock"
+
+    said = airlock_daemon("init").stdout
+    assert f"made {config}/config.toml\n" in said
+    assert "hint: without a service, keep this running: " in said
+
+    (config / "config.toml").write_text('[commands]\nenable = ["git", "terraform"]\n')
+    (config / "agents.toml").write_text((home / "agents.toml").read_text())
+    socket = config / "sockets" / "my-agent" / "airlock.sock"
+    serving = f"airlock: agent my-agent: {socket}"
+
+    warning, *lines = serve("start", until="no agents registered")
+    assert '"terraform" is not an executable' in warning
+    assert lines == [
+        "airlock: enabled commands: git, terraform",
+        "airlock: no agents registered (--agents FILE)",
+        "airlock: stopping: 0 running, 10 s to end",
+    ]
+    for words in (
+        ("start", "--agents", "agents.toml"),
+        (
+            *("start", "--config", str(config), "--sockets", str(config / "sockets")),
+            *("--agents", "agents.toml"),
+        ),
+    ):
+        lines = serve(*words, until="agent my-agent")
+        assert serving in lines
+        assert "airlock: enabled commands: git, terraform" in lines
+
+    said = airlock_daemon("check", status=1).stdout
+    assert said.startswith("finding: program: built-in module terraform: ")
+    (config / "config.toml").write_text('[commands]\nenable = ["git"]\n')
+    assert airlock_daemon("check").stdout == "good; agents: my-agent\n"
+
+    said = airlock_daemon("doctor", status=1).stdout
+    assert f"finding: daemon: {config}/sockets: no daemon serves" in said
+
+    said = airlock_daemon("test", "my-agent", "git", "push").stdout
+    assert "allowed" in said
+
+    assert airlock_daemon("version").stdout.splitlines()[0] == __version__
+
+    said = airlock_daemon("show", "git").stdout
+    assert '[command]\nbin = "git"\n' in said
+
+    done = airlock_daemon("profile", "list")
+    assert done.stdout == f"my-agent\t{socket}\t{home}/my-agent\n"
+
+    said = airlock_daemon("profile", "show", "my-agent").stdout
+    assert said.startswith('commands = ["git"]\n')
+
+    said = airlock_daemon("init", "--uninstall").stdout
+    assert said.startswith("no service is installed: ")
+    assert (config / "config.toml").exists()
