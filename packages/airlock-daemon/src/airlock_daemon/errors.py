@@ -34,6 +34,15 @@ class Failed(AirlockError):
     """The request was allowed, or not yet decided, and could not be carried out (-32603)."""
 
 
+def own_fault(error: Exception) -> Failed:
+    """What a client is told where the daemon fails for a fault of its own."""
+    return Failed(
+        f"the daemon failed: {type(error).__name__}",
+        hint="this is a fault of Airlock's own: a person on the host finds the details in the "
+        "daemon's messages, and can report it",
+    )
+
+
 class SetupError(AirlockError):
     """Files on disk are not right; `faults` has every one that was found."""
 

@@ -18,6 +18,8 @@ from airlock_wire import (
 
 ANSWER_S = 30
 
+_MESSAGES = "its messages say why: look at its terminal, journalctl or docker logs"
+
 
 class Answer(msgspec.Struct, frozen=True):
     """What a daemon says to a check: `message` is None where it allows.
@@ -47,11 +49,11 @@ def ask_daemon(path: str, command: str, args: tuple[str, ...]) -> Answer | None:
         except (OSError, ProtocolError) as error:
             raise AirlockError(
                 f"the daemon at {path} gave no answer: {quote(str(error))}",
-                hint="look at its messages",
+                hint=_MESSAGES,
             ) from error
     if isinstance(event, Decision):
         return Answer()
     if isinstance(event, ErrorResponse):
         data = event.error.data
         return Answer(event.error.message, data.layer if data else None)
-    raise AirlockError(f"the daemon at {path} answered a check with something else")
+    raise AirlockError(f"the daemon at {path} answered a check with something else", hint=_MESSAGES)

@@ -75,7 +75,7 @@ async def _run_in_time(run: _Run, module: Module, recording: Recording) -> Finis
         raise ClientGone
     raise Failed(
         f"{module.name} was ended after {module.timeout_s:g} s",
-        hint=f"its module ({module.source}) says so: [exec] timeout_s",
+        hint=f"a person on the host can raise [exec] timeout_s of its module ({module.source})",
     )
 
 
