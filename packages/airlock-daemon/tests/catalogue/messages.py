@@ -48,7 +48,7 @@ _FORMS: Mapping[str, Form] = {
     "wrong": _PARAMS,
     "unlike": _UNLIKE,
     "read": _UNLIKE._replace(arguments=("raw", "path", "decode", "expected")),
-    **dict.fromkeys(("BadParameter", "BinaryError", "HookFault", "LinkError"), _TEXT),
+    **dict.fromkeys(("BadParameter", "BinaryError", "HookFault"), _TEXT),
     **dict.fromkeys(("NotationError", "RuleError", "ValueError", "say"), _TEXT),
     **dict.fromkeys(_LEVELS, _TEXT._replace(kind="log")),
 }
