@@ -74,7 +74,15 @@ class Message(NamedTuple):
 
 def find_messages() -> list[Message]:
     """Every message of the packages, each once, by file and text."""
-    found = {message for package in PACKAGES for message in _find_in(package)}
+    texts = {name: text for package in PACKAGES for name, text in _list_files(package)}
+    constants: dict[str, str] = {}
+    for text in texts.values():
+        constants |= Source(text).constants
+    found = {
+        message
+        for file, text in texts.items()
+        for message in _find_in(file, Source(text, constants=constants))
+    }
     return sorted(found)
 
 
@@ -97,15 +105,19 @@ def has_values(text: str) -> bool:
     return _VALUE.search(text) is not None
 
 
-def _find_in(package: str) -> Iterator[Message]:
+def _list_files(package: str) -> Iterator[tuple[str, str]]:
+    """The name and text of each file of a package."""
     spec = importlib.util.find_spec(package)
     assert spec is not None
     for folder in spec.submodule_search_locations or ():
         for path in sorted(Path(folder).rglob("*.py")):
-            source = Source(path.read_text(encoding="utf-8"))
-            for call, place in source.calls:
-                if _makes_message(call, place):
-                    yield from _read(source, f"{package}/{path.relative_to(folder)}", call, place)
+            yield f"{package}/{path.relative_to(folder)}", path.read_text(encoding="utf-8")
+
+
+def _find_in(file: str, source: Source) -> Iterator[Message]:
+    for call, place in source.calls:
+        if _makes_message(call, place):
+            yield from _read(source, file, call, place)
 
 
 def _makes_message(call: ast.Call, place: Place) -> bool:

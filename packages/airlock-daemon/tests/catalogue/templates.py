@@ -35,9 +35,10 @@ class Template(NamedTuple):
 
 
 class Source:
-    """A module's code."""
+    """A module's code. `constants` are those of others, which it may import."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, constants: Mapping[str, str] = {}) -> None:
+        self._imported = constants
         self.calls: list[tuple[ast.Call, Place]] = []
         self._functions: dict[str, Function] = {}
         self._assigned: dict[tuple[Function | None, str], list[tuple[ast.expr, Place]]] = {}
@@ -65,7 +66,12 @@ class Source:
     def _note(self, node: ast.AST, place: Place) -> None:
         if isinstance(node, ast.Call):
             self.calls.append((node, place))
-        elif isinstance(node, ast.Return) and node.value is not None and place.function:
+        elif isinstance(node, ast.For) and isinstance(node.target, ast.Name):
+            # Of the module's own iterators each item is one text; others hold values.
+            if isinstance(node.iter, ast.Call) and name_of_function(node.iter).startswith("_"):
+                key = (place.function, node.target.id)
+                self._assigned.setdefault(key, []).append((node.iter, place))
+        elif isinstance(node, ast.Return | ast.Yield) and node.value is not None and place.function:
             self._returned.setdefault(place.function, []).append((node.value, place))
         elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
             added = ast.BinOp(ast.Name(node.target.id), ast.Add(), node.value)
@@ -106,12 +112,23 @@ class Source:
                 return found if is_told else [Template(_show(value))]
             case ast.Name(id=name) if depth < _DEPTH:
                 origins = list(self._find_origins(name, place))
-                return self._follow(origins, depth) or [Template(_show(node))]
+                imported = self._imported.get(name, _show(node))
+                return self._follow(origins, depth) or [Template(imported)]
             case ast.Call(func=ast.Name(id=name)) if name in self._functions and depth < _DEPTH:
                 returned = self._returned.get(self._functions[name], [])
                 found = self._follow([(*each, {}) for each in returned], depth)
                 return found or [Template(_show(node))]
         return [Template(_show(node))]
+
+    @property
+    def constants(self) -> dict[str, str]:
+        """The texts that have a name in the whole module."""
+        return {
+            name: value.value
+            for (function, name), [(value, _), *_] in self._assigned.items()
+            if function is None and name.strip("_").isupper()
+            if isinstance(value, ast.Constant) and isinstance(value.value, str)
+        }
 
     def _follow(
         self, origins: list[tuple[ast.expr, Place, dict[object, object]]], depth: int

@@ -73,6 +73,14 @@ def test_each_refusal_names_what_refused(messages: list[Message]) -> None:
     refuse([each for each in denials if "/" not in each.place], "without layer and rule")
 
 
+def test_advice_to_edit_a_file_says_when_it_takes_effect(messages: list[Message]) -> None:
+    """Who follows the hint of a running daemon is not left to wonder why nothing changes."""
+    told = [each for each in messages if each.kind in REFUSALS | {"Failed", "Unmapped"}]
+    edits = [each for each in told if re.search(r"\[\w+\] \w|\.toml", each.remedy)]
+    assert edits
+    refuse([each for each in edits if not re.search("reload|restart", each.remedy)], "no reload")
+
+
 def test_no_refusal_invites_another_spelling(messages: list[Message]) -> None:
     """Its remedy sends nobody round the rule."""
     refusals = [each for each in messages if each.kind in REFUSALS]

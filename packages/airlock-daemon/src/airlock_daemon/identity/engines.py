@@ -5,7 +5,7 @@ import shutil
 import msgspec
 import trio
 
-from airlock_daemon.errors import Failed
+from airlock_daemon.errors import AND_RELOAD, Failed
 from airlock_wire import quote
 
 ENGINE = "docker"
@@ -34,7 +34,8 @@ async def find_init(container_id: str, *, search_path: str) -> int:
     if program is None:
         raise Failed(
             f"{ENGINE} is not on the daemon's PATH, so that no container can be looked up",
-            hint=f"a person on the host can install {ENGINE}, or set [daemon] path in config.toml",
+            hint=f"a person on the host can install {ENGINE}, or set [daemon] path in config.toml"
+            f"{AND_RELOAD}",
         )
     argv = [program, "inspect", "--type", "container", container_id]
     try:
