@@ -40,7 +40,7 @@ _FORMS: Mapping[str, Form] = {
     **dict.fromkeys(("Denied", "denied"), Form(("message",), ("layer", "rule"), kind="Denied")),
     "Decision": Form((), ("layer",)),
     "_refuse": Form((), ("rule",), "why", "", "Verdict", "... is refused: "),
-    "Fault": _FAULT,
+    **dict.fromkeys(("Fault", "Finding"), _FAULT),
     "fault": _FAULT._replace(
         arguments=("key", "problem", "remedy"), place=("{file}", "key"), kind="Fault"
     ),

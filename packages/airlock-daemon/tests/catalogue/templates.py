@@ -6,6 +6,7 @@ belong together, so that no cause meets the remedy of another.
 """
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import NamedTuple
@@ -15,6 +16,7 @@ Block = tuple[tuple[int, str], ...]
 
 _BLOCKS = ("body", "orelse", "finalbody", "handlers")
 _LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
+_VALUE = re.compile(r"\{\w*\}")
 _DEPTH = 6
 _END = 1_000_000
 
@@ -112,8 +114,10 @@ class Source:
                 return found if is_told else [Template(_show(value))]
             case ast.Name(id=name) if depth < _DEPTH:
                 origins = list(self._find_origins(name, place))
-                imported = self._imported.get(name, _show(node))
-                return self._follow(origins, depth) or [Template(imported)]
+                found = self._follow(origins, depth)
+                # Where nothing is known of it, its own name says most.
+                is_known = any(not _VALUE.fullmatch(text) for text, _ in found)
+                return found if is_known else [Template(self._imported.get(name, _show(node)))]
             case ast.Call(func=ast.Name(id=name)) if name in self._functions and depth < _DEPTH:
                 returned = self._returned.get(self._functions[name], [])
                 found = self._follow([(*each, {}) for each in returned], depth)

@@ -63,8 +63,8 @@ def test_each_message_says_what_to_do(messages: list[Message]) -> None:
 
 def test_each_fault_of_a_file_names_its_place(messages: list[Message]) -> None:
     """A fault or remark about a file begins with the file."""
-    about_files = [each for each in messages if each.kind in {"Fault", "Remark"}]
-    refuse([each for each in about_files if not each.place.split("/")[0]], "without a place")
+    about_files = [each for each in messages if each.kind in {"Fault", "Finding", "Remark"}]
+    refuse([each for each in about_files if not each.place], "without a place")
 
 
 def test_each_refusal_names_what_refused(messages: list[Message]) -> None:
