@@ -114,10 +114,12 @@ class Source:
                 return found if is_told else [Template(_show(value))]
             case ast.Name(id=name) if depth < _DEPTH:
                 origins = list(self._find_origins(name, place))
-                found = self._follow(origins, depth)
+                own = self._imported.get(name, _show(node))
                 # Where nothing is known of it, its own name says most.
-                is_known = any(not _VALUE.fullmatch(text) for text, _ in found)
-                return found if is_known else [Template(self._imported.get(name, _show(node)))]
+                return [
+                    Template(own if _VALUE.fullmatch(text) else text, choices)
+                    for text, choices in self._follow(origins, depth) or [Template(own)]
+                ]
             case ast.Call(func=ast.Name(id=name)) if name in self._functions and depth < _DEPTH:
                 returned = self._returned.get(self._functions[name], [])
                 found = self._follow([(*each, {}) for each in returned], depth)
