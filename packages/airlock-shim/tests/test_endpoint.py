@@ -127,9 +127,8 @@ def test_missing_socket_is_told(daemon: FakeDaemon) -> None:
     assert lines[0] == (
         f"airlock: cannot reach the daemon at {daemon.folder}/none.sock: no such file or directory"
     )
-    assert (
-        "the daemon is not running, or its socket is another one: start it on the host" in lines[1]
-    )
+    assert "the daemon is not running, its socket is another one, or it has no such " in lines[1]
+    assert "start it on the host" in lines[1]
     assert "mount" not in lines[1]
 
 
