@@ -132,6 +132,7 @@ fn reportFailure(path: []const u8, errno: system.Errno) void {
         .{ .plain = ": " },
         .{ .plain = error_number.describe(errno) },
     });
+    diagnostics.advise(.{ .plain = "choose a directory in which this user can make links" });
 }
 
 fn isSameFile(path: [:0]const u8, other: [:0]const u8) bool {

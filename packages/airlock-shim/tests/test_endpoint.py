@@ -67,14 +67,18 @@ def test_several_sockets_are_an_error(daemon: FakeDaemon, unshare: list[str]) ->
     )
     ended = _fail(daemon, unshare, prepare, daemon.folder)
     assert ended.status == 125
-    assert "/run/airlock/sockets/a.sock, /run/airlock/sockets/b.sock\n" in ended.stderr
-    assert "hint: set AIRLOCK_SOCKET" in ended.stderr
+    assert ended.stderr == (
+        "airlock: several sockets are in /run/airlock/sockets: "
+        "/run/airlock/sockets/a.sock, /run/airlock/sockets/b.sock\n"
+        "airlock: hint: set AIRLOCK_SOCKET to the one that is meant, or mount only that one\n"
+    )
 
 
 def test_no_socket_anywhere_names_the_places(daemon: FakeDaemon, unshare: list[str]) -> None:
     """With nothing mounted, the error names all that was tried and what to mount."""
     ended = _fail(daemon, unshare, "mount -t tmpfs none /run", daemon.folder)
     assert ended.status == 125
+    assert ended.stderr.startswith("airlock: no daemon's socket is here: there is no ")
     for place in ("/run/docker-airlock.sock", "/run/airlock/airlock.sock", "/run/airlock/sockets"):
         assert place in ended.stderr
     assert "hint: mount " in ended.stderr
@@ -123,6 +127,7 @@ def test_missing_socket_is_told(daemon: FakeDaemon) -> None:
     assert lines[0] == (
         f"airlock: cannot reach the daemon at {daemon.folder}/none.sock: no such file or directory"
     )
+    assert "the daemon is not running, its socket is another one, or it has no such " in lines[1]
     assert "start it on the host" in lines[1]
     assert "mount" not in lines[1]
 
@@ -147,6 +152,7 @@ def test_directory_is_told(daemon: FakeDaemon) -> None:
     """A directory at the socket's path is what engines make of a missing mount source."""
     lines = _explain(daemon, str(daemon.folder))
     assert lines[0].endswith("it is a directory")
+    assert "an engine makes a directory where a mounted socket is missing" in lines[1]
     assert "make the container again" in lines[1]
 
 
@@ -163,6 +169,16 @@ def test_long_path_is_told(daemon: FakeDaemon) -> None:
     """A path that no socket can have is not cut."""
     lines = _explain(daemon, "/" + "x" * 107)
     assert "too long (at most 107 bytes)" in lines[0]
+    assert lines[1].endswith("mount the socket at a shorter path, and set AIRLOCK_SOCKET to that")
+
+
+def test_socket_of_another_kind_is_told(daemon: FakeDaemon) -> None:
+    """What is there is not a daemon's."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(f"{daemon.folder}/other.sock")
+        lines = _explain(daemon, f"{daemon.folder}/other.sock")
+    assert lines[0].endswith("it is no stream socket")
+    assert lines[1] == "airlock: hint: is this the socket of an Airlock daemon?"
 
 
 def test_path_is_shown_safely(daemon: FakeDaemon) -> None:

@@ -53,6 +53,9 @@ def test_garbage_is_told(daemon: FakeDaemon, answer: bytes, problem: str) -> Non
     ended = daemon.answer(answer)
     assert ended.status == 125
     assert ended.stderr.startswith(f"airlock: what answers at {daemon.path} does not speak ")
+    assert ended.stderr.endswith(
+        "airlock: hint: is this the socket of an Airlock daemon? The command may have run\n"
+    )
     assert problem in ended.stderr
 
 

@@ -18,6 +18,9 @@ def _install(shim: Path | str, *arguments: str | Path, cwd: Path | None = None) 
     return ended.returncode, ended.stderr
 
 
+_CHOOSE = "airlock: hint: choose a directory in which this user can make links\n"
+
+
 def test_links_are_made(shim: Path, folder: Path) -> None:
     """Each name is a link to the shim; missing directories are made."""
     bin_folder = folder / "new" / "bin"
@@ -54,6 +57,7 @@ def test_what_is_something_else_stays(shim: Path, folder: Path) -> None:
     assert status == 1
     for name in ("git", "aws", "ssh", "docker"):
         assert f"airlock: {folder}/{name} is there already and is no link to this shim\n" in said
+    assert said.count("hint: remove it, or choose a directory that comes earlier in PATH\n") == 4
     assert (folder / "git").read_text() == "the real one"
     assert os.readlink(folder / "gh") == str(shim)
 
@@ -64,6 +68,7 @@ def test_impossible_names_are_refused(shim: Path, folder: Path, name: str) -> No
     status, said = _install(shim, folder, "git", name)
     assert status == 2
     assert said.startswith('airlock: no command can be called "')
+    assert "\nairlock: hint: a name has letters, digits, " in said
     assert not any(folder.iterdir())
 
 
@@ -73,12 +78,13 @@ def test_directory_that_cannot_be_made_is_told(shim: Path, folder: Path) -> None
     status, said = _install(shim, folder / "file" / "bin", "git")
     assert status == 1
     assert said == (
-        f"airlock: cannot make {folder}/file/bin: a part of the path is not a directory\n"
+        f"airlock: cannot make {folder}/file/bin: a part of the path is not a directory\n{_CHOOSE}"
     )
     status, said = _install(shim, folder / "file", "git")
     assert status == 1
     status, said = _install(shim, "/proc/none/bin", "git")
-    assert (status, said) == (1, "airlock: cannot make /proc/none/bin: no such file or directory\n")
+    assert status == 1
+    assert said == f"airlock: cannot make /proc/none/bin: no such file or directory\n{_CHOOSE}"
 
 
 def test_link_that_cannot_be_made_is_told(
@@ -96,7 +102,7 @@ def test_link_that_cannot_be_made_is_told(
         text=True,
     )
     assert ended.returncode == 1
-    assert ended.stderr == f"airlock: cannot make {target}/git: permission denied\n"
+    assert ended.stderr == f"airlock: cannot make {target}/git: permission denied\n{_CHOOSE}"
 
 
 @pytest.mark.parametrize("call", ["/airlock-shim", "./airlock-shim"])

@@ -84,4 +84,5 @@ def test_lost_connection_is_told_after_what_was_written(daemon: FakeDaemon, fold
         assert process.wait(PATIENCE_S) == 125
     ended = wait(process)
     assert "was lost before the command ended" in ended.stderr
+    assert "hint: the daemon was stopped or crashed, and ends its commands then" in ended.stderr
     assert path.read_bytes() == b"some"

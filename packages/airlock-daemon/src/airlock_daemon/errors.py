@@ -5,6 +5,8 @@ from airlock_wire import Layer
 
 AND_RELOAD = ", and run: airlock-daemon reload"
 """What a hint that proposes to edit a file ends with: a running daemon has read it before."""
+LOOK_AT_MESSAGES = "its messages say why: look at its terminal, journalctl or docker logs"
+"""What to do about a daemon that does not answer as it should."""
 
 
 class AirlockError(Exception):
@@ -32,6 +34,15 @@ class Denied(AirlockError):
 
 class Failed(AirlockError):
     """The request was allowed, or not yet decided, and could not be carried out (-32603)."""
+
+
+def own_fault(error: Exception) -> Failed:
+    """What a client is told where the daemon fails for a fault of its own."""
+    return Failed(
+        f"the daemon failed: {type(error).__name__}",
+        hint="this is a fault of Airlock's own: a person on the host finds the details in the "
+        "daemon's messages, and can report it",
+    )
 
 
 class SetupError(AirlockError):

@@ -78,7 +78,7 @@ def test_a_sockets_directory_that_cannot_be_used_is_found(world: World) -> None:
     (world.config / "sockets").write_text("")
     world.write_profile("[workspce]\n")
     said = run(world, "check", status=1).stdout
-    assert f"{world.config}/sockets: is no directory; move it away: rm " in said
+    assert f"{world.config}/sockets: is no directory; look at what it is, then: rm " in said
     assert "workspce" in said
 
 

@@ -86,7 +86,7 @@ def test_what_is_no_directory_is_told(place: Path) -> None:
     (place / "link").symlink_to("nowhere")
     for name in ("file", "link"):
         assert told(place / name) == [
-            f"{place}/{name}: is no directory; move it away: rm {place}/{name}"
+            f"{place}/{name}: is no directory; look at what it is, then: rm {place}/{name}"
         ]
 
 

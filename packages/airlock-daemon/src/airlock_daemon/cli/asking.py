@@ -4,7 +4,7 @@ import socket
 
 import msgspec
 
-from airlock_daemon.errors import AirlockError
+from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
 from airlock_daemon.setup.connecting import connect
 from airlock_wire import (
     NEED_DATA,
@@ -47,11 +47,13 @@ def ask_daemon(path: str, command: str, args: tuple[str, ...]) -> Answer | None:
         except (OSError, ProtocolError) as error:
             raise AirlockError(
                 f"the daemon at {path} gave no answer: {quote(str(error))}",
-                hint="look at its messages",
+                hint=LOOK_AT_MESSAGES,
             ) from error
     if isinstance(event, Decision):
         return Answer()
     if isinstance(event, ErrorResponse):
         data = event.error.data
         return Answer(event.error.message, data.layer if data else None)
-    raise AirlockError(f"the daemon at {path} answered a check with something else")
+    raise AirlockError(
+        f"the daemon at {path} answered a check with something else", hint=LOOK_AT_MESSAGES
+    )

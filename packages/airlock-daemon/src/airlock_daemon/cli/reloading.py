@@ -18,7 +18,10 @@ def reload_running(locations: Locations) -> Reload:
     Raises AirlockError where no daemon runs, or it does not say.
     """
     if find_missing():
-        raise AirlockError("no daemon runs here: serving needs Linux")
+        raise AirlockError(
+            "no daemon runs here: serving needs Linux",
+            hint="reload it on the host where it runs",
+        )
     # Needs names that only Linux has.
     from airlock_daemon.setup.running_daemon import reload_daemon  # noqa: PLC0415
 

@@ -44,5 +44,7 @@ def _find_text(application: Application, command: str, agent: str | None) -> tup
                 return module.source, file.read()
     if command not in builtin_names():
         names = ", ".join(builtin_names())
-        raise AirlockError(f"there is no module for {command}", hint=f"the built-in ones: {names}")
+        raise AirlockError(
+            f"there is no module for {command}", hint=f"name a built-in one: {names}"
+        )
     return f"built-in module {command}", builtin_text(command)

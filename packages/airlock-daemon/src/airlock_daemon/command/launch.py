@@ -19,6 +19,8 @@ _ENDS = (b"R", b"O", b"X")
 
 _STAGES = {b"D": "its directory cannot be entered", b"N": "its process cannot be set up"}
 
+_ON_THE_HOST = "a person on the host can run it there, as the user of the daemon, to see why"
+
 
 class Ended(msgspec.Struct, frozen=True):
     """How a tool ended: its exit code, or the signal that ended it and then 128+n."""
@@ -51,7 +53,11 @@ class Launch:
         except BlockingIOError:
             return None
         if len(message) != _REPORT.size:
-            return Failed("the launcher was killed, and the command with it")
+            return Failed(
+                "the launcher was killed, and the command with it",
+                hint="a person on the host can look for what killed it, such as the kernel where "
+                "memory ran out (dmesg)",
+            )
         kind, value = _REPORT.unpack(message)
         if kind in _ENDS:
             return _read_status(value)
@@ -61,9 +67,11 @@ class Launch:
         if kind == b"F":
             return Failed(
                 f"the command cannot be executed: {reason}",
-                hint="run it once on the host as the user of the daemon",
+                hint=_ON_THE_HOST,
             )
-        return Failed(f"the command cannot be started: {_STAGES.get(kind, kind)}: {reason}")
+        return Failed(
+            f"the command cannot be started: {_STAGES.get(kind, kind)}: {reason}", hint=_ON_THE_HOST
+        )
 
     def signal(self, number: int) -> None:
         """Send a signal to the tool's process group."""
@@ -129,7 +137,7 @@ def cannot_start(program: str, error: OSError | ValueError) -> Failed:
             "the daemon has no file descriptors left",
             hint="close connections, or raise the limit of open files (ulimit -n) for the daemon",
         )
-    return Failed(f"{program} cannot be started: {error}")
+    return Failed(f"{program} cannot be started: {error}", hint=_ON_THE_HOST)
 
 
 def _read_status(status: int) -> Ended:

@@ -22,6 +22,8 @@ Kind = Literal["pipe", "null", "terminal"]
 
 COUNT = 3
 
+_HOW = "send stdin, stdout and stderr with the first byte of the request, or no descriptor at all"
+
 # Not CMSG_SPACE, whose padding has room for a fourth (cmsg(3)).
 _ANCILLARY = socket.CMSG_LEN(COUNT * array.array("i").itemsize)
 
@@ -55,7 +57,7 @@ class Passed:
         """
         if len(self.numbers) != COUNT:
             raise BadDescriptors(
-                f"{len(self.numbers)} descriptors came with the request, not three"
+                f"{len(self.numbers)} descriptors came with the request, not three", hint=_HOW
             )
         return tuple(_name_kind(number) for number in self.numbers)
 
@@ -102,12 +104,19 @@ def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int], boo
     return data, descriptors.tolist(), bool(flags & socket.MSG_CTRUNC)
 
 
+def too_many() -> BadDescriptors:
+    """More came than there is room for, of which the kernel has closed the rest."""
+    return BadDescriptors("more than three descriptors came with the request", hint=_HOW)
+
+
 def receive_plain(connection: socket.socket, size: int) -> bytes:
     """Read at most `size` bytes where no descriptor may come; raises BadDescriptors for one."""
     data, _, flags, _ = connection.recvmsg(size)
     if flags & socket.MSG_CTRUNC:
         # Without room for them the kernel has closed them.
-        raise BadDescriptors("descriptors came later than with the first byte of the request")
+        raise BadDescriptors(
+            "descriptors came later than with the first byte of the request", hint=_HOW
+        )
     return data
 
 

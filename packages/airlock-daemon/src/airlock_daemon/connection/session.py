@@ -7,7 +7,13 @@ from contextlib import suppress
 import trio
 
 from airlock_daemon.connection.closing import Closer
-from airlock_daemon.connection.descriptors import BadDescriptors, Passed, receive, receive_plain
+from airlock_daemon.connection.descriptors import (
+    BadDescriptors,
+    Passed,
+    receive,
+    receive_plain,
+    too_many,
+)
 from airlock_daemon.fairness.gate import Gate, too_large
 from airlock_daemon.fairness.turns import Turns
 from airlock_daemon.setup.limits import Limits
@@ -131,7 +137,7 @@ class Session:
         self._is_begun = True
         if is_more:
             self.passed.close()
-            raise BadDescriptors("more than three descriptors came with the request")
+            raise too_many()
         if data:
             with suppress(BlockingIOError):
                 data += receive_plain(self.connection, RECEIVE)
@@ -142,7 +148,10 @@ class Session:
             return
         try:
             if request.method != "exec" or "fds" not in (request.features or ()):
-                raise BadDescriptors("descriptors came with a request that does not use them")
+                raise BadDescriptors(
+                    "descriptors came with a request that does not use them",
+                    hint='list "fds" in the features of an exec request, or send no descriptor',
+                )
             _ = self.passed.kinds
         except BadDescriptors as error:
             self.passed.close()

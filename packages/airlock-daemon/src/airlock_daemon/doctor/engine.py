@@ -56,7 +56,7 @@ def find_virtual_machine(around: Surroundings) -> Iterator[Finding]:
             "is Docker Desktop: containers run in a virtual machine, where the kernel of this host "
             "cannot tell which container asks, nor what it has mounted"
         )
-        yield Finding(program or "", "", problem, _BY_HAND, name="docker-desktop")
+        yield Finding(program or "docker", "", problem, _BY_HAND, name="docker-desktop")
 
 
 def _ask(program: str) -> _Info | str:

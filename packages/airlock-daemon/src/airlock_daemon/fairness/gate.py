@@ -160,8 +160,8 @@ class Gate:
             f"waited {self.limits.queue_s:g} s for a place to run",
             layer="limit",
             rule="queue_s",
-            hint=f"{what} that run at the same time are bounded by [limits] running, "
-            "and a module with concurrent = false runs one at a time",
+            hint=f"wait for other {what} of this agent to end (a module with concurrent = false "
+            f"runs one at a time), or raise [limits] running{AND_RELOAD}",
         )
 
 

@@ -14,6 +14,8 @@ from airlock_daemon.platform.linux.procfs import read_process_file
 RETRY_S = 5.0
 KEPT = 256
 
+_START = "start the container, and run the command in it again"
+
 
 class Container:
     """One container whose init process the engine named; the descriptor notices when it ends."""
@@ -23,11 +25,11 @@ class Container:
         self.container_id = container_id
         self.pid = pid
         if self.pid <= 0:
-            raise Failed(f"container {self.container_id[:12]} is not running")
+            raise Failed(f"container {self.container_id[:12]} is not running", hint=_START)
         try:
             self._pidfd = os.pidfd_open(self.pid)
         except OSError as error:
-            raise Failed(f"container {self.container_id[:12]} has just ended") from error
+            raise _ended(self.container_id) from error
         self._text = ""
         self._rows: tuple[MountRow, ...] = ()
 
@@ -44,7 +46,7 @@ class Container:
         except OSError:
             text = ""
         if not text or not self.is_alive():
-            raise Failed(f"container {self.container_id[:12]} has just ended")
+            raise _ended(self.container_id)
         if text != self._text:
             self._text, self._rows = text, parse_mountinfo(text)
         return self._rows
@@ -59,6 +61,10 @@ class Container:
     def close(self) -> None:
         """Give back the descriptor."""
         os.close(self._pidfd)
+
+
+def _ended(container_id: str) -> Failed:
+    return Failed(f"container {container_id[:12]} has just ended", hint=_START)
 
 
 class Containers:
@@ -82,7 +88,10 @@ class Containers:
         Raises Failed when the engine cannot tell, Denied when the peer is not what its cgroup says.
         """
         if peer.container is None:
-            raise Failed("the client's cgroup names no container")
+            raise Failed(
+                "the client's cgroup names no container",
+                hint="run the command in a container of Docker, which can be asked for its mounts",
+            )
         container = self._known.get(peer.container)
         if container is None or not container.is_alive():
             async with self._asking:

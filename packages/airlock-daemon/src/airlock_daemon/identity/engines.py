@@ -5,10 +5,12 @@ import shutil
 import msgspec
 import trio
 
-from airlock_daemon.errors import Failed
+from airlock_daemon.errors import AND_RELOAD, Failed
+from airlock_wire import quote
 
 ENGINE = "docker"
 ANSWER_S = 10
+_ASK = f"a person on the host can see as the user of the daemon what {ENGINE} answers: {ENGINE} ps"
 
 
 class _State(msgspec.Struct):
@@ -30,7 +32,11 @@ async def find_init(container_id: str, *, search_path: str) -> int:
     """
     program = shutil.which(ENGINE, path=search_path)
     if program is None:
-        raise Failed(f"{ENGINE} is not on the daemon's PATH, so that no container can be looked up")
+        raise Failed(
+            f"{ENGINE} is not on the daemon's PATH, so that no container can be looked up",
+            hint=f"a person on the host can install {ENGINE}, or set [daemon] path in config.toml"
+            f"{AND_RELOAD}",
+        )
     argv = [program, "inspect", "--type", "container", container_id]
     try:
         with trio.fail_after(ANSWER_S):
@@ -38,18 +44,23 @@ async def find_init(container_id: str, *, search_path: str) -> int:
                 argv, capture_stdout=True, capture_stderr=True, check=False, stdin=b""
             )
     except trio.TooSlowError:
-        raise Failed(f"{ENGINE} did not answer in {ANSWER_S} s") from None
+        raise Failed(f"{ENGINE} did not answer in {ANSWER_S} s", hint=_ASK) from None
     except OSError as error:
-        raise Failed(f"{ENGINE} cannot be run: {error.strerror}") from error
+        raise Failed(f"{ENGINE} cannot be run: {error.strerror}", hint=_ASK) from error
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise Failed(
-            f"{ENGINE} does not know container {container_id[:12]}: {said[-1:] or 'no word'}"
+            f"{ENGINE} does not know container {container_id[:12]}: "
+            f"{quote(said[-1]) if said else 'it does not say why'}",
+            hint="the daemon must be able to ask the engine that runs the container, as its user: "
+            f"{ENGINE} inspect {container_id[:12]}",
         )
     try:
         (container,) = msgspec.json.decode(done.stdout, type=tuple[_Container])
     except (msgspec.MsgspecError, ValueError) as error:
-        raise Failed(f"{ENGINE} inspect answered something else: {error}") from error
+        raise Failed(
+            f"{ENGINE} inspect answered something else than a container: {error}", hint=_ASK
+        ) from error
     if container.container_id != container_id:
-        raise Failed(f"{ENGINE} answered for another container")
+        raise Failed(f"{ENGINE} answered for another container", hint=_ASK)
     return container.state.pid

@@ -141,7 +141,7 @@ def refuse_own(peer: Peer, ancestry: Ancestry) -> None:
             "a command that Airlock started may not ask for another one",
             layer="workspace",
             rule="peer",
-            hint="run it from a process of your own",
+            hint="run it in the container, as a command of its own",
         )
 
 

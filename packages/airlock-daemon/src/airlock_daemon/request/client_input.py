@@ -3,6 +3,7 @@
 from functools import partial
 
 from airlock_daemon.command.process import Command
+from airlock_daemon.errors import own_fault
 from airlock_daemon.request.client import Client
 from airlock_daemon.request.state import log
 from airlock_wire import ErrorObject, RemoteProtocolError
@@ -26,5 +27,6 @@ def _hear(client: Client, command: Command) -> bool:
         client.ending.fail(error.error)
     except Exception as error:  # noqa: BLE001 - one client's fault must not end the others'
         log.exception("a fault of the daemon while it heard a client")
-        client.ending.fail(ErrorObject.failed(f"the daemon failed: {type(error).__name__}"))
+        fault = own_fault(error)
+        client.ending.fail(ErrorObject.failed(fault.message, hint=fault.hint))
     return False

@@ -7,7 +7,7 @@ import trio
 
 from airlock_daemon.connection.ending import Ending
 from airlock_daemon.connection.session import ClientGone, Session
-from airlock_daemon.errors import AirlockError, Denied, Failed, UnknownCommand
+from airlock_daemon.errors import AirlockError, Denied, Failed, UnknownCommand, own_fault
 from airlock_daemon.identity.peer import Peer, check_claim, identify, refuse_own
 from airlock_daemon.platform.linux.peer import peer_credentials
 from airlock_daemon.request.client import Client
@@ -78,7 +78,7 @@ class Exchange:
         except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
             # A fault of ours must neither let a request through nor take the daemon down with it.
             log.exception("a fault of the daemon ended request %s", self._recording.request)
-            await self._refuse(Failed(f"the daemon failed: {type(error).__name__}"))
+            await self._refuse(own_fault(error))
 
     async def _perform(self, client: Client) -> None:
         peer = self._identify()

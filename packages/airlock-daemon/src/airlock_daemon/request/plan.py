@@ -42,7 +42,8 @@ def plan(
     if program is None:
         raise Failed(
             f"{module.bin} is not an executable on the host",
-            hint=f"install it there, or set [daemon] path in config.toml{AND_RELOAD}",
+            hint="a person on the host can install it, or set [daemon] path in config.toml"
+            f"{AND_RELOAD}",
         )
     is_captured = generation.agent.hooks.post_exec is not None
     may_pass = generation.pass_descriptors and not is_captured and bool(passed.numbers)

@@ -7,7 +7,7 @@ import trio
 from msgspec.structs import replace
 
 from airlock_daemon.connection.session import ClientGone
-from airlock_daemon.errors import Failed
+from airlock_daemon.errors import AND_RELOAD, Failed
 from airlock_daemon.request.capture import Capture
 from airlock_daemon.request.client import Client
 from airlock_daemon.request.execution import Finished, execute
@@ -75,7 +75,8 @@ async def _run_in_time(run: _Run, module: Module, recording: Recording) -> Finis
         raise ClientGone
     raise Failed(
         f"{module.name} was ended after {module.timeout_s:g} s",
-        hint=f"its module ({module.source}) says so: [exec] timeout_s",
+        hint=f"a person on the host can raise [exec] timeout_s of its module ({module.source})"
+        f"{AND_RELOAD}",
     )
 
 

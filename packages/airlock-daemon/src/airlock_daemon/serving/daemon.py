@@ -35,7 +35,8 @@ def run_daemon(setup: Setup) -> None:
     """
     if not forbid_tracing():
         log.warning(
-            "other processes of this user can trace the daemon on a kernel before Linux 5.14"
+            "other processes of this user can trace the daemon on a kernel before Linux 5.14; "
+            "run it as a user of its own"
         )
     with ExitStack() as stack:
         manager = ServiceManager(os.environ)

@@ -38,7 +38,8 @@ def clear(directory: int, name: str, path: str) -> None:
         return
     if not stat.S_ISSOCK(info.st_mode):
         raise AirlockError(
-            f"something that is no socket stands at {path}", hint=f"move it away: rm {path}"
+            f"something that is no socket stands at {path}",
+            hint=f"look at what it is, then: rm {path}",
         )
     if _is_live(f"/proc/self/fd/{directory}/{name}"):
         raise AirlockError(

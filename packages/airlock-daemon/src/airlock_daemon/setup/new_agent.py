@@ -113,7 +113,7 @@ def _refuse_unknown(commands: Sequence[str], locations: Locations) -> None:
     for name in commands:
         if not is_name(name):
             raise AirlockError(
-                f"{quote(name)} is no name for a command", hint=f"one of {', '.join(known)}"
+                f"{quote(name)} is no name for a command", hint=f"name one of {', '.join(known)}"
             )
         if name not in known:
             raise AirlockError(

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from airlock_daemon.errors import AirlockError
+from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
 from airlock_daemon.platform.linux.procfs import read_process_entry
 from airlock_daemon.setup.notice import Reload, find_posted
 from airlock_daemon.setup.paths import Locations
@@ -42,12 +42,10 @@ def reload_daemon(locations: Locations) -> Reload:
                 if reload is not None and reload.began >= began:
                     return reload
             if poll.poll(_LOOK_MS):
-                raise AirlockError(
-                    "the daemon ended before it had reloaded", hint="look at its messages"
-                )
+                raise AirlockError("the daemon ended before it had reloaded", hint=LOOK_AT_MESSAGES)
     raise AirlockError(
         f"the daemon has not said within {PATIENCE_S:g} s that it has reloaded",
-        hint="look at its messages",
+        hint=LOOK_AT_MESSAGES,
     )
 
 

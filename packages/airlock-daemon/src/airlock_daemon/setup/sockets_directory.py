@@ -22,7 +22,9 @@ def find_unusable(path: str) -> Iterator[Fault]:
         yield from _find_unmakeable(path, user)
         return
     if not os.path.isdir(path):
-        yield Fault(path, "", "is no directory", f"move it away: rm {shlex.quote(path)}")
+        yield Fault(
+            path, "", "is no directory", f"look at what it is, then: rm {shlex.quote(path)}"
+        )
         return
     quoted = shlex.quote(path)
     own = f"sudo chown -R {user} {quoted} && chmod 700 {quoted}"

@@ -40,7 +40,8 @@ class Area:
         if path in EVERYWHERE:
             return path
         if len(os.fsencode(path)) >= LONGEST:
-            raise _refuse(path, "is longer than a path can be", rule="path")
+            hint = f"a path has less than {LONGEST} bytes"
+            raise _refuse(path, "is longer than a path can be", rule="path", hint=hint)
         if path.startswith("~"):
             # Some tools take this for a user's home directory.
             raise _refuse_outside(path)
@@ -50,7 +51,8 @@ class Area:
             raise _refuse_outside(path) from error
         except OSError as error:
             problem = f"cannot be looked at: {error.strerror}"
-            raise _refuse(path, problem, rule="missing") from error
+            hint = "the daemon's user must be able to follow it on the host"
+            raise _refuse(path, problem, rule="missing", hint=hint) from error
 
     def _follow(self, path: str) -> str:
         directory = self._directory
@@ -122,14 +124,14 @@ def _cut(path: str, target: str) -> str:
 
 
 def _refuse_outside(path: str) -> Denied:
-    return _refuse(path, "leads out of the workspace", rule="outside")
-
-
-def _refuse(path: str, problem: str, *, rule: str) -> Denied:
-    return Denied(
-        f"the path {quote(path)} {problem}",
-        layer="workspace",
-        rule=rule,
+    return _refuse(
+        path,
+        "leads out of the workspace",
+        rule="outside",
         hint="a command may only use what lies in the directories that the host shares with the "
         f"client; a person on the host can share more by [workspace] in airlock.toml{AND_RELOAD}",
     )
+
+
+def _refuse(path: str, problem: str, *, rule: str, hint: str) -> Denied:
+    return Denied(f"the path {quote(path)} {problem}", layer="workspace", rule=rule, hint=hint)

@@ -202,11 +202,11 @@ def _by_profile(path: str, mounts: Sequence[Mount]) -> Source | None:
 def _unmapped(path: str, mounts: Mounts) -> Unmapped:
     target = path if path != "/" else "/workspace"
     message = f"no directory of the host is mounted at {quote(path)}"
+    hint = (
+        f"mount the directory in the container, or add to {mounts.agent.profile_file}: "
+        f'[workspace] mounts = {{ "{target}" = "~/path/on/the/host" }}{AND_RELOAD}'
+    )
     if mounts.failure is not None:
         message += f", as far as can be told: {mounts.failure.message}"
-    return Unmapped(
-        message,
-        hint=f"mount the directory in the container, or add to {mounts.agent.profile_file}: "
-        f'[workspace] mounts = {{ "{target}" = "~/path/on/the/host" }}{AND_RELOAD}',
-        is_proven=mounts.is_proven,
-    )
+        hint += f"; for mounts to be seen: {mounts.failure.hint}"
+    return Unmapped(message, hint=hint, is_proven=mounts.is_proven)

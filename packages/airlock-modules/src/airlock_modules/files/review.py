@@ -24,7 +24,7 @@ def review_module(module: Module) -> Iterator[Fault]:
     for entry, name in find_steering(module.forward, overruled=(*module.strip, *module.set)):
         lets_in = "" if name == entry else f" lets in {name}, which"
         problem = f"{entry}{lets_in} can choose programs, files, accounts or peers for the tool"
-        remedy = "remove it; what the tool needs of that kind belongs into the profile's [env] set"
+        remedy = "remove it; what the tool needs of that kind belongs in the profile's [env] set"
         yield Fault(module.source, "env.forward", problem, remedy)
 
 

@@ -157,8 +157,8 @@ class _Chain:
         expected = self._sequence + 1
         number = expected if entry.seq is None else entry.seq
         if number > expected:
-            gap = f"record {expected} is" if number == expected + 1 else ""
-            gap = gap or f"records {expected} to {number - 1} are"
+            one, several = f"record {expected} is", f"records {expected} to {number - 1} are"
+            gap = one if number == expected + 1 else several
             self._fault("removed", f"{gap} missing before this record, which is {number}")
         elif number < expected:
             self._fault(
