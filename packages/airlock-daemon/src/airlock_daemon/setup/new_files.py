@@ -9,7 +9,7 @@ MADE = "# Made by `airlock-daemon agent add`."
 
 CONFIG = """\
 # What may run at all, whoever asks. Each agent's own airlock.toml says what it may use of that.
-# The daemon reads this file when it starts.
+# The daemon reads this file when it starts, and after: airlock-daemon reload
 """
 
 STARTER = f"""\
@@ -26,7 +26,8 @@ REGISTRATION = """\
 
 _COMMANDS = """\
 {made} What the agent {name} may use.
-# The daemon reads this file when it starts. To look for faults: airlock-daemon check
+# The daemon reads this file when it starts, and after: airlock-daemon reload
+# To look for faults: airlock-daemon check
 
 # Which of the commands that config.toml enables this agent may run; [] would be all of them.
 commands = {commands}
