@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 from typing import Self
 
+from running import connect_to
 from worlds import World
 
 # Forks before anything of a daemon exists but its modules, and each child is a whole daemon.
@@ -61,14 +62,7 @@ class Daemons:
 
     def connect(self) -> socket.socket:
         """A new connection to the agent's socket."""
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.settimeout(30)
-        try:
-            connection.connect(self.world.socket)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        return connect_to(self.world.socket)
 
     def end(self, number: int = signal.SIGKILL) -> None:
         """End the daemon by a signal, and return when it is gone."""

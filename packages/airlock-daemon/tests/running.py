@@ -10,11 +10,24 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Self
 
 from worlds import World
 
 Message = dict[str, Any]
+
+
+def connect_to(path: str | Path) -> socket.socket:
+    """A new connection to a socket, on which nothing is waited for longer than half a minute."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(30)
+    try:
+        connection.connect(str(path))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 class Daemon:
@@ -50,14 +63,7 @@ class Daemon:
 
     def connect(self) -> socket.socket:
         """A new connection to the agent's socket."""
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.settimeout(30)
-        try:
-            connection.connect(self.world.socket)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        return connect_to(self.world.socket)
 
     def ask(self, command: str, *args: str, **more: Any) -> "Answer":
         """Send one request and read everything until the daemon closes."""

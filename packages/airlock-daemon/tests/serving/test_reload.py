@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from commanding import Done, airlock_daemon
-from running import Answer, Daemon, read_answer, read_until, request
+from running import Answer, Daemon, connect_to, read_answer, read_until, request
 from worlds import World
 
 REMOVED = "this agent is not registered any more"
@@ -38,14 +38,7 @@ def register(world: World, *names: str) -> None:
 
 def connect(world: World, name: str) -> socket.socket:
     """A new connection to the socket of some agent."""
-    connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(30)
-    try:
-        connection.connect(str(Path(world.locations.sockets_dir) / name / "airlock.sock"))
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+    return connect_to(Path(world.locations.sockets_dir) / name / "airlock.sock")
 
 
 def ask(world: World, name: str) -> Answer:
@@ -295,9 +288,8 @@ def test_programs_are_told_what_has_changed(world: World) -> None:
     """On stdout, as JSON."""
     with Daemon(world):
         register(world, "my", "two")
-        assert json.loads(reload(world, "--json").stdout) == {
-            "reloaded": True, "added": ["two"], "changed": [], "removed": [], "faults": [],
-        }  # fmt: skip
+        changes = {"added": ["two"], "changed": [], "removed": [], "faults": []}
+        assert json.loads(reload(world, "--json").stdout) == {"reloaded": True, **changes}
 
 
 def test_another_registration_takes_a_new_start(world: World) -> None:
