@@ -168,8 +168,8 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     alone = {_PROFILE, _HISTORY}
     if unknown := set(options.rows) - set(FAMILIES) - alone:
         parser.error(f"no rows {', '.join(sorted(unknown))}; there are: {', '.join(FAMILIES)}")
-    if alone.intersection(options.rows) and len(options.rows) > 1:
-        parser.error(f"{' and '.join(sorted(alone))} stand alone")
+    if len(options.rows) > 1 and (given := sorted(alone.intersection(options.rows))):
+        parser.error(f"{given[0]} stands alone")
     if bool(options.daemon) != bool(options.shim):
         parser.error("--daemon and --shim go together")
     if options.size is not None and options.size < 1:
