@@ -1,14 +1,17 @@
 """Tests of `airlock_daemon.serving.sockets`, with real sockets and directories."""
 
+import fcntl
 import os
 import socket
 import stat
+import time
 from pathlib import Path
 
 import pytest
 
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.serving.sockets import SocketsDirectory
+from airlock_daemon.setup.socket_files import LOCK
 
 
 def open_directory(path: Path, *, mode: int | None = None) -> SocketsDirectory:
@@ -54,6 +57,17 @@ def test_one_daemon_serves_a_directory(tmp_path: Path) -> None:
     with pytest.raises(AirlockError, match="another daemon serves"):
         open_directory(tmp_path / "sockets")
     first.close()
+    open_directory(tmp_path / "sockets").close()
+
+
+def test_who_looks_whether_there_is_a_daemon_keeps_none_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`doctor` takes the lock for a moment, and a daemon that starts then waits for that."""
+    open_directory(tmp_path / "sockets").close()
+    looking = os.open(tmp_path / "sockets" / LOCK, os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    monkeypatch.setattr(time, "sleep", lambda _: os.close(looking))
     open_directory(tmp_path / "sockets").close()
 
 

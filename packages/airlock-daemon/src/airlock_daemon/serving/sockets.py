@@ -9,6 +9,7 @@ import fcntl
 import os
 import socket
 import stat
+import time
 from contextlib import suppress
 
 from airlock_daemon.errors import AirlockError
@@ -17,6 +18,9 @@ from airlock_daemon.serving.store import SocketStore
 from airlock_daemon.setup.notice import NAME as NOTICE
 from airlock_daemon.setup.notice import Notice, post_notice
 from airlock_daemon.setup.socket_files import LOCK, SOCKET
+
+# `doctor` looks whether there is a daemon by taking its lock, for less than this.
+_MOMENT_S = 0.2
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -201,13 +205,16 @@ class SocketsDirectory:
         except OSError as error:
             raise _unusable(os.path.join(self.path, LOCK), error) from error
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_ours = _take(lock)
         except OSError as error:
+            os.close(lock)
+            raise _unusable(os.path.join(self.path, LOCK), error) from error
+        if not is_ours:
             os.close(lock)
             raise AirlockError(
                 f"another daemon serves {self.path}",
                 hint="stop that daemon, or choose another directory with --sockets",
-            ) from error
+            )
         return lock
 
     def _default_mode(self) -> int:
@@ -232,3 +239,17 @@ def _unusable(path: str, error: OSError) -> AirlockError:
         f"{path} cannot be used for sockets: {error.strerror}",
         hint="mend its permissions, or choose another directory with --sockets",
     )
+
+
+def _take(lock: int) -> bool:
+    """Lock an open file for as long as it is open; returns whether nobody else has it."""
+    until = time.monotonic() + _MOMENT_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(_MOMENT_S / 20)
+        else:
+            return True
