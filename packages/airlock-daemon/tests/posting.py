@@ -33,12 +33,14 @@ def posted(
 ) -> Iterator[subprocess.Popen[str]]:
     """The notice of another process, for as long as the block lasts; it is a child of ours.
 
-    `before` are the words that run it in some other way. With `named`, which is among its words, it
-    has a handler for SIGHUP, by which it ends with 3.
+    `before` are the words that run it in some other way. With `named`, which is what its script is
+    called then, it has a handler for SIGHUP, by which it ends with 3.
     """
     text = notice if isinstance(notice, str) else msgspec.json.encode(notice).decode()
-    argv = [*before, sys.executable, "-c", _POST, str(directory), text]
-    argv += [named] if named else []
+    script = directory.parent / (named or "post.py")
+    script.write_text(_POST)
+    argv = [*before, sys.executable, str(script), str(directory), text]
+    argv += ["handle"] if named else []
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True, umask=umask) as process:
         assert process.stdin is not None

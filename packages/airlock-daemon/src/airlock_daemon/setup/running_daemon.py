@@ -107,5 +107,11 @@ def is_daemon(pid: int) -> bool:
     is_here = status.get("NSpid", "").split() == [str(pid)]
     caught = int(status.get("SigCgt", "0"), 16)
     is_caught = bool(caught >> (signal.SIGHUP - 1) & 1)
-    names = map(os.path.basename, words)
-    return is_own and is_here and is_caught and any(name in _PROGRAMS for name in names)
+    return is_own and is_here and is_caught and _runs_daemon(words)
+
+
+def _runs_daemon(words: list[str]) -> bool:
+    """Whether a command line is that of a daemon: the program, or what an interpreter runs."""
+    program, *rest = words
+    first = next((word for word in rest if not word.startswith("-")), "")
+    return any(os.path.basename(word) in _PROGRAMS for word in (program, first))
