@@ -1,10 +1,10 @@
 """Whether a box can be made on this host, and what forbids it."""
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 
 from airlock_daemon.doctor.surroundings import Surroundings
+from airlock_daemon.service.manager import ask
 from airlock_daemon.setup.finding import Finding
 
 _CLONE = "/proc/sys/kernel/unprivileged_userns_clone"
@@ -61,16 +61,5 @@ def find_apparmor_faults(around: Surroundings) -> Iterator[Finding]:
 
 def _try(program: str) -> str | None:
     """Make a box; what was said where it did not work."""
-    try:
-        done = subprocess.run(
-            (program, *_BOX),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_LONGEST_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    return None if done.returncode == 0 else done.stderr.strip() or f"status {done.returncode}"
+    status, said = ask((program, *_BOX), longest_s=_LONGEST_S)
+    return None if status == 0 else said or f"status {status}"

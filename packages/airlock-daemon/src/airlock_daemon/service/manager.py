@@ -63,8 +63,8 @@ class Manager(Protocol):
         """What keeps the service from running when it should, with the command that mends it."""
 
 
-def ask(argv: Sequence[str]) -> tuple[int, str]:
-    """Run a program of the manager's to its end; its exit status, and what it said.
+def ask(argv: Sequence[str], *, longest_s: float = _LONGEST_S) -> tuple[int, str]:
+    """Run a program to its end, or for `longest_s` seconds; its exit status, and what it said.
 
     127 where there is no such program.
     """
@@ -75,13 +75,13 @@ def ask(argv: Sequence[str]) -> tuple[int, str]:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=_LONGEST_S,
+            timeout=longest_s,
             check=False,
         )
     except OSError as error:
         return 127, error.strerror or str(error)
     except subprocess.TimeoutExpired:
-        return 124, f"no answer within {_LONGEST_S} s"
+        return 124, f"no answer within {longest_s:g} s"
     return done.returncode, (done.stderr or done.stdout).strip()
 
 
