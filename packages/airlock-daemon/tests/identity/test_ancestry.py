@@ -48,3 +48,15 @@ def test_what_was_learnt_of_strangers_does_not_hide_descendants() -> None:
         assert [family.includes(os.getpid()), family.includes(grandchild)] == [False, True]
         assert family.includes(grandchild)
         parent.stdin.close()
+
+
+def test_a_parent_that_has_ended_meanwhile_says_nothing_of_its_orphan() -> None:
+    """What `docker exec` starts is handed up while it asks: who it is, is then looked at again."""
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait()
+    with subprocess.Popen(["sleep", "600"]) as child:
+        try:
+            assert not Ancestry(child.pid).includes(os.getpid(), parent=ended.pid)
+            assert Ancestry(os.getpid()).includes(child.pid, parent=ended.pid)
+        finally:
+            child.kill()

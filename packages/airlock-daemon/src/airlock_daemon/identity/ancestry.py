@@ -11,6 +11,9 @@ GENERATIONS = 256
 
 KEPT = 16
 
+# How often a table of processes that changes while it is read is read again.
+ATTEMPTS = 8
+
 
 class Ancestry:
     """Tells the descendants of process `ancestor` from all others. Its owner must `close` it.
@@ -32,36 +35,50 @@ class Ancestry:
         """
         if pid == self._ancestor:
             return True
-        walked: dict[int, int] = {}
-        try:
-            is_one = self._walk(pid if parent is None else parent, walked)
-            # The client itself asks once.
-            for stranger in () if is_one else walked.keys() - {pid}:
-                self._remember(stranger, walked.pop(stranger))
-        finally:
-            _close(walked)
-        return is_one
+        start = pid if parent is None else parent
+        for _ in range(ATTEMPTS):
+            try:
+                return self._descends(start, asks=pid)
+            except ProcessLookupError:
+                # Somebody above has ended: `docker exec` does so as soon as its command runs. Where
+                # the orphans were handed to is asked of the client itself.
+                start = pid
+            except OSError:
+                return True
+        return True
 
     def close(self) -> None:
         """Give back all descriptors."""
         _close(self._strangers)
         self._strangers.clear()
 
+    def _descends(self, start: int, *, asks: int) -> bool:
+        walked: dict[int, int] = {}
+        try:
+            is_one = self._walk(start, walked)
+            # The client itself asks once.
+            for stranger in () if is_one else walked.keys() - {asks}:
+                self._remember(stranger, walked.pop(stranger))
+        finally:
+            _close(walked)
+        return is_one
+
     def _walk(self, pid: int, walked: dict[int, int]) -> bool:
+        """Raises ProcessLookupError where one of them ends meanwhile, or OSError."""
         for _ in range(GENERATIONS):
             if pid == self._ancestor:
                 return True
             if pid <= 1 or self._is_stranger(pid):
                 return False
+            # Before it is looked at: what is read is then of the process that this holds, as long
+            # as that lives.
+            walked[pid] = os.pidfd_open(pid)
             try:
-                # Before it is looked at: what is read is then of the process that this holds, as
-                # long as that lives.
-                walked[pid] = os.pidfd_open(pid)
                 stat = read_process_entry(pid, "stat")
-            except OSError:
-                return True
+            except FileNotFoundError as error:
+                raise ProcessLookupError from error
             if is_dead(walked[pid]):
-                return True
+                raise ProcessLookupError
             # The name of a process may hold blanks and brackets.
             pid = int(stat.rpartition(")")[2].split()[1])
         return True
