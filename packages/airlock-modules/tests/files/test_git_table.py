@@ -3,7 +3,7 @@
 import pytest
 
 from airlock_modules.files.faults import Fault
-from airlock_modules.files.git_table import names_grant, read_git_grant
+from airlock_modules.files.git_table import names_git_grant, read_git_grant
 from airlock_modules.files.toml_reader import TableReader
 
 
@@ -25,7 +25,7 @@ def test_a_whole_table() -> None:
     grant = read_git_grant(table)
     table.finish()
     assert faults == []
-    assert names_grant(table)
+    assert names_git_grant(table)
     assert grant.is_pinned
     assert grant.delete
     assert [place.text for place in (*grant.push, *grant.fetch)] == [
@@ -40,7 +40,7 @@ def test_a_whole_table() -> None:
 def test_an_empty_table_pins_nothing_and_an_empty_list_everything() -> None:
     """`push = []` is an agent that pushes nowhere."""
     assert not read_git_grant(reader("")[0]).is_pinned
-    assert not names_grant(reader("")[0])
+    assert not names_git_grant(reader("")[0])
     assert read_git_grant(reader("push = []")[0]).is_pinned
 
 

@@ -17,7 +17,7 @@ _REMEDY = "write it like git@github.com/acme/* or https://example.com:8443/team/
 T = TypeVar("T")
 
 
-def names_grant(table: TableReader) -> bool:
+def names_git_grant(table: TableReader) -> bool:
     """Whether the table says anything of remotes."""
     return any(table.has(key) for key in _KEYS)
 
