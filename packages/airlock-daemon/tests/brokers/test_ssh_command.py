@@ -4,12 +4,8 @@ import os
 
 import pytest
 
-from airlock_daemon.brokers.git.ssh_command import (
-    FORCED,
-    UnfitCommandError,
-    build_words,
-    read_ssh_command,
-)
+from airlock_daemon.brokers.git.ssh_command import FORCED, build_words
+from airlock_daemon.setup.ssh_command import UnfitCommandError, read_ssh_command
 from airlock_modules import read_ssh_words
 
 

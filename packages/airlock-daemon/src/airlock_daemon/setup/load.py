@@ -15,6 +15,7 @@ from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import load_modules
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.programs import Programs, search_path
+from airlock_daemon.setup.remotes import find_contradictions
 from airlock_daemon.setup.reserved import Reserved, reserve
 from airlock_daemon.setup.trust import find_untrusted, list_deciding
 from airlock_modules import Fault, Grant, Module, load_builtin
@@ -74,6 +75,8 @@ def load_setup(locations: Locations) -> Setup:
     faults.extend(named("ownership", find_untrusted(deciding)))
     for agent in agents.values():
         faults.extend(named("workspace", _workspace_faults(agent, reserved)))
+        if config is not None:
+            faults.extend(named("remotes", find_contradictions(agent, config.ceiling)))
     if config is None or faults:
         raise SetupError(tuple(faults))
     warnings.extend(named("ownership", find_untrusted(_list_kept(locations, config))))

@@ -13,6 +13,7 @@ from airlock_modules import (
     GitGrant,
     Module,
     TableReader,
+    names_git_grant,
     narrow_module,
     read_git_grant,
 )
@@ -36,8 +37,8 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """An `airlock.toml` without faults; `commands` empty means all within the ceiling.
 
-    `git` says where git-remote may go. `narrowed` has the modules of commands of which `[deny]`
-    refuses more, with that in them.
+    `git` says where git-remote may go, `names_remotes` that the file has a word on it. `narrowed`
+    has the modules of commands of which `[deny]` refuses more, with that in them.
     """
 
     commands: tuple[str, ...]
@@ -47,6 +48,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     host: bool
     git_protocols: tuple[str, ...] | None
     git: GitGrant
+    names_remotes: bool
     limits: Limits
     narrowed: Mapping[str, Module]
 
@@ -105,6 +107,7 @@ def parse_profile(
         host=host,
         git_protocols=protocols,
         git=git_grant,
+        names_remotes=names_git_grant(git),
         limits=limits,
         narrowed=narrowed,
     )
