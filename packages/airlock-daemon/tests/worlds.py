@@ -30,9 +30,11 @@ class World:
         """Write config.toml: sh and git enabled, the log inside this world, then `more`."""
         (self.config / "config.toml").write_text(CONFIG.format(log=self.log) + more)
 
-    def write_profile(self, more: str = "[workspace]\nhost = true\n") -> None:
-        """Write the agent's airlock.toml: all commands, then `more`."""
-        (self.agent / "airlock.toml").write_text("commands = []\n" + more)
+    def write_profile(
+        self, more: str = "[workspace]\nhost = true\n", *, commands: str = "[]"
+    ) -> None:
+        """Write the agent's airlock.toml: `commands`, all of them, then `more`."""
+        (self.agent / "airlock.toml").write_text(f"commands = {commands}\n{more}")
 
     def write_module(self, name: str, program: str, more: str = "[deny]\nargs = []\n") -> None:
         """Write an override for `name`."""

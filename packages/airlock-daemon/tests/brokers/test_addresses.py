@@ -3,6 +3,7 @@
 import ipaddress
 
 import pytest
+import trio
 
 from airlock_daemon.brokers.addresses import find_inner, resolve
 from airlock_daemon.errors import Failed
@@ -34,11 +35,13 @@ def test_public_addresses_are_not(address: str) -> None:
 @pytest.mark.parametrize("host", ["127.1", "0x7f.1", "2130706433", "0177.0.0.1"])
 async def test_every_spelling_is_resolved_to_its_address(host: str) -> None:
     """As the resolver of the host reads it."""
-    assert await resolve(host, family=None) == (ipaddress.ip_address("127.0.0.1"),)
+    assert await resolve(host, family=None, limiter=trio.CapacityLimiter(1)) == (
+        ipaddress.ip_address("127.0.0.1"),
+    )
 
 
 async def test_a_host_that_is_not_there_is_told() -> None:
     """With its name, and what to look at."""
     with pytest.raises(Failed, match=r"there\.invalid cannot be found") as failed:
-        await resolve("there.invalid", family=4)
+        await resolve("there.invalid", family=4, limiter=trio.CapacityLimiter(1))
     assert "git remote -v" in str(failed.value.hint)

@@ -18,16 +18,11 @@ def enable(world: World, *names: str) -> None:
     (world.config / "config.toml").write_text(text)
 
 
-def write_profile(world: World, commands: str, more: str) -> None:
-    """Write the agent's profile."""
-    (world.agent / "airlock.toml").write_text(f"commands = {commands}\n{more}")
-
-
 def test_git_remote_comes_with_git(tmp_path: Path) -> None:
     """It is within the ceiling without being named, and an agent may have it alone."""
     world = World(tmp_path)
     enable(world, "git")
-    write_profile(world, '["git-remote"]', GRANT)
+    world.write_profile(GRANT, commands='["git-remote"]')
     generation = world.load().generations["my"]
     assert generation.grant.ceiling == ("git", "git-remote")
     assert generation.agent.profile.granted(generation.grant.ceiling) == ["git-remote"]
@@ -39,7 +34,7 @@ def test_a_grant_of_places_beside_git_itself_is_a_fault(tmp_path: Path, commands
     """git on the host would not heed it."""
     world = World(tmp_path)
     enable(world, "git")
-    write_profile(world, commands, GRANT)
+    world.write_profile(GRANT, commands=commands)
     with pytest.raises(SetupError) as raised:
         world.load()
     (fault,) = raised.value.faults
@@ -56,9 +51,10 @@ def test_an_unfit_ssh_command_is_a_fault(tmp_path: Path, text: str, *, is_fit: b
     """Of an agent that has git-remote; git itself runs it by a shell."""
     world = World(tmp_path)
     enable(world, "git")
-    write_profile(world, '["git"]', f"[env]\nset = {{ GIT_SSH_COMMAND = '{text}' }}\n")
+    more = f"[env]\nset = {{ GIT_SSH_COMMAND = '{text}' }}\n"
+    world.write_profile(more, commands='["git"]')
     world.load()
-    write_profile(world, '["git-remote"]', f"[env]\nset = {{ GIT_SSH_COMMAND = '{text}' }}\n")
+    world.write_profile(more, commands='["git-remote"]')
     checked = check_files(world.locations)
     assert [fault.name for fault in checked.faults] == ([] if is_fit else ["remotes"])
 
@@ -67,11 +63,11 @@ def test_who_names_no_place_is_called_unpinned(tmp_path: Path) -> None:
     """A note, with the line to write; an empty list pins to nowhere."""
     world = World(tmp_path)
     enable(world, "git")
-    write_profile(world, '["git-remote"]', "")
+    world.write_profile("", commands='["git-remote"]')
     (note,) = check_files(world.locations).notes
     assert note.name == "remotes"
     assert "agent my is unpinned" in note.problem
-    write_profile(world, '["git-remote"]', "[git]\npush = []\n")
+    world.write_profile("[git]\npush = []\n", commands='["git-remote"]')
     assert check_files(world.locations).notes == ()
-    write_profile(world, '["git"]', "")
+    world.write_profile("", commands='["git"]')
     assert check_files(world.locations).notes == ()

@@ -5,10 +5,13 @@ import ipaddress
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 
 import trio
 
 from airlock_daemon.errors import Failed
+
+ANSWER_S = 10.0
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -20,16 +23,24 @@ _EMBEDDING = tuple(
 _LAST_BITS = 0xFFFFFFFF
 
 
-async def resolve(host: str, *, family: int | None) -> tuple[Address, ...]:
+async def resolve(
+    host: str, *, family: int | None, limiter: trio.CapacityLimiter
+) -> tuple[Address, ...]:
     """The addresses of a host's name, in the order to try them.
 
-    `family` is 4 or 6 where only those are wanted. Raises Failed where there is none.
+    `family` is 4 or 6 where only those are wanted. A lookup takes a thread, of which `limiter`
+    gives so many at once. Raises Failed where there is no address, or no answer in time.
     """
     kinds = {4: socket.AF_INET, 6: socket.AF_INET6, None: socket.AF_UNSPEC}
+    look = partial(socket.getaddrinfo, host, None, family=kinds[family], type=socket.SOCK_STREAM)
     try:
-        found = await trio.socket.getaddrinfo(
-            host, None, family=kinds[family], type=socket.SOCK_STREAM
-        )
+        with trio.fail_after(ANSWER_S):
+            found = await trio.to_thread.run_sync(look, abandon_on_cancel=True, limiter=limiter)
+    except trio.TooSlowError:
+        raise Failed(
+            f"the host {host} was not found in {ANSWER_S:g} s",
+            hint="try again; a person on the host can see what its resolver does: getent hosts",
+        ) from None
     except OSError as error:
         raise Failed(
             f"the host {host} cannot be found: {error.strerror}",

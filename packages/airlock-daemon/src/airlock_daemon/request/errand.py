@@ -2,10 +2,12 @@
 
 import trio
 
+from airlock_daemon.brokers.asking import ask
 from airlock_daemon.brokers.git.admission import Means, admit
 from airlock_daemon.brokers.git.errand import Errand
 from airlock_daemon.brokers.git.ssh_command import PROTOCOL
 from airlock_daemon.command.environment import build_environment
+from airlock_daemon.command.launcher import CommandLine
 from airlock_daemon.connection.descriptors import Passed
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.request.plan import Plan, plan_errand
@@ -42,16 +44,25 @@ class Asked:
         )
         if PROTOCOL.fullmatch(protocol):
             self._environment["GIT_PROTOCOL"] = protocol
-        self._means = Means(
-            environment=self._environment,
-            directory=self._workspace.descriptor,
-            launcher=shared.launcher,
-            turns=agent.turns,
-        )
+        self._agent = agent
+        self._launcher = shared.launcher
 
     async def admit(self) -> Errand:
-        """As the broker's `admit`."""
-        return await admit(self._request.args, self._generation, self._means)
+        """As the broker's `admit`. Raises Denied also where too many of the agent's wait for it."""
+        means = Means(
+            ask=self._ask, lookups=self._agent.lookups, home=self._environment.get("HOME", "/")
+        )
+        return await admit(self._request.args, self._generation, means)
+
+    async def _ask(self, program: str, argv: tuple[str, ...]) -> tuple[int, bytes]:
+        line = CommandLine(program, argv, self._environment, self._workspace.descriptor)
+        place = await self._agent.gate.take_for_hook()
+        try:
+            await self._agent.share.take(place)
+            return await ask(line, self._launcher, self._agent.turns)
+        finally:
+            self._agent.share.give_back(place)
+            place.give_back()
 
     def plan(self, errand: Errand, *, peer: Peer, passed: Passed) -> Plan:
         """As `plan_errand`. Descriptors are used where stdin and stdout are pipes."""

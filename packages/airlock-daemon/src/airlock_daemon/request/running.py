@@ -53,6 +53,7 @@ async def run_command(
                     planned.errand,
                     generation,
                     agent.turns,
+                    agent.gate,
                     null=shared.null,
                     tell=partial(_tell_outcome, planned.errand, recording),
                 ),

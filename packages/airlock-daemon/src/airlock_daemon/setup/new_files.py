@@ -87,4 +87,8 @@ def write_profile(
     if places is not None:
         seen = "     # the remotes of its workspaces" if places else "     # nowhere yet"
         text += _GIT.format(broker=BROKER, places=format_array(places), seen=seen)
-    return text + _DIRECTORIES + (_SOME.format(paths=format_array(workspaces)) if workspaces else _NONE)
+    return (
+        text
+        + _DIRECTORIES
+        + (_SOME.format(paths=format_array(workspaces)) if workspaces else _NONE)
+    )

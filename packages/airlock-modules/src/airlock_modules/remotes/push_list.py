@@ -13,7 +13,7 @@ from airlock_modules.remotes.pkt_line import PacketReader
 from airlock_wire.text import quote
 
 # Bytes: a mirror of some ten thousand refs.
-MOST_BYTES = 4 << 20
+MOST_BYTES = 2 << 20
 
 _ID = rb"(?:[0-9a-f]{40}|[0-9a-f]{64})"
 _UPDATE = re.compile(rb"(%s) (%s) ([^\x00-\x20\x7f]+)" % (_ID, _ID))

@@ -1,12 +1,12 @@
 """Whether a conversation with a remote may be held, and the errand that it is then."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable
 
 import msgspec
+import trio
 
 from airlock_daemon.brokers.addresses import find_inner, resolve
-from airlock_daemon.brokers.asking import ask
 from airlock_daemon.brokers.git.errand import Errand
 from airlock_daemon.brokers.git.known_hosts import (
     Known,
@@ -20,9 +20,7 @@ from airlock_daemon.brokers.git.ssh_command import (
     destination_word,
     profile_words,
 )
-from airlock_daemon.command.launcher import CommandLine, Launcher
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
-from airlock_daemon.fairness.turns import Turns
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import (
     Grant,
@@ -38,13 +36,19 @@ from airlock_wire import quote
 _PINNED = frozenset(("hostname", "hostkeyalias", "checkhostip"))
 
 
-class Means(msgspec.Struct, frozen=True, kw_only=True):
-    """With what a program of the host is asked: in `directory`, an open descriptor."""
+Ask = Callable[[str, tuple[str, ...]], Awaitable[tuple[int, bytes]]]
 
-    environment: Mapping[str, str]
-    directory: int
-    launcher: Launcher
-    turns: Turns
+
+class Means(msgspec.Struct, frozen=True, kw_only=True):
+    """How the world is asked: programs of the host by `ask`, which takes a program and its words
+    and gives exit status and output, and names by threads of which `lookups` gives some.
+
+    `home` is that of the daemon's user.
+    """
+
+    ask: Ask
+    lookups: trio.CapacityLimiter
+    home: str
 
 
 async def admit(args: tuple[str, ...], generation: Generation, means: Means) -> Errand:
@@ -175,7 +179,9 @@ class _Asking:
             raise self._needs_naming("is no host that known_hosts has by its own name")
         if known.keys & read_own_keys():
             raise self._needs_naming("shows a key of the daemon's own host")
-        addresses = await resolve(settings.host, family=self._asked.family)
+        addresses = await resolve(
+            settings.host, family=self._asked.family, limiter=self._means.lookups
+        )
         inner = find_inner(addresses)
         if inner is not None:
             raise self._needs_naming("has an address of this host or of no public network")
@@ -204,12 +210,12 @@ class _Asking:
         port = self._asked.destination.port
         options = () if port is None else ("-p", str(port))
         words = ("-G", *pinned, *options, *self._words[1:], "--", destination_word(self._asked))
-        status, said = await self._ask(self._program, (self._words[0], *words))
+        status, said = await self._means.ask(self._program, (self._words[0], *words))
         try:
             if status != 0:
                 raise KeyError(status)
-            home = self._means.environment.get("HOME", "/")
-            return read_settings(said.decode("utf-8", "surrogateescape"), home=home)
+            printed = said.decode("utf-8", "surrogateescape")
+            return read_settings(printed, home=self._means.home)
         except (KeyError, IndexError) as error:
             raise Failed(
                 f"{self._words[0]} does not say how it would reach a host (exit status {status})",
@@ -226,16 +232,11 @@ class _Asking:
             )
         for file in filter(os.path.isfile, settings.known_hosts):
             words = ("ssh-keygen", "-F", settings.name, "-f", file)
-            _, said = await self._ask(keygen, words)
+            _, said = await self._means.ask(keygen, words)
             lines = said.decode("utf-8", "replace").splitlines()
             more = read_found(lines, settings.name)
             found = Known(found.keys | more.keys, found.is_revoked or more.is_revoked)
         return found
-
-    async def _ask(self, program: str, argv: tuple[str, ...]) -> tuple[int, bytes]:
-        means = self._means
-        line = CommandLine(program, argv, means.environment, means.directory)
-        return await ask(line, means.launcher, means.turns)
 
 
 def _without_pin(settings: SshSettings) -> dict[str, tuple[str, ...]]:

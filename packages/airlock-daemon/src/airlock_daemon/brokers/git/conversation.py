@@ -15,6 +15,7 @@ from airlock_daemon.command.process import Begin, Command, Grant
 from airlock_daemon.command.stdio import Emit
 from airlock_daemon.connection.descriptors import Passed
 from airlock_daemon.errors import Denied
+from airlock_daemon.fairness.gate import Gate
 from airlock_daemon.fairness.turns import Turns
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import (
@@ -26,6 +27,9 @@ from airlock_modules import (
     judge_push,
 )
 from airlock_wire import Signal
+
+# What a list of refs takes in memory is fewer than so many times its bytes.
+GROWTH = 8
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,14 +52,16 @@ class Conversation:
         errand: Errand,
         generation: Generation,
         turns: Turns,
+        gate: Gate,
         *,
         null: int,
         tell: Callable[[Outcome], None],
     ) -> None:
-        """`null` is the host's /dev/null."""
+        """`gate` counts what is held of a list; `null` is the host's /dev/null."""
         self._errand = errand
         self._generation = generation
         self._turns = turns
+        self._gate = gate
         self._null = null
         self._tell = tell
         self._push: PushList | None = None
@@ -129,25 +135,33 @@ class Conversation:
     async def _pass_on(self, command: Command, transport: Transport) -> None:
         """Hold what the client writes until its list of refs was judged, then pass it on."""
         reader = PushReader()
+        held = 0
         try:
             while self._push is None and (data := await transport.read(self._turns)):
+                # What is read of it takes some times as much.
+                if not self._gate.hold(GROWTH * len(data)):
+                    raise RemoteError("size", "too much of this agent's requests is under way")
+                held += GROWTH * len(data)
                 self._push = reader.feed(data)
+            if self._push is None:
+                transport.end_input()
+                return
+            self._refusals = await self._judge(self._push)
+            with suppress(OSError):
+                if self._refusals:
+                    await self._refuse(self._push, transport)
+                else:
+                    self._sent = len(reader.held)
+                    await transport.write(reader.held)
         except RemoteError as error:
             self._fault = error
+        finally:
+            self._gate.release(held)
+        if self._fault is not None or self._refusals:
             command.tell(Signal(name="SIGTERM"))
             return
-        if self._push is None:
-            transport.end_input()
-            return
-        self._refusals = await self._judge(self._push)
         with suppress(OSError):
-            if not self._refusals:
-                self._sent = len(reader.held)
-                await transport.write(reader.held)
-                self._sent += await transport.move_rest(self._turns)
-                return
-            await self._refuse(self._push, transport)
-        command.tell(Signal(name="SIGTERM"))
+            self._sent += await transport.move_rest(self._turns)
 
     async def _judge(self, push: PushList) -> tuple[Refusal, ...]:
         refusals = judge_push(self._errand.grant, push)

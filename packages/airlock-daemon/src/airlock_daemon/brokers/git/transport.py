@@ -89,7 +89,7 @@ class Transport(Stdio):
 
     async def drop_rest(self, turns: Turns, *, null: int) -> None:
         """Read what the client writes, to its end. `null` is open /dev/null."""
-        while await self._move(self._client, null, MOVE, turns):
+        while await self._move(self._client, null, MOVE, turns, fills=False):
             pass
 
     async def answer(self, data: bytes, turns: Turns) -> None:
@@ -113,12 +113,15 @@ class Transport(Stdio):
             os.close(self._program)
             self._program = -1
 
-    async def _move(self, source: int, target: int, most: int, turns: Turns) -> int:
+    async def _move(
+        self, source: int, target: int, most: int, turns: Turns, *, fills: bool = True
+    ) -> int:
         while True:
             await trio.lowlevel.wait_readable(source)
             await turns.take()
             try:
                 return os.splice(source, target, most, flags=os.SPLICE_F_NONBLOCK)
             except BlockingIOError:
-                # Somebody else has read it, or the target is full.
-                await trio.lowlevel.wait_writable(target)
+                # Somebody else has read it, or the target, a pipe that `fills`, is full.
+                if fills:
+                    await trio.lowlevel.wait_writable(target)
