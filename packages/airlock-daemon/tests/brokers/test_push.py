@@ -170,6 +170,16 @@ def test_a_profile_narrows_by_rules_of_git(remote: Remote) -> None:
     assert remote.refs() == ["refs/heads/agent"]
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_the_remote_says_of_a_fault_is_told(remote: Remote, *, streamed: bool) -> None:
+    """Its stderr and its exit status, whichever way stdout goes."""
+    remote.streamed = streamed
+    listed = remote.git("ls-remote", f"ssh://host{remote.world.root}/none.git")
+    assert listed.returncode == 128
+    assert "none.git' does not appear to be a git repository" in listed.stderr
+    assert remote.daemon.records()[-1]["exit_code"] == 128
+
+
 @pytest.mark.parametrize(
     ("url", "why"),
     [
