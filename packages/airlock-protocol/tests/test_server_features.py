@@ -105,7 +105,8 @@ def test_with_descriptors_no_stdout_passes() -> None:
     with pytest.raises(LocalProtocolError, match="fds is in use"):
         session.send_output("stdout", b"x")
     # A broker's program has the daemon's own stderr.
-    assert answer(session.send_output("stderr", b"x"))["params"] == {"stream": "stderr", "data": "x"}
+    said = answer(session.send_output("stderr", b"x"))["params"]
+    assert said == {"stream": "stderr", "data": "x"}
     session.receive_data(SAID)
     assert hear(session) == [Signal(name="SIGINT")]
     assert answer(session.send_result(130, signal="SIGINT"))["result"]["signal"] == "SIGINT"

@@ -63,7 +63,9 @@ def hear(connection: socket.socket) -> int:
             data = params["data"].encode() if is_text else base64.b64decode(params["data"])
             os.write(1 if params["stream"] == "stdout" else 2, data)
         elif "error" in message:
-            sys.stderr.write(f"airlock: {message['error']['message']}\n")
+            error = message["error"]
+            hint = error.get("data", {}).get("hint")
+            sys.stderr.write(f"airlock: {error['message']}\nairlock: hint: {hint}\n")
             return 126
         elif "result" in message:
             return int(message["result"]["exit_code"])

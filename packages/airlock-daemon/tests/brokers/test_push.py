@@ -1,83 +1,24 @@
-"""git of a client over the broker: what it fetches and pushes, and what it is refused.
-
-The program that is called ssh here runs the remote's command on this machine; conversations with a
-real sshd are among the end-to-end tests.
-"""
+"""git of a client over the broker: what it fetches and pushes, and what it is refused."""
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from git_world import CLIENT, Remote, make_world
 
 from running import Daemon
 from worlds import World
 
-# Runs its last word, as sshd does, and notes how it was called.
-SSH = """#!/bin/sh
-{ printf '%s\\n' "$@"; env; pwd; } >"{notes}"
-for last; do :; done
-exec sh -c "$last"
-"""
-# What git calls as its ssh: it passes its streams along with the request, or its stdin in messages.
-CLIENT = Path(__file__).with_name("git_client.py")
 GRANT = '[git]\npush = ["host{root}/*"]\nprotect = ["refs/heads/main"]\n'
-
-
-class Remote:
-    """A repository on this machine, and a client's git that reaches it through the daemon."""
-
-    def __init__(self, world: World, daemon: Daemon) -> None:
-        self.world = world
-        self.daemon = daemon
-        self.repository = world.root / "server.git"
-        self.work = world.root / "work"
-        self.streamed = False
-        self.git("init", "--quiet", "--bare", "-b", "main", str(self.repository), where=world.root)
-        self.git("init", "--quiet", "-b", "main", str(self.work), where=world.root)
-        self.git("commit", "--quiet", "--allow-empty", "-m", "one")
-        self.git("remote", "add", "origin", f"ssh://host{self.repository}")
-
-    def git(
-        self, *words: str, where: Path | None = None, more: Mapping[str, str] = {}
-    ) -> subprocess.CompletedProcess[str]:
-        """Run the client's git."""
-        client = f"{sys.executable} {CLIENT} {self.world.socket} {int(self.streamed)}"
-        return subprocess.run(
-            ["git", "-c", "user.name=a", "-c", "user.email=a@example.com", *words],
-            cwd=where or self.work,
-            env={
-                "PATH": os.environ["PATH"],
-                "HOME": str(self.world.root),
-                "GIT_SSH_COMMAND": client,
-                "GIT_SSH_VARIANT": "ssh",
-                **more,
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def refs(self) -> list[str]:
-        """The refs that the remote has."""
-        listed = self.git("for-each-ref", "--format=%(refname)", where=self.repository)
-        return listed.stdout.splitlines()
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    """A world whose agent has git-remote alone, and whose ssh is the one above."""
-    world = World(tmp_path)
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    ssh = programs / "ssh"
-    ssh.write_text(SSH.replace("{notes}", str(tmp_path / "notes")))
-    ssh.chmod(0o755)
-    path = f'[daemon]\npath = "{programs}:/usr/bin:/bin"\n'
-    text = '[commands]\nenable = ["git-remote"]\n' + f'[log]\npath = "{world.log}"\n{path}'
-    (world.config / "config.toml").write_text(text)
+    """An agent that may push to the repositories there, but not to main."""
+    world = make_world(tmp_path)
     world.write_profile(GRANT.replace("{root}", str(tmp_path)))
     return world
 
@@ -162,11 +103,13 @@ def test_a_profile_narrows_by_rules_of_git(remote: Remote) -> None:
     """What git itself would be refused, git-remote is in effect."""
     text = GRANT.replace("{root}", str(remote.world.root)) + '[deny]\ngit = ["push & --delete"]\n'
     remote.world.write_profile(text.replace("protect", "delete = true\nprotect"))
+    assert remote.daemon.stop() == 0
     with Daemon(remote.world) as daemon:
         remote.daemon = daemon
         remote.git("push", "--quiet", "origin", "HEAD:agent")
         deleted = remote.git("push", "origin", "--delete", "agent")
     assert "[remote rejected]" in deleted.stderr
+    assert "(airlock: git with " in deleted.stderr
     assert remote.refs() == ["refs/heads/agent"]
 
 
@@ -196,13 +139,13 @@ def test_another_place_is_refused_with_the_line_to_add(remote: Remote, url: str,
     assert listed.returncode == 128
     assert why in listed.stderr
     assert remote.daemon.records()[-1]["layer"] == "broker"
-    assert not (remote.world.root / "notes").exists()
+    assert remote.notes == []
 
 
 def test_ssh_stands_in_an_empty_directory_with_words_of_the_daemons_own(remote: Remote) -> None:
     """Nothing of the client's becomes an option or a variable, but for git's protocol version."""
     remote.git("ls-remote", "origin", more={"GIT_PROTOCOL": "version=2:x", "EVIL": "1"})
-    notes = (remote.world.root / "notes").read_text().splitlines()
+    notes = remote.notes
     assert "-oBatchMode=yes" in notes
     assert "-oForwardAgent=no" in notes
     assert [line for line in notes if "EVIL" in line] == []
