@@ -29,8 +29,8 @@ def install(directory: str | os.PathLike[str], names: Iterable[str]) -> tuple[Pa
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        problem = f"cannot make the directory {folder}: {error.strerror}; {_ANOTHER}"
-        raise LinkError((problem,)) from error
+        obstacle = f"cannot make the directory {folder}: {error.strerror}; {_ANOTHER}"
+        raise LinkError((obstacle,)) from error
     links = tuple(folder / name for name in wanted)
     problems = [problem for link in links if (problem := _make_link(link, target)) is not None]
     if problems:
