@@ -48,7 +48,7 @@ def find_messages(modules: Mapping[str, str] | None = None) -> list[Message]:
         for message in _read(source, call, place, form)
     }
     found.update(_find_lines(source))
-    known = "\n".join(f"{each.place} {each.cause}\n{each.remedy}" for each in found)
+    known = "\n".join(f"{each.place}\n{each.cause}\n{each.remedy}" for each in found)
     for name, code in modules.items():
         texts = set(find_rest(code, known))
         found |= {_make(name, "text", text) for text in texts if has_words(text)}

@@ -22,10 +22,11 @@ def find_rest(code: str, known: str) -> Iterator[str]:
 
 
 def _is_in(known: str, text: str) -> bool:
-    """Whether it stands there; what its values are matters where single words are between them."""
+    """Whether it stands there, as a whole line where there are only single words in it."""
     pieces = _VALUE.split(text)
-    value = ".*" if any(" " in each.strip() for each in pieces) else _VALUE.pattern
-    return re.search(value.join(map(re.escape, pieces)), known) is not None
+    is_told = any(" " in each.strip() for each in pieces)
+    pattern = (".*" if is_told else _VALUE.pattern).join(map(re.escape, pieces))
+    return re.search(pattern if is_told else f"^{pattern}$", known, re.MULTILINE) is not None
 
 
 def _list_texts(node: ast.AST) -> Iterator[str]:
