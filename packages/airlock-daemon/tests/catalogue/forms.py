@@ -24,6 +24,7 @@ _FAULT = Form(("source", "key", "problem", "remedy"), ("source", "key"), "proble
 _TEXT = Form(("message",), remedy="")
 _PARAMS = Form(("path", "problem"), ("path",), "problem", "", "invalid_params")
 _UNLIKE = Form(("raw", "path", "expected"), ("path",), "expected", "", "invalid_params", "must be ")
+# By the name of what is called, with that of the module before it where that alone means it so.
 FORMS: Mapping[str, Form] = {
     **dict.fromkeys(("AirlockError", "BadDescriptors", "Failed", "UnknownCommand"), ERROR),
     **dict.fromkeys(("Unmapped", "failed", "invalid_request", "parse_error"), ERROR),
@@ -32,6 +33,7 @@ FORMS: Mapping[str, Form] = {
     "Decision": Form((), ("layer",)),
     "_refuse": Form((), ("rule",), "why", "", "Verdict", "... is refused: "),
     "Verdict": Form((), (), "detail", "", "Step"),
+    "verdict.Verdict": Form((), (), "workspace", "", "Step"),
     "Step": Form(("layer", "verdict", "detail"), ("layer", "verdict"), "detail", ""),
     **dict.fromkeys(("Fault", "Finding"), _FAULT),
     "fault": _FAULT._replace(
