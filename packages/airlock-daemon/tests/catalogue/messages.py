@@ -11,6 +11,7 @@ from typing import NamedTuple
 from catalogue.choices import merge
 from catalogue.code import Place, name_of_function
 from catalogue.forms import ERROR, FORMS, LEVELS, Form
+from catalogue.launcher import find_complaints
 from catalogue.rest import find_rest
 from catalogue.templates import Source, name_of
 
@@ -37,9 +38,15 @@ class Message(NamedTuple):
         return f"{self.kind}{place} {self.cause}{remedy}"
 
 
-def find_messages(modules: Mapping[str, str] | None = None) -> list[Message]:
-    """Every message of the packages, or of these modules, each once, by file and text."""
-    modules = modules or dict(each for package in PACKAGES for each in _list_modules(package))
+def find_messages() -> list[Message]:
+    """Every message of the packages, each once, by file and text."""
+    modules = dict(each for package in PACKAGES for each in _list_modules(package))
+    native = [Message(file, kind, "", text, "") for file, kind, text in find_complaints()]
+    return sorted({*find_in(modules), *native})
+
+
+def find_in(modules: Mapping[str, str]) -> set[Message]:
+    """The messages of modules, from their names and code."""
     source = Source(modules)
     found = {
         message
@@ -52,7 +59,7 @@ def find_messages(modules: Mapping[str, str] | None = None) -> list[Message]:
     for name, code in modules.items():
         texts = set(find_rest(code, known))
         found |= {_make(name, "text", text) for text in texts if has_words(text)}
-    return sorted(found)
+    return found
 
 
 def write_catalogue(messages: Iterable[Message]) -> str:

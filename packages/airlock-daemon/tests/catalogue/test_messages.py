@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from catalogue.messages import CATALOGUE, Message, find_messages, has_words, write_catalogue
+from catalogue.messages import (
+    CATALOGUE,
+    Message,
+    find_in,
+    find_messages,
+    has_words,
+    write_catalogue,
+)
 
 RENEW = (
     "messages were added, changed or removed. Look at them, run in packages/airlock-daemon/tests: "
@@ -18,7 +25,7 @@ EXCEPTIONS = tomllib.loads(Path(__file__).with_name("without_remedy.toml").read_
 REFUSALS = {"Denied", "Decision", "UnknownCommand"}
 """What refuses a request. Its remedy is one that a person decides on, no way round the rule."""
 
-WHOLE = {"BinaryError", "LinkError", "line", "log", "say"}
+WHOLE = {"BinaryError", "LinkError", "launcher", "line", "log", "say"}
 """What is one text, and says what to do behind a semicolon, or in a line of its own."""
 
 PROSE = {"line", "text"}
@@ -131,11 +138,11 @@ def test_no_refusal_invites_another_spelling(messages: list[Message]) -> None:
 )
 def test_a_new_message_of_any_form_is_listed(code: str, line: str) -> None:
     """Wherever somebody writes a text for a person, the catalogue has it."""
-    assert f"  {line}" in write_catalogue(find_messages({"new": code}))
+    assert f"  {line}" in write_catalogue(find_in({"new": code}))
 
 
 def test_a_new_error_must_say_what_to_do() -> None:
     """Also one of a class that nobody has told the catalogue of."""
-    (message,) = find_messages({"new": "raise Odd('it is odd')"})
+    (message,) = find_in({"new": "raise Odd('it is odd')"})
     assert lacks_remedy(message)
     assert message.kind not in EXCEPTIONS["kinds"]
