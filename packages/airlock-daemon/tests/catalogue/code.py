@@ -27,10 +27,10 @@ class Code:
 
     def __init__(self, modules: Mapping[str, str]) -> None:
         self.calls: list[tuple[ast.Call, Place]] = []
-        self.raised: set[ast.expr] = set()
         self.returned: dict[Function, list[tuple[ast.expr, Place]]] = defaultdict(list)
         self.calls_of: dict[str, list[tuple[ast.Call, Place]]] = defaultdict(list)
         self._functions: dict[str, list[tuple[str, Function]]] = defaultdict(list)
+        self._bases: dict[str, str] = {}
         self._imported: dict[tuple[str, str], tuple[str, str]] = {}
         self.assigned: dict[tuple[object, str], list[tuple[ast.expr, Place]]] = defaultdict(list)
         self._leaving: set[Block] = set()
@@ -59,8 +59,8 @@ class Code:
             case ast.Call():
                 self.calls.append((node, place))
                 self.calls_of[name_of_function(node)].append((node, place))
-            case ast.Raise(exc=ast.Call() as call):
-                self.raised.add(call)
+            case ast.ClassDef(name=name, bases=[base, *_]) if last_name(base) != name:
+                self._bases[name] = last_name(base)
             case ast.ImportFrom(module=str(module), names=names):
                 for each in names:
                     self._imported[place.module, each.asname or each.name] = module, each.name
@@ -88,6 +88,12 @@ class Code:
                 self._assign(one, its, place)
         elif isinstance(target, ast.Name):
             self.assigned[place.function or place.module, target.id].append((value, place))
+
+    def is_error(self, name: str) -> bool:
+        """Whether that is an exception, one of Python's or a class of these modules."""
+        while name in self._bases:
+            name = self._bases[name]
+        return name.endswith(("Error", "Exception"))
 
     def find_called(self, call: ast.Call, place: Place) -> list[Function]:
         """What `call` can be of: a function by its name, a method by the only one of that name."""
@@ -141,5 +147,9 @@ def list_defaults(function: Function) -> dict[str, ast.expr]:
 
 def name_of_function(call: ast.Call) -> str:
     """The last part of what is called."""
-    function = call.func
-    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    return last_name(call.func)
+
+
+def last_name(node: ast.expr) -> str:
+    """The last part of a dotted name."""
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")

@@ -110,9 +110,9 @@ def _find_form(source: Source, call: ast.Call, place: Place) -> Form | None:
     """What `call` makes a message by, None where it makes none, or hands on what callers say."""
     name = name_of_function(call)
     in_module = f"{place.module.rpartition('.')[2]}.{name}"
-    # What is raised is an error, also of a kind that nobody has thought of here.
-    raised = ERROR if call in source.raised and name[:1].isupper() else None
-    form = FORMS.get(in_module) or FORMS.get(name) or raised
+    # An exception is one also where nobody has thought of its class here.
+    other = ERROR if source.is_error(name) else None
+    form = FORMS.get(in_module) or FORMS.get(name) or other
     if form is None or form.cause not in _name_arguments(call, form):
         return None
     if place.function is not None and place.function.name in FORMS:

@@ -143,6 +143,6 @@ def test_a_new_message_of_any_form_is_listed(code: str, line: str) -> None:
 
 def test_a_new_error_must_say_what_to_do() -> None:
     """Also one of a class that nobody has told the catalogue of."""
-    (message,) = find_in({"new": "raise Odd('it is odd')"})
+    (message,) = find_in({"new": "class Odd(TypeError): pass\nreturn Odd('it is odd')"})
     assert lacks_remedy(message)
     assert message.kind not in EXCEPTIONS["kinds"]
