@@ -9,7 +9,7 @@ from catalogue.templates import show
 
 # What --help and schemas are made of.
 _DOCUMENTATION = {"description", "help", "metavar"}
-_VALUE = re.compile(r"\{\w*\}|%[dgs]")
+_VALUE = re.compile(r"(?:\{\w*\}|%[dgs])")
 
 
 def find_rest(code: str, known: str) -> Iterator[str]:

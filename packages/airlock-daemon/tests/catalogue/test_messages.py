@@ -132,7 +132,7 @@ def test_no_refusal_invites_another_spelling(messages: list[Message]) -> None:
         ("Step('rules', 'passed', 'it is odd')", "Step [rules/passed] it is odd"),
         ("raise LinkError(tuple([f'{a} is odd' for a in b]))", "LinkError {a} is odd"),
         ("client.whisper(f'it is {how}')", "text it is {how}"),
-        ("client.whisper(f'{who} failed')", "text {who} failed"),
+        ("say(f'{a} failed ({b})')\nclient.whisper(f'{who} failed')", "text {who} failed"),
         ("ODD = {1: 'it is odd'}", "text it is odd"),
     ],
 )

@@ -225,7 +225,7 @@ class _Chain:
 
 
 def describe(verified: Verified) -> Iterator[str]:
-    """What was found, as lines for a person: at last whether the log is whole, and what to do if not."""
+    """What was found, as lines for a person: then whether the log is whole, or what to do."""
     yield from (f"note: {note}" for note in verified.notes)
     yield from (f"fault: {fault}" for fault in verified.faults)
     if (more := verified.fault_count - len(verified.faults)) > 0:
