@@ -209,6 +209,6 @@ class _Account:
             self._told = trio.current_time()
             _log.warning(
                 "agent %s: its commands wait, since their audit records come faster than "
-                "[limits] log_bytes_s = %g",
+                "[limits] log_bytes_s = %g; raise that, and run: airlock-daemon reload",
                 *(self.agent, self._bytes_s),
             )

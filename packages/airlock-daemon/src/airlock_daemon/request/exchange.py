@@ -78,7 +78,10 @@ class Exchange:
             error.__traceback__ = None
         except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
             # A fault of ours must neither let a request through nor take the daemon down with it.
-            log.exception("a fault of the daemon ended request %s", self._recording.request)
+            log.exception(
+                "a fault of the daemon ended request %s; please report it",
+                self._recording.request,
+            )
             await self._refuse(own_fault(error))
 
     async def _perform(self, client: Client) -> None:

@@ -48,7 +48,7 @@ class Destination(Struct, frozen=True, kw_only=True):
 def read_user(text: str) -> str:
     """Return the name of a user. Raises RemoteError for one that ssh or a shell could read."""
     if not _WORD.fullmatch(text):
-        raise RemoteError("user", f"{quote(text, limit=80)} cannot name a user of a remote")
+        raise RemoteError(f"{quote(text, limit=80)} cannot name a user of a remote", rule="user")
     return text
 
 
@@ -60,13 +60,13 @@ def read_host(text: str) -> str:
     if _ADDRESS.fullmatch(address):
         with suppress(ValueError):
             return f"[{ipaddress.IPv6Address(address)}]"
-    raise RemoteError("host", f"{quote(text, limit=80)} cannot name a host")
+    raise RemoteError(f"{quote(text, limit=80)} cannot name a host", rule="host")
 
 
 def read_port(text: str, scheme: Scheme) -> int | None:
     """Return a port, None for that of the scheme. Raises RemoteError."""
     if not _PORT.fullmatch(text) or int(text) > _HIGHEST_PORT:
-        raise RemoteError("port", f"{quote(text, limit=80)} is no port")
+        raise RemoteError(f"{quote(text, limit=80)} is no port", rule="port")
     port = int(text)
     return None if port == DEFAULT_PORTS[scheme] else port
 
@@ -79,10 +79,10 @@ def read_path(text: str) -> str:
     """
     shown = quote(text, limit=80)
     if _REFUSED_IN_PATHS.search(text) or not text.isprintable():
-        raise RemoteError("path", f"the path {shown} holds a character that is not passed on")
+        raise RemoteError(f"the path {shown} holds a character that is not passed on", rule="path")
     parts = text.removeprefix("/").removesuffix("/").split("/")
     if {"", ".", ".."} & set(parts):
-        raise RemoteError("path", f"the path {shown} is empty, or has an empty part, . or ..")
+        raise RemoteError(f"the path {shown} is empty, or has an empty part, . or ..", rule="path")
     if parts[0].startswith(("~", "-")):
-        raise RemoteError("path", f"the path {shown} begins with ~ or -")
+        raise RemoteError(f"the path {shown} begins with ~ or -", rule="path")
     return text.removesuffix("/")

@@ -7,8 +7,8 @@ class RemoteError(ValueError):
     The text names what is wrong in one line, quoted, and `rule` is the word for it in records.
     """
 
-    def __init__(self, rule: str, problem: str) -> None:
-        """Say that `rule` refuses, because of `problem`."""
+    def __init__(self, problem: str, *, rule: str) -> None:
+        """Say what is wrong, and by which rule."""
         super().__init__(problem)
         self.rule = rule
         self.problem = problem

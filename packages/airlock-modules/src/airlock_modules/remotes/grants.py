@@ -71,11 +71,13 @@ def read_place(text: str) -> Place:
     """Read one line of `push` or `fetch`. Raises RemoteError."""
     found = _DESTINATION.fullmatch(text)
     if found is None:
-        raise RemoteError("place", f"{quote(text, limit=80)} is not written as [user@]host/path")
+        raise RemoteError(
+            f"{quote(text, limit=80)} is not written as [user@]host/path", rule="place"
+        )
     host, port, path = found["host"], found["port"], found["path"].strip("/").removesuffix(".git")
     scheme = _SCHEMES.get(found["scheme"]) or _scheme_of(port)
     if not is_pattern(path):
-        raise RemoteError("place", f"{quote(path, limit=80)} is no pattern: only * and ** are")
+        raise RemoteError(f"{quote(path, limit=80)} is no pattern: only * and ** are", rule="place")
     is_literal = "*" not in host
     return Place(
         text=text,

@@ -43,19 +43,19 @@ class PacketReader:
         Raises RemoteError for what is no such packet.
         """
         if self.size > self._most:
-            raise RemoteError("size", f"a list of refs has more than {self._most} bytes")
+            raise RemoteError(f"a list of refs has more than {self._most} bytes", rule="size")
         start = self.size + _LENGTH
         if len(self._held) < start:
             return None
         digits = bytes(self._held[self.size : start])
         if not _DIGITS.issuperset(digits):
-            raise RemoteError("pkt-line", "what stands for a list of refs is no pkt-line")
+            raise RemoteError("what stands for a list of refs is no pkt-line", rule="pkt-line")
         length = int(digits, 16)
         if length == 0:
             self.size = start
             return b""
         if length <= _LENGTH or length > MOST:
-            raise RemoteError("pkt-line", f"a list of refs holds a packet of length {length}")
+            raise RemoteError(f"a list of refs holds a packet of length {length}", rule="pkt-line")
         end = self.size + length
         if len(self._held) < end:
             return None

@@ -115,16 +115,16 @@ class PushReader:
         if has_capabilities:
             # git-receive-pack takes those of every line, this reads those of the first alone.
             if self._updates:
-                raise RemoteError("push-list", "a list of refs names capabilities twice")
+                raise RemoteError("a list of refs names capabilities twice", rule="push-list")
             self._capabilities = _read_capabilities(words)
         elif _SHALLOW.fullmatch(line) and not self._updates:
             return
         update = _UPDATE.fullmatch(line)
         if update is None:
-            raise RemoteError("push-list", _explain(line))
+            raise RemoteError(_explain(line), rule="push-list")
         old, new, ref = update.groups()
         if len(old) != len(new):
-            raise RemoteError("push-list", "a list of refs mixes two kinds of object ids")
+            raise RemoteError("a list of refs mixes two kinds of object ids", rule="push-list")
         self._updates.append(Update(old.decode(), new.decode(), _decode(ref, "a ref")))
 
 
@@ -135,7 +135,7 @@ def _read_capabilities(words: bytes) -> tuple[str, ...]:
         name, has_value, _ = word.partition("=")
         is_known = name in _VALUED if has_value else name in _CAPABILITIES
         if not is_known or not _CAPABILITY.fullmatch(word):
-            raise RemoteError("capability", f"a push asks the server for {quote(word)}")
+            raise RemoteError(f"a push asks the server for {quote(word)}", rule="capability")
     return found
 
 
@@ -151,4 +151,4 @@ def _decode(data: bytes, what: str) -> str:
         return data.decode()
     except UnicodeDecodeError:
         shown = quote(data.decode("utf-8", "surrogateescape"), limit=80)
-        raise RemoteError("push-list", f"{what} is not UTF-8: {shown}") from None
+        raise RemoteError(f"{what} is not UTF-8: {shown}", rule="push-list") from None

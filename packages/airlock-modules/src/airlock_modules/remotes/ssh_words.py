@@ -56,9 +56,11 @@ def read_ssh_words(words: Sequence[str]) -> RemoteRequest:
             rest.pop(0)
             sends_protocol = True
         else:
-            raise RemoteError("words", f"{quote(option, limit=80)} is no option that git gives ssh")
+            raise RemoteError(
+                f"{quote(option, limit=80)} is no option that git gives ssh", rule="words"
+            )
     if len(rest) != _DESTINATION:
-        raise RemoteError("words", "git gives its ssh a destination and one command")
+        raise RemoteError("git gives its ssh a destination and one command", rule="words")
     user, at, host = rest[0].rpartition("@")
     service, path = _read_command(rest[1])
     return RemoteRequest(
@@ -78,11 +80,13 @@ def read_ssh_words(words: Sequence[str]) -> RemoteRequest:
 def _read_command(text: str) -> tuple[Service, str]:
     if text.startswith("git-lfs-"):
         # git-lfs-authenticate answers with a token, and git-lfs-transfer is its successor.
-        raise RemoteError("lfs", "Git LFS is not passed on; GIT_LFS_SKIP_SMUDGE=1 leaves it out")
+        raise RemoteError(
+            "nothing of Git LFS is passed on; GIT_LFS_SKIP_SMUDGE=1 leaves it out", rule="lfs"
+        )
     found = _COMMAND.fullmatch(text)
     if found is None:
-        raise RemoteError("words", f"{quote(text, limit=80)} is no command that git gives ssh")
+        raise RemoteError(f"{quote(text, limit=80)} is no command that git gives ssh", rule="words")
     service = _SERVICES.get(found[1])
     if service is None:
-        raise RemoteError("service", f"{found[1]} is not passed on")
+        raise RemoteError(f"{found[1]} is not passed on", rule="service")
     return service, found[2]

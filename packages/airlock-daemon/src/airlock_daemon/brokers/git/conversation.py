@@ -140,7 +140,7 @@ class Conversation:
             while self._push is None and (data := await transport.read(self._turns)):
                 # What is read of it takes some times as much.
                 if not self._gate.hold(GROWTH * len(data)):
-                    raise RemoteError("size", "too much of this agent's requests is under way")
+                    raise RemoteError("too much of this agent's requests is under way", rule="size")
                 held += GROWTH * len(data)
                 self._push = reader.feed(data)
             if self._push is None:
