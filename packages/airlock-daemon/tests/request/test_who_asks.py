@@ -36,6 +36,10 @@ def client(socket_path: str, line: bytes, *, root: str = "") -> list[str]:
     return [sys.executable, "-c", CLIENT, socket_path, line.decode(), root]
 
 
+def run(argv: list[str]) -> bytes:
+    return subprocess.run(argv, stdout=subprocess.PIPE, check=True, timeout=30).stdout
+
+
 def read(output: str | bytes) -> Answer:
     return Answer([json.loads(line) for line in output.splitlines()])
 
@@ -52,7 +56,7 @@ class Inside:
         line = request("sh", "-c", script, cwd=str(self.workspace))
         words = ["sh", "-c", f'{prepare} && exec "$@"', "sh"]
         argv = [*ISOLATE, "--mount-proc", *words, *client(self._socket, line, root=root)]
-        return read(subprocess.run(argv, stdout=subprocess.PIPE, check=True, timeout=30).stdout)
+        return read(run(argv))
 
 
 @pytest.fixture
@@ -130,15 +134,18 @@ def test_a_command_may_not_ask_on_another_agents_socket(world: World) -> None:
     """What Airlock has started is no client, whatever process of the host it looks like."""
     other = world.root / "agents" / "other"
     shutil.copytree(world.agent, other)
+    (other / "airlock.toml").write_text(
+        f'commands = []\n[workspace]\nsame_path = ["{world.workspace}"]\n'
+    )
     with world.agents_file.open("a") as file:
         file.write(f'[other]\npath = "{other}"\n')
-    mark = world.workspace / "mark"
-    words = client(world.socket.replace("/my/", "/other/"), request("sh", "-c", f"touch {mark}"))
+    line = request("sh", "-c", "echo ran", cwd=str(world.workspace))
+    words = client(world.socket.replace("/my/", "/other/"), line)
     with Daemon(world) as daemon:
+        assert read(run(words)).text() == "ran\n"
         refused = read(daemon.ask("sh", "-c", 'exec "$@"', "sh", *words).text())
         assert refused.error["data"]["rule"] == "peer"
-        assert [record["profile"] for record in daemon.records("exec-start")] == ["my"]
-    assert not mark.exists()
+        assert [record["profile"] for record in daemon.records("exec-start")] == ["other", "my"]
 
 
 def test_a_directory_that_a_process_of_the_host_is_not_in_is_refused(daemon: Daemon) -> None:
