@@ -127,7 +127,7 @@ def test_the_daemon_of_an_ordinary_user_is_kept_to_itself() -> None:
     with tempfile.TemporaryDirectory() as root:
         world = World(Path(root))
         setup = world.load()
-        for path in (root, *Path(root).rglob("*")):
+        for path in (Path(root), *Path(root).rglob("*")):
             os.chown(path, NOBODY, NOBODY)
         run_as_nobody(partial(check_a_daemon, setup, world.socket))
 

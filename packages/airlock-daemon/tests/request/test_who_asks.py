@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -132,13 +131,9 @@ def test_docker_is_not_taken_from_where_others_could_put_one(
 
 def test_a_command_may_not_ask_on_another_agents_socket(world: World) -> None:
     """What Airlock has started is no client, whatever process of the host it looks like."""
-    other = world.root / "agents" / "other"
-    shutil.copytree(world.agent, other)
-    (other / "airlock.toml").write_text(
+    (world.add_agent("other") / "airlock.toml").write_text(
         f'commands = []\n[workspace]\nsame_path = ["{world.workspace}"]\n'
     )
-    with world.agents_file.open("a") as file:
-        file.write(f'[other]\npath = "{other}"\n')
     line = request("sh", "-c", "echo ran", cwd=str(world.workspace))
     words = client(world.socket.replace("/my/", "/other/"), line)
     with Daemon(world) as daemon:
