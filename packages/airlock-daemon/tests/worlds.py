@@ -1,6 +1,7 @@
 """A configuration on disk for a test, written in one line and read by the real loader."""
 
 import os
+import shutil
 from pathlib import Path
 
 from airlock_daemon.setup.load import Setup, load_setup
@@ -55,6 +56,17 @@ class World:
         new.chmod(mode)
         new.replace(path)
         return path
+
+    def add_agent(self, name: str) -> Path:
+        """Register another agent, with a copy of what `my` has; returns its directory.
+
+        It stands before `my`, whose socket is there last: that is the one which is waited for.
+        """
+        directory = self.agent.with_name(name)
+        shutil.copytree(self.agent, directory)
+        before = self.agents_file.read_text()
+        self.agents_file.write_text(f'[{name}]\npath = "{directory}"\n{before}')
+        return directory
 
     @property
     def locations(self) -> Locations:
