@@ -5,6 +5,9 @@ const std = @import("std");
 /// The name that the shim calls itself, and begins its released files' names with.
 pub const own = "airlock-shim";
 
+/// The name that the image's git calls the shim by, as its ssh.
+pub const git_ssh = "git-ssh";
+
 const length_limit = 64;
 
 /// The last component of the path that the shim was called by.
@@ -28,6 +31,16 @@ pub fn isValid(name: []const u8) bool {
     return true;
 }
 
+/// What the daemon is asked for: a command, and an argument that comes before all others.
+pub const Meaning = struct { command: []const u8, first: ?[:0]const u8 = null };
+
+/// What calling the shim by `name` means: the command of that name, but where the name is that of
+/// one of git's transports.
+pub fn meaningOf(name: []const u8) Meaning {
+    if (std.mem.eql(u8, name, git_ssh)) return .{ .command = "git-remote", .first = "ssh" };
+    return .{ .command = name };
+}
+
 test "names are those that a module may have" {
     for ([_][]const u8{ "git", "7z", "docker-compose", "python3.11", "a_b", "x" ** 64 }) |name| {
         try std.testing.expect(isValid(name));
@@ -49,4 +62,11 @@ test "the shim knows its own names" {
     try std.testing.expect(isOwn("airlock-shim-linux-aarch64"));
     try std.testing.expect(!isOwn("airlock"));
     try std.testing.expect(!isOwn("git"));
+}
+
+test "git's ssh is a command and its first argument" {
+    try std.testing.expectEqualStrings("git-remote", meaningOf("git-ssh").command);
+    try std.testing.expectEqualStrings("ssh", meaningOf("git-ssh").first.?);
+    try std.testing.expectEqualStrings("git-remote", meaningOf("git-remote").command);
+    try std.testing.expectEqual(null, meaningOf("git-remote").first);
 }

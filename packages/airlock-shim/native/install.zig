@@ -8,7 +8,7 @@ const exit_status = @import("exit_status.zig");
 const diagnostics = @import("diagnostics.zig");
 const report = diagnostics.report;
 
-const PathBuffer = [std.fs.max_path_bytes]u8;
+pub const PathBuffer = [std.fs.max_path_bytes]u8;
 
 /// Makes the links, and the directory where it is missing. A link that is there already stays;
 /// anything else of that name stays too and is reported. Answers the shim's exit status.
@@ -26,11 +26,7 @@ pub fn install(directory: []const u8, names: []const [*:0]const u8, invoked_as: 
         return exit_status.usage;
     };
     var own_buffer: PathBuffer = undefined;
-    const own_path = ownPath(invoked_as, &own_buffer) orelse {
-        report(&.{.{ .plain = "cannot tell where this program is" }});
-        diagnostics.advise(.{ .plain = "mount /proc, or call the shim by its full path" });
-        return exit_status.install_failed;
-    };
+    const own_path = findOwn(invoked_as, &own_buffer) orelse return exit_status.install_failed;
     if (!makeDirectories(directory)) return exit_status.install_failed;
     const target = linkTarget(own_path, directory);
     var status: u8 = 0;
@@ -44,7 +40,14 @@ fn isInstallable(name: []const u8) bool {
     return command_name.isValid(name) and !command_name.isOwn(name);
 }
 
-/// The absolute path of this program, if a file is there.
+/// The absolute path of this program; null where it cannot be told, which is reported.
+pub fn findOwn(invoked_as: []const u8, buffer: *PathBuffer) ?[:0]const u8 {
+    if (ownPath(invoked_as, buffer)) |path| return path;
+    report(&.{.{ .plain = "cannot tell where this program is" }});
+    diagnostics.advise(.{ .plain = "mount /proc, or call the shim by its full path" });
+    return null;
+}
+
 fn ownPath(invoked_as: []const u8, buffer: *PathBuffer) ?[:0]const u8 {
     if (system.readLink("/proc/self/exe", buffer[0 .. buffer.len - 1])) |path| {
         buffer[path.len] = 0;
@@ -135,13 +138,14 @@ fn reportFailure(path: []const u8, errno: system.Errno) void {
     diagnostics.advise(.{ .plain = "choose a directory in which this user can make links" });
 }
 
-fn isSameFile(path: [:0]const u8, other: [:0]const u8) bool {
+/// Whether both paths lead to one file.
+pub fn isSameFile(path: [:0]const u8, other: [:0]const u8) bool {
     const one = system.identify(path) orelse return false;
     return one.isSameFile(system.identify(other) orelse return false);
 }
 
 /// `base`/`name` with a NUL behind it, or `name` where `base` is empty; null when it does not fit.
-fn joinPath(buffer: *PathBuffer, base: []const u8, name: []const u8) ?[:0]const u8 {
+pub fn joinPath(buffer: *PathBuffer, base: []const u8, name: []const u8) ?[:0]const u8 {
     const separator = if (base.len == 0 or std.mem.endsWith(u8, base, "/")) "" else "/";
     return std.fmt.bufPrintZ(buffer, "{s}{s}{s}", .{ base, separator, name }) catch null;
 }

@@ -12,18 +12,15 @@ const Signals = @import("signals.zig").Signals;
 
 pub const Invocation = struct {
     command: []const u8,
+    /// The argument that its name stands for, before all others.
+    first: ?[:0]const u8 = null,
     args: []const [*:0]const u8,
     environment: []const [*:0]const u8,
     stdio: [3]stdio.Descriptor,
 
     /// The value of an environment variable.
     pub fn variable(invocation: *const Invocation, name: []const u8) ?[]const u8 {
-        for (invocation.environment) |pointer| {
-            const entry = std.mem.span(pointer);
-            if (entry.len <= name.len or entry[name.len] != '=') continue;
-            if (std.mem.startsWith(u8, entry, name)) return entry[name.len + 1 ..];
-        }
-        return null;
+        return find(invocation.environment, name);
     }
 
     fn tty(invocation: *const Invocation) ?request_module.Tty {
@@ -57,6 +54,7 @@ pub const Invocation = struct {
         const id = container.find();
         const request: Request = .{
             .command = invocation.command,
+            .first = invocation.first,
             .args = invocation.args,
             .cwd = system.workingDirectory(&directory),
             .container_id = if (id) |*known| known else null,
@@ -75,6 +73,16 @@ pub const Invocation = struct {
         return signals;
     }
 };
+
+/// The value of a variable of an environment, as environ(7) has it.
+pub fn find(environment: []const [*:0]const u8, name: []const u8) ?[]const u8 {
+    for (environment) |pointer| {
+        const entry = std.mem.span(pointer);
+        if (entry.len <= name.len or entry[name.len] != '=') continue;
+        if (std.mem.startsWith(u8, entry, name)) return entry[name.len + 1 ..];
+    }
+    return null;
+}
 
 /// The sending side of the socket.
 const Sending = struct {

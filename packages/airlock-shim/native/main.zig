@@ -1,7 +1,8 @@
 //! The shim: a static program that stands in a container under the name of a tool.
 //!
 //! Called by a tool's name it runs that tool through the daemon (session.zig). Called by its own
-//! name it explains itself, or makes the links (install.zig).
+//! name it explains itself, or makes the links (install.zig) and is made git's ssh
+//! (install_git.zig).
 
 const std = @import("std");
 const system = @import("system.zig");
@@ -14,6 +15,7 @@ const stdio = @import("stdio.zig");
 const terminal = @import("terminal.zig");
 const usage = @import("usage.zig");
 const install = @import("install.zig").install;
+const install_git = @import("install_git.zig");
 const diagnostics = @import("diagnostics.zig");
 const report = diagnostics.report;
 
@@ -42,8 +44,10 @@ pub fn main() u8 {
             "link that has the tool's name" });
         return exit_status.unknown_command;
     }
+    const meaning = command_name.meaningOf(name);
     const invocation: session.Invocation = .{
-        .command = name,
+        .command = meaning.command,
+        .first = meaning.first,
         .args = args,
         .environment = @ptrCast(std.os.environ),
         .stdio = streams,
@@ -58,6 +62,12 @@ fn explainOrInstall(args: []const [*:0]const u8) u8 {
     }
     if (std.mem.eql(u8, option, "--help") and args.len <= 1) return print(usage.text);
     if (std.mem.eql(u8, option, "--version") and args.len == 1) return print(usage.version_line);
+    if (std.mem.eql(u8, option, "--install-git") and args.len == 1) {
+        return install_git.install(invokedAs(), @ptrCast(std.os.environ));
+    }
+    if (std.mem.eql(u8, option, "--uninstall-git") and args.len == 1) {
+        return install_git.uninstall(invokedAs(), @ptrCast(std.os.environ));
+    }
     if (std.mem.eql(u8, option, "--install")) {
         report(&.{.{ .plain = "--install needs a directory and at least one name" }});
     } else {

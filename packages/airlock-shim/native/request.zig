@@ -36,6 +36,8 @@ pub fn isTerminalName(name: []const u8) bool {
 /// What is asked of the daemon. `command` is ASCII; the other texts may be any bytes.
 pub const Request = struct {
     command: []const u8,
+    /// An argument before the others; null for none.
+    first: ?[:0]const u8 = null,
     args: []const [*:0]const u8,
     /// Absolute, or null where it has no path.
     cwd: ?[]const u8,
@@ -53,8 +55,9 @@ pub const Request = struct {
         );
         try json_text.encode(writer, request.command);
         try writer.writeAll(",\"args\":[");
+        if (request.first) |argument| try json_text.encode(writer, argument);
         for (request.args, 0..) |argument, index| {
-            if (index > 0) try writer.writeByte(',');
+            if (index > 0 or request.first != null) try writer.writeByte(',');
             try json_text.encode(writer, std.mem.span(argument));
         }
         try writer.writeAll("],\"cwd\":");
@@ -127,6 +130,20 @@ test "a request is one line, and offers all features" {
             ",\"env\":{}}}\n",
         .{ .command = "c", .args = &.{ "push", "-u" }, .cwd = "/", .container_id = null },
     );
+}
+
+test "the argument that a name stands for comes first" {
+    const tail = "\"cwd\":null,\"container_id\":null" ++ offered ++ ",\"env\":{}}}\n";
+    var request: Request = .{
+        .command = "c",
+        .first = "ssh",
+        .args = &.{"host"},
+        .cwd = null,
+        .container_id = null,
+    };
+    try expectEncoded(head ++ "\"args\":[\"ssh\",\"host\"]," ++ tail, request);
+    request.args = &.{};
+    try expectEncoded(head ++ "\"args\":[\"ssh\"]," ++ tail, request);
 }
 
 test "a container is named, and an unknown directory is null" {

@@ -146,6 +146,17 @@ pub fn makeSymlink(target: [*:0]const u8, path: [*:0]const u8) Errno {
     return resultOf(linux.symlink(target, path)).errno;
 }
 
+/// unlink(2).
+pub fn remove(path: [*:0]const u8) Errno {
+    return resultOf(linux.unlink(path)).errno;
+}
+
+/// Whether this user may execute the file at `path`.
+pub fn isExecutable(path: [*:0]const u8) bool {
+    const file = identify(path) orelse return false;
+    return linux.S.ISREG(file.mode) and resultOf(linux.access(path, linux.X_OK)).ok();
+}
+
 /// The text of the link at `path`, in `buffer`; null when it is none or is too long for it.
 pub fn readLink(path: [*:0]const u8, buffer: []u8) ?[]const u8 {
     const result = resultOf(linux.readlink(path, buffer.ptr, buffer.len));

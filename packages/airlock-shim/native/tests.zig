@@ -10,8 +10,10 @@ test {
     _ = @import("exit_status.zig");
     _ = @import("features.zig");
     _ = @import("forwarding.zig");
+    _ = @import("git_program.zig");
     _ = @import("input.zig");
     _ = @import("install.zig");
+    _ = @import("install_git.zig");
     _ = @import("invocation.zig");
     _ = @import("json_reader.zig");
     _ = @import("json_string.zig");

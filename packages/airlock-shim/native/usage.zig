@@ -13,12 +13,17 @@ pub const text = "airlock-shim " ++ version.text ++
     \\
     \\Usage:
     \\  airlock-shim --install DIR NAME...   make DIR/NAME a link to this file, for each name
+    \\  airlock-shim --install-git           have the image's own git reach its remotes over ssh
+    \\                                       through Airlock, by git's system configuration
+    \\  airlock-shim --uninstall-git         undo that
     \\  airlock-shim --version               print the version
     \\  airlock-shim --help                  print this text
     \\
     \\Example, in a Dockerfile:
     \\  COPY airlock-shim /usr/local/bin/
     \\  RUN ["/usr/local/bin/airlock-shim", "--install", "/usr/local/bin", "git", "aws"]
+    \\In an image that has git:
+    \\  RUN ["/usr/local/bin/airlock-shim", "--install-git"]
     \\
     \\The daemon's socket is the first of these that is there:
     \\  $AIRLOCK_SOCKET                      when it is set and not empty, no other is tried

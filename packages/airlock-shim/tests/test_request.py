@@ -30,6 +30,13 @@ def test_request_is_one_line(daemon: FakeDaemon) -> None:
     assert wait(process).status == 0
 
 
+def test_gits_ssh_is_the_conversation_with_a_remote(daemon: FakeDaemon) -> None:
+    """By the name that git's configuration has, the shim asks for git-remote over ssh."""
+    words = ("-o", "SendEnv=GIT_PROTOCOL", "git@host", "git-upload-pack '/a'")
+    params = daemon.request(*words, command="git-ssh")["params"]
+    assert (params["command"], params["args"]) == ("git-remote", ["ssh", *words])
+
+
 def test_environment_is_sent_whole(daemon: FakeDaemon) -> None:
     """Values may be any bytes; a name that is not UTF-8 or empty is left out."""
     script = """

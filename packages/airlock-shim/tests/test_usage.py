@@ -36,6 +36,8 @@ def test_released_file_knows_its_name(shim: Path, folder: Path) -> None:
         (["--instal"], "cannot make sense of: --instal"),
         (["--version", "x"], "cannot make sense of: --version"),
         (["--help", "x"], "cannot make sense of: --help"),
+        (["--install-git", "x"], "cannot make sense of: --install-git"),
+        (["--uninstall-git", "x"], "cannot make sense of: --uninstall-git"),
         (["--install"], "--install needs a directory and at least one name"),
         (["--install", "/tmp"], "--install needs a directory and at least one name"),
         (["--install", "", "git"], "--install needs a directory and at least one name"),
