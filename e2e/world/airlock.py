@@ -43,9 +43,9 @@ class Airlock:
         self._daemon: Daemon | None = None
         self.enable("git", "ssh")
 
-    def enable(self, *commands: str) -> None:
-        """Write a configuration whose ceiling is these commands."""
-        self._files.enable(commands)
+    def enable(self, *commands: str, more: str = "") -> None:
+        """Write a configuration whose ceiling is these commands; `more` is text of it besides."""
+        self._files.enable(commands, more=more)
         self.account.own(self._files.folder)
 
     def add_agent(

@@ -55,6 +55,8 @@ class Images:
     """`FROM scratch` with the shim and its links, made by the shim itself. Nothing else."""
     debian: str
     """Debian with git, ssh and socat of its own."""
+    git_alone: str
+    """`FROM scratch` with Debian's git, what it links to, and the shim as its ssh. No shell."""
     git_server: str
     """Debian with an sshd for the users `git` and `guest`, and the repositories over https."""
     registry: str
@@ -68,6 +70,7 @@ class Images:
             busybox=_busybox(),
             shim=_built("shim", extra={"airlock-shim": shim}),
             debian=debian,
+            git_alone=_built("git-alone", base=debian, extra={"airlock-shim": shim}),
             git_server=_built("git-server", base=debian),
             registry=_built("registry", base=debian),
         )
