@@ -13,6 +13,9 @@ const installing = @import("install.zig");
 const invocation = @import("invocation.zig");
 const git_program = @import("git_program.zig");
 const Git = git_program.Git;
+const git_place = @import("git_place.zig");
+const Place = git_place.Place;
+const Setting = git_place.Setting;
 const diagnostics = @import("diagnostics.zig");
 const report = diagnostics.report;
 
@@ -22,55 +25,6 @@ const plain_bytes = std.ascii.letters ++ "0123456789" ++ "/._-+,:@";
 
 /// The oldest release of git that is supported.
 const oldest = [2]u32{ 2, 30 };
-
-const Setting = struct { name: [:0]const u8, value: [:0]const u8 };
-
-const State = union(enum) {
-    absent,
-    ours,
-    /// Another value, as git printed it.
-    other: []const u8,
-    unreadable,
-};
-
-const Place = struct {
-    git: Git,
-    own_path: [:0]const u8,
-    link: [:0]const u8,
-
-    fn settings(place: *const Place) [2]Setting {
-        return .{
-            .{ .name = "core.sshCommand", .value = place.link },
-            // Else git asks the shim what it is, by options that the daemon does not take.
-            .{ .name = "ssh.variant", .value = "ssh" },
-        };
-    }
-
-    fn look(place: *const Place, setting: Setting, buffer: []u8) State {
-        const words = .{ "config", "--system", "--null", "--get-all", setting.name };
-        const ended = place.git.run(&words, buffer);
-        if (ended.status == 1) return .absent;
-        if (!ended.ok()) return .unreadable;
-        const value = ended.said[0 .. std.mem.indexOfScalar(u8, ended.said, 0) orelse 0];
-        const is_only = value.len + 1 == ended.said.len;
-        if (is_only and std.mem.eql(u8, value, setting.value)) return .ours;
-        return .{ .other = value };
-    }
-
-    fn set(place: *const Place, setting: Setting) bool {
-        return place.git.run(&.{ "config", "--system", setting.name, setting.value }, &.{}).ok();
-    }
-
-    fn unset(place: *const Place, setting: Setting) bool {
-        return place.git.run(&.{ "config", "--system", "--unset-all", setting.name }, &.{}).ok();
-    }
-
-    fn hasLink(place: *const Place) bool {
-        var buffer: installing.PathBuffer = undefined;
-        return system.readLink(place.link, &buffer) != null and
-            installing.isSameFile(place.link, place.own_path);
-    }
-};
 
 const Memory = struct {
     own: installing.PathBuffer,

@@ -49,9 +49,11 @@ def test_git_is_given_its_ssh_and_loses_it_again(image: Image) -> None:
     before = image.configuration.read_text()
     assert image.call("--install-git") == (
         0,
-        f"made the link {image.link}\n"
-        f"set core.sshCommand to {image.link} in git's system configuration\n"
-        "set ssh.variant to ssh in git's system configuration\n",
+        (
+            f"made the link {image.link}\n"
+            f"set core.sshCommand to {image.link} in git's system configuration\n"
+            "set ssh.variant to ssh in git's system configuration\n"
+        ),
         "",
     )
     assert os.readlink(image.link) == "airlock-shim"
@@ -61,9 +63,11 @@ def test_git_is_given_its_ssh_and_loses_it_again(image: Image) -> None:
     assert image.call("--install-git") == (0, nothing, "")
     assert image.call("--uninstall-git") == (
         0,
-        "unset core.sshCommand in git's system configuration\n"
-        "unset ssh.variant in git's system configuration\n"
-        f"removed the link {image.link}\n",
+        (
+            "unset core.sshCommand in git's system configuration\n"
+            "unset ssh.variant in git's system configuration\n"
+            f"removed the link {image.link}\n"
+        ),
         "",
     )
     assert not image.link.is_symlink()

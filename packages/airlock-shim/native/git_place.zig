@@ -1,0 +1,60 @@
+//! What makes the shim the ssh of the image's git: a link, and two settings of git's system
+//! configuration.
+
+const std = @import("std");
+const system = @import("system.zig");
+const installing = @import("install.zig");
+const Git = @import("git_program.zig").Git;
+
+/// A setting of git's, and the value that makes the shim its ssh.
+pub const Setting = struct { name: [:0]const u8, value: [:0]const u8 };
+
+/// What the system's configuration has for a setting.
+pub const State = union(enum) {
+    absent,
+    ours,
+    /// Another value, as git printed it.
+    other: []const u8,
+    unreadable,
+};
+
+pub const Place = struct {
+    git: Git,
+    own_path: [:0]const u8,
+    link: [:0]const u8,
+
+    pub fn settings(place: *const Place) [2]Setting {
+        return .{
+            .{ .name = "core.sshCommand", .value = place.link },
+            // Else git asks the shim what it is, by options that the daemon does not take.
+            .{ .name = "ssh.variant", .value = "ssh" },
+        };
+    }
+
+    /// What is set now; `buffer` keeps it.
+    pub fn look(place: *const Place, setting: Setting, buffer: []u8) State {
+        const words = .{ "config", "--system", "--null", "--get-all", setting.name };
+        const ended = place.git.run(&words, buffer);
+        if (ended.status == 1) return .absent;
+        if (!ended.ok()) return .unreadable;
+        const value = ended.said[0 .. std.mem.indexOfScalar(u8, ended.said, 0) orelse 0];
+        const is_only = value.len + 1 == ended.said.len;
+        if (is_only and std.mem.eql(u8, value, setting.value)) return .ours;
+        return .{ .other = value };
+    }
+
+    pub fn set(place: *const Place, setting: Setting) bool {
+        return place.git.run(&.{ "config", "--system", setting.name, setting.value }, &.{}).ok();
+    }
+
+    pub fn unset(place: *const Place, setting: Setting) bool {
+        return place.git.run(&.{ "config", "--system", "--unset-all", setting.name }, &.{}).ok();
+    }
+
+    /// Whether the link is there, and one to the shim.
+    pub fn hasLink(place: *const Place) bool {
+        var buffer: installing.PathBuffer = undefined;
+        return system.readLink(place.link, &buffer) != null and
+            installing.isSameFile(place.link, place.own_path);
+    }
+};
