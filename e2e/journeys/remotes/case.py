@@ -24,7 +24,7 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     status: int = 0
     shows: str = ""
     refused: str = ""
-    remote: Literal["plain", "picky"] = "plain"
+    remote: Literal["plain", "picky", "empty", "sha256"] = "plain"
     agent: Literal["trusted", "careful"] = "trusted"
 
 

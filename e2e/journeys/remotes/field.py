@@ -22,7 +22,7 @@ WAYS = {"descriptors": "", "streamed": "[daemon]\npass_descriptors = false\n"}
 PLAIN = "plain"
 _AT = "/remotes"
 _GRANTS = {
-    "trusted": "delete = true\n",
+    "trusted": "delete = true\npush_options = ['ci.skip']\n",
     "careful": 'protect = ["refs/heads/main"]\n'
     'refs = ["refs/heads/agent/*", "refs/heads/main", "refs/heads/topic"]\n',
 }
@@ -62,7 +62,9 @@ class Field:
         """Have the daemons, and a clone of which each case gets a copy."""
         ground.seed(self.server)
         clone = f"{self.url}{ROOT}/templates/before.git"
-        self._run("git", "clone", "--quiet", "--template=", clone, f"{self._folder}/clone").succeeded()
+        self._run(
+            "git", "clone", "--quiet", "--template=", clone, f"{self._folder}/clone"
+        ).succeeded()
         with ExitStack() as stack:
             for airlock in self.airlocks.values():
                 stack.callback(airlock.stop)

@@ -45,11 +45,15 @@ git switch --quiet topic; commit other; git switch --quiet main; cd ..
 git clone --quiet --bare seed plain.git
 git --git-dir=plain.git config uploadpack.allowFilter true
 git --git-dir=plain.git config uploadpack.allowAnySHA1InWant true
+git --git-dir=plain.git config transfer.advertiseSID true
+git init --quiet --bare empty.git
+git init --quiet --bare --object-format=sha256 sha256.git
 cp -R plain.git picky.git; mkdir picky.git/own
 printf '#!/bin/sh\\nwhile read -r _ _ ref; do case $ref in */kept) exit 0;; esac; done
 echo not on a Thursday; exit 1\\n' >picky.git/own/pre-receive
 printf '#!/bin/sh\\ncase $1 in */kept) echo kept as it is; exit 1;; esac\\n' >picky.git/own/update
 chmod 755 picky.git/own/*
+git --git-dir=picky.git config receive.advertisePushOptions true
 git --git-dir=picky.git config core.hooksPath {ROOT}/templates/picky.git/own
 chown -R git {ROOT}
 """
