@@ -8,7 +8,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from e2e.world.container import Container, started
+from e2e.world.container import Container, Setup, started
 from e2e.world.engine import LABEL, docker
 from e2e.world.executables import Executables
 from e2e.world.git_server import GitServer
@@ -190,6 +190,29 @@ def test_the_persons_own_names_of_hosts_lead_there(
         assert _look_at(home) == before
     finally:
         (home / "config").unlink()
+
+
+def test_the_ssh_of_a_profile(stages: dict[str, Stage], field: Field, images: Images) -> None:
+    """A daemon of root reaches the server by the profile's GIT_SSH_COMMAND, and pushes."""
+    stage = stages["root"]
+    place = f"git@127.0.0.1:{stage.server.port}/srv/**"
+    scene = stage.scene(
+        profile=f'commands = ["git-remote"]\n[git]\npush = ["{place}"]\n', commands=("git-remote",)
+    )
+    mounts = {"/run/airlock": (scene.agent.socket_directory, "ro")}
+    setup = field.mount_shim(Setup(image=images.debian, mounts=mounts))
+    work = (
+        "airlock-shim --install-git && git init -q /tmp/x && cd /tmp/x && "
+        "git commit -q --allow-empty -m x && "
+        f"git push {scene.project.repository.url} HEAD:refs/heads/of-root"
+    )
+    try:
+        with setup.running() as client:
+            client.run("sh", "-c", work, cwd="/", env=ENVIRONMENT).succeeded()
+    finally:
+        stage.clear()
+    assert scene.project.repository.commit("of-root") is not None
+    assert scene.project.repository.keys_used() == [stage.key.public]
 
 
 @each_way
