@@ -94,12 +94,13 @@ fn waitFor(child: i32) ?u8 {
 
 /// Major and minor of what `git version` prints: `git version 2.39.5 (Apple Git-154)`.
 fn readRelease(said: []const u8) ?[2]u32 {
-    const prefix = "git version ";
-    if (!std.mem.startsWith(u8, said, prefix)) return null;
-    var numbers = std.mem.tokenizeAny(u8, said[prefix.len..], ". \n-");
+    var words = std.mem.tokenizeAny(u8, said, ". \n-");
+    for ([_][]const u8{ "git", "version" }) |expected| {
+        if (!std.mem.eql(u8, words.next() orelse return null, expected)) return null;
+    }
     var release: [2]u32 = undefined;
     for (&release) |*number| {
-        number.* = std.fmt.parseInt(u32, numbers.next() orelse return null, 10) catch return null;
+        number.* = std.fmt.parseInt(u32, words.next() orelse return null, 10) catch return null;
     }
     return release;
 }

@@ -63,12 +63,12 @@ pub fn install(invoked_as: []const u8, environment: []const [*:0]const u8) u8 {
         if (!is_linked) _ = system.remove(place.link);
         return refuseConfiguration(&place);
     };
-    if (!is_linked) say(&.{ "made the link ", place.link });
+    if (!is_linked) say(&.{ "made the link", place.link });
     for (settings, is_set) |setting, known| if (!known) {
-        say(&.{ "set ", setting.name, " to ", setting.value, " in git's system configuration" });
+        say(&.{ "set", setting.name, "to", setting.value, "in git's system configuration" });
     };
     if (is_linked and is_set[0] and is_set[1]) {
-        say(&.{ "nothing to change: git's ssh is ", place.link });
+        say(&.{ "nothing to change: git's ssh is", place.link });
     }
     return 0;
 }
@@ -86,7 +86,7 @@ pub fn uninstall(invoked_as: []const u8, environment: []const [*:0]const u8) u8 
             // The variant is that of the command: with another command it is another's, too.
             .ours => if (is_own) {
                 if (!place.unset(setting)) return refuseConfiguration(&place);
-                say(&.{ "unset ", setting.name, " in git's system configuration" });
+                say(&.{ "unset", setting.name, "in git's system configuration" });
                 is_unchanged = false;
             } else reportKept(setting, setting.value),
             .other => |value| {
@@ -98,8 +98,8 @@ pub fn uninstall(invoked_as: []const u8, environment: []const [*:0]const u8) u8 
     }
     if (place.hasLink()) {
         const errno = system.remove(place.link);
-        if (errno != .SUCCESS) return refuseLink("remove ", &place, errno);
-        say(&.{ "removed the link ", place.link });
+        if (errno != .SUCCESS) return refuseLink("remove ", place.link, errno);
+        say(&.{ "removed the link", place.link });
         is_unchanged = false;
     }
     if (is_unchanged) say(&.{"nothing to undo"});
@@ -124,8 +124,7 @@ fn find(invoked_as: []const u8, environment: []const [*:0]const u8, memory: *Mem
         return null;
     }
     const link = installing.joinPath(&memory.link, directory, command_name.git_ssh) orelse {
-        report(&.{ .{ .shown = own_path }, .{ .plain = " is too long a path" } });
-        diagnostics.advise(.{ .plain = "put the shim into /usr/local/bin" });
+        _ = refuseLink("make ", own_path, .NAMETOOLONG);
         return null;
     };
     return .{ .git = git, .own_path = own_path, .link = link };
@@ -159,16 +158,16 @@ fn makeLink(place: *const Place) enum { made, present, refused } {
             report(&.{ .{ .shown = place.link }, .{ .plain = " is there and no link to this shim" } });
             diagnostics.advise(.{ .plain = "remove it, or put the shim into another directory" });
         },
-        else => |errno| _ = refuseLink("make ", place, errno),
+        else => |errno| _ = refuseLink("make ", place.link, errno),
     }
     return .refused;
 }
 
-fn refuseLink(verb: []const u8, place: *const Place, errno: system.Errno) u8 {
+fn refuseLink(verb: []const u8, link: []const u8, errno: system.Errno) u8 {
     report(&.{
         .{ .plain = "cannot " },
         .{ .plain = verb },
-        .{ .shown = place.link },
+        .{ .shown = link },
         .{ .plain = ": " },
         .{ .plain = error_number.describe(errno) },
     });
@@ -209,7 +208,10 @@ fn reportKept(setting: Setting, value: []const u8) void {
     diagnostics.advise(.{ .plain = "git config --system --unset-all NAME removes it" });
 }
 
+/// Writes a line of these words to stdout.
 fn say(parts: []const []const u8) void {
-    for (parts) |part| _ = system.writeAll(1, part);
-    _ = system.writeAll(1, "\n");
+    for (parts, 1..) |part, nth| {
+        _ = system.writeAll(1, part);
+        _ = system.writeAll(1, if (nth == parts.len) "\n" else " ");
+    }
 }
