@@ -74,9 +74,14 @@ pub const Passing = struct {
     }
 
     /// They are in use. The shim lets go of what the tool has itself, so that the process at the
-    /// other end sees when the tool is done with it. stderr is kept for what the shim has to say.
-    pub fn begin(_: *const Passing, descriptors: *const [3]stdio.Descriptor) void {
-        for (descriptors[0..2]) |descriptor| {
+    /// other end sees when the tool is done with it. stderr is kept for what the shim has to say;
+    /// with `holds_stdout` stdout too, where its end has to come after that.
+    pub fn begin(
+        _: *const Passing,
+        descriptors: *const [3]stdio.Descriptor,
+        holds_stdout: bool,
+    ) void {
+        for (descriptors[0..if (holds_stdout) 1 else 2]) |descriptor| {
             if (descriptor.kind == .pipe) system.close(descriptor.fd);
         }
     }

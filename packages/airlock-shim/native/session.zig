@@ -130,7 +130,8 @@ const Session = struct {
         var features = start.features;
         if (session.passing) |passing| {
             if (features.fds) {
-                passing.begin(streams);
+                // git ends when its ssh's stdout does, and would not wait for a complaint.
+                passing.begin(streams, session.invocation.first != null);
                 if (passing.takesPart()) loop.passing = passing;
                 features.base64 = false;
                 features.stdin = false;

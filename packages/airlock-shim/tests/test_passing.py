@@ -1,13 +1,14 @@
 """The standard descriptors on their way to the tool (the feature fds)."""
 
 import os
+import select
 import socket
 import stat
 import subprocess
 from pathlib import Path
 
 from fake_daemons import Ended, FakeDaemon, wait
-from fake_messages import RESULT, result
+from fake_messages import RESULT, output, result
 from fake_tools import PATIENCE_S
 
 
@@ -70,6 +71,23 @@ def test_tool_that_closes_its_output_is_seen_to(daemon: FakeDaemon) -> None:
         tool.close(tool.stdout)
         assert process.stdout.read() == b"all"
         conversation.send(RESULT)
+    assert wait(process).status == 0
+
+
+def test_the_end_of_gits_ssh_comes_after_what_it_says(daemon: FakeDaemon) -> None:
+    """git ends with its ssh's output; a complaint of the remote has to be there before."""
+    process, conversation = daemon.begin("fds", command="git-ssh")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with conversation.run_tool() as tool:
+        tool.write(b"all")
+    conversation.send(output("no such repository\n", "stderr"))
+    assert process.stderr.readline() == b"no such repository\n"
+    assert os.read(process.stdout.fileno(), 100) == b"all"
+    poll = select.poll()
+    poll.register(process.stdout, select.POLLIN)
+    assert poll.poll(0) == []
+    conversation.send(RESULT)
     assert wait(process).status == 0
 
 
