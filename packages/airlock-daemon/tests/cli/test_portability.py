@@ -61,7 +61,7 @@ def test_the_names_are_really_gone() -> None:
 
 def test_what_needs_no_configuration_works() -> None:
     """The version, the help and the modules."""
-    assert elsewhere("version").stdout == f"{__version__}\n"
+    assert elsewhere("version").stdout == f"airlock-daemon {__version__}\n"
     assert elsewhere("--json", "version").stdout == f'{{\n  "version": "{__version__}"\n}}\n'
     assert "Commands:" in elsewhere("--help").stdout
     assert elsewhere("show", "git").stdout == builtin_text("git")

@@ -107,7 +107,7 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
 
 def _refuse_unknown(commands: Sequence[str], locations: Locations) -> None:
     faults: list[Fault] = []
-    known = (*builtin_names(), *load_modules(locations.modules_dir, faults=faults))
+    known = (*builtin_names(), *load_modules(locations.modules_dir, faults=faults, warnings=[]))
     if faults:
         raise SetupError(tuple(faults))
     for name in commands:
