@@ -18,6 +18,7 @@ from airlock_daemon.cli.reporting import say
 NAME = "airlock-daemon"
 
 COMMANDS = {
+    "migrate": "Make the files of an earlier release those of this one.",
     "init": "Install the daemon as a service of this user, and make its files.",
     "start": "Serve the registered agents until SIGTERM or Ctrl-C.",
     "reload": "Have the running daemon read its files again.",

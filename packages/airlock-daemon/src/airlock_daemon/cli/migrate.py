@@ -1,0 +1,203 @@
+"""`airlock-daemon migrate`."""
+
+import os
+import shlex
+from collections.abc import Iterable, Iterator
+from typing import Annotated
+
+import msgspec
+import typer
+
+from airlock_daemon.cli.application import Application
+from airlock_daemon.cli.changing import changing
+from airlock_daemon.cli.options import pass_obj
+from airlock_daemon.cli.registration import beside_config
+from airlock_daemon.cli.reporting import say
+from airlock_daemon.doctor.alive import is_locked
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.migrate.backup import UNDO
+from airlock_daemon.migrate.early_draft import FIRST_SOCKET
+from airlock_daemon.migrate.layout import EARLIER, Layout, Signs, recognise
+from airlock_daemon.migrate.plan import Plan
+from airlock_daemon.migrate.planning import Service, plan_migration
+from airlock_daemon.migrate.steps import write_shell
+from airlock_daemon.migrate.survey import find_unit, look
+from airlock_daemon.service.installing import find_manager
+from airlock_daemon.service.program import describe_program
+from airlock_daemon.setup.checking import check_files
+from airlock_daemon.setup.connecting import is_served
+from airlock_daemon.setup.paths import Locations, locate
+from airlock_daemon.setup.socket_files import list_sockets
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+@pass_obj
+def migrate(
+    application: Application,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print the steps, as lines for a shell.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Make the changes without asking.")] = False,
+) -> None:
+    """Make the files of an earlier release those of this one.
+
+    These are Airlock v0.1 to v0.4.
+
+    Shows first what it does, as lines for a shell that do the same, and what works otherwise
+    afterwards; then it asks. It keeps a backup beside config.toml, with a script in it that takes
+    everything back. Files of this release stay as they are, so that it may be run again at any
+    time; where it was interrupted it goes on. Nothing but Airlock's own files is touched.
+
+    The daemon has to be stopped meanwhile. `init` starts it again as a service. --config, --sockets
+    and --agents are those that the earlier daemon was given; what its service names is taken from
+    there.
+    """
+    locations = _find_locations(application)
+    signs = look(locations)
+    layout = recognise(signs)
+    if layout not in EARLIER:
+        _refuse_unknown(locations, signs, layout)
+        if application.json:
+            application.print_json({"layout": layout, "steps": []})
+        else:
+            typer.echo(f"nothing to do: {locations.config_dir} has no files of an earlier release")
+        return
+    _refuse_unclear(signs, layout)
+
+    def work_out() -> Plan:
+        return _work_out(application, locations)
+
+    if dry_run:
+        _print(application, work_out(), locations)
+        return
+    _refuse_running(locations, layout)
+    show = _show_on_stderr if application.json else _show
+    with changing(work_out, directories=(locations.config_dir,), yes=yes, show=show) as plan:
+        pass
+    _finish(application, plan, locations)
+
+
+def _find_locations(application: Application) -> Locations:
+    """The locations of the options, else of the service that an earlier release made."""
+    named = application.locations
+    default = locate()
+    unit = find_unit(default) if named.config_dir == default.config_dir else find_unit(named)
+    if unit is None:
+        return named
+    for option in ("sockets", "agents"):
+        path = getattr(unit, option)
+        if path and getattr(application, option) is None:
+            say(f"using --{option} {path}, as the service does")
+            named = msgspec.structs.replace(
+                named, **{"sockets_dir" if option == "sockets" else option: path}
+            )
+    return named
+
+
+def _refuse_unknown(locations: Locations, signs: Signs, layout: Layout) -> None:
+    if layout == "unknown":
+        names = ", ".join(sorted((*signs.others, *signs.folders)))
+        raise AirlockError(
+            f"{locations.config_dir} has no files of any release of Airlock, but {names}; "
+            "nothing was changed",
+            hint="name the right directory with --config",
+        )
+
+
+def _refuse_unclear(signs: Signs, layout: Layout) -> None:
+    """Refuse agents of v0.4 that would be taken for leftovers of an earlier release."""
+    others = [name for name in signs.sockets if name not in signs.profiles]
+    if layout in ("v0.2", "v0.3") and others and signs.unfinished is None:
+        raise AirlockError(
+            f"sockets/{others[0]}.sock is of an agent that no profile here is for; "
+            "nothing was changed",
+            hint="if v0.4 has served it, name the registration that it had with --agents FILE; "
+            f"else remove that socket: rm sockets/{others[0]}.sock",
+        )
+
+
+def _refuse_running(locations: Locations, layout: Layout) -> None:
+    """Refuse to change files while a daemon works with them."""
+    sockets = list(list_sockets(locations.sockets_dir))
+    if layout == "v0.1" and locations.config_dir == locate().config_dir:
+        sockets.append(FIRST_SOCKET)
+    served = next((path for path in sockets if is_served(path)), None)
+    if is_locked(locations.sockets_dir):
+        served = locations.sockets_dir
+    manager = find_manager()
+    is_service = manager.find_obstacle() is None and manager.is_running()
+    if served is not None or is_service:
+        raise AirlockError(
+            f"a daemon serves {served}" if served else "the service runs",
+            hint="stop it first, where you started it"
+            + (": systemctl --user stop airlock" if is_service else ""),
+        )
+
+
+def _work_out(application: Application, locations: Locations) -> Plan:
+    signs = look(locations)
+    options = ["--agents", beside_config(locations)]
+    if application.config:
+        options += ["--config", locations.config_dir]
+    if locations.sockets_dir != os.path.join(locations.config_dir, "sockets"):
+        options += ["--sockets", locations.sockets_dir]
+    manager = find_manager()
+    program = describe_program(*options, environment=os.environ)
+    return plan_migration(
+        locations,
+        signs,
+        recognise(signs),
+        service=Service(path=manager.file, text=manager.write(program)),
+        environment=tuple(os.environ),
+    )
+
+
+def _print(application: Application, plan: Plan, locations: Locations) -> None:
+    if application.json:
+        application.print_json(
+            {
+                "layout": plan.layout,
+                "config": locations.config_dir,
+                "backup": plan.backup,
+                "changes": plan.changes,
+                "losses": plan.losses,
+                "hints": plan.hints,
+                "steps": [write_shell(step) for step in plan.steps],
+            }
+        )
+    else:
+        _show(plan.describe())
+
+
+def _finish(application: Application, plan: Plan, locations: Locations) -> None:
+    """Say how it is now, and what comes next; exit with 1 where there are faults in the files."""
+    after = msgspec.structs.replace(locations, agents=beside_config(locations))
+    checked = check_files(after)
+    if application.json:
+        _print(application, plan, locations)
+    else:
+        _show(_describe(plan, locations))
+    say(*msgspec.structs.replace(checked, notes=()).describe())
+    if checked.faults:
+        say("the files have these faults still; mend them, then: airlock-daemon check")
+        raise typer.Exit(1)
+
+
+def _describe(plan: Plan, locations: Locations) -> Iterator[str]:
+    undo = shlex.quote(os.path.join(plan.backup, UNDO))
+    yield f"{locations.config_dir} has the files of this release now"
+    yield f"what was there is in {plan.backup}; to go back: sh {undo}"
+    yield "start the daemon as a service: airlock-daemon init"
+    yield f"or by hand: airlock-daemon start --agents {shlex.quote(beside_config(locations))}"
+
+
+def _show(lines: Iterable[str]) -> None:
+    for line in lines:
+        typer.echo(line)
+
+
+def _show_on_stderr(lines: Iterable[str]) -> None:
+    for line in lines:
+        typer.echo(line, err=True)
