@@ -92,8 +92,7 @@ def _change(step: Step) -> None:
         case CopyTree():
             _copy_tree(step.source, step.target)
         case Rename():
-            # A backup counts from here on, also after a loss of power.
-            os.sync()
+            _sync(step.source)
             os.rename(step.source, step.target)
         case Remove():
             _is_same(step.path, step.backup)
@@ -149,6 +148,16 @@ def _copy_tree(source: str, target: str) -> None:
         shutil.copytree(source, target, symlinks=True)
     else:
         shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _sync(path: str) -> None:
+    """Have all of a backup on the disk, since it counts from now on, after a loss of power too."""
+    for directory, _, names in os.walk(path):
+        for file in (*(os.path.join(directory, name) for name in names), directory):
+            if not os.path.islink(file):
+                descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+                os.fsync(descriptor)
+                os.close(descriptor)
 
 
 def _copy_whole(source: str, target: str) -> None:

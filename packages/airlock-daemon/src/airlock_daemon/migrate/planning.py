@@ -66,14 +66,15 @@ def plan_migration(
         )
     sockets, undo = _open_to_nobody(locations)
     has_unit = signs.unit is not None
+    # What there may be of a backup that is not whole is begun anew.
+    begin = backup.begin(unit=service.path if has_unit else None, undo=(*draft.undo, *undo))
     steps = (
-        *backup.begin(unit=service.path if has_unit else None, undo=(*draft.undo, *undo)),
         *draft.steps,
         *sockets,
         *(_replace_unit(service) if has_unit else ()),
         backup.end(),
     )
-    left = tuple(_find_left(steps, faults, locations.config_dir))
+    left = (*begin, *_find_left(steps, faults, locations.config_dir))
     if faults:
         raise SetupError(tuple(faults))
     return Plan(
