@@ -27,6 +27,7 @@ def make_second(host: Host) -> None:
     host.init("v0.2")
     _write_common(host)
     host.write("profiles/web.toml", PROFILE)
+    host.leave_socket("web")
 
 
 def make_third(host: Host) -> None:
@@ -34,6 +35,7 @@ def make_third(host: Host) -> None:
     host.init("v0.3")
     _write_common(host)
     host.write("profiles/web.toml", PROFILE)
+    host.leave_socket("web")
     host.write("config.toml", ENABLED)
 
 
@@ -47,6 +49,7 @@ def make_fourth(host: Host) -> None:
         host.write(f"~/airlock/web/commands/{name}.toml", text)
     host.write("~/airlock/web/commands/README", "notes\n")
     host.write("~/airlock/web/hooks/pre-exec", HOOK, mode=0o755)
+    host.leave_socket("web")
 
 
 def _write_common(host: Host) -> None:

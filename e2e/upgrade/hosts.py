@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -80,6 +81,13 @@ class Host:
         path.chmod(mode)
         return path
 
+    def leave_socket(self, agent: str) -> None:
+        """Leave an agent's socket, as a daemon of a release that has ended by SIGTERM."""
+        self.socket(agent).unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+            listening.bind(str(self.socket(agent)))
+        self.socket(agent).chmod(0o600)
+
     def run(self, *words: str, before: Sequence[str] = ()) -> Completed:
         """Run `airlock-daemon` to its end, without a terminal; `before` are words in front."""
         return run([*before, str(self._daemon), *words], env=self._environment, cwd=str(self.home))
@@ -118,9 +126,9 @@ class Host:
 
     def save(self, beside: Path) -> None:
         """Keep a copy of the home, in a place where nothing is."""
-        shutil.copytree(self.home, beside, symlinks=True)
+        run(["cp", "-a", str(self.home), str(beside)]).succeeded()
 
     def restore(self, beside: Path) -> None:
         """Make the home what it was when it was saved."""
         shutil.rmtree(self.home)
-        shutil.copytree(beside, self.home, symlinks=True)
+        run(["cp", "-a", str(beside), str(self.home)]).succeeded()

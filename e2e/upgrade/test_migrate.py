@@ -92,6 +92,19 @@ def test_the_layout_is_recognised(host: Host, release: str) -> None:
         assert host.tree() == before
 
 
+def test_the_log_goes_on(host: Host) -> None:
+    """The records of earlier releases stay, which nothing proves; those since are chained."""
+    MAKERS["v0.3"](host)
+    log = host.write("~/.local/share/airlock/airlock.log", '{"ts":"2026-01-01T00:00:00Z"}\n')
+    migrate(host)
+    with host.serving("web"):
+        assert ask(host.socket("web"), "tool", "hello").status == 0
+    assert log.read_text().startswith('{"ts":"2026-01-01T00:00:00Z"}\n')
+    assert log.stat().st_mode & 0o777 == 0o600
+    verified = host.run("log", "verify").succeeded().stdout
+    assert "the 1 records before it are those of an earlier release" in verified
+
+
 def test_files_of_the_fourth_serve_as_they_are_with_a_warning(host: Host) -> None:
     """Their words are those of this release; the registration is named from its own directory."""
     MAKERS["v0.4"](host)

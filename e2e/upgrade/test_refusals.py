@@ -119,6 +119,7 @@ def test_nothing_is_migrated_under_a_running_daemon(host: Host) -> None:
     """Whichever release it is of: somebody listens on a socket."""
     MAKERS["v0.3"](host)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        host.socket("web").unlink()
         listening.bind(str(host.socket("web")))
         listening.listen()
         said = refuse(host)
@@ -133,8 +134,7 @@ def test_sockets_of_others_than_the_profiles_ask_for_the_registration(host: Host
     MAKERS["v0.3"](host)
     host.write("~/agents.toml", '[other]\npath = "other"\n')
     host.write("~/other/airlock.toml", PROFILE)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
-        listening.bind(str(host.socket("other")))
+    host.leave_socket("other")
     assert "name the registration that it had with --agents FILE" in refuse(host)
     host.run("migrate", "--yes", "--agents", "agents.toml").succeeded()
     assert "[other]" in (host.config / "agents.toml").read_text()
@@ -190,6 +190,4 @@ def test_a_registration_that_may_mean_two_directories_is_refused(host: Host) -> 
     MAKERS["v0.4"](host)
     host.unit.unlink()
     host.write("~/airlock/airlock/web/airlock.toml", PROFILE)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
-        listening.bind(str(host.socket("web")))
     assert '"airlock/web" may be ' in refuse(host, "--agents", "airlock/agents.toml")

@@ -3,6 +3,7 @@
 import os
 import shlex
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -21,7 +22,7 @@ from airlock_daemon.migrate.layout import EARLIER, Layout, Signs, recognise
 from airlock_daemon.migrate.plan import Plan
 from airlock_daemon.migrate.planning import Service, plan_migration
 from airlock_daemon.migrate.steps import write_shell
-from airlock_daemon.migrate.survey import find_unit, look
+from airlock_daemon.migrate.survey import find_unit, look, read_service
 from airlock_daemon.service.installing import find_manager
 from airlock_daemon.service.program import describe_program
 from airlock_daemon.setup.checking import check_files
@@ -64,16 +65,13 @@ def migrate(
         else:
             typer.echo(f"nothing to do: {locations.config_dir} has no files of an earlier release")
         return
-    _refuse_unclear(signs, layout)
-
-    def work_out() -> Plan:
-        return _work_out(application, locations)
-
+    _refuse_unclear(locations, signs, layout)
     if dry_run:
-        _print(application, work_out(), locations)
+        _print(application, _work_out(locations), locations)
         return
     _refuse_running(locations, layout)
     show = _show_on_stderr if application.json else _show
+    work_out = partial(_work_out, locations)
     with changing(work_out, directories=(locations.config_dir,), yes=yes, show=show) as plan:
         pass
     _finish(application, plan, locations)
@@ -81,19 +79,30 @@ def migrate(
 
 def _find_locations(application: Application) -> Locations:
     """The locations of the options, else of the service that an earlier release made."""
+    given = {
+        "config": application.config,
+        "sockets": application.sockets,
+        "agents": application.agents,
+    }
+    unit = read_service()
     named = application.locations
-    default = locate()
-    unit = find_unit(default) if named.config_dir == default.config_dir else find_unit(named)
-    if unit is None:
-        return named
-    for option in ("sockets", "agents"):
-        path = getattr(unit, option)
-        if path and getattr(application, option) is None:
+    is_about = unit is not None and (application.config is None or find_unit(named) is not None)
+    for option, value in tuple(given.items()):
+        path = getattr(unit, option) if is_about else None
+        if path and value is None:
             say(f"using --{option} {path}, as the service does")
-            named = msgspec.structs.replace(
-                named, **{"sockets_dir" if option == "sockets" else option: path}
-            )
-    return named
+            given[option] = path
+    return locate(**given)
+
+
+def _list_options(locations: Locations) -> tuple[str, ...]:
+    """The options that say where the files are, after the migration."""
+    options = ["--agents", beside_config(locations)]
+    if locations.config_dir != locate().config_dir:
+        options += ["--config", locations.config_dir]
+    if locations.sockets_dir != locate(config=locations.config_dir).sockets_dir:
+        options += ["--sockets", locations.sockets_dir]
+    return tuple(options)
 
 
 def _refuse_unknown(locations: Locations, signs: Signs, layout: Layout) -> None:
@@ -106,15 +115,16 @@ def _refuse_unknown(locations: Locations, signs: Signs, layout: Layout) -> None:
         )
 
 
-def _refuse_unclear(signs: Signs, layout: Layout) -> None:
+def _refuse_unclear(locations: Locations, signs: Signs, layout: Layout) -> None:
     """Refuse agents of v0.4 that would be taken for leftovers of an earlier release."""
-    others = [name for name in signs.sockets if name not in signs.profiles]
-    if layout in ("v0.2", "v0.3") and others and signs.unfinished is None:
+    known = signs.profiles if layout in ("v0.2", "v0.3") else ()
+    others = [name for name in signs.sockets if name not in known]
+    if others and not signs.has_registration and signs.unfinished is None:
+        socket = os.path.join(locations.sockets_dir, f"{others[0]}.sock")
         raise AirlockError(
-            f"sockets/{others[0]}.sock is of an agent that no profile here is for; "
-            "nothing was changed",
+            f"{socket} is of an agent that nothing here is for; nothing was changed",
             hint="if v0.4 has served it, name the registration that it had with --agents FILE; "
-            f"else remove that socket: rm sockets/{others[0]}.sock",
+            f"else remove that socket: rm {shlex.quote(socket)}",
         )
 
 
@@ -136,15 +146,10 @@ def _refuse_running(locations: Locations, layout: Layout) -> None:
         )
 
 
-def _work_out(application: Application, locations: Locations) -> Plan:
+def _work_out(locations: Locations) -> Plan:
     signs = look(locations)
-    options = ["--agents", beside_config(locations)]
-    if application.config:
-        options += ["--config", locations.config_dir]
-    if locations.sockets_dir != os.path.join(locations.config_dir, "sockets"):
-        options += ["--sockets", locations.sockets_dir]
     manager = find_manager()
-    program = describe_program(*options, environment=os.environ)
+    program = describe_program(*_list_options(locations), environment=os.environ)
     return plan_migration(
         locations,
         signs,
@@ -189,8 +194,10 @@ def _describe(plan: Plan, locations: Locations) -> Iterator[str]:
     undo = shlex.quote(os.path.join(plan.backup, UNDO))
     yield f"{locations.config_dir} has the files of this release now"
     yield f"what was there is in {plan.backup}; to go back: sh {undo}"
-    yield "start the daemon as a service: airlock-daemon init"
-    yield f"or by hand: airlock-daemon start --agents {shlex.quote(beside_config(locations))}"
+    registration, *others = _list_options(locations)[1:]
+    yield f"start the daemon as a service: {shlex.join(('airlock-daemon', *others, 'init'))}"
+    start = ("airlock-daemon", *others, "start", "--agents", registration)
+    yield f"or by hand: {shlex.join(start)}"
 
 
 def _show(lines: Iterable[str]) -> None:

@@ -4,6 +4,7 @@ import shlex
 
 import msgspec
 
+from airlock_daemon.errors import AirlockError
 from airlock_daemon.migrate.layout import EARLIER, Layout, recognise
 from airlock_daemon.migrate.survey import look
 from airlock_daemon.setup.finding import Finding
@@ -26,10 +27,13 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
 def advise(locations: Locations, *, options: tuple[str, ...]) -> Advice | None:
     """What to say of files of an earlier release, or of a migration that was interrupted.
 
-    None for files of this release. `options` are those that the command was given. Raises
-    AirlockError where files cannot be read.
+    None for files of this release, and for those that cannot be looked at. `options` are those
+    that the command was given.
     """
-    signs = look(locations)
+    try:
+        signs = look(locations)
+    except AirlockError:
+        return None
     layout = recognise(signs)
     if layout not in EARLIER:
         return None

@@ -58,6 +58,8 @@ def draft_fourth(
     source = os.path.join(backup.source, REGISTRATION) if is_beside else str(registration)
     try:
         text = read_plain(source)
+        if text is None and registration is not None:
+            raise AirlockError("there is no such file", hint="name the registration with --agents")
         found = _read(backup, text, directories)
     except AirlockError as error:
         faults.append(Fault(registration or beside, "", error.message, error.hint or ""))

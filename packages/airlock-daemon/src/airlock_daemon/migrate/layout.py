@@ -23,8 +23,8 @@ class Signs(msgspec.Struct, frozen=True, kw_only=True):
     there that no release makes. `config` is the text of config.toml, None for no file. `profiles`
     are the stems of profiles/*.toml. `sockets` are the agents that have NAME.sock in the sockets
     directory and no directory NAME: no daemon of this release has served them. `is_open` says that
-    the sockets directory can be entered by other users, `is_known` that a daemon of this release
-    has served it. `unit` is a service of an earlier release for this very configuration.
+    the one beside config.toml can be entered by other users, `is_known` that a daemon of this
+    release has served it. `unit` is a service of an earlier release for this very configuration.
     `unfinished` is the layout of which a migration has begun.
     """
 
@@ -45,7 +45,8 @@ def recognise(signs: Signs) -> Layout:
     if signs.unfinished is not None:
         return signs.unfinished
     if signs.has_registration:
-        is_released = signs.unit is not None or (signs.sockets and not signs.is_known)
+        is_served = signs.sockets and signs.is_open and not signs.is_known
+        is_released = signs.unit is not None or is_served
         return "v0.4" if is_released else "ours"
     if not signs.is_known:
         early = _recognise_early(signs)

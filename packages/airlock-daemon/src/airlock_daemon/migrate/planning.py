@@ -1,6 +1,7 @@
 """Working out what is left to do of a migration."""
 
 import os
+import shlex
 import stat
 from collections.abc import Iterator, Sequence
 
@@ -9,6 +10,7 @@ import msgspec
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.migrate.backup import SERVICE, Backup
 from airlock_daemon.migrate.carrying_out import is_done
+from airlock_daemon.migrate.early import HOOKS
 from airlock_daemon.migrate.early_draft import draft_early
 from airlock_daemon.migrate.fourth import draft_fourth
 from airlock_daemon.migrate.layout import Layout, Signs
@@ -82,7 +84,7 @@ def plan_migration(
         steps=left,
         changes=(*draft.changes, *_list_lost(service, unit)),
         losses=draft.losses,
-        hints=draft.hints,
+        hints=(*draft.hints, *_list_open(locations)),
         backup=backup.final,
     )
 
@@ -97,9 +99,22 @@ def _find_odd(backup: Backup) -> Iterator[Fault]:
         yield from _judge(path, wanted)
         if name in ("commands", "hooks", "profiles") and os.path.isdir(path):
             for entry in sorted(os.listdir(path)):
-                is_read = entry.endswith(".toml") or entry in ("pre-exec", "post-exec")
+                is_read = entry.endswith(".toml") or entry in HOOKS
                 if is_read:
                     yield from _judge(os.path.join(path, entry), stat.S_IFREG)
+            yield from _find_special(path)
+
+
+def _find_special(folder: str) -> Iterator[Fault]:
+    for directory, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = os.path.join(directory, name)
+            if stat.S_IFMT(os.lstat(path).st_mode) not in (
+                stat.S_IFREG,
+                stat.S_IFDIR,
+                stat.S_IFLNK,
+            ):
+                yield Fault(path, "", "is no file, and cannot be in a backup", "move it away")
 
 
 def _judge(path: str, wanted: int) -> Iterator[Fault]:
@@ -147,6 +162,14 @@ def _list_lost(service: Service, unit: ReleasedUnit | None) -> Iterator[str]:
             f"{service.path}: these lines of it are not carried over, and belong into "
             f"`systemctl --user edit airlock`: {', '.join(unit.own)}"
         )
+
+
+def _list_open(locations: Locations) -> Iterator[str]:
+    path = locations.sockets_dir
+    quoted = shlex.quote(path)
+    is_beside = path == os.path.join(locations.config_dir, "sockets")
+    if not is_beside and os.path.isdir(path) and os.stat(path).st_mode & 0o077:
+        yield f"{path} stays open to other users; if nothing else is there: chmod 0700 {quoted}"
 
 
 def _find_left(steps: Sequence[Step], faults: list[Fault], directory: str) -> Iterator[Step]:

@@ -30,6 +30,7 @@ def look(locations: Locations) -> Signs:
     if os.path.isdir(locations.sockets_dir):
         folders |= {"sockets"}
     unit = find_unit(locations)
+    is_beside = locations.sockets_dir == os.path.join(directory, "sockets")
     named = locations.agents or (None if unit is None else unit.agents)
     return Signs(
         folders=folders,
@@ -38,7 +39,7 @@ def look(locations: Locations) -> Signs:
         has_registration=os.path.isfile(named or os.path.join(directory, REGISTRATION)),
         profiles=tuple(list_modules(os.path.join(directory, "profiles"))),
         sockets=tuple(_find_sockets(locations.sockets_dir)),
-        is_open=_is_open(locations.sockets_dir),
+        is_open=is_beside and _is_open(locations.sockets_dir),
         is_known=os.path.lexists(os.path.join(locations.sockets_dir, LOCK)),
         unit=unit,
         unfinished=find_unfinished(directory),
@@ -47,17 +48,22 @@ def look(locations: Locations) -> Signs:
 
 def find_unit(locations: Locations) -> ReleasedUnit | None:
     """The service of an earlier release that starts its daemon with this configuration."""
-    home = os.path.expanduser("~")
-    try:
-        text = read_whole(Systemd(home=home, environment=os.environ, version="").file)
-    except AirlockError:
-        return None
-    unit = None if text is None else read_unit(text, home=home)
+    unit = read_service()
     if unit is None:
         return None
     config = locate(config=unit.config).config_dir
     is_same = os.path.realpath(config) == os.path.realpath(locations.config_dir)
     return unit if is_same else None
+
+
+def read_service() -> ReleasedUnit | None:
+    """The service of an earlier release that this user has, whatever its configuration."""
+    home = os.path.expanduser("~")
+    try:
+        text = read_whole(Systemd(home=home, environment=os.environ, version="").file)
+    except AirlockError:
+        return None
+    return None if text is None else read_unit(text, home=home)
 
 
 def find_unfinished(directory: str) -> Layout | None:
