@@ -92,6 +92,23 @@ def test_the_layout_is_recognised(host: Host, release: str) -> None:
         assert host.tree() == before
 
 
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_host_on_which_only_init_was_run(host: Host, release: str) -> None:
+    """v0.1 served at once; with the others nothing is enabled or nobody is there to use it."""
+    host.init(release)
+    done = host.run("migrate", "--yes")
+    assert host.run("migrate").succeeded().stdout.startswith("nothing to do: ")
+    is_enabled = release in ("v0.1", "v0.2")
+    assert done.exit_code == (0 if is_enabled else 1)
+    assert ("[commands] enable: enables no command" in done.stderr) != is_enabled
+    if release == "v0.1":
+        with host.serving("default"):
+            assert ask(host.socket("default"), "git", "status", method="check").status == 0
+    elif is_enabled:
+        assert "there is no agent yet: airlock-daemon agent add NAME" in done.stdout
+        host.run("agent", "add", "new", "--yes").succeeded()
+
+
 def test_the_log_goes_on(host: Host) -> None:
     """The records of earlier releases stay, which nothing proves; those since are chained."""
     MAKERS["v0.3"](host)

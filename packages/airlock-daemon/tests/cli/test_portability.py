@@ -116,6 +116,17 @@ def test_init_makes_the_files(
     assert "no service was installed: launchd has no session of this user" in said
 
 
+def test_files_of_an_earlier_release_are_migrated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the daemon itself runs."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".config" / "airlock" / "commands").mkdir(parents=True)
+    assert "Files of Airlock v0.1 become" in elsewhere("migrate", "--dry-run").stdout
+    elsewhere("migrate", "--yes")
+    assert (tmp_path / ".config" / "airlock" / "agents" / "default" / "airlock.toml").is_file()
+
+
 def test_serving_says_that_it_needs_linux(world: World) -> None:
     """With and without Typer, before anything is read."""
     for more in ([], ["--json"]):

@@ -27,7 +27,9 @@ UNIT = ReleasedUnit(directory="/home/me")
         (Signs(folders=SECOND, is_open=True, config=STARTER), "v0.3"),
         (Signs(folders=frozenset({"sockets"}), is_open=True, config=STARTER), "v0.4"),
         (Signs(folders=frozenset({"sockets"}), config=STARTER, unit=UNIT), "v0.4"),
-        (Signs(unit=UNIT), "v0.4"),
+        (Signs(unit=UNIT, config=ENABLED), "v0.4"),
+        # A service alone has nothing that could be carried over.
+        (Signs(unit=UNIT), "none"),
         # What a person has made of it.
         (Signs(folders=SECOND, profiles=("web",), sockets=("web",), is_open=True), "v0.2"),
         (Signs(folders=SECOND, profiles=("web",), config="[log]\n"), "v0.2"),

@@ -18,7 +18,6 @@ from airlock_daemon.cli.reporting import say
 NAME = "airlock-daemon"
 
 COMMANDS = {
-    "migrate": "Make the files of an earlier release those of this one.",
     "init": "Install the daemon as a service of this user, and make its files.",
     "start": "Serve the registered agents until SIGTERM or Ctrl-C.",
     "reload": "Have the running daemon read its files again.",
@@ -29,6 +28,7 @@ COMMANDS = {
     "agent": "Register agents, list them, and take them out again.",
     "profile": "Show the registered agents and their profiles.",
     "log": "Read the audit log, and prove that it is whole.",
+    "migrate": "Make the files of an earlier release those of this one.",
     "version": "Print the version.",
 }
 """Each command and the first sentence of its help, which needs no module to be imported."""

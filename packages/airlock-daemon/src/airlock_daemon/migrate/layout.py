@@ -52,10 +52,10 @@ def recognise(signs: Signs) -> Layout:
         early = _recognise_early(signs)
         if early is not None:
             return early
-    if signs.unit is not None or signs.sockets:
-        return "v0.4"
     if signs.config is None and "sockets" not in signs.folders:
         return "unknown" if signs.others or signs.folders else "none"
+    if signs.unit is not None or signs.sockets:
+        return "v0.4"
     # All that v0.4's init makes; ours makes the sockets directory private.
     return "v0.4" if signs.is_open and not signs.is_known else "ours"
 
