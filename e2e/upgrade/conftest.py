@@ -18,7 +18,8 @@ def host(executables: Executables) -> Iterator[Host]:
     mask = os.umask(0o022)
     try:
         with tempfile.TemporaryDirectory(prefix="up-") as folder:
-            home = Path(folder) / "me"
+            # Whatever a shell, a unit or TOML could mistake.
+            home = Path(folder) / "m y's $x %h"
             home.mkdir()
             yield Host(home, executables.daemon)
     finally:

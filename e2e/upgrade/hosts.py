@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import stat
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,18 @@ class Host:
     def run(self, *words: str, before: Sequence[str] = ()) -> Completed:
         """Run `airlock-daemon` to its end, without a terminal; `before` are words in front."""
         return run([*before, str(self._daemon), *words], env=self._environment, cwd=str(self.home))
+
+    def begin(self, *words: str) -> subprocess.Popen[str]:
+        """Start `airlock-daemon`, whose messages can be read from a pipe."""
+        return subprocess.Popen(
+            [str(self._daemon), *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self._environment,
+            cwd=str(self.home),
+        )
 
     def by_hand(self, script: str) -> None:
         """Run lines of a shell, each of which must succeed."""

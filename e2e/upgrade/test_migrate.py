@@ -1,5 +1,7 @@
 """Each layout is migrated by the real command, served, and used by a released shim's words."""
 
+import shlex
+
 import pytest
 
 from .asking import Answer, ask
@@ -63,7 +65,8 @@ def test_everything_is_private_and_good_afterwards(host: Host, release: str) -> 
     checked = host.run("check").stdout
     assert "fault:" not in checked
     assert "layout" not in checked
-    assert f'--agents" "{host.config}/agents.toml' in host.unit.read_text()
+    path = f"{host.config}/agents.toml".replace("$", "$$").replace("%", "%%")
+    assert f'"--agents" "{path}"' in host.unit.read_text()
     with host.serving(AGENTS[release]) as daemon:
         assert "Airlock v0" not in daemon.read_words()
 
@@ -207,10 +210,20 @@ def test_keys_that_did_nothing_become_comments(host: Host) -> None:
 
 
 def test_the_lines_for_the_first_ones_socket_are_told_and_not_run(host: Host) -> None:
-    """Only root can put a link there."""
+    """Only root can put a link there. That everything is allowed is said, too."""
     MAKERS["v0.1"](host)
+    host.write("hooks/words.txt", "not today\n")
     said = migrate(host)
-    assert f"sudo ln -sfn {host.config}/sockets/default.sock /var/run/docker-airlock.sock" in said
+    everything = "aws, docker, git, show, ssh, terraform, tool"
+    assert (
+        f"agent default may run all that is enabled, as everybody might in v0.1: {everything}"
+        in said
+    )
+    assert "other files stay in hooks/" in said
+    target = f"{host.config}/sockets/default.sock"
+    assert f"by: sudo ln -sfn {shlex.quote(target)} /var/run/docker-airlock.sock\n" in said
+    escaped = target.replace("%", "%%")
+    assert f"this line: L+ /var/run/docker-airlock.sock - - - - {escaped}\n" in said
 
 
 def test_lines_of_a_persons_unit_are_named(host: Host) -> None:

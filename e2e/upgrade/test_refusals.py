@@ -1,5 +1,6 @@
 """What a migration does not touch, and what it does not go on with."""
 
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -113,6 +114,14 @@ def test_what_is_in_the_way_is_named_at_once(host: Host) -> None:
     assert "agents/web/airlock.toml is neither" in said
     assert "modules/tool.toml is neither" in said
     assert "2 faults found" in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+def test_files_of_another_user_are_theirs_to_migrate(host: Host) -> None:
+    """They could put links into the way of root meanwhile."""
+    MAKERS["v0.3"](host)
+    os.chown(host.config, 12345, 12345)
+    assert f"{host.config} belongs to user 12345" in refuse(host)
 
 
 def test_nothing_is_migrated_under_a_running_daemon(host: Host) -> None:

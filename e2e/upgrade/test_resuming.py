@@ -1,6 +1,10 @@
 """A migration is safe wherever it ends: it goes on, is taken back, and is the same by hand."""
 
+import fcntl
 import json
+import os
+import shlex
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,7 +104,7 @@ def test_it_can_be_taken_back_wherever_it_was_interrupted(host: Host, release: s
     for _ in each_beginning(host):
         for script in host.config.glob("backup-*/undo.sh"):
             if script.parent.suffix != ".copying":
-                host.by_hand(f"sh {script}")
+                host.by_hand(f"sh {shlex.quote(str(script))}")
                 assert host.tree() == before
                 taken_back += 1
     assert taken_back > 4
@@ -116,7 +120,7 @@ def test_what_was_changed_between_two_beginnings_is_not_lost(host: Host) -> None
     MAKERS["v0.2"](host)
     host.save(saved(host))
     steps = list_steps(host)
-    (removal,) = [n for n, step in enumerate(steps) if step.endswith("commands/tool.toml")][-1:]
+    (removal,) = [n for n, step in enumerate(steps) if step.endswith("commands/tool.toml'")][-1:]
     host.by_hand("\n".join(steps[:removal]))
     host.write("commands/tool.toml", "# mine\n")
     host.write("agents/web/airlock.toml", "commands = ['git']\n", mode=0o600)
@@ -125,6 +129,25 @@ def test_what_was_changed_between_two_beginnings_is_not_lost(host: Host) -> None
     assert refused.exit_code == 1
     assert "commands/tool.toml is neither as a migration finds it" in refused.stderr
     assert "agents/web/airlock.toml is neither" in refused.stderr
+    assert host.tree() == before
+
+
+def test_ctrl_c_is_told_and_two_do_not_mix(host: Host) -> None:
+    """The second of two waits for the first; who gives up is told that nothing is lost."""
+    MAKERS["v0.2"](host)
+    before = host.tree()
+    directory = os.open(host.config, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        with host.begin("migrate", "--yes") as waiting:
+            assert waiting.stderr is not None
+            assert "waiting for another airlock-daemon" in waiting.stderr.readline()
+            waiting.send_signal(signal.SIGINT)
+            said = waiting.stderr.read()
+    finally:
+        os.close(directory)
+    assert waiting.returncode == 1
+    assert said.startswith("airlock: interrupted\nairlock: hint: the same again goes on")
     assert host.tree() == before
 
 

@@ -29,6 +29,7 @@ from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.connecting import is_served
 from airlock_daemon.setup.paths import Locations, locate
 from airlock_daemon.setup.socket_files import list_sockets
+from airlock_daemon.setup.trust import name_user
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -69,11 +70,15 @@ def migrate(
     if dry_run:
         _print(application, _work_out(locations), locations)
         return
+    _refuse_foreign(locations)
     _refuse_running(locations, layout)
     show = _show_on_stderr if application.json else _show
     work_out = partial(_work_out, locations)
-    with changing(work_out, directories=(locations.config_dir,), yes=yes, show=show) as plan:
-        pass
+    try:
+        with changing(work_out, directories=(locations.config_dir,), yes=yes, show=show) as plan:
+            pass
+    except KeyboardInterrupt:
+        raise AirlockError("interrupted", hint="the same again goes on with what is left") from None
     _finish(application, plan, locations)
 
 
@@ -125,6 +130,16 @@ def _refuse_unclear(locations: Locations, signs: Signs, layout: Layout) -> None:
             f"{socket} is of an agent that nothing here is for; nothing was changed",
             hint="if v0.4 has served it, name the registration that it had with --agents FILE; "
             f"else remove that socket: rm {shlex.quote(socket)}",
+        )
+
+
+def _refuse_foreign(locations: Locations) -> None:
+    """Refuse files of another user, who could lead root elsewhere by a link meanwhile."""
+    owner = os.stat(locations.config_dir).st_uid
+    if owner != os.geteuid():
+        name = name_user(owner)
+        raise AirlockError(
+            f"{locations.config_dir} belongs to {name}", hint=f"run this as {name}, with their HOME"
         )
 
 

@@ -144,24 +144,10 @@ def _is_same(path: str, other: str) -> bool:
 
 
 def _copy_tree(source: str, target: str) -> None:
-    if not os.path.isdir(source) or os.path.islink(source):
-        _copy(source, target)
-        return
-    shutil.copytree(source, target, symlinks=True, copy_function=_copy)
-    for directory, _, _ in os.walk(source):
-        _give(directory, os.path.normpath(os.path.join(target, os.path.relpath(directory, source))))
-
-
-def _copy(source: str, target: str) -> None:
-    shutil.copy2(source, target, follow_symlinks=False)
-    _give(source, target)
-
-
-def _give(source: str, target: str) -> None:
-    """Have the same owner, if root copies, whose own the files of a home must not become."""
-    if os.geteuid() == 0:
-        info = os.lstat(source)
-        os.chown(target, info.st_uid, info.st_gid, follow_symlinks=False)
+    if os.path.isdir(source) and not os.path.islink(source):
+        shutil.copytree(source, target, symlinks=True)
+    else:
+        shutil.copy2(source, target, follow_symlinks=False)
 
 
 def _sync(path: str) -> None:
@@ -177,7 +163,7 @@ def _sync(path: str) -> None:
 def _copy_whole(source: str, target: str) -> None:
     descriptor, new = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".airlock-")
     try:
-        _copy(source, new)
+        shutil.copy2(source, new, follow_symlinks=False)
         os.fsync(descriptor)
         os.rename(new, target)
     except BaseException:

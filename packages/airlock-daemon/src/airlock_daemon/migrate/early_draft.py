@@ -11,7 +11,7 @@ from airlock_daemon.migrate.early import Early, read_early
 from airlock_daemon.migrate.plan import Draft
 from airlock_daemon.migrate.released_registration import Registered, write_registration
 from airlock_daemon.migrate.steps import Copy, Make, Remove, RemoveDirectory, Step, Write
-from airlock_daemon.migrate.survey import REGISTRATION
+from airlock_daemon.migrate.survey import REGISTRATION, list_names
 from airlock_daemon.setup.agents import PROFILE
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.writing import read_whole
@@ -48,7 +48,7 @@ def draft_early(
         undo=tuple(_undo(early)),
         changes=(*_list_changes(early), *differences),
         losses=tuple(list_losses(agents, enable)),
-        hints=tuple(_list_hints(early, sockets_dir)),
+        hints=tuple(_list_hints(backup, early, sockets_dir)),
     )
 
 
@@ -123,6 +123,11 @@ def _undo(early: Early) -> Iterator[str]:
 
 
 def _list_changes(early: Early) -> Iterator[str]:
+    if early.layout == "v0.1":
+        yield (
+            "agent default may run all that is enabled, as everybody might in v0.1: "
+            + ", ".join(early.enable)
+        )
     yield from (f"config.toml: {each}" for each in early.config.changes)
     for before, converted in early.profiles.items():
         yield from (f"agent {early.names[before]}: {each}" for each in converted.changes)
@@ -156,18 +161,20 @@ def _describe(backup: Backup, early: Early) -> list[Migrated]:
     ]
 
 
-def _list_hints(early: Early, sockets_dir: str) -> Iterator[str]:
+def _list_hints(backup: Backup, early: Early, sockets_dir: str) -> Iterator[str]:
     if not early.profiles:
         yield "there is no agent yet: airlock-daemon agent add NAME --workspace DIR"
-    elif early.hooks:
+    others = set(list_names(os.path.join(backup.source, "hooks"))) - set(early.hooks)
+    if others and early.hooks:
         yield "other files stay in hooks/: a hook that looks for one beside itself needs a copy"
     if early.layout == "v0.1":
-        target = shlex.quote(os.path.join(sockets_dir, "default.sock"))
+        target = os.path.join(sockets_dir, "default.sock")
+        escaped = target.replace("%", "%%")
         yield (
             f"containers that mount {FIRST_SOCKET} go on, once they and the daemon are started "
-            f"again, by: sudo ln -sfn {target} {FIRST_SOCKET}"
+            f"again, by: sudo ln -sfn {shlex.quote(target)} {FIRST_SOCKET}"
         )
         yield (
             "that link is gone after the next boot, unless /etc/tmpfiles.d/airlock.conf has this "
-            f"line: L+ {FIRST_SOCKET} - - - - {target}"
+            f"line: L+ {FIRST_SOCKET} - - - - {escaped}"
         )

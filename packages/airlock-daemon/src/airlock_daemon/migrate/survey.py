@@ -24,7 +24,7 @@ COPYING, MIGRATING = ".copying", ".migrating"
 def look(locations: Locations) -> Signs:
     """The signs of these locations; raises AirlockError where a file cannot be read."""
     directory = locations.config_dir
-    names = _list(directory)
+    names = list_names(directory)
     kinds = {name: _kind(os.path.join(directory, name)) for name in names}
     folders = frozenset(name for name in FOLDERS if kinds.get(name) == stat.S_IFDIR)
     if os.path.isdir(locations.sockets_dir):
@@ -76,13 +76,17 @@ def find_unfinished(directory: str) -> Layout | None:
 
 def list_modules(directory: str) -> Iterator[str]:
     """The stems of the files NAME.toml in a directory, which need not exist, in order."""
-    for name in _list(directory):
+    for name in list_names(directory):
         stem, extension = os.path.splitext(name)
         if extension == ".toml":
             yield stem
 
 
-def _list(directory: str) -> list[str]:
+def list_names(directory: str) -> list[str]:
+    """The names in a directory, in order; none where there is none.
+
+    Raises AirlockError where it cannot be listed.
+    """
     try:
         return sorted(os.listdir(directory))
     except (FileNotFoundError, NotADirectoryError):
@@ -105,7 +109,7 @@ def _is_made(name: str) -> bool:
 
 
 def _find_sockets(directory: str) -> Iterator[str]:
-    for name in _list(directory):
+    for name in list_names(directory):
         stem, extension = os.path.splitext(name)
         path = os.path.join(directory, name)
         is_socket = extension == ".sock" and stat.S_ISSOCK(_kind(path))
