@@ -39,6 +39,22 @@ def test_nothing_at_all_is_nothing_to_do(host: Host) -> None:
     assert host.tree() == before
 
 
+def test_directories_that_docker_made_are_of_no_release(host: Host) -> None:
+    """It makes them for a container that comes before the first agent."""
+    (host.config / "sockets" / "new").mkdir(parents=True)
+    assert host.run("migrate").succeeded().stdout.startswith("nothing to do: ")
+    host.write("config.toml", '[commands]\nenable = ["git"]\n')
+    assert host.run("migrate").succeeded().stdout.startswith("nothing to do: ")
+    host.run("agent", "add", "new", "--yes").succeeded()
+
+
+def test_a_registration_that_is_not_there_is_a_mistake(host: Host) -> None:
+    """What v0.3 left beside it would be taken for what is in use."""
+    for release in ("v0.3", "v0.4"):
+        MAKERS[release](host)
+    assert f"there is no file {host.home}/agents.tml" in refuse(host, "--agents", "agents.tml")
+
+
 def link_override(host: Host) -> Path:
     """A link in the place of an override."""
     return link(host, "commands/tool.toml", "~/elsewhere.toml")

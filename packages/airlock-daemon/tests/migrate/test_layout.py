@@ -42,6 +42,7 @@ UNIT = ReleasedUnit(directory="/home/me")
         (Signs(folders=SECOND, profiles=("web",), has_registration=True, unit=UNIT), "v0.4"),
         # This release's own.
         (Signs(folders=frozenset({"sockets"}), config=STARTER), "ours"),
+        (Signs(folders=frozenset({"sockets"}), is_open=True), "ours"),
         (Signs(config=ENABLED), "ours"),
         (Signs(has_registration=True, config=ENABLED, is_open=True), "ours"),
         (Signs(has_registration=True, sockets=("a",), is_known=True, is_open=True), "ours"),

@@ -57,6 +57,11 @@ def migrate(
     there.
     """
     locations = _find_locations(application)
+    if locations.agents and not os.path.isfile(locations.agents):
+        # Leftovers of v0.3 would be taken for what is in use.
+        raise AirlockError(
+            f"there is no file {locations.agents}", hint="name the registration with --agents"
+        )
     signs = look(locations)
     layout = recognise(signs)
     if layout not in EARLIER:

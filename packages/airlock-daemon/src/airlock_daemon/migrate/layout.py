@@ -23,9 +23,9 @@ class Signs(msgspec.Struct, frozen=True, kw_only=True):
     there that no release makes. `config` is the text of config.toml, None for no file. `profiles`
     are the stems of profiles/*.toml. `sockets` are the agents that have NAME.sock in the sockets
     directory and no directory NAME: no daemon of this release has served them. `is_open` says that
-    the one beside config.toml can be entered by other users, `is_known` that a daemon of this
-    release has served it. `unit` is a service of an earlier release for this very configuration.
-    `unfinished` is the layout of which a migration has begun.
+    the one beside config.toml can be entered by other users, as earlier releases made it,
+    `is_known` that a daemon of this release has served it. `unit` is a service of an earlier
+    release for this very configuration. `unfinished` is the layout of which a migration has begun.
     """
 
     folders: frozenset[str] = frozenset()
@@ -57,7 +57,8 @@ def recognise(signs: Signs) -> Layout:
     if signs.unit is not None or signs.sockets:
         return "v0.4"
     # All that v0.4's init makes; ours makes the sockets directory private.
-    return "v0.4" if signs.is_open and not signs.is_known else "ours"
+    is_fourth = signs.config is not None and signs.is_open and not signs.is_known
+    return "v0.4" if is_fourth else "ours"
 
 
 def enables_something(config: str | None) -> bool:

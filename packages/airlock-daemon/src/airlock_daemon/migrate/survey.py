@@ -118,7 +118,14 @@ def _find_sockets(directory: str) -> Iterator[str]:
 
 
 def _is_open(directory: str) -> bool:
+    """Whether a sockets directory is as an earlier release makes it.
+
+    docker makes one too, for a container that comes first, with a directory in it.
+    """
     try:
-        return bool(stat.S_IMODE(os.stat(directory).st_mode) & 0o077)
+        info = os.stat(directory)
     except OSError:
         return False
+    is_own = info.st_uid == os.geteuid()
+    inner = [name for name in list_names(directory) if os.path.isdir(os.path.join(directory, name))]
+    return is_own and bool(stat.S_IMODE(info.st_mode) & 0o077) and not inner
