@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from e2e.world.installation import quote
+
 from .examples import MAKERS
 from .hosts import Host, Tree
 
@@ -149,6 +151,48 @@ def test_ctrl_c_is_told_and_two_do_not_mix(host: Host) -> None:
     assert waiting.returncode == 1
     assert said.startswith("airlock: interrupted\nairlock: hint: the same again goes on")
     assert host.tree() == before
+
+
+def test_who_waited_for_another_finds_nothing_left_to_do(host: Host) -> None:
+    """And does not take the new files for old ones."""
+    MAKERS["v0.2"](host)
+    script = host.run("migrate", "--dry-run").succeeded().stdout
+    directory = os.open(host.config, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        with host.begin("migrate", "--yes") as waiting:
+            assert waiting.stderr is not None
+            assert "waiting for another airlock-daemon" in waiting.stderr.readline()
+            host.by_hand(script)
+            migrated = host.tree()
+            fcntl.flock(directory, fcntl.LOCK_UN)
+            said = waiting.stderr.read()
+    finally:
+        os.close(directory)
+    assert waiting.returncode == 1
+    assert "another airlock-daemon has migrated these files meanwhile" in said
+    assert host.tree() == migrated
+
+
+def test_a_registration_that_no_service_names_is_to_be_named_again(host: Host) -> None:
+    """After an interruption; without it nobody would be registered."""
+    MAKERS["v0.4"](host)
+    host.unit.unlink()
+    host.save(saved(host))
+    words = ("migrate", "--yes", "--agents", "airlock/agents.toml")
+    host.write("~/airlock/agents.toml", f"[web]\npath = {quote(host.home / 'airlock/web')}\n")
+    script = host.run(*words, "--dry-run").succeeded().stdout
+    # When the backup is whole, and when the registration is written.
+    for count, last in ((2, "\nmv "), (1, "\nchmod ")):
+        host.by_hand(last.join(script.split(last)[:count]))
+        refused = host.run("migrate", "--yes")
+        assert refused.exit_code == 1
+        assert "name the registration that" in refused.stderr
+        assert "--agents FILE" in refused.stderr
+        script = host.run(*words, "--dry-run").succeeded().stdout
+    host.run(*words).succeeded()
+    assert "[web]" in (host.config / "agents.toml").read_text()
+    assert host.run("migrate").succeeded().stdout.startswith("nothing to do: ")
 
 
 def test_a_full_disk_stops_it_and_it_goes_on_afterwards(host: Host, release: str) -> None:

@@ -129,7 +129,7 @@ def _refuse_unclear(locations: Locations, signs: Signs, layout: Layout) -> None:
     """Refuse agents of v0.4 that would be taken for leftovers of an earlier release."""
     known = signs.profiles if layout in ("v0.2", "v0.3") else ()
     others = [name for name in signs.sockets if name not in known]
-    if others and not signs.has_registration and signs.unfinished is None:
+    if others and not signs.has_registration:
         socket = os.path.join(locations.sockets_dir, f"{others[0]}.sock")
         raise AirlockError(
             f"{socket} is of an agent that nothing here is for; nothing was changed",
@@ -167,13 +167,11 @@ def _refuse_running(locations: Locations, layout: Layout) -> None:
 
 
 def _work_out(locations: Locations) -> Plan:
-    signs = look(locations)
     manager = find_manager()
     program = describe_program(*_list_options(locations), environment=os.environ)
     return plan_migration(
         locations,
-        signs,
-        recognise(signs),
+        look(locations),
         service=Service(path=manager.file, text=manager.write(program)),
         environment=tuple(os.environ),
     )

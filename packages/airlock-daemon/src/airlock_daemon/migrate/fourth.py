@@ -22,14 +22,13 @@ from airlock_daemon.migrate.released_registration import (
     write_registration,
 )
 from airlock_daemon.migrate.steps import Rename, Step, Write
-from airlock_daemon.migrate.survey import REGISTRATION, list_modules
+from airlock_daemon.migrate.survey import EARLY, REGISTRATION, list_modules
 from airlock_daemon.setup.agents import PROFILE
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.writing import read_whole
 from airlock_modules import Fault, parse_module
 
 SKIPPED = ".skipped"
-_LEFT = ("commands", "hooks", "profiles")
 
 
 class Fourth(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,8 +57,13 @@ def draft_fourth(
     source = os.path.join(backup.source, REGISTRATION) if is_beside else str(registration)
     try:
         text = read_plain(source)
-        if text is None and registration is not None:
-            raise AirlockError("there is no such file", hint="name the registration with --agents")
+        # What an interrupted migration has written already came from somewhere.
+        is_written = read_plain(beside) not in (None, write_registration(()))
+        if text is None and (registration is not None or is_written):
+            raise AirlockError(
+                "there is no such file" if registration else "is not where v0.4 had it",
+                hint="name the registration that v0.4 was given with --agents FILE",
+            )
         found = _read(backup, text, directories)
     except AirlockError as error:
         faults.append(Fault(registration or beside, "", error.message, error.hint or ""))
@@ -164,7 +168,7 @@ def _list_changes(backup: Backup, found: Fourth) -> Iterator[str]:
                     f"{path} has never been used, since {override.reason}: it gets the name "
                     f"{override.command}.toml{SKIPPED}, so that it is not used now either"
                 )
-    for folder in _LEFT:
+    for folder in EARLY:
         if os.path.isdir(os.path.join(backup.directory, folder)):
             yield f"{folder}/ is of a release before v0.4, and nothing reads it: it stays"
 

@@ -13,11 +13,11 @@ from airlock_daemon.migrate.carrying_out import is_done
 from airlock_daemon.migrate.early import HOOKS
 from airlock_daemon.migrate.early_draft import draft_early
 from airlock_daemon.migrate.fourth import draft_fourth
-from airlock_daemon.migrate.layout import Layout, Signs
+from airlock_daemon.migrate.layout import EARLIER, Signs, recognise
 from airlock_daemon.migrate.plan import Plan
 from airlock_daemon.migrate.reading import read_lenient
 from airlock_daemon.migrate.steps import Make, SetMode, Step, Write
-from airlock_daemon.migrate.survey import FILES, FOLDERS, REGISTRATION
+from airlock_daemon.migrate.survey import EARLY, FILES, FOLDERS, REGISTRATION
 from airlock_daemon.migrate.unit import ReleasedUnit, read_unit
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.writing import read_whole
@@ -36,16 +36,21 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 def plan_migration(
     locations: Locations,
     signs: Signs,
-    layout: Layout,
     *,
     service: Service,
     environment: Sequence[str],
 ) -> Plan:
-    """Work out what makes files of `layout` those of this release. Nothing is changed.
+    """Work out what makes files of an earlier release those of this one. Nothing is changed.
 
     `environment` are the names of the variables that a daemon of the caller's would have. Raises
     SetupError with everything that is in the way, and AirlockError where it cannot be looked at.
     """
+    layout = recognise(signs)
+    if layout not in EARLIER:
+        raise AirlockError(
+            "another airlock-daemon has migrated these files meanwhile",
+            hint="look at the result: airlock-daemon check",
+        )
     backup = Backup(directory=locations.config_dir, layout=layout)
     faults = list(_find_odd(backup))
     unit = signs.unit or _read_kept_unit(backup)
@@ -93,11 +98,13 @@ def _find_odd(backup: Backup) -> Iterator[Fault]:
     """Find what is of another kind than any release makes it, such as links."""
     if not backup.directory.isprintable():
         yield Fault(ascii(backup.directory), "", "cannot be printed", "rename the directory")
-    for name in (*FILES, *FOLDERS):
+    # Of v0.4 the other folders are left alone.
+    folders = ("sockets",) if backup.layout == "v0.4" else FOLDERS
+    for name in (*FILES, *folders):
         path = os.path.join(backup.directory, name)
         wanted = stat.S_IFREG if name in FILES else stat.S_IFDIR
         yield from _judge(path, wanted)
-        if name in ("commands", "hooks", "profiles") and os.path.isdir(path):
+        if name in EARLY and os.path.isdir(path):
             for entry in sorted(os.listdir(path)):
                 is_read = entry.endswith(".toml") or entry in HOOKS
                 if is_read:

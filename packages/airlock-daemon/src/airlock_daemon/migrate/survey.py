@@ -13,7 +13,9 @@ from airlock_daemon.setup.socket_files import LOCK
 from airlock_daemon.setup.writing import read_whole
 
 REGISTRATION = "agents.toml"
-FOLDERS = ("commands", "hooks", "profiles", "modules", "agents", "sockets")
+EARLY = ("commands", "hooks", "profiles")
+"""Folders of v0.1 to v0.3 that nothing reads any more."""
+FOLDERS = (*EARLY, "modules", "agents", "sockets")
 FILES = ("config.toml", REGISTRATION)
 BACKUP = "backup-"
 """How the name of a backup beside config.toml begins; the layout follows."""
