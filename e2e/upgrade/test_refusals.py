@@ -107,6 +107,7 @@ def test_links_are_not_followed(host: Host, make_link: Callable[[Host], Path]) -
         ("v0.2", "profiles/x.toml", "[deny]\ngit = []\n", "deny is nothing that"),
         ("v0.2", "profiles/x.toml", "= 1\n", "not valid TOML"),
         ("v0.3", "config.toml", "[commands\n", "not valid TOML"),
+        ("v0.4", "config.toml", "[commands\n", "not valid TOML"),
         ("v0.3", "config.toml", "commands = { enable = ['git'], x = 1 }\n", "commands.x did"),
     ],
 )

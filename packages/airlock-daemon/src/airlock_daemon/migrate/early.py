@@ -80,7 +80,7 @@ def _read_overrides(old: str, layout: Layout, faults: list[Fault]) -> Iterator[O
             read_lenient(source), command=command, source=source, layout=layout
         )
         if override.meaning == "unclear":
-            remedy = "correct it to what is to be, or move the file away"
+            remedy = "write what is to hold from now on, or move the file away"
             faults.append(Fault(source, "", override.reason, remedy))
         yield override
 

@@ -56,18 +56,11 @@ def draft_fourth(
     is_beside = registration is None or os.path.realpath(registration) == os.path.realpath(beside)
     source = os.path.join(backup.source, REGISTRATION) if is_beside else str(registration)
     try:
-        text = read_plain(source)
-        # What an interrupted migration has written already came from somewhere.
-        is_written = read_plain(beside) not in (None, write_registration(()))
-        if text is None and (registration is not None or is_written):
-            raise AirlockError(
-                "there is no such file" if registration else "is not where v0.4 had it",
-                hint="name the registration that v0.4 was given with --agents FILE",
-            )
-        found = _read(backup, text, directories)
+        registered = _read_agents(source, beside, is_named=not is_beside, directories=directories)
     except AirlockError as error:
         faults.append(Fault(registration or beside, "", error.message, error.hint or ""))
         return Draft(steps=())
+    found = _read(backup, registered, faults)
     faults.extend(_find_unclear(found))
     before = read_whole(source) if is_beside else None
     after = write_registration(found.agents, relative_to=backup.directory)
@@ -103,12 +96,29 @@ def draft_fourth(
     )
 
 
-def _read(backup: Backup, text: str | None, directories: Sequence[str]) -> Fourth:
-    agents = read_released(text or "", directories=directories)
-    config_text = read_plain(os.path.join(backup.source, "config.toml"))
+def _read_agents(
+    source: str, beside: str, *, is_named: bool, directories: Sequence[str]
+) -> list[Registered]:
+    text = read_plain(source)
+    # What an interrupted migration has written already came from somewhere.
+    is_written = read_plain(beside) not in (None, write_registration(()))
+    if text is None and (is_named or is_written):
+        raise AirlockError(
+            "there is no such file" if is_named else "is not where v0.4 had it",
+            hint="name the registration that v0.4 was given with --agents FILE",
+        )
+    return read_released(text or "", directories=directories)
+
+
+def _read(backup: Backup, agents: Sequence[Registered], faults: list[Fault]) -> Fourth:
     config = None
-    if config_text is not None:
-        config = convert_config(config_text, layout="v0.4", enable=())
+    try:
+        text = read_plain(os.path.join(backup.source, "config.toml"))
+        if text is not None:
+            config = convert_config(text, layout="v0.4", enable=())
+    except AirlockError as error:
+        path = os.path.join(backup.directory, "config.toml")
+        faults.append(Fault(path, "", error.message, error.hint or ""))
     return Fourth(
         agents=tuple(agents),
         overrides={agent.name: tuple(_read_overrides(agent)) for agent in agents},
@@ -129,7 +139,7 @@ def _find_unclear(found: Fourth) -> Iterator[Fault]:
         for override in found.overrides[agent.name]:
             source = os.path.join(folder, f"{override.command}.toml")
             if override.meaning == "unclear":
-                remedy = "correct it to what is to be, or move the file away"
+                remedy = "write what is to hold from now on, or move the file away"
                 yield Fault(source, "", override.reason, remedy)
             elif override.meaning == "skipped" and os.path.islink(folder):
                 problem = f"was never used, since {override.reason}, and is behind a link"
