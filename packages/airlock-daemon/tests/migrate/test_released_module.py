@@ -77,5 +77,8 @@ def test_rules_that_were_compared_with_whole_arguments_are_named() -> None:
 
 
 def test_a_name_that_no_command_can_have_is_left_behind() -> None:
-    """Since nothing can ask for it."""
-    assert read(DENY, "v0.1", command="my tool").meaning == "skipped"
+    """Since nothing can ask for it; it was used until then."""
+    override = read(DENY, "v0.1", command="my tool")
+    assert override.meaning == "skipped"
+    assert override.told.startswith("is not used any more, since no command can have that name")
+    assert read("[", "v0.1").told.startswith("has never been used, since not valid TOML")

@@ -134,10 +134,7 @@ def _list_changes(early: Early) -> Iterator[str]:
     for override in early.overrides:
         name = f"commands/{override.command}.toml"
         if override.meaning == "skipped":
-            yield (
-                f"{name} has never been used, since {override.reason}: it stays where it is, where "
-                "nothing reads it"
-            )
+            yield (f"{name} {override.told}: it stays where it is, where nothing reads it")
         yield from (f"{name}: {each}" for each in override.changes)
 
 

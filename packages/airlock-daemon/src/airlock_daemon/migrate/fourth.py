@@ -142,8 +142,9 @@ def _find_unclear(found: Fourth) -> Iterator[Fault]:
                 remedy = "write what is to hold from now on, or move the file away"
                 yield Fault(source, "", override.reason, remedy)
             elif override.meaning == "skipped" and os.path.islink(folder):
-                problem = f"was never used, since {override.reason}, and is behind a link"
-                yield Fault(source, "", problem, "move the file away")
+                yield Fault(source, "", f"{override.told}, and is behind a link", "move it away")
+            elif not source.isprintable():
+                yield Fault(ascii(source), "", "has a name that cannot be printed", "rename it")
 
 
 def _set_aside(found: Fourth) -> Iterator[Step]:
@@ -175,7 +176,7 @@ def _list_changes(backup: Backup, found: Fourth) -> Iterator[str]:
             if override.meaning == "skipped":
                 path = os.path.join(agent.directory, "commands", f"{override.command}.toml")
                 yield (
-                    f"{path} has never been used, since {override.reason}: it gets the name "
+                    f"{path} {override.told}: it gets the name "
                     f"{override.command}.toml{SKIPPED}, so that it is not used now either"
                 )
     for folder in EARLY:

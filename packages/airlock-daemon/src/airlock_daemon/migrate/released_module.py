@@ -41,6 +41,12 @@ class Override(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     changes: tuple[str, ...] = ()
 
+    @property
+    def told(self) -> str:
+        """Why it is not used, to be said after its name."""
+        was = "has never been used" if is_name(self.command) else "is not used any more"
+        return f"{was}, since {self.reason}"
+
 
 def read_override(text: str | None, *, command: str, source: str, layout: Layout) -> Override:
     """Read the text of an override, None for one that is not UTF-8."""
