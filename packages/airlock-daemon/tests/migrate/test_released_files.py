@@ -43,8 +43,8 @@ def test_a_command_that_is_called_nothing_is_not_granted_by_that() -> None:
     assert converted.commands == ("nothing-at-all",)
 
 
-def test_a_list_that_no_program_can_replace_is_refused() -> None:
-    """Instead of granting everything."""
+def test_a_profile_that_v03_did_not_start_with_is_refused() -> None:
+    """Instead of granting everything, as v0.2 did."""
     with pytest.raises(AirlockError, match="has no commands"):
         convert_profile("[env]\n", layout="v0.3", known=())
 

@@ -5,16 +5,15 @@ import shlex
 import msgspec
 
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.migrate.layout import EARLIER, Layout, recognise
+from airlock_daemon.migrate.layout import EARLIER, recognise
 from airlock_daemon.migrate.survey import look
 from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.paths import Locations
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
-    """A layout, what to say of it, and whether a daemon of this release can serve it as it is."""
+    """What to say of a layout, and whether a daemon of this release can serve it as it is."""
 
-    layout: Layout
     finding: Finding
     can_serve: bool
 
@@ -47,7 +46,6 @@ def advise(locations: Locations, *, options: tuple[str, ...]) -> Advice | None:
         if layout in ("v0.2", "v0.3"):
             remedy += ". If v0.4 has served with --agents FILE since, name that file here too"
     return Advice(
-        layout=layout,
         finding=Finding(locations.config_dir, "", problem, remedy, name="layout"),
         can_serve=layout == "v0.4" and signs.unfinished is None,
     )
