@@ -87,6 +87,8 @@ def add_agent(
     config.toml. Workspaces are written to [workspace] same_path; what the container mounts is found
     without that, where the daemon can ask the kernel and Docker.
     """
+    # Files that are made beside those of an earlier release would hide them.
+    application.refuse_earlier()
     registration = application.find_registration()
     file = registration.path or beside_config(application.locations)
     locations = msgspec.structs.replace(application.locations, agents=file)

@@ -58,6 +58,8 @@ def init(
 
 
 def _install(application: Application) -> Iterator[str]:
+    # Files that are made beside those of an earlier release would hide them.
+    application.refuse_earlier()
     registration = application.find_registration().path or beside_config(application.locations)
     locations = msgspec.structs.replace(application.locations, agents=registration)
     yield from _make_files(locations, registration)
