@@ -3,11 +3,13 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import airlock_shim
+from airlock_daemon.cli.shim_program import find_lasting_shim
 from commanding import airlock_daemon
 
 MISSING = """
@@ -86,3 +88,14 @@ def test_without_the_package_the_shim_on_path_is_taken(
     other = "aarch64" if os.uname().machine == "x86_64" else "x86_64"
     words = ("shim", "--print-path", "--arch", other)
     assert f"no shim for {other} on" in airlock_daemon(*words, status=1, before=elsewhere).stderr
+
+
+def test_what_is_written_down_names_the_link_beside_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The link stays where it is when an upgrade puts the shim elsewhere; else the shim itself."""
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "airlock-daemon")])
+    (tmp_path / "airlock-daemon").symlink_to("/bin/true")
+    assert find_lasting_shim() == str(airlock_shim.binary_path().resolve())
+    (tmp_path / "airlock-shim").symlink_to(airlock_shim.binary_path())
+    assert find_lasting_shim() == str(tmp_path / "airlock-shim")

@@ -15,7 +15,7 @@ from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.registration import Registration, beside_config
 from airlock_daemon.cli.reloading import dump_reload, say_faults, try_reload
 from airlock_daemon.cli.reporting import say
-from airlock_daemon.cli.shim_program import find_shim
+from airlock_daemon.cli.shim_program import find_lasting_shim
 from airlock_daemon.cli.table import print_rows
 from airlock_daemon.cli.wiring import Mount, Wiring
 from airlock_daemon.errors import AirlockError, SetupError
@@ -117,7 +117,7 @@ def add_agent(
         is_started=not registration.has_daemon and _start_service(file),
         wiring=Wiring(
             sockets=os.path.join(locations.sockets_dir, name),
-            shim=_find_shim(),
+            shim=find_lasting_shim(),
             commands=new.commands,
             workspaces=tuple(Mount(source=path, target=path) for path in new.workspaces),
         ),
@@ -215,13 +215,6 @@ def _end_by(reload: Reload | None) -> None:
     if reload is not None and reload.faults:
         say_faults(reload)
         raise typer.Exit(1)
-
-
-def _find_shim() -> str | None:
-    try:
-        return find_shim()
-    except AirlockError:
-        return None
 
 
 def _find_directory(path: str) -> str:

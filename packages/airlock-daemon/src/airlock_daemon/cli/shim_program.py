@@ -5,6 +5,7 @@ import platform
 import shutil
 
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.service.program import find_self
 
 INSTALL = "install it beside the daemon: pip install 'airlock-daemon[run]'"
 
@@ -32,6 +33,20 @@ def find_shim(processor: str | None = None) -> str:
         return os.path.realpath(airlock_shim.binary_for(wanted))
     except airlock_shim.BinaryError as error:
         raise AirlockError(str(error), hint=INSTALL) from None
+
+
+def find_lasting_shim() -> str | None:
+    """A path of this machine's shim that stays the same when Airlock is upgraded, if there is one.
+
+    That is beside the command that was called; else it is what `find_shim` finds, or None.
+    """
+    beside = os.path.join(os.path.dirname(find_self()[0]), "airlock-shim")
+    if os.access(beside, os.X_OK):
+        return beside
+    try:
+        return find_shim()
+    except AirlockError:
+        return None
 
 
 def _find_on_path(wanted: str) -> str:
