@@ -34,8 +34,7 @@ die() {
 }
 
 airlock_install() {
-  # zsh reads this as sh would.
-  [ -z "${ZSH_VERSION:-}" ] || emulate sh
+  [ -z "${ZSH_VERSION:-}" ] || emulate sh # zsh reads this as sh would
   set -eu
   from='' version='' tool='' uninstalling=''
   no_init=${AIRLOCK_NO_INIT:-} no_modify_path=${AIRLOCK_NO_MODIFY_PATH:-} yes=${AIRLOCK_YES:-}
@@ -86,17 +85,15 @@ check_host() {
       "install it on the Linux host where the credentials are" ;;
   esac
   [ -d "${HOME:-}" ] || die "HOME is no directory" "set it to that of the user to install for"
-  # shellcheck disable=SC2012 # the owner's number is a field of its own
-  owner=$(ls -dn "$HOME" | awk '{ print $3 }')
-  [ "$owner" = "$(id -u)" ] || die "$HOME belongs to another user (uid $owner)" \
+  [ -n "$(find "$HOME" -prune -user "$(id -u)")" ] || die "$HOME belongs to another user" \
     "run this as the user whose credentials the daemon is to use, without sudo"
 }
 
 # Sets installed_with, "" for nothing, and environment to the directory of what is installed.
 find_installed() {
   environment=nowhere installed_with=''
-  target=$(readlink "$bin/airlock-daemon") && [ -e "$bin/airlock-daemon" ] &&
-    environment=${target%/bin/airlock-daemon}
+  [ ! -e "$bin/airlock-daemon" ] || environment=$(readlink "$bin/airlock-daemon") || environment=nowhere
+  environment=${environment%/bin/airlock-daemon}
   [ ! -f "$environment/uv-receipt.toml" ] || installed_with=uv
   [ ! -f "$environment/pipx_metadata.json" ] || installed_with=pipx
   case $environment in "$data"/venv*) installed_with=venv ;; esac
@@ -111,7 +108,7 @@ find_installed() {
 # Sets tool, and python to one that is new enough.
 choose_tool() {
   wanted=$tool
-  case $wanted in '' | uv | pipx | venv) ;; *) die "there is no way with $wanted" "leave --with out" ;; esac
+  case $wanted in '' | uv | pipx | venv) ;; *) die "--with takes uv, pipx or venv" "leave it out" ;; esac
   for tool in "$wanted" "$installed_with" uv pipx venv; do
     [ "$tool" != venv ] || break
     [ -z "$tool" ] || ! command -v "$tool" >/dev/null || break
@@ -168,7 +165,11 @@ gather_wheels() {
       set -- uv build --wheel --python "$python" --out-dir "$scratch/built"
     else
       quietly "making an environment" "$python" -m venv "$scratch/build" || give_up
-      set -- "$scratch/build/bin/pip" wheel --no-deps --wheel-dir "$scratch/built"
+      # One for all of them, since the compiler is large.
+      needs=$(sed -n 's/^requires = \[\(.*\)\]$/\1/p' "$wheels"/packages/*/pyproject.toml | tr -d '",')
+      # shellcheck disable=SC2086 # several words
+      quietly "installing the compiler" "$scratch/build/bin/pip" install --no-compile $needs || give_up
+      set -- "$scratch/build/bin/pip" wheel --no-deps --no-build-isolation --wheel-dir "$scratch/built"
     fi
     for package in protocol modules daemon shim; do
       quietly "building airlock-$package" "$@" "$wheels/packages/airlock-$package" || give_up
@@ -216,7 +217,7 @@ install_packages() {
     trap 'rm -rf "$scratch"' EXIT
     ln -sf "$environment/bin/airlock-daemon" "$bin/airlock-daemon"
   fi
-  target=$(readlink "$bin/airlock-daemon") && environment=${target%/bin/airlock-daemon}
+  environment=$(readlink "$bin/airlock-daemon") && environment=${environment%/bin/airlock-daemon}
   ln -sf "$environment/bin/airlock-shim" "$bin/airlock-shim"
   [ -n "$installed_with" ] && [ "$old" != "$environment" ] || return 0
   rm -rf "$old"
@@ -247,10 +248,10 @@ offer_path() {
   case :$PATH: in *":$bin:"*) return ;; esac
   # shellcheck disable=SC2016 # it is the shell that expands it, when it starts
   line='export PATH="$HOME/.local/bin:$PATH"'
-  case ${SHELL##*/} in
-    bash) start_file=$HOME/.bashrc ;;
-    zsh) start_file=${ZDOTDIR:-$HOME}/.zshrc ;;
-    fish | *csh | nu | xonsh) no_modify_path=1 ;; # they have languages of their own
+  case ${SHELL:-} in
+    */bash) start_file=$HOME/.bashrc ;;
+    */zsh) start_file=${ZDOTDIR:-$HOME}/.zshrc ;;
+    */fish | */*csh | */nu | */xonsh) no_modify_path=1 ;; # they have languages of their own
     *) start_file=$HOME/.profile ;;
   esac
   if [ -n "$no_modify_path" ]; then
@@ -268,14 +269,13 @@ offer_path() {
 
 offer_bubblewrap() {
   ! command -v bwrap >/dev/null || return 0
-  install='install it'
+  install=''
   for manager in 'apt-get install -y' 'dnf install -y' 'zypper install -y' 'apk add' 'pacman -S'; do
     ! command -v "${manager%% *}" >/dev/null || { install="$manager bubblewrap" && break; }
   done
-  say "bubblewrap, by which tools get a box on this host, is missing; as root: $install"
-  [ "$(id -u)" = 0 ] && [ "$install" != 'install it' ] || return 0
+  say "bubblewrap, by which tools get a box on this host, is missing; as root: ${install:-install it}"
   # shellcheck disable=SC2086 # several words
-  [ -z "$yes" ] || $install </dev/null || say "bubblewrap was not installed, see above; all else goes on"
+  [ "$(id -u)" != 0 ] || [ -z "$yes" ] || ${install:-false} </dev/null || say "that failed; all else goes on"
 }
 
 uninstall() {

@@ -1,12 +1,14 @@
 """`install.sh` on machines that have nothing of Airlock's: each way, each shell, and back again."""
 
+import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from e2e.world.command import run
 from e2e.world.fresh_host import HOMES, INSTALL, WHEELS, FreshHost, FreshHosts
-from e2e.world.wheels import rename_version
+from e2e.world.wheels import CHECKOUT, rename_version
 
 FROM = ("--from", WHEELS)
 SHELLS = {
@@ -16,6 +18,7 @@ SHELLS = {
     "busybox sh": ("/bin/ash", ".profile", "busybox sh -lc"),
 }
 """Which runs the installer; of its user: SHELL, its start file, and how it starts with that."""
+INSTALLS = "sh install.sh --from ."
 INDEX = "/index/simple"
 PORT = 8000
 VARIABLES = {
@@ -138,6 +141,21 @@ def test_path_is_left_alone_where_it_need_not_or_must_not_be_changed(host: Fresh
     assert host.run("cat", ".bashrc").out == before
 
 
+def test_the_line_of_the_readme_installs_a_checkout(alone: None, tmp_path: Path) -> None:
+    """On this machine, for a home that is empty: building asks the package index for a compiler."""
+    (line,) = (
+        line for line in (CHECKOUT / "README.md").read_text().splitlines() if INSTALLS in line
+    )
+    environment = {**os.environ, "HOME": str(tmp_path), "AIRLOCK_NO_INIT": "1"}
+    words = [*shlex.split(line), "--with", "venv"]
+    run(words, cwd=str(CHECKOUT), env=environment, longest_s=600).succeeded()
+    made = tmp_path / ".local/bin"
+    assert run((str(made / "airlock-daemon"), "version")).succeeded().stdout
+    said = run((str(made / "airlock-daemon"), "shim", "--print-path", "--arch=arm64"))
+    assert Path(said.succeeded().stdout).is_relative_to(tmp_path)
+    assert run((str(made / "airlock-shim"), "--version")).succeeded().stdout
+
+
 @pytest.fixture
 def index(fresh_hosts: FreshHosts, ground: Path, tmp_path: Path) -> Iterator[FreshHost]:
     """Return a machine with a package index of its own, which has an earlier release, too."""
@@ -235,14 +253,14 @@ def odd_host(fresh_hosts: FreshHosts) -> Iterator[FreshHost]:
         ("", "PATH=/odd/old", "Python 3.11 or newer is needed, and here is Python 3.9.2", "apt"),
         ("", "PATH=/odd/bare", "its modules venv and ensurepip are missing", "python3-venv"),
         ("", "PATH=/odd/mac", "and this is Darwin on arm64", "install it on the Linux host"),
-        ("", "HOME=/root", "/root belongs to another user (uid 0)", "without sudo"),
+        ("", "HOME=/root", "/root belongs to another user", "without sudo"),
         ("", "HOME=/none", "HOME is no directory", "set it"),
         ("--from /none", "", "/none is no directory", "name a checkout"),
         ("--from /tmp", "", "/tmp is no checkout, and has no wheel of airlock-wire", "name a"),
         ("--from /odd/two", "", "has several wheels of airlock-wire", "leave one"),
         ("--from . --version 1", "", "--from and --version contradict", "leave one"),
         ("--with uv", "", "there is no uv on PATH", "leave --with out"),
-        ("--with rpm", "", "there is no way with rpm", "leave --with out"),
+        ("--with rpm", "", "--with takes uv, pipx or venv", "leave it out"),
         ("--version", "", "--version needs a value", "--help"),
         ("--instal", "", "--instal is no option of this program", "--help"),
     ],

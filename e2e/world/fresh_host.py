@@ -75,7 +75,8 @@ class FreshHost:
         """
         directories = [*filter(None, [path]), *(f"/opt/{name}" for name in has.split())]
         variables = {"PATH": ":".join([*directories, TOOLS]), "SHELL": "/bin/bash"}
-        variables |= {"HOME": HOMES[user], **(env or {})}
+        # Compiling all that pip installs takes longer than the rest.
+        variables |= {"HOME": HOMES[user], "PIP_COMPILE": "0", **(env or {})}
         return self.container.run(*argv, cwd=HOMES[user], user=user, env=variables)
 
     def install(
