@@ -27,6 +27,7 @@ from bench.rows.daemon import measure_daemon
 from bench.rows.evaluator import measure_evaluator
 from bench.rows.latency import measure_latency
 from bench.rows.memory import measure_memory
+from bench.rows.remote import measure_remote
 from bench.rows.shim import measure_shim
 from bench.rows.throughput import measure_throughput
 from bench.table import Report, save_report, save_table, write_table
@@ -37,6 +38,7 @@ FAMILIES: Mapping[str, Callable[[BenchRun], Iterator[Figure]]] = {
     "throughput": measure_throughput,
     "memory": measure_memory,
     "burst": measure_burst,
+    "remote": measure_remote,
     "crowding": measure_crowding,
     "daemon": measure_daemon,
     "shim": measure_shim,

@@ -19,7 +19,8 @@ from fuzz.respelling import respell
 from fuzz.target import BrokenPromiseError, Target, decode, require_one_line
 
 _LONGEST = 1024
-_NAMES = builtin_names()
+# A broker's module has no rules for arguments.
+_NAMES = tuple(name for name in builtin_names() if load_builtin(name).broker is None)
 _GRANT = Grant(ceiling=_NAMES, commands=(), modules={name: load_builtin(name) for name in _NAMES})
 
 

@@ -4,7 +4,16 @@ import importlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-TARGETS = ("modules", "arguments", "framing", "wire", "session", "replies", "conversation")
+TARGETS = (
+    "modules",
+    "arguments",
+    "push",
+    "framing",
+    "wire",
+    "session",
+    "replies",
+    "conversation",
+)
 """The names of the targets, each the name of its file."""
 
 

@@ -71,8 +71,8 @@ def start_faults(asked: Asked, params: Mapping[str, Any]) -> list[str]:
 def daemon_message_faults(in_use: Collection[str], kind: str, message: Any) -> list[str]:
     """Return where a message of the daemon, not `start`, needs a feature that is not in use."""
     found: list[str] = []
-    if kind == "output" and "fds" in in_use:
-        found.append("output while the tool has the client's descriptors")
+    if kind == "output" and "fds" in in_use and message["params"].get("stream") != "stderr":
+        found.append("output of stdout while the tool has the client's descriptors")
     if kind == "output" and "encoding" in message["params"] and "base64" not in in_use:
         found.append("output has an encoding, but base64 is not in use")
     if kind == "credit" and "stdin" not in in_use:

@@ -142,7 +142,7 @@ def test_where_no_daemon_serves_the_check_says_so(product: Product) -> None:
     leave = f"touch /run/airlock/sockets/.lock; {' '.join(ALIVE)}"
     ended = docker("run", "--rm", "--entrypoint=sh", *HARDENED, product.daemon, "-c", leave)
     assert ended.exit_code == 1
-    assert ended.stderr == "airlock: no daemon serves /run/airlock/sockets"
+    assert ended.stderr.splitlines()[0] == "airlock: no daemon serves /run/airlock/sockets"
 
 
 def test_it_stops_in_order(product: Product) -> None:

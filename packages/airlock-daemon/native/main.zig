@@ -30,7 +30,11 @@ pub fn main() u8 {
     if (preparation.complete(socket)) |errno| {
         var number: [5]u8 = undefined;
         const digits = std.fmt.bufPrint(&number, "{d}", .{@intFromEnum(errno)}) catch unreachable;
-        complain(&.{ "its process cannot be set up: errno ", digits });
+        complain(&.{
+            "its process cannot be set up: errno ",
+            digits,
+            "; see what forbids it, such as a seccomp filter or a limit of open files",
+        });
         return status_fault;
     }
     service.run(socket, preparation.deaths) catch {
@@ -42,7 +46,7 @@ pub fn main() u8 {
 
 fn fail(message: []const u8, address: ?usize) noreturn {
     _ = address;
-    complain(&.{ "internal error: ", message });
+    complain(&.{ "internal error: ", message, "; please report it" });
     linux.exit_group(status_fault);
 }
 

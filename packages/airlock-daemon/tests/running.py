@@ -122,8 +122,8 @@ class Answer:
     @property
     def error(self) -> Message:
         """The error of a refusal."""
-        error = self.last["error"]
-        assert isinstance(error, dict)
+        error = self.last.get("error")
+        assert isinstance(error, dict), f"no refusal: {self.messages}"
         return error
 
 

@@ -1,6 +1,7 @@
 """A configuration on disk for a test, written in one line and read by the real loader."""
 
 import os
+import shutil
 from pathlib import Path
 
 from airlock_daemon.setup.load import Setup, load_setup
@@ -30,9 +31,11 @@ class World:
         """Write config.toml: sh and git enabled, the log inside this world, then `more`."""
         (self.config / "config.toml").write_text(CONFIG.format(log=self.log) + more)
 
-    def write_profile(self, more: str = "[workspace]\nhost = true\n") -> None:
-        """Write the agent's airlock.toml: all commands, then `more`."""
-        (self.agent / "airlock.toml").write_text("commands = []\n" + more)
+    def write_profile(
+        self, more: str = "[workspace]\nhost = true\n", *, commands: str = "[]"
+    ) -> None:
+        """Write the agent's airlock.toml: `commands`, all of them, then `more`."""
+        (self.agent / "airlock.toml").write_text(f"commands = {commands}\n{more}")
 
     def write_module(self, name: str, program: str, more: str = "[deny]\nargs = []\n") -> None:
         """Write an override for `name`."""
@@ -53,6 +56,17 @@ class World:
         new.chmod(mode)
         new.replace(path)
         return path
+
+    def add_agent(self, name: str) -> Path:
+        """Register another agent, with a copy of what `my` has; returns its directory.
+
+        It stands before `my`, whose socket is there last: that is the one which is waited for.
+        """
+        directory = self.agent.with_name(name)
+        shutil.copytree(self.agent, directory)
+        before = self.agents_file.read_text()
+        self.agents_file.write_text(f'[{name}]\npath = "{directory}"\n{before}')
+        return directory
 
     @property
     def locations(self) -> Locations:

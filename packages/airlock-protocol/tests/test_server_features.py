@@ -99,11 +99,14 @@ def test_each_set_of_features_adds_its_own_alone(features: tuple[str, ...]) -> N
     assert result == {"exit_code": 137} | more
 
 
-def test_with_descriptors_no_output_passes() -> None:
+def test_with_descriptors_no_stdout_passes() -> None:
     """The tool has the client's own; signals and the exit signal still do."""
     session = start("fds", "signals", "exit-signal")
     with pytest.raises(LocalProtocolError, match="fds is in use"):
         session.send_output("stdout", b"x")
+    # A broker's program has the daemon's own stderr.
+    said = answer(session.send_output("stderr", b"x"))["params"]
+    assert said == {"stream": "stderr", "data": "x"}
     session.receive_data(SAID)
     assert hear(session) == [Signal(name="SIGINT")]
     assert answer(session.send_result(130, signal="SIGINT"))["result"]["signal"] == "SIGINT"

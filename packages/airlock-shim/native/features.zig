@@ -45,7 +45,7 @@ fn readFrom(text: []const u8) Error!Features {
     var storage: [64]u8 = undefined;
     var name: Text = .{ .storage = &storage };
     const features = try read(&reader, &name);
-    try reader.expect('\n', "not all was read");
+    try reader.expect('\n', "unread");
     return features;
 }
 

@@ -172,7 +172,7 @@ fn skipAll(text: []const u8, size: usize) Error!void {
     var input = pieces.input(&buffer);
     var reader: Reader = .{ .input = &input };
     try reader.skip();
-    try reader.expect('\n', "not all was skipped");
+    try reader.expect('\n', "unread");
 }
 
 test "any value is skipped whole, however it is cut" {

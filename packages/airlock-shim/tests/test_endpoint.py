@@ -107,7 +107,7 @@ def test_dead_socket_that_was_mounted_by_itself_is_told(
     ended = _fail(daemon, unshare, f"mount -t tmpfs none /run && {mount}", daemon.folder)
     said, advice = ended.stderr.splitlines()
     assert said == f"airlock: cannot reach the daemon at {place}: nobody listens there"
-    assert "mounted by itself" in advice
+    assert "made the socket anew since this file was mounted by itself" in advice
     assert "make the container again" in advice
 
 
@@ -129,6 +129,7 @@ def test_missing_socket_is_told(daemon: FakeDaemon) -> None:
     )
     assert "the daemon is not running, its socket is another one, or it has no such " in lines[1]
     assert "start it on the host" in lines[1]
+    assert "see there which agents it serves" in lines[1]
     assert "mount" not in lines[1]
 
 
@@ -136,7 +137,7 @@ def test_missing_directory_is_told(daemon: FakeDaemon) -> None:
     """Where not even the directory is there, it is what to mount."""
     lines = _explain(daemon, f"{daemon.folder}/none/airlock.sock")
     assert lines[0].endswith("/none/airlock.sock: no such file or directory")
-    assert "nothing is mounted there: mount " in lines[1]
+    assert "nothing is mounted there: mount the agent's socket directory" in lines[1]
 
 
 def test_dead_socket_is_told(daemon: FakeDaemon) -> None:
@@ -162,7 +163,14 @@ def test_forbidden_socket_is_told(daemon: FakeDaemon, unprivileged: list[str]) -
     ended = wait(daemon.start(wrapper=unprivileged))
     assert ended.status == 125
     assert "permission denied\n" in ended.stderr
-    assert "socket_mode" in ended.stderr
+    assert "see socket_mode in the daemon's config.toml" in ended.stderr
+
+
+def test_no_descriptor_for_a_socket_is_told(daemon: FakeDaemon) -> None:
+    """Where the container lets it open none, the kernel's reason says so."""
+    ended = wait(daemon.start(wrapper=["sh", "-c", 'ulimit -n 3; exec "$0" "$@"']))
+    assert ended.status == 125
+    assert "too many open files\n" in ended.stderr
 
 
 def test_long_path_is_told(daemon: FakeDaemon) -> None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,25 @@ def test_link_that_cannot_be_made_is_told(
     assert ended.stderr == f"airlock: cannot make {target}/git: permission denied\n{_CHOOSE}"
 
 
+def test_the_reason_is_the_kernels(shim: Path, folder: Path, unshare: list[str]) -> None:
+    """Each has words of its own."""
+    (folder / "loop").symlink_to("loop")
+    assert _install(shim, folder / "loop" / "bin", "git")[1] == (
+        f"airlock: cannot make {folder}/loop/bin: too many symbolic links\n{_CHOOSE}"
+    )
+    long = folder / ("x" * 300)
+    assert _install(shim, long, "git")[1] == (
+        f"airlock: cannot make {long}: the name is too long\n{_CHOOSE}"
+    )
+    mount = 'mount -t tmpfs -o ro none "$1" && exec "$0" --install "$1" git'
+    ended = subprocess.run(
+        [*unshare, "sh", "-c", mount, shim, folder], capture_output=True, check=False, text=True
+    )
+    assert ended.stderr == (
+        f"airlock: cannot make {folder}/git: the file system is read-only\n{_CHOOSE}"
+    )
+
+
 @pytest.mark.parametrize("call", ["/airlock-shim", "./airlock-shim"])
 def test_it_works_without_proc(shim: Path, folder: Path, unshare: list[str], call: str) -> None:
     """In an image with nothing but the shim, its path is the one that it was called by."""
@@ -120,6 +140,26 @@ def test_it_works_without_proc(shim: Path, folder: Path, unshare: list[str], cal
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     assert os.readlink(folder / "bin" / "git") == "/airlock-shim"
+
+
+def test_it_says_that_it_cannot_find_itself(shim: Path, folder: Path, unshare: list[str]) -> None:
+    """Executed by a descriptor, in an image without /proc, it has no path that leads to it."""
+    code = (
+        "import os, sys; shim = os.open(sys.argv[1], os.O_RDONLY); os.chroot(sys.argv[2]); "
+        "os.chdir('/'); os.execve(shim, ['airlock-shim', '--install', '/bin', 'git'], {})"
+    )
+    ended = subprocess.run(
+        [*unshare, sys.executable, "-c", code, shim, folder],
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == (
+        "airlock: cannot tell where this program is\n"
+        "airlock: hint: mount /proc, or call the shim by its full path\n"
+    )
+    assert not any(folder.iterdir())
 
 
 def test_installed_link_runs_the_command(shim: Path, daemon: FakeDaemon) -> None:

@@ -109,10 +109,10 @@ async def test_what_was_started_is_never_counted(book: Book, autojump_clock: Moc
     for _ in range(500):
         book.deny()
     for number, outcome in enumerate(("allowed", "aborted", "failed")):
-        for event in ("exec-start", "exec"):
+        for event in ("exec-start", "broker", "exec"):
             book.deny(event=event, request=f"s{number}", outcome=outcome)
-    records = book.records()[-6:]
-    assert [record["event"] for record in records] == ["exec-start", "exec"] * 3
+    records = book.records()[-9:]
+    assert [record["event"] for record in records] == ["exec-start", "broker", "exec"] * 3
     assert all(record["count"] is None and record["args"] for record in records)
     before = len(book.records())
     book.deny(request="s0", outcome="aborted")

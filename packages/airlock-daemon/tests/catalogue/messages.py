@@ -8,51 +8,17 @@ from itertools import groupby, product
 from pathlib import Path
 from typing import NamedTuple
 
-from catalogue.templates import Place, Source, merge, name_of, name_of_function
+from catalogue.choices import merge
+from catalogue.code import Place, name_of_function
+from catalogue.forms import ERROR, FORMS, LEVELS, Form
+from catalogue.launcher import find_complaints
+from catalogue.rest import find_rest
+from catalogue.templates import Source, name_of
 
 CATALOGUE = Path(__file__).with_name("messages.txt")
 PACKAGES = ("airlock_daemon", "airlock_modules", "airlock_shim", "airlock_wire")
 
-
-class Form(NamedTuple):
-    """What makes a message: the names of the arguments by position, and which are what of it.
-
-    `kind` is what the catalogue calls it, if not by what is called, and `begins` goes before.
-    """
-
-    arguments: tuple[str, ...]
-    place: tuple[str, ...] = ()
-    cause: str = "message"
-    remedy: str = "hint"
-    kind: str = ""
-    begins: str = ""
-
-
-_ERROR = Form(("message",))
-_FAULT = Form(("source", "key", "problem", "remedy"), ("source", "key"), "problem", "remedy")
-_TEXT = Form(("message",), remedy="")
-_PARAMS = Form(("path", "problem"), ("path",), "problem", "", "invalid_params")
-_UNLIKE = Form(("raw", "path", "expected"), ("path",), "expected", "", "invalid_params", "must be ")
-_LEVELS = ("error", "exception", "info", "warning")
-_FORMS: Mapping[str, Form] = {
-    **dict.fromkeys(("AirlockError", "BadDescriptors", "Failed", "UnknownCommand"), _ERROR),
-    **dict.fromkeys(("Unmapped", "failed", "invalid_request", "parse_error"), _ERROR),
-    **dict.fromkeys(("Denied", "denied"), Form(("message",), ("layer", "rule"), kind="Denied")),
-    "Decision": Form((), ("layer",)),
-    "_refuse": Form((), ("rule",), "why", "", "Verdict", "... is refused: "),
-    **dict.fromkeys(("Fault", "Finding"), _FAULT),
-    "fault": _FAULT._replace(
-        arguments=("key", "problem", "remedy"), place=("{file}", "key"), kind="Fault"
-    ),
-    "Remark": Form(("kind", "file", "line", "message"), ("file",), remedy=""),
-    "wrong": _PARAMS,
-    "unlike": _UNLIKE,
-    "read": _UNLIKE._replace(arguments=("raw", "path", "decode", "expected")),
-    **dict.fromkeys(("BadParameter", "BinaryError", "HookFault"), _TEXT),
-    **dict.fromkeys(("NotationError", "RuleError", "ValueError", "say"), _TEXT),
-    **dict.fromkeys(_LEVELS, _TEXT._replace(kind="log")),
-}
-_VALUE = re.compile(r"\{\w*\}")
+_VALUE = re.compile(r"\{\w*\}|%[dgs]")
 _FORMATTED = re.compile(r"%(?:[dgs]|(%))")
 
 
@@ -74,16 +40,26 @@ class Message(NamedTuple):
 
 def find_messages() -> list[Message]:
     """Every message of the packages, each once, by file and text."""
-    texts = {name: text for package in PACKAGES for name, text in _list_files(package)}
-    constants: dict[str, str] = {}
-    for text in texts.values():
-        constants |= Source(text).constants
+    modules = dict(each for package in PACKAGES for each in _list_modules(package))
+    native = [Message(file, kind, "", text, "") for file, kind, text in find_complaints()]
+    return sorted({*find_in(modules), *native})
+
+
+def find_in(modules: Mapping[str, str]) -> set[Message]:
+    """The messages of modules, from their names and code."""
+    source = Source(modules)
     found = {
         message
-        for file, text in texts.items()
-        for message in _find_in(file, Source(text, constants=constants))
+        for call, place in source.calls
+        if (form := _find_form(source, call, place)) is not None
+        for message in _read(source, call, place, form)
     }
-    return sorted(found)
+    found.update(_find_lines(source))
+    known = "\n".join(f"{each.place}\n{each.cause}\n{each.remedy}" for each in found)
+    for name, code in modules.items():
+        texts = set(find_rest(code, known))
+        found |= {_make(name, "text", text) for text in texts if has_words(text)}
+    return found
 
 
 def write_catalogue(messages: Iterable[Message]) -> str:
@@ -105,42 +81,57 @@ def has_values(text: str) -> bool:
     return _VALUE.search(text) is not None
 
 
-def _list_files(package: str) -> Iterator[tuple[str, str]]:
-    """The name and text of each file of a package."""
+def _list_modules(package: str) -> Iterator[tuple[str, str]]:
+    """The name and code of each module of a package."""
     spec = importlib.util.find_spec(package)
     assert spec is not None
     for folder in spec.submodule_search_locations or ():
         for path in sorted(Path(folder).rglob("*.py")):
-            yield f"{package}/{path.relative_to(folder)}", path.read_text(encoding="utf-8")
+            parts = path.relative_to(folder).with_suffix("").parts
+            name = ".".join((package, *parts)).removesuffix(".__init__")
+            yield name, path.read_text(encoding="utf-8")
 
 
-def _find_in(file: str, source: Source) -> Iterator[Message]:
-    for call, place in source.calls:
-        if _makes_message(call, place):
-            yield from _read(source, file, call, place)
+def _make(module: str, kind: str, text: str, *, place: str = "", remedy: str = "") -> Message:
+    return Message(module.replace(".", "/") + ".py", kind, place, text, remedy)
 
 
-def _makes_message(call: ast.Call, place: Place) -> bool:
+def _find_lines(source: Source) -> Iterator[Message]:
+    """What functions that make lines for a person yield."""
+    for function, values in source.returned.items():
+        if function.returns and ast.unparse(function.returns) == "Iterator[str]":
+            for value, place in values:
+                for text, _ in source.read(value, place):
+                    if has_words(text):
+                        yield _make(place.module, "line", text)
+
+
+def _find_form(source: Source, call: ast.Call, place: Place) -> Form | None:
+    """What `call` makes a message by, None where it makes none, or hands on what callers say."""
     name = name_of_function(call)
-    if name not in _FORMS or _FORMS[name].cause not in _name_arguments(call):
-        return False
-    if place.function is not None and place.function.name in _FORMS:
+    in_module = f"{place.module.rpartition('.')[2]}.{name}"
+    # An exception is one also where nobody has thought of its class here.
+    other = ERROR if source.is_error(name) else None
+    form = FORMS.get(in_module) or FORMS.get(name) or other
+    if form is None or form.cause not in _name_arguments(call, form):
+        return None
+    if place.function is not None and place.function.name in FORMS:
         # If it hands on what its callers say, they are found by themselves.
         arguments = place.function.args
         own = (each.arg for each in (*arguments.args, *arguments.kwonlyargs))
-        return _FORMS[place.function.name].cause not in own
+        return None if FORMS[place.function.name].cause in own else form
     is_log = isinstance(call.func, ast.Attribute) and name_of(call.func.value) == "log"
-    return is_log or name not in _LEVELS
+    return form if is_log or name not in LEVELS else None
 
 
-def _name_arguments(call: ast.Call) -> dict[str | None, ast.expr]:
+def _name_arguments(call: ast.Call, form: Form) -> dict[str | None, ast.expr]:
     given = {key.arg: key.value for key in call.keywords}
-    return given | dict(zip(_FORMS[name_of_function(call)].arguments, call.args, strict=False))
+    told = [each for each in call.args if not isinstance(each, ast.Starred)]
+    return given | dict(zip(form.arguments, told, strict=False))
 
 
-def _read(source: Source, file: str, call: ast.Call, place: Place) -> Iterator[Message]:
-    name, given = name_of_function(call), _name_arguments(call)
-    form = _FORMS[name]
+def _read(source: Source, call: ast.Call, place: Place, form: Form) -> Iterator[Message]:
+    name, given = name_of_function(call), _name_arguments(call, form)
     parts = [
         source.read(given.get(part, ast.Constant(part if has_values(part) else "")), place)
         for part in (*form.place, form.cause, form.remedy)
@@ -149,11 +140,17 @@ def _read(source: Source, file: str, call: ast.Call, place: Place) -> Iterator[M
         if merge(*chosen) is None:
             continue
         *where, cause, remedy = (template.text for template in chosen)
-        if name in _LEVELS:
+        if name in LEVELS:
             cause = _fill(cause, call.args[1:])
         if has_words(cause) or (cause and has_words(remedy)):
             told = "/".join(each for each in where if each not in {"", "{}"})
-            yield Message(file, form.kind or name, told, form.begins + cause, remedy)
+            yield _make(
+                place.module,
+                form.kind or name,
+                form.begins + cause,
+                place=told,
+                remedy=remedy.removeprefix("hint: "),
+            )
 
 
 def _fill(text: str, values: list[ast.expr]) -> str:

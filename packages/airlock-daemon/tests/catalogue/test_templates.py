@@ -2,12 +2,13 @@
 
 import ast
 
-from catalogue.templates import Source, merge
+from catalogue.choices import merge
+from catalogue.templates import Source
 
 
-def read(code: str) -> set[str]:
-    """What the calls of `say` in the code can say, arguments with a bar between."""
-    source = Source(code)
+def read(**modules: str) -> set[str]:
+    """What the calls of `say` in the modules can say, arguments with a bar between."""
+    source = Source(modules)
     said = set()
     for call, place in source.calls:
         if isinstance(call.func, ast.Name) and call.func.id == "say":
@@ -20,7 +21,7 @@ def read(code: str) -> set[str]:
 def test_values_are_shown_by_name() -> None:
     """What is only known when it runs is its name in braces, without what quotes it."""
     code = "say(f'{quote(use.path)} is {count:d} long, ' + 'not more', 'cut it')"
-    assert read(code) == {"{path} is {count} long, not more|cut it"}
+    assert read(module=code) == {"{path} is {count} long, not more|cut it"}
 
 
 def test_what_a_branch_chooses_stays_together() -> None:
@@ -34,7 +35,7 @@ def judge(a, b):
         cause = "is odd"
     say(f"it {cause}", remedy)
 """
-    assert read(code) == {"it is old|renew it", "it is new|wait", "it is odd|renew it"}
+    assert read(module=code) == {"it is old|renew it", "it is new|wait", "it is odd|renew it"}
 
 
 def test_a_parameter_is_what_callers_give() -> None:
@@ -48,7 +49,10 @@ def refuse(problem, *, remedy):
 WHY = "so it is refused"
 """
     why = "so it is refused"
-    assert read(code) == {f"the path is long, {why}|cut it", f"the path is gone, {why}|make it"}
+    assert read(module=code) == {
+        f"the path is long, {why}|cut it",
+        f"the path is gone, {why}|make it",
+    }
 
 
 def test_a_branch_that_leaves_decides_nothing_further_down() -> None:
@@ -62,4 +66,37 @@ def judge(a):
         return
     say("is old", remedy)
 """
-    assert read(code) == {"is new|wait", "is old|renew it"}
+    assert read(module=code) == {"is new|wait", "is old|renew it"}
+
+
+def test_a_text_is_followed_into_other_modules() -> None:
+    """What a function or constant of another module says is what a person reads."""
+    asking = """
+from other import WHY, find
+def ask(hint="wait for it"):
+    if problem := find():
+        say(f"it {problem}, {WHY}", hint)
+"""
+    other = """
+from asking import ask
+def find():
+    return None if good else "is an old one" if old else "is a new one"
+WHY = "so it is refused"
+ask()
+ask("renew it now")
+"""
+    causes = ("it is an old one, so it is refused", "it is a new one, so it is refused")
+    hints = ("wait for it", "renew it now")
+    said = {f"{cause}|{hint}" for cause in causes for hint in hints}
+    assert read(asking=asking, other=other) == said
+
+
+def test_what_no_caller_gives_is_the_default() -> None:
+    """A parameter that is left out says what stands in the function's first line."""
+    code = """
+refuse("is long", *more)
+refuse("is gone", *more, who="the person")
+def refuse(problem, *, who="the daemon"):
+    say(who, "wait")
+"""
+    assert read(module=code) == {"the daemon|wait", "the person|wait"}

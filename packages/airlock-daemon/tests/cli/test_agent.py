@@ -235,8 +235,11 @@ def test_programs_are_told_what_was_made_and_what_comes_next(world: World) -> No
     }
     (row,) = json.loads(run(world, "agent", "list", "--json").stdout)
     assert row == {
-        "name": "my", "commands": ["sh", "git", "ssh"], "served": False, "path": str(world.agent),
-    }  # fmt: skip
+        "name": "my",
+        "commands": ["sh", "git", "ssh", "git-remote"],
+        "served": False,
+        "path": str(world.agent),
+    }
 
 
 def test_a_daemon_of_other_agents_is_to_be_started_anew(world: World) -> None:

@@ -16,6 +16,7 @@ def report(world: World, status: int = 1) -> dict[str, Any]:
 
 def test_check_is_quiet_about_what_is_good(world: World) -> None:
     """A good configuration is one line and status 0."""
+    world.write_profile(commands='["sh", "git"]')
     assert run(world, "check").stdout == "good; agents: my\n"
 
 
@@ -58,6 +59,7 @@ def test_what_an_override_of_a_built_in_gives_up_is_noted(world: World) -> None:
 
 def test_what_a_module_of_the_host_gives_up_is_noted(world: World) -> None:
     """As of one in an agent's commands/."""
+    world.write_profile(commands='["sh", "git"]')
     world.write_shared_module("git", "git")
     sources = {note["source"] for note in report(world, status=0)["notes"]}
     assert sources == {str(world.config / "modules" / "git.toml")}

@@ -190,6 +190,7 @@ def test_a_log_is_verified(world: World, tmp_path: Path) -> None:
     shown = run(world, "log", "verify", status=1).stdout.splitlines()
     assert shown[0] == (f"fault: {world.log}:2: record 2 is missing before this record, which is 3")
     assert shown[1].startswith("not whole: 2 records in 1 file")
+    assert shown[2].startswith("hint: keep a copy of these files as they are")
     report = json.loads(run(world, "log", "verify", "--json", status=1).stdout)
     assert report["is_whole"] is False
     assert (report["faults"][0]["kind"], report["faults"][0]["line"]) == ("removed", 2)

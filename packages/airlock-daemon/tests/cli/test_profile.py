@@ -39,7 +39,7 @@ def test_a_profile_is_shown_as_it_is_and_then_what_it_grants(world: World) -> No
     shown = run(world, "profile", "show", "my").stdout
     assert shown.startswith(text + "\n# What it grants")
     assert tomllib.loads(shown) == tomllib.loads(text)
-    assert "# commands: sh, git\n" in shown
+    assert "# commands: sh, git, git-remote\n" in shown
     assert "# host: yes\n" in shown
     assert "# overrides: sh\n" in shown
     run(world, "profile", "show", "other", status=1)
@@ -50,7 +50,7 @@ def test_programs_are_told_the_profile_and_what_it_grants(world: World) -> None:
     world.write_shared_module("git", "git")
     shown = json.loads(run(world, "--json", "profile", "show", "my").stdout)
     assert shown["toml"] == (world.agent / "airlock.toml").read_text()
-    assert shown["commands"] == ["sh", "git"]
+    assert shown["commands"] == ["sh", "git", "git-remote"]
     assert shown["host"] is True
     assert (shown["overrides"], shown["shared"]) == (["sh"], ["git"])
 

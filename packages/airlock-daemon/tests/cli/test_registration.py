@@ -57,6 +57,7 @@ def test_the_file_beside_config_toml_is_used_and_named(world: World, beside: Pat
 
 def test_what_the_running_daemon_serves_is_used_and_named(world: World) -> None:
     """Wherever that file is, and until the daemon has ended."""
+    world.write_profile(commands='["sh", "git"]')
     with Daemon(world) as daemon:
         registration = find(world)
         assert registration.path == str(world.agents_file)

@@ -20,7 +20,9 @@ def run_alive(world: World, *, status: int) -> str:
 
 def test_alive_says_whether_the_daemon_answers(world: World) -> None:
     """Nothing where it does. A stale socket of an agent that is gone is not the daemon's."""
-    assert run_alive(world, status=1) == f"airlock: no daemon serves {world.config}/sockets\n"
+    silence, hint = run_alive(world, status=1).splitlines()
+    assert silence == f"airlock: no daemon serves {world.config}/sockets"
+    assert hint == "airlock: hint: airlock-daemon doctor"
     with Daemon(world) as daemon:
         assert run_alive(world, status=0) == ""
         with socket.socket(socket.AF_UNIX) as left:

@@ -117,21 +117,30 @@ async def test_whoever_is_alone_never_rests(autojump_clock: MockClock) -> None:
         watching.cancel_scope.cancel()
 
 
-async def test_only_a_busy_loop_lets_others_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_busy_loop_lets_others_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """A loop that waits now and then is not held up; one that never does gives way each round."""
+    now = 0.0
     yields: list[None] = []
     monkeypatch.setattr(os, "sched_yield", lambda: yields.append(None))
+    monkeypatch.setattr(
+        "airlock_daemon.fairness.turns.time", SimpleNamespace(perf_counter=lambda: now)
+    )
     rounds = Rounds()
-    trio.lowlevel.add_instrument(rounds)
+
+    def go_round(waits: float = 0.0) -> None:
+        nonlocal now
+        rounds.before_io_wait(0)
+        now += waits
+        rounds.after_io_wait(0)
+
     for _ in range(5):
         for _ in range(BUSY - 1):
-            await trio.lowlevel.checkpoint()
-        await trio.sleep(0.001)
+            go_round()
+        go_round(0.001)
     assert yields == []
     for _ in range(BUSY + 10):
-        await trio.lowlevel.checkpoint()
-    assert len(yields) >= 10
-    trio.lowlevel.remove_instrument(rounds)
+        go_round()
+    assert len(yields) == 10
 
 
 def test_what_is_given_away_is_kept_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:

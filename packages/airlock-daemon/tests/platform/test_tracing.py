@@ -2,14 +2,20 @@
 
 import ctypes
 import os
+import signal
+import tempfile
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from airlock_daemon.platform.linux import tracing
 from airlock_daemon.platform.linux.procfs import read_process_file
+from airlock_daemon.serving.daemon import run_daemon
+from airlock_daemon.setup.connecting import is_served
+from airlock_daemon.setup.load import Setup
 from running import Daemon
 from worlds import World
 
@@ -90,6 +96,21 @@ def check_an_old_kernel() -> None:
     assert is_open_to_others(os.getpid())
 
 
+def check_a_daemon(setup: Setup, socket: str) -> None:
+    child = os.fork()
+    if child == 0:
+        try:
+            run_daemon(setup)
+        finally:
+            os._exit(1)
+    while not is_served(socket):
+        assert os.waitpid(child, os.WNOHANG) == (0, 0)
+    is_open = is_open_to_others(child)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert not is_open
+
+
 @is_root
 @pytest.mark.parametrize(
     "check",
@@ -98,6 +119,17 @@ def check_an_old_kernel() -> None:
 def test_a_process_is_kept_to_itself(check: Callable[[], None]) -> None:
     """Nobody else of its user looks into it, it still sees what it needs, or all is as before."""
     run_as_nobody(check)
+
+
+@is_root
+def test_the_daemon_of_an_ordinary_user_is_kept_to_itself() -> None:
+    """It sees to that before it serves; here it runs on without a new program, as nobody."""
+    with tempfile.TemporaryDirectory() as root:
+        world = World(Path(root))
+        setup = world.load()
+        for path in (Path(root), *Path(root).rglob("*")):
+            os.chown(path, NOBODY, NOBODY)
+        run_as_nobody(partial(check_a_daemon, setup, world.socket))
 
 
 def test_the_daemon_keeps_its_environment_to_itself(world: World) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from airlock_modules import load_builtin
 from running import Daemon, read_answer, read_until, request
 from worlds import World
 
@@ -103,6 +104,13 @@ def test_a_rule_refuses_and_says_so(world: World) -> None:
         "--bad",
     )
     assert (record["outcome"], record["layer"], record["rule"]) == ("denied", "module", "--bad")
+
+
+def test_a_denial_says_why(daemon: Daemon) -> None:
+    """The client reads the reason, and not the text of a rule."""
+    rules = load_builtin("git").rules
+    message = daemon.ask("git", "frobnicate").error["message"]
+    assert message == f'git "frobnicate" is refused: {rules.reason}'
 
 
 def test_check_decides_and_does_not_run(daemon: Daemon) -> None:

@@ -1,5 +1,8 @@
 """Paths among the arguments of commands that really run."""
 
+import shutil
+import subprocess
+
 import pytest
 
 from running import Daemon
@@ -51,6 +54,20 @@ def test_a_path_that_leads_out_is_refused_and_recorded(mapped: World) -> None:
         assert daemon.records("exec-start") == []
         assert [record["layer"] for record in daemon.records()] == ["workspace"] * 4
         assert daemon.records()[0]["args"] == ["-C", "/root", "status"]
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_git_finds_no_repository_above_the_workspace(world: World) -> None:
+    """The human's own, which contains the workspace, stays theirs."""
+    (world.root / "private").write_text("secret\n")
+    identity = ("-c", "user.name=x", "-c", "user.email=x@y")
+    for words in (("init", "-q"), ("add", "private"), (*identity, "commit", "-qm", "x")):
+        subprocess.run(["git", *words], cwd=world.root, check=True)
+    world.write_profile(f'[workspace]\nmounts = {{ "/workspace" = "{world.workspace}" }}\n')
+    with Daemon(world) as daemon:
+        answer = daemon.ask("git", "show", "HEAD:private", cwd="/workspace")
+    assert answer.text() == ""
+    assert "not a git repository" in answer.text("stderr")
 
 
 def test_a_check_without_a_directory_judges_what_is_the_same_from_everywhere(

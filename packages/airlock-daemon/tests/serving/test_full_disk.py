@@ -1,4 +1,4 @@
-"""A disk that fills while requests come, and has room again."""
+"""A log that cannot be written or rotated while requests come, and then can."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import pytest
 
 from airlock_daemon.audit.reading import statistics
 from airlock_daemon.audit.reading.files import open_log
-from logs import verify
+from logs import FULL, verify, write
 from running import Daemon
 from worlds import World
 
@@ -96,3 +96,33 @@ def test_a_log_that_has_no_room_refuses_or_warns_and_nothing_is_torn(
         # Each that was begun has its end, and not as a sum.
         assert (counted.running, counted.cut_off) == (0, 0)
         assert not re.search(rb'"count":[0-9]', world.log.read_bytes())
+
+
+def read_all(world: World) -> dict[str, bytes]:
+    """Each file of the log with what is in it."""
+    return {each.name: each.read_bytes() for each in world.log.parent.iterdir() if each.is_file()}
+
+
+def test_a_log_that_cannot_be_rotated_refuses_and_loses_nothing(world: World) -> None:
+    """However often it is tried; it goes on when nothing is in its way any more."""
+    world.write_config("max_size_mb = 1\nmax_files = 3\n")
+    write(world.log, *[{"args": FULL}] * 700)
+    while world.log.stat().st_size < 995_000:
+        write(world.log, {"args": FULL})
+    in_the_way = world.log.with_name("airlock.log.new")
+    with Daemon(world) as daemon:
+        in_the_way.mkdir()
+        # Some still find room.
+        assert "error" in [daemon.shell("true") for _ in range(20)][-1].last
+        before = read_all(world)
+        assert before.keys() == {"airlock.log", "airlock.log.1", "airlock.log.2"}
+        for _ in range(4):
+            error = daemon.shell("true").error
+            assert "the audit log" in error["message"]
+            assert "cannot be written: Is a directory" in error["message"]
+        assert read_all(world) == before
+        in_the_way.rmdir()
+        assert daemon.shell("true").exit_code == 0
+        assert daemon.stop() == 0
+    assert world.log.with_name("airlock.log.1").read_bytes() == before["airlock.log"]
+    assert verify(world.log).is_whole

@@ -1,7 +1,6 @@
 """What is recorded of faulty requests, and what limits hold, against the running daemon."""
 
 import os
-import shutil
 import socket
 from contextlib import ExitStack
 from datetime import datetime
@@ -56,10 +55,7 @@ def test_each_connection_beyond_the_limit_is_in_the_log(world: World) -> None:
 
 def test_one_agent_cannot_start_all_its_commands_at_once_beside_another(world: World) -> None:
     """Where another one asks too, new commands are never more than half of the processors."""
-    second = world.root / "agents" / "other"
-    shutil.copytree(world.agent, second)
-    # The first one is served last, and that is the one which is waited for.
-    world.agents_file.write_text(f'[other]\npath = "{second}"\n[my]\npath = "{world.agent}"\n')
+    world.add_agent("other")
     share = max(1, len(os.sched_getaffinity(0)) // 2)
     with Daemon(world) as daemon, ExitStack() as open_ones, socket.socket(socket.AF_UNIX) as other:
         other.connect(world.socket.replace("/my/", "/other/"))

@@ -10,8 +10,8 @@ import re
 import unicodedata
 
 from commanding import run
-from logs import verify
-from running import Daemon, Message, read_answer, request
+from logs import FULL, verify
+from running import Daemon, Message, connect_to, read_answer, request
 from worlds import World
 
 NOW = "2026-01-01T00:00:00.000Z"
@@ -91,7 +91,7 @@ def test_no_text_of_a_client_deceives_who_reads_the_log(world: World) -> None:
     shown = run(world, "log", "tail", "-n", "1000").stdout
     records = run(world, "--json", "log", "tail", "-n", "1000").stdout
     counted = run(world, "log", "stats").stdout
-    for output in (shown, records, counted):
+    for output in (world.log.read_text(), shown, records, counted):
         hidden = {char for char in output if is_dangerous(char)}
         assert not hidden, hidden
     lines = shown.splitlines()
@@ -156,6 +156,23 @@ def test_a_table_of_counts_cannot_be_forged(world: World) -> None:
     assert {len(row) for row in rows} == {10}
     assert sum(int(row[2]) for row in rows) == 2
     assert all(row[1].startswith('"') for row in rows)
+
+
+def test_refusals_push_no_record_of_another_agent_out(world: World) -> None:
+    """However many there are: those that an agent has no room for are counted."""
+    world.write_config("max_size_mb = 1\nmax_files = 1\n[limits]\nrefusals_per_s = 1000\n")
+    world.add_agent("other")
+    with Daemon(world) as daemon:
+        with connect_to(world.socket.replace("/my/", "/other/")) as connection:
+            connection.sendall(request("sh", "-c", "exit 42"))
+            assert read_answer(connection).exit_code == 42
+        for _ in range(500):
+            assert daemon.ask("sudo", *FULL, cwd="/" + "x" * 440).error["code"] == -32601
+        daemon.stop()
+        first, *refusals = daemon.records()
+    assert (first["profile"], first["exit_code"]) == ("other", 42)
+    assert {record["profile"] for record in refusals} == {"my"}
+    assert sum(record["count"] or 1 for record in refusals) == 500
 
 
 def test_no_request_is_hidden_by_what_stands_around_it(world: World) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import socket
 import stat
@@ -118,11 +119,18 @@ def test_every_file_is_read_anew(world: World, edit: Callable[[World], object]) 
 def test_what_waits_begins_when_there_is_more_room(world: World) -> None:
     """A limit that was raised counts for those who wait already; what runs is counted still."""
     world.write_config("[limits]\nrunning = 1\nqueued = 1\n")
-    with Daemon(world) as daemon, running(world) as finish, daemon.connect() as waiting:
-        waiting.sendall(request("sh", "-c", "echo ran"))
-        while "rule" not in (answer := daemon.shell("true")).last.get("error", {}).get("data", {}):
-            assert answer.exit_code == 0
-        assert answer.error["data"]["rule"] == "queued"
+    with (
+        Daemon(world) as daemon,
+        running(world) as finish,
+        daemon.connect() as one,
+        daemon.connect() as other,
+    ):
+        for connection in (one, other):
+            connection.sendall(request("sh", "-c", "echo ran"))
+        # Whichever comes second is refused, and the first one waits.
+        (refused,), _, _ = select.select([one, other], [], [], 30)
+        assert read_answer(refused).error["data"]["rule"] == "queued"
+        waiting = other if refused is one else one
         world.write_config("[limits]\nrunning = 2\nqueued = 0\n")
         reload(world)
         assert read_answer(waiting).text() == "ran\n"

@@ -37,13 +37,13 @@ def stop_with(daemon: Daemon, connections: int, *, say: bytes = b"") -> list[Ans
     return answers
 
 
-@pytest.mark.parametrize("attempt", range(10))
-def test_a_stop_that_meets_a_connection_is_in_order(world: World, attempt: int) -> None:
-    """Whichever comes first by a moment, the daemon ends with 0 and the client is told."""
+@pytest.mark.parametrize("connections", range(1, 11))
+def test_a_stop_that_meets_a_connection_is_in_order(world: World, connections: int) -> None:
+    """Whichever comes first by a moment, the daemon ends with 0 and each client is told."""
     world.write_config(GRACE)
     with Daemon(world) as daemon:
-        (answer,) = stop_with(daemon, 1)
-        assert answer.error["message"] == STOPPING
+        for answer in stop_with(daemon, connections):
+            assert answer.error["message"] == STOPPING
 
 
 def test_clients_in_the_queue_are_told(world: World) -> None:
@@ -111,16 +111,19 @@ def test_nobody_connects_by_a_mounted_socket_after_the_stop(world: World) -> Non
         assert daemon.process.wait(30) == 0
 
 
-def test_a_socket_of_another_daemon_stays(world: World) -> None:
+@pytest.mark.parametrize(
+    ("taken", "own"), [("my/airlock.sock", "my.sock"), ("my.sock", "my/airlock.sock")]
+)
+def test_a_socket_of_another_daemon_stays(world: World, taken: str, own: str) -> None:
     """What stands at its paths by the time it stops is not this daemon's to remove."""
+    sockets = Path(world.locations.sockets_dir)
     with Daemon(world) as daemon, socket.socket(socket.AF_UNIX) as other:
-        by_name = Path(world.locations.sockets_dir) / "my.sock"
-        os.unlink(world.socket)
-        other.bind(world.socket)
+        (sockets / taken).unlink()
+        other.bind(str(sockets / taken))
         other.listen()
         assert daemon.stop() == 0
-        assert Path(world.socket).is_socket()
-        assert not by_name.exists()
+        assert (sockets / taken).is_socket()
+        assert not (sockets / own).exists()
 
 
 def test_a_path_that_cannot_be_listened_on_is_told(world: World) -> None:

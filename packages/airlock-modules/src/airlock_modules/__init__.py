@@ -5,7 +5,8 @@ in which order a request is judged. It does no I/O but reading the modules that 
 nothing of the daemon or of the wire.
 
 Its rooms, each of which uses those below it: `files` reads the TOML that people write, `rules` has
-what a module refuses and allows, `reading` says how the arguments of a tool are read.
+what a module refuses and allows, `reading` says how the arguments of a tool are read. `remotes` is
+about what git's transports ask for, where they lead, and which refs a push moves.
 """
 
 from airlock_modules.decision import Decision, Grant, Step
@@ -20,6 +21,7 @@ from airlock_modules.files.builtin_files import (
 )
 from airlock_modules.files.faults import Fault, ModuleError
 from airlock_modules.files.forwarding import select_forwarded
+from airlock_modules.files.git_table import names_git_grant, read_git_grant
 from airlock_modules.files.module_file import Module, load_builtin, narrow_module, parse_module
 from airlock_modules.files.option_files import load_options, parse_options
 from airlock_modules.files.review import review_module, review_narrowing
@@ -29,14 +31,23 @@ from airlock_modules.reading.grammar import parse
 from airlock_modules.reading.option_table import OptionTable
 from airlock_modules.reading.parsed import Flag, Parsed, PathUse, Piece
 from airlock_modules.reading.plain import PlainReading
+from airlock_modules.remotes.destination import Destination
+from airlock_modules.remotes.errors import RemoteError
+from airlock_modules.remotes.grants import GitGrant, find_place, read_place
+from airlock_modules.remotes.push_list import PushList, PushReader
+from airlock_modules.remotes.push_policy import Refusal, judge_push
+from airlock_modules.remotes.push_report import compose_report
+from airlock_modules.remotes.ssh_words import RemoteRequest, read_ssh_words
 from airlock_modules.rules.judgement import GrammarRules, PlainRules
 
 from ._version import __version__
 
 __all__ = [
     "Decision",
+    "Destination",
     "Fault",
     "Flag",
+    "GitGrant",
     "GrammarRules",
     "Grant",
     "Module",
@@ -47,6 +58,11 @@ __all__ = [
     "Piece",
     "PlainReading",
     "PlainRules",
+    "PushList",
+    "PushReader",
+    "Refusal",
+    "RemoteError",
+    "RemoteRequest",
     "RuleError",
     "Step",
     "TableReader",
@@ -55,16 +71,23 @@ __all__ = [
     "builtin_options",
     "builtin_security",
     "builtin_text",
+    "compose_report",
     "describe_reading",
     "dump_reading",
     "evaluate",
+    "find_place",
     "is_name",
+    "judge_push",
     "load_builtin",
     "load_options",
+    "names_git_grant",
     "narrow_module",
     "parse",
     "parse_module",
     "parse_options",
+    "read_git_grant",
+    "read_place",
+    "read_ssh_words",
     "review_module",
     "review_narrowing",
     "select_forwarded",

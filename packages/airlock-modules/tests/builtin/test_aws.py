@@ -147,6 +147,19 @@ def test_a_path_is_handed_on_unless_it_is_refused(args: list[str], path: str) ->
     assert not decision.allowed or path in {use.text for use in decision.paths}
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("iam create-access-key", "it makes, hands out or shows a credential or a secret"),
+        ("ec2 terminate-instances", "it destroys or halts something at one stroke"),
+        ("s3 ls --endpoint-url=x", "it would send signed requests elsewhere, or print them and"),
+    ],
+)
+def test_what_is_left_out_on_purpose_is_refused_for_its_reason(line: str, reason: str) -> None:
+    """Nobody is told that it is not known."""
+    assert f" is refused: {reason}" in ask(*line.split()).message
+
+
 def test_the_global_flags_are_those_of_the_installed_client(models: Any) -> None:
     """None is missing from the table, and none is there that the client does not have."""
     ours = {name for spec in TABLE.root.flags.own for name in spec.names}

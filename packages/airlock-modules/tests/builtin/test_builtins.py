@@ -12,10 +12,11 @@ from airlock_modules import (
 )
 from airlock_modules.rules.judgement import GrammarRules
 
-NAMES = ("aws", "docker", "git", "ssh", "terraform")
+RULED = ("aws", "docker", "git", "ssh", "terraform")
+NAMES = ("aws", "docker", "git", "git-remote", "ssh", "terraform")
 
 
-def test_five_modules_ship_with_the_package() -> None:
+def test_six_modules_ship_with_the_package() -> None:
     """The built-in commands are listed in order."""
     assert builtin_names() == NAMES
 
@@ -37,7 +38,7 @@ def test_the_text_of_a_builtin_is_valid_as_an_override(name: str) -> None:
     assert module.rules == override.rules
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RULED)
 def test_every_rule_is_explained(name: str) -> None:
     """Each rule, or else its flag and its pattern, stands in the module's SECURITY.md."""
     security = builtin_security(name)
@@ -59,7 +60,7 @@ def test_every_rule_is_explained(name: str) -> None:
     assert unexplained == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RULED)
 def test_reasons_are_one_short_plain_sentence(name: str) -> None:
     """They end a message, and longer ones stand in SECURITY.md."""
     rules = load_builtin(name).rules

@@ -5,11 +5,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from airlock_modules import builtin_names
+from airlock_modules import builtin_names, load_builtin
 from asking import ask, passes
 from policy_vectors import Vector, read_vectors
 
-VECTORS = {name: read_vectors(name) for name in builtin_names()}
+# A broker's module has no rules for arguments: the broker reads them itself.
+NAMES = tuple(name for name in builtin_names() if load_builtin(name).broker is None)
+
+VECTORS = {name: read_vectors(name) for name in NAMES}
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -35,7 +38,7 @@ def test_each_vector_is_decided_as_it_says(vector: Vector) -> None:
     assert passes(decision) == (vector.result == "allowed"), decision.message
 
 
-@pytest.mark.parametrize("name", builtin_names())
+@pytest.mark.parametrize("name", NAMES)
 def test_the_vectors_are_many(name: str) -> None:
     """The figures mean something only if there is much to decide."""
     denied = sum(vector.result == "denied" for vector in VECTORS[name])
@@ -44,7 +47,7 @@ def test_the_vectors_are_many(name: str) -> None:
     assert min(denied, allowed) >= 180
 
 
-@pytest.mark.parametrize("name", builtin_names())
+@pytest.mark.parametrize("name", NAMES)
 def test_every_denial_has_a_reason(name: str) -> None:
     """Its message ends with it, and does not show the text of the rule."""
     decisions = [ask(name, *vector.args) for vector in VECTORS[name]]

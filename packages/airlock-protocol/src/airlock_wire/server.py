@@ -148,11 +148,12 @@ class ServerSession:
 
         Else bytes that are not UTF-8 become U+FFFD, and nothing is to be sent where `data` only
         begins a character, whose rest must come first. Raises LocalProtocolError where no command
-        can be running, before the start that the client awaits, and where `fds` is in use.
+        can be running, before the start that the client awaits, and for stdout where `fds` is in
+        use: there only a daemon that has the command's stderr itself, as for a broker, sends that.
         """
         self._require_running()
-        if self._uses("fds"):
-            raise LocalProtocolError("fds is in use, so no output passes here")
+        if stream == "stdout" and self._uses("fds"):
+            raise LocalProtocolError("fds is in use, so no output of stdout passes here")
         if self._uses("base64"):
             return encode_bytes(stream, data)
         if self._text is None:

@@ -12,10 +12,10 @@ class BinaryError(ShimError):
 class LinkError(ShimError):
     """Some links could not be made.
 
-    `problems` has a text for each; the other links that were asked for are there.
+    `problems` has a text for each, cause and remedy; the other links that were asked for are there.
     """
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         """Keep the problems, of which there is at least one."""
-        super().__init__("; ".join(problems))
+        super().__init__("\n".join(problems))
         self.problems = problems

@@ -8,6 +8,7 @@ from pathlib import Path
 from airlock_shim.binaries import binary_path
 from airlock_shim.errors import LinkError
 
+_ANOTHER = "choose a directory in which this user can make links"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -28,7 +29,8 @@ def install(directory: str | os.PathLike[str], names: Iterable[str]) -> tuple[Pa
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise LinkError((f"cannot make the directory {folder}: {error.strerror}",)) from error
+        obstacle = f"cannot make the directory {folder}: {error.strerror}; {_ANOTHER}"
+        raise LinkError((obstacle,)) from error
     links = tuple(folder / name for name in wanted)
     problems = [problem for link in links if (problem := _make_link(link, target)) is not None]
     if problems:
@@ -43,7 +45,7 @@ def _is_installable(name: str) -> bool:
 
 def _refuse_name(name: str) -> str:
     return (
-        f"no command can be called {name!r}: a name has letters, digits, . _ and -, "
+        f"no command can be called {name!r}; a name has letters, digits, . _ and -, "
         "begins with one of the first two, and is not the shim's own"
     )
 
@@ -56,5 +58,5 @@ def _make_link(link: Path, target: Path) -> str | None:
             return None
         return f"{link} is there already and is no link to this shim; remove it first"
     except OSError as error:
-        return f"cannot make {link}: {error.strerror}"
+        return f"cannot make {link}: {error.strerror}; {_ANOTHER}"
     return None

@@ -152,10 +152,10 @@ class Ledger:
         if record.event == "exec-start":
             self._started.add(record.request)
             return True
-        is_its_end = record.event == "exec" and record.request in self._started
-        if is_its_end:
+        is_begun = record.event in ("exec", "broker") and record.request in self._started
+        if record.event == "exec":
             self._started.discard(record.request)
-        return is_its_end
+        return is_begun
 
     def _share_burst(self, agents: int) -> float:
         return self._log.capacity * AT_ONCE / max(agents, 1)
@@ -209,6 +209,6 @@ class _Account:
             self._told = trio.current_time()
             _log.warning(
                 "agent %s: its commands wait, since their audit records come faster than "
-                "[limits] log_bytes_s = %g",
+                "[limits] log_bytes_s = %g; raise that, and run: airlock-daemon reload",
                 *(self.agent, self._bytes_s),
             )

@@ -8,7 +8,9 @@ import msgspec
 
 from airlock_wire import encode_text
 
-Event = Literal["exec-start", "exec", "check", "invalid", "daemon-start", "daemon-stop", "reload"]
+Event = Literal[
+    "exec-start", "exec", "check", "broker", "invalid", "daemon-start", "daemon-stop", "reload"
+]
 Outcome = Literal["allowed", "denied", "failed", "aborted", "invalid"]
 
 # Bytes of one line, its newline included (PIPE_BUF too, so that lines on a pipe stay whole). Of
@@ -28,8 +30,9 @@ class Record(msgspec.Struct, kw_only=True):
 
     `ts` begins each line, and `seq` counts the records from 1 on, across files and daemons.
     `asked` is what the client sent where a hook has put another command, args or cwd for it;
-    `detail` is what a post-exec hook did, of a `daemon-start` the version, and of a `reload` what
-    it changed. `count` is there where one record stands for several requests or connections.
+    `detail` is what a post-exec hook did, of a `broker` where it led and what was asked for there,
+    of a `daemon-start` the version, and of a `reload` what it changed. `count` is there where one
+    record stands for several requests or connections.
     """
 
     ts: str = ""

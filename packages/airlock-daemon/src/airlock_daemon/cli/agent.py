@@ -144,7 +144,7 @@ def list_agents(application: Application) -> None:
     agents = [
         Listed(
             name=name,
-            commands=generation.agent.profile.granted(setup.config.enable),
+            commands=generation.agent.profile.granted(setup.config.ceiling),
             served=is_served(os.path.join(setup.locations.sockets_dir, f"{name}.sock")),
             path=generation.agent.directory,
         )

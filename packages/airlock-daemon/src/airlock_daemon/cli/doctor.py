@@ -8,7 +8,7 @@ import typer
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.looked_at import list_looked_at
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.doctor.alive import find_silence
+from airlock_daemon.doctor.alive import REMEDY, find_silence
 from airlock_daemon.doctor.examinations import PARTS, examine
 from airlock_daemon.doctor.surroundings import Surroundings
 from airlock_daemon.errors import AirlockError, SetupError
@@ -45,7 +45,7 @@ def doctor(
     if alive:
         silence = find_silence(application.locations.sockets_dir)
         if silence is not None:
-            raise AirlockError(silence)
+            raise AirlockError(silence, hint=REMEDY)
         return
     if list_parts:
         list_looked_at(application, {part.name: part.what for part in PARTS})

@@ -67,7 +67,10 @@ def _install(application: Application) -> Iterator[str]:
     yield from checked.describe()
     missing = find_missing()
     if missing:
-        yield f"fault: serving needs Linux: Python has no {', '.join(missing)} here"
+        yield (
+            f"fault: serving needs Linux: Python has no {', '.join(missing)} here; run this again "
+            "on the Linux host that has the credentials"
+        )
     may_start = not checked.faults and not missing
     program = _describe(application, registration)
     agent = program.environment.get("SSH_AUTH_SOCK", "")
@@ -80,7 +83,7 @@ def _install(application: Application) -> Iterator[str]:
     obstacle = manager.find_obstacle()
     if obstacle is None and is_locked(locations.sockets_dir) and not manager.is_running():
         yield (
-            f"fault: {locations.sockets_dir} is served by a daemon that is not this service: stop "
+            f"fault: {locations.sockets_dir} is served by a daemon that is not this service; stop "
             "that where you started it"
         )
         may_start = False

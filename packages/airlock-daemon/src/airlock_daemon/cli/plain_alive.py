@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 
-from airlock_daemon.doctor.alive import find_silence
+from airlock_daemon.doctor.alive import REMEDY, find_silence
 from airlock_daemon.setup.paths import locate
 
 
@@ -15,5 +15,5 @@ def tell_alive(options: Mapping[str, str]) -> None:
     locations = locate(config=options.get("config"), sockets=options.get("sockets"))
     silence = find_silence(locations.sockets_dir)
     if silence is not None:
-        print(f"airlock: {silence}", file=sys.stderr)
+        print(f"airlock: {silence}\nairlock: hint: {REMEDY}", file=sys.stderr)
         sys.exit(1)

@@ -74,7 +74,7 @@ def _list_granted(setup: Setup, generation: Generation) -> dict[str, object]:
         "name": agent.name,
         "path": agent.directory,
         "registration": setup.locations.agents,
-        "commands": profile.granted(setup.config.enable),
+        "commands": profile.granted(setup.config.ceiling),
         "overrides": sorted(agent.modules.own),
         "shared": sorted(set(agent.modules.shared) - set(agent.modules.own)),
         "env": profile.env,
@@ -86,6 +86,8 @@ def _list_granted(setup: Setup, generation: Generation) -> dict[str, object]:
             for name, module in profile.narrowed.items()
         },
         "git_protocols": profile.git_protocols,
+        "git_push": [place.text for place in profile.git.push],
+        "git_fetch": [place.text for place in profile.git.fetch],
         "limits": profile.limits,
     }
 

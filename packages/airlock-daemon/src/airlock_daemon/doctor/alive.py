@@ -12,6 +12,8 @@ from airlock_daemon.setup.connecting import connect
 from airlock_daemon.setup.socket_files import LOCK, list_sockets
 
 ANSWER_S = 5
+REMEDY = "airlock-daemon doctor"
+"""What says more where there is silence, and what to do."""
 
 
 def find_silence(sockets_dir: str) -> str | None:

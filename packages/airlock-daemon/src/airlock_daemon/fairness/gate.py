@@ -103,7 +103,7 @@ class Gate:
         return await self._take("commands", self._slots, self._allowance, alone)
 
     async def take_for_hook(self) -> "Place":
-        """Take a place for a hook that decides about a request, as `take` for a command.
+        """Take a place for a hook or program that decides about a request, as `take` for a command.
 
         There are as many as for commands, and beside those: a hook may wait for a person, and what
         runs meanwhile should not wait too.

@@ -26,7 +26,7 @@ def _hear(client: Client, command: Command) -> bool:
     except RemoteProtocolError as error:
         client.ending.fail(error.error)
     except Exception as error:  # noqa: BLE001 - one client's fault must not end the others'
-        log.exception("a fault of the daemon while it heard a client")
+        log.exception("a fault of the daemon while it heard a client; please report it")
         fault = own_fault(error)
         client.ending.fail(ErrorObject.failed(fault.message, hint=fault.hint))
     return False

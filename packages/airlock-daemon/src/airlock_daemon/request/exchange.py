@@ -12,7 +12,8 @@ from airlock_daemon.identity.peer import Peer, check_claim, identify, refuse_own
 from airlock_daemon.platform.linux.peer import peer_credentials
 from airlock_daemon.request.client import Client
 from airlock_daemon.request.decision import Allowed, decide
-from airlock_daemon.request.plan import plan
+from airlock_daemon.request.errand import Asked
+from airlock_daemon.request.plan import Plan, plan
 from airlock_daemon.request.pre_exec import consult
 from airlock_daemon.request.recording import Recording
 from airlock_daemon.request.running import run_command
@@ -77,7 +78,10 @@ class Exchange:
             error.__traceback__ = None
         except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
             # A fault of ours must neither let a request through nor take the daemon down with it.
-            log.exception("a fault of the daemon ended request %s", self._recording.request)
+            log.exception(
+                "a fault of the daemon ended request %s; please report it",
+                self._recording.request,
+            )
             await self._refuse(own_fault(error))
 
     async def _perform(self, client: Client) -> None:
@@ -89,30 +93,42 @@ class Exchange:
             await self._check(peer, allowed)
             return
         hooks = self._generation.agent.hooks
-        rewritten = await self._run(allowed, peer, client, pre_exec=hooks.pre_exec)
+        rewritten = await self._go_on(allowed, peer, client, pre_exec=hooks.pre_exec)
         if rewritten is not None:
             # From the beginning, but for the hook and for who asks.
             self._recording.note_rewritten(self._request, rewritten)
             self._request = rewritten
             allowed = decide(self._generation.grant, rewritten)
-            await self._run(allowed, peer, client, pre_exec=None)
+            await self._go_on(allowed, peer, client, pre_exec=None)
+
+    async def _go_on(
+        self, allowed: Allowed, peer: Peer, client: Client, *, pre_exec: str | None
+    ) -> Request | None:
+        """Do what is allowed; or return the request that a hook, if there is one, puts for it."""
+        if allowed.module.broker is None:
+            return await self._run(allowed, peer, client, pre_exec=pre_exec)
+        asked = self._ask_broker(allowed)
+        try:
+            errand = await asked.admit()
+            if pre_exec is not None:
+                request = await self._consult(pre_exec, container=None)
+                if request != self._request:
+                    return request
+            planned = asked.plan(errand, peer=peer, passed=self._session.passed)
+            await self._execute(planned, allowed, client)
+            return None
+        finally:
+            await asked.leave(self._agent.removals)
 
     async def _run(
         self, allowed: Allowed, peer: Peer, client: Client, *, pre_exec: str | None
     ) -> Request | None:
-        """Run what is allowed; or return the request that a hook, if there is one, puts for it."""
         workspace = await self._enter(peer, allowed.module)
         try:
             args = await self._hold(allowed, workspace)
             if pre_exec is not None:
-                request = await consult(
-                    self._request,
-                    pre_exec,
-                    container=peer.container if workspace.is_proven else None,
-                    generation=self._generation,
-                    agent=self._agent,
-                    shared=self._shared,
-                )
+                container = peer.container if workspace.is_proven else None
+                request = await self._consult(pre_exec, container=container)
                 if request != self._request:
                     return request
             planned = plan(
@@ -125,18 +141,40 @@ class Exchange:
                 passed=self._session.passed,
                 environment=self._shared.environment,
             )
-            await run_command(
-                planned,
-                allowed.module,
-                client,
-                generation=self._generation,
-                agent=self._agent,
-                shared=self._shared,
-                recording=self._recording,
-            )
+            await self._execute(planned, allowed, client)
             return None
         finally:
             await workspace.leave(self._agent.removals)
+
+    async def _consult(self, pre_exec: str, *, container: str | None) -> Request:
+        return await consult(
+            self._request,
+            pre_exec,
+            container=container,
+            generation=self._generation,
+            agent=self._agent,
+            shared=self._shared,
+        )
+
+    async def _execute(self, planned: Plan, allowed: Allowed, client: Client) -> None:
+        await run_command(
+            planned,
+            allowed.module,
+            client,
+            generation=self._generation,
+            agent=self._agent,
+            shared=self._shared,
+            recording=self._recording,
+        )
+
+    def _ask_broker(self, allowed: Allowed) -> Asked:
+        return Asked(
+            self._request,
+            allowed.module,
+            generation=self._generation,
+            agent=self._agent,
+            shared=self._shared,
+        )
 
     def _identify(self) -> Peer:
         connection = self._session.connection
@@ -152,7 +190,13 @@ class Exchange:
         not_consulted = ["concurrency"]
         if self._generation.agent.hooks.pre_exec is not None:
             not_consulted.insert(0, "hook")
-        if self._request.cwd is None:
+        if allowed.module.broker is not None:
+            asked = self._ask_broker(allowed)
+            try:
+                await asked.admit()
+            finally:
+                await asked.leave(self._agent.removals)
+        elif self._request.cwd is None:
             not_consulted.insert(0, "workspace")
             await self._judge(allowed, peer)
         else:

@@ -6,10 +6,13 @@ from functools import partial
 
 import msgspec
 
+from airlock_daemon.brokers.git.conversation import Conversation
+from airlock_daemon.brokers.git.transport import Transport
 from airlock_daemon.command.launch import Ended, cannot_start
 from airlock_daemon.command.process import Command
 from airlock_daemon.command.stdio import Emit, Stdio
 from airlock_daemon.connection.descriptors import Passed
+from airlock_daemon.connection.session import Session
 from airlock_daemon.fairness.turns import Turns
 from airlock_daemon.request.client import Client
 from airlock_daemon.request.client_input import hand_on_input
@@ -35,14 +38,18 @@ async def execute(
     turns: Turns,
     emit: Emit,
     conclude: Callable[[Finished], Awaitable[None]],
+    conversation: Conversation | None = None,
 ) -> Finished:
     """Run the command: `emit` gets its output as it comes, then `conclude` how it ended.
+
+    A `conversation` is what a broker has it for, and holds.
 
     Returns that too, by whatever way, when none of its processes is left. Raises Failed where it
     cannot be started, ClientGone where the client does not take what it gets.
     """
     session = client.session
-    with closing(_open(plan, session.passed, null=shared.null)) as stdio:
+    transport = None if conversation is None else _open_transport(plan, conversation, session)
+    with closing(transport or _open(plan, session.passed, null=shared.null)) as stdio:
         launch = await shared.launcher.launch(
             plan.command_line, stdio.standard, terminal=stdio.terminal
         )
@@ -55,7 +62,10 @@ async def execute(
                 credit = limits.stdin_bytes if plan.terms.uses("stdin") else 0
                 session.hold_start(plan.terms.features, stdin_credit=credit)
             begin = partial(_begin, plan.terms, client, command)
-            ended = await command.relay(emit, session.send_credit, begin)
+            relay = command.relay
+            if conversation is not None and transport is not None:
+                relay = partial(conversation.relay, command, transport)
+            ended = await relay(emit, session.send_credit, begin)
             finished = Finished(ended, command.count_input())
             await conclude(finished)
             return finished
@@ -68,6 +78,13 @@ async def _begin(terms: Terms, client: Client, command: Command) -> None:
     await client.session.send_held()
     if terms.features:
         hand_on_input(client, command)
+
+
+def _open_transport(plan: Plan, conversation: Conversation, session: Session) -> Transport:
+    try:
+        return conversation.open(session.passed, is_passed=plan.terms.uses("fds"))
+    except OSError as error:
+        raise cannot_start(plan.command_line.program, error) from error
 
 
 def _open(plan: Plan, passed: Passed, *, null: int) -> Stdio:

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 import msgspec
 
+from airlock_daemon.brokers.git.errand import Errand
 from airlock_daemon.command.environment import build_environment
 from airlock_daemon.command.launcher import CommandLine
 from airlock_daemon.connection.descriptors import Passed
-from airlock_daemon.errors import AND_RELOAD, Failed
+from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.request.negotiation import Terms, agree, find_term
 from airlock_daemon.setup.generation import Generation
@@ -17,10 +18,11 @@ from airlock_wire import Request
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """One command as it will be started."""
+    """One command as it will be started; an `errand` is what a broker starts it for."""
 
     command_line: CommandLine
     terms: Terms
+    errand: Errand | None = None
 
 
 def plan(
@@ -64,3 +66,28 @@ def plan(
         directory=workspace.descriptor,
     )
     return Plan(command_line=command_line, terms=terms)
+
+
+def plan_errand(
+    request: Request,
+    errand: Errand,
+    *,
+    environment: Mapping[str, str],
+    directory: int,
+    may_pass: bool,
+) -> Plan:
+    """Plan to hold a conversation with a remote, from an empty `directory`.
+
+    `may_pass` says that the client's stdin and stdout may be the program's. Raises Denied for a
+    client that can neither pass its streams nor send them whole.
+    """
+    terms = agree(request, may_pass=may_pass, is_captured=True)
+    if not terms.uses("fds") and not (terms.uses("stdin") and terms.uses("base64")):
+        raise Denied(
+            "git-remote needs a client that sends its stdin and takes any bytes",
+            layer="broker",
+            rule="needs-stdin",
+            hint='list "stdin" and "base64" in the features of the request, or use a newer shim',
+        )
+    line = CommandLine(errand.program, errand.argv, environment, directory)
+    return Plan(command_line=line, terms=terms, errand=errand)

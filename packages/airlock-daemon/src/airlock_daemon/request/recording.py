@@ -68,6 +68,23 @@ class Recording:
         """Write that the command is about to be started; raises Failed where it then must not."""
         self._shared.record_ahead(replace(self._record, event="exec-start"))
 
+    def write_broker(
+        self, outcome: Outcome, detail: object, *, rule: str | None, reason: str | None
+    ) -> None:
+        """Write what a broker did for this request, of which `detail` is less than half a line."""
+        about = Record(
+            event="broker",
+            request=self._record.request,
+            profile=self._record.profile,
+            command=self._record.command,
+            outcome=outcome,
+            layer=None if rule is None else "broker",
+            rule=rule,
+            reason=None if reason is None else shorten(reason),
+            detail=detail,
+        )
+        self._shared.record(about)
+
     def write(self, outcome: Outcome, reason: str | None = None) -> None:
         """Write the record with its outcome, unless it was written before."""
         if self.is_written:

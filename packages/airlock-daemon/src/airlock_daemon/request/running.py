@@ -6,6 +6,9 @@ from functools import partial
 import trio
 from msgspec.structs import replace
 
+from airlock_daemon.brokers.git.conversation import Conversation, Outcome
+from airlock_daemon.brokers.git.errand import Errand
+from airlock_daemon.brokers.git.telling import describe
 from airlock_daemon.connection.session import ClientGone
 from airlock_daemon.errors import AND_RELOAD, Failed
 from airlock_daemon.request.capture import Capture
@@ -43,6 +46,18 @@ async def run_command(
         recording.write_start()
         recording.is_output_seen = not planned.terms.uses("fds")
         run = partial(execute, planned, client, shared, limits=generation.limits, turns=agent.turns)
+        if planned.errand is not None:
+            run = partial(
+                run,
+                conversation=Conversation(
+                    planned.errand,
+                    generation,
+                    agent.turns,
+                    agent.gate,
+                    null=shared.null,
+                    tell=partial(_tell_outcome, planned.errand, recording),
+                ),
+            )
         hook = generation.agent.hooks.post_exec
         if hook is None:
             conclude = partial(_conclude, client, recording)
@@ -50,7 +65,10 @@ async def run_command(
             await _run_in_time(run, module, recording)
             return
         capture = Capture(generation.hook_limits.capture_bytes)
-        run = partial(run, emit=capture.take, conclude=partial(_note, recording))
+        # What a broker's client is told is the remote's, byte for byte: a hook hears of the end.
+        is_captured = planned.errand is None
+        emit = capture.take if is_captured else client.session.send_output
+        run = partial(run, emit=emit, conclude=partial(_note, recording))
         finished = await _run_in_time(run, module, recording)
         # In the agent's own place: so many hooks at once, and so much output in memory.
         place.leave(alone)
@@ -58,8 +76,10 @@ async def run_command(
             capture, finished.ended, hook, generation=generation, agent=agent, shared=shared
         )
         recording.note_hook(reviewed.detail)
-        await send(reviewed, client.session, agent.turns)
-        await _answer(client, recording, replace(finished, ended=reviewed.ended))
+        if is_captured:
+            await send(reviewed, client.session, agent.turns)
+            finished = replace(finished, ended=reviewed.ended)
+        await _answer(client, recording, finished)
     finally:
         agent.share.give_back(place)
         place.give_back()
@@ -94,4 +114,14 @@ async def _answer(client: Client, recording: Recording, finished: Finished) -> N
     ended = finished.ended
     await client.session.send_result(
         ended.exit_code, signal=ended.signal, stdin_bytes=finished.stdin_bytes
+    )
+
+
+def _tell_outcome(errand: Errand, recording: Recording, outcome: Outcome) -> None:
+    first = next(iter(outcome.refusals), None)
+    recording.write_broker(
+        outcome.decision,
+        describe(errand, outcome),
+        rule=None if first is None else first.rule,
+        reason=None if first is None else f"{first.ref or 'the push'}: {first.problem}",
     )

@@ -25,6 +25,8 @@ log = logging.getLogger("airlock")
 
 # Each takes a thread and time of the disk.
 _REMOVALS = 2
+# Each takes a thread, for as long as the resolver wants.
+_LOOKUPS = 2
 
 
 class DaemonState:
@@ -95,6 +97,7 @@ class AgentState:
         self.turns = Turns(shared.rounds)
         self.share = Share(shared.starts)
         self.removals = trio.CapacityLimiter(_REMOVALS)
+        self.lookups = trio.CapacityLimiter(_LOOKUPS)
 
     def adopt(self, generation: Generation) -> None:
         """Decide by another generation from the next request on."""

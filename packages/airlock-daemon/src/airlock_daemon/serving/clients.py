@@ -51,7 +51,7 @@ class Clients:
                 await self._carry_out(session, request)
         except Exception:  # noqa: BLE001 - whatever went wrong
             # One connection must not end the others'.
-            log.exception("a fault of the daemon ended a connection")
+            log.exception("a fault of the daemon ended a connection; please report it")
         finally:
             session.close()
             agent.gate.disconnect()

@@ -23,6 +23,7 @@ from airlock_daemon.serving.sockets import SocketsDirectory
 from airlock_daemon.serving.store import SocketStore
 from airlock_daemon.setup.load import Setup
 from airlock_daemon.setup.notice import notice_of
+from airlock_daemon.setup.remotes import find_unpinned
 from airlock_daemon.workspace.temporary import remove_left_behind
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
@@ -64,6 +65,9 @@ def announce(setup: Setup) -> None:
     log.info("enabled commands: %s", ", ".join(setup.config.enable))
     for name in setup.generations:
         log.info("agent %s: %s/%s/airlock.sock", name, setup.locations.sockets_dir, name)
+    agents = [generation.agent for generation in setup.generations.values()]
+    for note in find_unpinned(agents, setup.config.ceiling):
+        log.info("%s", note)
     if not setup.generations:
         log.info("no agents registered (--agents FILE)")
 

@@ -57,7 +57,11 @@ class ServiceManager:
                 told.connect(self._address)
                 socket.send_fds(told, ["\n".join(lines).encode()], descriptors)
             except OSError as error:
-                log.warning("the service manager cannot be told %s: %s", lines[0], error.strerror)
+                log.warning(
+                    "the service manager cannot be told %s: %s; start the daemon by it, or "
+                    "without NOTIFY_SOCKET",
+                    *(lines[0], error.strerror),
+                )
                 return False
         return True
 

@@ -8,7 +8,7 @@ import trio
 from msgspec.structs import replace
 
 from airlock_daemon.audit.record import DETAIL, Record, shorten
-from airlock_daemon.errors import AirlockError, SetupError
+from airlock_daemon.errors import AirlockError, SetupError, own_fault
 from airlock_daemon.request.state import DaemonState, log
 from airlock_daemon.serving.notify import ServiceManager
 from airlock_daemon.serving.roster import Roster
@@ -61,8 +61,9 @@ class Reloader:
             except AirlockError as error:
                 outcome = _fail(began, [f"{error.message}; {error.hint}"])
             except Exception as error:  # noqa: BLE001 - whatever went wrong, serving goes on
-                log.exception("a fault of the daemon ended a reload")
-                outcome = _fail(began, [f"the daemon failed: {type(error).__name__}"])
+                log.exception("a fault of the daemon ended a reload; please report it")
+                fault = own_fault(error)
+                outcome = _fail(began, [f"{fault.message}; {fault.hint}"])
             self._tell(outcome)
             self._manager.ready()
 

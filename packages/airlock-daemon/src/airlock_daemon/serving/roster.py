@@ -75,7 +75,7 @@ class Roster:
             if limits != generation.limits and not is_told:
                 log.warning(
                     "agent %s: at most %d connections and %d running commands, "
-                    "as only %d files may be open (ulimit -n)",
+                    "as only %d files may be open; for more, raise ulimit -n for the daemon",
                     *(name, limits.connections, limits.running, table),
                 )
             fitted[name] = msgspec.structs.replace(generation, limits=limits)

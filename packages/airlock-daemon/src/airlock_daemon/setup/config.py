@@ -29,7 +29,8 @@ class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """A `config.toml` without faults. `socket_mode` is None where the file does not say.
+    """A `config.toml` without faults. `enable` is as it stands there, and `socket_mode` None where
+    the file does not say.
 
     Without `pass_descriptors` all output goes through the daemon.
     """
@@ -44,6 +45,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     log_level: int = logging.INFO
     path: str | None = None
     pass_descriptors: bool = True
+
+    @property
+    def ceiling(self) -> tuple[str, ...]:
+        """The commands that may run at all: what talks to remotes comes with git."""
+        if "git" in self.enable and "git-remote" not in self.enable:
+            return (*self.enable, "git-remote")
+        return self.enable
 
 
 def load_config(path: str, *, faults: list[Fault], warnings: list[Fault]) -> Config | None:

@@ -47,12 +47,12 @@ def find_oddities(
         for module in by_source.values():
             yield from named("program", _find_program(module, search_path))
             yield from review_module(module)
-    yield from _find_unused(shared, config.enable)
+    yield from _find_unused(shared, config.ceiling)
     for agent in agents.values():
-        yield from _find_unused(agent.modules.own, config.enable, granted=agent.profile.commands)
+        yield from _find_unused(agent.modules.own, config.ceiling, granted=agent.profile.commands)
         source = agent.profile_file
         for name in agent.profile.commands:
-            if name not in config.enable:
+            if name not in config.ceiling:
                 problem, remedy = "is not enabled in config.toml", "enable it there too"
             elif agent.modules.find(name) is None:
                 problem, remedy = "has no module", f"add commands/{name}.toml beside this file"
@@ -61,10 +61,10 @@ def find_oddities(
             yield Fault(source, "commands", f'"{name}" {problem}', remedy)
         for command, narrowed in agent.profile.narrowed.items():
             yield from review_narrowing(narrowed, source=source, key=f"deny.{command}")
-            if command not in config.enable:
+            if command not in (*config.ceiling, "git"):
                 problem = f'"{command}" is not enabled in config.toml'
                 yield Fault(source, f"deny.{command}", problem, "enable it there, or remove this")
-        for command in agent.profile.commands or config.enable:
+        for command in agent.profile.commands or config.ceiling:
             yield from _find_stripped(agent, command, source)
         yield from review_hooks(agent.hooks)
 

@@ -7,18 +7,20 @@ from airlock_daemon.setup.hooks import HookLimits
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.reserved import Reserved
-from airlock_modules import Grant
+from airlock_modules import Grant, Module
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that decides about an agent's requests. A request keeps the one it began with.
 
-    `grant` is what the evaluator decides by: ceiling, profile and active modules. Without
+    `grant` is what the evaluator decides by: ceiling, profile and active modules. `git_rules` is
+    what git may do for this agent, whether it has it or git-remote alone. Without
     `pass_descriptors` all output goes through the daemon.
     """
 
     agent: Agent
     grant: Grant
+    git_rules: Module
     limits: Limits
     hook_limits: HookLimits
     reserved: Reserved

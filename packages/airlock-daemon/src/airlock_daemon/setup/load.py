@@ -15,9 +15,10 @@ from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import load_modules
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.programs import Programs, search_path
+from airlock_daemon.setup.remotes import find_contradictions
 from airlock_daemon.setup.reserved import Reserved, reserve
 from airlock_daemon.setup.trust import find_untrusted, list_deciding
-from airlock_modules import Fault, Grant, Module
+from airlock_modules import Fault, Grant, Module, load_builtin
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +75,8 @@ def load_setup(locations: Locations) -> Setup:
     faults.extend(named("ownership", find_untrusted(deciding)))
     for agent in agents.values():
         faults.extend(named("workspace", _workspace_faults(agent, reserved)))
+        if config is not None:
+            faults.extend(named("remotes", find_contradictions(agent, config.ceiling)))
     if config is None or faults:
         raise SetupError(tuple(faults))
     warnings.extend(named("ownership", find_untrusted(_list_kept(locations, config))))
@@ -83,6 +86,7 @@ def load_setup(locations: Locations) -> Setup:
         name: Generation(
             agent=agent,
             grant=_grant(config, agent),
+            git_rules=_find_module(agent, "git") or load_builtin("git"),
             limits=agent.profile.limits,
             hook_limits=config.hook_limits,
             reserved=reserved,
@@ -108,12 +112,16 @@ def _list_kept(locations: Locations, config: Config) -> list[str]:
 
 
 def _grant(config: Config, agent: Agent) -> Grant:
-    modules: dict[str, Module] = {}
-    for name in config.enable:
-        module = agent.profile.narrowed.get(name) or agent.modules.find(name)
-        if module is not None:
-            modules[name] = module
-    return Grant(ceiling=config.enable, commands=agent.profile.commands, modules=modules)
+    modules = {name: _find_module(agent, name) for name in config.ceiling}
+    return Grant(
+        ceiling=config.ceiling,
+        commands=agent.profile.commands,
+        modules={name: module for name, module in modules.items() if module is not None},
+    )
+
+
+def _find_module(agent: Agent, name: str) -> Module | None:
+    return agent.profile.narrowed.get(name) or agent.modules.find(name)
 
 
 def _workspace_faults(agent: Agent, reserved: Reserved) -> list[Fault]:

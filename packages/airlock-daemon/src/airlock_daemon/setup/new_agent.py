@@ -14,7 +14,9 @@ from airlock_daemon.setup.modules import load_modules
 from airlock_daemon.setup.new_files import CONFIG, REGISTRATION, write_profile
 from airlock_daemon.setup.paths import Locations, absolute
 from airlock_daemon.setup.programs import search_path
+from airlock_daemon.setup.remotes import BROKER
 from airlock_daemon.setup.reserved import reserve
+from airlock_daemon.setup.seen_remotes import find_places
 from airlock_daemon.setup.toml_edit import append_table, extend_array, format_array
 from airlock_daemon.setup.writing import Change, edit, make_directory, read_whole
 from airlock_modules import Fault, builtin_names, is_name
@@ -87,7 +89,12 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
                 hint="name the directory of one project, outside of Airlock's own files",
             )
     enabled, config = _plan_config(new.commands, locations.config_file)
-    profile = write_profile(new.name, commands=new.commands, workspaces=new.workspaces)
+    profile = write_profile(
+        new.name,
+        commands=new.commands,
+        workspaces=new.workspaces,
+        places=_find_places(new) if BROKER in new.commands else None,
+    )
     return Plan(
         # The sockets' too: docker would make them as root for a container that comes first.
         directories=(
@@ -103,6 +110,11 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
         ),
         enabled=enabled,
     )
+
+
+def _find_places(new: NewAgent) -> tuple[str, ...]:
+    path = search_path(None, workspaces=new.workspaces, warnings=[])
+    return find_places(new.workspaces, search_path=path)
 
 
 def _refuse_unknown(commands: Sequence[str], locations: Locations) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from airlock_daemon.setup.remotes import BROKER
 from airlock_daemon.setup.toml_edit import format_array
 
 MADE = "# Made by `airlock-daemon agent add`."
@@ -42,10 +43,22 @@ commands = {commands}
 # Variables for its tools, as they are (~ is not expanded):
 # [env]
 # set = {{ GIT_SSH_COMMAND = "ssh -i /home/me/.ssh/project_key" }}
+"""
+_DIRECTORIES = """\
 
 # Directories of this host in which its commands may run. What its container has mounted is found
 # without being named, where the daemon can ask the kernel and Docker. What is named here may be
 # used where it cannot (another engine, a virtual machine), and whether it is mounted or not.
+"""
+_GIT = """\
+
+# Where {broker} may fetch and push: [user@]host[:port]/path, of which * is a part and ** the rest.
+[git]
+push = {places}{seen}
+# fetch = ["github.com/upstream/*"]      # besides, to fetch only
+# refs = ["refs/heads/agent/*"]          # what a push may move; else all branches and tags
+# protect = ["refs/heads/main"]          # never, whatever refs says
+# delete = true
 """
 _NONE = """\
 # [workspace]
@@ -59,7 +72,23 @@ same_path = {paths}     # mounted at the same path in the container
 """
 
 
-def write_profile(name: str, *, commands: Sequence[str], workspaces: Sequence[str]) -> str:
-    """The airlock.toml of a new agent, with what else can be set in comments."""
+def write_profile(
+    name: str,
+    *,
+    commands: Sequence[str],
+    workspaces: Sequence[str],
+    places: Sequence[str] | None = None,
+) -> str:
+    """The airlock.toml of a new agent, with what else can be set in comments.
+
+    `places` are what git-remote may push to, None for an agent without it.
+    """
     text = _COMMANDS.format(made=MADE, name=name, commands=format_array(commands))
-    return text + (_SOME.format(paths=format_array(workspaces)) if workspaces else _NONE)
+    if places is not None:
+        seen = "     # the remotes of its workspaces" if places else "     # nowhere yet"
+        text += _GIT.format(broker=BROKER, places=format_array(places), seen=seen)
+    return (
+        text
+        + _DIRECTORIES
+        + (_SOME.format(paths=format_array(workspaces)) if workspaces else _NONE)
+    )

@@ -8,7 +8,15 @@ import msgspec
 from airlock_daemon.setup.limits import Limits, read_limits
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.paths import absolute
-from airlock_modules import Fault, Module, TableReader, narrow_module
+from airlock_modules import (
+    Fault,
+    GitGrant,
+    Module,
+    TableReader,
+    names_git_grant,
+    narrow_module,
+    read_git_grant,
+)
 
 # ext and fd start programs of the caller's choice; file runs the hooks of a repository that the
 # agent may have written. None of them can be granted.
@@ -29,7 +37,8 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """An `airlock.toml` without faults; `commands` empty means all within the ceiling.
 
-    `narrowed` has the modules of commands of which `[deny]` refuses more, with that in them.
+    `git` says where git-remote may go, `names_remotes` that the file has a word on it. `narrowed`
+    has the modules of commands of which `[deny]` refuses more, with that in them.
     """
 
     commands: tuple[str, ...]
@@ -38,6 +47,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     same_path: tuple[Mount, ...]
     host: bool
     git_protocols: tuple[str, ...] | None
+    git: GitGrant
+    names_remotes: bool
     limits: Limits
     narrowed: Mapping[str, Module]
 
@@ -81,7 +92,7 @@ def parse_profile(
                 f'"{name}" cannot be granted',
                 f"choose among {', '.join(GIT_PROTOCOLS)}",
             )
-    git.not_built("remotes", "remove the line: remotes are not restricted yet")
+    git_grant = read_git_grant(git)
     git.finish()
     limits = read_limits(table.table("limits"), upper=upper)
     narrowed = _read_denials(table.table("deny"), modules)
@@ -95,6 +106,8 @@ def parse_profile(
         same_path=same_path,
         host=host,
         git_protocols=protocols,
+        git=git_grant,
+        names_remotes=names_git_grant(git),
         limits=limits,
         narrowed=narrowed,
     )

@@ -144,8 +144,11 @@ def open_root(source: Source, reserved: Reserved) -> tuple[int, str]:
     return root, path
 
 
-def make_empty(mounts: Mounts) -> Workspace:
-    """A fresh empty directory of the daemon's user, for commands that need none of the client's."""
+def make_empty(mounts: Mounts | None) -> Workspace:
+    """A fresh empty directory of the daemon's user, for commands that need none of the client's.
+
+    Without `mounts` no path of the client's means anything to them.
+    """
     descriptor, path = make_temporary()
     return Workspace(
         descriptor=descriptor,
@@ -153,7 +156,7 @@ def make_empty(mounts: Mounts) -> Workspace:
         root=path,
         mounts=mounts,
         is_temporary=True,
-        is_proven=mounts.is_proven,
+        is_proven=mounts is not None and mounts.is_proven,
     )
 
 

@@ -197,7 +197,7 @@ def test_every_fault_is_counted_and_some_are_listed(tmp_path: Path) -> None:
     path.write_bytes(b"no record\n" * 1000)
     verified = verify(path)
     assert (verified.fault_count, len(verified.faults)) == (1000, chain.LISTED)
-    assert [*chain.describe(verified)][-2:] == [
+    assert [*chain.describe(verified)][-3:-1] == [
         "fault: and 900 more",
         "not whole: 0 records in 1 file",
     ]

@@ -53,6 +53,25 @@ def test_a_request_is_a_line_that_a_person_can_read(tmp_path: Path) -> None:
     ]
 
 
+def test_a_conversation_with_a_remote_reads_as_what_was_done(tmp_path: Path) -> None:
+    """Which refs to where, also of a log that somebody else has written."""
+    app = {"destination": "ssh://git@github.com/acme/app", "service": "git-receive-pack"}
+    refs = [{"ref": "refs/heads/x", "old": "0", "new": "1"}, {"ref": "a b", "old": "1", "new": "0"}]
+    broker = {"event": "broker", "outcome": "allowed"}
+    fetch = {"destination": "https://host/x", "service": "git-upload-pack", "unpinned": True}
+    pushed, fetched, odd = lines_of(
+        tmp_path / "log",
+        {**broker, "detail": {**app, "refs": refs, "more": 3}},
+        {**broker, "detail": fetch},
+        {**broker, "detail": {"service": ["\x1b"], "refs": [7]}, "rule": "words"},
+    )
+    assert pushed.endswith(
+        'push refs/heads/x --delete "a b" ... (3 more) to git@github.com/acme/app'
+    )
+    assert fetched.endswith("fetch from https://host/x [unpinned]")
+    assert odd.endswith(r'"[\"\\u001b\"]" at "null" [rule words]')
+
+
 def test_colours_are_around_our_own_words_only(tmp_path: Path) -> None:
     """The outcome's and the time's; what a client sent can end none of them."""
     path = tmp_path / "log"

@@ -1,9 +1,9 @@
 """The module file: how one command is proxied, and what is refused.
 
-Of the format that Airlock describes, this release reads `[command] bin`, `[syntax]`, exactly one
-of `[deny]` and `[allow]`, `[[examples]]`, `[env] inherit, forward, strip, set`, `[args] prepend,
-append` and `[exec] concurrent, workspace, timeout_s`. The rest is refused by name: a table that was
-read and ignored would promise a protection that is not there.
+Of the format that Airlock describes, this release reads `[command] bin, broker`, `[syntax]`,
+exactly one of `[deny]` and `[allow]`, `[[examples]]`, `[env] inherit, forward, strip, set`,
+`[args] prepend, append` and `[exec] concurrent, workspace, timeout_s`. The rest is refused by
+name: a table that was read and ignored would promise a protection that is not there.
 
 An example has `args` and what the rules must `expect` of them, "allowed" or "denied". A file whose
 rules decide one otherwise is faulty.
@@ -26,6 +26,8 @@ from airlock_wire.text import quote
 
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FORWARD_ENTRY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?")
+# What a broker runs on the host.
+_PROGRAMS = {"git": "ssh"}
 _LONGEST_TIMEOUT_S = 7 * 24 * 3600.0
 _NOT_BUILT = {
     "credentials": "remove it; the tool finds credentials through [env] inherit",
@@ -37,7 +39,8 @@ _NOT_BUILT = {
 class Module(Struct, frozen=True, kw_only=True):
     """How one command is proxied.
 
-    `bin` is a name on the daemon's PATH or an absolute path. `inherit`, `forward`, `strip` and
+    `bin` is a name on the daemon's PATH or an absolute path. A `broker` is what the daemon does
+    itself for this command, with `bin` where it needs a program. `inherit`, `forward`, `strip` and
     `set` are about the tool's environment; an entry of `forward` is a name, or a beginning and `*`.
     `prepend` and `append` are put around the client's arguments. With
     `concurrent` false one invocation runs at a time. A `workspace` that is required must be mapped,
@@ -47,6 +50,7 @@ class Module(Struct, frozen=True, kw_only=True):
 
     name: str
     bin: str
+    broker: Literal["git"] | None = None
     rules: PlainRules | GrammarRules
     inherit: tuple[str, ...] = ()
     forward: tuple[str, ...] = ()
@@ -72,7 +76,9 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
     reader = TableReader.parse(text, source=source, faults=faults)
     if reader is None:
         raise ModuleError(faults)
-    program = _read_bin(reader.table("command"))
+    command = reader.table("command")
+    broker: Literal["git"] | None = "git" if command.has("broker") else None
+    program = _read_broker(command) if broker else _read_bin(command)
     rules = read_rules(reader, tool=name)
     examples = tuple(_read_examples(reader))
     env, args, run = reader.table("env"), reader.table("args"), reader.table("exec")
@@ -81,6 +87,7 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
     module = Module(
         name=name,
         bin=program,
+        broker=broker,
         rules=rules,
         inherit=_read_names(env, "inherit"),
         forward=_read_forward(env, strip=strip, settings=settings),
@@ -143,6 +150,12 @@ def _check_examples(
             shown = " ".join(map(quote, args))
             problem = f"{shown} is {found}, not {expected}: {verdict.detail}"
             yield Fault(source, f"examples.{number}", problem, "correct the example or the rules")
+
+
+def _read_broker(command: TableReader) -> str:
+    command.choice("broker", tuple(_PROGRAMS), default="git")
+    command.refuse("bin", "has no meaning for a broker", "remove it")
+    return _PROGRAMS["git"]
 
 
 def _read_bin(command: TableReader) -> str:

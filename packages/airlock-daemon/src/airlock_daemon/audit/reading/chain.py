@@ -225,7 +225,7 @@ class _Chain:
 
 
 def describe(verified: Verified) -> Iterator[str]:
-    """What was found, as lines for a person: first whether the log is whole."""
+    """What was found, as lines for a person: then whether the log is whole, or what to do."""
     yield from (f"note: {note}" for note in verified.notes)
     yield from (f"fault: {fault}" for fault in verified.faults)
     if (more := verified.fault_count - len(verified.faults)) > 0:
@@ -235,3 +235,8 @@ def describe(verified: Verified) -> Iterator[str]:
     ends = f"; head {verified.last}" if verified.last else ""
     state = "whole" if verified.is_whole else "not whole"
     yield f"{state}: {count} in {files}{ends}"
+    if not verified.is_whole:
+        yield (
+            "hint: keep a copy of these files as they are, and look for what could write to them "
+            "beside the daemon"
+        )

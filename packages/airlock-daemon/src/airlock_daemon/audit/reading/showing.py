@@ -12,6 +12,7 @@ import msgspec
 
 from airlock_daemon.audit.reading.entry import Entry
 from airlock_daemon.audit.reading.recent import Item
+from airlock_daemon.audit.reading.remotes import tell_remote
 from airlock_daemon.audit.record import to_json
 from airlock_wire import quote
 
@@ -113,6 +114,11 @@ def _tell_duration(entry: Entry) -> str:
 
 
 def _tell_words(entry: Entry) -> Iterator[str]:
+    if entry.event == "broker" and isinstance(entry.detail, dict):
+        yield from tell_remote(entry.detail, show_word)
+        if entry.rule is not None:
+            yield f"[rule {show_word(entry.rule)}]"
+        return
     left = WORDS
     words = [] if entry.command is None else [entry.command, *(entry.args or ())]
     for number, word in enumerate(words):

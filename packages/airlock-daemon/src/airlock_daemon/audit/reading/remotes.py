@@ -1,0 +1,31 @@
+"""What a `broker` record says, as a person says it: push refs/heads/x to github.com/acme/app."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+_VERBS = {"git-receive-pack": ("push", "to"), "git-upload-pack": ("fetch", "from")}
+_SCHEME = "ssh://"
+
+
+def tell_remote(detail: Mapping[object, object], show: Callable[[object], str]) -> Iterator[str]:
+    """The words of it. `show` makes one word of whatever stands in the record."""
+    service = detail.get("service")
+    verb, preposition = _VERBS.get(str(service), (show(service), "at"))
+    yield verb
+    refs = detail.get("refs")
+    for each in refs if isinstance(refs, list) else ():
+        if isinstance(each, dict):
+            yield from _tell_ref(each, show)
+    if "more" in detail:
+        more = detail["more"]
+        yield f"... ({more if isinstance(more, int) else show(more)} more)"
+    yield preposition
+    place = detail.get("destination")
+    yield show(place.removeprefix(_SCHEME) if isinstance(place, str) else place)
+    if "unpinned" in detail:
+        yield "[unpinned]"
+
+
+def _tell_ref(each: Mapping[object, object], show: Callable[[object], str]) -> Iterator[str]:
+    if not str(each.get("new")).strip("0"):
+        yield "--delete"
+    yield show(each.get("ref"))

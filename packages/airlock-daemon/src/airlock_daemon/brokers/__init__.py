@@ -1,0 +1,1 @@
+"""What needs a credential, and sees no workspace: the daemon does it, in words of its own."""

@@ -1,0 +1,85 @@
+"""Addresses that need naming: those of this host, and of the networks around it."""
+
+import errno
+import ipaddress
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+
+import trio
+
+from airlock_daemon.errors import Failed
+
+ANSWER_S = 10.0
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# IPv6 addresses that lead to the IPv4 address in their last, or for 6to4 in other, bits: NAT64
+# (RFC 6052, RFC 8215), and addresses compatible with IPv4.
+_EMBEDDING = tuple(
+    map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0/96", "::/96"))
+)
+_LAST_BITS = 0xFFFFFFFF
+
+
+async def resolve(
+    host: str, *, family: int | None, limiter: trio.CapacityLimiter
+) -> tuple[Address, ...]:
+    """The addresses of a host's name, in the order to try them.
+
+    `family` is 4 or 6 where only those are wanted. A lookup takes a thread, of which `limiter`
+    gives so many at once. Raises Failed where there is no address, or no answer in time.
+    """
+    kinds = {4: socket.AF_INET, 6: socket.AF_INET6, None: socket.AF_UNSPEC}
+    look = partial(socket.getaddrinfo, host, None, family=kinds[family], type=socket.SOCK_STREAM)
+    try:
+        with trio.fail_after(ANSWER_S):
+            found = await trio.to_thread.run_sync(look, abandon_on_cancel=True, limiter=limiter)
+    except trio.TooSlowError:
+        raise Failed(
+            f"the host {host} was not found in {ANSWER_S:g} s",
+            hint="try again; a person on the host can see what its resolver does: getent hosts",
+        ) from None
+    except OSError as error:
+        raise Failed(
+            f"the host {host} cannot be found: {error.strerror}",
+            hint="look at the spelling of the remote: git remote -v",
+        ) from error
+    return tuple(dict.fromkeys(ipaddress.ip_address(str(sockaddr[0])) for *_, sockaddr in found))
+
+
+def find_inner(addresses: tuple[Address, ...]) -> Address | None:
+    """The first that is of this host or of no public network, None where all are public."""
+    return next((address for address in addresses if not _is_public(address)), None)
+
+
+def _is_public(address: Address) -> bool:
+    return all(
+        each.is_global and not each.is_multicast and not _is_own(each)
+        for each in (address, *_find_embedded(address))
+    )
+
+
+def _find_embedded(address: Address) -> Iterator[Address]:
+    if not isinstance(address, ipaddress.IPv6Address):
+        return
+    if any(address in network for network in _EMBEDDING):
+        yield ipaddress.IPv4Address(int(address) & _LAST_BITS)
+    if address.sixtofour is not None:
+        yield address.sixtofour
+    if address.teredo is not None:
+        yield from address.teredo
+
+
+def _is_own(address: Address) -> bool:
+    """Whether a socket of this host can have the address."""
+    kind = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    with suppress(OSError), socket.socket(kind, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((str(address), 0))
+        except OSError as error:
+            return error.errno not in (errno.EADDRNOTAVAIL, errno.EINVAL, errno.EAFNOSUPPORT)
+        return True
+    # No such sockets here, and so no such address.
+    return False

@@ -1,0 +1,127 @@
+"""The streams of a conversation: from a client's git to the program that reaches the remote."""
+
+import os
+
+import trio
+
+from airlock_daemon.command.stdio.standard import PIECE, Stdio
+from airlock_daemon.connection.descriptors import Passed
+from airlock_daemon.fairness.turns import Turns
+
+# What is moved from pipe to pipe at once, and how much a pipe to the remote's program holds.
+MOVE = 1 << 20
+
+
+class Transport(Stdio):
+    """stdin and stdout are the client's own pipes, or pipes of the daemon; stderr is the daemon's.
+
+    For a push (`is_held`) what the client writes does not reach the program by itself: it is to be
+    read by `read`, and then passed on by `write` and `move_rest`, or dropped by `drop_rest`.
+
+    The client's end of its pipes may be read and written by others in its container. So nothing
+    here ever waits in a call: bytes are moved by splice(2) without blocking, to pipes of the
+    daemon.
+    """
+
+    def __init__(self, passed: Passed | None, *, is_held: bool) -> None:
+        """`passed` are the client's descriptors, of which two are pipes; None to stream.
+
+        Raises OSError where there are no descriptors left.
+        """
+        super().__init__()
+        self._passed = passed
+        self._is_held = is_held
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        if self._passed is not None:
+            client, answers = self._passed.numbers[:2]
+            if self._is_held:
+                client, answers = (self._keep(os.dup(number)) for number in (client, answers))
+        else:
+            client, answers = self._open_input(), self._open_output("stdout")
+        self._client, self._answers = client, answers
+        stdin = client
+        if self._is_held:
+            stdin, self._program = (self._keep(end) for end in os.pipe2(os.O_CLOEXEC))
+            os.set_blocking(self._program, False)
+            self._reading, self._writing = (self._keep(end) for end in os.pipe2(os.O_CLOEXEC))
+        self.standard = (stdin, answers, self._open_output("stderr"))
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether stdin and stdout pass through the daemon."""
+        return self._passed is None
+
+    def hand_over(self) -> None:
+        """Close the client's descriptors, but for copies of those that a push is held with."""
+        if self._passed is not None:
+            self._passed.close(is_usable=True)
+
+    async def read(self, turns: Turns) -> bytes:
+        """What the client has written next, b"" at its end."""
+        count = await self._move(self._client, self._writing, PIECE, turns)
+        return os.read(self._reading, count) if count else b""
+
+    async def write(self, data: bytes) -> None:
+        """Give the program its input. Raises OSError where it has ended."""
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self._program, view) :]
+            except BlockingIOError:
+                await trio.lowlevel.wait_writable(self._program)
+
+    async def move_rest(self, turns: Turns) -> int:
+        """Pass on what the client writes, to its end; returns how many bytes.
+
+        Raises OSError where the program has ended.
+        """
+        total = 0
+        while count := await self._move(self._client, self._program, MOVE, turns):
+            total += count
+        self.end_input()
+        return total
+
+    async def drop_rest(self, turns: Turns, *, null: int) -> None:
+        """Read what the client writes, to its end. `null` is open /dev/null."""
+        while await self._move(self._client, null, MOVE, turns, fills=False):
+            pass
+
+    async def answer(self, data: bytes, turns: Turns) -> None:
+        """Write to the client's stdout, as the remote would. Raises OSError where it is closed."""
+        for at in range(0, len(data), PIECE // 2):
+            left = os.write(self._writing, data[at : at + PIECE // 2])
+            while left:
+                await trio.lowlevel.wait_writable(self._answers)
+                await turns.take()
+                try:
+                    left -= os.splice(
+                        self._reading, self._answers, left, flags=os.SPLICE_F_NONBLOCK
+                    )
+                except BlockingIOError:
+                    continue
+
+    def end_input(self) -> None:
+        """Let the program see the end of its input."""
+        if self._program >= 0:
+            self._descriptors.remove(self._program)
+            os.close(self._program)
+            self._program = -1
+
+    async def _move(
+        self, source: int, target: int, most: int, turns: Turns, *, fills: bool = True
+    ) -> int:
+        while True:
+            await trio.lowlevel.wait_readable(source)
+            await turns.take()
+            try:
+                return os.splice(source, target, most, flags=os.SPLICE_F_NONBLOCK)
+            except BlockingIOError:
+                # Somebody else has read it, or the target, a pipe that `fills`, is full.
+                if fills:
+                    await trio.lowlevel.wait_writable(target)

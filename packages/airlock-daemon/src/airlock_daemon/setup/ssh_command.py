@@ -1,0 +1,47 @@
+"""A GIT_SSH_COMMAND of a profile, as words: which key and which way the human's ssh takes."""
+
+import os
+import re
+import shlex
+
+# What of GIT_SSH_COMMAND is taken: where a key or a configuration is, and as whom to come.
+_VALUED = ("-i", "-F", "-l", "-p", "-J", "-o")
+_PLAIN = ("-4", "-6", "-a", "-x", "-q", "-C")
+_OPTIONS = re.compile(
+    r"(?:IdentitiesOnly|IdentityAgent|IdentityFile|CertificateFile|UserKnownHostsFile|"
+    r"ConnectTimeout|ServerAliveInterval|Port|User|HostKeyAlias|Ciphers|KexAlgorithms|"
+    r"HostKeyAlgorithms|PubkeyAcceptedAlgorithms)[= ].*",
+    re.IGNORECASE | re.DOTALL,
+)
+_MEANS_SOMETHING_TO_A_SHELL = re.compile(r"[$`;&|<>(){}*?\[\]!#\n]")
+
+
+class UnfitCommandError(ValueError):
+    """A GIT_SSH_COMMAND of which the broker cannot make words. The text says why."""
+
+
+def read_ssh_command(text: str) -> tuple[str, ...]:
+    """Split a GIT_SSH_COMMAND into the program and its options, without a shell.
+
+    `~/` at the beginning of a value is the home of the daemon's user. Raises UnfitCommandError.
+    """
+    if _MEANS_SOMETHING_TO_A_SHELL.search(text):
+        raise UnfitCommandError("it has characters that only a shell understands")
+    try:
+        program, *words = shlex.split(text)
+    except ValueError as error:
+        raise UnfitCommandError("it cannot be split into words") from error
+    taken = [program]
+    while words:
+        word = words.pop(0)
+        if word in _PLAIN:
+            taken.append(word)
+            continue
+        option, value = word[:2], word[2:]
+        if option not in _VALUED or not (value or words):
+            raise UnfitCommandError(f"{word} is none of the options that it may have")
+        value = value or words.pop(0)
+        if option == "-o" and not _OPTIONS.fullmatch(value):
+            raise UnfitCommandError(f"-o {value} is none of the options that it may have")
+        taken += [option, os.path.expanduser(value) if value.startswith("~/") else value]
+    return tuple(taken)

@@ -1,0 +1,199 @@
+"""git of a client over the broker: what it fetches and pushes, and what it is refused."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from git_world import CLIENT, Remote, make_world
+
+from running import Daemon
+from worlds import World
+
+GRANT = '[git]\npush = ["host{root}/*"]\nprotect = ["refs/heads/main"]\n'
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """An agent that may push to the repositories there, but not to main."""
+    world = make_world(tmp_path)
+    world.write_profile(GRANT.replace("{root}", str(tmp_path)))
+    return world
+
+
+@pytest.fixture
+def remote(world: World) -> Iterator[Remote]:
+    """The daemon runs."""
+    with Daemon(world) as daemon:
+        yield Remote(world, daemon)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_branch_goes_there_and_back(remote: Remote, *, streamed: bool) -> None:
+    """Push, list, fetch and clone, on passed pipes and in messages; the log has what was asked."""
+    remote.streamed = streamed
+    pushed = remote.git("push", "origin", "HEAD:refs/heads/agent/x")
+    assert pushed.returncode == 0, pushed.stderr
+    assert "[new branch]      HEAD -> agent/x" in pushed.stderr
+    cloned = remote.git("clone", "--quiet", f"host:{remote.repository}", "copy")
+    assert (cloned.returncode, cloned.stderr) == (
+        0,
+        "warning: remote HEAD refers to nonexistent ref, unable to checkout\n",
+    )
+    fetched = remote.git("fetch", "origin", where=remote.work)
+    assert fetched.returncode == 0
+    push, *fetches = remote.daemon.records("broker")
+    head = remote.git("rev-parse", "HEAD").stdout.strip()
+    assert push["outcome"] == "allowed"
+    sent = push["detail"].pop("bytes")
+    assert sent > 100
+    assert push["detail"] == {
+        "destination": f"ssh://host{remote.repository}".removesuffix(".git"),
+        "service": "git-receive-pack",
+        "refs": [{"ref": "refs/heads/agent/x", "old": "0" * 40, "new": head}],
+    }
+    assert {fetch["detail"]["service"] for fetch in fetches} == {"git-upload-pack"}
+    assert {record["outcome"] for record in remote.daemon.records()} == {"allowed"}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("HEAD:main",),
+        ("--mirror",),
+        ("--all",),
+        ("+HEAD:refs/heads/main",),
+        ("--atomic", "HEAD:x", "HEAD:Main"),
+    ],
+)
+def test_a_protected_branch_stays(
+    remote: Remote, words: tuple[str, ...], *, streamed: bool
+) -> None:
+    """By whatever spelling; git shows why, and nothing of such a push arrives."""
+    remote.streamed = streamed
+    pushed = remote.git("push", "origin", *words)
+    assert pushed.returncode == 1, pushed.stderr
+    assert "(airlock: [git] protect keeps it as it is)" in pushed.stderr
+    assert remote.refs() == []
+    (record,) = remote.daemon.records("broker")
+    assert (record["outcome"], record["rule"]) == ("denied", "protect")
+    assert record["detail"]["bytes"] == 0
+
+
+def test_what_is_deleted_brings_no_pack(remote: Remote) -> None:
+    """Such a refusal is answered without waiting for one."""
+    remote.git("push", "--quiet", "origin", "HEAD:agent")
+    deleted = remote.git("push", "origin", "--delete", "agent")
+    assert deleted.returncode == 1
+    assert "deleting is not granted by [git] delete" in deleted.stderr
+    assert remote.refs() == ["refs/heads/agent"]
+
+
+def test_nothing_to_push_is_no_fault(remote: Remote) -> None:
+    """The client ends the conversation without a list."""
+    remote.git("push", "--quiet", "origin", "HEAD:agent")
+    again = remote.git("push", "origin", "HEAD:agent")
+    assert (again.returncode, again.stderr) == (0, "Everything up-to-date\n")
+
+
+def test_a_profile_narrows_by_rules_of_git(remote: Remote) -> None:
+    """What git itself would be refused, git-remote is in effect."""
+    text = GRANT.replace("{root}", str(remote.world.root)) + '[deny]\ngit = ["push & --delete"]\n'
+    remote.world.write_profile(text.replace("protect", "delete = true\nprotect"))
+    assert remote.daemon.stop() == 0
+    with Daemon(remote.world) as daemon:
+        remote.daemon = daemon
+        remote.git("push", "--quiet", "origin", "HEAD:agent")
+        deleted = remote.git("push", "origin", "--delete", "agent")
+    assert "[remote rejected]" in deleted.stderr
+    assert "(airlock: git with " in deleted.stderr
+    assert remote.refs() == ["refs/heads/agent"]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_the_remote_says_of_a_fault_is_told(remote: Remote, *, streamed: bool) -> None:
+    """Its stderr and its exit status, whichever way stdout goes."""
+    remote.streamed = streamed
+    listed = remote.git("ls-remote", f"ssh://host{remote.world.root}/none.git")
+    assert listed.returncode == 128
+    assert "none.git' does not appear to be a git repository" in listed.stderr
+    assert remote.daemon.records()[-1]["exit_code"] == 128
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("ssh://host/elsewhere/x", 'this agent may not fetch from "host/elsewhere/x"'),
+        ("ssh://other{root}/server.git", "this agent may not fetch from"),
+        ("ssh://host:2222{root}/server.git", "this agent may not fetch from"),
+        ("ssh://host{root}/../x", "has an empty part, . or .."),
+        ("ssh://host/~root/x", "begins with ~ or -"),
+    ],
+)
+def test_another_place_is_refused_with_the_line_to_add(remote: Remote, url: str, why: str) -> None:
+    """Nothing is started for it."""
+    listed = remote.git("ls-remote", url.replace("{root}", str(remote.world.root)))
+    assert listed.returncode == 128
+    assert why in listed.stderr
+    assert remote.daemon.records()[-1]["layer"] == "broker"
+    assert remote.notes == []
+
+
+def test_ssh_stands_in_an_empty_directory_with_words_of_the_daemons_own(remote: Remote) -> None:
+    """Nothing of the client's becomes an option or a variable, but for git's protocol version."""
+    remote.git("ls-remote", "origin", more={"GIT_PROTOCOL": "version=2:x", "EVIL": "1"})
+    notes = remote.notes
+    assert "-oBatchMode=yes" in notes
+    assert "-oForwardAgent=no" in notes
+    assert [line for line in notes if "EVIL" in line] == []
+    assert notes[-1].rpartition("/")[2].startswith("airlock-empty-")
+
+
+@pytest.mark.parametrize(
+    ("args", "rule"),
+    [
+        ((), "transport"),
+        (("https", "origin", "https://host/x"), "transport"),
+        (("ssh", "host", "id"), "words"),
+        (("ssh", "-oProxyCommand=id", "host", "git-upload-pack 'x'"), "words"),
+        (("ssh", "host", "git-upload-archive 'x'"), "service"),
+        (("ssh", "host", "git-lfs-authenticate x upload"), "lfs"),
+        (("ssh", "host", "git-upload-pack '{root}/x'"), "needs-stdin"),
+    ],
+)
+def test_other_requests_are_refused(remote: Remote, args: tuple[str, ...], rule: str) -> None:
+    """Words that git does not say, and clients that cannot carry its conversation."""
+    answer = remote.daemon.ask(
+        "git-remote", *(word.replace("{root}", str(remote.world.root)) for word in args)
+    )
+    assert answer.error["data"]["kind"] == "denied"
+    assert (answer.error["data"]["layer"], answer.error["data"]["rule"]) == ("broker", rule)
+
+
+def test_a_check_covers_the_destination(remote: Remote) -> None:
+    """As a request would, and runs nothing."""
+    words = ("ssh", "host", f"git-upload-pack '{remote.world.root}/x'")
+    allowed = remote.daemon.ask("git-remote", *words, method="check")
+    assert allowed.last["result"]["decision"] == "allowed"
+    denied = remote.daemon.ask("git-remote", "ssh", "host", "git-upload-pack 'y'", method="check")
+    assert denied.error["data"]["rule"] == "git.fetch"
+
+
+def test_bytes_that_are_no_push_end_it(remote: Remote) -> None:
+    """The remote gets none of them."""
+    reading, writing = os.pipe()
+    os.write(writing, b"0009hello")
+    os.close(writing)
+    client = [sys.executable, str(CLIENT), remote.world.socket, "0", "host"]
+    done = subprocess.run(
+        [*client, f"git-receive-pack '{remote.repository}'"],
+        stdin=reading,
+        capture_output=True,
+        check=False,
+    )
+    os.close(reading)
+    assert done.returncode == 126
+    assert b"a line of a list of refs cannot be read" in done.stderr

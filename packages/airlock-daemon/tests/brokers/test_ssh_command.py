@@ -1,0 +1,50 @@
+"""The words with which the human's ssh is run."""
+
+import os
+
+import pytest
+
+from airlock_daemon.brokers.git.ssh_command import FORCED, build_words
+from airlock_daemon.setup.ssh_command import UnfitCommandError, read_ssh_command
+from airlock_modules import read_ssh_words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("ssh", ("ssh",)),
+        ("ssh -i ~/.ssh/key", ("ssh", "-i", os.path.expanduser("~/.ssh/key"))),
+        ("ssh -i~/key -p2222", ("ssh", "-i", os.path.expanduser("~/key"), "-p", "2222")),
+        ('/usr/bin/ssh -F "/a b/config" -4', ("/usr/bin/ssh", "-F", "/a b/config", "-4")),
+        ("ssh -o IdentitiesOnly=yes -J jump", ("ssh", "-o", "IdentitiesOnly=yes", "-J", "jump")),
+    ],
+)
+def test_a_command_is_split_without_a_shell(text: str, words: tuple[str, ...]) -> None:
+    """Options that say which key, configuration and way."""
+    assert read_ssh_command(text) == words
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "ssh $X", "ssh `id`", "ssh; id", "ssh | cat", "ssh 'a", "ssh -o ProxyCommand=id"),
+        *("ssh host", "ssh -oLocalCommand=id", "ssh -A", "ssh -L 1:a:2", "ssh -i", "ssh -S x"),
+        *("ssh -vv", "ssh -E /x"),
+    ],
+)
+def test_what_would_do_something_else_is_refused(text: str) -> None:
+    """Shell text, other options, and a destination."""
+    with pytest.raises(UnfitCommandError):
+        read_ssh_command(text)
+
+
+def test_what_is_forced_comes_first_and_nothing_of_the_client_is_an_option() -> None:
+    """ssh takes the first value of an option, and no option behind the two dashes."""
+    asked = read_ssh_words(["-p", "2222", "-6", "me@[::1]", "git-upload-pack 'a b'"])
+    words = build_words(("ssh", "-i", "/key"), asked, pinned=("-oHostName=::2",))
+    assert words[0] == "ssh"
+    assert words[1 : len(FORCED) + 1] == FORCED
+    assert words[len(FORCED) + 1 :] == (
+        *("-oHostName=::2", "-6", "-p", "2222", "-i", "/key"),
+        *("--", "me@::1", "git-upload-pack 'a b'"),
+    )

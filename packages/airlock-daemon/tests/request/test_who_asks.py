@@ -1,0 +1,151 @@
+"""Who asks, and from where: what a running daemon makes of clients that claim, hide or descend."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from airlock_daemon.platform.linux.mountinfo import parse_mountinfo
+from running import Answer, Daemon, request
+from worlds import World
+
+# Connects, changes its root if it is told so, sends a line, and prints what it is answered.
+CLIENT = """
+import os, socket, sys
+path, line, root = sys.argv[1:]
+with socket.socket(socket.AF_UNIX) as connection:
+    connection.connect(path)
+    if root:
+        os.chroot(root)
+    connection.sendall(line.encode())
+    while piece := connection.recv(65536):
+        os.write(1, piece)
+"""
+
+ISOLATE = ["unshare", *(["--map-root-user"] if os.geteuid() else []), "--mount", "--pid", "--fork"]
+
+
+def client(socket_path: str, line: bytes, *, root: str = "") -> list[str]:
+    """The words that run such a client."""
+    return [sys.executable, "-c", CLIENT, socket_path, line.decode(), root]
+
+
+def run(argv: list[str]) -> bytes:
+    return subprocess.run(argv, stdout=subprocess.PIPE, check=True, timeout=30).stdout
+
+
+def read(output: str | bytes) -> Answer:
+    return Answer([json.loads(line) for line in output.splitlines()])
+
+
+class Inside:
+    """Clients in pid and mount namespaces of their own, as those of a container are."""
+
+    def __init__(self, world: World) -> None:
+        self.workspace = world.workspace
+        self._socket = world.socket
+
+    def ask(self, prepare: str = "true", *, root: str = "", script: str = "echo ran") -> Answer:
+        """Ask for a script from the workspace, after `prepare` has changed what is mounted."""
+        line = request("sh", "-c", script, cwd=str(self.workspace))
+        words = ["sh", "-c", f'{prepare} && exec "$@"', "sh"]
+        argv = [*ISOLATE, "--mount-proc", *words, *client(self._socket, line, root=root)]
+        return read(run(argv))
+
+
+@pytest.fixture
+def inside(world: World) -> Inside:
+    """Such clients, of a profile that maps the workspace to where it is."""
+    probe = subprocess.run([*ISOLATE, "--mount-proc", "true"], capture_output=True, check=False)
+    if probe.returncode:
+        pytest.skip(f"no namespaces here: {probe.stderr.decode()[-200:]}")
+    here = world.workspace
+    world.write_profile(f'[workspace]\nmounts = {{ "{here}" = "{here}" }}\n')
+    return Inside(world)
+
+
+def test_what_a_container_hides_in_the_workspace_is_not_shown_by_a_tool(
+    world: World, inside: Inside
+) -> None:
+    """A file or a directory that it covers is there for a tool on the host, which does not run."""
+    (world.workspace / "secrets").mkdir()
+    (world.workspace / ".env").write_text("secret")
+    covers = ("mount --bind /dev/null .env", "mount -t tmpfs none secrets")
+    with Daemon(world) as daemon:
+        assert inside.ask().text() == "ran\n"
+        for cover in covers:
+            refused = inside.ask(f"cd {world.workspace} && {cover}", script="cat .env")
+            assert refused.text() == ""
+            assert refused.error["data"]["rule"] == "inner-mount"
+        assert len(daemon.records("exec-start")) == 1
+
+
+def test_a_changed_root_does_not_make_a_workspace_writable(world: World, inside: Inside) -> None:
+    """The kernel tells such a process of no mount outside of it, and of no flag of its own."""
+    here = world.workspace
+    protect = f"mount --bind {here} {here} && mount -o remount,bind,ro {here}"
+    with Daemon(world) as daemon:
+        for root, rule in (("", "read-only"), (str(here), "root")):
+            refused = inside.ask(protect, root=root, script="touch mark")
+            assert refused.error["data"]["rule"] == rule
+        assert not (here / "mark").exists()
+        assert daemon.records("exec-start") == []
+
+
+@pytest.fixture
+def cgroup() -> Iterator[Path]:
+    """A cgroup that is called as that of a container."""
+    rows = parse_mountinfo(Path("/proc/self/mountinfo").read_text())
+    for point in [row.point for row in rows if row.kind == "cgroup2"]:
+        place = Path(point, "ab" * 32)
+        with suppress(OSError):
+            place.mkdir()
+            yield place
+            place.rmdir()
+            return
+    pytest.skip("no cgroup can be made here")
+
+
+@pytest.mark.parametrize("entry", ["bin", "{root}/workspace", "{root}/loose"])
+def test_docker_is_not_taken_from_where_others_could_put_one(
+    world: World, inside: Inside, cgroup: Path, monkeypatch: pytest.MonkeyPatch, entry: str
+) -> None:
+    """A relative entry of the PATH, one in a workspace, and one that others may write."""
+    (world.root / "loose").mkdir()
+    (world.root / "loose").chmod(0o777)
+    evil, good = world.root / entry.format(root=world.root), world.root / "own"
+    for folder in (evil, good):
+        folder.mkdir(exist_ok=True)
+        (folder / "docker").write_text(f"#!/bin/sh\n: > {world.root}/asked-{folder.name}\nexit 1\n")
+        (folder / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{entry.format(root=world.root)}:{good}:{os.environ['PATH']}")
+    with Daemon(world):
+        assert inside.ask(f"echo 0 > {cgroup}/cgroup.procs").text() == "ran\n"
+    assert [each.name for each in world.root.glob("asked-*")] == ["asked-own"]
+
+
+def test_a_command_may_not_ask_on_another_agents_socket(world: World) -> None:
+    """What Airlock has started is no client, whatever process of the host it looks like."""
+    (world.add_agent("other") / "airlock.toml").write_text(
+        f'commands = []\n[workspace]\nsame_path = ["{world.workspace}"]\n'
+    )
+    line = request("sh", "-c", "echo ran", cwd=str(world.workspace))
+    words = client(world.socket.replace("/my/", "/other/"), line)
+    with Daemon(world) as daemon:
+        assert read(run(words)).text() == "ran\n"
+        refused = read(daemon.ask("sh", "-c", 'exec "$@"', "sh", *words).text())
+        assert refused.error["data"]["rule"] == "peer"
+        assert [record["profile"] for record in daemon.records("exec-start")] == ["other", "my"]
+
+
+def test_a_directory_that_a_process_of_the_host_is_not_in_is_refused(daemon: Daemon) -> None:
+    """The kernel says where it stands; a claim of another place is no hint but a lie."""
+    here = str(daemon.world.workspace)
+    assert daemon.shell("pwd", cwd=here).text() == f"{here}\n"
+    error = daemon.shell("pwd", cwd="/etc").error
+    assert (error["data"]["layer"], error["data"]["rule"]) == ("workspace", "host")

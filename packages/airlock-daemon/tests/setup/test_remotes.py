@@ -1,0 +1,73 @@
+"""What a profile says of git's remotes."""
+
+from pathlib import Path
+
+import pytest
+
+from airlock_daemon.errors import SetupError
+from airlock_daemon.setup.checking import check_files
+from worlds import World
+
+GRANT = '[git]\npush = ["github.com/acme/*"]\n'
+
+
+def enable(world: World, *names: str) -> None:
+    """Enable these commands and no other."""
+    listed = ", ".join(f'"{name}"' for name in names)
+    text = f'[commands]\nenable = [{listed}]\n[log]\npath = "{world.log}"\n'
+    (world.config / "config.toml").write_text(text)
+
+
+def test_git_remote_comes_with_git(tmp_path: Path) -> None:
+    """It is within the ceiling without being named, and an agent may have it alone."""
+    world = World(tmp_path)
+    enable(world, "git")
+    world.write_profile(GRANT, commands='["git-remote"]')
+    generation = world.load().generations["my"]
+    assert generation.grant.ceiling == ("git", "git-remote")
+    assert generation.agent.profile.granted(generation.grant.ceiling) == ["git-remote"]
+    assert generation.agent.profile.git.is_pinned
+
+
+@pytest.mark.parametrize("commands", ['["git"]', "[]", '["git", "git-remote"]'])
+def test_a_grant_of_places_beside_git_itself_is_a_fault(tmp_path: Path, commands: str) -> None:
+    """git on the host would not heed it."""
+    world = World(tmp_path)
+    enable(world, "git")
+    world.write_profile(GRANT, commands=commands)
+    with pytest.raises(SetupError) as raised:
+        world.load()
+    (fault,) = raised.value.faults
+    assert (fault.key, fault.remedy) == (
+        "git",
+        'grant commands = ["git-remote"], and use the git of the container',
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "is_fit"), [("ssh -i ~/key", True), ("ssh -i key; id", False), ("ssh -A", False)]
+)
+def test_an_unfit_ssh_command_is_a_fault(tmp_path: Path, text: str, *, is_fit: bool) -> None:
+    """Of an agent that has git-remote; git itself runs it by a shell."""
+    world = World(tmp_path)
+    enable(world, "git")
+    more = f"[env]\nset = {{ GIT_SSH_COMMAND = '{text}' }}\n"
+    world.write_profile(more, commands='["git"]')
+    world.load()
+    world.write_profile(more, commands='["git-remote"]')
+    checked = check_files(world.locations)
+    assert [fault.name for fault in checked.faults] == ([] if is_fit else ["remotes"])
+
+
+def test_who_names_no_place_is_called_unpinned(tmp_path: Path) -> None:
+    """A note, with the line to write; an empty list pins to nowhere."""
+    world = World(tmp_path)
+    enable(world, "git")
+    world.write_profile("", commands='["git-remote"]')
+    (note,) = check_files(world.locations).notes
+    assert note.name == "remotes"
+    assert "agent my is unpinned" in note.problem
+    world.write_profile("[git]\npush = []\n", commands='["git-remote"]')
+    assert check_files(world.locations).notes == ()
+    world.write_profile("", commands='["git"]')
+    assert check_files(world.locations).notes == ()

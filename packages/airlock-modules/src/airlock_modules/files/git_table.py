@@ -1,0 +1,68 @@
+"""`[git]` of a profile: where an agent may fetch and push, and which refs it may move."""
+
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from airlock_modules.files.toml_reader import TableReader
+from airlock_modules.remotes.errors import RemoteError
+from airlock_modules.remotes.grants import GitGrant, Place, read_place
+from airlock_modules.remotes.patterns import compile_pattern, is_pattern
+from airlock_wire.text import quote
+
+_PINNING = ("push", "fetch")
+_KEYS = (*_PINNING, "refs", "protect", "delete", "push_options")
+_REMEDY = "write it like git@github.com/acme/* or https://example.com:8443/team/**"
+
+T = TypeVar("T")
+
+
+def names_git_grant(table: TableReader) -> bool:
+    """Whether the table says anything of remotes."""
+    return any(table.has(key) for key in _KEYS)
+
+
+def read_git_grant(table: TableReader) -> GitGrant:
+    """Read what `[git]` says of remotes; faults are recorded by `table`."""
+    return GitGrant(
+        push=_read_places(table, "push"),
+        fetch=_read_places(table, "fetch"),
+        is_pinned=any(table.has(key) for key in _PINNING),
+        refs=_read_patterns(table, "refs", is_ref=True) if table.has("refs") else None,
+        protect=_read_patterns(table, "protect", is_ref=True, ignore_case=True),
+        delete=table.boolean("delete", default=False),
+        push_options=_read_patterns(table, "push_options"),
+    )
+
+
+def _read_places(table: TableReader, key: str) -> tuple[Place, ...]:
+    def read(line: str) -> Place | None:
+        try:
+            return read_place(line)
+        except RemoteError as error:
+            table.fault(key, error.problem, _REMEDY)
+            return None
+
+    return _read_each(table, key, read)
+
+
+def _read_patterns(
+    table: TableReader, key: str, *, is_ref: bool = False, ignore_case: bool = False
+) -> "tuple[re.Pattern[str], ...]":
+    def read(text: str) -> "re.Pattern[str] | None":
+        if not is_pattern(text):
+            problem = f"{quote(text, limit=80)} is no pattern: only * and ** are"
+            table.fault(key, problem, "write it like refs/heads/agent/*")
+        elif is_ref and not text.startswith("refs/"):
+            problem = f"{quote(text, limit=80)} is no full name of a ref"
+            table.fault(key, problem, f'write "refs/heads/{text}" or "refs/tags/{text}"')
+        else:
+            return compile_pattern(text, ignore_case=ignore_case)
+        return None
+
+    return _read_each(table, key, read)
+
+
+def _read_each(table: TableReader, key: str, read: Callable[[str], T | None]) -> tuple[T, ...]:
+    found = (read(text) for text in table.strings(key))
+    return tuple(each for each in found if each is not None)

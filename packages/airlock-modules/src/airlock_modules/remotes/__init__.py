@@ -1,0 +1,1 @@
+"""What git's transports ask of a remote, as pure data: where, which refs, and what is granted."""

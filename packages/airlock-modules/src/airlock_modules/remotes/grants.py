@@ -1,0 +1,106 @@
+"""Where an agent may fetch and push, and which refs a push of it may move: `[git]` of a profile."""
+
+import re
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from airlock_modules.remotes.destination import (
+    DEFAULT_PORTS,
+    Destination,
+    Scheme,
+    read_host,
+    read_port,
+    read_user,
+)
+from airlock_modules.remotes.errors import RemoteError
+from airlock_modules.remotes.patterns import compile_pattern, is_pattern
+from airlock_wire.text import quote
+
+_SCHEMES: dict[str | None, Scheme] = {"ssh": "ssh", "https": "https", "http": "http"}
+_EITHER: tuple[Scheme, ...] = ("ssh", "https")
+_DESTINATION = re.compile(
+    r"(?:(?P<scheme>ssh|https|http)://)?(?:(?P<user>[^@/]*)@)?"
+    r"(?P<host>\[[^\]/]*\]|[^:/\[\]]+)(?::(?P<port>[^/]+))?/(?P<path>.+)"
+)
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """Repositories that a line of a grant names: `[scheme://][user@]host[:port]/path`.
+
+    `text` is the line. A scheme of None is ssh or https, a user of None any. `is_literal` says that
+    the host stands there by its name, so that its addresses may be private ones.
+    """
+
+    text: str
+    scheme: Scheme | None
+    user: str | None
+    host: "re.Pattern[str]"
+    port: int | None
+    path: "re.Pattern[str]"
+    is_literal: bool
+
+    def covers(self, destination: Destination) -> bool:
+        """Whether `destination` is one of them."""
+        return (
+            destination.scheme in ((self.scheme,) if self.scheme else _EITHER)
+            and self.user in (None, destination.user)
+            and self.port == destination.port
+            and self.host.fullmatch(destination.host) is not None
+            and self.path.fullmatch(destination.name) is not None
+        )
+
+
+class GitGrant(Struct, frozen=True, kw_only=True):
+    """`[git]` of one agent. Without `is_pinned` it names no places, and others are to be asked.
+
+    `refs` of None are all branches and tags. A ref that `protect` matches is never moved, in
+    whatever case its letters are.
+    """
+
+    push: tuple[Place, ...] = ()
+    fetch: tuple[Place, ...] = ()
+    is_pinned: bool = False
+    refs: "tuple[re.Pattern[str], ...] | None" = None
+    protect: "tuple[re.Pattern[str], ...]" = ()
+    delete: bool = False
+    push_options: "tuple[re.Pattern[str], ...]" = ()
+
+
+def read_place(text: str) -> Place:
+    """Read one line of `push` or `fetch`. Raises RemoteError."""
+    found = _DESTINATION.fullmatch(text)
+    if found is None:
+        raise RemoteError(
+            f"{quote(text, limit=80)} is not written as [user@]host/path", rule="place"
+        )
+    host, port, path = found["host"], found["port"], found["path"].strip("/").removesuffix(".git")
+    scheme = _SCHEMES.get(found["scheme"]) or _scheme_of(port)
+    if not is_pattern(path):
+        raise RemoteError(f"{quote(path, limit=80)} is no pattern: only * and ** are", rule="place")
+    is_literal = "*" not in host
+    return Place(
+        text=text,
+        scheme=scheme,
+        user=None if found["user"] is None else read_user(found["user"]),
+        host=compile_pattern(read_host(host) if is_literal else _read_host_pattern(host)),
+        port=None if port is None else read_port(port, scheme or "ssh"),
+        path=compile_pattern(path),
+        is_literal=is_literal,
+    )
+
+
+def find_place(places: Sequence[Place], destination: Destination) -> Place | None:
+    """The line that grants `destination`, one that names its host by preference."""
+    found = [place for place in places if place.covers(destination)]
+    return next((place for place in found if place.is_literal), next(iter(found), None))
+
+
+def _read_host_pattern(text: str) -> str:
+    read_host(text.replace("*", "x"))
+    return text.lower()
+
+
+def _scheme_of(port: str | None) -> Scheme | None:
+    """The scheme whose own port a line names that names no scheme."""
+    return next((scheme for scheme in _EITHER if port == str(DEFAULT_PORTS[scheme])), None)

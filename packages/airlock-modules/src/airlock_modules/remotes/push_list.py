@@ -1,0 +1,154 @@
+"""The list of refs with which a push begins, as git-receive-pack reads it (gitprotocol-pack(5)).
+
+A client sends it, then options if it agreed on them, then the pack. What a push does stands here
+and nowhere else: however it was spelled in a command or configured, these refs get these values.
+"""
+
+import re
+
+from msgspec import Struct
+
+from airlock_modules.remotes.errors import RemoteError
+from airlock_modules.remotes.pkt_line import PacketReader
+from airlock_wire.text import quote
+
+# Bytes: a mirror of some ten thousand refs.
+MOST_BYTES = 2 << 20
+
+_ID = rb"(?:[0-9a-f]{40}|[0-9a-f]{64})"
+_UPDATE = re.compile(rb"(%s) (%s) ([^\x00-\x20\x7f]+)" % (_ID, _ID))
+_SHALLOW = re.compile(rb"shallow %s" % _ID)
+_CAPABILITY = re.compile(r"[!-~]+")
+# What a server may be asked for; one that is not known could change what the list means. Those of
+# the first line have no value: git-receive-pack takes `push-options=x` for `push-options`.
+_CAPABILITIES = frozenset(
+    (
+        "report-status",
+        "report-status-v2",
+        "side-band-64k",
+        "quiet",
+        "atomic",
+        "ofs-delta",
+        "delete-refs",
+        "push-options",
+    )
+)
+_VALUED = frozenset(("agent", "object-format", "session-id"))
+
+
+class Update(Struct, frozen=True):
+    """One ref and the ids, in hexadecimal, that it is to have had (`old`) and to get (`new`)."""
+
+    old: str
+    new: str
+    ref: str
+
+    @property
+    def is_deletion(self) -> bool:
+        """Whether the ref is to be removed."""
+        return not self.new.strip("0")
+
+    @property
+    def is_creation(self) -> bool:
+        """Whether there is to be no such ref yet."""
+        return not self.old.strip("0")
+
+
+class PushList(Struct, frozen=True, kw_only=True):
+    """What one push asks for. `capabilities` have their value after `=`, as they were sent."""
+
+    updates: tuple[Update, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+    @property
+    def brings_pack(self) -> bool:
+        """Whether a pack follows: with deletions alone none does."""
+        return any(not update.is_deletion for update in self.updates)
+
+
+class PushReader:
+    """Reads a list as it comes. Not to be fed any further once it is whole or has raised."""
+
+    def __init__(self) -> None:
+        """Begin before the first byte."""
+        self._packets = PacketReader(most=MOST_BYTES)
+        self._updates: list[Update] = []
+        self._capabilities: tuple[str, ...] = ()
+        self._options: list[str] | None = None
+
+    @property
+    def held(self) -> bytes:
+        """All that was fed: the list, and whatever came with its last bytes."""
+        return self._packets.held
+
+    def feed(self, data: bytes) -> PushList | None:
+        """Take what comes next; returns the list once it is whole.
+
+        Raises RemoteError for anything that git-receive-pack could read otherwise than this does.
+        """
+        self._packets.feed(data)
+        while (packet := self._packets.take()) is not None:
+            if packet:
+                self._take(packet)
+            elif self._expects_options:
+                self._options = []
+            else:
+                return PushList(
+                    updates=tuple(self._updates),
+                    capabilities=self._capabilities,
+                    options=tuple(self._options or ()),
+                )
+        return None
+
+    @property
+    def _expects_options(self) -> bool:
+        agreed = "push-options" in self._capabilities and bool(self._updates)
+        return agreed and self._options is None
+
+    def _take(self, packet: bytes) -> None:
+        packet = packet.removesuffix(b"\n")
+        if self._options is not None:
+            self._options.append(_decode(packet, "a push option"))
+            return
+        line, has_capabilities, words = packet.partition(b"\0")
+        if has_capabilities:
+            # git-receive-pack takes those of every line, this reads those of the first alone.
+            if self._updates:
+                raise RemoteError("a list of refs names capabilities twice", rule="push-list")
+            self._capabilities = _read_capabilities(words)
+        elif _SHALLOW.fullmatch(line) and not self._updates:
+            return
+        update = _UPDATE.fullmatch(line)
+        if update is None:
+            raise RemoteError(_explain(line), rule="push-list")
+        old, new, ref = update.groups()
+        if len(old) != len(new):
+            raise RemoteError("a list of refs mixes two kinds of object ids", rule="push-list")
+        self._updates.append(Update(old.decode(), new.decode(), _decode(ref, "a ref")))
+
+
+def _read_capabilities(words: bytes) -> tuple[str, ...]:
+    capabilities = tuple(words.decode("ascii", "replace").split(" "))
+    found = tuple(word for word in capabilities if word)
+    for word in found:
+        name, has_value, _ = word.partition("=")
+        is_known = name in _VALUED if has_value else name in _CAPABILITIES
+        if not is_known or not _CAPABILITY.fullmatch(word):
+            raise RemoteError(f"a push asks the server for {quote(word)}", rule="capability")
+    return found
+
+
+def _explain(line: bytes) -> str:
+    if line.startswith(b"push-cert"):
+        return "signed pushes are not passed on"
+    shown = quote(line.decode("utf-8", "surrogateescape"), limit=80)
+    return f"a line of a list of refs cannot be read: {shown}"
+
+
+def _decode(data: bytes, what: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        shown = quote(data.decode("utf-8", "surrogateescape"), limit=80)
+        raise RemoteError(f"{what} is not UTF-8: {shown}", rule="push-list") from None

@@ -1,0 +1,42 @@
+"""The answer to a push that was not sent, in git-receive-pack's own words."""
+
+from collections.abc import Sequence
+
+from airlock_modules.remotes.pkt_line import FLUSH, frame
+from airlock_modules.remotes.push_list import PushList
+from airlock_modules.remotes.push_policy import Refusal
+
+# Bytes of a report in one packet of a band.
+_BAND = 65_500
+_REPORTS = ("report-status", "report-status-v2")
+# Bytes of one line, of which most is the name of a ref.
+_LONGEST = 4000
+_DATA = b"\1"
+
+
+def compose_report(push: PushList, refusals: Sequence[Refusal]) -> bytes:
+    """What a server would say had it refused: plain git prints it as the server's own words.
+
+    Empty where the client has not agreed on a report, and cannot be told this way.
+    """
+    if not set(_REPORTS) & set(push.capabilities):
+        return b""
+    report = frame(b"unpack ok\n") + b"".join(
+        frame(f"ng {update.ref} airlock: {_reason(update.ref, refusals)}\n".encode()[:_LONGEST])
+        for update in push.updates
+    )
+    report += FLUSH
+    if "side-band-64k" not in push.capabilities:
+        return report
+    pieces = [report[at : at + _BAND] for at in range(0, len(report), _BAND)]
+    return b"".join(frame(_DATA + piece) for piece in pieces) + FLUSH
+
+
+def _reason(ref: str, refusals: Sequence[Refusal]) -> str:
+    own = next((refusal for refusal in refusals if refusal.ref == ref), None)
+    if own is not None:
+        return own.problem
+    whole = next((refusal for refusal in refusals if refusal.ref is None), None)
+    if whole is not None:
+        return whole.problem
+    return "not sent, since another ref of this push is refused"

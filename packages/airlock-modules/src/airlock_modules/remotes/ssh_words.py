@@ -1,0 +1,92 @@
+"""The words that git gives its ssh: options, a destination, and one command for the remote."""
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from airlock_modules.remotes.destination import (
+    Destination,
+    read_host,
+    read_path,
+    read_port,
+    read_user,
+)
+from airlock_modules.remotes.errors import RemoteError
+from airlock_wire.text import quote
+
+Service = Literal["git-upload-pack", "git-receive-pack"]
+
+# A quote or ! in the path would be escaped; read_path refuses both, and the backslash.
+_COMMAND = re.compile(r"(git-[a-z-]+) '(.*)'", re.DOTALL)
+_SERVICES: dict[str, Service] = {
+    "git-upload-pack": "git-upload-pack",
+    "git-receive-pack": "git-receive-pack",
+}
+_DESTINATION = 2
+
+
+class RemoteRequest(Struct, frozen=True, kw_only=True):
+    """One conversation that a client asks for.
+
+    `family` is 4 or 6 where it wants addresses of that kind only. `sends_protocol` says that the
+    remote is to be told which version of git's protocol the client speaks.
+    """
+
+    destination: Destination
+    service: Service
+    family: Literal[4, 6] | None = None
+    sends_protocol: bool = False
+
+
+def read_ssh_words(words: Sequence[str]) -> RemoteRequest:
+    """Read what git gives its ssh (GIT_SSH_VARIANT=ssh). Raises RemoteError for anything else."""
+    port: str | None = None
+    family: Literal[4, 6] | None = None
+    sends_protocol = False
+    rest = list(words)
+    while rest and rest[0].startswith("-"):
+        option = rest.pop(0)
+        if option in ("-4", "-6"):
+            family = 4 if option == "-4" else 6
+        elif option == "-p" and rest:
+            port = rest.pop(0)
+        elif option == "-o" and rest and rest[0] == "SendEnv=GIT_PROTOCOL":
+            rest.pop(0)
+            sends_protocol = True
+        else:
+            raise RemoteError(
+                f"{quote(option, limit=80)} is no option that git gives ssh", rule="words"
+            )
+    if len(rest) != _DESTINATION:
+        raise RemoteError("git gives its ssh a destination and one command", rule="words")
+    user, at, host = rest[0].rpartition("@")
+    service, path = _read_command(rest[1])
+    return RemoteRequest(
+        destination=Destination(
+            scheme="ssh",
+            user=read_user(user) if at else None,
+            host=read_host(host),
+            port=None if port is None else read_port(port, "ssh"),
+            path=read_path(path),
+        ),
+        service=service,
+        family=family,
+        sends_protocol=sends_protocol,
+    )
+
+
+def _read_command(text: str) -> tuple[Service, str]:
+    if text.startswith("git-lfs-"):
+        # git-lfs-authenticate answers with a token, and git-lfs-transfer is its successor.
+        raise RemoteError(
+            "nothing of Git LFS is passed on; GIT_LFS_SKIP_SMUDGE=1 leaves it out", rule="lfs"
+        )
+    found = _COMMAND.fullmatch(text)
+    if found is None:
+        raise RemoteError(f"{quote(text, limit=80)} is no command that git gives ssh", rule="words")
+    service = _SERVICES.get(found[1])
+    if service is None:
+        raise RemoteError(f"{found[1]} is not passed on", rule="service")
+    return service, found[2]

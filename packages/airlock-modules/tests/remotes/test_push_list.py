@@ -1,0 +1,162 @@
+"""The list of refs of a push, read as git-receive-pack reads it or not at all."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airlock_modules.remotes.errors import RemoteError
+from airlock_modules.remotes.pkt_line import FLUSH, frame
+from airlock_modules.remotes.push_list import PushList, PushReader, Update
+
+NONE, ONE, TWO = "0" * 40, "1" * 40, "2" * 40
+CAPABILITIES = "report-status-v2 side-band-64k object-format=sha1 agent=git/2.47.3"
+
+
+def line(old: str, new: str, ref: str, capabilities: str | None = None) -> bytes:
+    """One update as git sends it."""
+    text = f"{old} {new} {ref}" + ("" if capabilities is None else f"\0 {capabilities}")
+    return frame(text.encode("utf-8", "surrogateescape"))
+
+
+def read(data: bytes, *, piece: int = 1 << 20) -> PushList | None:
+    """Feed all of it, `piece` bytes at a time."""
+    reader = PushReader()
+    for at in range(0, len(data), piece):
+        whole = reader.feed(data[at : at + piece])
+        if whole is not None:
+            return whole
+    return None
+
+
+def test_a_list_says_what_the_push_does() -> None:
+    """Creations, moves and deletions, what was agreed on, options, and whether a pack follows."""
+    data = (
+        frame(f"shallow {ONE}".encode())
+        + line(NONE, ONE, "refs/heads/a", f"{CAPABILITIES} push-options")
+        + line(ONE, TWO, "refs/heads/ä")
+        + line(TWO, NONE, "refs/tags/v1")
+        + FLUSH
+        + frame(b"ci.skip")
+        + FLUSH
+        + b"PACK"
+    )
+    push = read(data)
+    assert push is not None
+    assert push.updates == (
+        Update(NONE, ONE, "refs/heads/a"),
+        Update(ONE, TWO, "refs/heads/ä"),
+        Update(TWO, NONE, "refs/tags/v1"),
+    )
+    assert [update.is_creation for update in push.updates] == [True, False, False]
+    assert [update.is_deletion for update in push.updates] == [False, False, True]
+    assert push.options == ("ci.skip",)
+    assert push.capabilities == (*CAPABILITIES.split(), "push-options")
+    assert push.brings_pack
+    assert read(data, piece=1) == push
+
+
+def test_a_push_of_nothing_or_of_deletions_brings_no_pack() -> None:
+    """After such a list the client waits for the answer."""
+    assert read(FLUSH) == PushList()
+    deletion = read(line(ONE, NONE, "refs/heads/a", CAPABILITIES) + FLUSH)
+    assert deletion is not None
+    assert not deletion.brings_pack
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(line(ONE, TWO, "refs/heads/a") + line(ONE, TWO, "refs/x", "quiet"), id="late"),
+        pytest.param(line(ONE, TWO, "refs/heads/a", "push-cert=x"), id="unknown capability"),
+        pytest.param(line(ONE, TWO, "refs/heads/a", "push-options=1"), id="value for a plain one"),
+        pytest.param(line(ONE, TWO, "refs/heads/a", "quiet\tpush-options"), id="tab"),
+        pytest.param(line(ONE, TWO, "refs/heads/a", "agent=x\0push-options"), id="second NUL"),
+        pytest.param(line(ONE, TWO, "refs/heads/a b"), id="blank in a ref"),
+        pytest.param(line(ONE, TWO, "refs/heads/a\nrefs/heads/main"), id="two lines"),
+        pytest.param(line(ONE, TWO, "refs/heads/\udcff"), id="not UTF-8"),
+        pytest.param(line(ONE, TWO, ""), id="no ref"),
+        pytest.param(line(ONE.upper().replace("1", "A"), TWO, "refs/heads/a"), id="upper case"),
+        pytest.param(line(ONE[:-1], TWO, "refs/heads/a"), id="short"),
+        pytest.param(line(ONE, TWO + "2" * 24, "refs/heads/a"), id="two kinds of ids"),
+        pytest.param(
+            line(ONE, TWO, "refs/a") + frame(f"shallow {ONE}".encode()), id="late shallow"
+        ),
+        pytest.param(frame(f"shallow {ONE}\0quiet".encode()), id="capabilities of shallow"),
+        pytest.param(frame(b"push-cert\0quiet"), id="signed"),
+        pytest.param(b"0001" + FLUSH, id="delimiter"),
+    ],
+)
+def test_what_could_be_read_otherwise_is_refused(data: bytes) -> None:
+    """Also where only the server would understand it."""
+    with pytest.raises(RemoteError):
+        read(data + FLUSH)
+
+
+@given(st.binary(max_size=300), st.integers(1, 7))
+def test_any_bytes_are_read_the_same_however_they_come(data: bytes, piece: int) -> None:
+    """A list, an error or neither."""
+
+    def outcome(size: int) -> object:
+        try:
+            return read(data, piece=size)
+        except RemoteError as error:
+            return error.rule
+
+    assert outcome(piece) == outcome(300)
+
+
+def test_git_does_what_was_read(tmp_path: Path) -> None:
+    """What git-receive-pack hands to its hook is what the reader says, if it says any."""
+    repository = tmp_path / "server.git"
+    _git(tmp_path, "init", "--quiet", "--bare", str(repository))
+    _git(repository, "config", "receive.advertisePushOptions", "true")
+    commit = _git(repository, "commit-tree", "-m", "x", _git(repository, "mktree")).strip()
+    for name in ("a", "b"):
+        _git(repository, "update-ref", f"refs/heads/{name}", commit)
+    hook = repository / "hooks/pre-receive"
+    hook.write_text(
+        '#!/bin/sh\n{ cat; echo "options ${GIT_PUSH_OPTION_COUNT:-0}"; } >hook.txt\nexit 1\n'
+    )
+    hook.chmod(0o755)
+    plain = line(commit, NONE, "refs/heads/a", "report-status")
+    lists = [
+        plain + line(commit, NONE, "refs/heads/b"),
+        line(commit, NONE, "refs/heads/a", "report-status push-options"),
+        line(commit, NONE, "refs/heads/a", "report-status push-options=1"),
+        plain + line(commit, NONE, "refs/heads/b", "push-options"),
+        frame(f"shallow {ONE}".encode()) + plain,
+        line(commit, NONE, "refs/heads/a\n", "report-status"),
+    ]
+    told = 0
+    for each in lists:
+        data = each + FLUSH + frame(b"ci.skip") + FLUSH
+        (repository / "hook.txt").unlink(missing_ok=True)
+        subprocess.run(
+            ["git", "receive-pack", str(repository)], input=data, capture_output=True, check=False
+        )
+        try:
+            push = read(data)
+        except RemoteError:
+            continue
+        assert push is not None
+        said = [f"{update.old} {update.new} {update.ref}" for update in push.updates]
+        told += 1
+        shown = (repository / "hook.txt").read_text().splitlines()
+        assert shown == [*said, f"options {len(push.options)}"]
+    assert told >= 3
+
+
+def _git(directory: Path, *words: str) -> str:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+    done = subprocess.run(
+        ["git", *identity, *words],
+        cwd=directory,
+        input="",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()

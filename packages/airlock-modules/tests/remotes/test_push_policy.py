@@ -1,0 +1,138 @@
+"""What a push may move, and what its client is told."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from airlock_modules.remotes.grants import GitGrant
+from airlock_modules.remotes.patterns import compile_pattern
+from airlock_modules.remotes.push_list import PushList, Update
+from airlock_modules.remotes.push_policy import Refusal, judge_push
+from airlock_modules.remotes.push_report import compose_report
+
+NONE, ONE, TWO = "0" * 40, "1" * 40, "2" * 40
+AGENT = GitGrant(
+    refs=(compile_pattern("refs/heads/agent/*"), compile_pattern("refs/for/*")),
+    protect=(compile_pattern("refs/heads/agent/main", ignore_case=True),),
+    push_options=(compile_pattern("ci.*"),),
+)
+
+
+def push(*refs: str, new: str = TWO, options: tuple[str, ...] = ()) -> PushList:
+    """A push that moves these refs."""
+    return PushList(updates=tuple(Update(ONE, new, ref) for ref in refs), options=options)
+
+
+@pytest.mark.parametrize("ref", ["refs/heads/a", "refs/heads/feature/x", "refs/tags/v1.0"])
+def test_branches_and_tags_may_move_where_nothing_is_said(ref: str) -> None:
+    """A grant without refs."""
+    assert judge_push(GitGrant(), push(ref)) == ()
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [
+        "HEAD",
+        "refs/notes/commits",
+        "refs/for/main",
+        "refs/heads",
+        "refs/replace/x",
+        "main",
+        "refs/headsx/a",
+        "refs/heads/main%submit",
+        "refs/heads/../tags/x",
+        "refs/heads//a",
+        "refs/heads/a.lock",
+        "refs/heads/.a",
+        "refs/heads/a\u202eb",
+        "refs/heads/a.",
+        "refs/heads/a/",
+        "refs/heads/@{1}",
+        "refs/heads/a:b",
+    ],
+)
+def test_other_refs_may_not(ref: str) -> None:
+    """Those that servers treat in their own way, and names that are none."""
+    assert [refusal.ref for refusal in judge_push(GitGrant(), push(ref))] == [ref]
+
+
+@pytest.mark.parametrize(
+    ("asked", "rule"),
+    [
+        (push("refs/heads/agent/x"), None),
+        (push("refs/heads/agent/x/y"), "refs"),
+        (push("refs/heads/main"), "refs"),
+        (push("refs/for/main"), None),
+        (push("refs/for/main%submit"), "refs"),
+        (push("refs/heads/agent/main"), "protect"),
+        (push("refs/heads/agent/MAIN"), "protect"),
+        (push("refs/heads/agent/x", new=NONE), "delete"),
+        (push("refs/heads/agent/x", options=("ci.skip",)), None),
+        (push("refs/heads/agent/x", options=("merge_request.create",)), "push_options"),
+    ],
+)
+def test_a_grant_says_which_refs_move(asked: PushList, rule: str | None) -> None:
+    """By its patterns; what is protected is so in any case, deletions and options need a word."""
+    assert [refusal.rule for refusal in judge_push(AGENT, asked)] == ([rule] if rule else [])
+
+
+def test_no_push_is_endless() -> None:
+    """More refs than anybody has are refused as a whole."""
+    many = push(*(f"refs/heads/{number}" for number in range(20_001)))
+    assert [refusal.ref for refusal in judge_push(GitGrant(), many)] == [None]
+
+
+@pytest.mark.parametrize("capabilities", [("side-band-64k",), ()])
+def test_git_shows_why_a_push_was_refused(tmp_path: Path, capabilities: tuple[str, ...]) -> None:
+    """Plain git takes the report for its server's, with each band and without."""
+    asked = PushList(
+        updates=tuple(Update(ONE, TWO, f"refs/heads/{name}") for name in ("a", "main")),
+        capabilities=("report-status", *capabilities),
+    )
+    refusals = (Refusal(ref="refs/heads/main", rule="refs", problem="not this one"),)
+    (tmp_path / "report").write_bytes(compose_report(asked, refusals))
+    shown = _push_to(tmp_path, advertised=" ".join(("report-status", *capabilities)))
+    assert "! [remote rejected] main -> main (airlock: not this one)" in shown
+    assert "! [remote rejected] a -> a (airlock: not sent, since another ref" in shown
+
+
+def test_who_agreed_on_no_report_gets_none() -> None:
+    """Such a client would take it for something else."""
+    assert compose_report(push("refs/heads/a"), ()) == b""
+
+
+def _push_to(directory: Path, *, advertised: str) -> str:
+    """What git prints of a push of two branches to a server that answers with `report`."""
+    repository = directory / "repository"
+    _git(directory, "init", "--quiet", "--initial-branch=main", str(repository))
+    _git(repository, "commit", "--quiet", "--allow-empty", "-m", "x")
+    _git(repository, "branch", "a")
+    line = f"{NONE} capabilities^{{}}\\0{advertised}"
+    length = len(line) - 1 + 4
+    server = directory / "server"
+    # The list that comes is a few hundred bytes, and the pack ends with its checksum.
+    server.write_text(
+        f"#!/bin/sh\nprintf '{length:04x}{line}0000'\ncat {directory}/report\ncat >/dev/null\n"
+    )
+    server.chmod(0o755)
+    done = subprocess.run(
+        ["git", "push", "here:x", "main", "a"],
+        cwd=repository,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(directory),
+            "GIT_SSH_COMMAND": str(server),
+            "GIT_SSH_VARIANT": "simple",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    return done.stderr
+
+
+def _git(directory: Path, *words: str) -> None:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+    subprocess.run(["git", *identity, *words], cwd=directory, capture_output=True, check=True)
