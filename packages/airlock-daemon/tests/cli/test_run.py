@@ -106,8 +106,8 @@ def test_options_stand_on_either_side_of_the_agent(world: World, docker: StandIn
 
 
 def test_an_image_without_a_path_has_that_of_docker(world: World, docker: StandIn) -> None:
-    """`FROM scratch` sets none, and some engines leave the settings out."""
-    for settings in ({"Env": None}, {}, None):
+    """`FROM scratch` sets none, and some engines leave the settings out; an empty one is none."""
+    for settings in ({"Env": None}, {}, None, {"Env": ["PATH="]}):
         docker.says(json.dumps([IMAGE | {"Config": settings}]))
         (path,) = (word for word in words_of(world, "tool") if word.startswith("PATH="))
         assert path.startswith("PATH=/opt/airlock-commands:/usr/local/sbin:/usr/local/bin:")

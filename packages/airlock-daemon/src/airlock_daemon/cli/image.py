@@ -75,7 +75,8 @@ def inspect_image(program: str, name: str) -> Image:
 def _find_path(described: _Described) -> str:
     variables = (described.settings and described.settings.environment) or []
     paths = [word.removeprefix("PATH=") for word in variables if word.startswith("PATH=")]
-    return paths[-1] if paths else _DEFAULT_PATH
+    # An empty one behind other entries would stand for the current directory.
+    return (paths[-1] if paths else "") or _DEFAULT_PATH
 
 
 def _explain(name: str, said: str) -> AirlockError:
