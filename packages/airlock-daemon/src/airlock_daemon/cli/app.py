@@ -26,6 +26,8 @@ COMMANDS = {
     "test": "Say whether a command would be allowed, and what decides.",
     "show": "Print the module of a command, as TOML for an override.",
     "agent": "Register agents, list them, and take them out again.",
+    "run": "Run a container of an agent, of any image.",
+    "shim": "Copy the shim to where an image is built, or say where it is.",
     "profile": "Show the registered agents and their profiles.",
     "log": "Read the audit log, and prove that it is whole.",
     "migrate": "Make the files of an earlier release those of this one.",
