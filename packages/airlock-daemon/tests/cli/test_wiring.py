@@ -49,3 +49,20 @@ def test_the_words_for_docker_have_a_user_and_a_terminal_where_there_are() -> No
     begin, *others = docker_words(MY, user=None, directory="/work/sub", has_terminal=False)
     assert begin == ("docker", "run", "-i", "--rm")
     assert others == groups[1:]
+
+
+def test_the_containers_own_git_reaches_its_remotes_by_the_shim() -> None:
+    """Where the host's git does not stand in front of it."""
+    own = Wiring(sockets="/s/my", shim="/shim", commands=("git-remote", "ssh"), workspaces=())
+    assert [mount.target for mount in own.mounts] == [
+        "/run/airlock",
+        "/usr/local/bin/ssh",
+        "/usr/local/bin/git-ssh",
+    ]
+    assert own.environment == {
+        "GIT_SSH_COMMAND": "/usr/local/bin/git-ssh",
+        "GIT_SSH_VARIANT": "ssh",
+    }
+    both = Wiring(sockets="/s/my", shim="/shim", commands=("git", "git-remote"), workspaces=())
+    assert [mount.target for mount in both.mounts] == ["/run/airlock", "/usr/local/bin/git"]
+    assert both.environment == {}

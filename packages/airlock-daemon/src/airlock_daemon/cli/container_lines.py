@@ -35,8 +35,10 @@ def compose(wiring: Wiring, *, user: str) -> str:
     spaces = spaces or [_volume(_HERE) | {"source": "${PWD}", "target": "${PWD}"}]
     volumes = [*spaces, *map(_volume, wiring.mounts)]
     service = [f"image: {IMAGE}", f"user: {_quote(user)}"]
-    service += [f"working_dir: {_quote(spaces[0]['target'])}", "volumes:"]
-    service += [f"  - {_quote(volume)}" for volume in volumes]
+    service += [f"working_dir: {_quote(spaces[0]['target'])}"]
+    if wiring.environment:
+        service.append(f"environment: {_quote(wiring.environment)}")
+    service += ["volumes:", *(f"  - {_quote(volume)}" for volume in volumes)]
     return "\n".join(("services:", "  agent:", *(f"    {line}" for line in service)))
 
 
@@ -44,12 +46,13 @@ def devcontainer(wiring: Wiring) -> dict[str, object]:
     """A devcontainer.json."""
     folder = "${localWorkspaceFolder}"
     first, *more = wiring.workspaces or (Mount(source=folder, target=folder),)
-    return {
+    made: dict[str, object] = {
         "image": IMAGE,
         "workspaceMount": first.option,
         "workspaceFolder": first.target,
         "mounts": [mount.option for mount in (*more, *wiring.mounts)],
     }
+    return made | ({"containerEnv": wiring.environment} if wiring.environment else {})
 
 
 def _type(word: str) -> str:

@@ -92,7 +92,7 @@ def run(
     last, and counts more.
     """
     setup, generation = application.load_agent(agent)
-    commands = generation.agent.profile.granted(setup.config.enable)
+    commands = generation.agent.profile.granted(setup.config.ceiling)
     if not commands:
         raise AirlockError(
             f"agent {agent} is granted no command that is enabled",

@@ -4,12 +4,16 @@ import os
 
 import msgspec
 
+from airlock_daemon.setup.remotes import BROKER
+
 SOCKET_DIRECTORY = "/run/airlock"
 """Where the shim looks for the socket."""
 USUAL_PROGRAMS = "/usr/local/bin"
 """A directory that comes before that of the image's own tools in the PATH of most images."""
 OWN_PROGRAMS = "/opt/airlock-commands"
 """A directory that no image has, for where its PATH is known and can be set."""
+GIT_SSH = "git-ssh"
+"""The name by which the shim is the container's git's ssh."""
 UNKNOWN_SHIM = "/PATH/TO/airlock-shim"
 
 _SPECIAL = frozenset(',"\r\n')
@@ -50,17 +54,32 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def mounts(self) -> tuple[Mount, ...]:
         """What is mounted read-only, beside the workspaces."""
-        directory = USUAL_PROGRAMS if self.search_path is None else OWN_PROGRAMS
         pairs = [(self.sockets, SOCKET_DIRECTORY)]
-        pairs += [(self.shim or UNKNOWN_SHIM, f"{directory}/{name}") for name in self.commands]
+        names = [name for name in self.commands if name != BROKER]
+        names += [GIT_SSH] if self._has_own_git else []
+        pairs += [(self.shim or UNKNOWN_SHIM, f"{self._programs}/{name}") for name in names]
         return tuple(Mount(source=old, target=new, read_only=True) for old, new in pairs)
 
     @property
     def environment(self) -> dict[str, str]:
         """Variables of the container."""
-        if self.search_path is None:
-            return {}
-        return {"PATH": f"{OWN_PROGRAMS}{os.pathsep}{self.search_path}"}
+        variables = {}
+        if self.search_path is not None:
+            variables["PATH"] = f"{OWN_PROGRAMS}{os.pathsep}{self.search_path}"
+        if self._has_own_git:
+            # A git that was set up by --install-git does the same without them.
+            variables["GIT_SSH_COMMAND"] = f"{self._programs}/{GIT_SSH}"
+            variables["GIT_SSH_VARIANT"] = "ssh"
+        return variables
+
+    @property
+    def _programs(self) -> str:
+        return USUAL_PROGRAMS if self.search_path is None else OWN_PROGRAMS
+
+    @property
+    def _has_own_git(self) -> bool:
+        """Whether the container's own git is to reach its remotes, and not the host's."""
+        return BROKER in self.commands and "git" not in self.commands
 
 
 def docker_words(
