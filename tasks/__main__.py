@@ -8,6 +8,7 @@ from tasks.bench import run_bench
 from tasks.build import run_build
 from tasks.clean import clean
 from tasks.demo import run_demo
+from tasks.docs import build_docs
 from tasks.errors import TaskError
 from tasks.fuzz import run_fuzz
 from tasks.hostile import run_hostile
@@ -54,6 +55,7 @@ _COMMANDS = {
     "lint": Command(
         "ruff, mypy, import-linter, zig fmt, zizmor, shellcheck, lock and versions (--quick)", lint
     ),
+    "docs": Command("the documentation as a site in .hatch/site; a broken link fails", build_docs),
     "lock": Command("renew the lock of what is installed here (--help: newer versions)", run_lock),
     "clean": Command("remove .hatch/, caches and what was built", clean),
 }

@@ -27,6 +27,9 @@ DIST = ROOT / "dist"
 _REBUILT = HATCH / "rebuilt"
 _IN_IMAGES = ("airlock_wire-", "airlock_modules-", "airlock_daemon-")
 _INSTALL_TESTS = "tasks/dist_tests"
+_INSTALLER = "install.sh"
+_BESIDE = {"airlock-shim": "airlock-shim-linux-*", "airlock-daemon": _INSTALLER}
+"""What a package's release has besides its distributions: a pattern of names in ``dist/``."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,9 @@ def _build(plan: _Plan, sources: Path, scratch: Path, destination: Path) -> None
     ]
     write_context(context, wheels=wheels, binaries=binaries, epoch=plan.epoch)
     archives = list(_build_images(plan, made)) if plan.with_images else []
-    write_checksums(made, [*distributions, *binaries, *archives])
+    installer = Path(shutil.copyfile(ROOT / _INSTALLER, made / _INSTALLER))
+    installer.chmod(0o755)
+    write_checksums(made, [*distributions, *binaries, *archives, installer])
     shutil.rmtree(destination, ignore_errors=True)
     destination.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(made, destination)
@@ -199,8 +204,8 @@ def _gather_release(package: Package) -> None:
     """
     folder = DIST / "release"
     distributions = sorted(DIST.glob(f"{package.file_stem}[-.]*"))
-    binaries = sorted(DIST.glob("airlock-shim-linux-*")) if package.name == "airlock-shim" else []
-    for name, paths in (("pypi", distributions), ("assets", [*distributions, *binaries])):
+    beside = sorted(DIST.glob(_BESIDE[package.name])) if package.name in _BESIDE else []
+    for name, paths in (("pypi", distributions), ("assets", [*distributions, *beside])):
         (folder / name).mkdir(parents=True)
         for path in paths:
             shutil.copy2(path, folder / name)

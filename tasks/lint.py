@@ -38,7 +38,8 @@ def lint(arguments: Sequence[str]) -> int:
     outcomes = [_check(environment, name, command) for name, command in checks]
     outcomes += [_judge(name, find) for name, find in _OWN_CHECKS.items()]
     if not quick:
-        outcomes.append(_check_scripts(environment))
+        outcomes.append(_check_scripts(environment, "shellcheck", "shellcheck", "sh", "bash"))
+        outcomes.append(_check_scripts(environment, "checkbashisms", "devscripts", "sh"))
     return print_summary("./dev lint", outcomes)
 
 
@@ -68,31 +69,33 @@ def _type_check(python: str, paths: Sequence[Path]) -> list[str]:
     return [python, "-m", "mypy", "--strict", *(str(path.relative_to(ROOT)) for path in paths)]
 
 
-def _check_scripts(environment: Environment) -> Outcome:
-    shellcheck = shutil.which("shellcheck")
-    if shellcheck is None:
-        return Outcome(
-            "shellcheck", "skipped", "not installed; on Debian and Ubuntu: apt install shellcheck"
-        )
-    return _check(environment, "shellcheck", [shellcheck, *_list_scripts()])
+def _check_scripts(environment: Environment, name: str, package: str, *shells: str) -> Outcome:
+    """Check the scripts for these shells with a program that Debian has in ``package``."""
+    program = shutil.which(name)
+    if program is None:
+        remedy = f"not installed; on Debian and Ubuntu: apt install {package}"
+        return Outcome(name, "skipped", remedy)
+    return _check(environment, name, [program, *_list_scripts(shells)])
 
 
-def _list_scripts() -> list[str]:
+def _list_scripts(shells: Sequence[str]) -> list[str]:
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = (
         subprocess.run(listing, cwd=ROOT, capture_output=True, check=True)
         .stdout.decode()
         .split("\0")
     )
-    return [name for name in names if name and _is_shell_script(ROOT / name)]
+    return [name for name in names if name and _find_shell(ROOT / name) in shells]
 
 
-def _is_shell_script(path: Path) -> bool:
+def _find_shell(path: Path) -> str:
+    """Return the shell that the first line of a file names, "" for none."""
     if not path.is_file():  # deleted, but the index still lists it
-        return False
+        return ""
     with path.open("rb") as file:
         line = file.readline(80)
-    return line.startswith(b"#!") and line.rsplit(b"/", 1)[-1].split()[-1:] in ([b"sh"], [b"bash"])
+    words = line.rsplit(b"/", 1)[-1].split()
+    return words[-1].decode(errors="replace") if line.startswith(b"#!") and words else ""
 
 
 def _check(environment: Environment, name: str, command: Sequence[str]) -> Outcome:

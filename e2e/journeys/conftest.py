@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from e2e.world import account, engine
 from e2e.world.executables import Executables
+from e2e.world.fresh_host import FreshHosts
 from e2e.world.git_server import GitServer, running_git_server
 from e2e.world.home import furnish
 from e2e.world.images import Images
@@ -83,6 +84,12 @@ def product(request: pytest.FixtureRequest, ground: Path) -> Product:
     """Return the images that Airlock is delivered as."""
     context: Path | None = request.config.getoption("--image-context")
     return Product.make(context=context, folder=ground)
+
+
+@pytest.fixture(scope="session")
+def fresh_hosts(alone: None, ground: Path) -> FreshHosts:
+    """Return what machines are made of on which nothing is installed."""
+    return FreshHosts.make(ground)
 
 
 @pytest.fixture(scope="session")

@@ -1,86 +1,103 @@
 """From nothing to a push out of a container, by what `init` and `agent add` print."""
 
+import json
 import shlex
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from e2e.world.account import Account
-from e2e.world.command import run
 from e2e.world.daemon import Daemon
 from e2e.world.executables import Executables
+from e2e.world.git_server import Repository
 from e2e.world.images import Images
-from e2e.world.project import TOOLS, Project
-from e2e.world.reach import command_line
+from e2e.world.person import Person, find_block, find_indented, newcomer
+from e2e.world.project import Project
 from e2e.world.scene import Stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
-    """Somebody with a key, who may use Docker, where the programs of Airlock are on PATH."""
+class Beginning:
+    """A newcomer whose agent was registered just now; `said` is what `agent add` printed."""
 
-    account: Account
-    executables: Executables
+    person: Person
+    project: Project
+    repository: Repository
+    said: str
 
     @property
-    def environment(self) -> dict[str, str]:
-        """Return the variables of the person's login."""
-        return self.account.environment(path=f"{self.executables.daemon.parent}:{TOOLS}")
-
-    def shell(self, line: str) -> tuple[str, ...]:
-        """Return the argument vector of the person's shell with one line."""
-        words = command_line(Path("/bin/sh"), self.account, alongside=[self.executables.daemon])
-        return (*words, "-c", line)
-
-    def run(self, line: str, *, cwd: Path) -> str:
-        """Return what a line prints; it must succeed."""
-        return run(self.shell(line), cwd=str(cwd), env=self.environment).succeeded().stdout
-
-    def run_at_terminal(self, line: str, *, cwd: Path) -> str:
-        """The same with a terminal, as somebody has it who types the line."""
-        words = ("script", "--quiet", "--return", "--command", line, "/dev/null")
-        return self.run(shlex.join(words), cwd=cwd)
+    def daemon(self) -> Daemon:
+        """Start the daemon by the line that was printed."""
+        line = find_block(self.said, "airlock-daemon start").strip()
+        home = self.person.account.home
+        return Daemon(
+            self.person.shell(line),
+            said=self.project.path.with_suffix(".log"),
+            sockets=lambda: [home / ".config/airlock/sockets/my/airlock.sock"],
+            environment=self.person.environment,
+        )
 
 
 @pytest.fixture
-def person(user_stage: Stage, executables: Executables) -> Iterator[Person]:
-    """Return a person who has nothing of Airlock's at home yet."""
-    person = Person(account=user_stage.account, executables=executables)
-    home = person.account.home
-    before = set(home.iterdir())
-    yield person
-    for made in set(home.iterdir()) - before:
-        shutil.rmtree(made)
+def beginning(
+    user_stage: Stage, executables: Executables, ground: Path, request: pytest.FixtureRequest
+) -> Iterator[Beginning]:
+    """Return a newcomer who has run `init` and `agent add` in a project."""
+    name = request.node.name.replace("_", "-")
+    repository = user_stage.server.make_repository(name)
+    project = Project.make(user_stage.account, ground / name, repository)
+    with newcomer(user_stage.account, executables) as person:
+        assert "made " in person.run("airlock-daemon init", cwd=project.path)
+        add = "airlock-daemon agent add my --workspace . --command git --yes"
+        said = person.run(add, cwd=project.path)
+        yield Beginning(person=person, project=project, repository=repository, said=said)
 
 
-def find_block(text: str, start: str) -> str:
-    """Return the lines of an indented command, the first of which begins with `start`."""
-    lines = text.splitlines()
-    first = next(n for n, line in enumerate(lines) if line.strip().startswith(start))
-    last = next(n for n, line in enumerate(lines[first:], first) if not line.endswith("\\"))
-    return "\n".join(lines[first : last + 1])
-
-
-def test_the_lines_that_are_printed_lead_to_a_push(
-    user_stage: Stage, person: Person, images: Images, ground: Path
-) -> None:
-    """`init`, `agent add`, the `start` line and the `docker run` that they print, as they stand."""
-    repository = user_stage.server.make_repository("from-nothing")
-    project = Project.make(person.account, ground / "from-nothing", repository)
-    here = project.path
-    assert "made " in person.run("airlock-daemon init", cwd=here)
-    added = person.run("airlock-daemon agent add my --workspace . --command git --yes", cwd=here)
-    start = find_block(added, "airlock-daemon start").strip()
-    with Daemon(
-        person.shell(start),
-        said=ground / "from-nothing.log",
-        sockets=lambda: [person.account.home / ".config/airlock/sockets/my/airlock.sock"],
-        environment=person.environment,
-    ):
-        line = find_block(added, "docker run").replace("IMAGE", images.busybox)
+def test_the_printed_run_leads_to_a_push(beginning: Beginning, images: Images) -> None:
+    """`init`, `agent add`, and then the `start` and the `run` that they print, as they stand."""
+    person, here = beginning.person, beginning.project.path
+    with beginning.daemon:
+        line = find_block(beginning.said, "airlock-daemon run").replace("IMAGE", images.busybox)
         person.run_at_terminal(f"{line} git push origin main", cwd=here)
-        assert repository.commit("main") == project.head()
+        assert beginning.repository.commit("main") == beginning.project.head()
         last = person.run("airlock-daemon log tail", cwd=here).splitlines()[-1]
         assert last.endswith("git push origin main")
+
+
+def test_the_printed_lines_for_docker_compose_and_devcontainers_lead_to_a_push(
+    beginning: Beginning, images: Images
+) -> None:
+    """Each as it stands; of the devcontainer.json, what the command line of docker takes."""
+    person, project, said = beginning.person, beginning.project, beginning.said
+    here = project.path
+    docker_run = find_block(said, "docker run").replace("IMAGE", images.busybox)
+    compose = find_indented(said, "The same as compose.yaml:").replace("IMAGE", images.busybox)
+    project.account.write(here / "compose.yaml", compose)
+    made = json.loads(find_indented(said, "The same as devcontainer.json:"))
+    words = ["docker", "run", "--rm", f"--workdir={made['workspaceFolder']}"]
+    words += [f"--mount={mount}" for mount in (made["workspaceMount"], *made["mounts"])]
+    # What makes the container for a devcontainer.json gives its user the uid of the caller.
+    devcontainer = f'{shlex.join(words)} --user "$(id -u)" {images.busybox}'
+    with beginning.daemon:
+        for line in (docker_run, "docker compose run --rm agent", devcontainer):
+            project.commit(line[:20])
+            person.run_at_terminal(f"{line} git push origin main", cwd=here)
+            assert beginning.repository.commit("main") == project.head(), line
+        person.run("docker compose down", cwd=here)
+
+
+def test_a_container_makes_no_directory_where_a_socket_belongs(
+    beginning: Beginning, images: Images
+) -> None:
+    """In none of the printed forms: docker would make it as root's, in the daemon's way."""
+    person, here, said = beginning.person, beginning.project.path, beginning.said
+    (person.account.home / ".config/airlock/sockets/my").rmdir()
+    compose = find_indented(said, "The same as compose.yaml:").replace("IMAGE", images.busybox)
+    beginning.project.account.write(here / "compose.yaml", compose)
+    line = find_block(said, "docker run").replace("-it", "-i").replace("IMAGE", images.busybox)
+    for attempt in (line, "docker compose run --rm -T agent"):
+        done = person.try_line(f"{attempt} git push", cwd=here)
+        assert done.exit_code != 0
+        assert "bind source path does not exist" in done.stderr
+        assert not list((person.account.home / ".config/airlock/sockets").iterdir())
+    person.run("docker compose down", cwd=here)

@@ -200,6 +200,29 @@ def test_an_edited_unit_stays(serving: SystemdHost) -> None:
     assert serving.read(UNIT) == edited
 
 
+def test_the_service_of_an_earlier_release_is_migrated(host: SystemdHost) -> None:
+    """It has to be stopped for that; `init` starts the new one."""
+    host.log_in()
+    write_files(host)
+    host.run("mv", REGISTRATION, "agents.toml").succeeded()
+    host.write("agents.toml", '[my]\npath = ".config/airlock/my"\n')
+    host.run("mkdir", ".config/airlock/sockets").succeeded()
+    start = "/usr/local/bin/airlock-daemon start --agents agents.toml"
+    host.write(UNIT, f"[Service]\nExecStart={start}\nRestart=always\nRestartSec=5\n")
+    host.ask_systemd("start", "airlock")
+    refused = host.run("airlock-daemon", "migrate", "--yes")
+    assert refused.exit_code == 1
+    assert "stop it first, where you started it: systemctl --user stop airlock" in refused.stderr
+    host.ask_systemd("stop", "airlock").succeeded()
+    said = host.run("airlock-daemon", "migrate", "--yes").succeeded().stdout
+    assert "Files of Airlock v0.4 become files of this release." in said
+    said = host.run("airlock-daemon", "init").succeeded().stdout
+    assert "airlock.service is as it should be" in said
+    assert "the service was started" in said
+    host.run("airlock-daemon", "doctor", "--alive").succeeded()
+    assert host.run("airlock-daemon", "agent", "list").stdout.split()[::2] == ["my", "yes"]
+
+
 def test_the_doctor_tries_bubblewrap(image: str, host: SystemdHost) -> None:
     """With a real box: on a machine that allows it, and in a container whose seccomp forbids it."""
     assert "bubblewrap" not in host.run(*DOCTOR).stdout

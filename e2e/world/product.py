@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .engine import docker
-from .image_context import CHECKOUT, make_context
+from .image_context import make_context
 from .images import bootstrap_debian
+from .wheels import CHECKOUT
 
 RECIPES = CHECKOUT / "docker"
 
@@ -40,9 +41,9 @@ class Product:
 
         Without a `context` one is made from the checkout, in `folder`.
         """
-        base = bootstrap_debian("airlock-e2e/python", packages=BASE_PACKAGES)
+        base = make_base()
         if context is None:
-            context = make_context(folder, python=_python(base))
+            context = make_context(folder, python=read_python(base))
         return cls(
             context=context,
             daemon=build("Dockerfile.daemon", context, f"--build-arg=BASE={base}"),
@@ -61,7 +62,13 @@ def build(recipe: str, context: Path, *options: str, name: str = "", network: st
     return tag
 
 
-def _python(image: str) -> str:
+def make_base() -> str:
+    """Make the image that the daemon's starts from, and return its name."""
+    return bootstrap_debian("airlock-e2e/python", packages=BASE_PACKAGES)
+
+
+def read_python(image: str) -> str:
+    """Return the release of an image's Python, such as 3.13."""
     ask = "import sys; print(*sys.version_info[:2], sep='.')"
     return docker("run", "--rm", "--network=none", image, "python3", "-c", ask).succeeded().stdout
 

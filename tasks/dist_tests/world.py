@@ -9,11 +9,10 @@ from e2e.world.daemon import Daemon
 
 INSTALL = b"""\
 set -eu
-python3 -m venv "$1/environment"
-bin=$1/environment/bin
-"$bin/pip" --isolated --disable-pip-version-check install --quiet --no-cache-dir \\
-  --no-index --find-links "$2" --find-links "$2/image/wheels" airlock-daemon airlock-shim
-"$bin/pip" --isolated check
+bin=$1/.local/bin
+HOME=$1 PIP_NO_CACHE_DIR=1 PIP_INDEX_URL=http://127.0.0.1:9 \\
+  sh "$2/install.sh" --from "$2" --with venv --no-init --no-modify-path >&2
+"$(dirname "$(readlink "$bin/airlock-daemon")")/pip" --isolated check
 "$bin/airlock-daemon" version
 "$bin/airlock-shim" --version
 mkdir "$1/config" "$1/agent" "$1/work" "$1/links"
@@ -40,7 +39,7 @@ def serve(folder: str, *, inside: Sequence[str] = ()) -> Iterator[None]:
 
     ``inside`` is a command that runs another one elsewhere, such as ``docker exec``.
     """
-    command = [f"{folder}/environment/bin/airlock-daemon", f"--config={folder}/config"]
+    command = [f"{folder}/.local/bin/airlock-daemon", f"--config={folder}/config"]
     command += [f"--sockets={folder}/sockets", f"--agents={folder}/agents.toml", "start"]
     with (
         tempfile.NamedTemporaryFile() as said,

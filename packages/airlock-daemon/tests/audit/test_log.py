@@ -18,8 +18,8 @@ from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.setup.config import LogConfig
 
 
-def open_log(path: Path, *, max_files: int = 3) -> AuditLog:
-    return AuditLog(LogConfig(path=str(path), max_size_mb=1, max_files=max_files))
+def open_log(path: Path, *, max_files: int = 3, max_size_mb: int = 1) -> AuditLog:
+    return AuditLog(LogConfig(path=str(path), max_size_mb=max_size_mb, max_files=max_files))
 
 
 @contextmanager
@@ -105,6 +105,15 @@ def test_the_log_is_rotated_by_size_and_the_chain_goes_on(tmp_path: Path) -> Non
 def read_all(path: Path) -> dict[str, bytes]:
     """Each file of a log with what is in it."""
     return {each.name: each.read_bytes() for each in path.parent.iterdir() if each.is_file()}
+
+
+def test_a_log_without_a_size_is_not_rotated(tmp_path: Path) -> None:
+    """max_size_mb = 0 says so, as it did in all releases."""
+    log = open_log(tmp_path / "airlock.log", max_size_mb=0)
+    fill(log, 300)
+    assert (tmp_path / "airlock.log").stat().st_size > 1_000_000
+    assert os.listdir(tmp_path) == ["airlock.log"]
+    log.close()
 
 
 def test_a_rotation_that_fails_destroys_nothing(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_messages_begin_and_end_alike(messages: list[Message]) -> None:
 
 def test_a_line_on_stdout_is_a_sentence_or_none(messages: list[Message]) -> None:
     """With a capital it ends as one does, with a period it begins as one does."""
-    for text in (each.cause for each in messages if each.kind == "line"):
+    for text in (each.cause.removeprefix("# ") for each in messages if each.kind == "line"):
         is_begun, is_ended = re.match(r"[A-Z][a-z]", text), re.search(r"[^.]\.$", text)
         assert bool(is_begun) == bool(is_ended) or text.endswith(":"), text
 

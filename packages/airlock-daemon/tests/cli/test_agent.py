@@ -210,7 +210,7 @@ def test_options_that_were_given_are_in_the_line_that_starts(world: World) -> No
         "start", "--config", str(world.config), "--sockets", sockets,
         "--agents", str(world.agents_file),
     ]  # fmt: skip
-    assert f"-v '{sockets}/new':/run/airlock:ro" in report["docker_run"]
+    assert f"source={sockets}/new,target=/run/airlock,readonly'" in report["docker_run"]
 
 
 def test_programs_are_told_what_was_made_and_what_comes_next(world: World) -> None:

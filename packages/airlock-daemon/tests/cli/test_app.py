@@ -77,7 +77,15 @@ def test_a_plain_start_is_read_without_typer() -> None:
 )
 def test_the_version_is_told_in_every_way_that_it_is_asked_for(args: list[str]) -> None:
     """As a command and as an option, with and without Typer."""
-    assert airlock_daemon(*args).stdout == f"{__version__}\n"
+    assert airlock_daemon(*args).stdout == f"airlock-daemon {__version__}\n"
+
+
+@pytest.mark.parametrize("name", ["diff", "eject"])
+def test_a_command_of_earlier_releases_names_what_replaced_it(name: str) -> None:
+    """Whatever stands behind it, as wrong usage."""
+    said = wrong(name, "git", "--force").stderr.splitlines()
+    assert said[0].startswith(f"airlock: {name} is no command any more: airlock-daemon ")
+    assert "airlock-daemon show NAME" in said[0]
 
 
 def wrong(*args: str) -> Done:

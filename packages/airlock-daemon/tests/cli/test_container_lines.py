@@ -5,9 +5,11 @@ import os
 import subprocess
 from pathlib import Path
 
-from airlock_daemon.cli.container_lines import Wiring, compose, devcontainer, docker_run
+from airlock_daemon.cli.container_lines import compose, devcontainer, docker_run
+from airlock_daemon.cli.wiring import Mount, Wiring
 
 ECHO = '#!/bin/sh\nfor word; do printf "%s\\n" "$word"; done\n'
+SOCKETS = "type=bind,source=/etc/airlock/sockets/my,target=/run/airlock,readonly"
 
 
 def wire(*workspaces: str, shim: str | None = "/opt/airlock-shim") -> Wiring:
@@ -15,7 +17,7 @@ def wire(*workspaces: str, shim: str | None = "/opt/airlock-shim") -> Wiring:
         sockets="/etc/airlock/sockets/my",
         shim=shim,
         commands=("git", "ssh"),
-        workspaces=workspaces,
+        workspaces=tuple(Mount(source=path, target=path) for path in workspaces),
     )
 
 
@@ -39,56 +41,65 @@ def typed(line: str, directory: Path) -> list[str]:
 
 def test_a_shell_reads_the_docker_line_as_it_is_meant(tmp_path: Path) -> None:
     """Whatever the names of the workspaces are; the first one is where it begins."""
-    assert typed(docker_run(wire("/w/it's $HOME", "/v")), tmp_path) == [
-        "run", "-it", "--rm", "-u", f"{os.getuid()}:{os.getgid()}",
-        "-v", "/w/it's $HOME:/w/it's $HOME", "-v", "/v:/v", "-w", "/w/it's $HOME",
-        "-v", "/etc/airlock/sockets/my:/run/airlock:ro",
-        "-v", "/opt/airlock-shim:/usr/local/bin/git:ro",
-        "-v", "/opt/airlock-shim:/usr/local/bin/ssh:ro",
+    line = docker_run(wire("/w/it's $PWD", "/v"), user="1000:100")
+    assert typed(line, tmp_path) == [
+        "run", "-it", "--rm", "--user", "1000:100",
+        "--mount", "type=bind,source=/w/it's $PWD,target=/w/it's $PWD",
+        "--mount", "type=bind,source=/v,target=/v",
+        "--workdir", "/w/it's $PWD",
+        "--mount", SOCKETS,
+        "--mount", "type=bind,source=/opt/airlock-shim,target=/usr/local/bin/git,readonly",
+        "--mount", "type=bind,source=/opt/airlock-shim,target=/usr/local/bin/ssh,readonly",
         "IMAGE",
     ]  # fmt: skip
 
 
 def test_without_a_workspace_it_is_where_the_line_is_typed(tmp_path: Path) -> None:
     """Compose and devcontainers have variables of their own for that."""
-    words = typed(docker_run(wire()), tmp_path)
-    assert words[words.index("-v") + 1] == f"{tmp_path}:{tmp_path}"
-    assert words[words.index("-w") + 1] == str(tmp_path)
-    assert '"${PWD}:${PWD}"' in compose(wire(), user="1:1")
+    words = typed(docker_run(wire(), user="1:1"), tmp_path)
+    assert words[words.index("--mount") + 1] == f"type=bind,source={tmp_path},target={tmp_path}"
+    assert words[words.index("--workdir") + 1] == str(tmp_path)
+    lines = compose(wire(), user="1:1")
+    assert '"source": "${PWD}", "target": "${PWD}"' in lines
+    assert 'working_dir: "${PWD}"' in lines
     folder = "${localWorkspaceFolder}"
     made = devcontainer(wire())
     assert made["workspaceFolder"] == folder
-    assert made["workspaceMount"] == f"source={folder},target={folder},type=bind"
+    assert made["workspaceMount"] == f"type=bind,source={folder},target={folder}"
 
 
 def test_compose_gets_the_same_mounts() -> None:
-    """With what it would take for a variable escaped."""
-    assert compose(wire("/w/a $HOME", "/v"), user="1000:100") == (
+    """With what it would take for a variable escaped, and no source made that is not there."""
+    head, *volumes = compose(wire("/w/a $HOME"), user="1000:100").split("\n      - ")
+    assert head == (
         "services:\n"
         "  agent:\n"
         "    image: IMAGE\n"
         '    user: "1000:100"\n'
         '    working_dir: "/w/a $$HOME"\n'
-        "    volumes:\n"
-        '      - "/w/a $$HOME:/w/a $$HOME"\n'
-        '      - "/v:/v"\n'
-        '      - "/etc/airlock/sockets/my:/run/airlock:ro"\n'
-        '      - "/opt/airlock-shim:/usr/local/bin/git:ro"\n'
-        '      - "/opt/airlock-shim:/usr/local/bin/ssh:ro"'
+        "    volumes:"
     )
+    bind = {"type": "bind", "bind": {"create_host_path": False}}
+    shim = bind | {"source": "/opt/airlock-shim", "read_only": True}
+    assert [json.loads(volume) for volume in volumes] == [
+        bind | {"source": "/w/a $$HOME", "target": "/w/a $$HOME", "read_only": False},
+        bind | {"source": "/etc/airlock/sockets/my", "target": "/run/airlock", "read_only": True},
+        shim | {"target": "/usr/local/bin/git"},
+        shim | {"target": "/usr/local/bin/ssh"},
+    ]
 
 
 def test_a_devcontainer_gets_the_same_mounts() -> None:
     """Further workspaces stand before what is read-only."""
     assert json.loads(json.dumps(devcontainer(wire("/w", "/v")))) == {
         "image": "IMAGE",
-        "workspaceMount": "source=/w,target=/w,type=bind",
+        "workspaceMount": "type=bind,source=/w,target=/w",
         "workspaceFolder": "/w",
         "mounts": [
-            "source=/v,target=/v,type=bind",
-            "source=/etc/airlock/sockets/my,target=/run/airlock,type=bind,readonly",
-            "source=/opt/airlock-shim,target=/usr/local/bin/git,type=bind,readonly",
-            "source=/opt/airlock-shim,target=/usr/local/bin/ssh,type=bind,readonly",
+            "type=bind,source=/v,target=/v",
+            SOCKETS,
+            "type=bind,source=/opt/airlock-shim,target=/usr/local/bin/git,readonly",
+            "type=bind,source=/opt/airlock-shim,target=/usr/local/bin/ssh,readonly",
         ],
     }
 
@@ -96,5 +107,10 @@ def test_a_devcontainer_gets_the_same_mounts() -> None:
 def test_a_shim_that_is_not_installed_is_a_path_to_fill_in() -> None:
     """In every form."""
     missing = wire("/w", shim=None)
-    for text in (docker_run(missing), compose(missing, user="1:1"), str(devcontainer(missing))):
+    texts = (
+        docker_run(missing, user="1:1"),
+        compose(missing, user="1:1"),
+        str(devcontainer(missing)),
+    )
+    for text in texts:
         assert "/PATH/TO/airlock-shim" in text

@@ -86,7 +86,7 @@ def test_each_works_as_it_is_written_there(home: Path) -> None:
     said = airlock_daemon("test", "my-agent", "git", "push").stdout
     assert "allowed" in said
 
-    assert airlock_daemon("version").stdout.splitlines()[0] == __version__
+    assert airlock_daemon("version").stdout.splitlines()[0] == f"airlock-daemon {__version__}"
 
     said = airlock_daemon("show", "git").stdout
     assert '[command]\nbin = "git"\n' in said

@@ -61,7 +61,7 @@ def test_the_names_are_really_gone() -> None:
 
 def test_what_needs_no_configuration_works() -> None:
     """The version, the help and the modules."""
-    assert elsewhere("version").stdout == f"{__version__}\n"
+    assert elsewhere("version").stdout == f"airlock-daemon {__version__}\n"
     assert elsewhere("--json", "version").stdout == f'{{\n  "version": "{__version__}"\n}}\n'
     assert "Commands:" in elsewhere("--help").stdout
     assert elsewhere("show", "git").stdout == builtin_text("git")
@@ -115,6 +115,17 @@ def test_init_makes_the_files(
     assert (tmp_path / "home" / ".config" / "airlock" / "agents.toml").is_file()
     assert "fault: serving needs Linux" in said
     assert "no service was installed: launchd has no session of this user" in said
+
+
+def test_files_of_an_earlier_release_are_migrated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the daemon itself runs."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".config" / "airlock" / "commands").mkdir(parents=True)
+    assert "Files of Airlock v0.1 become" in elsewhere("migrate", "--dry-run").stdout
+    elsewhere("migrate", "--yes")
+    assert (tmp_path / ".config" / "airlock" / "agents" / "default" / "airlock.toml").is_file()
 
 
 def test_serving_says_that_it_needs_linux(world: World) -> None:

@@ -1,5 +1,6 @@
 """`airlock-daemon doctor --alive`, for health checks."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -32,6 +33,13 @@ def test_alive_says_whether_the_daemon_answers(world: World) -> None:
         daemon.process.kill()
         daemon.process.wait()
         assert "no daemon serves" in run_alive(world, status=1)
+
+
+def test_a_fifo_in_the_place_of_the_lock_holds_up_nobody(world: World) -> None:
+    """A container with the sockets directory could make one; an open for reading waits on it."""
+    (world.config / "sockets").mkdir()
+    os.mkfifo(world.config / "sockets" / ".lock")
+    assert "no daemon serves" in run_alive(world, status=1)
 
 
 def test_alive_imports_little(world: World) -> None:

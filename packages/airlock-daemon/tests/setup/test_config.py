@@ -1,5 +1,7 @@
 """Tests of `airlock_daemon.setup.config`."""
 
+import logging
+
 import pytest
 
 from airlock_daemon.errors import SetupError
@@ -33,3 +35,12 @@ def test_a_value_of_another_type_is_one_fault(world: World, value: str) -> None:
     (fault,) = faults(world, f"[commands]\nenable = {value}\n")
     assert "[commands] enable" in fault
     assert "enables no command" not in fault
+
+
+def test_a_level_that_is_none_is_ignored_and_told(world: World) -> None:
+    """Releases up to v0.4 took any text, so that theirs do not keep this one from starting."""
+    world.write_config('[daemon]\nlog_level = "trace"\n')
+    setup = world.load()
+    assert setup.config.log_level == logging.INFO
+    (warning,) = setup.warnings
+    assert '[daemon] log_level: "trace" is ignored' in str(warning)

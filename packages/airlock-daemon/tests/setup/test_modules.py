@@ -40,14 +40,27 @@ def test_a_module_of_the_host_serves_every_agent_without_one_of_its_own(world: W
     assert not evaluate(grants["other"], "sh", ["push"]).allowed
 
 
-@pytest.mark.parametrize("name", ["git.tml", "-x.toml", "README"])
-def test_a_file_of_the_host_that_is_no_module_is_refused(world: World, name: str) -> None:
+def test_a_module_for_what_cannot_be_a_command_is_refused(world: World) -> None:
     """With no agent too, as in commands/ of one."""
     (world.config / "modules").mkdir()
-    (world.config / "modules" / name).write_text("")
+    (world.config / "modules" / "-x.toml").write_text("")
     world.agents_file.write_text("")
-    with pytest.raises(SetupError, match=f"modules/{name}: is no module"):
+    with pytest.raises(SetupError, match=r"modules/-x\.toml: is no module"):
         world.load()
+
+
+@pytest.mark.parametrize("name", ["git.tml", "git.toml~", "README"])
+def test_a_file_of_another_kind_is_ignored_and_named(world: World, name: str) -> None:
+    """As all earlier releases ignored it, in commands/ of an agent and in modules/ of the host."""
+    (world.config / "modules").mkdir()
+    for folder in (world.config / "modules", world.agent / "commands"):
+        (folder / name).write_text("[command]\nbin = 'true'\n")
+    setup = world.load()
+    assert {each.source for each in setup.warnings if each.problem == "is ignored"} == {
+        str(world.config / "modules" / name),
+        str(world.agent / "commands" / name),
+    }
+    assert setup.generations["my"].grant.modules["git"].builtin
 
 
 def test_a_fault_in_a_module_of_the_host_is_told_once(world: World) -> None:

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_daemon.setup.toml_edit import append_table, extend_array, quote_string, remove_table
+from airlock_daemon.setup.toml_edit import (
+    append_table,
+    comment_out,
+    extend_array,
+    quote_string,
+    remove_table,
+)
 
 CONFIG = """\
 # What may run here.
@@ -130,6 +136,28 @@ def test_a_table_in_another_form_is_not_removed(text: str) -> None:
 
 
 WORDS = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=8)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("x = 1 # one\n[t]\na = 1\nb = 2\n", "# x = 1 # one\n[t]\n# a = 1\nb = 2\n"),
+        ("[t]\n  a = [\n  1, # one\n]\n", "[t]\n#   a = [\n#   1, # one\n# ]\n"),
+        ('t.a = """\n[x]\n"""\r\nt.b = 1', '# t.a = """\n# [x]\n# """\r\nt.b = 1'),
+        ("[x]\na = 1\n[x.y]\nb = 2\n[t]\nb = 1", "# [x]\n# a = 1\n# [x.y]\n# b = 2\n[t]\nb = 1"),
+        ("[[x]]\na = 1\n[[x]]\n", "# [[x]]\n# a = 1\n# [[x]]\n"),
+        ("[u]\nx = 1\n", "[u]\nx = 1\n"),
+        ("", ""),
+    ],
+)
+def test_what_is_commented_out_is_there_still(before: str, after: str) -> None:
+    """With all of its lines, and what is below it; what has the same name elsewhere stays."""
+    assert comment_out(before, [("x",), ("t", "a")]) == after
+
+
+def test_what_cannot_be_commented_out_alone_is_left_to_its_owner() -> None:
+    """A key of an inline table, whose line has others."""
+    assert comment_out("t = { a = 1, b = 2 }\n", [("t", "a")]) is None
 
 
 @given(old=st.lists(WORDS, max_size=4), new=st.lists(WORDS, min_size=1, max_size=3))

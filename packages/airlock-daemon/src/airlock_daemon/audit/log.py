@@ -68,8 +68,8 @@ class AuditLog:
 
     @property
     def capacity(self) -> float:
-        """How many bytes are kept before the oldest go."""
-        if self._config.path == "-":
+        """How many bytes are kept before the oldest go; infinite where nothing is rotated."""
+        if self._config.path == "-" or self._config.max_size_mb == 0:
             return math.inf
         return self._config.max_size_mb * 1_000_000 * self._config.max_files
 
@@ -155,7 +155,7 @@ class AuditLog:
         self._is_torn = last.is_torn and self._size > 0
 
     def _rotate_if_full(self, more: int) -> None:
-        if self._config.path == "-" or self._size == 0:
+        if math.isinf(self.capacity) or self._size == 0:
             return
         if self._size + more <= self._config.max_size_mb * 1_000_000:
             return

@@ -16,7 +16,8 @@ def main() -> None:
     words = sys.argv[1:]
     # Scripts ask for the version often, and loading the command line costs more than all the rest.
     if words == ["version"] or (len(words) == 1 and words[0] in VERSION_OPTIONS):
-        print(__version__)
+        # Its form in all releases, which scripts read.
+        print(f"airlock-daemon {__version__}")
         return
     alive = read_plain(words, command="doctor", flag="--alive")
     if alive is not None:

@@ -10,13 +10,14 @@ import typer
 
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.changing import changing
-from airlock_daemon.cli.container_lines import Wiring, find_shim
-from airlock_daemon.cli.next_steps import NextSteps, choose_start
+from airlock_daemon.cli.next_steps import NextSteps, choose_run, choose_start
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.registration import Registration, beside_config
 from airlock_daemon.cli.reloading import dump_reload, say_faults, try_reload
 from airlock_daemon.cli.reporting import say
+from airlock_daemon.cli.shim_program import find_lasting_shim
 from airlock_daemon.cli.table import print_rows
+from airlock_daemon.cli.wiring import Mount, Wiring
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.platform.support import find_missing
 from airlock_daemon.service.installing import find_manager, start_installed
@@ -81,12 +82,15 @@ def add_agent(
     commands in config.toml, which is made if there is none: shows all that first, and asks. Then
     it checks the files; where they have faults, all is as it was before. A running daemon reloads,
     and the service of `init` is started. It ends with what comes next: how to start the daemon,
-    where there is no service, and a `docker run`, a compose.yaml and a devcontainer.json.
+    where there is no service, and the `run` of its container, as well as a `docker run`, a
+    compose.yaml and a devcontainer.json.
 
     The registration is that of --agents, else that of the running daemon, else agents.toml beside
     config.toml. Workspaces are written to [workspace] same_path; what the container mounts is found
     without that, where the daemon can ask the kernel and Docker.
     """
+    # Files that are made beside those of an earlier release would hide them.
+    application.refuse_earlier()
     registration = application.find_registration()
     file = registration.path or beside_config(application.locations)
     locations = msgspec.structs.replace(application.locations, agents=file)
@@ -109,14 +113,15 @@ def add_agent(
             raise SetupError(checked.faults)
     steps = NextSteps(
         start=choose_start(application, file),
+        run=choose_run(application, name),
         reload=_reload(application, registration),
         has_other=registration.has_daemon and not registration.is_served,
         is_started=not registration.has_daemon and _start_service(file),
         wiring=Wiring(
             sockets=os.path.join(locations.sockets_dir, name),
-            shim=find_shim(),
+            shim=find_lasting_shim(),
             commands=new.commands,
-            workspaces=new.workspaces,
+            workspaces=tuple(Mount(source=path, target=path) for path in new.workspaces),
         ),
     )
     if application.json:

@@ -26,8 +26,11 @@ COMMANDS = {
     "test": "Say whether a command would be allowed, and what decides.",
     "show": "Print the module of a command, as TOML for an override.",
     "agent": "Register agents, list them, and take them out again.",
+    "run": "Run a container of an agent, of any image.",
+    "shim": "Copy the shim to where an image is built, or say where it is.",
     "profile": "Show the registered agents and their profiles.",
     "log": "Read the audit log, and prove that it is whole.",
+    "migrate": "Make the files of an earlier release those of this one.",
     "version": "Print the version.",
 }
 """Each command and the first sentence of its help, which needs no module to be imported."""
@@ -36,6 +39,14 @@ COMMANDS = {
 def load_command(name: str) -> Any:
     """The command `name` of COMMANDS, as Typer's core has it."""
     return typer.main.get_command(importlib.import_module(f"airlock_daemon.cli.{name}").app)
+
+
+REMOVED = {
+    "diff": "airlock-daemon check says what an override gives up; for every line: "
+    "airlock-daemon show NAME | diff - DIR/commands/NAME.toml",
+    "eject": "airlock-daemon show NAME > DIR/commands/NAME.toml, in an agent's directory",
+}
+"""Commands of v0.1 to v0.3, and what takes their place."""
 
 
 class LazyGroup(TyperGroup):
@@ -48,6 +59,8 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return what Typer's does, with the command itself instead of its summary."""
+        if args[0] in REMOVED:
+            ctx.fail(f"{args[0]} is no command any more: {REMOVED[args[0]]}")
         name, _, rest = super().resolve_command(ctx, args)
         return name, load_command(name) if name else None, rest
 
@@ -64,7 +77,7 @@ app = typer.Typer(
 
 def _print_version(is_wanted: bool) -> None:
     if is_wanted:
-        print(__version__)
+        print(f"{NAME} {__version__}")
         raise typer.Exit
 
 

@@ -51,6 +51,20 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         """Where the files are by these options alone."""
         return locate(config=self.config, sockets=self.sockets, agents=self.agents)
 
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The options that say where the files are, as words of a command line."""
+        options = {"--config": self.config, "--sockets": self.sockets, "--agents": self.agents}
+        return tuple(word for name, path in options.items() if path for word in (name, path))
+
+    def refuse_earlier(self) -> None:
+        """Raise AirlockError where the files are of an earlier release, which `migrate` reads."""
+        from airlock_daemon.migrate.advice import advise  # noqa: PLC0415
+
+        advice = advise(self.locations, options=self.given)
+        if advice is not None:
+            raise AirlockError(advice.where, hint=advice.finding.remedy)
+
     def find_registration(self) -> "Registration":
         """The registration file; says on stderr which one it is, if no option names it."""
         from airlock_daemon.cli.registration import find_registration  # noqa: PLC0415
@@ -111,9 +125,15 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
                 hint="start the daemon on the Linux host that has the credentials; "
                 "check, test, show, agent and profile work here too",
             )
+        from airlock_daemon.migrate.advice import advise  # noqa: PLC0415
         from airlock_daemon.serving.daemon import run_daemon  # noqa: PLC0415
         from airlock_daemon.setup.load import load_setup  # noqa: PLC0415
 
+        advice = advise(self.locations, options=self.given)
+        if advice is not None and not advice.can_serve:
+            raise AirlockError(advice.where, hint=advice.finding.remedy)
+        if advice is not None:
+            say(f"warning: {advice.finding}")
         setup = load_setup(self.locations)
         logging.getLogger("airlock").setLevel(setup.config.log_level)
         run_daemon(setup)

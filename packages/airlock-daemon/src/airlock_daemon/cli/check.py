@@ -8,6 +8,7 @@ import typer
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.looked_at import list_looked_at
 from airlock_daemon.cli.options import pass_obj
+from airlock_daemon.migrate.advice import advise
 from airlock_daemon.setup.checking import LOOKED_AT, Checked, check_files
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -35,8 +36,16 @@ def check(
     if list_names:
         list_looked_at(application, LOOKED_AT)
         return
+    advice = advise(application.locations, options=application.given)
     locations = application.find_files()
-    checked = check_files(locations)
+    # What would be told besides of files that no release but an earlier one reads, is noise.
+    if advice is not None and not advice.can_serve:
+        checked = Checked(faults=(advice.finding,))
+    else:
+        checked = check_files(locations)
+    if advice is not None and advice.can_serve:
+        findings = (advice.finding, *checked.findings)
+        checked = msgspec.structs.replace(checked, findings=findings)
     if application.json:
         application.print_json({"registration": locations.agents, **msgspec.to_builtins(checked)})
     else:

@@ -60,6 +60,7 @@ def doctor(
         setup=setup,
         notice=find_notice(locations),
         environment=os.environ,
+        options=application.given,
     )
     found = list(examine(around))
     findings = [each for each in found if not each.is_note]

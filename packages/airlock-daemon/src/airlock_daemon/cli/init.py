@@ -22,9 +22,11 @@ from airlock_daemon.setup.connecting import is_served
 from airlock_daemon.setup.new_files import REGISTRATION, STARTER
 from airlock_daemon.setup.paths import Locations, absolute
 from airlock_daemon.setup.socket_files import list_sockets
-from airlock_daemon.setup.writing import Change, make_directory
+from airlock_daemon.setup.writing import Change, make_directory, read_whole
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_ADD = "airlock-daemon agent add NAME --workspace DIR"
 
 
 @app.command()
@@ -58,6 +60,8 @@ def init(
 
 
 def _install(application: Application) -> Iterator[str]:
+    # Files that are made beside those of an earlier release would hide them.
+    application.refuse_earlier()
     registration = application.find_registration().path or beside_config(application.locations)
     locations = msgspec.structs.replace(application.locations, agents=registration)
     yield from _make_files(locations, registration)
@@ -92,10 +96,13 @@ def _install(application: Application) -> Iterator[str]:
         if obstacle.remedy:
             yield f"hint: {obstacle.remedy}; then run this again"
         yield f"hint: without a service, keep this running: {shlex.join(program.argv)}"
-    if not may_start:
+    if read_whole(locations.config_file) == STARTER:
+        # `agent add` mends what the file lacks, and then starts the service.
+        yield f"hint: register an agent, which enables its commands: {_ADD}"
+    elif not may_start:
         yield "hint: mend the faults, then: airlock-daemon init"
     elif not checked.agents:
-        yield "hint: register an agent: airlock-daemon agent add NAME --workspace DIR"
+        yield f"hint: register an agent: {_ADD}"
 
 
 def _uninstall(application: Application) -> Iterator[str]:

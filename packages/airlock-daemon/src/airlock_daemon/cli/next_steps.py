@@ -10,15 +10,17 @@ from collections.abc import Iterator
 import msgspec
 
 from airlock_daemon.cli.application import Application
-from airlock_daemon.cli.container_lines import Wiring, compose, devcontainer, docker_run
+from airlock_daemon.cli.container_lines import IMAGE, compose, devcontainer, docker_run
 from airlock_daemon.cli.reloading import dump_reload
+from airlock_daemon.cli.shim_program import INSTALL
+from airlock_daemon.cli.wiring import Wiring
 from airlock_daemon.setup.notice import Reload
 
 _STOP = "Stop the running daemon, which serves other agents, and start it by"
 
 
 class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
-    """The words of the `start` that serves the agent, and what its container has mounted.
+    """The words of the `start` that serves the agent and of its `run`, and what that mounts.
 
     `reload` is how the running daemon took the agent in, None where that is none of its business;
     `has_other` says that one runs with another registration, `is_started` that the service, which
@@ -26,6 +28,7 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     start: tuple[str, ...]
+    run: tuple[str, ...]
     reload: Reload | None
     has_other: bool
     is_started: bool
@@ -38,7 +41,8 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
             "daemon": _STOP if self.has_other else None,
             "is_started": self.is_started,
             "reload": None if self.reload is None else dump_reload(self.reload),
-            "docker_run": docker_run(self.wiring),
+            "run": self.run,
+            "docker_run": docker_run(self.wiring, user=_user()),
             "compose": compose(self.wiring, user=_user()),
             "devcontainer": devcontainer(self.wiring),
         }
@@ -53,9 +57,11 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
         elif not self.reload.faults:
             yield "The running daemon serves it."
         if self.wiring.shim is None:
-            yield "The shim is not installed here: pip install airlock-shim, or name where it is."
-        yield "Then a container, of any image in the place of IMAGE:"
-        yield from _indent(docker_run(self.wiring))
+            yield f"The shim is not installed here: {INSTALL}; or name where it is."
+        yield "Then a container, of any image in the place of IMAGE, from the project's directory:"
+        yield from _indent(shlex.join((*self.run, IMAGE)))
+        yield "The same without that command, for an image whose PATH has /usr/local/bin first:"
+        yield from _indent(docker_run(self.wiring, user=_user()))
         yield "The same as compose.yaml:"
         yield from _indent(compose(self.wiring, user=_user()))
         yield "The same as devcontainer.json:"
@@ -64,13 +70,19 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
 
 def choose_start(application: Application, registration: str) -> tuple[str, ...]:
     """The words that serve `registration`, with the options that this program was given."""
+    return (*_program(), "start", *_list_options(application), "--agents", registration)
+
+
+def choose_run(application: Application, agent: str) -> tuple[str, ...]:
+    """The words that run a container of `agent`, but for its image."""
+    agents = ("--agents", application.locations.agents) if application.locations.agents else ()
+    return (*_program(), "run", *_list_options(application), *agents, agent)
+
+
+def _list_options(application: Application) -> tuple[str, ...]:
     locations = application.locations
-    words = [*_program(), "start"]
-    if application.config:
-        words += ["--config", locations.config_dir]
-    if application.sockets:
-        words += ["--sockets", locations.sockets_dir]
-    return (*words, "--agents", registration)
+    words = ("--config", locations.config_dir) if application.config else ()
+    return (*words, *(("--sockets", locations.sockets_dir) if application.sockets else ()))
 
 
 def _program() -> tuple[str, ...]:

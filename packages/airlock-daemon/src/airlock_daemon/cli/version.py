@@ -16,4 +16,4 @@ def version(application: Application) -> None:
     if application.json:
         application.print_json({"version": __version__})
     else:
-        typer.echo(__version__)
+        typer.echo(f"airlock-daemon {__version__}")

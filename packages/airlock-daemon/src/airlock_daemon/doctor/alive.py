@@ -45,7 +45,9 @@ def find_silence(sockets_dir: str) -> str | None:
 def is_locked(sockets_dir: str) -> bool:
     """Whether a daemon holds the lock of a sockets directory."""
     try:
-        lock = os.open(os.path.join(sockets_dir, LOCK), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # A container that may write there could put a FIFO in its place, on which an open waits.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        lock = os.open(os.path.join(sockets_dir, LOCK), flags)
     except OSError:
         return False
     try:

@@ -11,6 +11,7 @@ from airlock_daemon.doctor.boxes import (
 )
 from airlock_daemon.doctor.engine import find_engine_faults, find_virtual_machine
 from airlock_daemon.doctor.labels import find_selinux_faults
+from airlock_daemon.doctor.layout import find_earlier_layout
 from airlock_daemon.doctor.running import find_daemon_faults, find_stale_files
 from airlock_daemon.doctor.sockets import find_socket_faults
 from airlock_daemon.doctor.ssh_agent import find_agent_faults
@@ -29,6 +30,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 PARTS = (
+    Part("layout", "the files are of this release, and no earlier one", find_earlier_layout),
     Part("daemon", "a daemon serves this configuration, and answers", find_daemon_faults),
     Part("files", "it has read the files as they are now", find_stale_files),
     Part("service", "a service manager starts the daemon", find_service_faults),

@@ -53,7 +53,13 @@ def read_registration(path: str, *, faults: list[Fault]) -> dict[str, str]:
 
 
 def load_agent(
-    name: str, directory: str, *, upper: Limits, shared: Mapping[str, Module], faults: list[Fault]
+    name: str,
+    directory: str,
+    *,
+    upper: Limits,
+    shared: Mapping[str, Module],
+    faults: list[Fault],
+    warnings: list[Fault],
 ) -> Agent | None:
     """Read one agent's directory; None where its profile cannot be read at all.
 
@@ -72,7 +78,7 @@ def load_agent(
     if not text.strip():
         faults.append(Fault(source, "", "is empty", remedy))
         return None
-    own = load_modules(os.path.join(directory, "commands"), faults=faults)
+    own = load_modules(os.path.join(directory, "commands"), faults=faults, warnings=warnings)
     modules = Modules(own=own, shared=shared)
     profile = parse_profile(text, source=source, upper=upper, modules=modules, faults=faults)
     hooks = find_hooks(list_entries(os.path.join(directory, "hooks"), faults=faults))

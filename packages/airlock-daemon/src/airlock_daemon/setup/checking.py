@@ -17,6 +17,7 @@ from airlock_daemon.setup.sockets_directory import find_unusable
 from airlock_modules import Fault
 
 LOOKED_AT = {
+    "layout": "the files as a whole: they are of this release, and no earlier one",
     "config": "config.toml: what may run at all",
     "registration": "the file of --agents: which agents there are",
     "profile": "each agent's airlock.toml: what it may run",

@@ -20,7 +20,7 @@ DEFAULT_LOG = "~/.local/share/airlock/airlock.log"
 
 
 class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """`[log]`: `path` is absolute, or "-" for stderr."""
+    """`[log]`: `path` is absolute, or "-" for stderr. `max_size_mb` 0 is a log that only grows."""
 
     path: str
     max_size_mb: int = 50
@@ -78,7 +78,7 @@ def load_config(path: str, *, faults: list[Fault], warnings: list[Fault]) -> Con
         socket_mode=_read_mode(daemon),
         socket_gid=_read_group(daemon),
         shutdown_grace_s=daemon.number("shutdown_grace_s", default=10, minimum=0, maximum=3600),
-        log_level=_read_level(daemon),
+        log_level=_read_level(daemon, path, warnings),
         path=_read_path(daemon),
         pass_descriptors=daemon.boolean("pass_descriptors", default=True),
     )
@@ -103,7 +103,7 @@ def _read_log(table: TableReader) -> LogConfig:
     path = table.string("path", default=DEFAULT_LOG)
     config = LogConfig(
         path="-" if path == "-" else absolute(path),
-        max_size_mb=table.integer("max_size_mb", default=50, minimum=1, maximum=100_000),
+        max_size_mb=table.integer("max_size_mb", default=50, minimum=0, maximum=100_000),
         max_files=table.integer("max_files", default=5, minimum=1, maximum=1000),
         on_error="warn"
         if table.choice("on_error", ("deny", "warn"), default="deny") == "warn"
@@ -138,9 +138,15 @@ def _read_group(table: TableReader) -> int | None:
         return None
 
 
-def _read_level(table: TableReader) -> int:
+def _read_level(table: TableReader, path: str, warnings: list[Fault]) -> int:
     names = ("debug", "info", "warning", "error")
-    level = table.choice("log_level", names, default="info")
+    level = table.string("log_level", default="info")
+    if level not in names:
+        # Releases up to v0.4 took any text, and did nothing with it.
+        problem = f'"{level}" is ignored: there is no such level'
+        remedy = f"choose among {', '.join(names)}"
+        warnings.append(Fault(path, "daemon.log_level", problem, remedy))
+        level = "info"
     return int(logging.getLevelNamesMapping()[level.upper()])
 
 

@@ -47,11 +47,13 @@ def load_setup(locations: Locations) -> Setup:
     warnings: list[Fault] = []
     config = load_config(locations.config_file, faults=faults, warnings=warnings)
     upper = config.limits if config is not None else Limits()
-    shared = load_modules(locations.modules_dir, faults=faults)
+    shared = load_modules(locations.modules_dir, faults=faults, warnings=warnings)
     directories = read_registration(locations.agents, faults=faults) if locations.agents else {}
     agents: dict[str, Agent] = {}
     for name, directory in directories.items():
-        agent = load_agent(name, directory, upper=upper, shared=shared, faults=faults)
+        agent = load_agent(
+            name, directory, upper=upper, shared=shared, faults=faults, warnings=warnings
+        )
         if agent is not None:
             agents[name] = agent
     profiles = [agent.profile for agent in agents.values()]

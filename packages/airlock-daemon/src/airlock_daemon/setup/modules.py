@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from airlock_daemon.setup.finding import named
 from airlock_daemon.setup.reading import list_entries, read_text
 from airlock_modules import (
     Fault,
@@ -39,15 +40,22 @@ class Modules(msgspec.Struct, frozen=True, kw_only=True):
         return self.own.get(command) or self.shared.get(command)
 
 
-def load_modules(directory: str, *, faults: list[Fault]) -> dict[str, Module]:
-    """Read every module of `directory`, which need not exist; a file that is none is a fault."""
+def load_modules(
+    directory: str, *, faults: list[Fault], warnings: list[Fault]
+) -> dict[str, Module]:
+    """Read every module of `directory`, which need not exist.
+
+    A file that is not called NAME.toml is ignored, as all releases did, and told in `warnings`.
+    """
     modules: dict[str, Module] = {}
     for path in list_entries(directory, faults=faults):
         stem, extension = os.path.splitext(os.path.basename(path))
-        if extension != ".toml" or not is_name(stem):
-            faults.append(
-                Fault(path, "", "is no module", "name a module COMMAND.toml, or move the file away")
-            )
+        remedy = "name a module COMMAND.toml, or move the file away"
+        if extension != ".toml":
+            warnings.extend(named("module", [Fault(path, "", "is ignored", remedy)]))
+            continue
+        if not is_name(stem):
+            faults.append(Fault(path, "", "is no module", remedy))
             continue
         text = read_text(path, faults=faults, remedy="make it a readable UTF-8 file")
         if text is None:

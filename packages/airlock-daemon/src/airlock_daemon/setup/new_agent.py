@@ -119,7 +119,7 @@ def _find_places(new: NewAgent) -> tuple[str, ...]:
 
 def _refuse_unknown(commands: Sequence[str], locations: Locations) -> None:
     faults: list[Fault] = []
-    known = (*builtin_names(), *load_modules(locations.modules_dir, faults=faults))
+    known = (*builtin_names(), *load_modules(locations.modules_dir, faults=faults, warnings=[]))
     if faults:
         raise SetupError(tuple(faults))
     for name in commands:

@@ -6,7 +6,7 @@ says what it should; a file that writes things in another form is left to its ow
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -73,6 +73,30 @@ def remove_table(text: str, name: str) -> str | None:
     elif not before or before.endswith(("\n\n", "\n\r\n")):
         after = re.sub(r"\A\r?\n", "", after)
     return _confirm(before + after, wanted)
+
+
+def comment_out(text: str, keys: Collection[tuple[str, ...]]) -> str | None:
+    """`text` with the `keys`, and all that is below them, as comments.
+
+    None where they are written in a form that is not changed here.
+    """
+    wanted: dict[str, Any] = tomllib.loads(text)
+    for *tables, key in keys:
+        inner = wanted
+        for name in tables:
+            inner = inner.get(name, {})
+        inner.pop(key, None)
+    scope: tuple[str, ...] = ()
+    pieces, position = [], 0
+    for each in _split(text):
+        path = each.path if not each.value else scope + each.path
+        scope = scope if each.value else path
+        if any(path[: len(key)] == tuple(key) for key in keys):
+            start, end = text.rfind("\n", 0, each.start) + 1, _find_line_end(text, each.end)
+            pieces += [text[position:start], re.sub("^", "# ", text[start:end], flags=re.MULTILINE)]
+            position = end
+    changed = "".join((*pieces, text[position:]))
+    return changed if _prune(tomllib.loads(changed)) == _prune(wanted) else None
 
 
 def extend_array(text: str, table: str, key: str, items: Sequence[str]) -> str | None:
@@ -172,6 +196,14 @@ def _find_line_end(text: str, position: int) -> int:
 
 def _format_key(name: str) -> str:
     return name if _BARE.fullmatch(name) else quote_string(name)
+
+
+def _prune(value: Any) -> Any:
+    """The same without empty tables, of which a header may be all that is there."""
+    if not isinstance(value, dict):
+        return value
+    pruned = {key: _prune(inner) for key, inner in value.items()}
+    return {key: inner for key, inner in pruned.items() if inner != {}}
 
 
 def _confirm(text: str, wanted: object) -> str | None:

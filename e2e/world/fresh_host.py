@@ -1,0 +1,129 @@
+"""A machine on which nothing of Airlock's is installed yet: a container, and a person on it."""
+
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from .command import Completed
+from .container import Container, started
+from .engine import docker
+from .images import RECIPES
+from .product import make_base, read_python
+from .project import TOOLS
+from .wheels import CHECKOUT, PACKAGES, build_wheel, download_wheels
+
+INSTALL = "/checkout/install.sh"
+"""The program under test, on the machine."""
+WHEELS = "/wheels"
+"""All wheels, on the machine."""
+HOMES = {"root": "/root", "dev": "/home/dev"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreshHosts:
+    """The image of such a machine, and the folder of all wheels that it has at WHEELS."""
+
+    image: str
+    wheels: Path
+
+    @classmethod
+    def make(cls, folder: Path) -> "FreshHosts":
+        """Make both; what is not in the image goes below `folder`."""
+        base = make_base()
+        python = read_python(base)
+        wheels = folder / "all-wheels"
+        wheels.mkdir()
+        download_wheels(wheels, python=python)
+        for package in PACKAGES:
+            wheel = build_wheel(package, folder / "own-wheels" / package)
+            shutil.copyfile(wheel, wheels / wheel.name)
+        return cls(image=_build(base, python=python), wheels=wheels)
+
+    @contextmanager
+    def running(self, *options: str, network: str = "none") -> Iterator["FreshHost"]:
+        """Keep a machine without a network for as long as the context lasts."""
+        mounts = (
+            f"--volume={CHECKOUT / 'install.sh'}:{INSTALL}:ro",
+            f"--volume={self.wheels}:{WHEELS}:ro",
+        )
+        with started(self.image, "--init", f"--network={network}", *mounts, *options) as container:
+            yield FreshHost(container=container)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreshHost:
+    """The machine while it runs."""
+
+    container: Container
+
+    def run(
+        self,
+        *argv: str,
+        user: str = "dev",
+        has: str = "",
+        env: Mapping[str, str] | None = None,
+        path: str = "",
+    ) -> Completed:
+        """Run a command at home; `has` names what can install: "uv", "pipx", or both.
+
+        `path` is what stands before all else on PATH.
+        """
+        directories = [*filter(None, [path]), *(f"/opt/{name}" for name in has.split())]
+        variables = {"PATH": ":".join([*directories, TOOLS]), "SHELL": "/bin/bash"}
+        # Compiling all that pip installs takes longer than the rest.
+        variables |= {"HOME": HOMES[user], "PIP_COMPILE": "0", **(env or {})}
+        return self.container.run(*argv, cwd=HOMES[user], user=user, env=variables)
+
+    def install(
+        self,
+        *options: str,
+        user: str = "dev",
+        has: str = "",
+        shell: str = "sh",
+        env: Mapping[str, str] | None = None,
+    ) -> Completed:
+        """Run the installer in a shell, of which a word may be its applet."""
+        return self.run(*shell.split(), INSTALL, *options, user=user, has=has, env=env)
+
+    def write(self, path: str, text: str, *, user: str = "dev") -> None:
+        """Write an executable file of the user's, and the directories to it."""
+        script = 'mkdir -p "$(dirname "$1")" && cat > "$1" && chmod 755 "$1"'
+        words = ("sh", "-c", script, "sh", path)
+        self.container.run(*words, cwd="/", user=user, stdin=text.encode()).succeeded()
+
+    def list_home(self, *, user: str = "dev") -> list[str]:
+        """Return the paths of all that is in the home, but for caches."""
+        find = ("find", HOMES[user], "-mindepth", "1", "-not", "-path", "*/.cache*")
+        found = self.run(*find, user=user).succeeded().stdout.splitlines()
+        return sorted(path.removeprefix(f"{HOMES[user]}/") for path in found)
+
+
+def _build(base: str, *, python: str) -> str:
+    name = "airlock-e2e/fresh-host"
+    with tempfile.TemporaryDirectory(prefix="airlock-e2e-") as context:
+        shutil.copy(RECIPES / "fresh-host" / "Dockerfile", context)
+        _put_uv(Path(context), python=python)
+        words = (f"--build-arg=BASE={base}", f"--tag={name}", "--quiet")
+        docker("build", *words, context).succeeded()
+    return name
+
+
+def _put_uv(folder: Path, *, python: str) -> None:
+    """Put the program `uv` into a folder, which its wheel holds."""
+    wheels = folder / "uv-wheel"
+    wheels.mkdir()
+    download_wheels(wheels, python=python, group="lock")
+    (wheel,) = wheels.iterdir()
+    with zipfile.ZipFile(wheel) as archive:
+        (entry,) = (name for name in archive.namelist() if name.endswith("/scripts/uv"))
+        program = folder / "uv"
+        program.write_bytes(archive.read(entry))
+    program.chmod(0o755)
+    # Any time will do, as long as it stays the same: the engine then finds that nothing changed.
+    os.utime(program, (0, 0))
+    shutil.rmtree(wheels)

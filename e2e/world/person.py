@@ -1,0 +1,70 @@
+"""Somebody with a key, who may use Docker, and types what the documentation says."""
+
+import shlex
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from .account import Account
+from .command import Completed, run
+from .executables import Executables
+from .project import TOOLS
+from .reach import command_line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """A person whose account it is; the programs of Airlock are on PATH."""
+
+    account: Account
+    executables: Executables
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return the variables of the person's login."""
+        return self.account.environment(path=f"{self.executables.daemon.parent}:{TOOLS}")
+
+    def shell(self, line: str) -> tuple[str, ...]:
+        """Return the argument vector of the person's shell with one line."""
+        words = command_line(Path("/bin/sh"), self.account, alongside=[self.executables.daemon])
+        return (*words, "-c", line)
+
+    def try_line(self, line: str, *, cwd: Path, stdin: bytes = b"") -> Completed:
+        """Run a line, which may fail."""
+        return run(self.shell(line), cwd=str(cwd), env=self.environment, stdin=stdin)
+
+    def run(self, line: str, *, cwd: Path) -> str:
+        """Return what a line prints; it must succeed."""
+        return self.try_line(line, cwd=cwd).succeeded().stdout
+
+    def run_at_terminal(self, line: str, *, cwd: Path) -> str:
+        """The same with a terminal, as somebody has it who types the line."""
+        words = ("script", "--quiet", "--return", "--command", line, "/dev/null")
+        return self.run(shlex.join(words), cwd=cwd)
+
+
+@contextmanager
+def newcomer(account: Account, executables: Executables) -> Iterator[Person]:
+    """Keep a person who has nothing of Airlock's at home yet, and leaves nothing there."""
+    before = set(account.home.iterdir())
+    try:
+        yield Person(account=account, executables=executables)
+    finally:
+        for made in set(account.home.iterdir()) - before:
+            shutil.rmtree(made)
+
+
+def find_block(text: str, start: str) -> str:
+    """Return the lines of an indented command, the first of which begins with `start`."""
+    lines = text.splitlines()
+    first = next(n for n, line in enumerate(lines) if line.strip().startswith(start))
+    last = next(n for n, line in enumerate(lines[first:], first) if not line.endswith("\\"))
+    return "\n".join(lines[first : last + 1])
+
+
+def find_indented(text: str, heading: str) -> str:
+    """Return the indented lines, with that space taken away, that follow the line `heading`."""
+    below = text.partition(f"{heading}\n\n")[2].partition("\n\n")[0]
+    return "\n".join(line.removeprefix("    ") for line in below.splitlines())

@@ -1,0 +1,142 @@
+"""`airlock-daemon run`."""
+
+import os
+import shlex
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from airlock_daemon.cli.application import Application
+from airlock_daemon.cli.container_lines import lay_out
+from airlock_daemon.cli.image import find_engine, inspect_image
+from airlock_daemon.cli.mounted_workspaces import choose_workspaces, find_directory
+from airlock_daemon.cli.next_steps import choose_start
+from airlock_daemon.cli.options import pass_obj
+from airlock_daemon.cli.shim_program import find_shim
+from airlock_daemon.cli.wiring import Wiring, docker_words
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.connecting import is_served
+from airlock_daemon.setup.load import Setup
+from airlock_daemon.setup.notice import find_notice
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+class _AgentFirst(TyperCommand):
+    """A command whose options may also stand between its first positional and its second."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the first positional behind the options that follow it, and parse that."""
+        before, rest = self._split(ctx, args)
+        between, words = self._split(ctx, rest[1:])
+        # After "--" a word is no option.
+        if "--" not in (*before, *between):
+            args = [*before, *between, *rest[:1], *words]
+        return super().parse_args(ctx, args)
+
+    def _split(self, ctx: Any, args: list[str]) -> tuple[list[str], list[str]]:
+        """The options at the beginning of `args`, and what follows them."""
+        parser = type(self.make_parser(ctx))(ctx)
+        for parameter in self.get_params(ctx):
+            if parameter.param_type_name == "option":
+                parameter.add_to_parser(parser, ctx)
+        _, rest, _ = parser.parse_args(list(args))
+        end = len(args) - len(rest)
+        return args[:end], args[end:]
+
+
+@app.command(cls=_AgentFirst, context_settings={"allow_interspersed_args": False})
+@pass_obj
+def run(
+    application: Application,
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Name of the agent.")],
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image, which is there.")],
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="CMD", help="What to run in it, instead of what the image says."),
+    ] = None,
+    workspace: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DIR",
+            help="Directory to mount at the same path; may be repeated.  [default: those of the "
+            "profile, else the current one]",
+            show_default=False,
+        ),
+    ] = None,
+    docker_arg: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WORD", help="A word for `docker run`, as --docker-arg=--init; may be repeated."
+        ),
+    ] = None,
+    image_user: Annotated[
+        bool, typer.Option("--image-user", help="Run as the image's user, and not as yourself.")
+    ] = False,
+    only_print: Annotated[
+        bool, typer.Option("--print", help="Print the line for docker, and run nothing.")
+    ] = False,
+) -> None:
+    """Run a container of an agent, of any image.
+
+    Mounts the agent's socket directory, and the shim under the names of the commands that it is
+    granted, in a directory that comes first on the image's own PATH. The workspace is at the same
+    path on both sides, and where the container begins if you stand in it. It runs as yourself, so
+    that files which it makes are yours, and is removed when it has ended. Entrypoint and all else
+    are the image's own.
+
+    The command becomes `docker run`: terminal, signals and exit status are docker's. Options stand
+    before IMAGE; from there on every word belongs to the container. What --docker-arg says comes
+    last, and counts more.
+    """
+    setup, generation = application.load_agent(agent)
+    commands = generation.agent.profile.granted(setup.config.ceiling)
+    if not commands:
+        raise AirlockError(
+            f"agent {agent} is granted no command that is enabled",
+            hint=f"make commands in {generation.agent.profile_file} and [commands] enable in "
+            f"{setup.locations.config_file} agree",
+        )
+    sockets = os.path.join(setup.locations.sockets_dir, agent)
+    if not only_print and not is_served(os.path.join(sockets, "airlock.sock")):
+        raise _not_served(application, setup, agent)
+    workspaces = choose_workspaces(generation, workspace or ())
+    engine = find_engine()
+    described = inspect_image(engine, image)
+    wiring = Wiring(
+        sockets=sockets,
+        shim=find_shim(described.architecture),
+        commands=tuple(commands),
+        workspaces=workspaces,
+        search_path=described.search_path,
+    )
+    groups = docker_words(
+        wiring,
+        user=None if image_user else f"{os.geteuid()}:{os.getegid()}",
+        directory=find_directory(workspaces),
+        has_terminal=sys.stdin.isatty() and sys.stdout.isatty(),
+    )
+    groups += [(word,) for word in docker_arg or ()]
+    # What was looked at is what runs, and not what a registry has by that name.
+    groups += [("--pull=never", image, *(command or ()))]
+    words = [word for group in groups for word in group]
+    if not only_print:
+        os.execv(engine, words)
+    if application.json:
+        application.print_json({"docker_run": words})
+    else:
+        typer.echo(lay_out(groups))
+
+
+def _not_served(application: Application, setup: Setup, agent: str) -> AirlockError:
+    locations = setup.locations
+    if find_notice(locations) is not None:
+        hint = "have the running daemon read the registration: airlock-daemon reload"
+        return AirlockError(f"the running daemon does not serve agent {agent}", hint=hint)
+    line = shlex.join(choose_start(application, locations.agents or ""))
+    return AirlockError(
+        f"no daemon serves agent {agent} in {locations.sockets_dir}",
+        hint=f"start it, as a service (airlock-daemon init) or in another terminal: {line}",
+    )

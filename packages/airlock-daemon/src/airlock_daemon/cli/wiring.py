@@ -1,0 +1,102 @@
+"""What a container of an agent has mounted and set, whichever way it is written down."""
+
+import os
+
+import msgspec
+
+from airlock_daemon.setup.remotes import BROKER
+
+SOCKET_DIRECTORY = "/run/airlock"
+"""Where the shim looks for the socket."""
+USUAL_PROGRAMS = "/usr/local/bin"
+"""A directory that comes before that of the image's own tools in the PATH of most images."""
+OWN_PROGRAMS = "/opt/airlock-commands"
+"""A directory that no image has, for where its PATH is known and can be set."""
+GIT_SSH = "git-ssh"
+"""The name by which the shim is the container's git's ssh."""
+UNKNOWN_SHIM = "/PATH/TO/airlock-shim"
+
+_SPECIAL = frozenset(',"\r\n')
+
+
+class Mount(msgspec.Struct, frozen=True, kw_only=True):
+    """One path of the host (`source`) and where the container has it (`target`)."""
+
+    source: str
+    target: str
+    read_only: bool = False
+
+    @property
+    def option(self) -> str:
+        """The value of `docker run --mount`, which refuses a source that is not there.
+
+        `docker run -v` would make one, as a directory of root's. It is a line of CSV (RFC 4180).
+        """
+        fields = ["type=bind", f"source={self.source}", f"target={self.target}"]
+        fields += ["readonly"] if self.read_only else []
+        return ",".join(_quote(field) if _SPECIAL & set(field) else field for field in fields)
+
+
+class Wiring(msgspec.Struct, frozen=True, kw_only=True):
+    """What gives a container an agent's socket, and the shim under the names of its commands.
+
+    `sockets` is the agent's own socket directory on the host. `shim` is None where none is
+    installed. `workspaces` may be empty where the one who uses the lines says where they are.
+    `search_path` is the PATH of the image, None where the image is not known.
+    """
+
+    sockets: str
+    shim: str | None
+    commands: tuple[str, ...]
+    workspaces: tuple[Mount, ...]
+    search_path: str | None = None
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        """What is mounted read-only, beside the workspaces."""
+        pairs = [(self.sockets, SOCKET_DIRECTORY)]
+        names = [name for name in self.commands if name != BROKER]
+        names += [GIT_SSH] if self._has_own_git else []
+        pairs += [(self.shim or UNKNOWN_SHIM, f"{self._programs}/{name}") for name in names]
+        return tuple(Mount(source=old, target=new, read_only=True) for old, new in pairs)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables of the container."""
+        variables = {}
+        if self.search_path is not None:
+            variables["PATH"] = f"{OWN_PROGRAMS}{os.pathsep}{self.search_path}"
+        if self._has_own_git:
+            # A git that was set up by --install-git does the same without them.
+            variables["GIT_SSH_COMMAND"] = f"{self._programs}/{GIT_SSH}"
+            variables["GIT_SSH_VARIANT"] = "ssh"
+        return variables
+
+    @property
+    def _programs(self) -> str:
+        return USUAL_PROGRAMS if self.search_path is None else OWN_PROGRAMS
+
+    @property
+    def _has_own_git(self) -> bool:
+        """Whether the container's own git is to reach its remotes, and not the host's."""
+        return BROKER in self.commands and "git" not in self.commands
+
+
+def docker_words(
+    wiring: Wiring, *, user: str | None, directory: str, has_terminal: bool
+) -> list[tuple[str, ...]]:
+    """`docker run` up to the image, in groups of words that belong together.
+
+    `user` is UID:GID, None for the image's own; `directory` is where the container begins.
+    """
+    groups: list[tuple[str, ...]] = [("docker", "run", "-it" if has_terminal else "-i", "--rm")]
+    groups += [("--user", user)] if user is not None else []
+    groups += [("--mount", mount.option) for mount in wiring.workspaces]
+    groups += [("--workdir", directory)]
+    groups += [("--mount", mount.option) for mount in wiring.mounts]
+    groups += [("--env", f"{name}={value}") for name, value in wiring.environment.items()]
+    return groups
+
+
+def _quote(field: str) -> str:
+    return '"' + field.replace('"', '""') + '"'

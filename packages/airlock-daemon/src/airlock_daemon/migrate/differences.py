@@ -1,0 +1,101 @@
+"""What works otherwise from now on, where nothing can be carried over that would keep it."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from airlock_daemon.migrate.layout import Layout
+from airlock_daemon.setup.modules import Modules
+from airlock_daemon.setup.overrides import find_losses
+from airlock_modules import Module
+
+RELEASED = ("aws", "docker", "git", "ssh", "terraform")
+"""The built-in modules of all earlier releases."""
+
+# Variables that the tools of the built-in modules look at.
+_LOOKED_AT: Mapping[str, tuple[str, ...]] = {
+    "aws": ("AWS_",),
+    "docker": ("BUILDKIT_", "BUILDX_", "COMPOSE_", "DOCKER_"),
+    "git": ("GIT_", "GCM_", "SSH_AUTH_SOCK"),
+    "ssh": ("SSH_AUTH_SOCK",),
+    "terraform": ("ARM_", "AWS_", "AZURE_", "CLOUDSDK_", "GOOGLE_", "TF_", "SSH_AUTH_SOCK"),
+}
+
+
+class Migrated(msgspec.Struct, frozen=True, kw_only=True):
+    """An agent: its old name and its new one, what its profile grants and sets, and its modules."""
+
+    before: str
+    name: str
+    commands: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+    modules: Modules = Modules()
+
+
+def list_differences(
+    agents: Sequence[Migrated],
+    *,
+    enable: Sequence[str],
+    environment: Iterable[str],
+    layout: Layout,
+    has_hooks: bool,
+) -> Iterator[str]:
+    """Tell each, for agents that may use the commands `enable`, in one line.
+
+    `environment` are the names of the variables that the daemon would inherit.
+    """
+    for agent in agents:
+        if agent.name != agent.before:
+            yield (
+                f'agent "{agent.before}" is called {agent.name}, since such characters are in no '
+                f"name any more: its container has to mount sockets/{agent.name}"
+            )
+        for command in agent.commands or enable:
+            module = agent.modules.find(command)
+            for name in agent.variables:
+                if module is not None and name in module.strip:
+                    yield (
+                        f"agent {agent.name}: {name} of its profile does not reach {command} any "
+                        "more: its module strips it, which wins now"
+                    )
+    yield from _list_not_inherited(agents, enable, environment, layout)
+    if has_hooks:
+        yield (
+            "hooks start in their agent's directory, with PATH, HOME, USER and AIRLOCK_AGENT, and "
+            "are ended after [hooks] timeout_s (30 s); one that fails refuses"
+        )
+
+
+def list_losses(agents: Sequence[Migrated], enable: Sequence[str]) -> Iterator[str]:
+    """Tell what overrides give up of the built-in modules, which guard against more by now."""
+    shared = [agents[0].modules.shared] if agents else []
+    for fault in find_losses([*shared, *(agent.modules.own for agent in agents)], enable):
+        yield str(fault)
+
+
+def _list_not_inherited(
+    agents: Sequence[Migrated],
+    enable: Sequence[str],
+    environment: Iterable[str],
+    layout: Layout,
+) -> Iterator[str]:
+    names = sorted(environment)
+    modules: dict[str, Module] = {}
+    for command in enable:
+        for module in (agent.modules.find(command) for agent in agents):
+            if module is not None:
+                modules[module.source] = module
+    for module in modules.values():
+        prefixes = _LOOKED_AT.get(module.name, ())
+        lost = [name for name in names if name.startswith(prefixes) and name not in module.inherit]
+        if lost and prefixes:
+            yield (
+                f"{module.name} does not inherit {', '.join(lost)} any more: what it needs "
+                "belongs into [env] set of a profile or [env] inherit of an override"
+            )
+    others = [module.name for module in modules.values() if module.name not in RELEASED]
+    if others:
+        yield (
+            f"{', '.join(others)}: the daemon's variables are not inherited any more but for PATH, "
+            f"HOME and their like; {layout} passed on all: list what is needed in [env] inherit"
+        )

@@ -1,0 +1,242 @@
+"""Tests of `airlock-daemon run`: the words that docker gets, and what is refused before.
+
+A stand-in answers for docker, so that they run where no engine does; e2e/journeys/test_run.py has
+real containers.
+"""
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airlock_daemon.cli.mounted_workspaces import choose_workspaces, find_directory
+from airlock_daemon.cli.wiring import Mount
+from airlock_daemon.errors import AirlockError
+from commanding import run
+from running import Daemon
+from worlds import World
+
+IMAGE = {"Os": "linux", "Architecture": platform.machine(), "Config": {"Env": ["PATH=/own:/bin"]}}
+STAND_IN = """\
+#!/bin/sh
+[ "$1" = run ] || { cat "$0.said"; exec sh "$0.status"; }
+for word; do printf '%s\\n' "$word"; done
+exit 7
+"""
+
+
+class StandIn:
+    """A `docker` on PATH: it describes one image, and prints the words of `docker run`."""
+
+    def __init__(self, program: Path) -> None:
+        self.program = program
+        program.write_text(STAND_IN)
+        program.chmod(0o755)
+        self.says(json.dumps([IMAGE]))
+
+    def says(self, text: str, *, status: int = 0) -> None:
+        """Have `docker image inspect` say that, on stderr where it fails."""
+        Path(f"{self.program}.said").write_text("" if status else text)
+        complain = f"echo {shlex.quote(text)} >&2\n" if status else ""
+        Path(f"{self.program}.status").write_text(f"{complain}exit {status}\n")
+
+
+@pytest.fixture
+def docker(world: World, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """The stand-in, in front of everything else; the current directory is the workspace."""
+    bin_directory = world.root / "bin"
+    bin_directory.mkdir()
+    monkeypatch.setenv("PATH", str(bin_directory), prepend=os.pathsep)
+    monkeypatch.chdir(world.workspace)
+    return StandIn(bin_directory / "docker")
+
+
+@pytest.fixture
+def daemon(world: World, docker: StandIn) -> Iterator[Daemon]:
+    """A daemon that serves the agent."""
+    with Daemon(world) as daemon:
+        yield daemon
+
+
+def read_line(text: str) -> list[str]:
+    """The words of a line that is broken for people."""
+    return shlex.split(text.replace("\\\n", ""))
+
+
+def words_of(world: World, *args: str) -> list[str]:
+    """The words of the line that `run --print` shows."""
+    return read_line(run(world, "run", "my", "--print", *args).stdout)
+
+
+def test_the_command_becomes_docker(world: World, daemon: Daemon) -> None:
+    """With docker's exit status; the words of the container stay as they are."""
+    said = run(world, "run", "my", "tool:1", "sh", "--config", "-c", "a b", status=7)
+    words = said.stdout.splitlines()
+    assert words[:4] == ["run", "-i", "--rm", "--user"]
+    assert words[-6:] == ["--pull=never", "tool:1", "sh", "--config", "-c", "a b"]
+    assert "PATH=/opt/airlock-commands:/own:/bin" in words
+    shim = [word for word in words if word.endswith(",target=/opt/airlock-commands/git,readonly")]
+    assert len(shim) == 1
+    assert os.access(shim[0].split(",")[1].removeprefix("source="), os.X_OK)
+
+
+def test_print_shows_the_line_and_needs_no_daemon(world: World, docker: StandIn) -> None:
+    """A shell reads it as the words that `--json` lists, which are those that docker would get."""
+    words = words_of(world, "tool", "a b")
+    assert words[:3] == ["docker", "run", "-i"]
+    assert words[-3:] == ["--pull=never", "tool", "a b"]
+    said = run(world, "run", "--print", "--json", "my", "tool", "a b").stdout
+    assert json.loads(said) == {"docker_run": words}
+
+
+def test_options_stand_on_either_side_of_the_agent(world: World, docker: StandIn) -> None:
+    """Words for docker come last before the image, so that they count more."""
+    words = words_of(world, "--docker-arg", "--init", "--docker-arg=--env=A=b c", "tool", "--init")
+    assert words[-5:] == ["--init", "--env=A=b c", "--pull=never", "tool", "--init"]
+    before = run(world, "run", "--docker-arg=--init", "--print", "my", "tool").stdout
+    assert read_line(before)[-3:] == ["--init", "--pull=never", "tool"]
+    assert f"{os.geteuid()}:{os.getegid()}" in words
+    assert "--user" not in words_of(world, "--image-user", "tool")
+
+
+def test_an_image_without_a_path_has_that_of_docker(world: World, docker: StandIn) -> None:
+    """`FROM scratch` sets none, and some engines leave the settings out; an empty one is none."""
+    for settings in ({"Env": None}, {}, None, {"Env": ["PATH="]}):
+        docker.says(json.dumps([IMAGE | {"Config": settings}]))
+        (path,) = (word for word in words_of(world, "tool") if word.startswith("PATH="))
+        assert path.startswith("PATH=/opt/airlock-commands:/usr/local/sbin:/usr/local/bin:")
+
+
+def test_the_shim_is_for_the_processor_of_the_image(world: World, docker: StandIn) -> None:
+    """One for which there is none is refused, and so is another system than Linux."""
+    docker.says(json.dumps([IMAGE | {"Architecture": "arm64"}]))
+    assert any("airlock-shim-linux-aarch64," in word for word in words_of(world, "tool"))
+    for other, said in (
+        ({"Architecture": "s390x"}, "no shim for the processor s390x\nairlock: hint: there is one"),
+        ({"Os": "windows"}, 'the image "tool" is for "windows", and the shim for Linux\n'),
+    ):
+        docker.says(json.dumps([IMAGE | other]))
+        assert said in run(world, "run", "my", "--print", "tool", status=1).stderr
+
+
+def test_what_docker_does_not_tell_is_refused_with_a_remedy(
+    world: World, docker: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image that is not there is never fetched."""
+    docker.says("Error response from daemon: No such image: tool:latest", status=1)
+    said = run(world, "run", "my", "--print", "tool", status=1).stderr
+    assert said.endswith(
+        'airlock: there is no image "tool" on this machine\n'
+        "airlock: hint: fetch or build it first: docker pull, or docker build -t\n"
+    )
+    docker.says("Cannot connect to the \x1b[1mDocker daemon", status=1)
+    said = run(world, "run", "my", "--print", "tool", status=1).stderr
+    assert 'the image "tool": "Cannot connect to the \\u{1b}[1mDocker daemon"' in said
+    assert "docker info" in said
+    docker.says("[]")
+    assert (
+        "something else than an image"
+        in run(world, "run", "my", "--print", "tool", status=1).stderr
+    )
+    monkeypatch.setenv("PATH", "/nowhere")
+    said = run(world, "run", "my", "--print", "tool", status=1).stderr
+    assert "docker is not on your PATH" in said
+
+
+def test_without_a_daemon_it_says_how_to_start_one(world: World, docker: StandIn) -> None:
+    """The very line; a running daemon that does not know the agent has to reload."""
+    said = run(world, "run", "my", "tool", status=1).stderr
+    assert f"airlock: no daemon serves agent my in {world.locations.sockets_dir}\n" in said
+    start = f"start --config {world.config} --agents {world.agents_file}\n"
+    assert said.endswith(start)
+    with Daemon(world):
+        other = world.root / "agents" / "other"
+        other.mkdir()
+        (other / "airlock.toml").write_text("commands = []\n")
+        world.agents_file.write_text(f'{world.agents_file.read_text()}[other]\npath = "{other}"\n')
+        said = run(world, "run", "other", "tool", status=1).stderr
+        assert "the running daemon does not serve agent other\n" in said
+        assert said.endswith("airlock-daemon reload\n")
+
+
+def test_an_agent_that_is_none_or_may_run_nothing_is_refused(world: World, docker: StandIn) -> None:
+    """By the name of its file."""
+    assert "no agent nope is registered" in run(world, "run", "nope", "tool", status=1).stderr
+    (world.agent / "airlock.toml").write_text('commands = ["ssh"]\n')
+    said = run(world, "run", "my", "tool", status=1).stderr
+    assert "agent my is granted no command that is enabled\n" in said
+    assert f"{world.agent}/airlock.toml" in said
+
+
+def test_the_workspace_is_that_of_the_profile_else_the_current_directory(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--workspace` counts more than both; a link leads to the directory that it stands for."""
+    here, other = world.workspace, world.root / "other"
+    other.mkdir()
+    (world.root / "link").symlink_to(other)
+    monkeypatch.chdir(here)
+    same = Mount(source=str(here), target=str(here))
+    assert choose_workspaces(world.load().generations["my"], ()) == (same,)
+    world.write_profile(
+        f'[workspace]\nsame_path = ["{here}"]\nmounts = {{ "/work" = "{other}" }}\n'
+    )
+    generation = world.load().generations["my"]
+    mapped = Mount(source=str(other), target="/work")
+    assert choose_workspaces(generation, ()) == (same, mapped)
+    named = Mount(source=str(other), target=str(other))
+    assert choose_workspaces(generation, [f"{world.root}/link", str(other)]) == (named,)
+
+
+def test_it_begins_where_you_stand_if_that_is_mounted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the name that the directory has in the container; else in the first workspace."""
+    deep = world.workspace / "a" / "b"
+    deep.mkdir(parents=True)
+    first = Mount(source="/elsewhere", target="/first")
+    mapped = Mount(source=str(world.workspace), target="/work")
+    inner = Mount(source=str(world.workspace / "a"), target="/inner")
+    monkeypatch.chdir(deep)
+    assert find_directory((first, mapped)) == "/work/a/b"
+    assert find_directory((first, mapped, inner)) == "/inner/b"
+    assert find_directory((inner, first)) == "/inner/b"
+    monkeypatch.chdir(world.workspace)
+    assert find_directory((first, mapped)) == "/work"
+    assert find_directory((first, inner)) == "/first"
+
+
+@pytest.mark.parametrize("named", ["{config}", "{root}", "/", "{workspace}/none"])
+def test_what_holds_files_of_airlocks_own_is_no_workspace(
+    named: str, world: World, docker: StandIn
+) -> None:
+    """Nor what holds the directories of PATH, or is none; a remedy is said."""
+    path = named.format(config=world.config, root=world.root, workspace=world.workspace)
+    said = run(world, "run", "my", "--print", "--workspace", path, "tool", status=1).stderr
+    assert "is no directory" in said or "cannot be a workspace: it " in said
+    assert said.endswith("name a directory with --workspace DIR\n")
+
+
+@pytest.mark.parametrize("target", ["/run", "/run/airlock", "/opt/airlock-commands/x", "/opt"])
+def test_a_workspace_that_would_cover_airlocks_mounts_is_refused(target: str, world: World) -> None:
+    """Docker would make the places of those inside of it, as root's."""
+    world.write_profile(f'[workspace]\nmounts = {{ "{target}" = "{world.workspace}" }}\n')
+    with pytest.raises(AirlockError, match="would cover /"):
+        choose_workspaces(world.load().generations["my"], ())
+
+
+def test_signals_and_streams_are_dockers(world: World, daemon: Daemon, docker: StandIn) -> None:
+    """The process that was started is docker itself, with the same pid, stdin and arguments."""
+    docker.program.write_text(STAND_IN.replace("exit 7", "cat; kill -TERM $$"))
+    line = run(world, "run", "my", "--print", "tool").stdout
+    argv = [sys.executable, "-m", "airlock_daemon", "--config", str(world.config), "run"]
+    argv += ["--agents", str(world.agents_file), "my", "tool"]
+    done = subprocess.run(argv, input="typed\n", capture_output=True, text=True, check=False)
+    assert done.returncode == -15
+    assert done.stdout.splitlines() == [*read_line(line)[1:], "typed"]

@@ -1,0 +1,68 @@
+"""Tests of `airlock_daemon.cli.wiring`: the values behind every way to write a container down."""
+
+import csv
+
+import pytest
+
+from airlock_daemon.cli.wiring import Mount, Wiring, docker_words
+
+MY = Wiring(
+    sockets="/s/my",
+    shim="/shim",
+    commands=("git",),
+    workspaces=(Mount(source="/w", target="/work"),),
+    search_path="/bin:/own",
+)
+
+
+@pytest.mark.parametrize("path", ["/plain", "/a,b", '/say "hi"', "/two\nlines", "/a=b"])
+def test_the_option_of_a_mount_is_one_line_of_csv(path: str) -> None:
+    """Whatever its paths are, which is how docker reads it."""
+    (fields,) = csv.reader([Mount(source=path, target="/t", read_only=True).option], strict=True)
+    assert fields == ["type=bind", f"source={path}", "target=/t", "readonly"]
+
+
+def test_of_an_image_that_is_known_the_path_is_kept_behind_the_commands() -> None:
+    """They are in a directory of their own then, and else where most images look first."""
+    assert MY.environment == {"PATH": "/opt/airlock-commands:/bin:/own"}
+    assert MY.mounts == (
+        Mount(source="/s/my", target="/run/airlock", read_only=True),
+        Mount(source="/shim", target="/opt/airlock-commands/git", read_only=True),
+    )
+    unknown = Wiring(sockets="/s/my", shim="/shim", commands=("git",), workspaces=())
+    assert unknown.environment == {}
+    assert unknown.mounts[1].target == "/usr/local/bin/git"
+
+
+def test_the_words_for_docker_have_a_user_and_a_terminal_where_there_are() -> None:
+    """The workspace alone can be written to."""
+    begin, *groups = docker_words(MY, user="1:2", directory="/work/sub", has_terminal=True)
+    assert begin == ("docker", "run", "-it", "--rm")
+    assert groups == [
+        ("--user", "1:2"),
+        ("--mount", "type=bind,source=/w,target=/work"),
+        ("--workdir", "/work/sub"),
+        ("--mount", "type=bind,source=/s/my,target=/run/airlock,readonly"),
+        ("--mount", "type=bind,source=/shim,target=/opt/airlock-commands/git,readonly"),
+        ("--env", "PATH=/opt/airlock-commands:/bin:/own"),
+    ]
+    begin, *others = docker_words(MY, user=None, directory="/work/sub", has_terminal=False)
+    assert begin == ("docker", "run", "-i", "--rm")
+    assert others == groups[1:]
+
+
+def test_the_containers_own_git_reaches_its_remotes_by_the_shim() -> None:
+    """Where the host's git does not stand in front of it."""
+    own = Wiring(sockets="/s/my", shim="/shim", commands=("git-remote", "ssh"), workspaces=())
+    assert [mount.target for mount in own.mounts] == [
+        "/run/airlock",
+        "/usr/local/bin/ssh",
+        "/usr/local/bin/git-ssh",
+    ]
+    assert own.environment == {
+        "GIT_SSH_COMMAND": "/usr/local/bin/git-ssh",
+        "GIT_SSH_VARIANT": "ssh",
+    }
+    both = Wiring(sockets="/s/my", shim="/shim", commands=("git", "git-remote"), workspaces=())
+    assert [mount.target for mount in both.mounts] == ["/run/airlock", "/usr/local/bin/git"]
+    assert both.environment == {}

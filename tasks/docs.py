@@ -1,0 +1,26 @@
+"""``./dev docs``: the documentation as a site."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tasks.environment import prepare_environment
+from tasks.errors import TaskError
+from tasks.places import HATCH, ROOT
+
+
+def build_docs(arguments: Sequence[str]) -> int:
+    """Build the site in .hatch/site and return mkdocs' exit status.
+
+    Each warning is a failure: of a link that leads nowhere, and of a page that is in no menu.
+    """
+    if arguments:
+        raise TaskError("docs takes no arguments")
+    environment = prepare_environment("docs")
+    site = HATCH / "site"
+    command: list[str | Path] = [environment.find("mkdocs"), "build", "--strict", "--quiet"]
+    command += ["--site-dir", site, "--config-file", ROOT / "mkdocs.yml"]
+    # It advertises other programs otherwise.
+    status = environment.run(command, extra={"NO_MKDOCS_2_WARNING": "1"})
+    if status == 0:
+        print(f"dev: the site is in {site.relative_to(ROOT)}, begin with index.html")
+    return status
