@@ -63,7 +63,7 @@ def test_a_stdin_that_cannot_be_read_is_refused(
         for number in (*ends, *answers, stdin):
             os.close(number)
         answer = [json.loads(line) for line in connection.makefile("rb")][-1]
-    assert answer["error"]["data"]["rule"] == "descriptors"
+    assert answer["error"]["data"]["rule"] == "stdin"
     assert "what it passed as its stdin cannot be read" in answer["error"]["message"]
     assert [record["outcome"] for record in remote.daemon.records("broker")] == ["denied"]
     assert "a fault of the daemon" not in remote.daemon.messages()
@@ -102,9 +102,9 @@ async def test_an_answer_waits_for_no_pipe_of_the_daemons_own(
         return ends
 
     client, answers = os.pipe(), os.pipe()
-    with monkeypatch.context() as patched, open(os.devnull, "rb") as null:
+    with monkeypatch.context() as patched:
         patched.setattr(os, "pipe2", small)
-        numbers = [client[0], answers[1], os.dup(null.fileno())]
+        numbers = [client[0], answers[1], os.open(os.devnull, os.O_RDWR)]
         transport = Transport(Passed(numbers, Closer()), is_held=True)
     data = os.urandom(50_000)
     rounds = Rounds()

@@ -79,7 +79,10 @@ def test_a_grant_says_which_refs_move(asked: PushList, rule: str | None) -> None
 
 @pytest.mark.parametrize(
     "ref",
-    ["refs/heads/Gr\u00f6\u00dfe", "refs/heads/gro\u0308\u00dfe", "refs/heads/GR\u00d6SSE", "refs/heads/x%y"],
+    [
+        f"refs/heads/{name}"
+        for name in ("Gr\u00f6\u00dfe", "gro\u0308\u00dfe", "GR\u00d6SSE", "x%y")
+    ],
 )
 def test_what_a_file_system_takes_for_a_protected_ref_is_one(ref: str) -> None:
     """In another case, composed or not, and with what would be options of some servers."""

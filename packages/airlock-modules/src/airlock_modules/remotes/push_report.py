@@ -21,7 +21,7 @@ def compose_report(push: PushList, refusals: Sequence[Refusal]) -> bytes:
     """
     if not set(_REPORTS) & set(push.capabilities):
         return b""
-    # Twenty thousand refs may each be refused: one look at all refusals for each would take minutes.
+    # Twenty thousand refs may be refused: to look for each among all would hold up everybody.
     reasons = {refusal.ref: refusal.problem for refusal in reversed(refusals)}
     others = reasons.get(None, "not sent, since another ref of this push is refused")
     report = frame(b"unpack ok\n") + b"".join(

@@ -221,4 +221,4 @@ async def _read(transport: Transport, turns: Turns) -> bytes:
         return await transport.read(turns)
     except OSError as error:
         problem = f"what it passed as its stdin cannot be read: {error.strerror}"
-        raise RemoteError("descriptors", problem) from error
+        raise RemoteError("stdin", problem) from error

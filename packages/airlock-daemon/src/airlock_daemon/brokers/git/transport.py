@@ -83,7 +83,7 @@ class Transport(Stdio):
                 await trio.lowlevel.wait_writable(self._program)
 
     async def move_rest(self, turns: Turns) -> None:
-        """Pass on what the client writes, to its end. Raises OSError where the program has ended."""
+        """Pass on what the client writes, to its end. Raises OSError where the program ended."""
         while count := await self._move(self._client, self._program, MOVE, turns):
             self.sent += count
         self.end_input()
