@@ -39,6 +39,8 @@ _PATHS: tuple[tuple[str, bool], ...] = (
     ("/", False),
     (".", False),
     ("<open>/?", False),
+    ("**", False),
+    ("<root>/*", False),
     ("<open>/#", False),
     ('<open>/"', False),
     ("<open>/" + "a" * 5000, False),

@@ -87,7 +87,7 @@ def _pass_kind(scene: Scene, *, make: Make, at: int, service: str) -> bytes:
         client.send(scene.request(words, "fds", "stdin", "base64"), numbers)
         client.half_close()
         # What nobody will ever read or end is waited for by the daemon as long as its client stays.
-        client.socket.settimeout(0.3)
+        client.socket.settimeout(0.1)
         with suppress(BrokenError):
             return hear(client)
         return b""
@@ -100,10 +100,31 @@ def _share(scene: Scene, *, service: str) -> bytes:
         numbers = [_keep(stack, end) for end in (ends[0], ends[1], os.dup(ends[1]))]
         words = ["ssh", "forge", f"{service} '<open>/app.git'"]
         client.send(scene.request(words, "fds"), numbers)
-        client.socket.settimeout(0.3)
+        client.socket.settimeout(0.1)
         with suppress(BrokenError):
             return hear(client)
         return b""
+
+
+def _divide(scene: Scene, *, piece: int) -> bytes:
+    """Two pushes that read one pipe: what was judged in one must not be what the other sends."""
+    with ExitStack() as stack:
+        stdin = os.pipe()
+        clients = []
+        for _ in range(2):
+            client = stack.enter_context(scene.connect("pinned"))
+            words = ["ssh", "forge", "git-receive-pack '<open>/app.git'"]
+            answers = [_pipe(stack, end=1) for _ in range(2)]
+            client.send(scene.request(words, "fds"), [stdin[0], *answers])
+            clients.append(client)
+        os.close(stdin[0])
+        says = one_push("refs/heads/free", old="<zero>") + one_push("refs/heads/main")
+        view = memoryview(scene.fill_bytes(says))
+        with suppress(BrokenPipeError):
+            for at in range(0, len(view), piece):
+                os.write(stdin[1], view[at : at + piece])
+        os.close(stdin[1])
+        return b"\n".join(map(hear, clients))
 
 
 def _leave(scene: Scene, *, says: bytes, awaits: bool) -> bytes:
@@ -175,6 +196,9 @@ def _attacks() -> Iterator[Attack]:
     for service in _SERVICES:
         run = partial(_share, service=service)
         yield Attack(f"one pipe for {service}", "streams", run)
+    for piece in (1, 4, 17, 116, 1000):
+        run = partial(_divide, piece=piece)
+        yield Attack(f"two pushes on one pipe, {piece} bytes at a time", "lists", run)
     for number in range(10):
         yield Attack(f"memory that changes under a list, {number}", "lists", _change)
     for step, says in _STEPS.items():

@@ -70,6 +70,7 @@ def test_an_address_has_one_form(host: str) -> None:
         (["host", "git-upload-pack '.git'"], "path"),
         (["host", "git-upload-pack 'x/.. /y'"], "path"),
         (["host", "git-upload-pack 'x & y'"], "path"),
+        (["host", "git-upload-pack '**'"], "path"),
         (["host", f"git-upload-pack '{'x' * 5000}'"], "path"),
         (["h" * 300, "git-upload-pack 'x'"], "host"),
         (["host", "git-upload-pack '--help'"], "path"),

@@ -17,8 +17,9 @@ DEFAULT_PORTS = {"ssh": 22, "https": 443, "http": 80}
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
 _ADDRESS = re.compile(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
-# Also what a shell that knows no single quotes (cmd.exe) would read as more than a word.
-_REFUSED_IN_PATHS = re.compile(r"[\x00-\x1f\x7f%\\'\"!?#&|<>^;`$]")
+# Also what a shell that knows no single quotes (cmd.exe) would read as more than a word, and the
+# star: a refusal proposes what was asked for as a line of the grant, where it is a pattern.
+_REFUSED_IN_PATHS = re.compile(r"[\x00-\x1f\x7f%\\'\"!?#&|<>^;`$*]")
 _LONGEST_PATH = 4096
 _HIGHEST_PORT = 65535
 
