@@ -11,7 +11,7 @@ from tasks.demo import run_demo
 from tasks.docs import build_docs
 from tasks.errors import TaskError
 from tasks.fuzz import run_fuzz
-from tasks.hostile import run_hostile
+from tasks.hostile import run_canary, run_hostile
 from tasks.lint import lint
 from tasks.lock.renew import run_lock
 from tasks.lowest import run_lowest
@@ -44,6 +44,9 @@ _COMMANDS = {
     "hostile": Command(
         "attack the daemon through its socket (--help: attacks, soak, stops, reloads, ...)",
         run_hostile,
+    ),
+    "canary": Command(
+        "attack the brokers for credentials and more (--help: families, guards off)", run_canary
     ),
     "bench": Command(
         "what a command costs beside a direct run (--help: rows, another daemon and shim)",

@@ -1,4 +1,4 @@
-"""``./dev hostile``: attacks the daemon through its socket, soaks it, or measures its fairness."""
+"""``./dev hostile`` attacks the daemon through its socket, ``./dev canary`` its brokers."""
 
 from collections.abc import Sequence
 from time import monotonic
@@ -11,6 +11,12 @@ def run_hostile(arguments: Sequence[str]) -> int:
     """Do what the arguments say, and return the exit status (``e2e/hostile/README.md``)."""
     environment = prepare_environment("default")
     return environment.run([environment.python, "-m", "e2e.hostile", *arguments])
+
+
+def run_canary(arguments: Sequence[str]) -> int:
+    """Attack the brokers as the arguments say, and return the exit status (``e2e/canary``)."""
+    environment = prepare_environment("default")
+    return environment.run([environment.python, "-m", "e2e.canary", *arguments])
 
 
 def attack_and_soak() -> list[Outcome]:

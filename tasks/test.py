@@ -39,6 +39,7 @@ def run_tests(arguments: Sequence[str]) -> int:
         _run_part(environment, "conformance-suite", ("conformance/tests", "--timeout=600")),
         _run_part(environment, "conformance", (*_CONFORMANCE, *_find_programs(environment))),
         _run_part(environment, "hostile", ("e2e/hostile",)),
+        _run_part(environment, "canary", ("e2e/canary",)),
         _run_part(environment, "faithful", ("e2e/faithful", *_find_programs(environment))),
         _run_part(environment, "upgrade", ("e2e/upgrade", *_find_programs(environment))),
         _run_end_to_end(environment, (), required=os.environ.get("REQUIRE_DOCKER") == "1"),

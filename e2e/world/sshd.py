@@ -61,8 +61,11 @@ def configuration(folder: Path) -> Path:
 
 
 @contextmanager
-def running_sshd(folder: Path) -> Iterator[None]:
-    """Serve for as long as the context lasts; everything it needs is made in `folder`."""
+def running_sshd(folder: Path, *, more: str = "") -> Iterator[int]:
+    """Serve for as long as the context lasts; everything it needs is made in `folder`.
+
+    `more` is added to the server's configuration. Yields its port.
+    """
     for name in ("host-key", "client-key", "stranger-key"):
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", folder / name],
@@ -73,7 +76,7 @@ def running_sshd(folder: Path) -> Iterator[None]:
     host_key = (folder / "host-key.pub").read_text()
     (folder / "known-hosts").write_text(f"known {host_key}")
     settings = {"port": port, "folder": folder, "user": pwd.getpwuid(os.getuid()).pw_name}
-    (folder / "sshd-config").write_text(_SERVER.format_map(settings))
+    (folder / "sshd-config").write_text(_SERVER.format_map(settings) + more)
     configuration(folder).write_text(_CLIENT.format_map(settings))
     if os.geteuid() == 0:
         os.makedirs("/run/sshd", exist_ok=True)
@@ -85,4 +88,4 @@ def running_sshd(folder: Path) -> Iterator[None]:
         said=folder / "sshd-said",
         environment={"PATH": "/usr/bin:/bin"},
     ):
-        yield
+        yield port

@@ -14,6 +14,7 @@ COMMANDS = (
     "lowest",
     "fuzz",
     "hostile",
+    "canary",
     "bench",
     "build",
     "lint",

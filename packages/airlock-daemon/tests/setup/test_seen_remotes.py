@@ -17,6 +17,8 @@ from airlock_daemon.setup.seen_remotes import find_places, read_url
         ("ssh://git@host:2222/srv/app.git/", "git@host:2222/srv/app"),
         ("https://github.com/acme/app.git", "github.com/acme/app"),
         ("https://user:secret@github.com/acme/app", "github.com/acme/app"),
+        ("git@github.com:**", None),
+        ("ssh://*/acme/app", None),
         ("/srv/app.git", None),
         ("../app", None),
         ("file:///srv/app", None),

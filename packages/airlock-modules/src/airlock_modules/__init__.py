@@ -34,7 +34,7 @@ from airlock_modules.reading.plain import PlainReading
 from airlock_modules.remotes.destination import Destination
 from airlock_modules.remotes.errors import RemoteError
 from airlock_modules.remotes.grants import GitGrant, find_place, read_place
-from airlock_modules.remotes.push_list import PushList, PushReader
+from airlock_modules.remotes.push_list import PushList, PushReader, Update
 from airlock_modules.remotes.push_policy import Refusal, judge_push
 from airlock_modules.remotes.push_report import compose_report
 from airlock_modules.remotes.ssh_words import RemoteRequest, read_ssh_words
@@ -66,6 +66,7 @@ __all__ = [
     "RuleError",
     "Step",
     "TableReader",
+    "Update",
     "__version__",
     "builtin_names",
     "builtin_options",

@@ -5,6 +5,7 @@ import pytest
 from airlock_modules.files.faults import Fault
 from airlock_modules.files.git_table import names_git_grant, read_git_grant
 from airlock_modules.files.toml_reader import TableReader
+from airlock_modules.remotes.patterns import fold
 
 
 def reader(text: str) -> tuple[TableReader, list[Fault]]:
@@ -34,7 +35,7 @@ def test_a_whole_table() -> None:
     ]
     assert grant.refs is not None
     assert grant.refs[0].fullmatch("refs/heads/agent/x")
-    assert grant.protect[0].fullmatch("refs/heads/Main")
+    assert grant.protect[0].fullmatch(fold("refs/heads/Main"))
 
 
 def test_an_empty_table_pins_nothing_and_an_empty_list_everything() -> None:

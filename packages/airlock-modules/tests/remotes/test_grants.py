@@ -24,6 +24,7 @@ def destination(
     [
         ("github.com/acme/*", destination("acme/app.git")),
         ("github.com/acme/*", destination("/acme/app")),
+        ("github.com/acme/*", destination("acme/app/.git")),
         ("github.com/acme/*", destination("acme/app", scheme="https", user=None)),
         ("git@GitHub.com/acme/app.git", destination("/acme/app")),
         ("github.com/acme/**", destination("acme/team/app")),
@@ -44,6 +45,8 @@ def test_a_line_names(line: str, place: Destination) -> None:
     [
         ("github.com/acme/*", destination("acme/team/app")),
         ("github.com/acme/*", destination("acme/")),
+        ("github.com/acme/*", destination("acme/.git")),
+        ("github.com/acme/*", destination("/acme/app/x/.git")),
         ("github.com/acme/*", destination("Acme/app")),
         ("github.com/acme/app", destination("acme/app2")),
         ("github.com/acme/*", destination("acme/app", scheme="http")),

@@ -160,3 +160,25 @@ def _git(directory: Path, *words: str) -> str:
         check=True,
     )
     return done.stdout.strip()
+
+
+def test_no_list_is_endless() -> None:
+    """More refs or options than anybody has are no push."""
+    with pytest.raises(RemoteError, match="more than 20000 refs"):
+        read(b"".join(line(ONE, TWO, f"a{number}") for number in range(20_001)) + FLUSH)
+    options = line(ONE, TWO, "a", "push-options") + FLUSH + frame(b"x") * 1001 + FLUSH
+    with pytest.raises(RemoteError, match="more than 1000 options"):
+        read(options)
+
+
+def test_a_list_can_be_looked_at_in_parts() -> None:
+    """One after the other, with its options once."""
+    updates = tuple(Update(ONE, TWO, str(number)) for number in range(5))
+    push = PushList(updates=updates, capabilities=("atomic",), options=("x",))
+    parts = list(push.split(2))
+    assert tuple(update for part in parts for update in part.updates) == updates
+    assert [(part.capabilities, part.options) for part in parts] == [
+        (("atomic",), ("x",)),
+        (("atomic",), ()),
+        (("atomic",), ()),
+    ]

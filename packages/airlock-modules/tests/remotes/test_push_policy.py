@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from airlock_modules.remotes.grants import GitGrant
-from airlock_modules.remotes.patterns import compile_pattern
+from airlock_modules.remotes.patterns import compile_pattern, compile_protection
 from airlock_modules.remotes.push_list import PushList, Update
 from airlock_modules.remotes.push_policy import Refusal, judge_push
 from airlock_modules.remotes.push_report import compose_report
@@ -14,7 +14,7 @@ from airlock_modules.remotes.push_report import compose_report
 NONE, ONE, TWO = "0" * 40, "1" * 40, "2" * 40
 AGENT = GitGrant(
     refs=(compile_pattern("refs/heads/agent/*"), compile_pattern("refs/for/*")),
-    protect=(compile_pattern("refs/heads/agent/main", ignore_case=True),),
+    protect=(compile_protection("refs/heads/agent/main"),),
     push_options=(compile_pattern("ci.*"),),
 )
 
@@ -77,10 +77,34 @@ def test_a_grant_says_which_refs_move(asked: PushList, rule: str | None) -> None
     assert [refusal.rule for refusal in judge_push(AGENT, asked)] == ([rule] if rule else [])
 
 
-def test_no_push_is_endless() -> None:
-    """More refs than anybody has are refused as a whole."""
-    many = push(*(f"refs/heads/{number}" for number in range(20_001)))
-    assert [refusal.ref for refusal in judge_push(GitGrant(), many)] == [None]
+@pytest.mark.parametrize(
+    "ref",
+    [
+        f"refs/heads/{name}"
+        for name in ("Gr\u00f6\u00dfe", "gro\u0308\u00dfe", "GR\u00d6SSE", "x%y")
+    ],
+)
+def test_what_a_file_system_takes_for_a_protected_ref_is_one(ref: str) -> None:
+    """In another case, composed or not, and with what would be options of some servers."""
+    protect = tuple(map(compile_protection, ("refs/heads/gr\u00f6\u00dfe", "refs/heads/x*")))
+    grant = GitGrant(refs=(compile_pattern("refs/**"), compile_pattern("**%*")), protect=protect)
+    assert [refusal.rule for refusal in judge_push(grant, push(ref))] == ["protect"]
+
+
+def test_a_ref_that_no_server_takes_is_refused_before_patterns_see_it() -> None:
+    """Patterns with many stars take long for long names."""
+    (refusal,) = judge_push(GitGrant(), push("refs/heads/" + "a" * 600))
+    assert refusal.problem == "this is no name of a ref"
+
+
+def test_each_of_very_many_refs_has_its_reason() -> None:
+    """However many are refused: a minute of looking would hold up everybody."""
+    many = PushList(
+        updates=push(*(f"x{number}" for number in range(20_000))).updates,
+        capabilities=("report-status",),
+    )
+    report = compose_report(many, judge_push(GitGrant(), many))
+    assert report.count(b" airlock: this is no branch and no tag\n") == 20_000
 
 
 @pytest.mark.parametrize("capabilities", [("side-band-64k",), ()])

@@ -118,7 +118,7 @@ async def _answer(client: Client, recording: Recording, finished: Finished) -> N
 
 
 def _tell_outcome(errand: Errand, recording: Recording, outcome: Outcome) -> None:
-    first = next(iter(outcome.refusals), None)
+    first = outcome.refusal
     recording.write_broker(
         outcome.decision,
         describe(errand, outcome),

@@ -30,6 +30,9 @@ def read_url(url: str) -> str | None:
     found = _URL.fullmatch(_ACCOUNT.sub("https://", url))
     if found is None or "://" in found["place"] or url.startswith(("/", ".", "file:", "git:")):
         return None
+    if "*" in url:
+        # An agent may have written it: what is a pattern there must not become one of a grant.
+        return None
     path = found["path"].rstrip("/").removesuffix(".git")
     try:
         return read_place(f"{found['place']}/{path}").text

@@ -7,7 +7,7 @@ from typing import TypeVar
 from airlock_modules.files.toml_reader import TableReader
 from airlock_modules.remotes.errors import RemoteError
 from airlock_modules.remotes.grants import GitGrant, Place, read_place
-from airlock_modules.remotes.patterns import compile_pattern, is_pattern
+from airlock_modules.remotes.patterns import compile_pattern, compile_protection, is_pattern
 from airlock_wire.text import quote
 
 _PINNING = ("push", "fetch")
@@ -29,7 +29,7 @@ def read_git_grant(table: TableReader) -> GitGrant:
         fetch=_read_places(table, "fetch"),
         is_pinned=any(table.has(key) for key in _PINNING),
         refs=_read_patterns(table, "refs", is_ref=True) if table.has("refs") else None,
-        protect=_read_patterns(table, "protect", is_ref=True, ignore_case=True),
+        protect=_read_patterns(table, "protect", is_ref=True, compiled=compile_protection),
         delete=table.boolean("delete", default=False),
         push_options=_read_patterns(table, "push_options"),
     )
@@ -47,7 +47,11 @@ def _read_places(table: TableReader, key: str) -> tuple[Place, ...]:
 
 
 def _read_patterns(
-    table: TableReader, key: str, *, is_ref: bool = False, ignore_case: bool = False
+    table: TableReader,
+    key: str,
+    *,
+    is_ref: bool = False,
+    compiled: "Callable[[str], re.Pattern[str]]" = compile_pattern,
 ) -> "tuple[re.Pattern[str], ...]":
     def read(text: str) -> "re.Pattern[str] | None":
         if not is_pattern(text):
@@ -57,7 +61,7 @@ def _read_patterns(
             problem = f"{quote(text, limit=80)} is no full name of a ref"
             table.fault(key, problem, f'write "refs/heads/{text}" or "refs/tags/{text}"')
         else:
-            return compile_pattern(text, ignore_case=ignore_case)
+            return compiled(text)
         return None
 
     return _read_each(table, key, read)

@@ -14,10 +14,13 @@ Scheme = Literal["ssh", "https", "http"]
 
 DEFAULT_PORTS = {"ssh": 22, "https": 443, "http": 80}
 
-_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
 _ADDRESS = re.compile(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
-_REFUSED_IN_PATHS = re.compile(r"[\x00-\x1f\x7f%\\'\"!?#]")
+# Also what a shell that knows no single quotes (cmd.exe) would read as more than a word, and the
+# star: a refusal proposes what was asked for as a line of the grant, where it is a pattern.
+_REFUSED_IN_PATHS = re.compile(r"[\x00-\x1f\x7f%\\'\"!?#&|<>^;`$*]")
+_LONGEST_PATH = 4096
 _HIGHEST_PORT = 65535
 
 
@@ -41,8 +44,11 @@ class Destination(Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The path as grants know it: without a slash at its ends, and without `.git`."""
-        return self.path.strip("/").removesuffix(".git")
+        """The path as grants know it: without a slash at its ends, and without `.git`.
+
+        The `.git` inside of a working tree is that tree's repository, and no other one beside it.
+        """
+        return self.path.strip("/").removesuffix("/.git").removesuffix(".git")
 
 
 def read_user(text: str) -> str:
@@ -75,13 +81,15 @@ def read_path(text: str) -> str:
     """Return the path of a repository as it is sent. Raises RemoteError.
 
     What two servers could understand in two ways is refused: `..`, empty and `.` parts, quotes,
-    `%`, and a leading `~` or `-`.
+    `%`, and a leading `~` or `-`. So is `.git` alone, the repository of the account's home.
     """
     shown = quote(text, limit=80)
     if _REFUSED_IN_PATHS.search(text) or not text.isprintable():
         raise RemoteError(f"the path {shown} holds a character that is not passed on", rule="path")
+    if len(text) > _LONGEST_PATH:
+        raise RemoteError(f"the path {shown} is longer than {_LONGEST_PATH}", rule="path")
     parts = text.removeprefix("/").removesuffix("/").split("/")
-    if {"", ".", ".."} & set(parts):
+    if any(not part.strip(" .") for part in parts) or parts == [".git"]:
         raise RemoteError(f"the path {shown} is empty, or has an empty part, . or ..", rule="path")
     if parts[0].startswith(("~", "-")):
         raise RemoteError(f"the path {shown} begins with ~ or -", rule="path")

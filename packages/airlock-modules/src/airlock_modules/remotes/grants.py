@@ -54,8 +54,8 @@ class Place(Struct, frozen=True, kw_only=True):
 class GitGrant(Struct, frozen=True, kw_only=True):
     """`[git]` of one agent. Without `is_pinned` it names no places, and others are to be asked.
 
-    `refs` of None are all branches and tags. A ref that `protect` matches is never moved, in
-    whatever case its letters are.
+    `refs` of None are all branches and tags. A ref is never moved whose name `protect` matches
+    when it is folded (`patterns.fold`).
     """
 
     push: tuple[Place, ...] = ()

@@ -5,8 +5,10 @@ and nowhere else: however it was spelled in a command or configured, these refs 
 """
 
 import re
+from collections.abc import Iterator
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from airlock_modules.remotes.errors import RemoteError
 from airlock_modules.remotes.pkt_line import PacketReader
@@ -14,6 +16,8 @@ from airlock_wire.text import quote
 
 # Bytes: a mirror of some ten thousand refs.
 MOST_BYTES = 2 << 20
+_MOST_UPDATES = 20_000
+_MOST_OPTIONS = 1000
 
 _ID = rb"(?:[0-9a-f]{40}|[0-9a-f]{64})"
 _UPDATE = re.compile(rb"(%s) (%s) ([^\x00-\x20\x7f]+)" % (_ID, _ID))
@@ -60,6 +64,12 @@ class PushList(Struct, frozen=True, kw_only=True):
     updates: tuple[Update, ...] = ()
     capabilities: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+
+    def split(self, count: int) -> "Iterator[PushList]":
+        """Lists of at most `count` updates; the first has the options."""
+        for at in range(0, len(self.updates), count):
+            options = self.options if at == 0 else ()
+            yield replace(self, updates=self.updates[at : at + count], options=options)
 
     @property
     def brings_pack(self) -> bool:
@@ -109,6 +119,10 @@ class PushReader:
     def _take(self, packet: bytes) -> None:
         packet = packet.removesuffix(b"\n")
         if self._options is not None:
+            if len(self._options) == _MOST_OPTIONS:
+                raise RemoteError(
+                    f"a push has more than {_MOST_OPTIONS} options", rule="push_options"
+                )
             self._options.append(_decode(packet, "a push option"))
             return
         line, has_capabilities, words = packet.partition(b"\0")
@@ -125,6 +139,8 @@ class PushReader:
         old, new, ref = update.groups()
         if len(old) != len(new):
             raise RemoteError("a list of refs mixes two kinds of object ids", rule="push-list")
+        if len(self._updates) == _MOST_UPDATES:
+            raise RemoteError(f"a push may not name more than {_MOST_UPDATES} refs", rule="refs")
         self._updates.append(Update(old.decode(), new.decode(), _decode(ref, "a ref")))
 
 

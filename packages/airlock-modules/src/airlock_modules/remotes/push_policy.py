@@ -5,13 +5,15 @@ import re
 from msgspec import Struct
 
 from airlock_modules.remotes.grants import GitGrant
+from airlock_modules.remotes.patterns import fold
 from airlock_modules.remotes.push_list import PushList, Update
 from airlock_wire.text import quote
 
 # git-check-ref-format(1), and no more: what a server may take for another ref than it is.
 _MISSHAPEN = re.compile(r"\.\.|//|/\.|@\{|[\x00-\x20\x7f~^:?*\[\\]|\.lock(?:/|$)|[/.]$")
 _BY_DEFAULT = ("refs/heads/", "refs/tags/")
-_MOST_UPDATES = 20_000
+# More than any server takes, and little enough for patterns with many stars.
+_LONGEST = 512
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
@@ -28,22 +30,21 @@ class Refusal(Struct, frozen=True, kw_only=True):
 def judge_push(grant: GitGrant, push: PushList) -> tuple[Refusal, ...]:
     """Say what is refused; nothing of a push is sent unless nothing is."""
     refusals = []
-    if len(push.updates) > _MOST_UPDATES:
-        problem = f"a push may not name more than {_MOST_UPDATES} refs"
-        refusals.append(Refusal(ref=None, rule="refs", problem=problem))
     for option in push.options:
         if not any(pattern.fullmatch(option) for pattern in grant.push_options):
             problem = f"the push option {quote(option, limit=60)} is not granted"
             refusals.append(Refusal(ref=None, rule="push_options", problem=problem))
+            break
     refusals += filter(None, (_judge_update(grant, update) for update in push.updates))
     return tuple(refusals)
 
 
 def _judge_update(grant: GitGrant, update: Update) -> Refusal | None:
     ref = update.ref
-    if not ref.isprintable() or _MISSHAPEN.search(ref):
+    if len(ref) > _LONGEST or not ref.isprintable() or _MISSHAPEN.search(ref):
         return Refusal(ref=ref, rule="refs", problem="this is no name of a ref")
-    if any(pattern.fullmatch(ref) for pattern in grant.protect):
+    folded = fold(ref)
+    if any(pattern.fullmatch(folded) for pattern in grant.protect):
         return Refusal(ref=ref, rule="protect", problem="[git] protect keeps it as it is")
     if not _is_granted(grant, ref):
         problem = "[git] refs does not name it" if grant.refs else "this is no branch and no tag"

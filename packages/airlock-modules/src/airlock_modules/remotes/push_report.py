@@ -21,8 +21,11 @@ def compose_report(push: PushList, refusals: Sequence[Refusal]) -> bytes:
     """
     if not set(_REPORTS) & set(push.capabilities):
         return b""
+    # Twenty thousand refs may be refused: to look for each among all would hold up everybody.
+    reasons = {refusal.ref: refusal.problem for refusal in reversed(refusals)}
+    others = reasons.get(None, "not sent, since another ref of this push is refused")
     report = frame(b"unpack ok\n") + b"".join(
-        frame(f"ng {update.ref} airlock: {_reason(update.ref, refusals)}\n".encode()[:_LONGEST])
+        frame(f"ng {update.ref} airlock: {reasons.get(update.ref, others)}\n".encode()[:_LONGEST])
         for update in push.updates
     )
     report += FLUSH
@@ -30,13 +33,3 @@ def compose_report(push: PushList, refusals: Sequence[Refusal]) -> bytes:
         return report
     pieces = [report[at : at + _BAND] for at in range(0, len(report), _BAND)]
     return b"".join(frame(_DATA + piece) for piece in pieces) + FLUSH
-
-
-def _reason(ref: str, refusals: Sequence[Refusal]) -> str:
-    own = next((refusal for refusal in refusals if refusal.ref == ref), None)
-    if own is not None:
-        return own.problem
-    whole = next((refusal for refusal in refusals if refusal.ref is None), None)
-    if whole is not None:
-        return whole.problem
-    return "not sent, since another ref of this push is refused"

@@ -1,11 +1,12 @@
 """A conversation with a remote, from its first byte to its end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from airlock_daemon.brokers.git.admission import judge_as_git, refuse_words, url_of
 from airlock_daemon.brokers.git.errand import Errand
@@ -13,6 +14,7 @@ from airlock_daemon.brokers.git.transport import Transport
 from airlock_daemon.command.launch import Ended
 from airlock_daemon.command.process import Begin, Command, Grant
 from airlock_daemon.command.stdio import Emit
+from airlock_daemon.command.stdio.standard import PIECE
 from airlock_daemon.connection.descriptors import Passed
 from airlock_daemon.errors import Denied
 from airlock_daemon.fairness.gate import Gate
@@ -23,24 +25,31 @@ from airlock_modules import (
     PushReader,
     Refusal,
     RemoteError,
+    Update,
     compose_report,
     judge_push,
 )
-from airlock_wire import Signal
+from airlock_wire import Signal, quote
 
 # What a list of refs takes in memory is fewer than so many times its bytes.
 GROWTH = 8
+# So many of its refs are judged at once.
+PART = 500
+# So many are named in the record; the rest is counted.
+NAMED = 8
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a conversation: of a push with what its client asked for, if it said so.
+    """What became of a conversation.
 
-    `sent` counts the bytes of a push that went to the remote.
+    Of a push `count` is how many refs its client named, None where it named none, and `first` the
+    first of them. `sent` counts the bytes of it that went to the remote.
     """
 
     decision: Literal["allowed", "denied"]
-    push: PushList | None = None
-    refusals: tuple[Refusal, ...] = ()
+    count: int | None = None
+    first: tuple[Update, ...] = ()
+    refusal: Refusal | None = None
     sent: int = 0
 
 
@@ -64,12 +73,9 @@ class Conversation:
         self._gate = gate
         self._null = null
         self._tell = tell
-        self._push: PushList | None = None
-        self._refusals: tuple[Refusal, ...] = ()
+        self._outcome = Outcome(decision="allowed")
         self._report = b""
-        self._is_told = False
         self._fault: RemoteError | None = None
-        self._sent = 0
 
     def open(self, passed: Passed, *, is_passed: bool) -> Transport:
         """Open the streams: those that the client passed, or others.
@@ -87,23 +93,18 @@ class Conversation:
         try:
             ended = await self._relay(command, transport, emit, grant, begin)
         finally:
-            is_refused = self._fault is not None or bool(self._refusals)
-            decision: Literal["allowed", "denied"] = "denied" if is_refused else "allowed"
-            self._tell(
-                Outcome(
-                    decision=decision, push=self._push, refusals=self._refusals, sent=self._sent
-                )
-            )
+            self._tell(replace(self._outcome, sent=transport.sent))
         if self._fault is not None:
             raise refuse_words(self._fault)
-        if not self._refusals:
+        refusal = self._outcome.refusal
+        if refusal is None:
             return ended
         if not self._report:
-            first = self._refusals[0]
+            named = "" if refusal.ref is None else f"{quote(refusal.ref, limit=80)}: "
             raise Denied(
-                f"the push is refused: {first.ref or ''} {first.problem}",
+                f"the push is refused: {named}{refusal.problem}",
                 layer="broker",
-                rule=first.rule,
+                rule=refusal.rule,
                 hint="this git has not asked its remote to say more",
             )
         return Ended(0, None)
@@ -123,52 +124,74 @@ class Conversation:
             nursery.cancel_scope.cancel()
         if isinstance(outcome, Exception):
             raise outcome
-        if self._report and not self._is_told:
-            # The remote went away before the client had written its pack.
-            if transport.is_streamed:
-                await emit("stdout", self._report)
-            else:
-                with suppress(OSError):
-                    await transport.answer(self._report, self._turns)
+        # The program has ended, so that nothing of it comes between.
+        if transport.is_streamed:
+            for at in range(0, len(self._report), PIECE):
+                await emit("stdout", self._report[at : at + PIECE])
+        else:
+            with suppress(OSError):
+                await transport.answer(self._report, self._turns)
         return outcome
 
     async def _pass_on(self, command: Command, transport: Transport) -> None:
         """Hold what the client writes until its list of refs was judged, then pass it on."""
+        try:
+            may_go_on = await self._pass_list(transport)
+        except RemoteError as error:
+            self._fault = error
+            self._outcome = replace(self._outcome, decision="denied")
+            may_go_on = False
+        if self._outcome.decision == "denied":
+            command.tell(Signal(name="SIGTERM"))
+        elif may_go_on:
+            with suppress(OSError):
+                await transport.move_rest(self._turns)
+
+    async def _pass_list(self, transport: Transport) -> bool:
+        """Pass the list on if it is granted; returns whether something may follow it.
+
+        Raises RemoteError for what is no list. Nothing of the list is kept afterwards: the rest of
+        a push may take as long as its client wants.
+        """
         reader = PushReader()
+        push: PushList | None = None
         held = 0
         try:
-            while self._push is None and (data := await transport.read(self._turns)):
+            while push is None and (data := await _read(transport, self._turns)):
                 # What is read of it takes some times as much.
                 if not self._gate.hold(GROWTH * len(data)):
                     raise RemoteError("too much of this agent's requests is under way", rule="size")
                 held += GROWTH * len(data)
-                self._push = reader.feed(data)
-            if self._push is None:
+                push = reader.feed(data)
+            if push is None:
                 transport.end_input()
-                return
-            self._refusals = await self._judge(self._push)
+                return False
+            refusals = await self._judge(push)
             with suppress(OSError):
-                if self._refusals:
-                    await self._refuse(self._push, transport)
-                else:
-                    self._sent = len(reader.held)
+                if refusals:
+                    await self._refuse(push, refusals, transport)
+                elif push.updates:
                     await transport.write(reader.held)
-        except RemoteError as error:
-            self._fault = error
+                else:
+                    # What stands behind it is not looked at, and no part of a push.
+                    await transport.write(b"0000")
+                    transport.end_input()
+            return bool(push.updates)
         finally:
             self._gate.release(held)
-        if self._fault is not None or self._refusals:
-            command.tell(Signal(name="SIGTERM"))
-            return
-        with suppress(OSError):
-            self._sent += await transport.move_rest(self._turns)
 
-    async def _judge(self, push: PushList) -> tuple[Refusal, ...]:
-        refusals = judge_push(self._errand.grant, push)
-        if refusals:
-            return refusals
-        found = []
-        for update in push.updates:
+    async def _judge(self, push: PushList) -> list[Refusal]:
+        self._outcome = replace(
+            self._outcome,
+            decision="denied",
+            count=len(push.updates),
+            first=push.updates[:NAMED],
+        )
+        refusals: list[Refusal] = []
+        for part in push.split(PART):
+            await self._turns.take()
+            refusals += judge_push(self._errand.grant, part)
+        for update in () if refusals else push.updates:
             await self._turns.take()
             flags = ("--delete",) if update.is_deletion else ()
             try:
@@ -176,15 +199,26 @@ class Conversation:
                     ("push", *flags, url_of(self._errand.asked), update.ref), self._generation
                 )
             except Denied as error:
-                found.append(
+                refusals.append(
                     Refusal(ref=update.ref, rule=error.rule or "rules", problem=error.message)
                 )
-        return tuple(found)
+        if refusals:
+            self._outcome = replace(self._outcome, refusal=refusals[0])
+        else:
+            self._outcome = replace(self._outcome, decision="allowed")
+        return refusals
 
-    async def _refuse(self, push: PushList, transport: Transport) -> None:
-        self._report = compose_report(push, self._refusals)
+    async def _refuse(
+        self, push: PushList, refusals: Sequence[Refusal], transport: Transport
+    ) -> None:
+        self._report = compose_report(push, refusals)
         if push.brings_pack:
             await transport.drop_rest(self._turns, null=self._null)
-        if self._report:
-            await transport.answer(self._report, self._turns)
-            self._is_told = True
+
+
+async def _read(transport: Transport, turns: Turns) -> bytes:
+    try:
+        return await transport.read(turns)
+    except OSError as error:
+        problem = f"what it passed as its stdin cannot be read: {error.strerror}"
+        raise RemoteError(problem, rule="stdin") from error

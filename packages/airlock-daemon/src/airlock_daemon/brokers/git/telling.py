@@ -4,8 +4,6 @@ from airlock_daemon.audit.record import shorten
 from airlock_daemon.brokers.git.conversation import Outcome
 from airlock_daemon.brokers.git.errand import Errand
 
-# Of a push, so many refs are named; the rest is counted.
-_MOST_REFS = 8
 _REF = 160
 
 
@@ -23,14 +21,13 @@ def describe(errand: Errand, outcome: Outcome) -> dict[str, object]:
     }
     if not errand.is_pinned:
         detail["unpinned"] = True
-    if outcome.push is None:
+    if outcome.count is None:
         return detail
-    updates = outcome.push.updates
     detail["refs"] = [
         {"ref": shorten(each.ref, most=_REF), "old": each.old, "new": each.new}
-        for each in updates[:_MOST_REFS]
+        for each in outcome.first
     ]
-    if len(updates) > _MOST_REFS:
-        detail["more"] = len(updates) - _MOST_REFS
+    if outcome.count > len(outcome.first):
+        detail["more"] = outcome.count - len(outcome.first)
     detail["bytes"] = outcome.sent
     return detail

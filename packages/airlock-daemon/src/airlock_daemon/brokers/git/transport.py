@@ -16,7 +16,8 @@ class Transport(Stdio):
     """stdin and stdout are the client's own pipes, or pipes of the daemon; stderr is the daemon's.
 
     For a push (`is_held`) what the client writes does not reach the program by itself: it is to be
-    read by `read`, and then passed on by `write` and `move_rest`, or dropped by `drop_rest`.
+    read by `read`, and then passed on by `write` and `move_rest`, or dropped by `drop_rest`. `sent`
+    counts what was passed on.
 
     The client's end of its pipes may be read and written by others in its container. So nothing
     here ever waits in a call: bytes are moved by splice(2) without blocking, to pipes of the
@@ -31,6 +32,7 @@ class Transport(Stdio):
         super().__init__()
         self._passed = passed
         self._is_held = is_held
+        self.sent = 0
         try:
             self._open()
         except BaseException:
@@ -48,8 +50,10 @@ class Transport(Stdio):
         stdin = client
         if self._is_held:
             stdin, self._program = (self._keep(end) for end in os.pipe2(os.O_CLOEXEC))
-            os.set_blocking(self._program, False)
             self._reading, self._writing = (self._keep(end) for end in os.pipe2(os.O_CLOEXEC))
+            # A pipe has room for two pages only where its user has many (pipe(7)).
+            for end in (self._program, self._writing):
+                os.set_blocking(end, False)
         self.standard = (stdin, answers, self._open_output("stderr"))
 
     @property
@@ -72,20 +76,17 @@ class Transport(Stdio):
         view = memoryview(data)
         while view:
             try:
-                view = view[os.write(self._program, view) :]
+                count = os.write(self._program, view)
+                self.sent += count
+                view = view[count:]
             except BlockingIOError:
                 await trio.lowlevel.wait_writable(self._program)
 
-    async def move_rest(self, turns: Turns) -> int:
-        """Pass on what the client writes, to its end; returns how many bytes.
-
-        Raises OSError where the program has ended.
-        """
-        total = 0
+    async def move_rest(self, turns: Turns) -> None:
+        """Pass on what the client writes, to its end. Raises OSError where the program ended."""
         while count := await self._move(self._client, self._program, MOVE, turns):
-            total += count
+            self.sent += count
         self.end_input()
-        return total
 
     async def drop_rest(self, turns: Turns, *, null: int) -> None:
         """Read what the client writes, to its end. `null` is open /dev/null."""
@@ -94,8 +95,11 @@ class Transport(Stdio):
 
     async def answer(self, data: bytes, turns: Turns) -> None:
         """Write to the client's stdout, as the remote would. Raises OSError where it is closed."""
-        for at in range(0, len(data), PIECE // 2):
-            left = os.write(self._writing, data[at : at + PIECE // 2])
+        view = memoryview(data)
+        while view:
+            # The pipe is empty here, and takes something.
+            left = os.write(self._writing, view[:PIECE])
+            view = view[left:]
             while left:
                 await trio.lowlevel.wait_writable(self._answers)
                 await turns.take()

@@ -1,0 +1,68 @@
+"""``python -m e2e.canary``: attack the brokers, or see that attacks work where a guard is off."""
+
+import argparse
+import sys
+
+from e2e.canary.attack import GUARANTEES, Attack, select
+from e2e.canary.catalogue import FAMILIES
+from e2e.canary.run import carry_out
+from e2e.world.errors import BrokenError
+from e2e.world.sshd import why_not
+
+
+def main() -> int:
+    """Carry out what the command line names; the status is 1 for a leak, or for an empty attack."""
+    parser = argparse.ArgumentParser(prog="python -m e2e.canary", description=__doc__)
+    names = [family.name for family in FAMILIES]
+    parser.add_argument("family", nargs="*", help=f"of {', '.join(names)} (default: all)")
+    parser.add_argument("--attack", help="only those whose name contains this")
+    parser.add_argument(
+        "--without", choices=[*GUARANTEES, "each"], help="with this guard off: attacks must succeed"
+    )
+    options = parser.parse_args()
+    for name in options.family:
+        if name not in names:
+            parser.error(f"no family {name!r}; there are {', '.join(names)}")
+    reason = why_not()
+    if reason is not None:
+        print(f"canary: {reason}", file=sys.stderr)
+        return 1
+    chosen = [
+        attack
+        for family in FAMILIES
+        if not options.family or family.name in options.family
+        for attack in family.attacks
+        if not options.attack or options.attack in attack.name
+    ]
+    try:
+        if options.without is None:
+            return _attack(chosen)
+        off = [*GUARANTEES] if options.without == "each" else [options.without]
+        return max([_show_working(chosen, guard) for guard in off])
+    except BrokenError as error:
+        print(f"canary: {error}", file=sys.stderr)
+        return 1
+
+
+def _attack(attacks: list[Attack]) -> int:
+    results = carry_out(attacks)
+    for attack, leaks in results:
+        for leak in leaks:
+            print(f"LEAK: {attack.name}: {leak}; should hold: {GUARANTEES[attack.guard]}")
+    leaking = sum(bool(result.leaks) for result in results)
+    print(f"{len(results)} attacks tried, {leaking} leaks")
+    return int(leaking > 0)
+
+
+def _show_working(attacks: list[Attack], guard: str) -> int:
+    results = carry_out(select(attacks, guard), without=guard)
+    for attack, leaks in results:
+        if not leaks:
+            print(f"EMPTY: {attack.name}: got nothing without {guard}")
+    empty = sum(not result.leaks for result in results)
+    print(f"without {guard}: {len(results)} attacks tried, {len(results) - empty} leaks")
+    return int(empty > 0 or not results)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""What an attack on a broker is, and what each is stopped by."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from e2e.canary.scene import Scene
+
+GUARANTEES: Mapping[str, str] = {
+    "words": "no word of the client becomes an option or another command of ssh",
+    "paths": "a path leads to the repository that it names, and nowhere else",
+    "places": "what [git] push and fetch do not name is not reached",
+    "known": "without [git] only hosts are reached that known_hosts has by their own names",
+    "addresses": "addresses of this host and of private networks need naming, in every spelling",
+    "refs": "a push moves what refs grants, and nothing that protect names",
+    "lists": "a list of refs is read as git-receive-pack reads it, or the push is refused",
+    "options": "ssh runs with the daemon's options before those of any configuration",
+    "environment": "no variable of the client reaches ssh or the remote",
+    "streams": "descriptors of any kind are served or refused, and nothing of them is left",
+    "texts": "what a client sends is shown escaped, in answers and in the log",
+}
+"""What must stop an attack, by the name of the guard that does."""
+
+
+class Attack(NamedTuple):
+    """One thing to try. `run` carries it out, and returns all that its client gets to see.
+
+    `guard` is one of GUARANTEES. `works_without` says that the attack has to succeed where this
+    guard is off: an attack that cannot succeed tests nothing.
+    """
+
+    name: str
+    guard: str
+    run: "Callable[[Scene], bytes]"
+    works_without: bool = False
+
+
+class Family(NamedTuple):
+    """Attacks of one kind."""
+
+    name: str
+    attacks: tuple[Attack, ...]
+
+
+def ask(
+    name: str,
+    guard: str,
+    *words: str,
+    agent: str = "pinned",
+    says: bytes = b"",
+    way: str = "pipes",
+    env: Mapping[str, str] | None = None,
+    works_without: bool = False,
+) -> Attack:
+    """An attack by one request: the arguments of git-remote, and what its stdin says.
+
+    In all of them stands `<open>` for the folder of the repositories that are granted, and the rest
+    of `Scene.names`.
+    """
+
+    def run(scene: "Scene") -> bytes:
+        return scene.converse(agent, words, says=says, way=way, env=env or {})
+
+    return Attack(name, guard, run, works_without)
+
+
+def select(attacks: Iterable[Attack], guard: str) -> list[Attack]:
+    """Those that must succeed without the guard."""
+    return [attack for attack in attacks if attack.guard == guard and attack.works_without]

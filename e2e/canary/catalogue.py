@@ -1,0 +1,14 @@
+"""All families of attacks on the brokers."""
+
+from e2e.canary.attack import Family
+from e2e.canary.families import hosts, places, pushes, streams, texts, words
+
+FAMILIES: tuple[Family, ...] = (
+    words.FAMILY,
+    places.FAMILY,
+    hosts.FAMILY,
+    pushes.FAMILY,
+    streams.FAMILY,
+    texts.FAMILY,
+)
+"""In the order in which they are carried out."""

@@ -1,0 +1,121 @@
+"""Carrying out attacks on a daemon, whole or with one guard off."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from e2e.canary.attack import Attack
+from e2e.canary.look import Look
+from e2e.canary.scene import Scene
+from e2e.canary.world import SERVER, World
+from e2e.hostile.footprint import Footprint, measure
+from e2e.hostile.log import LogReader
+from e2e.world.daemon import Daemon
+from e2e.world.errors import PATIENCE_S, BrokenError
+from e2e.world.sshd import running_sshd
+
+_UNGUARDED = Path(__file__).with_name("unguarded.py")
+_TICK_S = 0.02
+
+
+class Result(NamedTuple):
+    """What an attack got, a line each; nothing where it was stopped."""
+
+    attack: Attack
+    leaks: tuple[str, ...]
+
+
+def carry_out(attacks: Iterable[Attack], *, without: str | None = None) -> list[Result]:
+    """Try each attack, with the guard `without` off if one is named.
+
+    With all guards the daemon must afterwards hold no more than before, and its log must have all
+    requests and be fit to be shown; raises BrokenError where that is not so.
+    """
+    with running(without) as scene:
+        look = Look(scene)
+        # The first one starts what a daemon keeps ready.
+        scene.converse("pinned", ("forge", "git-upload-pack '<open>/app.git'"))
+        before = measure(scene.daemon.pid, scene.world.temporary)
+        results = [Result(each, _try(each, scene, look)) for each in attacks]
+        if without is None:
+            _await_rest(scene, before)
+            _read_log(scene)
+    return results
+
+
+@contextmanager
+def running(without: str | None) -> Iterator[Scene]:
+    """A world of its own, whose server and daemon run."""
+    # pytest's own directories are too deep for a socket's path.
+    root = Path(tempfile.mkdtemp(prefix="airlock-")).resolve()
+    try:
+        (root / "server").mkdir()
+        more = SERVER.format(proof=root / "proof", account=root / "account")
+        with running_sshd(root / "server", more=more) as port:
+            world = World(root, port=port)
+            program = ["-m", "airlock_daemon"] if without is None else [_UNGUARDED, without]
+            daemon = Daemon(
+                world.argv([sys.executable, *program]),
+                said=world.said,
+                sockets=world.list_sockets,
+                environment={
+                    "HOME": str(root / "home"),
+                    "PATH": "/usr/bin:/bin",
+                    "TMPDIR": str(world.temporary),
+                },
+            )
+            with daemon:
+                yield Scene(world, daemon)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def _try(attack: Attack, scene: Scene, look: Look) -> tuple[str, ...]:
+    try:
+        seen = attack.run(scene)
+    except (BrokenError, OSError) as error:
+        return (f"not served: {error}",)
+    return tuple(look.find_leaks(seen))
+
+
+def _await_rest(scene: Scene, before: Footprint) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while left := _list_left(before, measure(scene.daemon.pid, scene.world.temporary)):
+        if time.monotonic() > until:
+            raise BrokenError(f"the attacks have left {left}")
+        time.sleep(_TICK_S)
+
+
+def _list_left(before: Footprint, now: Footprint) -> list[str]:
+    # Supervisors and what is known of clients' processes are kept, and stand for no attack.
+    own = ("airlock-launch", "anon_inode:[pidfd]")
+    left = [name for name in now.descendants if name not in (*before.descendants, *own)]
+    kept = sum(name in own for name in (*now.descendants, *now.descriptors))
+    if len(now.descriptors) > len(before.descriptors) + kept:
+        left.append(f"descriptors {now.descriptors}")
+    return left + now.tools + now.directories
+
+
+def _read_log(scene: Scene) -> None:
+    log = LogReader(scene.world.log)
+    log.read()
+    missing = {
+        agent: (count, log.finals[agent], log.refused[agent])
+        for agent, count in scene.requests.items()
+        if not log.finals[agent] <= count <= log.finals[agent] + log.refused[agent]
+    }
+    if missing:
+        raise BrokenError(f"requests and their records: {missing}")
+    command = scene.world.argv([sys.executable, "-m", "airlock_daemon"], "log")
+    shown = subprocess.run(
+        [*command, "tail", "-n", "100000"], capture_output=True, text=True, check=True
+    )
+    raw = [line for line in shown.stdout.splitlines() if not line.isprintable()]
+    if raw or not shown.stdout:
+        raise BrokenError(f"log tail shows {raw[:3]!a} of {len(shown.stdout)} characters")

@@ -1,0 +1,131 @@
+"""A running daemon under attack, and how a client speaks with it."""
+
+import base64
+import json
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from e2e.canary.world import World
+from e2e.world.client import Client, Message
+from e2e.world.daemon import Daemon
+from e2e.world.lines import make_message, make_request
+
+
+class Scene:
+    """`daemon` serves `world`; `requests` counts what was asked of it, of each agent."""
+
+    def __init__(self, world: World, daemon: Daemon) -> None:
+        self.world = world
+        self.daemon = daemon
+        self.requests: dict[str, int] = {}
+
+    def fill(self, text: str) -> str:
+        """Put what this world has for each `<name>`."""
+        for name, value in self.world.names.items():
+            text = text.replace(f"<{name}>", value)
+        return text
+
+    def fill_bytes(self, data: bytes) -> bytes:
+        """As `fill`, for bytes."""
+        return os.fsencode(self.fill(os.fsdecode(data)))
+
+    def request(
+        self,
+        words: Sequence[str],
+        *features: str,
+        method: str = "exec",
+        **params: object,
+    ) -> bytes:
+        """The line that asks for git-remote with these words."""
+        filled = [self.fill(word) for word in words]
+        return make_request("git-remote", *filled, method=method, features=features, **params)
+
+    def connect(self, agent: str) -> Client:
+        """A connection on which one request will be made."""
+        self.requests[agent] = self.requests.get(agent, 0) + 1
+        return Client(self.world.socket(agent))
+
+    def converse(
+        self,
+        agent: str,
+        words: Sequence[str],
+        *,
+        says: bytes = b"",
+        way: str = "pipes",
+        env: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """Ask, say everything on stdin, end it, and return all that comes back.
+
+        `way` is "pipes", on which all goes, "messages", or "check" to ask without doing.
+        """
+        environment = dict(env or {})
+        args = ["ssh", *words]
+        if way == "check":
+            with self.connect(agent) as client:
+                client.send(self.request(args, method="check"))
+                return hear(client)
+        if way == "messages":
+            with self.connect(agent) as client:
+                features = ("env", "base64", "stdin")
+                client.send(self.request(args, *features, env=environment))
+                # A start, or the error that comes in its place: nothing may be said before.
+                first = client.next_message()
+                if first is not None and first.get("method") == "start":
+                    data = base64.b64encode(self.fill_bytes(says)).decode()
+                    client.send(make_message("stdin", data=data, encoding="base64"))
+                    client.send(make_message("stdin", eof=True))
+                return json.dumps(first, ensure_ascii=False).encode() + b"\n" + hear(client)
+        line = self.request(args, "env", "fds", env=environment)
+        with self.connect(agent) as client:
+            return carry(client, line, self.fill_bytes(says))
+
+
+def carry(client: Client, line: bytes, says: bytes) -> bytes:
+    """Make the request with pipes for its streams; returns answers and what came on the pipes."""
+    stdin, stdout, stderr = os.pipe(), os.pipe(), os.pipe()
+    client.send(line, [stdin[0], stdout[1], stderr[1]])
+    for number in (stdin[0], stdout[1], stderr[1]):
+        os.close(number)
+    seen: list[bytes] = []
+    threads = [
+        threading.Thread(target=_write, args=(stdin[1], says)),
+        *(threading.Thread(target=_read, args=(end[0], seen)) for end in (stdout, stderr)),
+    ]
+    for thread in threads:
+        thread.start()
+    seen.append(hear(client))
+    for thread in threads:
+        thread.join()
+    return b"".join(seen)
+
+
+def hear(client: Client) -> bytes:
+    """Everything that the daemon says, and the output in it decoded."""
+    seen = []
+    while (message := client.next_message()) is not None:
+        seen += [json.dumps(message, ensure_ascii=False).encode(), read_output(message)]
+    return b"\n".join(seen)
+
+
+def read_output(message: Message) -> bytes:
+    """What a message brings of the output; b"" for another message."""
+    params = message.get("params", {})
+    if message.get("method") != "output":
+        return b""
+    if params.get("encoding") == "base64":
+        return base64.b64decode(params["data"])
+    return str(params["data"]).encode()
+
+
+def _write(number: int, data: bytes) -> None:
+    with suppress(BrokenPipeError), open(number, "wb", buffering=0) as file:
+        view = memoryview(data)
+        while view:
+            view = view[file.write(view) or 0 :]
+
+
+def _read(number: int, seen: list[bytes]) -> None:
+    with open(number, "rb") as file:
+        seen.append(file.read())

@@ -1,0 +1,35 @@
+"""Every attack on the brokers, and whether each could have worked."""
+
+import pytest
+from e2e.canary.attack import GUARANTEES, Family, select
+from e2e.canary.catalogue import FAMILIES
+from e2e.canary.run import carry_out
+
+ATTACKS = [attack for family in FAMILIES for attack in family.attacks]
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_nothing_leaks(family: Family, told: list[str]) -> None:
+    """No canary reaches a client, nothing changes on host or server, and nothing is left."""
+    results = carry_out(family.attacks)
+    leaks = {result.attack.name: result.leaks for result in results if result.leaks}
+    told.append(f"{family.name}: {len(results)} attacks tried, {len(leaks)} leaks")
+    assert not leaks
+
+
+@pytest.mark.parametrize("guard", GUARANTEES)
+def test_attacks_work_where_their_guard_is_off(guard: str, told: list[str]) -> None:
+    """An attack that could not succeed would test nothing."""
+    # A few of each hundred: `./dev canary --without each` has all of them.
+    chosen = select(ATTACKS, guard)[::4]
+    assert chosen
+    results = carry_out(chosen, without=guard)
+    told.append(f"without {guard}: {len(results)} attacks tried, all have to leak")
+    assert [result.attack.name for result in results if not result.leaks] == []
+
+
+def test_no_attack_is_listed_twice() -> None:
+    """Names tell attacks apart, in a report as anywhere."""
+    names = [(family.name, attack.name) for family in FAMILIES for attack in family.attacks]
+    assert len(set(names)) == len(names)
+    assert {attack.guard for attack in ATTACKS} == {*GUARANTEES}

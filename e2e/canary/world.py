@@ -1,0 +1,140 @@
+"""A host with credentials, a real sshd with repositories, and agents that may reach some."""
+
+import os
+import pwd
+import secrets
+import shutil
+import subprocess
+from pathlib import Path
+
+from e2e.world.installation import Installation
+
+SERVER = """\
+AcceptEnv *
+ForceCommand case "$LC_ALL$GIT_PROTOCOL" in *evil*) : >{proof}/environment;; esac; \
+cd {account} && exec /bin/sh -c "$SSH_ORIGINAL_COMMAND"
+"""
+"""The account's home is a folder of ours, and what reaches its environment leaves a trace."""
+
+# A careless human: each connection runs a command here, and any host has the server's key.
+_CLIENT = """\
+Host forge
+    HostName 127.0.0.1
+Host *
+    Port {port}
+    User {user}
+    IdentityFile {server}/client-key
+    IdentitiesOnly yes
+    UserKnownHostsFile {human}/known_hosts
+    GlobalKnownHostsFile none
+    PermitLocalCommand yes
+    LocalCommand : >{proof}/local-command
+    SendEnv LC_*
+"""
+_PROFILE = """\
+commands = ["git-remote"]
+[env]
+set = {{ GIT_SSH_COMMAND = "ssh -F {human}/config" }}
+{grant}
+"""
+_GRANTS = {
+    "pinned": '[git]\npush = ["forge{open}/*"]\nprotect = ["refs/heads/main"]\n',
+    "deep": '[git]\npush = ["forge{open}/**"]\n',
+    "narrow": '[git]\npush = ["forge{open}/*"]\nrefs = ["refs/heads/agent/*"]\n',
+    "reader": '[git]\nfetch = ["forge{open}/*"]\n',
+    "wide": '[git]\npush = ["*/**"]\n',
+    "unpinned": "",
+}
+_GIT = (
+    "git",
+    "-c",
+    "user.name=a",
+    "-c",
+    "user.email=a@example.com",
+    "-c",
+    "init.defaultBranch=main",
+)
+
+
+class World(Installation):
+    """The files of the daemon, and below the same folder those of its human and of the server.
+
+    `words` are canaries: the name of a branch of repositories that nobody was granted, and what
+    stands in a file of the server's account. Whatever lies in `proof` was made by an attack.
+    """
+
+    def __init__(self, folder: Path, *, port: int) -> None:
+        """Make everything; the server's keys are in `folder`/server already."""
+        super().__init__(folder)
+        self.server = folder / "server"
+        self.human, self.proof, self.open = folder / "human", folder / "proof", folder / "open"
+        self.account, self.temporary = folder / "account", folder / "tmp"
+        for made in (self.human, self.proof, self.open, self.account, self.temporary):
+            made.mkdir()
+        self.proof.chmod(0o777)
+        self.words = (secrets.token_hex(16), secrets.token_hex(16))
+        user = pwd.getpwuid(os.getuid()).pw_name
+        self._make_repositories()
+        self.names = {
+            **{name: str(getattr(self, name)) for name in ("open", "proof", "server", "account")},
+            "root": str(folder),
+            "human": str(self.human),
+            "port": str(port),
+            "user": user,
+            "main": self._git_open("rev-parse", "main"),
+            "zero": "0" * 40,
+            "base": self._git_open("rev-parse", "main~1"),
+        }
+        self.names |= {name.upper(): self.names[name].upper() for name in ("main", "base")}
+        self._write_human(port, user)
+        self.enable(["git-remote"], more="[limits]\nlog_bytes_s = 1000000000\n")
+        for agent, grant in _GRANTS.items():
+            text = grant.format(open=self.open)
+            self.add_agent(agent, profile=_PROFILE.format(human=self.human, grant=text))
+
+    def _make_repositories(self) -> None:
+        word, content = self.words
+        (self.account / "notes").write_text(content)
+        work = self.folder / "work"
+        _git(self.folder, "init", "--quiet", str(work))
+        for text in ("one", "two"):
+            _git(work, "commit", "--quiet", "--allow-empty", "-m", text)
+        _git(work, "branch", "agent/x")
+        _git(self.folder, "clone", "--quiet", "--bare", str(work), str(self.open / "app.git"))
+        _git(work, "branch", word)
+        for place in (
+            *(self.folder / "secret.git", self.open / "below" / "secret.git"),
+            *(self.account / ".git", self.account / "secret.git", self.open / ".git"),
+        ):
+            _git(self.folder, "clone", "--quiet", "--bare", str(work), str(place))
+        self._kept = self.folder / "kept.git"
+        shutil.copytree(self.open / "app.git", self._kept)
+
+    def restore(self) -> None:
+        """Undo what an attack has done to the repository that is granted, and its proofs."""
+        shutil.rmtree(self.open / "app.git")
+        shutil.copytree(self._kept, self.open / "app.git")
+        for file in self.proof.iterdir():
+            file.unlink()
+
+    def _write_human(self, port: int, user: str) -> None:
+        key = (self.server / "host-key.pub").read_text()
+        spellings = ("127.0.0.1", "127.1", "localhost", "0x7f000001", "2130706433", "127.9.9.9")
+        hosts = "".join(f"[{name}]:{port} {key}" for name in spellings)
+        (self.human / "known_hosts").write_text(f"* {key}{hosts}")
+        settings = {"port": port, "user": user, "server": self.server, "human": self.human}
+        (self.human / "config").write_text(_CLIENT.format(**settings, proof=self.proof))
+
+    def _git_open(self, *words: str) -> str:
+        return _git(self.open / "app.git", *words)
+
+
+def _git(where: Path, *words: str) -> str:
+    done = subprocess.run(
+        [*_GIT, *words], cwd=where, capture_output=True, text=True, check=True, env=_bare()
+    )
+    return done.stdout.strip()
+
+
+def _bare() -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}

@@ -1,0 +1,118 @@
+"""Descriptors that are not what git's own are, and pushes that end in their middle."""
+
+import fcntl
+import json
+import os
+import socket
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import trio
+from git_world import Remote, make_world
+
+from airlock_daemon.brokers.git.transport import Transport
+from airlock_daemon.connection.closing import Closer
+from airlock_daemon.connection.descriptors import Passed
+from airlock_daemon.fairness.turns import Rounds, Turns
+from running import Daemon
+
+NONE = "0" * 40
+Ends = tuple[int, int]
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Iterator[Remote]:
+    """An agent that may push to the repositories there; the daemon runs."""
+    world = make_world(tmp_path)
+    world.write_profile(f'[git]\npush = ["host{tmp_path}/*"]\n')
+    with Daemon(world) as daemon:
+        yield Remote(world, daemon)
+
+
+def push(remote: Remote, stdin: int, stdout: int) -> socket.socket:
+    """Ask for a push on these descriptors."""
+    params = {
+        "command": "git-remote",
+        "args": ["ssh", "host", f"git-receive-pack '{remote.repository}'"],
+        "features": ["fds"],
+    }
+    request = {"jsonrpc": "2.0", "id": 1, "method": "exec", "params": params}
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(remote.world.socket)
+    with open(os.devnull, "rb") as null:
+        line = json.dumps(request).encode() + b"\n"
+        socket.send_fds(connection, [line], [stdin, stdout, null.fileno()])
+    return connection
+
+
+def path_of(ends: Ends) -> int:
+    """A descriptor that names a pipe and cannot be read (open(2), O_PATH)."""
+    return os.open(f"/proc/self/fd/{ends[0]}", os.O_PATH)
+
+
+@pytest.mark.parametrize("choose", [path_of, lambda ends: os.dup(ends[1])])
+def test_a_stdin_that_cannot_be_read_is_refused(
+    remote: Remote, choose: Callable[[Ends], int]
+) -> None:
+    """It is the client's fault, and is called so."""
+    ends, answers = os.pipe(), os.pipe()
+    stdin = choose(ends)
+    with push(remote, stdin, answers[1]) as connection:
+        for number in (*ends, *answers, stdin):
+            os.close(number)
+        answer = [json.loads(line) for line in connection.makefile("rb")][-1]
+    assert answer["error"]["data"]["rule"] == "stdin"
+    assert "what it passed as its stdin cannot be read" in answer["error"]["message"]
+    assert [record["outcome"] for record in remote.daemon.records("broker")] == ["denied"]
+    assert "a fault of the daemon" not in remote.daemon.messages()
+
+
+def test_what_went_to_the_remote_is_counted_when_the_client_leaves(remote: Remote) -> None:
+    """A push that its client does not end."""
+    head = remote.git("rev-parse", "HEAD").stdout.strip()
+    line = f"{NONE} {head} refs/heads/x\0report-status".encode()
+    # One object, of a mebibyte, of which half comes.
+    pack = b"PACK\0\0\0\2\0\0\0\1\xb0\x80\x80\x04" + zlib.compress(os.urandom(1 << 20))[: 1 << 19]
+    sent = b"%04x" % (len(line) + 4) + line + b"0000" + pack
+    stdin, answers = os.pipe(), os.pipe()
+    connection = push(remote, stdin[0], answers[1])
+    os.close(answers[1])
+    assert os.read(answers[0], 4)
+    # What does not fit into the pipe was taken when this returns.
+    assert os.write(stdin[1], sent) == len(sent)
+    connection.close()
+    assert remote.daemon.stop() == 0
+    (record,) = remote.daemon.records("broker")
+    assert record["detail"]["bytes"] > len(sent) // 2
+    for number in (*stdin, answers[0]):
+        os.close(number)
+
+
+async def test_an_answer_waits_for_no_pipe_of_the_daemons_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A user that has many pipes gets small ones, in which a write could wait for ever."""
+    real = os.pipe2
+
+    def small(flags: int) -> Ends:
+        ends = real(flags)
+        fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, 4096)
+        return ends
+
+    client, answers = os.pipe(), os.pipe()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pipe2", small)
+        numbers = [client[0], answers[1], os.open(os.devnull, os.O_RDWR)]
+        transport = Transport(Passed(numbers, Closer()), is_held=True)
+    data = os.urandom(50_000)
+    rounds = Rounds()
+    trio.lowlevel.add_instrument(rounds)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rounds.run)
+        await transport.answer(data, Turns(rounds))
+        nursery.cancel_scope.cancel()
+    trio.lowlevel.remove_instrument(rounds)
+    assert os.read(answers[0], 1 << 20) == data
+    transport.close()
