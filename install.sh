@@ -70,7 +70,7 @@ airlock_install() {
   [ -z "$from" ] || gather_wheels
   say "installing with $tool and $python"
   install_packages
-  say "installed airlock-daemon $("$bin/airlock-daemon" version) in $environment, with links in $bin"
+  say "installed $("$bin/airlock-daemon" version) in $environment, with links in $bin"
   offer_path
   offer_bubblewrap
   [ -n "$no_init" ] || "$bin/airlock-daemon" init </dev/null ||
