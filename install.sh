@@ -1,7 +1,6 @@
 #!/bin/sh
 # Installs Airlock's daemon and shim for the user who runs it; --help says how. It needs no root.
-# All is in functions, which the last line calls, in braces: of a download that was cut off,
-# wherever that was, nothing runs.
+# All is in functions, which the last line calls in braces: of a cut download nothing runs.
 
 usage() {
   cat <<'END'
@@ -14,11 +13,9 @@ then runs `airlock-daemon init`, which makes a service and the first files. Run 
   --from DIR         install from a checkout, or from a directory of wheels (such as dist/ of
                      `./dev build`); the package index is asked only for what is missing there
   --version X        install this version from the package index, and not the newest one
-  --with TOOL        install with uv, pipx or venv (pip, in ~/.local/share/airlock). Without it:
-                     with what an earlier run used, else with the first of them that is there
+  --with TOOL        uv, pipx or venv (pip); else what an earlier run used, or the first that is there
   --no-init          do not run `airlock-daemon init`                  (AIRLOCK_NO_INIT=1)
   --no-modify-path   change no start file of the shell                 (AIRLOCK_NO_MODIFY_PATH=1)
-  --yes              as root, install bubblewrap, too                  (AIRLOCK_YES=1)
   --uninstall        remove the service and what was installed; configuration, agents and log stay
 
 The package index is that of uv or pip, by their own settings (UV_DEFAULT_INDEX, PIP_INDEX_URL).
@@ -27,17 +24,15 @@ END
 
 say() { printf 'airlock: %s\n' "$*"; }
 
-# $1: what is wrong, $2: what to do.
 die() {
-  printf 'airlock: %s\nairlock: hint: %s\n' "$1" "$2" >&2
-  exit 1
+  printf 'airlock: %s\nairlock: hint: %s\n' "$1" "$2" >&2 && exit 1
 }
 
 airlock_install() {
   [ -z "${ZSH_VERSION:-}" ] || emulate sh # zsh reads this as sh would
   set -eu
   from='' version='' tool='' uninstalling=''
-  no_init=${AIRLOCK_NO_INIT:-} no_modify_path=${AIRLOCK_NO_MODIFY_PATH:-} yes=${AIRLOCK_YES:-}
+  no_init=${AIRLOCK_NO_INIT:-} no_modify_path=${AIRLOCK_NO_MODIFY_PATH:-}
   while [ $# -gt 0 ]; do
     case $1 in
       --from | --version | --with) [ -n "${2:-}" ] || die "$1 needs a value" "sh install.sh --help" ;;
@@ -48,7 +43,6 @@ airlock_install() {
       --with) tool=$2 && shift ;;
       --no-init) no_init=1 ;;
       --no-modify-path) no_modify_path=1 ;;
-      --yes) yes=1 ;;
       --uninstall) uninstalling=1 ;;
       -h | --help) usage && return ;;
       *) die "$1 is no option of this program" "sh install.sh --help" ;;
@@ -72,8 +66,11 @@ airlock_install() {
   install_packages
   say "installed $("$bin/airlock-daemon" version) in $environment, with links in $bin"
   offer_path
-  offer_bubblewrap
-  [ -n "$no_init" ] || "$bin/airlock-daemon" init </dev/null ||
+  command -v bwrap >/dev/null || say "bubblewrap, by which tools get a box on this host, is missing:" \
+    "sudo apt-get install bubblewrap, or dnf install bubblewrap"
+  [ -n "$no_init" ] || "$bin/airlock-daemon" init </dev/null || no_init=failed
+  replace_old
+  [ "$no_init" != failed ] ||
     die "it is installed, but init failed, see above" "mend that, then: $bin/airlock-daemon init"
 }
 
@@ -201,7 +198,7 @@ print(sysconfig.get_config_var("WHEEL_PKG_DIR") or ensurepip.__path__[0] + "/_bu
   done
 }
 
-# Installs the requirement, makes the links, and removes what was installed otherwise.
+# Installs the requirement and makes the links.
 install_packages() {
   (umask 077 && mkdir -p "$bin" "$data")
   old=$environment
@@ -219,10 +216,24 @@ install_packages() {
   fi
   environment=$(readlink "$bin/airlock-daemon") && environment=${environment%/bin/airlock-daemon}
   ln -sf "$environment/bin/airlock-shim" "$bin/airlock-shim"
-  [ -n "$installed_with" ] && [ "$old" != "$environment" ] || return 0
+}
+
+# Has the service run what is installed now, and removes the environment of before.
+replace_old() {
+  [ -n "$installed_with" ] || return 0
+  if is_used; then
+    export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/run/user/$(id -u)}"
+    { systemctl --user --quiet is-active airlock && systemctl --user restart airlock; } 2>/dev/null ||
+      say "the daemon that runs is still the one of before: end it, and start it again"
+  fi
+  [ "$old" != "$environment" ] || return 0
+  if is_used; then say "$old stays, since that daemon needs it; then: rm -r $old" && return; fi
   rm -rf "$old"
   [ "$installed_with" = "$tool" ] || say "removed $old, which was installed with $installed_with"
 }
+
+# Whether a process runs from the environment of before; the pattern does not fit grep's own words.
+is_used() { grep -qs "${old}[/]bin" /proc/[0-9]*/cmdline; }
 
 # $1: "offline" to ask no index.
 ask_tool() {
@@ -267,23 +278,12 @@ offer_path() {
   fi
 }
 
-offer_bubblewrap() {
-  ! command -v bwrap >/dev/null || return 0
-  install=''
-  for manager in 'apt-get install -y' 'dnf install -y' 'zypper install -y' 'apk add' 'pacman -S'; do
-    ! command -v "${manager%% *}" >/dev/null || { install="$manager bubblewrap" && break; }
-  done
-  say "bubblewrap, by which tools get a box on this host, is missing; as root: ${install:-install it}"
-  # shellcheck disable=SC2086 # several words
-  [ "$(id -u)" != 0 ] || [ -z "$yes" ] || ${install:-false} </dev/null || say "that failed; all else goes on"
-}
-
 uninstall() {
   if [ -n "$installed_with" ]; then
     [ -n "$no_init" ] || "$bin/airlock-daemon" init --uninstall </dev/null ||
       die "the service could not be removed, and nothing else was" \
         "mend what is said above, or leave the service as it is: --no-init"
-    rm -rf "$environment" "$bin/airlock-daemon" "$bin/airlock-shim"
+    rm -rf "$environment" "$data"/venv* "$bin/airlock-daemon" "$bin/airlock-shim"
     say "removed $environment and its links in $bin; what is in $HOME/.config/airlock and $data stays"
   else
     say "nothing is installed in $bin"

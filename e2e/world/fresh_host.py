@@ -44,14 +44,17 @@ class FreshHosts:
             shutil.copyfile(wheel, wheels / wheel.name)
         return cls(image=_build(base, python=python), wheels=wheels)
 
+    @property
+    def mounts(self) -> tuple[str, ...]:
+        """The options of `docker run` that give a machine the installer and the wheels."""
+        installer = f"--volume={CHECKOUT / 'install.sh'}:{INSTALL}:ro"
+        return (installer, f"--volume={self.wheels}:{WHEELS}:ro")
+
     @contextmanager
     def running(self, *options: str, network: str = "none") -> Iterator["FreshHost"]:
         """Keep a machine without a network for as long as the context lasts."""
-        mounts = (
-            f"--volume={CHECKOUT / 'install.sh'}:{INSTALL}:ro",
-            f"--volume={self.wheels}:{WHEELS}:ro",
-        )
-        with started(self.image, "--init", f"--network={network}", *mounts, *options) as container:
+        words = ("--init", f"--network={network}", *self.mounts, *options)
+        with started(self.image, *words) as container:
             yield FreshHost(container=container)
 
 

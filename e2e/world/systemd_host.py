@@ -11,7 +11,7 @@ from .engine import docker
 from .images import RECIPES, bootstrap_debian
 
 PACKAGES = (
-    *("bubblewrap", "dbus", "libpam-systemd", "openssh-client", "python3"),
+    *("bubblewrap", "dbus", "libpam-systemd", "openssh-client", "python3-venv"),
     *("systemd", "systemd-sysv"),
 )
 USER = 1000
@@ -93,9 +93,12 @@ class SystemdHost:
 
 
 @contextmanager
-def booted(image: str, sockets: Path) -> Iterator[SystemdHost]:
-    """Keep a machine for as long as the context lasts. `sockets` is an empty directory."""
-    with started(image, *_OPTIONS, f"--volume={sockets}:{SOCKETS}") as container:
+def booted(image: str, sockets: Path, *options: str) -> Iterator[SystemdHost]:
+    """Keep a machine for as long as the context lasts. `sockets` is an empty directory.
+
+    `options` go to `docker run`.
+    """
+    with started(image, *_OPTIONS, f"--volume={sockets}:{SOCKETS}", *options) as container:
         host = SystemdHost(container=container, sockets=sockets)
         host.wait_until_booted()
         yield host
