@@ -84,7 +84,8 @@ def test_lowest_are_what_is_declared() -> None:
         name, bound = requirement.split(">=")
         assert re.search(rf"^{name}=={re.escape(bound)}(\.0)* ", locked, re.MULTILINE), requirement
     for entry in select(read_entries(DEVELOPMENT_LOCK.read_text()), ["pytest"]).splitlines():
-        assert entry in locked
+        # Where it is needed, another environment may need it on more systems.
+        assert entry.partition(" ; ")[0].removesuffix(" \\") in locked
 
 
 def test_lowest_leave_out_what_is_there() -> None:
