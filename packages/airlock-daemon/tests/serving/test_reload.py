@@ -7,7 +7,7 @@ import signal
 import socket
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -119,18 +119,14 @@ def test_every_file_is_read_anew(world: World, edit: Callable[[World], object]) 
 def test_what_waits_begins_when_there_is_more_room(world: World) -> None:
     """A limit that was raised counts for those who wait already; what runs is counted still."""
     world.write_config("[limits]\nrunning = 1\nqueued = 1\n")
-    with (
-        Daemon(world) as daemon,
-        running(world) as finish,
-        daemon.connect() as one,
-        daemon.connect() as other,
-    ):
-        for connection in (one, other):
+    with Daemon(world) as daemon, running(world) as finish, ExitStack() as stack:
+        both = {stack.enter_context(daemon.connect()) for _ in range(2)}
+        for connection in both:
             connection.sendall(request("sh", "-c", "echo ran"))
         # Whichever comes second is refused, and the first one waits.
-        (refused,), _, _ = select.select([one, other], [], [], 30)
+        (refused,), _, _ = select.select(both, [], [], 30)
         assert read_answer(refused).error["data"]["rule"] == "queued"
-        waiting = other if refused is one else one
+        (waiting,) = both - {refused}
         world.write_config("[limits]\nrunning = 2\nqueued = 0\n")
         reload(world)
         assert read_answer(waiting).text() == "ran\n"
