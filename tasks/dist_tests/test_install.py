@@ -46,5 +46,5 @@ def test_clean_container_installs(container: str, clean_image: str) -> None:
 def _judge(installed: Completed) -> None:
     broken, daemon, shim = installed.succeeded().stdout.splitlines()
     assert broken == "No broken requirements found."
-    assert daemon == VERSIONS["airlock-daemon"]
+    assert daemon == f"airlock-daemon {VERSIONS['airlock-daemon']}"
     assert re.search(rf"\b{re.escape(VERSIONS['airlock-shim'])}\b", shim)
