@@ -31,7 +31,7 @@ class Beginning:
         line = find_block(self.said, "airlock-daemon start").strip()
         home = self.person.account.home
         return Daemon(
-            self.person.shell(line),
+            self.person.shell(f"exec {line}"),
             said=self.project.path.with_suffix(".log"),
             sockets=lambda: [home / ".config/airlock/sockets/my/airlock.sock"],
             environment=self.person.environment,

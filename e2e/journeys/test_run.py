@@ -57,7 +57,7 @@ def place(stages: dict[str, Stage], executables: Executables, ground: Path) -> I
         files = stage.account.home / ".config/airlock"
         line = f"airlock-daemon start --agents {files}/agents.toml"
         with Daemon(
-            person.shell(line),
+            person.shell(f"exec {line}"),
             said=ground / "run.log",
             sockets=lambda: [files / "sockets/my/airlock.sock"],
             environment=person.environment,
