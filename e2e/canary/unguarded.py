@@ -39,7 +39,6 @@ def words() -> None:
             program=generation.programs.find(ssh[0]),
             argv=(*ssh, *ssh_command.FORCED, *args[1:]),
             grant=generation.agent.profile.git,
-            rules=generation.git_rules,
             is_pinned=True,
         )
 

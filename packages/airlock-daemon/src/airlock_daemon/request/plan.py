@@ -8,7 +8,7 @@ from airlock_daemon.brokers.git.errand import Errand
 from airlock_daemon.command.environment import build_environment
 from airlock_daemon.command.launcher import CommandLine
 from airlock_daemon.connection.descriptors import Passed
-from airlock_daemon.errors import AND_RELOAD, Denied, Failed
+from airlock_daemon.errors import Denied
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.request.negotiation import Terms, agree, find_term
 from airlock_daemon.setup.generation import Generation
@@ -40,13 +40,7 @@ def plan(
 
     `environment` is the daemon's own. Raises Failed where there is no such tool.
     """
-    program = generation.programs.find(module.bin)
-    if program is None:
-        raise Failed(
-            f"{module.bin} is not an executable on the host",
-            hint="a person on the host can install it, or set [daemon] path in config.toml"
-            f"{AND_RELOAD}",
-        )
+    program = generation.programs.demand(module.bin)
     is_captured = generation.agent.hooks.post_exec is not None
     may_pass = generation.pass_descriptors and not is_captured and bool(passed.numbers)
     may_pass = may_pass and passed.are_usable(peer)

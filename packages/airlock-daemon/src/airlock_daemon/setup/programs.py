@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 
+from airlock_daemon.errors import AND_RELOAD, Failed
 from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.reserved import is_within
 from airlock_daemon.setup.trust import find_untrusted
@@ -73,4 +74,15 @@ class Programs:
         found = find_program(name, self.path)
         if found is not None:
             self._found[name] = found
+        return found
+
+    def demand(self, name: str) -> str:
+        """The same; raises Failed where there is no such program."""
+        found = self.find(name)
+        if found is None:
+            raise Failed(
+                f"{name} is not an executable on the host",
+                hint="a person on the host can install it, or set [daemon] path in config.toml"
+                f"{AND_RELOAD}",
+            )
         return found

@@ -39,6 +39,11 @@ class RemoteRequest(Struct, frozen=True, kw_only=True):
     family: Literal[4, 6] | None = None
     sends_protocol: bool = False
 
+    @property
+    def is_push(self) -> bool:
+        """Whether the client may send a list of refs and a pack."""
+        return self.service == "git-receive-pack"
+
 
 def read_ssh_words(words: Sequence[str]) -> RemoteRequest:
     """Read what git gives its ssh (GIT_SSH_VARIANT=ssh). Raises RemoteError for anything else."""

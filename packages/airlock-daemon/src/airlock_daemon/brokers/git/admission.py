@@ -59,29 +59,24 @@ async def admit(args: tuple[str, ...], generation: Generation, means: Means) -> 
     """
     asked = read_words(args)
     grant = generation.agent.profile.git
-    places = grant.push if asked.service == "git-receive-pack" else (*grant.push, *grant.fetch)
+    places = grant.push if asked.is_push else (*grant.push, *grant.fetch)
     place = find_place(places, asked.destination)
     if place is None and grant.is_pinned:
-        raise _not_granted(asked)
+        what = f"{_verb(asked)} {'to' if asked.is_push else 'from'}"
+        message = f"this agent may not {what} {quote(str(asked.destination))}"
+        raise _needs_line(asked, message, "add")
     words = profile_words(generation.agent.profile.env)
-    program = generation.programs.find(words[0])
-    if program is None:
-        raise Failed(
-            f"{words[0]} is not an executable on the host",
-            hint="a person on the host can install it, or set [daemon] path in config.toml"
-            f"{AND_RELOAD}",
-        )
+    program = generation.programs.demand(words[0])
     pinned: tuple[str, ...] = ()
     if place is None or not place.is_literal:
         asking = _Asking(asked, (program, *words), generation, means)
         pinned = await asking.pin(is_granted=place is not None)
-    judge_as_git(_operation(asked), generation)
+    judge_as_git((_verb(asked), url_of(asked)), generation)
     return Errand(
         asked=asked,
         program=program,
         argv=build_words(words, asked, pinned=pinned),
         grant=grant,
-        rules=generation.git_rules,
         is_pinned=place is not None,
     )
 
@@ -112,9 +107,8 @@ def refuse_words(error: RemoteError) -> Denied:
     )
 
 
-def _operation(asked: RemoteRequest) -> tuple[str, ...]:
-    verb = "push" if asked.service == "git-receive-pack" else "fetch"
-    return (verb, url_of(asked))
+def _verb(asked: RemoteRequest) -> str:
+    return "push" if asked.is_push else "fetch"
 
 
 def url_of(asked: RemoteRequest) -> str:
@@ -135,15 +129,14 @@ def judge_as_git(args: tuple[str, ...], generation: Generation) -> None:
         )
 
 
-def _not_granted(asked: RemoteRequest) -> Denied:
-    is_push = asked.service == "git-receive-pack"
-    key = "push" if is_push else "fetch"
-    what = "push to" if is_push else "fetch from"
+def _needs_line(asked: RemoteRequest, message: str, verb: str) -> Denied:
+    """The refusal of a place, with the line of the profile that would grant it."""
+    key = _verb(asked)
     return Denied(
-        f"this agent may not {what} {quote(str(asked.destination))}",
+        message,
         layer="broker",
         rule=f"git.{key}",
-        hint=f"a person on the host can add it to [git] of its airlock.toml: "
+        hint=f"a person on the host can {verb} it in [git] of its airlock.toml: "
         f'{key} = ["{asked.destination}"]{AND_RELOAD}',
     )
 
@@ -196,15 +189,9 @@ class _Asking:
         return pinned
 
     def _needs_naming(self, why: str) -> Denied:
-        asked = self._asked
-        key = "push" if asked.service == "git-receive-pack" else "fetch"
-        return Denied(
-            f"{quote(asked.destination.host)} {why}, and is not named in the grant of this agent",
-            layer="broker",
-            rule=f"git.{key}",
-            hint=f"a person on the host can name it in [git] of its airlock.toml: "
-            f'{key} = ["{asked.destination}"]{AND_RELOAD}',
-        )
+        host = quote(self._asked.destination.host)
+        message = f"{host} {why}, and is not named in the grant of this agent"
+        return _needs_line(self._asked, message, "name")
 
     async def _settings(self, pinned: tuple[str, ...]) -> SshSettings:
         port = self._asked.destination.port
@@ -224,12 +211,7 @@ class _Asking:
 
     async def _known(self, settings: SshSettings) -> Known:
         found = Known(frozenset(), is_revoked=False)
-        keygen = self._generation.programs.find("ssh-keygen")
-        if keygen is None:
-            raise Failed(
-                "ssh-keygen is not an executable on the host",
-                hint="a person on the host can install OpenSSH's client in whole",
-            )
+        keygen = self._generation.programs.demand("ssh-keygen")
         for file in filter(os.path.isfile, settings.known_hosts):
             words = ("ssh-keygen", "-F", settings.name, "-f", file)
             _, said = await self._means.ask(keygen, words)

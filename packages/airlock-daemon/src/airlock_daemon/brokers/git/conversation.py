@@ -84,7 +84,7 @@ class Conversation:
         """
         if not is_passed:
             passed.close()
-        return Transport(passed if is_passed else None, is_held=self._errand.is_push)
+        return Transport(passed if is_passed else None, is_held=self._errand.asked.is_push)
 
     async def relay(
         self, command: Command, transport: Transport, emit: Emit, grant: Grant, begin: Begin
@@ -112,7 +112,7 @@ class Conversation:
     async def _relay(
         self, command: Command, transport: Transport, emit: Emit, grant: Grant, begin: Begin
     ) -> Ended:
-        if not self._errand.is_push:
+        if not self._errand.asked.is_push:
             return await command.relay(emit, grant, begin)
         outcome: Ended | Exception
         async with trio.open_nursery() as nursery:
