@@ -16,6 +16,7 @@ from e2e.canary.scene import Scene
 from e2e.canary.world import SERVER, World
 from e2e.hostile.footprint import Footprint, measure
 from e2e.hostile.log import LogReader
+from e2e.hostile.rest import list_left
 from e2e.world.daemon import Daemon
 from e2e.world.errors import PATIENCE_S, BrokenError
 from e2e.world.sshd import running_sshd
@@ -86,20 +87,10 @@ def _try(attack: Attack, scene: Scene, look: Look) -> tuple[str, ...]:
 
 def _await_rest(scene: Scene, before: Footprint) -> None:
     until = time.monotonic() + PATIENCE_S
-    while left := _list_left(before, measure(scene.daemon.pid, scene.world.temporary)):
+    while left := list_left(before, measure(scene.daemon.pid, scene.world.temporary)):
         if time.monotonic() > until:
             raise BrokenError(f"the attacks have left {left}")
         time.sleep(_TICK_S)
-
-
-def _list_left(before: Footprint, now: Footprint) -> list[str]:
-    # Supervisors and what is known of clients' processes are kept, and stand for no attack.
-    own = ("airlock-launch", "anon_inode:[pidfd]")
-    left = [name for name in now.descendants if name not in (*before.descendants, *own)]
-    kept = sum(name in own for name in (*now.descendants, *now.descriptors))
-    if len(now.descriptors) > len(before.descriptors) + kept:
-        left.append(f"descriptors {now.descriptors}")
-    return left + now.tools + now.directories
 
 
 def _read_log(scene: Scene) -> None:

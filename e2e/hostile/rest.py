@@ -41,7 +41,7 @@ def await_rest(daemon: Target, *, before: Footprint, log: LogReader, requests: i
     while True:
         log.read()
         now = measure(daemon.pid, daemon.world.temporary)
-        left = _list_left(before, now)
+        left = list_left(before, now)
         recorded, refused = log.finals[HOSTILE], log.refused[HOSTILE]
         # Who was refused unread had a request to make, or had none: nobody knows.
         if not recorded <= requests <= recorded + refused:
@@ -57,7 +57,8 @@ def await_rest(daemon: Target, *, before: Footprint, log: LogReader, requests: i
         daemon.ask_true()
 
 
-def _list_left(before: Footprint, now: Footprint) -> list[str]:
+def list_left(before: Footprint, now: Footprint) -> list[str]:
+    """What a daemon holds beyond what it did `before` and keeps ready, a line each."""
     left = []
     ready = _more(before.descendants, now.descendants, _SUPERVISOR, most=_READY)
     known = _more(before.descriptors, now.descriptors, _PROCESS, most=_KNOWN)

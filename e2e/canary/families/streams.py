@@ -13,6 +13,7 @@ from functools import partial
 from e2e.canary.attack import Attack, Family
 from e2e.canary.push import CAPABILITIES, EMPTY_PACK, FLUSH, one_push, update
 from e2e.canary.scene import Scene, hear
+from e2e.world.client import Client
 from e2e.world.errors import BrokenError
 
 _SERVICES = ("git-upload-pack", "git-receive-pack")
@@ -127,20 +128,25 @@ def _divide(scene: Scene, *, piece: int) -> bytes:
         return b"\n".join(map(hear, clients))
 
 
+def _push(scene: Scene, client: Client, stack: ExitStack) -> tuple[int, int]:
+    """Ask for a push; returns the client's end of its stdin, and that of its stdout."""
+    stdin, stdout = os.pipe(), os.pipe()
+    words = ["ssh", "forge", "git-receive-pack '<open>/app.git'"]
+    client.send(scene.request(words, "fds"), (stdin[0], stdout[1], _pipe(stack, end=1)))
+    for number in (stdin[0], stdout[1]):
+        os.close(number)
+    return stdin[1], stdout[0]
+
+
 def _leave(scene: Scene, *, says: bytes, awaits: bool) -> bytes:
     """Hang up when this was said; `awaits` first takes what the remote says at the beginning."""
     with ExitStack() as stack, scene.connect("pinned") as client:
-        stdin, stdout = os.pipe(), os.pipe()
-        numbers = (stdin[0], stdout[1], _pipe(stack, end=1))
-        words = ["ssh", "forge", "git-receive-pack '<open>/app.git'"]
-        client.send(scene.request(words, "fds"), numbers)
-        for number in (stdin[0], stdout[1]):
-            os.close(number)
-        for number in (stdin[1], stdout[0]):
+        stdin, stdout = _push(scene, client, stack)
+        for number in (stdin, stdout):
             _keep(stack, number)
-        seen = os.read(stdout[0], 65536) if awaits else b""
+        seen = os.read(stdout, 65536) if awaits else b""
         with suppress(BrokenPipeError):
-            os.write(stdin[1], scene.fill_bytes(says))
+            os.write(stdin, scene.fill_bytes(says))
         return seen
 
 
@@ -154,17 +160,12 @@ def _change(scene: Scene) -> bytes:
         piece = (ctypes.c_char * len(says)).from_buffer(memory)
         vector = (ctypes.c_size_t * 2)(ctypes.addressof(piece), len(says))
         with ExitStack() as stack, scene.connect("pinned") as client:
-            stdin, stdout = os.pipe(), os.pipe()
-            numbers = (stdin[0], stdout[1], _pipe(stack, end=1))
-            words = ["ssh", "forge", "git-receive-pack '<open>/app.git'"]
-            client.send(scene.request(words, "fds"), numbers)
-            for number in (stdin[0], stdout[1]):
-                os.close(number)
-            _keep(stack, stdout[0])
+            stdin, stdout = _push(scene, client, stack)
+            _keep(stack, stdout)
             # The pipe now holds these pages themselves, not what stood in them (vmsplice(2)).
-            if libc.vmsplice(stdin[1], vector, 1, 0) != len(says):
+            if libc.vmsplice(stdin, vector, 1, 0) != len(says):
                 raise OSError(ctypes.get_errno(), "vmsplice")
-            os.close(stdin[1])
+            os.close(stdin)
             while not client.has_news():
                 memory[at : at + 4] = b"main" if memory[at : at + 4] == b"free" else b"free"
             seen = hear(client)
