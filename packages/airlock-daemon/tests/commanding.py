@@ -24,3 +24,8 @@ def run(world: World, *args: str, status: int = 0) -> Done:
     """The same on a world's configuration and agents."""
     options = ("--config", str(world.config), "--agents", str(world.agents_file))
     return airlock_daemon(*options, *args, status=status)
+
+
+def reload(world: World, *args: str, status: int = 0) -> Done:
+    """Have the daemon reload by the command, which waits for it."""
+    return airlock_daemon("--config", str(world.config), "reload", *args, status=status)
