@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 import airlock_wire.text
-from airlock_daemon.brokers.git import admission, conversation, ssh_command
+from airlock_daemon.brokers.git import conversation, rules
 from airlock_daemon.brokers.git.errand import Errand
-from airlock_daemon.brokers.git.known_hosts import Known
+from airlock_daemon.brokers.ssh import pinning
+from airlock_daemon.brokers.ssh import words as ssh_command
+from airlock_daemon.brokers.ssh.known_hosts import Known
 from airlock_daemon.cli import main
 from airlock_daemon.request import errand
 from airlock_daemon.request.errand import Asked
@@ -52,12 +54,12 @@ def paths() -> None:
 
 def places() -> None:
     """Every place is granted by its name."""
-    _put(admission, "find_place", lambda *_: read_place("host/path"))
+    _put(rules, "find_place", lambda *_: read_place("host/path"))
 
 
 def addresses() -> None:
     """Every address is public."""
-    _put(admission, "find_inner", lambda _: None)
+    _put(pinning, "find_inner", lambda _: None)
 
 
 def known() -> None:
@@ -67,7 +69,7 @@ def known() -> None:
         return Known(frozenset(("any",)), is_revoked=False)
 
     addresses()
-    _put(admission._Asking, "_known", find)  # noqa: SLF001
+    _put(pinning.Pinning, "_known", find)
 
 
 def refs() -> None:

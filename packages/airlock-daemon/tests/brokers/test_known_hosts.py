@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.brokers.git.known_hosts import (
+from airlock_daemon.brokers.ssh.known_hosts import (
     Known,
     read_found,
     read_own_keys,

@@ -33,7 +33,7 @@ from airlock_modules.reading.parsed import Flag, Parsed, PathUse, Piece
 from airlock_modules.reading.plain import PlainReading
 from airlock_modules.remotes.destination import Destination
 from airlock_modules.remotes.errors import RemoteError
-from airlock_modules.remotes.grants import GitGrant, find_place, read_place
+from airlock_modules.remotes.grants import GitGrant, Place, find_place, read_place
 from airlock_modules.remotes.push_list import PushList, PushReader, Update
 from airlock_modules.remotes.push_policy import Refusal, judge_push
 from airlock_modules.remotes.push_report import compose_report
@@ -56,6 +56,7 @@ __all__ = [
     "Parsed",
     "PathUse",
     "Piece",
+    "Place",
     "PlainReading",
     "PlainRules",
     "PushList",

@@ -1,11 +1,13 @@
 """A request to a broker: from its words to what is run for it."""
 
+import re
+
 import trio
 
 from airlock_daemon.brokers.asking import ask
-from airlock_daemon.brokers.git.admission import Means, admit
+from airlock_daemon.brokers.git.admission import admit
 from airlock_daemon.brokers.git.errand import Errand
-from airlock_daemon.brokers.git.ssh_command import PROTOCOL
+from airlock_daemon.brokers.means import Means
 from airlock_daemon.command.environment import build_environment
 from airlock_daemon.command.launcher import CommandLine
 from airlock_daemon.connection.descriptors import Passed
@@ -16,6 +18,8 @@ from airlock_daemon.setup.generation import Generation
 from airlock_daemon.workspace.directory import Workspace, make_empty
 from airlock_modules import Module
 from airlock_wire import Request
+
+_PROTOCOL = re.compile(r"version=[0-9]")
 
 
 class Asked:
@@ -42,7 +46,7 @@ class Asked:
             daemon=shared.environment,
             search_path=generation.programs.path,
         )
-        if PROTOCOL.fullmatch(protocol):
+        if _PROTOCOL.fullmatch(protocol):
             self._environment["GIT_PROTOCOL"] = protocol
         self._agent = agent
         self._launcher = shared.launcher

@@ -8,8 +8,8 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.brokers.git.admission import judge_as_git, refuse_words, url_of
 from airlock_daemon.brokers.git.errand import Errand
+from airlock_daemon.brokers.git.rules import judge_as_git, refuse_words, url_of
 from airlock_daemon.brokers.git.transport import Transport
 from airlock_daemon.command.launch import Ended
 from airlock_daemon.command.process import Begin, Command, Grant

@@ -1,11 +1,10 @@
 """The words with which the human's ssh is run for an agent."""
 
-import re
 from collections.abc import Mapping, Sequence
 
+from airlock_daemon.brokers.ssh.goal import Goal
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.ssh_command import UnfitCommandError, read_ssh_command
-from airlock_modules import RemoteRequest
 
 # The first value of an option counts, so these win over the human's own configuration and over the
 # words of a profile.
@@ -25,10 +24,7 @@ FORCED = (
     "-oAddKeysToAgent=no",
     "-oGSSAPIDelegateCredentials=no",
     "-oLogLevel=INFO",
-    "-T",
 )
-
-PROTOCOL = re.compile(r"version=[0-9]")
 
 
 def profile_words(variables: Mapping[str, str]) -> tuple[str, ...]:
@@ -50,36 +46,25 @@ def profile_words(variables: Mapping[str, str]) -> tuple[str, ...]:
 
 def build_words(
     words: Sequence[str],
-    asked: RemoteRequest,
+    goal: Goal,
+    command: Sequence[str],
     *,
+    options: Sequence[str] = (),
     pinned: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """The argument vector: `words` of the profile, and `pinned` options that say the address."""
+    """The argument vector: `words` of the profile, and `pinned` options that say the address.
+
+    `options` and `command` are the broker's own, or words of the client that it has read.
+    """
     return (
         words[0],
         *FORCED,
         *pinned,
-        *_ask_for(asked),
+        *options,
+        *goal.family_words,
+        *goal.port_words,
         *words[1:],
         "--",
-        destination_word(asked),
-        f"{asked.service} '{asked.destination.path}'",
+        goal.word,
+        *command,
     )
-
-
-def _ask_for(asked: RemoteRequest) -> tuple[str, ...]:
-    options: tuple[str, ...] = ()
-    if asked.sends_protocol:
-        options += ("-oSendEnv=GIT_PROTOCOL",)
-    if asked.family is not None:
-        options += (f"-{asked.family}",)
-    if asked.destination.port is not None:
-        options += ("-p", str(asked.destination.port))
-    return options
-
-
-def destination_word(asked: RemoteRequest) -> str:
-    """The destination as ssh wants it: without brackets around an address."""
-    host = asked.destination.host.strip("[]")
-    user = asked.destination.user
-    return host if user is None else f"{user}@{host}"

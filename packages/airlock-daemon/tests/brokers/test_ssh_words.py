@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from airlock_daemon.brokers.git.ssh_command import FORCED, build_words
+from airlock_daemon.brokers.ssh.goal import Goal
+from airlock_daemon.brokers.ssh.words import FORCED, build_words
 from airlock_daemon.setup.ssh_command import UnfitCommandError, read_ssh_command
-from airlock_modules import read_ssh_words
 
 
 @pytest.mark.parametrize(
@@ -40,11 +40,14 @@ def test_what_would_do_something_else_is_refused(text: str) -> None:
 
 def test_what_is_forced_comes_first_and_nothing_of_the_client_is_an_option() -> None:
     """ssh takes the first value of an option, and no option behind the two dashes."""
-    asked = read_ssh_words(["-p", "2222", "-6", "me@[::1]", "git-upload-pack 'a b'"])
-    words = build_words(("ssh", "-i", "/key"), asked, pinned=("-oHostName=::2",))
+    goal = Goal(user="me", host="[::1]", port=2222, family=6)
+    command = ("git-upload-pack 'a b'",)
+    words = build_words(
+        ("ssh", "-i", "/key"), goal, command, options=("-T",), pinned=("-oHostName=::2",)
+    )
     assert words[0] == "ssh"
     assert words[1 : len(FORCED) + 1] == FORCED
     assert words[len(FORCED) + 1 :] == (
-        *("-oHostName=::2", "-6", "-p", "2222", "-i", "/key"),
+        *("-oHostName=::2", "-T", "-6", "-p", "2222", "-i", "/key"),
         *("--", "me@::1", "git-upload-pack 'a b'"),
     )

@@ -1,0 +1,66 @@
+"""What git's own rules and the grant's lines say of a conversation, and its refusals."""
+
+from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.setup.generation import Generation
+from airlock_modules import Grant, Place, RemoteError, RemoteRequest, evaluate, find_place
+from airlock_wire import quote
+
+
+def verb_of(asked: RemoteRequest) -> str:
+    """The word of git, and of the profile, for what is done."""
+    return "push" if asked.is_push else "fetch"
+
+
+def url_of(asked: RemoteRequest) -> str:
+    """The destination as a URL, for rules that look at one."""
+    return f"{asked.destination.scheme}://{asked.destination}"
+
+
+def find_granted(asked: RemoteRequest, generation: Generation) -> Place | None:
+    """The line that grants the place; None where the profile names no places at all.
+
+    Raises Denied where it does, and not this one.
+    """
+    grant = generation.agent.profile.git
+    places = grant.push if asked.is_push else (*grant.push, *grant.fetch)
+    place = find_place(places, asked.destination)
+    if place is None and grant.is_pinned:
+        what = f"{verb_of(asked)} {'to' if asked.is_push else 'from'}"
+        message = f"this agent may not {what} {quote(str(asked.destination))}"
+        raise needs_line(asked, message, "add")
+    return place
+
+
+def judge_as_git(args: tuple[str, ...], generation: Generation) -> None:
+    """Ask git's own rules about what is done in effect. Raises Denied."""
+    grant = Grant(ceiling=("git",), modules={"git": generation.git_rules})
+    decision = evaluate(grant, "git", args)
+    if not decision.allowed:
+        raise Denied(
+            decision.message,
+            layer=decision.layer or "module",
+            rule=decision.rule,
+            hint=decision.hint,
+        )
+
+
+def refuse_words(error: RemoteError) -> Denied:
+    """The refusal of what a client said that is not passed on."""
+    return Denied(
+        f"git-remote is refused: {error.problem}",
+        layer="broker",
+        rule=error.rule,
+        hint="git itself calls it, as its ssh; nothing else is passed on",
+    )
+
+
+def needs_line(asked: RemoteRequest, message: str, verb: str) -> Denied:
+    """The refusal of a place, with the line of the profile that would grant it."""
+    key = verb_of(asked)
+    return Denied(
+        message,
+        layer="broker",
+        rule=f"git.{key}",
+        hint=f"a person on the host can {verb} it in [git] of its airlock.toml: "
+        f'{key} = ["{asked.destination}"]{AND_RELOAD}',
+    )
