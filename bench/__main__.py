@@ -19,7 +19,7 @@ from bench.errors import BenchError
 from bench.figures import Figure
 from bench.history import HISTORY, append_run, find_commit, find_moves, make_run, read_history
 from bench.machine import describe_machine, load_average
-from bench.pairs import Pair, find_own, make_pair
+from bench.pairs import Pair, find_own, make_floor, make_pair
 from bench.plan import FULL, MIB, QUICK, Plan
 from bench.rows.burst import measure_burst
 from bench.rows.crowding import measure_crowding
@@ -67,10 +67,10 @@ def main(words: Sequence[str]) -> int:
         if options.rows == [_HISTORY]:
             _draw()
             return 0
-        pairs = _choose_pairs(options)
         plan = _choose_plan(options)
-        with tempfile.TemporaryDirectory(prefix="airlock-bench-") as folder:
-            run = BenchRun(pairs, plan, Path(folder).resolve())
+        with tempfile.TemporaryDirectory(prefix="airlock-bench-") as name:
+            folder = Path(name).resolve()
+            run = BenchRun(_choose_pairs(options, folder), plan, folder)
             if options.rows == [_PROFILE]:
                 print(write_profile(run), end="")
                 return 0
@@ -151,6 +151,12 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--shim", metavar="EXE", help="the shim that belongs to it")
     parser.add_argument("--name", default="other", help="what the table calls the two (other)")
+    parser.add_argument(
+        "--floor",
+        action="store_true",
+        help="measure beside ours what no Python in its place could do without: a daemon that "
+        "decides nothing (latency and burst)",
+    )
     parser.add_argument("--size", type=int, metavar="MIB", help="of the large transfers (1024)")
     parser.add_argument(
         "--no-history",
@@ -179,11 +185,13 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _choose_pairs(options: argparse.Namespace) -> tuple[Pair, ...]:
-    own = find_own()
-    if options.daemon is None:
-        return (own,)
-    return own, make_pair(options.name, options.daemon, options.shim)
+def _choose_pairs(options: argparse.Namespace, folder: Path) -> tuple[Pair, ...]:
+    pairs = [find_own()]
+    if options.daemon is not None:
+        pairs.append(make_pair(options.name, options.daemon, options.shim))
+    if options.floor:
+        pairs.append(make_floor(folder))
+    return tuple(pairs)
 
 
 def _choose_plan(options: argparse.Namespace) -> Plan:

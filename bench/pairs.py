@@ -1,6 +1,8 @@
 """The daemons and shims that are measured, always one of each together."""
 
 import os
+import shlex
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -29,3 +31,15 @@ def make_pair(name: str, daemon: str, shim: str) -> Pair:
         if not (os.path.isfile(path) and os.access(path, os.X_OK)):
             raise BenchError(f"{path} is no executable file")
     return Pair(name=name, daemon=os.path.abspath(daemon), shim=os.path.realpath(shim))
+
+
+def make_floor(folder: Path) -> Pair:
+    """Return our own shim with a daemon that decides nothing; its program is written to `folder`.
+
+    The daemon always passes descriptors.
+    """
+    words = (sys.executable, "-P", str(Path(__file__).with_name("floor.py")))
+    program = folder / "floor"
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+    program.chmod(0o700)
+    return make_pair("floor", str(program), find_own().shim)

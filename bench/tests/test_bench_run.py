@@ -48,16 +48,16 @@ def _find(report: Report, *, pair: str, start: str) -> Figure:
 
 
 @needs_programs
-def test_two_pairs_are_measured_and_nothing_is_left(scratch: Path, tmp_path: Path) -> None:
-    """A run with another pair has figures of both, and leaves neither files nor processes."""
+def test_pairs_are_measured_and_nothing_is_left(scratch: Path, tmp_path: Path) -> None:
+    """A run with another pair, and with the floor, has figures of all; it leaves nothing behind."""
     written = tmp_path / "report.json"
-    other = ("--daemon", str(DAEMON), "--shim", str(SHIM), "--name", "second")
+    other = ("--daemon", str(DAEMON), "--shim", str(SHIM), "--name", "second", "--floor")
     done = _run(scratch, "latency", "shim", "--quick", *other, "--json", str(written))
     assert done.returncode == 0, done.stderr
-    assert "| what | goal | airlock | second |" in done.stdout
+    assert "| what | goal | airlock | second | floor |" in done.stdout
     report = msgspec.json.decode(written.read_bytes(), type=Report)
     assert report.is_quick
-    for pair in ("airlock", "second"):
+    for pair in ("airlock", "second", "floor"):
         latency = _find(report, pair=pair, start="`true`, streamed")
         assert latency.fault == ""
         assert latency.behind["through ms"] > 0
