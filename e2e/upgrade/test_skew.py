@@ -7,22 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from e2e.world.command import Completed, run
 from e2e.world.daemon import Daemon
 from e2e.world.errors import BrokenError
-from e2e.world.installation import Installation
 
 from .built import Built, HistoryMissing, build_all, install
-
-MODULE = """
-[command]
-bin = "{name}"
-[deny]
-args = ["--force"]
-[exec]
-workspace = "optional"
-"""
-TOOLS = ("cat", "sh")
+from .shim_asking import find_wrong_answers, install_tools
 
 Wheels = Mapping[str, tuple[Built, ...]]
 
@@ -44,38 +33,10 @@ def list_sets(wheels: Wheels) -> Iterator[tuple[Built, ...]]:
             yield found
 
 
-def ask_everything(shim: Path, socket: Path, folder: Path) -> Iterator[str]:
-    """Have the shim ask for what there is to ask; yield a line for each answer that is wrong."""
-
-    def ask(tool: str, *args: str, stdin: bytes = b"") -> Completed:
-        link = folder / tool
-        if not link.is_symlink():
-            link.symlink_to(shim)
-        environment = {"AIRLOCK_SOCKET": str(socket), "PATH": os.defpath}
-        return run((str(link), *args), stdin=stdin, cwd=str(folder), env=environment)
-
-    text = bytes(range(256)) * 400
-    for done, status, out, said in (
-        (ask("cat", stdin=text), 0, text, b""),
-        (ask("sh", "-c", "echo one; echo two >&2; exit 7"), 7, b"one\n", b"two\n"),
-        (ask("sh", "-c", "kill -9 $$"), 137, b"", b""),
-        (ask("cat", "--force"), 126, b"", b"airlock: "),
-        (ask("nosuch"), 127, b"", b"airlock: "),
-    ):
-        if (done.exit_code, done.out) != (status, out) or not done.err.startswith(said):
-            yield str(done)
-
-
 def find_faults(found: tuple[Built, ...], shims: tuple[Path, ...], folder: Path) -> Iterator[str]:
     """Install a set, serve, and yield what is wrong with its answers to each shim."""
     programs = install(folder / "environment", found)
-    installation = Installation(folder / "i")
-    installation.enable(TOOLS)
-    installation.add_agent(
-        "web",
-        profile="commands = []\n",
-        modules={name: MODULE.format(name=name) for name in TOOLS},
-    )
+    installation = install_tools(folder / "i", more='[exec]\nworkspace = "optional"\n')
     try:
         with Daemon(
             installation.argv([programs / "airlock-daemon"]),
@@ -86,7 +47,7 @@ def find_faults(found: tuple[Built, ...], shims: tuple[Path, ...], folder: Path)
             for number, shim in enumerate(shims):
                 place = folder / f"shim-{number}"
                 place.mkdir()
-                yield from ask_everything(shim, installation.socket("web"), place)
+                yield from find_wrong_answers(shim, installation.socket("web"), place)
     except BrokenError as error:
         yield str(error)
 
