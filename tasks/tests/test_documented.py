@@ -1,13 +1,12 @@
 """What the documentation shows is what the programs take: commands, options, and files."""
 
-import re
 import shlex
-import textwrap
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tasks.blocks import PAGES, list_blocks
 
 from airlock_daemon.cli.app import COMMANDS, load_command
 from airlock_daemon.setup.config import load_config
@@ -16,19 +15,16 @@ from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.profile import parse_profile
 from airlock_modules import Fault, parse_module
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
-_BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _GLOBAL = {"--config", "--sockets", "--agents", "--json", "--help", "-h"}
 
 
 def find_blocks(language: str) -> list[object]:
     """Each block of that language, by the page that it stands on."""
     return [
-        pytest.param(textwrap.dedent(text), id=f"{page.relative_to(ROOT)}-{number}")
+        pytest.param(block.text, id=f"{page}-{block.line}")
         for page in PAGES
-        for number, (_, found, text) in enumerate(_BLOCK.findall(page.read_text("utf-8")))
-        if found == language
+        for block in list_blocks(page)
+        if block.language == language
     ]
 
 
