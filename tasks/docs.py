@@ -24,7 +24,8 @@ def build_docs(arguments: Sequence[str]) -> int:
     command: list[str | Path] = [environment.find("mkdocs"), "build", "--strict", "--quiet"]
     command += ["--site-dir", site, "--config-file", ROOT / "mkdocs.yml"]
     # It advertises other programs otherwise.
-    status = environment.run(command, extra={"NO_MKDOCS_2_WARNING": "1"})
+    extra = {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT)}
+    status = environment.run(command, extra=extra)
     if status == 0:
         print(f"dev: the site is in {site.relative_to(ROOT)}, begin with index.html")
     return status
