@@ -7,7 +7,7 @@ import re
 from rich.console import Console
 from rich.text import Text
 
-WIDTH = 100
+WIDTH = 112
 """Columns of the terminals."""
 
 # It names servers of fonts; without it the reader's own monospace is taken.
@@ -30,6 +30,8 @@ def draw(typed: str, shown: str) -> str:
     console.print(Text.from_ansi(shown.replace("\r\n", "\n").rstrip("\n")))
     name = re.sub(r"\W+", "-", typed).strip("-")
     drawn = _FONTS.sub("", console.export_svg(title=typed, unique_id=name))
+    # Some viewers leave out spaces at the beginning of a text otherwise.
+    drawn = drawn.replace("<svg ", '<svg xml:space="preserve" ', 1)
     return "\n".join(line.rstrip() for line in drawn.splitlines()) + "\n"
 
 

@@ -21,8 +21,8 @@ SHOWN_HOME = "/home/me"
 
 _ASKED = (
     ("git", "status", "--short"),
-    ("git", "commit", "--all", "--message=Note the time"),
-    ("git", "push", "--force", "--receive-pack=/tmp/x", "origin", "main"),
+    ("git", "commit", "--all", "--message=Fix"),
+    ("git", "push", "--receive-pack=/tmp/x"),
     ("git", "log", "--oneline", "-1"),
     ("git", "credential", "fill"),
 )
