@@ -12,6 +12,7 @@ PAGES = tuple(
 )
 """The pages, as paths below the checkout."""
 
+_INLINE = re.compile(r"`+([^`]+)`+")
 _BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
 
@@ -36,3 +37,9 @@ def list_blocks(page: str) -> list[Block]:
         Block(page, found[2], text.count("\n", 0, found.start(3)) + 1, textwrap.dedent(found[3]))
         for found in _BLOCK.finditer(text)
     ]
+
+
+def list_inline(page: str) -> list[str]:
+    """Return the code that stands in the sentences and tables of one of PAGES, on one line each."""
+    text = _BLOCK.sub("", (ROOT / page).read_text("utf-8"))
+    return [" ".join(code.split()) for code in _INLINE.findall(text)]

@@ -11,13 +11,19 @@ LEFT_OUT = Path(__file__).with_name("left_out.toml")
 """Blocks that no story takes, each with the reason."""
 
 
+def read_left_out() -> list[dict[str, str]]:
+    """Return the entries of LEFT_OUT: `page`, how the block `begins`, and `why`."""
+    entries: list[dict[str, str]] = tomllib.loads(LEFT_OUT.read_text())["block"]
+    return entries
+
+
 class Page:
     """A page while its story is told."""
 
     def __init__(self, page: str) -> None:
         self._left = [block for block in list_blocks(page) if block.language not in NOT_TYPED]
         self._any = list_blocks(page)
-        for entry in tomllib.loads(LEFT_OUT.read_text())["block"]:
+        for entry in read_left_out():
             if entry["page"] == page:
                 self.take(entry["begins"])
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from e2e.journeys.guide.host import HOME, GuideHost, following
-from e2e.journeys.guide.pages import Page
+from e2e.journeys.guide.pages import Page, read_left_out
 from e2e.journeys.guide.stories import STORIES
 from e2e.world.fresh_host import FreshHosts
 from e2e.world.images import Images
@@ -31,3 +31,8 @@ def test_a_page_can_be_followed(name: str, request: pytest.FixtureRequest) -> No
         host.forget()
         STORIES[name](page, host)
     assert page.list_left() == []
+
+
+def test_nothing_is_told_of_a_page_that_is_not_there() -> None:
+    """A page that was renamed takes its story and what is left out of it along."""
+    assert {*STORIES, *(entry["page"] for entry in read_left_out())} <= set(PAGES)
