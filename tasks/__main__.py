@@ -58,7 +58,10 @@ _COMMANDS = {
     "lint": Command(
         "ruff, mypy, import-linter, zig fmt, zizmor, shellcheck, lock and versions (--quick)", lint
     ),
-    "docs": Command("the documentation as a site in .hatch/site; a broken link fails", build_docs),
+    "docs": Command(
+        "the documentation as a site in .hatch/site; a broken link fails (--pictures: draws them)",
+        build_docs,
+    ),
     "lock": Command("renew the lock of what is installed here (--help: newer versions)", run_lock),
     "clean": Command("remove .hatch/, caches and what was built", clean),
 }

@@ -11,16 +11,21 @@ from tasks.places import HATCH, ROOT
 def build_docs(arguments: Sequence[str]) -> int:
     """Build the site in .hatch/site and return mkdocs' exit status.
 
-    Each warning is a failure: of a link that leads nowhere, and of a page that is in no menu.
+    Each warning is a failure: of a link that leads nowhere, and of a page that is in no menu. With
+    ``--pictures`` those of docs/pictures are made anew instead, from what the programs print.
     """
+    if [*arguments] == ["--pictures"]:
+        default = prepare_environment("default")
+        return default.run([default.python, "-m", "tasks.pictures"])
     if arguments:
-        raise TaskError("docs takes no arguments")
+        raise TaskError("docs takes no arguments but --pictures, which makes docs/pictures anew")
     environment = prepare_environment("docs")
     site = HATCH / "site"
     command: list[str | Path] = [environment.find("mkdocs"), "build", "--strict", "--quiet"]
     command += ["--site-dir", site, "--config-file", ROOT / "mkdocs.yml"]
     # It advertises other programs otherwise.
-    status = environment.run(command, extra={"NO_MKDOCS_2_WARNING": "1"})
+    extra = {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT)}
+    status = environment.run(command, extra=extra)
     if status == 0:
         print(f"dev: the site is in {site.relative_to(ROOT)}, begin with index.html")
     return status

@@ -1,7 +1,8 @@
 """Pages of the documentation site that do not stand in docs/, and links between all of them.
 
 A file of the repository is a page by the name that PAGES gives it; the command line's page is what
-the programs print. mkdocs calls the functions whose names begin with `on_`.
+the programs print, and that of the files what they read. mkdocs calls the functions whose names
+begin with `on_`.
 """
 
 import os
@@ -15,6 +16,8 @@ from pathlib import Path
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+
+from tasks.docs_files import write_files_page
 
 ROOT = Path(__file__).resolve().parent.parent
 _MODULES = "packages/airlock-modules/src/airlock_modules/builtin"
@@ -45,6 +48,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path, uri in PAGES.items():
         files.append(File.generated(config, uri, content=(ROOT / path).read_text("utf-8")))
     files.append(File.generated(config, "reference/cli.md", content=_write_cli_page()))
+    files.append(File.generated(config, "reference/files.md", content=write_files_page()))
     return files
 
 

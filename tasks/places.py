@@ -11,6 +11,9 @@ HATCH = ROOT / ".hatch"
 REPORTS = HATCH / "reports"
 """Machine-readable results of the last ``./dev test``."""
 
+PICTURES = ROOT / "docs" / "pictures"
+"""What programs print, as pictures for the documentation."""
+
 
 def list_members() -> tuple[Path, ...]:
     """Return the folders of the workspace's packages, sorted."""

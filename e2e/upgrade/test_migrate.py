@@ -235,3 +235,14 @@ def test_lines_of_a_persons_unit_are_named(host: Host) -> None:
     assert "Environment=AWS_PROFILE=" in said.partition("are not carried over")[2]
     assert "AWS_PROFILE=x" not in said.partition("umask 077")[0]
     assert PROFILE in (host.home / "airlock/web/airlock.toml").read_text()
+
+
+def test_a_launch_agent_is_named_and_stays(host: Host) -> None:
+    """In a home that a machine with macOS has, or had."""
+    MAKERS["v0.3"](host)
+    agent = host.write("~/Library/LaunchAgents/com.example.airlock.plist", "<plist/>")
+    host.write("~/Library/LaunchAgents/com.example.other.plist", "<plist/>")
+    said = migrate(host)
+    assert f"{agent} is a launch agent of macOS and stays as it is" in said
+    assert "other.plist" not in said
+    assert agent.read_text() == "<plist/>"

@@ -1,13 +1,12 @@
 """What the documentation shows is what the programs take: commands, options, and files."""
 
-import re
 import shlex
-import textwrap
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tasks.blocks import PAGES, list_blocks, list_inline
 
 from airlock_daemon.cli.app import COMMANDS, load_command
 from airlock_daemon.setup.config import load_config
@@ -16,19 +15,16 @@ from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.profile import parse_profile
 from airlock_modules import Fault, parse_module
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
-_BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _GLOBAL = {"--config", "--sockets", "--agents", "--json", "--help", "-h"}
 
 
 def find_blocks(language: str) -> list[object]:
     """Each block of that language, by the page that it stands on."""
     return [
-        pytest.param(textwrap.dedent(text), id=f"{page.relative_to(ROOT)}-{number}")
+        pytest.param(block.text, id=f"{page}-{block.line}")
         for page in PAGES
-        for number, (_, found, text) in enumerate(_BLOCK.findall(page.read_text("utf-8")))
-        if found == language
+        for block in list_blocks(page)
+        if block.language == language
     ]
 
 
@@ -57,15 +53,26 @@ def test_a_file_that_is_shown_is_read(text: str, tmp_path: Path) -> None:
 def test_a_command_that_is_shown_is_there(text: str) -> None:
     """With each option that stands before the words of a tool."""
     for line in text.replace("\\\n", " ").splitlines():
-        words = shlex.split(line, comments=True)
-        if words[:1] != ["airlock-daemon"]:
-            continue
-        command, rest = _find(words[1:])
-        known = {name for each in command.params for name in each.opts} | _GLOBAL
-        for word in rest:
-            if not word.startswith("-"):
-                break
-            assert word.partition("=")[0] in known, line
+        _look_at(shlex.split(line, comments=True))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_command_in_a_sentence_is_there(page: str) -> None:
+    """As one in a block is."""
+    for code in list_inline(page):
+        if code.startswith("airlock-daemon "):
+            _look_at(code.replace("|", " ").split())
+
+
+def _look_at(words: list[str]) -> None:
+    if words[:1] != ["airlock-daemon"]:
+        return
+    command, rest = _find(words[1:])
+    known = {name for each in command.params for name in each.opts} | _GLOBAL
+    for word in rest:
+        if not word.startswith("-"):
+            break
+        assert word.partition("=")[0] in known, words
 
 
 def _find(words: list[str]) -> tuple[Any, list[str]]:

@@ -78,3 +78,25 @@ def test_lines_of_a_person_are_named_without_what_is_in_them() -> None:
     )
     assert unit is not None
     assert unit.own == ("Environment=TOKEN=", "Environment=B=", "EnvironmentFile=", "ExecStartPre=")
+
+
+def test_each_line_that_no_release_wrote_is_named() -> None:
+    """Whatever it is; what releases wrote is not, unless a person gave it another value."""
+    unit = read(
+        "# Nice=1",
+        "ExecStart=/bin/airlock-daemon start",
+        "Restart=always",
+        "RestartSec=5",
+        "After=network.target",
+        "Nice=5",
+        "MemoryMax=1G",
+        "X-Mine=1",
+        "Wants=ssh-agent.service",
+    )
+    assert unit is not None
+    assert unit.own == ("Nice=", "MemoryMax=", "X-Mine=", "Wants=")
+    other = read(
+        "ExecStart=/bin/airlock-daemon start", "Restart=no", "RestartSec=60", "After=a.mount"
+    )
+    assert other is not None
+    assert other.own == ("Restart=", "RestartSec=", "After=")

@@ -17,7 +17,7 @@ from airlock_daemon.migrate.layout import EARLIER, Signs, recognise
 from airlock_daemon.migrate.plan import Plan
 from airlock_daemon.migrate.reading import read_lenient
 from airlock_daemon.migrate.steps import Make, SetMode, Step, Write
-from airlock_daemon.migrate.survey import EARLY, FILES, FOLDERS, REGISTRATION
+from airlock_daemon.migrate.survey import EARLY, FILES, FOLDERS, REGISTRATION, list_names
 from airlock_daemon.migrate.unit import ReleasedUnit, read_unit
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.writing import read_whole
@@ -89,7 +89,7 @@ def plan_migration(
         steps=left,
         changes=(*draft.changes, *_list_lost(service, unit)),
         losses=draft.losses,
-        hints=(*draft.hints, *_list_open(locations)),
+        hints=(*draft.hints, *_list_open(locations), *_list_launch_agents()),
         backup=backup.final,
     )
 
@@ -177,6 +177,18 @@ def _list_open(locations: Locations) -> Iterator[str]:
     is_beside = path == os.path.join(locations.config_dir, "sockets")
     if not is_beside and os.path.isdir(path) and os.stat(path).st_mode & 0o077:
         yield f"{path} stays open to other users; if nothing else is there: chmod 0700 {quoted}"
+
+
+def _list_launch_agents() -> Iterator[str]:
+    """Tell of services of macOS, in a home that a machine with it has or had."""
+    folder = os.path.expanduser("~/Library/LaunchAgents")
+    for name in list_names(folder):
+        if "airlock" in name and name.endswith(".plist"):
+            path = os.path.join(folder, name)
+            yield (
+                f"{path} is a launch agent of macOS and stays as it is, since this release serves "
+                f"on Linux alone: if nothing needs it: launchctl unload {shlex.quote(path)}"
+            )
 
 
 def _find_left(steps: Sequence[Step], faults: list[Fault], directory: str) -> Iterator[Step]:

@@ -7,23 +7,35 @@ a person has added them (systemd.service(5), systemd.unit(5) for the specifiers)
 import os
 import re
 import shlex
+from collections.abc import Mapping
 
 import msgspec
 
 from airlock_daemon.service.sealed import compare
 
 _OPTIONS = ("--config", "--sockets", "--agents")
-_OWN = re.compile(
-    r"^\s*(Environment|EnvironmentFile|PassEnvironment|Exec\w+|UMask|Limit\w+)\s*=(.*)"
-)
+_LINE = re.compile(r"^\s*([A-Za-z][\w-]*)\s*=\s*(.*?)\s*$")
 _CARRIED = ("PATH", "SSH_AUTH_SOCK")
+# What is in the units that releases wrote, or is read here: keys, with the values where others
+# would be lost.
+_RELEASED: Mapping[str, tuple[str, ...]] = {
+    "Description": (),
+    "Documentation": (),
+    "After": ("default.target", "network.target", "network-online.target"),
+    "Type": ("exec", "notify", "simple"),
+    "WorkingDirectory": (),
+    "ExecStart": (),
+    "ExecReload": (),
+    "Restart": ("always", "on-failure"),
+    "RestartSec": ("5", "5s"),
+    "WantedBy": ("default.target",),
+}
 
 
 class ReleasedUnit(msgspec.Struct, frozen=True, kw_only=True):
     """The directory that its daemon starts in, and the paths of its options, absolute, or None.
 
-    `own` are lines that a person may have added and that no unit of this release has, as far as
-    the `=`; of variables their names.
+    `own` are lines that no release has written, as far as the `=`; of variables their names.
     """
 
     directory: str
@@ -80,15 +92,14 @@ def _find_value(words: list[str], name: str) -> str | None:
 
 def _list_own(lines: list[str]) -> list[str]:
     own = []
-    for line in lines:
-        match = _OWN.match(line)
-        if match is None or match[1] in ("ExecStart", "ExecReload"):
-            continue
-        if match[1] != "Environment":
-            own.append(f"{match[1]}=")
+    for key, value in (match.groups() for match in map(_LINE.match, lines) if match):
+        if key != "Environment":
+            values = _RELEASED.get(key)
+            if values is None or (values and value not in values):
+                own.append(f"{key}=")
             continue
         try:
-            names = [word.partition("=")[0] for word in shlex.split(match[2])]
+            names = [word.partition("=")[0] for word in shlex.split(value)]
         except ValueError:
             names = ["?"]
         own += [f"Environment={name}=" for name in names if name not in _CARRIED]

@@ -1,0 +1,1 @@
+"""What the documentation shows is typed on a host that is as it asks for."""

@@ -1,0 +1,182 @@
+"""How each page is followed: its blocks typed as they stand, and what has come of it looked at."""
+
+from collections.abc import Callable, Mapping
+
+from .host import AGENT, HOME, PROJECT, GuideHost
+from .pages import Page
+
+CONFIG = ".config/airlock"
+_YES = "y\n"
+
+
+def follow_readme(page: Page, host: GuideHost) -> None:
+    """From the first agent to an image with the shim in it."""
+    page.take("sh install.sh")  # has made the host what it is
+    commit = host.commit()
+    host.type(page.take("airlock-daemon agent add my"), answers=_YES)
+    assert host.has_arrived("main", commit)
+    host.type("systemctl --user stop airlock")
+    with host.begin(page.take("airlock-daemon start").strip()) as daemon:
+        daemon.wait_for("airlock: agent my:")
+        _push_from_an_own_image(page, host, mounted=f"{HOME}/{CONFIG}/sockets/my:/run/airlock:ro")
+        host.end(daemon)
+
+
+def _push_from_an_own_image(page: Page, host: GuideHost, *, mounted: str) -> None:
+    host.write("image/Dockerfile", f"FROM {AGENT}\n{page.take('COPY airlock-shim')}")
+    host.type("airlock-daemon shim .\ndocker build --quiet -t own .", cwd=f"{HOME}/image")
+    options = f'-v {mounted} -v $PWD:$PWD -w $PWD -u "$(id -u)"'
+    commit = host.commit()
+    host.type(f"docker run --rm {options} own git push", cwd=PROJECT)
+    assert host.has_arrived("main", commit)
+
+
+def follow_index(page: Page, host: GuideHost) -> None:
+    """Ten minutes to a push, on a host that has Airlock already."""
+    host.type(page.take("sh install.sh"), cwd=f"{HOME}/airlock")
+    commit = host.commit()
+    host.type(page.take("airlock-daemon agent add"), answers=_YES)
+    host.type(page.take("airlock-daemon run"))
+    assert host.has_arrived("agent/first", commit)
+    said = host.type(page.take("airlock-daemon log tail"))
+    assert "push refs/heads/agent/first to git@github.com/acme/app" in said
+    assert "allowed" in said.splitlines()[-1]
+
+
+def follow_claude(page: Page, host: GuideHost) -> None:
+    """An agent that pushes; the profile of the page holds it to its branches."""
+    host.type(page.take("airlock-daemon agent add"), answers=_YES)
+    host.type(page.take("airlock-daemon run"))
+    assert host.has_arrived("agent/claude", host.type("git rev-parse HEAD", cwd=PROJECT))
+    host.write(f"{CONFIG}/agents/claude/airlock.toml", _grant(page.read("[git]\n")))
+    host.type("airlock-daemon reload")
+    assert host.try_typing("airlock-daemon run claude IMAGE git push origin main").exit_code == 1
+    host.type("airlock-daemon run claude IMAGE git push origin HEAD:agent/second")
+
+
+def _grant(text: str) -> str:
+    workspace = f'[workspace]\nmounts = {{ "{PROJECT}" = "{PROJECT}" }}\n'
+    return f'commands = ["git-remote"]\n{workspace}{text}'
+
+
+def follow_codex(page: Page, host: GuideHost) -> None:
+    """Another agent, in the same way."""
+    host.type(page.take("airlock-daemon agent add"), answers=_YES)
+    assert host.has_arrived("agent/codex", host.type("git rev-parse HEAD", cwd=PROJECT))
+
+
+def follow_devcontainers(page: Page, host: GuideHost) -> None:
+    """The image with the shim works with the socket and the project alone."""
+    host.type(page.take("airlock-daemon agent add"), answers=_YES)
+    _push_from_an_own_image(page, host, mounted=f"{HOME}/{CONFIG}/sockets/my:/run/airlock:ro")
+
+
+def follow_compose(page: Page, host: GuideHost) -> None:
+    """The service as the page has it, with this host's home in place of its."""
+    host.type(page.take("airlock-daemon agent add"), answers=_YES)
+    commit = host.commit()
+    text = page.take("services:").replace("/home/me", HOME).replace("IMAGE", AGENT)
+    host.write("src/app/compose.yaml", text)
+    host.type(page.take("docker compose run"), cwd=PROJECT)
+    assert host.has_arrived("main", commit)
+    host.type("docker compose down && rm compose.yaml", cwd=PROJECT)
+
+
+def follow_several(page: Page, host: GuideHost) -> None:
+    """Two agents with projects of their own."""
+    host.type("for name in web infra; do cp -a app $name; done", cwd=f"{HOME}/src")
+    said = host.type(page.take("airlock-daemon agent add web"), answers=2 * _YES)
+    assert [line.split()[0] for line in said.splitlines()[-2:]] == ["web", "infra"], said
+
+
+def follow_module(page: Page, host: GuideHost) -> None:
+    """A module for gh, of what the page shows of it."""
+    host.type("airlock-daemon agent add my --workspace ~/src/app --command ssh --yes")
+    host.write(".local/bin/gh", "#!/bin/sh\necho pull requests\n")
+    host.type("chmod +x ~/.local/bin/gh && mkdir ~/.config/airlock/agents/my/commands")
+    begins = ('[command]\nbin = "gh"', "[env]", '[[examples]]\nargs = ["pr"')
+    parts = list(map(page.read, begins))
+    host.write(f"{CONFIG}/agents/my/commands/gh.toml", "\n".join(parts))
+    host.write(f"{CONFIG}/config.toml", '[commands]\nenable = ["ssh", "gh"]\n')
+    host.type(
+        "sed -i 's/^commands = .*/commands = [\"gh\"]/' ~/.config/airlock/agents/my/airlock.toml"
+    )
+    assert "allowed" in host.type(page.take("airlock-daemon check"))
+
+
+def follow_proxy(page: Page, host: GuideHost) -> None:
+    """What an editor writes into the unit reaches the daemon."""
+    host.type("airlock-daemon agent add my --workspace ~/src/app --command git-remote --yes")
+    host.write("drop-in", page.read("[Service]"))
+    # It is called with the line to begin at, which is between two that say where text belongs.
+    host.write("editor", f'sed -i "2r {HOME}/drop-in" "$2"\n')
+    edit = page.take("systemctl --user edit airlock")
+    host.type(f"export SYSTEMD_EDITOR='sh {HOME}/editor'\n{edit}")
+    shown = host.type("systemctl --user show --property=Environment airlock")
+    assert "https_proxy=http://proxy.example.com:3128" in shown, shown
+    host.type("systemctl --user revert airlock")
+
+
+def follow_operate(page: Page, host: GuideHost) -> None:
+    """A day with the service."""
+    host.type("airlock-daemon agent add my --workspace ~/src/app --command git --yes")
+    host.type(page.take("airlock-daemon init"))
+    host.type(page.take("airlock-daemon check"))
+    host.type(page.take("airlock-daemon test my git push origin main"), cwd=PROJECT)
+    host.type("airlock-daemon run my IMAGE git status")
+    follow, *rest = page.take("airlock-daemon log tail --follow").splitlines()
+    with host.begin(follow) as tail:
+        tail.wait_for("git status")
+        host.end(tail)
+    host.type("\n".join(rest))
+
+
+def follow_log(page: Page, host: GuideHost) -> None:
+    """A log with a record, looked at in each way."""
+    host.type("airlock-daemon agent add my --workspace ~/src/app --command git --yes")
+    host.type("airlock-daemon run my IMAGE git status")
+    for begins in ("$ airlock-daemon log tail", "$ airlock-daemon log stats"):
+        host.type(page.take(begins).splitlines()[0].removeprefix("$ "))
+    assert "whole" in host.type(page.take("$ airlock-daemon log verify").splitlines()[0][2:])
+    host.type(page.take("airlock-daemon log tail -n 100000"))
+    host.type(page.take("airlock-daemon log head | ssh notary"))
+
+
+def follow_upgrade(page: Page, host: GuideHost) -> None:
+    """Files of v0.4 and its unit, migrated."""
+    host.type("rm -r ~/.config/airlock && mkdir -p ~/.config/airlock/sockets ~/airlock-agents/web")
+    host.write(f"{CONFIG}/config.toml", '[commands]\nenable = ["git"]\n')
+    host.write("agents.toml", '[web]\npath = "airlock-agents/web"\n')
+    host.write("airlock-agents/web/airlock.toml", 'commands = ["git"]\n')
+    program = f"{HOME}/.local/bin/airlock-daemon"
+    host.write(
+        ".config/systemd/user/airlock.service",
+        f"[Service]\nExecStart={program} start --agents agents.toml\nRestart=always\n",
+    )
+    host.type(page.take("systemctl --user stop airlock"), answers=_YES)
+    assert "web" in host.type("airlock-daemon agent list")
+    assert host.type("systemctl --user is-active airlock") == "active"
+
+
+def follow_hooks(page: Page, host: GuideHost) -> None:
+    """A hook is copied, and decides."""
+    host.type("airlock-daemon agent add my --workspace ~/src/app --command git --yes")
+    host.type(page.take("mkdir"), cwd=f"{HOME}/airlock/docs/hooks")
+
+
+STORIES: Mapping[str, Callable[[Page, GuideHost], None]] = {
+    "README.md": follow_readme,
+    "docs/index.md": follow_index,
+    "docs/how-to/claude-code.md": follow_claude,
+    "docs/how-to/codex.md": follow_codex,
+    "docs/how-to/devcontainers.md": follow_devcontainers,
+    "docs/how-to/compose.md": follow_compose,
+    "docs/how-to/several-agents.md": follow_several,
+    "docs/how-to/write-a-module.md": follow_module,
+    "docs/how-to/proxy-and-ca.md": follow_proxy,
+    "docs/operate.md": follow_operate,
+    "docs/audit-log.md": follow_log,
+    "docs/upgrade.md": follow_upgrade,
+    "docs/hooks/README.md": follow_hooks,
+}
+"""The pages that have blocks to type."""

@@ -1,0 +1,126 @@
+"""What is shown: real commands on a person's home that is made for them."""
+
+import os
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.world.command import run
+from e2e.world.daemon import Daemon
+from e2e.world.terminal import Terminal
+
+from tasks.pictures.drawing import WIDTH
+from tasks.places import ROOT
+
+SHOWN_HOME = "/home/me"
+"""What the home is called in pictures."""
+
+_ASKED = (
+    ("git", "status", "--short"),
+    ("git", "commit", "--all", "--message=Fix"),
+    ("git", "push", "--receive-pack=/tmp/x"),
+    ("git", "log", "--oneline", "-1"),
+    ("git", "credential", "fill"),
+)
+_OVERRIDE = '[command]\nbin = "git"\n\n[deny]\nargs = ["push & --force"]\n'
+
+
+@dataclass(frozen=True, slots=True)
+class _Home:
+    path: Path
+    programs: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / ".config" / "airlock"
+
+    @property
+    def project(self) -> Path:
+        return self.path / "src" / "app"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {
+            "HOME": str(self.path),
+            "PATH": f"{self.programs}:{os.defpath}",
+            "LANG": "C.UTF-8",
+            "TERM": "xterm-256color",
+            "COLUMNS": str(WIDTH),
+            # Not the service manager of whoever makes the pictures.
+            "XDG_RUNTIME_DIR": str(self.path / "none"),
+        }
+
+    def look_at(self, line: str, *, cwd: Path) -> str:
+        """Return what a line shows on a terminal, whatever its exit status."""
+        variables = [f"{name}={value}" for name, value in self.variables.items()]
+        script = f"cd {shlex.quote(str(cwd))} && {line}"
+        words = ["env", "-i", *variables, "sh", "-c", script]
+        with Terminal(words, rows=200, cols=WIDTH) as terminal:
+            terminal.wait()
+            return terminal.heard.replace(str(self.path), SHOWN_HOME)
+
+
+def show_all() -> Mapping[str, tuple[str, str]]:
+    """Run all sessions; return for the name of each picture what was typed and what was shown."""
+    with tempfile.TemporaryDirectory(prefix="al-") as folder, _furnished(Path(folder)) as home:
+        found = {"demo": ("./dev demo", home.look_at(_DEMO, cwd=ROOT))}
+        with _serving(home):
+            for words in _ASKED:
+                link = home.path / "container" / words[0]
+                asking = {"AIRLOCK_SOCKET": str(home.config / "sockets/my.sock"), "LANG": "C.UTF-8"}
+                run((str(link), *words[1:]), cwd=str(home.project), env=asking)
+            found["log-tail"] = _type(home, "airlock-daemon log tail")
+            found["doctor"] = _type(home, "airlock-daemon doctor")
+            override = home.config / "agents/my/commands/git.toml"
+            override.parent.mkdir()
+            override.write_text(_OVERRIDE)
+            found["check"] = _type(home, "airlock-daemon check")
+    return found
+
+
+_DEMO = f"{shlex.quote(sys.executable)} -m demo --no-docker"
+
+
+def _type(home: _Home, line: str) -> tuple[str, str]:
+    return line, home.look_at(line, cwd=home.path)
+
+
+@contextmanager
+def _furnished(folder: Path) -> Iterator[_Home]:
+    home = _Home(path=folder / "me", programs=Path(sys.executable).parent)
+    home.project.mkdir(parents=True)
+    links = home.path / "container"
+    links.mkdir()
+    (links / "git").symlink_to(home.programs / "airlock-shim")
+    settings = "[user]\n\tname = Ada\n\temail = ada@example.org\n[init]\n\tdefaultBranch = main\n"
+    (home.path / ".gitconfig").write_text(settings)
+    (home.project / "notes.txt").write_text("begin\n")
+    script = (
+        "git init --quiet && git add . && git commit --quiet --message=begin\n"
+        "git remote add origin git@github.com:acme/app.git\n"
+        "echo more >>notes.txt\n"
+        "airlock-daemon agent add my --workspace . --command git --yes"
+    )
+    words = ("sh", "-ec", script)
+    run(words, cwd=str(home.project), env=home.variables).succeeded()
+    profile = home.config / "agents/my/airlock.toml"
+    profile.write_text(
+        profile.read_text().replace("\n[workspace]\n", "\n[workspace]\nhost = true\n")
+    )
+    yield home
+
+
+@contextmanager
+def _serving(home: _Home) -> Iterator[None]:
+    registration = str(home.config / "agents.toml")
+    with Daemon(
+        [str(home.programs / "airlock-daemon"), "start", "--agents", registration],
+        said=home.path.parent / "said",
+        sockets=lambda: [home.config / "sockets/my/airlock.sock"],
+        environment=home.variables,
+    ):
+        yield
