@@ -159,6 +159,11 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--size", type=int, metavar="MIB", help="of the large transfers (1024)")
     parser.add_argument(
+        "--long",
+        action="store_true",
+        help="remote: more rounds, and a push as large as --size beside which others work",
+    )
+    parser.add_argument(
         "--no-history",
         dest="keep",
         action="store_false",
@@ -196,10 +201,14 @@ def _choose_pairs(options: argparse.Namespace, folder: Path) -> tuple[Pair, ...]
 
 def _choose_plan(options: argparse.Namespace) -> Plan:
     plan = QUICK if options.quick else FULL
-    if options.size is None:
-        return plan
-    size = options.size * MIB
-    return msgspec.structs.replace(plan, size=size, small_size=min(size, plan.small_size))
+    if options.size is not None:
+        size = options.size * MIB
+        plan = msgspec.structs.replace(plan, size=size, small_size=min(size, plan.small_size))
+    if options.long:
+        plan = msgspec.structs.replace(
+            plan, pushes=2 * plan.pushes, clones=2 * plan.clones, push_size=plan.size
+        )
+    return plan
 
 
 def _end_in_order(number: int, _frame: FrameType | None) -> NoReturn:

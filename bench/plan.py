@@ -30,6 +30,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     line: int = 100_000_000
     """Bytes of the line that is too long."""
     blocks: int = 5
+    pushes: int = 25
+    """Rounds of the short conversations with a remote."""
+    clones: int = 5
+    """Rounds of the long ones."""
+    commits: int = 50_000
+    """Those of the repository that is cloned and pushed whole."""
+    push_size: int = 64 * MIB
+    """Bytes of the push beside which others work."""
     block_calls: int = 200
     """Calls in one stretch with a load, or without: with `blocks` enough for a 99th percentile."""
     watch_s: float = 2.0
@@ -59,6 +67,10 @@ QUICK = Plan(
     line=8_000_000,
     blocks=1,
     block_calls=5,
+    pushes=1,
+    clones=1,
+    commits=200,
+    push_size=MIB,
     watch_s=0.2,
     starts=1,
     patience_s=30.0,

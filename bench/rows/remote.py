@@ -1,139 +1,162 @@
-"""What a push and a fetch take over the broker of git, and with plain git and the key."""
+"""What conversations with a remote take over the broker of git, and with plain git and the key."""
 
 import contextlib
-import json
-import subprocess
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 from e2e.world.errors import BrokenError
-from e2e.world.sshd import configuration, running_sshd, why_not
 
 from bench.bench_run import BenchRun
-from bench.calls import Call, Caller
-from bench.deployment import base_environment, start_daemon
-from bench.errors import BenchError
-from bench.figures import Figure, at_most, estimated, fail
+from bench.calls import Caller
+from bench.deployment import start_daemon
+from bench.figures import Figure, Goal, Unit, at_most, estimated, fail
 from bench.interleaving import interleave
 from bench.pairs import Pair
-from bench.samples import Samples, estimate
-from bench.setup_files import TIMED, Places, find_program
+from bench.remotes import SERVERS, Repository, Side, Transport
+from bench.rows.remote_load import measure_load
+from bench.samples import Samples, estimate, ratio
+from bench.setup_files import TIMED, Places
 
-_GOALS_MS = {"push": at_most(10), "fetch": at_most(10)}
-_TITLES = {"push": "`git push` of one commit", "fetch": "`git ls-remote`"}
 _PLAIN = "plain"
+_ADDS, _TIMES = at_most(10), at_most(1.05)
+_FEW = 10
+
+Conversation = Callable[[Side, Caller], float]
+"""Carries out one, and returns its seconds."""
 
 
 def measure_remote(run: BenchRun) -> Iterator[Figure]:
-    """Yield what the broker adds to a conversation over ssh, in ms, for each pair."""
-    reason = why_not()
-    if reason is not None:
-        raise BenchError(reason)
-    folder = run.data / "remote"
-    folder.mkdir()
-    with running_sshd(folder), contextlib.ExitStack() as stack:
-        ssh = f"ssh -F {configuration(folder)}"
-        sides = {_PLAIN: _Side(run, folder / _PLAIN, ssh)}
+    """Yield what the broker adds to conversations over each transport, for each pair.
+
+    Short ones in ms, long ones as a multiple of plain git's; then what a large push does to the
+    daemon and to other agents.
+    """
+    for name, serve in SERVERS.items():
+        folder = run.data / f"remote-{name}"
+        folder.mkdir()
+        with serve(folder) as transport:
+            yield from _measure_transport(run, transport, folder)
+            yield from measure_load(run, transport, folder)
+
+
+def _measure_transport(run: BenchRun, transport: Transport, folder: Path) -> Iterator[Figure]:
+    few, many = (Repository(folder / f"history-{n}.git") for n in (_FEW, run.plan.commits))
+    few.grow(_FEW)
+    many.grow(run.plan.commits)
+    names = {few: f"{_FEW} commits", many: f"{run.plan.commits:,} commits"}
+    short: dict[str, Conversation] = {
+        f"`git push` of one commit, {names[few]} there": _Push(few, folder / "few").carry_out,
+        f"`git push` of one commit, {names[many]} there": _Push(many, folder / "many").carry_out,
+        "`git ls-remote`": partial(_list, few),
+    }
+    long: dict[str, Conversation] = {
+        f"`git clone` of {names[many]}": partial(_clone, many, folder / "clone"),
+        f"first `git push` of {names[many]}": partial(_push_all, many, folder / "first.git"),
+    }
+    with contextlib.ExitStack() as stack:
+        sides = {_PLAIN: Side(transport, folder / "plain.home", transport.plain)}
         faults = {}
         for pair in run.pairs:
             try:
-                client = stack.enter_context(_serve(run, pair, folder / pair.name, ssh))
+                more = stack.enter_context(_serve(run, pair, folder / pair.name, transport))
+                sides[pair.name] = Side(transport, folder / f"{pair.name}.home", more)
             except BrokenError as error:
                 faults[pair.name] = str(error)
-                continue
-            sides[pair.name] = _Side(run, folder / f"{pair.name}-side", *client)
-        with run.caller() as caller:
-            for verb, goal in _GOALS_MS.items():
-                samples = interleave(
-                    {name: partial(side.time, verb, caller) for name, side in sides.items()},
-                    rounds=max(run.plan.calls // 8, 1),
-                    budget_s=run.plan.budget_s,
-                )
-                for pair in run.pairs:
-                    what = f"{_TITLES[verb]} over ssh: git-remote adds"
-                    if pair.name in faults:
-                        yield fail(what, pair.name, "ms", faults[pair.name], goal=goal)
-                    else:
-                        yield _compare(what, pair, samples[_PLAIN], samples[pair.name], verb)
+        caller = stack.enter_context(run.caller())
+        for what, talk in short.items():
+            samples = _interleave(run, sides, talk, caller, rounds=run.plan.pushes)
+            title = f"{what}, over {transport.name}: git-remote adds"
+            yield from _compare(run, title, _ADDS, samples, faults)
+        for what, talk in long.items():
+            samples = _interleave(run, sides, talk, caller, rounds=run.plan.clones)
+            title = f"{what}, over {transport.name}: over plain git's time"
+            yield from _compare(run, title, _TIMES, samples, faults)
 
 
-class _Side:
-    """A repository at the server, and a git that reaches it by `ssh`."""
+class _Push:
+    """Pushes of one new commit each, on a branch of each side's own copy."""
 
-    def __init__(self, run: BenchRun, folder: Path, ssh: str, socket: str = "") -> None:
-        self._run = run
-        self._remote = folder.with_suffix(".git")
-        home = folder.with_suffix(".home")
-        home.mkdir()
-        self._environment = base_environment(home) | {
-            "GIT_SSH_COMMAND": ssh,
-            "GIT_SSH_VARIANT": "ssh",
-            "AIRLOCK_SOCKET": socket,
-        }
-        self._pushed = 0
-        self._last = ""
-        self._git("init", "--quiet", "--bare", str(self._remote))
+    def __init__(self, repository: Repository, remotes: Path) -> None:
+        self._repository = repository
+        self._remotes = remotes
+        self._last: dict[Side, str] = {}
+        remotes.mkdir()
 
-    def time(self, verb: str, caller: Caller) -> float:
-        """The seconds of one conversation."""
-        where = f"host:{self._remote}"
-        if verb == "fetch":
-            return caller.time(self._call("ls-remote", where))
-        commit = self._make_commit()
-        return caller.time(self._call("push", "--quiet", where, f"{commit}:refs/heads/timed"))
+    def carry_out(self, side: Side, caller: Caller) -> float:
+        remote = self._remotes / f"{id(side)}.git"
+        if side not in self._last:
+            self._repository.copy(remote)
+            self._last[side] = self._repository.git("rev-parse", "main")
+        self._last[side] = commit = self._repository.commit_on(self._last[side], str(remote))
+        words = ("push", "--quiet", side.url(remote), f"{commit}:refs/heads/timed")
+        return caller.time(side.call(self._repository, *words))
 
-    def _make_commit(self) -> str:
-        """A commit on top of the one before, with a file of its own."""
-        self._pushed += 1
-        before = ("-p", self._last) if self._pushed > 1 else ()
-        blob = self._git("hash-object", "-w", "--stdin", said=f"{self._remote} {self._pushed}\n")
-        tree = self._git("mktree", said=f"100644 blob {blob}\tfile\n")
-        identity = ("-c", "user.name=bench", "-c", "user.email=bench@example.com")
-        self._last = self._git(*identity, "commit-tree", tree, "-m", str(self._pushed), *before)
-        return self._last
 
-    def _call(self, *words: str) -> Call:
-        return Call(find_program("git"), ("git", *words), self._environment)
+def _list(repository: Repository, side: Side, caller: Caller) -> float:
+    return caller.time(side.call(repository, "ls-remote", side.url(repository.path)))
 
-    def _git(self, *words: str, said: str = "") -> str:
-        done = subprocess.run(
-            ["git", *words],
-            cwd=self._run.work,
-            env=self._environment,
-            input=said,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise BenchError(f"git {words[0]} failed: {done.stderr.strip()}")
-        return done.stdout.strip()
+
+def _clone(repository: Repository, target: Path, side: Side, caller: Caller) -> float:
+    words = ("clone", "--quiet", "--bare", side.url(repository.path), str(target))
+    try:
+        return caller.time(side.call(repository, *words))
+    finally:
+        shutil.rmtree(target, ignore_errors=True)
+
+
+def _push_all(repository: Repository, remote: Path, side: Side, caller: Caller) -> float:
+    Repository(remote)
+    words = ("push", "--quiet", side.url(remote), "main:refs/heads/main")
+    try:
+        return caller.time(side.call(repository, *words))
+    finally:
+        shutil.rmtree(remote)
+
+
+def _interleave(
+    run: BenchRun, sides: Mapping[str, Side], talk: Conversation, caller: Caller, *, rounds: int
+) -> dict[str, Samples]:
+    variants = {name: partial(talk, side, caller) for name, side in sides.items()}
+    return interleave(variants, rounds=rounds, budget_s=run.plan.budget_s / 4)
 
 
 @contextlib.contextmanager
-def _serve(run: BenchRun, pair: Pair, root: Path, ssh: str) -> Iterator[tuple[str, str]]:
-    """Start a daemon that grants the server; yields what its client's git has for an ssh."""
+def _serve(
+    run: BenchRun, pair: Pair, root: Path, transport: Transport
+) -> Iterator[Mapping[str, str]]:
+    """Start a daemon that grants the server; yields the variables of its client's git."""
     places = Places(root, work=run.work, shim=pair.shim)
     shim = places.links / "git-remote"
     shim.symlink_to(pair.shim)
     places.enable(["git-remote"])
-    profile = (
-        'commands = ["git-remote"]\n[git]\npush = ["host/**"]\n'
-        f"[env]\nset = {{ GIT_SSH_COMMAND = {json.dumps(ssh)} }}\n"
-    )
-    places.add_agent(TIMED, profile=profile)
+    places.add_agent(TIMED, profile=transport.profile)
     with start_daemon(pair, places, patience_s=run.plan.patience_s):
-        yield f"{shim} ssh", str(places.socket(TIMED))
+        yield {**transport.through(shim), "AIRLOCK_SOCKET": str(places.socket(TIMED))}
 
 
-def _compare(what: str, pair: Pair, plain: Samples, through: Samples, verb: str) -> Figure:
-    pairs = zip(plain.values, through.values, strict=False)
-    return estimated(
-        estimate([(other - one) * 1e3 for one, other in pairs]),
-        what=what,
-        pair=pair.name,
-        unit="ms",
-        goal=_GOALS_MS[verb],
-        behind={"plain ms": plain.median * 1e3, "through ms": through.median * 1e3},
-    )
+def _compare(
+    run: BenchRun,
+    what: str,
+    goal: Goal,
+    samples: Mapping[str, Samples],
+    faults: Mapping[str, str],
+) -> Iterator[Figure]:
+    plain = samples[_PLAIN]
+    for pair in run.pairs:
+        unit: Unit = "ms" if goal == _ADDS else "times"
+        if pair.name in faults:
+            yield fail(what, pair.name, unit, faults[pair.name], goal=goal)
+            continue
+        through = samples[pair.name]
+        pairs = zip(plain.values, through.values, strict=False)
+        added = estimate([(other - one) * 1e3 for one, other in pairs])
+        yield estimated(
+            added if goal == _ADDS else ratio(plain, through),
+            what=what,
+            pair=pair.name,
+            unit=unit,
+            goal=goal,
+            behind={"plain ms": plain.median * 1e3, "through ms": through.median * 1e3},
+        )

@@ -13,6 +13,7 @@ import pytest
 from bench.figures import Figure
 from bench.table import Report
 from e2e.world.process_status import list_processes_with
+from e2e.world.sshd import why_not
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(sysconfig.get_path("scripts"))
@@ -63,6 +64,21 @@ def test_pairs_are_measured_and_nothing_is_left(scratch: Path, tmp_path: Path) -
         assert latency.behind["through ms"] > 0
         size = _find(report, pair=pair, start="shim: size")
         assert size.value == SHIM.stat().st_size / 1e3
+    assert list(scratch.iterdir()) == []
+    assert list_processes_with(str(scratch)) == []
+
+
+@needs_programs
+@pytest.mark.skipif(why_not() is not None, reason="there is no sshd")
+def test_conversations_with_a_remote_are_measured(scratch: Path, tmp_path: Path) -> None:
+    """Short ones, long ones, and a large push beside another agent's calls."""
+    written = tmp_path / "report.json"
+    done = _run(scratch, "remote", "--quick", "--json", str(written))
+    assert done.returncode == 0, done.stderr
+    report = msgspec.json.decode(written.read_bytes(), type=Report)
+    assert [figure.fault for figure in report.figures] == [""] * 7
+    memory = _find(report, pair="airlock", start="a push of 1 MiB over ssh")
+    assert memory.behind["daemon at rest MiB"] > 10
     assert list(scratch.iterdir()) == []
     assert list_processes_with(str(scratch)) == []
 

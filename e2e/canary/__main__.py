@@ -6,7 +6,9 @@ import sys
 from e2e.canary.attack import GUARANTEES, Attack, select
 from e2e.canary.catalogue import FAMILIES
 from e2e.canary.run import carry_out
+from e2e.world.command import CommandFailed
 from e2e.world.errors import BrokenError
+from e2e.world.openssh import RELEASES, OpenSsh
 from e2e.world.sshd import why_not
 
 
@@ -19,6 +21,9 @@ def main() -> int:
     parser.add_argument(
         "--without", choices=[*GUARANTEES, "each"], help="with this guard off: attacks must succeed"
     )
+    parser.add_argument(
+        "--openssh", choices=RELEASES, help="of Debian's mirror, for this host's own (needs docker)"
+    )
     options = parser.parse_args()
     for name in options.family:
         if name not in names:
@@ -27,25 +32,32 @@ def main() -> int:
     if reason is not None:
         print(f"canary: {reason}", file=sys.stderr)
         return 1
+    families = [each for each in FAMILIES if not options.family or each.name in options.family]
+    for family in families:
+        if (missing := family.why_not()) is not None:
+            print(f"canary: left out is {family.name}: {missing}", file=sys.stderr)
     chosen = [
         attack
-        for family in FAMILIES
-        if not options.family or family.name in options.family
+        for family in families
+        if family.why_not() is None
         for attack in family.attacks
         if not options.attack or options.attack in attack.name
     ]
     try:
+        openssh = None if options.openssh is None else OpenSsh.make(options.openssh)
+        if openssh is not None:
+            print(openssh.version)
         if options.without is None:
-            return _attack(chosen)
+            return _attack(chosen, openssh)
         off = [*GUARANTEES] if options.without == "each" else [options.without]
-        return max([_show_working(chosen, guard) for guard in off])
-    except BrokenError as error:
+        return max([_show_working(chosen, guard, openssh) for guard in off])
+    except (BrokenError, CommandFailed) as error:
         print(f"canary: {error}", file=sys.stderr)
         return 1
 
 
-def _attack(attacks: list[Attack]) -> int:
-    results = carry_out(attacks)
+def _attack(attacks: list[Attack], openssh: OpenSsh | None) -> int:
+    results = carry_out(attacks, openssh=openssh)
     for attack, leaks in results:
         for leak in leaks:
             print(f"LEAK: {attack.name}: {leak}; should hold: {GUARANTEES[attack.guard]}")
@@ -54,8 +66,8 @@ def _attack(attacks: list[Attack]) -> int:
     return int(leaking > 0)
 
 
-def _show_working(attacks: list[Attack], guard: str) -> int:
-    results = carry_out(select(attacks, guard), without=guard)
+def _show_working(attacks: list[Attack], guard: str, openssh: OpenSsh | None) -> int:
+    results = carry_out(select(attacks, guard), without=guard, openssh=openssh)
     for attack, leaks in results:
         if not leaks:
             print(f"EMPTY: {attack.name}: got nothing without {guard}")

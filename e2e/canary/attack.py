@@ -36,10 +36,11 @@ class Attack(NamedTuple):
 
 
 class Family(NamedTuple):
-    """Attacks of one kind."""
+    """Attacks of one kind. `why_not` says why they cannot be carried out here, or None."""
 
     name: str
     attacks: tuple[Attack, ...]
+    why_not: Callable[[], str | None] = lambda: None
 
 
 def ask(

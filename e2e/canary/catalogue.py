@@ -1,7 +1,7 @@
 """All families of attacks on the brokers."""
 
 from e2e.canary.attack import Family
-from e2e.canary.families import hosts, places, pushes, streams, texts, words
+from e2e.canary.families import forge, hosts, places, pushes, streams, texts, words
 
 FAMILIES: tuple[Family, ...] = (
     words.FAMILY,
@@ -10,5 +10,6 @@ FAMILIES: tuple[Family, ...] = (
     pushes.FAMILY,
     streams.FAMILY,
     texts.FAMILY,
+    forge.FAMILY,
 )
 """In the order in which they are carried out."""

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from e2e.canary import forge
 from e2e.canary.attack import Attack
 from e2e.canary.look import Look
 from e2e.canary.scene import Scene
@@ -19,6 +20,8 @@ from e2e.hostile.log import LogReader
 from e2e.hostile.rest import list_left
 from e2e.world.daemon import Daemon
 from e2e.world.errors import PATIENCE_S, BrokenError
+from e2e.world.openssh import OpenSsh
+from e2e.world.server import choose_port
 from e2e.world.sshd import running_sshd
 
 _UNGUARDED = Path(__file__).with_name("unguarded.py")
@@ -32,16 +35,18 @@ class Result(NamedTuple):
     leaks: tuple[str, ...]
 
 
-def carry_out(attacks: Iterable[Attack], *, without: str | None = None) -> list[Result]:
+def carry_out(
+    attacks: Iterable[Attack], *, without: str | None = None, openssh: OpenSsh | None = None
+) -> list[Result]:
     """Try each attack, with the guard `without` off if one is named.
 
-    With all guards the daemon must afterwards hold no more than before, and its log must have all
+    Server and ssh are this host's, or those of `openssh`. With all guards what is granted must be
+    served first, the daemon must afterwards hold no more than before, and its log must have all
     requests and be fit to be shown; raises BrokenError where that is not so.
     """
-    with running(without) as scene:
+    with running(without, openssh) as scene:
         look = Look(scene)
-        # The first one starts what a daemon keeps ready.
-        scene.converse("pinned", ("forge", "git-upload-pack '<open>/app.git'"))
+        _ask_for_granted(scene, expects=without is None)
         before = measure(scene.daemon.pid, scene.world.temporary)
         results = [Result(each, _try(each, scene, look)) for each in attacks]
         if without is None:
@@ -51,15 +56,21 @@ def carry_out(attacks: Iterable[Attack], *, without: str | None = None) -> list[
 
 
 @contextmanager
-def running(without: str | None) -> Iterator[Scene]:
+def running(without: str | None, openssh: OpenSsh | None) -> Iterator[Scene]:
     """A world of its own, whose server and daemon run."""
     # pytest's own directories are too deep for a socket's path.
     root = Path(tempfile.mkdtemp(prefix="airlock-")).resolve()
     try:
         (root / "server").mkdir()
-        more = SERVER.format(proof=root / "proof", account=root / "account")
-        with running_sshd(root / "server", more=more) as port:
-            world = World(root, port=port)
+        forge_port = choose_port()
+        more = SERVER.format(proof=root / "proof", account=root / "account", forge_port=forge_port)
+        path, server = "/usr/bin:/bin", []
+        if openssh is not None:
+            path = f"{openssh.unpack_client(root / 'openssh')}:{path}"
+            server = openssh.serve(root)
+        more += forge.write_server(root / "forge", port=forge_port)
+        with running_sshd(root / "server", more=more, program=server) as port:
+            world = World(root, port=port, forge_port=forge_port)
             program = ["-m", "airlock_daemon"] if without is None else [_UNGUARDED, without]
             daemon = Daemon(
                 world.argv([sys.executable, *program]),
@@ -67,7 +78,7 @@ def running(without: str | None) -> Iterator[Scene]:
                 sockets=world.list_sockets,
                 environment={
                     "HOME": str(root / "home"),
-                    "PATH": "/usr/bin:/bin",
+                    "PATH": path,
                     "TMPDIR": str(world.temporary),
                 },
             )
@@ -75,6 +86,17 @@ def running(without: str | None) -> Iterator[Scene]:
                 yield Scene(world, daemon)
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+def _ask_for_granted(scene: Scene, *, expects: bool) -> None:
+    """Start what a daemon keeps ready, and see that there is something to be attacked."""
+    granted = [("pinned", ("forge", "git-upload-pack '<open>/app.git'"))]
+    if forge.why_not() is None:
+        granted.append(("acme", ("gitolite", "git-upload-pack 'acme/app'")))
+    for agent, words in granted:
+        seen = scene.converse(agent, words)
+        if expects and b"refs/heads/main" not in seen:
+            raise BrokenError(f"{words} is not served: {seen.decode(errors='replace')}")
 
 
 def _try(attack: Attack, scene: Scene, look: Look) -> tuple[str, ...]:

@@ -7,9 +7,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from e2e.canary import forge
 from e2e.world.installation import Installation
 
 SERVER = """\
+Port {forge_port}
 AcceptEnv *
 ForceCommand case "$LC_ALL$GIT_PROTOCOL" in *evil*) : >{proof}/environment;; esac; \
 cd {account} && exec /bin/sh -c "$SSH_ORIGINAL_COMMAND"
@@ -18,8 +20,10 @@ cd {account} && exec /bin/sh -c "$SSH_ORIGINAL_COMMAND"
 
 # A careless human: each connection runs a command here, and any host has the server's key.
 _CLIENT = """\
-Host forge
+Host forge gitolite
     HostName 127.0.0.1
+Host gitolite
+    Port {forge_port}
 Host *
     Port {port}
     User {user}
@@ -42,6 +46,7 @@ _GRANTS = {
     "deep": '[git]\npush = ["forge{open}/**"]\n',
     "narrow": '[git]\npush = ["forge{open}/*"]\nrefs = ["refs/heads/agent/*"]\n',
     "reader": '[git]\nfetch = ["forge{open}/*"]\n',
+    "acme": '[git]\npush = ["gitolite/acme/app"]\nprotect = ["refs/heads/main"]\n',
     "wide": '[git]\npush = ["*/**"]\n',
     "unpinned": "",
 }
@@ -63,13 +68,17 @@ class World(Installation):
     stands in a file of the server's account. Whatever lies in `proof` was made by an attack.
     """
 
-    def __init__(self, folder: Path, *, port: int) -> None:
-        """Make everything; the server's keys are in `folder`/server already."""
+    def __init__(self, folder: Path, *, port: int, forge_port: int) -> None:
+        """Make everything; the server's keys are in `folder`/server already.
+
+        The server shows the forge at `forge_port`, where there is one.
+        """
         super().__init__(folder)
         self.server = folder / "server"
         self.human, self.proof, self.open = folder / "human", folder / "proof", folder / "open"
         self.account, self.temporary = folder / "account", folder / "tmp"
-        for made in (self.human, self.proof, self.open, self.account, self.temporary):
+        self.forge, self._kept = folder / "forge", folder / "kept"
+        for made in (self.human, self.proof, self.open, self.account, self.temporary, self.forge):
             made.mkdir()
         self.proof.chmod(0o777)
         self.words = (secrets.token_hex(16), secrets.token_hex(16))
@@ -86,7 +95,7 @@ class World(Installation):
             "base": self._git_open("rev-parse", "main~1"),
         }
         self.names |= {name.upper(): self.names[name].upper() for name in ("main", "base")}
-        self._write_human(port, user)
+        self._write_human(port, forge_port, user)
         self.enable(["git-remote"], more="[limits]\nlog_bytes_s = 1000000000\n")
         for agent, grant in _GRANTS.items():
             text = grant.format(open=self.open)
@@ -107,26 +116,42 @@ class World(Installation):
             *(self.account / ".git", self.account / "secret.git", self.open / ".git"),
         ):
             _git(self.folder, "clone", "--quiet", "--bare", str(work), str(place))
-        self._kept = self.folder / "kept.git"
-        shutil.copytree(self.open / "app.git", self._kept)
+        if forge.why_not() is None:
+            forge.make_forge(
+                self.forge,
+                key=self.server / "client-key.pub",
+                open_work=self.open / "app.git",
+                work=work,
+                word=word,
+                proof=self.proof,
+            )
+        for folder in (self.open / "app.git", self.forge):
+            _copy(folder, self._kept / folder.name)
 
     def restore(self) -> None:
-        """Undo what an attack has done to the repository that is granted, and its proofs."""
-        shutil.rmtree(self.open / "app.git")
-        shutil.copytree(self._kept, self.open / "app.git")
+        """Undo what an attack has done to the repositories that are granted, and its proofs."""
+        for folder in (self.open / "app.git", self.forge):
+            shutil.rmtree(folder)
+            _copy(self._kept / folder.name, folder)
         for file in self.proof.iterdir():
             file.unlink()
 
-    def _write_human(self, port: int, user: str) -> None:
+    def _write_human(self, port: int, forge_port: int, user: str) -> None:
         key = (self.server / "host-key.pub").read_text()
         spellings = ("127.0.0.1", "127.1", "localhost", "0x7f000001", "2130706433", "127.9.9.9")
         hosts = "".join(f"[{name}]:{port} {key}" for name in spellings)
         (self.human / "known_hosts").write_text(f"* {key}{hosts}")
-        settings = {"port": port, "user": user, "server": self.server, "human": self.human}
-        (self.human / "config").write_text(_CLIENT.format(**settings, proof=self.proof))
+        settings = {name: str(getattr(self, name)) for name in ("server", "human", "proof")}
+        text = _CLIENT.format(**settings, port=port, forge_port=forge_port, user=user)
+        (self.human / "config").write_text(text)
 
     def _git_open(self, *words: str) -> str:
         return _git(self.open / "app.git", *words)
+
+
+def _copy(folder: Path, other: Path) -> None:
+    # The forge serves no repository whose hooks are not links to its own.
+    shutil.copytree(folder, other, symlinks=True)
 
 
 def _git(where: Path, *words: str) -> str:

@@ -134,15 +134,19 @@ def _debian() -> str:
     return bootstrap_debian("airlock-e2e/debian", packages=DEBIAN_PACKAGES)
 
 
-def bootstrap_debian(name: str, *, packages: Sequence[str]) -> str:
-    """Make image `name`, a small Debian of this machine's release with `packages`; return it.
+def bootstrap_debian(name: str, *, packages: Sequence[str], release: str | None = None) -> str:
+    """Make image `name`, a small Debian with `packages`; return it.
 
-    It is made again only when what goes into it has changed.
+    `release` is the code name of what it is made from, by default that of this machine. It is made
+    again only when what goes into it has changed. Raises CommandFailed, also where this machine's
+    mirror has no such release.
     """
-    recipe = _digest(part.encode() for part in (*DEBIAN_OPTIONS, *packages))
+    recipe = _digest(
+        part.encode() for part in (*DEBIAN_OPTIONS, *packages, *filter(None, (release,)))
+    )
     if _current(name, recipe):
         return name
-    release, mirror = _release(), _mirror()
+    release, mirror = release or _release(), _mirror()
     with tempfile.TemporaryDirectory(prefix="airlock-e2e-", dir=_scratch()) as folder:
         archive = os.path.join(folder, "debian.tar")
         argv = [

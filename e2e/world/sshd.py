@@ -4,7 +4,7 @@ import os
 import pwd
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,9 +23,11 @@ UsePAM no
 PrintMotd no
 PrintLastLog no
 PermitUserEnvironment no
-PerSourcePenalties no
 MaxStartups 100
 """
+
+# Which servers before OpenSSH 9.8 do not know.
+_NEWER = "PerSourcePenalties no\n"
 
 # The first value that is found counts: what is said of one host has to stand first.
 _CLIENT = """\
@@ -61,10 +63,11 @@ def configuration(folder: Path) -> Path:
 
 
 @contextmanager
-def running_sshd(folder: Path, *, more: str = "") -> Iterator[int]:
+def running_sshd(folder: Path, *, more: str = "", program: Sequence[str] = ()) -> Iterator[int]:
     """Serve for as long as the context lasts; everything it needs is made in `folder`.
 
-    `more` is added to the server's configuration. Yields its port.
+    `more` is added to the server's configuration. `program` are the words that start the server,
+    by default this host's own. Yields its port.
     """
     for name in ("host-key", "client-key", "stranger-key"):
         subprocess.run(
@@ -76,16 +79,25 @@ def running_sshd(folder: Path, *, more: str = "") -> Iterator[int]:
     host_key = (folder / "host-key.pub").read_text()
     (folder / "known-hosts").write_text(f"known {host_key}")
     settings = {"port": port, "folder": folder, "user": pwd.getpwuid(os.getuid()).pw_name}
-    (folder / "sshd-config").write_text(_SERVER.format_map(settings) + more)
     configuration(folder).write_text(_CLIENT.format_map(settings))
     if os.geteuid() == 0:
         os.makedirs("/run/sshd", exist_ok=True)
-    sshd = shutil.which("sshd", path="/usr/sbin:/usr/bin")
-    assert sshd is not None
+    argv = [*(program or _find_sshd()), "-f", str(folder / "sshd-config")]
+    server = _SERVER.format_map(settings)
+    for newer in (_NEWER, ""):
+        (folder / "sshd-config").write_text(server + newer + more)
+        if subprocess.run([*argv, "-t"], capture_output=True, check=False).returncode == 0:
+            break
     with running_server(
-        [sshd, "-D", "-e", "-f", folder / "sshd-config"],
+        [*argv, "-D", "-e"],
         port=port,
         said=folder / "sshd-said",
         environment={"PATH": "/usr/bin:/bin"},
     ):
         yield port
+
+
+def _find_sshd() -> list[str]:
+    sshd = shutil.which("sshd", path="/usr/sbin:/usr/bin")
+    assert sshd is not None
+    return [sshd]

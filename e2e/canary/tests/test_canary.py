@@ -4,16 +4,33 @@ import pytest
 from e2e.canary.attack import GUARANTEES, Family, select
 from e2e.canary.catalogue import FAMILIES
 from e2e.canary.run import carry_out
+from e2e.world import engine
+from e2e.world.need import need
+from e2e.world.openssh import RELEASES, OpenSsh
 
-ATTACKS = [attack for family in FAMILIES for attack in family.attacks]
+ATTACKS = [attack for family in FAMILIES if family.why_not() is None for attack in family.attacks]
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_nothing_leaks(family: Family, told: list[str]) -> None:
     """No canary reaches a client, nothing changes on host or server, and nothing is left."""
+    need(family.why_not())
     results = carry_out(family.attacks)
     leaks = {result.attack.name: result.leaks for result in results if result.leaks}
     told.append(f"{family.name}: {len(results)} attacks tried, {len(leaks)} leaks")
+    assert not leaks
+
+
+@pytest.mark.parametrize("which", RELEASES)
+def test_nothing_leaks_with_other_releases_of_openssh(
+    which: str, alone: None, told: list[str]
+) -> None:
+    """The oldest and the newest ssh and sshd that can be had, with the git of their time."""
+    need(engine.why_not())
+    openssh = OpenSsh.make(which)
+    results = carry_out(ATTACKS, openssh=openssh)
+    leaks = {result.attack.name: result.leaks for result in results if result.leaks}
+    told.append(f"{openssh.version}: {len(results)} attacks tried, {len(leaks)} leaks")
     assert not leaks
 
 

@@ -1,0 +1,130 @@
+"""Remotes, and the two gits that reach them: a plain one with the credential, and a container's."""
+
+import contextlib
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+from e2e.world.sshd import configuration, running_sshd, why_not
+
+from bench.calls import Call
+from bench.deployment import base_environment
+from bench.errors import BenchError
+from bench.setup_files import find_program
+
+_IDENTITY = ("-c", "user.name=bench", "-c", "user.email=bench@example.com")
+_DATE = "1700000000 +0000"
+
+
+class Transport(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to reach the repositories of this machine's server.
+
+    `url` is what stands in front of a repository's path. `plain` are the variables of a git with
+    the credential, `through` says those of a git whose conversations go by the shim at a path.
+    `profile` grants everything there to an agent.
+    """
+
+    name: str
+    url: str
+    plain: Mapping[str, str]
+    through: Callable[[Path], Mapping[str, str]]
+    profile: str
+
+
+@contextlib.contextmanager
+def _serve_ssh(folder: Path) -> Iterator[Transport]:
+    reason = why_not()
+    if reason is not None:
+        raise BenchError(reason)
+    with running_sshd(folder):
+        ssh = f"ssh -F {configuration(folder)}"
+        yield Transport(
+            name="ssh",
+            url="host:",
+            plain={"GIT_SSH_COMMAND": ssh, "GIT_SSH_VARIANT": "ssh"},
+            through=lambda shim: {"GIT_SSH_COMMAND": f"{shim} ssh", "GIT_SSH_VARIANT": "ssh"},
+            profile='commands = ["git-remote"]\n[git]\npush = ["host/**"]\n'
+            f"[env]\nset = {{ GIT_SSH_COMMAND = {json.dumps(ssh)} }}\n",
+        )
+
+
+SERVERS: Mapping[str, Callable[[Path], contextlib.AbstractContextManager[Transport]]] = {
+    "ssh": _serve_ssh,
+}
+"""What serves, by the name of the transport; each has a new directory to itself."""
+
+
+class Repository:
+    """A bare repository with something in it, which remotes begin as copies of."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        _git("init", "--quiet", "--bare", "--initial-branch=main", str(path))
+
+    def grow(self, commits: int) -> None:
+        """Give `main` that many commits, each with a change to one of some files."""
+        lines = []
+        for number in range(1, commits + 1):
+            said = f"commit {number}\n"
+            text = f"{number} and something that takes a line of its own\n"
+            lines.append(
+                f"commit refs/heads/main\ncommitter bench <bench@example.com> {_DATE}\n"
+                f"data {len(said)}\n{said}\n"
+                f"M 100644 inline folder-{number % 97}/file-{number % 31}\n"
+                f"data {len(text)}\n{text}\n"
+            )
+        self.git("fast-import", "--quiet", said="".join(lines).encode())
+
+    def commit_file(self, file: Path) -> str:
+        """A commit of that file alone, which is not compressed; returns its id."""
+        plain = ("-c", "core.compression=0", "-c", "core.bigFileThreshold=1m")
+        blob = self.git(*plain, "hash-object", "-w", str(file))
+        return self._commit(blob, str(file))
+
+    def commit_on(self, before: str, text: str) -> str:
+        """A commit of a file with `text` alone on top of another one; returns its id."""
+        blob = self.git("hash-object", "-w", "--stdin", said=text.encode())
+        return self._commit(blob, text, "-p", before)
+
+    def copy(self, path: Path) -> None:
+        """Make a repository with the same commits, which takes packs as they come."""
+        if path.exists():
+            shutil.rmtree(path)
+        _git("clone", "--quiet", "--bare", str(self.path), str(path))
+        _git("--git-dir", str(path), "config", "receive.unpackLimit", "1")
+
+    def git(self, *words: str, said: bytes = b"") -> str:
+        """What git says in it. Raises BenchError."""
+        return _git("--git-dir", str(self.path), *words, said=said)
+
+    def _commit(self, blob: str, title: str, *parents: str) -> str:
+        tree = self.git("mktree", said=f"100644 blob {blob}\tfile\n".encode())
+        return self.git(*_IDENTITY, "commit-tree", tree, "-m", title, *parents)
+
+
+class Side:
+    """One git: `call` makes commands of it, which see no configuration but their own."""
+
+    def __init__(self, transport: Transport, home: Path, more: Mapping[str, str]) -> None:
+        home.mkdir()
+        self._url = transport.url
+        self._environment = base_environment(home) | dict(more)
+
+    def call(self, at: Repository, *words: str) -> Call:
+        """A git in that repository."""
+        argv = ("git", "--git-dir", str(at.path), *words)
+        return Call(find_program("git"), argv, self._environment)
+
+    def url(self, remote: Path) -> str:
+        """How it names a remote."""
+        return f"{self._url}{remote}"
+
+
+def _git(*words: str, said: bytes = b"") -> str:
+    done = subprocess.run(["git", *words], input=said, capture_output=True, check=False)
+    if done.returncode:
+        raise BenchError(f"git {words[0]} failed: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout.decode().strip()
