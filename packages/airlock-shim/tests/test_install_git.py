@@ -173,7 +173,7 @@ def test_git_calls_the_shim_for_a_remote(image: Image, daemon: FakeDaemon, schem
     assert (params["command"], params["args"]) == ("git-remote", [scheme, url, url])
     assert (git.returncode, out) == (128, "")
     assert err.startswith("airlock: unknown command: git-remote\nairlock: hint: grant it\n")
-    assert err.endswith(f"\nfatal: remote helper '{scheme}' aborted session\n")
+    assert "is not a git command" not in err
 
 
 def test_what_is_half_done_is_completed(image: Image) -> None:
