@@ -13,16 +13,22 @@ from e2e.world.engine import LABEL, docker
 from e2e.world.executables import Executables
 from e2e.world.git_server import GitServer
 from e2e.world.images import Images
-from e2e.world.keys import KeyPair, find_runs
 from e2e.world.scene import Stage
+from e2e.world.secrets import Secret
 
-from .remotes.case import Case, read_table
+from .errands.errand import Errand
+from .remotes.case import Case, Transport, read_table
 from .remotes.field import PLAIN, WAYS, Field
-from .remotes.ground import ENVIRONMENT, ROOT, Result
+from .remotes.ground import ENVIRONMENT, ROOT, Result, seed
 
 CASES = read_table()
 GRANTED = [case for case in CASES if not case.refused]
 REFUSED = [case for case in CASES if case.refused]
+TRANSPORTS: tuple[Transport, ...] = ("ssh",)
+CALLED = {"ssh": b"/usr/local/bin/git-ssh", "https": b"git-remote-https"}
+"""What git says that it calls."""
+ABSENT = {"ssh": "does not appear to be a git repository", "https": "not found"}
+"""What it says of a repository that is not there."""
 ALIASES = """\
 Host work
     HostName 127.0.0.1
@@ -43,14 +49,49 @@ Host far
 each_way = pytest.mark.parametrize("way", WAYS)
 
 
+over_ssh = pytest.mark.parametrize("transport", ["ssh"], indirect=True)
+
+
+@pytest.fixture(scope="module", params=TRANSPORTS)
+def transport(request: pytest.FixtureRequest) -> Transport:
+    """Return what the remotes are reached over."""
+    found: Transport = request.param
+    return found
+
+
+@pytest.fixture(scope="module")
+def errand(request: pytest.FixtureRequest, transport: Transport) -> Errand:
+    """Return the errand that has put the credential into the accounts' homes."""
+    found: Errand = request.getfixturevalue(f"git_{transport}_errand")
+    return found
+
+
+@pytest.fixture(scope="module")
+def secrets(errand: Errand) -> list[Secret]:
+    """Return what no container may have."""
+    return errand.secrets()
+
+
+@pytest.fixture(scope="module")
+def seeded(server: GitServer) -> GitServer:
+    """Return the server, with the repositories of which each case gets a copy."""
+    seed(server)
+    return server
+
+
 @pytest.fixture(scope="module")
 def field(
-    stages: dict[str, Stage], server: GitServer, ground: Path, executables: Executables
+    transport: Transport,
+    errand: Errand,
+    stages: dict[str, Stage],
+    seeded: GitServer,
+    ground: Path,
+    executables: Executables,
 ) -> Iterator[Field]:
     """The daemons run."""
     account = stages["user"].account
-    folder = ground / "remotes"
-    field = Field(account=account, server=server, folder=folder, executables=executables)
+    folder = ground / f"remotes-{transport}"
+    field = Field(transport, account=account, server=seeded, folder=folder, executables=executables)
     field.add_agent("descriptors", "aliased", [f"work{ROOT}/**", f"far{ROOT}/**"])
     with field.running():
         yield field
@@ -66,19 +107,21 @@ def client(field: Field, images: Images) -> Iterator[Container]:
 
 @pytest.fixture(scope="module")
 def results(field: Field, client: Container) -> dict[str, dict[str, Result]]:
-    """What plain git does with the key, and what the container's git does in each way."""
+    """What plain git does with the credential, and what the container's git does in each way."""
+    cases = [case.over(field.transport) for case in CASES]
+    granted = [case for case in cases if not case.refused]
     with ThreadPoolExecutor() as pool:
-        sides = {way: pool.submit(field.run_in, client, way, CASES) for way in WAYS}
-        sides[PLAIN] = pool.submit(field.run_plain, GRANTED)
+        sides = {way: pool.submit(field.run_in, client, way, cases) for way in WAYS}
+        sides[PLAIN] = pool.submit(field.run_plain, granted)
         return {side: future.result() for side, future in sides.items()}
 
 
 @pytest.mark.parametrize("case", GRANTED, ids=lambda case: case.id)
 def test_plain_git_does_what_the_table_says(
-    case: Case, results: dict[str, dict[str, Result]]
+    case: Case, transport: Transport, results: dict[str, dict[str, Result]]
 ) -> None:
     """A case that no longer does what it is named after shows nothing."""
-    result = results[PLAIN][case.id]
+    result, case = results[PLAIN][case.id], case.over(transport)
     assert result.status == case.status, result.err
     assert case.shows in result.out + result.err
 
@@ -95,68 +138,67 @@ def test_a_container_does_the_same(
 @each_way
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.id)
 def test_what_is_not_granted_is_refused(
-    case: Case, way: str, results: dict[str, dict[str, Result]]
+    case: Case, way: str, transport: Transport, results: dict[str, dict[str, Result]]
 ) -> None:
     """git shows why, and at the server no ref has moved."""
-    result = results[way][case.id]
+    result, case = results[way][case.id], case.over(transport)
     assert (result.status, case.refused in result.err) == (case.status, True), result.err
     assert result.remote_refs == results[PLAIN]["ls-remote"].remote_refs
 
 
-def test_nothing_of_the_key_is_seen_while_git_runs(
-    field: Field,
-    client: Container,
-    stages: dict[str, Stage],
-    other_key: KeyPair,
-    results: dict[str, dict[str, Result]],
+def test_nothing_of_the_credential_is_seen_while_git_runs(
+    field: Field, client: Container, secrets: list[Secret], results: dict[str, dict[str, Result]]
 ) -> None:
     """Neither in what git traces, nor in the environments of the container's processes."""
-    url = f"{field.url}{ROOT}/descriptors/fetch.git"
+    url = f"{field.url}/{field.side('descriptors')}/fetch.git"
     hook = "#!/bin/sh\ncat /proc/[0-9]*/environ 2>/dev/null; true"
     work = (
-        f"git clone {url} /tmp/look && cd /tmp/look && printf '{hook}' >.git/hooks/pre-push && "
+        f"git clone {url} look && cd look && printf '{hook}' >.git/hooks/pre-push && "
         "chmod +x .git/hooks/pre-push && git push origin HEAD:refs/heads/look"
     )
-    trace = {"GIT_TRACE": "1", "GIT_TRACE_PACKET": "1", "GIT_TRACE_SETUP": "1"}
-    socket = {"AIRLOCK_SOCKET": "/run/descriptors/trusted/airlock.sock"}
-    done = client.run("sh", "-c", work, cwd="/", env={**trace, **socket}).succeeded()
+    traces = ("TRACE", "TRACE_PACKET", "TRACE_SETUP", "TRACE_CURL", "CURL_VERBOSE")
+    environment = {f"GIT_{name}": "1" for name in traces} | _socket("descriptors")
+    folder = client.run("mktemp", "-d", cwd="/").succeeded().stdout
+    done = client.run("sh", "-c", work, cwd=folder, env=environment).succeeded()
     said = done.out + done.err
-    assert b"/usr/local/bin/git-ssh" in said
+    assert CALLED[field.transport] in said
     assert b"packet:" in said
     assert b"AIRLOCK_SOCKET=/run" in said
     assert b"SSH_AUTH_SOCK" not in said
     assert str(field.account.home).encode() not in said
     for seen in (said, docker("inspect", client.id).succeeded().out):
-        assert find_runs(stages["user"].key, unlike=other_key, data=seen) == []
+        assert [secret.find(seen) for secret in secrets] == [[]] * len(secrets)
 
 
-def test_nothing_of_the_key_is_left_in_a_container(
-    field: Field, images: Images, stages: dict[str, Stage], other_key: KeyPair
+def test_nothing_of_the_credential_is_left_in_a_container(
+    field: Field, images: Images, secrets: list[Secret]
 ) -> None:
-    """Of git and the shim alone, which has no other place to have a key, either."""
-    url = f"{field.url}{ROOT}/templates/plain.git"
+    """Of git and the shim alone, which has no other place to have it, either."""
+    url = f"{field.url}/templates/plain.git"
     setup = field.setup(images.git_alone)
     options = (*setup.words(), *_variables("descriptors"))
     with started(setup.image, *options, command=("git", "clone", url, "/copy")) as container:
         assert docker("wait", container.id).succeeded().stdout == "0"
         exported = container.export()
-    assert find_runs(stages["user"].key, unlike=other_key, data=exported) == []
+    assert [secret.find(exported) for secret in secrets] == [[]] * len(secrets)
     with tarfile.open(fileobj=BytesIO(exported)) as files:
         names = files.getnames()
     assert {"copy/notes", "usr/bin/git-ssh", "etc/gitconfig"} <= set(names)
+    assert "usr/lib/git-core/git-remote-https" in names
     assert [name for name in names if "known_hosts" in name or ".ssh" in name] == []
 
 
 def test_on_a_terminal(field: Field, client: Container, results: dict[str, Result]) -> None:
     """git shows its progress, and a complaint of the server's comes to the same terminal."""
+    folder = client.run("mktemp", "-d", cwd="/").succeeded().stdout
     work = (
-        "export AIRLOCK_SOCKET=/run/descriptors/trusted/airlock.sock; "
-        f"git clone {field.url}{ROOT}/templates/plain.git /tmp/terminal; "
-        f"git -C /tmp/terminal fetch {field.url}{ROOT}/nothing.git"
+        f"export AIRLOCK_SOCKET={_socket('descriptors')['AIRLOCK_SOCKET']}; "
+        f"git clone {field.url}/templates/plain.git terminal; "
+        f"git -C terminal fetch {field.url}/nothing.git"
     )
-    with client.sit_at("sh", "-c", work, rows=24, cols=80, cwd="/") as terminal:
+    with client.sit_at("sh", "-c", work, rows=24, cols=80, cwd=folder) as terminal:
         terminal.wait_for("Receiving objects: 100%")
-        terminal.wait_for("does not appear to be a git repository")
+        terminal.wait_for(ABSENT[field.transport])
         assert terminal.wait() == 128
 
 
@@ -172,6 +214,7 @@ def test_the_records_say_what_was_asked_for(
     assert [record["rule"] for record in refused] == ["delete"]
 
 
+@over_ssh
 @pytest.mark.parametrize("host", ["work", "far"])
 def test_the_persons_own_names_of_hosts_lead_there(
     field: Field, client: Container, results: dict[str, dict[str, Result]], host: str
@@ -182,8 +225,8 @@ def test_the_persons_own_names_of_hosts_lead_there(
     before = _look_at(home)
     try:
         work = (
-            f"git clone {host}:{ROOT}/plain/ls-remote.git /tmp/{host} && cd /tmp/{host} && "
-            f"git push origin HEAD:refs/heads/{host}"
+            f"git clone {host}:{ROOT}/{field.side(PLAIN)}/ls-remote.git /tmp/{host} && "
+            f"git -C /tmp/{host} push origin HEAD:refs/heads/{host}"
         )
         socket = {"AIRLOCK_SOCKET": "/run/descriptors/aliased/airlock.sock"}
         client.run("sh", "-c", work, cwd="/", env=socket).succeeded()
@@ -192,6 +235,7 @@ def test_the_persons_own_names_of_hosts_lead_there(
         (home / "config").unlink()
 
 
+@over_ssh
 def test_the_ssh_of_a_profile(stages: dict[str, Stage], field: Field, images: Images) -> None:
     """A daemon of root reaches the server by the profile's GIT_SSH_COMMAND, and pushes."""
     stage = stages["root"]
@@ -216,23 +260,27 @@ def test_the_ssh_of_a_profile(stages: dict[str, Stage], field: Field, images: Im
 
 
 @each_way
-def test_git_without_a_shell_or_an_ssh(field: Field, images: Images, way: str) -> None:
+def test_git_without_a_shell_or_a_transport(field: Field, images: Images, way: str) -> None:
     """An image of git and the shim alone clones and pushes."""
     setup = field.setup(images.git_alone)
     words = ("run", "--rm", f"--label={LABEL}", *setup.words(), *_variables(way), setup.image)
-    folder = f"/remotes/{way}/alone"
-    url = f"{field.url}{ROOT}/templates/library.git"
+    folder = f"/remotes/{field.side(way)}/alone"
+    url = f"{field.url}/templates/library.git"
     docker(*words, "git", "clone", url, folder).succeeded()
-    push = ("git", "-C", folder, "push", "origin", f"HEAD:refs/heads/{way}")
+    push = ("git", "-C", folder, "push", "origin", f"HEAD:refs/heads/{field.side(way)}")
     docker(*words, *push).succeeded()
     listed = field.server.run("git", f"--git-dir={ROOT}/templates/library.git", "branch").stdout
-    assert way in listed
+    assert field.side(way) in listed
+
+
+def _socket(way: str) -> dict[str, str]:
+    return {"AIRLOCK_SOCKET": f"/run/{way}/trusted/airlock.sock"}
 
 
 def _variables(way: str) -> list[str]:
     """Options of `docker run` for a git that has no environment of its image's."""
-    variables = {"AIRLOCK_SOCKET": f"/run/{way}/trusted/airlock.sock", "PATH": "/usr/bin"}
-    return [f"--env={name}={value}" for name, value in (variables | ENVIRONMENT).items()]
+    variables = {**_socket(way), "PATH": "/usr/bin", **ENVIRONMENT}
+    return [f"--env={name}={value}" for name, value in variables.items()]
 
 
 def _look_at(folder: Path) -> dict[str, tuple[str, int, int]]:

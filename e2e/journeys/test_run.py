@@ -4,15 +4,15 @@ import os
 import shlex
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from e2e.world.daemon import Daemon
-from e2e.world.engine import docker
 from e2e.world.executables import Executables
 from e2e.world.git_server import Repository
-from e2e.world.images import Images
+from e2e.world.images import Images, temporary_image
 from e2e.world.need import need
 from e2e.world.person import Person, newcomer
 from e2e.world.project import Project
@@ -29,7 +29,6 @@ RECIPES = {
     "arm64": 'FROM scratch\nENTRYPOINT ["/emulator"]',
     "workdir": 'FROM {busybox}\nWORKDIR /elsewhere\nCMD ["echo", "the image\'s own"]',
 }
-TEMPORARY = "airlock-e2e/run-"
 SLEEP = "echo ready; exec sleep 600"
 
 
@@ -68,17 +67,13 @@ def place(stages: dict[str, Stage], executables: Executables, ground: Path) -> I
 @pytest.fixture
 def make_image(images: Images) -> Iterator[Callable[..., str]]:
     """Return what makes an image of RECIPES, by options of docker's, until the test ends."""
-    made = []
+    with ExitStack() as stack:
 
-    def make(name: str, *options: str) -> str:
-        recipe = RECIPES[name].format(busybox=images.busybox)
-        words = ("build", "--quiet", "--network=none", *options, f"--tag={TEMPORARY}{name}")
-        docker(*words, "-", stdin=recipe.encode()).succeeded()
-        made.append(f"{TEMPORARY}{name}")
-        return made[-1]
+        def make(name: str, *options: str) -> str:
+            recipe = RECIPES[name].format(busybox=images.busybox)
+            return stack.enter_context(temporary_image(f"run-{name}", recipe, *options))
 
-    yield make
-    docker("image", "rm", "--force", *made).succeeded()
+        yield make
 
 
 @pytest.mark.parametrize("name", ["empty", "user", "path", "own-git", "workdir"])

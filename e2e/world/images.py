@@ -9,7 +9,8 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +78,18 @@ class Images:
         # What was made anew has taken the name of the one before, which nobody needs any more.
         docker("image", "prune", "--force", f"--filter=label={RECIPE_LABEL}").succeeded()
         return images
+
+
+@contextmanager
+def temporary_image(name: str, recipe: str, *options: str) -> Iterator[str]:
+    """Have an image of a Dockerfile without files of its own; `options` are `docker build`'s."""
+    tag = f"airlock-e2e/{name}"
+    words = ("build", "--quiet", "--network=none", *options, f"--tag={tag}")
+    docker(*words, "-", stdin=recipe.encode()).succeeded()
+    try:
+        yield tag
+    finally:
+        docker("image", "rm", "--force", tag).succeeded()
 
 
 def _current(name: str, recipe: str) -> bool:

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from e2e.journeys.remotes import ground
-from e2e.journeys.remotes.case import Case
+from e2e.journeys.remotes.case import Case, Transport
 from e2e.journeys.remotes.ground import ROOT, Result
 from e2e.world.account import Account
 from e2e.world.airlock import Agent, Airlock
@@ -29,16 +29,29 @@ _GRANTS = {
 
 
 class Field:
-    """Everything around the cases, below `folder`; a daemon runs for each of WAYS."""
+    """Everything around the cases over one transport, below `folder`; a daemon for each of WAYS.
+
+    The server has the repositories of `ground.seed`, and the account may reach them.
+    """
 
     def __init__(
-        self, *, account: Account, server: GitServer, folder: Path, executables: Executables
+        self,
+        transport: Transport,
+        *,
+        account: Account,
+        server: GitServer,
+        folder: Path,
+        executables: Executables,
     ) -> None:
+        self.transport = transport
         self.account = account
         self.server = server
         self._folder = folder
         self._shim = executables.shim.resolve()
-        self.url = f"ssh://git@127.0.0.1:{server.port}"
+        self.url = {
+            "ssh": f"ssh://git@127.0.0.1:{server.port}{ROOT}",
+            "https": f"{server.web}/git{ROOT.removeprefix('/srv')}",
+        }[transport]
         account.make_directory(folder)
         account.write(folder / "gitconfig", "[init]\n\tdefaultBranch = main\n")
         self.airlocks = {}
@@ -50,7 +63,7 @@ class Field:
             airlock.enable("git-remote", more=more)
             self.airlocks[way] = airlock
             for name, lines in _GRANTS.items():
-                self.add_agent(way, name, [f"git@127.0.0.1:{server.port}{ROOT}/**"], lines)
+                self.add_agent(way, name, [f"{self.url.removeprefix('ssh://')}/**"], lines)
 
     def add_agent(self, way: str, name: str, places: Sequence[str], lines: str = "") -> None:
         """Register an agent that may push to `places`, before the daemon of that way starts."""
@@ -60,8 +73,7 @@ class Field:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Have the daemons, and a clone of which each case gets a copy."""
-        ground.seed(self.server)
-        clone = f"{self.url}{ROOT}/templates/before.git"
+        clone = f"{self.url}/templates/before.git"
         self._run(
             "git", "clone", "--quiet", "--template=", clone, f"{self._folder}/clone"
         ).succeeded()
@@ -86,21 +98,36 @@ class Field:
         return Setup(image=setup.image, mounts=mounts)
 
     def run_plain(self, cases: Sequence[Case]) -> dict[str, Result]:
-        """Carry out the cases with the person's own git, ssh and key."""
-        folder = self._lay_out(PLAIN, cases)
-        script = ground.write_script(PLAIN, cases, folder=str(folder), url=self.url, sockets={})
+        """Carry out the cases with the person's own git, configuration and credential."""
+        side = self.side(PLAIN)
+        folder = self._lay_out(side, cases)
+        script = ground.write_script(
+            cases,
+            url=f"{self.url}/{side}",
+            folder=str(folder),
+            configuration=str(self.account.home / ".gitconfig"),
+            sockets={},
+        )
         self._run("sh", "-s", stdin=script.encode()).succeeded()
-        return self._read(PLAIN, cases, at=str(folder))
+        return self._read(side, cases, at=str(folder))
 
     def run_in(self, client: Container, way: str, cases: Sequence[Case]) -> dict[str, Result]:
         """Carry out the cases with the git of a container."""
-        self._lay_out(way, cases)
-        sockets = {name: f"/run/{way}/{name}/airlock.sock" for name in _GRANTS}
+        side = self.side(way)
+        self._lay_out(side, cases)
         script = ground.write_script(
-            way, cases, folder=f"{_AT}/{way}", url=self.url, sockets=sockets
+            cases,
+            url=f"{self.url}/{side}",
+            folder=f"{_AT}/{side}",
+            configuration=f"{_AT}/gitconfig",
+            sockets={name: f"/run/{way}/{name}/airlock.sock" for name in _GRANTS},
         )
         client.run("sh", "-s", cwd="/", stdin=script.encode()).succeeded()
-        return self._read(way, cases, at=f"{_AT}/{way}")
+        return self._read(side, cases, at=f"{_AT}/{side}")
+
+    def side(self, way: str) -> str:
+        """Return the name of a side's directories, here and at the server."""
+        return f"{self.transport}-{way}"
 
     def _lay_out(self, side: str, cases: Iterable[Case]) -> Path:
         ground.lay_out(self.server, side, cases)

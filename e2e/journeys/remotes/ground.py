@@ -111,16 +111,16 @@ def read_remote_refs(server: GitServer, side: str) -> dict[str, str]:
 
 
 def write_script(
-    side: str, cases: Iterable[Case], *, folder: str, url: str, sockets: Mapping[str, str]
+    cases: Iterable[Case], *, url: str, folder: str, configuration: str, sockets: Mapping[str, str]
 ) -> str:
-    """The script that carries out all cases of a side.
+    """The script that carries out all cases of a side, whose repositories are below `url`.
 
-    `folder` is its directory, beside a `clone`, as the script sees it. `sockets` has that of each
-    agent, as the script sees it; it is empty for a plain git.
+    `folder` is its directory, beside a `clone`, and `configuration` git's file for its user, as the
+    script sees them. `sockets` has that of each agent likewise; it is empty for a plain git.
     """
     lines = [
-        f"export SERVER={url}{ROOT}/{side} CLONE={folder}/../clone HERE={folder}",
-        f"export GIT_CONFIG_GLOBAL={folder}/../gitconfig",
+        f"export SERVER={url} CLONE={folder}/../clone HERE={folder}",
+        f"export GIT_CONFIG_GLOBAL={configuration}",
         *(f"export {name}={shlex.quote(value)}" for name, value in ENVIRONMENT.items()),
         'cd "$HERE"',
     ]

@@ -8,6 +8,9 @@ pub const own = "airlock-shim";
 /// The name that the image's git calls the shim by, as its ssh.
 pub const git_ssh = "git-ssh";
 
+/// Those that it calls its programs for https and http by (gitremote-helpers(7)).
+pub const git_helpers = [_][]const u8{ "git-remote-https", "git-remote-http" };
+
 const length_limit = 64;
 
 /// The last component of the path that the shim was called by.
@@ -34,10 +37,19 @@ pub fn isValid(name: []const u8) bool {
 /// What the daemon is asked for: a command, and an argument that comes before all others.
 pub const Meaning = struct { command: []const u8, first: ?[:0]const u8 = null };
 
+const transports = [_]struct { name: []const u8, first: [:0]const u8 }{
+    .{ .name = git_ssh, .first = "ssh" },
+    .{ .name = git_helpers[0], .first = "https" },
+    .{ .name = git_helpers[1], .first = "http" },
+};
+
 /// What calling the shim by `name` means: the command of that name, but where the name is that of
 /// one of git's transports.
 pub fn meaningOf(name: []const u8) Meaning {
-    if (std.mem.eql(u8, name, git_ssh)) return .{ .command = "git-remote", .first = "ssh" };
+    for (transports) |transport| {
+        if (!std.mem.eql(u8, name, transport.name)) continue;
+        return .{ .command = "git-remote", .first = transport.first };
+    }
     return .{ .command = name };
 }
 
@@ -64,9 +76,18 @@ test "the shim knows its own names" {
     try std.testing.expect(!isOwn("git"));
 }
 
-test "git's ssh is a command and its first argument" {
-    try std.testing.expectEqualStrings("git-remote", meaningOf("git-ssh").command);
-    try std.testing.expectEqualStrings("ssh", meaningOf("git-ssh").first.?);
-    try std.testing.expectEqualStrings("git-remote", meaningOf("git-remote").command);
-    try std.testing.expectEqual(null, meaningOf("git-remote").first);
+test "git's transports are a command and its first argument" {
+    const names = [_][2][]const u8{
+        .{ "git-ssh", "ssh" },
+        .{ "git-remote-https", "https" },
+        .{ "git-remote-http", "http" },
+    };
+    for (names) |row| {
+        try std.testing.expectEqualStrings("git-remote", meaningOf(row[0]).command);
+        try std.testing.expectEqualStrings(row[1], meaningOf(row[0]).first.?);
+    }
+    for ([_][]const u8{ "git-remote", "git-remote-ftp", "git-remote-httpsx" }) |name| {
+        try std.testing.expectEqualStrings(name, meaningOf(name).command);
+        try std.testing.expectEqual(null, meaningOf(name).first);
+    }
 }

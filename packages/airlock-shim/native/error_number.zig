@@ -14,6 +14,7 @@ pub fn describe(errno: Errno) []const u8 {
         .PERM => "operation not permitted",
         .EXIST => "it is there already",
         .ISDIR => "it is a directory",
+        .BUSY => "something is mounted there",
         .ROFS => "the file system is read-only",
         .NOSPC => "no space left on the device",
         .DQUOT => "the disk quota is used up",

@@ -1,10 +1,11 @@
-//! What makes the shim the ssh of the image's git: a link, and two settings of git's system
+//! What has the image's git reach its remotes by the shim: links, and two settings of git's system
 //! configuration.
 
 const std = @import("std");
 const system = @import("system.zig");
 const installing = @import("install.zig");
 const Git = @import("git_program.zig").Git;
+const git_helper = @import("git_helper.zig");
 
 /// A setting of git's, and the value that makes the shim its ssh.
 pub const Setting = struct { name: [:0]const u8, value: [:0]const u8 };
@@ -18,10 +19,23 @@ pub const State = union(enum) {
     unreadable,
 };
 
+/// Where the paths of a place are, and the values of its settings.
+pub const Memory = struct {
+    own: installing.PathBuffer,
+    link: installing.PathBuffer,
+    git: installing.PathBuffer,
+    exec_path: installing.PathBuffer,
+    helpers: [2]git_helper.Memory,
+    value: [2]installing.PathBuffer,
+};
+
 pub const Place = struct {
     git: Git,
     own_path: [:0]const u8,
+    /// Of git's ssh.
     link: [:0]const u8,
+    exec_path: []const u8,
+    helpers: [2]git_helper.Helper,
 
     pub fn settings(place: *const Place) [2]Setting {
         return .{
@@ -49,6 +63,13 @@ pub const Place = struct {
 
     pub fn unset(place: *const Place, setting: Setting) bool {
         return place.git.run(&.{ "config", "--system", "--unset-all", setting.name }, &.{}).ok();
+    }
+
+    /// Removes the exec path where nothing is in it, as in an image whose git is a single file.
+    pub fn removeExecPath(place: *const Place) void {
+        var buffer: installing.PathBuffer = undefined;
+        const path = installing.joinPath(&buffer, "", place.exec_path) orelse return;
+        _ = system.removeDirectory(path);
     }
 
     /// Whether the link is there, and one to the shim.

@@ -59,6 +59,13 @@ pub const Git = struct {
         return .{ .status = waitFor(@intCast(child.value)), .said = said };
     }
 
+    /// Where it looks for its programs first; null where it does not say. `buffer` keeps it.
+    pub fn execPath(git: *const Git, buffer: []u8) ?[]const u8 {
+        const ended = git.run(&.{"--exec-path"}, buffer);
+        const path = std.mem.trimRight(u8, ended.said, "\n");
+        return if (ended.ok() and std.mem.startsWith(u8, path, "/")) path else null;
+    }
+
     /// Whether it is of release `major`.`minor` or newer.
     pub fn isFrom(git: *const Git, major: u32, minor: u32) bool {
         var buffer: [256]u8 = undefined;

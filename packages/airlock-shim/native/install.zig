@@ -105,7 +105,8 @@ fn makeLink(
     }
 }
 
-fn makeDirectories(directory: []const u8) bool {
+/// Makes a directory, and those above it, where they are missing. What it cannot make it reports.
+pub fn makeDirectories(directory: []const u8) bool {
     var buffer: PathBuffer = undefined;
     const path = joinPath(&buffer, directory, "") orelse {
         reportFailure(directory, .NAMETOOLONG);

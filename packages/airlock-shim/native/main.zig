@@ -1,8 +1,8 @@
 //! The shim: a static program that stands in a container under the name of a tool.
 //!
 //! Called by a tool's name it runs that tool through the daemon (session.zig). Called by its own
-//! name it explains itself, or makes the links (install.zig) and is made git's ssh
-//! (install_git.zig).
+//! name it explains itself, or makes the links (install.zig) and has the image's git
+//! use it (install_git.zig).
 
 const std = @import("std");
 const system = @import("system.zig");

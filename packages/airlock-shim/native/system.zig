@@ -151,6 +151,23 @@ pub fn remove(path: [*:0]const u8) Errno {
     return resultOf(linux.unlink(path)).errno;
 }
 
+/// rmdir(2).
+pub fn removeDirectory(path: [*:0]const u8) Errno {
+    return resultOf(linux.rmdir(path)).errno;
+}
+
+/// rename(2): what is at `new` is replaced.
+pub fn rename(old: [*:0]const u8, new: [*:0]const u8) Errno {
+    return resultOf(linux.rename(old, new)).errno;
+}
+
+/// Whether anything is at `path`, be it a link that leads nowhere.
+pub fn isThere(path: [*:0]const u8) bool {
+    var buffer: linux.Statx = undefined;
+    const no_follow = linux.AT.SYMLINK_NOFOLLOW;
+    return resultOf(linux.statx(linux.AT.FDCWD, path, no_follow, linux.STATX_TYPE, &buffer)).ok();
+}
+
 /// Whether this user may execute the file at `path`.
 pub fn isExecutable(path: [*:0]const u8) bool {
     const file = identify(path) orelse return false;

@@ -10,6 +10,7 @@ test {
     _ = @import("exit_status.zig");
     _ = @import("features.zig");
     _ = @import("forwarding.zig");
+    _ = @import("git_helper.zig");
     _ = @import("git_program.zig");
     _ = @import("input.zig");
     _ = @import("install.zig");

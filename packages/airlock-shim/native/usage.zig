@@ -13,8 +13,9 @@ pub const text = "airlock-shim " ++ version.text ++
     \\
     \\Usage:
     \\  airlock-shim --install DIR NAME...   make DIR/NAME a link to this file, for each name
-    \\  airlock-shim --install-git           have the image's own git reach its remotes over ssh
-    \\                                       through Airlock, by git's system configuration
+    \\  airlock-shim --install-git           have the image's own git reach its remotes through
+    \\                                       Airlock, over ssh (by git's system configuration)
+    \\                                       and over https (by links in git's exec path)
     \\  airlock-shim --uninstall-git         undo that
     \\  airlock-shim --version               print the version
     \\  airlock-shim --help                  print this text

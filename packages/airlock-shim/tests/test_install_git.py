@@ -1,5 +1,6 @@
 """`airlock-shim --install-git` and `--uninstall-git`, with the git of this machine."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -7,72 +8,172 @@ from pathlib import Path
 
 import pytest
 
+from fake_daemons import FakeDaemon
+from fake_messages import error
+from fake_tools import PATIENCE_S
+
 GIT = shutil.which("git")
 
 pytestmark = pytest.mark.skipif(GIT is None, reason="there is no git on PATH")
 
 
+HELPERS = ("git-remote-https", "git-remote-http")
+
+
 class Image:
-    """A shim in `folder`, and a system configuration of git there."""
+    """A shim in `folder`, and a system configuration and an exec path of git there."""
 
     def __init__(self, folder: Path, shim: Path) -> None:
         self.folder = folder
         self.configuration = folder / "gitconfig"
         self.shim = folder / "airlock-shim"
         self.link = folder / "git-ssh"
+        self.exec_path = folder / "libexec" / "git-core"
         self.path = os.environ["PATH"]
         shutil.copy(shim, self.shim)
 
+    def lay_out(self) -> None:
+        """Give the exec path Debian's layout: one program, and links of other names to it."""
+        self.exec_path.mkdir(parents=True)
+        (self.exec_path / "git-remote-http").write_text("curl")
+        (self.exec_path / "git-remote-http").chmod(0o755)
+        for name in ("git-remote-https", "git-remote-ftp"):
+            (self.exec_path / name).symlink_to("git-remote-http")
+
+    def look(self) -> dict[str, object]:
+        """Every path of the image, with what is there."""
+        paths = (path for path in self.folder.rglob("*") if path != self.configuration)
+        return {str(path): _look_at(path) for path in sorted(paths)}
+
     def call(self, option: str, *before: str | Path) -> tuple[int, str, str]:
         """Call the shim with `option`; `before` are words that come before it."""
-        ended = self._run(*before, self.shim, option)
+        ended = self.run(*before, self.shim, option)
         return ended.returncode, ended.stdout, ended.stderr
 
     def git(self, *words: str) -> str:
         """What git says of its system configuration."""
-        return self._run(GIT or "git", "config", "--system", *words).stdout
+        return self.run(GIT or "git", "config", "--system", *words).stdout
 
-    def _run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
-        environment = {"PATH": self.path, "GIT_CONFIG_SYSTEM": str(self.configuration)}
-        return subprocess.run(words, capture_output=True, check=False, text=True, env=environment)
+    def run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run a program that finds this image's git and no other."""
+        return subprocess.run(
+            words, capture_output=True, check=False, text=True, env=self.variables
+        )
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of its processes."""
+        return {
+            "PATH": self.path,
+            "GIT_CONFIG_SYSTEM": str(self.configuration),
+            "GIT_EXEC_PATH": str(self.exec_path),
+            "AIRLOCK_SOCKET": str(self.folder / "airlock.sock"),
+        }
+
+
+def _look_at(path: Path) -> object:
+    if path.is_symlink():
+        return os.readlink(path)
+    state = path.stat()
+    return "directory" if path.is_dir() else (path.read_bytes(), state.st_mode, state.st_mtime_ns)
 
 
 @pytest.fixture
 def image(folder: Path, shim: Path) -> Image:
     """Nothing is installed yet."""
-    return Image(folder, shim)
+    image = Image(folder, shim)
+    image.lay_out()
+    return image
 
 
-def test_git_is_given_its_ssh_and_loses_it_again(image: Image) -> None:
-    """Each change is said in a line; what was set besides stays."""
+def test_git_is_given_its_transports_and_loses_them_again(image: Image) -> None:
+    """Each change is said in a line; what was there besides stays, and what gave way comes back."""
     image.git("user.name", "Ada")
-    before = image.configuration.read_text()
+    before = (image.configuration.read_text(), image.look())
+    https, http = (image.exec_path / name for name in HELPERS)
+    kept = [image.exec_path / f".before-airlock.{name}" for name in HELPERS]
     assert image.call("--install-git") == (
         0,
         (
             f"made the link {image.link}\n"
+            f"made the link {https} and kept what was there as {kept[0]}\n"
+            f"made the link {http} and kept what was there as {kept[1]}\n"
             f"set core.sshCommand to {image.link} in git's system configuration\n"
             "set ssh.variant to ssh in git's system configuration\n"
         ),
         "",
     )
     assert os.readlink(image.link) == "airlock-shim"
+    assert [os.readlink(path) for path in (https, http)] == [str(image.shim)] * 2
+    assert (os.readlink(kept[0]), kept[1].read_text()) == ("git-remote-http", "curl")
     assert image.git("core.sshCommand") == f"{image.link}\n"
     assert image.git("ssh.variant") == "ssh\n"
-    nothing = f"nothing to change: git's ssh is {image.link}\n"
+    nothing = f"nothing to change: git reaches its remotes by {image.shim}\n"
     assert image.call("--install-git") == (0, nothing, "")
     assert image.call("--uninstall-git") == (
         0,
         (
             "unset core.sshCommand in git's system configuration\n"
             "unset ssh.variant in git's system configuration\n"
+            f"put back {https}\n"
+            f"put back {http}\n"
             f"removed the link {image.link}\n"
         ),
         "",
     )
-    assert not image.link.is_symlink()
-    assert image.configuration.read_text() == before
+    assert (image.configuration.read_text(), image.look()) == before
     assert image.call("--uninstall-git") == (0, "nothing to undo\n", "")
+
+
+def test_a_git_that_reaches_no_https_is_given_it(image: Image) -> None:
+    """In an image of git alone there is not even its exec path."""
+    shutil.rmtree(image.exec_path)
+    before = image.look()
+    image.call("--install-git")
+    assert {path.name for path in image.exec_path.iterdir()} == set(HELPERS)
+    _, said, _ = image.call("--uninstall-git")
+    assert f"removed the link {image.exec_path}/git-remote-https\n" in said
+    assert image.look() == before
+
+
+def test_names_that_are_one_file_are_told_apart(image: Image) -> None:
+    """git's own Makefile makes hard links of them."""
+    (image.exec_path / "git-remote-https").unlink()
+    os.link(image.exec_path / "git-remote-http", image.exec_path / "git-remote-https")
+    image.call("--install-git")
+    image.call("--uninstall-git")
+    https, http = ((image.exec_path / name).stat() for name in HELPERS)
+    assert (https.st_ino, https.st_nlink) == (http.st_ino, 2)
+
+
+def test_a_git_that_was_installed_anew_is_the_images(image: Image) -> None:
+    """Then the older one does not come back, and is not kept."""
+    image.call("--install-git")
+    http = image.exec_path / "git-remote-http"
+    http.unlink()
+    http.write_text("newer curl")
+    _, said, _ = image.call("--uninstall-git")
+    assert "/.before-airlock.git-remote-http as git has been installed anew since\n" in said
+    assert (http.read_text(), len(list(image.exec_path.iterdir()))) == ("newer curl", 3)
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_git_calls_the_shim_for_a_remote(image: Image, daemon: FakeDaemon, scheme: str) -> None:
+    """What the daemon refuses git shows, and then ends as it ends with every helper that fails."""
+    image.call("--install-git")
+    url = f"{scheme}://127.0.0.1:9/x.git"
+    pipe = subprocess.PIPE
+    words = [GIT or "git", "ls-remote", url]
+    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, env=image.variables) as git:
+        conversation = daemon.accept()
+        params = json.loads(conversation.read_request())["params"]
+        conversation.send(error(-32601, "unknown command: git-remote", hint="grant it"))
+        conversation.close()
+        out, err = git.communicate(timeout=PATIENCE_S)
+    assert (params["command"], params["args"]) == ("git-remote", [scheme, url, url])
+    assert (git.returncode, out) == (128, "")
+    assert err.startswith("airlock: unknown command: git-remote\nairlock: hint: grant it\n")
+    assert "is not a git command" not in err
 
 
 def test_what_is_half_done_is_completed(image: Image) -> None:
@@ -106,7 +207,8 @@ def test_the_variant_of_another_command_stays(image: Image) -> None:
     image.call("--install-git")
     image.git("core.sshCommand", "ssh -v")
     status, said, complaint = image.call("--uninstall-git")
-    assert (status, said) == (0, f"removed the link {image.link}\n")
+    assert (status, said.count("put back ")) == (0, 2)
+    assert said.endswith(f"\nremoved the link {image.link}\n")
     assert complaint.count("and so it stays: ") == 2
     assert image.git("ssh.variant") == "ssh\n"
 
@@ -183,3 +285,45 @@ def test_a_link_that_cannot_be_made_is_told(image: Image, unprivileged: list[str
     assert status == 1
     assert told.startswith(f"airlock: cannot make {image.link}: permission denied\n")
     assert not image.configuration.exists()
+
+
+@pytest.mark.parametrize(
+    ("mount", "place", "complaint"),
+    [
+        ("mount --bind $exec $exec; mount -o remount,bind,ro $exec", "https", "is read-only"),
+        ("mount --bind /etc/hostname $exec/git-remote-http", "http", "something is mounted there"),
+    ],
+)
+def test_a_program_that_cannot_give_way_leaves_nothing_changed(
+    image: Image, unshare: list[str], mount: str, place: str, complaint: str
+) -> None:
+    """Where the file system of the image is read-only, or the program is mounted from elsewhere."""
+    before = image.look()
+    script = f'exec={image.exec_path}; {mount}; exec "$@"'
+    status, said, told = image.call("--install-git", *unshare, "sh", "-c", script, "sh")
+    assert (status, said) == (1, "")
+    path = image.exec_path / f"git-remote-{place}"
+    assert told.startswith(f"airlock: cannot make {path}: ")
+    assert f"{complaint}\nairlock: hint: " in told
+    assert (image.look(), image.git("--list")) == (before, "")
+
+
+def test_a_shim_that_is_mounted_in_its_place_is_enough(image: Image, unshare: list[str]) -> None:
+    """That is how `airlock-daemon run` puts it there."""
+    mounts = [f"mount --bind {image.shim} {image.exec_path}/{name}" for name in HELPERS]
+    calls = [f"{image.shim} --install-git", f"{image.shim} --uninstall-git"]
+    ended = image.run(*unshare, "sh", "-ec", "\n".join([*mounts, *calls]))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "git-remote" not in ended.stdout
+
+
+def test_a_git_that_does_not_say_where_its_programs_are(image: Image) -> None:
+    """Nothing is guessed."""
+    programs = image.folder / "bin"
+    programs.mkdir()
+    (programs / "git").write_text('#!/bin/sh\n[ "$1" = --exec-path ] || echo git version 2.47.3\n')
+    (programs / "git").chmod(0o755)
+    image.path = str(programs)
+    status, said, told = image.call("--install-git")
+    assert (status, said) == (1, "")
+    assert told.startswith(f"airlock: {programs}/git does not say where its exec path is\n")

@@ -37,6 +37,14 @@ def test_gits_ssh_is_the_conversation_with_a_remote(daemon: FakeDaemon) -> None:
     assert (params["command"], params["args"]) == ("git-remote", ["ssh", *words])
 
 
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_gits_helpers_are_the_conversation_with_a_remote(daemon: FakeDaemon, scheme: str) -> None:
+    """By the names of git's exec path: the name and the URL of a remote follow."""
+    url = f"{scheme}://example.com/a.git"
+    params = daemon.request("origin", url, command=f"git-remote-{scheme}")["params"]
+    assert (params["command"], params["args"]) == ("git-remote", [scheme, "origin", url])
+
+
 def test_environment_is_sent_whole(daemon: FakeDaemon) -> None:
     """Values may be any bytes; a name that is not UTF-8 or empty is left out."""
     script = """

@@ -2,6 +2,7 @@
 
 import csv
 
+import msgspec
 import pytest
 
 from airlock_daemon.cli.wiring import Mount, Wiring, docker_words
@@ -52,17 +53,27 @@ def test_the_words_for_docker_have_a_user_and_a_terminal_where_there_are() -> No
 
 
 def test_the_containers_own_git_reaches_its_remotes_by_the_shim() -> None:
-    """Where the host's git does not stand in front of it."""
+    """Over ssh and https, where the host's git does not stand in front of it."""
     own = Wiring(sockets="/s/my", shim="/shim", commands=("git-remote", "ssh"), workspaces=())
     assert [mount.target for mount in own.mounts] == [
         "/run/airlock",
         "/usr/local/bin/ssh",
         "/usr/local/bin/git-ssh",
+        "/usr/lib/git-core/git-remote-https",
+        "/usr/libexec/git-core/git-remote-https",
+        "/usr/local/libexec/git-core/git-remote-https",
     ]
     assert own.environment == {
         "GIT_SSH_COMMAND": "/usr/local/bin/git-ssh",
         "GIT_SSH_VARIANT": "ssh",
     }
+    known = msgspec.structs.replace(own, commands=("git-remote",), search_path="/bin")
+    assert [mount.target for mount in known.mounts][:4] == [
+        "/run/airlock",
+        "/opt/airlock-commands/git-ssh",
+        "/usr/lib/git-core/git-remote-https",
+        "/usr/lib/git-core/git-remote-http",
+    ]
     both = Wiring(sockets="/s/my", shim="/shim", commands=("git", "git-remote"), workspaces=())
     assert [mount.target for mount in both.mounts] == ["/run/airlock", "/usr/local/bin/git"]
     assert both.environment == {}

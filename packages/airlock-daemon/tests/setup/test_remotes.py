@@ -69,5 +69,13 @@ def test_who_names_no_place_is_called_unpinned(tmp_path: Path) -> None:
     assert "agent my is unpinned" in note.problem
     world.write_profile("[git]\npush = []\n", commands='["git-remote"]')
     assert check_files(world.locations).notes == ()
+
+
+def test_that_git_runs_on_this_host_is_said(tmp_path: Path) -> None:
+    """A note, with the way out."""
+    world = World(tmp_path)
+    enable(world, "git")
     world.write_profile("", commands='["git"]')
-    assert check_files(world.locations).notes == ()
+    (note,) = check_files(world.locations).notes
+    assert "hooks, attributes and configuration in its workspace" in note.problem
+    assert 'grant commands = ["git-remote"]' in note.remedy

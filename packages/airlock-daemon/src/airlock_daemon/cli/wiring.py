@@ -14,6 +14,13 @@ OWN_PROGRAMS = "/opt/airlock-commands"
 """A directory that no image has, for where its PATH is known and can be set."""
 GIT_SSH = "git-ssh"
 """The name by which the shim is the container's git's ssh."""
+GIT_HELPERS = ("git-remote-https", "git-remote-http")
+"""The programs of git's exec path for such remotes."""
+EXEC_PATHS = ("/usr/lib/git-core", "/usr/libexec/git-core", "/usr/local/libexec/git-core")
+"""git's exec path in Debian and Arch, in Alpine and Fedora, and as built from its sources.
+
+Where an image has no such directory the engine makes it, and its git does not look there.
+"""
 UNKNOWN_SHIM = "/PATH/TO/airlock-shim"
 
 _SPECIAL = frozenset(',"\r\n')
@@ -54,11 +61,13 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def mounts(self) -> tuple[Mount, ...]:
         """What is mounted read-only, beside the workspaces."""
-        pairs = [(self.sockets, SOCKET_DIRECTORY)]
         names = [name for name in self.commands if name != BROKER]
-        names += [GIT_SSH] if self._has_own_git else []
-        pairs += [(self.shim or UNKNOWN_SHIM, f"{self._programs}/{name}") for name in names]
-        return tuple(Mount(source=old, target=new, read_only=True) for old, new in pairs)
+        targets = [*(f"{self._programs}/{name}" for name in names), *self._transports]
+        pairs = [(self.shim or UNKNOWN_SHIM, target) for target in targets]
+        return tuple(
+            Mount(source=old, target=new, read_only=True)
+            for old, new in ((self.sockets, SOCKET_DIRECTORY), *pairs)
+        )
 
     @property
     def environment(self) -> dict[str, str]:
@@ -75,6 +84,17 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def _programs(self) -> str:
         return USUAL_PROGRAMS if self.search_path is None else OWN_PROGRAMS
+
+    @property
+    def _transports(self) -> list[str]:
+        """Where the container's own git finds the shim, to reach its remotes."""
+        if not self._has_own_git:
+            return []
+        # Lines for an unknown image are read by a person. But for a git that was built from its
+        # sources, the first name is a link to the second, and where it leads is what is mounted.
+        names = GIT_HELPERS[:1] if self.search_path is None else GIT_HELPERS
+        helpers = (f"{path}/{name}" for path in EXEC_PATHS for name in names)
+        return [f"{self._programs}/{GIT_SSH}", *helpers]
 
     @property
     def _has_own_git(self) -> bool:

@@ -12,7 +12,7 @@ from airlock_daemon.setup.findings import find_builtin_faults
 from airlock_daemon.setup.load import load_setup
 from airlock_daemon.setup.overrides import find_losses
 from airlock_daemon.setup.paths import Locations
-from airlock_daemon.setup.remotes import find_unpinned
+from airlock_daemon.setup.remotes import find_git_on_host, find_unpinned
 from airlock_daemon.setup.sockets_directory import find_unusable
 from airlock_modules import Fault
 
@@ -27,7 +27,7 @@ LOOKED_AT = {
     "workspace": "the directories that profiles map: none holds files of Airlock's own",
     "ownership": "who else could write these files, the sockets directory and the log",
     "sockets": "the sockets directory: the daemon's user can make sockets there",
-    "remotes": "where git-remote may go, and who is unpinned",
+    "remotes": "where git-remote may go, who is unpinned, and whose git runs on this host",
     "override": "what overrides of built-in modules give up",
     "built-in": "the built-in modules",
 }
@@ -62,16 +62,15 @@ def check_files(locations: Locations) -> Checked:
         setup = load_setup(locations)
     except SetupError as error:
         return Checked(faults=(*faults, *_name(error.faults, locations)))
-    own = [generation.agent.modules.own for generation in setup.generations.values()]
+    agents = [generation.agent for generation in setup.generations.values()]
+    own = [agent.modules.own for agent in agents]
     return Checked(
         faults=faults,
         findings=tuple(_name(setup.warnings, locations)),
         notes=(
             *named("override", find_losses([setup.shared, *own], setup.config.ceiling)),
-            *find_unpinned(
-                (generation.agent for generation in setup.generations.values()),
-                setup.config.ceiling,
-            ),
+            *find_unpinned(agents, setup.config.ceiling),
+            *find_git_on_host(agents, setup.config.ceiling),
         ),
         agents=tuple(setup.generations),
     )

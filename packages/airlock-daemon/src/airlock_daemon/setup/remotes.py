@@ -1,4 +1,4 @@
-"""What profiles say of git's remotes: contradictions, and who reaches more than is named."""
+"""What profiles say of git: contradictions, who reaches more than is named, what runs here."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -41,6 +41,21 @@ def find_unpinned(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[F
                 f"agent {agent.name} is unpinned: {BROKER} reaches every repository of the hosts "
                 "that known_hosts has by their own names",
                 'name what it needs: [git] push = ["git@github.com/OWNER/*"]',
+                name="remotes",
+                is_note=True,
+            )
+
+
+def find_git_on_host(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
+    """Name the agents whose git is this host's, and what that means."""
+    for agent in agents:
+        if "git" in agent.profile.granted(ceiling):
+            yield Finding(
+                agent.profile_file,
+                "commands",
+                f"the git of agent {agent.name} runs on this host, and so do the programs that "
+                "hooks, attributes and configuration in its workspace name",
+                f'for images that have git, grant commands = ["{BROKER}"] instead',
                 name="remotes",
                 is_note=True,
             )

@@ -1,0 +1,126 @@
+"""Images with a git of their own, which nobody has prepared: it reaches its remotes by the shim."""
+
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from e2e.world.daemon import Daemon
+from e2e.world.executables import Executables
+from e2e.world.images import Images, temporary_image
+from e2e.world.person import Person, find_block, find_indented, newcomer
+from e2e.world.project import Project
+from e2e.world.scene import Stage
+
+# git with what it links to, and the programs of its exec path at $EXEC.
+_GIT = """
+FROM {debian} AS debian
+RUN mkdir -p /image/tmp /image/usr/share/git-core/templates $(dirname /image/$EXEC) \
+ && for file in $(ldd /usr/bin/git /usr/lib/git-core/git-remote-http | grep -o '/[^ :]*'); do \
+        cp --parents --dereference $file /image; \
+    done \
+ && cp -a /usr/lib/git-core /image/$EXEC
+"""
+_LIBEXEC = "/usr/libexec/git-core"
+_LOCAL = "/usr/local/libexec/git-core"
+RECIPES = {
+    # /usr/lib/git-core, in which git-remote-https is a link to git-remote-http.
+    "debian": "FROM {debian}",
+    # The layout of Alpine and Fedora.
+    "libexec": _GIT.replace("$EXEC", _LIBEXEC)
+    + "FROM {busybox}\nCOPY --from=debian /image /\n"
+    + f"ENV GIT_EXEC_PATH={_LIBEXEC} PATH=/bin:/usr/bin\n",
+    # That of git's own Makefile, in which both names are one file. There is no shell in it.
+    "local": _GIT.replace("$EXEC", _LOCAL)
+    + f"RUN cd /image{_LOCAL} && ln -f git-remote-http git-remote-https\n"
+    + "FROM scratch\nCOPY --from=debian /image /\n"
+    + f"ENV GIT_EXEC_PATH={_LOCAL} PATH=/usr/bin\n",
+}
+TRANSPORTS = ("ssh",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A person with a project, and a daemon that serves the agent `my`, who has git-remote."""
+
+    person: Person
+    project: Project
+    said: str
+    """What `agent add` printed."""
+
+    def url(self, transport: str) -> str:
+        """Return the repository's address."""
+        repository = self.project.repository
+        return repository.url if transport == "ssh" else repository.web_url
+
+    def push(self, line: str, transport: str) -> None:
+        """Push a new commit by a container that `line` runs, to a branch of the remote."""
+        commit = self.project.commit(line[:20])
+        push = f"git push {self.url(transport)} HEAD:refs/heads/{transport}"
+        self.person.run_at_terminal(f"{line} {push}", cwd=self.project.path)
+        assert self.project.repository.commit(transport) == commit, line
+
+
+@pytest.fixture(scope="module")
+def place(stages: dict[str, Stage], executables: Executables, ground: Path) -> Iterator[Place]:
+    """Return a person whose agent was registered just now, with its remote."""
+    stage = stages["user"]
+    project = Project.make(stage.account, ground / "own", stage.server.make_repository("own"))
+    with newcomer(stage.account, executables) as person:
+        add = "airlock-daemon agent add my --workspace . --command git-remote --yes"
+        said = person.run(add, cwd=project.path)
+        files = stage.account.home / ".config/airlock"
+        with Daemon(
+            person.shell(f"exec airlock-daemon start --agents {files}/agents.toml"),
+            said=ground / "own.log",
+            sockets=lambda: [files / "sockets/my/airlock.sock"],
+            environment=person.environment,
+        ):
+            yield Place(person=person, project=project, said=said)
+
+
+@pytest.fixture(scope="module", params=sorted(RECIPES))
+def image(request: pytest.FixtureRequest, images: Images) -> Iterator[str]:
+    """Return an image for each of git's layouts."""
+    recipe = RECIPES[request.param].format(debian=images.debian, busybox=images.busybox)
+    with temporary_image(f"own-git-{request.param}", recipe) as name:
+        yield name
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_any_git_pushes(place: Place, image: str, transport: str) -> None:
+    """By `run`, which knows the image and does not look into it."""
+    place.push(f"airlock-daemon run my {image}", transport)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_the_printed_lines_lead_to_a_push(place: Place, image: str, transport: str) -> None:
+    """Those for docker, compose and devcontainers, which know no image."""
+    person, project = place.person, place.project
+    docker_run = find_block(place.said, "docker run").replace("IMAGE", image)
+    compose = find_indented(place.said, "The same as compose.yaml:").replace("IMAGE", image)
+    project.account.write(project.path / "compose.yaml", compose)
+    made = json.loads(find_indented(place.said, "The same as devcontainer.json:"))
+    words = ["docker", "run", "--rm", f"--workdir={made['workspaceFolder']}"]
+    words += [f"--mount={mount}" for mount in (made["workspaceMount"], *made["mounts"])]
+    words += [f"--env={name}={value}" for name, value in made["containerEnv"].items()]
+    # What makes the container for a devcontainer.json gives its user the uid of the caller.
+    devcontainer = f'{shlex.join(words)} --user "$(id -u)" {image}'
+    for line in (docker_run, "docker compose run --rm agent", devcontainer):
+        place.push(line, transport)
+    person.run("docker compose down", cwd=project.path)
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_what_is_not_granted_comes_to_the_daemon_all_the_same(
+    place: Place, image: str, scheme: str
+) -> None:
+    """The git of the container has no other way to such a remote, and shows the refusal."""
+    line = f"airlock-daemon run my {image} git ls-remote {scheme}://example.com/x.git"
+    done = place.person.try_line(line, cwd=place.project.path)
+    assert done.exit_code == 128
+    assert "airlock: " in done.stderr
+    (last,) = place.person.run("airlock-daemon log tail -n 1", cwd=place.project.path).splitlines()
+    assert f"git-remote {scheme} {scheme}://example.com/x.git" in last
