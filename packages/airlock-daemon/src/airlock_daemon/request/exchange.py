@@ -17,6 +17,7 @@ from airlock_daemon.request.plan import Plan, plan
 from airlock_daemon.request.pre_exec import consult
 from airlock_daemon.request.recording import Recording
 from airlock_daemon.request.running import run_command
+from airlock_daemon.request.session_errand import AskedSession
 from airlock_daemon.request.state import AgentState, DaemonState, log
 from airlock_daemon.workspace.directory import Workspace, enter
 from airlock_daemon.workspace.mapping import see_mounts
@@ -109,12 +110,12 @@ class Exchange:
             return await self._run(allowed, peer, client, pre_exec=pre_exec)
         asked = self._ask_broker(allowed)
         try:
-            errand = await asked.admit()
+            make_plan = await asked.admit()
             if pre_exec is not None:
                 request = await self._consult(pre_exec, container=None)
                 if request != self._request:
                     return request
-            planned = asked.plan(errand, peer=peer, passed=self._session.passed)
+            planned = make_plan(peer=peer, passed=self._session.passed)
             await self._execute(planned, allowed, client)
             return None
         finally:
@@ -167,8 +168,9 @@ class Exchange:
             recording=self._recording,
         )
 
-    def _ask_broker(self, allowed: Allowed) -> Asked:
-        return Asked(
+    def _ask_broker(self, allowed: Allowed) -> Asked | AskedSession:
+        kind = AskedSession if allowed.module.broker == "ssh" else Asked
+        return kind(
             self._request,
             allowed.module,
             generation=self._generation,
