@@ -73,8 +73,7 @@ def test_the_words_are_the_daemons_own(start: Start) -> None:
     ]
     first, directory = answer.text().splitlines()
     assert first == "a b"
-    assert str(daemon.world.workspace) not in directory
-    assert not os.path.exists(directory)
+    assert os.path.basename(directory).startswith("airlock-empty-")
     assert "airlock: ssh goes to me@host:2222; " in answer.text("stderr")
     (record,) = daemon.records("broker")
     assert record["detail"] == {
