@@ -59,7 +59,7 @@ def read_notes(world: World) -> list[str]:
 
 
 def test_the_words_are_the_daemons_own(start: Start) -> None:
-    """Forced options first, what the client may choose, the operator's, and one command."""
+    """Forced options first, the operator's, what the client may choose, and one command."""
     daemon = start(hosts="me@Host:2222")
     words = ("-vC4", "-p", "2222", "-o", "ConnectTimeout=5", "-tt", "me@HOST")
     answer = daemon.ask("ssh", *words, "echo", "a  b;", "pwd", cwd="/nowhere")
@@ -67,8 +67,8 @@ def test_the_words_are_the_daemons_own(start: Start) -> None:
     notes = read_notes(daemon.world)
     assert notes[: len(FORCED)] == list(FORCED)
     assert notes[len(FORCED) : notes.index("--") + 3] == [
-        *("-oLogLevel=INFO", "-oCompression=yes", "-oConnectTimeout=5", "-tt", "-4"),
-        *("-p", "2222", "-F", f"{daemon.world.root}/ssh_config"),
+        *("-oLogLevel=INFO", "-F", f"{daemon.world.root}/ssh_config"),
+        *("-oCompression=yes", "-oConnectTimeout=5", "-tt", "-4", "-p", "2222"),
         *("--", "me@Host", "echo a  b; pwd"),
     ]
     first, directory = answer.text().splitlines()

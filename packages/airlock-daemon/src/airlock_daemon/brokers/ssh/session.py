@@ -54,20 +54,21 @@ async def admit(
         port=login.port,
         family=asked.family,
     )
-    words = (module.bin, *module.prepend)
     pinned: tuple[str, ...] = ()
     if line is None or line.name is None:
         refuse = partial(_needs_line, asked, verb="name")
+        words = (module.bin, *module.prepend)
         pinning = Pinning(goal, words, programs=generation.programs, means=means, refuse=refuse)
         pinned = await pinning.pin(is_granted=line is not None)
     return Admitted(
         asked=asked,
         program=program,
         argv=build_words(
-            words,
+            (module.bin,),
             goal,
             () if asked.command is None else (asked.command,),
-            options=tuple(_list_options(asked)),
+            # The operator's words before those of the client: the first value counts.
+            options=(*module.prepend, *_list_options(asked)),
             pinned=pinned,
             log_level=asked.log_level,
         ),
