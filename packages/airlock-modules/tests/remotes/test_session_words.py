@@ -132,6 +132,11 @@ def test_options_by_name_have_one_spelling(option: str, value: tuple[str, str] |
         (("-p",), "words"),
         (("-s", "host"), "words"),
         (("host", "x" * 100_001), "command"),
+        # Each would take minutes if it were looked at more than once.
+        (("-oUser=x" + " " * 500_000 + "y", "host"), "user"),
+        (("-o" + " " * 500_000, "host"), "-o"),
+        (("-" + "v" * 500_000 + "A", "host"), "-A"),
+        (("-v",) * 300_000 + ("-A",), "-A"),
     ],
 )
 def test_other_words_are_refused(words: tuple[str, ...], rule: str) -> None:

@@ -11,7 +11,7 @@ from airlock_modules.remotes.errors import RemoteError
 from airlock_wire.text import quote
 
 # What ssh takes for one option: blanks around the name, and one = or blanks before the value.
-_OPTION = re.compile(r"[ \t]*([A-Za-z0-9]+)(?:[ \t]*=[ \t]*|[ \t]+)(.*?)[ \t]*", re.DOTALL)
+_OPTION = re.compile(r"[ \t]*([A-Za-z0-9]+)(?:[ \t]*=[ \t]*|[ \t]+)(.*)", re.DOTALL)
 
 _YES, _NO, _EITHER, _NUMBER = "yes", "no", "yes|no", "[0-9]{1,9}"
 # Ciphers and their like: names, joined by commas, with + - ^ in front and stars in them.
@@ -105,7 +105,7 @@ def read_option(text: str) -> tuple[str, str]:
     if found is None or known is None:
         raise RemoteError(f"-o {quote(text, limit=80)} is not passed on", rule="-o")
     name, values = known
-    value = found[2]
+    value = found[2].rstrip(" \t")
     if not values.fullmatch(value):
         shown = quote(value, limit=80)
         raise RemoteError(f"-o {name} cannot be set to {shown} here", rule=f"-o {name}")

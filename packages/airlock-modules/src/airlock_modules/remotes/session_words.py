@@ -6,6 +6,7 @@ as the next word. The first of several values counts, as it does for ssh, but fo
 """
 
 import re
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -98,7 +99,7 @@ class _Reader:
     """Takes one word after the other."""
 
     def __init__(self, words: Sequence[str]) -> None:
-        self.rest = list(words)
+        self.rest = deque(words)
         self.is_terminated = False
         self.query: Query | None = None
         self._host: str | None = None
@@ -114,7 +115,7 @@ class _Reader:
             # A dash alone is no option for getopt(3).
             if self.rest[0] == "-":
                 return
-            word = self.rest.pop(0)
+            word = self.rest.popleft()
             if word == "--":
                 self.is_terminated = True
                 return
@@ -122,7 +123,7 @@ class _Reader:
 
     def read_destination(self) -> None:
         """Take the destination. An option before it counts before what it says itself."""
-        login = read_login(self.rest.pop(0))
+        login = read_login(self.rest.popleft())
         self._host = login.host
         if login.user is not None:
             self._values.setdefault("User", login.user)
@@ -138,7 +139,7 @@ class _Reader:
             if not value:
                 if not self.rest:
                     raise RemoteError(f"-{letter} has no value", rule="words")
-                value = self.rest.pop(0)
+                value = self.rest.popleft()
             self._take_value(letter, value)
             return
 
