@@ -19,8 +19,8 @@ from fuzz.respelling import respell
 from fuzz.target import BrokenPromiseError, Target, decode, require_one_line
 
 _LONGEST = 1024
-# A broker's module has no rules for arguments.
-_NAMES = tuple(name for name in builtin_names() if load_builtin(name).broker is None)
+# That of git's broker has no rules for arguments.
+_NAMES = tuple(name for name in builtin_names() if load_builtin(name).rules.mode == "allow")
 _GRANT = Grant(ceiling=_NAMES, commands=(), modules={name: load_builtin(name) for name in _NAMES})
 
 

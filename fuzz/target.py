@@ -8,6 +8,7 @@ TARGETS = (
     "modules",
     "arguments",
     "push",
+    "login",
     "framing",
     "wire",
     "session",

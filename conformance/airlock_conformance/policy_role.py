@@ -1,10 +1,10 @@
 """Policy vectors: the daemon's own modules, asked about by `check`.
 
-One daemon answers for all tools. It has an agent that may use all of them and maps no directory:
-only the arguments are judged.
+One daemon answers for all tools. It has an agent that may use all of them, maps no directory, and
+has in its profile what the files of vectors ask for: only the arguments are judged.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,23 +22,24 @@ _EXPECTED: Mapping[str, Mapping[str, Any]] = {
     "denied": {
         "error": {
             "code": -32600,
-            "data": {"kind": "denied", "layer": {"$one_of": ["module", "workspace"]}},
+            "data": {"kind": "denied", "layer": {"$one_of": ["module", "workspace", "broker"]}},
         }
     },
 }
 
 
-def policy_setup(cases: Iterable[Case], modules: Path | None = None) -> Mapping[str, Any]:
+def policy_setup(cases: Collection[Case], modules: Path | None = None) -> Mapping[str, Any]:
     """Return a setup in which each tool of the vectors is granted with its built-in module.
 
     `modules` is a directory of files ``TOOL.toml`` that take the place of the built-in ones.
     """
     tools = sorted({case.body["command"] for case in cases})
+    lines = dict.fromkeys(case.body["profile"] for case in cases)
     files = modules.glob("*.toml") if modules is not None else ()
     enabled = ", ".join(line_of(tool).decode().strip() for tool in tools)
     return {
         "config": f'[commands]\nenable = [{enabled}]\n\n[log]\npath = "@state@/airlock.log"\n',
-        "profile": "commands = []\n",
+        "profile": "".join(("commands = []\n", *lines)),
         "modules": {path.stem: path.read_text() for path in files},
     }
 
@@ -48,8 +49,9 @@ def run_policy_case(
 ) -> None:
     """Ask the daemon about one vector; raises `Violation` where it decides otherwise.
 
-    Only the refusal of the module, or of a path that nothing maps, counts as one: a tool that is
-    not there denies no evasion. Where the base alone is asked for, the code of a denial is enough.
+    Only the refusal of the module, of its broker, or of a path that nothing maps counts as one: a
+    tool that is not there denies no evasion. Where the base alone is asked for, the code of a
+    denial is enough.
     """
     tool, result = case.body["command"], case.body["result"]
     response = ask(tool, case.body["args"], installation, patience=patience, checks=checks)

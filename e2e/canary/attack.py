@@ -8,6 +8,8 @@ if TYPE_CHECKING:
 
 GUARANTEES: Mapping[str, str] = {
     "words": "no word of the client becomes an option or another command of ssh",
+    "sessions": "of the options of a client ssh gets none that names a file or runs something",
+    "logins": "what [ssh] hosts does not name is not reached",
     "paths": "a path leads to the repository that it names, and nowhere else",
     "places": "what [git] push and fetch do not name is not reached",
     "known": "without [git] only hosts are reached that known_hosts has by their own names",
@@ -48,19 +50,20 @@ def ask(
     guard: str,
     *words: str,
     agent: str = "pinned",
+    command: str = "git-remote",
     says: bytes = b"",
     way: str = "pipes",
     env: Mapping[str, str] | None = None,
     works_without: bool = False,
 ) -> Attack:
-    """An attack by one request: the arguments of git-remote, and what its stdin says.
+    """An attack by one request: the words for git-remote or ssh, and what its stdin says.
 
     In all of them stands `<open>` for the folder of the repositories that are granted, and the rest
     of `Scene.names`.
     """
 
     def run(scene: "Scene") -> bytes:
-        return scene.converse(agent, words, says=says, way=way, env=env or {})
+        return scene.converse(agent, words, command=command, says=says, way=way, env=env or {})
 
     return Attack(name, guard, run, works_without)
 

@@ -1,13 +1,14 @@
 """All families of attacks on the brokers."""
 
 from e2e.canary.attack import Family
-from e2e.canary.families import forge, hosts, places, pushes, streams, texts, words
+from e2e.canary.families import forge, hosts, places, pushes, sessions, streams, texts, words
 
 FAMILIES: tuple[Family, ...] = (
     words.FAMILY,
     places.FAMILY,
     hosts.FAMILY,
     pushes.FAMILY,
+    sessions.FAMILY,
     streams.FAMILY,
     texts.FAMILY,
     forge.FAMILY,

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 
 from e2e.canary.world import World
 from e2e.world.client import Client, Message
@@ -35,12 +36,13 @@ class Scene:
         self,
         words: Sequence[str],
         *features: str,
+        command: str = "git-remote",
         method: str = "exec",
         **params: object,
     ) -> bytes:
-        """The line that asks for git-remote with these words."""
+        """The line that asks for a command with these words."""
         filled = [self.fill(word) for word in words]
-        return make_request("git-remote", *filled, method=method, features=features, **params)
+        return make_request(command, *filled, method=method, features=features, **params)
 
     def connect(self, agent: str) -> Client:
         """A connection on which one request will be made."""
@@ -52,6 +54,7 @@ class Scene:
         agent: str,
         words: Sequence[str],
         *,
+        command: str = "git-remote",
         says: bytes = b"",
         way: str = "pipes",
         env: Mapping[str, str] | None = None,
@@ -61,15 +64,16 @@ class Scene:
         `way` is "pipes", on which all goes, "messages", or "check" to ask without doing.
         """
         environment = dict(env or {})
-        args = ["ssh", *words]
+        args = [*words] if command == "ssh" else ["ssh", *words]
+        request = partial(self.request, args, command=command)
         if way == "check":
             with self.connect(agent) as client:
-                client.send(self.request(args, method="check"))
+                client.send(request(method="check"))
                 return hear(client)
         if way == "messages":
             with self.connect(agent) as client:
                 features = ("env", "base64", "stdin")
-                client.send(self.request(args, *features, env=environment))
+                client.send(request(*features, env=environment))
                 # A start, or the error that comes in its place: nothing may be said before.
                 first = client.next_message()
                 if first is not None and first.get("method") == "start":
@@ -77,7 +81,7 @@ class Scene:
                     client.send(make_message("stdin", data=data, encoding="base64"))
                     client.send(make_message("stdin", eof=True))
                 return json.dumps(first, ensure_ascii=False).encode() + b"\n" + hear(client)
-        line = self.request(args, "env", "fds", env=environment)
+        line = request("env", "fds", env=environment)
         with self.connect(agent) as client:
             return carry(client, line, self.fill_bytes(says))
 

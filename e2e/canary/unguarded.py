@@ -11,12 +11,14 @@ from typing import Any
 import airlock_wire.text
 from airlock_daemon.brokers.git import conversation, rules
 from airlock_daemon.brokers.git.errand import Errand
-from airlock_daemon.brokers.ssh import pinning
+from airlock_daemon.brokers.ssh import pinning, session
 from airlock_daemon.brokers.ssh import words as ssh_command
 from airlock_daemon.brokers.ssh.known_hosts import Known
+from airlock_daemon.brokers.ssh.session import Admitted
 from airlock_daemon.cli import main
-from airlock_daemon.request import errand
+from airlock_daemon.request import errand, session_errand
 from airlock_daemon.request.errand import Asked
+from airlock_modules import Query, read_host_line
 from airlock_modules.remotes import ssh_words
 from airlock_modules.remotes.errors import RemoteError
 from airlock_modules.remotes.grants import read_place
@@ -45,6 +47,24 @@ def words() -> None:
         )
 
     _put(errand, "admit", admit)
+
+
+def sessions() -> None:
+    """The same of ssh itself."""
+
+    async def admit(args: tuple[str, ...], module: Any, generation: Any, _: Any) -> Admitted:
+        return Admitted(
+            asked=Query(words=args),
+            program=generation.programs.find(module.bin),
+            argv=(module.bin, *module.prepend, *ssh_command.FORCED, "-oLogLevel=INFO", *args),
+        )
+
+    _put(session_errand, "admit", admit)
+
+
+def logins() -> None:
+    """Every host is granted by its name."""
+    _put(session, "find_host", lambda _, login: read_host_line(login.host))
 
 
 def paths() -> None:
@@ -132,7 +152,7 @@ def texts() -> None:
 OFF: dict[str, Callable[[], None]] = {
     each.__name__: each
     for each in (
-        *(words, paths, places, addresses, known, refs),
+        *(words, sessions, logins, paths, places, addresses, known, refs),
         *(lists, options, environment, streams, texts),
     )
 }

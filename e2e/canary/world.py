@@ -24,6 +24,8 @@ Host forge gitolite
     HostName 127.0.0.1
 Host gitolite
     Port {forge_port}
+Host proxied
+    ProxyCommand : {word}
 Host *
     Port {port}
     User {user}
@@ -50,6 +52,24 @@ _GRANTS = {
     "wide": '[git]\npush = ["*/**"]\n',
     "unpinned": "",
 }
+_SESSION = """\
+commands = ["ssh"]
+{grant}
+"""
+# Without the rules of the built-in module: what the broker refuses, it refuses alone.
+_SSH = """\
+[command]
+broker = "ssh"
+[deny]
+args = []
+[args]
+prepend = ["-F", "{human}/config"]
+"""
+_HOSTS = {
+    "session": '[ssh]\nhosts = ["forge", "proxied"]\n',
+    "session-wide": '[ssh]\nhosts = ["*"]\n',
+    "session-free": "",
+}
 _GIT = (
     "git",
     "-c",
@@ -64,8 +84,9 @@ _GIT = (
 class World(Installation):
     """The files of the daemon, and below the same folder those of its human and of the server.
 
-    `words` are canaries: the name of a branch of repositories that nobody was granted, and what
-    stands in a file of the server's account. Whatever lies in `proof` was made by an attack.
+    `words` are canaries: the name of a branch of repositories that nobody was granted, what stands
+    in a file of the server's account, and in the human's configuration of ssh. Whatever lies in
+    `proof` was made by an attack.
     """
 
     def __init__(self, folder: Path, *, port: int, forge_port: int) -> None:
@@ -81,7 +102,7 @@ class World(Installation):
         for made in (self.human, self.proof, self.open, self.account, self.temporary, self.forge):
             made.mkdir()
         self.proof.chmod(0o777)
-        self.words = (secrets.token_hex(16), secrets.token_hex(16))
+        self.words = (secrets.token_hex(16), secrets.token_hex(16), secrets.token_hex(16))
         user = pwd.getpwuid(os.getuid()).pw_name
         self._make_repositories()
         self.names = {
@@ -96,13 +117,16 @@ class World(Installation):
         }
         self.names |= {name.upper(): self.names[name].upper() for name in ("main", "base")}
         self._write_human(port, forge_port, user)
-        self.enable(["git-remote"], more="[limits]\nlog_bytes_s = 1000000000\n")
+        self.enable(["git-remote", "ssh"], more="[limits]\nlog_bytes_s = 1000000000\n")
         for agent, grant in _GRANTS.items():
             text = grant.format(open=self.open)
             self.add_agent(agent, profile=_PROFILE.format(human=self.human, grant=text))
+        modules = {"ssh": _SSH.format(human=self.human)}
+        for agent, grant in _HOSTS.items():
+            self.add_agent(agent, profile=_SESSION.format(grant=grant), modules=modules)
 
     def _make_repositories(self) -> None:
-        word, content = self.words
+        word, content, _ = self.words
         (self.account / "notes").write_text(content)
         work = self.folder / "work"
         _git(self.folder, "init", "--quiet", str(work))
@@ -142,7 +166,8 @@ class World(Installation):
         hosts = "".join(f"[{name}]:{port} {key}" for name in spellings)
         (self.human / "known_hosts").write_text(f"* {key}{hosts}")
         settings = {name: str(getattr(self, name)) for name in ("server", "human", "proof")}
-        text = _CLIENT.format(**settings, port=port, forge_port=forge_port, user=user)
+        settings |= {"user": user, "word": self.words[2]}
+        text = _CLIENT.format(**settings, port=port, forge_port=forge_port)
         (self.human / "config").write_text(text)
 
     def _git_open(self, *words: str) -> str:

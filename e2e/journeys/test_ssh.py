@@ -34,7 +34,7 @@ def test_a_host_that_nobody_knows_is_not_trusted(user_stage: Stage, ssh_errand: 
         stranger = client.run(*call, "guest@localhost", "true")
         assert stranger.exit_code == 255
         assert "Host key verification failed" in stranger.stderr
-        for option in ("-oStrictHostKeyChecking=no", "-oProxyCommand=touch trapped"):
+        for option in ("-oStrictHostKeyChecking=no", "-oProxyCommand=touch trapped", "-i/x"):
             assert client.run(*call, option, "guest@localhost", "true").exit_code == 126
     assert not (scene.project.path / "trapped").exists()
 
@@ -54,3 +54,50 @@ def test_the_agent_is_not_forwarded(user_stage: Stage, ssh_errand: Ssh) -> None:
             "-oForwardAgent=yes",
         ):
             assert client.run(*call, option, target, "true").exit_code == 126
+
+
+def test_files_go_by_the_containers_own_scp_and_sftp(stage: Stage, ssh_errand: Ssh) -> None:
+    """They call the shim as their ssh: it takes a subsystem, and the old protocol of scp."""
+    scene = stage.workshop
+    data = os.urandom(300_000)
+    _, option, port, target = ssh_errand.call
+    assert option == "-p"
+    with scene.setup(scene.images.debian).running() as client:
+        client.run("sh", "-c", "cat >/tmp/here", stdin=data).succeeded()
+        for name, words in (("new", ()), ("old", ("-O",))):
+            scp = ("scp", *words, "-q", "-S", "ssh", "-P", port)
+            client.run(*scp, "/tmp/here", f"{target}:{name}-{client.id[:8]}").succeeded()
+            client.run(*scp, f"{target}:{name}-{client.id[:8]}", f"/tmp/{name}").succeeded()
+            assert client.run("cat", f"/tmp/{name}").succeeded().out == data
+        batch = f"rename new-{client.id[:8]} moved-{client.id[:8]}\nls -1\n".encode()
+        sftp = ("sftp", "-S", "ssh", "-b", "-", "-P", port, target)
+        assert f"moved-{client.id[:8]}" in client.run(*sftp, stdin=batch).succeeded().stdout
+
+
+def test_a_host_that_the_profile_does_not_name_is_not_reached(
+    stage: Stage, ssh_errand: Ssh
+) -> None:
+    """Neither another port nor another address of the same machine; the hint has the line."""
+    scene = stage.workshop
+    with scene.setup(scene.images.busybox).running() as client:
+        for words in (("guest@127.0.0.1",), ("-p", ssh_errand.call[2], "guest@127.0.0.2")):
+            refused = client.run("ssh", *words, "true")
+            assert refused.exit_code == 126
+            assert "may not reach" in refused.stderr
+            assert 'hosts = ["guest@127.0.0.' in refused.stderr
+
+
+def test_what_a_session_did_is_in_the_record(user_stage: Stage, ssh_errand: Ssh) -> None:
+    """Where it went, and the command; -v shows the first, and nothing of the configuration."""
+    scene = user_stage.workshop
+    *call, target = ssh_errand.call
+    with scene.setup(scene.images.busybox).running() as client:
+        told = client.run(*call, "-v", target, "true").succeeded()
+    assert told.stderr.startswith(f"airlock: ssh goes to {target}:{call[-1]}; ")
+    assert "id_ed25519" not in told.stderr
+    records = [each for each in scene.airlock.audit() if each["event"] == "broker"]
+    assert records[-1]["detail"] == {
+        "service": "ssh",
+        "destination": f"ssh://{target}:{call[-1]}",
+        "command": "true",
+    }

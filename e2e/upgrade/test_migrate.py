@@ -219,6 +219,7 @@ def test_the_lines_for_the_first_ones_socket_are_told_and_not_run(host: Host) ->
         f"agent default may run all that is enabled, as everybody might in v0.1: {everything}"
         in said
     )
+    assert "agent default: ssh enters no workspace, takes no -i, -F or -J" in said
     assert "other files stay in hooks/" in said
     target = f"{host.config}/sockets/default.sock"
     assert f"by: sudo ln -sfn {shlex.quote(target)} /var/run/docker-airlock.sock\n" in said

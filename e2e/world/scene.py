@@ -116,7 +116,7 @@ class Stage:
             return {}
         text = run((str(self._executables.daemon), "show", "ssh")).succeeded().out.decode()
         option = json.dumps(f"-F{self.account.home}/.ssh/config")
-        return {"ssh": text.replace("\nprepend = [", f"\nprepend = [{option},", 1)}
+        return {"ssh": f"{text}\n[args]\nprepend = [{option}]\n"}
 
     def scene(
         self,
@@ -130,8 +130,8 @@ class Stage:
         """Make a scene with an agent AGENT and, unless told otherwise, start its daemon.
 
         `profile` is the agent's, MAPPED without one; in it `{project}` stands for the project's
-        path as a TOML string, and it sets `environment`. The ceiling is `commands` and `modules`,
-        the agent's own by command.
+        path as a TOML string, and it sets `environment` and lets ssh reach the server. The ceiling
+        is `commands` and `modules`, the agent's own by command.
         """
         label = f"{self.account.name}-{next(self._number)}"
         airlock = Airlock(
@@ -146,6 +146,8 @@ class Stage:
             self.account, self._ground / f"{label}-project", self.server.make_repository(label)
         )
         text = (profile or MAPPED).replace("{project}", json.dumps(str(project.path)))
+        hosts = json.dumps([f"{name}:{self.server.port}" for name in ("127.0.0.1", "localhost")])
+        text += f"\n[ssh]\nhosts = {hosts}\n"
         variables = {**ssh_command(self.account), **(environment or {})}
         if variables:
             assignments = (f"{name} = {json.dumps(value)}" for name, value in variables.items())

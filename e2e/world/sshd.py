@@ -37,7 +37,9 @@ Host stranger
     IdentityFile {folder}/stranger-key
 Host nobody
     Port 1
-Host host unknown
+Host behind
+    ProxyJump host
+Host host unknown behind
     IdentityFile {folder}/client-key
 Host *
     HostName 127.0.0.1

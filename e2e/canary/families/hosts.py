@@ -6,7 +6,7 @@ from e2e.canary.attack import Attack, Family, ask
 
 # Where the server listens, at the port that the human's configuration has for every host, and
 # known_hosts has a line by that name: without the guard it answers.
-_HERE = ("127.0.0.1", "127.1", "0x7f000001", "2130706433", "127.9.9.9", "localhost")
+HERE = ("127.0.0.1", "127.1", "0x7f000001", "2130706433", "127.9.9.9", "localhost")
 
 # No name that only a server of names knows: nothing of this leaves the host.
 _AROUND = (
@@ -37,7 +37,7 @@ _AROUND = (
 
 def _attacks() -> Iterator[Attack]:
     for agent in ("wide", "unpinned"):
-        for host in _HERE:
+        for host in HERE:
             words = (host, "git-upload-pack '<root>/secret.git'")
             # The address stands for 127.0.0.1 alone, at which the server is.
             works = host != "127.9.9.9"

@@ -8,7 +8,7 @@ _APP = "git-upload-pack '<open>/app.git'"
 _RUN = ":>'<proof>/words'"
 
 # Before the destination. What runs something is seen to, without the guard.
-_OPTIONS: tuple[tuple[tuple[str, ...], bool], ...] = (
+OPTIONS: tuple[tuple[tuple[str, ...], bool], ...] = (
     (("-oProxyCommand=:><proof>/proxy; false",), True),
     (("-o", "ProxyCommand=:><proof>/proxy; false"), True),
     (("-o", "proxycommand :><proof>/proxy; false"), True),
@@ -82,7 +82,7 @@ _COMMANDS: tuple[tuple[str, bool], ...] = (
     ("", False),
 )
 
-_DESTINATIONS = (
+DESTINATIONS = (
     *("-oProxyCommand=:><proof>/proxy", "--help", "-G", "", "@", "@forge", "a b", "forge forge"),
     *("<user>@<user>@forge", "%h", "<user>@%h", "$(id)@forge", "`id`", "forge;id", "forge\nid"),
     *("ssh://forge", "forge:22", "forge/x", "*", "for*", "-@forge", "<user>@-oProxyCommand=id"),
@@ -94,12 +94,12 @@ _VARIABLES = ("evil", "version=2:evil", "version=evil", "version=2\nevil", " ver
 
 
 def _attacks() -> Iterator[Attack]:
-    for option, works in _OPTIONS:
+    for option, works in OPTIONS:
         name = f"option {' '.join(option)}"
         yield ask(name, "words", *option, "forge", _APP, works_without=works)
     for command, works in _COMMANDS:
         yield ask(f"command {command!r}", "words", "forge", command, works_without=works)
-    for destination in dict.fromkeys(_DESTINATIONS):
+    for destination in dict.fromkeys(DESTINATIONS):
         yield ask(f"destination {destination!r}", "words", destination, _APP)
     for extra in ((), ("forge",), ("forge", _APP, "x"), (_APP,)):
         yield ask(f"words {extra}", "words", *extra)

@@ -14,6 +14,9 @@ BUILT_IN = ("aws", "git", "ssh", "terraform")
 
 _GRANTED = '[command]\nbin = "{name}"\n\n[deny]\nargs = []\n\n[exec]\nworkspace = "required"\n'
 
+# What the daemon says to ssh itself, as far as a direct run would show that it does not.
+_SSH_WORDS = ("-oBatchMode=yes", "-oStrictHostKeyChecking=yes", "-oEscapeChar=none")
+
 PROFILE_SET = {"CHECKPOINT_DISABLE": "1"}
 """What the profile sets for every tool: Terraform asks nobody on the net for newer versions."""
 
@@ -48,7 +51,7 @@ def make_grants(tools: Iterable[str], *, daemon: Path, ssh_configuration: Path) 
         override = None
         if name == "ssh":
             option = json.dumps(f"-F{ssh_configuration}")
-            override = text = text.replace("\nprepend = [", f"\nprepend = [{option},", 1)
+            override = text = f"{text}\n[args]\nprepend = [{option}]\n"
         module = tomllib.loads(text)
         arguments = module.get("args", {})
         if arguments.get("append"):
@@ -56,6 +59,9 @@ def make_grants(tools: Iterable[str], *, daemon: Path, ssh_configuration: Path) 
         grants[name] = Grant(
             text=override,
             set=module.get("env", {}).get("set", {}),
-            prepend=tuple(arguments.get("prepend", ())),
+            prepend=(
+                *arguments.get("prepend", ()),
+                *(_SSH_WORDS if name == "ssh" else ()),
+            ),
         )
     return grants

@@ -1,6 +1,9 @@
 """The words with which the human's ssh is run."""
 
 import os
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +51,29 @@ def test_what_is_forced_comes_first_and_nothing_of_the_client_is_an_option() -> 
     assert words[0] == "ssh"
     assert words[1 : len(FORCED) + 1] == FORCED
     assert words[len(FORCED) + 1 :] == (
-        *("-oHostName=::2", "-T", "-6", "-p", "2222", "-i", "/key"),
+        *("-oLogLevel=INFO", "-oHostName=::2", "-T", "-6", "-p", "2222", "-i", "/key"),
         *("--", "me@::1", "git-upload-pack 'a b'"),
     )
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="ssh is not installed")
+def test_what_is_forced_wins_over_the_humans_configuration(tmp_path: Path) -> None:
+    """What the human's configuration switches on is off here."""
+    config = tmp_path / "config"
+    config.write_text(
+        "ForwardAgent yes\nForwardX11 yes\nLocalForward 1080 a:1\nControlMaster auto\n"
+        "ControlPath /tmp/x\nPermitLocalCommand yes\nStrictHostKeyChecking no\nEscapeChar ~\n"
+        "Tunnel yes\nGSSAPIDelegateCredentials yes\nUpdateHostKeys yes\nBatchMode no\n"
+        "RemoteCommand id\nAddKeysToAgent yes\nLogLevel DEBUG\n"
+    )
+    goal = Goal(user=None, host="h", port=None, family=None)
+    words = build_words(("ssh", "-F", str(config)), goal, ())
+    said = subprocess.run([words[0], "-G", *words[1:]], capture_output=True, text=True, check=True)
+    lines = set(said.stdout.splitlines())
+    assert {
+        *("forwardagent no", "forwardx11 no", "clearallforwardings yes", "controlmaster false"),
+        *("permitlocalcommand no", "stricthostkeychecking true", "escapechar none"),
+        *("tunnel false", "gssapidelegatecredentials no", "updatehostkeys false"),
+        *("batchmode yes", "addkeystoagent false", "loglevel INFO"),
+    } <= lines
+    assert not [line for line in lines if line.startswith(("controlpath", "remotecommand"))]

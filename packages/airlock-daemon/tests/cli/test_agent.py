@@ -140,7 +140,9 @@ def test_a_person_at_a_terminal_is_asked(home: Path) -> None:
     status, shown = answer("y\n", "agent", "add", "my", "--command", "ssh")
     assert status == 0
     assert shown.index('enable = ["ssh"]') < shown.index("make these changes? [y/N]")
-    assert 'commands = ["ssh"]' in (home / ".config/airlock/agents/my/airlock.toml").read_text()
+    written = (home / ".config/airlock/agents/my/airlock.toml").read_text()
+    assert 'commands = ["ssh"]' in written
+    assert "[ssh]\nhosts = []" in written
     status, shown = answer("y\n", "agent", "remove", "my")
     assert status == 0
     assert not (home / ".config/airlock/agents/my").exists()

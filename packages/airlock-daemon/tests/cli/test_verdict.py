@@ -56,6 +56,36 @@ def test_a_module_that_needs_a_directory_says_so(world: World) -> None:
     assert judge(world, "sh").workspace is None
 
 
+@pytest.mark.parametrize(
+    ("hosts", "args", "allowed", "says", "undecided"),
+    [
+        ('["me@host"]', ("me@host", "id"), True, 'passed: [ssh] hosts has "me@host"', ()),
+        ('["me@host"]', ("host", "id"), False, "refused: this agent may not reach", ()),
+        ('["*.com"]', ("a.com",), True, 'not known here: "*.com" is a pattern', ("a.com",)),
+        (None, ("a.com",), True, "and for it in known_hosts", ("a.com",)),
+        ("[]", ("-V",), True, "passed: it leads nowhere", ()),
+        ("[]", ("-l", "a@b", "host"), False, "", ()),
+    ],
+)
+def test_where_ssh_leads_is_judged_as_far_as_the_profile_says(
+    world: World,
+    hosts: str | None,
+    args: tuple[str, ...],
+    *,
+    allowed: bool,
+    says: str,
+    undecided: tuple[str, ...],
+) -> None:
+    """What the daemon looks up is left open, and either answer of its broker agrees."""
+    (world.config / "config.toml").write_text('[commands]\nenable = ["ssh"]\n')
+    world.write_profile("" if hosts is None else f"[ssh]\nhosts = {hosts}\n")
+    found = judge(world, "ssh", *args)
+    assert (found.allowed, found.undecided) == (allowed, undecided)
+    assert says in (found.broker or "")
+    refused = Answer("no", "broker")
+    assert found.agrees_with(refused) is bool(undecided or not allowed)
+
+
 def test_where_nothing_can_be_looked_at_every_path_is_left_open(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,3 +79,34 @@ def test_that_git_runs_on_this_host_is_said(tmp_path: Path) -> None:
     (note,) = check_files(world.locations).notes
     assert "hooks, attributes and configuration in its workspace" in note.problem
     assert 'grant commands = ["git-remote"]' in note.remedy
+
+
+def test_ssh_is_unpinned_until_its_hosts_are_named(tmp_path: Path) -> None:
+    """A note; beside a [git] it says that ssh goes past that."""
+    world = World(tmp_path)
+    enable(world, "git", "ssh")
+    for more, says in (
+        ("", "reaches every account of the hosts that known_hosts has by their own names"),
+        (GRANT, "past what [git] says"),
+    ):
+        world.write_profile(more, commands='["git-remote", "ssh"]')
+        (note,) = (each for each in check_files(world.locations).notes if each.key == "ssh")
+        assert note.name == "remotes"
+        assert says in note.problem
+    world.write_profile(f"{GRANT}[ssh]\nhosts = []\n", commands='["git-remote", "ssh"]')
+    assert check_files(world.locations).notes == ()
+
+
+def test_hosts_beside_an_ssh_that_does_not_heed_them_are_a_fault(tmp_path: Path) -> None:
+    """A module that wants no broker; without hosts `check` notes what it gives up."""
+    world = World(tmp_path)
+    enable(world, "ssh")
+    (world.agent / "commands" / "ssh.toml").write_text(
+        '[command]\nbin = "ssh"\nbroker = "none"\n[deny]\nargs = []\n'
+    )
+    world.write_profile("", commands='["ssh"]')
+    notes = [note.problem for note in check_files(world.locations).notes]
+    assert any("in no workspace and only where the profile leads" in note for note in notes)
+    world.write_profile('[ssh]\nhosts = ["host"]\n', commands='["ssh"]')
+    (fault,) = check_files(world.locations).faults
+    assert (fault.key, "without heeding it" in fault.problem) == ("ssh", True)

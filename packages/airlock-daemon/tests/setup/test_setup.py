@@ -47,7 +47,7 @@ def test_what_is_not_built_or_out_of_range_is_refused_in_config(world: World, ta
 @pytest.mark.parametrize(
     "line",
     [
-        "[ssh]\nhosts = ['a']",
+        "[aws]\nprofiles = ['a']",
         "[aws]\nregions = []",
         "[terraform]\nexec = false",
         "[docker]\nstrict = true",

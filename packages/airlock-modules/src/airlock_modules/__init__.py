@@ -6,7 +6,7 @@ nothing of the daemon or of the wire.
 
 Its rooms, each of which uses those below it: `files` reads the TOML that people write, `rules` has
 what a module refuses and allows, `reading` says how the arguments of a tool are read. `remotes` is
-about what git's transports ask for, where they lead, and which refs a push moves.
+about what git's transports and ssh ask for, where they lead, and which refs a push moves.
 """
 
 from airlock_modules.decision import Decision, Grant, Step
@@ -25,6 +25,7 @@ from airlock_modules.files.git_table import names_git_grant, read_git_grant
 from airlock_modules.files.module_file import Module, load_builtin, narrow_module, parse_module
 from airlock_modules.files.option_files import load_options, parse_options
 from airlock_modules.files.review import review_module, review_narrowing
+from airlock_modules.files.ssh_table import read_ssh_grant
 from airlock_modules.files.toml_reader import TableReader
 from airlock_modules.names import is_name
 from airlock_modules.reading.grammar import parse
@@ -34,9 +35,12 @@ from airlock_modules.reading.plain import PlainReading
 from airlock_modules.remotes.destination import Destination
 from airlock_modules.remotes.errors import RemoteError
 from airlock_modules.remotes.grants import GitGrant, Place, find_place, read_place
+from airlock_modules.remotes.host_lines import HostLine, SshGrant, find_host, read_host_line
+from airlock_modules.remotes.login import Login
 from airlock_modules.remotes.push_list import PushList, PushReader, Update
 from airlock_modules.remotes.push_policy import Refusal, judge_push
 from airlock_modules.remotes.push_report import compose_report
+from airlock_modules.remotes.session_words import Query, Session, read_session_words
 from airlock_modules.remotes.ssh_words import RemoteRequest, read_ssh_words
 from airlock_modules.rules.judgement import GrammarRules, PlainRules
 
@@ -50,6 +54,8 @@ __all__ = [
     "GitGrant",
     "GrammarRules",
     "Grant",
+    "HostLine",
+    "Login",
     "Module",
     "ModuleError",
     "OptionTable",
@@ -61,10 +67,13 @@ __all__ = [
     "PlainRules",
     "PushList",
     "PushReader",
+    "Query",
     "Refusal",
     "RemoteError",
     "RemoteRequest",
     "RuleError",
+    "Session",
+    "SshGrant",
     "Step",
     "TableReader",
     "Update",
@@ -77,6 +86,7 @@ __all__ = [
     "describe_reading",
     "dump_reading",
     "evaluate",
+    "find_host",
     "find_place",
     "is_name",
     "judge_push",
@@ -88,7 +98,10 @@ __all__ = [
     "parse_module",
     "parse_options",
     "read_git_grant",
+    "read_host_line",
     "read_place",
+    "read_session_words",
+    "read_ssh_grant",
     "read_ssh_words",
     "review_module",
     "review_narrowing",

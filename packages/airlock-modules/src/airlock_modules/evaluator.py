@@ -97,6 +97,12 @@ def _apply_rules(
 def _advise(name: str, module: Module, layer: str) -> str:
     if layer == "profile":
         return f"a person on the host can change [deny] {name} in this agent's airlock.toml{_THEN}"
+    if module.builtin and module.broker is not None:
+        # Which refuses it as well, whatever other rules allow.
+        return (
+            "leave it out; what a host needs beside that, a person on the host can write for it "
+            "into ~/.ssh/config there"
+        )
     if module.builtin:
         return (
             f"a person on the host can give this agent rules of its own in commands/{name}.toml "

@@ -61,5 +61,5 @@ def test_every_evasion_is_denied_and_every_everyday_command_allowed() -> None:
     decided = {case: passes(ask(case.command, *case.args)) for case in CORPUS}
     assert [case for case, runs in decided.items() if runs != (case.expect == "allowed")] == []
     assert len(decided) == len(CORPUS)
-    assert sum(case.expect == "denied" for case in CORPUS) == 198
-    assert len(CORPUS) == 198 + 106
+    assert sum(case.expect == "denied" for case in CORPUS) == 199
+    assert len(CORPUS) == 199 + 105

@@ -3,18 +3,19 @@ import shutil
 import string
 import subprocess
 from functools import partial
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airlock_modules import load_builtin, load_options
+from airlock_modules import Query, RemoteError, Session, load_options, read_session_words
 from asking import ask as ask_builtin
 
-SSH = load_builtin("ssh")
+# What the daemon says itself before the words of a client.
+OFF = ("-oControlMaster=no", "-oClearAllForwardings=yes", "-oStrictHostKeyChecking=yes")
 ask = partial(ask_builtin, "ssh")
 LETTERS = "46Cknqttvvx"
+LOGIN = re.compile(r"([A-Za-z0-9_][\w.-]*@)?(\[[0-9a-f:.]+\]|[a-z0-9_][\w.-]*)(:[0-9]+)?", re.ASCII)
 needs_ssh = pytest.mark.skipif(shutil.which("ssh") is None, reason="ssh is not installed")
 
 
@@ -22,6 +23,14 @@ def run_ssh(*args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["ssh", *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
+
+
+def read_words(args: list[str]) -> Session | Query | RemoteError:
+    """Return what the broker reads of the arguments, or why it does not."""
+    try:
+        return read_session_words(args)
+    except RemoteError as error:
+        return error
 
 
 def read_settings(*args: str) -> dict[str, str] | None:
@@ -57,14 +66,6 @@ def test_the_table_has_every_option_of_the_usage() -> None:
     valued = re.findall(r"\[(-[A-Za-z]) ", usage)
     assert len(valued) > 15
     assert {exact[name].takes for name in valued} == {"value"}
-
-
-def test_a_key_in_the_workspace_is_a_path_to_be_compared() -> None:
-    """Where the file lies is not decided by the rules but handed on."""
-    for args in (["-i", "/root/.ssh/id_rsa", "h"], ["h", "-vi/root/.ssh/id_rsa", "id"]):
-        decision = ask(*args)
-        assert decision.allowed
-        assert [path.text for path in decision.paths] == ["/root/.ssh/id_rsa"]
 
 
 def test_the_path_of_a_remote_command_is_nobody_elses() -> None:
@@ -170,14 +171,11 @@ PIECES = st.one_of(
 @given(st.lists(PIECES, max_size=6))
 @settings(max_examples=150, deadline=None)
 def test_what_is_allowed_changes_only_harmless_settings(args: list[str]) -> None:
-    """With arguments that pass, ssh would differ from a plain connection in harmless things alone.
-
-    The arguments that the module puts before them are there as they are when it runs.
-    """
+    """With arguments that pass, ssh differs from a plain connection in harmless things alone."""
     if not ask(*args).allowed or any("Q" in arg or "V" in arg for arg in args):
         return
-    usual = read_settings(*SSH.prepend, "h")
-    found = read_settings(*SSH.prepend, *args)
+    usual = read_settings(*OFF, "h")
+    found = read_settings(*OFF, *args)
     assert usual is not None
     if found is None or "host" not in found:
         return
@@ -187,27 +185,33 @@ def test_what_is_allowed_changes_only_harmless_settings(args: list[str]) -> None
 
 
 @needs_ssh
-def test_the_arguments_put_before_win_over_the_humans_configuration(tmp_path: Path) -> None:
-    """What the human's configuration switches on is off here."""
-    config = tmp_path / "config"
-    config.write_text(
-        "ForwardAgent yes\nForwardX11 yes\nLocalForward 1080 a:1\nControlMaster auto\n"
-        "ControlPath /tmp/x\nPermitLocalCommand yes\nStrictHostKeyChecking no\nEscapeChar ~\n"
-        "Tunnel yes\nGSSAPIDelegateCredentials yes\nUpdateHostKeys yes\nBatchMode no\n"
-    )
-    result = run_ssh("-G", "-F", str(config), *SSH.prepend, "h")
-    lines = set(result.stdout.splitlines())
-    assert {
-        "forwardagent no",
-        "forwardx11 no",
-        "clearallforwardings yes",
-        "controlmaster false",
-        "permitlocalcommand no",
-        "stricthostkeychecking true",
-        "escapechar none",
-        "tunnel false",
-        "gssapidelegatecredentials no",
-        "updatehostkeys false",
-        "batchmode yes",
-    } <= lines
-    assert not any(line.startswith("controlpath") for line in lines)
+@given(st.lists(PIECES, max_size=6))
+@settings(max_examples=300, deadline=None)
+def test_what_is_passed_on_leads_where_ssh_itself_would_go(args: list[str]) -> None:
+    """User, host and port are those that ssh reads in the same words, and so is the terminal."""
+    asked = read_words(args)
+    if isinstance(asked, RemoteError):
+        return
+    found = read_settings(*args)
+    if isinstance(asked, Query):
+        assert found is None or {"V", "Q"} & set("".join(args))
+        return
+    if found is None:
+        # It looks closer at some values, as those of ciphers.
+        return
+    login = asked.login
+    assert found["host"].lower() == login.host.strip("[]")
+    assert login.user in (None, found["user"])
+    assert found["port"] == str(login.port or 22)
+    assert found["requesttty"] == {"no": "false", "yes": "true"}.get(asked.terminal, asked.terminal)
+    assert (found["sessiontype"] == "subsystem") is asked.is_subsystem
+
+
+@given(st.lists(st.text(max_size=8) | PIECES, max_size=6))
+def test_whatever_stands_there_is_read_or_refused_in_one_line(args: list[str]) -> None:
+    """Nothing else is raised, and a user or host that is passed on is a plain name."""
+    asked = read_words(args)
+    if isinstance(asked, RemoteError):
+        assert asked.problem.isprintable()
+    elif isinstance(asked, Session):
+        assert LOGIN.fullmatch(str(asked.login))

@@ -88,6 +88,8 @@ def _list_granted(setup: Setup, generation: Generation) -> dict[str, object]:
         "git_protocols": profile.git_protocols,
         "git_push": [place.text for place in profile.git.push],
         "git_fetch": [place.text for place in profile.git.fetch],
+        "ssh_hosts": [line.text for line in profile.ssh.hosts],
+        "ssh_pinned": profile.ssh.is_pinned,
         "limits": profile.limits,
     }
 

@@ -34,7 +34,8 @@ def ask(
     reason that the module gives for it. Nothing is run. From the agent's name on every
     word belongs to the command, so that `airlock-daemon test my git push --force` works. The
     client's directory and the mounts of its container are not known here: paths of which only they
-    decide are named, and not refused. The running daemon is asked too: an answer that differs is a
+    decide are named, and not refused; so are hosts that the profile of the agent does not name, at
+    which the daemon looks. The running daemon is asked too: an answer that differs is a
     failure (it has not reloaded since the files changed), no daemon is a note.
 
     Ends with 0 when the command is allowed, as far as can be told, else with 1.
@@ -71,6 +72,8 @@ def _print(decision: Decision, verdict: Verdict) -> None:
         typer.echo(f"{step.layer}: {step.verdict}: {step.detail}")
     if verdict.workspace:
         typer.echo(f"workspace: {verdict.workspace}")
+    if verdict.broker:
+        typer.echo(f"broker: {verdict.broker}")
     if verdict.allowed:
         unsure = ", as far as can be told without the client" if verdict.undecided else ""
         typer.echo(f"allowed{unsure}")

@@ -14,8 +14,9 @@ from airlock_wire import encode_text, quote
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What the rules say, and the workspace step as far as it goes without the client.
 
-    `message`, `rule` and `hint` are those of the refusal, `workspace` tells what that step says.
-    `undecided` are paths of which the client's directory or its container's mounts decide.
+    `message`, `rule` and `hint` are those of the refusal, `workspace` or `broker` tells what that
+    step says. `undecided` are paths of which the client's directory or its container's mounts
+    decide, or a host at which the daemon looks.
     """
 
     allowed: bool
@@ -23,6 +24,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     rule: str | None = None
     hint: str | None = None
     workspace: str | None = None
+    broker: str | None = None
     is_workspace_refusal: bool = False
     undecided: tuple[str, ...] = ()
 
@@ -31,7 +33,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
         It knows no more of this client, and refuses what it cannot decide.
         """
-        if self.undecided and answer.layer == "workspace":
+        if self.undecided and answer.layer == ("broker" if self.broker else "workspace"):
             return True
         return (answer.message is None) == self.allowed
 
@@ -40,6 +42,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         refusal = {"rule": self.rule, "message": self.message, "hint": self.hint}
         return {
             "workspace": refusal if self.is_workspace_refusal else None,
+            "broker": self.broker,
             "undecided": [encode_text(path) for path in self.undecided],
         }
 
@@ -51,6 +54,11 @@ def judge(generation: Generation, decision: Decision, command: str, args: Sequen
         return Verdict(
             allowed=False, message=decision.message, rule=decision.rule, hint=decision.hint
         )
+    if module.broker == "ssh":
+        # Needs trio.
+        from airlock_daemon.cli.known_hosts import judge_session  # noqa: PLC0415
+
+        return judge_session(generation, args)
     if not decision.paths:
         needed = f"{module.name} runs in the client's directory, which must be mapped"
         is_needed = module.workspace == "required"

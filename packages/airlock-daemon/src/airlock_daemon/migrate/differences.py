@@ -58,6 +58,12 @@ def list_differences(
                         f"agent {agent.name}: {name} of its profile does not reach {command} any "
                         "more: its module strips it, which wins now"
                     )
+            if module is not None and module.broker == "ssh":
+                yield (
+                    f"agent {agent.name}: {command} enters no workspace, takes no -i, -F or -J, "
+                    "and reaches a host of a private network or behind a jump host only where "
+                    "[ssh] hosts of its airlock.toml names it; its key stands in ~/.ssh/config"
+                )
     yield from _list_not_inherited(agents, enable, environment, layout)
     if has_hooks:
         yield (

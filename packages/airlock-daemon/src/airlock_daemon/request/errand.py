@@ -1,6 +1,9 @@
 """A request to a broker: from its words to what is run for it."""
 
 import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Protocol
 
 import trio
 
@@ -20,6 +23,13 @@ from airlock_modules import Module
 from airlock_wire import Request
 
 _PROTOCOL = re.compile(r"version=[0-9]")
+
+
+class Planner(Protocol):
+    """Makes the plan of what was admitted, for the client's descriptors."""
+
+    def __call__(self, *, peer: Peer, passed: Passed) -> Plan:
+        """Raises Denied for a client that cannot take part."""
 
 
 class Asked:
@@ -51,12 +61,26 @@ class Asked:
         self._agent = agent
         self._launcher = shared.launcher
 
-    async def admit(self) -> Errand:
-        """As the broker's `admit`. Raises Denied also where too many of the agent's wait for it."""
-        means = Means(
-            ask=self._ask, lookups=self._agent.lookups, home=self._environment.get("HOME", "/")
-        )
-        return await admit(self._request.args, self._generation, means)
+    @property
+    def means(self) -> Means:
+        """How a broker asks the world here. Raises Denied where too many of the agent's wait."""
+        home = self._environment.get("HOME", "/")
+        return Means(ask=self._ask, lookups=self._agent.lookups, home=home)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables of the human's programs."""
+        return self._environment
+
+    @property
+    def directory(self) -> int:
+        """The empty directory, in which they run."""
+        return self._workspace.descriptor
+
+    async def admit(self) -> Planner:
+        """As the broker's `admit`; returns what makes the plan."""
+        errand = await admit(self._request.args, self._generation, self.means)
+        return partial(self._plan, errand)
 
     async def _ask(self, program: str, argv: tuple[str, ...]) -> tuple[int, bytes]:
         line = CommandLine(program, argv, self._environment, self._workspace.descriptor)
@@ -68,16 +92,18 @@ class Asked:
             self._agent.share.give_back(place)
             place.give_back()
 
-    def plan(self, errand: Errand, *, peer: Peer, passed: Passed) -> Plan:
-        """As `plan_errand`. Descriptors are used where stdin and stdout are pipes."""
+    def may_pass(self, peer: Peer, passed: Passed) -> bool:
+        """Whether the client's stdin and stdout, which must be pipes, may be a program's."""
         may_pass = self._generation.pass_descriptors and bool(passed.numbers)
-        may_pass = may_pass and passed.kinds[:2] == ("pipe", "pipe") and passed.are_usable(peer)
+        return may_pass and passed.kinds[:2] == ("pipe", "pipe") and passed.are_usable(peer)
+
+    def _plan(self, errand: Errand, *, peer: Peer, passed: Passed) -> Plan:
         return plan_errand(
             self._request,
             errand,
             environment=self._environment,
-            directory=self._workspace.descriptor,
-            may_pass=may_pass,
+            directory=self.directory,
+            may_pass=self.may_pass(peer, passed),
         )
 
     async def leave(self, removals: trio.CapacityLimiter) -> None:

@@ -12,11 +12,12 @@ from airlock_daemon.identity.peer import Peer, check_claim, identify, refuse_own
 from airlock_daemon.platform.linux.peer import peer_credentials
 from airlock_daemon.request.client import Client
 from airlock_daemon.request.decision import Allowed, decide
-from airlock_daemon.request.errand import Asked
+from airlock_daemon.request.errand import Asked, Planner
 from airlock_daemon.request.plan import Plan, plan
 from airlock_daemon.request.pre_exec import consult
 from airlock_daemon.request.recording import Recording
 from airlock_daemon.request.running import run_command
+from airlock_daemon.request.session_errand import admit_session
 from airlock_daemon.request.state import AgentState, DaemonState, log
 from airlock_daemon.workspace.directory import Workspace, enter
 from airlock_daemon.workspace.mapping import see_mounts
@@ -109,12 +110,12 @@ class Exchange:
             return await self._run(allowed, peer, client, pre_exec=pre_exec)
         asked = self._ask_broker(allowed)
         try:
-            errand = await asked.admit()
+            make_plan = await self._admit(asked, allowed)
             if pre_exec is not None:
                 request = await self._consult(pre_exec, container=None)
                 if request != self._request:
                     return request
-            planned = asked.plan(errand, peer=peer, passed=self._session.passed)
+            planned = make_plan(peer=peer, passed=self._session.passed)
             await self._execute(planned, allowed, client)
             return None
         finally:
@@ -167,6 +168,17 @@ class Exchange:
             recording=self._recording,
         )
 
+    async def _admit(self, asked: Asked, allowed: Allowed) -> Planner:
+        if allowed.module.broker != "ssh":
+            return await asked.admit()
+        return await admit_session(
+            asked,
+            self._request,
+            allowed.module,
+            self._generation,
+            environment=self._shared.environment,
+        )
+
     def _ask_broker(self, allowed: Allowed) -> Asked:
         return Asked(
             self._request,
@@ -193,7 +205,7 @@ class Exchange:
         if allowed.module.broker is not None:
             asked = self._ask_broker(allowed)
             try:
-                await asked.admit()
+                await self._admit(asked, allowed)
             finally:
                 await asked.leave(self._agent.removals)
         elif self._request.cwd is None:

@@ -16,7 +16,7 @@ from airlock_daemon.connection.session import Session
 from airlock_daemon.fairness.turns import Turns
 from airlock_daemon.request.client import Client
 from airlock_daemon.request.client_input import hand_on_input
-from airlock_daemon.request.negotiation import Terms, open_stdio
+from airlock_daemon.request.negotiation import open_stdio
 from airlock_daemon.request.plan import Plan
 from airlock_daemon.request.state import DaemonState
 from airlock_daemon.setup.limits import Limits
@@ -61,7 +61,7 @@ async def execute(
             if plan.terms.features is not None:
                 credit = limits.stdin_bytes if plan.terms.uses("stdin") else 0
                 session.hold_start(plan.terms.features, stdin_credit=credit)
-            begin = partial(_begin, plan.terms, client, command)
+            begin = partial(_begin, plan, client, command, emit)
             relay = command.relay
             if conversation is not None and transport is not None:
                 relay = partial(conversation.relay, command, transport)
@@ -73,11 +73,13 @@ async def execute(
             await command.finish()
 
 
-async def _begin(terms: Terms, client: Client, command: Command) -> None:
+async def _begin(plan: Plan, client: Client, command: Command, emit: Emit) -> None:
     """Tell the client that its command runs, and listen to what it says to that."""
     await client.session.send_held()
-    if terms.features:
+    if plan.terms.features:
         hand_on_input(client, command)
+    if plan.notice:
+        await emit("stderr", plan.notice)
 
 
 def _open_transport(plan: Plan, conversation: Conversation, session: Session) -> Transport:
@@ -89,6 +91,8 @@ def _open_transport(plan: Plan, conversation: Conversation, session: Session) ->
 
 def _open(plan: Plan, passed: Passed, *, null: int) -> Stdio:
     try:
+        if plan.session is not None and plan.terms.uses("fds"):
+            return Transport(passed, is_held=False)
         return open_stdio(plan.terms, passed, null=null)
     except OSError as error:
         raise cannot_start(plan.command_line.program, error) from error

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from airlock_daemon.brokers.git.errand import Errand
+from airlock_daemon.brokers.ssh.session import Admitted
 from airlock_daemon.command.environment import build_environment
 from airlock_daemon.command.launcher import CommandLine
 from airlock_daemon.connection.descriptors import Passed
@@ -18,11 +19,16 @@ from airlock_wire import Request
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """One command as it will be started; an `errand` is what a broker starts it for."""
+    """One command as it will be started; `errand` or `session` is what a broker starts it for.
+
+    `notice` is what the client reads on its stderr before anything of the command.
+    """
 
     command_line: CommandLine
     terms: Terms
     errand: Errand | None = None
+    session: Admitted | None = None
+    notice: bytes = b""
 
 
 def plan(

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from airlock_daemon.brokers.git.conversation import Conversation, Outcome
 from airlock_daemon.brokers.git.errand import Errand
 from airlock_daemon.brokers.git.telling import describe
+from airlock_daemon.brokers.ssh.telling import describe as describe_session
 from airlock_daemon.connection.session import ClientGone
 from airlock_daemon.errors import AND_RELOAD, Failed
 from airlock_daemon.request.capture import Capture
@@ -44,6 +45,9 @@ async def run_command(
     try:
         await agent.share.take(place)
         recording.write_start()
+        if planned.session is not None:
+            detail = describe_session(planned.session)
+            recording.write_broker("allowed", detail, rule=None, reason=None)
         recording.is_output_seen = not planned.terms.uses("fds")
         run = partial(execute, planned, client, shared, limits=generation.limits, turns=agent.turns)
         if planned.errand is not None:

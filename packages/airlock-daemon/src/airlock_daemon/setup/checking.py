@@ -27,7 +27,7 @@ LOOKED_AT = {
     "workspace": "the directories that profiles map: none holds files of Airlock's own",
     "ownership": "who else could write these files, the sockets directory and the log",
     "sockets": "the sockets directory: the daemon's user can make sockets there",
-    "remotes": "where git-remote may go, who is unpinned, and whose git runs on this host",
+    "remotes": "where git-remote and ssh may go, who is unpinned, and whose git runs on this host",
     "override": "what overrides of built-in modules give up",
     "built-in": "the built-in modules",
 }

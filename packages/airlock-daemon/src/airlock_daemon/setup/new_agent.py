@@ -10,12 +10,13 @@ import msgspec
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.setup.agents import PROFILE, read_registration
 from airlock_daemon.setup.config import DEFAULT_LOG
-from airlock_daemon.setup.modules import load_modules
+from airlock_daemon.setup.modules import Modules, load_modules
 from airlock_daemon.setup.new_files import CONFIG, REGISTRATION, write_profile
 from airlock_daemon.setup.paths import Locations, absolute
 from airlock_daemon.setup.programs import search_path
 from airlock_daemon.setup.remotes import BROKER
 from airlock_daemon.setup.reserved import reserve
+from airlock_daemon.setup.seen_hosts import find_hosts
 from airlock_daemon.setup.seen_remotes import find_places
 from airlock_daemon.setup.toml_edit import append_table, extend_array, format_array
 from airlock_daemon.setup.writing import Change, edit, make_directory, read_whole
@@ -89,11 +90,16 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
                 hint="name the directory of one project, outside of Airlock's own files",
             )
     enabled, config = _plan_config(new.commands, locations.config_file)
+    shared = load_modules(locations.modules_dir, faults=[], warnings=[])
+    modules = ((name, Modules(shared=shared).find(name)) for name in new.commands)
+    sessions = tuple(name for name, each in modules if each and each.broker == "ssh")
     profile = write_profile(
         new.name,
         commands=new.commands,
         workspaces=new.workspaces,
         places=_find_places(new) if BROKER in new.commands else None,
+        sessions=sessions,
+        hosts=find_hosts() if sessions else (),
     )
     return Plan(
         # The sockets' too: docker would make them as root for a container that comes first.

@@ -60,6 +60,14 @@ push = {places}{seen}
 # protect = ["refs/heads/main"]          # never, whatever refs says
 # delete = true
 """
+_SSH = """\
+
+# Which hosts {names} may reach: [user@]host[:port], of which * may be a part. A host of a private
+# network, or behind a jump host, must stand here by its name.
+[ssh]
+hosts = []     # nowhere yet
+"""
+_SEEN_HOSTS = "# hosts = {hosts}     # the names in ~/.ssh/config\n"
 _NONE = """\
 # [workspace]
 # same_path = ["/home/me/src/app"]                  # mounted at the same path in the container
@@ -78,15 +86,21 @@ def write_profile(
     commands: Sequence[str],
     workspaces: Sequence[str],
     places: Sequence[str] | None = None,
+    sessions: Sequence[str] = (),
+    hosts: Sequence[str] = (),
 ) -> str:
     """The airlock.toml of a new agent, with what else can be set in comments.
 
-    `places` are what git-remote may push to, None for an agent without it.
+    `places` are what git-remote may push to, None for an agent without it. `sessions` are commands
+    of it that are ssh, and `hosts` what may be proposed for them.
     """
     text = _COMMANDS.format(made=MADE, name=name, commands=format_array(commands))
     if places is not None:
         seen = "     # the remotes of its workspaces" if places else "     # nowhere yet"
         text += _GIT.format(broker=BROKER, places=format_array(places), seen=seen)
+    if sessions:
+        text += _SSH.format(names=" and ".join(sessions))
+        text += _SEEN_HOSTS.format(hosts=format_array(hosts)) if hosts else ""
     return (
         text
         + _DIRECTORIES

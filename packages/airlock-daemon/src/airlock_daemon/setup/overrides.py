@@ -41,6 +41,14 @@ def compare(override: Module, builtin: Module) -> Iterator[Fault]:
             "abbreviated flags and finds paths to hold in the workspace; this override has none",
             f'add [syntax] options = "{name}"',
         )
+    if builtin.broker is not None and override.broker is None:
+        yield Fault(
+            override.source,
+            "command",
+            f"the built-in {name} is done by the daemon, in no workspace and only where the "
+            "profile leads; this override runs a program in the workspace that heeds neither",
+            f'write broker = "{builtin.broker}" in the place of bin',
+        )
     for problem in _compare_permitted(override, builtin):
         yield Fault(override.source, "allow", problem, f"list what it needs, as {show} does")
     for key, verb, noun, mine, all_of_them in _list(override, builtin):

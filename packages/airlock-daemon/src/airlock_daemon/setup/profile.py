@@ -12,10 +12,12 @@ from airlock_modules import (
     Fault,
     GitGrant,
     Module,
+    SshGrant,
     TableReader,
     names_git_grant,
     narrow_module,
     read_git_grant,
+    read_ssh_grant,
 )
 
 # ext and fd start programs of the caller's choice; file runs the hooks of a repository that the
@@ -37,8 +39,9 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """An `airlock.toml` without faults; `commands` empty means all within the ceiling.
 
-    `git` says where git-remote may go, `names_remotes` that the file has a word on it. `narrowed`
-    has the modules of commands of which `[deny]` refuses more, with that in them.
+    `git` says where git-remote may go, `names_remotes` that the file has a word on it; `ssh` which
+    hosts ssh may reach. `narrowed` has the modules of commands of which `[deny]` refuses more, with
+    that in them.
     """
 
     commands: tuple[str, ...]
@@ -49,6 +52,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     git_protocols: tuple[str, ...] | None
     git: GitGrant
     names_remotes: bool
+    ssh: SshGrant
     limits: Limits
     narrowed: Mapping[str, Module]
 
@@ -94,9 +98,12 @@ def parse_profile(
             )
     git_grant = read_git_grant(git)
     git.finish()
+    ssh = table.table("ssh")
+    ssh_grant = read_ssh_grant(ssh)
+    ssh.finish()
     limits = read_limits(table.table("limits"), upper=upper)
     narrowed = _read_denials(table.table("deny"), modules)
-    for name in ("ssh", "aws", "terraform", "docker", "credentials"):
+    for name in ("aws", "terraform", "docker", "credentials"):
         table.not_built(name, "remove the table: nothing reads it yet")
     table.finish()
     return Profile(
@@ -108,6 +115,7 @@ def parse_profile(
         git_protocols=protocols,
         git=git_grant,
         names_remotes=names_git_grant(git),
+        ssh=ssh_grant,
         limits=limits,
         narrowed=narrowed,
     )

@@ -1,17 +1,20 @@
-"""What profiles say of git: contradictions, who reaches more than is named, what runs here."""
+"""What profiles say of remotes and hosts: contradictions, who goes beyond, what runs here."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.ssh_command import UnfitCommandError, read_ssh_command
-from airlock_modules import Fault
+from airlock_modules import Fault, Module
 
 BROKER = "git-remote"
 
 
 def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
-    """Find a `[git]` that does not hold for all of git, and a GIT_SSH_COMMAND of no use to it."""
+    """Find a `[git]` or `[ssh]` that does not hold for all of git or ssh, and a GIT_SSH_COMMAND of
+    no use to git-remote.
+    """
     profile, source = agent.profile, agent.profile_file
     granted = profile.granted(ceiling)
     if profile.names_remotes and "git" in granted:
@@ -22,6 +25,15 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
             "does not heed it",
             f'grant commands = ["{BROKER}"], and use the git of the container',
         )
+    if profile.ssh.is_pinned:
+        for name, module in _find_unbrokered(agent, granted):
+            yield Fault(
+                source,
+                "ssh",
+                f"says where ssh may go, and {name} runs ssh on this host without heeding it "
+                f"({module.source})",
+                'write broker = "ssh" there in the place of bin, or leave [ssh] out',
+            )
     text = profile.env.get("GIT_SSH_COMMAND")
     if text is not None and (profile.names_remotes or BROKER in profile.commands):
         try:
@@ -32,9 +44,12 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
 
 
 def find_unpinned(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
-    """Name the agents that may fetch and push wherever the human's keys lead on known hosts."""
+    """Name the agents that may go wherever the human's keys lead on known hosts."""
     for agent in agents:
-        if BROKER in agent.profile.granted(ceiling) and not agent.profile.git.is_pinned:
+        granted = agent.profile.granted(ceiling)
+        if not agent.profile.ssh.is_pinned:
+            yield from _find_unpinned_ssh(agent, granted)
+        if BROKER in granted and not agent.profile.git.is_pinned:
             yield Finding(
                 agent.profile_file,
                 "git",
@@ -59,3 +74,27 @@ def find_git_on_host(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterato
                 name="remotes",
                 is_note=True,
             )
+
+
+def _find_unpinned_ssh(agent: Agent, granted: Iterable[str]) -> Iterator[Finding]:
+    modules = {name: agent.modules.find(name) for name in granted}
+    name = next((name for name, each in modules.items() if each and each.broker == "ssh"), None)
+    if name is None:
+        return
+    past = ", and git's servers among them past what [git] says"
+    yield Finding(
+        agent.profile_file,
+        "ssh",
+        f"agent {agent.name} is unpinned: {name} reaches every account of the hosts that "
+        f"known_hosts has by their own names{past if agent.profile.names_remotes else ''}",
+        'name what it needs: [ssh] hosts = ["deploy@build.example.com"]',
+        name="remotes",
+        is_note=True,
+    )
+
+
+def _find_unbrokered(agent: Agent, granted: Iterable[str]) -> Iterator[tuple[str, Module]]:
+    for name in granted:
+        module = agent.modules.find(name)
+        if module is not None and module.broker is None and os.path.basename(module.bin) == "ssh":
+            yield name, module

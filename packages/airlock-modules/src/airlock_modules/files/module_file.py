@@ -26,8 +26,11 @@ from airlock_wire.text import quote
 
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FORWARD_ENTRY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?")
+Broker = Literal["git", "ssh"]
+
 # What a broker runs on the host.
-_PROGRAMS = {"git": "ssh"}
+_PROGRAMS = {"git": "ssh", "ssh": "ssh"}
+_BROKERS: Mapping[str, Broker] = {"git": "git", "ssh": "ssh"}
 _LONGEST_TIMEOUT_S = 7 * 24 * 3600.0
 _NOT_BUILT = {
     "credentials": "remove it; the tool finds credentials through [env] inherit",
@@ -42,7 +45,8 @@ class Module(Struct, frozen=True, kw_only=True):
     `bin` is a name on the daemon's PATH or an absolute path. A `broker` is what the daemon does
     itself for this command, with `bin` where it needs a program. `inherit`, `forward`, `strip` and
     `set` are about the tool's environment; an entry of `forward` is a name, or a beginning and `*`.
-    `prepend` and `append` are put around the client's arguments. With
+    `prepend` and `append` are put around the client's arguments, `prepend` of a broker behind its
+    own. With
     `concurrent` false one invocation runs at a time. A `workspace` that is required must be mapped,
     else the tool runs in an empty directory. `timeout_s` is in seconds, 0 for none. `source` names
     the file, `builtin` says that it ships with this package.
@@ -50,7 +54,7 @@ class Module(Struct, frozen=True, kw_only=True):
 
     name: str
     bin: str
-    broker: Literal["git"] | None = None
+    broker: Broker | None = None
     rules: PlainRules | GrammarRules
     inherit: tuple[str, ...] = ()
     forward: tuple[str, ...] = ()
@@ -77,12 +81,13 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
     if reader is None:
         raise ModuleError(faults)
     command = reader.table("command")
-    broker: Literal["git"] | None = "git" if command.has("broker") else None
-    program = _read_broker(command) if broker else _read_bin(command)
+    broker, program = _read_program(command)
     rules = read_rules(reader, tool=name)
     examples = tuple(_read_examples(reader))
     env, args, run = reader.table("env"), reader.table("args"), reader.table("exec")
     strip, settings = _read_names(env, "strip"), _read_set(env)
+    if broker is not None:
+        args.refuse("append", "has no meaning for a broker", "use prepend, or remove it")
     workspace = run.choice("workspace", ("required", "optional"), default="optional")
     module = Module(
         name=name,
@@ -152,10 +157,19 @@ def _check_examples(
             yield Fault(source, f"examples.{number}", problem, "correct the example or the rules")
 
 
-def _read_broker(command: TableReader) -> str:
-    command.choice("broker", tuple(_PROGRAMS), default="git")
-    command.refuse("bin", "has no meaning for a broker", "remove it")
-    return _PROGRAMS["git"]
+def _read_program(command: TableReader) -> tuple[Broker | None, str]:
+    """The broker, if there is one, and the program that it or the command runs.
+
+    ssh has its broker in a module of any name, unless the module says that it wants none.
+    """
+    named = command.choice("broker", (*_BROKERS, "none"), default="")
+    broker = _BROKERS.get(named)
+    if broker is not None:
+        command.refuse("bin", "has no meaning for a broker", "remove it")
+        return broker, _PROGRAMS[broker]
+    program = _read_bin(command)
+    is_ssh = named != "none" and program.rpartition("/")[2] == "ssh"
+    return "ssh" if is_ssh else None, program
 
 
 def _read_bin(command: TableReader) -> str:

@@ -9,11 +9,11 @@ from airlock_modules.remotes.destination import (
     DEFAULT_PORTS,
     Destination,
     Scheme,
-    read_host,
     read_port,
     read_user,
 )
 from airlock_modules.remotes.errors import RemoteError
+from airlock_modules.remotes.host_pattern import compile_host
 from airlock_modules.remotes.patterns import compile_pattern, is_pattern
 from airlock_wire.text import quote
 
@@ -78,15 +78,14 @@ def read_place(text: str) -> Place:
     scheme = _SCHEMES.get(found["scheme"]) or _scheme_of(port)
     if not is_pattern(path):
         raise RemoteError(f"{quote(path, limit=80)} is no pattern: only * and ** are", rule="place")
-    is_literal = "*" not in host
     return Place(
         text=text,
         scheme=scheme,
         user=None if found["user"] is None else read_user(found["user"]),
-        host=compile_pattern(read_host(host) if is_literal else _read_host_pattern(host)),
+        host=compile_host(host),
         port=None if port is None else read_port(port, scheme or "ssh"),
         path=compile_pattern(path),
-        is_literal=is_literal,
+        is_literal="*" not in host,
     )
 
 
@@ -94,11 +93,6 @@ def find_place(places: Sequence[Place], destination: Destination) -> Place | Non
     """The line that grants `destination`, one that names its host by preference."""
     found = [place for place in places if place.covers(destination)]
     return next((place for place in found if place.is_literal), next(iter(found), None))
-
-
-def _read_host_pattern(text: str) -> str:
-    read_host(text.replace("*", "x"))
-    return text.lower()
 
 
 def _scheme_of(port: str | None) -> Scheme | None:

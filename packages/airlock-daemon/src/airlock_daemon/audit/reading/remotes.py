@@ -9,6 +9,9 @@ _SCHEME = "ssh://"
 def tell_remote(detail: Mapping[object, object], show: Callable[[object], str]) -> Iterator[str]:
     """The words of it. `show` makes one word of whatever stands in the record."""
     service = detail.get("service")
+    if service == "ssh":
+        yield from _tell_session(detail, show)
+        return
     verb, preposition = _VERBS.get(str(service), (show(service), "at"))
     yield verb
     refs = detail.get("refs")
@@ -21,6 +24,22 @@ def tell_remote(detail: Mapping[object, object], show: Callable[[object], str]) 
     yield preposition
     place = detail.get("destination")
     yield show(place.removeprefix(_SCHEME) if isinstance(place, str) else place)
+    if "unpinned" in detail:
+        yield "[unpinned]"
+
+
+def _tell_session(detail: Mapping[object, object], show: Callable[[object], str]) -> Iterator[str]:
+    yield "ssh"
+    query = detail.get("query")
+    yield from map(show, query if isinstance(query, list) else ())
+    place = detail.get("destination")
+    if place is not None:
+        yield show(place.removeprefix(_SCHEME) if isinstance(place, str) else place)
+    if "subsystem" in detail:
+        yield "-s"
+    for key in ("subsystem", "command"):
+        if key in detail:
+            yield show(detail[key])
     if "unpinned" in detail:
         yield "[unpinned]"
 

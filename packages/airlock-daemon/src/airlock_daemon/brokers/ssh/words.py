@@ -23,7 +23,6 @@ FORCED = (
     "-oControlPath=none",
     "-oAddKeysToAgent=no",
     "-oGSSAPIDelegateCredentials=no",
-    "-oLogLevel=INFO",
 )
 
 
@@ -51,14 +50,16 @@ def build_words(
     *,
     options: Sequence[str] = (),
     pinned: Sequence[str] = (),
+    log_level: str = "INFO",
 ) -> tuple[str, ...]:
-    """The argument vector: `words` of the profile, and `pinned` options that say the address.
+    """The argument vector: `words` of the operator, and `pinned` options that say the address.
 
     `options` and `command` are the broker's own, or words of the client that it has read.
     """
     return (
         words[0],
         *FORCED,
+        f"-oLogLevel={log_level}",
         *pinned,
         *options,
         *goal.family_words,

@@ -1,0 +1,128 @@
+"""Whether a session with another machine may be held, and how ssh is then run for it."""
+
+from functools import partial
+
+import msgspec
+
+from airlock_daemon.brokers.means import Means
+from airlock_daemon.brokers.ssh.goal import Goal
+from airlock_daemon.brokers.ssh.pinning import Pinning
+from airlock_daemon.brokers.ssh.words import build_words
+from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.setup.generation import Generation
+from airlock_modules import (
+    HostLine,
+    Module,
+    Query,
+    RemoteError,
+    Session,
+    find_host,
+    read_session_words,
+)
+from airlock_wire import quote
+
+
+class Admitted(msgspec.Struct, frozen=True, kw_only=True):
+    """`asked` is what the client wants; `argv` the words of `program`, with which it is done.
+
+    `is_pinned` says that the profile names the host.
+    """
+
+    asked: Session | Query
+    program: str
+    argv: tuple[str, ...]
+    is_pinned: bool = True
+
+
+async def admit(
+    args: tuple[str, ...], module: Module, generation: Generation, means: Means
+) -> Admitted:
+    """Admit what `args` of ssh ask for; `module` has the program, and words of the operator's.
+
+    Raises Denied (layer "broker") for words and destination, Failed where the human's ssh cannot be
+    asked.
+    """
+    asked = read_words(args)
+    program = generation.programs.demand(module.bin)
+    if isinstance(asked, Query):
+        return Admitted(asked=asked, program=program, argv=(module.bin, *asked.words))
+    line = find_granted(asked, generation)
+    login = asked.login
+    goal = Goal(
+        user=login.user,
+        host=login.host if line is None or line.name is None else line.name,
+        port=login.port,
+        family=asked.family,
+    )
+    pinned: tuple[str, ...] = ()
+    if line is None or line.name is None:
+        refuse = partial(_needs_line, asked, verb="name")
+        words = (module.bin, *module.prepend)
+        pinning = Pinning(goal, words, programs=generation.programs, means=means, refuse=refuse)
+        pinned = await pinning.pin(is_granted=line is not None)
+    return Admitted(
+        asked=asked,
+        program=program,
+        argv=build_words(
+            (module.bin,),
+            goal,
+            () if asked.command is None else (asked.command,),
+            # The operator's words before those of the client: the first value counts.
+            options=(*module.prepend, *_list_options(asked)),
+            pinned=pinned,
+            log_level=asked.log_level,
+        ),
+        is_pinned=line is not None,
+    )
+
+
+def read_words(args: tuple[str, ...]) -> Session | Query:
+    """Read the arguments of ssh. Raises Denied."""
+    try:
+        return read_session_words(args)
+    except RemoteError as error:
+        raise Denied(
+            f"ssh is refused: {error.problem}",
+            layer="broker",
+            rule=error.rule,
+            hint="leave it out; what a host needs beside that, a person on the host can write for "
+            "it into ~/.ssh/config there",
+        ) from error
+
+
+def find_granted(asked: Session, generation: Generation) -> HostLine | None:
+    """The line that grants the host; None where the profile names no hosts at all.
+
+    Raises Denied where it does, and not this one.
+    """
+    grant = generation.agent.profile.ssh
+    line = find_host(grant.hosts, asked.login)
+    if line is None and grant.is_pinned:
+        message = f"this agent may not reach {quote(str(asked.login))} by ssh"
+        raise _needs_line(asked, message, verb="add")
+    return line
+
+
+def _needs_line(asked: Session, message: str, *, verb: str) -> Denied:
+    """The refusal of a host, with the line of the profile that would grant it."""
+    return Denied(
+        message,
+        layer="broker",
+        rule="ssh.hosts",
+        hint=f"a person on the host can {verb} it in [ssh] of its airlock.toml: "
+        f'hosts = ["{asked.login}"]{AND_RELOAD}',
+    )
+
+
+_TERMINAL = {"auto": (), "no": ("-T",), "yes": ("-t",), "force": ("-tt",)}
+
+
+def _list_options(asked: Session) -> list[str]:
+    options = [f"-o{name}={value}" for name, value in asked.options]
+    options += [f"-oSendEnv={name}" for name in asked.sends]
+    options += _TERMINAL[asked.terminal]
+    if asked.has_no_input:
+        options.append("-n")
+    if asked.is_subsystem:
+        options.append("-s")
+    return options

@@ -1,0 +1,231 @@
+"""The words of ssh's command line, as ssh reads them, and what is passed on of them.
+
+Options stand before the destination and directly behind it, in clusters, with their value joined or
+as the next word. The first of several values counts, as it does for ssh, but for -4 and -6 and for
+-t and -T, of which the last counts.
+"""
+
+import re
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from airlock_modules.remotes.destination import read_port, read_user
+from airlock_modules.remotes.errors import RemoteError
+from airlock_modules.remotes.login import Login, read_login
+from airlock_modules.remotes.session_options import is_passed, read_option
+from airlock_wire.text import quote
+
+Terminal = Literal["no", "auto", "yes", "force"]
+
+# In bytes of the remote command, whatever a client says; a command line has room for 128 KiB.
+_LONGEST_COMMAND = 100_000
+_QUERY = re.compile("[A-Za-z0-9][A-Za-z0-9-]*")
+
+_FILES = "it names a file: keys and settings are those of the host's own ssh configuration"
+_WAYS = "it would lead between the networks of the host and others"
+_LENDING = "it would lend the host's keys, tickets or display"
+_SHARING = "it would use or leave behind a connection that others share"
+_REFUSED: Mapping[str, str] = {
+    **dict.fromkeys("iFEI", _FILES),
+    **dict.fromkeys("LRDWwgNf", _WAYS),
+    **dict.fromkeys("AKXY", _LENDING),
+    **dict.fromkeys("SMO", _SHARING),
+    "J": "a jump host is named in the host's own ssh configuration (ProxyJump)",
+    "P": "it would choose among the settings of the host's own ssh configuration",
+    "G": "it would print the host's own ssh configuration",
+    "y": "it would write to a log of the host",
+    "e": "it would bring back escapes, whose menu opens tunnels and command lines",
+}
+_VALUED = frozenset("BbcDEeFIiJLlmOoPpQRSWw")
+# Options with a value, as the option by name that says the same.
+_NAMED = {
+    "B": "BindInterface",
+    "b": "BindAddress",
+    "c": "Ciphers",
+    "l": "User",
+    "m": "MACs",
+    "p": "Port",
+}
+_FAMILIES: Mapping[str, Literal[4, 6]] = {"inet": 4, "inet6": 6}
+_TERMINALS: Mapping[str, Terminal] = {"no": "no", "yes": "yes", "force": "force"}
+# What they switch off is off.
+_OFF = frozenset("akx2")
+
+
+class Session(Struct, frozen=True, kw_only=True):
+    """One session that a client asks for.
+
+    `command` is what the remote's shell gets, None for a login; with `is_subsystem` it is the name
+    of one (sftp). `options` are pairs of a name and a value for ssh, each name once. `sends` are
+    names of variables for the remote. `family` is 4 or 6 where only such addresses are wanted.
+    """
+
+    login: Login
+    command: str | None
+    is_subsystem: bool = False
+    family: Literal[4, 6] | None = None
+    terminal: Terminal = "auto"
+    log_level: str = "INFO"
+    is_verbose: bool = False
+    has_no_input: bool = False
+    options: tuple[tuple[str, str], ...] = ()
+    sends: tuple[str, ...] = ()
+
+
+class Query(Struct, frozen=True, kw_only=True):
+    """A question about ssh itself: its version (-V), what it supports (-Q), or its usage (())."""
+
+    words: tuple[str, ...]
+
+
+def read_session_words(words: Sequence[str]) -> Session | Query:
+    """Read the arguments of ssh. Raises RemoteError for what is not passed on.
+
+    Whatever is returned names no file, and runs nothing on the machine where ssh runs.
+    """
+    reader = _Reader(words)
+    reader.read_options()
+    if reader.query is None and reader.rest:
+        reader.read_destination()
+        if not reader.is_terminated:
+            reader.read_options()
+    return reader.conclude()
+
+
+class _Reader:
+    """Takes one word after the other."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.rest = deque(words)
+        self.is_terminated = False
+        self.query: Query | None = None
+        self._host: str | None = None
+        self._values: dict[str, str] = {}
+        self._sends: dict[str, None] = {}
+        self._family: Literal[4, 6] | None = None
+        self._terminal: Terminal | None = None
+        self._flags: set[str] = set()
+
+    def read_options(self) -> None:
+        """Take options, until a word that is none, or behind `--`."""
+        while self.query is None and self.rest and self.rest[0].startswith("-"):
+            # A dash alone is no option for getopt(3).
+            if self.rest[0] == "-":
+                return
+            word = self.rest.popleft()
+            if word == "--":
+                self.is_terminated = True
+                return
+            self._read_cluster(word[1:])
+
+    def read_destination(self) -> None:
+        """Take the destination. An option before it counts before what it says itself."""
+        login = read_login(self.rest.popleft())
+        self._host = login.host
+        if login.user is not None:
+            self._values.setdefault("User", login.user)
+        if login.port is not None:
+            self._values.setdefault("Port", str(login.port))
+
+    def _read_cluster(self, letters: str) -> None:
+        for at, letter in enumerate(letters):
+            if letter not in _VALUED:
+                self._take_flag(letter)
+                continue
+            value = letters[at + 1 :]
+            if not value:
+                if not self.rest:
+                    raise RemoteError(f"-{letter} has no value", rule="words")
+                value = self.rest.popleft()
+            self._take_value(letter, value)
+            return
+
+    def _take_flag(self, letter: str) -> None:
+        match letter:
+            case "4" | "6":
+                self._family = 4 if letter == "4" else 6
+            case "T":
+                self._terminal = "no"
+            case "t":
+                self._terminal = "force" if self._terminal in ("yes", "force") else "yes"
+            case "q" | "v" | "n" | "s":
+                self._flags.add(letter)
+            case "C":
+                self._values.setdefault("Compression", "yes")
+            case "V":
+                self.query = Query(words=("-V",))
+            case _ if letter not in _OFF:
+                raise _refuse(letter)
+
+    def _take_value(self, letter: str, value: str) -> None:
+        if letter == "Q":
+            if not _QUERY.fullmatch(value):
+                raise RemoteError(f"{quote(value, limit=80)} is nothing to ask for", rule="-Q")
+            self.query = self.query or Query(words=("-Q", value))
+        elif letter == "o":
+            self._take_option(*read_option(value))
+        elif letter in _NAMED:
+            self._take_option(*read_option(f"{_NAMED[letter]}={value}"))
+        elif letter not in "eS" or value != "none":
+            raise _refuse(letter)
+
+    def _take_option(self, name: str, value: str) -> None:
+        if name == "User":
+            read_user(value)
+        elif name == "Port":
+            read_port(value, "ssh")
+        elif name == "SendEnv":
+            self._sends.update(dict.fromkeys(value.split()))
+            return
+        self._values.setdefault(name, value)
+
+    def conclude(self) -> Session | Query:
+        """What was read. Without a destination ssh tells its usage."""
+        if self.query is not None or self._host is None:
+            return self.query or Query(words=())
+        return self._make_session(self._host)
+
+    def _make_session(self, host: str) -> Session:
+        values = self._values
+        port = values.get("Port")
+        level = values.get("LogLevel", "INFO").upper()
+        is_quiet = "q" in self._flags
+        is_verbose = "v" in self._flags or level.startswith(("VERBOSE", "DEBUG"))
+        return Session(
+            login=Login(
+                user=values.get("User"),
+                host=host,
+                port=None if port is None else read_port(port, "ssh"),
+            ),
+            command=self._read_command(),
+            is_subsystem="s" in self._flags,
+            family=self._family or _FAMILIES.get(values.get("AddressFamily", "").lower()),
+            terminal=self._terminal or _TERMINALS.get(values.get("RequestTTY", "").lower(), "auto"),
+            log_level="QUIET" if is_quiet else "INFO" if is_verbose else level,
+            is_verbose=is_verbose and not is_quiet,
+            has_no_input="n" in self._flags or values.get("StdinNull", "").lower() == "yes",
+            options=tuple((name, value) for name, value in values.items() if is_passed(name)),
+            sends=tuple(self._sends),
+        )
+
+    def _read_command(self) -> str | None:
+        if not self.rest:
+            if "s" in self._flags:
+                raise RemoteError("-s has no subsystem behind the destination", rule="words")
+            return None
+        command = " ".join(self.rest)
+        if len(command.encode("utf-8", "surrogateescape")) > _LONGEST_COMMAND:
+            raise RemoteError(
+                f"the command is longer than {_LONGEST_COMMAND} bytes: send it on stdin",
+                rule="command",
+            )
+        return command
+
+
+def _refuse(letter: str) -> RemoteError:
+    shown = f"-{letter}" if letter in _VALUED or letter in _REFUSED else quote(f"-{letter}")
+    reason = _REFUSED.get(letter, "it is not known to be harmless")
+    return RemoteError(f"{shown} is not passed on: {reason}", rule=shown)
