@@ -11,7 +11,7 @@ from tasks.lock.renew import find_misfits
 from tasks.places import ROOT, list_members
 from tasks.release.changelog_form import find_faults
 from tasks.release.history import HistoryMissingError
-from tasks.release.public_names import find_breaks, find_loose_bounds
+from tasks.release.public_names import find_breaks, find_loose_bounds, find_open_bounds
 from tasks.report import Outcome, print_summary
 from tasks.workflows import list_workflow_checks
 
@@ -22,6 +22,7 @@ _OWN_CHECKS: dict[str, Callable[[], Iterable[str]]] = {
     "changelogs": find_faults,
     "public names": find_breaks,
     "lower bounds": find_loose_bounds,
+    "upper bounds": find_open_bounds,
 }
 
 

@@ -22,13 +22,13 @@ PACKAGES = ("airlock-protocol", "airlock-modules", "airlock-daemon", "airlock-sh
 _TAGS = ("manylinux2014", "manylinux_2_17", "manylinux_2_28")
 
 
-def build_wheel(package: str, folder: Path) -> Path:
+def build_wheel(package: str, folder: Path, *, checkout: Path = CHECKOUT) -> Path:
     """Build the wheel of one of PACKAGES for this machine, into an empty folder; return it.
 
     Programs are compiled where development compiles them too, so that mostly nothing is to do.
     """
     command = (sys.executable, "-m", "hatchling", "build", "--target=wheel")
-    run((*command, f"--directory={folder}"), cwd=str(CHECKOUT / "packages" / package)).succeeded()
+    run((*command, f"--directory={folder}"), cwd=str(checkout / "packages" / package)).succeeded()
     (wheel,) = folder.iterdir()
     return wheel
 

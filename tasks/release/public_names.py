@@ -17,6 +17,7 @@ from tasks.release.history import read_at
 from tasks.release.tag import Package, list_packages, order_version
 
 _BOUND = re.compile(r">=([0-9.]+)")
+_UPPER = re.compile(r"<([0-9.]+)")
 
 
 def find_breaks(root: Path = ROOT) -> Iterator[str]:
@@ -49,6 +50,24 @@ def find_loose_bounds(root: Path = ROOT) -> Iterator[str]:
                 yield (
                     f"{package.name} imports {', '.join(lacking)}, which {other.name} "
                     f"{lowest.version} did not have: raise the bound of {requirement}"
+                )
+
+
+def find_open_bounds(root: Path = ROOT) -> Iterator[str]:
+    """Yield a line for each requirement of another package whose upper bound is not the right one.
+
+    That is the minor version after this one, which may take away any name.
+    """
+    for package, other in permutations(list_packages(root), 2):
+        for requirement in list_requirements(package.folder):
+            if read_name(requirement) != other.name:
+                continue
+            major, minor = order_version(other.version)[:2]
+            upper = _UPPER.search(requirement)
+            if upper is None or order_version(upper[1]) != (major, minor + 1):
+                yield (
+                    f"{package.name} requires {requirement}: it needs the upper bound "
+                    f"<{major}.{minor + 1}, since {other.name} may take names away there"
                 )
 
 

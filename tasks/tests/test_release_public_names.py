@@ -10,7 +10,7 @@ from e2e.upgrade.releases import Release
 from tasks.errors import TaskError
 from tasks.release import public_names
 from tasks.release.history import HistoryMissingError, read_at
-from tasks.release.public_names import find_breaks, find_loose_bounds
+from tasks.release.public_names import find_breaks, find_loose_bounds, find_open_bounds
 
 NAMES = '__all__ = ["Old", "Same", "__version__"]\n'
 VERSION = '__version__ = "0.4.0"\n'
@@ -61,7 +61,7 @@ def _change(root: Path, path: str, old: str, new: str) -> None:
 def test_ours_are_good() -> None:
     """The packages of this workspace lost no name without a new minor version."""
     try:
-        assert [*find_breaks(), *find_loose_bounds()] == []
+        assert [*find_breaks(), *find_loose_bounds(), *find_open_bounds()] == []
     except HistoryMissingError as error:
         pytest.skip(str(error))
 
@@ -96,6 +96,20 @@ def test_name_that_the_lowest_release_lacks_needs_a_bound(root: Path) -> None:
     )
     _change(root, "airlock-daemon/pyproject.toml", ">=0.4", ">=0.5")
     assert list(find_loose_bounds(root)) == []
+
+
+@pytest.mark.parametrize(
+    ("bounds", "is_right"),
+    [(">=0.4,<0.5", True), (">=0.4", False), (">=0.4,<1", False), (">=0.3,<0.4", False)],
+)
+def test_a_minor_version_that_may_lack_names_is_kept_out(
+    root: Path, bounds: str, is_right: bool
+) -> None:
+    """An index would otherwise put it beside a daemon that was released before."""
+    _change(root, "airlock-daemon/pyproject.toml", ">=0.4", bounds)
+    faults = list(find_open_bounds(root))
+    assert len(faults) == (not is_right)
+    assert all("it needs the upper bound <0.5" in fault for fault in faults)
 
 
 def test_missing_history_is_told_apart(root: Path) -> None:

@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from airlock_modules import Grant, builtin_names, builtin_text, evaluate, load_builtin, parse_module
+from airlock_modules import (
+    Grant,
+    builtin_names,
+    builtin_security,
+    builtin_text,
+    evaluate,
+    load_builtin,
+    parse_module,
+)
 from commanding import run
 from worlds import World
 
@@ -53,6 +61,28 @@ def test_programs_are_told_where_a_module_is_from(world: World) -> None:
     source = world.agent / "commands" / "sh.toml"
     assert told == {"command": "sh", "source": str(source), "toml": source.read_text()}
     assert json.loads(run(world, "show", "git", "--json").stdout)["toml"] == builtin_text("git")
+
+
+@pytest.mark.parametrize("name", builtin_names())
+def test_what_a_module_covers_is_told(world: World, name: str) -> None:
+    """Its SECURITY.md as it stands, which is a page of the documentation too."""
+    assert run(world, "show", name, "--security").stdout == builtin_security(name)
+    told = json.loads(run(world, "show", name, "--security", "--json").stdout)
+    assert told == {
+        "command": name,
+        "source": f"built-in module {name}",
+        "security": builtin_security(name),
+    }
+
+
+def test_of_a_module_that_a_person_wrote_nothing_is_promised(world: World) -> None:
+    """What holds of the built-in one need not hold of what stands in its place."""
+    world.write_shared_module("git", "/bin/shared-git")
+    said = run(world, "show", "git", "--agent", "my", "--security", status=1).stderr
+    assert "is of its built-in module, and this agent has" in said
+    assert "airlock-daemon check" in said
+    assert run(world, "show", "ssh", "--agent", "my", "--security").stdout
+    assert "there is no module for sh" in run(world, "show", "sh", "--security", status=1).stderr
 
 
 # A broker reads its arguments itself, and its module decides nothing about them.

@@ -7,7 +7,7 @@ import typer
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.errors import AirlockError
-from airlock_modules import builtin_names, builtin_text
+from airlock_modules import builtin_names, builtin_security, builtin_text
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -21,30 +21,56 @@ def show(
         str | None,
         typer.Option("--agent", metavar="NAME", help="Print what is active for this agent."),
     ] = None,
+    security: Annotated[
+        bool,
+        typer.Option("--security", help="Print what the module protects, and what it does not."),
+    ] = False,
 ) -> None:
     """Print the module of a command, as TOML for an override.
 
     To change it for an agent: airlock-daemon show git > AGENT/commands/git.toml, then edit that.
     In modules/ beside config.toml it is for all agents that have none of their own.
     """
-    source, text = _find_text(application, command, agent)
+    written = _find_written(application, command, agent)
+    form, found = ("security", _find_security) if security else ("toml", _find_text)
+    source, text = found(command, written)
     if application.json:
-        application.print_json({"command": command, "source": source, "toml": text})
+        application.print_json({"command": command, "source": source, form: text})
     else:
         typer.echo(text, nl=False)
 
 
-def _find_text(application: Application, command: str, agent: str | None) -> tuple[str, str]:
-    if agent is not None:
-        _, generation = application.load_agent(agent)
-        module = generation.agent.modules.find_written(command)
-        if module is not None:
-            # A byte order mark is no part of the text.
-            with open(module.source, encoding="utf-8-sig") as file:
-                return module.source, file.read()
+def _find_written(application: Application, command: str, agent: str | None) -> str:
+    """Return the file of the module that a person wrote for the agent, "" for none."""
+    if agent is None:
+        return ""
+    _, generation = application.load_agent(agent)
+    module = generation.agent.modules.find_written(command)
+    return "" if module is None else module.source
+
+
+def _find_text(command: str, written: str) -> tuple[str, str]:
+    if written:
+        # A byte order mark is no part of the text.
+        with open(written, encoding="utf-8-sig") as file:
+            return written, file.read()
+    return _name_builtin(command), builtin_text(command)
+
+
+def _find_security(command: str, written: str) -> tuple[str, str]:
+    if written:
+        raise AirlockError(
+            f"what is known of {command} is of its built-in module, and this agent has {written}",
+            hint="what that gives up of the built-in one: airlock-daemon check; "
+            f"of the built-in one: airlock-daemon show {command} --security",
+        )
+    return _name_builtin(command), builtin_security(command)
+
+
+def _name_builtin(command: str) -> str:
     if command not in builtin_names():
         names = ", ".join(builtin_names())
         raise AirlockError(
             f"there is no module for {command}", hint=f"name a built-in one: {names}"
         )
-    return f"built-in module {command}", builtin_text(command)
+    return f"built-in module {command}"

@@ -66,6 +66,26 @@ def test_requests_are_counted_by_agent_and_command(tmp_path: Path) -> None:
     assert rows(count(path, agent="other")).keys() == {("other", "git")}
 
 
+def test_what_a_broker_refused_of_a_request_that_ran_is_a_denial(tmp_path: Path) -> None:
+    """Once, whether or not the request as a whole was refused; what it did is no request."""
+    path = tmp_path / "log"
+    refused = {"layer": "broker", "rule": "protect", "outcome": "denied"}
+    write(
+        path,
+        run("git-remote", event="broker", request="a", **refused),
+        run("git-remote", request="a"),
+        run("git-remote", event="broker", request="b", **refused),
+        run("git-remote", request="b", **refused),
+        run("git-remote", event="broker", request="c"),
+        run("git-remote", request="c"),
+    )
+    counted = count(path)
+    assert counted.outcomes == {"allowed": 2, "denied": 1}
+    assert [(row.layer, row.rule, row.requests) for row in counted.denials] == [
+        ("broker", "protect", 2)
+    ]
+
+
 def test_what_a_killed_daemon_left_is_told_apart_from_what_runs(tmp_path: Path) -> None:
     """Neither has ended, so that neither is among the requests."""
     path = tmp_path / "log"

@@ -37,7 +37,10 @@ class CommandRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DenialRow(msgspec.Struct, frozen=True):
-    """What refused, and how often; both are None for commands that are not enabled."""
+    """What refused, and how often; both are None for commands that are not enabled.
+
+    Also what a broker refused of a request that ran: its client was told by the remote's words.
+    """
 
     layer: str | None
     rule: str | None
@@ -96,6 +99,7 @@ class _Counts:
         self._tallies: dict[tuple[str | None, str | None], _Tally] = {}
         self._denials: Counter[tuple[str | None, str | None]] = Counter()
         self._begun: set[str | None] = set()
+        self._refused: dict[str | None, tuple[str | None, str | None]] = {}
         self._cut_off = 0
         self._no_records = 0
         self._known: set[str] = set()
@@ -110,11 +114,14 @@ class _Counts:
         if entry.event == "daemon-start":
             self._cut_off += len(self._begun)
             self._begun.clear()
+            self._refused.clear()
         if self._agent not in (None, entry.profile) or not is_since(entry.ts, self._since):
             return
         if entry.event == "exec-start":
             self._begun.add(entry.request)
             self._known.add(show_word(entry.command))
+        elif entry.event == "broker" and entry.outcome == "denied":
+            self._refused[entry.request] = _name_refusal(entry)
         elif entry.event in _FINAL:
             self._begun.discard(entry.request)
             self._count(entry)
@@ -126,11 +133,11 @@ class _Counts:
         tally.outcomes[entry.outcome] += entry.weight
         if entry.event == "exec" and entry.outcome == "allowed" and entry.duration_ms is not None:
             tally.durations.add(entry.duration_ms)
+        refused = self._refused.pop(entry.request, None)
         if entry.outcome == "denied":
-            rule = entry.rule
-            if rule is not None and not isinstance(rule, str):
-                rule = show_word(rule)
-            self._denials[entry.layer, rule] += entry.weight
+            self._denials[_name_refusal(entry)] += entry.weight
+        elif refused is not None:
+            self._denials[refused] += 1
 
     def _name(self, entry: Entry) -> str | None:
         if entry.command is None:
@@ -162,6 +169,11 @@ class _Counts:
             commands=tuple(sorted(rows, key=lambda row: (row.agent or "", -row.requests))),
             denials=tuple(DenialRow(*key, number) for key, number in self._denials.most_common()),
         )
+
+
+def _name_refusal(entry: Entry) -> tuple[str | None, str | None]:
+    rule = entry.rule
+    return entry.layer, rule if rule is None or isinstance(rule, str) else show_word(rule)
 
 
 def _make_row(agent: str | None, command: str | None, tally: _Tally) -> CommandRow:
