@@ -3,13 +3,11 @@
 const std = @import("std");
 const linux = std.os.linux;
 const failed = @import("errno.zig").failed;
+const Sockets = @import("seccomp/install.zig").Sockets;
 
 /// Little-endian: u32 and u32 the two numbers of a device, u64 inode, u32 processes, u32 sockets, u32
 /// length; then the path of the directory, with its zero byte.
 const fixed_size = 28;
-
-/// Which sockets the tool may make.
-pub const Sockets = enum(u32) { none, inet, unix, inet_and_unix };
 
 pub const Place = struct {
     /// The directory to start in, as it is called in the box.
@@ -20,6 +18,7 @@ pub const Place = struct {
     inode: u64,
     /// How many processes the tool and all that it starts may be at a time.
     processes: u32,
+    /// Which sockets it may make.
     sockets: Sockets,
 
     /// Open the directory. No link is followed, and another directory than the daemon's is refused (ESTALE).
@@ -93,7 +92,7 @@ test "what stands before an order is read, and the order is left" {
 test "a directory that is not ended, is cut, or ends early is refused, as are sockets of an unknown kind" {
     var buffer: [64]u8 = undefined;
     var rest: []const u8 = undefined;
-    inline for (.{ .{ "/w\x00", 0, 2 }, .{ "/w\x00", 0, 4 }, .{ "/w\x00", 0, 0 }, .{ "/\x00w\x00", 0, 4 }, .{ "/w\x00", 4, 3 } }) |bad|
+    inline for (.{ .{ "/w\x00", 0, 2 }, .{ "/w\x00", 0, 4 }, .{ "/w\x00", 0, 0 }, .{ "/\x00w\x00", 0, 4 }, .{ "/w\x00", 5, 3 }, .{ "/w\x00", 256, 3 } }) |bad|
         try std.testing.expectEqual(null, decode(encode(bad[0], bad[1], bad[2], &buffer), &rest));
     try std.testing.expectEqual(null, decode(buffer[0 .. fixed_size - 1], &rest));
     try std.testing.expect(decode(encode("/w\x00", 3, 3, &buffer), &rest) != null);

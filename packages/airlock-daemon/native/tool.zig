@@ -6,6 +6,7 @@ const control = @import("control.zig");
 const delivery = @import("delivery.zig");
 const orders = @import("order.zig");
 const Place = @import("place.zig").Place;
+const seccomp = @import("seccomp/install.zig");
 const failed = @import("errno.zig").failed;
 
 /// The descriptors of a command, in the order in which they are delivered.
@@ -164,7 +165,13 @@ fn moveUp(descriptor: i32, least: u32, moved: *i32) ?linux.E {
 fn confine(place: *const Place) ?linux.E {
     // With the secrets of a process a core would be in the workspace.
     if (limit(.CORE, 0)) |errno| return errno;
-    return limit(.NPROC, place.processes);
+    if (limit(.NPROC, place.processes)) |errno| return errno;
+    seccomp.install(place.sockets) catch |fault| return switch (fault) {
+        error.Unsupported => .NOSYS,
+        error.Refused => .PERM,
+        error.OutOfMemory => .NOMEM,
+    };
+    return null;
 }
 
 fn limit(resource: linux.rlimit_resource, most: u64) ?linux.E {
