@@ -3,8 +3,12 @@
 
 const std = @import("std");
 
-/// Five numbers, little-endian: u32 argc, u32 envc, u64 nofile, u32 terminal, u32 length.
-pub const header_size = 24;
+/// Numbers, little-endian: u32 argc, u32 envc, u64 nofile, u32 terminal, u32 length, u32 kept, u32
+/// user, u32 group.
+pub const header_size = 36;
+
+/// As `user` and `group`: the tool stays who the launcher is.
+pub const same = std.math.maxInt(u32);
 
 /// A null-terminated array of strings, as execve(2) takes it.
 pub const Vector = [*:null]const ?[*:0]const u8;
@@ -18,6 +22,11 @@ pub const Header = struct {
     terminal: u3,
     /// Of all strings together, each with its zero byte.
     length: u32,
+    /// How many descriptors the tool has above 2, from 3 on.
+    kept: u32,
+    /// Whom the tool runs as; `same` for both, or for none.
+    user: u32,
+    group: u32,
 
     /// How many pointers the two vectors take, with the null at the end of each.
     pub fn pointers(header: Header) usize {
@@ -34,6 +43,9 @@ pub const Order = struct {
     environment: Vector,
     open_files: u64,
     terminal: u3,
+    kept: u32,
+    user: u32,
+    group: u32,
     /// Whether strings or vectors lie in memory that was mapped for them.
     has_memory: bool = false,
 };
@@ -48,7 +60,12 @@ pub fn decodeHeader(message: []const u8) ?Header {
         .open_files = std.mem.readInt(u64, message[8..16], .little),
         .terminal = std.math.cast(u3, terminal) orelse return null,
         .length = std.mem.readInt(u32, message[20..24], .little),
+        .kept = std.mem.readInt(u32, message[24..28], .little),
+        .user = std.mem.readInt(u32, message[28..32], .little),
+        .group = std.mem.readInt(u32, message[32..36], .little),
     };
+    // One without the other would leave a tool half of what the launcher is.
+    if ((header.user == same) != (header.group == same)) return null;
     // Each string has a zero byte at least, the program's too.
     if (header.argc == 0 or header.pointers() > @as(usize, header.length) + 1) return null;
     return header;
@@ -70,6 +87,9 @@ pub fn decode(header: Header, text: []const u8, space: []?[*:0]const u8) ?Order 
         .environment = @ptrCast(environment.ptr),
         .open_files = header.open_files,
         .terminal = header.terminal,
+        .kept = header.kept,
+        .user = header.user,
+        .group = header.group,
     };
 }
 
@@ -93,6 +113,9 @@ fn encodeHeader(argc: u32, envc: u32, terminal: u32, length: u32) [header_size]u
     std.mem.writeInt(u64, header[8..16], 1 << 40, .little);
     std.mem.writeInt(u32, header[16..20], terminal, .little);
     std.mem.writeInt(u32, header[20..24], length, .little);
+    std.mem.writeInt(u32, header[24..28], 0, .little);
+    std.mem.writeInt(u32, header[28..32], same, .little);
+    std.mem.writeInt(u32, header[32..36], same, .little);
     return header;
 }
 
@@ -122,6 +145,14 @@ test "a header that is short, or that cannot be true, is refused" {
     try std.testing.expectEqual(null, decodeHeader(&encodeHeader(5, 4, 0, 9)));
     try std.testing.expectEqual(null, decodeHeader(&encodeHeader(0xffff_ffff, 0xffff_ffff, 0, 0xffff_ffff)));
     try std.testing.expect(decodeHeader(&encodeHeader(4, 4, 7, 9)) != null);
+}
+
+test "a user without a group, or a group without a user, is refused" {
+    inline for (.{ 28, 32 }) |place| {
+        var header = encodeHeader(1, 0, 0, 2);
+        std.mem.writeInt(u32, header[place..][0..4], 1000, .little);
+        try std.testing.expectEqual(null, decodeHeader(&header));
+    }
 }
 
 test "strings that are too few, too many or not ended are refused" {

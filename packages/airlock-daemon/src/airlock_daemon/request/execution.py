@@ -8,7 +8,7 @@ import msgspec
 
 from airlock_daemon.brokers.git.conversation import Conversation
 from airlock_daemon.brokers.git.transport import Transport
-from airlock_daemon.command.launch import Ended, cannot_start
+from airlock_daemon.command.launch import Ended, Launch, cannot_start
 from airlock_daemon.command.process import Command
 from airlock_daemon.command.stdio import Emit, Stdio
 from airlock_daemon.connection.descriptors import Passed
@@ -19,6 +19,7 @@ from airlock_daemon.request.client_input import hand_on_input
 from airlock_daemon.request.negotiation import Terms, open_stdio
 from airlock_daemon.request.plan import Plan
 from airlock_daemon.request.state import DaemonState
+from airlock_daemon.sandbox.starting import start_boxed
 from airlock_daemon.setup.limits import Limits
 
 
@@ -50,9 +51,7 @@ async def execute(
     session = client.session
     transport = None if conversation is None else _open_transport(plan, conversation, session)
     with closing(transport or _open(plan, session.passed, null=shared.null)) as stdio:
-        launch = await shared.launcher.launch(
-            plan.command_line, stdio.standard, terminal=stdio.terminal
-        )
+        launch = await _launch(plan, stdio, shared)
         command = Command(
             launch, stdio, turns, ahead=limits.output_bytes, credit=limits.stdin_bytes
         )
@@ -71,6 +70,23 @@ async def execute(
             return finished
         finally:
             await command.finish()
+
+
+async def _launch(plan: Plan, stdio: Stdio, shared: DaemonState) -> Launch:
+    what, boxed = plan.command_line, plan.boxed
+    if boxed is None:
+        return await shared.launcher.launch(what, stdio.standard, terminal=stdio.terminal)
+    return await start_boxed(
+        what,
+        stdio.standard,
+        boxed.box,
+        bubblewrap=boxed.maker.program,
+        launcher=shared.launcher,
+        identity=boxed.maker.identity,
+        reserved=boxed.reserved,
+        null=shared.null,
+        terminal=stdio.terminal,
+    )
 
 
 async def _begin(terms: Terms, client: Client, command: Command) -> None:

@@ -24,7 +24,8 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
     """A directory to run in, held open: what was checked is what the tool starts in.
 
     `descriptor` is an O_PATH descriptor, to be given back by `close` or `leave`; `path` is its real
-    path, and `root` that of the mapped directory in which it lies. `mounts` maps further paths of
+    path, and `root` that of the mapped directory in which it lies, which `source` says where the
+    client sees, None for an empty directory. `mounts` maps further paths of
     the client, and is None where they mean the same on the host. `is_temporary` says that it is a
     fresh empty directory that is removed at the end. `is_proven` says that the client was proved to
     be in the container that its cgroup names.
@@ -34,6 +35,7 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     root: str
     mounts: Mounts | None
+    source: Source | None = None
     is_temporary: bool = False
     is_proven: bool = False
 
@@ -101,7 +103,12 @@ async def enter(
         os.close(descriptor)
         raise
     return Workspace(
-        descriptor=descriptor, path=path, root=root, mounts=mounts, is_proven=mapping.is_proven
+        descriptor=descriptor,
+        path=path,
+        root=root,
+        mounts=mounts,
+        source=mapping.source,
+        is_proven=mapping.is_proven,
     )
 
 
@@ -191,7 +198,8 @@ def _enter_own_directory(claimed: str | None, peer: Peer, reserved: Reserved) ->
     except BaseException:
         os.close(descriptor)
         raise
-    return Workspace(descriptor=descriptor, path=path, root=path, mounts=None)
+    source = Source(target=path, directory=path, below="")
+    return Workspace(descriptor=descriptor, path=path, root=path, mounts=None, source=source)
 
 
 def _open_below(root: int, root_path: str, source: Source, reserved: Reserved) -> tuple[int, str]:

@@ -1,0 +1,82 @@
+//! What the launcher does as pid 1 of a box before there is a tool: it finishes what bubblewrap has begun,
+//! and gives up everything that this took.
+
+const std = @import("std");
+const linux = std.os.linux;
+const failed = @import("errno.zig").failed;
+
+/// Who the tool is in the box, and outside of it.
+pub const Identity = struct { user: u32, group: u32 };
+
+/// Finish the box; the errno of the step that failed, if one did. This process must be root in the user
+/// namespace to which the box's mounts belong, and nobody else be in there. Afterwards it and all that it
+/// starts are in one below, as `identity` and without capabilities, and cannot make another.
+pub fn finish(identity: Identity) ?linux.E {
+    // What is mounted on the host from now on does not appear in here.
+    if (mount(null, "/", null, linux.MS.REC | linux.MS.PRIVATE, null)) |errno| return errno;
+    // With the files of /proc/sys, for one of which this is needed.
+    if (mount("proc", "/proc", "proc", quiet, null)) |errno| return errno;
+    // user_namespaces(7): there may be one in this, for the tool, and none in that. The seccomp filter
+    // forbids them too; each of the two is enough.
+    if (write("/proc/sys/user/max_user_namespaces", "1")) |errno| return errno;
+    if (mount("proc", "/proc", "proc", quiet, "subset=pid")) |errno| return errno;
+    if (failed(linux.unshare(linux.CLONE.NEWUSER))) |errno| return errno;
+    if (become(identity)) |errno| return errno;
+    return dropCapabilities();
+}
+
+const quiet = linux.MS.NOSUID | linux.MS.NODEV | linux.MS.NOEXEC;
+
+fn mount(
+    source: ?[*:0]const u8,
+    target: [*:0]const u8,
+    kind: ?[*:0]const u8,
+    flags: u32,
+    options: ?[*:0]const u8,
+) ?linux.E {
+    return failed(linux.syscall5(
+        .mount,
+        @intFromPtr(source),
+        @intFromPtr(target),
+        @intFromPtr(kind),
+        flags,
+        @intFromPtr(options),
+    ));
+}
+
+/// The new namespace has no user yet; root of the one above becomes `identity` in it.
+fn become(identity: Identity) ?linux.E {
+    if (write("/proc/self/setgroups", "deny")) |errno| return errno;
+    if (writeMap("/proc/self/gid_map", identity.group)) |errno| return errno;
+    return writeMap("/proc/self/uid_map", identity.user);
+}
+
+fn writeMap(path: [*:0]const u8, number: u32) ?linux.E {
+    var line: [32]u8 = undefined;
+    return write(path, std.fmt.bufPrint(&line, "{d} 0 1", .{number}) catch unreachable);
+}
+
+fn write(path: [*:0]const u8, text: []const u8) ?linux.E {
+    const opened = linux.open(path, .{ .ACCMODE = .WRONLY, .CLOEXEC = true }, 0);
+    if (failed(opened)) |errno| return errno;
+    defer _ = linux.close(@intCast(opened));
+    return failed(linux.write(@intCast(opened), text.ptr, text.len));
+}
+
+/// capabilities(7): out of the bounding set, so that no program that is executed brings one back, then out
+/// of the ambient set and of the three of this process.
+fn dropCapabilities() ?linux.E {
+    var capability: usize = 0;
+    while (true) : (capability += 1) {
+        const result = linux.prctl(@intFromEnum(linux.PR.CAPBSET_DROP), capability, 0, 0, 0);
+        // There is no further one.
+        if (linux.E.init(result) == .INVAL) break;
+        if (failed(result)) |errno| return errno;
+    }
+    const clear_all = linux.PR.CAP_AMBIENT_CLEAR_ALL;
+    if (failed(linux.prctl(@intFromEnum(linux.PR.CAP_AMBIENT), clear_all, 0, 0, 0))) |errno| return errno;
+    // capset(2): version 3 and this process; effective, permitted and inheritable, 32 at a time.
+    const header = [2]u32{ 0x20080522, 0 };
+    const nothing = [6]u32{ 0, 0, 0, 0, 0, 0 };
+    return failed(linux.syscall2(.capset, @intFromPtr(&header), @intFromPtr(&nothing)));
+}

@@ -1,0 +1,117 @@
+"""Which box a command has: that of its module, as this host can make it."""
+
+import os
+from collections.abc import Iterator
+
+import msgspec
+
+from airlock_daemon.command.launcher import Identity
+from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.sandbox.box import HOME, Box
+from airlock_daemon.sandbox.bubblewrap import PROGRAM
+from airlock_daemon.sandbox.plan import plan_box
+from airlock_daemon.sandbox.programs import find_places
+from airlock_daemon.sandbox.refusing import refuse
+from airlock_daemon.setup.boxes import BoxConfig
+from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.workspace.directory import Workspace
+from airlock_modules import Module
+from airlock_wire import quote
+
+
+class Maker(msgspec.Struct, frozen=True):
+    """What makes boxes: the path of bubblewrap, and who it and what is in them runs as."""
+
+    program: str
+    identity: Identity
+
+
+def find_maker(module: Module, generation: Generation) -> Maker | None:
+    """What makes the box of a command of `module`, None where it is to have none.
+
+    Raises Denied (rule "no-box") where it is to have one and there is nothing to make it.
+    """
+    if module.sandbox is None or module.sandbox.box == "none" or generation.boxes.mode == "off":
+        return None
+    program = generation.programs.find(PROGRAM)
+    if program is None:
+        raise refuse("bubblewrap is not installed", "sudo apt-get install bubblewrap")
+    return Maker(program, find_identity(generation.boxes))
+
+
+def find_identity(config: BoxConfig) -> Identity:
+    """Who is in the boxes of this daemon. Raises Denied where that would be root, or cannot be."""
+    user = os.geteuid()
+    if config.user is not None and user in (0, config.user.user):
+        return Identity(config.user.user, config.user.group)
+    if user == 0:
+        raise refuse(
+            "the daemon runs as root, which no box may",
+            'in config.toml: [sandbox] user = "NAME", a user that can enter the workspaces'
+            f"{AND_RELOAD}",
+        )
+    if config.user is not None:
+        raise refuse(
+            "[sandbox] user is another one than the daemon's, which is not root",
+            f"remove that line from config.toml{AND_RELOAD}",
+        )
+    return Identity(user, os.getegid())
+
+
+def choose_box(
+    module: Module,
+    maker: Maker,
+    workspace: Workspace,
+    program: str,
+    *,
+    generation: Generation,
+    home: str,
+) -> Box:
+    """The box in which `program`, an absolute path, runs for `module` in `workspace`.
+
+    `home` is the human's. Raises Denied (layer "sandbox") where the program or something that the
+    module wants to be seen cannot be.
+    """
+    sandbox = module.sandbox
+    if sandbox is None:
+        raise TypeError(module.name)
+    read = dict(_find_read(sandbox.read, home, module, generation.reserved))
+    path = generation.programs.path
+    places = find_places(program, home=home, path=path, seen=tuple(read))
+    for place in places:
+        _refuse_private(place, f"the program {quote(program)}", module, generation.reserved)
+    return plan_box(
+        workspace, places=places, read=read, identity=maker.identity, sockets=sandbox.sockets
+    )
+
+
+def _find_read(
+    paths: tuple[str, ...], home: str, module: Module, reserved: Reserved
+) -> Iterator[tuple[str, str]]:
+    """Each path of the host, and where the box has it: what is in a home is in the other one."""
+    for path in paths:
+        target = HOME + path.removeprefix("~") if path.startswith("~") else path
+        real = os.path.realpath(home + path.removeprefix("~") if path.startswith("~") else path)
+        if not os.path.exists(real):
+            raise Denied(
+                f"{path} does not exist on the host, and a box is to show it",
+                layer="sandbox",
+                rule="read",
+                hint=f"a person on the host can remove it from [sandbox] read of {module.source}"
+                f"{AND_RELOAD}",
+            )
+        _refuse_private(real, path, module, reserved)
+        yield real, target
+
+
+def _refuse_private(place: str, what: str, module: Module, reserved: Reserved) -> None:
+    conflict = reserved.private.conflict(os.path.realpath(place))
+    if conflict is not None:
+        raise Denied(
+            f"{what} cannot be shown in a box: {conflict}",
+            layer="sandbox",
+            rule="reserved",
+            hint="a person on the host can install it elsewhere, or name less in [sandbox] read of "
+            f"{module.source}",
+        )
