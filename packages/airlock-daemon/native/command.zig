@@ -77,6 +77,7 @@ fn carryOut(delivered: *const delivery.Delivery, descriptors: []const i32, socke
         .directory = descriptors[0],
         .standard = descriptors[1..descriptor_count].*,
         .kept = further[0..order.kept],
+        .rules = further[order.kept..][0..if (order.fence) |fence| fence.rules() else 0],
     }, null, descriptors, deaths, true);
 }
 

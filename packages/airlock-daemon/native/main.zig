@@ -79,5 +79,6 @@ test {
     _ = @import("children.zig");
     _ = @import("control.zig");
     _ = @import("order.zig");
+    _ = @import("landlock.zig");
     _ = @import("place.zig");
 }

@@ -8,7 +8,7 @@ const orders = @import("order.zig");
 const Fault = error{ Malformed, OutOfMemory };
 
 /// Read the order in `message`, which was delivered whole; the errno to report if there is none.
-/// `further` are the descriptors beside those of every order: the ones that the tool keeps, and last a
+/// `further` are the descriptors beside those of every order: the ones that the tool keeps, those of its fence, and last a
 /// memfd with the strings, if they are not in the message. Strings and vectors stay where they are
 /// until the process ends or receives something else.
 pub fn read(message: []const u8, further: []const i32, order: *orders.Order) ?linux.E {
@@ -21,9 +21,9 @@ pub fn read(message: []const u8, further: []const i32, order: *orders.Order) ?li
 
 fn find(message: []const u8, further: []const i32) Fault!orders.Order {
     const header = orders.decodeHeader(message) orelse return error.Malformed;
-    const file = switch (std.math.sub(usize, further.len, header.kept) catch return error.Malformed) {
+    const file = switch (std.math.sub(usize, further.len, header.further()) catch return error.Malformed) {
         0 => null,
-        1 => further[header.kept],
+        1 => further[header.further()],
         else => return error.Malformed,
     };
     var text = message[orders.header_size..];

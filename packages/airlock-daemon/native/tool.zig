@@ -4,6 +4,7 @@ const std = @import("std");
 const linux = std.os.linux;
 const control = @import("control.zig");
 const delivery = @import("delivery.zig");
+const landlock = @import("landlock.zig");
 const orders = @import("order.zig");
 const Place = @import("place.zig").Place;
 const seccomp = @import("seccomp/install.zig");
@@ -19,6 +20,8 @@ pub const Descriptors = struct {
     standard: [3]i32,
     /// What else it has, from 3 on.
     kept: []const i32 = &.{},
+    /// What its fence leaves to it; the tool does not get these themselves.
+    rules: []const i32 = &.{},
 };
 
 const Plan = struct {
@@ -40,7 +43,8 @@ var child_stack: [16 * 1024]u8 align(16) = undefined;
 /// CLONE_VM and CLONE_VFORK spare a copy of the page tables; the child has a stack of its own, so
 /// that it cannot disturb the frame to which the parent returns.
 ///
-/// A `place` is there in a box, and then the tool gets the box's limits and filter.
+/// A `place` is there in a box, and then the tool gets the box's limits and filter; the order's fence
+/// stands for a box where there is none.
 pub fn start(order: *const orders.Order, descriptors: *const Descriptors, place: ?*const Place) ?i32 {
     const plan = Plan{
         .order = order,
@@ -70,6 +74,9 @@ fn run(argument: usize) callconv(.c) u8 {
     var socket = plan.descriptors.control;
     if (prepare(plan)) |errno| return giveUp(socket, .setup_failed, errno);
     if (enter(plan)) |errno| return giveUp(socket, .directory_failed, errno);
+    if (plan.order.fence) |*fence| {
+        if (encircle(fence, plan.descriptors.rules)) |errno| return giveUp(socket, .setup_failed, errno);
+    }
     // Every descriptor is close-on-exec already; this does not rest on it. Kernels before 5.11, and
     // seccomp filters that do not know the call, do.
     const first: u32 = @intCast(3 + plan.descriptors.kept.len);
@@ -80,7 +87,11 @@ fn run(argument: usize) callconv(.c) u8 {
     const nothing = linux.sigemptyset();
     _ = linux.sigprocmask(linux.SIG.SETMASK, &nothing, null);
     if (plan.place) |place| {
-        if (confine(place)) |errno| return giveUp(socket, .setup_failed, errno);
+        if (limit(.NPROC, place.processes)) |errno| return giveUp(socket, .setup_failed, errno);
+        if (confine(place.sockets)) |errno| return giveUp(socket, .setup_failed, errno);
+    }
+    if (plan.order.fence) |*fence| {
+        if (confine(fence.sockets)) |errno| return giveUp(socket, .setup_failed, errno);
     }
     const order = plan.order;
     const result = linux.execve(order.program, order.arguments, order.environment);
@@ -161,12 +172,25 @@ fn moveUp(descriptor: i32, least: u32, moved: *i32) ?linux.E {
     return null;
 }
 
-/// The limits of a box, and last its filter, which forbids more than is needed until then.
-fn confine(place: *const Place) ?linux.E {
+/// Leave to the tool what the fence names. Where it starts is open already, and what runs it must be among
+/// what it may read.
+fn encircle(fence: *const orders.Fence, descriptors: []const i32) ?linux.E {
+    var rules: [delivery.most_descriptors]landlock.Rule = undefined;
+    for (descriptors, 0..) |descriptor, number| rules[number] = .{
+        .descriptor = descriptor,
+        .access = if (number < fence.read)
+            .read
+        else if (number < @as(usize, fence.read) + fence.written) .write else .use,
+    };
+    const connects = fence.sockets != .none and fence.sockets != .unix;
+    return landlock.confine(rules[0..descriptors.len], connects);
+}
+
+/// The limit and the filter of a box; the latter is last, since it forbids more than is needed until then.
+fn confine(sockets: seccomp.Sockets) ?linux.E {
     // With the secrets of a process a core would be in the workspace.
     if (limit(.CORE, 0)) |errno| return errno;
-    if (limit(.NPROC, place.processes)) |errno| return errno;
-    seccomp.install(place.sockets) catch |fault| return switch (fault) {
+    seccomp.install(sockets) catch |fault| return switch (fault) {
         error.Unsupported => .NOSYS,
         error.Refused => .PERM,
         error.OutOfMemory => .NOMEM,

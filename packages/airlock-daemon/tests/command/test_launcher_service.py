@@ -34,7 +34,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the launcher is
 HEADER, STRINGS = encode_order([b"/bin/echo", b"echo", b"x"], [b"A=1"])
 
 # At the end of a header: no further descriptor, and the launcher's own user and group.
-REST = (0, SAME, SAME)
+REST = (0, SAME, SAME, SAME, 0, 0, 0)
 
 # Of a message that is refused.
 REFUSED = ([("N", errno.EINVAL)], b"")
@@ -102,9 +102,9 @@ def test_an_order_may_be_written_by_hand(service: Service) -> None:
         HEADER + STRINGS[:-1] + b"x",
         HEADER + STRINGS.replace(b"\0", b"x", 1),
         HEADER + STRINGS.replace(b"x", b"\0", 1),
-        struct.pack("<IIQIIIII", 0, 1, 256, 0, len(STRINGS), *REST) + STRINGS,
-        struct.pack("<IIQIIIII", 2, 1, 256, 8, len(STRINGS), *REST) + STRINGS,
-        struct.pack("<IIQIIIII", 0xFFFFFFFF, 0xFFFFFFFF, 256, 0, 0xFFFFFFFF, *REST) + STRINGS,
+        struct.pack("<IIQIIIIIIIII", 0, 1, 256, 0, len(STRINGS), *REST) + STRINGS,
+        struct.pack("<IIQIIIIIIIII", 2, 1, 256, 8, len(STRINGS), *REST) + STRINGS,
+        struct.pack("<IIQIIIIIIIII", 0xFFFFFFFF, 0xFFFFFFFF, 256, 0, 0xFFFFFFFF, *REST) + STRINGS,
         b"x" * (MESSAGE + 1),
     ],
 )

@@ -22,8 +22,8 @@ import trio
 from airlock_daemon.command.launch import Launch, cannot_start
 from airlock_daemon.errors import Failed
 
-_ORDER = struct.Struct("<IIQIIIII")
-# As user and group: those of the launcher.
+_ORDER = struct.Struct("<IIQIIIIIIIII")
+# As user and group: those of the launcher. As sockets: there is no fence.
 _SAME = 0xFFFFFFFF
 
 # The longest message; strings that do not fit travel in a file in memory.
@@ -58,6 +58,22 @@ class Identity(msgspec.Struct, frozen=True):
     group: int
 
 
+class Fence(msgspec.Struct, frozen=True):
+    """What a tool has in place of a box: a filter that allows `sockets` (native/seccomp/rules.zig),
+    and Landlock. Open descriptors name what it may read, change, and use as a device.
+    """
+
+    sockets: int
+    read: tuple[int, ...]
+    written: tuple[int, ...]
+    used: tuple[int, ...]
+
+    @property
+    def rules(self) -> tuple[int, ...]:
+        """All of the descriptors."""
+        return (*self.read, *self.written, *self.used)
+
+
 def find_launcher() -> str:
     """Path of the launcher that was installed with this package; raises Failed without one."""
     path = str(files("airlock_daemon").joinpath("_native/airlock-launch"))
@@ -89,19 +105,25 @@ class Launcher:
         terminal: int = 0,
         kept: Sequence[int] = (),
         identity: Identity | None = None,
+        fence: Fence | None = None,
     ) -> "Launch":
         """Start `what` with three descriptors as its stdin, stdout and stderr.
 
         `terminal` says which of them are one pseudo-terminal that becomes the controlling terminal
         (the sum of 1, 2 and 4). `kept` are MOST_KEPT descriptors at most, which it has as 3 and so
-        on. Another `identity` than the daemon's needs a daemon that is root. Raises Failed when
+        on. Another `identity` than the daemon's needs a daemon that is root. Of a `fence` it has
+        what that leaves to it, and none of the descriptors. Raises Failed when
         there is no starting anything; that the tool itself could not be started is for
         `Launch.read_report` to say.
         """
         try:
-            order = self.encode(what, terminal=terminal, kept=len(kept), identity=identity)
+            rules = () if fence is None else fence.rules
+            order = self.encode(
+                what, terminal=terminal, kept=len(kept), identity=identity, fence=fence
+            )
             with order as (message, files):
-                return await self._order(message, [what.directory, *standard, *kept, *files])
+                given = (what.directory, *standard, *kept, *rules, *files)
+                return await self._order(message, given)
         except OSError as error:
             raise cannot_start(what.program, error) from error
 
@@ -113,6 +135,7 @@ class Launcher:
         terminal: int = 0,
         kept: int = 0,
         identity: Identity | None = None,
+        fence: Fence | None = None,
         before: bytes = b"",
     ) -> Iterator[tuple[bytes, Sequence[int]]]:
         """The order to start `what`, behind `before`, and the file that goes with it, if any.
@@ -129,6 +152,7 @@ class Launcher:
             kept,
             _SAME if identity is None else identity.user,
             _SAME if identity is None else identity.group,
+            *_count_rules(fence),
         )
         if len(header) + len(strings) <= MESSAGE:
             yield header + strings, ()
@@ -263,6 +287,12 @@ def _join(what: CommandLine) -> bytes:
     words += [f"{name}={value}" for name, value in what.environment.items()]
     words.append("")
     return "\0".join(words).encode("utf-8", "surrogateescape")
+
+
+def _count_rules(fence: Fence | None) -> tuple[int, int, int, int]:
+    if fence is None:
+        return _SAME, 0, 0, 0
+    return fence.sockets, len(fence.read), len(fence.written), len(fence.used)
 
 
 @contextlib.contextmanager

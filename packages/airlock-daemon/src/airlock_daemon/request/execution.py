@@ -1,10 +1,11 @@
 """Running the command of a request that is allowed, from its start to the end of its processes."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from functools import partial
 
 import msgspec
+import trio
 
 from airlock_daemon.brokers.git.conversation import Conversation
 from airlock_daemon.brokers.git.transport import Transport
@@ -19,6 +20,7 @@ from airlock_daemon.request.client_input import hand_on_input
 from airlock_daemon.request.negotiation import Terms, open_stdio
 from airlock_daemon.request.plan import Plan
 from airlock_daemon.request.state import DaemonState
+from airlock_daemon.sandbox.fencing import private_directory, start_fenced
 from airlock_daemon.sandbox.starting import start_boxed
 from airlock_daemon.setup.limits import Limits
 
@@ -37,6 +39,7 @@ async def execute(
     *,
     limits: Limits,
     turns: Turns,
+    removals: trio.CapacityLimiter,
     emit: Emit,
     conclude: Callable[[Finished], Awaitable[None]],
     conversation: Conversation | None = None,
@@ -50,8 +53,11 @@ async def execute(
     """
     session = client.session
     transport = None if conversation is None else _open_transport(plan, conversation, session)
-    with closing(transport or _open(plan, session.passed, null=shared.null)) as stdio:
-        launch = await _launch(plan, stdio, shared)
+    async with AsyncExitStack() as stack:
+        stdio = stack.enter_context(
+            closing(transport or _open(plan, session.passed, null=shared.null))
+        )
+        launch = await _launch(plan, stdio, shared, removals=removals, stack=stack)
         command = Command(
             launch, stdio, turns, ahead=limits.output_bytes, credit=limits.stdin_bytes
         )
@@ -72,19 +78,34 @@ async def execute(
             await command.finish()
 
 
-async def _launch(plan: Plan, stdio: Stdio, shared: DaemonState) -> Launch:
+async def _launch(
+    plan: Plan,
+    stdio: Stdio,
+    shared: DaemonState,
+    *,
+    removals: trio.CapacityLimiter,
+    stack: AsyncExitStack,
+) -> Launch:
+    """Start it; what it needs until it has ended is given back by `stack`."""
     what, boxed = plan.command_line, plan.boxed
     if boxed is None:
         return await shared.launcher.launch(what, stdio.standard, terminal=stdio.terminal)
-    return await start_boxed(
+    maker = boxed.maker
+    start = (
+        partial(start_boxed, bubblewrap=maker.bubblewrap, null=shared.null)
+        if maker.bubblewrap is not None
+        else partial(
+            start_fenced,
+            private=await stack.enter_async_context(private_directory(maker.identity, removals)),
+        )
+    )
+    return await start(
         what,
         stdio.standard,
         boxed.box,
-        bubblewrap=boxed.maker.program,
         launcher=shared.launcher,
-        identity=boxed.maker.identity,
+        identity=maker.identity,
         reserved=boxed.reserved,
-        null=shared.null,
         terminal=stdio.terminal,
     )
 

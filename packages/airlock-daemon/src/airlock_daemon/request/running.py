@@ -44,10 +44,18 @@ async def run_command(
     try:
         await agent.share.take(place)
         if planned.boxed is not None:
-            recording.note(sandbox="bubblewrap")
+            recording.note(sandbox=planned.boxed.maker.name)
         recording.write_start()
         recording.is_output_seen = not planned.terms.uses("fds")
-        run = partial(execute, planned, client, shared, limits=generation.limits, turns=agent.turns)
+        run = partial(
+            execute,
+            planned,
+            client,
+            shared,
+            limits=generation.limits,
+            turns=agent.turns,
+            removals=agent.removals,
+        )
         if planned.errand is not None:
             run = partial(
                 run,

@@ -20,9 +20,8 @@ from airlock_daemon.sandbox.box import (
     Shared,
     System,
 )
+from airlock_daemon.sandbox.shared import open_shared
 from airlock_daemon.setup.reserved import Reserved
-from airlock_daemon.workspace.opening import open_unlinked
-from airlock_wire import quote
 
 PROGRAM = "bwrap"
 
@@ -78,7 +77,7 @@ def prepare(
         for operation in box.operations:
             match operation:
                 case Shared(path=path, target=target, read_only=read_only):
-                    number = hold(_open_shared(path, reserved))
+                    number = hold(open_shared(path, reserved))
                     words += ["--ro-bind-fd" if read_only else "--bind-fd", number, target]
                 case Made(content=content, target=target):
                     number = hold(_make_file(content))
@@ -120,20 +119,6 @@ def _spell(operation: Operation) -> list[str]:
             return ["--remount-ro", target]
         case _:
             raise TypeError(operation)
-
-
-def _open_shared(path: str, reserved: Reserved) -> int:
-    """Open a directory as it was found for the request; bubblewrap compares what it mounts."""
-    descriptor, found = open_unlinked(path)
-    if found == path and reserved.conflict(found) is None:
-        return descriptor
-    os.close(descriptor)
-    raise Denied(
-        f"the workspace {quote(path)} has just become another directory",
-        layer="workspace",
-        rule="missing",
-        hint="leave the directories above a workspace as they are while commands run",
-    )
 
 
 def _make_file(content: bytes) -> int:

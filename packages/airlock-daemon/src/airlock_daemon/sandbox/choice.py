@@ -7,8 +7,10 @@ import msgspec
 
 from airlock_daemon.command.launcher import Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.platform.linux.landlock import landlock_version
 from airlock_daemon.sandbox.box import HOME, Box
 from airlock_daemon.sandbox.bubblewrap import PROGRAM
+from airlock_daemon.sandbox.fencing import OLDEST, refuse_unshowable
 from airlock_daemon.sandbox.plan import plan_box
 from airlock_daemon.sandbox.programs import find_places
 from airlock_daemon.sandbox.refusing import refuse
@@ -19,12 +21,22 @@ from airlock_daemon.workspace.directory import Workspace
 from airlock_modules import Module
 from airlock_wire import quote
 
+_INSTALL = "sudo apt-get install bubblewrap"
 
-class Maker(msgspec.Struct, frozen=True):
-    """What makes boxes: the path of bubblewrap, and who it and what is in them runs as."""
 
-    program: str
+class Maker(msgspec.Struct, frozen=True, kw_only=True):
+    """What makes boxes: the path of bubblewrap, or a fence by Landlock where there is none.
+
+    `identity` is who that, and what is in them, runs as.
+    """
+
+    bubblewrap: str | None
     identity: Identity
+
+    @property
+    def name(self) -> str:
+        """What records call it."""
+        return "landlock" if self.bubblewrap is None else "bubblewrap"
 
 
 def find_maker(module: Module, generation: Generation) -> Maker | None:
@@ -34,10 +46,21 @@ def find_maker(module: Module, generation: Generation) -> Maker | None:
     """
     if module.sandbox is None or module.sandbox.box == "none" or generation.boxes.mode == "off":
         return None
-    program = generation.programs.find(PROGRAM)
-    if program is None:
-        raise refuse("bubblewrap is not installed", "sudo apt-get install bubblewrap")
-    return Maker(program, find_identity(generation.boxes))
+    identity = find_identity(generation.boxes)
+    mode = generation.boxes.mode
+    program = None if mode == "landlock" else generation.programs.find(PROGRAM)
+    if program is not None:
+        return Maker(bubblewrap=program, identity=identity)
+    if mode == "require-bubblewrap":
+        raise refuse("bubblewrap is not installed", _INSTALL)
+    version = landlock_version()
+    if version < OLDEST:
+        raise refuse(
+            f"bubblewrap is not installed, and the kernel's Landlock of version {version} is too "
+            f"old, of which {OLDEST} is needed",
+            _INSTALL,
+        )
+    return Maker(bubblewrap=None, identity=identity)
 
 
 def find_identity(config: BoxConfig) -> Identity:
@@ -81,9 +104,12 @@ def choose_box(
     places = find_places(program, home=home, path=path, seen=tuple(read))
     for place in places:
         _refuse_private(place, f"the program {quote(program)}", module, generation.reserved)
-    return plan_box(
+    box = plan_box(
         workspace, places=places, read=read, identity=maker.identity, sockets=sandbox.sockets
     )
+    if maker.bubblewrap is None:
+        refuse_unshowable(box)
+    return box
 
 
 def _find_read(

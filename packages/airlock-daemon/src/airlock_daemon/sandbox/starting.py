@@ -19,13 +19,13 @@ from airlock_daemon.errors import AirlockError
 from airlock_daemon.sandbox.box import Box
 from airlock_daemon.sandbox.bubblewrap import prepare
 from airlock_daemon.sandbox.refusing import refuse
+from airlock_daemon.sandbox.sockets import SOCKETS
 from airlock_daemon.setup.reserved import Reserved
 
 log = logging.getLogger("airlock")
 
 # As `native/place.zig` reads it.
 _PLACE = struct.Struct("<IIQIII")
-_SOCKETS = {"none": 0, "inet": 1, "unix": 2}
 
 # Of what bubblewrap says where it makes no box.
 _SAID_BYTES = 4096
@@ -134,5 +134,5 @@ def _place(box: Box, directory: int) -> bytes:
         found = os.fstat(directory)
         major, minor, inode = os.major(found.st_dev), os.minor(found.st_dev), found.st_ino
     name = os.fsencode(box.directory) + b"\0"
-    fixed = _PLACE.pack(major, minor, inode, box.processes, _SOCKETS[box.sockets], len(name))
+    fixed = _PLACE.pack(major, minor, inode, box.processes, SOCKETS[box.sockets], len(name))
     return fixed + name

@@ -1,13 +1,14 @@
 """`[sandbox]` of config.toml: whether tools run in boxes, and as whom."""
 
 import pwd
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 from airlock_modules import TableReader
 
-Mode = Literal["auto", "require-bubblewrap", "off"]
+Mode = Literal["auto", "require-bubblewrap", "landlock", "off"]
+_MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 class BoxUser(msgspec.Struct, frozen=True):
@@ -20,8 +21,8 @@ class BoxUser(msgspec.Struct, frozen=True):
 class BoxConfig(msgspec.Struct, frozen=True):
     """`mode` says which boxes there are; `user` is who tools in them are, None for the daemon's.
 
-    With "auto" and "require-bubblewrap" a command that is to have a box has one or is refused;
-    "off" runs it without.
+    A command that is to have a box has one or is refused: with "auto" by bubblewrap, or by Landlock
+    where that is not installed, else by the one that is named. "off" runs it without.
     """
 
     mode: Mode = "auto"
@@ -30,14 +31,9 @@ class BoxConfig(msgspec.Struct, frozen=True):
 
 def read_boxes(table: TableReader) -> BoxConfig:
     """Read the table. Faults are recorded by it."""
-    if table.has("mode") and table.string("mode") == "landlock":
-        problem = '"landlock" is not supported by this release'
-        table.fault("mode", problem, 'write "auto", or "require-bubblewrap"')
-        mode = "auto"
-    else:
-        mode = table.choice("mode", ("auto", "require-bubblewrap", "off"), default="auto")
+    mode = table.choice("mode", _MODES, default="auto")
     config = BoxConfig(
-        mode="off" if mode == "off" else "auto" if mode == "auto" else "require-bubblewrap",
+        mode=next(each for each in _MODES if each == mode),
         user=_read_user(table),
     )
     table.finish()
