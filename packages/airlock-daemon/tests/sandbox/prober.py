@@ -7,6 +7,7 @@ import socket
 import stat
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 
@@ -74,17 +75,17 @@ def main() -> None:
         "seccomp": status("Seccomp"),
         "sockets": sorted(
             {
-                attempt(lambda f=family, k=kind: socket.socket(getattr(socket, f), k))
+                attempt(partial(socket.socket, getattr(socket, family), kind))
                 for family in families
                 for kind in kinds
             }
         ),
         "of pid 1": {
-            name: attempt(lambda n=name: Path(f"/proc/1/{n}").read_bytes())
+            name: attempt(Path(f"/proc/1/{name}").read_bytes)
             for name in ("environ", "mem", "maps", "fd/0", "root/etc/passwd", "cwd/etc/passwd")
         },
         "written": {
-            path: attempt(lambda p=path: Path(p, "x").write_text("x"))
+            path: attempt(partial(Path(path, "x").write_text, "x"))
             for path in ("/", "/usr", "/etc", "/dev", "/proc", "/home", "/usr/bin")
         },
         "unshare": {

@@ -34,7 +34,8 @@ def probed() -> Probed:
             os.chdir(before)
     assert answer.exit_code == 0, answer.text("stderr")
     assert SECRET not in answer.text()
-    return json.loads(answer.text()) | {"workspace": str(world.workspace)}
+    found: Probed = json.loads(answer.text())
+    return found | {"workspace": str(world.workspace)}
 
 
 def test_no_file_of_the_host_is_there_but_the_listed(probed: Probed) -> None:

@@ -20,11 +20,10 @@ from airlock_daemon.sandbox.box import (
     Shared,
     System,
 )
+from airlock_daemon.setup.boxes import BUBBLEWRAP
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.opening import open_unlinked
 from airlock_wire import quote
-
-PROGRAM = "bwrap"
 
 # As the launcher hands them on: the list of what to make, the launcher itself, its control socket.
 _FIRST = 3
@@ -98,7 +97,7 @@ def prepare(
         stack.callback(os.close, binary)
         # Paths of the host do not stand among the arguments, which others can read.
         argv = (
-            *(PROGRAM, "--args", str(_LIST), "--", f"/proc/self/fd/{_LAUNCHER}", str(_CONTROL)),
+            *(BUBBLEWRAP, "--args", str(_LIST), "--", f"/proc/self/fd/{_LAUNCHER}", str(_CONTROL)),
             *(str(identity.user), str(identity.group)),
         )
         yield Making(CommandLine(program, argv, {}, root), (listed, binary, control, *held))

@@ -8,11 +8,10 @@ import msgspec
 from airlock_daemon.command.launcher import Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.sandbox.box import HOME, Box
-from airlock_daemon.sandbox.bubblewrap import PROGRAM
 from airlock_daemon.sandbox.plan import plan_box
 from airlock_daemon.sandbox.programs import SYSTEM, find_places
 from airlock_daemon.sandbox.refusing import refuse
-from airlock_daemon.setup.boxes import BoxConfig
+from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, wants_box
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.directory import Workspace
@@ -32,9 +31,9 @@ def find_maker(module: Module, generation: Generation) -> Maker | None:
 
     Raises Denied (rule "no-box") where it is to have one and there is nothing to make it.
     """
-    if module.sandbox is None or module.sandbox.box == "none" or generation.boxes.mode == "off":
+    if not wants_box(module) or generation.boxes.mode == "off":
         return None
-    program = generation.programs.find(PROGRAM)
+    program = generation.programs.find(BUBBLEWRAP)
     if program is None:
         raise refuse("bubblewrap is not installed", "sudo apt-get install bubblewrap")
     return Maker(program, find_identity(generation.boxes))

@@ -16,6 +16,7 @@ from airlock_daemon.audit.record import Record
 from airlock_daemon.command.launcher import Launcher, find_launcher, raise_descriptor_limit
 from airlock_daemon.platform.linux.tracing import forbid_tracing
 from airlock_daemon.request.state import DaemonState, log
+from airlock_daemon.serving.boxes import try_boxes
 from airlock_daemon.serving.notify import ServiceManager
 from airlock_daemon.serving.reload import Reloader
 from airlock_daemon.serving.roster import Roster
@@ -82,7 +83,8 @@ async def _serve(
         roster = Roster(shared, sockets)
         roster.adopt(setup)
         sockets.remove_unclaimed()
-        shared.record(Record(event="daemon-start", detail=__version__))
+        boxes = await try_boxes(setup, shared.launcher)
+        shared.record(Record(event="daemon-start", detail=__version__, sandbox=boxes))
         announce(setup)
         reloader = Reloader(setup, shared, sockets, roster, manager)
         manager.ready()

@@ -5,7 +5,10 @@ from typing import Literal
 
 import msgspec
 
-from airlock_modules import TableReader
+from airlock_modules import Module, TableReader
+
+BUBBLEWRAP = "bwrap"
+"""The program that makes boxes, searched on the daemon's PATH."""
 
 Mode = Literal["auto", "require-bubblewrap", "off"]
 
@@ -15,6 +18,11 @@ class BoxUser(msgspec.Struct, frozen=True):
 
     user: int
     group: int
+
+
+def wants_box(module: Module) -> bool:
+    """Whether a command of `module` is to have a box."""
+    return module.sandbox is not None and module.sandbox.box != "none"
 
 
 class BoxConfig(msgspec.Struct, frozen=True):
