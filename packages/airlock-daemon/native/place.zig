@@ -12,7 +12,8 @@ const fixed_size = 28;
 pub const Place = struct {
     /// The directory to start in, as it is called in the box.
     directory: [*:0]const u8,
-    /// What the daemon saw there (stat(2)): a descriptor of it would lead out of the box, by `..`.
+    /// What the daemon saw there (stat(2)): a descriptor of it would lead out of the box, by `..`. The
+    /// inode 0, which no file has, is for a directory of the box's own.
     major: u32,
     minor: u32,
     inode: u64,
@@ -35,6 +36,7 @@ pub const Place = struct {
         );
         if (failed(opened)) |errno| return errno;
         directory.* = @intCast(opened);
+        if (place.inode == 0) return null;
         var found: linux.Statx = undefined;
         const result = linux.statx(directory.*, "", linux.AT.EMPTY_PATH, linux.STATX_INO, &found);
         if (failed(result)) |errno| return errno;

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.platform.linux.landlock import landlock_version
-from airlock_daemon.sandbox.fencing import OLDEST
+from airlock_daemon.setup.boxes import explain_no_fence
 from boxing import box_uid, boxed_world, write_boxes
 from running import Daemon
 from worlds import World
 
-pytestmark = pytest.mark.skipif(landlock_version() < OLDEST, reason="needs Landlock")
+pytestmark = pytest.mark.skipif(explain_no_fence() is not None, reason="needs Landlock")
 
 PROBER = Path(__file__).with_name("fence_prober.py").read_text()
 
@@ -103,3 +102,21 @@ def test_what_a_fence_cannot_be_is_refused(
             error = daemon.shell("true", cwd=cwd).error
     assert (error["data"]["layer"], error["data"]["rule"]) == ("sandbox", "no-box")
     assert said in error["message"]
+
+
+@pytest.mark.parametrize("makes", ["", "echo 'bwrap: No permissions' >&2; exit 1"])
+def test_a_fence_stands_where_bubblewrap_makes_no_box(world: World, makes: str) -> None:
+    """What works is found out when the daemon starts and reloads, and told."""
+    tools = world.root / "tools"
+    tools.mkdir()
+    write_boxes(world, more=f'[daemon]\npath = "{tools}"\n')
+    if makes:
+        (tools / "bwrap").write_text(f"#!/bin/sh\n{makes}\n")
+        (tools / "bwrap").chmod(0o755)
+    with Daemon(world) as daemon:
+        assert daemon.shell("echo ran").text() == "ran\n"
+        assert daemon.records()[-1]["sandbox"] == "landlock"
+        assert daemon.records("daemon-start")[-1]["sandbox"] == "landlock"
+        said = daemon.messages()
+    assert ("No permissions" if makes else "bubblewrap is not installed") in said
+    assert "boxes: by Landlock" in said

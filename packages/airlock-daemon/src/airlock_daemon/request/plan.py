@@ -91,8 +91,9 @@ def plan_boxed(
     maker = find_maker(module, generation)
     if maker is None:
         return None
-    home = environment.get("HOME", "/")
-    box = choose_box(module, maker, workspace, program, generation=generation, home=home)
+    box = choose_box(
+        module, maker, workspace, program, generation=generation, environment=environment
+    )
     return Boxed(box, maker, generation.reserved)
 
 

@@ -21,9 +21,8 @@ from airlock_daemon.sandbox.box import (
     System,
 )
 from airlock_daemon.sandbox.shared import open_shared
+from airlock_daemon.setup.boxes import BUBBLEWRAP
 from airlock_daemon.setup.reserved import Reserved
-
-PROGRAM = "bwrap"
 
 # As the launcher hands them on: the list of what to make, the launcher itself, its control socket.
 _FIRST = 3
@@ -97,7 +96,7 @@ def prepare(
         stack.callback(os.close, binary)
         # Paths of the host do not stand among the arguments, which others can read.
         argv = (
-            *(PROGRAM, "--args", str(_LIST), "--", f"/proc/self/fd/{_LAUNCHER}", str(_CONTROL)),
+            *(BUBBLEWRAP, "--args", str(_LIST), "--", f"/proc/self/fd/{_LAUNCHER}", str(_CONTROL)),
             *(str(identity.user), str(identity.group)),
         )
         yield Making(CommandLine(program, argv, {}, root), (listed, binary, control, *held))

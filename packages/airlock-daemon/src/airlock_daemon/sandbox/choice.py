@@ -1,22 +1,20 @@
 """Which box a command has: that of its module, as this host can make it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from airlock_daemon.command.launcher import Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
-from airlock_daemon.platform.linux.landlock import landlock_version
 from airlock_daemon.sandbox.box import HOME, Box
-from airlock_daemon.sandbox.bubblewrap import PROGRAM
-from airlock_daemon.sandbox.fencing import OLDEST, refuse_unshowable
+from airlock_daemon.sandbox.fencing import refuse_unshowable
 from airlock_daemon.sandbox.plan import plan_box
-from airlock_daemon.sandbox.programs import find_places
+from airlock_daemon.sandbox.programs import SYSTEM, find_places
 from airlock_daemon.sandbox.refusing import refuse
-from airlock_daemon.setup.boxes import BoxConfig
+from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence, wants_box
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.directory import Workspace
 from airlock_modules import Module
 from airlock_wire import quote
@@ -44,22 +42,18 @@ def find_maker(module: Module, generation: Generation) -> Maker | None:
 
     Raises Denied (rule "no-box") where it is to have one and there is nothing to make it.
     """
-    if module.sandbox is None or module.sandbox.box == "none" or generation.boxes.mode == "off":
+    if not wants_box(module) or generation.boxes.mode == "off":
         return None
     identity = find_identity(generation.boxes)
     mode = generation.boxes.mode
-    program = None if mode == "landlock" else generation.programs.find(PROGRAM)
+    program = None if mode == "landlock" else generation.programs.find(BUBBLEWRAP)
     if program is not None:
         return Maker(bubblewrap=program, identity=identity)
     if mode == "require-bubblewrap":
         raise refuse("bubblewrap is not installed", _INSTALL)
-    version = landlock_version()
-    if version < OLDEST:
-        raise refuse(
-            f"bubblewrap is not installed, and the kernel's Landlock of version {version} is too "
-            f"old, of which {OLDEST} is needed",
-            _INSTALL,
-        )
+    missing = explain_no_fence()
+    if missing is not None:
+        raise refuse(f"bubblewrap is not installed, and {missing}", _INSTALL)
     return Maker(bubblewrap=None, identity=identity)
 
 
@@ -89,21 +83,24 @@ def choose_box(
     program: str,
     *,
     generation: Generation,
-    home: str,
+    environment: Mapping[str, str],
 ) -> Box:
     """The box in which `program`, an absolute path, runs for `module` in `workspace`.
 
-    `home` is the human's. Raises Denied (layer "sandbox") where the program or something that the
-    module wants to be seen cannot be.
+    `environment` is the daemon's, which says where the human's home and certificates are. Raises
+    Denied (layer "sandbox") where the program or something that the module wants to be seen cannot
+    be.
     """
     sandbox = module.sandbox
     if sandbox is None:
         raise TypeError(module.name)
-    read = dict(_find_read(sandbox.read, home, module, generation.reserved))
+    home = environment.get("HOME", "/")
+    read = {path: path for path in _find_certificates(environment)}
+    read |= dict(_find_read(sandbox.read, home, module))
     path = generation.programs.path
     places = find_places(program, home=home, path=path, seen=tuple(read))
-    for place in places:
-        _refuse_private(place, f"the program {quote(program)}", module, generation.reserved)
+    for place in (*places, *read):
+        _refuse_private(place, module, generation.reserved)
     box = plan_box(
         workspace, places=places, read=read, identity=maker.identity, sockets=sandbox.sockets
     )
@@ -112,9 +109,16 @@ def choose_box(
     return box
 
 
-def _find_read(
-    paths: tuple[str, ...], home: str, module: Module, reserved: Reserved
-) -> Iterator[tuple[str, str]]:
+def _find_certificates(environment: Mapping[str, str]) -> Iterator[str]:
+    """The authorities that the daemon's environment names, if a box does not have them anyway."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        path = environment.get(name, "")
+        is_there = any(is_within(path, place) for place in (*SYSTEM, "/etc/ssl/certs"))
+        if os.path.isabs(path) and os.path.exists(path) and not is_there:
+            yield path
+
+
+def _find_read(paths: tuple[str, ...], home: str, module: Module) -> Iterator[tuple[str, str]]:
     """Each path of the host, and where the box has it: what is in a home is in the other one."""
     for path in paths:
         target = HOME + path.removeprefix("~") if path.startswith("~") else path
@@ -127,15 +131,14 @@ def _find_read(
                 hint=f"a person on the host can remove it from [sandbox] read of {module.source}"
                 f"{AND_RELOAD}",
             )
-        _refuse_private(real, path, module, reserved)
         yield real, target
 
 
-def _refuse_private(place: str, what: str, module: Module, reserved: Reserved) -> None:
+def _refuse_private(place: str, module: Module, reserved: Reserved) -> None:
     conflict = reserved.private.conflict(os.path.realpath(place))
     if conflict is not None:
         raise Denied(
-            f"{what} cannot be shown in a box: {conflict}",
+            f"{quote(place)} cannot be shown in a box: {conflict}",
             layer="sandbox",
             rule="reserved",
             hint="a person on the host can install it elsewhere, or name less in [sandbox] read of "

@@ -21,11 +21,10 @@ from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.directory import Workspace, make_empty
 from airlock_wire import quote
 
-OLDEST = 6
-"""The first version of Landlock that keeps a tool from signals and abstract sockets of others."""
-
 _READ_DEVICES = ("/dev/random", "/dev/urandom")
 _USED_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty")
+
+_BUBBLEWRAP = "and of what bubblewrap is kept from"
 
 _PATH = os.O_PATH | os.O_CLOEXEC
 
@@ -35,7 +34,7 @@ def refuse_unshowable(box: Box) -> None:
     if box.sockets != "none":
         raise refuse(
             "this host has Landlock alone, under which sockets would be those of the host",
-            "see docs/how-to/boxes.md for what bubblewrap needs",
+            _BUBBLEWRAP,
         )
     for operation in box.operations:
         match operation:
@@ -49,7 +48,7 @@ def refuse_unshowable(box: Box) -> None:
                 if path != target and os.path.realpath(target) != path:
                     raise refuse(
                         f"this host has Landlock alone, which cannot show {quote(path)} elsewhere",
-                        "see docs/how-to/boxes.md for what bubblewrap needs",
+                        _BUBBLEWRAP,
                     )
             case _:
                 pass

@@ -65,8 +65,12 @@ class BoxedLaunch(Launch):
         self._maker.close()
         os.close(self._said)
 
+    def said(self) -> str:
+        """What bubblewrap and the launcher in the box have said, which is why there is none."""
+        return os.pread(self._said, _SAID_BYTES, 0).decode(errors="replace").strip()
+
     def _explain_loss(self) -> AirlockError:
-        said = os.pread(self._said, _SAID_BYTES, 0).decode(errors="replace").strip()
+        said = self.said()
         if said:
             log.error("no box can be made: %s", said)
             return refuse("bubblewrap makes none", "its messages are among the daemon's own")

@@ -5,7 +5,14 @@ from typing import Literal, get_args
 
 import msgspec
 
-from airlock_modules import TableReader
+from airlock_daemon.platform.linux.landlock import landlock_version
+from airlock_modules import Module, TableReader
+
+BUBBLEWRAP = "bwrap"
+"""The program that makes boxes, searched on the daemon's PATH."""
+
+OLDEST_LANDLOCK = 6
+"""The first version that keeps a tool from signals and abstract sockets of other processes."""
 
 Mode = Literal["auto", "require-bubblewrap", "landlock", "off"]
 _MODES: tuple[Mode, ...] = get_args(Mode)
@@ -18,11 +25,25 @@ class BoxUser(msgspec.Struct, frozen=True):
     group: int
 
 
+def explain_no_fence() -> str | None:
+    """Why Landlock cannot stand in for bubblewrap here, None where it can."""
+    version = landlock_version()
+    if version >= OLDEST_LANDLOCK:
+        return None
+    has = f"has version {version} of Landlock" if version else "has no Landlock"
+    return f"the kernel {has}, and {OLDEST_LANDLOCK} is needed"
+
+
+def wants_box(module: Module) -> bool:
+    """Whether a command of `module` is to have a box."""
+    return module.sandbox is not None and module.sandbox.box != "none"
+
+
 class BoxConfig(msgspec.Struct, frozen=True):
     """`mode` says which boxes there are; `user` is who tools in them are, None for the daemon's.
 
     A command that is to have a box has one or is refused: with "auto" by bubblewrap, or by Landlock
-    where that is not installed, else by the one that is named. "off" runs it without.
+    where that makes none, else by the one that is named. "off" runs it without.
     """
 
     mode: Mode = "auto"
