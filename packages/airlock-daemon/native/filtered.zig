@@ -2,7 +2,7 @@
 //!
 //!     filtered PROCESSOR SOCKETS              the program, as the kernel takes it, on stdout
 //!     filtered run SOCKETS PROGRAM [ARG...]   PROGRAM by its path, with this environment
-//!     filtered wait                           nothing, until stdin ends
+//!     filtered wait                           says `waiting`, and waits for the end of stdin
 
 const std = @import("std");
 const linux = std.os.linux;
@@ -30,6 +30,7 @@ pub fn main() u8 {
 
 fn wait() u8 {
     var byte: [1]u8 = undefined;
+    _ = linux.write(1, "waiting\n", 8);
     while (linux.read(0, &byte, byte.len) == byte.len) {}
     return 0;
 }

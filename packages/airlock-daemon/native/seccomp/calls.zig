@@ -80,11 +80,8 @@ const conversation =
     \\getsockname getpeername getsockopt setsockopt
 ;
 
-/// A box may confine itself further; neither takes anything back. And what the kernel itself puts into a
-/// process that somebody outside of the box traces (uprobes).
-const confinement =
-    \\seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self uretprobe
-;
+/// A box may confine itself further; neither takes anything back.
+const confinement = "seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self";
 
 /// Allowed in every box: names, separated by white space.
 pub const always = process ++ "\n" ++ children ++ "\n" ++ signals ++ "\n" ++ memory ++ "\n" ++
