@@ -75,10 +75,10 @@ const waiting =
 ;
 
 /// Talking over a socket that is there already: one end of a pair, or what the box was given.
-const conversation =
-    \\sendto sendmsg sendmmsg recvfrom recvmsg recvmmsg shutdown
-    \\getsockname getpeername getsockopt setsockopt
-;
+const conversation = "recvfrom recvmsg recvmmsg shutdown getsockname getpeername getsockopt setsockopt";
+
+/// Allowed as they are where there is no TCP; elsewhere they could connect, too.
+pub const sending = "sendto sendmsg sendmmsg";
 
 /// A box may confine itself further; neither takes anything back.
 const confinement = "seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self";

@@ -228,6 +228,39 @@ def test_no_descriptor_leaves_by_one_of_a_pair(tmp_path: Path, connect: bool) ->
                     stranger.recv(1)
 
 
+# Landlock refuses all connections; sending with MSG_FASTOPEN makes one.
+FAST_OPEN = """
+import struct
+call("prctl", 38, 1, 0, 0, 0)
+rules = libc.syscall(NUMBERS["landlock_create_ruleset"], struct.pack("<QQ", 0, 2), 16, 0)
+answers = {"restricted": call("landlock_restrict_self", rules, 0)}
+address = ("127.0.0.1", int(sys.argv[1]))
+answers["connect"] = socket.socket().connect_ex(address)
+for name, send in {
+    "sendto": lambda each: each.sendto(b"x", 0x20000000, address),
+    "sendmsg": lambda each: each.sendmsg([b"x"], [], 0x20000000, address),
+}.items():
+    try:
+        send(socket.socket())
+    except OSError as error:
+        answers[name] = error.errno
+print(json.dumps(answers))
+"""
+
+
+def test_landlock_is_not_gone_around_by_sending() -> None:
+    """What is sent is a connection nowhere; Landlock alone would not have seen it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        answers = read_answers("inet", FAST_OPEN, str(server.getsockname()[1]))
+        if answers.pop("restricted"):
+            pytest.skip("needs Landlock for networks (Linux 6.7)")
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    refused = {"sendto": errno.EOPNOTSUPP, "sendmsg": errno.EOPNOTSUPP}
+    assert answers == {"connect": errno.EACCES, **refused}
+
+
 def test_a_filter_outlives_execve_and_cannot_be_widened() -> None:
     """A program that installs a filter of its own, which allows everything, has won nothing."""
     script = """

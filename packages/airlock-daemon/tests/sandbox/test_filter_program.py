@@ -233,6 +233,17 @@ def test_pairs_only_know_each_other(processor: str, sockets: str) -> None:
 
 
 @each_processor
+@each_sockets
+def test_sending_does_not_connect(processor: str, sockets: str) -> None:
+    """MSG_FASTOPEN is refused where there is TCP, as if the kernel did not have it."""
+    expected = ERRNO | errno.EOPNOTSUPP if "inet" in sockets else ALLOW
+    for name, before in (("sendto", (4, 5, 6)), ("sendmsg", (4, 5)), ("sendmmsg", (4, 5, 6))):
+        for flags in (0, 0x4000, 0x40000000 | 0x4000):  # MSG_NOSIGNAL, MSG_CMSG_CLOEXEC
+            assert ask(processor, sockets, name, *before, flags) == ALLOW
+            assert ask(processor, sockets, name, *before, flags | 0x20000000) == expected
+
+
+@each_processor
 def test_what_is_allowed_costs_no_instructions(processor: str) -> None:
     """The kernel works the answer out ahead: it knows how, and no argument is read."""
     program = load_program(processor, "none")
