@@ -53,7 +53,8 @@ fn ranges(comptime N: type, comptime sockets: rules.Sockets) []const Range {
     allow(N, &verdicts, calls.always);
     if (sockets != .none) allow(N, &verdicts, calls.addressing);
     if (!sockets.hasInet()) allow(N, &verdicts, calls.sending);
-    for (rules.always ++ rules.making(sockets) ++ rules.sending(sockets)) |rule| give(N, &verdicts, rule.name, .{ .judged = rule });
+    const judged = rules.always ++ rules.making(sockets) ++ rules.sending(sockets);
+    for (judged) |rule| give(N, &verdicts, rule.name, .{ .judged = rule });
     var found: []const Range = &.{};
     for (verdicts, 0..) |verdict, number| {
         const follows = found.len > 0 and verdict != .judged and

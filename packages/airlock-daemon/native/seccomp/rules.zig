@@ -123,8 +123,8 @@ pub fn making(comptime allowed: Sockets) [2]Rule {
     };
 }
 
-/// Sending where there is TCP: not with MSG_FASTOPEN, which connects on the way. Landlock, which confines where
-/// connect(2) leads, does not see that (Linux 6.18). So answers a kernel that does not have it.
+/// Sending where there is TCP: not with MSG_FASTOPEN, which connects on the way. Landlock, which confines
+/// where connect(2) leads, does not see that (Linux 6.18). So answers a kernel that does not have it.
 pub fn sending(comptime allowed: Sockets) []const Rule {
     if (!allowed.hasInet()) return &.{};
     return &.{ withoutFastOpen("sendto", 3), withoutFastOpen("sendmsg", 2), withoutFastOpen("sendmmsg", 3) };

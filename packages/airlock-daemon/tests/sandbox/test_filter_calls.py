@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import platform
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from filtering import SOCKETS, read_numbers, run_filtered
+from confining import SOCKETS, build_confined, read_numbers, run_filtered
 from launching import can_build
 
 pytestmark = [
@@ -21,6 +22,8 @@ pytestmark = [
 ]
 
 on_x86_64 = pytest.mark.skipif(platform.machine() != "x86_64", reason="is about x86-64")
+
+QEMU = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64") or ""
 
 # What a script begins with. `call` makes any call, by name, and gives 0 or the errno.
 START = f"""
@@ -276,3 +279,12 @@ print(json.dumps([call("seccomp", 1, 0, ctypes.byref(program)), call("ptrace", 0
     assert json.loads(done.stdout) == [0, errno.EPERM]
     status = run_filtered("none", ["/bin/cat", "/proc/self/status"]).stdout
     assert "NoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n" in status
+
+
+@pytest.mark.skipif(not QEMU, reason="needs qemu-user")
+@on_x86_64
+def test_where_there_are_no_filters_nothing_is_run() -> None:
+    """An emulator of the other processor has none: that is told, and the program is not started."""
+    command = [QEMU, build_confined("aarch64"), "run", "none", "/bin/echo", "started"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (70, "", "Unsupported")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from filtering import (
+from confining import (
     ALLOW,
     ERRNO,
     MACHINES,
@@ -20,7 +20,7 @@ from filtering import (
     SOCKETS,
     Call,
     Program,
-    build_filtered,
+    build_confined,
     load_program,
     vary,
 )
@@ -52,11 +52,11 @@ def dockers() -> Iterator[Program]:
     name = f"airlock-filter-{uuid.uuid4().hex[:8]}"
     empty = subprocess.run(["tar", "-cT", "/dev/null"], capture_output=True, check=True).stdout
     subprocess.run(["docker", "import", "-", name], input=empty, capture_output=True, check=True)
-    mount = f"{build_filtered()}:/filtered:ro"
+    mount = f"{build_confined()}:/confined:ro"
     command = ["docker", "run", "-i", "--rm", "--network=none", "--name", name, "-v", mount]
     try:
         with subprocess.Popen(
-            [*command, name, "/filtered", "wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [*command, name, "/confined", "wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         ) as container:
             assert container.stdout is not None
             assert container.stdout.readline() == b"waiting\n"

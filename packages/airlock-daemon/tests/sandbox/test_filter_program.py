@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from filtering import (
+from confining import (
     ALLOW,
     ERRNO,
     KILL,

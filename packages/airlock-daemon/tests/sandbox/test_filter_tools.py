@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from filtering import run_filtered
+from confining import run_filtered
 from launching import can_build
 
 pytestmark = [
