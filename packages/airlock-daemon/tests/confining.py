@@ -1,11 +1,13 @@
 """The filter and the limits of a box: as the launcher's sources make them."""
 
+import atexit
 import functools
 import importlib.util
 import itertools
 import operator
 import platform
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -46,7 +48,9 @@ _TESTS: Mapping[int, Callable[[int, int], bool]] = {
 @functools.cache
 def build_confined(processor: str = platform.machine()) -> str:
     """The path of a static program that has both (native/confined.zig)."""
-    path = Path(tempfile.mkdtemp(prefix="confined-")) / "confined"
+    folder = tempfile.mkdtemp(prefix="confined-")
+    atexit.register(shutil.rmtree, folder)
+    path = Path(folder) / "confined"
     cache = str(PACKAGE / ".zig-cache")
     command = [sys.executable, "-m", "ziglang", "build-exe", "native/confined.zig"]
     command += [
