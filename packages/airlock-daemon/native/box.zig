@@ -4,16 +4,22 @@
 const std = @import("std");
 const linux = std.os.linux;
 const failed = @import("errno.zig").failed;
+const openPath = @import("unlinked.zig").open;
 
 /// Who the tool is in the box, and outside of it.
 pub const Identity = struct { user: u32, group: u32 };
 
 /// Finish the box; the errno of the step that failed, if one did. This process must be root in the user
-/// namespace to which the box's mounts belong, and nobody else be in there. Afterwards it and all that it
-/// starts are in one below, as `identity` and without capabilities, and cannot make another.
-pub fn finish(identity: Identity) ?linux.E {
+/// namespace to which the box's mounts belong, and nobody else be in there. `moves` are pairs of a mount and
+/// the path to which it is moved, which may have no link in it. Afterwards this process and all that it
+/// starts are in a namespace below, as `identity` and without capabilities, and cannot make another.
+pub fn finish(identity: Identity, moves: []const [*:0]const u8) ?linux.E {
     // What is mounted on the host from now on does not appear in here.
     if (mount(null, "/", null, linux.MS.REC | linux.MS.PRIVATE, null)) |errno| return errno;
+    var index: usize = 0;
+    while (index < moves.len) : (index += 2) {
+        if (move(moves[index], moves[index + 1])) |errno| return errno;
+    }
     // With the files of /proc/sys, for one of which this is needed.
     if (mount("proc", "/proc", "proc", quiet, null)) |errno| return errno;
     // user_namespaces(7): there may be one in this, for the tool, and none in that. The seccomp filter
@@ -42,6 +48,24 @@ fn mount(
         flags,
         @intFromPtr(options),
     ));
+}
+
+/// move_mount(2). Others may change the directory of the target meanwhile: what is opened is what is used.
+fn move(from: [*:0]const u8, to: [*:0]const u8) ?linux.E {
+    var target: i32 = undefined;
+    if (openPath(to, .{ .PATH = true, .CLOEXEC = true }, &target)) |errno| return errno;
+    defer _ = linux.close(target);
+    const to_empty_path = 0x40;
+    const here: usize = @bitCast(@as(isize, linux.AT.FDCWD));
+    const result = linux.syscall5(
+        .move_mount,
+        here,
+        @intFromPtr(from),
+        @intCast(target),
+        @intFromPtr(""),
+        to_empty_path,
+    );
+    return failed(result);
 }
 
 /// The new namespace has no user yet; root of the one above becomes `identity` in it.

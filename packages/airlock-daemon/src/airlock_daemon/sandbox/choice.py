@@ -84,7 +84,12 @@ def choose_box(
     for place in (*places, *read):
         _refuse_private(place, module, generation.reserved)
     return plan_box(
-        workspace, places=places, read=read, identity=maker.identity, sockets=sandbox.sockets
+        workspace,
+        places=places,
+        read=read,
+        identity=maker.identity,
+        reserved=generation.reserved,
+        sockets=sandbox.sockets,
     )
 
 
