@@ -77,7 +77,10 @@ fn become(identity: Identity) ?linux.E {
 
 fn writeMap(path: [*:0]const u8, number: u32) ?linux.E {
     var line: [32]u8 = undefined;
-    return write(path, std.fmt.bufPrint(&line, "{d} 0 1", .{number}) catch unreachable);
+    const digits = std.fmt.bufPrint(&line, "{d}", .{number}) catch unreachable;
+    // One number, that of root outside.
+    line[digits.len..][0..4].* = .{ ' ', '0', ' ', '1' };
+    return write(path, line[0 .. digits.len + 4]);
 }
 
 fn write(path: [*:0]const u8, text: []const u8) ?linux.E {

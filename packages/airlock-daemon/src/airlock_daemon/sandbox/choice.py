@@ -126,5 +126,5 @@ def _refuse_private(place: str, module: Module, reserved: Reserved) -> None:
             layer="sandbox",
             rule="reserved",
             hint="a person on the host can install it elsewhere, or name less in [sandbox] read of "
-            f"{module.source}",
+            f"{module.source}{AND_RELOAD}",
         )

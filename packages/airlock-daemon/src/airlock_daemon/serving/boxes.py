@@ -23,7 +23,10 @@ async def try_boxes(setup: Setup, launcher: Launcher) -> str | None:
                 log.warning("warning: %s; %s", error.message, error.hint)
                 return "none"
             if maker is None:
-                log.warning('warning: [sandbox] mode = "off": commands run without boxes')
+                log.warning(
+                    'warning: commands run without the boxes of their modules; remove mode = "off" '
+                    "from [sandbox] in config.toml"
+                )
                 return "off"
             problem = await probe_box(maker.program, maker.identity, launcher)
             if problem is None:
