@@ -31,6 +31,11 @@ def add(scene: Scene, mounts: Mapping[str, tuple[Path, str]], *options: str) -> 
     return Setup(image=setup.image, mounts={**setup.mounts, **mounts}, options=setup.options)
 
 
+def beside(scene: Scene, name: str) -> Path:
+    """A path of this scene's own, outside of its workspace."""
+    return scene.project.path.with_name(f"{scene.project.path.name}-{name}")
+
+
 def box(client: Container, script: str, *, cwd: str = "/workspace") -> str:
     """What a script in a box says."""
     return client.run("git", "-c", script, cwd=cwd).succeeded().stdout
@@ -40,7 +45,7 @@ def test_a_box_has_the_mounts_of_the_container_with_their_flags(user_stage: Stag
     """Masks are masks, what is read-only stays so, and other directories are where they are."""
     scene = make_scene(user_stage)
     account = user_stage.account
-    other, pinned = scene.project.path.with_name("other"), scene.project.path.with_name("pinned")
+    other, pinned = beside(scene, "other"), beside(scene, "pinned")
     account.make_directory(other)
     account.write(other / "file", "other\n")
     account.write(pinned, "pinned\n")
@@ -67,7 +72,7 @@ def test_a_box_has_the_mounts_of_the_container_with_their_flags(user_stage: Stag
 def test_from_inside_of_a_mount_the_rest_is_there_too(user_stage: Stage) -> None:
     """The workspace of a box is that of the container, wherever the client stands in it."""
     scene = make_scene(user_stage)
-    other = scene.project.path.with_name("other")
+    other = beside(scene, "other")
     user_stage.account.make_directory(other)
     user_stage.account.write(other / "file", "other\n")
     with add(scene, {"/workspace/lib": (other, "rw")}).running() as client:
