@@ -52,7 +52,9 @@ fn ranges(comptime N: type, comptime sockets: rules.Sockets) []const Range {
     for (std.enums.values(N)) |number| verdicts[@intFromEnum(number)] = .refused;
     allow(N, &verdicts, calls.always);
     if (sockets != .none) allow(N, &verdicts, calls.addressing);
-    for (rules.always ++ rules.making(sockets)) |rule| give(N, &verdicts, rule.name, .{ .judged = rule });
+    if (!sockets.hasInet()) allow(N, &verdicts, calls.sending);
+    const judged = rules.always ++ rules.making(sockets) ++ rules.sending(sockets);
+    for (judged) |rule| give(N, &verdicts, rule.name, .{ .judged = rule });
     var found: []const Range = &.{};
     for (verdicts, 0..) |verdict, number| {
         const follows = found.len > 0 and verdict != .judged and

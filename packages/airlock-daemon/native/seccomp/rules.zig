@@ -15,8 +15,15 @@ pub const Sockets = enum(u8) {
     /// TCP and UDP over IPv4 and IPv6: for a box on the host's network, where names are resolved by UDP.
     inet_and_udp = 4,
 
-    pub fn hasUnix(sockets: Sockets) bool {
-        return sockets == .unix or sockets == .inet_and_unix;
+    pub fn hasInet(allowed: Sockets) bool {
+        return switch (allowed) {
+            .none, .unix => false,
+            .inet, .inet_and_unix, .inet_and_udp => true,
+        };
+    }
+
+    pub fn hasUnix(allowed: Sockets) bool {
+        return allowed == .unix or allowed == .inet_and_unix;
     }
 };
 
@@ -114,6 +121,19 @@ pub fn making(comptime allowed: Sockets) [2]Rule {
             .alternatives = if (allowed.hasUnix()) &.{unix} else &.{pair},
         },
     };
+}
+
+/// Sending where there is TCP: not with MSG_FASTOPEN, which connects on the way. Landlock, which confines
+/// where connect(2) leads, does not see that (Linux 6.18). So answers a kernel that does not have it.
+pub fn sending(comptime allowed: Sockets) []const Rule {
+    if (!allowed.hasInet()) return &.{};
+    return &.{ withoutFastOpen("sendto", 3), withoutFastOpen("sendmsg", 2), withoutFastOpen("sendmmsg", 3) };
+}
+
+fn withoutFastOpen(comptime name: []const u8, comptime flags: u3) Rule {
+    return .{ .name = name, .refusal = .OPNOTSUPP, .alternatives = &.{&.{
+        .{ .argument = flags, .mask = linux.MSG.FASTOPEN, .values = &.{0} },
+    }} };
 }
 
 /// The type and the protocol together: a stream is also SCTP, MPTCP or SMC by another protocol, a datagram

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import platform
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from filtering import SOCKETS, read_numbers, run_filtered
+from confining import SOCKETS, build_confined, read_numbers, run_filtered
 from launching import can_build
 
 pytestmark = [
@@ -21,6 +22,8 @@ pytestmark = [
 ]
 
 on_x86_64 = pytest.mark.skipif(platform.machine() != "x86_64", reason="is about x86-64")
+
+QEMU = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64") or ""
 
 # What a script begins with. `call` makes any call, by name, and gives 0 or the errno.
 START = f"""
@@ -228,6 +231,39 @@ def test_no_descriptor_leaves_by_one_of_a_pair(tmp_path: Path, connect: bool) ->
                     stranger.recv(1)
 
 
+# Landlock refuses all connections; sending with MSG_FASTOPEN makes one.
+FAST_OPEN = """
+import struct
+call("prctl", 38, 1, 0, 0, 0)
+rules = libc.syscall(NUMBERS["landlock_create_ruleset"], struct.pack("<QQ", 0, 2), 16, 0)
+answers = {"restricted": call("landlock_restrict_self", rules, 0)}
+address = ("127.0.0.1", int(sys.argv[1]))
+answers["connect"] = socket.socket().connect_ex(address)
+for name, send in {
+    "sendto": lambda each: each.sendto(b"x", 0x20000000, address),
+    "sendmsg": lambda each: each.sendmsg([b"x"], [], 0x20000000, address),
+}.items():
+    try:
+        send(socket.socket())
+    except OSError as error:
+        answers[name] = error.errno
+print(json.dumps(answers))
+"""
+
+
+def test_landlock_is_not_gone_around_by_sending() -> None:
+    """What is sent is a connection nowhere; Landlock alone would not have seen it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        answers = read_answers("inet", FAST_OPEN, str(server.getsockname()[1]))
+        if answers.pop("restricted"):
+            pytest.skip("needs Landlock for networks (Linux 6.7)")
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    refused = {"sendto": errno.EOPNOTSUPP, "sendmsg": errno.EOPNOTSUPP}
+    assert answers == {"connect": errno.EACCES, **refused}
+
+
 def test_a_filter_outlives_execve_and_cannot_be_widened() -> None:
     """A program that installs a filter of its own, which allows everything, has won nothing."""
     script = """
@@ -243,3 +279,12 @@ print(json.dumps([call("seccomp", 1, 0, ctypes.byref(program)), call("ptrace", 0
     assert json.loads(done.stdout) == [0, errno.EPERM]
     status = run_filtered("none", ["/bin/cat", "/proc/self/status"]).stdout
     assert "NoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n" in status
+
+
+@pytest.mark.skipif(not QEMU, reason="needs qemu-user")
+@on_x86_64
+def test_where_there_are_no_filters_nothing_is_run() -> None:
+    """An emulator of the other processor has none: that is told, and the program is not started."""
+    command = [QEMU, build_confined("aarch64"), "run", "none", "/bin/echo", "started"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (70, "", "Unsupported")

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from filtering import (
+from confining import (
     ALLOW,
     ERRNO,
     KILL,
@@ -230,6 +230,17 @@ def test_pairs_only_know_each_other(processor: str, sockets: str) -> None:
         assert ask(processor, sockets, "socketpair", AF_UNIX, kind, 0) == expected
     for name in ("bind", "connect", "listen", "accept", "accept4"):
         assert ask(processor, sockets, name, 0) == (EPERM if sockets == "none" else ALLOW)
+
+
+@each_processor
+@each_sockets
+def test_sending_does_not_connect(processor: str, sockets: str) -> None:
+    """MSG_FASTOPEN is refused where there is TCP, as if the kernel did not have it."""
+    expected = ERRNO | errno.EOPNOTSUPP if "inet" in sockets else ALLOW
+    for name, before in (("sendto", (4, 5, 6)), ("sendmsg", (4, 5)), ("sendmmsg", (4, 5, 6))):
+        for flags in (0, 0x4000, 0x40000000 | 0x4000):  # MSG_NOSIGNAL, MSG_CMSG_CLOEXEC
+            assert ask(processor, sockets, name, *before, flags) == ALLOW
+            assert ask(processor, sockets, name, *before, flags | 0x20000000) == expected
 
 
 @each_processor

@@ -1,11 +1,13 @@
-"""The filter of a box, to look at and to run under: as the launcher's sources make it."""
+"""The filter and the limits of a box: as the launcher's sources make them."""
 
+import atexit
 import functools
 import importlib.util
 import itertools
 import operator
 import platform
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -31,6 +33,9 @@ ERRNO = 0x00050000
 NUMBERS = range(512)
 X32 = 0x40000000
 
+# RLIM_INFINITY
+UNLIMITED = (1 << 64) - 1
+
 _LOAD, _AND, _JUMP, _RETURN = 0x20, 0x54, 0x05, 0x06
 _TESTS: Mapping[int, Callable[[int, int], bool]] = {
     0x15: operator.eq,
@@ -41,14 +46,16 @@ _TESTS: Mapping[int, Callable[[int, int], bool]] = {
 
 
 @functools.cache
-def build_filtered() -> str:
-    """The path of a static program that has the filters (native/filtered.zig)."""
-    path = Path(tempfile.mkdtemp(prefix="filtered-")) / "filtered"
+def build_confined(processor: str = platform.machine()) -> str:
+    """The path of a static program that has both (native/confined.zig)."""
+    folder = tempfile.mkdtemp(prefix="confined-")
+    atexit.register(shutil.rmtree, folder)
+    path = Path(folder) / "confined"
     cache = str(PACKAGE / ".zig-cache")
-    command = [sys.executable, "-m", "ziglang", "build-exe", "native/filtered.zig"]
+    command = [sys.executable, "-m", "ziglang", "build-exe", "native/confined.zig"]
     command += [
         "-target",
-        f"{platform.machine()}-linux-none",
+        f"{processor}-linux-none",
         "-O",
         "ReleaseSafe",
         "-fsingle-threaded",
@@ -108,7 +115,7 @@ class Program:
 @functools.cache
 def load_program(processor: str, sockets: str) -> Program:
     """The filter of a box with these sockets, for this processor."""
-    command = [build_filtered(), processor, sockets]
+    command = [build_confined(), "show", processor, sockets]
     return Program(subprocess.run(command, capture_output=True, check=True).stdout)
 
 
@@ -142,5 +149,17 @@ def run_filtered(
     sockets: str, command: Sequence[str], *, directory: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a program by its path under the filter, to its end; what it said is text."""
-    words = [build_filtered(), "run", sockets, *command]
+    words = [build_confined(), "run", sockets, *command]
     return subprocess.run(words, capture_output=True, text=True, check=False, cwd=directory)
+
+
+def limit(
+    *,
+    processes: int = UNLIMITED,
+    data: int = UNLIMITED,
+    address_space: int = UNLIMITED,
+    file_size: int = UNLIMITED,
+) -> list[str]:
+    """The words before a program by its path that run it with these limits."""
+    numbers = (processes, data, address_space, file_size)
+    return [build_confined(), "limit", *map(str, numbers)]
