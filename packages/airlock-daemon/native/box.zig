@@ -20,6 +20,10 @@ pub fn finish(identity: Identity, moves: []const [*:0]const u8) ?linux.E {
     while (index < moves.len) : (index += 2) {
         if (move(moves[index], moves[index + 1])) |errno| return errno;
     }
+    for (memory) |path| {
+        if (mount(null, path, null, linux.MS.REMOUNT | linux.MS.NOSUID | linux.MS.NODEV, "nr_inodes=65536")) |errno|
+            return errno;
+    }
     // With the files of /proc/sys, for one of which this is needed.
     if (mount("proc", "/proc", "proc", quiet, null)) |errno| return errno;
     // user_namespaces(7): there may be one in this, for the tool, and none in that. The seccomp filter
@@ -30,6 +34,10 @@ pub fn finish(identity: Identity, moves: []const [*:0]const u8) ?linux.E {
     if (become(identity)) |errno| return errno;
     return dropCapabilities();
 }
+
+/// File systems in memory that every box has. bubblewrap bounds their bytes, not the number of their files,
+/// each of which takes memory of the kernel.
+const memory = [_][*:0]const u8{ "/tmp", "/home/airlock", "/dev/shm" };
 
 const quiet = linux.MS.NOSUID | linux.MS.NODEV | linux.MS.NOEXEC;
 

@@ -4,6 +4,7 @@ const std = @import("std");
 const linux = std.os.linux;
 const control = @import("control.zig");
 const delivery = @import("delivery.zig");
+const limits = @import("limits.zig");
 const orders = @import("order.zig");
 const Place = @import("place.zig").Place;
 const seccomp = @import("seccomp/install.zig");
@@ -163,20 +164,13 @@ fn moveUp(descriptor: i32, least: u32, moved: *i32) ?linux.E {
 
 /// The limits of a box, and last its filter, which forbids more than is needed until then.
 fn confine(place: *const Place) ?linux.E {
-    // With the secrets of a process a core would be in the workspace.
-    if (limit(.CORE, 0)) |errno| return errno;
-    if (limit(.NPROC, place.processes)) |errno| return errno;
+    if (limits.set(.{ .processes = place.processes })) |errno| return errno;
     seccomp.install(place.sockets) catch |fault| return switch (fault) {
         error.Unsupported => .NOSYS,
         error.Refused => .PERM,
         error.OutOfMemory => .NOMEM,
     };
     return null;
-}
-
-fn limit(resource: linux.rlimit_resource, most: u64) ?linux.E {
-    const both = linux.rlimit{ .cur = most, .max = most };
-    return failed(linux.setrlimit(resource, &both));
 }
 
 /// Make the pseudo-terminal the session's own, by the first descriptor that is one. Without this the
