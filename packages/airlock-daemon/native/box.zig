@@ -4,16 +4,26 @@
 const std = @import("std");
 const linux = std.os.linux;
 const failed = @import("errno.zig").failed;
+const openPath = @import("unlinked.zig").open;
 
 /// Who the tool is in the box, and outside of it.
 pub const Identity = struct { user: u32, group: u32 };
 
 /// Finish the box; the errno of the step that failed, if one did. This process must be root in the user
-/// namespace to which the box's mounts belong, and nobody else be in there. Afterwards it and all that it
-/// starts are in one below, as `identity` and without capabilities, and cannot make another.
-pub fn finish(identity: Identity) ?linux.E {
+/// namespace to which the box's mounts belong, and nobody else be in there. `moves` are pairs of a mount and
+/// the path to which it is moved, which may have no link in it. Afterwards this process and all that it
+/// starts are in a namespace below, as `identity` and without capabilities, and cannot make another.
+pub fn finish(identity: Identity, moves: []const [*:0]const u8) ?linux.E {
     // What is mounted on the host from now on does not appear in here.
     if (mount(null, "/", null, linux.MS.REC | linux.MS.PRIVATE, null)) |errno| return errno;
+    var index: usize = 0;
+    while (index < moves.len) : (index += 2) {
+        if (move(moves[index], moves[index + 1])) |errno| return errno;
+    }
+    for (memory) |path| {
+        if (mount(null, path, null, linux.MS.REMOUNT | linux.MS.NOSUID | linux.MS.NODEV, "nr_inodes=65536")) |errno|
+            return errno;
+    }
     // With the files of /proc/sys, for one of which this is needed.
     if (mount("proc", "/proc", "proc", quiet, null)) |errno| return errno;
     // user_namespaces(7): there may be one in this, for the tool, and none in that. The seccomp filter
@@ -24,6 +34,10 @@ pub fn finish(identity: Identity) ?linux.E {
     if (become(identity)) |errno| return errno;
     return dropCapabilities();
 }
+
+/// File systems in memory that every box has. bubblewrap bounds their bytes, not the number of their files,
+/// each of which takes memory of the kernel.
+const memory = [_][*:0]const u8{ "/tmp", "/home/airlock", "/dev/shm" };
 
 const quiet = linux.MS.NOSUID | linux.MS.NODEV | linux.MS.NOEXEC;
 
@@ -44,6 +58,24 @@ fn mount(
     ));
 }
 
+/// move_mount(2). Others may change the directory of the target meanwhile: what is opened is what is used.
+fn move(from: [*:0]const u8, to: [*:0]const u8) ?linux.E {
+    var target: i32 = undefined;
+    if (openPath(to, .{ .PATH = true, .CLOEXEC = true }, &target)) |errno| return errno;
+    defer _ = linux.close(target);
+    const to_empty_path = 0x40;
+    const here: usize = @bitCast(@as(isize, linux.AT.FDCWD));
+    const result = linux.syscall5(
+        .move_mount,
+        here,
+        @intFromPtr(from),
+        @intCast(target),
+        @intFromPtr(""),
+        to_empty_path,
+    );
+    return failed(result);
+}
+
 /// The new namespace has no user yet; root of the one above becomes `identity` in it.
 fn become(identity: Identity) ?linux.E {
     if (write("/proc/self/setgroups", "deny")) |errno| return errno;
@@ -53,7 +85,10 @@ fn become(identity: Identity) ?linux.E {
 
 fn writeMap(path: [*:0]const u8, number: u32) ?linux.E {
     var line: [32]u8 = undefined;
-    return write(path, std.fmt.bufPrint(&line, "{d} 0 1", .{number}) catch unreachable);
+    const digits = std.fmt.bufPrint(&line, "{d}", .{number}) catch unreachable;
+    // One number, that of root outside.
+    line[digits.len..][0..4].* = .{ ' ', '0', ' ', '1' };
+    return write(path, line[0 .. digits.len + 4]);
 }
 
 fn write(path: [*:0]const u8, text: []const u8) ?linux.E {

@@ -3,6 +3,7 @@
 const std = @import("std");
 const linux = std.os.linux;
 const failed = @import("errno.zig").failed;
+const openPath = @import("unlinked.zig").open;
 const Sockets = @import("seccomp/install.zig").Sockets;
 
 /// Little-endian: u32 and u32 the two numbers of a device, u64 inode, u32 processes, u32 sockets, u32
@@ -24,18 +25,8 @@ pub const Place = struct {
 
     /// Open the directory. No link is followed, and another directory than the daemon's is refused (ESTALE).
     pub fn open(place: *const Place, directory: *i32) ?linux.E {
-        // openat2(2): struct open_how of flags, mode and resolve.
         const flags: linux.O = .{ .PATH = true, .DIRECTORY = true, .CLOEXEC = true };
-        const how = [3]u64{ @as(u32, @bitCast(flags)), 0, no_magiclinks | no_symlinks };
-        const opened = linux.syscall4(
-            .openat2,
-            @bitCast(@as(isize, linux.AT.FDCWD)),
-            @intFromPtr(place.directory),
-            @intFromPtr(&how),
-            @sizeOf(@TypeOf(how)),
-        );
-        if (failed(opened)) |errno| return errno;
-        directory.* = @intCast(opened);
+        if (openPath(place.directory, flags, directory)) |errno| return errno;
         if (place.inode == 0) return null;
         var found: linux.Statx = undefined;
         const result = linux.statx(directory.*, "", linux.AT.EMPTY_PATH, linux.STATX_INO, &found);
@@ -44,9 +35,6 @@ pub const Place = struct {
         return if (is_it) null else .STALE;
     }
 };
-
-const no_magiclinks = 0x02;
-const no_symlinks = 0x04;
 
 /// Read what stands before an order; null if it is malformed. `rest` becomes the order's own message.
 pub fn decode(message: []const u8, rest: *[]const u8) ?Place {

@@ -5,6 +5,7 @@ const linux = std.os.linux;
 const control = @import("control.zig");
 const delivery = @import("delivery.zig");
 const landlock = @import("landlock.zig");
+const limits = @import("limits.zig");
 const orders = @import("order.zig");
 const Place = @import("place.zig").Place;
 const seccomp = @import("seccomp/install.zig");
@@ -87,11 +88,12 @@ fn run(argument: usize) callconv(.c) u8 {
     const nothing = linux.sigemptyset();
     _ = linux.sigprocmask(linux.SIG.SETMASK, &nothing, null);
     if (plan.place) |place| {
-        if (limit(.NPROC, place.processes)) |errno| return giveUp(socket, .setup_failed, errno);
-        if (confine(place.sockets)) |errno| return giveUp(socket, .setup_failed, errno);
+        const bounds = limits.Limits{ .processes = place.processes };
+        if (confine(place.sockets, bounds)) |errno| return giveUp(socket, .setup_failed, errno);
     }
+    // Without a user namespace of its own a bound of processes would be one of all of its user's.
     if (plan.order.fence) |*fence| {
-        if (confine(fence.sockets)) |errno| return giveUp(socket, .setup_failed, errno);
+        if (confine(fence.sockets, .{})) |errno| return giveUp(socket, .setup_failed, errno);
     }
     const order = plan.order;
     const result = linux.execve(order.program, order.arguments, order.environment);
@@ -186,21 +188,15 @@ fn encircle(fence: *const orders.Fence, descriptors: []const i32) ?linux.E {
     return landlock.confine(rules[0..descriptors.len], connects);
 }
 
-/// The limit and the filter of a box; the latter is last, since it forbids more than is needed until then.
-fn confine(sockets: seccomp.Sockets) ?linux.E {
-    // With the secrets of a process a core would be in the workspace.
-    if (limit(.CORE, 0)) |errno| return errno;
+/// The limits of a box, and last its filter, which forbids more than is needed until then.
+fn confine(sockets: seccomp.Sockets, bounds: limits.Limits) ?linux.E {
+    if (limits.set(bounds)) |errno| return errno;
     seccomp.install(sockets) catch |fault| return switch (fault) {
         error.Unsupported => .NOSYS,
         error.Refused => .PERM,
         error.OutOfMemory => .NOMEM,
     };
     return null;
-}
-
-fn limit(resource: linux.rlimit_resource, most: u64) ?linux.E {
-    const both = linux.rlimit{ .cur = most, .max = most };
-    return failed(linux.setrlimit(resource, &both));
 }
 
 /// Make the pseudo-terminal the session's own, by the first descriptor that is one. Without this the

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from airlock_daemon.command.launcher import Identity
 from worlds import World
 
 PYTHON = "/usr/bin/python3"
@@ -51,4 +52,12 @@ def write_boxes(world: World, mode: str = "auto", more: str = "") -> None:
 
 def box_uid() -> int:
     """The user of a process in a box."""
-    return pwd.getpwnam(USER).pw_uid if os.geteuid() == 0 else os.geteuid()
+    return box_identity().user
+
+
+def box_identity() -> Identity:
+    """Who is in the boxes of a daemon of this user."""
+    if os.geteuid() != 0:
+        return Identity(os.geteuid(), os.getegid())
+    found = pwd.getpwnam(USER)
+    return Identity(found.pw_uid, found.pw_gid)

@@ -217,6 +217,7 @@ class Exchange:
             generation=self._generation,
             module=module,
             containers=self._shared.containers,
+            in_box=find_maker(module, self._generation) is not None,
         )
         if peer.container is not None:
             self._recording.note(container_proven=workspace.is_proven)

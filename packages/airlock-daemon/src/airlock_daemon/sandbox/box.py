@@ -20,7 +20,7 @@ class System(msgspec.Struct, frozen=True, tag=True):
 
 
 class Shared(msgspec.Struct, frozen=True, tag=True):
-    """A directory of the host in which others than its owner may write, at `target`.
+    """A directory of the host, or a file, in which others than its owner may write, at `target`.
 
     No part of `path` may be a link.
     """
@@ -28,6 +28,7 @@ class Shared(msgspec.Struct, frozen=True, tag=True):
     path: str
     target: str
     read_only: bool
+    is_file: bool = False
 
 
 class Link(msgspec.Struct, frozen=True, tag=True):
@@ -66,17 +67,38 @@ class Closed(msgspec.Struct, frozen=True, tag=True):
     target: str
 
 
+class Cover(msgspec.Struct, frozen=True, tag=True):
+    """An empty directory that cannot be written."""
+
+
+class Null(msgspec.Struct, frozen=True, tag=True):
+    """The device /dev/null, over a file."""
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """Something that is mounted at `target` inside of the workspace.
+
+    It is made elsewhere, and the launcher moves it there: no part of the path may be a link, and
+    what is not there, or is of another kind, keeps the tool from being started.
+    """
+
+    what: Shared | Memory | Cover | Null
+    target: str
+
+
 Operation = System | Shared | Link | Made | Memory | Devices | Processes | Closed
 
 
 class Box(msgspec.Struct, frozen=True, kw_only=True):
-    """What one command gets. `directory` is where it starts, as the box calls it.
+    """What one command gets: all of the operations, then what is `inner`, and nothing besides.
 
-    `is_shared` says that this is a directory of the host, which must be the one that was checked.
-    `processes` bounds how many there may be at a time, and `sockets` says which it may make.
+    `directory` is where it starts, as the box calls it; `is_shared` says that this is one of the
+    host, which must be the one that was checked. `processes` bounds how many there may be at a
+    time, and `sockets` says which it may make.
     """
 
     operations: tuple[Operation, ...]
+    inner: tuple[Placed, ...] = ()
     directory: str
     is_shared: bool
     processes: int

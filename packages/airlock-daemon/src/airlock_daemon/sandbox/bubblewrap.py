@@ -1,7 +1,7 @@
 """A box as bubblewrap (bwrap(1), 0.10 or newer) is told to make it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import msgspec
@@ -11,10 +11,12 @@ from airlock_daemon.errors import Denied
 from airlock_daemon.sandbox.box import (
     Box,
     Closed,
+    Cover,
     Devices,
     Link,
     Made,
     Memory,
+    Null,
     Operation,
     Processes,
     Shared,
@@ -27,6 +29,10 @@ from airlock_daemon.setup.reserved import Reserved
 # As the launcher hands them on: the list of what to make, the launcher itself, its control socket.
 _FIRST = 3
 _LIST, _LAUNCHER, _CONTROL = _FIRST, _FIRST + 1, _FIRST + 2
+
+# Where mounts inside of the workspace are made, for the launcher to move them.
+_STAGE = "/run/airlock"
+_COVER_BYTES = 4096
 
 # To finish the box the launcher must be root in it and have these, the last one to be another user
 # in the end (user_namespaces(7)); it gives up all of it.
@@ -75,14 +81,21 @@ def prepare(
 
         for operation in box.operations:
             match operation:
-                case Shared(path=path, target=target, read_only=read_only):
-                    number = hold(open_shared(path, reserved))
-                    words += ["--ro-bind-fd" if read_only else "--bind-fd", number, target]
+                case Shared(target=target):
+                    words += _spell_shared(operation, target, hold, reserved)
                 case Made(content=content, target=target):
                     number = hold(_make_file(content))
                     words += ["--perms", "0444", "--ro-bind-data", number, target]
                 case _:
                     words += _spell(operation)
+        for index, placed in enumerate(box.inner):
+            stage = f"{_STAGE}/{index}"
+            if isinstance(placed.what, Shared):
+                words += _spell_shared(placed.what, stage, hold, reserved)
+            else:
+                words += _spell_cover(placed.what, stage)
+        # Last, since all of the above is made in it.
+        words += _spell(Closed("/"))
         if len(held) + 3 > MOST_KEPT:
             raise Denied(
                 f"a box of {len(held)} mounts and files is more than can be made",
@@ -98,6 +111,7 @@ def prepare(
         argv = (
             *(BUBBLEWRAP, "--args", str(_LIST), "--", f"/proc/self/fd/{_LAUNCHER}", str(_CONTROL)),
             *(str(identity.user), str(identity.group)),
+            *(word for n, each in enumerate(box.inner) for word in (f"{_STAGE}/{n}", each.target)),
         )
         yield Making(CommandLine(program, argv, {}, root), (listed, binary, control, *held))
 
@@ -118,6 +132,23 @@ def _spell(operation: Operation) -> list[str]:
             return ["--remount-ro", target]
         case _:
             raise TypeError(operation)
+
+
+def _spell_shared(
+    what: Shared, target: str, hold: Callable[[int], str], reserved: Reserved
+) -> list[str]:
+    number = hold(open_shared(what, reserved))
+    return ["--ro-bind-fd" if what.read_only else "--bind-fd", number, target]
+
+
+def _spell_cover(what: Memory | Cover | Null, target: str) -> list[str]:
+    match what:
+        case Memory(mode=mode, size=size):
+            return _spell(Memory(target, mode, size))
+        case Null():
+            return ["--dev-bind", os.devnull, target]
+        case Cover():
+            return [*_spell(Memory(target, 0o555, _COVER_BYTES)), *_spell(Closed(target))]
 
 
 def _make_file(content: bytes) -> int:

@@ -102,7 +102,12 @@ def choose_box(
     for place in (*places, *read):
         _refuse_private(place, module, generation.reserved)
     box = plan_box(
-        workspace, places=places, read=read, identity=maker.identity, sockets=sandbox.sockets
+        workspace,
+        places=places,
+        read=read,
+        identity=maker.identity,
+        reserved=generation.reserved,
+        sockets=sandbox.sockets,
     )
     if maker.bubblewrap is None:
         refuse_unshowable(box)
@@ -142,5 +147,5 @@ def _refuse_private(place: str, module: Module, reserved: Reserved) -> None:
             layer="sandbox",
             rule="reserved",
             hint="a person on the host can install it elsewhere, or name less in [sandbox] read of "
-            f"{module.source}",
+            f"{module.source}{AND_RELOAD}",
         )

@@ -24,7 +24,7 @@ from airlock_wire import quote
 _READ_DEVICES = ("/dev/random", "/dev/urandom")
 _USED_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty")
 
-_BUBBLEWRAP = "and of what bubblewrap is kept from"
+_BUBBLEWRAP = "give bubblewrap what that says it lacks"
 
 _PATH = os.O_PATH | os.O_CLOEXEC
 
@@ -35,6 +35,12 @@ def refuse_unshowable(box: Box) -> None:
         raise refuse(
             "this host has Landlock alone, under which sockets would be those of the host",
             _BUBBLEWRAP,
+        )
+    if box.inner:
+        raise refuse(
+            "this host has Landlock alone, which shows nothing of what the container has mounted "
+            f"inside of its workspace, such as {quote(box.inner[0].target)}",
+            "mount it outside of the workspace",
         )
     for operation in box.operations:
         match operation:
@@ -114,8 +120,8 @@ def _open_fence(box: Box, private: Workspace, reserved: Reserved, stack: ExitSta
             case Made(target=target):
                 # The host's own in its place: neither has a secret.
                 read += find((target,))
-            case Shared(path=path, read_only=read_only):
-                (read if read_only else written).append(hold(open_shared(path, reserved)))
+            case Shared(read_only=read_only):
+                (read if read_only else written).append(hold(open_shared(operation, reserved)))
             case _:
                 pass
     return Fence(

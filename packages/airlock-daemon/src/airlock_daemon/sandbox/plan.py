@@ -16,13 +16,14 @@ from airlock_daemon.sandbox.box import (
     Link,
     Memory,
     Operation,
+    Placed,
     Processes,
-    Shared,
     System,
 )
 from airlock_daemon.sandbox.etc import make_etc
+from airlock_daemon.sandbox.inner_mounts import show_workspace
 from airlock_daemon.sandbox.programs import SYSTEM
-from airlock_daemon.setup.reserved import is_within
+from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.directory import Workspace
 from airlock_wire import quote
 
@@ -46,6 +47,7 @@ def plan_box(
     places: Sequence[str],
     read: Mapping[str, str],
     identity: Identity,
+    reserved: Reserved,
     sockets: str,
 ) -> Box:
     """The box of a command that runs in `workspace`.
@@ -58,15 +60,19 @@ def plan_box(
     operations += [System(place, place) for place in places]
     operations += [System(path, target) for path, target in read.items()]
     source = workspace.source
-    directory = TMP
+    directory, inner = TMP, tuple[Placed, ...]()
     if source is not None:
-        _refuse_own(source.target)
-        operations.append(Shared(workspace.root, source.target, read_only=False))
+        shown = show_workspace(
+            source, workspace.root, workspace.mounts, identity=identity, reserved=reserved
+        )
+        _refuse_own(shown.top.target, [*places, *read.values()])
+        operations.append(shown.top)
+        inner = shown.inner
         below = relative_to(workspace.path, workspace.root) or ""
         directory = os.path.join(source.target, below) if below else source.target
     return Box(
-        # Last, since all of the above is made in it.
-        operations=(*operations, Closed("/")),
+        operations=tuple(operations),
+        inner=inner,
         directory=directory,
         is_shared=source is not None,
         processes=PROCESSES,
@@ -90,8 +96,8 @@ def _make_base(identity: Identity) -> Iterator[Operation]:
     yield Memory(HOME, 0o700, _HOME_BYTES)
 
 
-def _refuse_own(target: str) -> None:
-    for place in (*_OWN, *_USERS):
+def _refuse_own(target: str, others: Sequence[str]) -> None:
+    for place in (*_OWN, *_USERS, *others):
         if is_within(place, target) or (place not in _USERS and is_within(target, place)):
             raise Denied(
                 f"the container has its workspace at {quote(target)}, where a box has {place} of "

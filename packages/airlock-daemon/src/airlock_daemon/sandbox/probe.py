@@ -17,6 +17,7 @@ from airlock_daemon.workspace.mapping import Source
 # What every system has, and everybody may look at. In the box it stands for a workspace.
 _DIRECTORY = "/usr"
 _LONGEST_S = 10.0
+NOTHING = Reserved(())
 
 
 def probe(bubblewrap: str, identity: Identity) -> str | None:
@@ -50,7 +51,14 @@ async def probe_box(bubblewrap: str, identity: Identity, launcher: Launcher) -> 
             mounts=None,
             source=Source(target="/workspace", directory=_DIRECTORY, below=""),
         )
-        box = plan_box(workspace, places=(), read={}, identity=identity, sockets="none")
+        box = plan_box(
+            workspace,
+            places=(),
+            read={},
+            identity=identity,
+            reserved=NOTHING,
+            sockets="none",
+        )
         what = CommandLine("/bin/sh", ("sh", "-c", "exit 0"), {}, directory)
         try:
             launch = await start_boxed(
@@ -60,7 +68,7 @@ async def probe_box(bubblewrap: str, identity: Identity, launcher: Launcher) -> 
                 bubblewrap=bubblewrap,
                 launcher=launcher,
                 identity=identity,
-                reserved=Reserved(()),
+                reserved=NOTHING,
                 null=null,
             )
         except AirlockError as error:

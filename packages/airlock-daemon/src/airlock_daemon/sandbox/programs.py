@@ -4,7 +4,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-from airlock_daemon.errors import Denied
+from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.programs import find_program
 from airlock_daemon.setup.reserved import is_within
 from airlock_wire import quote
@@ -62,7 +62,8 @@ def _find_place(file: str, home: str) -> str:
             f"the program {quote(file)} cannot be shown in a box: it lies in no bin directory",
             layer="sandbox",
             rule="program",
-            hint="a person on the host can name what it needs in [sandbox] read of its module",
+            hint="a person on the host can name what it needs in [sandbox] read of its module"
+            f"{AND_RELOAD}",
         )
     if is_within(os.path.realpath(home), prefix) or prefix == os.path.join(home, ".local"):
         return file

@@ -9,5 +9,5 @@ def refuse(problem: str, remedy: str) -> Denied:
         f"there is no box for this command on the host: {problem}",
         layer="sandbox",
         rule="no-box",
-        hint=f"a person on the host finds out by: airlock-daemon doctor; {remedy}",
+        hint=f"a person on the host can put that right: {remedy}; airlock-daemon doctor tells more",
     )

@@ -1,17 +1,22 @@
-"""Directories of the host that others than its owner may write: opened as they were checked."""
+"""What of the host others than its owner may write: opened as it was checked."""
 
 import os
+import stat
 
 from airlock_daemon.errors import Denied
+from airlock_daemon.sandbox.box import Shared
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.opening import open_unlinked
 from airlock_wire import quote
 
 
-def open_shared(path: str, reserved: Reserved) -> int:
-    """Open a directory as it was found for the request, for the caller to close. Raises Denied."""
-    descriptor, found = open_unlinked(path)
-    if found == path and reserved.conflict(found) is None:
+def open_shared(what: Shared, reserved: Reserved) -> int:
+    """Open it as it was found for the request, for the caller to close. Raises Denied."""
+    path = what.path
+    descriptor, found = open_unlinked(path, is_file=what.is_file)
+    is_kind = stat.S_ISREG if what.is_file else stat.S_ISDIR
+    is_it = found == path and is_kind(os.fstat(descriptor).st_mode)
+    if is_it and reserved.conflict(found) is None:
         return descriptor
     os.close(descriptor)
     raise Denied(

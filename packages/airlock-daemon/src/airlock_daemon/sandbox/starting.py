@@ -72,8 +72,8 @@ class BoxedLaunch(Launch):
     def _explain_loss(self) -> AirlockError:
         said = self.said()
         if said:
-            log.error("no box can be made: %s", said)
-            return refuse("bubblewrap makes none", "its messages are among the daemon's own")
+            log.error("no box can be made: %s; airlock-daemon doctor tells more", said)
+            return refuse("bubblewrap makes none", "see what it said among the daemon's messages")
         report = self._maker.read_report()
         return super()._explain_loss() if report is None or isinstance(report, Ended) else report
 

@@ -24,7 +24,10 @@ async def settle_boxes(setup: Setup, launcher: Launcher) -> tuple[Setup, str | N
     if not any(map(wants_box, modules)):
         return setup, None
     if setup.config.boxes.mode == "off":
-        log.warning('warning: [sandbox] mode = "off": commands run without boxes')
+        log.warning(
+            'warning: commands run without the boxes of their modules; remove mode = "off" from '
+            "[sandbox] in config.toml"
+        )
         return setup, "off"
     try:
         identity = find_identity(setup.config.boxes)

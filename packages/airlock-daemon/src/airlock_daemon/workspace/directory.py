@@ -72,10 +72,12 @@ async def enter(
     generation: Generation,
     module: Module,
     containers: Containers,
+    in_box: bool = False,
 ) -> Workspace:
     """Open the directory in which a command of `module` runs for `peer`.
 
-    `claimed` is the client's working directory, a hint. Raises Denied (layer "workspace") when it
+    `claimed` is the client's working directory, a hint. A command that runs `in_box` sees it as the
+    container does, with what is mounted there. Raises Denied (layer "workspace") when it
     may not be used, or when nothing is mapped there and the module needs a directory.
     """
     agent, reserved = generation.agent, generation.reserved
@@ -88,7 +90,8 @@ async def enter(
         if module.workspace == "optional":
             return make_empty(mounts)
         raise Denied(error.message, layer="workspace", rule="unmapped", hint=error.hint) from error
-    refuse_hidden(mapping, mounts)
+    if not in_box:
+        refuse_hidden(mapping, mounts)
     descriptor, root = open_root(mapping.source, reserved)
     path = root
     if mapping.source.below:

@@ -122,7 +122,7 @@ class Mounts:
     def _is_alike(self, row: MountRow, directory: str) -> bool:
         if row.read_only:
             return False
-        host = self._host_rows
+        host = self.host_rows
         return any(
             found == directory and find_mount(host, directory) == candidate
             for candidate, found in covering(host, device=row.device, root=row.root)
@@ -133,7 +133,7 @@ class Mounts:
         if row is None or row.point == "/" or row.is_pseudo:
             return None
         below = relative_to(path, row.point) or ""
-        host = self._host_rows
+        host = self.host_rows
         for candidate, directory in covering(host, device=row.device, root=row.root):
             if find_mount(host, directory) == candidate:
                 return Source(
@@ -141,9 +141,17 @@ class Mounts:
                 )
         return None
 
+    def find_directory(self, row: MountRow) -> str | None:
+        """Where the host has what the client's container has mounted by `row`, None if nowhere."""
+        host = self.host_rows
+        for candidate, directory in covering(host, device=row.device, root=row.root):
+            if find_mount(host, directory) == candidate:
+                return directory
+        return None
+
     @functools.cached_property
-    def _host_rows(self) -> Sequence[MountRow]:
-        # Read once a request, and not at all where the profile answers.
+    def host_rows(self) -> Sequence[MountRow]:
+        """The mounts of the host, read when they are needed first."""
         return parse_mountinfo(read_process_file(os.getpid(), "mountinfo"))
 
 
