@@ -10,8 +10,6 @@ from airlock_daemon.sandbox.probe import probe_box
 from airlock_daemon.setup.boxes import BUBBLEWRAP, Mode, explain_no_fence, wants_box
 from airlock_daemon.setup.load import Setup
 
-_REFUSED = "commands that are to have a box are refused"
-
 
 async def settle_boxes(setup: Setup, launcher: Launcher) -> tuple[Setup, str | None]:
     """Try a box where a module of an agent wants one, and settle on what makes them from then on.
@@ -48,7 +46,11 @@ async def _settle_as(
         log.warning("warning: %s; airlock-daemon doctor says what forbids it", problem)
     missing = "" if mode == "require-bubblewrap" else explain_no_fence()
     if missing is not None:
-        log.warning("warning: %s", f"{missing}; {_REFUSED}" if missing else _REFUSED)
+        log.warning(
+            "warning: %scommands that are to have a box are refused; give bubblewrap what "
+            "airlock-daemon doctor says it lacks",
+            f"{missing}; " if missing else "",
+        )
         return (_settle(setup, "require-bubblewrap") if mode == "auto" else setup), "none"
     log.info("boxes: by Landlock, as user %d; SECURITY.md says what that leaves", identity.user)
     return _settle(setup, "landlock"), "landlock"
