@@ -204,6 +204,47 @@ def test_below_what_is_read_only_nothing_can_be_moved(host: Host) -> None:
     assert host.run("cat docs/deep/file; echo end") == "end\n"
 
 
+def test_a_directory_that_could_be_replaced_through_another_mount_is_refused(host: Host) -> None:
+    """The container renames it there, and puts another one, or a link, in its place."""
+    host.mount(host.make("src/lib", SECRET), "/workspace/lib")
+    host.make("workspace/lib")
+    host.mount(host.root / "src", "/src", read_only=True)
+    assert host.run("cat lib/file") == f"{SECRET}\n"
+    host.mount(host.root / "src", "/other")
+    with pytest.raises(Denied, match="/other"):
+        host.run("cat lib/file")
+
+
+@pytest.mark.parametrize("world_profile", ["read_only = true\n", "hide = {hidden}\n"])
+def test_the_profile_hides_and_protects_where_the_container_does_not(
+    world: World, world_profile: str
+) -> None:
+    """What is not in a box is refused for it; the container's own view does not change."""
+    hidden = "['/workspace/.env', '/workspace/keys', '/workspace/absent']"
+    world.write_profile(f"[workspace]\n{world_profile.format(hidden=hidden)}")
+    (generation,) = world.load().generations.values()
+    with tempfile.TemporaryDirectory(prefix="box-") as folder:
+        root = Path(os.path.realpath(folder))
+        root.chmod(0o755)
+        host = Host(root, generation.agent)
+        host.make("workspace/keys", SECRET)
+        (host.workspace / ".env").write_text(SECRET)
+        said = host.run("cat .env; ls keys; (echo x > new) 2>/dev/null || echo kept")
+    assert said == (f"{SECRET}file\nkept\n" if "read_only" in world_profile else "")
+
+
+def test_what_the_profile_hides_and_could_be_moved_away_is_refused(world: World) -> None:
+    """As a mask of the container's own would be; read_only of the profile changes nothing."""
+    world.write_profile("[workspace]\nread_only = true\nhide = ['/workspace/above/.env']\n")
+    (generation,) = world.load().generations.values()
+    with tempfile.TemporaryDirectory(prefix="box-") as folder:
+        host = Host(Path(os.path.realpath(folder)), generation.agent)
+        host.make("workspace/above")
+        (host.workspace / "above" / ".env").write_text(SECRET)
+        with pytest.raises(Denied):
+            host.run("cat above/.env")
+
+
 def test_from_inside_of_a_mount_the_whole_workspace_is_there(host: Host) -> None:
     """A command in a mounted directory can use what lies beside it, as in the container."""
     host.make("workspace/lib")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from airlock_modules import ModuleError, parse_module
+from airlock_modules import ModuleError, parse_module, review_module
 
 TOOL = '[command]\nbin = "tool"\n[deny]\nargs = []\n'
 
@@ -47,6 +47,9 @@ def test_a_closed_box_is_read_with_all_that_it_may_have() -> None:
         ('box = "closed"\nread = ["~"]', 'read: "~" is no plain path'),
         ('box = "closed"\nread = ["~me/x"]', 'read: "~me/x" is no plain path'),
         ('box = "closed"\nread = ["/a/../b"]', 'read: "/a/../b" is no plain path'),
+        ('box = "closed"\nread = ["/etc"]', 'read: "/etc" is a place that a box has of its own'),
+        ('box = "closed"\nread = ["/home"]', 'read: "/home" is a place'),
+        ('box = "closed"\nread = ["/run/user/1/bus"]', 'read: "/run/user/1/bus" is a place'),
         ('box = "none"\nsockets = "unix"', "sockets: this key has no meaning without a box"),
         ('box = "none"\nread = ["/opt"]', "read: this key has no meaning without a box"),
     ],
@@ -56,6 +59,14 @@ def test_what_cannot_be_had_is_a_fault_that_says_so(lines: str, fault: str) -> N
     found = faults_of(f"{TOOL}[sandbox]\n{lines}\n")
     assert len(found) == 1
     assert found[0].startswith(f"tool.toml: [sandbox] {fault}")
+
+
+@pytest.mark.parametrize("path", ["~/.ssh", "~/.ssh/id_rsa", "~/.config", "/root/x", "/etc/ssh"])
+def test_what_has_credentials_is_pointed_out(path: str) -> None:
+    """It is read, for the module is its owner's; but what is visible in a box is given away."""
+    text = f'{TOOL}[sandbox]\nbox = "closed"\nread = ["/opt/tool", "{path}", "~/.tool"]\n'
+    (found,) = review_module(parse_module(text, name="tool", source="tool.toml"))
+    assert f'sandbox] read: "{path}" has credentials' in str(found)
 
 
 def test_a_broker_has_no_box() -> None:

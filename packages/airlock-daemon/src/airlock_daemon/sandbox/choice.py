@@ -128,9 +128,9 @@ def _find_read(paths: tuple[str, ...], home: str, module: Module) -> Iterator[tu
     for path in paths:
         target = HOME + path.removeprefix("~") if path.startswith("~") else path
         real = os.path.realpath(home + path.removeprefix("~") if path.startswith("~") else path)
-        if not os.path.exists(real):
+        if not (os.path.isfile(real) or os.path.isdir(real)):
             raise Denied(
-                f"{path} does not exist on the host, and a box is to show it",
+                f"{path} is no file and no directory of the host, and a box is to show it",
                 layer="sandbox",
                 rule="read",
                 hint=f"a person on the host can remove it from [sandbox] read of {module.source}"

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -32,31 +32,45 @@ def show_workspace(
     With `mounts`, everything is there that the container has mounted inside, each with its
     read-only flag. A directory in memory is there empty, /dev/null over a file as it is. What the
     host cannot find, what `identity` cannot enter, and what the container does not have though the
-    host does, is covered. Raises Denied for a mount that hides or protects something, and that the
-    container could move away by renaming a directory above.
+    host does, is covered, and so is what the profile hides. Raises Denied for a mount that hides or
+    protects something, and that the container could move away by renaming a directory above; and
+    for one whose directory it could put another in place of, by a mount of what is above.
     """
     if mounts is None:
         return Shown(Shared(root, source.target, read_only=False))
     base, base_root = _find_base(source, root, mounts, reserved)
     rows = _rows_below(base.target, mounts.rows)
-    top = Shared(base_root, base.target, read_only=_is_read_only(base.target, mounts.rows))
+    profile = mounts.agent.profile
+    seen = {row.point: row for row in mounts.rows}
+    frozen = {point for point, row in seen.items() if row.read_only}
+    top = Shared(base_root, base.target, read_only=profile.read_only or base.target in frozen)
     view = _View(mounts, identity, reserved)
+    if base.target in seen:
+        _refuse_replaceable(seen[base.target], mounts.rows)
     found: dict[str, Placed] = {}
     shown = {base.target: top}
     for target in sorted(rows, key=len):
         above = shown.get(_find_above(target, shown)) or top
-        if any(relative_to(target, each) for each in found if each not in shown):
+        if _is_covered(target, found, shown):
             raise _refuse(target, "lies in one that a box has as an empty directory")
         what = view.find(rows[target], above)
-        if not isinstance(what, Shared) or what.read_only:
-            _refuse_movable(target, above)
+        if not isinstance(what, Shared) or rows[target].read_only:
+            _refuse_movable(target, above, frozen)
         if isinstance(what, Shared):
+            _refuse_replaceable(rows[target], mounts.rows)
             shown[target] = what
         found[target] = Placed(what, target)
+    for target in profile.hide:
+        if relative_to(target, base.target):
+            above = shown.get(_find_above(target, shown)) or top
+            path = os.path.join(above.path, relative_to(target, above.target) or "")
+            if not os.path.lexists(path) or _is_covered(target, found, shown):
+                continue
+            _refuse_movable(target, above, frozen)
+            shown.pop(target, None)
+            found[target] = Placed(Cover() if os.path.isdir(path) else Null(), target)
     for target in _find_strangers(mounts.host_rows, shown):
-        if target not in found and not any(
-            relative_to(target, each) for each in found if each not in shown
-        ):
+        if target not in found and not _is_covered(target, found, shown):
             found[target] = Placed(Cover(), target)
     return Shown(top, tuple(found[target] for target in sorted(found, key=len)))
 
@@ -76,7 +90,8 @@ class _View(msgspec.Struct, frozen=True):
             # Of files only those that hold data: a socket of the host is none of a box's.
             if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
                 is_file = stat.S_ISREG(mode)
-                return Shared(path, row.point, read_only=row.read_only, is_file=is_file)
+                read_only = row.read_only or self.mounts.agent.profile.read_only
+                return Shared(path, row.point, read_only=read_only, is_file=is_file)
         if row.kind == "tmpfs" and row.root == "/" and not row.read_only:
             return Memory(row.point, 0o1777, _MASK_BYTES)
         rest = relative_to(row.point, above.target) or ""
@@ -110,17 +125,27 @@ def _rows_below(target: str, rows: Sequence[MountRow]) -> Mapping[str, MountRow]
     return {row.point: row for row in rows if relative_to(row.point, target)}
 
 
-def _is_read_only(target: str, rows: Sequence[MountRow]) -> bool:
-    return any(row.read_only for row in {r.point: r for r in rows}.values() if row.point == target)
+def _is_covered(target: str, found: Mapping[str, Placed], shown: Mapping[str, Shared]) -> bool:
+    return any(relative_to(target, each) for each in found if each not in shown)
 
 
 def _find_above(target: str, shown: Mapping[str, Shared]) -> str:
     return max((each for each in shown if relative_to(target, each)), key=len)
 
 
-def _refuse_movable(target: str, above: Shared) -> None:
-    if not above.read_only and os.path.dirname(target) != above.target:
+def _refuse_movable(target: str, above: Shared, frozen: Container[str]) -> None:
+    # What the profile alone makes read-only the container can change all the same.
+    if above.target not in frozen and os.path.dirname(target) != above.target:
         raise _refuse(target, "hides or protects something, and can be moved away with it")
+
+
+def _refuse_replaceable(row: MountRow, rows: Sequence[MountRow]) -> None:
+    for other in rows:
+        rest = relative_to(row.root, other.root) if other.device == row.device else None
+        # By the very path at which it is mounted it cannot be renamed.
+        if rest and not other.read_only and os.path.join(other.point, rest) != row.point:
+            problem = f"lies inside of what {quote(other.point)} is, where it can be replaced"
+            raise _refuse(row.point, problem)
 
 
 def _refuse(target: str, problem: str) -> Denied:
@@ -128,8 +153,8 @@ def _refuse(target: str, problem: str) -> Denied:
         f"the container has a mount at {quote(target)} that {problem}",
         layer="sandbox",
         rule="inner-mount",
-        hint="mount it directly below the workspace or another mount, or run the tool in the "
-        "container itself",
+        hint="mount it directly below the workspace or another mount, mount nothing above it "
+        "elsewhere, or run the tool in the container itself",
     )
 
 

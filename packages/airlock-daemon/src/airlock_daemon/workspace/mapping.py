@@ -104,15 +104,19 @@ class Mounts:
         return Mapping(
             source=source,
             # What is not mounted at all, a path on the container's root, has no flag to heed.
-            read_only=row is not None and row.point != "/" and row.read_only,
+            read_only=profile.read_only or (row is not None and row.point != "/" and row.read_only),
             is_proven=self.is_proven,
         )
 
     def find_inner(self, source: Source) -> str | None:
         """The client's path of a mount inside of `source` that the host does not see there.
 
-        Such a mount covers or replaces what a tool on the host would find, or protects it.
+        Such a mount covers or replaces what a tool on the host would find, or protects it. What the
+        profile hides counts as one.
         """
+        for path in self.agent.profile.hide:
+            if relative_to(path, source.target):
+                return path
         for row in self.rows:
             rest = relative_to(row.point, source.target)
             if rest and not self._is_alike(row, os.path.join(source.directory, rest)):

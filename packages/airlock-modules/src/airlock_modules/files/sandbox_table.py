@@ -1,6 +1,7 @@
 """`[sandbox]` of a module: the box that its command runs in on the host."""
 
 import os
+from collections.abc import Iterator
 from typing import Literal
 
 from msgspec import Struct
@@ -13,6 +14,16 @@ _LATER = {
     "network": "remove it; a closed box has no network",
     "programs": "remove it; a closed box holds nothing, and may run what it sees",
 }
+
+
+_KERNELS = ("/proc", "/dev", "/sys", "/run", "/var/run")
+_OWN = (*_KERNELS, "/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc", "/tmp", "/home/airlock")  # noqa: S108
+_SECRET = (
+    *("~/.ssh", "~/.aws", "~/.azure", "~/.config/gcloud", "~/.config/gh", "~/.docker", "~/.kube"),
+    *("~/.gnupg", "~/.netrc", "~/.git-credentials", "~/.config/git/credentials", "~/.npmrc"),
+    *("~/.pypirc", "~/.terraform.d/credentials.tfrc.json", "~/.password-store", "~/.vault-token"),
+    *("/root", "/etc/shadow", "/etc/ssh", "/etc/ssl/private"),
+)
 
 
 class Sandbox(Struct, frozen=True, kw_only=True):
@@ -76,4 +87,24 @@ def _read_paths(table: TableReader) -> tuple[str, ...]:
         if not plain.startswith("/") or os.path.normpath(plain) != plain or plain == "/":
             problem = f"{quote(path)} is no plain path of the host"
             table.fault("read", problem, 'write it like "/opt/tool" or "~/.tool", without ..')
+        elif _is_own(path):
+            problem = f"{quote(path)} is a place that a box has of its own"
+            table.fault("read", problem, "name what the tool needs of it, or remove it")
     return paths
+
+
+def find_secret_places(sandbox: Sandbox | None) -> Iterator[str]:
+    """Which of the paths that a box shows are, hold or lie in places of credentials."""
+    for path in sandbox.read if sandbox is not None else ():
+        if any(_is_within(path, place) or _is_within(place, path) for place in _SECRET):
+            yield path
+
+
+def _is_own(path: str) -> bool:
+    return any(_is_within(place, path) for place in _OWN) or any(
+        _is_within(path, place) for place in _KERNELS
+    )
+
+
+def _is_within(path: str, directory: str) -> bool:
+    return f"{path}/".startswith(f"{directory}/")
