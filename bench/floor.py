@@ -20,7 +20,9 @@ from pathlib import Path
 
 import msgspec
 
-_ORDER = struct.Struct("<IIQII")
+_ORDER = struct.Struct("<IIQIIIIIIIII")
+# Nothing kept, the launcher's own user and group, and no fence.
+_REST = (0, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0, 0, 0)
 _REPORT = struct.Struct("<cxxxi")
 _ANSWER = (
     b'{"jsonrpc":"2.0","method":"start","params":{"features":["signals","exit-signal","fds"]}}\n'
@@ -93,7 +95,7 @@ class Floor:
         words = [program, what.command, *what.args, *self._environment, ""]
         strings = "\0".join(words).encode()
         counts = (len(what.args) + 1, len(self._environment))
-        message = _ORDER.pack(*counts, _OPEN_FILES, 0, len(strings)) + strings
+        message = _ORDER.pack(*counts, _OPEN_FILES, 0, len(strings), *_REST) + strings
         if self._idle:
             control = self._idle.pop()
             socket.send_fds(control, [message], descriptors)

@@ -8,10 +8,11 @@ const failed = @import("errno.zig").failed;
 const Order = @import("order.zig").Order;
 const strings = @import("strings.zig");
 const Supervisor = @import("supervisor.zig").Supervisor;
+const places = @import("place.zig");
 const tool = @import("tool.zig");
 
-/// How many descriptors an order has after the control socket: directory, stdin, stdout, stderr; one
-/// more is a memfd with its strings.
+/// How many descriptors every order has after the control socket: directory, stdin, stdout, stderr. In a
+/// box there is no directory among them.
 const descriptor_count = 4;
 
 /// Do what `first` asks for, then what comes over its control socket, one order after the other.
@@ -30,6 +31,26 @@ pub fn run(first: *const delivery.Delivery, deaths: i32) void {
     }
 }
 
+/// Do what one order asks for in a box, of which this is pid 1, and return when nothing is left of it. It
+/// comes over `socket`, on which everything is reported. `deaths` is as above.
+pub fn runBoxed(socket: i32, deaths: i32) void {
+    if (prepare()) |errno| return control.sendFailure(socket, .setup_failed, errno);
+    const delivered = waitOrder(socket) orelse return;
+    const standard = delivered.received();
+    var order: Order = undefined;
+    var message: []const u8 = &.{};
+    const place = if (delivered.whole) places.decode(delivered.message(), &message) else null;
+    if (place == null or standard.len < descriptor_count - 1)
+        return control.sendFailure(socket, .setup_failed, .INVAL);
+    if (strings.read(message, standard[descriptor_count - 1 ..], &order)) |errno|
+        return control.sendFailure(socket, .setup_failed, errno);
+    _ = watch(&order, &.{
+        .control = socket,
+        .directory = -1,
+        .standard = standard[0 .. descriptor_count - 1].*,
+    }, &place.?, standard, deaths, false);
+}
+
 /// What must be so before there is a tool: its end and its orphans come to this process.
 fn prepare() ?linux.E {
     // The service ignores SIGCHLD, which would keep wait(2) from seeing the tool.
@@ -41,23 +62,39 @@ fn prepare() ?linux.E {
 /// Run one command to its end. Returns whether the daemon was told that this process, which is as it
 /// was before, waits for another order.
 fn carryOut(delivered: *const delivery.Delivery, descriptors: []const i32, socket: i32, deaths: i32) bool {
-    if (descriptors.len < descriptor_count) {
+    if (descriptors.len < descriptor_count or !delivered.whole) {
         control.sendFailure(socket, .setup_failed, .INVAL);
         return false;
     }
     var order: Order = undefined;
-    const file = if (descriptors.len > descriptor_count) descriptors[descriptor_count] else null;
-    if (strings.read(delivered, file, &order)) |errno| {
+    const further = descriptors[descriptor_count..];
+    if (strings.read(delivered.message(), further, &order)) |errno| {
         control.sendFailure(socket, .setup_failed, errno);
         return false;
     }
-    const pid = tool.start(&order, &.{
+    return watch(&order, &.{
         .control = socket,
         .directory = descriptors[0],
         .standard = descriptors[1..descriptor_count].*,
-    }) orelse return false;
+        .kept = further[0..order.kept],
+        .rules = further[order.kept..][0..if (order.fence) |fence| fence.rules() else 0],
+    }, null, descriptors, deaths, true);
+}
+
+/// Start the tool of an order, close `received`, and stay until nothing is left. Returns as `carryOut`, but
+/// false unless this process `may_go_on`.
+fn watch(
+    order: *const Order,
+    descriptors: *const tool.Descriptors,
+    place: ?*const places.Place,
+    received: []const i32,
+    deaths: i32,
+    may_go_on: bool,
+) bool {
+    const socket = descriptors.control;
+    const pid = tool.start(order, descriptors, place) orelse return false;
     // From here on the tool alone holds its pipes, so that their readers see its end.
-    for (descriptors) |descriptor| _ = linux.close(descriptor);
+    for (received) |descriptor| _ = linux.close(descriptor);
     // Nothing that ends the service's process group may end this. It fails only in a process that has
     // done it for an earlier command, and comes last because the tool need not wait for it.
     _ = linux.setsid();
@@ -66,7 +103,7 @@ fn carryOut(delivered: *const delivery.Delivery, descriptors: []const i32, socke
         .deaths = deaths,
         .tool = pid,
         // Memory is mapped for strings that are long, which is rare: it goes with the process.
-        .may_go_on = !order.has_memory,
+        .may_go_on = may_go_on and !order.has_memory,
     };
     return supervisor.run();
 }

@@ -1,45 +1,67 @@
-//! The command line of the service: `SERVICE_FD`.
+//! The command line: `SERVICE_FD` for the service, `CONTROL_FD USER GROUP [FROM TO]...` for pid 1 of a box.
 
 const std = @import("std");
+const Identity = @import("box.zig").Identity;
 
-pub const usage = "airlock-launch SERVICE_FD";
+pub const usage = "airlock-launch FD [USER GROUP [FROM TO]...]";
 
-pub const Fault = error{ WrongCount, BadDescriptor };
+/// An `identity` is there for pid 1 of a box, and then the paths of mounts and where they are moved, in pairs.
+pub const Arguments = struct { socket: i32, identity: ?Identity = null, moves: []const [*:0]const u8 = &.{} };
+
+pub const Fault = error{ WrongCount, BadDescriptor, BadIdentity };
 
 /// The daemon's socket, from the vector that the kernel gave the process.
-pub fn parse(argv: []const [*:0]const u8) Fault!i32 {
-    if (argv.len != 2) return error.WrongCount;
-    return parseDescriptor(std.mem.span(argv[1])) orelse error.BadDescriptor;
+pub fn parse(argv: []const [*:0]const u8) Fault!Arguments {
+    // Moves are pairs.
+    if (argv.len != 2 and (argv.len < 4 or argv.len % 2 != 0)) return error.WrongCount;
+    const socket = parseNumber(std.mem.span(argv[1])) orelse return error.BadDescriptor;
+    if (socket <= 2) return error.BadDescriptor;
+    if (argv.len == 2) return .{ .socket = socket };
+    const user = parseNumber(std.mem.span(argv[2])) orelse return error.BadIdentity;
+    const group = parseNumber(std.mem.span(argv[3])) orelse return error.BadIdentity;
+    return .{
+        .socket = socket,
+        .identity = .{ .user = @intCast(user), .group = @intCast(group) },
+        .moves = argv[4..],
+    };
 }
 
 /// What to tell a person about a fault.
 pub fn describe(fault: Fault) []const u8 {
     return switch (fault) {
-        error.WrongCount => "exactly one argument is needed",
-        error.BadDescriptor => "SERVICE_FD must be a number above 2",
+        error.WrongCount => "one argument is needed, or three and pairs of paths",
+        error.BadDescriptor => "FD must be a number above 2",
+        error.BadIdentity => "USER and GROUP must be numbers",
     };
 }
 
 /// Decimal digits alone; std.fmt would also take a sign and underscores.
-fn parseDescriptor(digits: []const u8) ?i32 {
+fn parseNumber(digits: []const u8) ?i32 {
+    if (digits.len == 0) return null;
     var value: i32 = 0;
     for (digits) |digit| {
         if (digit < '0' or digit > '9') return null;
         value = std.math.mul(i32, value, 10) catch return null;
         value = std.math.add(i32, value, digit - '0') catch return null;
     }
-    return if (value > 2) value else null;
+    return value;
 }
 
-test "the one argument is a descriptor" {
-    try std.testing.expectEqual(3, try parse(&.{ "launch", "3" }));
-    try std.testing.expectEqual(1024, try parse(&.{ "launch", "1024" }));
+test "the first argument is a descriptor" {
+    try std.testing.expectEqual(Arguments{ .socket = 3 }, try parse(&.{ "launch", "3" }));
+    try std.testing.expectEqual(1024, (try parse(&.{ "launch", "1024" })).socket);
+    const boxed = try parse(&.{ "launch", "5", "0", "2147483647", "/from", "/to" });
+    try std.testing.expectEqual(Identity{ .user = 0, .group = 2147483647 }, boxed.identity.?);
+    try std.testing.expectEqualStrings("/to", std.mem.span(boxed.moves[1]));
 }
 
 test "more or fewer arguments are refused" {
     try std.testing.expectError(error.WrongCount, parse(&.{}));
     try std.testing.expectError(error.WrongCount, parse(&.{"launch"}));
     try std.testing.expectError(error.WrongCount, parse(&.{ "launch", "3", "4" }));
+    try std.testing.expectError(error.WrongCount, parse(&.{ "launch", "3", "4", "5", "/from" }));
+    inline for (.{ "", "-1", "x", "2147483648" }) |bad|
+        try std.testing.expectError(error.BadIdentity, parse(&.{ "launch", "3", "4", bad }));
 }
 
 test "standard descriptors and what is no number are refused" {

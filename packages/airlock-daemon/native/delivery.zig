@@ -6,8 +6,9 @@ const linux = std.os.linux;
 /// The longest message; an order that is longer has its strings in a file of memory.
 pub const longest = 64 * 1024;
 
-/// The most descriptors of one message: those of an order, and its file of memory.
-pub const most_descriptors = 6;
+/// The most descriptors of one message: the five of an order, its file of memory, and those that the
+/// tool keeps.
+pub const most_descriptors = 64;
 
 /// unix(7): the type of the control message that carries descriptors.
 const scm_rights = 1;

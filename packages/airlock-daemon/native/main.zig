@@ -7,6 +7,8 @@
 
 const std = @import("std");
 const linux = std.os.linux;
+const box = @import("box.zig");
+const command = @import("command.zig");
 const command_line = @import("command_line.zig");
 const Preparation = @import("preparation.zig").Preparation;
 const service = @import("service.zig");
@@ -22,26 +24,38 @@ pub const std_options: std.Options = .{ .keep_sigpipe = true, .enable_segfault_h
 pub const panic = std.debug.FullPanic(fail);
 
 pub fn main() u8 {
-    const socket = command_line.parse(std.os.argv) catch |fault| {
+    const arguments = command_line.parse(std.os.argv) catch |fault| {
         complain(&.{ command_line.describe(fault), "; airlock-daemon runs it as ", command_line.usage });
         return status_fault;
     };
     var preparation = Preparation{};
-    if (preparation.complete(socket)) |errno| {
-        var number: [5]u8 = undefined;
-        const digits = std.fmt.bufPrint(&number, "{d}", .{@intFromEnum(errno)}) catch unreachable;
-        complain(&.{
-            "its process cannot be set up: errno ",
-            digits,
-            "; see what forbids it, such as a seccomp filter or a limit of open files",
-        });
-        return status_fault;
+    const socket = arguments.socket;
+    // While it may still write to its own files in /proc.
+    if (arguments.identity) |identity| {
+        if (box.finish(identity, arguments.moves)) |errno| return cannotBegin("the box cannot be finished", errno);
+    }
+    if (preparation.complete(socket)) |errno| return cannotBegin("its process cannot be set up", errno);
+    if (arguments.identity != null) {
+        command.runBoxed(socket, preparation.deaths);
+        return 0;
     }
     service.run(socket, preparation.deaths) catch {
         complain(&.{"SERVICE_FD cannot be read; airlock-daemon passes a SOCK_SEQPACKET socket"});
         return status_fault;
     };
     return 0;
+}
+
+fn cannotBegin(problem: []const u8, errno: linux.E) u8 {
+    var number: [5]u8 = undefined;
+    const digits = std.fmt.bufPrint(&number, "{d}", .{@intFromEnum(errno)}) catch unreachable;
+    complain(&.{
+        problem,
+        ": errno ",
+        digits,
+        "; see what forbids it, such as a seccomp filter or a limit of open files",
+    });
+    return status_fault;
 }
 
 fn fail(message: []const u8, address: ?usize) noreturn {
@@ -65,4 +79,6 @@ test {
     _ = @import("children.zig");
     _ = @import("control.zig");
     _ = @import("order.zig");
+    _ = @import("landlock.zig");
+    _ = @import("place.zig");
 }

@@ -2,9 +2,14 @@
 //! the strings in a file of memory.
 
 const std = @import("std");
+const Sockets = @import("seccomp/install.zig").Sockets;
 
-/// Five numbers, little-endian: u32 argc, u32 envc, u64 nofile, u32 terminal, u32 length.
-pub const header_size = 24;
+/// Numbers, little-endian: u32 argc, u32 envc, u64 nofile, u32 terminal, u32 length, u32 kept, u32
+/// user, u32 group, then those of the fence: u32 sockets, u32 read, u32 written, u32 used.
+pub const header_size = 52;
+
+/// As `user` and `group`: the tool stays who the launcher is. As `sockets`: it has no fence.
+pub const same = std.math.maxInt(u32);
 
 /// A null-terminated array of strings, as execve(2) takes it.
 pub const Vector = [*:null]const ?[*:0]const u8;
@@ -18,10 +23,35 @@ pub const Header = struct {
     terminal: u3,
     /// Of all strings together, each with its zero byte.
     length: u32,
+    /// How many descriptors the tool has above 2, from 3 on.
+    kept: u32,
+    /// Whom the tool runs as; `same` for both, or for none.
+    user: u32,
+    group: u32,
+    fence: ?Fence,
+
+    /// How many descriptors go with the order beside those of every order, but for a file of memory.
+    pub fn further(header: Header) usize {
+        return header.kept + if (header.fence) |fence| fence.rules() else 0;
+    }
 
     /// How many pointers the two vectors take, with the null at the end of each.
     pub fn pointers(header: Header) usize {
         return @as(usize, header.argc) + header.envc + 2;
+    }
+};
+
+/// What a tool that has no namespaces of its own is confined by: a filter, and Landlock. So many
+/// descriptors name files and directories that it may read, change, and use as devices; all others are
+/// out of its reach.
+pub const Fence = struct {
+    sockets: Sockets,
+    read: u8,
+    written: u8,
+    used: u8,
+
+    pub fn rules(fence: Fence) usize {
+        return @as(usize, fence.read) + fence.written + fence.used;
     }
 };
 
@@ -34,6 +64,10 @@ pub const Order = struct {
     environment: Vector,
     open_files: u64,
     terminal: u3,
+    kept: u32,
+    user: u32,
+    group: u32,
+    fence: ?Fence,
     /// Whether strings or vectors lie in memory that was mapped for them.
     has_memory: bool = false,
 };
@@ -48,10 +82,29 @@ pub fn decodeHeader(message: []const u8) ?Header {
         .open_files = std.mem.readInt(u64, message[8..16], .little),
         .terminal = std.math.cast(u3, terminal) orelse return null,
         .length = std.mem.readInt(u32, message[20..24], .little),
+        .kept = std.mem.readInt(u32, message[24..28], .little),
+        .user = std.mem.readInt(u32, message[28..32], .little),
+        .group = std.mem.readInt(u32, message[32..36], .little),
+        .fence = if (std.mem.readInt(u32, message[36..40], .little) == same)
+            null
+        else
+            decodeFence(message[36..52]) orelse return null,
     };
+    // One without the other would leave a tool half of what the launcher is.
+    if ((header.user == same) != (header.group == same)) return null;
     // Each string has a zero byte at least, the program's too.
     if (header.argc == 0 or header.pointers() > @as(usize, header.length) + 1) return null;
     return header;
+}
+
+fn decodeFence(numbers: *const [16]u8) ?Fence {
+    const sockets = std.mem.readInt(u32, numbers[0..4], .little);
+    return .{
+        .sockets = std.meta.intToEnum(Sockets, sockets) catch return null,
+        .read = std.math.cast(u8, std.mem.readInt(u32, numbers[4..8], .little)) orelse return null,
+        .written = std.math.cast(u8, std.mem.readInt(u32, numbers[8..12], .little)) orelse return null,
+        .used = std.math.cast(u8, std.mem.readInt(u32, numbers[12..16], .little)) orelse return null,
+    };
 }
 
 /// Find the strings in `text`; null if they are not exactly as many as `header` says. `space` takes
@@ -70,6 +123,10 @@ pub fn decode(header: Header, text: []const u8, space: []?[*:0]const u8) ?Order 
         .environment = @ptrCast(environment.ptr),
         .open_files = header.open_files,
         .terminal = header.terminal,
+        .kept = header.kept,
+        .user = header.user,
+        .group = header.group,
+        .fence = header.fence,
     };
 }
 
@@ -93,6 +150,11 @@ fn encodeHeader(argc: u32, envc: u32, terminal: u32, length: u32) [header_size]u
     std.mem.writeInt(u64, header[8..16], 1 << 40, .little);
     std.mem.writeInt(u32, header[16..20], terminal, .little);
     std.mem.writeInt(u32, header[20..24], length, .little);
+    std.mem.writeInt(u32, header[24..28], 0, .little);
+    std.mem.writeInt(u32, header[28..32], same, .little);
+    std.mem.writeInt(u32, header[32..36], same, .little);
+    for ([_]u32{ same, 0, 0, 0 }, 9..) |number, index|
+        std.mem.writeInt(u32, header[index * 4 ..][0..4], number, .little);
     return header;
 }
 
@@ -122,6 +184,29 @@ test "a header that is short, or that cannot be true, is refused" {
     try std.testing.expectEqual(null, decodeHeader(&encodeHeader(5, 4, 0, 9)));
     try std.testing.expectEqual(null, decodeHeader(&encodeHeader(0xffff_ffff, 0xffff_ffff, 0, 0xffff_ffff)));
     try std.testing.expect(decodeHeader(&encodeHeader(4, 4, 7, 9)) != null);
+}
+
+test "a user without a group, or a group without a user, is refused" {
+    inline for (.{ 28, 32 }) |place| {
+        var header = encodeHeader(1, 0, 0, 2);
+        std.mem.writeInt(u32, header[place..][0..4], 1000, .little);
+        try std.testing.expectEqual(null, decodeHeader(&header));
+    }
+}
+
+test "a fence has a number of rules of each kind, and sockets of a kind that there is" {
+    var header = encodeHeader(1, 0, 0, 2);
+    for ([_]u32{ 1, 3, 2, 255 }, 9..) |number, index|
+        std.mem.writeInt(u32, header[index * 4 ..][0..4], number, .little);
+    const read = decodeHeader(&header).?;
+    try std.testing.expectEqual(Fence{ .sockets = .inet, .read = 3, .written = 2, .used = 255 }, read.fence.?);
+    try std.testing.expectEqual(260, read.further());
+    std.mem.writeInt(u32, header[48..52], 256, .little);
+    try std.testing.expectEqual(null, decodeHeader(&header));
+    std.mem.writeInt(u32, header[48..52], 0, .little);
+    std.mem.writeInt(u32, header[36..40], 99, .little);
+    try std.testing.expectEqual(null, decodeHeader(&header));
+    try std.testing.expectEqual(0, decodeHeader(&encodeHeader(1, 0, 0, 2)).?.further());
 }
 
 test "strings that are too few, too many or not ended are refused" {

@@ -1,27 +1,31 @@
 //! Where the strings of an order are, and the pointers to them.
 
-const linux = @import("std").os.linux;
-const Delivery = @import("delivery.zig").Delivery;
+const std = @import("std");
+const linux = std.os.linux;
 const failed = @import("errno.zig").failed;
 const orders = @import("order.zig");
 
 const Fault = error{ Malformed, OutOfMemory };
 
-/// Read the order that was delivered; the errno to report if there is none. `file` is a memfd that has
-/// the strings, if they are not in the message. Strings and vectors stay where they are until the
-/// process ends or receives something else.
-pub fn read(delivered: *const Delivery, file: ?i32, order: *orders.Order) ?linux.E {
-    order.* = find(delivered, file) catch |fault| return switch (fault) {
+/// Read the order in `message`, which was delivered whole; the errno to report if there is none.
+/// `further` are the descriptors beside those of every order: the ones that the tool keeps, those of its fence, and last a
+/// memfd with the strings, if they are not in the message. Strings and vectors stay where they are
+/// until the process ends or receives something else.
+pub fn read(message: []const u8, further: []const i32, order: *orders.Order) ?linux.E {
+    order.* = find(message, further) catch |fault| return switch (fault) {
         error.Malformed => .INVAL,
         error.OutOfMemory => .NOMEM,
     };
     return null;
 }
 
-fn find(delivered: *const Delivery, file: ?i32) Fault!orders.Order {
-    const message = delivered.message();
-    if (!delivered.whole) return error.Malformed;
+fn find(message: []const u8, further: []const i32) Fault!orders.Order {
     const header = orders.decodeHeader(message) orelse return error.Malformed;
+    const file = switch (std.math.sub(usize, further.len, header.further()) catch return error.Malformed) {
+        0 => null,
+        1 => further[header.further()],
+        else => return error.Malformed,
+    };
     var text = message[orders.header_size..];
     if (file) |memory| {
         if (text.len != 0) return error.Malformed;

@@ -3,22 +3,32 @@
 const std = @import("std");
 const linux = std.os.linux;
 const control = @import("control.zig");
-const Order = @import("order.zig").Order;
+const delivery = @import("delivery.zig");
+const landlock = @import("landlock.zig");
+const limits = @import("limits.zig");
+const orders = @import("order.zig");
+const Place = @import("place.zig").Place;
+const seccomp = @import("seccomp/install.zig");
 const failed = @import("errno.zig").failed;
 
 /// The descriptors of a command, in the order in which they are delivered.
 pub const Descriptors = struct {
     /// The supervisor's end of the SOCK_SEQPACKET pair that it shares with the daemon.
     control: i32,
-    /// The directory in which the tool starts.
+    /// The directory in which the tool starts; none in a box, where `place` names it.
     directory: i32,
     /// The tool's stdin, stdout and stderr.
     standard: [3]i32,
+    /// What else it has, from 3 on.
+    kept: []const i32 = &.{},
+    /// What its fence leaves to it; the tool does not get these themselves.
+    rules: []const i32 = &.{},
 };
 
 const Plan = struct {
-    order: *const Order,
+    order: *const orders.Order,
     descriptors: *const Descriptors,
+    place: ?*const Place,
     supervisor: i32,
 };
 
@@ -33,10 +43,14 @@ var child_stack: [16 * 1024]u8 align(16) = undefined;
 ///
 /// CLONE_VM and CLONE_VFORK spare a copy of the page tables; the child has a stack of its own, so
 /// that it cannot disturb the frame to which the parent returns.
-pub fn start(order: *const Order, descriptors: *const Descriptors) ?i32 {
+///
+/// A `place` is there in a box, and then the tool gets the box's limits and filter; the order's fence
+/// stands for a box where there is none.
+pub fn start(order: *const orders.Order, descriptors: *const Descriptors, place: ?*const Place) ?i32 {
     const plan = Plan{
         .order = order,
         .descriptors = descriptors,
+        .place = place,
         .supervisor = linux.getpid(),
     };
     const result = linux.clone(
@@ -58,15 +72,29 @@ pub fn start(order: *const Order, descriptors: *const Descriptors) ?i32 {
 /// The child: returns, which ends it, only if the tool could not be started.
 fn run(argument: usize) callconv(.c) u8 {
     const plan: *const Plan = @ptrFromInt(argument);
-    const socket = plan.descriptors.control;
+    var socket = plan.descriptors.control;
     if (prepare(plan)) |errno| return giveUp(socket, .setup_failed, errno);
-    if (failed(linux.fchdir(plan.descriptors.directory))) |errno|
-        return giveUp(socket, .directory_failed, errno);
+    if (enter(plan)) |errno| return giveUp(socket, .directory_failed, errno);
+    if (plan.order.fence) |*fence| {
+        if (encircle(fence, plan.descriptors.rules)) |errno| return giveUp(socket, .setup_failed, errno);
+    }
     // Every descriptor is close-on-exec already; this does not rest on it. Kernels before 5.11, and
     // seccomp filters that do not know the call, do.
-    _ = linux.syscall3(.close_range, 3, std.math.maxInt(u32), close_range_cloexec);
+    const first: u32 = @intCast(3 + plan.descriptors.kept.len);
+    if (first > 3) {
+        if (keep(plan, &socket, first)) |errno| return giveUp(socket, .setup_failed, errno);
+    }
+    _ = linux.syscall3(.close_range, first, std.math.maxInt(u32), close_range_cloexec);
     const nothing = linux.sigemptyset();
     _ = linux.sigprocmask(linux.SIG.SETMASK, &nothing, null);
+    if (plan.place) |place| {
+        const bounds = limits.Limits{ .processes = place.processes };
+        if (confine(place.sockets, bounds)) |errno| return giveUp(socket, .setup_failed, errno);
+    }
+    // Without a user namespace of its own a bound of processes would be one of all of its user's.
+    if (plan.order.fence) |*fence| {
+        if (confine(fence.sockets, .{})) |errno| return giveUp(socket, .setup_failed, errno);
+    }
     const order = plan.order;
     const result = linux.execve(order.program, order.arguments, order.environment);
     return giveUp(socket, .exec_failed, linux.E.init(result));
@@ -87,6 +115,10 @@ fn prepare(plan: *const Plan) ?linux.E {
     // The session separates the tool from the supervisor's group, so that a signal to the tool's
     // group is the tool's alone. It cannot fail in a process that was just forked.
     _ = linux.setsid();
+    // Before the next step, which a change of the user would undo.
+    if (plan.order.user != orders.same) {
+        if (become(plan.order.user, plan.order.group)) |errno| return errno;
+    }
     // A supervisor that is killed takes the tool with it. The setting survives execve, also of
     // set-user-ID programs, since no_new_privs makes those ordinary ones.
     if (failed(linux.prctl(@intFromEnum(linux.PR.SET_PDEATHSIG), linux.SIG.KILL, 0, 0, 0))) |errno|
@@ -97,10 +129,74 @@ fn prepare(plan: *const Plan) ?linux.E {
         if (failed(linux.dup2(descriptor, @intCast(number)))) |errno| return errno;
     }
     if (takeTerminal(plan.order.terminal)) |errno| return errno;
-    var limit: linux.rlimit = undefined;
-    if (failed(linux.getrlimit(.NOFILE, &limit))) |errno| return errno;
-    limit.cur = plan.order.open_files;
-    return failed(linux.setrlimit(.NOFILE, &limit));
+    var files: linux.rlimit = undefined;
+    if (failed(linux.getrlimit(.NOFILE, &files))) |errno| return errno;
+    files.cur = plan.order.open_files;
+    return failed(linux.setrlimit(.NOFILE, &files));
+}
+
+/// Become another user for good, in no further group. It needs root.
+fn become(user: u32, group: u32) ?linux.E {
+    if (failed(linux.setgroups(0, &[_]linux.gid_t{0}))) |errno| return errno;
+    if (failed(linux.setresgid(group, group, group))) |errno| return errno;
+    return failed(linux.setresuid(user, user, user));
+}
+
+fn enter(plan: *const Plan) ?linux.E {
+    var directory = plan.descriptors.directory;
+    if (plan.place) |place| {
+        if (place.open(&directory)) |errno| return errno;
+    }
+    return failed(linux.fchdir(directory));
+}
+
+/// Give the tool what it keeps, as descriptors from 3 on. First all of it, and `socket`, are moved out of
+/// the way of each other.
+fn keep(plan: *const Plan, socket: *i32, first: u32) ?linux.E {
+    var moved: [delivery.most_descriptors]i32 = undefined;
+    for (plan.descriptors.kept, 0..) |descriptor, index| {
+        if (moveUp(descriptor, first, &moved[index])) |errno| return errno;
+    }
+    if (moveUp(socket.*, first, socket)) |errno| return errno;
+    for (moved[0..plan.descriptors.kept.len], 3..) |descriptor, number| {
+        if (failed(linux.dup2(descriptor, @intCast(number)))) |errno| return errno;
+    }
+    return null;
+}
+
+/// fcntl(2): F_DUPFD_CLOEXEC.
+const dupfd_cloexec = 1024 + 6;
+
+fn moveUp(descriptor: i32, least: u32, moved: *i32) ?linux.E {
+    const result = linux.fcntl(descriptor, dupfd_cloexec, least);
+    if (failed(result)) |errno| return errno;
+    moved.* = @intCast(result);
+    return null;
+}
+
+/// Leave to the tool what the fence names. Where it starts is open already, and what runs it must be among
+/// what it may read.
+fn encircle(fence: *const orders.Fence, descriptors: []const i32) ?linux.E {
+    var rules: [delivery.most_descriptors]landlock.Rule = undefined;
+    for (descriptors, 0..) |descriptor, number| rules[number] = .{
+        .descriptor = descriptor,
+        .access = if (number < fence.read)
+            .read
+        else if (number < @as(usize, fence.read) + fence.written) .write else .use,
+    };
+    const connects = fence.sockets != .none and fence.sockets != .unix;
+    return landlock.confine(rules[0..descriptors.len], connects);
+}
+
+/// The limits of a box, and last its filter, which forbids more than is needed until then.
+fn confine(sockets: seccomp.Sockets, bounds: limits.Limits) ?linux.E {
+    if (limits.set(bounds)) |errno| return errno;
+    seccomp.install(sockets) catch |fault| return switch (fault) {
+        error.Unsupported => .NOSYS,
+        error.Refused => .PERM,
+        error.OutOfMemory => .NOMEM,
+    };
+    return null;
 }
 
 /// Make the pseudo-terminal the session's own, by the first descriptor that is one. Without this the

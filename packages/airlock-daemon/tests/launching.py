@@ -22,6 +22,9 @@ PACKAGE = Path(__file__).parents[1]
 # Only there so that a broken launcher fails a test instead of hanging it.
 PATIENCE_S = 60
 
+# As user or group of an order: that of the launcher.
+SAME = 0xFFFFFFFF
+
 # The longest message that the service takes.
 MESSAGE = 65536
 
@@ -116,11 +119,14 @@ def encode_order(
     *,
     nofile: int = 256,
     terminal: int = 0,
+    kept: int = 0,
+    identity: tuple[int, int] = (SAME, SAME),
 ) -> tuple[bytes, bytes]:
     """The header and the strings of an order; `words` are the program and the arguments."""
     strings = b"".join(string + b"\0" for string in (*words, *environment))
     counts = (len(words) - 1, len(environment))
-    return struct.pack("<IIQII", *counts, nofile, terminal, len(strings)), strings
+    header = struct.pack("<IIQII", *counts, nofile, terminal, len(strings))
+    return header + struct.pack("<IIIIIII", kept, *identity, SAME, 0, 0, 0), strings
 
 
 def make_file(content: bytes, *, sealed: bool = True) -> int:

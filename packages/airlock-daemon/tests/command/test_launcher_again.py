@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from airlock_daemon.command.launch import Ended
-from airlock_daemon.command.launcher import IDLE, INLINE, CommandLine, Launcher
+from airlock_daemon.command.launcher import IDLE, MESSAGE, CommandLine, Launcher
 from launching import Launch, Service, encode_order, launcher_path, make_file, shell, wait_ended
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the launcher is for Linux")
@@ -169,8 +169,8 @@ async def test_a_long_command_leaves_the_next_ones_unharmed() -> None:
     """Its supervisor goes, and is not missed."""
     with run_launcher() as launcher:
         for _ in range(2):
-            _, output = await run(launcher, "echo ${#1}", "x" * (INLINE + 1))
-            assert output == f"{INLINE + 1}\n"
+            _, output = await run(launcher, "echo ${#1}", "x" * MESSAGE)
+            assert output == f"{MESSAGE}\n"
             assert (await run(launcher, "exit 6"))[0] == Ended(6, None)
 
 

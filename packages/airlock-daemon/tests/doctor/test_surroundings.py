@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from boxing import boxed_world, needs_bubblewrap, write_boxes
 from examining import around, find, write_program
 from running import Daemon
 from worlds import World
@@ -116,18 +117,25 @@ def test_docker_desktop_is_told(world: World, tmp_path: Path) -> None:
         assert find("engine", around(world)) == []
 
 
-def test_bubblewrap_is_tried(world: World, tmp_path: Path) -> None:
+@needs_bubblewrap
+def test_bubblewrap_is_tried() -> None:
     """By a real box where it is installed; what it says where it cannot make one is told."""
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    world.write_config(f'[daemon]\npath = "{tools}"\n')
-    (found,) = find("bubblewrap", around(world))
-    assert "install bubblewrap" in found.remedy
-    write_program(tools, "bwrap", "echo 'bwrap: setting up uid map: Permission denied' >&2; exit 1")
-    (found,) = find("bubblewrap", around(world))
-    assert found.problem == "makes no box: bwrap: setting up uid map: Permission denied"
-    write_program(tools, "bwrap", "exit 0")
-    assert find("bubblewrap", around(world)) == []
+    with boxed_world() as world:
+        tools = world.root / "tools"
+        tools.mkdir()
+        write_boxes(world, more=f'[daemon]\npath = "{tools}"\n')
+        (found,) = find("bubblewrap", around(world))
+        assert "install bubblewrap" in found.remedy
+        assert not found.is_note
+        said = "bwrap: setting up uid map: Permission denied"
+        write_program(tools, "bwrap", f"echo '{said}' >&2; exit 1")
+        (found,) = find("bubblewrap", around(world))
+        assert found.problem == f"makes no box: {said}"
+        write_program(tools, "bwrap", "exit 0")
+        assert len(find("bubblewrap", around(world))) == 1
+        (tools / "bwrap").unlink()
+        (tools / "bwrap").symlink_to("/usr/bin/bwrap")
+        assert find("bubblewrap", around(world)) == []
 
 
 def write_system(root: Path, path: str, text: str) -> None:

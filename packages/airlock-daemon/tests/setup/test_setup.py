@@ -35,7 +35,7 @@ def test_faults_of_all_files_show_at_once(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "table", ["[sandbox]\nmode = 'auto'", "[hooks]\ntimeout_s = 0", "[limits]\nrunning = 0"]
+    "table", ["[sandbox]\nmode = 'none'", "[hooks]\ntimeout_s = 0", "[limits]\nrunning = 0"]
 )
 def test_what_is_not_built_or_out_of_range_is_refused_in_config(world: World, table: str) -> None:
     """A table that this release does not have is an error that names it, never ignored."""
@@ -55,7 +55,9 @@ def test_what_is_not_built_or_out_of_range_is_refused_in_config(world: World, ta
         "[git]\nremotes = ['github.com/a/*']",
         "[git]\nprotocols = ['ext']",
         "[git]\nprotocols = ['file']",
-        "[workspace]\nread_only = true",
+        "[workspace]\nhost = true\nread_only = true",
+        "[workspace]\nhost = true\nhide = ['/workspace/.env']",
+        "[workspace]\nhide = ['.env']",
         "[workspace]\nmounts = { 'relative' = '/tmp' }",
         "[workspace]\nmounts = { '/a/../b' = '/tmp' }",
         "[workspace]\nsame_path = ['/']",

@@ -124,7 +124,6 @@ def test_each_fault_names_file_key_problem_and_remedy(text: str, fault: str) -> 
     ("text", "key"),
     [
         ("[credentials]\nssh_agent = true", "credentials"),
-        ("[sandbox]\nnetwork = false", "sandbox"),
         ("[output]\nmask = true", "output"),
     ],
 )

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 import trio
 
-from airlock_daemon.errors import Failed
+from airlock_daemon.errors import AirlockError, Failed
 
 _REPORT = struct.Struct("<cxxxi")
 
@@ -42,10 +42,10 @@ class Launch:
         self._is_gone = False
         self._may_go_on = False
 
-    def read_report(self) -> Ended | Failed | None:
+    def read_report(self) -> Ended | AirlockError | None:
         """Read what was reported of the command, without waiting.
 
-        None is for nothing yet. Failed says that the tool could not be started, or that its
+        None is for nothing yet. An error says that the tool could not be started, or that its
         supervisor is gone without a word (then the kernel has killed the tool).
         """
         try:
@@ -53,11 +53,7 @@ class Launch:
         except BlockingIOError:
             return None
         if len(message) != _REPORT.size:
-            return Failed(
-                "the launcher was killed, and the command with it",
-                hint="a person on the host can look for what killed it, such as the kernel where "
-                "memory ran out (dmesg)",
-            )
+            return self._explain_loss()
         kind, value = _REPORT.unpack(message)
         if kind in _ENDS:
             return _read_status(value)
@@ -71,6 +67,13 @@ class Launch:
             )
         return Failed(
             f"the command cannot be started: {_STAGES.get(kind, kind)}: {reason}", hint=_ON_THE_HOST
+        )
+
+    def _explain_loss(self) -> AirlockError:
+        return Failed(
+            "the launcher was killed, and the command with it",
+            hint="a person on the host can look for what killed it, such as the kernel where "
+            "memory ran out (dmesg)",
         )
 
     def signal(self, number: int) -> None:

@@ -22,10 +22,14 @@ import trio
 from airlock_daemon.command.launch import Launch, cannot_start
 from airlock_daemon.errors import Failed
 
-_ORDER = struct.Struct("<IIQII")
+_ORDER = struct.Struct("<IIQIIIIIIIII")
+# As user and group: those of the launcher. As sockets: there is no fence.
+_SAME = 0xFFFFFFFF
 
-# Strings up to this size travel in the message itself, longer ones in a file in memory.
-INLINE = 65536 - _ORDER.size
+# The longest message; strings that do not fit travel in a file in memory.
+MESSAGE = 65536
+MOST_KEPT = 58
+"""So many descriptors beside those of every order has a message."""
 
 # Supervisors that wait for another command. Each is a small process, and many are of no use: what
 # runs at the same time is soon more than the processors can run.
@@ -45,6 +49,29 @@ class CommandLine(msgspec.Struct, frozen=True):
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     directory: int
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Numbers of the user and the group as whom a tool runs, in no further group."""
+
+    user: int
+    group: int
+
+
+class Fence(msgspec.Struct, frozen=True):
+    """What a tool has in place of a box: a filter that allows `sockets` (native/seccomp/rules.zig),
+    and Landlock. Open descriptors name what it may read, change, and use as a device.
+    """
+
+    sockets: int
+    read: tuple[int, ...]
+    written: tuple[int, ...]
+    used: tuple[int, ...]
+
+    @property
+    def rules(self) -> tuple[int, ...]:
+        """All of the descriptors."""
+        return (*self.read, *self.written, *self.used)
 
 
 def find_launcher() -> str:
@@ -71,25 +98,67 @@ class Launcher:
         self._start()
 
     async def launch(
-        self, what: CommandLine, standard: Sequence[int], *, terminal: int = 0
+        self,
+        what: CommandLine,
+        standard: Sequence[int],
+        *,
+        terminal: int = 0,
+        kept: Sequence[int] = (),
+        identity: Identity | None = None,
+        fence: Fence | None = None,
     ) -> "Launch":
         """Start `what` with three descriptors as its stdin, stdout and stderr.
 
         `terminal` says which of them are one pseudo-terminal that becomes the controlling terminal
-        (the sum of 1, 2 and 4). Raises Failed when there is no starting anything; that the tool
-        itself could not be started is for `Launch.read_report` to say.
+        (the sum of 1, 2 and 4). `kept` are MOST_KEPT descriptors at most, which it has as 3 and so
+        on. Another `identity` than the daemon's needs a daemon that is root. Of a `fence` it has
+        what that leaves to it, and none of the descriptors. Raises Failed when
+        there is no starting anything; that the tool itself could not be started is for
+        `Launch.read_report` to say.
         """
-        strings = _join(what)
-        count = len(what.environment)
-        header = _ORDER.pack(len(what.argv), count, self._nofile, terminal, len(strings))
-        descriptors = [what.directory, *standard]
         try:
-            if len(strings) <= INLINE:
-                return await self._order(header + strings, descriptors)
-            with _kept(strings) as file:
-                return await self._order(header, [*descriptors, file])
+            rules = () if fence is None else fence.rules
+            order = self.encode(
+                what, terminal=terminal, kept=len(kept), identity=identity, fence=fence
+            )
+            with order as (message, files):
+                given = (what.directory, *standard, *kept, *rules, *files)
+                return await self._order(message, given)
         except OSError as error:
             raise cannot_start(what.program, error) from error
+
+    @contextlib.contextmanager
+    def encode(
+        self,
+        what: CommandLine,
+        *,
+        terminal: int = 0,
+        kept: int = 0,
+        identity: Identity | None = None,
+        fence: Fence | None = None,
+        before: bytes = b"",
+    ) -> Iterator[tuple[bytes, Sequence[int]]]:
+        """The order to start `what`, behind `before`, and the file that goes with it, if any.
+
+        Raises OSError.
+        """
+        strings = _join(what)
+        header = before + _ORDER.pack(
+            len(what.argv),
+            len(what.environment),
+            self._nofile,
+            terminal,
+            len(strings),
+            kept,
+            _SAME if identity is None else identity.user,
+            _SAME if identity is None else identity.group,
+            *_count_rules(fence),
+        )
+        if len(header) + len(strings) <= MESSAGE:
+            yield header + strings, ()
+        else:
+            with _kept(strings) as file:
+                yield header, (file,)
 
     async def _order(self, message: bytes, descriptors: Sequence[int]) -> "Launch":
         """Have a supervisor do what the message says: one that waits for more, else a new one."""
@@ -102,7 +171,7 @@ class Launcher:
                 control.close()
             else:
                 return Launch(control, self._keep)
-        ours, theirs = self._ahead or _make_pair()
+        ours, theirs = self._ahead or make_pair()
         self._ahead = None
         try:
             await self._send(message, [theirs.fileno(), *descriptors])
@@ -139,7 +208,7 @@ class Launcher:
     def _refill(self) -> None:
         if self._ahead is None:
             with contextlib.suppress(OSError):
-                self._ahead = _make_pair()
+                self._ahead = make_pair()
 
     async def _send(self, message: bytes, descriptors: Sequence[int]) -> None:
         if not self._turn.locked():
@@ -166,7 +235,7 @@ class Launcher:
             socket.send_fds(self._orders, [message], descriptors)
 
     def _start(self) -> None:
-        ours, theirs = _make_pair()
+        ours, theirs = make_pair()
         self._orders = ours
         self._is_open = True
         # A descriptor that is duplicated onto itself loses close-on-exec, in the child only.
@@ -206,8 +275,8 @@ def descriptor_limit() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-def _make_pair() -> tuple[socket.socket, socket.socket]:
-    """Two connected sockets; the first one, which stays here, does not block."""
+def make_pair() -> tuple[socket.socket, socket.socket]:
+    """Two connected sockets, of messages; the first one, which stays here, does not block."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
     return ours, theirs
@@ -218,6 +287,12 @@ def _join(what: CommandLine) -> bytes:
     words += [f"{name}={value}" for name, value in what.environment.items()]
     words.append("")
     return "\0".join(words).encode("utf-8", "surrogateescape")
+
+
+def _count_rules(fence: Fence | None) -> tuple[int, int, int, int]:
+    if fence is None:
+        return _SAME, 0, 0, 0
+    return fence.sockets, len(fence.read), len(fence.written), len(fence.used)
 
 
 @contextlib.contextmanager

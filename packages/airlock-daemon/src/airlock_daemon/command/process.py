@@ -9,7 +9,7 @@ import trio
 from airlock_daemon.command.launch import Ended, Launch
 from airlock_daemon.command.stdio import Emit, Stdio
 from airlock_daemon.command.stdio.input import Input
-from airlock_daemon.errors import Failed
+from airlock_daemon.errors import AirlockError
 from airlock_daemon.fairness.turns import Turns
 from airlock_wire import Resize, Signal, StdinData, StdinEnd
 
@@ -80,7 +80,7 @@ class Command:
         Holds one piece at a time: while `emit` waits nothing is read, and the tool stops at a full
         pipe. `grant` is called with the bytes of stdin that the client may send anew. `begin` is
         called first; but a tool whose output does not pass through here may have ended by then.
-        Raises Failed when the tool could not be started or was lost.
+        Raises AirlockError when the tool could not be started or was lost.
         """
         if not self._stdio.outputs:
             return await self._wait_end(begin)
@@ -103,7 +103,7 @@ class Command:
         while True:
             await trio.lowlevel.wait_readable(ready.fileno())
             await self._turns.take()
-            report: Ended | Failed | None = None
+            report: Ended | AirlockError | None = None
             for descriptor, _ in ready.poll(0):
                 if descriptor in outputs:
                     await self._stdio.relay(descriptor, self._ahead, emit)
@@ -111,7 +111,7 @@ class Command:
                     report = self._launch.read_report()
                 else:
                     await self._go_on_feeding(grant)
-            if isinstance(report, Failed):
+            if isinstance(report, AirlockError):
                 raise report
             if report is not None:
                 await self._stdio.drain(emit)
@@ -129,7 +129,7 @@ class Command:
             await trio.lowlevel.wait_readable(self._launch.control)
             await self._turns.take()
             report = self._launch.read_report()
-            if isinstance(report, Failed):
+            if isinstance(report, AirlockError):
                 raise report
             if report is not None:
                 return report

@@ -4,31 +4,37 @@ import shutil
 from collections.abc import Iterator
 
 from airlock_daemon.doctor.surroundings import Surroundings
-from airlock_daemon.service.manager import ask
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.sandbox.choice import find_identity
+from airlock_daemon.sandbox.probe import probe
+from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, wants_box
 from airlock_daemon.setup.finding import Finding
 
 _CLONE = "/proc/sys/kernel/unprivileged_userns_clone"
 _MOST = "/proc/sys/user/max_user_namespaces"
 _RESTRICT = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
 
-_BOX = ("--unshare-all", "--ro-bind", "/", "/", "--die-with-parent", "true")
-_LONGEST_S = 10
-
 _PROFILE = "bwrap-userns-restrict"
 
 
 def find_bubblewrap_faults(around: Surroundings) -> Iterator[Finding]:
-    """Tell that bubblewrap is not there, or makes no box though it is, by making one."""
-    program = shutil.which("bwrap", path=around.daemon_path)
+    """Tell that bubblewrap is not there, or makes no box though it is, by making one.
+
+    It is more than a note where a module wants one.
+    """
+    is_note = not any(map(wants_box, around.list_modules()))
+    program = shutil.which(BUBBLEWRAP, path=around.daemon_path)
     if program is None:
-        problem = "is not on the daemon's PATH, so that no box can be made for a tool"
+        source, problem = BUBBLEWRAP, "is not on the daemon's PATH, so that no box can be made"
         remedy = "sudo apt-get install bubblewrap, or dnf install bubblewrap"
-        yield Finding("bwrap", "", problem, remedy, name="bubblewrap", is_note=True)
-        return
-    said = _try(program)
-    if said is not None:
+    else:
+        source = program
+        said = _try(program, around)
+        if said is None:
+            return
+        problem = f"makes no box: {said}"
         remedy = "see what is found of user-namespaces and apparmor, in a container its seccomp"
-        yield Finding(program, "", f"makes no box: {said}", remedy, name="bubblewrap", is_note=True)
+    yield Finding(source, "", problem, remedy, name="bubblewrap", is_note=is_note)
 
 
 def find_forbidden_namespaces(around: Surroundings) -> Iterator[Finding]:
@@ -47,8 +53,8 @@ def find_apparmor_faults(around: Surroundings) -> Iterator[Finding]:
     """Tell that AppArmor takes the rights away from namespaces, as Ubuntu does since 23.10."""
     if around.read(_RESTRICT) != "1":
         return
-    program = shutil.which("bwrap", path=around.daemon_path)
-    if program is not None and _try(program) is None:
+    program = shutil.which(BUBBLEWRAP, path=around.daemon_path)
+    if program is not None and _try(program, around) is None:
         return
     source = f"/usr/share/apparmor/extra-profiles/{_PROFILE}"
     remedy = (
@@ -59,7 +65,10 @@ def find_apparmor_faults(around: Surroundings) -> Iterator[Finding]:
     yield Finding(_RESTRICT, "", problem, remedy, name="apparmor", is_note=True)
 
 
-def _try(program: str) -> str | None:
+def _try(program: str, around: Surroundings) -> str | None:
     """Make a box; what was said where it did not work."""
-    status, said = ask((program, *_BOX), longest_s=_LONGEST_S)
-    return None if status == 0 else said or f"status {status}"
+    config = BoxConfig() if around.setup is None else around.setup.config.boxes
+    try:
+        return probe(program, find_identity(config))
+    except AirlockError as error:
+        return f"{error.message}; {error.hint}"

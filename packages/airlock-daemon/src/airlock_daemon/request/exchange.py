@@ -13,12 +13,13 @@ from airlock_daemon.platform.linux.peer import peer_credentials
 from airlock_daemon.request.client import Client
 from airlock_daemon.request.decision import Allowed, decide
 from airlock_daemon.request.errand import Asked, Planner
-from airlock_daemon.request.plan import Plan, plan
+from airlock_daemon.request.plan import Plan, plan, plan_boxed
 from airlock_daemon.request.pre_exec import consult
 from airlock_daemon.request.recording import Recording
 from airlock_daemon.request.running import run_command
 from airlock_daemon.request.session_errand import admit_session
 from airlock_daemon.request.state import AgentState, DaemonState, log
+from airlock_daemon.sandbox.choice import find_maker
 from airlock_daemon.workspace.directory import Workspace, enter
 from airlock_daemon.workspace.mapping import see_mounts
 from airlock_daemon.workspace.path_arguments import hold_paths, judge_paths
@@ -215,6 +216,7 @@ class Exchange:
             workspace = await self._enter(peer, allowed.module)
             try:
                 await self._hold(allowed, workspace)
+                self._plan_boxed(allowed.module, workspace)
             finally:
                 workspace.close()
         self._recording.write("allowed")
@@ -227,12 +229,16 @@ class Exchange:
             generation=self._generation,
             module=module,
             containers=self._shared.containers,
+            in_box=find_maker(module, self._generation) is not None,
         )
         if peer.container is not None:
             self._recording.note(container_proven=workspace.is_proven)
         return workspace
 
     async def _hold(self, allowed: Allowed, workspace: Workspace) -> tuple[str, ...]:
+        if find_maker(allowed.module, self._generation) is not None:
+            # Paths in a box are those of the client, and nothing is there beyond what it has.
+            return self._request.args
         return await hold_paths(
             self._request.args,
             allowed.paths,
@@ -241,8 +247,15 @@ class Exchange:
             pause=self._agent.turns.take,
         )
 
+    def _plan_boxed(self, module: Module, workspace: Workspace) -> None:
+        """Raise Denied where the command is to have a box and cannot."""
+        program = self._generation.programs.find(module.bin)
+        if program is not None:
+            environment = self._shared.environment
+            plan_boxed(module, self._generation, workspace, program, environment=environment)
+
     async def _judge(self, allowed: Allowed, peer: Peer) -> None:
-        if allowed.paths:
+        if find_maker(allowed.module, self._generation) is None and allowed.paths:
             await judge_paths(
                 self._request.args,
                 allowed.paths,

@@ -1,14 +1,15 @@
 """Running the command of a request that is allowed, from its start to the end of its processes."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from functools import partial
 
 import msgspec
+import trio
 
 from airlock_daemon.brokers.git.conversation import Conversation
 from airlock_daemon.brokers.git.transport import Transport
-from airlock_daemon.command.launch import Ended, cannot_start
+from airlock_daemon.command.launch import Ended, Launch, cannot_start
 from airlock_daemon.command.process import Command
 from airlock_daemon.command.stdio import Emit, Stdio
 from airlock_daemon.connection.descriptors import Passed
@@ -19,6 +20,8 @@ from airlock_daemon.request.client_input import hand_on_input
 from airlock_daemon.request.negotiation import open_stdio
 from airlock_daemon.request.plan import Plan
 from airlock_daemon.request.state import DaemonState
+from airlock_daemon.sandbox.fencing import private_directory, start_fenced
+from airlock_daemon.sandbox.starting import start_boxed
 from airlock_daemon.setup.limits import Limits
 
 
@@ -36,6 +39,7 @@ async def execute(
     *,
     limits: Limits,
     turns: Turns,
+    removals: trio.CapacityLimiter,
     emit: Emit,
     conclude: Callable[[Finished], Awaitable[None]],
     conversation: Conversation | None = None,
@@ -49,10 +53,11 @@ async def execute(
     """
     session = client.session
     transport = None if conversation is None else _open_transport(plan, conversation, session)
-    with closing(transport or _open(plan, session.passed, null=shared.null)) as stdio:
-        launch = await shared.launcher.launch(
-            plan.command_line, stdio.standard, terminal=stdio.terminal
+    async with AsyncExitStack() as stack:
+        stdio = stack.enter_context(
+            closing(transport or _open(plan, session.passed, null=shared.null))
         )
+        launch = await _launch(plan, stdio, shared, removals=removals, stack=stack)
         command = Command(
             launch, stdio, turns, ahead=limits.output_bytes, credit=limits.stdin_bytes
         )
@@ -71,6 +76,38 @@ async def execute(
             return finished
         finally:
             await command.finish()
+
+
+async def _launch(
+    plan: Plan,
+    stdio: Stdio,
+    shared: DaemonState,
+    *,
+    removals: trio.CapacityLimiter,
+    stack: AsyncExitStack,
+) -> Launch:
+    """Start it; what it needs until it has ended is given back by `stack`."""
+    what, boxed = plan.command_line, plan.boxed
+    if boxed is None:
+        return await shared.launcher.launch(what, stdio.standard, terminal=stdio.terminal)
+    maker = boxed.maker
+    start = (
+        partial(start_boxed, bubblewrap=maker.bubblewrap, null=shared.null)
+        if maker.bubblewrap is not None
+        else partial(
+            start_fenced,
+            private=await stack.enter_async_context(private_directory(maker.identity, removals)),
+        )
+    )
+    return await start(
+        what,
+        stdio.standard,
+        boxed.box,
+        launcher=shared.launcher,
+        identity=maker.identity,
+        reserved=boxed.reserved,
+        terminal=stdio.terminal,
+    )
 
 
 async def _begin(plan: Plan, client: Client, command: Command, emit: Emit) -> None:

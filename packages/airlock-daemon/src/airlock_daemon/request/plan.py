@@ -12,10 +12,22 @@ from airlock_daemon.connection.descriptors import Passed
 from airlock_daemon.errors import Denied
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.request.negotiation import Terms, agree, find_term
+from airlock_daemon.sandbox.box import Box
+from airlock_daemon.sandbox.choice import Maker, choose_box, find_maker
+from airlock_daemon.sandbox.environment import adapt_daemon, adapt_path, withhold
 from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.directory import Workspace
 from airlock_modules import Module
 from airlock_wire import Request
+
+
+class Boxed(msgspec.Struct, frozen=True):
+    """The box of a command, what makes it, and what may not be in it."""
+
+    box: Box
+    maker: Maker
+    reserved: Reserved
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +41,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     errand: Errand | None = None
     session: Admitted | None = None
     notice: bytes = b""
+    boxed: Boxed | None = None
 
 
 def plan(
@@ -44,28 +57,50 @@ def plan(
 ) -> Plan:
     """Plan to run `module` with `args` in `workspace`, which stays open for it.
 
-    `environment` is the daemon's own. Raises Failed where there is no such tool.
+    `environment` is the daemon's own. Raises Failed where there is no such tool, Denied where it
+    is to have a box and cannot.
     """
     program = generation.programs.demand(module.bin)
+    boxed = plan_boxed(module, generation, workspace, program, environment=environment)
     is_captured = generation.agent.hooks.post_exec is not None
     may_pass = generation.pass_descriptors and not is_captured and bool(passed.numbers)
     may_pass = may_pass and passed.are_usable(peer)
     terms = agree(request, may_pass=may_pass, is_captured=is_captured)
+    path = generation.programs.path
+    variables = build_environment(
+        module,
+        generation.agent.profile,
+        daemon=environment if boxed is None else adapt_daemon(environment),
+        search_path=path if boxed is None else adapt_path(path, boxed.box),
+        client=request.env if terms.uses("env") else {},
+        term=find_term(request, terms, passed),
+        root=None if workspace.mounts is None or boxed is not None else workspace.root,
+    )
     command_line = CommandLine(
         program=program,
         argv=(module.bin, *module.prepend, *args, *module.append),
-        environment=build_environment(
-            module,
-            generation.agent.profile,
-            daemon=environment,
-            search_path=generation.programs.path,
-            client=request.env if terms.uses("env") else {},
-            term=find_term(request, terms, passed),
-            root=None if workspace.mounts is None else workspace.root,
-        ),
+        environment=variables if boxed is None else withhold(variables),
         directory=workspace.descriptor,
     )
-    return Plan(command_line=command_line, terms=terms)
+    return Plan(command_line=command_line, terms=terms, boxed=boxed)
+
+
+def plan_boxed(
+    module: Module,
+    generation: Generation,
+    workspace: Workspace,
+    program: str,
+    *,
+    environment: Mapping[str, str],
+) -> Boxed | None:
+    """The box of `program` if `module` wants one; raises Denied where there is none to be had."""
+    maker = find_maker(module, generation)
+    if maker is None:
+        return None
+    box = choose_box(
+        module, maker, workspace, program, generation=generation, environment=environment
+    )
+    return Boxed(box, maker, generation.reserved)
 
 
 def plan_errand(

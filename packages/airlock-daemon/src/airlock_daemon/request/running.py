@@ -44,12 +44,22 @@ async def run_command(
     place = await agent.gate.take(alone)
     try:
         await agent.share.take(place)
+        if planned.boxed is not None:
+            recording.note(sandbox=planned.boxed.maker.name)
         recording.write_start()
         if planned.session is not None:
             detail = describe_session(planned.session)
             recording.write_broker("allowed", detail, rule=None, reason=None)
         recording.is_output_seen = not planned.terms.uses("fds")
-        run = partial(execute, planned, client, shared, limits=generation.limits, turns=agent.turns)
+        run = partial(
+            execute,
+            planned,
+            client,
+            shared,
+            limits=generation.limits,
+            turns=agent.turns,
+            removals=agent.removals,
+        )
         if planned.errand is not None:
             run = partial(
                 run,

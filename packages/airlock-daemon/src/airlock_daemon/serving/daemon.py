@@ -16,6 +16,7 @@ from airlock_daemon.audit.record import Record
 from airlock_daemon.command.launcher import Launcher, find_launcher, raise_descriptor_limit
 from airlock_daemon.platform.linux.tracing import forbid_tracing
 from airlock_daemon.request.state import DaemonState, log
+from airlock_daemon.serving.boxes import settle_boxes
 from airlock_daemon.serving.notify import ServiceManager
 from airlock_daemon.serving.reload import Reloader
 from airlock_daemon.serving.roster import Roster
@@ -79,10 +80,11 @@ async def _serve(
     with trio.open_signal_receiver(*_STOPS, signal.SIGHUP) as signals:
         # First, so that a command finds it as soon as a client can connect.
         sockets.post(notice_of(setup.locations))
+        setup, boxes = await settle_boxes(setup, shared.launcher)
         roster = Roster(shared, sockets)
         roster.adopt(setup)
         sockets.remove_unclaimed()
-        shared.record(Record(event="daemon-start", detail=__version__))
+        shared.record(Record(event="daemon-start", detail=__version__, sandbox=boxes))
         announce(setup)
         reloader = Reloader(setup, shared, sockets, roster, manager)
         manager.ready()

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from airlock_daemon.audit.record import DETAIL, Record, shorten
 from airlock_daemon.errors import AirlockError, SetupError, own_fault
 from airlock_daemon.request.state import DaemonState, log
+from airlock_daemon.serving.boxes import settle_boxes
 from airlock_daemon.serving.notify import ServiceManager
 from airlock_daemon.serving.roster import Roster
 from airlock_daemon.serving.sockets import SocketsDirectory
@@ -74,6 +75,7 @@ class Reloader:
         )
         await trio.lowlevel.checkpoint_if_cancelled()
         _refuse_changed_log(self.setup, setup)
+        setup, _ = await settle_boxes(setup, self._shared.launcher)
         before = self.setup
         try:
             self._set_access(setup)

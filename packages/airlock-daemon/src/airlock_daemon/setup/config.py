@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from airlock_daemon.setup.boxes import BoxConfig, read_boxes
 from airlock_daemon.setup.hooks import HookLimits, read_hook_limits
 from airlock_daemon.setup.limits import Limits, read_limits
 from airlock_daemon.setup.paths import absolute
@@ -39,6 +40,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     log: LogConfig
     limits: Limits
     hook_limits: HookLimits
+    boxes: BoxConfig
     socket_mode: int | None = None
     socket_gid: int | None = None
     shutdown_grace_s: float = 10.0
@@ -75,6 +77,7 @@ def load_config(path: str, *, faults: list[Fault], warnings: list[Fault]) -> Con
         log=_read_log(table.table("log")),
         limits=read_limits(table.table("limits")),
         hook_limits=read_hook_limits(table.table("hooks")),
+        boxes=read_boxes(table.table("sandbox")),
         socket_mode=_read_mode(daemon),
         socket_gid=_read_group(daemon),
         shutdown_grace_s=daemon.number("shutdown_grace_s", default=10, minimum=0, maximum=3600),
@@ -83,7 +86,6 @@ def load_config(path: str, *, faults: list[Fault], warnings: list[Fault]) -> Con
         pass_descriptors=daemon.boolean("pass_descriptors", default=True),
     )
     daemon.finish()
-    table.not_built("sandbox", "remove the table: tools run without a sandbox")
     table.finish()
     return config
 

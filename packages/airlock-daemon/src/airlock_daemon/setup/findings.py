@@ -1,8 +1,10 @@
 """What is odd in a configuration without being a fault: told by `check`, warned of by `start`."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence, wants_box
 from airlock_daemon.setup.config import Config
 from airlock_daemon.setup.finding import named
 from airlock_daemon.setup.hooks import review_hooks
@@ -47,6 +49,7 @@ def find_oddities(
         for module in by_source.values():
             yield from named("program", _find_program(module, search_path))
             yield from review_module(module)
+            yield from named("box", _find_box(module, config.boxes, search_path))
     yield from _find_unused(shared, config.ceiling)
     for agent in agents.values():
         yield from _find_unused(agent.modules.own, config.ceiling, granted=agent.profile.commands)
@@ -77,6 +80,28 @@ def _find_program(module: Module, search_path: str) -> Iterator[Fault]:
             f'"{module.bin}" is not an executable on the daemon\'s PATH',
             f"install it, or set [daemon] path in config.toml (now {search_path})",
         )
+
+
+def _find_box(module: Module, boxes: BoxConfig, search_path: str) -> Iterator[Fault]:
+    """Tell why a command would not get the box that its module says."""
+    if not wants_box(module):
+        return
+    if boxes.mode == "off":
+        problem = "has no effect: [sandbox] mode of config.toml is off, so that it runs without"
+        yield Fault(module.source, "sandbox.box", problem, 'write mode = "auto" there')
+        return
+    is_there = boxes.mode != "landlock" and find_program(BUBBLEWRAP, search_path) is not None
+    missing = explain_no_fence()
+    if boxes.mode == "require-bubblewrap":
+        missing = "mode of config.toml is require-bubblewrap"
+    if not is_there and missing is not None:
+        problem = "cannot be had, so that the command is refused: bubblewrap is not installed, and "
+        remedy = "sudo apt-get install bubblewrap"
+        yield Fault(module.source, "sandbox.box", problem + missing, remedy)
+    if os.geteuid() == 0 and boxes.user is None:
+        problem = "cannot be had, so that the command is refused: no box runs as root"
+        remedy = 'write [sandbox] user = "NAME" in config.toml, a user of the workspaces'
+        yield Fault(module.source, "sandbox.box", problem, remedy)
 
 
 def _find_unused(

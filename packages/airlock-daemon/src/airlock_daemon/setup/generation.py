@@ -3,6 +3,7 @@
 import msgspec
 
 from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.boxes import BoxConfig
 from airlock_daemon.setup.hooks import HookLimits
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.programs import Programs
@@ -25,4 +26,5 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     hook_limits: HookLimits
     reserved: Reserved
     programs: Programs
+    boxes: BoxConfig
     pass_descriptors: bool

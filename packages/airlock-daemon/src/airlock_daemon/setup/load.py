@@ -93,6 +93,7 @@ def load_setup(locations: Locations) -> Setup:
             hook_limits=config.hook_limits,
             reserved=reserved,
             programs=programs,
+            boxes=config.boxes,
             pass_descriptors=config.pass_descriptors,
         )
         for name, agent in agents.items()

@@ -39,15 +39,18 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """An `airlock.toml` without faults; `commands` empty means all within the ceiling.
 
-    `git` says where git-remote may go, `names_remotes` that the file has a word on it; `ssh` which
-    hosts ssh may reach. `narrowed` has the modules of commands of which `[deny]` refuses more, with
-    that in them.
+    `read_only` and `hide`, paths of the container, hold in boxes; outside of them a command that
+    they concern is refused. `git` says where git-remote may go, `names_remotes` that the file has a
+    word on it; `ssh` which hosts ssh may reach. `narrowed` has the modules of commands of which
+    `[deny]` refuses more, with that in them.
     """
 
     commands: tuple[str, ...]
     env: dict[str, str]
     mounts: tuple[Mount, ...]
     same_path: tuple[Mount, ...]
+    read_only: bool
+    hide: tuple[str, ...]
     host: bool
     git_protocols: tuple[str, ...] | None
     git: GitGrant
@@ -83,9 +86,12 @@ def parse_profile(
     workspace = table.table("workspace")
     mounts = _read_mounts(workspace)
     same_path = _read_same_path(workspace)
+    read_only = workspace.boolean("read_only", default=False)
+    hide = _read_hidden(workspace)
     host = workspace.boolean("host", default=False)
-    if workspace.boolean("read_only", default=False):
-        workspace.not_built("read_only", "remove the line: a tool cannot be kept from writing yet")
+    if host and (read_only or hide):
+        key = "read_only" if read_only else "hide"
+        workspace.fault(key, "has no meaning with host = true", "remove one of the two")
     workspace.finish()
     git = table.table("git")
     protocols = git.strings("protocols") if git.has("protocols") else None
@@ -111,6 +117,8 @@ def parse_profile(
         env=variables,
         mounts=mounts,
         same_path=same_path,
+        read_only=read_only,
+        hide=hide,
         host=host,
         git_protocols=protocols,
         git=git_grant,
@@ -151,6 +159,14 @@ def _read_same_path(table: TableReader) -> tuple[Mount, ...]:
             continue
         mounts.append(Mount(target=path, source=os.path.realpath(path)))
     return tuple(mounts)
+
+
+def _read_hidden(table: TableReader) -> tuple[str, ...]:
+    paths = table.strings("hide")
+    for path in paths:
+        if not _is_plain(path):
+            table.fault("hide", f'"{path}" is no absolute path', "name a path of the container")
+    return paths
 
 
 def _is_plain(path: str) -> bool:

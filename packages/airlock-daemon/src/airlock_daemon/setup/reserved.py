@@ -9,11 +9,20 @@ import msgspec
 
 import airlock_daemon
 
+_INSTALLATION = "the daemon's installation"
+_ENTRY = "a directory of the daemon's PATH"
+_PROGRAMS = (_INSTALLATION, _ENTRY)
+
 
 class Reserved(msgspec.Struct, frozen=True, dict=True):
     """Directories and files of Airlock itself: (what it is, real path)."""
 
     places: tuple[tuple[str, str], ...]
+
+    @functools.cached_property
+    def private(self) -> "Reserved":
+        """Those that a tool may not even see: all but where programs are."""
+        return Reserved(tuple(place for place in self.places if place[0] not in _PROGRAMS))
 
     def conflict(self, path: str) -> str | None:
         """Say what keeps the real path `path` from being a workspace, or None.
@@ -83,9 +92,9 @@ def reserve(
         places.append(("the audit log", log))
     if agents_file is not None:
         places.append(("the registration file", agents_file))
-    places.append(("the daemon's installation", os.path.dirname(airlock_daemon.__file__)))
+    places.append((_INSTALLATION, os.path.dirname(airlock_daemon.__file__)))
     if sys.prefix != sys.base_prefix:
-        places.append(("the daemon's installation", sys.prefix))
+        places.append((_INSTALLATION, sys.prefix))
     entries = filter(None, search_path.split(os.pathsep))
-    places += [("a directory of the daemon's PATH", entry) for entry in entries]
+    places += [(_ENTRY, entry) for entry in entries]
     return Reserved(tuple((name, os.path.realpath(path)) for name, path in places))

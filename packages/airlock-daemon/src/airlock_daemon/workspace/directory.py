@@ -24,7 +24,8 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
     """A directory to run in, held open: what was checked is what the tool starts in.
 
     `descriptor` is an O_PATH descriptor, to be given back by `close` or `leave`; `path` is its real
-    path, and `root` that of the mapped directory in which it lies. `mounts` maps further paths of
+    path, and `root` that of the mapped directory in which it lies, which `source` says where the
+    client sees, None for an empty directory. `mounts` maps further paths of
     the client, and is None where they mean the same on the host. `is_temporary` says that it is a
     fresh empty directory that is removed at the end. `is_proven` says that the client was proved to
     be in the container that its cgroup names.
@@ -34,6 +35,7 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     root: str
     mounts: Mounts | None
+    source: Source | None = None
     is_temporary: bool = False
     is_proven: bool = False
 
@@ -70,10 +72,12 @@ async def enter(
     generation: Generation,
     module: Module,
     containers: Containers,
+    in_box: bool = False,
 ) -> Workspace:
     """Open the directory in which a command of `module` runs for `peer`.
 
-    `claimed` is the client's working directory, a hint. Raises Denied (layer "workspace") when it
+    `claimed` is the client's working directory, a hint. A command that runs `in_box` sees it as the
+    container does, with what is mounted there. Raises Denied (layer "workspace") when it
     may not be used, or when nothing is mapped there and the module needs a directory.
     """
     agent, reserved = generation.agent, generation.reserved
@@ -86,7 +90,8 @@ async def enter(
         if module.workspace == "optional":
             return make_empty(mounts)
         raise Denied(error.message, layer="workspace", rule="unmapped", hint=error.hint) from error
-    refuse_hidden(mapping, mounts)
+    if not in_box:
+        refuse_hidden(mapping, mounts)
     descriptor, root = open_root(mapping.source, reserved)
     path = root
     if mapping.source.below:
@@ -101,7 +106,12 @@ async def enter(
         os.close(descriptor)
         raise
     return Workspace(
-        descriptor=descriptor, path=path, root=root, mounts=mounts, is_proven=mapping.is_proven
+        descriptor=descriptor,
+        path=path,
+        root=root,
+        mounts=mounts,
+        source=mapping.source,
+        is_proven=mapping.is_proven,
     )
 
 
@@ -191,7 +201,8 @@ def _enter_own_directory(claimed: str | None, peer: Peer, reserved: Reserved) ->
     except BaseException:
         os.close(descriptor)
         raise
-    return Workspace(descriptor=descriptor, path=path, root=path, mounts=None)
+    source = Source(target=path, directory=path, below="")
+    return Workspace(descriptor=descriptor, path=path, root=path, mounts=None, source=source)
 
 
 def _open_below(root: int, root_path: str, source: Source, reserved: Reserved) -> tuple[int, str]:

@@ -104,15 +104,19 @@ class Mounts:
         return Mapping(
             source=source,
             # What is not mounted at all, a path on the container's root, has no flag to heed.
-            read_only=row is not None and row.point != "/" and row.read_only,
+            read_only=profile.read_only or (row is not None and row.point != "/" and row.read_only),
             is_proven=self.is_proven,
         )
 
     def find_inner(self, source: Source) -> str | None:
         """The client's path of a mount inside of `source` that the host does not see there.
 
-        Such a mount covers or replaces what a tool on the host would find, or protects it.
+        Such a mount covers or replaces what a tool on the host would find, or protects it. What the
+        profile hides counts as one.
         """
+        for path in self.agent.profile.hide:
+            if relative_to(path, source.target):
+                return path
         for row in self.rows:
             rest = relative_to(row.point, source.target)
             if rest and not self._is_alike(row, os.path.join(source.directory, rest)):
@@ -122,7 +126,7 @@ class Mounts:
     def _is_alike(self, row: MountRow, directory: str) -> bool:
         if row.read_only:
             return False
-        host = self._host_rows
+        host = self.host_rows
         return any(
             found == directory and find_mount(host, directory) == candidate
             for candidate, found in covering(host, device=row.device, root=row.root)
@@ -133,7 +137,7 @@ class Mounts:
         if row is None or row.point == "/" or row.is_pseudo:
             return None
         below = relative_to(path, row.point) or ""
-        host = self._host_rows
+        host = self.host_rows
         for candidate, directory in covering(host, device=row.device, root=row.root):
             if find_mount(host, directory) == candidate:
                 return Source(
@@ -141,9 +145,17 @@ class Mounts:
                 )
         return None
 
+    def find_directory(self, row: MountRow) -> str | None:
+        """Where the host has what the client's container has mounted by `row`, None if nowhere."""
+        host = self.host_rows
+        for candidate, directory in covering(host, device=row.device, root=row.root):
+            if find_mount(host, directory) == candidate:
+                return directory
+        return None
+
     @functools.cached_property
-    def _host_rows(self) -> Sequence[MountRow]:
-        # Read once a request, and not at all where the profile answers.
+    def host_rows(self) -> Sequence[MountRow]:
+        """The mounts of the host, read when they are needed first."""
         return parse_mountinfo(read_process_file(os.getpid(), "mountinfo"))
 
 

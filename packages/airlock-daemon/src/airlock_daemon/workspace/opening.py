@@ -6,20 +6,23 @@ from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.openat2 import RESOLVE_NO_SYMLINKS, openat2
 from airlock_wire import quote
 
+_FILE = os.O_PATH | os.O_CLOEXEC
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-def open_unlinked(path: str) -> tuple[int, str]:
-    """Open absolute `path` as O_PATH, refusing a symbolic link in any of its components.
+def open_unlinked(path: str, *, is_file: bool = False) -> tuple[int, str]:
+    """Open the directory `path`, which is absolute, or any file, as O_PATH.
 
-    Returns the descriptor, which the caller closes, and the real path. A link there could only have
-    been put by a user who can write a directory above a workspace; it is not even followed, since
-    it could lead to a file system that never answers.
+    A symbolic link in any of its components is refused. Returns the descriptor, which the caller
+    closes, and the real path. A link there could only have been put by a user who can write a
+    directory above a workspace; it is not even followed, since it could lead to a file system that
+    never answers.
     """
+    flags = _FILE if is_file else _DIRECTORY
     try:
-        descriptor = openat2(path, _DIRECTORY, resolve=RESOLVE_NO_SYMLINKS)
+        descriptor = openat2(path, flags, resolve=RESOLVE_NO_SYMLINKS)
     except NotImplementedError:
-        descriptor = _open_by_parts(path)
+        descriptor = _open_by_parts(path, flags)
     except OSError as error:
         raise _closed(path, error) from error
     try:
@@ -29,12 +32,14 @@ def open_unlinked(path: str) -> tuple[int, str]:
         raise
 
 
-def _open_by_parts(path: str) -> int:
+def _open_by_parts(path: str, flags: int) -> int:
     """The same without openat2(2), a system call for each part."""
     descriptor = os.open("/", _DIRECTORY)
-    for part in filter(None, path.split("/")):
+    parts = [part for part in path.split("/") if part]
+    for number, part in enumerate(parts, start=1):
+        kind = flags if number == len(parts) else _DIRECTORY
         try:
-            inner = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
+            inner = os.open(part, kind | os.O_NOFOLLOW, dir_fd=descriptor)
         except OSError as error:
             raise _closed(path, error) from error
         finally:

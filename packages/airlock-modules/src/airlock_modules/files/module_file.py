@@ -2,8 +2,9 @@
 
 Of the format that Airlock describes, this release reads `[command] bin, broker`, `[syntax]`,
 exactly one of `[deny]` and `[allow]`, `[[examples]]`, `[env] inherit, forward, strip, set`,
-`[args] prepend, append` and `[exec] concurrent, workspace, timeout_s`. The rest is refused by
-name: a table that was read and ignored would promise a protection that is not there.
+`[args] prepend, append`, `[exec] concurrent, workspace, timeout_s` and of `[sandbox]` what
+`sandbox_table` has. The rest is refused by name: a table that was read and ignored would promise a
+protection that is not there.
 
 An example has `args` and what the rules must `expect` of them, "allowed" or "denied". A file whose
 rules decide one otherwise is faulty.
@@ -19,6 +20,7 @@ from msgspec.structs import replace
 from airlock_modules.files.builtin_files import builtin_text
 from airlock_modules.files.faults import Fault, ModuleError
 from airlock_modules.files.rule_tables import narrow_rules, read_rules
+from airlock_modules.files.sandbox_table import Sandbox, read_sandbox
 from airlock_modules.files.toml_reader import TableReader
 from airlock_modules.names import is_name
 from airlock_modules.rules.judgement import GrammarRules, PlainRules, judge
@@ -34,7 +36,6 @@ _BROKERS: Mapping[str, Broker] = {"git": "git", "ssh": "ssh"}
 _LONGEST_TIMEOUT_S = 7 * 24 * 3600.0
 _NOT_BUILT = {
     "credentials": "remove it; the tool finds credentials through [env] inherit",
-    "sandbox": "remove it; the tool runs as the daemon's user, without a sandbox",
     "output": "remove it; output is passed on unmasked",
 }
 
@@ -48,8 +49,9 @@ class Module(Struct, frozen=True, kw_only=True):
     `prepend` and `append` are put around the client's arguments, `prepend` of a broker behind its
     own. With
     `concurrent` false one invocation runs at a time. A `workspace` that is required must be mapped,
-    else the tool runs in an empty directory. `timeout_s` is in seconds, 0 for none. `source` names
-    the file, `builtin` says that it ships with this package.
+    else the tool runs in an empty directory. `timeout_s` is in seconds, 0 for none. Without a
+    `sandbox` the file says nothing of a box. `source` names the file, `builtin` says that it ships
+    with this package.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Module(Struct, frozen=True, kw_only=True):
     concurrent: bool = True
     workspace: Literal["required", "optional"] = "optional"
     timeout_s: float = 0.0
+    sandbox: Sandbox | None = None
     source: str
     builtin: bool = False
 
@@ -103,6 +106,7 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
         concurrent=run.boolean("concurrent", default=True),
         workspace="required" if workspace == "required" else "optional",
         timeout_s=run.number("timeout_s", default=0.0, minimum=0.0, maximum=_LONGEST_TIMEOUT_S),
+        sandbox=read_sandbox(reader, is_broker=broker is not None),
         source=source,
         builtin=builtin,
     )

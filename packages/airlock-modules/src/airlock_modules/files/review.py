@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from airlock_modules.files.faults import Fault, join_key
 from airlock_modules.files.forwarding import find_steering
 from airlock_modules.files.module_file import Module
+from airlock_modules.files.sandbox_table import find_secret_places
 from airlock_modules.reading.notation import normalise
 from airlock_modules.reading.option_table import OptionTable
 from airlock_modules.rules.grammar_rules import CommandPart, FlagPart, GrammarRule
@@ -15,7 +16,7 @@ from airlock_wire.text import quote
 
 
 def review_module(module: Module) -> Iterator[Fault]:
-    """Find what has no effect, and variables of the client that should not reach a tool.
+    """Find what has no effect, and what should not reach a tool: variables, credentials in a box.
 
     That are rules that can never match, rules that others make needless, and flags and subcommands
     that the option table, which is of one version of the tool, does not have.
@@ -26,6 +27,9 @@ def review_module(module: Module) -> Iterator[Fault]:
         problem = f"{entry}{lets_in} can choose programs, files, accounts or peers for the tool"
         remedy = "remove it; what the tool needs of that kind belongs in the profile's [env] set"
         yield Fault(module.source, "env.forward", problem, remedy)
+    for path in find_secret_places(module.sandbox):
+        problem = f"{quote(path)} has credentials, and what a box shows the container can read"
+        yield Fault(module.source, "sandbox.read", problem, "remove it, or name less of it")
 
 
 def review_narrowing(module: Module, *, source: str, key: str) -> Iterator[Fault]:

@@ -1,0 +1,117 @@
+//! What the launcher does as pid 1 of a box before there is a tool: it finishes what bubblewrap has begun,
+//! and gives up everything that this took.
+
+const std = @import("std");
+const linux = std.os.linux;
+const failed = @import("errno.zig").failed;
+const openPath = @import("unlinked.zig").open;
+
+/// Who the tool is in the box, and outside of it.
+pub const Identity = struct { user: u32, group: u32 };
+
+/// Finish the box; the errno of the step that failed, if one did. This process must be root in the user
+/// namespace to which the box's mounts belong, and nobody else be in there. `moves` are pairs of a mount and
+/// the path to which it is moved, which may have no link in it. Afterwards this process and all that it
+/// starts are in a namespace below, as `identity` and without capabilities, and cannot make another.
+pub fn finish(identity: Identity, moves: []const [*:0]const u8) ?linux.E {
+    // What is mounted on the host from now on does not appear in here.
+    if (mount(null, "/", null, linux.MS.REC | linux.MS.PRIVATE, null)) |errno| return errno;
+    var index: usize = 0;
+    while (index < moves.len) : (index += 2) {
+        if (move(moves[index], moves[index + 1])) |errno| return errno;
+    }
+    for (memory) |path| {
+        if (mount(null, path, null, linux.MS.REMOUNT | linux.MS.NOSUID | linux.MS.NODEV, "nr_inodes=65536")) |errno|
+            return errno;
+    }
+    // With the files of /proc/sys, for one of which this is needed.
+    if (mount("proc", "/proc", "proc", quiet, null)) |errno| return errno;
+    // user_namespaces(7): there may be one in this, for the tool, and none in that. The seccomp filter
+    // forbids them too; each of the two is enough.
+    if (write("/proc/sys/user/max_user_namespaces", "1")) |errno| return errno;
+    if (mount("proc", "/proc", "proc", quiet, "subset=pid")) |errno| return errno;
+    if (failed(linux.unshare(linux.CLONE.NEWUSER))) |errno| return errno;
+    if (become(identity)) |errno| return errno;
+    return dropCapabilities();
+}
+
+/// File systems in memory that every box has. bubblewrap bounds their bytes, not the number of their files,
+/// each of which takes memory of the kernel.
+const memory = [_][*:0]const u8{ "/tmp", "/home/airlock", "/dev/shm" };
+
+const quiet = linux.MS.NOSUID | linux.MS.NODEV | linux.MS.NOEXEC;
+
+fn mount(
+    source: ?[*:0]const u8,
+    target: [*:0]const u8,
+    kind: ?[*:0]const u8,
+    flags: u32,
+    options: ?[*:0]const u8,
+) ?linux.E {
+    return failed(linux.syscall5(
+        .mount,
+        @intFromPtr(source),
+        @intFromPtr(target),
+        @intFromPtr(kind),
+        flags,
+        @intFromPtr(options),
+    ));
+}
+
+/// move_mount(2). Others may change the directory of the target meanwhile: what is opened is what is used.
+fn move(from: [*:0]const u8, to: [*:0]const u8) ?linux.E {
+    var target: i32 = undefined;
+    if (openPath(to, .{ .PATH = true, .CLOEXEC = true }, &target)) |errno| return errno;
+    defer _ = linux.close(target);
+    const to_empty_path = 0x40;
+    const here: usize = @bitCast(@as(isize, linux.AT.FDCWD));
+    const result = linux.syscall5(
+        .move_mount,
+        here,
+        @intFromPtr(from),
+        @intCast(target),
+        @intFromPtr(""),
+        to_empty_path,
+    );
+    return failed(result);
+}
+
+/// The new namespace has no user yet; root of the one above becomes `identity` in it.
+fn become(identity: Identity) ?linux.E {
+    if (write("/proc/self/setgroups", "deny")) |errno| return errno;
+    if (writeMap("/proc/self/gid_map", identity.group)) |errno| return errno;
+    return writeMap("/proc/self/uid_map", identity.user);
+}
+
+fn writeMap(path: [*:0]const u8, number: u32) ?linux.E {
+    var line: [32]u8 = undefined;
+    const digits = std.fmt.bufPrint(&line, "{d}", .{number}) catch unreachable;
+    // One number, that of root outside.
+    line[digits.len..][0..4].* = .{ ' ', '0', ' ', '1' };
+    return write(path, line[0 .. digits.len + 4]);
+}
+
+fn write(path: [*:0]const u8, text: []const u8) ?linux.E {
+    const opened = linux.open(path, .{ .ACCMODE = .WRONLY, .CLOEXEC = true }, 0);
+    if (failed(opened)) |errno| return errno;
+    defer _ = linux.close(@intCast(opened));
+    return failed(linux.write(@intCast(opened), text.ptr, text.len));
+}
+
+/// capabilities(7): out of the bounding set, so that no program that is executed brings one back, then out
+/// of the ambient set and of the three of this process.
+fn dropCapabilities() ?linux.E {
+    var capability: usize = 0;
+    while (true) : (capability += 1) {
+        const result = linux.prctl(@intFromEnum(linux.PR.CAPBSET_DROP), capability, 0, 0, 0);
+        // There is no further one.
+        if (linux.E.init(result) == .INVAL) break;
+        if (failed(result)) |errno| return errno;
+    }
+    const clear_all = linux.PR.CAP_AMBIENT_CLEAR_ALL;
+    if (failed(linux.prctl(@intFromEnum(linux.PR.CAP_AMBIENT), clear_all, 0, 0, 0))) |errno| return errno;
+    // capset(2): version 3 and this process; effective, permitted and inheritable, 32 at a time.
+    const header = [2]u32{ 0x20080522, 0 };
+    const nothing = [6]u32{ 0, 0, 0, 0, 0, 0 };
+    return failed(linux.syscall2(.capset, @intFromPtr(&header), @intFromPtr(&nothing)));
+}

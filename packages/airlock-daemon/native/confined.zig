@@ -1,0 +1,81 @@
+//! For the tests: shows the filters, and runs programs under one or with limits. No part of the launcher.
+//!
+//!     confined show PROCESSOR SOCKETS         the filter, as the kernel takes it, on stdout
+//!     confined run SOCKETS PROGRAM [ARG...]   PROGRAM by its path, with this environment
+//!     confined limit PROCESSES DATA ADDRESS_SPACE FILE_SIZE PROGRAM [ARG...]
+//!     confined wait                           says `waiting`, and waits for the end of stdin
+
+const std = @import("std");
+const linux = std.os.linux;
+const limits = @import("limits.zig");
+const program = @import("seccomp/program.zig");
+const seccomp = @import("seccomp/install.zig");
+
+const Fault = error{ Usage, CannotLimit, CannotExecute } || seccomp.Fault;
+
+pub fn main() u8 {
+    obey(std.os.argv) catch |fault| {
+        const name = @errorName(fault);
+        _ = linux.write(2, name.ptr, name.len);
+        return 70;
+    };
+    return 0;
+}
+
+fn obey(words: []const [*:0]u8) Fault!void {
+    const Deed = enum { show, run, limit, wait };
+    if (words.len < 2) return error.Usage;
+    const deed = try read(Deed, words[1]);
+    const needed: usize = switch (deed) {
+        .show, .run => 4,
+        .limit => 7,
+        .wait => 2,
+    };
+    if (words.len < needed) return error.Usage;
+    switch (deed) {
+        .show => {
+            const shown = find(try read(program.Processor, words[2]), try read(seccomp.Sockets, words[3]));
+            const bytes = std.mem.sliceAsBytes(shown);
+            _ = linux.write(1, bytes.ptr, bytes.len);
+        },
+        .run => {
+            try seccomp.install(try read(seccomp.Sockets, words[2]));
+            return execute(words[3..]);
+        },
+        .limit => {
+            const fault = limits.set(.{
+                .processes = try readNumber(words[2]),
+                .data = try readNumber(words[3]),
+                .address_space = try readNumber(words[4]),
+                .file_size = try readNumber(words[5]),
+            });
+            return if (fault == null) execute(words[6..]) else error.CannotLimit;
+        },
+        .wait => {
+            var byte: [1]u8 = undefined;
+            _ = linux.write(1, "waiting\n", 8);
+            while (linux.read(0, &byte, byte.len) == byte.len) {}
+        },
+    }
+}
+
+fn read(comptime Choice: type, word: [*:0]const u8) Fault!Choice {
+    return std.meta.stringToEnum(Choice, std.mem.span(word)) orelse error.Usage;
+}
+
+fn readNumber(word: [*:0]const u8) Fault!u64 {
+    return std.fmt.parseInt(u64, std.mem.span(word), 10) catch error.Usage;
+}
+
+fn execute(words: []const [*:0]u8) Fault {
+    _ = linux.execve(words[0], @ptrCast(words.ptr), @ptrCast(std.os.environ.ptr));
+    return error.CannotExecute;
+}
+
+fn find(processor: program.Processor, sockets: seccomp.Sockets) []const program.Instruction {
+    switch (processor) {
+        inline else => |each| switch (sockets) {
+            inline else => |allowed| return comptime program.build(each, allowed),
+        },
+    }
+}

@@ -1,0 +1,187 @@
+//! Landlock: what a tool may reach where there can be no namespaces of its own. A ruleset names what is
+//! allowed below certain files, and everything else that the kernel's version knows of is forbidden, to the
+//! tool and to all that it starts.
+
+const std = @import("std");
+const linux = std.os.linux;
+const failed = @import("errno.zig").failed;
+
+/// What may be done with a file, or with all below a directory.
+pub const Access = enum(u32) {
+    /// Read and execute.
+    read,
+    /// Also change, make and remove; no devices are made.
+    write,
+    /// Also write to it, and nothing else that `write` has: for devices.
+    use,
+};
+
+/// `descriptor` is open with O_PATH, so that nothing depends on what its path leads to by now.
+pub const Rule = struct { descriptor: i32, access: Access };
+
+/// The first version that keeps signals and abstract sockets of other processes away.
+pub const oldest = 6;
+
+/// The kernel's version of Landlock; 0 where it has none, or has switched it off.
+pub fn version() usize {
+    const found = linux.syscall3(.landlock_create_ruleset, 0, 0, flag_version);
+    return if (failed(found) == null) found else 0;
+}
+
+/// Confine this process to `rules`, for good. `connects` says that it may use TCP. Needs no_new_privs, and a
+/// version from `oldest` on; the errno of the step that failed.
+pub fn confine(rules: []const Rule, connects: bool) ?linux.E {
+    const attributes = Attributes{
+        .files = everything,
+        .network = if (connects) bind_tcp else bind_tcp | connect_tcp,
+        .scoped = scope_abstract_sockets | scope_signals,
+    };
+    const ruleset = linux.syscall3(
+        .landlock_create_ruleset,
+        @intFromPtr(&attributes),
+        @sizeOf(Attributes),
+        0,
+    );
+    if (failed(ruleset)) |errno| return errno;
+    defer _ = linux.close(@intCast(ruleset));
+    for (rules) |rule| {
+        if (allow(ruleset, rule)) |errno| return errno;
+    }
+    return failed(linux.syscall2(.landlock_restrict_self, ruleset, 0));
+}
+
+fn allow(ruleset: usize, rule: Rule) ?linux.E {
+    var found: linux.Statx = undefined;
+    const result = linux.statx(rule.descriptor, "", linux.AT.EMPTY_PATH, linux.STATX_TYPE, &found);
+    if (failed(result)) |errno| return errno;
+    const rights: u64 = switch (rule.access) {
+        .read => Files.read,
+        .write => Files.write,
+        .use => Files.use,
+    };
+    // The kernel refuses for a file what only a directory has.
+    const beneath = Beneath{
+        .rights = if (linux.S.ISDIR(found.mode)) rights else rights & Files.of_a_file,
+        .descriptor = rule.descriptor,
+    };
+    return failed(linux.syscall4(
+        .landlock_add_rule,
+        ruleset,
+        rule_path_beneath,
+        @intFromPtr(&beneath),
+        0,
+    ));
+}
+
+// linux/landlock.h.
+const flag_version = 1;
+const rule_path_beneath = 1;
+const bind_tcp = 1 << 0;
+const connect_tcp = 1 << 1;
+const scope_abstract_sockets = 1 << 0;
+const scope_signals = 1 << 1;
+
+/// Sixteen rights, of version 5: all that have to do with files.
+const everything = (1 << 16) - 1;
+
+const Files = struct {
+    const execute = 1 << 0;
+    const write_file = 1 << 1;
+    const read_file = 1 << 2;
+    const read_directory = 1 << 3;
+    const make_character_device = 1 << 6;
+    const make_block_device = 1 << 11;
+    const truncate = 1 << 14;
+    const ioctl_device = 1 << 15;
+
+    const of_a_file = execute | write_file | read_file | truncate | ioctl_device;
+    const read = execute | read_file | read_directory;
+    const write = everything & ~@as(u64, make_character_device | make_block_device | ioctl_device);
+    const use = read_file | write_file | truncate;
+};
+
+const Attributes = extern struct { files: u64, network: u64, scoped: u64 };
+
+const Beneath = extern struct { rights: u64 align(4), descriptor: i32 };
+
+/// Runs `attempt` in a child that is confined to `rules`; the errno of the attempt, as its exit status.
+fn attemptConfined(rules: []const Rule, connects: bool, attempt: *const fn () ?linux.E) !linux.E {
+    const pid: i32 = @intCast(linux.fork());
+    if (pid == 0) {
+        _ = linux.prctl(@intFromEnum(linux.PR.SET_NO_NEW_PRIVS), 1, 0, 0, 0);
+        if (confine(rules, connects)) |_| linux.exit_group(255);
+        linux.exit_group(if (attempt()) |errno| @intFromEnum(errno) else 0);
+    }
+    var status: u32 = 0;
+    _ = linux.wait4(pid, &status, 0, null);
+    if (!linux.W.IFEXITED(status) or linux.W.EXITSTATUS(status) == 255) return error.NotConfined;
+    return @enumFromInt(linux.W.EXITSTATUS(status));
+}
+
+fn openPath(path: [*:0]const u8) i32 {
+    return @intCast(linux.open(path, .{ .PATH = true, .CLOEXEC = true }, 0));
+}
+
+fn opens(path: [*:0]const u8, flags: linux.O) ?linux.E {
+    return failed(linux.open(path, flags, 0o600));
+}
+
+const Attempt = struct {
+    fn readsPasswords() ?linux.E {
+        return opens("/etc/passwd", .{});
+    }
+    fn readsProgram() ?linux.E {
+        return opens("/usr/bin/env", .{});
+    }
+    fn writesProgram() ?linux.E {
+        return opens("/usr/bin/env", .{ .ACCMODE = .WRONLY });
+    }
+    fn makesThere() ?linux.E {
+        return opens("/tmp/airlock-landlock-test", .{ .ACCMODE = .WRONLY, .CREAT = true });
+    }
+    fn makesDevice() ?linux.E {
+        const null_device = (1 << 8) | 3;
+        const mode = linux.S.IFCHR | 0o600;
+        return failed(linux.mknod("/tmp/airlock-landlock-device", mode, null_device));
+    }
+    fn usesDevice() ?linux.E {
+        return opens("/dev/null", .{ .ACCMODE = .RDWR });
+    }
+    fn signalsParent() ?linux.E {
+        return failed(linux.kill(linux.getppid(), 0));
+    }
+    fn bindsPort() ?linux.E {
+        const made = linux.socket(linux.AF.INET, linux.SOCK.STREAM, 0);
+        if (failed(made)) |errno| return errno;
+        const address = linux.sockaddr.in{ .port = 0, .addr = std.mem.nativeToBig(u32, 0x7f000001) };
+        return failed(linux.bind(@intCast(made), @ptrCast(&address), @sizeOf(@TypeOf(address))));
+    }
+};
+
+test "what no rule names is out of reach, and what one names is as it says" {
+    if (version() < oldest) return error.SkipZigTest;
+    const usr = Rule{ .descriptor = openPath("/usr"), .access = .read };
+    const tmp = Rule{ .descriptor = openPath("/tmp"), .access = .write };
+    const nothing = Rule{ .descriptor = openPath("/dev/null"), .access = .use };
+    const rules = [_]Rule{ usr, tmp, nothing };
+    const expect = std.testing.expectEqual;
+    try expect(.ACCES, try attemptConfined(&rules, false, Attempt.readsPasswords));
+    try expect(.SUCCESS, try attemptConfined(&rules, false, Attempt.readsProgram));
+    try expect(.ACCES, try attemptConfined(&rules, false, Attempt.writesProgram));
+    try expect(.SUCCESS, try attemptConfined(&rules, false, Attempt.makesThere));
+    _ = linux.unlink("/tmp/airlock-landlock-test");
+    try expect(.ACCES, try attemptConfined(rules[0..1], false, Attempt.makesThere));
+    try expect(.SUCCESS, try attemptConfined(&rules, false, Attempt.usesDevice));
+    try expect(.ACCES, try attemptConfined(rules[0..2], false, Attempt.usesDevice));
+}
+
+test "devices, other processes and ports are out of reach whatever the rules" {
+    if (version() < oldest) return error.SkipZigTest;
+    const all = [_]Rule{.{ .descriptor = openPath("/"), .access = .write }};
+    const expect = std.testing.expectEqual;
+    // Without the right to make devices the kernel says EPERM before Landlock is asked.
+    const device = try attemptConfined(&all, true, Attempt.makesDevice);
+    try std.testing.expect(device == .ACCES or device == .PERM);
+    try expect(.PERM, try attemptConfined(&all, true, Attempt.signalsParent));
+    try expect(.ACCES, try attemptConfined(&all, true, Attempt.bindsPort));
+}

@@ -1,0 +1,105 @@
+"""A box as a value: what is in it, as the operations that make it, in their order."""
+
+import msgspec
+
+HOME = "/home/airlock"
+"""The home of a box: fresh, and gone with it."""
+
+TMP = "/tmp"  # noqa: S108 - a box's own
+SHARED_MEMORY = "/dev/shm"  # noqa: S108
+
+
+class System(msgspec.Struct, frozen=True, tag=True):
+    """A path of the host that only the host's owner can write, at the same path or at `target`.
+
+    A link there is followed; it is read-only in the box.
+    """
+
+    path: str
+    target: str
+
+
+class Shared(msgspec.Struct, frozen=True, tag=True):
+    """A directory of the host, or a file, in which others than its owner may write, at `target`.
+
+    No part of `path` may be a link.
+    """
+
+    path: str
+    target: str
+    read_only: bool
+    is_file: bool = False
+
+
+class Link(msgspec.Struct, frozen=True, tag=True):
+    """A symbolic link to `text`."""
+
+    text: str
+    target: str
+
+
+class Made(msgspec.Struct, frozen=True, tag=True):
+    """A file of the box's own."""
+
+    content: bytes
+    target: str
+
+
+class Memory(msgspec.Struct, frozen=True, tag=True):
+    """An empty directory in memory, of so many bytes at most."""
+
+    target: str
+    mode: int
+    size: int
+
+
+class Devices(msgspec.Struct, frozen=True, tag=True):
+    """A /dev of the box's own, with the devices that are none."""
+
+
+class Processes(msgspec.Struct, frozen=True, tag=True):
+    """A /proc of the box's own processes."""
+
+
+class Closed(msgspec.Struct, frozen=True, tag=True):
+    """Nothing more may be made at `target`; what is mounted below stays as it is."""
+
+    target: str
+
+
+class Cover(msgspec.Struct, frozen=True, tag=True):
+    """An empty directory that cannot be written."""
+
+
+class Null(msgspec.Struct, frozen=True, tag=True):
+    """The device /dev/null, over a file."""
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """Something that is mounted at `target` inside of the workspace.
+
+    It is made elsewhere, and the launcher moves it there: no part of the path may be a link, and
+    what is not there, or is of another kind, keeps the tool from being started.
+    """
+
+    what: Shared | Memory | Cover | Null
+    target: str
+
+
+Operation = System | Shared | Link | Made | Memory | Devices | Processes | Closed
+
+
+class Box(msgspec.Struct, frozen=True, kw_only=True):
+    """What one command gets: all of the operations, then what is `inner`, and nothing besides.
+
+    `directory` is where it starts, as the box calls it; `is_shared` says that this is one of the
+    host, which must be the one that was checked. `processes` bounds how many there may be at a
+    time, and `sockets` says which it may make.
+    """
+
+    operations: tuple[Operation, ...]
+    inner: tuple[Placed, ...] = ()
+    directory: str
+    is_shared: bool
+    processes: int
+    sockets: str

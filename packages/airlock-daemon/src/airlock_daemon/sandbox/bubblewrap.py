@@ -1,0 +1,164 @@
+"""A box as bubblewrap (bwrap(1), 0.10 or newer) is told to make it."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import msgspec
+
+from airlock_daemon.command.launcher import MOST_KEPT, CommandLine, Identity
+from airlock_daemon.errors import Denied
+from airlock_daemon.sandbox.box import (
+    Box,
+    Closed,
+    Cover,
+    Devices,
+    Link,
+    Made,
+    Memory,
+    Null,
+    Operation,
+    Processes,
+    Shared,
+    System,
+)
+from airlock_daemon.sandbox.shared import open_shared
+from airlock_daemon.setup.boxes import BUBBLEWRAP
+from airlock_daemon.setup.reserved import Reserved
+
+# As the launcher hands them on: the list of what to make, the launcher itself, its control socket.
+_FIRST = 3
+_LIST, _LAUNCHER, _CONTROL = _FIRST, _FIRST + 1, _FIRST + 2
+
+# Where mounts inside of the workspace are made, for the launcher to move them.
+_STAGE = "/run/airlock"
+_COVER_BYTES = 4096
+
+# To finish the box the launcher must be root in it and have these, the last one to be another user
+# in the end (user_namespaces(7)); it gives up all of it.
+_CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_SETFCAP")
+
+_BASE = (
+    *("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup"),
+    *("--unshare-net", "--die-with-parent", "--hostname", "airlock", "--as-pid-1"),
+    *("--uid", "0", "--gid", "0", "--cap-drop", "ALL"),
+    *(word for name in _CAPABILITIES for word in ("--cap-add", name)),
+)
+
+
+class Making(msgspec.Struct, frozen=True):
+    """A command that makes a box, and the descriptors that it keeps, from 3 on."""
+
+    command_line: CommandLine
+    kept: tuple[int, ...]
+
+
+@contextmanager
+def prepare(
+    box: Box,
+    program: str,
+    *,
+    launcher: str,
+    identity: Identity,
+    control: int,
+    root: int,
+    reserved: Reserved,
+) -> Iterator[Making]:
+    """Open what `program`, bubblewrap, needs to make `box`; it is closed at the end.
+
+    The launcher in the box takes its order from the socket `control`, and becomes `identity`.
+    `root` is the host's `/`.
+    Raises Denied where a directory of the box is not what it was, OSError.
+    """
+    with ExitStack() as stack:
+        words = [*_BASE]
+        held: list[int] = []
+
+        def hold(descriptor: int) -> str:
+            stack.callback(os.close, descriptor)
+            held.append(descriptor)
+            return str(_CONTROL + len(held))
+
+        for operation in box.operations:
+            match operation:
+                case Shared(target=target):
+                    words += _spell_shared(operation, target, hold, reserved)
+                case Made(content=content, target=target):
+                    number = hold(_make_file(content))
+                    words += ["--perms", "0444", "--ro-bind-data", number, target]
+                case _:
+                    words += _spell(operation)
+        for index, placed in enumerate(box.inner):
+            stage = f"{_STAGE}/{index}"
+            if isinstance(placed.what, Shared):
+                words += _spell_shared(placed.what, stage, hold, reserved)
+            else:
+                words += _spell_cover(placed.what, stage)
+        # Last, since all of the above is made in it.
+        words += _spell(Closed("/"))
+        if len(held) + 3 > MOST_KEPT:
+            raise Denied(
+                f"a box of {len(held)} mounts and files is more than can be made",
+                layer="sandbox",
+                rule="mounts",
+                hint="mount less inside of the workspace",
+            )
+        listed = _make_file("\0".join(words).encode("utf-8", "surrogateescape"))
+        stack.callback(os.close, listed)
+        binary = os.open(launcher, os.O_RDONLY | os.O_CLOEXEC)
+        stack.callback(os.close, binary)
+        # Paths of the host do not stand among the arguments, which others can read.
+        argv = (
+            *(BUBBLEWRAP, "--args", str(_LIST), "--", f"/proc/self/fd/{_LAUNCHER}", str(_CONTROL)),
+            *(str(identity.user), str(identity.group)),
+            *(word for n, each in enumerate(box.inner) for word in (f"{_STAGE}/{n}", each.target)),
+        )
+        yield Making(CommandLine(program, argv, {}, root), (listed, binary, control, *held))
+
+
+def _spell(operation: Operation) -> list[str]:
+    match operation:
+        case System(path=path, target=target):
+            return ["--ro-bind", path, target]
+        case Link(text=text, target=target):
+            return ["--symlink", text, target]
+        case Memory(target=target, mode=mode, size=size):
+            return ["--perms", f"{mode:04o}", "--size", str(size), "--tmpfs", target]
+        case Devices():
+            return ["--dev", "/dev"]
+        case Processes():
+            return ["--proc", "/proc"]
+        case Closed(target=target):
+            return ["--remount-ro", target]
+        case _:
+            raise TypeError(operation)
+
+
+def _spell_shared(
+    what: Shared, target: str, hold: Callable[[int], str], reserved: Reserved
+) -> list[str]:
+    number = hold(open_shared(what, reserved))
+    return ["--ro-bind-fd" if what.read_only else "--bind-fd", number, target]
+
+
+def _spell_cover(what: Memory | Cover | Null, target: str) -> list[str]:
+    match what:
+        case Memory(mode=mode, size=size):
+            return _spell(Memory(target, mode, size))
+        case Null():
+            return ["--dev-bind", os.devnull, target]
+        case Cover():
+            return [*_spell(Memory(target, 0o555, _COVER_BYTES)), *_spell(Closed(target))]
+
+
+def _make_file(content: bytes) -> int:
+    descriptor = os.memfd_create("airlock-box", os.MFD_CLOEXEC)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor

@@ -1,0 +1,151 @@
+"""Which box a command has: that of its module, as this host can make it."""
+
+import os
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from airlock_daemon.command.launcher import Identity
+from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.sandbox.box import HOME, Box
+from airlock_daemon.sandbox.fencing import refuse_unshowable
+from airlock_daemon.sandbox.plan import plan_box
+from airlock_daemon.sandbox.programs import SYSTEM, find_places
+from airlock_daemon.sandbox.refusing import refuse
+from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence, wants_box
+from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.reserved import Reserved, is_within
+from airlock_daemon.workspace.directory import Workspace
+from airlock_modules import Module
+from airlock_wire import quote
+
+_INSTALL = "sudo apt-get install bubblewrap"
+
+
+class Maker(msgspec.Struct, frozen=True, kw_only=True):
+    """What makes boxes: the path of bubblewrap, or a fence by Landlock where there is none.
+
+    `identity` is who that, and what is in them, runs as.
+    """
+
+    bubblewrap: str | None
+    identity: Identity
+
+    @property
+    def name(self) -> str:
+        """What records call it."""
+        return "landlock" if self.bubblewrap is None else "bubblewrap"
+
+
+def find_maker(module: Module, generation: Generation) -> Maker | None:
+    """What makes the box of a command of `module`, None where it is to have none.
+
+    Raises Denied (rule "no-box") where it is to have one and there is nothing to make it.
+    """
+    if not wants_box(module) or generation.boxes.mode == "off":
+        return None
+    identity = find_identity(generation.boxes)
+    mode = generation.boxes.mode
+    program = None if mode == "landlock" else generation.programs.find(BUBBLEWRAP)
+    if program is not None:
+        return Maker(bubblewrap=program, identity=identity)
+    if mode == "require-bubblewrap":
+        raise refuse("bubblewrap is not installed", _INSTALL)
+    missing = explain_no_fence()
+    if missing is not None:
+        raise refuse(f"bubblewrap is not installed, and {missing}", _INSTALL)
+    return Maker(bubblewrap=None, identity=identity)
+
+
+def find_identity(config: BoxConfig) -> Identity:
+    """Who is in the boxes of this daemon. Raises Denied where that would be root, or cannot be."""
+    user = os.geteuid()
+    if config.user is not None and user in (0, config.user.user):
+        return Identity(config.user.user, config.user.group)
+    if user == 0:
+        raise refuse(
+            "the daemon runs as root, which no box may",
+            'in config.toml: [sandbox] user = "NAME", a user that can enter the workspaces'
+            f"{AND_RELOAD}",
+        )
+    if config.user is not None:
+        raise refuse(
+            "[sandbox] user is another one than the daemon's, which is not root",
+            f"remove that line from config.toml{AND_RELOAD}",
+        )
+    return Identity(user, os.getegid())
+
+
+def choose_box(
+    module: Module,
+    maker: Maker,
+    workspace: Workspace,
+    program: str,
+    *,
+    generation: Generation,
+    environment: Mapping[str, str],
+) -> Box:
+    """The box in which `program`, an absolute path, runs for `module` in `workspace`.
+
+    `environment` is the daemon's, which says where the human's home and certificates are. Raises
+    Denied (layer "sandbox") where the program or something that the module wants to be seen cannot
+    be.
+    """
+    sandbox = module.sandbox
+    if sandbox is None:
+        raise TypeError(module.name)
+    home = environment.get("HOME", "/")
+    read = {path: path for path in _find_certificates(environment)}
+    read |= dict(_find_read(sandbox.read, home, module))
+    path = generation.programs.path
+    places = find_places(program, home=home, path=path, seen=tuple(read))
+    for place in (*places, *read):
+        _refuse_private(place, module, generation.reserved)
+    box = plan_box(
+        workspace,
+        places=places,
+        read=read,
+        identity=maker.identity,
+        reserved=generation.reserved,
+        sockets=sandbox.sockets,
+    )
+    if maker.bubblewrap is None:
+        refuse_unshowable(box)
+    return box
+
+
+def _find_certificates(environment: Mapping[str, str]) -> Iterator[str]:
+    """The authorities that the daemon's environment names, if a box does not have them anyway."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        path = environment.get(name, "")
+        is_there = any(is_within(path, place) for place in (*SYSTEM, "/etc/ssl/certs"))
+        if os.path.isabs(path) and os.path.exists(path) and not is_there:
+            yield path
+
+
+def _find_read(paths: tuple[str, ...], home: str, module: Module) -> Iterator[tuple[str, str]]:
+    """Each path of the host, and where the box has it: what is in a home is in the other one."""
+    for path in paths:
+        target = HOME + path.removeprefix("~") if path.startswith("~") else path
+        real = os.path.realpath(home + path.removeprefix("~") if path.startswith("~") else path)
+        if not (os.path.isfile(real) or os.path.isdir(real)):
+            raise Denied(
+                f"{path} is no file and no directory of the host, and a box is to show it",
+                layer="sandbox",
+                rule="read",
+                hint=f"a person on the host can remove it from [sandbox] read of {module.source}"
+                f"{AND_RELOAD}",
+            )
+        yield real, target
+
+
+def _refuse_private(place: str, module: Module, reserved: Reserved) -> None:
+    conflict = reserved.private.conflict(os.path.realpath(place))
+    if conflict is not None:
+        raise Denied(
+            f"{quote(place)} cannot be shown in a box: {conflict}",
+            layer="sandbox",
+            rule="reserved",
+            hint="a person on the host can install it elsewhere, or name less in [sandbox] read of "
+            f"{module.source}{AND_RELOAD}",
+        )

@@ -1,0 +1,47 @@
+"""The environment of a tool in a box: nothing of the human's, and nothing that a broker uses."""
+
+import os
+import re
+from collections.abc import Mapping
+
+from airlock_daemon.sandbox.box import HOME, TMP, Box, System
+from airlock_daemon.sandbox.programs import SYSTEM
+from airlock_daemon.setup.reserved import is_within
+
+# Of those that brokers use, or that lead to a credential or an agent of the human's.
+_WITHHELD = re.compile(
+    r"(?:(?:http|https|ftp|all|no)_proxy|AWS_.*|SSH_.*|GIT_SSH(?:_COMMAND|_VARIANT)?|GIT_ASKPASS"
+    r"|DOCKER_.*|KUBECONFIG|GPG_AGENT_INFO|DBUS_.*|XDG_RUNTIME_DIR|DISPLAY|WAYLAND_DISPLAY)",
+    re.IGNORECASE,
+)
+
+# What a tool knows of its user by its environment.
+_OWN = {
+    "HOME": HOME,
+    "USER": "airlock",
+    "LOGNAME": "airlock",
+    "SHELL": "/bin/sh",
+    "TMPDIR": TMP,
+}
+
+
+def is_withheld(name: str) -> bool:
+    """Whether a box has no variable of this name, wherever it would come from."""
+    return _WITHHELD.fullmatch(name) is not None
+
+
+def adapt_daemon(environment: Mapping[str, str]) -> dict[str, str]:
+    """The daemon's environment, as the tool of a box may inherit from it."""
+    return {name: value for name, value in environment.items() if not is_withheld(name)} | _OWN
+
+
+def withhold(environment: Mapping[str, str]) -> dict[str, str]:
+    """What remains for a box of variables that were built by all the rules."""
+    return {name: value for name, value in environment.items() if not is_withheld(name)}
+
+
+def adapt_path(path: str, box: Box) -> str:
+    """The entries of a PATH that lead anywhere in `box`."""
+    shown = [*SYSTEM, *(each.target for each in box.operations if isinstance(each, System))]
+    entries = path.split(os.pathsep)
+    return os.pathsep.join(e for e in entries if any(is_within(e, place) for place in shown))

@@ -1,0 +1,35 @@
+"""The /etc of a box: some files made for it, and public ones of the host that are needed."""
+
+import os
+from collections.abc import Iterator
+
+from airlock_daemon.command.launcher import Identity
+from airlock_daemon.sandbox.box import HOME, Made, Operation, System
+
+# Of what exists: libraries and programs, certificates, and names of things. None has a secret, and
+# none says who or where the host is.
+_PUBLIC = (
+    *("ld.so.cache", "alternatives", "localtime", "services", "protocols", "mime.types"),
+    *("ssl/certs", "ssl/openssl.cnf", "ca-certificates", "crypto-policies"),
+    *("pki/tls/certs", "pki/ca-trust/extracted"),
+    *("terminfo", "locale.alias", "host.conf", "gai.conf"),
+)
+
+_NSSWITCH = b"passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"
+_HOSTS = b"127.0.0.1 localhost airlock\n::1 localhost\n"
+
+
+def make_etc(identity: Identity) -> Iterator[Operation]:
+    """What stands in /etc for tools that run as `identity`, who is called airlock in the box."""
+    user, group = identity.user, identity.group
+    passwd = f"airlock:x:{user}:{group}:airlock:{HOME}:/bin/sh\n"
+    passwd += "nobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n" if user != 65534 else ""
+    groups = f"airlock:x:{group}:\n" + ("nogroup:x:65534:\n" if group != 65534 else "")
+    yield Made(passwd.encode(), "/etc/passwd")
+    yield Made(groups.encode(), "/etc/group")
+    yield Made(_NSSWITCH, "/etc/nsswitch.conf")
+    yield Made(_HOSTS, "/etc/hosts")
+    for name in _PUBLIC:
+        path = f"/etc/{name}"
+        if os.path.exists(path):
+            yield System(path, path)

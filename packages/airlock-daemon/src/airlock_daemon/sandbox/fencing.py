@@ -1,0 +1,132 @@
+"""Starting a command behind a fence: Landlock and the filter, where there can be no namespaces.
+
+It sees the host's own paths, so that nothing can be shown at another one, and it has no /tmp and no
+home but an empty directory of its own.
+"""
+
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager
+
+import trio
+from msgspec.structs import replace
+
+from airlock_daemon.command.launch import Launch
+from airlock_daemon.command.launcher import CommandLine, Fence, Identity, Launcher
+from airlock_daemon.sandbox.box import Box, Made, Shared, System
+from airlock_daemon.sandbox.refusing import refuse
+from airlock_daemon.sandbox.shared import open_shared
+from airlock_daemon.sandbox.sockets import SOCKETS
+from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.workspace.directory import Workspace, make_empty
+from airlock_wire import quote
+
+_READ_DEVICES = ("/dev/random", "/dev/urandom")
+_USED_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty")
+
+_BUBBLEWRAP = "give bubblewrap what that says it lacks"
+
+_PATH = os.O_PATH | os.O_CLOEXEC
+
+
+def refuse_unshowable(box: Box) -> None:
+    """Raise Denied (rule "no-box") where a fence cannot show what `box` does."""
+    if box.sockets != "none":
+        raise refuse(
+            "this host has Landlock alone, under which sockets would be those of the host",
+            _BUBBLEWRAP,
+        )
+    if box.inner:
+        raise refuse(
+            "this host has Landlock alone, which shows nothing of what the container has mounted "
+            f"inside of its workspace, such as {quote(box.inner[0].target)}",
+            "mount it outside of the workspace",
+        )
+    for operation in box.operations:
+        match operation:
+            case System(path=path, target=target) | Shared(path=path, target=target):
+                if path != target and isinstance(operation, Shared):
+                    raise refuse(
+                        "this host has Landlock alone, which shows a workspace at the host's own "
+                        f"path, {quote(path)}",
+                        "mount it there in the container too",
+                    )
+                if path != target and os.path.realpath(target) != path:
+                    raise refuse(
+                        f"this host has Landlock alone, which cannot show {quote(path)} elsewhere",
+                        _BUBBLEWRAP,
+                    )
+            case _:
+                pass
+
+
+@asynccontextmanager
+async def private_directory(
+    identity: Identity, removals: trio.CapacityLimiter
+) -> AsyncIterator[Workspace]:
+    """An empty directory that is `identity`'s own for as long as a command runs."""
+    made = make_empty(None)
+    try:
+        if identity.user != os.geteuid():
+            os.fchown(made.descriptor, identity.user, identity.group)
+        yield made
+    finally:
+        await made.leave(removals)
+
+
+async def start_fenced(
+    what: CommandLine,
+    standard: Sequence[int],
+    box: Box,
+    *,
+    private: Workspace,
+    launcher: Launcher,
+    identity: Identity,
+    reserved: Reserved,
+    terminal: int = 0,
+) -> Launch:
+    """Start `what` within the part of `box` that a fence can be, as `Launcher.launch` does.
+
+    `private` is its home, and its directory where the box has no workspace. Raises Denied and
+    Failed.
+    """
+    environment = {**what.environment, "HOME": private.path, "TMPDIR": private.path}
+    directory = what.directory if box.is_shared else private.descriptor
+    with ExitStack() as stack:
+        return await launcher.launch(
+            replace(what, environment=environment, directory=directory),
+            standard,
+            terminal=terminal,
+            identity=None if identity.user == os.geteuid() else identity,
+            fence=_open_fence(box, private, reserved, stack),
+        )
+
+
+def _open_fence(box: Box, private: Workspace, reserved: Reserved, stack: ExitStack) -> Fence:
+    read: list[int] = []
+    written = [private.descriptor]
+
+    def hold(descriptor: int) -> int:
+        stack.callback(os.close, descriptor)
+        return descriptor
+
+    def find(paths: Sequence[str]) -> list[int]:
+        return [hold(os.open(path, _PATH)) for path in paths if os.path.exists(path)]
+
+    for operation in box.operations:
+        match operation:
+            case System(path=path):
+                read.append(hold(os.open(path, _PATH)))
+            case Made(target=target):
+                # The host's own in its place: neither has a secret.
+                read += find((target,))
+            case Shared(read_only=read_only):
+                (read if read_only else written).append(hold(open_shared(operation, reserved)))
+            case _:
+                pass
+    return Fence(
+        sockets=SOCKETS[box.sockets],
+        read=(*read, *find(_READ_DEVICES)),
+        written=tuple(written),
+        used=tuple(find(_USED_DEVICES)),
+    )

@@ -1,0 +1,191 @@
+"""The workspace of a box as the client's container shows it: with all that is mounted inside."""
+
+import os
+import stat
+from collections.abc import Container, Iterator, Mapping, Sequence
+
+import msgspec
+
+from airlock_daemon.command.launcher import Identity
+from airlock_daemon.errors import Denied
+from airlock_daemon.platform.linux.mountinfo import MountRow, relative_to
+from airlock_daemon.sandbox.box import Cover, Memory, Null, Placed, Shared
+from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.workspace.mapping import Mounts, Source, Unmapped
+from airlock_wire import quote
+
+_MASK_BYTES = 64 << 20
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """What the box has of the client's workspace: its top, and what is mounted below, in order."""
+
+    top: Shared
+    inner: tuple[Placed, ...] = ()
+
+
+def show_workspace(
+    source: Source, root: str, mounts: Mounts | None, *, identity: Identity, reserved: Reserved
+) -> Shown:
+    """Say how a box has the workspace `source`, whose directory on the host is `root`.
+
+    With `mounts`, everything is there that the container has mounted inside, each with its
+    read-only flag. A directory in memory is there empty, /dev/null over a file as it is. What the
+    host cannot find, what `identity` cannot enter, and what the container does not have though the
+    host does, is covered, and so is what the profile hides. Raises Denied for a mount that hides or
+    protects something, and that the container could move away by renaming a directory above; and
+    for one whose directory it could put another in place of, by a mount of what is above.
+    """
+    if mounts is None:
+        return Shown(Shared(root, source.target, read_only=False))
+    base, base_root = _find_base(source, root, mounts, reserved)
+    rows = _rows_below(base.target, mounts.rows)
+    profile = mounts.agent.profile
+    seen = {row.point: row for row in mounts.rows}
+    frozen = {point for point, row in seen.items() if row.read_only}
+    top = Shared(base_root, base.target, read_only=profile.read_only or base.target in frozen)
+    view = _View(mounts, identity, reserved)
+    if base.target in seen:
+        _refuse_replaceable(seen[base.target], mounts.rows)
+    found: dict[str, Placed] = {}
+    shown = {base.target: top}
+    for target in sorted(rows, key=len):
+        above = shown.get(_find_above(target, shown)) or top
+        if _is_covered(target, found, shown):
+            raise _refuse(target, "lies in one that a box has as an empty directory")
+        what = view.find(rows[target], above)
+        if not isinstance(what, Shared) or rows[target].read_only:
+            _refuse_movable(target, above, frozen)
+        if isinstance(what, Shared):
+            _refuse_replaceable(rows[target], mounts.rows)
+            shown[target] = what
+        found[target] = Placed(what, target)
+    for target in profile.hide:
+        if relative_to(target, base.target):
+            above = shown.get(_find_above(target, shown)) or top
+            path = os.path.join(above.path, relative_to(target, above.target) or "")
+            if not os.path.lexists(path) or _is_covered(target, found, shown):
+                continue
+            _refuse_movable(target, above, frozen)
+            shown.pop(target, None)
+            found[target] = Placed(Cover() if os.path.isdir(path) else Null(), target)
+    for target in _find_strangers(mounts.host_rows, shown):
+        if target not in found and not _is_covered(target, found, shown):
+            found[target] = Placed(Cover(), target)
+    return Shown(top, tuple(found[target] for target in sorted(found, key=len)))
+
+
+class _View(msgspec.Struct, frozen=True):
+    mounts: Mounts
+    identity: Identity
+    reserved: Reserved
+
+    def find(self, row: MountRow, above: Shared) -> Shared | Memory | Null | Cover:
+        """What stands in a box for a mount of the container that lies in the directory `above`."""
+        if os.path.basename(row.root) == "null" and row.kind in ("devtmpfs", "tmpfs"):
+            return Null()
+        path = None if row.is_pseudo else self.mounts.find_directory(row)
+        if path is not None and self._may_show(path):
+            mode = os.lstat(path).st_mode
+            # Of files only those that hold data: a socket of the host is none of a box's.
+            if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
+                is_file = stat.S_ISREG(mode)
+                read_only = row.read_only or self.mounts.agent.profile.read_only
+                return Shared(path, row.point, read_only=read_only, is_file=is_file)
+        if row.kind == "tmpfs" and row.root == "/" and not row.read_only:
+            return Memory(row.point, 0o1777, _MASK_BYTES)
+        rest = relative_to(row.point, above.target) or ""
+        return Cover() if os.path.isdir(os.path.join(above.path, rest)) else Null()
+
+    def _may_show(self, path: str) -> bool:
+        return self.reserved.conflict(path) is None and _may_enter(path, self.identity)
+
+
+def _find_base(source: Source, root: str, mounts: Mounts, reserved: Reserved) -> tuple[Source, str]:
+    """The outermost mount of the container in which `source` lies, and its directory."""
+    points = [
+        row.point
+        for row in mounts.rows
+        if row.point not in ("/", source.target)
+        and relative_to(source.target, row.point) is not None
+    ]
+    for point in sorted(points, key=len):
+        try:
+            base = mounts.find(point).source
+        except (Unmapped, Denied):
+            continue
+        path = os.path.realpath(base.directory)
+        if not base.below and path == base.directory and reserved.conflict(path) is None:
+            return base, path
+    return source, root
+
+
+def _rows_below(target: str, rows: Sequence[MountRow]) -> Mapping[str, MountRow]:
+    """The mounts below `target`, by path: of several at one the last is seen."""
+    return {row.point: row for row in rows if relative_to(row.point, target)}
+
+
+def _is_covered(target: str, found: Mapping[str, Placed], shown: Mapping[str, Shared]) -> bool:
+    return any(relative_to(target, each) for each in found if each not in shown)
+
+
+def _find_above(target: str, shown: Mapping[str, Shared]) -> str:
+    return max((each for each in shown if relative_to(target, each)), key=len)
+
+
+def _refuse_movable(target: str, above: Shared, frozen: Container[str]) -> None:
+    # What the profile alone makes read-only the container can change all the same.
+    if above.target not in frozen and os.path.dirname(target) != above.target:
+        raise _refuse(target, "hides or protects something, and can be moved away with it")
+
+
+def _refuse_replaceable(row: MountRow, rows: Sequence[MountRow]) -> None:
+    for other in rows:
+        rest = relative_to(row.root, other.root) if other.device == row.device else None
+        # By the very path at which it is mounted it cannot be renamed.
+        if rest and not other.read_only and os.path.join(other.point, rest) != row.point:
+            problem = f"lies inside of what {quote(other.point)} is, where it can be replaced"
+            raise _refuse(row.point, problem)
+
+
+def _refuse(target: str, problem: str) -> Denied:
+    return Denied(
+        f"the container has a mount at {quote(target)} that {problem}",
+        layer="sandbox",
+        rule="inner-mount",
+        hint="mount it directly below the workspace or another mount, mount nothing above it "
+        "elsewhere, or run the tool in the container itself",
+    )
+
+
+def _find_strangers(host: Sequence[MountRow], shown: Mapping[str, Shared]) -> Iterator[str]:
+    """Where a box would show what only the host has mounted below a directory."""
+    found = {
+        os.path.join(each.target, rest)
+        for each in shown.values()
+        for row in host
+        if (rest := relative_to(row.point, each.path))
+    }
+    yield from sorted(found, key=len)
+
+
+def _may_enter(path: str, identity: Identity) -> bool:
+    """Whether a user in no further group can get to `path`, and the daemon too."""
+    directory = os.path.dirname(path)
+    try:
+        while directory != "/":
+            if not _may(os.stat(directory), identity, stat.S_IXOTH):
+                return False
+            directory = os.path.dirname(directory)
+        os.stat(path, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
+
+
+def _may(found: os.stat_result, identity: Identity, right: int) -> bool:
+    if found.st_uid == identity.user:
+        return bool(found.st_mode & right << 6)
+    if found.st_gid == identity.group:
+        return bool(found.st_mode & right << 3)
+    return bool(found.st_mode & right)

@@ -1,0 +1,91 @@
+"""Whether this host makes boxes: a real one is tried."""
+
+import os
+from contextlib import ExitStack
+
+import trio
+
+from airlock_daemon.command.launch import Ended
+from airlock_daemon.command.launcher import CommandLine, Identity, Launcher, find_launcher
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.sandbox.plan import plan_box
+from airlock_daemon.sandbox.starting import start_boxed
+from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.workspace.directory import Workspace
+from airlock_daemon.workspace.mapping import Source
+
+# What every system has, and everybody may look at. In the box it stands for a workspace.
+_DIRECTORY = "/usr"
+_LONGEST_S = 10.0
+NOTHING = Reserved(())
+
+
+def probe(bubblewrap: str, identity: Identity) -> str | None:
+    """As `probe_box`, with a launcher of its own."""
+
+    async def run() -> str | None:
+        launcher = Launcher(find_launcher(), nofile=256)
+        try:
+            return await probe_box(bubblewrap, identity, launcher)
+        finally:
+            launcher.close()
+
+    return trio.run(run)
+
+
+async def probe_box(bubblewrap: str, identity: Identity, launcher: Launcher) -> str | None:
+    """Make a box with all that a real one has, and run a program in it.
+
+    Returns None where that works, else what was said where it did not. Raises Failed without a
+    launcher.
+    """
+    with ExitStack() as stack:
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        stack.callback(os.close, null)
+        directory = os.open(_DIRECTORY, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        stack.callback(os.close, directory)
+        workspace = Workspace(
+            descriptor=directory,
+            path=_DIRECTORY,
+            root=_DIRECTORY,
+            mounts=None,
+            source=Source(target="/workspace", directory=_DIRECTORY, below=""),
+        )
+        box = plan_box(
+            workspace,
+            places=(),
+            read={},
+            identity=identity,
+            reserved=NOTHING,
+            sockets="none",
+        )
+        what = CommandLine("/bin/sh", ("sh", "-c", "exit 0"), {}, directory)
+        try:
+            launch = await start_boxed(
+                what,
+                (null,) * 3,
+                box,
+                bubblewrap=bubblewrap,
+                launcher=launcher,
+                identity=identity,
+                reserved=NOTHING,
+                null=null,
+            )
+        except AirlockError as error:
+            return error.message
+        report: Ended | AirlockError | None = None
+        try:
+            with trio.move_on_after(_LONGEST_S):
+                while (report := launch.read_report()) is None:
+                    await trio.lowlevel.wait_readable(launch.control)
+            if isinstance(report, Ended):
+                return None if report.exit_code == 0 else f"a program in it ended by {report}"
+            said = launch.said()
+        finally:
+            launch.end()
+            with trio.CancelScope(deadline=trio.current_time() + _LONGEST_S, shield=True):
+                await launch.wait_gone()
+            launch.close()
+    if said:
+        return said.splitlines()[0]
+    return f"no answer within {_LONGEST_S:g} s" if report is None else report.message

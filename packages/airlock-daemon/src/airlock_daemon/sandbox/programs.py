@@ -1,0 +1,104 @@
+"""What of the host a program needs to be seen, beside the system's own directories."""
+
+import os
+import stat
+from collections.abc import Iterator
+
+from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.setup.programs import find_program
+from airlock_daemon.setup.reserved import is_within
+from airlock_wire import quote
+
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+"""Directories of the system itself, which every box has as far as they are there."""
+
+# As many links as the kernel follows in one path (path_resolution(7)).
+_MOST_LINKS = 40
+# Of the first line of a script (execve(2)).
+_MOST_LINE = 256
+
+
+def find_places(program: str, *, home: str, path: str, seen: tuple[str, ...]) -> tuple[str, ...]:
+    """The directories and files of the host that must be in a box for `program` to run in it.
+
+    `program` is an absolute path. Beside the program's own place these are that of the interpreter
+    in its first line, searched on `path` where env(1) is to do that, and that of a virtual
+    environment's Python. What lies in one of `seen` is in the box already. `home` is the human's
+    own, which is never shown for a program in it. Raises Denied for one that cannot be shown.
+    """
+    found: dict[str, None] = {}
+    waiting, done = [program], set()
+    while waiting:
+        name = waiting.pop()
+        if name in done:
+            continue
+        done.add(name)
+        for hop in _follow(name):
+            if any(is_within(hop, place) for place in (*SYSTEM, *seen, *found)):
+                continue
+            place = _find_place(hop, home)
+            found[place] = None
+            waiting += _find_python(place)
+        waiting += _find_interpreter(os.path.realpath(name), path)
+    return tuple(found)
+
+
+def _follow(name: str) -> Iterator[str]:
+    """The paths that lead to a file: a program may go by the name of a link to it."""
+    for _ in range(_MOST_LINKS):
+        # Links of its directories do not tell a program who it is.
+        name = os.path.join(os.path.realpath(os.path.dirname(name)), os.path.basename(name))
+        yield name
+        if not os.path.islink(name):
+            return
+        name = os.path.join(os.path.dirname(name), os.readlink(name))
+
+
+def _find_place(file: str, home: str) -> str:
+    directory = os.path.dirname(file)
+    prefix = os.path.dirname(directory)
+    if os.path.basename(directory) not in ("bin", "sbin"):
+        raise Denied(
+            f"the program {quote(file)} cannot be shown in a box: it lies in no bin directory",
+            layer="sandbox",
+            rule="program",
+            hint="a person on the host can name what it needs in [sandbox] read of its module"
+            f"{AND_RELOAD}",
+        )
+    if is_within(os.path.realpath(home), prefix) or prefix == os.path.join(home, ".local"):
+        return file
+    return prefix
+
+
+def _find_python(prefix: str) -> Iterator[str]:
+    """The Python of a virtual environment."""
+    try:
+        with open(os.path.join(prefix, "pyvenv.cfg"), encoding="utf-8") as file:
+            lines = [line.partition("=") for line in file]
+    except (OSError, ValueError):
+        return
+    for key, _, value in lines:
+        if key.strip() == "home" and os.path.isabs(value.strip()):
+            yield os.path.join(value.strip(), "python3")
+
+
+def _find_interpreter(file: str, path: str) -> Iterator[str]:
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return
+    try:
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        line = os.read(descriptor, _MOST_LINE) if is_file else b""
+    finally:
+        os.close(descriptor)
+    if not line.startswith(b"#!"):
+        return
+    words = os.fsdecode(line[2:].partition(b"\n")[0]).split()
+    if words and os.path.isabs(words[0]):
+        yield words[0]
+        if os.path.basename(words[0]) == "env":
+            name = next((word for word in words[1:] if not word.startswith("-")), "")
+            found = find_program(name, path) if name else None
+            if found is not None:
+                yield found

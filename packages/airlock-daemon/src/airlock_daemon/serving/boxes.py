@@ -1,0 +1,76 @@
+"""Which boxes the commands of a daemon get: tried when it starts and reloads, and told."""
+
+from msgspec.structs import replace
+
+from airlock_daemon.command.launcher import Identity, Launcher
+from airlock_daemon.errors import Denied
+from airlock_daemon.request.state import log
+from airlock_daemon.sandbox.choice import find_identity
+from airlock_daemon.sandbox.probe import probe_box
+from airlock_daemon.setup.boxes import BUBBLEWRAP, Mode, explain_no_fence, wants_box
+from airlock_daemon.setup.load import Setup
+
+
+async def settle_boxes(setup: Setup, launcher: Launcher) -> tuple[Setup, str | None]:
+    """Try a box where a module of an agent wants one, and settle on what makes them from then on.
+
+    Returns the setup in which mode "auto" has become what works here, so that no command gets less
+    than was there at the start; and what records say of it, None where no module wants a box. A
+    command is refused where its box then cannot be made.
+    """
+    modules = (each for one in setup.generations.values() for each in one.grant.modules.values())
+    if not any(map(wants_box, modules)):
+        return setup, None
+    if setup.config.boxes.mode == "off":
+        log.warning(
+            'warning: commands run without the boxes of their modules; remove mode = "off" from '
+            "[sandbox] in config.toml"
+        )
+        return setup, "off"
+    try:
+        identity = find_identity(setup.config.boxes)
+    except Denied as error:
+        log.warning("warning: %s; %s", error.message, error.hint)
+        return setup, "none"
+    return await _settle_as(identity, setup, launcher)
+
+
+async def _settle_as(
+    identity: Identity, setup: Setup, launcher: Launcher
+) -> tuple[Setup, str | None]:
+    mode = setup.config.boxes.mode
+    if mode != "landlock":
+        problem = await _try_bubblewrap(identity, setup, launcher)
+        if problem is None:
+            return _settle(setup, "require-bubblewrap"), "bubblewrap"
+        log.warning("warning: %s; airlock-daemon doctor says what forbids it", problem)
+    missing = "" if mode == "require-bubblewrap" else explain_no_fence()
+    if missing is not None:
+        log.warning(
+            "warning: %scommands that are to have a box are refused; give bubblewrap what "
+            "airlock-daemon doctor says it lacks",
+            f"{missing}; " if missing else "",
+        )
+        return (_settle(setup, "require-bubblewrap") if mode == "auto" else setup), "none"
+    log.info("boxes: by Landlock, as user %d; SECURITY.md says what that leaves", identity.user)
+    return _settle(setup, "landlock"), "landlock"
+
+
+async def _try_bubblewrap(identity: Identity, setup: Setup, launcher: Launcher) -> str | None:
+    """Return why it makes no box, None where it does."""
+    program = next(iter(setup.generations.values())).programs.find(BUBBLEWRAP)
+    if program is None:
+        return "bubblewrap is not installed"
+    problem = await probe_box(program, identity, launcher)
+    if problem is not None:
+        return f"{program} makes no box: {problem}"
+    log.info("boxes: made by %s, as user %d", program, identity.user)
+    return None
+
+
+def _settle(setup: Setup, mode: Mode) -> Setup:
+    generations = {
+        name: replace(one, boxes=replace(one.boxes, mode=mode))
+        for name, one in setup.generations.items()
+    }
+    return replace(setup, generations=generations)

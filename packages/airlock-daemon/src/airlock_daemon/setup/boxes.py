@@ -1,0 +1,77 @@
+"""`[sandbox]` of config.toml: whether tools run in boxes, and as whom."""
+
+import pwd
+from typing import Literal, get_args
+
+import msgspec
+
+from airlock_daemon.platform.linux.landlock import landlock_version
+from airlock_modules import Module, TableReader
+
+BUBBLEWRAP = "bwrap"
+"""The program that makes boxes, searched on the daemon's PATH."""
+
+OLDEST_LANDLOCK = 6
+"""The first version that keeps a tool from signals and abstract sockets of other processes."""
+
+Mode = Literal["auto", "require-bubblewrap", "landlock", "off"]
+_MODES: tuple[Mode, ...] = get_args(Mode)
+
+
+class BoxUser(msgspec.Struct, frozen=True):
+    """A user of the host, by numbers."""
+
+    user: int
+    group: int
+
+
+def explain_no_fence() -> str | None:
+    """Why Landlock cannot stand in for bubblewrap here, None where it can."""
+    version = landlock_version()
+    if version >= OLDEST_LANDLOCK:
+        return None
+    has = f"has version {version} of Landlock" if version else "has no Landlock"
+    return f"the kernel {has}, and {OLDEST_LANDLOCK} is needed"
+
+
+def wants_box(module: Module) -> bool:
+    """Whether a command of `module` is to have a box."""
+    return module.sandbox is not None and module.sandbox.box != "none"
+
+
+class BoxConfig(msgspec.Struct, frozen=True):
+    """`mode` says which boxes there are; `user` is who tools in them are, None for the daemon's.
+
+    A command that is to have a box has one or is refused: with "auto" by bubblewrap, or by Landlock
+    where that makes none, else by the one that is named. "off" runs it without.
+    """
+
+    mode: Mode = "auto"
+    user: BoxUser | None = None
+
+
+def read_boxes(table: TableReader) -> BoxConfig:
+    """Read the table. Faults are recorded by it."""
+    mode = table.choice("mode", _MODES, default="auto")
+    config = BoxConfig(
+        mode=next(each for each in _MODES if each == mode),
+        user=_read_user(table),
+    )
+    table.finish()
+    return config
+
+
+def _read_user(table: TableReader) -> BoxUser | None:
+    name = table.string("user", default="", nonempty=False)
+    if not name:
+        return None
+    try:
+        found = pwd.getpwnam(name)
+    except KeyError:
+        table.fault("user", f'there is no user "{name}"', "name a user of this host")
+        return None
+    if found.pw_uid == 0:
+        problem = "root is no user for a box"
+        table.fault("user", problem, "name one that owns nothing but the workspaces")
+        return None
+    return BoxUser(found.pw_uid, found.pw_gid)

@@ -1,0 +1,63 @@
+"""Worlds whose command `box` runs in a closed box, and what is asked of such a daemon."""
+
+import os
+import pwd
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from airlock_daemon.command.launcher import Identity
+from worlds import World
+
+PYTHON = "/usr/bin/python3"
+
+needs_bubblewrap = pytest.mark.skipif(
+    not os.environ.get("REQUIRE_TOOLS") and shutil.which("bwrap") is None,
+    reason="needs bubblewrap",
+)
+
+USER = "nobody"
+"""Who is in the boxes of a daemon that is root."""
+
+
+@contextmanager
+def boxed_world(more: str = "") -> Iterator[World]:
+    """A world that others can enter too; `more` are further lines of `[sandbox]` of the module.
+
+    The daemon's user and that of its boxes are the same one, unless it is root.
+    """
+    with tempfile.TemporaryDirectory(prefix="box-") as folder:
+        root = Path(os.path.realpath(folder))
+        root.chmod(0o755)
+        world = World(root)
+        world.workspace.chmod(0o777)
+        write_boxes(world)
+        world.write_module("sh", "/bin/sh", CLOSED + more)
+        world.write_module("git", PYTHON, CLOSED + more)
+        yield world
+
+
+CLOSED = '[deny]\nargs = []\n[sandbox]\nbox = "closed"\n'
+
+
+def write_boxes(world: World, mode: str = "auto", more: str = "") -> None:
+    """Write config.toml with the boxes of this user, or of `USER` where this is root."""
+    user = USER if os.geteuid() == 0 else ""
+    world.write_config(f'[sandbox]\nmode = "{mode}"\nuser = "{user}"\n{more}')
+
+
+def box_uid() -> int:
+    """The user of a process in a box."""
+    return box_identity().user
+
+
+def box_identity() -> Identity:
+    """Who is in the boxes of a daemon of this user."""
+    if os.geteuid() != 0:
+        return Identity(os.geteuid(), os.getegid())
+    found = pwd.getpwnam(USER)
+    return Identity(found.pw_uid, found.pw_gid)

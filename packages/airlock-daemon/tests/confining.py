@@ -1,0 +1,165 @@
+"""The filter and the limits of a box: as the launcher's sources make them."""
+
+import atexit
+import functools
+import importlib.util
+import itertools
+import operator
+import platform
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from launching import PACKAGE
+
+PROCESSORS = ("x86_64", "aarch64")
+SOCKETS = ("none", "inet", "unix", "inet_and_unix", "inet_and_udp")
+
+# linux/audit.h
+MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+
+# linux/seccomp.h
+ALLOW = 0x7FFF0000
+KILL = 0x80000000
+ERRNO = 0x00050000
+
+# As many numbers as the kernel's tables will have for years; those of x32 have this bit.
+NUMBERS = range(512)
+X32 = 0x40000000
+
+# RLIM_INFINITY
+UNLIMITED = (1 << 64) - 1
+
+_LOAD, _AND, _JUMP, _RETURN = 0x20, 0x54, 0x05, 0x06
+_TESTS: Mapping[int, Callable[[int, int], bool]] = {
+    0x15: operator.eq,
+    0x25: operator.gt,
+    0x35: operator.ge,
+    0x45: lambda accumulator, value: bool(accumulator & value),
+}
+
+
+@functools.cache
+def build_confined(processor: str = platform.machine()) -> str:
+    """The path of a static program that has both (native/confined.zig)."""
+    folder = tempfile.mkdtemp(prefix="confined-")
+    atexit.register(shutil.rmtree, folder)
+    path = Path(folder) / "confined"
+    cache = str(PACKAGE / ".zig-cache")
+    command = [sys.executable, "-m", "ziglang", "build-exe", "native/confined.zig"]
+    command += [
+        "-target",
+        f"{processor}-linux-none",
+        "-O",
+        "ReleaseSafe",
+        "-fsingle-threaded",
+    ]
+    command += ["--cache-dir", cache, "--global-cache-dir", cache, f"-femit-bin={path}"]
+    subprocess.run(command, cwd=PACKAGE, check=True)
+    path.parent.chmod(0o755)
+    return str(path)
+
+
+@dataclass(frozen=True)
+class Call:
+    """What the kernel shows a filter (struct seccomp_data of linux/seccomp.h)."""
+
+    number: int
+    machine: int
+    arguments: tuple[int, ...] = ()
+
+    def encode(self) -> bytes:
+        """The fields as they lie in memory; arguments that are not given are 0."""
+        padded = (*self.arguments, *(0,) * 6)[:6]
+        return struct.pack("<IIQ6Q", self.number, self.machine, 0, *padded)
+
+
+class Program:
+    """A filter in the kernel's form, carried out by the rules of linux/filter.h."""
+
+    def __init__(self, code: bytes) -> None:
+        """Take the instructions, 8 bytes each."""
+        self.instructions = list(struct.iter_unpack("<HBBI", code))
+
+    def answer(self, call: Call) -> int:
+        """What it says of the call. A jump out of the program or an unknown instruction fails."""
+        return self.follow(call)[0]
+
+    def follow(self, call: Call) -> tuple[int, bool]:
+        """The answer, and whether an argument was looked at on the way to it."""
+        data = call.encode()
+        at = accumulator = 0
+        looked = False
+        while True:
+            code, if_true, if_false, value = self.instructions[at]
+            at += 1
+            if code == _LOAD:
+                (accumulator,) = struct.unpack_from("<I", data, value)
+                looked = looked or value >= struct.calcsize("<IIQ")
+            elif code == _AND:
+                accumulator &= value
+            elif code == _JUMP:
+                at += value
+            elif code == _RETURN:
+                return value, looked
+            else:
+                at += if_true if _TESTS[code](accumulator, value) else if_false
+
+
+@functools.cache
+def load_program(processor: str, sockets: str) -> Program:
+    """The filter of a box with these sockets, for this processor."""
+    command = [build_confined(), "show", processor, sockets]
+    return Program(subprocess.run(command, capture_output=True, check=True).stdout)
+
+
+@functools.cache
+def read_numbers(processor: str) -> Mapping[str, int]:
+    """The number of each call by its name, from the kernel's headers that the compiler brings."""
+    folder = {"x86_64": "x86-linux-any", "aarch64": "aarch64-linux-any"}[processor]
+    compiler = importlib.util.find_spec("ziglang")
+    assert compiler is not None
+    assert compiler.origin is not None
+    headers = Path(compiler.origin).parent / "lib" / "libc" / "include" / folder / "asm"
+    text = (headers / "unistd_64.h").read_text()
+    found = re.findall(r"^#define __NR_(\w+)\s+(\d+)$", text, re.MULTILINE)
+    return {name: int(number) for name, number in found}
+
+
+def make_calls(processor: str, name: str, *arguments: int) -> Iterator[Call]:
+    """The call with these arguments, and with others in the high halves, which the kernel drops."""
+    number, machine = read_numbers(processor)[name], MACHINES[processor]
+    for high in (0, 1 << 32, 0xFFFFFFFF << 32):
+        yield Call(number, machine, tuple(high | each & 0xFFFFFFFF for each in arguments))
+
+
+def vary(call: Call, values: Sequence[int]) -> Iterator[Call]:
+    """The call with every choice of the values for its first three arguments."""
+    for arguments in itertools.product(values, repeat=3):
+        yield Call(call.number, call.machine, arguments)
+
+
+def run_filtered(
+    sockets: str, command: Sequence[str], *, directory: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a program by its path under the filter, to its end; what it said is text."""
+    words = [build_confined(), "run", sockets, *command]
+    return subprocess.run(words, capture_output=True, text=True, check=False, cwd=directory)
+
+
+def limit(
+    *,
+    processes: int = UNLIMITED,
+    data: int = UNLIMITED,
+    address_space: int = UNLIMITED,
+    file_size: int = UNLIMITED,
+) -> list[str]:
+    """The words before a program by its path that run it with these limits."""
+    numbers = (processes, data, address_space, file_size)
+    return [build_confined(), "limit", *map(str, numbers)]

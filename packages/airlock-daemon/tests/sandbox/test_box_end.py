@@ -1,0 +1,141 @@
+"""Boxes end whole, whatever is killed: no process is left, and with the last one goes the rest."""
+
+import os
+import select
+import signal
+import socket
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from boxing import boxed_world, needs_bubblewrap, write_boxes
+from running import Daemon, Message, read_answer, read_until, request
+from worlds import World
+
+pytestmark = needs_bubblewrap
+
+# Three that are not the tool's children any more, one of which hears no signal.
+SCRIPT = """
+setsid sh -c "trap '' HUP TERM INT; while :; do sleep 1; done" >/dev/null 2>&1 &
+setsid sleep 600 >/dev/null 2>&1 &
+(sleep 600 >/dev/null 2>&1 &)
+echo up
+exec sleep 600
+"""
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A world whose commands have boxes; this process stands in its workspace."""
+    with boxed_world() as world:
+        monkeypatch.chdir(world.workspace)
+        yield world
+
+
+class Running:
+    """A command of several processes that runs in a box, and the processes that are around it."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        """Start it, and wait for all of them."""
+        self.connection: socket.socket = daemon.connect()
+        self.connection.sendall(request("sh", "-c", SCRIPT))
+        read_until(self.connection, "up")
+        self.above = descend(daemon.process.pid)
+        self.bubblewrap = next(pid for pid in self.above if name_of(pid) == "bwrap")
+        self.supervisor = parent_of(self.bubblewrap)
+        self.launcher = next(pid for pid in self.above if parent_of(pid) == self.bubblewrap)
+        self.tool = next(pid for pid in self.above if parent_of(pid) == self.launcher)
+        self.watched = [os.pidfd_open(pid) for pid in (self.supervisor, *descend(self.supervisor))]
+
+    def assert_gone(self) -> None:
+        """Wait for the end of each, which is much nearer than the limit."""
+        for descriptor in self.watched:
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            assert poll.poll(30_000)
+            os.close(descriptor)
+
+    def assert_box_gone(self) -> None:
+        """The same, but for the supervisor, which may wait for another command."""
+        os.close(self.watched.pop(0))
+        self.assert_gone()
+
+
+def parent_of(pid: int) -> int:
+    """The parent of a process."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def name_of(pid: int) -> str:
+    """The name of its program."""
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+def descend(pid: int) -> Sequence[int]:
+    """All descendants of a process."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in map(int, (task / "children").read_text().split()):
+            found += [child, *descend(child)]
+    return found
+
+
+def test_a_client_that_hangs_up_ends_the_box(world: World) -> None:
+    """Also what hears no signal and has left the tool's session."""
+    with Daemon(world) as daemon:
+        running = Running(daemon)
+        running.connection.close()
+        running.assert_box_gone()
+
+
+@pytest.mark.parametrize("victim", ["tool", "launcher", "bubblewrap", "supervisor"])
+def test_whatever_is_killed_the_box_ends_and_the_client_is_told(world: World, victim: str) -> None:
+    """Nothing goes on without the one that would end it."""
+    with Daemon(world) as daemon:
+        running = Running(daemon)
+        os.kill(getattr(running, victim), signal.SIGKILL)
+        last: Message = read_answer(running.connection).last
+        running.connection.close()
+        if victim == "tool":
+            assert last["result"]["exit_code"] == 128 + signal.SIGKILL
+        else:
+            assert "killed" in last["error"]["message"]
+        (running.assert_gone if victim == "supervisor" else running.assert_box_gone)()
+        assert daemon.shell("echo next").text() == "next\n"
+
+
+def test_a_daemon_that_is_killed_takes_its_boxes_along(world: World) -> None:
+    """It cannot tell anybody to end them any more."""
+    with Daemon(world) as daemon:
+        running = Running(daemon)
+        daemon.process.kill()
+        daemon.process.wait()
+        running.assert_gone()
+        running.connection.close()
+
+
+def test_a_daemon_that_stops_ends_its_boxes_in_order(world: World) -> None:
+    """What hears a signal hears it first."""
+    write_boxes(world, more="[daemon]\nshutdown_grace_s = 0\n")
+    with Daemon(world) as daemon:
+        script = "trap 'echo heard > heard; exit' HUP; echo up; while :; do sleep 0.1; done"
+        with daemon.connect() as connection:
+            connection.sendall(request("sh", "-c", script))
+            read_until(connection, "up")
+            assert daemon.stop() == 0
+    assert (world.workspace / "heard").read_text() == "heard\n"
+
+
+def test_a_signal_of_the_client_reaches_the_tool_alone(world: World) -> None:
+    """The tool handles it, and the box goes on until the tool ends."""
+    with Daemon(world) as daemon, daemon.connect() as connection:
+        script = "trap 'echo heard; exit 4' INT; echo up; while :; do sleep 0.1; done"
+        message = request("sh", "-c", script, features=["signals"])
+        connection.sendall(message)
+        read_until(connection, "up")
+        connection.sendall(
+            b'{"jsonrpc": "2.0", "method": "signal", "params": {"id": 1, "name": "SIGINT"}}\n'
+        )
+        answer = read_answer(connection)
+    assert answer.exit_code == 4

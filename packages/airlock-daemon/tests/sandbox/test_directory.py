@@ -1,0 +1,141 @@
+"""The directory of a boxed command: what was checked is what it starts in, or it does not start."""
+
+import os
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from boxing import boxed_world, needs_bubblewrap
+from running import Daemon
+from worlds import World
+
+pytestmark = needs_bubblewrap
+
+SECRET = "canary-5b21"
+TRIES = 200
+REFUSED = ("directory", "workspace", "no box")
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """A world whose workspace is at /workspace in the container; a secret lies beside it."""
+    with boxed_world() as world:
+        world.write_profile(f'[workspace]\nmounts = {{ "/workspace" = "{world.workspace}" }}\n')
+        for folder in (world.workspace / "sub", world.workspace / "other", world.root / "secret"):
+            folder.mkdir()
+            folder.chmod(0o777)
+        (world.workspace / "sub" / "file").write_text("sub")
+        (world.workspace / "other" / "file").write_text("other")
+        (world.root / "secret" / "file").write_text(SECRET)
+        yield world
+
+
+def test_it_is_called_as_the_client_calls_it(world: World) -> None:
+    """Nothing is renamed on the way in, and links within the workspace work."""
+    (world.workspace / "link").symlink_to("/workspace/other")
+    with Daemon(world) as daemon:
+        answer = daemon.shell("pwd; cat /workspace/link/file", cwd="/workspace/sub")
+        assert answer.text() == "/workspace/sub\nother"
+        assert daemon.shell("pwd", cwd="/workspace").text() == "/workspace\n"
+        # A link to the directory is followed by the daemon; the tool starts where it leads.
+        (world.workspace / "entry").symlink_to("sub")
+        assert daemon.shell("pwd", cwd="/workspace/entry").text() == "/workspace/sub\n"
+
+
+def test_without_a_workspace_it_is_an_empty_one_of_the_box(world: World) -> None:
+    """What is written there goes with the box."""
+    with Daemon(world) as daemon:
+        answer = daemon.shell("pwd; ls -A; echo x > file && cat file", cwd="/somewhere/else")
+    assert answer.text() == "/tmp\nx\n"
+
+
+@pytest.mark.parametrize("target", ["/usr", "/usr/local/x", "/etc", "/proc/x", "/home", "/run/x"])
+def test_a_workspace_at_a_place_of_the_boxs_own_is_refused(world: World, target: str) -> None:
+    """It would cover what the tool is made of, or lie where it cannot be."""
+    world.write_profile(f'[workspace]\nmounts = {{ "{target}" = "{world.workspace}" }}\n')
+    with Daemon(world) as daemon:
+        error = daemon.shell("true", cwd=target).error
+    assert (error["data"]["layer"], error["data"]["rule"]) == ("sandbox", "place")
+
+
+@contextmanager
+def repeated(action: Callable[[], None]) -> Iterator[None]:
+    """Do something all the time, as another process would that means harm."""
+    stop = threading.Event()
+    chance = random.Random(16)  # noqa: S311 - when, not what
+
+    def run() -> None:
+        # As long as a box takes, more or less: so it hits one at every step of its making.
+        while not stop.wait(chance.uniform(0, 0.03)):
+            action()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def swap_with_link(world: World) -> Callable[[], None]:
+    """`sub` is now itself, now a link out of the workspace, now one to another directory."""
+    sub, away = world.workspace / "sub", world.workspace / "away"
+
+    def swap() -> None:
+        for target in (str(world.root / "secret"), "/workspace/other", "/etc"):
+            with suppress(OSError):
+                sub.rename(away)
+                sub.symlink_to(target)
+                os.sched_yield()
+                sub.unlink()
+            with suppress(OSError):
+                away.rename(sub)
+
+    return swap
+
+
+def swap_with_other(world: World) -> Callable[[], None]:
+    """`sub` and `other` change their names."""
+    sub, other, away = (world.workspace / name for name in ("sub", "other", "away"))
+
+    def swap() -> None:
+        sub.rename(away)
+        other.rename(sub)
+        away.rename(other)
+
+    return swap
+
+
+def swap_workspace(world: World) -> Callable[[], None]:
+    """The mapped directory itself is now there, now a link to the secret beside it."""
+    away = world.root / "away"
+
+    def swap() -> None:
+        world.workspace.rename(away)
+        world.workspace.symlink_to(world.root / "secret")
+        os.sched_yield()
+        world.workspace.unlink()
+        away.rename(world.workspace)
+
+    return swap
+
+
+@pytest.mark.parametrize("make", [swap_with_link, swap_with_other, swap_workspace])
+def test_swaps_while_boxes_are_made_lead_nowhere(
+    world: World, make: Callable[[World], Callable[[], None]]
+) -> None:
+    """Each try sees a directory of the workspace, or is refused."""
+    said: dict[str, int] = {}
+    with Daemon(world) as daemon, repeated(make(world)):
+        for _ in range(TRIES):
+            answer = daemon.shell("cat file", cwd="/workspace/sub")
+            assert SECRET not in str(answer.messages)
+            text = answer.text() if "result" in answer.last else answer.error["message"]
+            said[text] = said.get(text, 0) + 1
+    assert said.pop("sub")
+    said.pop("other", None)
+    assert all(any(each in text for each in REFUSED) for text in said), said

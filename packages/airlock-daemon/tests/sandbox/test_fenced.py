@@ -1,0 +1,122 @@
+"""Commands in a closed box where there is Landlock alone: what is out of reach, and is not."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airlock_daemon.setup.boxes import explain_no_fence
+from boxing import box_uid, boxed_world, write_boxes
+from running import Daemon
+from worlds import World
+
+pytestmark = pytest.mark.skipif(explain_no_fence() is not None, reason="needs Landlock")
+
+PROBER = Path(__file__).with_name("fence_prober.py").read_text()
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A world whose commands have fences; this process stands in its workspace."""
+    with boxed_world() as world:
+        write_boxes(world, mode="landlock")
+        monkeypatch.chdir(world.workspace)
+        yield world
+
+
+def test_a_command_runs_in_the_workspace_and_its_files_stay(world: World) -> None:
+    """It has the client's path, its output and status come back, and its record names the box."""
+    with Daemon(world) as daemon:
+        answer = daemon.shell("pwd; id -u; echo kept > file; echo err >&2; exit 3")
+        record = daemon.records()[-1]
+    assert answer.text().split() == [str(world.workspace), str(box_uid())]
+    assert (answer.text("stderr"), answer.exit_code) == ("err\n", 3)
+    assert (world.workspace / "file").read_text() == "kept\n"
+    assert record["sandbox"] == "landlock"
+
+
+def test_nothing_of_the_host_is_in_reach_but_what_is_named(world: World) -> None:
+    """Files, by whatever way to them, other processes, and sockets; its home goes with it."""
+    secret = world.root / "secret"
+    secret.write_text("#!/bin/sh\necho canary-41a9\n")
+    secret.chmod(0o777)
+    with Daemon(world) as daemon:
+        answer = daemon.ask("git", "-c", PROBER, str(secret), str(daemon.process.pid))
+        daemon.stop()
+    assert answer.exit_code == 0, answer.text("stderr")
+    found = json.loads(answer.text())
+    assert {name for name, came in found["kept from"].items() if came == "done"} == set()
+    assert set(found["own"].values()) == {"done"}
+    assert (world.workspace / "kept").read_text() == "kept"
+    assert not os.path.exists(found["home"])
+    assert secret.read_text().endswith("canary-41a9\n")
+    assert not (world.root / "made").exists()
+
+
+def test_what_a_fence_leaves_is_what_the_documentation_says(world: World) -> None:
+    """Names and sizes of files can be seen, and rights of the user's own changed."""
+    shown = world.root / "shown"
+    shown.write_text("x" * 17)
+    os.chown(shown, box_uid(), -1)
+    with Daemon(world) as daemon:
+        assert daemon.shell(f"stat -c %s {shown}").text() == "17\n"
+        assert daemon.shell(f"chmod 600 {shown}").exit_code == 0
+    assert shown.stat().st_mode & 0o777 == 0o600
+
+
+def test_without_a_workspace_it_is_an_empty_one_of_its_own(world: World) -> None:
+    """What is written there goes with it."""
+    world.write_profile("[workspace]\nhost = false\n")
+    with Daemon(world) as daemon:
+        answer = daemon.shell('test "$PWD" = "$HOME" && ls -A && echo x > file && pwd')
+        daemon.stop()
+    assert answer.exit_code == 0, answer.messages
+    assert not os.path.exists(answer.text().strip())
+
+
+@pytest.mark.parametrize(
+    ("profile", "more", "said"),
+    [
+        ('[workspace]\nmounts = {{ "/workspace" = "{workspace}" }}\n', "", "host's own path"),
+        ("", 'sockets = "unix"\n', "sockets would be those of the host"),
+        ("", 'sockets = "inet"\n', "sockets would be those of the host"),
+        ("", 'read = ["~/shown"]\n', "cannot show"),
+    ],
+)
+def test_what_a_fence_cannot_be_is_refused(
+    profile: str, more: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other paths than the host's, and sockets that would lead to it."""
+    with boxed_world(more) as world:
+        write_boxes(world, mode="landlock")
+        if profile:
+            world.write_profile(profile.format(workspace=world.workspace))
+        monkeypatch.chdir(world.workspace)
+        home = world.root / "human"
+        home.mkdir()
+        (home / "shown").touch()
+        with Daemon(world, environment={"HOME": str(home)}) as daemon:
+            cwd = "/workspace" if profile else str(world.workspace)
+            error = daemon.shell("true", cwd=cwd).error
+    assert (error["data"]["layer"], error["data"]["rule"]) == ("sandbox", "no-box")
+    assert said in error["message"]
+
+
+@pytest.mark.parametrize("makes", ["", "echo 'bwrap: No permissions' >&2; exit 1"])
+def test_a_fence_stands_where_bubblewrap_makes_no_box(world: World, makes: str) -> None:
+    """What works is found out when the daemon starts and reloads, and told."""
+    tools = world.root / "tools"
+    tools.mkdir()
+    write_boxes(world, more=f'[daemon]\npath = "{tools}"\n')
+    if makes:
+        (tools / "bwrap").write_text(f"#!/bin/sh\n{makes}\n")
+        (tools / "bwrap").chmod(0o755)
+    with Daemon(world) as daemon:
+        assert daemon.shell("echo ran").text() == "ran\n"
+        assert daemon.records()[-1]["sandbox"] == "landlock"
+        assert daemon.records("daemon-start")[-1]["sandbox"] == "landlock"
+        said = daemon.messages()
+    assert ("No permissions" if makes else "bubblewrap is not installed") in said
+    assert "boxes: by Landlock" in said

@@ -1,0 +1,283 @@
+"""What a container has mounted inside of its workspace, as a real box then has it.
+
+The rows of the container are made up, after those of this host; `e2e` has them of real containers.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from airlock_daemon.command.launch import Ended
+from airlock_daemon.command.launcher import CommandLine, Identity, Launcher
+from airlock_daemon.errors import AirlockError, Denied
+from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount, parse_mountinfo
+from airlock_daemon.sandbox.plan import plan_box
+from airlock_daemon.sandbox.starting import start_boxed
+from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.workspace.directory import Workspace
+from airlock_daemon.workspace.mapping import Mounts
+from boxing import box_identity, needs_bubblewrap
+from launching import launcher_path
+from worlds import World
+
+pytestmark = needs_bubblewrap
+
+SECRET = "canary-90ab"
+
+
+class Host:
+    """A directory that is a container's workspace, others beside it, and the container's mounts."""
+
+    def __init__(self, root: Path, agent: Agent) -> None:
+        self.root = root
+        self.workspace = self.make("workspace")
+        self.rows: list[MountRow] = []
+        self._agent = agent
+        self.mount(self.workspace, "/workspace")
+
+    def make(self, path: str, content: str | None = None) -> Path:
+        """Make a directory below the root, with a file in it if it has content."""
+        folder = self.root / path
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o777)
+        if content is not None:
+            (folder / "file").write_text(content + "\n")
+        return folder
+
+    def mount(self, source: Path, target: str, *, read_only: bool = False) -> None:
+        """Have the container mount a path of the host."""
+        row = find_mount(parse_mountinfo(Path("/proc/self/mountinfo").read_text()), str(source))
+        assert row is not None
+        below = os.path.relpath(source, row.point)
+        root = os.path.normpath(os.path.join(row.root, below))
+        self.add(row.kind, target, device=row.device, root=root, read_only=read_only)
+
+    def add(
+        self,
+        kind: str,
+        target: str,
+        *,
+        device: str = "0:9999",
+        root: str = "/",
+        read_only: bool = False,
+    ) -> None:
+        """Have the container mount something that the host has not."""
+        number = 10_000_000 + len(self.rows)
+        self.rows.append(MountRow(number, device, root, target, read_only, kind))
+
+    def run(self, script: str, *, claimed: str = "/workspace") -> str:
+        """What a script says in a box of the container; raises AirlockError where there is none."""
+        mounts = Mounts(self._agent, rows=self.rows, is_proven=True)
+        source = mounts.find(claimed).source
+        directory = os.path.join(source.directory, source.below)
+        descriptor = os.open(directory, os.O_PATH)
+        with tempfile.TemporaryFile("w+") as output:
+            workspace = Workspace(
+                descriptor=descriptor,
+                path=directory.rstrip("/"),
+                root=source.directory,
+                mounts=mounts,
+                source=source,
+            )
+            trio.run(_run, workspace, script, output.fileno())
+            os.close(descriptor)
+            output.seek(0)
+            return output.read()
+
+
+async def _run(workspace: Workspace, script: str, output: int) -> None:
+    identity: Identity = box_identity()
+    nothing = Reserved(())
+    box = plan_box(
+        workspace, places=(), read={}, identity=identity, reserved=nothing, sockets="none"
+    )
+    launcher = Launcher(launcher_path(), nofile=256)
+    null = os.open(os.devnull, os.O_RDWR)
+    try:
+        launch = await start_boxed(
+            CommandLine("/bin/sh", ("sh", "-c", script), {"PATH": "/bin"}, workspace.descriptor),
+            (null, output, output),
+            box,
+            bubblewrap="/usr/bin/bwrap",
+            launcher=launcher,
+            identity=identity,
+            reserved=nothing,
+            null=null,
+        )
+        report: Ended | AirlockError | None = None
+        while report is None:
+            await trio.lowlevel.wait_readable(launch.control)
+            report = launch.read_report()
+        launch.end()
+        await launch.wait_gone()
+        launch.close()
+    finally:
+        launcher.close()
+        os.close(null)
+    if isinstance(report, AirlockError):
+        raise report
+
+
+@pytest.fixture
+def host(world: World) -> Iterator[Host]:
+    """A host whose directories everybody may enter."""
+    (generation,) = world.load().generations.values()
+    with tempfile.TemporaryDirectory(prefix="box-") as folder:
+        root = Path(os.path.realpath(folder))
+        root.chmod(0o755)
+        yield Host(root, generation.agent)
+
+
+def test_what_is_mounted_inside_is_there_with_its_flags(host: Host) -> None:
+    """Directories and files of the host, nested ones too, writable or not."""
+    for name in ("lib", "lib-of-container/deeper", "docs"):
+        host.make(f"workspace/{name}", SECRET)
+    (host.workspace / "lock").write_text(SECRET)
+    host.make("lib/deeper", SECRET)
+    host.mount(host.make("lib", "lib"), "/workspace/lib")
+    host.mount(host.make("deeper", "deeper"), "/workspace/lib/deeper")
+    host.mount(host.workspace / "docs", "/workspace/docs", read_only=True)
+    host.mount(host.make("pinned", "pinned") / "file", "/workspace/lock", read_only=True)
+    said = host.run(
+        "cat lib/file lib/deeper/file lock; echo a > lib/new; echo b > lib/deeper/new;"
+        "for each in docs/new lock docs/file; do (echo x > $each) 2>/dev/null || echo kept; done"
+    )
+    assert said == "lib\ndeeper\npinned\nkept\nkept\nkept\n"
+    assert (host.root / "lib" / "new").read_text() == "a\n"
+    assert (host.root / "deeper" / "new").read_text() == "b\n"
+
+
+def test_masks_are_masks_and_what_cannot_be_shown_is_covered(host: Host) -> None:
+    """Of what lies below them on the host nothing is seen, and nothing can be put there."""
+    for name in ("memory", "frozen", "volume", "private", "proc"):
+        host.make(f"workspace/{name}", SECRET)
+    (host.workspace / ".env").write_text(SECRET)
+    host.add("devtmpfs", "/workspace/.env", root="/null")
+    host.add("tmpfs", "/workspace/memory")
+    host.add("tmpfs", "/workspace/frozen", read_only=True)
+    host.add("ext4", "/workspace/volume", root="/volumes/x/_data")
+    host.add("proc", "/workspace/proc")
+    private = host.make("secret/private", SECRET)
+    (host.root / "secret").chmod(0o700)
+    if box_identity().user != os.geteuid():
+        host.mount(private, "/workspace/private")
+    else:
+        host.add("ext4", "/workspace/private")
+    said = host.run(
+        "grep -rs canary . ; cat .env; ls -A memory frozen volume private proc;"
+        "for each in frozen volume private proc; do"
+        " (echo x > $each/x) 2>/dev/null || echo kept; done;"
+        "echo y > memory/y; cat memory/y"
+    )
+    assert said == ("frozen:\n\nmemory:\n\nprivate:\n\nproc:\n\nvolume:\n" + "kept\n" * 4 + "y\n")
+    assert not (host.workspace / "memory" / "y").exists()
+
+
+@pytest.mark.parametrize("kind", ["mask", "memory", "read-only", "unknown"])
+def test_what_protects_and_could_be_moved_away_is_refused(host: Host, kind: str) -> None:
+    """The container renames `above`, and the box would show what lies below."""
+    host.make("workspace/above/deep", SECRET)
+    target = "/workspace/above/deep"
+    if kind == "mask":
+        host.add("devtmpfs", f"{target}/file", root="/null")
+    elif kind == "memory":
+        host.add("tmpfs", target)
+    elif kind == "read-only":
+        host.mount(host.make("docs"), target, read_only=True)
+    else:
+        host.add("ext4", target, root="/x")
+    with pytest.raises(Denied) as caught:
+        host.run("cat above/deep/file")
+    assert (caught.value.layer, caught.value.rule) == ("sandbox", "inner-mount")
+
+
+def test_below_what_is_read_only_nothing_can_be_moved(host: Host) -> None:
+    """So a mask there is as good as one at the top."""
+    host.make("workspace/docs/deep", SECRET)
+    host.mount(host.workspace / "docs", "/workspace/docs", read_only=True)
+    host.add("devtmpfs", "/workspace/docs/deep/file", root="/null")
+    assert host.run("cat docs/deep/file; echo end") == "end\n"
+
+
+def test_a_directory_that_could_be_replaced_through_another_mount_is_refused(host: Host) -> None:
+    """The container renames it there, and puts another one, or a link, in its place."""
+    host.mount(host.make("src/lib", SECRET), "/workspace/lib")
+    host.make("workspace/lib")
+    host.mount(host.root / "src", "/src", read_only=True)
+    assert host.run("cat lib/file") == f"{SECRET}\n"
+    host.mount(host.root / "src", "/other")
+    with pytest.raises(Denied, match="/other"):
+        host.run("cat lib/file")
+
+
+@pytest.mark.parametrize("world_profile", ["read_only = true\n", "hide = {hidden}\n"])
+def test_the_profile_hides_and_protects_where_the_container_does_not(
+    world: World, world_profile: str
+) -> None:
+    """What is not in a box is refused for it; the container's own view does not change."""
+    hidden = "['/workspace/.env', '/workspace/keys', '/workspace/absent']"
+    world.write_profile(f"[workspace]\n{world_profile.format(hidden=hidden)}")
+    (generation,) = world.load().generations.values()
+    with tempfile.TemporaryDirectory(prefix="box-") as folder:
+        root = Path(os.path.realpath(folder))
+        root.chmod(0o755)
+        host = Host(root, generation.agent)
+        host.make("workspace/keys", SECRET)
+        (host.workspace / ".env").write_text(SECRET)
+        said = host.run("cat .env; ls keys; (echo x > new) 2>/dev/null || echo kept")
+    assert said == (f"{SECRET}file\nkept\n" if "read_only" in world_profile else "")
+
+
+def test_what_the_profile_hides_and_could_be_moved_away_is_refused(world: World) -> None:
+    """As a mask of the container's own would be; read_only of the profile changes nothing."""
+    world.write_profile("[workspace]\nread_only = true\nhide = ['/workspace/above/.env']\n")
+    (generation,) = world.load().generations.values()
+    with tempfile.TemporaryDirectory(prefix="box-") as folder:
+        host = Host(Path(os.path.realpath(folder)), generation.agent)
+        host.make("workspace/above")
+        (host.workspace / "above" / ".env").write_text(SECRET)
+        with pytest.raises(Denied):
+            host.run("cat above/.env")
+
+
+def test_from_inside_of_a_mount_the_whole_workspace_is_there(host: Host) -> None:
+    """A command in a mounted directory can use what lies beside it, as in the container."""
+    host.make("workspace/lib")
+    host.make("workspace/beside", "beside")
+    host.mount(host.make("lib/below", "below").parent, "/workspace/lib")
+    said = host.run("pwd; cat file ../../beside/file", claimed="/workspace/lib/below")
+    assert said == "/workspace/lib/below\nbelow\nbeside\n"
+
+
+def make_link(place: Path, target: str) -> None:
+    place.rmdir()
+    place.symlink_to(target)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda place: make_link(place, "/usr/lib"),
+        lambda place: make_link(place, "/oldroot/tmp"),
+        lambda place: make_link(place, "."),
+        lambda place: make_link(place, "/proc/1/root"),
+        lambda place: place.rmdir(),
+        lambda place: (place.rmdir(), place.write_text("")),
+    ],
+    ids=["system", "outside", "inside", "magic", "gone", "file"],
+)
+def test_a_mount_point_that_is_another_thing_ends_the_box(
+    host: Host, change: Callable[[Path], object]
+) -> None:
+    """No link is followed to where the mount would then be; the tool is not started."""
+    place = host.make("workspace/lib")
+    host.mount(host.make("lib", "lib"), "/workspace/lib")
+    change(place)
+    with pytest.raises(AirlockError):
+        host.run("echo started > /workspace/started")
+    assert not (host.workspace / "started").exists()

@@ -1,0 +1,116 @@
+"""The limits of a box, as the kernel holds them."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from confining import limit
+from launching import can_build
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="the launcher is for Linux"),
+    pytest.mark.skipif(not can_build(), reason="needs ziglang"),
+]
+
+MEBIBYTE = 1 << 20
+STRANGER = 54321  # no user of this host
+
+
+def run_python(script: str, words: list[str], directory: Path) -> str:
+    """What a script says that runs with the limits of `words`."""
+    command = [*words, sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=directory)
+    return done.stdout
+
+
+def test_memory_ends_where_it_was_said(tmp_path: Path) -> None:
+    """Neither private nor shared memory grows past its limit, and what is below it can be had."""
+    script = """
+import mmap
+def take(size, flags):
+    try:
+        return bool(mmap.mmap(-1, size << 20, flags))
+    except OSError:
+        return False
+private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+shared = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS
+print([take(size, flags) for flags in (private, shared) for size in (16, 512, 2048)])
+"""
+    words = limit(data=256 * MEBIBYTE, address_space=1024 * MEBIBYTE)
+    assert run_python(script, words, tmp_path) == "[True, False, False, True, True, False]\n"
+
+
+def test_a_file_ends_where_it_was_said(tmp_path: Path) -> None:
+    """A write past the limit fails; the tool is told by a signal, which Python ignores."""
+    script = """
+with open("file", "wb", buffering=0) as file:
+    print(file.write(b"x" * 5000))
+    try:
+        file.write(b"x")
+    except OSError as error:
+        print(error.strerror)
+"""
+    assert run_python(script, limit(file_size=4096), tmp_path) == "4096\nFile too large\n"
+    assert (tmp_path / "file").stat().st_size == 4096
+    command = [*limit(file_size=4096), "/bin/sh", "-c", "exec cat /dev/zero > other"]
+    assert subprocess.run(command, cwd=tmp_path, check=False).returncode == -signal.SIGXFSZ
+
+
+def test_no_core_is_dumped(tmp_path: Path) -> None:
+    """Neither as a file nor to a collector, whatever was allowed before."""
+    crash = ["/bin/sh", "-c", "kill -SEGV $$"]
+    raised = ["/bin/sh", "-c", 'ulimit -c $(ulimit -H -c); exec "$@"', "sh"]
+    dumps = []
+    for words in (raised, [*raised, *limit()]):
+        child = subprocess.Popen([*words, *crash], cwd=tmp_path)
+        _, status = os.waitpid(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        assert child.returncode == -signal.SIGSEGV
+        dumps.append(os.WCOREDUMP(status))
+        for core in tmp_path.iterdir():
+            core.unlink()
+    if not dumps[0]:
+        pytest.skip("nothing dumps a core here")
+    assert not dumps[1]
+
+
+def test_limits_are_hard_and_never_higher_than_they_were(tmp_path: Path) -> None:
+    """Soft and hard limits are the same, but for one that was lower already."""
+    script = """
+import json, resource
+names = ("NPROC", "DATA", "AS", "FSIZE", "CORE")
+print(json.dumps([resource.getrlimit(getattr(resource, "RLIMIT_" + name)) for name in names]))
+"""
+    numbers = {"processes": 5000, "data": 1 << 30, "address_space": 1 << 33, "file_size": 1 << 32}
+    limits = json.loads(run_python(script, limit(**numbers), tmp_path))
+    assert limits == [[number, number] for number in (*numbers.values(), 1)]
+    lower = limit(processes=4000, file_size=1 << 31)
+    limits = json.loads(run_python(script, lower + limit(**numbers), tmp_path))
+    assert limits[0] == [4000, 4000]
+    assert limits[3] == [1 << 31, 1 << 31]
+
+
+@pytest.mark.skipif(not shutil.which("unshare"), reason="needs unshare")
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="needs setpriv")
+def test_a_fork_bomb_ends_where_it_was_said(tmp_path: Path) -> None:
+    """Processes are counted in the box's own user namespace; it cannot raise a limit again."""
+    other = ["setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups"]
+    namespace = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"]
+    before = [*(other if os.geteuid() == 0 else []), *namespace]
+    if subprocess.run([*before, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this host lets no user make a user namespace")
+    script = "ulimit -c 9 || echo refused; while sleep 600 & do echo started; done"
+    command = [*before, *limit(processes=12), "/bin/sh", "-c", script]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False, cwd="/"
+    )
+    words = done.stdout.split()
+    assert words[0] == b"refused"
+    # unshare and the shell are two of them.
+    assert words[1:] == [b"started"] * 10

@@ -1,0 +1,125 @@
+"""Where there is no box the command is refused, and everybody is told why; nothing runs without."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from boxing import CLOSED, box_uid, boxed_world, needs_bubblewrap, write_boxes
+from commanding import run
+from running import Daemon
+from worlds import World
+
+pytestmark = needs_bubblewrap
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A world whose commands are to have boxes; this process stands in its workspace."""
+    with boxed_world() as world:
+        monkeypatch.chdir(world.workspace)
+        yield world
+
+
+def refuse(world: World, remedy: str) -> str:
+    """Ask a daemon for a command that must be refused, with this in the hint; what it has said."""
+    with Daemon(world) as daemon:
+        error = daemon.shell("touch ran").error
+        assert (error["data"]["layer"], error["data"]["rule"]) == ("sandbox", "no-box")
+        assert remedy in error["data"]["hint"]
+        record = daemon.records()[-1]
+        assert (record["outcome"], record["rule"]) == ("denied", "no-box")
+        assert daemon.records("daemon-start")[-1]["sandbox"] == "none"
+        assert not (world.workspace / "ran").exists()
+        return daemon.messages()
+
+
+def write_tool(world: World, text: str) -> None:
+    """Put a program in the place of bubblewrap."""
+    tools = world.root / "tools"
+    tools.mkdir()
+    write_boxes(world, mode="require-bubblewrap", more=f'[daemon]\npath = "{tools}"\n')
+    (tools / "bwrap").write_text(f"#!/bin/sh\n{text}\n")
+    (tools / "bwrap").chmod(0o755)
+
+
+def test_without_bubblewrap(world: World) -> None:
+    """The remedy is to install it, and `check` says so before anybody asks."""
+    (world.root / "tools").mkdir()
+    more = f'[daemon]\npath = "{world.root}/tools"\n'
+    write_boxes(world, mode="require-bubblewrap", more=more)
+    assert "bubblewrap is not installed" in refuse(world, "apt-get install bubblewrap")
+    assert "finding: box: " in run(world, "check", status=1).stdout
+
+
+def test_with_a_bubblewrap_that_is_forbidden_what_it_needs(world: World) -> None:
+    """The daemon's own messages have its words; the client is sent to the person on the host."""
+    write_tool(world, "echo 'bwrap: No permissions to create new namespace' >&2; exit 1")
+    assert "No permissions to create new namespace" in refuse(world, "airlock-daemon doctor")
+
+
+def test_with_a_bubblewrap_that_does_not_know_what_it_is_told(world: World) -> None:
+    """One that is too old, which ends without having made anything."""
+    write_tool(world, 'echo "bwrap: Unknown option --bind-fd" >&2; exit 1')
+    assert "Unknown option" in refuse(world, "airlock-daemon doctor")
+
+
+@as_root
+def test_a_daemon_that_is_root_needs_somebody_else_for_its_boxes(world: World) -> None:
+    """Root in a box would own /proc/sys; who is to be in there must be named."""
+    world.write_config()
+    assert "runs as root" in refuse(world, '[sandbox] user = "NAME"')
+    assert "no box runs as root" in run(world, "check", status=1).stdout
+    world.write_config('[sandbox]\nuser = "root"\n')
+    assert "root is no user for a box" in run(world, "check", status=1).stdout
+
+
+def test_switched_off_it_is_said_and_recorded(world: World) -> None:
+    """Who writes it into config.toml has commands without boxes, as before."""
+    write_boxes(world, mode="off")
+    with Daemon(world) as daemon:
+        assert daemon.shell("echo $HOME").text() == os.environ["HOME"] + "\n"
+        assert daemon.records()[-1]["sandbox"] == "off"
+        assert 'mode = "off"' in daemon.messages()
+
+
+def test_the_check_of_a_client_knows_of_the_box(world: World) -> None:
+    """What would be refused for want of a box is so when it is asked about."""
+    with Daemon(world) as daemon:
+        assert "result" in daemon.ask("sh", "-c", "true", method="check").last
+        assert daemon.records("daemon-start")[-1]["sandbox"] == "bubblewrap"
+        assert f"boxes: made by /usr/bin/bwrap, as user {box_uid()}" in daemon.messages()
+    (world.root / "tools").mkdir()
+    more = f'[daemon]\npath = "{world.root}/tools"\n'
+    write_boxes(world, mode="require-bubblewrap", more=more)
+    world.write_module("sh", "/bin/sh", CLOSED)
+    with Daemon(world) as daemon:
+        for cwd in ({}, {"cwd": str(world.workspace)}):
+            error = daemon.ask("sh", "-c", "true", method="check", **cwd).error
+            assert error["data"]["rule"] == "no-box"
+
+
+def test_a_program_that_cannot_be_shown_is_refused_by_name(world: World) -> None:
+    """The remedy is [sandbox] read, with which it runs."""
+    script = world.root / "place" / "tool"
+    script.parent.mkdir()
+    script.write_text("#!/bin/sh\necho ran\n")
+    script.chmod(0o755)
+    world.write_module("sh", str(script), CLOSED)
+    with Daemon(world) as daemon:
+        error = daemon.ask("sh").error
+    assert error["data"]["rule"] == "program"
+    assert "[sandbox] read" in error["data"]["hint"]
+    world.write_module("sh", str(script), f'{CLOSED}read = ["{script.parent}"]\n')
+    with Daemon(world) as daemon:
+        assert daemon.ask("sh").text() == "ran\n"
+
+
+def test_what_is_airlocks_own_is_never_shown(world: World) -> None:
+    """A module that would show the configuration, or what contains it, is refused."""
+    for path in (world.config, world.agent, world.root):
+        world.write_module("sh", "/bin/sh", f'{CLOSED}read = ["{path}"]\n')
+        with Daemon(world) as daemon:
+            assert daemon.shell("true").error["data"]["rule"] == "reserved"

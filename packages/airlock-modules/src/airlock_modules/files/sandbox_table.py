@@ -1,0 +1,110 @@
+"""`[sandbox]` of a module: the box that its command runs in on the host."""
+
+import os
+from collections.abc import Iterator
+from typing import Literal
+
+from msgspec import Struct
+
+from airlock_modules.files.toml_reader import TableReader
+from airlock_wire.text import quote
+
+_LATER = {
+    "brokers": "remove it; git-remote is the one broker yet, a command of its own",
+    "network": "remove it; a closed box has no network",
+    "programs": "remove it; a closed box holds nothing, and may run what it sees",
+}
+
+
+_KERNELS = ("/proc", "/dev", "/sys", "/run", "/var/run")
+_OWN = (*_KERNELS, "/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc", "/tmp", "/home/airlock")  # noqa: S108
+_SECRET = (
+    *("~/.ssh", "~/.aws", "~/.azure", "~/.config/gcloud", "~/.config/gh", "~/.docker", "~/.kube"),
+    *("~/.gnupg", "~/.netrc", "~/.git-credentials", "~/.config/git/credentials", "~/.npmrc"),
+    *("~/.pypirc", "~/.terraform.d/credentials.tfrc.json", "~/.password-store", "~/.vault-token"),
+    *("/root", "/etc/shadow", "/etc/ssh", "/etc/ssl/private"),
+)
+
+
+class Sandbox(Struct, frozen=True, kw_only=True):
+    """What a module says of its box.
+
+    "closed" has the workspace, the system's programs, and nothing else of the host; "none" is no
+    box at all. `sockets` are those that the tool may make: a box has no network but its own
+    loopback. `read` are paths of the host that it sees beside these, read-only: absolute, or from
+    the home on with `~/`.
+    """
+
+    box: Literal["closed", "none"]
+    sockets: Literal["none", "unix", "inet"] = "none"
+    read: tuple[str, ...] = ()
+
+
+def read_sandbox(reader: TableReader, *, is_broker: bool) -> Sandbox | None:
+    """Read the table of a module file, None where there is none. Faults are recorded by `reader`.
+
+    What the format has beyond this release is refused by name.
+    """
+    if is_broker:
+        reader.refuse("sandbox", "has no meaning for a broker", "remove it")
+        return None
+    if not reader.has("sandbox"):
+        return None
+    table = reader.table("sandbox")
+    box = _read_box(table)
+    for key, remedy in _LATER.items():
+        table.not_built(key, remedy)
+    if box == "none":
+        for key in ("sockets", "home", "read"):
+            table.refuse(key, "has no meaning without a box", 'remove it, or write box = "closed"')
+        return Sandbox(box="none")
+    if table.string("home", default="fresh") != "fresh":
+        problem = "no other home than a fresh one is supported by this release"
+        table.fault("home", problem, 'write "fresh", or remove the key')
+    sockets = table.choice("sockets", ("none", "unix", "inet"), default="none")
+    return Sandbox(
+        box="closed",
+        sockets="unix" if sockets == "unix" else "inet" if sockets == "inet" else "none",
+        read=_read_paths(table),
+    )
+
+
+def _read_box(table: TableReader) -> str:
+    if table.has("box") and table.string("box") == "home":
+        problem = '"home" is not supported by this release'
+        table.fault("box", problem, 'write "closed", or "none" for no box')
+        return "closed"
+    box = table.choice("box", ("closed", "none"), default="closed")
+    if not table.has("box"):
+        table.fault("box", "is missing", 'write "closed", or "none" for no box')
+    return box
+
+
+def _read_paths(table: TableReader) -> tuple[str, ...]:
+    paths = table.strings("read")
+    for path in paths:
+        plain = path.removeprefix("~")
+        if not plain.startswith("/") or os.path.normpath(plain) != plain or plain == "/":
+            problem = f"{quote(path)} is no plain path of the host"
+            table.fault("read", problem, 'write it like "/opt/tool" or "~/.tool", without ..')
+        elif _is_own(path):
+            problem = f"{quote(path)} is a place that a box has of its own"
+            table.fault("read", problem, "name what the tool needs of it, or remove it")
+    return paths
+
+
+def find_secret_places(sandbox: Sandbox | None) -> Iterator[str]:
+    """Which of the paths that a box shows are, hold or lie in places of credentials."""
+    for path in sandbox.read if sandbox is not None else ():
+        if any(_is_within(path, place) or _is_within(place, path) for place in _SECRET):
+            yield path
+
+
+def _is_own(path: str) -> bool:
+    return any(_is_within(place, path) for place in _OWN) or any(
+        _is_within(path, place) for place in _KERNELS
+    )
+
+
+def _is_within(path: str, directory: str) -> bool:
+    return f"{path}/".startswith(f"{directory}/")

@@ -1,0 +1,75 @@
+"""`[sandbox]` of a module: what is read, and what is refused by name."""
+
+import pytest
+
+from airlock_modules import ModuleError, parse_module, review_module
+
+TOOL = '[command]\nbin = "tool"\n[deny]\nargs = []\n'
+
+
+def faults_of(text: str) -> tuple[str, ...]:
+    """All faults of a module."""
+    with pytest.raises(ModuleError) as caught:
+        parse_module(text, name="tool", source="tool.toml")
+    return tuple(str(fault) for fault in caught.value.faults)
+
+
+def test_a_module_that_says_nothing_has_no_box() -> None:
+    """Nothing changes for the modules that there are."""
+    assert parse_module(TOOL, name="tool", source="tool.toml").sandbox is None
+
+
+def test_a_closed_box_is_read_with_all_that_it_may_have() -> None:
+    """What is not said is nothing."""
+    box = '[sandbox]\nbox = "closed"\n'
+    read = 'sockets = "unix"\nhome = "fresh"\nread = ["/opt/tool", "~/.tool"]\n'
+    plain = parse_module(TOOL + box, name="tool", source="tool.toml").sandbox
+    whole = parse_module(TOOL + box + read, name="tool", source="tool.toml").sandbox
+    assert plain is not None
+    assert (plain.box, plain.sockets, plain.read) == ("closed", "none", ())
+    assert whole is not None
+    assert (whole.box, whole.sockets, whole.read) == ("closed", "unix", ("/opt/tool", "~/.tool"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "fault"),
+    [
+        ("", "box: is missing"),
+        ('box = "home"', 'box: "home" is not supported by this release'),
+        ('box = "Closed"', 'box: "Closed" is not one of its values'),
+        ('box = "closed"\nhome = "kept"', "home: no other home than a fresh one"),
+        ('box = "closed"\nnetwork = ["a:1"]', "network: this key is not supported"),
+        ('box = "closed"\nbrokers = ["git"]', "brokers: this key is not supported"),
+        ('box = "closed"\nprograms = []', "programs: this key is not supported"),
+        ('box = "closed"\nsockets = "all"', 'sockets: "all" is not one'),
+        ('box = "closed"\nread = ["opt"]', 'read: "opt" is no plain path'),
+        ('box = "closed"\nread = ["/"]', 'read: "/" is no plain path'),
+        ('box = "closed"\nread = ["~"]', 'read: "~" is no plain path'),
+        ('box = "closed"\nread = ["~me/x"]', 'read: "~me/x" is no plain path'),
+        ('box = "closed"\nread = ["/a/../b"]', 'read: "/a/../b" is no plain path'),
+        ('box = "closed"\nread = ["/etc"]', 'read: "/etc" is a place that a box has of its own'),
+        ('box = "closed"\nread = ["/home"]', 'read: "/home" is a place'),
+        ('box = "closed"\nread = ["/run/user/1/bus"]', 'read: "/run/user/1/bus" is a place'),
+        ('box = "none"\nsockets = "unix"', "sockets: this key has no meaning without a box"),
+        ('box = "none"\nread = ["/opt"]', "read: this key has no meaning without a box"),
+    ],
+)
+def test_what_cannot_be_had_is_a_fault_that_says_so(lines: str, fault: str) -> None:
+    """A box that was promised and is not there would be worse than none."""
+    found = faults_of(f"{TOOL}[sandbox]\n{lines}\n")
+    assert len(found) == 1
+    assert found[0].startswith(f"tool.toml: [sandbox] {fault}")
+
+
+@pytest.mark.parametrize("path", ["~/.ssh", "~/.ssh/id_rsa", "~/.config", "/root/x", "/etc/ssh"])
+def test_what_has_credentials_is_pointed_out(path: str) -> None:
+    """It is read, for the module is its owner's; but what is visible in a box is given away."""
+    text = f'{TOOL}[sandbox]\nbox = "closed"\nread = ["/opt/tool", "{path}", "~/.tool"]\n'
+    (found,) = review_module(parse_module(text, name="tool", source="tool.toml"))
+    assert f'sandbox] read: "{path}" has credentials' in str(found)
+
+
+def test_a_broker_has_no_box() -> None:
+    """It runs nothing of the client's, and needs what a box does not have."""
+    text = '[command]\nbroker = "git"\n[deny]\nargs = []\n[sandbox]\nbox = "closed"\n'
+    assert "has no meaning for a broker" in faults_of(text)[0]
