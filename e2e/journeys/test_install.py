@@ -148,8 +148,6 @@ def test_the_line_of_the_readme_installs_a_checkout(alone: None, tmp_path: Path)
         line for line in (CHECKOUT / "README.md").read_text().splitlines() if INSTALLS in line
     )
     environment = {**os.environ, "HOME": str(tmp_path), "AIRLOCK_NO_INIT": "1"}
-    # The compiler is large, and need not be fetched again.
-    environment["PIP_CACHE_DIR"] = str(Path.home() / ".cache" / "pip")
     words = [*shlex.split(line), "--with", "venv"]
     run(words, cwd=str(CHECKOUT), env=environment, longest_s=600).succeeded()
     made = tmp_path / ".local/bin"
