@@ -1,6 +1,7 @@
 """The arrangements of docker/: an agent pushes with a key that only the daemon's container has."""
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from e2e.world.example import describe_example, describe_minimal, describe_sever
 from e2e.world.images import Images
 from e2e.world.keys import KeyPair, find_runs
 from e2e.world.product import Product
+from tasks.blocks import list_blocks
 
 REPOSITORY = "/srv/project.git"
 PUSH = ("git", "push", "origin", "HEAD:main")
@@ -61,6 +63,15 @@ def test_up_again_changes_nothing_and_the_agent_goes_on(
     commit = _commit(agent, "after the second up")
     agent.run(*PUSH).succeeded()
     assert _main(example) == commit
+
+
+def test_it_is_reloaded_as_the_guide_says(example: Composition) -> None:
+    """By the line for after an edit, as it stands there."""
+    page = list_blocks("docs/how-to/compose.md")
+    (line,) = (block.text for block in page if block.text.startswith("docker compose exec "))
+    words = shlex.split(line)[3:]
+    said = example.compose("exec", "--no-TTY", *words).succeeded()
+    assert "reloaded" in said.stdout + said.stderr
 
 
 def test_without_airlock_nobody_can_push_from_the_workspace(

@@ -12,6 +12,7 @@ from email.parser import BytesParser
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from tasks.hatch import hold_lock
 from tasks.places import HATCH
 
 from e2e.world.command import run
@@ -72,13 +73,14 @@ def build_all(folder: Path) -> dict[str, tuple[Built, ...]]:
 
     Raises HistoryMissing.
     """
-    return {
-        package: (
-            *(_build_release(release) for release in list_releases(package)),
-            _build_here(package, folder),
-        )
-        for package in FOLDERS
-    }
+    with hold_lock():
+        return {
+            package: (
+                *(_build_release(release) for release in list_releases(package)),
+                _build_here(package, folder),
+            )
+            for package in FOLDERS
+        }
 
 
 def _build_here(package: str, folder: Path) -> Built:

@@ -19,11 +19,13 @@ The environment variable `AIRLOCK_TARGET` says which platform the wheel is for: 
 Several packages use this one file: the others hold a symbolic link to it.
 """
 
+import hashlib
 import os
 import platform
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +88,7 @@ class NativeBuildHook(BuildHookInterface[BuilderConfig]):
         return {} if wheel_arch is None else {wheel_arch: pattern}
 
     def compile(self, arch: str) -> Path:
-        """Compile the program for Linux on `arch`; the compiler's cache makes a repeat cheap."""
+        """Compile the program for Linux on `arch`, unless it is there and of the very same."""
         binary = self.cache / "bin" / arch / Path(self.config["data"]).name.format(arch=arch)
         binary.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "ziglang", "build-exe", self.config["source"]]
@@ -99,8 +101,24 @@ class NativeBuildHook(BuildHookInterface[BuilderConfig]):
         command += ["--stack", "65536"]
         command += ["--cache-dir", str(self.cache), "--global-cache-dir", str(self.cache)]
         command.append(f"-femit-bin={binary}")
-        subprocess.run(command, cwd=self.root, check=True)
+        # Zig compiles an executable anew each time, whatever it keeps.
+        stamp = binary.with_name(f"{binary.name}.made-of")
+        made_of = self.digest(command[1:])
+        if not binary.exists() or not stamp.exists() or stamp.read_text() != made_of:
+            stamp.unlink(missing_ok=True)
+            subprocess.run(command, cwd=self.root, check=True)
+            stamp.write_text(made_of)
         return binary
+
+    def digest(self, command: list[str]) -> str:
+        """Return a digest of what a program is compiled of: sources, arguments, compiler."""
+        total = hashlib.sha256(f"{version('ziglang')} {command}".encode())
+        sources = Path(self.root, self.config["source"]).parent
+        for path in sorted(sources.rglob("*")):
+            if path.is_file():
+                content = path.read_bytes()
+                total.update(f"{path.relative_to(sources)} {len(content)}\n".encode() + content)
+        return total.hexdigest()
 
 
 def requested_architecture() -> str | None:

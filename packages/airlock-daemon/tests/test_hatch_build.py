@@ -59,6 +59,29 @@ def test_a_wheel_for_this_machine_holds_the_launcher(folder: Path, tmp_path: Pat
     assert launcher.read_bytes() == Path(launcher_path()).read_bytes()
 
 
+def test_a_program_is_compiled_anew_only_where_something_changed(
+    folder: Path, tmp_path: Path
+) -> None:
+    """A wheel of the same sources has the same program as it lies there; of others a new one."""
+    build_wheel(folder, target="")
+    (binary,) = (folder / ".zig-cache/bin" / os.uname().machine).glob("airlock-launch")
+    before = binary.stat()
+    build_wheel(folder, target="")
+    assert binary.stat().st_mtime_ns == before.st_mtime_ns
+    source = folder / "native" / "main.zig"
+    text = source.read_text()
+    try:
+        source.write_text(f"{text}not Zig")
+        with pytest.raises(subprocess.CalledProcessError):
+            build_wheel(folder, target="")
+    finally:
+        source.write_text(text)
+    # The failure left nothing behind that could pass for the program of these sources.
+    wheel = build_wheel(folder, target="")
+    assert binary.stat().st_mtime_ns > before.st_mtime_ns
+    assert extract_launcher(wheel, tmp_path).read_bytes() == Path(launcher_path()).read_bytes()
+
+
 def test_a_wheel_for_no_platform_holds_no_launcher(folder: Path) -> None:
     """Where there is no launcher the daemon is a pure Python package."""
     wheel = build_wheel(folder, target="any")
