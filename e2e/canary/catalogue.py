@@ -1,7 +1,7 @@
 """All families of attacks on the brokers."""
 
 from e2e.canary.attack import Family
-from e2e.canary.families import forge, hosts, places, pushes, streams, texts, words
+from e2e.canary.families import forge, hosts, places, pushes, races, streams, texts, words
 
 FAMILIES: tuple[Family, ...] = (
     words.FAMILY,
@@ -9,6 +9,7 @@ FAMILIES: tuple[Family, ...] = (
     hosts.FAMILY,
     pushes.FAMILY,
     streams.FAMILY,
+    races.FAMILY,
     texts.FAMILY,
     forge.FAMILY,
 )
