@@ -151,18 +151,18 @@ def _crowd(scene: Scene, *, agents: tuple[str, ...]) -> bytes:
         return b"\n".join(future.result() for future in futures)
 
 
-def _widen(scene: Scene, *, said: int) -> bytes:
-    """Have the grant changed by its human when so many bytes of a list were said under another."""
-    world, wide = scene.world, GRANTS["wide"]
+def _widen(scene: Scene, *, back: int) -> bytes:
+    """Have the grant changed by its human when all but so many bytes of a push were said."""
+    world, wide = scene.world, GRANTS["deep"]
     with ExitStack() as stack:
         push = _Push(scene, stack, agent="turning")
         filled = scene.fill_bytes(_MAIN)
-        push.say(filled[:said])
+        push.say(filled[:-back])
         push.await_taken()
         world.grant("turning", wide)
         try:
             _reload(scene)
-            push.say(filled[said:])
+            push.say(filled[-back:])
             return push.end()
         finally:
             world.grant("turning", GRANTS["turning"])
@@ -217,6 +217,13 @@ _ALTER = {
     "whether it tells by a signal": _flip(os.O_ASYNC),
     "its size": _resize,
 }
+# Bytes that are left to be said.
+_BACK = {
+    "in the middle of a list": len(EMPTY_PACK) + 100,
+    "before the end of a list": len(EMPTY_PACK) + len(FLUSH),
+    "between list and pack": len(EMPTY_PACK),
+    "in the middle of a pack": len(EMPTY_PACK) // 2,
+}
 
 
 def _attacks() -> Iterator[Attack]:
@@ -230,9 +237,9 @@ def _attacks() -> Iterator[Attack]:
     for agents in (("pinned",), ("pinned", "narrow"), ("pinned", "reader")):
         run = partial(_crowd, agents=agents)
         yield Attack(f"pushes at once of {' and '.join(agents)}", "refs", run, True)
-    for said in (0, _HALF, len(_MAIN) - len(EMPTY_PACK) - 4):
-        run = partial(_widen, said=said)
-        yield Attack(f"a wider grant after {said} bytes of a list", "refs", run, True)
+    for where, back in _BACK.items():
+        run = partial(_widen, back=back)
+        yield Attack(f"a wider grant {where}", "refs", run, True)
     for name in ("SIGCONT", "SIGHUP", "SIGINT", "SIGTERM", "SIGTSTP", "SIGWINCH", "SIGKILL"):
         for said in (0, _HALF):
             run = partial(_signal, name=name, said=said)
