@@ -169,6 +169,19 @@ def _widen(scene: Scene, *, back: int) -> bytes:
             _reload(scene)
 
 
+def _narrow(scene: Scene) -> bytes:
+    """Say a list when its human has taken away the grant under which the push began."""
+    world = scene.world
+    world.grant("turning", GRANTS["deep"])
+    _reload(scene)
+    with ExitStack() as stack:
+        push = _Push(scene, stack, agent="turning")
+        world.grant("turning", GRANTS["turning"])
+        _reload(scene)
+        push.say(_MAIN)
+        return push.end()
+
+
 def _reload(scene: Scene) -> None:
     before = scene.world.log.read_bytes().count(b'"event":"reload"')
     os.kill(scene.daemon.pid, signal.SIGHUP)
@@ -240,6 +253,10 @@ def _attacks() -> Iterator[Attack]:
     for where, back in _BACK.items():
         run = partial(_widen, back=back)
         yield Attack(f"a wider grant {where}", "refs", run, True)
+    begun = "a push that has begun keeps its grant"
+    yield Attack(
+        "a narrower grant before the list", "refs", _narrow, works_without=True, known=begun
+    )
     for name in ("SIGCONT", "SIGHUP", "SIGINT", "SIGTERM", "SIGTSTP", "SIGWINCH", "SIGKILL"):
         for said in (0, _HALF):
             run = partial(_signal, name=name, said=said)
