@@ -5,7 +5,7 @@ import sys
 
 from e2e.canary.attack import GUARANTEES, Attack, select
 from e2e.canary.catalogue import FAMILIES
-from e2e.canary.run import carry_out
+from e2e.canary.run import carry_out, list_surprises, say_tried
 from e2e.world.command import CommandFailed
 from e2e.world.errors import BrokenError
 from e2e.world.openssh import RELEASES, OpenSsh
@@ -58,12 +58,13 @@ def main() -> int:
 
 def _attack(attacks: list[Attack], openssh: OpenSsh | None) -> int:
     results = carry_out(attacks, openssh=openssh)
-    for attack, leaks in results:
-        for leak in leaks:
-            print(f"LEAK: {attack.name}: {leak}; should hold: {GUARANTEES[attack.guard]}")
-    leaking = sum(bool(result.leaks) for result in results)
-    print(f"{len(results)} attacks tried, {leaking} leaks")
-    return int(leaking > 0)
+    surprises = list(list_surprises(results))
+    for line in surprises:
+        print(line)
+    for attack in (result.attack for result in results if result.attack.known):
+        print(f"known: {attack.name}: {attack.known}")
+    print(say_tried(results))
+    return int(bool(surprises))
 
 
 def _show_working(attacks: list[Attack], guard: str, openssh: OpenSsh | None) -> int:

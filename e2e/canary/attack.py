@@ -28,13 +28,15 @@ class Attack(NamedTuple):
     """One thing to try. `run` carries it out, and returns all that its client gets to see.
 
     `guard` is one of GUARANTEES. `works_without` says that the attack has to succeed where this
-    guard is off: an attack that cannot succeed tests nothing.
+    guard is off: an attack that cannot succeed tests nothing. `known` says why it succeeds with all
+    guards, for one that does; it stays in the list until it does not.
     """
 
     name: str
     guard: str
     run: "Callable[[Scene], bytes]"
     works_without: bool = False
+    known: str = ""
 
 
 class Family(NamedTuple):

@@ -1,7 +1,17 @@
 """All families of attacks on the brokers."""
 
 from e2e.canary.attack import Family
-from e2e.canary.families import forge, hosts, places, pushes, sessions, streams, texts, words
+from e2e.canary.families import (
+    forge,
+    hosts,
+    places,
+    pushes,
+    races,
+    sessions,
+    streams,
+    texts,
+    words,
+)
 
 FAMILIES: tuple[Family, ...] = (
     words.FAMILY,
@@ -10,6 +20,7 @@ FAMILIES: tuple[Family, ...] = (
     pushes.FAMILY,
     sessions.FAMILY,
     streams.FAMILY,
+    races.FAMILY,
     texts.FAMILY,
     forge.FAMILY,
 )

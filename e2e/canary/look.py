@@ -64,10 +64,12 @@ class Look:
             # Which every agent may make that may push.
             if ref.name != "free":
                 state[str(ref)] = ref.read_bytes()
+        # The forge notes who asked for what.
+        logs = world.forge / ".gitolite/logs"
         homes = (world.human, world.account, world.forge, Path.home() / ".ssh")
         for folder in (*homes, world.folder / "secret.git", world.open / "below"):
             for file in _list_files(folder):
-                if file.name == "free" or file.parent.name == "logs":
+                if folder == world.forge and (file.name == "free" or file.parent == logs):
                     continue
                 status = file.lstat()
                 state[str(file)] = (status.st_size, status.st_mtime_ns)

@@ -5,13 +5,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from e2e.canary import forge
-from e2e.canary.attack import Attack
+from e2e.canary.attack import GUARANTEES, Attack
 from e2e.canary.look import Look
 from e2e.canary.scene import Scene
 from e2e.canary.world import SERVER, World
@@ -33,6 +33,23 @@ class Result(NamedTuple):
 
     attack: Attack
     leaks: tuple[str, ...]
+
+
+def list_surprises(results: Iterable[Result]) -> Iterator[str]:
+    """A line for each leak that is not known, and for each attack that is known and got nothing."""
+    for attack, leaks in results:
+        if attack.known and not leaks:
+            yield f"GONE: {attack.name}: got nothing, though known to work: take away the mark"
+        for leak in () if attack.known else leaks:
+            yield f"LEAK: {attack.name}: {leak}; should hold: {GUARANTEES[attack.guard]}"
+
+
+def say_tried(results: Sequence[Result]) -> str:
+    """How many attacks there were, and what they got."""
+    known = sum(bool(result.attack.known) for result in results)
+    leaking = sum(bool(result.leaks) for result in results if not result.attack.known)
+    also = f", {known} known to work" if known else ""
+    return f"{len(results)} attacks tried, {leaking} leaks{also}"
 
 
 def carry_out(

@@ -43,15 +43,18 @@ commands = ["git-remote"]
 set = {{ GIT_SSH_COMMAND = "ssh -F {human}/config" }}
 {grant}
 """
-_GRANTS = {
+GRANTS = {
     "pinned": '[git]\npush = ["forge{open}/*"]\nprotect = ["refs/heads/main"]\n',
     "deep": '[git]\npush = ["forge{open}/**"]\n',
     "narrow": '[git]\npush = ["forge{open}/*"]\nrefs = ["refs/heads/agent/*"]\n',
     "reader": '[git]\nfetch = ["forge{open}/*"]\n',
     "acme": '[git]\npush = ["gitolite/acme/app"]\nprotect = ["refs/heads/main"]\n',
+    "turning": '[git]\npush = ["forge{open}/*"]\nprotect = ["refs/heads/main"]\n',
     "wide": '[git]\npush = ["*/**"]\n',
     "unpinned": "",
 }
+"""What the profile of each agent says of git."""
+
 _SESSION = """\
 commands = ["ssh"]
 {grant}
@@ -118,9 +121,8 @@ class World(Installation):
         self.names |= {name.upper(): self.names[name].upper() for name in ("main", "base")}
         self._write_human(port, forge_port, user)
         self.enable(["git-remote", "ssh"], more="[limits]\nlog_bytes_s = 1000000000\n")
-        for agent, grant in _GRANTS.items():
-            text = grant.format(open=self.open)
-            self.add_agent(agent, profile=_PROFILE.format(human=self.human, grant=text))
+        for agent, grant in GRANTS.items():
+            self.grant(agent, grant)
         modules = {"ssh": _SSH.format(human=self.human)}
         for agent, grant in _HOSTS.items():
             self.add_agent(agent, profile=_SESSION.format(grant=grant), modules=modules)
@@ -151,6 +153,11 @@ class World(Installation):
             )
         for folder in (self.open / "app.git", self.forge):
             _copy(folder, self._kept / folder.name)
+
+    def grant(self, agent: str, grant: str) -> None:
+        """Write the profile of an agent, new or not; a daemon that runs must reload."""
+        text = grant.format(open=self.open)
+        self.add_agent(agent, profile=_PROFILE.format(human=self.human, grant=text))
 
     def restore(self) -> None:
         """Undo what an attack has done to the repositories that are granted, and its proofs."""

@@ -1,20 +1,121 @@
 """No piece of any credential reaches the container that uses it."""
 
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
-from e2e.world.container import SOCKET, Setup
+from e2e.world.container import SOCKET, Container, Setup
 from e2e.world.engine import docker
+from e2e.world.git_server import Repository
 from e2e.world.images import Images
 from e2e.world.keys import KeyPair, find_runs
 from e2e.world.scene import Stage
 from e2e.world.secrets import RUN, Password, read_tree
 
 from .errands.errand import Errand
+from .remotes.ground import ENVIRONMENT
 
 # The environments of all processes, while the command runs, come before what it says itself.
 LOOK = '"$@" & command=$!; cat /proc/[0-9]*/environ; wait "$command"'
+
+RELAY = "/tmp/relay.sock"
+
+
+class Wire(NamedTuple):
+    """How a container's own git reaches a repository, and the errand whose credential that needs.
+
+    `place` is what `[git] push` grants.
+    """
+
+    errand: str
+    url: Callable[[Repository], str]
+    place: Callable[[Repository], str]
+
+
+WIRES = {
+    "ssh": Wire(
+        "git_ssh_errand",
+        lambda repository: repository.url,
+        lambda repository: f"git@127.0.0.1:{repository.server.port}/srv/**",
+    ),
+}
+# Each conversation that there is: clone, push, fetch, one that is refused and one that fails. The
+# image's own keys begin as any key does, and may share a bit more.
+WORK = """
+rm /etc/ssh/ssh_host_*
+airlock-shim --install-git
+git init --quiet --initial-branch=main /tmp/seed && cd /tmp/seed
+git commit --quiet --allow-empty --message=seed
+git push {url} main
+git clone {url} /tmp/copy && cd /tmp/copy
+printf '#!/bin/sh\\ncat /proc/[0-9]*/environ 2>/dev/null; true\\n' >.git/hooks/pre-push
+chmod +x .git/hooks/pre-push
+git commit --quiet --allow-empty --message=more
+git push origin HEAD:refs/heads/more HEAD:refs/tags/v1
+git fetch --prune origin
+! git push origin HEAD:refs/heads/kept
+! git push origin HEAD:refs/odd/x
+! git fetch {url}.nothing
+! git ls-remote {url}/../../etc
+echo all of it was done
+"""
+TRACED = {f"GIT_{name}": "1" for name in ("TRACE", "TRACE_PACKET", "TRACE_CURL", "TRACE_SETUP")} | {
+    "GIT_CURL_VERBOSE": "1",
+    "GIT_TRACE_CURL_NO_DATA": "0",
+}
+
+
+def converse(client: Container, url: str, *, environment: dict[str, str]) -> bytes:
+    """Carry out WORK and return everything that was printed."""
+    script = WORK.format(url=url)
+    done = client.run("sh", "-euc", script, cwd="/", env={**ENVIRONMENT, **TRACED, **environment})
+    said = done.succeeded().out + done.err
+    for there in (b"all of it was done", b"packet:", b"PATH=", b"airlock: [git] protect keeps"):
+        assert there in said
+    return said
+
+
+@pytest.mark.parametrize("is_recorded", [False, True], ids=["passed", "recorded"])
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_containers_own_git_sees_nothing_of_a_credential(
+    stages: dict[str, Stage], wire: str, is_recorded: bool, request: pytest.FixtureRequest
+) -> None:
+    """Whatever it traces, its hooks see, passes by on its socket, and is left in its files."""
+    errand: Errand = request.getfixturevalue(WIRES[wire].errand)
+    stage = stages["user"]
+    place = WIRES[wire].place(stage.shared.project.repository)
+    grant = f'[git]\npush = ["{place}"]\nprotect = ["refs/heads/kept"]\n'
+    scene = stage.scene(profile=f'commands = ["git-remote"]\n{grant}', commands=("git-remote",))
+    url = WIRES[wire].url(scene.project.repository)
+    setup = scene.setup(scene.images.debian, workspace="")
+    mounts = {"/run/airlock": setup.mounts["/run/airlock"]}
+    mounts["/usr/local/bin/airlock-shim"] = (scene.executables.shim.resolve(), "ro")
+    ends = ("-r", "/tmp/sent", "-R", "/tmp/received", f"UNIX-LISTEN:{RELAY},fork")
+    seen = {}
+    try:
+        with Setup(image=setup.image, mounts=mounts).running() as client:
+            if is_recorded:
+                words = ("socat", "-d", "-d", *ends, f"UNIX-CONNECT:{SOCKET}")
+                with client.start(*words, cwd="/") as relay:
+                    relay.wait_for("listening on")
+                    environment = {"AIRLOCK_SOCKET": RELAY}
+                    seen["printed"] = converse(client, url, environment=environment)
+                for name in ("sent", "received"):
+                    seen[name] = client.run("cat", f"/tmp/{name}", cwd="/").succeeded().out
+                assert seen["sent"].count(b'"git-remote"') >= len(WORK.split("{url}"))
+            else:
+                seen["printed"] = converse(client, url, environment={})
+            seen["file system"] = client.export()
+            seen["engine"] = docker("inspect", client.id).succeeded().out
+    finally:
+        stage.clear()
+    assert scene.project.repository.commit("more") is not None
+    assert scene.project.repository.commit("kept") is None
+    for where, data in seen.items():
+        for secret in errand.secrets():
+            assert secret.find(data) == [], where
 
 
 def test_a_container_holds_nothing_of_a_credential(

@@ -72,7 +72,7 @@ class Images:
             shim=_built("shim", extra={"airlock-shim": shim}),
             debian=debian,
             git_alone=_built("git-alone", base=debian, extra={"airlock-shim": shim}),
-            git_server=_built("git-server", base=debian),
+            git_server=make_git_server(debian),
             registry=_built("registry", base=debian),
         )
         # What was made anew has taken the name of the one before, which nobody needs any more.
@@ -147,6 +147,12 @@ def _debian() -> str:
     return bootstrap_debian("airlock-e2e/debian", packages=DEBIAN_PACKAGES)
 
 
+def make_git_server(base: str) -> str:
+    """Make the image of the git server from that Debian, with git, sshd and lighttpd; return it."""
+    release = base.partition("debian")[2]
+    return _built("git-server", base=base, name=f"airlock-e2e/git-server{release}")
+
+
 def bootstrap_debian(name: str, *, packages: Sequence[str], release: str | None = None) -> str:
     """Make image `name`, a small Debian with `packages`; return it.
 
@@ -217,13 +223,17 @@ def _apt_options() -> list[str]:
     return [f'--aptopt={key} "{value}"' for key, _, value in pairs if value]
 
 
-def _built(folder: str, *, base: str = "", extra: dict[str, Path] | None = None) -> str:
+def _built(
+    folder: str, *, base: str = "", extra: dict[str, Path] | None = None, name: str = ""
+) -> str:
     """Build the Dockerfile in `images/folder`, with `extra` files beside those of the folder.
+
+    The image is called after the folder, or `name`.
 
     `base` is the image that it starts from (build argument BASE); when that was made anew, so is
     this one.
     """
-    name = f"airlock-e2e/{folder}"
+    name = name or f"airlock-e2e/{folder}"
     files = {path.name: path for path in sorted((RECIPES / folder).iterdir())} | (extra or {})
     identity = docker("image", "inspect", "--format", "{{.Id}}", base).stdout if base else ""
     contents = [part for key in files for part in (key.encode(), files[key].read_bytes())]

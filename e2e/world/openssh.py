@@ -10,8 +10,11 @@ from .command import CommandFailed
 from .engine import LABEL, docker
 from .images import bootstrap_debian
 
-RELEASES: Mapping[str, tuple[str, ...]] = {"oldest": ("bullseye", "bookworm"), "newest": ("sid",)}
-"""Debian's releases by what is wanted of them. Of several the first that the mirror still has."""
+RELEASES: Mapping[str, tuple[str, ...]] = {
+    "oldest": ("bullseye", "bookworm"),
+    "newest": ("sid", "testing"),
+}
+"""Debian's releases by what is wanted of them: the first of them that can be had."""
 
 _PACKAGES = (
     *("ca-certificates", "git", "gitolite3", "lighttpd", "lighttpd-mod-openssl"),
