@@ -14,6 +14,8 @@ from e2e.world.person import Person, find_block, find_indented, newcomer
 from e2e.world.project import Project
 from e2e.world.scene import Stage
 
+from .errands.git import GitOverHttps
+
 # git with what it links to, and the programs of its exec path at $EXEC.
 _GIT = """
 FROM {debian} AS debian
@@ -64,10 +66,17 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(stages: dict[str, Stage], executables: Executables, ground: Path) -> Iterator[Place]:
-    """Return a person whose agent was registered just now, with its remote."""
+def place(
+    stages: dict[str, Stage],
+    git_https_errand: GitOverHttps,
+    executables: Executables,
+    ground: Path,
+) -> Iterator[Place]:
+    """Return a person whose agent was registered just now, with the project's remotes."""
     stage = stages["user"]
-    project = Project.make(stage.account, ground / "own", stage.server.make_repository("own"))
+    repository = stage.server.make_repository("own")
+    project = Project.make(stage.account, ground / "own", repository)
+    project.git("remote", "add", "web", repository.web_url).succeeded()
     with newcomer(stage.account, executables) as person:
         add = "airlock-daemon agent add my --workspace . --command git-remote --yes"
         said = person.run(add, cwd=project.path)

@@ -12,16 +12,15 @@ from .engine import docker
 
 
 class Composition:
-    """One compose file under a project name of its own; as a context manager it is gone at last.
+    """Compose files under a project name of their own; as a context manager it is gone at last.
 
-    `settings` are the variables that the file reads. `override` is merged over it, as another
-    compose file is, and is written to `folder`: what it says is all that differs from the file.
+    Each is merged over the one before. `settings` are the variables that they read. `override` is
+    merged over all, and is written to `folder`: what it says is all that differs from the files.
     """
 
     def __init__(
         self,
-        file: Path,
-        *,
+        *files: Path,
         name: str,
         folder: Path,
         settings: Mapping[str, str],
@@ -30,8 +29,8 @@ class Composition:
         self.name = f"airlock-e2e-{name}"
         extra = folder / f"{self.name}.json"
         extra.write_text(json.dumps(override))
-        files = (f"--file={file}", f"--file={extra}")
-        self._command = ("docker", "compose", f"--project-name={self.name}", *files)
+        named = (f"--file={file}" for file in (*files, extra))
+        self._command = ("docker", "compose", f"--project-name={self.name}", *named)
         self._environment = {**os.environ, **settings}
 
     def build(self) -> None:

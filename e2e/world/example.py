@@ -9,20 +9,30 @@ from .images import Images
 from .product import RECIPES, Product
 
 AGENT = "airlock-e2e/example-agent"
-"""The image that the tests build for agents: busybox with the shim."""
+"""The image that the tests build for agents: Debian, whose git has the shim."""
 
 
-def describe_example(*, product: Product, images: Images, folder: Path) -> Composition:
-    """Describe docker/compose.yaml."""
+def describe_example(
+    *, product: Product, images: Images, folder: Path, on_workspace: bool = False
+) -> Composition:
+    """Describe docker/compose.yaml, with git in the agent's image.
+
+    With `on_workspace` that of docker/workspace is merged over it, for busybox with the shim.
+    """
     override = _override("prepare", "git-server", "airlock", "agent", agents=["agent"])
     for service in ("prepare", "git-server"):
         override["services"][service]["image"] = "airlock-e2e/example-git-server"
     override["services"]["prepare"]["build"] = {"network": "none"}
+    settings = _settings(product, images) | {"GIT_SERVER_BASE": images.debian}
+    files = [RECIPES / "compose.yaml"]
+    if on_workspace:
+        files.append(RECIPES / "workspace" / "compose.yaml")
+        settings["AGENT_BASE"] = images.busybox
     return Composition(
-        RECIPES / "compose.yaml",
-        name="example",
+        *files,
+        name="workspace" if on_workspace else "example",
         folder=folder,
-        settings=_settings(product, images) | {"GIT_SERVER_BASE": images.debian},
+        settings=settings,
         override=override,
     )
 
@@ -53,7 +63,7 @@ def _settings(product: Product, images: Images) -> dict[str, str]:
     return {
         "AIRLOCK_DAEMON_IMAGE": product.daemon,
         "AIRLOCK_SHIM_IMAGE": product.shim,
-        "AGENT_BASE": images.busybox,
+        "AGENT_BASE": images.debian,
     }
 
 

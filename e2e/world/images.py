@@ -57,7 +57,7 @@ class Images:
     debian: str
     """Debian with git, ssh and socat of its own."""
     git_alone: str
-    """`FROM scratch` with Debian's git, what it links to, and the shim as its ssh. No shell."""
+    """`FROM scratch` with Debian's git, what it links to, and the shim as its way to remotes."""
     git_server: str
     """Debian with an sshd for the users `git` and `guest`, and the repositories over https."""
     registry: str

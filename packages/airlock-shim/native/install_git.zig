@@ -34,7 +34,9 @@ const oldest = [2]u32{ 2, 30 };
 /// is changed where anything speaks against it, which is reported. Answers the shim's exit status.
 ///
 /// `invoked_as` is the path that the kernel was given to run, for where /proc is not mounted.
-pub fn install(invoked_as: []const u8, environment: []const [*:0]const u8) u8 {
+///
+/// Not inline, as its paths would be on the stack of every command, which touches all of its pages.
+pub noinline fn install(invoked_as: []const u8, environment: []const [*:0]const u8) u8 {
     var memory: git_place.Memory = undefined;
     const place = find(invoked_as, environment, &memory) orelse return exit_status.install_failed;
     if (std.mem.indexOfNone(u8, place.link, plain_bytes) != null) {
@@ -62,8 +64,8 @@ pub fn install(invoked_as: []const u8, environment: []const [*:0]const u8) u8 {
 }
 
 /// Undoes what `install` did, and says so on stdout. What is there under the same name and is not
-/// its work stays, and is reported. Answers the shim's exit status.
-pub fn uninstall(invoked_as: []const u8, environment: []const [*:0]const u8) u8 {
+/// its work stays, and is reported. Answers the shim's exit status. Not inline, as `install`.
+pub noinline fn uninstall(invoked_as: []const u8, environment: []const [*:0]const u8) u8 {
     var memory: git_place.Memory = undefined;
     const place = find(invoked_as, environment, &memory) orelse return exit_status.install_failed;
     var is_unchanged = true;
