@@ -77,15 +77,20 @@ _KINDS: dict[str, Make] = {
 }
 
 
-def _pass_kind(scene: Scene, *, make: Make, at: int, service: str) -> bytes:
-    """Pass such a descriptor as stdin (0), stdout (1), stderr (2) or all (3), and hang up."""
-    with ExitStack() as stack, scene.connect("pinned") as client:
+def _pass_kind(scene: Scene, *, make: Make, at: int, service: str | None) -> bytes:
+    """Pass such a descriptor as stdin (0), stdout (1), stderr (2) or all (3), and hang up.
+
+    A service of None is a session of ssh.
+    """
+    is_session = service is None
+    with ExitStack() as stack, scene.connect("session" if is_session else "pinned") as client:
         numbers = [make(stack) if at in (place, 3) else -1 for place in range(3)]
         for place in (0, 1, 2):
             if numbers[place] < 0:
                 numbers[place] = _pipe(stack, end=int(place > 0), is_closed=place == 0)
-        words = ["ssh", "forge", f"{service} '<open>/app.git'"]
-        client.send(scene.request(words, "fds", "stdin", "base64"), numbers)
+        words = ["forge", "cat"] if is_session else ["ssh", "forge", f"{service} '<open>/app.git'"]
+        command = "ssh" if is_session else "git-remote"
+        client.send(scene.request(words, "fds", "stdin", "base64", command=command), numbers)
         client.half_close()
         # What nobody will ever read or end is waited for by the daemon as long as its client stays.
         client.socket.settimeout(0.1)
@@ -194,6 +199,8 @@ def _attacks() -> Iterator[Attack]:
             run = partial(_pass_kind, make=make, at=at, service=service)
             works = kind in _UNREADABLE and where == "stdin"
             yield Attack(f"{kind} as {where}", "streams", run, works)
+            run = partial(_pass_kind, make=make, at=at, service=None)
+            yield Attack(f"{kind} as {where} of a session", "streams", run)
     for service in _SERVICES:
         run = partial(_share, service=service)
         yield Attack(f"one pipe for {service}", "streams", run)
