@@ -43,8 +43,7 @@ async def run_command(
     place = await agent.gate.take(alone)
     try:
         await agent.share.take(place)
-        if planned.boxed is not None:
-            recording.note(sandbox="bubblewrap")
+        recording.note(sandbox="off" if planned.boxed is None else "bubblewrap")
         recording.write_start()
         recording.is_output_seen = not planned.terms.uses("fds")
         run = partial(execute, planned, client, shared, limits=generation.limits, turns=agent.turns)
