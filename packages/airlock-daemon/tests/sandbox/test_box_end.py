@@ -1,10 +1,12 @@
 """Boxes end whole, whatever is killed: no process is left, and with the last one goes the rest."""
 
 import os
+import random
 import select
 import signal
 import socket
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -75,9 +77,11 @@ def name_of(pid: int) -> str:
 def descend(pid: int) -> Sequence[int]:
     """All descendants of a process."""
     found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            found += [child, *descend(child)]
+    # One that ends meanwhile has none.
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                found += [child, *descend(child)]
     return found
 
 
@@ -139,3 +143,25 @@ def test_a_signal_of_the_client_reaches_the_tool_alone(world: World) -> None:
         )
         answer = read_answer(connection)
     assert answer.exit_code == 4
+
+
+def test_clients_that_hang_up_while_boxes_are_made_leave_nothing(world: World) -> None:
+    """At whatever step of it, also before there is a launcher in the box that could be told."""
+    chance = random.Random(16)  # noqa: S311 - when, not what
+    with Daemon(world) as daemon:
+        for _ in range(40):
+            with daemon.connect() as connection:
+                connection.sendall(request("sh", "-c", SCRIPT))
+                select.select([connection], [], [], chance.uniform(0, 0.05))
+        assert daemon.shell("echo serves").text() == "serves\n"
+        watched = []
+        for pid in descend(daemon.process.pid):
+            with suppress(ProcessLookupError):
+                watched.append(os.pidfd_open(pid))
+        assert daemon.stop() == 0
+        for descriptor in watched:
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            assert poll.poll(30_000)
+            os.close(descriptor)
+        assert {record["outcome"] for record in daemon.records()} <= {"allowed", "aborted"}

@@ -31,6 +31,7 @@ def refuse(world: World, remedy: str) -> str:
         assert remedy in error["data"]["hint"]
         record = daemon.records()[-1]
         assert (record["outcome"], record["rule"]) == ("denied", "no-box")
+        assert record["sandbox"] != "off"
         assert daemon.records("daemon-start")[-1]["sandbox"] == "none"
         assert not (world.workspace / "ran").exists()
         return daemon.messages()

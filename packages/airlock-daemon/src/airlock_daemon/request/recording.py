@@ -40,7 +40,6 @@ class Recording:
             request=secrets.token_hex(8),
             id=shorten_id(request.id),
             profile=profile,
-            sandbox="off" if is_run else None,
         )
         self._record = replace(record, **_describe(request))
         self.is_output_seen = is_run

@@ -44,8 +44,7 @@ async def run_command(
     place = await agent.gate.take(alone)
     try:
         await agent.share.take(place)
-        if planned.boxed is not None:
-            recording.note(sandbox=planned.boxed.maker.name)
+        recording.note(sandbox="off" if planned.boxed is None else planned.boxed.maker.name)
         recording.write_start()
         if planned.session is not None:
             detail = describe_session(planned.session)

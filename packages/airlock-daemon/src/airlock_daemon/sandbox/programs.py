@@ -34,7 +34,9 @@ def find_places(program: str, *, home: str, path: str, seen: tuple[str, ...]) ->
             continue
         done.add(name)
         for hop in _follow(name):
-            if any(is_within(hop, place) for place in (*SYSTEM, *seen, *found)):
+            is_there = any(is_within(hop, place) for place in (*SYSTEM, *seen, *found))
+            if is_there or not os.path.lexists(hop):
+                # What is not on the host is for execve(2) to say.
                 continue
             place = _find_place(hop, home)
             found[place] = None
