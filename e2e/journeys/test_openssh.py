@@ -32,7 +32,9 @@ def field(
         before = known.read_text()
         stage.account.write(known, before + server.known_hosts())
         folder = ground / f"remotes-{request.param}"
-        field = Field(account=stage.account, server=server, folder=folder, executables=executables)
+        field = Field(
+            "ssh", account=stage.account, server=server, folder=folder, executables=executables
+        )
         try:
             with field.running():
                 yield field

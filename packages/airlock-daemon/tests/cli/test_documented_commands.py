@@ -78,7 +78,9 @@ def test_each_works_as_it_is_written_there(home: Path) -> None:
     said = airlock_daemon("check", status=1).stdout
     assert said.startswith("finding: program: built-in module terraform: ")
     (config / "config.toml").write_text('[commands]\nenable = ["git"]\n')
-    assert airlock_daemon("check").stdout == "good; agents: my-agent\n"
+    said = airlock_daemon("check").stdout
+    assert said.startswith("note: remotes: ")
+    assert said.endswith("\ngood, with 1 note; agents: my-agent\n")
 
     said = airlock_daemon("doctor", status=1).stdout
     assert f"finding: daemon: {config}/sockets: no daemon serves" in said
