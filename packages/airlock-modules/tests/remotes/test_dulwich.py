@@ -11,7 +11,7 @@ from dulwich.errors import GitProtocolError
 from dulwich.protocol import Protocol
 from dulwich.repo import MemoryRepo
 from dulwich.server import DictBackend, ReceivePackHandler
-from hypothesis import event, given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from airlock_modules.remotes.errors import RemoteError
@@ -122,6 +122,7 @@ def send(
     return client, result
 
 
+@settings(deadline=None)
 @given(moves, offers, options)
 def test_a_push_of_dulwich_is_read_and_refused_in_its_words(
     wanted: dict[str, tuple[str, str]], offered: list[str], said: list[bytes]
@@ -145,6 +146,7 @@ def test_a_push_of_dulwich_is_read_and_refused_in_its_words(
     }
 
 
+@settings(deadline=None)
 @given(
     moves,
     st.sampled_from((None, "report-status", " atomic quiet", "side-band-64k agent=a/1")),
