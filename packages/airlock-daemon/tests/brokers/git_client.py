@@ -31,7 +31,9 @@ def main(path: str, is_streamed: str, *words: str) -> int:
     if streamed:
         connection.sendall(line)
     else:
-        socket.send_fds(connection, [line], [0, 1, 2])
+        # As a shim that is not at a terminal: what is said of faults comes in messages.
+        with open(os.devnull, "rb+", buffering=0) as null:
+            socket.send_fds(connection, [line], [0, 1, null.fileno()])
         for number in (0, 1):
             os.close(number)
     return hear(connection)

@@ -1,5 +1,6 @@
 """What git says to a remote helper (gitremote-helpers(7)), of which only a connection is served."""
 
+import re
 from typing import Literal
 
 from airlock_modules.remotes.errors import RemoteError
@@ -8,6 +9,7 @@ from airlock_wire.text import quote
 
 HelperCommand = Literal["capabilities", "option", "end"] | Service
 
+_NAME = re.compile("git-[a-z-]{1,40}")
 # Bytes of a line: more than any option that git has.
 _LONGEST = 4096
 
@@ -55,10 +57,12 @@ def _read(line: bytes) -> HelperCommand:
     word, _, value = line.partition(b" ")
     if word == b"option" and value:
         return "option"
-    shown = quote(line.decode("utf-8", "surrogateescape"), limit=80)
+    text = line.decode("utf-8", "surrogateescape")
     if word != b"connect":
-        raise RemoteError(f"a remote helper is asked for {shown}", rule="helper")
-    service = SERVICES.get(value.decode("utf-8", "surrogateescape"))
+        raise RemoteError(f"a remote helper is asked for {quote(text, limit=80)}", rule="helper")
+    name = text.partition(" ")[2]
+    service = SERVICES.get(name)
     if service is None:
-        raise RemoteError(f"{shown} is not passed on over https", rule="service")
+        shown = name if _NAME.fullmatch(name) else quote(name, limit=80)
+        raise RemoteError(f"{shown} is not passed on", rule="service")
     return service
