@@ -40,16 +40,16 @@ class GitServer(ThreadingHTTPServer):
         self.script: Script = lambda _: False
         self.requests: list[tuple[str, str | None]] = []
         self.port = self.server_address[1]
-        self._context = context
+        self.context = context
         scheme = "http" if context is None else "https"
         self.url = f"{scheme}://127.0.0.1:{self.port}"
 
     def finish_request(self, request: object, client_address: object) -> None:
         """Serve one connection, in the thread that belongs to it."""
-        if self._context is None:
+        if self.context is None:
             super().finish_request(request, client_address)  # type: ignore[arg-type]
             return
-        with self._context.wrap_socket(request, server_side=True) as secured:  # type: ignore[arg-type]
+        with self.context.wrap_socket(request, server_side=True) as secured:  # type: ignore[arg-type]
             super().finish_request(secured, client_address)
 
     def handle_error(self, request: object, client_address: object) -> None:

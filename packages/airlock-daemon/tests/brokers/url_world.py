@@ -1,5 +1,6 @@
 """A world whose agent reaches a git server over https by git-remote, and its human's settings."""
 
+import base64
 import os
 import subprocess
 import sys
@@ -87,21 +88,32 @@ class Site:
             self.daemon = daemon
             yield self
 
-    def commit(self, text: str) -> None:
-        """Add a commit with a file."""
-        (self.work / text).write_text(text)
+    @property
+    def authorization(self) -> str:
+        """What the server hears of who has the account."""
+        return "Basic " + base64.b64encode(":".join(ACCOUNT).encode()).decode()
+
+    def commit(self, text: str, *, size: int | None = None) -> None:
+        """Add a commit with a file, of so many bytes that cannot be packed."""
+        data = text.encode() if size is None else os.urandom(size)
+        (self.work / text).write_bytes(data)
         self.plain("add", ".")
         self.plain("commit", "--quiet", "-m", text)
 
     def plain(
-        self, *words: str, where: Path | None = None, more: Mapping[str, str] = {}
+        self,
+        *words: str,
+        where: Path | None = None,
+        more: Mapping[str, str] = {},
+        text: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a git without the broker."""
+        """Run a git without the broker; `text` is its stdin."""
         return subprocess.run(
             ["git", "-c", "user.name=a", "-c", "user.email=a@example.com", *words],
             cwd=where or self.work,
             env={"PATH": os.environ["PATH"], "HOME": str(self.root), **more},
             capture_output=True,
+            input=text,
             text=True,
             check=False,
         )

@@ -12,7 +12,7 @@ from airlock_daemon.brokers.git.rules import refuse_words
 from airlock_daemon.brokers.git.smart_http import RefusedByServer, SmartHttp
 from airlock_daemon.brokers.git.streams import Streams
 from airlock_daemon.brokers.git.url_admission import admit_service
-from airlock_daemon.brokers.http.answer import broken, cut_off
+from airlock_daemon.brokers.http.answer import TRY_AGAIN, cut_off
 from airlock_daemon.brokers.http.client import Body
 from airlock_daemon.brokers.means import Means
 from airlock_daemon.command.launch import Ended
@@ -259,4 +259,4 @@ def _explain(error: RemoteError) -> Denied | Failed:
             rule=error.rule,
             hint="use a remote like git@HOST:PATH, if the server has ssh",
         )
-    return broken(error.problem)
+    return Failed(error.problem, hint=TRY_AGAIN)

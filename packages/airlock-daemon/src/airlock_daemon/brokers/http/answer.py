@@ -11,6 +11,9 @@ from airlock_wire import quote
 
 PIECE = 65536
 
+TRY_AGAIN = "try again; whoever runs the server, or a proxy before it, can see what it answers"
+"""What to do about an answer that is not taken."""
+
 # zlib's word for a stream with the header of gzip or of its own (zlib.decompressobj).
 _ANY_HEADER = 47
 _PACKED = ("gzip", "x-gzip", "deflate")
@@ -83,10 +86,7 @@ def _read_headers(head: h11.Response) -> Mapping[str, str]:
 
 def broken(why: str) -> Failed:
     """An answer that is not taken."""
-    return Failed(
-        f"the answer of the server is not taken: {why}",
-        hint="try again; whoever runs the server, or a proxy before it, can see what it answers",
-    )
+    return Failed(f"the answer of the server is not taken: {why}", hint=TRY_AGAIN)
 
 
 def cut_off() -> Failed:

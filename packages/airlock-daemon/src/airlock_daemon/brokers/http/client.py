@@ -18,6 +18,8 @@ from airlock_daemon.fairness.turns import Turns
 QUIET_S = 300.0
 # Bytes of a head.
 _HEAD = 1 << 16
+# Characters of what is wrong with one, of which some may be its own.
+_SHOWN = 200
 # So many answers of 1xx may stand before one.
 _FIRST_WORDS = 8
 
@@ -150,7 +152,7 @@ class HttpClient:
             event = await self._next_event(is_first=True)
             if isinstance(event, h11.Response):
                 return Answer(event, self._next_body_event)
-            if not isinstance(event, h11.InformationalResponse) or event.status_code == 101:
+            if not isinstance(event, h11.InformationalResponse):
                 break
         raise broken("it does not begin as one does")
 
@@ -168,7 +170,7 @@ class HttpClient:
             except h11.RemoteProtocolError as error:
                 if self._talk.trailing_data[1]:
                     raise cut_off() from error
-                raise broken(str(error)) from error
+                raise broken(str(error)[:_SHOWN]) from error
             if event is h11.PAUSED:
                 raise broken("it says more than was asked for")
             if event is not h11.NEED_DATA:
