@@ -1,11 +1,17 @@
 """A container's git over https: what it fetches and pushes, and what it is refused."""
 
+import json
+import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from https_server import Handler
 from url_world import ACCOUNT, Site, making_site
+
+from running import read_answer, request, resident_kib
 
 GRANT = 'protect = ["refs/heads/main"]\ndelete = true\npush_options = ["ci.skip"]\n'
 MUCH = 3 << 20
@@ -125,8 +131,8 @@ def test_a_long_request_is_sent_in_pieces(site: Site) -> None:
         return False
 
     site.server.script = note
-    prefixes = [f"refs/heads/{'x' * 1000}{number}" for number in range(600)]
-    listed = site.git("-c", "protocol.version=2", "ls-remote", "origin", "x", *prefixes)
+    options = [f"--server-option={'x' * 60_000}" for _ in range(25)]
+    listed = site.git("ls-remote", *options, "origin")
     assert listed.stdout.endswith("\trefs/heads/x\n"), listed.stderr
     assert seen[-1] == "chunked"
 
@@ -184,3 +190,69 @@ def test_git_archive_is_refused_by_name(site: Site) -> None:
     archived = site.git("archive", f"--remote={site.url}", "HEAD")
     assert archived.returncode != 0
     assert "git-upload-archive is not passed on" in archived.stderr
+
+
+def test_memory_stays_where_it_was(site: Site) -> None:
+    """However much is pushed and cloned: it goes through the daemon in pieces."""
+    site.git("ls-remote", "origin")
+    before = resident_kib(site.daemon.process.pid, "VmHWM")
+    site.commit("much", size=24 << 20)
+    pushed = site.git("push", "--quiet", "origin", "HEAD:x")
+    assert pushed.returncode == 0, pushed.stderr
+    for streamed in (False, True):
+        site.streamed = streamed
+        copy = f"copy-{streamed}"
+        cloned = site.git("clone", "--quiet", "--bare", "-b", "x", site.url, copy)
+        assert cloned.returncode == 0, cloned.stderr
+    assert resident_kib(site.daemon.process.pid, "VmHWM") - before < 10 * 1024
+
+
+def test_a_signal_ends_it(site: Site) -> None:
+    """As it ends a command: the server's slowness keeps nobody."""
+    arrived, release = threading.Event(), threading.Event()
+
+    def script(handler: Handler) -> bool:
+        arrived.set()
+        return release.wait(30)
+
+    site.server.script = script
+    with site.daemon.connect() as connection:
+        features = ["signals", "exit-signal", "stdin", "base64"]
+        words = ("git-remote", "https", "origin", site.url)
+        connection.sendall(request(*words, features=features))
+        said = b"capabilities\nconnect git-upload-pack\n"
+        for method, params in (("stdin", {"data": said.decode()}), ("signal", {"name": "SIGINT"})):
+            message = {"jsonrpc": "2.0", "method": method, "params": params}
+            if method == "signal":
+                assert arrived.wait(30)
+            else:
+                while connection.recv(1) != b"\n":
+                    pass
+            connection.sendall(json.dumps(message).encode() + b"\n")
+        answer = read_answer(connection)
+    release.set()
+    assert (answer.exit_code, answer.last["result"]["signal"]) == (130, "SIGINT")
+    (record,) = site.daemon.records()
+    assert (record["exit_code"], record["signal"]) == (130, "SIGINT")
+
+
+def test_a_client_that_leaves_takes_its_conversation_along(site: Site) -> None:
+    """The server sees the end of the connection, in the middle of a push."""
+    left = threading.Event()
+
+    def script(handler: Handler) -> bool:
+        if handler.command == "GET":
+            return False
+        while handler.rfile.read(1):
+            pass
+        left.set()
+        return True
+
+    site.server.script = script
+    site.commit("much", size=MUCH)
+    with site.starting("push", "origin", "HEAD:x") as process:
+        while not [request for request, _ in site.server.requests if "POST" in request]:
+            assert process.poll() is None
+            os.sched_yield()
+        os.killpg(process.pid, signal.SIGKILL)
+    assert left.wait(30)

@@ -125,6 +125,16 @@ class Site:
         variables = {"GIT_EXEC_PATH": str(self.exec_path), "STREAMED": str(int(self.streamed))}
         return self.plain(*words, where=where, more={**variables, **more})
 
+    @contextmanager
+    def starting(self, *words: str) -> Iterator["subprocess.Popen[bytes]"]:
+        """Start the container's git, in a process group of its own."""
+        variables = {"GIT_EXEC_PATH": str(self.exec_path), "STREAMED": "0"}
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self.root), **variables}
+        with subprocess.Popen(
+            ["git", *words], cwd=self.work, env=environment, process_group=0
+        ) as process:
+            yield process
+
     def refs(self) -> list[str]:
         """The refs that the server has."""
         words = ("for-each-ref", "--format=%(refname)")
