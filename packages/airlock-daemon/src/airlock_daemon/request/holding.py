@@ -68,14 +68,14 @@ class _Ending:
     def __init__(self, streams: Streams) -> None:
         self._streams = streams
         self._scope = trio.CancelScope()
-        self._signal: signal.Signals | None = None
+        self._ended = Ended(128 + signal.SIGTERM, "SIGTERM")
 
     def tell(self, said: Said) -> None:
         """Take what the client has sent."""
         if isinstance(said, Signal):
             number = signal.Signals[said.name]
             if number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-                self._signal = number
+                self._ended = Ended(128 + number, said.name)
                 self._scope.cancel()
         else:
             self._streams.tell(said)
@@ -84,9 +84,7 @@ class _Ending:
         """Hold the conversation until its end, or until a signal."""
         with self._scope:
             return await conversation.hold(self._streams, say)
-        if self._signal is None:
-            raise AssertionError("nothing else cancels it")
-        return Ended(128 + self._signal, self._signal.name)
+        return self._ended
 
 
 def _open(

@@ -29,11 +29,14 @@ Take = Callable[[bytes], Awaitable[None]]
 
 
 class RefusedByServer(Exception):
-    """A server has answered with an error. `text` is what git prints of it, with its newline."""
+    """A server has answered with an error: `verdict` is the line that git prints of it.
 
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.text = text
+    `said` are lines of the server's own, which git shows before that.
+    """
+
+    def __init__(self, verdict: str, said: tuple[str, ...] = ()) -> None:
+        super().__init__(verdict)
+        self.text = "".join(f"{line}\n" for line in (*said, verdict))
 
 
 class SmartHttp:
@@ -117,11 +120,11 @@ class SmartHttp:
         if await self._client.exchange(self._with_account(request), read):
             return
         if self._authorization is not None:
-            raise RefusedByServer(f"fatal: Authentication failed for '{self._shown}'\n")
+            raise RefusedByServer(f"fatal: Authentication failed for '{self._shown}'")
         errand = self._errand
         self._authorization = await find_authorization(errand.destination, errand.git, self._means)
         if not await self._client.exchange(self._with_account(request), read):
-            raise RefusedByServer(f"fatal: Authentication failed for '{self._shown}'\n")
+            raise RefusedByServer(f"fatal: Authentication failed for '{self._shown}'")
 
     def _with_account(self, request: Request) -> Request:
         if self._authorization is None:
@@ -173,17 +176,16 @@ class SmartHttp:
         )
 
     async def _refused(self, answer: Answer) -> RefusedByServer:
-        said = ""
+        said: tuple[str, ...] = ()
         if answer.headers.get("content-type", "").lower().startswith("text/plain"):
             said = await _read_said(answer)
         if answer.status == _NOT_FOUND:
-            text = f"fatal: repository '{self._shown}' not found\n"
-        else:
-            text = (
-                f"fatal: unable to access '{self._shown}': "
-                f"The requested URL returned error: {answer.status}\n"
-            )
-        return RefusedByServer(said + text)
+            return RefusedByServer(f"fatal: repository '{self._shown}' not found", said)
+        return RefusedByServer(
+            f"fatal: unable to access '{self._shown}': "
+            f"The requested URL returned error: {answer.status}",
+            said,
+        )
 
 
 def _show_location(location: str) -> str:
@@ -196,7 +198,7 @@ def _show_location(location: str) -> str:
     return urlunsplit((parts.scheme, host, parts.path.removesuffix("/info/refs"), "", ""))
 
 
-async def _read_said(answer: Answer) -> str:
+async def _read_said(answer: Answer) -> tuple[str, ...]:
     """What a server says of an error, as git shows it, without what a terminal would obey."""
     said = b""
     try:
@@ -204,10 +206,10 @@ async def _read_said(answer: Answer) -> str:
             said += piece
     except Failed:
         # The error is told all the same.
-        return ""
+        return ()
     lines = said[:_MOST_SAID].decode("utf-8", "replace").splitlines()[:_MOST_LINES]
     shown = ("".join(each for each in line if each.isprintable()) for line in lines)
-    return "".join(f"remote: {line}\n" for line in shown if line)
+    return tuple(f"remote: {line}" for line in shown if line)
 
 
 async def _ignore(piece: bytes) -> None:
