@@ -117,14 +117,13 @@ class SmartHttp:
 
     async def _ask(self, request: Request, kind: str, take: Take) -> None:
         read = partial(self._read, kind, take)
-        if await self._client.exchange(self._with_account(request), read):
-            return
-        if self._authorization is not None:
-            raise RefusedByServer(f"fatal: Authentication failed for '{self._shown}'")
         errand = self._errand
-        self._authorization = await find_authorization(errand.destination, errand.git, self._means)
-        if not await self._client.exchange(self._with_account(request), read):
-            raise RefusedByServer(f"fatal: Authentication failed for '{self._shown}'")
+        while not await self._client.exchange(self._with_account(request), read):
+            if self._authorization is not None:
+                raise RefusedByServer(f"fatal: Authentication failed for '{self._shown}'")
+            self._authorization = await find_authorization(
+                errand.destination, errand.git, self._means
+            )
 
     def _with_account(self, request: Request) -> Request:
         if self._authorization is None:

@@ -120,14 +120,14 @@ class HttpClient:
                 head = h11.Request(
                     method=request.method, target=request.target, headers=list(request.headers)
                 )
-                await self._write(stream, head)
                 if isinstance(request.body, bytes):
-                    if request.body:
-                        await self._write(stream, h11.Data(data=request.body))
+                    body = h11.Data(data=request.body)
+                    await self._write(stream, head, body, h11.EndOfMessage())
                 else:
+                    await self._write(stream, head)
                     while data := await request.body():
                         await self._write(stream, h11.Data(data=data))
-                await self._write(stream, h11.EndOfMessage())
+                    await self._write(stream, h11.EndOfMessage())
         except Exception as error:  # noqa: BLE001 - a nursery would put it into a group
             faults.append(error)
             scope.cancel()
@@ -136,16 +136,15 @@ class HttpClient:
             self._waiting.deadline = trio.current_time() + QUIET_S
 
     async def _write(
-        self, stream: trio.abc.Stream, event: h11.Request | h11.Data | h11.EndOfMessage
+        self, stream: trio.abc.Stream, *events: h11.Request | h11.Data | h11.EndOfMessage
     ) -> None:
         await self._turns.take()
-        said = self._talk.send(event)
-        if said:
-            try:
-                with trio.fail_after(QUIET_S):
-                    await stream.send_all(said)
-            except trio.TooSlowError:
-                raise _too_slow() from None
+        said = b"".join(self._talk.send(event) or b"" for event in events)
+        try:
+            with trio.fail_after(QUIET_S):
+                await stream.send_all(said)
+        except trio.TooSlowError:
+            raise _too_slow() from None
 
     async def _read_head(self) -> Answer:
         for _ in range(_FIRST_WORDS):
