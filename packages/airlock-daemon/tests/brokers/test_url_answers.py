@@ -1,11 +1,15 @@
-"""Servers that answer otherwise than git's own: every such answer ends the conversation."""
+"""Servers and clients that say what no git says: each such word ends the conversation."""
 
 import gzip
+import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 from https_server import Handler
 from url_world import ACCOUNT, Site, making_site
+
+from running import Answer, Message, request
 
 Script = Callable[[Handler], bool]
 REFS = b"0" * 40 + b" capabilities^{}\0agent=x\n"
@@ -223,3 +227,66 @@ def test_a_server_that_answers_before_it_has_heard(site: Site) -> None:
     site.commit("more", size=20 << 20)
     pushed = site.git("push", "origin", "HEAD:y")
     assert "returned error: 403" in pushed.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "rule"),
+    [
+        ("list\n", "helper"),
+        ("connect git-upload-archive\n", "service"),
+        ("connect git-upload-pack\n0000", "helper"),
+        ("capabilities\nconnect git-receive-pack\r\n", "service"),
+        ("x" * 5000, "helper"),
+    ],
+)
+def test_words_that_git_does_not_say(site: Site, said: str, rule: str) -> None:
+    """They end the conversation before the server hears of it."""
+    answer = converse(site, said)
+    assert (answer.error["data"]["layer"], answer.error["data"]["rule"]) == ("broker", rule)
+    assert site.server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("service", "said", "rule"),
+    [
+        ("git-upload-pack", "0032want " + "1" * 40 + "\n", "fetch"),
+        ("git-upload-pack", "0011command=push", "fetch"),
+        ("git-upload-pack", "0011command=fetch", "fetch"),
+        ("git-receive-pack", "0011command=fetch0000", "push-list"),
+        ("git-receive-pack", "0009hello", "push-list"),
+    ],
+)
+def test_requests_that_git_does_not_send(site: Site, service: str, said: str, rule: str) -> None:
+    """They are not passed on."""
+    answer = converse(site, f"connect {service}\n", said)
+    assert answer.error["data"]["rule"] == rule
+    assert not [asked for asked, _ in site.server.requests if asked.startswith("POST")]
+    assert site.daemon.records("broker")[-1]["outcome"] == "denied"
+
+
+@pytest.mark.parametrize("said", ["", "\n", "capabilities\n\n"])
+def test_a_helper_of_which_nothing_is_wanted(site: Site, said: str) -> None:
+    """It ends well, and has asked nobody."""
+    assert converse(site, said).exit_code == 0
+    assert site.server.requests == []
+
+
+def converse(site: Site, *said: str) -> Answer:
+    """Say this in messages, the second once the server has answered the first, and then end."""
+    with site.daemon.connect() as connection:
+        words = ("git-remote", "https", "origin", site.url)
+        connection.sendall(request(*words, features=["stdin", "base64"]))
+        lines = connection.makefile("rb")
+        assert b'"start"' in lines.readline()
+        for text in said:
+            if text is not said[0]:
+                assert b'"output"' in lines.readline()
+            message = {"jsonrpc": "2.0", "method": "stdin", "params": {"data": text}}
+            connection.sendall(json.dumps(message).encode() + b"\n")
+        end = {"jsonrpc": "2.0", "method": "stdin", "params": {"eof": True}}
+        with suppress(BrokenPipeError):
+            connection.sendall(json.dumps(end).encode() + b"\n")
+        heard: list[Message] = []
+        with suppress(ConnectionResetError):
+            heard.extend(map(json.loads, lines))
+        return Answer(heard)
