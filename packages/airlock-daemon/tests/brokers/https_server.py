@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedReader
 from pathlib import Path
 
 BACKEND = os.path.join(
@@ -122,7 +123,7 @@ class Handler(BaseHTTPRequestHandler):
             [BACKEND], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         ) as process:
             assert process.stdin is not None
-            assert process.stdout is not None
+            assert isinstance(process.stdout, BufferedReader)
             feeding = threading.Thread(target=self._feed, args=(process.stdin,), daemon=True)
             feeding.start()
             status = 200

@@ -31,19 +31,21 @@ class OwnPipe:
         return os.read(self.reading, count) if count else b""
 
     async def write(self, client: int, data: bytes, turns: Turns) -> None:
-        """Put all of it into the client's pipe. Raises OSError where that is closed."""
+        """Put all of it into the client's pipe; what fits belongs to the step of the caller.
+
+        Raises OSError where the pipe is closed.
+        """
         view = memoryview(data)
         while view:
             # The pipe is empty here, and takes something.
             left = os.write(self.writing, view[:PIECE])
             view = view[left:]
             while left:
-                await trio.lowlevel.wait_writable(client)
-                await turns.take()
                 try:
                     left -= os.splice(self.reading, client, left, flags=os.SPLICE_F_NONBLOCK)
                 except BlockingIOError:
-                    continue
+                    await trio.lowlevel.wait_writable(client)
+                    await turns.take()
 
 
 async def move(source: int, target: int, most: int, turns: Turns, *, fills: bool = True) -> int:

@@ -117,6 +117,8 @@ class HttpClient:
         """Send it. What the body raises ends the exchange; a fault of the server shows later."""
         try:
             with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                # A body that comes in pieces takes a turn for each.
+                await self._turns.take()
                 head = h11.Request(
                     method=request.method, target=request.target, headers=list(request.headers)
                 )
@@ -138,7 +140,6 @@ class HttpClient:
     async def _write(
         self, stream: trio.abc.Stream, *events: h11.Request | h11.Data | h11.EndOfMessage
     ) -> None:
-        await self._turns.take()
         said = b"".join(self._talk.send(event) or b"" for event in events)
         try:
             with trio.fail_after(QUIET_S):
