@@ -8,6 +8,7 @@ TARGETS = (
     "modules",
     "arguments",
     "push",
+    "helper",
     "login",
     "framing",
     "wire",

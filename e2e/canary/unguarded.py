@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import airlock_wire.text
-from airlock_daemon.brokers.git import conversation, rules
-from airlock_daemon.brokers.git.errand import Errand
+from airlock_daemon.brokers.git import conversation, push, rules
+from airlock_daemon.brokers.git.errand import SshErrand
 from airlock_daemon.brokers.ssh import pinning, session
 from airlock_daemon.brokers.ssh import words as ssh_command
 from airlock_daemon.brokers.ssh.known_hosts import Known
@@ -36,13 +36,12 @@ def _put(where: object, name: str, value: object) -> Any:
 def words() -> None:
     """What the client says stands behind the daemon's own words."""
 
-    async def admit(args: tuple[str, ...], generation: Any, _: Any) -> Errand:
+    async def admit(args: tuple[str, ...], generation: Any, _: Any) -> SshErrand:
         ssh = ssh_command.profile_words(generation.agent.profile.env)
-        return Errand(
+        return SshErrand(
             asked=ssh_words.read_ssh_words(("forge", "git-upload-pack 'x'")),
             program=generation.programs.find(ssh[0]),
             argv=(*ssh, *ssh_command.FORCED, *args[1:]),
-            grant=generation.agent.profile.git,
             is_pinned=True,
         )
 
@@ -94,7 +93,7 @@ def known() -> None:
 
 def refs() -> None:
     """Every push may do what it says."""
-    _put(conversation, "judge_push", lambda *_: ())
+    _put(push, "judge_push", lambda *_: ())
 
 
 def lists() -> None:
@@ -127,7 +126,7 @@ def environment() -> None:
 
     def begin_with(self: Any, request: Any, *rest: Any, **more: Any) -> None:
         begin(self, request, *rest, **more)
-        self._environment.update(request.env)
+        self.means.variables.update(request.env)
 
     begin = _put(Asked, "__init__", begin_with)
 

@@ -24,7 +24,7 @@ from .remotes.ground import ENVIRONMENT, ROOT, Result, seed
 CASES = read_table()
 GRANTED = [case for case in CASES if not case.refused]
 REFUSED = [case for case in CASES if case.refused]
-TRANSPORTS: tuple[Transport, ...] = ("ssh",)
+TRANSPORTS: tuple[Transport, ...] = ("ssh", "https")
 CALLED = {"ssh": b"/usr/local/bin/git-ssh", "https": b"git-remote-https"}
 """What git says that it calls."""
 ABSENT = {"ssh": "does not appear to be a git repository", "https": "not found"}

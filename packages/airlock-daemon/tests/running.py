@@ -166,3 +166,9 @@ def watching(pid: int) -> Iterator[Callable[[], bool]]:
         yield lambda: bool(poll.poll(20_000))
     finally:
         os.close(descriptor)
+
+
+def resident_kib(pid: int, field: str = "VmRSS") -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith(field))
+    return int(line.split()[1])

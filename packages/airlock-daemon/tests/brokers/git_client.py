@@ -1,4 +1,4 @@
-"""What a client's git calls as its ssh: SOCKET, whether to stream (0 or 1), and git's words.
+"""What a client's git calls: SOCKET, whether to stream (0 or 1), the transport, and git's words.
 
 It says what a shim says, and no more: it is the other side of the daemon's tests.
 """
@@ -20,7 +20,7 @@ def main(path: str, is_streamed: str, *words: str) -> int:
     environment = {
         name: os.environ[name] for name in ("GIT_PROTOCOL", "EVIL") if name in os.environ
     }
-    params = {"command": "git-remote", "args": ["ssh", *words], "features": features}
+    params = {"command": "git-remote", "args": [*words], "features": features}
     request = {
         "jsonrpc": "2.0",
         "id": 1,
@@ -30,9 +30,10 @@ def main(path: str, is_streamed: str, *words: str) -> int:
     line = json.dumps(request).encode() + b"\n"
     if streamed:
         connection.sendall(line)
-        threading.Thread(target=send_input, args=(connection,), daemon=True).start()
     else:
-        socket.send_fds(connection, [line], [0, 1, 2])
+        # As a shim that is not at a terminal: what is said of faults comes in messages.
+        with open(os.devnull, "rb+", buffering=0) as null:
+            socket.send_fds(connection, [line], [0, 1, null.fileno()])
         for number in (0, 1):
             os.close(number)
     return hear(connection)
@@ -58,7 +59,9 @@ def hear(connection: socket.socket) -> int:
     for line in connection.makefile("rb"):
         message = json.loads(line)
         params = message.get("params", {})
-        if message.get("method") == "output":
+        if message.get("method") == "start" and "stdin_credit" in params:
+            threading.Thread(target=send_input, args=(connection,), daemon=True).start()
+        elif message.get("method") == "output":
             is_text = params.get("encoding") != "base64"
             data = params["data"].encode() if is_text else base64.b64decode(params["data"])
             os.write(1 if params["stream"] == "stdout" else 2, data)

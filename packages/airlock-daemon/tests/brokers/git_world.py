@@ -66,7 +66,7 @@ class Remote:
         self, *words: str, where: Path | None = None, more: Mapping[str, str] = {}
     ) -> subprocess.CompletedProcess[str]:
         """Run the client's git."""
-        client = f"{sys.executable} {CLIENT} {self.world.socket} {int(self.streamed)}"
+        client = f"{sys.executable} {CLIENT} {self.world.socket} {int(self.streamed)} ssh"
         return subprocess.run(
             ["git", "-c", "user.name=a", "-c", "user.email=a@example.com", *words],
             cwd=where or self.work,

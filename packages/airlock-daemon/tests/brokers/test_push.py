@@ -156,7 +156,7 @@ def test_ssh_stands_in_an_empty_directory_with_words_of_the_daemons_own(remote: 
     ("args", "rule"),
     [
         ((), "transport"),
-        (("https", "origin", "https://host/x"), "transport"),
+        (("ftp", "origin", "ftp://host/x"), "transport"),
         (("ssh", "host", "id"), "words"),
         (("ssh", "-oProxyCommand=id", "host", "git-upload-pack 'x'"), "words"),
         (("ssh", "host", "git-upload-archive 'x'"), "service"),
@@ -187,7 +187,7 @@ def test_bytes_that_are_no_push_end_it(remote: Remote) -> None:
     reading, writing = os.pipe()
     os.write(writing, b"0009hello")
     os.close(writing)
-    client = [sys.executable, str(CLIENT), remote.world.socket, "0", "host"]
+    client = [sys.executable, str(CLIENT), remote.world.socket, "0", "ssh", "host"]
     done = subprocess.run(
         [*client, f"git-receive-pack '{remote.repository}'"],
         stdin=reading,

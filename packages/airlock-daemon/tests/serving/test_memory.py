@@ -2,18 +2,11 @@
 
 import json
 from contextlib import ExitStack, suppress
-from pathlib import Path
 
 import pytest
 
-from running import Daemon, read_answer, read_until, request
+from running import Daemon, read_answer, read_until, request, resident_kib
 from worlds import World
-
-
-def resident_kib(pid: int, field: str = "VmRSS") -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith(field))
-    return int(line.split()[1])
 
 
 @pytest.mark.parametrize("newlines", [True, False])

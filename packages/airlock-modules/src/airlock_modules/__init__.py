@@ -32,9 +32,12 @@ from airlock_modules.reading.grammar import parse
 from airlock_modules.reading.option_table import OptionTable
 from airlock_modules.reading.parsed import Flag, Parsed, PathUse, Piece
 from airlock_modules.reading.plain import PlainReading
+from airlock_modules.remotes.advertisement import AdvertisementReader
 from airlock_modules.remotes.destination import Destination
 from airlock_modules.remotes.errors import RemoteError
+from airlock_modules.remotes.fetch_request import FetchRequestReader
 from airlock_modules.remotes.grants import GitGrant, Place, find_place, read_place
+from airlock_modules.remotes.helper_commands import HelperReader, answer_helper
 from airlock_modules.remotes.host_lines import HostLine, SshGrant, find_host, read_host_line
 from airlock_modules.remotes.login import Login
 from airlock_modules.remotes.push_list import PushList, PushReader, Update
@@ -42,18 +45,22 @@ from airlock_modules.remotes.push_policy import Refusal, judge_push
 from airlock_modules.remotes.push_report import compose_report
 from airlock_modules.remotes.session_words import Query, Session, read_session_words
 from airlock_modules.remotes.ssh_words import RemoteRequest, read_ssh_words
+from airlock_modules.remotes.url_words import read_url_words
 from airlock_modules.rules.judgement import GrammarRules, PlainRules
 
 from ._version import __version__
 
 __all__ = [
+    "AdvertisementReader",
     "Decision",
     "Destination",
     "Fault",
+    "FetchRequestReader",
     "Flag",
     "GitGrant",
     "GrammarRules",
     "Grant",
+    "HelperReader",
     "HostLine",
     "Login",
     "Module",
@@ -78,6 +85,7 @@ __all__ = [
     "TableReader",
     "Update",
     "__version__",
+    "answer_helper",
     "builtin_names",
     "builtin_options",
     "builtin_security",
@@ -103,6 +111,7 @@ __all__ = [
     "read_session_words",
     "read_ssh_grant",
     "read_ssh_words",
+    "read_url_words",
     "review_module",
     "review_narrowing",
     "select_forwarded",

@@ -10,32 +10,37 @@ from airlock_daemon.command.process import Command
 from airlock_daemon.command.stdio import Piped
 from airlock_daemon.errors import Failed
 from airlock_daemon.fairness.turns import Turns
-from airlock_wire import Stream
+from airlock_wire import StdinData, StdinEnd, Stream
 
 ANSWER_S = 10.0
 # Bytes of an answer that are kept.
 MOST = 1 << 20
 
 
-async def ask(line: CommandLine, launcher: Launcher, turns: Turns) -> tuple[int, bytes]:
-    """Run `line` without input; returns its exit status, and what it printed on stdout.
+async def ask(
+    line: CommandLine, launcher: Launcher, turns: Turns, *, said: bytes = b""
+) -> tuple[int, bytes]:
+    """Run `line` with `said` as its stdin; returns its exit status, and what it put on stdout.
 
     Raises Failed where it cannot be started or does not end in time. Either way none of its
     processes is left.
     """
-    said = bytearray()
+    answer = bytearray()
 
     async def keep(stream: Stream, data: bytes) -> None:
         if stream == "stdout":
-            said.extend(data[: MOST - len(said)])
+            answer.extend(data[: MOST - len(answer)])
 
-    with closing(Piped(has_input=False)) as stdio:
+    with closing(Piped(has_input=bool(said))) as stdio:
         launch = await launcher.launch(line, stdio.standard)
         command = Command(launch, stdio, turns, ahead=0, credit=0)
+        if said:
+            command.tell(StdinData(data=said))
+            command.tell(StdinEnd())
         try:
             with trio.move_on_after(ANSWER_S):
-                ended = await command.relay(keep, _expect_none, partial(trio.sleep, 0))
-                return ended.exit_code, bytes(said)
+                ended = await command.relay(keep, _grant_none, partial(trio.sleep, 0))
+                return ended.exit_code, bytes(answer)
         finally:
             await command.finish()
     raise Failed(
@@ -44,5 +49,5 @@ async def ask(line: CommandLine, launcher: Launcher, turns: Turns) -> tuple[int,
     )
 
 
-async def _expect_none(count: int) -> None:
-    raise AssertionError(count)
+async def _grant_none(count: int) -> None:
+    """Nobody sends more than what was said at first."""

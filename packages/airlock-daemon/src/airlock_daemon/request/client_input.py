@@ -1,28 +1,29 @@
 """What a client says while its command runs, on its way to the command."""
 
+from collections.abc import Callable
 from functools import partial
 
-from airlock_daemon.command.process import Command
+from airlock_daemon.connection.session import Said
 from airlock_daemon.errors import own_fault
 from airlock_daemon.request.client import Client
 from airlock_daemon.request.state import log
 from airlock_wire import ErrorObject, RemoteProtocolError
 
 
-def hand_on_input(client: Client, command: Command) -> None:
-    """Hand on to `command` what its client says, until it has its answer.
+def hand_on_input(client: Client, tell: Callable[[Said], None]) -> None:
+    """Have `tell` told what the client says, until it has its answer.
 
     This happens in the task that watches all clients, so that a client is heard also while the
     command's own task waits for it to read. One that breaks the protocol ends its request.
     """
-    client.watched.listen(partial(_hear, client, command))
+    client.watched.listen(partial(_hear, client, tell))
 
 
-def _hear(client: Client, command: Command) -> bool:
+def _hear(client: Client, tell: Callable[[Said], None]) -> bool:
     if client.session.is_answered:
         return False
     try:
-        return client.session.hear(command.tell)
+        return client.session.hear(tell)
     except RemoteProtocolError as error:
         client.ending.fail(error.error)
     except Exception as error:  # noqa: BLE001 - one client's fault must not end the others'

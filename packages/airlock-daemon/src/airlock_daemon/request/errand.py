@@ -1,5 +1,6 @@
-"""A request to a broker: from its words to what is run for it."""
+"""A request to a broker: from its words to what is run or held for it."""
 
+import os
 import re
 from collections.abc import Mapping
 from functools import partial
@@ -15,7 +16,7 @@ from airlock_daemon.command.environment import build_environment
 from airlock_daemon.command.launcher import CommandLine
 from airlock_daemon.connection.descriptors import Passed
 from airlock_daemon.identity.peer import Peer
-from airlock_daemon.request.plan import Plan, plan_errand
+from airlock_daemon.request.plan import Plan, Talk, plan_errand
 from airlock_daemon.request.state import AgentState, DaemonState
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.workspace.directory import Workspace, make_empty
@@ -28,7 +29,7 @@ _PROTOCOL = re.compile(r"version=[0-9]")
 class Planner(Protocol):
     """Makes the plan of what was admitted, for the client's descriptors."""
 
-    def __call__(self, *, peer: Peer, passed: Passed) -> Plan:
+    def __call__(self, *, peer: Peer, passed: Passed) -> Plan | Talk:
         """Raises Denied for a client that cannot take part."""
 
 
@@ -50,27 +51,34 @@ class Asked:
         self._workspace: Workspace = make_empty(None)
         client = request.env if "env" in (request.features or ()) else {}
         protocol = client.get("GIT_PROTOCOL", "")
-        self._environment = build_environment(
+        environment = build_environment(
             module,
             generation.agent.profile,
             daemon=shared.environment,
             search_path=generation.programs.path,
         )
+        # No repository above the directory is looked for.
+        environment["GIT_CEILING_DIRECTORIES"] = os.path.dirname(self._workspace.path)
         if _PROTOCOL.fullmatch(protocol):
-            self._environment["GIT_PROTOCOL"] = protocol
+            environment["GIT_PROTOCOL"] = protocol
         self._agent = agent
         self._launcher = shared.launcher
+        self._means = Means(
+            ask=self._ask,
+            lookups=agent.lookups,
+            home=environment.get("HOME", "/"),
+            variables=environment,
+        )
 
     @property
     def means(self) -> Means:
         """How a broker asks the world here. Raises Denied where too many of the agent's wait."""
-        home = self._environment.get("HOME", "/")
-        return Means(ask=self._ask, lookups=self._agent.lookups, home=home)
+        return self._means
 
     @property
     def environment(self) -> Mapping[str, str]:
         """The variables of the human's programs."""
-        return self._environment
+        return self._means.variables
 
     @property
     def directory(self) -> int:
@@ -82,12 +90,21 @@ class Asked:
         errand = await admit(self._request.args, self._generation, self.means)
         return partial(self._plan, errand)
 
-    async def _ask(self, program: str, argv: tuple[str, ...]) -> tuple[int, bytes]:
-        line = CommandLine(program, argv, self._environment, self._workspace.descriptor)
+    async def _ask(
+        self,
+        program: str,
+        argv: tuple[str, ...],
+        /,
+        *,
+        said: bytes = b"",
+        more: Mapping[str, str] = {},
+    ) -> tuple[int, bytes]:
+        variables = {**self._means.variables, **more}
+        line = CommandLine(program, argv, variables, self._workspace.descriptor)
         place = await self._agent.gate.take_for_hook()
         try:
             await self._agent.share.take(place)
-            return await ask(line, self._launcher, self._agent.turns)
+            return await ask(line, self._launcher, self._agent.turns, said=said)
         finally:
             self._agent.share.give_back(place)
             place.give_back()
@@ -97,11 +114,11 @@ class Asked:
         may_pass = self._generation.pass_descriptors and bool(passed.numbers)
         return may_pass and passed.kinds[:2] == ("pipe", "pipe") and passed.are_usable(peer)
 
-    def _plan(self, errand: Errand, *, peer: Peer, passed: Passed) -> Plan:
+    def _plan(self, errand: Errand, *, peer: Peer, passed: Passed) -> Plan | Talk:
         return plan_errand(
             self._request,
             errand,
-            environment=self._environment,
+            means=self._means,
             directory=self.directory,
             may_pass=self.may_pass(peer, passed),
         )

@@ -13,7 +13,7 @@ from airlock_daemon.platform.linux.peer import peer_credentials
 from airlock_daemon.request.client import Client
 from airlock_daemon.request.decision import Allowed, decide
 from airlock_daemon.request.errand import Asked, Planner
-from airlock_daemon.request.plan import Plan, plan, plan_boxed
+from airlock_daemon.request.plan import Plan, Talk, plan, plan_boxed
 from airlock_daemon.request.pre_exec import consult
 from airlock_daemon.request.recording import Recording
 from airlock_daemon.request.running import run_command
@@ -158,7 +158,7 @@ class Exchange:
             shared=self._shared,
         )
 
-    async def _execute(self, planned: Plan, allowed: Allowed, client: Client) -> None:
+    async def _execute(self, planned: Plan | Talk, allowed: Allowed, client: Client) -> None:
         await run_command(
             planned,
             allowed.module,

@@ -114,7 +114,7 @@ async def _begin(plan: Plan, client: Client, command: Command, emit: Emit) -> No
     """Tell the client that its command runs, and listen to what it says to that."""
     await client.session.send_held()
     if plan.terms.features:
-        hand_on_input(client, command)
+        hand_on_input(client, command.tell)
     if plan.notice:
         await emit("stderr", plan.notice)
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from airlock_daemon.brokers.git.errand import Errand
+from airlock_daemon.brokers.git.errand import Errand, SshErrand, UrlErrand
+from airlock_daemon.brokers.means import Means
 from airlock_daemon.brokers.ssh.session import Admitted
 from airlock_daemon.command.environment import build_environment
 from airlock_daemon.command.launcher import CommandLine
@@ -38,10 +39,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     command_line: CommandLine
     terms: Terms
-    errand: Errand | None = None
+    errand: SshErrand | None = None
     session: Admitted | None = None
     notice: bytes = b""
     boxed: Boxed | None = None
+
+
+class Talk(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation that the daemon holds itself: `means` are what it may ask the host by."""
+
+    errand: UrlErrand
+    means: Means
+    terms: Terms
 
 
 def plan(
@@ -107,13 +116,13 @@ def plan_errand(
     request: Request,
     errand: Errand,
     *,
-    environment: Mapping[str, str],
+    means: Means,
     directory: int,
     may_pass: bool,
-) -> Plan:
+) -> Plan | Talk:
     """Plan to hold a conversation with a remote, from an empty `directory`.
 
-    `may_pass` says that the client's stdin and stdout may be the program's. Raises Denied for a
+    `may_pass` says that the client's stdin and stdout may be used as they are. Raises Denied for a
     client that can neither pass its streams nor send them whole.
     """
     terms = agree(request, may_pass=may_pass, is_captured=True)
@@ -124,5 +133,7 @@ def plan_errand(
             rule="needs-stdin",
             hint='list "stdin" and "base64" in the features of the request, or use a newer shim',
         )
-    line = CommandLine(errand.program, errand.argv, environment, directory)
+    if isinstance(errand, UrlErrand):
+        return Talk(errand=errand, means=means, terms=terms)
+    line = CommandLine(errand.program, errand.argv, means.variables, directory)
     return Plan(command_line=line, terms=terms, errand=errand)

@@ -6,27 +6,30 @@ from functools import partial
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.brokers.git.conversation import Conversation, Outcome
-from airlock_daemon.brokers.git.errand import Errand
+from airlock_daemon.brokers.git.conversation import Conversation
+from airlock_daemon.brokers.git.outcome import Outcome
 from airlock_daemon.brokers.git.telling import describe
+from airlock_daemon.brokers.git.url_conversation import UrlConversation
 from airlock_daemon.brokers.ssh.telling import describe as describe_session
 from airlock_daemon.connection.session import ClientGone
 from airlock_daemon.errors import AND_RELOAD, Failed
 from airlock_daemon.request.capture import Capture
 from airlock_daemon.request.client import Client
 from airlock_daemon.request.execution import Finished, execute
-from airlock_daemon.request.plan import Plan
+from airlock_daemon.request.holding import hold
+from airlock_daemon.request.plan import Plan, Talk
 from airlock_daemon.request.post_exec import review, send
 from airlock_daemon.request.recording import Recording
 from airlock_daemon.request.state import AgentState, DaemonState
 from airlock_daemon.setup.generation import Generation
-from airlock_modules import Module
+from airlock_modules import Module, RemoteRequest
 
 _Run = Callable[[], Awaitable[Finished]]
+_Way = Callable[..., Awaitable[Finished]]
 
 
 async def run_command(
-    planned: Plan,
+    planned: Plan | Talk,
     module: Module,
     client: Client,
     *,
@@ -44,33 +47,14 @@ async def run_command(
     place = await agent.gate.take(alone)
     try:
         await agent.share.take(place)
-        recording.note(sandbox="off" if planned.boxed is None else planned.boxed.maker.name)
+        if isinstance(planned, Plan):
+            recording.note(sandbox="off" if planned.boxed is None else planned.boxed.maker.name)
         recording.write_start()
-        if planned.session is not None:
+        if isinstance(planned, Plan) and planned.session is not None:
             detail = describe_session(planned.session)
             recording.write_broker("allowed", detail, rule=None, reason=None)
         recording.is_output_seen = not planned.terms.uses("fds")
-        run = partial(
-            execute,
-            planned,
-            client,
-            shared,
-            limits=generation.limits,
-            turns=agent.turns,
-            removals=agent.removals,
-        )
-        if planned.errand is not None:
-            run = partial(
-                run,
-                conversation=Conversation(
-                    planned.errand,
-                    generation,
-                    agent.turns,
-                    agent.gate,
-                    null=shared.null,
-                    tell=partial(_tell_outcome, planned.errand, recording),
-                ),
-            )
+        run = _choose(planned, client, generation, agent, shared, recording)
         hook = generation.agent.hooks.post_exec
         if hook is None:
             conclude = partial(_conclude, client, recording)
@@ -79,7 +63,7 @@ async def run_command(
             return
         capture = Capture(generation.hook_limits.capture_bytes)
         # What a broker's client is told is the remote's, byte for byte: a hook hears of the end.
-        is_captured = planned.errand is None
+        is_captured = isinstance(planned, Plan) and planned.errand is None
         emit = capture.take if is_captured else client.session.send_output
         run = partial(run, emit=emit, conclude=partial(_note, recording))
         finished = await _run_in_time(run, module, recording)
@@ -96,6 +80,53 @@ async def run_command(
     finally:
         agent.share.give_back(place)
         place.give_back()
+
+
+def _choose(
+    planned: Plan | Talk,
+    client: Client,
+    generation: Generation,
+    agent: AgentState,
+    shared: DaemonState,
+    recording: Recording,
+) -> _Way:
+    """The way to carry a plan out: `execute` for a command, or `hold`; it wants `emit` and more."""
+    limits = generation.limits
+    if isinstance(planned, Talk):
+        held = UrlConversation(
+            planned.errand,
+            generation,
+            agent.turns,
+            agent.gate,
+            means=planned.means,
+            tell=partial(_tell_outcome, recording),
+        )
+        return partial(
+            hold, planned, client, shared, limits=limits, turns=agent.turns, conversation=held
+        )
+    run = partial(
+        execute,
+        planned,
+        client,
+        shared,
+        limits=limits,
+        turns=agent.turns,
+        removals=agent.removals,
+    )
+    if planned.errand is None:
+        return run
+    asked, is_pinned = planned.errand.asked, planned.errand.is_pinned
+    return partial(
+        run,
+        conversation=Conversation(
+            planned.errand,
+            generation,
+            agent.turns,
+            agent.gate,
+            null=shared.null,
+            tell=lambda outcome: _tell_outcome(recording, asked, outcome, is_pinned),
+        ),
+    )
 
 
 async def _run_in_time(run: _Run, module: Module, recording: Recording) -> Finished:
@@ -130,11 +161,13 @@ async def _answer(client: Client, recording: Recording, finished: Finished) -> N
     )
 
 
-def _tell_outcome(errand: Errand, recording: Recording, outcome: Outcome) -> None:
+def _tell_outcome(
+    recording: Recording, asked: RemoteRequest, outcome: Outcome, is_pinned: bool
+) -> None:
     first = outcome.refusal
     recording.write_broker(
         outcome.decision,
-        describe(errand, outcome),
+        describe(asked, outcome, is_pinned=is_pinned),
         rule=None if first is None else first.rule,
         reason=None if first is None else f"{first.ref or 'the push'}: {first.problem}",
     )

@@ -54,7 +54,8 @@ def find_unpinned(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[F
                 agent.profile_file,
                 "git",
                 f"agent {agent.name} is unpinned: {BROKER} reaches every repository of the hosts "
-                "that known_hosts has by their own names",
+                "that known_hosts has by their own names, and those for which git has a credential "
+                "helper by name",
                 'name what it needs: [git] push = ["git@github.com/OWNER/*"]',
                 name="remotes",
                 is_note=True,

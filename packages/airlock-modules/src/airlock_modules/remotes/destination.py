@@ -43,6 +43,16 @@ class Destination(Struct, frozen=True, kw_only=True):
         return f"{user}{self.host}{port}/{self.name}"
 
     @property
+    def line(self) -> str:
+        """The line of a grant that names this place and no other: with a scheme but for ssh."""
+        return str(self) if self.scheme == "ssh" else f"{self.scheme}://{self}"
+
+    @property
+    def port_number(self) -> int:
+        """The port that is connected with."""
+        return DEFAULT_PORTS[self.scheme] if self.port is None else self.port
+
+    @property
     def name(self) -> str:
         """The path as grants know it: without a slash at its ends, and without `.git`.
 

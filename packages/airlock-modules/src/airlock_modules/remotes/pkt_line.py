@@ -17,9 +17,13 @@ class PacketReader:
     case hexadecimal digits and at least one byte. `size` counts the bytes of the packets given.
     """
 
-    def __init__(self, *, most: int) -> None:
-        """Hold at most `most` bytes; beyond them `take` raises RemoteError."""
+    def __init__(self, *, most: int, what: str = "a list of refs") -> None:
+        """Hold at most `most` bytes; beyond them `take` raises RemoteError.
+
+        `what` is what they are of, for the text of errors.
+        """
         self._most = most
+        self._what = what
         self._held = bytearray()
         self.size = 0
 
@@ -43,19 +47,19 @@ class PacketReader:
         Raises RemoteError for what is no such packet.
         """
         if self.size > self._most:
-            raise RemoteError(f"a list of refs has more than {self._most} bytes", rule="size")
+            raise RemoteError(f"{self._what} has more than {self._most} bytes", rule="size")
         start = self.size + _LENGTH
         if len(self._held) < start:
             return None
         digits = bytes(self._held[self.size : start])
         if not _DIGITS.issuperset(digits):
-            raise RemoteError("what stands for a list of refs is no pkt-line", rule="pkt-line")
+            raise RemoteError(f"what stands for {self._what} is no pkt-line", rule="pkt-line")
         length = int(digits, 16)
         if length == 0:
             self.size = start
             return b""
         if length <= _LENGTH or length > MOST:
-            raise RemoteError(f"a list of refs holds a packet of length {length}", rule="pkt-line")
+            raise RemoteError(f"{self._what} holds a packet of length {length}", rule="pkt-line")
         end = self.size + length
         if len(self._held) < end:
             return None

@@ -20,7 +20,7 @@ Service = Literal["git-upload-pack", "git-receive-pack"]
 
 # A quote or ! in the path would be escaped; read_path refuses both, and the backslash.
 _COMMAND = re.compile(r"(git-[a-z-]+) '(.*)'", re.DOTALL)
-_SERVICES: dict[str, Service] = {
+SERVICES: dict[str, Service] = {
     "git-upload-pack": "git-upload-pack",
     "git-receive-pack": "git-receive-pack",
 }
@@ -91,7 +91,7 @@ def _read_command(text: str) -> tuple[Service, str]:
     found = _COMMAND.fullmatch(text)
     if found is None:
         raise RemoteError(f"{quote(text, limit=80)} is no command that git gives ssh", rule="words")
-    service = _SERVICES.get(found[1])
+    service = SERVICES.get(found[1])
     if service is None:
         raise RemoteError(f"{found[1]} is not passed on", rule="service")
     return service, found[2]

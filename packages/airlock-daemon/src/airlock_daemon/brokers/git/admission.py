@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from airlock_daemon.brokers.git.errand import Errand
+from airlock_daemon.brokers.git.errand import Errand, SshErrand
 from airlock_daemon.brokers.git.rules import (
     find_granted,
     judge_as_git,
@@ -11,13 +11,14 @@ from airlock_daemon.brokers.git.rules import (
     url_of,
     verb_of,
 )
+from airlock_daemon.brokers.git.url_admission import admit_url
 from airlock_daemon.brokers.means import Means
 from airlock_daemon.brokers.ssh.goal import Goal
 from airlock_daemon.brokers.ssh.pinning import Pinning
 from airlock_daemon.brokers.ssh.words import build_words, profile_words
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.generation import Generation
-from airlock_modules import RemoteError, RemoteRequest, read_ssh_words
+from airlock_modules import RemoteError, read_ssh_words
 from airlock_wire import quote
 
 
@@ -25,9 +26,28 @@ async def admit(args: tuple[str, ...], generation: Generation, means: Means) -> 
     """Admit what `args` of git-remote ask for.
 
     Raises Denied (layer "broker" for words and destination, "module" or "profile" by git's rules),
-    Failed where the human's ssh cannot be asked.
+    Failed where the human's programs cannot be asked.
     """
-    asked = read_words(args)
+    transport, words = (args[0], args[1:]) if args else ("", ())
+    if transport in ("https", "http"):
+        return await admit_url(transport, words, generation, means)
+    if transport != "ssh":
+        raise Denied(
+            f"git-remote does not speak {quote(transport, limit=40)}: it speaks ssh and https",
+            layer="broker",
+            rule="transport",
+            hint="use a remote like git@HOST:PATH or https://HOST/PATH",
+        )
+    return await _admit_words(words, generation, means)
+
+
+async def _admit_words(
+    words_of_git: tuple[str, ...], generation: Generation, means: Means
+) -> SshErrand:
+    try:
+        asked = read_ssh_words(words_of_git)
+    except RemoteError as error:
+        raise refuse_words(error) from error
     place = find_granted(asked, generation)
     words = profile_words(generation.agent.profile.env)
     program = generation.programs.demand(words[0])
@@ -43,7 +63,7 @@ async def admit(args: tuple[str, ...], generation: Generation, means: Means) -> 
         pinning = Pinning(goal, words, programs=generation.programs, means=means, refuse=refuse)
         pinned = await pinning.pin(is_granted=place is not None)
     judge_as_git((verb_of(asked), url_of(asked)), generation)
-    return Errand(
+    return SshErrand(
         asked=asked,
         program=program,
         argv=build_words(
@@ -53,22 +73,5 @@ async def admit(args: tuple[str, ...], generation: Generation, means: Means) -> 
             options=("-T", *(("-oSendEnv=GIT_PROTOCOL",) if asked.sends_protocol else ())),
             pinned=pinned,
         ),
-        grant=generation.agent.profile.git,
         is_pinned=place is not None,
     )
-
-
-def read_words(args: tuple[str, ...]) -> RemoteRequest:
-    """Read the arguments of git-remote. Raises Denied."""
-    transport, words = (args[0], args[1:]) if args else ("", ())
-    if transport != "ssh":
-        raise Denied(
-            f"git-remote does not speak {quote(transport, limit=40)}: it speaks ssh",
-            layer="broker",
-            rule="transport",
-            hint="use a remote like git@HOST:PATH",
-        )
-    try:
-        return read_ssh_words(words)
-    except RemoteError as error:
-        raise refuse_words(error) from error

@@ -1,64 +1,36 @@
-"""A conversation with a remote, from its first byte to its end."""
+"""A conversation with a remote over ssh, from its first byte to its end."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Literal
+from functools import partial
 
-import msgspec
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.brokers.git.errand import Errand
-from airlock_daemon.brokers.git.rules import judge_as_git, refuse_words, url_of
+from airlock_daemon.brokers.git.errand import SshErrand
+from airlock_daemon.brokers.git.outcome import Outcome, judged, listed
+from airlock_daemon.brokers.git.push import Held, cannot_tell, judge, read_list
+from airlock_daemon.brokers.git.rules import refuse_words
+from airlock_daemon.brokers.git.splicing import of_its_stdin
 from airlock_daemon.brokers.git.transport import Transport
 from airlock_daemon.command.launch import Ended
 from airlock_daemon.command.process import Begin, Command, Grant
 from airlock_daemon.command.stdio import Emit
 from airlock_daemon.command.stdio.standard import PIECE
 from airlock_daemon.connection.descriptors import Passed
-from airlock_daemon.errors import Denied
 from airlock_daemon.fairness.gate import Gate
 from airlock_daemon.fairness.turns import Turns
 from airlock_daemon.setup.generation import Generation
-from airlock_modules import (
-    PushList,
-    PushReader,
-    Refusal,
-    RemoteError,
-    Update,
-    compose_report,
-    judge_push,
-)
-from airlock_wire import Signal, quote
-
-# What a list of refs takes in memory is fewer than so many times its bytes.
-GROWTH = 8
-# So many of its refs are judged at once.
-PART = 500
-# So many are named in the record; the rest is counted.
-NAMED = 8
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a conversation.
-
-    Of a push `count` is how many refs its client named, None where it named none, and `first` the
-    first of them. `sent` counts the bytes of it that went to the remote.
-    """
-
-    decision: Literal["allowed", "denied"]
-    count: int | None = None
-    first: tuple[Update, ...] = ()
-    refusal: Refusal | None = None
-    sent: int = 0
+from airlock_modules import PushList, Refusal, RemoteError, compose_report
+from airlock_wire import Signal
 
 
 class Conversation:
-    """One errand as it is run. `tell` gets what became of it, once."""
+    """One errand as its program runs. `tell` gets what became of it, once."""
 
     def __init__(
         self,
-        errand: Errand,
+        errand: SshErrand,
         generation: Generation,
         turns: Turns,
         gate: Gate,
@@ -100,13 +72,7 @@ class Conversation:
         if refusal is None:
             return ended
         if not self._report:
-            named = "" if refusal.ref is None else f"{quote(refusal.ref, limit=80)}: "
-            raise Denied(
-                f"the push is refused: {named}{refusal.problem}",
-                layer="broker",
-                rule=refusal.rule,
-                hint="this git has not asked its remote to say more",
-            )
+            raise cannot_tell(refusal)
         return Ended(0, None)
 
     async def _relay(
@@ -153,60 +119,27 @@ class Conversation:
         Raises RemoteError for what is no list. Nothing of the list is kept afterwards: the rest of
         a push may take as long as its client wants.
         """
-        reader = PushReader()
-        push: PushList | None = None
-        held = 0
+        held = Held(self._gate)
         try:
-            while push is None and (data := await _read(transport, self._turns)):
-                # What is read of it takes some times as much.
-                if not self._gate.hold(GROWTH * len(data)):
-                    raise RemoteError("too much of this agent's requests is under way", rule="size")
-                held += GROWTH * len(data)
-                push = reader.feed(data)
+            push, said = await read_list(partial(_read, transport, self._turns), held)
             if push is None:
                 transport.end_input()
                 return False
-            refusals = await self._judge(push)
+            self._outcome = listed(push)
+            refusals = await judge(push, self._errand.asked, self._generation, self._turns)
+            self._outcome = judged(self._outcome, refusals)
             with suppress(OSError):
                 if refusals:
                     await self._refuse(push, refusals, transport)
                 elif push.updates:
-                    await transport.write(reader.held)
+                    await transport.write(said)
                 else:
                     # What stands behind it is not looked at, and no part of a push.
                     await transport.write(b"0000")
                     transport.end_input()
             return bool(push.updates)
         finally:
-            self._gate.release(held)
-
-    async def _judge(self, push: PushList) -> list[Refusal]:
-        self._outcome = replace(
-            self._outcome,
-            decision="denied",
-            count=len(push.updates),
-            first=push.updates[:NAMED],
-        )
-        refusals: list[Refusal] = []
-        for part in push.split(PART):
-            await self._turns.take()
-            refusals += judge_push(self._errand.grant, part)
-        for update in () if refusals else push.updates:
-            await self._turns.take()
-            flags = ("--delete",) if update.is_deletion else ()
-            try:
-                judge_as_git(
-                    ("push", *flags, url_of(self._errand.asked), update.ref), self._generation
-                )
-            except Denied as error:
-                refusals.append(
-                    Refusal(ref=update.ref, rule=error.rule or "rules", problem=error.message)
-                )
-        if refusals:
-            self._outcome = replace(self._outcome, refusal=refusals[0])
-        else:
-            self._outcome = replace(self._outcome, decision="allowed")
-        return refusals
+            held.release()
 
     async def _refuse(
         self, push: PushList, refusals: Sequence[Refusal], transport: Transport
@@ -217,8 +150,5 @@ class Conversation:
 
 
 async def _read(transport: Transport, turns: Turns) -> bytes:
-    try:
+    with of_its_stdin():
         return await transport.read(turns)
-    except OSError as error:
-        problem = f"what it passed as its stdin cannot be read: {error.strerror}"
-        raise RemoteError(problem, rule="stdin") from error

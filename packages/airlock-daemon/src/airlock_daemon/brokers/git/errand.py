@@ -2,17 +2,34 @@
 
 import msgspec
 
-from airlock_modules import GitGrant, RemoteRequest
+from airlock_daemon.brokers.http.connecting import Origin
+from airlock_modules import Destination, RemoteRequest
 
 
-class Errand(msgspec.Struct, frozen=True, kw_only=True):
-    """`asked` is what the client wants; `argv` the words of `program`, with which it is reached.
+class SshErrand(msgspec.Struct, frozen=True, kw_only=True):
+    """A program holds it: `argv` are the words of `program`, with which the remote is reached.
 
-    `grant` says what a push may move. `is_pinned` says that the profile names the place.
+    `asked` is what the client wants. `is_pinned` says that the profile names the place.
     """
 
     asked: RemoteRequest
     program: str
     argv: tuple[str, ...]
-    grant: GitGrant
     is_pinned: bool
+
+
+class UrlErrand(msgspec.Struct, frozen=True, kw_only=True):
+    """The daemon holds it, over HTTP, with `git` as the program that knows the human's accounts.
+
+    What is wanted of the destination the client says later. `barrier` says why its host must be
+    named in the grant, None where it need not be. `is_first` is for version 1 of git's protocol.
+    """
+
+    destination: Destination
+    origin: Origin
+    git: str
+    barrier: str | None
+    is_first: bool
+
+
+Errand = SshErrand | UrlErrand

@@ -26,7 +26,7 @@ def find_granted(asked: RemoteRequest, generation: Generation) -> Place | None:
     place = find_place(places, asked.destination)
     if place is None and grant.is_pinned:
         what = f"{verb_of(asked)} {'to' if asked.is_push else 'from'}"
-        message = f"this agent may not {what} {quote(str(asked.destination))}"
+        message = f"this agent may not {what} {quote(asked.destination.line)}"
         raise needs_line(asked, message, "add")
     return place
 
@@ -50,7 +50,7 @@ def refuse_words(error: RemoteError) -> Denied:
         f"git-remote is refused: {error.problem}",
         layer="broker",
         rule=error.rule,
-        hint="git itself calls it, as its ssh; nothing else is passed on",
+        hint="git itself calls it, as its ssh or for a URL; nothing else is passed on",
     )
 
 
@@ -62,5 +62,5 @@ def needs_line(asked: RemoteRequest, message: str, verb: str) -> Denied:
         layer="broker",
         rule=f"git.{key}",
         hint=f"a person on the host can {verb} it in [git] of its airlock.toml: "
-        f'{key} = ["{asked.destination}"]{AND_RELOAD}',
+        f'{key} = ["{asked.destination.line}"]{AND_RELOAD}',
     )

@@ -1,25 +1,25 @@
 """What the audit log says of a conversation with a remote."""
 
 from airlock_daemon.audit.record import shorten
-from airlock_daemon.brokers.git.conversation import Outcome
-from airlock_daemon.brokers.git.errand import Errand
+from airlock_daemon.brokers.git.outcome import Outcome
+from airlock_daemon.brokers.git.rules import url_of
+from airlock_modules import RemoteRequest
 
 _REF = 160
 
 
-def describe(errand: Errand, outcome: Outcome) -> dict[str, object]:
+def describe(asked: RemoteRequest, outcome: Outcome, *, is_pinned: bool) -> dict[str, object]:
     """The `detail` of a `broker` record, of less than 3 KiB.
 
     `destination` and `service` are always there; `unpinned` where no line of the profile names the
     place; of a push `refs`, each with `ref`, `old` and `new`, `more` for those that are not listed,
     and `bytes` for what went to the remote.
     """
-    asked = errand.asked
     detail: dict[str, object] = {
-        "destination": shorten(f"{asked.destination.scheme}://{asked.destination}"),
+        "destination": shorten(url_of(asked)),
         "service": asked.service,
     }
-    if not errand.is_pinned:
+    if not is_pinned:
         detail["unpinned"] = True
     if outcome.count is None:
         return detail

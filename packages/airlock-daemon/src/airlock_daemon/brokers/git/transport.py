@@ -4,7 +4,8 @@ import os
 
 import trio
 
-from airlock_daemon.command.stdio.standard import PIECE, Stdio
+from airlock_daemon.brokers.git.splicing import OwnPipe, move
+from airlock_daemon.command.stdio.standard import Stdio
 from airlock_daemon.connection.descriptors import Passed
 from airlock_daemon.fairness.turns import Turns
 
@@ -17,11 +18,7 @@ class Transport(Stdio):
 
     For a push (`is_held`) what the client writes does not reach the program by itself: it is to be
     read by `read`, and then passed on by `write` and `move_rest`, or dropped by `drop_rest`. `sent`
-    counts what was passed on.
-
-    The client's end of its pipes may be read and written by others in its container. So nothing
-    here ever waits in a call: bytes are moved by splice(2) without blocking, to pipes of the
-    daemon.
+    counts what was passed on. Nothing here ever waits in a call.
     """
 
     def __init__(self, passed: Passed | None, *, is_held: bool) -> None:
@@ -50,10 +47,9 @@ class Transport(Stdio):
         stdin = client
         if self._is_held:
             stdin, self._program = (self._keep(end) for end in os.pipe2(os.O_CLOEXEC))
-            self._reading, self._writing = (self._keep(end) for end in os.pipe2(os.O_CLOEXEC))
+            self._own = OwnPipe(*(self._keep(end) for end in os.pipe2(os.O_CLOEXEC)))
             # A pipe has room for two pages only where its user has many (pipe(7)).
-            for end in (self._program, self._writing):
-                os.set_blocking(end, False)
+            os.set_blocking(self._program, False)
         self.standard = (stdin, answers, self._open_output("stderr"))
 
     @property
@@ -68,8 +64,7 @@ class Transport(Stdio):
 
     async def read(self, turns: Turns) -> bytes:
         """What the client has written next, b"" at its end."""
-        count = await self._move(self._client, self._writing, PIECE, turns)
-        return os.read(self._reading, count) if count else b""
+        return await self._own.read(self._client, turns)
 
     async def write(self, data: bytes) -> None:
         """Give the program its input. Raises OSError where it has ended."""
@@ -84,31 +79,18 @@ class Transport(Stdio):
 
     async def move_rest(self, turns: Turns) -> None:
         """Pass on what the client writes, to its end. Raises OSError where the program ended."""
-        while count := await self._move(self._client, self._program, MOVE, turns):
+        while count := await move(self._client, self._program, MOVE, turns):
             self.sent += count
         self.end_input()
 
     async def drop_rest(self, turns: Turns, *, null: int) -> None:
         """Read what the client writes, to its end. `null` is open /dev/null."""
-        while await self._move(self._client, null, MOVE, turns, fills=False):
+        while await move(self._client, null, MOVE, turns, fills=False):
             pass
 
     async def answer(self, data: bytes, turns: Turns) -> None:
         """Write to the client's stdout, as the remote would. Raises OSError where it is closed."""
-        view = memoryview(data)
-        while view:
-            # The pipe is empty here, and takes something.
-            left = os.write(self._writing, view[:PIECE])
-            view = view[left:]
-            while left:
-                await trio.lowlevel.wait_writable(self._answers)
-                await turns.take()
-                try:
-                    left -= os.splice(
-                        self._reading, self._answers, left, flags=os.SPLICE_F_NONBLOCK
-                    )
-                except BlockingIOError:
-                    continue
+        await self._own.write(self._answers, data, turns)
 
     def end_input(self) -> None:
         """Let the program see the end of its input."""
@@ -116,16 +98,3 @@ class Transport(Stdio):
             self._descriptors.remove(self._program)
             os.close(self._program)
             self._program = -1
-
-    async def _move(
-        self, source: int, target: int, most: int, turns: Turns, *, fills: bool = True
-    ) -> int:
-        while True:
-            await trio.lowlevel.wait_readable(source)
-            await turns.take()
-            try:
-                return os.splice(source, target, most, flags=os.SPLICE_F_NONBLOCK)
-            except BlockingIOError:
-                # Somebody else has read it, or the target, a pipe that `fills`, is full.
-                if fills:
-                    await trio.lowlevel.wait_writable(target)

@@ -1,0 +1,90 @@
+"""The list of refs of a push, from a client's bytes to the judgement over it."""
+
+from collections.abc import Awaitable, Callable
+
+from airlock_daemon.brokers.git.rules import judge_as_git, url_of
+from airlock_daemon.errors import Denied
+from airlock_daemon.fairness.gate import Gate
+from airlock_daemon.fairness.turns import Turns
+from airlock_daemon.setup.generation import Generation
+from airlock_modules import (
+    PushList,
+    PushReader,
+    Refusal,
+    RemoteError,
+    RemoteRequest,
+    judge_push,
+)
+from airlock_wire import quote
+
+# What a list of refs takes in memory is fewer than so many times its bytes.
+GROWTH = 8
+# So many of its refs are judged at once.
+PART = 500
+
+
+class Held:
+    """Counts what is held of a client's bytes; its owner must `release` it."""
+
+    def __init__(self, gate: Gate) -> None:
+        """`gate` is that of the agent, which bounds all of them together."""
+        self._gate = gate
+        self._count = 0
+
+    def add(self, count: int) -> None:
+        """Hold so many bytes more. Raises RemoteError where the agent has too much under way."""
+        if not self._gate.hold(count):
+            raise RemoteError("too much of this agent's requests is under way", rule="size")
+        self._count += count
+
+    def release(self) -> None:
+        """Hold none of them any more."""
+        self._gate.release(self._count)
+        self._count = 0
+
+
+async def read_list(
+    read: Callable[[], Awaitable[bytes]], held: Held
+) -> tuple[PushList | None, bytes]:
+    """Read the list, None where the client ends without one; with all bytes that came.
+
+    `read` gives the client's next bytes, b"" at the end. Raises RemoteError for what is no list.
+    """
+    reader = PushReader()
+    push: PushList | None = None
+    while push is None and (data := await read()):
+        # What is read of it takes some times as much.
+        held.add(GROWTH * len(data))
+        push = reader.feed(data)
+    return push, reader.held
+
+
+async def judge(
+    push: PushList, asked: RemoteRequest, generation: Generation, turns: Turns
+) -> list[Refusal]:
+    """Say what is refused of a push, by the grant and by git's own rules."""
+    refusals: list[Refusal] = []
+    for part in push.split(PART):
+        await turns.take()
+        refusals += judge_push(generation.agent.profile.git, part)
+    for update in () if refusals else push.updates:
+        await turns.take()
+        flags = ("--delete",) if update.is_deletion else ()
+        try:
+            judge_as_git(("push", *flags, url_of(asked), update.ref), generation)
+        except Denied as error:
+            refusals.append(
+                Refusal(ref=update.ref, rule=error.rule or "rules", problem=error.message)
+            )
+    return refusals
+
+
+def cannot_tell(refusal: Refusal) -> Denied:
+    """The refusal of a push whose client has not agreed on a report."""
+    named = "" if refusal.ref is None else f"{quote(refusal.ref, limit=80)}: "
+    return Denied(
+        f"the push is refused: {named}{refusal.problem}",
+        layer="broker",
+        rule=refusal.rule,
+        hint="this git has not asked its remote to say more",
+    )

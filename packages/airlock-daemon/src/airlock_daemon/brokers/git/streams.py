@@ -1,0 +1,152 @@
+"""A client's stdin and stdout where the daemon itself speaks to its git."""
+
+import os
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import trio
+
+from airlock_daemon.brokers.git.splicing import OwnPipe, move, of_its_stdin
+from airlock_daemon.command.stdio import Emit
+from airlock_daemon.command.stdio.standard import PIECE
+from airlock_daemon.connection.descriptors import Passed
+from airlock_daemon.fairness.turns import Turns
+from airlock_wire import Resize, Signal, StdinData, StdinEnd
+
+# What is dropped at once.
+_MOVE = 1 << 20
+
+
+class Streams(Protocol):
+    """Both streams, of which each may wait while the other does. Their owner must `close` them.
+
+    `taken` counts the bytes of the client's that were read, None where that is not known.
+    """
+
+    @property
+    def taken(self) -> int | None:
+        """How many bytes were read."""
+
+    async def read(self) -> bytes:
+        """What the client writes next, b"" at its end. Raises RemoteError."""
+
+    async def write(self, data: bytes) -> None:
+        """Write to the client's stdout. Raises OSError where that is closed."""
+
+    async def drop(self) -> None:
+        """Read what the client writes, to its end. Raises RemoteError."""
+
+    def tell(self, said: Signal | Resize | StdinData | StdinEnd) -> None:
+        """Take what the client has sent, without waiting."""
+
+    def close(self) -> None:
+        """Close what was opened."""
+
+
+class PassedStreams:
+    """Pipes that the client passed: no byte of them goes through its connection."""
+
+    def __init__(self, passed: Passed, turns: Turns, *, null: int) -> None:
+        """Take them over. `null` is open /dev/null. Raises OSError for no descriptors left."""
+        self._turns = turns
+        self._null = null
+        self._open: list[int] = []
+        self.taken = None
+        try:
+            self._client, self._answers = (
+                self._keep(os.dup(number)) for number in passed.numbers[:2]
+            )
+            # One for each way: they are filled at the same time.
+            self._in, self._out = (
+                OwnPipe(*map(self._keep, os.pipe2(os.O_CLOEXEC))) for _ in range(2)
+            )
+        except BaseException:
+            self.close()
+            raise
+        passed.close(is_usable=True)
+
+    def _keep(self, descriptor: int) -> int:
+        self._open.append(descriptor)
+        return descriptor
+
+    async def read(self) -> bytes:
+        """As `Streams.read`."""
+        with of_its_stdin():
+            return await self._in.read(self._client, self._turns)
+
+    async def write(self, data: bytes) -> None:
+        """As `Streams.write`."""
+        await self._out.write(self._answers, data, self._turns)
+
+    async def drop(self) -> None:
+        """As `Streams.drop`."""
+        with of_its_stdin():
+            while await move(self._client, self._null, _MOVE, self._turns, fills=False):
+                pass
+
+    def tell(self, said: Signal | Resize | StdinData | StdinEnd) -> None:
+        """Nothing of the streams comes this way."""
+
+    def close(self) -> None:
+        """Close the copies of the client's pipes, which is their end for the client."""
+        for descriptor in self._open:
+            os.close(descriptor)
+        self._open.clear()
+
+
+class SentStreams:
+    """Streams in messages: the client sends its stdin as it was granted, and gets its stdout."""
+
+    def __init__(
+        self, emit: Emit, grant: Callable[[int], Awaitable[None]], turns: Turns, *, credit: int
+    ) -> None:
+        """`credit` is what the client was granted at first, in bytes; `grant` grants more."""
+        self._emit = emit
+        self._grant = grant
+        self._turns = turns
+        self._credit = credit
+        self._owed = 0
+        self._waiting: deque[bytes] = deque()
+        self._is_ended = False
+        self._come = trio.Event()
+        self.taken = 0
+
+    async def read(self) -> bytes:
+        """As `Streams.read`."""
+        while not self._waiting and not self._is_ended:
+            self._come = trio.Event()
+            await self._come.wait()
+        await self._turns.take()
+        if not self._waiting:
+            return b""
+        data = self._waiting.popleft()
+        self.taken += len(data)
+        self._owed += len(data)
+        # In few large portions: a message for each piece would wake the client each time.
+        if self._owed * 4 >= self._credit and not self._is_ended:
+            owed, self._owed = self._owed, 0
+            await self._grant(owed)
+        return data
+
+    async def write(self, data: bytes) -> None:
+        """As `Streams.write`."""
+        for at in range(0, len(data), PIECE):
+            await self._emit("stdout", data[at : at + PIECE])
+
+    async def drop(self) -> None:
+        """As `Streams.drop`."""
+        while await self.read():
+            pass
+
+    def tell(self, said: Signal | Resize | StdinData | StdinEnd) -> None:
+        """As `Streams.tell`."""
+        match said:
+            case StdinData(data=data) if data and not self._is_ended:
+                self._waiting.append(data)
+            case StdinEnd():
+                self._is_ended = True
+        self._come.set()
+
+    def close(self) -> None:
+        """Nothing was opened."""

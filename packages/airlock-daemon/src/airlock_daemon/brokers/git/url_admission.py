@@ -1,0 +1,106 @@
+"""Whether a URL may be talked to: at first as such, and then for what its client wants there."""
+
+from urllib.parse import quote as encode
+
+from airlock_daemon.brokers.addresses import Address, find_inner, resolve
+from airlock_daemon.brokers.git.errand import UrlErrand
+from airlock_daemon.brokers.git.human_settings import ask_helpers, ask_settings
+from airlock_daemon.brokers.git.rules import (
+    find_granted,
+    judge_as_git,
+    needs_line,
+    refuse_words,
+    url_of,
+    verb_of,
+)
+from airlock_daemon.brokers.http.connecting import Origin
+from airlock_daemon.brokers.http.proxy import Proxy, find_proxy
+from airlock_daemon.brokers.http.trust import read_trust
+from airlock_daemon.brokers.means import Means
+from airlock_daemon.errors import Denied
+from airlock_daemon.setup.generation import Generation
+from airlock_modules import Destination, Place, RemoteError, RemoteRequest, read_url_words
+from airlock_wire import quote
+
+# What stands in the path of a URL as it is (RFC 3986, 3.3).
+_PLAIN = "/!$&'()*+,;=:@-._~"
+
+
+async def admit_url(
+    transport: str, words: tuple[str, ...], generation: Generation, means: Means
+) -> UrlErrand:
+    """Admit a URL that may be fetched from, as the narrowest that can be wanted there.
+
+    Raises Denied (layer "broker"), Failed where git or the resolver cannot be asked.
+    """
+    try:
+        destination = read_url_words(transport, words)
+    except RemoteError as error:
+        raise refuse_words(error) from error
+    asked = RemoteRequest(destination=destination, service="git-upload-pack")
+    place = find_granted(asked, generation)
+    git = generation.programs.demand("git")
+    if place is None and not await _is_known(destination, git, means):
+        raise _needs_naming(asked, "is no host for which git has a credential helper by name")
+    settings = await ask_settings(address_of(destination), git, means)
+    host = destination.host.strip("[]")
+    variables = means.variables
+    proxy = find_proxy(settings.get("proxy"), variables, scheme=transport, host=host)
+    barrier = None
+    way: tuple[Address, ...] | Proxy
+    if proxy is not None:
+        barrier = "is reached through a proxy, which resolves names itself"
+        way = proxy
+    else:
+        way = await resolve(host, family=None, limiter=means.lookups)
+        if find_inner(way) is not None:
+            barrier = "has an address of this host or of no public network"
+    trust = read_trust(settings, variables) if destination.scheme == "https" else None
+    errand = UrlErrand(
+        destination=destination,
+        origin=Origin(host=host, port=destination.port_number, way=way, trust=trust),
+        git=git,
+        barrier=barrier,
+        is_first=variables.get("GIT_PROTOCOL") == "version=1",
+    )
+    _confine(asked, place, errand)
+    return errand
+
+
+def admit_service(errand: UrlErrand, asked: RemoteRequest, generation: Generation) -> bool:
+    """Admit what the client wants at the URL; returns whether the profile names the place.
+
+    Raises Denied (layer "broker" for the place, "module" or "profile" by git's rules).
+    """
+    place = find_granted(asked, generation)
+    _confine(asked, place, errand)
+    judge_as_git((verb_of(asked), url_of(asked)), generation)
+    return place is not None
+
+
+async def _is_known(destination: Destination, git: str, means: Means) -> bool:
+    """Whether the human's git has an account for the host by name; http must be granted."""
+    if destination.scheme != "https":
+        return False
+    return bool((await ask_helpers(destination, git, means)).named)
+
+
+def path_of(destination: Destination) -> str:
+    """The path of a destination as it stands in a request."""
+    return encode(destination.path, safe=_PLAIN)
+
+
+def address_of(destination: Destination) -> str:
+    """The URL of a destination, as git has it configured and shows it."""
+    port = "" if destination.port is None else f":{destination.port}"
+    return f"{destination.scheme}://{destination.host}{port}{path_of(destination)}"
+
+
+def _confine(asked: RemoteRequest, place: Place | None, errand: UrlErrand) -> None:
+    if errand.barrier is not None and not (place is not None and place.is_literal):
+        raise _needs_naming(asked, errand.barrier)
+
+
+def _needs_naming(asked: RemoteRequest, why: str) -> Denied:
+    host = quote(asked.destination.host)
+    return needs_line(asked, f"{host} {why}, and is not named in the grant of this agent", "name")

@@ -1,0 +1,59 @@
+"""Whose certificates are believed: the human's, by the settings that git reads."""
+
+import ssl
+from collections.abc import Mapping
+
+import msgspec
+
+from airlock_daemon.errors import Failed
+
+
+class Trust(msgspec.Struct, frozen=True, kw_only=True):
+    """Where authorities are: a file, a directory, or for None of both those of the system.
+
+    `is_waived` says that git on this host verifies nothing, which is not done here.
+    """
+
+    file: str | None
+    directory: str | None
+    is_waived: bool
+
+
+def read_trust(settings: Mapping[str, str], variables: Mapping[str, str]) -> Trust:
+    """Read the settings `http.*` for a URL, by lower case names, and variables (git-config(1))."""
+    home = variables.get("HOME", "/")
+    file = variables.get("GIT_SSL_CAINFO") or settings.get("sslcainfo")
+    directory = variables.get("GIT_SSL_CAPATH") or settings.get("sslcapath")
+    is_off = settings.get("sslverify", "true").lower() in ("false", "no", "off", "0", "")
+    return Trust(
+        file=_expand(file or variables.get("SSL_CERT_FILE"), home),
+        directory=_expand(directory or (None if file else variables.get("SSL_CERT_DIR")), home),
+        is_waived=is_off or "GIT_SSL_NO_VERIFY" in variables,
+    )
+
+
+def _expand(path: str | None, home: str) -> str | None:
+    if path and path.startswith("~/"):
+        return home + path[1:]
+    return path or None
+
+
+def make_context(trust: Trust) -> ssl.SSLContext:
+    """Load the authorities, which takes some milliseconds. Raises Failed where there are none."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        if trust.file or trust.directory:
+            context.load_verify_locations(trust.file, trust.directory)
+        else:
+            context.load_default_certs()
+    except OSError as error:
+        # ssl.SSLError is one, too.
+        where = trust.file or trust.directory
+        raise Failed(
+            f"the certificate authorities in {where} cannot be read: {error.strerror or error}",
+            hint="a person on the host can look at http.sslCAInfo and http.sslCAPath of git, and "
+            "at GIT_SSL_CAINFO and SSL_CERT_FILE of the daemon",
+        ) from error
+    return context
