@@ -15,7 +15,7 @@ from typing import NoReturn
 from e2e.world.engine import Engine, find_engine
 
 from demo.client import Client, ProcessClient, install_shim
-from demo.container import WORKSPACE, offer_container
+from demo.container import offer_container
 from demo.errors import DemoError, NotSoError
 from demo.git_server import serve_git
 from demo.host import keep_credential, run_daemon, write_configuration
@@ -89,8 +89,7 @@ def _run(screen: Screen, engine: Engine | str, *, credential: bool) -> None:
         if credential:
             keep_credential(places, url=server.url, user=_USER, password=password)
         commit = make_commit(places, url=server.url)
-        in_container = isinstance(engine, Engine)
-        write_configuration(places, container_path=WORKSPACE if in_container else None)
+        write_configuration(places, url=server.url)
         client: Client
         if isinstance(engine, Engine):
             client = stack.enter_context(offer_container(engine, places, shim=shim))
@@ -116,9 +115,7 @@ def _introduce(
         )
     if isinstance(engine, Engine):
         size = f"{shim.stat().st_size / 1000:.0f} kB"
-        screen.say(
-            f"client: a container of one file, the shim ({size}): no git, no libc, no network"
-        )
+        screen.say(f"client: a container of git and the shim ({size}): no shell, no network")
     else:
         screen.say(f"client: a process of this machine with an empty HOME; no container: {engine}")
 

@@ -1,4 +1,4 @@
-"""The client's side: somebody who has the workspace and the shim, and no credential."""
+"""The client's side: somebody who has the workspace, git and the shim, and no credential."""
 
 import os
 import subprocess
@@ -10,6 +10,8 @@ from typing import Protocol
 from demo.errors import DemoError
 from demo.places import Places, build_variables
 
+HELPERS = ("git-remote-http", "git-remote-https")
+"""git's own programs for such remotes (gitremote-helpers(7)), in whose place the shim stands."""
 _COMMAND_S = 120
 
 
@@ -26,30 +28,41 @@ class Client(Protocol):
     """Runs ``git`` as the client: a process of this machine, or one in a container."""
 
     def git(self, *words: str) -> Answer:
-        """Run the shim under the name ``git`` in the workspace and wait for it."""
+        """Run the client's own git in the workspace and wait for it."""
 
 
 @dataclass(frozen=True)
 class ProcessClient:
-    """A process with a HOME of its own whose ``git`` is the shim."""
+    """A process with a HOME of its own, whose git finds the shim as its way to remotes."""
 
     places: Places
 
     def git(self, *words: str) -> Answer:
-        """Run the shim as a shell of the client would find it, first on its PATH."""
+        """Run this machine's git with programs of the client's own."""
         variables = build_variables(self.places.client_home)
-        variables["PATH"] = f"{self.places.client_bin}{os.pathsep}{variables['PATH']}"
+        variables["GIT_EXEC_PATH"] = str(self.places.client_programs)
         variables["AIRLOCK_SOCKET"] = str(self.places.socket)
-        program = self.places.client_bin / "git"
-        return run_command([str(program), *words], variables, cwd=self.places.workspace)
+        return run_command(["git", *words], variables, cwd=self.places.workspace)
 
 
 def install_shim(places: Places, *, program: Path) -> None:
-    """Link the shim as ``git`` into the client's own directory, as an image's build would."""
-    command = [str(program), "--install", str(places.client_bin), "git"]
-    answer = run_command(command, build_variables(places.client_home), cwd=places.root)
+    """Give the client the programs of this machine's git, and the shim in the place of HELPERS.
+
+    In an image ``airlock-shim --install-git`` does that, to git's own directory.
+    """
+    for path in find_programs().iterdir():
+        if path.name not in HELPERS:
+            (places.client_programs / path.name).symlink_to(path)
+    for name in HELPERS:
+        (places.client_programs / name).symlink_to(program)
+
+
+def find_programs() -> Path:
+    """Return the directory of this machine's git with its programs; raises DemoError."""
+    answer = run_command(["git", "--exec-path"], dict(os.environ), cwd=Path("/"))
     if answer.status:
-        raise DemoError(f"installing the shim failed: {answer.output.strip()}")
+        raise DemoError(f"git --exec-path failed: {answer.output.strip()}")
+    return Path(answer.output.strip())
 
 
 def push_directly(places: Places) -> Answer:

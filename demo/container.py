@@ -1,8 +1,10 @@
-"""A client in a container that holds one file: the shim."""
+"""A client in a container that holds git, the shim, and nothing else."""
 
 import io
 import os
+import re
 import secrets
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ from pathlib import Path
 
 from e2e.world.engine import Engine
 
-from demo.client import Answer, run_command
+from demo.client import HELPERS, Answer, find_programs, run_command
 from demo.errors import DemoError
 from demo.places import Places
 
@@ -24,7 +26,7 @@ _LABEL = "airlock.demo"
 
 @dataclass(frozen=True)
 class ContainerClient:
-    """Runs each command in a container of its own: no network, no libc, no git, no credential."""
+    """Runs each command in a container of its own: no network, no shell, no credential."""
 
     engine: Engine
     image: str
@@ -32,7 +34,7 @@ class ContainerClient:
     places: Places
 
     def git(self, *words: str) -> Answer:
-        """Run the shim as the container's only process."""
+        """Run git as the container's first process."""
         command = [
             *(self.engine.cli, "run", "--rm", "--pull", "never"),
             *("--label", self.label, "--network", "none", "--user", f"{os.getuid()}:{os.getgid()}"),
@@ -49,8 +51,8 @@ class ContainerClient:
 def offer_container(engine: Engine, places: Places, *, shim: Path) -> Iterator[ContainerClient]:
     """Make the image and, when the block ends, remove it and every container made from it.
 
-    Nothing is pulled: the image is a tar archive with the shim in it. Raises DemoError when the
-    engine refuses.
+    Nothing is pulled: the image is a tar archive with this machine's git and the shim in it. Raises
+    DemoError when the engine refuses.
     """
     run = secrets.token_hex(4)
     client = ContainerClient(
@@ -61,7 +63,7 @@ def offer_container(engine: Engine, places: Places, *, shim: Path) -> Iterator[C
         *(
             "import",
             "--change",
-            "ENV PATH=/bin",
+            f"ENV PATH={_find_git().parent} HOME=/",
             "--change",
             f"LABEL {client.label}",
             "-",
@@ -81,13 +83,30 @@ def offer_container(engine: Engine, places: Places, *, shim: Path) -> Iterator[C
 
 
 def _pack(shim: Path) -> bytes:
+    git = _find_git()
+    places = {path: path for path in (git, *_find_libraries(git))}
+    places |= {find_programs() / name: shim for name in HELPERS}
     archive = io.BytesIO()
-    content = shim.read_bytes()
     with tarfile.open(fileobj=archive, mode="w") as tar:
-        entry = tarfile.TarInfo("bin/git")
-        entry.size, entry.mode = len(content), 0o755
-        tar.addfile(entry, io.BytesIO(content))
+        for place, source in places.items():
+            content = source.read_bytes()
+            entry = tarfile.TarInfo(str(place).removeprefix("/"))
+            entry.size, entry.mode = len(content), 0o755
+            tar.addfile(entry, io.BytesIO(content))
     return archive.getvalue()
+
+
+def _find_git() -> Path:
+    program = shutil.which("git")
+    if program is None:
+        raise DemoError("git is not on PATH")
+    return Path(program)
+
+
+def _find_libraries(program: Path) -> list[Path]:
+    """Return what a program is linked to, by ldd(1); of a static one that is nothing."""
+    done = subprocess.run(["ldd", program], capture_output=True, text=True, check=False)
+    return [Path(path) for path in re.findall(r"(?:^\s*|=> )(/\S+) \(", done.stdout, re.MULTILINE)]
 
 
 def _docker(engine: Engine, *words: str, stdin: bytes = b"") -> str:

@@ -2,7 +2,7 @@
 
 HTTP with basic authentication in front of ``git http-backend``, git's own server side
 (git-http-backend(1)), on 127.0.0.1. For demonstrations and tests: it reads a whole request into
-memory and knows no chunked bodies, so it is for pushes below git's ``http.postBuffer`` (1 MiB).
+memory.
 """
 
 import base64
@@ -100,7 +100,18 @@ class _GitHandler(BaseHTTPRequestHandler):
         self._answer(b"")
 
     def do_POST(self) -> None:
-        self._answer(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
+        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+            self._answer(b"".join(self._read_chunks()))
+        else:
+            self._answer(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
+
+    def _read_chunks(self) -> Iterator[bytes]:
+        """Read a body whose length is not known beforehand (RFC 9112, section 7.1)."""
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass
 
     def _answer(self, body: bytes) -> None:
         given = self.headers.get("Authorization", "").encode()

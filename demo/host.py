@@ -25,19 +25,16 @@ def keep_credential(places: Places, *, url: str, user: str, password: str) -> No
     (places.host_home / ".gitconfig").write_text("[credential]\n\thelper = store\n")
 
 
-def write_configuration(places: Places, *, container_path: str | None) -> None:
+def write_configuration(places: Places, *, url: str) -> None:
     """Write what Airlock needs: what may run at all, the agent's profile, its registration.
 
-    ``container_path`` is where a container sees the workspace; None for a client on this machine.
+    The client may push to the repository at ``url``, and there to one branch.
     """
-    if container_path is None:
-        workspace = "host = true"
-    else:
-        workspace = f"mounts = {{ {quote(container_path)} = {quote(places.workspace)} }}"
-    places.airlock.enable(["git"])
+    places.airlock.enable(["git-remote"])
     places.airlock.add_agent(
         AGENT,
-        profile=f'commands = ["git"]\n\n[workspace]\n{workspace}\n\n[git]\nprotocols = ["http"]\n',
+        profile=f'commands = ["git-remote"]\n\n[git]\npush = [{quote(url)}]\n'
+        'refs = ["refs/heads/main"]\n',
     )
 
 
@@ -61,14 +58,14 @@ def run_daemon(places: Places, *, program: Path, extra: Mapping[str, str]) -> It
 
 def show_audit(places: Places, *, program: Path) -> str:
     """Return what ``airlock-daemon log tail`` tells of the client's requests."""
-    argv = [*places.airlock.argv([program], "log"), "tail", "--command", "git"]
+    argv = [*places.airlock.argv([program], "log"), "tail", "--command", "git-remote"]
     environment = build_variables(places.host_home)
     return subprocess.run(argv, env=environment, capture_output=True, text=True, check=True).stdout
 
 
 def read_audit(places: Places) -> list[dict[str, Any]]:
-    """Return the audit log's ``exec`` records, one for each request of the client, in order."""
+    """Return the audit log's ``broker`` records, one for each push of the client, in order."""
     if not places.airlock.log.is_file():
         return []
     records = [json.loads(line) for line in places.airlock.log.read_text().splitlines()]
-    return [record for record in records if record.get("event") == "exec"]
+    return [record for record in records if record.get("event") == "broker"]

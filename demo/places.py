@@ -14,8 +14,8 @@ class Places:
     """The host's side below ``root``, which the client must not see, and the client's.
 
     ``airlock`` are the daemon's files, ``host_home`` is its HOME with the password, ``server`` has
-    the git server's repositories. The client has an empty HOME, ``client_home``, the shim under the
-    name ``git`` in ``client_bin``, and its repository ``workspace``, which the host sees too.
+    the git server's repositories. The client has an empty HOME, ``client_home``, git's programs and
+    the shim among them in ``client_programs``, and its repository ``workspace``.
     """
 
     def __init__(self, root: Path) -> None:
@@ -24,9 +24,9 @@ class Places:
         self.host_home = root / "host" / "home"
         self.server = root / "server"
         self.client_home = root / "client" / "home"
-        self.client_bin = root / "client" / "bin"
+        self.client_programs = root / "client" / "programs"
         self.workspace = root / "client" / "workspace"
-        sides = (self.client_home, self.client_bin, self.workspace)
+        sides = (self.client_home, self.client_programs, self.workspace)
         for folder in (self.host_home, self.server, *sides):
             folder.mkdir(parents=True)
 

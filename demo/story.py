@@ -11,9 +11,6 @@ from demo.host import read_audit, show_audit
 from demo.places import Places
 from demo.screen import Screen
 
-_DENIED = 126
-"""The shim's exit status for a command that policy refuses."""
-
 
 @dataclass(frozen=True)
 class Story:
@@ -35,7 +32,7 @@ class Story:
         """Go through all steps, stopping at the first that fails."""
         self._push_directly()
         self._push_through_airlock()
-        self._ask_for_the_password()
+        self._push_elsewhere()
         self._read_the_log()
         self._look_for_the_password()
 
@@ -50,7 +47,7 @@ class Story:
 
     def _push_through_airlock(self) -> None:
         self.screen.step(
-            "The client pushes with the shim as its `git`; the daemon runs the host's git."
+            "The same git pushes with the shim as its way to remotes; the daemon has the password."
         )
         answer = self.client.git("push", "origin", "main")
         self._show("git push origin main", answer)
@@ -63,27 +60,29 @@ class Story:
             )
         self.screen.passed("accepted, and the server has the client's commit.")
 
-    def _ask_for_the_password(self) -> None:
-        self.screen.step("The client asks the host's git for the password itself.")
-        answer = self.client.git("credential", "fill")
-        self._show("git credential fill", answer)
-        if answer.status != _DENIED or not answer.output.startswith("airlock: "):
-            raise NotSoError(
-                f"policy should have refused that (exit status {answer.status}, not {_DENIED})"
-            )
-        self.screen.passed("denied, with the reason; no git was started for it.")
+    def _push_elsewhere(self) -> None:
+        self.screen.step("The client pushes to a branch that it was not granted.")
+        answer = self.client.git("push", "origin", "main:release")
+        self._show("git push origin main:release", answer)
+        if answer.status == 0 or "(airlock: " not in answer.output:
+            raise NotSoError(f"policy should have refused that (exit status {answer.status})")
+        if self.server.read_branch("release") is not None:
+            raise NotSoError("the server should have no branch release")
+        self.screen.passed("refused in git's own words, before the server had a byte of it.")
 
     def _read_the_log(self) -> None:
         self.screen.step("What the audit log on the host says of the client's requests:")
         shown = show_audit(self.places, program=self.program)
-        self.screen.command("airlock-daemon log tail --command git", shown)
+        self.screen.command("airlock-daemon log tail --command git-remote", shown)
         records = read_audit(self.places)
-        found = [(record["args"][0], record["outcome"], record["exit_code"]) for record in records]
-        if found != [("push", "allowed", 0), ("credential", "denied", None)]:
+        found = [(each["detail"]["service"], each["outcome"]) for each in records]
+        if found != [("git-receive-pack", "allowed"), ("git-receive-pack", "denied")]:
             raise NotSoError(
-                "the log should hold these two requests, the first allowed and the second denied"
+                "the log should hold these two pushes, the first allowed and the second denied"
             )
-        self.screen.passed("both requests are there, in order, with how they ended.")
+        self.screen.passed(
+            "both pushes are there, in order, with what they moved and how they ended."
+        )
 
     def _look_for_the_password(self) -> None:
         self.screen.step("Is the password in the client's files, or in anything that it was told?")

@@ -1,5 +1,6 @@
 """The throw-away git server."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,15 +21,39 @@ def server(places: Places) -> Iterator[GitServer]:
         yield server
 
 
-def _push(places: Places, url: str) -> subprocess.CompletedProcess[str]:
+def _run(places: Places, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["git", "push", url, "main"],
+        ["git", *words],
         cwd=places.workspace,
         env=build_variables(places.client_home),
         capture_output=True,
         text=True,
-        check=False,
+        check=check,
     )
+
+
+def _push(places: Places, url: str) -> subprocess.CompletedProcess[str]:
+    return _run(places, "push", url, "main", check=False)
+
+
+def test_push_whose_length_is_not_known_beforehand_arrives(
+    server: GitServer, places: Places
+) -> None:
+    """git sends in chunks what is more than its buffer, and so does Airlock."""
+    make_commit(places, url=server.url)
+    (places.workspace / "much").write_bytes(os.urandom(200_000))
+    settings = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+    for words in (["add", "much"], ["commit", "--quiet", "--message=much"]):
+        _run(places, *settings, *words)
+    _run(
+        places,
+        "-c",
+        "http.postBuffer=65536",
+        "push",
+        _with_login(server.url, "alice:secret-word"),
+        "main",
+    )
+    assert server.read_branch("main") == _run(places, "rev-parse", "HEAD").stdout.strip()
 
 
 def _with_login(url: str, login: str) -> str:
