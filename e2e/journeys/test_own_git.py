@@ -40,7 +40,7 @@ RECIPES = {
     + "FROM scratch\nCOPY --from=debian /image /\n"
     + f"ENV GIT_EXEC_PATH={_LOCAL} PATH=/usr/bin\n",
 }
-TRANSPORTS = ("ssh",)
+TRANSPORTS = ("ssh", "https")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
