@@ -90,6 +90,7 @@ def _read_module() -> None:
         "command = {bin = 'x'}\ndeny = {args = [{rule = 'x', reason = 'no'}]}",
         "command = {broker = 'git'}",
         "command = {bin = 'x'}\nallow = {args = ['x']}",
+        "command = {bin = 'x'}\ndeny = {args = []}\nsandbox = {box = 'closed'}",
         _WITH_A_SYNTAX,
     ):
         with suppress(ModuleError):

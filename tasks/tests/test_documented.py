@@ -1,5 +1,6 @@
 """What the documentation shows is what the programs take: commands, options, and files."""
 
+import pwd
 import shlex
 import tomllib
 from pathlib import Path
@@ -29,15 +30,30 @@ def find_blocks(language: str) -> list[object]:
 
 
 @pytest.mark.parametrize("text", find_blocks("toml"))
-def test_a_file_that_is_shown_is_read(text: str, tmp_path: Path) -> None:
+def test_a_file_that_is_shown_is_read(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As the module, profile or configuration that it is a part of, without a fault."""
     found = tomllib.loads(text)
     faults: list[Fault] = []
+    box = found.get("sandbox", {})
+    if "user" in box:
+        # Whoever it is.
+        monkeypatch.setattr(pwd, "getpwnam", lambda _: pwd.getpwuid(1))
+        text = f'[commands]\nenable = ["git"]\n{text}'
+        found = tomllib.loads(text)
     if found.keys() & {"commands", "daemon", "log", "hooks"} and "enable" in str(found):
         path = tmp_path / "config.toml"
         path.write_text(text)
         load_config(str(path), faults=faults, warnings=faults)
-    elif found.keys() & {"command", "allow", "examples", "args", "exec"} or "args" in str(found):
+    elif found.keys() & {
+        "command",
+        "allow",
+        "examples",
+        "args",
+        "exec",
+        "sandbox",
+    } or "args" in str(found):
         begun = "" if "command" in found else '[command]\nbin = "gh"\n'
         rules = "" if found.keys() & {"allow", "deny"} else '[allow]\nargs = ["pr"]\n'
         parse_module(begun + rules + text, name="gh", source="gh.toml")

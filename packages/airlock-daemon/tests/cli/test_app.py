@@ -139,7 +139,7 @@ def test_without_a_command_the_help_is_shown(args: list[str]) -> None:
 
 def test_options_stand_before_a_command_and_after_it(world: World) -> None:
     """Those after it count more."""
-    world.write_profile(commands='["sh", "git"]')
+    world.write_profile(commands='["sh"]')
     assert run(world, "check").stdout == "good; agents: my\n"
     config, agents = str(world.config), str(world.agents_file)
     after = ("check", "--config", config, "--agents", agents)

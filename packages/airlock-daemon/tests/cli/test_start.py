@@ -9,7 +9,7 @@ from worlds import World
 
 def test_start_refuses_faults(world: World) -> None:
     """It says what is wrong on stderr, each line marked as Airlock's, and ends with 1."""
-    world.write_config("[sandbox]\nmode = 'landlock'\n")
+    world.write_config("[sandbox]\nmode = 'nothing'\n")
     said = run(world, "start", status=1).stderr
     assert all(line.startswith("airlock: ") for line in said.splitlines())
     assert "sandbox" in said

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 from airlock_daemon.doctor.surroundings import Surroundings
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.sandbox.choice import find_identity
-from airlock_daemon.sandbox.probe import probe
+from airlock_daemon.platform.support import find_missing
 from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, wants_box
 from airlock_daemon.setup.finding import Finding
 
@@ -20,8 +19,12 @@ _PROFILE = "bwrap-userns-restrict"
 def find_bubblewrap_faults(around: Surroundings) -> Iterator[Finding]:
     """Tell that bubblewrap is not there, or makes no box though it is, by making one.
 
-    It is more than a note where a module wants one.
+    Nothing is told of systems that cannot have boxes. It is more than a note where a module wants
+    one.
     """
+    if find_missing():
+        # Whoever serves does so elsewhere.
+        return
     is_note = not any(map(wants_box, around.list_modules()))
     program = shutil.which(BUBBLEWRAP, path=around.daemon_path)
     if program is None:
@@ -67,6 +70,10 @@ def find_apparmor_faults(around: Surroundings) -> Iterator[Finding]:
 
 def _try(program: str, around: Surroundings) -> str | None:
     """Make a box; what was said where it did not work."""
+    # What these stand on cannot be imported on other systems.
+    from airlock_daemon.sandbox.choice import find_identity  # noqa: PLC0415
+    from airlock_daemon.sandbox.probe import probe  # noqa: PLC0415
+
     config = BoxConfig() if around.setup is None else around.setup.config.boxes
     try:
         return probe(program, find_identity(config))
