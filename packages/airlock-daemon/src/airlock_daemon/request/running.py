@@ -98,6 +98,7 @@ def _choose(
             generation,
             agent.turns,
             agent.gate,
+            current=lambda: agent.generation,
             means=planned.means,
             tell=partial(_tell_outcome, recording),
         )
@@ -123,6 +124,7 @@ def _choose(
             generation,
             agent.turns,
             agent.gate,
+            current=lambda: agent.generation,
             null=shared.null,
             tell=lambda outcome: _tell_outcome(recording, asked, outcome, is_pinned),
         ),

@@ -35,12 +35,17 @@ class Conversation:
         turns: Turns,
         gate: Gate,
         *,
+        current: Callable[[], Generation],
         null: int,
         tell: Callable[[Outcome], None],
     ) -> None:
-        """`gate` counts what is held of a list; `null` is the host's /dev/null."""
+        """`gate` counts what is held of a list; `null` is the host's /dev/null.
+
+        `generation` is the one that admitted the errand, `current` tells that of now.
+        """
         self._errand = errand
         self._generation = generation
+        self._current = current
         self._turns = turns
         self._gate = gate
         self._null = null
@@ -126,7 +131,9 @@ class Conversation:
                 transport.end_input()
                 return False
             self._outcome = listed(push)
-            refusals = await judge(push, self._errand.asked, self._generation, self._turns)
+            refusals = await judge(
+                push, self._errand.asked, (self._generation, self._current()), self._turns
+            )
             self._outcome = judged(self._outcome, refusals)
             with suppress(OSError):
                 if refusals:

@@ -1,18 +1,20 @@
 """The list of refs of a push, from a client's bytes to the judgement over it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
-from airlock_daemon.brokers.git.rules import judge_as_git, url_of
+from airlock_daemon.brokers.git.rules import find_granted, judge_as_git, url_of
 from airlock_daemon.errors import Denied
 from airlock_daemon.fairness.gate import Gate
 from airlock_daemon.fairness.turns import Turns
 from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.remotes import BROKER
 from airlock_modules import (
     PushList,
     PushReader,
     Refusal,
     RemoteError,
     RemoteRequest,
+    evaluate,
     judge_push,
 )
 from airlock_wire import quote
@@ -60,9 +62,36 @@ async def read_list(
 
 
 async def judge(
+    push: PushList, asked: RemoteRequest, generations: Sequence[Generation], turns: Turns
+) -> list[Refusal]:
+    """Say what is refused of a push, by the grant and by git's own rules.
+
+    The first of `generations` is the one with which the conversation began. A client may let any
+    time pass before it sends its list, and what was narrowed meanwhile counts too.
+    """
+    began, *later = generations
+    refusals = await _judge(push, asked, began, turns)
+    for generation in later:
+        if not refusals and generation is not began:
+            refusals = _judge_place(asked, generation)
+            refusals += await _judge(push, asked, generation, turns)
+    return refusals
+
+
+def _judge_place(asked: RemoteRequest, generation: Generation) -> list[Refusal]:
+    decision = evaluate(generation.grant, BROKER, ())
+    if not decision.allowed:
+        return [Refusal(ref=None, rule=decision.rule or "command", problem=decision.message)]
+    try:
+        find_granted(asked, generation)
+    except Denied as error:
+        return [Refusal(ref=None, rule=error.rule or "place", problem=error.message)]
+    return []
+
+
+async def _judge(
     push: PushList, asked: RemoteRequest, generation: Generation, turns: Turns
 ) -> list[Refusal]:
-    """Say what is refused of a push, by the grant and by git's own rules."""
     refusals: list[Refusal] = []
     for part in push.split(PART):
         await turns.take()

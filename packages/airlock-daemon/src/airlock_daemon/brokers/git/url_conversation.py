@@ -54,12 +54,17 @@ class UrlConversation:
         turns: Turns,
         gate: Gate,
         *,
+        current: Callable[[], Generation],
         means: Means,
         tell: Tell,
     ) -> None:
-        """`gate` counts what is held of the client's bytes."""
+        """`gate` counts what is held of the client's bytes.
+
+        `generation` is the one that admitted the errand, `current` tells that of now.
+        """
         self._errand = errand
         self._generation = generation
+        self._current = current
         self._turns = turns
         self._gate = gate
         self._means = means
@@ -173,7 +178,7 @@ class UrlConversation:
             if push is None or not push.updates:
                 return
             self._outcome = listed(push)
-            refusals = await judge(push, asked, self._generation, self._turns)
+            refusals = await judge(push, asked, (self._generation, self._current()), self._turns)
             self._outcome = judged(self._outcome, refusals)
             if refusals:
                 report = compose_report(push, refusals)
