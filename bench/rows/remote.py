@@ -14,10 +14,11 @@ from bench.deployment import start_daemon
 from bench.figures import Figure, Goal, Unit, at_most, estimated, fail
 from bench.interleaving import interleave
 from bench.pairs import Pair
-from bench.remotes import SERVERS, Repository, Side, Transport
+from bench.remotes import Repository, Side
 from bench.rows.remote_load import measure_load
 from bench.samples import Samples, estimate, ratio
 from bench.setup_files import TIMED, Places
+from bench.transports import SERVERS, Transport
 
 _PLAIN = "plain"
 _ADDS, _TIMES = at_most(10), at_most(1.05)

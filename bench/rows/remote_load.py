@@ -15,9 +15,10 @@ from bench.errors import BenchError
 from bench.figures import Figure, at_most, fail
 from bench.pairs import Pair
 from bench.plan import MIB
-from bench.remotes import Repository, Side, Transport
+from bench.remotes import Repository, Side
 from bench.samples import Samples
 from bench.setup_files import CROWD, PROGRAMS, Form, Places
+from bench.transports import Transport
 
 _WORST, _GROWTH = at_most(2.5), at_most(8)
 _PIECE = 16 * MIB
