@@ -40,6 +40,11 @@ WIRES = {
         lambda repository: repository.url,
         lambda repository: f"git@127.0.0.1:{repository.server.port}/srv/**",
     ),
+    "https": Wire(
+        "git_https_errand",
+        lambda repository: repository.web_url,
+        lambda repository: f"{repository.server.web.removeprefix('https://')}/git/**",
+    ),
 }
 # Each conversation that there is: clone, push, fetch, one that is refused and one that fails. The
 # image's own keys begin as any key does, and may share a bit more.
