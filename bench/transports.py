@@ -12,6 +12,7 @@ import msgspec
 from e2e.world.sshd import configuration, running_sshd, why_not
 
 from bench.errors import BenchError
+from bench.figures import Goal, Unit, at_most
 
 _ROOT = Path(__file__).resolve().parents[1]
 _HTTPS_SERVER = _ROOT / "packages/airlock-daemon/tests/brokers/https_server.py"
@@ -23,8 +24,8 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True):
 
     `url` is what stands in front of a repository's path. `plain` are the variables of a git with
     the credential, `through` says those of a git whose conversations go by the shim at a path; what
-    else that git needs is made beside the shim.
-    `profile` grants everything there to an agent.
+    else that git needs is made beside the shim. `profile` grants everything there to an agent.
+    `adds` is what the broker may add to a short conversation: a time, or a multiple of plain git's.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True):
     plain: Mapping[str, str]
     through: Callable[[Path], Mapping[str, str]]
     profile: str
+    adds: tuple[Unit, Goal]
 
 
 @contextlib.contextmanager
@@ -48,6 +50,7 @@ def _serve_ssh(folder: Path) -> Iterator[Transport]:
             through=lambda shim: {"GIT_SSH_COMMAND": f"{shim} ssh", "GIT_SSH_VARIANT": "ssh"},
             profile='commands = ["git-remote"]\n[git]\npush = ["host/**"]\n'
             f"[env]\nset = {{ GIT_SSH_COMMAND = {json.dumps(ssh)} }}\n",
+            adds=("ms", at_most(10)),
         )
 
 
@@ -70,6 +73,7 @@ def _serve_https(folder: Path) -> Iterator[Transport]:
             through=lambda shim: {"GIT_EXEC_PATH": str(_replace_helper(shim))},
             profile=f'commands = ["git-remote"]\n[git]\npush = ["{place}/**"]\n'
             f"[env]\nset = {{ GIT_CONFIG_GLOBAL = {json.dumps(str(settings))} }}\n",
+            adds=("times", at_most(1.1)),
         )
 
 

@@ -1,5 +1,6 @@
 """What one agent's large push does to the daemon, and to what another agent waits for."""
 
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from os import urandom
@@ -118,6 +119,9 @@ def _push_beside(
     run: BenchRun,
 ) -> list[float]:
     """Push to a new remote, and time calls one after the other until that has ended."""
+    if remote.exists():
+        # git would find everything there, and push nothing.
+        shutil.rmtree(remote)
     Repository(remote).git("config", "receive.unpackLimit", "1")
     push = side.call(large, "push", "--quiet", side.url(remote), f"{commit}:refs/heads/large")
     seconds = []
