@@ -1,60 +1,18 @@
 """Remotes, and the two gits that reach them: a plain one with the credential, and a container's."""
 
-import contextlib
-import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-
-import msgspec
-from e2e.world.sshd import configuration, running_sshd, why_not
 
 from bench.calls import Call
 from bench.deployment import base_environment
 from bench.errors import BenchError
 from bench.setup_files import find_program
+from bench.transports import Transport
 
 _IDENTITY = ("-c", "user.name=bench", "-c", "user.email=bench@example.com")
 _DATE = "1700000000 +0000"
-
-
-class Transport(msgspec.Struct, frozen=True, kw_only=True):
-    """One way to reach the repositories of this machine's server.
-
-    `url` is what stands in front of a repository's path. `plain` are the variables of a git with
-    the credential, `through` says those of a git whose conversations go by the shim at a path.
-    `profile` grants everything there to an agent.
-    """
-
-    name: str
-    url: str
-    plain: Mapping[str, str]
-    through: Callable[[Path], Mapping[str, str]]
-    profile: str
-
-
-@contextlib.contextmanager
-def _serve_ssh(folder: Path) -> Iterator[Transport]:
-    reason = why_not()
-    if reason is not None:
-        raise BenchError(reason)
-    with running_sshd(folder):
-        ssh = f"ssh -F {configuration(folder)}"
-        yield Transport(
-            name="ssh",
-            url="host:",
-            plain={"GIT_SSH_COMMAND": ssh, "GIT_SSH_VARIANT": "ssh"},
-            through=lambda shim: {"GIT_SSH_COMMAND": f"{shim} ssh", "GIT_SSH_VARIANT": "ssh"},
-            profile='commands = ["git-remote"]\n[git]\npush = ["host/**"]\n'
-            f"[env]\nset = {{ GIT_SSH_COMMAND = {json.dumps(ssh)} }}\n",
-        )
-
-
-SERVERS: Mapping[str, Callable[[Path], contextlib.AbstractContextManager[Transport]]] = {
-    "ssh": _serve_ssh,
-}
-"""What serves, by the name of the transport; each has a new directory to itself."""
 
 
 class Repository:

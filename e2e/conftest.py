@@ -1,6 +1,5 @@
 """What all tests of this folder share: the options, what is under test, and the one engine."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,8 +53,6 @@ def executables(pytestconfig: pytest.Config) -> Executables:
 
 @pytest.fixture(scope="session")
 def alone() -> Iterator[None]:
-    """Have the engine for oneself, without what an earlier run left there."""
-    with open("/run/lock/airlock-e2e", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        engine.remove_leftovers()
+    """Have the engine for oneself."""
+    with engine.alone():
         yield

@@ -14,13 +14,15 @@ from bench.deployment import start_daemon
 from bench.figures import Figure, Goal, Unit, at_most, estimated, fail
 from bench.interleaving import interleave
 from bench.pairs import Pair
-from bench.remotes import SERVERS, Repository, Side, Transport
+from bench.remotes import Repository, Side
 from bench.rows.remote_load import measure_load
 from bench.samples import Samples, estimate, ratio
 from bench.setup_files import TIMED, Places
+from bench.transports import SERVERS, Transport
 
 _PLAIN = "plain"
-_ADDS, _TIMES = at_most(10), at_most(1.05)
+_LONG: tuple[Unit, Goal] = ("times", at_most(1.05))
+_TITLES: Mapping[Unit, str] = {"ms": "git-remote adds", "times": "over plain git's time"}
 _FEW = 10
 
 Conversation = Callable[[Side, Caller], float]
@@ -30,8 +32,8 @@ Conversation = Callable[[Side, Caller], float]
 def measure_remote(run: BenchRun) -> Iterator[Figure]:
     """Yield what the broker adds to conversations over each transport, for each pair.
 
-    Short ones in ms, long ones as a multiple of plain git's; then what a large push does to the
-    daemon and to other agents.
+    Short ones as the transport says, long ones as a multiple of plain git's; then what a large push
+    does to the daemon and to other agents.
     """
     for name, serve in SERVERS.items():
         folder = run.data / f"remote-{name}"
@@ -67,12 +69,12 @@ def _measure_transport(run: BenchRun, transport: Transport, folder: Path) -> Ite
         caller = stack.enter_context(run.caller())
         for what, talk in short.items():
             samples = _interleave(run, sides, talk, caller, rounds=run.plan.pushes)
-            title = f"{what}, over {transport.name}: git-remote adds"
-            yield from _compare(run, title, _ADDS, samples, faults)
+            title = f"{what}, over {transport.name}"
+            yield from _compare(run, title, transport.adds, samples, faults)
         for what, talk in long.items():
             samples = _interleave(run, sides, talk, caller, rounds=run.plan.clones)
-            title = f"{what}, over {transport.name}: over plain git's time"
-            yield from _compare(run, title, _TIMES, samples, faults)
+            title = f"{what}, over {transport.name}"
+            yield from _compare(run, title, _LONG, samples, faults)
 
 
 class _Push:
@@ -138,14 +140,15 @@ def _serve(
 
 def _compare(
     run: BenchRun,
-    what: str,
-    goal: Goal,
+    title: str,
+    adds: tuple[Unit, Goal],
     samples: Mapping[str, Samples],
     faults: Mapping[str, str],
 ) -> Iterator[Figure]:
     plain = samples[_PLAIN]
+    unit, goal = adds
+    what = f"{title}: {_TITLES[unit]}"
     for pair in run.pairs:
-        unit: Unit = "ms" if goal == _ADDS else "times"
         if pair.name in faults:
             yield fail(what, pair.name, unit, faults[pair.name], goal=goal)
             continue
@@ -153,7 +156,7 @@ def _compare(
         pairs = zip(plain.values, through.values, strict=False)
         added = estimate([(other - one) * 1e3 for one, other in pairs])
         yield estimated(
-            added if goal == _ADDS else ratio(plain, through),
+            added if unit == "ms" else ratio(plain, through),
             what=what,
             pair=pair.name,
             unit=unit,

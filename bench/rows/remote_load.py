@@ -1,5 +1,6 @@
 """What one agent's large push does to the daemon, and to what another agent waits for."""
 
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from os import urandom
@@ -15,9 +16,10 @@ from bench.errors import BenchError
 from bench.figures import Figure, at_most, fail
 from bench.pairs import Pair
 from bench.plan import MIB
-from bench.remotes import Repository, Side, Transport
+from bench.remotes import Repository, Side
 from bench.samples import Samples
 from bench.setup_files import CROWD, PROGRAMS, Form, Places
+from bench.transports import Transport
 
 _WORST, _GROWTH = at_most(2.5), at_most(8)
 _PIECE = 16 * MIB
@@ -117,6 +119,9 @@ def _push_beside(
     run: BenchRun,
 ) -> list[float]:
     """Push to a new remote, and time calls one after the other until that has ended."""
+    if remote.exists():
+        # git would find everything there, and push nothing.
+        shutil.rmtree(remote)
     Repository(remote).git("config", "receive.unpackLimit", "1")
     push = side.call(large, "push", "--quiet", side.url(remote), f"{commit}:refs/heads/large")
     seconds = []

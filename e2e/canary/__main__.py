@@ -2,10 +2,12 @@
 
 import argparse
 import sys
+from contextlib import ExitStack
 
 from e2e.canary.attack import GUARANTEES, Attack, select
 from e2e.canary.catalogue import FAMILIES
 from e2e.canary.run import carry_out, list_surprises, say_tried
+from e2e.world import engine
 from e2e.world.command import CommandFailed
 from e2e.world.errors import BrokenError
 from e2e.world.openssh import RELEASES, OpenSsh
@@ -44,13 +46,17 @@ def main() -> int:
         if not options.attack or options.attack in attack.name
     ]
     try:
-        openssh = None if options.openssh is None else OpenSsh.make(options.openssh)
-        if openssh is not None:
-            print(openssh.version)
-        if options.without is None:
-            return _attack(chosen, openssh)
-        off = [*GUARANTEES] if options.without == "each" else [options.without]
-        return max([_show_working(chosen, guard, openssh) for guard in off])
+        with ExitStack() as stack:
+            openssh = None
+            if options.openssh is not None:
+                # Its server is a container, which another run would take for a leftover.
+                stack.enter_context(engine.alone())
+                openssh = OpenSsh.make(options.openssh)
+                print(openssh.version)
+            if options.without is None:
+                return _attack(chosen, openssh)
+            off = [*GUARANTEES] if options.without == "each" else [options.without]
+            return max([_show_working(chosen, guard, openssh) for guard in off])
     except (BrokenError, CommandFailed) as error:
         print(f"canary: {error}", file=sys.stderr)
         return 1

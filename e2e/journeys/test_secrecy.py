@@ -1,14 +1,11 @@
 """No piece of any credential reaches the container that uses it."""
 
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from e2e.world.container import SOCKET, Container, Setup
 from e2e.world.engine import docker
-from e2e.world.git_server import Repository
 from e2e.world.images import Images
 from e2e.world.keys import KeyPair, find_runs
 from e2e.world.scene import Stage
@@ -16,6 +13,7 @@ from e2e.world.secrets import RUN, Password, read_tree
 
 from .errands.errand import Errand
 from .remotes.ground import ENVIRONMENT
+from .remotes.wire import WIRES, describe
 
 # The environments of all processes, while the command runs, come before what it says itself.
 LOOK = '"$@" & command=$!; cat /proc/[0-9]*/environ; wait "$command"'
@@ -23,24 +21,6 @@ LOOK = '"$@" & command=$!; cat /proc/[0-9]*/environ; wait "$command"'
 RELAY = "/tmp/relay.sock"
 
 
-class Wire(NamedTuple):
-    """How a container's own git reaches a repository, and the errand whose credential that needs.
-
-    `place` is what `[git] push` grants.
-    """
-
-    errand: str
-    url: Callable[[Repository], str]
-    place: Callable[[Repository], str]
-
-
-WIRES = {
-    "ssh": Wire(
-        "git_ssh_errand",
-        lambda repository: repository.url,
-        lambda repository: f"git@127.0.0.1:{repository.server.port}/srv/**",
-    ),
-}
 # Each conversation that there is: clone, push, fetch, one that is refused and one that fails. The
 # image's own keys begin as any key does, and may share a bit more.
 WORK = """
@@ -85,17 +65,12 @@ def test_a_containers_own_git_sees_nothing_of_a_credential(
     """Whatever it traces, its hooks see, passes by on its socket, and is left in its files."""
     errand: Errand = request.getfixturevalue(WIRES[wire].errand)
     stage = stages["user"]
-    place = WIRES[wire].place(stage.shared.project.repository)
-    grant = f'[git]\npush = ["{place}"]\nprotect = ["refs/heads/kept"]\n'
-    scene = stage.scene(profile=f'commands = ["git-remote"]\n{grant}', commands=("git-remote",))
+    scene = WIRES[wire].scene(stage, 'protect = ["refs/heads/kept"]')
     url = WIRES[wire].url(scene.project.repository)
-    setup = scene.setup(scene.images.debian, workspace="")
-    mounts = {"/run/airlock": setup.mounts["/run/airlock"]}
-    mounts["/usr/local/bin/airlock-shim"] = (scene.executables.shim.resolve(), "ro")
     ends = ("-r", "/tmp/sent", "-R", "/tmp/received", f"UNIX-LISTEN:{RELAY},fork")
     seen = {}
     try:
-        with Setup(image=setup.image, mounts=mounts).running() as client:
+        with describe(scene).running() as client:
             if is_recorded:
                 words = ("socat", "-d", "-d", *ends, f"UNIX-CONNECT:{SOCKET}")
                 with client.start(*words, cwd="/") as relay:

@@ -1,10 +1,12 @@
 """The container engine: whether one answers that shares this machine's files and processes."""
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .command import Completed, run
@@ -71,10 +73,14 @@ def docker(*arguments: str, stdin: bytes = b"") -> Completed:
     return run(("docker", *arguments), stdin=stdin)
 
 
-def remove_leftovers() -> None:
-    """Remove the containers that an earlier run, which was killed, left behind."""
-    left = docker("ps", "--all", "--quiet", "--filter", f"label={LABEL}").succeeded()
-    remove(left.stdout.split())
+@contextmanager
+def alone() -> Iterator[None]:
+    """Have the engine for oneself, without what an earlier run that was killed left there."""
+    with open("/run/lock/airlock-e2e", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        left = docker("ps", "--all", "--quiet", "--filter", f"label={LABEL}").succeeded()
+        remove(left.stdout.split())
+        yield
 
 
 def remove(containers: Sequence[str]) -> None:

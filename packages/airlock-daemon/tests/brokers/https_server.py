@@ -5,6 +5,7 @@ import os
 import shutil
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -182,3 +183,15 @@ def serving(root: Path, authority: Path | None) -> Iterator[GitServer]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def main(folder: str, root: str, user: str, password: str) -> None:
+    """Serve as a process of its own until stdin ends, with an authority made in `folder`."""
+    with serving(Path(root), make_authority(Path(folder))) as server:
+        server.users[user] = password
+        print(server.url, flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,114 @@
+"""The servers of the remotes, one of each transport, and what a git needs to get there."""
+
+import contextlib
+import json
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+from e2e.world.sshd import configuration, running_sshd, why_not
+
+from bench.errors import BenchError
+from bench.figures import Goal, Unit, at_most
+
+_ROOT = Path(__file__).resolve().parents[1]
+_HTTPS_SERVER = _ROOT / "packages/airlock-daemon/tests/brokers/https_server.py"
+_USER = "bench"
+
+
+class Transport(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to reach the repositories of this machine's server.
+
+    `url` is what stands in front of a repository's path. `plain` are the variables of a git with
+    the credential, `through` says those of a git whose conversations go by the shim at a path; what
+    else that git needs is made beside the shim. `profile` grants everything there to an agent.
+    `adds` is what the broker may add to a short conversation: a time, or a multiple of plain git's.
+    """
+
+    name: str
+    url: str
+    plain: Mapping[str, str]
+    through: Callable[[Path], Mapping[str, str]]
+    profile: str
+    adds: tuple[Unit, Goal]
+
+
+@contextlib.contextmanager
+def _serve_ssh(folder: Path) -> Iterator[Transport]:
+    reason = why_not()
+    if reason is not None:
+        raise BenchError(reason)
+    with running_sshd(folder):
+        ssh = f"ssh -F {configuration(folder)}"
+        yield Transport(
+            name="ssh",
+            url="host:",
+            plain={"GIT_SSH_COMMAND": ssh, "GIT_SSH_VARIANT": "ssh"},
+            through=lambda shim: {"GIT_SSH_COMMAND": f"{shim} ssh", "GIT_SSH_VARIANT": "ssh"},
+            profile='commands = ["git-remote"]\n[git]\npush = ["host/**"]\n'
+            f"[env]\nset = {{ GIT_SSH_COMMAND = {json.dumps(ssh)} }}\n",
+            adds=("ms", at_most(10)),
+        )
+
+
+@contextlib.contextmanager
+def _serve_https(folder: Path) -> Iterator[Transport]:
+    password = secrets.token_urlsafe(30)
+    with _running_https(folder, password) as server:
+        accounts, settings = folder / "accounts", folder / "gitconfig"
+        accounts.write_text(server.replace("://", f"://{_USER}:{password}@") + "\n")
+        settings.write_text(
+            f'[http "{server}"]\n\tsslCAInfo = {folder}/certificate.pem\n'
+            f'[credential "{server}"]\n\thelper = store --file={accounts}\n'
+        )
+        humans = {"GIT_CONFIG_GLOBAL": str(settings)}
+        place = server.removeprefix("https://")
+        yield Transport(
+            name="https",
+            url=server,
+            plain=humans,
+            through=lambda shim: {"GIT_EXEC_PATH": str(_replace_helper(shim))},
+            profile=f'commands = ["git-remote"]\n[git]\npush = ["{place}/**"]\n'
+            f"[env]\nset = {{ GIT_CONFIG_GLOBAL = {json.dumps(str(settings))} }}\n",
+            adds=("times", at_most(1.1)),
+        )
+
+
+@contextlib.contextmanager
+def _running_https(folder: Path, password: str) -> Iterator[str]:
+    """Serve all of this machine's repositories by a process of its own; yields the address."""
+    with subprocess.Popen(
+        [sys.executable, str(_HTTPS_SERVER), str(folder), "/", _USER, password],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # Ctrl-C is for us, who then end it.
+        start_new_session=True,
+    ) as process:
+        # Leaving closes its stdin, at whose end it ends.
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        if not address:
+            raise BenchError(f"{_HTTPS_SERVER} does not serve")
+        yield address
+
+
+def _replace_helper(shim: Path) -> Path:
+    """Make a copy of git's exec path in which the shim is the helper of URLs; returns it."""
+    asked = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True)
+    folder = shim.with_name("exec-path")
+    folder.mkdir()
+    for program in Path(asked.stdout.strip()).iterdir():
+        is_helper = program.name == "git-remote-https"
+        (folder / program.name).symlink_to(shim.resolve() if is_helper else program)
+    return folder
+
+
+SERVERS: Mapping[str, Callable[[Path], contextlib.AbstractContextManager[Transport]]] = {
+    "ssh": _serve_ssh,
+    "https": _serve_https,
+}
+"""What serves, by the name of the transport; each has a new directory to itself."""
