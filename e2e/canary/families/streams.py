@@ -56,7 +56,7 @@ def _terminal(stack: ExitStack) -> int:
     return _keep(stack, terminal)
 
 
-_KINDS: dict[str, Make] = {
+KINDS: dict[str, Make] = {
     "the end to write": partial(_pipe, end=1),
     "the end to write of a pipe that nobody reads": partial(_pipe, end=1, is_closed=True),
     "the end to read": partial(_pipe, end=0),
@@ -77,19 +77,15 @@ _KINDS: dict[str, Make] = {
 }
 
 
-def _pass_kind(scene: Scene, *, make: Make, at: int, service: str | None) -> bytes:
-    """Pass such a descriptor as stdin (0), stdout (1), stderr (2) or all (3), and hang up.
-
-    A service of None is a session of ssh.
-    """
-    is_session = service is None
-    with ExitStack() as stack, scene.connect("session" if is_session else "pinned") as client:
+def pass_kind(
+    scene: Scene, words: tuple[str, ...], *, make: Make, at: int, agent: str, command: str
+) -> bytes:
+    """Pass such a descriptor as stdin (0), stdout (1), stderr (2) or all (3), and hang up."""
+    with ExitStack() as stack, scene.connect(agent) as client:
         numbers = [make(stack) if at in (place, 3) else -1 for place in range(3)]
         for place in (0, 1, 2):
             if numbers[place] < 0:
                 numbers[place] = _pipe(stack, end=int(place > 0), is_closed=place == 0)
-        words = ["forge", "cat"] if is_session else ["ssh", "forge", f"{service} '<open>/app.git'"]
-        command = "ssh" if is_session else "git-remote"
         client.send(scene.request(words, "fds", "stdin", "base64", command=command), numbers)
         client.half_close()
         # What nobody will ever read or end is waited for by the daemon as long as its client stays.
@@ -188,18 +184,22 @@ _STEPS = {
     "half of a refused pack": update("refs/heads/main", says="") + FLUSH + EMPTY_PACK[:8],
     "what is no list": b"x" * 1000,
 }
-_PLACES = {"stdin": 0, "stdout": 1, "stderr": 2, "everything": 3}
-_UNREADABLE = ("the end to write of a pipe that nobody reads", "the name of a pipe")
+PLACES = {"stdin": 0, "stdout": 1, "stderr": 2, "everything": 3}
+UNREADABLE = ("the end to write of a pipe that nobody reads", "the name of a pipe")
 
 
 def _attacks() -> Iterator[Attack]:
-    for kind, make in _KINDS.items():
-        for where, at in _PLACES.items():
-            service = _SERVICES[at == 0 or kind in _UNREADABLE]
-            run = partial(_pass_kind, make=make, at=at, service=service)
-            works = kind in _UNREADABLE and where == "stdin"
+    for kind, make in KINDS.items():
+        for where, at in PLACES.items():
+            service = _SERVICES[at == 0 or kind in UNREADABLE]
+            words: tuple[str, ...] = ("ssh", "forge", f"{service} '<open>/app.git'")
+            run = partial(
+                pass_kind, words=words, make=make, at=at, agent="pinned", command="git-remote"
+            )
+            works = kind in UNREADABLE and where == "stdin"
             yield Attack(f"{kind} as {where}", "streams", run, works)
-            run = partial(_pass_kind, make=make, at=at, service=None)
+            words = ("forge", "cat")
+            run = partial(pass_kind, words=words, make=make, at=at, agent="session", command="ssh")
             yield Attack(f"{kind} as {where} of a session", "streams", run)
     for service in _SERVICES:
         run = partial(_share, service=service)
