@@ -1,7 +1,8 @@
 """Servers of git over HTTP: that of the grants, one without TLS, and one with a false certificate.
 
 That of the grants reads paths as a careless one does: it decodes what has a percent sign, and folds
-`..` and `//`. The two others leave a trace of whoever asks them anything.
+`..` and `//`. The two others leave a trace of whoever asks them anything, and below /ask/ of who
+tells an account.
 """
 
 import base64
@@ -75,6 +76,13 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer a request, and leave a trace of one that no grant leads to."""
         site, said = self.server, self._read_body()
+        if (
+            site.root is None
+            and self.path.startswith("/ask/")
+            and not self.headers["Authorization"]
+        ):
+            self._answer(401, ("WWW-Authenticate", 'Basic realm="x"'))
+            return
         if site.root is None:
             site.note("asked-another-server")
             self._answer(404)

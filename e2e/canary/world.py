@@ -70,6 +70,7 @@ fetch = [
     "https://127.0.0.1:{web}/open/odd/*",
     "https://localhost:{web}/open/*",
     "https://127.0.0.1:{impostor}/**",
+    "http://127.0.0.1:{plain}/ask/*",
 ]
 """,
 }

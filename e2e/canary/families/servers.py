@@ -48,6 +48,8 @@ def _attacks() -> Iterator[Attack]:
         yield odd(f"helper that says {helper}", "accounts", url, works=True)
     url = "https://localhost:<web>/open/app.git"
     yield odd("a host that only a general helper has", "accounts", url, works=True)
+    url = "http://127.0.0.1:<plain>/ask/app.git"
+    yield odd("the same host without TLS", "accounts", url, works=True)
     url = "https://127.0.0.1:<impostor>/open/app.git"
     yield odd("a false certificate", "certificates", url, works=True)
 

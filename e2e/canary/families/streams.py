@@ -17,6 +17,7 @@ from e2e.world.client import Client
 from e2e.world.errors import BrokenError
 
 _SERVICES = ("git-upload-pack", "git-receive-pack")
+_PUSH = ("ssh", "forge", "git-receive-pack '<open>/app.git'")
 
 Make = Callable[[ExitStack], int]
 
@@ -129,10 +130,11 @@ def _divide(scene: Scene, *, piece: int) -> bytes:
         return b"\n".join(map(hear, clients))
 
 
-def _push(scene: Scene, client: Client, stack: ExitStack) -> tuple[int, int]:
+def _push(
+    scene: Scene, client: Client, stack: ExitStack, words: tuple[str, ...] = _PUSH
+) -> tuple[int, int]:
     """Ask for a push; returns the client's end of its stdin, and that of its stdout."""
     stdin, stdout = os.pipe(), os.pipe()
-    words = ["ssh", "forge", "git-receive-pack '<open>/app.git'"]
     client.send(scene.request(words, "fds"), (stdin[0], stdout[1], _pipe(stack, end=1)))
     for number in (stdin[0], stdout[1]):
         os.close(number)
@@ -151,8 +153,13 @@ def _leave(scene: Scene, *, says: bytes, awaits: bool) -> bytes:
         return seen
 
 
-def _change(scene: Scene) -> bytes:
-    """Say a list that stands in memory of the client's, which turns one ref into the other."""
+def change(
+    scene: Scene, *, agent: str = "pinned", words: tuple[str, ...] = _PUSH, first: bytes = b""
+) -> bytes:
+    """Say a list that stands in memory of the client's, which turns one ref into the other.
+
+    `first` is said before, and answered.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     says = scene.fill_bytes(one_push("refs/heads/free", old="<zero>"))
     at = says.index(b"free")
@@ -160,9 +167,12 @@ def _change(scene: Scene) -> bytes:
         memory[: len(says)] = says
         piece = (ctypes.c_char * len(says)).from_buffer(memory)
         vector = (ctypes.c_size_t * 2)(ctypes.addressof(piece), len(says))
-        with ExitStack() as stack, scene.connect("pinned") as client:
-            stdin, stdout = _push(scene, client, stack)
+        with ExitStack() as stack, scene.connect(agent) as client:
+            stdin, stdout = _push(scene, client, stack, words)
             _keep(stack, stdout)
+            if first:
+                os.write(stdin, first)
+                os.read(stdout, 1)
             # The pipe now holds these pages themselves, not what stood in them (vmsplice(2)).
             if libc.vmsplice(stdin, vector, 1, 0) != len(says):
                 raise OSError(ctypes.get_errno(), "vmsplice")
@@ -208,7 +218,7 @@ def _attacks() -> Iterator[Attack]:
         run = partial(_divide, piece=piece)
         yield Attack(f"two pushes on one pipe, {piece} bytes at a time", "lists", run)
     for number in range(10):
-        yield Attack(f"memory that changes under a list, {number}", "lists", _change)
+        yield Attack(f"memory that changes under a list, {number}", "lists", change)
     for step, says in _STEPS.items():
         for awaits in (False, True):
             run = partial(_leave, says=says, awaits=awaits)

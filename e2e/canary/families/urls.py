@@ -5,7 +5,7 @@ from functools import partial
 
 from e2e.canary.attack import Attack, Family, ask
 from e2e.canary.families.pushes import LISTS, TAKEN
-from e2e.canary.families.streams import KINDS, PLACES, pass_kind
+from e2e.canary.families.streams import KINDS, PLACES, change, pass_kind
 from e2e.canary.push import FLUSH, LIST_REFS, one_push, packet
 
 SITE = "https://127.0.0.1:<web>"
@@ -241,6 +241,9 @@ def _conversations() -> Iterator[Attack]:
         then=outside,
         works_without=True,
     )
+    for number in range(5):
+        run = partial(change, agent="web", words=("https", "origin", _APP), first=_PUSH)
+        yield Attack(f"memory that changes under a list, {number}", "lists", run)
     for way in ("messages", "check"):
         says = one_push("refs/heads/main")
         yield talk(f"main by {way}", "refs", "origin", _APP, says=_PUSH, then=says, way=way)
