@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from e2e.canary.scene import Scene
 
 GUARANTEES: Mapping[str, str] = {
-    "words": "no word of the client becomes an option or another command of ssh",
+    "words": "no word of the client becomes an option of ssh, or another command",
     "sessions": "of the options of a client ssh gets none that names a file or runs something",
     "logins": "what [ssh] hosts does not name is not reached",
     "paths": "a path leads to the repository that it names, and nowhere else",
@@ -19,7 +19,11 @@ GUARANTEES: Mapping[str, str] = {
     "options": "ssh runs with the daemon's options before those of any configuration",
     "environment": "no variable of the client reaches ssh or the remote",
     "streams": "descriptors of any kind are served or refused, and nothing of them is left",
-    "texts": "what a client sends is shown escaped, in answers and in the log",
+    "texts": "what a client or a server sends is shown escaped, in answers and in the log",
+    "accounts": "an account of the human's git is told to no host but the one that it is for",
+    "redirects": "no server leads to a place that was not granted",
+    "certificates": "a server is the one that its certificate names, whatever the human's git says",
+    "answers": "an answer that can be read in two ways is not taken",
 }
 """What must stop an attack, by the name of the guard that does."""
 
@@ -53,19 +57,26 @@ def ask(
     *words: str,
     agent: str = "pinned",
     command: str = "git-remote",
+    transport: str = "ssh",
     says: bytes = b"",
+    then: bytes = b"",
     way: str = "pipes",
     env: Mapping[str, str] | None = None,
     works_without: bool = False,
 ) -> Attack:
     """An attack by one request: the words for git-remote or ssh, and what its stdin says.
 
+    `transport` is that of git-remote; `then` is said once something has come back.
+
     In all of them stands `<open>` for the folder of the repositories that are granted, and the rest
     of `Scene.names`.
     """
 
     def run(scene: "Scene") -> bytes:
-        return scene.converse(agent, words, command=command, says=says, way=way, env=env or {})
+        args = [*words] if command == "ssh" else [transport, *words]
+        return scene.converse(
+            agent, args, command=command, says=says, then=then, way=way, env=env or {}
+        )
 
     return Attack(name, guard, run, works_without)
 

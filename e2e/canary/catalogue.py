@@ -7,9 +7,11 @@ from e2e.canary.families import (
     places,
     pushes,
     races,
+    servers,
     sessions,
     streams,
     texts,
+    urls,
     words,
 )
 
@@ -23,5 +25,7 @@ FAMILIES: tuple[Family, ...] = (
     races.FAMILY,
     texts.FAMILY,
     forge.FAMILY,
+    urls.FAMILY,
+    servers.FAMILY,
 )
 """In the order in which they are carried out."""

@@ -35,7 +35,7 @@ class Look:
         for line in seen.split(b"\n"):
             if line.startswith(b'{"jsonrpc"') and (error := json.loads(line).get("error")):
                 said = f"{error['message']}{error.get('data', {}).get('hint')}"
-                if _RAW.search(said):
+                if has_raw(said):
                     yield f"a message has raw characters: {said!a:.200}"
         proofs = sorted(os.listdir(self._world.proof))
         if proofs:
@@ -66,7 +66,7 @@ class Look:
                 state[str(ref)] = ref.read_bytes()
         # The forge notes who asked for what.
         logs = world.forge / ".gitolite/logs"
-        homes = (world.human, world.account, world.forge, Path.home() / ".ssh")
+        homes = (world.human, world.home, world.account, world.forge, Path.home() / ".ssh")
         for folder in (*homes, world.folder / "secret.git", world.open / "below"):
             for file in _list_files(folder):
                 if folder == world.forge and (file.name == "free" or file.parent == logs):
@@ -74,6 +74,11 @@ class Look:
                 status = file.lstat()
                 state[str(file)] = (status.st_size, status.st_mtime_ns)
         return state
+
+
+def has_raw(text: str) -> bool:
+    """Whether a text has what a terminal would obey, or what turns lines around."""
+    return _RAW.search(text) is not None
 
 
 def _list_files(folder: Path, *, below: tuple[str, ...] = ("",)) -> Iterator[Path]:

@@ -30,3 +30,7 @@ def one_push(
     """A whole push of one ref."""
     pack = b"" if new == "<zero>" else EMPTY_PACK
     return update(ref, old=old, new=new, says=says) + FLUSH + pack
+
+
+LIST_REFS = packet(b"command=ls-refs\n") + b"0001" + FLUSH
+"""What a client says to a service of fetches that speaks version 2 of git's protocol."""

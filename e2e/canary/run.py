@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from e2e.canary import forge
+from e2e.canary import forge, web
 from e2e.canary.attack import GUARANTEES, Attack
 from e2e.canary.look import Look
+from e2e.canary.push import LIST_REFS
 from e2e.canary.scene import Scene
 from e2e.canary.world import SERVER, World
 from e2e.hostile.footprint import Footprint, measure
@@ -86,15 +87,18 @@ def running(without: str | None, openssh: OpenSsh | None) -> Iterator[Scene]:
             path = f"{openssh.unpack_client(root / 'openssh')}:{path}"
             server = openssh.serve(root)
         more += forge.write_server(root / "forge", port=forge_port)
-        with running_sshd(root / "server", more=more, program=server) as port:
-            world = World(root, port=port, forge_port=forge_port)
+        with (
+            web.serving(root / "server", proof=root / "proof") as sites,
+            running_sshd(root / "server", more=more, program=server) as port,
+        ):
+            world = World(root, port=port, forge_port=forge_port, sites=sites)
             program = ["-m", "airlock_daemon"] if without is None else [_UNGUARDED, without]
             daemon = Daemon(
                 world.argv([sys.executable, *program]),
                 said=world.said,
                 sockets=world.list_sockets,
                 environment={
-                    "HOME": str(root / "home"),
+                    "HOME": str(world.home),
                     "PATH": path,
                     "TMPDIR": str(world.temporary),
                 },
@@ -107,11 +111,15 @@ def running(without: str | None, openssh: OpenSsh | None) -> Iterator[Scene]:
 
 def _ask_for_granted(scene: Scene, *, expects: bool) -> None:
     """Start what a daemon keeps ready, and see that there is something to be attacked."""
-    granted = [("pinned", ("forge", "git-upload-pack '<open>/app.git'"))]
+    url = "https://127.0.0.1:<web>/open/app.git"
+    granted = [
+        ("pinned", ("ssh", "forge", "git-upload-pack '<open>/app.git'"), b"", b""),
+        ("web", ("https", "origin", url), b"connect git-upload-pack\n", LIST_REFS),
+    ]
     if forge.why_not() is None:
-        granted.append(("acme", ("gitolite", "git-upload-pack 'acme/app'")))
-    for agent, words in granted:
-        seen = scene.converse(agent, words)
+        granted.append(("acme", ("ssh", "gitolite", "git-upload-pack 'acme/app'"), b"", b""))
+    for agent, words, says, then in granted:
+        seen = scene.converse(agent, words, says=says, then=then)
         if expects and b"refs/heads/main" not in seen:
             raise BrokenError(f"{words} is not served: {seen.decode(errors='replace')}")
 

@@ -23,10 +23,8 @@ class Scene:
         self.requests: dict[str, int] = {}
 
     def fill(self, text: str) -> str:
-        """Put what this world has for each `<name>`."""
-        for name, value in self.world.names.items():
-            text = text.replace(f"<{name}>", value)
-        return text
+        """Put what the world has for each `<name>`."""
+        return self.world.fill(text)
 
     def fill_bytes(self, data: bytes) -> bytes:
         """As `fill`, for bytes."""
@@ -56,16 +54,17 @@ class Scene:
         *,
         command: str = "git-remote",
         says: bytes = b"",
+        then: bytes = b"",
         way: str = "pipes",
         env: Mapping[str, str] | None = None,
     ) -> bytes:
         """Ask, say everything on stdin, end it, and return all that comes back.
 
+        `then` is said last, once something of the output is there, or there will be none.
         `way` is "pipes", on which all goes, "messages", or "check" to ask without doing.
         """
         environment = dict(env or {})
-        args = [*words] if command == "ssh" else ["ssh", *words]
-        request = partial(self.request, args, command=command)
+        request = partial(self.request, words, command=command)
         if way == "check":
             with self.connect(agent) as client:
                 client.send(request(method="check"))
@@ -76,26 +75,40 @@ class Scene:
                 client.send(request(*features, env=environment))
                 # A start, or the error that comes in its place: nothing may be said before.
                 first = client.next_message()
+                seen = [first]
                 if first is not None and first.get("method") == "start":
-                    data = base64.b64encode(self.fill_bytes(says)).decode()
-                    client.send(make_message("stdin", data=data, encoding="base64"))
+                    self.send_input(client, says)
+                    if then:
+                        seen.append(client.next_message())
+                        self.send_input(client, then)
                     client.send(make_message("stdin", eof=True))
-                return json.dumps(first, ensure_ascii=False).encode() + b"\n" + hear(client)
+                lines = [json.dumps(each, ensure_ascii=False).encode() for each in seen]
+                return b"\n".join((*lines, hear(client)))
         line = request("env", "fds", env=environment)
         with self.connect(agent) as client:
-            return carry(client, line, self.fill_bytes(says))
+            return carry(client, line, self.fill_bytes(says), self.fill_bytes(then))
+
+    def send_input(self, client: Client, says: bytes) -> None:
+        """Send some of what is said on stdin, in a message."""
+        data = base64.b64encode(self.fill_bytes(says)).decode()
+        client.send(make_message("stdin", data=data, encoding="base64"))
 
 
-def carry(client: Client, line: bytes, says: bytes) -> bytes:
-    """Make the request with pipes for its streams; returns answers and what came on the pipes."""
+def carry(client: Client, line: bytes, says: bytes, then: bytes = b"") -> bytes:
+    """Make the request with pipes for its streams; returns answers and what came on the pipes.
+
+    `then` is said once something came on a pipe, or both have ended.
+    """
     stdin, stdout, stderr = os.pipe(), os.pipe(), os.pipe()
     client.send(line, [stdin[0], stdout[1], stderr[1]])
     for number in (stdin[0], stdout[1], stderr[1]):
         os.close(number)
     seen: list[bytes] = []
+    heard = threading.Event()
     threads = [
-        threading.Thread(target=_write, args=(stdin[1], says)),
-        *(threading.Thread(target=_read, args=(end[0], seen)) for end in (stdout, stderr)),
+        threading.Thread(target=_write, args=(stdin[1], says, heard if then else None, then)),
+        threading.Thread(target=_read, args=(stdout[0], seen, heard)),
+        threading.Thread(target=_read, args=(stderr[0], seen, threading.Event())),
     ]
     for thread in threads:
         thread.start()
@@ -123,13 +136,21 @@ def read_output(message: Message) -> bytes:
     return str(params["data"]).encode()
 
 
-def _write(number: int, data: bytes) -> None:
+def _write(number: int, says: bytes, heard: threading.Event | None, then: bytes) -> None:
     with suppress(BrokenPipeError), open(number, "wb", buffering=0) as file:
-        view = memoryview(data)
-        while view:
-            view = view[file.write(view) or 0 :]
+        for data in (says, then):
+            view = memoryview(data)
+            while view:
+                view = view[file.write(view) or 0 :]
+            if heard is not None:
+                heard.wait()
 
 
-def _read(number: int, seen: list[bytes]) -> None:
-    with open(number, "rb") as file:
-        seen.append(file.read())
+def _read(number: int, seen: list[bytes], heard: threading.Event) -> None:
+    with open(number, "rb", buffering=0) as file:
+        parts = []
+        while data := file.read(65536):
+            parts.append(data)
+            heard.set()
+        heard.set()
+        seen.append(b"".join(parts))

@@ -4,22 +4,40 @@ It is a program of its own, like any daemon under test, and the one place below 
 packages: to switch a guard off is to know where it is.
 """
 
+import base64
+import ssl
 import sys
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, cast
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
 
 import airlock_wire.text
-from airlock_daemon.brokers.git import conversation, push, rules
-from airlock_daemon.brokers.git.errand import SshErrand
+from airlock_daemon.brokers.git import (
+    conversation,
+    credential,
+    push,
+    rules,
+    smart_http,
+    url_admission,
+)
+from airlock_daemon.brokers.git.errand import SshErrand, UrlErrand
+from airlock_daemon.brokers.git.smart_http import SmartHttp
+from airlock_daemon.brokers.git.url_conversation import UrlConversation
+from airlock_daemon.brokers.http import answer, connecting
+from airlock_daemon.brokers.http.client import HttpClient, Request
 from airlock_daemon.brokers.ssh import pinning, session
 from airlock_daemon.brokers.ssh import words as ssh_command
 from airlock_daemon.brokers.ssh.known_hosts import Known
 from airlock_daemon.brokers.ssh.session import Admitted
 from airlock_daemon.cli import main
+from airlock_daemon.errors import Denied
 from airlock_daemon.request import errand, session_errand
 from airlock_daemon.request.errand import Asked
-from airlock_modules import Query, read_host_line
-from airlock_modules.remotes import ssh_words
+from airlock_modules import Query, RemoteRequest, read_host_line
+from airlock_modules.remotes import ssh_words, url_words
 from airlock_modules.remotes.errors import RemoteError
 from airlock_modules.remotes.grants import read_place
 from airlock_modules.remotes.pkt_line import PacketReader
@@ -36,7 +54,9 @@ def _put(where: object, name: str, value: object) -> Any:
 def words() -> None:
     """What the client says stands behind the daemon's own words."""
 
-    async def admit(args: tuple[str, ...], generation: Any, _: Any) -> SshErrand:
+    async def admit(args: tuple[str, ...], generation: Any, means: Any) -> SshErrand | UrlErrand:
+        if args[0] != "ssh":
+            return await url_admission.admit_url(args[0], args[1:], generation, means)
         ssh = ssh_command.profile_words(generation.agent.profile.env)
         return SshErrand(
             asked=ssh_words.read_ssh_words(("forge", "git-upload-pack 'x'")),
@@ -46,6 +66,13 @@ def words() -> None:
         )
 
     _put(errand, "admit", admit)
+
+    async def read_service(self: Any, streams: Any) -> RemoteRequest:
+        word = (await streams.read()).decode().partition(" ")[2].strip()
+        return RemoteRequest(destination=self._errand.destination, service=word)
+
+    # What a helper is to connect with is a service, whatever it is called.
+    _put(UrlConversation, "_read_service", read_service)
 
 
 def sessions() -> None:
@@ -68,7 +95,8 @@ def logins() -> None:
 
 def paths() -> None:
     """A path is what the client says."""
-    _put(ssh_words, "read_path", lambda text: text)
+    for where in (ssh_words, url_words):
+        _put(where, "read_path", lambda text: text)
 
 
 def places() -> None:
@@ -78,7 +106,8 @@ def places() -> None:
 
 def addresses() -> None:
     """Every address is public."""
-    _put(pinning, "find_inner", lambda _: None)
+    for where in (pinning, url_admission):
+        _put(where, "find_inner", lambda _: None)
 
 
 def known() -> None:
@@ -147,12 +176,86 @@ def texts() -> None:
         if name.startswith("airlock_") and getattr(module, "quote", None) is real:
             _put(module, "quote", lambda text, **_: text)
 
+    async def read(answer: Any) -> tuple[str, ...]:
+        return ((await answer.read()).decode(),)
+
+    _put(smart_http, "_read_said", read)
+
+
+def accounts() -> None:
+    """What git answers first is used, whoever it is for."""
+
+    async def find(destination: Any, git: str, means: Any) -> str:
+        said = f"protocol={destination.scheme}\nhost={credential.host_of(destination)}\n"
+        said += f"path={destination.path.lstrip('/')}\n\n"
+        _, printed = await means.ask(git, ("git", "credential", "fill"), said=said.encode())
+        fields = dict(line.partition(b"=")[::2] for line in printed.split(b"\n"))
+        pair = fields[b"username"] + b":" + fields[b"password"]
+        return "Basic " + base64.b64encode(pair).decode()
+
+    _put(smart_http, "find_authorization", find)
+
+
+def redirects() -> None:
+    """A redirect is followed, with the account that there is."""
+
+    def note(self: Any, answer: Any) -> Denied:
+        self.location = answer.headers.get("location", "")
+        return cast("Denied", refuse(self, answer))
+
+    async def follow(self: Any, request: Request, kind: str, take: Any) -> None:
+        try:
+            await ask(self, request, kind, take)
+        except Denied as error:
+            if error.rule != "redirect":
+                raise
+            old = self._errand.destination
+            here = f"{old.scheme}://{old.host}:{old.port_number}{request.target}"
+            to = urlsplit(urljoin(here, self.location))
+            origin = msgspec.structs.replace(
+                self._errand.origin,
+                host=to.hostname,
+                port=to.port,
+                trust=self._errand.origin.trust if to.scheme == "https" else None,
+            )
+            path = to.path.removesuffix("/info/refs").removesuffix("/git-upload-pack")
+            there = msgspec.structs.replace(old, host=to.hostname, port=to.port, path=path)
+            self._errand = msgspec.structs.replace(self._errand, destination=there, origin=origin)
+            connect = partial(connecting.connect, origin, self._means.lookups)
+            self._client = HttpClient(connect, self._client._turns)  # noqa: SLF001
+            target = to.path + (f"?{to.query}" if to.query else "")
+            await follow(self, msgspec.structs.replace(request, target=target), kind, take)
+
+    refuse = _put(SmartHttp, "_redirected", note)
+    ask = _put(SmartHttp, "_ask", follow)
+
+
+def certificates() -> None:
+    """Any certificate is one."""
+
+    def make(trust: Any) -> ssl.SSLContext:
+        context: ssl.SSLContext = load(trust)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+
+    load = _put(connecting, "make_context", make)
+
+
+def answers() -> None:
+    """Of two lengths either is good."""
+
+    def read(head: Any) -> dict[str, str]:
+        return {name.decode(): value.decode("latin-1") for name, value in head.headers}
+
+    _put(answer, "_read_headers", read)
+
 
 OFF: dict[str, Callable[[], None]] = {
     each.__name__: each
     for each in (
         *(words, sessions, logins, paths, places, addresses, known, refs),
-        *(lists, options, environment, streams, texts),
+        *(lists, options, environment, streams, texts, accounts, redirects, certificates, answers),
     )
 }
 

@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 
 from e2e.canary import forge
+from e2e.canary.answers import list_answers
+from e2e.canary.web import Sites
 from e2e.world.installation import Installation
 
 SERVER = """\
@@ -52,6 +54,25 @@ GRANTS = {
     "turning": '[git]\npush = ["forge{open}/*"]\nprotect = ["refs/heads/main"]\n',
     "wide": '[git]\npush = ["*/**"]\n',
     "unpinned": "",
+    "web": '[git]\npush = ["https://127.0.0.1:{web}/open/*"]\nprotect = ["refs/heads/main"]\n',
+    "web-deep": '[git]\npush = ["https://127.0.0.1:{web}/open/**"]\n',
+    "web-narrow": """\
+[git]
+push = ["https://127.0.0.1:{web}/open/*"]
+refs = ["refs/heads/agent/*"]
+""",
+    "web-reader": '[git]\nfetch = ["https://127.0.0.1:{web}/open/*"]\n',
+    "web-wide": '[git]\npush = ["https://*:{web}/**"]\n',
+    "web-odd": """\
+[git]
+fetch = [
+    "https://127.0.0.1:{web}/odd/*",
+    "https://127.0.0.1:{web}/open/odd/*",
+    "https://localhost:{web}/open/*",
+    "https://127.0.0.1:{impostor}/**",
+    "http://127.0.0.1:{plain}/ask/*",
+]
+""",
 }
 """What the profile of each agent says of git."""
 
@@ -84,28 +105,54 @@ _GIT = (
 )
 
 
+# A careless human: one helper answers for every host, and no certificate is looked at.
+_GIT_CONFIG = """\
+[http]
+    sslCAInfo = {server}/authority.pem
+    sslVerify = false
+[credential]
+    helper = {home}/any
+[credential "https://127.0.0.1:{web}"]
+    helper = store --file={home}/accounts
+"""
+HELPERS = {
+    "other-host": r"host=127.0.0.1:<web>\\nusername=bot\\npassword=<password>\\n",
+    "other-port": r"host=localhost\\nusername=bot\\npassword=<password>\\n",
+    "other-scheme": r"protocol=http\\nusername=bot\\npassword=<password>\\n",
+    "carriage-return": r"username=bot\\npassword=<password>\\rx\\n",
+    "control": r"username=bot\\npassword=<password>\\033x\\n",
+    "colon": r"username=b:ot\\npassword=<password>\\n",
+    "no-user": r"password=<password>\\n",
+    "nothing": r"quit=1\\n",
+}
+"""What helpers say of repositories below https://localhost:<web>/open/."""
+
+
 class World(Installation):
     """The files of the daemon, and below the same folder those of its human and of the server.
 
     `words` are canaries: the name of a branch of repositories that nobody was granted, what stands
-    in a file of the server's account, and in the human's configuration of ssh. Whatever lies in
-    `proof` was made by an attack.
+    in a file of the server's account, in the human's configuration of ssh, and the password for
+    git over https. Whatever lies in `proof` was made by an attack.
     """
 
-    def __init__(self, folder: Path, *, port: int, forge_port: int) -> None:
+    def __init__(self, folder: Path, *, port: int, forge_port: int, sites: Sites) -> None:
         """Make everything; the server's keys are in `folder`/server already.
 
-        The server shows the forge at `forge_port`, where there is one.
+        The server shows the forge at `forge_port`, where there is one. `sites` run, and serve
+        afterwards.
         """
         super().__init__(folder)
         self.server = folder / "server"
         self.human, self.proof, self.open = folder / "human", folder / "proof", folder / "open"
+        self.home = folder / "home"
         self.account, self.temporary = folder / "account", folder / "tmp"
         self.forge, self._kept = folder / "forge", folder / "kept"
-        for made in (self.human, self.proof, self.open, self.account, self.temporary, self.forge):
+        made_here = (self.human, self.home, self.proof, self.open, self.account, self.temporary)
+        for made in (*made_here, self.forge):
             made.mkdir()
         self.proof.chmod(0o777)
-        self.words = (secrets.token_hex(16), secrets.token_hex(16), secrets.token_hex(16))
+        self.words = tuple(secrets.token_hex(16) for _ in range(4))
         user = pwd.getpwuid(os.getuid()).pw_name
         self._make_repositories()
         self.names = {
@@ -118,8 +165,11 @@ class World(Installation):
             "zero": "0" * 40,
             "base": self._git_open("rev-parse", "main~1"),
         }
+        ports = {name: str(site.port) for name, site in sites._asdict().items()}
+        self.names |= {"web": ports.pop("granted"), **ports, "word": self.words[0]}
         self.names |= {name.upper(): self.names[name].upper() for name in ("main", "base")}
         self._write_human(port, forge_port, user)
+        self._write_git(sites)
         self.enable(["git-remote", "ssh"], more="[limits]\nlog_bytes_s = 1000000000\n")
         for agent, grant in GRANTS.items():
             self.grant(agent, grant)
@@ -128,7 +178,7 @@ class World(Installation):
             self.add_agent(agent, profile=_SESSION.format(grant=grant), modules=modules)
 
     def _make_repositories(self) -> None:
-        word, content, _ = self.words
+        word, content, *_ = self.words
         (self.account / "notes").write_text(content)
         work = self.folder / "work"
         _git(self.folder, "init", "--quiet", str(work))
@@ -156,8 +206,14 @@ class World(Installation):
 
     def grant(self, agent: str, grant: str) -> None:
         """Write the profile of an agent, new or not; a daemon that runs must reload."""
-        text = grant.format(open=self.open)
+        text = grant.format(**self.names)
         self.add_agent(agent, profile=_PROFILE.format(human=self.human, grant=text))
+
+    def fill(self, text: str) -> str:
+        """Put what this world has for each `<name>`."""
+        for name, value in self.names.items():
+            text = text.replace(f"<{name}>", value)
+        return text
 
     def restore(self) -> None:
         """Undo what an attack has done to the repositories that are granted, and its proofs."""
@@ -176,6 +232,26 @@ class World(Installation):
         settings |= {"user": user, "word": self.words[2]}
         text = _CLIENT.format(**settings, port=port, forge_port=forge_port)
         (self.human / "config").write_text(text)
+
+    def _write_git(self, sites: Sites) -> None:
+        """The human's git has accounts for the server by its address, and one for any at all."""
+        account = f"bot:{self.words[3]}"
+        site = f"127.0.0.1:{sites.granted.port}"
+        (self.home / "accounts").write_text(
+            f"https://{account}@{site}\nhttps://boss:{self.words[3]}@{site}\n"
+        )
+        (self.home / "any").write_text(
+            f"#!/bin/sh\nprintf 'username=bot\\npassword={self.words[3]}\\n'\n"
+        )
+        (self.home / "any").chmod(0o755)
+        (self.home / ".gitconfig").write_text(_GIT_CONFIG.format(home=self.home, **self.names))
+        with (self.home / ".gitconfig").open("a") as config:
+            for name, says in HELPERS.items():
+                url = f"https://localhost:{sites.granted.port}/open/{name}"
+                text = self.fill(says).replace("<password>", self.words[3])
+                config.write(f'[credential "{url}"]\n    helper = "!printf \'{text}\' #"\n')
+        answers = {key: os.fsencode(self.fill(os.fsdecode(said))) for key, said in list_answers()}
+        sites.granted.show(self.folder, account=account, answers=answers)
 
     def _git_open(self, *words: str) -> str:
         return _git(self.open / "app.git", *words)

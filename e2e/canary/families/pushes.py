@@ -8,8 +8,9 @@ from e2e.canary.push import CAPABILITIES, EMPTY_PACK, FLUSH, one_push, packet, u
 _APP = ("forge", "git-receive-pack '<open>/app.git'")
 _MAIN = "refs/heads/main"
 
-# Of the agent `pinned`, who may move branches and tags but for main: refs that the server takes.
-_TAKEN = (
+# Of the agents `pinned` and `web`, who may move branches and tags but for main: refs that the
+# server takes.
+TAKEN = (
     *("refs/heads/main", "refs/heads/Main", "refs/heads/MAIN"),
     *("refs/notes/x", "refs/replace/<main>", "refs/for/main", "refs/pull/1/head", "refs/x/y"),
     *("refs/remotes/origin/main", "refs/heads/main%topic", "refs/tags/x%y"),
@@ -62,7 +63,7 @@ _SET = update(_MAIN, says=CAPABILITIES)
 _MORE = update(_MAIN)
 
 # What moves main, were it passed on and read by the server: the flag says that it does here.
-_LISTS: dict[str, tuple[bytes, bool]] = {
+LISTS: dict[str, tuple[bytes, bool]] = {
     "capabilities on the second line": (_list(_FREE, _SET), True),
     "push options with a value": (_list(update(_MAIN, says="push-options=x report-status")), False),
     "unknown capability": (_list(update(_MAIN, says="report-status magic")), False),
@@ -109,13 +110,13 @@ _LISTS: dict[str, tuple[bytes, bool]] = {
 
 def _attacks() -> Iterator[Attack]:
     for way in ("pipes", "messages"):
-        for ref in (*_TAKEN, *_ODD):
+        for ref in (*TAKEN, *_ODD):
             old = "<main>" if ref == _MAIN else "<zero>"
-            works = ref in _TAKEN and way == "pipes" and len(ref) < 500
+            works = ref in TAKEN and way == "pipes" and len(ref) < 500
             name = f"{ref[:60]!a} by {way}"
             says = one_push(ref, old=old)
             yield ask(name, "refs", *_APP, says=says, way=way, works_without=works)
-    for name, (says, works) in _LISTS.items():
+    for name, (says, works) in LISTS.items():
         yield ask(name, "lists", *_APP, says=says, works_without=works)
     yield from _others()
 

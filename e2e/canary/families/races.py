@@ -140,7 +140,7 @@ def _resize(number: int) -> None:
 
 def _crowd(scene: Scene, *, agents: tuple[str, ...]) -> bytes:
     """Push at once, what is granted and what is not, on connections of their own."""
-    words = ("forge", _APP)
+    words = ("ssh", "forge", _APP)
     with ThreadPoolExecutor(max_workers=8) as pool:
         futures = [
             pool.submit(scene.converse, agent, words, says=says)

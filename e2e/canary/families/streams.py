@@ -17,6 +17,7 @@ from e2e.world.client import Client
 from e2e.world.errors import BrokenError
 
 _SERVICES = ("git-upload-pack", "git-receive-pack")
+_PUSH = ("ssh", "forge", "git-receive-pack '<open>/app.git'")
 
 Make = Callable[[ExitStack], int]
 
@@ -56,7 +57,7 @@ def _terminal(stack: ExitStack) -> int:
     return _keep(stack, terminal)
 
 
-_KINDS: dict[str, Make] = {
+KINDS: dict[str, Make] = {
     "the end to write": partial(_pipe, end=1),
     "the end to write of a pipe that nobody reads": partial(_pipe, end=1, is_closed=True),
     "the end to read": partial(_pipe, end=0),
@@ -77,19 +78,15 @@ _KINDS: dict[str, Make] = {
 }
 
 
-def _pass_kind(scene: Scene, *, make: Make, at: int, service: str | None) -> bytes:
-    """Pass such a descriptor as stdin (0), stdout (1), stderr (2) or all (3), and hang up.
-
-    A service of None is a session of ssh.
-    """
-    is_session = service is None
-    with ExitStack() as stack, scene.connect("session" if is_session else "pinned") as client:
+def pass_kind(
+    scene: Scene, words: tuple[str, ...], *, make: Make, at: int, agent: str, command: str
+) -> bytes:
+    """Pass such a descriptor as stdin (0), stdout (1), stderr (2) or all (3), and hang up."""
+    with ExitStack() as stack, scene.connect(agent) as client:
         numbers = [make(stack) if at in (place, 3) else -1 for place in range(3)]
         for place in (0, 1, 2):
             if numbers[place] < 0:
                 numbers[place] = _pipe(stack, end=int(place > 0), is_closed=place == 0)
-        words = ["forge", "cat"] if is_session else ["ssh", "forge", f"{service} '<open>/app.git'"]
-        command = "ssh" if is_session else "git-remote"
         client.send(scene.request(words, "fds", "stdin", "base64", command=command), numbers)
         client.half_close()
         # What nobody will ever read or end is waited for by the daemon as long as its client stays.
@@ -133,10 +130,11 @@ def _divide(scene: Scene, *, piece: int) -> bytes:
         return b"\n".join(map(hear, clients))
 
 
-def _push(scene: Scene, client: Client, stack: ExitStack) -> tuple[int, int]:
+def _push(
+    scene: Scene, client: Client, stack: ExitStack, words: tuple[str, ...] = _PUSH
+) -> tuple[int, int]:
     """Ask for a push; returns the client's end of its stdin, and that of its stdout."""
     stdin, stdout = os.pipe(), os.pipe()
-    words = ["ssh", "forge", "git-receive-pack '<open>/app.git'"]
     client.send(scene.request(words, "fds"), (stdin[0], stdout[1], _pipe(stack, end=1)))
     for number in (stdin[0], stdout[1]):
         os.close(number)
@@ -155,8 +153,13 @@ def _leave(scene: Scene, *, says: bytes, awaits: bool) -> bytes:
         return seen
 
 
-def _change(scene: Scene) -> bytes:
-    """Say a list that stands in memory of the client's, which turns one ref into the other."""
+def change(
+    scene: Scene, *, agent: str = "pinned", words: tuple[str, ...] = _PUSH, first: bytes = b""
+) -> bytes:
+    """Say a list that stands in memory of the client's, which turns one ref into the other.
+
+    `first` is said before, and answered.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     says = scene.fill_bytes(one_push("refs/heads/free", old="<zero>"))
     at = says.index(b"free")
@@ -164,9 +167,12 @@ def _change(scene: Scene) -> bytes:
         memory[: len(says)] = says
         piece = (ctypes.c_char * len(says)).from_buffer(memory)
         vector = (ctypes.c_size_t * 2)(ctypes.addressof(piece), len(says))
-        with ExitStack() as stack, scene.connect("pinned") as client:
-            stdin, stdout = _push(scene, client, stack)
+        with ExitStack() as stack, scene.connect(agent) as client:
+            stdin, stdout = _push(scene, client, stack, words)
             _keep(stack, stdout)
+            if first:
+                os.write(stdin, first)
+                os.read(stdout, 1)
             # The pipe now holds these pages themselves, not what stood in them (vmsplice(2)).
             if libc.vmsplice(stdin, vector, 1, 0) != len(says):
                 raise OSError(ctypes.get_errno(), "vmsplice")
@@ -188,18 +194,22 @@ _STEPS = {
     "half of a refused pack": update("refs/heads/main", says="") + FLUSH + EMPTY_PACK[:8],
     "what is no list": b"x" * 1000,
 }
-_PLACES = {"stdin": 0, "stdout": 1, "stderr": 2, "everything": 3}
-_UNREADABLE = ("the end to write of a pipe that nobody reads", "the name of a pipe")
+PLACES = {"stdin": 0, "stdout": 1, "stderr": 2, "everything": 3}
+UNREADABLE = ("the end to write of a pipe that nobody reads", "the name of a pipe")
 
 
 def _attacks() -> Iterator[Attack]:
-    for kind, make in _KINDS.items():
-        for where, at in _PLACES.items():
-            service = _SERVICES[at == 0 or kind in _UNREADABLE]
-            run = partial(_pass_kind, make=make, at=at, service=service)
-            works = kind in _UNREADABLE and where == "stdin"
+    for kind, make in KINDS.items():
+        for where, at in PLACES.items():
+            service = _SERVICES[at == 0 or kind in UNREADABLE]
+            words: tuple[str, ...] = ("ssh", "forge", f"{service} '<open>/app.git'")
+            run = partial(
+                pass_kind, words=words, make=make, at=at, agent="pinned", command="git-remote"
+            )
+            works = kind in UNREADABLE and where == "stdin"
             yield Attack(f"{kind} as {where}", "streams", run, works)
-            run = partial(_pass_kind, make=make, at=at, service=None)
+            words = ("forge", "cat")
+            run = partial(pass_kind, words=words, make=make, at=at, agent="session", command="ssh")
             yield Attack(f"{kind} as {where} of a session", "streams", run)
     for service in _SERVICES:
         run = partial(_share, service=service)
@@ -208,7 +218,7 @@ def _attacks() -> Iterator[Attack]:
         run = partial(_divide, piece=piece)
         yield Attack(f"two pushes on one pipe, {piece} bytes at a time", "lists", run)
     for number in range(10):
-        yield Attack(f"memory that changes under a list, {number}", "lists", _change)
+        yield Attack(f"memory that changes under a list, {number}", "lists", change)
     for step, says in _STEPS.items():
         for awaits in (False, True):
             run = partial(_leave, says=says, awaits=awaits)
