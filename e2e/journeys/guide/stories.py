@@ -105,7 +105,7 @@ def follow_module(page: Page, host: GuideHost) -> None:
 
 
 def follow_proxy(page: Page, host: GuideHost) -> None:
-    """What an editor writes into the unit reaches the daemon."""
+    """What an editor writes into the unit reaches the daemon, and git knows the authority."""
     host.type("airlock-daemon agent add my --workspace ~/src/app --command git-remote --yes")
     host.write("drop-in", page.read("[Service]"))
     # It is called with the line to begin at, which is between two that say where text belongs.
@@ -115,6 +115,11 @@ def follow_proxy(page: Page, host: GuideHost) -> None:
     shown = host.type("systemctl --user show --property=Environment airlock")
     assert "https_proxy=http://proxy.example.com:3128" in shown, shown
     host.type("systemctl --user revert airlock")
+    host.type(page.take("git config --global"))
+    url = "https://forge.internal.example.com/team/app"
+    found = host.type(f"git config --get-urlmatch http.sslCAInfo {url}")
+    assert found == "/etc/ssl/certs/company.pem"
+    host.type("git config --global --remove-section http.https://forge.internal.example.com")
 
 
 def follow_operate(page: Page, host: GuideHost) -> None:
