@@ -12,6 +12,7 @@ from e2e.world.scene import Stage
 
 from .remotes.case import read_table
 from .remotes.field import WAYS, Field
+from .remotes.ground import seed
 
 # Some of each kind: the whole table is carried out at this machine's own release.
 CASES = [case for case in read_table() if not case.refused][::5]
@@ -28,6 +29,7 @@ def field(
     stage = stages["user"]
     with running_git_server(make_git_server(OpenSsh.make(request.param).image)) as server:
         server.authorize(stage.key)
+        seed(server)
         known = stage.account.home / ".ssh/known_hosts"
         before = known.read_text()
         stage.account.write(known, before + server.known_hosts())
