@@ -131,6 +131,10 @@ def _draw() -> None:
     HISTORY_PAGE.write_text(write_page(read_history(HISTORY)))
 
 
+# It answers a command and nothing else.
+_OF_THE_FLOOR = {"burst", "latency", "shim"}
+
+
 def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="./dev bench",
@@ -183,6 +187,8 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
         parser.error(f"no rows {', '.join(sorted(unknown))}; there are: {', '.join(FAMILIES)}")
     if len(options.rows) > 1 and (given := sorted(alone.intersection(options.rows))):
         parser.error(f"{given[0]} stands alone")
+    if options.floor and (not options.rows or set(options.rows) - _OF_THE_FLOOR):
+        parser.error(f"--floor goes with {', '.join(sorted(_OF_THE_FLOOR))}")
     if bool(options.daemon) != bool(options.shim):
         parser.error("--daemon and --shim go together")
     if options.size is not None and options.size < 1:

@@ -158,6 +158,7 @@ def test_daemon_that_does_not_start_ends_its_rows_alone(scratch: Path, tmp_path:
         (("--daemon", "/bin/true"), "--daemon and --shim go together"),
         (("profile", "shim"), "profile stands alone"),
         (("--size", "0"), "--size"),
+        (("remote", "--floor"), "--floor goes with burst, latency, shim"),
     ],
 )
 def test_wrong_usage(scratch: Path, words: tuple[str, ...], complaint: str) -> None:
