@@ -54,7 +54,7 @@ def test_packages_ask_for_each_other_by_bounds(dist: Path) -> None:
             metadata = archive.read(name).decode()
         wanted = re.findall(r"^Requires-Dist: (airlock[a-z-]*)(.*)$", metadata, re.MULTILINE)
         assert {name for name, _ in wanted} <= names
-        assert all(re.fullmatch(r"\s*<[0-9.]+,>=[0-9.]+", bound) for _, bound in wanted)
+        assert all(re.match(r"\s*(<[0-9.]+,)?>=[0-9.]+", bound) for _, bound in wanted)
 
 
 @pytest.mark.parametrize("processor", sorted(MACHINES))
