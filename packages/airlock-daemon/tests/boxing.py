@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.command.launcher import Identity
+from running import Daemon
 from worlds import World
 
 PYTHON = "/usr/bin/python3"
@@ -61,3 +62,14 @@ def box_identity() -> Identity:
         return Identity(os.geteuid(), os.getegid())
     found = pwd.getpwnam(USER)
     return Identity(found.pw_uid, found.pw_gid)
+
+
+def check_a_command(world: World, *, box: str) -> None:
+    """Run one in the workspace, where its files stay, and in a box that its record names so."""
+    with Daemon(world) as daemon:
+        answer = daemon.shell("pwd; id -u; echo kept > file; echo err >&2; exit 3")
+        record = daemon.records()[-1]
+    assert answer.text().split() == [str(world.workspace), str(box_uid())]
+    assert (answer.text("stderr"), answer.exit_code) == ("err\n", 3)
+    assert (world.workspace / "file").read_text() == "kept\n"
+    assert record["sandbox"] == box

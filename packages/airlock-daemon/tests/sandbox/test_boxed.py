@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from boxing import box_uid, boxed_world, needs_bubblewrap
+from boxing import boxed_world, check_a_command, needs_bubblewrap
 from running import Daemon
 from talking import ALL, Talk
 from worlds import World
@@ -22,13 +22,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 def test_a_command_runs_in_the_workspace_and_its_files_stay(world: World) -> None:
     """It has the client's path, its output and status come back, and its record names the box."""
-    with Daemon(world) as daemon:
-        answer = daemon.shell("pwd; id -u; echo kept > file; echo err >&2; exit 3")
-        record = daemon.records()[-1]
-    assert answer.text().split() == [str(world.workspace), str(box_uid())]
-    assert (answer.text("stderr"), answer.exit_code) == ("err\n", 3)
-    assert (world.workspace / "file").read_text() == "kept\n"
-    assert record["sandbox"] == "bubblewrap"
+    check_a_command(world, box="bubblewrap")
 
 
 def test_arguments_of_any_length_and_bytes_arrive(world: World) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.setup.boxes import explain_no_fence
-from boxing import box_uid, boxed_world, write_boxes
+from boxing import box_uid, boxed_world, check_a_command, write_boxes
 from running import Daemon
 from worlds import World
 
@@ -28,13 +28,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 def test_a_command_runs_in_the_workspace_and_its_files_stay(world: World) -> None:
     """It has the client's path, its output and status come back, and its record names the box."""
-    with Daemon(world) as daemon:
-        answer = daemon.shell("pwd; id -u; echo kept > file; echo err >&2; exit 3")
-        record = daemon.records()[-1]
-    assert answer.text().split() == [str(world.workspace), str(box_uid())]
-    assert (answer.text("stderr"), answer.exit_code) == ("err\n", 3)
-    assert (world.workspace / "file").read_text() == "kept\n"
-    assert record["sandbox"] == "landlock"
+    check_a_command(world, box="landlock")
 
 
 def test_nothing_of_the_host_is_in_reach_but_what_is_named(world: World) -> None:

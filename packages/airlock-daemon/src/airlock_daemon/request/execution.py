@@ -1,11 +1,10 @@
 """Running the command of a request that is allowed, from its start to the end of its processes."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, closing
+from contextlib import closing
 from functools import partial
 
 import msgspec
-import trio
 
 from airlock_daemon.brokers.git.conversation import Conversation
 from airlock_daemon.brokers.git.transport import Transport
@@ -20,9 +19,10 @@ from airlock_daemon.request.client_input import hand_on_input
 from airlock_daemon.request.negotiation import open_stdio
 from airlock_daemon.request.plan import Plan
 from airlock_daemon.request.state import DaemonState
-from airlock_daemon.sandbox.fencing import private_directory, start_fenced
+from airlock_daemon.sandbox.fencing import start_fenced
 from airlock_daemon.sandbox.starting import start_boxed
 from airlock_daemon.setup.limits import Limits
+from airlock_daemon.workspace.directory import Workspace
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -39,25 +39,23 @@ async def execute(
     *,
     limits: Limits,
     turns: Turns,
-    removals: trio.CapacityLimiter,
     emit: Emit,
     conclude: Callable[[Finished], Awaitable[None]],
     conversation: Conversation | None = None,
+    private: Workspace | None = None,
 ) -> Finished:
     """Run the command: `emit` gets its output as it comes, then `conclude` how it ended.
 
-    A `conversation` is what a broker has it for, and holds.
+    A `conversation` is what a broker has it for, and holds; `private` is the directory of a command
+    behind a fence.
 
     Returns that too, by whatever way, when none of its processes is left. Raises Failed where it
     cannot be started, ClientGone where the client does not take what it gets.
     """
     session = client.session
     transport = None if conversation is None else _open_transport(plan, conversation, session)
-    async with AsyncExitStack() as stack:
-        stdio = stack.enter_context(
-            closing(transport or _open(plan, session.passed, null=shared.null))
-        )
-        launch = await _launch(plan, stdio, shared, removals=removals, stack=stack)
+    with closing(transport or _open(plan, session.passed, null=shared.null)) as stdio:
+        launch = await _launch(plan, stdio, shared, private)
         command = Command(
             launch, stdio, turns, ahead=limits.output_bytes, credit=limits.stdin_bytes
         )
@@ -79,26 +77,19 @@ async def execute(
 
 
 async def _launch(
-    plan: Plan,
-    stdio: Stdio,
-    shared: DaemonState,
-    *,
-    removals: trio.CapacityLimiter,
-    stack: AsyncExitStack,
+    plan: Plan, stdio: Stdio, shared: DaemonState, private: Workspace | None
 ) -> Launch:
-    """Start it; what it needs until it has ended is given back by `stack`."""
     what, boxed = plan.command_line, plan.boxed
     if boxed is None:
         return await shared.launcher.launch(what, stdio.standard, terminal=stdio.terminal)
     maker = boxed.maker
-    start = (
-        partial(start_boxed, bubblewrap=maker.bubblewrap, null=shared.null)
-        if maker.bubblewrap is not None
-        else partial(
-            start_fenced,
-            private=await stack.enter_async_context(private_directory(maker.identity, removals)),
-        )
-    )
+    start: Callable[..., Awaitable[Launch]]
+    if maker.bubblewrap is not None:
+        start = partial(start_boxed, bubblewrap=maker.bubblewrap, null=shared.null)
+    elif private is not None:
+        start = partial(start_fenced, private=private)
+    else:
+        raise TypeError(maker)
     return await start(
         what,
         stdio.standard,

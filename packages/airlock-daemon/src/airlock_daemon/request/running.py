@@ -11,6 +11,7 @@ from airlock_daemon.brokers.git.outcome import Outcome
 from airlock_daemon.brokers.git.telling import describe
 from airlock_daemon.brokers.git.url_conversation import UrlConversation
 from airlock_daemon.brokers.ssh.telling import describe as describe_session
+from airlock_daemon.command.launcher import Identity
 from airlock_daemon.connection.session import ClientGone
 from airlock_daemon.errors import AND_RELOAD, Failed
 from airlock_daemon.request.capture import Capture
@@ -21,6 +22,7 @@ from airlock_daemon.request.plan import Plan, Talk
 from airlock_daemon.request.post_exec import review, send
 from airlock_daemon.request.recording import Recording
 from airlock_daemon.request.state import AgentState, DaemonState
+from airlock_daemon.sandbox.fencing import private_directory
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Module, RemoteRequest
 
@@ -112,8 +114,10 @@ def _choose(
         shared,
         limits=limits,
         turns=agent.turns,
-        removals=agent.removals,
     )
+    boxed = planned.boxed
+    if boxed is not None and boxed.maker.bubblewrap is None:
+        return partial(_run_privately, run, boxed.maker.identity, agent.removals)
     if planned.errand is None:
         return run
     asked, is_pinned = planned.errand.asked, planned.errand.is_pinned
@@ -129,6 +133,13 @@ def _choose(
             tell=lambda outcome: _tell_outcome(recording, asked, outcome, is_pinned),
         ),
     )
+
+
+async def _run_privately(
+    run: _Way, identity: Identity, removals: trio.CapacityLimiter, **more: object
+) -> Finished:
+    async with private_directory(identity, removals) as private:
+        return await run(private=private, **more)
 
 
 async def _run_in_time(run: _Run, module: Module, recording: Recording) -> Finished:

@@ -53,7 +53,8 @@ def find_maker(module: Module, generation: Generation) -> Maker | None:
         raise refuse("bubblewrap is not installed", _INSTALL)
     missing = explain_no_fence()
     if missing is not None:
-        raise refuse(f"bubblewrap is not installed, and {missing}", _INSTALL)
+        absent = "" if mode == "landlock" else "bubblewrap is not installed, and "
+        raise refuse(f"{absent}{missing}", _INSTALL)
     return Maker(bubblewrap=None, identity=identity)
 
 
