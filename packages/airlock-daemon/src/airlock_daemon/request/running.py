@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from airlock_daemon.brokers.git.conversation import Conversation
 from airlock_daemon.brokers.git.outcome import Outcome
+from airlock_daemon.brokers.git.party import Party
 from airlock_daemon.brokers.git.telling import describe
 from airlock_daemon.brokers.git.url_conversation import UrlConversation
 from airlock_daemon.brokers.ssh.telling import describe as describe_session
@@ -94,13 +95,16 @@ def _choose(
 ) -> _Way:
     """The way to carry a plan out: `execute` for a command, or `hold`; it wants `emit` and more."""
     limits = generation.limits
+    party = Party(
+        generation=generation,
+        current=lambda: agent.generation,
+        turns=agent.turns,
+        gate=agent.gate,
+    )
     if isinstance(planned, Talk):
         held = UrlConversation(
             planned.errand,
-            generation,
-            agent.turns,
-            agent.gate,
-            current=lambda: agent.generation,
+            party,
             means=planned.means,
             tell=partial(_tell_outcome, recording),
         )
@@ -125,10 +129,7 @@ def _choose(
         run,
         conversation=Conversation(
             planned.errand,
-            generation,
-            agent.turns,
-            agent.gate,
-            current=lambda: agent.generation,
+            party,
             null=shared.null,
             tell=lambda outcome: _tell_outcome(recording, asked, outcome, is_pinned),
         ),
