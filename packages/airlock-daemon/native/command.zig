@@ -36,19 +36,21 @@ pub fn run(first: *const delivery.Delivery, deaths: i32) void {
 pub fn runBoxed(socket: i32, deaths: i32) void {
     if (prepare()) |errno| return control.sendFailure(socket, .setup_failed, errno);
     const delivered = waitOrder(socket) orelse return;
-    const standard = delivered.received();
+    const descriptors = delivered.received();
     var order: Order = undefined;
     var message: []const u8 = &.{};
     const place = if (delivered.whole) places.decode(delivered.message(), &message) else null;
-    if (place == null or standard.len < descriptor_count - 1)
+    if (place == null or descriptors.len < descriptor_count - 1)
         return control.sendFailure(socket, .setup_failed, .INVAL);
-    if (strings.read(message, standard[descriptor_count - 1 ..], &order)) |errno|
+    const further = descriptors[descriptor_count - 1 ..];
+    if (strings.read(message, further, &order)) |errno|
         return control.sendFailure(socket, .setup_failed, errno);
     _ = watch(&order, &.{
         .control = socket,
         .directory = -1,
-        .standard = standard[0 .. descriptor_count - 1].*,
-    }, &place.?, standard, deaths, false);
+        .standard = descriptors[0 .. descriptor_count - 1].*,
+        .kept = further[0..order.kept],
+    }, &place.?, descriptors, deaths, false);
 }
 
 /// What must be so before there is a tool: its end and its orphans come to this process.

@@ -10,11 +10,14 @@ from airlock_daemon.connection.session import ClientGone, Session
 from airlock_daemon.errors import AirlockError, Denied, Failed, UnknownCommand, own_fault
 from airlock_daemon.identity.peer import Peer, check_claim, identify, refuse_own
 from airlock_daemon.platform.linux.peer import peer_credentials
+from airlock_daemon.request.asks import Asks
 from airlock_daemon.request.client import Client
-from airlock_daemon.request.decision import Allowed, decide
+from airlock_daemon.request.decision import Allowed, decide, decide_relayed
+from airlock_daemon.request.origin import Origin
 from airlock_daemon.request.plan import Plan, Talk, plan
 from airlock_daemon.request.pre_exec import consult
-from airlock_daemon.request.recording import Recording
+from airlock_daemon.request.recording import Recording, RelayedRecording
+from airlock_daemon.request.relay import Converse
 from airlock_daemon.request.running import run_command
 from airlock_daemon.request.state import AgentState, DaemonState, log
 from airlock_daemon.request.steps import Steps
@@ -40,14 +43,29 @@ class Exchange:
     """
 
     def __init__(
-        self, shared: DaemonState, agent: AgentState, session: Session, request: Request
+        self,
+        shared: DaemonState,
+        agent: AgentState,
+        session: Session,
+        request: Request,
+        *,
+        converse: Converse,
+        origin: Origin | None = None,
     ) -> None:
+        """`converse` serves what the command asks for over a relay; `origin` is whose this is."""
         self._shared = shared
         self._agent = agent
         self._generation = agent.generation
         self._session = session
         self._request = request
-        self._recording = Recording(shared, session, request, agent.generation.agent.name)
+        self._converse = converse
+        self._origin = origin
+        name = agent.generation.agent.name
+        self._recording = (
+            Recording(shared, session, request, name)
+            if origin is None
+            else RelayedRecording(shared, session, request, name, origin)
+        )
 
     async def run(self, ending: Ending) -> None:
         """Carry the request out until it is answered, or until `ending` is told to end it."""
@@ -84,7 +102,7 @@ class Exchange:
         peer = self._identify()
         # Where the daemon is stopping nothing is begun.
         await trio.lowlevel.checkpoint_if_cancelled()
-        allowed = decide(self._generation.grant, self._request)
+        allowed = self._decide(self._request)
         if self._request.method == "check":
             not_consulted = await self._steps.check(peer, allowed)
             self._recording.write("allowed")
@@ -96,8 +114,14 @@ class Exchange:
             # From the beginning, but for the hook and for who asks.
             self._recording.note_rewritten(self._request, rewritten)
             self._request = rewritten
-            allowed = decide(self._generation.grant, rewritten)
+            allowed = self._decide(rewritten)
             await self._go_on(allowed, peer, client, pre_exec=None)
+
+    def _decide(self, request: Request) -> Allowed:
+        """As `decide`; over a relay for the commands alone that the box may ask for."""
+        if self._origin is None:
+            return decide(self._generation.grant, request)
+        return decide_relayed(self._generation.grant, request, self._origin.commands)
 
     async def _go_on(
         self, allowed: Allowed, peer: Peer, client: Client, *, pre_exec: str | None
@@ -114,7 +138,7 @@ class Exchange:
                 if request != self._request:
                     return request
             planned = make_plan(peer=peer, passed=self._session.passed)
-            await self._execute(planned, allowed, client)
+            await self._execute(planned, allowed, client, peer)
             return None
         finally:
             await asked.leave(self._agent.removals)
@@ -140,7 +164,7 @@ class Exchange:
                 passed=self._session.passed,
                 environment=self._shared.environment,
             )
-            await self._execute(planned, allowed, client)
+            await self._execute(planned, allowed, client, peer)
             return None
         finally:
             await workspace.leave(self._agent.removals)
@@ -155,7 +179,9 @@ class Exchange:
             shared=self._shared,
         )
 
-    async def _execute(self, planned: Plan | Talk, allowed: Allowed, client: Client) -> None:
+    async def _execute(
+        self, planned: Plan | Talk, allowed: Allowed, client: Client, peer: Peer
+    ) -> None:
         await run_command(
             planned,
             allowed.module,
@@ -164,9 +190,19 @@ class Exchange:
             agent=self._agent,
             shared=self._shared,
             recording=self._recording,
+            asks=Asks(
+                self._recording.request,
+                peer,
+                self._converse,
+                agent=self._agent,
+                shared=self._shared,
+                is_relayed=self._origin is not None,
+            ),
         )
 
     def _identify(self) -> Peer:
+        if self._origin is not None:
+            return self._origin.peer
         connection = self._session.connection
         credentials = peer_credentials(connection)
         self._recording.note(peer={"pid": credentials.pid, "uid": credentials.uid})

@@ -18,6 +18,7 @@ from airlock_daemon.request.client import Client
 from airlock_daemon.request.client_input import hand_on_input
 from airlock_daemon.request.negotiation import open_stdio
 from airlock_daemon.request.plan import Plan
+from airlock_daemon.request.relay import Relay
 from airlock_daemon.request.state import DaemonState
 from airlock_daemon.sandbox.fencing import start_fenced
 from airlock_daemon.sandbox.starting import start_boxed
@@ -43,11 +44,12 @@ async def execute(
     conclude: Callable[[Finished], Awaitable[None]],
     conversation: Conversation | None = None,
     private: Workspace | None = None,
+    asking: Relay | None = None,
 ) -> Finished:
     """Run the command: `emit` gets its output as it comes, then `conclude` how it ended.
 
     A `conversation` is what a broker has it for, and holds; `private` is the directory of a command
-    behind a fence.
+    behind a fence; over `asking` one in a box asks brokers.
 
     Returns that too, by whatever way, when none of its processes is left. Raises Failed where it
     cannot be started, ClientGone where the client does not take what it gets.
@@ -55,12 +57,14 @@ async def execute(
     session = client.session
     transport = None if conversation is None else _open_transport(plan, conversation, session)
     with closing(transport or _open(plan, session.passed, null=shared.null)) as stdio:
-        launch = await _launch(plan, stdio, shared, private)
+        launch = await _launch(plan, stdio, shared, private, asking)
         command = Command(
             launch, stdio, turns, ahead=limits.output_bytes, credit=limits.stdin_bytes
         )
         try:
             stdio.hand_over()
+            if asking is not None:
+                asking.hand_over()
             if plan.terms.features is not None:
                 credit = limits.stdin_bytes if plan.terms.uses("stdin") else 0
                 session.hold_start(plan.terms.features, stdin_credit=credit)
@@ -68,7 +72,8 @@ async def execute(
             relay = command.relay
             if conversation is not None and transport is not None:
                 relay = partial(conversation.relay, command, transport)
-            ended = await relay(emit, session.send_credit, begin)
+            relay = partial(relay, emit, session.send_credit, begin)
+            ended = await (relay() if asking is None else asking.accompany(relay))
             finished = Finished(ended, command.count_input())
             await conclude(finished)
             return finished
@@ -77,7 +82,11 @@ async def execute(
 
 
 async def _launch(
-    plan: Plan, stdio: Stdio, shared: DaemonState, private: Workspace | None
+    plan: Plan,
+    stdio: Stdio,
+    shared: DaemonState,
+    private: Workspace | None,
+    asking: Relay | None,
 ) -> Launch:
     what, boxed = plan.command_line, plan.boxed
     if boxed is None:
@@ -98,6 +107,7 @@ async def _launch(
         identity=maker.identity,
         reserved=boxed.reserved,
         terminal=stdio.terminal,
+        kept=() if asking is None else (asking.number,),
     )
 
 

@@ -1,6 +1,7 @@
 """The last steps of a request: a place to run, the command, its post-exec hook, the answer."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from functools import partial
 
 import trio
@@ -15,6 +16,8 @@ from airlock_daemon.brokers.ssh.telling import describe as describe_session
 from airlock_daemon.command.launcher import Identity
 from airlock_daemon.connection.session import ClientGone
 from airlock_daemon.errors import AND_RELOAD, Failed
+from airlock_daemon.fairness.gate import Place
+from airlock_daemon.request.asks import Asks
 from airlock_daemon.request.capture import Capture
 from airlock_daemon.request.client import Client
 from airlock_daemon.request.execution import Finished, execute
@@ -22,6 +25,7 @@ from airlock_daemon.request.holding import hold
 from airlock_daemon.request.plan import Plan, Talk
 from airlock_daemon.request.post_exec import review, send
 from airlock_daemon.request.recording import Recording
+from airlock_daemon.request.relay import Relay
 from airlock_daemon.request.state import AgentState, DaemonState
 from airlock_daemon.sandbox.fencing import private_directory
 from airlock_daemon.setup.generation import Generation
@@ -40,14 +44,17 @@ async def run_command(
     agent: AgentState,
     shared: DaemonState,
     recording: Recording,
+    asks: Asks,
 ) -> None:
     """Wait for one of the agent's places, run the command of `module`, and answer.
+
+    What was asked for over a relay runs in the place of the command that has it.
 
     Raises Denied where there is no place, Failed where the command cannot be started or takes
     longer than its module says, ClientGone.
     """
     alone = None if module.concurrent else shared.alone(module.name)
-    place = await agent.gate.take(alone)
+    place = Place() if asks.is_relayed else await agent.gate.take(alone)
     try:
         await agent.share.take(place)
         if isinstance(planned, Plan):
@@ -57,7 +64,7 @@ async def run_command(
             detail = describe_session(planned.session)
             recording.write_broker("allowed", detail, rule=None, reason=None)
         recording.is_output_seen = not planned.terms.uses("fds")
-        run = _choose(planned, client, generation, agent, shared, recording)
+        run = _choose(planned, client, generation, agent, shared, recording, asks)
         hook = generation.agent.hooks.post_exec
         if hook is None:
             conclude = partial(_conclude, client, recording)
@@ -92,6 +99,7 @@ def _choose(
     agent: AgentState,
     shared: DaemonState,
     recording: Recording,
+    asks: Asks,
 ) -> _Way:
     """The way to carry a plan out: `execute` for a command, or `hold`; it wants `emit` and more."""
     limits = generation.limits
@@ -120,8 +128,12 @@ def _choose(
         turns=agent.turns,
     )
     boxed = planned.boxed
-    if boxed is not None and boxed.maker.bubblewrap is None:
-        return partial(_run_privately, run, boxed.maker.identity, agent.removals)
+    if boxed is not None:
+        if boxed.box.asks:
+            run = partial(_run_asking, run, partial(asks.open, boxed.box.asks))
+        if boxed.maker.bubblewrap is None:
+            run = partial(_run_privately, run, boxed.maker.identity, agent.removals)
+        return run
     if planned.errand is None:
         return run
     asked, is_pinned = planned.errand.asked, planned.errand.is_pinned
@@ -141,6 +153,11 @@ async def _run_privately(
 ) -> Finished:
     async with private_directory(identity, removals) as private:
         return await run(private=private, **more)
+
+
+async def _run_asking(run: _Way, make: Callable[[], Relay], **more: object) -> Finished:
+    with closing(make()) as relay:
+        return await run(asking=relay, **more)
 
 
 async def _run_in_time(run: _Run, module: Module, recording: Recording) -> Finished:

@@ -89,6 +89,7 @@ async def start_boxed(
     reserved: Reserved,
     null: int,
     terminal: int = 0,
+    kept: Sequence[int] = (),
 ) -> BoxedLaunch:
     """Start `what` in `box`, otherwise as `Launcher.launch` does.
 
@@ -99,10 +100,11 @@ async def start_boxed(
     said = os.memfd_create("airlock-box-said", os.MFD_CLOEXEC)
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with launcher.encode(what, terminal=terminal, before=_place(box, what.directory)) as order:
+        place = _place(box, what.directory)
+        with launcher.encode(what, terminal=terminal, kept=len(kept), before=place) as order:
             message, files = order
             # It waits in the socket for the launcher to be there.
-            socket.send_fds(ours, [message], [*standard, *files])
+            socket.send_fds(ours, [message], [*standard, *kept, *files])
         making = prepare(
             box,
             bubblewrap,
