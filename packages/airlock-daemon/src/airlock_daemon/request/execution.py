@@ -19,6 +19,7 @@ from airlock_daemon.request.client_input import hand_on_input
 from airlock_daemon.request.negotiation import open_stdio
 from airlock_daemon.request.plan import Plan
 from airlock_daemon.request.state import DaemonState
+from airlock_daemon.sandbox.ahead import Room
 from airlock_daemon.sandbox.fencing import start_fenced
 from airlock_daemon.sandbox.starting import start_boxed
 from airlock_daemon.setup.limits import Limits
@@ -43,11 +44,12 @@ async def execute(
     conclude: Callable[[Finished], Awaitable[None]],
     conversation: Conversation | None = None,
     private: Workspace | None = None,
+    room: Room | None = None,
 ) -> Finished:
     """Run the command: `emit` gets its output as it comes, then `conclude` how it ended.
 
     A `conversation` is what a broker has it for, and holds; `private` is the directory of a command
-    behind a fence.
+    behind a fence; in `room` a box may wait for it.
 
     Returns that too, by whatever way, when none of its processes is left. Raises Failed where it
     cannot be started, ClientGone where the client does not take what it gets.
@@ -55,7 +57,7 @@ async def execute(
     session = client.session
     transport = None if conversation is None else _open_transport(plan, conversation, session)
     with closing(transport or _open(plan, session.passed, null=shared.null)) as stdio:
-        launch = await _launch(plan, stdio, shared, private)
+        launch = await _launch(plan, stdio, shared, private, room)
         command = Command(
             launch, stdio, turns, ahead=limits.output_bytes, credit=limits.stdin_bytes
         )
@@ -71,13 +73,19 @@ async def execute(
             ended = await relay(emit, session.send_credit, begin)
             finished = Finished(ended, command.count_input())
             await conclude(finished)
+            if room is not None and plan.boxed is not None:
+                room.refill(plan.boxed.reserved)
             return finished
         finally:
             await command.finish()
 
 
 async def _launch(
-    plan: Plan, stdio: Stdio, shared: DaemonState, private: Workspace | None
+    plan: Plan,
+    stdio: Stdio,
+    shared: DaemonState,
+    private: Workspace | None,
+    room: Room | None,
 ) -> Launch:
     what, boxed = plan.command_line, plan.boxed
     if boxed is None:
@@ -85,7 +93,7 @@ async def _launch(
     maker = boxed.maker
     start: Callable[..., Awaitable[Launch]]
     if maker.bubblewrap is not None:
-        start = partial(start_boxed, bubblewrap=maker.bubblewrap, null=shared.null)
+        start = partial(start_boxed, bubblewrap=maker.bubblewrap, null=shared.null, room=room)
     elif private is not None:
         start = partial(start_fenced, private=private)
     else:

@@ -114,6 +114,7 @@ def _choose(
         shared,
         limits=limits,
         turns=agent.turns,
+        room=agent.room,
     )
     boxed = planned.boxed
     if boxed is not None and boxed.maker.bubblewrap is None:
