@@ -20,6 +20,7 @@ from airlock_daemon.request.negotiation import open_stdio
 from airlock_daemon.request.plan import Plan
 from airlock_daemon.request.relay import Relay
 from airlock_daemon.request.state import DaemonState
+from airlock_daemon.sandbox.ahead import Room
 from airlock_daemon.sandbox.fencing import start_fenced
 from airlock_daemon.sandbox.starting import start_boxed
 from airlock_daemon.setup.limits import Limits
@@ -45,11 +46,12 @@ async def execute(
     conversation: Conversation | None = None,
     private: Workspace | None = None,
     asking: Relay | None = None,
+    room: Room | None = None,
 ) -> Finished:
     """Run the command: `emit` gets its output as it comes, then `conclude` how it ended.
 
     A `conversation` is what a broker has it for, and holds; `private` is the directory of a command
-    behind a fence; over `asking` one in a box asks brokers.
+    behind a fence; over `asking` one in a box asks brokers, and in `room` a box may wait for it.
 
     Returns that too, by whatever way, when none of its processes is left. Raises Failed where it
     cannot be started, ClientGone where the client does not take what it gets.
@@ -57,7 +59,7 @@ async def execute(
     session = client.session
     transport = None if conversation is None else _open_transport(plan, conversation, session)
     with closing(transport or _open(plan, session.passed, null=shared.null)) as stdio:
-        launch = await _launch(plan, stdio, shared, private, asking)
+        launch = await _launch(plan, stdio, shared, private, asking, room)
         command = Command(
             launch, stdio, turns, ahead=limits.output_bytes, credit=limits.stdin_bytes
         )
@@ -76,6 +78,8 @@ async def execute(
             ended = await (relay() if asking is None else asking.accompany(relay))
             finished = Finished(ended, command.count_input())
             await conclude(finished)
+            if room is not None and plan.boxed is not None:
+                room.refill(plan.boxed.reserved)
             return finished
         finally:
             await command.finish()
@@ -87,6 +91,7 @@ async def _launch(
     shared: DaemonState,
     private: Workspace | None,
     asking: Relay | None,
+    room: Room | None,
 ) -> Launch:
     what, boxed = plan.command_line, plan.boxed
     if boxed is None:
@@ -94,7 +99,7 @@ async def _launch(
     maker = boxed.maker
     start: Callable[..., Awaitable[Launch]]
     if maker.bubblewrap is not None:
-        start = partial(start_boxed, bubblewrap=maker.bubblewrap, null=shared.null)
+        start = partial(start_boxed, bubblewrap=maker.bubblewrap, null=shared.null, room=room)
     elif private is not None:
         start = partial(start_fenced, private=private)
     else:

@@ -126,6 +126,7 @@ def _choose(
         shared,
         limits=limits,
         turns=agent.turns,
+        room=agent.room,
     )
     boxed = planned.boxed
     if boxed is not None:

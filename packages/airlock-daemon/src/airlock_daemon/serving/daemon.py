@@ -108,6 +108,7 @@ async def _serve_until_stopped(
         watching.start_soon(shared.watch.run)
         watching.start_soon(shared.rounds.run)
         watching.start_soon(shared.starts.run)
+        watching.start_soon(shared.boxes.run)
         watching.start_soon(shared.audit.run)
         watching.start_soon(
             partial(trio.to_thread.run_sync, abandon_on_cancel=True), remove_left_behind
@@ -121,6 +122,7 @@ async def _serve_until_stopped(
             manager.stopping(grace)
             sockets.withdraw()
             roster.stop()
+            shared.boxes.stop()
             watching.start_soon(_end_after, grace, shared, signals)
             accepting.cancel_scope.cancel()
         watching.cancel_scope.cancel()
