@@ -12,8 +12,10 @@ from airlock_daemon.brokers.git.outcome import Outcome
 from airlock_daemon.brokers.git.party import Party
 from airlock_daemon.brokers.git.telling import describe
 from airlock_daemon.brokers.git.url_conversation import UrlConversation
+from airlock_daemon.brokers.ssh.session import Admitted
 from airlock_daemon.brokers.ssh.telling import describe as describe_session
 from airlock_daemon.command.launcher import Identity
+from airlock_daemon.command.stdio import Counted, Emit
 from airlock_daemon.connection.session import ClientGone
 from airlock_daemon.errors import AND_RELOAD, Failed
 from airlock_daemon.fairness.gate import Place
@@ -60,9 +62,6 @@ async def run_command(
         if isinstance(planned, Plan):
             recording.note(sandbox="off" if planned.boxed is None else planned.boxed.maker.name)
         recording.write_start()
-        if isinstance(planned, Plan) and planned.session is not None:
-            detail = describe_session(planned.session)
-            recording.write_broker("allowed", detail, rule=None, reason=None)
         recording.is_output_seen = not planned.terms.uses("fds")
         run = _choose(planned, client, generation, agent, shared, recording, asks)
         hook = generation.agent.hooks.post_exec
@@ -128,6 +127,9 @@ def _choose(
         turns=agent.turns,
         room=agent.room,
     )
+    if planned.session is not None:
+        is_seen = not planned.terms.uses("fds")
+        return partial(_run_session, run, planned.session, recording, is_seen=is_seen)
     boxed = planned.boxed
     if boxed is not None:
         if boxed.box.asks:
@@ -147,6 +149,40 @@ def _choose(
             tell=lambda outcome: _tell_outcome(recording, asked, outcome, is_pinned),
         ),
     )
+
+
+async def _run_session(
+    run: _Way,
+    admitted: Admitted,
+    recording: Recording,
+    *,
+    is_seen: bool,
+    emit: Emit,
+    conclude: Callable[[Finished], Awaitable[None]],
+) -> Finished:
+    """Run a session of ssh, and record it when it ends, by whatever way."""
+    counted = Counted(emit)
+    sent: int | None = None
+
+    def tell() -> None:
+        received = counted.stdout if is_seen else None
+        detail = describe_session(admitted, sent=sent, received=received)
+        recording.write_broker("allowed", detail, rule=None, reason=None)
+
+    is_told = False
+
+    async def end(finished: Finished) -> None:
+        nonlocal sent, is_told
+        sent, is_told = finished.stdin_bytes, True
+        # Before the client is answered.
+        tell()
+        await conclude(finished)
+
+    try:
+        return await run(emit=counted.emit, conclude=end)
+    finally:
+        if not is_told:
+            tell()
 
 
 async def _run_privately(

@@ -14,6 +14,7 @@ from airlock_daemon.audit.ledger import Ledger
 from airlock_daemon.audit.log import AuditLog
 from airlock_daemon.audit.record import Record
 from airlock_daemon.command.launcher import Launcher, find_launcher, raise_descriptor_limit
+from airlock_daemon.platform.linux.scheduling import ask_for_short_slices
 from airlock_daemon.platform.linux.tracing import forbid_tracing
 from airlock_daemon.request.state import DaemonState, log
 from airlock_daemon.serving.boxes import settle_boxes
@@ -40,6 +41,7 @@ def run_daemon(setup: Setup) -> None:
             "other processes of this user can trace the daemon on a kernel before Linux 5.14; "
             "run it as a user of its own"
         )
+    ask_for_short_slices()
     with ExitStack() as stack:
         manager = ServiceManager(os.environ)
         # At once: no program may inherit what was kept.

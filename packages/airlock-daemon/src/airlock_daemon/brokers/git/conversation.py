@@ -16,7 +16,7 @@ from airlock_daemon.brokers.git.splicing import of_its_stdin
 from airlock_daemon.brokers.git.transport import Transport
 from airlock_daemon.command.launch import Ended
 from airlock_daemon.command.process import Begin, Command, Grant
-from airlock_daemon.command.stdio import Emit
+from airlock_daemon.command.stdio import Counted, Emit
 from airlock_daemon.command.stdio.standard import PIECE
 from airlock_daemon.connection.descriptors import Passed
 from airlock_daemon.fairness.turns import Turns
@@ -75,7 +75,12 @@ class Conversation:
         self, command: Command, transport: Transport, emit: Emit, grant: Grant, begin: Begin
     ) -> Ended:
         if not self._errand.asked.is_push:
-            return await command.relay(emit, grant, begin)
+            counted = Counted(emit)
+            try:
+                return await command.relay(counted.emit, grant, begin)
+            finally:
+                if transport.is_streamed:
+                    self._outcome = replace(self._outcome, received=counted.stdout)
         outcome: Ended | Exception
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._pass_on, command, transport)

@@ -139,6 +139,7 @@ class UrlConversation:
     async def _fetch(self, server: SmartHttp, streams: Streams) -> None:
         """Send one request after the other, until the client says or shows that it has all."""
         reader = FetchRequestReader()
+        received = 0
         while True:
             held = Held(self._party.gate)
             try:
@@ -148,7 +149,8 @@ class UrlConversation:
                 last = b""
 
                 async def take(piece: bytes) -> None:
-                    nonlocal last
+                    nonlocal last, received
+                    received += len(piece)
                     last = (last + piece)[-len(_FLUSH) :]
                     await streams.write(piece)
 
@@ -157,6 +159,7 @@ class UrlConversation:
                     # The client would wait for the rest.
                     raise cut_off()
             finally:
+                self._outcome = replace(self._outcome, received=received)
                 held.release()
 
     async def _push(self, asked: RemoteRequest, server: SmartHttp, streams: Streams) -> None:
