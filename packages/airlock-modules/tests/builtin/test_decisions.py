@@ -12,8 +12,8 @@ from policy_vectors import Vector, read_vectors
 # A broker's module has no rules for arguments: the broker reads them itself.
 NAMES = tuple(name for name in builtin_names() if load_builtin(name).broker is None)
 
-# Whose tool runs in a box, so that few rules are left.
-BOXED = ("git",)
+# Those whose tools run in a closed box, so that few rules are left.
+BOXED = {name for name in NAMES if (box := load_builtin(name).sandbox) and box.box == "closed"}
 
 VECTORS = {name: read_vectors(name) for name in NAMES}
 

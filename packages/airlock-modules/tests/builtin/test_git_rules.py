@@ -1,7 +1,5 @@
 """What the git module decides about pushes: other spellings, and git itself as the judge."""
 
-import os
-import subprocess
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -11,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asking import ask as ask_builtin
-from repositories import needs_git
+from repositories import needs_git, run_git
 
 ask = partial(ask_builtin, "git")
 
@@ -26,22 +24,6 @@ AMONG = (
 
 def words_of(texts: str) -> st.SearchStrategy[list[str]]:
     return st.sampled_from([text.split(" ") for text in texts.split("|")])
-
-
-def run_git(directory: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    """Run git with nobody's settings; return what it printed."""
-    who = {
-        f"GIT_{role}_{what}": "a" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
-    }
-    return subprocess.run(
-        ["git", *args],
-        cwd=directory,
-        env={"PATH": os.environ["PATH"], "HOME": str(directory)} | who,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")

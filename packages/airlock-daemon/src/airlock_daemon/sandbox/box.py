@@ -39,10 +39,15 @@ class Link(msgspec.Struct, frozen=True, tag=True):
 
 
 class Made(msgspec.Struct, frozen=True, tag=True):
-    """A file of the box's own."""
+    """A file of the box's own.
+
+    Where the tool finds it by the `variable` of its environment, it may be at another path; without
+    one the host's own file at `target` serves as well.
+    """
 
     content: bytes
     target: str
+    variable: str = ""
 
 
 class Memory(msgspec.Struct, frozen=True, tag=True):

@@ -11,8 +11,15 @@ from airlock_daemon.sandbox.box import HOME, Box
 from airlock_daemon.sandbox.fencing import refuse_unshowable
 from airlock_daemon.sandbox.plan import plan_box
 from airlock_daemon.sandbox.programs import SYSTEM, find_places
-from airlock_daemon.sandbox.refusing import refuse
-from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence, wants_box
+from airlock_daemon.sandbox.refusing import advising, refuse
+from airlock_daemon.setup.boxes import (
+    BUBBLEWRAP,
+    BoxConfig,
+    Mode,
+    explain_no_fence,
+    runs_git,
+    wants_box,
+)
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.directory import Workspace
@@ -42,10 +49,18 @@ def find_maker(module: Module, generation: Generation) -> Maker | None:
 
     Raises Denied (rule "no-box") where it is to have one and there is nothing to make it.
     """
-    if not wants_box(module) or generation.boxes.mode == "off":
-        return None
-    identity = find_identity(generation.boxes)
     mode = generation.boxes.mode
+    if not wants_box(module) or (mode == "off" and not module.builtin):
+        return None
+    with advising(module):
+        return _find_maker(mode, generation)
+
+
+def _find_maker(mode: Mode, generation: Generation) -> Maker:
+    if mode == "off":
+        remedy = f'write mode = "auto" in [sandbox] of config.toml{AND_RELOAD}'
+        raise refuse("boxes are switched off", remedy)
+    identity = find_identity(generation.boxes)
     program = None if mode == "landlock" else generation.programs.find(BUBBLEWRAP)
     if program is not None:
         return Maker(bubblewrap=program, identity=identity)
@@ -109,9 +124,12 @@ def choose_box(
         identity=maker.identity,
         reserved=generation.reserved,
         sockets=sandbox.sockets,
+        git_config=generation.git_config if runs_git(module) else None,
+        is_fence=maker.bubblewrap is None,
     )
     if maker.bubblewrap is None:
-        refuse_unshowable(box)
+        with advising(module):
+            refuse_unshowable(box)
     return box
 
 

@@ -91,6 +91,7 @@ async def start_fenced(
     Failed.
     """
     environment = {**what.environment, "HOME": private.path, "TMPDIR": private.path}
+    environment |= _make_files(box, private)
     directory = what.directory if box.is_shared else private.descriptor
     with ExitStack() as stack:
         return await launcher.launch(
@@ -100,6 +101,21 @@ async def start_fenced(
             identity=None if identity.user == os.geteuid() else identity,
             fence=_open_fence(box, private, reserved, stack),
         )
+
+
+def _make_files(box: Box, private: Workspace) -> dict[str, str]:
+    """Write the files that a tool finds by a variable, and return these."""
+    found = {}
+    for operation in box.operations:
+        if isinstance(operation, Made) and operation.variable:
+            name = f".{os.path.basename(operation.target)}-of-the-system"
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            descriptor = os.open(name, flags, 0o444, dir_fd=private.descriptor)
+            with open(descriptor, "wb") as file:
+                os.fchmod(descriptor, 0o444)
+                file.write(operation.content)
+            found[operation.variable] = os.path.join(private.path, name)
+    return found
 
 
 def _open_fence(box: Box, private: Workspace, reserved: Reserved, stack: ExitStack) -> Fence:
@@ -117,7 +133,7 @@ def _open_fence(box: Box, private: Workspace, reserved: Reserved, stack: ExitSta
         match operation:
             case System(path=path):
                 read.append(hold(os.open(path, _PATH)))
-            case Made(target=target):
+            case Made(target=target, variable=""):
                 # The host's own in its place: neither has a secret.
                 read += find((target,))
             case Shared(read_only=read_only):

@@ -80,7 +80,7 @@ async def _serve(
     with trio.open_signal_receiver(*_STOPS, signal.SIGHUP) as signals:
         # First, so that a command finds it as soon as a client can connect.
         sockets.post(notice_of(setup.locations))
-        setup, boxes = await settle_boxes(setup, shared.launcher)
+        setup, boxes = await settle_boxes(setup, shared.launcher, shared.environment)
         roster = Roster(shared, sockets)
         roster.adopt(setup)
         sockets.remove_unclaimed()
