@@ -99,7 +99,8 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
 
     `directory` is where it starts, as the box calls it; `is_shared` says that this is one of the
     host, which must be the one that was checked. `processes` bounds how many there may be at a
-    time, and `sockets` says which it may make.
+    time, and `sockets` says which it may make. `asks` are commands that may be asked for from
+    within, over a relay.
     """
 
     operations: tuple[Operation, ...]
@@ -108,3 +109,4 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     is_shared: bool
     processes: int
     sockets: str
+    asks: tuple[str, ...] = ()

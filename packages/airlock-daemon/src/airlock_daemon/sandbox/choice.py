@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 
 import msgspec
+from msgspec.structs import replace
 
 from airlock_daemon.command.launcher import Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
@@ -12,6 +13,7 @@ from airlock_daemon.sandbox.fencing import refuse_unshowable
 from airlock_daemon.sandbox.plan import plan_box
 from airlock_daemon.sandbox.programs import SYSTEM, find_places
 from airlock_daemon.sandbox.refusing import advising, refuse
+from airlock_daemon.sandbox.transports import ASKS, find_transports
 from airlock_daemon.setup.boxes import (
     BUBBLEWRAP,
     BoxConfig,
@@ -127,10 +129,23 @@ def choose_box(
         git_config=generation.git_config if runs_git(module) else None,
         is_fence=maker.bubblewrap is None,
     )
+    box = _let_ask(box, sandbox.brokers, maker, generation)
     if maker.bubblewrap is None:
         with advising(module):
             refuse_unshowable(box)
     return box
+
+
+def _let_ask(box: Box, brokers: tuple[str, ...], maker: Maker, generation: Generation) -> Box:
+    """The box with what its tools ask brokers by."""
+    if not brokers:
+        return box
+    transports = find_transports(generation.programs, is_fenced=maker.bubblewrap is None)
+    return replace(
+        box,
+        operations=(*box.operations, *transports),
+        asks=tuple(command for broker in brokers for command in ASKS[broker]),
+    )
 
 
 def _find_certificates(environment: Mapping[str, str]) -> Iterator[str]:

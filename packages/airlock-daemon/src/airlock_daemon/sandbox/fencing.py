@@ -17,6 +17,7 @@ from airlock_daemon.sandbox.box import Box, Made, Shared, System
 from airlock_daemon.sandbox.refusing import refuse
 from airlock_daemon.sandbox.shared import open_shared
 from airlock_daemon.sandbox.sockets import SOCKETS
+from airlock_daemon.sandbox.transports import link_transport
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.directory import Workspace, make_empty
 from airlock_wire import quote
@@ -84,6 +85,7 @@ async def start_fenced(
     identity: Identity,
     reserved: Reserved,
     terminal: int = 0,
+    kept: Sequence[int] = (),
 ) -> Launch:
     """Start `what` within the part of `box` that a fence can be, as `Launcher.launch` does.
 
@@ -92,12 +94,15 @@ async def start_fenced(
     """
     environment = {**what.environment, "HOME": private.path, "TMPDIR": private.path}
     environment |= _make_files(box, private)
+    if box.asks:
+        environment |= link_transport(private)
     directory = what.directory if box.is_shared else private.descriptor
     with ExitStack() as stack:
         return await launcher.launch(
             replace(what, environment=environment, directory=directory),
             standard,
             terminal=terminal,
+            kept=kept,
             identity=None if identity.user == os.geteuid() else identity,
             fence=_open_fence(box, private, reserved, stack),
         )
