@@ -35,8 +35,9 @@ def build_environment(
     the module forwards, from `client`; the profile's `[env] set`; the module's `strip`, which
     removes; the module's `set`; and for git outside of a box the protocols that the profile grants,
     and `root` as the highest directory in which it may find a repository, None for any.
-    `search_path` is PATH, and `term` is TERM, None where the tool has no terminal. Values are taken as
-    they are, but for a locale or time zone of the client's that could be a file: it is left out.
+    `search_path` is PATH, and `term` is TERM, None where the tool has no terminal. Values are
+    taken as they are, but for a locale or time zone of the client's that could be a file: it is
+    left out.
     """
     environment = {
         name: value
