@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from relay_world import relay_world
+from relay_world import relay_world, standing_in
 
 from airlock_daemon.audit.allowance import Allowance
 from airlock_daemon.connection.closing import Closer
@@ -28,14 +28,8 @@ LIMITS = "[limits]\nrequest_s = 1\n"
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[Daemon]:
     """The daemon runs, of which all attacks want the same."""
-    before = os.getcwd()
-    with relay_world(LIMITS) as world:
-        os.chdir(world.workspace)
-        try:
-            with Daemon(world) as running:
-                yield running
-        finally:
-            os.chdir(before)
+    with relay_world(LIMITS) as world, standing_in(world.workspace), Daemon(world) as running:
+        yield running
 
 
 def attack(daemon: Daemon, script: str) -> Answer:
