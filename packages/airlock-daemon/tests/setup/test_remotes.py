@@ -110,3 +110,21 @@ def test_hosts_beside_an_ssh_that_does_not_heed_them_are_a_fault(tmp_path: Path)
     world.write_profile('[ssh]\nhosts = ["host"]\n', commands='["ssh"]')
     (fault,) = check_files(world.locations).faults
     assert (fault.key, "without heeding it" in fault.problem) == ("ssh", True)
+
+
+def test_a_box_from_which_remotes_are_reached_counts_as_git_remote(tmp_path: Path) -> None:
+    """Its agent may be unpinned, `[git]` holds beside it, and git-remote must be enabled."""
+    world = World(tmp_path)
+    box = '[deny]\nargs = []\n[sandbox]\nbox = "closed"\nbrokers = ["git"]\n'
+    world.write_module("sh", "/bin/sh", box)
+    world.write_module("git", "/usr/bin/git", box)
+    enable(world, "sh")
+    world.write_profile(commands='["sh"]')
+    found = [str(each) for each in check_files(world.locations).findings]
+    assert any('"git-remote" is not enabled in config.toml' in each for each in found), found
+    enable(world, "sh", "git")
+    world.write_profile(commands='["sh"]')
+    notes = [str(each) for each in check_files(world.locations).notes]
+    assert any("agent my is unpinned: git-remote reaches every" in each for each in notes), notes
+    world.write_profile(GRANT, commands='["git"]')
+    assert world.load().generations["my"].agent.profile.git.is_pinned

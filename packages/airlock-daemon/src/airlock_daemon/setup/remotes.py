@@ -17,7 +17,7 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
     """
     profile, source = agent.profile, agent.profile_file
     granted = profile.granted(ceiling)
-    if profile.names_remotes and "git" in granted:
+    if profile.names_remotes and "git" in granted and not _asks(agent, "git"):
         yield Fault(
             source,
             "git",
@@ -35,7 +35,8 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
                 'write broker = "ssh" there in the place of bin, or leave [ssh] out',
             )
     text = profile.env.get("GIT_SSH_COMMAND")
-    if text is not None and (profile.names_remotes or BROKER in profile.commands):
+    asks = BROKER in profile.commands or any(_asks(agent, name) for name in profile.commands)
+    if text is not None and (profile.names_remotes or asks):
         try:
             read_ssh_command(text)
         except UnfitCommandError as error:
@@ -49,7 +50,8 @@ def find_unpinned(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[F
         granted = agent.profile.granted(ceiling)
         if not agent.profile.ssh.is_pinned:
             yield from _find_unpinned_ssh(agent, granted)
-        if BROKER in granted and not agent.profile.git.is_pinned:
+        reaches = BROKER in granted or any(_asks(agent, name) for name in granted)
+        if reaches and not agent.profile.git.is_pinned:
             yield Finding(
                 agent.profile_file,
                 "git",
@@ -65,7 +67,7 @@ def find_unpinned(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[F
 def find_git_on_host(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
     """Name the agents whose git is this host's, and what that means."""
     for agent in agents:
-        if "git" in agent.profile.granted(ceiling):
+        if "git" in agent.profile.granted(ceiling) and not _asks(agent, "git"):
             yield Finding(
                 agent.profile_file,
                 "commands",
@@ -75,6 +77,26 @@ def find_git_on_host(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterato
                 name="remotes",
                 is_note=True,
             )
+
+
+def find_unasked(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Fault]:
+    """Name the modules whose boxes may ask for git-remote, where it is not enabled."""
+    for agent in agents if BROKER not in ceiling else ():
+        for name in agent.profile.granted(ceiling):
+            module = agent.modules.find(name)
+            if module is not None and _asks(agent, name):
+                yield Fault(
+                    module.source,
+                    "sandbox.brokers",
+                    f'has no effect: "{BROKER}" is not enabled in config.toml',
+                    "enable it there, beside the command, or remove this",
+                )
+
+
+def _asks(agent: Agent, name: str) -> bool:
+    """Whether a command runs in a box from which git's remotes are reached."""
+    module = agent.modules.find(name)
+    return module is not None and module.sandbox is not None and "git" in module.sandbox.brokers
 
 
 def _find_unpinned_ssh(agent: Agent, granted: Iterable[str]) -> Iterator[Finding]:
