@@ -1,8 +1,8 @@
 """Boxes that wait for a command: made ahead, while nobody waits for them, and used once.
 
-No order was given to one that waits, so that nothing of a request can be in it. It has what it was
-made of, whatever stands at the same paths by now; which is why a key names devices and inodes, which
-no other file can have while a box holds on to them.
+No order was given to one that waits, so that nothing of a request can be in it. It has what it
+was made of, whatever stands at the same paths by now; which is why a key names devices and inodes,
+which no other file can have while a box holds on to them.
 """
 
 import logging
@@ -102,7 +102,7 @@ class Boxes:
         reserved = room.reserved
         if reserved is None or not room.needs(key):
             return
-        if sum(map(len, self._rooms)) >= MOST_IN_ALL:
+        if sum(room.count for room in self._rooms) >= MOST_IN_ALL:
             next(iter(self._rooms)).give_up()
         try:
             made = await make_box(
@@ -136,11 +136,13 @@ class Room:
         self.expires = math.inf
         self.reserved: Reserved | None = None
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
+        """How many wait."""
         return len(self._waiting)
 
     def adopt(self, reserved: Reserved | None) -> None:
-        """Keep only what is made by the reading that gave `reserved`; None for an agent that goes."""
+        """Keep what was made by the reading that gave `reserved`; None for an agent that goes."""
         if reserved is not self.reserved:
             self.reserved = reserved
             self._last = None
@@ -149,9 +151,9 @@ class Room:
     def take(
         self, box: Box, *, bubblewrap: str, identity: Identity, reserved: Reserved
     ) -> BoxedLaunch | None:
-        """A box that is just as `box` would be if it were made now, for the caller to order and close.
+        """A box that is just as `box` would be if it were made now; None where none waits.
 
-        None where none waits.
+        The caller orders and closes it.
         """
         self._boxes.look()
         if reserved is not self.reserved:
@@ -163,7 +165,7 @@ class Room:
         found = next(self._take(key), None)
         if found is None and is_repeated:
             self._busy_until = now + _BUSY_S
-        self._boxes.note(self, len(self))
+        self._boxes.note(self, self.count)
         return found
 
     def refill(self, reserved: Reserved) -> None:
@@ -181,17 +183,17 @@ class Room:
 
     def put(self, key: Key, launch: BoxedLaunch) -> None:
         """Take over a box that was made for `key`."""
-        if len(self) >= MOST_IN_ROOM:
+        if self.count >= MOST_IN_ROOM:
             self.give_up()
         self._waiting.append(_Waiting(key, launch))
-        self._boxes.note(self, len(self))
+        self._boxes.note(self, self.count)
         if self.needs(key):
             self._boxes.wish(self, key)
 
     def give_up(self) -> None:
         """Let go of the box that has waited longest."""
         self._waiting.pop(0).launch.close()
-        self._boxes.note(self, len(self))
+        self._boxes.note(self, self.count)
 
     def empty(self) -> None:
         """Let go of all boxes."""

@@ -6,6 +6,7 @@ import signal as signals
 import socket
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 
 from airlock_daemon.command.launch import Ended, Launch
 from airlock_daemon.command.launcher import CommandLine, Launcher
@@ -49,12 +50,14 @@ class BoxedLaunch(Launch):
     ) -> None:
         """Have the box, which must be `box`, run `what`, once: the first and last thing it is told.
 
-        The launcher in there need not be there yet. Raises OSError.
+        The launcher in there need not be there yet; where it is no more, `read_report` says why.
+        Raises OSError.
         """
         place = _place(box, what.directory)
         with launcher.encode(what, terminal=terminal, kept=len(kept), before=place) as order:
             message, files = order
-            socket.send_fds(self.control, [message], [*standard, *kept, *files])
+            with suppress(BrokenPipeError, ConnectionResetError):
+                socket.send_fds(self.control, [message], [*standard, *kept, *files])
 
     def is_waiting(self) -> bool:
         """Whether box and maker are alive, and nothing was reported of either."""

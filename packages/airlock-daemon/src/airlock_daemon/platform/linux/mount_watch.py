@@ -5,7 +5,7 @@ import select
 
 
 class MountWatch:
-    """Knows of changes since it was asked last (proc_pid_mountinfo(5)). Its owner must `close` it."""
+    """Knows of changes since it was asked last (proc_pid_mounts(5)). Its owner must `close` it."""
 
     def __init__(self) -> None:
         self._file = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
