@@ -18,6 +18,7 @@ from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount, parse_
 from airlock_daemon.sandbox.plan import plan_box
 from airlock_daemon.sandbox.starting import start_boxed
 from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.directory import Workspace
 from airlock_daemon.workspace.mapping import Mounts
@@ -94,7 +95,13 @@ async def _run(workspace: Workspace, script: str, output: int) -> None:
     identity: Identity = box_identity()
     nothing = Reserved(())
     box = plan_box(
-        workspace, places=(), read={}, identity=identity, reserved=nothing, sockets="none"
+        workspace,
+        places=(),
+        read={},
+        identity=identity,
+        reserved=nothing,
+        sockets="none",
+        limits=Limits(),
     )
     launcher = Launcher(launcher_path(), nofile=256)
     null = os.open(os.devnull, os.O_RDWR)

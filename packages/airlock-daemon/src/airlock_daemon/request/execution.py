@@ -20,6 +20,7 @@ from airlock_daemon.request.negotiation import open_stdio
 from airlock_daemon.request.plan import Plan
 from airlock_daemon.request.state import DaemonState
 from airlock_daemon.sandbox.fencing import start_fenced
+from airlock_daemon.sandbox.groups import open_group
 from airlock_daemon.sandbox.starting import start_boxed
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.workspace.directory import Workspace
@@ -37,6 +38,7 @@ async def execute(
     client: Client,
     shared: DaemonState,
     *,
+    agent: str,
     limits: Limits,
     turns: Turns,
     emit: Emit,
@@ -46,16 +48,20 @@ async def execute(
 ) -> Finished:
     """Run the command: `emit` gets its output as it comes, then `conclude` how it ended.
 
-    A `conversation` is what a broker has it for, and holds; `private` is the directory of a command
-    behind a fence.
+    `limits` are those of `agent`. A `conversation` is what a broker has it for, and holds;
+    `private` is the directory of a command behind a fence.
 
     Returns that too, by whatever way, when none of its processes is left. Raises Failed where it
     cannot be started, ClientGone where the client does not take what it gets.
     """
     session = client.session
     transport = None if conversation is None else _open_transport(plan, conversation, session)
-    with closing(transport or _open(plan, session.passed, null=shared.null)) as stdio:
-        launch = await _launch(plan, stdio, shared, private)
+    groups = None if plan.boxed is None else shared.groups
+    with (
+        closing(transport or _open(plan, session.passed, null=shared.null)) as stdio,
+        open_group(groups, agent, limits) as group,
+    ):
+        launch = await _launch(plan, stdio, shared, private, group)
         command = Command(
             launch, stdio, turns, ahead=limits.output_bytes, credit=limits.stdin_bytes
         )
@@ -77,7 +83,7 @@ async def execute(
 
 
 async def _launch(
-    plan: Plan, stdio: Stdio, shared: DaemonState, private: Workspace | None
+    plan: Plan, stdio: Stdio, shared: DaemonState, private: Workspace | None, group: int | None
 ) -> Launch:
     what, boxed = plan.command_line, plan.boxed
     if boxed is None:
@@ -98,6 +104,7 @@ async def _launch(
         identity=maker.identity,
         reserved=boxed.reserved,
         terminal=stdio.terminal,
+        group=group,
     )
 
 

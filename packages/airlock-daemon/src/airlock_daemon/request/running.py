@@ -112,6 +112,7 @@ def _choose(
         planned,
         client,
         shared,
+        agent=generation.agent.name,
         limits=limits,
         turns=agent.turns,
     )

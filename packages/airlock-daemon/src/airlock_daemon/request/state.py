@@ -18,6 +18,7 @@ from airlock_daemon.fairness.starts import Share, Starts
 from airlock_daemon.fairness.turns import Rounds, Turns
 from airlock_daemon.identity.ancestry import Ancestry
 from airlock_daemon.identity.containers import Containers
+from airlock_daemon.sandbox.groups import Groups
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.load import Setup
 
@@ -32,11 +33,17 @@ _LOOKUPS = 2
 class DaemonState:
     """What all requests of a running daemon share. Its owner must `close` it."""
 
-    def __init__(self, audit: Ledger, launcher: Launcher, *, search_path: str) -> None:
-        """Take over `audit` and `launcher`; `search_path` is where a container engine is found."""
+    def __init__(
+        self, audit: Ledger, launcher: Launcher, *, groups: Groups | str, search_path: str
+    ) -> None:
+        """Take over all three: `groups` may say why there are none.
+
+        `search_path` is where a container engine is found.
+        """
         self.environment = dict(os.environ)
         self.audit = audit
         self.launcher = launcher
+        self.groups = groups
         self.null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self.containers = Containers(search_path)
         self.ancestry = Ancestry(os.getpid())
@@ -79,6 +86,8 @@ class DaemonState:
         self.containers.close()
         self.ancestry.close()
         self.launcher.close()
+        if isinstance(self.groups, Groups):
+            self.groups.close()
         os.close(self.null)
         self.audit.close()
 

@@ -109,6 +109,7 @@ def choose_box(
         identity=maker.identity,
         reserved=generation.reserved,
         sockets=sandbox.sockets,
+        limits=generation.limits,
     )
     if maker.bubblewrap is None:
         refuse_unshowable(box)

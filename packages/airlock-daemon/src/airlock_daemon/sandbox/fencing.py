@@ -5,6 +5,7 @@ home but an empty directory of its own.
 """
 
 import os
+import resource
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 
@@ -84,6 +85,7 @@ async def start_fenced(
     identity: Identity,
     reserved: Reserved,
     terminal: int = 0,
+    group: int | None = None,
 ) -> Launch:
     """Start `what` within the part of `box` that a fence can be, as `Launcher.launch` does.
 
@@ -99,7 +101,18 @@ async def start_fenced(
             terminal=terminal,
             identity=None if identity.user == os.geteuid() else identity,
             fence=_open_fence(box, private, reserved, stack),
+            bounds=replace(box.bounds, processes=_find_processes()),
+            group=group,
         )
+
+
+def _find_processes() -> int | None:
+    """How many processes of its user there may be before a tool cannot make another one.
+
+    They are counted on the whole host: it cannot take the last ones from the daemon and others.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+    return None if limit == resource.RLIM_INFINITY else limit - limit // 4
 
 
 def _open_fence(box: Box, private: Workspace, reserved: Reserved, stack: ExitStack) -> Fence:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
-from airlock_daemon.command.launcher import Identity
+from airlock_daemon.command.launcher import Bounds, Identity, descriptor_limit
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.mountinfo import relative_to
 from airlock_daemon.sandbox.box import (
@@ -23,17 +23,17 @@ from airlock_daemon.sandbox.box import (
 from airlock_daemon.sandbox.etc import make_etc
 from airlock_daemon.sandbox.inner_mounts import show_workspace
 from airlock_daemon.sandbox.programs import SYSTEM
+from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.directory import Workspace
 from airlock_wire import quote
 
 _MIB = 1 << 20
-_TMP_BYTES = 256 * _MIB
-_HOME_BYTES = 64 * _MIB
-_SHARED_MEMORY_BYTES = 64 * _MIB
+# Of the size of /tmp, that of the home and of shared memory.
+_SMALLER = 4
 
-PROCESSES = 1024
-"""How many processes of one box there may be at a time."""
+# Descriptors of each process: some tools want more than the usual 1024. The daemon has many more.
+_OPEN_FILES = 4096
 
 # Where the box has things of its own; a workspace may lie neither there, above, nor below, but for
 # the two that are its user's.
@@ -49,14 +49,15 @@ def plan_box(
     identity: Identity,
     reserved: Reserved,
     sockets: str,
+    limits: Limits,
 ) -> Box:
     """The box of a command that runs in `workspace`.
 
     `places` of the host are shown at their own paths, and those of `read` at others; all of them
-    cannot be written. Tools run as `identity`. Raises Denied (layer "sandbox") where the client has
-    its workspace at a place that the box needs itself.
+    cannot be written. Tools run as `identity`, within `limits`. Raises Denied (layer "sandbox")
+    where the client has its workspace at a place that the box needs itself.
     """
-    operations = list(_make_base(identity))
+    operations = list(_make_base(identity, limits.box_tmpfs_mb * _MIB))
     operations += [System(place, place) for place in places]
     operations += [System(path, target) for path, target in read.items()]
     source = workspace.source
@@ -75,12 +76,22 @@ def plan_box(
         inner=inner,
         directory=directory,
         is_shared=source is not None,
-        processes=PROCESSES,
+        bounds=_bound(limits),
         sockets=sockets,
     )
 
 
-def _make_base(identity: Identity) -> Iterator[Operation]:
+def _bound(limits: Limits) -> Bounds:
+    """What one box may use, and each process in it."""
+    return Bounds(
+        processes=limits.box_processes,
+        data=limits.box_memory_mb * _MIB,
+        file_size=limits.box_file_mb * _MIB,
+        open_files=min(_OPEN_FILES, descriptor_limit() // 2),
+    )
+
+
+def _make_base(identity: Identity, size: int) -> Iterator[Operation]:
     for path in SYSTEM:
         if os.path.islink(path):
             yield Link(os.readlink(path), path)
@@ -89,11 +100,11 @@ def _make_base(identity: Identity) -> Iterator[Operation]:
     yield from make_etc(identity)
     yield Processes()
     yield Devices()
-    yield Memory(SHARED_MEMORY, 0o1777, _SHARED_MEMORY_BYTES)
+    yield Memory(SHARED_MEMORY, 0o1777, size // _SMALLER)
     # It is a file system in memory too, of no bounded size.
     yield Closed("/dev")
-    yield Memory(TMP, 0o1777, _TMP_BYTES)
-    yield Memory(HOME, 0o700, _HOME_BYTES)
+    yield Memory(TMP, 0o1777, size)
+    yield Memory(HOME, 0o700, size // _SMALLER)
 
 
 def _refuse_own(target: str, others: Sequence[str]) -> None:

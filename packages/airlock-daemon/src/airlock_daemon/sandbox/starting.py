@@ -25,7 +25,7 @@ from airlock_daemon.setup.reserved import Reserved
 log = logging.getLogger("airlock")
 
 # As `native/place.zig` reads it.
-_PLACE = struct.Struct("<IIQIII")
+_PLACE = struct.Struct("<IIQII")
 
 # Of what bubblewrap says where it makes no box.
 _SAID_BYTES = 4096
@@ -89,18 +89,22 @@ async def start_boxed(
     reserved: Reserved,
     null: int,
     terminal: int = 0,
+    group: int | None = None,
 ) -> BoxedLaunch:
     """Start `what` in `box`, otherwise as `Launcher.launch` does.
 
     `what.directory` is the box's directory on the host, as it was checked. The program `bubblewrap`
-    runs as `identity`, and with it all that is in the box. Raises Denied and Failed.
+    runs as `identity`, and with it all that is in the box, in the cgroup `group`. Raises Denied and
+    Failed.
     """
     ours, theirs = make_pair()
     said = os.memfd_create("airlock-box-said", os.MFD_CLOEXEC)
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with launcher.encode(what, terminal=terminal, before=_place(box, what.directory)) as order:
-            message, files = order
+        order = launcher.encode(
+            what, terminal=terminal, bounds=box.bounds, before=_place(box, what.directory)
+        )
+        with order as (message, files):
             # It waits in the socket for the launcher to be there.
             socket.send_fds(ours, [message], [*standard, *files])
         making = prepare(
@@ -118,6 +122,7 @@ async def start_boxed(
                 (null, null, said),
                 kept=made.kept,
                 identity=None if identity.user == os.geteuid() else identity,
+                group=group,
             )
     except BaseException as error:
         ours.close()
@@ -138,5 +143,5 @@ def _place(box: Box, directory: int) -> bytes:
         found = os.fstat(directory)
         major, minor, inode = os.major(found.st_dev), os.minor(found.st_dev), found.st_ino
     name = os.fsencode(box.directory) + b"\0"
-    fixed = _PLACE.pack(major, minor, inode, box.processes, SOCKETS[box.sockets], len(name))
+    fixed = _PLACE.pack(major, minor, inode, SOCKETS[box.sockets], len(name))
     return fixed + name
