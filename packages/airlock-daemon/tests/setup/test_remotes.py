@@ -30,17 +30,21 @@ def test_git_remote_comes_with_git(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("commands", ['["git"]', "[]", '["git", "git-remote"]'])
-def test_a_grant_of_places_beside_git_itself_is_a_fault(tmp_path: Path, commands: str) -> None:
-    """git on the host would not heed it."""
+def test_a_grant_of_places_beside_git_without_a_box_is_a_fault(
+    tmp_path: Path, commands: str
+) -> None:
+    """That git would not heed it; the built-in one has no other way to a remote."""
     world = World(tmp_path)
     enable(world, "git")
     world.write_profile(GRANT, commands=commands)
+    world.load()
+    world.write_module("git", "git")
     with pytest.raises(SetupError) as raised:
         world.load()
     (fault,) = raised.value.faults
     assert (fault.key, fault.remedy) == (
         "git",
-        'grant commands = ["git-remote"], and use the git of the container',
+        'write [sandbox] box = "closed" there, or leave [git] out',
     )
 
 
@@ -77,8 +81,11 @@ def test_that_git_runs_on_this_host_is_said(tmp_path: Path) -> None:
     enable(world, "git")
     world.write_profile("", commands='["git"]')
     (note,) = check_files(world.locations).notes
-    assert "hooks, attributes and configuration in its workspace" in note.problem
+    assert "runs in a box on this host, and hooks and filters" in note.problem
     assert 'grant commands = ["git-remote"]' in note.remedy
+    world.write_module("git", "git")
+    notes = [each.problem for each in check_files(world.locations).notes]
+    assert any("runs on this host without a box" in each for each in notes)
 
 
 def test_ssh_is_unpinned_until_its_hosts_are_named(tmp_path: Path) -> None:

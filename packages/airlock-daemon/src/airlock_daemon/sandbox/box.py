@@ -41,10 +41,15 @@ class Link(msgspec.Struct, frozen=True, tag=True):
 
 
 class Made(msgspec.Struct, frozen=True, tag=True):
-    """A file of the box's own."""
+    """A file of the box's own.
+
+    Where the tool finds it by the `variable` of its environment, it may be at another path; without
+    one the host's own file at `target` serves as well.
+    """
 
     content: bytes
     target: str
+    variable: str = ""
 
 
 class Memory(msgspec.Struct, frozen=True, tag=True):
@@ -96,7 +101,7 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
 
     `directory` is where it starts, as the box calls it; `is_shared` says that this is one of the
     host, which must be the one that was checked. `bounds` are those of its processes, and `sockets`
-    says which it may make.
+    says which it may make. `asks` are commands that may be asked for from within, over a relay.
     """
 
     operations: tuple[Operation, ...]
@@ -105,3 +110,4 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     is_shared: bool
     bounds: Bounds
     sockets: str
+    asks: tuple[str, ...] = ()

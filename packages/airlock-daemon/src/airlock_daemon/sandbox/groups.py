@@ -8,8 +8,8 @@ import fcntl
 import itertools
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
 
 import trio
 
@@ -68,43 +68,37 @@ class Groups:
         if "cpu" in self.controllers:
             write_group(os.path.join(root, DAEMON), "cpu.weight", str(_WEIGHT))
 
-    @contextmanager
-    def open(self, agent: str, limits: Limits) -> Iterator[int]:
-        """A group for one box, as a descriptor of its directory; what is left in it is killed.
-
-        Raises OSError.
-        """
-        with self._open_below(self._adopt(agent, limits)) as descriptor:
-            yield descriptor
+    def open(self, agent: str, limits: Limits) -> "Group":
+        """A group for one box, which the caller closes. Raises OSError."""
+        return self._open_below(self._adopt(agent, limits))
 
     async def prove(self, launcher: Launcher) -> str | None:
         """Start a process in a group and look where it is; what was wrong, None if nothing was."""
         try:
-            with self._open_below(self._top) as group:
-                return await _prove(group, launcher)
+            with closing(self._open_below(self._top)) as group:
+                return await _prove(group.descriptor, launcher)
         except AirlockError as error:
             return error.message
         except OSError as error:
             return str(error)
+
+    def remove(self, directory: str) -> None:
+        """Kill what is in a group that was opened, and remove it once that has died."""
+        self._dying = [each for each in (*self._dying, directory) if not remove_group(each)]
 
     def close(self) -> None:
         """Kill what is left, and remove all groups but the daemon's own."""
         clear_group(self._top, longest_s=_DYING_S)
         os.close(self._lock)
 
-    @contextmanager
-    def _open_below(self, above: str) -> Iterator[int]:
+    def _open_below(self, above: str) -> "Group":
         directory = os.path.join(above, f"{os.getpid()}-{next(self._numbers)}")
         os.mkdir(directory)
         try:
-            descriptor = os.open(directory, _DIRECTORY)
-            try:
-                yield descriptor
-            finally:
-                os.close(descriptor)
-        finally:
-            # A process that was killed may take a moment.
-            self._dying = [each for each in (*self._dying, directory) if not remove_group(each)]
+            return Group(self, directory, os.open(directory, _DIRECTORY))
+        except BaseException:
+            self.remove(directory)
+            raise
 
     def _adopt(self, agent: str, limits: Limits) -> str:
         """The group of an agent, with these limits."""
@@ -120,6 +114,42 @@ class Groups:
                 write_group(directory, "pids.max", str(_BOXES * limits.box_processes))
             self._adopted[agent] = limits
         return directory
+
+
+class Group:
+    """The group of one box. Its owner must `close` it, which ends what is left in it."""
+
+    def __init__(self, groups: Groups, directory: str, descriptor: int) -> None:
+        """Take over `descriptor`, of the `directory` that was made."""
+        self._groups = groups
+        self._directory = directory
+        self.descriptor = descriptor
+
+    def close(self) -> None:
+        """Kill what is in it, and remove it."""
+        os.close(self.descriptor)
+        self._groups.remove(self._directory)
+
+
+OpenGroup = Callable[[], Group | None]
+"""What gives a box its group, None where there are none. Raises Failed."""
+
+
+def open_none() -> None:
+    """Give no group."""
+
+
+def open_group(groups: Groups | str, agent: str, limits: Limits) -> Group | None:
+    """A group for a box of `agent`, None where there are none. Raises Failed."""
+    if isinstance(groups, str):
+        return None
+    try:
+        return groups.open(agent, limits)
+    except OSError as error:
+        raise Failed(
+            f"the box of the command gets no cgroup of its own: {error}",
+            hint="a person on the host can restart the daemon",
+        ) from error
 
 
 def claim_groups() -> Groups | str:
@@ -176,19 +206,3 @@ async def _prove(group: int, launcher: Launcher) -> str | None:
     if isinstance(report, AirlockError):
         return report.message
     return None if found else "a process that was started in a group is not there"
-
-
-@contextmanager
-def open_group(groups: Groups | str | None, agent: str, limits: Limits) -> Iterator[int | None]:
-    """A group for one box, as `Groups.open`; None where there are none. Raises Failed."""
-    with ExitStack() as stack:
-        try:
-            group = None
-            if isinstance(groups, Groups):
-                group = stack.enter_context(groups.open(agent, limits))
-        except OSError as error:
-            raise Failed(
-                f"the box of the command gets no cgroup of its own: {error}",
-                hint="a person on the host can restart the daemon",
-            ) from error
-        yield group

@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from airlock_daemon.command.launcher import Bounds, Identity, descriptor_limit
-from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.mountinfo import relative_to
 from airlock_daemon.sandbox.box import (
     HOME,
@@ -14,19 +13,19 @@ from airlock_daemon.sandbox.box import (
     Closed,
     Devices,
     Link,
+    Made,
     Memory,
     Operation,
-    Placed,
     Processes,
     System,
 )
 from airlock_daemon.sandbox.etc import make_etc
-from airlock_daemon.sandbox.inner_mounts import show_workspace
+from airlock_daemon.sandbox.inner_mounts import Shown, show_workspace
+from airlock_daemon.sandbox.other_workspaces import refuse_own, show_others
 from airlock_daemon.sandbox.programs import SYSTEM
 from airlock_daemon.setup.limits import Limits
-from airlock_daemon.setup.reserved import Reserved, is_within
+from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.directory import Workspace
-from airlock_wire import quote
 
 _MIB = 1 << 20
 # Of the size of /tmp, that of the home and of shared memory.
@@ -35,10 +34,8 @@ _SMALLER = 4
 # Descriptors of each process: some tools want more than the usual 1024. The daemon has many more.
 _OPEN_FILES = 4096
 
-# Where the box has things of its own; a workspace may lie neither there, above, nor below, but for
-# the two that are its user's.
-_OWN = (*SYSTEM, "/etc", "/proc", "/dev", "/sys", "/run")
-_USERS = (TMP, HOME)
+GIT_CONFIG = "/etc/gitconfig"
+"""Where git finds the system's configuration in a box, wherever it was built to look for it."""
 
 
 def plan_box(
@@ -50,30 +47,42 @@ def plan_box(
     reserved: Reserved,
     sockets: str,
     limits: Limits,
+    git_config: bytes | None = None,
+    is_fence: bool = False,
 ) -> Box:
     """The box of a command that runs in `workspace`.
 
     `places` of the host are shown at their own paths, and those of `read` at others; all of them
-    cannot be written. Tools run as `identity`, within `limits`. Raises Denied (layer "sandbox")
-    where the client has its workspace at a place that the box needs itself.
+    cannot be written. Tools run as `identity`, within `limits`. With `git_config` that is the
+    system's configuration for git. `is_fence` says that all is at the host's own paths. Raises
+    Denied (layer "sandbox") where the client has its workspace at a place that the box needs
+    itself.
     """
     operations = list(_make_base(identity, limits.box_tmpfs_mb * _MIB))
+    if git_config is not None:
+        operations.append(Made(git_config, GIT_CONFIG, "GIT_CONFIG_SYSTEM"))
     operations += [System(place, place) for place in places]
     operations += [System(path, target) for path, target in read.items()]
     source = workspace.source
-    directory, inner = TMP, tuple[Placed, ...]()
+    directory, shown = workspace.own, list[Shown]()
     if source is not None:
-        shown = show_workspace(
-            source, workspace.root, workspace.mounts, identity=identity, reserved=reserved
-        )
-        _refuse_own(shown.top.target, [*places, *read.values()])
-        operations.append(shown.top)
-        inner = shown.inner
+        mounts = workspace.mounts
+        view = show_workspace(source, workspace.root, mounts, identity=identity, reserved=reserved)
+        refuse_own(view.top.target, [*places, *read.values()])
+        shown.append(view)
         below = relative_to(workspace.path, workspace.root) or ""
         directory = os.path.join(source.target, below) if below else source.target
+    shown += show_others(
+        workspace,
+        shown,
+        identity=identity,
+        reserved=reserved,
+        others=(*places, *read.values()),
+        is_fence=is_fence,
+    )
     return Box(
-        operations=tuple(operations),
-        inner=inner,
+        operations=(*operations, *(each.top for each in shown)),
+        inner=tuple(placed for each in shown for placed in each.inner),
         directory=directory,
         is_shared=source is not None,
         bounds=_bound(limits),
@@ -105,15 +114,3 @@ def _make_base(identity: Identity, size: int) -> Iterator[Operation]:
     yield Closed("/dev")
     yield Memory(TMP, 0o1777, size)
     yield Memory(HOME, 0o700, size // _SMALLER)
-
-
-def _refuse_own(target: str, others: Sequence[str]) -> None:
-    for place in (*_OWN, *_USERS, *others):
-        if is_within(place, target) or (place not in _USERS and is_within(target, place)):
-            raise Denied(
-                f"the container has its workspace at {quote(target)}, where a box has {place} of "
-                "its own",
-                layer="sandbox",
-                rule="place",
-                hint="mount the workspace at another path in the container, such as /workspace",
-            )

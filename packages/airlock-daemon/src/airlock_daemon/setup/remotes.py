@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.ssh_command import UnfitCommandError, read_ssh_command
 from airlock_modules import Fault, Module
@@ -17,13 +18,14 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
     """
     profile, source = agent.profile, agent.profile_file
     granted = profile.granted(ceiling)
-    if profile.names_remotes and "git" in granted:
+    module = agent.modules.find("git") if "git" in granted else None
+    if profile.names_remotes and module is not None and not wants_box(module):
         yield Fault(
             source,
             "git",
-            "says where git-remote may go, and the agent has git too, which runs on this host and "
-            "does not heed it",
-            f'grant commands = ["{BROKER}"], and use the git of the container',
+            "says where git-remote may go, and the agent has git too, which runs on this host "
+            f"without a box and does not heed it ({module.source})",
+            'write [sandbox] box = "closed" there, or leave [git] out',
         )
     if profile.ssh.is_pinned:
         for name, module in _find_unbrokered(agent, granted):
@@ -65,16 +67,24 @@ def find_unpinned(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[F
 def find_git_on_host(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
     """Name the agents whose git is this host's, and what that means."""
     for agent in agents:
-        if "git" in agent.profile.granted(ceiling):
-            yield Finding(
-                agent.profile_file,
-                "commands",
-                f"the git of agent {agent.name} runs on this host, and so do the programs that "
-                "hooks, attributes and configuration in its workspace name",
-                f'for images that have git, grant commands = ["{BROKER}"] instead',
-                name="remotes",
-                is_note=True,
-            )
+        module = agent.modules.find("git") if "git" in agent.profile.granted(ceiling) else None
+        if module is None:
+            continue
+        problem = (
+            "runs in a box on this host, and hooks and filters of its workspace with it: they have "
+            "the programs of this host, and none of those of the container"
+            if wants_box(module)
+            else "runs on this host without a box, and so do the programs that hooks, attributes "
+            "and configuration in its workspace name"
+        )
+        yield Finding(
+            agent.profile_file,
+            "commands",
+            f"the git of agent {agent.name} {problem}",
+            f'for images that have git, grant commands = ["{BROKER}"] instead',
+            name="remotes",
+            is_note=True,
+        )
 
 
 def _find_unpinned_ssh(agent: Agent, granted: Iterable[str]) -> Iterator[Finding]:
