@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.platform.linux.cgroup import find_own_group, remove_group
+from airlock_daemon.platform.linux.cgroup import find_group, remove_group
+from airlock_daemon.sandbox.groups import CONTROLLERS
 from airlock_daemon.setup.boxes import explain_no_fence
 from boxing import boxed_world, needs_bubblewrap, write_boxes
+from examining import around, find
 from running import Daemon, read_answer, read_until, request
 from worlds import World
 
@@ -34,7 +36,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 @pytest.fixture
 def group() -> Iterator[Path]:
     """A cgroup that is marked as systemd marks what it hands over."""
-    own = find_own_group()
+    own = find_group(os.getpid())
     if own is None:
         pytest.skip("needs cgroups of version 2")
     path = Path(own, f"airlock-{uuid.uuid4()}")
@@ -119,6 +121,23 @@ def test_what_a_killed_daemon_has_left_is_removed_by_the_next(world: World, grou
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
         assert not left.exists()
         assert daemon.shell("echo goes").text() == "goes\n"
+
+
+def test_doctor_tells_what_is_not_bounded(world: World, group: Path) -> None:
+    """A group that is not divided, and one without all controllers; nothing of a whole one."""
+    os.removexattr(group, "user.delegate")
+    with Daemon(world, group=str(group)):
+        (found,) = find("cgroups", around(world))
+        assert found.source == str(group)
+        assert "Delegate=cpu memory pids" in found.remedy
+    os.setxattr(group, "user.delegate", b"1")
+    bounded = (group / "cgroup.controllers").read_text().split()
+    with Daemon(world, group=str(group)):
+        missing = [name for name in CONTROLLERS if name not in bounded]
+        for found in find("cgroups", around(world)):
+            assert f"cannot bound {' and '.join(missing)}" in found.problem
+            missing = []
+        assert not missing
 
 
 @needs_bubblewrap

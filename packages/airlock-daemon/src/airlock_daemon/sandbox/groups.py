@@ -17,7 +17,7 @@ from airlock_daemon.command.launcher import CommandLine, Launcher
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.platform.linux.cgroup import (
     clear_group,
-    find_own_group,
+    find_group,
     is_delegated,
     read_group,
     remove_group,
@@ -27,6 +27,9 @@ from airlock_daemon.setup.limits import Limits
 
 DAEMON = "daemon"
 """The group of the daemon itself, below the one that it was given. systemd can make it too."""
+
+CONTROLLERS = ("cpu", "memory", "pids")
+"""What is bounded where it can be."""
 
 _AGENTS = "agents"
 
@@ -44,7 +47,7 @@ _DYING_S = 2.0
 class Groups:
     """The groups of the boxes of all agents. Its owner must `close` it, which ends what is in them.
 
-    `controllers` are what is bounded: "cpu", "memory", "pids", or some of these.
+    `controllers` are what is bounded: all of CONTROLLERS, or some.
     """
 
     def __init__(self, root: str, lock: int) -> None:
@@ -61,7 +64,7 @@ class Groups:
         write_group(os.path.join(root, DAEMON), "cgroup.procs", "0")
         os.makedirs(self._top, exist_ok=True)
         there = read_group(root, "cgroup.controllers")
-        self.controllers = tuple(name for name in ("cpu", "memory", "pids") if name in there)
+        self.controllers = tuple(name for name in CONTROLLERS if name in there)
         for directory in (root, self._top):
             for name in self.controllers:
                 write_group(directory, "cgroup.subtree_control", f"+{name}")
@@ -155,7 +158,7 @@ def open_group(groups: Groups | str, agent: str, limits: Limits) -> Group | None
 def claim_groups() -> Groups | str:
     """Divide the group of this process, which moves into one below; or why it cannot be divided."""
     try:
-        own = find_own_group()
+        own = find_group(os.getpid())
         if own is None:
             return "there is no cgroup of version 2"
         above = os.path.dirname(own)

@@ -17,17 +17,16 @@ _OURS = "0::"
 _MARKS = ("user.delegate", "trusted.delegate")
 
 
-def find_own_group() -> str | None:
-    """The directory of the group of this process, None where there is no such file system.
+def find_group(pid: int) -> str | None:
+    """The directory of the group of a process, None where there is no such file system here.
 
     Raises OSError.
     """
-    own = os.getpid()
-    entries = read_process_entry(own, "cgroup").splitlines()
+    entries = read_process_entry(pid, "cgroup").splitlines()
     path = next((line.removeprefix(_OURS) for line in entries if line.startswith(_OURS)), None)
     if path is None:
         return None
-    for row in parse_mountinfo(read_process_file(own, "mountinfo")):
+    for row in parse_mountinfo(read_process_file(os.getpid(), "mountinfo")):
         below = relative_to(path, row.root) if row.kind == "cgroup2" else None
         if below is not None:
             return os.path.join(row.point, below) if below else row.point
