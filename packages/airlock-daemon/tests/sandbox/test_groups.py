@@ -2,27 +2,17 @@
 
 import os
 import signal
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from airlock_daemon.platform.linux.cgroup import find_group, remove_group
 from airlock_daemon.sandbox.groups import CONTROLLERS
-from airlock_daemon.setup.boxes import explain_no_fence
 from boxing import boxed_world, needs_bubblewrap, write_boxes
 from examining import around, find
+from grouping import MAKERS, handed_over
 from running import Daemon, read_answer, read_until, request
 from worlds import World
-
-MAKERS = [
-    pytest.param("require-bubblewrap", marks=needs_bubblewrap),
-    pytest.param(
-        "landlock",
-        marks=pytest.mark.skipif(explain_no_fence() is not None, reason="needs Landlock"),
-    ),
-]
 
 
 @pytest.fixture
@@ -35,19 +25,9 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 @pytest.fixture
 def group() -> Iterator[Path]:
-    """A cgroup that is marked as systemd marks what it hands over."""
-    own = find_group(os.getpid())
-    if own is None:
-        pytest.skip("needs cgroups of version 2")
-    path = Path(own, f"airlock-{uuid.uuid4()}")
-    try:
-        path.mkdir()
-        os.setxattr(path, "user.delegate", b"1")
-    except OSError as error:
-        pytest.skip(f"needs a cgroup of its own: {error}")
-    yield path
-    while not remove_group(str(path)):
-        os.sched_yield()
+    """A cgroup that the daemon may divide."""
+    with handed_over() as group:
+        yield group
 
 
 def group_of(pid: int) -> str:
