@@ -126,6 +126,7 @@ def choose_box(
         identity=maker.identity,
         reserved=generation.reserved,
         sockets=sandbox.sockets,
+        limits=generation.limits,
         git_config=generation.git_config if runs_git(module) else None,
         is_fence=maker.bubblewrap is None,
     )

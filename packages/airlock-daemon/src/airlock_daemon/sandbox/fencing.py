@@ -5,6 +5,7 @@ home but an empty directory of its own.
 """
 
 import os
+import resource
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 from airlock_daemon.command.launch import Launch
 from airlock_daemon.command.launcher import CommandLine, Fence, Identity, Launcher
 from airlock_daemon.sandbox.box import Box, Made, Shared, System
+from airlock_daemon.sandbox.groups import Group
 from airlock_daemon.sandbox.refusing import refuse
 from airlock_daemon.sandbox.shared import open_shared
 from airlock_daemon.sandbox.sockets import SOCKETS
@@ -86,6 +88,7 @@ async def start_fenced(
     reserved: Reserved,
     terminal: int = 0,
     kept: Sequence[int] = (),
+    group: Group | None = None,
 ) -> Launch:
     """Start `what` within the part of `box` that a fence can be, as `Launcher.launch` does.
 
@@ -105,7 +108,18 @@ async def start_fenced(
             kept=kept,
             identity=None if identity.user == os.geteuid() else identity,
             fence=_open_fence(box, private, reserved, stack),
+            bounds=replace(box.bounds, processes=_find_processes()),
+            group=None if group is None else group.descriptor,
         )
+
+
+def _find_processes() -> int | None:
+    """How many processes of its user there may be before a tool cannot make another one.
+
+    They are counted on the whole host: it cannot take the last ones from the daemon and others.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+    return None if limit == resource.RLIM_INFINITY else limit - limit // 4
 
 
 def _make_files(box: Box, private: Workspace) -> dict[str, str]:

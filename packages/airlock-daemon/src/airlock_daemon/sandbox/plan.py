@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
-from airlock_daemon.command.launcher import Identity
+from airlock_daemon.command.launcher import Bounds, Identity, descriptor_limit
 from airlock_daemon.platform.linux.mountinfo import relative_to
 from airlock_daemon.sandbox.box import (
     HOME,
@@ -23,19 +23,19 @@ from airlock_daemon.sandbox.etc import make_etc
 from airlock_daemon.sandbox.inner_mounts import Shown, show_workspace
 from airlock_daemon.sandbox.other_workspaces import refuse_own, show_others
 from airlock_daemon.sandbox.programs import SYSTEM
+from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.directory import Workspace
 
 _MIB = 1 << 20
-_TMP_BYTES = 256 * _MIB
-_HOME_BYTES = 64 * _MIB
-_SHARED_MEMORY_BYTES = 64 * _MIB
+# Of the size of /tmp, that of the home and of shared memory.
+_SMALLER = 4
+
+# Descriptors of each process: some tools want more than the usual 1024. The daemon has many more.
+_OPEN_FILES = 4096
 
 GIT_CONFIG = "/etc/gitconfig"
 """Where git finds the system's configuration in a box, wherever it was built to look for it."""
-
-PROCESSES = 1024
-"""How many processes of one box there may be at a time."""
 
 
 def plan_box(
@@ -46,17 +46,19 @@ def plan_box(
     identity: Identity,
     reserved: Reserved,
     sockets: str,
+    limits: Limits,
     git_config: bytes | None = None,
     is_fence: bool = False,
 ) -> Box:
     """The box of a command that runs in `workspace`.
 
     `places` of the host are shown at their own paths, and those of `read` at others; all of them
-    cannot be written. Tools run as `identity`. With `git_config` that is the system's configuration
-    for git. `is_fence` says that all is at the host's own paths. Raises Denied (layer "sandbox")
-    where the client has its workspace at a place that the box needs itself.
+    cannot be written. Tools run as `identity`, within `limits`. With `git_config` that is the
+    system's configuration for git. `is_fence` says that all is at the host's own paths. Raises
+    Denied (layer "sandbox") where the client has its workspace at a place that the box needs
+    itself.
     """
-    operations = list(_make_base(identity))
+    operations = list(_make_base(identity, limits.box_tmpfs_mb * _MIB))
     if git_config is not None:
         operations.append(Made(git_config, GIT_CONFIG, "GIT_CONFIG_SYSTEM"))
     operations += [System(place, place) for place in places]
@@ -83,12 +85,22 @@ def plan_box(
         inner=tuple(placed for each in shown for placed in each.inner),
         directory=directory,
         is_shared=source is not None,
-        processes=PROCESSES,
+        bounds=_bound(limits),
         sockets=sockets,
     )
 
 
-def _make_base(identity: Identity) -> Iterator[Operation]:
+def _bound(limits: Limits) -> Bounds:
+    """What one box may use, and each process in it."""
+    return Bounds(
+        processes=limits.box_processes,
+        data=limits.box_memory_mb * _MIB,
+        file_size=limits.box_file_mb * _MIB,
+        open_files=min(_OPEN_FILES, descriptor_limit() // 2),
+    )
+
+
+def _make_base(identity: Identity, size: int) -> Iterator[Operation]:
     for path in SYSTEM:
         if os.path.islink(path):
             yield Link(os.readlink(path), path)
@@ -97,8 +109,8 @@ def _make_base(identity: Identity) -> Iterator[Operation]:
     yield from make_etc(identity)
     yield Processes()
     yield Devices()
-    yield Memory(SHARED_MEMORY, 0o1777, _SHARED_MEMORY_BYTES)
+    yield Memory(SHARED_MEMORY, 0o1777, size // _SMALLER)
     # It is a file system in memory too, of no bounded size.
     yield Closed("/dev")
-    yield Memory(TMP, 0o1777, _TMP_BYTES)
-    yield Memory(HOME, 0o700, _HOME_BYTES)
+    yield Memory(TMP, 0o1777, size)
+    yield Memory(HOME, 0o700, size // _SMALLER)
