@@ -17,6 +17,8 @@ bin = "{tool}"
 forward = ["AIRLOCK_TEST_*"]
 [deny]
 args = []
+[sandbox]
+box = "none"
 """
 
 

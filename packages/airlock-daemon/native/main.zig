@@ -32,7 +32,7 @@ pub fn main() u8 {
     const socket = arguments.socket;
     // While it may still write to its own files in /proc.
     if (arguments.identity) |identity| {
-        if (box.finish(identity, arguments.moves)) |errno| return cannotBegin("the box cannot be finished", errno);
+        if (box.finish(identity, arguments.home, arguments.moves)) |errno| return cannotBegin("the box cannot be finished", errno);
     }
     if (preparation.complete(socket)) |errno| return cannotBegin("its process cannot be set up", errno);
     if (arguments.identity != null) {

@@ -9,8 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trio
 
-from airlock_daemon.command.launcher import Identity
+from airlock_daemon.command.launch import Ended
+from airlock_daemon.command.launcher import CommandLine, Identity, Launcher
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.sandbox.box import HOME, Box
+from airlock_daemon.sandbox.starting import start_boxed
+from airlock_daemon.setup.reserved import Reserved
+from launching import launcher_path
 from running import Daemon
 from worlds import World
 
@@ -73,3 +80,41 @@ def check_a_command(world: World, *, box: str) -> None:
     assert (answer.text("stderr"), answer.exit_code) == ("err\n", 3)
     assert (world.workspace / "file").read_text() == "kept\n"
     assert record["sandbox"] == box
+
+
+def run_in_box(box: Box, script: str, directory: int) -> str:
+    """What a script says in `box`, in the open `directory`; raises AirlockError without one."""
+    with tempfile.TemporaryFile("w+") as output:
+        trio.run(_run, box, script, directory, output.fileno())
+        output.seek(0)
+        return output.read()
+
+
+async def _run(box: Box, script: str, directory: int, output: int) -> None:
+    identity = box_identity()
+    launcher = Launcher(launcher_path(), nofile=256)
+    null = os.open(os.devnull, os.O_RDWR)
+    environment = {"PATH": "/bin", "HOME": HOME if box.home is None else box.home.path}
+    try:
+        launch = await start_boxed(
+            CommandLine("/bin/sh", ("sh", "-c", script), environment, directory),
+            (null, output, output),
+            box,
+            bubblewrap="/usr/bin/bwrap",
+            launcher=launcher,
+            identity=identity,
+            reserved=Reserved(()),
+            null=null,
+        )
+        report: Ended | AirlockError | None = None
+        while report is None:
+            await trio.lowlevel.wait_readable(launch.control)
+            report = launch.read_report()
+        launch.end()
+        await launch.wait_gone()
+        launch.close()
+    finally:
+        launcher.close()
+        os.close(null)
+    if isinstance(report, AirlockError):
+        raise report

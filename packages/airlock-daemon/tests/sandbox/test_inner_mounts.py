@@ -9,20 +9,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import trio
 
-from airlock_daemon.command.launch import Ended
-from airlock_daemon.command.launcher import CommandLine, Identity, Launcher
 from airlock_daemon.errors import AirlockError, Denied
 from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount, parse_mountinfo
 from airlock_daemon.sandbox.plan import plan_box
-from airlock_daemon.sandbox.starting import start_boxed
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.directory import Workspace
 from airlock_daemon.workspace.mapping import Mounts
-from boxing import box_identity, needs_bubblewrap
-from launching import launcher_path
+from boxing import box_identity, needs_bubblewrap, run_in_box
 from worlds import World
 
 pytestmark = needs_bubblewrap
@@ -76,51 +71,20 @@ class Host:
         source = mounts.find(claimed).source
         directory = os.path.join(source.directory, source.below)
         descriptor = os.open(directory, os.O_PATH)
-        with tempfile.TemporaryFile("w+") as output:
-            workspace = Workspace(
-                descriptor=descriptor,
-                path=directory.rstrip("/"),
-                root=source.directory,
-                mounts=mounts,
-                source=source,
-            )
-            trio.run(_run, workspace, script, output.fileno())
-            os.close(descriptor)
-            output.seek(0)
-            return output.read()
-
-
-async def _run(workspace: Workspace, script: str, output: int) -> None:
-    identity: Identity = box_identity()
-    nothing = Reserved(())
-    box = plan_box(
-        workspace, places=(), read={}, identity=identity, reserved=nothing, sockets="none"
-    )
-    launcher = Launcher(launcher_path(), nofile=256)
-    null = os.open(os.devnull, os.O_RDWR)
-    try:
-        launch = await start_boxed(
-            CommandLine("/bin/sh", ("sh", "-c", script), {"PATH": "/bin"}, workspace.descriptor),
-            (null, output, output),
-            box,
-            bubblewrap="/usr/bin/bwrap",
-            launcher=launcher,
-            identity=identity,
-            reserved=nothing,
-            null=null,
+        workspace = Workspace(
+            descriptor=descriptor,
+            path=directory.rstrip("/"),
+            root=source.directory,
+            mounts=mounts,
+            source=source,
         )
-        report: Ended | AirlockError | None = None
-        while report is None:
-            await trio.lowlevel.wait_readable(launch.control)
-            report = launch.read_report()
-        launch.end()
-        await launch.wait_gone()
-        launch.close()
-    finally:
-        launcher.close()
-        os.close(null)
-    if isinstance(report, AirlockError):
-        raise report
+        try:
+            box = plan_box(
+                workspace, places=(), read={}, identity=box_identity(), reserved=Reserved(())
+            )
+            return run_in_box(box, script, descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @pytest.fixture

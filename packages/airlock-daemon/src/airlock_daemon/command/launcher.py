@@ -22,7 +22,7 @@ import trio
 from airlock_daemon.command.launch import Launch, cannot_start
 from airlock_daemon.errors import Failed
 
-_ORDER = struct.Struct("<IIQIIIIIIIII")
+_ORDER = struct.Struct("<IIQIIIIIIIIIII")
 # As user and group: those of the launcher. As sockets: there is no fence.
 _SAME = 0xFFFFFFFF
 
@@ -60,18 +60,21 @@ class Identity(msgspec.Struct, frozen=True):
 
 class Fence(msgspec.Struct, frozen=True):
     """What a tool has in place of a box: a filter that allows `sockets` (native/seccomp/rules.zig),
-    and Landlock. Open descriptors name what it may read, change, and use as a device.
+    and Landlock. Open descriptors name what it may read, change, and use as a device. It may also
+    read all that lies in the directories `opened`, but for these themselves and what is `hidden`.
     """
 
     sockets: int
     read: tuple[int, ...]
     written: tuple[int, ...]
     used: tuple[int, ...]
+    opened: tuple[int, ...] = ()
+    hidden: tuple[int, ...] = ()
 
     @property
     def rules(self) -> tuple[int, ...]:
         """All of the descriptors."""
-        return (*self.read, *self.written, *self.used)
+        return (*self.read, *self.written, *self.used, *self.opened, *self.hidden)
 
 
 def find_launcher() -> str:
@@ -289,10 +292,11 @@ def _join(what: CommandLine) -> bytes:
     return "\0".join(words).encode("utf-8", "surrogateescape")
 
 
-def _count_rules(fence: Fence | None) -> tuple[int, int, int, int]:
+def _count_rules(fence: Fence | None) -> tuple[int, ...]:
     if fence is None:
-        return _SAME, 0, 0, 0
-    return fence.sockets, len(fence.read), len(fence.written), len(fence.used)
+        return (_SAME, *(0,) * 5)
+    kinds = (fence.read, fence.written, fence.used, fence.opened, fence.hidden)
+    return (fence.sockets, *map(len, kinds))
 
 
 @contextlib.contextmanager

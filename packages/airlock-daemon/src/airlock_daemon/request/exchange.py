@@ -19,7 +19,7 @@ from airlock_daemon.request.recording import Recording
 from airlock_daemon.request.running import run_command
 from airlock_daemon.request.session_errand import admit_session
 from airlock_daemon.request.state import AgentState, DaemonState, log
-from airlock_daemon.sandbox.choice import find_maker
+from airlock_daemon.sandbox.choice import renames_paths
 from airlock_daemon.workspace.directory import Workspace, enter
 from airlock_daemon.workspace.mapping import see_mounts
 from airlock_daemon.workspace.path_arguments import hold_paths, judge_paths
@@ -229,14 +229,14 @@ class Exchange:
             generation=self._generation,
             module=module,
             containers=self._shared.containers,
-            in_box=find_maker(module, self._generation) is not None,
+            in_box=renames_paths(module, self._generation),
         )
         if peer.container is not None:
             self._recording.note(container_proven=workspace.is_proven)
         return workspace
 
     async def _hold(self, allowed: Allowed, workspace: Workspace) -> tuple[str, ...]:
-        if find_maker(allowed.module, self._generation) is not None:
+        if renames_paths(allowed.module, self._generation):
             # Paths in a box are those of the client, and nothing is there beyond what it has.
             return self._request.args
         return await hold_paths(
@@ -255,7 +255,7 @@ class Exchange:
             plan_boxed(module, self._generation, workspace, program, environment=environment)
 
     async def _judge(self, allowed: Allowed, peer: Peer) -> None:
-        if find_maker(allowed.module, self._generation) is None and allowed.paths:
+        if not renames_paths(allowed.module, self._generation) and allowed.paths:
             await judge_paths(
                 self._request.args,
                 allowed.paths,

@@ -76,19 +76,20 @@ def plan(
     may_pass = may_pass and passed.are_usable(peer)
     terms = agree(request, may_pass=may_pass, is_captured=is_captured)
     path = generation.programs.path
+    renames = boxed is not None and boxed.maker.renames
     variables = build_environment(
         module,
         generation.agent.profile,
-        daemon=environment if boxed is None else adapt_daemon(environment),
+        daemon=environment if boxed is None else adapt_daemon(environment, boxed.box),
         search_path=path if boxed is None else adapt_path(path, boxed.box),
         client=request.env if terms.uses("env") else {},
         term=find_term(request, terms, passed),
-        root=None if workspace.mounts is None or boxed is not None else workspace.root,
+        root=None if workspace.mounts is None or renames else workspace.root,
     )
     command_line = CommandLine(
         program=program,
         argv=(module.bin, *module.prepend, *args, *module.append),
-        environment=variables if boxed is None else withhold(variables),
+        environment=variables if boxed is None else withhold(variables, boxed.box),
         directory=workspace.descriptor,
     )
     return Plan(command_line=command_line, terms=terms, boxed=boxed)
