@@ -9,12 +9,61 @@ const openPath = @import("unlinked.zig").open;
 /// Who the tool is in the box, and outside of it.
 pub const Identity = struct { user: u32, group: u32 };
 
+/// The paths to which mounts were moved, and the numbers of those mounts (statx(2)).
+pub const Moved = struct {
+    paths: [most][*:0]const u8 = undefined,
+    numbers: [most]u64 = undefined,
+    count: usize = 0,
+
+    const most = 512;
+
+    /// Whether each is still what stands at its path. A box may wait for its command, and who can change a
+    /// directory takes away with it what is mounted there, in each mount namespace but their own (rename(2)).
+    pub fn check(moved: *const Moved) ?linux.E {
+        for (moved.paths[0..moved.count], moved.numbers[0..moved.count]) |path, number| {
+            var found: u64 = undefined;
+            if (identify(path, &found)) |errno| return errno;
+            if (found != number) return .STALE;
+        }
+        return null;
+    }
+
+    fn add(moved: *Moved, path: [*:0]const u8) ?linux.E {
+        if (moved.count == most) return .@"2BIG";
+        if (identify(path, &moved.numbers[moved.count])) |errno| return errno;
+        moved.paths[moved.count] = path;
+        moved.count += 1;
+        return null;
+    }
+
+    /// The mount of which `path` is the root.
+    fn identify(path: [*:0]const u8, number: *u64) ?linux.E {
+        var descriptor: i32 = undefined;
+        if (openPath(path, .{ .PATH = true, .CLOEXEC = true }, &descriptor)) |errno| return errno;
+        defer _ = linux.close(descriptor);
+        const statx_mnt_id = 0x1000;
+        const attribute_mount_root = 0x2000;
+        var found: linux.Statx = undefined;
+        if (failed(linux.statx(descriptor, "", linux.AT.EMPTY_PATH, statx_mnt_id, &found))) |errno| return errno;
+        if (found.mask & statx_mnt_id == 0) return .NOSYS;
+        if (found.attributes & attribute_mount_root == 0) return .STALE;
+        number.* = found.__pad2[0];
+        return null;
+    }
+};
+
 /// Finish the box; the errno of the step that failed, if one did. This process must be root in the user
 /// namespace to which the box's mounts belong, and nobody else be in there. What is written to `home`, the
 /// human's, goes to memory. `moves` are pairs of a mount and
-/// the path to which it is moved, which may have no link in it. Afterwards this process and all that it
+/// the path to which it is moved, which may have no link in it; what came of them is written to `moved`.
+/// Afterwards this process and all that it
 /// starts are in a namespace below, as `identity` and without capabilities, and cannot make another.
-pub fn finish(identity: Identity, home: ?[*:0]const u8, moves: []const [*:0]const u8) ?linux.E {
+pub fn finish(
+    identity: Identity,
+    home: ?[*:0]const u8,
+    moves: []const [*:0]const u8,
+    moved: *Moved,
+) ?linux.E {
     // What is mounted on the host from now on does not appear in here.
     if (mount(null, "/", null, linux.MS.REC | linux.MS.PRIVATE, null)) |errno| return errno;
     if (limit(if (home == null) fresh_home else written)) |errno| return errno;
@@ -24,6 +73,7 @@ pub fn finish(identity: Identity, home: ?[*:0]const u8, moves: []const [*:0]cons
     var index: usize = 0;
     while (index < moves.len) : (index += 2) {
         if (move(moves[index], moves[index + 1])) |errno| return errno;
+        if (moved.add(moves[index + 1])) |errno| return errno;
     }
     for (memory) |path| {
         if (limit(path)) |errno| return errno;

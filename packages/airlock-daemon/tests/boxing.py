@@ -9,17 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import trio
 
-from airlock_daemon.command.launch import Ended
-from airlock_daemon.command.launcher import CommandLine, Identity, Launcher
-from airlock_daemon.errors import AirlockError
-from airlock_daemon.sandbox.box import HOME, Box
-from airlock_daemon.sandbox.starting import start_boxed
-from airlock_daemon.setup.reserved import Reserved
-from launching import launcher_path
+from airlock_daemon.command.launcher import Identity
 from running import Daemon
-from worlds import World
+from worlds import BOX_USER, World
 
 PYTHON = "/usr/bin/python3"
 
@@ -28,13 +21,20 @@ needs_bubblewrap = pytest.mark.skipif(
     reason="needs bubblewrap",
 )
 
-USER = "nobody"
-"""Who is in the boxes of a daemon that is root."""
-
 
 @contextmanager
 def boxed_world(more: str = "") -> Iterator[World]:
-    """A world that others can enter too; `more` are further lines of `[sandbox]` of the module.
+    """An `open_world` with these boxes; `more` are further lines of `[sandbox]` of the module."""
+    with open_world() as world:
+        write_boxes(world)
+        world.write_module("sh", "/bin/sh", CLOSED + more)
+        world.write_module("git", PYTHON, CLOSED + more)
+        yield world
+
+
+@contextmanager
+def open_world() -> Iterator[World]:
+    """A world that others can enter too.
 
     The daemon's user and that of its boxes are the same one, unless it is root.
     """
@@ -43,9 +43,6 @@ def boxed_world(more: str = "") -> Iterator[World]:
         root.chmod(0o755)
         world = World(root)
         world.workspace.chmod(0o777)
-        write_boxes(world)
-        world.write_module("sh", "/bin/sh", CLOSED + more)
-        world.write_module("git", PYTHON, CLOSED + more)
         yield world
 
 
@@ -53,8 +50,8 @@ CLOSED = '[deny]\nargs = []\n[sandbox]\nbox = "closed"\n'
 
 
 def write_boxes(world: World, mode: str = "auto", more: str = "") -> None:
-    """Write config.toml with the boxes of this user, or of `USER` where this is root."""
-    user = USER if os.geteuid() == 0 else ""
+    """Write config.toml with the boxes of this user, or of `BOX_USER` where this is root."""
+    user = BOX_USER if os.geteuid() == 0 else ""
     world.write_config(f'[sandbox]\nmode = "{mode}"\nuser = "{user}"\n{more}')
 
 
@@ -67,7 +64,7 @@ def box_identity() -> Identity:
     """Who is in the boxes of a daemon of this user."""
     if os.geteuid() != 0:
         return Identity(os.geteuid(), os.getegid())
-    found = pwd.getpwnam(USER)
+    found = pwd.getpwnam(BOX_USER)
     return Identity(found.pw_uid, found.pw_gid)
 
 
@@ -80,41 +77,3 @@ def check_a_command(world: World, *, box: str) -> None:
     assert (answer.text("stderr"), answer.exit_code) == ("err\n", 3)
     assert (world.workspace / "file").read_text() == "kept\n"
     assert record["sandbox"] == box
-
-
-def run_in_box(box: Box, script: str, directory: int) -> str:
-    """What a script says in `box`, in the open `directory`; raises AirlockError without one."""
-    with tempfile.TemporaryFile("w+") as output:
-        trio.run(_run, box, script, directory, output.fileno())
-        output.seek(0)
-        return output.read()
-
-
-async def _run(box: Box, script: str, directory: int, output: int) -> None:
-    identity = box_identity()
-    launcher = Launcher(launcher_path(), nofile=256)
-    null = os.open(os.devnull, os.O_RDWR)
-    environment = {"PATH": "/bin", "HOME": HOME if box.home is None else box.home.path}
-    try:
-        launch = await start_boxed(
-            CommandLine("/bin/sh", ("sh", "-c", script), environment, directory),
-            (null, output, output),
-            box,
-            bubblewrap="/usr/bin/bwrap",
-            launcher=launcher,
-            identity=identity,
-            reserved=Reserved(()),
-            null=null,
-        )
-        report: Ended | AirlockError | None = None
-        while report is None:
-            await trio.lowlevel.wait_readable(launch.control)
-            report = launch.read_report()
-        launch.end()
-        await launch.wait_gone()
-        launch.close()
-    finally:
-        launcher.close()
-        os.close(null)
-    if isinstance(report, AirlockError):
-        raise report

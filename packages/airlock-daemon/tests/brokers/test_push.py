@@ -55,6 +55,9 @@ def test_a_branch_goes_there_and_back(remote: Remote, *, streamed: bool) -> None
         "refs": [{"ref": "refs/heads/agent/x", "old": "0" * 40, "new": head}],
     }
     assert {fetch["detail"]["service"] for fetch in fetches} == {"git-upload-pack"}
+    # What goes over the client's own pipes is not seen.
+    received = [fetch["detail"]["received"] for fetch in fetches]
+    assert all(count > 100 for count in received) if streamed else received == [None] * 2
     assert {record["outcome"] for record in remote.daemon.records()} == {"allowed"}
 
 

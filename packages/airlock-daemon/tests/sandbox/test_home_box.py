@@ -9,14 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trio
 
+from airlock_daemon.sandbox.box import Box
 from airlock_daemon.sandbox.home import find_home
 from airlock_daemon.sandbox.plan import plan_home_box
 from airlock_daemon.setup.reserved import Reserved
-from airlock_daemon.workspace.directory import make_empty
-from boxing import USER, box_identity, box_uid, needs_bubblewrap, run_in_box, write_boxes
+from airlock_daemon.workspace.directory import Workspace, make_empty
+from boxing import box_identity, box_uid, needs_bubblewrap, write_boxes
+from container_hosts import open_runner
 from running import Daemon, read_answer, request
-from worlds import UNSAID, World
+from worlds import BOX_USER, UNSAID, World
 
 pytestmark = needs_bubblewrap
 
@@ -75,7 +78,13 @@ def test_the_home_is_there_and_what_is_written_is_thrown_away(world: World, home
     with serve(world) as daemon:
         said = run(daemon, f"cat ~/token; {change}; id -un; pwd")
         assert said.split() == [
-            *("t0ken", "x", "y", USER if os.geteuid() == 0 else os.environ["USER"], "/workspace")
+            *(
+                "t0ken",
+                "x",
+                "y",
+                BOX_USER if os.geteuid() == 0 else os.environ["USER"],
+                "/workspace",
+            )
         ]
         assert run(daemon, "cat ~/token; ls ~/new; cat file").split("\n")[0] == "t0ken"
         record = daemon.records()[-1]
@@ -101,14 +110,20 @@ def test_nothing_of_airlock_itself_is_there(home: Path) -> None:
     human = find_home(identity, {"HOME": str(home)}, reserved=reserved)
     nowhere = make_empty(None)
     box = plan_home_box(nowhere, human, places=(), read={}, identity=identity, reserved=reserved)
-    try:
-        said = run_in_box(box, f"exec 2>&1; {LOOK}", nowhere.descriptor)
-    finally:
-        nowhere.close()
+    with tempfile.TemporaryFile("w+") as output:
+        trio.run(_run, nowhere, f"HOME={home}; exec 2>&1; {LOOK}", output.fileno(), box)
+        output.seek(0)
+        said = output.read()
+    nowhere.close()
     assert "t0ken" in said
     assert "canary" not in said
     # It can be seen that something is there.
     assert "agents.toml" in said
+
+
+async def _run(workspace: Workspace, script: str, output: int, box: Box) -> None:
+    async with open_runner() as runner:
+        await runner.run(workspace, script, output, box=box)
 
 
 LOOK = """

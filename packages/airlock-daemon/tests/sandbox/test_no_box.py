@@ -70,7 +70,7 @@ def test_with_a_bubblewrap_that_does_not_know_what_it_is_told(world: World) -> N
 @as_root
 def test_a_daemon_that_is_root_needs_somebody_else_for_its_boxes(world: World) -> None:
     """Root in a box would own /proc/sys; who is to be in there must be named."""
-    world.write_config()
+    world.write_config("[sandbox]\n")
     assert "runs as root" in refuse(world, '[sandbox] user = "NAME"')
     assert "no box runs as root" in run(world, "check", status=1).stdout
     world.write_config('[sandbox]\nuser = "root"\n')

@@ -30,17 +30,21 @@ def test_git_remote_comes_with_git(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("commands", ['["git"]', "[]", '["git", "git-remote"]'])
-def test_a_grant_of_places_beside_git_itself_is_a_fault(tmp_path: Path, commands: str) -> None:
-    """git on the host would not heed it."""
+def test_a_grant_of_places_beside_git_without_a_box_is_a_fault(
+    tmp_path: Path, commands: str
+) -> None:
+    """That git would not heed it; the built-in one has no other way to a remote."""
     world = World(tmp_path)
     enable(world, "git")
     world.write_profile(GRANT, commands=commands)
+    world.load()
+    world.write_module("git", "git")
     with pytest.raises(SetupError) as raised:
         world.load()
     (fault,) = raised.value.faults
     assert (fault.key, fault.remedy) == (
         "git",
-        'grant commands = ["git-remote"], and use the git of the container',
+        'write [sandbox] box = "closed" there, or leave [git] out',
     )
 
 
@@ -77,8 +81,11 @@ def test_that_git_runs_on_this_host_is_said(tmp_path: Path) -> None:
     enable(world, "git")
     world.write_profile("", commands='["git"]')
     (note,) = check_files(world.locations).notes
-    assert "hooks, attributes and configuration in its workspace" in note.problem
+    assert "runs in a box on this host, and hooks and filters" in note.problem
     assert 'grant commands = ["git-remote"]' in note.remedy
+    world.write_module("git", "git")
+    notes = [each.problem for each in check_files(world.locations).notes]
+    assert any("runs on this host without a box" in each for each in notes)
 
 
 def test_ssh_is_unpinned_until_its_hosts_are_named(tmp_path: Path) -> None:
@@ -110,3 +117,23 @@ def test_hosts_beside_an_ssh_that_does_not_heed_them_are_a_fault(tmp_path: Path)
     world.write_profile('[ssh]\nhosts = ["host"]\n', commands='["ssh"]')
     (fault,) = check_files(world.locations).faults
     assert (fault.key, "without heeding it" in fault.problem) == ("ssh", True)
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        ('["push & --tags", "push & --delete", "remote add"]', '"push & --tags", "remote add" are'),
+        ('["push & -o"]', '"push & -o" is'),
+        ('["push", "push & refs/heads/*"]', None),
+    ],
+)
+def test_rules_that_no_remote_is_asked_by_are_told(
+    tmp_path: Path, rules: str, told: str | None
+) -> None:
+    """Those of the built-in module are not, which its page explains."""
+    world = World(tmp_path)
+    enable(world, "git")
+    world.write_profile(f"[deny]\ngit = {rules}\n", commands='["git-remote"]')
+    problems = [each.problem for each in check_files(world.locations).notes]
+    found = [problem for problem in problems if "has no such words" in problem]
+    assert [problem.startswith(told or "") for problem in found] == [True] * (told is not None)

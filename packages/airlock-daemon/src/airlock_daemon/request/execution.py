@@ -18,7 +18,9 @@ from airlock_daemon.request.client import Client
 from airlock_daemon.request.client_input import hand_on_input
 from airlock_daemon.request.negotiation import open_stdio
 from airlock_daemon.request.plan import Plan
+from airlock_daemon.request.relay import Relay
 from airlock_daemon.request.state import DaemonState
+from airlock_daemon.sandbox.ahead import Room
 from airlock_daemon.sandbox.fencing import start_fenced
 from airlock_daemon.sandbox.starting import start_boxed
 from airlock_daemon.setup.limits import Limits
@@ -43,11 +45,13 @@ async def execute(
     conclude: Callable[[Finished], Awaitable[None]],
     conversation: Conversation | None = None,
     private: Workspace | None = None,
+    asking: Relay | None = None,
+    room: Room | None = None,
 ) -> Finished:
     """Run the command: `emit` gets its output as it comes, then `conclude` how it ended.
 
     A `conversation` is what a broker has it for, and holds; `private` is the directory of a command
-    behind a fence.
+    behind a fence; over `asking` one in a box asks brokers, and in `room` a box may wait for it.
 
     Returns that too, by whatever way, when none of its processes is left. Raises Failed where it
     cannot be started, ClientGone where the client does not take what it gets.
@@ -55,12 +59,14 @@ async def execute(
     session = client.session
     transport = None if conversation is None else _open_transport(plan, conversation, session)
     with closing(transport or _open(plan, session.passed, null=shared.null)) as stdio:
-        launch = await _launch(plan, stdio, shared, private)
+        launch = await _launch(plan, stdio, shared, private, asking, room)
         command = Command(
             launch, stdio, turns, ahead=limits.output_bytes, credit=limits.stdin_bytes
         )
         try:
             stdio.hand_over()
+            if asking is not None:
+                asking.hand_over()
             if plan.terms.features is not None:
                 credit = limits.stdin_bytes if plan.terms.uses("stdin") else 0
                 session.hold_start(plan.terms.features, stdin_credit=credit)
@@ -68,16 +74,24 @@ async def execute(
             relay = command.relay
             if conversation is not None and transport is not None:
                 relay = partial(conversation.relay, command, transport)
-            ended = await relay(emit, session.send_credit, begin)
+            relay = partial(relay, emit, session.send_credit, begin)
+            ended = await (relay() if asking is None else asking.accompany(relay))
             finished = Finished(ended, command.count_input())
             await conclude(finished)
+            if room is not None and plan.boxed is not None:
+                room.refill(plan.boxed.reserved)
             return finished
         finally:
             await command.finish()
 
 
 async def _launch(
-    plan: Plan, stdio: Stdio, shared: DaemonState, private: Workspace | None
+    plan: Plan,
+    stdio: Stdio,
+    shared: DaemonState,
+    private: Workspace | None,
+    asking: Relay | None,
+    room: Room | None,
 ) -> Launch:
     what, boxed = plan.command_line, plan.boxed
     if boxed is None:
@@ -85,7 +99,7 @@ async def _launch(
     maker = boxed.maker
     start: Callable[..., Awaitable[Launch]]
     if maker.bubblewrap is not None:
-        start = partial(start_boxed, bubblewrap=maker.bubblewrap, null=shared.null)
+        start = partial(start_boxed, bubblewrap=maker.bubblewrap, null=shared.null, room=room)
     elif private is not None:
         start = partial(start_fenced, private=private)
     else:
@@ -98,6 +112,7 @@ async def _launch(
         identity=maker.identity,
         reserved=boxed.reserved,
         terminal=stdio.terminal,
+        kept=() if asking is None else (asking.number,),
     )
 
 

@@ -18,6 +18,7 @@ from airlock_daemon.fairness.starts import Share, Starts
 from airlock_daemon.fairness.turns import Rounds, Turns
 from airlock_daemon.identity.ancestry import Ancestry
 from airlock_daemon.identity.containers import Containers
+from airlock_daemon.sandbox.ahead import Boxes, Room
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.load import Setup
 
@@ -43,6 +44,7 @@ class DaemonState:
         self.watch = ClientWatch()
         self.rounds = Rounds()
         self.starts = Starts()
+        self.boxes = Boxes(launcher, self.null)
         self.running: set[Ending] = set()
         self._alone: dict[str, trio.CapacityLimiter] = {}
 
@@ -78,6 +80,7 @@ class DaemonState:
         """Close what is shared."""
         self.containers.close()
         self.ancestry.close()
+        self.boxes.close()
         self.launcher.close()
         os.close(self.null)
         self.audit.close()
@@ -98,12 +101,15 @@ class AgentState:
         self.share = Share(shared.starts)
         self.removals = trio.CapacityLimiter(_REMOVALS)
         self.lookups = trio.CapacityLimiter(_LOOKUPS)
+        self.room = Room(shared.boxes)
+        self.room.adopt(generation.reserved)
 
     def adopt(self, generation: Generation) -> None:
         """Decide by another generation from the next request on."""
         self.generation = generation
         self._open_account()
         self.gate.adopt(generation.limits)
+        self.room.adopt(generation.reserved)
 
     def _open_account(self) -> Allowance:
         name, limits = self.generation.agent.name, self.generation.limits

@@ -39,10 +39,15 @@ class Link(msgspec.Struct, frozen=True, tag=True):
 
 
 class Made(msgspec.Struct, frozen=True, tag=True):
-    """A file of the box's own."""
+    """A file of the box's own.
+
+    Where the tool finds it by the `variable` of its environment, it may be at another path; without
+    one the host's own file at `target` serves as well.
+    """
 
     content: bytes
     target: str
+    variable: str = ""
 
 
 class Memory(msgspec.Struct, frozen=True, tag=True):
@@ -106,7 +111,8 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
 
     `directory` is where it starts, as the box calls it; `is_shared` says that this is one of the
     host, which must be the one that was checked. `processes` bounds how many there may be at a
-    time, and `sockets` says which it may make, on the host's network with `has_network`.
+    time, and `sockets` says which it may make, on the host's network with `has_network`. `asks` are
+    commands that may be asked for from within, over a relay.
     """
 
     operations: tuple[Operation, ...]
@@ -117,3 +123,4 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     processes: int
     sockets: str
     has_network: bool = False
+    asks: tuple[str, ...] = ()

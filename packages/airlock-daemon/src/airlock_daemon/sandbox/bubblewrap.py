@@ -22,6 +22,7 @@ from airlock_daemon.sandbox.box import (
     Shared,
     System,
 )
+from airlock_daemon.sandbox.key import Seen, see
 from airlock_daemon.sandbox.shared import open_shared
 from airlock_daemon.setup.boxes import BUBBLEWRAP
 from airlock_daemon.setup.reserved import Reserved
@@ -49,10 +50,14 @@ _BASE = (
 
 
 class Making(msgspec.Struct, frozen=True):
-    """A command that makes a box, and the descriptors that it keeps, from 3 on."""
+    """A command that makes a box, and the descriptors that it keeps, from 3 on.
+
+    `shared` is what was opened of the box that others may write, in the order of `list_shared`.
+    """
 
     command_line: CommandLine
     kept: tuple[int, ...]
+    shared: tuple[Seen, ...]
 
 
 @contextmanager
@@ -78,16 +83,23 @@ def prepare(
             # Of whom it is, the kernel's overlay makes a directory that it cannot read otherwise.
             words += ["--cap-add", "CAP_DAC_OVERRIDE"]
         held: list[int] = []
+        shared: list[Seen] = []
 
         def hold(descriptor: int) -> str:
             stack.callback(os.close, descriptor)
             held.append(descriptor)
             return str(_CONTROL + len(held))
 
+        def hold_shared(what: Shared) -> str:
+            descriptor = open_shared(what, reserved)
+            number = hold(descriptor)
+            shared.append(see(descriptor))
+            return number
+
         for operation in box.operations:
             match operation:
                 case Shared(target=target):
-                    words += _spell_shared(operation, target, hold, reserved)
+                    words += _spell_shared(operation, target, hold_shared)
                 case Made(content=content, target=target):
                     number = hold(_make_file(content))
                     words += ["--perms", "0444", "--ro-bind-data", number, target]
@@ -99,7 +111,7 @@ def prepare(
         for index, placed in enumerate(inner):
             stage = f"{_STAGE}/{index}"
             if isinstance(placed.what, Shared):
-                words += _spell_shared(placed.what, stage, hold, reserved)
+                words += _spell_shared(placed.what, stage, hold_shared)
             else:
                 words += _spell_cover(placed.what, stage)
         # Last, since all of the above is made in it.
@@ -122,7 +134,9 @@ def prepare(
             "-" if box.home is None else box.home.path,
             *(word for n, each in enumerate(inner) for word in (f"{_STAGE}/{n}", each.target)),
         )
-        yield Making(CommandLine(program, argv, {}, root), (listed, binary, control, *held))
+        yield Making(
+            CommandLine(program, argv, {}, root), (listed, binary, control, *held), tuple(shared)
+        )
 
 
 def _spell(operation: Operation) -> list[str]:
@@ -143,11 +157,8 @@ def _spell(operation: Operation) -> list[str]:
             raise TypeError(operation)
 
 
-def _spell_shared(
-    what: Shared, target: str, hold: Callable[[int], str], reserved: Reserved
-) -> list[str]:
-    number = hold(open_shared(what, reserved))
-    return ["--ro-bind-fd" if what.read_only else "--bind-fd", number, target]
+def _spell_shared(what: Shared, target: str, hold: Callable[[Shared], str]) -> list[str]:
+    return ["--ro-bind-fd" if what.read_only else "--bind-fd", hold(what), target]
 
 
 def _spell_cover(what: Memory | Cover | Null, target: str) -> list[str]:

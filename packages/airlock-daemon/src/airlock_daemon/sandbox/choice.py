@@ -13,8 +13,17 @@ from airlock_daemon.sandbox.fencing import refuse_unshowable
 from airlock_daemon.sandbox.home import PLACES, find_home
 from airlock_daemon.sandbox.plan import plan_box, plan_home_box
 from airlock_daemon.sandbox.programs import SYSTEM, find_places
-from airlock_daemon.sandbox.refusing import refuse
-from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence, wants_box
+from airlock_daemon.sandbox.refusing import advising, refuse
+from airlock_daemon.sandbox.transports import ASKS, find_transports
+from airlock_daemon.setup.boxes import (
+    BUBBLEWRAP,
+    BoxConfig,
+    Mode,
+    explain_no_fence,
+    is_home,
+    runs_git,
+    wants_box,
+)
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.directory import Workspace
@@ -58,11 +67,18 @@ def find_maker(module: Module, generation: Generation) -> Maker | None:
 
     Raises Denied (rule "no-box") where it is to have one and there is nothing to make it.
     """
-    if not wants_box(module) or generation.boxes.mode == "off":
-        return None
-    identity = find_identity(generation.boxes)
-    is_home = module.sandbox is not None and module.sandbox.box == "home"
     mode = generation.boxes.mode
+    if not wants_box(module) or (mode == "off" and not module.builtin):
+        return None
+    with advising(module):
+        return _find_maker(mode, generation, is_home=is_home(module))
+
+
+def _find_maker(mode: Mode, generation: Generation, *, is_home: bool) -> Maker:
+    if mode == "off":
+        remedy = f'write mode = "auto" in [sandbox] of config.toml{AND_RELOAD}'
+        raise refuse("boxes are switched off", remedy)
+    identity = find_identity(generation.boxes)
     program = None if mode == "landlock" else generation.programs.find(BUBBLEWRAP)
     if program is not None:
         return Maker(bubblewrap=program, identity=identity, is_home=is_home)
@@ -133,6 +149,7 @@ def choose_box(
     places = find_places(program, home=named, path=path, seen=seen, everywhere=maker.is_home)
     for place in (*places, *read):
         _refuse_private(place, module, reserved)
+    is_fence = maker.bubblewrap is None
     if maker.is_home:
         box = plan_home_box(
             workspace if maker.renames else _keep_paths(workspace),
@@ -141,6 +158,7 @@ def choose_box(
             read=read,
             identity=maker.identity,
             reserved=reserved,
+            is_fence=is_fence,
         )
     else:
         box = plan_box(
@@ -150,9 +168,13 @@ def choose_box(
             identity=maker.identity,
             reserved=reserved,
             sockets=sandbox.sockets,
+            git_config=generation.git_config if runs_git(module) else None,
+            is_fence=is_fence,
         )
+    box = _let_ask(box, sandbox.brokers, maker, generation)
     if maker.bubblewrap is None:
-        refuse_unshowable(box)
+        with advising(module):
+            refuse_unshowable(box)
     return box
 
 
@@ -162,6 +184,18 @@ def _keep_paths(workspace: Workspace) -> Workspace:
     if source is None:
         return workspace
     return replace(workspace, source=replace(source, target=workspace.root), mounts=None)
+
+
+def _let_ask(box: Box, brokers: tuple[str, ...], maker: Maker, generation: Generation) -> Box:
+    """The box with what its tools ask brokers by."""
+    if not brokers:
+        return box
+    transports = find_transports(generation.programs, is_fenced=maker.bubblewrap is None)
+    return replace(
+        box,
+        operations=(*box.operations, *transports),
+        asks=tuple(command for broker in brokers for command in ASKS[broker]),
+    )
 
 
 def _find_certificates(environment: Mapping[str, str]) -> Iterator[str]:

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 
-from airlock_daemon.sandbox.box import HOME, TMP, Box, System
+from airlock_daemon.sandbox.box import HOME, TMP, Box, Made, System
 from airlock_daemon.sandbox.programs import SYSTEM
 from airlock_daemon.setup.reserved import is_within
 
@@ -52,6 +52,12 @@ def withhold(environment: Mapping[str, str], box: Box) -> dict[str, str]:
     if box.has_network:
         return dict(environment)
     return {name: value for name, value in environment.items() if not is_withheld(name)}
+
+
+def name_files(box: Box) -> dict[str, str]:
+    """The variables by which a tool finds files that were made for its box."""
+    made = (each for each in box.operations if isinstance(each, Made))
+    return {each.variable: each.target for each in made if each.variable}
 
 
 def adapt_path(path: str, box: Box) -> str:

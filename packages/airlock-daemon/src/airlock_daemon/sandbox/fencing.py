@@ -17,6 +17,7 @@ from airlock_daemon.sandbox.box import Box, Made, Placed, Shared, System
 from airlock_daemon.sandbox.refusing import refuse
 from airlock_daemon.sandbox.shared import open_shared
 from airlock_daemon.sandbox.sockets import SOCKETS
+from airlock_daemon.sandbox.transports import link_transport
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.directory import Workspace, make_empty
 from airlock_wire import quote
@@ -90,6 +91,7 @@ async def start_fenced(
     identity: Identity,
     reserved: Reserved,
     terminal: int = 0,
+    kept: Sequence[int] = (),
 ) -> Launch:
     """Start `what` within the part of `box` that a fence can be, as `Launcher.launch` does.
 
@@ -102,15 +104,34 @@ async def start_fenced(
     else:
         # Nothing can be written in the home itself.
         environment["XDG_CACHE_HOME"] = private.path
+    environment |= _make_files(box, private)
+    if box.asks:
+        environment |= link_transport(private)
     directory = what.directory if box.is_shared else private.descriptor
     with ExitStack() as stack:
         return await launcher.launch(
             replace(what, environment=environment, directory=directory),
             standard,
             terminal=terminal,
+            kept=kept,
             identity=None if identity.user == os.geteuid() else identity,
             fence=_open_fence(box, private, reserved, stack),
         )
+
+
+def _make_files(box: Box, private: Workspace) -> dict[str, str]:
+    """Write the files that a tool finds by a variable, and return these."""
+    found = {}
+    for operation in box.operations:
+        if isinstance(operation, Made) and operation.variable:
+            name = f".{os.path.basename(operation.target)}-of-the-system"
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            descriptor = os.open(name, flags, 0o444, dir_fd=private.descriptor)
+            with open(descriptor, "wb") as file:
+                os.fchmod(descriptor, 0o444)
+                file.write(operation.content)
+            found[operation.variable] = os.path.join(private.path, name)
+    return found
 
 
 def _open_fence(box: Box, private: Workspace, reserved: Reserved, stack: ExitStack) -> Fence:
@@ -132,7 +153,7 @@ def _open_fence(box: Box, private: Workspace, reserved: Reserved, stack: ExitSta
                 pass
             case System(path=path):
                 read.append(hold(os.open(path, _PATH)))
-            case Made(target=target):
+            case Made(target=target, variable=""):
                 # The host's own in its place: neither has a secret.
                 read += find((target,))
             case Shared(read_only=read_only):

@@ -17,6 +17,7 @@ from airlock_daemon.sandbox.box import (
     Devices,
     Home,
     Link,
+    Made,
     Memory,
     Operation,
     Placed,
@@ -24,8 +25,9 @@ from airlock_daemon.sandbox.box import (
     System,
 )
 from airlock_daemon.sandbox.etc import make_etc
-from airlock_daemon.sandbox.home import make_places
-from airlock_daemon.sandbox.inner_mounts import show_workspace
+from airlock_daemon.sandbox.home import PLACES, make_places
+from airlock_daemon.sandbox.inner_mounts import Shown, show_workspace
+from airlock_daemon.sandbox.other_workspaces import refuse_own, show_others
 from airlock_daemon.sandbox.programs import SYSTEM
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.directory import Workspace
@@ -36,13 +38,11 @@ _TMP_BYTES = 256 * _MIB
 _HOME_BYTES = 64 * _MIB
 _SHARED_MEMORY_BYTES = 64 * _MIB
 
+GIT_CONFIG = "/etc/gitconfig"
+"""Where git finds the system's configuration in a box, wherever it was built to look for it."""
+
 PROCESSES = 1024
 """How many processes of one box there may be at a time."""
-
-# Where the box has things of its own; a workspace may lie neither there, above, nor below, but for
-# the two that are its user's.
-_OWN = (*SYSTEM, "/etc", "/proc", "/dev", "/sys", "/run")
-_USERS = (TMP, HOME)
 
 
 def plan_box(
@@ -53,22 +53,30 @@ def plan_box(
     identity: Identity,
     reserved: Reserved,
     sockets: str = "none",
+    git_config: bytes | None = None,
+    is_fence: bool = False,
 ) -> Box:
     """The closed box of a command that runs in `workspace`.
 
     `places` of the host are shown at their own paths, and those of `read` at others; all of them
-    cannot be written. Tools run as `identity`. Raises Denied (layer "sandbox") where the client has
-    its workspace at a place that the box needs itself.
+    cannot be written. Tools run as `identity`. With `git_config` that is the system's configuration
+    for git. `is_fence` says that all is at the host's own paths. Raises Denied (layer "sandbox")
+    where the client has its workspace at a place that the box needs itself.
     """
+    settings = () if git_config is None else (Made(git_config, GIT_CONFIG, "GIT_CONFIG_SYSTEM"),)
     operations = (
         *(*_make_system(), *make_etc(identity), *_make_kernels()),
-        Memory(HOME, 0o700, _HOME_BYTES),
-        *_make_further(places, read),
+        *(Memory(HOME, 0o700, _HOME_BYTES), *settings, *_show(places, read)),
     )
     box = Box(
-        operations=operations, directory=TMP, is_shared=False, processes=PROCESSES, sockets=sockets
+        operations=operations,
+        directory=workspace.own,
+        is_shared=False,
+        processes=PROCESSES,
+        sockets=sockets,
     )
-    return _put_workspace(box, workspace, identity, reserved, own=(*places, *read.values()))
+    own = (*places, *read.values())
+    return _put_workspaces(box, workspace, identity, reserved, own=own, is_fence=is_fence)
 
 
 def plan_home_box(
@@ -79,49 +87,77 @@ def plan_home_box(
     read: Mapping[str, str],
     identity: Identity,
     reserved: Reserved,
+    is_fence: bool = False,
 ) -> Box:
     """The box of the class "home", otherwise as `plan_box`; it has a fresh home without one."""
     fresh = () if home is not None else (Memory(HOME, 0o700, _HOME_BYTES),)
     operations = (
-        *(*_make_system(), *_make_kernels(), *make_places(home), *fresh),
-        *_make_further(places, read),
+        *(*_make_system(), *_make_kernels(), *make_places(home)),
+        *(*fresh, *_show(places, read)),
     )
     box = Box(
         operations=operations,
         home=home,
-        directory=TMP,
+        directory=workspace.own,
         is_shared=False,
         processes=PROCESSES,
         sockets="inet and udp",
         has_network=True,
     )
-    return _put_workspace(box, workspace, identity, reserved, own=(*places, *read.values()))
+    own = (*PLACES, *places, *read.values())
+    return _put_workspaces(box, workspace, identity, reserved, own=own, is_fence=is_fence)
 
 
-def _put_workspace(
-    box: Box, workspace: Workspace, identity: Identity, reserved: Reserved, *, own: Sequence[str]
+def _put_workspaces(
+    box: Box,
+    workspace: Workspace,
+    identity: Identity,
+    reserved: Reserved,
+    *,
+    own: Sequence[str],
+    is_fence: bool,
 ) -> Box:
-    """The box with the workspace in it, if there is one; `own` are further places of the box."""
+    """The box with the client's directories; `own` are further places of the box's."""
     source = workspace.source
-    if source is None:
-        return box
-    shown = show_workspace(
-        source, workspace.root, workspace.mounts, identity=identity, reserved=reserved
+    directory, shown = box.directory, list[Shown]()
+    if source is not None:
+        mounts = workspace.mounts
+        view = show_workspace(source, workspace.root, mounts, identity=identity, reserved=reserved)
+        refuse_own(view.top.target, own)
+        _refuse_home(view.top.target, box.home)
+        shown.append(view)
+        below = relative_to(workspace.path, workspace.root) or ""
+        directory = os.path.join(source.target, below) if below else source.target
+    others = own if box.home is None else (*own, box.home.path)
+    shown += show_others(
+        workspace, shown, identity=identity, reserved=reserved, others=others, is_fence=is_fence
     )
-    target, inner = shown.top.target, shown.inner
-    _refuse_own(target, own)
-    operations = box.operations
-    if box.home is not None and is_within(target, box.home.path):
-        if target == box.home.path or not os.path.isdir(target):
-            raise _refuse_place(target, f"{box.home.path} as the home")
-        inner = (Placed(shown.top, target), *inner)
-    else:
-        if box.home is not None and is_within(box.home.path, target):
-            raise _refuse_place(target, f"{box.home.path} as the home")
-        operations = (*operations, shown.top)
-    below = relative_to(workspace.path, workspace.root) or ""
-    directory = os.path.join(source.target, below) if below else source.target
-    return replace(box, operations=operations, inner=inner, directory=directory, is_shared=True)
+    tops = [each.top for each in shown]
+    # What is in the home comes after what is laid over it.
+    inside = [each for each in tops if box.home and is_within(each.target, box.home.path)]
+    inner = [placed for each in shown for placed in each.inner]
+    return replace(
+        box,
+        operations=(*box.operations, *(each for each in tops if each not in inside)),
+        inner=(*(Placed(each, each.target) for each in inside), *inner),
+        directory=directory,
+        is_shared=source is not None,
+    )
+
+
+def _refuse_home(target: str, home: Home | None) -> None:
+    """Raise Denied where a workspace at `target` would hide the home, or has no place in it."""
+    if home is None:
+        return
+    is_inside = is_within(target, home.path) and target != home.path
+    if is_within(home.path, target) or (is_inside and not os.path.isdir(target)):
+        raise Denied(
+            f"the container has its workspace at {quote(target)}, where a box has {home.path} as "
+            "the home",
+            layer="sandbox",
+            rule="place",
+            hint="mount the workspace at another path in the container, such as /workspace",
+        )
 
 
 def _make_system() -> Iterator[Operation]:
@@ -141,21 +177,6 @@ def _make_kernels() -> Iterator[Operation]:
     yield Memory(TMP, 0o1777, _TMP_BYTES)
 
 
-def _make_further(places: Sequence[str], read: Mapping[str, str]) -> Iterator[Operation]:
+def _show(places: Sequence[str], read: Mapping[str, str]) -> Iterator[Operation]:
     yield from (System(place, place) for place in places)
     yield from (System(path, target) for path, target in read.items())
-
-
-def _refuse_own(target: str, others: Sequence[str]) -> None:
-    for place in (*_OWN, *_USERS, *others):
-        if is_within(place, target) or (place not in _USERS and is_within(target, place)):
-            raise _refuse_place(target, f"{place} of its own")
-
-
-def _refuse_place(target: str, what: str) -> Denied:
-    return Denied(
-        f"the container has its workspace at {quote(target)}, where a box has {what}",
-        layer="sandbox",
-        rule="place",
-        hint="mount the workspace at another path in the container, such as /workspace",
-    )

@@ -14,6 +14,7 @@ from airlock_daemon.audit.ledger import Ledger
 from airlock_daemon.audit.log import AuditLog
 from airlock_daemon.audit.record import Record
 from airlock_daemon.command.launcher import Launcher, find_launcher, raise_descriptor_limit
+from airlock_daemon.platform.linux.scheduling import ask_for_short_slices
 from airlock_daemon.platform.linux.tracing import forbid_tracing
 from airlock_daemon.request.state import DaemonState, log
 from airlock_daemon.serving.boxes import settle_boxes
@@ -41,6 +42,7 @@ def run_daemon(setup: Setup) -> None:
             "other processes of this user can trace the daemon on a kernel before Linux 5.14; "
             "run it as a user of its own"
         )
+    ask_for_short_slices()
     with ExitStack() as stack:
         manager = ServiceManager(os.environ)
         # At once: no program may inherit what was kept.
@@ -82,7 +84,7 @@ async def _serve(
     with trio.open_signal_receiver(*_STOPS, signal.SIGHUP) as signals:
         # First, so that a command finds it as soon as a client can connect.
         sockets.post(notice_of(setup.locations))
-        setup, boxes = await settle_boxes(setup, shared.launcher)
+        setup, boxes = await settle_boxes(setup, shared.launcher, shared.environment)
         roster = Roster(shared, sockets)
         roster.adopt(setup)
         sockets.remove_unclaimed()
@@ -110,6 +112,7 @@ async def _serve_until_stopped(
         watching.start_soon(shared.watch.run)
         watching.start_soon(shared.rounds.run)
         watching.start_soon(shared.starts.run)
+        watching.start_soon(shared.boxes.run)
         watching.start_soon(shared.audit.run)
         watching.start_soon(
             partial(trio.to_thread.run_sync, abandon_on_cancel=True), remove_left_behind
@@ -123,6 +126,7 @@ async def _serve_until_stopped(
             manager.stopping(grace)
             sockets.withdraw()
             roster.stop()
+            shared.boxes.stop()
             watching.start_soon(_end_after, grace, shared, signals)
             accepting.cancel_scope.cancel()
         watching.cancel_scope.cancel()

@@ -91,6 +91,8 @@ def _find_box(module: Module, boxes: BoxConfig, search_path: str) -> Iterator[Fa
         return
     if boxes.mode == "off":
         problem = "has no effect: [sandbox] mode of config.toml is off, so that it runs without"
+        if module.builtin:
+            problem = "cannot be had, so that the command is refused: [sandbox] mode is off"
         yield Fault(module.source, "sandbox.box", problem, 'write mode = "auto" there')
         return
     is_there = boxes.mode != "landlock" and find_program(BUBBLEWRAP, search_path) is not None
