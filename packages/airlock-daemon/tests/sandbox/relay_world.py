@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from boxing import CLOSED, PYTHON, USER, boxed_world
+from boxing import CLOSED, PYTHON, boxed_world
 from running import Answer, Daemon
-from worlds import World
+from worlds import BOX_USER, World
 
 SSH = """#!/bin/sh
 [ "$1" = -G ] && exec {real} "$@"
@@ -70,7 +70,7 @@ def standing_in(directory: Path) -> Iterator[None]:
 def _write_config(world: World, programs: Path, more: str) -> None:
     (world.config / "config.toml").write_text(
         CONFIG.format(
-            log=world.log, programs=programs, user=USER if os.geteuid() == 0 else "", more=more
+            log=world.log, programs=programs, user=BOX_USER if os.geteuid() == 0 else "", more=more
         )
     )
 

@@ -1,7 +1,7 @@
 """The last steps of a request: a place to run, the command, its post-exec hook, the answer."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from functools import partial
 
 import trio
@@ -9,10 +9,13 @@ from msgspec.structs import replace
 
 from airlock_daemon.brokers.git.conversation import Conversation
 from airlock_daemon.brokers.git.outcome import Outcome
+from airlock_daemon.brokers.git.party import Party
 from airlock_daemon.brokers.git.telling import describe
 from airlock_daemon.brokers.git.url_conversation import UrlConversation
+from airlock_daemon.brokers.ssh.session import Admitted
 from airlock_daemon.brokers.ssh.telling import describe as describe_session
 from airlock_daemon.command.launcher import Identity
+from airlock_daemon.command.stdio import Counted, Emit
 from airlock_daemon.connection.session import ClientGone
 from airlock_daemon.errors import AND_RELOAD, Failed
 from airlock_daemon.fairness.gate import Place
@@ -59,9 +62,6 @@ async def run_command(
         if isinstance(planned, Plan):
             recording.note(sandbox="off" if planned.boxed is None else planned.boxed.maker.name)
         recording.write_start()
-        if isinstance(planned, Plan) and planned.session is not None:
-            detail = describe_session(planned.session)
-            recording.write_broker("allowed", detail, rule=None, reason=None)
         recording.is_output_seen = not planned.terms.uses("fds")
         run = _choose(planned, client, generation, agent, shared, recording, asks)
         hook = generation.agent.hooks.post_exec
@@ -102,13 +102,16 @@ def _choose(
 ) -> _Way:
     """The way to carry a plan out: `execute` for a command, or `hold`; it wants `emit` and more."""
     limits = generation.limits
+    party = Party(
+        generation=generation,
+        current=lambda: agent.generation,
+        turns=agent.turns,
+        gate=agent.gate,
+    )
     if isinstance(planned, Talk):
         held = UrlConversation(
             planned.errand,
-            generation,
-            agent.turns,
-            agent.gate,
-            current=lambda: agent.generation,
+            party,
             means=planned.means,
             tell=partial(_tell_outcome, recording),
         )
@@ -122,13 +125,18 @@ def _choose(
         shared,
         limits=limits,
         turns=agent.turns,
+        room=agent.room,
+        open_group=agent.open_group,
     )
+    if planned.session is not None:
+        is_seen = not planned.terms.uses("fds")
+        return partial(_run_session, run, planned.session, recording, is_seen=is_seen)
     boxed = planned.boxed
     if boxed is not None:
         if boxed.box.asks:
             run = partial(_run_asking, run, partial(asks.open, boxed.box.asks))
         if boxed.maker.bubblewrap is None:
-            run = partial(_run_privately, run, boxed.maker.identity, agent.removals)
+            run = partial(_run_privately, run, boxed.maker.identity, agent)
         return run
     if planned.errand is None:
         return run
@@ -137,21 +145,53 @@ def _choose(
         run,
         conversation=Conversation(
             planned.errand,
-            generation,
-            agent.turns,
-            agent.gate,
-            current=lambda: agent.generation,
+            party,
             null=shared.null,
             tell=lambda outcome: _tell_outcome(recording, asked, outcome, is_pinned),
         ),
     )
 
 
-async def _run_privately(
-    run: _Way, identity: Identity, removals: trio.CapacityLimiter, **more: object
+async def _run_session(
+    run: _Way,
+    admitted: Admitted,
+    recording: Recording,
+    *,
+    is_seen: bool,
+    emit: Emit,
+    conclude: Callable[[Finished], Awaitable[None]],
 ) -> Finished:
-    async with private_directory(identity, removals) as private:
-        return await run(private=private, **more)
+    """Run a session of ssh, and record it when it ends, by whatever way."""
+    counted = Counted(emit)
+    sent: int | None = None
+
+    def tell() -> None:
+        received = counted.stdout if is_seen else None
+        detail = describe_session(admitted, sent=sent, received=received)
+        recording.write_broker("allowed", detail, rule=None, reason=None)
+
+    is_told = False
+
+    async def end(finished: Finished) -> None:
+        nonlocal sent, is_told
+        sent, is_told = finished.stdin_bytes, True
+        # Before the client is answered.
+        tell()
+        await conclude(finished)
+
+    try:
+        return await run(emit=counted.emit, conclude=end)
+    finally:
+        if not is_told:
+            tell()
+
+
+async def _run_privately(
+    run: _Way, identity: Identity, agent: AgentState, **more: object
+) -> Finished:
+    async with private_directory(identity, agent.removals) as private:
+        with nullcontext() if (group := agent.open_group()) is None else closing(group):
+            return await run(private=private, group=group, **more)
 
 
 async def _run_asking(run: _Way, make: Callable[[], Relay], **more: object) -> Finished:
