@@ -120,3 +120,23 @@ def test_hosts_beside_an_ssh_that_does_not_heed_them_are_a_fault(tmp_path: Path)
     world.write_profile('[ssh]\nhosts = ["host"]\n', commands='["ssh"]')
     (fault,) = check_files(world.locations).faults
     assert (fault.key, "without heeding it" in fault.problem) == ("ssh", True)
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        ('["push & --tags", "push & --delete", "remote add"]', '"push & --tags", "remote add" are'),
+        ('["push & -o"]', '"push & -o" is'),
+        ('["push", "push & refs/heads/*"]', None),
+    ],
+)
+def test_rules_that_no_remote_is_asked_by_are_told(
+    tmp_path: Path, rules: str, told: str | None
+) -> None:
+    """Those of the built-in module are not, which its page explains."""
+    world = World(tmp_path)
+    enable(world, "git")
+    world.write_profile(f"[deny]\ngit = {rules}\n", commands='["git-remote"]')
+    problems = [each.problem for each in check_files(world.locations).notes]
+    found = [problem for problem in problems if "has no such words" in problem]
+    assert [problem.startswith(told or "") for problem in found] == [True] * (told is not None)

@@ -7,7 +7,8 @@ from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.ssh_command import UnfitCommandError, read_ssh_command
-from airlock_modules import Fault, Module
+from airlock_modules import Fault, Module, list_unseen
+from airlock_wire import quote
 
 BROKER = "git-remote"
 
@@ -60,6 +61,33 @@ def find_unpinned(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[F
                 "that known_hosts has by their own names, and those for which git has a credential "
                 "helper by name",
                 'name what it needs: [git] push = ["git@github.com/OWNER/*"]',
+                name="remotes",
+                is_note=True,
+            )
+
+
+def find_unseen_rules(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
+    """Name rules of git by which the conversation with a remote cannot be judged.
+
+    Those of the built-in module are explained in its SECURITY.md.
+    """
+    for agent in agents:
+        own, narrowed = agent.modules.find("git"), agent.profile.narrowed.get("git")
+        module = narrowed or own
+        if module is None or not {"git", BROKER} & set(agent.profile.granted(ceiling)):
+            continue
+        builtin = set(list_unseen(own.rules)) if own is not None and own.builtin else set()
+        unseen = [rule for rule in list_unseen(module.rules) if rule not in builtin]
+        if unseen:
+            shown = ", ".join(quote(rule, limit=60) for rule in unseen[:3])
+            more = ", ..." if len(unseen) > 3 else ""
+            verb = "is" if len(unseen) == 1 else "are"
+            yield Finding(
+                agent.profile_file if narrowed is not None else module.source,
+                "deny.git" if narrowed is not None else "",
+                f"{shown}{more} {verb} about how git is called on this host: what {BROKER} is "
+                "asked for has no such words, be it by the container's own git or by an alias",
+                "protect refs at their server, or by protect and delete in [git]",
                 name="remotes",
                 is_note=True,
             )
