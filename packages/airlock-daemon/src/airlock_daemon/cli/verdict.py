@@ -7,6 +7,7 @@ import msgspec
 from airlock_daemon.cli.asking import Answer
 from airlock_daemon.cli.git_words import GitCall
 from airlock_daemon.platform.support import find_missing
+from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Decision
 from airlock_wire import encode_text, quote
@@ -76,7 +77,7 @@ def judge(
         )
     if module.broker is not None:
         return _judge_broker(module.broker, generation, args, call)
-    if not decision.paths:
+    if not decision.paths or wants_box(module):
         needed = f"{module.name} runs in the client's directory, which must be mapped"
         is_needed = module.workspace == "required"
         return Verdict(allowed=True, workspace=f"not known here: {needed}" if is_needed else None)
