@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from boxing import CLOSED, USER, boxed_world
+from boxing import CLOSED, boxed_world
 from running import Answer, Daemon
-from worlds import World
+from worlds import BOX_USER, World
 
 SSH = """#!/bin/sh
 [ "$1" = -G ] && exec {real} "$@"
@@ -58,7 +58,7 @@ def relay_world(more: str = "", *, box: str = BROKERS) -> Iterator[World]:
 def _write_config(world: World, programs: Path, more: str) -> None:
     (world.config / "config.toml").write_text(
         CONFIG.format(
-            log=world.log, programs=programs, user=USER if os.geteuid() == 0 else "", more=more
+            log=world.log, programs=programs, user=BOX_USER if os.geteuid() == 0 else "", more=more
         )
     )
 

@@ -38,7 +38,8 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
                 'write broker = "ssh" there in the place of bin, or leave [ssh] out',
             )
     text = profile.env.get("GIT_SSH_COMMAND")
-    if text is not None and (profile.names_remotes or BROKER in profile.commands):
+    named = (profile.names_remotes, BROKER in profile.commands, _has_box(agent, granted))
+    if text is not None and any(named):
         try:
             read_ssh_command(text)
         except UnfitCommandError as error:
@@ -52,7 +53,7 @@ def find_unpinned(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[F
         granted = agent.profile.granted(ceiling)
         if not agent.profile.ssh.is_pinned:
             yield from _find_unpinned_ssh(agent, granted)
-        if BROKER in granted and not agent.profile.git.is_pinned:
+        if (BROKER in granted or _has_box(agent, granted)) and not agent.profile.git.is_pinned:
             yield Finding(
                 agent.profile_file,
                 "git",
@@ -113,6 +114,13 @@ def find_git_on_host(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterato
             name="remotes",
             is_note=True,
         )
+
+
+def _has_box(agent: Agent, granted: Iterable[str]) -> bool:
+    """Whether the agent has git-remote from within the box of a command."""
+    modules = (agent.modules.find(name) for name in granted)
+    boxes = (each.sandbox for each in modules if each is not None and each.sandbox is not None)
+    return any("git" in box.brokers for box in boxes)
 
 
 def _find_unpinned_ssh(agent: Agent, granted: Iterable[str]) -> Iterator[Finding]:
