@@ -145,6 +145,18 @@ def test_another_place_is_refused_with_the_line_to_add(remote: Remote, url: str,
     assert remote.notes == []
 
 
+def test_a_profile_narrows_the_protocols(world: World) -> None:
+    """What the profile does not list is refused before the place is looked at."""
+    text = GRANT.replace("{root}", str(world.root))
+    world.write_profile(f'{text}protocols = ["https"]\n')
+    with Daemon(world) as daemon:
+        remote = Remote(world, daemon)
+        listed = remote.git("ls-remote", "origin")
+        assert daemon.records()[-1]["rule"] == "protocol"
+    assert "none of the protocols of this agent" in listed.stderr
+    assert remote.notes == []
+
+
 def test_ssh_stands_in_an_empty_directory_with_words_of_the_daemons_own(remote: Remote) -> None:
     """Nothing of the client's becomes an option or a variable, but for git's protocol version."""
     remote.git("ls-remote", "origin", more={"GIT_PROTOCOL": "version=2:x", "EVIL": "1"})

@@ -53,7 +53,7 @@ def test_what_an_override_of_a_built_in_gives_up_is_noted(world: World) -> None:
     world.write_module("git", "git", '[deny]\nargs = ["push & --force"]\n')
     said = run(world, "check").stdout
     assert re.search(r"^good, with \d+ notes; agents: my$", said, re.MULTILINE)
-    assert re.search(r"the built-in git strips \d\d variables \(GIT_DIR, ", said)
+    assert re.search(r"the built-in git strips 4 variables \(GIT_EXEC_PATH, ", said)
     assert {note["key"] for note in report(world, status=0)["notes"]} >= {"env.strip", "syntax"}
 
 

@@ -52,15 +52,17 @@ def test_a_grant_of_places_beside_git_without_a_box_is_a_fault(
     ("text", "is_fit"), [("ssh -i ~/key", True), ("ssh -i key; id", False), ("ssh -A", False)]
 )
 def test_an_unfit_ssh_command_is_a_fault(tmp_path: Path, text: str, *, is_fit: bool) -> None:
-    """Of an agent that has git-remote; git itself runs it by a shell."""
+    """Of an agent that has git-remote, or git in a box; git without one runs it by a shell."""
     world = World(tmp_path)
     enable(world, "git")
     more = f"[env]\nset = {{ GIT_SSH_COMMAND = '{text}' }}\n"
+    for commands in ('["git"]', "[]", '["git-remote"]'):
+        world.write_profile(more, commands=commands)
+        checked = check_files(world.locations)
+        assert [fault.name for fault in checked.faults] == ([] if is_fit else ["remotes"])
+    world.write_module("git", "git")
     world.write_profile(more, commands='["git"]')
     world.load()
-    world.write_profile(more, commands='["git-remote"]')
-    checked = check_files(world.locations)
-    assert [fault.name for fault in checked.faults] == ([] if is_fit else ["remotes"])
 
 
 def test_who_names_no_place_is_called_unpinned(tmp_path: Path) -> None:
@@ -80,7 +82,8 @@ def test_that_git_runs_on_this_host_is_said(tmp_path: Path) -> None:
     world = World(tmp_path)
     enable(world, "git")
     world.write_profile("", commands='["git"]')
-    (note,) = check_files(world.locations).notes
+    unpinned, note = check_files(world.locations).notes
+    assert "agent my is unpinned" in unpinned.problem
     assert "runs in a box on this host, and hooks and filters" in note.problem
     assert 'grant commands = ["git-remote"]' in note.remedy
     world.write_module("git", "git")
@@ -137,3 +140,21 @@ def test_rules_that_no_remote_is_asked_by_are_told(
     problems = [each.problem for each in check_files(world.locations).notes]
     found = [problem for problem in problems if "has no such words" in problem]
     assert [problem.startswith(told or "") for problem in found] == [True] * (told is not None)
+
+
+def test_a_box_from_which_remotes_are_reached_counts_as_git_remote(tmp_path: Path) -> None:
+    """Its agent may be unpinned, `[git]` holds beside it, and git-remote must be enabled."""
+    world = World(tmp_path)
+    box = '[deny]\nargs = []\n[sandbox]\nbox = "closed"\nbrokers = ["git"]\n'
+    world.write_module("sh", "/bin/sh", box)
+    world.write_module("git", "/usr/bin/git", box)
+    enable(world, "sh")
+    world.write_profile(commands='["sh"]')
+    found = [str(each) for each in check_files(world.locations).findings]
+    assert any('"git-remote" is not enabled in config.toml' in each for each in found), found
+    enable(world, "sh", "git")
+    world.write_profile(commands='["sh"]')
+    notes = [str(each) for each in check_files(world.locations).notes]
+    assert any("agent my is unpinned: git-remote reaches every" in each for each in notes), notes
+    world.write_profile(GRANT, commands='["git"]')
+    assert world.load().generations["my"].agent.profile.git.is_pinned

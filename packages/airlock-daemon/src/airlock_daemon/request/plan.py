@@ -84,7 +84,8 @@ def plan(
         search_path=path if boxed is None else adapt_path(path, boxed.box),
         client=request.env if terms.uses("env") else {},
         term=find_term(request, terms, passed),
-        root=None if workspace.mounts is None or boxed is not None else workspace.root,
+        root=None if workspace.mounts is None else workspace.root,
+        is_boxed=boxed is not None,
     )
     command_line = CommandLine(
         program=program,

@@ -23,6 +23,9 @@ _PLACE = struct.Struct("<IIQIII")
 # Of what bubblewrap says where it makes no box.
 _SAID_BYTES = 4096
 
+# What it says where its user cannot enter what the daemon has opened for it.
+_UNREACHABLE = "find source path /proc/self/fd/"
+
 
 class BoxedLaunch(Launch):
     """One command in a box, once there is an `order` for it. Its `control` is that of the launcher
@@ -92,6 +95,9 @@ class BoxedLaunch(Launch):
         said = self.said()
         if said:
             log.error("no box can be made: %s; airlock-daemon doctor tells more", said)
+            if _UNREACHABLE in said:
+                remedy = "let it enter the directories above (chmod o+x), or map one elsewhere"
+                return refuse("the user of boxes cannot enter a mapped directory", remedy)
             return refuse("bubblewrap makes none", "see what it said among the daemon's messages")
         report = self._maker.read_report()
         return super()._explain_loss() if report is None or isinstance(report, Ended) else report

@@ -41,8 +41,9 @@ def wants_box(module: Module) -> bool:
 
 
 def runs_git(module: Module) -> bool:
-    """Whether the program of `module` is git, which in a box needs a configuration."""
-    return os.path.basename(module.bin) == "git"
+    """Whether the program of `module` is git, or uses it: that needs a configuration in a box."""
+    brokers = () if module.sandbox is None else module.sandbox.brokers
+    return "git" in brokers or os.path.basename(module.bin) == "git"
 
 
 class BoxConfig(msgspec.Struct, frozen=True):
