@@ -77,12 +77,14 @@ fn carryOut(delivered: *const delivery.Delivery, descriptors: []const i32, socke
         control.sendFailure(socket, .setup_failed, errno);
         return false;
     }
+    const rules = if (order.fence) |fence| fence.rules() else 0;
     return watch(&order, &.{
         .control = socket,
         .directory = descriptors[0],
         .standard = descriptors[1..descriptor_count].*,
         .kept = further[0..order.kept],
-        .rules = further[order.kept..][0..if (order.fence) |fence| fence.rules() else 0],
+        .rules = further[order.kept..][0..rules],
+        .cgroup = if (order.has_cgroup) further[order.kept + rules] else null,
     }, null, descriptors, deaths, true);
 }
 

@@ -22,6 +22,7 @@ from airlock_daemon.request.relay import Relay
 from airlock_daemon.request.state import DaemonState
 from airlock_daemon.sandbox.ahead import Room
 from airlock_daemon.sandbox.fencing import start_fenced
+from airlock_daemon.sandbox.groups import Group, OpenGroup, open_none
 from airlock_daemon.sandbox.starting import start_boxed
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.workspace.directory import Workspace
@@ -47,11 +48,14 @@ async def execute(
     private: Workspace | None = None,
     asking: Relay | None = None,
     room: Room | None = None,
+    open_group: OpenGroup = open_none,
+    group: Group | None = None,
 ) -> Finished:
     """Run the command: `emit` gets its output as it comes, then `conclude` how it ended.
 
-    A `conversation` is what a broker has it for, and holds; `private` is the directory of a command
-    behind a fence; over `asking` one in a box asks brokers, and in `room` a box may wait for it.
+    A `conversation` is what a broker has it for, and holds; `private` and `group` are the directory
+    and the cgroup of a command behind a fence; over `asking` one in a box asks brokers, in `room` a
+    box may wait for it, and by `open_group` another one gets its cgroup.
 
     Returns that too, by whatever way, when none of its processes is left. Raises Failed where it
     cannot be started, ClientGone where the client does not take what it gets.
@@ -59,7 +63,8 @@ async def execute(
     session = client.session
     transport = None if conversation is None else _open_transport(plan, conversation, session)
     with closing(transport or _open(plan, session.passed, null=shared.null)) as stdio:
-        launch = await _launch(plan, stdio, shared, private, asking, room)
+        start = _choose_start(plan, shared, private, group, room, open_group)
+        launch = await _launch(plan, stdio, shared, start, asking)
         command = Command(
             launch, stdio, turns, ahead=limits.output_bytes, credit=limits.stdin_bytes
         )
@@ -85,31 +90,45 @@ async def execute(
             await command.finish()
 
 
-async def _launch(
+_Start = Callable[..., Awaitable[Launch]]
+
+
+def _choose_start(
     plan: Plan,
-    stdio: Stdio,
     shared: DaemonState,
     private: Workspace | None,
-    asking: Relay | None,
+    group: Group | None,
     room: Room | None,
+    open_group: OpenGroup,
+) -> _Start | None:
+    """What starts a command that is to have a box, None for one that has none."""
+    if plan.boxed is None:
+        return None
+    if (bubblewrap := plan.boxed.maker.bubblewrap) is not None:
+        return partial(
+            start_boxed,
+            bubblewrap=bubblewrap,
+            null=shared.null,
+            room=room,
+            open_group=open_group,
+        )
+    if private is None:
+        raise TypeError(plan.boxed.maker)
+    return partial(start_fenced, private=private, group=group)
+
+
+async def _launch(
+    plan: Plan, stdio: Stdio, shared: DaemonState, start: _Start | None, asking: Relay | None
 ) -> Launch:
     what, boxed = plan.command_line, plan.boxed
-    if boxed is None:
+    if boxed is None or start is None:
         return await shared.launcher.launch(what, stdio.standard, terminal=stdio.terminal)
-    maker = boxed.maker
-    start: Callable[..., Awaitable[Launch]]
-    if maker.bubblewrap is not None:
-        start = partial(start_boxed, bubblewrap=maker.bubblewrap, null=shared.null, room=room)
-    elif private is not None:
-        start = partial(start_fenced, private=private)
-    else:
-        raise TypeError(maker)
     return await start(
         what,
         stdio.standard,
         boxed.box,
         launcher=shared.launcher,
-        identity=maker.identity,
+        identity=boxed.maker.identity,
         reserved=boxed.reserved,
         terminal=stdio.terminal,
         kept=() if asking is None else (asking.number,),

@@ -1,7 +1,7 @@
 """The last steps of a request: a place to run, the command, its post-exec hook, the answer."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from functools import partial
 
 import trio
@@ -126,6 +126,7 @@ def _choose(
         limits=limits,
         turns=agent.turns,
         room=agent.room,
+        open_group=agent.open_group,
     )
     if planned.session is not None:
         is_seen = not planned.terms.uses("fds")
@@ -135,7 +136,7 @@ def _choose(
         if boxed.box.asks:
             run = partial(_run_asking, run, partial(asks.open, boxed.box.asks))
         if boxed.maker.bubblewrap is None:
-            run = partial(_run_privately, run, boxed.maker.identity, agent.removals)
+            run = partial(_run_privately, run, boxed.maker.identity, agent)
         return run
     if planned.errand is None:
         return run
@@ -186,10 +187,11 @@ async def _run_session(
 
 
 async def _run_privately(
-    run: _Way, identity: Identity, removals: trio.CapacityLimiter, **more: object
+    run: _Way, identity: Identity, agent: AgentState, **more: object
 ) -> Finished:
-    async with private_directory(identity, removals) as private:
-        return await run(private=private, **more)
+    async with private_directory(identity, agent.removals) as private:
+        with nullcontext() if (group := agent.open_group()) is None else closing(group):
+            return await run(private=private, group=group, **more)
 
 
 async def _run_asking(run: _Way, make: Callable[[], Relay], **more: object) -> Finished:

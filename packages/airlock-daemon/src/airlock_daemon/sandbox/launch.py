@@ -12,13 +12,14 @@ from airlock_daemon.command.launch import Ended, Launch
 from airlock_daemon.command.launcher import CommandLine, Launcher
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.sandbox.box import Box
+from airlock_daemon.sandbox.groups import Group
 from airlock_daemon.sandbox.refusing import refuse
 from airlock_daemon.sandbox.sockets import SOCKETS
 
 log = logging.getLogger("airlock")
 
 # As `native/place.zig` reads it.
-_PLACE = struct.Struct("<IIQIII")
+_PLACE = struct.Struct("<IIQII")
 
 # Of what bubblewrap says where it makes no box.
 _SAID_BYTES = 4096
@@ -35,11 +36,14 @@ class BoxedLaunch(Launch):
     them where the launcher in the box does not, or is not there yet.
     """
 
-    def __init__(self, control: socket.socket, maker: Launch, said: int) -> None:
-        """Take over all three; `said` is the file that bubblewrap writes its messages to."""
+    def __init__(
+        self, control: socket.socket, maker: Launch, said: int, group: Group | None
+    ) -> None:
+        """Take over all of it; `said` is the file that bubblewrap writes its messages to."""
         super().__init__(control, socket.socket.close)
         self._maker = maker
         self._said = said
+        self._group = group
 
     def order(
         self,
@@ -57,10 +61,11 @@ class BoxedLaunch(Launch):
         Raises OSError.
         """
         place = _place(box, what.directory)
-        with launcher.encode(what, terminal=terminal, kept=len(kept), before=place) as order:
-            message, files = order
-            with suppress(BrokenPipeError, ConnectionResetError):
-                socket.send_fds(self.control, [message], [*standard, *kept, *files])
+        order = launcher.encode(
+            what, terminal=terminal, kept=len(kept), bounds=box.bounds, before=place
+        )
+        with order as (message, files), suppress(BrokenPipeError, ConnectionResetError):
+            socket.send_fds(self.control, [message], [*standard, *kept, *files])
 
     def is_waiting(self) -> bool:
         """Whether box and maker are alive, and nothing was reported of either."""
@@ -86,6 +91,8 @@ class BoxedLaunch(Launch):
         super().close()
         self._maker.close()
         os.close(self._said)
+        if self._group is not None:
+            self._group.close()
 
     def said(self) -> str:
         """What bubblewrap and the launcher in the box have said, which is why there is none."""
@@ -121,5 +128,5 @@ def _place(box: Box, directory: int) -> bytes:
         found = os.fstat(directory)
         major, minor, inode = os.major(found.st_dev), os.minor(found.st_dev), found.st_ino
     name = os.fsencode(box.directory) + b"\0"
-    fixed = _PLACE.pack(major, minor, inode, box.processes, SOCKETS[box.sockets], len(name))
+    fixed = _PLACE.pack(major, minor, inode, SOCKETS[box.sockets], len(name))
     return fixed + name

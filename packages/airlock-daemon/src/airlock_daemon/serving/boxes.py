@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from airlock_daemon.command.launcher import Identity, Launcher
 from airlock_daemon.errors import Denied
-from airlock_daemon.request.state import log
+from airlock_daemon.request.state import DaemonState, log
 from airlock_daemon.sandbox.choice import find_identity
+from airlock_daemon.sandbox.groups import Groups
 from airlock_daemon.sandbox.probe import probe_box
 from airlock_daemon.setup.boxes import BUBBLEWRAP, Mode, explain_no_fence, runs_git, wants_box
 from airlock_daemon.setup.human_git import read_git_config
@@ -17,9 +18,7 @@ from airlock_daemon.setup.load import Setup
 from airlock_modules import Fault
 
 
-async def settle_boxes(
-    setup: Setup, launcher: Launcher, environment: Mapping[str, str]
-) -> tuple[Setup, str | None]:
+async def settle_boxes(setup: Setup, shared: DaemonState) -> tuple[Setup, str | None]:
     """Try a box where a module of an agent wants one, and settle on what makes them from then on.
 
     Returns the setup in which mode "auto" has become what works here, so that no command gets less
@@ -31,7 +30,7 @@ async def settle_boxes(
     if not any(map(wants_box, modules)):
         return setup, None
     if any(wants_box(module) and runs_git(module) for module in modules):
-        setup = await _configure_git(setup, environment)
+        setup = await _configure_git(setup, shared.environment)
     if setup.config.boxes.mode == "off":
         log.warning(
             "warning: commands run without the boxes of their modules, and built-in ones that are "
@@ -43,7 +42,10 @@ async def settle_boxes(
     except Denied as error:
         log.warning("warning: %s; %s", error.message, error.hint)
         return setup, "none"
-    return await _settle_as(identity, setup, launcher)
+    setup, name = await _settle_as(identity, setup, shared.launcher)
+    if name != "none":
+        await _settle_groups(shared)
+    return setup, name
 
 
 async def _configure_git(setup: Setup, environment: Mapping[str, str]) -> Setup:
@@ -74,6 +76,24 @@ async def _settle_as(
         return (_settle(setup, "require-bubblewrap") if mode == "auto" else setup), "none"
     log.info("boxes: by Landlock, as user %d; SECURITY.md says what that leaves", identity.user)
     return _settle(setup, "landlock"), "landlock"
+
+
+async def _settle_groups(shared: DaemonState) -> None:
+    """Try the cgroups of boxes, and do without where they do not work."""
+    groups = shared.groups
+    if isinstance(groups, Groups):
+        problem = await groups.prove(shared.launcher)
+        if problem is None:
+            said = " and ".join(groups.controllers) or "nothing"
+            log.info("boxes: cgroups bound those of an agent (%s); [limits] says how much", said)
+            return
+        groups.close()
+        shared.groups = problem
+    log.info(
+        "boxes: each has limits, those of an agent together none: %s; airlock-daemon doctor tells "
+        "more",
+        shared.groups,
+    )
 
 
 async def _try_bubblewrap(identity: Identity, setup: Setup, launcher: Launcher) -> str | None:
