@@ -1,5 +1,6 @@
 """What is in the box of a command."""
 
+import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -20,8 +21,9 @@ from airlock_daemon.sandbox.box import (
     Processes,
     System,
 )
-from airlock_daemon.sandbox.etc import make_etc
+from airlock_daemon.sandbox.etc import PUBLIC, make_etc
 from airlock_daemon.sandbox.inner_mounts import show_workspace
+from airlock_daemon.sandbox.marks import Mark, look_around
 from airlock_daemon.sandbox.programs import SYSTEM
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.directory import Workspace
@@ -56,7 +58,7 @@ def plan_box(
     cannot be written. Tools run as `identity`. Raises Denied (layer "sandbox") where the client has
     its workspace at a place that the box needs itself.
     """
-    operations = list(_make_base(identity))
+    operations = [*_make_base(identity, look_around((*SYSTEM, *PUBLIC)))]
     operations += [System(place, place) for place in places]
     operations += [System(path, target) for path, target in read.items()]
     source = workspace.source
@@ -80,7 +82,13 @@ def plan_box(
     )
 
 
-def _make_base(identity: Identity) -> Iterator[Operation]:
+@functools.lru_cache(maxsize=4)
+def _make_base(identity: Identity, _around: Sequence[Mark]) -> Sequence[Operation]:
+    """What every box of this user has, which depends on what is in some directories."""
+    return tuple(_list_base(identity))
+
+
+def _list_base(identity: Identity) -> Iterator[Operation]:
     for path in SYSTEM:
         if os.path.islink(path):
             yield Link(os.readlink(path), path)
