@@ -74,6 +74,9 @@ pub fn finish(identity: Identity, moves: []const [*:0]const u8, moved: *Moved) ?
     // user_namespaces(7): there may be one in this, for the tool, and none in that. The seccomp filter
     // forbids them too; each of the two is enough.
     if (write("/proc/sys/user/max_user_namespaces", "1")) |errno| return errno;
+    for (counted) |each| {
+        if (write(each[0], each[1])) |errno| if (errno != .NOENT) return errno;
+    }
     if (mount("proc", "/proc", "proc", quiet, "subset=pid")) |errno| return errno;
     if (failed(linux.unshare(linux.CLONE.NEWUSER))) |errno| return errno;
     if (become(identity)) |errno| return errno;
@@ -83,6 +86,13 @@ pub fn finish(identity: Identity, moves: []const [*:0]const u8, moved: *Moved) ?
 /// File systems in memory that every box has. bubblewrap bounds their bytes, not the number of their files,
 /// each of which takes memory of the kernel.
 const memory = [_][*:0]const u8{ "/tmp", "/home/airlock", "/dev/shm" };
+
+/// What the kernel counts for a user across all boxes (inotify(7)), and bounds for a user namespace too. A
+/// kernel without it has no such file.
+const counted = [_][2][:0]const u8{
+    .{ "/proc/sys/user/max_inotify_instances", "16" },
+    .{ "/proc/sys/user/max_inotify_watches", "65536" },
+};
 
 const quiet = linux.MS.NOSUID | linux.MS.NODEV | linux.MS.NOEXEC;
 

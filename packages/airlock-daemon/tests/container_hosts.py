@@ -23,6 +23,7 @@ from airlock_daemon.sandbox.making import FreshBox, make_box
 from airlock_daemon.sandbox.plan import plan_box
 from airlock_daemon.sandbox.starting import start_boxed
 from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.directory import Workspace
 from airlock_daemon.workspace.mapping import Mounts
@@ -174,7 +175,13 @@ class Runner:
 def plan(workspace: Workspace) -> Box:
     """The closed box of a program of the system's."""
     return plan_box(
-        workspace, places=(), read={}, identity=box_identity(), reserved=NOTHING, sockets="none"
+        workspace,
+        places=(),
+        read={},
+        identity=box_identity(),
+        reserved=NOTHING,
+        sockets="none",
+        limits=Limits(),
     )
 
 

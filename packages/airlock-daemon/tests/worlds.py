@@ -9,6 +9,9 @@ from airlock_daemon.setup.paths import Locations, locate
 
 CONFIG = '[commands]\nenable = ["sh", "git"]\n[log]\npath = "{log}"\n'
 
+BOX_USER = "nobody"
+"""Who is in the boxes of a daemon that is root, which no box may be."""
+
 
 class World:
     """Directories for the configuration, one agent `my`, and a workspace outside of both."""
@@ -28,7 +31,12 @@ class World:
         self.write_module("sh", "/bin/sh")
 
     def write_config(self, more: str = "") -> None:
-        """Write config.toml: sh and git enabled, the log inside this world, then `more`."""
+        """Write config.toml: sh and git enabled, the log inside this world, then `more`.
+
+        Where that says nothing of boxes, those of a daemon that is root are `BOX_USER`'s.
+        """
+        if os.geteuid() == 0 and "[sandbox]" not in more:
+            more += f'[sandbox]\nuser = "{BOX_USER}"\n'
         (self.config / "config.toml").write_text(CONFIG.format(log=self.log) + more)
 
     def write_profile(

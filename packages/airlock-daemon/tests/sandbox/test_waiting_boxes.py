@@ -13,7 +13,7 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from airlock_daemon.command.launcher import Identity
+from airlock_daemon.command.launcher import Bounds, Identity
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.sandbox import ahead
 from airlock_daemon.sandbox.box import Link
@@ -153,7 +153,7 @@ async def test_keys_differ_by_all_that_a_box_is_made_of(host: Host) -> None:
                     replace(box, inner=tuple(reversed(box.inner))),
                     replace(box, operations=(*box.operations, Link("x", "/x"))),
                     replace(box, sockets="unix"),
-                    replace(box, processes=1),
+                    replace(box, bounds=Bounds(processes=1)),
                 )
             ),
         ]

@@ -47,6 +47,7 @@ from airlock_modules.remotes.session_words import Query, Session, read_session_w
 from airlock_modules.remotes.ssh_words import RemoteRequest, read_ssh_words
 from airlock_modules.remotes.url_words import read_url_words
 from airlock_modules.rules.judgement import GrammarRules, PlainRules
+from airlock_modules.rules.remote_requests import list_unseen
 
 from ._version import __version__
 
@@ -98,6 +99,7 @@ __all__ = [
     "find_place",
     "is_name",
     "judge_push",
+    "list_unseen",
     "load_builtin",
     "load_options",
     "names_git_grant",

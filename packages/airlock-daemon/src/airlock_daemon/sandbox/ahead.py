@@ -16,6 +16,7 @@ from airlock_daemon.command.launcher import Identity, Launcher
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.linux.mount_watch import MountWatch
 from airlock_daemon.sandbox.box import Box
+from airlock_daemon.sandbox.groups import OpenGroup, open_none
 from airlock_daemon.sandbox.key import Key, find_key
 from airlock_daemon.sandbox.launch import BoxedLaunch
 from airlock_daemon.sandbox.making import make_box
@@ -112,6 +113,7 @@ class Boxes:
                 identity=key.identity,
                 reserved=reserved,
                 null=self._null,
+                open_group=room.open_group,
             )
         except AirlockError as error:
             # The command that needs it is told, if it is so then.
@@ -127,9 +129,12 @@ class Boxes:
 class Room:
     """Where the boxes of one agent wait, made by one reading of the files."""
 
-    def __init__(self, boxes: Boxes) -> None:
-        """Begin empty, and without such a reading: see `adopt`."""
+    def __init__(self, boxes: Boxes, open_group: OpenGroup = open_none) -> None:
+        """Begin empty, and without such a reading: see `adopt`. Boxes get their cgroups by
+        `open_group`.
+        """
         self._boxes = boxes
+        self.open_group = open_group
         self._waiting: list[_Waiting] = []
         self._last: Key | None = None
         self._busy_until = -math.inf

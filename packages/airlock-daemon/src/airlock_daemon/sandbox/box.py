@@ -2,6 +2,8 @@
 
 import msgspec
 
+from airlock_daemon.command.launcher import Bounds
+
 HOME = "/home/airlock"
 """The home of a box: fresh, and gone with it."""
 
@@ -41,10 +43,15 @@ class Link(msgspec.Struct, frozen=True, tag=True):
 
 
 class Made(msgspec.Struct, frozen=True, tag=True):
-    """A file of the box's own, on its root."""
+    """A file of the box's own, on its root.
+
+    Where the tool finds it by the `variable` of its environment, it may be at another path; without
+    one the host's own file at `target` serves as well.
+    """
 
     content: bytes
     target: str
+    variable: str = ""
 
 
 class Memory(msgspec.Struct, frozen=True, tag=True):
@@ -95,13 +102,14 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     """What one command gets: all of the operations, then what is `inner`, and nothing besides.
 
     `directory` is where it starts, as the box calls it; `is_shared` says that this is one of the
-    host, which must be the one that was checked. `processes` bounds how many there may be at a
-    time, and `sockets` says which it may make.
+    host, which must be the one that was checked. `bounds` are those of its processes, and `sockets`
+    says which it may make. `asks` are commands that may be asked for from within, over a relay.
     """
 
     operations: tuple[Operation, ...]
     inner: tuple[Placed, ...] = ()
     directory: str
     is_shared: bool
-    processes: int
+    bounds: Bounds
     sockets: str
+    asks: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 
 import msgspec
+from msgspec.structs import replace
 
 from airlock_daemon.command.launcher import Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
@@ -11,8 +12,16 @@ from airlock_daemon.sandbox.box import HOME, Box
 from airlock_daemon.sandbox.fencing import refuse_unshowable
 from airlock_daemon.sandbox.plan import plan_box
 from airlock_daemon.sandbox.programs import SYSTEM, find_places
-from airlock_daemon.sandbox.refusing import refuse
-from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence, wants_box
+from airlock_daemon.sandbox.refusing import advising, refuse
+from airlock_daemon.sandbox.transports import ASKS, find_transports
+from airlock_daemon.setup.boxes import (
+    BUBBLEWRAP,
+    BoxConfig,
+    Mode,
+    explain_no_fence,
+    runs_git,
+    wants_box,
+)
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.directory import Workspace
@@ -42,10 +51,18 @@ def find_maker(module: Module, generation: Generation) -> Maker | None:
 
     Raises Denied (rule "no-box") where it is to have one and there is nothing to make it.
     """
-    if not wants_box(module) or generation.boxes.mode == "off":
-        return None
-    identity = find_identity(generation.boxes)
     mode = generation.boxes.mode
+    if not wants_box(module) or (mode == "off" and not module.builtin):
+        return None
+    with advising(module):
+        return _find_maker(mode, generation)
+
+
+def _find_maker(mode: Mode, generation: Generation) -> Maker:
+    if mode == "off":
+        remedy = f'write mode = "auto" in [sandbox] of config.toml{AND_RELOAD}'
+        raise refuse("boxes are switched off", remedy)
+    identity = find_identity(generation.boxes)
     program = None if mode == "landlock" else generation.programs.find(BUBBLEWRAP)
     if program is not None:
         return Maker(bubblewrap=program, identity=identity)
@@ -109,10 +126,27 @@ def choose_box(
         identity=maker.identity,
         reserved=generation.reserved,
         sockets=sandbox.sockets,
+        limits=generation.limits,
+        git_config=generation.git_config if runs_git(module) else None,
+        is_fence=maker.bubblewrap is None,
     )
+    box = _let_ask(box, sandbox.brokers, maker, generation)
     if maker.bubblewrap is None:
-        refuse_unshowable(box)
+        with advising(module):
+            refuse_unshowable(box)
     return box
+
+
+def _let_ask(box: Box, brokers: tuple[str, ...], maker: Maker, generation: Generation) -> Box:
+    """The box with what its tools ask brokers by."""
+    if not brokers:
+        return box
+    transports = find_transports(generation.programs, is_fenced=maker.bubblewrap is None)
+    return replace(
+        box,
+        operations=(*box.operations, *transports),
+        asks=tuple(command for broker in brokers for command in ASKS[broker]),
+    )
 
 
 def _find_certificates(environment: Mapping[str, str]) -> Iterator[str]:

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Mapping
 
-from airlock_daemon.sandbox.box import HOME, TMP, Box, System
+from airlock_daemon.sandbox.box import HOME, TMP, Box, Made, System
 from airlock_daemon.sandbox.programs import SYSTEM
 from airlock_daemon.setup.reserved import is_within
 
@@ -39,6 +39,12 @@ def adapt_daemon(environment: Mapping[str, str]) -> dict[str, str]:
 def withhold(environment: Mapping[str, str]) -> dict[str, str]:
     """What remains for a box of variables that were built by all the rules."""
     return {name: value for name, value in environment.items() if not is_withheld(name)}
+
+
+def name_files(box: Box) -> dict[str, str]:
+    """The variables by which a tool finds files that were made for its box."""
+    made = (each for each in box.operations if isinstance(each, Made))
+    return {each.variable: each.target for each in made if each.variable}
 
 
 def adapt_path(path: str, box: Box) -> str:

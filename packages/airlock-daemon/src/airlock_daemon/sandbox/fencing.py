@@ -5,6 +5,7 @@ home but an empty directory of its own.
 """
 
 import os
+import resource
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 
@@ -14,9 +15,11 @@ from msgspec.structs import replace
 from airlock_daemon.command.launch import Launch
 from airlock_daemon.command.launcher import CommandLine, Fence, Identity, Launcher
 from airlock_daemon.sandbox.box import Box, Made, Shared, System
+from airlock_daemon.sandbox.groups import Group
 from airlock_daemon.sandbox.refusing import refuse
 from airlock_daemon.sandbox.shared import open_shared
 from airlock_daemon.sandbox.sockets import SOCKETS
+from airlock_daemon.sandbox.transports import link_transport
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.directory import Workspace, make_empty
 from airlock_wire import quote
@@ -84,6 +87,8 @@ async def start_fenced(
     identity: Identity,
     reserved: Reserved,
     terminal: int = 0,
+    kept: Sequence[int] = (),
+    group: Group | None = None,
 ) -> Launch:
     """Start `what` within the part of `box` that a fence can be, as `Launcher.launch` does.
 
@@ -91,15 +96,45 @@ async def start_fenced(
     Failed.
     """
     environment = {**what.environment, "HOME": private.path, "TMPDIR": private.path}
+    environment |= _make_files(box, private)
+    if box.asks:
+        environment |= link_transport(private)
     directory = what.directory if box.is_shared else private.descriptor
     with ExitStack() as stack:
         return await launcher.launch(
             replace(what, environment=environment, directory=directory),
             standard,
             terminal=terminal,
+            kept=kept,
             identity=None if identity.user == os.geteuid() else identity,
             fence=_open_fence(box, private, reserved, stack),
+            bounds=replace(box.bounds, processes=_find_processes()),
+            group=None if group is None else group.descriptor,
         )
+
+
+def _find_processes() -> int | None:
+    """How many processes of its user there may be before a tool cannot make another one.
+
+    They are counted on the whole host: it cannot take the last ones from the daemon and others.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+    return None if limit == resource.RLIM_INFINITY else limit - limit // 4
+
+
+def _make_files(box: Box, private: Workspace) -> dict[str, str]:
+    """Write the files that a tool finds by a variable, and return these."""
+    found = {}
+    for operation in box.operations:
+        if isinstance(operation, Made) and operation.variable:
+            name = f".{os.path.basename(operation.target)}-of-the-system"
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            descriptor = os.open(name, flags, 0o444, dir_fd=private.descriptor)
+            with open(descriptor, "wb") as file:
+                os.fchmod(descriptor, 0o444)
+                file.write(operation.content)
+            found[operation.variable] = os.path.join(private.path, name)
+    return found
 
 
 def _open_fence(box: Box, private: Workspace, reserved: Reserved, stack: ExitStack) -> Fence:
@@ -117,7 +152,7 @@ def _open_fence(box: Box, private: Workspace, reserved: Reserved, stack: ExitSta
         match operation:
             case System(path=path):
                 read.append(hold(os.open(path, _PATH)))
-            case Made(target=target):
+            case Made(target=target, variable=""):
                 # The host's own in its place: neither has a secret.
                 read += find((target,))
             case Shared(read_only=read_only):

@@ -12,16 +12,20 @@ from airlock_daemon.command.launch import Ended, Launch
 from airlock_daemon.command.launcher import CommandLine, Launcher
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.sandbox.box import Box
+from airlock_daemon.sandbox.groups import Group
 from airlock_daemon.sandbox.refusing import refuse
 from airlock_daemon.sandbox.sockets import SOCKETS
 
 log = logging.getLogger("airlock")
 
 # As `native/place.zig` reads it.
-_PLACE = struct.Struct("<IIQIII")
+_PLACE = struct.Struct("<IIQII")
 
 # Of what bubblewrap says where it makes no box.
 _SAID_BYTES = 4096
+
+# What it says where its user cannot enter what the daemon has opened for it.
+_UNREACHABLE = "find source path /proc/self/fd/"
 
 
 class BoxedLaunch(Launch):
@@ -32,11 +36,14 @@ class BoxedLaunch(Launch):
     them where the launcher in the box does not, or is not there yet.
     """
 
-    def __init__(self, control: socket.socket, maker: Launch, said: int) -> None:
-        """Take over all three; `said` is the file that bubblewrap writes its messages to."""
+    def __init__(
+        self, control: socket.socket, maker: Launch, said: int, group: Group | None
+    ) -> None:
+        """Take over all of it; `said` is the file that bubblewrap writes its messages to."""
         super().__init__(control, socket.socket.close)
         self._maker = maker
         self._said = said
+        self._group = group
 
     def order(
         self,
@@ -46,16 +53,19 @@ class BoxedLaunch(Launch):
         *,
         launcher: Launcher,
         terminal: int = 0,
+        kept: Sequence[int] = (),
     ) -> None:
         """Have the box, which must be `box`, run `what`, once: the first and last thing it is told.
 
         The launcher in there need not be there yet; where it is no more, `read_report` says why.
         Raises OSError.
         """
-        with launcher.encode(what, terminal=terminal, before=_place(box, what.directory)) as order:
-            message, files = order
-            with suppress(BrokenPipeError, ConnectionResetError):
-                socket.send_fds(self.control, [message], [*standard, *files])
+        place = _place(box, what.directory)
+        order = launcher.encode(
+            what, terminal=terminal, kept=len(kept), bounds=box.bounds, before=place
+        )
+        with order as (message, files), suppress(BrokenPipeError, ConnectionResetError):
+            socket.send_fds(self.control, [message], [*standard, *kept, *files])
 
     def is_waiting(self) -> bool:
         """Whether box and maker are alive, and nothing was reported of either."""
@@ -81,6 +91,8 @@ class BoxedLaunch(Launch):
         super().close()
         self._maker.close()
         os.close(self._said)
+        if self._group is not None:
+            self._group.close()
 
     def said(self) -> str:
         """What bubblewrap and the launcher in the box have said, which is why there is none."""
@@ -90,6 +102,9 @@ class BoxedLaunch(Launch):
         said = self.said()
         if said:
             log.error("no box can be made: %s; airlock-daemon doctor tells more", said)
+            if _UNREACHABLE in said:
+                remedy = "let it enter the directories above (chmod o+x), or map one elsewhere"
+                return refuse("the user of boxes cannot enter a mapped directory", remedy)
             return refuse("bubblewrap makes none", "see what it said among the daemon's messages")
         report = self._maker.read_report()
         return super()._explain_loss() if report is None or isinstance(report, Ended) else report
@@ -113,5 +128,5 @@ def _place(box: Box, directory: int) -> bytes:
         found = os.fstat(directory)
         major, minor, inode = os.major(found.st_dev), os.minor(found.st_dev), found.st_ino
     name = os.fsencode(box.directory) + b"\0"
-    fixed = _PLACE.pack(major, minor, inode, box.processes, SOCKETS[box.sockets], len(name))
+    fixed = _PLACE.pack(major, minor, inode, SOCKETS[box.sockets], len(name))
     return fixed + name

@@ -8,6 +8,7 @@ from airlock_daemon.command.launch import cannot_start
 from airlock_daemon.command.launcher import Identity, Launcher, find_launcher, make_pair
 from airlock_daemon.sandbox.box import Box
 from airlock_daemon.sandbox.bubblewrap import prepare
+from airlock_daemon.sandbox.groups import OpenGroup, open_none
 from airlock_daemon.sandbox.launch import BoxedLaunch
 from airlock_daemon.sandbox.marks import Mark
 from airlock_daemon.setup.reserved import Reserved
@@ -28,8 +29,10 @@ async def make_box(
     identity: Identity,
     reserved: Reserved,
     null: int,
+    open_group: OpenGroup = open_none,
 ) -> FreshBox:
-    """Have `bubblewrap` make `box`, but for its directory, and run as `identity` with all in it.
+    """Have `bubblewrap` make `box`, but for its directory, and run as `identity` with all in it, in
+    the cgroup that `open_group` gives, if any.
 
     It need not have come to its end: an order waits for that, and is told what went wrong. The
     caller closes the launch. Raises Denied and Failed.
@@ -45,6 +48,7 @@ async def make_box(
                 reserved=reserved,
                 null=null,
                 root=root,
+                open_group=open_group,
             )
         finally:
             os.close(root)
@@ -61,10 +65,12 @@ async def _make(
     reserved: Reserved,
     null: int,
     root: int,
+    open_group: OpenGroup,
 ) -> FreshBox:
     said = os.memfd_create("airlock-box-said", os.MFD_CLOEXEC)
-    ours = None
+    ours = group = None
     try:
+        group = open_group()
         ours, theirs = make_pair()
         with (
             theirs,
@@ -83,10 +89,13 @@ async def _make(
                 (null, null, said),
                 kept=making.kept,
                 identity=None if identity.user == os.geteuid() else identity,
+                group=None if group is None else group.descriptor,
             )
     except BaseException:
         if ours is not None:
             ours.close()
         os.close(said)
+        if group is not None:
+            group.close()
         raise
-    return FreshBox(BoxedLaunch(ours, maker, said), making.shared)
+    return FreshBox(BoxedLaunch(ours, maker, said, group), making.shared)

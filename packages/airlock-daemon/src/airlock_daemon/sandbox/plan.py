@@ -4,8 +4,7 @@ import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
-from airlock_daemon.command.launcher import Identity
-from airlock_daemon.errors import Denied
+from airlock_daemon.command.launcher import Bounds, Identity, descriptor_limit
 from airlock_daemon.platform.linux.mountinfo import relative_to
 from airlock_daemon.sandbox.box import (
     HOME,
@@ -15,32 +14,30 @@ from airlock_daemon.sandbox.box import (
     Closed,
     Devices,
     Link,
+    Made,
     Memory,
     Operation,
-    Placed,
     Processes,
     System,
 )
 from airlock_daemon.sandbox.etc import PUBLIC, make_etc
-from airlock_daemon.sandbox.inner_mounts import show_workspace
+from airlock_daemon.sandbox.inner_mounts import Shown, show_workspace
 from airlock_daemon.sandbox.marks import Mark, look_around
+from airlock_daemon.sandbox.other_workspaces import refuse_own, show_others
 from airlock_daemon.sandbox.programs import SYSTEM
-from airlock_daemon.setup.reserved import Reserved, is_within
+from airlock_daemon.setup.limits import Limits
+from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.directory import Workspace
-from airlock_wire import quote
 
 _MIB = 1 << 20
-_TMP_BYTES = 256 * _MIB
-_HOME_BYTES = 64 * _MIB
-_SHARED_MEMORY_BYTES = 64 * _MIB
+# Of the size of /tmp, that of the home and of shared memory.
+_SMALLER = 4
 
-PROCESSES = 1024
-"""How many processes of one box there may be at a time."""
+# Descriptors of each process: some tools want more than the usual 1024. The daemon has many more.
+_OPEN_FILES = 4096
 
-# Where the box has things of its own; a workspace may lie neither there, above, nor below, but for
-# the two that are its user's.
-_OWN = (*SYSTEM, "/etc", "/proc", "/dev", "/sys", "/run")
-_USERS = (TMP, HOME)
+GIT_CONFIG = "/etc/gitconfig"
+"""Where git finds the system's configuration in a box, wherever it was built to look for it."""
 
 
 def plan_box(
@@ -51,44 +48,70 @@ def plan_box(
     identity: Identity,
     reserved: Reserved,
     sockets: str,
+    limits: Limits,
+    git_config: bytes | None = None,
+    is_fence: bool = False,
 ) -> Box:
     """The box of a command that runs in `workspace`.
 
     `places` of the host are shown at their own paths, and those of `read` at others; all of them
-    cannot be written. Tools run as `identity`. Raises Denied (layer "sandbox") where the client has
-    its workspace at a place that the box needs itself.
+    cannot be written. Tools run as `identity`, within `limits`. With `git_config` that is the
+    system's configuration for git. `is_fence` says that all is at the host's own paths. Raises
+    Denied (layer "sandbox") where the client has its workspace at a place that the box needs
+    itself.
     """
-    operations = [*_make_base(identity, look_around((*SYSTEM, *PUBLIC)))]
+    around = look_around((*SYSTEM, *PUBLIC))
+    operations = [*_make_base(identity, limits.box_tmpfs_mb * _MIB, around)]
+    if git_config is not None:
+        operations.append(Made(git_config, GIT_CONFIG, "GIT_CONFIG_SYSTEM"))
     operations += [System(place, place) for place in places]
     operations += [System(path, target) for path, target in read.items()]
     source = workspace.source
-    directory, inner = TMP, tuple[Placed, ...]()
+    directory, shown = workspace.own, list[Shown]()
     if source is not None:
-        shown = show_workspace(
-            source, workspace.root, workspace.mounts, identity=identity, reserved=reserved
-        )
-        _refuse_own(shown.top.target, [*places, *read.values()])
-        operations.append(shown.top)
-        inner = shown.inner
+        mounts = workspace.mounts
+        view = show_workspace(source, workspace.root, mounts, identity=identity, reserved=reserved)
+        refuse_own(view.top.target, [*places, *read.values()])
+        shown.append(view)
         below = relative_to(workspace.path, workspace.root) or ""
         directory = os.path.join(source.target, below) if below else source.target
+    shown += show_others(
+        workspace,
+        shown,
+        identity=identity,
+        reserved=reserved,
+        others=(*places, *read.values()),
+        is_fence=is_fence,
+    )
     return Box(
-        operations=tuple(operations),
-        inner=inner,
+        operations=(*operations, *(each.top for each in shown)),
+        inner=tuple(placed for each in shown for placed in each.inner),
         directory=directory,
         is_shared=source is not None,
-        processes=PROCESSES,
+        bounds=_bound(limits),
         sockets=sockets,
     )
 
 
-@functools.lru_cache(maxsize=4)
-def _make_base(identity: Identity, _around: Sequence[Mark]) -> Sequence[Operation]:
-    """What every box of this user has, which depends on what is in some directories."""
-    return tuple(_list_base(identity))
+def _bound(limits: Limits) -> Bounds:
+    """What one box may use, and each process in it."""
+    return Bounds(
+        processes=limits.box_processes,
+        data=limits.box_memory_mb * _MIB,
+        file_size=limits.box_file_mb * _MIB,
+        open_files=min(_OPEN_FILES, descriptor_limit() // 2),
+    )
 
 
-def _list_base(identity: Identity) -> Iterator[Operation]:
+@functools.lru_cache(maxsize=16)
+def _make_base(identity: Identity, size: int, _around: tuple[Mark, ...]) -> tuple[Operation, ...]:
+    """What every box of this user has, with so many bytes in /tmp. It depends on what is in some
+    directories.
+    """
+    return tuple(_list_base(identity, size))
+
+
+def _list_base(identity: Identity, size: int) -> Iterator[Operation]:
     for path in SYSTEM:
         if os.path.islink(path):
             yield Link(os.readlink(path), path)
@@ -97,20 +120,8 @@ def _list_base(identity: Identity) -> Iterator[Operation]:
     yield from make_etc(identity)
     yield Processes()
     yield Devices()
-    yield Memory(SHARED_MEMORY, 0o1777, _SHARED_MEMORY_BYTES)
+    yield Memory(SHARED_MEMORY, 0o1777, size // _SMALLER)
     # It is a file system in memory too, of no bounded size.
     yield Closed("/dev")
-    yield Memory(TMP, 0o1777, _TMP_BYTES)
-    yield Memory(HOME, 0o700, _HOME_BYTES)
-
-
-def _refuse_own(target: str, others: Sequence[str]) -> None:
-    for place in (*_OWN, *_USERS, *others):
-        if is_within(place, target) or (place not in _USERS and is_within(target, place)):
-            raise Denied(
-                f"the container has its workspace at {quote(target)}, where a box has {place} of "
-                "its own",
-                layer="sandbox",
-                rule="place",
-                hint="mount the workspace at another path in the container, such as /workspace",
-            )
+    yield Memory(TMP, 0o1777, size)
+    yield Memory(HOME, 0o700, size // _SMALLER)

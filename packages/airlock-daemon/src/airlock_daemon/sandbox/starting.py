@@ -6,6 +6,7 @@ from airlock_daemon.command.launch import cannot_start
 from airlock_daemon.command.launcher import CommandLine, Identity, Launcher
 from airlock_daemon.sandbox.ahead import Room
 from airlock_daemon.sandbox.box import Box
+from airlock_daemon.sandbox.groups import OpenGroup, open_none
 from airlock_daemon.sandbox.launch import BoxedLaunch
 from airlock_daemon.sandbox.making import make_box
 from airlock_daemon.setup.reserved import Reserved
@@ -22,13 +23,15 @@ async def start_boxed(
     reserved: Reserved,
     null: int,
     terminal: int = 0,
+    kept: Sequence[int] = (),
+    open_group: OpenGroup = open_none,
     room: Room | None = None,
 ) -> BoxedLaunch:
     """Start `what` in `box`, otherwise as `Launcher.launch` does.
 
     `what.directory` is the box's directory on the host, as it was checked. The program `bubblewrap`
-    runs as `identity`, and with it all that is in the box. In `room` one may wait that was made of
-    the same. Raises Denied and Failed.
+    runs as `identity`, and with it all that is in the box, in the cgroup that `open_group` gives.
+    In `room` one may wait that was made of the same. Raises Denied and Failed.
     """
     launch = None
     if room is not None:
@@ -41,10 +44,11 @@ async def start_boxed(
             identity=identity,
             reserved=reserved,
             null=null,
+            open_group=open_group,
         )
         launch = fresh.launch
     try:
-        launch.order(what, standard, box, launcher=launcher, terminal=terminal)
+        launch.order(what, standard, box, launcher=launcher, terminal=terminal, kept=kept)
     except OSError as error:
         launch.close()
         raise cannot_start(what.program, error) from error

@@ -14,8 +14,10 @@ from airlock_daemon.audit.ledger import Ledger
 from airlock_daemon.audit.log import AuditLog
 from airlock_daemon.audit.record import Record
 from airlock_daemon.command.launcher import Launcher, find_launcher, raise_descriptor_limit
+from airlock_daemon.platform.linux.scheduling import ask_for_short_slices
 from airlock_daemon.platform.linux.tracing import forbid_tracing
 from airlock_daemon.request.state import DaemonState, log
+from airlock_daemon.sandbox.groups import Groups, claim_groups
 from airlock_daemon.serving.boxes import settle_boxes
 from airlock_daemon.serving.notify import ServiceManager
 from airlock_daemon.serving.reload import Reloader
@@ -40,6 +42,7 @@ def run_daemon(setup: Setup) -> None:
             "other processes of this user can trace the daemon on a kernel before Linux 5.14; "
             "run it as a user of its own"
         )
+    ask_for_short_slices()
     with ExitStack() as stack:
         manager = ServiceManager(os.environ)
         # At once: no program may inherit what was kept.
@@ -80,7 +83,7 @@ async def _serve(
     with trio.open_signal_receiver(*_STOPS, signal.SIGHUP) as signals:
         # First, so that a command finds it as soon as a client can connect.
         sockets.post(notice_of(setup.locations))
-        setup, boxes = await settle_boxes(setup, shared.launcher)
+        setup, boxes = await settle_boxes(setup, shared)
         roster = Roster(shared, sockets)
         roster.adopt(setup)
         sockets.remove_unclaimed()
@@ -130,13 +133,17 @@ async def _serve_until_stopped(
 
 def _open_state(setup: Setup) -> DaemonState:
     audit = AuditLog(setup.config.log)
+    # Before there is a launcher, which would be left where the daemon was.
+    groups = claim_groups()
     try:
         launcher = Launcher(find_launcher(), nofile=raise_descriptor_limit())
     except BaseException:
+        if isinstance(groups, Groups):
+            groups.close()
         audit.close()
         raise
     ledger = Ledger(audit, agents=len(setup.generations))
-    return DaemonState(ledger, launcher, search_path=setup.search_path)
+    return DaemonState(ledger, launcher, groups=groups, search_path=setup.search_path)
 
 
 async def _end_after(grace: float, shared: DaemonState, signals: AsyncIterator[int]) -> None:

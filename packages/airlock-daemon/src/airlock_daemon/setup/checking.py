@@ -12,7 +12,7 @@ from airlock_daemon.setup.findings import find_builtin_faults
 from airlock_daemon.setup.load import load_setup
 from airlock_daemon.setup.overrides import find_losses
 from airlock_daemon.setup.paths import Locations
-from airlock_daemon.setup.remotes import find_git_on_host, find_unpinned
+from airlock_daemon.setup.remotes import find_git_on_host, find_unpinned, find_unseen_rules
 from airlock_daemon.setup.sockets_directory import find_unusable
 from airlock_modules import Fault
 
@@ -71,6 +71,7 @@ def check_files(locations: Locations) -> Checked:
             *named("override", find_losses([setup.shared, *own], setup.config.ceiling)),
             *find_unpinned(agents, setup.config.ceiling),
             *find_git_on_host(agents, setup.config.ceiling),
+            *find_unseen_rules(agents, setup.config.ceiling),
         ),
         agents=tuple(setup.generations),
     )

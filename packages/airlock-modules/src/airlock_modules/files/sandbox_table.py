@@ -10,11 +10,11 @@ from airlock_modules.files.toml_reader import TableReader
 from airlock_wire.text import quote
 
 _LATER = {
-    "brokers": "remove it; git-remote is the one broker yet, a command of its own",
     "network": "remove it; a closed box has no network",
     "programs": "remove it; a closed box holds nothing, and may run what it sees",
 }
-
+BROKERS = ("git",)
+"""Those that a box can ask."""
 
 _KERNELS = ("/proc", "/dev", "/sys", "/run", "/var/run")
 _OWN = (*_KERNELS, "/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc", "/tmp", "/home/airlock")  # noqa: S108
@@ -32,12 +32,13 @@ class Sandbox(Struct, frozen=True, kw_only=True):
     "closed" has the workspace, the system's programs, and nothing else of the host; "none" is no
     box at all. `sockets` are those that the tool may make: a box has no network but its own
     loopback. `read` are paths of the host that it sees beside these, read-only: absolute, or from
-    the home on with `~/`.
+    the home on with `~/`. `brokers` do what leaves the box: "git" speaks to git's remotes.
     """
 
     box: Literal["closed", "none"]
     sockets: Literal["none", "unix", "inet"] = "none"
     read: tuple[str, ...] = ()
+    brokers: tuple[str, ...] = ()
 
 
 def read_sandbox(reader: TableReader, *, is_broker: bool) -> Sandbox | None:
@@ -55,7 +56,7 @@ def read_sandbox(reader: TableReader, *, is_broker: bool) -> Sandbox | None:
     for key, remedy in _LATER.items():
         table.not_built(key, remedy)
     if box == "none":
-        for key in ("sockets", "home", "read"):
+        for key in ("sockets", "home", "read", "brokers"):
             table.refuse(key, "has no meaning without a box", 'remove it, or write box = "closed"')
         return Sandbox(box="none")
     if table.string("home", default="fresh") != "fresh":
@@ -66,6 +67,7 @@ def read_sandbox(reader: TableReader, *, is_broker: bool) -> Sandbox | None:
         box="closed",
         sockets="unix" if sockets == "unix" else "inet" if sockets == "inet" else "none",
         read=_read_paths(table),
+        brokers=_read_brokers(table),
     )
 
 
@@ -78,6 +80,16 @@ def _read_box(table: TableReader) -> str:
     if not table.has("box"):
         table.fault("box", "is missing", 'write "closed", or "none" for no box')
     return box
+
+
+def _read_brokers(table: TableReader) -> tuple[str, ...]:
+    brokers = table.strings("brokers")
+    for name in brokers:
+        if name not in BROKERS:
+            there = " and ".join(f'"{each}"' for each in BROKERS)
+            problem = f"{quote(name)} is no broker that a box of this release can ask"
+            table.fault("brokers", problem, f"{there} is there, for what git fetches and pushes")
+    return tuple(dict.fromkeys(brokers))
 
 
 def _read_paths(table: TableReader) -> tuple[str, ...]:
