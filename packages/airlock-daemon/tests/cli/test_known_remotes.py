@@ -95,6 +95,21 @@ def test_the_words_of_git_remote_are_judged_as_they_are(granted: World) -> None:
     assert "only ssh and https are spoken" in said
 
 
+def test_a_git_in_a_box_is_judged_by_both(granted: World) -> None:
+    """The rules of its module come first, then where the broker of its box lets it go."""
+    granted.write_profile(GRANT, commands='["git"]')
+    boxed = '[deny]\nargs = ["gc"]\n[sandbox]\nbox = "closed"\nbrokers = ["git"]\n'
+    granted.write_module("git", "git", boxed)
+    said = run(granted, "test", "my", "git", "push", APP, "agent/x").stdout
+    assert ("broker: passed: [git] push has" in said, "\nallowed\n" in said) == (True, True)
+    assert "broker" not in run(granted, "test", "my", "git", "gc", status=1).stdout
+    assert "broker" not in run(granted, "test", "my", "git", "status").stdout
+    said = run(granted, "test", "my", "git", "push", APP, "HEAD:main", status=1).stdout
+    assert '"refs/heads/main": [git] protect keeps it as it is' in said
+    said = run(granted, "test", "my", "git", "push", "git@host.example:x/y", "z", status=1).stdout
+    assert "may not push to" in said
+
+
 def test_the_running_daemon_is_asked_about_the_place(granted: World) -> None:
     """What it says of that must be the same; refs come later in a conversation than a check goes.
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from boxing import CLOSED, boxed_world
+from boxing import CLOSED, PYTHON, boxed_world
 from running import Answer, Daemon
 from worlds import BOX_USER, World
 
@@ -21,7 +21,7 @@ for last; do :; done
 exec sh -c "$last"
 """
 CONFIG = """[commands]
-enable = ["sh", "git-remote"]
+enable = ["sh", "python", "git-remote"]
 [log]
 path = "{log}"
 [daemon]
@@ -46,13 +46,25 @@ def relay_world(more: str = "", *, box: str = BROKERS) -> Iterator[World]:
         _write_config(world, programs, more)
         world.write_profile(
             "[workspace]\nhost = true\n" + GRANT.replace("{root}", str(world.root)),
-            commands='["sh"]',
+            commands='["sh", "python"]',
         )
         (world.agent / "commands" / "git.toml").unlink()
         world.write_module("sh", "/bin/sh", CLOSED + box)
+        world.write_module("python", PYTHON, CLOSED + 'sockets = "inet"\n' + box)
         server = world.root / "server.git"
         subprocess.run(["git", "init", "-q", "--bare", "-b", "main", server], check=True)
         yield world
+
+
+@contextmanager
+def standing_in(directory: Path) -> Iterator[None]:
+    """A client of the host may use the directory in which it stands."""
+    before = os.getcwd()
+    os.chdir(directory)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def _write_config(world: World, programs: Path, more: str) -> None:

@@ -1,10 +1,9 @@
 """git in a closed box, which reaches its remotes over the relay and by no other way."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
-from relay_world import in_box, refs, relay_world
+from relay_world import BROKERS, in_box, refs, relay_world, standing_in
 
 from boxing import needs_bubblewrap
 from running import Daemon
@@ -15,14 +14,8 @@ pytestmark = needs_bubblewrap
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[Daemon]:
     """The daemon runs; each test has directories and branches of its own."""
-    with relay_world() as world:
-        before = os.getcwd()
-        os.chdir(world.workspace)
-        try:
-            with Daemon(world) as running:
-                yield running
-        finally:
-            os.chdir(before)
+    with relay_world() as world, standing_in(world.workspace), Daemon(world) as running:
+        yield running
 
 
 def test_git_pushes_and_clones_over_the_relay(daemon: Daemon) -> None:
@@ -70,3 +63,37 @@ def test_what_is_no_transport_is_not_to_be_had(daemon: Daemon) -> None:
     assert answer.exit_code == 126
     assert "ask for git-remote alone" in answer.text("stderr")
     assert daemon.records("broker")[-1]["rule"] == "brokers"
+
+
+def test_behind_landlock_it_is_ssh_alone() -> None:
+    """Nothing can stand in for git's helper of URLs there, and git says that it is not allowed."""
+    with relay_world('mode = "landlock"\n', box=BROKERS) as world, standing_in(world.workspace):
+        url = f"ssh://host{world.root}/server.git"
+        with Daemon(world) as daemon:
+            answer = in_box(
+                daemon,
+                "git init -q -b main one && cd one && git commit -q --allow-empty -m one && "
+                f"git push -q {url} HEAD:refs/heads/agent/x; git ls-remote https://host/x",
+            )
+            (record,) = daemon.records("broker")
+            (run,) = daemon.records("exec")
+    assert "transport 'https' not allowed" in answer.text("stderr")
+    assert run["sandbox"] == "landlock"
+    assert (record["outcome"], record["request"]) == ("allowed", run["request"])
+
+
+def test_a_hook_of_the_agent_sees_what_a_box_asks_for() -> None:
+    """As any other request; what it refuses is refused, and the command itself is allowed."""
+    with relay_world() as world, standing_in(world.workspace):
+        hook = world.agent / "hooks" / "pre-exec"
+        hook.parent.mkdir()
+        hook.write_text("#!/bin/sh\n! grep -q git-remote\n")
+        hook.chmod(0o755)
+        with Daemon(world) as daemon:
+            answer = in_box(daemon, f"git ls-remote ssh://host{world.root}/server.git")
+            (record,) = daemon.records("broker")
+            (run,) = daemon.records("exec")
+    assert answer.exit_code == 128
+    assert "airlock: " in answer.text("stderr")
+    assert (record["outcome"], record["layer"]) == ("denied", "hook")
+    assert (run["outcome"], run["request"]) == ("allowed", record["request"])

@@ -140,3 +140,21 @@ def test_rules_that_no_remote_is_asked_by_are_told(
     problems = [each.problem for each in check_files(world.locations).notes]
     found = [problem for problem in problems if "has no such words" in problem]
     assert [problem.startswith(told or "") for problem in found] == [True] * (told is not None)
+
+
+def test_a_box_from_which_remotes_are_reached_counts_as_git_remote(tmp_path: Path) -> None:
+    """Its agent may be unpinned, `[git]` holds beside it, and git-remote must be enabled."""
+    world = World(tmp_path)
+    box = '[deny]\nargs = []\n[sandbox]\nbox = "closed"\nbrokers = ["git"]\n'
+    world.write_module("sh", "/bin/sh", box)
+    world.write_module("git", "/usr/bin/git", box)
+    enable(world, "sh")
+    world.write_profile(commands='["sh"]')
+    found = [str(each) for each in check_files(world.locations).findings]
+    assert any('"git-remote" is not enabled in config.toml' in each for each in found), found
+    enable(world, "sh", "git")
+    world.write_profile(commands='["sh"]')
+    notes = [str(each) for each in check_files(world.locations).notes]
+    assert any("agent my is unpinned: git-remote reaches every" in each for each in notes), notes
+    world.write_profile(GRANT, commands='["git"]')
+    assert world.load().generations["my"].agent.profile.git.is_pinned

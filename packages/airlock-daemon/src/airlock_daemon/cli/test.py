@@ -8,7 +8,7 @@ import typer
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.asking import Answer, ask_daemon
 from airlock_daemon.cli.explanation import dump_decision
-from airlock_daemon.cli.git_words import GitCall, read_git_words
+from airlock_daemon.cli.git_words import read_git_words
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.reporting import say
 from airlock_daemon.cli.verdict import Verdict, judge
@@ -41,21 +41,22 @@ def ask(
     which the daemon looks. The running daemon is asked too: an answer that differs is a
     failure (it has not reloaded since the files changed), no daemon is a note.
 
-    Where the agent has git-remote and not git, `git push URL REF` and the like say what the
-    container's own git would be told: whether it may go there, and which refs it may move.
+    `git push URL REF` and the like say where that may go, and which refs it may move: as the
+    daemon tells the container's own git, where the agent has git-remote alone, or a git in a box.
 
     Ends with 0 when the command is allowed, as far as can be told, else with 1.
     """
     setup, generation = application.load_agent(agent)
     words = tuple(args or ())
-    call = find_call(generation, command, words)
-    if call is not None:
+    call = read_git_words(words) if command == "git" else None
+    is_own_git = call is not None and has_own_git_alone(generation)
+    if call is not None and is_own_git:
         # The container's own git runs, and says this.
         command, words = BROKER, call.words
     decision = evaluate(generation.grant, command, words)
     verdict = judge(generation, decision, command, words, call=call)
     path = os.path.join(setup.locations.sockets_dir, f"{agent}.sock")
-    is_asked = call is None or bool(call.words)
+    is_asked = not is_own_git or bool(words)
     answer = ask_daemon(path, command, words) if is_asked else None
     said = _say(answer, verdict) if is_asked else "not asked"
     agrees = answer is None or verdict.agrees_with(answer)
@@ -74,12 +75,10 @@ def ask(
         raise typer.Exit(1)
 
 
-def find_call(generation: Generation, command: str, args: tuple[str, ...]) -> GitCall | None:
-    """What a git asks of git-remote, if that is all that the agent has of git."""
+def has_own_git_alone(generation: Generation) -> bool:
+    """Whether git-remote is all that the agent has of git: the git is that of its container."""
     granted = generation.agent.profile.granted(generation.grant.ceiling)
-    if command != "git" or "git" in granted or BROKER not in granted:
-        return None
-    return read_git_words(args)
+    return BROKER in granted and "git" not in granted
 
 
 def _print(decision: Decision, verdict: Verdict) -> None:

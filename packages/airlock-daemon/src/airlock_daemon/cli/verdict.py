@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from airlock_daemon.cli.asking import Answer
 from airlock_daemon.cli.git_words import GitCall
 from airlock_daemon.platform.support import find_missing
 from airlock_daemon.setup.generation import Generation
-from airlock_modules import Decision
+from airlock_modules import Decision, Module
 from airlock_wire import encode_text, quote
 
 
@@ -37,7 +38,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
         It knows no more of this client, and refuses what it cannot decide.
         """
-        if self.undecided and answer.layer == ("broker" if self.broker else "workspace"):
+        if self.undecided and answer.layer in ("broker", "workspace"):
             return True
         return (answer.message is None) == (self.allowed or self.is_past_check)
 
@@ -76,6 +77,27 @@ def judge(
         )
     if module.broker is not None:
         return _judge_broker(module.broker, generation, args, call)
+    found = _judge_workspace(generation, decision, module, args)
+    if call is None or module.sandbox is None or "git" not in module.sandbox.brokers:
+        return found
+    return _add_broker(found, _judge_broker("git", generation, (), call))
+
+
+def _add_broker(found: Verdict, said: Verdict) -> Verdict:
+    """What comes of the two for a command whose box asks a broker, later than a check goes."""
+    if not found.allowed:
+        return found
+    return replace(
+        said,
+        workspace=found.workspace,
+        undecided=(*found.undecided, *said.undecided),
+        is_past_check=not said.allowed,
+    )
+
+
+def _judge_workspace(
+    generation: Generation, decision: Decision, module: Module, args: Sequence[str]
+) -> Verdict:
     if not decision.paths:
         needed = f"{module.name} runs in the client's directory, which must be mapped"
         is_needed = module.workspace == "required"

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import trio
@@ -64,6 +65,9 @@ class Relay:
             await self._room.acquire()
             connection = await self._receive()
             if connection is None:
+                # Who would ask now hears of it (EPIPE), and does not wait for nothing.
+                with suppress(OSError):
+                    self._ours.shutdown(socket.SHUT_RDWR)
                 return
             nursery.start_soon(self._hold, connection)
 

@@ -37,9 +37,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     box_tmpfs_mb: int = 256
 
 
-# What the daemon needs at most: for itself, for a connection whose request waits (itself, a
-# directory, three that were passed), and for a running command beside that.
-OWN_DESCRIPTORS = 64
+# What the daemon needs at most: for itself and the boxes that wait, for a connection whose request
+# waits (itself, a directory, three that were passed), and for a running command beside that.
+OWN_DESCRIPTORS = 112
 CONNECTION_DESCRIPTORS = 5
 COMMAND_DESCRIPTORS = 12
 

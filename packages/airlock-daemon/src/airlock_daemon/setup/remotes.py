@@ -38,7 +38,11 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
                 'write broker = "ssh" there in the place of bin, or leave [ssh] out',
             )
     text = profile.env.get("GIT_SSH_COMMAND")
-    named = (profile.names_remotes, BROKER in profile.commands, _has_box(agent, granted))
+    named = (
+        profile.names_remotes,
+        BROKER in profile.commands,
+        any(_asks(agent, name) for name in granted),
+    )
     if text is not None and any(named):
         try:
             read_ssh_command(text)
@@ -53,7 +57,8 @@ def find_unpinned(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[F
         granted = agent.profile.granted(ceiling)
         if not agent.profile.ssh.is_pinned:
             yield from _find_unpinned_ssh(agent, granted)
-        if (BROKER in granted or _has_box(agent, granted)) and not agent.profile.git.is_pinned:
+        reaches = BROKER in granted or any(_asks(agent, name) for name in granted)
+        if reaches and not agent.profile.git.is_pinned:
             yield Finding(
                 agent.profile_file,
                 "git",
@@ -116,11 +121,24 @@ def find_git_on_host(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterato
         )
 
 
-def _has_box(agent: Agent, granted: Iterable[str]) -> bool:
-    """Whether the agent has git-remote from within the box of a command."""
-    modules = (agent.modules.find(name) for name in granted)
-    boxes = (each.sandbox for each in modules if each is not None and each.sandbox is not None)
-    return any("git" in box.brokers for box in boxes)
+def find_unasked(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Fault]:
+    """Name the modules whose boxes may ask for git-remote, where it is not enabled."""
+    for agent in agents if BROKER not in ceiling else ():
+        for name in agent.profile.granted(ceiling):
+            module = agent.modules.find(name)
+            if module is not None and _asks(agent, name):
+                yield Fault(
+                    module.source,
+                    "sandbox.brokers",
+                    f'has no effect: "{BROKER}" is not enabled in config.toml',
+                    "enable it there, beside the command, or remove this",
+                )
+
+
+def _asks(agent: Agent, name: str) -> bool:
+    """Whether a command runs in a box from which git's remotes are reached."""
+    module = agent.modules.find(name)
+    return module is not None and module.sandbox is not None and "git" in module.sandbox.brokers
 
 
 def _find_unpinned_ssh(agent: Agent, granted: Iterable[str]) -> Iterator[Finding]:
