@@ -37,6 +37,7 @@ BOX_GUARANTEES: Mapping[str, str] = {
     "box-ipc": "no memory, queue or semaphore of the host is in reach of a box",
     "box-keys": "no keyring is in reach of a box",
     "box-environment": "a box has nothing of the daemon's environment",
+    "box-directory": "a command starts in the directory that was checked, or not at all",
     "box-descriptors": "a box has no descriptors but the three",
 }
 """The same of an attack out of a box."""

@@ -1,7 +1,16 @@
 """All families of attacks out of boxes."""
 
 from e2e.canary.attack import Family
-from e2e.canary.boxes.families import environment, files, kernel, network, processes
+from e2e.canary.boxes.families import (
+    directory,
+    environment,
+    files,
+    git,
+    kernel,
+    network,
+    processes,
+    terminal,
+)
 
 BOX_FAMILIES: tuple[Family, ...] = (
     files.FAMILY,
@@ -9,5 +18,8 @@ BOX_FAMILIES: tuple[Family, ...] = (
     kernel.FAMILY,
     network.FAMILY,
     environment.FAMILY,
+    terminal.FAMILY,
+    directory.FAMILY,
+    git.FAMILY,
 )
 """In the order in which they are carried out."""

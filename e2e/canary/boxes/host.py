@@ -29,6 +29,7 @@ class Host:
         """`user` is who the victim runs as: whoever is in the boxes."""
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._connections = 0
+        self._user = user
         self.path = folder / "host.sock"
         self.abstract = f"airlock-{os.getpid()}-{folder.name}"
         self.names = {"unix": str(self.path), "abstract": self.abstract}
@@ -65,7 +66,11 @@ class Host:
         for name in _SYSTEM:
             found[name] = Path("/proc/sys", name).read_text()
         for kind in ("shm", "msg", "sem"):
-            found[f"objects of {kind}"] = Path(f"/proc/sysvipc/{kind}").read_text().count("\n")
+            lines = [
+                line.split() for line in Path(f"/proc/sysvipc/{kind}").read_text().splitlines()
+            ]
+            column = lines[0].index("cuid")
+            found[f"objects of {kind}"] = sum(line[column] == str(self._user) for line in lines)
         found["shared memory"] = self._memory.read_bytes() if self._memory.exists() else "gone"
         return found
 

@@ -59,7 +59,7 @@ class BoxLook:
     def _read_state(self) -> dict[str, object]:
         """Every file of the host that is none of the workspace, and none that the daemon writes."""
         world = self._world
-        apart = {world.workspace, world.log.parent, world.temporary}
+        apart = {world.workspace, world.log.parent, world.temporary, world.kept}
         state: dict[str, object] = {}
         for above, folders, names in os.walk(world.folder):
             folders[:] = [name for name in folders if Path(above, name) not in apart]

@@ -46,6 +46,9 @@ CHANGES: Mapping[str, tuple[Change, ...]] = {
         ),
         _DUMPABLE,
     ),
+    "directory": (
+        ("place.zig", "return if (is_it) null else .STALE;", "return if (is_it) null else null;"),
+    ),
     "descriptors": (
         (
             "preparation.zig",

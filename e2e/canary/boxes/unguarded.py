@@ -132,11 +132,20 @@ def descriptors() -> None:
     real = _put(starting, "prepare", prepare)
 
 
+def directory() -> None:
+    """What a path leads to by now is what was meant."""
+
+    def open_path(what: Any, _: Any) -> int:
+        return os.open(what.path, os.O_PATH | os.O_CLOEXEC)
+
+    _put(bubblewrap, "open_shared", open_path)
+
+
 OFF: dict[str, Callable[[], None]] = {
     each.__name__: each
     for each in (
         *(files, filter, keys, privileges, network, sockets, ipc, processes, environment),
-        descriptors,
+        *(directory, descriptors),
     )
 }
 

@@ -53,6 +53,8 @@ BOX_USER = "nobody"
 class BoxWorld(Installation):
     """The files of the daemon and of its human, below one folder, most of which anybody may read.
 
+    `kept` is for what is made once for several attacks.
+
     So no right of a file stands between an attack and what it wants. `words` are canaries by what
     has them. `outside` may be written by all, and lies in no workspace.
     """
@@ -72,6 +74,7 @@ class BoxWorld(Installation):
         )
         names = ("workspace", "other", "outside", "tmp")
         self.workspace, self.other, self.outside, self.temporary = (folder / name for name in names)
+        self.kept = folder / "kept"
         for made in (self.account.home, *(folder / name for name in names)):
             made.mkdir()
         self.words = {name: secrets.token_hex(16) for name in (*WORDS, *HOME_FILES)}
