@@ -23,6 +23,9 @@ bin = "{program}"
 args = ["--refused"]
 """
 
+# Of our own daemon the path without one is timed, and of released ones there is no other.
+_BOX = '\n[sandbox]\nbox = "none"\n'
+
 PROGRAMS = ("true", "cat", "readlink")
 """Commands with a module of their own here; git has the daemon's built-in one, if it has one."""
 
@@ -65,7 +68,10 @@ class Places(Installation):
         if form.mounts:
             work = quote(self.work)
             profile += f"\n[workspace]\nmounts = {{ {work} = {work} }}\n"
-        modules = {name: _MODULE.format(program=find_program(name)) for name in PROGRAMS}
+        modules = {
+            name: _MODULE.format(program=find_program(name)) + (_BOX if form.mounts else "")
+            for name in PROGRAMS
+        }
         for agent in (TIMED, CROWD):
             self.add_agent(agent, profile=profile, modules=modules)
 

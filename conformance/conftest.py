@@ -191,7 +191,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Print why cases failed, and the two figures of each tool's policy."""
+    """Print why cases failed, and the figures of each tool's policy."""
     outcomes = config.stash[_OUTCOMES]
     causes = list(list_causes(outcomes))
     if causes:

@@ -7,6 +7,7 @@ that the tool takes for the same changes neither the decision nor the paths that
 
 from airlock_modules import (
     Decision,
+    GrammarRules,
     Grant,
     builtin_names,
     describe_reading,
@@ -20,7 +21,9 @@ from fuzz.target import BrokenPromiseError, Target, decode, require_one_line
 
 _LONGEST = 1024
 # That of git's broker has no rules for arguments.
-_NAMES = tuple(name for name in builtin_names() if load_builtin(name).rules.mode == "allow")
+_NAMES = tuple(
+    name for name in builtin_names() if isinstance(load_builtin(name).rules, GrammarRules)
+)
 _GRANT = Grant(ceiling=_NAMES, commands=(), modules={name: load_builtin(name) for name in _NAMES})
 
 

@@ -1,4 +1,7 @@
-"""The two figures of a policy: evasions denied of those tried, everyday commands allowed."""
+"""The figures of a policy: evasions denied of those tried, everyday commands allowed.
+
+Where the tool runs in a box there is a third: what is allowed because it does no harm there.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,12 +18,16 @@ class Figures:
     evasions: int
     allowed: int
     everyday: int
+    let_be: int
+    harmless: int
 
     def __str__(self) -> str:
         """Return the figures as one line."""
+        boxed = f"; harmless in its box, allowed: {self.let_be} of {self.harmless}"
         return (
             f"{self.tool:<10} evasions denied: {self.denied} of {self.evasions}; "
             f"everyday commands allowed: {self.allowed} of {self.everyday}"
+            f"{boxed if self.harmless else ''}"
         )
 
 
@@ -31,7 +38,7 @@ def count(cases: Iterable[Case], verdicts: Mapping[str, str]) -> list[Figures]:
     counts as tried, and as failed.
     """
     tried = [
-        (case.body["command"], case.body["result"], verdicts[case.name] == "passed")
+        (case.body["command"], _kind_of(case), verdicts[case.name] == "passed")
         for case in cases
         if verdicts.get(case.name, "not run") != "not run"
     ]
@@ -40,11 +47,18 @@ def count(cases: Iterable[Case], verdicts: Mapping[str, str]) -> list[Figures]:
     return [*rows, _sum("total", [row[1:] for row in tried])] if rows else []
 
 
+def _kind_of(case: Case) -> str:
+    return "harmless" if case.body["canary"] else str(case.body["result"])
+
+
 def _sum(tool: str, rows: list[tuple[str, bool]]) -> Figures:
+    kinds = [kind for kind, _ in rows]
     return Figures(
         tool=tool,
         denied=rows.count(("denied", True)),
-        evasions=sum(result == "denied" for result, _ in rows),
+        evasions=kinds.count("denied"),
         allowed=rows.count(("allowed", True)),
-        everyday=sum(result == "allowed" for result, _ in rows),
+        everyday=kinds.count("allowed"),
+        let_be=rows.count(("harmless", True)),
+        harmless=kinds.count("harmless"),
     )

@@ -4,6 +4,7 @@ One daemon answers for all tools. It has an agent that may use all of them, maps
 has in its profile what the files of vectors ask for: only the arguments are judged.
 """
 
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,10 @@ _EXPECTED: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+# No box runs as root, so that a daemon which does needs somebody else for them.
+_BOX = '\n[sandbox]\nuser = "nobody"\n' if os.geteuid() == 0 else ""
+
+
 def policy_setup(cases: Collection[Case], modules: Path | None = None) -> Mapping[str, Any]:
     """Return a setup in which each tool of the vectors is granted with its built-in module.
 
@@ -37,8 +42,9 @@ def policy_setup(cases: Collection[Case], modules: Path | None = None) -> Mappin
     lines = dict.fromkeys(case.body["profile"] for case in cases)
     files = modules.glob("*.toml") if modules is not None else ()
     enabled = ", ".join(line_of(tool).decode().strip() for tool in tools)
+    config = f'[commands]\nenable = [{enabled}]\n\n[log]\npath = "@state@/airlock.log"\n'
     return {
-        "config": f'[commands]\nenable = [{enabled}]\n\n[log]\npath = "@state@/airlock.log"\n',
+        "config": config + _BOX,
         "profile": "".join(("commands = []\n", *lines)),
         "modules": {path.stem: path.read_text() for path in files},
     }

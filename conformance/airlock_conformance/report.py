@@ -73,10 +73,11 @@ def _page(run: Run) -> Iterator[str]:
     yield from _requirements(run)
     yield from _checks(run)
     if run.figures:
-        yield from ("", "| policy | evasions denied | everyday commands allowed |", "|---|---|---|")
+        head = "| policy | evasions denied | everyday commands allowed | harmless, allowed |"
+        yield from ("", head, "|---|---|---|---|")
     for row in run.figures:
-        everyday = f"{row.allowed} of {row.everyday}"
-        yield _row(row.tool, f"{row.denied} of {row.evasions}", everyday)
+        allowed = f"{row.allowed} of {row.everyday}", f"{row.let_be} of {row.harmless}"
+        yield _row(row.tool, f"{row.denied} of {row.evasions}", *allowed)
 
 
 def _causes(run: Run) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """What a vector file must hold beyond its form, so that its figures mean something.
 
 A module that refuses everything denies every evasion. So each class of trick must stand beside
-everyday commands that stay allowed, and must be tried in more than one spelling.
+everyday commands that stay allowed, and must be tried in more than one spelling. A trick is denied,
+or it names the canary case that shows it harmless.
 """
 
 import base64
@@ -38,10 +39,10 @@ def repeated_ids(documents: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def classes(document: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
-    """Return the denied vectors under each class of trick that their flags name."""
+    """Return the tricks, denied or harmless, under each class that their flags name."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for test in _tests(document):
-        if test["result"] == "denied":
+        if _is_trick(test):
             for name in sorted(_classes_of(test, document["notes"])):
                 found.setdefault(name, []).append(test)
     return found
@@ -88,7 +89,7 @@ def _review_flags(document: Mapping[str, Any]) -> Iterator[str]:
 def _review_classes(document: Mapping[str, Any]) -> Iterator[str]:
     found = classes(document)
     if len(found) < LEAST_CLASSES:
-        yield f"{len(found)} classes of denied vectors; {LEAST_CLASSES} are the least"
+        yield f"{len(found)} classes of tricks; {LEAST_CLASSES} are the least"
     neighboured = _classes_with_a_neighbour(document)
     for name, tests in found.items():
         if len(tests) < LEAST_SPELLINGS:
@@ -100,10 +101,14 @@ def _review_classes(document: Mapping[str, Any]) -> Iterator[str]:
 def _classes_with_a_neighbour(document: Mapping[str, Any]) -> set[str]:
     found: set[str] = set()
     for group in document["groups"]:
-        allowed = [test for test in group["tests"] if test["result"] == "allowed"]
-        for test in group["tests"] if allowed else ():
+        everyday = [test for test in group["tests"] if not _is_trick(test)]
+        for test in group["tests"] if everyday else ():
             found |= _classes_of(test, document["notes"])
     return found
+
+
+def _is_trick(test: Mapping[str, Any]) -> bool:
+    return test["result"] == "denied" or "canary" in test
 
 
 def _classes_of(test: Mapping[str, Any], notes: Mapping[str, Any]) -> set[str]:

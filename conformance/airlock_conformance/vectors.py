@@ -42,8 +42,8 @@ def form_faults(path: Path) -> list[str]:
 def load_vectors(directory: Path = VECTORS) -> list[Case]:
     """Return all vectors of a directory as cases of the role "policy".
 
-    The body of such a case has ``command``, ``args``, ``result`` and ``flags``, and the ``profile``
-    of its file.
+    The body of such a case has ``command``, ``args``, ``result``, ``flags`` and ``canary``, None
+    where it names none, and the ``profile`` of its file.
     """
     return [
         case
@@ -66,6 +66,7 @@ def _cases(path: Path, document: Mapping[str, Any]) -> Iterator[Case]:
                     "args": test["args"],
                     "result": test["result"],
                     "flags": test["flags"],
+                    "canary": test.get("canary"),
                     "profile": document.get("profile", ""),
                 },
                 source=path,

@@ -58,6 +58,15 @@ def test_a_neighbour_may_stand_elsewhere_with_a_flag_of_the_class() -> None:
     ]
 
 
+def test_a_trick_that_is_harmless_is_a_spelling_and_no_neighbour() -> None:
+    """It names a canary case, and needs everyday commands beside it as one that is denied."""
+    harmless = {**vector(2, "allowed", "Glued"), "canary": "box-spade/dig"}
+    assert review(document([GOOD[0], harmless, GOOD[2]]), PATH) == []
+    assert review(document([GOOD[0], harmless], GOOD[2:]), PATH) == [
+        "class 'respelled': no allowed vector in a group of it, or with a flag of it"
+    ]
+
+
 @pytest.mark.parametrize(
     ("more", "fault"),
     [
@@ -93,7 +102,7 @@ def test_a_file_that_proves_little(monkeypatch: pytest.MonkeyPatch) -> None:
     assert review(document(GOOD[1:]), Path("fork.json")) == [
         "the file must be spade.json",
         "the note Short is the flag of no vector",
-        "1 classes of denied vectors; 25 are the least",
+        "1 classes of tricks; 25 are the least",
         "class 'respelled': spade-0002 is its only spelling",
     ]
 

@@ -6,12 +6,14 @@ from pathlib import Path
 from suite_process import DAEMON, SUITE, run_suite
 from vector_files import judge_spades, write_spades
 
+HARMLESS = "harmless in its box, allowed:"
 
-def test_both_figures_are_printed(tmp_path: Path) -> None:
-    """A module that decides all vectors as they say passes, and both counts are shown."""
+
+def test_the_figures_are_printed(tmp_path: Path) -> None:
+    """A module that decides all vectors as they say passes, and all counts are shown."""
     done = judge_spades(tmp_path, '[deny]\nargs = ["--deep", "--depth=9"]\n')
     assert done.returncode == 0, done.stdout
-    figures = "evasions denied: 2 of 2; everyday commands allowed: 1 of 1"
+    figures = f"evasions denied: 2 of 2; everyday commands allowed: 1 of 1; {HARMLESS} 1 of 1"
     assert f"spade      {figures}" in done.stdout
     assert f"total      {figures}" in done.stdout
 
@@ -31,15 +33,18 @@ def test_an_evasion_that_passes_is_a_failure_that_says_what_it_is(tmp_path: Path
         "evasions": 2,
         "allowed": 1,
         "everyday": 1,
+        "let_be": 1,
+        "harmless": 1,
     }
     assert document["causes"] == {"policy: what must be denied is allowed": ["policy/spade-0002"]}
 
 
 def test_refusing_everything_does_not_pass(tmp_path: Path) -> None:
-    """Everyday commands count as much as evasions."""
+    """Everyday commands count as much as evasions, and what is harmless as well."""
     done = judge_spades(tmp_path, "[allow]\nargs = []\n")
     assert done.returncode == 1
-    assert "evasions denied: 2 of 2; everyday commands allowed: 0 of 1" in done.stdout
+    figures = f"evasions denied: 2 of 2; everyday commands allowed: 0 of 1; {HARMLESS} 0 of 1"
+    assert figures in done.stdout
 
 
 def test_a_tool_that_is_not_there_denies_nothing(tmp_path: Path) -> None:

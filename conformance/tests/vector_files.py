@@ -25,6 +25,13 @@ SPADES = {
                     "flags": ["Deep"],
                 },
                 {"id": "spade-0003", "args": ["dig"], "result": "allowed", "flags": ["Everyday"]},
+                {
+                    "id": "spade-0004",
+                    "args": ["bury"],
+                    "result": "allowed",
+                    "flags": ["Deep"],
+                    "canary": "box-spade/bury",
+                },
             ],
         }
     ],

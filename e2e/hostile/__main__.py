@@ -9,7 +9,7 @@ from functools import partial
 from e2e.hostile.campaign import carry_out
 from e2e.hostile.catalogue import FAMILIES
 from e2e.hostile.fairness import GOAL, measure_fairness, print_table
-from e2e.hostile.flood import FLOODS
+from e2e.hostile.flood import FLOODS, HOGS
 from e2e.hostile.log_flood import flood_log
 from e2e.hostile.reloads import reload_under_load
 from e2e.hostile.restarts import restart_under_load
@@ -50,8 +50,11 @@ def _read_options() -> argparse.Namespace:
     fair = commands.add_parser("fairness", help="how long others wait while one agent floods")
     fair.add_argument("flood", nargs="*", help=f"of {', '.join(FLOODS)} (default: all)")
     fair.add_argument("--calls", type=int, default=2000, help="for each figure (2000)")
+    boxes = commands.add_parser("box", help="the same, while code in its boxes takes what it can")
+    boxes.add_argument("hog", nargs="*", help=f"of {', '.join(HOGS)} (default: all)")
+    boxes.add_argument("--calls", type=int, default=200, help="for each figure (200)")
     options = parser.parse_args()
-    for given, known in (("family", names), ("flood", [*FLOODS])):
+    for given, known in (("family", names), ("flood", [*FLOODS]), ("hog", [*HOGS])):
         for name in getattr(options, given, ()):
             if name not in known:
                 parser.error(f"no {given} {name!r}; there are {', '.join(known)}")
@@ -100,6 +103,13 @@ def _compare(options: argparse.Namespace) -> int:
     return int(any(figure.ratio > GOAL for figure in figures))
 
 
+def _compare_boxes(options: argparse.Namespace) -> int:
+    floods = tuple(options.hog or HOGS)
+    figures = measure_fairness(options.calls, executable=options.daemon, floods=floods)
+    print_table(figures)
+    return int(any(figure.refused for figure in figures))
+
+
 _DO: dict[str, Callable[[argparse.Namespace], int]] = {
     "attacks": _attack,
     "soak": _soak,
@@ -108,6 +118,7 @@ _DO: dict[str, Callable[[argparse.Namespace], int]] = {
     "restarts": partial(_repeat, restart_under_load),
     "log": _flood_log,
     "fairness": _compare,
+    "box": _compare_boxes,
 }
 
 

@@ -49,14 +49,15 @@ def run_daemon(
     limits: Mapping[str, float] | None = None,
     descriptors: int = 0,
     settings: str = ENDLESS_LOG,
+    boxed: bool = False,
 ) -> Iterator[Target]:
     """Run a daemon on a new world until the block ends; it is killed if it has not ended by then.
 
     `executable` is called as ``EXE --config DIR --sockets DIR --agents FILE start``; without one it
-    is the airlock-daemon of this Python's environment. `limits` and `settings` are those of
-    `World`, `descriptors` is its RLIMIT_NOFILE, 0 for ours.
+    is the airlock-daemon of this Python's environment. `limits`, `settings` and `boxed` are those
+    of `World`, `descriptors` is its RLIMIT_NOFILE, 0 for ours.
     """
-    with new_world(limits=limits, settings=settings) as world:
+    with new_world(limits=limits, settings=settings, boxed=boxed) as world:
         target = Target(world, executable, descriptors=descriptors)
         try:
             yield target
@@ -66,12 +67,15 @@ def run_daemon(
 
 @contextmanager
 def new_world(
-    *, limits: Mapping[str, float] | None = None, settings: str = ENDLESS_LOG
+    *,
+    limits: Mapping[str, float] | None = None,
+    settings: str = ENDLESS_LOG,
+    boxed: bool = False,
 ) -> Iterator[World]:
     """Make a world for a daemon, which is removed when the block ends."""
     # pytest's own directories are too deep for a socket's path.
     root = Path(tempfile.mkdtemp(prefix="airlock-")).resolve()
     try:
-        yield World(root, limits=limits, settings=settings)
+        yield World(root, limits=limits, settings=settings, boxed=boxed)
     finally:
         shutil.rmtree(root, ignore_errors=True)

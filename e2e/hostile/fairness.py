@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from e2e.hostile.daemon import Target, run_daemon
-from e2e.hostile.flood import FLOODS
+from e2e.hostile.flood import FLOODS, HOGS
 from e2e.hostile.world import HOSTILE
 from e2e.world.errors import BrokenError
 from e2e.world.worker import start_module
@@ -46,11 +46,13 @@ def measure_fairness(
 ) -> list[Figure]:
     """Time `calls` calls alone and as many under each flood, in turns.
 
+    Under what is done in boxes the calls are in boxes too.
     Raises BrokenError where a call is not carried out though nobody floods.
     """
     figures = []
     for name in floods:
-        with run_daemon(executable, descriptors=_DESCRIPTORS.get(name, 0)) as daemon:
+        descriptors = _DESCRIPTORS.get(name, 0)
+        with run_daemon(executable, descriptors=descriptors, boxed=name in HOGS) as daemon:
             for _ in range(20):
                 daemon.ask_true()
             alone: list[float] = []
@@ -62,6 +64,8 @@ def measure_fairness(
                 times = _time_under(daemon, name, share)
                 flooded += times
                 refused += share - len(times)
+            if name in HOGS and '"sandbox":"bubblewrap"' not in daemon.world.log.read_text():
+                raise BrokenError("no box was made: see what airlock-daemon doctor says")
         figures.append(
             Figure(
                 name,

@@ -7,6 +7,7 @@ import selectors
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from functools import partial
 
 from e2e.world.client import Client
 from e2e.world.lines import make_request, make_script
@@ -99,3 +100,60 @@ FLOODS: dict[str, Callable[[str], None]] = {
     "long-lines": _send_long_lines,
 }
 """Each takes the path of a socket."""
+
+_FORKS = """
+import os, time
+for _ in range(20_000):
+    try:
+        if not os.fork():
+            time.sleep(60)
+    except OSError:
+        time.sleep(1)
+"""
+
+# Until it is refused, and then once more: 10 GiB are more than any box is given.
+_MEMORY = """
+kept = []
+try:
+    for _ in range(640):
+        kept.append(bytearray(b"x" * (16 << 20)))
+except MemoryError:
+    pass
+"""
+
+_FILES = """
+import os
+for _ in range(10_240):
+    for place in ("/tmp", "/dev/shm", os.environ["HOME"]):
+        try:
+            with open(place + "/big", "ab") as file:
+                file.write(bytes(1 << 20))
+        except OSError:
+            os.truncate(place + "/big", 0)
+"""
+
+_LOOPS = """
+import os
+for _ in range(2 * os.cpu_count()):
+    if not os.fork():
+        while True:
+            pass
+os.wait()
+"""
+
+
+def _hog(path: str, script: str) -> None:
+    """Two boxes at a time, in each of which a script takes what it can get."""
+    _flood(path, make_request(HOG, "-c", script), 2)
+
+
+HOG = "python3"
+"""The command whose box the hogs are in."""
+
+HOGS: dict[str, Callable[[str], None]] = {
+    "forks": partial(_hog, script=_FORKS),
+    "memory": partial(_hog, script=_MEMORY),
+    "files in memory": partial(_hog, script=_FILES),
+    "busy loops": partial(_hog, script=_LOOPS),
+}
+"""The same, by what is in boxes."""

@@ -1,6 +1,7 @@
 """The tests' own footing: what they rely on is so, and without Airlock nothing gets through."""
 
 import sys
+from itertools import permutations
 from pathlib import Path
 
 from e2e.world.command import run
@@ -77,6 +78,13 @@ def test_the_search_finds_a_key_that_is_there(
     for start in range(len(secret) - 20):
         assert find_runs(key, unlike=other_key, data=b"x" + secret[start : start + 20] + b"x")
     assert find_runs(key, unlike=other_key, data=secret[:19]) == []
+
+
+def test_the_search_takes_no_other_key_for_it(ground: Path) -> None:
+    """An image has keys of its own: what all keys begin with is not a piece of this one."""
+    keys = [KeyPair.make(ground / f"key_{number}") for number in range(12)]
+    for key, unlike, there in permutations(keys, 3):
+        assert find_runs(key, unlike=unlike, data=b"".join(there.forms())) == []
 
 
 def test_an_ordinary_account_runs_what_lies_in_a_closed_directory(

@@ -1,7 +1,13 @@
 """ssh from a container: a command on another machine, with the host's key."""
 
 import os
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
+from e2e.world.command import run
+from e2e.world.need import need
 from e2e.world.scene import Stage
 
 from .errands.ssh import Ssh
@@ -74,6 +80,37 @@ def test_files_go_by_the_containers_own_scp_and_sftp(stage: Stage, ssh_errand: S
         assert f"moved-{client.id[:8]}" in client.run(*sftp, stdin=batch).succeeded().stdout
 
 
+def test_folders_go_by_rsync(stage: Stage, ssh_errand: Ssh) -> None:
+    """There and back, what changed alone, and what is gone; this machine's rsync at both ends."""
+    program = shutil.which("rsync")
+    if program is None:
+        need("there is no rsync; install Debian's rsync")
+        return
+    scene = stage.workshop
+    linked = run(("ldd", program)).succeeded().stdout
+    files = [program, *re.findall(r"=> (/\S+)", linked)]
+    for file in files:
+        content = Path(file).read_bytes()
+        ssh_errand.place(file, content)
+    setup = scene.setup(scene.images.debian)
+    mounts = {**setup.mounts, **{file: (Path(file).resolve(), "ro") for file in files}}
+    *_, port, target = ssh_errand.call
+    with replace(setup, mounts=mounts).running() as client:
+        there = f"{target}:folder-{client.id[:8]}/"
+        fill = "mkdir -p /tmp/a/sub; head -c300000 /dev/urandom >/tmp/a/sub/large; echo x >/tmp/a/x"
+        client.run("sh", "-c", fill).succeeded()
+        rsync = ("rsync", "--archive", "--delete", "--rsh", f"ssh -p {port}", "--stats")
+        client.run(*rsync, "/tmp/a/", there).succeeded()
+        client.run("sh", "-c", "rm /tmp/a/x; echo more >>/tmp/a/sub/large").succeeded()
+        again = client.run(*rsync, "--no-whole-file", "/tmp/a/", there).succeeded().stdout
+        assert "Number of deleted files: 1 " in again
+        literal = re.search(r"Literal data: ([0-9,]+)", again)
+        assert literal is not None
+        assert int(literal[1].replace(",", "")) < 10_000
+        client.run(*rsync, there, "/tmp/b/").succeeded()
+        client.run("diff", "-r", "/tmp/a", "/tmp/b").succeeded()
+
+
 def test_a_host_that_the_profile_does_not_name_is_not_reached(
     stage: Stage, ssh_errand: Ssh
 ) -> None:
@@ -100,4 +137,6 @@ def test_what_a_session_did_is_in_the_record(user_stage: Stage, ssh_errand: Ssh)
         "service": "ssh",
         "destination": f"ssh://{target}:{call[-1]}",
         "command": "true",
+        "bytes": None,
+        "received": None,
     }

@@ -34,7 +34,7 @@ def test_a_migrated_host_decides_as_before(host: Host, release: str) -> None:
         assert "not today" in refused.message
         assert ask(socket, "nosuch").code == -32601
         # The override of git never parsed, so that the built-in module decides, as it did.
-        assert ask(socket, "git", "credential", "fill", method="check").code == -32600
+        assert ask(socket, "git", "push", "--force", method="check").code == -32600
         assert ask(socket, "git", "status", method="check").status == 0
 
 

@@ -11,6 +11,8 @@ RUN = 20
 """So many bytes of a key in a row count as a leak."""
 _STEP = RUN // 2
 """A run of RUN bytes holds a whole piece of this length that starts at a multiple of it."""
+_EDGE = 3
+"""So many bytes of a key beside what all keys have are no leak."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,9 @@ class KeyPair:
 def find_runs(key: KeyPair, *, unlike: KeyPair, data: bytes) -> list[bytes]:
     """Return the runs of RUN bytes of `key` that `data` contains.
 
-    What `unlike`, any other key, has as well is format and no secret: it is not looked for.
+    What `unlike`, any other key, has as well is format and no secret: it is not looked for, and no
+    more is a run that has but three characters of the key at an edge of it, since one such
+    character is alike in every fourth key.
     """
     common = unlike.forms()
     found = []
@@ -53,6 +57,8 @@ def find_runs(key: KeyPair, *, unlike: KeyPair, data: bytes) -> list[bytes]:
                 first, last = max(0, start + _STEP - RUN), min(start, len(form) - RUN)
                 around = {form[begin : begin + RUN] for begin in range(first, last + 1)}
                 found += [
-                    run for run in around if run in data and not any(run in c for c in common)
+                    run
+                    for run in around
+                    if run in data and not any(run[_EDGE:-_EDGE] in c for c in common)
                 ]
     return found

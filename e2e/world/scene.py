@@ -24,6 +24,9 @@ COMMANDS = ("aws", "docker", "git", "ssh", "terraform")
 ENVIRONMENT = {"AWS_EC2_METADATA_DISABLED": "true"}
 """Set by every workshop's profile: nobody is asked for credentials at an address of the cloud."""
 
+GIT_SSH = "/usr/local/bin/git-ssh"
+"""Where the shim is as the ssh of a container's own git."""
+
 UNMAPPED = "commands = []\n"
 """A profile that grants the whole ceiling; the workspace is what the container itself mounts."""
 MAPPED = UNMAPPED + "\n[workspace]\nmounts = { '/workspace' = {project} }\n"
@@ -51,6 +54,30 @@ class Scene:
             mounts |= shim_links(self.executables.shim)
         if workspace:
             mounts["/workspace"] = (self.project.path, workspace)
+        return Setup(image=image, mounts=mounts, user=user, options=options)
+
+    def own_git(self, image: str, *, user: str = "0") -> Setup:
+        """Describe a container whose own git, Debian's or alone, works at /workspace.
+
+        Its remotes are reached by the shim, as `airlock-daemon run` has it.
+        """
+        mounts = {
+            "/run/airlock": (self.agent.socket_directory, "ro"),
+            "/workspace": (self.project.path, "rw"),
+        }
+        variables = {
+            # The workspace may belong to another user than the container's.
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "safe.directory",
+            "GIT_CONFIG_VALUE_0": "*",
+        }
+        if image == self.images.git_alone:
+            variables["PATH"] = "/usr/bin"
+        else:
+            shim = (self.executables.shim.resolve(), "ro")
+            mounts |= {GIT_SSH: shim, "/usr/lib/git-core/git-remote-https": shim}
+            variables |= {"GIT_SSH_COMMAND": GIT_SSH, "GIT_SSH_VARIANT": "ssh"}
+        options = tuple(f"--env={name}={value}" for name, value in variables.items())
         return Setup(image=image, mounts=mounts, user=user, options=options)
 
 
@@ -94,6 +121,22 @@ class Stage:
         scene = self.open_workshop()
         self._running.remove(scene.airlock)
         return scene
+
+    @functools.cached_property
+    def remotes(self) -> Scene:
+        """A scene whose agent may push to the server, for tests that change nothing about it."""
+        scene = self.open_remotes()
+        self._running.remove(scene.airlock)
+        return scene
+
+    def open_remotes(self) -> Scene:
+        """Make a scene whose agent has git-remote alone, over ssh and https to the server."""
+        places = (
+            f"git@127.0.0.1:{self.server.port}/srv/**",
+            f"{self.server.web.removeprefix('https://')}/git/**",
+        )
+        profile = f'commands = ["git-remote"]\n[git]\npush = {json.dumps(places)}\n'
+        return self.scene(profile=profile, commands=("git-remote",))
 
     def open_workshop(
         self, *, environment: Mapping[str, str] | None = None, start: bool = True
@@ -171,6 +214,6 @@ class Stage:
     def close(self) -> None:
         """End the daemons of all scenes."""
         self.clear()
-        for name in ("shared", "workshop"):
+        for name in ("shared", "remotes", "workshop"):
             if name in self.__dict__:
                 getattr(self, name).airlock.stop()

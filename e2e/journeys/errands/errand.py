@@ -9,7 +9,7 @@ from typing import ClassVar
 from e2e.world.account import Account
 from e2e.world.command import Completed
 from e2e.world.container import Container, Setup
-from e2e.world.scene import Scene
+from e2e.world.scene import Scene, Stage
 from e2e.world.secrets import Secret
 
 
@@ -52,6 +52,20 @@ class Errand(ABC):
     """What the tool says where it finds no credential."""
     refused: ClassVar[str]
     """What it says where the server refuses the one that it has."""
+    told: ClassVar[str] = ""
+    """What Airlock says where the host has no credential; without it the tool is heard."""
+
+    def scene(self, stage: Stage) -> Scene:
+        """Return the scene in which it is done."""
+        return stage.workshop
+
+    def open(self, stage: Stage) -> Scene:
+        """Make a scene of that kind for one test."""
+        return stage.open_workshop()
+
+    def setup(self, scene: Scene, image: str, *, user: str = "0") -> Setup:
+        """Describe a container for it: `image` is "busybox", "debian", or "shim" for the barest."""
+        return scene.setup(getattr(scene.images, image), user=user)
 
     @abstractmethod
     def job(self, scene: Scene) -> Job:

@@ -4,9 +4,10 @@ import itertools
 from collections.abc import Sequence
 
 from e2e.world.account import Account
+from e2e.world.container import Setup
 from e2e.world.git_server import GitServer
 from e2e.world.keys import KeyPair
-from e2e.world.scene import Scene
+from e2e.world.scene import Scene, Stage
 from e2e.world.secrets import Password, PrivateKey, Secret
 
 from .errand import Errand, Job
@@ -14,7 +15,27 @@ from .errand import Errand, Job
 USER = "ada"
 
 
-class GitOverSsh(Errand):
+IMAGES = {"busybox": "debian", "debian": "debian", "shim": "git_alone"}
+"""What stands in for images without a git."""
+
+
+class OwnGit(Errand):
+    """What the git of a container does, whose remotes are reached through git-remote."""
+
+    def scene(self, stage: Stage) -> Scene:
+        """Return the scene of an agent that has git-remote."""
+        return stage.remotes
+
+    def open(self, stage: Stage) -> Scene:
+        """Make such a scene."""
+        return stage.open_remotes()
+
+    def setup(self, scene: Scene, image: str, *, user: str = "0") -> Setup:
+        """Describe a container that has git."""
+        return scene.own_git(getattr(scene.images, IMAGES[image]), user=user)
+
+
+class GitOverSsh(OwnGit):
     """A push with the key in `~/.ssh`, one of `keys`."""
 
     name = "git-ssh"
@@ -41,7 +62,7 @@ class GitOverSsh(Errand):
         return [PrivateKey(key=key, unlike=self._unlike) for key in self._keys]
 
 
-class GitOverHttps(Errand):
+class GitOverHttps(OwnGit):
     """A push with `password`, which git's own helper `store` keeps in a file of the home."""
 
     name = "git-https"
@@ -49,6 +70,7 @@ class GitOverHttps(Errand):
     trusts = (".gitconfig", "authority.pem")
     lacks = "could not read Username"
     refused = "Authentication failed"
+    told = "no credential helper of this host's git has an account for"
 
     def __init__(self, server: GitServer, password: str) -> None:
         self._server = server

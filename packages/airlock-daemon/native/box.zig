@@ -9,26 +9,83 @@ const openPath = @import("unlinked.zig").open;
 /// Who the tool is in the box, and outside of it.
 pub const Identity = struct { user: u32, group: u32 };
 
+/// The paths to which mounts were moved, and the numbers of those mounts (statx(2)).
+pub const Moved = struct {
+    paths: [most][*:0]const u8 = undefined,
+    numbers: [most]u64 = undefined,
+    count: usize = 0,
+
+    const most = 512;
+
+    /// Whether each is still what stands at its path. A box may wait for its command, and who can change a
+    /// directory takes away with it what is mounted there, in each mount namespace but their own (rename(2)).
+    pub fn check(moved: *const Moved) ?linux.E {
+        for (moved.paths[0..moved.count], moved.numbers[0..moved.count]) |path, number| {
+            var found: u64 = undefined;
+            if (identify(path, &found)) |errno| return errno;
+            if (found != number) return .STALE;
+        }
+        return null;
+    }
+
+    fn add(moved: *Moved, path: [*:0]const u8) ?linux.E {
+        if (moved.count == most) return .@"2BIG";
+        if (identify(path, &moved.numbers[moved.count])) |errno| return errno;
+        moved.paths[moved.count] = path;
+        moved.count += 1;
+        return null;
+    }
+
+    /// The mount of which `path` is the root.
+    fn identify(path: [*:0]const u8, number: *u64) ?linux.E {
+        var descriptor: i32 = undefined;
+        if (openPath(path, .{ .PATH = true, .CLOEXEC = true }, &descriptor)) |errno| return errno;
+        defer _ = linux.close(descriptor);
+        const statx_mnt_id = 0x1000;
+        const attribute_mount_root = 0x2000;
+        var found: linux.Statx = undefined;
+        if (failed(linux.statx(descriptor, "", linux.AT.EMPTY_PATH, statx_mnt_id, &found))) |errno| return errno;
+        if (found.mask & statx_mnt_id == 0) return .NOSYS;
+        if (found.attributes & attribute_mount_root == 0) return .STALE;
+        number.* = found.__pad2[0];
+        return null;
+    }
+};
+
 /// Finish the box; the errno of the step that failed, if one did. This process must be root in the user
-/// namespace to which the box's mounts belong, and nobody else be in there. `moves` are pairs of a mount and
-/// the path to which it is moved, which may have no link in it. Afterwards this process and all that it
+/// namespace to which the box's mounts belong, and nobody else be in there. What is written to `home`, the
+/// human's, goes to memory. `moves` are pairs of a mount and
+/// the path to which it is moved, which may have no link in it; what came of them is written to `moved`.
+/// Afterwards this process and all that it
 /// starts are in a namespace below, as `identity` and without capabilities, and cannot make another.
-pub fn finish(identity: Identity, moves: []const [*:0]const u8) ?linux.E {
+pub fn finish(
+    identity: Identity,
+    home: ?[*:0]const u8,
+    moves: []const [*:0]const u8,
+    moved: *Moved,
+) ?linux.E {
     // What is mounted on the host from now on does not appear in here.
     if (mount(null, "/", null, linux.MS.REC | linux.MS.PRIVATE, null)) |errno| return errno;
+    if (limit(if (home == null) fresh_home else written)) |errno| return errno;
+    if (home) |path| {
+        if (cover(path)) |errno| return errno;
+    }
     var index: usize = 0;
     while (index < moves.len) : (index += 2) {
         if (move(moves[index], moves[index + 1])) |errno| return errno;
+        if (moved.add(moves[index + 1])) |errno| return errno;
     }
     for (memory) |path| {
-        if (mount(null, path, null, linux.MS.REMOUNT | linux.MS.NOSUID | linux.MS.NODEV, "nr_inodes=65536")) |errno|
-            return errno;
+        if (limit(path)) |errno| return errno;
     }
     // With the files of /proc/sys, for one of which this is needed.
     if (mount("proc", "/proc", "proc", quiet, null)) |errno| return errno;
     // user_namespaces(7): there may be one in this, for the tool, and none in that. The seccomp filter
     // forbids them too; each of the two is enough.
     if (write("/proc/sys/user/max_user_namespaces", "1")) |errno| return errno;
+    for (counted) |each| {
+        if (write(each[0], each[1])) |errno| if (errno != .NOENT) return errno;
+    }
     if (mount("proc", "/proc", "proc", quiet, "subset=pid")) |errno| return errno;
     if (failed(linux.unshare(linux.CLONE.NEWUSER))) |errno| return errno;
     if (become(identity)) |errno| return errno;
@@ -37,7 +94,35 @@ pub fn finish(identity: Identity, moves: []const [*:0]const u8) ?linux.E {
 
 /// File systems in memory that every box has. bubblewrap bounds their bytes, not the number of their files,
 /// each of which takes memory of the kernel.
-const memory = [_][*:0]const u8{ "/tmp", "/home/airlock", "/dev/shm" };
+const memory = [_][*:0]const u8{ "/tmp", "/dev/shm" };
+const fresh_home = "/home/airlock";
+/// In the place of a fresh home, where the box has the human's.
+const written = "/run/airlock/home";
+
+fn limit(path: [*:0]const u8) ?linux.E {
+    return mount(null, path, null, linux.MS.REMOUNT | linux.MS.NOSUID | linux.MS.NODEV, "nr_inodes=65536");
+}
+
+/// Lay a directory in memory over `home`, so that writes are thrown away. Where the kernel cannot
+/// (something is mounted inside, or not every file system may lie below) it stays read-only as it is.
+/// Nobody sees that directory itself: by attributes of its files one could reach what is covered.
+fn cover(home: [*:0]const u8) ?linux.E {
+    if (failed(linux.mkdir(written ++ "/upper", 0o700))) |errno| return errno;
+    if (failed(linux.mkdir(written ++ "/work", 0o700))) |errno| return errno;
+    // A path among the options would need quoting, and could be too long.
+    if (failed(linux.chdir(home))) |errno| return errno;
+    const options = "lowerdir=.,upperdir=" ++ written ++ "/upper,workdir=" ++ written ++ "/work,userxattr";
+    _ = mount("airlock", home, "overlay", linux.MS.NOSUID | linux.MS.NODEV, options);
+    if (failed(linux.chdir("/"))) |errno| return errno;
+    return failed(linux.umount2(written, linux.MNT.DETACH));
+}
+
+/// What the kernel counts for a user across all boxes (inotify(7)), and bounds for a user namespace too. A
+/// kernel without it has no such file.
+const counted = [_][2][:0]const u8{
+    .{ "/proc/sys/user/max_inotify_instances", "16" },
+    .{ "/proc/sys/user/max_inotify_watches", "65536" },
+};
 
 const quiet = linux.MS.NOSUID | linux.MS.NODEV | linux.MS.NOEXEC;
 

@@ -1,6 +1,7 @@
 //! The commands of one supervisor, which was just forked from the service for the first of them.
 
 const linux = @import("std").os.linux;
+const box = @import("box.zig");
 const control = @import("control.zig");
 const delivery = @import("delivery.zig");
 const disposition = @import("disposition.zig");
@@ -32,23 +33,27 @@ pub fn run(first: *const delivery.Delivery, deaths: i32) void {
 }
 
 /// Do what one order asks for in a box, of which this is pid 1, and return when nothing is left of it. It
-/// comes over `socket`, on which everything is reported. `deaths` is as above.
-pub fn runBoxed(socket: i32, deaths: i32) void {
+/// comes over `socket`, on which everything is reported. `deaths` is as above; of `moved` everything must be in
+/// its place.
+pub fn runBoxed(socket: i32, deaths: i32, moved: *const box.Moved) void {
     if (prepare()) |errno| return control.sendFailure(socket, .setup_failed, errno);
     const delivered = waitOrder(socket) orelse return;
-    const standard = delivered.received();
+    const descriptors = delivered.received();
     var order: Order = undefined;
     var message: []const u8 = &.{};
     const place = if (delivered.whole) places.decode(delivered.message(), &message) else null;
-    if (place == null or standard.len < descriptor_count - 1)
+    if (place == null or descriptors.len < descriptor_count - 1)
         return control.sendFailure(socket, .setup_failed, .INVAL);
-    if (strings.read(message, standard[descriptor_count - 1 ..], &order)) |errno|
+    const further = descriptors[descriptor_count - 1 ..];
+    if (strings.read(message, further, &order)) |errno|
         return control.sendFailure(socket, .setup_failed, errno);
+    if (moved.check()) |errno| return control.sendFailure(socket, .directory_failed, errno);
     _ = watch(&order, &.{
         .control = socket,
         .directory = -1,
-        .standard = standard[0 .. descriptor_count - 1].*,
-    }, &place.?, standard, deaths, false);
+        .standard = descriptors[0 .. descriptor_count - 1].*,
+        .kept = further[0..order.kept],
+    }, &place.?, descriptors, deaths, false);
 }
 
 /// What must be so before there is a tool: its end and its orphans come to this process.
@@ -72,12 +77,14 @@ fn carryOut(delivered: *const delivery.Delivery, descriptors: []const i32, socke
         control.sendFailure(socket, .setup_failed, errno);
         return false;
     }
+    const rules = if (order.fence) |fence| fence.rules() else 0;
     return watch(&order, &.{
         .control = socket,
         .directory = descriptors[0],
         .standard = descriptors[1..descriptor_count].*,
         .kept = further[0..order.kept],
-        .rules = further[order.kept..][0..if (order.fence) |fence| fence.rules() else 0],
+        .rules = further[order.kept..][0..rules],
+        .cgroup = if (order.has_cgroup) further[order.kept + rules] else null,
     }, null, descriptors, deaths, true);
 }
 

@@ -2,7 +2,7 @@
 //!
 //!     confined show PROCESSOR SOCKETS         the filter, as the kernel takes it, on stdout
 //!     confined run SOCKETS PROGRAM [ARG...]   PROGRAM by its path, with this environment
-//!     confined limit PROCESSES DATA ADDRESS_SPACE FILE_SIZE PROGRAM [ARG...]
+//!     confined limit PROCESSES DATA FILE_SIZE OPEN_FILES PROGRAM [ARG...]
 //!     confined wait                           says `waiting`, and waits for the end of stdin
 
 const std = @import("std");
@@ -46,8 +46,8 @@ fn obey(words: []const [*:0]u8) Fault!void {
             const fault = limits.set(.{
                 .processes = try readNumber(words[2]),
                 .data = try readNumber(words[3]),
-                .address_space = try readNumber(words[4]),
-                .file_size = try readNumber(words[5]),
+                .file_size = try readNumber(words[4]),
+                .open_files = try readNumber(words[5]),
             });
             return if (fault == null) execute(words[6..]) else error.CannotLimit;
         },

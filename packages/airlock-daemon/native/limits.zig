@@ -13,11 +13,17 @@ pub const Limits = struct {
     processes: u64 = unlimited,
     /// Bytes of private writable memory of each process.
     data: u64 = unlimited,
-    /// Bytes of all memory that each process maps, shared memory and files too.
-    address_space: u64 = unlimited,
     /// Bytes of each file that is written.
     file_size: u64 = unlimited,
+    /// Descriptors of each process. Who sends one may have no more than this many of its user's under
+    /// way: below that of the daemon, a box cannot take the daemon's.
+    open_files: u64 = unlimited,
 };
+
+/// Of what only few tools need at all, and what one of them takes others of its user do not have: bytes of
+/// locked memory, and signals and timers that wait.
+const locked = 8 * 1024 * 1024;
+const waiting = 1024;
 
 /// Limit this process and what it starts, soft and hard: without a capability of the host nothing can be
 /// raised again. No limit becomes higher than it is. Core dumps are not written, which would leave a
@@ -26,8 +32,13 @@ pub const Limits = struct {
 pub fn set(limits: Limits) ?linux.E {
     if (lower(.NPROC, limits.processes)) |errno| return errno;
     if (lower(.DATA, limits.data)) |errno| return errno;
-    if (lower(.AS, limits.address_space)) |errno| return errno;
     if (lower(.FSIZE, limits.file_size)) |errno| return errno;
+    if (lower(.NOFILE, limits.open_files)) |errno| return errno;
+    if (lower(.MEMLOCK, locked)) |errno| return errno;
+    if (lower(.SIGPENDING, waiting)) |errno| return errno;
+    // Nothing comes before the other processes of the host, whatever its user may.
+    if (lower(.RTPRIO, 0)) |errno| return errno;
+    if (lower(.NICE, 0)) |errno| return errno;
     return stopDumps();
 }
 

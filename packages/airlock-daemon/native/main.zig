@@ -30,13 +30,15 @@ pub fn main() u8 {
     };
     var preparation = Preparation{};
     const socket = arguments.socket;
+    var moved = box.Moved{};
     // While it may still write to its own files in /proc.
     if (arguments.identity) |identity| {
-        if (box.finish(identity, arguments.moves)) |errno| return cannotBegin("the box cannot be finished", errno);
+        if (box.finish(identity, arguments.home, arguments.moves, &moved)) |errno|
+            return cannotBegin("the box cannot be finished", errno);
     }
     if (preparation.complete(socket)) |errno| return cannotBegin("its process cannot be set up", errno);
     if (arguments.identity != null) {
-        command.runBoxed(socket, preparation.deaths);
+        command.runBoxed(socket, preparation.deaths, &moved);
         return 0;
     }
     service.run(socket, preparation.deaths) catch {

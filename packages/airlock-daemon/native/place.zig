@@ -1,4 +1,4 @@
-//! How the tool of a box runs: where, and within which limits. It stands before the order itself.
+//! Where the tool of a box runs, and with which sockets. It stands before the order itself.
 
 const std = @import("std");
 const linux = std.os.linux;
@@ -6,9 +6,9 @@ const failed = @import("errno.zig").failed;
 const openPath = @import("unlinked.zig").open;
 const Sockets = @import("seccomp/install.zig").Sockets;
 
-/// Little-endian: u32 and u32 the two numbers of a device, u64 inode, u32 processes, u32 sockets, u32
-/// length; then the path of the directory, with its zero byte.
-const fixed_size = 28;
+/// Little-endian: u32 and u32 the two numbers of a device, u64 inode, u32 sockets, u32 length; then the
+/// path of the directory, with its zero byte.
+const fixed_size = 24;
 
 pub const Place = struct {
     /// The directory to start in, as it is called in the box.
@@ -18,8 +18,6 @@ pub const Place = struct {
     major: u32,
     minor: u32,
     inode: u64,
-    /// How many processes the tool and all that it starts may be at a time.
-    processes: u32,
     /// Which sockets it may make.
     sockets: Sockets,
 
@@ -39,8 +37,8 @@ pub const Place = struct {
 /// Read what stands before an order; null if it is malformed. `rest` becomes the order's own message.
 pub fn decode(message: []const u8, rest: *[]const u8) ?Place {
     if (message.len < fixed_size) return null;
-    const sockets = std.mem.readInt(u32, message[20..24], .little);
-    const length = std.mem.readInt(u32, message[24..28], .little);
+    const sockets = std.mem.readInt(u32, message[16..20], .little);
+    const length = std.mem.readInt(u32, message[20..24], .little);
     if (length > message.len - fixed_size) return null;
     const directory = message[fixed_size..][0..length];
     if (std.mem.indexOfScalar(u8, directory, 0) != length -% 1) return null;
@@ -50,7 +48,6 @@ pub fn decode(message: []const u8, rest: *[]const u8) ?Place {
         .major = std.mem.readInt(u32, message[0..4], .little),
         .minor = std.mem.readInt(u32, message[4..8], .little),
         .inode = std.mem.readInt(u64, message[8..16], .little),
-        .processes = std.mem.readInt(u32, message[16..20], .little),
         .sockets = std.meta.intToEnum(Sockets, sockets) catch return null,
     };
 }
@@ -59,9 +56,8 @@ fn encode(directory: []const u8, sockets: u32, length: u32, buffer: *[64]u8) []c
     std.mem.writeInt(u32, buffer[0..4], 253, .little);
     std.mem.writeInt(u32, buffer[4..8], 1, .little);
     std.mem.writeInt(u64, buffer[8..16], 1 << 40, .little);
-    std.mem.writeInt(u32, buffer[16..20], 512, .little);
-    std.mem.writeInt(u32, buffer[20..24], sockets, .little);
-    std.mem.writeInt(u32, buffer[24..28], length, .little);
+    std.mem.writeInt(u32, buffer[16..20], sockets, .little);
+    std.mem.writeInt(u32, buffer[20..24], length, .little);
     @memcpy(buffer[fixed_size..][0..directory.len], directory);
     return buffer[0 .. fixed_size + directory.len];
 }
@@ -74,7 +70,6 @@ test "what stands before an order is read, and the order is left" {
     try std.testing.expectEqual(253, place.major);
     try std.testing.expectEqual(1, place.minor);
     try std.testing.expectEqual(1 << 40, place.inode);
-    try std.testing.expectEqual(512, place.processes);
     try std.testing.expectEqual(Sockets.unix, place.sockets);
     try std.testing.expectEqualStrings("order", rest);
 }

@@ -8,9 +8,9 @@ const orders = @import("order.zig");
 const Fault = error{ Malformed, OutOfMemory };
 
 /// Read the order in `message`, which was delivered whole; the errno to report if there is none.
-/// `further` are the descriptors beside those of every order: the ones that the tool keeps, those of its fence, and last a
-/// memfd with the strings, if they are not in the message. Strings and vectors stay where they are
-/// until the process ends or receives something else.
+/// `further` are the descriptors beside those of every order: the ones that the tool keeps, those of its
+/// fence, its cgroup, and last a memfd with the strings, if they are not in the message. Strings and vectors
+/// stay where they are until the process ends or receives something else.
 pub fn read(message: []const u8, further: []const i32, order: *orders.Order) ?linux.E {
     order.* = find(message, further) catch |fault| return switch (fault) {
         error.Malformed => .INVAL,

@@ -23,6 +23,8 @@ pub const Descriptors = struct {
     kept: []const i32 = &.{},
     /// What its fence leaves to it; the tool does not get these themselves.
     rules: []const i32 = &.{},
+    /// The directory of the cgroup in which it starts; null for that of its supervisor.
+    cgroup: ?i32 = null,
 };
 
 const Plan = struct {
@@ -44,6 +46,9 @@ var child_stack: [16 * 1024]u8 align(16) = undefined;
 /// CLONE_VM and CLONE_VFORK spare a copy of the page tables; the child has a stack of its own, so
 /// that it cannot disturb the frame to which the parent returns.
 ///
+/// A tool of another cgroup is forked into it (CLONE_INTO_CGROUP of clone(2), Linux 5.7): to move a process
+/// later waits for all processors. That call is not for a child that shares memory.
+///
 /// A `place` is there in a box, and then the tool gets the box's limits and filter; the order's fence
 /// stands for a box where there is none.
 pub fn start(order: *const orders.Order, descriptors: *const Descriptors, place: ?*const Place) ?i32 {
@@ -53,6 +58,7 @@ pub fn start(order: *const orders.Order, descriptors: *const Descriptors, place:
         .place = place,
         .supervisor = linux.getpid(),
     };
+    if (descriptors.cgroup) |cgroup| return forkInto(cgroup, &plan);
     const result = linux.clone(
         run,
         @intFromPtr(&child_stack) + child_stack.len,
@@ -64,6 +70,38 @@ pub fn start(order: *const orders.Order, descriptors: *const Descriptors, place:
     );
     if (failed(result)) |errno| {
         control.sendFailure(descriptors.control, .setup_failed, errno);
+        return null;
+    }
+    return @intCast(result);
+}
+
+/// struct clone_args of linux/sched.h.
+const CloneArguments = extern struct {
+    flags: u64,
+    pidfd: u64 = 0,
+    child_tid: u64 = 0,
+    parent_tid: u64 = 0,
+    exit_signal: u64,
+    stack: u64 = 0,
+    stack_size: u64 = 0,
+    tls: u64 = 0,
+    set_tid: u64 = 0,
+    set_tid_size: u64 = 0,
+    cgroup: u64,
+};
+
+const clone_into_cgroup = 0x200000000;
+
+fn forkInto(cgroup: i32, plan: *const Plan) ?i32 {
+    const arguments = CloneArguments{
+        .flags = clone_into_cgroup,
+        .exit_signal = linux.SIG.CHLD,
+        .cgroup = @intCast(cgroup),
+    };
+    const result = linux.syscall2(.clone3, @intFromPtr(&arguments), @sizeOf(CloneArguments));
+    if (result == 0) linux.exit_group(run(@intFromPtr(plan)));
+    if (failed(result)) |errno| {
+        control.sendFailure(plan.descriptors.control, .setup_failed, errno);
         return null;
     }
     return @intCast(result);
@@ -88,12 +126,10 @@ fn run(argument: usize) callconv(.c) u8 {
     const nothing = linux.sigemptyset();
     _ = linux.sigprocmask(linux.SIG.SETMASK, &nothing, null);
     if (plan.place) |place| {
-        const bounds = limits.Limits{ .processes = place.processes };
-        if (confine(place.sockets, bounds)) |errno| return giveUp(socket, .setup_failed, errno);
+        if (confine(place.sockets, plan.order.limits)) |errno| return giveUp(socket, .setup_failed, errno);
     }
-    // Without a user namespace of its own a bound of processes would be one of all of its user's.
     if (plan.order.fence) |*fence| {
-        if (confine(fence.sockets, .{})) |errno| return giveUp(socket, .setup_failed, errno);
+        if (confine(fence.sockets, plan.order.limits)) |errno| return giveUp(socket, .setup_failed, errno);
     }
     const order = plan.order;
     const result = linux.execve(order.program, order.arguments, order.environment);
@@ -178,14 +214,18 @@ fn moveUp(descriptor: i32, least: u32, moved: *i32) ?linux.E {
 /// what it may read.
 fn encircle(fence: *const orders.Fence, descriptors: []const i32) ?linux.E {
     var rules: [delivery.most_descriptors]landlock.Rule = undefined;
-    for (descriptors, 0..) |descriptor, number| rules[number] = .{
+    const named = @as(usize, fence.read) + fence.written + fence.used;
+    for (descriptors[0..named], 0..) |descriptor, number| rules[number] = .{
         .descriptor = descriptor,
         .access = if (number < fence.read)
             .read
         else if (number < @as(usize, fence.read) + fence.written) .write else .use,
     };
-    const connects = fence.sockets != .none and fence.sockets != .unix;
-    return landlock.confine(rules[0..descriptors.len], connects);
+    return landlock.confine(rules[0..named], .{
+        .connects = fence.sockets.hasInet(),
+        .opened = descriptors[named..][0..fence.opened],
+        .hidden = descriptors[named + fence.opened ..],
+    });
 }
 
 /// The limits of a box, and last its filter, which forbids more than is needed until then.

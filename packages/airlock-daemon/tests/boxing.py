@@ -12,7 +12,7 @@ import pytest
 
 from airlock_daemon.command.launcher import Identity
 from running import Daemon
-from worlds import World
+from worlds import BOX_USER, World
 
 PYTHON = "/usr/bin/python3"
 
@@ -21,13 +21,20 @@ needs_bubblewrap = pytest.mark.skipif(
     reason="needs bubblewrap",
 )
 
-USER = "nobody"
-"""Who is in the boxes of a daemon that is root."""
-
 
 @contextmanager
 def boxed_world(more: str = "") -> Iterator[World]:
-    """A world that others can enter too; `more` are further lines of `[sandbox]` of the module.
+    """An `open_world` with these boxes; `more` are further lines of `[sandbox]` of the module."""
+    with open_world() as world:
+        write_boxes(world)
+        world.write_module("sh", "/bin/sh", CLOSED + more)
+        world.write_module("git", PYTHON, CLOSED + more)
+        yield world
+
+
+@contextmanager
+def open_world() -> Iterator[World]:
+    """A world that others can enter too.
 
     The daemon's user and that of its boxes are the same one, unless it is root.
     """
@@ -36,9 +43,6 @@ def boxed_world(more: str = "") -> Iterator[World]:
         root.chmod(0o755)
         world = World(root)
         world.workspace.chmod(0o777)
-        write_boxes(world)
-        world.write_module("sh", "/bin/sh", CLOSED + more)
-        world.write_module("git", PYTHON, CLOSED + more)
         yield world
 
 
@@ -46,8 +50,8 @@ CLOSED = '[deny]\nargs = []\n[sandbox]\nbox = "closed"\n'
 
 
 def write_boxes(world: World, mode: str = "auto", more: str = "") -> None:
-    """Write config.toml with the boxes of this user, or of `USER` where this is root."""
-    user = USER if os.geteuid() == 0 else ""
+    """Write config.toml with the boxes of this user, or of `BOX_USER` where this is root."""
+    user = BOX_USER if os.geteuid() == 0 else ""
     world.write_config(f'[sandbox]\nmode = "{mode}"\nuser = "{user}"\n{more}')
 
 
@@ -60,7 +64,7 @@ def box_identity() -> Identity:
     """Who is in the boxes of a daemon of this user."""
     if os.geteuid() != 0:
         return Identity(os.geteuid(), os.getegid())
-    found = pwd.getpwnam(USER)
+    found = pwd.getpwnam(BOX_USER)
     return Identity(found.pw_uid, found.pw_gid)
 
 

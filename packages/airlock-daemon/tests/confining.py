@@ -157,9 +157,9 @@ def limit(
     *,
     processes: int = UNLIMITED,
     data: int = UNLIMITED,
-    address_space: int = UNLIMITED,
     file_size: int = UNLIMITED,
+    open_files: int = UNLIMITED,
 ) -> list[str]:
     """The words before a program by its path that run it with these limits."""
-    numbers = (processes, data, address_space, file_size)
+    numbers = (processes, data, file_size, open_files)
     return [build_confined(), "limit", *map(str, numbers)]

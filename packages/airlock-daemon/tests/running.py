@@ -34,14 +34,22 @@ class Daemon:
     """`airlock-daemon start` on a world, ready when the constructor returns."""
 
     def __init__(
-        self, world: World, *, environment: dict[str, str] | None = None, nofile: int = 0
+        self,
+        world: World,
+        *,
+        environment: dict[str, str] | None = None,
+        nofile: int = 0,
+        group: str = "",
     ) -> None:
+        """Start it, in the cgroup whose directory is `group` if there is one."""
         self.world = world
         self.stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
         argv = [sys.executable, "-m", "airlock_daemon", "--config", str(world.config)]
         argv += ["start", "--agents", str(world.agents_file)]
         if nofile:
             argv = ["sh", "-c", f'ulimit -n {nofile}; exec "$@"', "sh", *argv]
+        if group:
+            argv = ["sh", "-c", f'echo 0 > {group}/cgroup.procs; exec "$@"', "sh", *argv]
         self.process = subprocess.Popen(
             argv, env={**os.environ, **(environment or {})}, stderr=self.stderr, cwd=world.root
         )

@@ -23,13 +23,14 @@ class Talk:
         features: Sequence[str] = (),
         *,
         descriptors: Sequence[int] = (),
+        command: Sequence[str] = ("sh", "-c"),
         **more: Any,
     ) -> None:
         self._connection = daemon.connect()
         self._buffer = b""
         self.output = {"stdout": b"", "stderr": b""}
         self.answer: Message = {}
-        line = request("sh", "-c", script, features=list(features), **more)
+        line = request(*command, script, features=list(features), **more)
         if descriptors:
             socket.send_fds(self._connection, [line], list(descriptors))
         else:

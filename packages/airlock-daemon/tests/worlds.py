@@ -9,6 +9,12 @@ from airlock_daemon.setup.paths import Locations, locate
 
 CONFIG = '[commands]\nenable = ["sh", "git"]\n[log]\npath = "{log}"\n'
 
+UNSAID = "[sandbox]\n"
+"""At the end of a module's text: it says nothing of a box."""
+
+BOX_USER = "nobody"
+"""Who is in the boxes of a daemon that is root, which no box may be."""
+
 
 class World:
     """Directories for the configuration, one agent `my`, and a workspace outside of both."""
@@ -28,7 +34,12 @@ class World:
         self.write_module("sh", "/bin/sh")
 
     def write_config(self, more: str = "") -> None:
-        """Write config.toml: sh and git enabled, the log inside this world, then `more`."""
+        """Write config.toml: sh and git enabled, the log inside this world, then `more`.
+
+        Where that says nothing of boxes, those of a daemon that is root are `BOX_USER`'s.
+        """
+        if os.geteuid() == 0 and "[sandbox]" not in more:
+            more += f'[sandbox]\nuser = "{BOX_USER}"\n'
         (self.config / "config.toml").write_text(CONFIG.format(log=self.log) + more)
 
     def write_profile(
@@ -38,7 +49,10 @@ class World:
         (self.agent / "airlock.toml").write_text(f"commands = {commands}\n{more}")
 
     def write_module(self, name: str, program: str, more: str = "[deny]\nargs = []\n") -> None:
-        """Write an override for `name`."""
+        """Write an override for `name`, without a box where `more` has no `[sandbox]`.
+
+        With `UNSAID` at its end the file says nothing of one.
+        """
         _write_module(self.agent / "commands" / f"{name}.toml", program, more)
 
     def write_shared_module(
@@ -85,4 +99,7 @@ class World:
 
 def _write_module(path: Path, program: str, more: str) -> None:
     path.parent.mkdir(exist_ok=True)
+    if "[sandbox]" not in more:
+        more = f'{more}\n[sandbox]\nbox = "none"\n'
+    more = more.removesuffix(UNSAID)
     path.write_text(f'[command]\nbin = "{program}"\n{more}')

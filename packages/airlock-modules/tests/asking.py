@@ -21,6 +21,10 @@ def leads_out(path: str) -> bool:
     return normal.startswith(("/", "~")) or normal.split("/")[0] == ".."
 
 
-def passes(decision: Decision) -> bool:
-    """Tell whether a request runs: allowed by the rules, and its paths stay inside."""
-    return decision.allowed and not any(leads_out(use.path) for use in decision.paths)
+def passes(decision: Decision, *, boxed: bool = False) -> bool:
+    """Tell whether a request runs: allowed by the rules, and its paths stay inside.
+
+    Where the tool is `boxed`, paths are left to the box.
+    """
+    inside = boxed or not any(leads_out(use.path) for use in decision.paths)
+    return decision.allowed and inside

@@ -12,19 +12,29 @@ _FOLDER = Path(__file__).parents[3] / "conformance" / "vectors"
 
 
 class Vector(Struct, frozen=True):
-    """One request, and whether it must be "allowed" or "denied"."""
+    """One request, and whether it must be "allowed" or "denied".
+
+    `is_harmless` says that it is allowed because of where the tool runs.
+    """
 
     id: str
     tool: str
     args: tuple[str, ...]
     result: str
+    is_harmless: bool
 
 
 def read_vectors(tool: str) -> tuple[Vector, ...]:
     """Return the vectors of one tool, in the order of the file."""
     document = json.loads((_FOLDER / f"{tool}.json").read_text(encoding="utf-8"))
     return tuple(
-        Vector(test["id"], tool, tuple(map(_decode, test["args"])), test["result"])
+        Vector(
+            test["id"],
+            tool,
+            tuple(map(_decode, test["args"])),
+            test["result"],
+            "canary" in test,
+        )
         for group in document["groups"]
         for test in group["tests"]
     )

@@ -1,4 +1,4 @@
-"""Repositories, and git run in them in the environment of its module."""
+"""git, run with nobody's settings."""
 
 import os
 import shutil
@@ -7,34 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from airlock_modules import load_builtin
-
-GIT = load_builtin("git")
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
 
-def run_git(repository: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    """Run git with the directory above the repository as its home; return what it printed."""
+def run_git(directory: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    """Run git in a directory, which is its home too; return what it printed."""
+    names = ("AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL")
     return subprocess.run(
         ["git", *args],
-        cwd=repository,
-        env={"PATH": os.environ["PATH"], "HOME": str(repository.parent)} | dict(GIT.set),
+        cwd=directory,
+        env={"PATH": os.environ["PATH"], "HOME": str(directory)} | {f"GIT_{n}": "a" for n in names},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         errors="replace",
         check=False,
     )
-
-
-def make_repository(path: Path) -> Path:
-    """Make a repository with a branch `main` of one empty commit, `first`."""
-    path.mkdir()
-    for words in (
-        ["init", "-b", "main"],
-        ["config", "user.name", "A"],
-        ["config", "user.email", "a"],
-        ["commit", "--allow-empty", "-m", "first"],
-    ):
-        assert run_git(path, *words).returncode == 0
-    return path

@@ -30,6 +30,8 @@ pub const Outcome = union(enum) {
     too_long,
     /// The socket (or the directory of sockets) is there or was named, and cannot be used.
     failed: struct { path: Path, errno: system.Errno },
+    /// What was named is no relay of a box (box_relay.zig).
+    without_relay: system.Errno,
 };
 
 /// Connects to the socket that `named` (AIRLOCK_SOCKET; empty counts as absent) says, else to

@@ -24,6 +24,8 @@ pub fn describe(errno: Errno) []const u8 {
         .NAMETOOLONG => "the name is too long",
         .MFILE, .NFILE => "too many open files",
         .PROTOTYPE => "it is no stream socket",
+        .NOTSOCK => "the descriptor is no such socket",
+        .TOOMANYREFS => "too many descriptors are on their way",
         .AGAIN => "its queue is full",
         .NOMEM, .NOBUFS => "out of memory",
         else => |other| std.enums.tagName(Errno, other) orelse "an error without a name",

@@ -3,6 +3,7 @@
 const system = @import("system.zig");
 const stdio = @import("stdio.zig");
 const signals = @import("signals.zig");
+const box_relay = @import("box_relay.zig");
 const endpoint = @import("endpoint.zig");
 const exit_status = @import("exit_status.zig");
 const input_module = @import("input.zig");
@@ -39,7 +40,9 @@ pub const Memory = struct {
 /// of AIRLOCK_SOCKET.
 pub fn run(invocation: *const Invocation, named: ?[]const u8, memory: *Memory) u8 {
     const places: endpoint.Places = .{};
-    const connection = switch (endpoint.connect(named, places)) {
+    const relay = invocation.variable(box_relay.variable) orelse "";
+    const found = if (relay.len > 0) box_relay.connect(relay) else endpoint.connect(named, places);
+    const connection = switch (found) {
         .connected => |connection| connection,
         else => |outcome| {
             unreachable_daemon.explain(outcome, named, places);

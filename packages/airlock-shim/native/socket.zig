@@ -17,11 +17,12 @@ pub fn send(fd: i32, bytes: []const u8) Result {
     return resultOf(linux.sendto(fd, bytes.ptr, bytes.len, flags, null, 0));
 }
 
-/// The same, with descriptors that ride on the first byte (unix(7), SCM_RIGHTS).
-pub fn sendWithDescriptors(fd: i32, bytes: []const u8, descriptors: [3]i32) Result {
+/// The same, with an array of descriptors that ride on the first byte (unix(7), SCM_RIGHTS).
+pub fn sendWithDescriptors(fd: i32, bytes: []const u8, descriptors: anytype) Result {
     const vector = [_]std.posix.iovec_const{.{ .base = bytes.ptr, .len = bytes.len }};
-    const control: extern struct { length: usize, level: i32, type: i32, descriptors: [3]i32 } = .{
-        .length = @sizeOf(usize) + 5 * @sizeOf(i32),
+    const Descriptors = @TypeOf(descriptors);
+    const control: extern struct { length: usize, level: i32, type: i32, descriptors: Descriptors } = .{
+        .length = @sizeOf(usize) + 2 * @sizeOf(i32) + @sizeOf(Descriptors),
         .level = linux.SOL.SOCKET,
         .type = 1, // SCM_RIGHTS
         .descriptors = descriptors,
@@ -36,6 +37,14 @@ pub fn sendWithDescriptors(fd: i32, bytes: []const u8, descriptors: [3]i32) Resu
         .flags = 0,
     };
     return resultOf(linux.sendmsg(fd, &message, linux.MSG.NOSIGNAL | linux.MSG.DONTWAIT));
+}
+
+/// A number that getsockopt(2) knows of the socket.
+pub fn option(fd: i32, name: u32) Result {
+    var value: u32 = 0;
+    var length: linux.socklen_t = @sizeOf(u32);
+    const status = linux.getsockopt(fd, linux.SOL.SOCKET, name, @ptrCast(&value), &length);
+    return .{ .value = value, .errno = resultOf(status).errno };
 }
 
 pub fn create() Result {

@@ -60,7 +60,8 @@ pub fn writeAll(fd: i32, bytes: []const u8) Errno {
     return .SUCCESS;
 }
 
-fn wait(fd: i32, events: i16) void {
+/// Waits until a descriptor is ready for `events` of poll(2), or something interrupts that.
+pub fn wait(fd: i32, events: i16) void {
     var waiting = [_]linux.pollfd{.{ .fd = fd, .events = events, .revents = 0 }};
     // Whatever it says, the call that follows finds out.
     _ = linux.poll(&waiting, 1, -1);

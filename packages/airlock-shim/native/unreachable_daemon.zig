@@ -60,6 +60,14 @@ pub fn explain(outcome: endpoint.Outcome, named: ?[]const u8, places: endpoint.P
                 "AIRLOCK_SOCKET to that" });
         },
         .failed => |failure| explainFailure(failure.path, failure.errno),
+        .without_relay => |errno| {
+            report(&.{
+                .{ .plain = "AIRLOCK_RELAY is not the number of a box's relay: " },
+                .{ .plain = error_number.describe(errno) },
+            });
+            diagnostics.advise(.{ .plain = "the daemon sets it in a box on its host, where " ++
+                "programs must inherit that descriptor; anywhere else unset it" });
+        },
     }
 }
 

@@ -55,6 +55,9 @@ def test_a_branch_goes_there_and_back(remote: Remote, *, streamed: bool) -> None
         "refs": [{"ref": "refs/heads/agent/x", "old": "0" * 40, "new": head}],
     }
     assert {fetch["detail"]["service"] for fetch in fetches} == {"git-upload-pack"}
+    # What goes over the client's own pipes is not seen.
+    received = [fetch["detail"]["received"] for fetch in fetches]
+    assert all(count > 100 for count in received) if streamed else received == [None] * 2
     assert {record["outcome"] for record in remote.daemon.records()} == {"allowed"}
 
 
@@ -139,6 +142,18 @@ def test_another_place_is_refused_with_the_line_to_add(remote: Remote, url: str,
     assert listed.returncode == 128
     assert why in listed.stderr
     assert remote.daemon.records()[-1]["layer"] == "broker"
+    assert remote.notes == []
+
+
+def test_a_profile_narrows_the_protocols(world: World) -> None:
+    """What the profile does not list is refused before the place is looked at."""
+    text = GRANT.replace("{root}", str(world.root))
+    world.write_profile(f'{text}protocols = ["https"]\n')
+    with Daemon(world) as daemon:
+        remote = Remote(world, daemon)
+        listed = remote.git("ls-remote", "origin")
+        assert daemon.records()[-1]["rule"] == "protocol"
+    assert "none of the protocols of this agent" in listed.stderr
     assert remote.notes == []
 
 

@@ -16,6 +16,7 @@ from git_world import make_world
 
 from airlock_daemon.brokers.ssh.words import FORCED
 from running import Answer, Daemon, read_answer, request
+from talking import Talk
 from worlds import World
 
 KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIKh3Hq1mC5b0uQ0Sx0m9bXl3W8y7vQmU0oQ5c8mJt2aB"
@@ -80,6 +81,8 @@ def test_the_words_are_the_daemons_own(start: Start) -> None:
         "service": "ssh",
         "destination": "ssh://me@host:2222",
         "command": "echo a  b; pwd",
+        "bytes": None,
+        "received": len(answer.text()),
     }
 
 
@@ -108,6 +111,19 @@ def test_pipes_are_passed_and_messages_are_not(start: Start) -> None:
 def test_a_client_of_an_early_release_has_no_input(start: Start) -> None:
     """It gets the output all the same, and a command that reads ends."""
     assert start().ask("ssh", "host", "cat; echo done").text() == "done\n"
+
+
+def test_the_record_counts_what_passes_through_the_daemon(start: Start) -> None:
+    """Both ways; of pipes that were passed nothing is seen."""
+    daemon = start()
+    with Talk(daemon, "cat; echo more", ["stdin", "base64"], command=("ssh", "host")) as talk:
+        talk.start()
+        talk.type(b"abc")
+        talk.say("stdin", eof=True)
+        assert talk.result["exit_code"] == 0
+    ask_with_pipes(daemon, "cat", b"unseen")
+    counts = [(r["detail"]["bytes"], r["detail"]["received"]) for r in daemon.records("broker")]
+    assert counts == [(3, 8), (None, None)]
 
 
 def test_of_the_clients_variables_few_reach_ssh(start: Start) -> None:

@@ -51,9 +51,38 @@ def test_a_branch_goes_there_and_back(site: Site, *, streamed: bool) -> None:
         "refs": [{"ref": "refs/heads/agent/x", "old": "0" * 40, "new": head}],
     }
     assert [fetch["detail"]["service"] for fetch in fetches[:-1]] == ["git-upload-pack"] * 2
+    assert fetches[0]["detail"]["received"] > 100
     assert {record["outcome"] for record in site.daemon.records()} == {"allowed"}
     assert ACCOUNT[1] not in site.world.log.read_text()
     assert {asked for _, asked in site.server.requests if asked} == {site.authorization}
+
+
+def read_lines(file: Path) -> list[str]:
+    return file.read_text().splitlines()
+
+
+def test_hooks_see_a_conversation_over_https(tmp_path: Path) -> None:
+    """The first each request of it as git makes it, and may refuse; the second how it ended."""
+    with making_site(tmp_path) as site:
+        site.store_account()
+        site.grant()
+        site.world.write_hook("pre-exec", f"cat >>'{tmp_path}/seen'; [ ! -e '{tmp_path}/no' ]")
+        site.world.write_hook("post-exec", f"cat >>'{tmp_path}/ended'; exit 0")
+        with site.running():
+            pushed = site.git("push", "origin", "HEAD:agent/x")
+            assert pushed.returncode == 0, pushed.stderr
+            (tmp_path / "no").touch()
+            refused = site.git("push", "origin", "HEAD:agent/y")
+            assert refused.returncode == 128
+            assert 'the pre-exec hook refuses "git-remote"' in refused.stderr
+        assert site.refs() == ["refs/heads/agent/x"]
+        seen = [json.loads(line)["params"] for line in read_lines(tmp_path / "seen")]
+        (ended,) = map(json.loads, read_lines(tmp_path / "ended"))
+    assert [(each["command"], each["args"]) for each in seen] == [
+        ("git-remote", ["https", "origin", site.url])
+    ] * 2
+    assert ended["result"]["exit_code"] == 0
+    assert ACCOUNT[1] not in str((seen, ended))
 
 
 @pytest.mark.parametrize("streamed", [False, True])

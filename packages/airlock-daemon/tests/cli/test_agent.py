@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,18 +16,21 @@ import pytest
 
 from commanding import Done, airlock_daemon, run
 from running import Daemon, read_answer, request
-from worlds import World
+from worlds import BOX_USER, World
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty home; `app` beside it is a project."""
-    home = tmp_path / "home"
-    home.mkdir()
-    (tmp_path / "app").mkdir()
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.chdir(tmp_path)
-    return home
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty home; `app` beside it is a project, which the user of boxes can enter."""
+    with tempfile.TemporaryDirectory(prefix="home-") as folder:
+        root = Path(os.path.realpath(folder))
+        root.chmod(0o755)
+        home = root / "home"
+        home.mkdir()
+        (root / "app").mkdir()
+        monkeypatch.setenv("HOME", str(home))
+        monkeypatch.chdir(root)
+        yield home
 
 
 def files(directory: Path) -> dict[str, str]:
@@ -57,6 +61,9 @@ def answer(keys: str, *args: str) -> tuple[int, str]:
 def started(home: Path) -> Iterator[str]:
     """The printed line that starts the daemon, which runs: it was copied to a shell."""
     said = airlock_daemon("agent", "add", "my", "--workspace", "app", "--yes").stdout
+    if os.geteuid() == 0:
+        with open(home / ".config" / "airlock" / "config.toml", "a") as file:
+            file.write(f'[sandbox]\nuser = "{BOX_USER}"\n')
     line = said.partition("Start the daemon:\n\n")[2].splitlines()[0].strip()
     argv = ["sh", "-c", f"exec {line}"]
     with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as process:

@@ -40,11 +40,11 @@ def test_bad_toml_is_told_with_its_line(world: World) -> None:
 
 def test_check_finds_rules_without_effect(world: World) -> None:
     """A rule that cannot match, one that another one makes needless, and a flag nobody knows."""
-    rules = '["push & --force", "push", "pusch", "--frobnicate"]'
-    world.write_module("git", "git", f'[syntax]\noptions = "git"\n[deny]\nargs = {rules}\n')
+    rules = '["pull & --quiet", "pull", "pul", "--frobnicate"]'
+    world.write_module("git", "git", f'[syntax]\noptions = "docker"\n[deny]\nargs = {rules}\n')
     findings = report(world)["findings"]
     told = {finding["problem"].split('"')[1] for finding in findings}
-    assert told == {"push & --force", "pusch", "--frobnicate"}
+    assert told == {"pull & --quiet", "pul", "--frobnicate"}
     assert {finding["key"] for finding in findings} == {"deny.args"}
 
 
@@ -53,7 +53,7 @@ def test_what_an_override_of_a_built_in_gives_up_is_noted(world: World) -> None:
     world.write_module("git", "git", '[deny]\nargs = ["push & --force"]\n')
     said = run(world, "check").stdout
     assert re.search(r"^good, with \d+ notes; agents: my$", said, re.MULTILINE)
-    assert re.search(r"the built-in git strips \d\d variables \(GIT_DIR, ", said)
+    assert re.search(r"the built-in git strips 4 variables \(GIT_EXEC_PATH, ", said)
     assert {note["key"] for note in report(world, status=0)["notes"]} >= {"env.strip", "syntax"}
 
 

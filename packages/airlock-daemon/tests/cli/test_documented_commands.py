@@ -10,6 +10,7 @@ import pytest
 
 from airlock_daemon._version import __version__
 from commanding import airlock_daemon
+from worlds import BOX_USER
 
 PROGRAM = (sys.executable, "-m", "airlock_daemon")
 
@@ -52,7 +53,8 @@ def test_each_works_as_it_is_written_there(home: Path) -> None:
     assert f"made {config}/config.toml\n" in said
     assert "hint: without a service, keep this running: " in said
 
-    (config / "config.toml").write_text('[commands]\nenable = ["git", "terraform"]\n')
+    boxes = f'[sandbox]\nuser = "{BOX_USER}"\n' if os.geteuid() == 0 else ""
+    (config / "config.toml").write_text(f'[commands]\nenable = ["git", "terraform"]\n{boxes}')
     (config / "agents.toml").write_text((home / "agents.toml").read_text())
     socket = config / "sockets" / "my-agent" / "airlock.sock"
     serving = f"airlock: agent my-agent: {socket}"
@@ -77,7 +79,7 @@ def test_each_works_as_it_is_written_there(home: Path) -> None:
 
     said = airlock_daemon("check", status=1).stdout
     assert said.startswith("finding: program: built-in module terraform: ")
-    (config / "config.toml").write_text('[commands]\nenable = ["git"]\n')
+    (config / "config.toml").write_text(f'[commands]\nenable = ["git"]\n{boxes}')
     said = airlock_daemon("check").stdout
     assert said.startswith("note: remotes: ")
     assert said.endswith("\ngood, with 1 note; agents: my-agent\n")

@@ -42,13 +42,13 @@ def test_a_daemon_that_cannot_know_the_client_either_agrees(world: World) -> Non
 
 def test_test_explains(world: World) -> None:
     """The arguments as they are read, each layer, the rule, and the reason for it."""
-    said = run(world, "test", "my", "git", "-C", "sub", "credential", "fill", status=1).stdout
+    said = run(world, "test", "my", "git", "-C", "sub", "push", "-f", status=1).stdout
     layers = [line.partition(":")[0] for line in said.splitlines() if not line.startswith(" ")]
     assert layers[1:] == [
         "ceiling", "module", "profile", "rules", "denied", "rule", "hint", "daemon",
     ]  # fmt: skip
-    assert 'denied: git "credential' in said
-    assert '  subcommand "credential' in said
+    assert 'denied: git with "push", "-f" is refused: it overwrites' in said
+    assert '  subcommand "push"' in said
     assert ", and run: airlock-daemon reload\n" in said
     said = run(world, "test", "my", "git", "-C", "sub", "status").stdout
     assert '  path "sub"' in said
@@ -80,13 +80,13 @@ def test_what_only_the_client_knows_is_said_and_not_refused(world: World) -> Non
 
 def test_test_explains_to_programs(world: World) -> None:
     """With --json the same is data, whatever bytes the arguments have."""
-    done = run(world, "test", "--json", "my", "git", "push", "--force", "origin", "\udcff")
+    done = run(world, "test", "--json", "my", "git", "push", "--tags", "origin", "\udcff")
     report = json.loads(done.stdout)
     assert report["decision"]["allowed"] is True
     assert [step["layer"] for step in report["decision"]["steps"]] == [
         "ceiling", "module", "profile", "rules",
     ]  # fmt: skip
     assert report["arguments"]["subcommand"] == ["push"]
-    assert report["arguments"]["flags"][0]["text"] == "--force"
+    assert report["arguments"]["flags"][0]["text"] == "--tags"
     assert report["arguments"]["words"][-1]["text"] == {"base64": "/w=="}
     assert (report["daemon"], report["agrees"]) == (None, True)

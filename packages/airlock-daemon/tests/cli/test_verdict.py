@@ -20,7 +20,7 @@ def judge(world: World, command: str, *args: str) -> Verdict:
 
 def test_a_refusal_by_the_rules_is_the_verdict(world: World) -> None:
     """The workspace is not asked about what does not run."""
-    found = judge(world, "git", "-C", "/root", "credential")
+    found = judge(world, "git", "-C", "/root", "push", "--force")
     assert not found.allowed
     assert found.workspace is None
     assert judge(world, "make").message.startswith("unknown command: make")

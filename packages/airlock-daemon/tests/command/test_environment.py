@@ -111,9 +111,13 @@ def test_values_are_taken_as_they_are() -> None:
 
 
 def test_a_profile_chooses_gits_protocols() -> None:
-    """[git] protocols replaces the module's list, for git alone."""
+    """[git] protocols is said to git that has no box; what is in one could say it again."""
     chosen = profile('[git]\nprotocols = ["http", "ssh"]')
     git = build_environment(load_builtin("git"), chosen, daemon={}, search_path="/bin")
+    boxed = build_environment(
+        load_builtin("git"), chosen, daemon={}, search_path="/bin", is_boxed=True
+    )
+    assert "GIT_ALLOW_PROTOCOL" not in boxed
     ssh = build_environment(load_builtin("ssh"), chosen, daemon={}, search_path="/bin")
     assert git["GIT_ALLOW_PROTOCOL"] == "http:ssh"
     assert "GIT_ALLOW_PROTOCOL" not in ssh

@@ -207,6 +207,7 @@ async def test_it_is_told_the_container_that_was_proved(tmp_path: Path) -> None:
     shared = DaemonState(
         Ledger(AuditLog(setup.config.log), agents=1),
         Launcher(find_launcher(), nofile=1024),
+        groups="none of this test",
         search_path="",
     )
     request = Request(id=1, method="exec", command="sh", args=(), container_id="cd" * 32)

@@ -64,6 +64,7 @@ def test_git_finds_no_repository_above_the_workspace(world: World) -> None:
     for words in (("init", "-q"), ("add", "private"), (*identity, "commit", "-qm", "x")):
         subprocess.run(["git", *words], cwd=world.root, check=True)
     world.write_profile(f'[workspace]\nmounts = {{ "/workspace" = "{world.workspace}" }}\n')
+    world.write_module("git", "git", '[deny]\nargs = []\n[sandbox]\nbox = "none"\n')
     with Daemon(world) as daemon:
         answer = daemon.ask("git", "show", "HEAD:private", cwd="/workspace")
     assert answer.text() == ""

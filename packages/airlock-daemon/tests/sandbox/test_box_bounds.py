@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from airlock_daemon.sandbox.plan import PROCESSES
-from boxing import boxed_world, needs_bubblewrap
+from airlock_daemon.setup.limits import Limits
+from boxing import boxed_world, needs_bubblewrap, write_boxes
 from running import Daemon, read_answer, read_until, request
 from worlds import World
 
@@ -50,6 +50,44 @@ for place in ("/", "/dev", "/etc"):
 """
 
 
+OWN = """
+import os, resource
+for name in ("NPROC", "DATA", "FSIZE"):
+    print(*resource.getrlimit(getattr(resource, "RLIMIT_" + name)))
+for place in ("/tmp", "/dev/shm", os.environ["HOME"]):
+    found = os.statvfs(place)
+    print(found.f_blocks * found.f_frsize)
+try:
+    bytearray(128 << 20)
+except MemoryError:
+    print("no memory")
+"""
+
+COUNTED = """
+import ctypes, errno, os, resource, socket
+library = ctypes.CDLL(None, use_errno=True)
+made = 0
+while library.inotify_init() >= 0:
+    made += 1
+print(made, errno.errorcode[ctypes.get_errno()])
+least, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+print(most, len(os.listdir("/proc/self/fd")) < most)
+sent = 0
+kept = []
+try:
+    while True:
+        ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        kept.append(ends)
+        socket.send_fds(ends[0], [b"x"], [0] * 250)
+        sent += 250
+except OSError as error:
+    print(sent <= most + 250, errno.errorcode[error.errno], flush=True)
+import time
+time.sleep(600)
+"""
+
+
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A world whose commands have boxes; this process stands in its workspace."""
@@ -63,7 +101,8 @@ def test_forks_without_end_fill_one_box_alone(world: World) -> None:
     with Daemon(world) as daemon, daemon.connect() as connection:
         connection.sendall(request("git", "-c", FORKS))
         made = int(read_until(connection, "\n"))
-        assert PROCESSES - 10 < made < PROCESSES
+        most = Limits().box_processes
+        assert most - 10 < made < most
         assert daemon.shell("echo goes; echo on | cat").text() == "goes\non\n"
 
 
@@ -79,3 +118,26 @@ def test_memory_as_files_is_bounded_in_bytes_and_number(world: World) -> None:
         *(f"/home/airlock 64 {full}", f"/home/airlock True {full}"),
         *(f"{place} Read-only file system" for place in ("/", "/dev", "/etc")),
     ]
+
+
+def test_the_limits_are_those_of_the_configuration(world: World) -> None:
+    """For each process of a box, and for what it has in memory."""
+    numbers = {"processes": 100, "memory_mb": 64, "file_mb": 2, "tmpfs_mb": 8}
+    lines = [f"box_{name} = {number}" for name, number in numbers.items()]
+    write_boxes(world, more="\n".join(("[limits]", *lines, "")))
+    with Daemon(world) as daemon:
+        said = daemon.ask("git", "-c", OWN).text().splitlines()
+    mebibyte = 1 << 20
+    limits = [100, 64 * mebibyte, 2 * mebibyte]
+    assert said[:3] == [f"{limit} {limit}" for limit in limits]
+    assert said[3:6] == [str(size * mebibyte) for size in (8, 2, 2)]
+    assert said[6:] == ["no memory"]
+
+
+def test_what_the_kernel_counts_by_user_is_left_to_the_daemon(world: World) -> None:
+    """Another box sends and gets descriptors while one has as many under way as it may."""
+    with Daemon(world) as daemon, daemon.connect() as connection:
+        connection.sendall(request("git", "-c", COUNTED))
+        said = read_until(connection, "ETOOMANYREFS").splitlines()
+        assert said == ["16 EMFILE", "4096 True", "True ETOOMANYREFS"]
+        assert daemon.shell("echo goes; echo on | cat").text() == "goes\non\n"

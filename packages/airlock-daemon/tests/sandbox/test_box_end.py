@@ -5,13 +5,13 @@ import random
 import select
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
 from boxing import boxed_world, needs_bubblewrap, write_boxes
+from descent import descend, name_of, parent_of
 from running import Daemon, Message, read_answer, read_until, request
 from worlds import World
 
@@ -62,27 +62,6 @@ class Running:
         """The same, but for the supervisor, which may wait for another command."""
         os.close(self.watched.pop(0))
         self.assert_gone()
-
-
-def parent_of(pid: int) -> int:
-    """The parent of a process."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
-def name_of(pid: int) -> str:
-    """The name of its program."""
-    return Path(f"/proc/{pid}/comm").read_text().strip()
-
-
-def descend(pid: int) -> Sequence[int]:
-    """All descendants of a process."""
-    found = []
-    # One that ends meanwhile has none.
-    with suppress(FileNotFoundError, ProcessLookupError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in map(int, (task / "children").read_text().split()):
-                found += [child, *descend(child)]
-    return found
 
 
 def test_a_client_that_hangs_up_ends_the_box(world: World) -> None:

@@ -1,7 +1,4 @@
-"""What a container has mounted inside of its workspace, as a real box then has it.
-
-The rows of the container are made up, after those of this host; `e2e` has them of real containers.
-"""
+"""What a container has mounted inside of its workspace, as a real box then has it."""
 
 import os
 import tempfile
@@ -9,118 +6,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import trio
 
-from airlock_daemon.command.launch import Ended
-from airlock_daemon.command.launcher import CommandLine, Identity, Launcher
 from airlock_daemon.errors import AirlockError, Denied
-from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount, parse_mountinfo
-from airlock_daemon.sandbox.plan import plan_box
-from airlock_daemon.sandbox.starting import start_boxed
-from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.reserved import Reserved
-from airlock_daemon.workspace.directory import Workspace
-from airlock_daemon.workspace.mapping import Mounts
 from boxing import box_identity, needs_bubblewrap
-from launching import launcher_path
+from container_hosts import Host
 from worlds import World
 
 pytestmark = needs_bubblewrap
 
 SECRET = "canary-90ab"
-
-
-class Host:
-    """A directory that is a container's workspace, others beside it, and the container's mounts."""
-
-    def __init__(self, root: Path, agent: Agent) -> None:
-        self.root = root
-        self.workspace = self.make("workspace")
-        self.rows: list[MountRow] = []
-        self._agent = agent
-        self.mount(self.workspace, "/workspace")
-
-    def make(self, path: str, content: str | None = None) -> Path:
-        """Make a directory below the root, with a file in it if it has content."""
-        folder = self.root / path
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o777)
-        if content is not None:
-            (folder / "file").write_text(content + "\n")
-        return folder
-
-    def mount(self, source: Path, target: str, *, read_only: bool = False) -> None:
-        """Have the container mount a path of the host."""
-        row = find_mount(parse_mountinfo(Path("/proc/self/mountinfo").read_text()), str(source))
-        assert row is not None
-        below = os.path.relpath(source, row.point)
-        root = os.path.normpath(os.path.join(row.root, below))
-        self.add(row.kind, target, device=row.device, root=root, read_only=read_only)
-
-    def add(
-        self,
-        kind: str,
-        target: str,
-        *,
-        device: str = "0:9999",
-        root: str = "/",
-        read_only: bool = False,
-    ) -> None:
-        """Have the container mount something that the host has not."""
-        number = 10_000_000 + len(self.rows)
-        self.rows.append(MountRow(number, device, root, target, read_only, kind))
-
-    def run(self, script: str, *, claimed: str = "/workspace") -> str:
-        """What a script says in a box of the container; raises AirlockError where there is none."""
-        mounts = Mounts(self._agent, rows=self.rows, is_proven=True)
-        source = mounts.find(claimed).source
-        directory = os.path.join(source.directory, source.below)
-        descriptor = os.open(directory, os.O_PATH)
-        with tempfile.TemporaryFile("w+") as output:
-            workspace = Workspace(
-                descriptor=descriptor,
-                path=directory.rstrip("/"),
-                root=source.directory,
-                mounts=mounts,
-                source=source,
-            )
-            trio.run(_run, workspace, script, output.fileno())
-            os.close(descriptor)
-            output.seek(0)
-            return output.read()
-
-
-async def _run(workspace: Workspace, script: str, output: int) -> None:
-    identity: Identity = box_identity()
-    nothing = Reserved(())
-    box = plan_box(
-        workspace, places=(), read={}, identity=identity, reserved=nothing, sockets="none"
-    )
-    launcher = Launcher(launcher_path(), nofile=256)
-    null = os.open(os.devnull, os.O_RDWR)
-    try:
-        launch = await start_boxed(
-            CommandLine("/bin/sh", ("sh", "-c", script), {"PATH": "/bin"}, workspace.descriptor),
-            (null, output, output),
-            box,
-            bubblewrap="/usr/bin/bwrap",
-            launcher=launcher,
-            identity=identity,
-            reserved=nothing,
-            null=null,
-        )
-        report: Ended | AirlockError | None = None
-        while report is None:
-            await trio.lowlevel.wait_readable(launch.control)
-            report = launch.read_report()
-        launch.end()
-        await launch.wait_gone()
-        launch.close()
-    finally:
-        launcher.close()
-        os.close(null)
-    if isinstance(report, AirlockError):
-        raise report
 
 
 @pytest.fixture

@@ -70,11 +70,22 @@ def test_with_a_bubblewrap_that_does_not_know_what_it_is_told(world: World) -> N
 @as_root
 def test_a_daemon_that_is_root_needs_somebody_else_for_its_boxes(world: World) -> None:
     """Root in a box would own /proc/sys; who is to be in there must be named."""
-    world.write_config()
+    world.write_config("[sandbox]\n")
     assert "runs as root" in refuse(world, '[sandbox] user = "NAME"')
     assert "no box runs as root" in run(world, "check", status=1).stdout
     world.write_config('[sandbox]\nuser = "root"\n')
     assert "root is no user for a box" in run(world, "check", status=1).stdout
+
+
+@as_root
+def test_a_workspace_that_the_user_of_boxes_cannot_enter(world: World) -> None:
+    """Since a directory above it is closed to that user: the remedy is to open it."""
+    world.root.chmod(0o700)
+    with Daemon(world) as daemon:
+        error = daemon.shell("true").error
+    assert error["data"]["rule"] == "no-box"
+    assert "the user of boxes cannot enter a mapped directory" in error["message"]
+    assert "chmod o+x" in error["data"]["hint"]
 
 
 def test_switched_off_it_is_said_and_recorded(world: World) -> None:
@@ -84,6 +95,26 @@ def test_switched_off_it_is_said_and_recorded(world: World) -> None:
         assert daemon.shell("echo $HOME").text() == os.environ["HOME"] + "\n"
         assert daemon.records()[-1]["sandbox"] == "off"
         assert 'mode = "off"' in daemon.messages()
+
+
+@pytest.mark.parametrize("mode", ["off", "require-bubblewrap"])
+def test_the_built_in_git_is_refused_with_the_way_to_the_containers_own(
+    world: World, mode: str
+) -> None:
+    """Its rules rely on the box; who wants it without writes a module."""
+    (world.agent / "commands" / "git.toml").unlink()
+    (world.root / "tools").mkdir()
+    path = f'[daemon]\npath = "{world.root}/tools:/usr/lib/git-core"\n'
+    write_boxes(world, mode=mode, more=path if mode != "off" else "")
+    with Daemon(world) as daemon:
+        for method in ("exec", "check"):
+            error = daemon.ask("git", "status", method=method).error
+            assert (error["data"]["layer"], error["data"]["rule"]) == ("sandbox", "no-box")
+            assert 'commands = ["git-remote"]' in error["data"]["hint"]
+            assert "--install-git" in error["data"]["hint"]
+    world.write_module("git", "git", '[deny]\nargs = []\n[sandbox]\nbox = "none"\n')
+    with Daemon(world) as daemon:
+        assert "result" in daemon.ask("git", "version").last
 
 
 def test_the_check_of_a_client_knows_of_the_box(world: World) -> None:

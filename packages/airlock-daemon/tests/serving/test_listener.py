@@ -42,9 +42,11 @@ def count_answered(clients: list[socket.socket]) -> int:
 async def crowded(folder: Path) -> AsyncIterator[tuple[Listener, Crowd]]:
     """A listener whose agent has all its connections open, and twenty clients that wait there."""
     audit = Ledger(AuditLog(LogConfig(path=str(folder / "log"))), agents=1)
-    shared: Any = SimpleNamespace(audit=audit, rounds=Rounds(), starts=Starts())
+    shared: Any = SimpleNamespace(audit=audit, rounds=Rounds(), starts=Starts(), boxes=None)
     generation: Any = SimpleNamespace(
-        agent=SimpleNamespace(name="my"), limits=Limits(connections=1, refusals_per_s=10)
+        agent=SimpleNamespace(name="my"),
+        limits=Limits(connections=1, refusals_per_s=10),
+        reserved=None,
     )
     agent = AgentState(generation, shared)
     assert agent.gate.connect()

@@ -14,7 +14,7 @@ def test_oddities_are_warnings(world: World) -> None:
         f'[log]\npath = "{world.log}"\n'
     )
     (world.agent / "airlock.toml").write_text(
-        'commands = ["sh", "git", "gh"]\n[env]\nset = { GIT_DIR = "x" }\n'
+        'commands = ["sh", "git", "gh"]\n[env]\nset = { GIT_EXEC_PATH = "x" }\n'
     )
     world.write_module("sh", "/no/such/shell")
     found = findings(world)
@@ -22,7 +22,7 @@ def test_oddities_are_warnings(world: World) -> None:
     assert any("[daemon] socket" in w for w in found)
     assert any('"gh" is not enabled' in w for w in found)
     assert any("/no/such/shell" in w for w in found)
-    assert any("GIT_DIR never reaches git" in w for w in found)
+    assert any("GIT_EXEC_PATH never reaches git" in w for w in found)
 
 
 def test_an_override_of_a_command_that_is_not_enabled_is_told(world: World) -> None:

@@ -24,14 +24,14 @@ def faults(world: World) -> list[str]:
 
 def test_a_profile_narrows_whichever_module_is_active(world: World) -> None:
     """The built-in one, that of the host, and the agent's own, each in its words."""
-    world.write_profile('[deny]\ngit = ["push & --force"]\n')
-    assert ask(world, "git", "push", "-f").layer == "profile"
+    world.write_profile('[deny]\ngit = ["push & --delete"]\n')
+    assert ask(world, "git", "push", "-d").layer == "profile"
     assert ask(world, "git", "push").allowed
     world.write_shared_module("git", "git")
-    assert ask(world, "git", "push", "-f").allowed
-    assert ask(world, "git", "push", "--force").layer == "profile"
+    assert ask(world, "git", "push", "-d").allowed
+    assert ask(world, "git", "push", "--delete").layer == "profile"
     world.write_module("git", "git", '[syntax]\noptions = "git"\n[deny]\nargs = ["fetch"]\n')
-    assert ask(world, "git", "push", "-f").layer == "profile"
+    assert ask(world, "git", "push", "-d").layer == "profile"
     assert ask(world, "git", "fetch").layer == "module"
     assert findings(world) == []
 
@@ -66,10 +66,11 @@ def test_what_is_denied_of_nothing_is_a_fault(world: World) -> None:
 
 
 def test_what_is_denied_in_vain_is_told(world: World) -> None:
-    """Rules that never match, and those of a command that nobody may run."""
-    world.write_profile('[deny]\ngit = ["pusch"]\nssh = ["-v"]\n')
+    """Rules that change nothing, and those of a command that nobody may run."""
+    world.write_profile('[deny]\ngit = ["push", "push & --tags"]\nssh = ["-v"]\n')
     (rule, command) = findings(world)
-    assert rule.startswith(f'{world.agent}/airlock.toml: [deny] git: the rule "pusch" cannot match')
+    said = 'the rule "push & --tags" changes nothing beside "push"'
+    assert rule.startswith(f"{world.agent}/airlock.toml: [deny] git: {said}")
     assert command == (
         f'{world.agent}/airlock.toml: [deny] ssh: "ssh" is not enabled in config.toml; '
         "enable it there, or remove this"

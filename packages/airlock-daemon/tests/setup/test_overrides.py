@@ -114,4 +114,4 @@ def test_overrides_in_use_are_compared(world: World) -> None:
         str(world.agent / "commands" / "git.toml"),
         str(world.config / "modules" / "git.toml"),
     }
-    assert any("GIT_DIR" in note.problem for note in notes)
+    assert any("GIT_EXEC_PATH" in note.problem for note in notes)

@@ -30,17 +30,21 @@ def test_git_remote_comes_with_git(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("commands", ['["git"]', "[]", '["git", "git-remote"]'])
-def test_a_grant_of_places_beside_git_itself_is_a_fault(tmp_path: Path, commands: str) -> None:
-    """git on the host would not heed it."""
+def test_a_grant_of_places_beside_git_without_a_box_is_a_fault(
+    tmp_path: Path, commands: str
+) -> None:
+    """That git would not heed it; the built-in one has no other way to a remote."""
     world = World(tmp_path)
     enable(world, "git")
     world.write_profile(GRANT, commands=commands)
+    world.load()
+    world.write_module("git", "git")
     with pytest.raises(SetupError) as raised:
         world.load()
     (fault,) = raised.value.faults
     assert (fault.key, fault.remedy) == (
         "git",
-        'grant commands = ["git-remote"], and use the git of the container',
+        'write [sandbox] box = "closed" there, or leave [git] out',
     )
 
 
@@ -48,15 +52,17 @@ def test_a_grant_of_places_beside_git_itself_is_a_fault(tmp_path: Path, commands
     ("text", "is_fit"), [("ssh -i ~/key", True), ("ssh -i key; id", False), ("ssh -A", False)]
 )
 def test_an_unfit_ssh_command_is_a_fault(tmp_path: Path, text: str, *, is_fit: bool) -> None:
-    """Of an agent that has git-remote; git itself runs it by a shell."""
+    """Of an agent that has git-remote, or git in a box; git without one runs it by a shell."""
     world = World(tmp_path)
     enable(world, "git")
     more = f"[env]\nset = {{ GIT_SSH_COMMAND = '{text}' }}\n"
+    for commands in ('["git"]', "[]", '["git-remote"]'):
+        world.write_profile(more, commands=commands)
+        checked = check_files(world.locations)
+        assert [fault.name for fault in checked.faults] == ([] if is_fit else ["remotes"])
+    world.write_module("git", "git")
     world.write_profile(more, commands='["git"]')
     world.load()
-    world.write_profile(more, commands='["git-remote"]')
-    checked = check_files(world.locations)
-    assert [fault.name for fault in checked.faults] == ([] if is_fit else ["remotes"])
 
 
 def test_who_names_no_place_is_called_unpinned(tmp_path: Path) -> None:
@@ -76,9 +82,13 @@ def test_that_git_runs_on_this_host_is_said(tmp_path: Path) -> None:
     world = World(tmp_path)
     enable(world, "git")
     world.write_profile("", commands='["git"]')
-    (note,) = check_files(world.locations).notes
-    assert "hooks, attributes and configuration in its workspace" in note.problem
+    unpinned, note = check_files(world.locations).notes
+    assert "agent my is unpinned" in unpinned.problem
+    assert "runs in a box on this host, and hooks and filters" in note.problem
     assert 'grant commands = ["git-remote"]' in note.remedy
+    world.write_module("git", "git")
+    notes = [each.problem for each in check_files(world.locations).notes]
+    assert any("runs on this host without a box" in each for each in notes)
 
 
 def test_ssh_is_unpinned_until_its_hosts_are_named(tmp_path: Path) -> None:
@@ -110,3 +120,41 @@ def test_hosts_beside_an_ssh_that_does_not_heed_them_are_a_fault(tmp_path: Path)
     world.write_profile('[ssh]\nhosts = ["host"]\n', commands='["ssh"]')
     (fault,) = check_files(world.locations).faults
     assert (fault.key, "without heeding it" in fault.problem) == ("ssh", True)
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        ('["push & --tags", "push & --delete", "remote add"]', '"push & --tags", "remote add" are'),
+        ('["push & -o"]', '"push & -o" is'),
+        ('["push", "push & refs/heads/*"]', None),
+    ],
+)
+def test_rules_that_no_remote_is_asked_by_are_told(
+    tmp_path: Path, rules: str, told: str | None
+) -> None:
+    """Those of the built-in module are not, which its page explains."""
+    world = World(tmp_path)
+    enable(world, "git")
+    world.write_profile(f"[deny]\ngit = {rules}\n", commands='["git-remote"]')
+    problems = [each.problem for each in check_files(world.locations).notes]
+    found = [problem for problem in problems if "has no such words" in problem]
+    assert [problem.startswith(told or "") for problem in found] == [True] * (told is not None)
+
+
+def test_a_box_from_which_remotes_are_reached_counts_as_git_remote(tmp_path: Path) -> None:
+    """Its agent may be unpinned, `[git]` holds beside it, and git-remote must be enabled."""
+    world = World(tmp_path)
+    box = '[deny]\nargs = []\n[sandbox]\nbox = "closed"\nbrokers = ["git"]\n'
+    world.write_module("sh", "/bin/sh", box)
+    world.write_module("git", "/usr/bin/git", box)
+    enable(world, "sh")
+    world.write_profile(commands='["sh"]')
+    found = [str(each) for each in check_files(world.locations).findings]
+    assert any('"git-remote" is not enabled in config.toml' in each for each in found), found
+    enable(world, "sh", "git")
+    world.write_profile(commands='["sh"]')
+    notes = [str(each) for each in check_files(world.locations).notes]
+    assert any("agent my is unpinned: git-remote reaches every" in each for each in notes), notes
+    world.write_profile(GRANT, commands='["git"]')
+    assert world.load().generations["my"].agent.profile.git.is_pinned

@@ -25,6 +25,7 @@ from airlock_modules.files.git_table import names_git_grant, read_git_grant
 from airlock_modules.files.module_file import Module, load_builtin, narrow_module, parse_module
 from airlock_modules.files.option_files import load_options, parse_options
 from airlock_modules.files.review import review_module, review_narrowing
+from airlock_modules.files.sandbox_table import UNSAID
 from airlock_modules.files.ssh_table import read_ssh_grant
 from airlock_modules.files.toml_reader import TableReader
 from airlock_modules.names import is_name
@@ -47,10 +48,12 @@ from airlock_modules.remotes.session_words import Query, Session, read_session_w
 from airlock_modules.remotes.ssh_words import RemoteRequest, read_ssh_words
 from airlock_modules.remotes.url_words import read_url_words
 from airlock_modules.rules.judgement import GrammarRules, PlainRules
+from airlock_modules.rules.remote_requests import list_unseen
 
 from ._version import __version__
 
 __all__ = [
+    "UNSAID",
     "AdvertisementReader",
     "Decision",
     "Destination",
@@ -98,6 +101,7 @@ __all__ = [
     "find_place",
     "is_name",
     "judge_push",
+    "list_unseen",
     "load_builtin",
     "load_options",
     "names_git_grant",

@@ -12,6 +12,9 @@ from policy_vectors import Vector, read_vectors
 # A broker's module has no rules for arguments: the broker reads them itself.
 NAMES = tuple(name for name in builtin_names() if load_builtin(name).broker is None)
 
+# Those whose tools run in a closed box, so that few rules are left.
+BOXED = {name for name in NAMES if (box := load_builtin(name).sandbox) and box.box == "closed"}
+
 VECTORS = {name: read_vectors(name) for name in NAMES}
 
 
@@ -33,18 +36,22 @@ CORPUS = [
     "vector", [each for vectors in VECTORS.values() for each in vectors], ids=lambda each: each.id
 )
 def test_each_vector_is_decided_as_it_says(vector: Vector) -> None:
-    """Evasions are denied, some for a path that leads elsewhere; everyday commands pass."""
+    """Evasions are denied, some for a path; everyday commands pass, and what a box holds."""
     decision = ask(vector.tool, *vector.args)
-    assert passes(decision) == (vector.result == "allowed"), decision.message
+    runs = passes(decision, boxed=vector.tool in BOXED)
+    assert runs == (vector.result == "allowed"), decision.message
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_vectors_are_many(name: str) -> None:
     """The figures mean something only if there is much to decide."""
     denied = sum(vector.result == "denied" for vector in VECTORS[name])
-    allowed = len(VECTORS[name]) - denied
+    harmless = sum(vector.is_harmless for vector in VECTORS[name])
+    allowed = len(VECTORS[name]) - denied - harmless
     print(f"{name}: {denied} evasions denied, {allowed} everyday commands allowed")
-    assert min(denied, allowed) >= 180
+    assert min(denied + harmless, allowed) >= 180
+    assert denied >= 100
+    assert (harmless > 0) == (name in BOXED)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -58,8 +65,10 @@ def test_every_denial_has_a_reason(name: str) -> None:
 
 def test_every_evasion_is_denied_and_every_everyday_command_allowed() -> None:
     """No case of the corpus is judged wrongly, none is there twice, and none was lost."""
-    decided = {case: passes(ask(case.command, *case.args)) for case in CORPUS}
+    decided = {
+        case: passes(ask(case.command, *case.args), boxed=case.command in BOXED) for case in CORPUS
+    }
     assert [case for case, runs in decided.items() if runs != (case.expect == "allowed")] == []
     assert len(decided) == len(CORPUS)
-    assert sum(case.expect == "denied" for case in CORPUS) == 199
-    assert len(CORPUS) == 199 + 105
+    assert sum(case.expect == "denied" for case in CORPUS) == 138
+    assert len(CORPUS) == 138 + 109

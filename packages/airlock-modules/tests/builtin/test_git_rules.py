@@ -1,143 +1,110 @@
-"""What the git module decides: the vectors, other spellings, and git itself as the judge."""
+"""What the git module decides about pushes: other spellings, and git itself as the judge."""
 
-from collections.abc import Mapping
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airlock_modules import load_options
 from asking import ask as ask_builtin
-from asking import leads_out
-from repositories import make_repository, needs_git, run_git
+from repositories import needs_git, run_git
 
 ask = partial(ask_builtin, "git")
 
-PROGRAMS = [
-    ("push", "--receive-pack", "--rec"),
-    ("push", "--exec", "--e"),
-    ("fetch", "--upload-pack", "--upl"),
-    ("pull", "--upload-pack", "--upl"),
-    ("clone", "--upload-pack", "--u"),
-    ("ls-remote", "--upload-pack", "--up"),
-    ("rebase", "--exec", "--exe"),
-    ("clone", "--config", "--c"),
-    ("clone", "--template", "--te"),
-    ("init", "--template", "--te"),
-    ("archive", "--remote", "--r"),
-]
-"""Flags that run a program or the like, with the shortest beginning that is tried."""
-BEFORE = ["--no-pager", "-p", "--bare", "-Csub", "--literal-pathspecs", "--git-dir=.git"]
-WORDS = ["origin", "main", "a b", "-v", "-q", "x=y", "ü"]
+BEFORE = "-p|--bare|-P|-Csub|-C push|-c a.b=c|--config-env a.b=HOME|--git-dir=.git|--work-tree ."
+FORCES = "-f|--force|-uf|-fq|+main|+main:main|--mirror|--mir|--forc"
+AMONG = (
+    "origin|main|-q|-u|-o|-o x|-ox|--push-option|--push-opt|--|--no-force|--no-mirror|--repo|-n|"
+    "--repo=origin|--receive-pack|git-receive-pack|--atomic|--force-with-lease|--all|--tags|--x|"
+    "--end-of-options|--recurse-submodules|no|--signed|main:main|refs/heads/*:refs/heads/*|-4||-"
+)
 
-COMMANDS = (
-    "log|show|diff|archive|format-patch|stash list|stash show|reflog|shortlog|rev-list|blame|"
-    "diff-tree|diff-index|range-diff|bundle create|fast-export|cherry-pick|revert|grep|bisect view"
-)
-LURES = "--output={mark}|--output|{mark}|-o{mark}|-o|--no-index|{secret}|--ext-diff|--outp={mark}"
-FILLING = (
-    "-q|-S|-G|--grep|--author|--src-prefix|--line-prefix|--source|-p|-1|-L|--date|--prefix|--format"
-    "|--since|--|-m|HEAD|main|f|--cached|--subject-prefix|-I|--end-of-options|-b|--stat|/dev/null"
-)
+
+def words_of(texts: str) -> st.SearchStrategy[list[str]]:
+    return st.sampled_from([text.split(" ") for text in texts.split("|")])
 
 
 @pytest.fixture(scope="module")
-def bait(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
-    """Return a repository with changes, a place outside it to write to, and a secret beside it."""
-    root = tmp_path_factory.mktemp("bait")
-    found = {name: root / name for name in ("repository", "mark", "secret")}
-    found["secret"].write_text("planted\n")
-    repository = make_repository(found["repository"])
-    for text in ("one\n", "two\n", "three\n"):
-        (repository / "f").write_text(text)
-        run_git(repository, "add", "f")
-        run_git(repository, *(("stash",) if text == "three\n" else ("commit", "-q", "-m", text)))
-    (repository / "f").write_text("four\n")
-    return found
+def diverged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a repository whose `origin` has got a commit of somebody else since it was fetched."""
+    root = tmp_path_factory.mktemp("diverged")
+    for words in (
+        "init -q --bare -b main origin.git",
+        "clone -q origin.git ours",
+        "-C ours commit -q --allow-empty -m first",
+        "-C ours push -q origin HEAD:main",
+        "clone -q origin.git theirs",
+        "-C theirs commit -q --allow-empty -m theirs",
+        "-C theirs push -q origin main",
+        "-C ours branch -q -M main",
+        "-C ours commit -q --allow-empty -m ours",
+    ):
+        done = run_git(root, *words.split(" "))
+        assert done.returncode == 0, done.stderr
+    (root / "ours/sub").mkdir()
+    (root / "ours/push").mkdir()
+    return root / "ours"
+
+
+@needs_git
+@settings(max_examples=250, deadline=None)
+@given(
+    before=st.lists(words_of(BEFORE), max_size=2),
+    words=st.lists(words_of(AMONG + "|" + FORCES), max_size=6),
+)
+def test_no_push_that_is_allowed_overwrites_the_work_of_others(
+    diverged: Path, before: list[list[str]], words: list[list[str]]
+) -> None:
+    """Whatever git makes of arguments that pass, the commit of somebody else is still there."""
+    args = [*chain(*before), "push", *chain(*words)]
+    if not ask(*args).allowed:
+        return
+    run_git(diverged, *args)
+    subject = run_git(diverged.parent, "-C", "origin.git", "log", "-1", "--format=%s", "main")
+    assert subject.stdout == "theirs\n", args
+
+
+@given(
+    force=st.sampled_from(FORCES.split("|")),
+    before=st.lists(words_of(BEFORE), max_size=3),
+    words=st.lists(
+        st.sampled_from(["origin", "main", "-q", "-u", "-oci.skip", "ü", ""]), max_size=4
+    ),
+    at=st.integers(0, 4),
+)
+def test_no_spelling_of_a_forced_push_passes(
+    force: str, before: list[list[str]], words: list[str], at: int
+) -> None:
+    """In clusters, cut short, behind global flags, among words: it stays denied."""
+    args = [*chain(*before), "push", *words[:at], force, *words[at:]]
+    assert not ask(*args).allowed
+
+
+@needs_git
+def test_git_overwrites_it_by_what_is_refused(diverged: Path) -> None:
+    """So the reason of each rule is true, and the repository above is one where it shows."""
+    for args in (["--force", "origin", "main"], ["origin", "+main"], ["--mirror", "origin"]):
+        assert not ask("push", *args).allowed
+        done = run_git(diverged, "push", "--dry-run", *args)
+        assert done.returncode == 0
+        assert "forced update" in done.stderr
 
 
 @pytest.mark.parametrize(
     "args",
     [
-        ["-C", "/root", "log"],
-        ["-C", "sub", "-C", "../..", "log"],
-        ["--git-dir=/x", "log"],
-        ["--work-tree=/", "add", "."],
-        ["commit", "-F", "/etc/shadow"],
-        ["commit", "-aF/etc/shadow"],
-        ["tag", "--fil=/etc/shadow", "v1"],
-        ["format-patch", "-o", "/etc", "HEAD"],
-        ["archive", "-o", "/etc/x", "HEAD"],
-        ["bundle", "create", "/etc/x", "HEAD"],
-        ["worktree", "add", "/etc/x"],
-        ["worktree", "add", "../x"],
-        ["log", "--output=/etc/x"],
-        ["diff", "README", "/etc/shadow"],
-        ["clone", "https://example.com/r", "/home/me/x"],
-        ["clone", "--separate-git-dir=../x", "https://example.com/r"],
-        ["init", "/tmp/x"],
-        ["blame", "--contents", "/etc/shadow", "f"],
-        ["fetch", "/home/me/other"],
-        ["config", "-f", "/home/me/.gitconfig", "user.name"],
-        ["apply", "../../x.patch"],
-        ["add", "--pathspec-from-file=/etc/shadow"],
+        ["push", "https://example.com/x.git", "refs/heads/main"],
+        ["push", "--delete", "ssh://git@example.com/x", "refs/heads/+topic"],
+        ["fetch", "ssh://git@example.com:22/acme/x"],
     ],
 )
-def test_paths_are_handed_on_with_the_decision(args: list[str]) -> None:
-    """The workspace step gets every path that leads out, however it was given."""
-    decision = ask(*args)
-    assert decision.allowed
-    assert any(leads_out(use.path) for use in decision.paths)
+def test_what_a_remote_is_asked_for_is_judged_by_the_profile(args: list[str]) -> None:
+    """The broker asks in these words, and `[git]` says what may move and what be deleted."""
+    assert ask(*args).allowed
 
 
-@given(
-    program=st.sampled_from(PROGRAMS),
-    cut=st.integers(0, 20),
-    joined=st.booleans(),
-    before=st.lists(st.sampled_from(BEFORE), max_size=3),
-    words=st.lists(st.sampled_from(WORDS), max_size=4),
-    at=st.integers(0, 4),
-)
-def test_no_spelling_of_a_dangerous_flag_passes(
-    program: tuple[str, str, str],
-    cut: int,
-    joined: bool,
-    before: list[str],
-    words: list[str],
-    at: int,
-) -> None:
-    """Cut short, joined or not, behind global flags, among words: it stays denied."""
-    command, name, shortest = program
-    flag = name[: max(len(shortest), len(name) - cut)]
-    spelled = [f"{flag}=x"] if joined else [flag, "x"]
-    at = min(at, len(words))
-    assert not ask(*before, command, *words[:at], *spelled, *words[at:]).allowed
-
-
-@needs_git
-@settings(max_examples=150, deadline=None)
-@given(
-    command=st.sampled_from(COMMANDS.split("|")),
-    args=st.lists(st.sampled_from(LURES.split("|") + FILLING.split("|")), max_size=7),
-)
-def test_what_is_allowed_neither_reads_nor_writes_outside(
-    bait: Mapping[str, Path], command: str, args: list[str]
-) -> None:
-    """Whatever git makes of arguments that pass, it touches nothing beside its repository."""
-    words = [each.format(mark=bait["mark"], secret=bait["secret"]) for each in args]
-    decision = ask(*command.split(" "), *words)
-    if not decision.allowed or any(leads_out(use.path) for use in decision.paths):
-        return
-    done = run_git(bait["repository"], *command.split(" "), *words)
-    assert "planted" not in done.stdout + done.stderr
-    assert not bait["mark"].exists()
-
-
-def test_whole_families_of_subcommands_are_not_listed() -> None:
-    """Subcommands that the table has for overrides are still refused."""
-    known = load_options("git").commands
-    for args in (["difftool"], ["mergetool"], ["bisect", "run", "x"], ["hook", "run", "x"]):
-        assert " ".join(args[:2]) in known or args[0] in known
-        assert ask(*args).rule == "command"
+def test_an_alias_is_not_looked_into() -> None:
+    """A rule is no wall: what an alias pushes by force is for the server, and `protect`."""
+    assert ask("-c", "alias.x=push --force", "x").allowed

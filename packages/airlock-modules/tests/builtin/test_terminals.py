@@ -1,7 +1,6 @@
 """ssh, terraform, aws and man on a terminal, in the environments of the modules."""
 
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -49,7 +48,7 @@ def server(tmp_path: Path) -> str:
 
 
 @needs_ssh
-@pytest.mark.parametrize("module", ["ssh", "git", "terraform", "docker"])
+@pytest.mark.parametrize("module", ["ssh", "terraform", "docker"])
 def test_a_passphrase_is_not_asked_for(tmp_path: Path, key: Path, module: str) -> None:
     """Whatever reads a key in the environment of a module fails at once, terminal or not."""
     ended = run_on_terminal(
@@ -65,7 +64,7 @@ def test_a_passphrase_is_not_asked_for(tmp_path: Path, key: Path, module: str) -
 
 @needs_ssh
 @needs_sshd
-@pytest.mark.parametrize("module", ["git", "terraform", "docker"])
+@pytest.mark.parametrize("module", ["terraform", "docker"])
 def test_nobody_on_the_terminal_can_trust_an_unknown_host(
     tmp_path: Path, server: str, module: str
 ) -> None:
@@ -81,33 +80,12 @@ def test_nobody_on_the_terminal_can_trust_an_unknown_host(
     assert not (tmp_path / "known").exists()
 
 
-@needs_ssh
-@needs_sshd
-@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-def test_git_with_a_selected_key_asks_nothing(tmp_path: Path, server: str, key: Path) -> None:
-    """The command of a profile has no option against questions, and needs none."""
-    known = tmp_path / "known"
-    host_key = (tmp_path / "host_key.pub").read_text()
-    known.write_text(f"host {host_key}")
-    words = ("ssh", "-F", "none", "-i", str(key), f"-oUserKnownHostsFile={known}", server)
-    ended = run_on_terminal(
-        *("git", "ls-remote", "ssh://host/repository"),
-        directory=tmp_path,
-        environment=environment_of("git", tmp_path, GIT_SSH_COMMAND=shlex.join(words)),
-        typed="passphrase\npassword\n",
-    )
-    assert "Permission denied" in ended.text
-    assert "passphrase for" not in ended.text
-    assert ended.status == 128
-
-
-@pytest.mark.parametrize("module", ["git", "aws"])
 @pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed")
-def test_man_starts_no_pager(tmp_path: Path, module: str) -> None:
-    """The manual, which git and aws show by it, is printed and not paged."""
+def test_man_starts_no_pager(tmp_path: Path) -> None:
+    """The manual, which aws shows by it, is printed and not paged."""
     mark = plant_programs(tmp_path)
     (tmp_path / "page.1").write_text(".TH PAGE 1\n.SH NAME\npage \\- a page\n")
-    environment = environment_of(module, tmp_path)
+    environment = environment_of("aws", tmp_path)
     ended = run_on_terminal(
         *("man", "./page.1"),
         directory=tmp_path,

@@ -82,10 +82,12 @@ def test_what_the_module_refuses_is_refused_in_its_name() -> None:
 
 def test_a_rule_of_a_profile_sees_through_the_spellings_of_the_tool() -> None:
     """As one of the module would: abbreviations, clusters, and flags before the subcommand."""
-    git = narrowed(load_builtin("git"), '["push & --force", "commit & --all"]')
-    for args in (["push", "--forc"], ["push", "origin", "-uf"], ["commit", "-am", "x"]):
-        assert ask_module(git, *args).layer == "profile"
-    assert ask_module(git, "push", "--force-with-lease").allowed
+    git = narrowed(load_builtin("git"), '["push & --delete", "commit & --no-verify", "remote add"]')
+    for line in ("push --delet x", "push origin -qd", "commit -nm x", "commit --no-ver",
+                 "-C sub remote add x", "remote -v add x", "remote --new value add x"):  # fmt: skip
+        assert ask_module(git, *line.split()).layer == "profile", line
+    for line in ("push --follow-tags", "commit -m -n", "remote show add", "remote", "x remote add"):
+        assert ask_module(git, *line.split()).allowed, line
 
 
 def test_a_flag_that_an_open_table_does_not_describe_is_seen() -> None:
@@ -98,8 +100,8 @@ def test_a_flag_that_an_open_table_does_not_describe_is_seen() -> None:
 
 def test_a_reason_is_told() -> None:
     """A table has a rule or several, and why."""
-    text = '[{ rules = ["push & --force", "push & --mirror"], reason = "others work on it" }, "x"]'
-    decision = ask_module(narrowed(load_builtin("git"), text), "push", "--mirror")
+    text = '[{ rules = ["push & --tags", "push & --all"], reason = "others work on it" }, "x"]'
+    decision = ask_module(narrowed(load_builtin("git"), text), "push", "--all")
     assert decision.reason == "others work on it"
     assert decision.message.endswith(" is refused: others work on it")
 
@@ -123,11 +125,11 @@ def test_a_fault_is_told_where_it_stands(text: str, fault: str) -> None:
 
 def test_rules_without_effect_are_found() -> None:
     """Those that can never match, and those that another one makes needless."""
-    git = narrowed(load_builtin("git"), '["push", "push & --force", "pusch", "--frobnicate"]')
-    told = list(review_narrowing(git, source="airlock.toml", key="deny.git"))
-    assert {(fault.source, fault.key) for fault in told} == {("airlock.toml", "deny.git")}
+    docker = narrowed(load_builtin("docker"), '["pull", "pull & --quiet", "pul", "--frobnicate"]')
+    told = list(review_narrowing(docker, source="airlock.toml", key="deny.docker"))
+    assert {(fault.source, fault.key) for fault in told} == {("airlock.toml", "deny.docker")}
     assert [fault.problem.split('"')[1] for fault in told] == [
-        "push & --force", "pusch", "--frobnicate",
+        "pull & --quiet", "pul", "--frobnicate",
     ]  # fmt: skip
     plain = narrowed(read_module(MODULES["plain deny"]), '["a", "a & b"]')
     (fault,) = review_narrowing(plain, source="airlock.toml", key="deny.tool")

@@ -76,3 +76,5 @@ def test_a_forwarded_variable_that_steers_the_tool_is_found() -> None:
         ("env.forward", f"P* lets in PATH, which {steers}"),
         ("env.forward", f"A_PAGER {steers}"),
     ]
+    boxed = [*review_module(read_module(f'{text}[sandbox]\nbox = "closed"\n'))]
+    assert [fault.key for fault in boxed] == ["deny.args"]

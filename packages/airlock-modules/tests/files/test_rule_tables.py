@@ -35,7 +35,7 @@ def test_subcommands_and_their_flags_are_read() -> None:
         ('[deny]\nargs = ["a & "]', "[deny] args: item 1: a rule, and each part of one, "),
         ('[allow]\nexcept = ["--x={"]\n[allow.commands]', "[allow] except: item 1: the pattern "),
         ('[allow.commands]\na = ["x"]', '[allow] commands.a: "x" is not a flag, '),
-        ('[allow.commands]\n"a b c" = []', '[allow] commands."a b c": "a b c" has 3 words, '),
+        ('[allow.commands]\n"a b c" = []', '[allow] commands: "a b c" has more words '),
         ('[allow.commands]\n"a, b" = []\nb = []', '[allow] commands.b: "b" is listed twice; '),
         ('[allow.commands]\n"a [" = []', '[allow] commands."a [": the pattern '),
         ('[allow.commands]\na = "x"', "[allow] commands.a: must be an array, "),
@@ -119,3 +119,13 @@ def test_what_needs_a_grammar_is_refused_without_one(line: str) -> None:
     found = faults_of(f"[allow]\nargs = []\n{line}\n")
     assert len(found) == 1
     assert "needs a [syntax]" in found[0]
+
+
+def test_subcommands_that_are_too_long_are_one_fault() -> None:
+    """A copy of a module lists dozens of them where its table has become a smaller one."""
+    listed = '[allow.commands]\n"a b, a, c d e" = []\n"f g" = ["*"]\n'
+    (found,) = faults_of(f"[syntax]\nsubcommands = 1\n[allow]\n{listed}")
+    assert found == (
+        'tool.toml: [allow] commands: "a b" and 2 more have more words than the option table says, '
+        "1; list them by their beginnings, or write rules in args"
+    )

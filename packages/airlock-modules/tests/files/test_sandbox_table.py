@@ -14,8 +14,8 @@ def faults_of(text: str) -> tuple[str, ...]:
     return tuple(str(fault) for fault in caught.value.faults)
 
 
-def test_a_module_that_says_nothing_has_no_box() -> None:
-    """Nothing changes for the modules that there are."""
+def test_a_module_that_says_nothing_is_read_so() -> None:
+    """What it has then depends on whose program it runs, which the file alone does not say."""
     assert parse_module(TOOL, name="tool", source="tool.toml").sandbox is None
 
 
@@ -23,10 +23,12 @@ def test_a_closed_box_is_read_with_all_that_it_may_have() -> None:
     """What is not said is nothing."""
     box = '[sandbox]\nbox = "closed"\n'
     read = 'sockets = "unix"\nhome = "fresh"\nread = ["/opt/tool", "~/.tool"]\n'
+    read += 'brokers = ["git", "git"]\n'
     plain = parse_module(TOOL + box, name="tool", source="tool.toml").sandbox
     whole = parse_module(TOOL + box + read, name="tool", source="tool.toml").sandbox
     assert plain is not None
     assert (plain.box, plain.sockets, plain.read) == ("closed", "none", ())
+    assert (plain.brokers, whole and whole.brokers) == ((), ("git",))
     assert whole is not None
     assert (whole.box, whole.sockets, whole.read) == ("closed", "unix", ("/opt/tool", "~/.tool"))
 
@@ -35,11 +37,13 @@ def test_a_closed_box_is_read_with_all_that_it_may_have() -> None:
     ("lines", "fault"),
     [
         ("", "box: is missing"),
-        ('box = "home"', 'box: "home" is not supported by this release'),
+        ('box = "home"\nsockets = "unix"', "sockets: this key has no meaning in the human's home"),
+        ('box = "home"\nhome = "fresh"', "home: this key has no meaning in the human's home"),
         ('box = "Closed"', 'box: "Closed" is not one of its values'),
         ('box = "closed"\nhome = "kept"', "home: no other home than a fresh one"),
         ('box = "closed"\nnetwork = ["a:1"]', "network: this key is not supported"),
-        ('box = "closed"\nbrokers = ["git"]', "brokers: this key is not supported"),
+        ('box = "closed"\nbrokers = ["ssh"]', 'brokers: "ssh" is no broker that a box'),
+        ('box = "none"\nbrokers = ["git"]', "brokers: this key has no meaning without a box"),
         ('box = "closed"\nprograms = []', "programs: this key is not supported"),
         ('box = "closed"\nsockets = "all"', 'sockets: "all" is not one'),
         ('box = "closed"\nread = ["opt"]', 'read: "opt" is no plain path'),

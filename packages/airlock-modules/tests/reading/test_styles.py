@@ -123,10 +123,21 @@ def test_an_open_table_must_know_flags_before_the_subcommand_is_complete() -> No
 
 
 def test_a_cut_name_in_an_open_table_may_be_a_flag_of_its_own() -> None:
-    """With a joined value it counts as both; without, the next word is open."""
+    """It counts as both; whether the next argument is its value is open, so it is read as well."""
     (flag,) = read("ec2 x --reg=y", table=OPEN).flags
     assert flag.names == ("--region", "--reg")
-    assert read("ec2 x --reg y", table=OPEN).unknown == (Piece("--reg", 2),)
+    parsed = read("ec2 x --reg --nope", table=OPEN)
+    assert flags_of(parsed) == [("--reg", ("--nope",)), ("--nope", ())]
+    assert [flag.sure for flag in parsed.flags] == [False, False]
+    # Where that decides over all that follows, it is not read.
+    assert read("ec2 x --reg -- --nope", table=OPEN).unknown == (Piece("--reg", 2),)
+
+
+def test_a_dash_among_letters_of_an_open_table_is_of_a_value() -> None:
+    """The letters before it are seen, whichever of them takes it."""
+    parsed = read("s3 cp -ab-c", table=OPEN)
+    assert flags_of(parsed) == [("-a", ()), ("-b", ())]
+    assert parsed.unknown == ()
 
 
 DASHES = parse_options(

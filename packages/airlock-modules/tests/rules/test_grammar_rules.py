@@ -2,15 +2,43 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_modules import RuleError, parse, parse_options
+from airlock_modules import OptionTable, RuleError, parse, parse_options
 from airlock_modules.rules.grammar_rules import Facts, named_flags, parse_grammar_rule
 from airlock_modules.rules.rule import RuleList
 from tool_table import TABLE
 
+FLAT = parse_options(
+    'tool = "x"\nversion = "1"\nsource = "y"\nsubcommands = 1\nopen = true\n'
+    '[commands.run]\nflags = ["-o VALUE"]\n',
+    "options.toml",
+)
 
-def matches(rule: str, line: str, *, certain: bool = False) -> bool:
-    facts = Facts.of(parse(TABLE, line.split()))
-    return parse_grammar_rule(rule, TABLE).find(facts, certain=certain) is not None
+
+def matches(rule: str, line: str, *, certain: bool = False, table: OptionTable = TABLE) -> bool:
+    facts = Facts.of(parse(table, line.split()))
+    return parse_grammar_rule(rule, table).find(facts, certain=certain) is not None
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("run x y", True),
+        ("run -o z x -q y w", True),
+        ("run --flag z x y", True),
+        ("run --flag x y", True),
+        ("run -- x y", True),
+        ("run z x y", False),
+        ("run x", False),
+        ("run x -o y", False),
+        ("go run x y", False),
+        ("", False),
+    ],
+)
+def test_words_beyond_the_subcommand_are_those_that_follow(line: str, expected: bool) -> None:
+    """Flags between them do not matter, nor a word that may be the value of one."""
+    assert matches("run x y", line, table=FLAT) is expected
+    is_certain = expected and "--flag z" not in line
+    assert matches("run x y", line, table=FLAT, certain=True) is is_certain
 
 
 @pytest.mark.parametrize(

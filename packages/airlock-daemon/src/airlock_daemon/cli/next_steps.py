@@ -12,9 +12,9 @@ import msgspec
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.container_lines import IMAGE, compose, devcontainer, docker_run
 from airlock_daemon.cli.reloading import dump_reload
-from airlock_daemon.cli.shim_program import INSTALL
 from airlock_daemon.cli.wiring import Wiring
 from airlock_daemon.setup.notice import Reload
+from airlock_daemon.setup.shim_program import INSTALL
 
 _STOP = "Stop the running daemon, which serves other agents, and start it by"
 

@@ -14,12 +14,12 @@ from airlock_daemon.cli.image import find_engine, inspect_image
 from airlock_daemon.cli.mounted_workspaces import choose_workspaces, find_directory
 from airlock_daemon.cli.next_steps import choose_start
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.cli.shim_program import find_shim
 from airlock_daemon.cli.wiring import Wiring, docker_words
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.connecting import is_served
 from airlock_daemon.setup.load import Setup
 from airlock_daemon.setup.notice import find_notice
+from airlock_daemon.setup.shim_program import find_shim
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

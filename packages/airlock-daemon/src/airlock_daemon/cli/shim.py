@@ -10,8 +10,8 @@ import typer
 
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.cli.shim_program import find_shim
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.shim_program import find_shim
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -8,9 +8,12 @@ import typer
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.asking import Answer, ask_daemon
 from airlock_daemon.cli.explanation import dump_decision
+from airlock_daemon.cli.git_words import read_git_words
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.reporting import say
 from airlock_daemon.cli.verdict import Verdict, judge
+from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.remotes import BROKER
 from airlock_modules import Decision, describe_reading, evaluate
 from airlock_wire import quote
 
@@ -38,28 +41,44 @@ def ask(
     which the daemon looks. The running daemon is asked too: an answer that differs is a
     failure (it has not reloaded since the files changed), no daemon is a note.
 
+    `git push URL REF` and the like say where that may go, and which refs it may move: as the
+    daemon tells the container's own git, where the agent has git-remote alone, or a git in a box.
+
     Ends with 0 when the command is allowed, as far as can be told, else with 1.
     """
     setup, generation = application.load_agent(agent)
     words = tuple(args or ())
+    call = read_git_words(words) if command == "git" else None
+    is_own_git = call is not None and has_own_git_alone(generation)
+    if call is not None and is_own_git:
+        # The container's own git runs, and says this.
+        command, words = BROKER, call.words
     decision = evaluate(generation.grant, command, words)
-    verdict = judge(generation, decision, command, words)
+    verdict = judge(generation, decision, command, words, call=call)
     path = os.path.join(setup.locations.sockets_dir, f"{agent}.sock")
-    answer = ask_daemon(path, command, words)
+    is_asked = not is_own_git or bool(words)
+    answer = ask_daemon(path, command, words) if is_asked else None
+    said = _say(answer, verdict) if is_asked else "not asked"
     agrees = answer is None or verdict.agrees_with(answer)
     if application.json:
         report = dump_decision(decision) | verdict.dump()
-        said = None if answer is None else answer.message or "allowed"
+        heard = None if answer is None else answer.message or "allowed"
         application.print_json(
-            report | {"daemon": said, "agrees": agrees, "registration": setup.locations.agents}
+            report | {"daemon": heard, "agrees": agrees, "registration": setup.locations.agents}
         )
     else:
         _print(decision, verdict)
-        typer.echo(f"daemon: {_say(answer, verdict)}")
+        typer.echo(f"daemon: {said}")
         if not agrees:
             say("the running daemon decides otherwise", "hint: airlock-daemon reload")
     if not verdict.allowed or not agrees:
         raise typer.Exit(1)
+
+
+def has_own_git_alone(generation: Generation) -> bool:
+    """Whether git-remote is all that the agent has of git: the git is that of its container."""
+    granted = generation.agent.profile.granted(generation.grant.ceiling)
+    return BROKER in granted and "git" not in granted
 
 
 def _print(decision: Decision, verdict: Verdict) -> None:
@@ -75,7 +94,7 @@ def _print(decision: Decision, verdict: Verdict) -> None:
     if verdict.broker:
         typer.echo(f"broker: {verdict.broker}")
     if verdict.allowed:
-        unsure = ", as far as can be told without the client" if verdict.undecided else ""
+        unsure = "" if verdict.is_sure else ", as far as can be told without the client"
         typer.echo(f"allowed{unsure}")
         return
     typer.echo(f"denied: {verdict.message}")

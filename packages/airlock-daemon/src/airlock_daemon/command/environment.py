@@ -27,15 +27,17 @@ def build_environment(
     client: Mapping[str, str] = {},
     term: str | None = None,
     root: str | None = None,
+    is_boxed: bool = False,
 ) -> dict[str, str]:
     """Build the variables of a command of `module`.
 
     In this order, the later one winning: the base and what the module inherits, from `daemon`; what
     the module forwards, from `client`; the profile's `[env] set`; the module's `strip`, which
-    removes; the module's `set`; and for git the protocols that the profile grants, and `root` as
-    the highest directory in which it may find a repository, None for any. `search_path` is PATH,
-    and `term` is TERM, None where the tool has no terminal. Values are taken as they are, but for a
-    locale or time zone of the client's that could be a file: it is left out.
+    removes; the module's `set`; and for git outside of a box the protocols that the profile grants,
+    and `root` as the highest directory in which it may find a repository, None for any.
+    `search_path` is PATH, and `term` is TERM, None where the tool has no terminal. Values are
+    taken as they are, but for a locale or time zone of the client's that could be a file: it is
+    left out.
     """
     environment = {
         name: value
@@ -50,9 +52,11 @@ def build_environment(
     for name in module.strip:
         environment.pop(name, None)
     environment.update(module.set)
-    if module.name == "git" and profile.git_protocols is not None:
+    if module.name != "git" or is_boxed:
+        return environment
+    if profile.git_protocols is not None:
         environment["GIT_ALLOW_PROTOCOL"] = ":".join(profile.git_protocols)
-    if module.name == "git" and root is not None:
+    if root is not None:
         # Above it could lie a repository of the human's own.
         environment["GIT_CEILING_DIRECTORIES"] = os.path.dirname(root)
     return environment

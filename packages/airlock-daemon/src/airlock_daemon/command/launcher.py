@@ -22,13 +22,14 @@ import trio
 from airlock_daemon.command.launch import Launch, cannot_start
 from airlock_daemon.errors import Failed
 
-_ORDER = struct.Struct("<IIQIIIIIIIII")
+_ORDER = struct.Struct("<IIQ12I4Q")
 # As user and group: those of the launcher. As sockets: there is no fence.
 _SAME = 0xFFFFFFFF
+_UNLIMITED = (1 << 64) - 1
 
 # The longest message; strings that do not fit travel in a file in memory.
 MESSAGE = 65536
-MOST_KEPT = 58
+MOST_KEPT = 57
 """So many descriptors beside those of every order has a message."""
 
 # Supervisors that wait for another command. Each is a small process, and many are of no use: what
@@ -58,20 +59,37 @@ class Identity(msgspec.Struct, frozen=True):
     group: int
 
 
+class Bounds(msgspec.Struct, frozen=True):
+    """Limits of a tool in a box or behind a fence (setrlimit(2)), and of each process of it.
+
+    `processes` of its user are counted in its user namespace, or on the host where it has none;
+    `data` are bytes of private memory, `file_size` those of a file that is written, and
+    `open_files` may not be raised. None is for no limit.
+    """
+
+    processes: int | None = None
+    data: int | None = None
+    file_size: int | None = None
+    open_files: int | None = None
+
+
 class Fence(msgspec.Struct, frozen=True):
     """What a tool has in place of a box: a filter that allows `sockets` (native/seccomp/rules.zig),
-    and Landlock. Open descriptors name what it may read, change, and use as a device.
+    and Landlock. Open descriptors name what it may read, change, and use as a device. It may also
+    read all that lies in the directories `opened`, but for these themselves and what is `hidden`.
     """
 
     sockets: int
     read: tuple[int, ...]
     written: tuple[int, ...]
     used: tuple[int, ...]
+    opened: tuple[int, ...] = ()
+    hidden: tuple[int, ...] = ()
 
     @property
     def rules(self) -> tuple[int, ...]:
         """All of the descriptors."""
-        return (*self.read, *self.written, *self.used)
+        return (*self.read, *self.written, *self.used, *self.opened, *self.hidden)
 
 
 def find_launcher() -> str:
@@ -106,23 +124,32 @@ class Launcher:
         kept: Sequence[int] = (),
         identity: Identity | None = None,
         fence: Fence | None = None,
+        bounds: Bounds | None = None,
+        group: int | None = None,
     ) -> "Launch":
         """Start `what` with three descriptors as its stdin, stdout and stderr.
 
         `terminal` says which of them are one pseudo-terminal that becomes the controlling terminal
         (the sum of 1, 2 and 4). `kept` are MOST_KEPT descriptors at most, which it has as 3 and so
         on. Another `identity` than the daemon's needs a daemon that is root. Of a `fence` it has
-        what that leaves to it, and none of the descriptors. Raises Failed when
-        there is no starting anything; that the tool itself could not be started is for
-        `Launch.read_report` to say.
+        what that leaves to it, within `bounds`, and none of the descriptors. `group` is the
+        directory of the cgroup that it starts in. Raises Failed when there is no starting anything;
+        that the tool itself could not be started is for `Launch.read_report` to say.
         """
         try:
             rules = () if fence is None else fence.rules
+            groups = () if group is None else (group,)
             order = self.encode(
-                what, terminal=terminal, kept=len(kept), identity=identity, fence=fence
+                what,
+                terminal=terminal,
+                kept=len(kept),
+                identity=identity,
+                fence=fence,
+                bounds=bounds,
+                has_group=group is not None,
             )
             with order as (message, files):
-                given = (what.directory, *standard, *kept, *rules, *files)
+                given = (what.directory, *standard, *kept, *rules, *groups, *files)
                 return await self._order(message, given)
         except OSError as error:
             raise cannot_start(what.program, error) from error
@@ -136,6 +163,8 @@ class Launcher:
         kept: int = 0,
         identity: Identity | None = None,
         fence: Fence | None = None,
+        bounds: Bounds | None = None,
+        has_group: bool = False,
         before: bytes = b"",
     ) -> Iterator[tuple[bytes, Sequence[int]]]:
         """The order to start `what`, behind `before`, and the file that goes with it, if any.
@@ -153,6 +182,8 @@ class Launcher:
             _SAME if identity is None else identity.user,
             _SAME if identity is None else identity.group,
             *_count_rules(fence),
+            has_group,
+            *_list_bounds(bounds or Bounds()),
         )
         if len(header) + len(strings) <= MESSAGE:
             yield header + strings, ()
@@ -289,10 +320,16 @@ def _join(what: CommandLine) -> bytes:
     return "\0".join(words).encode("utf-8", "surrogateescape")
 
 
-def _count_rules(fence: Fence | None) -> tuple[int, int, int, int]:
+def _list_bounds(bounds: Bounds) -> Iterator[int]:
+    for each in (bounds.processes, bounds.data, bounds.file_size, bounds.open_files):
+        yield _UNLIMITED if each is None else each
+
+
+def _count_rules(fence: Fence | None) -> tuple[int, ...]:
     if fence is None:
-        return _SAME, 0, 0, 0
-    return fence.sockets, len(fence.read), len(fence.written), len(fence.used)
+        return (_SAME, *(0,) * 5)
+    kinds = (fence.read, fence.written, fence.used, fence.opened, fence.hidden)
+    return (fence.sockets, *map(len, kinds))
 
 
 @contextlib.contextmanager

@@ -24,6 +24,9 @@ COUNT = 3
 
 _HOW = "send stdin, stdout and stderr with the first byte of the request, or no descriptor at all"
 
+AT_ONCE = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
+"""Of recvmsg(2): that a socket does not block is also for others to change who hold it."""
+
 # Not CMSG_SPACE, whose padding has room for a fourth (cmsg(3)).
 _ANCILLARY = socket.CMSG_LEN(COUNT * array.array("i").itemsize)
 
@@ -95,13 +98,18 @@ def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int], boo
 
     At most three come; the last value says that there were more.
     """
-    data, ancillary, flags, _ = connection.recvmsg(size, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
+    data, ancillary, flags, _ = connection.recvmsg(size, _ANCILLARY, AT_ONCE)
+    return data, list_rights(ancillary), bool(flags & socket.MSG_CTRUNC)
+
+
+def list_rights(ancillary: Sequence[tuple[int, int, bytes]]) -> list[int]:
+    """The descriptors in what recvmsg(2) has brought beside the data."""
     descriptors = array.array("i")
     for level, kind, payload in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             whole = len(payload) - len(payload) % descriptors.itemsize
             descriptors.frombytes(payload[:whole])
-    return data, descriptors.tolist(), bool(flags & socket.MSG_CTRUNC)
+    return descriptors.tolist()
 
 
 def too_many() -> BadDescriptors:
@@ -111,7 +119,7 @@ def too_many() -> BadDescriptors:
 
 def receive_plain(connection: socket.socket, size: int) -> bytes:
     """Read at most `size` bytes where no descriptor may come; raises BadDescriptors for one."""
-    data, _, flags, _ = connection.recvmsg(size)
+    data, _, flags, _ = connection.recvmsg(size, 0, AT_ONCE)
     if flags & socket.MSG_CTRUNC:
         # Without room for them the kernel has closed them.
         raise BadDescriptors(

@@ -239,7 +239,7 @@ class Session:
         try:
             while view:
                 try:
-                    view = view[self.connection.send(view) :]
+                    view = view[self.connection.send(view, socket.MSG_DONTWAIT) :]
                     self._is_torn = bool(view)
                 except BlockingIOError:
                     await trio.lowlevel.wait_writable(self.connection)

@@ -10,6 +10,7 @@ from airlock_daemon.doctor.boxes import (
     find_forbidden_namespaces,
 )
 from airlock_daemon.doctor.engine import find_engine_faults, find_virtual_machine
+from airlock_daemon.doctor.groups import find_unbounded_boxes
 from airlock_daemon.doctor.labels import find_selinux_faults
 from airlock_daemon.doctor.layout import find_earlier_layout
 from airlock_daemon.doctor.running import find_daemon_faults, find_stale_files
@@ -45,6 +46,7 @@ PARTS = (
     Part("bubblewrap", "a box can be made for a tool", find_bubblewrap_faults),
     Part("user-namespaces", "the kernel lets users have namespaces", find_forbidden_namespaces),
     Part("apparmor", "AppArmor lets a box have them too", find_apparmor_faults),
+    Part("cgroups", "the boxes of an agent together are bounded", find_unbounded_boxes),
 )
 
 

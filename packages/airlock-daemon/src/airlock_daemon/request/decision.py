@@ -1,10 +1,11 @@
 """What the policy says of a request, before anybody looks at where it would run."""
 
 import msgspec
+from msgspec.structs import replace
 
 from airlock_daemon.errors import Denied, UnknownCommand
 from airlock_modules import Grant, Module, PathUse, evaluate
-from airlock_wire import Request
+from airlock_wire import Request, quote
 
 
 class Allowed(msgspec.Struct, frozen=True):
@@ -22,3 +23,23 @@ def decide(grant: Grant, request: Request) -> Allowed:
     if decision.kind == "unknown-command" or decision.layer is None:
         raise UnknownCommand(decision.message, hint=decision.hint)
     raise Denied(decision.message, layer=decision.layer, rule=decision.rule, hint=decision.hint)
+
+
+def decide_relayed(grant: Grant, request: Request, commands: tuple[str, ...]) -> Allowed:
+    """The same for a request over a relay, by which no more than `commands` may be asked for.
+
+    The module of the command that has the relay grants them, so that the profile need not; the
+    ceiling and their own rules hold.
+    """
+    allowed = None
+    if request.command in commands:
+        allowed = decide(replace(grant, commands=commands), request)
+    if allowed is None or allowed.module.broker is None:
+        raise Denied(
+            f"{quote(request.command, limit=80)} is refused: what runs in a box on the host may "
+            f"ask for {' and '.join(commands)} alone",
+            layer="sandbox",
+            rule="brokers",
+            hint="run it in the container, as a command of its own",
+        )
+    return allowed

@@ -10,20 +10,17 @@ from airlock_daemon.connection.session import ClientGone, Session
 from airlock_daemon.errors import AirlockError, Denied, Failed, UnknownCommand, own_fault
 from airlock_daemon.identity.peer import Peer, check_claim, identify, refuse_own
 from airlock_daemon.platform.linux.peer import peer_credentials
+from airlock_daemon.request.asks import Asks
 from airlock_daemon.request.client import Client
-from airlock_daemon.request.decision import Allowed, decide
-from airlock_daemon.request.errand import Asked, Planner
-from airlock_daemon.request.plan import Plan, Talk, plan, plan_boxed
+from airlock_daemon.request.decision import Allowed, decide, decide_relayed
+from airlock_daemon.request.origin import Origin
+from airlock_daemon.request.plan import Plan, Talk, plan
 from airlock_daemon.request.pre_exec import consult
-from airlock_daemon.request.recording import Recording
+from airlock_daemon.request.recording import Recording, RelayedRecording
+from airlock_daemon.request.relay import Converse
 from airlock_daemon.request.running import run_command
-from airlock_daemon.request.session_errand import admit_session
 from airlock_daemon.request.state import AgentState, DaemonState, log
-from airlock_daemon.sandbox.choice import find_maker
-from airlock_daemon.workspace.directory import Workspace, enter
-from airlock_daemon.workspace.mapping import see_mounts
-from airlock_daemon.workspace.path_arguments import hold_paths, judge_paths
-from airlock_modules import Module
+from airlock_daemon.request.steps import Steps
 from airlock_wire import ErrorObject, Request
 
 # How long a client that is told that its request was ended may take to read that.
@@ -46,14 +43,29 @@ class Exchange:
     """
 
     def __init__(
-        self, shared: DaemonState, agent: AgentState, session: Session, request: Request
+        self,
+        shared: DaemonState,
+        agent: AgentState,
+        session: Session,
+        request: Request,
+        *,
+        converse: Converse,
+        origin: Origin | None = None,
     ) -> None:
+        """`converse` serves what the command asks for over a relay; `origin` is whose this is."""
         self._shared = shared
         self._agent = agent
         self._generation = agent.generation
         self._session = session
         self._request = request
-        self._recording = Recording(shared, session, request, agent.generation.agent.name)
+        self._converse = converse
+        self._origin = origin
+        name = agent.generation.agent.name
+        self._recording = (
+            Recording(shared, session, request, name)
+            if origin is None
+            else RelayedRecording(shared, session, request, name, origin)
+        )
 
     async def run(self, ending: Ending) -> None:
         """Carry the request out until it is answered, or until `ending` is told to end it."""
@@ -90,9 +102,11 @@ class Exchange:
         peer = self._identify()
         # Where the daemon is stopping nothing is begun.
         await trio.lowlevel.checkpoint_if_cancelled()
-        allowed = decide(self._generation.grant, self._request)
+        allowed = self._decide(self._request)
         if self._request.method == "check":
-            await self._check(peer, allowed)
+            not_consulted = await self._steps.check(peer, allowed)
+            self._recording.write("allowed")
+            await self._session.send_decision(not_consulted)
             return
         hooks = self._generation.agent.hooks
         rewritten = await self._go_on(allowed, peer, client, pre_exec=hooks.pre_exec)
@@ -100,8 +114,14 @@ class Exchange:
             # From the beginning, but for the hook and for who asks.
             self._recording.note_rewritten(self._request, rewritten)
             self._request = rewritten
-            allowed = decide(self._generation.grant, rewritten)
+            allowed = self._decide(rewritten)
             await self._go_on(allowed, peer, client, pre_exec=None)
+
+    def _decide(self, request: Request) -> Allowed:
+        """As `decide`; over a relay for the commands alone that the box may ask for."""
+        if self._origin is None:
+            return decide(self._generation.grant, request)
+        return decide_relayed(self._generation.grant, request, self._origin.commands)
 
     async def _go_on(
         self, allowed: Allowed, peer: Peer, client: Client, *, pre_exec: str | None
@@ -109,15 +129,16 @@ class Exchange:
         """Do what is allowed; or return the request that a hook, if there is one, puts for it."""
         if allowed.module.broker is None:
             return await self._run(allowed, peer, client, pre_exec=pre_exec)
-        asked = self._ask_broker(allowed)
+        asked = self._steps.ask_broker(allowed.module)
         try:
-            make_plan = await self._admit(asked, allowed)
+            make_plan = await self._steps.admit(asked, allowed.module)
             if pre_exec is not None:
-                request = await self._consult(pre_exec, container=None)
+                container = await self._steps.prove(peer)
+                request = await self._consult(pre_exec, container=container)
                 if request != self._request:
                     return request
             planned = make_plan(peer=peer, passed=self._session.passed)
-            await self._execute(planned, allowed, client)
+            await self._execute(planned, allowed, client, peer)
             return None
         finally:
             await asked.leave(self._agent.removals)
@@ -125,9 +146,9 @@ class Exchange:
     async def _run(
         self, allowed: Allowed, peer: Peer, client: Client, *, pre_exec: str | None
     ) -> Request | None:
-        workspace = await self._enter(peer, allowed.module)
+        workspace = await self._steps.enter(peer, allowed.module)
         try:
-            args = await self._hold(allowed, workspace)
+            args = await self._steps.hold(allowed, workspace)
             if pre_exec is not None:
                 container = peer.container if workspace.is_proven else None
                 request = await self._consult(pre_exec, container=container)
@@ -143,7 +164,7 @@ class Exchange:
                 passed=self._session.passed,
                 environment=self._shared.environment,
             )
-            await self._execute(planned, allowed, client)
+            await self._execute(planned, allowed, client, peer)
             return None
         finally:
             await workspace.leave(self._agent.removals)
@@ -158,7 +179,9 @@ class Exchange:
             shared=self._shared,
         )
 
-    async def _execute(self, planned: Plan | Talk, allowed: Allowed, client: Client) -> None:
+    async def _execute(
+        self, planned: Plan | Talk, allowed: Allowed, client: Client, peer: Peer
+    ) -> None:
         await run_command(
             planned,
             allowed.module,
@@ -167,29 +190,19 @@ class Exchange:
             agent=self._agent,
             shared=self._shared,
             recording=self._recording,
-        )
-
-    async def _admit(self, asked: Asked, allowed: Allowed) -> Planner:
-        if allowed.module.broker != "ssh":
-            return await asked.admit()
-        return await admit_session(
-            asked,
-            self._request,
-            allowed.module,
-            self._generation,
-            environment=self._shared.environment,
-        )
-
-    def _ask_broker(self, allowed: Allowed) -> Asked:
-        return Asked(
-            self._request,
-            allowed.module,
-            generation=self._generation,
-            agent=self._agent,
-            shared=self._shared,
+            asks=Asks(
+                self._recording.request,
+                peer,
+                self._converse,
+                agent=self._agent,
+                shared=self._shared,
+                is_relayed=self._origin is not None,
+            ),
         )
 
     def _identify(self) -> Peer:
+        if self._origin is not None:
+            return self._origin.peer
         connection = self._session.connection
         credentials = peer_credentials(connection)
         self._recording.note(peer={"pid": credentials.pid, "uid": credentials.uid})
@@ -199,72 +212,15 @@ class Exchange:
         check_claim(peer, self._request.container_id)
         return peer
 
-    async def _check(self, peer: Peer, allowed: Allowed) -> None:
-        not_consulted = ["concurrency"]
-        if self._generation.agent.hooks.pre_exec is not None:
-            not_consulted.insert(0, "hook")
-        if allowed.module.broker is not None:
-            asked = self._ask_broker(allowed)
-            try:
-                await self._admit(asked, allowed)
-            finally:
-                await asked.leave(self._agent.removals)
-        elif self._request.cwd is None:
-            not_consulted.insert(0, "workspace")
-            await self._judge(allowed, peer)
-        else:
-            workspace = await self._enter(peer, allowed.module)
-            try:
-                await self._hold(allowed, workspace)
-                self._plan_boxed(allowed.module, workspace)
-            finally:
-                workspace.close()
-        self._recording.write("allowed")
-        await self._session.send_decision(tuple(not_consulted))
-
-    async def _enter(self, peer: Peer, module: Module) -> Workspace:
-        workspace = await enter(
-            self._request.cwd,
-            peer=peer,
+    @property
+    def _steps(self) -> Steps:
+        return Steps(
+            self._request,
             generation=self._generation,
-            module=module,
-            containers=self._shared.containers,
-            in_box=find_maker(module, self._generation) is not None,
+            agent=self._agent,
+            shared=self._shared,
+            recording=self._recording,
         )
-        if peer.container is not None:
-            self._recording.note(container_proven=workspace.is_proven)
-        return workspace
-
-    async def _hold(self, allowed: Allowed, workspace: Workspace) -> tuple[str, ...]:
-        if find_maker(allowed.module, self._generation) is not None:
-            # Paths in a box are those of the client, and nothing is there beyond what it has.
-            return self._request.args
-        return await hold_paths(
-            self._request.args,
-            allowed.paths,
-            directory=workspace,
-            reserved=self._generation.reserved,
-            pause=self._agent.turns.take,
-        )
-
-    def _plan_boxed(self, module: Module, workspace: Workspace) -> None:
-        """Raise Denied where the command is to have a box and cannot."""
-        program = self._generation.programs.find(module.bin)
-        if program is not None:
-            environment = self._shared.environment
-            plan_boxed(module, self._generation, workspace, program, environment=environment)
-
-    async def _judge(self, allowed: Allowed, peer: Peer) -> None:
-        if find_maker(allowed.module, self._generation) is None and allowed.paths:
-            await judge_paths(
-                self._request.args,
-                allowed.paths,
-                mounts=await see_mounts(
-                    peer=peer, agent=self._generation.agent, containers=self._shared.containers
-                ),
-                reserved=self._generation.reserved,
-                pause=self._agent.turns.take,
-            )
 
     async def _refuse(self, error: AirlockError) -> None:
         if isinstance(error, Denied):

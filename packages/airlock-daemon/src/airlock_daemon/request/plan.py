@@ -15,7 +15,8 @@ from airlock_daemon.identity.peer import Peer
 from airlock_daemon.request.negotiation import Terms, agree, find_term
 from airlock_daemon.sandbox.box import Box
 from airlock_daemon.sandbox.choice import Maker, choose_box, find_maker
-from airlock_daemon.sandbox.environment import adapt_daemon, adapt_path, withhold
+from airlock_daemon.sandbox.environment import adapt_daemon, adapt_path, name_files, withhold
+from airlock_daemon.sandbox.transports import transport_variables
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.directory import Workspace
@@ -76,22 +77,28 @@ def plan(
     may_pass = may_pass and passed.are_usable(peer)
     terms = agree(request, may_pass=may_pass, is_captured=is_captured)
     path = generation.programs.path
+    renames = boxed is not None and boxed.maker.renames
     variables = build_environment(
         module,
         generation.agent.profile,
-        daemon=environment if boxed is None else adapt_daemon(environment),
+        daemon=environment if boxed is None else adapt_daemon(environment, boxed.box),
         search_path=path if boxed is None else adapt_path(path, boxed.box),
         client=request.env if terms.uses("env") else {},
         term=find_term(request, terms, passed),
-        root=None if workspace.mounts is None or boxed is not None else workspace.root,
+        root=None if workspace.mounts is None or renames else workspace.root,
+        is_boxed=boxed is not None,
     )
     command_line = CommandLine(
         program=program,
         argv=(module.bin, *module.prepend, *args, *module.append),
-        environment=variables if boxed is None else withhold(variables),
+        environment=variables if boxed is None else _adapt(variables, boxed.box),
         directory=workspace.descriptor,
     )
     return Plan(command_line=command_line, terms=terms, boxed=boxed)
+
+
+def _adapt(variables: Mapping[str, str], box: Box) -> dict[str, str]:
+    return withhold(variables, box) | name_files(box) | transport_variables(box.asks)
 
 
 def plan_boxed(

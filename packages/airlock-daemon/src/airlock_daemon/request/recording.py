@@ -5,6 +5,7 @@ import time
 
 from msgspec.structs import replace
 
+from airlock_daemon.audit.ledger import Kind
 from airlock_daemon.audit.record import (
     ARGUMENTS,
     ASKED,
@@ -17,6 +18,7 @@ from airlock_daemon.audit.record import (
     shorten_id,
 )
 from airlock_daemon.connection.session import Session
+from airlock_daemon.request.origin import Origin
 from airlock_daemon.request.state import DaemonState
 from airlock_wire import Request
 
@@ -96,6 +98,47 @@ class Recording:
             bytes_out=self._session.bytes_out if self.is_output_seen else None,
         )
         self._shared.record(self._record)
+
+
+class RelayedRecording(Recording):
+    """The same of a request over a relay, whose command has the records of a request already.
+
+    It has one record, which is the broker's.
+    """
+
+    def __init__(
+        self, shared: DaemonState, session: Session, request: Request, profile: str, origin: Origin
+    ) -> None:
+        """`profile` is the name of the agent."""
+        super().__init__(shared, session, request, profile)
+        self._origin = origin
+        self.note(event="broker", request=origin.request)
+
+    def write_start(self) -> None:
+        """Nothing: that of the command stands for all that it asks."""
+
+    def write_broker(
+        self, outcome: Outcome, detail: object, *, rule: str | None, reason: str | None
+    ) -> None:
+        """Write what a broker did, which is all that is to be written."""
+        if not self.is_written and self._is_room(outcome, None if rule is None else "broker"):
+            super().write_broker(outcome, detail, rule=rule, reason=reason)
+        self.is_written = True
+
+    def write(self, outcome: Outcome, reason: str | None = None) -> None:
+        """Write how the request ended, unless the broker has."""
+        if not self.is_written and not self._is_room(outcome, self._record.layer):
+            self.is_written = True
+        super().write(outcome, reason)
+
+    def _is_room(self, outcome: Outcome, layer: str | None) -> bool:
+        """Whether one more record may be written; it is counted where not."""
+        if self._origin.spend_record():
+            return True
+        agent = self._record.profile
+        if agent is not None:
+            self._shared.audit.count(agent, Kind("broker", outcome, layer), self._record.peer)
+        return False
 
 
 def _describe(request: Request, *, most: int = ARGUMENTS) -> dict[str, object]:

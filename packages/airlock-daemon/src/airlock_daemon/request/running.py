@@ -1,6 +1,7 @@
 """The last steps of a request: a place to run, the command, its post-exec hook, the answer."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import closing, nullcontext
 from functools import partial
 
 import trio
@@ -8,12 +9,17 @@ from msgspec.structs import replace
 
 from airlock_daemon.brokers.git.conversation import Conversation
 from airlock_daemon.brokers.git.outcome import Outcome
+from airlock_daemon.brokers.git.party import Party
 from airlock_daemon.brokers.git.telling import describe
 from airlock_daemon.brokers.git.url_conversation import UrlConversation
+from airlock_daemon.brokers.ssh.session import Admitted
 from airlock_daemon.brokers.ssh.telling import describe as describe_session
 from airlock_daemon.command.launcher import Identity
+from airlock_daemon.command.stdio import Counted, Emit
 from airlock_daemon.connection.session import ClientGone
 from airlock_daemon.errors import AND_RELOAD, Failed
+from airlock_daemon.fairness.gate import Place
+from airlock_daemon.request.asks import Asks
 from airlock_daemon.request.capture import Capture
 from airlock_daemon.request.client import Client
 from airlock_daemon.request.execution import Finished, execute
@@ -21,6 +27,7 @@ from airlock_daemon.request.holding import hold
 from airlock_daemon.request.plan import Plan, Talk
 from airlock_daemon.request.post_exec import review, send
 from airlock_daemon.request.recording import Recording
+from airlock_daemon.request.relay import Relay
 from airlock_daemon.request.state import AgentState, DaemonState
 from airlock_daemon.sandbox.fencing import private_directory
 from airlock_daemon.setup.generation import Generation
@@ -39,24 +46,24 @@ async def run_command(
     agent: AgentState,
     shared: DaemonState,
     recording: Recording,
+    asks: Asks,
 ) -> None:
     """Wait for one of the agent's places, run the command of `module`, and answer.
+
+    What was asked for over a relay runs in the place of the command that has it.
 
     Raises Denied where there is no place, Failed where the command cannot be started or takes
     longer than its module says, ClientGone.
     """
     alone = None if module.concurrent else shared.alone(module.name)
-    place = await agent.gate.take(alone)
+    place = Place() if asks.is_relayed else await agent.gate.take(alone)
     try:
         await agent.share.take(place)
         if isinstance(planned, Plan):
             recording.note(sandbox="off" if planned.boxed is None else planned.boxed.maker.name)
         recording.write_start()
-        if isinstance(planned, Plan) and planned.session is not None:
-            detail = describe_session(planned.session)
-            recording.write_broker("allowed", detail, rule=None, reason=None)
         recording.is_output_seen = not planned.terms.uses("fds")
-        run = _choose(planned, client, generation, agent, shared, recording)
+        run = _choose(planned, client, generation, agent, shared, recording, asks)
         hook = generation.agent.hooks.post_exec
         if hook is None:
             conclude = partial(_conclude, client, recording)
@@ -91,16 +98,20 @@ def _choose(
     agent: AgentState,
     shared: DaemonState,
     recording: Recording,
+    asks: Asks,
 ) -> _Way:
     """The way to carry a plan out: `execute` for a command, or `hold`; it wants `emit` and more."""
     limits = generation.limits
+    party = Party(
+        generation=generation,
+        current=lambda: agent.generation,
+        turns=agent.turns,
+        gate=agent.gate,
+    )
     if isinstance(planned, Talk):
         held = UrlConversation(
             planned.errand,
-            generation,
-            agent.turns,
-            agent.gate,
-            current=lambda: agent.generation,
+            party,
             means=planned.means,
             tell=partial(_tell_outcome, recording),
         )
@@ -114,10 +125,19 @@ def _choose(
         shared,
         limits=limits,
         turns=agent.turns,
+        room=agent.room,
+        open_group=agent.open_group,
     )
+    if planned.session is not None:
+        is_seen = not planned.terms.uses("fds")
+        return partial(_run_session, run, planned.session, recording, is_seen=is_seen)
     boxed = planned.boxed
-    if boxed is not None and boxed.maker.bubblewrap is None:
-        return partial(_run_privately, run, boxed.maker.identity, agent.removals)
+    if boxed is not None:
+        if boxed.box.asks:
+            run = partial(_run_asking, run, partial(asks.open, boxed.box.asks))
+        if boxed.maker.bubblewrap is None:
+            run = partial(_run_privately, run, boxed.maker.identity, agent)
+        return run
     if planned.errand is None:
         return run
     asked, is_pinned = planned.errand.asked, planned.errand.is_pinned
@@ -125,21 +145,58 @@ def _choose(
         run,
         conversation=Conversation(
             planned.errand,
-            generation,
-            agent.turns,
-            agent.gate,
-            current=lambda: agent.generation,
+            party,
             null=shared.null,
             tell=lambda outcome: _tell_outcome(recording, asked, outcome, is_pinned),
         ),
     )
 
 
-async def _run_privately(
-    run: _Way, identity: Identity, removals: trio.CapacityLimiter, **more: object
+async def _run_session(
+    run: _Way,
+    admitted: Admitted,
+    recording: Recording,
+    *,
+    is_seen: bool,
+    emit: Emit,
+    conclude: Callable[[Finished], Awaitable[None]],
 ) -> Finished:
-    async with private_directory(identity, removals) as private:
-        return await run(private=private, **more)
+    """Run a session of ssh, and record it when it ends, by whatever way."""
+    counted = Counted(emit)
+    sent: int | None = None
+
+    def tell() -> None:
+        received = counted.stdout if is_seen else None
+        detail = describe_session(admitted, sent=sent, received=received)
+        recording.write_broker("allowed", detail, rule=None, reason=None)
+
+    is_told = False
+
+    async def end(finished: Finished) -> None:
+        nonlocal sent, is_told
+        sent, is_told = finished.stdin_bytes, True
+        # Before the client is answered.
+        tell()
+        await conclude(finished)
+
+    try:
+        return await run(emit=counted.emit, conclude=end)
+    finally:
+        if not is_told:
+            tell()
+
+
+async def _run_privately(
+    run: _Way, identity: Identity, agent: AgentState, **more: object
+) -> Finished:
+    async with private_directory(identity, agent.removals) as private:
+        with nullcontext() if (group := agent.open_group()) is None else closing(group):
+            return await run(private=private, group=group, **more)
+
+
+async def _run_asking(run: _Way, make: Callable[[], Relay], **more: object) -> Finished:
+    with closing(make()) as relay:
+        return await run(asking=relay, **more)
 
 
 async def _run_in_time(run: _Run, module: Module, recording: Recording) -> Finished:

@@ -18,6 +18,8 @@ from airlock_daemon.fairness.starts import Share, Starts
 from airlock_daemon.fairness.turns import Rounds, Turns
 from airlock_daemon.identity.ancestry import Ancestry
 from airlock_daemon.identity.containers import Containers
+from airlock_daemon.sandbox.ahead import Boxes, Room
+from airlock_daemon.sandbox.groups import Group, Groups, open_group
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.load import Setup
 
@@ -32,17 +34,24 @@ _LOOKUPS = 2
 class DaemonState:
     """What all requests of a running daemon share. Its owner must `close` it."""
 
-    def __init__(self, audit: Ledger, launcher: Launcher, *, search_path: str) -> None:
-        """Take over `audit` and `launcher`; `search_path` is where a container engine is found."""
+    def __init__(
+        self, audit: Ledger, launcher: Launcher, *, groups: Groups | str, search_path: str
+    ) -> None:
+        """Take over all three: `groups` may say why there are none.
+
+        `search_path` is where a container engine is found.
+        """
         self.environment = dict(os.environ)
         self.audit = audit
         self.launcher = launcher
+        self.groups = groups
         self.null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self.containers = Containers(search_path)
         self.ancestry = Ancestry(os.getpid())
         self.watch = ClientWatch()
         self.rounds = Rounds()
         self.starts = Starts()
+        self.boxes = Boxes(launcher, self.null)
         self.running: set[Ending] = set()
         self._alone: dict[str, trio.CapacityLimiter] = {}
 
@@ -78,7 +87,10 @@ class DaemonState:
         """Close what is shared."""
         self.containers.close()
         self.ancestry.close()
+        self.boxes.close()
         self.launcher.close()
+        if isinstance(self.groups, Groups):
+            self.groups.close()
         os.close(self.null)
         self.audit.close()
 
@@ -91,20 +103,27 @@ class AgentState:
 
     def __init__(self, generation: Generation, shared: DaemonState) -> None:
         self.generation = generation
-        self._audit = shared.audit
+        self._shared = shared
         self.gate = Gate(generation.limits, self._open_account())
         self.closer = Closer()
         self.turns = Turns(shared.rounds)
         self.share = Share(shared.starts)
         self.removals = trio.CapacityLimiter(_REMOVALS)
         self.lookups = trio.CapacityLimiter(_LOOKUPS)
+        self.room = Room(shared.boxes, self.open_group)
+        self.room.adopt(generation.reserved)
 
     def adopt(self, generation: Generation) -> None:
         """Decide by another generation from the next request on."""
         self.generation = generation
         self._open_account()
         self.gate.adopt(generation.limits)
+        self.room.adopt(generation.reserved)
+
+    def open_group(self) -> Group | None:
+        """A cgroup for a box, within the agent's limits of now, for the caller to close."""
+        return open_group(self._shared.groups, self.generation.agent.name, self.generation.limits)
 
     def _open_account(self) -> Allowance:
         name, limits = self.generation.agent.name, self.generation.limits
-        return self._audit.open_account(name, limits.log_bytes_s)
+        return self._shared.audit.open_account(name, limits.log_bytes_s)

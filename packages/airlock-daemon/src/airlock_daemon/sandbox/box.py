@@ -2,6 +2,8 @@
 
 import msgspec
 
+from airlock_daemon.command.launcher import Bounds
+
 HOME = "/home/airlock"
 """The home of a box: fresh, and gone with it."""
 
@@ -39,10 +41,15 @@ class Link(msgspec.Struct, frozen=True, tag=True):
 
 
 class Made(msgspec.Struct, frozen=True, tag=True):
-    """A file of the box's own."""
+    """A file of the box's own.
+
+    Where the tool finds it by the `variable` of its environment, it may be at another path; without
+    one the host's own file at `target` serves as well.
+    """
 
     content: bytes
     target: str
+    variable: str = ""
 
 
 class Memory(msgspec.Struct, frozen=True, tag=True):
@@ -86,6 +93,18 @@ class Placed(msgspec.Struct, frozen=True):
     target: str
 
 
+class Home(msgspec.Struct, frozen=True):
+    """The human's home at its own `path`, whose writes go to memory of so many bytes.
+
+    It is shown, read-only, and stays so where the kernel can lay nothing over it. What is `hidden`
+    is covered, there and elsewhere in the box.
+    """
+
+    path: str
+    size: int
+    hidden: tuple[Placed, ...] = ()
+
+
 Operation = System | Shared | Link | Made | Memory | Devices | Processes | Closed
 
 
@@ -93,13 +112,17 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     """What one command gets: all of the operations, then what is `inner`, and nothing besides.
 
     `directory` is where it starts, as the box calls it; `is_shared` says that this is one of the
-    host, which must be the one that was checked. `processes` bounds how many there may be at a
-    time, and `sockets` says which it may make.
+    host, which must be the one that was checked. `bounds` are those of its processes, and `sockets`
+    says which it may make, on the host's network with `has_network`. `asks` are commands that may
+    be asked for from within, over a relay.
     """
 
     operations: tuple[Operation, ...]
+    home: Home | None = None
     inner: tuple[Placed, ...] = ()
     directory: str
     is_shared: bool
-    processes: int
+    bounds: Bounds
     sockets: str
+    has_network: bool = False
+    asks: tuple[str, ...] = ()

@@ -22,6 +22,7 @@ from airlock_daemon.sandbox.box import (
     Shared,
     System,
 )
+from airlock_daemon.sandbox.key import Seen, see
 from airlock_daemon.sandbox.shared import open_shared
 from airlock_daemon.setup.boxes import BUBBLEWRAP
 from airlock_daemon.setup.reserved import Reserved
@@ -32,6 +33,8 @@ _LIST, _LAUNCHER, _CONTROL = _FIRST, _FIRST + 1, _FIRST + 2
 
 # Where mounts inside of the workspace are made, for the launcher to move them.
 _STAGE = "/run/airlock"
+# In memory, for what is written to the human's home. `native/box.zig` has it too.
+_WRITTEN = f"{_STAGE}/home"
 _COVER_BYTES = 4096
 
 # To finish the box the launcher must be root in it and have these, the last one to be another user
@@ -40,17 +43,21 @@ _CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_SETFCAP")
 
 _BASE = (
     *("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup"),
-    *("--unshare-net", "--die-with-parent", "--hostname", "airlock", "--as-pid-1"),
+    *("--die-with-parent", "--hostname", "airlock", "--as-pid-1"),
     *("--uid", "0", "--gid", "0", "--cap-drop", "ALL"),
     *(word for name in _CAPABILITIES for word in ("--cap-add", name)),
 )
 
 
 class Making(msgspec.Struct, frozen=True):
-    """A command that makes a box, and the descriptors that it keeps, from 3 on."""
+    """A command that makes a box, and the descriptors that it keeps, from 3 on.
+
+    `shared` is what was opened of the box that others may write, in the order of `list_shared`.
+    """
 
     command_line: CommandLine
     kept: tuple[int, ...]
+    shared: tuple[Seen, ...]
 
 
 @contextmanager
@@ -71,27 +78,40 @@ def prepare(
     Raises Denied where a directory of the box is not what it was, OSError.
     """
     with ExitStack() as stack:
-        words = [*_BASE]
+        words = [*_BASE, *(() if box.has_network else ("--unshare-net",))]
+        if box.home is not None:
+            # Of whom it is, the kernel's overlay makes a directory that it cannot read otherwise.
+            words += ["--cap-add", "CAP_DAC_OVERRIDE"]
         held: list[int] = []
+        shared: list[Seen] = []
 
         def hold(descriptor: int) -> str:
             stack.callback(os.close, descriptor)
             held.append(descriptor)
             return str(_CONTROL + len(held))
 
+        def hold_shared(what: Shared) -> str:
+            descriptor = open_shared(what, reserved)
+            number = hold(descriptor)
+            shared.append(see(descriptor))
+            return number
+
         for operation in box.operations:
             match operation:
                 case Shared(target=target):
-                    words += _spell_shared(operation, target, hold, reserved)
+                    words += _spell_shared(operation, target, hold_shared)
                 case Made(content=content, target=target):
                     number = hold(_make_file(content))
                     words += ["--perms", "0444", "--ro-bind-data", number, target]
                 case _:
                     words += _spell(operation)
-        for index, placed in enumerate(box.inner):
+        if box.home is not None:
+            words += _spell(Memory(_WRITTEN, 0o700, box.home.size))
+        inner = box.inner if box.home is None else (*box.home.hidden, *box.inner)
+        for index, placed in enumerate(inner):
             stage = f"{_STAGE}/{index}"
             if isinstance(placed.what, Shared):
-                words += _spell_shared(placed.what, stage, hold, reserved)
+                words += _spell_shared(placed.what, stage, hold_shared)
             else:
                 words += _spell_cover(placed.what, stage)
         # Last, since all of the above is made in it.
@@ -111,9 +131,12 @@ def prepare(
         argv = (
             *(BUBBLEWRAP, "--args", str(_LIST), "--", f"/proc/self/fd/{_LAUNCHER}", str(_CONTROL)),
             *(str(identity.user), str(identity.group)),
-            *(word for n, each in enumerate(box.inner) for word in (f"{_STAGE}/{n}", each.target)),
+            "-" if box.home is None else box.home.path,
+            *(word for n, each in enumerate(inner) for word in (f"{_STAGE}/{n}", each.target)),
         )
-        yield Making(CommandLine(program, argv, {}, root), (listed, binary, control, *held))
+        yield Making(
+            CommandLine(program, argv, {}, root), (listed, binary, control, *held), tuple(shared)
+        )
 
 
 def _spell(operation: Operation) -> list[str]:
@@ -134,11 +157,8 @@ def _spell(operation: Operation) -> list[str]:
             raise TypeError(operation)
 
 
-def _spell_shared(
-    what: Shared, target: str, hold: Callable[[int], str], reserved: Reserved
-) -> list[str]:
-    number = hold(open_shared(what, reserved))
-    return ["--ro-bind-fd" if what.read_only else "--bind-fd", number, target]
+def _spell_shared(what: Shared, target: str, hold: Callable[[Shared], str]) -> list[str]:
+    return ["--ro-bind-fd" if what.read_only else "--bind-fd", hold(what), target]
 
 
 def _spell_cover(what: Memory | Cover | Null, target: str) -> list[str]:

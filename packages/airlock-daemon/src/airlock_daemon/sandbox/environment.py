@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 
-from airlock_daemon.sandbox.box import HOME, TMP, Box, System
+from airlock_daemon.sandbox.box import HOME, TMP, Box, Made, System
 from airlock_daemon.sandbox.programs import SYSTEM
 from airlock_daemon.setup.reserved import is_within
 
@@ -30,14 +30,34 @@ def is_withheld(name: str) -> bool:
     return _WITHHELD.fullmatch(name) is not None
 
 
-def adapt_daemon(environment: Mapping[str, str]) -> dict[str, str]:
-    """The daemon's environment, as the tool of a box may inherit from it."""
-    return {name: value for name, value in environment.items() if not is_withheld(name)} | _OWN
+def adapt_daemon(environment: Mapping[str, str], box: Box) -> dict[str, str]:
+    """The daemon's environment, as the tool of a box may inherit from it.
+
+    With the host's network it has the host's proxies too, if these ask for no password.
+    """
+    if not box.has_network:
+        return {name: value for name, value in environment.items() if not is_withheld(name)} | _OWN
+    own = {"HOME": HOME if box.home is None else box.home.path, "TMPDIR": TMP}
+    is_secret = re.compile(r"(?:http|https|ftp|all)_proxy", re.IGNORECASE).fullmatch
+    return {
+        name: value for name, value in environment.items() if not (is_secret(name) and "@" in value)
+    } | own
 
 
-def withhold(environment: Mapping[str, str]) -> dict[str, str]:
-    """What remains for a box of variables that were built by all the rules."""
+def withhold(environment: Mapping[str, str], box: Box) -> dict[str, str]:
+    """What remains for a box of variables that were built by all the rules.
+
+    In the human's home they would be of no use to a wall: what files name for it, it has.
+    """
+    if box.has_network:
+        return dict(environment)
     return {name: value for name, value in environment.items() if not is_withheld(name)}
+
+
+def name_files(box: Box) -> dict[str, str]:
+    """The variables by which a tool finds files that were made for its box."""
+    made = (each for each in box.operations if isinstance(each, Made))
+    return {each.variable: each.target for each in made if each.variable}
 
 
 def adapt_path(path: str, box: Box) -> str:

@@ -98,7 +98,7 @@ class _View(msgspec.Struct, frozen=True):
         return Cover() if os.path.isdir(os.path.join(above.path, rest)) else Null()
 
     def _may_show(self, path: str) -> bool:
-        return self.reserved.conflict(path) is None and _may_enter(path, self.identity)
+        return self.reserved.conflict(path) is None and may_enter(path, self.identity)
 
 
 def _find_base(source: Source, root: str, mounts: Mounts, reserved: Reserved) -> tuple[Source, str]:
@@ -169,7 +169,7 @@ def _find_strangers(host: Sequence[MountRow], shown: Mapping[str, Shared]) -> It
     yield from sorted(found, key=len)
 
 
-def _may_enter(path: str, identity: Identity) -> bool:
+def may_enter(path: str, identity: Identity) -> bool:
     """Whether a user in no further group can get to `path`, and the daemon too."""
     directory = os.path.dirname(path)
     try:

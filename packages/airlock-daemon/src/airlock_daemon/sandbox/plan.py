@@ -3,7 +3,9 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
-from airlock_daemon.command.launcher import Identity
+from msgspec.structs import replace
+
+from airlock_daemon.command.launcher import Bounds, Identity, descriptor_limit
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.mountinfo import relative_to
 from airlock_daemon.sandbox.box import (
@@ -13,7 +15,9 @@ from airlock_daemon.sandbox.box import (
     Box,
     Closed,
     Devices,
+    Home,
     Link,
+    Made,
     Memory,
     Operation,
     Placed,
@@ -21,24 +25,24 @@ from airlock_daemon.sandbox.box import (
     System,
 )
 from airlock_daemon.sandbox.etc import make_etc
-from airlock_daemon.sandbox.inner_mounts import show_workspace
+from airlock_daemon.sandbox.home import PLACES, make_places
+from airlock_daemon.sandbox.inner_mounts import Shown, show_workspace
+from airlock_daemon.sandbox.other_workspaces import refuse_own, show_others
 from airlock_daemon.sandbox.programs import SYSTEM
+from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.directory import Workspace
 from airlock_wire import quote
 
 _MIB = 1 << 20
-_TMP_BYTES = 256 * _MIB
-_HOME_BYTES = 64 * _MIB
-_SHARED_MEMORY_BYTES = 64 * _MIB
+# Of the size of /tmp, that of the home and of shared memory.
+_SMALLER = 4
 
-PROCESSES = 1024
-"""How many processes of one box there may be at a time."""
+# Descriptors of each process: some tools want more than the usual 1024. The daemon has many more.
+_OPEN_FILES = 4096
 
-# Where the box has things of its own; a workspace may lie neither there, above, nor below, but for
-# the two that are its user's.
-_OWN = (*SYSTEM, "/etc", "/proc", "/dev", "/sys", "/run")
-_USERS = (TMP, HOME)
+GIT_CONFIG = "/etc/gitconfig"
+"""Where git finds the system's configuration in a box, wherever it was built to look for it."""
 
 
 def plan_box(
@@ -48,61 +52,146 @@ def plan_box(
     read: Mapping[str, str],
     identity: Identity,
     reserved: Reserved,
-    sockets: str,
+    limits: Limits,
+    sockets: str = "none",
+    git_config: bytes | None = None,
+    is_fence: bool = False,
 ) -> Box:
-    """The box of a command that runs in `workspace`.
+    """The closed box of a command that runs in `workspace`.
 
     `places` of the host are shown at their own paths, and those of `read` at others; all of them
-    cannot be written. Tools run as `identity`. Raises Denied (layer "sandbox") where the client has
-    its workspace at a place that the box needs itself.
+    cannot be written. Tools run as `identity`, within `limits`. With `git_config` that is the
+    system's configuration for git. `is_fence` says that all is at the host's own paths. Raises
+    Denied (layer "sandbox") where the client has its workspace at a place that the box needs
+    itself.
     """
-    operations = list(_make_base(identity))
-    operations += [System(place, place) for place in places]
-    operations += [System(path, target) for path, target in read.items()]
-    source = workspace.source
-    directory, inner = TMP, tuple[Placed, ...]()
-    if source is not None:
-        shown = show_workspace(
-            source, workspace.root, workspace.mounts, identity=identity, reserved=reserved
-        )
-        _refuse_own(shown.top.target, [*places, *read.values()])
-        operations.append(shown.top)
-        inner = shown.inner
-        below = relative_to(workspace.path, workspace.root) or ""
-        directory = os.path.join(source.target, below) if below else source.target
-    return Box(
-        operations=tuple(operations),
-        inner=inner,
-        directory=directory,
-        is_shared=source is not None,
-        processes=PROCESSES,
+    size = limits.box_tmpfs_mb * _MIB
+    settings = () if git_config is None else (Made(git_config, GIT_CONFIG, "GIT_CONFIG_SYSTEM"),)
+    operations = (
+        *(*_make_system(), *make_etc(identity), *_make_kernels(size)),
+        *(Memory(HOME, 0o700, size // _SMALLER), *settings, *_show(places, read)),
+    )
+    box = Box(
+        operations=operations,
+        directory=workspace.own,
+        is_shared=False,
+        bounds=_bound(limits),
         sockets=sockets,
+    )
+    own = (*places, *read.values())
+    return _put_workspaces(box, workspace, identity, reserved, own=own, is_fence=is_fence)
+
+
+def _bound(limits: Limits) -> Bounds:
+    """What one box may use, and each process in it."""
+    return Bounds(
+        processes=limits.box_processes,
+        data=limits.box_memory_mb * _MIB,
+        file_size=limits.box_file_mb * _MIB,
+        open_files=min(_OPEN_FILES, descriptor_limit() // 2),
     )
 
 
-def _make_base(identity: Identity) -> Iterator[Operation]:
+def plan_home_box(
+    workspace: Workspace,
+    home: Home | None,
+    *,
+    places: Sequence[str],
+    read: Mapping[str, str],
+    identity: Identity,
+    reserved: Reserved,
+    limits: Limits,
+    is_fence: bool = False,
+) -> Box:
+    """The box of the class "home", otherwise as `plan_box`; it has a fresh home without one."""
+    size = limits.box_tmpfs_mb * _MIB
+    fresh = () if home is not None else (Memory(HOME, 0o700, size // _SMALLER),)
+    operations = (
+        *(*_make_system(), *_make_kernels(size), *make_places(home)),
+        *(*fresh, *_show(places, read)),
+    )
+    box = Box(
+        operations=operations,
+        home=home,
+        directory=workspace.own,
+        is_shared=False,
+        bounds=_bound(limits),
+        sockets="inet and udp",
+        has_network=True,
+    )
+    own = (*PLACES, *places, *read.values())
+    return _put_workspaces(box, workspace, identity, reserved, own=own, is_fence=is_fence)
+
+
+def _put_workspaces(
+    box: Box,
+    workspace: Workspace,
+    identity: Identity,
+    reserved: Reserved,
+    *,
+    own: Sequence[str],
+    is_fence: bool,
+) -> Box:
+    """The box with the client's directories; `own` are further places of the box's."""
+    source = workspace.source
+    directory, shown = box.directory, list[Shown]()
+    if source is not None:
+        mounts = workspace.mounts
+        view = show_workspace(source, workspace.root, mounts, identity=identity, reserved=reserved)
+        refuse_own(view.top.target, own)
+        _refuse_home(view.top.target, box.home)
+        shown.append(view)
+        below = relative_to(workspace.path, workspace.root) or ""
+        directory = os.path.join(source.target, below) if below else source.target
+    others = own if box.home is None else (*own, box.home.path)
+    shown += show_others(
+        workspace, shown, identity=identity, reserved=reserved, others=others, is_fence=is_fence
+    )
+    tops = [each.top for each in shown]
+    # What is in the home comes after what is laid over it.
+    inside = [each for each in tops if box.home and is_within(each.target, box.home.path)]
+    inner = [placed for each in shown for placed in each.inner]
+    return replace(
+        box,
+        operations=(*box.operations, *(each for each in tops if each not in inside)),
+        inner=(*(Placed(each, each.target) for each in inside), *inner),
+        directory=directory,
+        is_shared=source is not None,
+    )
+
+
+def _refuse_home(target: str, home: Home | None) -> None:
+    """Raise Denied where a workspace at `target` would hide the home, or has no place in it."""
+    if home is None:
+        return
+    is_inside = is_within(target, home.path) and target != home.path
+    if is_within(home.path, target) or (is_inside and not os.path.isdir(target)):
+        raise Denied(
+            f"the container has its workspace at {quote(target)}, where a box has {home.path} as "
+            "the home",
+            layer="sandbox",
+            rule="place",
+            hint="mount the workspace at another path in the container, such as /workspace",
+        )
+
+
+def _make_system() -> Iterator[Operation]:
     for path in SYSTEM:
         if os.path.islink(path):
             yield Link(os.readlink(path), path)
         elif os.path.isdir(path):
             yield System(path, path)
-    yield from make_etc(identity)
+
+
+def _make_kernels(size: int) -> Iterator[Operation]:
     yield Processes()
     yield Devices()
-    yield Memory(SHARED_MEMORY, 0o1777, _SHARED_MEMORY_BYTES)
+    yield Memory(SHARED_MEMORY, 0o1777, size // _SMALLER)
     # It is a file system in memory too, of no bounded size.
     yield Closed("/dev")
-    yield Memory(TMP, 0o1777, _TMP_BYTES)
-    yield Memory(HOME, 0o700, _HOME_BYTES)
+    yield Memory(TMP, 0o1777, size)
 
 
-def _refuse_own(target: str, others: Sequence[str]) -> None:
-    for place in (*_OWN, *_USERS, *others):
-        if is_within(place, target) or (place not in _USERS and is_within(target, place)):
-            raise Denied(
-                f"the container has its workspace at {quote(target)}, where a box has {place} of "
-                "its own",
-                layer="sandbox",
-                rule="place",
-                hint="mount the workspace at another path in the container, such as /workspace",
-            )
+def _show(places: Sequence[str], read: Mapping[str, str]) -> Iterator[Operation]:
+    yield from (System(place, place) for place in places)
+    yield from (System(path, target) for path, target in read.items())

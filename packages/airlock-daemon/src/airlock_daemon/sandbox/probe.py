@@ -10,6 +10,7 @@ from airlock_daemon.command.launcher import CommandLine, Identity, Launcher, fin
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.sandbox.plan import plan_box
 from airlock_daemon.sandbox.starting import start_boxed
+from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.directory import Workspace
 from airlock_daemon.workspace.mapping import Source
@@ -58,6 +59,7 @@ async def probe_box(bubblewrap: str, identity: Identity, launcher: Launcher) -> 
             identity=identity,
             reserved=NOTHING,
             sockets="none",
+            limits=Limits(),
         )
         what = CommandLine("/bin/sh", ("sh", "-c", "exit 0"), {}, directory)
         try:

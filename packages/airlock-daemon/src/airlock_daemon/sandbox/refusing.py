@@ -1,6 +1,16 @@
 """Refusing a command whose box cannot be made."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from airlock_daemon.errors import Denied
+from airlock_daemon.setup.boxes import is_home, runs_git
+from airlock_modules import Module
+
+_OWN_GIT = (
+    '; or grant commands = ["git-remote"], and put the container\'s own git to use: airlock-shim '
+    "--install-git, where its image is built"
+)
 
 
 def refuse(problem: str, remedy: str) -> Denied:
@@ -11,3 +21,17 @@ def refuse(problem: str, remedy: str) -> Denied:
         rule="no-box",
         hint=f"a person on the host can put that right: {remedy}; airlock-daemon doctor tells more",
     )
+
+
+@contextmanager
+def advising(module: Module) -> Iterator[None]:
+    """Have refusals tell what else there is for a command of `module` that has no box."""
+    try:
+        yield
+    except Denied as error:
+        if runs_git(module):
+            error.hint = f"{error.hint}{_OWN_GIT}"
+        elif is_home(module):
+            without = f'; or write [sandbox] box = "none" in {module.source}, to run it without'
+            error.hint = f"{error.hint}{without}"
+        raise

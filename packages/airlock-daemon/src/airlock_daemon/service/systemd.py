@@ -41,6 +41,11 @@ Environment=FDSTORE={sockets}
 # What is left when it has ended, or was killed, is killed.
 KillMode=mixed
 
+# What the boxes of an agent have of memory, processes and processors the daemon divides by cgroups.
+# systemd before 254 does not know the second line, and says so; it works all the same.
+Delegate=cpu memory pids
+DelegateSubgroup=daemon
+
 # A command that takes all memory ends by itself, and not with the daemon.
 OOMPolicy=continue
 

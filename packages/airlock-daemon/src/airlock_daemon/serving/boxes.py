@@ -1,30 +1,40 @@
 """Which boxes the commands of a daemon get: tried when it starts and reloads, and told."""
 
+from collections.abc import Mapping
+from functools import partial
+
+import trio
 from msgspec.structs import replace
 
 from airlock_daemon.command.launcher import Identity, Launcher
 from airlock_daemon.errors import Denied
-from airlock_daemon.request.state import log
+from airlock_daemon.request.state import DaemonState, log
 from airlock_daemon.sandbox.choice import find_identity
+from airlock_daemon.sandbox.groups import Groups
 from airlock_daemon.sandbox.probe import probe_box
-from airlock_daemon.setup.boxes import BUBBLEWRAP, Mode, explain_no_fence, wants_box
+from airlock_daemon.setup.boxes import BUBBLEWRAP, Mode, explain_no_fence, runs_git, wants_box
+from airlock_daemon.setup.human_git import read_git_config
 from airlock_daemon.setup.load import Setup
+from airlock_modules import Fault
 
 
-async def settle_boxes(setup: Setup, launcher: Launcher) -> tuple[Setup, str | None]:
+async def settle_boxes(setup: Setup, shared: DaemonState) -> tuple[Setup, str | None]:
     """Try a box where a module of an agent wants one, and settle on what makes them from then on.
 
     Returns the setup in which mode "auto" has become what works here, so that no command gets less
-    than was there at the start; and what records say of it, None where no module wants a box. A
-    command is refused where its box then cannot be made.
+    than was there at the start, and which has what git in boxes is configured with; and what
+    records say of it, None where no module wants a box. A command is refused where its box then
+    cannot be made. `environment` is the daemon's.
     """
-    modules = (each for one in setup.generations.values() for each in one.grant.modules.values())
+    modules = [each for one in setup.generations.values() for each in one.grant.modules.values()]
     if not any(map(wants_box, modules)):
         return setup, None
+    if any(wants_box(module) and runs_git(module) for module in modules):
+        setup = await _configure_git(setup, shared.environment)
     if setup.config.boxes.mode == "off":
         log.warning(
-            'warning: commands run without the boxes of their modules; remove mode = "off" from '
-            "[sandbox] in config.toml"
+            "warning: commands run without the boxes of their modules, and built-in ones that are "
+            'to have one are refused; remove mode = "off" from [sandbox] in config.toml'
         )
         return setup, "off"
     try:
@@ -32,7 +42,19 @@ async def settle_boxes(setup: Setup, launcher: Launcher) -> tuple[Setup, str | N
     except Denied as error:
         log.warning("warning: %s; %s", error.message, error.hint)
         return setup, "none"
-    return await _settle_as(identity, setup, launcher)
+    setup, name = await _settle_as(identity, setup, shared.launcher)
+    if name != "none":
+        await _settle_groups(shared)
+    return setup, name
+
+
+async def _configure_git(setup: Setup, environment: Mapping[str, str]) -> Setup:
+    warnings: list[Fault] = []
+    read = partial(read_git_config, setup.search_path, environment, warnings=warnings)
+    git_config = await trio.to_thread.run_sync(read, abandon_on_cancel=True)
+    for warning in warnings:
+        log.warning("warning: %s", warning)
+    return _replace(setup, git_config=git_config)
 
 
 async def _settle_as(
@@ -56,6 +78,24 @@ async def _settle_as(
     return _settle(setup, "landlock"), "landlock"
 
 
+async def _settle_groups(shared: DaemonState) -> None:
+    """Try the cgroups of boxes, and do without where they do not work."""
+    groups = shared.groups
+    if isinstance(groups, Groups):
+        problem = await groups.prove(shared.launcher)
+        if problem is None:
+            said = " and ".join(groups.controllers) or "nothing"
+            log.info("boxes: cgroups bound those of an agent (%s); [limits] says how much", said)
+            return
+        groups.close()
+        shared.groups = problem
+    log.info(
+        "boxes: each has limits, those of an agent together none: %s; airlock-daemon doctor tells "
+        "more",
+        shared.groups,
+    )
+
+
 async def _try_bubblewrap(identity: Identity, setup: Setup, launcher: Launcher) -> str | None:
     """Return why it makes no box, None where it does."""
     program = next(iter(setup.generations.values())).programs.find(BUBBLEWRAP)
@@ -69,8 +109,9 @@ async def _try_bubblewrap(identity: Identity, setup: Setup, launcher: Launcher) 
 
 
 def _settle(setup: Setup, mode: Mode) -> Setup:
-    generations = {
-        name: replace(one, boxes=replace(one.boxes, mode=mode))
-        for name, one in setup.generations.items()
-    }
+    return _replace(setup, boxes=replace(setup.config.boxes, mode=mode))
+
+
+def _replace(setup: Setup, **changed: object) -> Setup:
+    generations = {name: replace(one, **changed) for name, one in setup.generations.items()}
     return replace(setup, generations=generations)

@@ -11,8 +11,12 @@ from airlock_daemon.connection.session import ClientGone, Session
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.peer import peer_credentials
 from airlock_daemon.request.exchange import REMOVED, STOPPING, Exchange, say_last, to_wire
+from airlock_daemon.request.origin import Origin
 from airlock_daemon.request.state import AgentState, DaemonState, log
+from airlock_daemon.setup.limits import Limits
 from airlock_wire import ErrorObject, HalfClosed, RemoteProtocolError, Request
+
+CLOSE_SOME = "close connections that are not in use"
 
 
 class Clients:
@@ -35,70 +39,91 @@ class Clients:
 
     async def serve(self, connection: socket.socket, *, is_turn: bool = False) -> None:
         """Serve a connection to its end; `is_turn` says that this step is one of the agent's."""
-        agent = self._agent
-        session = Session(
-            connection,
-            agent.generation.limits,
-            gate=agent.gate,
-            closer=agent.closer,
-            turns=agent.turns,
-        )
+        await self._serve(_Visit(connection, self._agent, None), is_turn=is_turn)
+
+    async def serve_relayed(self, connection: socket.socket, origin: Origin) -> None:
+        """Serve a connection that came over a relay to its end; it counts as one of the agent's.
+
+        The command that it belongs to runs on when the daemon is stopping, and so may this.
+        """
+        visit = _Visit(connection, self._agent, origin)
+        if self._agent.gate.connect():
+            await self._serve(visit, is_turn=True)
+            return
+        try:
+            await self._refuse_request(visit, to_wire(too_many(self._agent.gate.limits), ""))
+        finally:
+            visit.session.close()
+
+    async def _serve(self, visit: "_Visit", *, is_turn: bool) -> None:
         try:
             if not is_turn:
-                await agent.turns.take()
-            request = await self._receive(session)
+                await self._agent.turns.take()
+            request = await self._receive(visit)
             if request is not None:
-                await self._carry_out(session, request)
+                await self._carry_out(visit, request)
         except Exception:  # noqa: BLE001 - whatever went wrong
             # One connection must not end the others'.
             log.exception("a fault of the daemon ended a connection; please report it")
         finally:
-            session.close()
-            agent.gate.disconnect()
+            visit.session.close()
+            self._agent.gate.disconnect()
 
-    async def _carry_out(self, session: Session, request: Request) -> None:
+    async def _carry_out(self, visit: "_Visit", request: Request) -> None:
         try:
-            weight = self._agent.gate.hold_request(request, session.bytes_in)
+            weight = self._agent.gate.hold_request(request, visit.session.bytes_in)
         except Denied as error:
             # At once, since it would keep its memory while it waits for the pace of refusals.
             refusal = to_wire(error, request.command)
-            self._record_refusal(session, refusal)
-            await self._say(session, refusal)
+            self._record_refusal(visit, refusal)
+            await self._say(visit, refusal)
             return
-        ending = self._begin()
-        self._shared.running.add(ending)
+        ending = self._begin(visit)
+        if visit.origin is None:
+            self._shared.running.add(ending)
         try:
-            await Exchange(self._shared, self._agent, session, request).run(ending)
+            await self._exchange(visit, request).run(ending)
         finally:
             self._shared.running.discard(ending)
             self._agent.gate.release(weight)
 
-    async def _receive(self, session: Session) -> Request | None:
+    def _exchange(self, visit: "_Visit", request: Request) -> Exchange:
+        return Exchange(
+            self._shared,
+            self._agent,
+            visit.session,
+            request,
+            converse=self.serve_relayed,
+            origin=visit.origin,
+        )
+
+    async def _receive(self, visit: "_Visit") -> Request | None:
         """Read the request; None, with everything said and recorded, when there is none to run."""
         try:
             # Nearly always it is all there; else a timer is worth its price.
-            event = session.receive_at_once() or await self._wait_request(session)
+            event = visit.session.receive_at_once() or await self._wait_request(visit)
         except RemoteProtocolError as error:
-            await self._refuse_request(session, error.error)
+            await self._refuse_request(visit, error.error)
             return None
         except Denied as error:
-            await self._refuse_request(session, to_wire(error, ""))
+            await self._refuse_request(visit, to_wire(error, ""))
             return None
         except ClientGone:
             return None
         return event if isinstance(event, Request) else None
 
-    async def _wait_request(self, session: Session) -> Request | HalfClosed | None:
+    async def _wait_request(self, visit: "_Visit") -> Request | HalfClosed | None:
         """Wait for the rest of a request; None, with everything said, where it comes too late.
 
         Raises Denied when it takes too long, and what `Session.receive` raises.
         """
         limit = self._agent.gate.limits.request_s
-        ending = self._begin()
-        self._idle.add(ending)
+        ending = self._begin(visit)
+        if visit.origin is None:
+            self._idle.add(ending)
         try:
             with ending.scope, trio.move_on_after(limit) as timer:
-                return await session.receive()
+                return await visit.session.receive()
         finally:
             self._idle.discard(ending)
         if timer.cancelled_caught:
@@ -109,36 +134,36 @@ class Clients:
                 hint="send the request at once after connecting",
             )
         if ending.reason == "removed":
-            self._record_refusal(session, REMOVED)
-            await say_last(session, REMOVED)
+            self._record_refusal(visit, REMOVED)
+            await say_last(visit.session, REMOVED)
             return None
-        self._record(session, "aborted", reason="the daemon stopped")
-        await say_last(session, STOPPING)
+        self._record(visit, "aborted", reason="the daemon stopped")
+        await say_last(visit.session, STOPPING)
         return None
 
-    def _begin(self) -> Ending:
+    def _begin(self, visit: "_Visit") -> Ending:
         ending = Ending()
-        if self._reason:
+        if self._reason and visit.origin is None:
             ending.end(self._reason)
         return ending
 
-    async def _refuse_request(self, session: Session, error: ErrorObject) -> None:
-        self._record_refusal(session, error)
+    async def _refuse_request(self, visit: "_Visit", error: ErrorObject) -> None:
+        self._record_refusal(visit, error)
         await self._agent.gate.pace.keep()
-        await self._say(session, error)
+        await self._say(visit, error)
 
-    async def _say(self, session: Session, error: ErrorObject) -> None:
+    async def _say(self, visit: "_Visit", error: ErrorObject) -> None:
         with trio.move_on_after(self._agent.gate.limits.request_s), suppress(ClientGone):
-            await session.send_error(error)
+            await visit.session.send_error(error)
 
-    def _record_refusal(self, session: Session, error: ErrorObject) -> None:
+    def _record_refusal(self, visit: "_Visit", error: ErrorObject) -> None:
         layer, rule = (error.data.layer, error.data.rule) if error.data else (None, None)
         outcome: Outcome = "denied" if layer is not None else "invalid"
-        self._record(session, outcome, reason=error.message, layer=layer, rule=rule)
+        self._record(visit, outcome, reason=error.message, layer=layer, rule=rule)
 
     def _record(
         self,
-        session: Session,
+        visit: "_Visit",
         outcome: Outcome,
         *,
         reason: str,
@@ -149,15 +174,55 @@ class Clients:
         self._shared.record(
             Record(
                 event="invalid",
-                id=shorten_id(session.request_id),
+                id=shorten_id(visit.session.request_id),
                 profile=self._agent.generation.agent.name,
                 outcome=outcome,
                 reason=shorten(reason),
                 layer=layer,
                 rule=rule,
-                peer=describe_peer(session.connection),
+                request=visit.asked_by,
+                peer=visit.peer,
             )
         )
+
+
+class _Visit:
+    """One connection; `origin` is whose relay it came over, None for the agent's socket.
+
+    `peer` is who asks, as a record has it.
+    """
+
+    def __init__(self, connection: socket.socket, agent: AgentState, origin: Origin | None) -> None:
+        self.origin = origin
+        self.session = Session(
+            connection,
+            agent.generation.limits,
+            gate=agent.gate,
+            closer=agent.closer,
+            turns=agent.turns,
+        )
+
+    @property
+    def asked_by(self) -> str | None:
+        """The request of that command."""
+        return None if self.origin is None else self.origin.request
+
+    @property
+    def peer(self) -> dict[str, int]:
+        """Who connected, or has the relay."""
+        if self.origin is None:
+            return describe_peer(self.session.connection)
+        return {"pid": self.origin.peer.pid, "uid": self.origin.peer.uid}
+
+
+def too_many(limits: Limits) -> Denied:
+    """The refusal of a connection beyond those that an agent may have."""
+    return Denied(
+        f"this agent has {limits.connections} connections open already",
+        layer="limit",
+        rule="connections",
+        hint=CLOSE_SOME,
+    )
 
 
 def describe_peer(connection: socket.socket) -> dict[str, int]:

@@ -14,14 +14,17 @@ from airlock_daemon.audit.ledger import Ledger
 from airlock_daemon.audit.log import AuditLog
 from airlock_daemon.audit.record import Record
 from airlock_daemon.command.launcher import Launcher, find_launcher, raise_descriptor_limit
+from airlock_daemon.platform.linux.scheduling import ask_for_short_slices
 from airlock_daemon.platform.linux.tracing import forbid_tracing
 from airlock_daemon.request.state import DaemonState, log
+from airlock_daemon.sandbox.groups import Groups, claim_groups
 from airlock_daemon.serving.boxes import settle_boxes
 from airlock_daemon.serving.notify import ServiceManager
 from airlock_daemon.serving.reload import Reloader
 from airlock_daemon.serving.roster import Roster
 from airlock_daemon.serving.sockets import SocketsDirectory
 from airlock_daemon.serving.store import SocketStore
+from airlock_daemon.setup.homes import find_homes
 from airlock_daemon.setup.load import Setup
 from airlock_daemon.setup.notice import notice_of
 from airlock_daemon.setup.remotes import find_unpinned
@@ -40,6 +43,7 @@ def run_daemon(setup: Setup) -> None:
             "other processes of this user can trace the daemon on a kernel before Linux 5.14; "
             "run it as a user of its own"
         )
+    ask_for_short_slices()
     with ExitStack() as stack:
         manager = ServiceManager(os.environ)
         # At once: no program may inherit what was kept.
@@ -67,7 +71,8 @@ def announce(setup: Setup) -> None:
     for name in setup.generations:
         log.info("agent %s: %s/%s/airlock.sock", name, setup.locations.sockets_dir, name)
     agents = [generation.agent for generation in setup.generations.values()]
-    for note in find_unpinned(agents, setup.config.ceiling):
+    ceiling = setup.config.ceiling
+    for note in (*find_homes(agents, ceiling), *find_unpinned(agents, ceiling)):
         log.info("%s", note)
     if not setup.generations:
         log.info("no agents registered (--agents FILE)")
@@ -80,7 +85,7 @@ async def _serve(
     with trio.open_signal_receiver(*_STOPS, signal.SIGHUP) as signals:
         # First, so that a command finds it as soon as a client can connect.
         sockets.post(notice_of(setup.locations))
-        setup, boxes = await settle_boxes(setup, shared.launcher)
+        setup, boxes = await settle_boxes(setup, shared)
         roster = Roster(shared, sockets)
         roster.adopt(setup)
         sockets.remove_unclaimed()
@@ -108,6 +113,7 @@ async def _serve_until_stopped(
         watching.start_soon(shared.watch.run)
         watching.start_soon(shared.rounds.run)
         watching.start_soon(shared.starts.run)
+        watching.start_soon(shared.boxes.run)
         watching.start_soon(shared.audit.run)
         watching.start_soon(
             partial(trio.to_thread.run_sync, abandon_on_cancel=True), remove_left_behind
@@ -121,6 +127,7 @@ async def _serve_until_stopped(
             manager.stopping(grace)
             sockets.withdraw()
             roster.stop()
+            shared.boxes.stop()
             watching.start_soon(_end_after, grace, shared, signals)
             accepting.cancel_scope.cancel()
         watching.cancel_scope.cancel()
@@ -128,13 +135,17 @@ async def _serve_until_stopped(
 
 def _open_state(setup: Setup) -> DaemonState:
     audit = AuditLog(setup.config.log)
+    # Before there is a launcher, which would be left where the daemon was.
+    groups = claim_groups()
     try:
         launcher = Launcher(find_launcher(), nofile=raise_descriptor_limit())
     except BaseException:
+        if isinstance(groups, Groups):
+            groups.close()
         audit.close()
         raise
     ledger = Ledger(audit, agents=len(setup.generations))
-    return DaemonState(ledger, launcher, search_path=setup.search_path)
+    return DaemonState(ledger, launcher, groups=groups, search_path=setup.search_path)
 
 
 async def _end_after(grace: float, shared: DaemonState, signals: AsyncIterator[int]) -> None:

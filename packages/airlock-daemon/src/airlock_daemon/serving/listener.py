@@ -13,7 +13,7 @@ from airlock_daemon.connection.ending import Reason
 from airlock_daemon.errors import Denied
 from airlock_daemon.request.exchange import to_wire
 from airlock_daemon.request.state import AgentState, DaemonState
-from airlock_daemon.serving.clients import Clients, describe_peer
+from airlock_daemon.serving.clients import CLOSE_SOME, Clients, describe_peer, too_many
 from airlock_daemon.serving.socket_file import BACKLOG
 from airlock_wire import ServerSession
 
@@ -120,9 +120,7 @@ class Listener:
         if self._agent.gate.connect():
             accepted.append(connection)
         else:
-            limit = self._agent.gate.limits.connections
-            reason = f"this agent has {limit} connections open already"
-            self._refuse(connection, reason, rule="connections")
+            self._refuse(connection, too_many(self._agent.gate.limits))
         return True
 
     def _refuse_by_spare(self) -> bool:
@@ -137,26 +135,27 @@ class Listener:
             except OSError:
                 return False
             connection.setblocking(False)
-            self._refuse(connection, "the daemon has no file descriptors left", rule="descriptors")
+            full = "the daemon has no file descriptors left"
+            self._refuse(
+                connection, Denied(full, layer="limit", rule="descriptors", hint=CLOSE_SOME)
+            )
         finally:
             self._spare = _open_spare()
         return True
 
-    def _refuse(self, connection: socket.socket, reason: str, *, rule: str) -> None:
+    def _refuse(self, connection: socket.socket, error: Denied) -> None:
         """Say why, which fits into the empty buffer of a new connection, and close it.
 
         Nothing more: whoever floods an agent with connections gets no time for it.
         """
         self._unpaced += 1
+        reason = error.message
         if reason not in self._lines:
-            error = Denied(
-                reason, layer="limit", rule=rule, hint="close connections that are not in use"
-            )
             self._lines[reason] = ServerSession().send_error(to_wire(error, ""))
         with connection:
             with suppress(OSError):
                 connection.send(self._lines[reason])
-            kind = Kind("invalid", "denied", "limit", rule)
+            kind = Kind("invalid", "denied", "limit", error.rule)
             self._shared.audit.count(
                 self._agent.generation.agent.name, kind, describe_peer(connection)
             )

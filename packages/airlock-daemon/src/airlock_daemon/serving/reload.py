@@ -75,7 +75,7 @@ class Reloader:
         )
         await trio.lowlevel.checkpoint_if_cancelled()
         _refuse_changed_log(self.setup, setup)
-        setup, _ = await settle_boxes(setup, self._shared.launcher)
+        setup, _ = await settle_boxes(setup, self._shared)
         before = self.setup
         try:
             self._set_access(setup)

@@ -111,6 +111,7 @@ class Roster:
     def _remove(self, name: str) -> None:
         served = self._leaving[name] = self._served.pop(name)
         self._sockets.dismiss(name)
+        served.agent.room.adopt(None)
         served.listener.stop("removed")
         served.accepting.cancel()
 

@@ -1,5 +1,6 @@
 """`[sandbox]` of config.toml: whether tools run in boxes, and as whom."""
 
+import os
 import pwd
 from typing import Literal, get_args
 
@@ -39,11 +40,23 @@ def wants_box(module: Module) -> bool:
     return module.sandbox is not None and module.sandbox.box != "none"
 
 
+def is_home(module: Module) -> bool:
+    """Whether that is a box with the human's home."""
+    return module.sandbox is not None and module.sandbox.box == "home"
+
+
+def runs_git(module: Module) -> bool:
+    """Whether the program of `module` is git, or uses it: that needs a configuration in a box."""
+    brokers = () if module.sandbox is None else module.sandbox.brokers
+    return "git" in brokers or os.path.basename(module.bin) == "git"
+
+
 class BoxConfig(msgspec.Struct, frozen=True):
     """`mode` says which boxes there are; `user` is who tools in them are, None for the daemon's.
 
     A command that is to have a box has one or is refused: with "auto" by bubblewrap, or by Landlock
-    where that makes none, else by the one that is named. "off" runs it without.
+    where that makes none, else by the one that is named. "off" runs it without, unless its module
+    is a built-in one, whose rules rely on the box.
     """
 
     mode: Mode = "auto"

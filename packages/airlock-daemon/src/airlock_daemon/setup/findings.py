@@ -7,9 +7,11 @@ from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence, wants_box
 from airlock_daemon.setup.config import Config
 from airlock_daemon.setup.finding import named
+from airlock_daemon.setup.homes import find_unsaid
 from airlock_daemon.setup.hooks import review_hooks
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.programs import find_program
+from airlock_daemon.setup.remotes import find_unasked
 from airlock_modules import (
     Fault,
     Module,
@@ -50,6 +52,9 @@ def find_oddities(
             yield from named("program", _find_program(module, search_path))
             yield from review_module(module)
             yield from named("box", _find_box(module, config.boxes, search_path))
+        unsaid = (each for one in sets for each in find_unsaid(one, name))
+        yield from {each.source: each for each in unsaid}.values()
+    yield from named("remotes", find_unasked(agents.values(), config.ceiling))
     yield from _find_unused(shared, config.ceiling)
     for agent in agents.values():
         yield from _find_unused(agent.modules.own, config.ceiling, granted=agent.profile.commands)
@@ -88,6 +93,8 @@ def _find_box(module: Module, boxes: BoxConfig, search_path: str) -> Iterator[Fa
         return
     if boxes.mode == "off":
         problem = "has no effect: [sandbox] mode of config.toml is off, so that it runs without"
+        if module.builtin:
+            problem = "cannot be had, so that the command is refused: [sandbox] mode is off"
         yield Fault(module.source, "sandbox.box", problem, 'write mode = "auto" there')
         return
     is_there = boxes.mode != "landlock" and find_program(BUBBLEWRAP, search_path) is not None

@@ -16,7 +16,8 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
 
     `grant` is what the evaluator decides by: ceiling, profile and active modules. `git_rules` is
     what git may do for this agent, whether it has it or git-remote alone. Without
-    `pass_descriptors` all output goes through the daemon.
+    `pass_descriptors` all output goes through the daemon. `git_config` is the text of what git in a
+    box is configured with.
     """
 
     agent: Agent
@@ -27,4 +28,5 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     reserved: Reserved
     programs: Programs
     boxes: BoxConfig
+    git_config: bytes = b""
     pass_descriptors: bool

@@ -1,5 +1,7 @@
 """How much one agent may use of the daemon, so that no agent starves another."""
 
+import os
+
 import msgspec
 
 from airlock_modules import TableReader
@@ -12,6 +14,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     in its direction. `refusals_per_s` is how many refusals are answered without delay in a second,
     of requests, and of connections beyond their limit. `log_bytes_s` is how fast an agent's audit
     records may come in the long run (`audit.ledger`).
+
+    Those of boxes are for each box: processes and threads at a time, MiB of private memory of each
+    process, of each file that is written, and of its /tmp. Where there are cgroups
+    (`sandbox.groups`) the memory is also that of all boxes of an agent together.
     """
 
     connections: int = 1024
@@ -25,11 +31,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     stdin_bytes: int = 262_144
     output_bytes: int = 1_048_576
     log_bytes_s: float = 32_768.0
+    box_processes: int = 1024
+    box_memory_mb: int = 4096
+    box_file_mb: int = 65_536
+    box_tmpfs_mb: int = 256
 
 
-# What the daemon needs at most: for itself, for a connection whose request waits (itself, a
-# directory, three that were passed), and for a running command beside that.
-OWN_DESCRIPTORS = 64
+# What the daemon needs at most: for itself and the boxes that wait, for a connection whose request
+# waits (itself, a directory, three that were passed), and for a running command beside that.
+OWN_DESCRIPTORS = 112
 CONNECTION_DESCRIPTORS = 5
 COMMAND_DESCRIPTORS = 12
 
@@ -45,12 +55,16 @@ _BOUNDS: dict[str, tuple[int, int]] = {
     "stdin_bytes": (4096, 16_777_216),
     "output_bytes": (4096, 16_777_216),
     "log_bytes_s": (1024, 1_073_741_824),
+    "box_processes": (16, 1_000_000),
+    "box_memory_mb": (64, 16_777_216),
+    "box_file_mb": (1, 16_777_216),
+    "box_tmpfs_mb": (4, 16_777_216),
 }
 
 
 def read_limits(table: TableReader, *, upper: Limits | None = None) -> Limits:
     """Read a `[limits]` table; a value above `upper` is a fault (a profile may only lower)."""
-    base = upper or Limits()
+    base = upper or Limits(box_memory_mb=_find_memory_mb())
     values: dict[str, float] = {}
     for name, (minimum, maximum) in _BOUNDS.items():
         default = getattr(base, name)
@@ -66,6 +80,12 @@ def read_limits(table: TableReader, *, upper: Limits | None = None) -> Limits:
         values[name] = value
     table.finish()
     return Limits(**values)  # type: ignore[arg-type]
+
+
+def _find_memory_mb() -> int:
+    """Half of what this host has, so that the boxes of one agent leave something to others."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(1024, memory >> 21)
 
 
 def share_descriptors(

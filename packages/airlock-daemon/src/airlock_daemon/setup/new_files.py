@@ -38,7 +38,7 @@ commands = {commands}
 
 # More refusals for this agent, in the words of each command's module:
 # [deny]
-# git = ["push & --force"]
+# git = ["push & --tags"]
 
 # Variables for its tools, as they are (~ is not expanded):
 # [env]

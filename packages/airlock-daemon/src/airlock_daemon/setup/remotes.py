@@ -4,9 +4,11 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.ssh_command import UnfitCommandError, read_ssh_command
-from airlock_modules import Fault, Module
+from airlock_modules import Fault, Module, list_unseen
+from airlock_wire import quote
 
 BROKER = "git-remote"
 
@@ -17,13 +19,14 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
     """
     profile, source = agent.profile, agent.profile_file
     granted = profile.granted(ceiling)
-    if profile.names_remotes and "git" in granted:
+    module = agent.modules.find("git") if "git" in granted else None
+    if profile.names_remotes and module is not None and not wants_box(module):
         yield Fault(
             source,
             "git",
-            "says where git-remote may go, and the agent has git too, which runs on this host and "
-            "does not heed it",
-            f'grant commands = ["{BROKER}"], and use the git of the container',
+            "says where git-remote may go, and the agent has git too, which runs on this host "
+            f"without a box and does not heed it ({module.source})",
+            'write [sandbox] box = "closed" there, or leave [git] out',
         )
     if profile.ssh.is_pinned:
         for name, module in _find_unbrokered(agent, granted):
@@ -35,7 +38,12 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
                 'write broker = "ssh" there in the place of bin, or leave [ssh] out',
             )
     text = profile.env.get("GIT_SSH_COMMAND")
-    if text is not None and (profile.names_remotes or BROKER in profile.commands):
+    named = (
+        profile.names_remotes,
+        BROKER in profile.commands,
+        any(_asks(agent, name) for name in granted),
+    )
+    if text is not None and any(named):
         try:
             read_ssh_command(text)
         except UnfitCommandError as error:
@@ -49,7 +57,8 @@ def find_unpinned(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[F
         granted = agent.profile.granted(ceiling)
         if not agent.profile.ssh.is_pinned:
             yield from _find_unpinned_ssh(agent, granted)
-        if BROKER in granted and not agent.profile.git.is_pinned:
+        reaches = BROKER in granted or any(_asks(agent, name) for name in granted)
+        if reaches and not agent.profile.git.is_pinned:
             yield Finding(
                 agent.profile_file,
                 "git",
@@ -62,19 +71,74 @@ def find_unpinned(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[F
             )
 
 
-def find_git_on_host(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
-    """Name the agents whose git is this host's, and what that means."""
+def find_unseen_rules(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
+    """Name rules of git by which the conversation with a remote cannot be judged.
+
+    Those of the built-in module are explained in its SECURITY.md.
+    """
     for agent in agents:
-        if "git" in agent.profile.granted(ceiling):
+        own, narrowed = agent.modules.find("git"), agent.profile.narrowed.get("git")
+        module = narrowed or own
+        if module is None or not {"git", BROKER} & set(agent.profile.granted(ceiling)):
+            continue
+        builtin = set(list_unseen(own.rules)) if own is not None and own.builtin else set()
+        unseen = [rule for rule in list_unseen(module.rules) if rule not in builtin]
+        if unseen:
+            shown = ", ".join(quote(rule, limit=60) for rule in unseen[:3])
+            more = ", ..." if len(unseen) > 3 else ""
+            verb = "is" if len(unseen) == 1 else "are"
             yield Finding(
-                agent.profile_file,
-                "commands",
-                f"the git of agent {agent.name} runs on this host, and so do the programs that "
-                "hooks, attributes and configuration in its workspace name",
-                f'for images that have git, grant commands = ["{BROKER}"] instead',
+                agent.profile_file if narrowed is not None else module.source,
+                "deny.git" if narrowed is not None else "",
+                f"{shown}{more} {verb} about how git is called on this host: what {BROKER} is "
+                "asked for has no such words, be it by the container's own git or by an alias",
+                "protect refs at their server, or by protect and delete in [git]",
                 name="remotes",
                 is_note=True,
             )
+
+
+def find_git_on_host(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
+    """Name the agents whose git is this host's, and what that means."""
+    for agent in agents:
+        module = agent.modules.find("git") if "git" in agent.profile.granted(ceiling) else None
+        if module is None:
+            continue
+        problem = (
+            "runs in a box on this host, and hooks and filters of its workspace with it: they have "
+            "the programs of this host, and none of those of the container"
+            if wants_box(module)
+            else "runs on this host without a box, and so do the programs that hooks, attributes "
+            "and configuration in its workspace name"
+        )
+        yield Finding(
+            agent.profile_file,
+            "commands",
+            f"the git of agent {agent.name} {problem}",
+            f'for images that have git, grant commands = ["{BROKER}"] instead',
+            name="remotes",
+            is_note=True,
+        )
+
+
+def find_unasked(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Fault]:
+    """Name the modules whose boxes may ask for git-remote, where it is not enabled."""
+    for agent in agents if BROKER not in ceiling else ():
+        for name in agent.profile.granted(ceiling):
+            module = agent.modules.find(name)
+            if module is not None and _asks(agent, name):
+                yield Fault(
+                    module.source,
+                    "sandbox.brokers",
+                    f'has no effect: "{BROKER}" is not enabled in config.toml',
+                    "enable it there, beside the command, or remove this",
+                )
+
+
+def _asks(agent: Agent, name: str) -> bool:
+    """Whether a command runs in a box from which git's remotes are reached."""
+    module = agent.modules.find(name)
+    return module is not None and module.sandbox is not None and "git" in module.sandbox.brokers
 
 
 def _find_unpinned_ssh(agent: Agent, granted: Iterable[str]) -> Iterator[Finding]:

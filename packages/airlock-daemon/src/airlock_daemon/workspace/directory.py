@@ -19,6 +19,10 @@ from airlock_daemon.workspace.temporary import make_temporary, remove_tree
 from airlock_modules import Module
 from airlock_wire import quote
 
+TMP = "/tmp"  # noqa: S108 - the client's, which a box has too
+OWN = ("/", TMP)
+"""Directories that every client and every box has, and no two the same."""
+
 
 class Workspace(msgspec.Struct, frozen=True, kw_only=True):
     """A directory to run in, held open: what was checked is what the tool starts in.
@@ -27,7 +31,8 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
     path, and `root` that of the mapped directory in which it lies, which `source` says where the
     client sees, None for an empty directory. `mounts` maps further paths of
     the client, and is None where they mean the same on the host. `is_temporary` says that it is a
-    fresh empty directory that is removed at the end. `is_proven` says that the client was proved to
+    fresh empty directory that is removed at the end, for which a box has `own`, a directory of its
+    own that the client is in. `is_proven` says that the client was proved to
     be in the container that its cgroup names.
     """
 
@@ -37,6 +42,7 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
     mounts: Mounts | None
     source: Source | None = None
     is_temporary: bool = False
+    own: str = TMP
     is_proven: bool = False
 
     def close(self) -> None:
@@ -87,8 +93,12 @@ async def enter(
     try:
         mapping = mounts.find(claimed)
     except Unmapped as error:
+        own = claimed if in_box and claimed in OWN else None
         if module.workspace == "optional":
-            return make_empty(mounts)
+            return make_empty(mounts, own=own or TMP)
+        if own is not None and any(mounts.list_workspaces(reserved)):
+            # What is meant is told by an argument, as in: git -C DIRECTORY.
+            return make_empty(mounts, own=own)
         raise Denied(error.message, layer="workspace", rule="unmapped", hint=error.hint) from error
     if not in_box:
         refuse_hidden(mapping, mounts)
@@ -154,10 +164,10 @@ def open_root(source: Source, reserved: Reserved) -> tuple[int, str]:
     return root, path
 
 
-def make_empty(mounts: Mounts | None) -> Workspace:
+def make_empty(mounts: Mounts | None, *, own: str = TMP) -> Workspace:
     """A fresh empty directory of the daemon's user, for commands that need none of the client's.
 
-    Without `mounts` no path of the client's means anything to them.
+    Without `mounts` no path of the client's means anything to them. In a box it is `own`.
     """
     descriptor, path = make_temporary()
     return Workspace(
@@ -166,6 +176,7 @@ def make_empty(mounts: Mounts | None) -> Workspace:
         root=path,
         mounts=mounts,
         is_temporary=True,
+        own=own,
         is_proven=mounts is not None and mounts.is_proven,
     )
 

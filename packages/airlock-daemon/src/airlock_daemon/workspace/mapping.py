@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -19,7 +19,10 @@ from airlock_daemon.platform.linux.mountinfo import (
 from airlock_daemon.platform.linux.procfs import read_process_file
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.profile import Mount
+from airlock_daemon.setup.reserved import Reserved
 from airlock_wire import quote
+
+_ENGINES = ("/etc", "/proc", "/dev", "/sys", "/run")
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +110,24 @@ class Mounts:
             read_only=profile.read_only or (row is not None and row.point != "/" and row.read_only),
             is_proven=self.is_proven,
         )
+
+    def list_workspaces(self, reserved: Reserved) -> Iterator[Source]:
+        """All directories that map to the host, each by the path at which the client has it.
+
+        What engines mount of their own accord is none, nor what is `reserved` or hidden.
+        """
+        profile = self.agent.profile
+        targets = [each.target for each in (*profile.mounts, *profile.same_path)]
+        for target in dict.fromkeys((*targets, *(row.point for row in self.rows))):
+            if any(relative_to(target, each) is not None for each in (*_ENGINES, *profile.hide)):
+                continue
+            try:
+                source = self.find(target).source
+            except (Unmapped, Denied):
+                continue
+            is_it = source.target == target and os.path.isdir(source.directory)
+            if is_it and reserved.conflict(os.path.realpath(source.directory)) is None:
+                yield source
 
     def find_inner(self, source: Source) -> str | None:
         """The client's path of a mount inside of `source` that the host does not see there.

@@ -22,7 +22,10 @@ def review_module(module: Module) -> Iterator[Fault]:
     that the option table, which is of one version of the tool, does not have.
     """
     yield from _review_rules(module)
-    for entry, name in find_steering(module.forward, overruled=(*module.strip, *module.set)):
+    is_closed = module.sandbox is not None and module.sandbox.box == "closed"
+    # In a closed box there is nothing to steer to that the client does not have.
+    forward = () if is_closed else module.forward
+    for entry, name in find_steering(forward, overruled=(*module.strip, *module.set)):
         lets_in = "" if name == entry else f" lets in {name}, which"
         problem = f"{entry}{lets_in} can choose programs, files, accounts or peers for the tool"
         remedy = "remove it; what the tool needs of that kind belongs in the profile's [env] set"

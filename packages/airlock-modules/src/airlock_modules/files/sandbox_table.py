@@ -10,11 +10,16 @@ from airlock_modules.files.toml_reader import TableReader
 from airlock_wire.text import quote
 
 _LATER = {
-    "brokers": "remove it; git-remote is the one broker yet, a command of its own",
     "network": "remove it; a closed box has no network",
     "programs": "remove it; a closed box holds nothing, and may run what it sees",
 }
-
+_NOT_AT_HOME = {
+    "sockets": 'remove it: it has those of the internet; or write box = "closed"',
+    "home": 'remove it: writes there are thrown away; or write box = "closed"',
+    "brokers": 'remove it: tools reach remotes by themselves; or write box = "closed"',
+}
+BROKERS = ("git",)
+"""Those that a box can ask."""
 
 _KERNELS = ("/proc", "/dev", "/sys", "/run", "/var/run")
 _OWN = (*_KERNELS, "/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc", "/tmp", "/home/airlock")  # noqa: S108
@@ -29,15 +34,21 @@ _SECRET = (
 class Sandbox(Struct, frozen=True, kw_only=True):
     """What a module says of its box.
 
-    "closed" has the workspace, the system's programs, and nothing else of the host; "none" is no
-    box at all. `sockets` are those that the tool may make: a box has no network but its own
-    loopback. `read` are paths of the host that it sees beside these, read-only: absolute, or from
-    the home on with `~/`.
+    "closed" has the workspace, the system's programs, and nothing else of the host; "home" also has
+    the human's home, the host's /etc and its network, and protects no credential; "none" is no box
+    at all. `sockets` are those that the tool of a closed box may make: it has no network but its
+    own loopback. `read` are paths of the host that it sees beside these, read-only: absolute, or
+    from the home on with `~/`. `brokers` do what leaves a closed box: "git" speaks to its remotes.
     """
 
-    box: Literal["closed", "none"]
+    box: Literal["closed", "home", "none"]
     sockets: Literal["none", "unix", "inet"] = "none"
     read: tuple[str, ...] = ()
+    brokers: tuple[str, ...] = ()
+
+
+UNSAID = Sandbox(box="home")
+"""The box of a command that is no built-in and whose module says nothing of what it needs."""
 
 
 def read_sandbox(reader: TableReader, *, is_broker: bool) -> Sandbox | None:
@@ -55,9 +66,13 @@ def read_sandbox(reader: TableReader, *, is_broker: bool) -> Sandbox | None:
     for key, remedy in _LATER.items():
         table.not_built(key, remedy)
     if box == "none":
-        for key in ("sockets", "home", "read"):
+        for key in ("sockets", "home", "read", "brokers"):
             table.refuse(key, "has no meaning without a box", 'remove it, or write box = "closed"')
         return Sandbox(box="none")
+    if box == "home":
+        for key, remedy in _NOT_AT_HOME.items():
+            table.refuse(key, "has no meaning in the human's home", remedy)
+        return Sandbox(box="home", read=_read_paths(table))
     if table.string("home", default="fresh") != "fresh":
         problem = "no other home than a fresh one is supported by this release"
         table.fault("home", problem, 'write "fresh", or remove the key')
@@ -66,18 +81,25 @@ def read_sandbox(reader: TableReader, *, is_broker: bool) -> Sandbox | None:
         box="closed",
         sockets="unix" if sockets == "unix" else "inet" if sockets == "inet" else "none",
         read=_read_paths(table),
+        brokers=_read_brokers(table),
     )
 
 
 def _read_box(table: TableReader) -> str:
-    if table.has("box") and table.string("box") == "home":
-        problem = '"home" is not supported by this release'
-        table.fault("box", problem, 'write "closed", or "none" for no box')
-        return "closed"
-    box = table.choice("box", ("closed", "none"), default="closed")
+    box = table.choice("box", ("closed", "home", "none"), default="closed")
     if not table.has("box"):
-        table.fault("box", "is missing", 'write "closed", or "none" for no box')
+        table.fault("box", "is missing", 'write "closed", "home", or "none" for no box')
     return box
+
+
+def _read_brokers(table: TableReader) -> tuple[str, ...]:
+    brokers = table.strings("brokers")
+    for name in brokers:
+        if name not in BROKERS:
+            there = " and ".join(f'"{each}"' for each in BROKERS)
+            problem = f"{quote(name)} is no broker that a box of this release can ask"
+            table.fault("brokers", problem, f"{there} is there, for what git fetches and pushes")
+    return tuple(dict.fromkeys(brokers))
 
 
 def _read_paths(table: TableReader) -> tuple[str, ...]:

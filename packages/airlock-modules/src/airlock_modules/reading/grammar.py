@@ -163,9 +163,19 @@ class _ArgumentReader:
             self._add(name, at, specs, self._end_of(at, joined))
         elif len(specs) == 1 or len({_consumes(spec) for spec in specs}) == 1:
             self._add(name, at, specs, *self._take_values(specs))
+        elif self._may_leave_open():
+            self._add(name, at, specs, self._peek(), sure=False)
         else:
             # Whether the next word is a value depends on which of the flags is meant.
             self.unknown.append(Piece(name, at))
+
+    def _may_leave_open(self) -> bool:
+        """Whether the next argument can be a value and be read by itself, so that rules see both.
+
+        Not where it may name the subcommand, or end the flags.
+        """
+        ends = self._next < len(self.args) and self.args[self._next] == "--"
+        return self.scope.is_open and self._is_complete and not ends
 
     def _read_short(self, text: str, at: int) -> None:
         flags = self.scope.flags
@@ -192,9 +202,12 @@ class _ArgumentReader:
                     self._next = len(self.args)
                     return
             letter = text[index]
+            if letter == "-" and index > 1 and self.scope.is_open:
+                # No flag of any tool: the rest is the value of a letter that is not described.
+                return
             name = f"-{letter}"
             spec = exact.get(name)
-            if spec is None and self.scope.is_open and letter != "-":
+            if spec is None and self.scope.is_open:
                 spec = FlagSpec(names=(name,))
             if spec is None or unsure == _MOST_UNSURE:
                 self.unknown.append(Piece(text, at))

@@ -5,7 +5,8 @@ A part is
 - a flag, `--exec`, or a flag with a pattern for its value, `--network=host`; with `!=` it matches a
   value that the pattern does not describe. It matches whatever spelling the tool takes for that
   flag. Its name may have wildcards too: `--*=file://*`.
-- a subcommand, `push` or `remote add`, where the tool has subcommands;
+- a subcommand, `push` or `remote add`, where the tool has subcommands; words beyond those that the
+  option table counts are compared with the words that follow;
 - a pattern for another word: `+*`. Where the tool has no subcommands every word is such a pattern.
 """
 
@@ -118,13 +119,28 @@ class CommandPart(Struct, frozen=True):
         return self.words[:1]
 
     def find(self, reading: Facts, *, certain: bool) -> tuple[str, ...] | None:
-        """Return the words if they match, or None. They are always certain."""
-        del certain
+        """Return the words if they match, or None."""
         command = reading.parsed.command
-        matches = command[: len(self.words)] == self.words
-        if matches or (len(self.words) == 1 and self.words[0] in command):
+        length = min(len(self.words), len(command))
+        matches = bool(length) and command[:length] == self.words[:length]
+        if matches and _follow(self.words[length:], reading.parsed, certain=certain):
             return self.words
-        return None
+        return self.words if len(self.words) == 1 and self.words[0] in command else None
+
+
+def _follow(expected: tuple[str, ...], parsed: Parsed, *, certain: bool) -> bool:
+    """Tell whether these words come first behind the subcommand, flags and their values aside.
+
+    A word that may be the value of a flag before it is passed over, unless that is to be certain.
+    """
+    values = {value.argument for flag in parsed.flags if not flag.sure for value in flag.values}
+    wanted = list(reversed(expected))
+    for word in parsed.words:
+        if wanted and word.text == wanted[-1]:
+            wanted.pop()
+        elif certain or word.argument not in values:
+            break
+    return not wanted
 
 
 class WordPart(Struct, frozen=True):

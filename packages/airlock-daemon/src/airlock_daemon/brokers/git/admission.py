@@ -16,7 +16,7 @@ from airlock_daemon.brokers.means import Means
 from airlock_daemon.brokers.ssh.goal import Goal
 from airlock_daemon.brokers.ssh.pinning import Pinning
 from airlock_daemon.brokers.ssh.words import build_words, profile_words
-from airlock_daemon.errors import Denied
+from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import RemoteError, read_ssh_words
 from airlock_wire import quote
@@ -29,6 +29,15 @@ async def admit(args: tuple[str, ...], generation: Generation, means: Means) -> 
     Failed where the human's programs cannot be asked.
     """
     transport, words = (args[0], args[1:]) if args else ("", ())
+    protocols = generation.agent.profile.git_protocols
+    if protocols is not None and transport not in protocols:
+        raise Denied(
+            f"{quote(transport, limit=40)} is none of the protocols of this agent",
+            layer="broker",
+            rule="protocol",
+            hint="a person on the host can add it to [git] protocols of "
+            f"{generation.agent.profile_file}{AND_RELOAD}",
+        )
     if transport in ("https", "http"):
         return await admit_url(transport, words, generation, means)
     if transport != "ssh":

@@ -9,18 +9,17 @@ from msgspec.structs import replace
 
 from airlock_daemon.brokers.git.errand import SshErrand
 from airlock_daemon.brokers.git.outcome import Outcome, judged, listed
+from airlock_daemon.brokers.git.party import Party
 from airlock_daemon.brokers.git.push import Held, cannot_tell, judge, read_list
 from airlock_daemon.brokers.git.rules import refuse_words
 from airlock_daemon.brokers.git.splicing import of_its_stdin
 from airlock_daemon.brokers.git.transport import Transport
 from airlock_daemon.command.launch import Ended
 from airlock_daemon.command.process import Begin, Command, Grant
-from airlock_daemon.command.stdio import Emit
+from airlock_daemon.command.stdio import Counted, Emit
 from airlock_daemon.command.stdio.standard import PIECE
 from airlock_daemon.connection.descriptors import Passed
-from airlock_daemon.fairness.gate import Gate
 from airlock_daemon.fairness.turns import Turns
-from airlock_daemon.setup.generation import Generation
 from airlock_modules import PushList, Refusal, RemoteError, compose_report
 from airlock_wire import Signal
 
@@ -31,23 +30,15 @@ class Conversation:
     def __init__(
         self,
         errand: SshErrand,
-        generation: Generation,
-        turns: Turns,
-        gate: Gate,
+        party: Party,
         *,
-        current: Callable[[], Generation],
         null: int,
         tell: Callable[[Outcome], None],
     ) -> None:
-        """`gate` counts what is held of a list; `null` is the host's /dev/null.
-
-        `generation` is the one that admitted the errand, `current` tells that of now.
-        """
+        """`null` is the host's /dev/null."""
         self._errand = errand
-        self._generation = generation
-        self._current = current
-        self._turns = turns
-        self._gate = gate
+        self._party = party
+        self._turns = party.turns
         self._null = null
         self._tell = tell
         self._outcome = Outcome(decision="allowed")
@@ -84,7 +75,12 @@ class Conversation:
         self, command: Command, transport: Transport, emit: Emit, grant: Grant, begin: Begin
     ) -> Ended:
         if not self._errand.asked.is_push:
-            return await command.relay(emit, grant, begin)
+            counted = Counted(emit)
+            try:
+                return await command.relay(counted.emit, grant, begin)
+            finally:
+                if transport.is_streamed:
+                    self._outcome = replace(self._outcome, received=counted.stdout)
         outcome: Ended | Exception
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._pass_on, command, transport)
@@ -124,16 +120,14 @@ class Conversation:
         Raises RemoteError for what is no list. Nothing of the list is kept afterwards: the rest of
         a push may take as long as its client wants.
         """
-        held = Held(self._gate)
+        held = Held(self._party.gate)
         try:
             push, said = await read_list(partial(_read, transport, self._turns), held)
             if push is None:
                 transport.end_input()
                 return False
             self._outcome = listed(push)
-            refusals = await judge(
-                push, self._errand.asked, (self._generation, self._current()), self._turns
-            )
+            refusals = await judge(push, self._errand.asked, self._party)
             self._outcome = judged(self._outcome, refusals)
             with suppress(OSError):
                 if refusals:

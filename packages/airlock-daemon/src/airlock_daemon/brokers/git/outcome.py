@@ -16,7 +16,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a conversation.
 
     Of a push `count` is how many refs its client named, None where it named none, and `first` the
-    first of them. `sent` counts the bytes of it that went to the remote.
+    first of them. `sent` counts the bytes of it that went to the remote, `received` those of a
+    fetch that came from there, None where they did not pass through the daemon.
     """
 
     decision: Literal["allowed", "denied"]
@@ -24,6 +25,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     first: tuple[Update, ...] = ()
     refusal: Refusal | None = None
     sent: int = 0
+    received: int | None = None
 
 
 def listed(push: PushList) -> Outcome:

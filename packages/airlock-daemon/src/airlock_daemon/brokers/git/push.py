@@ -1,7 +1,8 @@
 """The list of refs of a push, from a client's bytes to the judgement over it."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
+from airlock_daemon.brokers.git.party import Party
 from airlock_daemon.brokers.git.rules import find_granted, judge_as_git, url_of
 from airlock_daemon.errors import Denied
 from airlock_daemon.fairness.gate import Gate
@@ -61,20 +62,17 @@ async def read_list(
     return push, reader.held
 
 
-async def judge(
-    push: PushList, asked: RemoteRequest, generations: Sequence[Generation], turns: Turns
-) -> list[Refusal]:
+async def judge(push: PushList, asked: RemoteRequest, party: Party) -> list[Refusal]:
     """Say what is refused of a push, by the grant and by git's own rules.
 
-    The first of `generations` is the one with which the conversation began. A client may let any
-    time pass before it sends its list, and what was narrowed meanwhile counts too.
+    A client may let any time pass before it sends its list, and what was narrowed meanwhile counts
+    too.
     """
-    began, *later = generations
-    refusals = await _judge(push, asked, began, turns)
-    for generation in later:
-        if not refusals and generation is not began:
-            refusals = _judge_place(asked, generation)
-            refusals += await _judge(push, asked, generation, turns)
+    refusals = await _judge(push, asked, party.generation, party.turns)
+    current = party.current()
+    if not refusals and current is not party.generation:
+        refusals = _judge_place(asked, current)
+        refusals += await _judge(push, asked, current, party.turns)
     return refusals
 
 
@@ -93,19 +91,29 @@ async def _judge(
     push: PushList, asked: RemoteRequest, generation: Generation, turns: Turns
 ) -> list[Refusal]:
     refusals: list[Refusal] = []
+    for found in judge_by(generation, push, asked):
+        refusals += found
+        await turns.take()
+    return refusals
+
+
+def judge_by(
+    generation: Generation, push: PushList, asked: RemoteRequest
+) -> Iterator[Sequence[Refusal]]:
+    """Say what one grant and git's own rules refuse of a push, in parts that take short each."""
+    is_refused = False
     for part in push.split(PART):
-        await turns.take()
-        refusals += judge_push(generation.agent.profile.git, part)
-    for update in () if refusals else push.updates:
-        await turns.take()
+        refusals = judge_push(generation.agent.profile.git, part)
+        is_refused = is_refused or bool(refusals)
+        yield refusals
+    for update in () if is_refused else push.updates:
         flags = ("--delete",) if update.is_deletion else ()
         try:
             judge_as_git(("push", *flags, url_of(asked), update.ref), generation)
         except Denied as error:
-            refusals.append(
-                Refusal(ref=update.ref, rule=error.rule or "rules", problem=error.message)
-            )
-    return refusals
+            yield (Refusal(ref=update.ref, rule=error.rule or "rules", problem=error.message),)
+        else:
+            yield ()
 
 
 def cannot_tell(refusal: Refusal) -> Denied:

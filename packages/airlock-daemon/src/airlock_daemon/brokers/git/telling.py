@@ -13,7 +13,8 @@ def describe(asked: RemoteRequest, outcome: Outcome, *, is_pinned: bool) -> dict
 
     `destination` and `service` are always there; `unpinned` where no line of the profile names the
     place; of a push `refs`, each with `ref`, `old` and `new`, `more` for those that are not listed,
-    and `bytes` for what went to the remote.
+    and `bytes` for what went to the remote; of a fetch `received` for what came from there, null
+    where that did not pass through the daemon.
     """
     detail: dict[str, object] = {
         "destination": shorten(url_of(asked)),
@@ -21,6 +22,8 @@ def describe(asked: RemoteRequest, outcome: Outcome, *, is_pinned: bool) -> dict
     }
     if not is_pinned:
         detail["unpinned"] = True
+    if not asked.is_push:
+        detail["received"] = outcome.received
     if outcome.count is None:
         return detail
     detail["refs"] = [

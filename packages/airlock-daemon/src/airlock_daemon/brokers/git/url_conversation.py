@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from airlock_daemon.brokers.git.errand import UrlErrand
 from airlock_daemon.brokers.git.outcome import Outcome, judged, listed
+from airlock_daemon.brokers.git.party import Party
 from airlock_daemon.brokers.git.push import Held, cannot_tell, judge, read_list
 from airlock_daemon.brokers.git.rules import refuse_words
 from airlock_daemon.brokers.git.smart_http import RefusedByServer, SmartHttp
@@ -18,9 +19,6 @@ from airlock_daemon.brokers.means import Means
 from airlock_daemon.command.launch import Ended
 from airlock_daemon.command.stdio import Emit
 from airlock_daemon.errors import Denied, Failed
-from airlock_daemon.fairness.gate import Gate
-from airlock_daemon.fairness.turns import Turns
-from airlock_daemon.setup.generation import Generation
 from airlock_modules import (
     AdvertisementReader,
     FetchRequestReader,
@@ -50,23 +48,13 @@ class UrlConversation:
     def __init__(
         self,
         errand: UrlErrand,
-        generation: Generation,
-        turns: Turns,
-        gate: Gate,
+        party: Party,
         *,
-        current: Callable[[], Generation],
         means: Means,
         tell: Tell,
     ) -> None:
-        """`gate` counts what is held of the client's bytes.
-
-        `generation` is the one that admitted the errand, `current` tells that of now.
-        """
         self._errand = errand
-        self._generation = generation
-        self._current = current
-        self._turns = turns
-        self._gate = gate
+        self._party = party
         self._means = means
         self._tell = tell
         self._outcome = Outcome(decision="allowed")
@@ -81,7 +69,7 @@ class UrlConversation:
             asked = await self._read_service(streams)
             if asked is None:
                 return Ended(0, None)
-            is_pinned = admit_service(self._errand, asked, self._generation)
+            is_pinned = admit_service(self._errand, asked, self._party.generation)
             try:
                 return await self._serve(asked, streams, emit)
             except (RemoteError, Denied):
@@ -109,7 +97,7 @@ class UrlConversation:
         return None
 
     async def _serve(self, asked: RemoteRequest, streams: Streams, emit: Emit) -> Ended:
-        server = SmartHttp(self._errand, asked, self._means, self._turns)
+        server = SmartHttp(self._errand, asked, self._means, self._party.turns)
         try:
             await self._pass_refs(asked, server, streams)
             if asked.is_push:
@@ -151,8 +139,9 @@ class UrlConversation:
     async def _fetch(self, server: SmartHttp, streams: Streams) -> None:
         """Send one request after the other, until the client says or shows that it has all."""
         reader = FetchRequestReader()
+        received = 0
         while True:
-            held = Held(self._gate)
+            held = Held(self._party.gate)
             try:
                 body = await _gather(_until_flush(reader, streams), held)
                 if reader.is_over or not body:
@@ -160,7 +149,8 @@ class UrlConversation:
                 last = b""
 
                 async def take(piece: bytes) -> None:
-                    nonlocal last
+                    nonlocal last, received
+                    received += len(piece)
                     last = (last + piece)[-len(_FLUSH) :]
                     await streams.write(piece)
 
@@ -169,16 +159,17 @@ class UrlConversation:
                     # The client would wait for the rest.
                     raise cut_off()
             finally:
+                self._outcome = replace(self._outcome, received=received)
                 held.release()
 
     async def _push(self, asked: RemoteRequest, server: SmartHttp, streams: Streams) -> None:
-        held = Held(self._gate)
+        held = Held(self._party.gate)
         try:
             push, said = await read_list(streams.read, held)
             if push is None or not push.updates:
                 return
             self._outcome = listed(push)
-            refusals = await judge(push, asked, (self._generation, self._current()), self._turns)
+            refusals = await judge(push, asked, self._party)
             self._outcome = judged(self._outcome, refusals)
             if refusals:
                 report = compose_report(push, refusals)

@@ -7,8 +7,11 @@ from airlock_modules import Session
 _COMMAND = 400
 
 
-def describe(admitted: Admitted) -> dict[str, object]:
+def describe(admitted: Admitted, *, sent: int | None, received: int | None) -> dict[str, object]:
     """The `detail` of a `broker` record, of less than 3 KiB.
+
+    `sent` and `received` are the bytes of ssh's stdin and stdout, None where they did not pass
+    through the daemon: `bytes` and `received`.
 
     `service` is always "ssh"; `destination` and one of `command`, `subsystem` and `shell` say what
     is done where, or `query` what is asked of ssh itself. `unpinned` is there where no line of the
@@ -27,7 +30,7 @@ def describe(admitted: Admitted) -> dict[str, object]:
         detail[key] = shorten(asked.command, most=_COMMAND)
     if not admitted.is_pinned:
         detail["unpinned"] = True
-    return detail
+    return {**detail, "bytes": sent, "received": received}
 
 
 def tell_verbosely(admitted: Admitted) -> str:

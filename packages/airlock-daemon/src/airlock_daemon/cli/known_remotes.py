@@ -1,0 +1,107 @@
+"""What is decided about a conversation with a remote without asking the host's programs."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from airlock_daemon.brokers.git.push import judge_by
+from airlock_daemon.brokers.git.rules import find_granted, judge_as_git, url_of, verb_of
+from airlock_daemon.cli.git_words import GitCall
+from airlock_daemon.cli.verdict import Verdict
+from airlock_daemon.errors import Denied
+from airlock_daemon.setup.generation import Generation
+from airlock_modules import (
+    Place,
+    PushList,
+    RemoteError,
+    RemoteRequest,
+    read_ssh_words,
+    read_url_words,
+)
+from airlock_wire import quote
+
+
+def judge_call(generation: Generation, call: GitCall) -> Verdict:
+    """Judge what a git would say to a remote: where it leads, and which refs it moves."""
+    if call.url is None or not call.words:
+        named = "no URL is named" if call.url is None else f"{quote(call.url)} is no URL"
+        return Verdict(
+            allowed=True,
+            broker=f"not known here: {named}, and remotes are the client's repository's to know",
+            undecided=(call.url or "the remote",),
+        )
+    is_push = call.push is not None
+    found = judge_words(generation, call.words, is_push=is_push)
+    if not found.allowed or not is_push:
+        return found
+    return _judge_refs(generation, _read(call.words, is_push=True), call, found)
+
+
+def judge_words(generation: Generation, words: Sequence[str], *, is_push: bool = False) -> Verdict:
+    """Judge the words of git-remote, and where they lead.
+
+    A place whose host the profile does not name by its name is looked at by the daemon: it is
+    undecided. `is_push` is for URLs, whose words do not say it.
+    """
+    try:
+        asked = _read(words, is_push=is_push)
+        place = find_granted(asked, generation)
+        judge_as_git((verb_of(asked), url_of(asked)), generation)
+    except RemoteError as error:
+        message = f"git-remote is refused: {error.problem}"
+        return Verdict(
+            allowed=False, message=message, rule=error.rule, broker=f"refused: {error.problem}"
+        )
+    except Denied as refusal:
+        return _refuse(refusal.message, refusal.rule, refusal.hint)
+    return _say_place(asked, place)
+
+
+def _read(words: Sequence[str], *, is_push: bool) -> RemoteRequest:
+    transport, *rest = words or [""]
+    if transport == "ssh":
+        return read_ssh_words(rest)
+    if transport not in ("https", "http"):
+        raise RemoteError("only ssh and https are spoken", rule="transport")
+    return RemoteRequest(
+        destination=read_url_words(transport, rest),
+        service="git-receive-pack" if is_push else "git-upload-pack",
+    )
+
+
+def _say_place(asked: RemoteRequest, place: Place | None) -> Verdict:
+    where = asked.destination.line
+    if place is not None and place.is_literal:
+        keys = "push" if asked.is_push else "push or fetch"
+        return Verdict(allowed=True, broker=f'passed: [git] {keys} has "{place.text}"')
+    if place is not None:
+        looks = f'"{place.text}" is a pattern, so that the daemon looks at the address of {where}'
+    elif asked.destination.scheme == "ssh":
+        looks = f"no places are named, so that the daemon looks for {where} in known_hosts"
+    else:
+        looks = f"no places are named, so that the daemon asks git who has an account at {where}"
+    return Verdict(allowed=True, broker=f"not known here: {looks}", undecided=(where,))
+
+
+def _judge_refs(
+    generation: Generation, asked: RemoteRequest, call: GitCall, found: Verdict
+) -> Verdict:
+    push = call.push or PushList()
+    refusals = [each for part in judge_by(generation, push, asked) for each in part]
+    if refusals:
+        first = refusals[0]
+        named = "the push" if first.ref is None else quote(first.ref)
+        # A daemon that checks goes as far as the place.
+        refused = _refuse(f"{named}: {first.problem}", first.rule, None)
+        return replace(refused, is_past_check=True)
+    refs = ", ".join(quote(update.ref) for update in push.updates)
+    said = f"; granted of refs: {refs}" if refs else ""
+    if not call.is_whole:
+        said += "; which others the client's git names is not known here"
+    return replace(found, broker=f"{found.broker}{said}", is_part=not call.is_whole)
+
+
+def _refuse(message: str, rule: str | None, hint: str | None) -> Verdict:
+    return Verdict(
+        allowed=False, message=message, rule=rule, hint=hint, broker=f"refused: {message}"
+    )

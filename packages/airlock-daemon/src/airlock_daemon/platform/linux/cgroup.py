@@ -1,0 +1,88 @@
+"""The kernel's groups of processes, of the second version (cgroups(7)).
+
+Where this process is, and what is done with the groups below.
+"""
+
+import os
+import select
+import time
+from contextlib import suppress
+
+from airlock_daemon.platform.linux.mountinfo import parse_mountinfo, relative_to
+from airlock_daemon.platform.linux.procfs import read_process_entry, read_process_file
+
+_OURS = "0::"
+
+# As systemd marks what it has handed over; the first one can be read by everybody (systemd 251).
+_MARKS = ("user.delegate", "trusted.delegate")
+
+
+def find_group(pid: int) -> str | None:
+    """The directory of the group of a process, None where there is no such file system here.
+
+    Raises OSError.
+    """
+    entries = read_process_entry(pid, "cgroup").splitlines()
+    path = next((line.removeprefix(_OURS) for line in entries if line.startswith(_OURS)), None)
+    if path is None:
+        return None
+    for row in parse_mountinfo(read_process_file(os.getpid(), "mountinfo")):
+        below = relative_to(path, row.root) if row.kind == "cgroup2" else None
+        if below is not None:
+            return os.path.join(row.point, below) if below else row.point
+    return None
+
+
+def is_delegated(directory: str) -> bool:
+    """Whether the group is marked as one that its processes may divide (Delegate= of a unit)."""
+    for mark in _MARKS:
+        with suppress(OSError):
+            if os.getxattr(directory, mark) == b"1":
+                return True
+    return False
+
+
+def read_group(directory: str, name: str) -> list[str]:
+    """The words of a file of the group. Raises OSError."""
+    with open(os.path.join(directory, name), encoding="ascii") as file:
+        return file.read().split()
+
+
+def write_group(directory: str, name: str, text: str) -> None:
+    """Write a file of the group, in one go as the kernel wants it. Raises OSError."""
+    descriptor = os.open(os.path.join(directory, name), os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode("ascii"))
+    finally:
+        os.close(descriptor)
+
+
+def remove_group(directory: str) -> bool:
+    """Kill what is in the group and in those below, and remove them all. Never raises.
+
+    Returns whether they are gone: a process takes a moment to die, and then it is to be called
+    again.
+    """
+    with suppress(OSError):
+        os.rmdir(directory)
+    with suppress(OSError):
+        write_group(directory, "cgroup.kill", "1")
+    for folder, _, _ in os.walk(directory, topdown=False):
+        with suppress(OSError):
+            os.rmdir(folder)
+    return not os.path.isdir(directory)
+
+
+def clear_group(directory: str, *, longest_s: float) -> bool:
+    """The same, waiting for so long at most."""
+    until = time.monotonic() + longest_s
+    while not remove_group(directory):
+        left = until - time.monotonic()
+        if left <= 0:
+            return False
+        with suppress(OSError), open(os.path.join(directory, "cgroup.events"), "rb") as events:
+            changed = select.poll()
+            changed.register(events, select.POLLPRI)
+            if b"populated 1" in events.read():
+                changed.poll(left * 1000)
+    return True

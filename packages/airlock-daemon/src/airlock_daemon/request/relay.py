@@ -1,0 +1,114 @@
+"""The relay of one command in a box: its tools ask brokers over it, as clients of their own."""
+
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+
+import trio
+
+from airlock_daemon.audit.ledger import Kind
+from airlock_daemon.connection.relayed import NoConnection, make_relay, receive_connection
+from airlock_daemon.request.origin import Origin
+from airlock_daemon.request.state import AgentState, DaemonState
+
+# How many conversations there may be at a time over one relay, and in a second. Others wait in it.
+AT_ONCE = 16
+PER_S = 50
+
+Converse = Callable[[socket.socket, Origin], Awaitable[None]]
+"""Serves one connection to its end, as one of the agent's own socket; raises nothing."""
+
+_Result = TypeVar("_Result")
+
+
+class Relay:
+    """Takes connections for as long as a command runs. Its owner must `close` it."""
+
+    def __init__(
+        self, origin: Origin, converse: Converse, *, agent: AgentState, shared: DaemonState
+    ) -> None:
+        """Make the relay. Raises OSError where there are no descriptors left."""
+        self._origin = origin
+        self._converse = converse
+        self._agent = agent
+        self._shared = shared
+        self._room = trio.Semaphore(AT_ONCE)
+        self._due = -1.0
+        self._ours, self._theirs = make_relay()
+
+    @property
+    def number(self) -> int:
+        """The descriptor for the box, until `hand_over`."""
+        return self._theirs.fileno()
+
+    def hand_over(self) -> None:
+        """The box has its end, and when it has closed it nothing more will come."""
+        self._theirs.close()
+
+    async def accompany(self, run: Callable[[], Awaitable[_Result]]) -> _Result:
+        """Serve while `run` does what it does, whose result is returned; at its end all end."""
+        outcome: _Result | Exception
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._serve, nursery)
+            try:
+                outcome = await run()
+            except Exception as error:  # noqa: BLE001 - a nursery would put it into a group
+                outcome = error
+            nursery.cancel_scope.cancel()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def _serve(self, nursery: trio.Nursery) -> None:
+        while True:
+            await self._room.acquire()
+            connection = await self._receive()
+            if connection is None:
+                # Who would ask now hears of it (EPIPE), and does not wait for nothing.
+                with suppress(OSError):
+                    self._ours.shutdown(socket.SHUT_RDWR)
+                return
+            nursery.start_soon(self._hold, connection)
+
+    async def _hold(self, connection: socket.socket) -> None:
+        try:
+            await self._converse(connection, self._origin)
+        finally:
+            self._room.release()
+
+    async def _receive(self) -> socket.socket | None:
+        """Wait for the next connection; None where no more will be taken."""
+        while not self._agent.closer.is_stuck:
+            await self._keep_pace()
+            await trio.lowlevel.wait_readable(self._ours)
+            await self._agent.turns.take()
+            try:
+                return receive_connection(self._ours, self._agent.closer)
+            except BlockingIOError:
+                pass
+            except NoConnection:
+                self._count()
+            except OSError:
+                return None
+        return None
+
+    async def _keep_pace(self) -> None:
+        """Return when the next message may be taken: a second's worth of them at once."""
+        now = trio.current_time()
+        self._due = max(self._due, now - 1) + 1 / PER_S
+        if self._due > now:
+            await trio.sleep_until(self._due)
+
+    def _count(self) -> None:
+        """Nobody can be told: what came is no connection."""
+        self._shared.audit.count(
+            self._agent.generation.agent.name,
+            Kind("invalid", "invalid", "sandbox"),
+            {"pid": self._origin.peer.pid, "uid": self._origin.peer.uid},
+        )
+
+    def close(self) -> None:
+        """Close both ends. What still waits in it is closed too, and that may take its time."""
+        self._theirs.close()
+        self._agent.closer.close((self._ours.detach(),))

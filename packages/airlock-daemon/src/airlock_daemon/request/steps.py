@@ -1,0 +1,136 @@
+"""The steps of one request that come before it is carried out, or that a `check` ends with."""
+
+from airlock_daemon.errors import Denied, Failed
+from airlock_daemon.identity.peer import Peer
+from airlock_daemon.request.decision import Allowed
+from airlock_daemon.request.errand import Asked, Planner
+from airlock_daemon.request.plan import plan_boxed
+from airlock_daemon.request.recording import Recording
+from airlock_daemon.request.session_errand import admit_session
+from airlock_daemon.request.state import AgentState, DaemonState
+from airlock_daemon.sandbox.choice import renames_paths
+from airlock_daemon.setup.generation import Generation
+from airlock_daemon.workspace.directory import Workspace, enter
+from airlock_daemon.workspace.mapping import see_mounts
+from airlock_daemon.workspace.path_arguments import hold_paths, judge_paths
+from airlock_modules import Module
+from airlock_wire import Request
+
+
+class Steps:
+    """Those of `request`. Each raises the refusal that it ends with, an AirlockError."""
+
+    def __init__(
+        self,
+        request: Request,
+        *,
+        generation: Generation,
+        agent: AgentState,
+        shared: DaemonState,
+        recording: Recording,
+    ) -> None:
+        self._request = request
+        self._generation = generation
+        self._agent = agent
+        self._shared = shared
+        self._recording = recording
+
+    async def enter(self, peer: Peer, module: Module) -> Workspace:
+        """Open the directory of the run, which the caller leaves or closes."""
+        workspace = await enter(
+            self._request.cwd,
+            peer=peer,
+            generation=self._generation,
+            module=module,
+            containers=self._shared.containers,
+            in_box=renames_paths(module, self._generation),
+        )
+        if peer.container is not None:
+            self._recording.note(container_proven=workspace.is_proven)
+        return workspace
+
+    async def prove(self, peer: Peer) -> str | None:
+        """Return the id of the client's container, None where that cannot be proved."""
+        if peer.container is None:
+            return None
+        is_proven = True
+        try:
+            await self._shared.containers.attest(peer)
+        except (Failed, Denied):
+            is_proven = False
+        self._recording.note(container_proven=is_proven)
+        return peer.container if is_proven else None
+
+    async def hold(self, allowed: Allowed, workspace: Workspace) -> tuple[str, ...]:
+        """Return the arguments, with the host's path for each that leads somewhere."""
+        if renames_paths(allowed.module, self._generation):
+            # Paths in a box are those of the client, and nothing is there beyond what it has.
+            return self._request.args
+        return await hold_paths(
+            self._request.args,
+            allowed.paths,
+            directory=workspace,
+            reserved=self._generation.reserved,
+            pause=self._agent.turns.take,
+        )
+
+    def ask_broker(self, module: Module) -> Asked:
+        """Begin with a broker; the caller leaves what is returned."""
+        return Asked(
+            self._request,
+            module,
+            generation=self._generation,
+            agent=self._agent,
+            shared=self._shared,
+        )
+
+    async def admit(self, asked: Asked, module: Module) -> Planner:
+        """Return what makes the plan of what the broker lets through."""
+        if module.broker != "ssh":
+            return await asked.admit()
+        return await admit_session(
+            asked, self._request, module, self._generation, environment=self._shared.environment
+        )
+
+    async def check(self, peer: Peer, allowed: Allowed) -> tuple[str, ...]:
+        """Go as far as `check` does; returns the names of the steps that were not consulted."""
+        not_consulted = ["concurrency"]
+        if self._generation.agent.hooks.pre_exec is not None:
+            not_consulted.insert(0, "hook")
+        module = allowed.module
+        if module.broker is not None:
+            asked = self.ask_broker(module)
+            try:
+                await self.admit(asked, module)
+            finally:
+                await asked.leave(self._agent.removals)
+        elif self._request.cwd is None:
+            not_consulted.insert(0, "workspace")
+            await self._judge(allowed, peer)
+        else:
+            workspace = await self.enter(peer, module)
+            try:
+                await self.hold(allowed, workspace)
+                self._plan_boxed(module, workspace)
+            finally:
+                workspace.close()
+        return tuple(not_consulted)
+
+    def _plan_boxed(self, module: Module, workspace: Workspace) -> None:
+        """Raise Denied where the command is to have a box and cannot."""
+        program = self._generation.programs.find(module.bin)
+        if program is not None:
+            environment = self._shared.environment
+            plan_boxed(module, self._generation, workspace, program, environment=environment)
+
+    async def _judge(self, allowed: Allowed, peer: Peer) -> None:
+        if not renames_paths(allowed.module, self._generation) and allowed.paths:
+            await judge_paths(
+                self._request.args,
+                allowed.paths,
+                mounts=await see_mounts(
+                    peer=peer, agent=self._generation.agent, containers=self._shared.containers
+                ),
+                reserved=self._generation.reserved,
+                pause=self._agent.turns.take,
+            )

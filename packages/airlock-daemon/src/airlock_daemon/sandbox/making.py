@@ -1,0 +1,101 @@
+"""Making a box by bubblewrap, as far as it does not depend on the command that it will be for."""
+
+import os
+
+import msgspec
+
+from airlock_daemon.command.launch import cannot_start
+from airlock_daemon.command.launcher import Identity, Launcher, find_launcher, make_pair
+from airlock_daemon.sandbox.box import Box
+from airlock_daemon.sandbox.bubblewrap import prepare
+from airlock_daemon.sandbox.groups import OpenGroup, open_none
+from airlock_daemon.sandbox.key import Seen
+from airlock_daemon.sandbox.launch import BoxedLaunch
+from airlock_daemon.setup.reserved import Reserved
+
+
+class FreshBox(msgspec.Struct, frozen=True):
+    """A box that waits for its order, and what it was made of that others may write."""
+
+    launch: BoxedLaunch
+    shared: tuple[Seen, ...]
+
+
+async def make_box(
+    box: Box,
+    *,
+    bubblewrap: str,
+    launcher: Launcher,
+    identity: Identity,
+    reserved: Reserved,
+    null: int,
+    open_group: OpenGroup = open_none,
+) -> FreshBox:
+    """Have `bubblewrap` make `box`, but for its directory, and run as `identity` with all in it, in
+    the cgroup that `open_group` gives, if any.
+
+    It need not have come to its end: an order waits for that, and is told what went wrong. The
+    caller closes the launch. Raises Denied and Failed.
+    """
+    try:
+        root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return await _make(
+                box,
+                bubblewrap=bubblewrap,
+                launcher=launcher,
+                identity=identity,
+                reserved=reserved,
+                null=null,
+                root=root,
+                open_group=open_group,
+            )
+        finally:
+            os.close(root)
+    except OSError as error:
+        raise cannot_start(bubblewrap, error) from error
+
+
+async def _make(
+    box: Box,
+    *,
+    bubblewrap: str,
+    launcher: Launcher,
+    identity: Identity,
+    reserved: Reserved,
+    null: int,
+    root: int,
+    open_group: OpenGroup,
+) -> FreshBox:
+    said = os.memfd_create("airlock-box-said", os.MFD_CLOEXEC)
+    ours = group = None
+    try:
+        group = open_group()
+        ours, theirs = make_pair()
+        with (
+            theirs,
+            prepare(
+                box,
+                bubblewrap,
+                launcher=find_launcher(),
+                identity=identity,
+                control=theirs.fileno(),
+                root=root,
+                reserved=reserved,
+            ) as making,
+        ):
+            maker = await launcher.launch(
+                making.command_line,
+                (null, null, said),
+                kept=making.kept,
+                identity=None if identity.user == os.geteuid() else identity,
+                group=None if group is None else group.descriptor,
+            )
+    except BaseException:
+        if ours is not None:
+            ours.close()
+        os.close(said)
+        if group is not None:
+            group.close()
+        raise
+    return FreshBox(BoxedLaunch(ours, maker, said, group), making.shared)

@@ -1,0 +1,95 @@
+"""What git in a box is configured with: harmless settings of the human's, and nothing beside."""
+
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+
+from airlock_daemon.setup.programs import find_program
+from airlock_modules import Fault
+from airlock_wire import quote
+
+_ANSWER_S = 10
+
+_TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,256}")
+_TRUTH = "true|yes|on|1|false|no|off|0"
+
+# The settings that are taken over, and what each may be (git-config(1)).
+_HARMLESS = {
+    "user.name": _TEXT,
+    "user.email": _TEXT,
+    "init.defaultbranch": re.compile(r"(?!.*(?:\.\.|//|\.lock(?:/|$)))[A-Za-z0-9][\w./-]{0,254}\w"),
+    "pull.rebase": re.compile(rf"(?i:{_TRUTH}|merges|m|interactive|i)"),
+    "push.default": re.compile(r"nothing|current|upstream|tracking|simple|matching"),
+    "core.autocrlf": re.compile(rf"(?i:{_TRUTH}|input)"),
+}
+
+# In a box the workspace may be another user's, and what still runs at the end of a command ends
+# with it, so that nothing is begun in the background.
+_FIXED = (
+    ("safe.directory", "*"),
+    ("gc.autodetach", "false"),
+    ("maintenance.autodetach", "false"),
+)
+
+
+def read_git_config(
+    search_path: str, environment: Mapping[str, str], *, warnings: list[Fault]
+) -> bytes:
+    """The configuration of git in boxes, as the text of a file.
+
+    `environment` is the daemon's, by which the human's git finds the human's files; it is asked
+    outside of every workspace, and where it does not answer none of its settings are taken over.
+    What cannot be taken over is told in `warnings`.
+    """
+    found = {}
+    for key, value in _ask(search_path, environment, warnings):
+        if _HARMLESS[key].fullmatch(value):
+            found[key] = value
+        else:
+            found.pop(key, None)
+            problem = f"{key} is {quote(value, limit=60)}, which git in a box is not given"
+            remedy = f"correct it, as git config --global {key}"
+            warnings.append(Fault("the configuration of git", "", problem, remedy))
+    return "".join(_write((*found.items(), *_FIXED))).encode()
+
+
+def _ask(
+    search_path: str, environment: Mapping[str, str], warnings: list[Fault]
+) -> Iterator[tuple[str, str]]:
+    """The settings that may be taken over, in the order in which git reads them."""
+    program = find_program("git", search_path)
+    if program is None:
+        return
+    wanted = "|".join(re.escape(key) for key in _HARMLESS)
+    names = ("HOME", "XDG_CONFIG_HOME")
+    variables = {name: environment[name] for name in names if name in environment}
+    try:
+        done = subprocess.run(
+            [program, "config", "--null", "--get-regexp", f"^({wanted})$"],
+            cwd="/",
+            # There may be a repository at /, which would have settings of its own.
+            env={"PATH": search_path, "GIT_DIR": "/dev/null", **variables},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_ANSWER_S,
+            check=False,
+        )
+        problem = None if done.returncode in (0, 1) else done.stderr.decode(errors="replace")
+    except (OSError, subprocess.TimeoutExpired) as error:
+        problem = str(error)
+    if problem is not None:
+        problem = f"cannot be read, so that git in a box has none of it: {quote(problem.strip())}"
+        remedy = "see what git config --global --list says"
+        warnings.append(Fault("the configuration of git", "", problem, remedy))
+        return
+    for entry in done.stdout.decode("utf-8", "surrogateescape").split("\0"):
+        key, has_value, value = entry.partition("\n")
+        if key:
+            yield key, value if has_value else "true"
+
+
+def _write(settings: tuple[tuple[str, str], ...]) -> Iterator[str]:
+    for key, value in settings:
+        section, _, name = key.partition(".")
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        yield f'[{section}]\n\t{name} = "{escaped}"\n'

@@ -1,0 +1,45 @@
+"""Where the shim is that containers and boxes are given. Nothing else asks its package."""
+
+import os
+import platform
+import shutil
+
+from airlock_daemon.errors import AirlockError
+
+INSTALL = "install it beside the daemon: pip install 'airlock-daemon[run]'"
+
+_NAMES = {"amd64": "x86_64", "arm64": "aarch64"}
+
+
+def find_shim(processor: str | None = None) -> str:
+    """The real path of the shim for containers on a processor, without one on this machine's.
+
+    It is that of the package airlock-shim, else, for this machine's processor alone, the one on
+    PATH. `processor` is a name of uname(2) or of a container engine. Raises AirlockError.
+    """
+    wanted = _name(processor or platform.machine())
+    try:
+        import airlock_shim  # noqa: PLC0415 - it need not be installed
+    except ImportError:
+        return _find_on_path(wanted)
+    if wanted not in airlock_shim.ARCHITECTURES:
+        raise AirlockError(
+            f"there is no shim for the processor {processor}",
+            hint=f"there is one for each of {', '.join(airlock_shim.ARCHITECTURES)}: build or pull "
+            "the image for one of them (--platform linux/amd64 or linux/arm64)",
+        )
+    try:
+        return os.path.realpath(airlock_shim.binary_for(wanted))
+    except airlock_shim.BinaryError as error:
+        raise AirlockError(str(error), hint=INSTALL) from None
+
+
+def _find_on_path(wanted: str) -> str:
+    program = shutil.which("airlock-shim")
+    if program is None or wanted != _name(platform.machine()):
+        raise AirlockError(f"there is no shim for {wanted} on this machine", hint=INSTALL)
+    return os.path.realpath(program)
+
+
+def _name(processor: str) -> str:
+    return _NAMES.get(processor, processor)

@@ -1,0 +1,220 @@
+"""Containers with mounts inside of their workspace, and what runs commands in boxes for them.
+
+The rows of the container are made up, after those of this host; `e2e` has them of real containers.
+"""
+
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from airlock_daemon.command.launch import Ended
+from airlock_daemon.command.launcher import CommandLine, Launcher
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount, parse_mountinfo
+from airlock_daemon.sandbox.ahead import Boxes, Room
+from airlock_daemon.sandbox.box import Box
+from airlock_daemon.sandbox.launch import BoxedLaunch
+from airlock_daemon.sandbox.making import FreshBox, make_box
+from airlock_daemon.sandbox.plan import plan_box
+from airlock_daemon.sandbox.starting import start_boxed
+from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.limits import Limits
+from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.workspace.directory import Workspace
+from airlock_daemon.workspace.mapping import Mounts
+from boxing import box_identity
+from launching import launcher_path
+
+NOTHING = Reserved(())
+BUBBLEWRAP = "/usr/bin/bwrap"
+
+
+class Host:
+    """A directory that is a container's workspace, others beside it, and the container's mounts."""
+
+    def __init__(self, root: Path, agent: Agent) -> None:
+        self.root = root
+        self.workspace = self.make("workspace")
+        self.rows: list[MountRow] = []
+        self._agent = agent
+        self.mount(self.workspace, "/workspace")
+
+    def make(self, path: str, content: str | None = None) -> Path:
+        """Make a directory below the root, with a file in it if it has content."""
+        folder = self.root / path
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o777)
+        if content is not None:
+            (folder / "file").write_text(content + "\n")
+        return folder
+
+    def mount(self, source: Path, target: str, *, read_only: bool = False) -> None:
+        """Have the container mount a path of the host."""
+        row = find_mount(parse_mountinfo(Path("/proc/self/mountinfo").read_text()), str(source))
+        assert row is not None
+        below = os.path.relpath(source, row.point)
+        root = os.path.normpath(os.path.join(row.root, below))
+        self.add(row.kind, target, device=row.device, root=root, read_only=read_only)
+
+    def add(
+        self,
+        kind: str,
+        target: str,
+        *,
+        device: str = "0:9999",
+        root: str = "/",
+        read_only: bool = False,
+    ) -> None:
+        """Have the container mount something that the host has not."""
+        number = 10_000_000 + len(self.rows)
+        self.rows.append(MountRow(number, device, root, target, read_only, kind))
+
+    def run(self, script: str, *, claimed: str = "/workspace") -> str:
+        """What a script says in a box of the container; raises AirlockError where there is none."""
+
+        async def run() -> str | AirlockError:
+            async with open_runner() as runner:
+                try:
+                    return await self.run_by(runner, script, claimed=claimed)
+                except AirlockError as error:
+                    # Raised in here it would come in a group of one.
+                    return error
+
+        said = trio.run(run)
+        if isinstance(said, AirlockError):
+            raise said
+        return said
+
+    async def run_by(self, runner: "Runner", script: str, *, claimed: str = "/workspace") -> str:
+        """The same, with what this runner has waiting."""
+        with tempfile.TemporaryFile("w+") as output, self.enter(claimed) as workspace:
+            await runner.run(workspace, script, output.fileno())
+            output.seek(0)
+            return output.read()
+
+    @contextmanager
+    def enter(self, claimed: str = "/workspace") -> Iterator[Workspace]:
+        """A directory of the container, as it is now."""
+        mounts = Mounts(self._agent, rows=self.rows, is_proven=True)
+        source = mounts.find(claimed).source
+        directory = os.path.join(source.directory, source.below)
+        descriptor = os.open(directory, os.O_PATH)
+        try:
+            yield Workspace(
+                descriptor=descriptor,
+                path=directory.rstrip("/"),
+                root=source.directory,
+                mounts=mounts,
+                source=source,
+            )
+        finally:
+            os.close(descriptor)
+
+
+class Runner:
+    """Runs commands in boxes of a launcher of its own; one may wait in `room`."""
+
+    def __init__(self, launcher: Launcher, null: int, boxes: Boxes) -> None:
+        self.launcher = launcher
+        self.null = null
+        self.boxes = boxes
+        self.room = self.open_room()
+
+    def open_room(self) -> Room:
+        """A room of another agent."""
+        room = Room(self.boxes)
+        room.adopt(NOTHING)
+        return room
+
+    async def run(
+        self,
+        workspace: Workspace,
+        script: str,
+        output: int,
+        *,
+        room: Room | None = None,
+        box: Box | None = None,
+    ) -> None:
+        """Run a script to its end, in a closed box or in `box`; raises AirlockError without."""
+        box = box or plan(workspace)
+        launch = await start_boxed(
+            self.say(workspace, script),
+            (self.null, output, output),
+            box,
+            bubblewrap=BUBBLEWRAP,
+            launcher=self.launcher,
+            identity=box_identity(),
+            reserved=NOTHING,
+            null=self.null,
+            room=self.room if room is None else room,
+        )
+        await finish(launch)
+
+    async def refill(self, *, room: Room | None = None) -> None:
+        """Wait until the boxes are ordered that are to wait after a command."""
+        (self.room if room is None else room).refill(NOTHING)
+        await wait_all_tasks_blocked()
+
+    async def make(self, box: Box) -> FreshBox:
+        """A box that nobody has told anything yet."""
+        return await make_box(
+            box,
+            bubblewrap=BUBBLEWRAP,
+            launcher=self.launcher,
+            identity=box_identity(),
+            reserved=NOTHING,
+            null=self.null,
+        )
+
+    @staticmethod
+    def say(workspace: Workspace, script: str) -> CommandLine:
+        """The command line of a script."""
+        variables = {"PATH": "/bin"}
+        return CommandLine("/bin/sh", ("sh", "-c", script), variables, workspace.descriptor)
+
+
+def plan(workspace: Workspace) -> Box:
+    """The closed box of a program of the system's."""
+    return plan_box(
+        workspace,
+        places=(),
+        read={},
+        identity=box_identity(),
+        reserved=NOTHING,
+        sockets="none",
+        limits=Limits(),
+    )
+
+
+async def finish(launch: BoxedLaunch) -> None:
+    """Wait for the end of a command, and raise AirlockError where it did not start."""
+    report: Ended | AirlockError | None = None
+    while (report := launch.read_report()) is None:
+        await trio.lowlevel.wait_readable(launch.control)
+    launch.end()
+    await launch.wait_gone()
+    launch.close()
+    if isinstance(report, AirlockError):
+        raise report
+
+
+@asynccontextmanager
+async def open_runner() -> AsyncIterator[Runner]:
+    """A runner whose boxes are made ahead, for as long as the block."""
+    launcher = Launcher(launcher_path(), nofile=256)
+    null = os.open(os.devnull, os.O_RDWR)
+    boxes = Boxes(launcher, null)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(boxes.run)
+            yield Runner(launcher, null, boxes)
+            nursery.cancel_scope.cancel()
+    finally:
+        boxes.close()
+        launcher.close()
+        os.close(null)

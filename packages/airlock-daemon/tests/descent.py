@@ -1,0 +1,26 @@
+"""The processes below another, as the kernel tells."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+
+def parent_of(pid: int) -> int:
+    """The parent of a process."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def name_of(pid: int) -> str:
+    """The name of its program."""
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+def descend(pid: int) -> Sequence[int]:
+    """All descendants of a process."""
+    found = []
+    # One that ends meanwhile has none.
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                found += [child, *descend(child)]
+    return found

@@ -1,0 +1,38 @@
+"""A cgroup for a daemon to divide, and the ways in which a box can be made."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from airlock_daemon.platform.linux.cgroup import find_group, remove_group
+from airlock_daemon.setup.boxes import explain_no_fence
+from boxing import needs_bubblewrap
+
+needs_landlock = pytest.mark.skipif(explain_no_fence() is not None, reason="needs Landlock")
+
+MAKERS = [
+    pytest.param("require-bubblewrap", marks=needs_bubblewrap),
+    pytest.param("landlock", marks=needs_landlock),
+]
+"""Values of `[sandbox] mode`, each where it works."""
+
+
+@contextmanager
+def handed_over() -> Iterator[Path]:
+    """A cgroup that is marked as systemd marks what it hands over; skips where there is none."""
+    own = find_group(os.getpid())
+    if own is None:
+        pytest.skip("needs cgroups of version 2")
+    path = Path(own, f"airlock-{uuid.uuid4()}")
+    try:
+        path.mkdir()
+        os.setxattr(path, "user.delegate", b"1")
+    except OSError as error:
+        pytest.skip(f"needs a cgroup of its own: {error}")
+    yield path
+    while not remove_group(str(path)):
+        os.sched_yield()

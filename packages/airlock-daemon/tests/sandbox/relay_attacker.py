@@ -1,0 +1,65 @@
+"""Runs in a box, and sends over the relay what no shim would; SCRIPT calls the functions here."""
+
+import fcntl
+import json
+import os
+import signal  # noqa: F401 - for SCRIPT
+import socket
+import struct
+import sys  # noqa: F401 - for SCRIPT
+
+RELAY = int(os.environ["AIRLOCK_RELAY"])
+relay = socket.socket(fileno=os.dup(RELAY))
+
+
+def send(*numbers, word=b"x"):
+    socket.send_fds(relay, [word], numbers)
+
+
+def connect():
+    """A connection; the end that the daemon gets is kept open here too."""
+    ours, theirs = socket.socketpair()
+    send(theirs.fileno())
+    return ours, theirs
+
+
+def ask(*words, **more):
+    params = {"command": "git-remote", "args": [*words], **more}
+    request = {"jsonrpc": "2.0", "id": 1, "method": "exec", "params": params}
+    return json.dumps(request).encode() + b"\n"
+
+
+def answer(connection):
+    """The last message."""
+    data = b""
+    while chunk := connection.recv(65536):
+        data += chunk
+    return json.loads(data.splitlines()[-1])
+
+
+def works():
+    """Whether an honest request is answered, in the words of a refusal."""
+    ours, theirs = connect()
+    theirs.close()
+    ours.sendall(ask("nothing"))
+    return "does not speak" in answer(ours)["error"]["message"]
+
+
+def slow_to_close():
+    """Both ends of a TCP connection, of which the first waits a minute when it is closed."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        one = socket.create_connection(listening.getsockname())
+        other, _ = listening.accept()
+    one.setblocking(False)
+    try:
+        while True:
+            one.send(b"x" * 65536)
+    except BlockingIOError:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 60))
+    return one, other
+
+
+def block(connection):
+    """What the daemon made of its end is for everybody who has it."""
+    flags = fcntl.fcntl(connection, fcntl.F_GETFL)
+    fcntl.fcntl(connection, fcntl.F_SETFL, flags & ~os.O_NONBLOCK)

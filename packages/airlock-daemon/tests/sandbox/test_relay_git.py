@@ -1,0 +1,99 @@
+"""git in a closed box, which reaches its remotes over the relay and by no other way."""
+
+from collections.abc import Iterator
+
+import pytest
+from relay_world import BROKERS, in_box, refs, relay_world, standing_in
+
+from boxing import needs_bubblewrap
+from running import Daemon
+
+pytestmark = needs_bubblewrap
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[Daemon]:
+    """The daemon runs; each test has directories and branches of its own."""
+    with relay_world() as world, standing_in(world.workspace), Daemon(world) as running:
+        yield running
+
+
+def test_git_pushes_and_clones_over_the_relay(daemon: Daemon) -> None:
+    """Nothing but git's own output is seen, and the records name the request of the box."""
+    url = f"ssh://host{daemon.world.root}/server.git"
+    answer = in_box(
+        daemon,
+        f"git init -q -b main one && cd one && git commit -q --allow-empty -m one && "
+        f"git push {url} HEAD:refs/heads/agent/x && cd .. && git clone -q -b agent/x {url} two && "
+        "git -C two log --format=%s",
+    )
+    assert answer.exit_code == 0, answer.text("stderr")
+    assert answer.text() == "one\n"
+    assert "[new branch]      HEAD -> agent/x" in answer.text("stderr")
+    assert "refs/heads/agent/x" in refs(daemon.world)
+    records = daemon.records("broker")
+    (run,) = daemon.records("exec")
+    assert [record["outcome"] for record in records] == ["allowed"] * 2
+    assert {record["request"] for record in records} == {run["request"]}
+
+
+def test_a_hook_can_do_no_more_than_its_agent(daemon: Daemon) -> None:
+    """It pushes where the agent may, and is refused in the remote's words where not."""
+    url = f"ssh://host{daemon.world.root}/server.git"
+    hook = f"git push -q {url} HEAD:refs/heads/agent/hook; git push {url} HEAD:refs/heads/main"
+    answer = in_box(
+        daemon,
+        "git init -q -b main hooked && cd hooked && mkdir -p .git/hooks && "
+        f"printf '#!/bin/sh\\n{hook}\\n' > .git/hooks/post-commit && "
+        "chmod +x .git/hooks/post-commit && git commit -q --allow-empty -m one",
+    )
+    assert answer.exit_code == 0, answer.text("stderr")
+    said = answer.text("stderr")
+    assert "! [remote rejected] HEAD -> main (airlock: " in said
+    assert {"refs/heads/agent/hook"} == {ref for ref in refs(daemon.world) if "/x" not in ref}
+    run = daemon.records("exec")[-1]
+    asked = [each for each in daemon.records("broker") if each["request"] == run["request"]]
+    assert [each["outcome"] for each in asked] == ["allowed", "denied"]
+    assert run["outcome"] == "allowed"
+
+
+def test_what_is_no_transport_is_not_to_be_had(daemon: Daemon) -> None:
+    """The shim under another name asks for a command, which no relay gives."""
+    answer = in_box(daemon, "cp /run/airlock/git-ssh /tmp/sh; /tmp/sh -c id")
+    assert answer.exit_code == 126
+    assert "ask for git-remote alone" in answer.text("stderr")
+    assert daemon.records("broker")[-1]["rule"] == "brokers"
+
+
+def test_behind_landlock_it_is_ssh_alone() -> None:
+    """Nothing can stand in for git's helper of URLs there, and git says that it is not allowed."""
+    with relay_world('mode = "landlock"\n', box=BROKERS) as world, standing_in(world.workspace):
+        url = f"ssh://host{world.root}/server.git"
+        with Daemon(world) as daemon:
+            answer = in_box(
+                daemon,
+                "git init -q -b main one && cd one && git commit -q --allow-empty -m one && "
+                f"git push -q {url} HEAD:refs/heads/agent/x; git ls-remote https://host/x",
+            )
+            (record,) = daemon.records("broker")
+            (run,) = daemon.records("exec")
+    assert "transport 'https' not allowed" in answer.text("stderr")
+    assert run["sandbox"] == "landlock"
+    assert (record["outcome"], record["request"]) == ("allowed", run["request"])
+
+
+def test_a_hook_of_the_agent_sees_what_a_box_asks_for() -> None:
+    """As any other request; what it refuses is refused, and the command itself is allowed."""
+    with relay_world() as world, standing_in(world.workspace):
+        hook = world.agent / "hooks" / "pre-exec"
+        hook.parent.mkdir()
+        hook.write_text("#!/bin/sh\n! grep -q git-remote\n")
+        hook.chmod(0o755)
+        with Daemon(world) as daemon:
+            answer = in_box(daemon, f"git ls-remote ssh://host{world.root}/server.git")
+            (record,) = daemon.records("broker")
+            (run,) = daemon.records("exec")
+    assert answer.exit_code == 128
+    assert "airlock: " in answer.text("stderr")
+    assert (record["outcome"], record["layer"]) == ("denied", "hook")
+    assert (run["outcome"], run["request"]) == ("allowed", record["request"])

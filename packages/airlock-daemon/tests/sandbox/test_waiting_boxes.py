@@ -1,0 +1,238 @@
+"""Boxes that wait while a container does what it can to what they were made of, and how many."""
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import trio
+from msgspec.structs import replace
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from airlock_daemon.command.launcher import Bounds, Identity
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.sandbox import ahead
+from airlock_daemon.sandbox.box import Link
+from airlock_daemon.sandbox.key import find_key
+from airlock_daemon.setup.reserved import Reserved
+from boxing import box_identity, needs_bubblewrap
+from container_hosts import NOTHING, Host, Runner, finish, open_runner, plan
+from worlds import World
+
+pytestmark = needs_bubblewrap
+
+SECRET = "canary-71c3"
+TRIES = 60
+
+
+@pytest.fixture
+async def runner() -> AsyncIterator[Runner]:
+    """Boxes that are made ahead."""
+    async with open_runner() as runner:
+        yield runner
+
+
+@pytest.fixture
+def host(world: World) -> Iterator[Host]:
+    """A container with a directory, a masked file and a hidden one in its workspace."""
+    world.write_profile('[workspace]\nhide = ["/workspace/hidden"]\n')
+    (generation,) = world.load().generations.values()
+    with tempfile.TemporaryDirectory(prefix="box-") as folder:
+        root = Path(os.path.realpath(folder))
+        root.chmod(0o755)
+        host = Host(root, generation.agent)
+        host.make("workspace/lib")
+        host.mount(host.make("lib", "lib"), "/workspace/lib")
+        (host.workspace / "mask").write_text(SECRET)
+        host.add("devtmpfs", "/workspace/mask", root="/null")
+        (host.workspace / "hidden").write_text(SECRET)
+        yield host
+
+
+def replace_file(path: Path) -> None:
+    """As an editor saves: what is mounted there elsewhere comes off."""
+    new = path.with_name("new")
+    new.write_text(SECRET)
+    new.rename(path)
+
+
+def replace_directory(path: Path, content: str) -> None:
+    """Put another one in its place."""
+    path.rename(path.with_name("away"))
+    path.mkdir()
+    path.chmod(0o777)
+    (path / "file").write_text(content)
+
+
+CHANGES: dict[str, tuple[Callable[[Host], object], str]] = {
+    "nothing": (lambda _: None, "lib\n"),
+    "source": (lambda host: replace_directory(host.root / "lib", "other\n"), "other\n"),
+    "mount point": (lambda host: replace_directory(host.workspace / "lib", SECRET), "lib\n"),
+    "masked": (lambda host: replace_file(host.workspace / "mask"), "lib\n"),
+    "hidden": (lambda host: replace_file(host.workspace / "hidden"), "lib\n"),
+    "read-only": (
+        lambda host: host.mount(host.root / "lib", "/workspace/lib", read_only=True),
+        "lib\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_box_is_as_if_it_were_made_now(runner: Runner, host: Host, change: str) -> None:
+    """Whatever was replaced since one was made that waits."""
+    do, expected = CHANGES[change]
+    assert await host.run_by(runner, "cat lib/file mask hidden") == "lib\n"
+    await runner.refill()
+    assert runner.room.count == 1
+    do(host)
+    assert await host.run_by(runner, "cat lib/file mask hidden") == expected
+    # It is taken if nothing has changed, and only then.
+    assert runner.room.count == (change != "nothing")
+    said = await host.run_by(runner, "(echo x > lib/new) 2>/dev/null || echo kept")
+    assert said == ("kept\n" if change == "read-only" else "")
+
+
+@pytest.mark.parametrize("trick", ["unlink", "rename", "swap"])
+async def test_what_came_off_while_a_box_waited_keeps_the_command_from_starting(
+    runner: Runner, host: Host, trick: str
+) -> None:
+    """Should the key not tell: the launcher in the box looks itself, at whatever moment it is."""
+    chance = random.Random(16)  # noqa: S311 - when, not what
+    mask, away = host.workspace / "mask", host.workspace / "away"
+    (host.workspace / "other").write_text(SECRET)
+    host.mount(host.make("pinned", SECRET) / "file", "/workspace/other")
+    refused = 0
+    for _ in range(TRIES):
+        with tempfile.TemporaryFile("w+") as output, host.enter() as workspace:
+            box = plan(workspace)
+            fresh = await runner.make(box)
+            await trio.sleep(chance.uniform(0, 0.05))
+            if trick == "unlink":
+                mask.unlink()
+                mask.write_text(SECRET)
+            elif trick == "rename":
+                mask.rename(away)
+                away.with_name("copy").write_text(SECRET)
+                away.with_name("copy").rename(mask)
+            else:
+                # What then stands there is a mount of the box, but another one.
+                mask.rename(away)
+                (host.workspace / "other").rename(mask)
+                away.rename(host.workspace / "other")
+            standard = (runner.null, output.fileno(), output.fileno())
+            what = runner.say(workspace, "cat mask")
+            fresh.launch.order(what, standard, box, launcher=runner.launcher)
+            try:
+                await finish(fresh.launch)
+            except AirlockError:
+                refused += 1
+            output.seek(0)
+            assert SECRET not in output.read()
+    assert refused
+
+
+async def test_keys_differ_by_all_that_a_box_is_made_of(host: Host) -> None:
+    """But for where in it a command starts."""
+    me = box_identity()
+    with host.enter() as workspace:
+        box = plan(workspace)
+        key = find_key(box, bubblewrap="/usr/bin/bwrap", identity=me)
+        elsewhere = replace(box, directory="/workspace/lib")
+        assert find_key(elsewhere, bubblewrap="/usr/bin/bwrap", identity=me) == key
+        others = [
+            find_key(box, bubblewrap="/opt/bwrap", identity=me),
+            find_key(box, bubblewrap="/usr/bin/bwrap", identity=Identity(me.user, 1)),
+            *(
+                find_key(other, bubblewrap="/usr/bin/bwrap", identity=me)
+                for other in (
+                    replace(box, inner=box.inner[1:]),
+                    replace(box, inner=tuple(reversed(box.inner))),
+                    replace(box, operations=(*box.operations, Link("x", "/x"))),
+                    replace(box, sockets="unix"),
+                    replace(box, bounds=Bounds(processes=1)),
+                )
+            ),
+        ]
+    assert key not in others
+    assert len(set(others)) == len(others)
+
+
+async def test_boxes_of_one_reading_are_not_for_another(runner: Runner, host: Host) -> None:
+    """A request that began before a reload has a fresh one, and one is never kept past it."""
+    await host.run_by(runner, "true")
+    await runner.refill()
+    later = Reserved((("config", "/nowhere"),))
+    runner.room.adopt(later)
+    assert runner.room.count == 0
+    await host.run_by(runner, "true")
+    await runner.refill()
+    assert runner.room.count == 0
+    # One that is just being made, too.
+    runner.room.adopt(NOTHING)
+    await host.run_by(runner, "true")
+    runner.room.refill(NOTHING)
+    runner.room.adopt(None)
+    await wait_all_tasks_blocked()
+    assert runner.room.count == 0
+
+
+async def test_they_are_few(runner: Runner, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for an agent, two where that was not enough; in all so many, of who asked last."""
+    monkeypatch.setattr(ahead, "MOST_IN_ALL", 3)
+    rooms = [runner.open_room() for _ in range(3)]
+    with host.enter() as workspace:
+        for room in rooms:
+            await runner.run(workspace, "true", runner.null, room=room)
+            await runner.refill(room=room)
+        assert [room.count for room in rooms] == [1, 1, 1]
+        last = rooms[-1]
+        # Two in a row, of which the second one finds none.
+        for _ in range(2):
+            await runner.run(workspace, "true", runner.null, room=last)
+        await runner.refill(room=last)
+        assert [room.count for room in rooms] == [0, 1, 2]
+    # Others than before take their place.
+    assert await host.run_by(runner, "cat lib/file") == "lib\n"
+    host.make("workspace/more")
+    host.mount(host.root / "lib", "/workspace/more")
+    with host.enter() as workspace:
+        await runner.run(workspace, "true", runner.null, room=last)
+        await runner.refill(room=last)
+        assert last.count == 2
+
+
+async def test_they_go_when_nobody_asks(
+    runner: Runner, host: Host, autojump_clock: MockClock
+) -> None:
+    """Those of an agent that asked for nothing in the last minutes."""
+    with host.enter() as workspace:
+        await runner.run(workspace, "true", runner.null)
+        runner.room.refill(NOTHING)
+        await trio.sleep(ahead.ACTIVE_S / 2)
+        assert runner.room.count == 1
+        await trio.sleep(ahead.ACTIVE_S)
+        assert runner.room.count == 0
+
+
+WATCH = """
+import subprocess, sys
+from airlock_daemon.platform.linux.mount_watch import MountWatch
+watch = MountWatch()
+seen = [watch.has_changed()]
+for words in (["mount", "-t", "tmpfs", "x", sys.argv[1]], ["true"], ["umount", sys.argv[1]],
+              ["unshare", "--mount", "mount", "-t", "tmpfs", "x", sys.argv[1]]):
+    subprocess.run(words, check=True)
+    seen.append(watch.has_changed())
+print(seen)
+"""
+
+
+def test_changes_of_mounts_are_seen_and_those_of_other_namespaces_not(tmp_path: Path) -> None:
+    """Where this process may have a mount namespace of its own."""
+    words = ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-c", WATCH]
+    ran = subprocess.run([*words, str(tmp_path)], check=True, capture_output=True, text=True)
+    assert ran.stdout.strip() == "[False, True, False, True, False]"
