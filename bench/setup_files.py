@@ -24,7 +24,7 @@ args = ["--refused"]
 """
 
 # Of our own daemon the path without one is timed, and of released ones there is no other.
-_BOX = '\n[sandbox]\nbox = "none"\n'
+_UNBOXED = '\n[sandbox]\nbox = "none"\n'
 
 PROGRAMS = ("true", "cat", "readlink")
 """Commands with a module of their own here; git has the daemon's built-in one, if it has one."""
@@ -76,7 +76,7 @@ class Places(Installation):
         if form.passes is not None:
             more += f"\n[daemon]\npass_descriptors = {str(form.passes).lower()}\n"
         modules = {
-            name: _MODULE.format(program=find_program(name)) + (_BOX if form.mounts else "")
+            name: _MODULE.format(program=find_program(name)) + (_UNBOXED if form.mounts else "")
             for name in PROGRAMS
         }
         if form.boxes:
