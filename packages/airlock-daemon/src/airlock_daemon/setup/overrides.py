@@ -7,6 +7,7 @@ to allow one thing more also gives up all that the built-in guards against.
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from airlock_daemon.setup.boxes import wants_box
 from airlock_modules import Fault, GrammarRules, Module, builtin_names, load_builtin
 from airlock_wire import quote
 
@@ -34,11 +35,12 @@ def compare(override: Module, builtin: Module) -> Iterator[Fault]:
     """Yield one note for each kind of thing that `builtin` has and `override` lacks."""
     name, show = builtin.name, f"airlock-daemon show {builtin.name}"
     if isinstance(builtin.rules, GrammarRules) and not isinstance(override.rules, GrammarRules):
+        paths = "" if wants_box(builtin) else " and finds paths to hold in the workspace"
         yield Fault(
             override.source,
             "syntax",
             f"the built-in {name} reads arguments by an option table, which sees joined and "
-            "abbreviated flags and finds paths to hold in the workspace; this override has none",
+            f"abbreviated flags{paths}; this override has none",
             f'add [syntax] options = "{name}"',
         )
     if builtin.broker is not None and override.broker is None:
