@@ -35,8 +35,9 @@ def ask(
     """Say whether a command would be allowed, and what decides.
 
     Shows how the arguments are read, what each layer says, and for a refusal the rule and the
-    reason that the module gives for it, and for what is allowed which box it has. Nothing is run. From the agent's name on every
-    word belongs to the command, so that `airlock-daemon test my git push --force` works. The
+    reason that the module gives for it; for what is allowed, which box it has. Nothing is run.
+    From the agent's name on every word belongs to the command, so that `airlock-daemon test my git
+    push --force` works. The
     client's directory and the mounts of its container are not known here: paths of which only they
     decide are named, and not refused; so are hosts that the profile of the agent does not name, at
     which the daemon looks. The running daemon is asked too: an answer that differs is a
