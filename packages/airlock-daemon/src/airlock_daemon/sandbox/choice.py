@@ -138,7 +138,8 @@ def choose_box(
     reserved = generation.reserved
     home = None
     if maker.is_home:
-        home = find_home(maker.identity, environment, reserved=reserved)
+        limits = generation.limits
+        home = find_home(maker.identity, environment, reserved=reserved, limits=limits)
     named = environment.get("HOME", "/")
     read = {path: path for path in _find_certificates(environment)}
     read |= dict(_find_read(sandbox.read, named, module, has_home=home is not None))
