@@ -2,9 +2,11 @@
 
 import json
 
+import pytest
+
 from commanding import run
 from running import Daemon
-from worlds import World
+from worlds import BOX_USER, UNSAID, World
 
 # Of a command without a box, whose paths are the host's.
 PATHS = """
@@ -103,3 +105,23 @@ def test_test_explains_to_programs(world: World) -> None:
     assert report["arguments"]["flags"][0]["text"] == "--tags"
     assert report["arguments"]["words"][-1]["text"] == {"base64": "/w=="}
     assert (report["daemon"], report["agrees"]) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("module", "mode", "said"),
+    [
+        (UNSAID, "auto", "home (unprotected): it can read and send away every credential"),
+        ('[sandbox]\nbox = "closed"\n', "auto", "closed\n"),
+        ('[sandbox]\nbox = "closed"\n', "off", "off: so says [sandbox] mode of config.toml\n"),
+        ('[sandbox]\nbox = "none"\n', "auto", "off: it runs on the host as the daemon's user\n"),
+    ],
+)
+def test_the_box_of_what_is_allowed_is_told(
+    world: World, module: str, mode: str, said: str
+) -> None:
+    """Who grants a command sees what it would give away."""
+    world.write_config(f'[sandbox]\nmode = "{mode}"\nuser = "{BOX_USER}"\n')
+    world.write_module("sh", "/bin/sh", f"[deny]\nargs = ['no']\n{module}")
+    shown = run(world, "test", "my", "sh", "yes").stdout
+    assert f"\nsandbox: {said}" in shown
+    assert "sandbox:" not in run(world, "test", "my", "sh", "no", status=1).stdout

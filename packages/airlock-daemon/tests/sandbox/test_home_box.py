@@ -108,9 +108,9 @@ def test_nothing_of_airlock_itself_is_there(home: Path) -> None:
             os.chown(path, box_uid(), box_identity().group)
     places = tuple(("a thing", str(home / each)) for each in (*names, "agents.toml", "log"))
     identity, reserved = box_identity(), Reserved(places)
-    human = find_home(identity, {"HOME": str(home)}, reserved=reserved)
     nowhere = make_empty(None)
     limits = Limits()
+    human = find_home(identity, {"HOME": str(home)}, reserved=reserved, limits=limits)
     box = plan_home_box(
         nowhere, human, places=(), read={}, identity=identity, reserved=reserved, limits=limits
     )

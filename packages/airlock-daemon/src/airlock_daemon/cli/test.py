@@ -12,6 +12,7 @@ from airlock_daemon.cli.git_words import read_git_words
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.reporting import say
 from airlock_daemon.cli.verdict import Verdict, judge
+from airlock_daemon.setup.boxes import describe_box
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.remotes import BROKER
 from airlock_modules import Decision, describe_reading, evaluate
@@ -34,8 +35,9 @@ def ask(
     """Say whether a command would be allowed, and what decides.
 
     Shows how the arguments are read, what each layer says, and for a refusal the rule and the
-    reason that the module gives for it. Nothing is run. From the agent's name on every
-    word belongs to the command, so that `airlock-daemon test my git push --force` works. The
+    reason that the module gives for it; for what is allowed, which box it has. Nothing is run.
+    From the agent's name on every word belongs to the command, so that `airlock-daemon test my git
+    push --force` works. The
     client's directory and the mounts of its container are not known here: paths of which only they
     decide are named, and not refused; so are hosts that the profile of the agent does not name, at
     which the daemon looks. The running daemon is asked too: an answer that differs is a
@@ -59,15 +61,19 @@ def ask(
     is_asked = not is_own_git or bool(words)
     answer = ask_daemon(path, command, words) if is_asked else None
     said = _say(answer, verdict) if is_asked else "not asked"
+    module = generation.grant.modules.get(command)
+    box = None
+    if verdict.allowed and module is not None:
+        box = describe_box(module, generation.boxes)
     agrees = answer is None or verdict.agrees_with(answer)
     if application.json:
-        report = dump_decision(decision) | verdict.dump()
+        report = dump_decision(decision) | verdict.dump() | {"sandbox": box}
         heard = None if answer is None else answer.message or "allowed"
         application.print_json(
             report | {"daemon": heard, "agrees": agrees, "registration": setup.locations.agents}
         )
     else:
-        _print(decision, verdict)
+        _print(decision, verdict, box)
         typer.echo(f"daemon: {said}")
         if not agrees:
             say("the running daemon decides otherwise", "hint: airlock-daemon reload")
@@ -81,7 +87,7 @@ def has_own_git_alone(generation: Generation) -> bool:
     return BROKER in granted and "git" not in granted
 
 
-def _print(decision: Decision, verdict: Verdict) -> None:
+def _print(decision: Decision, verdict: Verdict, box: str | None) -> None:
     lines = () if decision.reading is None else describe_reading(decision.reading)
     if lines:
         typer.echo("the arguments, as they are read:")
@@ -91,6 +97,8 @@ def _print(decision: Decision, verdict: Verdict) -> None:
         typer.echo(f"{step.layer}: {step.verdict}: {step.detail}")
     if verdict.workspace:
         typer.echo(f"workspace: {verdict.workspace}")
+    if box is not None:
+        typer.echo(f"sandbox: {box}")
     if verdict.broker:
         typer.echo(f"broker: {verdict.broker}")
     if verdict.allowed:

@@ -17,6 +17,7 @@ from airlock_daemon.sandbox.refusing import advising, refuse
 from airlock_daemon.sandbox.transports import ASKS, find_transports
 from airlock_daemon.setup.boxes import (
     BUBBLEWRAP,
+    HOME_CLASS,
     BoxConfig,
     Mode,
     explain_no_fence,
@@ -29,9 +30,6 @@ from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.directory import Workspace
 from airlock_modules import Module
 from airlock_wire import quote
-
-HOME_CLASS = "home (unprotected)"
-"""What records and people are told of a command in a box with the human's home."""
 
 _INSTALL = "sudo apt-get install bubblewrap"
 
@@ -140,7 +138,8 @@ def choose_box(
     reserved = generation.reserved
     home = None
     if maker.is_home:
-        home = find_home(maker.identity, environment, reserved=reserved)
+        limits = generation.limits
+        home = find_home(maker.identity, environment, reserved=reserved, limits=limits)
     named = environment.get("HOME", "/")
     read = {path: path for path in _find_certificates(environment)}
     read |= dict(_find_read(sandbox.read, named, module, has_home=home is not None))

@@ -12,21 +12,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from airlock_daemon.command.launcher import Identity
 from airlock_daemon.errors import Denied
 from airlock_daemon.sandbox.box import Cover, Home, Null, Operation, Placed, System
+from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved, is_within
 
 PLACES = ("/etc", "/opt")
 """Directories of the host that it has whole."""
 
 _RESOLVER = "/etc/resolv.conf"
-_WRITTEN_BYTES = 1 << 30
+# Of what a box may have in /tmp: caches are larger.
+_TIMES = 4
 
 
 def find_home(
-    identity: Identity, environment: Mapping[str, str], *, reserved: Reserved
+    identity: Identity, environment: Mapping[str, str], *, reserved: Reserved, limits: Limits
 ) -> Home | None:
     """The home of `identity`, with what of Airlock's own is to be covered; None without a home.
 
-    `environment` is the daemon's. Raises Denied where all of it lies in a directory of Airlock's.
+    `environment` is the daemon's, and `limits` bound what is written there. Raises Denied where all
+    of it lies in a directory of Airlock's.
     """
     named = environment.get("HOME", "")
     if identity.user != os.geteuid() and not _is_owner(identity, named):
@@ -43,7 +46,8 @@ def find_home(
                 hint="a person on the host can move Airlock's files, or write [sandbox] box = "
                 '"closed" in the module',
             )
-    return Home(path, _WRITTEN_BYTES, tuple(hide((*PLACES, path), reserved)))
+    size = _TIMES * limits.box_tmpfs_mb << 20
+    return Home(path, size, tuple(hide((*PLACES, path), reserved)))
 
 
 def hide(shown: Iterable[str], reserved: Reserved) -> Iterator[Placed]:

@@ -12,6 +12,9 @@ from airlock_modules import Module, TableReader
 BUBBLEWRAP = "bwrap"
 """The program that makes boxes, searched on the daemon's PATH."""
 
+HOME_CLASS = "home (unprotected)"
+"""What records and people are told of a command in a box with the human's home."""
+
 OLDEST_LANDLOCK = 6
 """The first version that keeps a tool from signals and abstract sockets of other processes."""
 
@@ -61,6 +64,21 @@ class BoxConfig(msgspec.Struct, frozen=True):
 
     mode: Mode = "auto"
     user: BoxUser | None = None
+
+
+def describe_box(module: Module, config: BoxConfig) -> str | None:
+    """What a person is told of the box of a command, as far as files say; None for a broker's."""
+    if module.broker is not None:
+        return None
+    if not wants_box(module):
+        return "off: it runs on the host as the daemon's user"
+    if config.mode == "off":
+        if module.builtin:
+            return "refused: [sandbox] mode of config.toml is off"
+        return "off: so says [sandbox] mode of config.toml"
+    if is_home(module):
+        return f"{HOME_CLASS}: it can read and send away every credential in your home"
+    return "closed"
 
 
 def read_boxes(table: TableReader) -> BoxConfig:
