@@ -36,7 +36,9 @@ KINDS: dict[str, Callable[[], tuple[int | socket.socket, ...]]] = {
 }
 
 _messages = st.lists(
-    st.tuples(st.lists(st.sampled_from(sorted(KINDS)), max_size=6), st.binary(min_size=1, max_size=64)),
+    st.tuples(
+        st.lists(st.sampled_from(sorted(KINDS)), max_size=6), st.binary(min_size=1, max_size=64)
+    ),
     max_size=8,
 )
 
