@@ -202,5 +202,5 @@ def test_a_relay_that_is_none_is_said(daemon: FakeDaemon, number: str) -> None:
     assert ended.status == 125
     why = "the descriptor is no such socket" if number == "2" else "the descriptor is closed"
     first, hint = ended.stderr.splitlines()
-    assert first == f"airlock: AIRLOCK_RELAY is not the number of a box's relay: {why}"
+    assert first == f"airlock: no relay of a box is at the number in AIRLOCK_RELAY: {why}"
     assert hint.endswith("anywhere else unset it")
