@@ -62,7 +62,7 @@ pub fn explain(outcome: endpoint.Outcome, named: ?[]const u8, places: endpoint.P
         .failed => |failure| explainFailure(failure.path, failure.errno),
         .without_relay => |errno| {
             report(&.{
-                .{ .plain = "AIRLOCK_RELAY is not the number of a box's relay: " },
+                .{ .plain = "no relay of a box is at the number in AIRLOCK_RELAY: " },
                 .{ .plain = error_number.describe(errno) },
             });
             diagnostics.advise(.{ .plain = "the daemon sets it in a box on its host, where " ++

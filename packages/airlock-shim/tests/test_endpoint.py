@@ -193,3 +193,14 @@ def test_path_is_shown_safely(daemon: FakeDaemon) -> None:
     """The path is text from elsewhere, too."""
     lines = _explain(daemon, "/no\x1b[2J/\u202esocket")
     assert "/no\\x1b[2J/\\u{202e}socket" in lines[0]
+
+
+@pytest.mark.parametrize("number", ["77", "x", "2"])
+def test_a_relay_that_is_none_is_said(daemon: FakeDaemon, number: str) -> None:
+    """Where it is set there is no other way, so that no socket is looked for."""
+    ended = wait(daemon.start(environment={"AIRLOCK_RELAY": number}))
+    assert ended.status == 125
+    why = "the descriptor is no such socket" if number == "2" else "the descriptor is closed"
+    first, hint = ended.stderr.splitlines()
+    assert first == f"airlock: no relay of a box is at the number in AIRLOCK_RELAY: {why}"
+    assert hint.endswith("anywhere else unset it")

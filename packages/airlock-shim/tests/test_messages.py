@@ -34,8 +34,8 @@ UNPROVOKED = {
     "its queue is full": _STATE,
     "operation not permitted": _STATE,
     "out of memory": _STATE,
-    "the descriptor is closed": _LIKE_OTHERS,
     "the disk quota is used up": _STATE,
+    "too many descriptors are on their way": _STATE,
 }
 
 

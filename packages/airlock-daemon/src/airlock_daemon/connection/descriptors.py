@@ -27,8 +27,12 @@ _HOW = "send stdin, stdout and stderr with the first byte of the request, or no 
 AT_ONCE = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
 """Of recvmsg(2): that a socket does not block is also for others to change who hold it."""
 
-# Not CMSG_SPACE, whose padding has room for a fourth (cmsg(3)).
-_ANCILLARY = socket.CMSG_LEN(COUNT * array.array("i").itemsize)
+ROOM = socket.CMSG_SPACE(253 * array.array("i").itemsize)
+"""For as many as the kernel lets ride on a message (SCM_MAX_FD).
+
+What there is no room for it closes itself, in the process that receives: a TCP socket with
+SO_LINGER, whose peer does not read, would make the daemon wait for as long as its sender likes.
+"""
 
 # A terminal whose other side is gone is called deleted, and still one.
 _TERMINAL = re.compile(r"(/dev/(pts/[0-9]+|console|tty[0-9]*|ttyS[0-9]+)|/[0-9]+)( \(deleted\))?")
@@ -93,13 +97,10 @@ class Passed:
             self._closer.close(numbers)
 
 
-def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int], bool]:
-    """Read at most `size` bytes and the descriptors that ride on them, which the caller closes.
-
-    At most three come; the last value says that there were more.
-    """
-    data, ancillary, flags, _ = connection.recvmsg(size, _ANCILLARY, AT_ONCE)
-    return data, list_rights(ancillary), bool(flags & socket.MSG_CTRUNC)
+def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
+    """Read at most `size` bytes and the descriptors that ride on them, which the caller closes."""
+    data, ancillary, _, _ = connection.recvmsg(size, ROOM, AT_ONCE)
+    return data, list_rights(ancillary)
 
 
 def list_rights(ancillary: Sequence[tuple[int, int, bytes]]) -> list[int]:
@@ -113,15 +114,15 @@ def list_rights(ancillary: Sequence[tuple[int, int, bytes]]) -> list[int]:
 
 
 def too_many() -> BadDescriptors:
-    """More came than there is room for, of which the kernel has closed the rest."""
+    """More came than are taken."""
     return BadDescriptors("more than three descriptors came with the request", hint=_HOW)
 
 
-def receive_plain(connection: socket.socket, size: int) -> bytes:
+def receive_plain(connection: socket.socket, size: int, closer: Closer) -> bytes:
     """Read at most `size` bytes where no descriptor may come; raises BadDescriptors for one."""
-    data, _, flags, _ = connection.recvmsg(size, 0, AT_ONCE)
-    if flags & socket.MSG_CTRUNC:
-        # Without room for them the kernel has closed them.
+    data, numbers = receive(connection, size)
+    if numbers:
+        closer.close(numbers)
         raise BadDescriptors(
             "descriptors came later than with the first byte of the request", hint=_HOW
         )

@@ -4,16 +4,11 @@ Whoever sends them runs what an agent wrote. Descriptors of any kind and number 
 looked at by no call that could ask a file system (fstat); a socket's flags stay the sender's too.
 """
 
-import array
 import socket
 
 from airlock_daemon.connection.closing import Closer
-from airlock_daemon.connection.descriptors import AT_ONCE, list_rights
+from airlock_daemon.connection.descriptors import receive
 
-# As many as the kernel lets ride on a message (SCM_MAX_FD). With less room it would close the rest
-# itself, in this process, and a TCP socket with SO_LINGER can make that wait.
-_MOST = 253
-_ROOM = socket.CMSG_SPACE(_MOST * array.array("i").itemsize)
 # What is said beside the descriptor means nothing.
 _WORD = 16
 
@@ -34,8 +29,7 @@ def receive_connection(relay: socket.socket, closer: Closer) -> socket.socket | 
 
     Raises BlockingIOError where there is none yet, NoConnection, OSError.
     """
-    data, ancillary, _, _ = relay.recvmsg(_WORD, _ROOM, AT_ONCE)
-    numbers = list_rights(ancillary)
+    data, numbers = receive(relay, _WORD)
     if not (data or numbers):
         return None
     connection = _take(numbers[0]) if len(numbers) == 1 else None

@@ -8,6 +8,7 @@ import trio
 
 from airlock_daemon.connection.closing import Closer
 from airlock_daemon.connection.descriptors import (
+    COUNT,
     BadDescriptors,
     Passed,
     receive,
@@ -130,17 +131,17 @@ class Session:
 
     def _receive_request(self) -> bytes:
         if self._is_begun or self._closer.is_stuck:
-            return receive_plain(self.connection, RECEIVE)
+            return receive_plain(self.connection, RECEIVE, self._closer)
         # The first byte alone: more could bring descriptors that ride on a later one.
-        data, numbers, is_more = receive(self.connection, 1)
+        data, numbers = receive(self.connection, 1)
         self.passed = Passed(numbers, self._closer)
         self._is_begun = True
-        if is_more:
+        if len(numbers) > COUNT:
             self.passed.close()
             raise too_many()
         if data:
             with suppress(BlockingIOError):
-                data += receive_plain(self.connection, RECEIVE)
+                data += receive_plain(self.connection, RECEIVE, self._closer)
         return data
 
     def _examine_descriptors(self, request: Request) -> None:
@@ -163,7 +164,7 @@ class Session:
         Returns whether there may be more to come. Raises RemoteProtocolError.
         """
         try:
-            data = receive_plain(self.connection, self._chunk)
+            data = receive_plain(self.connection, self._chunk, self._closer)
         except BlockingIOError:
             return True
         except OSError:
@@ -249,7 +250,19 @@ class Session:
     def close(self) -> None:
         """Close the connection and what came with the request."""
         self.passed.close()
+        with suppress(OSError):
+            # From here on nothing more can come.
+            self.connection.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            self._drop_unread()
         self.connection.close()
+
+    def _drop_unread(self) -> None:
+        """Take descriptors out of what was not read: they would be closed with the connection."""
+        data = b"x"
+        while data:
+            data, numbers = receive(self.connection, RECEIVE)
+            self._closer.close(numbers)
 
 
 def _broken(error: BadDescriptors) -> RemoteProtocolError:
