@@ -18,7 +18,7 @@ from e2e.world.secrets import Secret
 
 from .errands.errand import Errand
 from .remotes.case import Case, Transport, read_table
-from .remotes.field import PLAIN, WAYS, Field
+from .remotes.field import BOXED, BOXED_GIT, PLAIN, WAYS, Field
 from .remotes.ground import ENVIRONMENT, ROOT, Result, seed
 
 CASES = read_table()
@@ -47,7 +47,9 @@ Host far
 """
 
 each_way = pytest.mark.parametrize("way", WAYS)
-
+in_a_box_too = pytest.mark.parametrize("way", [*WAYS, BOXED])
+FORCED = ("force", "push-and-delete-at-once", "refused-mirror")
+"""Cases that force something, which git on the host is not asked for."""
 
 over_ssh = pytest.mark.parametrize("transport", ["ssh"], indirect=True)
 
@@ -102,6 +104,8 @@ def client(field: Field, images: Images) -> Iterator[Container]:
     """A Debian with git, which was told of the shim."""
     with field.mount_shim(field.setup(images.debian)).running() as client:
         client.run("airlock-shim", "--install-git", cwd="/").succeeded()
+        client.run("mkdir", BOXED_GIT, cwd="/").succeeded()
+        client.run("airlock-shim", "--install", BOXED_GIT, "git", cwd="/").succeeded()
         yield client
 
 
@@ -111,7 +115,7 @@ def results(field: Field, client: Container) -> dict[str, dict[str, Result]]:
     cases = [case.over(field.transport) for case in CASES]
     granted = [case for case in cases if not case.refused]
     with ThreadPoolExecutor() as pool:
-        sides = {way: pool.submit(field.run_in, client, way, cases) for way in WAYS}
+        sides = {way: pool.submit(field.run_in, client, way, cases) for way in (*WAYS, BOXED)}
         sides[PLAIN] = pool.submit(field.run_plain, granted)
         return {side: future.result() for side, future in sides.items()}
 
@@ -126,21 +130,27 @@ def test_plain_git_does_what_the_table_says(
     assert case.shows in result.out + result.err
 
 
-@each_way
+@in_a_box_too
 @pytest.mark.parametrize("case", GRANTED, ids=lambda case: case.id)
 def test_a_container_does_the_same(
     case: Case, way: str, results: dict[str, dict[str, Result]]
 ) -> None:
     """Exit status, what is said, and the refs of both ends."""
+    if way == BOXED and case.id in FORCED:
+        assert "overwrites what others have pushed" in results[way][case.id].err
+        return
     assert results[way][case.id] == results[PLAIN][case.id]
 
 
-@each_way
+@in_a_box_too
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.id)
 def test_what_is_not_granted_is_refused(
     case: Case, way: str, transport: Transport, results: dict[str, dict[str, Result]]
 ) -> None:
     """git shows why, and at the server no ref has moved."""
+    if way == BOXED and case.id in FORCED:
+        assert "overwrites and deletes" in results[way][case.id].err
+        return
     result, case = results[way][case.id], case.over(transport)
     assert (result.status, case.refused in result.err) == (case.status, True), result.err
     assert result.remote_refs == results[PLAIN]["ls-remote"].remote_refs

@@ -19,6 +19,10 @@ from e2e.world.project import TOOLS
 WAYS = {"descriptors": "", "streamed": "[daemon]\npass_descriptors = false\n"}
 """How a conversation comes to the container, and what of the configuration says so."""
 
+BOXED = "boxed"
+"""Likewise, for a container whose git is the shim: git runs on the host, in a box."""
+BOXED_GIT = "/usr/local/boxed"
+"""Where the container has that one."""
 PLAIN = "plain"
 _AT = "/remotes"
 _GRANTS = {
@@ -56,18 +60,18 @@ class Field:
         account.write(folder / "gitconfig", "[init]\n\tdefaultBranch = main\n")
         self.airlocks = {}
         self._agents: dict[tuple[str, str], Agent] = {}
-        for way, more in WAYS.items():
+        for way, more in {**WAYS, BOXED: ""}.items():
             airlock = Airlock(
                 executable=executables.daemon, account=account, folder=folder / f"daemon-{way}"
             )
-            airlock.enable("git-remote", more=more)
+            airlock.enable(_command(way), more=more)
             self.airlocks[way] = airlock
             for name, lines in _GRANTS.items():
                 self.add_agent(way, name, [f"{self.url.removeprefix('ssh://')}/**"], lines)
 
     def add_agent(self, way: str, name: str, places: Sequence[str], lines: str = "") -> None:
         """Register an agent that may push to `places`, before the daemon of that way starts."""
-        profile = f'commands = ["git-remote"]\n[git]\npush = {json.dumps(places)}\n{lines}'
+        profile = f'commands = ["{_command(way)}"]\n[git]\npush = {json.dumps(places)}\n{lines}'
         self._agents[way, name] = self.airlocks[way].add_agent(name, profile=profile)
 
     @contextmanager
@@ -84,7 +88,7 @@ class Field:
             yield
 
     def setup(self, image: str) -> Setup:
-        """Describe a container of all agents. It has no workspace that the daemon knows."""
+        """Describe a container of all agents, which sees the directories of all sides."""
         mounts = {
             f"/run/{way}/{name}": (agent.socket_directory, "ro")
             for (way, name), agent in self._agents.items()
@@ -122,7 +126,12 @@ class Field:
             configuration=f"{_AT}/gitconfig",
             sockets={name: f"/run/{way}/{name}/airlock.sock" for name in _GRANTS},
         )
-        client.run("sh", "-s", cwd="/", stdin=script.encode()).succeeded()
+        user = ""
+        if way == BOXED:
+            # Who is in the boxes writes beside the container.
+            user = f"{self.account.uid}:{self.account.gid}"
+            script = f"export PATH={BOXED_GIT}:$PATH\n{script}"
+        client.run("sh", "-s", cwd="/", user=user, stdin=script.encode()).succeeded()
         return self._read(side, cases, at=f"{_AT}/{side}")
 
     def side(self, way: str) -> str:
@@ -142,3 +151,7 @@ class Field:
         account = self.account
         environment = account.environment(path=TOOLS)
         return run(argv, cwd="/", env=environment, uid=account.uid, gid=account.gid, stdin=stdin)
+
+
+def _command(way: str) -> str:
+    return "git" if way == BOXED else "git-remote"
