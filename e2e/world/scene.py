@@ -129,14 +129,17 @@ class Stage:
         self._running.remove(scene.airlock)
         return scene
 
-    def open_remotes(self) -> Scene:
-        """Make a scene whose agent has git-remote alone, over ssh and https to the server."""
+    def open_remotes(self, *, environment: Mapping[str, str] | None = None) -> Scene:
+        """Make a scene whose agent has git-remote alone, over ssh and https to the server.
+
+        Its profile sets `environment`.
+        """
         places = (
             f"git@127.0.0.1:{self.server.port}/srv/**",
             f"{self.server.web.removeprefix('https://')}/git/**",
         )
         profile = f'commands = ["git-remote"]\n[git]\npush = {json.dumps(places)}\n'
-        return self.scene(profile=profile, commands=("git-remote",))
+        return self.scene(profile=profile, commands=("git-remote",), environment=environment)
 
     def open_workshop(
         self, *, environment: Mapping[str, str] | None = None, start: bool = True
