@@ -4,7 +4,6 @@ One daemon answers for all tools. It has an agent that may use all of them, maps
 has in its profile what the files of vectors ask for: only the arguments are judged.
 """
 
-import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from airlock_conformance.cases import Case
 from airlock_conformance.checks import Checks
 from airlock_conformance.content import line_of
 from airlock_conformance.matching import differences
-from airlock_conformance.setup import Installation
+from airlock_conformance.setup import BOXES, Installation
 from airlock_conformance.violation import Violation
 
 _EXPECTED: Mapping[str, Mapping[str, Any]] = {
@@ -29,10 +28,6 @@ _EXPECTED: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-# No box runs as root, so that a daemon which does needs somebody else for them.
-_BOX = '\n[sandbox]\nuser = "nobody"\n' if os.geteuid() == 0 else ""
-
-
 def policy_setup(cases: Collection[Case], modules: Path | None = None) -> Mapping[str, Any]:
     """Return a setup in which each tool of the vectors is granted with its built-in module.
 
@@ -44,7 +39,7 @@ def policy_setup(cases: Collection[Case], modules: Path | None = None) -> Mappin
     enabled = ", ".join(line_of(tool).decode().strip() for tool in tools)
     config = f'[commands]\nenable = [{enabled}]\n\n[log]\npath = "@state@/airlock.log"\n'
     return {
-        "config": config + _BOX,
+        "config": config + BOXES,
         "profile": "".join(("commands = []\n", *lines)),
         "modules": {path.stem: path.read_text() for path in files},
     }

@@ -13,7 +13,7 @@ from airlock_conformance.cases import Case
 from airlock_conformance.checks import Checks
 from airlock_conformance.content import line_of
 from airlock_conformance.matching import differences
-from airlock_conformance.setup import Installation
+from airlock_conformance.setup import BOXES, Installation
 from airlock_conformance.violation import Violation
 
 
@@ -21,8 +21,9 @@ def rules_setup(cases: Iterable[Case]) -> Mapping[str, Any]:
     """Return a setup in which each case is a command with the rules of the case."""
     modules = {_command(case): _module_text(case) for case in cases}
     enabled = ", ".join(_toml(name) for name in modules)
+    config = f'[commands]\nenable = [{enabled}]\n\n[log]\npath = "@state@/airlock.log"\n'
     return {
-        "config": f'[commands]\nenable = [{enabled}]\n\n[log]\npath = "@state@/airlock.log"\n',
+        "config": config + BOXES,
         "profile": "commands = []\n",
         "modules": modules,
     }

@@ -15,6 +15,10 @@ from airlock_conformance.content import substitute
 
 AGENT = "suite"
 
+# No box runs as root, so that a daemon which does needs somebody else for them.
+BOXES = '\n[sandbox]\nuser = "nobody"\n' if os.geteuid() == 0 else ""
+"""What config.toml says of boxes, for commands whose module says nothing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:

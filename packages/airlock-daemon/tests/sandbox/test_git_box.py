@@ -27,17 +27,6 @@ HUMAN = """
 \tleak = !cat /etc/hostname
 """
 
-# What git does in a box, whatever the rules say of its arguments.
-OPEN = """
-[deny]
-args = []
-[env]
-forward = ["GIT_*", "EDITOR"]
-[exec]
-workspace = "required"
-[sandbox]
-box = "closed"
-"""
 APP = "/workspace/app"
 
 
@@ -116,13 +105,11 @@ def write(world: World, path: str, text: str, *, mode: int = 0o644) -> None:
 
 
 @pytest.fixture
-def app(world: World) -> Iterator[Daemon]:
-    """With a repository /workspace/app that has a commit, and git without rules."""
-    world.write_module("git", "git", OPEN)
-    with start(world) as daemon:
-        git(daemon, "init", "--quiet", "app")
-        git(daemon, "commit", "--quiet", "--allow-empty", "-m", "first", cwd=APP)
-        yield daemon
+def app(daemon: Daemon) -> Daemon:
+    """With a repository /workspace/app that has a commit."""
+    git(daemon, "init", "--quiet", "app")
+    git(daemon, "commit", "--quiet", "--allow-empty", "-m", "first", cwd=APP)
+    return daemon
 
 
 def test_what_a_repository_has_git_run_runs_in_the_box(app: Daemon) -> None:
