@@ -21,6 +21,7 @@ from bench.history import HISTORY, append_run, find_commit, find_moves, make_run
 from bench.machine import describe_machine, load_average
 from bench.pairs import Pair, find_own, make_floor, make_pair
 from bench.plan import FULL, MIB, QUICK, Plan
+from bench.rows.box import measure_box
 from bench.rows.burst import measure_burst
 from bench.rows.crowding import measure_crowding
 from bench.rows.daemon import measure_daemon
@@ -35,6 +36,7 @@ from bench.timeline import write_profile
 
 FAMILIES: Mapping[str, Callable[[BenchRun], Iterator[Figure]]] = {
     "latency": measure_latency,
+    "box": measure_box,
     "throughput": measure_throughput,
     "memory": measure_memory,
     "burst": measure_burst,

@@ -48,13 +48,27 @@ class BenchRun:
 
     @contextlib.contextmanager
     def deploy(
-        self, pair: Pair, way: Way, *, descriptors: int = 0, prefix: Sequence[str] = ()
+        self,
+        pair: Pair,
+        way: Way,
+        *,
+        descriptors: int = 0,
+        prefix: Sequence[str] = (),
+        boxes: bool = False,
     ) -> Iterator[Deployment]:
         """Yield a fresh daemon of a pair that serves; the options are those of `deploy`."""
         self._count += 1
-        root = self._root / str(self._count)
+        if boxes:
+            # The user of boxes has to get to the workspace.
+            self._root.chmod(0o711)
         with deploy(
-            pair, way=way, root=root, work=self.work, descriptors=descriptors, prefix=prefix
+            pair,
+            way=way,
+            root=self._root / str(self._count),
+            work=self.work,
+            descriptors=descriptors,
+            prefix=prefix,
+            boxes=boxes,
         ) as deployment:
             yield deployment
 

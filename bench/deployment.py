@@ -32,6 +32,9 @@ _FORMS: dict[Way, tuple[Form, ...]] = {
 }
 
 
+_WITH_BOXES = Form(passes=None, mounts=True, boxes=True)
+
+
 class Deployment:
     """One pair at work. `pid` is the daemon's, `note` what its figures need to be read with."""
 
@@ -70,18 +73,21 @@ def deploy(
     descriptors: int = 0,
     prefix: Sequence[str] = (),
     patience_s: float = 30.0,
+    boxes: bool = False,
 ) -> Iterator[Deployment]:
     """Start the daemon of a pair in the new directory `root`, for commands that run in `work`.
 
-    `descriptors` is its RLIMIT_NOFILE, 0 for ours; `prefix` are words of a program that becomes
-    the daemon, such as a profiler. Raises BenchError where it does not serve.
+    With `boxes` it has commands that run in one. `descriptors` is its RLIMIT_NOFILE, 0 for ours;
+    `prefix` are words of a program that becomes the daemon, such as a profiler. Raises BenchError
+    where it does not serve.
     """
     places = Places(root, work=work, shim=pair.shim)
     start = partial(
         start_daemon, pair, places, prefix, descriptors=descriptors, patience_s=patience_s
     )
     try:
-        with _start_in_some_form(start, places, way) as daemon:
+        forms = (_WITH_BOXES,) if boxes else _FORMS[way]
+        with _start_in_some_form(start, places, forms) as daemon:
             deployment = Deployment(pair, places, daemon)
             with contextlib.chdir(work), Caller(patience_s=patience_s) as caller:
                 deployment.note = deployment.find_note(way, caller)
@@ -120,8 +126,10 @@ def base_environment(home: Path) -> dict[str, str]:
     }
 
 
-def _start_in_some_form(start: Callable[[], Daemon], places: Places, way: Way) -> Daemon:
-    *newer, oldest = _FORMS[way]
+def _start_in_some_form(
+    start: Callable[[], Daemon], places: Places, forms: Sequence[Form]
+) -> Daemon:
+    *newer, oldest = forms
     for form in newer:
         places.write(form)
         with contextlib.suppress(BrokenError):

@@ -24,21 +24,31 @@ args = ["--refused"]
 """
 
 # Of our own daemon the path without one is timed, and of released ones there is no other.
-_BOX = '\n[sandbox]\nbox = "none"\n'
+_UNBOXED = '\n[sandbox]\nbox = "none"\n'
 
 PROGRAMS = ("true", "cat", "readlink")
 """Commands with a module of their own here; git has the daemon's built-in one, if it has one."""
+
+
+BOXED, COLD = "boxed", ("boxed-none", "boxed-inet", "boxed-unix")
+"""`true` in a box that may be made ahead; and by turns in boxes none of which is as the others, so
+that none is."""
+
+_BOX = '[sandbox]\nbox = "closed"\nsockets = "{sockets}"\n'
+
+_BOX_USER = "nobody"
 
 
 class Form(msgspec.Struct, frozen=True, kw_only=True):
     """Which settings beyond the oldest format of the files a daemon is offered.
 
     `passes` is what `[daemon] pass_descriptors` says, None to leave it out; `mounts` whether the
-    workspace is mapped.
+    workspace is mapped; `boxes` whether there are commands in boxes too.
     """
 
     passes: bool | None
     mounts: bool
+    boxes: bool = False
 
 
 class Places(Installation):
@@ -56,24 +66,37 @@ class Places(Installation):
         self.links = folder / "links"
         for made in (self.home, self.links):
             made.mkdir(mode=0o700)
-        for name in (*PROGRAMS, "git"):
+        for name in (*PROGRAMS, "git", BOXED, *COLD):
             (self.links / name).symlink_to(shim)
 
     def write(self, form: Form) -> None:
         """Write the files of a daemon, over those of an earlier form."""
         names = [*PROGRAMS, *(["git"] if shutil.which("git") else [])]
-        passes = f"\n[daemon]\npass_descriptors = {str(form.passes).lower()}\n"
-        self.enable(names, more=passes if form.passes is not None else "")
+        more = ""
+        if form.passes is not None:
+            more += f"\n[daemon]\npass_descriptors = {str(form.passes).lower()}\n"
+        modules = {
+            name: _MODULE.format(program=find_program(name)) + (_UNBOXED if form.mounts else "")
+            for name in PROGRAMS
+        }
+        if form.boxes:
+            modules |= _box_modules()
+            names += [BOXED, *COLD]
+            # No box is root's, and its user has to get to the workspace.
+            more += f'\n[sandbox]\nuser = "{_BOX_USER}"\n' if os.geteuid() == 0 else ""
+        self.enable(names, more=more)
         profile = f"commands = {json.dumps(names)}\n"
         if form.mounts:
             work = quote(self.work)
             profile += f"\n[workspace]\nmounts = {{ {work} = {work} }}\n"
-        modules = {
-            name: _MODULE.format(program=find_program(name)) + (_BOX if form.mounts else "")
-            for name in PROGRAMS
-        }
         for agent in (TIMED, CROWD):
             self.add_agent(agent, profile=profile, modules=modules)
+
+
+def _box_modules() -> dict[str, str]:
+    module = _MODULE.format(program=find_program("true"))
+    kinds = {BOXED: "none", **{name: name.rpartition("-")[2] for name in COLD}}
+    return {name: f"{module}\n{_BOX.format(sockets=kind)}" for name, kind in kinds.items()}
 
 
 def find_program(name: str) -> str:

@@ -40,6 +40,18 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+def list_descendants(pid: int) -> list[tuple[int, str]]:
+    """Return number and program's name of each process below one that stays."""
+    found = []
+    for path in Path("/proc").glob(f"{pid}/task/*/children"):
+        # What ends meanwhile has none.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for child in map(int, path.read_text().split()):
+                found.append((child, Path(f"/proc/{child}/comm").read_text().strip()))
+                found += list_descendants(child)
+    return found
+
+
 def list_descriptors(pid: int) -> list[str]:
     """Return where the open descriptors of a process lead, in order of their numbers."""
     folder = f"/proc/{pid}/fd"

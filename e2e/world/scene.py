@@ -176,8 +176,8 @@ class Stage:
         """Make a scene with an agent AGENT and, unless told otherwise, start its daemon.
 
         `profile` is the agent's, MAPPED without one; in it `{project}` stands for the project's
-        path as a TOML string, and it sets `environment` and lets ssh reach the server. The ceiling
-        is `commands` and `modules`, the agent's own by command.
+        path as a TOML string, and it sets `environment` and lets ssh and git reach the server. The
+        ceiling is `commands` and `modules`, the agent's own by command.
         """
         label = f"{self.account.name}-{next(self._number)}"
         airlock = Airlock(
@@ -194,6 +194,9 @@ class Stage:
         text = (profile or MAPPED).replace("{project}", json.dumps(str(project.path)))
         hosts = json.dumps([f"{name}:{self.server.port}" for name in ("127.0.0.1", "localhost")])
         text += f"\n[ssh]\nhosts = {hosts}\n"
+        if "\n[git]" not in text:
+            places = (f"git@127.0.0.1:{self.server.port}/**", f"{self.server.web}/**")
+            text += f"\n[git]\npush = {json.dumps(places)}\n"
         variables = {**ssh_command(self.account), **(environment or {})}
         if variables:
             assignments = (f"{name} = {json.dumps(value)}" for name, value in variables.items())

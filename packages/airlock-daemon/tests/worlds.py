@@ -99,7 +99,8 @@ class World:
 
 def _write_module(path: Path, program: str, more: str) -> None:
     path.parent.mkdir(exist_ok=True)
-    if "[sandbox]" not in more:
+    is_broker = os.path.basename(program) == "ssh"
+    if "[sandbox]" not in more and not is_broker:
         more = f'{more}\n[sandbox]\nbox = "none"\n'
     more = more.removesuffix(UNSAID)
     path.write_text(f'[command]\nbin = "{program}"\n{more}')

@@ -14,6 +14,7 @@ import trio
 from airlock_daemon.sandbox.box import Box
 from airlock_daemon.sandbox.home import find_home
 from airlock_daemon.sandbox.plan import plan_home_box
+from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.directory import Workspace, make_empty
 from boxing import box_identity, box_uid, needs_bubblewrap, write_boxes
@@ -109,7 +110,10 @@ def test_nothing_of_airlock_itself_is_there(home: Path) -> None:
     identity, reserved = box_identity(), Reserved(places)
     human = find_home(identity, {"HOME": str(home)}, reserved=reserved)
     nowhere = make_empty(None)
-    box = plan_home_box(nowhere, human, places=(), read={}, identity=identity, reserved=reserved)
+    limits = Limits()
+    box = plan_home_box(
+        nowhere, human, places=(), read={}, identity=identity, reserved=reserved, limits=limits
+    )
     with tempfile.TemporaryFile("w+") as output:
         trio.run(_run, nowhere, f"HOME={home}; exec 2>&1; {LOOK}", output.fileno(), box)
         output.seek(0)

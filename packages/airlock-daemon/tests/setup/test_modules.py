@@ -4,8 +4,7 @@ import pytest
 
 from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.checking import check_files
-from airlock_modules import UNSAID as HOME_BOX
-from airlock_modules import Module, PlainRules, evaluate, load_builtin
+from airlock_modules import Module, PlainRules, Sandbox, evaluate, load_builtin
 from worlds import UNSAID, World
 
 
@@ -95,7 +94,7 @@ def test_a_module_that_says_nothing_has_the_box_of_whose_program_it_runs(
     )
     world.write_module(name, program, f"[deny]\nargs = []\n{UNSAID}")
     sandbox = active(world, name).sandbox
-    expected = {"git": load_builtin("git").sandbox, "home": HOME_BOX, None: None}[box]
+    expected = {"git": load_builtin("git").sandbox, "home": Sandbox(box="home"), None: None}[box]
     assert sandbox == expected
     told = [each for each in world.load().warnings if "does not say which box" in each.problem]
     assert len(told) == (box == "home")

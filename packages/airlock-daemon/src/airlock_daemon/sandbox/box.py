@@ -14,11 +14,13 @@ SHARED_MEMORY = "/dev/shm"  # noqa: S108
 class System(msgspec.Struct, frozen=True, tag=True):
     """A path of the host that only the host's owner can write, at the same path or at `target`.
 
-    A link there is followed; it is read-only in the box.
+    A link there is followed; it is read-only in the box. A small file may be a copy, on the box's
+    root: that takes a tenth of the time of a mount.
     """
 
     path: str
     target: str
+    is_copied: bool = False
 
 
 class Shared(msgspec.Struct, frozen=True, tag=True):
@@ -41,7 +43,7 @@ class Link(msgspec.Struct, frozen=True, tag=True):
 
 
 class Made(msgspec.Struct, frozen=True, tag=True):
-    """A file of the box's own.
+    """A file of the box's own, on its root.
 
     Where the tool finds it by the `variable` of its environment, it may be at another path; without
     one the host's own file at `target` serves as well.

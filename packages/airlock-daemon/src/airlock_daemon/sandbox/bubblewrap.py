@@ -22,7 +22,7 @@ from airlock_daemon.sandbox.box import (
     Shared,
     System,
 )
-from airlock_daemon.sandbox.key import Seen, see
+from airlock_daemon.sandbox.marks import Mark, see
 from airlock_daemon.sandbox.shared import open_shared
 from airlock_daemon.setup.boxes import BUBBLEWRAP
 from airlock_daemon.setup.reserved import Reserved
@@ -57,7 +57,7 @@ class Making(msgspec.Struct, frozen=True):
 
     command_line: CommandLine
     kept: tuple[int, ...]
-    shared: tuple[Seen, ...]
+    shared: tuple[Mark, ...]
 
 
 @contextmanager
@@ -83,7 +83,7 @@ def prepare(
             # Of whom it is, the kernel's overlay makes a directory that it cannot read otherwise.
             words += ["--cap-add", "CAP_DAC_OVERRIDE"]
         held: list[int] = []
-        shared: list[Seen] = []
+        shared: list[Mark] = []
 
         def hold(descriptor: int) -> str:
             stack.callback(os.close, descriptor)
@@ -101,8 +101,11 @@ def prepare(
                 case Shared(target=target):
                     words += _spell_shared(operation, target, hold_shared)
                 case Made(content=content, target=target):
-                    number = hold(_make_file(content))
-                    words += ["--perms", "0444", "--ro-bind-data", number, target]
+                    # The root is closed in the end: nobody can change it there.
+                    words += ["--perms", "0444", "--file", hold(_make_file(content)), target]
+                case System(path=path, target=target, is_copied=True):
+                    number = hold(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+                    words += ["--perms", "0444", "--file", number, target]
                 case _:
                     words += _spell(operation)
         if box.home is not None:

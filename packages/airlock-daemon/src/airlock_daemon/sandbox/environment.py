@@ -1,5 +1,6 @@
 """The environment of a tool in a box: nothing of the human's, and nothing that a broker uses."""
 
+import functools
 import os
 import re
 from collections.abc import Mapping
@@ -62,6 +63,12 @@ def name_files(box: Box) -> dict[str, str]:
 
 def adapt_path(path: str, box: Box) -> str:
     """The entries of a PATH that lead anywhere in `box`."""
-    shown = [*SYSTEM, *(each.target for each in box.operations if isinstance(each, System))]
+    return _keep_shown(
+        path, (*SYSTEM, *(each.target for each in box.operations if isinstance(each, System)))
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _keep_shown(path: str, shown: tuple[str, ...]) -> str:
     entries = path.split(os.pathsep)
     return os.pathsep.join(e for e in entries if any(is_within(e, place) for place in shown))

@@ -14,6 +14,8 @@ _PUBLIC = (
     *("pki/tls/certs", "pki/ca-trust/extracted"),
     *("terminfo", "locale.alias", "host.conf", "gai.conf"),
 )
+PUBLIC = tuple(f"/etc/{name}" for name in _PUBLIC)
+"""Those, whether they exist or not."""
 
 _NSSWITCH = b"passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"
 _HOSTS = b"127.0.0.1 localhost airlock\n::1 localhost\n"
@@ -29,7 +31,6 @@ def make_etc(identity: Identity) -> Iterator[Operation]:
     yield Made(groups.encode(), "/etc/group")
     yield Made(_NSSWITCH, "/etc/nsswitch.conf")
     yield Made(_HOSTS, "/etc/hosts")
-    for name in _PUBLIC:
-        path = f"/etc/{name}"
+    for path in PUBLIC:
         if os.path.exists(path):
-            yield System(path, path)
+            yield System(path, path, is_copied=os.path.isfile(path))

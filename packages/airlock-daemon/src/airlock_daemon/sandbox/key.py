@@ -9,25 +9,23 @@ from msgspec.structs import replace
 from airlock_daemon.command.order import Identity
 from airlock_daemon.platform.linux.mountinfo import relative_to
 from airlock_daemon.sandbox.box import Box, Shared, System
-
-Seen = tuple[int, int] | None
-"""Device and inode of what was found at a path, None where there was nothing to be found."""
+from airlock_daemon.sandbox.marks import Mark, look, look_around
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
     """Two boxes of equal keys are interchangeable as long as no command was started in either.
 
-    `box` has everything but where the command starts in it. `shared` is what others than its owner
-    could put another in place of, in the order in which a box is made; `system` and `covered`, that
-    at which something is mounted inside of the workspace, what may have been replaced too.
+    `box` has everything but where the command starts in it. `shared` marks what others than its
+    owner could put another in place of, in the order in which a box is made; `covered` that at
+    which something else is mounted; `system` what the owner may have replaced.
     """
 
     bubblewrap: str
     identity: Identity
     box: Box
-    shared: tuple[Seen, ...]
-    system: tuple[Seen, ...]
-    covered: tuple[Seen, ...]
+    shared: tuple[Mark, ...]
+    system: tuple[Mark, ...]
+    covered: tuple[Mark, ...]
 
 
 def find_key(box: Box, *, bubblewrap: str, identity: Identity) -> Key:
@@ -37,18 +35,10 @@ def find_key(box: Box, *, bubblewrap: str, identity: Identity) -> Key:
         identity=identity,
         box=replace(box, directory="", is_shared=False),
         # A link on the way could lead elsewhere: then it is not what a box was made of.
-        shared=tuple(_look(each.path, follow=False) for each in list_shared(box)),
-        system=tuple(
-            _look(each.path, follow=True) for each in box.operations if isinstance(each, System)
-        ),
-        covered=tuple(_look(path, follow=False) for path in _list_covered(box)),
+        shared=tuple(look(each.path) for each in list_shared(box)),
+        system=look_around(each.path for each in box.operations if isinstance(each, System)),
+        covered=tuple(look(path) for path in _list_covered(box)),
     )
-
-
-def see(descriptor: int) -> Seen:
-    """What an open descriptor is."""
-    found = os.fstat(descriptor)
-    return found.st_dev, found.st_ino
 
 
 def list_shared(box: Box) -> Iterator[Shared]:
@@ -65,11 +55,3 @@ def _list_covered(box: Box) -> Iterator[str]:
             rest = relative_to(placed.target, each.target)
             if rest:
                 yield os.path.join(each.path, rest)
-
-
-def _look(path: str, *, follow: bool) -> Seen:
-    try:
-        found = os.stat(path, follow_symlinks=follow)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

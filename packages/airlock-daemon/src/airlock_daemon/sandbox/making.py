@@ -10,8 +10,8 @@ from airlock_daemon.command.order import Identity
 from airlock_daemon.sandbox.box import Box
 from airlock_daemon.sandbox.bubblewrap import prepare
 from airlock_daemon.sandbox.groups import OpenGroup, open_none
-from airlock_daemon.sandbox.key import Seen
 from airlock_daemon.sandbox.launch import BoxedLaunch
+from airlock_daemon.sandbox.marks import Mark
 from airlock_daemon.setup.reserved import Reserved
 
 
@@ -19,7 +19,7 @@ class FreshBox(msgspec.Struct, frozen=True):
     """A box that waits for its order, and what it was made of that others may write."""
 
     launch: BoxedLaunch
-    shared: tuple[Seen, ...]
+    shared: tuple[Mark, ...]
 
 
 async def make_box(

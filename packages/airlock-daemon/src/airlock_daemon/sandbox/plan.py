@@ -1,5 +1,6 @@
 """What is in the box of a command."""
 
+import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -25,9 +26,10 @@ from airlock_daemon.sandbox.box import (
     Processes,
     System,
 )
-from airlock_daemon.sandbox.etc import make_etc
+from airlock_daemon.sandbox.etc import PUBLIC, make_etc
 from airlock_daemon.sandbox.home import PLACES, make_places
 from airlock_daemon.sandbox.inner_mounts import Shown, show_workspace
+from airlock_daemon.sandbox.marks import Mark, look_around
 from airlock_daemon.sandbox.other_workspaces import refuse_own, show_others
 from airlock_daemon.sandbox.programs import SYSTEM
 from airlock_daemon.setup.limits import Limits
@@ -69,8 +71,8 @@ def plan_box(
     size = limits.box_tmpfs_mb * _MIB
     settings = () if git_config is None else (Made(git_config, GIT_CONFIG, "GIT_CONFIG_SYSTEM"),)
     operations = (
-        *(*_make_system(), *make_etc(identity), *_make_kernels(size)),
-        *(Memory(HOME, 0o700, size // _SMALLER), *settings, *_show(places, read)),
+        *_make_base(identity, size, look_around((*SYSTEM, *PUBLIC))),
+        *(*settings, *_show(places, read)),
     )
     box = Box(
         operations=operations,
@@ -174,6 +176,15 @@ def _refuse_home(target: str, home: Home | None) -> None:
             rule="place",
             hint="mount the workspace at another path in the container, such as /workspace",
         )
+
+
+@functools.lru_cache(maxsize=16)
+def _make_base(identity: Identity, size: int, _around: tuple[Mark, ...]) -> tuple[Operation, ...]:
+    """What every closed box of this user has, with so many bytes in /tmp. It depends on what is in
+    some directories.
+    """
+    home = Memory(HOME, 0o700, size // _SMALLER)
+    return (*_make_system(), *make_etc(identity), *_make_kernels(size), home)
 
 
 def _make_system() -> Iterator[Operation]:

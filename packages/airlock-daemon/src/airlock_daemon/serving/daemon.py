@@ -136,7 +136,7 @@ async def _serve_until_stopped(
 def _open_state(setup: Setup) -> DaemonState:
     audit = AuditLog(setup.config.log)
     # Before there is a launcher, which would be left where the daemon was.
-    groups = claim_groups()
+    groups = claim_groups(os.environ)
     try:
         launcher = Launcher(find_launcher(), nofile=raise_descriptor_limit())
     except BaseException:

@@ -13,15 +13,18 @@ from msgspec.structs import replace
 from airlock_daemon.setup.finding import named
 from airlock_daemon.setup.reading import list_entries, read_text
 from airlock_modules import (
-    UNSAID,
     Fault,
     Module,
     ModuleError,
+    Sandbox,
     builtin_names,
     is_name,
     load_builtin,
     parse_module,
 )
+
+# Nobody has said what it needs, and it must go on working.
+_UNSAID = Sandbox(box="home")
 
 
 class Modules(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +86,7 @@ def give_box(module: Module) -> Module:
     for builtin in map(_find_builtin, (module.name, program)):
         if builtin is not None and builtin.broker is None:
             return replace(module, sandbox=builtin.sandbox)
-    return replace(module, sandbox=UNSAID)
+    return replace(module, sandbox=_UNSAID)
 
 
 @functools.cache

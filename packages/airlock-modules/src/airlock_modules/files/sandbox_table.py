@@ -47,10 +47,6 @@ class Sandbox(Struct, frozen=True, kw_only=True):
     brokers: tuple[str, ...] = ()
 
 
-UNSAID = Sandbox(box="home")
-"""The box of a command that is no built-in and whose module says nothing of what it needs."""
-
-
 def read_sandbox(reader: TableReader, *, is_broker: bool) -> Sandbox | None:
     """Read the table of a module file, None where there is none. Faults are recorded by `reader`.
 
