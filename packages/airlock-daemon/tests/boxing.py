@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.command.launcher import Identity
+from airlock_daemon.command.order import Identity
 from running import Daemon
 from worlds import BOX_USER, World
 

@@ -13,7 +13,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from airlock_daemon.command.launch import Ended
-from airlock_daemon.command.launcher import CommandLine, Launcher
+from airlock_daemon.command.launcher import Launcher
+from airlock_daemon.command.order import CommandLine
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount, parse_mountinfo
 from airlock_daemon.sandbox.ahead import Boxes, Room

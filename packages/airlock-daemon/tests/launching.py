@@ -126,7 +126,7 @@ def encode_order(
     strings = b"".join(string + b"\0" for string in (*words, *environment))
     counts = (len(words) - 1, len(environment))
     header = struct.pack("<IIQII", *counts, nofile, terminal, len(strings))
-    return header + struct.pack("<IIIIIIII4Q", kept, *identity, SAME, *(0,) * 8), strings
+    return header + struct.pack("<10I4Q", kept, *identity, SAME, *(0,) * 10), strings
 
 
 def make_file(content: bytes, *, sealed: bool = True) -> int:

@@ -223,7 +223,8 @@ def test_a_module_that_names_the_program_has_the_broker(
     assert read_notes(daemon.world)[0] == "-V"
     assert daemon.stop() == 0
     world = daemon.world
-    (world.agent / "commands" / "ssh.toml").write_text(text.format('broker = "none"\n'))
+    unboxed = text.format('broker = "none"\n') + '[sandbox]\nbox = "none"\n'
+    (world.agent / "commands" / "ssh.toml").write_text(unboxed)
     world.write_profile("[workspace]\nhost = true\n", commands='["ssh"]')
     monkeypatch.chdir(world.workspace)
     with Daemon(world) as again:

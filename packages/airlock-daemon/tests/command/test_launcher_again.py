@@ -12,7 +12,8 @@ import pytest
 import trio
 
 from airlock_daemon.command.launch import Ended
-from airlock_daemon.command.launcher import IDLE, MESSAGE, CommandLine, Launcher
+from airlock_daemon.command.launcher import IDLE, Launcher
+from airlock_daemon.command.order import MESSAGE, CommandLine
 from launching import Launch, Service, encode_order, launcher_path, make_file, shell, wait_ended
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the launcher is for Linux")

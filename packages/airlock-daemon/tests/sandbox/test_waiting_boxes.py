@@ -13,7 +13,7 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from airlock_daemon.command.launcher import Bounds, Identity
+from airlock_daemon.command.order import Bounds, Identity
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.sandbox import ahead
 from airlock_daemon.sandbox.box import Link

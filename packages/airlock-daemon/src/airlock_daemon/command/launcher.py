@@ -2,94 +2,26 @@
 
 It is started once and makes a supervisor for a command: the parent of the tool and of every process
 that the tool leaves behind, so that all of them end when the tool, the client or the daemon goes.
-One that has nothing left to watch over is told to run the next command. The messages are described
-in `native/README.md`.
+One that has nothing left to watch over is told to run the next command.
 """
 
 import contextlib
-import fcntl
 import os
 import resource
 import signal
 import socket
-import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 
-import msgspec
 import trio
 
 from airlock_daemon.command.launch import Launch, cannot_start
+from airlock_daemon.command.order import Bounds, CommandLine, Fence, Identity, encode_order
 from airlock_daemon.errors import Failed
-
-_ORDER = struct.Struct("<IIQ12I4Q")
-# As user and group: those of the launcher. As sockets: there is no fence.
-_SAME = 0xFFFFFFFF
-_UNLIMITED = (1 << 64) - 1
-
-# The longest message; strings that do not fit travel in a file in memory.
-MESSAGE = 65536
-MOST_KEPT = 57
-"""So many descriptors beside those of every order has a message."""
 
 # Supervisors that wait for another command. Each is a small process, and many are of no use: what
 # runs at the same time is soon more than the processors can run.
 IDLE = 8
-
-_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
-
-
-class CommandLine(msgspec.Struct, frozen=True):
-    """What a tool is started with. `program` is absolute; `directory` an open descriptor.
-
-    Words of `argv` and values of `environment` that were not UTF-8 carry their bytes as surrogates
-    (PEP 383). None of them holds a NUL.
-    """
-
-    program: str
-    argv: tuple[str, ...]
-    environment: Mapping[str, str]
-    directory: int
-
-
-class Identity(msgspec.Struct, frozen=True):
-    """Numbers of the user and the group as whom a tool runs, in no further group."""
-
-    user: int
-    group: int
-
-
-class Bounds(msgspec.Struct, frozen=True):
-    """Limits of a tool in a box or behind a fence (setrlimit(2)), and of each process of it.
-
-    `processes` of its user are counted in its user namespace, or on the host where it has none;
-    `data` are bytes of private memory, `file_size` those of a file that is written, and
-    `open_files` may not be raised. None is for no limit.
-    """
-
-    processes: int | None = None
-    data: int | None = None
-    file_size: int | None = None
-    open_files: int | None = None
-
-
-class Fence(msgspec.Struct, frozen=True):
-    """What a tool has in place of a box: a filter that allows `sockets` (native/seccomp/rules.zig),
-    and Landlock. Open descriptors name what it may read, change, and use as a device. It may also
-    read all that lies in the directories `opened`, but for these themselves and what is `hidden`.
-    """
-
-    sockets: int
-    read: tuple[int, ...]
-    written: tuple[int, ...]
-    used: tuple[int, ...]
-    opened: tuple[int, ...] = ()
-    hidden: tuple[int, ...] = ()
-
-    @property
-    def rules(self) -> tuple[int, ...]:
-        """All of the descriptors."""
-        return (*self.read, *self.written, *self.used, *self.opened, *self.hidden)
 
 
 def find_launcher() -> str:
@@ -109,7 +41,7 @@ class Launcher:
     def __init__(self, path: str, *, nofile: int) -> None:
         """Start it; `nofile` is the soft limit of open files that tools get. Raises Failed."""
         self._path = path
-        self._nofile = nofile
+        self.nofile = nofile
         self._turn = trio.Lock()
         self._ahead: tuple[socket.socket, socket.socket] | None = None
         self._idle: list[socket.socket] = []
@@ -139,8 +71,9 @@ class Launcher:
         try:
             rules = () if fence is None else fence.rules
             groups = () if group is None else (group,)
-            order = self.encode(
+            order = encode_order(
                 what,
+                nofile=self.nofile,
                 terminal=terminal,
                 kept=len(kept),
                 identity=identity,
@@ -153,43 +86,6 @@ class Launcher:
                 return await self._order(message, given)
         except OSError as error:
             raise cannot_start(what.program, error) from error
-
-    @contextlib.contextmanager
-    def encode(
-        self,
-        what: CommandLine,
-        *,
-        terminal: int = 0,
-        kept: int = 0,
-        identity: Identity | None = None,
-        fence: Fence | None = None,
-        bounds: Bounds | None = None,
-        has_group: bool = False,
-        before: bytes = b"",
-    ) -> Iterator[tuple[bytes, Sequence[int]]]:
-        """The order to start `what`, behind `before`, and the file that goes with it, if any.
-
-        Raises OSError.
-        """
-        strings = _join(what)
-        header = before + _ORDER.pack(
-            len(what.argv),
-            len(what.environment),
-            self._nofile,
-            terminal,
-            len(strings),
-            kept,
-            _SAME if identity is None else identity.user,
-            _SAME if identity is None else identity.group,
-            *_count_rules(fence),
-            has_group,
-            *_list_bounds(bounds or Bounds()),
-        )
-        if len(header) + len(strings) <= MESSAGE:
-            yield header + strings, ()
-        else:
-            with _kept(strings) as file:
-                yield header, (file,)
 
     async def _order(self, message: bytes, descriptors: Sequence[int]) -> "Launch":
         """Have a supervisor do what the message says: one that waits for more, else a new one."""
@@ -311,37 +207,3 @@ def make_pair() -> tuple[socket.socket, socket.socket]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
     return ours, theirs
-
-
-def _join(what: CommandLine) -> bytes:
-    words = [what.program, *what.argv]
-    words += [f"{name}={value}" for name, value in what.environment.items()]
-    words.append("")
-    return "\0".join(words).encode("utf-8", "surrogateescape")
-
-
-def _list_bounds(bounds: Bounds) -> Iterator[int]:
-    for each in (bounds.processes, bounds.data, bounds.file_size, bounds.open_files):
-        yield _UNLIMITED if each is None else each
-
-
-def _count_rules(fence: Fence | None) -> tuple[int, ...]:
-    if fence is None:
-        return (_SAME, *(0,) * 5)
-    kinds = (fence.read, fence.written, fence.used, fence.opened, fence.hidden)
-    return (fence.sockets, *map(len, kinds))
-
-
-@contextlib.contextmanager
-def _kept(strings: bytes) -> Iterator[int]:
-    """The strings in a file of memory."""
-    # The launcher maps it: sealed, it cannot shrink below what the header says.
-    file = os.memfd_create("airlock-command", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        view = memoryview(strings)
-        while view:
-            view = view[os.write(file, view) :]
-        fcntl.fcntl(file, fcntl.F_ADD_SEALS, _SEALS)
-        yield file
-    finally:
-        os.close(file)

@@ -13,7 +13,7 @@ from airlock_daemon.brokers.git.admission import admit
 from airlock_daemon.brokers.git.errand import Errand
 from airlock_daemon.brokers.means import Means
 from airlock_daemon.command.environment import build_environment
-from airlock_daemon.command.launcher import CommandLine
+from airlock_daemon.command.order import CommandLine
 from airlock_daemon.connection.descriptors import Passed
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.request.plan import Plan, Talk, plan_errand

@@ -12,7 +12,8 @@ from functools import partial
 import trio
 
 from airlock_daemon.command.launch import Ended, cannot_start
-from airlock_daemon.command.launcher import CommandLine, Launcher
+from airlock_daemon.command.launcher import Launcher
+from airlock_daemon.command.order import CommandLine
 from airlock_daemon.command.process import Command
 from airlock_daemon.command.stdio import Piped
 from airlock_daemon.errors import AirlockError, Failed

@@ -8,7 +8,7 @@ from airlock_daemon.brokers.git.errand import Errand, SshErrand, UrlErrand
 from airlock_daemon.brokers.means import Means
 from airlock_daemon.brokers.ssh.session import Admitted
 from airlock_daemon.command.environment import build_environment
-from airlock_daemon.command.launcher import CommandLine
+from airlock_daemon.command.order import CommandLine
 from airlock_daemon.connection.descriptors import Passed
 from airlock_daemon.errors import Denied
 from airlock_daemon.identity.peer import Peer

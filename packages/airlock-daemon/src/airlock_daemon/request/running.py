@@ -14,7 +14,7 @@ from airlock_daemon.brokers.git.telling import describe
 from airlock_daemon.brokers.git.url_conversation import UrlConversation
 from airlock_daemon.brokers.ssh.session import Admitted
 from airlock_daemon.brokers.ssh.telling import describe as describe_session
-from airlock_daemon.command.launcher import Identity
+from airlock_daemon.command.order import Identity
 from airlock_daemon.command.stdio import Counted, Emit
 from airlock_daemon.connection.session import ClientGone
 from airlock_daemon.errors import AND_RELOAD, Failed

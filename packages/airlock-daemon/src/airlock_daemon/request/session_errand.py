@@ -6,7 +6,7 @@ from functools import partial
 from airlock_daemon.brokers.ssh.session import Admitted, admit
 from airlock_daemon.brokers.ssh.telling import tell_verbosely
 from airlock_daemon.command.environment import build_environment
-from airlock_daemon.command.launcher import CommandLine
+from airlock_daemon.command.order import CommandLine
 from airlock_daemon.connection.descriptors import Passed
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.request.errand import Asked, Planner

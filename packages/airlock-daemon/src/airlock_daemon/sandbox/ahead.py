@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import msgspec
 import trio
 
-from airlock_daemon.command.launcher import Identity, Launcher
+from airlock_daemon.command.launcher import Launcher
+from airlock_daemon.command.order import Identity
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.linux.mount_watch import MountWatch
 from airlock_daemon.sandbox.box import Box

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from airlock_daemon.command.launcher import Bounds
+from airlock_daemon.command.order import Bounds
 
 HOME = "/home/airlock"
 """The home of a box: fresh, and gone with it."""

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 
 import msgspec
 
-from airlock_daemon.command.launcher import MOST_KEPT, CommandLine, Identity
+from airlock_daemon.command.order import MOST_KEPT, CommandLine, Identity
 from airlock_daemon.errors import Denied
 from airlock_daemon.sandbox.box import (
     Box,

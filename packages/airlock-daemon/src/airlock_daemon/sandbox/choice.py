@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 from msgspec.structs import replace
 
-from airlock_daemon.command.launcher import Identity
+from airlock_daemon.command.order import Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.sandbox.box import HOME, Box
 from airlock_daemon.sandbox.fencing import refuse_unshowable

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 
-from airlock_daemon.command.launcher import Identity
+from airlock_daemon.command.order import Identity
 from airlock_daemon.sandbox.box import HOME, Made, Operation, System
 
 # Of what exists: libraries and programs, certificates, and names of things. None has a secret, and

@@ -13,7 +13,8 @@ import trio
 from msgspec.structs import replace
 
 from airlock_daemon.command.launch import Launch
-from airlock_daemon.command.launcher import CommandLine, Fence, Identity, Launcher
+from airlock_daemon.command.launcher import Launcher
+from airlock_daemon.command.order import CommandLine, Fence, Identity
 from airlock_daemon.sandbox.box import Box, Made, Placed, Shared, System
 from airlock_daemon.sandbox.groups import Group
 from airlock_daemon.sandbox.refusing import refuse

@@ -13,7 +13,8 @@ from contextlib import ExitStack, closing, suppress
 
 import trio
 
-from airlock_daemon.command.launcher import CommandLine, Launcher
+from airlock_daemon.command.launcher import Launcher
+from airlock_daemon.command.order import CommandLine
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.platform.linux.cgroup import (
     clear_group,

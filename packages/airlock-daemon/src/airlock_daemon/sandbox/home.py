@@ -9,7 +9,7 @@ import os
 import pwd
 from collections.abc import Iterable, Iterator, Mapping
 
-from airlock_daemon.command.launcher import Identity
+from airlock_daemon.command.order import Identity
 from airlock_daemon.errors import Denied
 from airlock_daemon.sandbox.box import Cover, Home, Null, Operation, Placed, System
 from airlock_daemon.setup.limits import Limits

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 
 import msgspec
 
-from airlock_daemon.command.launcher import Identity
+from airlock_daemon.command.order import Identity
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.mountinfo import MountRow, relative_to
 from airlock_daemon.sandbox.box import Cover, Memory, Null, Placed, Shared

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec.structs import replace
 
-from airlock_daemon.command.launcher import Identity
+from airlock_daemon.command.order import Identity
 from airlock_daemon.platform.linux.mountinfo import relative_to
 from airlock_daemon.sandbox.box import Box, Shared, System
 from airlock_daemon.sandbox.marks import Mark, look, look_around

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from airlock_daemon.command.launch import Ended, Launch
-from airlock_daemon.command.launcher import CommandLine, Launcher
+from airlock_daemon.command.launcher import Launcher
+from airlock_daemon.command.order import CommandLine, encode_order
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.sandbox.box import Box
 from airlock_daemon.sandbox.groups import Group
@@ -61,8 +62,13 @@ class BoxedLaunch(Launch):
         Raises OSError.
         """
         place = _place(box, what.directory)
-        order = launcher.encode(
-            what, terminal=terminal, kept=len(kept), bounds=box.bounds, before=place
+        order = encode_order(
+            what,
+            nofile=launcher.nofile,
+            terminal=terminal,
+            kept=len(kept),
+            bounds=box.bounds,
+            before=place,
         )
         with order as (message, files), suppress(BrokenPipeError, ConnectionResetError):
             socket.send_fds(self.control, [message], [*standard, *kept, *files])

@@ -5,7 +5,8 @@ import os
 import msgspec
 
 from airlock_daemon.command.launch import cannot_start
-from airlock_daemon.command.launcher import Identity, Launcher, find_launcher, make_pair
+from airlock_daemon.command.launcher import Launcher, find_launcher, make_pair
+from airlock_daemon.command.order import Identity
 from airlock_daemon.sandbox.box import Box
 from airlock_daemon.sandbox.bubblewrap import prepare
 from airlock_daemon.sandbox.groups import OpenGroup, open_none

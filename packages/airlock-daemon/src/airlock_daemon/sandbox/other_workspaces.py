@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 
-from airlock_daemon.command.launcher import Identity
+from airlock_daemon.command.order import Identity
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.mountinfo import relative_to
 from airlock_daemon.sandbox.box import HOME, TMP

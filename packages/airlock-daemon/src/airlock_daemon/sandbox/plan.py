@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from airlock_daemon.command.launcher import Bounds, Identity, descriptor_limit
+from airlock_daemon.command.launcher import descriptor_limit
+from airlock_daemon.command.order import Bounds, Identity
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.mountinfo import relative_to
 from airlock_daemon.sandbox.box import (

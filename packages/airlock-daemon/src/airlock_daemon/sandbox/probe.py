@@ -6,7 +6,8 @@ from contextlib import ExitStack
 import trio
 
 from airlock_daemon.command.launch import Ended
-from airlock_daemon.command.launcher import CommandLine, Identity, Launcher, find_launcher
+from airlock_daemon.command.launcher import Launcher, find_launcher
+from airlock_daemon.command.order import CommandLine, Identity
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.sandbox.plan import plan_box
 from airlock_daemon.sandbox.starting import start_boxed

@@ -6,7 +6,8 @@ from functools import partial
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.command.launcher import Identity, Launcher
+from airlock_daemon.command.launcher import Launcher
+from airlock_daemon.command.order import Identity
 from airlock_daemon.errors import Denied
 from airlock_daemon.request.state import DaemonState, log
 from airlock_daemon.sandbox.choice import find_identity
