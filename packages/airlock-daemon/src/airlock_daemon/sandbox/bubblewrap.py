@@ -24,6 +24,7 @@ from airlock_daemon.sandbox.box import (
 )
 from airlock_daemon.sandbox.marks import Mark, see
 from airlock_daemon.sandbox.shared import open_shared
+from airlock_daemon.sandbox.sockets import SOCKETS
 from airlock_daemon.setup.boxes import BUBBLEWRAP
 from airlock_daemon.setup.reserved import Reserved
 
@@ -125,7 +126,7 @@ def prepare(
         # Paths of the host do not stand among the arguments, which others can read.
         argv = (
             *(BUBBLEWRAP, "--args", str(_LIST), "--", f"/proc/self/fd/{_LAUNCHER}", str(_CONTROL)),
-            *(str(identity.user), str(identity.group)),
+            *(str(identity.user), str(identity.group), str(SOCKETS[box.sockets])),
             *(word for n, each in enumerate(box.inner) for word in (f"{_STAGE}/{n}", each.target)),
         )
         yield Making(
