@@ -23,6 +23,9 @@ bin = "{program}"
 args = ["--refused"]
 """
 
+# Of our own daemon the path without one is timed, and of released ones there is no other.
+_UNBOXED = '\n[sandbox]\nbox = "none"\n'
+
 PROGRAMS = ("true", "cat", "readlink")
 """Commands with a module of their own here; git has the daemon's built-in one, if it has one."""
 
@@ -72,7 +75,10 @@ class Places(Installation):
         more = ""
         if form.passes is not None:
             more += f"\n[daemon]\npass_descriptors = {str(form.passes).lower()}\n"
-        modules = {name: _MODULE.format(program=find_program(name)) for name in PROGRAMS}
+        modules = {
+            name: _MODULE.format(program=find_program(name)) + (_UNBOXED if form.mounts else "")
+            for name in PROGRAMS
+        }
         if form.boxes:
             modules |= _box_modules()
             names += [BOXED, *COLD]

@@ -45,9 +45,7 @@ _COMMANDS = {
         "attack the daemon through its socket (--help: attacks, soak, stops, reloads, ...)",
         run_hostile,
     ),
-    "canary": Command(
-        "attack the brokers for credentials and more (--help: families, guards off)", run_canary
-    ),
+    "canary": Command("attack brokers and boxes, for credentials and more (--help)", run_canary),
     "bench": Command(
         "what a command costs beside a direct run (--help: rows, another daemon and shim)",
         run_bench,

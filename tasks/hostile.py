@@ -1,4 +1,4 @@
-"""``./dev hostile`` attacks the daemon through its socket, ``./dev canary`` its brokers."""
+"""``./dev hostile`` attacks the daemon through its socket, ``./dev canary`` brokers and boxes."""
 
 from collections.abc import Sequence
 from time import monotonic
@@ -14,7 +14,7 @@ def run_hostile(arguments: Sequence[str]) -> int:
 
 
 def run_canary(arguments: Sequence[str]) -> int:
-    """Attack the brokers as the arguments say, and return the exit status (``e2e/canary``)."""
+    """Attack brokers and boxes as the arguments say, and return the status (``e2e/canary``)."""
     environment = prepare_environment("default")
     return environment.run([environment.python, "-m", "e2e.canary", *arguments])
 

@@ -1,12 +1,16 @@
-"""``python -m e2e.canary``: attack the brokers, or see that attacks work where a guard is off."""
+"""``python -m e2e.canary``: attack brokers and boxes, or see that attacks work without a guard."""
 
 import argparse
 import sys
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 
-from e2e.canary.attack import GUARANTEES, Attack, select
+from e2e.canary.attack import BOX_GUARANTEES, GUARANTEES, Attack, Family, select
+from e2e.canary.boxes import run as boxes
+from e2e.canary.boxes.catalogue import BOX_FAMILIES
+from e2e.canary.boxes.world import WAYS
 from e2e.canary.catalogue import FAMILIES
-from e2e.canary.run import carry_out, list_surprises, say_tried
+from e2e.canary.run import Result, carry_out, list_surprises, say_tried
 from e2e.world import engine
 from e2e.world.command import CommandFailed
 from e2e.world.errors import BrokenError
@@ -17,53 +21,96 @@ from e2e.world.sshd import why_not
 def main() -> int:
     """Carry out what the command line names; the status is 1 for a leak, or for an empty attack."""
     parser = argparse.ArgumentParser(prog="python -m e2e.canary", description=__doc__)
-    names = [family.name for family in FAMILIES]
+    names = [family.name for family in (*FAMILIES, *BOX_FAMILIES)]
     parser.add_argument("family", nargs="*", help=f"of {', '.join(names)} (default: all)")
     parser.add_argument("--attack", help="only those whose name contains this")
     parser.add_argument(
-        "--without", choices=[*GUARANTEES, "each"], help="with this guard off: attacks must succeed"
+        "--without",
+        choices=[*GUARANTEES, *BOX_GUARANTEES, "each"],
+        help="with this guard off: attacks must succeed",
     )
     parser.add_argument(
         "--openssh", choices=RELEASES, help="of Debian's mirror, for this host's own (needs docker)"
+    )
+    parser.add_argument(
+        "--box",
+        choices=[str(way) for way in WAYS],
+        help="boxes that are made so alone, by a daemon of that user (default: each)",
     )
     options = parser.parse_args()
     for name in options.family:
         if name not in names:
             parser.error(f"no family {name!r}; there are {', '.join(names)}")
-    reason = why_not()
-    if reason is not None:
-        print(f"canary: {reason}", file=sys.stderr)
-        return 1
-    families = [each for each in FAMILIES if not options.family or each.name in options.family]
-    for family in families:
-        if (missing := family.why_not()) is not None:
-            print(f"canary: left out is {family.name}: {missing}", file=sys.stderr)
-    chosen = [
-        attack
-        for family in families
-        if family.why_not() is None
-        for attack in family.attacks
-        if not options.attack or options.attack in attack.name
-    ]
+    brokers = _choose(FAMILIES, options.family, options.attack)
+    out_of_boxes = _choose(BOX_FAMILIES, options.family, options.attack)
+    status = 0
     try:
-        with ExitStack() as stack:
-            openssh = None
-            if options.openssh is not None:
-                # Its server is a container, which another run would take for a leftover.
-                stack.enter_context(engine.alone())
-                openssh = OpenSsh.make(options.openssh)
-                print(openssh.version)
-            if options.without is None:
-                return _attack(chosen, openssh)
-            off = [*GUARANTEES] if options.without == "each" else [options.without]
-            return max([_show_working(chosen, guard, openssh) for guard in off])
+        if brokers and options.box is None:
+            status = max(status, _attack_brokers(brokers, options))
+        if out_of_boxes and options.openssh is None:
+            status = max(status, _attack_boxes(out_of_boxes, options))
     except (BrokenError, CommandFailed) as error:
         print(f"canary: {error}", file=sys.stderr)
         return 1
+    return status
 
 
-def _attack(attacks: list[Attack], openssh: OpenSsh | None) -> int:
-    results = carry_out(attacks, openssh=openssh)
+def _choose(families: Iterable[Family], names: Sequence[str], part: str | None) -> list[Attack]:
+    chosen: list[Attack] = []
+    for family in families:
+        if names and family.name not in names:
+            continue
+        if (missing := family.why_not()) is not None:
+            print(f"canary: left out is {family.name}: {missing}", file=sys.stderr)
+            continue
+        chosen += (attack for attack in family.attacks if not part or part in attack.name)
+    return chosen
+
+
+def _attack_brokers(attacks: list[Attack], options: argparse.Namespace) -> int:
+    off = _find_off(GUARANTEES, options.without)
+    if options.without is not None and not off:
+        return 0
+    reason = why_not()
+    if reason is not None:
+        raise BrokenError(reason)
+    with ExitStack() as stack:
+        openssh = None
+        if options.openssh is not None:
+            # Its server is a container, which another run would take for a leftover.
+            stack.enter_context(engine.alone())
+            openssh = OpenSsh.make(options.openssh)
+            print(openssh.version)
+        if options.without is None:
+            return _tell(carry_out(attacks, openssh=openssh))
+        return max(
+            _show_working(carry_out(select(attacks, guard), without=guard, openssh=openssh), guard)
+            for guard in off
+        )
+
+
+def _attack_boxes(attacks: list[Attack], options: argparse.Namespace) -> int:
+    status = 0
+    off = _find_off(BOX_GUARANTEES, options.without)
+    for by in WAYS:
+        if options.box not in (None, str(by)):
+            continue
+        if options.without is None:
+            print(f"boxes by {by}:")
+            status = max(status, _tell(boxes.carry_out(attacks, by=by)))
+        for guard in off:
+            chosen = [each for each in select(attacks, guard) if boxes.can_be_off(guard, by)]
+            if chosen:
+                results = boxes.carry_out(chosen, by=by, without=guard)
+                status = max(status, _show_working(results, f"{guard}, by {by}"))
+    return status
+
+
+def _find_off(guarantees: Iterable[str], without: str | None) -> list[str]:
+    return [each for each in guarantees if without in (each, "each")]
+
+
+def _tell(results: list[Result]) -> int:
     surprises = list(list_surprises(results))
     for line in surprises:
         print(line)
@@ -73,8 +120,7 @@ def _attack(attacks: list[Attack], openssh: OpenSsh | None) -> int:
     return int(bool(surprises))
 
 
-def _show_working(attacks: list[Attack], guard: str, openssh: OpenSsh | None) -> int:
-    results = carry_out(select(attacks, guard), without=guard, openssh=openssh)
+def _show_working(results: list[Result], guard: str) -> int:
     for attack, leaks in results:
         if not leaks:
             print(f"EMPTY: {attack.name}: got nothing without {guard}")

@@ -1,7 +1,7 @@
 """What an attack on a broker is, and what each is stopped by."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from e2e.canary.scene import Scene
@@ -25,22 +25,39 @@ GUARANTEES: Mapping[str, str] = {
     "certificates": "a server is the one that its certificate names, whatever the human's git says",
     "answers": "an answer that can be read in two ways is not taken",
 }
-"""What must stop an attack, by the name of the guard that does."""
+"""What must stop an attack on a broker, by the name of the guard that does."""
+
+BOX_GUARANTEES: Mapping[str, str] = {
+    "box-files": "no file of the host is in a box but the system's own and the workspace",
+    "box-processes": "no process of the host is in reach of a box, nor what it has",
+    "box-filter": "no system call works in a box that no tool needs",
+    "box-privileges": "nothing in a box has a capability, or gets one, and no device is in reach",
+    "box-network": "no server is in reach of a box, not even of one that may have sockets",
+    "box-sockets": "a box has no sockets but pairs",
+    "box-ipc": "no memory, queue or semaphore of the host is in reach of a box",
+    "box-keys": "no keyring is in reach of a box",
+    "box-environment": "a box has nothing of the daemon's environment",
+    "box-directory": "a command starts in the directory that was checked, or not at all",
+    "box-descriptors": "a box has no descriptors but the three",
+}
+"""The same of an attack out of a box."""
 
 
 class Attack(NamedTuple):
     """One thing to try. `run` carries it out, and returns all that its client gets to see.
 
-    `guard` is one of GUARANTEES. `works_without` says that the attack has to succeed where this
-    guard is off: an attack that cannot succeed tests nothing. `known` says why it succeeds with all
-    guards, for one that does; it stays in the list until it does not.
+    `guard` is one of GUARANTEES, or of BOX_GUARANTEES. `works_without` says that the attack has to
+    succeed where this guard is off: an attack that cannot succeed tests nothing. `known` says why
+    it succeeds with all guards, for one that does; it stays in the list until it does not. An
+    attack out of boxes that are made in one way alone names that as `only`.
     """
 
     name: str
     guard: str
-    run: "Callable[[Scene], bytes]"
+    run: "Callable[[Any], bytes]"
     works_without: bool = False
     known: str = ""
+    only: str = ""
 
 
 class Family(NamedTuple):

@@ -5,13 +5,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from e2e.canary import forge, web
-from e2e.canary.attack import GUARANTEES, Attack
+from e2e.canary.attack import BOX_GUARANTEES, GUARANTEES, Attack
 from e2e.canary.look import Look
 from e2e.canary.push import LIST_REFS
 from e2e.canary.scene import Scene
@@ -42,7 +42,8 @@ def list_surprises(results: Iterable[Result]) -> Iterator[str]:
         if attack.known and not leaks:
             yield f"GONE: {attack.name}: got nothing, though known to work: take away the mark"
         for leak in () if attack.known else leaks:
-            yield f"LEAK: {attack.name}: {leak}; should hold: {GUARANTEES[attack.guard]}"
+            holds = {**GUARANTEES, **BOX_GUARANTEES}[attack.guard]
+            yield f"LEAK: {attack.name}: {leak}; should hold: {holds}"
 
 
 def say_tried(results: Sequence[Result]) -> str:
@@ -68,8 +69,9 @@ def carry_out(
         before = measure(scene.daemon.pid, scene.world.temporary)
         results = [Result(each, _try(each, scene, look)) for each in attacks]
         if without is None:
-            _await_rest(scene, before)
-            _read_log(scene)
+            await_rest(scene.daemon.pid, scene.world.temporary, before)
+            check_log(scene.world.log, scene.requests)
+            _show_log(scene)
     return results
 
 
@@ -132,24 +134,29 @@ def _try(attack: Attack, scene: Scene, look: Look) -> tuple[str, ...]:
     return tuple(look.find_leaks(seen))
 
 
-def _await_rest(scene: Scene, before: Footprint) -> None:
+def await_rest(pid: int, temporary: Path, before: Footprint) -> None:
+    """Wait until a daemon holds no more than before. Raises BrokenError with what is left."""
     until = time.monotonic() + PATIENCE_S
-    while left := list_left(before, measure(scene.daemon.pid, scene.world.temporary)):
+    while left := list_left(before, measure(pid, temporary)):
         if time.monotonic() > until:
             raise BrokenError(f"the attacks have left {left}")
         time.sleep(_TICK_S)
 
 
-def _read_log(scene: Scene) -> None:
-    log = LogReader(scene.world.log)
+def check_log(path: Path, requests: Mapping[str, int]) -> None:
+    """See that a log is whole, and has a record of each of so many requests of each agent."""
+    log = LogReader(path)
     log.read()
     missing = {
         agent: (count, log.finals[agent], log.refused[agent])
-        for agent, count in scene.requests.items()
+        for agent, count in requests.items()
         if not log.finals[agent] <= count <= log.finals[agent] + log.refused[agent]
     }
     if missing:
         raise BrokenError(f"requests and their records: {missing}")
+
+
+def _show_log(scene: Scene) -> None:
     command = scene.world.argv([sys.executable, "-m", "airlock_daemon"], "log")
     shown = subprocess.run(
         [*command, "tail", "-n", "100000"], capture_output=True, text=True, check=True

@@ -14,6 +14,7 @@ from e2e.world.installation import Installation
 
 SERVER = """\
 Port {forge_port}
+ListenAddress ::1
 AcceptEnv *
 ForceCommand case "$LC_ALL$GIT_PROTOCOL" in *evil*) : >{proof}/environment;; esac; \
 cd {account} && exec /bin/sh -c "$SSH_ORIGINAL_COMMAND"
@@ -225,7 +226,15 @@ class World(Installation):
 
     def _write_human(self, port: int, forge_port: int, user: str) -> None:
         key = (self.server / "host-key.pub").read_text()
-        spellings = ("127.0.0.1", "127.1", "localhost", "0x7f000001", "2130706433", "127.9.9.9")
+        spellings = (
+            "127.0.0.1",
+            "127.1",
+            "localhost",
+            "0x7f000001",
+            "2130706433",
+            "127.9.9.9",
+            "::1",
+        )
         hosts = "".join(f"[{name}]:{port} {key}" for name in spellings)
         (self.human / "known_hosts").write_text(f"* {key}{hosts}")
         settings = {name: str(getattr(self, name)) for name in ("server", "human", "proof")}

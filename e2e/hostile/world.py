@@ -19,6 +19,8 @@ bin = "{tool}"
 forward = ["AIRLOCK_TEST_*"]
 [deny]
 args = []
+[sandbox]
+box = "none"
 """
 
 

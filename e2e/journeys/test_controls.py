@@ -33,11 +33,13 @@ def test_without_the_key_the_person_cannot_push(user_stage: Stage) -> None:
 
 
 def test_only_airlock_lets_a_container_without_a_key_push(user_stage: Stage) -> None:
-    """Its own git and ssh reach the server and are refused; the shim beside them gets through."""
-    scene = user_stage.scene()
+    """Its own git and ssh reach the server and are refused; with the shim it gets through."""
+    scene = user_stage.open_remotes()
     repository = scene.project.repository
-    with scene.setup(scene.images.debian).running() as client:
-        pushed = client.run(*_own_git(repository.url_from_containers, INSECURE))
+    with scene.own_git(scene.images.debian).running() as client:
+        plain = {"GIT_SSH_COMMAND": f"/usr/bin/ssh {INSECURE}"}
+        there = repository.url_from_containers
+        pushed = client.run("git", "push", there, "main", env=plain)
         assert pushed.exit_code == 128
         assert "Permission denied (publickey)" in pushed.stderr
         assert repository.commit("main") is None

@@ -55,7 +55,7 @@ def test_https_is_let_in_by_the_password(user_stage: Stage, git_https_errand: Gi
 def test_the_helper_is_not_asked_for_a_container(
     user_stage: Stage, git_https_errand: GitOverHttps
 ) -> None:
-    """git's ways of showing what a helper keeps are refused, or show nothing."""
+    """git's ways of showing what a helper keeps show nothing: in its box there is none."""
     scene = user_stage.scene()
     question = f"url={scene.project.repository.web_url}\n\n".encode()
     with scene.setup(scene.images.busybox).running() as client:
@@ -65,8 +65,8 @@ def test_the_helper_is_not_asked_for_a_container(
             ("git", "-c", "credential.helper=!cat", "fetch", "origin"),
             ("git", "config", "--global", "--list"),
         ):
-            refused = client.run(*argv, stdin=question)
-            assert refused.exit_code == 126, argv
+            shown = client.run(*argv, stdin=question)
+            assert shown.exit_code not in (125, 126, 127), argv
             for secret in git_https_errand.secrets():
                 assert isinstance(secret, Password)
-                assert secret.find(refused.out + refused.err) == []
+                assert secret.find(shown.out + shown.err) == []

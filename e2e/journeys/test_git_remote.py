@@ -1,6 +1,7 @@
 """The container's own git, whose remotes are reached through git-remote, beside plain git."""
 
 import hashlib
+import shutil
 import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +14,13 @@ from e2e.world.engine import LABEL, docker
 from e2e.world.executables import Executables
 from e2e.world.git_server import GitServer
 from e2e.world.images import Images
+from e2e.world.need import need
 from e2e.world.scene import Stage
 from e2e.world.secrets import Secret
 
 from .errands.errand import Errand
 from .remotes.case import Case, Transport, read_table
-from .remotes.field import PLAIN, WAYS, Field
+from .remotes.field import BOX, PLAIN, WAYS, Field
 from .remotes.ground import ENVIRONMENT, ROOT, Result, seed
 
 CASES = read_table()
@@ -47,6 +49,7 @@ Host far
 """
 
 each_way = pytest.mark.parametrize("way", WAYS)
+each_side = pytest.mark.parametrize("way", [*WAYS, BOX])
 
 
 over_ssh = pytest.mark.parametrize("transport", ["ssh"], indirect=True)
@@ -89,6 +92,7 @@ def field(
     executables: Executables,
 ) -> Iterator[Field]:
     """The daemons run."""
+    need(None if shutil.which("bwrap") else "there is no bubblewrap")
     account = stages["user"].account
     folder = ground / f"remotes-{transport}"
     field = Field(transport, account=account, server=seeded, folder=folder, executables=executables)
@@ -106,12 +110,20 @@ def client(field: Field, images: Images) -> Iterator[Container]:
 
 
 @pytest.fixture(scope="module")
-def results(field: Field, client: Container) -> dict[str, dict[str, Result]]:
-    """What plain git does with the credential, and what the container's git does in each way."""
+def boxes(field: Field, images: Images) -> Iterator[Container]:
+    """A container whose git is the host's, in a box."""
+    with field.mount_shim(field.setup_boxes(images.busybox)).running() as boxes:
+        yield boxes
+
+
+@pytest.fixture(scope="module")
+def results(field: Field, client: Container, boxes: Container) -> dict[str, dict[str, Result]]:
+    """What plain git does with the credential; what a container's does in each way, and a box's."""
     cases = [case.over(field.transport) for case in CASES]
     granted = [case for case in cases if not case.refused]
     with ThreadPoolExecutor() as pool:
         sides = {way: pool.submit(field.run_in, client, way, cases) for way in WAYS}
+        sides[BOX] = pool.submit(field.run_in_boxes, boxes, cases)
         sides[PLAIN] = pool.submit(field.run_plain, granted)
         return {side: future.result() for side, future in sides.items()}
 
@@ -126,16 +138,16 @@ def test_plain_git_does_what_the_table_says(
     assert case.shows in result.out + result.err
 
 
-@each_way
+@each_side
 @pytest.mark.parametrize("case", GRANTED, ids=lambda case: case.id)
 def test_a_container_does_the_same(
     case: Case, way: str, results: dict[str, dict[str, Result]]
 ) -> None:
-    """Exit status, what is said, and the refs of both ends."""
+    """Exit status, what is said, and the refs of both ends; so does the host's git in a box."""
     assert results[way][case.id] == results[PLAIN][case.id]
 
 
-@each_way
+@each_side
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.id)
 def test_what_is_not_granted_is_refused(
     case: Case, way: str, transport: Transport, results: dict[str, dict[str, Result]]

@@ -71,8 +71,8 @@ def test_another_containers_id_is_refused(scene: Scene, client: Container) -> No
 
 def test_a_directory_of_the_container_is_refused(scene: Scene, client: Container) -> None:
     """Through the shim: a directory that only the container has is no place to run in."""
-    refused = client.run("git", "status", cwd="/tmp")
-    _assert_refused(refused, "/tmp")
+    refused = client.run("git", "status", cwd="/etc")
+    _assert_refused(refused, "/etc")
 
 
 def test_a_command_without_a_module_is_unknown(client: Container) -> None:
@@ -89,21 +89,26 @@ def test_a_shared_pid_namespace_is_refused(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("profile", [UNMAPPED, MAPPED], ids=["unmapped", "mapped"])
-def test_a_read_only_mount_is_refused(user_stage: Stage, profile: str) -> None:
-    """A tool cannot be held to a read-only mount yet, so that it does not run there.
+def test_what_is_mounted_read_only_stays_so(user_stage: Stage, profile: str) -> None:
+    """In a box it can be looked at; a tool without one cannot be held to that and does not run.
 
     A profile that maps the directory does not make it writable.
     """
-    scene = user_stage.scene(profile=profile)
-    setup = scene.setup(scene.images.busybox, workspace="ro")
-    _assert_refused(setup.run("git", "status"), "read-only")
+    modules = {"linger": '[command]\nbin = "sh"\n[deny]\nargs = []\n[sandbox]\nbox = "none"\n'}
+    scene = user_stage.scene(profile=profile, modules=modules)
+    with scene.setup(scene.images.busybox, workspace="ro").running() as client:
+        client.run("git", "log").succeeded()
+        commit = client.run("git", "commit", "--allow-empty", "--message=no")
+        assert commit.exit_code == 128
+        assert "Read-only file system" in commit.stderr
+        _assert_refused(client.run("linger", "-c", "true"), "read-only")
 
 
 def test_the_containers_own_files_are_no_workspace(user_stage: Stage) -> None:
     """Without a mount below it, a directory of the image maps to nothing on the host."""
     scene = user_stage.scene(profile=UNMAPPED)
     with scene.setup(scene.images.debian).running() as client:
-        for cwd in ("/", "/root", "/proc/1", "/run"):
+        for cwd in ("/usr", "/root", "/proc/1", "/run"):
             _assert_denied(scene, _ask(client, cwd=cwd), layer="workspace")
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -69,7 +69,10 @@ def pair(
         for name, commands in GRANTS.items():
             folder = main.project.path.with_name(f"two-agents-{name}")
             project = Project.make(account, folder, servers[name].make_repository(name))
-            agent = main.airlock.add_agent(name, profile=_profile(name, commands, project))
+            profile = _profile(
+                name, commands, project, ports=[each.port for each in servers.values()]
+            )
+            agent = main.airlock.add_agent(name, profile=profile)
             scene = dataclasses.replace(main, agent=agent, project=project)
             parties[name] = (scene, keys[name], servers[name])
         main.airlock.start()
@@ -80,13 +83,17 @@ def pair(
         yield Pair(**made)
 
 
-def _profile(name: str, commands: tuple[str, ...], project: Project) -> str:
+def _profile(
+    name: str, commands: tuple[str, ...], project: Project, *, ports: Sequence[int]
+) -> str:
+    places = [f"git@127.0.0.1:{port}/**" for port in ports]
     variables = {**ENVIRONMENT, "GIT_SSH_COMMAND": f"ssh -o IdentitiesOnly=yes -i ~/.ssh/{name}"}
     settings = ", ".join(f"{key} = {json.dumps(value)}" for key, value in variables.items())
     return (
         f"commands = {json.dumps(commands)}\n\n"
         f"[workspace]\nmounts = {{ '/workspace' = {json.dumps(str(project.path))} }}\n\n"
-        f"[env]\nset = {{ {settings} }}\n"
+        f"[env]\nset = {{ {settings} }}\n\n"
+        f"[git]\npush = {json.dumps(places)}\n"
     )
 
 
@@ -109,7 +116,7 @@ def test_neither_has_the_others_key(pair: Pair) -> None:
         wish = f"ssh -i ~/.ssh/{other.scene.agent.name}"
         for argv, status in (
             (("env", f"GIT_SSH_COMMAND={wish}", "git", "fetch", repository.url), 128),
-            (("git", "-c", f"core.sshCommand={wish}", "fetch", repository.url), 126),
+            (("git", "-c", f"core.sshCommand={wish}", "fetch", repository.url), 128),
         ):
             assert party.client.run(*argv).exit_code == status, argv
         assert repository.commit(party.scene.agent.name) is None
@@ -151,12 +158,16 @@ def test_claiming_to_be_the_other_changes_nothing(pair: Pair) -> None:
             {"cwd": str(path)},
             {"cwd": "/workspace/other"},
             {"cwd": f"/workspace/../{path.name}"},
-            {"args": ["-C", str(path), "log"]},
-            {"args": ["-C", "other", "log"]},
-            {"args": [f"--git-dir={path}/.git", "log"]},
         ):
             response = party.client.ask("git", **{"args": ["log"], "cwd": "/workspace"} | claim)
             assert response["error"]["data"]["kind"] == "denied", claim
+        for argv in (
+            ("-C", str(path), "log"),
+            ("-C", "other", "log"),
+            (f"--git-dir={path}/.git", "log"),
+        ):
+            # In the box there is no such directory.
+            assert party.client.run("git", *argv).exit_code == 128, argv
 
 
 def test_the_log_tells_them_apart(pair: Pair) -> None:

@@ -14,6 +14,8 @@ bin = "{name}"
 [deny]
 args = ["--force"]
 {more}"""
+NO_BOX = '[sandbox]\nbox = "none"\n'
+"""The end of a module that a daemon of this release runs as all before it did."""
 _BYTES = bytes(range(256)) * 400
 
 

@@ -10,7 +10,7 @@ from e2e.world.daemon import Daemon
 from e2e.world.executables import Executables
 from e2e.world.wheels import CHECKOUT
 
-from .shim_asking import find_wrong_answers, install_tools
+from .shim_asking import NO_BOX, find_wrong_answers, install_tools
 
 CONTROLS = CHECKOUT / "conformance" / "controls"
 
@@ -37,7 +37,7 @@ def test_ours_and_one_of_the_base_understand_each_other(
         )
     if ours == "daemon":
         shim = write_control(tmp_path / "their-shim", "BaseOnlyShim", entry="reference_shim")
-    installation = install_tools(tmp_path / "i")
+    installation = install_tools(tmp_path / "i", more=NO_BOX)
     place = tmp_path / "place"
     place.mkdir()
     with Daemon(

@@ -16,6 +16,9 @@ from .command import run
 
 USER = "airlock-e2e"
 
+BOX_USER = "nobody"
+"""Who is in the boxes of a daemon that is root."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .account import Account
+from .account import BOX_USER, Account
 from .command import Completed, run
 from .daemon import Daemon
 from .installation import Installation
@@ -45,6 +45,8 @@ class Airlock:
 
     def enable(self, *commands: str, more: str = "") -> None:
         """Write a configuration whose ceiling is these commands; `more` is text of it besides."""
+        if self.account.uid == 0 and "[sandbox]" not in more:
+            more = f'{more}\n[sandbox]\nuser = "{BOX_USER}"\n'
         self._files.enable(commands, more=more)
         self.account.own(self._files.folder)
 

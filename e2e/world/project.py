@@ -25,7 +25,11 @@ class Project:
         """Make the working tree with a first commit, which is not pushed yet."""
         account.make_directory(path)
         project = cls(account=account, path=path, repository=repository)
-        project.git("init", "--quiet").succeeded()
+        # Whoever is in the boxes of a daemon that is root writes there too.
+        is_shared = account.uid == 0
+        if is_shared:
+            path.chmod(0o777)
+        project.git("init", "--quiet", *(("--shared=0666",) if is_shared else ())).succeeded()
         project.git("remote", "add", "origin", repository.url).succeeded()
         project.commit("begin")
         return project

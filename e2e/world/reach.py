@@ -5,13 +5,23 @@ in a mount namespace of its own, in which the closed directory is replaced by an
 the few directories that the program needs, and nothing else of it.
 """
 
+import ctypes
 import os
+import pickle
 import shlex
-from collections.abc import Iterable, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from .account import Account
 from .command import run
+from .errors import BrokenError
+
+Result = TypeVar("Result")
+
+# sched.h.
+_CLONE_NEWNS = 0x20000
 
 _ASK = """
 import os, sys
@@ -31,24 +41,58 @@ def command_line(
     Every program in it executes the next one, so that the process keeps its id. It ends with the
     process that started it: a run that is killed leaves no daemon behind.
     """
-    if account.uid == 0:
-        return ["setpriv", "--pdeathsig=KILL", "--", str(executable)]
-    become = [
-        "setpriv",
-        "--pdeathsig=KILL",
-        f"--reuid={account.uid}",
-        f"--regid={account.gid}",
-        f"--groups={','.join(map(str, account.groups))}",
-        "--",
-        str(executable),
-    ]
+    program = [*become(account), str(executable)]
     closed, needed = _closed(
         sorted({path for program in (executable, *alongside) for path in _needs(program)})
     )
-    if not closed:
-        return become
+    if account.uid == 0 or not closed:
+        return program
     opening = ["unshare", "--mount", "--propagation=slave", "sh", "-euc"]
-    return [*opening, _script(closed, needed), "sh", *become]
+    return [*opening, _script(closed, needed), "sh", *program]
+
+
+def become(account: Account) -> list[str]:
+    """Return the words before a command that run it as `account`, where that can reach it."""
+    words = ["setpriv", "--pdeathsig=KILL"]
+    if account.uid != 0:
+        words += [f"--reuid={account.uid}", f"--regid={account.gid}"]
+        words.append(f"--groups={','.join(map(str, account.groups))}")
+    return [*words, "--"]
+
+
+def run_apart(act: Callable[[], Result], executable: Path) -> Result:
+    """Do something in a process with a mount namespace in which every account can run `executable`.
+
+    Returns what `act` does, which has to be fit for pickle. Raises BrokenError where it fails.
+    """
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.close(reading)
+            closed, needed = _closed(sorted(_needs(executable)))
+            libc = ctypes.CDLL(None, use_errno=True)
+            if libc.unshare(_CLONE_NEWNS):
+                raise OSError(ctypes.get_errno(), "unshare")
+            script = "mount --make-rslave /\n" + _script(closed, needed, then="")
+            run(("sh", "-euc", script)).succeeded()
+            with open(writing, "wb") as file:
+                pickle.dump(act(), file)
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+            raise
+        finally:
+            os._exit(status)
+    os.close(writing)
+    with open(reading, "rb") as file:
+        data = file.read()
+    _, status = os.waitpid(pid, 0)
+    if status:
+        raise BrokenError(f"a process of another namespace ended by {status}, and said why")
+    result: Result = pickle.loads(data)  # noqa: S301 - our own child's
+    return result
 
 
 def _needs(executable: Path) -> set[Path]:
@@ -79,8 +123,8 @@ def _closed(needs: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     return sorted(closed), needed
 
 
-def _script(closed: Iterable[Path], needed: Iterable[Path]) -> str:
-    """Return the shell script that opens the way and then executes its arguments."""
+def _script(closed: Iterable[Path], needed: Iterable[Path], then: str = 'exec "$@"') -> str:
+    """Return the shell script that opens the way and then, as a rule, executes its arguments."""
     numbered = [(f"/mnt/{number}", shlex.quote(str(path))) for number, path in enumerate(needed)]
     is_file = {shlex.quote(str(path)) for path in needed if os.path.isfile(path)}
     lines = ["mount -t tmpfs tmpfs /mnt"]
@@ -94,4 +138,4 @@ def _script(closed: Iterable[Path], needed: Iterable[Path]) -> str:
         else:
             lines.append(f"mkdir -p {path}")
         lines.append(f"mount --bind {kept} {path}")
-    return "\n".join([*lines, 'exec "$@"'])
+    return "\n".join([*lines, then])

@@ -129,14 +129,17 @@ class Stage:
         self._running.remove(scene.airlock)
         return scene
 
-    def open_remotes(self) -> Scene:
-        """Make a scene whose agent has git-remote alone, over ssh and https to the server."""
+    def open_remotes(self, *, environment: Mapping[str, str] | None = None) -> Scene:
+        """Make a scene whose agent has git-remote alone, over ssh and https to the server.
+
+        Its profile sets `environment`.
+        """
         places = (
             f"git@127.0.0.1:{self.server.port}/srv/**",
             f"{self.server.web.removeprefix('https://')}/git/**",
         )
         profile = f'commands = ["git-remote"]\n[git]\npush = {json.dumps(places)}\n'
-        return self.scene(profile=profile, commands=("git-remote",))
+        return self.scene(profile=profile, commands=("git-remote",), environment=environment)
 
     def open_workshop(
         self, *, environment: Mapping[str, str] | None = None, start: bool = True
@@ -173,8 +176,8 @@ class Stage:
         """Make a scene with an agent AGENT and, unless told otherwise, start its daemon.
 
         `profile` is the agent's, MAPPED without one; in it `{project}` stands for the project's
-        path as a TOML string, and it sets `environment` and lets ssh reach the server. The ceiling
-        is `commands` and `modules`, the agent's own by command.
+        path as a TOML string, and it sets `environment` and lets ssh and git reach the server. The
+        ceiling is `commands` and `modules`, the agent's own by command.
         """
         label = f"{self.account.name}-{next(self._number)}"
         airlock = Airlock(
@@ -191,6 +194,9 @@ class Stage:
         text = (profile or MAPPED).replace("{project}", json.dumps(str(project.path)))
         hosts = json.dumps([f"{name}:{self.server.port}" for name in ("127.0.0.1", "localhost")])
         text += f"\n[ssh]\nhosts = {hosts}\n"
+        if "\n[git]" not in text:
+            places = (f"git@127.0.0.1:{self.server.port}/**", f"{self.server.web}/**")
+            text += f"\n[git]\npush = {json.dumps(places)}\n"
         variables = {**ssh_command(self.account), **(environment or {})}
         if variables:
             assignments = (f"{name} = {json.dumps(value)}" for name, value in variables.items())

@@ -6,7 +6,7 @@ from e2e.canary.attack import Attack, Family, ask
 
 # Where the server listens, at the port that the human's configuration has for every host, and
 # known_hosts has a line by that name: without the guard it answers.
-HERE = ("127.0.0.1", "127.1", "0x7f000001", "2130706433", "127.9.9.9", "localhost")
+HERE = ("127.0.0.1", "127.1", "0x7f000001", "2130706433", "127.9.9.9", "localhost", "[::1]")
 
 # No name that only a server of names knows: nothing of this leaves the host.
 _AROUND = (
@@ -21,7 +21,7 @@ _AROUND = (
         "017700000001",
     ),
     *("127.000.000.001", "0x7F.0x0.0x0.0x1", "127.255.255.254", "LOCALHOST", "Localhost"),
-    *("::1", "[::1]", "[::]", "[0:0:0:0:0:0:0:1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]"),
+    *("::1", "[::]", "[0:0:0:0:0:0:0:1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]"),
     *("[::127.0.0.1]", "[64:ff9b::127.0.0.1]", "[64:ff9b:1::7f00:1]", "[2002:7f00:1::]"),
     *("[fe80::1]", "[fe80::1%lo]", "[fc00::1]", "[fd00:ec2::254]", "[ff02::1]", "[0::1]"),
     *("169.254.169.254", "0xa9fea9fe", "2852039166", "100.100.100.200"),

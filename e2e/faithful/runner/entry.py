@@ -87,7 +87,7 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stderr: Stream | Literal["stdout"] | None = None
     screen: Screen | None = None
     talk: tuple[Step, ...] = ()
-    normalise: tuple[Literal["uuid", "terminal-name", "elapsed"], ...] = ()
+    normalise: tuple[Literal["uuid", "terminal-name"], ...] = ()
     apart: Mapping[str, str] = {}
     container: bool = True
     docker_run: bool = False

@@ -1,12 +1,14 @@
 """Two daemons of the same agent: one passes descriptors, the other streams."""
 
 import json
+import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from e2e.faithful.world.ground import Ground
 from e2e.faithful.world.modules import PROFILE_SET, Grant
+from e2e.world.account import BOX_USER
 from e2e.world.daemon import Daemon
 
 _AGENT = "faithful"
@@ -32,7 +34,8 @@ def running_daemons(
         for carriage in carriages:
             files = ground.airlock[carriage]
             passes = "true" if carriage == "descriptors" else "false"
-            files.enable(sorted(grants), more=f"\n[daemon]\npass_descriptors = {passes}\n")
+            boxes = f'\n[sandbox]\nuser = "{BOX_USER}"\n' if os.geteuid() == 0 else ""
+            files.enable(sorted(grants), more=f"\n[daemon]\npass_descriptors = {passes}\n{boxes}")
             files.add_agent(_AGENT, profile=_PROFILE, modules=modules)
             stack.enter_context(
                 Daemon(

@@ -12,7 +12,19 @@ from pathlib import Path
 
 BUILT_IN = ("aws", "git", "ssh", "terraform")
 
-_GRANTED = '[command]\nbin = "{name}"\n\n[deny]\nargs = []\n\n[exec]\nworkspace = "required"\n'
+_GRANTED = """\
+[command]
+bin = "{name}"
+
+[deny]
+args = []
+
+[exec]
+workspace = "required"
+
+[sandbox]
+box = "none"
+"""
 
 # What the daemon says to ssh itself, as far as a direct run would show that it does not.
 _SSH_WORDS = ("-oBatchMode=yes", "-oStrictHostKeyChecking=yes", "-oEscapeChar=none")

@@ -11,11 +11,10 @@ _COMMITS = 400
 
 
 class Repositories:
-    """Makes repositories with the environment of the run; `https` is a server's address."""
+    """Makes repositories with the environment of the run."""
 
-    def __init__(self, environment: Mapping[str, str], *, https: str) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = {**environment, **COMMIT_DATES}
-        self._https = https
 
     def makers(self) -> dict[str, Callable[[Path], None]]:
         """Return what makes each workspace, by the name that entries use."""
@@ -24,7 +23,6 @@ class Repositories:
             "repository": self._make_changed,
             "history": self._make_history,
             "diverged": self._make_diverged,
-            "remotes": self._make_remotes,
         }
 
     def _make_clean(self, folder: Path) -> None:
@@ -66,14 +64,6 @@ class Repositories:
         self._git(folder, "switch", "--quiet", "main")
         (folder / "notes").write_text("one\nours\nthree\n")
         self._commit(folder, "ours")
-
-    def _make_remotes(self, folder: Path) -> None:
-        self._make_clean(folder)
-        self._git(folder, "remote", "add", "https-server", f"{self._https}/repository.git")
-        # Port 1 of the loopback interface: nobody listens there.
-        self._git(folder, "remote", "add", "nobody", "https://127.0.0.1:1/repository.git")
-        # The server shows a certificate that it made itself.
-        self._git(folder, "config", "http.sslVerify", "false")
 
     def _commit(self, folder: Path, message: str) -> None:
         self._git(folder, "add", ".")

@@ -1,6 +1,8 @@
 """Everything around the commands, made once a run: ground, servers, daemons, workspaces."""
 
+import os
 import shutil
+import subprocess
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -15,7 +17,6 @@ from e2e.faithful.world.ground import COMMIT_DATES, Ground
 from e2e.faithful.world.modules import Grant, make_grants
 from e2e.faithful.world.repositories import Repositories
 from e2e.world import aws_server, sshd
-from e2e.world.https_server import running_https
 from e2e.world.terraform import install_terraform, makers
 
 
@@ -38,6 +39,9 @@ class World:
         templates = self.ground.templates
         names = [path.name for path in templates.iterdir()]
         lay_out(entry, folder, {name: _copier(templates / name) for name in names})
+        if os.geteuid() == 0:
+            # Whoever is in the boxes of a daemon that is root writes there too.
+            subprocess.run(["chmod", "-R", "a+rwX", folder], check=True)
         return folder
 
     def client_environment(self, entry: Entry) -> dict[str, str]:
@@ -70,7 +74,6 @@ def built_world(
     ground = Ground.make(folder)
     missing: dict[str, str] = {}
     with ExitStack() as stack:
-        https = stack.enter_context(running_https(ground.servers))
         if "ssh" in tools and (reason := _serve_ssh(ground, stack)):
             missing["ssh"] = reason
         # The two slow ones side by side: moto alone takes more than a second to import.
@@ -78,7 +81,7 @@ def built_world(
             aws = pool.submit(_serve_aws, ground, stack) if "aws" in tools else None
             if "terraform" in tools and (reason := _prepare_terraform(ground)):
                 missing["terraform"] = reason
-            repositories = Repositories(ground.environment, https=https)
+            repositories = Repositories(ground.environment)
             for name, make in repositories.makers().items():
                 (ground.templates / name).mkdir()
                 make(ground.templates / name)

@@ -20,7 +20,21 @@ WAYS = {"descriptors": "", "streamed": "[daemon]\npass_descriptors = false\n"}
 """How a conversation comes to the container, and what of the configuration says so."""
 
 PLAIN = "plain"
+BOX = "box"
+"""The host's own git, in a box on the host, as a container runs it there."""
+
+_BOX_MODULE = """\
+[command]
+bin = "/bin/sh"
+[deny]
+args = []
+[sandbox]
+box = "closed"
+brokers = ["git"]
+"""
 _AT = "/remotes"
+# The workspace of boxes, which the daemon's own files may not lie in.
+_BOXES = "/boxes"
 _GRANTS = {
     "trusted": "delete = true\npush_options = ['ci.skip']\n",
     "careful": 'protect = ["refs/heads/main"]\n'
@@ -53,30 +67,35 @@ class Field:
             "https": f"{server.web}/git{ROOT.removeprefix('/srv')}",
         }[transport]
         account.make_directory(folder)
-        account.write(folder / "gitconfig", "[init]\n\tdefaultBranch = main\n")
+        self._boxes = account.make_directory(folder / "boxes")
+        for place in (folder, self._boxes):
+            account.write(place / "gitconfig", "[init]\n\tdefaultBranch = main\n")
         self.airlocks = {}
         self._agents: dict[tuple[str, str], Agent] = {}
-        for way, more in WAYS.items():
+        for way, more in {**WAYS, BOX: ""}.items():
             airlock = Airlock(
                 executable=executables.daemon, account=account, folder=folder / f"daemon-{way}"
             )
-            airlock.enable("git-remote", more=more)
+            airlock.enable("git-remote", *([BOX] if way == BOX else []), more=more)
             self.airlocks[way] = airlock
             for name, lines in _GRANTS.items():
                 self.add_agent(way, name, [f"{self.url.removeprefix('ssh://')}/**"], lines)
 
     def add_agent(self, way: str, name: str, places: Sequence[str], lines: str = "") -> None:
         """Register an agent that may push to `places`, before the daemon of that way starts."""
-        profile = f'commands = ["git-remote"]\n[git]\npush = {json.dumps(places)}\n{lines}'
-        self._agents[way, name] = self.airlocks[way].add_agent(name, profile=profile)
+        command = BOX if way == BOX else "git-remote"
+        profile = f'commands = ["{command}"]\n[git]\npush = {json.dumps(places)}\n{lines}'
+        modules = {BOX: _BOX_MODULE} if way == BOX else {}
+        self._agents[way, name] = self.airlocks[way].add_agent(
+            name, profile=profile, modules=modules
+        )
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Have the daemons, and a clone of which each case gets a copy."""
         clone = f"{self.url}/templates/before.git"
-        self._run(
-            "git", "clone", "--quiet", "--template=", clone, f"{self._folder}/clone"
-        ).succeeded()
+        for place in (self._folder, self._boxes):
+            self._run("git", "clone", "--quiet", "--template=", clone, f"{place}/clone").succeeded()
         with ExitStack() as stack:
             for airlock in self.airlocks.values():
                 stack.callback(airlock.stop)
@@ -92,9 +111,17 @@ class Field:
         mounts[_AT] = (self._folder, "rw")
         return Setup(image=image, mounts=mounts)
 
+    def setup_boxes(self, image: str) -> Setup:
+        """Describe a container whose workspace is that of the boxes, and nothing around it."""
+        mounts = {**self.setup(image).mounts, _BOXES: (self._boxes, "rw")}
+        del mounts[_AT]
+        return Setup(image=image, mounts=mounts)
+
     def mount_shim(self, setup: Setup) -> Setup:
         """Add the shim to a container that has none."""
-        mounts = {**setup.mounts, "/usr/local/bin/airlock-shim": (self._shim, "ro")}
+        names = ("airlock-shim", BOX)
+        shims = {f"/usr/local/bin/{name}": (self._shim, "ro") for name in names}
+        mounts = {**setup.mounts, **shims}
         return Setup(image=setup.image, mounts=mounts)
 
     def run_plain(self, cases: Sequence[Case]) -> dict[str, Result]:
@@ -109,12 +136,12 @@ class Field:
             sockets={},
         )
         self._run("sh", "-s", stdin=script.encode()).succeeded()
-        return self._read(side, cases, at=str(folder))
+        return self._read(folder, cases, at=str(folder))
 
     def run_in(self, client: Container, way: str, cases: Sequence[Case]) -> dict[str, Result]:
         """Carry out the cases with the git of a container."""
         side = self.side(way)
-        self._lay_out(side, cases)
+        folder = self._lay_out(side, cases)
         script = ground.write_script(
             cases,
             url=f"{self.url}/{side}",
@@ -123,19 +150,36 @@ class Field:
             sockets={name: f"/run/{way}/{name}/airlock.sock" for name in _GRANTS},
         )
         client.run("sh", "-s", cwd="/", stdin=script.encode()).succeeded()
-        return self._read(side, cases, at=f"{_AT}/{side}")
+        return self._read(folder, cases, at=f"{_AT}/{side}")
+
+    def run_in_boxes(self, client: Container, cases: Sequence[Case]) -> dict[str, Result]:
+        """Carry out the cases with the host's git in a box of each agent, over one relay."""
+        side = self.side(BOX)
+        folder = self._lay_out(side, cases, self._boxes)
+        for name in _GRANTS:
+            script = ground.write_script(
+                [case for case in cases if case.agent == name],
+                url=f"{self.url}/{side}",
+                folder=f"{_BOXES}/{side}",
+                configuration=f"{_BOXES}/gitconfig",
+                sockets={},
+            )
+            socket = {"AIRLOCK_SOCKET": f"/run/{BOX}/{name}/airlock.sock"}
+            client.run(
+                f"/usr/local/bin/{BOX}", "-s", cwd=_BOXES, env=socket, stdin=script.encode()
+            ).succeeded()
+        return self._read(folder, cases, at=f"{_BOXES}/{side}")
 
     def side(self, way: str) -> str:
         """Return the name of a side's directories, here and at the server."""
         return f"{self.transport}-{way}"
 
-    def _lay_out(self, side: str, cases: Iterable[Case]) -> Path:
+    def _lay_out(self, side: str, cases: Iterable[Case], below: Path | None = None) -> Path:
         ground.lay_out(self.server, side, cases)
-        return self.account.make_directory(self._folder / side)
+        return self.account.make_directory((below or self._folder) / side)
 
-    def _read(self, side: str, cases: Iterable[Case], *, at: str) -> dict[str, Result]:
-        refs = ground.read_remote_refs(self.server, side)
-        folder = self._folder / side
+    def _read(self, folder: Path, cases: Iterable[Case], *, at: str) -> dict[str, Result]:
+        refs = ground.read_remote_refs(self.server, folder.name)
         return {case.id: ground.read_result(folder, case, refs[case.id], at=at) for case in cases}
 
     def _run(self, *argv: str, stdin: bytes = b"") -> Completed:

@@ -53,21 +53,30 @@ pub const Moved = struct {
 };
 
 /// Finish the box; the errno of the step that failed, if one did. This process must be root in the user
-/// namespace to which the box's mounts belong, and nobody else be in there. `moves` are pairs of a mount and
+/// namespace to which the box's mounts belong, and nobody else be in there. What is written to `home`, the
+/// human's, goes to memory. `moves` are pairs of a mount and
 /// the path to which it is moved, which may have no link in it; what came of them is written to `moved`.
 /// Afterwards this process and all that it
 /// starts are in a namespace below, as `identity` and without capabilities, and cannot make another.
-pub fn finish(identity: Identity, moves: []const [*:0]const u8, moved: *Moved) ?linux.E {
+pub fn finish(
+    identity: Identity,
+    home: ?[*:0]const u8,
+    moves: []const [*:0]const u8,
+    moved: *Moved,
+) ?linux.E {
     // What is mounted on the host from now on does not appear in here.
     if (mount(null, "/", null, linux.MS.REC | linux.MS.PRIVATE, null)) |errno| return errno;
+    if (limit(if (home == null) fresh_home else written)) |errno| return errno;
+    if (home) |path| {
+        if (cover(path)) |errno| return errno;
+    }
     var index: usize = 0;
     while (index < moves.len) : (index += 2) {
         if (move(moves[index], moves[index + 1])) |errno| return errno;
         if (moved.add(moves[index + 1])) |errno| return errno;
     }
     for (memory) |path| {
-        if (mount(null, path, null, linux.MS.REMOUNT | linux.MS.NOSUID | linux.MS.NODEV, "nr_inodes=65536")) |errno|
-            return errno;
+        if (limit(path)) |errno| return errno;
     }
     // With the files of /proc/sys, for one of which this is needed.
     if (mount("proc", "/proc", "proc", quiet, null)) |errno| return errno;
@@ -85,7 +94,28 @@ pub fn finish(identity: Identity, moves: []const [*:0]const u8, moved: *Moved) ?
 
 /// File systems in memory that every box has. bubblewrap bounds their bytes, not the number of their files,
 /// each of which takes memory of the kernel.
-const memory = [_][*:0]const u8{ "/tmp", "/home/airlock", "/dev/shm" };
+const memory = [_][*:0]const u8{ "/tmp", "/dev/shm" };
+const fresh_home = "/home/airlock";
+/// In the place of a fresh home, where the box has the human's.
+const written = "/run/airlock/home";
+
+fn limit(path: [*:0]const u8) ?linux.E {
+    return mount(null, path, null, linux.MS.REMOUNT | linux.MS.NOSUID | linux.MS.NODEV, "nr_inodes=65536");
+}
+
+/// Lay a directory in memory over `home`, so that writes are thrown away. Where the kernel cannot
+/// (something is mounted inside, or not every file system may lie below) it stays read-only as it is.
+/// Nobody sees that directory itself: by attributes of its files one could reach what is covered.
+fn cover(home: [*:0]const u8) ?linux.E {
+    if (failed(linux.mkdir(written ++ "/upper", 0o700))) |errno| return errno;
+    if (failed(linux.mkdir(written ++ "/work", 0o700))) |errno| return errno;
+    // A path among the options would need quoting, and could be too long.
+    if (failed(linux.chdir(home))) |errno| return errno;
+    const options = "lowerdir=.,upperdir=" ++ written ++ "/upper,workdir=" ++ written ++ "/work,userxattr";
+    _ = mount("airlock", home, "overlay", linux.MS.NOSUID | linux.MS.NODEV, options);
+    if (failed(linux.chdir("/"))) |errno| return errno;
+    return failed(linux.umount2(written, linux.MNT.DETACH));
+}
 
 /// What the kernel counts for a user across all boxes (inotify(7)), and bounds for a user namespace too. A
 /// kernel without it has no such file.

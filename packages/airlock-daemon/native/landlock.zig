@@ -28,12 +28,20 @@ pub fn version() usize {
     return if (failed(found) == null) found else 0;
 }
 
-/// Confine this process to `rules`, for good. `connects` says that it may use TCP. Needs no_new_privs, and a
+/// What is allowed beside the rules. `connects` says that TCP may be used. What lies in the directories that
+/// are `opened` may be read, but for what is itself one of them, or is `hidden`.
+pub const More = struct {
+    connects: bool = false,
+    opened: []const i32 = &.{},
+    hidden: []const i32 = &.{},
+};
+
+/// Confine this process to `rules`, for good, and `more`. Needs no_new_privs, and a
 /// version from `oldest` on; the errno of the step that failed.
-pub fn confine(rules: []const Rule, connects: bool) ?linux.E {
+pub fn confine(rules: []const Rule, more: More) ?linux.E {
     const attributes = Attributes{
         .files = everything,
-        .network = if (connects) bind_tcp else bind_tcp | connect_tcp,
+        .network = if (more.connects) bind_tcp else bind_tcp | connect_tcp,
         .scoped = scope_abstract_sockets | scope_signals,
     };
     const ruleset = linux.syscall3(
@@ -47,13 +55,15 @@ pub fn confine(rules: []const Rule, connects: bool) ?linux.E {
     for (rules) |rule| {
         if (allow(ruleset, rule)) |errno| return errno;
     }
+    for (more.opened) |directory| {
+        if (allowWithin(ruleset, directory, more)) |errno| return errno;
+    }
     return failed(linux.syscall2(.landlock_restrict_self, ruleset, 0));
 }
 
 fn allow(ruleset: usize, rule: Rule) ?linux.E {
     var found: linux.Statx = undefined;
-    const result = linux.statx(rule.descriptor, "", linux.AT.EMPTY_PATH, linux.STATX_TYPE, &found);
-    if (failed(result)) |errno| return errno;
+    if (failed(look(rule.descriptor, &found))) |errno| return errno;
     const rights: u64 = switch (rule.access) {
         .read => Files.read,
         .write => Files.write,
@@ -71,6 +81,56 @@ fn allow(ruleset: usize, rule: Rule) ?linux.E {
         @intFromPtr(&beneath),
         0,
     ));
+}
+
+/// Allow reading what is in a directory, entry by entry: whatever is allowed for the directory itself would be
+/// so for all below it.
+fn allowWithin(ruleset: usize, directory: i32, more: More) ?linux.E {
+    // A descriptor that is open for its path alone cannot be read.
+    const opened = linux.openat(directory, ".", .{ .DIRECTORY = true, .CLOEXEC = true }, 0);
+    if (failed(opened)) |errno| return errno;
+    defer _ = linux.close(@intCast(opened));
+    var buffer: [4096]u8 align(@alignOf(linux.dirent64)) = undefined;
+    while (true) {
+        const length = linux.getdents64(@intCast(opened), &buffer, buffer.len);
+        if (failed(length)) |errno| return errno;
+        if (length == 0) return null;
+        var offset: usize = 0;
+        while (offset < length) {
+            const entry: *align(1) linux.dirent64 = @ptrCast(&buffer[offset]);
+            offset += entry.reclen;
+            if (allowEntry(ruleset, @intCast(opened), @ptrCast(&entry.name), more)) |errno| return errno;
+        }
+    }
+}
+
+fn allowEntry(ruleset: usize, directory: i32, name: [*:0]const u8, more: More) ?linux.E {
+    const text = std.mem.span(name);
+    if (std.mem.eql(u8, text, ".") or std.mem.eql(u8, text, "..")) return null;
+    const opened = linux.openat(directory, name, .{ .PATH = true, .NOFOLLOW = true, .CLOEXEC = true }, 0);
+    // It may have gone, or be somebody else's.
+    if (failed(opened) != null) return null;
+    const entry: i32 = @intCast(opened);
+    defer _ = linux.close(entry);
+    var found: linux.Statx = undefined;
+    if (failed(look(entry, &found))) |errno| return errno;
+    // A link has no contents, and where it leads is allowed by itself.
+    if (!linux.S.ISDIR(found.mode) and !linux.S.ISREG(found.mode)) return null;
+    for ([_][]const i32{ more.opened, more.hidden }) |others| {
+        for (others) |other| {
+            var known: linux.Statx = undefined;
+            if (failed(look(other, &known))) |errno| return errno;
+            const is_it = found.ino == known.ino and found.dev_major == known.dev_major and
+                found.dev_minor == known.dev_minor;
+            if (is_it) return null;
+        }
+    }
+    return allow(ruleset, .{ .descriptor = entry, .access = .read });
+}
+
+fn look(descriptor: i32, found: *linux.Statx) usize {
+    const wanted = linux.STATX_TYPE | linux.STATX_INO;
+    return linux.statx(descriptor, "", linux.AT.EMPTY_PATH, wanted, found);
 }
 
 // linux/landlock.h.
@@ -109,7 +169,7 @@ fn attemptConfined(rules: []const Rule, connects: bool, attempt: *const fn () ?l
     const pid: i32 = @intCast(linux.fork());
     if (pid == 0) {
         _ = linux.prctl(@intFromEnum(linux.PR.SET_NO_NEW_PRIVS), 1, 0, 0, 0);
-        if (confine(rules, connects)) |_| linux.exit_group(255);
+        if (confine(rules, .{ .connects = connects })) |_| linux.exit_group(255);
         linux.exit_group(if (attempt()) |errno| @intFromEnum(errno) else 0);
     }
     var status: u32 = 0;

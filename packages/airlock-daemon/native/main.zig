@@ -33,7 +33,8 @@ pub fn main() u8 {
     var moved = box.Moved{};
     // While it may still write to its own files in /proc.
     if (arguments.box) |wanted| {
-        if (box.finish(wanted.identity, wanted.moves, &moved)) |errno| return cannotBegin("the box cannot be finished", errno);
+        if (box.finish(wanted.identity, wanted.home, wanted.moves, &moved)) |errno|
+            return cannotBegin("the box cannot be finished", errno);
     }
     if (preparation.complete(socket)) |errno| return cannotBegin("its process cannot be set up", errno);
     if (arguments.box) |wanted| {

@@ -6,9 +6,10 @@ const Limits = @import("limits.zig").Limits;
 const Sockets = @import("seccomp/install.zig").Sockets;
 
 /// Numbers, little-endian: u32 argc, u32 envc, u64 nofile, u32 terminal, u32 length, u32 kept, u32
-/// user, u32 group, then those of the fence: u32 sockets, u32 read, u32 written, u32 used; u32 cgroup;
-/// and the limits: u64 processes, u64 data, u64 file size, u64 open files.
-pub const header_size = 88;
+/// user, u32 group, then those of the fence: u32 sockets, u32 read, u32 written, u32 used,
+/// u32 opened, u32 hidden; u32 cgroup; and the limits: u64 processes, u64 data, u64 file size, u64
+/// open files.
+pub const header_size = 96;
 
 /// As `user` and `group`: the tool stays who the launcher is. As `sockets`: it has no fence.
 pub const same = std.math.maxInt(u32);
@@ -49,15 +50,18 @@ pub const Header = struct {
 
 /// What a tool that has no namespaces of its own is confined by: a filter, and Landlock. So many
 /// descriptors name files and directories that it may read, change, and use as devices; all others are
-/// out of its reach.
+/// out of its reach. It may also read all that lies in the directories that are `opened`, but not these
+/// themselves, nor what is `hidden` or opened in its turn.
 pub const Fence = struct {
     sockets: Sockets,
     read: u8,
     written: u8,
     used: u8,
+    opened: u8 = 0,
+    hidden: u8 = 0,
 
     pub fn rules(fence: Fence) usize {
-        return @as(usize, fence.read) + fence.written + fence.used;
+        return @as(usize, fence.read) + fence.written + fence.used + fence.opened + fence.hidden;
     }
 };
 
@@ -97,17 +101,17 @@ pub fn decodeHeader(message: []const u8) ?Header {
         .fence = if (std.mem.readInt(u32, message[36..40], .little) == same)
             null
         else
-            decodeFence(message[36..52]) orelse return null,
-        .has_cgroup = switch (std.mem.readInt(u32, message[52..56], .little)) {
+            decodeFence(message[36..60]) orelse return null,
+        .has_cgroup = switch (std.mem.readInt(u32, message[60..64], .little)) {
             0 => false,
             1 => true,
             else => return null,
         },
         .limits = .{
-            .processes = std.mem.readInt(u64, message[56..64], .little),
-            .data = std.mem.readInt(u64, message[64..72], .little),
-            .file_size = std.mem.readInt(u64, message[72..80], .little),
-            .open_files = std.mem.readInt(u64, message[80..88], .little),
+            .processes = std.mem.readInt(u64, message[64..72], .little),
+            .data = std.mem.readInt(u64, message[72..80], .little),
+            .file_size = std.mem.readInt(u64, message[80..88], .little),
+            .open_files = std.mem.readInt(u64, message[88..96], .little),
         },
     };
     // One without the other would leave a tool half of what the launcher is.
@@ -117,13 +121,15 @@ pub fn decodeHeader(message: []const u8) ?Header {
     return header;
 }
 
-fn decodeFence(numbers: *const [16]u8) ?Fence {
+fn decodeFence(numbers: *const [24]u8) ?Fence {
     const sockets = std.mem.readInt(u32, numbers[0..4], .little);
     return .{
         .sockets = std.meta.intToEnum(Sockets, sockets) catch return null,
         .read = std.math.cast(u8, std.mem.readInt(u32, numbers[4..8], .little)) orelse return null,
         .written = std.math.cast(u8, std.mem.readInt(u32, numbers[8..12], .little)) orelse return null,
         .used = std.math.cast(u8, std.mem.readInt(u32, numbers[12..16], .little)) orelse return null,
+        .opened = std.math.cast(u8, std.mem.readInt(u32, numbers[16..20], .little)) orelse return null,
+        .hidden = std.math.cast(u8, std.mem.readInt(u32, numbers[20..24], .little)) orelse return null,
     };
 }
 
@@ -175,9 +181,9 @@ fn encodeHeader(argc: u32, envc: u32, terminal: u32, length: u32) [header_size]u
     std.mem.writeInt(u32, header[24..28], 0, .little);
     std.mem.writeInt(u32, header[28..32], same, .little);
     std.mem.writeInt(u32, header[32..36], same, .little);
-    for ([_]u32{ same, 0, 0, 0, 0 }, 9..) |number, index|
+    for ([_]u32{ same, 0, 0, 0, 0, 0, 0 }, 9..) |number, index|
         std.mem.writeInt(u32, header[index * 4 ..][0..4], number, .little);
-    for ([_]u64{ 1, 2, 3, 4 }, 7..) |number, index|
+    for ([_]u64{ 1, 2, 3, 4 }, 8..) |number, index|
         std.mem.writeInt(u64, header[index * 8 ..][0..8], number, .little);
     return header;
 }
@@ -221,14 +227,19 @@ test "a user without a group, or a group without a user, is refused" {
 
 test "a fence has a number of rules of each kind, and sockets of a kind that there is" {
     var header = encodeHeader(1, 0, 0, 2);
-    for ([_]u32{ 1, 3, 2, 255 }, 9..) |number, index|
+    for ([_]u32{ 1, 3, 2, 255, 4, 1 }, 9..) |number, index|
         std.mem.writeInt(u32, header[index * 4 ..][0..4], number, .little);
     const read = decodeHeader(&header).?;
-    try std.testing.expectEqual(Fence{ .sockets = .inet, .read = 3, .written = 2, .used = 255 }, read.fence.?);
-    try std.testing.expectEqual(260, read.further());
-    std.mem.writeInt(u32, header[48..52], 256, .little);
-    try std.testing.expectEqual(null, decodeHeader(&header));
-    std.mem.writeInt(u32, header[48..52], 0, .little);
+    const found = Fence{ .sockets = .inet, .read = 3, .written = 2, .used = 255, .opened = 4, .hidden = 1 };
+    try std.testing.expectEqual(found, read.fence.?);
+    try std.testing.expectEqual(265, read.further());
+    for (10..15) |index| {
+        const number = header[index * 4 ..][0..4];
+        const before = number.*;
+        std.mem.writeInt(u32, number, 256, .little);
+        try std.testing.expectEqual(null, decodeHeader(&header));
+        number.* = before;
+    }
     std.mem.writeInt(u32, header[36..40], 99, .little);
     try std.testing.expectEqual(null, decodeHeader(&header));
     try std.testing.expectEqual(0, decodeHeader(&encodeHeader(1, 0, 0, 2)).?.further());

@@ -215,14 +215,18 @@ fn moveUp(descriptor: i32, least: u32, moved: *i32) ?linux.E {
 /// what it may read.
 fn encircle(fence: *const orders.Fence, descriptors: []const i32) ?linux.E {
     var rules: [delivery.most_descriptors]landlock.Rule = undefined;
-    for (descriptors, 0..) |descriptor, number| rules[number] = .{
+    const named = @as(usize, fence.read) + fence.written + fence.used;
+    for (descriptors[0..named], 0..) |descriptor, number| rules[number] = .{
         .descriptor = descriptor,
         .access = if (number < fence.read)
             .read
         else if (number < @as(usize, fence.read) + fence.written) .write else .use,
     };
-    const connects = fence.sockets != .none and fence.sockets != .unix;
-    return landlock.confine(rules[0..descriptors.len], connects);
+    return landlock.confine(rules[0..named], .{
+        .connects = fence.sockets.hasInet(),
+        .opened = descriptors[named..][0..fence.opened],
+        .hidden = descriptors[named + fence.opened ..],
+    });
 }
 
 /// Make the pseudo-terminal the session's own, by the first descriptor that is one. Without this the

@@ -132,10 +132,16 @@ class Runner:
         return room
 
     async def run(
-        self, workspace: Workspace, script: str, output: int, *, room: Room | None = None
+        self,
+        workspace: Workspace,
+        script: str,
+        output: int,
+        *,
+        room: Room | None = None,
+        box: Box | None = None,
     ) -> None:
-        """Run a script to its end; raises AirlockError where it cannot be."""
-        box = plan(workspace)
+        """Run a script to its end, in a closed box or in `box`; raises AirlockError without."""
+        box = box or plan(workspace)
         launch = await start_boxed(
             self.say(workspace, script),
             (self.null, output, output),

@@ -9,6 +9,9 @@ from airlock_daemon.setup.paths import Locations, locate
 
 CONFIG = '[commands]\nenable = ["sh", "git"]\n[log]\npath = "{log}"\n'
 
+UNSAID = "[sandbox]\n"
+"""At the end of a module's text: it says nothing of a box."""
+
 BOX_USER = "nobody"
 """Who is in the boxes of a daemon that is root, which no box may be."""
 
@@ -46,7 +49,10 @@ class World:
         (self.agent / "airlock.toml").write_text(f"commands = {commands}\n{more}")
 
     def write_module(self, name: str, program: str, more: str = "[deny]\nargs = []\n") -> None:
-        """Write an override for `name`."""
+        """Write an override for `name`, without a box where `more` has no `[sandbox]`.
+
+        With `UNSAID` at its end the file says nothing of one.
+        """
         _write_module(self.agent / "commands" / f"{name}.toml", program, more)
 
     def write_shared_module(
@@ -93,4 +99,8 @@ class World:
 
 def _write_module(path: Path, program: str, more: str) -> None:
     path.parent.mkdir(exist_ok=True)
+    is_broker = os.path.basename(program) == "ssh"
+    if "[sandbox]" not in more and not is_broker:
+        more = f'{more}\n[sandbox]\nbox = "none"\n'
+    more = more.removesuffix(UNSAID)
     path.write_text(f'[command]\nbin = "{program}"\n{more}')

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from commanding import run
-from worlds import World
+from worlds import UNSAID, World
 
 
 def report(world: World, status: int = 1) -> dict[str, Any]:
@@ -97,6 +97,7 @@ def test_each_fault_has_the_name_of_what_was_looked_at(world: World) -> None:
     (world.agent / "hooks" / "pre-exec").touch()
     world.write_module("git", "nowhere")
     world.write_module("Git", "git")
+    world.write_module("sh", "/bin/sh", f"[deny]\nargs = []\n{UNSAID}")
     world.write_profile('[deny]\nterraform = ["apply"]\n')
     world.write_config('[daemon]\nsocket = "x"\npath = "/nowhere:/tmp"\n')
     told = report(world)

@@ -6,6 +6,16 @@ from commanding import run
 from running import Daemon
 from worlds import World
 
+# Of a command without a box, whose paths are the host's.
+PATHS = """
+[syntax]
+subcommands = 1
+path_flags = ["-C"]
+path_words = ["diff"]
+[deny]
+args = []
+"""
+
 
 def test_test_decides_without_a_daemon(world: World) -> None:
     """Every word after the agent's name is the tool's, also one that is an option of ours."""
@@ -31,12 +41,13 @@ def test_test_asks_the_running_daemon(world: World) -> None:
 
 def test_a_daemon_that_cannot_know_the_client_either_agrees(world: World) -> None:
     """It refuses a path that no profile maps; in the client's container it may well be mapped."""
+    world.write_module("sh", "sh", PATHS)
     with Daemon(world):
-        done = run(world, "test", "my", "git", "-C", "/elsewhere", "status")
+        done = run(world, "test", "my", "sh", "-C", "/elsewhere", "status")
         assert 'daemon: denied: "' in done.stdout
         assert "allowed, as far as can be told without the client\n" in done.stdout
         assert done.stderr == ""
-        said = run(world, "test", "my", "git", "-C", "~/x", "status", status=1).stdout
+        said = run(world, "test", "my", "sh", "-C", "~/x", "status", status=1).stdout
         assert "daemon: denied in the same words\n" in said
 
 
@@ -50,14 +61,15 @@ def test_test_explains(world: World) -> None:
     assert 'denied: git with "push", "-f" is refused: it overwrites' in said
     assert '  subcommand "push"' in said
     assert ", and run: airlock-daemon reload\n" in said
-    said = run(world, "test", "my", "git", "-C", "sub", "status").stdout
+    world.write_module("sh", "sh", PATHS)
+    said = run(world, "test", "my", "sh", "-C", "sub", "status").stdout
     assert '  path "sub"' in said
     assert "workspace: passed: no path leads out" in said
-    said = run(world, "test", "my", "git", "-C", "~root", "status", status=1).stdout
+    said = run(world, "test", "my", "sh", "-C", "~root", "status", status=1).stdout
     assert 'denied: the path "~root" leads out of the workspace' in said
     assert 'rule: "outside"' in said
     report = json.loads(
-        run(world, "test", "--json", "my", "git", "-C", "~root", "log", status=1).stdout
+        run(world, "test", "--json", "my", "sh", "-C", "~root", "log", status=1).stdout
     )
     assert report["decision"]["allowed"] is True
     assert report["workspace"]["rule"] == "outside"
@@ -65,7 +77,8 @@ def test_test_explains(world: World) -> None:
 
 def test_what_only_the_client_knows_is_said_and_not_refused(world: World) -> None:
     """Its container may mount the one path, and it may stand deep enough for the other."""
-    args = ("git", "diff", "--", "/root", "../x")
+    world.write_module("sh", "sh", PATHS)
+    args = ("sh", "diff", "--", "/root", "../x")
     said = run(world, "test", "my", *args).stdout
     assert (
         "workspace: not known here: the client's directory and its container's mounts decide "

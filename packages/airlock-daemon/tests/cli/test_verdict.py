@@ -10,6 +10,21 @@ from airlock_daemon.cli.verdict import Verdict
 from airlock_modules import evaluate
 from worlds import World
 
+# Of a command without a box, whose paths are the host's.
+PATHS = """
+[syntax]
+subcommands = 1
+path_flags = ["-C"]
+path_words = ["diff"]
+[deny]
+args = []
+"""
+
+
+@pytest.fixture(autouse=True)
+def _sh_has_paths(world: World) -> None:
+    world.write_module("sh", "sh", PATHS)
+
 
 def judge(world: World, command: str, *args: str) -> Verdict:
     """What `test` decides about a request of the agent `my`."""
@@ -30,14 +45,14 @@ def test_paths_that_the_profile_maps_are_looked_at(world: World) -> None:
     """A link in there that leads out is refused for every client."""
     world.write_profile(f'[workspace]\nmounts = {{ "/workspace" = "{world.workspace}" }}\n')
     (world.workspace / "out").symlink_to("/etc")
-    assert judge(world, "git", "-C", "/workspace/in", "status").undecided == ()
-    refused = judge(world, "git", "-C", "/workspace/out", "status")
+    assert judge(world, "sh", "-C", "/workspace/in", "status").undecided == ()
+    refused = judge(world, "sh", "-C", "/workspace/out", "status")
     assert (refused.allowed, refused.rule, refused.is_workspace_refusal) == (False, "outside", True)
 
 
 def test_a_path_that_is_refused_for_everyone_decides(world: World) -> None:
     """Whatever may be said of another one."""
-    found = judge(world, "git", "diff", "--", "/elsewhere", "~/x")
+    found = judge(world, "sh", "diff", "--", "/elsewhere", "~/x")
     assert not found.allowed
     assert '"~/x"' in found.message
 
@@ -45,9 +60,15 @@ def test_a_path_that_is_refused_for_everyone_decides(world: World) -> None:
 @pytest.mark.parametrize("path", ["/elsewhere", "..", "sub/../../x"])
 def test_what_the_client_decides_is_left_open(world: World, path: str) -> None:
     """By its directory, or the mounts of its container."""
-    found = judge(world, "git", "-C", path, "status")
+    found = judge(world, "sh", "-C", path, "status")
     assert found.allowed
     assert found.undecided == (path,)
+
+
+def test_paths_are_not_looked_at_in_a_box(world: World) -> None:
+    """They are the container's there, and lead nowhere else."""
+    found = judge(world, "git", "-C", "~/x", "status")
+    assert (found.allowed, found.undecided) == (True, ())
 
 
 def test_a_module_that_needs_a_directory_says_so(world: World) -> None:
@@ -91,7 +112,7 @@ def test_where_nothing_can_be_looked_at_every_path_is_left_open(
 ) -> None:
     """As on a system that is not Linux."""
     monkeypatch.delattr(os, "O_PATH")
-    found = judge(world, "git", "-C", "~/x", "status")
+    found = judge(world, "sh", "-C", "~/x", "status")
     assert found.allowed
     assert found.undecided == ("~/x",)
     assert "on Linux alone" in (found.workspace or "")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from airlock_daemon.setup.boxes import explain_no_fence
 from boxing import box_uid, boxed_world, check_a_command, write_boxes
 from running import Daemon
-from worlds import World
+from worlds import UNSAID, World
 
 pytestmark = pytest.mark.skipif(explain_no_fence() is not None, reason="needs Landlock")
 
@@ -114,3 +115,40 @@ def test_a_fence_stands_where_bubblewrap_makes_no_box(world: World, makes: str) 
         said = daemon.messages()
     assert ("No permissions" if makes else "bubblewrap is not installed") in said
     assert "boxes: by Landlock" in said
+
+
+def test_a_home_behind_a_fence_is_the_hosts_without_airlocks_part_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is read-only, what is beside Airlock's files is there, and so is the network."""
+    with boxed_world() as world, tempfile.TemporaryDirectory(prefix="home-") as folder:
+        home = Path(os.path.realpath(folder))
+        home.chmod(0o755)
+        world.log = home / "below" / "state" / "log"
+        world.log.parent.mkdir(parents=True)
+        (world.log.parent / "log.1").write_text("canary-77d0")
+        (world.log.parent / "beside").write_text("beside\n")
+        (home / "token").write_text("t0ken\n")
+        for path in (home, home / "token"):
+            os.chown(path, box_uid(), -1)
+        write_boxes(world, mode="landlock")
+        world.write_module("sh", "/bin/sh", f"[deny]\nargs = []\n{UNSAID}")
+        monkeypatch.chdir(world.workspace)
+        with Daemon(world, environment={"HOME": str(home)}) as daemon:
+            script = (
+                "exec 2>&1; cd ~/below/state; cat ~/token beside; cat log log.1; echo x > ~/x;"
+                f"cd {world.workspace};"
+                "echo x > $XDG_CACHE_HOME/x && echo x > file && pwd; cat /etc/hosts > /dev/null;"
+                f"cat {world.config}/config.toml"
+            )
+            answer = daemon.shell(script)
+            record = daemon.records()[-1]
+        assert (world.workspace / "file").read_text() == "x\n"
+    assert record["sandbox"] == "home (unprotected), landlock"
+    said = answer.text()
+    assert said.startswith("t0ken\nbeside\n"), said
+    assert f"\n{world.workspace}\n" in said
+    assert "canary" not in said
+    assert "seq" not in said
+    assert "enable" not in said
+    assert said.count("ermission denied") == 4

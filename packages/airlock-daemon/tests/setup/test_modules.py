@@ -3,8 +3,9 @@
 import pytest
 
 from airlock_daemon.errors import SetupError
-from airlock_modules import Module, PlainRules, evaluate, load_builtin
-from worlds import World
+from airlock_daemon.setup.checking import check_files
+from airlock_modules import Module, PlainRules, Sandbox, evaluate, load_builtin
+from worlds import UNSAID, World
 
 
 def active(world: World, command: str) -> Module:
@@ -70,3 +71,42 @@ def test_a_fault_in_a_module_of_the_host_is_told_once(world: World) -> None:
         world.load()
     (fault,) = caught.value.faults
     assert fault.source == str(world.config / "modules" / "git.toml")
+
+
+@pytest.mark.parametrize(
+    ("name", "program", "box"),
+    [
+        ("sh", "/bin/sh", "home"),
+        ("git", "/opt/my-git", "git"),
+        ("sh", "/usr/bin/git", "git"),
+        ("sh", "git", "git"),
+        ("git", "/usr/bin/ssh", None),
+        # The one that is built in is a broker, and this is none.
+        ("ssh", "/opt/mosh", "home"),
+    ],
+)
+def test_a_module_that_says_nothing_has_the_box_of_whose_program_it_runs(
+    world: World, name: str, program: str, box: str | None
+) -> None:
+    """That of the built-in, by its name or its program; else the human's home."""
+    (world.config / "config.toml").write_text(
+        f'[commands]\nenable = ["{name}"]\n[log]\npath = "{world.log}"\n'
+    )
+    world.write_module(name, program, f"[deny]\nargs = []\n{UNSAID}")
+    sandbox = active(world, name).sandbox
+    expected = {"git": load_builtin("git").sandbox, "home": Sandbox(box="home"), None: None}[box]
+    assert sandbox == expected
+    told = [each for each in world.load().warnings if "does not say which box" in each.problem]
+    assert len(told) == (box == "home")
+
+
+def test_a_home_that_is_asked_for_is_noted_and_no_box_is_nothing_to_tell(world: World) -> None:
+    """Who wrote it knows; what it gives away is said all the same."""
+    world.write_module("sh", "/bin/sh", '[deny]\nargs = []\n[sandbox]\nbox = "home"\n')
+    checked = check_files(world.locations)
+    assert [each.problem for each in checked.notes if each.name == "box"] == [
+        'is "home": sh can read and send away every credential in your home'
+    ]
+    world.write_module("sh", "/bin/sh")
+    checked = check_files(world.locations)
+    assert not [each for each in (*checked.notes, *checked.findings) if each.name == "box"]

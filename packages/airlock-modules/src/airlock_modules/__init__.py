@@ -25,6 +25,7 @@ from airlock_modules.files.git_table import names_git_grant, read_git_grant
 from airlock_modules.files.module_file import Module, load_builtin, narrow_module, parse_module
 from airlock_modules.files.option_files import load_options, parse_options
 from airlock_modules.files.review import review_module, review_narrowing
+from airlock_modules.files.sandbox_table import Sandbox
 from airlock_modules.files.ssh_table import read_ssh_grant
 from airlock_modules.files.toml_reader import TableReader
 from airlock_modules.names import is_name
@@ -80,6 +81,7 @@ __all__ = [
     "RemoteError",
     "RemoteRequest",
     "RuleError",
+    "Sandbox",
     "Session",
     "SshGrant",
     "Step",

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from airlock_daemon.cli.asking import Answer
 from airlock_daemon.cli.git_words import GitCall
 from airlock_daemon.platform.support import find_missing
+from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Decision, Module
 from airlock_wire import encode_text, quote
@@ -98,7 +99,7 @@ def _add_broker(found: Verdict, said: Verdict) -> Verdict:
 def _judge_workspace(
     generation: Generation, decision: Decision, module: Module, args: Sequence[str]
 ) -> Verdict:
-    if not decision.paths:
+    if not decision.paths or wants_box(module):
         needed = f"{module.name} runs in the client's directory, which must be mapped"
         is_needed = module.workspace == "required"
         return Verdict(allowed=True, workspace=f"not known here: {needed}" if is_needed else None)

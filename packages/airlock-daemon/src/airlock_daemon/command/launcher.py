@@ -22,7 +22,7 @@ import trio
 from airlock_daemon.command.launch import Launch, cannot_start
 from airlock_daemon.errors import Failed
 
-_ORDER = struct.Struct("<IIQ10I4Q")
+_ORDER = struct.Struct("<IIQ12I4Q")
 # As user and group: those of the launcher. As sockets: there is no fence.
 _SAME = 0xFFFFFFFF
 _UNLIMITED = (1 << 64) - 1
@@ -75,18 +75,21 @@ class Bounds(msgspec.Struct, frozen=True):
 
 class Fence(msgspec.Struct, frozen=True):
     """What a tool has in place of a box: a filter that allows `sockets` (native/seccomp/rules.zig),
-    and Landlock. Open descriptors name what it may read, change, and use as a device.
+    and Landlock. Open descriptors name what it may read, change, and use as a device. It may also
+    read all that lies in the directories `opened`, but for these themselves and what is `hidden`.
     """
 
     sockets: int
     read: tuple[int, ...]
     written: tuple[int, ...]
     used: tuple[int, ...]
+    opened: tuple[int, ...] = ()
+    hidden: tuple[int, ...] = ()
 
     @property
     def rules(self) -> tuple[int, ...]:
         """All of the descriptors."""
-        return (*self.read, *self.written, *self.used)
+        return (*self.read, *self.written, *self.used, *self.opened, *self.hidden)
 
 
 def find_launcher() -> str:
@@ -322,10 +325,11 @@ def _list_bounds(bounds: Bounds) -> Iterator[int]:
         yield _UNLIMITED if each is None else each
 
 
-def _count_rules(fence: Fence | None) -> tuple[int, int, int, int]:
+def _count_rules(fence: Fence | None) -> tuple[int, ...]:
     if fence is None:
-        return _SAME, 0, 0, 0
-    return fence.sockets, len(fence.read), len(fence.written), len(fence.used)
+        return (_SAME, *(0,) * 5)
+    kinds = (fence.read, fence.written, fence.used, fence.opened, fence.hidden)
+    return (fence.sockets, *map(len, kinds))
 
 
 @contextlib.contextmanager

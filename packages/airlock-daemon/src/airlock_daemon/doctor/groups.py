@@ -46,7 +46,8 @@ def _look(pid: int) -> tuple[str, str, str] | None:
         return "cgroups", "are not of version 2 for the daemon", remedy
     if os.path.basename(group) != DAEMON:
         remedy = (
-            f"airlock-daemon init, which makes a service; for another one of systemd: {_LINES}; "
+            f"airlock-daemon init, which makes a service; for another one of systemd: {_LINES} and "
+            "Environment=AIRLOCK_DELEGATED=1; "
             "in a container bound that: docker run --memory --pids-limit"
         )
         return group, "is a cgroup that the daemon cannot divide", remedy

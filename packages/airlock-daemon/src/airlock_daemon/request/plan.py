@@ -77,14 +77,15 @@ def plan(
     may_pass = may_pass and passed.are_usable(peer)
     terms = agree(request, may_pass=may_pass, is_captured=is_captured)
     path = generation.programs.path
+    renames = boxed is not None and boxed.maker.renames
     variables = build_environment(
         module,
         generation.agent.profile,
-        daemon=environment if boxed is None else adapt_daemon(environment),
+        daemon=environment if boxed is None else adapt_daemon(environment, boxed.box),
         search_path=path if boxed is None else adapt_path(path, boxed.box),
         client=request.env if terms.uses("env") else {},
         term=find_term(request, terms, passed),
-        root=None if workspace.mounts is None else workspace.root,
+        root=None if workspace.mounts is None or renames else workspace.root,
         is_boxed=boxed is not None,
     )
     command_line = CommandLine(
@@ -97,7 +98,7 @@ def plan(
 
 
 def _adapt(variables: Mapping[str, str], box: Box) -> dict[str, str]:
-    return withhold(variables) | name_files(box) | transport_variables(box.asks)
+    return withhold(variables, box) | name_files(box) | transport_variables(box.asks)
 
 
 def plan_boxed(

@@ -8,7 +8,7 @@ from airlock_daemon.request.plan import plan_boxed
 from airlock_daemon.request.recording import Recording
 from airlock_daemon.request.session_errand import admit_session
 from airlock_daemon.request.state import AgentState, DaemonState
-from airlock_daemon.sandbox.choice import find_maker
+from airlock_daemon.sandbox.choice import renames_paths
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.workspace.directory import Workspace, enter
 from airlock_daemon.workspace.mapping import see_mounts
@@ -43,7 +43,7 @@ class Steps:
             generation=self._generation,
             module=module,
             containers=self._shared.containers,
-            in_box=find_maker(module, self._generation) is not None,
+            in_box=renames_paths(module, self._generation),
         )
         if peer.container is not None:
             self._recording.note(container_proven=workspace.is_proven)
@@ -63,7 +63,7 @@ class Steps:
 
     async def hold(self, allowed: Allowed, workspace: Workspace) -> tuple[str, ...]:
         """Return the arguments, with the host's path for each that leads somewhere."""
-        if find_maker(allowed.module, self._generation) is not None:
+        if renames_paths(allowed.module, self._generation):
             # Paths in a box are those of the client, and nothing is there beyond what it has.
             return self._request.args
         return await hold_paths(
@@ -124,7 +124,7 @@ class Steps:
             plan_boxed(module, self._generation, workspace, program, environment=environment)
 
     async def _judge(self, allowed: Allowed, peer: Peer) -> None:
-        if find_maker(allowed.module, self._generation) is None and allowed.paths:
+        if not renames_paths(allowed.module, self._generation) and allowed.paths:
             await judge_paths(
                 self._request.args,
                 allowed.paths,

@@ -95,6 +95,18 @@ class Placed(msgspec.Struct, frozen=True):
     target: str
 
 
+class Home(msgspec.Struct, frozen=True):
+    """The human's home at its own `path`, whose writes go to memory of so many bytes.
+
+    It is shown, read-only, and stays so where the kernel can lay nothing over it. What is `hidden`
+    is covered, there and elsewhere in the box.
+    """
+
+    path: str
+    size: int
+    hidden: tuple[Placed, ...] = ()
+
+
 Operation = System | Shared | Link | Made | Memory | Devices | Processes | Closed
 
 
@@ -103,13 +115,16 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
 
     `directory` is where it starts, as the box calls it; `is_shared` says that this is one of the
     host, which must be the one that was checked. `bounds` are those of its processes, and `sockets`
-    says which it may make. `asks` are commands that may be asked for from within, over a relay.
+    says which it may make, on the host's network with `has_network`. `asks` are commands that may
+    be asked for from within, over a relay.
     """
 
     operations: tuple[Operation, ...]
+    home: Home | None = None
     inner: tuple[Placed, ...] = ()
     directory: str
     is_shared: bool
     bounds: Bounds
     sockets: str
+    has_network: bool = False
     asks: tuple[str, ...] = ()

@@ -34,6 +34,8 @@ _LIST, _LAUNCHER, _CONTROL = _FIRST, _FIRST + 1, _FIRST + 2
 
 # Where mounts inside of the workspace are made, for the launcher to move them.
 _STAGE = "/run/airlock"
+# In memory, for what is written to the human's home. `native/box.zig` has it too.
+_WRITTEN = f"{_STAGE}/home"
 _COVER_BYTES = 4096
 
 # To finish the box the launcher must be root in it and have these, the last one to be another user
@@ -42,7 +44,7 @@ _CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_SETFCAP")
 
 _BASE = (
     *("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup"),
-    *("--unshare-net", "--die-with-parent", "--hostname", "airlock", "--as-pid-1"),
+    *("--die-with-parent", "--hostname", "airlock", "--as-pid-1"),
     *("--uid", "0", "--gid", "0", "--cap-drop", "ALL"),
     *(word for name in _CAPABILITIES for word in ("--cap-add", name)),
 )
@@ -77,7 +79,10 @@ def prepare(
     Raises Denied where a directory of the box is not what it was, OSError.
     """
     with ExitStack() as stack:
-        words = [*_BASE]
+        words = [*_BASE, *(() if box.has_network else ("--unshare-net",))]
+        if box.home is not None:
+            # Of whom it is, the kernel's overlay makes a directory that it cannot read otherwise.
+            words += ["--cap-add", "CAP_DAC_OVERRIDE"]
         held: list[int] = []
         shared: list[Mark] = []
 
@@ -104,7 +109,10 @@ def prepare(
                     words += ["--perms", "0444", "--file", number, target]
                 case _:
                     words += _spell(operation)
-        for index, placed in enumerate(box.inner):
+        if box.home is not None:
+            words += _spell(Memory(_WRITTEN, 0o700, box.home.size))
+        inner = box.inner if box.home is None else (*box.home.hidden, *box.inner)
+        for index, placed in enumerate(inner):
             stage = f"{_STAGE}/{index}"
             if isinstance(placed.what, Shared):
                 words += _spell_shared(placed.what, stage, hold_shared)
@@ -127,7 +135,8 @@ def prepare(
         argv = (
             *(BUBBLEWRAP, "--args", str(_LIST), "--", f"/proc/self/fd/{_LAUNCHER}", str(_CONTROL)),
             *(str(identity.user), str(identity.group), str(SOCKETS[box.sockets])),
-            *(word for n, each in enumerate(box.inner) for word in (f"{_STAGE}/{n}", each.target)),
+            "-" if box.home is None else box.home.path,
+            *(word for n, each in enumerate(inner) for word in (f"{_STAGE}/{n}", each.target)),
         )
         yield Making(
             CommandLine(program, argv, {}, root), (listed, binary, control, *held), tuple(shared)

@@ -10,7 +10,8 @@ from airlock_daemon.command.launcher import Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.sandbox.box import HOME, Box
 from airlock_daemon.sandbox.fencing import refuse_unshowable
-from airlock_daemon.sandbox.plan import plan_box
+from airlock_daemon.sandbox.home import PLACES, find_home
+from airlock_daemon.sandbox.plan import plan_box, plan_home_box
 from airlock_daemon.sandbox.programs import SYSTEM, find_places
 from airlock_daemon.sandbox.refusing import advising, refuse
 from airlock_daemon.sandbox.transports import ASKS, find_transports
@@ -19,6 +20,7 @@ from airlock_daemon.setup.boxes import (
     BoxConfig,
     Mode,
     explain_no_fence,
+    is_home,
     runs_git,
     wants_box,
 )
@@ -28,22 +30,36 @@ from airlock_daemon.workspace.directory import Workspace
 from airlock_modules import Module
 from airlock_wire import quote
 
+HOME_CLASS = "home (unprotected)"
+"""What records and people are told of a command in a box with the human's home."""
+
 _INSTALL = "sudo apt-get install bubblewrap"
 
 
 class Maker(msgspec.Struct, frozen=True, kw_only=True):
     """What makes boxes: the path of bubblewrap, or a fence by Landlock where there is none.
 
-    `identity` is who that, and what is in them, runs as.
+    `identity` is who that, and what is in them, runs as. With `is_home` they are of the class
+    "home".
     """
 
     bubblewrap: str | None
     identity: Identity
+    is_home: bool = False
 
     @property
     def name(self) -> str:
         """What records call it."""
-        return "landlock" if self.bubblewrap is None else "bubblewrap"
+        maker = "landlock" if self.bubblewrap is None else "bubblewrap"
+        if not self.is_home:
+            return maker
+        return HOME_CLASS if self.bubblewrap is not None else f"{HOME_CLASS}, {maker}"
+
+    @property
+    def renames(self) -> bool:
+        """Whether paths in its box are those of the container."""
+        # A closed one is refused where they would not be.
+        return self.bubblewrap is not None or not self.is_home
 
 
 def find_maker(module: Module, generation: Generation) -> Maker | None:
@@ -55,24 +71,33 @@ def find_maker(module: Module, generation: Generation) -> Maker | None:
     if not wants_box(module) or (mode == "off" and not module.builtin):
         return None
     with advising(module):
-        return _find_maker(mode, generation)
+        return _find_maker(mode, generation, is_home=is_home(module))
 
 
-def _find_maker(mode: Mode, generation: Generation) -> Maker:
+def _find_maker(mode: Mode, generation: Generation, *, is_home: bool) -> Maker:
     if mode == "off":
         remedy = f'write mode = "auto" in [sandbox] of config.toml{AND_RELOAD}'
         raise refuse("boxes are switched off", remedy)
     identity = find_identity(generation.boxes)
     program = None if mode == "landlock" else generation.programs.find(BUBBLEWRAP)
     if program is not None:
-        return Maker(bubblewrap=program, identity=identity)
+        return Maker(bubblewrap=program, identity=identity, is_home=is_home)
     if mode == "require-bubblewrap":
         raise refuse("bubblewrap is not installed", _INSTALL)
     missing = explain_no_fence()
     if missing is not None:
         absent = "" if mode == "landlock" else "bubblewrap is not installed, and "
         raise refuse(f"{absent}{missing}", _INSTALL)
-    return Maker(bubblewrap=None, identity=identity)
+    return Maker(bubblewrap=None, identity=identity, is_home=is_home)
+
+
+def renames_paths(module: Module, generation: Generation) -> bool:
+    """Whether a command of `module` runs where paths are those of the container.
+
+    Raises Denied as `find_maker`.
+    """
+    maker = find_maker(module, generation)
+    return maker is not None and maker.renames
 
 
 def find_identity(config: BoxConfig) -> Identity:
@@ -112,29 +137,55 @@ def choose_box(
     sandbox = module.sandbox
     if sandbox is None:
         raise TypeError(module.name)
-    home = environment.get("HOME", "/")
+    reserved = generation.reserved
+    home = None
+    if maker.is_home:
+        home = find_home(maker.identity, environment, reserved=reserved)
+    named = environment.get("HOME", "/")
     read = {path: path for path in _find_certificates(environment)}
-    read |= dict(_find_read(sandbox.read, home, module))
+    read |= dict(_find_read(sandbox.read, named, module, has_home=home is not None))
+    seen = (*read, *(PLACES if maker.is_home else ()), *(() if home is None else (home.path,)))
     path = generation.programs.path
-    places = find_places(program, home=home, path=path, seen=tuple(read))
+    places = find_places(program, home=named, path=path, seen=seen, everywhere=maker.is_home)
     for place in (*places, *read):
-        _refuse_private(place, module, generation.reserved)
-    box = plan_box(
-        workspace,
-        places=places,
-        read=read,
-        identity=maker.identity,
-        reserved=generation.reserved,
-        sockets=sandbox.sockets,
-        limits=generation.limits,
-        git_config=generation.git_config if runs_git(module) else None,
-        is_fence=maker.bubblewrap is None,
-    )
+        _refuse_private(place, module, reserved)
+    is_fence = maker.bubblewrap is None
+    if maker.is_home:
+        box = plan_home_box(
+            workspace if maker.renames else _keep_paths(workspace),
+            home,
+            places=places,
+            read=read,
+            identity=maker.identity,
+            reserved=reserved,
+            limits=generation.limits,
+            is_fence=is_fence,
+        )
+    else:
+        box = plan_box(
+            workspace,
+            places=places,
+            read=read,
+            identity=maker.identity,
+            reserved=reserved,
+            sockets=sandbox.sockets,
+            limits=generation.limits,
+            git_config=generation.git_config if runs_git(module) else None,
+            is_fence=is_fence,
+        )
     box = _let_ask(box, sandbox.brokers, maker, generation)
     if maker.bubblewrap is None:
         with advising(module):
             refuse_unshowable(box)
     return box
+
+
+def _keep_paths(workspace: Workspace) -> Workspace:
+    """The workspace as the host has it."""
+    source = workspace.source
+    if source is None:
+        return workspace
+    return replace(workspace, source=replace(source, target=workspace.root), mounts=None)
 
 
 def _let_ask(box: Box, brokers: tuple[str, ...], maker: Maker, generation: Generation) -> Box:
@@ -158,9 +209,16 @@ def _find_certificates(environment: Mapping[str, str]) -> Iterator[str]:
             yield path
 
 
-def _find_read(paths: tuple[str, ...], home: str, module: Module) -> Iterator[tuple[str, str]]:
-    """Each path of the host, and where the box has it: what is in a home is in the other one."""
+def _find_read(
+    paths: tuple[str, ...], home: str, module: Module, *, has_home: bool
+) -> Iterator[tuple[str, str]]:
+    """Each path of the host, and where the box has it: what is in a home is in the other one.
+
+    A box that has the human's home has that with it.
+    """
     for path in paths:
+        if has_home and path.startswith("~"):
+            continue
         target = HOME + path.removeprefix("~") if path.startswith("~") else path
         real = os.path.realpath(home + path.removeprefix("~") if path.startswith("~") else path)
         if not (os.path.isfile(real) or os.path.isdir(real)):

@@ -31,13 +31,27 @@ def is_withheld(name: str) -> bool:
     return _WITHHELD.fullmatch(name) is not None
 
 
-def adapt_daemon(environment: Mapping[str, str]) -> dict[str, str]:
-    """The daemon's environment, as the tool of a box may inherit from it."""
-    return {name: value for name, value in environment.items() if not is_withheld(name)} | _OWN
+def adapt_daemon(environment: Mapping[str, str], box: Box) -> dict[str, str]:
+    """The daemon's environment, as the tool of a box may inherit from it.
+
+    With the host's network it has the host's proxies too, if these ask for no password.
+    """
+    if not box.has_network:
+        return {name: value for name, value in environment.items() if not is_withheld(name)} | _OWN
+    own = {"HOME": HOME if box.home is None else box.home.path, "TMPDIR": TMP}
+    is_secret = re.compile(r"(?:http|https|ftp|all)_proxy", re.IGNORECASE).fullmatch
+    return {
+        name: value for name, value in environment.items() if not (is_secret(name) and "@" in value)
+    } | own
 
 
-def withhold(environment: Mapping[str, str]) -> dict[str, str]:
-    """What remains for a box of variables that were built by all the rules."""
+def withhold(environment: Mapping[str, str], box: Box) -> dict[str, str]:
+    """What remains for a box of variables that were built by all the rules.
+
+    In the human's home they would be of no use to a wall: what files name for it, it has.
+    """
+    if box.has_network:
+        return dict(environment)
     return {name: value for name, value in environment.items() if not is_withheld(name)}
 
 

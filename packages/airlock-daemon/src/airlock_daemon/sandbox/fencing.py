@@ -6,7 +6,7 @@ home but an empty directory of its own.
 
 import os
 import resource
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 
 import trio
@@ -14,13 +14,13 @@ from msgspec.structs import replace
 
 from airlock_daemon.command.launch import Launch
 from airlock_daemon.command.launcher import CommandLine, Fence, Identity, Launcher
-from airlock_daemon.sandbox.box import Box, Made, Shared, System
+from airlock_daemon.sandbox.box import Box, Made, Placed, Shared, System
 from airlock_daemon.sandbox.groups import Group
 from airlock_daemon.sandbox.refusing import refuse
 from airlock_daemon.sandbox.shared import open_shared
 from airlock_daemon.sandbox.sockets import SOCKETS
 from airlock_daemon.sandbox.transports import link_transport
-from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.directory import Workspace, make_empty
 from airlock_wire import quote
 
@@ -34,15 +34,16 @@ _PATH = os.O_PATH | os.O_CLOEXEC
 
 def refuse_unshowable(box: Box) -> None:
     """Raise Denied (rule "no-box") where a fence cannot show what `box` does."""
-    if box.sockets != "none":
+    if box.sockets != "none" and not box.has_network:
         raise refuse(
             "this host has Landlock alone, under which sockets would be those of the host",
             _BUBBLEWRAP,
         )
-    if box.inner:
+    inner = [each for each in box.inner if not _is_in_place(each)]
+    if inner:
         raise refuse(
             "this host has Landlock alone, which shows nothing of what the container has mounted "
-            f"inside of its workspace, such as {quote(box.inner[0].target)}",
+            f"inside of its workspace, such as {quote(inner[0].target)}",
             "mount it outside of the workspace",
         )
     for operation in box.operations:
@@ -61,6 +62,11 @@ def refuse_unshowable(box: Box) -> None:
                     )
             case _:
                 pass
+
+
+def _is_in_place(placed: Placed) -> bool:
+    """Whether it is a directory of the host at its own path."""
+    return isinstance(placed.what, Shared) and placed.what.path == placed.target
 
 
 @asynccontextmanager
@@ -95,7 +101,12 @@ async def start_fenced(
     `private` is its home, and its directory where the box has no workspace. Raises Denied and
     Failed.
     """
-    environment = {**what.environment, "HOME": private.path, "TMPDIR": private.path}
+    environment = {**what.environment, "TMPDIR": private.path}
+    if box.home is None:
+        environment["HOME"] = private.path
+    else:
+        # Nothing can be written in the home itself.
+        environment["XDG_CACHE_HOME"] = private.path
     environment |= _make_files(box, private)
     if box.asks:
         environment |= link_transport(private)
@@ -148,8 +159,12 @@ def _open_fence(box: Box, private: Workspace, reserved: Reserved, stack: ExitSta
     def find(paths: Sequence[str]) -> list[int]:
         return [hold(os.open(path, _PATH)) for path in paths if os.path.exists(path)]
 
-    for operation in box.operations:
+    hidden = [] if box.home is None else [each.target for each in box.home.hidden]
+    opened = list(dict.fromkeys(_find_above(hidden, box)))
+    for operation in (*box.operations, *(placed.what for placed in box.inner)):
         match operation:
+            case System(path=path) if path in opened:
+                pass
             case System(path=path):
                 read.append(hold(os.open(path, _PATH)))
             case Made(target=target, variable=""):
@@ -164,4 +179,16 @@ def _open_fence(box: Box, private: Workspace, reserved: Reserved, stack: ExitSta
         read=(*read, *find(_READ_DEVICES)),
         written=tuple(written),
         used=tuple(find(_USED_DEVICES)),
+        opened=tuple(find(opened)),
+        hidden=tuple(find(hidden)),
     )
+
+
+def _find_above(hidden: Sequence[str], box: Box) -> Iterator[str]:
+    """The directories that a fence cannot leave to a tool as a whole, from what `box` shows on."""
+    shown = [each.path for each in box.operations if isinstance(each, System)]
+    for path in hidden:
+        above = os.path.dirname(path)
+        while any(is_within(above, place) for place in shown):
+            yield above
+            above = os.path.dirname(above)

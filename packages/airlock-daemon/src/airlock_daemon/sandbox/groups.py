@@ -8,7 +8,7 @@ import fcntl
 import itertools
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing, suppress
 
 import trio
@@ -27,6 +27,9 @@ from airlock_daemon.setup.limits import Limits
 
 DAEMON = "daemon"
 """The group of the daemon itself, below the one that it was given. systemd can make it too."""
+
+DELEGATED = "AIRLOCK_DELEGATED"
+"""The variable by which a unit says that it has Delegate=: managers of users leave no mark."""
 
 CONTROLLERS = ("cpu", "memory", "pids")
 """What is bounded where it can be."""
@@ -155,16 +158,20 @@ def open_group(groups: Groups | str, agent: str, limits: Limits) -> Group | None
         ) from error
 
 
-def claim_groups() -> Groups | str:
-    """Divide the group of this process, which moves into one below; or why it cannot be divided."""
+def claim_groups(environment: Mapping[str, str]) -> Groups | str:
+    """Divide the group of this process, which moves into one below; or why it cannot be divided.
+
+    It must have been handed over for that, as systemd marks it, or as `environment` says.
+    """
+    is_told = environment.get(DELEGATED) == "1"
     try:
         own = find_group(os.getpid())
         if own is None:
             return "there is no cgroup of version 2"
         above = os.path.dirname(own)
-        is_below = os.path.basename(own) == DAEMON and is_delegated(above)
+        is_below = os.path.basename(own) == DAEMON and (is_told or is_delegated(above))
         root = above if is_below else own
-        if not is_delegated(root):
+        if not is_told and not is_delegated(root):
             return f"the cgroup {own} is not the daemon's to divide"
         if not os.path.exists(os.path.join(root, "cgroup.kill")):
             return "the kernel is older than Linux 5.14"

@@ -4,7 +4,10 @@ import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from airlock_daemon.command.launcher import Bounds, Identity, descriptor_limit
+from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.mountinfo import relative_to
 from airlock_daemon.sandbox.box import (
     HOME,
@@ -13,21 +16,25 @@ from airlock_daemon.sandbox.box import (
     Box,
     Closed,
     Devices,
+    Home,
     Link,
     Made,
     Memory,
     Operation,
+    Placed,
     Processes,
     System,
 )
 from airlock_daemon.sandbox.etc import PUBLIC, make_etc
+from airlock_daemon.sandbox.home import PLACES, make_places
 from airlock_daemon.sandbox.inner_mounts import Shown, show_workspace
 from airlock_daemon.sandbox.marks import Mark, look_around
 from airlock_daemon.sandbox.other_workspaces import refuse_own, show_others
 from airlock_daemon.sandbox.programs import SYSTEM
 from airlock_daemon.setup.limits import Limits
-from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.directory import Workspace
+from airlock_wire import quote
 
 _MIB = 1 << 20
 # Of the size of /tmp, that of the home and of shared memory.
@@ -47,12 +54,12 @@ def plan_box(
     read: Mapping[str, str],
     identity: Identity,
     reserved: Reserved,
-    sockets: str,
     limits: Limits,
+    sockets: str = "none",
     git_config: bytes | None = None,
     is_fence: bool = False,
 ) -> Box:
-    """The box of a command that runs in `workspace`.
+    """The closed box of a command that runs in `workspace`.
 
     `places` of the host are shown at their own paths, and those of `read` at others; all of them
     cannot be written. Tools run as `identity`, within `limits`. With `git_config` that is the
@@ -60,37 +67,21 @@ def plan_box(
     Denied (layer "sandbox") where the client has its workspace at a place that the box needs
     itself.
     """
-    around = look_around((*SYSTEM, *PUBLIC))
-    operations = [*_make_base(identity, limits.box_tmpfs_mb * _MIB, around)]
-    if git_config is not None:
-        operations.append(Made(git_config, GIT_CONFIG, "GIT_CONFIG_SYSTEM"))
-    operations += [System(place, place) for place in places]
-    operations += [System(path, target) for path, target in read.items()]
-    source = workspace.source
-    directory, shown = workspace.own, list[Shown]()
-    if source is not None:
-        mounts = workspace.mounts
-        view = show_workspace(source, workspace.root, mounts, identity=identity, reserved=reserved)
-        refuse_own(view.top.target, [*places, *read.values()])
-        shown.append(view)
-        below = relative_to(workspace.path, workspace.root) or ""
-        directory = os.path.join(source.target, below) if below else source.target
-    shown += show_others(
-        workspace,
-        shown,
-        identity=identity,
-        reserved=reserved,
-        others=(*places, *read.values()),
-        is_fence=is_fence,
+    size = limits.box_tmpfs_mb * _MIB
+    settings = () if git_config is None else (Made(git_config, GIT_CONFIG, "GIT_CONFIG_SYSTEM"),)
+    operations = (
+        *_make_base(identity, size, look_around((*SYSTEM, *PUBLIC))),
+        *(*settings, *_show(places, read)),
     )
-    return Box(
-        operations=(*operations, *(each.top for each in shown)),
-        inner=tuple(placed for each in shown for placed in each.inner),
-        directory=directory,
-        is_shared=source is not None,
+    box = Box(
+        operations=operations,
+        directory=workspace.own,
+        is_shared=False,
         bounds=_bound(limits),
         sockets=sockets,
     )
+    own = (*places, *read.values())
+    return _put_workspaces(box, workspace, identity, reserved, own=own, is_fence=is_fence)
 
 
 def _bound(limits: Limits) -> Bounds:
@@ -103,25 +94,115 @@ def _bound(limits: Limits) -> Bounds:
     )
 
 
+def plan_home_box(
+    workspace: Workspace,
+    home: Home | None,
+    *,
+    places: Sequence[str],
+    read: Mapping[str, str],
+    identity: Identity,
+    reserved: Reserved,
+    limits: Limits,
+    is_fence: bool = False,
+) -> Box:
+    """The box of the class "home", otherwise as `plan_box`; it has a fresh home without one."""
+    size = limits.box_tmpfs_mb * _MIB
+    fresh = () if home is not None else (Memory(HOME, 0o700, size // _SMALLER),)
+    operations = (
+        *(*_make_system(), *_make_kernels(size), *make_places(home)),
+        *(*fresh, *_show(places, read)),
+    )
+    box = Box(
+        operations=operations,
+        home=home,
+        directory=workspace.own,
+        is_shared=False,
+        bounds=_bound(limits),
+        sockets="inet and udp",
+        has_network=True,
+    )
+    own = (*PLACES, *places, *read.values())
+    return _put_workspaces(box, workspace, identity, reserved, own=own, is_fence=is_fence)
+
+
+def _put_workspaces(
+    box: Box,
+    workspace: Workspace,
+    identity: Identity,
+    reserved: Reserved,
+    *,
+    own: Sequence[str],
+    is_fence: bool,
+) -> Box:
+    """The box with the client's directories; `own` are further places of the box's."""
+    source = workspace.source
+    directory, shown = box.directory, list[Shown]()
+    if source is not None:
+        mounts = workspace.mounts
+        view = show_workspace(source, workspace.root, mounts, identity=identity, reserved=reserved)
+        refuse_own(view.top.target, own)
+        _refuse_home(view.top.target, box.home)
+        shown.append(view)
+        below = relative_to(workspace.path, workspace.root) or ""
+        directory = os.path.join(source.target, below) if below else source.target
+    others = own if box.home is None else (*own, box.home.path)
+    shown += show_others(
+        workspace, shown, identity=identity, reserved=reserved, others=others, is_fence=is_fence
+    )
+    tops = [each.top for each in shown]
+    # What is in the home comes after what is laid over it.
+    inside = [each for each in tops if box.home and is_within(each.target, box.home.path)]
+    inner = [placed for each in shown for placed in each.inner]
+    return replace(
+        box,
+        operations=(*box.operations, *(each for each in tops if each not in inside)),
+        inner=(*(Placed(each, each.target) for each in inside), *inner),
+        directory=directory,
+        is_shared=source is not None,
+    )
+
+
+def _refuse_home(target: str, home: Home | None) -> None:
+    """Raise Denied where a workspace at `target` would hide the home, or has no place in it."""
+    if home is None:
+        return
+    is_inside = is_within(target, home.path) and target != home.path
+    if is_within(home.path, target) or (is_inside and not os.path.isdir(target)):
+        raise Denied(
+            f"the container has its workspace at {quote(target)}, where a box has {home.path} as "
+            "the home",
+            layer="sandbox",
+            rule="place",
+            hint="mount the workspace at another path in the container, such as /workspace",
+        )
+
+
 @functools.lru_cache(maxsize=16)
 def _make_base(identity: Identity, size: int, _around: tuple[Mark, ...]) -> tuple[Operation, ...]:
-    """What every box of this user has, with so many bytes in /tmp. It depends on what is in some
-    directories.
+    """What every closed box of this user has, with so many bytes in /tmp. It depends on what is in
+    some directories.
     """
-    return tuple(_list_base(identity, size))
+    home = Memory(HOME, 0o700, size // _SMALLER)
+    return (*_make_system(), *make_etc(identity), *_make_kernels(size), home)
 
 
-def _list_base(identity: Identity, size: int) -> Iterator[Operation]:
+def _make_system() -> Iterator[Operation]:
     for path in SYSTEM:
         if os.path.islink(path):
             yield Link(os.readlink(path), path)
         elif os.path.isdir(path):
             yield System(path, path)
-    yield from make_etc(identity)
+
+
+def _make_kernels(size: int) -> Iterator[Operation]:
     yield Processes()
     yield Devices()
     yield Memory(SHARED_MEMORY, 0o1777, size // _SMALLER)
     # It is a file system in memory too, of no bounded size.
     yield Closed("/dev")
     yield Memory(TMP, 0o1777, size)
-    yield Memory(HOME, 0o700, size // _SMALLER)
+
+
+def _show(places: Sequence[str], read: Mapping[str, str]) -> Iterator[Operation]:
+    yield from (System(place, place) for place in places)
+    yield from (System(path, target) for path, target in read.items())

@@ -18,13 +18,16 @@ _MOST_LINKS = 40
 _MOST_LINE = 256
 
 
-def find_places(program: str, *, home: str, path: str, seen: tuple[str, ...]) -> tuple[str, ...]:
+def find_places(
+    program: str, *, home: str, path: str, seen: tuple[str, ...], everywhere: bool = False
+) -> tuple[str, ...]:
     """The directories and files of the host that must be in a box for `program` to run in it.
 
     `program` is an absolute path. Beside the program's own place these are that of the interpreter
     in its first line, searched on `path` where env(1) is to do that, and that of a virtual
     environment's Python. What lies in one of `seen` is in the box already. `home` is the human's
-    own, which is never shown for a program in it. Raises Denied for one that cannot be shown.
+    own, which is never shown for a program in it. Raises Denied for one that cannot be shown, since
+    it lies in no bin directory; `everywhere`, its directory is shown.
     """
     found: dict[str, None] = {}
     waiting, done = [program], set()
@@ -38,7 +41,7 @@ def find_places(program: str, *, home: str, path: str, seen: tuple[str, ...]) ->
             if is_there or not os.path.lexists(hop):
                 # What is not on the host is for execve(2) to say.
                 continue
-            place = _find_place(hop, home)
+            place = _find_place(hop, home, everywhere=everywhere)
             found[place] = None
             waiting += _find_python(place)
         waiting += _find_interpreter(os.path.realpath(name), path)
@@ -56,10 +59,12 @@ def _follow(name: str) -> Iterator[str]:
         name = os.path.join(os.path.dirname(name), os.readlink(name))
 
 
-def _find_place(file: str, home: str) -> str:
+def _find_place(file: str, home: str, *, everywhere: bool) -> str:
     directory = os.path.dirname(file)
     prefix = os.path.dirname(directory)
     if os.path.basename(directory) not in ("bin", "sbin"):
+        if everywhere:
+            return directory if prefix != directory else file
         raise Denied(
             f"the program {quote(file)} cannot be shown in a box: it lies in no bin directory",
             layer="sandbox",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from airlock_daemon.errors import Denied
-from airlock_daemon.setup.boxes import runs_git
+from airlock_daemon.setup.boxes import is_home, runs_git
 from airlock_modules import Module
 
 _OWN_GIT = (
@@ -31,4 +31,7 @@ def advising(module: Module) -> Iterator[None]:
     except Denied as error:
         if runs_git(module):
             error.hint = f"{error.hint}{_OWN_GIT}"
+        elif is_home(module):
+            without = f'; or write [sandbox] box = "none" in {module.source}, to run it without'
+            error.hint = f"{error.hint}{without}"
         raise

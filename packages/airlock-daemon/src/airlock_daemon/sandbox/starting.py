@@ -34,7 +34,9 @@ async def start_boxed(
     In `room` one may wait that was made of the same. Raises Denied and Failed.
     """
     launch = None
-    if room is not None:
+    # What lies under a home may not change while another directory is laid over it (overlayfs of
+    # the kernel's documentation): none waits.
+    if room is not None and box.home is None:
         launch = room.take(box, bubblewrap=bubblewrap, identity=identity, reserved=reserved)
     if launch is None:
         fresh = await make_box(

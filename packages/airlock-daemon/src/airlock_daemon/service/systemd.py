@@ -45,6 +45,7 @@ KillMode=mixed
 # systemd before 254 does not know the second line, and says so; it works all the same.
 Delegate=cpu memory pids
 DelegateSubgroup=daemon
+Environment=AIRLOCK_DELEGATED=1
 
 # A command that takes all memory ends by itself, and not with the daemon.
 OOMPolicy=continue

@@ -24,6 +24,7 @@ from airlock_daemon.serving.reload import Reloader
 from airlock_daemon.serving.roster import Roster
 from airlock_daemon.serving.sockets import SocketsDirectory
 from airlock_daemon.serving.store import SocketStore
+from airlock_daemon.setup.homes import find_homes
 from airlock_daemon.setup.load import Setup
 from airlock_daemon.setup.notice import notice_of
 from airlock_daemon.setup.remotes import find_unpinned
@@ -70,7 +71,8 @@ def announce(setup: Setup) -> None:
     for name in setup.generations:
         log.info("agent %s: %s/%s/airlock.sock", name, setup.locations.sockets_dir, name)
     agents = [generation.agent for generation in setup.generations.values()]
-    for note in find_unpinned(agents, setup.config.ceiling):
+    ceiling = setup.config.ceiling
+    for note in (*find_homes(agents, ceiling), *find_unpinned(agents, ceiling)):
         log.info("%s", note)
     if not setup.generations:
         log.info("no agents registered (--agents FILE)")
@@ -134,7 +136,7 @@ async def _serve_until_stopped(
 def _open_state(setup: Setup) -> DaemonState:
     audit = AuditLog(setup.config.log)
     # Before there is a launcher, which would be left where the daemon was.
-    groups = claim_groups()
+    groups = claim_groups(os.environ)
     try:
         launcher = Launcher(find_launcher(), nofile=raise_descriptor_limit())
     except BaseException:

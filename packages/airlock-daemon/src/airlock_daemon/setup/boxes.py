@@ -40,6 +40,11 @@ def wants_box(module: Module) -> bool:
     return module.sandbox is not None and module.sandbox.box != "none"
 
 
+def is_home(module: Module) -> bool:
+    """Whether that is a box with the human's home."""
+    return module.sandbox is not None and module.sandbox.box == "home"
+
+
 def runs_git(module: Module) -> bool:
     """Whether the program of `module` is git, or uses it: that needs a configuration in a box."""
     brokers = () if module.sandbox is None else module.sandbox.brokers

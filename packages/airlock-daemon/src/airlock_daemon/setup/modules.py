@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 
 import msgspec
+from msgspec.structs import replace
 
 from airlock_daemon.setup.finding import named
 from airlock_daemon.setup.reading import list_entries, read_text
@@ -15,15 +16,19 @@ from airlock_modules import (
     Fault,
     Module,
     ModuleError,
+    Sandbox,
     builtin_names,
     is_name,
     load_builtin,
     parse_module,
 )
 
+# Nobody has said what it needs, and it must go on working.
+_UNSAID = Sandbox(box="home")
+
 
 class Modules(msgspec.Struct, frozen=True, kw_only=True):
-    """The modules of files, by command.
+    """The modules of files, by command, as they are written.
 
     `own` are those of an agent's `commands/`, `shared` those of `modules/` beside config.toml.
     """
@@ -33,7 +38,8 @@ class Modules(msgspec.Struct, frozen=True, kw_only=True):
 
     def find(self, command: str) -> Module | None:
         """The module that decides for `command`, None where there is none."""
-        return self.find_written(command) or _find_builtin(command)
+        written = self.find_written(command)
+        return _find_builtin(command) if written is None else give_box(written)
 
     def find_written(self, command: str) -> Module | None:
         """The same, but for those that are built in."""
@@ -65,6 +71,22 @@ def load_modules(
         except ModuleError as error:
             faults.extend(error.faults)
     return modules
+
+
+def give_box(module: Module) -> Module:
+    """The module with a box where its file says nothing of one.
+
+    That is the built-in's for an override, and for a module of any name that runs the program of a
+    built-in; else "home". A broker has none.
+    """
+    if module.sandbox is not None or module.broker is not None:
+        return module
+    program = module.bin.rpartition("/")[2]
+    # Each is called as its program is.
+    for builtin in map(_find_builtin, (module.name, program)):
+        if builtin is not None and builtin.broker is None:
+            return replace(module, sandbox=builtin.sandbox)
+    return replace(module, sandbox=_UNSAID)
 
 
 @functools.cache

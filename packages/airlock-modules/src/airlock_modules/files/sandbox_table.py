@@ -13,6 +13,11 @@ _LATER = {
     "network": "remove it; a closed box has no network",
     "programs": "remove it; a closed box holds nothing, and may run what it sees",
 }
+_NOT_AT_HOME = {
+    "sockets": 'remove it: it has those of the internet; or write box = "closed"',
+    "home": 'remove it: writes there are thrown away; or write box = "closed"',
+    "brokers": 'remove it: tools reach remotes by themselves; or write box = "closed"',
+}
 BROKERS = ("git",)
 """Those that a box can ask."""
 
@@ -29,13 +34,14 @@ _SECRET = (
 class Sandbox(Struct, frozen=True, kw_only=True):
     """What a module says of its box.
 
-    "closed" has the workspace, the system's programs, and nothing else of the host; "none" is no
-    box at all. `sockets` are those that the tool may make: a box has no network but its own
-    loopback. `read` are paths of the host that it sees beside these, read-only: absolute, or from
-    the home on with `~/`. `brokers` do what leaves the box: "git" speaks to git's remotes.
+    "closed" has the workspace, the system's programs, and nothing else of the host; "home" also has
+    the human's home, the host's /etc and its network, and protects no credential; "none" is no box
+    at all. `sockets` are those that the tool of a closed box may make: it has no network but its
+    own loopback. `read` are paths of the host that it sees beside these, read-only: absolute, or
+    from the home on with `~/`. `brokers` do what leaves a closed box: "git" speaks to its remotes.
     """
 
-    box: Literal["closed", "none"]
+    box: Literal["closed", "home", "none"]
     sockets: Literal["none", "unix", "inet"] = "none"
     read: tuple[str, ...] = ()
     brokers: tuple[str, ...] = ()
@@ -59,6 +65,10 @@ def read_sandbox(reader: TableReader, *, is_broker: bool) -> Sandbox | None:
         for key in ("sockets", "home", "read", "brokers"):
             table.refuse(key, "has no meaning without a box", 'remove it, or write box = "closed"')
         return Sandbox(box="none")
+    if box == "home":
+        for key, remedy in _NOT_AT_HOME.items():
+            table.refuse(key, "has no meaning in the human's home", remedy)
+        return Sandbox(box="home", read=_read_paths(table))
     if table.string("home", default="fresh") != "fresh":
         problem = "no other home than a fresh one is supported by this release"
         table.fault("home", problem, 'write "fresh", or remove the key')
@@ -72,13 +82,9 @@ def read_sandbox(reader: TableReader, *, is_broker: bool) -> Sandbox | None:
 
 
 def _read_box(table: TableReader) -> str:
-    if table.has("box") and table.string("box") == "home":
-        problem = '"home" is not supported by this release'
-        table.fault("box", problem, 'write "closed", or "none" for no box')
-        return "closed"
-    box = table.choice("box", ("closed", "none"), default="closed")
+    box = table.choice("box", ("closed", "home", "none"), default="closed")
     if not table.has("box"):
-        table.fault("box", "is missing", 'write "closed", or "none" for no box')
+        table.fault("box", "is missing", 'write "closed", "home", or "none" for no box')
     return box
 
 

@@ -1,0 +1,1 @@
+"""A workspace that attacks the host out of its closed box."""

@@ -1,0 +1,25 @@
+"""All families of attacks out of boxes."""
+
+from e2e.canary.attack import Family
+from e2e.canary.boxes.families import (
+    directory,
+    environment,
+    files,
+    git,
+    kernel,
+    network,
+    processes,
+    terminal,
+)
+
+BOX_FAMILIES: tuple[Family, ...] = (
+    files.FAMILY,
+    processes.FAMILY,
+    kernel.FAMILY,
+    network.FAMILY,
+    environment.FAMILY,
+    terminal.FAMILY,
+    directory.FAMILY,
+    git.FAMILY,
+)
+"""In the order in which they are carried out."""

@@ -1,0 +1,1 @@
+"""Families of attacks by a command in a closed box."""

@@ -1,0 +1,147 @@
+"""The directory of a command, and its workspace, changed while its box is made."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+
+from e2e.canary.attack import Attack, Family
+from e2e.canary.boxes.run import why_not
+from e2e.canary.boxes.scene import BoxScene
+
+TRIES = 25
+"""Of each race in a run of the tests; `CANARY_TRIES` says how many there are in a long one."""
+
+
+def _any_time() -> float:
+    """Seconds, up to as many as a box takes to be made."""
+    return 0.001 * (os.urandom(1)[0] % 24)
+
+
+@contextmanager
+def _meanwhile(act: Callable[[], object]) -> Iterator[None]:
+    """Repeat this in a thread for as long as the context lasts, as another process would."""
+    is_over = threading.Event()
+
+    def repeat() -> None:
+        # Now and then at once, so that each step of the making of a box is hit.
+        while not is_over.wait(_any_time()):
+            with suppress(OSError):
+                act()
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+How = Callable[[BoxScene], Callable[[], object]]
+"""Makes of a scene what is done to it again and again."""
+
+
+def _race(scene: BoxScene, *, how: How, script: str, cwd: str = "<here>/sub/deep") -> bytes:
+    workspace = scene.world.workspace
+    for name in ("sub", "sub/deep", "spare"):
+        (workspace / name).mkdir(exist_ok=True)
+        (workspace / name).chmod(0o777)
+        (workspace / name / "id_ed25519").write_text("mine")
+    with _meanwhile(how(scene)):
+        tries = range(int(os.environ.get("CANARY_TRIES", TRIES)))
+        return b"\n".join(scene.run("sh", "-c", scene.fill(script), cwd=cwd) for _ in tries)
+
+
+def _swap(scene: BoxScene, *, path: str, target: str) -> Callable[[], object]:
+    """What is at `path` of the workspace is now itself, now a link to `target`."""
+    here = scene.world.workspace / path
+    away = here.with_name("away")
+    to = scene.fill(target)
+
+    def swap() -> None:
+        here.rename(away)
+        try:
+            here.symlink_to(to)
+            time.sleep(_any_time())
+            here.unlink()
+        finally:
+            away.rename(here)
+
+    return swap
+
+
+def _exchange(scene: BoxScene) -> Callable[[], object]:
+    """Two directories change their names."""
+    sub, spare, away = (scene.world.workspace / name for name in ("sub", "spare", "away"))
+
+    def exchange() -> None:
+        sub.rename(away)
+        spare.rename(sub)
+        away.rename(spare)
+
+    return exchange
+
+
+def _remake(scene: BoxScene) -> Callable[[], object]:
+    """The directory is removed, and made anew."""
+    deep = scene.world.workspace / "sub" / "deep"
+    away = scene.world.workspace / "gone"
+
+    def remake() -> None:
+        deep.rename(away)
+        deep.mkdir()
+        os.sched_yield()
+        deep.rmdir()
+        away.rename(deep)
+
+    return remake
+
+
+def _replace(scene: BoxScene) -> Callable[[], object]:
+    """The workspace itself is now a link to another: what lies above it is writable, too."""
+    here = scene.world.workspace
+    away = here.with_name("away")
+
+    def replace() -> None:
+        here.rename(away)
+        try:
+            here.symlink_to(scene.world.other)
+            time.sleep(_any_time())
+            here.unlink()
+        finally:
+            away.rename(here)
+
+    return replace
+
+
+_LOOK = "cat id_ed25519 file ../file ../../file ../../../outside/file; cd -P ..; ls; cat file"
+_WRITE = "echo x > made; echo x > ../made; echo x >> file; true"
+_TARGETS = (
+    "<home>/.ssh",
+    "<other>",
+    "<outside>",
+    "/",
+    "/proc/self/root",
+    "/proc/1/root<home>/.ssh",
+)
+
+
+def _attacks() -> Iterator[Attack]:
+    for script, does in ((_LOOK, "read"), (_WRITE, "written")):
+        for target in _TARGETS:
+            for path in ("sub", "sub/deep"):
+                how = partial(_swap, path=path, target=target)
+                name = f"{path} swapped with a link to {target}, {does}"
+                yield Attack(name, "box-directory", partial(_race, how=how, script=script))
+        for what, change in (("exchanged", _exchange), ("made anew", _remake)):
+            name = f"the directory {what}, {does}"
+            yield Attack(name, "box-directory", partial(_race, how=change, script=script))
+        run = partial(_race, how=_replace, script=script, cwd="<here>")
+        works = script == _LOOK
+        yield Attack(f"the workspace replaced, {does}", "box-directory", run, works)
+
+
+FAMILY = Family("box-directory", tuple(_attacks()), why_not)

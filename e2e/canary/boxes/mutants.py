@@ -1,0 +1,102 @@
+"""Launchers with a fault: built of the same sources with a few lines of them replaced."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+_CHECKOUT = Path(__file__).parents[3]
+_SOURCES = _CHECKOUT / "packages/airlock-daemon/native"
+_KEPT = _CHECKOUT / "packages/airlock-daemon/.zig-cache/mutants"
+
+Change = tuple[str, str, str]
+"""A file, a text that stands in it exactly once, and what stands there instead."""
+
+_FILTER = (
+    ("tool.zig", "    seccomp.install(sockets) catch", "    fake(sockets) catch"),
+    (
+        "tool.zig",
+        "fn confine(",
+        "fn fake(_: seccomp.Sockets) seccomp.Fault!void {}\n\nfn confine(",
+    ),
+)
+_DUMPABLE = ("preparation.zig", "if (set(.SET_DUMPABLE, 0))", "if (set(.SET_DUMPABLE, 1))")
+CHANGES: Mapping[str, tuple[Change, ...]] = {
+    "filter": _FILTER,
+    "sockets": _FILTER,
+    "ipc": (*_FILTER, ("box.zig", ', "/home/airlock", "/dev/shm" }', ', "/home/airlock" }')),
+    "keys": _FILTER,
+    "privileges": (("box.zig", "    return dropCapabilities();", "    return null;"),),
+    "environment": (_DUMPABLE,),
+    "processes": (
+        ("box.zig", 'if (mount("proc", "/proc", "proc", quiet, null)) |errno| return errno;', ""),
+        (
+            "box.zig",
+            'if (write("/proc/sys/user/max_user_namespaces", "1")) |errno| return errno;',
+            "",
+        ),
+        (
+            "box.zig",
+            'if (mount("proc", "/proc", "proc", quiet, "subset=pid")) |errno| return errno;',
+            "",
+        ),
+        _DUMPABLE,
+    ),
+    "directory": (
+        ("place.zig", "return if (is_it) null else .STALE;", "return if (is_it) null else null;"),
+    ),
+    "descriptors": (
+        (
+            "preparation.zig",
+            "    _ = linux.syscall3(.close_range, socket + 1, std.math.maxInt(u32), 0);",
+            "    _ = linux.syscall3(.close_range, 1000, std.math.maxInt(u32), 0);",
+        ),
+        ("tool.zig", "close_range, first, ", "close_range, 1000, "),
+    ),
+}
+"""What is replaced, by the guard that is off then; guards of the daemon itself are absent."""
+
+FENCE_OFF = ("files", "filter", "keys")
+"""Guards that a box by Landlock has as well, and that can be off there."""
+
+
+def make(guard: str) -> Path | None:
+    """The launcher without a guard, built unless it was; None where the guard is none of its.
+
+    Raises ValueError where a text to be replaced is not there once, CalledProcessError.
+    """
+    changes = CHANGES.get(guard)
+    if changes is None:
+        return None
+    digest = hashlib.sha256(repr(changes).encode())
+    for path in sorted(_SOURCES.rglob("*.zig")):
+        digest.update(path.read_bytes())
+    binary = _KEPT / digest.hexdigest()[:16] / "airlock-launch"
+    if not binary.exists():
+        binary.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="airlock-mutant-") as folder:
+            _build(Path(folder, "native"), changes, binary)
+    return binary
+
+
+def _build(sources: Path, changes: tuple[Change, ...], binary: Path) -> None:
+    shutil.copytree(_SOURCES, sources)
+    for name, text, other in changes:
+        path = sources / name
+        content = path.read_text()
+        if content.count(text) != 1:
+            raise ValueError(f"{name} has {content.count(text)} times: {text}")
+        path.write_text(content.replace(text, other))
+    cache = str(_KEPT.parent)
+    made = binary.with_name(f"made-{os.getpid()}")
+    command = [sys.executable, "-m", "ziglang", "build-exe", str(sources / "main.zig")]
+    command += ["-target", f"{os.uname().machine}-linux-none", "-fsingle-threaded"]
+    command += ["-O", "ReleaseSafe", "-fstrip", "--stack", "65536"]
+    command += ["--cache-dir", cache, "--global-cache-dir", cache, f"-femit-bin={made}"]
+    subprocess.run(command, check=True)
+    made.chmod(0o755)
+    made.replace(binary)

@@ -1,0 +1,159 @@
+"""``unguarded.py GUARD LAUNCHER ...``: the daemon with one guard of its boxes off.
+
+LAUNCHER is the one that `mutants.py` has built for it, "" for the daemon's own. Like `unguarded.py`
+of the brokers, this is a program of its own, and knows the packages.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from msgspec.structs import replace
+
+from airlock_daemon.cli import main
+from airlock_daemon.command import launcher
+from airlock_daemon.request import execution
+from airlock_daemon.sandbox import bubblewrap, choice, fencing, starting
+from airlock_daemon.sandbox.box import Box, Closed, Memory, System
+
+
+def _put(where: object, name: str, value: object) -> Any:
+    """Replace what is called so, and return it. Raises AttributeError where there is no such."""
+    real = getattr(where, name)
+    setattr(where, name, value)
+    return real
+
+
+def _put_everywhere(name: str, real: object, value: object) -> None:
+    for module_name, module in list(sys.modules.items()):
+        if module_name.startswith("airlock_") and getattr(module, name, None) is real:
+            setattr(module, name, value)
+
+
+def _leave_out(*words: str) -> None:
+    """Tell bubblewrap all but some."""
+    kept = tuple(word for word in bubblewrap._BASE if word not in words)  # noqa: SLF001
+    if len(kept) != len(bubblewrap._BASE) - len(words):  # noqa: SLF001
+        raise ValueError(words)
+    _put(bubblewrap, "_BASE", kept)
+
+
+def files() -> None:
+    """All that the attacks want of the host is in the box, at its own paths."""
+    folder = os.path.dirname(os.environ["HOME"])
+
+    def plan(*args: Any, **more: Any) -> Box:
+        box: Box = real(*args, **more)
+        return replace(box, operations=(*box.operations, System(folder, folder)))
+
+    def spell(operation: Any) -> list[str]:
+        if operation == System(folder, folder):
+            return ["--bind", folder, folder]
+        return cast("list[str]", real_spell(operation))
+
+    def fence(*args: Any, **more: Any) -> Any:
+        opened = real_fence(*args, **more)
+        directory = os.open(folder, os.O_PATH | os.O_CLOEXEC)
+        args[-1].callback(os.close, directory)
+        return replace(opened, written=(*opened.written, directory))
+
+    real = _put(choice, "plan_box", plan)
+    real_fence = _put(fencing, "_open_fence", fence)
+    real_spell = _put(bubblewrap, "_spell", spell)
+
+
+def filter() -> None:  # noqa: A001
+    """The launcher has none."""
+
+
+def keys() -> None:
+    """The same: there is no other guard."""
+
+
+def privileges() -> None:
+    """The launcher gives up none of what it needs to make the box."""
+
+
+def network() -> None:
+    """The host's."""
+    _leave_out("--unshare-net")
+
+
+def sockets() -> None:
+    """The host's network, no filter, and its sockets at their paths."""
+    files()
+    network()
+
+
+def ipc() -> None:
+    """The host's objects of System V, and its shared memory."""
+
+    def spell(operation: Any) -> list[str]:
+        match operation:
+            case Memory(target="/dev/shm"):  # noqa: S108
+                return ["--bind", "/dev/shm", "/dev/shm"]  # noqa: S108
+            case Closed(target="/dev"):
+                return []
+        return cast("list[str]", real(operation))
+
+    _leave_out("--unshare-ipc")
+    real = _put(bubblewrap, "_spell", spell)
+
+
+def processes() -> None:
+    """The host's, and its /proc."""
+    _leave_out("--unshare-pid", "--as-pid-1")
+
+
+def environment() -> None:
+    """The daemon's, for bubblewrap and for the tool, and nothing is withheld."""
+
+    async def start(what: Any, *args: Any, **more: Any) -> Any:
+        changed = replace(what, environment={**what.environment, **os.environ})
+        return await real(changed, *args, **more)
+
+    real = _put(execution, "start_boxed", start)
+
+
+def descriptors() -> None:
+    """One of a directory of the host comes along, and nothing is closed."""
+
+    @contextmanager
+    def prepare(*args: Any, **more: Any) -> Iterator[Any]:
+        with real(*args, **more) as made:
+            directory = os.open(os.environ["HOME"], os.O_PATH | os.O_DIRECTORY)
+            try:
+                yield replace(made, kept=(*made.kept, directory))
+            finally:
+                os.close(directory)
+
+    real = _put(starting, "prepare", prepare)
+
+
+def directory() -> None:
+    """What a path leads to by now is what was meant."""
+
+    def open_path(what: Any, _: Any) -> int:
+        return os.open(what.path, os.O_PATH | os.O_CLOEXEC)
+
+    _put(bubblewrap, "open_shared", open_path)
+
+
+OFF: dict[str, Callable[[], None]] = {
+    each.__name__: each
+    for each in (
+        *(files, filter, keys, privileges, network, sockets, ipc, processes, environment),
+        *(directory, descriptors),
+    )
+}
+
+
+if __name__ == "__main__":
+    guard, path = sys.argv[1:3]
+    del sys.argv[1:3]
+    if path:
+        _put_everywhere("find_launcher", launcher.find_launcher, lambda: path)
+    OFF[guard]()
+    main()
