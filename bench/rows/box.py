@@ -93,18 +93,17 @@ def _measure_memory(deployment: Deployment) -> Iterator[Figure]:
     """Of the processes; what the kernel has for their namespaces is in no process."""
     time.sleep(_PAUSE_S)
     below = list_descendants(deployment.pid)
-    waiting = [pid for pid, name in below if name in ("bwrap", "airlock-launch")]
     boxes = sum(name == "bwrap" for _, name in below)
     # All of them keep it to themselves, but for root.
     if not boxes or os.geteuid() != 0:
         return
     yield Figure(
-        what="boxes that wait: memory of their processes for each (PSS)",
+        what="boxes that wait, with what starts them: memory of the processes for each (PSS)",
         pair=deployment.pair.name,
         unit="kB",
-        value=sum(map(shared_memory, waiting)) / 1e3 / boxes,
+        value=sum(shared_memory(pid) for pid, _ in below) / 1e3 / boxes,
         n=boxes,
-        behind={"processes": len(waiting)},
+        behind={"processes": len(below)},
     )
 
 

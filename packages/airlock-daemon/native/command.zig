@@ -7,6 +7,7 @@ const delivery = @import("delivery.zig");
 const disposition = @import("disposition.zig");
 const failed = @import("errno.zig").failed;
 const Order = @import("order.zig").Order;
+const seccomp = @import("seccomp/install.zig");
 const strings = @import("strings.zig");
 const Supervisor = @import("supervisor.zig").Supervisor;
 const places = @import("place.zig");
@@ -34,9 +35,11 @@ pub fn run(first: *const delivery.Delivery, deaths: i32) void {
 
 /// Do what one order asks for in a box, of which this is pid 1, and return when nothing is left of it. It
 /// comes over `socket`, on which everything is reported. `deaths` is as above; of `moved` everything must be in
-/// its place.
-pub fn runBoxed(socket: i32, deaths: i32, moved: *const box.Moved) void {
+/// its place, and `sockets` are those that the tool may make.
+pub fn runBoxed(socket: i32, deaths: i32, sockets: seccomp.Sockets, moved: *const box.Moved) void {
     if (prepare()) |errno| return control.sendFailure(socket, .setup_failed, errno);
+    // Already here: it takes a quarter of a millisecond, and nobody waits yet. All that follows may be done.
+    if (seccomp.confine(sockets)) |errno| return control.sendFailure(socket, .setup_failed, errno);
     const delivered = waitOrder(socket) orelse return;
     const descriptors = delivered.received();
     var order: Order = undefined;

@@ -32,13 +32,13 @@ pub fn main() u8 {
     const socket = arguments.socket;
     var moved = box.Moved{};
     // While it may still write to its own files in /proc.
-    if (arguments.identity) |identity| {
-        if (box.finish(identity, arguments.home, arguments.moves, &moved)) |errno|
+    if (arguments.box) |wanted| {
+        if (box.finish(wanted.identity, wanted.home, wanted.moves, &moved)) |errno|
             return cannotBegin("the box cannot be finished", errno);
     }
     if (preparation.complete(socket)) |errno| return cannotBegin("its process cannot be set up", errno);
-    if (arguments.identity != null) {
-        command.runBoxed(socket, preparation.deaths, &moved);
+    if (arguments.box) |wanted| {
+        command.runBoxed(socket, preparation.deaths, wanted.sockets, &moved);
         return 0;
     }
     service.run(socket, preparation.deaths) catch {

@@ -1,14 +1,13 @@
-//! Where the tool of a box runs, and with which sockets. It stands before the order itself.
+//! Where the tool of a box runs. It stands before the order itself.
 
 const std = @import("std");
 const linux = std.os.linux;
 const failed = @import("errno.zig").failed;
 const openPath = @import("unlinked.zig").open;
-const Sockets = @import("seccomp/install.zig").Sockets;
 
-/// Little-endian: u32 and u32 the two numbers of a device, u64 inode, u32 sockets, u32 length; then the
-/// path of the directory, with its zero byte.
-const fixed_size = 24;
+/// Little-endian: u32 and u32 the two numbers of a device, u64 inode, u32 length; then the path of the
+/// directory, with its zero byte.
+const fixed_size = 20;
 
 pub const Place = struct {
     /// The directory to start in, as it is called in the box.
@@ -18,8 +17,6 @@ pub const Place = struct {
     major: u32,
     minor: u32,
     inode: u64,
-    /// Which sockets it may make.
-    sockets: Sockets,
 
     /// Open the directory. No link is followed, and another directory than the daemon's is refused (ESTALE).
     pub fn open(place: *const Place, directory: *i32) ?linux.E {
@@ -37,8 +34,7 @@ pub const Place = struct {
 /// Read what stands before an order; null if it is malformed. `rest` becomes the order's own message.
 pub fn decode(message: []const u8, rest: *[]const u8) ?Place {
     if (message.len < fixed_size) return null;
-    const sockets = std.mem.readInt(u32, message[16..20], .little);
-    const length = std.mem.readInt(u32, message[20..24], .little);
+    const length = std.mem.readInt(u32, message[16..20], .little);
     if (length > message.len - fixed_size) return null;
     const directory = message[fixed_size..][0..length];
     if (std.mem.indexOfScalar(u8, directory, 0) != length -% 1) return null;
@@ -48,16 +44,14 @@ pub fn decode(message: []const u8, rest: *[]const u8) ?Place {
         .major = std.mem.readInt(u32, message[0..4], .little),
         .minor = std.mem.readInt(u32, message[4..8], .little),
         .inode = std.mem.readInt(u64, message[8..16], .little),
-        .sockets = std.meta.intToEnum(Sockets, sockets) catch return null,
     };
 }
 
-fn encode(directory: []const u8, sockets: u32, length: u32, buffer: *[64]u8) []const u8 {
+fn encode(directory: []const u8, length: u32, buffer: *[64]u8) []const u8 {
     std.mem.writeInt(u32, buffer[0..4], 253, .little);
     std.mem.writeInt(u32, buffer[4..8], 1, .little);
     std.mem.writeInt(u64, buffer[8..16], 1 << 40, .little);
-    std.mem.writeInt(u32, buffer[16..20], sockets, .little);
-    std.mem.writeInt(u32, buffer[20..24], length, .little);
+    std.mem.writeInt(u32, buffer[16..20], length, .little);
     @memcpy(buffer[fixed_size..][0..directory.len], directory);
     return buffer[0 .. fixed_size + directory.len];
 }
@@ -65,20 +59,19 @@ fn encode(directory: []const u8, sockets: u32, length: u32, buffer: *[64]u8) []c
 test "what stands before an order is read, and the order is left" {
     var buffer: [64]u8 = undefined;
     var rest: []const u8 = undefined;
-    const place = decode(encode("/workspace\x00order", 2, 11, &buffer), &rest).?;
+    const place = decode(encode("/workspace\x00order", 11, &buffer), &rest).?;
     try std.testing.expectEqualStrings("/workspace", std.mem.span(place.directory));
     try std.testing.expectEqual(253, place.major);
     try std.testing.expectEqual(1, place.minor);
     try std.testing.expectEqual(1 << 40, place.inode);
-    try std.testing.expectEqual(Sockets.unix, place.sockets);
     try std.testing.expectEqualStrings("order", rest);
 }
 
-test "a directory that is not ended, is cut, or ends early is refused, as are sockets of an unknown kind" {
+test "a directory that is not ended, is cut, or ends early is refused" {
     var buffer: [64]u8 = undefined;
     var rest: []const u8 = undefined;
-    inline for (.{ .{ "/w\x00", 0, 2 }, .{ "/w\x00", 0, 4 }, .{ "/w\x00", 0, 0 }, .{ "/\x00w\x00", 0, 4 }, .{ "/w\x00", 5, 3 }, .{ "/w\x00", 256, 3 } }) |bad|
-        try std.testing.expectEqual(null, decode(encode(bad[0], bad[1], bad[2], &buffer), &rest));
+    inline for (.{ .{ "/w\x00", 2 }, .{ "/w\x00", 4 }, .{ "/w\x00", 0 }, .{ "/\x00w\x00", 4 } }) |bad|
+        try std.testing.expectEqual(null, decode(encode(bad[0], bad[1], &buffer), &rest));
     try std.testing.expectEqual(null, decode(buffer[0 .. fixed_size - 1], &rest));
-    try std.testing.expect(decode(encode("/w\x00", 3, 3, &buffer), &rest) != null);
+    try std.testing.expect(decode(encode("/w\x00", 3, &buffer), &rest) != null);
 }

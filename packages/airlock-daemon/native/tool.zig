@@ -49,8 +49,8 @@ var child_stack: [16 * 1024]u8 align(16) = undefined;
 /// A tool of another cgroup is forked into it (CLONE_INTO_CGROUP of clone(2), Linux 5.7): to move a process
 /// later waits for all processors. That call is not for a child that shares memory.
 ///
-/// A `place` is there in a box, and then the tool gets the box's limits and filter; the order's fence
-/// stands for a box where there is none.
+/// A `place` is there in a box, whose filter this process has; the order's fence stands for a box where
+/// there is none, and then the tool gets the filter. In both it gets the limits.
 pub fn start(order: *const orders.Order, descriptors: *const Descriptors, place: ?*const Place) ?i32 {
     const plan = Plan{
         .order = order,
@@ -125,11 +125,12 @@ fn run(argument: usize) callconv(.c) u8 {
     _ = linux.syscall3(.close_range, first, std.math.maxInt(u32), close_range_cloexec);
     const nothing = linux.sigemptyset();
     _ = linux.sigprocmask(linux.SIG.SETMASK, &nothing, null);
-    if (plan.place) |place| {
-        if (confine(place.sockets, plan.order.limits)) |errno| return giveUp(socket, .setup_failed, errno);
+    if (plan.place != null or plan.order.fence != null) {
+        if (limits.set(plan.order.limits)) |errno| return giveUp(socket, .setup_failed, errno);
     }
+    // Last, since it forbids more than is needed until then.
     if (plan.order.fence) |*fence| {
-        if (confine(fence.sockets, plan.order.limits)) |errno| return giveUp(socket, .setup_failed, errno);
+        if (seccomp.confine(fence.sockets)) |errno| return giveUp(socket, .setup_failed, errno);
     }
     const order = plan.order;
     const result = linux.execve(order.program, order.arguments, order.environment);
@@ -226,17 +227,6 @@ fn encircle(fence: *const orders.Fence, descriptors: []const i32) ?linux.E {
         .opened = descriptors[named..][0..fence.opened],
         .hidden = descriptors[named + fence.opened ..],
     });
-}
-
-/// The limits of a box, and last its filter, which forbids more than is needed until then.
-fn confine(sockets: seccomp.Sockets, bounds: limits.Limits) ?linux.E {
-    if (limits.set(bounds)) |errno| return errno;
-    seccomp.install(sockets) catch |fault| return switch (fault) {
-        error.Unsupported => .NOSYS,
-        error.Refused => .PERM,
-        error.OutOfMemory => .NOMEM,
-    };
-    return null;
 }
 
 /// Make the pseudo-terminal the session's own, by the first descriptor that is one. Without this the

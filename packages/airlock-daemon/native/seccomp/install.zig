@@ -27,6 +27,16 @@ pub fn install(sockets: Sockets) Fault!void {
     if (failed(linux.seccomp(linux.SECCOMP.SET_MODE_FILTER, 0, &loaded))) |errno| return fault(errno);
 }
 
+/// The same; the errno that tells of a fault, if there was one.
+pub fn confine(sockets: Sockets) ?linux.E {
+    install(sockets) catch |found| return switch (found) {
+        error.Unsupported => .NOSYS,
+        error.Refused => .PERM,
+        error.OutOfMemory => .NOMEM,
+    };
+    return null;
+}
+
 /// struct sock_fprog of linux/filter.h.
 const Program = extern struct { length: u16, instructions: [*]const program.Instruction };
 

@@ -15,6 +15,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from airlock_daemon.command.order import Bounds, Identity
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.platform.linux.mount_watch import MountWatch
 from airlock_daemon.sandbox import ahead
 from airlock_daemon.sandbox.box import Link
 from airlock_daemon.sandbox.key import find_key
@@ -30,8 +31,9 @@ TRIES = 60
 
 
 @pytest.fixture
-async def runner() -> AsyncIterator[Runner]:
-    """Boxes that are made ahead."""
+async def runner(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runner]:
+    """Boxes that are made ahead. Whatever others mount on this host meanwhile does not end them."""
+    monkeypatch.setattr(MountWatch, "has_changed", lambda _: False)
     async with open_runner() as runner:
         yield runner
 

@@ -24,6 +24,7 @@ from airlock_daemon.sandbox.box import (
 )
 from airlock_daemon.sandbox.marks import Mark, see
 from airlock_daemon.sandbox.shared import open_shared
+from airlock_daemon.sandbox.sockets import SOCKETS
 from airlock_daemon.setup.boxes import BUBBLEWRAP
 from airlock_daemon.setup.reserved import Reserved
 
@@ -133,7 +134,7 @@ def prepare(
         # Paths of the host do not stand among the arguments, which others can read.
         argv = (
             *(BUBBLEWRAP, "--args", str(_LIST), "--", f"/proc/self/fd/{_LAUNCHER}", str(_CONTROL)),
-            *(str(identity.user), str(identity.group)),
+            *(str(identity.user), str(identity.group), str(SOCKETS[box.sockets])),
             "-" if box.home is None else box.home.path,
             *(word for n, each in enumerate(inner) for word in (f"{_STAGE}/{n}", each.target)),
         )

@@ -44,11 +44,15 @@ def find_key(box: Box, *, bubblewrap: str, identity: Identity) -> Key:
 def list_shared(box: Box) -> Iterator[Shared]:
     """What of the box others may write, in the order in which it is opened."""
     yield from (each for each in box.operations if isinstance(each, Shared))
-    yield from (each.what for each in box.inner if isinstance(each.what, Shared))
+    hidden = () if box.home is None else box.home.hidden
+    yield from (each.what for each in (*hidden, *box.inner) if isinstance(each.what, Shared))
 
 
 def _list_covered(box: Box) -> Iterator[str]:
     """The paths of the host at which the box has something else."""
+    if box.home is not None:
+        yield box.home.path
+        yield from (each.target for each in box.home.hidden)
     shared = list(list_shared(box))
     for placed in box.inner:
         for each in shared:

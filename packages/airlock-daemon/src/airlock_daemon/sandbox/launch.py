@@ -15,12 +15,11 @@ from airlock_daemon.errors import AirlockError
 from airlock_daemon.sandbox.box import Box
 from airlock_daemon.sandbox.groups import Group
 from airlock_daemon.sandbox.refusing import refuse
-from airlock_daemon.sandbox.sockets import SOCKETS
 
 log = logging.getLogger("airlock")
 
 # As `native/place.zig` reads it.
-_PLACE = struct.Struct("<IIQII")
+_PLACE = struct.Struct("<IIQI")
 
 # Of what bubblewrap says where it makes no box.
 _SAID_BYTES = 4096
@@ -134,5 +133,4 @@ def _place(box: Box, directory: int) -> bytes:
         found = os.fstat(directory)
         major, minor, inode = os.major(found.st_dev), os.minor(found.st_dev), found.st_ino
     name = os.fsencode(box.directory) + b"\0"
-    fixed = _PLACE.pack(major, minor, inode, SOCKETS[box.sockets], len(name))
-    return fixed + name
+    return _PLACE.pack(major, minor, inode, len(name)) + name
