@@ -19,13 +19,8 @@ exit 1
 """
 _WANTED = "<home>/.ssh/id_ed25519 <home>/.git-credentials <config>/credential <other>/file"
 _GIT = (
-    "git",
-    "-c",
-    "user.name=a",
-    "-c",
-    "user.email=a@example.com",
-    "-c",
-    "init.defaultBranch=main",
+    *("git", "-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "safe.directory=*"),
+    *("-c", "init.defaultBranch=main"),
 )
 _SOMEBODY = {"user.name": "a", "user.email": "a@example.com"}
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,13 +14,18 @@ from e2e.canary.boxes import host, mutants
 from e2e.canary.boxes.look import BoxLook
 from e2e.canary.boxes.scene import BoxScene
 from e2e.canary.boxes.world import WAYS, BoxWorld, By
-from e2e.canary.run import Result, await_rest, check_log
-from e2e.hostile.footprint import measure
+from e2e.canary.run import Result, check_log
+from e2e.hostile.footprint import Footprint, measure
 from e2e.world import reach
 from e2e.world.daemon import Daemon
-from e2e.world.errors import BrokenError
+from e2e.world.errors import PATIENCE_S, BrokenError
 
 _UNGUARDED = Path(__file__).with_name("unguarded.py")
+# Of the daemon itself: launchers, of which one in a box is called by its descriptor there.
+_OWN = ("airlock-launch", "bwrap", "4")
+# Processes of bubblewrap with which boxes wait, and descriptors of these and of launchers.
+_AHEAD, _KEPT = 32, 64
+_TICK_S = 0.02
 _TOOLS = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -71,7 +77,7 @@ def _carry_out(attacks: Iterable[Attack], by: By, without: str | None) -> list[R
         before = measure(scene.daemon.pid, scene.world.temporary)
         results = [Result(each, _try(each, scene, look)) for each in attacks if applies(each, by)]
         if without is None:
-            await_rest(scene.daemon.pid, scene.world.temporary, before)
+            _await_rest(scene, before)
             check_log(scene.world.log, scene.requests)
     return results
 
@@ -96,6 +102,21 @@ def running(by: By, without: str | None = None) -> Iterator[BoxScene]:
                 yield BoxScene(world, neighbours, daemon)
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+def _await_rest(scene: BoxScene, before: Footprint) -> None:
+    """Wait until no tool is left, nor a box but those that wait for one."""
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        now = measure(scene.daemon.pid, scene.world.temporary)
+        boxes = sum(name == "bwrap" for name in now.descendants)
+        left = [name for name in now.descendants if name not in _OWN]
+        left += [*now.tools, *now.directories, *(["boxes"] if boxes > _AHEAD else [])]
+        if not left and len(now.descriptors) <= len(before.descriptors) + _KEPT:
+            return
+        if time.monotonic() > until:
+            raise BrokenError(f"the attacks have left {left} and {now.descriptors}")
+        time.sleep(_TICK_S)
 
 
 def _guards(without: str | None) -> list[str]:
