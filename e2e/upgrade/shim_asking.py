@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from e2e.world.account import BOX_USER
 from e2e.world.command import Completed, run
 from e2e.world.installation import Installation
 
@@ -22,7 +23,9 @@ _BYTES = bytes(range(256)) * 400
 def install_tools(folder: Path, *, more: str = "") -> Installation:
     """Make an installation for the agent `web`; `more` ends each of its modules."""
     installation = Installation(folder)
-    installation.enable(TOOLS)
+    # Earlier daemons pass over what they do not know.
+    user = f'[sandbox]\nuser = "{BOX_USER}"\n' if os.geteuid() == 0 else ""
+    installation.enable(TOOLS, more=user)
     modules: Mapping[str, str] = {name: _MODULE.format(name=name, more=more) for name in TOOLS}
     installation.add_agent("web", profile="commands = []\n", modules=modules)
     return installation
