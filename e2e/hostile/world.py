@@ -20,13 +20,7 @@ forward = ["AIRLOCK_TEST_*"]
 [deny]
 args = []
 [sandbox]
-box = "none"
-"""
-
-
-_BOX = """
-[sandbox]
-box = "closed"
+box = "{box}"
 """
 
 ENDLESS_LOG = "max_size_mb = 10000\n[limits]\nlog_bytes_s = 1000000000\n"
@@ -62,7 +56,7 @@ class World(Installation):
         for made in (self.workspace, self.temporary, self.home):
             made.mkdir()
         self.home.chmod(0o700)
-        self._module = _MODULE + _BOX if boxed else _MODULE
+        self._box = "closed" if boxed else "none"
         if boxed:
             # No box is root's.
             settings += _BOXES.format(user="nobody" if os.geteuid() == 0 else "")
@@ -74,5 +68,5 @@ class World(Installation):
 
     def add(self, name: str, *, commands: str = "", more: str = "") -> None:
         """Register an agent that may run `commands`, a TOML list's items, or write it anew."""
-        modules = {tool: self._module.format(tool=tool) for tool in _TOOLS}
+        modules = {tool: _MODULE.format(tool=tool, box=self._box) for tool in _TOOLS}
         self.add_agent(name, profile=f"commands = [{commands}]\n{more}\n", modules=modules)

@@ -20,11 +20,13 @@ NO_BOX = '[sandbox]\nbox = "none"\n'
 _BYTES = bytes(range(256)) * 400
 
 
-def install_tools(folder: Path, *, more: str = "") -> Installation:
-    """Make an installation for the agent `web`; `more` ends each of its modules."""
+def install_tools(folder: Path, *, more: str = "", knows_boxes: bool = True) -> Installation:
+    """Make an installation for the agent `web`; `more` ends each of its modules.
+
+    v0.4 takes no configuration that says who is in boxes.
+    """
     installation = Installation(folder)
-    # Earlier daemons pass over what they do not know.
-    user = f'[sandbox]\nuser = "{BOX_USER}"\n' if os.geteuid() == 0 else ""
+    user = f'[sandbox]\nuser = "{BOX_USER}"\n' if knows_boxes and os.geteuid() == 0 else ""
     installation.enable(TOOLS, more=user)
     modules: Mapping[str, str] = {name: _MODULE.format(name=name, more=more) for name in TOOLS}
     installation.add_agent("web", profile="commands = []\n", modules=modules)
