@@ -27,8 +27,10 @@ args = ["--refused"]
 _UNBOXED = '\n[sandbox]\nbox = "none"\n'
 
 PROGRAMS = ("true", "cat", "readlink")
-"""Commands with a module of their own here; git has the daemon's built-in one, if it has one."""
+"""Commands with a module of their own here; git has the daemon's built-in one, if it has one, but
+its rules alone where the path without a box is timed."""
 
+_GIT = _UNBOXED + '\n[syntax]\noptions = "git"\n'
 
 BOXED, COLD = "boxed", ("boxed-none", "boxed-inet", "boxed-unix")
 """`true` in a box that may be made ahead; and by turns in boxes none of which is as the others, so
@@ -79,6 +81,8 @@ class Places(Installation):
             name: _MODULE.format(program=find_program(name)) + (_UNBOXED if form.mounts else "")
             for name in PROGRAMS
         }
+        if form.mounts and "git" in names:
+            modules["git"] = _MODULE.format(program=find_program("git")) + _GIT
         if form.boxes:
             modules |= _box_modules()
             names += [BOXED, *COLD]
