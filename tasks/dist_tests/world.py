@@ -22,6 +22,11 @@ printf 'commands = ["git"]\\n[workspace]\\nhost = true\\nsame_path = ["%s"]\\n' 
 printf '[my]\\npath = "%s"\\n' "$1/agent" >"$1/agents.toml"
 "$bin/airlock-shim" --install "$1/links" git
 git init --quiet "$1/work"
+if [ "$(id -u)" = 0 ]; then
+  printf '[sandbox]\\nuser = "nobody"\\n' >>"$1/config/config.toml"
+  chmod 711 "$1"
+  chown -R nobody "$1/work"
+fi
 """
 """For sh: $1 is an empty folder to work in, $2 is ``dist/``. It prints what pip finds broken and
 the two versions, and leaves an agent ``my`` and a link ``links/git``."""
