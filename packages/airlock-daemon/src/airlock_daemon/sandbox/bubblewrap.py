@@ -107,6 +107,9 @@ def prepare(
                 case System(path=path, target=target, is_copied=True):
                     number = hold(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
                     words += ["--perms", "0444", "--file", number, target]
+                case System(path=path, target=target, is_held=True):
+                    number = hold(os.open(path, os.O_PATH | os.O_CLOEXEC))
+                    words += ["--ro-bind-fd", number, target]
                 case _:
                     words += _spell(operation)
         if box.home is not None:
