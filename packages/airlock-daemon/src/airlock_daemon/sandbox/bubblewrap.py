@@ -104,12 +104,8 @@ def prepare(
                 case Made(content=content, target=target):
                     # The root is closed in the end: nobody can change it there.
                     words += ["--perms", "0444", "--file", hold(_make_file(content)), target]
-                case System(path=path, target=target, is_copied=True):
-                    number = hold(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-                    words += ["--perms", "0444", "--file", number, target]
-                case System(path=path, target=target, is_held=True):
-                    number = hold(os.open(path, os.O_PATH | os.O_CLOEXEC))
-                    words += ["--ro-bind-fd", number, target]
+                case System():
+                    words += _spell_system(operation, hold)
                 case _:
                     words += _spell(operation)
         if box.home is not None:
@@ -148,8 +144,6 @@ def prepare(
 
 def _spell(operation: Operation) -> list[str]:
     match operation:
-        case System(path=path, target=target):
-            return ["--ro-bind", path, target]
         case Link(text=text, target=target):
             return ["--symlink", text, target]
         case Memory(target=target, mode=mode, size=size):
@@ -162,6 +156,16 @@ def _spell(operation: Operation) -> list[str]:
             return ["--remount-ro", target]
         case _:
             raise TypeError(operation)
+
+
+def _spell_system(what: System, hold: Callable[[int], str]) -> list[str]:
+    if what.is_copied:
+        number = hold(os.open(what.path, os.O_RDONLY | os.O_CLOEXEC))
+        return ["--perms", "0444", "--file", number, what.target]
+    if what.is_held:
+        number = hold(os.open(what.path, os.O_PATH | os.O_CLOEXEC))
+        return ["--ro-bind-fd", number, what.target]
+    return ["--ro-bind", what.path, what.target]
 
 
 def _spell_shared(what: Shared, target: str, hold: Callable[[Shared], str]) -> list[str]:
