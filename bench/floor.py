@@ -20,9 +20,10 @@ from pathlib import Path
 
 import msgspec
 
-_ORDER = struct.Struct("<IIQIIIIIIIII")
-# Nothing kept, the launcher's own user and group, and no fence.
-_REST = (0, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0, 0, 0)
+_ORDER = struct.Struct("<IIQ12I4Q")
+_UNLIMITED = (1 << 64) - 1
+# Nothing kept, the launcher's own user and group, no fence, no cgroup and no limits.
+_REST = (0, *[0xFFFFFFFF] * 3, *[0] * 6, *[_UNLIMITED] * 4)
 _REPORT = struct.Struct("<cxxxi")
 _ANSWER = (
     b'{"jsonrpc":"2.0","method":"start","params":{"features":["signals","exit-signal","fds"]}}\n'

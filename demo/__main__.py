@@ -89,7 +89,7 @@ def _run(screen: Screen, engine: Engine | str, *, credential: bool) -> None:
         if credential:
             keep_credential(places, url=server.url, user=_USER, password=password)
         commit = make_commit(places, url=server.url)
-        write_configuration(places, url=server.url)
+        write_configuration(places, url=server.url, container=isinstance(engine, Engine))
         client: Client
         if isinstance(engine, Engine):
             client = stack.enter_context(offer_container(engine, places, shim=shim))

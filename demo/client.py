@@ -12,6 +12,8 @@ from demo.places import Places, build_variables
 
 HELPERS = ("git-remote-http", "git-remote-https")
 """git's own programs for such remotes (gitremote-helpers(7)), in whose place the shim stands."""
+SHIM = "airlock/git"
+"""Where, below git's own programs, the shim has git's own name."""
 _COMMAND_S = 120
 
 
@@ -30,6 +32,9 @@ class Client(Protocol):
     def git(self, *words: str) -> Answer:
         """Run the client's own git in the workspace and wait for it."""
 
+    def host_git(self, *words: str) -> Answer:
+        """Run the shim in git's place, which asks for git of the host, and wait for it."""
+
 
 @dataclass(frozen=True)
 class ProcessClient:
@@ -39,10 +44,17 @@ class ProcessClient:
 
     def git(self, *words: str) -> Answer:
         """Run this machine's git with programs of the client's own."""
+        return self._run("git", *words)
+
+    def host_git(self, *words: str) -> Answer:
+        """Run the shim under git's name."""
+        return self._run(str(self.places.client_programs / SHIM), *words)
+
+    def _run(self, *command: str) -> Answer:
         variables = build_variables(self.places.client_home)
         variables["GIT_EXEC_PATH"] = str(self.places.client_programs)
         variables["AIRLOCK_SOCKET"] = str(self.places.socket)
-        return run_command(["git", *words], variables, cwd=self.places.workspace)
+        return run_command(command, variables, cwd=self.places.workspace)
 
 
 def install_shim(places: Places, *, program: Path) -> None:
@@ -53,7 +65,8 @@ def install_shim(places: Places, *, program: Path) -> None:
     for path in find_programs().iterdir():
         if path.name not in HELPERS:
             (places.client_programs / path.name).symlink_to(path)
-    for name in HELPERS:
+    (places.client_programs / SHIM).parent.mkdir()
+    for name in (*HELPERS, SHIM):
         (places.client_programs / name).symlink_to(program)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from e2e.world.engine import Engine
 
-from demo.client import HELPERS, Answer, find_programs, run_command
+from demo.client import HELPERS, SHIM, Answer, find_programs, run_command
 from demo.errors import DemoError
 from demo.places import Places
 
@@ -35,14 +35,22 @@ class ContainerClient:
 
     def git(self, *words: str) -> Answer:
         """Run git as the container's first process."""
+        return self._run("git", *words)
+
+    def host_git(self, *words: str) -> Answer:
+        """Run the shim as that."""
+        return self._run(str(find_programs() / SHIM), *words)
+
+    def _run(self, *first: str) -> Answer:
         command = [
             *(self.engine.cli, "run", "--rm", "--pull", "never"),
-            *("--label", self.label, "--network", "none", "--user", f"{os.getuid()}:{os.getgid()}"),
+            *("--label", self.label, "--network", "none", "--cap-drop", "ALL"),
+            *("--user", f"{os.getuid()}:{os.getgid()}"),
             # A socket and files of another label are what SELinux keeps a container from.
             *("--security-opt", "label=disable"),
             *("--volume", f"{self.places.workspace}:{WORKSPACE}", "--workdir", WORKSPACE),
             *("--volume", f"{self.places.socket.parent}:/run/airlock:ro"),
-            *(self.image, "git", *words),
+            *(self.image, *first),
         ]
         return run_command(command, self.engine.variables(), cwd=self.places.root)
 
@@ -85,7 +93,7 @@ def offer_container(engine: Engine, places: Places, *, shim: Path) -> Iterator[C
 def _pack(shim: Path) -> bytes:
     git = _find_git()
     places = {path: path for path in (git, *_find_libraries(git))}
-    places |= {find_programs() / name: shim for name in HELPERS}
+    places |= {find_programs() / name: shim for name in (*HELPERS, SHIM)}
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         for place, source in places.items():

@@ -1,6 +1,7 @@
 """The host's side: the password, Airlock's files, and the daemon."""
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from e2e.world.account import BOX_USER
 from e2e.world.daemon import Daemon
 from e2e.world.errors import BrokenError
 from e2e.world.installation import quote
@@ -19,22 +21,27 @@ from demo.places import AGENT, Places, build_variables
 def keep_credential(places: Places, *, url: str, user: str, password: str) -> None:
     """Give the host what the client has not: the password, in git-credential-store(1)'s file."""
     server = urlsplit(url)
-    store = places.host_home / ".git-credentials"
-    store.touch(mode=0o600)
-    store.write_text(f"{server.scheme}://{user}:{password}@{server.netloc}\n")
+    places.credential.touch(mode=0o600)
+    places.credential.write_text(f"{server.scheme}://{user}:{password}@{server.netloc}\n")
     (places.host_home / ".gitconfig").write_text("[credential]\n\thelper = store\n")
 
 
-def write_configuration(places: Places, *, url: str) -> None:
+def write_configuration(places: Places, *, url: str, container: bool) -> None:
     """Write what Airlock needs: what may run at all, the agent's profile, its registration.
 
-    The client may push to the repository at ``url``, and there to one branch.
+    The client may push to the repository at ``url``, and there to one branch; git of the host
+    it may run too, which has no password.
     """
-    places.airlock.enable(["git-remote"])
+    # No box runs as root; of another user's files it can change those that all may change.
+    user = f"\n[sandbox]\nuser = {quote(BOX_USER)}\n" if os.geteuid() == 0 else ""
+    places.airlock.enable(["git-remote", "git"], more=user)
+    # Of a container the engine tells what is mounted; a process has to be told of.
+    here = quote(places.workspace)
+    mounts = "" if container else f"\n[workspace]\nmounts = {{ {here} = {here} }}\n"
     places.airlock.add_agent(
         AGENT,
-        profile=f'commands = ["git-remote"]\n\n[git]\npush = [{quote(url)}]\n'
-        'refs = ["refs/heads/main"]\n',
+        profile=f'commands = ["git-remote", "git"]\n\n[git]\npush = [{quote(url)}]\n'
+        f'refs = ["refs/heads/main"]\n{mounts}',
     )
 
 

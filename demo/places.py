@@ -31,6 +31,11 @@ class Places:
             folder.mkdir(parents=True)
 
     @property
+    def credential(self) -> Path:
+        """The file with the password, git-credential-store(1)'s."""
+        return self.host_home / ".git-credentials"
+
+    @property
     def socket(self) -> Path:
         """The client's socket; its directory is what a container mounts."""
         return self.airlock.socket(AGENT)
@@ -57,17 +62,11 @@ def make_commit(places: Places, *, url: str) -> str:
     )
     for words in (
         ["init", "--quiet", "--initial-branch=main"],
+        ["config", "user.name", "Agent"],
+        ["config", "user.email", "agent@example.com"],
         ["remote", "add", "origin", url],
         ["add", "README"],
-        [
-            "-c",
-            "user.name=Agent",
-            "-c",
-            "user.email=agent@example.com",
-            "commit",
-            "--quiet",
-            "--message=Try Airlock",
-        ],
+        ["commit", "--quiet", "--message=Try Airlock"],
     ):
         _run_git(places, *words)
     return _run_git(places, "rev-parse", "HEAD")

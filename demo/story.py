@@ -10,6 +10,7 @@ from demo.git_server import GitServer
 from demo.host import read_audit, show_audit
 from demo.places import Places
 from demo.screen import Screen
+from demo.trap import set_trap
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Story:
         self._push_directly()
         self._push_through_airlock()
         self._push_elsewhere()
+        self._run_a_poisoned_hook()
         self._read_the_log()
         self._look_for_the_password()
 
@@ -69,6 +71,27 @@ class Story:
         if self.server.read_branch("release") is not None:
             raise NotSoError("the server should have no branch release")
         self.screen.passed("refused in git's own words, before the server had a byte of it.")
+
+    def _run_a_poisoned_hook(self) -> None:
+        self.screen.step(
+            "The repository is poisoned: its hook wants the password. The host's own git runs it."
+        )
+        trap = set_trap(self.places)
+        if self.password not in trap.spring_on_host():
+            raise NotSoError("the hook should find the password where nothing confines it")
+        answer = self.client.host_git(
+            "commit", "--quiet", "--allow-empty", "--message=Let the hook look"
+        )
+        self._show("git commit    # the shim: git of the host, in a closed box", answer)
+        if "there is no box for this command" in answer.output:
+            self.screen.passed("not run at all: there is no box for it here, as the daemon says.")
+            return
+        loot = trap.read_loot()
+        if answer.status != 0 or loot is None:
+            raise NotSoError(f"git should have run the hook (exit status {answer.status})")
+        if self.password in answer.output + loot:
+            raise NotSoError("the hook should not have found the password")
+        self.screen.passed("the hook ran, and got nothing: in the box the file does not exist.")
 
     def _read_the_log(self) -> None:
         self.screen.step("What the audit log on the host says of the client's requests:")

@@ -2,27 +2,32 @@
 
 import pytest
 from e2e.world.engine import remove
-from e2e.world.running import Running, Witness
+from e2e.world.running import Running, Witness, find_process
 from e2e.world.scene import Scene, Stage
 
-# Three processes in three sessions, one of them orphaned at once. Each says its id; the main one
-# does not care for a hang-up.
+# Three processes in three sessions, one of them orphaned at once. Each says its id and
+# the pid namespace that has it; the main one does not care for a hang-up.
 LINGER = """#!/bin/sh
-setsid sh -c 'echo pid $$; exec sleep infinity' &
-(setsid sh -c 'echo pid $$; exec sleep infinity' &)
+space=$(readlink /proc/self/ns/pid)
+setsid sh -c 'echo pid $$ '"$space"'; exec sleep infinity' &
+(setsid sh -c 'echo pid $$ '"$space"'; exec sleep infinity' &)
 trap '' HUP
-echo "pid $$"
+echo "pid $$ $space"
 sleep infinity
 """
 PROCESSES = 3
 
 
-@pytest.fixture
-def lingering(user_stage: Stage) -> Scene:
-    """Return a scene in which the agent has a command, `linger`, that goes on for ever."""
+@pytest.fixture(params=["none", "home"])
+def lingering(user_stage: Stage, request: pytest.FixtureRequest) -> Scene:
+    """Return a scene in which the agent has a command, `linger`, that goes on for ever.
+
+    On the host as it is, and in a box with the human's home.
+    """
     program = user_stage.account.home / "linger"
     user_stage.account.write(program, LINGER, mode=0o755)
     module = f'[command]\nbin = "{program}"\n\n[deny]\nargs = []\n'
+    module += f'[sandbox]\nbox = "{request.param}"\n'
     return user_stage.scene(modules={"linger": module})
 
 
@@ -63,4 +68,4 @@ def test_killing_the_daemon_ends_the_command(lingering: Scene) -> None:
 def _witness(command: Running) -> Witness:
     """Wait until all processes of the command run, and watch them."""
     lines = command.wait_for("pid ", times=PROCESSES)
-    return Witness(int(line.split()[1]) for line in lines)
+    return Witness(find_process(int(pid), space) for _, pid, space in map(str.split, lines))

@@ -25,7 +25,8 @@ def watching(user_stage: Stage) -> Iterator[Container]:
     """Return a container whose agent has a command, `linger`, that watches its terminal."""
     program = user_stage.account.home / "watch"
     user_stage.account.write(program, WATCH, mode=0o755)
-    module = f'[command]\nbin = "{program}"\n\n[deny]\nargs = []\n'
+    # Without a box, in which a process is told another number than the one by which it is watched.
+    module = f'[command]\nbin = "{program}"\n[deny]\nargs = []\n[sandbox]\nbox = "none"\n'
     scene = user_stage.scene(modules={"linger": module})
     with scene.setup(scene.images.busybox).running() as client:
         yield client

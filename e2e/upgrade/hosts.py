@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from e2e.world.account import BOX_USER
 from e2e.world.command import Completed, run
 from e2e.world.daemon import Daemon
 
@@ -115,7 +116,8 @@ class Host:
         ).succeeded()
 
     def serving(self, *agents: str) -> Daemon:
-        """Start the daemon, which serves these agents."""
+        """Start the daemon, which serves these agents, as root in boxes of another user."""
+        self._name_box_user()
         sockets = [self.socket(agent) for agent in agents]
         return Daemon(
             [str(self._daemon), "start", "--agents", str(self.config / "agents.toml")],
@@ -123,6 +125,12 @@ class Host:
             sockets=lambda: sockets,
             environment={**self._environment, "INHERITED": "secret"},
         )
+
+    def _name_box_user(self) -> None:
+        path = self.config / "config.toml"
+        text = path.read_text()
+        if os.geteuid() == 0 and "[sandbox]" not in text:
+            path.write_text(f'{text}\n[sandbox]\nuser = "{BOX_USER}"\n')
 
     def socket(self, agent: str) -> Path:
         """The path that released shims' containers mount."""

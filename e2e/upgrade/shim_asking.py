@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from e2e.world.account import BOX_USER
 from e2e.world.command import Completed, run
 from e2e.world.installation import Installation
 
@@ -19,10 +20,14 @@ NO_BOX = '[sandbox]\nbox = "none"\n'
 _BYTES = bytes(range(256)) * 400
 
 
-def install_tools(folder: Path, *, more: str = "") -> Installation:
-    """Make an installation for the agent `web`; `more` ends each of its modules."""
+def install_tools(folder: Path, *, more: str = "", knows_boxes: bool = True) -> Installation:
+    """Make an installation for the agent `web`; `more` ends each of its modules.
+
+    v0.4 takes no configuration that says who is in boxes.
+    """
     installation = Installation(folder)
-    installation.enable(TOOLS)
+    user = f'[sandbox]\nuser = "{BOX_USER}"\n' if knows_boxes and os.geteuid() == 0 else ""
+    installation.enable(TOOLS, more=user)
     modules: Mapping[str, str] = {name: _MODULE.format(name=name, more=more) for name in TOOLS}
     installation.add_agent("web", profile="commands = []\n", modules=modules)
     return installation

@@ -37,7 +37,8 @@ def test_ours_and_one_of_the_base_understand_each_other(
         )
     if ours == "daemon":
         shim = write_control(tmp_path / "their-shim", "BaseOnlyShim", entry="reference_shim")
-    installation = install_tools(tmp_path / "i", more=NO_BOX)
+    # A daemon of the base knows no box, and takes no module that names one.
+    installation = install_tools(tmp_path / "i", more="" if ours == "shim" else NO_BOX)
     place = tmp_path / "place"
     place.mkdir()
     with Daemon(

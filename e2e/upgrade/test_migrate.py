@@ -1,5 +1,6 @@
 """Each layout is migrated by the real command, served, and used by a released shim's words."""
 
+import os
 import shlex
 
 import pytest
@@ -47,6 +48,8 @@ def test_what_works_otherwise_is_named_and_is_so(host: Host, release: str) -> No
     assert "the daemon's variables are not inherited any more" in said
     if release != "v0.1":
         assert "agent web: TOKEN of its profile does not reach show any more" in said
+    assert "show, tool: runs in a box with your home" in said
+    assert ("refused: no box runs as root; write [sandbox] user" in said) == (os.geteuid() == 0)
     is_early = release in ("v0.1", "v0.2")
     assert ('the rule "destroy" refused this word anywhere' in said) == is_early
     agent = AGENTS[release]

@@ -13,6 +13,7 @@ from e2e.world.errors import BrokenError
 from .built import Built, HistoryMissing, build_all, install
 from .shim_asking import find_wrong_answers, install_tools
 
+DAEMON = "airlock-daemon"
 Wheels = Mapping[str, tuple[Built, ...]]
 
 
@@ -27,7 +28,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Wheels:
 
 def list_sets(wheels: Wheels) -> Iterator[tuple[Built, ...]]:
     """Yield each daemon with each modules and wire that all their ranges allow."""
-    names = ("airlock-daemon", "airlock-modules", "airlock-wire")
+    names = (DAEMON, "airlock-modules", "airlock-wire")
     for found in itertools.product(*(wheels[name] for name in names)):
         if all(one.takes(*found) for one in found):
             yield found
@@ -36,7 +37,11 @@ def list_sets(wheels: Wheels) -> Iterator[tuple[Built, ...]]:
 def find_faults(found: tuple[Built, ...], shims: tuple[Path, ...], folder: Path) -> Iterator[str]:
     """Install a set, serve, and yield what is wrong with its answers to each shim."""
     programs = install(folder / "environment", found)
-    installation = install_tools(folder / "i", more='[exec]\nworkspace = "optional"\n')
+    installation = install_tools(
+        folder / "i",
+        more='[exec]\nworkspace = "optional"\n',
+        knows_boxes=all(one.label.endswith("here") for one in found if one.package == DAEMON),
+    )
     try:
         with Daemon(
             installation.argv([programs / "airlock-daemon"]),

@@ -5,7 +5,8 @@ import select
 import subprocess
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 from .errors import PATIENCE_S, NothingHappened
 from .program import Program
@@ -58,3 +59,18 @@ class Witness:
                     raise NothingHappened(f"these live on: {sorted(self._alive.values())}")
                 for descriptor, _ in ended:
                     del self._alive[descriptor]
+
+
+def find_process(process: int, namespace: str) -> int:
+    """Return the id on this host of a process that a pid namespace, `pid:[4026531836]`, numbers so.
+
+    Raises NothingHappened where there is none.
+    """
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if os.readlink(folder / "ns/pid") == namespace:
+                lines = (folder / "status").read_text().splitlines()
+                ids = next(line.split()[1:] for line in lines if line.startswith("NSpid:"))
+                if int(ids[-1]) == process:
+                    return int(ids[0])
+    raise NothingHappened(f"no process {process} in {namespace}")

@@ -22,7 +22,7 @@ SHOWN_HOME = "/home/me"
 _ASKED = (
     ("git", "status", "--short"),
     ("git", "commit", "--all", "--message=Fix"),
-    ("git", "push", "--receive-pack=/tmp/x"),
+    ("git", "push", "--force", "origin", "main"),
     ("git", "log", "--oneline", "-1"),
     ("git", "credential", "fill"),
 )
@@ -107,11 +107,22 @@ def _furnished(folder: Path) -> Iterator[_Home]:
     )
     words = ("sh", "-ec", script)
     run(words, cwd=str(home.project), env=home.variables).succeeded()
+    if os.geteuid() == 0:
+        _open_to_boxes(home)
     profile = home.config / "agents/my/airlock.toml"
     profile.write_text(
         profile.read_text().replace("\n[workspace]\n", "\n[workspace]\nhost = true\n")
     )
     yield home
+
+
+def _open_to_boxes(home: _Home) -> None:
+    """No box is root's: its user gets to the project and may write there."""
+    for folder in (home.path.parent, home.path, home.project.parent):
+        folder.chmod(0o711)
+    run(("chmod", "-R", "a+rwX", str(home.project))).succeeded()
+    with (home.config / "config.toml").open("a") as config:
+        config.write('\n[sandbox]\nuser = "nobody"\n')
 
 
 @contextmanager

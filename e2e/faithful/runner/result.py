@@ -1,10 +1,12 @@
 """What came of one run, and in what another run differs from it."""
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 _CHANCE: Final[Mapping[str, tuple[bytes, bytes]]] = {
     "uuid": (rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", b"<uuid>"),
@@ -30,6 +32,12 @@ class Said(Struct, frozen=True, kw_only=True):
             text = re.sub(pattern, replacement, text)
         return text
 
+    def moved(self, before: bytes, after: bytes) -> "Said":
+        """Return what a run says of the directory `after` that says this of `before`."""
+        assert self.length == len(self.kept)
+        kept = self.kept.replace(before, after)
+        return Said(kept=kept, length=len(kept), digest=hashlib.sha256(kept).hexdigest())
+
 
 class Result(Struct, frozen=True, kw_only=True):
     """What came of one run; what the way of running cannot tell is None.
@@ -48,6 +56,11 @@ class Result(Struct, frozen=True, kw_only=True):
     def said(self) -> bytes:
         """Return what all streams together said."""
         return b"".join(said.kept for said in self.streams.values())
+
+    def moved(self, before: bytes, after: bytes) -> "Result":
+        """Return what comes of a run in the directory `after`, where this came of `before`."""
+        streams = {name: said.moved(before, after) for name, said in self.streams.items()}
+        return replace(self, streams=streams)
 
 
 def differences(direct: Result, other: Result, kinds: Sequence[str] = ()) -> list[str]:

@@ -28,7 +28,9 @@ from e2e.world.container import Setup
 from e2e.world.engine import LABEL
 from e2e.world.images import Images
 
-_BOX, _WORKSPACE, _RESULTS = "/faithful", "/workspace", "/results"
+_BOX, _RESULTS = "/faithful", "/results"
+WORKSPACE = "/workspace"
+"""Where containers have the workspaces."""
 _WORKERS = 3
 
 Outcome = Result | BaseException
@@ -50,7 +52,7 @@ class Containers:
             if entry.needs_attention:
                 alone.append(entry)
             else:
-                batch.add(entry, self._argv(entry), folder=f"{_WORKSPACE}/{entry.id}")
+                batch.add(entry, self._argv(entry), folder=f"{WORKSPACE}/{entry.id}")
         with ThreadPoolExecutor(_WORKERS) as pool:
             futures: dict[str, Future[Result]] = {
                 entry.id: pool.submit(self._perform_alone, way, entry) for entry in alone
@@ -82,7 +84,7 @@ class Containers:
             yield entry.id, result or Stuck(f"did not end; see {batch.folder / entry.id}")
 
     def _perform_alone(self, way: Way, entry: Entry) -> Result:
-        options = [*self._options(way), f"--workdir={_WORKSPACE}/{entry.id}"]
+        options = [*self._options(way), f"--workdir={WORKSPACE}/{entry.id}"]
         if entry.screen is not None:
             options += ["--tty", f"--env=TERM={entry.screen.term}"]
         if way.place == "run":
@@ -124,5 +126,5 @@ def running_containers(world: World, images: Images) -> Iterator[Containers]:
 def list_mounts(ground: Ground) -> dict[str, tuple[Path, str]]:
     """Return what a container of the agent sees of this host: its path there, here, and how."""
     sockets = {f"/run/{each}": (socket_folder(ground, each), "ro") for each in CARRIAGES}
-    shared = {_BOX: (ground.box, "ro"), _WORKSPACE: (ground.workspaces, "rw")}
+    shared = {_BOX: (ground.box, "ro"), WORKSPACE: (ground.workspaces, "rw")}
     return {**shared, **{at: mount for at, mount in sockets.items() if mount[0].exists()}}

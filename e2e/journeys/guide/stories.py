@@ -94,7 +94,12 @@ def follow_module(page: Page, host: GuideHost) -> None:
     host.type("airlock-daemon agent add my --workspace ~/src/app --command ssh --yes")
     host.write(".local/bin/gh", "#!/bin/sh\necho pull requests\n")
     host.type("chmod +x ~/.local/bin/gh && mkdir ~/.config/airlock/agents/my/commands")
-    begins = ('[command]\nbin = "gh"', "[env]", '[[examples]]\nargs = ["pr"')
+    begins = (
+        '[command]\nbin = "gh"',
+        "[env]",
+        '[[examples]]\nargs = ["pr"',
+        '[sandbox]\nbox = "home"',
+    )
     parts = list(map(page.read, begins))
     host.write(f"{CONFIG}/agents/my/commands/gh.toml", "\n".join(parts))
     host.write(f"{CONFIG}/config.toml", '[commands]\nenable = ["ssh", "gh"]\n')

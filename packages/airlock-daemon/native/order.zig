@@ -248,9 +248,9 @@ test "a fence has a number of rules of each kind, and sockets of a kind that the
 test "a cgroup is one descriptor more, or none" {
     var header = encodeHeader(1, 0, 0, 2);
     try std.testing.expectEqual(false, decodeHeader(&header).?.has_cgroup);
-    std.mem.writeInt(u32, header[52..56], 1, .little);
+    std.mem.writeInt(u32, header[60..64], 1, .little);
     try std.testing.expectEqual(1, decodeHeader(&header).?.further());
-    std.mem.writeInt(u32, header[52..56], 2, .little);
+    std.mem.writeInt(u32, header[60..64], 2, .little);
     try std.testing.expectEqual(null, decodeHeader(&header));
 }
 

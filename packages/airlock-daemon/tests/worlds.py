@@ -7,7 +7,7 @@ from pathlib import Path
 from airlock_daemon.setup.load import Setup, load_setup
 from airlock_daemon.setup.paths import Locations, locate
 
-CONFIG = '[commands]\nenable = ["sh", "git"]\n[log]\npath = "{log}"\n'
+CONFIG = '[commands]\nenable = ["sh", "git"]\n{boxes}[log]\npath = "{log}"\n'
 
 UNSAID = "[sandbox]\n"
 """At the end of a module's text: it says nothing of a box."""
@@ -38,9 +38,9 @@ class World:
 
         Where that says nothing of boxes, those of a daemon that is root are `BOX_USER`'s.
         """
-        if os.geteuid() == 0 and "[sandbox]" not in more:
-            more += f'[sandbox]\nuser = "{BOX_USER}"\n'
-        (self.config / "config.toml").write_text(CONFIG.format(log=self.log) + more)
+        is_root = os.geteuid() == 0 and "[sandbox]" not in more
+        boxes = f'[sandbox]\nuser = "{BOX_USER}"\n' if is_root else ""
+        (self.config / "config.toml").write_text(CONFIG.format(log=self.log, boxes=boxes) + more)
 
     def write_profile(
         self, more: str = "[workspace]\nhost = true\n", *, commands: str = "[]"

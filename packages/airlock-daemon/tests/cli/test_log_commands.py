@@ -256,7 +256,7 @@ def test_faults_elsewhere_in_the_configuration_do_not_hide_the_log(world: World)
     write(world.log, ALLOWED)
     path = world.config / "config.toml"
     text = path.read_text()
-    path.write_text(text + "[limits]\nrunning = -1\n[sandbox]\nmode = 'nothing'\n")
+    world.write_config("[limits]\nrunning = -1\n[sandbox]\nmode = 'nothing'\n")
     assert "git push" in run(world, "log", "tail").stdout
     path.write_text(text + "max_files = 0\n")
     assert "[log] max_files" in run(world, "log", "tail", status=1).stderr

@@ -57,9 +57,11 @@ def test_programs_are_told_the_profile_and_what_it_grants(world: World) -> None:
 
 def test_what_a_profile_refuses_besides_is_shown(world: World) -> None:
     """By command, and `test` says that it was the profile."""
-    world.write_profile('[deny]\ngit = ["push & --force", "gc"]\n')
-    assert "# deny: git = push & --force, gc\n" in run(world, "profile", "show", "my").stdout
-    said = run(world, "test", "my", "git", "push", "-f", status=1).stdout
-    assert 'profile: refused: with "push", "-f": the profile of this agent has the rule' in said
+    world.write_profile('[deny]\ngit = ["commit & --amend", "gc"]\n')
+    assert "# deny: git = commit & --amend, gc\n" in run(world, "profile", "show", "my").stdout
+    said = run(world, "test", "my", "git", "commit", "--amend", status=1).stdout
+    assert (
+        'profile: refused: with "commit", "--amend": the profile of this agent has the rule' in said
+    )
     report = json.loads(run(world, "test", "--json", "my", "git", "gc", status=1).stdout)
     assert (report["decision"]["layer"], report["decision"]["rule"]) == ("profile", "gc")

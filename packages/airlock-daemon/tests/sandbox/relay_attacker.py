@@ -7,29 +7,30 @@ import signal  # noqa: F401 - for SCRIPT
 import socket
 import struct
 import sys  # noqa: F401 - for SCRIPT
+from typing import Any
 
 RELAY = int(os.environ["AIRLOCK_RELAY"])
 relay = socket.socket(fileno=os.dup(RELAY))
 
 
-def send(*numbers, word=b"x"):
+def send(*numbers: int, word: bytes = b"x") -> None:
     socket.send_fds(relay, [word], numbers)
 
 
-def connect():
+def connect() -> tuple[socket.socket, socket.socket]:
     """A connection; the end that the daemon gets is kept open here too."""
     ours, theirs = socket.socketpair()
     send(theirs.fileno())
     return ours, theirs
 
 
-def ask(*words, **more):
+def ask(*words: str, **more: object) -> bytes:
     params = {"command": "git-remote", "args": [*words], **more}
     request = {"jsonrpc": "2.0", "id": 1, "method": "exec", "params": params}
     return json.dumps(request).encode() + b"\n"
 
 
-def answer(connection):
+def answer(connection: socket.socket) -> Any:
     """The last message."""
     data = b""
     while chunk := connection.recv(65536):
@@ -37,15 +38,16 @@ def answer(connection):
     return json.loads(data.splitlines()[-1])
 
 
-def works():
+def works() -> bool:
     """Whether an honest request is answered, in the words of a refusal."""
     ours, theirs = connect()
     theirs.close()
     ours.sendall(ask("nothing"))
-    return "does not speak" in answer(ours)["error"]["message"]
+    message: str = answer(ours)["error"]["message"]
+    return "does not speak" in message
 
 
-def slow_to_close():
+def slow_to_close() -> tuple[socket.socket, socket.socket]:
     """Both ends of a TCP connection, of which the first waits a minute when it is closed."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         one = socket.create_connection(listening.getsockname())
@@ -59,7 +61,7 @@ def slow_to_close():
     return one, other
 
 
-def block(connection):
+def block(connection: socket.socket) -> None:
     """What the daemon made of its end is for everybody who has it."""
     flags = fcntl.fcntl(connection, fcntl.F_GETFL)
     fcntl.fcntl(connection, fcntl.F_SETFL, flags & ~os.O_NONBLOCK)

@@ -144,8 +144,9 @@ def test_an_editor_runs_on_the_clients_terminal(app: Daemon) -> None:
     """It is one of the host's programs, which the client's environment chooses."""
     write(app.world, "editor", "#!/bin/sh\nread word < /dev/tty\necho $word > $1\n", mode=0o755)
     tty = {"term": "xterm", "rows": 5, "cols": 7, "stdin": True, "stdout": True, "stderr": True}
-    more = {"tty": tty, "cwd": APP, "env": {"EDITOR": "/workspace/editor"}}
-    with Talk(app, "--allow-empty", ALL, command=("git", "commit"), **more) as talk:
+    env = {"EDITOR": "/workspace/editor"}
+    commit = ("git", "commit")
+    with Talk(app, "--allow-empty", ALL, command=commit, tty=tty, cwd=APP, env=env) as talk:
         talk.start()
         talk.type(b"typed\n")
         assert talk.result["exit_code"] == 0

@@ -41,7 +41,8 @@ def attack(daemon: Daemon, script: str) -> Answer:
 
 def others_are_served(daemon: Daemon) -> bool:
     """Whether the daemon answers the agent meanwhile."""
-    return daemon.ask("nothing").error["code"] == -32601
+    code: int = daemon.ask("nothing").error["code"]
+    return code == -32601
 
 
 OTHER_THINGS = {

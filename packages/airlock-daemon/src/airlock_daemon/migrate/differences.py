@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from airlock_daemon.migrate.layout import Layout
+from airlock_daemon.setup.boxes import is_home
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.overrides import find_losses
 from airlock_modules import Module
@@ -64,7 +65,9 @@ def list_differences(
                     "and reaches a host of a private network or behind a jump host only where "
                     "[ssh] hosts of its airlock.toml names it; its key stands in ~/.ssh/config"
                 )
-    yield from _list_not_inherited(agents, enable, environment, layout)
+    modules = _find_modules(agents, enable)
+    yield from _list_boxed(modules)
+    yield from _list_not_inherited(modules, environment, layout)
     if has_hooks:
         yield (
             "hooks start in their agent's directory, with PATH, HOME, USER and AIRLOCK_AGENT, and "
@@ -79,19 +82,30 @@ def list_losses(agents: Sequence[Migrated], enable: Sequence[str]) -> Iterator[s
         yield str(fault)
 
 
-def _list_not_inherited(
-    agents: Sequence[Migrated],
-    enable: Sequence[str],
-    environment: Iterable[str],
-    layout: Layout,
-) -> Iterator[str]:
-    names = sorted(environment)
+def _find_modules(agents: Sequence[Migrated], enable: Sequence[str]) -> tuple[Module, ...]:
     modules: dict[str, Module] = {}
     for command in enable:
         for module in (agent.modules.find(command) for agent in agents):
             if module is not None:
                 modules[module.source] = module
-    for module in modules.values():
+    return tuple(modules.values())
+
+
+def _list_boxed(modules: Sequence[Module]) -> Iterator[str]:
+    at_home = sorted({module.name for module in modules if is_home(module)})
+    if at_home:
+        yield (
+            f"{', '.join(at_home)}: runs in a box with your home, in which what it writes there is "
+            'thrown away and no unix socket answers; box = "none" in [sandbox] of its module has '
+            "it run as it did"
+        )
+
+
+def _list_not_inherited(
+    modules: Sequence[Module], environment: Iterable[str], layout: Layout
+) -> Iterator[str]:
+    names = sorted(environment)
+    for module in modules:
         prefixes = _LOOKED_AT.get(module.name, ())
         lost = [name for name in names if name.startswith(prefixes) and name not in module.inherit]
         if lost and prefixes:
@@ -99,7 +113,7 @@ def _list_not_inherited(
                 f"{module.name} does not inherit {', '.join(lost)} any more: what it needs "
                 "belongs into [env] set of a profile or [env] inherit of an override"
             )
-    others = [module.name for module in modules.values() if module.name not in RELEASED]
+    others = [module.name for module in modules if module.name not in RELEASED]
     if others:
         yield (
             f"{', '.join(others)}: the daemon's variables are not inherited any more but for PATH, "

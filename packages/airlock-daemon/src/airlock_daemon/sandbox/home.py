@@ -43,8 +43,8 @@ def find_home(
                 f"the home {path} cannot be shown in a box: it lies in {what}",
                 layer="sandbox",
                 rule="reserved",
-                hint="a person on the host can move Airlock's files, or write [sandbox] box = "
-                '"closed" in the module',
+                hint="a person on the host can move Airlock's files and restart the daemon, or "
+                'write [sandbox] box = "closed" in the module and reload',
             )
     size = _TIMES * limits.box_tmpfs_mb << 20
     return Home(path, size, tuple(hide((*PLACES, path), reserved)))
