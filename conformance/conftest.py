@@ -13,7 +13,7 @@ import pytest
 # The suite is run from a checkout, not installed: its own modules stand beside this file.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from airlock_conformance.base_only import is_of_the_base
+from airlock_conformance.base_only import is_of_the_base, without_boxes
 from airlock_conformance.cases import ROLES, Case, Role, load, load_setup
 from airlock_conformance.causes import cause_of
 from airlock_conformance.checks import Checks, list_checks
@@ -228,6 +228,8 @@ def daemons(pytestconfig: pytest.Config, patience: Patience, checks: Checks) -> 
     """The daemon under test, as often as there are setups."""
     executable = _executable(pytestconfig, "--daemon")
     setup = partial(_setup, pytestconfig)
+    if checks.base_only:
+        setup = partial(_setup_of_the_base, pytestconfig)
     with closing(Daemons(executable, setup, patience=patience, checks=checks)) as daemons:
         yield daemons
 
@@ -246,6 +248,10 @@ def _setup(config: pytest.Config, name: str) -> Mapping[str, Any]:
     if name == "policy":
         return policy_setup(cases["policy"], config.getoption("--modules"))
     return load_setup(name)
+
+
+def _setup_of_the_base(config: pytest.Config, name: str) -> Mapping[str, Any]:
+    return without_boxes(_setup(config, name))
 
 
 def _figures(config: pytest.Config) -> list[Figures]:

@@ -1,12 +1,16 @@
 """What is left to judge where an implementation knows the base of the protocol alone."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from airlock_conformance.cases import Case
 from airlock_conformance.session_rules import FEATURES
+from airlock_conformance.setup import BOXES
 
 # `data` of errors is no feature: a peer of the base need neither send nor read it.
 LACKING: Final = frozenset({*FEATURES, "data"})
+
+_NO_BOX: Final = '\n[sandbox]\nbox = "none"\n'
 
 
 def is_of_the_base(case: Case) -> bool:
@@ -25,3 +29,12 @@ def without_data(pattern: Any) -> Any:
         case list():
             return [without_data(part) for part in pattern]
     return pattern
+
+
+def without_boxes(setup: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a setup that says nothing of boxes: no file of a daemon of the base knows of them."""
+    texts = {"config": setup["config"].removesuffix(BOXES)}
+    if "module" in setup:
+        texts["module"] = setup["module"].replace(_NO_BOX, "")
+    modules = {name: text.replace(_NO_BOX, "") for name, text in setup.get("modules", {}).items()}
+    return {**setup, **texts, "modules": modules}
