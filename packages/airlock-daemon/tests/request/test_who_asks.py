@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.platform.linux.mountinfo import parse_mountinfo
+from airlock_daemon.setup.boxes import explain_no_fence
+from boxing import boxed_world, write_boxes
 from running import Answer, Daemon, request
 from worlds import World
 
@@ -149,3 +151,28 @@ def test_a_directory_that_a_process_of_the_host_is_not_in_is_refused(daemon: Dae
     assert daemon.shell("pwd", cwd=here).text() == f"{here}\n"
     error = daemon.shell("pwd", cwd="/etc").error
     assert (error["data"]["layer"], error["data"]["rule"]) == ("workspace", "host")
+
+
+@pytest.mark.skipif(explain_no_fence() is not None or os.geteuid() != 0, reason="needs Landlock")
+@pytest.mark.skipif(os.stat("/proc/self/ns/pid").st_ino != 0xEFFFFFFC, reason="is in a container")
+def test_devices_that_a_container_may_make_are_not_opened_behind_landlock() -> None:
+    """Its command is refused, unless devices of the workspace do not open, or are none of its."""
+    with boxed_world() as world:
+        here = world.workspace
+        write_boxes(world, mode="landlock")
+        world.write_profile(f'[workspace]\nmounts = {{ "{here}" = "{here}" }}\n')
+        line = request("git", "-c", "print('ran')", cwd=str(here))
+        asks = client(world.socket, line)
+        unmapped = [*ISOLATE[:1], "--user", "--map-root-user", *ISOLATE[1:], "--mount-proc"]
+        with Daemon(world):
+            refused = read(run([*ISOLATE, "--mount-proc", *asks])).error
+            assert refused["data"]["rule"] == "no-box"
+            assert "--cap-drop MKNOD" in refused["data"]["hint"]
+            apart = read(run([*unmapped, *asks]))
+            assert apart.text() == "ran\n", apart.messages
+            subprocess.run(["mount", "--bind", here, here], check=True)
+            try:
+                subprocess.run(["mount", "-o", "remount,bind,nodev", here], check=True)
+                assert read(run([*ISOLATE, "--mount-proc", *asks])).text() == "ran\n"
+            finally:
+                subprocess.run(["umount", "--lazy", here], check=True)

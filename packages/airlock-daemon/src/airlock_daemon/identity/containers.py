@@ -6,7 +6,7 @@ import select
 import trio
 
 from airlock_daemon.errors import Denied, Failed
-from airlock_daemon.identity.engines import find_init
+from airlock_daemon.identity.engines import Init, find_init
 from airlock_daemon.identity.peer import Peer, same_namespace
 from airlock_daemon.platform.linux.mountinfo import MountRow, parse_mountinfo
 from airlock_daemon.platform.linux.procfs import read_process_file
@@ -20,10 +20,11 @@ _START = "start the container, and run the command in it again"
 class Container:
     """One container whose init process the engine named; the descriptor notices when it ends."""
 
-    def __init__(self, container_id: str, pid: int) -> None:
-        """Raises Failed when the init process `pid` is not there (any more)."""
+    def __init__(self, container_id: str, init: Init) -> None:
+        """Raises Failed when the process `init` is not there (any more)."""
         self.container_id = container_id
-        self.pid = pid
+        self.pid = init.pid
+        self.makes_devices = init.makes_devices
         if self.pid <= 0:
             raise Failed(f"container {self.container_id[:12]} is not running", hint=_START)
         try:
@@ -113,8 +114,8 @@ class Containers:
             raise failed[1]
         self._forget_ended()
         try:
-            pid = await find_init(container_id, search_path=self._search_path)
-            container = Container(container_id, pid)
+            init = await find_init(container_id, search_path=self._search_path)
+            container = Container(container_id, init)
         except Failed as error:
             self._failed[container_id] = (trio.current_time(), error)
             raise

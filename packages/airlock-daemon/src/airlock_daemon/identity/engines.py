@@ -10,6 +10,7 @@ from airlock_wire import quote
 
 ENGINE = "docker"
 ANSWER_S = 10
+_ANY = {"MKNOD", "ALL"}
 _ASK = f"a person on the host can see as the user of the daemon what {ENGINE} answers: {ENGINE} ps"
 
 
@@ -17,18 +18,35 @@ class _State(msgspec.Struct):
     pid: int = msgspec.field(name="Pid")
 
 
+class _HostConfig(msgspec.Struct):
+    added: tuple[str, ...] | None = msgspec.field(name="CapAdd", default=None)
+    dropped: tuple[str, ...] | None = msgspec.field(name="CapDrop", default=None)
+    is_privileged: bool = msgspec.field(name="Privileged", default=False)
+
+
 class _Container(msgspec.Struct):
-    """The part of `docker inspect` that says who a container is."""
+    """The part of `docker inspect` that says who a container is, and may make devices."""
 
     container_id: str = msgspec.field(name="Id")
     state: _State = msgspec.field(name="State")
+    host: _HostConfig = msgspec.field(name="HostConfig", default_factory=_HostConfig)
 
 
-async def find_init(container_id: str, *, search_path: str) -> int:
-    """Ask docker for the host pid of the init process of `container_id`, 64 hex digits.
+class Init(msgspec.Struct, frozen=True):
+    """The init process of a container: its pid, and whether the engine lets its root make devices.
 
-    0 when it does not run. Raises Failed when docker is not there, does not answer, or does not
-    know the container.
+    What processes of the container say of themselves in /proc their root can change.
+    """
+
+    pid: int
+    makes_devices: bool
+
+
+async def find_init(container_id: str, *, search_path: str) -> Init:
+    """Ask docker for the init process of `container_id`, 64 hex digits.
+
+    Its pid is 0 when it does not run. Raises Failed when docker is not there, does not answer, or
+    does not know the container.
     """
     program = shutil.which(ENGINE, path=search_path)
     if program is None:
@@ -63,4 +81,13 @@ async def find_init(container_id: str, *, search_path: str) -> int:
         ) from error
     if container.container_id != container_id:
         raise Failed(f"{ENGINE} answered for another container", hint=_ASK)
-    return container.state.pid
+    return Init(container.state.pid, _makes_devices(container.host))
+
+
+def _makes_devices(host: _HostConfig) -> bool:
+    added, dropped = _name(host.added), _name(host.dropped)
+    return host.is_privileged or bool(added & _ANY) or not dropped & _ANY
+
+
+def _name(capabilities: tuple[str, ...] | None) -> set[str]:
+    return {each.upper().removeprefix("CAP_") for each in capabilities or ()}

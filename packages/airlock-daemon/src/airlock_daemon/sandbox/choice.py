@@ -175,7 +175,7 @@ def choose_box(
     box = _let_ask(box, sandbox.brokers, maker, generation)
     if maker.bubblewrap is None:
         with advising(module):
-            refuse_unshowable(box)
+            refuse_unshowable(box, workspace.mounts)
     return box
 
 

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from airlock_daemon.command.launch import Launch
 from airlock_daemon.command.launcher import Launcher
 from airlock_daemon.command.order import CommandLine, Fence, Identity
+from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount
 from airlock_daemon.sandbox.box import Box, Made, Placed, Shared, System
 from airlock_daemon.sandbox.groups import Group
 from airlock_daemon.sandbox.refusing import refuse
@@ -23,6 +24,7 @@ from airlock_daemon.sandbox.sockets import SOCKETS
 from airlock_daemon.sandbox.transports import link_transport
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.directory import Workspace, make_empty
+from airlock_daemon.workspace.mapping import Mounts
 from airlock_wire import quote
 
 _READ_DEVICES = ("/dev/random", "/dev/urandom")
@@ -33,8 +35,11 @@ _BUBBLEWRAP = "give bubblewrap what that says it lacks"
 _PATH = os.O_PATH | os.O_CLOEXEC
 
 
-def refuse_unshowable(box: Box) -> None:
-    """Raise Denied (rule "no-box") where a fence cannot show what `box` does."""
+def refuse_unshowable(box: Box, mounts: Mounts | None) -> None:
+    """Raise Denied (rule "no-box") where a fence cannot show what `box` does, or would show more.
+
+    `mounts` are those of the client's container.
+    """
     if box.sockets != "none" and not box.has_network:
         raise refuse(
             "this host has Landlock alone, under which sockets would be those of the host",
@@ -63,6 +68,22 @@ def refuse_unshowable(box: Box) -> None:
                     )
             case _:
                 pass
+    if mounts is not None and mounts.makes_devices:
+        _refuse_devices(box, mounts.host_rows)
+
+
+def _refuse_devices(box: Box, rows: Sequence[MountRow]) -> None:
+    for each in (*box.operations, *(placed.what for placed in box.inner)):
+        if isinstance(each, Shared):
+            row = find_mount(rows, each.path)
+            if row is None or not row.no_devices:
+                raise refuse(
+                    "this host has Landlock alone, which does not tell devices from files, and "
+                    f"root of the container may make some in {quote(each.path)}, as far as can be "
+                    "told",
+                    "start the container with --cap-drop MKNOD, mount that directory with nodev on "
+                    f"the host, or {_BUBBLEWRAP}",
+                )
 
 
 def _is_in_place(placed: Placed) -> bool:

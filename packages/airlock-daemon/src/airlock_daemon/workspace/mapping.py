@@ -8,6 +8,7 @@ import msgspec
 
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
 from airlock_daemon.identity.containers import Containers
+from airlock_daemon.identity.devices import holds_devices
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.platform.linux.mountinfo import (
     MountRow,
@@ -65,7 +66,8 @@ class Mounts:
     """Everything that maps a path of one client to the host, as it was when it was looked at.
 
     `agent` has what the profile says. `rows` are the mounts of the client's container: those of its
-    init process if that `is_proven`, else the client's own. `failure` says why it is not proved.
+    init process if that `is_proven`, else the client's own. `failure` says why it is not proved. It
+    `makes_devices` where root of its container may make some that open on the host.
     """
 
     def __init__(
@@ -75,11 +77,13 @@ class Mounts:
         rows: Sequence[MountRow] = (),
         is_proven: bool = False,
         failure: Failed | None = None,
+        makes_devices: bool = False,
     ) -> None:
         self.agent = agent
         self.rows = rows
         self.is_proven = is_proven
         self.failure = failure
+        self.makes_devices = makes_devices
 
     def find(self, claimed: str | None) -> Mapping:
         """Find the directory of the host for `claimed`, an absolute path of the client.
@@ -187,12 +191,23 @@ async def see_mounts(*, peer: Peer, agent: Agent, containers: Containers) -> Mou
     all of its mounts can be seen.
     """
     if peer.kind != "container":
-        return Mounts(agent)
+        # Root of the daemon's own host needs no box to open its devices.
+        return Mounts(agent, makes_devices=peer.kind == "unseen" and holds_devices(None))
     try:
         container = await containers.attest(peer)
-        return Mounts(agent, rows=_whole(container.mounts()), is_proven=True)
+        return Mounts(
+            agent,
+            rows=_whole(container.mounts()),
+            is_proven=True,
+            makes_devices=container.makes_devices and holds_devices(container.pid),
+        )
     except Failed as failure:
-        return Mounts(agent, rows=_whole(peer.mounts), failure=failure)
+        return Mounts(
+            agent,
+            rows=_whole(peer.mounts),
+            failure=failure,
+            makes_devices=holds_devices(peer.pid),
+        )
 
 
 def _whole(rows: Sequence[MountRow]) -> Sequence[MountRow]:

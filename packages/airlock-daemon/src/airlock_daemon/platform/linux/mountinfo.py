@@ -19,7 +19,10 @@ _PSEUDO = frozenset(
 
 
 class MountRow(msgspec.Struct, frozen=True):
-    """One mount. `mount_id` is unique on the whole kernel as long as the mount lives."""
+    """One mount. `mount_id` is unique on the whole kernel as long as the mount lives.
+
+    With `no_devices` a device there cannot be opened.
+    """
 
     mount_id: int
     device: str
@@ -27,6 +30,7 @@ class MountRow(msgspec.Struct, frozen=True):
     point: str
     read_only: bool
     kind: str
+    no_devices: bool = False
 
     @property
     def is_pseudo(self) -> bool:
@@ -50,6 +54,7 @@ def parse_mountinfo(text: str) -> tuple[MountRow, ...]:
                     read_only="ro" in fields[5].split(",")
                     or "ro" in fields[separator + 3].split(","),
                     kind=fields[separator + 1],
+                    no_devices="nodev" in fields[5].split(","),
                 )
             )
         except (ValueError, IndexError):
