@@ -32,6 +32,7 @@ BOX_GUARANTEES: Mapping[str, str] = {
     "box-processes": "no process of the host is in reach of a box, nor what it has",
     "box-filter": "no system call works in a box that no tool needs",
     "box-privileges": "nothing in a box has a capability, or gets one, and no device is in reach",
+    "box-devices": "no device that root of a container makes is opened",
     "box-network": "no server is in reach of a box, not even of one that may have sockets",
     "box-sockets": "a box has no sockets but pairs",
     "box-ipc": "no memory, queue or semaphore of the host is in reach of a box",

@@ -17,18 +17,24 @@ Change = tuple[str, str, str]
 """A file, a text that stands in it exactly once, and what stands there instead."""
 
 _FILTER = (
-    ("tool.zig", "    seccomp.install(sockets) catch", "    fake(sockets) catch"),
+    ("tool.zig", "if (seccomp.confine(fence.sockets)) |errno|", "if (no(fence.sockets)) |errno|"),
     (
         "tool.zig",
-        "fn confine(",
-        "fn fake(_: seccomp.Sockets) seccomp.Fault!void {}\n\nfn confine(",
+        "fn prepare(",
+        "fn no(_: seccomp.Sockets) ?linux.E {\n    return null;\n}\n\nfn prepare(",
+    ),
+    ("command.zig", "if (seccomp.confine(sockets)) |errno|", "if (no(sockets)) |errno|"),
+    (
+        "command.zig",
+        "pub fn runBoxed(",
+        "fn no(_: seccomp.Sockets) ?linux.E {\n    return null;\n}\n\npub fn runBoxed(",
     ),
 )
 _DUMPABLE = ("preparation.zig", "if (set(.SET_DUMPABLE, 0))", "if (set(.SET_DUMPABLE, 1))")
 CHANGES: Mapping[str, tuple[Change, ...]] = {
     "filter": _FILTER,
     "sockets": _FILTER,
-    "ipc": (*_FILTER, ("box.zig", ', "/home/airlock", "/dev/shm" }', ', "/home/airlock" }')),
+    "ipc": (*_FILTER, ("box.zig", '{ "/tmp", "/dev/shm" };', '{"/tmp"};')),
     "keys": _FILTER,
     "privileges": (("box.zig", "    return dropCapabilities();", "    return null;"),),
     "environment": (_DUMPABLE,),
@@ -60,7 +66,7 @@ CHANGES: Mapping[str, tuple[Change, ...]] = {
 }
 """What is replaced, by the guard that is off then; guards of the daemon itself are absent."""
 
-FENCE_OFF = ("files", "filter", "keys")
+FENCE_OFF = ("files", "filter", "keys", "devices")
 """Guards that a box by Landlock has as well, and that can be off there."""
 
 

@@ -1,15 +1,19 @@
 """A daemon whose agent attacks out of boxes, and what it is asked."""
 
+import json
 import os
 import socket
+import subprocess
+import sys
 from contextlib import suppress
 from typing import Any
 
 from e2e.canary.boxes.host import Host
 from e2e.canary.boxes.world import BoxWorld
-from e2e.canary.scene import carry, hear
+from e2e.canary.scene import carry, hear, read_output
 from e2e.world.client import Client
 from e2e.world.daemon import Daemon
+from e2e.world.errors import PATIENCE_S
 from e2e.world.lines import make_request
 
 # Below a directory of the host, if somebody gave one away.
@@ -19,6 +23,15 @@ _WANTED = (
     "../../../../../../../../../../etc/shadow",
     "../.ssh/id_ed25519",
 )
+
+_CLIENT = """
+import os, socket, sys
+with socket.socket(socket.AF_UNIX) as connection:
+    connection.connect(sys.argv[1])
+    connection.sendall(sys.stdin.buffer.read())
+    while piece := connection.recv(65536):
+        os.write(1, piece)
+"""
 
 
 class BoxScene:
@@ -55,9 +68,12 @@ class BoxScene:
         """Ask, and return all that comes back. `way` is "pipes" to pass them, else "messages".
 
         With "socket" its stdin is one, and descriptors that come over that are used as root of
-        a container could.
+        a container could. With "container" it is asked from namespaces as those of one.
         """
         params |= {"cwd": self.fill(cwd)}
+        if way == "container":
+            self.requests["my"] = self.requests.get("my", 0) + 1
+            return _ask_inside(self.world.socket("my"), make_request(command, *words, **params))
         with self.connect() as client:
             if way == "socket":
                 return _pass_socket(
@@ -69,6 +85,15 @@ class BoxScene:
                 )
             client.send(make_request(command, *words, **params))
             return hear(client)
+
+
+def _ask_inside(path: os.PathLike[str] | str, line: bytes) -> bytes:
+    """Ask from pid and mount namespaces of their own; all that comes back, as `hear` has it."""
+    apart = ("unshare", "--pid", "--mount", "--fork", "--mount-proc", "--kill-child")
+    argv = [*apart, sys.executable, "-c", _CLIENT, os.fspath(path)]
+    done = subprocess.run(argv, input=line, stdout=subprocess.PIPE, check=True, timeout=PATIENCE_S)
+    output = (read_output(json.loads(each)) for each in done.stdout.splitlines())
+    return b"\n".join((done.stdout, *output))
 
 
 def _pass_socket(client: Client, line: bytes) -> bytes:

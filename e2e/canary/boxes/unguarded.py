@@ -15,8 +15,9 @@ from msgspec.structs import replace
 from airlock_daemon.cli import main
 from airlock_daemon.command import launcher
 from airlock_daemon.request import execution
-from airlock_daemon.sandbox import bubblewrap, choice, fencing, starting
+from airlock_daemon.sandbox import bubblewrap, choice, fencing, making
 from airlock_daemon.sandbox.box import Box, Closed, Memory, System
+from airlock_daemon.workspace import mapping
 
 
 def _put(where: object, name: str, value: object) -> Any:
@@ -76,9 +77,19 @@ def privileges() -> None:
     """The launcher gives up none of what it needs to make the box."""
 
 
+def devices() -> None:
+    """No container is one whose root may make some."""
+    _put(mapping, "holds_devices", lambda _: False)
+
+
 def network() -> None:
     """The host's."""
-    _leave_out("--unshare-net")
+
+    def plan(*args: Any, **more: Any) -> Box:
+        box: Box = real(*args, **more)
+        return replace(box, has_network=True)
+
+    real = _put(choice, "plan_box", plan)
 
 
 def sockets() -> None:
@@ -129,7 +140,7 @@ def descriptors() -> None:
             finally:
                 os.close(directory)
 
-    real = _put(starting, "prepare", prepare)
+    real = _put(making, "prepare", prepare)
 
 
 def directory() -> None:
@@ -145,7 +156,7 @@ OFF: dict[str, Callable[[], None]] = {
     each.__name__: each
     for each in (
         *(files, filter, keys, privileges, network, sockets, ipc, processes, environment),
-        *(directory, descriptors),
+        *(directory, descriptors, devices),
     )
 }
 

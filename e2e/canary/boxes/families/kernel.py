@@ -181,10 +181,6 @@ HARMLESS = (
 """
 # A device that anybody may open as such, memory, and this host's first disk.
 _CONTAINER_DEVICES = ((stat.S_IFCHR, 1, 5), (stat.S_IFCHR, 1, 1), (stat.S_IFBLK, 254, 0))
-_KNOWN_DEVICE = (
-    "Landlock does not tell devices from files: what root of a container has made in the workspace "
-    "is opened, unless that is mounted with nodev"
-)
 _FOREIGN_DEVICE = (
     "attempt('a device of the container', lambda: open('made-by-root', 'rb', buffering=0).read(4))"
 )
@@ -267,11 +263,18 @@ def _attacks() -> Iterator[Attack]:
     for kind, major, minor in _CONTAINER_DEVICES:
         name = f"a device of the container: {kind:o} {major}:{minor}"
         make = _make_device(kind, major, minor)
-        yield python(name, "privileges", _FOREIGN_DEVICE, before=make, only="bubblewrap")
-        known = _KNOWN_DEVICE if kind == stat.S_IFCHR and minor == 5 else ""
-        if known:
+        for maker, way, works in (
+            ("bubblewrap", "messages", False),
+            ("landlock", "container", True),
+        ):
             yield python(
-                name, "privileges", _FOREIGN_DEVICE, before=make, only="landlock", known=known
+                name,
+                "devices" if works else "privileges",
+                _FOREIGN_DEVICE,
+                before=make,
+                only=maker,
+                way=way,
+                works_without=works and minor == 5,
             )
     yield python(
         "a setuid program of the container", "privileges", _FOREIGN_SETUID, before=_make_setuid
