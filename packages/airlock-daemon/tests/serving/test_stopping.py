@@ -27,6 +27,8 @@ def stop_with(daemon: Daemon, connections: int, *, say: bytes = b"") -> list[Ans
     """
     with ExitStack() as stack:
         daemon.process.send_signal(signal.SIGSTOP)
+        # It may be in the middle of something.
+        os.waitid(os.P_PID, daemon.process.pid, os.WSTOPPED)
         clients = [stack.enter_context(daemon.connect()) for _ in range(connections)]
         for client in clients:
             client.sendall(say)
