@@ -32,6 +32,7 @@ def test_they_hold_up_nobody(daemon: Daemon, way: str) -> None:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         # Until it goes on the client has let go, so that the daemon's is the last that is closed.
         daemon.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, daemon.process.pid, os.WSTOPPED)
         if way == "a fourth":
             socket.send_fds(client, [b"{}\n"], [null.fileno()] * 3 + [one.fileno()])
         else:
