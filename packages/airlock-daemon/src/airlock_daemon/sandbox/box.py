@@ -15,14 +15,14 @@ class System(msgspec.Struct, frozen=True, tag=True):
     """A path of the host that only the host's owner can write, at the same path or at `target`.
 
     A link there is followed; it is read-only in the box. A small file may be a copy, on the box's
-    root: that takes a tenth of the time of a mount. What `is_held` is opened by the daemon, so that
-    the user of the box need not be able to get there on the host.
+    root: that takes a tenth of the time of a mount. What `is_program` is one of Airlock's own: the
+    user of the box need not be able to get to where it is installed.
     """
 
     path: str
     target: str
     is_copied: bool = False
-    is_held: bool = False
+    is_program: bool = False
 
 
 class Shared(msgspec.Struct, frozen=True, tag=True):

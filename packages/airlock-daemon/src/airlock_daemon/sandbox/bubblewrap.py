@@ -105,7 +105,7 @@ def prepare(
                     # The root is closed in the end: nobody can change it there.
                     words += ["--perms", "0444", "--file", hold(_make_file(content)), target]
                 case System():
-                    words += _spell_system(operation, hold)
+                    words += _spell_system(operation, hold, identity)
                 case _:
                     words += _spell(operation)
         if box.home is not None:
@@ -158,13 +158,14 @@ def _spell(operation: Operation) -> list[str]:
             raise TypeError(operation)
 
 
-def _spell_system(what: System, hold: Callable[[int], str]) -> list[str]:
+def _spell_system(what: System, hold: Callable[[int], str], identity: Identity) -> list[str]:
     if what.is_copied:
         number = hold(os.open(what.path, os.O_RDONLY | os.O_CLOEXEC))
         return ["--perms", "0444", "--file", number, what.target]
-    if what.is_held:
-        number = hold(os.open(what.path, os.O_PATH | os.O_CLOEXEC))
-        return ["--ro-bind-fd", number, what.target]
+    if what.is_program and identity.user != os.geteuid():
+        # Bubblewrap looks for the path of a descriptor as well, so that it must be a copy.
+        number = hold(os.open(what.path, os.O_RDONLY | os.O_CLOEXEC))
+        return ["--perms", "0555", "--ro-bind-data", number, what.target]
     return ["--ro-bind", what.path, what.target]
 
 

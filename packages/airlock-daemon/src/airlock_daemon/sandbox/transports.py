@@ -40,9 +40,9 @@ def find_transports(programs: Programs, *, is_fenced: bool) -> Iterator[System]:
     if is_fenced:
         yield System(shim, shim)
         return
-    yield System(shim, _SSH, is_held=True)
+    yield System(shim, _SSH, is_program=True)
     for helper in dict.fromkeys(_find_helpers(programs)):
-        yield System(shim, helper, is_held=True)
+        yield System(shim, helper, is_program=True)
 
 
 def transport_variables(asks: tuple[str, ...]) -> dict[str, str]:
