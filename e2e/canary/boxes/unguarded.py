@@ -49,10 +49,10 @@ def files() -> None:
         box: Box = real(*args, **more)
         return replace(box, operations=(*box.operations, System(folder, folder)))
 
-    def spell(operation: Any) -> list[str]:
+    def spell(operation: System, *more: Any) -> list[str]:
         if operation == System(folder, folder):
             return ["--bind", folder, folder]
-        return cast("list[str]", real_spell(operation))
+        return cast("list[str]", real_spell(operation, *more))
 
     def fence(*args: Any, **more: Any) -> Any:
         opened = real_fence(*args, **more)
@@ -62,7 +62,7 @@ def files() -> None:
 
     real = _put(choice, "plan_box", plan)
     real_fence = _put(fencing, "_open_fence", fence)
-    real_spell = _put(bubblewrap, "_spell", spell)
+    real_spell = _put(bubblewrap, "_spell_system", spell)
 
 
 def filter() -> None:  # noqa: A001
