@@ -4,14 +4,14 @@ import fcntl
 import os
 import signal
 import termios
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 
 from e2e.canary.attack import Attack, Family
+from e2e.canary.meanwhile import meanwhile
 from e2e.canary.push import CAPABILITIES, EMPTY_PACK, FLUSH, one_push, packet, update
 from e2e.canary.scene import Scene, hear
 from e2e.canary.world import GRANTS
@@ -77,25 +77,6 @@ def _await(is_so: Callable[[], bool]) -> None:
         time.sleep(_TICK_S)
 
 
-@contextmanager
-def _meanwhile(act: Callable[[], object]) -> Iterator[None]:
-    """Repeat this in a thread, without a pause, for as long as the context lasts."""
-    is_over = threading.Event()
-
-    def repeat() -> None:
-        while not is_over.is_set():
-            with suppress(OSError):
-                act()
-
-    thread = threading.Thread(target=repeat)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join()
-
-
 def _append(scene: Scene, *, first: bytes) -> bytes:
     """Say another list when the one before it has been judged and passed on."""
     with ExitStack() as stack:
@@ -111,7 +92,7 @@ def _steal(scene: Scene, *, most: int) -> bytes:
     with ExitStack() as stack:
         push = _Push(scene, stack)
         os.set_blocking(push.reading, False)
-        with _meanwhile(lambda: os.read(push.reading, most)):
+        with meanwhile(lambda: os.read(push.reading, most), pause=lambda: 0):
             push.say((_FREE + _MAIN) * 20, piece=37)
             return push.end()
 
@@ -120,7 +101,7 @@ def _alter(scene: Scene, *, how: Callable[[int], object]) -> bytes:
     """Change the pipe that the daemon reads, while it does."""
     with ExitStack() as stack:
         push = _Push(scene, stack)
-        with _meanwhile(partial(how, push.reading)):
+        with meanwhile(partial(how, push.reading), pause=lambda: 0):
             push.say(_MAIN, piece=5)
             return push.end()
 

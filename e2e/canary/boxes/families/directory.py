@@ -1,15 +1,14 @@
 """The directory of a command, and its workspace, changed while its box is made."""
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from functools import partial
 
 from e2e.canary.attack import Attack, Family
 from e2e.canary.boxes.run import why_not
 from e2e.canary.boxes.scene import BoxScene
+from e2e.canary.meanwhile import meanwhile
 
 TRIES = 25
 """Of each race in a run of the tests; `CANARY_TRIES` says how many there are in a long one."""
@@ -18,26 +17,6 @@ TRIES = 25
 def _any_time() -> float:
     """Seconds, up to as many as a box takes to be made."""
     return 0.001 * (os.urandom(1)[0] % 24)
-
-
-@contextmanager
-def _meanwhile(act: Callable[[], object]) -> Iterator[None]:
-    """Repeat this in a thread for as long as the context lasts, as another process would."""
-    is_over = threading.Event()
-
-    def repeat() -> None:
-        # Now and then at once, so that each step of the making of a box is hit.
-        while not is_over.wait(_any_time()):
-            with suppress(OSError):
-                act()
-
-    thread = threading.Thread(target=repeat)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join()
 
 
 How = Callable[[BoxScene], Callable[[], object]]
@@ -52,7 +31,7 @@ def _race(
         (workspace / name).mkdir(exist_ok=True)
         (workspace / name).chmod(0o777)
         (workspace / name / "id_ed25519").write_text("mine")
-    with _meanwhile(how(scene)):
+    with meanwhile(how(scene), pause=_any_time):
         tries = range(int(os.environ.get("CANARY_TRIES", TRIES)) * times)
         return b"\n".join(scene.run("sh", "-c", scene.fill(script), cwd=cwd) for _ in tries)
 
