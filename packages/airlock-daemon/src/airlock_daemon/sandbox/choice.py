@@ -69,8 +69,8 @@ def find_maker(module: Module, generation: Generation) -> Maker | None:
     mode = generation.boxes.mode
     if not wants_box(module) or (mode == "off" and not module.builtin):
         return None
-    if module.is_holding or (module.sandbox is not None and module.sandbox.network):
-        what = "[credentials]" if module.is_holding else "[sandbox] network"
+    if module.is_holding:
+        what = "[credentials]"
         remedy = f"remove {what} from {module.source}{AND_RELOAD}"
         raise refuse(f"{what} of its module is read, but not obeyed yet", remedy)
     with advising(module):
