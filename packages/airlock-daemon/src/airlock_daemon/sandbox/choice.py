@@ -178,7 +178,7 @@ def choose_box(
             is_fence=is_fence,
         )
     box = _let_ask(box, sandbox.brokers, maker, generation)
-    box = replace(box, doors=plan_doors(sandbox.network, module.source))
+    box = replace(box, doors=plan_doors(sandbox.network, module.source), follows=sandbox.links)
     if maker.bubblewrap is None:
         with advising(module):
             refuse_unshowable(box, workspace.mounts)
