@@ -10,6 +10,7 @@ from airlock_daemon.command.order import Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.sandbox.box import HOME, Box
 from airlock_daemon.sandbox.credentials import locate
+from airlock_daemon.sandbox.doors import plan_doors
 from airlock_daemon.sandbox.fencing import refuse_unshowable
 from airlock_daemon.sandbox.home import PLACES, find_home
 from airlock_daemon.sandbox.plan import plan_box, plan_home_box
@@ -73,9 +74,6 @@ def find_maker(module: Module, generation: Generation) -> Maker | None:
     mode = generation.boxes.mode
     if not wants_box(module) or (mode == "off" and not module.builtin):
         return None
-    if module.sandbox is not None and module.sandbox.network:
-        remedy = f"remove [sandbox] network from {module.source}{AND_RELOAD}"
-        raise refuse("[sandbox] network of its module is read, but not obeyed yet", remedy)
     with advising(module):
         maker = _find_maker(mode, generation, is_home=is_home(module))
         if not module.is_holding:
@@ -189,6 +187,7 @@ def choose_box(
             is_fence=is_fence,
         )
     box = _let_ask(box, sandbox.brokers, maker, generation)
+    box = replace(box, doors=plan_doors(sandbox.network, module.source))
     if maker.bubblewrap is None:
         with advising(module):
             refuse_unshowable(box, workspace.mounts)
