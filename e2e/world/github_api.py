@@ -1,13 +1,16 @@
-"""As much of GitHub's API as gh needs for pull requests: of the repository acme/app, by GraphQL."""
+"""As much of GitHub's API as gh needs for the pull requests of the repository acme/app."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from .web_server import Answer, Asked, WebServer, running_web
 
 TITLE = "Mend the door"
+HEAD = "agent/door"
+"""Title and branch of the pull request 7, which is there already."""
 
 
 @contextmanager
@@ -18,7 +21,8 @@ def running_github(folder: Path, *, token: str) -> Iterator[WebServer]:
         if asked.account != f"token {token}":
             return 401, {"message": "Bad credentials"}
         if asked.path == "/api/graphql":
-            return 200, _answer_query(json.loads(asked.body)["query"])
+            question = json.loads(asked.body)
+            return 200, _answer_query(question["query"], question["variables"])
         if asked.path == "/api/v3/user":
             return 200, {"login": "ada"}
         return 404, {"message": "Not Found"}
@@ -27,24 +31,35 @@ def running_github(folder: Path, *, token: str) -> Iterator[WebServer]:
         yield server
 
 
-def _answer_query(query: str) -> object:
-    repository: dict[str, object] = {"id": "R_1", "name": "app", "owner": {"login": "acme"}}
+def _answer_query(query: str, variables: Mapping[str, Any]) -> object:
+    if "createPullRequest(" in query:
+        return {"data": {"createPullRequest": {"pullRequest": _pull_request(8, "")}}}
+    repository: dict[str, object] = {
+        "id": "R_1",
+        "name": "app",
+        "owner": {"login": "acme"},
+        "viewerPermission": "WRITE",
+        "defaultBranchRef": {"name": "main"},
+    }
     if "pullRequests(" in query:
+        head = variables.get("headRefName", HEAD)
+        found = [_pull_request(7, TITLE)] if head == HEAD else []
         page = {"hasNextPage": False, "endCursor": ""}
-        repository["pullRequests"] = {"totalCount": 1, "nodes": [_pull_request()], "pageInfo": page}
+        counted = {"totalCount": len(found), "nodes": found, "pageInfo": page}
+        repository["pullRequests"] = counted
     if "pullRequest(" in query:
-        repository["pullRequest"] = _pull_request()
+        repository["pullRequest"] = _pull_request(7, TITLE)
     return {"data": {"repository": repository}}
 
 
-def _pull_request() -> dict[str, object]:
+def _pull_request(number: int, title: str) -> dict[str, object]:
     return {
-        "id": "PR_7",
-        "number": 7,
-        "title": TITLE,
+        "id": f"PR_{number}",
+        "number": number,
+        "title": title,
         "body": "It squeaks.",
         "state": "OPEN",
-        "url": "https://github.example.com/acme/app/pull/7",
-        "headRefName": "agent/door",
+        "url": f"https://github.example.com/acme/app/pull/{number}",
+        "headRefName": HEAD,
         "createdAt": "2026-01-01T00:00:00Z",
     }

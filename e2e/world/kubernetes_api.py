@@ -33,16 +33,16 @@ def running_kubernetes(folder: Path, *, token: str) -> Iterator[WebServer]:
         yield server
 
 
-def write_kubeconfig(server: WebServer, *, token: str) -> str:
+def write_kubeconfig(server: WebServer, *, token: str, authority: Path) -> str:
     """Return the text of a kubeconfig with two contexts, of which `work` is the current one.
 
-    The other one, `home`, has another token, `{token}-home`.
+    It names the file `authority`. The other context, `home`, has another token.
     """
-    users = {"work": token, "home": f"{token}-home"}
+    users = {"work": token, "home": "another"}
     lines = ["apiVersion: v1", "kind: Config", "current-context: work", "clusters:"]
     lines += [
         f"- {{name: cluster, cluster: {{server: 'https://{server.place}',"
-        f" certificate-authority: {server.authority}}}}}",
+        f" certificate-authority: {authority}}}}}",
         "users:",
         *(f"- {{name: {name}, user: {{token: {each}}}}}" for name, each in users.items()),
         "contexts:",
