@@ -1,7 +1,6 @@
 """As much of a Kubernetes API server as kubectl needs to look at an application.
 
-Namespace `default` has the pod POD, the deployment `web` and the secret `door`. All of it is for the
-token alone.
+Namespace `default` has the pod POD and the deployment `web`. All of it is for the token alone.
 """
 
 from collections.abc import Iterator
@@ -40,9 +39,9 @@ def write_kubeconfig(server: WebServer, *, token: str, authority: Path) -> str:
     """
     users = {"work": token, "home": "another"}
     lines = ["apiVersion: v1", "kind: Config", "current-context: work", "clusters:"]
+    cluster = f"server: 'https://{server.place}', certificate-authority: {authority}"
     lines += [
-        f"- {{name: cluster, cluster: {{server: 'https://{server.place}',"
-        f" certificate-authority: {authority}}}}}",
+        f"- {{name: cluster, cluster: {{{cluster}}}}}",
         "users:",
         *(f"- {{name: {name}, user: {{token: {each}}}}}" for name, each in users.items()),
         "contexts:",

@@ -46,6 +46,17 @@ class Registry:
         there["dist-tags"].update(document["dist-tags"])
         return 201, {"ok": True}
 
+    def add(self, version: dict[str, Any], archive: bytes, *, at: str) -> None:
+        """Publish a version, which is what its package.json says; `at` is the HOST:PORT."""
+        name, number = version["name"], version["version"]
+        self.archives[f"{name}/-/{name}-{number}.tgz"] = archive
+        tarball = f"https://{at}/{name}/-/{name}-{number}.tgz"
+        self.documents[name] = {
+            "name": name,
+            "dist-tags": {"latest": number},
+            "versions": {number: {**version, "dist": {"tarball": tarball}}},
+        }
+
 
 @contextmanager
 def running_registry(folder: Path, registry: Registry) -> Iterator[WebServer]:

@@ -1,4 +1,4 @@
-"""A bench to try a recipe at: its tool's credential on the host, an agent, and a container of it."""
+"""A bench to try a recipe at: a credential on the host, an agent, and a container of it."""
 
 import json
 import secrets
@@ -100,9 +100,7 @@ class Bench:
 @contextmanager
 def at_bench(stage: Stage, name: str, module: str) -> Iterator[Bench]:
     """Keep a container whose agent has the command `name` by this module alone."""
-    scene = stage.scene(
-        profile=f'commands = ["{name}"]\n', commands=(), modules={name: module}
-    )
+    scene = stage.scene(profile=f'commands = ["{name}"]\n', commands=(), modules={name: module})
     with scene.setup(scene.images.busybox).running() as client:
         yield Bench(scene=scene, client=client, name=name)
     stage.clear()

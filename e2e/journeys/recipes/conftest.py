@@ -14,4 +14,3 @@ def elsewhere(tmp_path: Path) -> Iterator[WebServer]:
     folder.mkdir()
     with running_web(folder, lambda _: (200, {})) as server:
         yield server
-

@@ -54,9 +54,7 @@ def kubernetes(tmp_path: Path, token: str) -> Iterator[WebServer]:
 
 
 @pytest.fixture
-def recipe(
-    user_stage: Stage, kubernetes: WebServer, token: str, executables: Executables
-) -> str:
+def recipe(user_stage: Stage, kubernetes: WebServer, token: str, executables: Executables) -> str:
     """The recipe with the server's place, and a kubeconfig in the account's home."""
     account = user_stage.account
     text = write_kubeconfig(kubernetes, token=token, authority=account.home / ".authority.pem")

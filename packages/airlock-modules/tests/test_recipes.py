@@ -22,7 +22,7 @@ def test_a_recipe_is_a_module_of_which_nothing_is_odd(name: str) -> None:
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_holds_little_and_says_so(name: str) -> None:
-    """It runs no second program, reaches named places alone, and follows nothing of the client's."""
+    """It runs no second program, reaches named places alone, and follows no link of a client's."""
     module = parse_module(recipe_text(name), name=name, source=name)
     assert module.is_holding
     assert module.sandbox is not None
@@ -153,14 +153,42 @@ def test_what_shows_the_token_or_runs_something_is_refused(name: str, line: str)
 
 
 EVERYDAY = {
-    "gh": ["pr list", "pr view 7 -R acme/app --comments", "pr view 7 --json=title,body"]
-    + ["pr create --head x -t Title -b Text -d", "issue comment 3 --body=Done", "--version"]
-    + ["run view 123 --json jobs", "-R acme/app pr list", "pr diff 7 --name-only"],
-    "kubectl": ["get pods", "get pods -A -o wide", "get po/web", "get deploy web", "logs -f web -c app"]
-    + ["rollout status deployment/web", "logs deploy/web --tail=20 --since 5m", "top pods"]
-    + ["get events --sort-by=.lastTimestamp -n web", "version --client", "auth can-i list pods"],
-    "npm": ["ci", "install", "i -D left-pad", "install left-pad@1.3.0 --save-exact", "audit"]
-    + ["outdated", "view left-pad versions --json", "ls --all", "install --omit=dev", "whoami"],
+    "gh": [
+        "pr list",
+        "pr view 7 -R acme/app --comments",
+        "pr view 7 --json=title,body",
+        "pr create --head x -t Title -b Text -d",
+        "issue comment 3 --body=Done",
+        "--version",
+        "run view 123 --json jobs",
+        "-R acme/app pr list",
+        "pr diff 7 --name-only",
+    ],
+    "kubectl": [
+        "get pods",
+        "get pods -A -o wide",
+        "get po/web",
+        "get deploy web",
+        "logs -f web -c app",
+        "rollout status deployment/web",
+        "logs deploy/web --tail=20 --since 5m",
+        "top pods",
+        "get events --sort-by=.lastTimestamp -n web",
+        "version --client",
+        "auth can-i list pods",
+    ],
+    "npm": [
+        "ci",
+        "install",
+        "i -D left-pad",
+        "install left-pad@1.3.0 --save-exact",
+        "audit",
+        "outdated",
+        "view left-pad versions --json",
+        "ls --all",
+        "install --omit=dev",
+        "whoami",
+    ],
 }
 
 

@@ -47,7 +47,7 @@ def refuse_unshowable(box: Box, mounts: Mounts | None) -> None:
         )
     if not box.follows:
         raise refuse(
-            "this host has Landlock alone, and [sandbox] links = false needs mounts of the box's own",
+            "this host has Landlock alone, and [sandbox] links = false needs mounts of a box's own",
             _BUBBLEWRAP,
         )
     if box.sockets != "none" and not box.has_network:

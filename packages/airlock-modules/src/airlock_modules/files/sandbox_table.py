@@ -33,7 +33,7 @@ class Sandbox(Struct, frozen=True, kw_only=True):
     the host that it sees beside these, read-only: absolute, or from the home on with `~/`.
     `brokers` do what leaves a closed box: "git" speaks to its remotes. `programs` is what a box
     that holds credentials may execute beside the tool: names on the daemon's PATH, paths, all that
-    is below a directory (`DIR/**`), or `*`. Without `links` no symbolic link in the workspace can be
+    is below a directory (`DIR/**`), or `*`. Without `links` no symbolic link in the workspace is
     followed there.
     """
 
