@@ -9,6 +9,7 @@ from e2e.canary.boxes.families import (
     kernel,
     network,
     processes,
+    reach,
     terminal,
 )
 
@@ -17,6 +18,7 @@ BOX_FAMILIES: tuple[Family, ...] = (
     processes.FAMILY,
     kernel.FAMILY,
     network.FAMILY,
+    reach.FAMILY,
     environment.FAMILY,
     terminal.FAMILY,
     directory.FAMILY,

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from msgspec.structs import replace
 
+from airlock_daemon.brokers.egress import destinations
 from airlock_daemon.cli import main
 from airlock_daemon.command import launcher
 from airlock_daemon.request import execution
@@ -92,6 +93,11 @@ def network() -> None:
     real = _put(choice, "plan_box", plan)
 
 
+def reach() -> None:
+    """Every destination counts as named."""
+    _put(destinations.Network, "names", lambda *_: True)
+
+
 def sockets() -> None:
     """The host's network, no filter, and its sockets at their paths."""
     files()
@@ -155,7 +161,7 @@ def directory() -> None:
 OFF: dict[str, Callable[[], None]] = {
     each.__name__: each
     for each in (
-        *(files, filter, keys, privileges, network, sockets, ipc, processes, environment),
+        *(files, filter, keys, privileges, network, reach, sockets, ipc, processes, environment),
         *(directory, descriptors, devices),
     )
 }

@@ -15,6 +15,10 @@ _MODULES = {
     "sh": ("/bin/sh", ""),
     "git": ("/usr/bin/git", ""),
     "inet": ("/usr/bin/python3", 'sockets = "inet"\n'),
+    "net": (
+        "/usr/bin/python3",
+        'network = ["127.0.0.1:1", "[2001:db8::1]:443", "*.example.com:443"]\n',
+    ),
     "unix": ("/usr/bin/python3", 'sockets = "unix"\n'),
 }
 _PROFILE = 'commands = []\n[workspace]\nmounts = {{ "{target}" = "{workspace}" }}\n'
