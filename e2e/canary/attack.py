@@ -50,7 +50,8 @@ class Attack(NamedTuple):
     `guard` is one of GUARANTEES, or of BOX_GUARANTEES. `works_without` says that the attack has to
     succeed where this guard is off: an attack that cannot succeed tests nothing. `known` says why
     it succeeds with all guards, for one that does; it stays in the list until it does not. An
-    attack out of boxes that are made in one way alone names that as `only`.
+    attack out of boxes that are made in some ways alone names that as `only`: what makes them,
+    whose daemon it is, or both.
     """
 
     name: str

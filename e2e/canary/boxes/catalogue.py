@@ -2,6 +2,8 @@
 
 from e2e.canary.attack import Family
 from e2e.canary.boxes.families import (
+    around,
+    classes,
     directory,
     environment,
     files,
@@ -21,5 +23,7 @@ BOX_FAMILIES: tuple[Family, ...] = (
     terminal.FAMILY,
     directory.FAMILY,
     git.FAMILY,
+    around.FAMILY,
+    classes.FAMILY,
 )
 """In the order in which they are carried out."""

@@ -9,13 +9,17 @@ from typing import NamedTuple
 from e2e.world.account import Account
 from e2e.world.installation import Installation
 
-_CLOSED = '[command]\nbin = "{program}"\n[deny]\nargs = []\n[sandbox]\nbox = "closed"\n{more}'
+_MODULE = '[command]\nbin = "{program}"\n[deny]\nargs = []\n[sandbox]\n{sandbox}'
+_CLOSED = 'box = "closed"\n'
 _MODULES = {
-    "python3": ("/usr/bin/python3", ""),
-    "sh": ("/bin/sh", ""),
-    "git": ("/usr/bin/git", ""),
-    "inet": ("/usr/bin/python3", 'sockets = "inet"\n'),
-    "unix": ("/usr/bin/python3", 'sockets = "unix"\n'),
+    "python3": ("/usr/bin/python3", _CLOSED),
+    "sh": ("/bin/sh", _CLOSED),
+    "git": ("/usr/bin/git", _CLOSED),
+    "inet": ("/usr/bin/python3", f'{_CLOSED}sockets = "inet"\n'),
+    "unix": ("/usr/bin/python3", f'{_CLOSED}sockets = "unix"\n'),
+    "relay": ("/usr/bin/python3", f'{_CLOSED}brokers = ["git"]\n'),
+    "home": ("/usr/bin/python3", 'box = "home"\n'),
+    "none": ("/usr/bin/python3", 'box = "none"\n'),
 }
 _PROFILE = 'commands = []\n[workspace]\nmounts = {{ "{target}" = "{workspace}" }}\n'
 
@@ -99,8 +103,8 @@ class BoxWorld(Installation):
                 agent,
                 profile=f"{profile}# {self.words[word]}\n",
                 modules={
-                    name: _CLOSED.format(program=program, more=more)
-                    for name, (program, more) in _MODULES.items()
+                    name: _MODULE.format(program=program, sandbox=sandbox)
+                    for name, (program, sandbox) in _MODULES.items()
                 },
             )
         self.open_up()

@@ -207,7 +207,7 @@ def _attack(name: str, marked: str, settings: Mapping[str, str]) -> Attack:
             return scene.run("git", *split, features=["tty", "base64"], tty=TERMINAL)
         return scene.run("git", *split)
 
-    return Attack(f"{name}{words}", "box-files", run, words == marked, only="bubblewrap")
+    return Attack(f"{name}{words}", "box-files", run, words == marked)
 
 
 def _attacks() -> Iterator[Attack]:
