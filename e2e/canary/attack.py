@@ -39,6 +39,7 @@ BOX_GUARANTEES: Mapping[str, str] = {
     "box-keys": "no keyring is in reach of a box",
     "box-environment": "a box has nothing of the daemon's environment",
     "box-directory": "a command starts in the directory that was checked, or not at all",
+    "box-bounds": "a box takes no more processes and memory than one may have",
     "box-descriptors": "a box has no descriptors but the three",
 }
 """The same of an attack out of a box."""

@@ -3,6 +3,7 @@
 from e2e.canary.attack import Family
 from e2e.canary.boxes.families import (
     around,
+    bounds,
     classes,
     directory,
     environment,
@@ -24,6 +25,7 @@ BOX_FAMILIES: tuple[Family, ...] = (
     directory.FAMILY,
     git.FAMILY,
     around.FAMILY,
+    bounds.FAMILY,
     classes.FAMILY,
 )
 """In the order in which they are carried out."""

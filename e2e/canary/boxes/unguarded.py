@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from airlock_daemon.cli import main
 from airlock_daemon.command import launcher
+from airlock_daemon.command.order import Bounds
 from airlock_daemon.request import execution
 from airlock_daemon.sandbox import bubblewrap, choice, fencing, making
 from airlock_daemon.sandbox.box import Box, Closed, Memory, System
@@ -80,6 +81,20 @@ def privileges() -> None:
 def devices() -> None:
     """No container is one whose root may make some."""
     _put(mapping, "holds_devices", lambda _: False)
+
+
+def bounds() -> None:
+    """As many processes as its user may have, and a GiB in each directory in memory."""
+
+    def plan(*args: Any, **more: Any) -> Box:
+        box: Box = real(*args, **more)
+        wide = (
+            replace(each, size=1 << 30) if isinstance(each, Memory) else each
+            for each in box.operations
+        )
+        return replace(box, operations=tuple(wide), bounds=Bounds())
+
+    real = _put(choice, "plan_box", plan)
 
 
 def network() -> None:
@@ -156,7 +171,7 @@ OFF: dict[str, Callable[[], None]] = {
     each.__name__: each
     for each in (
         *(files, filter, keys, privileges, network, sockets, ipc, processes, environment),
-        *(directory, descriptors, devices),
+        *(directory, descriptors, devices, bounds),
     )
 }
 
