@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from airlock_daemon.command.order import Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.sandbox.box import HOME, Box
+from airlock_daemon.sandbox.doors import plan_doors
 from airlock_daemon.sandbox.fencing import refuse_unshowable
 from airlock_daemon.sandbox.home import PLACES, find_home
 from airlock_daemon.sandbox.plan import plan_box, plan_home_box
@@ -68,6 +69,10 @@ def find_maker(module: Module, generation: Generation) -> Maker | None:
     mode = generation.boxes.mode
     if not wants_box(module) or (mode == "off" and not module.builtin):
         return None
+    if module.is_holding:
+        what = "[credentials]"
+        remedy = f"remove {what} from {module.source}{AND_RELOAD}"
+        raise refuse(f"{what} of its module is read, but not obeyed yet", remedy)
     with advising(module):
         return _find_maker(mode, generation, is_home=is_home(module))
 
@@ -173,6 +178,7 @@ def choose_box(
             is_fence=is_fence,
         )
     box = _let_ask(box, sandbox.brokers, maker, generation)
+    box = replace(box, doors=plan_doors(sandbox.network, module.source))
     if maker.bubblewrap is None:
         with advising(module):
             refuse_unshowable(box, workspace.mounts)
