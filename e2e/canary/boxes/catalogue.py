@@ -6,6 +6,7 @@ from e2e.canary.boxes.families import (
     bounds,
     classes,
     directory,
+    egress,
     environment,
     files,
     git,
@@ -26,6 +27,7 @@ BOX_FAMILIES: tuple[Family, ...] = (
     git.FAMILY,
     around.FAMILY,
     bounds.FAMILY,
+    egress.FAMILY,
     classes.FAMILY,
 )
 """In the order in which they are carried out."""

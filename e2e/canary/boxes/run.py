@@ -96,7 +96,8 @@ def running(by: By, without: str | None = None) -> Iterator[BoxScene]:
     try:
         root.chmod(0o755)
         world = BoxWorld(root, by)
-        with host.running(world.outside, world.words, world.user) as neighbours:
+        port = int(world.names["open"])
+        with host.running(world.outside, world.words, world.user, port) as neighbours:
             world.open_up()
             daemon = Daemon(
                 world.argv([*reach.become(world.account), sys.executable, *_guards(without)]),

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from msgspec.structs import replace
 
+from airlock_daemon.brokers.egress.destinations import Network
 from airlock_daemon.cli import main
 from airlock_daemon.command import launcher
 from airlock_daemon.command.order import Bounds
@@ -107,6 +108,11 @@ def network() -> None:
     real = _put(choice, "plan_box", plan)
 
 
+def way() -> None:
+    """Every destination is one that the module names."""
+    _put(Network, "names", lambda *_: True)
+
+
 def sockets() -> None:
     """The host's network, no filter, and its sockets at their paths."""
     files()
@@ -171,7 +177,7 @@ OFF: dict[str, Callable[[], None]] = {
     each.__name__: each
     for each in (
         *(files, filter, keys, privileges, network, sockets, ipc, processes, environment),
-        *(directory, descriptors, devices, bounds),
+        *(directory, descriptors, devices, bounds, way),
     )
 }
 

@@ -27,20 +27,23 @@ def _look(scene: BoxScene, *, kinds: tuple[str, ...]) -> bytes:
     return accuse(scene, look_around(scene, "python3"), *kinds)
 
 
-def _look_with_relay(scene: BoxScene, *, kinds: tuple[str, ...]) -> bytes:
-    """The same where there is a descriptor more."""
-    found = look_around(scene, "relay")
-    named = [thing._replace(kind=f"{thing.kind} with a relay") for thing in found]
-    return accuse(scene, named, *(f"{kind} with a relay" for kind in kinds))
+def _look_with(scene: BoxScene, *, command: str, what: str, kinds: tuple[str, ...]) -> bytes:
+    """The same in a box of another module, which has `what` besides."""
+    named = [
+        thing._replace(kind=f"{thing.kind} with {what}") for thing in look_around(scene, command)
+    ]
+    return accuse(scene, named, *(f"{kind} with {what}" for kind in kinds))
 
 
 def _attacks() -> Iterator[Attack]:
     for name, guard, kinds in _SIGHTS:
         run = partial(_look, kinds=kinds)
         yield Attack(f"all {name} around", f"box-{guard}", run, name not in _NEVER)
-        if name in ("descriptors", "variables"):
-            run = partial(_look_with_relay, kinds=kinds)
-            yield Attack(f"all {name} around, with a relay", f"box-{guard}", run, True)
+        if name not in ("descriptors", "variables"):
+            continue
+        for command, what, only in (("relay", "a relay", ""), ("way", "a network", "bubblewrap")):
+            run = partial(_look_with, command=command, what=what, kinds=kinds)
+            yield Attack(f"all {name} around, with {what}", f"box-{guard}", run, True, only=only)
 
 
 FAMILY = Family("box-around", tuple(_attacks()), why_not)
