@@ -2,14 +2,17 @@
 
 from e2e.canary.attack import Family
 from e2e.canary.boxes.families import (
+    around,
+    bounds,
+    classes,
     directory,
+    egress,
     environment,
     files,
     git,
     kernel,
     network,
     processes,
-    reach,
     terminal,
 )
 
@@ -18,10 +21,13 @@ BOX_FAMILIES: tuple[Family, ...] = (
     processes.FAMILY,
     kernel.FAMILY,
     network.FAMILY,
-    reach.FAMILY,
     environment.FAMILY,
     terminal.FAMILY,
     directory.FAMILY,
     git.FAMILY,
+    around.FAMILY,
+    bounds.FAMILY,
+    egress.FAMILY,
+    classes.FAMILY,
 )
 """In the order in which they are carried out."""
