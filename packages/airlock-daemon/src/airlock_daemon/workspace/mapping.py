@@ -14,10 +14,9 @@ from airlock_daemon.platform.linux.mountinfo import (
     MountRow,
     covering,
     find_mount,
-    parse_mountinfo,
+    read_own_mounts,
     relative_to,
 )
-from airlock_daemon.platform.linux.procfs import read_process_file
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.profile import Mount
 from airlock_daemon.setup.reserved import Reserved
@@ -181,7 +180,7 @@ class Mounts:
     @functools.cached_property
     def host_rows(self) -> Sequence[MountRow]:
         """The mounts of the host, read when they are needed first."""
-        return parse_mountinfo(read_process_file(os.getpid(), "mountinfo"))
+        return read_own_mounts()
 
 
 async def see_mounts(*, peer: Peer, agent: Agent, containers: Containers) -> Mounts:
