@@ -39,7 +39,7 @@ def show_others(
     if workspace.mounts is None:
         return
     tops = [each.top.target for each in shown]
-    sources = workspace.mounts.list_workspaces(reserved)
+    sources = list(workspace.mounts.list_workspaces(reserved, beside=tops))
     for source in sorted(sources, key=lambda each: len(each.target)):
         if any(is_within(source.target, top) or is_within(top, source.target) for top in tops):
             continue
