@@ -39,8 +39,11 @@ class Told:
         found = re.findall(r"--security-opt ([^\s,;]+)", self.remedies["container"])
         return [f"--security-opt={each.replace(PROFILE, str(folder / PROFILE))}" for each in found]
 
-    def write_profile(self, folder: Path, *, image: str, command: str = "docker") -> None:
-        """Type the line that writes the profile, in `folder`, with the name of `image` in it."""
-        (line,) = re.findall(rf"{command} run --rm IMAGE [^;,]+", self.remedies["container"])
-        words = line.replace("IMAGE", f"--network=none {image}")
-        run(("sh", "-c", words), cwd=str(folder)).succeeded()
+    def write_profile(self, folder: Path, *, image: str) -> None:
+        """Type the line that writes the profile, in `folder`."""
+        run(("sh", "-c", self.printing("docker", image=image)), cwd=str(folder)).succeeded()
+
+    def printing(self, engine: str, *, image: str) -> str:
+        """Return the line that writes the profile, with the name of `image` put in."""
+        (line,) = re.findall(rf"{engine} run --rm IMAGE [^;,]+", self.remedies["container"])
+        return str(line).replace("IMAGE", f"--network=none {image}")
