@@ -72,6 +72,12 @@ class Container:
         with Running(("docker", "logs", "--follow", self.id)) as log:
             log.wait_for(text)
 
+    def wait_for_health(self, state: str) -> None:
+        """Wait until the engine's own check has found the container to be in `state`."""
+        events = ("docker", "events", "--since=0", f"--filter=container={self.id}")
+        with Running((*events, "--format={{.Action}}")) as heard:
+            heard.wait_for(f"health_status: {state}")
+
     def _exec(
         self, argv: Sequence[str], *, cwd: str, user: str, env: Mapping[str, str]
     ) -> list[str]:
