@@ -19,11 +19,18 @@ from airlock_modules.files.builtin_files import (
     builtin_security,
     builtin_text,
 )
+from airlock_modules.files.credentials_table import (
+    Credentials,
+    HostFile,
+    HostVariable,
+    Printed,
+)
 from airlock_modules.files.faults import Fault, ModuleError
 from airlock_modules.files.forwarding import select_forwarded
 from airlock_modules.files.git_table import names_git_grant, read_git_grant
 from airlock_modules.files.module_file import Module, load_builtin, narrow_module, parse_module
 from airlock_modules.files.option_files import load_options, parse_options
+from airlock_modules.files.program_entries import ALL_BELOW, ANY_PROGRAM
 from airlock_modules.files.review import review_module, review_narrowing
 from airlock_modules.files.sandbox_table import Sandbox
 from airlock_modules.files.ssh_table import read_ssh_grant
@@ -53,7 +60,10 @@ from airlock_modules.rules.remote_requests import list_unseen
 from ._version import __version__
 
 __all__ = [
+    "ALL_BELOW",
+    "ANY_PROGRAM",
     "AdvertisementReader",
+    "Credentials",
     "Decision",
     "Destination",
     "Fault",
@@ -63,7 +73,9 @@ __all__ = [
     "GrammarRules",
     "Grant",
     "HelperReader",
+    "HostFile",
     "HostLine",
+    "HostVariable",
     "Login",
     "Module",
     "ModuleError",
@@ -74,6 +86,7 @@ __all__ = [
     "Place",
     "PlainReading",
     "PlainRules",
+    "Printed",
     "PushList",
     "PushReader",
     "Query",

@@ -3,6 +3,7 @@
 import msgspec
 
 from airlock_daemon.command.order import Bounds
+from airlock_daemon.sandbox.doors import Doors
 
 HOME = "/home/airlock"
 """The home of a box: fresh, and gone with it."""
@@ -54,6 +55,19 @@ class Made(msgspec.Struct, frozen=True, tag=True):
     content: bytes
     target: str
     variable: str = ""
+
+
+class Secret(msgspec.Struct, frozen=True, tag=True):
+    """A file that only the user of the box can read, as it was fetched for one command."""
+
+    content: bytes
+    target: str
+
+
+class Awaited(msgspec.Struct, frozen=True, tag=True):
+    """What is fetched for each command, to be at `target`. No box can be made of this."""
+
+    target: str
 
 
 class Memory(msgspec.Struct, frozen=True, tag=True):
@@ -109,7 +123,7 @@ class Home(msgspec.Struct, frozen=True):
     hidden: tuple[Placed, ...] = ()
 
 
-Operation = System | Shared | Link | Made | Memory | Devices | Processes | Closed
+Operation = System | Shared | Link | Made | Secret | Awaited | Memory | Devices | Processes | Closed
 
 
 class Box(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +132,7 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     `directory` is where it starts, as the box calls it; `is_shared` says that this is one of the
     host, which must be the one that was checked. `bounds` are those of its processes, and `sockets`
     says which it may make, on the host's network with `has_network`. `asks` are commands that may
-    be asked for from within, over a relay.
+    be asked for from within, over a relay, and `doors` lead to others where it has no network.
     """
 
     operations: tuple[Operation, ...]
@@ -130,3 +144,4 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     sockets: str
     has_network: bool = False
     asks: tuple[str, ...] = ()
+    doors: Doors | None = None
