@@ -15,6 +15,7 @@ from airlock_daemon.identity.peer import Peer
 from airlock_daemon.request.negotiation import Terms, agree, find_term
 from airlock_daemon.sandbox.box import Box
 from airlock_daemon.sandbox.choice import Maker, choose_box, find_maker
+from airlock_daemon.sandbox.doors import name_proxy
 from airlock_daemon.sandbox.environment import adapt_daemon, adapt_path, name_files, withhold
 from airlock_daemon.sandbox.transports import transport_variables
 from airlock_daemon.setup.generation import Generation
@@ -98,7 +99,8 @@ def plan(
 
 
 def _adapt(variables: Mapping[str, str], box: Box) -> dict[str, str]:
-    return withhold(variables, box) | name_files(box) | transport_variables(box.asks)
+    found = name_files(box) | transport_variables(box.asks) | name_proxy(box.doors)
+    return withhold(variables, box) | found
 
 
 def plan_boxed(

@@ -3,6 +3,7 @@
 import msgspec
 
 from airlock_daemon.command.order import Bounds
+from airlock_daemon.sandbox.doors import Doors
 
 HOME = "/home/airlock"
 """The home of a box: fresh, and gone with it."""
@@ -118,7 +119,7 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     `directory` is where it starts, as the box calls it; `is_shared` says that this is one of the
     host, which must be the one that was checked. `bounds` are those of its processes, and `sockets`
     says which it may make, on the host's network with `has_network`. `asks` are commands that may
-    be asked for from within, over a relay.
+    be asked for from within, over a relay, and `doors` lead to others where it has no network.
     """
 
     operations: tuple[Operation, ...]
@@ -130,3 +131,4 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     sockets: str
     has_network: bool = False
     asks: tuple[str, ...] = ()
+    doors: Doors | None = None

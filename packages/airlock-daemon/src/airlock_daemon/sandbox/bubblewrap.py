@@ -69,17 +69,18 @@ def prepare(
     launcher: str,
     identity: Identity,
     control: int,
+    doors: int | None,
     root: int,
     reserved: Reserved,
 ) -> Iterator[Making]:
     """Open what `program`, bubblewrap, needs to make `box`; it is closed at the end.
 
     The launcher in the box takes its order from the socket `control`, and becomes `identity`.
-    `root` is the host's `/`.
+    Over `doors` it sends the listeners of a box that has some. `root` is the host's `/`.
     Raises Denied where a directory of the box is not what it was, OSError.
     """
     with ExitStack() as stack:
-        words = [*_BASE, *(() if box.has_network else ("--unshare-net",))]
+        words = [*_BASE, *_spell_network(box)]
         if box.home is not None:
             # Of whom it is, the kernel's overlay makes a directory that it cannot read otherwise.
             words += ["--cap-add", "CAP_DAC_OVERRIDE"]
@@ -119,6 +120,7 @@ def prepare(
                 words += _spell_cover(placed.what, stage)
         # Last, since all of the above is made in it.
         words += _spell(Closed("/"))
+        way_out = "-" if doors is None else hold(os.dup(doors))
         if len(held) + 3 > MOST_KEPT:
             raise Denied(
                 f"a box of {len(held)} mounts and files is more than can be made",
@@ -135,11 +137,20 @@ def prepare(
             *(BUBBLEWRAP, "--args", str(_LIST), "--", f"/proc/self/fd/{_LAUNCHER}", str(_CONTROL)),
             *(str(identity.user), str(identity.group), str(SOCKETS[box.sockets])),
             "-" if box.home is None else box.home.path,
+            *(way_out, "-" if box.doors is None else ",".join(map(str, box.doors.listeners))),
             *(word for n, each in enumerate(inner) for word in (f"{_STAGE}/{n}", each.target)),
         )
         yield Making(
             CommandLine(program, argv, {}, root), (listed, binary, control, *held), tuple(shared)
         )
+
+
+def _spell_network(box: Box) -> Iterator[str]:
+    if not box.has_network:
+        yield "--unshare-net"
+    if box.doors is not None:
+        # A destination on this host may have a port below 1024.
+        yield from ("--cap-add", "CAP_NET_BIND_SERVICE")
 
 
 def _spell(operation: Operation) -> list[str]:

@@ -37,13 +37,21 @@ class BoxedLaunch(Launch):
     """
 
     def __init__(
-        self, control: socket.socket, maker: Launch, said: int, group: Group | None
+        self,
+        control: socket.socket,
+        maker: Launch,
+        said: int,
+        group: Group | None,
+        doors: socket.socket | None = None,
     ) -> None:
-        """Take over all of it; `said` is the file that bubblewrap writes its messages to."""
+        """Take over all of it; `said` is the file that bubblewrap writes its messages to, and over
+        `doors` come the listeners of a box that has some.
+        """
         super().__init__(control, socket.socket.close)
         self._maker = maker
         self._said = said
         self._group = group
+        self.doors = doors
 
     def order(
         self,
@@ -96,6 +104,8 @@ class BoxedLaunch(Launch):
         super().close()
         self._maker.close()
         os.close(self._said)
+        if self.doors is not None:
+            self.doors.close()
         if self._group is not None:
             self._group.close()
 

@@ -1,6 +1,7 @@
 """Making a box by bubblewrap, as far as it does not depend on the command that it will be for."""
 
 import os
+from contextlib import nullcontext
 
 import msgspec
 
@@ -70,17 +71,21 @@ async def _make(
 ) -> FreshBox:
     said = os.memfd_create("airlock-box-said", os.MFD_CLOEXEC)
     ours = group = None
+    # What the box has of the two, where it has doors.
+    near, far = (None, None) if box.doors is None else make_pair()
     try:
         group = open_group()
         ours, theirs = make_pair()
         with (
             theirs,
+            nullcontext() if far is None else far,
             prepare(
                 box,
                 bubblewrap,
                 launcher=find_launcher(),
                 identity=identity,
                 control=theirs.fileno(),
+                doors=None if far is None else far.fileno(),
                 root=root,
                 reserved=reserved,
             ) as making,
@@ -93,10 +98,11 @@ async def _make(
                 group=None if group is None else group.descriptor,
             )
     except BaseException:
-        if ours is not None:
-            ours.close()
+        for end in (ours, near, far):
+            if end is not None:
+                end.close()
         os.close(said)
         if group is not None:
             group.close()
         raise
-    return FreshBox(BoxedLaunch(ours, maker, said, group), making.shared)
+    return FreshBox(BoxedLaunch(ours, maker, said, group, near), making.shared)

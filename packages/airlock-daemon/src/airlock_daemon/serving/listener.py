@@ -11,9 +11,10 @@ from trio.lowlevel import ParkingLot
 from airlock_daemon.audit.ledger import Kind
 from airlock_daemon.connection.ending import Reason
 from airlock_daemon.errors import Denied
+from airlock_daemon.fairness.gate import CLOSE_SOME, too_many
 from airlock_daemon.request.exchange import to_wire
 from airlock_daemon.request.state import AgentState, DaemonState
-from airlock_daemon.serving.clients import CLOSE_SOME, Clients, describe_peer, too_many
+from airlock_daemon.serving.clients import Clients, describe_peer
 from airlock_daemon.serving.socket_file import BACKLOG
 from airlock_wire import ServerSession
 

@@ -2,7 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-_VERBS = {"git-receive-pack": ("push", "to"), "git-upload-pack": ("fetch", "from")}
+_VERBS = {
+    "git-receive-pack": ("push", "to"),
+    "git-upload-pack": ("fetch", "from"),
+    "connect": ("connect", "to"),
+}
 _SCHEME = "ssh://"
 
 
