@@ -24,6 +24,7 @@ from airlock_daemon.request.capture import Capture
 from airlock_daemon.request.client import Client
 from airlock_daemon.request.egress import Egress
 from airlock_daemon.request.execution import Finished, execute
+from airlock_daemon.request.fetching import execute_holding
 from airlock_daemon.request.holding import hold
 from airlock_daemon.request.plan import Plan, Talk
 from airlock_daemon.request.post_exec import review, send
@@ -120,11 +121,12 @@ def _choose(
         return partial(
             hold, planned, client, shared, limits=limits, turns=agent.turns, conversation=held
         )
+    boxed = planned.boxed
     run: _Way = partial(
         execute,
-        planned,
-        client,
-        shared,
+        plan=planned,
+        client=client,
+        shared=shared,
         limits=limits,
         turns=agent.turns,
         room=agent.room,
@@ -133,7 +135,6 @@ def _choose(
     if planned.session is not None:
         is_seen = not planned.terms.uses("fds")
         return partial(_run_session, run, planned.session, recording, is_seen=is_seen)
-    boxed = planned.boxed
     if boxed is not None:
         if boxed.box.doors is not None:
             lead = partial(
@@ -145,6 +146,8 @@ def _choose(
                 shared=shared,
             )
             run = partial(run, lead=lead)
+        if boxed.held:
+            run = partial(execute_holding, run, planned, boxed, shared, agent, generation)
         if boxed.box.asks:
             run = partial(_run_asking, run, partial(asks.open, boxed.box.asks))
         if boxed.maker.bubblewrap is None:

@@ -57,6 +57,19 @@ class Made(msgspec.Struct, frozen=True, tag=True):
     variable: str = ""
 
 
+class Secret(msgspec.Struct, frozen=True, tag=True):
+    """A file that only the user of the box can read, as it was fetched for one command."""
+
+    content: bytes
+    target: str
+
+
+class Awaited(msgspec.Struct, frozen=True, tag=True):
+    """What is fetched for each command, to be at `target`. No box can be made of this."""
+
+    target: str
+
+
 class Memory(msgspec.Struct, frozen=True, tag=True):
     """An empty directory in memory, of so many bytes at most."""
 
@@ -110,7 +123,7 @@ class Home(msgspec.Struct, frozen=True):
     hidden: tuple[Placed, ...] = ()
 
 
-Operation = System | Shared | Link | Made | Memory | Devices | Processes | Closed
+Operation = System | Shared | Link | Made | Secret | Awaited | Memory | Devices | Processes | Closed
 
 
 class Box(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ import msgspec
 from airlock_daemon.command.order import MOST_KEPT, CommandLine, Identity
 from airlock_daemon.errors import Denied
 from airlock_daemon.sandbox.box import (
+    HOME,
     Box,
     Closed,
     Cover,
@@ -19,6 +20,7 @@ from airlock_daemon.sandbox.box import (
     Null,
     Operation,
     Processes,
+    Secret,
     Shared,
     System,
 )
@@ -102,9 +104,8 @@ def prepare(
             match operation:
                 case Shared(target=target):
                     words += _spell_shared(operation, target, hold_shared)
-                case Made(content=content, target=target):
-                    # The root is closed in the end: nobody can change it there.
-                    words += ["--perms", "0444", "--file", hold(_make_file(content)), target]
+                case Made() | Secret():
+                    words += _spell_content(operation, hold)
                 case System():
                     words += _spell_system(operation, hold, identity)
                 case _:
@@ -178,6 +179,23 @@ def _spell_system(what: System, hold: Callable[[int], str], identity: Identity) 
         number = hold(os.open(what.path, os.O_RDONLY | os.O_CLOEXEC))
         return ["--perms", "0555", "--ro-bind-data", number, what.target]
     return ["--ro-bind", what.path, what.target]
+
+
+def _spell_content(what: Made | Secret, hold: Callable[[int], str]) -> Iterator[str]:
+    if isinstance(what, Secret):
+        yield from _spell_directories(what.target)
+    # The root is closed in the end: nobody can change it there.
+    mode = "0400" if isinstance(what, Secret) else "0444"
+    yield from ("--perms", mode, "--file", hold(_make_file(what.content)), what.target)
+
+
+def _spell_directories(target: str) -> Iterator[str]:
+    """Make those on the way to a file in the home, which some tools want to be their user's own."""
+    inside = target.removeprefix(f"{HOME}/")
+    if inside != target:
+        parts = inside.split("/")[:-1]
+        for count in range(1, len(parts) + 1):
+            yield from ("--perms", "0700", "--dir", "/".join((HOME, *parts[:count])))
 
 
 def _spell_shared(what: Shared, target: str, hold: Callable[[Shared], str]) -> list[str]:

@@ -3,7 +3,7 @@
 import functools
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from airlock_daemon.sandbox.box import HOME, TMP, Box, Made, System
 from airlock_daemon.sandbox.programs import SYSTEM
@@ -45,14 +45,19 @@ def adapt_daemon(environment: Mapping[str, str], box: Box) -> dict[str, str]:
     } | own
 
 
-def withhold(environment: Mapping[str, str], box: Box) -> dict[str, str]:
+def withhold(
+    environment: Mapping[str, str], box: Box, *, named: Container[str] = ()
+) -> dict[str, str]:
     """What remains for a box of variables that were built by all the rules.
 
-    In the human's home they would be of no use to a wall: what files name for it, it has.
+    Those that are `named` are what a holding module has for it. In the human's home these rules
+    would be of no use to a wall: what files name for it, it has.
     """
     if box.has_network:
         return dict(environment)
-    return {name: value for name, value in environment.items() if not is_withheld(name)}
+    return {
+        name: value for name, value in environment.items() if name in named or not is_withheld(name)
+    }
 
 
 def name_files(box: Box) -> dict[str, str]:
