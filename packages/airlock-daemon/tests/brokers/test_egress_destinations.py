@@ -43,11 +43,23 @@ def test_what_is_named_is_granted(text: str) -> None:
         *("127.0.0.1.amazonaws.com:444", "-s3.amazonaws.com:443", "s3-.amazonaws.com:443"),
         # A dot at the end, in full width, and other letters that look like these.
         *("registry.example.com.:443", "s3.amazonaws.com.:443", "registry\u3002example.com:443"),
-        *("r\u0435gistry.example.com:443", "s3\uff0eamazonaws.com:443", "\u212ax.amazonaws.com:443"),
+        *(
+            "r\u0435gistry.example.com:443",
+            "s3\uff0eamazonaws.com:443",
+            "\u212ax.amazonaws.com:443",
+        ),
         # Users, paths, schemes and what else a URL may have.
         *("registry.example.com:443@evil.test:443", "evil.test:443@registry.example.com:443"),
-        *("user@registry.example.com:443", "registry.example.com:443/", "//registry.example.com:443"),
-        *("https://registry.example.com:443", "registry.example.com:443?", "registry.example.com:443#"),
+        *(
+            "user@registry.example.com:443",
+            "registry.example.com:443/",
+            "//registry.example.com:443",
+        ),
+        *(
+            "https://registry.example.com:443",
+            "registry.example.com:443?",
+            "registry.example.com:443#",
+        ),
         *("registry.example.com%00.evil.test:443", "registry.example.com\x00.evil.test:443"),
         *("registry.example.com\r\n:443", "registry.example.com :443", " registry.example.com:443"),
         *("registry.example.com\n:443", "registry.example.com\t:443", "registry.example.com:443\n"),
@@ -58,7 +70,12 @@ def test_what_is_named_is_granted(text: str) -> None:
         # Addresses in other spellings, and none below a pattern.
         *("10.0.0.5.:5432", "10.5:5432", "0xa.0.0.5:5432", "012.0.0.5:5432", "167772165:5432"),
         *("10.0.0.05:5432", "010.0.0.5:5432", "0x0a000005:5432", "10.0.0.0x5:5432", "a.0x5:5432"),
-        *("[::ffff:10.0.0.5]:5432", "[::10.0.0.5]:5432", "[10.0.0.5]:5432", "[64:ff9b::a00:5]:5432"),
+        *(
+            "[::ffff:10.0.0.5]:5432",
+            "[::10.0.0.5]:5432",
+            "[10.0.0.5]:5432",
+            "[64:ff9b::a00:5]:5432",
+        ),
         *("2001:db8::1:443", "[2001:db8::1%lo]:443", "[2001:db8::1]443", "[2001:db8::1:443"),
         *("[registry.example.com]:443", "[s3.amazonaws.com]:443", "[]:443", "[::1]:443"),
         # The metadata of a cloud.
@@ -82,7 +99,7 @@ def test_what_ends_in_a_number_is_no_name(last: str) -> None:
 @pytest.mark.parametrize("entry", ["*.10.0.0.1:443", "*:443", "*.:443", "a*.example.com:443"])
 def test_a_pattern_is_of_a_name(entry: str) -> None:
     """The daemon reads what the files were checked for once more."""
-    with pytest.raises(ValueError, match=".*"):
+    with pytest.raises(ValueError, match="443"):
         read_network((entry,))
 
 

@@ -1,11 +1,12 @@
 """The head by which a box asks for a destination."""
 
 import socket
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from airlock_daemon.brokers.egress.head import HEAD_S, MOST, BadHead, read_head, refusal
 from airlock_daemon.fairness.turns import Rounds, Turns
@@ -13,28 +14,41 @@ from airlock_daemon.fairness.turns import Rounds, Turns
 GOOD = b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n"
 
 
-async def read(*pieces: bytes, ends: bool = True) -> tuple[str, bytes] | None:
+@pytest.fixture
+async def turns(nursery: trio.Nursery) -> AsyncIterator[Turns]:
+    """The turns of an agent that is alone."""
+    rounds = Rounds()
+    trio.lowlevel.add_instrument(rounds)
+    nursery.start_soon(rounds.run)
+    yield Turns(rounds)
+    trio.lowlevel.remove_instrument(rounds)
+
+
+async def read(turns: Turns, *pieces: bytes, ends: bool = True) -> tuple[str, bytes] | None:
     """What is read of these pieces."""
-    ours, theirs = socket.socketpair()
-    theirs.setblocking(False)
-    stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
-    async with stream:
-        with theirs:
-            async with trio.open_nursery() as nursery:
+    ours, theirs = trio.socket.socketpair()
+    found: tuple[str, bytes] | BadHead | None = None
 
-                async def say() -> None:
-                    for piece in pieces:
-                        theirs.send(piece)
-                        await trio.testing.wait_all_tasks_blocked()
-                    if ends:
-                        theirs.shutdown(socket.SHUT_WR)
+    async def listen(stream: trio.SocketStream) -> None:
+        nonlocal found
+        try:
+            head = await read_head(stream, turns)
+            found = None if head is None else (str(head[0]), head[1])
+        except BadHead as bad:
+            found = bad
 
-                nursery.start_soon(say)
-                try:
-                    found = await read_head(stream, Turns(Rounds()))
-                finally:
-                    nursery.cancel_scope.cancel()
-    return None if found is None else (str(found[0]), found[1])
+    with theirs:
+        async with trio.SocketStream(ours) as stream, trio.open_nursery() as nursery:
+            nursery.start_soon(listen, stream)
+            for piece in pieces:
+                await theirs.send(piece)
+                if len(pieces) > 1:
+                    await wait_all_tasks_blocked()
+            if ends:
+                theirs.shutdown(socket.SHUT_WR)
+    if isinstance(found, BadHead):
+        raise found
+    return found
 
 
 @pytest.mark.parametrize(
@@ -45,21 +59,24 @@ async def read(*pieces: bytes, ends: bool = True) -> tuple[str, bytes] | None:
         b"CONNECT example.com:443 HTTP/1.0\r\n\r\n",
     ],
 )
-async def test_a_destination_is_read(head: bytes) -> None:
+async def test_a_destination_is_read(turns: Turns, head: bytes) -> None:
     """At once, or a byte at a time; only the first line says which."""
-    assert await read(head) == ("example.com:443", b"")
-    assert await read(*(head[at : at + 1] for at in range(len(head)))) == ("example.com:443", b"")
+    assert await read(turns, head) == ("example.com:443", b"")
+    assert await read(turns, *(head[at : at + 1] for at in range(len(head)))) == (
+        "example.com:443",
+        b"",
+    )
 
 
-async def test_what_follows_is_kept_as_it_is() -> None:
+async def test_what_follows_is_kept_as_it_is(turns: Turns) -> None:
     """Another request too: it is the destination's."""
     behind = b"\x16\x03\x01\x00" + GOOD + b"\xff"
-    assert await read(GOOD + behind, ends=False) == ("example.com:443", behind)
+    assert await read(turns, GOOD + behind, ends=False) == ("example.com:443", behind)
 
 
-async def test_a_connection_without_a_word_asks_for_nothing() -> None:
+async def test_a_connection_without_a_word_asks_for_nothing(turns: Turns) -> None:
     """It is no fault."""
-    assert await read() is None
+    assert await read(turns) is None
 
 
 @pytest.mark.parametrize(
@@ -91,20 +108,20 @@ async def test_a_connection_without_a_word_asks_for_nothing() -> None:
         (b"CONNECT " + b"x" * MOST, 431),
     ],
 )
-async def test_anything_else_is_refused(head: bytes, status: int) -> None:
+async def test_anything_else_is_refused(turns: Turns, head: bytes, status: int) -> None:
     """With a status, and words of the daemon's own."""
     with pytest.raises(BadHead) as refused:
-        await read(head)
+        await read(turns, head)
     assert refused.value.status == status
     assert refused.value.hint
     assert refused.value.message.isprintable()
 
 
-async def test_a_head_that_comes_slowly_is_refused(autojump_clock: MockClock) -> None:
+async def test_a_head_that_comes_slowly_is_refused(turns: Turns, autojump_clock: MockClock) -> None:
     """However many pieces come in time."""
     began = trio.current_time()
     with pytest.raises(BadHead) as refused:
-        await read(GOOD[:20], ends=False)
+        await read(turns, GOOD[:20], ends=False)
     assert refused.value.status == 408
     assert trio.current_time() - began == HEAD_S
 

@@ -74,9 +74,6 @@ def find_maker(module: Module, generation: Generation) -> Maker | None:
     mode = generation.boxes.mode
     if not wants_box(module) or (mode == "off" and not module.builtin):
         return None
-    if module.sandbox is not None and module.sandbox.network:
-        remedy = f"remove [sandbox] network from {module.source}{AND_RELOAD}"
-        raise refuse("[sandbox] network of its module is read, but not obeyed yet", remedy)
     with advising(module):
         maker = _find_maker(mode, generation, is_home=is_home(module))
         if not module.is_holding:

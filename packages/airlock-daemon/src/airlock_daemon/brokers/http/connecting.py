@@ -1,5 +1,6 @@
 """From a host that may be asked to a stream that leads there: address, proxy, TLS."""
 
+import os
 import socket
 import ssl
 from collections.abc import Sequence
@@ -88,7 +89,8 @@ async def _connect_any(addresses: Sequence[Address], port: int, what: str) -> tr
             connection.close()
             problem = "no answer in time"
             if isinstance(error, OSError):
-                problem = error.strerror or str(error)
+                # The text of trio's own errors names the address too.
+                problem = os.strerror(error.errno) if error.errno else str(error)
         except BaseException:
             connection.close()
             raise
