@@ -24,6 +24,7 @@ from airlock_modules.files.credentials_table import (
     HostFile,
     HostVariable,
     Printed,
+    find_variable,
 )
 from airlock_modules.files.faults import Fault, ModuleError
 from airlock_modules.files.forwarding import select_forwarded
@@ -112,6 +113,7 @@ __all__ = [
     "evaluate",
     "find_host",
     "find_place",
+    "find_variable",
     "is_name",
     "judge_push",
     "list_unseen",
