@@ -114,6 +114,10 @@ def _find_box(module: Module, boxes: BoxConfig, search_path: str) -> Iterator[Fa
         problem = "cannot be had, so that the command is refused: bubblewrap is not installed, and "
         remedy = "sudo apt-get install bubblewrap"
         yield Fault(module.source, "sandbox.box", problem + missing, remedy)
+    elif not is_there and module.sandbox is not None and module.sandbox.network:
+        problem = "cannot be had by Landlock, so that the command is refused"
+        remedy = 'sudo apt-get install bubblewrap, and write mode = "auto" in config.toml'
+        yield Fault(module.source, "sandbox.network", problem, remedy)
     if os.geteuid() == 0 and boxes.user is None:
         problem = "cannot be had, so that the command is refused: no box runs as root"
         remedy = 'write [sandbox] user = "NAME" in config.toml, a user of the workspaces'
