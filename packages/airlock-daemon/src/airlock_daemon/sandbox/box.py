@@ -78,6 +78,13 @@ class Memory(msgspec.Struct, frozen=True, tag=True):
     size: int
 
 
+class Folder(msgspec.Struct, frozen=True, tag=True):
+    """A directory of the box's user, where nothing is yet; what is above it is there."""
+
+    target: str
+    mode: int
+
+
 class Devices(msgspec.Struct, frozen=True, tag=True):
     """A /dev of the box's own, with the devices that are none."""
 
@@ -123,7 +130,8 @@ class Home(msgspec.Struct, frozen=True):
     hidden: tuple[Placed, ...] = ()
 
 
-Operation = System | Shared | Link | Made | Secret | Awaited | Memory | Devices | Processes | Closed
+_Content = System | Shared | Link | Made | Secret | Awaited
+Operation = _Content | Memory | Folder | Devices | Processes | Closed
 
 
 class Box(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from airlock_daemon.sandbox.box import (
     Closed,
     Cover,
     Devices,
+    Folder,
     Link,
     Made,
     Memory,
@@ -167,6 +168,8 @@ def _spell(operation: Operation) -> list[str]:
             return ["--symlink", text, target]
         case Memory(target=target, mode=mode, size=size):
             return ["--perms", f"{mode:04o}", "--size", str(size), "--tmpfs", target]
+        case Folder(target=target, mode=mode):
+            return ["--perms", f"{mode:04o}", "--dir", target]
         case Devices():
             return ["--dev", "/dev"]
         case Processes():

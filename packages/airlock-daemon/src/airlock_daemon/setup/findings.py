@@ -69,14 +69,23 @@ def find_oddities(
             else:
                 continue
             yield Fault(source, "commands", f'"{name}" {problem}', remedy)
-        for command, narrowed in agent.profile.narrowed.items():
-            yield from review_narrowing(narrowed, source=source, key=f"deny.{command}")
-            if command not in (*config.ceiling, "git"):
-                problem = f'"{command}" is not enabled in config.toml'
-                yield Fault(source, f"deny.{command}", problem, "enable it there, or remove this")
+        yield from _find_vain(agent, config.ceiling)
         for command in agent.profile.commands or config.ceiling:
             yield from _find_stripped(agent, command, source)
         yield from review_hooks(agent.hooks)
+
+
+def _find_vain(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
+    """Tell what a profile says of modules without effect."""
+    source = agent.profile_file
+    for command, narrowed in agent.profile.narrowed.items():
+        yield from review_narrowing(narrowed, source=source, key=f"deny.{command}")
+    # What is denied of git holds for git-remote too.
+    denied = [(name, f"deny.{name}") for name in agent.profile.narrowed if name != "git"]
+    for command, key in (*denied, *((name, f"network.{name}") for name in agent.profile.widened)):
+        if command not in ceiling:
+            problem = f'"{command}" is not enabled in config.toml'
+            yield Fault(source, key, problem, "enable it there, or remove this")
 
 
 def _find_program(module: Module, search_path: str) -> Iterator[Fault]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from airlock_modules.files.box_places import is_own, is_plain, is_secret
 from airlock_modules.files.network_entries import read_network
@@ -69,25 +70,31 @@ def read_sandbox(reader: TableReader, *, is_broker: bool) -> Sandbox | None:
     if table.string("home", default="fresh") != "fresh":
         problem = "no other home than a fresh one is supported by this release"
         table.fault("home", problem, 'write "fresh", or remove the key')
-    network = read_network(table)
-    return Sandbox(
+    sockets = table.choice("sockets", ("none", "unix", "inet"), default="none")
+    sandbox = Sandbox(
         box="closed",
-        sockets=_read_sockets(table, has_network=bool(network)),
-        network=network,
+        sockets="unix" if sockets == "unix" else "inet" if sockets == "inet" else "none",
         read=_read_paths(table),
         brokers=_read_brokers(table),
         programs=read_programs(table),
         links=table.boolean("links", default=True),
     )
+    return widen_network(sandbox, table, "network")
 
 
-def _read_sockets(
-    table: TableReader, *, has_network: bool
-) -> Literal["none", "unix", "inet", "inet and unix"]:
-    sockets = table.choice("sockets", ("none", "unix", "inet"), default="none")
-    if sockets == "unix":
-        return "inet and unix" if has_network else "unix"
-    return "inet" if sockets == "inet" or has_network else "none"
+def widen_network(sandbox: Sandbox, reader: TableReader, key: str) -> Sandbox:
+    """The closed box with the destinations of the array `key` besides, and the sockets for them.
+
+    Faults are recorded by `reader`.
+    """
+    network = read_network(reader, key)
+    if not network:
+        return sandbox
+    return replace(
+        sandbox,
+        network=tuple(dict.fromkeys((*sandbox.network, *network))),
+        sockets="inet and unix" if "unix" in sandbox.sockets else "inet",
+    )
 
 
 def _read_box(table: TableReader) -> str:
