@@ -123,6 +123,16 @@ class Home(msgspec.Struct, frozen=True):
     hidden: tuple[Placed, ...] = ()
 
 
+class Bound(msgspec.Struct, frozen=True):
+    """What may be executed in a box: `programs` by their paths, files and all below directories.
+
+    Where there are none that is the tool, once, and nothing after it. In either case nothing that
+    can be written there is executed, nor mapped as code.
+    """
+
+    programs: tuple[str, ...] = ()
+
+
 Operation = System | Shared | Link | Made | Secret | Awaited | Memory | Devices | Processes | Closed
 
 
@@ -132,7 +142,8 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     `directory` is where it starts, as the box calls it; `is_shared` says that this is one of the
     host, which must be the one that was checked. `bounds` are those of its processes, and `sockets`
     says which it may make, on the host's network with `has_network`. `asks` are commands that may
-    be asked for from within, over a relay, and `doors` lead to others where it has no network.
+    be asked for from within, over a relay, and `doors` lead to others where it has no network. One
+    that holds credentials has a `bound` of what may be executed, unless that is anything.
     """
 
     operations: tuple[Operation, ...]
@@ -145,3 +156,4 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     has_network: bool = False
     asks: tuple[str, ...] = ()
     doors: Doors | None = None
+    bound: Bound | None = None
