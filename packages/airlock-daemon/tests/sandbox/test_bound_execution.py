@@ -212,9 +212,10 @@ def test_what_can_be_written_is_not_mapped_as_code(world: World) -> None:
     assert "Operation not permitted" in said or "failed to map" in said
 
 
-@pytest.mark.parametrize(
-    "line", ["#!/usr/bin/env python3", "#!/usr/bin/env -S python3 -s", "#!/usr/bin/python3 -s"]
-)
+LINES = ["#!/usr/bin/env python3", "#!/usr/bin/env -S python3 -s", "#!/usr/bin/python3 -s"]
+
+
+@pytest.mark.parametrize("line", LINES)
 def test_a_tool_that_is_a_script_runs_by_its_interpreter(world: World, line: str) -> None:
     """Which env would have had to execute."""
     with tempfile.TemporaryDirectory(prefix="tool-") as folder:
