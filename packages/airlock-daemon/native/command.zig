@@ -50,6 +50,8 @@ pub fn runBoxed(socket: i32, deaths: i32, wanted: *const command_line.Box, moved
         .listed => landlock.keepToPrograms(wanted.pairs) orelse execution.keepToPaths(),
     };
     if (fault) |errno| return control.sendFailure(socket, .setup_failed, errno);
+    // One that is made for a command has its order already, and the daemon is spared a message.
+    if (control.isSilent(socket)) control.send(socket, .waiting, 0);
     const delivered = waitOrder(socket) orelse return;
     const descriptors = delivered.received();
     var order: Order = undefined;
@@ -126,6 +128,9 @@ fn watch(
         .tool = pid,
         // Memory is mapped for strings that are long, which is rare: it goes with the process.
         .may_go_on = may_go_on and !order.has_memory,
+        // With pid 1 go the namespaces of a box, which takes the kernel longer than the daemon needs to
+        // answer its client, and holds up all processors meanwhile.
+        .lingers = place != null,
     };
     return supervisor.run();
 }

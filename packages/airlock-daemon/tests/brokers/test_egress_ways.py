@@ -132,8 +132,9 @@ async def test_a_name_that_nobody_knows_is_told(names: Names) -> None:
     """And is asked for again, since it may be there then."""
     opened = ways("a.test:1")
     for _ in range(2):
-        with pytest.raises(Failed, match=r"the host a\.test cannot be found"):
+        with pytest.raises(Failed, match=r"the host a\.test cannot be found") as failed:
             await open_way(opened, "a.test:1")
+        assert str(failed.value.hint).startswith("look at its spelling; ")
     assert len(names.asked) == 2
 
 

@@ -78,6 +78,13 @@ class Memory(msgspec.Struct, frozen=True, tag=True):
     size: int
 
 
+class Folder(msgspec.Struct, frozen=True, tag=True):
+    """A directory of the box's user, where nothing is yet; what is above it is there."""
+
+    target: str
+    mode: int
+
+
 class Devices(msgspec.Struct, frozen=True, tag=True):
     """A /dev of the box's own, with the devices that are none."""
 
@@ -133,7 +140,8 @@ class Bound(msgspec.Struct, frozen=True):
     programs: tuple[str, ...] = ()
 
 
-Operation = System | Shared | Link | Made | Secret | Awaited | Memory | Devices | Processes | Closed
+_Content = System | Shared | Link | Made | Secret | Awaited
+Operation = _Content | Memory | Folder | Devices | Processes | Closed
 
 
 class Box(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,8 +150,9 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     `directory` is where it starts, as the box calls it; `is_shared` says that this is one of the
     host, which must be the one that was checked. `bounds` are those of its processes, and `sockets`
     says which it may make, on the host's network with `has_network`. `asks` are commands that may
-    be asked for from within, over a relay, and `doors` lead to others where it has no network. One
-    that holds credentials has a `bound` of what may be executed, unless that is anything.
+    be asked for from within, over a relay, and `doors` lead to others where it has no network.
+    Without `follows` no link in the client's directories leads anywhere. One that holds credentials
+    has a `bound` of what may be executed, unless that is anything.
     """
 
     operations: tuple[Operation, ...]
@@ -156,4 +165,5 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     has_network: bool = False
     asks: tuple[str, ...] = ()
     doors: Doors | None = None
+    follows: bool = True
     bound: Bound | None = None

@@ -10,10 +10,10 @@ from airlock_daemon.command.order import Identity
 from airlock_daemon.errors import AND_RELOAD
 from airlock_daemon.sandbox.box import Box
 from airlock_daemon.sandbox.client_files import list_written
-from airlock_daemon.sandbox.credentials import locate
 from airlock_daemon.sandbox.doors import plan_doors
 from airlock_daemon.sandbox.execution import Bounded, bound_execution
 from airlock_daemon.sandbox.fencing import refuse_unshowable
+from airlock_daemon.sandbox.hiding import cover_processes, locate
 from airlock_daemon.sandbox.home import PLACES, find_home
 from airlock_daemon.sandbox.plan import plan_box, plan_home_box
 from airlock_daemon.sandbox.programs import find_places
@@ -200,7 +200,8 @@ def choose_box(
         )
     box = _let_ask(box, sandbox.brokers, maker, generation)
     doors = plan_doors(sandbox.network, module.source)
-    box = replace(box, doors=doors, bound=bounded.bound)
+    box = replace(box, doors=doors, bound=bounded.bound, follows=sandbox.links)
+    box = cover_processes(box, module)
     if maker.bubblewrap is None:
         with advising(module):
             refuse_unshowable(box, workspace.mounts)

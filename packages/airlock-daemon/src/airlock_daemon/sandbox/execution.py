@@ -14,7 +14,7 @@ from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.platform.linux.landlock import landlock_version
 from airlock_daemon.sandbox.box import Bound
 from airlock_daemon.sandbox.client_files import leads_through
-from airlock_daemon.sandbox.credentials import locate
+from airlock_daemon.sandbox.hiding import locate
 from airlock_daemon.sandbox.programs import SYSTEM
 from airlock_daemon.setup.executables import find_listed, is_static
 from airlock_daemon.setup.programs import Programs, find_program

@@ -79,7 +79,12 @@ def describe_box(module: Module, config: BoxConfig) -> str | None:
         return "off: so says [sandbox] mode of config.toml"
     if is_home(module):
         return f"{HOME_CLASS}: it can read and send away every credential in your home"
-    return f"{HOLDING_CLASS}: {describe_holding(module)}" if module.is_holding else "closed"
+    return f"{HOLDING_CLASS}: {describe_holding(module)}" if module.is_holding else _close(module)
+
+
+def _close(module: Module) -> str:
+    network = () if module.sandbox is None else module.sandbox.network
+    return f"closed, but for {', '.join(network)}" if network else "closed"
 
 
 def read_boxes(table: TableReader) -> BoxConfig:

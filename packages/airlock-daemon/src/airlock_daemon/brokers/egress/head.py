@@ -24,7 +24,7 @@ CONNECTED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 class BadHead(Denied):
     """A head that is refused, with a `status` of HTTP."""
 
-    def __init__(self, message: str, hint: str, status: HTTPStatus) -> None:
+    def __init__(self, message: str, status: HTTPStatus, *, hint: str) -> None:
         super().__init__(message, layer="broker", rule="request", hint=hint)
         self.status = status
 
@@ -44,14 +44,14 @@ async def read_head(
     except h11.RemoteProtocolError as error:
         raise BadHead(
             "this is no request of HTTP that can be read in one way only",
-            "send CONNECT HOST:PORT HTTP/1.1",
             HTTPStatus(error.error_status_hint),
+            hint="send CONNECT HOST:PORT HTTP/1.1",
         ) from error
     except trio.TooSlowError:
         raise BadHead(
             f"no whole request came within {HEAD_S:g} s",
-            "send it at once after connecting",
             HTTPStatus.REQUEST_TIMEOUT,
+            hint="send it at once after connecting",
         ) from None
 
 
@@ -78,18 +78,18 @@ def _check(request: h11.Request) -> Destination:
     if request.method != b"CONNECT":
         raise BadHead(
             "plain http does not pass here",
-            "use https; other protocols pass by CONNECT",
             HTTPStatus.METHOD_NOT_ALLOWED,
+            hint="use https; other protocols pass by CONNECT",
         )
     if any(name in (b"content-length", b"transfer-encoding") for name, _ in request.headers):
-        raise BadHead("CONNECT has no body", "send none", HTTPStatus.BAD_REQUEST)
+        raise BadHead("CONNECT has no body", HTTPStatus.BAD_REQUEST, hint="send none")
     try:
         return read_destination(request.target.decode("ascii"))
     except ValueError:
         raise BadHead(
             "what CONNECT asks for is no HOST:PORT",
-            "name a host, by its name or in the usual form of an address, and a port",
             HTTPStatus.BAD_REQUEST,
+            hint="name a host, by its name or in the usual form of an address, and a port",
         ) from None
 
 

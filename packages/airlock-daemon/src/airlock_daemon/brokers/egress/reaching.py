@@ -72,7 +72,11 @@ class Ways:
         if len(self._found) >= MOST_NAMES:
             problem = f"{wanted} is one name more than the {MOST_NAMES} that a command may look up"
             raise self._deny(problem, "names", "name less by * in")
-        addresses = await resolve(wanted.host, family=None, limiter=self._world.lookups)
+        try:
+            addresses = await resolve(wanted.host, family=None, limiter=self._world.lookups)
+        except Failed as error:
+            hint = "look at its spelling; a person on the host can ask its resolver: getent hosts"
+            raise Failed(error.message, hint=hint) from error
         # Of two that were looked up at once the first one holds.
         return self._found.setdefault(wanted.host, addresses)
 
