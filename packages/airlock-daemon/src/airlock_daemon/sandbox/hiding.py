@@ -80,4 +80,11 @@ def hide(box: Box) -> tuple[Box, Mapping[str, str]]:
                 operations.append(replace(each, target=f"{place}/{below}"))
             case _:
                 operations.append(each)
-    return replace(box, operations=tuple(operations)), variables
+    bound = box.bound
+    if bound is not None:
+        programs = (
+            home + each.removeprefix(HOME) if is_within(each, HOME) else each
+            for each in bound.programs
+        )
+        bound = replace(bound, programs=tuple(programs))
+    return replace(box, operations=tuple(operations), bound=bound), variables
