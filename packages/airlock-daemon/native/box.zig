@@ -56,8 +56,9 @@ pub const Moved = struct {
 /// Finish the box; the errno of the step that failed, if one did. This process must be root in the user
 /// namespace to which the box's mounts belong, and nobody else be in there. What is written to `home`, the
 /// human's, goes to memory. `moves` are pairs of a mount and
-/// the path to which it is moved, which may have no link in it; what came of them is written to `moved`. What
-/// goes to /proc hides it from the tool, and not from this process.
+/// the path to which it is moved, which may have no link in it; what came of them is written to `moved`. With
+/// `-` in the place of a mount it is that path in which no link is followed from then on. What goes to /proc
+/// hides it from the tool, and not from this process.
 /// Afterwards this process and all that it
 /// starts are in a namespace below, as `identity` and without capabilities, and cannot make another.
 pub fn finish(
@@ -74,6 +75,10 @@ pub fn finish(
     }
     var index: usize = 0;
     while (index < moves.len) : (index += 2) {
+        if (std.mem.eql(u8, std.mem.span(moves[index]), "-")) {
+            if (forbidLinks(moves[index + 1])) |errno| return errno;
+            continue;
+        }
         if (std.mem.orderZ(u8, moves[index + 1], processes) == .eq) continue;
         if (move(moves[index], moves[index + 1])) |errno| return errno;
         if (moved.add(moves[index + 1])) |errno| return errno;
@@ -171,6 +176,25 @@ fn move(from: [*:0]const u8, to: [*:0]const u8) ?linux.E {
         to_empty_path,
     );
     return failed(result);
+}
+
+/// mount_setattr(2), of the mount at `path` and all that is mounted inside.
+fn forbidLinks(path: [*:0]const u8) ?linux.E {
+    var target: i32 = undefined;
+    if (openPath(path, .{ .PATH = true, .CLOEXEC = true }, &target)) |errno| return errno;
+    defer _ = linux.close(target);
+    const recursive = 0x8000;
+    const no_symfollow = 0x00200000;
+    // struct mount_attr: what is set, cleared, how it is shared, and whose identities it has.
+    const attributes = [4]u64{ no_symfollow, 0, 0, 0 };
+    return failed(linux.syscall5(
+        .mount_setattr,
+        @intCast(target),
+        @intFromPtr(""),
+        linux.AT.EMPTY_PATH | recursive,
+        @intFromPtr(&attributes),
+        @sizeOf(@TypeOf(attributes)),
+    ));
 }
 
 /// The new namespace has no user yet; root of the one above becomes `identity` in it.

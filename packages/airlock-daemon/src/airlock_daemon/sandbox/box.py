@@ -141,6 +141,7 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     host, which must be the one that was checked. `bounds` are those of its processes, and `sockets`
     says which it may make, on the host's network with `has_network`. `asks` are commands that may
     be asked for from within, over a relay, and `doors` lead to others where it has no network.
+    Without `follows` no link in the client's directories leads anywhere.
     """
 
     operations: tuple[Operation, ...]
@@ -153,3 +154,4 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     has_network: bool = False
     asks: tuple[str, ...] = ()
     doors: Doors | None = None
+    follows: bool = True

@@ -141,10 +141,17 @@ def prepare(
             "-" if box.home is None else box.home.path,
             *(way_out, "-" if box.doors is None else ",".join(map(str, box.doors.listeners))),
             *(word for n, each in enumerate(inner) for word in (f"{_STAGE}/{n}", each.target)),
+            *(word for target in _list_unfollowed(box) for word in ("-", target)),
         )
         yield Making(
             CommandLine(program, argv, {}, root), (listed, binary, control, *held), tuple(shared)
         )
+
+
+def _list_unfollowed(box: Box) -> Iterator[str]:
+    """The mounts in which, and in all that is mounted inside, links are not to be followed."""
+    if not box.follows:
+        yield from (each.target for each in box.operations if isinstance(each, Shared))
 
 
 def _spell_network(box: Box) -> Iterator[str]:

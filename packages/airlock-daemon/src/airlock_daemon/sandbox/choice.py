@@ -187,7 +187,8 @@ def choose_box(
             is_fence=is_fence,
         )
     box = _let_ask(box, sandbox.brokers, maker, generation)
-    box = cover_processes(replace(box, doors=plan_doors(sandbox.network, module.source)), module)
+    doors = plan_doors(sandbox.network, module.source)
+    box = cover_processes(replace(box, doors=doors, follows=sandbox.links), module)
     if maker.bubblewrap is None:
         with advising(module):
             refuse_unshowable(box, workspace.mounts)

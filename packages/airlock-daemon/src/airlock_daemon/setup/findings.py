@@ -11,6 +11,7 @@ from airlock_daemon.setup.homes import find_unsaid
 from airlock_daemon.setup.hooks import review_hooks
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.programs import find_program
+from airlock_daemon.setup.recipes import say_recipe
 from airlock_daemon.setup.remotes import find_unasked
 from airlock_modules import (
     Fault,
@@ -45,7 +46,7 @@ def find_oddities(
                 "commands.enable",
                 f'"{name}" has no module',
                 f"add commands/{name}.toml to an agent's directory or modules/{name}.toml beside "
-                "this file, or remove the name",
+                f"this file{say_recipe(name)}, or remove the name",
             )
         by_source = {module.source: module for module in modules if module is not None}
         for module in by_source.values():
@@ -63,7 +64,8 @@ def find_oddities(
             if name not in config.ceiling:
                 problem, remedy = "is not enabled in config.toml", "enable it there too"
             elif agent.modules.find(name) is None:
-                problem, remedy = "has no module", f"add commands/{name}.toml beside this file"
+                problem = "has no module"
+                remedy = f"add commands/{name}.toml beside this file{say_recipe(name)}"
             else:
                 continue
             yield Fault(source, "commands", f'"{name}" {problem}', remedy)

@@ -18,6 +18,7 @@ _NOT_AT_HOME = {
     "brokers": 'remove it: tools reach remotes by themselves; or write box = "closed"',
     "network": 'remove it: it has the network of the host; or write box = "closed"',
     "programs": 'remove it: it may execute what it sees; or write box = "closed"',
+    "links": 'remove it: links are followed there; or write box = "closed"',
 }
 BROKERS = ("git",)
 """Those that a box can ask."""
@@ -33,7 +34,8 @@ class Sandbox(Struct, frozen=True, kw_only=True):
     the host that it sees beside these, read-only: absolute, or from the home on with `~/`.
     `brokers` do what leaves a closed box: "git" speaks to its remotes. `programs` is what a box
     that holds credentials may execute beside the tool: names on the daemon's PATH, paths, all that
-    is below a directory (`DIR/**`), or `*`.
+    is below a directory (`DIR/**`), or `*`. Without `links` no symbolic link in the workspace is
+    followed there.
     """
 
     box: Literal["closed", "home", "none"]
@@ -42,6 +44,7 @@ class Sandbox(Struct, frozen=True, kw_only=True):
     read: tuple[str, ...] = ()
     brokers: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
+    links: bool = True
 
 
 def read_sandbox(reader: TableReader, *, is_broker: bool) -> Sandbox | None:
@@ -74,6 +77,7 @@ def read_sandbox(reader: TableReader, *, is_broker: bool) -> Sandbox | None:
         read=_read_paths(table),
         brokers=_read_brokers(table),
         programs=read_programs(table),
+        links=table.boolean("links", default=True),
     )
     return widen_network(sandbox, table, "network")
 
