@@ -2,10 +2,13 @@
 
 const linux = @import("std").os.linux;
 const box = @import("box.zig");
+const command_line = @import("command_line.zig");
 const control = @import("control.zig");
 const delivery = @import("delivery.zig");
 const disposition = @import("disposition.zig");
+const execution = @import("seccomp/execution.zig");
 const failed = @import("errno.zig").failed;
+const landlock = @import("landlock.zig");
 const Order = @import("order.zig").Order;
 const seccomp = @import("seccomp/install.zig");
 const strings = @import("strings.zig");
@@ -35,11 +38,18 @@ pub fn run(first: *const delivery.Delivery, deaths: i32) void {
 
 /// Do what one order asks for in a box, of which this is pid 1, and return when nothing is left of it. It
 /// comes over `socket`, on which everything is reported. `deaths` is as above; of `moved` everything must be in
-/// its place, and `sockets` are those that the tool may make.
-pub fn runBoxed(socket: i32, deaths: i32, sockets: seccomp.Sockets, moved: *const box.Moved) void {
+/// its place.
+pub fn runBoxed(socket: i32, deaths: i32, wanted: *const command_line.Box, moved: *const box.Moved) void {
     if (prepare()) |errno| return control.sendFailure(socket, .setup_failed, errno);
     // Already here: it takes a quarter of a millisecond, and nobody waits yet. All that follows may be done.
-    if (seccomp.confine(sockets)) |errno| return control.sendFailure(socket, .setup_failed, errno);
+    if (seccomp.confine(wanted.sockets)) |errno| return control.sendFailure(socket, .setup_failed, errno);
+    var permit: execution.Permit = undefined;
+    const fault = switch (wanted.execution) {
+        .any => null,
+        .alone => execution.allowOne(&permit),
+        .listed => landlock.keepToPrograms(wanted.pairs) orelse execution.keepToPaths(),
+    };
+    if (fault) |errno| return control.sendFailure(socket, .setup_failed, errno);
     // One that is made for a command has its order already, and the daemon is spared a message.
     if (control.isSilent(socket)) control.send(socket, .waiting, 0);
     const delivered = waitOrder(socket) orelse return;
@@ -58,6 +68,7 @@ pub fn runBoxed(socket: i32, deaths: i32, sockets: seccomp.Sockets, moved: *cons
         .directory = -1,
         .standard = descriptors[0 .. descriptor_count - 1].*,
         .kept = further[0..order.kept],
+        .permit = if (wanted.execution == .alone) &permit else null,
     }, &place.?, descriptors, deaths, false);
 }
 
@@ -105,6 +116,7 @@ fn watch(
 ) bool {
     const socket = descriptors.control;
     const pid = tool.start(order, descriptors, place) orelse return false;
+    if (descriptors.permit) |permit| permit.grant(pid, deaths);
     // From here on the tool alone holds its pipes, so that their readers see its end.
     for (received) |descriptor| _ = linux.close(descriptor);
     // Nothing that ends the service's process group may end this. It fails only in a process that has
