@@ -40,6 +40,8 @@ pub fn runBoxed(socket: i32, deaths: i32, sockets: seccomp.Sockets, moved: *cons
     if (prepare()) |errno| return control.sendFailure(socket, .setup_failed, errno);
     // Already here: it takes a quarter of a millisecond, and nobody waits yet. All that follows may be done.
     if (seccomp.confine(sockets)) |errno| return control.sendFailure(socket, .setup_failed, errno);
+    // One that is made for a command has its order already, and the daemon is spared a message.
+    if (control.isSilent(socket)) control.send(socket, .waiting, 0);
     const delivered = waitOrder(socket) orelse return;
     const descriptors = delivered.received();
     var order: Order = undefined;
@@ -114,6 +116,9 @@ fn watch(
         .tool = pid,
         // Memory is mapped for strings that are long, which is rare: it goes with the process.
         .may_go_on = may_go_on and !order.has_memory,
+        // With pid 1 go the namespaces of a box, which takes the kernel longer than the daemon needs to
+        // answer its client, and holds up all processors meanwhile.
+        .lingers = place != null,
     };
     return supervisor.run();
 }

@@ -22,10 +22,10 @@ from airlock_daemon.request.negotiation import open_stdio
 from airlock_daemon.request.plan import Plan
 from airlock_daemon.request.relay import Relay
 from airlock_daemon.request.state import DaemonState
-from airlock_daemon.sandbox.ahead import Room
 from airlock_daemon.sandbox.fencing import start_fenced
 from airlock_daemon.sandbox.groups import Group, OpenGroup, open_none
 from airlock_daemon.sandbox.launch import BoxedLaunch
+from airlock_daemon.sandbox.room import Room
 from airlock_daemon.sandbox.starting import start_boxed
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.workspace.directory import Workspace
@@ -83,7 +83,7 @@ async def execute(
             if plan.terms.features is not None:
                 credit = limits.stdin_bytes if plan.terms.uses("stdin") else 0
                 session.hold_start(plan.terms.features, stdin_credit=credit)
-            begin = partial(_begin, plan, client, command, emit)
+            begin = partial(_begin, plan, client, command, emit, room)
             relay = command.relay
             if conversation is not None and transport is not None:
                 relay = partial(conversation.relay, command, transport)
@@ -94,7 +94,7 @@ async def execute(
             finished = Finished(ended, command.count_input())
             await conclude(finished)
             if room is not None and plan.boxed is not None:
-                room.refill(plan.boxed.reserved)
+                room.refill(plan.boxed.reserved, has_ended=True)
             return finished
         finally:
             await command.finish()
@@ -154,8 +154,13 @@ async def _launch(
     )
 
 
-async def _begin(plan: Plan, client: Client, command: Command, emit: Emit) -> None:
+async def _begin(
+    plan: Plan, client: Client, command: Command, emit: Emit, room: Room | None
+) -> None:
     """Tell the client that its command runs, and listen to what it says to that."""
+    if room is not None and plan.boxed is not None:
+        # The agent may ask for more while this runs.
+        room.refill(plan.boxed.reserved, has_ended=False)
     await client.session.send_held()
     if plan.terms.features:
         hand_on_input(client, command.tell)

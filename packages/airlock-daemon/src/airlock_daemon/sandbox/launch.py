@@ -51,6 +51,7 @@ class BoxedLaunch(Launch):
         self._maker = maker
         self._said = said
         self._group = group
+        self._first: bytes | None = None
         self.doors = doors
 
     def order(
@@ -80,14 +81,26 @@ class BoxedLaunch(Launch):
         with order as (message, files), suppress(BrokenPipeError, ConnectionResetError):
             socket.send_fds(self.control, [message], [*standard, *kept, *files])
 
+    def is_made(self) -> bool:
+        """Whether the launcher in there has said that the box is complete; before an `order`."""
+        if self._first is None:
+            with suppress(BlockingIOError):
+                self._first = self._take_message()[:1]
+        return self._first == b"W"
+
     def is_waiting(self) -> bool:
-        """Whether box and maker are alive, and nothing was reported of either."""
-        return _is_silent(self.control) and _is_silent(self._maker.control)
+        """Whether box and maker are alive, and nothing else was reported of either."""
+        is_right = self.is_made() or self._first is None
+        return is_right and _is_silent(self.control) and _is_silent(self._maker.control)
 
     def end(self, number: int = signals.SIGHUP) -> None:
         """As for any command; the box is killed where that was of no use for 2 s."""
         super().end(number)
-        if not super().is_gone():
+        if super().is_gone():
+            # The launcher in there waits for a word.
+            with suppress(OSError):
+                self.control.shutdown(socket.SHUT_WR)
+        else:
             # The tool gets one signal, from the launcher beside it.
             self._maker.end(number if number == signals.SIGKILL else signals.SIGCONT)
 
