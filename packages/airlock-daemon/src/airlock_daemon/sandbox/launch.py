@@ -51,8 +51,8 @@ class BoxedLaunch(Launch):
         self._maker = maker
         self._said = said
         self._group = group
-        self.doors = doors
         self._first: bytes | None = None
+        self.doors = doors
 
     def order(
         self,
