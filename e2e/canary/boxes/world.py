@@ -174,6 +174,7 @@ class BoxWorld(Installation):
         (self.account.home / "link").symlink_to("nowhere")
         (self.account.home / "chosen").symlink_to(self.workspace / "chosen")
         (self.account.home / "lent").symlink_to(self.other / "lent")
+        (self.other / "lent").symlink_to(self.account.home / ".ssh/id_ed25519")
         (self.other / "file").write_text(self.words["workspace of another"])
         (self.outside / "file").write_text(self.words["beside"])
         (self.outside / "own").write_text("x" * 17)

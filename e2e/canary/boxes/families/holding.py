@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 from e2e.canary.attack import Attack, Family
 from e2e.canary.boxes.attack import GOT, python
@@ -80,14 +79,14 @@ def _look_beside(scene: BoxScene) -> bytes:
         return seen + hear(client)
 
 
-def _choose(scene: BoxScene, *, where: str, command: str) -> bytes:
-    """A container decides where a link of the human's leads in the end: this one, or another."""
-    link = Path(scene.fill(where), command)
-    link.symlink_to(scene.fill("<home>/.ssh/id_ed25519"))
-    try:
-        return scene.run(command, "-c", "print(open('/home/airlock/held').read())")
-    finally:
-        link.unlink()
+def _choose(scene: BoxScene, *, command: str) -> bytes:
+    """A container decides where a link of the human's leads in the end: this one, or another.
+
+    The other one has done that already.
+    """
+    if command == "chosen":
+        (scene.world.workspace / command).symlink_to(scene.fill("<home>/.ssh/id_ed25519"))
+    return scene.run(command, "-c", "print(open('/home/airlock/held').read())")
 
 
 def _read_log(scene: BoxScene) -> bytes:
@@ -114,8 +113,7 @@ def _attacks() -> Iterator[Attack]:
     yield held("holding: a variable that it holds", code="print(os.environ['HELD'])", known=_KNOWN)
     for name, code in _ALONE.items():
         yield held(f"beside what it holds: {name}", code=code)
-    here = partial(_choose, where="<workspace>", command="chosen")
-    there = partial(_choose, where="<other>", command="lent")
+    here, there = (partial(_choose, command=command) for command in ("chosen", "lent"))
     for name, run, works in (
         ("a file that the command before has changed", _run_twice, False),
         ("from a command beside it", _look_beside, False),
