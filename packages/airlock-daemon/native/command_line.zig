@@ -12,7 +12,7 @@ pub const Arguments = struct { socket: i32, box: ?Box = null };
 
 /// Who is in a box, which sockets may be made there, the human's home where it has that (HOME is `-`
 /// otherwise), what the daemon listens by in there (`-` for both where it does not), and the paths of mounts
-/// and where they are moved, in pairs.
+/// and where they are moved, in pairs; or `-` and the path of one in which no link is to be followed.
 pub const Box = struct {
     identity: Identity,
     sockets: Sockets,

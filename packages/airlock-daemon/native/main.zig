@@ -10,6 +10,7 @@ const linux = std.os.linux;
 const box = @import("box.zig");
 const command = @import("command.zig");
 const command_line = @import("command_line.zig");
+const descendants = @import("descendants.zig");
 const doors = @import("doors.zig");
 const Preparation = @import("preparation.zig").Preparation;
 const service = @import("service.zig");
@@ -40,7 +41,7 @@ pub fn main() u8 {
         if (box.finish(wanted.identity, wanted.home, wanted.moves, &moved)) |errno|
             return cannotBegin("the box cannot be finished", errno);
     }
-    if (preparation.complete(socket)) |errno| return cannotBegin("its process cannot be set up", errno);
+    if (preparation.complete(socket, descendants.lookedIn())) |errno| return cannotBegin("its process cannot be set up", errno);
     if (arguments.box) |wanted| {
         command.runBoxed(socket, preparation.deaths, wanted.sockets, &moved);
         return 0;

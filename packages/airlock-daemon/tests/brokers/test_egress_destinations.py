@@ -1,6 +1,10 @@
 """What a module says that its box may reach, and every other spelling of a host."""
 
+import socket
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airlock_daemon.brokers.egress.destinations import read_destination, read_network
 
@@ -118,3 +122,24 @@ def test_this_hosts_loopback_is_known_by_its_name_and_addresses(
     (local,) = read_network((entry, "example.com:80", "10.0.0.1:80")).local
     assert str(local) == entry
     assert list(map(str, local.own_addresses)) == addresses
+
+
+@given(
+    st.text("0123456789abcdefxX.:[]-_%lo", max_size=40)
+    | st.from_regex(r"[0-9a-fxA-FX.]{1,20}(:[0-9]{1,6})?", fullmatch=True)
+    | st.text(max_size=40),
+    st.integers(0, 70_000),
+)
+def test_no_name_can_be_read_as_an_address(host: str, port: int) -> None:
+    """By the resolver of this host; and what is read says the same when it is written."""
+    try:
+        found = read_destination(f"{host}:{port}")
+    except ValueError:
+        return
+    assert read_destination(str(found)) == found
+    assert found.host.isascii()
+    if found.address is None:
+        with pytest.raises(socket.gaierror):
+            socket.getaddrinfo(found.host, None, flags=socket.AI_NUMERICHOST)
+    else:
+        assert str(found.address) == found.host

@@ -15,6 +15,7 @@ from airlock_daemon.errors import Denied
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.request.negotiation import Terms, agree, find_term
 from airlock_daemon.sandbox.box import Box
+from airlock_daemon.sandbox.bundle import bundle_variables
 from airlock_daemon.sandbox.choice import Maker, choose_box, find_maker
 from airlock_daemon.sandbox.doors import name_proxy
 from airlock_daemon.sandbox.environment import adapt_daemon, adapt_path, name_files, withhold
@@ -22,7 +23,7 @@ from airlock_daemon.sandbox.transports import transport_variables
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.directory import Workspace
-from airlock_modules import Credentials, Module
+from airlock_modules import ANY_PROGRAM, Credentials, Module
 from airlock_wire import Request
 
 
@@ -100,18 +101,23 @@ def plan(
     command_line = CommandLine(
         program=program,
         argv=(module.bin, *module.prepend, *args, *module.append),
-        environment=variables if boxed is None else _adapt(variables, boxed, module),
+        environment=variables if boxed is None else _adapt(variables, boxed, module, program),
         directory=workspace.descriptor,
     )
     return Plan(command_line=command_line, terms=terms, boxed=boxed)
 
 
-def _adapt(variables: Mapping[str, str], boxed: Boxed, module: Module) -> dict[str, str]:
+def _adapt(
+    variables: Mapping[str, str], boxed: Boxed, module: Module, program: str
+) -> dict[str, str]:
     box = boxed.box
     # A holding module says by its own words what its tool is given.
-    named = {*module.set, *boxed.held.env} if boxed.held else set[str]()
+    named = {*module.set, *boxed.held.variables} if boxed.held else set[str]()
+    kept = withhold(variables, box, named=named)
     found = name_files(box) | transport_variables(box.asks) | name_proxy(box.doors)
-    return withhold(variables, box, named=named) | found
+    if boxed.held and module.sandbox is not None and ANY_PROGRAM not in module.sandbox.programs:
+        found |= bundle_variables(program)
+    return kept | found
 
 
 def plan_boxed(

@@ -14,6 +14,7 @@ from airlock_daemon.sandbox.box import (
     Closed,
     Cover,
     Devices,
+    Folder,
     Link,
     Made,
     Memory,
@@ -140,10 +141,17 @@ def prepare(
             "-" if box.home is None else box.home.path,
             *(way_out, "-" if box.doors is None else ",".join(map(str, box.doors.listeners))),
             *(word for n, each in enumerate(inner) for word in (f"{_STAGE}/{n}", each.target)),
+            *(word for target in _list_unfollowed(box) for word in ("-", target)),
         )
         yield Making(
             CommandLine(program, argv, {}, root), (listed, binary, control, *held), tuple(shared)
         )
+
+
+def _list_unfollowed(box: Box) -> Iterator[str]:
+    """The mounts in which, and in all that is mounted inside, links are not to be followed."""
+    if not box.follows:
+        yield from (each.target for each in box.operations if isinstance(each, Shared))
 
 
 def _spell_network(box: Box) -> Iterator[str]:
@@ -160,6 +168,8 @@ def _spell(operation: Operation) -> list[str]:
             return ["--symlink", text, target]
         case Memory(target=target, mode=mode, size=size):
             return ["--perms", f"{mode:04o}", "--size", str(size), "--tmpfs", target]
+        case Folder(target=target, mode=mode):
+            return ["--perms", f"{mode:04o}", "--dir", target]
         case Devices():
             return ["--dev", "/dev"]
         case Processes():

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from airlock_daemon.command.order import Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.sandbox.box import HOME, Box
-from airlock_daemon.sandbox.credentials import locate
 from airlock_daemon.sandbox.doors import plan_doors
 from airlock_daemon.sandbox.fencing import refuse_unshowable
+from airlock_daemon.sandbox.hiding import cover_processes, locate
 from airlock_daemon.sandbox.home import PLACES, find_home
 from airlock_daemon.sandbox.plan import plan_box, plan_home_box
 from airlock_daemon.sandbox.programs import SYSTEM, find_places
@@ -187,7 +187,8 @@ def choose_box(
             is_fence=is_fence,
         )
     box = _let_ask(box, sandbox.brokers, maker, generation)
-    box = replace(box, doors=plan_doors(sandbox.network, module.source))
+    doors = plan_doors(sandbox.network, module.source)
+    box = cover_processes(replace(box, doors=doors, follows=sandbox.links), module)
     if maker.bubblewrap is None:
         with advising(module):
             refuse_unshowable(box, workspace.mounts)

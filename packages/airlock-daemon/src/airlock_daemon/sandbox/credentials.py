@@ -17,7 +17,8 @@ from msgspec.structs import replace
 from airlock_daemon.brokers.asking import MOST
 from airlock_daemon.brokers.means import Ask
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
-from airlock_daemon.sandbox.box import HOME, Awaited, Box, Secret, System
+from airlock_daemon.sandbox.box import Awaited, Box, Secret, System
+from airlock_daemon.sandbox.hiding import locate
 from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.setup.trust import list_steps
@@ -160,11 +161,6 @@ def fill(box: Box, held: Held) -> Box:
         for each in box.operations
     )
     return replace(box, operations=tuple(each for each in operations if each is not None))
-
-
-def locate(name: str) -> str:
-    """Where a box has the file that a module calls `name`."""
-    return HOME + name.removeprefix("~") if name.startswith("~") else name
 
 
 def _spell(source: Printed) -> str:
