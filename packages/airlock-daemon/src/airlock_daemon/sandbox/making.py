@@ -1,6 +1,7 @@
 """Making a box by bubblewrap, as far as it does not depend on the command that it will be for."""
 
 import os
+from contextlib import ExitStack
 
 import msgspec
 
@@ -68,11 +69,14 @@ async def _make(
     root: int,
     open_group: OpenGroup,
 ) -> FreshBox:
-    said = os.memfd_create("airlock-box-said", os.MFD_CLOEXEC)
-    ours = group = None
-    try:
+    with ExitStack() as undo:
+        said = os.memfd_create("airlock-box-said", os.MFD_CLOEXEC)
+        undo.callback(os.close, said)
         group = open_group()
+        if group is not None:
+            undo.callback(group.close)
         ours, theirs = make_pair()
+        undo.callback(ours.close)
         with (
             theirs,
             prepare(
@@ -92,11 +96,7 @@ async def _make(
                 identity=None if identity.user == os.geteuid() else identity,
                 group=None if group is None else group.descriptor,
             )
-    except BaseException:
-        if ours is not None:
-            ours.close()
-        os.close(said)
-        if group is not None:
-            group.close()
-        raise
-    return FreshBox(BoxedLaunch(ours, maker, said, group), making.shared)
+        undo.callback(maker.close)
+        launch = BoxedLaunch(ours, maker, said, group)
+        undo.pop_all()
+    return FreshBox(launch, making.shared)
