@@ -67,8 +67,9 @@ def bound_execution(
         if leads_through(listed.path, written):
             raise _refuse(f"the way to {quote(entry)} leads through a workspace", source)
         target = locate(listed.named)
-        if not any(is_within(listed.path, place) for place in SYSTEM):
-            shown[listed.path] = target
+        real = os.path.realpath(listed.path)
+        if not any(is_within(real, place) for place in SYSTEM):
+            shown[real] = target
         allowed.append(target)
     return Bounded(Bound(tuple(allowed)), shown)
 

@@ -22,7 +22,7 @@ _MOST_FILES = 4096
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """An entry: a file of the host, or a directory with all below it, and the path of a module."""
+    """An entry: a file of the host, or a directory with all below it, and as a module has it."""
 
     path: str
     named: str
@@ -37,14 +37,14 @@ def find_listed(entry: str, *, path: str, home: str) -> Listed | str:
     if is_directory:
         if not os.path.isdir(expanded):
             return f"{quote(named)} is no directory of the host"
-        return Listed(os.path.realpath(expanded), named, is_directory)
+        return Listed(expanded, named, is_directory)
     found = find_program(expanded, path)
     if found is None:
         return f"{quote(entry)} is not an executable on the host"
     if not is_static(found):
         return f"{quote(entry)} needs a loader or an interpreter, which would run anything"
     target = named if os.path.isabs(expanded) else found
-    return Listed(os.path.realpath(found), target, is_directory)
+    return Listed(found, target, is_directory)
 
 
 def is_static(path: str) -> bool:
