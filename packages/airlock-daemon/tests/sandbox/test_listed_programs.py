@@ -10,6 +10,7 @@ import pytest
 
 from airlock_daemon.command.launcher import find_launcher
 from airlock_daemon.platform.linux.landlock import landlock_version
+from airlock_daemon.setup.checking import check_files
 from boxing import PYTHON, needs_bubblewrap, open_world, write_boxes
 from confining import build_confined
 from launching import can_build
@@ -150,3 +151,13 @@ def test_a_list_that_could_not_be_kept_is_refused(
     assert (error["data"]["layer"], error["data"]["rule"]) == ("sandbox", "programs")
     assert problem in error["message"], error["message"]
     assert 'programs = [] for the tool alone, or ["*"]' in error["data"]["hint"]
+
+
+def test_check_tells_what_would_not_run(world: World, tool: Path) -> None:
+    """Before a command finds out; of a directory the first file that is no use."""
+    write_tool(world, tool / "bin" / "tool", f"{tool}/helpers/**", "no-such-program")
+    found = check_files(world.locations).findings
+    assert [each.problem for each in found if each.key == "sandbox.programs"] == [
+        f'"{tool}/helpers/dynamic" is no static program, and is not executed',
+        '"no-such-program" is not an executable on the host',
+    ]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from airlock_daemon.setup.programs import find_program
-from airlock_modules import ALL_BELOW
+from airlock_modules import ALL_BELOW, ANY_PROGRAM, Fault, Module
 from airlock_wire import quote
 
 _IDENTITY = struct.Struct("<4sBB10x")
@@ -59,7 +59,34 @@ def is_static(path: str) -> bool:
         return False
 
 
-def find_useless(directory: str) -> Iterator[str]:
+def find_unlistable(module: Module, path: str) -> Iterator[Fault]:
+    """Tell why a holding box of `module` cannot be kept to its list of programs, if it has one.
+
+    Programs are searched on `path`.
+    """
+    listed = () if module.sandbox is None else module.sandbox.programs
+    if not module.is_holding or not listed or ANY_PROGRAM in listed:
+        return
+    tool = find_program(module.bin, path)
+    problems = list[str]()
+    if tool is not None and not is_static(tool):
+        problems.append(f"{quote(tool)}, the tool itself, needs a loader or an interpreter")
+    for entry in listed:
+        found = find_listed(entry, path=path, home=os.environ.get("HOME", "/"))
+        if isinstance(found, str):
+            problems.append(found)
+        elif found.is_directory:
+            useless = next(_find_useless(found.path), None)
+            if useless is not None:
+                problems.append(f"{quote(useless)} is no static program, and is not executed")
+    for problem in problems:
+        remedy = (
+            'name static programs alone, or write [] for the tool alone, or ["*"] for everything'
+        )
+        yield Fault(module.source, "sandbox.programs", problem, remedy)
+
+
+def _find_useless(directory: str) -> Iterator[str]:
     """The executables below a directory that are not static, as far as one looks."""
     count = 0
     for folder, _, names in os.walk(directory):
