@@ -81,8 +81,7 @@ pub fn finish(
             if (forbidLinks(pairs[index + 1])) |errno| return errno;
             continue;
         }
-        if (pairs[index][0] != '/') continue;
-        if (std.mem.orderZ(u8, pairs[index + 1], processes) == .eq) continue;
+        if (pairs[index][0] != '/' or isProcesses(pairs[index + 1])) continue;
         if (move(pairs[index], pairs[index + 1])) |errno| return errno;
         if (moved.add(pairs[index + 1])) |errno| return errno;
     }
@@ -103,8 +102,7 @@ pub fn finish(
     descendants.lookIn(directory);
     index = 0;
     while (index < pairs.len) : (index += 2) {
-        if (pairs[index][0] != '/') continue;
-        if (std.mem.orderZ(u8, pairs[index + 1], processes) != .eq) continue;
+        if (pairs[index][0] != '/' or !isProcesses(pairs[index + 1])) continue;
         if (move(pairs[index], pairs[index + 1])) |errno| return errno;
     }
     // Last, since to mount something anew takes this back.
@@ -121,6 +119,11 @@ pub fn finish(
 const memory = [_][*:0]const u8{ "/tmp", "/dev/shm" };
 const processes = "/proc";
 const fresh_home = "/home/airlock";
+
+fn isProcesses(path: [*:0]const u8) bool {
+    return std.mem.orderZ(u8, path, processes) == .eq;
+}
+
 /// In the place of a fresh home, where the box has the human's.
 const written = "/run/airlock/home";
 
