@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from airlock_daemon.setup.programs import find_program
-from airlock_modules import ALL_BELOW, ANY_PROGRAM, Fault, Module
+from airlock_modules import ALL_BELOW, ANY_PROGRAM, IF_THERE, Fault, Module
 from airlock_wire import quote
 
 _IDENTITY = struct.Struct("<4sBB10x")
@@ -47,8 +47,18 @@ def find_listed(entry: str, *, path: str, home: str) -> Listed | str:
     return Listed(found, target, is_directory)
 
 
+def is_absent(entry: str, path: str, home: str) -> bool:
+    """Whether an entry that may be absent is so."""
+    named = entry.removesuffix(IF_THERE).removesuffix(ALL_BELOW)
+    if named == entry.removesuffix(ALL_BELOW):
+        return False
+    expanded = home + named.removeprefix("~") if named.startswith("~/") else named
+    is_path = os.path.isabs(expanded)
+    return not os.path.exists(expanded) if is_path else find_program(named, path) is None
+
+
 def is_static(path: str) -> bool:
-    """Whether a file is a program of this kind of machine that the kernel executes by itself.
+    """Whether a file is a program of 64 bits that the kernel executes by itself.
 
     A loader is one too.
     """
@@ -67,12 +77,14 @@ def find_unlistable(module: Module, path: str) -> Iterator[Fault]:
     listed = () if module.sandbox is None else module.sandbox.programs
     if not module.is_holding or not listed or ANY_PROGRAM in listed:
         return
+    home = os.environ.get("HOME", "/")
+    present = [entry for entry in listed if not is_absent(entry, path, home)]
     tool = find_program(module.bin, path)
     problems = list[str]()
-    if tool is not None and not is_static(tool):
+    if present and tool is not None and not is_static(tool):
         problems.append(f"{quote(tool)}, the tool itself, needs a loader or an interpreter")
-    for entry in listed:
-        found = find_listed(entry, path=path, home=os.environ.get("HOME", "/"))
+    for entry in present:
+        found = find_listed(entry.removesuffix(IF_THERE), path=path, home=home)
         if isinstance(found, str):
             problems.append(found)
         elif found.is_directory:
