@@ -13,7 +13,7 @@ from .lines import make_request
 from .running import Running
 from .terminal import Terminal
 
-LINKS = ("aws", "docker", "git", "linger", "ssh", "terraform")
+LINKS = ("aws", "docker", "gh", "git", "kubectl", "linger", "npm", "ssh", "terraform")
 """Commands under which the shim stands in every container."""
 SOCKET = "/run/airlock/airlock.sock"
 """Where the agent's socket is in a container that has its directory mounted."""

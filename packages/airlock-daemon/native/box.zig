@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const linux = std.os.linux;
+const descendants = @import("descendants.zig");
 const failed = @import("errno.zig").failed;
 const openPath = @import("unlinked.zig").open;
 
@@ -54,14 +55,18 @@ pub const Moved = struct {
 
 /// Finish the box; the errno of the step that failed, if one did. This process must be root in the user
 /// namespace to which the box's mounts belong, and nobody else be in there. What is written to `home`, the
-/// human's, goes to memory. `moves` are pairs of a mount and
-/// the path to which it is moved, which may have no link in it; what came of them is written to `moved`.
+/// human's, goes to memory. `pairs` are a mount and
+/// the path to which it is moved, which may have no link in it; what came of them is written to `moved`. With
+/// `-` in the place of a mount it is that path in which no link is followed from then on. What goes to /proc
+/// hides it from the tool, and not from this process. Where the execution `is_bound`, a pair of `x` and a path
+/// is a mount of which files may be executed: of no other.
 /// Afterwards this process and all that it
 /// starts are in a namespace below, as `identity` and without capabilities, and cannot make another.
 pub fn finish(
     identity: Identity,
     home: ?[*:0]const u8,
-    moves: []const [*:0]const u8,
+    is_bound: bool,
+    pairs: []const [*:0]const u8,
     moved: *Moved,
 ) ?linux.E {
     // What is mounted on the host from now on does not appear in here.
@@ -71,9 +76,14 @@ pub fn finish(
         if (cover(path)) |errno| return errno;
     }
     var index: usize = 0;
-    while (index < moves.len) : (index += 2) {
-        if (move(moves[index], moves[index + 1])) |errno| return errno;
-        if (moved.add(moves[index + 1])) |errno| return errno;
+    while (index < pairs.len) : (index += 2) {
+        if (std.mem.eql(u8, std.mem.span(pairs[index]), "-")) {
+            if (forbidLinks(pairs[index + 1])) |errno| return errno;
+            continue;
+        }
+        if (pairs[index][0] != '/' or isProcesses(pairs[index + 1])) continue;
+        if (move(pairs[index], pairs[index + 1])) |errno| return errno;
+        if (moved.add(pairs[index + 1])) |errno| return errno;
     }
     for (memory) |path| {
         if (limit(path)) |errno| return errno;
@@ -87,15 +97,33 @@ pub fn finish(
         if (write(each[0], each[1])) |errno| if (errno != .NOENT) return errno;
     }
     if (mount("proc", "/proc", "proc", quiet, "subset=pid")) |errno| return errno;
+    var directory: i32 = undefined;
+    if (openPath(processes, .{ .PATH = true, .DIRECTORY = true, .CLOEXEC = true }, &directory)) |errno| return errno;
+    descendants.lookIn(directory);
+    index = 0;
+    while (index < pairs.len) : (index += 2) {
+        if (pairs[index][0] != '/' or !isProcesses(pairs[index + 1])) continue;
+        if (move(pairs[index], pairs[index + 1])) |errno| return errno;
+    }
+    // Last, since to mount something anew takes this back.
+    if (is_bound) {
+        if (bindExecution(pairs)) |errno| return errno;
+    }
     if (failed(linux.unshare(linux.CLONE.NEWUSER))) |errno| return errno;
-    if (become(identity)) |errno| return errno;
+    if (become(identity, directory)) |errno| return errno;
     return dropCapabilities();
 }
 
 /// File systems in memory that every box has. bubblewrap bounds their bytes, not the number of their files,
 /// each of which takes memory of the kernel.
 const memory = [_][*:0]const u8{ "/tmp", "/dev/shm" };
+const processes = "/proc";
 const fresh_home = "/home/airlock";
+
+fn isProcesses(path: [*:0]const u8) bool {
+    return std.mem.orderZ(u8, path, processes) == .eq;
+}
+
 /// In the place of a fresh home, where the box has the human's.
 const written = "/run/airlock/home";
 
@@ -143,6 +171,38 @@ fn mount(
     ));
 }
 
+/// Let nothing be executed, nor mapped as code, but what lies on the mounts that are named for it: what a
+/// client or the tool writes is on others.
+fn bindExecution(pairs: []const [*:0]const u8) ?linux.E {
+    if (setAttributes("/", mount_noexec, 0)) |errno| return errno;
+    var index: usize = 0;
+    while (index < pairs.len) : (index += 2) {
+        if (pairs[index][0] != 'x') continue;
+        // Where the host lets nothing be executed, nothing is here.
+        if (setAttributes(pairs[index + 1], 0, mount_noexec)) |errno| if (errno != .PERM) return errno;
+    }
+    return null;
+}
+
+// linux/mount.h.
+const mount_noexec = 8;
+
+/// mount_setattr(2), with all that is mounted below.
+fn setAttributes(path: [*:0]const u8, set: u64, clear: u64) ?linux.E {
+    const attributes = extern struct { set: u64, clear: u64, propagation: u64 = 0, namespace: u64 = 0 };
+    const wanted = attributes{ .set = set, .clear = clear };
+    const here: usize = @bitCast(@as(isize, linux.AT.FDCWD));
+    const recursive = 0x8000;
+    return failed(linux.syscall5(
+        .mount_setattr,
+        here,
+        @intFromPtr(path),
+        recursive,
+        @intFromPtr(&wanted),
+        @sizeOf(attributes),
+    ));
+}
+
 /// move_mount(2). Others may change the directory of the target meanwhile: what is opened is what is used.
 fn move(from: [*:0]const u8, to: [*:0]const u8) ?linux.E {
     var target: i32 = undefined;
@@ -161,23 +221,46 @@ fn move(from: [*:0]const u8, to: [*:0]const u8) ?linux.E {
     return failed(result);
 }
 
-/// The new namespace has no user yet; root of the one above becomes `identity` in it.
-fn become(identity: Identity) ?linux.E {
-    if (write("/proc/self/setgroups", "deny")) |errno| return errno;
-    if (writeMap("/proc/self/gid_map", identity.group)) |errno| return errno;
-    return writeMap("/proc/self/uid_map", identity.user);
+/// mount_setattr(2), of the mount at `path` and all that is mounted inside.
+fn forbidLinks(path: [*:0]const u8) ?linux.E {
+    var target: i32 = undefined;
+    if (openPath(path, .{ .PATH = true, .CLOEXEC = true }, &target)) |errno| return errno;
+    defer _ = linux.close(target);
+    const recursive = 0x8000;
+    const no_symfollow = 0x00200000;
+    // struct mount_attr: what is set, cleared, how it is shared, and whose identities it has.
+    const attributes = [4]u64{ no_symfollow, 0, 0, 0 };
+    return failed(linux.syscall5(
+        .mount_setattr,
+        @intCast(target),
+        @intFromPtr(""),
+        linux.AT.EMPTY_PATH | recursive,
+        @intFromPtr(&attributes),
+        @sizeOf(@TypeOf(attributes)),
+    ));
 }
 
-fn writeMap(path: [*:0]const u8, number: u32) ?linux.E {
+/// The new namespace has no user yet; root of the one above becomes `identity` in it.
+fn become(identity: Identity, directory: i32) ?linux.E {
+    if (writeAt(directory, "self/setgroups", "deny")) |errno| return errno;
+    if (writeMap(directory, "self/gid_map", identity.group)) |errno| return errno;
+    return writeMap(directory, "self/uid_map", identity.user);
+}
+
+fn writeMap(directory: i32, path: [*:0]const u8, number: u32) ?linux.E {
     var line: [32]u8 = undefined;
     const digits = std.fmt.bufPrint(&line, "{d}", .{number}) catch unreachable;
     // One number, that of root outside.
     line[digits.len..][0..4].* = .{ ' ', '0', ' ', '1' };
-    return write(path, line[0 .. digits.len + 4]);
+    return writeAt(directory, path, line[0 .. digits.len + 4]);
 }
 
 fn write(path: [*:0]const u8, text: []const u8) ?linux.E {
-    const opened = linux.open(path, .{ .ACCMODE = .WRONLY, .CLOEXEC = true }, 0);
+    return writeAt(linux.AT.FDCWD, path, text);
+}
+
+fn writeAt(directory: i32, path: [*:0]const u8, text: []const u8) ?linux.E {
+    const opened = linux.openat(directory, path, .{ .ACCMODE = .WRONLY, .CLOEXEC = true }, 0);
     if (failed(opened)) |errno| return errno;
     defer _ = linux.close(@intCast(opened));
     return failed(linux.write(@intCast(opened), text.ptr, text.len));

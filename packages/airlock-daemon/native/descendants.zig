@@ -12,9 +12,12 @@ const List = struct {
     pids: [32 * 1024]i32 = undefined,
     count: usize = 0,
     handling: Handling = .leave,
+    /// Those that are passed over, and so what is below them.
+    spared: []const i32 = &.{},
 
     pub fn append(list: *List, pid: i32) void {
         if (list.count == list.pids.len) return;
+        if (std.mem.indexOfScalar(i32, list.spared, pid) != null) return;
         // At once: a process that does little but fork will not be there much longer.
         if (list.handling == .stop) _ = linux.kill(pid, linux.SIG.STOP);
         list.pids[list.count] = pid;
@@ -32,19 +35,20 @@ var found: List = .{};
 /// Send a signal that a process may handle, once, to every descendant. SIGCONT follows, because a
 /// stopped process handles nothing.
 pub fn signalAll(number: u8) void {
-    _ = collect(.leave);
+    _ = collect(.leave, &.{});
     found.signal(number);
     found.signal(linux.SIG.CONT);
 }
 
-/// Kill every descendant that can be found. All are stopped before the first is killed: otherwise
-/// some that fork faster than they are found would get away from every pass.
-pub fn killAll() void {
+/// Kill every descendant that can be found, but for those `spared` and what is below them. All are stopped
+/// before the first is killed: otherwise some that fork faster than they are found would get away from
+/// every pass.
+pub fn killAll(spared: []const i32) void {
     var before: usize = 0;
     // A process that was just forking when it was stopped shows its child in the next round. The
     // bound is for processes that another one continues meanwhile.
     for (0..8) |_| {
-        if (!collect(.stop) or found.count == before) break;
+        if (!collect(.stop, spared) or found.count == before) break;
         before = found.count;
     }
     found.signal(linux.SIG.KILL);
@@ -52,12 +56,31 @@ pub fn killAll() void {
 
 const Handling = enum { leave, stop };
 
+/// A directory that shows the processes of this namespace. What stands at /proc may be another.
+var processes: i32 = linux.AT.FDCWD;
+
+/// Find them from now on in `opened`, which stays open, and not in /proc.
+pub fn lookIn(opened: i32) void {
+    processes = opened;
+}
+
+/// Where they are found if that is not /proc.
+pub fn lookedIn() ?i32 {
+    return if (processes == linux.AT.FDCWD) null else processes;
+}
+
+/// `path`, which begins with /proc/, as it is called from `processes`.
+fn below(path: [*:0]const u8) [*:0]const u8 {
+    return if (processes == linux.AT.FDCWD) path else path + "/proc/".len;
+}
+
 /// Fill `found` from the top of the tree downwards; false if only the top level could be found. With
 /// `stop`, a process is stopped before its children are read: it cannot reap them then, so that
 /// their numbers stay theirs.
-fn collect(handling: Handling) bool {
+fn collect(handling: Handling, spared: []const i32) bool {
     found.count = 0;
     found.handling = handling;
+    found.spared = spared;
     const self = linux.getpid();
     const readable = showsOwnNumbers(self) and appendChildren(self);
     if (!readable) {
@@ -73,7 +96,7 @@ fn collect(handling: Handling) bool {
 /// shows are those of strangers.
 fn showsOwnNumbers(self: i32) bool {
     var target: [16]u8 = undefined;
-    const length = linux.readlink("/proc/self", &target, target.len);
+    const length = linux.readlinkat(processes, below("/proc/self"), &target, target.len);
     if (failed(length) != null) return false;
     const shown = std.fmt.parseInt(i32, target[0..length], 10) catch return false;
     return shown == self;
@@ -88,7 +111,7 @@ fn appendChildren(pid: i32) bool {
     const name = std.fmt.bufPrintZ(&path, "/proc/{d}/task", .{pid}) catch unreachable;
     var flags = open_flags;
     flags.DIRECTORY = true;
-    const tasks = openAt(linux.AT.FDCWD, name, flags) orelse return false;
+    const tasks = openAt(processes, below(name), flags) orelse return false;
     defer _ = linux.close(tasks);
     var shown = false;
     var entries: [1024]u8 align(@alignOf(linux.dirent64)) = undefined;

@@ -140,7 +140,7 @@ def test_variables_are_those_that_are_named_and_no_other(world: World, home: Pat
         more='[env]\nset = { AWS_PAGER = "" }\ninherit = ["AWS_SESSION_TOKEN"]\n',
     )
     world.write_profile(
-        '[env]\nset = { AWS_PROFILE = "readonly", AWS_REGION = "x" }\n[workspace]\n'
+        '[env]\nset = { AWS_PROFILE = "readonly", AWS_SECRET = "x" }\n[workspace]\n'
         f'mounts = {{ "/workspace" = "{world.workspace}" }}\n'
     )
     more = {"AWS_PROFILE": "admin", "MY_KEY": SECRET, "AWS_SESSION_TOKEN": "x"}

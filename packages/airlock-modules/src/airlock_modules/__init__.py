@@ -24,15 +24,17 @@ from airlock_modules.files.credentials_table import (
     HostFile,
     HostVariable,
     Printed,
+    find_variable,
 )
 from airlock_modules.files.faults import Fault, ModuleError
 from airlock_modules.files.forwarding import select_forwarded
 from airlock_modules.files.git_table import names_git_grant, read_git_grant
 from airlock_modules.files.module_file import Module, load_builtin, narrow_module, parse_module
 from airlock_modules.files.option_files import load_options, parse_options
-from airlock_modules.files.program_entries import ALL_BELOW, ANY_PROGRAM
+from airlock_modules.files.program_entries import ALL_BELOW, ANY_PROGRAM, IF_THERE
+from airlock_modules.files.recipe_files import recipe_names, recipe_text
 from airlock_modules.files.review import review_module, review_narrowing
-from airlock_modules.files.sandbox_table import Sandbox
+from airlock_modules.files.sandbox_table import Sandbox, widen_network
 from airlock_modules.files.ssh_table import read_ssh_grant
 from airlock_modules.files.toml_reader import TableReader
 from airlock_modules.names import is_name
@@ -62,6 +64,7 @@ from ._version import __version__
 __all__ = [
     "ALL_BELOW",
     "ANY_PROGRAM",
+    "IF_THERE",
     "AdvertisementReader",
     "Credentials",
     "Decision",
@@ -112,6 +115,7 @@ __all__ = [
     "evaluate",
     "find_host",
     "find_place",
+    "find_variable",
     "is_name",
     "judge_push",
     "list_unseen",
@@ -129,7 +133,10 @@ __all__ = [
     "read_ssh_grant",
     "read_ssh_words",
     "read_url_words",
+    "recipe_names",
+    "recipe_text",
     "review_module",
     "review_narrowing",
     "select_forwarded",
+    "widen_network",
 ]

@@ -56,6 +56,23 @@ def test_a_module_without_any_holds_nothing() -> None:
     assert (plain.credentials, plain.is_holding) == (None, False)
 
 
+def test_a_file_may_be_where_only_the_tool_is_told() -> None:
+    """By a variable that names it, or the directory in which it is."""
+    module = read(
+        """
+        files."${AWS_CONFIG_FILE}" = "~/.aws/config?"
+        files."${DOCKER_CONFIG}/config.json" = "~/.docker/config.json"
+        env.AWS_PROFILE = "AWS_PROFILE?"
+        """
+    )
+    assert module.credentials is not None
+    assert module.credentials.files == {
+        "${AWS_CONFIG_FILE}": HostFile("~/.aws/config", is_optional=True),
+        "${DOCKER_CONFIG}/config.json": HostFile("~/.docker/config.json"),
+    }
+    assert module.credentials.variables == ("AWS_PROFILE", "AWS_CONFIG_FILE", "DOCKER_CONFIG")
+
+
 FILE, VARIABLE = "[credentials] files", "[credentials] env"
 
 
@@ -63,6 +80,9 @@ FILE, VARIABLE = "[credentials] files", "[credentials] env"
     ("lines", "fault"),
     [
         ("ssh_agent = true", "[credentials] ssh_agent: unknown key"),
+        ('files."${A}/b/c" = "~/.x"', f'{FILE}."${{A}}/b/c": "${{A}}/b/c" is no plain path'),
+        ('files."${A}/.." = "~/.x"', f'{FILE}."${{A}}/..": "${{A}}/.." is no plain path'),
+        ('files."${A B}" = "~/.x"', f'{FILE}."${{A B}}": "${{A B}}" is no plain path'),
         ('files."~/.x" = 1', f'{FILE}."~/.x": must be a string, not an integer'),
         ('files."~/.x" = "x/y"', f'{FILE}."~/.x": "x/y" names no file of the host'),
         ('files."~/.x" = "~/../x"', f'{FILE}."~/.x": "~/../x" names no file'),

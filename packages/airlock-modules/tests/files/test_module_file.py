@@ -60,6 +60,12 @@ def test_a_full_module_is_read_as_written() -> None:
     assert (module.concurrent, module.workspace, module.timeout_s) == (False, "required", 1.5)
 
 
+def test_a_module_may_want_no_workspace() -> None:
+    """Its tool sees nothing that a client wrote."""
+    module = parse_module(f'{SMALL}[exec]\nworkspace = "none"\n', name="git", source="git.toml")
+    assert module.workspace == "none"
+
+
 def test_modules_are_immutable() -> None:
     """A module that was read cannot change under a running request."""
     module: Module = parse_module(SMALL, name="git", source="git.toml")

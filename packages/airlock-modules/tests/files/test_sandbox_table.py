@@ -23,13 +23,14 @@ def test_a_closed_box_is_read_with_all_that_it_may_have() -> None:
     """What is not said is nothing."""
     box = '[sandbox]\nbox = "closed"\n'
     read = 'sockets = "unix"\nhome = "fresh"\nread = ["/opt/tool", "~/.tool"]\n'
-    read += 'brokers = ["git", "git"]\n'
+    read += 'brokers = ["git", "git"]\nlinks = false\n'
     plain = parse_module(TOOL + box, name="tool", source="tool.toml").sandbox
     whole = parse_module(TOOL + box + read, name="tool", source="tool.toml").sandbox
     assert plain is not None
     assert (plain.box, plain.sockets, plain.read) == ("closed", "none", ())
     assert (plain.brokers, whole and whole.brokers) == ((), ("git",))
     assert whole is not None
+    assert (plain.links, whole.links) == (True, False)
     assert (whole.box, whole.sockets, whole.read) == ("closed", "unix", ("/opt/tool", "~/.tool"))
 
 
@@ -42,6 +43,8 @@ def test_a_closed_box_is_read_with_all_that_it_may_have() -> None:
         ('box = "Closed"', 'box: "Closed" is not one of its values'),
         ('box = "closed"\nhome = "kept"', "home: no other home than a fresh one"),
         ('box = "home"\nnetwork = ["a:1"]', "network: this key has no meaning in the human's"),
+        ('box = "home"\nlinks = false', "links: this key has no meaning in the human's home"),
+        ('box = "closed"\nlinks = 0', "links: must be a boolean"),
         ('box = "none"\nprograms = []', "programs: this key has no meaning without a box"),
         ('box = "closed"\nbrokers = ["ssh"]', 'brokers: "ssh" is no broker that a box'),
         ('box = "none"\nbrokers = ["git"]', "brokers: this key has no meaning without a box"),

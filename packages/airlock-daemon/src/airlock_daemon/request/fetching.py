@@ -11,6 +11,7 @@ from airlock_daemon.request.execution import Finished
 from airlock_daemon.request.plan import Boxed, Plan
 from airlock_daemon.request.state import AgentState, DaemonState
 from airlock_daemon.sandbox.credentials import Keeper, fill
+from airlock_daemon.sandbox.hiding import hide, hides
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.workspace.directory import make_empty
 
@@ -45,9 +46,13 @@ async def execute_holding(
         held = await keeper.fetch(replace(boxed.held, env=wanted))
     finally:
         await directory.leave(agent.removals)
-    line = replace(plan.command_line, environment={**variables, **held.variables})
-    filled = replace(boxed, box=fill(boxed.box, held))
-    held_plan = replace(plan, command_line=line, boxed=filled)
+    variables = {**variables, **held.variables}
+    box = fill(boxed.box, held)
+    if hides(boxed.held):
+        box, hidden = hide(box)
+        variables = {**variables, **hidden}
+    line = replace(plan.command_line, environment=variables)
+    held_plan = replace(plan, command_line=line, boxed=replace(boxed, box=box))
     # A box that was made before has none of this.
     return await run(**{**more, "plan": held_plan, "room": None})
 

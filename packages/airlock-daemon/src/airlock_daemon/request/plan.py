@@ -1,7 +1,6 @@
 """What is run for a request that is allowed, and with which features of the protocol."""
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -14,23 +13,26 @@ from airlock_daemon.connection.descriptors import Passed
 from airlock_daemon.errors import Denied
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.request.negotiation import Terms, agree, find_term
-from airlock_daemon.sandbox.box import Box
+from airlock_daemon.sandbox.box import Bound, Box
+from airlock_daemon.sandbox.bundle import bundle_variables
 from airlock_daemon.sandbox.choice import Maker, choose_box, find_maker
+from airlock_daemon.sandbox.client_files import list_written
 from airlock_daemon.sandbox.doors import name_proxy
 from airlock_daemon.sandbox.environment import adapt_daemon, adapt_path, name_files, withhold
+from airlock_daemon.sandbox.execution import find_script
 from airlock_daemon.sandbox.transports import transport_variables
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.directory import Workspace
-from airlock_modules import Credentials, Module
+from airlock_modules import ANY_PROGRAM, Credentials, Module
 from airlock_wire import Request
 
 
 class Boxed(msgspec.Struct, frozen=True):
     """The box of a command, what makes it, and what may not be in it.
 
-    `held` is what it is to have of credentials, as the file `source` says, and `workspaces` are the
-    client's directories on the host.
+    `held` is what it is to have of credentials, as the file `source` says, and `workspaces` are
+    directories on the host that the client may change, or that a profile maps.
     """
 
     box: Box
@@ -97,21 +99,30 @@ def plan(
         root=None if workspace.mounts is None or renames else workspace.root,
         is_boxed=boxed is not None,
     )
+    script: tuple[str, ...] = ()
+    if boxed is not None and boxed.box.bound == Bound():
+        script = find_script(program, path)
+    own = (*script, program) if script else (module.bin,)
     command_line = CommandLine(
-        program=program,
-        argv=(module.bin, *module.prepend, *args, *module.append),
-        environment=variables if boxed is None else _adapt(variables, boxed, module),
+        program=script[0] if script else program,
+        argv=(*own, *module.prepend, *args, *module.append),
+        environment=variables if boxed is None else _adapt(variables, boxed, module, program),
         directory=workspace.descriptor,
     )
     return Plan(command_line=command_line, terms=terms, boxed=boxed)
 
 
-def _adapt(variables: Mapping[str, str], boxed: Boxed, module: Module) -> dict[str, str]:
+def _adapt(
+    variables: Mapping[str, str], boxed: Boxed, module: Module, program: str
+) -> dict[str, str]:
     box = boxed.box
     # A holding module says by its own words what its tool is given.
-    named = {*module.set, *boxed.held.env} if boxed.held else set[str]()
+    named = {*module.set, *boxed.held.variables} if boxed.held else set[str]()
+    kept = withhold(variables, box, named=named)
     found = name_files(box) | transport_variables(box.asks) | name_proxy(box.doors)
-    return withhold(variables, box, named=named) | found
+    if boxed.held and module.sandbox is not None and ANY_PROGRAM not in module.sandbox.programs:
+        found |= bundle_variables(program)
+    return kept | found
 
 
 def plan_boxed(
@@ -132,15 +143,9 @@ def plan_boxed(
     reserved = generation.reserved
     if module.credentials is None or not module.is_holding:
         return Boxed(box, maker, reserved)
-    workspaces = tuple(_list_workspaces(workspace, reserved))
+    # Another agent's container could choose as well as this one.
+    workspaces = (*list_written(workspace, reserved), *generation.workspaces)
     return Boxed(box, maker, reserved, module.credentials, module.source, workspaces)
-
-
-def _list_workspaces(workspace: Workspace, reserved: Reserved) -> Iterator[str]:
-    yield workspace.root
-    if workspace.mounts is not None:
-        sources = workspace.mounts.list_workspaces(reserved)
-        yield from (os.path.realpath(each.directory) for each in sources)
 
 
 def plan_errand(

@@ -1,5 +1,7 @@
 """The steps of one request that come before it is carried out, or that a `check` ends with."""
 
+from msgspec.structs import replace
+
 from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.request.decision import Allowed
@@ -12,7 +14,7 @@ from airlock_daemon.sandbox.choice import renames_paths
 from airlock_daemon.sandbox.refusing import advising, refuse
 from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.workspace.directory import Workspace, enter
+from airlock_daemon.workspace.directory import Workspace, enter, make_empty
 from airlock_daemon.workspace.mapping import see_mounts
 from airlock_daemon.workspace.path_arguments import hold_paths, judge_paths
 from airlock_modules import Module
@@ -40,6 +42,9 @@ class Steps:
     async def enter(self, peer: Peer, module: Module) -> Workspace:
         """Open the directory of the run, which the caller leaves or closes."""
         await self._refuse_elsewhere(peer, module)
+        if module.workspace == "none":
+            is_proven = await self.prove(peer) is not None
+            return replace(make_empty(None), is_proven=is_proven)
         workspace = await enter(
             self._request.cwd,
             peer=peer,
@@ -81,16 +86,19 @@ class Steps:
 
     async def hold(self, allowed: Allowed, workspace: Workspace) -> tuple[str, ...]:
         """Return the arguments, with the host's path for each that leads somewhere."""
-        if renames_paths(allowed.module, self._generation):
+        args = self._request.args
+        renames = renames_paths(allowed.module, self._generation)
+        if renames and not allowed.module.is_holding:
             # Paths in a box are those of the client, and nothing is there beyond what it has.
-            return self._request.args
-        return await hold_paths(
-            self._request.args,
+            return args
+        held = await hold_paths(
+            args,
             allowed.paths,
             directory=workspace,
             reserved=self._generation.reserved,
             pause=self._agent.turns.take,
         )
+        return args if renames else held
 
     def ask_broker(self, module: Module) -> Asked:
         """Begin with a broker; the caller leaves what is returned."""
@@ -142,7 +150,8 @@ class Steps:
             plan_boxed(module, self._generation, workspace, program, environment=environment)
 
     async def _judge(self, allowed: Allowed, peer: Peer) -> None:
-        if not renames_paths(allowed.module, self._generation) and allowed.paths:
+        renames = renames_paths(allowed.module, self._generation)
+        if allowed.paths and (allowed.module.is_holding or not renames):
             await judge_paths(
                 self._request.args,
                 allowed.paths,

@@ -14,6 +14,7 @@ from airlock_daemon.sandbox.box import (
     Closed,
     Cover,
     Devices,
+    Folder,
     Link,
     Made,
     Memory,
@@ -139,11 +140,20 @@ def prepare(
             *(str(identity.user), str(identity.group), str(SOCKETS[box.sockets])),
             "-" if box.home is None else box.home.path,
             *(way_out, "-" if box.doors is None else ",".join(map(str, box.doors.listeners))),
+            _name_execution(box),
+            *_list_executable(box),
             *(word for n, each in enumerate(inner) for word in (f"{_STAGE}/{n}", each.target)),
+            *(word for target in _list_unfollowed(box) for word in ("-", target)),
         )
         yield Making(
             CommandLine(program, argv, {}, root), (listed, binary, control, *held), tuple(shared)
         )
+
+
+def _list_unfollowed(box: Box) -> Iterator[str]:
+    """The mounts in which, and in all that is mounted inside, links are not to be followed."""
+    if not box.follows:
+        yield from (each.target for each in box.operations if isinstance(each, Shared))
 
 
 def _spell_network(box: Box) -> Iterator[str]:
@@ -160,6 +170,8 @@ def _spell(operation: Operation) -> list[str]:
             return ["--symlink", text, target]
         case Memory(target=target, mode=mode, size=size):
             return ["--perms", f"{mode:04o}", "--size", str(size), "--tmpfs", target]
+        case Folder(target=target, mode=mode):
+            return ["--perms", f"{mode:04o}", "--dir", target]
         case Devices():
             return ["--dev", "/dev"]
         case Processes():
@@ -179,6 +191,24 @@ def _spell_system(what: System, hold: Callable[[int], str], identity: Identity) 
         number = hold(os.open(what.path, os.O_RDONLY | os.O_CLOEXEC))
         return ["--perms", "0555", "--ro-bind-data", number, what.target]
     return ["--ro-bind", what.path, what.target]
+
+
+def _name_execution(box: Box) -> str:
+    """As `native/command_line.zig` calls it."""
+    if box.bound is None:
+        return "any"
+    return "listed" if box.bound.programs else "alone"
+
+
+def _list_executable(box: Box) -> Iterator[str]:
+    """Pairs for the launcher: where files may be executed, and which of them."""
+    if box.bound is None:
+        return
+    for operation in box.operations:
+        if isinstance(operation, System) and not operation.is_copied:
+            yield from ("x", operation.target)
+    for path in box.bound.programs:
+        yield from ("p", path)
 
 
 def _spell_content(what: Made | Secret, hold: Callable[[int], str]) -> Iterator[str]:

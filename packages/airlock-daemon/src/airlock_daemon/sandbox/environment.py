@@ -9,8 +9,13 @@ from airlock_daemon.sandbox.box import HOME, TMP, Box, Made, System
 from airlock_daemon.sandbox.programs import SYSTEM
 from airlock_daemon.setup.reserved import is_within
 
+_HARMLESS = (
+    r"(?:AWS_(?:(?:DEFAULT_)?REGION|DEFAULT_OUTPUT|MAX_ATTEMPTS|RETRY_MODE)"
+    r"|DOCKER_DEFAULT_PLATFORM)"
+)
 # Of those that brokers use, or that lead to a credential or an agent of the human's.
 _WITHHELD = re.compile(
+    rf"(?!{_HARMLESS}$)"
     r"(?:(?:http|https|ftp|all|no)_proxy|AWS_.*|SSH_.*|GIT_SSH(?:_COMMAND|_VARIANT)?|GIT_ASKPASS"
     r"|DOCKER_.*|KUBECONFIG|GPG_AGENT_INFO|DBUS_.*|XDG_RUNTIME_DIR|DISPLAY|WAYLAND_DISPLAY)",
     re.IGNORECASE,

@@ -12,6 +12,8 @@ from airlock_wire.text import quote
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # `${NAME}` or `${NAME:-PATH}`, as a shell would write it.
 _NAMED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?\}")
+# A place that only the tool is told of, by a variable; behind it a file in that directory.
+_HIDDEN = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}(/(?!\.\.?$)[^/]+)?")
 _OPTIONAL = "?"
 # No array of a file is this one.
 _FAULTY = ("\0",)
@@ -43,14 +45,30 @@ class Printed(Struct, frozen=True, tag=True):
 
 
 class Credentials(Struct, frozen=True):
-    """What a box holds: `files` by their path in the box, where `~/` is its home, and variables."""
+    """What a box holds: `files` by their path in the box, where `~/` is its home, and variables.
+
+    What is called `${NAME}` is at a path that nobody can guess, which the tool finds in that
+    variable, and `${NAME}/FILE` in a directory that is so.
+    """
 
     files: Mapping[str, HostFile | Printed] = {}
     env: Mapping[str, HostVariable | Printed] = {}
 
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The names of all variables by which the tool is told of any of it."""
+        hidden = (find_variable(target) for target in self.files)
+        return tuple(dict.fromkeys((*self.env, *(name for name in hidden if name))))
+
     def __bool__(self) -> bool:
         """Whether there is any."""
         return bool(self.files or self.env)
+
+
+def find_variable(target: str) -> str:
+    """The variable that tells of the file `target` of a box, "" where it is at a path."""
+    hidden = _HIDDEN.fullmatch(target)
+    return "" if hidden is None else hidden[1]
 
 
 def read_credentials(
@@ -63,19 +81,43 @@ def read_credentials(
     if not reader.has("credentials"):
         return None
     table = reader.table("credentials")
-    files = _read_files(table.table("files"))
-    return Credentials(files, _read_env(table.table("env"), tuple(forward), tuple(fixed)))
+    files, env = table.table("files"), table.table("env")
+    chosen = _Chosen(tuple(forward), tuple(fixed))
+    return Credentials(_read_files(files, chosen), _read_env(env, chosen))
 
 
-def _read_files(table: TableReader) -> dict[str, HostFile | Printed]:
+class _Chosen(Struct, frozen=True):
+    """Variables that others choose: `forward` the client, `fixed` the module itself."""
+
+    forward: tuple[str, ...]
+    fixed: tuple[str, ...]
+
+    def check(self, table: TableReader, key: str, name: str) -> bool:
+        """Whether nobody chooses `name`; else a fault at `key`."""
+        beginnings = tuple(entry[:-1] for entry in self.forward if entry.endswith("*"))
+        if name in self.fixed:
+            problem = "[env] strip or set has it too, so that this value is never used"
+            table.fault(key, problem, "keep one of the two")
+        elif name in self.forward or name.startswith(beginnings):
+            problem = "[env] forward lets the client choose it"
+            table.fault(key, problem, "take it, or the beginning that has it, out of forward")
+        else:
+            return True
+        return False
+
+
+def _read_files(table: TableReader, chosen: _Chosen) -> dict[str, HostFile | Printed]:
     files: dict[str, HostFile | Printed] = {}
     for target in table.names():
         source = _read_command(table, target) if table.has_array(target) else None
         found = source or _read_host_file(table, target)
-        if not is_plain(target):
+        hidden = find_variable(target)
+        if hidden and not chosen.check(table, target, hidden):
+            continue
+        if not hidden and not is_plain(target):
             problem = f"{quote(target)} is no plain path of a box"
             table.fault(target, problem, 'write it like "~/.tool/config" or "/etc/tool/token"')
-        elif not can_be_added(target):
+        elif not hidden and not can_be_added(target):
             problem = f"{quote(target)} is a place that a box has of its own"
             table.fault(target, problem, "write a path in ~/, which is the box's own home")
         elif any(is_within(target, each) or is_within(each, target) for each in files):
@@ -101,24 +143,15 @@ def _read_host_file(table: TableReader, target: str) -> HostFile | None:
     return None
 
 
-def _read_env(
-    table: TableReader, forward: tuple[str, ...], fixed: tuple[str, ...]
-) -> dict[str, HostVariable | Printed]:
+def _read_env(table: TableReader, chosen: _Chosen) -> dict[str, HostVariable | Printed]:
     variables: dict[str, HostVariable | Printed] = {}
-    beginnings = tuple(entry[:-1] for entry in forward if entry.endswith("*"))
     for name in table.names():
         is_command = table.has_array(name)
         found = _read_command(table, name) if is_command else _read_variable(table, name)
         if not _NAME.fullmatch(name):
             problem = f"{quote(name)} is not the name of an environment variable"
             table.fault(name, problem, "use letters, digits and _ only, and no digit first")
-        elif name in fixed:
-            problem = "[env] strip or set has it too, so that this value is never used"
-            table.fault(name, problem, "keep one of the two")
-        elif name in forward or name.startswith(beginnings):
-            problem = "[env] forward lets the client choose it"
-            table.fault(name, problem, "take it, or the beginning that has it, out of forward")
-        elif found is not None:
+        elif chosen.check(table, name, name) and found is not None:
             variables[name] = found
     return variables
 

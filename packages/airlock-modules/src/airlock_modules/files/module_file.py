@@ -12,7 +12,7 @@ rules decide one otherwise is faulty.
 
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -30,10 +30,12 @@ from airlock_wire.text import quote
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FORWARD_ENTRY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?")
 Broker = Literal["git", "ssh"]
+Workspace = Literal["required", "optional", "none"]
 
 # What a broker runs on the host.
 _PROGRAMS = {"git": "ssh", "ssh": "ssh"}
 _BROKERS: Mapping[str, Broker] = {"git": "git", "ssh": "ssh"}
+_WORKSPACES: Mapping[str, Workspace] = {each: each for each in get_args(Workspace)}
 _LONGEST_TIMEOUT_S = 7 * 24 * 3600.0
 _NOT_BUILT = {
     "output": "remove it; output is passed on unmasked",
@@ -48,8 +50,9 @@ class Module(Struct, frozen=True, kw_only=True):
     `set` are about the tool's environment; an entry of `forward` is a name, or a beginning and `*`.
     `prepend` and `append` are put around the client's arguments, `prepend` of a broker behind its
     own. With
-    `concurrent` false one invocation runs at a time. A `workspace` that is required must be mapped,
-    else the tool runs in an empty directory. `timeout_s` is in seconds, 0 for none. Without a
+    `concurrent` false one invocation runs at a time. A `workspace` that is required must be mapped;
+    one that is optional is an empty directory where it is not; with "none" it is one always, and
+    the tool sees nothing that the client wrote. `timeout_s` is in seconds, 0 for none. Without a
     `sandbox` the file says nothing of a box, without `credentials` nothing of what that holds.
     `source` names the file, `builtin` says that it ships
     with this package.
@@ -66,7 +69,7 @@ class Module(Struct, frozen=True, kw_only=True):
     prepend: tuple[str, ...] = ()
     append: tuple[str, ...] = ()
     concurrent: bool = True
-    workspace: Literal["required", "optional"] = "optional"
+    workspace: Workspace = "optional"
     timeout_s: float = 0.0
     sandbox: Sandbox | None = None
     credentials: Credentials | None = None
@@ -98,7 +101,7 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
     strip, settings = _read_names(env, "strip"), _read_set(env)
     if broker is not None:
         args.refuse("append", "has no meaning for a broker", "use prepend, or remove it")
-    workspace = run.choice("workspace", ("required", "optional"), default="optional")
+    workspace = run.choice("workspace", (*_WORKSPACES,), default="optional")
     sandbox = read_sandbox(reader, is_broker=broker is not None)
     if broker is not None:
         reader.refuse("credentials", "has no meaning for a broker", "remove it")
@@ -117,7 +120,7 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
         prepend=args.strings("prepend"),
         append=args.strings("append"),
         concurrent=run.boolean("concurrent", default=True),
-        workspace="required" if workspace == "required" else "optional",
+        workspace=_WORKSPACES.get(workspace, "optional"),
         timeout_s=run.number("timeout_s", default=0.0, minimum=0.0, maximum=_LONGEST_TIMEOUT_S),
         sandbox=sandbox,
         credentials=read_credentials(reader, forward=forward, fixed=(*strip, *settings)),

@@ -12,20 +12,20 @@ _LONGEST_NAME = 253
 _HIGHEST_PORT = 65535
 
 
-def read_network(table: TableReader) -> tuple[str, ...]:
-    """Read the key: `HOST:PORT` each, as one writes them, once each and in lower case.
+def read_network(table: TableReader, key: str = "network") -> tuple[str, ...]:
+    """Read the array `key`: `HOST:PORT` each, as one writes them, once each and in lower case.
 
     HOST is a name, `*.` and a name of two labels or more for all that is below it, an IPv4 address,
     or an IPv6 address in brackets; an address is in its usual form. Faults are recorded by `table`.
     """
     found: dict[str, None] = {}
-    for entry in table.strings("network"):
+    for entry in table.strings(key):
         normal = _normalise(entry)
         if normal is None:
             problem = f"{quote(entry)} is no HOST:PORT"
             remedy = 'write it like "registry.terraform.io:443", "*.amazonaws.com:443", '
             remedy += '"127.0.0.1:4566" or "[::1]:4566"'
-            table.fault("network", problem, remedy)
+            table.fault(key, problem, remedy)
         else:
             found[normal] = None
     return tuple(found)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from airlock_modules.files.box_places import is_own, is_plain, is_secret
 from airlock_modules.files.network_entries import read_network
@@ -17,6 +18,7 @@ _NOT_AT_HOME = {
     "brokers": 'remove it: tools reach remotes by themselves; or write box = "closed"',
     "network": 'remove it: it has the network of the host; or write box = "closed"',
     "programs": 'remove it: it may execute what it sees; or write box = "closed"',
+    "links": 'remove it: links are followed there; or write box = "closed"',
 }
 BROKERS = ("git",)
 """Those that a box can ask."""
@@ -32,7 +34,8 @@ class Sandbox(Struct, frozen=True, kw_only=True):
     the host that it sees beside these, read-only: absolute, or from the home on with `~/`.
     `brokers` do what leaves a closed box: "git" speaks to its remotes. `programs` is what a box
     that holds credentials may execute beside the tool: names on the daemon's PATH, paths, all that
-    is below a directory (`DIR/**`), or `*`.
+    is below a directory (`DIR/**`), or `*`. Without `links` no symbolic link in the workspace is
+    followed there.
     """
 
     box: Literal["closed", "home", "none"]
@@ -41,6 +44,7 @@ class Sandbox(Struct, frozen=True, kw_only=True):
     read: tuple[str, ...] = ()
     brokers: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
+    links: bool = True
 
 
 def read_sandbox(reader: TableReader, *, is_broker: bool) -> Sandbox | None:
@@ -66,24 +70,31 @@ def read_sandbox(reader: TableReader, *, is_broker: bool) -> Sandbox | None:
     if table.string("home", default="fresh") != "fresh":
         problem = "no other home than a fresh one is supported by this release"
         table.fault("home", problem, 'write "fresh", or remove the key')
-    network = read_network(table)
-    return Sandbox(
+    sockets = table.choice("sockets", ("none", "unix", "inet"), default="none")
+    sandbox = Sandbox(
         box="closed",
-        sockets=_read_sockets(table, has_network=bool(network)),
-        network=network,
+        sockets="unix" if sockets == "unix" else "inet" if sockets == "inet" else "none",
         read=_read_paths(table),
         brokers=_read_brokers(table),
         programs=read_programs(table),
+        links=table.boolean("links", default=True),
     )
+    return widen_network(sandbox, table, "network")
 
 
-def _read_sockets(
-    table: TableReader, *, has_network: bool
-) -> Literal["none", "unix", "inet", "inet and unix"]:
-    sockets = table.choice("sockets", ("none", "unix", "inet"), default="none")
-    if sockets == "unix":
-        return "inet and unix" if has_network else "unix"
-    return "inet" if sockets == "inet" or has_network else "none"
+def widen_network(sandbox: Sandbox, reader: TableReader, key: str) -> Sandbox:
+    """The closed box with the destinations of the array `key` besides, and the sockets for them.
+
+    Faults are recorded by `reader`.
+    """
+    network = read_network(reader, key)
+    if not network:
+        return sandbox
+    return replace(
+        sandbox,
+        network=tuple(dict.fromkeys((*sandbox.network, *network))),
+        sockets="inet and unix" if "unix" in sandbox.sockets else "inet",
+    )
 
 
 def _read_box(table: TableReader) -> str:
