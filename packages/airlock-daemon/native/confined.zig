@@ -3,6 +3,7 @@
 //!     confined show PROCESSOR SOCKETS         the filter, as the kernel takes it, on stdout
 //!     confined run SOCKETS PROGRAM [ARG...]   PROGRAM by its path, with this environment
 //!     confined limit PROCESSES DATA FILE_SIZE OPEN_FILES PROGRAM [ARG...]
+//!     confined memory PROGRAM                 the same from a file that has no path
 //!     confined wait                           says `waiting`, and waits for the end of stdin
 
 const std = @import("std");
@@ -23,12 +24,13 @@ pub fn main() u8 {
 }
 
 fn obey(words: []const [*:0]u8) Fault!void {
-    const Deed = enum { show, run, limit, wait };
+    const Deed = enum { show, run, limit, memory, wait };
     if (words.len < 2) return error.Usage;
     const deed = try read(Deed, words[1]);
     const needed: usize = switch (deed) {
         .show, .run => 4,
         .limit => 7,
+        .memory => 3,
         .wait => 2,
     };
     if (words.len < needed) return error.Usage;
@@ -51,6 +53,7 @@ fn obey(words: []const [*:0]u8) Fault!void {
             });
             return if (fault == null) execute(words[6..]) else error.CannotLimit;
         },
+        .memory => return executeMemory(words[2]),
         .wait => {
             var byte: [1]u8 = undefined;
             _ = linux.write(1, "waiting\n", 8);
@@ -69,6 +72,24 @@ fn readNumber(word: [*:0]const u8) Fault!u64 {
 
 fn execute(words: []const [*:0]u8) Fault {
     _ = linux.execve(words[0], @ptrCast(words.ptr), @ptrCast(std.os.environ.ptr));
+    return error.CannotExecute;
+}
+
+fn executeMemory(path: [*:0]const u8) Fault {
+    const opened = linux.open(path, .{}, 0);
+    const made = linux.memfd_create("program", 0);
+    if (linux.E.init(opened) != .SUCCESS or linux.E.init(made) != .SUCCESS) return error.CannotExecute;
+    var buffer: [65536]u8 = undefined;
+    while (true) {
+        const length = linux.read(@intCast(opened), &buffer, buffer.len);
+        if (linux.E.init(length) != .SUCCESS or length == 0) break;
+        _ = linux.write(@intCast(made), &buffer, length);
+    }
+    const words = [_:null]?[*:0]const u8{path};
+    const environment: [*:null]const ?[*:0]const u8 = @ptrCast(std.os.environ.ptr);
+    _ = linux.syscall5(.execveat, made, @intFromPtr(""), @intFromPtr(&words), @intFromPtr(environment), linux.AT.EMPTY_PATH);
+    var link: [32]u8 = undefined;
+    _ = linux.execve(std.fmt.bufPrintZ(&link, "/proc/self/fd/{d}", .{made}) catch unreachable, &words, environment);
     return error.CannotExecute;
 }
 

@@ -16,10 +16,10 @@ from airlock_daemon.sandbox.box import Bound
 from airlock_daemon.sandbox.client_files import leads_through
 from airlock_daemon.sandbox.hiding import locate
 from airlock_daemon.sandbox.programs import SYSTEM
-from airlock_daemon.setup.executables import find_listed, is_static
+from airlock_daemon.setup.executables import find_listed, is_absent, is_static
 from airlock_daemon.setup.programs import Programs, find_program
 from airlock_daemon.setup.reserved import is_within
-from airlock_modules import ALL_BELOW, ANY_PROGRAM, IF_THERE
+from airlock_modules import ANY_PROGRAM, IF_THERE
 from airlock_wire import quote
 
 _WITHOUT_LIST = 'programs = [] for the tool alone, or ["*"] for all that its box shows'
@@ -51,7 +51,7 @@ def bound_execution(
     """
     if ANY_PROGRAM in entries:
         return Bounded(None)
-    present = [entry for entry in entries if not _is_absent(entry, programs.path, home)]
+    present = [entry for entry in entries if not is_absent(entry, programs.path, home)]
     if not present:
         return Bounded(Bound())
     if not landlock_version():
@@ -69,20 +69,11 @@ def bound_execution(
         if leads_through(listed.path, written):
             raise _refuse(f"the way to {quote(entry)} leads through a workspace", source)
         target = locate(listed.named)
-        if not any(is_within(listed.path, place) for place in SYSTEM):
-            shown[listed.path] = target
+        real = os.path.realpath(listed.path)
+        if not any(is_within(real, place) for place in SYSTEM):
+            shown[real] = target
         allowed.append(target)
     return Bounded(Bound(tuple(allowed)), shown)
-
-
-def _is_absent(entry: str, path: str, home: str) -> bool:
-    """Whether an entry that may be absent is so."""
-    named = entry.removesuffix(IF_THERE).removesuffix(ALL_BELOW)
-    if named == entry.removesuffix(ALL_BELOW):
-        return False
-    expanded = home + named.removeprefix("~") if named.startswith("~/") else named
-    is_path = os.path.isabs(expanded)
-    return not os.path.exists(expanded) if is_path else find_program(named, path) is None
 
 
 def find_script(program: str, path: str) -> tuple[str, ...]:

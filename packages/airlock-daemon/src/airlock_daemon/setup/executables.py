@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from airlock_daemon.setup.programs import find_program
-from airlock_modules import ALL_BELOW
+from airlock_modules import ALL_BELOW, ANY_PROGRAM, IF_THERE, Fault, Module
 from airlock_wire import quote
 
 _IDENTITY = struct.Struct("<4sBB10x")
@@ -22,7 +22,7 @@ _MOST_FILES = 4096
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """An entry: a file of the host, or a directory with all below it, and the path of a module."""
+    """An entry: a file of the host, or a directory with all below it, and as a module has it."""
 
     path: str
     named: str
@@ -37,18 +37,28 @@ def find_listed(entry: str, *, path: str, home: str) -> Listed | str:
     if is_directory:
         if not os.path.isdir(expanded):
             return f"{quote(named)} is no directory of the host"
-        return Listed(os.path.realpath(expanded), named, is_directory)
+        return Listed(expanded, named, is_directory)
     found = find_program(expanded, path)
     if found is None:
         return f"{quote(entry)} is not an executable on the host"
     if not is_static(found):
         return f"{quote(entry)} needs a loader or an interpreter, which would run anything"
     target = named if os.path.isabs(expanded) else found
-    return Listed(os.path.realpath(found), target, is_directory)
+    return Listed(found, target, is_directory)
+
+
+def is_absent(entry: str, path: str, home: str) -> bool:
+    """Whether an entry that may be absent is so."""
+    named = entry.removesuffix(IF_THERE).removesuffix(ALL_BELOW)
+    if named == entry.removesuffix(ALL_BELOW):
+        return False
+    expanded = home + named.removeprefix("~") if named.startswith("~/") else named
+    is_path = os.path.isabs(expanded)
+    return not os.path.exists(expanded) if is_path else find_program(named, path) is None
 
 
 def is_static(path: str) -> bool:
-    """Whether a file is a program of this kind of machine that the kernel executes by itself.
+    """Whether a file is a program of 64 bits that the kernel executes by itself.
 
     A loader is one too.
     """
@@ -59,7 +69,36 @@ def is_static(path: str) -> bool:
         return False
 
 
-def find_useless(directory: str) -> Iterator[str]:
+def find_unlistable(module: Module, path: str) -> Iterator[Fault]:
+    """Tell why a holding box of `module` cannot be kept to its list of programs, if it has one.
+
+    Programs are searched on `path`.
+    """
+    listed = () if module.sandbox is None else module.sandbox.programs
+    if not module.is_holding or not listed or ANY_PROGRAM in listed:
+        return
+    home = os.environ.get("HOME", "/")
+    present = [entry for entry in listed if not is_absent(entry, path, home)]
+    tool = find_program(module.bin, path)
+    problems = list[str]()
+    if present and tool is not None and not is_static(tool):
+        problems.append(f"{quote(tool)}, the tool itself, needs a loader or an interpreter")
+    for entry in present:
+        found = find_listed(entry.removesuffix(IF_THERE), path=path, home=home)
+        if isinstance(found, str):
+            problems.append(found)
+        elif found.is_directory:
+            useless = next(_find_useless(found.path), None)
+            if useless is not None:
+                problems.append(f"{quote(useless)} is no static program, and is not executed")
+    for problem in problems:
+        remedy = (
+            'name static programs alone, or write [] for the tool alone, or ["*"] for everything'
+        )
+        yield Fault(module.source, "sandbox.programs", problem, remedy)
+
+
+def _find_useless(directory: str) -> Iterator[str]:
     """The executables below a directory that are not static, as far as one looks."""
     count = 0
     for folder, _, names in os.walk(directory):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence, wants_box
 from airlock_daemon.setup.config import Config
+from airlock_daemon.setup.executables import find_unlistable
 from airlock_daemon.setup.finding import named
 from airlock_daemon.setup.homes import find_unsaid
 from airlock_daemon.setup.hooks import review_hooks
@@ -53,6 +54,7 @@ def find_oddities(
             yield from named("program", _find_program(module, search_path))
             yield from review_module(module)
             yield from named("box", _find_box(module, config.boxes, search_path))
+            yield from named("box", find_unlistable(module, search_path))
         unsaid = (each for one in sets for each in find_unsaid(one, name))
         yield from {each.source: each for each in unsaid}.values()
     yield from named("remotes", find_unasked(agents.values(), config.ceiling))
