@@ -4,11 +4,13 @@ import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from functools import partial
 
 from e2e.canary.attack import BOX_GUARANTEES, GUARANTEES, Attack, Family, select
 from e2e.canary.boxes import run as boxes
+from e2e.canary.boxes.around import list_found
 from e2e.canary.boxes.catalogue import BOX_FAMILIES
-from e2e.canary.boxes.world import WAYS
+from e2e.canary.boxes.world import WAYS, By
 from e2e.canary.catalogue import FAMILIES
 from e2e.canary.run import Result, carry_out, list_surprises, say_tried
 from e2e.world import engine
@@ -37,7 +39,14 @@ def main() -> int:
         choices=[str(way) for way in WAYS],
         help="boxes that are made so alone, by a daemon of that user (default: each)",
     )
+    parser.add_argument(
+        "--look-around",
+        action="store_true",
+        help="attack nothing: print what a command finds in a closed box",
+    )
     options = parser.parse_args()
+    if options.look_around:
+        return _look_around(options.box)
     for name in options.family:
         if name not in names:
             parser.error(f"no family {name!r}; there are {', '.join(names)}")
@@ -53,6 +62,22 @@ def main() -> int:
         print(f"canary: {error}", file=sys.stderr)
         return 1
     return status
+
+
+def _look_around(box: str | None) -> int:
+    """Print a table for each way of making boxes; the status is 1 for what no list has."""
+    status = 0
+    for by in (way for way in WAYS if box in (None, str(way))):
+        rows = boxes.as_daemon_of(by, partial(_find_around, by))
+        print(f"\nin a box by {by}:\n")
+        print("\n".join(rows))
+        status = max(status, int(any("NOT IN THE LIST" in row for row in rows)))
+    return status
+
+
+def _find_around(by: By) -> list[str]:
+    with boxes.running(by) as scene:
+        return list_found(scene)
 
 
 def _choose(families: Iterable[Family], names: Sequence[str], part: str | None) -> list[Attack]:

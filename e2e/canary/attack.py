@@ -34,11 +34,13 @@ BOX_GUARANTEES: Mapping[str, str] = {
     "box-privileges": "nothing in a box has a capability, or gets one, and no device is in reach",
     "box-devices": "no device that root of a container makes is opened",
     "box-network": "no server is in reach of a box, not even of one that may have sockets",
+    "box-way": "a box with a network reaches what its module names, and nothing else",
     "box-sockets": "a box has no sockets but pairs",
     "box-ipc": "no memory, queue or semaphore of the host is in reach of a box",
     "box-keys": "no keyring is in reach of a box",
     "box-environment": "a box has nothing of the daemon's environment",
     "box-directory": "a command starts in the directory that was checked, or not at all",
+    "box-bounds": "a box takes no more processes and memory than one may have",
     "box-descriptors": "a box has no descriptors but the three",
 }
 """The same of an attack out of a box."""
@@ -50,7 +52,8 @@ class Attack(NamedTuple):
     `guard` is one of GUARANTEES, or of BOX_GUARANTEES. `works_without` says that the attack has to
     succeed where this guard is off: an attack that cannot succeed tests nothing. `known` says why
     it succeeds with all guards, for one that does; it stays in the list until it does not. An
-    attack out of boxes that are made in one way alone names that as `only`.
+    attack out of boxes that are made in some ways alone names that as `only`: what makes them,
+    whose daemon it is, or both.
     """
 
     name: str

@@ -15,7 +15,6 @@ from e2e.world.container import Container, started
 from e2e.world.engine import docker, remove
 from e2e.world.images import Images
 from e2e.world.product import ALIVE, HARDENED, RECIPES, Product, build, write_agent
-from e2e.world.running import Running
 
 MACHINES = {"amd64": 62, "arm64": 183}
 """e_machine of an ELF file (elf.h) by the engine's name of the platform."""
@@ -81,7 +80,7 @@ def test_the_daemons_configuration(product: Product) -> None:
 def test_it_starts_as_it_is(product: Product) -> None:
     """Without a single argument or mount it serves no agent, says so, and is healthy."""
     with started(product.daemon, *HARDENED) as daemon:
-        _wait_for_health(daemon, "healthy")
+        daemon.wait_for_health("healthy")
         said = docker("logs", daemon.id).succeeded().stderr
     assert "airlock: enabled commands: git, ssh" in said
     assert "airlock: no agents registered (--agents FILE)" in said
@@ -93,7 +92,7 @@ def test_it_needs_no_capability_and_no_writable_root(
     """With all of that taken away, an agent in another container gets its command run."""
     mounts = write_agent(tmp_path / "airlock", 'commands = ["ssh"]\n')
     with started(product.daemon, *HARDENED, *mounts) as daemon:
-        _wait_for_health(daemon, "healthy")
+        daemon.wait_for_health("healthy")
         status = dict(
             line.split(":\t", 1)
             for line in daemon.run("cat", "/proc/1/status", cwd="/").succeeded().stdout.splitlines()
@@ -111,9 +110,9 @@ def test_a_daemon_that_hangs_is_unhealthy_until_it_goes_on(
     """The health check waits for an answer on each socket and not only for a connection."""
     mounts = write_agent(tmp_path / "airlock", "commands = []\n")
     with started(product.daemon, *HARDENED, *QUICK_HEALTH, *mounts) as daemon:
-        _wait_for_health(daemon, "healthy")
+        daemon.wait_for_health("healthy")
         docker("kill", "--signal=STOP", daemon.id).succeeded()
-        _wait_for_health(daemon, "unhealthy")
+        daemon.wait_for_health("unhealthy")
         checked = daemon.run(*ALIVE, cwd="/")
         assert checked.exit_code == 1
         silence = "airlock: /run/airlock/sockets/my-agent.sock does not answer"
@@ -128,7 +127,7 @@ def test_the_health_check_leaves_no_trace_in_the_audit_log(
     """However often it is asked, the log holds the start and the stop of the daemon alone."""
     mounts = write_agent(tmp_path / "airlock", "commands = []\n")
     with started(product.daemon, *HARDENED, *mounts) as daemon:
-        _wait_for_health(daemon, "healthy")
+        daemon.wait_for_health("healthy")
         for _ in range(3):
             daemon.run(*ALIVE, cwd="/").succeeded()
         docker("stop", daemon.id).succeeded()
@@ -148,7 +147,7 @@ def test_where_no_daemon_serves_the_check_says_so(product: Product) -> None:
 def test_it_stops_in_order(product: Product) -> None:
     """As the first process of its container it heeds SIGTERM, and ends well."""
     with started(product.daemon, *HARDENED) as daemon:
-        _wait_for_health(daemon, "healthy")
+        daemon.wait_for_health("healthy")
         docker("stop", "--time=20", daemon.id).succeeded()
         state = docker("inspect", "--format={{.State.ExitCode}}", daemon.id).succeeded()
     assert state.stdout == "0"
@@ -190,7 +189,7 @@ def test_every_image_names_its_base_by_a_release(product: Product) -> None:
 def _check_layer(image: str, *, enabled: str) -> None:
     assert _config(image)["User"] in ("airlock", "1000:1000")
     with started(image, *HARDENED) as daemon:
-        _wait_for_health(daemon, "healthy")
+        daemon.wait_for_health("healthy")
         said = docker("logs", daemon.id).succeeded().stderr
     assert f"airlock: enabled commands: {enabled}" in said
 
@@ -200,13 +199,6 @@ def _ask_for_ssh(daemon: Container, images: Images) -> str:
     options = ("--rm", "--user=4711", "--network=none", f"--volumes-from={daemon.id}:ro")
     ran = docker("run", *options, images.shim, "/bin/ssh", "-V").succeeded()
     return ran.stdout or ran.stderr
-
-
-def _wait_for_health(daemon: Container, state: str) -> None:
-    """Wait until the engine's own check has found the container to be in `state`."""
-    events = ("docker", "events", "--since=0", f"--filter=container={daemon.id}")
-    with Running((*events, "--format={{.Action}}")) as heard:
-        heard.wait_for(f"health_status: {state}")
 
 
 def _run(image: str, *argv: str) -> str:

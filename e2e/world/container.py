@@ -13,7 +13,7 @@ from .lines import make_request
 from .running import Running
 from .terminal import Terminal
 
-LINKS = ("aws", "docker", "git", "linger", "ssh", "terraform")
+LINKS = ("aws", "docker", "gh", "git", "kubectl", "linger", "npm", "ssh", "terraform")
 """Commands under which the shim stands in every container."""
 SOCKET = "/run/airlock/airlock.sock"
 """Where the agent's socket is in a container that has its directory mounted."""
@@ -71,6 +71,12 @@ class Container:
         """Wait until a line with `text` has come from the container's own command."""
         with Running(("docker", "logs", "--follow", self.id)) as log:
             log.wait_for(text)
+
+    def wait_for_health(self, state: str) -> None:
+        """Wait until the engine's own check has found the container to be in `state`."""
+        events = ("docker", "events", "--since=0", f"--filter=container={self.id}")
+        with Running((*events, "--format={{.Action}}")) as heard:
+            heard.wait_for(f"health_status: {state}")
 
     def _exec(
         self, argv: Sequence[str], *, cwd: str, user: str, env: Mapping[str, str]

@@ -11,7 +11,7 @@ from .wheels import CHECKOUT
 
 RECIPES = CHECKOUT / "docker"
 
-BASE_PACKAGES = ("ca-certificates", "git", "openssh-client", "python3-venv")
+BASE_PACKAGES = ("bubblewrap", "ca-certificates", "git", "openssh-client", "python3-venv")
 """What the daemon's image needs of its base, so that its build needs no network."""
 
 ALIVE = ("airlock-daemon", "doctor", "--alive", "--sockets", "/run/airlock/sockets")

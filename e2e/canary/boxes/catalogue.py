@@ -2,7 +2,11 @@
 
 from e2e.canary.attack import Family
 from e2e.canary.boxes.families import (
+    around,
+    bounds,
+    classes,
     directory,
+    egress,
     environment,
     files,
     git,
@@ -21,5 +25,9 @@ BOX_FAMILIES: tuple[Family, ...] = (
     terminal.FAMILY,
     directory.FAMILY,
     git.FAMILY,
+    around.FAMILY,
+    bounds.FAMILY,
+    egress.FAMILY,
+    classes.FAMILY,
 )
 """In the order in which they are carried out."""

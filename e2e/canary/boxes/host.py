@@ -16,6 +16,9 @@ _IPC_CREAT, _IPC_RMID, _IPC_PRIVATE = 0o1000, 0, 0
 _ADD_KEY = {"x86_64": 248, "aarch64": 217}
 _SESSION_KEYRING = -3
 
+OPEN = "the server that is named"
+"""What that says."""
+
 _SYSTEM = ("kernel/core_pattern", "kernel/hostname", "vm/overcommit_memory")
 
 
@@ -25,8 +28,12 @@ class Host:
     `names` say where all of it is. It ends with the context of `running`.
     """
 
-    def __init__(self, folder: Path, words: dict[str, str], user: int, stack: ExitStack) -> None:
-        """`user` is who the victim runs as: whoever is in the boxes."""
+    def __init__(
+        self, folder: Path, words: dict[str, str], user: int, port: int, stack: ExitStack
+    ) -> None:
+        """`user` is who the victim runs as: whoever is in the boxes. At `port` is a server that a
+        module names, and whose connections are not counted.
+        """
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._connections = 0
         self._user = user
@@ -35,6 +42,7 @@ class Host:
         self.names = {"unix": str(self.path), "abstract": self.abstract}
         self._serve(stack, socket.AF_INET, ("127.0.0.1", 0), words["tcp"])
         self._serve(stack, socket.AF_INET6, ("::1", 0), words["tcp"])
+        self._serve(stack, socket.AF_INET, ("127.0.0.1", port), OPEN, is_counted=False)
         self._serve(stack, socket.AF_UNIX, str(self.path), words["unix socket"])
         self._serve(stack, socket.AF_UNIX, f"\0{self.abstract}", words["abstract socket"])
         self.path.chmod(0o666)
@@ -74,27 +82,36 @@ class Host:
         found["shared memory"] = self._memory.read_bytes() if self._memory.exists() else "gone"
         return found
 
-    def _serve(self, stack: ExitStack, family: int, address: object, word: str) -> None:
+    def _serve(
+        self,
+        stack: ExitStack,
+        family: int,
+        address: object,
+        word: str,
+        *,
+        is_counted: bool = True,
+    ) -> None:
         server = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind(address)  # type: ignore[arg-type]
         server.listen(64)
-        if family in (socket.AF_INET, socket.AF_INET6):
+        if is_counted and family in (socket.AF_INET, socket.AF_INET6):
             name = "tcp" if family == socket.AF_INET else "tcp6"
             self.names[name] = str(server.getsockname()[1])
-        thread = threading.Thread(target=self._answer, args=(server, word.encode()))
+        thread = threading.Thread(target=self._answer, args=(server, word.encode(), is_counted))
         thread.start()
         stack.callback(thread.join)
         # Which ends its waiting.
         stack.callback(server.shutdown, socket.SHUT_RDWR)
 
-    def _answer(self, server: socket.socket, word: bytes) -> None:
+    def _answer(self, server: socket.socket, word: bytes, is_counted: bool) -> None:
         while True:
             try:
                 connection, _ = server.accept()
             except OSError:
                 return
             with connection, suppress(OSError):
-                self._connections += 1
+                self._connections += is_counted
                 connection.sendall(word)
 
     def _start_victim(self, stack: ExitStack, word: str, user: int) -> None:
@@ -141,7 +158,7 @@ class Host:
 
 
 @contextmanager
-def running(folder: Path, words: dict[str, str], user: int) -> Iterator[Host]:
+def running(folder: Path, words: dict[str, str], user: int, port: int) -> Iterator[Host]:
     """A host whose servers listen and whose processes run."""
     with ExitStack() as stack:
-        yield Host(folder, words, user, stack)
+        yield Host(folder, words, user, port, stack)

@@ -67,6 +67,7 @@ def _make(folder: Path) -> None:
 
 def _change_rights(folder: Path) -> None:
     """Whoever is in the box may change all of it, as a container of that user has made it."""
+    folder.chmod(0o777)
     for above, folders, names in os.walk(folder):
         for name in (*folders, *names):
             path = Path(above, name)

@@ -5,9 +5,10 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from e2e.canary.attack import Attack
 from e2e.canary.boxes import host, mutants
@@ -26,6 +27,8 @@ _OWN = ("airlock-launch", "bwrap", "4")
 # Processes of bubblewrap with which boxes wait, and descriptors of these and of launchers.
 _AHEAD, _KEPT = 32, 64
 _TICK_S = 0.02
+
+Told = TypeVar("Told")
 _TOOLS = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -38,7 +41,7 @@ def why_not() -> str | None:
 
 def applies(attack: Attack, by: By) -> bool:
     """Whether an attack is one on boxes that are made so."""
-    return attack.only in ("", by.maker)
+    return attack.only in ("", by.maker, by.user, str(by))
 
 
 def can_be_off(guard: str, by: By) -> bool:
@@ -56,17 +59,18 @@ def carry_out(attacks: Iterable[Attack], *, by: By, without: str | None = None) 
     With all guards nothing may be left of them in the end: the daemon must hold no more than
     before, and its log must have all requests. Raises BrokenError where that is not so.
     """
+    chosen = [each for each in attacks if applies(each, by)]
+    told = as_daemon_of(by, lambda: [result.leaks for result in _carry_out(chosen, by, without)])
+    return [Result(*each) for each in zip(chosen, told, strict=True)]
+
+
+def as_daemon_of(by: By, act: Callable[[], Told]) -> Told:
+    """Do something where a daemon of this user can run; what `act` returns is fit for pickle."""
     if by.user == "root":
-        return _carry_out(attacks, by, without)
-    chosen = list(attacks)
+        return act()
     # A client is to be on the same host as its daemon, which is in a namespace where what is root's
     # own can be executed by others.
-    told = reach.run_apart(
-        lambda: [result.leaks for result in _carry_out(chosen, by, without)],
-        Path(sys.executable).with_name("airlock-daemon"),
-    )
-    applying = [each for each in chosen if applies(each, by)]
-    return [Result(*each) for each in zip(applying, told, strict=True)]
+    return reach.run_apart(act, Path(sys.executable).with_name("airlock-daemon"))
 
 
 def _carry_out(attacks: Iterable[Attack], by: By, without: str | None) -> list[Result]:
@@ -77,7 +81,7 @@ def _carry_out(attacks: Iterable[Attack], by: By, without: str | None) -> list[R
             raise BrokenError(f"a box by {by} does not run: {seen.decode(errors='replace')}")
         list(look.find_leaks(b""))
         before = measure(scene.daemon.pid, scene.world.temporary)
-        results = [Result(each, _try(each, scene, look)) for each in attacks if applies(each, by)]
+        results = [Result(each, _try(each, scene, look)) for each in attacks]
         if without is None:
             _await_rest(scene, before)
             check_log(scene.world.log, scene.requests)
@@ -92,7 +96,8 @@ def running(by: By, without: str | None = None) -> Iterator[BoxScene]:
     try:
         root.chmod(0o755)
         world = BoxWorld(root, by)
-        with host.running(world.outside, world.words, world.user) as neighbours:
+        port = int(world.names["open"])
+        with host.running(world.outside, world.words, world.user, port) as neighbours:
             world.open_up()
             daemon = Daemon(
                 world.argv([*reach.become(world.account), sys.executable, *_guards(without)]),

@@ -63,6 +63,7 @@ class BoxScene:
         way: str = "messages",
         cwd: str = "<here>",
         says: bytes = b"",
+        agent: str = "my",
         **params: Any,
     ) -> bytes:
         """Ask, and return all that comes back. `way` is "pipes" to pass them, else "messages".
@@ -74,7 +75,7 @@ class BoxScene:
         if way == "container":
             self.requests["my"] = self.requests.get("my", 0) + 1
             return _ask_inside(self.world.socket("my"), make_request(command, *words, **params))
-        with self.connect() as client:
+        with self.connect(agent) as client:
             if way == "socket":
                 return _pass_socket(
                     client, make_request(command, *words, **{**params, "features": ["fds"]})

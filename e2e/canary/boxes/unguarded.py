@@ -12,8 +12,10 @@ from typing import Any, cast
 
 from msgspec.structs import replace
 
+from airlock_daemon.brokers.egress.destinations import Network
 from airlock_daemon.cli import main
 from airlock_daemon.command import launcher
+from airlock_daemon.command.order import Bounds
 from airlock_daemon.request import execution
 from airlock_daemon.sandbox import bubblewrap, choice, fencing, making
 from airlock_daemon.sandbox.box import Box, Closed, Memory, System
@@ -82,6 +84,20 @@ def devices() -> None:
     _put(mapping, "holds_devices", lambda _: False)
 
 
+def bounds() -> None:
+    """As many processes as its user may have, and a GiB in each directory in memory."""
+
+    def plan(*args: Any, **more: Any) -> Box:
+        box: Box = real(*args, **more)
+        wide = (
+            replace(each, size=1 << 30) if isinstance(each, Memory) else each
+            for each in box.operations
+        )
+        return replace(box, operations=tuple(wide), bounds=Bounds())
+
+    real = _put(choice, "plan_box", plan)
+
+
 def network() -> None:
     """The host's."""
 
@@ -90,6 +106,11 @@ def network() -> None:
         return replace(box, has_network=True)
 
     real = _put(choice, "plan_box", plan)
+
+
+def way() -> None:
+    """Every destination is one that the module names."""
+    _put(Network, "names", lambda *_: True)
 
 
 def sockets() -> None:
@@ -156,7 +177,7 @@ OFF: dict[str, Callable[[], None]] = {
     each.__name__: each
     for each in (
         *(files, filter, keys, privileges, network, sockets, ipc, processes, environment),
-        *(directory, descriptors, devices),
+        *(directory, descriptors, devices, bounds, way),
     )
 }
 

@@ -8,14 +8,21 @@ from typing import NamedTuple
 
 from e2e.world.account import Account
 from e2e.world.installation import Installation
+from e2e.world.server import choose_port
 
-_CLOSED = '[command]\nbin = "{program}"\n[deny]\nargs = []\n[sandbox]\nbox = "closed"\n{more}'
+_MODULE = '[command]\nbin = "{program}"\n[deny]\nargs = []\n[sandbox]\n{sandbox}'
+_CLOSED = 'box = "closed"\n'
 _MODULES = {
-    "python3": ("/usr/bin/python3", ""),
-    "sh": ("/bin/sh", ""),
-    "git": ("/usr/bin/git", ""),
-    "inet": ("/usr/bin/python3", 'sockets = "inet"\n'),
-    "unix": ("/usr/bin/python3", 'sockets = "unix"\n'),
+    "python3": ("/usr/bin/python3", _CLOSED),
+    "sh": ("/bin/sh", _CLOSED),
+    "git": ("/usr/bin/git", _CLOSED),
+    "inet": ("/usr/bin/python3", f'{_CLOSED}sockets = "inet"\n'),
+    "unix": ("/usr/bin/python3", f'{_CLOSED}sockets = "unix"\n'),
+    "relay": ("/usr/bin/python3", f'{_CLOSED}brokers = ["git"]\n'),
+    # A server of the host, and whatever is below a name.
+    "way": ("/usr/bin/python3", f'{_CLOSED}network = ["127.0.0.1:<open>", "*.example.com:443"]\n'),
+    "home": ("/usr/bin/python3", 'box = "home"\n'),
+    "none": ("/usr/bin/python3", 'box = "none"\n'),
 }
 _PROFILE = 'commands = []\n[workspace]\nmounts = {{ "{target}" = "{workspace}" }}\n'
 
@@ -82,6 +89,7 @@ class BoxWorld(Installation):
         self.names = {
             **{name: str(folder / name) for name in (*names, "config", "sockets", "agents")},
             "root": str(folder),
+            "open": str(choose_port()),
             "home": str(self.account.home),
             "here": self._target,
             "log": str(self.log),
@@ -99,8 +107,8 @@ class BoxWorld(Installation):
                 agent,
                 profile=f"{profile}# {self.words[word]}\n",
                 modules={
-                    name: _CLOSED.format(program=program, more=more)
-                    for name, (program, more) in _MODULES.items()
+                    name: _MODULE.format(program=program, sandbox=self.fill(sandbox))
+                    for name, (program, sandbox) in _MODULES.items()
                 },
             )
         self.open_up()

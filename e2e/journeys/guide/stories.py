@@ -90,23 +90,38 @@ def follow_several(page: Page, host: GuideHost) -> None:
 
 
 def follow_module(page: Page, host: GuideHost) -> None:
-    """A module for gh, of what the page shows of it."""
+    """A module for a tool of one's own: closed first, and then with what it holds."""
     host.type("airlock-daemon agent add my --workspace ~/src/app --command ssh --yes")
-    host.write(".local/bin/gh", "#!/bin/sh\necho pull requests\n")
-    host.type("chmod +x ~/.local/bin/gh && mkdir ~/.config/airlock/agents/my/commands")
-    begins = (
-        '[command]\nbin = "gh"',
-        "[env]",
-        '[[examples]]\nargs = ["pr"',
-        '[sandbox]\nbox = "home"',
-    )
-    parts = list(map(page.read, begins))
-    host.write(f"{CONFIG}/agents/my/commands/gh.toml", "\n".join(parts))
-    host.write(f"{CONFIG}/config.toml", '[commands]\nenable = ["ssh", "gh"]\n')
-    host.type(
-        "sed -i 's/^commands = .*/commands = [\"gh\"]/' ~/.config/airlock/agents/my/airlock.toml"
-    )
+    programs = {"deploy": 'echo "deployed by ${DEPLOY_TOKEN:-nobody}"', "pass": "echo $*"}
+    _write_programs(host, programs)
+    host.write(".deploy/config", "")
+    host.write(f"{CONFIG}/config.toml", '[commands]\nenable = ["ssh", "deploy"]\n')
+    profile = "~/.config/airlock/agents/my/airlock.toml"
+    host.type(f"sed -i 's/^commands = .*/commands = [\"deploy\"]/' {profile}")
+    module, closed = f"{CONFIG}/agents/my/commands/deploy.toml", page.read('[command]\nbin = "dep')
+    host.write(module, closed)
     assert "allowed" in host.type(page.take("airlock-daemon check"))
+    deploy = "airlock-daemon run my IMAGE deploy status"
+    assert host.type(deploy) == "deployed by nobody"
+    begin, _, rest = closed.partition("[sandbox]")
+    rules = rest[rest.index("[deny]") :]
+    host.write(module, f"{begin}{rules}\n{page.read('[credentials]')}")
+    host.type("airlock-daemon reload")
+    assert host.type(deploy) == "deployed by show deploy/token"
+
+
+def _write_programs(host: GuideHost, programs: Mapping[str, str]) -> None:
+    """Programs of the person's own, each a line of a shell."""
+    for name, line in programs.items():
+        host.write(f".local/bin/{name}", f"#!/bin/sh\n{line}\n")
+        host.type(f"chmod +x ~/.local/bin/{name}")
+
+
+def follow_recipes(page: Page, host: GuideHost) -> None:
+    """The recipe for gh, as it is printed, with a gh that says what it was called with."""
+    _write_programs(host, {"gh": 'echo "gh $*, with ${GH_TOKEN:-nothing}"'})
+    said = host.type(page.take("mkdir -p"), answers=_YES)
+    assert said.splitlines()[-1] == "gh --version, with gh auth token, with nothing"
 
 
 def follow_proxy(page: Page, host: GuideHost) -> None:
@@ -183,6 +198,7 @@ STORIES: Mapping[str, Callable[[Page, GuideHost], None]] = {
     "docs/how-to/compose.md": follow_compose,
     "docs/how-to/several-agents.md": follow_several,
     "docs/how-to/write-a-module.md": follow_module,
+    "docs/how-to/gh-kubectl-npm.md": follow_recipes,
     "docs/how-to/proxy-and-ca.md": follow_proxy,
     "docs/operate.md": follow_operate,
     "docs/audit-log.md": follow_log,

@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const linux = std.os.linux;
+const descendants = @import("descendants.zig");
 const failed = @import("errno.zig").failed;
 const openPath = @import("unlinked.zig").open;
 
@@ -55,7 +56,9 @@ pub const Moved = struct {
 /// Finish the box; the errno of the step that failed, if one did. This process must be root in the user
 /// namespace to which the box's mounts belong, and nobody else be in there. What is written to `home`, the
 /// human's, goes to memory. `moves` are pairs of a mount and
-/// the path to which it is moved, which may have no link in it; what came of them is written to `moved`.
+/// the path to which it is moved, which may have no link in it; what came of them is written to `moved`. With
+/// `-` in the place of a mount it is that path in which no link is followed from then on. What goes to /proc
+/// hides it from the tool, and not from this process.
 /// Afterwards this process and all that it
 /// starts are in a namespace below, as `identity` and without capabilities, and cannot make another.
 pub fn finish(
@@ -72,6 +75,11 @@ pub fn finish(
     }
     var index: usize = 0;
     while (index < moves.len) : (index += 2) {
+        if (std.mem.eql(u8, std.mem.span(moves[index]), "-")) {
+            if (forbidLinks(moves[index + 1])) |errno| return errno;
+            continue;
+        }
+        if (std.mem.orderZ(u8, moves[index + 1], processes) == .eq) continue;
         if (move(moves[index], moves[index + 1])) |errno| return errno;
         if (moved.add(moves[index + 1])) |errno| return errno;
     }
@@ -87,14 +95,23 @@ pub fn finish(
         if (write(each[0], each[1])) |errno| if (errno != .NOENT) return errno;
     }
     if (mount("proc", "/proc", "proc", quiet, "subset=pid")) |errno| return errno;
+    var directory: i32 = undefined;
+    if (openPath(processes, .{ .PATH = true, .DIRECTORY = true, .CLOEXEC = true }, &directory)) |errno| return errno;
+    descendants.lookIn(directory);
+    index = 0;
+    while (index < moves.len) : (index += 2) {
+        if (std.mem.orderZ(u8, moves[index + 1], processes) != .eq) continue;
+        if (move(moves[index], moves[index + 1])) |errno| return errno;
+    }
     if (failed(linux.unshare(linux.CLONE.NEWUSER))) |errno| return errno;
-    if (become(identity)) |errno| return errno;
+    if (become(identity, directory)) |errno| return errno;
     return dropCapabilities();
 }
 
 /// File systems in memory that every box has. bubblewrap bounds their bytes, not the number of their files,
 /// each of which takes memory of the kernel.
 const memory = [_][*:0]const u8{ "/tmp", "/dev/shm" };
+const processes = "/proc";
 const fresh_home = "/home/airlock";
 /// In the place of a fresh home, where the box has the human's.
 const written = "/run/airlock/home";
@@ -161,23 +178,46 @@ fn move(from: [*:0]const u8, to: [*:0]const u8) ?linux.E {
     return failed(result);
 }
 
-/// The new namespace has no user yet; root of the one above becomes `identity` in it.
-fn become(identity: Identity) ?linux.E {
-    if (write("/proc/self/setgroups", "deny")) |errno| return errno;
-    if (writeMap("/proc/self/gid_map", identity.group)) |errno| return errno;
-    return writeMap("/proc/self/uid_map", identity.user);
+/// mount_setattr(2), of the mount at `path` and all that is mounted inside.
+fn forbidLinks(path: [*:0]const u8) ?linux.E {
+    var target: i32 = undefined;
+    if (openPath(path, .{ .PATH = true, .CLOEXEC = true }, &target)) |errno| return errno;
+    defer _ = linux.close(target);
+    const recursive = 0x8000;
+    const no_symfollow = 0x00200000;
+    // struct mount_attr: what is set, cleared, how it is shared, and whose identities it has.
+    const attributes = [4]u64{ no_symfollow, 0, 0, 0 };
+    return failed(linux.syscall5(
+        .mount_setattr,
+        @intCast(target),
+        @intFromPtr(""),
+        linux.AT.EMPTY_PATH | recursive,
+        @intFromPtr(&attributes),
+        @sizeOf(@TypeOf(attributes)),
+    ));
 }
 
-fn writeMap(path: [*:0]const u8, number: u32) ?linux.E {
+/// The new namespace has no user yet; root of the one above becomes `identity` in it.
+fn become(identity: Identity, directory: i32) ?linux.E {
+    if (writeAt(directory, "self/setgroups", "deny")) |errno| return errno;
+    if (writeMap(directory, "self/gid_map", identity.group)) |errno| return errno;
+    return writeMap(directory, "self/uid_map", identity.user);
+}
+
+fn writeMap(directory: i32, path: [*:0]const u8, number: u32) ?linux.E {
     var line: [32]u8 = undefined;
     const digits = std.fmt.bufPrint(&line, "{d}", .{number}) catch unreachable;
     // One number, that of root outside.
     line[digits.len..][0..4].* = .{ ' ', '0', ' ', '1' };
-    return write(path, line[0 .. digits.len + 4]);
+    return writeAt(directory, path, line[0 .. digits.len + 4]);
 }
 
 fn write(path: [*:0]const u8, text: []const u8) ?linux.E {
-    const opened = linux.open(path, .{ .ACCMODE = .WRONLY, .CLOEXEC = true }, 0);
+    return writeAt(linux.AT.FDCWD, path, text);
+}
+
+fn writeAt(directory: i32, path: [*:0]const u8, text: []const u8) ?linux.E {
+    const opened = linux.openat(directory, path, .{ .ACCMODE = .WRONLY, .CLOEXEC = true }, 0);
     if (failed(opened)) |errno| return errno;
     defer _ = linux.close(@intCast(opened));
     return failed(linux.write(@intCast(opened), text.ptr, text.len));

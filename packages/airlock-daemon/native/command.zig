@@ -41,6 +41,8 @@ pub fn run(first: *const delivery.Delivery, deaths: i32) void {
 pub fn runBoxed(socket: i32, deaths: i32, sockets: seccomp.Sockets, moved: *const box.Moved) void {
     // Already here: it takes a quarter of a millisecond, and nobody waits yet. All that follows may be done.
     if (seccomp.confine(sockets)) |errno| return control.sendFailure(socket, .setup_failed, errno);
+    // One that is made for a command has its order already, and the daemon is spared a message.
+    if (control.isSilent(socket)) control.send(socket, .waiting, 0);
     const delivered = waitOrder(socket) orelse return;
     const descriptors = delivered.received();
     var order: Order = undefined;
@@ -107,6 +109,9 @@ fn watch(
         .tool = pid,
         // Memory is mapped for strings that are long, which is rare: it goes with the process.
         .may_go_on = may_go_on and !order.has_memory,
+        // With pid 1 go the namespaces of a box, which takes the kernel longer than the daemon needs to
+        // answer its client, and holds up all processors meanwhile.
+        .lingers = place != null,
     };
     return supervisor.run();
 }

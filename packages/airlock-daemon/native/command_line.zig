@@ -1,30 +1,35 @@
-//! The command line: `SERVICE_FD` for the service, `CONTROL_FD USER GROUP SOCKETS HOME [FROM TO]...` for
-//! pid 1 of a box.
+//! The command line: `SERVICE_FD` for the service, `CONTROL_FD USER GROUP SOCKETS HOME DOORS_FD ADDRESSES
+//! [FROM TO]...` for pid 1 of a box.
 
 const std = @import("std");
 const Identity = @import("box.zig").Identity;
 const Sockets = @import("seccomp/install.zig").Sockets;
 
-pub const usage = "airlock-launch FD [USER GROUP SOCKETS HOME [FROM TO]...]";
+pub const usage = "airlock-launch FD [USER GROUP SOCKETS HOME DOORS_FD ADDRESSES [FROM TO]...]";
 
 /// A `box` is there for its pid 1.
 pub const Arguments = struct { socket: i32, box: ?Box = null };
 
 /// Who is in a box, which sockets may be made there, the human's home where it has that (HOME is `-`
-/// otherwise), and the paths of mounts and where they are moved, in pairs.
+/// otherwise), what the daemon listens by in there (`-` for both where it does not), and the paths of mounts
+/// and where they are moved, in pairs; or `-` and the path of one in which no link is to be followed.
 pub const Box = struct {
     identity: Identity,
     sockets: Sockets,
     home: ?[*:0]const u8,
+    doors: ?Doors,
     moves: []const [*:0]const u8,
 };
 
-pub const Fault = error{ WrongCount, BadDescriptor, BadIdentity, BadSockets };
+/// The socket over which listeners are sent, and where they listen.
+pub const Doors = struct { socket: i32, addresses: []const u8 };
+
+pub const Fault = error{ WrongCount, BadDescriptor, BadIdentity, BadSockets, BadDoors };
 
 /// The daemon's socket, from the vector that the kernel gave the process.
 pub fn parse(argv: []const [*:0]const u8) Fault!Arguments {
     // Moves are pairs.
-    if (argv.len != 2 and (argv.len < 6 or argv.len % 2 != 0)) return error.WrongCount;
+    if (argv.len != 2 and (argv.len < 8 or argv.len % 2 != 0)) return error.WrongCount;
     const socket = parseNumber(std.mem.span(argv[1])) orelse return error.BadDescriptor;
     if (socket <= 2) return error.BadDescriptor;
     if (argv.len == 2) return .{ .socket = socket };
@@ -34,18 +39,31 @@ pub fn parse(argv: []const [*:0]const u8) Fault!Arguments {
     return .{ .socket = socket, .box = .{
         .identity = .{ .user = @intCast(user), .group = @intCast(group) },
         .sockets = std.meta.intToEnum(Sockets, sockets) catch return error.BadSockets,
-        .home = if (std.mem.eql(u8, std.mem.span(argv[5]), "-")) null else argv[5],
-        .moves = argv[6..],
+        .home = if (isNone(argv[5])) null else argv[5],
+        .doors = try parseDoors(argv[6], argv[7]),
+        .moves = argv[8..],
     } };
+}
+
+fn parseDoors(descriptor: [*:0]const u8, addresses: [*:0]const u8) Fault!?Doors {
+    if (isNone(descriptor) and isNone(addresses)) return null;
+    const socket = parseNumber(std.mem.span(descriptor)) orelse return error.BadDoors;
+    if (socket <= 2) return error.BadDoors;
+    return .{ .socket = socket, .addresses = std.mem.span(addresses) };
+}
+
+fn isNone(word: [*:0]const u8) bool {
+    return std.mem.eql(u8, std.mem.span(word), "-");
 }
 
 /// What to tell a person about a fault.
 pub fn describe(fault: Fault) []const u8 {
     return switch (fault) {
-        error.WrongCount => "one argument is needed, or five and pairs of paths",
+        error.WrongCount => "one argument is needed, or seven and pairs of paths",
         error.BadDescriptor => "FD must be a number above 2",
         error.BadIdentity => "USER and GROUP must be numbers",
         error.BadSockets => "SOCKETS must be the number of a kind",
+        error.BadDoors => "DOORS_FD must be a number above 2, or - like ADDRESSES",
     };
 }
 
@@ -64,13 +82,16 @@ fn parseNumber(digits: []const u8) ?i32 {
 test "the first argument is a descriptor" {
     try std.testing.expectEqual(Arguments{ .socket = 3 }, try parse(&.{ "launch", "3" }));
     try std.testing.expectEqual(1024, (try parse(&.{ "launch", "1024" })).socket);
-    const boxed = (try parse(&.{ "launch", "5", "0", "2147483647", "2", "-", "/from", "/to" })).box.?;
+    const boxed = (try parse(&.{ "launch", "5", "0", "2147483647", "2", "-", "-", "-", "/from", "/to" })).box.?;
     try std.testing.expectEqual(Identity{ .user = 0, .group = 2147483647 }, boxed.identity);
     try std.testing.expectEqual(Sockets.unix, boxed.sockets);
     try std.testing.expectEqual(null, boxed.home);
+    try std.testing.expectEqual(null, boxed.doors);
     try std.testing.expectEqualStrings("/to", std.mem.span(boxed.moves[1]));
-    const at_home = (try parse(&.{ "launch", "5", "0", "0", "0", "/home/me" })).box.?;
+    const at_home = (try parse(&.{ "launch", "5", "0", "0", "0", "/home/me", "7", "127.0.0.1:1" })).box.?;
     try std.testing.expectEqualStrings("/home/me", std.mem.span(at_home.home.?));
+    try std.testing.expectEqual(7, at_home.doors.?.socket);
+    try std.testing.expectEqualStrings("127.0.0.1:1", at_home.doors.?.addresses);
 }
 
 test "more or fewer arguments are refused" {
@@ -78,12 +99,14 @@ test "more or fewer arguments are refused" {
     try std.testing.expectError(error.WrongCount, parse(&.{"launch"}));
     try std.testing.expectError(error.WrongCount, parse(&.{ "launch", "3", "4" }));
     try std.testing.expectError(error.WrongCount, parse(&.{ "launch", "3", "4", "5", "0" }));
-    try std.testing.expectError(error.WrongCount, parse(&.{ "launch", "3", "4", "5", "0", "-", "/from" }));
+    try std.testing.expectError(error.WrongCount, parse(&.{ "launch", "3", "4", "5", "0", "-", "-", "-", "/from" }));
     inline for (.{ "", "-1", "x", "2147483648" }) |bad| {
-        try std.testing.expectError(error.BadIdentity, parse(&.{ "launch", "3", "4", bad, "0", "-" }));
-        try std.testing.expectError(error.BadSockets, parse(&.{ "launch", "3", "4", "5", bad, "-" }));
+        try std.testing.expectError(error.BadIdentity, parse(&.{ "launch", "3", "4", bad, "0", "-", "-", "-" }));
+        try std.testing.expectError(error.BadSockets, parse(&.{ "launch", "3", "4", "5", bad, "-", "-", "-" }));
     }
-    try std.testing.expectError(error.BadSockets, parse(&.{ "launch", "3", "4", "5", "256", "-" }));
+    try std.testing.expectError(error.BadSockets, parse(&.{ "launch", "3", "4", "5", "256", "-", "-", "-" }));
+    inline for (.{ "2", "", "x", "-" }) |bad|
+        try std.testing.expectError(error.BadDoors, parse(&.{ "launch", "3", "4", "5", "0", "-", bad, "127.0.0.1:1" }));
 }
 
 test "standard descriptors and what is no number are refused" {

@@ -14,6 +14,8 @@ pub const Order = union(enum) {
 
 /// To the daemon: eight bytes, a letter, three zero bytes and a little-endian i32.
 pub const Report = enum(u8) {
+    /// A box is as it is to be, and waits for its order, which is not there yet; the value is 0.
+    waiting = 'W',
     /// The tool ended; the value is its wait(2) status. Something that it started is left.
     ended = 'X',
     /// The same, and nothing is left.
@@ -45,6 +47,18 @@ pub fn receive(control: i32) Received {
         .AGAIN, .INTR => .nothing,
         else => .closed,
     };
+}
+
+/// Whether the daemon has said nothing yet.
+pub fn isSilent(control: i32) bool {
+    var source = [_]linux.pollfd{.{ .fd = control, .events = linux.POLL.IN, .revents = 0 }};
+    return linux.poll(&source, source.len, 0) == 0;
+}
+
+/// Wait until the daemon says something, whatever it is, or is gone.
+pub fn waitWord(control: i32) void {
+    var byte: [1]u8 = undefined;
+    while (linux.E.init(linux.recvfrom(control, &byte, byte.len, 0, null, null)) == .INTR) {}
 }
 
 /// Report to the daemon. A daemon that is gone is no error here: the control socket says so too.

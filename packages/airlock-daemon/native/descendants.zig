@@ -56,6 +56,24 @@ pub fn killAll(spared: []const i32) void {
 
 const Handling = enum { leave, stop };
 
+/// A directory that shows the processes of this namespace. What stands at /proc may be another.
+var processes: i32 = linux.AT.FDCWD;
+
+/// Find them from now on in `opened`, which stays open, and not in /proc.
+pub fn lookIn(opened: i32) void {
+    processes = opened;
+}
+
+/// Where they are found if that is not /proc.
+pub fn lookedIn() ?i32 {
+    return if (processes == linux.AT.FDCWD) null else processes;
+}
+
+/// `path`, which begins with /proc/, as it is called from `processes`.
+fn below(path: [*:0]const u8) [*:0]const u8 {
+    return if (processes == linux.AT.FDCWD) path else path + "/proc/".len;
+}
+
 /// Fill `found` from the top of the tree downwards; false if only the top level could be found. With
 /// `stop`, a process is stopped before its children are read: it cannot reap them then, so that
 /// their numbers stay theirs.
@@ -78,7 +96,7 @@ fn collect(handling: Handling, spared: []const i32) bool {
 /// shows are those of strangers.
 fn showsOwnNumbers(self: i32) bool {
     var target: [16]u8 = undefined;
-    const length = linux.readlink("/proc/self", &target, target.len);
+    const length = linux.readlinkat(processes, below("/proc/self"), &target, target.len);
     if (failed(length) != null) return false;
     const shown = std.fmt.parseInt(i32, target[0..length], 10) catch return false;
     return shown == self;
@@ -93,7 +111,7 @@ fn appendChildren(pid: i32) bool {
     const name = std.fmt.bufPrintZ(&path, "/proc/{d}/task", .{pid}) catch unreachable;
     var flags = open_flags;
     flags.DIRECTORY = true;
-    const tasks = openAt(linux.AT.FDCWD, name, flags) orelse return false;
+    const tasks = openAt(processes, below(name), flags) orelse return false;
     defer _ = linux.close(tasks);
     var shown = false;
     var entries: [1024]u8 align(@alignOf(linux.dirent64)) = undefined;

@@ -10,6 +10,8 @@ const linux = std.os.linux;
 const box = @import("box.zig");
 const command = @import("command.zig");
 const command_line = @import("command_line.zig");
+const descendants = @import("descendants.zig");
+const doors = @import("doors.zig");
 const Preparation = @import("preparation.zig").Preparation;
 const service = @import("service.zig");
 
@@ -33,10 +35,13 @@ pub fn main() u8 {
     var moved = box.Moved{};
     // While it may still write to its own files in /proc.
     if (arguments.box) |wanted| {
+        // A port below 1024 takes a capability. Only the daemon holds them when the descriptors are closed.
+        if (wanted.doors) |asked| if (doors.open(asked.socket, asked.addresses)) |errno|
+            return cannotBegin("the network of the box cannot be opened", errno);
         if (box.finish(wanted.identity, wanted.home, wanted.moves, &moved)) |errno|
             return cannotBegin("the box cannot be finished", errno);
     }
-    if (preparation.complete(socket)) |errno| return cannotBegin("its process cannot be set up", errno);
+    if (preparation.complete(socket, descendants.lookedIn())) |errno| return cannotBegin("its process cannot be set up", errno);
     if (arguments.box) |wanted| {
         command.runBoxed(socket, preparation.deaths, wanted.sockets, &moved);
         return 0;
@@ -78,6 +83,7 @@ fn print(text: []const u8) void {
 
 test {
     _ = command_line;
+    _ = doors;
     _ = @import("children.zig");
     _ = @import("control.zig");
     _ = @import("order.zig");

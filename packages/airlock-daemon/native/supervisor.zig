@@ -22,6 +22,8 @@ pub const Supervisor = struct {
     tool_ended: bool = false,
     /// Whether this process may run another command when nothing is left of this one.
     may_go_on: bool,
+    /// Whether this process stays after its last report until the daemon says anything.
+    lingers: bool,
     daemon_gone: bool = false,
     /// Whether it was reported that it waits for one.
     is_ready: bool = false,
@@ -53,6 +55,7 @@ pub const Supervisor = struct {
                     if (ended) |tool_status| {
                         supervisor.is_ready = supervisor.may_go_on;
                         supervisor.report(if (supervisor.is_ready) .ready else .over, tool_status);
+                        if (supervisor.lingers and supervisor.kill_at == null) control.waitWord(supervisor.socket);
                     }
                     return false;
                 },

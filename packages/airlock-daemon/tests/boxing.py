@@ -7,19 +7,32 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from airlock_daemon.command.order import Identity
+from airlock_daemon.setup.boxes import explain_no_fence
 from running import Daemon
 from worlds import BOX_USER, World
 
 PYTHON = "/usr/bin/python3"
 
+_IS_REQUIRED = bool(os.environ.get("REQUIRE_TOOLS"))
+
 needs_bubblewrap = pytest.mark.skipif(
-    not os.environ.get("REQUIRE_TOOLS") and shutil.which("bwrap") is None,
-    reason="needs bubblewrap",
+    not _IS_REQUIRED and shutil.which("bwrap") is None, reason="needs bubblewrap"
 )
+needs_landlock = pytest.mark.skipif(
+    not _IS_REQUIRED and explain_no_fence() is not None, reason="needs Landlock"
+)
+
+
+def lack(what: str) -> NoReturn:
+    """Skip the test, since this host lacks `what`; with REQUIRE_TOOLS=1 it fails instead."""
+    if _IS_REQUIRED:
+        pytest.fail(f"REQUIRE_TOOLS=1, but this host lacks {what}")
+    pytest.skip(f"needs {what}")
 
 
 @contextmanager

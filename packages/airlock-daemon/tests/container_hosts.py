@@ -17,11 +17,12 @@ from airlock_daemon.command.launcher import Launcher
 from airlock_daemon.command.order import CommandLine
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount, parse_mountinfo
-from airlock_daemon.sandbox.ahead import Boxes, Room
+from airlock_daemon.sandbox.ahead import Boxes
 from airlock_daemon.sandbox.box import Box
 from airlock_daemon.sandbox.launch import BoxedLaunch
 from airlock_daemon.sandbox.making import FreshBox, make_box
 from airlock_daemon.sandbox.plan import plan_box
+from airlock_daemon.sandbox.room import Room
 from airlock_daemon.sandbox.starting import start_boxed
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.limits import Limits
@@ -158,7 +159,7 @@ class Runner:
 
     async def refill(self, *, room: Room | None = None) -> None:
         """Wait until the boxes are ordered that are to wait after a command."""
-        (self.room if room is None else room).refill(NOTHING)
+        (self.room if room is None else room).refill(NOTHING, has_ended=True)
         await wait_all_tasks_blocked()
 
     async def make(self, box: Box) -> FreshBox:

@@ -9,10 +9,7 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.platform.linux.cgroup import find_group, remove_group
-from airlock_daemon.setup.boxes import explain_no_fence
-from boxing import needs_bubblewrap
-
-needs_landlock = pytest.mark.skipif(explain_no_fence() is not None, reason="needs Landlock")
+from boxing import lack, needs_bubblewrap, needs_landlock
 
 MAKERS = [
     pytest.param("require-bubblewrap", marks=needs_bubblewrap),
@@ -26,13 +23,13 @@ def handed_over() -> Iterator[Path]:
     """A cgroup that is marked as systemd marks what it hands over; skips where there is none."""
     own = find_group(os.getpid())
     if own is None:
-        pytest.skip("needs cgroups of version 2")
+        lack("cgroups of version 2")
     path = Path(own, f"airlock-{uuid.uuid4()}")
     try:
         path.mkdir()
         os.setxattr(path, "user.delegate", b"1")
     except OSError as error:
-        pytest.skip(f"needs a cgroup of its own: {error}")
+        lack(f"a cgroup of its own: {error}")
     yield path
     while not remove_group(str(path)):
         os.sched_yield()

@@ -140,6 +140,10 @@ class Pipes:
         os.close(self._own[0])
         self._own[0] = -1
 
+    def read_some(self, number: int = 1) -> bytes:
+        """What comes first of an output, a byte at least unless it has ended."""
+        return os.read(self._own[number], 65536)
+
     def read(self, number: int = 1) -> bytes:
         """Everything of an output, to its end."""
         data = b""

@@ -1,6 +1,7 @@
 """The directory of a command, and its workspace, changed while its box is made."""
 
 import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -9,6 +10,8 @@ from e2e.canary.attack import Attack, Family
 from e2e.canary.boxes.run import why_not
 from e2e.canary.boxes.scene import BoxScene
 from e2e.canary.meanwhile import meanwhile
+from e2e.canary.scene import hear
+from e2e.world.lines import make_request
 
 TRIES = 25
 """Of each race in a run of the tests; `CANARY_TRIES` says how many there are in a long one."""
@@ -98,7 +101,25 @@ def _replace(scene: BoxScene) -> Callable[[], object]:
     return replace
 
 
+def _mount_later(scene: BoxScene) -> bytes:
+    """Somebody on the host mounts something in the workspace, while a command runs there."""
+    workspace = scene.world.workspace
+    (workspace / "sub").mkdir()
+    script = "echo ready; while [ ! -e go ]; do sleep 0.02; done; cat sub/word; ls -la sub"
+    with scene.connect() as client:
+        client.send(make_request("sh", "-c", script, cwd=scene.fill("<here>")))
+        client.await_output("ready")
+        subprocess.run(["mount", "-t", "tmpfs", "canary", workspace / "sub"], check=True)
+        try:
+            (workspace / "sub" / "word").write_text(scene.world.words["beside"])
+            (workspace / "go").touch()
+            return hear(client)
+        finally:
+            subprocess.run(["umount", workspace / "sub"], check=True)
+
+
 _LOOK = "cat id_ed25519 file ../file ../../file ../../../outside/file; cd -P ..; ls; cat file"
+_IN_THE_HOSTS = "Landlock has no mounts of its own: a command sees what is mounted meanwhile"
 _WRITE = "echo x > made; echo x > ../made; echo x >> file; true"
 _TARGETS = (
     "<home>/.ssh",
@@ -125,6 +146,9 @@ def _attacks() -> Iterator[Attack]:
         times = 8 if works else 1
         run = partial(_race, how=_replace, script=script, cwd="<here>", times=times)
         yield Attack(f"the workspace replaced, {does}", "box-directory", run, works)
+    for only, known in (("bubblewrap", ""), ("landlock", _IN_THE_HOSTS)):
+        name = "what is mounted in the workspace later"
+        yield Attack(name, "box-directory", _mount_later, known=known, only=only)
 
 
 FAMILY = Family("box-directory", tuple(_attacks()), why_not)

@@ -16,6 +16,8 @@ from airlock_modules import (
     evaluate,
     load_builtin,
     parse_module,
+    recipe_names,
+    recipe_text,
 )
 from commanding import run
 from worlds import World
@@ -36,6 +38,25 @@ def test_show_prints_a_valid_override(world: World, name: str) -> None:
     """What is shown can be put into commands/ as it is."""
     text = run(world, "show", name).stdout
     parse_module(text, name=name, source="test")
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_show_prints_a_recipe_to_be_copied(world: World, name: str) -> None:
+    """It is active for nobody before, and nothing more is said of it than it says itself."""
+    assert run(world, "show", name).stdout == recipe_text(name)
+    assert json.loads(run(world, "show", name, "--json").stdout)["source"] == f"recipe {name}"
+    for more in (("--agent", "my"), ("--security",)):
+        said = run(world, "show", name, *more, status=1).stderr
+        assert f"hint: airlock-daemon show {name} > AGENT/commands/{name}.toml" in said
+
+
+def test_a_command_without_a_module_is_told_of_its_recipe(world: World) -> None:
+    """Where it is enabled, and where it is asked for."""
+    config = world.config / "config.toml"
+    config.write_text(config.read_text().replace('"sh"', '"sh", "gh"'))
+    assert "there is a recipe: airlock-daemon show gh" in run(world, "check", status=1).stdout
+    said = run(world, "agent", "add", "other", "--command", "gh", "--yes", status=1).stderr
+    assert "there is a recipe: airlock-daemon show gh" in said
 
 
 def test_show_for_an_agent_prints_its_override(world: World) -> None:

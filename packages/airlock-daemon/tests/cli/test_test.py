@@ -112,6 +112,11 @@ def test_test_explains_to_programs(world: World) -> None:
     [
         (UNSAID, "auto", "home (unprotected): it can read and send away every credential"),
         ('[sandbox]\nbox = "closed"\n', "auto", "closed\n"),
+        (
+            '[sandbox]\nbox = "closed"\nnetwork = ["a.example:443", "[::1]:80"]\n',
+            "auto",
+            "closed, but for a.example:443, [::1]:80\n",
+        ),
         ('[sandbox]\nbox = "closed"\n', "off", "off: so says [sandbox] mode of config.toml\n"),
         ('[sandbox]\nbox = "none"\n', "auto", "off: it runs on the host as the daemon's user\n"),
     ],

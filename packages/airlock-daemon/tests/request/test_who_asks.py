@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.platform.linux.mountinfo import parse_mountinfo
-from airlock_daemon.setup.boxes import explain_no_fence
-from boxing import boxed_world, write_boxes
+from boxing import boxed_world, lack, needs_landlock, write_boxes
 from running import Answer, Daemon, request
 from worlds import World
 
@@ -110,7 +109,7 @@ def cgroup() -> Iterator[Path]:
             yield place
             place.rmdir()
             return
-    pytest.skip("no cgroup can be made here")
+    lack("a place where a cgroup can be made")
 
 
 @pytest.mark.parametrize("entry", ["bin", "{root}/workspace", "{root}/loose"])
@@ -153,7 +152,8 @@ def test_a_directory_that_a_process_of_the_host_is_not_in_is_refused(daemon: Dae
     assert (error["data"]["layer"], error["data"]["rule"]) == ("workspace", "host")
 
 
-@pytest.mark.skipif(explain_no_fence() is not None or os.geteuid() != 0, reason="needs Landlock")
+@needs_landlock
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 @pytest.mark.skipif(os.stat("/proc/self/ns/pid").st_ino != 0xEFFFFFFC, reason="is in a container")
 def test_devices_that_a_container_may_make_are_not_opened_behind_landlock() -> None:
     """Its command is refused, unless devices of the workspace do not open, or are none of its."""

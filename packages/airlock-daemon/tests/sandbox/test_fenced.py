@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.setup.boxes import explain_no_fence
-from boxing import box_uid, boxed_world, check_a_command, write_boxes
+from boxing import box_uid, boxed_world, check_a_command, needs_landlock, write_boxes
 from running import Daemon
 from worlds import UNSAID, World
 
-pytestmark = pytest.mark.skipif(explain_no_fence() is not None, reason="needs Landlock")
+pytestmark = needs_landlock
 
 PROBER = Path(__file__).with_name("fence_prober.py").read_text()
 

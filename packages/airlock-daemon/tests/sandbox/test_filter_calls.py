@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from boxing import lack
 from confining import SOCKETS, build_confined, read_numbers, run_filtered
 from launching import can_build
 
@@ -256,7 +257,7 @@ def test_landlock_is_not_gone_around_by_sending() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         answers = read_answers("inet", FAST_OPEN, str(server.getsockname()[1]))
         if answers.pop("restricted"):
-            pytest.skip("needs Landlock for networks (Linux 6.7)")
+            lack("Landlock for networks (Linux 6.7)")
         server.setblocking(False)
         with pytest.raises(BlockingIOError):
             server.accept()

@@ -1,5 +1,6 @@
 """Where there is no box the command is refused, and everybody is told why; nothing runs without."""
 
+import json
 import os
 from collections.abc import Iterator
 
@@ -65,6 +66,57 @@ def test_with_a_bubblewrap_that_does_not_know_what_it_is_told(world: World) -> N
     """One that is too old, which ends without having made anything."""
     write_tool(world, 'echo "bwrap: Unknown option --bind-fd" >&2; exit 1')
     assert "Unknown option" in refuse(world, "airlock-daemon doctor")
+
+
+def test_with_a_bubblewrap_that_is_too_old(world: World) -> None:
+    """By what it says of itself; the oldest that will do is tried like any other."""
+    unknown = "echo 'bwrap: Unknown option --bind-fd' >&2; exit 1"
+    write_tool(world, f'[ "$1" = --version ] && echo bubblewrap 0.9.0 && exit; {unknown}')
+    assert "it is bubblewrap 0.9, and 0.10 or newer is needed" in refuse(world, "doctor")
+    write_boxes(world, more=f'[daemon]\npath = "{world.root}/tools"\n')
+    old = '[ "$1" = --version ] && echo bubblewrap 0.10.0 || exec /usr/bin/bwrap "$@"'
+    (world.root / "tools" / "bwrap").write_text(f"#!/bin/sh\n{old}\n")
+    with Daemon(world) as daemon:
+        assert daemon.shell("echo ran").text() == "ran\n"
+        assert daemon.records()[-1]["sandbox"] == "bubblewrap"
+
+
+ENGINES = [
+    ('{"ServerVersion": "28.0", "OperatingSystem": "Docker Desktop"}', "Docker Desktop"),
+    (
+        '{"ServerVersion": "28.0", "OperatingSystem": "Alpine", "KernelVersion": "6.6.1-virt"}',
+        "Alpine, Linux 6.6.1-virt",
+    ),
+    ('{"host": {"kernel": "6.6.1-fc40", "os": "linux"}}', "linux, Linux 6.6.1-fc40"),
+]
+"""What engines in virtual machines say of themselves: a stand-in for what this machine is not."""
+
+
+@pytest.mark.parametrize(("info", "where"), ENGINES)
+def test_where_containers_run_on_another_kernel(world: World, info: str, where: str) -> None:
+    """A client that this kernel does not show in a container is sent to its image's own tool."""
+    tools = world.root / "tools"
+    tools.mkdir()
+    engine = tools / ("docker" if "ServerVersion" in info else "podman")
+    engine.write_text(f"#!/bin/sh\necho '{info}'\n")
+    engine.chmod(0o755)
+    (tools / "bwrap").symlink_to("/usr/bin/bwrap")
+    write_boxes(world, more=f'[daemon]\npath = "{tools}"\n')
+    with Daemon(world) as daemon:
+        # In a directory that the kernel shows nothing is another system's.
+        assert daemon.shell("echo ran").text() == "ran\n"
+    world.write_profile(f'[workspace]\nmounts = {{ "/workspace" = "{world.workspace}" }}\n')
+    with Daemon(world) as daemon:
+        for method in ("exec", "check"):
+            error = daemon.ask("sh", "-c", "echo >ran", method=method, cwd="/workspace").error
+            assert (error["data"]["layer"], error["data"]["rule"]) == ("sandbox", "no-box")
+            assert f"containers run elsewhere ({where})" in error["message"]
+            assert "have the tool in the image of the container" in error["data"]["hint"]
+        assert not (world.workspace / "ran").exists()
+    own = json.dumps({"ServerVersion": "28.0", "KernelVersion": os.uname().release})
+    engine.write_text(f"#!/bin/sh\necho '{own}'\n")
+    with Daemon(world) as daemon:
+        assert daemon.shell("echo ran", cwd="/workspace").text() == "ran\n"
 
 
 @as_root

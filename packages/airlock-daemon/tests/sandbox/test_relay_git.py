@@ -7,6 +7,7 @@ from relay_world import BROKERS, in_box, refs, relay_world, standing_in
 
 from boxing import needs_bubblewrap
 from running import Daemon
+from talking import Pipes, Talk
 
 pytestmark = needs_bubblewrap
 
@@ -55,6 +56,27 @@ def test_a_hook_can_do_no_more_than_its_agent(daemon: Daemon) -> None:
     asked = [each for each in daemon.records("broker") if each["request"] == run["request"]]
     assert [each["outcome"] for each in asked] == ["allowed", "denied"]
     assert run["outcome"] == "allowed"
+
+
+def test_a_conversation_ends_with_the_command_that_asked(daemon: Daemon) -> None:
+    """Even one on pipes of the container's, which keeps the other ends open."""
+    world = daemon.world
+    script = (
+        f"exec 8<&0; setsid /run/airlock/git-ssh host \"git-upload-pack '{world.root}/server.git'\""
+        " <&8 2>/dev/null & until [ -e over ]; do :; done"
+    )
+    where = str(world.workspace)
+    with (
+        Pipes() as pipes,
+        Talk(daemon, script, ["fds"], descriptors=pipes.passed, cwd=where) as talk,
+    ):
+        pipes.let_go()
+        assert pipes.read_some()
+        (world.workspace / "over").touch()
+        assert talk.finish()["result"]["exit_code"] == 0
+        # Which ends when nobody has the end to write any more.
+        pipes.read()
+    assert [each["command"] for each in daemon.records("broker")][-1] == "git-remote"
 
 
 def test_what_is_no_transport_is_not_to_be_had(daemon: Daemon) -> None:

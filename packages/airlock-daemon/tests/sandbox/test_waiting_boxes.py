@@ -16,7 +16,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from airlock_daemon.command.order import Bounds, Identity
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.linux.mount_watch import MountWatch
-from airlock_daemon.sandbox import ahead
+from airlock_daemon.sandbox import ahead, room
 from airlock_daemon.sandbox.box import Link
 from airlock_daemon.sandbox.key import find_key
 from airlock_daemon.setup.reserved import Reserved
@@ -34,6 +34,7 @@ TRIES = 60
 async def runner(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runner]:
     """Boxes that are made ahead. Whatever others mount on this host meanwhile does not end them."""
     monkeypatch.setattr(MountWatch, "has_changed", lambda _: False)
+    monkeypatch.setattr(room, "SOON_S", 0.0)
     async with open_runner() as runner:
         yield runner
 
@@ -176,7 +177,7 @@ async def test_boxes_of_one_reading_are_not_for_another(runner: Runner, host: Ho
     # One that is just being made, too.
     runner.room.adopt(NOTHING)
     await host.run_by(runner, "true")
-    runner.room.refill(NOTHING)
+    runner.room.refill(NOTHING, has_ended=True)
     runner.room.adopt(None)
     await wait_all_tasks_blocked()
     assert runner.room.count == 0
@@ -187,16 +188,16 @@ async def test_they_are_few(runner: Runner, host: Host, monkeypatch: pytest.Monk
     monkeypatch.setattr(ahead, "MOST_IN_ALL", 3)
     rooms = [runner.open_room() for _ in range(3)]
     with host.enter() as workspace:
-        for room in rooms:
-            await runner.run(workspace, "true", runner.null, room=room)
-            await runner.refill(room=room)
-        assert [room.count for room in rooms] == [1, 1, 1]
+        for each in rooms:
+            await runner.run(workspace, "true", runner.null, room=each)
+            await runner.refill(room=each)
+        assert [each.count for each in rooms] == [1, 1, 1]
         last = rooms[-1]
         # Two in a row, of which the second one finds none.
         for _ in range(2):
             await runner.run(workspace, "true", runner.null, room=last)
         await runner.refill(room=last)
-        assert [room.count for room in rooms] == [0, 1, 2]
+        assert [each.count for each in rooms] == [0, 1, 2]
     # Others than before take their place.
     assert await host.run_by(runner, "cat lib/file") == "lib\n"
     host.make("workspace/more")
@@ -213,10 +214,10 @@ async def test_they_go_when_nobody_asks(
     """Those of an agent that asked for nothing in the last minutes."""
     with host.enter() as workspace:
         await runner.run(workspace, "true", runner.null)
-        runner.room.refill(NOTHING)
-        await trio.sleep(ahead.ACTIVE_S / 2)
+        runner.room.refill(NOTHING, has_ended=True)
+        await trio.sleep(room.ACTIVE_S / 2)
         assert runner.room.count == 1
-        await trio.sleep(ahead.ACTIVE_S)
+        await trio.sleep(room.ACTIVE_S)
         assert runner.room.count == 0
 
 

@@ -1,6 +1,7 @@
 """Tests of `airlock_daemon.setup.findings`: what does no harm and is told."""
 
-from worlds import World
+from boxing import needs_bubblewrap
+from worlds import BOX_USER, World
 
 
 def findings(world: World) -> list[str]:
@@ -82,3 +83,19 @@ def test_a_module_of_the_host_is_looked_at_once_for_all_agents(world: World) -> 
         assert "modules/git.toml" in program
         assert "/no/such/git" in program
         assert "push & -f" in rule
+
+
+@needs_bubblewrap
+def test_a_network_that_cannot_be_had_is_told(world: World) -> None:
+    """Landlock makes no network of a box's own, so that the command would be refused."""
+    network = '[deny]\nargs = []\n[sandbox]\nbox = "closed"\nnetwork = ["a.example:443"]\n'
+    world.write_module("sh", "/bin/sh", network)
+    told = {}
+    for mode in ("auto", "landlock"):
+        world.write_config(f'[sandbox]\nmode = "{mode}"\nuser = "{BOX_USER}"\n')
+        warnings = world.load().warnings
+        told[mode] = [each.problem for each in warnings if each.key == "sandbox.network"]
+    assert told == {
+        "auto": [],
+        "landlock": ["cannot be had by Landlock, so that the command is refused"],
+    }

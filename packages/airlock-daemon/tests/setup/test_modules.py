@@ -100,6 +100,25 @@ def test_a_module_that_says_nothing_has_the_box_of_whose_program_it_runs(
     assert len(told) == (box == "home")
 
 
+@pytest.mark.parametrize(
+    ("program", "lines", "expected"),
+    [
+        ("/bin/sh", UNSAID, Sandbox(box="closed")),
+        ("/usr/bin/git", UNSAID, load_builtin("git").sandbox),
+        ("/bin/sh", '[sandbox]\nbox = "closed"\nsockets = "unix"\n', None),
+    ],
+)
+def test_what_holds_credentials_has_a_closed_box(
+    world: World, program: str, lines: str, expected: Sandbox | None
+) -> None:
+    """That of its own words, of a built-in, or one with nothing more in it; never the home."""
+    credentials = '[credentials]\nenv.A = "A?"\n'
+    world.write_module("sh", program, f"[deny]\nargs = []\n{credentials}{lines}")
+    module = active(world, "sh")
+    assert module.is_holding
+    assert module.sandbox == (expected or Sandbox(box="closed", sockets="unix"))
+
+
 def test_a_home_that_is_asked_for_is_noted_and_no_box_is_nothing_to_tell(world: World) -> None:
     """Who wrote it knows; what it gives away is said all the same."""
     world.write_module("sh", "/bin/sh", '[deny]\nargs = []\n[sandbox]\nbox = "home"\n')

@@ -52,7 +52,8 @@ def test_what_is_not_built_or_out_of_range_is_refused_in_config(world: World, ta
     [
         "[aws]\nprofiles = ['a']",
         "[aws]\nregions = []",
-        "[terraform]\nexec = false",
+        "[terraform]\nproviders = ['hashicorp/aws']",
+        "[terraform]\nexec = 'yes'",
         "[docker]\nstrict = true",
         "[credentials.aws]\ncommand = ['x']",
         "[git]\nremotes = ['github.com/a/*']",

@@ -19,13 +19,22 @@ from airlock_modules.files.builtin_files import (
     builtin_security,
     builtin_text,
 )
+from airlock_modules.files.credentials_table import (
+    Credentials,
+    HostFile,
+    HostVariable,
+    Printed,
+    find_variable,
+)
 from airlock_modules.files.faults import Fault, ModuleError
 from airlock_modules.files.forwarding import select_forwarded
 from airlock_modules.files.git_table import names_git_grant, read_git_grant
 from airlock_modules.files.module_file import Module, load_builtin, narrow_module, parse_module
 from airlock_modules.files.option_files import load_options, parse_options
+from airlock_modules.files.program_entries import ALL_BELOW, ANY_PROGRAM
+from airlock_modules.files.recipe_files import recipe_names, recipe_text
 from airlock_modules.files.review import review_module, review_narrowing
-from airlock_modules.files.sandbox_table import Sandbox
+from airlock_modules.files.sandbox_table import Sandbox, widen_network
 from airlock_modules.files.ssh_table import read_ssh_grant
 from airlock_modules.files.toml_reader import TableReader
 from airlock_modules.names import is_name
@@ -53,7 +62,10 @@ from airlock_modules.rules.remote_requests import list_unseen
 from ._version import __version__
 
 __all__ = [
+    "ALL_BELOW",
+    "ANY_PROGRAM",
     "AdvertisementReader",
+    "Credentials",
     "Decision",
     "Destination",
     "Fault",
@@ -63,7 +75,9 @@ __all__ = [
     "GrammarRules",
     "Grant",
     "HelperReader",
+    "HostFile",
     "HostLine",
+    "HostVariable",
     "Login",
     "Module",
     "ModuleError",
@@ -74,6 +88,7 @@ __all__ = [
     "Place",
     "PlainReading",
     "PlainRules",
+    "Printed",
     "PushList",
     "PushReader",
     "Query",
@@ -99,6 +114,7 @@ __all__ = [
     "evaluate",
     "find_host",
     "find_place",
+    "find_variable",
     "is_name",
     "judge_push",
     "list_unseen",
@@ -116,7 +132,10 @@ __all__ = [
     "read_ssh_grant",
     "read_ssh_words",
     "read_url_words",
+    "recipe_names",
+    "recipe_text",
     "review_module",
     "review_narrowing",
     "select_forwarded",
+    "widen_network",
 ]

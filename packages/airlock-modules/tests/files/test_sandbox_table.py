@@ -23,13 +23,14 @@ def test_a_closed_box_is_read_with_all_that_it_may_have() -> None:
     """What is not said is nothing."""
     box = '[sandbox]\nbox = "closed"\n'
     read = 'sockets = "unix"\nhome = "fresh"\nread = ["/opt/tool", "~/.tool"]\n'
-    read += 'brokers = ["git", "git"]\n'
+    read += 'brokers = ["git", "git"]\nlinks = false\n'
     plain = parse_module(TOOL + box, name="tool", source="tool.toml").sandbox
     whole = parse_module(TOOL + box + read, name="tool", source="tool.toml").sandbox
     assert plain is not None
     assert (plain.box, plain.sockets, plain.read) == ("closed", "none", ())
     assert (plain.brokers, whole and whole.brokers) == ((), ("git",))
     assert whole is not None
+    assert (plain.links, whole.links) == (True, False)
     assert (whole.box, whole.sockets, whole.read) == ("closed", "unix", ("/opt/tool", "~/.tool"))
 
 
@@ -41,10 +42,17 @@ def test_a_closed_box_is_read_with_all_that_it_may_have() -> None:
         ('box = "home"\nhome = "fresh"', "home: this key has no meaning in the human's home"),
         ('box = "Closed"', 'box: "Closed" is not one of its values'),
         ('box = "closed"\nhome = "kept"', "home: no other home than a fresh one"),
-        ('box = "closed"\nnetwork = ["a:1"]', "network: this key is not supported"),
+        ('box = "home"\nnetwork = ["a:1"]', "network: this key has no meaning in the human's"),
+        ('box = "home"\nlinks = false', "links: this key has no meaning in the human's home"),
+        ('box = "closed"\nlinks = 0', "links: must be a boolean"),
+        ('box = "none"\nprograms = []', "programs: this key has no meaning without a box"),
         ('box = "closed"\nbrokers = ["ssh"]', 'brokers: "ssh" is no broker that a box'),
         ('box = "none"\nbrokers = ["git"]', "brokers: this key has no meaning without a box"),
-        ('box = "closed"\nprograms = []', "programs: this key is not supported"),
+        ('box = "closed"\nprograms = ["bin/x"]', 'programs: "bin/x" is no program'),
+        ('box = "closed"\nprograms = [".."]', 'programs: ".." is no program'),
+        ('box = "closed"\nprograms = ["~/**/x"]', 'programs: "~/**/x" is no program'),
+        ('box = "closed"\nprograms = ["/**"]', 'programs: "/**" is no program'),
+        ('box = "closed"\nprograms = ["*", "sh"]', 'programs: "*" has all others with it'),
         ('box = "closed"\nsockets = "all"', 'sockets: "all" is not one'),
         ('box = "closed"\nread = ["opt"]', 'read: "opt" is no plain path'),
         ('box = "closed"\nread = ["/"]', 'read: "/" is no plain path'),
@@ -77,3 +85,58 @@ def test_a_broker_has_no_box() -> None:
     """It runs nothing of the client's, and needs what a box does not have."""
     text = '[command]\nbroker = "git"\n[deny]\nargs = []\n[sandbox]\nbox = "closed"\n'
     assert "has no meaning for a broker" in faults_of(text)[0]
+
+
+NETWORK = [
+    ("registry.terraform.io:443", "registry.terraform.io:443"),
+    ("*.AmazonAWS.com:443", "*.amazonaws.com:443"),
+    ("127.0.0.1:4566", "127.0.0.1:4566"),
+    ("[::0:1]:65535", "[::1]:65535"),
+    ("localhost:1", "localhost:1"),
+    ("_srv.a-b.example:8443", "_srv.a-b.example:8443"),
+]
+
+
+@pytest.mark.parametrize(("written", "read"), NETWORK)
+def test_a_destination_is_read_in_one_form(written: str, read: str) -> None:
+    """Whoever looks for it later need not know the others."""
+    text = f'{TOOL}[sandbox]\nbox = "closed"\nnetwork = ["{written}", "{written}"]\n'
+    sandbox = parse_module(text, name="tool", source="tool.toml").sandbox
+    assert sandbox is not None
+    assert (sandbox.network, sandbox.sockets) == ((read,), "inet")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        *("", "host", "host:", ":443", "host:0", "host:0443", "host:65536", "host:99999", "a:b"),
+        *("*:443", "*.com:443", "a.*.com:443", "*a.com:443", "*.127.0.0.1:1", "https://a:443"),
+        *("127.1:1", "0x7f.1:1", "0x7f000001:1", "2130706433:1", "127.0.0.01:1", "1.2.3.4.5:1"),
+        *("::1:443", "[::1]", "[1.2.3.4]:1", "[fe80::1%eth0]:1", "[::1]x:1", "user@host:1"),
+        *("host.:443", ".host:443", "a..b:443", "-a:443", "a-:443", "h\u00f6st:443", "a b:443"),
+        *("a:443 ", " a:443", "a:443/x", "a\\n:443", f"{'a' * 64}:443", f"{'a.' * 130}a:443"),
+        "a:\u0664\u0664\u0663",
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_no_destination(entry: str) -> None:
+    """An address has one spelling, a name is one that resolvers take for a name."""
+    (found,) = faults_of(f'{TOOL}[sandbox]\nbox = "closed"\nnetwork = ["{entry}"]\n')
+    assert "[sandbox] network: " in found
+    assert "is no HOST:PORT" in found
+
+
+def test_a_network_adds_its_sockets_to_those_that_are_named() -> None:
+    """A tool that speaks with its plugins by unix sockets goes on doing so."""
+    lines = 'box = "closed"\nsockets = "unix"\nnetwork = ["a.example:443"]\n'
+    sandbox = parse_module(f"{TOOL}[sandbox]\n{lines}", name="tool", source="tool.toml").sandbox
+    assert sandbox is not None
+    assert sandbox.sockets == "inet and unix"
+
+
+def test_programs_are_names_paths_and_directories() -> None:
+    """In the file's order, once each; without the key it is the tool alone."""
+    programs = '"helper", "/opt/t/bin/x", "~/.tool/plugins/**", "helper"'
+    text = f'{TOOL}[sandbox]\nbox = "closed"\nprograms = [{programs}]\n'
+    sandbox = parse_module(text, name="tool", source="tool.toml").sandbox
+    assert sandbox is not None
+    assert sandbox.programs == ("helper", "/opt/t/bin/x", "~/.tool/plugins/**")

@@ -9,6 +9,8 @@ from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.looked_at import list_looked_at
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.doctor.alive import REMEDY, find_silence
+from airlock_daemon.doctor.boxes import name_box
+from airlock_daemon.doctor.confinement import write_apparmor, write_seccomp
 from airlock_daemon.doctor.examinations import PARTS, examine
 from airlock_daemon.doctor.surroundings import Surroundings
 from airlock_daemon.errors import AirlockError, SetupError
@@ -29,6 +31,15 @@ def doctor(
     alive: Annotated[
         bool, typer.Option("--alive", help="Only say whether the daemon answers.")
     ] = False,
+    seccomp: Annotated[
+        bool,
+        typer.Option(
+            "--seccomp", help="Only print a profile for the engine of a daemon's container."
+        ),
+    ] = False,
+    apparmor: Annotated[
+        bool, typer.Option("--apparmor", help="Only print a profile of AppArmor for boxes.")
+    ] = False,
 ) -> None:
     """Look for faults in the world around the daemon.
 
@@ -40,12 +51,18 @@ def doctor(
     --alive is for health checks: quick, and silent where all is well. It connects to every socket
     in the sockets directory, and sends no request.
 
+    Says what makes the boxes of tools here, bubblewrap or landlock, or none. What --seccomp and
+    --apparmor print lets bubblewrap make them where a finding says so.
+
     Ends with 0 when there are no findings, else with 1. `check` looks at the files themselves.
     """
     if alive:
         silence = find_silence(application.locations.sockets_dir)
         if silence is not None:
             raise AirlockError(silence, hint=REMEDY)
+        return
+    if seccomp or apparmor:
+        typer.echo(write_seccomp() if seccomp else write_apparmor(), nl=False)
         return
     if list_parts:
         list_looked_at(application, {part.name: part.what for part in PARTS})
@@ -66,7 +83,12 @@ def doctor(
     findings = [each for each in found if not each.is_note]
     notes = [each for each in found if each.is_note]
     if application.json:
-        report = {"registration": locations.agents, "findings": findings, "notes": notes}
+        report = {
+            "registration": locations.agents,
+            "findings": findings,
+            "notes": notes,
+            "boxes": name_box(around),
+        }
         application.print_json(report)
     else:
         for kind, told in (("finding", findings), ("note", notes)):
@@ -74,6 +96,7 @@ def doctor(
                 # Names of files, and what programs say, may hold anything.
                 line = str(each) if str(each).isprintable() else quote(str(each), limit=None)
                 typer.echo(f"{kind}: {each.name}: {line}")
+        typer.echo(f"boxes: {name_box(around)}")
         if not findings:
             typer.echo("good" + (f", with {len(notes)} notes" if notes else ""))
     if findings:

@@ -85,6 +85,10 @@ def _list_granted(setup: Setup, generation: Generation) -> dict[str, object]:
             name: [rule.text for rule in module.rules.narrowing.rules]
             for name, module in profile.narrowed.items()
         },
+        "network": {
+            name: () if module.sandbox is None else module.sandbox.network
+            for name, module in profile.widened.items()
+        },
         "git_protocols": profile.git_protocols,
         "git_push": [place.text for place in profile.git.push],
         "git_fetch": [place.text for place in profile.git.fetch],

@@ -7,7 +7,13 @@ import typer
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.errors import AirlockError
-from airlock_modules import builtin_names, builtin_security, builtin_text
+from airlock_modules import (
+    builtin_names,
+    builtin_security,
+    builtin_text,
+    recipe_names,
+    recipe_text,
+)
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -29,11 +35,15 @@ def show(
     """Print the module of a command, as TOML for an override.
 
     To change it for an agent: airlock-daemon show git > AGENT/commands/git.toml, then edit that.
-    In modules/ beside config.toml it is for all agents that have none of their own.
+    In modules/ beside config.toml it is for all agents that have none of their own. For gh, kubectl
+    and npm, which have no built-in module, it is a recipe, which takes effect once it stands there.
     """
     written = _find_written(application, command, agent)
     form, found = ("security", _find_security) if security else ("toml", _find_text)
-    source, text = found(command, written)
+    if not written and not security and agent is None and command in recipe_names():
+        source, text = f"recipe {command}", recipe_text(command)
+    else:
+        source, text = found(command, written)
     if application.json:
         application.print_json({"command": command, "source": source, form: text})
     else:
@@ -68,9 +78,15 @@ def _find_security(command: str, written: str) -> tuple[str, str]:
 
 
 def _name_builtin(command: str) -> str:
-    if command not in builtin_names():
-        names = ", ".join(builtin_names())
+    if command in recipe_names():
         raise AirlockError(
-            f"there is no module for {command}", hint=f"name a built-in one: {names}"
+            f"there is no module for {command}, but a recipe, which says at its top what it leaves",
+            hint=f"airlock-daemon show {command} > AGENT/commands/{command}.toml",
+        )
+    if command not in builtin_names():
+        raise AirlockError(
+            f"there is no module for {command}",
+            hint=f"name a built-in one: {', '.join(builtin_names())}; "
+            f"or one that has a recipe: {', '.join(recipe_names())}",
         )
     return f"built-in module {command}"

@@ -115,17 +115,22 @@ class Launch:
 
     def _receive(self) -> bytes:
         """Take what was reported, empty where the supervisor is gone; raises BlockingIOError."""
-        try:
-            message = self.control.recv(_REPORT.size)
-        except BlockingIOError:
-            raise
-        except OSError:
-            message = b""
-        kind = message[:1]
+        message = self._take_message()
+        while (kind := message[:1]) == b"W":
+            # Of a box: that it is made, and waits for its order, is of no use any more.
+            message = self._take_message()
         self._is_over = True
         self._is_gone = kind in (b"", b"O", b"R")
         self._may_go_on = kind == b"R"
         return message
+
+    def _take_message(self) -> bytes:
+        try:
+            return self.control.recv(_REPORT.size)
+        except BlockingIOError:
+            raise
+        except OSError:
+            return b""
 
     def _send(self, kind: bytes, number: int) -> None:
         # A supervisor that is gone needs no word any more; one that does not read is told by EOF.

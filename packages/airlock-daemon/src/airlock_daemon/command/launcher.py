@@ -6,6 +6,7 @@ One that has nothing left to watch over is told to run the next command.
 """
 
 import contextlib
+import functools
 import os
 import resource
 import signal
@@ -26,13 +27,18 @@ IDLE = 8
 
 def find_launcher() -> str:
     """Path of the launcher that was installed with this package; raises Failed without one."""
-    path = str(files("airlock_daemon").joinpath("_native/airlock-launch"))
+    path = _launcher_path()
     if not os.access(path, os.X_OK):
         raise Failed(
             f"the launcher {path} is missing",
             hint="install airlock-daemon from its wheel for linux x86_64 or aarch64",
         )
     return path
+
+
+@functools.cache
+def _launcher_path() -> str:
+    return str(files("airlock_daemon").joinpath("_native/airlock-launch"))
 
 
 class Launcher:

@@ -100,7 +100,7 @@ class Passed:
 def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
     """Read at most `size` bytes and the descriptors that ride on them, which the caller closes."""
     data, ancillary, _, _ = connection.recvmsg(size, ROOM, AT_ONCE)
-    return data, list_rights(ancillary)
+    return data, list_rights(ancillary) if ancillary else []
 
 
 def list_rights(ancillary: Sequence[tuple[int, int, bytes]]) -> list[int]:

@@ -1,19 +1,18 @@
 """Whether a box can be made on this host, and what forbids it."""
 
+import functools
+import os
 import shutil
 from collections.abc import Iterator
 
 from airlock_daemon.doctor.surroundings import Surroundings
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.support import find_missing
-from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, wants_box
+from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence, wants_box
 from airlock_daemon.setup.finding import Finding
 
 _CLONE = "/proc/sys/kernel/unprivileged_userns_clone"
 _MOST = "/proc/sys/user/max_user_namespaces"
-_RESTRICT = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
-
-_PROFILE = "bwrap-userns-restrict"
 
 
 def find_bubblewrap_faults(around: Surroundings) -> Iterator[Finding]:
@@ -32,11 +31,11 @@ def find_bubblewrap_faults(around: Surroundings) -> Iterator[Finding]:
         remedy = "sudo apt-get install bubblewrap, or dnf install bubblewrap"
     else:
         source = program
-        said = _try(program, around)
+        said = make_box(around)
         if said is None:
             return
-        problem = f"makes no box: {said}"
-        remedy = "see what is found of user-namespaces and apparmor, in a container its seccomp"
+        problem = f"makes no box: {said} ({_tell_instead(around)})"
+        remedy = "see what is found of container, user-namespaces and apparmor"
     yield Finding(source, "", problem, remedy, name="bubblewrap", is_note=is_note)
 
 
@@ -52,29 +51,40 @@ def find_forbidden_namespaces(around: Surroundings) -> Iterator[Finding]:
             yield Finding(path, "", problem, remedy, name="user-namespaces", is_note=True)
 
 
-def find_apparmor_faults(around: Surroundings) -> Iterator[Finding]:
-    """Tell that AppArmor takes the rights away from namespaces, as Ubuntu does since 23.10."""
-    if around.read(_RESTRICT) != "1":
-        return
+def make_box(around: Surroundings) -> str | None:
+    """Make a box; what was said where it did not work, or why it cannot be tried."""
     program = shutil.which(BUBBLEWRAP, path=around.daemon_path)
-    if program is not None and _try(program, around) is None:
-        return
-    source = f"/usr/share/apparmor/extra-profiles/{_PROFILE}"
-    remedy = (
-        f"sudo apt-get install apparmor-profiles && sudo cp {source} /etc/apparmor.d/ && "
-        f"sudo apparmor_parser -r /etc/apparmor.d/{_PROFILE}"
-    )
-    problem = "is 1: user namespaces have no rights but those that a profile of AppArmor grants"
-    yield Finding(_RESTRICT, "", problem, remedy, name="apparmor", is_note=True)
+    if program is None or find_missing():
+        return "there is no bubblewrap"
+    config = BoxConfig() if around.setup is None else around.setup.config.boxes
+    there = os.stat(program)
+    return _try(program, config, (there.st_dev, there.st_ino, there.st_mtime_ns))
 
 
-def _try(program: str, around: Surroundings) -> str | None:
-    """Make a box; what was said where it did not work."""
+def name_box(around: Surroundings) -> str:
+    """What makes the boxes of a daemon that is started now, as records call it."""
+    mode = "auto" if around.setup is None else around.setup.config.boxes.mode
+    if mode == "off":
+        return "off"
+    if mode != "landlock" and make_box(around) is None:
+        return "bubblewrap"
+    return "none" if mode == "require-bubblewrap" or explain_no_fence() else "landlock"
+
+
+def _tell_instead(around: Surroundings) -> str:
+    if name_box(around) == "landlock":
+        return "Landlock makes them in its place"
+    return f"and nothing is in its place: {explain_no_fence() or '[sandbox] mode says so'}"
+
+
+@functools.cache
+def _try(program: str, config: BoxConfig, mark: tuple[int, ...]) -> str | None:
+    """As `make_box`, once for the same program, which `mark` tells apart."""
+    del mark
     # What these stand on cannot be imported on other systems.
     from airlock_daemon.sandbox.choice import find_identity  # noqa: PLC0415
     from airlock_daemon.sandbox.probe import probe  # noqa: PLC0415
 
-    config = BoxConfig() if around.setup is None else around.setup.config.boxes
     try:
         return probe(program, find_identity(config))
     except AirlockError as error:

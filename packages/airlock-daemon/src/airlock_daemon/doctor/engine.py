@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 from airlock_daemon.doctor.surroundings import Surroundings
+from airlock_daemon.identity.elsewhere import EngineInfo
 from airlock_daemon.setup.finding import Finding
 
 _ANSWER_S = 10
@@ -16,14 +17,6 @@ _ANSWER_S = 10
 _BY_HAND = (
     'write what containers mount to each profile: [workspace] mounts = { "/workspace" = "~/src" }'
 )
-
-
-class _Info(msgspec.Struct):
-    """The part of `docker info` that matters here."""
-
-    version: str = msgspec.field(name="ServerVersion", default="")
-    system: str = msgspec.field(name="OperatingSystem", default="")
-    errors: list[str] = msgspec.field(name="ServerErrors", default=[])
 
 
 def find_engine_faults(around: Surroundings) -> Iterator[Finding]:
@@ -34,7 +27,7 @@ def find_engine_faults(around: Surroundings) -> Iterator[Finding]:
         yield Finding("docker", "", problem, _BY_HAND, name="engine", is_note=True)
         return
     info = _ask(program)
-    if isinstance(info, _Info) and info.version:
+    if isinstance(info, EngineInfo) and info.version:
         return
     said = info if isinstance(info, str) else " ".join(info.errors)
     remedy = "start it: sudo systemctl start docker"
@@ -51,15 +44,18 @@ def find_virtual_machine(around: Surroundings) -> Iterator[Finding]:
     """Tell that containers run on a kernel of their own, of which this one knows nothing."""
     program = shutil.which("docker", path=around.daemon_path)
     info = _ask(program) if program else ""
-    if isinstance(info, _Info) and "Docker Desktop" in info.system:
+    where = info.explain_elsewhere() if isinstance(info, EngineInfo) else None
+    if where is not None:
         problem = (
-            "is Docker Desktop: containers run in a virtual machine, where the kernel of this host "
-            "cannot tell which container asks, nor what it has mounted"
+            f"runs elsewhere ({where}): the kernel of this host cannot tell which container asks, "
+            "nor what it has mounted, and the tools of this host are another system's than theirs, "
+            "so that no command of theirs has a box here"
         )
-        yield Finding(program or "docker", "", problem, _BY_HAND, name="docker-desktop")
+        remedy = f'grant commands = ["git-remote"], for the git of the container; {_BY_HAND}'
+        yield Finding(program or "docker", "", problem, remedy, name="docker-desktop")
 
 
-def _ask(program: str) -> _Info | str:
+def _ask(program: str) -> EngineInfo | str:
     """What the engine says of itself, or what was said instead."""
     try:
         done = subprocess.run(
@@ -69,7 +65,7 @@ def _ask(program: str) -> _Info | str:
             timeout=_ANSWER_S,
             check=False,
         )
-        return msgspec.json.decode(done.stdout, type=_Info)
+        return msgspec.json.decode(done.stdout, type=EngineInfo)
     except subprocess.TimeoutExpired:
         return f"nothing within {_ANSWER_S} s"
     except OSError as error:

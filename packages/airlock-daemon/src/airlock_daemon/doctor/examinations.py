@@ -4,15 +4,13 @@ from collections.abc import Iterator
 
 import msgspec
 
-from airlock_daemon.doctor.boxes import (
-    find_apparmor_faults,
-    find_bubblewrap_faults,
-    find_forbidden_namespaces,
-)
+from airlock_daemon.doctor.apparmor import find_apparmor_faults
+from airlock_daemon.doctor.boxes import find_bubblewrap_faults, find_forbidden_namespaces
 from airlock_daemon.doctor.engine import find_engine_faults, find_virtual_machine
 from airlock_daemon.doctor.groups import find_unbounded_boxes
 from airlock_daemon.doctor.labels import find_selinux_faults
 from airlock_daemon.doctor.layout import find_earlier_layout
+from airlock_daemon.doctor.place import find_container_faults
 from airlock_daemon.doctor.running import find_daemon_faults, find_stale_files
 from airlock_daemon.doctor.sockets import find_socket_faults
 from airlock_daemon.doctor.ssh_agent import find_agent_faults
@@ -44,6 +42,7 @@ PARTS = (
     Part("docker-desktop", "containers run on this kernel", find_virtual_machine),
     Part("selinux", "containers may connect to sockets of the host", find_selinux_faults),
     Part("bubblewrap", "a box can be made for a tool", find_bubblewrap_faults),
+    Part("container", "its engine lets a box be made in it", find_container_faults),
     Part("user-namespaces", "the kernel lets users have namespaces", find_forbidden_namespaces),
     Part("apparmor", "AppArmor lets a box have them too", find_apparmor_faults),
     Part("cgroups", "the boxes of an agent together are bounded", find_unbounded_boxes),

@@ -15,6 +15,9 @@ from airlock_wire import Request
 LARGEST = 8
 SMALL = 16_384
 
+CLOSE_SOME = "close connections that are not in use"
+"""What to do where there are too many."""
+
 # What a line takes in memory as a request is fewer than so many times its bytes: most for texts of
 # which each takes three of them.
 ROOM = 32
@@ -172,6 +175,16 @@ def too_large() -> Denied:
         layer="limit",
         rule="request_bytes",
         hint="send them one after the other",
+    )
+
+
+def too_many(limits: Limits) -> Denied:
+    """The refusal of a connection beyond those that an agent may have."""
+    return Denied(
+        f"this agent has {limits.connections} connections open already",
+        layer="limit",
+        rule="connections",
+        hint=CLOSE_SOME,
     )
 
 

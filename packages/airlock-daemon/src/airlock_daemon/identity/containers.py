@@ -6,6 +6,7 @@ import select
 import trio
 
 from airlock_daemon.errors import Denied, Failed
+from airlock_daemon.identity.elsewhere import find_elsewhere
 from airlock_daemon.identity.engines import Init, find_init
 from airlock_daemon.identity.peer import Peer, same_namespace
 from airlock_daemon.platform.linux.mountinfo import MountRow, parse_mountinfo
@@ -77,11 +78,14 @@ class Containers:
         self._known: dict[str, Container] = {}
         self._failed: dict[str, tuple[float, Failed]] = {}
         self._asking = trio.Lock()
+        self._elsewhere: tuple[str | None, ...] = ()
+        self._looking = trio.Lock()
 
     def adopt(self, search_path: str) -> None:
         """Look for the engine elsewhere from now on; what has failed is tried anew."""
         self._search_path = search_path
         self._failed.clear()
+        self._elsewhere = ()
 
     async def attest(self, peer: Peer) -> Container:
         """Prove the container that the peer's cgroup names.
@@ -107,6 +111,13 @@ class Containers:
                 hint="run the command from the container's ordinary processes",
             )
         return container
+
+    async def find_elsewhere(self) -> str | None:
+        """As `elsewhere.find_elsewhere`, asked once until the engine may be another one."""
+        async with self._looking:
+            if not self._elsewhere:
+                self._elsewhere = (await find_elsewhere(self._search_path),)
+            return self._elsewhere[0]
 
     async def _ask(self, container_id: str) -> Container:
         failed = self._failed.get(container_id)

@@ -1,4 +1,4 @@
-"""What the container engine says of a container, asked through its command line."""
+"""What a container engine says of a container, asked through its command line."""
 
 import shutil
 
@@ -8,10 +8,11 @@ import trio
 from airlock_daemon.errors import AND_RELOAD, Failed
 from airlock_wire import quote
 
-ENGINE = "docker"
+ENGINES = ("docker", "podman", "nerdctl")
+"""Their command lines, in the order in which they are asked."""
+
 ANSWER_S = 10
 _ANY = {"MKNOD", "ALL"}
-_ASK = f"a person on the host can see as the user of the daemon what {ENGINE} answers: {ENGINE} ps"
 
 
 class _State(msgspec.Struct):
@@ -25,7 +26,7 @@ class _HostConfig(msgspec.Struct):
 
 
 class _Container(msgspec.Struct):
-    """The part of `docker inspect` that says who a container is, and may make devices."""
+    """What of `docker inspect`, and its like, says who a container is, and may make devices."""
 
     container_id: str = msgspec.field(name="Id")
     state: _State = msgspec.field(name="State")
@@ -43,44 +44,59 @@ class Init(msgspec.Struct, frozen=True):
 
 
 async def find_init(container_id: str, *, search_path: str) -> Init:
-    """Ask docker for the init process of `container_id`, 64 hex digits.
+    """Ask the engines for the init process of `container_id`, 64 hex digits, until one knows it.
 
-    Its pid is 0 when it does not run. Raises Failed when docker is not there, does not answer, or
-    does not know the container.
+    Its pid is 0 when it does not run. Raises Failed when none is there, answers, or knows the
+    container.
     """
-    program = shutil.which(ENGINE, path=search_path)
-    if program is None:
+    failures = []
+    for engine in ENGINES:
+        program = shutil.which(engine, path=search_path)
+        if program is not None:
+            try:
+                return await _ask(engine, program, container_id)
+            except Failed as failure:
+                failures.append(failure)
+    if not failures:
         raise Failed(
-            f"{ENGINE} is not on the daemon's PATH, so that no container can be looked up",
-            hint=f"a person on the host can install {ENGINE}, or set [daemon] path in config.toml"
-            f"{AND_RELOAD}",
+            f"none of {', '.join(ENGINES)} is on the daemon's PATH, so that no container can be "
+            "looked up",
+            hint="a person on the host can install that of the engine, or set [daemon] path in "
+            f"config.toml{AND_RELOAD}",
         )
+    raise failures[0]
+
+
+async def _ask(engine: str, program: str, container_id: str) -> Init:
     argv = [program, "inspect", "--type", "container", container_id]
+    look = (
+        f"a person on the host can see as the user of the daemon what {engine} answers: {engine} ps"
+    )
     try:
         with trio.fail_after(ANSWER_S):
             done = await trio.run_process(
                 argv, capture_stdout=True, capture_stderr=True, check=False, stdin=b""
             )
     except trio.TooSlowError:
-        raise Failed(f"{ENGINE} did not answer in {ANSWER_S} s", hint=_ASK) from None
+        raise Failed(f"{engine} did not answer in {ANSWER_S} s", hint=look) from None
     except OSError as error:
-        raise Failed(f"{ENGINE} cannot be run: {error.strerror}", hint=_ASK) from error
+        raise Failed(f"{engine} cannot be run: {error.strerror}", hint=look) from error
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise Failed(
-            f"{ENGINE} does not know container {container_id[:12]}: "
+            f"{engine} does not know container {container_id[:12]}: "
             f"{quote(said[-1]) if said else 'it does not say why'}",
             hint="the daemon must be able to ask the engine that runs the container, as its user: "
-            f"{ENGINE} inspect {container_id[:12]}",
+            f"{engine} inspect {container_id[:12]}",
         )
     try:
         (container,) = msgspec.json.decode(done.stdout, type=tuple[_Container])
     except (msgspec.MsgspecError, ValueError) as error:
         raise Failed(
-            f"{ENGINE} inspect answered something else than a container: {error}", hint=_ASK
+            f"{engine} inspect answered something else than a container: {error}", hint=look
         ) from error
     if container.container_id != container_id:
-        raise Failed(f"{ENGINE} answered for another container", hint=_ASK)
+        raise Failed(f"{engine} answered for another container", hint=look)
     return Init(container.state.pid, _makes_devices(container.host))
 
 

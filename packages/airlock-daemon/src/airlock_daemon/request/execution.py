@@ -1,6 +1,7 @@
 """Running the command of a request that is allowed, from its start to the end of its processes."""
 
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from functools import partial
 
@@ -14,18 +15,23 @@ from airlock_daemon.command.stdio import Emit, Stdio
 from airlock_daemon.connection.descriptors import Passed
 from airlock_daemon.connection.session import Session
 from airlock_daemon.fairness.turns import Turns
+from airlock_daemon.request.accompanying import Companion, accompany
 from airlock_daemon.request.client import Client
 from airlock_daemon.request.client_input import hand_on_input
 from airlock_daemon.request.negotiation import open_stdio
 from airlock_daemon.request.plan import Plan
 from airlock_daemon.request.relay import Relay
 from airlock_daemon.request.state import DaemonState
-from airlock_daemon.sandbox.ahead import Room
 from airlock_daemon.sandbox.fencing import start_fenced
 from airlock_daemon.sandbox.groups import Group, OpenGroup, open_none
+from airlock_daemon.sandbox.launch import BoxedLaunch
+from airlock_daemon.sandbox.room import Room
 from airlock_daemon.sandbox.starting import start_boxed
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.workspace.directory import Workspace
+
+Lead = Callable[[socket.socket], Companion]
+"""Makes what serves the connections of a box, whose listeners come over the socket."""
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -47,6 +53,7 @@ async def execute(
     conversation: Conversation | None = None,
     private: Workspace | None = None,
     asking: Relay | None = None,
+    lead: Lead | None = None,
     room: Room | None = None,
     open_group: OpenGroup = open_none,
     group: Group | None = None,
@@ -54,8 +61,9 @@ async def execute(
     """Run the command: `emit` gets its output as it comes, then `conclude` how it ended.
 
     A `conversation` is what a broker has it for, and holds; `private` and `group` are the directory
-    and the cgroup of a command behind a fence; over `asking` one in a box asks brokers, in `room` a
-    box may wait for it, and by `open_group` another one gets its cgroup.
+    and the cgroup of a command behind a fence; over `asking` one in a box asks brokers, `lead`
+    makes what leads out of that, in `room` a box may wait for it, and by `open_group` another one
+    gets its cgroup.
 
     Returns that too, by whatever way, when none of its processes is left. Raises Failed where it
     cannot be started, ClientGone where the client does not take what it gets.
@@ -75,19 +83,30 @@ async def execute(
             if plan.terms.features is not None:
                 credit = limits.stdin_bytes if plan.terms.uses("stdin") else 0
                 session.hold_start(plan.terms.features, stdin_credit=credit)
-            begin = partial(_begin, plan, client, command, emit)
+            begin = partial(_begin, plan, client, command, emit, room)
             relay = command.relay
             if conversation is not None and transport is not None:
                 relay = partial(conversation.relay, command, transport)
             relay = partial(relay, emit, session.send_credit, begin)
-            ended = await (relay() if asking is None else asking.accompany(relay))
+            for companion in _list_companions(launch, asking, lead):
+                relay = partial(accompany, companion, relay)
+            ended = await relay()
             finished = Finished(ended, command.count_input())
             await conclude(finished)
             if room is not None and plan.boxed is not None:
-                room.refill(plan.boxed.reserved)
+                room.refill(plan.boxed.reserved, has_ended=True)
             return finished
         finally:
             await command.finish()
+
+
+def _list_companions(
+    launch: Launch, asking: Relay | None, lead: Lead | None
+) -> Iterator[Companion]:
+    if asking is not None:
+        yield asking
+    if lead is not None and isinstance(launch, BoxedLaunch) and launch.doors is not None:
+        yield lead(launch.doors)
 
 
 _Start = Callable[..., Awaitable[Launch]]
@@ -135,8 +154,13 @@ async def _launch(
     )
 
 
-async def _begin(plan: Plan, client: Client, command: Command, emit: Emit) -> None:
+async def _begin(
+    plan: Plan, client: Client, command: Command, emit: Emit, room: Room | None
+) -> None:
     """Tell the client that its command runs, and listen to what it says to that."""
+    if room is not None and plan.boxed is not None:
+        # The agent may ask for more while this runs.
+        room.refill(plan.boxed.reserved, has_ended=False)
     await client.session.send_held()
     if plan.terms.features:
         hand_on_input(client, command.tell)

@@ -2,8 +2,8 @@
 
 from airlock_daemon.identity.peer import Peer
 
-# So many records of what a command asks over its relay are written; others are counted.
 RECORDS = 1000
+"""So many records of what a command asks brokers are written; others are counted."""
 
 
 class Origin:

@@ -1,6 +1,7 @@
 """What is run for a request that is allowed, and with which features of the protocol."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -14,22 +15,31 @@ from airlock_daemon.errors import Denied
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.request.negotiation import Terms, agree, find_term
 from airlock_daemon.sandbox.box import Box
+from airlock_daemon.sandbox.bundle import bundle_variables
 from airlock_daemon.sandbox.choice import Maker, choose_box, find_maker
+from airlock_daemon.sandbox.doors import name_proxy
 from airlock_daemon.sandbox.environment import adapt_daemon, adapt_path, name_files, withhold
 from airlock_daemon.sandbox.transports import transport_variables
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.directory import Workspace
-from airlock_modules import Module
+from airlock_modules import ANY_PROGRAM, Credentials, Module
 from airlock_wire import Request
 
 
 class Boxed(msgspec.Struct, frozen=True):
-    """The box of a command, what makes it, and what may not be in it."""
+    """The box of a command, what makes it, and what may not be in it.
+
+    `held` is what it is to have of credentials, as the file `source` says, and `workspaces` are the
+    client's directories on the host.
+    """
 
     box: Box
     maker: Maker
     reserved: Reserved
+    held: Credentials = Credentials()
+    source: str = ""
+    workspaces: tuple[str, ...] = ()
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,14 +101,23 @@ def plan(
     command_line = CommandLine(
         program=program,
         argv=(module.bin, *module.prepend, *args, *module.append),
-        environment=variables if boxed is None else _adapt(variables, boxed.box),
+        environment=variables if boxed is None else _adapt(variables, boxed, module, program),
         directory=workspace.descriptor,
     )
     return Plan(command_line=command_line, terms=terms, boxed=boxed)
 
 
-def _adapt(variables: Mapping[str, str], box: Box) -> dict[str, str]:
-    return withhold(variables, box) | name_files(box) | transport_variables(box.asks)
+def _adapt(
+    variables: Mapping[str, str], boxed: Boxed, module: Module, program: str
+) -> dict[str, str]:
+    box = boxed.box
+    # A holding module says by its own words what its tool is given.
+    named = {*module.set, *boxed.held.variables} if boxed.held else set[str]()
+    kept = withhold(variables, box, named=named)
+    found = name_files(box) | transport_variables(box.asks) | name_proxy(box.doors)
+    if boxed.held and module.sandbox is not None and ANY_PROGRAM not in module.sandbox.programs:
+        found |= bundle_variables(program)
+    return kept | found
 
 
 def plan_boxed(
@@ -116,7 +135,18 @@ def plan_boxed(
     box = choose_box(
         module, maker, workspace, program, generation=generation, environment=environment
     )
-    return Boxed(box, maker, generation.reserved)
+    reserved = generation.reserved
+    if module.credentials is None or not module.is_holding:
+        return Boxed(box, maker, reserved)
+    workspaces = tuple(_list_workspaces(workspace, reserved))
+    return Boxed(box, maker, reserved, module.credentials, module.source, workspaces)
+
+
+def _list_workspaces(workspace: Workspace, reserved: Reserved) -> Iterator[str]:
+    yield workspace.root
+    if workspace.mounts is not None:
+        sources = workspace.mounts.list_workspaces(reserved)
+        yield from (os.path.realpath(each.directory) for each in sources)
 
 
 def plan_errand(

@@ -18,7 +18,7 @@ from airlock_daemon.audit.record import (
     shorten_id,
 )
 from airlock_daemon.connection.session import Session
-from airlock_daemon.request.origin import Origin
+from airlock_daemon.request.origin import RECORDS, Origin
 from airlock_daemon.request.state import DaemonState
 from airlock_wire import Request
 
@@ -44,6 +44,7 @@ class Recording:
             profile=profile,
         )
         self._record = replace(record, **_describe(request))
+        self._left = RECORDS
         self.is_output_seen = is_run
         self.is_written = False
 
@@ -85,6 +86,27 @@ class Recording:
             detail=detail,
         )
         self._shared.record(about)
+
+    def write_conversation(
+        self, outcome: Outcome, detail: object, *, rule: str | None, reason: str | None
+    ) -> None:
+        """The same for one of many conversations: those past RECORDS are counted."""
+        if self._is_room(outcome, None if rule is None else "broker"):
+            self.write_broker(outcome, detail, rule=rule, reason=reason)
+
+    def _spend_record(self) -> bool:
+        """Whether one more record of a broker may be written."""
+        self._left -= 1
+        return self._left >= 0
+
+    def _is_room(self, outcome: Outcome, layer: str | None) -> bool:
+        """Whether one more record may be written; it is counted where not."""
+        if self._spend_record():
+            return True
+        agent = self._record.profile
+        if agent is not None:
+            self._shared.audit.count(agent, Kind("broker", outcome, layer), self._record.peer)
+        return False
 
     def write(self, outcome: Outcome, reason: str | None = None) -> None:
         """Write the record with its outcome, unless it was written before."""
@@ -131,14 +153,8 @@ class RelayedRecording(Recording):
             self.is_written = True
         super().write(outcome, reason)
 
-    def _is_room(self, outcome: Outcome, layer: str | None) -> bool:
-        """Whether one more record may be written; it is counted where not."""
-        if self._origin.spend_record():
-            return True
-        agent = self._record.profile
-        if agent is not None:
-            self._shared.audit.count(agent, Kind("broker", outcome, layer), self._record.peer)
-        return False
+    def _spend_record(self) -> bool:
+        return self._origin.spend_record()
 
 
 def _describe(request: Request, *, most: int = ARGUMENTS) -> dict[str, object]:

@@ -3,7 +3,6 @@
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TypeVar
 
 import trio
 
@@ -18,8 +17,6 @@ PER_S = 50
 
 Converse = Callable[[socket.socket, Origin], Awaitable[None]]
 """Serves one connection to its end, as one of the agent's own socket; raises nothing."""
-
-_Result = TypeVar("_Result")
 
 
 class Relay:
@@ -46,21 +43,8 @@ class Relay:
         """The box has its end, and when it has closed it nothing more will come."""
         self._theirs.close()
 
-    async def accompany(self, run: Callable[[], Awaitable[_Result]]) -> _Result:
-        """Serve while `run` does what it does, whose result is returned; at its end all end."""
-        outcome: _Result | Exception
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._serve, nursery)
-            try:
-                outcome = await run()
-            except Exception as error:  # noqa: BLE001 - a nursery would put it into a group
-                outcome = error
-            nursery.cancel_scope.cancel()
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
-
-    async def _serve(self, nursery: trio.Nursery) -> None:
+    async def serve(self, nursery: trio.Nursery) -> None:
+        """Take connections until cancelled, or until no more will come."""
         while True:
             await self._room.acquire()
             connection = await self._receive()

@@ -22,7 +22,9 @@ from airlock_daemon.fairness.gate import Place
 from airlock_daemon.request.asks import Asks
 from airlock_daemon.request.capture import Capture
 from airlock_daemon.request.client import Client
+from airlock_daemon.request.egress import Egress
 from airlock_daemon.request.execution import Finished, execute
+from airlock_daemon.request.fetching import execute_holding
 from airlock_daemon.request.holding import hold
 from airlock_daemon.request.plan import Plan, Talk
 from airlock_daemon.request.post_exec import review, send
@@ -63,7 +65,7 @@ async def run_command(
             recording.note(sandbox="off" if planned.boxed is None else planned.boxed.maker.name)
         recording.write_start()
         recording.is_output_seen = not planned.terms.uses("fds")
-        run = _choose(planned, client, generation, agent, shared, recording, asks)
+        run = _choose(planned, module, client, generation, agent, shared, recording, asks)
         hook = generation.agent.hooks.post_exec
         if hook is None:
             conclude = partial(_conclude, client, recording)
@@ -93,6 +95,7 @@ async def run_command(
 
 def _choose(
     planned: Plan | Talk,
+    module: Module,
     client: Client,
     generation: Generation,
     agent: AgentState,
@@ -118,11 +121,12 @@ def _choose(
         return partial(
             hold, planned, client, shared, limits=limits, turns=agent.turns, conversation=held
         )
-    run = partial(
+    boxed = planned.boxed
+    run: _Way = partial(
         execute,
-        planned,
-        client,
-        shared,
+        plan=planned,
+        client=client,
+        shared=shared,
         limits=limits,
         turns=agent.turns,
         room=agent.room,
@@ -131,8 +135,19 @@ def _choose(
     if planned.session is not None:
         is_seen = not planned.terms.uses("fds")
         return partial(_run_session, run, planned.session, recording, is_seen=is_seen)
-    boxed = planned.boxed
     if boxed is not None:
+        if boxed.box.doors is not None:
+            lead = partial(
+                Egress,
+                boxed.box.doors,
+                source=module.source,
+                recording=recording,
+                agent=agent,
+                shared=shared,
+            )
+            run = partial(run, lead=lead)
+        if boxed.held:
+            run = partial(execute_holding, run, planned, boxed, shared, agent, generation)
         if boxed.box.asks:
             run = partial(_run_asking, run, partial(asks.open, boxed.box.asks))
         if boxed.maker.bubblewrap is None:

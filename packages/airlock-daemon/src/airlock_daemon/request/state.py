@@ -18,8 +18,9 @@ from airlock_daemon.fairness.starts import Share, Starts
 from airlock_daemon.fairness.turns import Rounds, Turns
 from airlock_daemon.identity.ancestry import Ancestry
 from airlock_daemon.identity.containers import Containers
-from airlock_daemon.sandbox.ahead import Boxes, Room
+from airlock_daemon.sandbox.ahead import Boxes
 from airlock_daemon.sandbox.groups import Group, Groups, open_group
+from airlock_daemon.sandbox.room import Room
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.load import Setup
 

@@ -1,5 +1,7 @@
 """The steps of one request that come before it is carried out, or that a `check` ends with."""
 
+from msgspec.structs import replace
+
 from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.request.decision import Allowed
@@ -9,8 +11,10 @@ from airlock_daemon.request.recording import Recording
 from airlock_daemon.request.session_errand import admit_session
 from airlock_daemon.request.state import AgentState, DaemonState
 from airlock_daemon.sandbox.choice import renames_paths
+from airlock_daemon.sandbox.refusing import advising, refuse
+from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.workspace.directory import Workspace, enter
+from airlock_daemon.workspace.directory import Workspace, enter, make_empty
 from airlock_daemon.workspace.mapping import see_mounts
 from airlock_daemon.workspace.path_arguments import hold_paths, judge_paths
 from airlock_modules import Module
@@ -37,6 +41,10 @@ class Steps:
 
     async def enter(self, peer: Peer, module: Module) -> Workspace:
         """Open the directory of the run, which the caller leaves or closes."""
+        await self._refuse_elsewhere(peer, module)
+        if module.workspace == "none":
+            is_proven = await self.prove(peer) is not None
+            return replace(make_empty(None), is_proven=is_proven)
         workspace = await enter(
             self._request.cwd,
             peer=peer,
@@ -48,6 +56,21 @@ class Steps:
         if peer.container is not None:
             self._recording.note(container_proven=workspace.is_proven)
         return workspace
+
+    async def _refuse_elsewhere(self, peer: Peer, module: Module) -> None:
+        """Refuse a box to a client that this kernel does not show, where the engine has another."""
+        is_own = self._generation.agent.profile.host and peer.kind == "local"
+        if is_own or peer.kind == "container" or not wants_box(module):
+            return
+        where = await self._shared.containers.find_elsewhere()
+        if where is not None:
+            with advising(module):
+                raise refuse(
+                    f"containers run elsewhere ({where}), and the tools of this host are another "
+                    "system's than theirs",
+                    "have the tool in the image of the container, or run that by an engine of this "
+                    "host: docker context ls",
+                )
 
     async def prove(self, peer: Peer) -> str | None:
         """Return the id of the client's container, None where that cannot be proved."""

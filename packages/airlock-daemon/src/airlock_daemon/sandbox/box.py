@@ -3,6 +3,7 @@
 import msgspec
 
 from airlock_daemon.command.order import Bounds
+from airlock_daemon.sandbox.doors import Doors
 
 HOME = "/home/airlock"
 """The home of a box: fresh, and gone with it."""
@@ -56,12 +57,32 @@ class Made(msgspec.Struct, frozen=True, tag=True):
     variable: str = ""
 
 
+class Secret(msgspec.Struct, frozen=True, tag=True):
+    """A file that only the user of the box can read, as it was fetched for one command."""
+
+    content: bytes
+    target: str
+
+
+class Awaited(msgspec.Struct, frozen=True, tag=True):
+    """What is fetched for each command, to be at `target`. No box can be made of this."""
+
+    target: str
+
+
 class Memory(msgspec.Struct, frozen=True, tag=True):
     """An empty directory in memory, of so many bytes at most."""
 
     target: str
     mode: int
     size: int
+
+
+class Folder(msgspec.Struct, frozen=True, tag=True):
+    """A directory of the box's user, where nothing is yet; what is above it is there."""
+
+    target: str
+    mode: int
 
 
 class Devices(msgspec.Struct, frozen=True, tag=True):
@@ -109,7 +130,8 @@ class Home(msgspec.Struct, frozen=True):
     hidden: tuple[Placed, ...] = ()
 
 
-Operation = System | Shared | Link | Made | Memory | Devices | Processes | Closed
+_Content = System | Shared | Link | Made | Secret | Awaited
+Operation = _Content | Memory | Folder | Devices | Processes | Closed
 
 
 class Box(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +140,8 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     `directory` is where it starts, as the box calls it; `is_shared` says that this is one of the
     host, which must be the one that was checked. `bounds` are those of its processes, and `sockets`
     says which it may make, on the host's network with `has_network`. `asks` are commands that may
-    be asked for from within, over a relay.
+    be asked for from within, over a relay, and `doors` lead to others where it has no network.
+    Without `follows` no link in the client's directories leads anywhere.
     """
 
     operations: tuple[Operation, ...]
@@ -130,3 +153,5 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     sockets: str
     has_network: bool = False
     asks: tuple[str, ...] = ()
+    doors: Doors | None = None
+    follows: bool = True

@@ -9,16 +9,19 @@ import msgspec
 from airlock_daemon.command.order import MOST_KEPT, CommandLine, Identity
 from airlock_daemon.errors import Denied
 from airlock_daemon.sandbox.box import (
+    HOME,
     Box,
     Closed,
     Cover,
     Devices,
+    Folder,
     Link,
     Made,
     Memory,
     Null,
     Operation,
     Processes,
+    Secret,
     Shared,
     System,
 )
@@ -69,17 +72,18 @@ def prepare(
     launcher: str,
     identity: Identity,
     control: int,
+    doors: int | None,
     root: int,
     reserved: Reserved,
 ) -> Iterator[Making]:
     """Open what `program`, bubblewrap, needs to make `box`; it is closed at the end.
 
     The launcher in the box takes its order from the socket `control`, and becomes `identity`.
-    `root` is the host's `/`.
+    Over `doors` it sends the listeners of a box that has some. `root` is the host's `/`.
     Raises Denied where a directory of the box is not what it was, OSError.
     """
     with ExitStack() as stack:
-        words = [*_BASE, *(() if box.has_network else ("--unshare-net",))]
+        words = [*_BASE, *_spell_network(box)]
         if box.home is not None:
             # Of whom it is, the kernel's overlay makes a directory that it cannot read otherwise.
             words += ["--cap-add", "CAP_DAC_OVERRIDE"]
@@ -101,9 +105,8 @@ def prepare(
             match operation:
                 case Shared(target=target):
                     words += _spell_shared(operation, target, hold_shared)
-                case Made(content=content, target=target):
-                    # The root is closed in the end: nobody can change it there.
-                    words += ["--perms", "0444", "--file", hold(_make_file(content)), target]
+                case Made() | Secret():
+                    words += _spell_content(operation, hold)
                 case System():
                     words += _spell_system(operation, hold, identity)
                 case _:
@@ -119,6 +122,7 @@ def prepare(
                 words += _spell_cover(placed.what, stage)
         # Last, since all of the above is made in it.
         words += _spell(Closed("/"))
+        way_out = "-" if doors is None else hold(os.dup(doors))
         if len(held) + 3 > MOST_KEPT:
             raise Denied(
                 f"a box of {len(held)} mounts and files is more than can be made",
@@ -135,11 +139,27 @@ def prepare(
             *(BUBBLEWRAP, "--args", str(_LIST), "--", f"/proc/self/fd/{_LAUNCHER}", str(_CONTROL)),
             *(str(identity.user), str(identity.group), str(SOCKETS[box.sockets])),
             "-" if box.home is None else box.home.path,
+            *(way_out, "-" if box.doors is None else ",".join(map(str, box.doors.listeners))),
             *(word for n, each in enumerate(inner) for word in (f"{_STAGE}/{n}", each.target)),
+            *(word for target in _list_unfollowed(box) for word in ("-", target)),
         )
         yield Making(
             CommandLine(program, argv, {}, root), (listed, binary, control, *held), tuple(shared)
         )
+
+
+def _list_unfollowed(box: Box) -> Iterator[str]:
+    """The mounts in which, and in all that is mounted inside, links are not to be followed."""
+    if not box.follows:
+        yield from (each.target for each in box.operations if isinstance(each, Shared))
+
+
+def _spell_network(box: Box) -> Iterator[str]:
+    if not box.has_network:
+        yield "--unshare-net"
+    if box.doors is not None:
+        # A destination on this host may have a port below 1024.
+        yield from ("--cap-add", "CAP_NET_BIND_SERVICE")
 
 
 def _spell(operation: Operation) -> list[str]:
@@ -148,6 +168,8 @@ def _spell(operation: Operation) -> list[str]:
             return ["--symlink", text, target]
         case Memory(target=target, mode=mode, size=size):
             return ["--perms", f"{mode:04o}", "--size", str(size), "--tmpfs", target]
+        case Folder(target=target, mode=mode):
+            return ["--perms", f"{mode:04o}", "--dir", target]
         case Devices():
             return ["--dev", "/dev"]
         case Processes():
@@ -167,6 +189,23 @@ def _spell_system(what: System, hold: Callable[[int], str], identity: Identity) 
         number = hold(os.open(what.path, os.O_RDONLY | os.O_CLOEXEC))
         return ["--perms", "0555", "--ro-bind-data", number, what.target]
     return ["--ro-bind", what.path, what.target]
+
+
+def _spell_content(what: Made | Secret, hold: Callable[[int], str]) -> Iterator[str]:
+    if isinstance(what, Secret):
+        yield from _spell_directories(what.target)
+    # The root is closed in the end: nobody can change it there.
+    mode = "0400" if isinstance(what, Secret) else "0444"
+    yield from ("--perms", mode, "--file", hold(_make_file(what.content)), what.target)
+
+
+def _spell_directories(target: str) -> Iterator[str]:
+    """Make those on the way to a file in the home, which some tools want to be their user's own."""
+    inside = target.removeprefix(f"{HOME}/")
+    if inside != target:
+        parts = inside.split("/")[:-1]
+        for count in range(1, len(parts) + 1):
+            yield from ("--perms", "0700", "--dir", "/".join((HOME, *parts[:count])))
 
 
 def _spell_shared(what: Shared, target: str, hold: Callable[[Shared], str]) -> list[str]:

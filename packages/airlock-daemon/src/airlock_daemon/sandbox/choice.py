@@ -9,7 +9,9 @@ from msgspec.structs import replace
 from airlock_daemon.command.order import Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.sandbox.box import HOME, Box
+from airlock_daemon.sandbox.doors import plan_doors
 from airlock_daemon.sandbox.fencing import refuse_unshowable
+from airlock_daemon.sandbox.hiding import cover_processes, locate
 from airlock_daemon.sandbox.home import PLACES, find_home
 from airlock_daemon.sandbox.plan import plan_box, plan_home_box
 from airlock_daemon.sandbox.programs import SYSTEM, find_places
@@ -26,6 +28,7 @@ from airlock_daemon.setup.boxes import (
     wants_box,
 )
 from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.holdings import HOLDING_CLASS
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.directory import Workspace
 from airlock_modules import Module
@@ -38,17 +41,20 @@ class Maker(msgspec.Struct, frozen=True, kw_only=True):
     """What makes boxes: the path of bubblewrap, or a fence by Landlock where there is none.
 
     `identity` is who that, and what is in them, runs as. With `is_home` they are of the class
-    "home".
+    "home", with `is_holding` they are made to have credentials.
     """
 
     bubblewrap: str | None
     identity: Identity
     is_home: bool = False
+    is_holding: bool = False
 
     @property
     def name(self) -> str:
         """What records call it."""
         maker = "landlock" if self.bubblewrap is None else "bubblewrap"
+        if self.is_holding:
+            return f"{HOLDING_CLASS}, {maker}"
         if not self.is_home:
             return maker
         return HOME_CLASS if self.bubblewrap is not None else f"{HOME_CLASS}, {maker}"
@@ -69,7 +75,12 @@ def find_maker(module: Module, generation: Generation) -> Maker | None:
     if not wants_box(module) or (mode == "off" and not module.builtin):
         return None
     with advising(module):
-        return _find_maker(mode, generation, is_home=is_home(module))
+        maker = _find_maker(mode, generation, is_home=is_home(module))
+        if not module.is_holding:
+            return maker
+        if maker.bubblewrap is None:
+            raise refuse("what holds credentials needs one that bubblewrap makes", _INSTALL)
+        return replace(maker, is_holding=True)
 
 
 def _find_maker(mode: Mode, generation: Generation, *, is_home: bool) -> Maker:
@@ -170,9 +181,14 @@ def choose_box(
             sockets=sandbox.sockets,
             limits=generation.limits,
             git_config=generation.git_config if runs_git(module) else None,
+            awaited=[locate(name) for name in module.credentials.files]
+            if module.credentials is not None
+            else (),
             is_fence=is_fence,
         )
     box = _let_ask(box, sandbox.brokers, maker, generation)
+    doors = plan_doors(sandbox.network, module.source)
+    box = cover_processes(replace(box, doors=doors, follows=sandbox.links), module)
     if maker.bubblewrap is None:
         with advising(module):
             refuse_unshowable(box, workspace.mounts)

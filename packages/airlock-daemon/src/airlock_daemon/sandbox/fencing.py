@@ -40,6 +40,16 @@ def refuse_unshowable(box: Box, mounts: Mounts | None) -> None:
 
     `mounts` are those of the client's container.
     """
+    if box.doors is not None:
+        raise refuse(
+            "this host has Landlock alone, and [sandbox] network needs a network of the box's own",
+            _BUBBLEWRAP,
+        )
+    if not box.follows:
+        raise refuse(
+            "this host has Landlock alone, and [sandbox] links = false needs mounts of a box's own",
+            _BUBBLEWRAP,
+        )
     if box.sockets != "none" and not box.has_network:
         raise refuse(
             "this host has Landlock alone, under which sockets would be those of the host",

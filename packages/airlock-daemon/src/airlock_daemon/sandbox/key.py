@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from airlock_daemon.command.order import Identity
 from airlock_daemon.platform.linux.mountinfo import relative_to
-from airlock_daemon.sandbox.box import Box, Shared, System
+from airlock_daemon.sandbox.box import Box, Devices, Shared, System
 from airlock_daemon.sandbox.marks import Mark, look, look_around
 
 
@@ -46,6 +46,18 @@ def list_shared(box: Box) -> Iterator[Shared]:
     yield from (each for each in box.operations if isinstance(each, Shared))
     hidden = () if box.home is None else box.home.hidden
     yield from (each.what for each in (*hidden, *box.inner) if isinstance(each.what, Shared))
+
+
+def list_sources(box: Box) -> Iterator[str]:
+    """The paths of the host at which what the box shows is found, whoever may write there."""
+    for each in box.operations:
+        match each:
+            case System(path=path):
+                yield path
+                yield os.path.realpath(path)
+            case Devices():
+                yield "/dev"
+    yield from (each.path for each in list_shared(box))
 
 
 def _list_covered(box: Box) -> Iterator[str]:

@@ -38,9 +38,15 @@ class BoxedLaunch(Launch):
     """
 
     def __init__(
-        self, control: socket.socket, maker: Launch, said: int, group: Group | None
+        self,
+        control: socket.socket,
+        maker: Launch,
+        said: int,
+        group: Group | None,
+        doors: socket.socket | None = None,
     ) -> None:
-        """Take over all of it; `said` is the file that bubblewrap writes its messages to.
+        """Take over all of it; `said` is the file that bubblewrap writes its messages to, and over
+        `doors` come the listeners of a box that has some.
 
         Raises OSError, and has taken over nothing then.
         """
@@ -51,6 +57,8 @@ class BoxedLaunch(Launch):
         self._maker = maker
         self._said = said
         self._group = group
+        self._first: bytes | None = None
+        self.doors = doors
 
     def order(
         self,
@@ -95,14 +103,26 @@ class BoxedLaunch(Launch):
             return self._explain_loss() if report is None else report
         return report
 
+    def is_made(self) -> bool:
+        """Whether the launcher in there has said that the box is complete; before an `order`."""
+        if self._first is None:
+            with suppress(BlockingIOError):
+                self._first = self._take_message()[:1]
+        return self._first == b"W"
+
     def is_waiting(self) -> bool:
-        """Whether box and maker are alive, and nothing was reported of either."""
-        return _is_silent(self.control) and _is_silent(self._maker.control)
+        """Whether box and maker are alive, and nothing else was reported of either."""
+        is_right = self.is_made() or self._first is None
+        return is_right and _is_silent(self.control) and _is_silent(self._maker.control)
 
     def end(self, number: int = signals.SIGHUP) -> None:
         """As for any command; the box is killed where that was of no use for 2 s."""
         super().end(number)
-        if not super().is_gone():
+        if super().is_gone():
+            # The launcher in there waits for a word.
+            with suppress(OSError):
+                self.control.shutdown(socket.SHUT_WR)
+        else:
             # The tool gets one signal, from the launcher beside it.
             self._maker.end(number if number == signals.SIGKILL else signals.SIGCONT)
 
@@ -120,6 +140,8 @@ class BoxedLaunch(Launch):
         super().close()
         self._maker.close()
         os.close(self._said)
+        if self.doors is not None:
+            self.doors.close()
         if self._group is not None:
             self._group.close()
 

@@ -72,6 +72,12 @@ async def _make(
     with ExitStack() as undo:
         said = os.memfd_create("airlock-box-said", os.MFD_CLOEXEC)
         undo.callback(os.close, said)
+        near = far = None
+        if box.doors is not None:
+            # What the box has of the two.
+            near, far = make_pair()
+            undo.callback(near.close)
+            undo.callback(far.close)
         group = open_group()
         if group is not None:
             undo.callback(group.close)
@@ -85,6 +91,7 @@ async def _make(
                 launcher=find_launcher(),
                 identity=identity,
                 control=theirs.fileno(),
+                doors=None if far is None else far.fileno(),
                 root=root,
                 reserved=reserved,
             ) as making,
@@ -97,6 +104,8 @@ async def _make(
                 group=None if group is None else group.descriptor,
             )
         undo.callback(maker.close)
-        launch = BoxedLaunch(ours, maker, said, group)
+        launch = BoxedLaunch(ours, maker, said, group, near)
         undo.pop_all()
+        if far is not None:
+            far.close()
     return FreshBox(launch, making.shared)

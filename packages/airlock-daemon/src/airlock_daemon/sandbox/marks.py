@@ -27,10 +27,11 @@ def look_around(paths: Iterable[str]) -> tuple[Mark, ...]:
     replaced by another (rename(2)), though not when it is written in its place.
     """
     around = dict.fromkeys(path.rpartition("/")[0] or "/" for path in paths)
-    return tuple(_look_closer(path) for path in around)
+    return tuple(look_closer(path) for path in around)
 
 
-def _look_closer(path: str) -> Mark:
+def look_closer(path: str) -> Mark:
+    """What a path leads to, which changes with all that is written there."""
     try:
         found = os.stat(path)
     except OSError:

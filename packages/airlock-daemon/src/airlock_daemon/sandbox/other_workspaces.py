@@ -1,5 +1,6 @@
 """What a box shows beside the workspace in which its command runs: the client's other ones."""
 
+import functools
 import os
 from collections.abc import Iterator, Sequence
 
@@ -38,7 +39,7 @@ def show_others(
     if workspace.mounts is None:
         return
     tops = [each.top.target for each in shown]
-    sources = workspace.mounts.list_workspaces(reserved)
+    sources = list(workspace.mounts.list_workspaces(reserved, beside=tops))
     for source in sorted(sources, key=lambda each: len(each.target)):
         if any(is_within(source.target, top) or is_within(top, source.target) for top in tops):
             continue
@@ -70,12 +71,20 @@ def refuse_own(target: str, others: Sequence[str]) -> None:
 
     `others` are those that this box has for its program.
     """
+    place = _find_own(target, tuple(others))
+    if place is not None:
+        raise Denied(
+            f"the container has its workspace at {quote(target)}, where a box has {place} of "
+            "its own",
+            layer="sandbox",
+            rule="place",
+            hint="mount the workspace at another path in the container, such as /workspace",
+        )
+
+
+@functools.lru_cache(maxsize=64)
+def _find_own(target: str, others: tuple[str, ...]) -> str | None:
     for place in (*_OWN, *_USERS, *others):
         if is_within(place, target) or (place not in _USERS and is_within(target, place)):
-            raise Denied(
-                f"the container has its workspace at {quote(target)}, where a box has {place} of "
-                "its own",
-                layer="sandbox",
-                rule="place",
-                hint="mount the workspace at another path in the container, such as /workspace",
-            )
+            return place
+    return None

@@ -11,6 +11,7 @@ from airlock_daemon.command.order import CommandLine, Identity
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.sandbox.plan import plan_box
 from airlock_daemon.sandbox.starting import start_boxed
+from airlock_daemon.sandbox.version import explain_too_old
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.directory import Workspace
@@ -38,9 +39,12 @@ def probe(bubblewrap: str, identity: Identity) -> str | None:
 async def probe_box(bubblewrap: str, identity: Identity, launcher: Launcher) -> str | None:
     """Make a box with all that a real one has, and run a program in it.
 
-    Returns None where that works, else what was said where it did not. Raises Failed without a
-    launcher.
+    Returns None where that works, else what was said where it did not, or that bubblewrap is too
+    old. Raises Failed without a launcher.
     """
+    too_old = await explain_too_old(bubblewrap)
+    if too_old is not None:
+        return too_old
     with ExitStack() as stack:
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         stack.callback(os.close, null)

@@ -1,10 +1,12 @@
 """What of the host a program needs to be seen, beside the system's own directories."""
 
+import functools
 import os
 import stat
 from collections.abc import Iterator
 
 from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.sandbox.marks import Mark, look, look_closer
 from airlock_daemon.setup.programs import find_program
 from airlock_daemon.setup.reserved import is_within
 from airlock_wire import quote
@@ -29,6 +31,8 @@ def find_places(
     own, which is never shown for a program in it. Raises Denied for one that cannot be shown, since
     it lies in no bin directory; `everywhere`, its directory is shown.
     """
+    if _is_plain(program, (look(program), look_closer(program))):
+        return ()
     found: dict[str, None] = {}
     waiting, done = [program], set()
     while waiting:
@@ -46,6 +50,15 @@ def find_places(
             waiting += _find_python(place)
         waiting += _find_interpreter(os.path.realpath(name), path)
     return tuple(found)
+
+
+@functools.lru_cache(maxsize=64)
+def _is_plain(program: str, marks: tuple[Mark, Mark]) -> bool:
+    """Whether a program, of which these are the marks now, is a binary of the system itself."""
+    hops = list(_follow(program))
+    is_there = all(any(is_within(hop, place) for place in SYSTEM) for hop in hops)
+    is_script = any(True for _ in _find_interpreter(hops[-1], ""))
+    return None not in marks and is_there and not is_script
 
 
 def _follow(name: str) -> Iterator[str]:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from airlock_daemon.command.launch import cannot_start
 from airlock_daemon.command.launcher import Launcher
 from airlock_daemon.command.order import CommandLine, Identity
-from airlock_daemon.sandbox.ahead import Room
 from airlock_daemon.sandbox.box import Box
 from airlock_daemon.sandbox.groups import OpenGroup, open_none
 from airlock_daemon.sandbox.launch import BoxedLaunch
 from airlock_daemon.sandbox.making import make_box
+from airlock_daemon.sandbox.room import Room
 from airlock_daemon.setup.reserved import Reserved
 
 

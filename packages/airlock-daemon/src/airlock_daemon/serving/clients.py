@@ -9,14 +9,12 @@ from airlock_daemon.audit.record import Outcome, Record, shorten, shorten_id
 from airlock_daemon.connection.ending import Ending, Reason
 from airlock_daemon.connection.session import ClientGone, Session
 from airlock_daemon.errors import Denied
+from airlock_daemon.fairness.gate import too_many
 from airlock_daemon.platform.linux.peer import peer_credentials
 from airlock_daemon.request.exchange import REMOVED, STOPPING, Exchange, say_last, to_wire
 from airlock_daemon.request.origin import Origin
 from airlock_daemon.request.state import AgentState, DaemonState, log
-from airlock_daemon.setup.limits import Limits
 from airlock_wire import ErrorObject, HalfClosed, RemoteProtocolError, Request
-
-CLOSE_SOME = "close connections that are not in use"
 
 
 class Clients:
@@ -213,16 +211,6 @@ class _Visit:
         if self.origin is None:
             return describe_peer(self.session.connection)
         return {"pid": self.origin.peer.pid, "uid": self.origin.peer.uid}
-
-
-def too_many(limits: Limits) -> Denied:
-    """The refusal of a connection beyond those that an agent may have."""
-    return Denied(
-        f"this agent has {limits.connections} connections open already",
-        layer="limit",
-        rule="connections",
-        hint=CLOSE_SOME,
-    )
 
 
 def describe_peer(connection: socket.socket) -> dict[str, int]:

@@ -24,6 +24,7 @@ from airlock_daemon.serving.reload import Reloader
 from airlock_daemon.serving.roster import Roster
 from airlock_daemon.serving.sockets import SocketsDirectory
 from airlock_daemon.serving.store import SocketStore
+from airlock_daemon.setup.holdings import find_holdings
 from airlock_daemon.setup.homes import find_homes
 from airlock_daemon.setup.load import Setup
 from airlock_daemon.setup.notice import notice_of
@@ -72,8 +73,9 @@ def announce(setup: Setup) -> None:
         log.info("agent %s: %s/%s/airlock.sock", name, setup.locations.sockets_dir, name)
     agents = [generation.agent for generation in setup.generations.values()]
     ceiling = setup.config.ceiling
-    for note in (*find_homes(agents, ceiling), *find_unpinned(agents, ceiling)):
-        log.info("%s", note)
+    for find in (find_homes, find_holdings, find_unpinned):
+        for note in find(agents, ceiling):
+            log.info("%s", note)
     if not setup.generations:
         log.info("no agents registered (--agents FILE)")
 

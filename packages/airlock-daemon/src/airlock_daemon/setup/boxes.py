@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import msgspec
 
 from airlock_daemon.platform.linux.landlock import landlock_version
+from airlock_daemon.setup.holdings import HOLDING_CLASS, describe_holding
 from airlock_modules import Module, TableReader
 
 BUBBLEWRAP = "bwrap"
@@ -78,7 +79,12 @@ def describe_box(module: Module, config: BoxConfig) -> str | None:
         return "off: so says [sandbox] mode of config.toml"
     if is_home(module):
         return f"{HOME_CLASS}: it can read and send away every credential in your home"
-    return "closed"
+    return f"{HOLDING_CLASS}: {describe_holding(module)}" if module.is_holding else _close(module)
+
+
+def _close(module: Module) -> str:
+    network = () if module.sandbox is None else module.sandbox.network
+    return f"closed, but for {', '.join(network)}" if network else "closed"
 
 
 def read_boxes(table: TableReader) -> BoxConfig:

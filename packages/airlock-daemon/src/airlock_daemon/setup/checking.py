@@ -9,6 +9,7 @@ from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.agents import PROFILE
 from airlock_daemon.setup.finding import Finding, named
 from airlock_daemon.setup.findings import find_builtin_faults
+from airlock_daemon.setup.holdings import find_holdings
 from airlock_daemon.setup.homes import find_homes
 from airlock_daemon.setup.load import load_setup
 from airlock_daemon.setup.overrides import find_losses
@@ -26,7 +27,7 @@ LOOKED_AT = {
     "hook": "each agent's hooks/: hooks that cannot be run, and files that are none",
     "program": "the programs of enabled commands, and the PATH that they are taken from",
     "workspace": "the directories that profiles map: none holds files of Airlock's own",
-    "box": "whether the boxes of modules can be had, and which have the human's home",
+    "box": "whether the boxes of modules can be had, which have the home, and which credentials",
     "ownership": "who else could write these files, the sockets directory and the log",
     "sockets": "the sockets directory: the daemon's user can make sockets there",
     "remotes": "where git-remote and ssh may go, who is unpinned, and whose git runs on this host",
@@ -72,6 +73,7 @@ def check_files(locations: Locations) -> Checked:
         notes=(
             *named("override", find_losses([setup.shared, *own], setup.config.ceiling)),
             *find_homes(agents, setup.config.ceiling),
+            *find_holdings(agents, setup.config.ceiling),
             *find_unpinned(agents, setup.config.ceiling),
             *find_git_on_host(agents, setup.config.ceiling),
             *find_unseen_rules(agents, setup.config.ceiling),

@@ -11,6 +11,7 @@ from airlock_daemon.setup.homes import find_unsaid
 from airlock_daemon.setup.hooks import review_hooks
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.programs import find_program
+from airlock_daemon.setup.recipes import say_recipe
 from airlock_daemon.setup.remotes import find_unasked
 from airlock_modules import (
     Fault,
@@ -45,7 +46,7 @@ def find_oddities(
                 "commands.enable",
                 f'"{name}" has no module',
                 f"add commands/{name}.toml to an agent's directory or modules/{name}.toml beside "
-                "this file, or remove the name",
+                f"this file{say_recipe(name)}, or remove the name",
             )
         by_source = {module.source: module for module in modules if module is not None}
         for module in by_source.values():
@@ -63,18 +64,28 @@ def find_oddities(
             if name not in config.ceiling:
                 problem, remedy = "is not enabled in config.toml", "enable it there too"
             elif agent.modules.find(name) is None:
-                problem, remedy = "has no module", f"add commands/{name}.toml beside this file"
+                problem = "has no module"
+                remedy = f"add commands/{name}.toml beside this file{say_recipe(name)}"
             else:
                 continue
             yield Fault(source, "commands", f'"{name}" {problem}', remedy)
-        for command, narrowed in agent.profile.narrowed.items():
-            yield from review_narrowing(narrowed, source=source, key=f"deny.{command}")
-            if command not in (*config.ceiling, "git"):
-                problem = f'"{command}" is not enabled in config.toml'
-                yield Fault(source, f"deny.{command}", problem, "enable it there, or remove this")
+        yield from _find_vain(agent, config.ceiling)
         for command in agent.profile.commands or config.ceiling:
             yield from _find_stripped(agent, command, source)
         yield from review_hooks(agent.hooks)
+
+
+def _find_vain(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
+    """Tell what a profile says of modules without effect."""
+    source = agent.profile_file
+    for command, narrowed in agent.profile.narrowed.items():
+        yield from review_narrowing(narrowed, source=source, key=f"deny.{command}")
+    # What is denied of git holds for git-remote too.
+    denied = [(name, f"deny.{name}") for name in agent.profile.narrowed if name != "git"]
+    for command, key in (*denied, *((name, f"network.{name}") for name in agent.profile.widened)):
+        if command not in ceiling:
+            problem = f'"{command}" is not enabled in config.toml'
+            yield Fault(source, key, problem, "enable it there, or remove this")
 
 
 def _find_program(module: Module, search_path: str) -> Iterator[Fault]:
@@ -105,6 +116,10 @@ def _find_box(module: Module, boxes: BoxConfig, search_path: str) -> Iterator[Fa
         problem = "cannot be had, so that the command is refused: bubblewrap is not installed, and "
         remedy = "sudo apt-get install bubblewrap"
         yield Fault(module.source, "sandbox.box", problem + missing, remedy)
+    elif not is_there and module.sandbox is not None and module.sandbox.network:
+        problem = "cannot be had by Landlock, so that the command is refused"
+        remedy = 'sudo apt-get install bubblewrap, and write mode = "auto" in config.toml'
+        yield Fault(module.source, "sandbox.network", problem, remedy)
     if os.geteuid() == 0 and boxes.user is None:
         problem = "cannot be had, so that the command is refused: no box runs as root"
         remedy = 'write [sandbox] user = "NAME" in config.toml, a user of the workspaces'

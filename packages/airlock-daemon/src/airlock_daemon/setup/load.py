@@ -124,7 +124,8 @@ def _grant(config: Config, agent: Agent) -> Grant:
 
 
 def _find_module(agent: Agent, name: str) -> Module | None:
-    return agent.profile.narrowed.get(name) or agent.modules.find(name)
+    profile = agent.profile
+    return profile.widened.get(name) or profile.narrowed.get(name) or agent.modules.find(name)
 
 
 def _workspace_faults(agent: Agent, reserved: Reserved) -> list[Fault]:

@@ -1,6 +1,7 @@
 """Which module decides for a command: an agent's own, the host's, or the built-in one.
 
-A module replaces the one behind it in full: nothing of the two is merged.
+A module replaces the one behind it in full: nothing of the two is merged but a box, and what it
+holds, of which the module's file says nothing.
 """
 
 import functools
@@ -25,6 +26,7 @@ from airlock_modules import (
 
 # Nobody has said what it needs, and it must go on working.
 _UNSAID = Sandbox(box="home")
+_CLOSED = Sandbox(box="closed")
 
 
 class Modules(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,19 +76,26 @@ def load_modules(
 
 
 def give_box(module: Module) -> Module:
-    """The module with a box where its file says nothing of one.
+    """The module with a box where its file says nothing of one, and with what that holds.
 
-    That is the built-in's for an override, and for a module of any name that runs the program of a
-    built-in; else "home". A broker has none.
+    Both are the built-in's for an override, and for a module of any name that runs the program of a
+    built-in; else the box is "home", or closed where the file says what it holds. A broker has
+    none.
     """
-    if module.sandbox is not None or module.broker is not None:
+    if module.broker is not None:
         return module
     program = module.bin.rpartition("/")[2]
     # Each is called as its program is.
-    for builtin in map(_find_builtin, (module.name, program)):
-        if builtin is not None and builtin.broker is None:
-            return replace(module, sandbox=builtin.sandbox)
-    return replace(module, sandbox=_UNSAID)
+    found = (_find_builtin(name) for name in (module.name, program))
+    builtin = next((each for each in found if each is not None and each.broker is None), None)
+    sandbox, credentials = module.sandbox, module.credentials
+    if sandbox is None:
+        sandbox = _UNSAID if builtin is None else builtin.sandbox
+        if credentials is not None and (sandbox is None or sandbox.box != "closed"):
+            sandbox = _CLOSED
+    if credentials is None and builtin is not None and sandbox is not None:
+        credentials = builtin.credentials if sandbox.box == "closed" else None
+    return replace(module, sandbox=sandbox, credentials=credentials)
 
 
 @functools.cache

@@ -14,6 +14,7 @@ from airlock_daemon.setup.modules import Modules, load_modules
 from airlock_daemon.setup.new_files import CONFIG, REGISTRATION, write_profile
 from airlock_daemon.setup.paths import Locations, absolute
 from airlock_daemon.setup.programs import search_path
+from airlock_daemon.setup.recipes import say_recipe
 from airlock_daemon.setup.remotes import BROKER
 from airlock_daemon.setup.reserved import reserve
 from airlock_daemon.setup.seen_hosts import find_hosts
@@ -136,7 +137,7 @@ def _refuse_unknown(commands: Sequence[str], locations: Locations) -> None:
         if name not in known:
             raise AirlockError(
                 f"there is no module for {name}",
-                hint=f"write {locations.modules_dir}/{name}.toml first, "
+                hint=f"write {locations.modules_dir}/{name}.toml first{say_recipe(name)}, "
                 f"or name one of {', '.join(known)}",
             )
 

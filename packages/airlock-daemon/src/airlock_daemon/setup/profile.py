@@ -8,6 +8,7 @@ import msgspec
 from airlock_daemon.setup.limits import Limits, read_limits
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.paths import absolute
+from airlock_daemon.setup.widening import read_widening
 from airlock_modules import (
     Fault,
     GitGrant,
@@ -42,7 +43,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     `read_only` and `hide`, paths of the container, hold in boxes; outside of them a command that
     they concern is refused. `git` says where git-remote may go, `names_remotes` that the file has a
     word on it; `ssh` which hosts ssh may reach. `narrowed` has the modules of commands of which
-    `[deny]` refuses more, with that in them.
+    `[deny]` refuses more, with that in them, and `widened` those of which `[network]` reaches or
+    `[terraform]` executes more, with all of it.
     """
 
     commands: tuple[str, ...]
@@ -58,6 +60,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     ssh: SshGrant
     limits: Limits
     narrowed: Mapping[str, Module]
+    widened: Mapping[str, Module]
 
     def granted(self, ceiling: Iterable[str]) -> list[str]:
         """Those of the enabled commands that the agent may run."""
@@ -109,7 +112,8 @@ def parse_profile(
     ssh.finish()
     limits = read_limits(table.table("limits"), upper=upper)
     narrowed = _read_denials(table.table("deny"), modules)
-    for name in ("aws", "terraform", "docker", "credentials"):
+    widened = read_widening(table, modules, narrowed)
+    for name in ("aws", "docker", "credentials"):
         table.not_built(name, "remove the table: nothing reads it yet")
     table.finish()
     return Profile(
@@ -126,6 +130,7 @@ def parse_profile(
         ssh=ssh_grant,
         limits=limits,
         narrowed=narrowed,
+        widened=widened,
     )
 
 

@@ -62,6 +62,11 @@ def find_untrusted(paths: Iterable[str]) -> Iterator[Fault]:
                 yield fault
 
 
+def list_steps(path: str) -> Iterator[str]:
+    """Every directory, link and file on the way to `path`, which is absolute."""
+    return (step for step, _ in _walk(path))
+
+
 def name_user(uid: int) -> str:
     """The name of a user, as far as there is one."""
     try:

@@ -14,10 +14,9 @@ from airlock_daemon.platform.linux.mountinfo import (
     MountRow,
     covering,
     find_mount,
-    parse_mountinfo,
+    read_own_mounts,
     relative_to,
 )
-from airlock_daemon.platform.linux.procfs import read_process_file
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.profile import Mount
 from airlock_daemon.setup.reserved import Reserved
@@ -115,15 +114,20 @@ class Mounts:
             is_proven=self.is_proven,
         )
 
-    def list_workspaces(self, reserved: Reserved) -> Iterator[Source]:
+    def list_workspaces(
+        self, reserved: Reserved, *, beside: Sequence[str] = ()
+    ) -> Iterator[Source]:
         """All directories that map to the host, each by the path at which the client has it.
 
-        What engines mount of their own accord is none, nor what is `reserved` or hidden.
+        What engines mount of their own accord is none, nor what is `reserved` or hidden, nor what
+        lies in one of `beside` or has one in it.
         """
         profile = self.agent.profile
         targets = [each.target for each in (*profile.mounts, *profile.same_path)]
         for target in dict.fromkeys((*targets, *(row.point for row in self.rows))):
             if any(relative_to(target, each) is not None for each in (*_ENGINES, *profile.hide)):
+                continue
+            if any(_overlap(target, each) for each in beside):
                 continue
             try:
                 source = self.find(target).source
@@ -181,7 +185,7 @@ class Mounts:
     @functools.cached_property
     def host_rows(self) -> Sequence[MountRow]:
         """The mounts of the host, read when they are needed first."""
-        return parse_mountinfo(read_process_file(os.getpid(), "mountinfo"))
+        return read_own_mounts()
 
 
 async def see_mounts(*, peer: Peer, agent: Agent, containers: Containers) -> Mounts:
@@ -224,6 +228,10 @@ def _whole(rows: Sequence[MountRow]) -> Sequence[MountRow]:
         rule="root",
         hint="run the container's first process and the command in the root of the container",
     )
+
+
+def _overlap(one: str, other: str) -> bool:
+    return relative_to(one, other) is not None or relative_to(other, one) is not None
 
 
 def _check_path(claimed: str) -> str:

@@ -59,17 +59,22 @@ def test_a_conversation_with_a_remote_reads_as_what_was_done(tmp_path: Path) -> 
     refs = [{"ref": "refs/heads/x", "old": "0", "new": "1"}, {"ref": "a b", "old": "1", "new": "0"}]
     broker = {"event": "broker", "outcome": "allowed"}
     fetch = {"destination": "https://host/x", "service": "git-upload-pack", "unpinned": True}
-    pushed, fetched, odd = lines_of(
+    reached = {"service": "connect", "destination": "host:443", "bytes": 1, "received": 2}
+    pushed, fetched, odd, led, unread = lines_of(
         tmp_path / "log",
         {**broker, "detail": {**app, "refs": refs, "more": 3}},
         {**broker, "detail": fetch},
         {**broker, "detail": {"service": ["\x1b"], "refs": [7]}, "rule": "words"},
+        {**broker, "detail": reached},
+        {**broker, "detail": {"service": "connect", "bytes": 0}, "rule": "request"},
     )
     assert pushed.endswith(
         'push refs/heads/x --delete "a b" ... (3 more) to git@github.com/acme/app'
     )
     assert fetched.endswith("fetch from https://host/x [unpinned]")
     assert odd.endswith(r'"[\"\\u001b\"]" at "null" [rule words]')
+    assert led.endswith(" connect to host:443")
+    assert unread.endswith(" connect [rule request]")
 
 
 def test_colours_are_around_our_own_words_only(tmp_path: Path) -> None:

@@ -2,9 +2,9 @@
 
 Of the format that Airlock describes, this release reads `[command] bin, broker`, `[syntax]`,
 exactly one of `[deny]` and `[allow]`, `[[examples]]`, `[env] inherit, forward, strip, set`,
-`[args] prepend, append`, `[exec] concurrent, workspace, timeout_s` and of `[sandbox]` what
-`sandbox_table` has. The rest is refused by name: a table that was read and ignored would promise a
-protection that is not there.
+`[args] prepend, append`, `[exec] concurrent, workspace, timeout_s`, `[credentials] files, env` and
+of `[sandbox]` what `sandbox_table` has. The rest is refused by name: a table that was read and
+ignored would promise a protection that is not there.
 
 An example has `args` and what the rules must `expect` of them, "allowed" or "denied". A file whose
 rules decide one otherwise is faulty.
@@ -12,12 +12,13 @@ rules decide one otherwise is faulty.
 
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from airlock_modules.files.builtin_files import builtin_text
+from airlock_modules.files.credentials_table import Credentials, read_credentials
 from airlock_modules.files.faults import Fault, ModuleError
 from airlock_modules.files.rule_tables import narrow_rules, read_rules
 from airlock_modules.files.sandbox_table import Sandbox, read_sandbox
@@ -29,13 +30,14 @@ from airlock_wire.text import quote
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FORWARD_ENTRY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?")
 Broker = Literal["git", "ssh"]
+Workspace = Literal["required", "optional", "none"]
 
 # What a broker runs on the host.
 _PROGRAMS = {"git": "ssh", "ssh": "ssh"}
 _BROKERS: Mapping[str, Broker] = {"git": "git", "ssh": "ssh"}
+_WORKSPACES: Mapping[str, Workspace] = {each: each for each in get_args(Workspace)}
 _LONGEST_TIMEOUT_S = 7 * 24 * 3600.0
 _NOT_BUILT = {
-    "credentials": "remove it; the tool finds credentials through [env] inherit",
     "output": "remove it; output is passed on unmasked",
 }
 
@@ -48,9 +50,11 @@ class Module(Struct, frozen=True, kw_only=True):
     `set` are about the tool's environment; an entry of `forward` is a name, or a beginning and `*`.
     `prepend` and `append` are put around the client's arguments, `prepend` of a broker behind its
     own. With
-    `concurrent` false one invocation runs at a time. A `workspace` that is required must be mapped,
-    else the tool runs in an empty directory. `timeout_s` is in seconds, 0 for none. Without a
-    `sandbox` the file says nothing of a box. `source` names the file, `builtin` says that it ships
+    `concurrent` false one invocation runs at a time. A `workspace` that is required must be mapped;
+    one that is optional is an empty directory where it is not; with "none" it is one always, and
+    the tool sees nothing that the client wrote. `timeout_s` is in seconds, 0 for none. Without a
+    `sandbox` the file says nothing of a box, without `credentials` nothing of what that holds.
+    `source` names the file, `builtin` says that it ships
     with this package.
     """
 
@@ -65,11 +69,17 @@ class Module(Struct, frozen=True, kw_only=True):
     prepend: tuple[str, ...] = ()
     append: tuple[str, ...] = ()
     concurrent: bool = True
-    workspace: Literal["required", "optional"] = "optional"
+    workspace: Workspace = "optional"
     timeout_s: float = 0.0
     sandbox: Sandbox | None = None
+    credentials: Credentials | None = None
     source: str
     builtin: bool = False
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether the box of its command has credentials, which what runs in there can use."""
+        return bool(self.credentials)
 
 
 def parse_module(text: str, *, name: str, source: str, builtin: bool = False) -> Module:
@@ -91,22 +101,29 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
     strip, settings = _read_names(env, "strip"), _read_set(env)
     if broker is not None:
         args.refuse("append", "has no meaning for a broker", "use prepend, or remove it")
-    workspace = run.choice("workspace", ("required", "optional"), default="optional")
+    workspace = run.choice("workspace", (*_WORKSPACES,), default="optional")
+    sandbox = read_sandbox(reader, is_broker=broker is not None)
+    if broker is not None:
+        reader.refuse("credentials", "has no meaning for a broker", "remove it")
+    elif sandbox is not None and sandbox.box != "closed":
+        reader.refuse("credentials", "needs a closed box", 'write [sandbox] box = "closed"')
+    forward = _read_forward(env, strip=strip, settings=settings)
     module = Module(
         name=name,
         bin=program,
         broker=broker,
         rules=rules,
         inherit=_read_names(env, "inherit"),
-        forward=_read_forward(env, strip=strip, settings=settings),
+        forward=forward,
         strip=strip,
         set=settings,
         prepend=args.strings("prepend"),
         append=args.strings("append"),
         concurrent=run.boolean("concurrent", default=True),
-        workspace="required" if workspace == "required" else "optional",
+        workspace=_WORKSPACES.get(workspace, "optional"),
         timeout_s=run.number("timeout_s", default=0.0, minimum=0.0, maximum=_LONGEST_TIMEOUT_S),
-        sandbox=read_sandbox(reader, is_broker=broker is not None),
+        sandbox=sandbox,
+        credentials=read_credentials(reader, forward=forward, fixed=(*strip, *settings)),
         source=source,
         builtin=builtin,
     )

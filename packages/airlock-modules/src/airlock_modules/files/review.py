@@ -1,5 +1,6 @@
 """What in a module is not wrong, but for a person to look at: vain rules, and risky variables."""
 
+import re
 from collections.abc import Iterator
 
 from airlock_modules.files.faults import Fault, join_key
@@ -14,6 +15,11 @@ from airlock_modules.rules.permissions import EVERYTHING, Permission
 from airlock_modules.rules.rule import Read, Rule
 from airlock_wire.text import quote
 
+_SECRET = re.compile(
+    r"(?:^|_)(?:TOKEN|SECRET|SECRETS|PASSWORD|PASSWD|PASSPHRASE|API_?KEY|ACCESS_KEY|PRIVATE_KEY)"
+    r"(?:$|_)"
+)
+
 
 def review_module(module: Module) -> Iterator[Fault]:
     """Find what has no effect, and what should not reach a tool: variables, credentials in a box.
@@ -23,8 +29,8 @@ def review_module(module: Module) -> Iterator[Fault]:
     """
     yield from _review_rules(module)
     is_closed = module.sandbox is not None and module.sandbox.box == "closed"
-    # In a closed box there is nothing to steer to that the client does not have.
-    forward = () if is_closed else module.forward
+    # In a box that holds nothing there is nothing to steer to that the client does not have.
+    forward = () if is_closed and not module.is_holding else module.forward
     for entry, name in find_steering(forward, overruled=(*module.strip, *module.set)):
         lets_in = "" if name == entry else f" lets in {name}, which"
         problem = f"{entry}{lets_in} can choose programs, files, accounts or peers for the tool"
@@ -33,6 +39,14 @@ def review_module(module: Module) -> Iterator[Fault]:
     for path in find_secret_places(module.sandbox):
         problem = f"{quote(path)} has credentials, and what a box shows the container can read"
         yield Fault(module.source, "sandbox.read", problem, "remove it, or name less of it")
+    for name, value in module.set.items():
+        if value and _SECRET.search(name):
+            problem = f"the name of {name} says that its value is a secret, which the tool is given"
+            remedy = f'let the daemon fetch it: [credentials] env = {{ {name} = ["COMMAND"] }}'
+            yield Fault(module.source, "env.set", problem, remedy)
+    if module.sandbox is not None and module.sandbox.programs and not module.is_holding:
+        problem = "has no effect: a box without [credentials] may execute all that it sees"
+        yield Fault(module.source, "sandbox.programs", problem, "remove it, or say what it holds")
 
 
 def review_narrowing(module: Module, *, source: str, key: str) -> Iterator[Fault]:

@@ -1,34 +1,27 @@
 """`[sandbox]` of a module: the box that its command runs in on the host."""
 
-import os
 from collections.abc import Iterator
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from airlock_modules.files.box_places import is_own, is_plain, is_secret
+from airlock_modules.files.network_entries import read_network
+from airlock_modules.files.program_entries import read_programs
 from airlock_modules.files.toml_reader import TableReader
 from airlock_wire.text import quote
 
-_LATER = {
-    "network": "remove it; a closed box has no network",
-    "programs": "remove it; a closed box holds nothing, and may run what it sees",
-}
 _NOT_AT_HOME = {
     "sockets": 'remove it: it has those of the internet; or write box = "closed"',
     "home": 'remove it: writes there are thrown away; or write box = "closed"',
     "brokers": 'remove it: tools reach remotes by themselves; or write box = "closed"',
+    "network": 'remove it: it has the network of the host; or write box = "closed"',
+    "programs": 'remove it: it may execute what it sees; or write box = "closed"',
+    "links": 'remove it: links are followed there; or write box = "closed"',
 }
 BROKERS = ("git",)
 """Those that a box can ask."""
-
-_KERNELS = ("/proc", "/dev", "/sys", "/run", "/var/run")
-_OWN = (*_KERNELS, "/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc", "/tmp", "/home/airlock")  # noqa: S108
-_SECRET = (
-    *("~/.ssh", "~/.aws", "~/.azure", "~/.config/gcloud", "~/.config/gh", "~/.docker", "~/.kube"),
-    *("~/.gnupg", "~/.netrc", "~/.git-credentials", "~/.config/git/credentials", "~/.npmrc"),
-    *("~/.pypirc", "~/.terraform.d/credentials.tfrc.json", "~/.password-store", "~/.vault-token"),
-    *("/root", "/etc/shadow", "/etc/ssh", "/etc/ssl/private"),
-)
 
 
 class Sandbox(Struct, frozen=True, kw_only=True):
@@ -37,14 +30,21 @@ class Sandbox(Struct, frozen=True, kw_only=True):
     "closed" has the workspace, the system's programs, and nothing else of the host; "home" also has
     the human's home, the host's /etc and its network, and protects no credential; "none" is no box
     at all. `sockets` are those that the tool of a closed box may make: it has no network but its
-    own loopback. `read` are paths of the host that it sees beside these, read-only: absolute, or
-    from the home on with `~/`. `brokers` do what leaves a closed box: "git" speaks to its remotes.
+    own loopback, and by TCP the destinations of `network`, `HOST:PORT` each. `read` are paths of
+    the host that it sees beside these, read-only: absolute, or from the home on with `~/`.
+    `brokers` do what leaves a closed box: "git" speaks to its remotes. `programs` is what a box
+    that holds credentials may execute beside the tool: names on the daemon's PATH, paths, all that
+    is below a directory (`DIR/**`), or `*`. Without `links` no symbolic link in the workspace is
+    followed there.
     """
 
     box: Literal["closed", "home", "none"]
-    sockets: Literal["none", "unix", "inet"] = "none"
+    sockets: Literal["none", "unix", "inet", "inet and unix"] = "none"
+    network: tuple[str, ...] = ()
     read: tuple[str, ...] = ()
     brokers: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+    links: bool = True
 
 
 def read_sandbox(reader: TableReader, *, is_broker: bool) -> Sandbox | None:
@@ -59,10 +59,8 @@ def read_sandbox(reader: TableReader, *, is_broker: bool) -> Sandbox | None:
         return None
     table = reader.table("sandbox")
     box = _read_box(table)
-    for key, remedy in _LATER.items():
-        table.not_built(key, remedy)
     if box == "none":
-        for key in ("sockets", "home", "read", "brokers"):
+        for key in (*_NOT_AT_HOME, "read"):
             table.refuse(key, "has no meaning without a box", 'remove it, or write box = "closed"')
         return Sandbox(box="none")
     if box == "home":
@@ -73,11 +71,29 @@ def read_sandbox(reader: TableReader, *, is_broker: bool) -> Sandbox | None:
         problem = "no other home than a fresh one is supported by this release"
         table.fault("home", problem, 'write "fresh", or remove the key')
     sockets = table.choice("sockets", ("none", "unix", "inet"), default="none")
-    return Sandbox(
+    sandbox = Sandbox(
         box="closed",
         sockets="unix" if sockets == "unix" else "inet" if sockets == "inet" else "none",
         read=_read_paths(table),
         brokers=_read_brokers(table),
+        programs=read_programs(table),
+        links=table.boolean("links", default=True),
+    )
+    return widen_network(sandbox, table, "network")
+
+
+def widen_network(sandbox: Sandbox, reader: TableReader, key: str) -> Sandbox:
+    """The closed box with the destinations of the array `key` besides, and the sockets for them.
+
+    Faults are recorded by `reader`.
+    """
+    network = read_network(reader, key)
+    if not network:
+        return sandbox
+    return replace(
+        sandbox,
+        network=tuple(dict.fromkeys((*sandbox.network, *network))),
+        sockets="inet and unix" if "unix" in sandbox.sockets else "inet",
     )
 
 
@@ -101,11 +117,10 @@ def _read_brokers(table: TableReader) -> tuple[str, ...]:
 def _read_paths(table: TableReader) -> tuple[str, ...]:
     paths = table.strings("read")
     for path in paths:
-        plain = path.removeprefix("~")
-        if not plain.startswith("/") or os.path.normpath(plain) != plain or plain == "/":
+        if not is_plain(path):
             problem = f"{quote(path)} is no plain path of the host"
             table.fault("read", problem, 'write it like "/opt/tool" or "~/.tool", without ..')
-        elif _is_own(path):
+        elif is_own(path):
             problem = f"{quote(path)} is a place that a box has of its own"
             table.fault("read", problem, "name what the tool needs of it, or remove it")
     return paths
@@ -114,15 +129,5 @@ def _read_paths(table: TableReader) -> tuple[str, ...]:
 def find_secret_places(sandbox: Sandbox | None) -> Iterator[str]:
     """Which of the paths that a box shows are, hold or lie in places of credentials."""
     for path in sandbox.read if sandbox is not None else ():
-        if any(_is_within(path, place) or _is_within(place, path) for place in _SECRET):
+        if is_secret(path):
             yield path
-
-
-def _is_own(path: str) -> bool:
-    return any(_is_within(place, path) for place in _OWN) or any(
-        _is_within(path, place) for place in _KERNELS
-    )
-
-
-def _is_within(path: str, directory: str) -> bool:
-    return f"{path}/".startswith(f"{directory}/")

@@ -74,6 +74,10 @@ class TableReader:
         """Tell whether the table has this key, of whatever type."""
         return key in self._data
 
+    def has_array(self, key: str) -> bool:
+        """Tell whether what stands at this key is an array."""
+        return isinstance(self._data.get(key), list)
+
     def names(self) -> tuple[str, ...]:
         """Return the keys that the table has, known or not."""
         return tuple(self._data)

@@ -2,7 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-_VERBS = {"git-receive-pack": ("push", "to"), "git-upload-pack": ("fetch", "from")}
+_VERBS = {
+    "git-receive-pack": ("push", "to"),
+    "git-upload-pack": ("fetch", "from"),
+    "connect": ("connect", "to"),
+}
 _SCHEME = "ssh://"
 
 
@@ -21,8 +25,11 @@ def tell_remote(detail: Mapping[object, object], show: Callable[[object], str]) 
     if "more" in detail:
         more = detail["more"]
         yield f"... ({more if isinstance(more, int) else show(more)} more)"
-    yield preposition
     place = detail.get("destination")
+    if service == "connect" and place is None:
+        # It could not be read.
+        return
+    yield preposition
     yield show(place.removeprefix(_SCHEME) if isinstance(place, str) else place)
     if "unpinned" in detail:
         yield "[unpinned]"

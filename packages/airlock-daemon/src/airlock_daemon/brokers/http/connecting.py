@@ -1,5 +1,6 @@
 """From a host that may be asked to a stream that leads there: address, proxy, TLS."""
 
+import os
 import socket
 import ssl
 from collections.abc import Sequence
@@ -41,10 +42,11 @@ async def connect(origin: Origin, limiter: trio.CapacityLimiter) -> trio.abc.Str
     What takes a thread has one of `limiter`. Raises Failed where the server is not reached, or is
     not the one that its certificate must name.
     """
-    stream = await _reach(origin, limiter)
+    stream, early = await reach(origin, limiter)
     try:
-        if isinstance(origin.way, Proxy):
-            await _ask_proxy(stream, origin, origin.way)
+        if early:
+            # Nothing was said to the server yet: it would not be the server's.
+            raise _no_way(origin, "did not answer as one does")
         if origin.trust is None:
             return stream
         return await _secure(stream, origin, origin.trust, limiter)
@@ -53,7 +55,22 @@ async def connect(origin: Origin, limiter: trio.CapacityLimiter) -> trio.abc.Str
         raise
 
 
-async def _reach(origin: Origin, limiter: trio.CapacityLimiter) -> trio.SocketStream:
+async def reach(origin: Origin, limiter: trio.CapacityLimiter) -> tuple[trio.SocketStream, bytes]:
+    """Open a stream to the server, before any TLS, and what came over it already by a proxy.
+
+    Raises Failed where the server is not reached.
+    """
+    stream = await _open(origin, limiter)
+    if not isinstance(origin.way, Proxy):
+        return stream, b""
+    try:
+        return stream, await _ask_proxy(stream, origin, origin.way)
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+
+
+async def _open(origin: Origin, limiter: trio.CapacityLimiter) -> trio.SocketStream:
     if isinstance(origin.way, Proxy):
         proxy = origin.way
         addresses = await resolve(proxy.host, family=None, limiter=limiter)
@@ -73,7 +90,8 @@ async def _connect_any(addresses: Sequence[Address], port: int, what: str) -> tr
             connection.close()
             problem = "no answer in time"
             if isinstance(error, OSError):
-                problem = error.strerror or str(error)
+                # The text of trio's own errors names the address too.
+                problem = os.strerror(error.errno) if error.errno else str(error)
         except BaseException:
             connection.close()
             raise
@@ -86,9 +104,9 @@ async def _connect_any(addresses: Sequence[Address], port: int, what: str) -> tr
     )
 
 
-async def _ask_proxy(stream: trio.abc.Stream, origin: Origin, proxy: Proxy) -> None:
-    target = f"[{origin.host}]" if ":" in origin.host else origin.host
-    target = f"{target}:{origin.port}"
+async def _ask_proxy(stream: trio.abc.Stream, origin: Origin, proxy: Proxy) -> bytes:
+    """Have the proxy lead to the server; returns what came behind its answer."""
+    target = _name(origin)
     headers = [("Host", target)]
     if proxy.authorization is not None:
         headers.append(("Proxy-Authorization", proxy.authorization))
@@ -109,12 +127,20 @@ async def _ask_proxy(stream: trio.abc.Stream, origin: Origin, proxy: Proxy) -> N
                     status = 0
     except (h11.RemoteProtocolError, trio.BrokenResourceError, trio.TooSlowError):
         status = 0
-    # What comes before anything was said to the server would not be the server's.
-    if 200 <= status < 300 and not talk.trailing_data[0]:
-        return
-    why = f"answered {status}" if status else "did not answer as one does"
-    raise Failed(
-        f"the proxy {quote(proxy.host)} does not lead to {quote(target)}: it {why}",
+    if 200 <= status < 300:
+        return talk.trailing_data[0]
+    raise _no_way(origin, f"answered {status}" if status else "did not answer as one does")
+
+
+def _name(origin: Origin) -> str:
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    return f"{host}:{origin.port}"
+
+
+def _no_way(origin: Origin, why: str) -> Failed:
+    proxy = origin.way.host if isinstance(origin.way, Proxy) else origin.host
+    return Failed(
+        f"the proxy {quote(proxy)} does not lead to {quote(_name(origin))}: it {why}",
         hint="a person on the host can look at http.proxy of git, and at https_proxy",
     )
 

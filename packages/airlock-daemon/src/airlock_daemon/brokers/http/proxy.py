@@ -69,7 +69,7 @@ def _read(url: str) -> Proxy:
     if found is None or (found["scheme"] or "http") != "http":
         kind = quote(url.partition("://")[0], limit=20) if "://" in url else "what it names"
         raise Failed(
-            f"the proxy of this host's git cannot be used: {kind} is no kind that is spoken",
+            f"the proxy of this host cannot be used: {kind} is no kind that is spoken",
             hint="a person on the host can name one like http://proxy.example.com:3128 in "
             "http.proxy of git, or in https_proxy of the daemon",
         )

@@ -8,8 +8,8 @@ import select
 import time
 from contextlib import suppress
 
-from airlock_daemon.platform.linux.mountinfo import parse_mountinfo, relative_to
-from airlock_daemon.platform.linux.procfs import read_process_entry, read_process_file
+from airlock_daemon.platform.linux.mountinfo import read_own_mounts, relative_to
+from airlock_daemon.platform.linux.procfs import read_process_entry
 
 _OURS = "0::"
 
@@ -26,7 +26,7 @@ def find_group(pid: int) -> str | None:
     path = next((line.removeprefix(_OURS) for line in entries if line.startswith(_OURS)), None)
     if path is None:
         return None
-    for row in parse_mountinfo(read_process_file(os.getpid(), "mountinfo")):
+    for row in read_own_mounts():
         below = relative_to(path, row.root) if row.kind == "cgroup2" else None
         if below is not None:
             return os.path.join(row.point, below) if below else row.point

@@ -3,6 +3,8 @@
 import os
 import select
 
+from airlock_daemon.platform.linux.procfs import read_process_file
+
 
 class MountWatch:
     """Knows of changes since it was asked last (proc_pid_mounts(5)). Its owner must `close` it."""
@@ -15,6 +17,11 @@ class MountWatch:
     def has_changed(self) -> bool:
         """Whether there was one, since this was asked or made."""
         return bool(self._poll.poll(0))
+
+    @staticmethod
+    def read() -> str:
+        """All mounts, as they are now."""
+        return read_process_file(os.getpid(), "mountinfo")
 
     def close(self) -> None:
         """Give back the file."""

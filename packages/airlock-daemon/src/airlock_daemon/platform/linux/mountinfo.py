@@ -1,10 +1,13 @@
 """`/proc/<pid>/mountinfo` (proc_pid_mountinfo(5)), read and searched."""
 
+import functools
 import os
 import re
 from collections.abc import Iterable
 
 import msgspec
+
+from airlock_daemon.platform.linux.procfs import read_process_file
 
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
@@ -62,6 +65,24 @@ def parse_mountinfo(text: str) -> tuple[MountRow, ...]:
     return tuple(rows)
 
 
+def read_own_mounts() -> tuple[MountRow, ...]:
+    """The mounts that this process sees now; they are parsed anew where the file is another one.
+
+    To parse takes several times as long as to read, and it is on the way of many requests.
+    """
+    return _parse_last(read_process_file(os.getpid(), "mountinfo"))
+
+
+def find_changes(before: str, after: str) -> tuple[str, ...]:
+    """The mount points of lines that only one of two such files has.
+
+    Of a line that is not of the documented form it is /.
+    """
+    changed = set(before.splitlines()).symmetric_difference(after.splitlines())
+    fields = [line.split(" ", 5) for line in changed]
+    return tuple(_unescape(each[4]) if len(each) > 4 else "/" for each in fields)
+
+
 def find_mount(rows: Iterable[MountRow], path: str) -> MountRow | None:
     """The mount of `path` (absolute, normal): the longest mount point, the last of equals."""
     found: MountRow | None = None
@@ -89,6 +110,11 @@ def relative_to(path: str, directory: str) -> str | None:
         return ""
     prefix = directory.rstrip("/") + "/"
     return path[len(prefix) :] if path.startswith(prefix) else None
+
+
+@functools.lru_cache(maxsize=1)
+def _parse_last(text: str) -> tuple[MountRow, ...]:
+    return parse_mountinfo(text)
 
 
 def _unescape(text: str) -> str:

@@ -1,0 +1,133 @@
+"""A server of HTTPS on the loopback interface, in threads of this process."""
+
+import json
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request: `path` without its query, and "" for a header that it does not have."""
+
+    method: str
+    path: str
+    query: str
+    host: str
+    """The header Host."""
+    account: str
+    """The header Authorization."""
+    accept: str
+    body: bytes
+
+
+Answer = tuple[int, object]
+"""Status and body: bytes as they are, text as plain text, anything else as JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebServer:
+    """A server while it runs: `port` of 127.0.0.1, by the certificate `authority` (a PEM file)."""
+
+    port: int
+    authority: Path
+    asked: list[Asked] = field(default_factory=list)
+    """All requests so far, the oldest first."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, as HOST:PORT."""
+        return f"127.0.0.1:{self.port}"
+
+
+@contextmanager
+def running_web(folder: Path, answer: Callable[[Asked], Answer]) -> Iterator[WebServer]:
+    """Serve what `answer` says for as long as the context lasts; `folder` gets key and certificate.
+
+    Anybody may read the certificate.
+    """
+    authority = folder / "authority.pem"
+    context = _make_context(authority)
+    with _Listening(context, answer) as listening:
+        server = WebServer(port=listening.server_address[1], authority=authority)
+        listening.asked = server.asked
+        thread = threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            listening.shutdown()
+            thread.join()
+
+
+class _Listening(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, context: ssl.SSLContext, answer: Callable[[Asked], Answer]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answer = answer
+        self.asked: list[Asked] = []
+        self._context = context
+
+    def finish_request(self, request: object, client_address: object) -> None:
+        """Serve one connection, in the thread that belongs to it."""
+        with (
+            suppress(OSError),
+            self._context.wrap_socket(request, server_side=True) as secured,  # type: ignore[arg-type]
+        ):
+            super().finish_request(secured, client_address)  # type: ignore[arg-type]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Listening
+
+    def do_GET(self) -> None:
+        """Answer a request of any method."""
+        path, _, query = self.path.partition("?")
+        asked = Asked(
+            method=self.command,
+            path=path,
+            query=query,
+            host=self.headers["Host"] or "",
+            account=self.headers["Authorization"] or "",
+            accept=self.headers["Accept"] or "",
+            body=self.rfile.read(int(self.headers["Content-Length"] or 0)),
+        )
+        self.server.asked.append(asked)
+        status, said = self.server.answer(asked)
+        if isinstance(said, bytes):
+            kind, body = "application/octet-stream", said
+        elif isinstance(said, str):
+            kind, body = "text/plain", said.encode()
+        else:
+            kind, body = "application/json", json.dumps(said).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the names are http.server's
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def _make_context(authority: Path) -> ssl.SSLContext:
+    """With a new key and a certificate that stands for itself."""
+    key = authority.with_suffix(".key")
+    words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    words += ["-subj", "/CN=airlock-e2e", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    files = ["-keyout", str(key), "-out", str(authority)]
+    subprocess.run(["openssl", *words, *files], capture_output=True, check=True)
+    authority.chmod(0o644)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority, key)
+    return context

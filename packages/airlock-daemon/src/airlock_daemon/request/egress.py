@@ -1,0 +1,131 @@
+"""The way out of one command in a box with a network: its tools reach what their module names."""
+
+import ipaddress
+import logging
+import socket
+from http import HTTPStatus
+
+import trio
+
+from airlock_daemon.audit.record import Outcome, shorten
+from airlock_daemon.brokers.egress.conversation import Reached, converse, refuse
+from airlock_daemon.brokers.egress.destinations import Destination
+from airlock_daemon.brokers.egress.reaching import Ways, World
+from airlock_daemon.errors import Denied
+from airlock_daemon.fairness.gate import too_many
+from airlock_daemon.request.recording import Recording
+from airlock_daemon.request.state import AgentState, DaemonState
+from airlock_daemon.sandbox.doors import Doors, find_behind, receive_listeners
+
+log = logging.getLogger("airlock")
+
+# How many conversations a command may hold at a time. Others wait in its box.
+AT_ONCE = 16
+
+# How long is waited for a descriptor to become free.
+_FULL_S = 0.1
+
+
+class Egress:
+    """Serves conversations for as long as a command runs, each counted as one of the agent's
+    connections.
+    """
+
+    def __init__(
+        self,
+        doors: Doors,
+        end: socket.socket,
+        source: str,
+        *,
+        recording: Recording,
+        agent: AgentState,
+        shared: DaemonState,
+    ) -> None:
+        """Over `end`, which stays its owner's, the box sends its listeners; `source` is the module
+        that grants.
+        """
+        self._doors = doors
+        self._end = end
+        self._recording = recording
+        self._agent = agent
+        self._room = trio.Semaphore(AT_ONCE)
+        world = World(variables=shared.environment, lookups=agent.lookups, source=source)
+        self._ways = Ways(doors.network, world)
+
+    async def serve(self, nursery: trio.Nursery) -> None:
+        """Take connections until cancelled. No listener is left then."""
+        for listener in await self._receive():
+            nursery.start_soon(self._listen, listener, nursery)
+
+    async def _receive(self) -> list[socket.socket]:
+        while True:
+            await trio.lowlevel.wait_readable(self._end)
+            await self._agent.turns.take()
+            try:
+                return receive_listeners(self._end)
+            except BlockingIOError:
+                continue
+            except OSError:
+                # The box is no more, and the command is told of that.
+                return []
+
+    async def _listen(self, listener: socket.socket, nursery: trio.Nursery) -> None:
+        with listener:
+            host, port = listener.getsockname()[:2]
+            behind = find_behind(self._doors, ipaddress.ip_address(host), port)
+            while True:
+                await trio.lowlevel.wait_readable(listener)
+                await self._room.acquire()
+                connection = await self._accept(listener)
+                if connection is None:
+                    self._room.release()
+                else:
+                    nursery.start_soon(self._hold, connection, behind)
+
+    async def _accept(self, listener: socket.socket) -> trio.SocketStream | None:
+        await self._agent.turns.take()
+        try:
+            connection, _ = listener.accept()
+        except BlockingIOError:
+            return None
+        except OSError:
+            # It was closed already, or no descriptor is left.
+            await trio.sleep(_FULL_S)
+            return None
+        return trio.SocketStream(trio.socket.from_stdlib_socket(connection))
+
+    async def _hold(self, connection: trio.SocketStream, named: Destination | None) -> None:
+        try:
+            async with connection:
+                await self._converse(connection, named)
+        except Exception:
+            # One conversation must not end the others, nor the command.
+            log.exception("a fault of the daemon ended a conversation; please report it")
+        finally:
+            self._room.release()
+
+    async def _converse(self, connection: trio.SocketStream, named: Destination | None) -> None:
+        turns, gate = self._agent.turns, self._agent.gate
+        if not gate.connect():
+            error = too_many(gate.limits)
+            self._tell(Reached(wanted=named, error=error))
+            await refuse(connection, error, HTTPStatus.SERVICE_UNAVAILABLE, turns)
+            return
+        try:
+            await converse(connection, self._ways, turns, self._tell, named=named)
+        finally:
+            gate.disconnect()
+
+    def _tell(self, reached: Reached) -> None:
+        error = reached.error
+        outcome: Outcome = "allowed" if error is None else "failed"
+        detail: dict[str, object] = {"service": "connect"}
+        if reached.wanted is not None:
+            detail["destination"] = shorten(str(reached.wanted))
+        detail |= {"bytes": reached.sent, "received": reached.received}
+        rule = None
+        if isinstance(error, Denied):
+            outcome, rule = "denied", error.rule
+        self._recording.write_conversation(
+            outcome, detail, rule=rule, reason=None if error is None else error.message
+        )

@@ -1,0 +1,83 @@
+"""Where a box has what its tool alone is to find: at paths that nobody can guess.
+
+A tool that follows links, or takes paths from what an agent wrote, would else be led to what it
+holds. In such a box no directory that leads there can be listed, and /proc, where a process finds
+its own variables and files, is empty unless the box may execute everything. The home is hidden too,
+since tools keep there what they were given.
+"""
+
+import os
+from collections.abc import Mapping
+from secrets import token_hex
+
+from msgspec.structs import replace
+
+from airlock_daemon.sandbox.box import (
+    HOME,
+    Box,
+    Cover,
+    Folder,
+    Memory,
+    Operation,
+    Placed,
+    Secret,
+    System,
+)
+from airlock_daemon.setup.reserved import is_within
+from airlock_modules import ANY_PROGRAM, Credentials, Module, find_variable
+
+HIDDEN = "/run/credentials"
+"""Below it is what is hidden, by the name of its variable until it is known where."""
+
+_BYTES = 16
+# It can be entered and not be listed.
+_CLOSED = 0o311
+_PRIVATE = 0o700
+
+
+def locate(name: str) -> str:
+    """Where a box has the file that a module calls `name`, before it is hidden."""
+    variable = find_variable(name)
+    if variable:
+        return os.path.join(HIDDEN, variable + name.removeprefix(f"${{{variable}}}"))
+    return HOME + name.removeprefix("~") if name.startswith("~") else name
+
+
+def hides(credentials: Credentials | None) -> bool:
+    """Whether any of it is to be where nobody can guess."""
+    return credentials is not None and any(map(find_variable, credentials.files))
+
+
+def cover_processes(box: Box, module: Module) -> Box:
+    """The box of `module`, without a /proc where that would show what is hidden."""
+    programs = () if module.sandbox is None else module.sandbox.programs
+    if not hides(module.credentials) or ANY_PROGRAM in programs:
+        return box
+    return replace(box, inner=(*box.inner, Placed(Cover(), "/proc")))
+
+
+def hide(box: Box) -> tuple[Box, Mapping[str, str]]:
+    """The box with its home and all that is in `HIDDEN` at new paths, and variables that say them.
+
+    They are different: a tool may well tell where its home is.
+    """
+    place, home = f"{HIDDEN}/{token_hex(_BYTES)}", f"{HOME}/{token_hex(_BYTES)}"
+    variables = {"HOME": home}
+    operations = list[Operation]()
+    for each in box.operations:
+        match each:
+            case Memory(target=target, size=size) if target == HOME:
+                operations += (Memory(HOME, _CLOSED, size), Folder(home, _PRIVATE))
+                operations += (Folder(HIDDEN, _CLOSED), Folder(place, _CLOSED))
+            case Secret(target=target) | System(target=target) if is_within(target, HOME):
+                operations.append(replace(each, target=home + target.removeprefix(HOME)))
+            case Secret(target=target) | System(target=target) if is_within(target, HIDDEN):
+                below = target.removeprefix(f"{HIDDEN}/")
+                variable = below.partition("/")[0]
+                if variable != below and variable not in variables:
+                    operations.append(Folder(f"{place}/{variable}", _PRIVATE))
+                variables[variable] = f"{place}/{variable}"
+                operations.append(replace(each, target=f"{place}/{below}"))
+            case _:
+                operations.append(each)
+    return replace(box, operations=tuple(operations)), variables

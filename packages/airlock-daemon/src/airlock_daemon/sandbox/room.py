@@ -1,0 +1,184 @@
+"""Where the boxes of one agent wait."""
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import msgspec
+import trio
+
+from airlock_daemon.command.order import Identity
+from airlock_daemon.platform.linux.mountinfo import find_changes
+from airlock_daemon.sandbox.box import Box
+from airlock_daemon.sandbox.groups import OpenGroup, open_none
+from airlock_daemon.sandbox.key import Key, find_key, list_sources
+from airlock_daemon.sandbox.launch import BoxedLaunch
+from airlock_daemon.setup.reserved import Reserved, is_within
+
+MOST_IN_ROOM = 2
+"""Boxes that wait, for one agent."""
+
+ACTIVE_S = 300.0
+"""An agent that has asked for nothing for so long has no box that waits."""
+
+SOON_S = 0.001
+"""So long after a command has its answer the next box is begun: its client ends in that time, on
+the same processors. Where a box was missed it is begun at once."""
+
+LATER_S = 0.01
+"""So long after a command has begun that has not ended."""
+
+# So long after a command that found none there are to be two.
+_BUSY_S = 60.0
+
+
+class _Waiting(msgspec.Struct, frozen=True, eq=False):
+    """A box that waits, and the mounts that the host had when it was begun."""
+
+    key: Key
+    launch: BoxedLaunch
+    mounts: str
+
+
+class Keeper(Protocol):
+    """What keeps the rooms of all agents, and has boxes made for them."""
+
+    def look(self) -> None:
+        """Let go of boxes in which mounts of the host are not as they are now."""
+
+    def wish(self, room: "Room", key: Key, after_s: float = 0.0) -> None:
+        """Have a box made for `room`, not before that time is over."""
+
+    def note(self, room: "Room", count: int) -> None:
+        """`room` was used now, and `count` boxes wait in it."""
+
+
+class Room:
+    """Where the boxes of one agent wait, made by one reading of the files."""
+
+    def __init__(self, boxes: Keeper, open_group: OpenGroup = open_none) -> None:
+        """Begin empty, and without such a reading: see `adopt`. Boxes get their cgroups by
+        `open_group`.
+        """
+        self._boxes = boxes
+        self.open_group = open_group
+        self._waiting: list[_Waiting] = []
+        # Those of which it is known that nothing was mounted before they were complete.
+        self._trusted: list[_Waiting] = []
+        self._last: Key | None = None
+        self._busy_until = -math.inf
+        self.expires = math.inf
+        self.reserved: Reserved | None = None
+
+    @property
+    def count(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    def adopt(self, reserved: Reserved | None) -> None:
+        """Keep what was made by the reading that gave `reserved`; None for an agent that goes."""
+        if reserved is not self.reserved:
+            self.reserved = reserved
+            self._last = None
+            self.empty()
+
+    def take(
+        self, box: Box, *, bubblewrap: str, identity: Identity, reserved: Reserved
+    ) -> BoxedLaunch | None:
+        """A box that is just as `box` would be if it were made now; None where none waits.
+
+        The caller orders and closes it.
+        """
+        self._boxes.look()
+        if reserved is not self.reserved:
+            return None
+        key = find_key(box, bubblewrap=bubblewrap, identity=identity)
+        now = trio.current_time()
+        is_repeated, self._last = key == self._last, key
+        self.expires = now + ACTIVE_S
+        found = next(self._take(key), None)
+        if found is None and is_repeated:
+            self._busy_until = now + _BUSY_S
+        self._boxes.note(self, self.count)
+        return found
+
+    def refill(self, reserved: Reserved, *, has_ended: bool) -> None:
+        """Have a box made for another command like the last one, which has its answer, or has only
+        begun.
+        """
+        if reserved is not self.reserved or self._last is None:
+            return
+        now = trio.current_time()
+        self.expires = now + ACTIVE_S
+        if self.needs(self._last):
+            soon = 0 if now < self._busy_until else SOON_S
+            self._boxes.wish(self, self._last, soon if has_ended else LATER_S)
+
+    def needs(self, key: Key) -> bool:
+        """Whether too few wait that were made of the same as this."""
+        wanted = MOST_IN_ROOM if trio.current_time() < self._busy_until else 1
+        return sum(each.key == key for each in self._waiting) < wanted
+
+    def put(self, key: Key, launch: BoxedLaunch, mounts: str) -> None:
+        """Take over a box that was begun for `key` when `mounts` were all that the host had."""
+        if self.count >= MOST_IN_ROOM:
+            self.give_up()
+        self._waiting.append(_Waiting(key, launch, mounts))
+        self._boxes.note(self, self.count)
+        if self.needs(key):
+            self._boxes.wish(self, key)
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether nothing was mounted while one of them was made."""
+        return len(self._trusted) == len(self._waiting)
+
+    def find_complete(self) -> list[_Waiting]:
+        """Those of which that is not known, and that are complete."""
+        found = [each for each in self._waiting if each not in self._trusted]
+        return [each for each in found if each.launch.is_made()]
+
+    def trust(self, complete: list[_Waiting]) -> None:
+        """Nothing was mounted while these were made."""
+        self._trusted += complete
+
+    def compare(self, mounts: str) -> None:
+        """Let go of all in which not the same is mounted as on the host, where `mounts` are."""
+        for each in list(self._waiting):
+            points = find_changes(each.mounts, mounts)
+            if each not in self._trusted or _concerns(points, each.key.box):
+                self._remove(each).close()
+
+    def give_up(self) -> None:
+        """Let go of the box that has waited longest."""
+        self._remove(self._waiting[0]).close()
+
+    def _remove(self, waiting: _Waiting) -> BoxedLaunch:
+        self._waiting.remove(waiting)
+        if waiting in self._trusted:
+            self._trusted.remove(waiting)
+        self._boxes.note(self, self.count)
+        return waiting.launch
+
+    def empty(self) -> None:
+        """Let go of all boxes."""
+        while self._waiting:
+            self.give_up()
+
+    def _take(self, key: Key) -> Iterator[BoxedLaunch]:
+        for each in [each for each in self._waiting if each.key == key]:
+            launch = self._remove(each)
+            if launch.is_waiting():
+                yield launch
+            else:
+                launch.close()
+
+
+def _concerns(points: Iterable[str], box: Box) -> bool:
+    """Whether what is mounted at one of `points` shows in a box, or covers what it shows."""
+    sources = list(list_sources(box))
+    return any(
+        is_within(point, source) or is_within(source, point)
+        for point in points
+        for source in sources
+    )

@@ -1,0 +1,40 @@
+"""Which commands have credentials in their boxes, and what a person is told of that."""
+
+from collections.abc import Collection, Iterable, Iterator
+
+from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.finding import Finding
+from airlock_modules import ANY_PROGRAM, Module, Sandbox
+
+HOLDING_CLASS = "holding"
+"""What records and people are told of a command whose box has credentials."""
+
+
+def describe_holding(module: Module) -> str:
+    """What the box of a holding module has, where it reaches, and what it may execute."""
+    credentials, sandbox = module.credentials, module.sandbox
+    if credentials is None or sandbox is None:
+        raise TypeError(module.name)
+    named = ", ".join((*credentials.env, *credentials.files))
+    reached = ", ".join(sandbox.network) or "nothing"
+    return f"it has {named}; it reaches {reached}; it may execute {_say_programs(sandbox)}"
+
+
+def _say_programs(sandbox: Sandbox) -> str:
+    if ANY_PROGRAM in sandbox.programs:
+        return "whatever it sees, in the workspace too"
+    return ", ".join(("the tool", *sandbox.programs)) if sandbox.programs else "the tool alone"
+
+
+def find_holdings(agents: Iterable[Agent], ceiling: Collection[str]) -> Iterator[Finding]:
+    """Note each module by which an agent's box has credentials."""
+    told = set()
+    for agent in agents:
+        for command in agent.profile.commands or ceiling:
+            module = agent.modules.find(command) if command in ceiling else None
+            if module is None or not module.is_holding or module.source in told:
+                continue
+            told.add(module.source)
+            problem = f"the box of {command} is {HOLDING_CLASS}: {describe_holding(module)}"
+            remedy = "grant it to agents that may do all that these credentials allow"
+            yield Finding(module.source, "credentials", problem, remedy, name="box", is_note=True)

@@ -1,0 +1,40 @@
+"""What a profile adds to the box of a command: destinations, and programs that it may execute."""
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from airlock_daemon.setup.modules import Modules
+from airlock_modules import ANY_PROGRAM, Module, TableReader, widen_network
+
+
+def read_widening(
+    profile: TableReader, modules: Modules, narrowed: Mapping[str, Module]
+) -> dict[str, Module]:
+    """Read `[network]` and `[terraform] exec`: the modules of the commands that they name, widened.
+
+    Otherwise they are those of `narrowed`, else of `modules`. Faults are recorded by `profile`.
+    """
+    widened: dict[str, Module] = {}
+    network = profile.table("network")
+    for command in network.names():
+        module = narrowed.get(command) or modules.find(command)
+        if module is None:
+            network.refuse(command, "names a command without a module", "correct or remove it")
+        elif module.sandbox is None or module.sandbox.box != "closed":
+            problem = "names a command without a closed box, whose network is not bounded"
+            network.refuse(command, problem, "remove it")
+        else:
+            sandbox = widen_network(module.sandbox, network, command)
+            widened[command] = replace(module, sandbox=sandbox)
+    terraform = profile.table("terraform")
+    terraform.not_built("providers", "remove the key: nothing reads it yet")
+    if terraform.boolean("exec", default=False):
+        module = widened.get("terraform") or narrowed.get("terraform") or modules.find("terraform")
+        if module is None or module.sandbox is None or not module.is_holding:
+            problem = "has no meaning: this agent's terraform has no box that holds credentials"
+            terraform.refuse("exec", problem, "remove it")
+        else:
+            sandbox = replace(module.sandbox, programs=(ANY_PROGRAM,))
+            widened["terraform"] = replace(module, sandbox=sandbox)
+    return widened

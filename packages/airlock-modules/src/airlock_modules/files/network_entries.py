@@ -1,0 +1,64 @@
+"""`[sandbox] network` of a module: the destinations that its box may reach."""
+
+import ipaddress
+import re
+
+from airlock_modules.files.toml_reader import TableReader
+from airlock_wire.text import quote
+
+_ENTRY = re.compile(r"(?:\[([^\]]*)\]|([^:\[\]]*)):([0-9]{1,5})")
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_LONGEST_NAME = 253
+_HIGHEST_PORT = 65535
+
+
+def read_network(table: TableReader, key: str = "network") -> tuple[str, ...]:
+    """Read the array `key`: `HOST:PORT` each, as one writes them, once each and in lower case.
+
+    HOST is a name, `*.` and a name of two labels or more for all that is below it, an IPv4 address,
+    or an IPv6 address in brackets; an address is in its usual form. Faults are recorded by `table`.
+    """
+    found: dict[str, None] = {}
+    for entry in table.strings(key):
+        normal = _normalise(entry)
+        if normal is None:
+            problem = f"{quote(entry)} is no HOST:PORT"
+            remedy = 'write it like "registry.terraform.io:443", "*.amazonaws.com:443", '
+            remedy += '"127.0.0.1:4566" or "[::1]:4566"'
+            table.fault(key, problem, remedy)
+        else:
+            found[normal] = None
+    return tuple(found)
+
+
+def _normalise(entry: str) -> str | None:
+    parts = _ENTRY.fullmatch(entry)
+    # All digits of a port, and none in front of it that another reading may take for octal.
+    if parts is None or parts[3].startswith("0") or int(parts[3]) > _HIGHEST_PORT:
+        return None
+    if parts[1] is not None:
+        try:
+            return (
+                f"[{ipaddress.IPv6Address(parts[1])}]:{parts[3]}" if "%" not in parts[1] else None
+            )
+        except ValueError:
+            return None
+    host = parts[2].lower()
+    return f"{host}:{parts[3]}" if _is_host(host) else None
+
+
+def _is_host(host: str) -> bool:
+    name = host.removeprefix("*.")
+    labels = name.split(".")
+    if len(name) > _LONGEST_NAME or not all(map(_LABEL.fullmatch, labels)):
+        return False
+    if name != host and len(labels) == 1:
+        return False
+    # Resolvers read what ends in a number as an address, in whatever notation.
+    last = labels[-1]
+    if not (last.isdigit() or last.startswith("0x")):
+        return True
+    try:
+        return name == host and str(ipaddress.IPv4Address(host)) == host
+    except ValueError:
+        return False
