@@ -10,6 +10,7 @@ from e2e.canary.boxes.families import (
     environment,
     files,
     git,
+    holding,
     kernel,
     network,
     processes,
@@ -28,6 +29,7 @@ BOX_FAMILIES: tuple[Family, ...] = (
     around.FAMILY,
     bounds.FAMILY,
     egress.FAMILY,
+    holding.FAMILY,
     classes.FAMILY,
 )
 """In the order in which they are carried out."""

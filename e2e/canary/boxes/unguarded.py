@@ -17,7 +17,7 @@ from airlock_daemon.cli import main
 from airlock_daemon.command import launcher
 from airlock_daemon.command.order import Bounds
 from airlock_daemon.request import execution
-from airlock_daemon.sandbox import bubblewrap, choice, fencing, making
+from airlock_daemon.sandbox import bubblewrap, choice, credentials, fencing, making
 from airlock_daemon.sandbox.box import Box, Closed, Memory, System
 from airlock_daemon.workspace import mapping
 
@@ -113,6 +113,11 @@ def way() -> None:
     _put(Network, "names", lambda *_: True)
 
 
+def holding() -> None:
+    """A file is fetched wherever the way to it leads."""
+    _put(credentials, "is_within", lambda *_: False)
+
+
 def sockets() -> None:
     """The host's network, no filter, and its sockets at their paths."""
     files()
@@ -177,7 +182,7 @@ OFF: dict[str, Callable[[], None]] = {
     each.__name__: each
     for each in (
         *(files, filter, keys, privileges, network, sockets, ipc, processes, environment),
-        *(directory, descriptors, devices, bounds, way),
+        *(directory, descriptors, devices, bounds, way, holding),
     )
 }
 

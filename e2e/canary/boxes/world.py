@@ -12,6 +12,12 @@ from e2e.world.server import choose_port
 
 _MODULE = '[command]\nbin = "{program}"\n[deny]\nargs = []\n[sandbox]\n{sandbox}'
 _CLOSED = 'box = "closed"\n'
+_CREDENTIALS = "[credentials]\n"
+_HELD = f"""{_CREDENTIALS}files."~/.kube/config" = "~/.kube/config"
+env.HELD = ["/bin/cat", "<home>/.netrc"]
+"""
+# Which prints the words of a file, and fails.
+_FAILS = '["/bin/sh", "-c", "cat <home>/.netrc; cat <home>/.netrc >&2; exit 1"]'
 _MODULES = {
     "python3": ("/usr/bin/python3", _CLOSED),
     "sh": ("/bin/sh", _CLOSED),
@@ -21,6 +27,11 @@ _MODULES = {
     "relay": ("/usr/bin/python3", f'{_CLOSED}brokers = ["git"]\n'),
     # A server of the host, and whatever is below a name.
     "way": ("/usr/bin/python3", f'{_CLOSED}network = ["127.0.0.1:<open>", "*.example.com:443"]\n'),
+    "holding": ("/usr/bin/python3", f'{_CLOSED}programs = ["*"]\n{_HELD}'),
+    # What it holds is reached through the workspace, and cannot be had.
+    "chosen": ("/usr/bin/python3", f'{_CLOSED}{_CREDENTIALS}files."~/held" = "~/chosen"\n'),
+    "lent": ("/usr/bin/python3", f'{_CLOSED}{_CREDENTIALS}files."~/held" = "~/lent"\n'),
+    "told": ("/usr/bin/python3", f"{_CLOSED}{_CREDENTIALS}env.HELD = {_FAILS}\n"),
     "home": ("/usr/bin/python3", 'box = "home"\n'),
     "none": ("/usr/bin/python3", 'box = "none"\n'),
 }
@@ -161,6 +172,9 @@ class BoxWorld(Installation):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(f"[x]\ntoken = {self.words[name]}\n")
         (self.account.home / "link").symlink_to("nowhere")
+        (self.account.home / "chosen").symlink_to(self.workspace / "chosen")
+        (self.account.home / "lent").symlink_to(self.other / "lent")
+        (self.other / "lent").symlink_to(self.account.home / ".ssh/id_ed25519")
         (self.other / "file").write_text(self.words["workspace of another"])
         (self.outside / "file").write_text(self.words["beside"])
         (self.outside / "own").write_text("x" * 17)

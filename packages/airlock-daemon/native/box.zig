@@ -57,9 +57,9 @@ pub const Moved = struct {
 /// namespace to which the box's mounts belong, and nobody else be in there. What is written to `home`, the
 /// human's, goes to memory. `pairs` are a mount and
 /// the path to which it is moved, which may have no link in it; what came of them is written to `moved`. With
-/// `-` in the place of a mount it is that path in which no link is followed from then on. Where the execution
-/// `is_bound`, a pair of `x` and a path is a mount of which files may be executed: of no other. What goes to
-/// /proc hides it from the tool, and not from this process.
+/// `-` in the place of a mount it is that path in which no link is followed from then on. What goes to /proc
+/// hides it from the tool, and not from this process. Where the execution `is_bound`, a pair of `x` and a path
+/// is a mount of which files may be executed: of no other.
 /// Afterwards this process and all that it
 /// starts are in a namespace below, as `identity` and without capabilities, and cannot make another.
 pub fn finish(
@@ -85,9 +85,6 @@ pub fn finish(
         if (move(pairs[index], pairs[index + 1])) |errno| return errno;
         if (moved.add(pairs[index + 1])) |errno| return errno;
     }
-    if (is_bound) {
-        if (bindExecution(pairs)) |errno| return errno;
-    }
     for (memory) |path| {
         if (limit(path)) |errno| return errno;
     }
@@ -107,6 +104,10 @@ pub fn finish(
     while (index < pairs.len) : (index += 2) {
         if (pairs[index][0] != '/' or !isProcesses(pairs[index + 1])) continue;
         if (move(pairs[index], pairs[index + 1])) |errno| return errno;
+    }
+    // Last, since to mount something anew takes this back.
+    if (is_bound) {
+        if (bindExecution(pairs)) |errno| return errno;
     }
     if (failed(linux.unshare(linux.CLONE.NEWUSER))) |errno| return errno;
     if (become(identity, directory)) |errno| return errno;

@@ -5,7 +5,6 @@ const box = @import("box.zig");
 const command_line = @import("command_line.zig");
 const control = @import("control.zig");
 const delivery = @import("delivery.zig");
-const disposition = @import("disposition.zig");
 const execution = @import("seccomp/execution.zig");
 const failed = @import("errno.zig").failed;
 const landlock = @import("landlock.zig");
@@ -27,7 +26,10 @@ pub fn run(first: *const delivery.Delivery, deaths: i32) void {
     const received = first.received();
     if (received.len == 0) return;
     const socket = received[0];
-    if (prepare()) |errno| return control.sendFailure(socket, .setup_failed, errno);
+    // No process inherits it: what the tool leaves behind comes to this one.
+    const subreaper = @intFromEnum(linux.PR.SET_CHILD_SUBREAPER);
+    if (failed(linux.prctl(subreaper, 1, 0, 0, 0))) |errno|
+        return control.sendFailure(socket, .setup_failed, errno);
     var delivered = first.*;
     var descriptors = received[1..];
     while (carryOut(&delivered, descriptors, socket, deaths)) {
@@ -40,7 +42,6 @@ pub fn run(first: *const delivery.Delivery, deaths: i32) void {
 /// comes over `socket`, on which everything is reported. `deaths` is as above; of `moved` everything must be in
 /// its place.
 pub fn runBoxed(socket: i32, deaths: i32, wanted: *const command_line.Box, moved: *const box.Moved) void {
-    if (prepare()) |errno| return control.sendFailure(socket, .setup_failed, errno);
     // Already here: it takes a quarter of a millisecond, and nobody waits yet. All that follows may be done.
     if (seccomp.confine(wanted.sockets)) |errno| return control.sendFailure(socket, .setup_failed, errno);
     var permit: execution.Permit = undefined;
@@ -70,14 +71,6 @@ pub fn runBoxed(socket: i32, deaths: i32, wanted: *const command_line.Box, moved
         .kept = further[0..order.kept],
         .permit = if (wanted.execution == .alone) &permit else null,
     }, &place.?, descriptors, deaths, false);
-}
-
-/// What must be so before there is a tool: its end and its orphans come to this process.
-fn prepare() ?linux.E {
-    // The service ignores SIGCHLD, which would keep wait(2) from seeing the tool.
-    if (disposition.set(linux.SIG.CHLD, linux.SIG.DFL)) |errno| return errno;
-    const subreaper = @intFromEnum(linux.PR.SET_CHILD_SUBREAPER);
-    return failed(linux.prctl(subreaper, 1, 0, 0, 0));
 }
 
 /// Run one command to its end. Returns whether the daemon was told that this process, which is as it

@@ -31,8 +31,8 @@ from airlock_wire import Request
 class Boxed(msgspec.Struct, frozen=True):
     """The box of a command, what makes it, and what may not be in it.
 
-    `held` is what it is to have of credentials, as the file `source` says, and `workspaces` are the
-    client's directories on the host.
+    `held` is what it is to have of credentials, as the file `source` says, and `workspaces` are
+    directories on the host that the client may change, or that a profile maps.
     """
 
     box: Box
@@ -143,7 +143,8 @@ def plan_boxed(
     reserved = generation.reserved
     if module.credentials is None or not module.is_holding:
         return Boxed(box, maker, reserved)
-    workspaces = tuple(list_written(workspace, reserved))
+    # Another agent's container could choose as well as this one.
+    workspaces = (*list_written(workspace, reserved), *generation.workspaces)
     return Boxed(box, maker, reserved, module.credentials, module.source, workspaces)
 
 

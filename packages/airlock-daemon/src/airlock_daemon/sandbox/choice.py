@@ -200,7 +200,7 @@ def choose_box(
         )
     box = _let_ask(box, sandbox.brokers, maker, generation)
     doors = plan_doors(sandbox.network, module.source)
-    box = replace(box, doors=doors, follows=sandbox.links, bound=bounded.bound)
+    box = replace(box, doors=doors, bound=bounded.bound, follows=sandbox.links)
     box = cover_processes(box, module)
     if maker.bubblewrap is None:
         with advising(module):

@@ -17,7 +17,8 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     `grant` is what the evaluator decides by: ceiling, profile and active modules. `git_rules` is
     what git may do for this agent, whether it has it or git-remote alone. Without
     `pass_descriptors` all output goes through the daemon. `git_config` is the text of what git in a
-    box is configured with.
+    box is configured with. `workspaces` are all directories of the host that a profile maps, of
+    whichever agent.
     """
 
     agent: Agent
@@ -28,5 +29,6 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     reserved: Reserved
     programs: Programs
     boxes: BoxConfig
+    workspaces: tuple[str, ...] = ()
     git_config: bytes = b""
     pass_descriptors: bool

@@ -57,10 +57,10 @@ def load_setup(locations: Locations) -> Setup:
         if agent is not None:
             agents[name] = agent
     profiles = [agent.profile for agent in agents.values()]
+    mounts = (mount for each in profiles for mount in (*each.mounts, *each.same_path))
+    workspaces = tuple(mount.source for mount in mounts)
     path = search_path(
-        config.path if config is not None else None,
-        workspaces=[mount.source for each in profiles for mount in (*each.mounts, *each.same_path)],
-        warnings=warnings,
+        config.path if config is not None else None, workspaces=workspaces, warnings=warnings
     )
     reserved = reserve(
         config_dir=locations.config_dir,
@@ -94,6 +94,7 @@ def load_setup(locations: Locations) -> Setup:
             reserved=reserved,
             programs=programs,
             boxes=config.boxes,
+            workspaces=workspaces,
             pass_descriptors=config.pass_descriptors,
         )
         for name, agent in agents.items()
