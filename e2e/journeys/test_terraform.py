@@ -6,12 +6,14 @@ from e2e.world.scene import COMMANDS, ENVIRONMENT, MAPPED, Stage
 
 from .errands.cloud import Terraform
 
-# Every file that can be listed, printed; and a program that is to be started.
+# Every file that can be listed, printed (in a /proc that shows something this would not end); and a
+# program that is to be started.
 _LOOKS = """
 output "files" {
   value = [for name in fileset("/", "{run,home,proc,tmp}/**") : try(file("/${name}"), "")]
 }
-
+"""
+_STARTS = """
 resource "terraform_data" "runs" {
   provisioner "local-exec" {
     command = "touch ran"
@@ -73,7 +75,7 @@ def test_what_a_configuration_names_is_started_where_the_profile_says_so(
     )
     name = terraform_errand.write_configuration(scene)
     path = scene.project.path / name / "main.tf"
-    user_stage.account.write(path, path.read_text() + _LOOKS)
+    user_stage.account.write(path, path.read_text() + _STARTS + ("" if may_execute else _LOOKS))
     with scene.setup(scene.images.busybox).running() as client:
 
         def terraform(*words: str) -> Completed:
