@@ -16,9 +16,9 @@ from airlock_daemon.brokers.egress.destinations import Network
 from airlock_daemon.cli import main
 from airlock_daemon.command import launcher
 from airlock_daemon.command.order import Bounds
-from airlock_daemon.request import execution
+from airlock_daemon.request import execution, fetching
 from airlock_daemon.sandbox import bubblewrap, choice, credentials, fencing, making
-from airlock_daemon.sandbox.box import Box, Closed, Memory, System
+from airlock_daemon.sandbox.box import HOME, Box, Closed, Memory, System
 from airlock_daemon.workspace import mapping
 
 
@@ -114,8 +114,10 @@ def way() -> None:
 
 
 def holding() -> None:
-    """A file is fetched wherever the way to it leads."""
+    """A file is fetched wherever the way to it leads, and put where anybody looks."""
     _put(credentials, "is_within", lambda *_: False)
+    _put(fetching, "hide", lambda box: (box, {"HOME": HOME}))
+    _put(choice, "cover_processes", lambda box, _: box)
 
 
 def sockets() -> None:

@@ -54,6 +54,26 @@ _ALONE = {
     "a server of the host": "talk((socket.AF_INET, socket.SOCK_STREAM), ('127.0.0.1', <tcp>))",
     "a process of the host": "attempt('signal', lambda: os.kill(<victim>, 0))",
 }
+# What a tool that reads any path and follows links is told to read; a link is in the workspace.
+_SOUGHT = {
+    "a search of the home and above": "-rs token /home /run /tmp /var /etc /dev /root /opt /srv",
+    "a search through links": "-Rs token . /run /home",
+    "its own variables": "-as . /proc/self/environ /proc/thread-self/environ /proc/1/environ",
+    "its own variables, through a link": "-as . environ",
+    "its own memory": "-as token /proc/self/mem /proc/self/maps /proc/self/auxv /proc/self/stat",
+    "its own descriptors": "-rs token /proc/self/fd /dev/fd /proc/self/cwd /proc/self/root/run",
+    "patterns from a file": "-f environ -as . file",
+    "a file of patterns below the home": "-rsf /home/airlock/.kube/config . /home",
+}
+
+
+def _seek(scene: BoxScene, *, words: str) -> bytes:
+    """The tool says what it finds of what it holds."""
+    (scene.world.workspace / "environ").symlink_to("/proc/self/environ")
+    (scene.world.workspace / "home").symlink_to("/home/airlock")
+    return scene.run("grep", *words.split())
+
+
 # A command of the same agent, beside one that holds something.
 _BESIDE = """
 cat /proc/*/environ /proc/*/cmdline ~/.kube/config /proc/*/root/home/airlock/.kube/config
@@ -122,6 +142,11 @@ def _attacks() -> Iterator[Attack]:
         ("the log", _read_log, False),
     ):
         yield Attack(name, "box-holding", run, works, only="bubblewrap")
+    for name, words in _SOUGHT.items():
+        run = partial(_seek, words=words)
+        works = "memory" not in name and "pattern" not in name
+        told = f"what a tool is led to: {name}"
+        yield Attack(told, "box-holding", run, works, only="bubblewrap")
     code = "got('it runs')"
     yield python("what cannot be fetched", "holding", code, command="told", only="bubblewrap")
     yield python("to hold something", "holding", code, command="holding", only="landlock")
