@@ -50,6 +50,9 @@ expect = 'denied'
 """
 
 
+_HELD = "credentials = {files = {'~/FILE' = '~/FILE'}, env = {NAME = 'NAME'}}"
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """A key as its reader asks for it."""
@@ -91,6 +94,7 @@ def _read_module() -> None:
         "command = {broker = 'git'}",
         "command = {bin = 'x'}\nallow = {args = ['x']}",
         "command = {bin = 'x'}\ndeny = {args = []}\nsandbox = {box = 'closed'}",
+        f"command = {{bin = 'x'}}\ndeny = {{args = []}}\n{_HELD}",
         _WITH_A_SYNTAX,
     ):
         with suppress(ModuleError):

@@ -10,6 +10,7 @@ from e2e.hostile.campaign import carry_out
 from e2e.hostile.catalogue import FAMILIES
 from e2e.hostile.fairness import GOAL, measure_fairness, print_table
 from e2e.hostile.flood import FLOODS, HOGS
+from e2e.hostile.kills import kill_boxes
 from e2e.hostile.log_flood import flood_log
 from e2e.hostile.reloads import reload_under_load
 from e2e.hostile.restarts import restart_under_load
@@ -45,6 +46,8 @@ def _read_options() -> argparse.Namespace:
     reloading.add_argument("times", nargs="?", type=int, default=1000, help="(1000)")
     restarting = commands.add_parser("restarts", help="new daemons for clients that come back")
     restarting.add_argument("times", nargs="?", type=int, default=100, help="(100)")
+    killing = commands.add_parser("kills", help="kill what boxes rest on, at any moment")
+    killing.add_argument("times", nargs="?", type=int, default=2000, help="(2000)")
     filling = commands.add_parser("log", help="fill the audit log while another agent works")
     filling.add_argument("refusals", nargs="?", type=int, default=10_000, help="(10000)")
     fair = commands.add_parser("fairness", help="how long others wait while one agent floods")
@@ -116,6 +119,7 @@ _DO: dict[str, Callable[[argparse.Namespace], int]] = {
     "stops": partial(_repeat, stop_under_load),
     "reloads": partial(_repeat, reload_under_load),
     "restarts": partial(_repeat, restart_under_load),
+    "kills": partial(_repeat, kill_boxes),
     "log": _flood_log,
     "fairness": _compare,
     "box": _compare_boxes,

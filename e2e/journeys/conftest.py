@@ -19,6 +19,7 @@ from e2e.world.keys import KeyPair
 from e2e.world.product import Product
 from e2e.world.project import TOOLS
 from e2e.world.scene import Stage
+from e2e.world.server import choose_port
 from e2e.world.terraform import install_terraform
 
 from .errands.fixtures import (
@@ -120,6 +121,7 @@ def stages(
             "user": stack.enter_context(account.ordinary(ground / "user-home")),
         }
         made = {}
+        port = choose_port()
         for kind in KINDS:
             key = furnish(accounts[kind], known_hosts=server.known_hosts())
             server.authorize(key)
@@ -131,6 +133,7 @@ def stages(
                 server=server,
                 executables=executables,
                 tools=tools,
+                cloud_port=port,
             )
             stack.callback(made[kind].close)
         yield made

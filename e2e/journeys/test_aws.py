@@ -29,6 +29,22 @@ def test_objects_stream_through_standard_input_and_output(user_stage: Stage, clo
     assert cloud.read("stream") == data
 
 
+def test_links_of_the_workspace_lead_to_no_credential(user_stage: Stage, cloud: Cloud) -> None:
+    """What the client holds is at no path that a link could have, nor in /proc."""
+    scene = user_stage.workshop
+    folder = user_stage.account.make_directory(scene.project.path / "links")
+    places = ("/run", "/home", "/proc", "/proc/self/environ", "/proc/1/environ", "/tmp", "/dev/fd")
+    for number, place in enumerate(places):
+        (folder / str(number)).symlink_to(place)
+    user_stage.account.write(folder / "file", "of the workspace\n")
+    with scene.setup(scene.images.busybox).running() as client:
+        client.run("aws", "s3", "sync", "links", f"s3://{BUCKET}/links")
+    assert cloud.read("links/file") == b"of the workspace\n"
+    listed = cloud.aws("s3", "ls", "--recursive", f"s3://{BUCKET}/links/").succeeded().stdout
+    names = [line.split(maxsplit=3)[3] for line in listed.splitlines()]
+    assert [name for name in names if cloud.secret().encode() in (cloud.read(name) or b"")] == []
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -225,10 +225,13 @@ def test_the_service_of_an_earlier_release_is_migrated(host: SystemdHost) -> Non
 
 def test_the_doctor_tries_bubblewrap(image: str, host: SystemdHost) -> None:
     """With a real box: on a machine that allows it, and in a container whose seccomp forbids it."""
-    assert "bubblewrap" not in host.run(*DOCTOR).stdout
+    said = host.run(*DOCTOR).stdout
+    assert "boxes: bubblewrap" in said.splitlines()
+    assert "note: bubblewrap" not in said
     forbidding = ("run", "--rm", "--user=dev", f"--label={LABEL}", image, *DOCTOR)
     said = docker(*forbidding).stdout
     assert "note: bubblewrap: /usr/bin/bwrap: makes no box: bwrap: " in said
+    assert "note: container: Docker: " in said
     assert "note: service: the service manager: is not there: this system was not" in said
 
 

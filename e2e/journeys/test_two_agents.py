@@ -72,6 +72,8 @@ def pair(
             profile = _profile(
                 name, commands, project, ports=[each.port for each in servers.values()]
             )
+            if "aws" in commands:
+                profile += f"\n[network]\n{stage.lead_to_cloud(['aws'])}"
             agent = main.airlock.add_agent(name, profile=profile)
             scene = dataclasses.replace(main, agent=agent, project=project)
             parties[name] = (scene, keys[name], servers[name])

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from .server import choose_port, running_server
+from .server import running_server
 
 BUCKET = "faithful"
 
@@ -36,12 +36,11 @@ def why_not() -> str | None:
 
 
 @contextmanager
-def running_aws(home: Path, folder: Path) -> Iterator[str]:
-    """Serve for as long as the context lasts; `home` gets the settings and keys of a client.
+def running_aws(home: Path, folder: Path, *, port: int) -> Iterator[str]:
+    """Serve at `port` while the context lasts; `home` gets the settings and keys of a client.
 
     Yields the address.
     """
-    port = choose_port()
     address = f"http://127.0.0.1:{port}"
     with running_server(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],

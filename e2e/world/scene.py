@@ -24,6 +24,9 @@ COMMANDS = ("aws", "docker", "git", "ssh", "terraform")
 ENVIRONMENT = {"AWS_EC2_METADATA_DISABLED": "true"}
 """Set by every workshop's profile: nobody is asked for credentials at an address of the cloud."""
 
+AT_CLOUD = ("aws",)
+"""Those of COMMANDS whose boxes must be let to a cloud on this host."""
+
 GIT_SSH = "/usr/local/bin/git-ssh"
 """Where the shim is as the ssh of a container's own git."""
 
@@ -84,6 +87,7 @@ class Scene:
 class Stage:
     """Makes scenes for one account, each with a daemon of its own, below `ground`.
 
+    Their profiles lead to a cloud at `cloud_port` of this host, whether it runs or not.
     `clear` ends the daemons of a test's own scenes, `close` every daemon that was started here.
     """
 
@@ -97,8 +101,10 @@ class Stage:
         server: GitServer,
         executables: Executables,
         tools: Sequence[Path] = (),
+        cloud_port: int = 1,
     ) -> None:
         self.account = account
+        self.cloud_port = cloud_port
         self.key = key
         self.server = server
         self._ground = ground
@@ -197,6 +203,8 @@ class Stage:
         if "\n[git]" not in text:
             places = (f"git@127.0.0.1:{self.server.port}/**", f"{self.server.web}/**")
             text += f"\n[git]\npush = {json.dumps(places)}\n"
+        if at_cloud := [name for name in AT_CLOUD if name in commands]:
+            text += f"\n[network]\n{self.lead_to_cloud(at_cloud)}"
         variables = {**ssh_command(self.account), **(environment or {})}
         if variables:
             assignments = (f"{name} = {json.dumps(value)}" for name, value in variables.items())
@@ -211,6 +219,11 @@ class Stage:
             agent=agent,
             project=project,
         )
+
+    def lead_to_cloud(self, commands: Sequence[str]) -> str:
+        """Return the lines of `[network]` by which these commands reach the cloud."""
+        place = json.dumps([f"127.0.0.1:{self.cloud_port}"])
+        return "".join(f"{name} = {place}\n" for name in commands)
 
     def clear(self) -> None:
         """End the daemons of all scenes but the shared one."""

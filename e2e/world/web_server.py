@@ -80,7 +80,7 @@ class _Listening(ThreadingHTTPServer):
             suppress(OSError),
             self._context.wrap_socket(request, server_side=True) as secured,  # type: ignore[arg-type]
         ):
-            super().finish_request(secured, client_address)  # type: ignore[arg-type]
+            super().finish_request(secured, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

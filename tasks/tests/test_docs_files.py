@@ -14,8 +14,8 @@ READMES = {
 """Pages, and how the files begin that they show as a whole."""
 CHOSEN = {"set", "mounts", "commands"}
 """Tables whose keys are a person's own."""
-COMMANDS = {"allow.commands", "deny"}
-"""Those whose keys are commands, of which the page has one."""
+NAMED = {"allow.commands", "deny", "credentials.files", "credentials.env"}
+"""Those whose keys are commands, paths or variables, of which the page has one."""
 
 
 def list_keys(table: Mapping[str, object], path: str = "") -> Iterator[str]:
@@ -24,7 +24,7 @@ def list_keys(table: Mapping[str, object], path: str = "") -> Iterator[str]:
         inner = f"{path}.{key}".lstrip(".")
         if isinstance(value, dict) and (key not in CHOSEN or path == ""):
             yield from list_keys(value, inner)
-        elif path not in COMMANDS:
+        elif path not in NAMED:
             yield f"| {f'`[{path}]`' if path else ''} | `{key}` |"
 
 

@@ -26,9 +26,20 @@ def socket_folder(ground: Ground, carriage: str) -> Path:
 
 @contextmanager
 def running_daemons(
-    ground: Ground, *, executable: Path, grants: Mapping[str, Grant], carriages: Collection[str]
+    ground: Ground,
+    *,
+    executable: Path,
+    grants: Mapping[str, Grant],
+    carriages: Collection[str],
+    cloud_port: int,
 ) -> Iterator[None]:
-    """Run a daemon for each of `carriages` for as long as the context lasts."""
+    """Run a daemon for each of `carriages` for as long as the context lasts.
+
+    The boxes of aws reach a cloud at `cloud_port` of this host.
+    """
+    profile = _PROFILE
+    if "aws" in grants:
+        profile += f'[network]\naws = ["127.0.0.1:{cloud_port}"]\n'
     modules = {name: grant.text for name, grant in grants.items() if grant.text is not None}
     with ExitStack() as stack:
         for carriage in carriages:
@@ -36,7 +47,7 @@ def running_daemons(
             passes = "true" if carriage == "descriptors" else "false"
             boxes = f'\n[sandbox]\nuser = "{BOX_USER}"\n' if os.geteuid() == 0 else ""
             files.enable(sorted(grants), more=f"\n[daemon]\npass_descriptors = {passes}\n{boxes}")
-            files.add_agent(_AGENT, profile=_PROFILE, modules=modules)
+            files.add_agent(_AGENT, profile=profile, modules=modules)
             stack.enter_context(
                 Daemon(
                     files.argv([executable]),

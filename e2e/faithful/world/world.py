@@ -17,6 +17,7 @@ from e2e.faithful.world.ground import COMMIT_DATES, Ground
 from e2e.faithful.world.modules import Grant, make_grants
 from e2e.faithful.world.repositories import Repositories
 from e2e.world import aws_server, sshd
+from e2e.world.server import choose_port
 from e2e.world.terraform import install_terraform, makers
 
 
@@ -73,12 +74,13 @@ def built_world(
     """
     ground = Ground.make(folder)
     missing: dict[str, str] = {}
+    port = choose_port()
     with ExitStack() as stack:
         if "ssh" in tools and (reason := _serve_ssh(ground, stack)):
             missing["ssh"] = reason
         # The two slow ones side by side: moto alone takes more than a second to import.
         with ThreadPoolExecutor(2) as pool:
-            aws = pool.submit(_serve_aws, ground, stack) if "aws" in tools else None
+            aws = pool.submit(_serve_aws, ground, stack, port) if "aws" in tools else None
             if "terraform" in tools and (reason := _prepare_terraform(ground)):
                 missing["terraform"] = reason
             repositories = Repositories(ground.environment)
@@ -96,7 +98,9 @@ def built_world(
         )
         ground.install_shim(shim, grants)
         stack.enter_context(
-            running_daemons(ground, executable=daemon, grants=grants, carriages=carriages)
+            running_daemons(
+                ground, executable=daemon, grants=grants, carriages=carriages, cloud_port=port
+            )
         )
         yield World(ground=ground, grants=grants, missing=missing, patience=patience)
 
@@ -108,13 +112,13 @@ def _serve_ssh(ground: Ground, stack: ExitStack) -> str | None:
     return reason
 
 
-def _serve_aws(ground: Ground, stack: ExitStack) -> str | None:
+def _serve_aws(ground: Ground, stack: ExitStack, port: int) -> str | None:
     aws = ground.find("aws")
     if aws is None:
         return "there is no aws on PATH (Debian: awscli)"
     reason = aws_server.why_not()
     if reason is None:
-        stack.enter_context(aws_server.running_aws(ground.home, ground.servers))
+        stack.enter_context(aws_server.running_aws(ground.home, ground.servers, port=port))
         random = Random(4).randbytes(200_000)  # noqa: S311 - no secret
         aws_server.fill_bucket(
             aws, ground.environment, {"kept/text.txt": b"text\n", "kept/random": random}

@@ -77,10 +77,10 @@ class Cloud:
 
 
 @contextmanager
-def running_cloud(folder: Path) -> Iterator[Cloud]:
-    """Serve for as long as the context lasts; `folder`, which is made, is for its files."""
+def running_cloud(folder: Path, *, port: int) -> Iterator[Cloud]:
+    """Serve at `port` while the context lasts; `folder`, which is made, is for its files."""
     folder.mkdir(mode=0o700)
-    with running_aws(folder, folder) as address:
+    with running_aws(folder, folder, port=port) as address:
         fill_bucket("aws", {"PATH": TOOLS, "HOME": str(folder)}, {})
         yield Cloud(address=address, home=folder)
 

@@ -56,7 +56,8 @@ def ssh_errand(stages: dict[str, Stage], server: GitServer, other_key: KeyPair) 
 def cloud(stages: dict[str, Stage], ground: Path) -> Iterator[Cloud]:
     """Return the running cloud, with a key in each account's home."""
     need(aws_server.why_not() or _absent("aws", "awscli"))
-    with running_cloud(ground / "cloud") as cloud:
+    port = stages["user"].cloud_port
+    with running_cloud(ground / "cloud", port=port) as cloud:
         for stage in stages.values():
             cloud.furnish(stage.account)
         yield cloud

@@ -55,16 +55,18 @@ pub const Moved = struct {
 
 /// Finish the box; the errno of the step that failed, if one did. This process must be root in the user
 /// namespace to which the box's mounts belong, and nobody else be in there. What is written to `home`, the
-/// human's, goes to memory. `moves` are pairs of a mount and
+/// human's, goes to memory. `pairs` are a mount and
 /// the path to which it is moved, which may have no link in it; what came of them is written to `moved`. With
 /// `-` in the place of a mount it is that path in which no link is followed from then on. What goes to /proc
-/// hides it from the tool, and not from this process.
+/// hides it from the tool, and not from this process. Where the execution `is_bound`, a pair of `x` and a path
+/// is a mount of which files may be executed: of no other.
 /// Afterwards this process and all that it
 /// starts are in a namespace below, as `identity` and without capabilities, and cannot make another.
 pub fn finish(
     identity: Identity,
     home: ?[*:0]const u8,
-    moves: []const [*:0]const u8,
+    is_bound: bool,
+    pairs: []const [*:0]const u8,
     moved: *Moved,
 ) ?linux.E {
     // What is mounted on the host from now on does not appear in here.
@@ -74,14 +76,14 @@ pub fn finish(
         if (cover(path)) |errno| return errno;
     }
     var index: usize = 0;
-    while (index < moves.len) : (index += 2) {
-        if (std.mem.eql(u8, std.mem.span(moves[index]), "-")) {
-            if (forbidLinks(moves[index + 1])) |errno| return errno;
+    while (index < pairs.len) : (index += 2) {
+        if (std.mem.eql(u8, std.mem.span(pairs[index]), "-")) {
+            if (forbidLinks(pairs[index + 1])) |errno| return errno;
             continue;
         }
-        if (std.mem.orderZ(u8, moves[index + 1], processes) == .eq) continue;
-        if (move(moves[index], moves[index + 1])) |errno| return errno;
-        if (moved.add(moves[index + 1])) |errno| return errno;
+        if (pairs[index][0] != '/' or isProcesses(pairs[index + 1])) continue;
+        if (move(pairs[index], pairs[index + 1])) |errno| return errno;
+        if (moved.add(pairs[index + 1])) |errno| return errno;
     }
     for (memory) |path| {
         if (limit(path)) |errno| return errno;
@@ -99,9 +101,13 @@ pub fn finish(
     if (openPath(processes, .{ .PATH = true, .DIRECTORY = true, .CLOEXEC = true }, &directory)) |errno| return errno;
     descendants.lookIn(directory);
     index = 0;
-    while (index < moves.len) : (index += 2) {
-        if (std.mem.orderZ(u8, moves[index + 1], processes) != .eq) continue;
-        if (move(moves[index], moves[index + 1])) |errno| return errno;
+    while (index < pairs.len) : (index += 2) {
+        if (pairs[index][0] != '/' or !isProcesses(pairs[index + 1])) continue;
+        if (move(pairs[index], pairs[index + 1])) |errno| return errno;
+    }
+    // Last, since to mount something anew takes this back.
+    if (is_bound) {
+        if (bindExecution(pairs)) |errno| return errno;
     }
     if (failed(linux.unshare(linux.CLONE.NEWUSER))) |errno| return errno;
     if (become(identity, directory)) |errno| return errno;
@@ -113,6 +119,11 @@ pub fn finish(
 const memory = [_][*:0]const u8{ "/tmp", "/dev/shm" };
 const processes = "/proc";
 const fresh_home = "/home/airlock";
+
+fn isProcesses(path: [*:0]const u8) bool {
+    return std.mem.orderZ(u8, path, processes) == .eq;
+}
+
 /// In the place of a fresh home, where the box has the human's.
 const written = "/run/airlock/home";
 
@@ -157,6 +168,38 @@ fn mount(
         @intFromPtr(kind),
         flags,
         @intFromPtr(options),
+    ));
+}
+
+/// Let nothing be executed, nor mapped as code, but what lies on the mounts that are named for it: what a
+/// client or the tool writes is on others.
+fn bindExecution(pairs: []const [*:0]const u8) ?linux.E {
+    if (setAttributes("/", mount_noexec, 0)) |errno| return errno;
+    var index: usize = 0;
+    while (index < pairs.len) : (index += 2) {
+        if (pairs[index][0] != 'x') continue;
+        // Where the host lets nothing be executed, nothing is here.
+        if (setAttributes(pairs[index + 1], 0, mount_noexec)) |errno| if (errno != .PERM) return errno;
+    }
+    return null;
+}
+
+// linux/mount.h.
+const mount_noexec = 8;
+
+/// mount_setattr(2), with all that is mounted below.
+fn setAttributes(path: [*:0]const u8, set: u64, clear: u64) ?linux.E {
+    const attributes = extern struct { set: u64, clear: u64, propagation: u64 = 0, namespace: u64 = 0 };
+    const wanted = attributes{ .set = set, .clear = clear };
+    const here: usize = @bitCast(@as(isize, linux.AT.FDCWD));
+    const recursive = 0x8000;
+    return failed(linux.syscall5(
+        .mount_setattr,
+        here,
+        @intFromPtr(path),
+        recursive,
+        @intFromPtr(&wanted),
+        @sizeOf(attributes),
     ));
 }
 

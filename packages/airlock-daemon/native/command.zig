@@ -2,10 +2,12 @@
 
 const linux = @import("std").os.linux;
 const box = @import("box.zig");
+const command_line = @import("command_line.zig");
 const control = @import("control.zig");
 const delivery = @import("delivery.zig");
-const disposition = @import("disposition.zig");
+const execution = @import("seccomp/execution.zig");
 const failed = @import("errno.zig").failed;
+const landlock = @import("landlock.zig");
 const Order = @import("order.zig").Order;
 const seccomp = @import("seccomp/install.zig");
 const strings = @import("strings.zig");
@@ -24,7 +26,10 @@ pub fn run(first: *const delivery.Delivery, deaths: i32) void {
     const received = first.received();
     if (received.len == 0) return;
     const socket = received[0];
-    if (prepare()) |errno| return control.sendFailure(socket, .setup_failed, errno);
+    // No process inherits it: what the tool leaves behind comes to this one.
+    const subreaper = @intFromEnum(linux.PR.SET_CHILD_SUBREAPER);
+    if (failed(linux.prctl(subreaper, 1, 0, 0, 0))) |errno|
+        return control.sendFailure(socket, .setup_failed, errno);
     var delivered = first.*;
     var descriptors = received[1..];
     while (carryOut(&delivered, descriptors, socket, deaths)) {
@@ -35,11 +40,17 @@ pub fn run(first: *const delivery.Delivery, deaths: i32) void {
 
 /// Do what one order asks for in a box, of which this is pid 1, and return when nothing is left of it. It
 /// comes over `socket`, on which everything is reported. `deaths` is as above; of `moved` everything must be in
-/// its place, and `sockets` are those that the tool may make.
-pub fn runBoxed(socket: i32, deaths: i32, sockets: seccomp.Sockets, moved: *const box.Moved) void {
-    if (prepare()) |errno| return control.sendFailure(socket, .setup_failed, errno);
+/// its place.
+pub fn runBoxed(socket: i32, deaths: i32, wanted: *const command_line.Box, moved: *const box.Moved) void {
     // Already here: it takes a quarter of a millisecond, and nobody waits yet. All that follows may be done.
-    if (seccomp.confine(sockets)) |errno| return control.sendFailure(socket, .setup_failed, errno);
+    if (seccomp.confine(wanted.sockets)) |errno| return control.sendFailure(socket, .setup_failed, errno);
+    var permit: execution.Permit = undefined;
+    const fault = switch (wanted.execution) {
+        .any => null,
+        .alone => execution.allowOne(&permit),
+        .listed => landlock.keepToPrograms(wanted.pairs) orelse execution.keepToPaths(),
+    };
+    if (fault) |errno| return control.sendFailure(socket, .setup_failed, errno);
     // One that is made for a command has its order already, and the daemon is spared a message.
     if (control.isSilent(socket)) control.send(socket, .waiting, 0);
     const delivered = waitOrder(socket) orelse return;
@@ -58,15 +69,8 @@ pub fn runBoxed(socket: i32, deaths: i32, sockets: seccomp.Sockets, moved: *cons
         .directory = -1,
         .standard = descriptors[0 .. descriptor_count - 1].*,
         .kept = further[0..order.kept],
+        .permit = if (wanted.execution == .alone) &permit else null,
     }, &place.?, descriptors, deaths, false);
-}
-
-/// What must be so before there is a tool: its end and its orphans come to this process.
-fn prepare() ?linux.E {
-    // The service ignores SIGCHLD, which would keep wait(2) from seeing the tool.
-    if (disposition.set(linux.SIG.CHLD, linux.SIG.DFL)) |errno| return errno;
-    const subreaper = @intFromEnum(linux.PR.SET_CHILD_SUBREAPER);
-    return failed(linux.prctl(subreaper, 1, 0, 0, 0));
 }
 
 /// Run one command to its end. Returns whether the daemon was told that this process, which is as it
@@ -105,6 +109,7 @@ fn watch(
 ) bool {
     const socket = descriptors.control;
     const pid = tool.start(order, descriptors, place) orelse return false;
+    if (descriptors.permit) |permit| permit.grant(pid, deaths);
     // From here on the tool alone holds its pipes, so that their readers see its end.
     for (received) |descriptor| _ = linux.close(descriptor);
     // Nothing that ends the service's process group may end this. It fails only in a process that has

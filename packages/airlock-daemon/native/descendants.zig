@@ -12,9 +12,12 @@ const List = struct {
     pids: [32 * 1024]i32 = undefined,
     count: usize = 0,
     handling: Handling = .leave,
+    /// Those that are passed over, and so what is below them.
+    spared: []const i32 = &.{},
 
     pub fn append(list: *List, pid: i32) void {
         if (list.count == list.pids.len) return;
+        if (std.mem.indexOfScalar(i32, list.spared, pid) != null) return;
         // At once: a process that does little but fork will not be there much longer.
         if (list.handling == .stop) _ = linux.kill(pid, linux.SIG.STOP);
         list.pids[list.count] = pid;
@@ -32,19 +35,20 @@ var found: List = .{};
 /// Send a signal that a process may handle, once, to every descendant. SIGCONT follows, because a
 /// stopped process handles nothing.
 pub fn signalAll(number: u8) void {
-    _ = collect(.leave);
+    _ = collect(.leave, &.{});
     found.signal(number);
     found.signal(linux.SIG.CONT);
 }
 
-/// Kill every descendant that can be found. All are stopped before the first is killed: otherwise
-/// some that fork faster than they are found would get away from every pass.
-pub fn killAll() void {
+/// Kill every descendant that can be found, but for those `spared` and what is below them. All are stopped
+/// before the first is killed: otherwise some that fork faster than they are found would get away from
+/// every pass.
+pub fn killAll(spared: []const i32) void {
     var before: usize = 0;
     // A process that was just forking when it was stopped shows its child in the next round. The
     // bound is for processes that another one continues meanwhile.
     for (0..8) |_| {
-        if (!collect(.stop) or found.count == before) break;
+        if (!collect(.stop, spared) or found.count == before) break;
         before = found.count;
     }
     found.signal(linux.SIG.KILL);
@@ -73,9 +77,10 @@ fn below(path: [*:0]const u8) [*:0]const u8 {
 /// Fill `found` from the top of the tree downwards; false if only the top level could be found. With
 /// `stop`, a process is stopped before its children are read: it cannot reap them then, so that
 /// their numbers stay theirs.
-fn collect(handling: Handling) bool {
+fn collect(handling: Handling, spared: []const i32) bool {
     found.count = 0;
     found.handling = handling;
+    found.spared = spared;
     const self = linux.getpid();
     const readable = showsOwnNumbers(self) and appendChildren(self);
     if (!readable) {

@@ -38,12 +38,12 @@ pub fn main() u8 {
         // A port below 1024 takes a capability. Only the daemon holds them when the descriptors are closed.
         if (wanted.doors) |asked| if (doors.open(asked.socket, asked.addresses)) |errno|
             return cannotBegin("the network of the box cannot be opened", errno);
-        if (box.finish(wanted.identity, wanted.home, wanted.moves, &moved)) |errno|
+        if (box.finish(wanted.identity, wanted.home, wanted.execution != .any, wanted.pairs, &moved)) |errno|
             return cannotBegin("the box cannot be finished", errno);
     }
     if (preparation.complete(socket, descendants.lookedIn())) |errno| return cannotBegin("its process cannot be set up", errno);
     if (arguments.box) |wanted| {
-        command.runBoxed(socket, preparation.deaths, wanted.sockets, &moved);
+        command.runBoxed(socket, preparation.deaths, &wanted, &moved);
         return 0;
     }
     service.run(socket, preparation.deaths) catch {

@@ -20,8 +20,6 @@ pub const Preparation = struct {
         _ = linux.setsid();
         // A daemon that was started in the background ignores SIGINT, which execve(2) hands on.
         disposition.resetAll();
-        // Supervisors are not waited for: the kernel reaps them.
-        if (disposition.set(linux.SIG.CHLD, linux.SIG.IGN)) |errno| return errno;
         const other: u32 = @intCast(kept orelse socket);
         closeDescriptors(@min(@as(u32, @intCast(socket)), other), @max(@as(u32, @intCast(socket)), other));
         fillStandardDescriptors();
@@ -29,6 +27,8 @@ pub const Preparation = struct {
         // Tools run as the same user. They may not trace the service or a supervisor, nor take sockets
         // from them with pidfd_getfd(2). execve gives the tool the usual setting back.
         if (set(.SET_DUMPABLE, 0)) |errno| return errno;
+        // What a process leaves behind that is killed becomes a child of this one.
+        if (set(.SET_CHILD_SUBREAPER, 1)) |errno| return errno;
         return preparation.openDeaths();
     }
 

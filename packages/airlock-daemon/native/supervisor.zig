@@ -90,7 +90,7 @@ pub const Supervisor = struct {
     fn killIfDue(supervisor: *Supervisor) void {
         const due = supervisor.kill_at orelse return;
         if (milliseconds() < due) return;
-        descendants.killAll();
+        descendants.killAll(&.{});
         supervisor.kill_at = milliseconds() + supervisor.pause;
         supervisor.pause = @min(2 * supervisor.pause, longest_pause);
     }

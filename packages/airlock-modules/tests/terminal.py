@@ -55,19 +55,6 @@ def run_on_terminal(
     return Ended(text, os.waitstatus_to_exitcode(status))
 
 
-def plant_programs(directory: Path) -> Path:
-    """Put pagers, editors and viewers into a directory for PATH; return the mark that they leave.
-
-    Each leaves the mark when it runs, and ends well.
-    """
-    mark = directory / "ran"
-    for name in PROGRAMS:
-        program = directory / name
-        program.write_text(f'#!/bin/sh\necho "{name} $*" >>{mark}\n')
-        program.chmod(0o755)
-    return mark
-
-
 def _read(terminal: int, wait_s: float) -> bytes:
     """Read what is written next; nothing once no process has the terminal, or after the wait."""
     readable, _, _ = select.select([terminal], [], [], max(0.0, wait_s))

@@ -163,6 +163,10 @@ EVERYDAY = {
         "run view 123 --json jobs",
         "-R acme/app pr list",
         "pr diff 7 --name-only",
+        "--help",
+        "pr --help",
+        "pr create -h",
+        "help pr list",
     ],
     "kubectl": [
         "get pods",
@@ -175,6 +179,8 @@ EVERYDAY = {
         "top pods",
         "get events --sort-by=.lastTimestamp -n web",
         "version --client",
+        "logs -l app=web",
+        "get pods --help",
         "auth can-i list pods",
     ],
     "npm": [
@@ -187,6 +193,7 @@ EVERYDAY = {
         "view left-pad versions --json",
         "ls --all",
         "install --omit=dev",
+        "ci --help",
         "whoami",
     ],
 }

@@ -23,7 +23,7 @@ pub const Fault = error{
 pub fn install(sockets: Sockets) Fault!void {
     if (failed(linux.prctl(@intFromEnum(linux.PR.SET_NO_NEW_PRIVS), 1, 0, 0, 0))) |errno| return fault(errno);
     const instructions = own(sockets);
-    const loaded = Program{ .length = @intCast(instructions.len), .instructions = instructions.ptr };
+    const loaded = program.Program{ .length = @intCast(instructions.len), .instructions = instructions.ptr };
     if (failed(linux.seccomp(linux.SECCOMP.SET_MODE_FILTER, 0, &loaded))) |errno| return fault(errno);
 }
 
@@ -36,9 +36,6 @@ pub fn confine(sockets: Sockets) ?linux.E {
     };
     return null;
 }
-
-/// struct sock_fprog of linux/filter.h.
-const Program = extern struct { length: u16, instructions: [*]const program.Instruction };
 
 fn own(sockets: Sockets) []const program.Instruction {
     const processor = @field(program.Processor, @tagName(builtin.cpu.arch));

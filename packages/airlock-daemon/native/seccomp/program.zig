@@ -11,6 +11,9 @@ const rules = @import("rules.zig");
 /// struct sock_filter of linux/filter.h.
 pub const Instruction = extern struct { code: u16, if_true: u8 = 0, if_false: u8 = 0, value: u32 };
 
+/// struct sock_fprog of linux/filter.h.
+pub const Program = extern struct { length: u16, instructions: [*]const Instruction };
+
 /// The processors that there is a table for.
 pub const Processor = enum { x86_64, aarch64 };
 
@@ -142,15 +145,15 @@ fn argumentOffset(argument: u32) u32 {
     return @offsetOf(linux.SECCOMP.data, "arg0") + 8 * argument;
 }
 
-fn load(offset: u32) Instruction {
+pub fn load(offset: u32) Instruction {
     return .{ .code = linux.BPF.LD | linux.BPF.W | linux.BPF.ABS, .value = offset };
 }
 
-fn answer(value: u32) Instruction {
+pub fn answer(value: u32) Instruction {
     return .{ .code = linux.BPF.RET | linux.BPF.K, .value = value };
 }
 
-fn refuse(errno: linux.E) Instruction {
+pub fn refuse(errno: linux.E) Instruction {
     return answer(linux.SECCOMP.RET.ERRNO | @as(u32, @intFromEnum(errno)));
 }
 

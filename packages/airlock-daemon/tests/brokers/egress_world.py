@@ -4,12 +4,14 @@ import os
 import socket
 import socketserver
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
+import trio
 from https_server import Handler, make_authority, serving
 
+from airlock_daemon.fairness.turns import Rounds, Turns
 from boxing import CLOSED, PYTHON, boxed_world
 from running import Answer, Daemon
 from worlds import World
@@ -109,6 +111,18 @@ def egress_site() -> Iterator[Site]:
         os.chdir(world.workspace)
         stack.callback(os.chdir, before)
         yield Site(world, stack)
+
+
+@asynccontextmanager
+async def taking_turns() -> AsyncIterator[Turns]:
+    """The turns of an agent that is alone."""
+    rounds = Rounds()
+    trio.lowlevel.add_instrument(rounds)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rounds.run)
+        yield Turns(rounds)
+        nursery.cancel_scope.cancel()
+    trio.lowlevel.remove_instrument(rounds)
 
 
 def run_python(daemon: Daemon, script: str, *words: str) -> Answer:

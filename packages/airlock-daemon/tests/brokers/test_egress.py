@@ -10,6 +10,8 @@ from running import Daemon, read_until, request
 
 pytestmark = needs_bubblewrap
 
+PROXY = "http://me:s3cret@127.0.0.1:9"
+
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
@@ -28,8 +30,9 @@ def other() -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def daemon(site: Site) -> Iterator[Daemon]:
-    """The daemon runs."""
-    with Daemon(site.world) as running:
+    """The daemon runs, in the environment of a human who has a proxy."""
+    proxy = {"ALL_PROXY": PROXY, "all_proxy": PROXY, "ftp_proxy": PROXY, "no_proxy": HOST}
+    with Daemon(site.world, environment=proxy) as running:
         yield running
 
 
@@ -171,6 +174,19 @@ import signal; signal.pause()
         client.sendall(request("python", "-c", f"{ASK}{script}", cwd=cwd))
         read_until(client, "x")
     assert site.granted.ended.acquire(timeout=30)
+
+
+def test_a_box_that_holds_a_credential_reaches_what_is_named(other: Site) -> None:
+    """And nothing else."""
+    held = '[credentials]\nenv = { TOKEN = ["/bin/echo", "t0ken"] }\n'
+    other.grant(f"localhost:{other.granted.port}", more=f'programs = ["*"]\n{held}')
+    script = """
+for port in WORDS:
+    print(connect(f"localhost:{port}")[1].split(" ")[1], os.environ["TOKEN"])
+"""
+    with Daemon(other.world) as daemon:
+        lines = said(daemon, script, other.granted.port, other.withheld.port)
+    assert lines == ["200 t0ken", "403 t0ken"]
 
 
 def test_a_box_that_waits_has_the_network_of_its_module(site: Site, daemon: Daemon) -> None:

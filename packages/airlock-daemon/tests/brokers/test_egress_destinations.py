@@ -100,6 +100,13 @@ def test_what_ends_in_a_number_is_no_name(last: str) -> None:
         read_destination(f"below.{last}:443")
 
 
+@pytest.mark.parametrize("host", ["[::1%lo]", "[fe80::1%eth0]", "[::1%25lo]", "::1%lo"])
+def test_no_address_has_a_zone(host: str) -> None:
+    """It is of an interface, and the daemon's are others than the tool's."""
+    with pytest.raises(ValueError, match="443"):
+        read_destination(f"{host}:443")
+
+
 @pytest.mark.parametrize("entry", ["*.10.0.0.1:443", "*:443", "*.:443", "a*.example.com:443"])
 def test_a_pattern_is_of_a_name(entry: str) -> None:
     """The daemon reads what the files were checked for once more."""

@@ -6,22 +6,20 @@ from http import HTTPStatus
 
 import pytest
 import trio
+from egress_world import taking_turns
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from airlock_daemon.brokers.egress.head import HEAD_S, MOST, BadHead, read_head, refusal
-from airlock_daemon.fairness.turns import Rounds, Turns
+from airlock_daemon.fairness.turns import Turns
 
 GOOD = b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n"
 
 
 @pytest.fixture
-async def turns(nursery: trio.Nursery) -> AsyncIterator[Turns]:
+async def turns() -> AsyncIterator[Turns]:
     """The turns of an agent that is alone."""
-    rounds = Rounds()
-    trio.lowlevel.add_instrument(rounds)
-    nursery.start_soon(rounds.run)
-    yield Turns(rounds)
-    trio.lowlevel.remove_instrument(rounds)
+    async with taking_turns() as turns:
+        yield turns
 
 
 async def read(turns: Turns, *pieces: bytes, ends: bool = True) -> tuple[str, bytes] | None:

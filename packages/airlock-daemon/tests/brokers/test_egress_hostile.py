@@ -116,18 +116,18 @@ for family, kind in (("INET", "DGRAM"), ("INET6", "DGRAM"), ("UNIX", "STREAM"), 
 
 
 def test_no_process_in_there_has_a_listener(site: Site, daemon: Daemon) -> None:
-    """The daemon alone accepts: all have what those of a box without a network have."""
+    """The daemon alone accepts: all have as many as those of a box without a network have."""
     script = """
 import os
 for process in sorted(filter(str.isdigit, os.listdir("/proc"))):
     try:
-        print(process, sorted(os.listdir(f"/proc/{process}/fd")))
+        print(process, len(os.listdir(f"/proc/{process}/fd")))
     except PermissionError:
         print(process, "hidden")
 """
     cwd = str(site.world.workspace)
     without = daemon.ask("git", "-c", script, cwd=cwd).text()
-    assert "'3'" in without
+    assert without.startswith("1 6\n")
     assert run_python(daemon, script).text() == without
 
 

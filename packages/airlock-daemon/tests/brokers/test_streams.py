@@ -12,6 +12,7 @@ import pytest
 import trio
 from git_world import Remote, make_world
 
+from airlock_daemon.brokers.git.streams import PassedStreams
 from airlock_daemon.brokers.git.transport import Transport
 from airlock_daemon.connection.closing import Closer
 from airlock_daemon.connection.descriptors import Passed
@@ -116,3 +117,21 @@ async def test_an_answer_waits_for_no_pipe_of_the_daemons_own(
     trio.lowlevel.remove_instrument(rounds)
     assert os.read(answers[0], 1 << 20) == data
     transport.close()
+
+
+async def test_much_that_waits_in_a_clients_pipe_is_read_at_once() -> None:
+    """Each step of the event loop costs a large push the same, however few bytes it moves."""
+    client, answers = os.pipe(), os.pipe()
+    numbers = [client[0], answers[1], os.open(os.devnull, os.O_RDWR)]
+    rounds = Rounds()
+    trio.lowlevel.add_instrument(rounds)
+    null = os.open(os.devnull, os.O_RDWR)
+    streams = PassedStreams(Passed(numbers, Closer()), Turns(rounds), null=null)
+    os.set_blocking(client[1], False)
+    data = os.urandom(200_000)
+    assert os.write(client[1], data) == len(data)
+    assert await streams.read() == data
+    streams.close()
+    trio.lowlevel.remove_instrument(rounds)
+    for number in (client[1], answers[0], null):
+        os.close(number)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from launching import Launch, has_ended, launcher_path, shell, wait_ended
+from launching import Launch, Service, has_ended, launcher_path, shell, wait_ended
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the launcher is for Linux")
 
@@ -238,14 +238,59 @@ def test_a_tool_that_leaves_nothing_behind_is_reported_as_such() -> None:
         assert launch.read_report() is None
 
 
-def test_a_supervisor_takes_the_tool_with_it() -> None:
-    """Where the supervisor itself is killed, the kernel kills the tool."""
-    with Launch("/bin/sh", *shell("echo $PPID; echo $$; read x")) as launch:
+def test_a_supervisor_that_is_killed_takes_everything_with_it() -> None:
+    """Also what has left the tool's session; other commands of the service go on."""
+    with (
+        Service() as service,
+        Launch("/bin/sh", *shell("echo up; read x; exit 4"), service=service) as another,
+        Launch("/bin/sh", *shell(f"echo $PPID; {STRAYS} read x"), service=service) as launch,
+    ):
+        another.read_line()
         supervisor = int(launch.read_line())
-        tool = os.pidfd_open(int(launch.read_line()))
+        strays = open_strays(launch)
         os.kill(supervisor, signal.SIGKILL)
-        wait_ended(tool)
         assert launch.read_reports() == []
+        assert launch.read_output() == b""
+        for stray in strays:
+            wait_ended(stray)
+        os.write(another.stdin, b"\n")
+        assert another.read_reports() == [("X", 4 << 8)]
+
+
+def test_a_tool_that_kills_its_supervisor_leaves_nothing() -> None:
+    """Not even processes that fork all the time, and leave each session that they were in."""
+    program = textwrap.dedent("""
+        import os, signal
+        supervisor = os.getppid()
+        for _ in range(5):
+            if os.fork() == 0:
+                break
+        else:
+            os.write(1, b"x")
+            os.kill(supervisor, signal.SIGKILL)
+        while True:
+            if os.fork():
+                os._exit(0)
+            os.setsid()
+    """)
+    with Launch(sys.executable, "-IS", "-c", program) as launch:
+        # All of them hold the pipe, so that its end is theirs.
+        assert launch.read_output() == b"x"
+        assert launch.read_reports() == []
+
+
+def test_a_daemon_and_a_supervisor_that_are_killed_leave_nothing() -> None:
+    """The service stays until the last command has ended, and ends what that leaves."""
+    with Service() as service:
+        launch = Launch("/bin/sh", *shell(f"echo $PPID; {STRAYS} read x"), service=service)
+        with launch:
+            supervisor = int(launch.read_line())
+            strays = open_strays(launch)
+            service.socket.close()
+            os.kill(supervisor, signal.SIGKILL)
+            for stray in strays:
+                wait_ended(stray)
+        assert service.wait() == 0
 
 
 def test_signals_do_not_end_service_or_supervisor() -> None:

@@ -201,16 +201,16 @@ def test_the_end_of_a_command_is_not_that_of_another(service: Service) -> None:
         assert second.read_report() == ("X", 0)
 
 
-def test_the_service_ends_with_the_daemon() -> None:
-    """When the other end of its socket is closed; commands still run, and end as they should."""
+def test_the_service_ends_with_the_daemon_and_the_last_command() -> None:
+    """A command that still runs when the daemon is gone ends as it should, and then the service."""
     with Service() as service:
         launch = Launch("/bin/sh", *shell("echo up; read x; exit 3"), service=service)
         assert launch.read_line() == b"up"
         service.socket.close()
+        with launch:
+            os.write(launch.stdin, b"\n")
+            assert launch.read_reports() == [("X", 3 << 8)]
         assert service.wait() == 0
-    with launch:
-        os.write(launch.stdin, b"\n")
-        assert launch.read_reports() == [("X", 3 << 8)]
 
 
 def test_commands_outlive_a_service_that_is_killed(service: Service) -> None:

@@ -7,13 +7,17 @@ import struct
 
 import pytest
 
-from running import Daemon
+from airlock_daemon.connection.closing import MOST
+from running import Daemon, Message, connect_to, read_answer, request
+from worlds import World
 
 
 def _slow_to_close() -> tuple[socket.socket, socket.socket]:
     """Both ends of a TCP connection, of which the first waits two minutes when it is closed."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         one = socket.create_connection(listening.getsockname())
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         other, _ = listening.accept()
     one.setblocking(False)
     try:
@@ -42,3 +46,38 @@ def test_they_hold_up_nobody(daemon: Daemon, way: str) -> None:
         daemon.process.send_signal(signal.SIGCONT)
         client.recv(1)
         assert daemon.ask("nothing").error["code"] == -32601
+
+
+def test_an_agent_cannot_have_any_number_of_threads_wait_for_them(world: World) -> None:
+    """Its next connections wait in the kernel until some have closed; another agent's do not."""
+    world.add_agent("other")
+    kept = []
+    with Daemon(world) as daemon:
+        before = count_threads(daemon)
+        for _ in range(2 * MOST):
+            one, other = _slow_to_close()
+            client = daemon.connect()
+            socket.send_fds(client, [b"{}\n"], [one.fileno()])
+            one.close()
+            kept += [other, client]
+            assert "result" in ask_other(world)
+        assert MOST // 2 < count_threads(daemon) - before < MOST + MOST // 2
+        with daemon.connect() as waiting:
+            waiting.sendall(request("sh", "-c", "echo served"))
+            assert "result" in ask_other(world)
+            for each in kept:
+                each.close()
+            assert read_answer(waiting).text() == "served\n"
+        assert "do not close" in daemon.messages()
+
+
+def ask_other(world: World) -> Message:
+    """What another agent's command ends with."""
+    with connect_to(world.socket.replace("/my/", "/other/")) as connection:
+        connection.sendall(request("sh", "-c", "true"))
+        return read_answer(connection).last
+
+
+def count_threads(daemon: Daemon) -> int:
+    """Of the daemon's process."""
+    return len(os.listdir(f"/proc/{daemon.process.pid}/task"))

@@ -2,6 +2,7 @@
 
 from airlock_daemon.platform.linux.mountinfo import (
     covering,
+    find_changes,
     find_mount,
     parse_mountinfo,
     relative_to,
@@ -83,3 +84,16 @@ def test_relative_to_does_not_confuse_names_that_begin_alike() -> None:
     assert relative_to("/a", "/a") == ""
     assert relative_to("/ab", "/a") is None
     assert relative_to("/x", "/") == "x"
+
+
+def test_what_came_went_or_became_another_is_told_by_its_mount_point() -> None:
+    """In whatever order; a line that cannot be read concerns everything."""
+    before = CONTAINER + HOST
+    assert find_changes(before, "\n".join(reversed(before.splitlines()))) == ()
+    assert find_changes(before, HOST + CONTAINER.replace("shared:3", "shared:4")) == (
+        "/with space",
+        "/with space",
+    )
+    assert find_changes(before, CONTAINER) == find_changes(CONTAINER, before)
+    assert sorted(find_changes(before, CONTAINER)) == ["/", "/mnt/srv", "/run"]
+    assert find_changes(before, before + "nonsense\n") == ("/",)

@@ -4,6 +4,7 @@ import os
 import select
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ pytestmark = needs_bubblewrap
 TRIES = 150
 # Whoever mounts anything on this host, or changes its /etc, has fresh ones made: so often at most.
 MOUNTED = 5
+PATIENCE_S = 10.0
 
 
 @pytest.fixture
@@ -83,6 +85,24 @@ def test_a_command_gets_the_box_that_waits_and_nobody_gets_it_again(world: World
                 break
         assert box in boxes
         assert daemon.shell("echo next", cwd="/workspace").text() == "next\n"
+
+
+def test_the_next_box_is_made_while_a_command_runs(world: World) -> None:
+    """For another one that the agent may ask for meanwhile."""
+    with Daemon(world) as daemon:
+        for _ in range(MOUNTED):
+            with daemon.connect() as connection:
+                script = "echo up; sleep 600; exit"
+                connection.sendall(request("sh", "-c", script, cwd="/workspace"))
+                read_until(connection, "up")
+                # Its own one, and the one that then waits, if nobody mounts anything.
+                until = time.monotonic() + PATIENCE_S
+                while len(boxes := find_boxes(daemon)) < 2 and time.monotonic() < until:
+                    os.sched_yield()
+                box = run_in_some(daemon)
+            if box in boxes:
+                break
+        assert box in boxes
 
 
 def test_agents_that_ask_for_nothing_have_none(world: World) -> None:

@@ -3,14 +3,16 @@
 import os
 import random
 import select
+import shutil
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
-from boxing import boxed_world, needs_bubblewrap, write_boxes
+from boxing import PYTHON, boxed_world, needs_bubblewrap, write_boxes
 from descent import descend, name_of, parent_of
 from running import Daemon, Message, read_answer, read_until, request
 from worlds import World
@@ -86,6 +88,73 @@ def test_whatever_is_killed_the_box_ends_and_the_client_is_told(world: World, vi
             assert "killed" in last["error"]["message"]
         (running.assert_gone if victim == "supervisor" else running.assert_box_gone)()
         assert daemon.shell("echo next").text() == "next\n"
+
+
+# bubblewrap that waits, in the place of another one, for a word that never comes: there is a first
+# process of the box then, which itself waits to be told who is in there.
+HELD = """\
+#!{python} -IS
+import os, sys
+more = []
+if os.path.exists({pipe!r}):
+    os.dup2(os.open({pipe!r}, os.O_RDWR), 200)
+    more = ["--info-fd", "1", "--userns-block-fd", "200"]
+os.execv({program!r}, ["bwrap", *more, *sys.argv[1:]])
+"""
+
+
+@pytest.fixture
+def hold(world: World, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A path at which a pipe holds up each bubblewrap of a daemon that is started from now on."""
+    pipe: Path = world.root / "hold"
+    program = world.root / "bin" / "bwrap"
+    program.parent.mkdir()
+    text = HELD.format(python=PYTHON, pipe=str(pipe), program=shutil.which("bwrap"))
+    program.write_text(text)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    return pipe
+
+
+@pytest.mark.parametrize("victims", [("supervisor",), ("service", "supervisor"), ("bubblewrap",)])
+def test_a_box_that_is_only_begun_ends_too(
+    world: World, hold: Path, victims: tuple[str, ...]
+) -> None:
+    """Nobody in there could tell of it, or would end by itself; the client is told."""
+    with Daemon(world) as daemon, daemon.connect() as connection:
+        os.mkfifo(hold)
+        hold.chmod(0o666)
+        connection.sendall(request("sh", "-c", "echo never"))
+        begun = await_begun(daemon.process.pid)
+        first = os.pidfd_open(begun["first"])
+        for name in victims:
+            os.kill(begun[name], signal.SIGKILL)
+        assert "killed" in read_answer(connection).error["message"]
+        if "service" in victims:
+            # With nobody left who could.
+            signal.pidfd_send_signal(first, signal.SIGKILL)
+        poll = select.poll()
+        poll.register(first, select.POLLIN)
+        assert poll.poll(30_000)
+        os.close(first)
+        hold.unlink()
+        assert daemon.shell("echo next").text() == "next\n"
+
+
+def await_begun(daemon: int) -> Mapping[str, int]:
+    """The processes of a box as far as it is begun: its first one waits for bubblewrap."""
+    while True:
+        for pid in descend(daemon):
+            below = descend(pid)
+            if below and name_of(pid) == "bwrap":
+                above = parent_of(pid)
+                return {
+                    "first": below[0],
+                    "bubblewrap": pid,
+                    "supervisor": above,
+                    "service": parent_of(above),
+                }
+        os.sched_yield()
 
 
 def test_a_daemon_that_is_killed_takes_its_boxes_along(world: World) -> None:

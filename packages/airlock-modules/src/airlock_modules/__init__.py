@@ -31,7 +31,7 @@ from airlock_modules.files.forwarding import select_forwarded
 from airlock_modules.files.git_table import names_git_grant, read_git_grant
 from airlock_modules.files.module_file import Module, load_builtin, narrow_module, parse_module
 from airlock_modules.files.option_files import load_options, parse_options
-from airlock_modules.files.program_entries import ALL_BELOW, ANY_PROGRAM
+from airlock_modules.files.program_entries import ALL_BELOW, ANY_PROGRAM, IF_THERE
 from airlock_modules.files.recipe_files import recipe_names, recipe_text
 from airlock_modules.files.review import review_module, review_narrowing
 from airlock_modules.files.sandbox_table import Sandbox, widen_network
@@ -64,6 +64,7 @@ from ._version import __version__
 __all__ = [
     "ALL_BELOW",
     "ANY_PROGRAM",
+    "IF_THERE",
     "AdvertisementReader",
     "Credentials",
     "Decision",

@@ -12,8 +12,12 @@ from policy_vectors import Vector, read_vectors
 # A broker's module has no rules for arguments: the broker reads them itself.
 NAMES = tuple(name for name in builtin_names() if load_builtin(name).broker is None)
 
-# Those whose tools run in a closed box, so that few rules are left.
-BOXED = {name for name in NAMES if (box := load_builtin(name).sandbox) and box.box == "closed"}
+# Those whose tools run in a box that holds nothing, so that few rules are left.
+BOXED = {
+    name
+    for name, module in ((each, load_builtin(each)) for each in NAMES)
+    if module.sandbox is not None and not module.is_holding
+}
 
 VECTORS = {name: read_vectors(name) for name in NAMES}
 

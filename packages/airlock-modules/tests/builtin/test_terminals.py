@@ -1,4 +1,4 @@
-"""ssh, terraform, aws and man on a terminal, in the environments of the modules."""
+"""ssh and terraform on a terminal, in the environments of the modules."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airlock_modules import load_builtin
-from terminal import plant_programs, run_on_terminal
+from terminal import run_on_terminal
 from terraform_library import RUN, needs_terraform
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
@@ -78,37 +78,6 @@ def test_nobody_on_the_terminal_can_trust_an_unknown_host(
     assert "Host key verification failed" in ended.text
     assert ended.status == 255
     assert not (tmp_path / "known").exists()
-
-
-@pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed")
-def test_man_starts_no_pager(tmp_path: Path) -> None:
-    """The manual, which aws shows by it, is printed and not paged."""
-    mark = plant_programs(tmp_path)
-    (tmp_path / "page.1").write_text(".TH PAGE 1\n.SH NAME\npage \\- a page\n")
-    environment = environment_of("aws", tmp_path)
-    ended = run_on_terminal(
-        *("man", "./page.1"),
-        directory=tmp_path,
-        environment=environment | {"PATH": f"{tmp_path}:{environment['PATH']}"},
-    )
-    assert "a page" in ended.text
-    assert ended.status == 0
-    assert not mark.exists()
-
-
-@pytest.mark.skipif(shutil.which("aws") is None, reason="aws is not installed")
-def test_the_manual_of_aws_is_printed(tmp_path: Path) -> None:
-    """On a terminal aws would have it paged."""
-    mark = plant_programs(tmp_path)
-    environment = environment_of("aws", Path(os.environ.get("HOME", "/")))
-    ended = run_on_terminal(
-        *("aws", "s3", "ls", "help"),
-        directory=tmp_path,
-        environment=environment | {"PATH": f"{tmp_path}:{environment['PATH']}"},
-    )
-    assert "LS()" in ended.text.replace("\x1b[4m", "").replace("\x1b[24m", "")
-    assert ended.status == 0
-    assert not mark.exists()
 
 
 @pytest.fixture

@@ -42,6 +42,11 @@ class Launch:
         self._is_gone = False
         self._may_go_on = False
 
+    @property
+    def ready(self) -> int:
+        """A descriptor that can be read when there is something for `read_report`."""
+        return self.control.fileno()
+
     def read_report(self) -> Ended | AirlockError | None:
         """Read what was reported of the command, without waiting.
 

@@ -90,7 +90,7 @@ class Command:
         with select.epoll() as ready:
             for descriptor in self._stdio.outputs:
                 ready.register(descriptor, select.EPOLLIN)
-            ready.register(self._launch.control.fileno(), select.EPOLLIN)
+            ready.register(self._launch.ready, select.EPOLLIN)
             self._ready = ready
             self._await_room()
             try:
@@ -107,7 +107,7 @@ class Command:
             for descriptor, _ in ready.poll(0):
                 if descriptor in outputs:
                     await self._stdio.relay(descriptor, self._ahead, emit)
-                elif descriptor == self._launch.control.fileno():
+                elif descriptor == self._launch.ready:
                     report = self._launch.read_report()
                 else:
                     await self._go_on_feeding(grant)
@@ -126,7 +126,7 @@ class Command:
 
     async def _wait_report(self) -> Ended:
         while True:
-            await trio.lowlevel.wait_readable(self._launch.control)
+            await trio.lowlevel.wait_readable(self._launch.ready)
             await self._turns.take()
             report = self._launch.read_report()
             if isinstance(report, AirlockError):

@@ -10,8 +10,12 @@ import threading
 from collections.abc import Iterable
 from contextlib import suppress
 
-# Each that never returns costs a thread, and an agent may have so many of them.
+# Each that never returns costs a thread. Where an agent has so many of them no further descriptor
+# is welcome, but one that comes all the same must be closed so: not to take it would close it here.
 STUCK = 8
+
+MOST = 64
+"""With so many no further connection of the agent is taken: its open ones bound the rest."""
 
 
 class Closer:
@@ -23,8 +27,12 @@ class Closer:
     @property
     def is_stuck(self) -> bool:
         """Whether so many hang that no further descriptor should be taken from this agent."""
-        self._threads = {thread for thread in self._threads if thread.is_alive()}
-        return len(self._threads) >= STUCK
+        return self._count() >= STUCK
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are MOST."""
+        return self._count() >= MOST
 
     def close(self, descriptors: Iterable[int]) -> None:
         """Close them, some time."""
@@ -34,6 +42,10 @@ class Closer:
             thread = threading.Thread(target=_close_all, args=(doubtful,), daemon=True)
             self._threads.add(thread)
             thread.start()
+
+    def _count(self) -> int:
+        self._threads = {thread for thread in self._threads if thread.is_alive()}
+        return len(self._threads)
 
 
 def close_pipe(descriptor: int) -> bool:

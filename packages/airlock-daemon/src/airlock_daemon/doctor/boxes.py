@@ -63,6 +63,8 @@ def make_box(around: Surroundings) -> str | None:
 
 def name_box(around: Surroundings) -> str:
     """What makes the boxes of a daemon that is started now, as records call it."""
+    if find_missing():
+        return "none"
     mode = "auto" if around.setup is None else around.setup.config.boxes.mode
     if mode == "off":
         return "off"

@@ -44,7 +44,7 @@ def find_container_faults(around: Surroundings) -> Iterator[Finding]:
     label = around.read(_LABEL) or "unconfined"
     if not label.startswith("unconfined"):
         remedy += _UNCONFINED[engine]
-    problem = "forbids what bubblewrap makes a box of, to whom its defaults are given"
+    problem = "keeps bubblewrap from making a box, by its defaults"
     yield Finding(engine, "", problem, remedy, name="container", is_note=True)
 
 

@@ -1,7 +1,6 @@
 """What is run for a request that is allowed, and with which features of the protocol."""
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -14,11 +13,13 @@ from airlock_daemon.connection.descriptors import Passed
 from airlock_daemon.errors import Denied
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.request.negotiation import Terms, agree, find_term
-from airlock_daemon.sandbox.box import Box
+from airlock_daemon.sandbox.box import Bound, Box
 from airlock_daemon.sandbox.bundle import bundle_variables
 from airlock_daemon.sandbox.choice import Maker, choose_box, find_maker
+from airlock_daemon.sandbox.client_files import list_written
 from airlock_daemon.sandbox.doors import name_proxy
 from airlock_daemon.sandbox.environment import adapt_daemon, adapt_path, name_files, withhold
+from airlock_daemon.sandbox.execution import find_script
 from airlock_daemon.sandbox.transports import transport_variables
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.reserved import Reserved
@@ -98,9 +99,13 @@ def plan(
         root=None if workspace.mounts is None or renames else workspace.root,
         is_boxed=boxed is not None,
     )
+    script: tuple[str, ...] = ()
+    if boxed is not None and boxed.box.bound == Bound():
+        script = find_script(program, path)
+    own = (*script, program) if script else (module.bin,)
     command_line = CommandLine(
-        program=program,
-        argv=(module.bin, *module.prepend, *args, *module.append),
+        program=script[0] if script else program,
+        argv=(*own, *module.prepend, *args, *module.append),
         environment=variables if boxed is None else _adapt(variables, boxed, module, program),
         directory=workspace.descriptor,
     )
@@ -139,15 +144,8 @@ def plan_boxed(
     if module.credentials is None or not module.is_holding:
         return Boxed(box, maker, reserved)
     # Another agent's container could choose as well as this one.
-    workspaces = (*_list_workspaces(workspace, reserved), *generation.workspaces)
+    workspaces = (*list_written(workspace, reserved), *generation.workspaces)
     return Boxed(box, maker, reserved, module.credentials, module.source, workspaces)
-
-
-def _list_workspaces(workspace: Workspace, reserved: Reserved) -> Iterator[str]:
-    yield workspace.root
-    if workspace.mounts is not None:
-        sources = workspace.mounts.list_workspaces(reserved)
-        yield from (os.path.realpath(each.directory) for each in sources)
 
 
 def plan_errand(

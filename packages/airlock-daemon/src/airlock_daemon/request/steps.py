@@ -86,16 +86,19 @@ class Steps:
 
     async def hold(self, allowed: Allowed, workspace: Workspace) -> tuple[str, ...]:
         """Return the arguments, with the host's path for each that leads somewhere."""
-        if renames_paths(allowed.module, self._generation):
+        args = self._request.args
+        renames = renames_paths(allowed.module, self._generation)
+        if renames and not allowed.module.is_holding:
             # Paths in a box are those of the client, and nothing is there beyond what it has.
-            return self._request.args
-        return await hold_paths(
-            self._request.args,
+            return args
+        held = await hold_paths(
+            args,
             allowed.paths,
             directory=workspace,
             reserved=self._generation.reserved,
             pause=self._agent.turns.take,
         )
+        return args if renames else held
 
     def ask_broker(self, module: Module) -> Asked:
         """Begin with a broker; the caller leaves what is returned."""
@@ -147,7 +150,8 @@ class Steps:
             plan_boxed(module, self._generation, workspace, program, environment=environment)
 
     async def _judge(self, allowed: Allowed, peer: Peer) -> None:
-        if not renames_paths(allowed.module, self._generation) and allowed.paths:
+        renames = renames_paths(allowed.module, self._generation)
+        if allowed.paths and (allowed.module.is_holding or not renames):
             await judge_paths(
                 self._request.args,
                 allowed.paths,

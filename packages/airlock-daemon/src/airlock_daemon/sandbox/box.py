@@ -130,6 +130,16 @@ class Home(msgspec.Struct, frozen=True):
     hidden: tuple[Placed, ...] = ()
 
 
+class Bound(msgspec.Struct, frozen=True):
+    """What may be executed in a box: `programs` by their paths, files and all below directories.
+
+    Where there are none that is the tool, once, and nothing after it. In either case nothing that
+    can be written there is executed, nor mapped as code.
+    """
+
+    programs: tuple[str, ...] = ()
+
+
 _Content = System | Shared | Link | Made | Secret | Awaited
 Operation = _Content | Memory | Folder | Devices | Processes | Closed
 
@@ -141,7 +151,8 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     host, which must be the one that was checked. `bounds` are those of its processes, and `sockets`
     says which it may make, on the host's network with `has_network`. `asks` are commands that may
     be asked for from within, over a relay, and `doors` lead to others where it has no network.
-    Without `follows` no link in the client's directories leads anywhere.
+    Without `follows` no link in the client's directories leads anywhere. One that holds credentials
+    has a `bound` of what may be executed, unless that is anything.
     """
 
     operations: tuple[Operation, ...]
@@ -155,3 +166,4 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     asks: tuple[str, ...] = ()
     doors: Doors | None = None
     follows: bool = True
+    bound: Bound | None = None

@@ -140,6 +140,8 @@ def prepare(
             *(str(identity.user), str(identity.group), str(SOCKETS[box.sockets])),
             "-" if box.home is None else box.home.path,
             *(way_out, "-" if box.doors is None else ",".join(map(str, box.doors.listeners))),
+            _name_execution(box),
+            *_list_executable(box),
             *(word for n, each in enumerate(inner) for word in (f"{_STAGE}/{n}", each.target)),
             *(word for target in _list_unfollowed(box) for word in ("-", target)),
         )
@@ -189,6 +191,24 @@ def _spell_system(what: System, hold: Callable[[int], str], identity: Identity) 
         number = hold(os.open(what.path, os.O_RDONLY | os.O_CLOEXEC))
         return ["--perms", "0555", "--ro-bind-data", number, what.target]
     return ["--ro-bind", what.path, what.target]
+
+
+def _name_execution(box: Box) -> str:
+    """As `native/command_line.zig` calls it."""
+    if box.bound is None:
+        return "any"
+    return "listed" if box.bound.programs else "alone"
+
+
+def _list_executable(box: Box) -> Iterator[str]:
+    """Pairs for the launcher: where files may be executed, and which of them."""
+    if box.bound is None:
+        return
+    for operation in box.operations:
+        if isinstance(operation, System) and not operation.is_copied:
+            yield from ("x", operation.target)
+    for path in box.bound.programs:
+        yield from ("p", path)
 
 
 def _spell_content(what: Made | Secret, hold: Callable[[int], str]) -> Iterator[str]:

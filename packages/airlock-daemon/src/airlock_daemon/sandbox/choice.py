@@ -1,21 +1,24 @@
 """Which box a command has: that of its module, as this host can make it."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.command.order import Identity
-from airlock_daemon.errors import AND_RELOAD, Denied
-from airlock_daemon.sandbox.box import HOME, Box
+from airlock_daemon.errors import AND_RELOAD
+from airlock_daemon.sandbox.box import Box
+from airlock_daemon.sandbox.client_files import list_written
 from airlock_daemon.sandbox.doors import plan_doors
+from airlock_daemon.sandbox.execution import Bounded, bound_execution
 from airlock_daemon.sandbox.fencing import refuse_unshowable
 from airlock_daemon.sandbox.hiding import cover_processes, locate
 from airlock_daemon.sandbox.home import PLACES, find_home
 from airlock_daemon.sandbox.plan import plan_box, plan_home_box
-from airlock_daemon.sandbox.programs import SYSTEM, find_places
+from airlock_daemon.sandbox.programs import find_places
 from airlock_daemon.sandbox.refusing import advising, refuse
+from airlock_daemon.sandbox.shown import find_certificates, find_read, refuse_private
 from airlock_daemon.sandbox.transports import ASKS, find_transports
 from airlock_daemon.setup.boxes import (
     BUBBLEWRAP,
@@ -29,10 +32,8 @@ from airlock_daemon.setup.boxes import (
 )
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.holdings import HOLDING_CLASS
-from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.directory import Workspace
 from airlock_modules import Module
-from airlock_wire import quote
 
 _INSTALL = "sudo apt-get install bubblewrap"
 
@@ -152,13 +153,24 @@ def choose_box(
         limits = generation.limits
         home = find_home(maker.identity, environment, reserved=reserved, limits=limits)
     named = environment.get("HOME", "/")
-    read = {path: path for path in _find_certificates(environment)}
-    read |= dict(_find_read(sandbox.read, named, module, has_home=home is not None))
-    seen = (*read, *(PLACES if maker.is_home else ()), *(() if home is None else (home.path,)))
+    read = {path: path for path in find_certificates(environment)}
+    read |= dict(find_read(sandbox.read, named, module, has_home=home is not None))
     path = generation.programs.path
+    bounded = Bounded(None)
+    if maker.is_holding:
+        bounded = bound_execution(
+            sandbox.programs,
+            program,
+            programs=generation.programs,
+            home=named,
+            written=tuple(list_written(workspace, reserved)),
+            source=module.source,
+        )
+        read |= bounded.shown
+    seen = (*read, *(PLACES if maker.is_home else ()), *(() if home is None else (home.path,)))
     places = find_places(program, home=named, path=path, seen=seen, everywhere=maker.is_home)
     for place in (*places, *read):
-        _refuse_private(place, module, reserved)
+        refuse_private(place, module, reserved)
     is_fence = maker.bubblewrap is None
     if maker.is_home:
         box = plan_home_box(
@@ -188,7 +200,8 @@ def choose_box(
         )
     box = _let_ask(box, sandbox.brokers, maker, generation)
     doors = plan_doors(sandbox.network, module.source)
-    box = cover_processes(replace(box, doors=doors, follows=sandbox.links), module)
+    box = replace(box, doors=doors, bound=bounded.bound, follows=sandbox.links)
+    box = cover_processes(box, module)
     if maker.bubblewrap is None:
         with advising(module):
             refuse_unshowable(box, workspace.mounts)
@@ -213,47 +226,3 @@ def _let_ask(box: Box, brokers: tuple[str, ...], maker: Maker, generation: Gener
         operations=(*box.operations, *transports),
         asks=tuple(command for broker in brokers for command in ASKS[broker]),
     )
-
-
-def _find_certificates(environment: Mapping[str, str]) -> Iterator[str]:
-    """The authorities that the daemon's environment names, if a box does not have them anyway."""
-    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
-        path = environment.get(name, "")
-        is_there = any(is_within(path, place) for place in (*SYSTEM, "/etc/ssl/certs"))
-        if os.path.isabs(path) and os.path.exists(path) and not is_there:
-            yield path
-
-
-def _find_read(
-    paths: tuple[str, ...], home: str, module: Module, *, has_home: bool
-) -> Iterator[tuple[str, str]]:
-    """Each path of the host, and where the box has it: what is in a home is in the other one.
-
-    A box that has the human's home has that with it.
-    """
-    for path in paths:
-        if has_home and path.startswith("~"):
-            continue
-        target = HOME + path.removeprefix("~") if path.startswith("~") else path
-        real = os.path.realpath(home + path.removeprefix("~") if path.startswith("~") else path)
-        if not (os.path.isfile(real) or os.path.isdir(real)):
-            raise Denied(
-                f"{path} is no file and no directory of the host, and a box is to show it",
-                layer="sandbox",
-                rule="read",
-                hint=f"a person on the host can remove it from [sandbox] read of {module.source}"
-                f"{AND_RELOAD}",
-            )
-        yield real, target
-
-
-def _refuse_private(place: str, module: Module, reserved: Reserved) -> None:
-    conflict = reserved.private.conflict(os.path.realpath(place))
-    if conflict is not None:
-        raise Denied(
-            f"{quote(place)} cannot be shown in a box: {conflict}",
-            layer="sandbox",
-            rule="reserved",
-            hint="a person on the host can install it elsewhere, or name less in [sandbox] read of "
-            f"{module.source}{AND_RELOAD}",
-        )

@@ -18,10 +18,10 @@ from airlock_daemon.brokers.asking import MOST
 from airlock_daemon.brokers.means import Ask
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 from airlock_daemon.sandbox.box import Awaited, Box, Secret, System
+from airlock_daemon.sandbox.client_files import leads_through
 from airlock_daemon.sandbox.hiding import locate
 from airlock_daemon.setup.programs import Programs
-from airlock_daemon.setup.reserved import Reserved, is_within
-from airlock_daemon.setup.trust import list_steps
+from airlock_daemon.setup.reserved import Reserved
 from airlock_modules import Credentials, HostFile, HostVariable, Printed
 from airlock_wire import quote
 
@@ -108,9 +108,8 @@ class Keeper(msgspec.Struct, frozen=True, kw_only=True):
             return None
         real = os.path.realpath(path)
         conflict = self.reserved.private.conflict(real)
-        for step in (real, *list_steps(path)):
-            if any(is_within(step, workspace) for workspace in self.workspaces):
-                conflict = "the way to it leads through a workspace"
+        if leads_through(path, self.workspaces):
+            conflict = "the way to it leads through a workspace"
         if conflict is not None:
             raise self._refuse(name, f"{quote(path)} may not be in a box: {conflict}")
         try:

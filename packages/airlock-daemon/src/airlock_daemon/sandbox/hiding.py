@@ -70,7 +70,7 @@ def hide(box: Box) -> tuple[Box, Mapping[str, str]]:
                 operations += (Memory(HOME, _CLOSED, size), Folder(home, _PRIVATE))
                 operations += (Folder(HIDDEN, _CLOSED), Folder(place, _CLOSED))
             case Secret(target=target) | System(target=target) if is_within(target, HOME):
-                operations.append(replace(each, target=home + target.removeprefix(HOME)))
+                operations.append(replace(each, target=_move(target, home)))
             case Secret(target=target) | System(target=target) if is_within(target, HIDDEN):
                 below = target.removeprefix(f"{HIDDEN}/")
                 variable = below.partition("/")[0]
@@ -80,4 +80,12 @@ def hide(box: Box) -> tuple[Box, Mapping[str, str]]:
                 operations.append(replace(each, target=f"{place}/{below}"))
             case _:
                 operations.append(each)
-    return replace(box, operations=tuple(operations)), variables
+    bound = box.bound
+    if bound is not None:
+        programs = (_move(path, home) for path in bound.programs)
+        bound = replace(bound, programs=tuple(programs))
+    return replace(box, operations=tuple(operations), bound=bound), variables
+
+
+def _move(path: str, home: str) -> str:
+    return home + path.removeprefix(HOME) if is_within(path, HOME) else path

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import select
 import signal as signals
 import socket
 import struct
@@ -46,8 +47,13 @@ class BoxedLaunch(Launch):
     ) -> None:
         """Take over all of it; `said` is the file that bubblewrap writes its messages to, and over
         `doors` come the listeners of a box that has some.
+
+        Raises OSError, and has taken over nothing then.
         """
         super().__init__(control, socket.socket.close)
+        self._either = select.epoll()
+        for each in (control, maker.control):
+            self._either.register(each, select.EPOLLIN)
         self._maker = maker
         self._said = said
         self._group = group
@@ -88,6 +94,22 @@ class BoxedLaunch(Launch):
                 self._first = self._take_message()[:1]
         return self._first == b"W"
 
+    @property
+    def ready(self) -> int:
+        """As for any command: where bubblewrap is killed before the launcher in the box is there,
+        nobody else tells of it.
+        """
+        return self._either.fileno()
+
+    def read_report(self) -> Ended | AirlockError | None:
+        """As for any command."""
+        report = super().read_report()
+        if report is None and not _is_silent(self._maker.control):
+            # The box is gone. What was said in there was said before.
+            report = super().read_report()
+            return self._explain_loss() if report is None else report
+        return report
+
     def is_waiting(self) -> bool:
         """Whether box and maker are alive, and nothing else was reported of either."""
         is_right = self.is_made() or self._first is None
@@ -114,6 +136,7 @@ class BoxedLaunch(Launch):
 
     def close(self) -> None:
         """Give back all that it has. Closing it also ends whatever still runs."""
+        self._either.close()
         super().close()
         self._maker.close()
         os.close(self._said)

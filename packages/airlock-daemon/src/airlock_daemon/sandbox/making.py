@@ -1,7 +1,7 @@
 """Making a box by bubblewrap, as far as it does not depend on the command that it will be for."""
 
 import os
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 
 import msgspec
 
@@ -69,13 +69,18 @@ async def _make(
     root: int,
     open_group: OpenGroup,
 ) -> FreshBox:
-    said = os.memfd_create("airlock-box-said", os.MFD_CLOEXEC)
-    ours = group = None
-    # What the box has of the two, where it has doors.
-    near, far = (None, None) if box.doors is None else make_pair()
-    try:
+    with ExitStack() as undo:
+        said = os.memfd_create("airlock-box-said", os.MFD_CLOEXEC)
+        undo.callback(os.close, said)
+        # What the box has of the two, where it has doors.
+        near, far = (None, None) if box.doors is None else make_pair()
+        if near is not None:
+            undo.callback(near.close)
         group = open_group()
+        if group is not None:
+            undo.callback(group.close)
         ours, theirs = make_pair()
+        undo.callback(ours.close)
         with (
             theirs,
             nullcontext() if far is None else far,
@@ -97,12 +102,7 @@ async def _make(
                 identity=None if identity.user == os.geteuid() else identity,
                 group=None if group is None else group.descriptor,
             )
-    except BaseException:
-        for end in (ours, near, far):
-            if end is not None:
-                end.close()
-        os.close(said)
-        if group is not None:
-            group.close()
-        raise
-    return FreshBox(BoxedLaunch(ours, maker, said, group, near), making.shared)
+        undo.callback(maker.close)
+        launch = BoxedLaunch(ours, maker, said, group, near)
+        undo.pop_all()
+    return FreshBox(launch, making.shared)

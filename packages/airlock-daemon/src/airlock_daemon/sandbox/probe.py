@@ -84,7 +84,7 @@ async def probe_box(bubblewrap: str, identity: Identity, launcher: Launcher) -> 
         try:
             with trio.move_on_after(_LONGEST_S):
                 while (report := launch.read_report()) is None:
-                    await trio.lowlevel.wait_readable(launch.control)
+                    await trio.lowlevel.wait_readable(launch.ready)
             if isinstance(report, Ended):
                 return None if report.exit_code == 0 else f"a program in it ended by {report}"
             said = launch.said()

@@ -1,6 +1,7 @@
 """Accepting connections on one agent's socket, within its limits."""
 
 import errno
+import logging
 import os
 import socket
 from contextlib import suppress
@@ -9,6 +10,7 @@ import trio
 from trio.lowlevel import ParkingLot
 
 from airlock_daemon.audit.ledger import Kind
+from airlock_daemon.connection.closing import MOST
 from airlock_daemon.connection.ending import Reason
 from airlock_daemon.errors import Denied
 from airlock_daemon.fairness.gate import CLOSE_SOME, too_many
@@ -18,7 +20,12 @@ from airlock_daemon.serving.clients import Clients, describe_peer
 from airlock_daemon.serving.socket_file import BACKLOG
 from airlock_wire import ServerSession
 
+log = logging.getLogger("airlock")
+
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+# Until it is looked again whether what hung has been closed.
+_AGAIN_S = 0.2
 
 # How many connections are accepted before everybody else has a turn.
 AT_ONCE = 4
@@ -86,6 +93,7 @@ class Listener:
                 while self._unpaced and not self._is_stopping:
                     self._unpaced -= 1
                     await self._agent.gate.crowd_pace.keep()
+                await self._wait_closers()
                 if not self._is_over:
                     await trio.lowlevel.wait_readable(self._listening)
                     await self._agent.turns.take()
@@ -100,6 +108,20 @@ class Listener:
                 if first is not None:
                     return first
         return None
+
+    async def _wait_closers(self) -> None:
+        """Wait while too much hangs that clients have sent, and say so."""
+        closer = self._agent.closer
+        if not closer.is_full or self._is_stopping:
+            return
+        log.error(
+            "agent %s: %d descriptors that its clients have sent do not close; none of its "
+            "connections is taken until some do, which ends when what serves them is ended",
+            *(self._agent.generation.agent.name, MOST),
+        )
+        # A thread that hangs in a call tells nobody when it does not any more.
+        while closer.is_full and not (self._is_stopping or self._is_over):  # noqa: ASYNC110
+            await trio.sleep(_AGAIN_S)
 
     def _accept_some(self, most: int) -> list[socket.socket]:
         """Take so many connections at most; those that are refused are not among those returned."""

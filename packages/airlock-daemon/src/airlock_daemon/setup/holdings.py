@@ -31,10 +31,13 @@ def find_holdings(agents: Iterable[Agent], ceiling: Collection[str]) -> Iterator
     told = set()
     for agent in agents:
         for command in agent.profile.commands or ceiling:
-            module = agent.modules.find(command) if command in ceiling else None
-            if module is None or not module.is_holding or module.source in told:
+            found = agent.profile.widened.get(command) or agent.modules.find(command)
+            module = found if command in ceiling else None
+            if module is None or not module.is_holding:
                 continue
-            told.add(module.source)
             problem = f"the box of {command} is {HOLDING_CLASS}: {describe_holding(module)}"
+            if (module.source, problem) in told:
+                continue
+            told.add((module.source, problem))
             remedy = "grant it to agents that may do all that these credentials allow"
             yield Finding(module.source, "credentials", problem, remedy, name="box", is_note=True)

@@ -12,7 +12,7 @@ from airlock_wire.text import quote
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # `${NAME}` or `${NAME:-PATH}`, as a shell would write it.
 _NAMED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?\}")
-# A place that only the tool is told of, by a variable; behind it the name of a file in that directory.
+# A place that only the tool is told of, by a variable; behind it a file in that directory.
 _HIDDEN = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}(/(?!\.\.?$)[^/]+)?")
 _OPTIONAL = "?"
 # No array of a file is this one.

@@ -66,9 +66,7 @@ class Network(msgspec.Struct, frozen=True):
         return wanted in self.literal
 
     def covers(self, wanted: Destination) -> bool:
-        """Whether it is a name below one of a pattern's. No address is."""
-        if wanted.address is not None:
-            return False
+        """Whether it is a name below one of a pattern's. No address is, as no name ends so."""
         labels = wanted.host.split(".")
         above = (".".join(labels[start:]) for start in range(1, len(labels)))
         return any((name, wanted.port) in self.below for name in above)

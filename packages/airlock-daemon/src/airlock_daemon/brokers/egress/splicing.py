@@ -1,16 +1,21 @@
 """Two connections as one: what comes on either goes to the other, as it is."""
 
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 import trio
 
 from airlock_daemon.fairness.turns import Turns
 
-PIECE = 1 << 16
-"""Bytes that are under way in each direction, at most."""
+PIECE = 1 << 18
+"""Bytes that are carried in a step, at most."""
 
 IDLE_S = 600.0
 """Two sides that have said nothing for so long are parted."""
+
+# Of all conversations: what is not taken in the same step stays where it is, in the kernel.
+_ROOM = memoryview(bytearray(PIECE))
 
 
 class Meter:
@@ -34,35 +39,74 @@ async def splice(
 ) -> None:
     """Carry bytes until both have ended what they say, one is gone, or nobody says anything.
 
-    The end of what one says is told to the other.
+    The end of what one says is told to the other. Both are closed then.
     """
-    with trio.CancelScope() as scope:
+    with _take(box) as one, _take(server) as other, trio.CancelScope() as scope:
 
         def go_on() -> None:
             scope.deadline = trio.current_time() + IDLE_S
 
         go_on()
         async with trio.open_nursery() as nursery:
-            ways = ((box, server, meter.count_sent), (server, box, meter.count_received))
-            for source, target, count in ways:
-                nursery.start_soon(_pour, source, target, count, go_on, turns, scope)
+            for pouring in (
+                _Pouring(one, other, meter.count_sent, go_on, turns),
+                _Pouring(other, one, meter.count_received, go_on, turns),
+            ):
+                nursery.start_soon(pouring.run, scope)
 
 
-async def _pour(
-    source: trio.SocketStream,
-    target: trio.SocketStream,
-    count: Callable[[int], None],
-    go_on: Callable[[], None],
-    turns: Turns,
-    scope: trio.CancelScope,
-) -> None:
-    try:
-        while data := await source.receive_some(PIECE):
-            await turns.take()
-            go_on()
-            await target.send_all(data)
-            count(len(data))
-        await target.send_eof()
-    except trio.BrokenResourceError:
-        # Whoever is left would wait for what cannot come.
-        scope.cancel()
+def _take(stream: trio.SocketStream) -> socket.socket:
+    taken = socket.socket(fileno=stream.socket.detach())
+    taken.setblocking(False)
+    return taken
+
+
+class _Pouring:
+    """One of the two directions. Its steps do not wait in a call: that would be of all agents."""
+
+    def __init__(
+        self,
+        source: socket.socket,
+        target: socket.socket,
+        count: Callable[[int], None],
+        go_on: Callable[[], None],
+        turns: Turns,
+    ) -> None:
+        """`count` is told of what went on, and `go_on` that something did."""
+        self._source = source
+        self._target = target
+        self._count = count
+        self._go_on = go_on
+        self._turns = turns
+
+    async def run(self, scope: trio.CancelScope) -> None:
+        """Carry on until the source has said everything; `scope` is ended where one is gone."""
+        try:
+            while await self._move():
+                self._go_on()
+            self._target.shutdown(socket.SHUT_WR)
+        except OSError:
+            # Whoever is left would wait for what cannot come.
+            scope.cancel()
+
+    async def _move(self) -> bool:
+        """Carry a piece as far as it is taken; False at the end. Raises OSError."""
+        await trio.lowlevel.wait_readable(self._source)
+        await self._turns.take()
+        with suppress(BlockingIOError):
+            count = self._source.recv_into(_ROOM, PIECE, socket.MSG_PEEK)
+            if count == 0:
+                return False
+            written = 0
+            with suppress(BlockingIOError):
+                written = self._target.send(_ROOM[:count])
+            self._count(written)
+            self._drop(written)
+            if written < count:
+                await trio.lowlevel.wait_writable(self._target)
+        return True
+
+    def _drop(self, count: int) -> None:
+        """Have the kernel forget what was carried (tcp(7), MSG_TRUNC)."""
+        while count:
+            count -= self._source.recv_into(_ROOM, count, socket.MSG_TRUNC)

@@ -4,15 +4,24 @@ So nothing here ever waits in a call: bytes are moved by splice(2) without block
 pipes of the daemon.
 """
 
+import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import trio
 
-from airlock_daemon.command.stdio.standard import PIECE
 from airlock_daemon.fairness.turns import Turns
 from airlock_modules import RemoteError
+
+WIDTH = 1 << 18
+"""Bytes that a pipe is to have room for: as many are moved in one step of the event loop."""
+
+
+def widen(pipe: int) -> None:
+    """Give a pipe that much room, if that is to be had: it is not where its user has many pipes."""
+    with suppress(OSError):
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, WIDTH)
 
 
 class OwnPipe:
@@ -24,10 +33,11 @@ class OwnPipe:
     def __init__(self, reading: int, writing: int) -> None:
         self.reading, self.writing = reading, writing
         os.set_blocking(writing, False)
+        widen(writing)
 
     async def read(self, client: int, turns: Turns) -> bytes:
-        """What the client's pipe has next, at most PIECE bytes, b"" at its end. Raises OSError."""
-        count = await move(client, self.writing, PIECE, turns)
+        """What the client's pipe has next, at most WIDTH bytes, b"" at its end. Raises OSError."""
+        count = await move(client, self.writing, WIDTH, turns)
         return os.read(self.reading, count) if count else b""
 
     async def write(self, client: int, data: bytes, turns: Turns) -> None:
@@ -38,7 +48,7 @@ class OwnPipe:
         view = memoryview(data)
         while view:
             # The pipe is empty here, and takes something.
-            left = os.write(self.writing, view[:PIECE])
+            left = os.write(self.writing, view[:WIDTH])
             view = view[left:]
             while left:
                 try:

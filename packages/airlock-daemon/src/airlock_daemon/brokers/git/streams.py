@@ -7,7 +7,7 @@ from typing import Protocol
 
 import trio
 
-from airlock_daemon.brokers.git.splicing import OwnPipe, move, of_its_stdin
+from airlock_daemon.brokers.git.splicing import OwnPipe, move, of_its_stdin, widen
 from airlock_daemon.command.stdio import Emit
 from airlock_daemon.command.stdio.standard import PIECE
 from airlock_daemon.connection.descriptors import Passed
@@ -57,6 +57,9 @@ class PassedStreams:
             self._client, self._answers = (
                 self._keep(os.dup(number)) for number in passed.numbers[:2]
             )
+            # What waits in the client's own is moved at once.
+            widen(self._client)
+            widen(self._answers)
             # One for each way: they are filled at the same time.
             self._in, self._out = (
                 OwnPipe(*map(self._keep, os.pipe2(os.O_CLOEXEC))) for _ in range(2)

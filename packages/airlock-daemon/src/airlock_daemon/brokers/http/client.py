@@ -10,6 +10,7 @@ import msgspec
 import trio
 
 from airlock_daemon.brokers.http.answer import PIECE, Answer, Event, broken, cut_off
+from airlock_daemon.brokers.http.tls import TlsStream
 from airlock_daemon.errors import Failed
 from airlock_daemon.fairness.turns import Turns
 
@@ -140,7 +141,10 @@ class HttpClient:
     async def _write(
         self, stream: trio.abc.Stream, *events: h11.Request | h11.Data | h11.EndOfMessage
     ) -> None:
-        said = b"".join(self._talk.send(event) or b"" for event in events)
+        # A body is copied once, here.
+        said = b"".join(
+            part for event in events for part in self._talk.send_with_data_passthrough(event) or ()
+        )
         try:
             with trio.fail_after(QUIET_S):
                 await stream.send_all(said)
@@ -197,7 +201,7 @@ class HttpClient:
 
 def _has_ended(stream: trio.abc.Stream) -> bool:
     """Whether something came on a connection on which nothing was asked: mostly its end."""
-    below = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+    below = stream.below if isinstance(stream, TlsStream) else stream
     if not isinstance(below, trio.SocketStream):
         return False
     poll = select.poll()

@@ -12,6 +12,7 @@ import trio
 
 from airlock_daemon.brokers.addresses import Address, resolve
 from airlock_daemon.brokers.http.proxy import Proxy
+from airlock_daemon.brokers.http.tls import TlsStream
 from airlock_daemon.brokers.http.trust import Trust, make_context
 from airlock_daemon.errors import Failed
 from airlock_wire import quote
@@ -145,11 +146,11 @@ def _no_way(origin: Origin, why: str) -> Failed:
 
 
 async def _secure(
-    stream: trio.abc.Stream, origin: Origin, trust: Trust, limiter: trio.CapacityLimiter
+    stream: trio.SocketStream, origin: Origin, trust: Trust, limiter: trio.CapacityLimiter
 ) -> trio.abc.Stream:
     load = partial(make_context, trust)
     context = await trio.to_thread.run_sync(load, abandon_on_cancel=True, limiter=limiter)
-    secured = trio.SSLStream(stream, context, server_hostname=origin.host, https_compatible=True)
+    secured = TlsStream(stream, context, origin.host)
     try:
         with trio.fail_after(CONNECT_S):
             await secured.do_handshake()

@@ -1,0 +1,109 @@
+"""TLS as a client, in large pieces: a step of the event loop for each record costs too much."""
+
+import ssl
+
+import trio
+
+# Bytes that are taken from the socket at once: some records of TLS, of 16 KiB at most.
+_TAKEN = 1 << 17
+
+
+class TlsStream(trio.abc.Stream):
+    """A stream over another one, which it owns. One task may send while another one receives.
+
+    It is of no use after an error, nor after a `send_all` that was cancelled. Closing it says
+    nothing to the server.
+    """
+
+    def __init__(self, below: trio.SocketStream, context: ssl.SSLContext, host: str) -> None:
+        """Begin before the handshake; the certificate must name `host`."""
+        self.below = below
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._turn = trio.Lock()
+        self._fault: ssl.SSLError | None = None
+
+    async def do_handshake(self) -> None:
+        """Must come first. Raises BrokenResourceError, with the reason as its cause."""
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                await self._flush()
+                await self._fill()
+            except ssl.SSLError as error:
+                raise trio.BrokenResourceError from error
+            else:
+                await self._flush()
+                return
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send all of it. Raises BrokenResourceError."""
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[self._tls.write(left) :]
+        except ssl.SSLError as error:
+            raise trio.BrokenResourceError from error
+        await self._flush()
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """As that of the stream below."""
+        await self.below.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """What has come, at most `max_bytes`, b"" at the end. Raises BrokenResourceError.
+
+        An end of the connection is one, said or not: HTTP knows by itself what was cut off.
+        """
+        while True:
+            data, is_over = self._take(_TAKEN if max_bytes is None else max_bytes)
+            # The protocol itself may have something to say to what came.
+            await self._flush()
+            if data or is_over:
+                return data
+            await self._fill()
+
+    async def aclose(self) -> None:
+        """Close the stream below."""
+        await self.below.aclose()
+
+    def _take(self, most: int) -> tuple[bytes, bool]:
+        """What is there of at most so many bytes, and whether that was the end.
+
+        What came before a fault is given first.
+        """
+        if self._fault is not None:
+            raise trio.BrokenResourceError from self._fault
+        pieces: list[bytes] = []
+        is_over = False
+        try:
+            while most > 0 and not is_over:
+                pieces.append(self._tls.read(most))
+                most -= len(pieces[-1])
+                is_over = not pieces[-1]
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLEOFError:
+            is_over = True
+        except ssl.SSLError as error:
+            # Once more, the library would call it an end.
+            self._fault = error
+            if not pieces:
+                raise trio.BrokenResourceError from error
+        return b"".join(pieces), is_over
+
+    async def _fill(self) -> None:
+        data = await self.below.receive_some(_TAKEN)
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+
+    async def _flush(self) -> None:
+        """Send what there is to be sent, in its order."""
+        if self._outgoing.pending:
+            async with self._turn:
+                await self.below.send_all(self._outgoing.read())
+        else:
+            await trio.lowlevel.checkpoint()

@@ -1,0 +1,22 @@
+"""What of the host a client writes: its directories, and what is reached by way of them."""
+
+import os
+from collections.abc import Iterator, Sequence
+
+from airlock_daemon.setup.reserved import Reserved, is_within
+from airlock_daemon.setup.trust import list_steps
+from airlock_daemon.workspace.directory import Workspace
+
+
+def list_written(workspace: Workspace, reserved: Reserved) -> Iterator[str]:
+    """The real paths of the client's directories, among them `workspace` where its command runs."""
+    yield workspace.root
+    if workspace.mounts is not None:
+        sources = workspace.mounts.list_workspaces(reserved)
+        yield from (os.path.realpath(each.directory) for each in sources)
+
+
+def leads_through(path: str, written: Sequence[str]) -> bool:
+    """Whether the absolute `path` lies in one of `written`, or a link on the way does."""
+    steps = (os.path.realpath(path), *list_steps(path))
+    return any(is_within(step, each) for step in steps for each in written)

@@ -1,0 +1,116 @@
+"""What may be executed in a box that holds credentials: the tool alone, or what its module lists.
+
+The tool alone: once it runs, the filter refuses every further execve(2), so that neither a helper
+that its configuration names nor a file that the client wrote is run. A list: Landlock lets the
+kernel execute these files and no other.
+"""
+
+import os
+from collections.abc import Sequence
+
+import msgspec
+
+from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.platform.linux.landlock import landlock_version
+from airlock_daemon.sandbox.box import Bound
+from airlock_daemon.sandbox.client_files import leads_through
+from airlock_daemon.sandbox.hiding import locate
+from airlock_daemon.sandbox.programs import SYSTEM
+from airlock_daemon.setup.executables import find_listed, is_static
+from airlock_daemon.setup.programs import Programs, find_program
+from airlock_daemon.setup.reserved import is_within
+from airlock_modules import ALL_BELOW, ANY_PROGRAM, IF_THERE
+from airlock_wire import quote
+
+_WITHOUT_LIST = 'programs = [] for the tool alone, or ["*"] for all that its box shows'
+# Of the first line of a script (execve(2)).
+_MOST_LINE = 256
+_ENV = "env"
+
+
+class Bounded(msgspec.Struct, frozen=True):
+    """The bound, None for none, and paths of the host that are shown for it, with the box's."""
+
+    bound: Bound | None
+    shown: dict[str, str] = {}
+
+
+def bound_execution(
+    entries: Sequence[str],
+    program: str,
+    *,
+    programs: Programs,
+    home: str,
+    written: Sequence[str],
+    source: str,
+) -> Bounded:
+    """The bound for `[sandbox] programs` of the module file `source` and its tool, `program`.
+
+    `home` is the human's, and nothing is listed by way of the directories that are `written` by the
+    client. Raises Denied (rule "programs").
+    """
+    if ANY_PROGRAM in entries:
+        return Bounded(None)
+    present = [entry for entry in entries if not _is_absent(entry, programs.path, home)]
+    if not present:
+        return Bounded(Bound())
+    if not landlock_version():
+        raise _refuse("the kernel has no Landlock, which keeps a box to a list", source)
+    if not is_static(program):
+        problem = f"{quote(program)}, the tool itself, needs a loader or an interpreter, which "
+        raise _refuse(f"{problem}would run anything", source)
+    shown: dict[str, str] = {}
+    allowed = [program]
+    for each in present:
+        entry = each.removesuffix(IF_THERE)
+        listed = find_listed(entry, path=programs.path, home=home)
+        if isinstance(listed, str):
+            raise _refuse(listed, source)
+        if leads_through(listed.path, written):
+            raise _refuse(f"the way to {quote(entry)} leads through a workspace", source)
+        target = locate(listed.named)
+        if not any(is_within(listed.path, place) for place in SYSTEM):
+            shown[listed.path] = target
+        allowed.append(target)
+    return Bounded(Bound(tuple(allowed)), shown)
+
+
+def _is_absent(entry: str, path: str, home: str) -> bool:
+    """Whether an entry that may be absent is so."""
+    named = entry.removesuffix(IF_THERE).removesuffix(ALL_BELOW)
+    if named == entry.removesuffix(ALL_BELOW):
+        return False
+    expanded = home + named.removeprefix("~") if named.startswith("~/") else named
+    is_path = os.path.isabs(expanded)
+    return not os.path.exists(expanded) if is_path else find_program(named, path) is None
+
+
+def find_script(program: str, path: str) -> tuple[str, ...]:
+    """The words that run a script whose first line has env(1) search its interpreter on `path`.
+
+    The first is the path of that. There are none for another program: the kernel executes those at
+    once, while env is one program, and what it executes another.
+    """
+    try:
+        descriptor = os.open(program, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return ()
+    try:
+        line = os.read(descriptor, _MOST_LINE)
+    finally:
+        os.close(descriptor)
+    words = os.fsdecode(line[2:].partition(b"\n")[0]).split()
+    if not line.startswith(b"#!") or not words or os.path.basename(words[0]) != _ENV:
+        return ()
+    asked = words[2:] if words[1:2] == ["-S"] else words[1:]
+    found = find_program(asked[0], path) if asked else None
+    return () if found is None else (found, *asked[1:])
+
+
+def _refuse(problem: str, source: str) -> Denied:
+    return Denied(
+        f"the box of this command cannot be kept to a list of programs: {problem}",
+        layer="sandbox",
+        rule="programs",
+        hint=f"a person on the host can write in [sandbox] of {source} {_WITHOUT_LIST}{AND_RELOAD}",
+    )
