@@ -120,6 +120,11 @@ def holding() -> None:
     _put(choice, "cover_processes", lambda box, _: box)
 
 
+def programs() -> None:
+    """Whatever is there may be executed."""
+    _put(bubblewrap, "_name_execution", lambda _: "any")
+
+
 def sockets() -> None:
     """The host's network, no filter, and its sockets at their paths."""
     files()
@@ -184,7 +189,7 @@ OFF: dict[str, Callable[[], None]] = {
     each.__name__: each
     for each in (
         *(files, filter, keys, privileges, network, sockets, ipc, processes, environment),
-        *(directory, descriptors, devices, bounds, way, holding),
+        *(directory, descriptors, devices, bounds, way, holding, programs),
     )
 }
 

@@ -31,6 +31,8 @@ _MODULES = {
     "holding": ("/usr/bin/python3", f'{_CLOSED}programs = ["*"]\n{_HELD}'),
     # What it holds is reached through the workspace, and cannot be had.
     "chosen": ("/usr/bin/python3", f'{_CLOSED}{_CREDENTIALS}files."~/held" = "~/chosen"\n'),
+    # The same where nothing may be executed but the tool.
+    "alone": ("/usr/bin/python3", f"{_CLOSED}{_HELD}"),
     # A tool that reads whatever it is told to, and what it holds stands where nobody is told of.
     "grep": ("/bin/grep", f"{_CLOSED}{_HIDDEN}"),
     "lent": ("/usr/bin/python3", f'{_CLOSED}{_CREDENTIALS}files."~/held" = "~/lent"\n'),

@@ -54,6 +54,42 @@ _ALONE = {
     "a server of the host": "talk((socket.AF_INET, socket.SOCK_STREAM), ('127.0.0.1', <tcp>))",
     "a process of the host": "attempt('signal', lambda: os.kill(<victim>, 0))",
 }
+# Where the tool alone may be executed; each would say so if it were.
+_SAYS = "['x', MARK, 'it runs']"
+_EXECUTES = {
+    "a program of the system": f"os.execv('/bin/echo', {_SAYS})",
+    "it through its loader": "os.execv(LOADER, ['ld', '/bin/echo', MARK, 'it runs'])",
+    "it by a descriptor": f"os.execve(os.open('/bin/echo', os.O_RDONLY), {_SAYS}, {{}})",
+    "it in a child": f"print(os.waitpid(os.posix_spawn('/bin/echo', {_SAYS}, {{}}), 0))",
+    "it in memory": "made = os.memfd_create('x'); os.write(made, open('/bin/echo', 'rb').read())\n"
+    f"os.execve(made, {_SAYS}, {{}})",
+    "it from the workspace": "open('x', 'wb').write(open('/bin/echo', 'rb').read())\n"
+    f"os.chmod('x', 0o755); os.execv('./x', {_SAYS})",
+    "a script": "open('s', 'w').write('#!/bin/sh\\necho GO\"\"T: it runs\\n')\n"
+    "os.chmod('s', 0o755); os.execv('./s', ['s'])",
+    "the tool again": "os.execv(sys.executable, ['x', '-c', \"print('GO' + 'T: again')\"])",
+    "the tool by its link": "os.execv('/proc/self/exe', ['x', '-c', \"print('GO' + 'T: again')\"])",
+    "a shell of the library": "print(libc.system(b'echo GO\"\"T: it runs'))",
+}
+# Machine code that comes from where it can be written.
+_MAPS = {
+    "a library in the workspace": "open('m.so', 'wb').write(open(LIBRARY, 'rb').read())\n"
+    "got(ctypes.CDLL('./m.so'))",
+    "a library in /tmp": "open('/tmp/m.so', 'wb').write(open(LIBRARY, 'rb').read())\n"
+    "got(ctypes.CDLL('/tmp/m.so'))",
+    "a file that is mapped": "file = open('x', 'w+b'); file.write(bytes(4096)); file.flush()\n"
+    "attempt('code', lambda: mmap.mmap(file.fileno(), 4096, prot=5))",
+}
+_FIND = """
+def find(prefix):
+    places = ('/lib64', '/lib', *(f'/lib/{each}-linux-gnu' for each in ('x86_64', 'aarch64')))
+    return next(
+        f'{place}/{name}' for place in places if os.path.isdir(place)
+        for name in os.listdir(place) if name.startswith(prefix)
+    )
+LOADER, LIBRARY = find('ld-linux'), find('libm.so')
+"""
+
 # What a tool that reads any path and follows links is told to read; a link is in the workspace.
 _SOUGHT = {
     "a search of the home and above": "-rs token /home /run /tmp /var /etc /dev /root /opt /srv",
@@ -142,6 +178,16 @@ def _attacks() -> Iterator[Attack]:
         ("the log", _read_log, False),
     ):
         yield Attack(name, "box-holding", run, works, only="bubblewrap")
+    for name, code in (*_EXECUTES.items(), *_MAPS.items()):
+        told = f"beside the tool: {name}"
+        yield python(
+            told,
+            "programs",
+            f"{_FIND}\n{code}",
+            works_without=True,
+            command="alone",
+            only="bubblewrap",
+        )
     for name, words in _SOUGHT.items():
         run = partial(_seek, words=words)
         works = "memory" not in name and "pattern" not in name
