@@ -115,7 +115,7 @@ def way() -> None:
 
 def holding() -> None:
     """A file is fetched wherever the way to it leads, and put where anybody looks."""
-    _put(credentials, "is_within", lambda *_: False)
+    _put(credentials, "leads_through", lambda *_: False)
     _put(fetching, "hide", lambda box: (box, {"HOME": HOME}))
     _put(choice, "cover_processes", lambda box, _: box)
 
