@@ -1,4 +1,4 @@
-"""Recipes: modules for tools without a built-in one. They take effect where a person copies them."""
+"""Recipes: modules for tools without a built-in one, of effect where a person copies them."""
 
 from functools import cache
 from typing import TYPE_CHECKING
