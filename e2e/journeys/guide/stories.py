@@ -92,9 +92,10 @@ def follow_several(page: Page, host: GuideHost) -> None:
 def follow_module(page: Page, host: GuideHost) -> None:
     """A module for a tool of one's own: closed first, and then with what it holds."""
     host.type("airlock-daemon agent add my --workspace ~/src/app --command ssh --yes")
-    programs = {"deploy": 'echo "deployed by ${DEPLOY_TOKEN:-nobody}"', "pass": "echo $*"}
-    _write_programs(host, programs)
-    host.write(".deploy/config", "")
+    say = 'echo "deployed by ${DEPLOY_TOKEN:-nobody} $to"'
+    deploy = f'[ -z "$DEPLOY_CONFIG" ] || read -r to <"$DEPLOY_CONFIG"\n{say}'
+    _write_programs(host, {"deploy": deploy, "pass": "echo $*"})
+    host.write(".deploy/config", "to a place\n")
     host.write(f"{CONFIG}/config.toml", '[commands]\nenable = ["ssh", "deploy"]\n')
     profile = "~/.config/airlock/agents/my/airlock.toml"
     host.type(f"sed -i 's/^commands = .*/commands = [\"deploy\"]/' {profile}")
@@ -107,7 +108,7 @@ def follow_module(page: Page, host: GuideHost) -> None:
     rules = rest[rest.index("[deny]") :]
     host.write(module, f"{begin}{rules}\n{page.read('[credentials]')}")
     host.type("airlock-daemon reload")
-    assert host.type(deploy) == "deployed by show deploy/token"
+    assert host.type(deploy) == "deployed by show deploy/token to a place"
 
 
 def _write_programs(host: GuideHost, programs: Mapping[str, str]) -> None:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from e2e.world.command import Completed, run
 from e2e.world.container import Container
@@ -17,8 +18,6 @@ from e2e.world.scene import Scene, Stage
 from e2e.world.secrets import Password, read_tree
 from e2e.world.web_server import WebServer
 
-AUTHORITY = "/home/airlock/.authority.pem"
-"""Where a box has the certificate of the servers, by which its tool knows them."""
 REFUSED = 126
 """The exit status of what a rule refuses."""
 
@@ -28,13 +27,18 @@ def make_token(prefix: str) -> str:
     return prefix + secrets.token_hex(20)
 
 
+def find_authority(stage: Stage) -> Path:
+    """Return where the account's host, and the box, have the certificate of the server."""
+    return stage.account.home / ".authority.pem"
+
+
 def adapt(stage: Stage, server: WebServer, text: str, changes: Mapping[str, str]) -> str:
     """Return a recipe with `changes`: what stands in it once, and what a person writes for it.
 
-    The certificate of `server` is in its box.
+    The certificate of `server` is in its box, where `find_authority` says.
     """
-    stage.account.write(stage.account.home / ".authority.pem", server.authority.read_text())
-    read = {'box = "closed"\n': 'box = "closed"\nread = ["~/.authority.pem"]\n'}
+    path = stage.account.write(find_authority(stage), server.authority.read_text())
+    read = {'box = "closed"\n': f'box = "closed"\nread = ["{path}"]\n'}
     for here, there in (read | dict(changes)).items():
         assert text.count(here) == 1, here
         text = text.replace(here, there)
@@ -44,6 +48,11 @@ def adapt(stage: Stage, server: WebServer, text: str, changes: Mapping[str, str]
 def show(executables: Executables, name: str) -> str:
     """Return the recipe as `airlock-daemon show` prints it."""
     return run((str(executables.daemon), "show", name)).succeeded().out.decode()
+
+
+def drop_rules(recipe: str) -> str:
+    """Return a recipe that refuses nothing: what is kept then is kept by the box."""
+    return recipe[: recipe.index("[syntax]")] + "[deny]\nargs = []\n"
 
 
 def need_tool(name: str, package: str) -> None:

@@ -4,7 +4,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e.journeys.recipes.bench import REFUSED, Bench, adapt, at_bench, make_token, need_tool, show
+from e2e.journeys.recipes.bench import (
+    REFUSED,
+    Bench,
+    adapt,
+    at_bench,
+    drop_rules,
+    find_authority,
+    make_token,
+    need_tool,
+    show,
+)
 from e2e.world.executables import Executables
 from e2e.world.kubernetes_api import LOGGED, POD, running_kubernetes, write_kubeconfig
 from e2e.world.scene import Stage
@@ -57,7 +67,7 @@ def kubernetes(tmp_path: Path, token: str) -> Iterator[WebServer]:
 def recipe(user_stage: Stage, kubernetes: WebServer, token: str, executables: Executables) -> str:
     """The recipe with the server's place, and a kubeconfig in the account's home."""
     account = user_stage.account
-    text = write_kubeconfig(kubernetes, token=token, authority=account.home / ".authority.pem")
+    text = write_kubeconfig(kubernetes, token=token, authority=find_authority(user_stage))
     (account.home / ".kube").mkdir(exist_ok=True)
     account.write(account.home / ".kube" / "config", text, mode=0o600)
     account.own(account.home / ".kube")
@@ -112,8 +122,7 @@ def test_rules_keep_what_the_box_cannot(
     user_stage: Stage, recipe: str, token: str, line: str, is_shown: bool
 ) -> None:
     """Without them kubectl prints what it holds, though not in its traces."""
-    without = recipe[: recipe.index("[syntax]")] + "[deny]\nargs = []\n"
-    with at_bench(user_stage, "kubectl", without) as bench:
+    with at_bench(user_stage, "kubectl", drop_rules(recipe)) as bench:
         bench.run(*line.split()).succeeded()
         assert ("output" in bench.find(token)) == is_shown
     with at_bench(user_stage, "kubectl", recipe) as bench:
@@ -122,8 +131,6 @@ def test_rules_keep_what_the_box_cannot(
 
 def test_the_box_holds_the_current_context_alone(user_stage: Stage, recipe: str) -> None:
     """Another one of the human's cannot be named, because it is not there."""
-    text = recipe.replace('flags = ["--namespace"', 'flags = ["--context", "--namespace"')
-    text = text.replace('flags = [\n  "-n', 'flags = [\n  "--context VALUE", "-n')
-    with at_bench(user_stage, "kubectl", text) as bench:
+    with at_bench(user_stage, "kubectl", drop_rules(recipe)) as bench:
         said = bench.run("--context", "home", "get", "pods")
     assert "context was not found for specified context: home" in said.stderr

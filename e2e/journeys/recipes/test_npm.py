@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 from e2e.journeys.recipes.bench import (
-    AUTHORITY,
     REFUSED,
     Bench,
     adapt,
     at_bench,
+    drop_rules,
+    find_authority,
     make_token,
     need_tool,
     show,
@@ -24,6 +25,8 @@ from e2e.world.secrets import Password
 from e2e.world.web_server import WebServer
 
 HELD = "/home/airlock/.npmrc"
+SHOW = 'cat "$npm_config_userconfig"'
+STARTS = (("exec", "-c", SHOW), ("run", "evil"))
 DEPENDENCY = {
     "name": "dependency",
     "version": "1.0.0",
@@ -98,7 +101,7 @@ def recipe(
     lines = (
         f"//{serving.place}/:_authToken={registry.token}",
         f"registry=https://{serving.place}/",
-        f"cafile={AUTHORITY}",
+        f"cafile={find_authority(user_stage)}",
         # What leads nowhere is tried once, instead of for minutes.
         "fetch-retries=0",
     )
@@ -147,6 +150,7 @@ def test_a_hostile_agent_gets_no_token(
         f"globalconfig={HELD}\nuserconfig=/workspace/evil.sh\nprefix=/home/airlock\n",
         f"user-agent=${{npm_config_//{serving.place}/:_authToken}}\n",
         "install-links=true\nviewer=cat\neditor=cat\ngit=/workspace/evil.sh\nlong=true\n",
+        "registry=https://${npm_config_userconfig}/\nuser-agent=${npm_config_userconfig}\n",
     )
     for poison in poisons:
         bench.write(".npmrc", poison)
@@ -154,9 +158,9 @@ def test_a_hostile_agent_gets_no_token(
             words = line.format(registry=serving.place, elsewhere=elsewhere.place).split()
             bench.run(*words, NODE_OPTIONS="--require=/workspace/evil.js")
     bench.write(".npmrc", "")
-    for name in ("package.json", "package-lock.json", "npm-shrinkwrap.json", ".npmrc"):
+    for name in ("package.json", "package-lock.json", ".npmrc"):
         bench.link(name, HELD)
-        for line in ("install", "ci", "ls", "audit", "view"):
+        for line in ("install", "ci", "ls"):
             bench.run(*line.split())
     assert bench.find(registry.token) == []
     assert elsewhere.asked == []
@@ -166,11 +170,12 @@ def test_a_hostile_agent_gets_no_token(
 def test_what_is_published_has_no_token_in_it(
     user_stage: Stage, recipe: str, registry: Registry, *, follows: bool
 ) -> None:
-    """npm sends README.md and more, whatever they are a link to; in this box they lead nowhere."""
+    """npm sends README.md and more, whatever they are links to; in this box they lead nowhere."""
     text = recipe.replace("[allow.commands]\n", f"[allow.commands]\n{PUBLISH}")
     text = text.replace('args = ["publish"]\nexpect = "denied"', "args = []\nexpect = 'allowed'")
     if follows:
         text = text.replace("links = false ", "links = true ")
+        text = text.replace('"${npm_config_userconfig}"', '"~/.npmrc"')
     with at_bench(user_stage, "npm", text) as bench:
         bench.write("package.json", json.dumps({"name": "app", "version": "1.0.0"}))
         bench.run("publish").succeeded()
@@ -191,19 +196,19 @@ def test_publishing_is_for_a_person_to_allow(bench: Bench, registry: Registry) -
     assert "app" not in registry.documents
 
 
-@pytest.mark.parametrize(
-    "line", ["exec -- cat {held}", "run evil", "explore dependency -- cat {held}"]
-)
+@pytest.mark.parametrize("is_bound", [True, False])
+@pytest.mark.parametrize("words", STARTS)
 def test_nothing_else_runs_beside_the_token(
-    user_stage: Stage, recipe: str, registry: Registry, line: str
+    user_stage: Stage, recipe: str, registry: Registry, words: tuple[str, ...], *, is_bound: bool
 ) -> None:
-    """Whatever npm is asked to start, and without a single rule."""
-    without = recipe[: recipe.index("[syntax]")] + "[deny]\nargs = []\n"
-    with at_bench(user_stage, "npm", without) as bench:
-        scripts = {"evil": f"cat {HELD}"}
-        bench.write("package.json", json.dumps({"name": "app", "scripts": scripts}))
+    """Whatever npm is asked to start, without a rule; where all may be executed, it shows it."""
+    text = drop_rules(recipe)
+    if not is_bound:
+        text = text.replace("programs = []", 'programs = ["*"]')
+    with at_bench(user_stage, "npm", text) as bench:
+        document = {"name": "app", "scripts": {"evil": SHOW}}
+        bench.write("package.json", json.dumps(document))
         bench.run("install", "dependency").succeeded()
-        said = bench.run(*line.format(held=HELD).split())
-        assert said.exit_code != 0
-        assert "EPERM" in said.stderr or "EACCES" in said.stderr
-        assert bench.find(registry.token) == []
+        said = bench.run(*words)
+        assert (said.exit_code == 0) != is_bound
+        assert ("output" in bench.find(registry.token)) != is_bound
