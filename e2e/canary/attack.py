@@ -36,6 +36,7 @@ BOX_GUARANTEES: Mapping[str, str] = {
     "box-network": "no server is in reach of a box, not even of one that may have sockets",
     "box-way": "a box with a network reaches what its module names, and nothing else",
     "box-holding": "a box has the credentials that its module names, and nobody chooses others",
+    "box-programs": "a box with credentials executes what its module names, and else its tool once",
     "box-sockets": "a box has no sockets but pairs",
     "box-ipc": "no memory, queue or semaphore of the host is in reach of a box",
     "box-keys": "no keyring is in reach of a box",

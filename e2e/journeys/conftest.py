@@ -103,8 +103,9 @@ def server(images: Images) -> Iterator[GitServer]:
 @pytest.fixture(scope="session")
 def tools(ground: Path) -> list[Path]:
     """Return programs of the run's own, for what this host does not have itself."""
-    folder = ground / "tools"
-    folder.mkdir()
+    # Where a box can be shown what a program needs.
+    folder = ground / "tools" / "bin"
+    folder.mkdir(parents=True)
     if shutil.which("terraform", path=TOOLS) is None and install_terraform(folder) is None:
         return [folder / "terraform"]
     return []

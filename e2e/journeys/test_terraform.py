@@ -1,8 +1,25 @@
 """Terraform with its state in a cloud, and its questions answered by the container."""
 
-from e2e.world.scene import Stage
+import pytest
+from e2e.world.command import Completed
+from e2e.world.scene import COMMANDS, ENVIRONMENT, MAPPED, Stage
 
 from .errands.cloud import Terraform
+
+# Every file that can be listed, printed (in a /proc that shows something this would not end); and a
+# program that is to be started.
+_LOOKS = """
+output "files" {
+  value = [for name in fileset("/", "{run,home,proc,tmp}/**") : try(file("/${name}"), "")]
+}
+"""
+_STARTS = """
+resource "terraform_data" "runs" {
+  provisioner "local-exec" {
+    command = "touch ran"
+  }
+}
+"""
 
 
 def test_a_plan_is_applied_after_it_was_looked_at(
@@ -45,3 +62,30 @@ def test_the_answer_comes_from_the_container(
             done = client.run(*apply, cwd=cwd, stdin=answer)
             assert (done.exit_code, terraform_errand.applied(name)) == (status, output), done
             assert "Enter a value:" in done.stdout
+
+
+@pytest.mark.parametrize("may_execute", [False, True])
+def test_what_a_configuration_names_is_started_where_the_profile_says_so(
+    user_stage: Stage, terraform_errand: Terraform, may_execute: bool
+) -> None:
+    """Without it no provisioner runs, and no credential is where a configuration could look."""
+    more = "[terraform]\nexec = true\n" if may_execute else ""
+    scene = user_stage.scene(
+        commands=COMMANDS, profile=f"{MAPPED}\n{more}", environment=ENVIRONMENT
+    )
+    name = terraform_errand.write_configuration(scene)
+    path = scene.project.path / name / "main.tf"
+    user_stage.account.write(path, path.read_text() + _STARTS + ("" if may_execute else _LOOKS))
+    with scene.setup(scene.images.busybox).running() as client:
+
+        def terraform(*words: str) -> Completed:
+            return client.run("terraform", *words, "-no-color", cwd=f"/workspace/{name}")
+
+        terraform("init", "-input=false").succeeded()
+        terraform("plan", "-input=false", "-out=plan").succeeded()
+        done = terraform("apply", "-input=false", "plan")
+    assert (done.exit_code == 0) == may_execute, done
+    assert (scene.project.path / name / "ran").exists() == may_execute
+    assert terraform_errand.cloud.secret() not in done.stdout + done.stderr
+    if not may_execute:
+        assert "fork/exec /bin/sh: permission denied" in done.stderr

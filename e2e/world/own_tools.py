@@ -20,7 +20,7 @@ def own_tools(scene: Scene, *, tools: Sequence[Path], home: Iterable[str]) -> Se
 
     Its root has the files `home`, which are named from the account's home.
     """
-    places = {Path("/usr"), Path(sys.prefix), Path(sys.base_prefix), *(t.parent for t in tools)}
+    places = {Path("/usr"), Path(sys.prefix), Path(sys.base_prefix), *(t.parents[1] for t in tools)}
     mounts = {
         str(place): (place, "ro")
         for place in places

@@ -24,7 +24,7 @@ COMMANDS = ("aws", "docker", "git", "ssh", "terraform")
 ENVIRONMENT = {"AWS_EC2_METADATA_DISABLED": "true"}
 """Set by every workshop's profile: nobody is asked for credentials at an address of the cloud."""
 
-AT_CLOUD = ("aws",)
+AT_CLOUD = ("aws", "terraform")
 """Those of COMMANDS whose boxes must be let to a cloud on this host."""
 
 GIT_SSH = "/usr/local/bin/git-ssh"

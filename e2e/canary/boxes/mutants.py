@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _CHECKOUT = Path(__file__).parents[3]
-_SOURCES = _CHECKOUT / "packages/airlock-daemon/native"
+SOURCES = _CHECKOUT / "packages/airlock-daemon/native"
 _KEPT = _CHECKOUT / "packages/airlock-daemon/.zig-cache/mutants"
 
 Change = tuple[str, str, str]
@@ -23,7 +23,11 @@ _FILTER = (
         "fn prepare(",
         "fn no(_: seccomp.Sockets) ?linux.E {\n    return null;\n}\n\nfn prepare(",
     ),
-    ("command.zig", "if (seccomp.confine(sockets)) |errno|", "if (no(sockets)) |errno|"),
+    (
+        "command.zig",
+        "if (seccomp.confine(wanted.sockets)) |errno|",
+        "if (no(wanted.sockets)) |errno|",
+    ),
     (
         "command.zig",
         "pub fn runBoxed(",
@@ -56,11 +60,9 @@ CHANGES: Mapping[str, tuple[Change, ...]] = {
         ("place.zig", "return if (is_it) null else .STALE;", "return if (is_it) null else null;"),
     ),
     "descriptors": (
-        (
-            "preparation.zig",
-            "    _ = linux.syscall3(.close_range, socket + 1, std.math.maxInt(u32), 0);",
-            "    _ = linux.syscall3(.close_range, 1000, std.math.maxInt(u32), 0);",
-        ),
+        ("preparation.zig", "close_range, 3, first", "close_range, 1000, first"),
+        ("preparation.zig", "close_range, first + 1,", "close_range, first + 1000,"),
+        ("preparation.zig", "close_range, last + 1,", "close_range, last + 1000,"),
         ("tool.zig", "close_range, first, ", "close_range, 1000, "),
     ),
 }
@@ -79,7 +81,7 @@ def make(guard: str) -> Path | None:
     if changes is None:
         return None
     digest = hashlib.sha256(repr(changes).encode())
-    for path in sorted(_SOURCES.rglob("*.zig")):
+    for path in sorted(SOURCES.rglob("*.zig")):
         digest.update(path.read_bytes())
     binary = _KEPT / digest.hexdigest()[:16] / "airlock-launch"
     if not binary.exists():
@@ -90,7 +92,7 @@ def make(guard: str) -> Path | None:
 
 
 def _build(sources: Path, changes: tuple[Change, ...], binary: Path) -> None:
-    shutil.copytree(_SOURCES, sources)
+    shutil.copytree(SOURCES, sources)
     for name, text, other in changes:
         path = sources / name
         content = path.read_text()

@@ -26,6 +26,8 @@ _UNGUARDED = Path(__file__).with_name("unguarded.py")
 _OWN = ("airlock-launch", "bwrap", "4")
 # Processes of bubblewrap with which boxes wait, and descriptors of these and of launchers.
 _AHEAD, _KEPT = 32, 64
+# Which Podman keeps where it is asked for containers without a runtime directory.
+_PODMAN = "storage-run-"
 _TICK_S = 0.02
 
 Told = TypeVar("Told")
@@ -118,7 +120,8 @@ def _await_rest(scene: BoxScene, before: Footprint) -> None:
         now = measure(scene.daemon.pid, scene.world.temporary)
         boxes = sum(name == "bwrap" for name in now.descendants)
         left = [name for name in now.descendants if name not in _OWN]
-        left += [*now.tools, *now.directories, *(["boxes"] if boxes > _AHEAD else [])]
+        left += [name for name in now.directories if not name.startswith(_PODMAN)]
+        left += [*now.tools, *(["boxes"] if boxes > _AHEAD else [])]
         if not left and len(now.descriptors) <= len(before.descriptors) + _KEPT:
             return
         if time.monotonic() > until:
@@ -137,5 +140,6 @@ def _try(attack: Attack, scene: BoxScene, look: BoxLook) -> tuple[str, ...]:
     try:
         seen = attack.run(scene)
     except (BrokenError, OSError) as error:
-        return (f"not served: {error}",)
+        # What it did is undone all the same.
+        return (f"not served: {error}", *look.find_leaks(b""))
     return tuple(look.find_leaks(seen))

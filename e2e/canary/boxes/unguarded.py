@@ -16,9 +16,9 @@ from airlock_daemon.brokers.egress.destinations import Network
 from airlock_daemon.cli import main
 from airlock_daemon.command import launcher
 from airlock_daemon.command.order import Bounds
-from airlock_daemon.request import execution
+from airlock_daemon.request import execution, fetching
 from airlock_daemon.sandbox import bubblewrap, choice, credentials, fencing, making
-from airlock_daemon.sandbox.box import Box, Closed, Memory, System
+from airlock_daemon.sandbox.box import HOME, Box, Closed, Memory, System
 from airlock_daemon.workspace import mapping
 
 
@@ -114,8 +114,15 @@ def way() -> None:
 
 
 def holding() -> None:
-    """A file is fetched wherever the way to it leads."""
-    _put(credentials, "is_within", lambda *_: False)
+    """A file is fetched wherever the way to it leads, and put where anybody looks."""
+    _put(credentials, "leads_through", lambda *_: False)
+    _put(fetching, "hide", lambda box: (box, {"HOME": HOME}))
+    _put(choice, "cover_processes", lambda box, _: box)
+
+
+def programs() -> None:
+    """Whatever is there may be executed."""
+    _put(bubblewrap, "_name_execution", lambda _: "any")
 
 
 def sockets() -> None:
@@ -182,7 +189,7 @@ OFF: dict[str, Callable[[], None]] = {
     each.__name__: each
     for each in (
         *(files, filter, keys, privileges, network, sockets, ipc, processes, environment),
-        *(directory, descriptors, devices, bounds, way, holding),
+        *(directory, descriptors, devices, bounds, way, holding, programs),
     )
 }
 

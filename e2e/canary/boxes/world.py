@@ -16,6 +16,7 @@ _CREDENTIALS = "[credentials]\n"
 _HELD = f"""{_CREDENTIALS}files."~/.kube/config" = "~/.kube/config"
 env.HELD = ["/bin/cat", "<home>/.netrc"]
 """
+_HIDDEN = _HELD.replace("~/.kube/config", "${KUBECONFIG}", 1)
 # Which prints the words of a file, and fails.
 _FAILS = '["/bin/sh", "-c", "cat <home>/.netrc; cat <home>/.netrc >&2; exit 1"]'
 _MODULES = {
@@ -30,6 +31,10 @@ _MODULES = {
     "holding": ("/usr/bin/python3", f'{_CLOSED}programs = ["*"]\n{_HELD}'),
     # What it holds is reached through the workspace, and cannot be had.
     "chosen": ("/usr/bin/python3", f'{_CLOSED}{_CREDENTIALS}files."~/held" = "~/chosen"\n'),
+    # The same where nothing may be executed but the tool.
+    "alone": ("/usr/bin/python3", f"{_CLOSED}{_HELD}"),
+    # A tool that reads whatever it is told to, and what it holds stands where nobody is told of.
+    "grep": ("/bin/grep", f"{_CLOSED}{_HIDDEN}"),
     "lent": ("/usr/bin/python3", f'{_CLOSED}{_CREDENTIALS}files."~/held" = "~/lent"\n'),
     "told": ("/usr/bin/python3", f"{_CLOSED}{_CREDENTIALS}env.HELD = {_FAILS}\n"),
     "home": ("/usr/bin/python3", 'box = "home"\n'),

@@ -31,8 +31,8 @@ class Ground:
 
     `workspaces` has a directory for each entry; `box` the shim under the names of all tools, by
     links that also lead there where the directory is mounted elsewhere; `tools` programs of the
-    run's own, before those of the system; `home` is everybody's home; `airlock` has the daemons'
-    files by carriage.
+    run's own in its `bin`, before those of the system; `home` is everybody's home; `airlock` has
+    the daemons' files by carriage.
     """
 
     workspaces: Path
@@ -53,13 +53,14 @@ class Ground:
         airlock = {each: Installation(folder / "airlock" / each) for each in CARRIAGES}
         ground = cls(**{name: folder / name for name in names}, airlock=airlock)
         ground.servers.chmod(0o700)
+        (ground.tools / "bin").mkdir()
         (ground.home / ".gitconfig").write_text(_GITCONFIG)
         return ground
 
     @property
     def search_path(self) -> str:
         """The PATH on which tools are found, directly and by the daemon."""
-        return f"{self.tools}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+        return f"{self.tools}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
     @property
     def environment(self) -> dict[str, str]:

@@ -129,7 +129,7 @@ def _serve_aws(ground: Ground, stack: ExitStack, port: int) -> str | None:
 def _prepare_terraform(ground: Ground) -> str | None:
     found = ground.find("terraform")
     if found is None:
-        reason = install_terraform(ground.tools)
+        reason = install_terraform(ground.tools / "bin")
         if reason is not None:
             return reason
         found = ground.find("terraform")

@@ -147,7 +147,9 @@ class Terraform(AtCloud):
         """Make a directory of the workspace with a configuration; return its name."""
         name = f"terraform-{next(self._number)}"
         account = scene.airlock.account
-        folder = account.make_directory(scene.project.path / name)
+        # Whoever is in the boxes of a daemon that is root writes there too.
+        mode = 0o777 if account.uid == 0 else 0o755
+        folder = account.make_directory(scene.project.path / name, mode=mode)
         text = _STATE.format(
             bucket=BUCKET, key=name, address=self.cloud.address, greeting=f"hello {name}"
         )

@@ -31,7 +31,7 @@ END
 doctor() {{
   echo "== $1"
   setpriv --reuid=1000 --regid=1000 --clear-groups \
-    airlock-daemon --config /etc/empty --sockets /tmp/none --json doctor 2>/dev/null
+    env HOME=/tmp airlock-daemon --config /etc/empty --sockets /tmp/none --json doctor
 }}
 sudo() {{
   "$@"

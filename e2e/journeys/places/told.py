@@ -28,9 +28,11 @@ class Told:
     @classmethod
     def ask(cls, ask: Callable[..., Completed], *options: str) -> Self:
         """Have `ask` run doctor, as whoever the daemon runs as."""
-        said: dict[str, Any] = json.loads(
-            ask("airlock-daemon", *options, "--json", "doctor").stdout
-        )
+        return cls.of(json.loads(ask("airlock-daemon", *options, "--json", "doctor").stdout))
+
+    @classmethod
+    def of(cls, said: dict[str, Any]) -> Self:
+        """Return what is in the report of `doctor --json`."""
         found = (*said["findings"], *said["notes"])
         return cls(boxes=said["boxes"], remedies={one["name"]: one["remedy"] for one in found})
 

@@ -54,6 +54,62 @@ _ALONE = {
     "a server of the host": "talk((socket.AF_INET, socket.SOCK_STREAM), ('127.0.0.1', <tcp>))",
     "a process of the host": "attempt('signal', lambda: os.kill(<victim>, 0))",
 }
+# Where the tool alone may be executed; each would say so if it were.
+_SAYS = "['x', MARK, 'it runs']"
+_EXECUTES = {
+    "a program of the system": f"os.execv('/bin/echo', {_SAYS})",
+    "it through its loader": "os.execv(LOADER, ['ld', '/bin/echo', MARK, 'it runs'])",
+    "it by a descriptor": f"os.execve(os.open('/bin/echo', os.O_RDONLY), {_SAYS}, {{}})",
+    "it in a child": f"print(os.waitpid(os.posix_spawn('/bin/echo', {_SAYS}, {{}}), 0))",
+    "it in memory": "made = os.memfd_create('x'); os.write(made, open('/bin/echo', 'rb').read())\n"
+    f"os.execve(made, {_SAYS}, {{}})",
+    "it from the workspace": "open('x', 'wb').write(open('/bin/echo', 'rb').read())\n"
+    f"os.chmod('x', 0o755); os.execv('./x', {_SAYS})",
+    "a script": "open('s', 'w').write('#!/bin/sh\\necho GO\"\"T: it runs\\n')\n"
+    "os.chmod('s', 0o755); os.execv('./s', ['s'])",
+    "the tool again": "os.execv(sys.executable, ['x', '-c', \"print('GO' + 'T: again')\"])",
+    "the tool by its link": "os.execv('/proc/self/exe', ['x', '-c', \"print('GO' + 'T: again')\"])",
+    "a shell of the library": "print(libc.system(b'echo GO\"\"T: it runs'))",
+}
+# Machine code that comes from where it can be written.
+_MAPS = {
+    "a library in the workspace": "open('m.so', 'wb').write(open(LIBRARY, 'rb').read())\n"
+    "got(ctypes.CDLL('./m.so'))",
+    "a library in /tmp": "open('/tmp/m.so', 'wb').write(open(LIBRARY, 'rb').read())\n"
+    "got(ctypes.CDLL('/tmp/m.so'))",
+    "a file that is mapped": "file = open('x', 'w+b'); file.write(bytes(4096)); file.flush()\n"
+    "attempt('code', lambda: mmap.mmap(file.fileno(), 4096, prot=5))",
+}
+_FIND = """
+def find(prefix):
+    places = ('/lib64', '/lib', *(f'/lib/{each}-linux-gnu' for each in ('x86_64', 'aarch64')))
+    return next(
+        f'{place}/{name}' for place in places if os.path.isdir(place)
+        for name in os.listdir(place) if name.startswith(prefix)
+    )
+LOADER, LIBRARY = find('ld-linux'), find('libm.so')
+"""
+
+# What a tool that reads any path and follows links is told to read; a link is in the workspace.
+_SOUGHT = {
+    "a search of the home and above": "-rs token /home /run /tmp /var /etc /dev /root /opt /srv",
+    "a search through links": "-Rs token . /run /home",
+    "its own variables": "-as . /proc/self/environ /proc/thread-self/environ /proc/1/environ",
+    "its own variables, through a link": "-as . environ",
+    "its own memory": "-as token /proc/self/mem /proc/self/maps /proc/self/auxv /proc/self/stat",
+    "its own descriptors": "-rs token /proc/self/fd /dev/fd /proc/self/cwd /proc/self/root/run",
+    "patterns from a file": "-f environ -as . file",
+    "a file of patterns below the home": "-rsf /home/airlock/.kube/config . /home",
+}
+
+
+def _seek(scene: BoxScene, *, words: str) -> bytes:
+    """The tool says what it finds of what it holds."""
+    (scene.world.workspace / "environ").symlink_to("/proc/self/environ")
+    (scene.world.workspace / "home").symlink_to("/home/airlock")
+    return scene.run("grep", *words.split())
+
+
 # A command of the same agent, beside one that holds something.
 _BESIDE = """
 cat /proc/*/environ /proc/*/cmdline ~/.kube/config /proc/*/root/home/airlock/.kube/config
@@ -122,6 +178,21 @@ def _attacks() -> Iterator[Attack]:
         ("the log", _read_log, False),
     ):
         yield Attack(name, "box-holding", run, works, only="bubblewrap")
+    for name, code in (*_EXECUTES.items(), *_MAPS.items()):
+        told = f"beside the tool: {name}"
+        yield python(
+            told,
+            "programs",
+            f"{_FIND}\n{code}",
+            works_without=True,
+            command="alone",
+            only="bubblewrap",
+        )
+    for name, words in _SOUGHT.items():
+        run = partial(_seek, words=words)
+        works = "memory" not in name and "pattern" not in name
+        told = f"what a tool is led to: {name}"
+        yield Attack(told, "box-holding", run, works, only="bubblewrap")
     code = "got('it runs')"
     yield python("what cannot be fetched", "holding", code, command="told", only="bubblewrap")
     yield python("to hold something", "holding", code, command="holding", only="landlock")

@@ -246,3 +246,17 @@ for _ in range(1100):
     counted = sum(record["count"] for record in records if record["count"])
     assert (len(own), counted) == (1000, 100)
     assert site.withheld.count == 0
+
+
+def test_a_connection_too_many_is_told_to_who_speaks_http_alone() -> None:
+    """Any other protocol would have it for an answer of the destination."""
+    script = """
+kept, _ = connect(f"localhost:{WORDS[0]}")
+print(speak(b"").recv(3))
+print(socket.create_connection(("127.0.0.1", int(WORDS[0]))).recv(3))
+"""
+    with egress_site() as site:
+        limits = "[workspace]\nhost = true\n[limits]\nconnections = 2\n"
+        site.world.write_profile(limits)
+        with Daemon(site.world) as daemon:
+            assert said(daemon, script, site.granted.port) == ["b'HTT'", "b''"]

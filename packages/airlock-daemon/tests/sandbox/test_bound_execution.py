@@ -245,3 +245,17 @@ def test_a_tool_that_is_not_there_is_told_as_ever(world: World) -> None:
         with Daemon(world) as daemon:
             error = daemon.ask("git", cwd="/workspace").error
     assert "the command cannot be executed: No such file or directory" in error["message"]
+
+
+def test_a_program_that_may_be_absent_is_executed_where_it_is_there(
+    world: World, tmp_path: Path
+) -> None:
+    """Where none of a list is there the tool is alone, and need not be a static one."""
+    start = "import subprocess, sys; subprocess.run(sys.argv[1:])"
+    write_tool(world, 'programs = ["/nowhere/**?", "no-such-tool?"]')
+    said, status = run(world, "-I", "-c", start, "/usr/bin/true")
+    assert (status, "PermissionError" in said) == (1, True)
+    write_tool(world, f'programs = ["{tmp_path}/**?"]')
+    with Daemon(world, environment={"PATH": "/usr/bin:/bin"}) as daemon:
+        refused = daemon.ask("git", "-c", "1", cwd="/workspace").error
+    assert "the tool itself, needs a loader or an interpreter" in refused["message"]

@@ -135,8 +135,8 @@ def test_a_network_adds_its_sockets_to_those_that_are_named() -> None:
 
 def test_programs_are_names_paths_and_directories() -> None:
     """In the file's order, once each; without the key it is the tool alone."""
-    programs = '"helper", "/opt/t/bin/x", "~/.tool/plugins/**", "helper"'
+    programs = '"helper", "/opt/t/bin/x", "~/.tool/plugins/**", "~/.more/**?", "helper"'
     text = f'{TOOL}[sandbox]\nbox = "closed"\nprograms = [{programs}]\n'
     sandbox = parse_module(text, name="tool", source="tool.toml").sandbox
     assert sandbox is not None
-    assert sandbox.programs == ("helper", "/opt/t/bin/x", "~/.tool/plugins/**")
+    assert sandbox.programs == ("helper", "/opt/t/bin/x", "~/.tool/plugins/**", "~/.more/**?")

@@ -109,7 +109,9 @@ class Egress:
         if not gate.connect():
             error = too_many(gate.limits)
             self._tell(Reached(wanted=named, error=error))
-            await refuse(connection, error, HTTPStatus.SERVICE_UNAVAILABLE, turns)
+            # Who speaks to a destination would take it for that one's answer.
+            if named is None:
+                await refuse(connection, error, HTTPStatus.SERVICE_UNAVAILABLE, turns)
             return
         try:
             await converse(connection, self._ways, turns, self._tell, named=named)

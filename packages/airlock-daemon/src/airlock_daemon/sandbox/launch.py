@@ -87,13 +87,6 @@ class BoxedLaunch(Launch):
         with order as (message, files), suppress(BrokenPipeError, ConnectionResetError):
             socket.send_fds(self.control, [message], [*standard, *kept, *files])
 
-    def is_made(self) -> bool:
-        """Whether the launcher in there has said that the box is complete; before an `order`."""
-        if self._first is None:
-            with suppress(BlockingIOError):
-                self._first = self._take_message()[:1]
-        return self._first == b"W"
-
     @property
     def ready(self) -> int:
         """As for any command: where bubblewrap is killed before the launcher in the box is there,
@@ -109,6 +102,13 @@ class BoxedLaunch(Launch):
             report = super().read_report()
             return self._explain_loss() if report is None else report
         return report
+
+    def is_made(self) -> bool:
+        """Whether the launcher in there has said that the box is complete; before an `order`."""
+        if self._first is None:
+            with suppress(BlockingIOError):
+                self._first = self._take_message()[:1]
+        return self._first == b"W"
 
     def is_waiting(self) -> bool:
         """Whether box and maker are alive, and nothing else was reported of either."""

@@ -1,7 +1,7 @@
 """Making a box by bubblewrap, as far as it does not depend on the command that it will be for."""
 
 import os
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 
 import msgspec
 
@@ -72,10 +72,12 @@ async def _make(
     with ExitStack() as undo:
         said = os.memfd_create("airlock-box-said", os.MFD_CLOEXEC)
         undo.callback(os.close, said)
-        # What the box has of the two, where it has doors.
-        near, far = (None, None) if box.doors is None else make_pair()
-        if near is not None:
+        near = far = None
+        if box.doors is not None:
+            # What the box has of the two.
+            near, far = make_pair()
             undo.callback(near.close)
+            undo.callback(far.close)
         group = open_group()
         if group is not None:
             undo.callback(group.close)
@@ -83,7 +85,6 @@ async def _make(
         undo.callback(ours.close)
         with (
             theirs,
-            nullcontext() if far is None else far,
             prepare(
                 box,
                 bubblewrap,
@@ -105,4 +106,6 @@ async def _make(
         undo.callback(maker.close)
         launch = BoxedLaunch(ours, maker, said, group, near)
         undo.pop_all()
+        if far is not None:
+            far.close()
     return FreshBox(launch, making.shared)

@@ -111,8 +111,7 @@ class Listener:
 
     async def _wait_closers(self) -> None:
         """Wait while too much hangs that clients have sent, and say so."""
-        closer = self._agent.closer
-        if not closer.is_full or self._is_stopping:
+        if not self._is_held_up():
             return
         log.error(
             "agent %s: %d descriptors that its clients have sent do not close; none of its "
@@ -120,8 +119,11 @@ class Listener:
             *(self._agent.generation.agent.name, MOST),
         )
         # A thread that hangs in a call tells nobody when it does not any more.
-        while closer.is_full and not (self._is_stopping or self._is_over):  # noqa: ASYNC110
+        while self._is_held_up():  # noqa: ASYNC110
             await trio.sleep(_AGAIN_S)
+
+    def _is_held_up(self) -> bool:
+        return self._agent.closer.is_full and not (self._is_stopping or self._is_over)
 
     def _accept_some(self, most: int) -> list[socket.socket]:
         """Take so many connections at most; those that are refused are not among those returned."""

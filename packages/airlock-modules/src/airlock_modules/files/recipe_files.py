@@ -1,4 +1,4 @@
-"""Recipes: modules for tools without a built-in one. They count where a person copies them."""
+"""Recipes: modules for tools without a built-in one, for a person to copy into a directory."""
 
 from functools import cache
 from typing import TYPE_CHECKING
