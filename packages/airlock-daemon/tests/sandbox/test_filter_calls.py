@@ -20,6 +20,7 @@ from launching import can_build
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the launcher is for Linux"),
     pytest.mark.skipif(not can_build(), reason="needs ziglang"),
+    pytest.mark.usefixtures("confined"),
 ]
 
 on_x86_64 = pytest.mark.skipif(platform.machine() != "x86_64", reason="is about x86-64")

@@ -43,6 +43,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the launcher is for Linux"),
     pytest.mark.skipif(not can_build(), reason="needs ziglang"),
     pytest.mark.skipif(not has_engine(), reason="needs root and a docker engine"),
+    pytest.mark.usefixtures("confined"),
 ]
 
 

@@ -25,6 +25,7 @@ from launching import can_build
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the launcher is for Linux"),
     pytest.mark.skipif(not can_build(), reason="needs ziglang"),
+    pytest.mark.usefixtures("confined"),
 ]
 
 # What an attack needs, by what it would do: SPEC 6 R3, and what else reaches out of a box or deep

@@ -14,6 +14,7 @@ from launching import can_build
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the launcher is for Linux"),
     pytest.mark.skipif(not can_build(), reason="needs ziglang"),
+    pytest.mark.usefixtures("confined"),
 ]
 
 IDENTITY = "-c user.name=a -c user.email=b -c init.defaultBranch=main -c protocol.file.allow=always"

@@ -16,6 +16,7 @@ from launching import can_build
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the launcher is for Linux"),
     pytest.mark.skipif(not can_build(), reason="needs ziglang"),
+    pytest.mark.usefixtures("confined"),
 ]
 
 MEBIBYTE = 1 << 20

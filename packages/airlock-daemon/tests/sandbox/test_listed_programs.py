@@ -21,6 +21,7 @@ pytestmark = [
     needs_bubblewrap,
     pytest.mark.skipif(not can_build(), reason="needs ziglang"),
     pytest.mark.skipif(not landlock_version(), reason="needs Landlock"),
+    pytest.mark.usefixtures("confined"),
 ]
 
 RAN = "airlock: airlock-launch: "
