@@ -3,9 +3,12 @@
 Shown are the profile that Ubuntu has for bubblewrap since 25.04, `bwrap-userns-restrict`, and one
 that forbids it user namespaces, as Ubuntu 24.04 does to all that is unconfined by a patch of its
 kernel: that this kernel has not, so that for 24.04 it is argued by the same refusal.
+
+It takes minutes of a processor, and qemu-system-x86_64: it runs on request, with EMULATE=1.
 """
 
 import json
+import os
 import shutil
 from typing import Any
 
@@ -16,6 +19,10 @@ from e2e.world.product import Product
 from e2e.world.virtual_machine import END, VirtualMachine, why_not
 
 from .told import Told
+
+pytestmark = pytest.mark.skipif(
+    os.environ.get("EMULATE") != "1", reason="a machine is emulated only with EMULATE=1"
+)
 
 SHIPPED = "/usr/share/apparmor/extra-profiles/bwrap-userns-restrict"
 STEPS = f"""
