@@ -61,9 +61,13 @@ class Crowd:
         yield
         self._cuts_over += 1
 
+    def end(self) -> None:
+        """Let nobody come back any more."""
+        self._is_over.set()
+
     def finish(self) -> Counter[str]:
         """Return what everybody was told, once the last one is gone; raises BrokenError."""
-        self._is_over.set()
+        self.end()
         for thread in self._threads:
             thread.join()
         if self._faults:

@@ -61,6 +61,9 @@ def reload_under_load(
             daemon.kill()
             raise
         finally:
+            # All of them: what went wrong for one must not leave the others trying for ever.
+            for crowd in crowds.values():
+                crowd.end()
             told = {name: crowd.finish() for name, crowd in crowds.items()}
         made = {name: told[name].total() + reloads.asked[name] for name in crowds}
         await_rest(daemon, before=before, log=reloads.log, requests=made[HOSTILE])

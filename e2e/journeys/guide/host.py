@@ -21,6 +21,8 @@ AGENT = "airlock-e2e/guide-agent"
 """An image of the person's own, with a shell, git, and coding agents."""
 
 _HOST = "airlock-e2e/guide-host"
+_NO_MORE_ANSWERS = "^@"
+"""How a container's terminal shows what script(1) sends it after the last answer."""
 _OPTIONS = (
     *("--tmpfs=/var/lib/docker:exec,suid,dev", "--add-host=github.com:127.0.0.1"),
     "--add-host=notary:127.0.0.1",
@@ -65,7 +67,8 @@ class GuideHost:
 
     def type(self, text: str, *, answers: str = "", cwd: str = HOME) -> str:
         """The same, and return what is on the screen; all lines must succeed."""
-        return self.try_typing(text, answers=answers, cwd=cwd).succeeded().stdout
+        shown = self.try_typing(text, answers=answers, cwd=cwd).succeeded().stdout
+        return shown.replace(_NO_MORE_ANSWERS, "")
 
     def begin(self, line: str) -> Running:
         """Type a line that goes on until it is ended."""

@@ -103,12 +103,17 @@ def follow_module(page: Page, host: GuideHost) -> None:
     host.write(module, closed)
     assert "allowed" in host.type(page.take("airlock-daemon check"))
     deploy = "airlock-daemon run my IMAGE deploy status"
-    assert host.type(deploy) == "deployed by nobody"
+    assert _read_last_line(host.type(deploy)) == "deployed by nobody"
     begin, _, rest = closed.partition("[sandbox]")
     rules = rest[rest.index("[deny]") :]
     host.write(module, f"{begin}{rules}\n{page.read('[credentials]')}")
     host.type("airlock-daemon reload")
-    assert host.type(deploy) == "deployed by show deploy/token to a place"
+    assert _read_last_line(host.type(deploy)) == "deployed by show deploy/token to a place"
+
+
+def _read_last_line(screen: str) -> str:
+    """What a command says to which `run` says something first."""
+    return screen.splitlines()[-1]
 
 
 def _write_programs(host: GuideHost, programs: Mapping[str, str]) -> None:
@@ -122,7 +127,7 @@ def follow_recipes(page: Page, host: GuideHost) -> None:
     """The recipe for gh, as it is printed, with a gh that says what it was called with."""
     _write_programs(host, {"gh": 'echo "gh $*, with ${GH_TOKEN:-nothing}"'})
     said = host.type(page.take("mkdir -p"), answers=_YES)
-    assert said.splitlines()[-1] == "gh --version, with gh auth token, with nothing"
+    assert _read_last_line(said) == "gh --version, with gh auth token, with nothing"
 
 
 def follow_proxy(page: Page, host: GuideHost) -> None:

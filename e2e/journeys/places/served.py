@@ -49,13 +49,13 @@ class Served:
 def served(product: Product, shim: str, folder: Path, *options: str) -> Iterator[Served]:
     """Keep a daemon in a container that has these `options`; its files are below `folder`."""
     folder.mkdir()
-    mounts = write_agent(folder / "airlock", PROFILE)
+    files = write_agent(folder / "airlock", PROFILE)
     workspace = folder / "workspace"
     workspace.mkdir()
     workspace.chmod(0o777)
     health = ("--health-start-interval=1s", "--health-start-period=30s")
     hardened = ("--read-only", "--tmpfs=/tmp", "--network=none", *health)
-    mounts = (*mounts, f"--volume={workspace}:/workspace")
+    mounts = (*files, f"--volume={workspace}:/workspace")
     with started(product.daemon, *hardened, *mounts, *options) as daemon:
         daemon.wait_for_health("healthy")
         yield Served(daemon=daemon, shim=shim)

@@ -111,6 +111,17 @@ def test_every_file_is_read_anew(world: World, edit: Callable[[World], object]) 
         assert reload(world).stdout == "reloaded: no agent has changed\n"
 
 
+def test_what_another_agent_maps_is_no_change_of_this_one(world: World) -> None:
+    """Though the boxes of each keep away from the workspaces of all."""
+    register(world, "my", "two")
+    with Daemon(world):
+        profile = world.agent.with_name("two") / "airlock.toml"
+        profile.write_text(
+            f'commands = ["sh"]\n[workspace]\nmounts = {{ "/there" = "{world.workspace}" }}\n'
+        )
+        assert reload(world).stdout == "changed: two\nreloaded\n"
+
+
 def test_what_waits_begins_when_there_is_more_room(world: World) -> None:
     """A limit that was raised counts for those who wait already; what runs is counted still."""
     world.write_config("[limits]\nrunning = 1\nqueued = 1\n")

@@ -19,8 +19,9 @@ from airlock_daemon.setup.load import Setup, load_setup
 from airlock_daemon.setup.notice import Reload, notice_of
 from airlock_modules import Fault
 
-# What each reading makes anew, and what is no change of an agent: where Airlock's files are.
-_NEVER_EQUAL = ("reserved", "programs")
+# What is no change of an agent: where Airlock's files and programs are, which each reading makes
+# anew, and which directories the profiles of all agents map.
+_NOT_THE_AGENTS = ("reserved", "programs", "workspaces")
 
 # So many faults are told; who has more reads them in `check`.
 _MOST_FAULTS = 100
@@ -137,7 +138,7 @@ def _differs(name: str, old: Mapping[str, Generation], new: Mapping[str, Generat
     return any(
         getattr(old[name], field) != getattr(new[name], field)
         for field in Generation.__struct_fields__
-        if field not in _NEVER_EQUAL
+        if field not in _NOT_THE_AGENTS
     )
 
 
