@@ -6,8 +6,24 @@ from pathlib import Path
 
 import pytest
 
+from confining import build_confined
 from running import Daemon
 from worlds import World
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Time the tests and not the fixtures where the first test has the compiler to wait for."""
+    for item in items:
+        if "confined" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(60, func_only=True))
+
+
+@pytest.fixture(scope="session")
+def confined() -> None:
+    """The program that runs others under a box's filter and limits, built from the sources: a whole
+    minute's work on a busy machine.
+    """
+    build_confined()
 
 
 @pytest.fixture
