@@ -116,7 +116,8 @@ def test_agents_that_ask_for_nothing_have_none(world: World) -> None:
 def test_a_box_that_was_killed_while_it_waited_is_not_used(world: World, part: str) -> None:
     """The command has a fresh one, and does not notice."""
     with Daemon(world) as daemon:
-        daemon.shell("true", cwd="/workspace")
+        own = run_in_some(daemon)
+        assert_gone(own)
         (box,) = wait_for_box(daemon)
         inside = next(pid for pid in descend(box) if name_of(pid) != "bwrap")
         os.kill(box if part == "bwrap" else inside, signal.SIGKILL)
