@@ -48,12 +48,21 @@ class Person:
 @contextmanager
 def newcomer(account: Account, executables: Executables) -> Iterator[Person]:
     """Keep a person who has nothing of Airlock's at home yet, and leaves nothing there."""
-    before = set(account.home.iterdir())
+    before = _list_made(account.home)
     try:
         yield Person(account=account, executables=executables)
     finally:
-        for made in set(account.home.iterdir()) - before:
-            shutil.rmtree(made)
+        for made in sorted(_list_made(account.home) - before, reverse=True):
+            if made.is_dir() and not made.is_symlink():
+                shutil.rmtree(made)
+            else:
+                made.unlink()
+
+
+def _list_made(home: Path) -> set[Path]:
+    """What is in a home, and in the directories there that programs share."""
+    shared = (home, home / ".config", home / ".local", home / ".local/share")
+    return {each for directory in shared if directory.is_dir() for each in directory.iterdir()}
 
 
 def find_block(text: str, start: str) -> str:
