@@ -246,3 +246,16 @@ def has_ended(pidfd: int) -> bool:
 def wait_ended(pidfd: int) -> None:
     """Wait until the process has ended."""
     assert select.select([pidfd], [], [], PATIENCE_S)[0], "the process still runs"
+
+
+# A child in a session of its own, and one whose parent and grandparent are gone. Each says who it
+# is when it is there to stay.
+STRAYS = """
+    setsid sh -c 'echo $$; exec sleep 1000' &
+    setsid sh -c "(setsid sh -c 'echo \\$\\$; exec sleep 1000' &)"
+"""
+
+
+def open_strays(launch: Launch) -> list[int]:
+    """The pidfds of the two strays, once both are there."""
+    return [os.pidfd_open(int(launch.read_line())) for _ in range(2)]

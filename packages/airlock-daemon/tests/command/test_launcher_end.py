@@ -11,21 +11,17 @@ from collections.abc import Callable
 
 import pytest
 
-from launching import Launch, Service, has_ended, launcher_path, shell, wait_ended
+from launching import (
+    STRAYS,
+    Launch,
+    has_ended,
+    launcher_path,
+    open_strays,
+    shell,
+    wait_ended,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the launcher is for Linux")
-
-# A child in a session of its own, and one whose parent and grandparent are gone. Each says who it
-# is when it is there to stay.
-STRAYS = """
-    setsid sh -c 'echo $$; exec sleep 1000' &
-    setsid sh -c "(setsid sh -c 'echo \\$\\$; exec sleep 1000' &)"
-"""
-
-
-def open_strays(launch: Launch) -> list[int]:
-    """The pidfds of the two strays, once both are there."""
-    return [os.pidfd_open(int(launch.read_line())) for _ in range(2)]
 
 
 def end_by_tool(launch: Launch) -> None:
@@ -145,27 +141,6 @@ def test_descendants_of_threads_end() -> None:
         assert has_ended(pidfd)
 
 
-def test_processes_that_fork_all_the_time_end() -> None:
-    """Chains in which each process lives only until it has forked do not get away."""
-    program = textwrap.dedent("""
-        import os
-        for _ in range(5):
-            if os.fork() == 0:
-                break
-        os.write(1, b"x")
-        while True:
-            if os.fork():
-                os._exit(0)
-            os.setsid()
-    """)
-    with Launch(sys.executable, "-IS", "-c", program) as launch:
-        os.read(launch.stdout, 1)
-        kill_by_order(launch)
-        # All of them hold the pipe, so that its end is theirs.
-        launch.read_output()
-        assert len(launch.read_reports()) == 1
-
-
 def test_a_signal_goes_to_the_tools_process_group() -> None:
     """The tool's children in its group get it; processes that left the group do not."""
     script = """
@@ -236,61 +211,6 @@ def test_a_tool_that_leaves_nothing_behind_is_reported_as_such() -> None:
         assert launch.read_report() == ("X", 3 << 8)
         assert launch.left_nothing
         assert launch.read_report() is None
-
-
-def test_a_supervisor_that_is_killed_takes_everything_with_it() -> None:
-    """Also what has left the tool's session; other commands of the service go on."""
-    with (
-        Service() as service,
-        Launch("/bin/sh", *shell("echo up; read x; exit 4"), service=service) as another,
-        Launch("/bin/sh", *shell(f"echo $PPID; {STRAYS} read x"), service=service) as launch,
-    ):
-        another.read_line()
-        supervisor = int(launch.read_line())
-        strays = open_strays(launch)
-        os.kill(supervisor, signal.SIGKILL)
-        assert launch.read_reports() == []
-        assert launch.read_output() == b""
-        for stray in strays:
-            wait_ended(stray)
-        os.write(another.stdin, b"\n")
-        assert another.read_reports() == [("X", 4 << 8)]
-
-
-def test_a_tool_that_kills_its_supervisor_leaves_nothing() -> None:
-    """Not even processes that fork all the time, and leave each session that they were in."""
-    program = textwrap.dedent("""
-        import os, signal
-        supervisor = os.getppid()
-        for _ in range(5):
-            if os.fork() == 0:
-                break
-        else:
-            os.write(1, b"x")
-            os.kill(supervisor, signal.SIGKILL)
-        while True:
-            if os.fork():
-                os._exit(0)
-            os.setsid()
-    """)
-    with Launch(sys.executable, "-IS", "-c", program) as launch:
-        # All of them hold the pipe, so that its end is theirs.
-        assert launch.read_output() == b"x"
-        assert launch.read_reports() == []
-
-
-def test_a_daemon_and_a_supervisor_that_are_killed_leave_nothing() -> None:
-    """The service stays until the last command has ended, and ends what that leaves."""
-    with Service() as service:
-        launch = Launch("/bin/sh", *shell(f"echo $PPID; {STRAYS} read x"), service=service)
-        with launch:
-            supervisor = int(launch.read_line())
-            strays = open_strays(launch)
-            service.socket.close()
-            os.kill(supervisor, signal.SIGKILL)
-            for stray in strays:
-                wait_ended(stray)
-        assert service.wait() == 0
 
 
 def test_signals_do_not_end_service_or_supervisor() -> None:
