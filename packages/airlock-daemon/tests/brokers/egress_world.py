@@ -9,7 +9,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import trio
-from https_server import Handler, make_authority, serving
+from https_server import Handler, in_thread, make_authority, serving
 
 from airlock_daemon.fairness.turns import Rounds, Turns
 from boxing import CLOSED, PYTHON, boxed_world
@@ -91,14 +91,8 @@ def _greet(handler: Handler) -> bool:
 @contextmanager
 def run_echo(address: str = "127.0.0.1", port: int = 0) -> Iterator[Echo]:
     """Run such a server in threads of this process."""
-    with Echo(address, port) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with Echo(address, port) as server, in_thread(server):
+        yield server
 
 
 @contextmanager

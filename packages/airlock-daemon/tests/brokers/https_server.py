@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BufferedReader
 from pathlib import Path
+from socketserver import BaseServer
 
 BACKEND = os.path.join(
     subprocess.run(
@@ -175,14 +176,20 @@ def serving(root: Path, authority: Path | None) -> Iterator[GitServer]:
     if authority is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(authority)
-    with GitServer(root, context) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with GitServer(root, context) as server, in_thread(server):
+        yield server
+
+
+@contextmanager
+def in_thread(server: BaseServer) -> Iterator[None]:
+    """Have a server serve in a thread for as long as the context lasts."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
 
 
 def main(folder: str, root: str, user: str, password: str) -> None:

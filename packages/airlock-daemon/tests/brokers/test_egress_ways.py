@@ -48,8 +48,8 @@ def echo() -> Iterator[Echo]:
 
 
 def ways(*network: str, variables: Mapping[str, str] = {}) -> Ways:
-    """The ways of a command whose module names this."""
-    world = World(variables=variables, lookups=trio.CapacityLimiter(2), source=MODULE)
+    """The ways of a command whose module names this. One lookup is answered after the other."""
+    world = World(variables=variables, lookups=trio.CapacityLimiter(1), source=MODULE)
     return Ways(read_network(network), world)
 
 
@@ -79,6 +79,7 @@ async def test_of_two_lookups_at_once_the_first_answer_counts(names: Names, echo
     async with trio.open_nursery() as nursery:
         for _ in range(2):
             nursery.start_soon(open_way, opened, f"a.test:{echo.port}")
+    assert names.asked == ["a.test", "a.test"]
     assert await open_way(opened, f"a.test:{echo.port}") == b"hello"
 
 
