@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -37,14 +37,18 @@ class Daemon:
         self,
         world: World,
         *,
+        program: Sequence[str] = ("-m", "airlock_daemon"),
         environment: dict[str, str] | None = None,
         nofile: int = 0,
         group: str = "",
     ) -> None:
-        """Start it, in the cgroup whose directory is `group` if there is one."""
+        """Start it, in the cgroup whose directory is `group` if there is one.
+
+        `program` are Python's options for what runs it.
+        """
         self.world = world
         self.stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
-        argv = [sys.executable, "-m", "airlock_daemon", "--config", str(world.config)]
+        argv = [sys.executable, *program, "--config", str(world.config)]
         argv += ["start", "--agents", str(world.agents_file)]
         if nofile:
             argv = ["sh", "-c", f'ulimit -n {nofile}; exec "$@"', "sh", *argv]
