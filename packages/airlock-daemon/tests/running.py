@@ -60,16 +60,17 @@ class Daemon:
         self._wait_until_up()
 
     def _wait_until_up(self) -> None:
-        # Connecting blocks until the socket is there; inotify would need a library for one line.
+        # Its end is waited for in between, which leaves the processor to it.
         while True:
             try:
                 self.connect().close()
             except (FileNotFoundError, ConnectionRefusedError):
-                if self.process.poll() is not None:
+                with suppress(subprocess.TimeoutExpired):
+                    self.process.wait(0.002)
+                if self.process.returncode is not None:
                     said = self.messages()
                     self.stderr.close()
                     raise AssertionError(f"the daemon ended: {said}") from None
-                os.sched_yield()
             else:
                 return
 
