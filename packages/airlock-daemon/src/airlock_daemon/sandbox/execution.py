@@ -16,7 +16,7 @@ from airlock_daemon.sandbox.box import Bound
 from airlock_daemon.sandbox.client_files import leads_through
 from airlock_daemon.sandbox.hiding import locate
 from airlock_daemon.sandbox.programs import SYSTEM
-from airlock_daemon.setup.executables import find_listed, is_absent, is_static
+from airlock_daemon.setup.executables import explain_unkept, find_listed, is_absent
 from airlock_daemon.setup.programs import Programs, find_program
 from airlock_daemon.setup.reserved import is_within
 from airlock_modules import ANY_PROGRAM, IF_THERE
@@ -56,9 +56,9 @@ def bound_execution(
         return Bounded(Bound())
     if not landlock_version():
         raise _refuse("the kernel has no Landlock, which keeps a box to a list", source)
-    if not is_static(program):
-        problem = f"{quote(program)}, the tool itself, needs a loader or an interpreter, which "
-        raise _refuse(f"{problem}would run anything", source)
+    unkept = explain_unkept(program)
+    if unkept is not None:
+        raise _refuse(f"{quote(program)}, the tool itself, {unkept}", source)
     shown: dict[str, str] = {}
     allowed = [program]
     for each in present:
