@@ -62,9 +62,9 @@ def world() -> Iterator[World]:
         yield world
 
 
-def write_tool(world: World, program: Path | str, *programs: str) -> None:
-    """Have `git` run a program in a holding box with such a list."""
-    box = '[deny]\nargs = []\n[sandbox]\nbox = "closed"\n'
+def write_tool(world: World, program: Path | str, *programs: str, more: str = "") -> None:
+    """Have `git` run a program in a holding box with such a list, and `more` lines of its table."""
+    box = f'[deny]\nargs = []\n[sandbox]\nbox = "closed"\n{more}'
     listed = ", ".join(f'"{each}"' for each in programs)
     held = f'programs = [{listed}]\n[credentials]\nenv.TOKEN = "HOME"\n'
     world.write_module("git", str(program), box + held)
@@ -197,3 +197,24 @@ def test_a_person_is_told_of_a_shell_among_the_programs(world: World, tool: Path
     assert f'"{tool}/bin/unlisted" is a shell (/etc/shells), which runs what an agent wrote' in said
     assert said.count("/etc/shells") == 1
     assert "unlisted, and a shell, interpreter or busybox among these would run anything" in said
+
+
+def test_a_listed_program_asks_brokers(world: World, tool: Path) -> None:
+    """The stand-in for git's ssh is executed beside the list; it holds nothing and is static."""
+    write_tool(world, tool / "bin" / "tool", f"{tool}/helpers/**", more='brokers = ["git"]\n')
+    with Daemon(world) as daemon:
+        said = run(daemon, "run", "none", "/run/airlock/git-ssh", "host", "git-upload-pack 'x'")
+        assert said.startswith("airlock: "), said
+        assert run(daemon, "run", "none", "/bin/true") == "CannotExecute"
+
+
+def test_the_tool_alone_has_no_broker(world: World, tool: Path) -> None:
+    """It would have to execute what asks: a person is told before, and the command is refused."""
+    write_tool(world, tool / "bin" / "tool", more='brokers = ["git"]\n')
+    (fault,) = [e for e in check_files(world.locations).findings if e.key == "sandbox.brokers"]
+    assert fault.problem.startswith("cannot be asked, so that the command is refused")
+    with Daemon(world) as daemon:
+        error = daemon.ask("git", cwd="/workspace").error
+    assert (error["data"]["layer"], error["data"]["rule"]) == ("sandbox", "programs")
+    assert "executes its tool alone, and brokers are asked by other programs" in error["message"]
+    assert 'write ["*"] there' in error["data"]["hint"]

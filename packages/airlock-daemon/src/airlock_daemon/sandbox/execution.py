@@ -12,7 +12,7 @@ import msgspec
 
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.platform.linux.landlock import landlock_version
-from airlock_daemon.sandbox.box import Bound
+from airlock_daemon.sandbox.box import Bound, Box, System
 from airlock_daemon.sandbox.client_files import leads_through
 from airlock_daemon.sandbox.hiding import locate
 from airlock_daemon.sandbox.programs import SYSTEM
@@ -74,6 +74,25 @@ def bound_execution(
             shown[real] = target
         allowed.append(target)
     return Bounded(Bound(tuple(allowed)), shown)
+
+
+def let_ask(bound: Bound, box: Box, source: str) -> Bound:
+    """The bound with the programs of Airlock's own by which `box` asks brokers.
+
+    They are static, and hold nothing. Raises Denied (rule "programs") for the tool alone, which
+    cannot ask by them.
+    """
+    if not bound.programs:
+        raise Denied(
+            "the box of this command executes its tool alone, and brokers are asked by other "
+            "programs",
+            layer="sandbox",
+            rule="programs",
+            hint=f"a person on the host can remove brokers from [sandbox] of {source}, or list in "
+            f'programs the static ones that ask, or write ["*"] there{AND_RELOAD}',
+        )
+    own = (each for each in box.operations if isinstance(each, System) and each.is_program)
+    return Bound((*bound.programs, *(each.target for each in own)))
 
 
 def find_script(program: str, path: str) -> tuple[str, ...]:

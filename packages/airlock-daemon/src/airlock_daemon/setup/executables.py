@@ -83,9 +83,10 @@ def find_unlistable(module: Module, path: str) -> Iterator[Fault]:
     home = os.environ.get("HOME", "/")
     present = [entry for entry in listed if not is_absent(entry, path, home)]
     tool = find_program(module.bin, path)
-    unkept = None if tool is None else explain_unkept(tool)
-    if present and tool is not None and unkept is not None:
-        yield _tell(module, f"{quote(tool)}, the tool itself, {unkept}")
+    if present and tool is not None:
+        unkept = explain_unkept(tool)
+        if unkept is not None:
+            yield _tell(module, f"{quote(tool)}, the tool itself, {unkept}")
     for entry in present:
         found = find_listed(entry.removesuffix(IF_THERE), path=path, home=home)
         if isinstance(found, str):
