@@ -11,6 +11,7 @@ from airlock_daemon.errors import AND_RELOAD
 from airlock_daemon.sandbox.box import Box
 from airlock_daemon.sandbox.client_files import list_written
 from airlock_daemon.sandbox.doors import plan_doors
+from airlock_daemon.sandbox.etc import name_hosts
 from airlock_daemon.sandbox.execution import Bounded, bound_execution, let_ask
 from airlock_daemon.sandbox.fencing import refuse_unshowable
 from airlock_daemon.sandbox.hiding import cover_processes, locate
@@ -203,6 +204,8 @@ def choose_box(
     bound = bounded.bound
     if bound is not None and box.asks:
         bound = let_ask(bound, box, module.source)
+    if doors is not None:
+        box = name_hosts(box, doors.hosts)
     box = replace(box, doors=doors, bound=bound, follows=sandbox.links)
     box = cover_processes(box, module)
     if maker.bubblewrap is None:
