@@ -164,7 +164,7 @@ def choose_box(
             program,
             programs=generation.programs,
             home=named,
-            written=tuple(list_written(workspace, reserved)),
+            written=(*list_written(workspace, reserved), *generation.workspaces),
             source=module.source,
         )
         read |= bounded.shown
