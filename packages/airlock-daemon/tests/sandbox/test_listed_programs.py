@@ -58,11 +58,13 @@ def world() -> Iterator[World]:
         yield world
 
 
-def write_tool(world: World, program: Path | str, *programs: str) -> None:
-    """Have `git` run a program in a holding box with such a list."""
+def write_tool(world: World, program: Path | str, *programs: str, hidden: str = "") -> None:
+    """Have `git` run a program in a holding box with such a list, and a file that is hidden."""
     box = '[deny]\nargs = []\n[sandbox]\nbox = "closed"\n'
     listed = ", ".join(f'"{each}"' for each in programs)
     held = f'programs = [{listed}]\n[credentials]\nenv.TOKEN = "HOME"\n'
+    if hidden:
+        held += f'[credentials.files]\n"${{TOOL_KEY}}" = "{hidden}"\n'
     world.write_module("git", str(program), box + held)
 
 
@@ -162,3 +164,17 @@ def test_check_tells_what_would_not_run(world: World, tool: Path) -> None:
         f'"{tool}/helpers/dynamic" is no static program, and is not executed',
         '"no-such-program" is not an executable on the host',
     ]
+
+
+def test_a_listed_program_is_at_the_same_path_in_each_box_where_the_home_is_hidden(
+    world: World, tool: Path
+) -> None:
+    """A tool may note in the workspace where one is; its next command finds it there."""
+    (tool / "home" / ".plugins").mkdir(parents=True)
+    shutil.copy(find_launcher(), tool / "home" / ".plugins" / "plugin")
+    (tool / "home" / "key").write_text("key")
+    write_tool(world, tool / "bin" / "tool", "~/.plugins/**", hidden="~/key")
+    (world.workspace / "noted").symlink_to("/home/airlock/.plugins/plugin")
+    with Daemon(world, environment={"HOME": str(tool / "home")}) as daemon:
+        for _ in range(2):
+            assert run(daemon, "run", "none", "/workspace/noted").startswith(RAN)
