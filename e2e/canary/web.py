@@ -18,10 +18,14 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from e2e.canary.between import Proxy
 from e2e.world.web_server import WebListening, make_context, served
 
 # What the certificate names: also spellings of an address, so that a certificate stops none.
-_NAMES = ("IP:127.0.0.1", "DNS:127.1", "DNS:0x7f000001", "DNS:2130706433", "DNS:localhost")
+_NAMES = (
+    "IP:127.0.0.1",
+    *("DNS:127.1", "DNS:0x7f000001", "DNS:2130706433", "DNS:localhost", "DNS:*.proxied.test"),
+)
 _ASKED = re.compile(
     r"GET (?P<name>.*)/info/refs\?service=git-(upload|receive)-pack"
     r"|POST (?P<same>.*)/git-(upload|receive)-pack"
@@ -147,11 +151,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Sites(NamedTuple):
-    """That of the grants, and two that nobody is to ask anything."""
+    """That of the grants, two that nobody is to ask anything, and the human's proxy."""
 
     granted: Site
     plain: Site
     impostor: Site
+    proxy: Proxy
 
 
 @contextmanager
@@ -160,7 +165,12 @@ def serving(folder: Path, *, proof: Path) -> Iterator[Sites]:
     granted = make_context(folder / "authority.pem", names=_NAMES)
     impostor = make_context(folder / "impostor.pem", names=_NAMES)
     with ExitStack() as stack:
-        sites = [Site(proof, each) for each in (granted, None, impostor)]
+        sites = Sites(
+            granted=Site(proof, granted),
+            plain=Site(proof, None),
+            impostor=Site(proof, impostor),
+            proxy=Proxy(proof),
+        )
         for site in sites:
             stack.enter_context(served(site))
-        yield Sites(*sites)
+        yield sites

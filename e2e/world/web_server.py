@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import BaseServer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,7 @@ class WebListening(ThreadingHTTPServer):
 
 
 @contextmanager
-def served(listening: WebListening) -> Iterator[None]:
+def served(listening: BaseServer) -> Iterator[None]:
     """Serve in a thread for as long as the context lasts, and close it."""
     with listening:
         thread = threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True)
