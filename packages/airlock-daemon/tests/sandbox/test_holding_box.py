@@ -10,6 +10,7 @@ import pytest
 
 from airlock_daemon.setup.checking import check_files
 from boxing import PYTHON, box_identity, box_uid, needs_bubblewrap, open_world, write_boxes
+from mounting import container
 from running import Daemon, read_answer, request
 from worlds import World
 
@@ -221,6 +222,23 @@ def test_nothing_is_read_by_way_of_a_workspace(world: World, home: Path) -> None
             rule, message = refusal(daemon)
         assert rule == "credential"
         assert "leads through a workspace" in message
+
+
+def test_nothing_is_read_by_way_of_what_another_agents_container_has_mounted(
+    world: World, home: Path, tmp_path: Path
+) -> None:
+    """Though no profile names it, and that container has never asked for anything."""
+    (tmp_path / "link").symlink_to(home / ".other")
+    (home / "link").symlink_to(tmp_path / "link")
+    hold(world, 'files."~/a" = "~/link"')
+    with serve(world, home) as daemon:
+        assert run(daemon, "cat ~/a") == "of another tool"
+        own = ("--bind", os.path.join(world.locations.sockets_dir, "my"), "/run/airlock")
+        with container(*own, "--bind", str(tmp_path), "/work"):
+            rule, message = refusal(daemon)
+        assert run(daemon, "cat ~/a") == "of another tool"
+    assert rule == "credential"
+    assert "leads through a workspace" in message
 
 
 def test_a_workspace_where_a_credential_would_be_is_refused(world: World, home: Path) -> None:

@@ -3,10 +3,12 @@
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+import trio
 from msgspec.structs import replace
 
 from airlock_daemon.brokers.asking import ask
 from airlock_daemon.command.order import CommandLine
+from airlock_daemon.identity.neighbours import find_mounted
 from airlock_daemon.request.execution import Finished
 from airlock_daemon.request.plan import Boxed, Plan
 from airlock_daemon.request.state import AgentState, DaemonState
@@ -14,6 +16,7 @@ from airlock_daemon.sandbox.credentials import Keeper, fill
 from airlock_daemon.sandbox.hiding import hide, hides
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.workspace.directory import make_empty
+from airlock_modules import HostFile
 
 
 async def execute_holding(
@@ -32,6 +35,7 @@ async def execute_holding(
     variables = plan.command_line.environment
     # What the profile sets is a choice for this agent.
     wanted = {name: each for name, each in boxed.held.env.items() if name not in variables}
+    beside = await _look_beside(boxed, agent)
     directory = make_empty(None)
     try:
         keeper = Keeper(
@@ -39,7 +43,7 @@ async def execute_holding(
             programs=generation.programs,
             ask=partial(_ask, shared, agent, generation.programs.path, directory.descriptor),
             lookups=agent.lookups,
-            workspaces=boxed.workspaces,
+            workspaces=(*boxed.workspaces, *beside),
             reserved=boxed.reserved,
             source=boxed.source,
         )
@@ -55,6 +59,16 @@ async def execute_holding(
     held_plan = replace(plan, command_line=line, boxed=replace(boxed, box=box))
     # A box that was made before has none of this.
     return await run(**{**more, "plan": held_plan, "room": None})
+
+
+async def _look_beside(boxed: Boxed, agent: AgentState) -> tuple[str, ...]:
+    """What containers of other agents may write to, where a file of the host is to be read."""
+    sockets_dir = boxed.reserved.sockets_dir
+    is_read = any(isinstance(each, HostFile) for each in boxed.held.files.values())
+    if sockets_dir is None or not is_read:
+        return ()
+    find = partial(find_mounted, sockets_dir)
+    return await trio.to_thread.run_sync(find, limiter=agent.lookups, abandon_on_cancel=True)
 
 
 async def _ask(

@@ -34,8 +34,10 @@ def _cut(names: Sequence[str]) -> Sequence[str]:
 def _say_programs(sandbox: Sandbox) -> str:
     if ANY_PROGRAM in sandbox.programs:
         return "whatever it sees, in the workspace too"
-    listed = tuple(each.removesuffix(IF_THERE) for each in sandbox.programs)
-    return ", ".join(("the tool", *listed)) if listed else "the tool alone"
+    if not sandbox.programs:
+        return "the tool alone"
+    listed = ", ".join(("the tool", *(each.removesuffix(IF_THERE) for each in sandbox.programs)))
+    return f"{listed}, and a shell, interpreter or busybox among these would run anything"
 
 
 def find_holdings(agents: Iterable[Agent], ceiling: Collection[str]) -> Iterator[Finding]:
