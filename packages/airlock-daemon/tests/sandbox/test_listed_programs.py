@@ -65,9 +65,9 @@ def world() -> Iterator[World]:
 def write_tool(
     world: World, program: Path | str, *programs: str, more: str = "", hidden: str = ""
 ) -> None:
-    """Have `git` run a program in a holding box with such a list, and `more` lines of its table.
+    """Have `git` run a program in a holding box with such a list.
 
-    `hidden` is a file of the host that the box hides.
+    `more` are lines of its table, and `hidden` is a file that it holds at a hidden place.
     """
     box = f'[deny]\nargs = []\n[sandbox]\nbox = "closed"\n{more}'
     listed = ", ".join(f'"{each}"' for each in programs)

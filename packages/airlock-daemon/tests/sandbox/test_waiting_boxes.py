@@ -1,5 +1,6 @@
 """Boxes that wait while a container does what it can to what they were made of, and how many."""
 
+import os
 import random
 import tempfile
 from collections.abc import Callable
