@@ -102,15 +102,6 @@ def _find_maker(mode: Mode, generation: Generation, *, is_home: bool) -> Maker:
     return Maker(bubblewrap=None, identity=identity, is_home=is_home)
 
 
-def renames_paths(module: Module, generation: Generation) -> bool:
-    """Whether a command of `module` runs where paths are those of the container.
-
-    Raises Denied as `find_maker`.
-    """
-    maker = find_maker(module, generation)
-    return maker is not None and maker.renames
-
-
 def find_identity(config: BoxConfig) -> Identity:
     """Who is in the boxes of this daemon. Raises Denied where that would be root, or cannot be."""
     user = os.geteuid()
