@@ -67,7 +67,7 @@ def test_an_image_is_built_from_the_workspace(stage: Stage, docker_errand: Docke
         ("run", "--rm", "--network=host", "{image}"),
         ("--host=tcp://127.0.0.1:1", "ps"),
         ("--config=/workspace", "ps"),
-        ("cp", "/etc/passwd", "{container}:/"),
+        ("build", "--secret=id=a,env=HOME", "."),
         ("login", "127.0.0.1:1"),
     ],
     ids=lambda words: "-".join(word.lstrip("-") for word in words[:3])[:30].replace("/", "_"),
@@ -97,4 +97,56 @@ def test_without_the_hosts_engine_there_is_none_through_airlock(stage: Stage) ->
     scene = stage.open_workshop(environment={"DOCKER_HOST": "unix:///nowhere/docker.sock"})
     failed = scene.setup(scene.images.busybox).run("docker", "ps")
     assert failed.exit_code == 1
-    assert "Cannot connect to the Docker daemon at unix:///nowhere" in failed.stderr
+    assert 'airlock: the docker engine at "/nowhere/docker.sock"' in failed.stderr
+
+
+def test_an_engine_that_is_no_socket_of_the_host_is_refused_by_name(stage: Stage) -> None:
+    """With the way to reach it all the same."""
+    scene = stage.open_workshop(environment={"DOCKER_HOST": "ssh://me@far"})
+    refused = scene.setup(scene.images.busybox).run("docker", "ps")
+    assert refused.exit_code == 126
+    assert 'is behind "ssh"' in refused.stderr
+    assert "DOCKER_HOST" in refused.stderr
+
+
+def test_files_go_between_a_container_and_the_workspace(user_stage: Stage) -> None:
+    """cp, save, load and build -o, by the paths of the container that asks."""
+    scene = user_stage.workshop
+    with scene.setup(scene.images.busybox).running() as client:
+
+        def call(*words: str) -> str:
+            return client.run(*words).succeeded().stdout
+
+        made = call("docker", "create", f"--label={MINE}", scene.images.busybox)
+        call("sh", "-c", "echo of the workspace > word")
+        call("docker", "cp", "word", f"{made}:/word")
+        call("docker", "cp", f"{made}:/word", "back")
+        assert call("cat", "back") == "of the workspace"
+        call("docker", "save", "--output=image.tar", scene.images.shim)
+        assert "Loaded image" in call("docker", "load", "--input=image.tar")
+        script = "printf 'FROM scratch\\nCOPY word /word\\n' > Dockerfile"
+        call("sh", "-c", script)
+        call("docker", "build", "--output=out", ".")
+        assert call("cat", "out/word") == "of the workspace"
+        call("docker", "rm", made)
+
+
+def test_links_of_the_workspace_lead_the_client_nowhere(
+    user_stage: Stage, docker_errand: Docker
+) -> None:
+    """Neither to the human's logins, nor to the engine's socket: they are not in its box."""
+    scene = user_stage.workshop
+    docker_errand.furnish(user_stage.account)
+    logins = user_stage.account.home / ".docker" / "config.json"
+    with scene.setup(scene.images.busybox).running() as client:
+        made = client.run("docker", "create", f"--label={MINE}", scene.images.busybox).succeeded()
+        for path in (logins, ENGINE, "/home/airlock/.docker/config.json", "/etc/shadow"):
+            client.run("ln", "-sfn", str(path), "link").succeeded()
+            for words in (
+                ("cp", "-L", "link", f"{made.stdout}:/got"),
+                ("run", "--rm", "--env-file=link", scene.images.busybox, "env"),
+                ("build", "--quiet", "--file=link", "."),
+            ):
+                refused = client.run("docker", *words)
+                assert refused.exit_code != 0, words
+        client.run("docker", "rm", made.stdout).succeeded()

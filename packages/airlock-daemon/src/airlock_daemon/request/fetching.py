@@ -1,6 +1,6 @@
 """Running a command whose box holds credentials: they are fetched for it, and then it is made."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from msgspec.structs import replace
@@ -64,6 +64,9 @@ async def _ask(
     directory: int,
     program: str,
     argv: tuple[str, ...],
+    *,
+    said: bytes = b"",
+    more: Mapping[str, str] = {},
 ) -> tuple[int, bytes]:
-    variables = {**shared.environment, "PATH": path}
-    return await ask(CommandLine(program, argv, variables, directory), shared.launcher, agent.turns)
+    line = CommandLine(program, argv, {**shared.environment, "PATH": path, **more}, directory)
+    return await ask(line, shared.launcher, agent.turns, said=said)

@@ -42,7 +42,8 @@ def refuse_unshowable(box: Box, mounts: Mounts | None) -> None:
     """
     if box.doors is not None:
         raise refuse(
-            "this host has Landlock alone, and [sandbox] network needs a network of the box's own",
+            'this host has Landlock alone, and [sandbox] network and the broker "docker" need a '
+            "network of the box's own",
             _BUBBLEWRAP,
         )
     if not box.follows:

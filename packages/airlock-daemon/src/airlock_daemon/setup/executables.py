@@ -1,7 +1,8 @@
 """Files that a box with credentials may execute, as `[sandbox] programs` of its module lists them.
 
-The kernel executes the loader of a program that has one, and a loader runs whatever can be read. So
-only programs without one, static ones, can be told from others by their files.
+The kernel executes the loader of a program that has one, and a loader runs whatever can be mapped:
+so that is named with the program. Of a directory that would be too much to tell, and it is kept to
+programs without one, static ones. What has an interpreter cannot be kept to anything.
 """
 
 import os
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from airlock_daemon.platform.linux.loading import find_loaded
 from airlock_daemon.setup.programs import find_program
 from airlock_modules import ALL_BELOW, ANY_PROGRAM, IF_THERE, Fault, Module
 from airlock_wire import quote
@@ -22,11 +24,16 @@ _MOST_FILES = 4096
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """An entry: a file of the host, or a directory with all below it, and as a module has it."""
+    """An entry: a file of the host, or a directory with all below it, and as a module has it.
+
+    With a file that needs them go its `loaders`, and the `libraries` that these map.
+    """
 
     path: str
     named: str
     is_directory: bool
+    loaders: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
 
 
 def find_listed(entry: str, *, path: str, home: str) -> Listed | str:
@@ -41,10 +48,13 @@ def find_listed(entry: str, *, path: str, home: str) -> Listed | str:
     found = find_program(expanded, path)
     if found is None:
         return f"{quote(entry)} is not an executable on the host"
-    if not is_static(found):
-        return f"{quote(entry)} needs a loader or an interpreter, which would run anything"
     target = named if os.path.isabs(expanded) else found
-    return Listed(found, target, is_directory)
+    if is_static(found):
+        return Listed(found, target, is_directory)
+    loaded = find_loaded(found)
+    if loaded is None or loaded.loader is None:
+        return f"{quote(entry)} needs an interpreter, or libraries that are not to be found"
+    return Listed(found, target, is_directory, (loaded.loader,), loaded.libraries)
 
 
 def is_absent(entry: str, path: str, home: str) -> bool:
@@ -81,9 +91,8 @@ def find_unlistable(module: Module, path: str) -> Iterator[Fault]:
     present = [entry for entry in listed if not is_absent(entry, path, home)]
     tool = find_program(module.bin, path)
     problems = list[str]()
-    if present and tool is not None and not is_static(tool):
-        problems.append(f"{quote(tool)}, the tool itself, needs a loader or an interpreter")
-    for entry in present:
+    named = () if tool is None or not present else (tool,)
+    for entry in (*named, *present):
         found = find_listed(entry.removesuffix(IF_THERE), path=path, home=home)
         if isinstance(found, str):
             problems.append(found)
@@ -93,7 +102,7 @@ def find_unlistable(module: Module, path: str) -> Iterator[Fault]:
                 problems.append(f"{quote(useless)} is no static program, and is not executed")
     for problem in problems:
         remedy = (
-            'name static programs alone, or write [] for the tool alone, or ["*"] for everything'
+            'name binary programs alone, or write [] for the tool alone, or ["*"] for everything'
         )
         yield Fault(module.source, "sandbox.programs", problem, remedy)
 

@@ -4,18 +4,22 @@ from collections.abc import Collection, Iterable, Iterator
 
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.finding import Finding
-from airlock_modules import ANY_PROGRAM, Module, Sandbox
+from airlock_modules import ANY_PROGRAM, Credentials, Module, Sandbox
 
 HOLDING_CLASS = "holding"
 """What records and people are told of a command whose box has credentials."""
 
+# What may speak to it may do all that root may.
+_ENGINE = "the docker engine, which is root on this host"
+
 
 def describe_holding(module: Module) -> str:
     """What the box of a holding module has, where it reaches, and what it may execute."""
-    credentials, sandbox = module.credentials, module.sandbox
-    if credentials is None or sandbox is None:
+    credentials, sandbox = module.credentials or Credentials(), module.sandbox
+    if sandbox is None or not module.is_holding:
         raise TypeError(module.name)
-    named = ", ".join((*credentials.env, *credentials.files))
+    engine = (_ENGINE,) if sandbox.has_engine else ()
+    named = ", ".join((*engine, *credentials.env, *credentials.files))
     reached = ", ".join(sandbox.network) or "nothing"
     return f"it has {named}; it reaches {reached}; it may execute {_say_programs(sandbox)}"
 
