@@ -73,7 +73,7 @@ def serve(world: World, **environment: str) -> Daemon:
 
 
 def test_logins_are_there_and_nothing_else(world: World) -> None:
-    """No helper, plugin, proxy, header, alias or context, and no more of an entry than its login."""
+    """No helper, plugin, proxy, header or context, and no more of an entry than its login."""
     login = {"auth": "bWU6bWluZQ==", "email": SECRET, "username": SECRET}
     everything = {
         "auths": {"a.example": login, "empty.example": {}},
