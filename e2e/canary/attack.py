@@ -14,6 +14,7 @@ GUARANTEES: Mapping[str, str] = {
     "places": "what [git] push and fetch do not name is not reached",
     "known": "without [git] only hosts are reached that known_hosts has by their own names",
     "addresses": "addresses of this host and of private networks need naming, in every spelling",
+    "proxies": "through a proxy of the human's only those go that a grant names by themselves",
     "refs": "a push moves what refs grants, and nothing that protect names",
     "lists": "a list of refs is read as git-receive-pack reads it, or the push is refused",
     "options": "ssh runs with the daemon's options before those of any configuration",

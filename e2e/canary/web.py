@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from e2e.canary.between import Proxy
+
 # What the certificate names: also spellings of an address, so that a certificate stops none.
-_NAMES = ("127.1", "0x7f000001", "2130706433", "localhost")
+_NAMES = ("127.1", "0x7f000001", "2130706433", "localhost", "*.proxied.test")
 _ASKED = re.compile(
     r"GET (?P<name>.*)/info/refs\?service=git-(upload|receive)-pack"
     r"|POST (?P<same>.*)/git-(upload|receive)-pack"
@@ -159,11 +161,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Sites(NamedTuple):
-    """That of the grants, and two that nobody is to ask anything."""
+    """That of the grants, two that nobody is to ask anything, and the human's proxy."""
 
     granted: Site
     plain: Site
     impostor: Site
+    proxy: Proxy
 
 
 @contextmanager
@@ -172,13 +175,18 @@ def serving(folder: Path, *, proof: Path) -> Iterator[Sites]:
     granted = _make_context(folder / "authority.pem")
     impostor = _make_context(folder / "impostor.pem")
     with ExitStack() as stack:
-        sites = [stack.enter_context(Site(proof, each)) for each in (granted, None, impostor)]
+        sites = Sites(
+            granted=stack.enter_context(Site(proof, granted)),
+            plain=stack.enter_context(Site(proof, None)),
+            impostor=stack.enter_context(Site(proof, impostor)),
+            proxy=stack.enter_context(Proxy(proof)),
+        )
         for site in sites:
             thread = threading.Thread(target=site.serve_forever, args=(0.01,), daemon=True)
             thread.start()
             stack.callback(thread.join)
             stack.callback(site.shutdown)
-        yield Sites(*sites)
+        yield sites
 
 
 def _make_context(file: Path) -> ssl.SSLContext:

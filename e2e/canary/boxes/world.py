@@ -27,7 +27,10 @@ _MODULES = {
     "unix": ("/usr/bin/python3", f'{_CLOSED}sockets = "unix"\n'),
     "relay": ("/usr/bin/python3", f'{_CLOSED}brokers = ["git"]\n'),
     # A server of the host, and whatever is below a name.
-    "way": ("/usr/bin/python3", f'{_CLOSED}network = ["127.0.0.1:<open>", "*.example.com:443"]\n'),
+    "way": (
+        "/usr/bin/python3",
+        f'{_CLOSED}network = ["127.0.0.1:<open>", "*.example.com:443", "x.invalid:<open>"]\n',
+    ),
     "holding": ("/usr/bin/python3", f'{_CLOSED}programs = ["*"]\n{_HELD}'),
     # What it holds is reached through the workspace, and cannot be had.
     "chosen": ("/usr/bin/python3", f'{_CLOSED}{_CREDENTIALS}files."~/held" = "~/chosen"\n'),

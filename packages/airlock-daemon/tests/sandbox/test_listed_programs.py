@@ -1,7 +1,10 @@
 """What a box with credentials executes where its module lists programs: these and no other."""
 
 import os
+import shlex
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +32,7 @@ RAN = "airlock: airlock-launch: "
 """What the helper says, which is a static program, when it is executed."""
 
 LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")
+LOADER = next(each for each in LOADERS if os.path.exists(each))
 
 
 @pytest.fixture
@@ -59,9 +63,9 @@ def world() -> Iterator[World]:
         yield world
 
 
-def write_tool(world: World, program: Path | str, *programs: str) -> None:
-    """Have `git` run a program in a holding box with such a list."""
-    box = '[deny]\nargs = []\n[sandbox]\nbox = "closed"\n'
+def write_tool(world: World, program: Path | str, *programs: str, more: str = "") -> None:
+    """Have `git` run a program in a holding box with such a list, and `more` lines of its table."""
+    box = f'[deny]\nargs = []\n[sandbox]\nbox = "closed"\n{more}'
     listed = ", ".join(f'"{each}"' for each in programs)
     held = f'programs = [{listed}]\n[credentials]\nenv.TOKEN = "HOME"\n'
     world.write_module("git", str(program), box + held)
@@ -78,14 +82,13 @@ def test_what_is_listed_runs_and_nothing_else_does(world: World, tool: Path) -> 
     """Neither the system's programs, nor the client's, by path, by a loader or out of memory."""
     helper = tool / "helpers" / "helper"
     write_tool(world, tool / "bin" / "tool", f"{tool}/helpers/**")
-    loader = next(each for each in LOADERS if os.path.exists(each))
     with Daemon(world) as daemon:
         for path in (helper, tool / "helpers" / "deep" / "helper"):
             assert run(daemon, "run", "none", str(path)).startswith(RAN)
         for words in (
             ("run", "none", "/bin/sh", "-c", "echo ran"),
-            ("run", "none", loader, "/bin/echo", "ran"),
-            ("run", "none", loader, str(helper)),
+            ("run", "none", LOADER, "/bin/echo", "ran"),
+            ("run", "none", LOADER, str(helper)),
             ("run", "none", str(tool / "helpers" / "dynamic"), "ran"),
             ("run", "none", str(tool / "helpers" / "script")),
             ("run", "none", str(tool / "bin" / "unlisted")),
@@ -100,10 +103,9 @@ def test_all_of_this_runs_where_everything_may(world: World, tool: Path) -> None
     """So that the test above would see what is not kept."""
     write_tool(world, tool / "bin" / "tool", "*")
     (world.workspace / "helper").chmod(0o755)
-    loader = next(each for each in LOADERS if os.path.exists(each))
     with Daemon(world) as daemon:
         assert run(daemon, "run", "none", "/bin/sh", "-c", "echo ran") == "ran\n"
-        assert run(daemon, "run", "none", loader, "/bin/echo", "ran") == "ran\n"
+        assert run(daemon, "run", "none", LOADER, "/bin/echo", "ran") == "ran\n"
         for words in (
             ("run", "none", str(tool / "bin" / "unlisted")),
             ("run", "none", "/workspace/helper"),
@@ -122,10 +124,9 @@ def test_a_program_with_a_loader_can_be_listed_and_loads_nothing_else(
     (world.workspace / "echo").chmod(0o755)
     loaded = find_loaded("/bin/echo") or Loaded(None, ())
     shutil.copy(loaded.libraries[0], world.workspace / "lib.so")
-    loader = next(each for each in LOADERS if os.path.exists(each))
     with Daemon(world) as daemon:
         assert run(daemon, "run", "none", str(dynamic), "ran") == "ran\n"
-        assert run(daemon, "run", "none", loader, str(dynamic), "ran") == "ran\n"
+        assert run(daemon, "run", "none", LOADER, str(dynamic), "ran") == "ran\n"
         for words in (("/bin/sh", "-c", "echo ran"), (str(tool / "bin" / "unlisted"),)):
             assert run(daemon, "run", "none", *words) == "CannotExecute", words
         assert run(daemon, "memory", str(dynamic)) == "CannotExecute"
@@ -136,7 +137,7 @@ def test_a_program_with_a_loader_can_be_listed_and_loads_nothing_else(
             ("--preload", "/workspace/lib.so", str(dynamic), "ran"),
             ("--preload", "/usr/lib/x86_64-linux-gnu/libm.so.6", str(dynamic), "ran"),
         ):
-            said = run(daemon, "run", "none", loader, *words)
+            said = run(daemon, "run", "none", LOADER, *words)
             assert "failed to map segment" in said or "cannot be preloaded" in said, words
 
 
@@ -173,6 +174,8 @@ def test_a_file_alone_can_be_listed_by_path_or_name(world: World, tool: Path) ->
     [
         ("TOOL/helpers/script", "TOOL/helpers/**", 'script" needs an interpreter'),
         ("TOOL/bin/tool", "TOOL/helpers/script", 'script" needs an interpreter'),
+        ("TOOL/bin/tool", LOADER, "is a loader, and no program"),
+        (LOADER, "TOOL/helpers/**", "is a loader, and no program"),
         ("TOOL/bin/tool", "no-such-program", "is not an executable on the host"),
         ("TOOL/bin/tool", "TOOL/none/**", "is no directory of the host"),
         ("TOOL/bin/tool", "WORKSPACE/helper", "leads through a workspace"),
@@ -196,9 +199,61 @@ def test_a_list_that_could_not_be_kept_is_refused(
 
 def test_check_tells_what_would_not_run(world: World, tool: Path) -> None:
     """Before a command finds out; of a directory the first file that is no use."""
+    shutil.copy(LOADER, tool / "helpers" / "ld.so")
     write_tool(world, tool / "bin" / "tool", f"{tool}/helpers/**", "no-such-program")
     found = check_files(world.locations).findings
     assert [each.problem for each in found if each.key == "sandbox.programs"] == [
         f'"{tool}/helpers/dynamic" is no static program, and is not executed',
+        f'"{tool}/helpers/ld.so" is a loader, and no program',
         '"no-such-program" is not an executable on the host',
     ]
+
+
+def test_a_person_is_told_of_a_shell_among_the_programs(world: World, tool: Path) -> None:
+    """Known by /etc/shells, under whatever name; and in general, since nobody knows them all."""
+    write_tool(world, tool / "bin" / "tool", f"{tool}/helpers/**", "unlisted")
+    shells = tool / "shells"
+    shells.write_text(f"# shells\n/no/such/shell\n{tool}/bin/link\n")
+    (tool / "bin" / "link").symlink_to(tool / "bin" / "unlisted")
+    place = f"mount --bind {shells} /etc/shells && exec "
+    check = [
+        sys.executable,
+        "-m",
+        "airlock_daemon",
+        "check",
+        "--config",
+        world.locations.config_dir,
+    ]
+    check += ["--agents", str(world.locations.agents)]
+    found = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", place + shlex.join(check)],
+        env={"PATH": f"/usr/bin:/bin:{tool}/bin", "HOME": str(tool)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = " ".join(found.stdout.split())
+    assert f'"{tool}/bin/unlisted" is a shell (/etc/shells), which runs what an agent wrote' in said
+    assert said.count("/etc/shells") == 1
+    assert "unlisted, and a shell, interpreter or busybox among these would run anything" in said
+
+
+def test_a_listed_program_asks_brokers(world: World, tool: Path) -> None:
+    """The stand-in for git's ssh is executed beside the list; it holds nothing and is static."""
+    write_tool(world, tool / "bin" / "tool", f"{tool}/helpers/**", more='brokers = ["git"]\n')
+    with Daemon(world) as daemon:
+        said = run(daemon, "run", "none", "/run/airlock/git-ssh", "host", "git-upload-pack 'x'")
+        assert said.startswith("airlock: "), said
+        assert run(daemon, "run", "none", "/bin/true") == "CannotExecute"
+
+
+def test_the_tool_alone_has_no_broker(world: World, tool: Path) -> None:
+    """It would have to execute what asks: a person is told before, and the command is refused."""
+    write_tool(world, tool / "bin" / "tool", more='brokers = ["git"]\n')
+    (fault,) = [e for e in check_files(world.locations).findings if e.key == "sandbox.brokers"]
+    assert fault.problem.startswith("cannot be asked, so that the command is refused")
+    with Daemon(world) as daemon:
+        error = daemon.ask("git", cwd="/workspace").error
+    assert (error["data"]["layer"], error["data"]["rule"]) == ("sandbox", "programs")
+    assert "executes its tool alone, and brokers are asked by other programs" in error["message"]
+    assert 'write ["*"] there' in error["data"]["hint"]

@@ -19,7 +19,7 @@ from airlock_daemon.command.order import Bounds, Identity
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.linux.mount_watch import MountWatch
 from airlock_daemon.sandbox import ahead, room
-from airlock_daemon.sandbox.box import Link
+from airlock_daemon.sandbox.box import Link, System
 from airlock_daemon.sandbox.key import find_key
 from airlock_daemon.setup.reserved import Reserved
 from boxing import box_identity, needs_bubblewrap
@@ -269,6 +269,20 @@ async def test_keys_differ_by_all_that_a_box_is_made_of(host: Host) -> None:
         ]
     assert key not in others
     assert len(set(others)) == len(others)
+
+
+async def test_a_copy_is_of_what_its_file_has_now(host: Host, tmp_path: Path) -> None:
+    """An edit in place, of which the directory shows nothing, makes another key."""
+    copied = tmp_path / "services"
+    copied.write_text("before\n")
+    with host.enter() as workspace:
+        box = plan(workspace)
+        own = System(str(copied), "/etc/services", is_copied=True)
+        box = replace(box, operations=(*box.operations, own))
+        before = find_key(box, bubblewrap="/usr/bin/bwrap", identity=box_identity())
+        assert find_key(box, bubblewrap="/usr/bin/bwrap", identity=box_identity()) == before
+        os.utime(copied, ns=(0, 0))
+        assert find_key(box, bubblewrap="/usr/bin/bwrap", identity=box_identity()) != before
 
 
 async def test_boxes_of_one_reading_are_not_for_another(runner: Runner, host: Host) -> None:

@@ -205,10 +205,9 @@ def _list_executable(box: Box) -> Iterator[str]:
     if box.bound is None:
         return
     named = {*box.bound.programs, *box.bound.loaded}
-    for operation in box.operations:
-        is_mount = isinstance(operation, System) and not operation.is_copied
-        if is_mount and (not named or operation.target in named):
-            yield from ("x", operation.target)
+    for each in box.operations:
+        if isinstance(each, System) and not each.is_copied and (not named or each.target in named):
+            yield from ("x", each.target)
     for path in box.bound.programs:
         yield from ("p", path)
 

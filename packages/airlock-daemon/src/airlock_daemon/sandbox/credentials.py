@@ -22,6 +22,7 @@ from airlock_daemon.sandbox.box import Awaited, Box, Secret, System
 from airlock_daemon.sandbox.client_files import leads_through
 from airlock_daemon.sandbox.hiding import locate
 from airlock_daemon.sandbox.logins import collect_logins
+from airlock_daemon.setup.paths import expand_home
 from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.reserved import Reserved
 from airlock_modules import Credentials, HostFile, HostVariable, Logins, Printed
@@ -158,8 +159,7 @@ class Keeper(msgspec.Struct, frozen=True, kw_only=True):
         raise self._refuse(name, f"the daemon has no variable {source.variable}")
 
     def _expand(self, path: str) -> str:
-        home = self.environment.get("HOME", "/")
-        return home + path.removeprefix("~") if path.startswith("~/") else path
+        return expand_home(path, self.environment.get("HOME", "/"))
 
     def _refuse(self, name: str, problem: str) -> Denied:
         return Denied(

@@ -10,10 +10,11 @@ import os
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.platform.linux.landlock import landlock_version
-from airlock_daemon.sandbox.box import Bound
+from airlock_daemon.sandbox.box import Bound, Box, System
 from airlock_daemon.sandbox.client_files import leads_through
 from airlock_daemon.sandbox.hiding import locate
 from airlock_daemon.sandbox.programs import SYSTEM
@@ -74,6 +75,25 @@ def bound_execution(
         loaded += listed.libraries
         shown |= {each: each for each in (*listed.loaders, *listed.libraries)}
     return Bounded(Bound(tuple(dict.fromkeys(allowed)), tuple(dict.fromkeys(loaded))), shown)
+
+
+def let_ask(bound: Bound, box: Box, source: str) -> Bound:
+    """The bound with the programs of Airlock's own by which `box` asks brokers.
+
+    They are static, and hold nothing. Raises Denied (rule "programs") for the tool alone, which
+    cannot ask by them.
+    """
+    if not bound.programs:
+        raise Denied(
+            "the box of this command executes its tool alone, and brokers are asked by other "
+            "programs",
+            layer="sandbox",
+            rule="programs",
+            hint=f"a person on the host can remove brokers from [sandbox] of {source}, or list in "
+            f'programs the static ones that ask, or write ["*"] there{AND_RELOAD}',
+        )
+    own = (each for each in box.operations if isinstance(each, System) and each.is_program)
+    return replace(bound, programs=(*bound.programs, *(each.target for each in own)))
 
 
 def find_script(program: str, path: str) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from airlock_daemon.sandbox.box import (
     Secret,
     System,
 )
+from airlock_daemon.setup.paths import expand_home
 from airlock_daemon.setup.reserved import is_within
 from airlock_modules import ANY_PROGRAM, Credentials, Module, find_variable
 
@@ -40,7 +41,7 @@ def locate(name: str) -> str:
     variable = find_variable(name)
     if variable:
         return os.path.join(HIDDEN, variable + name.removeprefix(f"${{{variable}}}"))
-    return HOME + name.removeprefix("~") if name.startswith("~") else name
+    return expand_home(name, HOME)
 
 
 def hides(credentials: Credentials | None) -> bool:

@@ -27,7 +27,10 @@ def describe_holding(module: Module) -> str:
 def _say_programs(sandbox: Sandbox) -> str:
     if ANY_PROGRAM in sandbox.programs:
         return "whatever it sees, in the workspace too"
-    return ", ".join(("the tool", *sandbox.programs)) if sandbox.programs else "the tool alone"
+    if not sandbox.programs:
+        return "the tool alone"
+    listed = ", ".join(("the tool", *sandbox.programs))
+    return f"{listed}, and a shell, interpreter or busybox among these would run anything"
 
 
 def find_holdings(agents: Iterable[Agent], ceiling: Collection[str]) -> Iterator[Finding]:
