@@ -129,6 +129,13 @@ def test_what_is_harmless_gets_nothing_of_the_host(world: World, case: str) -> N
     assert not any(SECRET.encode() in each.read_bytes() for each in written)
 
 
+# It answers as a plugin does that docker asks what it is, and says how it was called.
+PLUGIN = """#!/bin/sh
+echo "$@" >>{ran}
+echo '{{"SchemaVersion":"0.1.0","Vendor":"x","Version":"1"}}'
+"""
+
+
 def build_to(world: World, daemon: Daemon, place: Path) -> str:
     """What a build says that is to write its result to `place` of the host."""
     answer = daemon.ask("docker", "build", f"--output={place}", ".", cwd="/workspace")
@@ -163,7 +170,7 @@ def test_no_plugin_of_the_human_or_a_workspace_runs(world: World) -> None:
     for folder in folders:
         folder.mkdir()
         plugin = folder / "docker-buildx"
-        plugin.write_text(f"#!/bin/sh\ntouch {world.root}/open/ran\necho of the human\n")
+        plugin.write_text(PLUGIN.format(ran=world.root / "open" / "ran"))
         plugin.chmod(0o755)
     human = home / ".docker" / "config.json"
     human.write_text(json.dumps({"cliPluginsExtraDirs": ["/workspace/cli-plugins"]}))
@@ -172,7 +179,9 @@ def test_no_plugin_of_the_human_or_a_workspace_runs(world: World) -> None:
         refused = daemon.ask("docker", "--config=/workspace", "buildx", "version", cwd="/workspace")
     assert "github.com/docker/buildx" in answer.text()
     assert refused.error["data"]["layer"] == "module"
-    assert not (world.root / "open" / "ran").exists()
+    # For itself the daemon asks the human's docker about its engine, and that its plugins.
+    ran = world.root / "open" / "ran"
+    assert not ran.exists() or "buildx" not in ran.read_text()
 
 
 def test_without_a_box_a_plugin_of_the_human_runs() -> None:
@@ -180,12 +189,10 @@ def test_without_a_box_a_plugin_of_the_human_runs() -> None:
     with human_world() as world:
         folder = world.root / "home" / ".docker" / "cli-plugins"
         folder.mkdir()
-        metadata = '{"SchemaVersion":"0.1.0","Vendor":"x","Version":"1"}'
-        (folder / "docker-buildx").write_text(
-            f"#!/bin/sh\ntouch {world.root}/open/ran\necho '{metadata}'\n"
-        )
-        (folder / "docker-buildx").chmod(0o755)
+        plugin = folder / "docker-buildx"
+        plugin.write_text(PLUGIN.format(ran=world.root / "open" / "ran"))
+        plugin.chmod(0o755)
         world.write_module("docker", "docker", '[deny]\nargs = []\n[sandbox]\nbox = "none"\n')
         with start(world) as daemon:
             daemon.ask("docker", "buildx", "version", cwd="/workspace")
-        assert (world.root / "open" / "ran").exists()
+        assert "buildx version" in (world.root / "open" / "ran").read_text()
