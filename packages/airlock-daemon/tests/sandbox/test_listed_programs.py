@@ -63,11 +63,18 @@ def world() -> Iterator[World]:
         yield world
 
 
-def write_tool(world: World, program: Path | str, *programs: str, more: str = "") -> None:
-    """Have `git` run a program in a holding box with such a list, and `more` lines of its table."""
+def write_tool(
+    world: World, program: Path | str, *programs: str, more: str = "", hidden: str = ""
+) -> None:
+    """Have `git` run a program in a holding box with such a list.
+
+    `more` are lines of its table, and `hidden` is a file that it holds at a hidden place.
+    """
     box = f'[deny]\nargs = []\n[sandbox]\nbox = "closed"\n{more}'
     listed = ", ".join(f'"{each}"' for each in programs)
     held = f'programs = [{listed}]\n[credentials]\nenv.TOKEN = "HOME"\n'
+    if hidden:
+        held += f'[credentials.files]\n"${{TOOL_KEY}}" = "{hidden}"\n'
     world.write_module("git", str(program), box + held)
 
 
@@ -257,3 +264,17 @@ def test_the_tool_alone_has_no_broker(world: World, tool: Path) -> None:
     assert (error["data"]["layer"], error["data"]["rule"]) == ("sandbox", "programs")
     assert "executes its tool alone, and brokers are asked by other programs" in error["message"]
     assert 'write ["*"] there' in error["data"]["hint"]
+
+
+def test_a_listed_program_is_at_the_same_path_in_each_box_where_the_home_is_hidden(
+    world: World, tool: Path
+) -> None:
+    """A tool may note in the workspace where one is; its next command finds it there."""
+    (tool / "home" / ".plugins").mkdir(parents=True)
+    shutil.copy(find_launcher(), tool / "home" / ".plugins" / "plugin")
+    (tool / "home" / "key").write_text("key")
+    write_tool(world, tool / "bin" / "tool", "~/.plugins/**", hidden="~/key")
+    (world.workspace / "noted").symlink_to("/home/airlock/.plugins/plugin")
+    with Daemon(world, environment={"HOME": str(tool / "home")}) as daemon:
+        for _ in range(2):
+            assert run(daemon, "run", "none", "/workspace/noted").startswith(RAN)
