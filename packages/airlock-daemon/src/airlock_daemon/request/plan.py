@@ -17,7 +17,7 @@ from airlock_daemon.sandbox.box import Bound, Box
 from airlock_daemon.sandbox.bundle import bundle_variables
 from airlock_daemon.sandbox.choice import Maker, choose_box
 from airlock_daemon.sandbox.client_files import list_written
-from airlock_daemon.sandbox.doors import name_proxy
+from airlock_daemon.sandbox.doors import name_doors
 from airlock_daemon.sandbox.environment import adapt_daemon, adapt_path, name_files, withhold
 from airlock_daemon.sandbox.execution import find_script
 from airlock_daemon.sandbox.transports import transport_variables
@@ -119,10 +119,14 @@ def _adapt(
 ) -> dict[str, str]:
     box = boxed.box
     # A holding module says by its own words what its tool is given.
-    named = {*module.set, *boxed.held.variables} if boxed.held else set[str]()
+    named = {*module.set, *boxed.held.variables} if boxed.maker.is_holding else set[str]()
     kept = withhold(variables, box, named=named)
-    found = name_files(box) | transport_variables(box.asks) | name_proxy(box.doors)
-    if boxed.held and module.sandbox is not None and ANY_PROGRAM not in module.sandbox.programs:
+    found = name_files(box) | transport_variables(box.asks) | name_doors(box.doors)
+    if (
+        boxed.maker.is_holding
+        and module.sandbox is not None
+        and ANY_PROGRAM not in module.sandbox.programs
+    ):
         found |= bundle_variables(program)
     return kept | found
 
@@ -143,7 +147,7 @@ def plan_boxed(
         module, maker, workspace, program, generation=generation, environment=environment
     )
     reserved = generation.reserved
-    if module.credentials is None or not module.is_holding:
+    if not module.credentials:
         return Boxed(box, maker, reserved)
     # Another agent's container could choose as well as this one.
     workspaces = (*list_written(workspace, reserved), *generation.workspaces)
