@@ -12,11 +12,15 @@ from typing import Any
 
 import pytest
 import trio
+from pytest_timeout import timeout_sigalrm
 
 from airlock_conformance.inherited_signals import keep_to_ourselves
 
 _PATIENCE_S = 10
-"""A test that has not ended so long after it was cancelled is ended by force."""
+"""A test that has not ended so long after its time was over is failed again, until it ends.
+
+No longer than its time was.
+"""
 
 _CANCEL = pytest.StashKey[Callable[[], None]]()
 """How to cancel the test that runs."""
@@ -36,14 +40,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
-    """Set the timer of a test on trio; that of others is pytest-timeout's own."""
-    if item.get_closest_marker("trio") is None or settings.method != "signal":
+    """Set the timer of a test: it cancels one on trio, and fails another with the stacks.
+
+    It goes on after that: what the failure passes on its way out, such as the end of a process that
+    is waited for, may hang as well.
+    """
+    if settings.method != "signal":
         return None
 
     def act(_number: int, _frame: object) -> None:
         cancel = item.stash.get(_CANCEL, None)
         if cancel is None:
-            pytest.fail(f"Timeout (>{settings.timeout} s)")
+            timeout_sigalrm(item, settings)
+            return
         del item.stash[_CANCEL]
         cancel()
 
@@ -53,7 +62,7 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
 
     item.cancel_timeout = stop  # type: ignore[attr-defined]  # what pytest-timeout calls
     signal.signal(signal.SIGALRM, act)
-    signal.setitimer(signal.ITIMER_REAL, settings.timeout, _PATIENCE_S)
+    signal.setitimer(signal.ITIMER_REAL, settings.timeout, min(settings.timeout, _PATIENCE_S))
     return True
 
 

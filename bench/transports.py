@@ -107,7 +107,9 @@ def _replace_helper(shim: Path) -> Path:
     return folder
 
 
-SERVERS: Mapping[str, Callable[[Path], contextlib.AbstractContextManager[Transport]]] = {
+Serve = Callable[[Path], contextlib.AbstractContextManager[Transport]]
+
+SERVERS: Mapping[str, Serve] = {
     "ssh": _serve_ssh,
     "https": _serve_https,
 }

@@ -15,6 +15,7 @@ TARGETS = (
     "session",
     "replies",
     "conversation",
+    "relay",
 )
 """The names of the targets, each the name of its file."""
 

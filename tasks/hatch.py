@@ -15,6 +15,14 @@ from tasks.lock.locked import read_locked, write_locked
 from tasks.places import HATCH, ROOT
 
 _CONFIG = HATCH / "config.toml"
+_NOT_OURS = (
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONDONTWRITEBYTECODE",
+    "VIRTUAL_ENV",
+    "HATCH_ENV",
+    "HATCH_ENV_ACTIVE",
+)
 
 
 @contextmanager
@@ -27,9 +35,13 @@ def hold_lock() -> Iterator[None]:
 
 
 def build_variables() -> dict[str, str]:
-    """Return our environment, with the caches and data of Hatch and its tools in ``.hatch/``."""
+    """Return our environment, with the caches and data of Hatch and its tools in ``.hatch/``.
+
+    Python may keep what it has compiled, also where the person wants none of it: a daemon takes
+    twice the time to start otherwise, and tests start thousands.
+    """
     variables = dict(os.environ)
-    for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "HATCH_ENV", "HATCH_ENV_ACTIVE"):
+    for name in _NOT_OURS:
         variables.pop(name, None)
     return variables | {
         "HATCH_CONFIG": str(_CONFIG),

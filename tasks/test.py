@@ -3,15 +3,16 @@
 import os
 import sys
 from collections.abc import Sequence
-from time import monotonic
 
 from e2e.world.engine import Engine, find_engine
 
 from tasks.environment import Environment, prepare_environment
-from tasks.places import REPORTS, ROOT
-from tasks.report import Outcome, print_summary, read_counts
+from tasks.parts import SHORT, Part, run_beside, run_part, run_pytest
+from tasks.places import ROOT
+from tasks.report import Outcome, print_summary
 from tasks.stand_ins import equip
 
+_DAEMON = "packages/airlock-daemon"
 _UNIT_FOLDERS = ("packages", "bench/tests", "demo/tests", "tasks/tests")
 
 # With its own settings, as somebody else would run it; they leave out the tests of the suite, and
@@ -33,17 +34,27 @@ def run_tests(arguments: Sequence[str]) -> int:
     environment = prepare_environment("default")
     if arguments:
         return _run_selected(environment, arguments)
-    outcomes = [
-        equip(environment),
-        _run_part(environment, "unit", _UNIT_FOLDERS),
-        _run_part(environment, "conformance-suite", ("conformance/tests", "--timeout=600")),
-        _run_part(environment, "conformance", (*_CONFORMANCE, *_find_programs(environment))),
-        _run_part(environment, "hostile", ("e2e/hostile",)),
-        _run_part(environment, "canary", ("e2e/canary",)),
-        _run_part(environment, "faithful", ("e2e/faithful", *_find_programs(environment))),
-        _run_part(environment, "upgrade", ("e2e/upgrade", *_find_programs(environment))),
-        _run_end_to_end(environment, (), required=os.environ.get("REQUIRE_DOCKER") == "1"),
-    ]
+    programs = _find_programs(environment)
+    equipped = equip(environment)
+    # Two processors are worth it; what follows watches processes, times or the engine, or floods
+    # the machine, and has it for itself.
+    beside = (
+        Part("unit-daemon", (_DAEMON, *SHORT)),
+        Part("unit-others", (*_UNIT_FOLDERS, f"--ignore={_DAEMON}", *SHORT)),
+        Part("conformance-suite", ("conformance/tests", "--timeout=600")),
+        Part("conformance", (*_CONFORMANCE, *programs)),
+    )
+    alone = (
+        Part("hostile", ("e2e/hostile",)),
+        Part("canary", ("e2e/canary",)),
+        Part("faithful", ("e2e/faithful", *programs)),
+        Part("upgrade", ("e2e/upgrade", *programs)),
+    )
+    outcomes = [equipped, *run_beside(environment, beside)]
+    outcomes += [run_part(environment, part) for part in alone]
+    outcomes.append(
+        _run_end_to_end(environment, (), required=os.environ.get("REQUIRE_DOCKER") == "1")
+    )
     return print_summary("./dev test", outcomes)
 
 
@@ -62,7 +73,7 @@ def _run_selected(environment: Environment, arguments: Sequence[str]) -> int:
     equip(environment)
     if any(path.startswith(_NEED_PROGRAMS) for path in paths):
         words += _find_programs(environment)
-    status = _pytest(environment, words)
+    status = run_pytest(environment, words)
     print(
         "./dev test: only what the arguments select; without arguments everything runs.",
         file=sys.stderr,
@@ -75,41 +86,14 @@ def _run_end_to_end(
 ) -> Outcome:
     engine = find_engine()
     if isinstance(engine, Engine):
-        return _run_part(
-            environment, "e2e", ("e2e/journeys", *arguments), extra={"REQUIRE_DOCKER": "1"}
+        return run_part(
+            environment,
+            Part("e2e", ("e2e/journeys", *arguments)),
+            extra={"REQUIRE_DOCKER": "1"},
         )
     if required:
         return Outcome("e2e", "failed", f"an engine is required, and {engine}")
     return Outcome("e2e", "skipped", f"{engine} (REQUIRE_DOCKER=1 makes this a failure)")
-
-
-def _run_part(
-    environment: Environment,
-    name: str,
-    words: Sequence[str],
-    *,
-    extra: dict[str, str] | None = None,
-) -> Outcome:
-    print(f"\n==> {name}", flush=True)
-    report = REPORTS / f"{name}.xml"
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.unlink(missing_ok=True)
-    started = monotonic()
-    status = _pytest(environment, [*words, f"--junit-xml={report}"], extra=extra)
-    seconds = f"{monotonic() - started:.0f} s"
-    counts = read_counts(report)
-    if counts is None:
-        return Outcome(
-            name, "failed", f"pytest ended with status {status} and no report, {seconds}"
-        )
-    # Status 5, no tests collected, is a failure here: a part that lost its tests must be noticed.
-    return Outcome(name, "failed" if status else "passed", f"{counts}, {seconds}", counts.skips)
-
-
-def _pytest(
-    environment: Environment, words: Sequence[str], *, extra: dict[str, str] | None = None
-) -> int:
-    return environment.run([environment.python, "-m", "pytest", *words], extra=extra)
 
 
 def _find_programs(environment: Environment) -> list[str]:

@@ -5,6 +5,7 @@ from e2e.canary.families import (
     forge,
     hosts,
     places,
+    proxies,
     pushes,
     races,
     servers,
@@ -27,5 +28,6 @@ FAMILIES: tuple[Family, ...] = (
     forge.FAMILY,
     urls.FAMILY,
     servers.FAMILY,
+    proxies.FAMILY,
 )
 """In the order in which they are carried out."""

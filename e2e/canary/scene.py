@@ -28,7 +28,7 @@ class Scene:
 
     def fill_bytes(self, data: bytes) -> bytes:
         """As `fill`, for bytes."""
-        return os.fsencode(self.fill(os.fsdecode(data)))
+        return self.world.fill_bytes(data)
 
     def request(
         self,
@@ -63,7 +63,7 @@ class Scene:
         `then` is said last, once something of the output is there, or there will be none.
         `way` is "pipes", on which all goes, "messages", or "check" to ask without doing.
         """
-        environment = dict(env or {})
+        environment = {name: self.fill(value) for name, value in (env or {}).items()}
         request = partial(self.request, words, command=command)
         if way == "check":
             with self.connect(agent) as client:

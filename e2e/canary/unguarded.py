@@ -28,9 +28,10 @@ from airlock_daemon.brokers.git.smart_http import SmartHttp
 from airlock_daemon.brokers.git.url_conversation import UrlConversation
 from airlock_daemon.brokers.http import answer, connecting
 from airlock_daemon.brokers.http.client import HttpClient, Request
+from airlock_daemon.brokers.http.proxy import Proxy
 from airlock_daemon.brokers.ssh import pinning, session
 from airlock_daemon.brokers.ssh import words as ssh_command
-from airlock_daemon.brokers.ssh.known_hosts import Known
+from airlock_daemon.brokers.ssh.known_hosts import Known, SshSettings
 from airlock_daemon.brokers.ssh.session import Admitted
 from airlock_daemon.cli import main
 from airlock_daemon.errors import Denied
@@ -118,6 +119,21 @@ def known() -> None:
 
     addresses()
     _put(pinning.Pinning, "_known", find)
+
+
+def proxies() -> None:
+    """Whoever is reached through a proxy is reached."""
+
+    def confine(asked: RemoteRequest, place: Any, errand: UrlErrand) -> None:
+        if not isinstance(errand.origin.way, Proxy):
+            confine_all(asked, place, errand)
+
+    async def look(self: Any, pinned: tuple[str, ...]) -> SshSettings:
+        found: SshSettings = await look_all(self, pinned)
+        return msgspec.structs.replace(found, route=None)
+
+    confine_all = _put(url_admission, "_confine", confine)
+    look_all = _put(pinning.Pinning, "_settings", look)
 
 
 def refs() -> None:
@@ -254,7 +270,7 @@ def answers() -> None:
 OFF: dict[str, Callable[[], None]] = {
     each.__name__: each
     for each in (
-        *(words, sessions, logins, paths, places, addresses, known, refs),
+        *(words, sessions, logins, paths, places, addresses, known, proxies, refs),
         *(lists, options, environment, streams, texts, accounts, redirects, certificates, answers),
     )
 }

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from e2e.canary import forge
 from e2e.canary.answers import list_answers
+from e2e.canary.between import LIES
+from e2e.canary.human_git import write_git
 from e2e.canary.web import Sites
 from e2e.world.installation import Installation
 
@@ -29,6 +31,11 @@ Host gitolite
     Port {forge_port}
 Host proxied
     ProxyCommand : {word}
+# By its address it would be a host of no network around here.
+Host within.proxied.test
+    HostName 1.1.1.1
+    HostKeyAlias within.proxied.test
+    ProxyCommand ssh -F {human}/config -W 127.0.0.1:{port} forge
 Host *
     Port {port}
     User {user}
@@ -74,6 +81,9 @@ fetch = [
     "http://127.0.0.1:{plain}/ask/*",
 ]
 """,
+    "web-between": "[git]\nfetch = [\n"
+    + "".join(f'"https://{name}.proxied.test:{{web}}/**",\n' for name in LIES)
+    + "]\n",
 }
 """What the profile of each agent says of git."""
 
@@ -106,35 +116,12 @@ _GIT = (
 )
 
 
-# A careless human: one helper answers for every host, and no certificate is looked at.
-_GIT_CONFIG = """\
-[http]
-    sslCAInfo = {server}/authority.pem
-    sslVerify = false
-[credential]
-    helper = {home}/any
-[credential "https://127.0.0.1:{web}"]
-    helper = store --file={home}/accounts
-"""
-HELPERS = {
-    "other-host": r"host=127.0.0.1:<web>\\nusername=bot\\npassword=<password>\\n",
-    "other-port": r"host=localhost\\nusername=bot\\npassword=<password>\\n",
-    "other-scheme": r"protocol=http\\nusername=bot\\npassword=<password>\\n",
-    "carriage-return": r"username=bot\\npassword=<password>\\rx\\n",
-    "control": r"username=bot\\npassword=<password>\\033x\\n",
-    "colon": r"username=b:ot\\npassword=<password>\\n",
-    "no-user": r"password=<password>\\n",
-    "nothing": r"quit=1\\n",
-}
-"""What helpers say of repositories below https://localhost:<web>/open/."""
-
-
 class World(Installation):
     """The files of the daemon, and below the same folder those of its human and of the server.
 
     `words` are canaries: the name of a branch of repositories that nobody was granted, what stands
-    in a file of the server's account, in the human's configuration of ssh, and the password for
-    git over https. Whatever lies in `proof` was made by an attack.
+    in a file of the server's account, in the human's configuration of ssh, and the passwords for
+    git over https and for the human's proxy. Whatever lies in `proof` was made by an attack.
     """
 
     def __init__(self, folder: Path, *, port: int, forge_port: int, sites: Sites) -> None:
@@ -153,7 +140,7 @@ class World(Installation):
         for made in (*made_here, self.forge):
             made.mkdir()
         self.proof.chmod(0o777)
-        self.words = tuple(secrets.token_hex(16) for _ in range(4))
+        self.words = tuple(secrets.token_hex(16) for _ in range(5))
         user = pwd.getpwuid(os.getuid()).pw_name
         self._make_repositories()
         self.names = {
@@ -170,7 +157,7 @@ class World(Installation):
         self.names |= {"web": ports.pop("granted"), **ports, "word": self.words[0]}
         self.names |= {name.upper(): self.names[name].upper() for name in ("main", "base")}
         self._write_human(port, forge_port, user)
-        self._write_git(sites)
+        self._show(sites)
         self.enable(["git-remote", "ssh"], more="[limits]\nlog_bytes_s = 1000000000\n")
         for agent, grant in GRANTS.items():
             self.grant(agent, grant)
@@ -216,6 +203,10 @@ class World(Installation):
             text = text.replace(f"<{name}>", value)
         return text
 
+    def fill_bytes(self, data: bytes) -> bytes:
+        """As `fill`, for bytes."""
+        return os.fsencode(self.fill(os.fsdecode(data)))
+
     def restore(self) -> None:
         """Undo what an attack has done to the repositories that are granted, and its proofs."""
         for folder in (self.open / "app.git", self.forge):
@@ -236,31 +227,25 @@ class World(Installation):
             "::1",
         )
         hosts = "".join(f"[{name}]:{port} {key}" for name in spellings)
-        (self.human / "known_hosts").write_text(f"* {key}{hosts}")
+        (self.human / "known_hosts").write_text(f"* {key}{hosts}within.proxied.test {key}")
         settings = {name: str(getattr(self, name)) for name in ("server", "human", "proof")}
         settings |= {"user": user, "word": self.words[2]}
         text = _CLIENT.format(**settings, port=port, forge_port=forge_port)
         (self.human / "config").write_text(text)
 
-    def _write_git(self, sites: Sites) -> None:
-        """The human's git has accounts for the server by its address, and one for any at all."""
-        account = f"bot:{self.words[3]}"
-        site = f"127.0.0.1:{sites.granted.port}"
-        (self.home / "accounts").write_text(
-            f"https://{account}@{site}\nhttps://boss:{self.words[3]}@{site}\n"
+    def _show(self, sites: Sites) -> None:
+        """Write the human's git, and have the servers serve."""
+        proxied = write_git(
+            self.home,
+            passwords=(self.words[3], self.words[4]),
+            sites=sites,
+            names=self.names,
+            fill=self.fill,
         )
-        (self.home / "any").write_text(
-            f"#!/bin/sh\nprintf 'username=bot\\npassword={self.words[3]}\\n'\n"
-        )
-        (self.home / "any").chmod(0o755)
-        (self.home / ".gitconfig").write_text(_GIT_CONFIG.format(home=self.home, **self.names))
-        with (self.home / ".gitconfig").open("a") as config:
-            for name, says in HELPERS.items():
-                url = f"https://localhost:{sites.granted.port}/open/{name}"
-                text = self.fill(says).replace("<password>", self.words[3])
-                config.write(f'[credential "{url}"]\n    helper = "!printf \'{text}\' #"\n')
-        answers = {key: os.fsencode(self.fill(os.fsdecode(said))) for key, said in list_answers()}
-        sites.granted.show(self.folder, account=account, answers=answers)
+        ports = {name: int(self.names[name]) for name in ("web", "plain", "impostor")}
+        sites.proxy.show(proxied, ports=ports, fill=self.fill_bytes)
+        answers = {key: self.fill_bytes(said) for key, said in list_answers()}
+        sites.granted.show(self.folder, account=f"bot:{self.words[3]}", answers=answers)
 
     def _git_open(self, *words: str) -> str:
         return _git(self.open / "app.git", *words)

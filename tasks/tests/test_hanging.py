@@ -8,6 +8,8 @@ from pathlib import Path
 from tasks.places import ROOT
 
 _TESTS = """\
+import os
+import subprocess
 import threading
 import trio
 
@@ -23,6 +25,11 @@ async def test_follows():
 
 def test_hangs_without_trio():
     threading.Event().wait()
+
+def test_hangs_on_its_way_out():
+    reading, _writing = os.pipe()
+    with subprocess.Popen(["cat"], stdin=reading):
+        threading.Event().wait()
 
 async def test_has_its_own_clock(autojump_clock):
     await trio.sleep(1000)
@@ -48,6 +55,7 @@ def test_the_others_go_on(tmp_path: Path) -> None:
         "test_hangs_in_a_task": "FAILED",
         "test_follows": "PASSED",
         "test_hangs_without_trio": "FAILED",
+        "test_hangs_on_its_way_out": "FAILED",
         "test_has_its_own_clock": "PASSED",
     }, done.stdout
     assert "in wait_for_ever" in done.stdout

@@ -7,9 +7,9 @@ from functools import partial
 from e2e.canary.answers import AMBIGUOUS, REDIRECTS, STATUSES, TEXTS, find
 from e2e.canary.attack import Attack, Family
 from e2e.canary.families.urls import FETCH, SITE, at_url
+from e2e.canary.human_git import HELPERS
 from e2e.canary.look import has_raw
 from e2e.canary.scene import Scene, read_output
-from e2e.canary.world import HELPERS
 
 
 def _show(scene: Scene, *, url: str) -> bytes:

@@ -138,9 +138,21 @@ class Field:
         self._run("sh", "-s", stdin=script.encode()).succeeded()
         return self._read(folder, cases, at=str(folder))
 
-    def run_in(self, client: Container, way: str, cases: Sequence[Case]) -> dict[str, Result]:
-        """Carry out the cases with the git of a container."""
-        side = self.side(way)
+    def run_in(
+        self,
+        client: Container,
+        name: str,
+        cases: Sequence[Case],
+        *,
+        way: str = "descriptors",
+        program: str = "sh",
+        path: str = "",
+    ) -> dict[str, Result]:
+        """Carry out the cases with the git of a container, as the side of that name.
+
+        `program` is the shell for it, with `path` as PATH where that is not the container's.
+        """
+        side = self.side(name)
         folder = self._lay_out(side, cases)
         script = ground.write_script(
             cases,
@@ -149,7 +161,8 @@ class Field:
             configuration=f"{_AT}/gitconfig",
             sockets={name: f"/run/{way}/{name}/airlock.sock" for name in _GRANTS},
         )
-        client.run("sh", "-s", cwd="/", stdin=script.encode()).succeeded()
+        variables = {"PATH": path} if path else {}
+        client.run(program, "-s", cwd="/", env=variables, stdin=script.encode()).succeeded()
         return self._read(folder, cases, at=f"{_AT}/{side}")
 
     def run_in_boxes(self, client: Container, cases: Sequence[Case]) -> dict[str, Result]:

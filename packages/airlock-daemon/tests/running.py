@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -37,14 +37,18 @@ class Daemon:
         self,
         world: World,
         *,
+        program: Sequence[str] = ("-m", "airlock_daemon"),
         environment: dict[str, str] | None = None,
         nofile: int = 0,
         group: str = "",
     ) -> None:
-        """Start it, in the cgroup whose directory is `group` if there is one."""
+        """Start it, in the cgroup whose directory is `group` if there is one.
+
+        `program` are Python's options for what runs it.
+        """
         self.world = world
         self.stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
-        argv = [sys.executable, "-m", "airlock_daemon", "--config", str(world.config)]
+        argv = [sys.executable, *program, "--config", str(world.config)]
         argv += ["start", "--agents", str(world.agents_file)]
         if nofile:
             argv = ["sh", "-c", f'ulimit -n {nofile}; exec "$@"', "sh", *argv]
@@ -56,16 +60,17 @@ class Daemon:
         self._wait_until_up()
 
     def _wait_until_up(self) -> None:
-        # Connecting blocks until the socket is there; inotify would need a library for one line.
+        # Its end is waited for in between, which leaves the processor to it.
         while True:
             try:
                 self.connect().close()
             except (FileNotFoundError, ConnectionRefusedError):
-                if self.process.poll() is not None:
+                with suppress(subprocess.TimeoutExpired):
+                    self.process.wait(0.002)
+                if self.process.returncode is not None:
                     said = self.messages()
                     self.stderr.close()
                     raise AssertionError(f"the daemon ended: {said}") from None
-                os.sched_yield()
             else:
                 return
 

@@ -85,6 +85,11 @@ _SOCKET = "socket.socket(socket.AF_INET, socket"
 _AROUND = {
     "the host's loopback": "talk((socket.AF_INET, socket.SOCK_STREAM), ('127.0.0.1', <tcp>))",
     "that of IPv6": "talk((socket.AF_INET6, socket.SOCK_STREAM), ('::1', <tcp6>))",
+    "a name's place, at other ports": "for port in (<tcp>, <tcp6>, <open>):\n"
+    "    talk((socket.AF_INET, socket.SOCK_STREAM), ('127.0.3.1', port))",
+    "a name of its own": "with suppress(OSError):\n"
+    "    open('/etc/hosts', 'a').write('127.0.0.1 b.invalid')\n"
+    "with suppress(OSError):\n    got(socket.gethostbyname('b.invalid'))",
     "an abstract socket": "talk((socket.AF_UNIX, socket.SOCK_STREAM), '\\0<abstract>')",
     "a datagram": f"got({_SOCKET}.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 53)))",
     "another protocol": f"got({_SOCKET}.SOCK_STREAM, 262))",

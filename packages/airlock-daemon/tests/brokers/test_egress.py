@@ -62,6 +62,36 @@ for host in ("localhost", "127.0.0.1", "::1"):
         assert said(daemon, script, site.granted.port) == ["plain"] * 3
 
 
+WITHOUT_PROXY = """
+import ssl
+https, echo, withheld = map(int, WORDS[1:])
+print({info[4][0] for info in socket.getaddrinfo(WORDS[0], echo)})
+with socket.create_connection((WORDS[0], echo), timeout=30) as connection:
+    connection.sendall(b"plain")
+    print(connection.recv(9).decode())
+context = ssl.create_default_context(cafile="ca.pem")
+with socket.create_connection((WORDS[0], https), timeout=30) as connection:
+    with context.wrap_socket(connection, server_hostname="localhost") as server:
+        server.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
+        print(read_all(server).partition(b"\\r\\n\\r\\n")[2])
+print(try_to_reach(WORDS[0], withheld), try_to_reach("www.example.com", 443))
+"""
+
+
+def test_a_name_is_reached_without_a_proxy(other: Site) -> None:
+    """By a tool that knows none, in any protocol, at the ports that are named and at no other."""
+    places = [f"{HOST}:{each.port}" for each in (other.granted, other.https)]
+    other.grant(*places, "*.example.com:443")
+    ports = (other.https.port, other.granted.port, other.withheld.port)
+    with Daemon(other.world) as daemon:
+        lines = said(daemon, WITHOUT_PROXY, HOST, *ports)
+        records = daemon.records("broker")
+    end = "ConnectionRefusedError gaierror"
+    assert lines == ["{'127.0.3.1'}", "plain", "b'hello'", end]
+    assert [each["detail"]["destination"] for each in records] == places
+    assert other.withheld.count == 0
+
+
 def test_bytes_go_through_as_they_are(site: Site, daemon: Daemon) -> None:
     """Both ways at once, more than fits into any buffer, and the end of one side alone."""
     script = """

@@ -27,7 +27,7 @@ def answering(path: str, answer: bytes) -> Iterator[None]:
                 connection.recv(65536)
                 connection.sendall(answer)
 
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield
         thread.join()

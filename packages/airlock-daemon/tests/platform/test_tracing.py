@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import signal
 import tempfile
 import traceback
 from collections.abc import Callable
@@ -13,13 +12,26 @@ import pytest
 
 from airlock_daemon.platform.linux import tracing
 from airlock_daemon.platform.linux.procfs import read_process_file
-from airlock_daemon.serving.daemon import run_daemon
-from airlock_daemon.setup.connecting import is_served
-from airlock_daemon.setup.load import Setup
 from running import Daemon
 from worlds import World
 
 NOBODY = 65534
+
+# Reads everything as root: nobody may not enter where this Python stands.
+AS_NOBODY = f"""
+import ctypes, os, pathlib, sys
+from airlock_daemon.serving.daemon import run_daemon
+from airlock_daemon.setup.load import load_setup
+from airlock_daemon.setup.paths import locate
+setup = load_setup(locate(config=sys.argv[2], agents=sys.argv[5]))
+for path in (".", *pathlib.Path().rglob("*")):
+    os.chown(path, {NOBODY}, {NOBODY})
+os.setgroups([])
+os.setgid({NOBODY})
+os.setuid({NOBODY})
+ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)
+run_daemon(setup)
+"""
 
 is_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
 
@@ -96,19 +108,8 @@ def check_an_old_kernel() -> None:
     assert is_open_to_others(os.getpid())
 
 
-def check_a_daemon(setup: Setup, socket: str) -> None:
-    child = os.fork()
-    if child == 0:
-        try:
-            run_daemon(setup)
-        finally:
-            os._exit(1)
-    while not is_served(socket):
-        assert os.waitpid(child, os.WNOHANG) == (0, 0)
-    is_open = is_open_to_others(child)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    assert not is_open
+def check_that_it_is_closed(pid: int) -> None:
+    assert not is_open_to_others(pid)
 
 
 @is_root
@@ -126,10 +127,8 @@ def test_the_daemon_of_an_ordinary_user_is_kept_to_itself() -> None:
     """It sees to that before it serves; here it runs on without a new program, as nobody."""
     with tempfile.TemporaryDirectory() as root:
         world = World(Path(root))
-        setup = world.load()
-        for path in (Path(root), *Path(root).rglob("*")):
-            os.chown(path, NOBODY, NOBODY)
-        run_as_nobody(partial(check_a_daemon, setup, world.socket))
+        with Daemon(world, program=("-c", AS_NOBODY)) as daemon:
+            run_as_nobody(partial(check_that_it_is_closed, daemon.process.pid))
 
 
 def test_the_daemon_keeps_its_environment_to_itself(world: World) -> None:

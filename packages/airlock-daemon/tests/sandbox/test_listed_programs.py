@@ -1,7 +1,10 @@
 """What a box with credentials executes where its module lists programs: these and no other."""
 
 import os
+import shlex
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +31,7 @@ RAN = "airlock: airlock-launch: "
 """What the helper says, which is a static program, when it is executed."""
 
 LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")
+LOADER = next(each for each in LOADERS if os.path.exists(each))
 
 
 @pytest.fixture
@@ -58,11 +62,18 @@ def world() -> Iterator[World]:
         yield world
 
 
-def write_tool(world: World, program: Path | str, *programs: str) -> None:
-    """Have `git` run a program in a holding box with such a list."""
-    box = '[deny]\nargs = []\n[sandbox]\nbox = "closed"\n'
+def write_tool(
+    world: World, program: Path | str, *programs: str, more: str = "", hidden: str = ""
+) -> None:
+    """Have `git` run a program in a holding box with such a list.
+
+    `more` are lines of its table, and `hidden` is a file that it holds at a hidden place.
+    """
+    box = f'[deny]\nargs = []\n[sandbox]\nbox = "closed"\n{more}'
     listed = ", ".join(f'"{each}"' for each in programs)
     held = f'programs = [{listed}]\n[credentials]\nenv.TOKEN = "HOME"\n'
+    if hidden:
+        held += f'[credentials.files]\n"${{TOOL_KEY}}" = "{hidden}"\n'
     world.write_module("git", str(program), box + held)
 
 
@@ -77,14 +88,13 @@ def test_what_is_listed_runs_and_nothing_else_does(world: World, tool: Path) -> 
     """Neither the system's programs, nor the client's, by path, by a loader or out of memory."""
     helper = tool / "helpers" / "helper"
     write_tool(world, tool / "bin" / "tool", f"{tool}/helpers/**")
-    loader = next(each for each in LOADERS if os.path.exists(each))
     with Daemon(world) as daemon:
         for path in (helper, tool / "helpers" / "deep" / "helper"):
             assert run(daemon, "run", "none", str(path)).startswith(RAN)
         for words in (
             ("run", "none", "/bin/sh", "-c", "echo ran"),
-            ("run", "none", loader, "/bin/echo", "ran"),
-            ("run", "none", loader, str(helper)),
+            ("run", "none", LOADER, "/bin/echo", "ran"),
+            ("run", "none", LOADER, str(helper)),
             ("run", "none", str(tool / "helpers" / "dynamic"), "ran"),
             ("run", "none", str(tool / "helpers" / "script")),
             ("run", "none", str(tool / "bin" / "unlisted")),
@@ -99,10 +109,9 @@ def test_all_of_this_runs_where_everything_may(world: World, tool: Path) -> None
     """So that the test above would see what is not kept."""
     write_tool(world, tool / "bin" / "tool", "*")
     (world.workspace / "helper").chmod(0o755)
-    loader = next(each for each in LOADERS if os.path.exists(each))
     with Daemon(world) as daemon:
         assert run(daemon, "run", "none", "/bin/sh", "-c", "echo ran") == "ran\n"
-        assert run(daemon, "run", "none", loader, "/bin/echo", "ran") == "ran\n"
+        assert run(daemon, "run", "none", LOADER, "/bin/echo", "ran") == "ran\n"
         for words in (
             ("run", "none", str(tool / "bin" / "unlisted")),
             ("run", "none", "/workspace/helper"),
@@ -133,6 +142,8 @@ def test_a_file_alone_can_be_listed_by_path_or_name(world: World, tool: Path) ->
         ("TOOL/bin/tool", "TOOL/helpers/dynamic", "needs a loader or an interpreter"),
         ("TOOL/bin/tool", "TOOL/helpers/script", "needs a loader or an interpreter"),
         ("TOOL/bin/tool", "sh", '"sh" needs a loader or an interpreter'),
+        ("TOOL/bin/tool", LOADER, "is a loader, which would run anything"),
+        (LOADER, "TOOL/helpers/**", "the tool itself, is a loader, which would run anything"),
         ("TOOL/bin/tool", "no-such-program", "is not an executable on the host"),
         ("TOOL/bin/tool", "TOOL/none/**", "is no directory of the host"),
         ("TOOL/bin/tool", "WORKSPACE/helper", "leads through a workspace"),
@@ -156,9 +167,75 @@ def test_a_list_that_could_not_be_kept_is_refused(
 
 def test_check_tells_what_would_not_run(world: World, tool: Path) -> None:
     """Before a command finds out; of a directory the first file that is no use."""
+    shutil.copy(LOADER, tool / "helpers" / "ld.so")
     write_tool(world, tool / "bin" / "tool", f"{tool}/helpers/**", "no-such-program")
     found = check_files(world.locations).findings
     assert [each.problem for each in found if each.key == "sandbox.programs"] == [
         f'"{tool}/helpers/dynamic" is no static program, and is not executed',
+        f'"{tool}/helpers/ld.so" is a loader, which runs anything',
         '"no-such-program" is not an executable on the host',
     ]
+
+
+def test_a_person_is_told_of_a_shell_among_the_programs(world: World, tool: Path) -> None:
+    """Known by /etc/shells, under whatever name; and in general, since nobody knows them all."""
+    write_tool(world, tool / "bin" / "tool", f"{tool}/helpers/**", "unlisted")
+    shells = tool / "shells"
+    shells.write_text(f"# shells\n/no/such/shell\n{tool}/bin/link\n")
+    (tool / "bin" / "link").symlink_to(tool / "bin" / "unlisted")
+    place = f"mount --bind {shells} /etc/shells && exec "
+    check = [
+        sys.executable,
+        "-m",
+        "airlock_daemon",
+        "check",
+        "--config",
+        world.locations.config_dir,
+    ]
+    check += ["--agents", str(world.locations.agents)]
+    found = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", place + shlex.join(check)],
+        env={"PATH": f"/usr/bin:/bin:{tool}/bin", "HOME": str(tool)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = " ".join(found.stdout.split())
+    assert f'"{tool}/bin/unlisted" is a shell (/etc/shells), which runs what an agent wrote' in said
+    assert said.count("/etc/shells") == 1
+    assert "unlisted, and a shell, interpreter or busybox among these would run anything" in said
+
+
+def test_a_listed_program_asks_brokers(world: World, tool: Path) -> None:
+    """The stand-in for git's ssh is executed beside the list; it holds nothing and is static."""
+    write_tool(world, tool / "bin" / "tool", f"{tool}/helpers/**", more='brokers = ["git"]\n')
+    with Daemon(world) as daemon:
+        said = run(daemon, "run", "none", "/run/airlock/git-ssh", "host", "git-upload-pack 'x'")
+        assert said.startswith("airlock: "), said
+        assert run(daemon, "run", "none", "/bin/true") == "CannotExecute"
+
+
+def test_the_tool_alone_has_no_broker(world: World, tool: Path) -> None:
+    """It would have to execute what asks: a person is told before, and the command is refused."""
+    write_tool(world, tool / "bin" / "tool", more='brokers = ["git"]\n')
+    (fault,) = [e for e in check_files(world.locations).findings if e.key == "sandbox.brokers"]
+    assert fault.problem.startswith("cannot be asked, so that the command is refused")
+    with Daemon(world) as daemon:
+        error = daemon.ask("git", cwd="/workspace").error
+    assert (error["data"]["layer"], error["data"]["rule"]) == ("sandbox", "programs")
+    assert "executes its tool alone, and brokers are asked by other programs" in error["message"]
+    assert 'write ["*"] there' in error["data"]["hint"]
+
+
+def test_a_listed_program_is_at_the_same_path_in_each_box_where_the_home_is_hidden(
+    world: World, tool: Path
+) -> None:
+    """A tool may note in the workspace where one is; its next command finds it there."""
+    (tool / "home" / ".plugins").mkdir(parents=True)
+    shutil.copy(find_launcher(), tool / "home" / ".plugins" / "plugin")
+    (tool / "home" / "key").write_text("key")
+    write_tool(world, tool / "bin" / "tool", "~/.plugins/**", hidden="~/key")
+    (world.workspace / "noted").symlink_to("/home/airlock/.plugins/plugin")
+    with Daemon(world, environment={"HOME": str(tool / "home")}) as daemon:
+        for _ in range(2):
+            assert run(daemon, "run", "none", "/workspace/noted").startswith(RAN)

@@ -11,7 +11,8 @@ from airlock_daemon.errors import AND_RELOAD
 from airlock_daemon.sandbox.box import Box
 from airlock_daemon.sandbox.client_files import list_written
 from airlock_daemon.sandbox.doors import plan_doors
-from airlock_daemon.sandbox.execution import Bounded, bound_execution
+from airlock_daemon.sandbox.etc import name_hosts
+from airlock_daemon.sandbox.execution import Bounded, bound_execution, let_ask
 from airlock_daemon.sandbox.fencing import refuse_unshowable
 from airlock_daemon.sandbox.hiding import cover_processes, locate
 from airlock_daemon.sandbox.home import PLACES, find_home
@@ -154,7 +155,7 @@ def choose_box(
             program,
             programs=generation.programs,
             home=named,
-            written=tuple(list_written(workspace, reserved)),
+            written=(*list_written(workspace, reserved), *generation.workspaces),
             source=module.source,
         )
         read |= bounded.shown
@@ -191,7 +192,12 @@ def choose_box(
         )
     box = _let_ask(box, sandbox.brokers, maker, generation)
     doors = plan_doors(sandbox.network, module.source)
-    box = replace(box, doors=doors, bound=bounded.bound, follows=sandbox.links)
+    bound = bounded.bound
+    if bound is not None and box.asks:
+        bound = let_ask(bound, box, module.source)
+    if doors is not None:
+        box = name_hosts(box, doors.hosts)
+    box = replace(box, doors=doors, bound=bound, follows=sandbox.links)
     box = cover_processes(box, module)
     if maker.bubblewrap is None:
         with advising(module):

@@ -20,6 +20,7 @@ from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 from airlock_daemon.sandbox.box import Awaited, Box, Secret, System
 from airlock_daemon.sandbox.client_files import leads_through
 from airlock_daemon.sandbox.hiding import locate
+from airlock_daemon.setup.paths import expand_home
 from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.reserved import Reserved
 from airlock_modules import Credentials, HostFile, HostVariable, Printed
@@ -58,7 +59,7 @@ class Keeper(msgspec.Struct, frozen=True, kw_only=True):
         for name, source in credentials.files.items():
             target = locate(name)
             if isinstance(source, Printed):
-                files[target] = Secret(await self._run(name, source), target)
+                files[target] = Secret(await self.run(name, source), target)
                 continue
             read = partial(self._read, name, source, target)
             found = await trio.to_thread.run_sync(
@@ -75,7 +76,7 @@ class Keeper(msgspec.Struct, frozen=True, kw_only=True):
 
     async def _find_value(self, name: str, source: HostVariable | Printed) -> str | None:
         if isinstance(source, Printed):
-            printed = await self._run(name, source)
+            printed = await self.run(name, source)
             value = printed.removesuffix(b"\n").removesuffix(b"\r")
             if not value or b"\0" in value:
                 raise self._refuse(name, f"{_spell(source)} prints nothing that a variable can be")
@@ -85,7 +86,8 @@ class Keeper(msgspec.Struct, frozen=True, kw_only=True):
             return found or None
         raise self._refuse(name, f"the daemon has no variable {source.name}")
 
-    async def _run(self, name: str, source: Printed) -> bytes:
+    async def run(self, name: str, source: Printed) -> bytes:
+        """What a command prints for what is called `name`. Raises Denied as `fetch`."""
         program = self.programs.find(self._expand(source.argv[0]))
         if program is None:
             problem = f"{quote(source.argv[0])} is not an executable on the host"
@@ -140,8 +142,7 @@ class Keeper(msgspec.Struct, frozen=True, kw_only=True):
         raise self._refuse(name, f"the daemon has no variable {source.variable}")
 
     def _expand(self, path: str) -> str:
-        home = self.environment.get("HOME", "/")
-        return home + path.removeprefix("~") if path.startswith("~/") else path
+        return expand_home(path, self.environment.get("HOME", "/"))
 
     def _refuse(self, name: str, problem: str) -> Denied:
         return Denied(

@@ -1,11 +1,14 @@
 """How a box with a network reaches others: by listeners in its own network, which the daemon has.
 
-At one of them the daemon speaks CONNECT; each of the others stands for a destination on the host's
-loopback, at the very address and port that this has on the host.
+At one of them the daemon speaks CONNECT. Each of the others stands for a destination, for tools
+that know no proxy: one on the host's loopback at the very address and port that it has there; one
+with a name at its port, on an address that the box's /etc/hosts has for it.
 """
 
+import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -18,7 +21,17 @@ _PROXY_PORT = 3128
 # As `native/doors.zig` has it.
 _MOST = 64
 
+# On the box's loopback, and nobody's on the host's: an address for each name.
+_NAMED = ipaddress.IPv4Network("127.0.3.0/24")
+
 _NOT_BY_PROXY = "localhost,127.0.0.1,::1"
+
+
+class Door(msgspec.Struct, frozen=True):
+    """Where in a box the daemon listens, and for what."""
+
+    here: Destination
+    behind: Destination
 
 
 class Doors(msgspec.Struct, frozen=True):
@@ -26,7 +39,18 @@ class Doors(msgspec.Struct, frozen=True):
 
     network: Network
     proxy: Destination
-    listeners: tuple[Destination, ...]
+    doors: tuple[Door, ...]
+
+    @property
+    def listeners(self) -> tuple[Destination, ...]:
+        """Where the launcher is to listen, each address and port once."""
+        return (self.proxy, *(each.here for each in self.doors))
+
+    @property
+    def hosts(self) -> tuple[tuple[str, str], ...]:
+        """Lines of hosts(5): an address, and the name that a box finds there."""
+        named = (each for each in self.doors if each.behind in self.network.by_name)
+        return tuple(dict.fromkeys((each.here.host, each.behind.host) for each in named))
 
 
 def plan_doors(entries: Sequence[str], source: str) -> Doors | None:
@@ -37,24 +61,36 @@ def plan_doors(entries: Sequence[str], source: str) -> Doors | None:
     if not entries:
         return None
     network = read_network(entries)
-    behind = dict.fromkeys(
-        Destination(str(address), each.port, address)
+    local = {
+        here: Door(here, each)
         for each in network.local
-        for address in each.own_addresses
-    )
-    taken = {each.port for each in behind}
+        for here in (Destination(str(found), each.port, found) for found in each.own_addresses)
+    }
+    taken = {each.port for each in local}
     port = next(port for port in range(_PROXY_PORT, _PROXY_PORT + _MOST) if port not in taken)
     address = LOOPBACK[0]
     proxy = Destination(str(address), port, address)
-    listeners = (proxy, *behind)
-    if len(listeners) > _MOST:
+    if len(local) >= _MOST:
         raise Denied(
-            f"a box that listens at {len(listeners)} addresses for the host's is more than can be",
+            f"a box that listens at {len(local) + 1} addresses for the host's is more than can be",
             layer="sandbox",
             rule="network",
             hint=f"a person on the host can name less in [sandbox] network of {source}{AND_RELOAD}",
         )
-    return Doors(network, proxy, listeners)
+    doors = (*local.values(), *_stand_for_names(network, [each.host for each in local]))
+    # A name that has no door is reached by the proxy alone.
+    return Doors(network, proxy, doors[: _MOST - 1])
+
+
+def _stand_for_names(network: Network, taken: Sequence[str]) -> Iterator[Door]:
+    """A door for each destination with a name; a name has one address, which is none of `taken`."""
+    free = (str(each) for each in _NAMED.hosts() if str(each) not in taken)
+    names = dict.fromkeys(each.host for each in network.by_name)
+    at = dict(zip(islice(names, _MOST), free, strict=False))
+    for each in network.by_name:
+        if each.host in at:
+            address = ipaddress.IPv4Address(at[each.host])
+            yield Door(Destination(str(address), each.port, address), each)
 
 
 def name_proxy(doors: Doors | None) -> dict[str, str]:
@@ -70,10 +106,7 @@ def name_proxy(doors: Doors | None) -> dict[str, str]:
 def find_behind(doors: Doors, address: Address, port: int) -> Destination | None:
     """The destination for which the listener at an address stands, None for the proxy."""
     here = Destination(str(address), port, address)
-    if here == doors.proxy:
-        return None
-    named = (each for each in doors.network.local if each.port == port)
-    return next(each for each in named if address in each.own_addresses)
+    return None if here == doors.proxy else next(d.behind for d in doors.doors if d.here == here)
 
 
 def receive_listeners(end: socket.socket) -> list[socket.socket]:

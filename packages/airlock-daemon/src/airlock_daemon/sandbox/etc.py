@@ -1,10 +1,12 @@
 """The /etc of a box: some files made for it, and public ones of the host that are needed."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+
+from msgspec.structs import replace
 
 from airlock_daemon.command.order import Identity
-from airlock_daemon.sandbox.box import HOME, Made, Operation, System
+from airlock_daemon.sandbox.box import HOME, Box, Made, Operation, System
 
 # Of what exists: libraries and programs, certificates, and names of things. None has a secret, and
 # none says who or where the host is.
@@ -18,7 +20,15 @@ PUBLIC = tuple(f"/etc/{name}" for name in _PUBLIC)
 """Those, whether they exist or not."""
 
 _NSSWITCH = b"passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"
-_HOSTS = b"127.0.0.1 localhost airlock\n::1 localhost\n"
+_HOSTS = Made(b"127.0.0.1 localhost airlock\n::1 localhost\n", "/etc/hosts")
+
+
+def name_hosts(box: Box, hosts: Iterable[tuple[str, str]]) -> Box:
+    """The box in which further names have addresses: pairs of an address and a name."""
+    lines = "".join(f"{address} {name}\n" for address, name in hosts)
+    more = replace(_HOSTS, content=_HOSTS.content + lines.encode())
+    operations = (more if each == _HOSTS else each for each in box.operations)
+    return replace(box, operations=tuple(operations))
 
 
 def make_etc(identity: Identity) -> Iterator[Operation]:
@@ -30,7 +40,7 @@ def make_etc(identity: Identity) -> Iterator[Operation]:
     yield Made(passwd.encode(), "/etc/passwd")
     yield Made(groups.encode(), "/etc/group")
     yield Made(_NSSWITCH, "/etc/nsswitch.conf")
-    yield Made(_HOSTS, "/etc/hosts")
+    yield _HOSTS
     for path in PUBLIC:
         if os.path.exists(path):
             yield System(path, path, is_copied=os.path.isfile(path))

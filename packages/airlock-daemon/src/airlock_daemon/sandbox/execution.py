@@ -12,11 +12,11 @@ import msgspec
 
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.platform.linux.landlock import landlock_version
-from airlock_daemon.sandbox.box import Bound
+from airlock_daemon.sandbox.box import Bound, Box, System
 from airlock_daemon.sandbox.client_files import leads_through
 from airlock_daemon.sandbox.hiding import locate
 from airlock_daemon.sandbox.programs import SYSTEM
-from airlock_daemon.setup.executables import find_listed, is_absent, is_static
+from airlock_daemon.setup.executables import explain_unkept, find_listed, is_absent
 from airlock_daemon.setup.programs import Programs, find_program
 from airlock_daemon.setup.reserved import is_within
 from airlock_modules import ANY_PROGRAM, IF_THERE
@@ -56,9 +56,9 @@ def bound_execution(
         return Bounded(Bound())
     if not landlock_version():
         raise _refuse("the kernel has no Landlock, which keeps a box to a list", source)
-    if not is_static(program):
-        problem = f"{quote(program)}, the tool itself, needs a loader or an interpreter, which "
-        raise _refuse(f"{problem}would run anything", source)
+    unkept = explain_unkept(program)
+    if unkept is not None:
+        raise _refuse(f"{quote(program)}, the tool itself, {unkept}", source)
     shown: dict[str, str] = {}
     allowed = [program]
     for each in present:
@@ -74,6 +74,25 @@ def bound_execution(
             shown[real] = target
         allowed.append(target)
     return Bounded(Bound(tuple(allowed)), shown)
+
+
+def let_ask(bound: Bound, box: Box, source: str) -> Bound:
+    """The bound with the programs of Airlock's own by which `box` asks brokers.
+
+    They are static, and hold nothing. Raises Denied (rule "programs") for the tool alone, which
+    cannot ask by them.
+    """
+    if not bound.programs:
+        raise Denied(
+            "the box of this command executes its tool alone, and brokers are asked by other "
+            "programs",
+            layer="sandbox",
+            rule="programs",
+            hint=f"a person on the host can remove brokers from [sandbox] of {source}, or list in "
+            f'programs the static ones that ask, or write ["*"] there{AND_RELOAD}',
+        )
+    own = (each for each in box.operations if isinstance(each, System) and each.is_program)
+    return Bound((*bound.programs, *(each.target for each in own)))
 
 
 def find_script(program: str, path: str) -> tuple[str, ...]:

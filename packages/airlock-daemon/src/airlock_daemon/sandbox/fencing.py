@@ -21,7 +21,7 @@ from airlock_daemon.sandbox.groups import Group
 from airlock_daemon.sandbox.refusing import refuse
 from airlock_daemon.sandbox.shared import open_shared
 from airlock_daemon.sandbox.sockets import SOCKETS
-from airlock_daemon.sandbox.transports import link_transport
+from airlock_daemon.sandbox.transports import link_transports
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.directory import Workspace, make_empty
 from airlock_daemon.workspace.mapping import Mounts
@@ -141,7 +141,7 @@ async def start_fenced(
         environment["XDG_CACHE_HOME"] = private.path
     environment |= _make_files(box, private)
     if box.asks:
-        environment |= link_transport(private)
+        environment |= link_transports(private, environment.get("PATH", os.defpath))
     directory = what.directory if box.is_shared else private.descriptor
     with ExitStack() as stack:
         return await launcher.launch(

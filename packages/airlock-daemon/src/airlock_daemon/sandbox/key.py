@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from airlock_daemon.command.order import Identity
 from airlock_daemon.platform.linux.mountinfo import relative_to
 from airlock_daemon.sandbox.box import Box, Devices, Shared, System
-from airlock_daemon.sandbox.marks import Mark, look, look_around
+from airlock_daemon.sandbox.marks import Mark, look, look_around, look_closer
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,7 +17,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
     `box` has everything but where the command starts in it. `shared` marks what others than its
     owner could put another in place of, in the order in which a box is made; `covered` that at
-    which something else is mounted; `system` what the owner may have replaced.
+    which something else is mounted; `system` what the owner may have replaced, and `copied` what
+    the owner may have written in its place, of which a box has a copy.
     """
 
     bubblewrap: str
@@ -25,19 +26,22 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     box: Box
     shared: tuple[Mark, ...]
     system: tuple[Mark, ...]
+    copied: tuple[Mark, ...]
     covered: tuple[Mark, ...]
 
 
 def find_key(box: Box, *, bubblewrap: str, identity: Identity) -> Key:
     """The key of a box that is to be made now."""
     shared = list_shared(box)
+    system = [each for each in box.operations if isinstance(each, System)]
     return Key(
         bubblewrap=bubblewrap,
         identity=identity,
         box=replace(box, directory="", is_shared=False),
         # A link on the way could lead elsewhere: then it is not what a box was made of.
         shared=tuple([look(each.path) for each in shared]),
-        system=look_around([each.path for each in box.operations if isinstance(each, System)]),
+        system=look_around([each.path for each in system]),
+        copied=tuple([look_closer(each.path) for each in system if each.is_copied]),
         covered=tuple([look(path) for path in _list_covered(box, shared)]),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.sandbox.box import HOME
 from airlock_daemon.sandbox.programs import SYSTEM
+from airlock_daemon.setup.paths import expand_home
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_modules import Module
 from airlock_wire import quote
@@ -31,8 +32,8 @@ def find_read(
     for path in paths:
         if has_home and path.startswith("~"):
             continue
-        target = HOME + path.removeprefix("~") if path.startswith("~") else path
-        real = os.path.realpath(home + path.removeprefix("~") if path.startswith("~") else path)
+        target = expand_home(path, HOME)
+        real = os.path.realpath(expand_home(path, home))
         if not (os.path.isfile(real) or os.path.isdir(real)):
             raise Denied(
                 f"{path} is no file and no directory of the host, and a box is to show it",

@@ -41,6 +41,11 @@ def locate(
     )
 
 
+def expand_home(path: str, home: str) -> str:
+    """`path` with `home` in the place of a `~` before its first `/`, as files of ours spell it."""
+    return os.path.join(home, path[2:]) if path.startswith("~/") else path
+
+
 def absolute(path: str, *, base: str | None = None) -> str:
     """Expand `~` and make `path` absolute, from `base` or the working directory; links stay."""
     expanded = os.path.expanduser(path)

@@ -47,6 +47,20 @@ def review_module(module: Module) -> Iterator[Fault]:
     if module.sandbox is not None and module.sandbox.programs and not module.is_holding:
         problem = "has no effect: a box without [credentials] may execute all that it sees"
         yield Fault(module.source, "sandbox.programs", problem, "remove it, or say what it holds")
+    yield from _find_unasked(module)
+
+
+def _find_unasked(module: Module) -> Iterator[Fault]:
+    """Tell of brokers that nothing in a box could ask, since another program would have to."""
+    sandbox = module.sandbox
+    if sandbox is None or not module.is_holding or not sandbox.brokers or sandbox.programs:
+        return
+    problem = (
+        "cannot be asked, so that the command is refused: a box with credentials and without a "
+        "list of programs executes its tool alone, and git asks by another one"
+    )
+    remedy = 'remove it, or list in programs the static ones that ask, or write ["*"] there'
+    yield Fault(module.source, "sandbox.brokers", problem, remedy)
 
 
 def review_narrowing(module: Module, *, source: str, key: str) -> Iterator[Fault]:

@@ -76,6 +76,12 @@ class Network(msgspec.Struct, frozen=True):
         """Those on this host's loopback, in an order that is always the same."""
         return tuple(sorted((each for each in self.literal if each.is_local), key=str))
 
+    @property
+    def by_name(self) -> tuple[Destination, ...]:
+        """Those elsewhere that are named by a name, in such an order."""
+        named = (each for each in self.literal if not (each.is_local or each.address))
+        return tuple(sorted(named, key=str))
+
 
 def read_network(entries: Iterable[str]) -> Network:
     """Read `HOST:PORT` and `*.NAME:PORT`. Raises ValueError for anything else."""
