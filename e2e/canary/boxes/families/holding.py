@@ -200,8 +200,8 @@ def _attacks() -> Iterator[Attack]:
         run = partial(_execute, words=words)
         told = f"beside the list: {name}"
         yield Attack(told, "box-listed", run, works_without=True, only="bubblewrap")
-    for name, words in _SOUGHT.items():
-        run = partial(_seek, words=words)
+    for name, line in _SOUGHT.items():
+        run = partial(_seek, words=line)
         works = "memory" not in name and "pattern" not in name
         told = f"what a tool is led to: {name}"
         yield Attack(told, "box-holding", run, works, only="bubblewrap")

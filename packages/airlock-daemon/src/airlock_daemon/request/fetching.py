@@ -1,6 +1,7 @@
 """Running a command whose box holds credentials: they are fetched for it, and then it is made."""
 
-from collections.abc import Awaitable, Callable
+import shlex
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 import trio
@@ -8,15 +9,18 @@ from msgspec.structs import replace
 
 from airlock_daemon.brokers.asking import ask
 from airlock_daemon.command.order import CommandLine
+from airlock_daemon.errors import Denied
 from airlock_daemon.identity.neighbours import find_mounted
 from airlock_daemon.request.execution import Finished
 from airlock_daemon.request.plan import Boxed, Plan
-from airlock_daemon.request.state import AgentState, DaemonState
-from airlock_daemon.sandbox.credentials import Keeper, fill
+from airlock_daemon.request.state import AgentState, DaemonState, log
+from airlock_daemon.sandbox.aws_profile import find_profile, put_keys
+from airlock_daemon.sandbox.credentials import Held, Keeper, fill
 from airlock_daemon.sandbox.hiding import hide, hides
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.workspace.directory import make_empty
-from airlock_modules import HostFile
+from airlock_modules import HostFile, Logins, Printed
+from airlock_wire import quote
 
 
 async def execute_holding(
@@ -48,6 +52,7 @@ async def execute_holding(
             source=boxed.source,
         )
         held = await keeper.fetch(replace(boxed.held, env=wanted))
+        held = await _export_profile(keeper, boxed, held, plan.command_line)
     finally:
         await directory.leave(agent.removals)
     variables = {**variables, **held.variables}
@@ -61,10 +66,38 @@ async def execute_holding(
     return await run(**{**more, "plan": held_plan, "room": None})
 
 
+async def _export_profile(keeper: Keeper, boxed: Boxed, held: Held, line: CommandLine) -> Held:
+    """What is held, with keys that the human's own client exports where the box needs them.
+
+    Without these the tool tells its client what it lacks, and the log a person.
+    """
+    export = boxed.held.aws_export
+    if export is None:
+        return held
+    profile = find_profile(held, {**line.environment, **held.variables}, line.argv)
+    if profile is None:
+        return held
+    asked = Printed((*export.argv, "--profile", profile))
+    try:
+        return put_keys(held, profile, await keeper.run("aws_export", asked))
+    except Denied as error:
+        problem = error.message
+    except ValueError:
+        problem = "what was printed has no keys in it"
+    log.warning(
+        "warning: the profile %s of AWS is not exported for a box: %s; run as the user of the "
+        "daemon: %s",
+        quote(profile),
+        problem,
+        shlex.join(asked.argv),
+    )
+    return held
+
+
 async def _look_beside(boxed: Boxed, agent: AgentState) -> tuple[str, ...]:
     """What containers of other agents may write to, where a file of the host is to be read."""
     sockets_dir = boxed.reserved.sockets_dir
-    is_read = any(isinstance(each, HostFile) for each in boxed.held.files.values())
+    is_read = any(isinstance(each, HostFile | Logins) for each in boxed.held.files.values())
     if sockets_dir is None or not is_read:
         return ()
     find = partial(find_mounted, sockets_dir)
@@ -78,6 +111,9 @@ async def _ask(
     directory: int,
     program: str,
     argv: tuple[str, ...],
+    *,
+    said: bytes = b"",
+    more: Mapping[str, str] = {},
 ) -> tuple[int, bytes]:
-    variables = {**shared.environment, "PATH": path}
-    return await ask(CommandLine(program, argv, variables, directory), shared.launcher, agent.turns)
+    line = CommandLine(program, argv, {**shared.environment, "PATH": path, **more}, directory)
+    return await ask(line, shared.launcher, agent.turns, said=said)

@@ -14,7 +14,7 @@ RELAY = 3
 """The descriptor of the relay: the first one beside stdin, stdout and stderr."""
 
 ASKS: Mapping[str, tuple[str, ...]] = {"git": ("git-remote",)}
-"""The commands by which each broker of `[sandbox] brokers` is asked."""
+"""The commands by which a broker of `[sandbox] brokers` is asked that is asked by some."""
 
 # As git's ssh the shim goes by this name, and those of the helpers are git's own.
 _SSH = "/run/airlock/git-ssh"
