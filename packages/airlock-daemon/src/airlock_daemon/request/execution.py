@@ -91,6 +91,7 @@ async def execute(
             relay = partial(relay, emit, session.send_credit, begin)
             for companion in _list_companions(launch, asking, lead):
                 relay = partial(accompany, companion, relay)
+            shared.audit.settle()
             ended = await relay()
             finished = Finished(ended, command.count_input())
             await conclude(finished)
@@ -98,6 +99,7 @@ async def execute(
                 room.refill(plan.boxed.reserved, has_ended=True)
             return finished
         finally:
+            shared.audit.settle()
             await command.finish()
 
 
