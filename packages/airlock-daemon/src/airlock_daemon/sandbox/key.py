@@ -32,26 +32,17 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
 def find_key(box: Box, *, bubblewrap: str, identity: Identity) -> Key:
     """The key of a box that is to be made now."""
-<<<<<<< HEAD
     shared = list_shared(box)
-=======
     system = [each for each in box.operations if isinstance(each, System)]
->>>>>>> main
     return Key(
         bubblewrap=bubblewrap,
         identity=identity,
         box=replace(box, directory="", is_shared=False),
         # A link on the way could lead elsewhere: then it is not what a box was made of.
-<<<<<<< HEAD
         shared=tuple([look(each.path) for each in shared]),
-        system=look_around([each.path for each in box.operations if isinstance(each, System)]),
+        system=look_around([each.path for each in system]),
+        copied=tuple([look_closer(each.path) for each in system if each.is_copied]),
         covered=tuple([look(path) for path in _list_covered(box, shared)]),
-=======
-        shared=tuple(look(each.path) for each in list_shared(box)),
-        system=look_around(each.path for each in system),
-        copied=tuple(look_closer(each.path) for each in system if each.is_copied),
-        covered=tuple(look(path) for path in _list_covered(box)),
->>>>>>> main
     )
 
 
