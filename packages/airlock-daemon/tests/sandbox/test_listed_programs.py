@@ -126,7 +126,7 @@ def test_a_program_with_a_loader_can_be_listed_and_loads_nothing_else(
 ) -> None:
     """Its loader is executed too, and finds no other code: neither the system's nor a client's."""
     dynamic = tool / "helpers" / "dynamic"
-    write_tool(world, tool / "bin" / "tool", str(dynamic))
+    write_tool(world, tool / "bin" / "tool", str(dynamic), more="dynamic = true\n")
     shutil.copy("/bin/echo", world.workspace / "echo")
     (world.workspace / "echo").chmod(0o755)
     loaded = find_loaded("/bin/echo") or Loaded(None, ())
@@ -150,7 +150,7 @@ def test_a_program_with_a_loader_can_be_listed_and_loads_nothing_else(
 
 def test_the_tool_itself_may_have_a_loader(world: World, tool: Path) -> None:
     """It runs, with what it lists, and nothing else does."""
-    write_tool(world, PYTHON, str(tool / "helpers" / "helper"))
+    write_tool(world, PYTHON, str(tool / "helpers" / "helper"), more="dynamic = true\n")
     script = (
         "import subprocess, sys\n"
         "try: print(subprocess.run(sys.argv[1:], capture_output=True, text=True).stderr, end='')\n"
@@ -179,8 +179,11 @@ def test_a_file_alone_can_be_listed_by_path_or_name(world: World, tool: Path) ->
 @pytest.mark.parametrize(
     ("program", "entry", "problem"),
     [
-        ("TOOL/helpers/script", "TOOL/helpers/**", 'script" needs an interpreter'),
-        ("TOOL/bin/tool", "TOOL/helpers/script", 'script" needs an interpreter'),
+        ("TOOL/helpers/script", "TOOL/helpers/**", 'script" is no static program'),
+        ("TOOL/bin/tool", "TOOL/helpers/script", 'script" is no static program'),
+        # A loader would obey the variables and arguments that an agent chooses.
+        ("TOOL/bin/tool", "TOOL/helpers/dynamic", 'dynamic" is no static program'),
+        (PYTHON, "TOOL/helpers/**", "is no static program"),
         ("TOOL/bin/tool", LOADER, "is a loader, and no program"),
         (LOADER, "TOOL/helpers/**", "is a loader, and no program"),
         ("TOOL/bin/tool", "no-such-program", "is not an executable on the host"),

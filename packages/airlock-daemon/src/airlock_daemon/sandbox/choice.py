@@ -155,7 +155,7 @@ def choose_box(
     if maker.is_holding:
         written = (*list_written(workspace, reserved), *generation.workspaces)
         bounded = bound_execution(
-            sandbox.programs,
+            sandbox,
             program,
             programs=generation.programs,
             home=named,
