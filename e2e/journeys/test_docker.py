@@ -67,7 +67,7 @@ def test_an_image_is_built_from_the_workspace(stage: Stage, docker_errand: Docke
         ("run", "--rm", "--network=host", "{image}"),
         ("--host=tcp://127.0.0.1:1", "ps"),
         ("--config=/workspace", "ps"),
-        ("cp", "/etc/passwd", "{container}:/"),
+        ("build", "--secret=id=a,env=HOME", "."),
         ("login", "127.0.0.1:1"),
     ],
     ids=lambda words: "-".join(word.lstrip("-") for word in words[:3])[:30].replace("/", "_"),
@@ -97,4 +97,98 @@ def test_without_the_hosts_engine_there_is_none_through_airlock(stage: Stage) ->
     scene = stage.open_workshop(environment={"DOCKER_HOST": "unix:///nowhere/docker.sock"})
     failed = scene.setup(scene.images.busybox).run("docker", "ps")
     assert failed.exit_code == 1
-    assert "Cannot connect to the Docker daemon at unix:///nowhere" in failed.stderr
+    assert 'airlock: the docker engine at "/nowhere/docker.sock"' in failed.stderr
+
+
+def test_an_engine_that_is_no_socket_of_the_host_is_refused_by_name(stage: Stage) -> None:
+    """With the way to reach it all the same."""
+    scene = stage.open_workshop(environment={"DOCKER_HOST": "ssh://me@far"})
+    refused = scene.setup(scene.images.busybox).run("docker", "ps")
+    assert refused.exit_code == 126
+    assert 'is behind "ssh"' in refused.stderr
+    assert "DOCKER_HOST" in refused.stderr
+
+
+def test_files_go_between_a_container_and_the_workspace(user_stage: Stage) -> None:
+    """cp, save, load and build -o, by the paths of the container that asks."""
+    scene = user_stage.workshop
+    with scene.setup(scene.images.busybox).running() as client:
+
+        def call(*words: str) -> str:
+            return client.run(*words).succeeded().stdout
+
+        made = call("docker", "create", f"--label={MINE}", scene.images.busybox, "true")
+        call("sh", "-c", "echo of the workspace > word")
+        call("docker", "cp", "word", f"{made}:/word")
+        call("docker", "cp", f"{made}:/word", "back")
+        assert call("cat", "back") == "of the workspace"
+        call("docker", "save", "--output=image.tar", scene.images.shim)
+        assert "Loaded image" in call("docker", "load", "--input=image.tar")
+        script = "printf 'FROM scratch\\nCOPY word /word\\n' > Dockerfile"
+        call("sh", "-c", script)
+        call("docker", "build", "--output=out", ".")
+        assert call("cat", "out/word") == "of the workspace"
+        call("docker", "rm", made)
+
+
+def test_links_of_the_workspace_lead_the_client_nowhere(user_stage: Stage) -> None:
+    """Neither to the human's logins, nor to the engine's socket: they are not in its box."""
+    scene = user_stage.workshop
+    logins = user_stage.account.home / ".docker" / "config.json"
+    with scene.setup(scene.images.busybox).running() as client:
+        create = ("docker", "create", f"--label={MINE}", scene.images.busybox, "true")
+        made = client.run(*create).succeeded()
+        for path in (logins, ENGINE, "/home/airlock/.docker/config.json", "/etc/shadow"):
+            client.run("ln", "-sfn", str(path), "link").succeeded()
+            for words in (
+                ("cp", "-L", "link", f"{made.stdout}:/got"),
+                ("run", "--rm", "--env-file=link", scene.images.busybox, "env"),
+                ("build", "--quiet", "--file=link", "."),
+            ):
+                refused = client.run("docker", *words)
+                assert refused.exit_code != 0, words
+        client.run("docker", "rm", made.stdout).succeeded()
+
+
+def test_a_person_works_in_a_container_at_a_terminal(user_stage: Stage) -> None:
+    """run -it: its size, what is typed, Ctrl-C for what runs in there, and its status."""
+    scene = user_stage.workshop
+    run = ("docker", "run", "--rm", "--interactive", "--tty", f"--label={MINE}")
+    with (
+        scene.setup(scene.images.busybox).running() as client,
+        client.sit_at(*run, scene.images.busybox, "sh", rows=33, cols=101) as terminal,
+    ):
+        terminal.enter("PS1='rea''dy> '; stty size\r")
+        terminal.wait_for("33 101")
+        terminal.resize(40, 120)
+        terminal.enter("until [ \"$(stty size)\" = '40 120' ]; do :; done; echo re''sized\r")
+        terminal.wait_for("resized")
+        terminal.enter("trap 'echo inter''rupted' INT; while :; do sleep 0.1; done\r")
+        terminal.enter("\x03")
+        terminal.wait_for("interrupted")
+        terminal.enter("trap - INT\r\x03exit 7\r")
+        assert terminal.wait() == 7
+
+
+def test_streams_that_do_not_end_by_themselves_are_followed(user_stage: Stage) -> None:
+    """exec -i, attach, logs --follow, wait, stats and events, beside what goes on."""
+    scene = user_stage.workshop
+    image = scene.images.busybox
+    with scene.setup(image).running() as client:
+
+        def call(*words: str, stdin: bytes = b"") -> str:
+            return client.run("docker", *words, stdin=stdin).succeeded().stdout
+
+        script = "echo begun; read line; echo got $line; exit 3"
+        name = call("create", "--interactive", f"--label={MINE}", image, "sh", "-c", script)
+        attached = client.run("docker", "start", "-ai", name, stdin=b"word\n")
+        assert (attached.exit_code, attached.stdout) == (3, "begun\ngot word")
+        assert call("wait", name) == "3"
+        assert call("logs", "--follow", name) == "begun\ngot word"
+        events = call("events", "--since=10m", "--until=0s", f"--filter=container={name}")
+        assert "container die" in events
+        call("rm", name)
+        lasting = call("run", "--detach", f"--label={MINE}", image, "sleep", "infinity")
+        assert call("exec", "--interactive", lasting, "cat", stdin=b"x" * 300_000) == "x" * 300_000
+        assert lasting[:12] in call("stats", "--no-stream", lasting)
+        call("rm", "--force", lasting)

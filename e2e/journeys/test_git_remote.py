@@ -140,8 +140,7 @@ def results(
     cases = [case.over(field.transport) for case in CASES]
     granted = [case for case in cases if not case.refused]
     without_shell = [case for case in cases if not case.needs_shell]
-    # Each has its time for all of its cases, which more at once would take longer for.
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    with ThreadPoolExecutor() as pool:
         sides = {way: pool.submit(field.run_in, client, way, cases, way=way) for way in WAYS}
         sides[BOX] = pool.submit(field.run_in_boxes, boxes, cases)
         sides[BUSYBOX] = pool.submit(field.run_in, others[BUSYBOX], BUSYBOX, cases)

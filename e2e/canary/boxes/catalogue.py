@@ -6,6 +6,7 @@ from e2e.canary.boxes.families import (
     bounds,
     classes,
     directory,
+    docker,
     egress,
     environment,
     files,
@@ -30,6 +31,7 @@ BOX_FAMILIES: tuple[Family, ...] = (
     bounds.FAMILY,
     egress.FAMILY,
     holding.FAMILY,
+    docker.FAMILY,
     classes.FAMILY,
 )
 """In the order in which they are carried out."""

@@ -42,11 +42,15 @@ _MODULES = {
     "listed": ("<root>/tools/bin/tool", f'{_CLOSED}programs = ["<root>/tools/none/**"]\n{_HELD}'),
     # A tool that reads whatever it is told to, and what it holds stands where nobody is told of.
     "grep": ("/bin/grep", f"{_CLOSED}{_HIDDEN}"),
+    # A door to the engine, and whatever a tool does there.
+    "engine": ("/usr/bin/python3", f'{_CLOSED}brokers = ["docker"]\nprograms = ["*"]\n'),
     "lent": ("/usr/bin/python3", f'{_CLOSED}{_CREDENTIALS}files."~/held" = "~/lent"\n'),
     "told": ("/usr/bin/python3", f"{_CLOSED}{_CREDENTIALS}env.HELD = {_FAILS}\n"),
     "home": ("/usr/bin/python3", 'box = "home"\n'),
     "none": ("/usr/bin/python3", 'box = "none"\n'),
 }
+# One that docker can read, with a word in what a box does not get of it.
+_JSON = '{{"auths": {{}}, "HttpHeaders": {{"X": "{line}"}}}}\n'
 _PROFILE = 'commands = []\n[workspace]\nmounts = {{ "{target}" = "{workspace}" }}\n'
 
 HOME_FILES = (
@@ -121,7 +125,7 @@ class BoxWorld(Installation):
         mode = "require-bubblewrap" if by.maker == "bubblewrap" else "landlock"
         user = BOX_USER if by.user == "root" else ""
         boxes = f'[sandbox]\nmode = "{mode}"\nuser = "{user}"\n# {self.words["configuration"]}\n'
-        self.enable(_MODULES, more=boxes)
+        self.enable((*_MODULES, "docker"), more=boxes)
         for agent, workspace in (("my", self.workspace), ("other", self.other)):
             word = "agent's directory" if agent == "my" else "profile of another"
             target = self._target if agent == "my" else str(self.other)
@@ -182,7 +186,9 @@ class BoxWorld(Installation):
         for name in HOME_FILES:
             file = self.account.home / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(f"[x]\ntoken = {self.words[name]}\n")
+            line = f"token = {self.words[name]}"
+            is_json = name.endswith(".json")
+            file.write_text(_JSON.format(line=line) if is_json else f"[x]\n{line}\n")
         for name in ("bin", "none"):
             (self.folder / "tools" / name).mkdir(parents=True)
         shutil.copy(make_tool(), self.folder / "tools/bin/tool")

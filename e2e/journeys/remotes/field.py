@@ -33,6 +33,8 @@ box = "closed"
 brokers = ["git"]
 """
 _AT = "/remotes"
+# All cases of a side together, on a machine that has much else to do.
+_LONGEST_S = 600.0
 # The workspace of boxes, which the daemon's own files may not lie in.
 _BOXES = "/boxes"
 _GRANTS = {
@@ -162,7 +164,9 @@ class Field:
             sockets={name: f"/run/{way}/{name}/airlock.sock" for name in _GRANTS},
         )
         variables = {"PATH": path} if path else {}
-        client.run(program, "-s", cwd="/", env=variables, stdin=script.encode()).succeeded()
+        client.run(
+            program, "-s", cwd="/", env=variables, stdin=script.encode(), longest_s=_LONGEST_S
+        ).succeeded()
         return self._read(folder, cases, at=f"{_AT}/{side}")
 
     def run_in_boxes(self, client: Container, cases: Sequence[Case]) -> dict[str, Result]:
@@ -179,7 +183,11 @@ class Field:
             )
             socket = {"AIRLOCK_SOCKET": f"/run/{BOX}/{name}/airlock.sock"}
             client.run(
-                f"/usr/local/bin/{BOX}", "-s", cwd=_BOXES, env=socket, stdin=script.encode()
+                *(f"/usr/local/bin/{BOX}", "-s"),
+                cwd=_BOXES,
+                env=socket,
+                stdin=script.encode(),
+                longest_s=_LONGEST_S,
             ).succeeded()
         return self._read(folder, cases, at=f"{_BOXES}/{side}")
 
@@ -198,4 +206,12 @@ class Field:
     def _run(self, *argv: str, stdin: bytes = b"") -> Completed:
         account = self.account
         environment = account.environment(path=TOOLS)
-        return run(argv, cwd="/", env=environment, uid=account.uid, gid=account.gid, stdin=stdin)
+        return run(
+            argv,
+            cwd="/",
+            env=environment,
+            uid=account.uid,
+            gid=account.gid,
+            stdin=stdin,
+            longest_s=_LONGEST_S,
+        )

@@ -11,17 +11,16 @@ pub const most = 64;
 /// How many connections wait at each until the daemon takes them.
 const backlog = 64;
 
-/// Listen at each of `addresses`, IPv4 as `127.0.0.1:3128` and IPv6 as `[::1]:3128` with commas between, and
-/// send all of the sockets over `socket` in one message. The errno of the step that failed, if one did. They
+/// Listen at each of `addresses`, IPv4 as `127.0.0.1:3128`, IPv6 as `[::1]:3128`, and `@NAME` for the abstract
+/// name of a unix socket, with commas between, and send all of the sockets over `socket` in one message. The errno of the step that failed, if one did. They
 /// stay open here, and close on execve(2). An address of a family that the kernel does not have is passed over.
 pub fn open(socket: i32, addresses: []const u8) ?linux.E {
     var listeners: [most]i32 = undefined;
     var count: usize = 0;
     var words = std.mem.splitScalar(u8, addresses, ',');
     while (words.next()) |word| {
-        const address = parse(word) orelse return .INVAL;
         if (count == most) return .@"2BIG";
-        if (listen(&address, &listeners[count])) |errno| {
+        if (listen(word, &listeners[count])) |errno| {
             if (errno == .AFNOSUPPORT or errno == .ADDRNOTAVAIL) continue;
             return errno;
         }
@@ -30,11 +29,30 @@ pub fn open(socket: i32, addresses: []const u8) ?linux.E {
     return send(socket, listeners[0..count]);
 }
 
-fn listen(address: *const std.net.Address, listener: *i32) ?linux.E {
-    const created = linux.socket(address.any.family, linux.SOCK.STREAM | linux.SOCK.CLOEXEC, linux.IPPROTO.TCP);
+fn listen(word: []const u8, listener: *i32) ?linux.E {
+    if (word.len > 0 and word[0] == '@') {
+        const named = nameAbstract(word[1..]) orelse return .INVAL;
+        // unix(7): the name is all of the address that its length has, from a zero byte on.
+        const length = @offsetOf(linux.sockaddr.un, "path") + word.len;
+        return listenAt(0, @ptrCast(&named), @intCast(length), listener);
+    }
+    const address = parse(word) orelse return .INVAL;
+    return listenAt(linux.IPPROTO.TCP, &address.any, address.getOsSockLen(), listener);
+}
+
+/// The address of an abstract name, which is of the network namespace and of no file system.
+fn nameAbstract(name: []const u8) ?linux.sockaddr.un {
+    var address = linux.sockaddr.un{ .path = @splat(0) };
+    if (name.len == 0 or name.len >= address.path.len) return null;
+    @memcpy(address.path[1..][0..name.len], name);
+    return address;
+}
+
+fn listenAt(protocol: u32, address: *const linux.sockaddr, length: u32, listener: *i32) ?linux.E {
+    const created = linux.socket(address.family, linux.SOCK.STREAM | linux.SOCK.CLOEXEC, protocol);
     if (failed(created)) |errno| return errno;
     const descriptor: i32 = @intCast(created);
-    if (failed(linux.bind(descriptor, &address.any, address.getOsSockLen()))) |errno| return errno;
+    if (failed(linux.bind(descriptor, address, length))) |errno| return errno;
     if (failed(linux.listen(descriptor, backlog))) |errno| return errno;
     listener.* = descriptor;
     return null;
@@ -75,4 +93,13 @@ test "addresses of both families are read, with their port" {
     try std.testing.expectEqual(linux.AF.INET6, parse("[::1]:65535").?.any.family);
     inline for (.{ "", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "localhost:80", "[::1]", "::1:80", "[]:1" }) |bad|
         try std.testing.expect(parse(bad) == null);
+}
+
+test "an abstract name has a length of its own, and is not empty" {
+    const address = nameAbstract("airlock-docker").?;
+    try std.testing.expectEqual(0, address.path[0]);
+    try std.testing.expectEqualStrings("airlock-docker", std.mem.sliceTo(address.path[1..], 0));
+    try std.testing.expect(nameAbstract("") == null);
+    try std.testing.expect(nameAbstract("x" ** 108) == null);
+    try std.testing.expect(nameAbstract("x" ** 107) != null);
 }

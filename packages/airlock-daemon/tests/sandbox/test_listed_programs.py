@@ -13,6 +13,7 @@ import pytest
 
 from airlock_daemon.command.launcher import find_launcher
 from airlock_daemon.platform.linux.landlock import landlock_version
+from airlock_daemon.platform.linux.loading import Loaded, find_loaded
 from airlock_daemon.setup.checking import check_files
 from boxing import PYTHON, needs_bubblewrap, open_world, write_boxes
 from confining import build_confined
@@ -120,6 +121,46 @@ def test_all_of_this_runs_where_everything_may(world: World, tool: Path) -> None
             assert run(daemon, *words).startswith(RAN), words
 
 
+def test_a_program_with_a_loader_can_be_listed_and_loads_nothing_else(
+    world: World, tool: Path
+) -> None:
+    """Its loader is executed too, and finds no other code: neither the system's nor a client's."""
+    dynamic = tool / "helpers" / "dynamic"
+    write_tool(world, tool / "bin" / "tool", str(dynamic))
+    shutil.copy("/bin/echo", world.workspace / "echo")
+    (world.workspace / "echo").chmod(0o755)
+    loaded = find_loaded("/bin/echo") or Loaded(None, ())
+    shutil.copy(loaded.libraries[0], world.workspace / "lib.so")
+    with Daemon(world) as daemon:
+        assert run(daemon, "run", "none", str(dynamic), "ran") == "ran\n"
+        assert run(daemon, "run", "none", LOADER, str(dynamic), "ran") == "ran\n"
+        for words in (("/bin/sh", "-c", "echo ran"), (str(tool / "bin" / "unlisted"),)):
+            assert run(daemon, "run", "none", *words) == "CannotExecute", words
+        assert run(daemon, "memory", str(dynamic)) == "CannotExecute"
+        for words in (
+            ("/bin/echo", "ran"),
+            ("/usr/bin/python3", "-c", "print('ran')"),
+            ("/workspace/echo", "ran"),
+            ("--preload", "/workspace/lib.so", str(dynamic), "ran"),
+            ("--preload", "/usr/lib/x86_64-linux-gnu/libm.so.6", str(dynamic), "ran"),
+        ):
+            said = run(daemon, "run", "none", LOADER, *words)
+            assert "failed to map segment" in said or "cannot be preloaded" in said, words
+
+
+def test_the_tool_itself_may_have_a_loader(world: World, tool: Path) -> None:
+    """It runs, with what it lists, and nothing else does."""
+    write_tool(world, PYTHON, str(tool / "helpers" / "helper"))
+    script = (
+        "import subprocess, sys\n"
+        "try: print(subprocess.run(sys.argv[1:], capture_output=True, text=True).stderr, end='')\n"
+        "except OSError as error: print(error.strerror)\n"
+    )
+    with Daemon(world) as daemon:
+        assert run(daemon, "-Sc", script, str(tool / "helpers" / "helper")).startswith(RAN)
+        assert run(daemon, "-Sc", script, "/bin/echo") == "Permission denied\n"
+
+
 def test_a_file_alone_can_be_listed_by_path_or_name(world: World, tool: Path) -> None:
     """A name is searched on the daemon's PATH, and a file in the home is in the box's own."""
     home = tool / "home"
@@ -138,12 +179,10 @@ def test_a_file_alone_can_be_listed_by_path_or_name(world: World, tool: Path) ->
 @pytest.mark.parametrize(
     ("program", "entry", "problem"),
     [
-        (PYTHON, "TOOL/helpers/**", "the tool itself, needs a loader or an interpreter"),
-        ("TOOL/bin/tool", "TOOL/helpers/dynamic", "needs a loader or an interpreter"),
-        ("TOOL/bin/tool", "TOOL/helpers/script", "needs a loader or an interpreter"),
-        ("TOOL/bin/tool", "sh", '"sh" needs a loader or an interpreter'),
-        ("TOOL/bin/tool", LOADER, "is a loader, which would run anything"),
-        (LOADER, "TOOL/helpers/**", "the tool itself, is a loader, which would run anything"),
+        ("TOOL/helpers/script", "TOOL/helpers/**", 'script" needs an interpreter'),
+        ("TOOL/bin/tool", "TOOL/helpers/script", 'script" needs an interpreter'),
+        ("TOOL/bin/tool", LOADER, "is a loader, and no program"),
+        (LOADER, "TOOL/helpers/**", "is a loader, and no program"),
         ("TOOL/bin/tool", "no-such-program", "is not an executable on the host"),
         ("TOOL/bin/tool", "TOOL/none/**", "is no directory of the host"),
         ("TOOL/bin/tool", "WORKSPACE/helper", "leads through a workspace"),
@@ -172,7 +211,7 @@ def test_check_tells_what_would_not_run(world: World, tool: Path) -> None:
     found = check_files(world.locations).findings
     assert [each.problem for each in found if each.key == "sandbox.programs"] == [
         f'"{tool}/helpers/dynamic" is no static program, and is not executed',
-        f'"{tool}/helpers/ld.so" is a loader, which runs anything',
+        f'"{tool}/helpers/ld.so" is a loader, and no program',
         '"no-such-program" is not an executable on the host',
     ]
 

@@ -23,6 +23,7 @@ from airlock_modules.files.credentials_table import (
     Credentials,
     HostFile,
     HostVariable,
+    Logins,
     Printed,
     find_variable,
 )
@@ -80,6 +81,7 @@ __all__ = [
     "HostLine",
     "HostVariable",
     "Login",
+    "Logins",
     "Module",
     "ModuleError",
     "OptionTable",

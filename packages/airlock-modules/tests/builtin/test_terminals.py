@@ -48,7 +48,7 @@ def server(tmp_path: Path) -> str:
 
 
 @needs_ssh
-@pytest.mark.parametrize("module", ["ssh", "terraform", "docker"])
+@pytest.mark.parametrize("module", ["ssh", "terraform"])
 def test_a_passphrase_is_not_asked_for(tmp_path: Path, key: Path, module: str) -> None:
     """Whatever reads a key in the environment of a module fails at once, terminal or not."""
     ended = run_on_terminal(
@@ -64,7 +64,7 @@ def test_a_passphrase_is_not_asked_for(tmp_path: Path, key: Path, module: str) -
 
 @needs_ssh
 @needs_sshd
-@pytest.mark.parametrize("module", ["terraform", "docker"])
+@pytest.mark.parametrize("module", ["terraform"])
 def test_nobody_on_the_terminal_can_trust_an_unknown_host(
     tmp_path: Path, server: str, module: str
 ) -> None:

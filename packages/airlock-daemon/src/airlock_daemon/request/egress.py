@@ -1,17 +1,20 @@
-"""The way out of one command in a box with a network: its tools reach what their module names."""
+"""The ways out of one command in a box: its tools reach what their module names, and an engine."""
 
 import ipaddress
 import logging
 import socket
+from collections.abc import Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
 
 import trio
 
 from airlock_daemon.audit.record import Outcome, shorten
+from airlock_daemon.brokers.docker import conversation as engine
 from airlock_daemon.brokers.egress.conversation import Reached, converse, refuse
 from airlock_daemon.brokers.egress.destinations import Destination
 from airlock_daemon.brokers.egress.reaching import Ways, World
-from airlock_daemon.errors import Denied
+from airlock_daemon.errors import AirlockError, Denied
 from airlock_daemon.fairness.gate import too_many
 from airlock_daemon.request.recording import Recording
 from airlock_daemon.request.state import AgentState, DaemonState
@@ -71,8 +74,11 @@ class Egress:
 
     async def _listen(self, listener: socket.socket, nursery: trio.Nursery) -> None:
         with listener:
-            host, port = listener.getsockname()[:2]
-            behind = find_behind(self._doors, ipaddress.ip_address(host), port)
+            hold = self._converse_engine
+            if listener.family != socket.AF_UNIX:
+                host, port = listener.getsockname()[:2]
+                behind = find_behind(self._doors, ipaddress.ip_address(host), port)
+                hold = partial(self._converse, named=behind)
             while True:
                 await trio.lowlevel.wait_readable(listener)
                 await self._room.acquire()
@@ -80,7 +86,7 @@ class Egress:
                 if connection is None:
                     self._room.release()
                 else:
-                    nursery.start_soon(self._hold, connection, behind)
+                    nursery.start_soon(self._hold, partial(hold, connection), connection)
 
     async def _accept(self, listener: socket.socket) -> trio.SocketStream | None:
         await self._agent.turns.take()
@@ -94,17 +100,19 @@ class Egress:
             return None
         return trio.SocketStream(trio.socket.from_stdlib_socket(connection))
 
-    async def _hold(self, connection: trio.SocketStream, named: Destination | None) -> None:
+    async def _hold(
+        self, converse: Callable[[], Awaitable[None]], connection: trio.SocketStream
+    ) -> None:
         try:
             async with connection:
-                await self._converse(connection, named)
+                await converse()
         except Exception:
             # One conversation must not end the others, nor the command.
             log.exception("a fault of the daemon ended a conversation; please report it")
         finally:
             self._room.release()
 
-    async def _converse(self, connection: trio.SocketStream, named: Destination | None) -> None:
+    async def _converse(self, connection: trio.SocketStream, *, named: Destination | None) -> None:
         turns, gate = self._agent.turns, self._agent.gate
         if not gate.connect():
             error = too_many(gate.limits)
@@ -118,13 +126,33 @@ class Egress:
         finally:
             gate.disconnect()
 
+    async def _converse_engine(self, connection: trio.SocketStream) -> None:
+        turns, gate = self._agent.turns, self._agent.gate
+        if not gate.connect():
+            error = too_many(gate.limits)
+            self._tell_carried(engine.Carried(error=error))
+            await engine.refuse(connection, error, turns)
+            return
+        try:
+            await engine.converse(connection, self._doors.engine, turns, self._tell_carried)
+        finally:
+            gate.disconnect()
+
+    def _tell_carried(self, carried: engine.Carried) -> None:
+        destination = f"unix://{self._doors.engine}"
+        detail: dict[str, object] = {"service": "docker", "destination": shorten(destination)}
+        detail |= {"bytes": carried.sent, "received": carried.received}
+        self._write(detail, carried.error)
+
     def _tell(self, reached: Reached) -> None:
-        error = reached.error
-        outcome: Outcome = "allowed" if error is None else "failed"
         detail: dict[str, object] = {"service": "connect"}
         if reached.wanted is not None:
             detail["destination"] = shorten(str(reached.wanted))
         detail |= {"bytes": reached.sent, "received": reached.received}
+        self._write(detail, reached.error)
+
+    def _write(self, detail: dict[str, object], error: AirlockError | None) -> None:
+        outcome: Outcome = "allowed" if error is None else "failed"
         rule = None
         if isinstance(error, Denied):
             outcome, rule = "denied", error.rule

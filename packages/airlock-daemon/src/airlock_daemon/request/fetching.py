@@ -1,7 +1,7 @@
 """Running a command whose box holds credentials: they are fetched for it, and then it is made."""
 
 import shlex
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 import trio
@@ -19,7 +19,7 @@ from airlock_daemon.sandbox.credentials import Held, Keeper, fill
 from airlock_daemon.sandbox.hiding import hide, hides
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.workspace.directory import make_empty
-from airlock_modules import HostFile, Printed
+from airlock_modules import HostFile, Logins, Printed
 from airlock_wire import quote
 
 
@@ -97,7 +97,7 @@ async def _export_profile(keeper: Keeper, boxed: Boxed, held: Held, line: Comman
 async def _look_beside(boxed: Boxed, agent: AgentState) -> tuple[str, ...]:
     """What containers of other agents may write to, where a file of the host is to be read."""
     sockets_dir = boxed.reserved.sockets_dir
-    is_read = any(isinstance(each, HostFile) for each in boxed.held.files.values())
+    is_read = any(isinstance(each, HostFile | Logins) for each in boxed.held.files.values())
     if sockets_dir is None or not is_read:
         return ()
     find = partial(find_mounted, sockets_dir)
@@ -111,6 +111,9 @@ async def _ask(
     directory: int,
     program: str,
     argv: tuple[str, ...],
+    *,
+    said: bytes = b"",
+    more: Mapping[str, str] = {},
 ) -> tuple[int, bytes]:
-    variables = {**shared.environment, "PATH": path}
-    return await ask(CommandLine(program, argv, variables, directory), shared.launcher, agent.turns)
+    line = CommandLine(program, argv, {**shared.environment, "PATH": path, **more}, directory)
+    return await ask(line, shared.launcher, agent.turns, said=said)

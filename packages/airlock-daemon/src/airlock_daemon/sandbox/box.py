@@ -133,11 +133,13 @@ class Home(msgspec.Struct, frozen=True):
 class Bound(msgspec.Struct, frozen=True):
     """What may be executed in a box: `programs` by their paths, files and all below directories.
 
-    Where there are none that is the tool, once, and nothing after it. In either case nothing that
-    can be written there is executed, nor mapped as code.
+    Where there are none that is the tool, once, and nothing after it. Otherwise these are all that
+    can be mapped as code, and the libraries that are `loaded` with them: so a loader among them has
+    nothing else to run. In either case nothing that can be written there is executed or mapped so.
     """
 
     programs: tuple[str, ...] = ()
+    loaded: tuple[str, ...] = ()
 
 
 _Content = System | Shared | Link | Made | Secret | Awaited

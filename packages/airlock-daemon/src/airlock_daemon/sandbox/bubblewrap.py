@@ -139,7 +139,7 @@ def prepare(
             *(BUBBLEWRAP, "--args", str(_LIST), "--", f"/proc/self/fd/{_LAUNCHER}", str(_CONTROL)),
             *(str(identity.user), str(identity.group), str(SOCKETS[box.sockets])),
             "-" if box.home is None else box.home.path,
-            *(way_out, "-" if box.doors is None else ",".join(map(str, box.doors.listeners))),
+            *(way_out, "-" if box.doors is None else box.doors.addresses),
             _name_execution(box),
             *_list_executable(box),
             *(word for n, each in enumerate(inner) for word in (f"{_STAGE}/{n}", each.target)),
@@ -204,9 +204,10 @@ def _list_executable(box: Box) -> Iterator[str]:
     """Pairs for the launcher: where files may be executed, and which of them."""
     if box.bound is None:
         return
-    for operation in box.operations:
-        if isinstance(operation, System) and not operation.is_copied:
-            yield from ("x", operation.target)
+    named = {*box.bound.programs, *box.bound.loaded}
+    for each in box.operations:
+        if isinstance(each, System) and not each.is_copied and (not named or each.target in named):
+            yield from ("x", each.target)
     for path in box.bound.programs:
         yield from ("p", path)
 

@@ -11,6 +11,7 @@ from airlock_daemon.errors import AND_RELOAD
 from airlock_daemon.sandbox.box import Box
 from airlock_daemon.sandbox.client_files import list_written
 from airlock_daemon.sandbox.doors import plan_doors
+from airlock_daemon.sandbox.engine import choose_engine
 from airlock_daemon.sandbox.etc import name_hosts
 from airlock_daemon.sandbox.execution import Bounded, bound_execution, let_ask
 from airlock_daemon.sandbox.fencing import refuse_unshowable
@@ -102,15 +103,6 @@ def _find_maker(mode: Mode, generation: Generation, *, is_home: bool) -> Maker:
     return Maker(bubblewrap=None, identity=identity, is_home=is_home)
 
 
-def renames_paths(module: Module, generation: Generation) -> bool:
-    """Whether a command of `module` runs where paths are those of the container.
-
-    Raises Denied as `find_maker`.
-    """
-    maker = find_maker(module, generation)
-    return maker is not None and maker.renames
-
-
 def find_identity(config: BoxConfig) -> Identity:
     """Who is in the boxes of this daemon. Raises Denied where that would be root, or cannot be."""
     user = os.geteuid()
@@ -156,19 +148,22 @@ def choose_box(
     named = environment.get("HOME", "/")
     read = {path: path for path in find_certificates(environment)}
     read |= dict(find_read(sandbox.read, named, module, has_home=home is not None))
+    seen = (*read, *(PLACES if maker.is_home else ()), *(() if home is None else (home.path,)))
     path = generation.programs.path
     bounded = Bounded(None)
+    engine = ""
     if maker.is_holding:
+        written = (*list_written(workspace, reserved), *generation.workspaces)
         bounded = bound_execution(
             sandbox.programs,
             program,
             programs=generation.programs,
             home=named,
-            written=(*list_written(workspace, reserved), *generation.workspaces),
+            written=written,
             source=module.source,
         )
         read |= bounded.shown
-    seen = (*read, *(PLACES if maker.is_home else ()), *(() if home is None else (home.path,)))
+        engine = choose_engine(module, generation, environment, written)
     places = find_places(program, home=named, path=path, seen=seen, everywhere=maker.is_home)
     for place in (*places, *read):
         refuse_private(place, module, reserved)
@@ -200,7 +195,7 @@ def choose_box(
             is_fence=is_fence,
         )
     box = _let_ask(box, sandbox.brokers, maker, generation)
-    doors = plan_doors(sandbox.network, module.source)
+    doors = plan_doors(sandbox.network, module.source, engine=engine)
     bound = bounded.bound
     if bound is not None and box.asks:
         bound = let_ask(bound, box, module.source)
@@ -224,11 +219,12 @@ def _keep_paths(workspace: Workspace) -> Workspace:
 
 def _let_ask(box: Box, brokers: tuple[str, ...], maker: Maker, generation: Generation) -> Box:
     """The box with what its tools ask brokers by."""
-    if not brokers:
+    asks = tuple(command for broker in brokers for command in ASKS.get(broker, ()))
+    if not asks:
         return box
     transports = find_transports(generation.programs, is_fenced=maker.bubblewrap is None)
     return replace(
         box,
         operations=(*box.operations, *transports),
-        asks=tuple(command for broker in brokers for command in ASKS[broker]),
+        asks=asks,
     )

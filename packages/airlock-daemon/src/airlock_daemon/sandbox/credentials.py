@@ -15,15 +15,17 @@ import trio
 from msgspec.structs import replace
 
 from airlock_daemon.brokers.asking import MOST
+from airlock_daemon.brokers.docker.logins import read_configuration
 from airlock_daemon.brokers.means import Ask
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 from airlock_daemon.sandbox.box import Awaited, Box, Secret, System
 from airlock_daemon.sandbox.client_files import leads_through
 from airlock_daemon.sandbox.hiding import locate
+from airlock_daemon.sandbox.logins import collect_logins
 from airlock_daemon.setup.paths import expand_home
 from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.reserved import Reserved
-from airlock_modules import Credentials, HostFile, HostVariable, Printed
+from airlock_modules import Credentials, HostFile, HostVariable, Logins, Printed
 from airlock_wire import quote
 
 # What stands before the path of a socket in variables that name one (DOCKER_HOST).
@@ -58,21 +60,36 @@ class Keeper(msgspec.Struct, frozen=True, kw_only=True):
         files: dict[str, Secret | System] = {}
         for name, source in credentials.files.items():
             target = locate(name)
-            if isinstance(source, Printed):
-                files[target] = Secret(await self.run(name, source), target)
-                continue
-            read = partial(self._read, name, source, target)
-            found = await trio.to_thread.run_sync(
-                read, limiter=self.lookups, abandon_on_cancel=True
-            )
-            if found is not None:
-                files[target] = found
+            match source:
+                case Printed():
+                    files[target] = Secret(await self.run(name, source), target)
+                case Logins(configuration=configuration):
+                    logins = await self._get_logins(name, configuration, target)
+                    files[target] = Secret(logins, target)
+                case _:
+                    found = await self._read_in_thread(name, source, target)
+                    if found is not None:
+                        files[target] = found
         variables = {
             name: value
             for name, source in credentials.env.items()
             if (value := await self._find_value(name, source)) is not None
         }
         return Held(files, variables)
+
+    async def _read_in_thread(
+        self, name: str, source: HostFile, target: str
+    ) -> Secret | System | None:
+        read = partial(self._read, name, source, target)
+        return await trio.to_thread.run_sync(read, limiter=self.lookups, abandon_on_cancel=True)
+
+    async def _get_logins(self, name: str, source: HostFile, target: str) -> bytes:
+        found = await self._read_in_thread(name, source, target)
+        content = found.content if isinstance(found, Secret) else b""
+        configuration = read_configuration(content)
+        if configuration is None:
+            raise self._refuse(name, "the human's configuration of docker is not valid")
+        return await collect_logins(configuration, self.programs, self.ask)
 
     async def _find_value(self, name: str, source: HostVariable | Printed) -> str | None:
         if isinstance(source, Printed):
@@ -134,6 +151,7 @@ class Keeper(msgspec.Struct, frozen=True, kw_only=True):
         """Where it is to be read; None where there is none, and need not be."""
         named = self.environment.get(source.variable, "") if source.variable else ""
         path = self._expand(named.removeprefix(_UNIX) or source.path)
+        path += source.below if path else ""
         if named and not os.path.isabs(path):
             # The value may have a password in it, as a URL can.
             raise self._refuse(name, f"{source.variable} of the daemon names no file of this host")

@@ -1,8 +1,9 @@
-"""How a box with a network reaches others: by listeners in its own network, which the daemon has.
+"""How a box reaches others: by listeners in its own network, which the daemon has.
 
 At one of them the daemon speaks CONNECT. Each of the others stands for a destination, for tools
 that know no proxy: one on the host's loopback at the very address and port that it has there; one
-with a name at its port, on an address that the box's /etc/hosts has for it.
+with a name at its port, on an address that the box's /etc/hosts has for it. One more, a unix socket
+without a path, stands for the human's docker engine.
 """
 
 import ipaddress
@@ -26,6 +27,9 @@ _NAMED = ipaddress.IPv4Network("127.0.3.0/24")
 
 _NOT_BY_PROXY = "localhost,127.0.0.1,::1"
 
+# An abstract name is of the box's own network: no file system has it, and no other box.
+_ENGINE = "@airlock-docker"
+
 
 class Door(msgspec.Struct, frozen=True):
     """Where in a box the daemon listens, and for what."""
@@ -35,16 +39,27 @@ class Door(msgspec.Struct, frozen=True):
 
 
 class Doors(msgspec.Struct, frozen=True):
-    """What a box may reach, and where in it the daemon listens for that; `proxy` speaks HTTP."""
+    """What a box may reach, and where in it the daemon listens for that.
 
-    network: Network
-    proxy: Destination
-    doors: tuple[Door, ...]
+    `proxy` speaks HTTP; it is there unless `network` is empty. `engine` is the host's path of the
+    socket of a docker engine, "" where the box reaches none.
+    """
+
+    network: Network = read_network(())
+    proxy: Destination | None = None
+    doors: tuple[Door, ...] = ()
+    engine: str = ""
 
     @property
     def listeners(self) -> tuple[Destination, ...]:
-        """Where the launcher is to listen, each address and port once."""
-        return (self.proxy, *(each.here for each in self.doors))
+        """Where the launcher is to listen by TCP, each address and port once."""
+        first = () if self.proxy is None else (self.proxy,)
+        return (*first, *(each.here for each in self.doors))
+
+    @property
+    def addresses(self) -> str:
+        """Where it is to listen at all, as `native/doors.zig` reads that."""
+        return ",".join((*map(str, self.listeners), *((_ENGINE,) if self.engine else ())))
 
     @property
     def hosts(self) -> tuple[tuple[str, str], ...]:
@@ -53,13 +68,14 @@ class Doors(msgspec.Struct, frozen=True):
         return tuple(dict.fromkeys((each.here.host, each.behind.host) for each in named))
 
 
-def plan_doors(entries: Sequence[str], source: str) -> Doors | None:
-    """The doors of a box for `[sandbox] network` of the module `source`, None where that is empty.
+def plan_doors(entries: Sequence[str], source: str, *, engine: str = "") -> Doors | None:
+    """The doors of a box for `[sandbox] network` of the module `source`, and for an `engine`.
 
-    Raises Denied where it names more destinations on this host than there can be.
+    None where there are neither. Raises Denied where it names more destinations on this host than
+    there can be.
     """
     if not entries:
-        return None
+        return Doors(engine=engine) if engine else None
     network = read_network(entries)
     local = {
         here: Door(here, each)
@@ -70,7 +86,8 @@ def plan_doors(entries: Sequence[str], source: str) -> Doors | None:
     port = next(port for port in range(_PROXY_PORT, _PROXY_PORT + _MOST) if port not in taken)
     address = LOOPBACK[0]
     proxy = Destination(str(address), port, address)
-    if len(local) >= _MOST:
+    most = _MOST - 1 - bool(engine)
+    if len(local) > most:
         raise Denied(
             f"a box that listens at {len(local) + 1} addresses for the host's is more than can be",
             layer="sandbox",
@@ -79,7 +96,7 @@ def plan_doors(entries: Sequence[str], source: str) -> Doors | None:
         )
     doors = (*local.values(), *_stand_for_names(network, [each.host for each in local]))
     # A name that has no door is reached by the proxy alone.
-    return Doors(network, proxy, doors[: _MOST - 1])
+    return Doors(network, proxy, doors[:most], engine)
 
 
 def _stand_for_names(network: Network, taken: Sequence[str]) -> Iterator[Door]:
@@ -93,9 +110,16 @@ def _stand_for_names(network: Network, taken: Sequence[str]) -> Iterator[Door]:
             yield Door(Destination(str(address), each.port, address), each)
 
 
-def name_proxy(doors: Doors | None) -> dict[str, str]:
-    """The variables by which tools find the way out."""
+def name_doors(doors: Doors | None) -> dict[str, str]:
+    """The variables by which tools find the ways out."""
     if doors is None:
+        return {}
+    engine = {"DOCKER_HOST": f"unix://{_ENGINE}"} if doors.engine else {}
+    return engine | _name_proxy(doors)
+
+
+def _name_proxy(doors: Doors) -> dict[str, str]:
+    if doors.proxy is None:
         return {}
     url = f"http://{doors.proxy}"
     names = ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY")

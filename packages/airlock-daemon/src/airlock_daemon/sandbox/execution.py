@@ -2,13 +2,15 @@
 
 The tool alone: once it runs, the filter refuses every further execve(2), so that neither a helper
 that its configuration names nor a file that the client wrote is run. A list: Landlock lets the
-kernel execute these files and no other.
+kernel execute these files and no other, and nothing else lies on a mount from which code can be
+mapped. So a loader, which is executed with a program that needs it, finds nothing to run but these.
 """
 
 import os
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.platform.linux.landlock import landlock_version
@@ -16,7 +18,7 @@ from airlock_daemon.sandbox.box import Bound, Box, System
 from airlock_daemon.sandbox.client_files import leads_through
 from airlock_daemon.sandbox.hiding import locate
 from airlock_daemon.sandbox.programs import SYSTEM
-from airlock_daemon.setup.executables import explain_unkept, find_listed, is_absent
+from airlock_daemon.setup.executables import find_listed, is_absent
 from airlock_daemon.setup.programs import Programs, find_program
 from airlock_daemon.setup.reserved import is_within
 from airlock_modules import ANY_PROGRAM, IF_THERE
@@ -56,24 +58,23 @@ def bound_execution(
         return Bounded(Bound())
     if not landlock_version():
         raise _refuse("the kernel has no Landlock, which keeps a box to a list", source)
-    unkept = explain_unkept(program)
-    if unkept is not None:
-        raise _refuse(f"{quote(program)}, the tool itself, {unkept}", source)
     shown: dict[str, str] = {}
-    allowed = [program]
-    for each in present:
-        entry = each.removesuffix(IF_THERE)
+    allowed, loaded = list[str](), list[str]()
+    for entry in (program, *(each.removesuffix(IF_THERE) for each in present)):
         listed = find_listed(entry, path=programs.path, home=home)
         if isinstance(listed, str):
             raise _refuse(listed, source)
-        if leads_through(listed.path, written):
-            raise _refuse(f"the way to {quote(entry)} leads through a workspace", source)
-        target = locate(listed.named)
+        for each in (listed.path, *listed.loaders, *listed.libraries):
+            if leads_through(each, written):
+                raise _refuse(f"the way to {quote(each)} leads through a workspace", source)
         real = os.path.realpath(listed.path)
-        if not any(is_within(real, place) for place in SYSTEM):
-            shown[real] = target
-        allowed.append(target)
-    return Bounded(Bound(tuple(allowed)), shown)
+        # Each is a mount of its own: of those in the system's directories nothing else is code.
+        is_there = entry == program or any(is_within(real, place) for place in SYSTEM)
+        shown[real] = real if is_there else locate(listed.named)
+        allowed += (shown[real], *listed.loaders)
+        loaded += listed.libraries
+        shown |= {each: each for each in (*listed.loaders, *listed.libraries)}
+    return Bounded(Bound(tuple(dict.fromkeys(allowed)), tuple(dict.fromkeys(loaded))), shown)
 
 
 def let_ask(bound: Bound, box: Box, source: str) -> Bound:
@@ -92,7 +93,7 @@ def let_ask(bound: Bound, box: Box, source: str) -> Bound:
             f'programs the static ones that ask, or write ["*"] there{AND_RELOAD}',
         )
     own = (each for each in box.operations if isinstance(each, System) and each.is_program)
-    return Bound((*bound.programs, *(each.target for each in own)))
+    return replace(bound, programs=(*bound.programs, *(each.target for each in own)))
 
 
 def find_script(program: str, path: str) -> tuple[str, ...]:

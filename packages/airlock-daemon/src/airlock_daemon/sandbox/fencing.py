@@ -41,8 +41,9 @@ def refuse_unshowable(box: Box, mounts: Mounts | None) -> None:
     `mounts` are those of the client's container.
     """
     if box.doors is not None:
+        what = "[sandbox] network" if box.doors.proxy else 'the broker "docker"'
         raise refuse(
-            "this host has Landlock alone, and [sandbox] network needs a network of the box's own",
+            f"this host has Landlock alone, and {what} needs a network of the box's own",
             _BUBBLEWRAP,
         )
     if not box.follows:

@@ -14,7 +14,7 @@ RELAY = 3
 """The descriptor of the relay: the first one beside stdin, stdout and stderr."""
 
 ASKS: Mapping[str, tuple[str, ...]] = {"git": ("git-remote",)}
-"""The commands by which each broker of `[sandbox] brokers` is asked."""
+"""The commands by which a broker of `[sandbox] brokers` is asked that is asked by some."""
 
 # As git's ssh the shim goes by this name, and those of the helpers are git's own.
 _SSH = "/run/airlock/git-ssh"
@@ -22,6 +22,7 @@ _HELPERS = ("git-remote-https", "git-remote-http")
 
 # That of a fenced command, which has nothing at another place than on the host.
 _COPY = "git-core"
+_OPENED = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 # git's exec path in Debian and Arch, in Alpine and Fedora, and as built from its sources.
 _EXEC_PATHS = ("/usr/lib/git-core", "/usr/libexec/git-core", "/usr/local/libexec/git-core")
@@ -79,10 +80,13 @@ def link_transports(private: Workspace, path: str) -> dict[str, str]:
     if directory is None:
         return variables
     os.mkdir(_COPY, 0o755, dir_fd=private.descriptor)
-    for name, target in _list_programs(directory, os.stat(directory).st_mtime_ns):
-        os.symlink(
-            shim if name in _HELPERS else target, f"{_COPY}/{name}", dir_fd=private.descriptor
-        )
+    # Its parent belongs to the user of boxes, so that it is opened before anything is put there.
+    copy = os.open(_COPY, _OPENED, dir_fd=private.descriptor)
+    try:
+        for name, target in _list_programs(directory, os.stat(directory).st_mtime_ns):
+            os.symlink(shim if name in _HELPERS else target, name, dir_fd=copy)
+    finally:
+        os.close(copy)
     return variables | {
         "GIT_ALLOW_PROTOCOL": "ssh:file:https:http",
         "GIT_EXEC_PATH": os.path.join(private.path, _COPY),
@@ -97,12 +101,15 @@ def _list_programs(directory: str, _changed: int) -> tuple[tuple[str, str], ...]
     return tuple(
         (entry.name, entry.path)
         for entry in os.scandir(directory)
-        if entry.name == "git" or not (os.path.exists(itself) and _is_same(entry.path, itself))
+        if entry.name == "git" or not _is_same(entry.path, itself)
     )
 
 
 def _is_same(path: str, other: str) -> bool:
-    return os.path.exists(path) and os.path.samefile(path, other)
+    try:
+        return os.path.samefile(path, other)
+    except OSError:
+        return False
 
 
 def _find_exec_path(git: str | None) -> str | None:

@@ -1,16 +1,19 @@
 """Files that a box with credentials may execute, as `[sandbox] programs` of its module lists them.
 
-The kernel executes the loader of a program that has one, and a loader runs whatever can be read. So
-only programs without one, static ones, can be told from others by their files. What such a program
-runs inside of itself, as a shell does, nobody can tell by its file.
+The kernel executes the loader of a program that has one, and a loader runs whatever can be mapped:
+so that is named with the program. Of a directory that would be too much to tell, and it is kept to
+programs without one, static ones. What has an interpreter cannot be kept to anything. What a
+program runs inside of itself, as a shell does, nobody can tell by its file.
 """
 
 import os
 from collections.abc import Iterator, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from airlock_daemon.platform.linux.elf import find_kind
+from airlock_daemon.platform.linux.loading import find_loaded
 from airlock_daemon.setup.paths import expand_home
 from airlock_daemon.setup.programs import find_program
 from airlock_daemon.setup.shells import is_shell
@@ -20,16 +23,22 @@ from airlock_wire import quote
 # Of which nobody will wait for an examination.
 _MOST_FILES = 4096
 
-_KEPT_TO = 'name static programs alone, or write [] for the tool alone, or ["*"] for everything'
+_KEPT_TO = 'name binary programs alone, or write [] for the tool alone, or ["*"] for everything'
+_UNKNOWN = "needs an interpreter, or libraries that are not to be found"
 _WITHOUT_IT = "name the programs that the tool starts, without this one"
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """An entry: a file of the host, or a directory with all below it, and as a module has it."""
+    """An entry: a file of the host, or a directory with all below it, and as a module has it.
+
+    With a file that needs them go its `loaders`, and the `libraries` that these map.
+    """
 
     path: str
     named: str
     is_directory: bool
+    loaders: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
 
 
 def find_listed(entry: str, *, path: str, home: str) -> Listed | str:
@@ -44,11 +53,23 @@ def find_listed(entry: str, *, path: str, home: str) -> Listed | str:
     found = find_program(expanded, path)
     if found is None:
         return f"{quote(entry)} is not an executable on the host"
-    problem = explain_unkept(found)
-    if problem is not None:
-        return f"{quote(entry)} {problem}"
     target = named if os.path.isabs(expanded) else found
-    return Listed(found, target, is_directory)
+    listed = Listed(found, target, is_directory)
+    match find_kind(found):
+        case "program":
+            return listed
+        case "loader":
+            return f"{quote(entry)} is a loader, and no program"
+        case _:
+            return _add_loaded(listed) or f"{quote(entry)} {_UNKNOWN}"
+
+
+def _add_loaded(listed: Listed) -> Listed | None:
+    """The entry with what is loaded with it, None where that is not known."""
+    loaded = find_loaded(listed.path)
+    if loaded is None or loaded.loader is None:
+        return None
+    return replace(listed, loaders=(loaded.loader,), libraries=loaded.libraries)
 
 
 def is_absent(entry: str, path: str, home: str) -> bool:
@@ -59,17 +80,6 @@ def is_absent(entry: str, path: str, home: str) -> bool:
     expanded = expand_home(named, home)
     is_path = os.path.isabs(expanded)
     return not os.path.exists(expanded) if is_path else find_program(named, path) is None
-
-
-def explain_unkept(path: str) -> str | None:
-    """Why a box in which a file may be executed is kept to no list, None where it can be."""
-    match find_kind(path):
-        case "program":
-            return None
-        case "loader":
-            return "is a loader, which would run anything"
-        case _:
-            return "needs a loader or an interpreter, which would run anything"
 
 
 def find_unlistable(module: Module, path: str) -> Iterator[Fault]:
@@ -83,17 +93,15 @@ def find_unlistable(module: Module, path: str) -> Iterator[Fault]:
     home = os.environ.get("HOME", "/")
     present = [entry for entry in listed if not is_absent(entry, path, home)]
     tool = find_program(module.bin, path)
-    if present and tool is not None:
-        unkept = explain_unkept(tool)
-        if unkept is not None:
-            yield _tell(module, f"{quote(tool)}, the tool itself, {unkept}")
-    for entry in present:
+    named = () if tool is None or not present else (tool,)
+    for entry in (*named, *present):
         found = find_listed(entry.removesuffix(IF_THERE), path=path, home=home)
         if isinstance(found, str):
             yield _tell(module, found)
-            continue
-        executed = list(_find_executed(found.path)) if found.is_directory else [found.path]
-        yield from _review(module, executed)
+        elif found.is_directory:
+            yield from _review(module, list(_find_executed(found.path)))
+        else:
+            yield from _review_shell(module, [found.path])
 
 
 def _review(module: Module, executed: Sequence[str]) -> Iterator[Fault]:
@@ -104,8 +112,12 @@ def _review(module: Module, executed: Sequence[str]) -> Iterator[Fault]:
         yield _tell(module, f"{quote(useless)} is no static program, and is not executed")
     loader = next((each for each in executed if kinds[each] == "loader"), None)
     if loader is not None:
-        yield _tell(module, f"{quote(loader)} is a loader, which runs anything", _WITHOUT_IT)
-    shell = next((each for each in executed if kinds[each] == "program" and is_shell(each)), None)
+        yield _tell(module, f"{quote(loader)} is a loader, and no program", _WITHOUT_IT)
+    yield from _review_shell(module, [each for each in executed if kinds[each] == "program"])
+
+
+def _review_shell(module: Module, executed: Sequence[str]) -> Iterator[Fault]:
+    shell = next(filter(is_shell, executed), None)
     if shell is not None:
         problem = f"{quote(shell)} is a shell (/etc/shells), which runs what an agent wrote"
         yield _tell(module, problem, _WITHOUT_IT)

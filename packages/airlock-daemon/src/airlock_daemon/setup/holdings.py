@@ -4,11 +4,13 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.finding import Finding
-from airlock_modules import ANY_PROGRAM, IF_THERE, Module, Sandbox
+from airlock_modules import ANY_PROGRAM, IF_THERE, Credentials, Module, Sandbox
 
 HOLDING_CLASS = "holding"
 """What records and people are told of a command whose box has credentials."""
 
+# What may speak to it may do all that root may.
+_ENGINE = "the docker engine, which is root on this host"
 _MOST = 5
 
 
@@ -17,10 +19,11 @@ def describe_holding(module: Module) -> str:
 
     Long lists are cut: the module itself has them whole.
     """
-    credentials, sandbox = module.credentials, module.sandbox
-    if credentials is None or sandbox is None:
+    credentials, sandbox = module.credentials or Credentials(), module.sandbox
+    if sandbox is None or not module.is_holding:
         raise TypeError(module.name)
-    named = ", ".join(_cut((*credentials.env, *credentials.files)))
+    engine = (_ENGINE,) if sandbox.has_engine else ()
+    named = ", ".join(_cut((*engine, *credentials.env, *credentials.files)))
     reached = ", ".join(_cut(sandbox.network)) or "nothing"
     return f"it has {named}; it reaches {reached}; it may execute {_say_programs(sandbox)}"
 

@@ -10,11 +10,12 @@ from airlock_modules.files.toml_reader import TableReader
 from airlock_wire.text import quote
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# `${NAME}` or `${NAME:-PATH}`, as a shell would write it.
-_NAMED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?\}")
+# `${NAME}` or `${NAME:-PATH}`, as a shell would write it, and behind it a file in that directory.
+_NAMED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?\}(/(?!\.\.?$)[^/}]+)?")
 # A place that only the tool is told of, by a variable; behind it a file in that directory.
 _HIDDEN = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}(/(?!\.\.?$)[^/]+)?")
 _OPTIONAL = "?"
+_LOGINS = "logins"
 # What tells a tool of profiles, and of their keys.
 _AWS_FILES = frozenset(("${AWS_CONFIG_FILE}", "${AWS_SHARED_CREDENTIALS_FILE}"))
 # No array of a file is this one.
@@ -25,12 +26,23 @@ class HostFile(Struct, frozen=True, tag=True):
     """A file or a unix socket of the host at `path`: absolute, or from the human's home on (`~/`).
 
     With a `variable` it is the one that this variable of the daemon names, and `path`, "" for none,
-    is for a daemon without it. What `is_optional` may be absent.
+    is for a daemon without it; `below`, which begins with `/`, is added to either. What
+    `is_optional` may be absent.
     """
 
     path: str
     variable: str = ""
     is_optional: bool = False
+    below: str = ""
+
+
+class Logins(Struct, frozen=True, tag=True):
+    """The logins of registries in a configuration of docker's, and nothing else that this has.
+
+    Those that a helper keeps (`credsStore`, `credHelpers`) the daemon asks it for.
+    """
+
+    configuration: HostFile
 
 
 class HostVariable(Struct, frozen=True, tag=True):
@@ -54,7 +66,7 @@ class Credentials(Struct, frozen=True):
     behind it, prints the keys of a profile of AWS that a box cannot get by itself.
     """
 
-    files: Mapping[str, HostFile | Printed] = {}
+    files: Mapping[str, HostFile | Logins | Printed] = {}
     env: Mapping[str, HostVariable | Printed] = {}
     aws_export: Printed | None = None
 
@@ -111,11 +123,10 @@ class _Chosen(Struct, frozen=True):
         return False
 
 
-def _read_files(table: TableReader, chosen: _Chosen) -> dict[str, HostFile | Printed]:
-    files: dict[str, HostFile | Printed] = {}
+def _read_files(table: TableReader, chosen: _Chosen) -> dict[str, HostFile | Logins | Printed]:
+    files: dict[str, HostFile | Logins | Printed] = {}
     for target in table.names():
-        source = _read_command(table, target) if table.has_array(target) else None
-        found = source or _read_host_file(table, target)
+        found = _read_source(table, target)
         hidden = find_variable(target)
         if hidden and not chosen.check(table, target, hidden):
             continue
@@ -132,16 +143,32 @@ def _read_files(table: TableReader, chosen: _Chosen) -> dict[str, HostFile | Pri
     return files
 
 
+def _read_source(table: TableReader, target: str) -> HostFile | Logins | Printed | None:
+    if table.has_array(target):
+        return _read_command(table, target)
+    if not table.has_table(target):
+        return _read_host_file(table, target)
+    inner = table.table(target)
+    if not inner.has(_LOGINS):
+        remedy = f'write it like {{ {_LOGINS} = "~/.docker/config.json?" }}'
+        table.fault(target, f"it has no {_LOGINS}", remedy)
+    configuration = _read_host_file(inner, _LOGINS)
+    return None if configuration is None else Logins(configuration)
+
+
 def _read_host_file(table: TableReader, target: str) -> HostFile | None:
-    text = None if table.has_array(target) else table.string(target)
+    text = table.string(target)
     if text is None:
         return None
     plain = text.removesuffix(_OPTIONAL)
     is_optional = plain != text
     named = _NAMED.fullmatch(plain)
-    variable, path = ("", plain) if named is None else (named[1], named[2] or "")
+    if named is None:
+        variable, path, below = "", plain, ""
+    else:
+        variable, path, below = named[1], named[2] or "", named[3] or ""
     if is_plain(path) or (variable and not path):
-        return HostFile(path, variable, is_optional)
+        return HostFile(path, variable, is_optional, below)
     remedy = 'write it like "~/.tool/config", "${NAME:-~/.tool/config}", or ["COMMAND", "ARG"]; '
     remedy += f'with a {_OPTIONAL} at the end, like "~/.tool/config?", it may be absent'
     table.fault(target, f"{quote(text)} names no file of the host", remedy)

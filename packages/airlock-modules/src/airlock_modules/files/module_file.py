@@ -78,8 +78,11 @@ class Module(Struct, frozen=True, kw_only=True):
 
     @property
     def is_holding(self) -> bool:
-        """Whether the box of its command has credentials, which what runs in there can use."""
-        return bool(self.credentials)
+        """Whether the box of its command has credentials, which what runs in there can use.
+
+        The socket of a docker engine is one.
+        """
+        return bool(self.credentials) or (self.sandbox is not None and self.sandbox.has_engine)
 
 
 def parse_module(text: str, *, name: str, source: str, builtin: bool = False) -> Module:

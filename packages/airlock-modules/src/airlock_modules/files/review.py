@@ -45,7 +45,7 @@ def review_module(module: Module) -> Iterator[Fault]:
             remedy = f'let the daemon fetch it: [credentials] env = {{ {name} = ["COMMAND"] }}'
             yield Fault(module.source, "env.set", problem, remedy)
     if module.sandbox is not None and module.sandbox.programs and not module.is_holding:
-        problem = "has no effect: a box without [credentials] may execute all that it sees"
+        problem = "has no effect: a box that holds nothing may execute all that it sees"
         yield Fault(module.source, "sandbox.programs", problem, "remove it, or say what it holds")
     yield from _find_unasked(module)
 

@@ -20,7 +20,9 @@ _NOT_AT_HOME = {
     "programs": 'remove it: it may execute what it sees; or write box = "closed"',
     "links": 'remove it: links are followed there; or write box = "closed"',
 }
-BROKERS = ("git",)
+ENGINE_BROKER = "docker"
+"""The one that leads to the human's docker engine, which is a credential as such."""
+BROKERS = ("git", ENGINE_BROKER)
 """Those that a box can ask."""
 
 
@@ -32,7 +34,8 @@ class Sandbox(Struct, frozen=True, kw_only=True):
     at all. `sockets` are those that the tool of a closed box may make: it has no network but its
     own loopback, and by TCP the destinations of `network`, `HOST:PORT` each. `read` are paths of
     the host that it sees beside these, read-only: absolute, or from the home on with `~/`.
-    `brokers` do what leaves a closed box: "git" speaks to its remotes. `programs` is what a box
+    `brokers` do what leaves a closed box: "git" speaks to its remotes, and
+    "docker" leads to the human's engine, by unix sockets. `programs` is what a box
     that holds credentials may execute beside the tool: names on the daemon's PATH, paths, all that
     is below a directory (`DIR/**`), or `*`. Without `links` no symbolic link in the workspace is
     followed there.
@@ -45,6 +48,11 @@ class Sandbox(Struct, frozen=True, kw_only=True):
     brokers: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
     links: bool = True
+
+    @property
+    def has_engine(self) -> bool:
+        """Whether it leads to the human's docker engine."""
+        return ENGINE_BROKER in self.brokers
 
 
 def read_sandbox(reader: TableReader, *, is_broker: bool) -> Sandbox | None:
@@ -71,11 +79,16 @@ def read_sandbox(reader: TableReader, *, is_broker: bool) -> Sandbox | None:
         problem = "no other home than a fresh one is supported by this release"
         table.fault("home", problem, 'write "fresh", or remove the key')
     sockets = table.choice("sockets", ("none", "unix", "inet"), default="none")
+    brokers = _read_brokers(table)
+    if ENGINE_BROKER in brokers and sockets == "inet":
+        problem = f'the broker "{ENGINE_BROKER}" is reached by a unix socket'
+        table.fault("sockets", problem, 'write "unix", and [sandbox] network for what is reached')
+    has_unix = sockets == "unix" or ENGINE_BROKER in brokers
     sandbox = Sandbox(
         box="closed",
-        sockets="unix" if sockets == "unix" else "inet" if sockets == "inet" else "none",
+        sockets="unix" if has_unix else "inet" if sockets == "inet" else "none",
         read=_read_paths(table),
-        brokers=_read_brokers(table),
+        brokers=brokers,
         programs=read_programs(table),
         links=table.boolean("links", default=True),
     )
@@ -108,9 +121,9 @@ def _read_brokers(table: TableReader) -> tuple[str, ...]:
     brokers = table.strings("brokers")
     for name in brokers:
         if name not in BROKERS:
-            there = " and ".join(f'"{each}"' for each in BROKERS)
             problem = f"{quote(name)} is no broker that a box of this release can ask"
-            table.fault("brokers", problem, f"{there} is there, for what git fetches and pushes")
+            remedy = f'write "git" for what git fetches and pushes, "{ENGINE_BROKER}" for an engine'
+            table.fault("brokers", problem, remedy)
     return tuple(dict.fromkeys(brokers))
 
 

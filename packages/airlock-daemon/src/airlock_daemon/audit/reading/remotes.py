@@ -6,6 +6,7 @@ _VERBS = {
     "git-receive-pack": ("push", "to"),
     "git-upload-pack": ("fetch", "from"),
     "connect": ("connect", "to"),
+    "docker": ("speak", "to"),
 }
 _SCHEME = "ssh://"
 

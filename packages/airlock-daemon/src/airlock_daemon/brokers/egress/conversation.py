@@ -10,13 +10,9 @@ import trio
 from airlock_daemon.brokers.egress.destinations import Destination
 from airlock_daemon.brokers.egress.head import CONNECTED, BadHead, read_head, refusal
 from airlock_daemon.brokers.egress.reaching import Ways
-from airlock_daemon.brokers.egress.splicing import Meter, splice
+from airlock_daemon.brokers.egress.splicing import Meter, say_last, splice
 from airlock_daemon.errors import AirlockError, Denied
 from airlock_daemon.fairness.turns import Turns
-
-# How long a box may take to read why there is no connection.
-LAST_WORD_S = 2.0
-_READ = 1 << 14
 
 
 class Reached(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,9 +77,4 @@ async def refuse(
 ) -> None:
     """Say in HTTP why there is no connection, within a bounded time."""
     text = f"{error.message}; {error.hint}" if error.hint else error.message
-    with trio.move_on_after(LAST_WORD_S), suppress(trio.BrokenResourceError):
-        await connection.send_all(refusal(status, text))
-        await connection.send_eof()
-        # What still comes, unread, would take the answer away from who has not read it (RST).
-        while await connection.receive_some(_READ):
-            await turns.take()
+    await say_last(connection, refusal(status, text), turns)

@@ -14,6 +14,10 @@ PIECE = 1 << 18
 IDLE_S = 600.0
 """Two sides that have said nothing for so long are parted."""
 
+LAST_WORD_S = 2.0
+"""How long a box may take to read why there is no connection."""
+_READ = 1 << 14
+
 # Of all conversations: what is not taken in the same step stays where it is, in the kernel.
 _ROOM = memoryview(bytearray(PIECE))
 
@@ -34,17 +38,34 @@ class Meter:
         self.received += count
 
 
+async def say_last(connection: trio.SocketStream, said: bytes, turns: Turns) -> None:
+    """Say something to a box before its connection is closed, within a bounded time."""
+    with trio.move_on_after(LAST_WORD_S), suppress(trio.BrokenResourceError):
+        await connection.send_all(said)
+        await connection.send_eof()
+        # What still comes, unread, would take the answer away from who has not read it (RST).
+        while await connection.receive_some(_READ):
+            await turns.take()
+
+
 async def splice(
-    box: trio.SocketStream, server: trio.SocketStream, turns: Turns, meter: Meter
+    box: trio.SocketStream,
+    server: trio.SocketStream,
+    turns: Turns,
+    meter: Meter,
+    *,
+    idle_s: float | None = IDLE_S,
 ) -> None:
     """Carry bytes until both have ended what they say, one is gone, or nobody says anything.
 
-    The end of what one says is told to the other. Both are closed then.
+    The end of what one says is told to the other. Both are closed then. Without `idle_s` they may
+    be silent for as long as they like.
     """
     with _take(box) as one, _take(server) as other, trio.CancelScope() as scope:
 
         def go_on() -> None:
-            scope.deadline = trio.current_time() + IDLE_S
+            if idle_s is not None:
+                scope.deadline = trio.current_time() + idle_s
 
         go_on()
         async with trio.open_nursery() as nursery:

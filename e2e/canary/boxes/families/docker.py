@@ -1,0 +1,109 @@
+"""docker in its box, beside a real engine: its files are the agent's, whatever it is told."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from functools import partial
+
+from e2e.canary.attack import Attack, Family
+from e2e.canary.boxes.attack import python
+from e2e.canary.boxes.run import why_not
+from e2e.canary.boxes.scene import BoxScene
+
+# The engine is root's, and so is the daemon that may speak to it.
+_ONLY = "bubblewrap of root"
+# Of the image, and of the container that is made of it.
+_NAME = "airlock-canary"
+_SCRATCH = "FROM scratch\nCOPY file /file\n"
+_FURTHER = "FROM scratch\nCOPY --from=a . /\n"
+_TAR = "--output=type=tar,dest=-"
+
+# By the class of the policy vectors that it shows harmless: the Dockerfile, and commands in their
+# order, a space that is part of a word with a backslash before it.
+_ATTACKS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
+    "output": (
+        (_SCRATCH, ("build --output=<outside>/got .",)),
+        (_SCRATCH, ("build --output=type=docker,type\\ =local,dest\\ =<home>/.ssh .",)),
+        (_SCRATCH, ("build --output=type=tar,dest=<config>/config.toml .",)),
+        (_SCRATCH, ("build --metadata-file=<outside>/file --iidfile=<outside>/own .",)),
+    ),
+    "copy": (
+        (_SCRATCH, ("cp {c}:/file <outside>/mark",)),
+        (_SCRATCH, ("cp {c}:/file link/mark",)),
+        (_SCRATCH, ("cp <home>/.ssh/id_ed25519 {c}:/got", "cp {c}:/got -")),
+        (_SCRATCH, ("cp -L link/.docker/config.json {c}:/got", "cp {c}:/got -")),
+        (_SCRATCH, ("cp -a / {c}:/got", "cp {c}:/got -")),
+    ),
+    "context": (
+        (_FURTHER, (f"build --build-context=a=<home> {_TAR} .",)),
+        (_FURTHER, (f"build --build-context=a=link {_TAR} .",)),
+        (_FURTHER, (f"build --build-context=a=oci-layout://<home> {_TAR} .",)),
+        (_SCRATCH, (f"build {_TAR} link",)),
+        (_SCRATCH, ("build --file=link/.ssh/config .",)),
+    ),
+    "key": ((_SCRATCH, ("build --ssh=default=<home>/.ssh/id_ed25519 .",)),),
+    "cache": (
+        (_SCRATCH, ("build --cache-to=type=local,dest=<outside>/got .",)),
+        (_SCRATCH, ("build --cache-from=type=local,src=<home> .",)),
+    ),
+    "variables": (
+        (_SCRATCH, ("create --name=x-{c} --env-file=link/.docker/config.json {c} x",)),
+        (_SCRATCH, ("create --name=x-{c} --env-file=names {c} x", "inspect x-{c}")),
+        (_SCRATCH, ("create --name=x-{c} --label-file=link/.netrc {c} x", "inspect x-{c}")),
+    ),
+}
+_NAMES = "GITHUB_TOKEN\nAWS_SECRET_ACCESS_KEY\nSSH_AUTH_SOCK\nhttps_proxy\nGIT_SSH_COMMAND\n"
+
+
+def _run(scene: BoxScene, dockerfile: str, commands: tuple[str, ...]) -> bytes:
+    workspace = scene.world.workspace
+    (workspace / "Dockerfile").write_text(_SCRATCH)
+    (workspace / "names").write_text(_NAMES)
+    (workspace / "link").symlink_to(scene.world.account.home)
+    seen = [
+        scene.run("docker", "build", "--quiet", f"--tag={_NAME}", "."),
+        scene.run("docker", "create", f"--name={_NAME}", _NAME, "x"),
+    ]
+    (workspace / "Dockerfile").write_text(dockerfile)
+    for command in commands:
+        spelled = scene.fill(command.replace("{c}", _NAME)).replace("\\ ", "\0")
+        words = [word.replace("\0", " ") for word in spelled.split()]
+        seen.append(scene.run("docker", *words))
+    for name in (_NAME, f"x-{_NAME}"):
+        scene.run("docker", "rm", "--force", name)
+    scene.run("docker", "rmi", "--force", _NAME)
+    return b"\n".join(seen)
+
+
+_SOCKETS = """
+for path in ('/var/run/docker.sock', '/run/docker.sock', '<unix>', '\\0<abstract>'):
+    with suppress(OSError):
+        talk((socket.AF_UNIX, socket.SOCK_STREAM), path)
+        got(path)
+for path in walk('/', '/proc', '/sys'):
+    with suppress(OSError):
+        if stat.S_ISSOCK(os.lstat(path).st_mode):
+            got(path)
+"""
+
+
+def _attacks() -> Iterator[Attack]:
+    for each, attacks in _ATTACKS.items():
+        for dockerfile, commands in attacks:
+            run = partial(_run, dockerfile=dockerfile, commands=commands)
+            name = f"box-docker/{each}: {'; '.join(commands)}"
+            yield Attack(name, "box-files", run, works_without=False, only=_ONLY)
+    yield python("another socket than the door", "network", _SOCKETS, command="engine", only=_ONLY)
+
+
+def _why_not() -> str | None:
+    reason = why_not()
+    if reason is not None:
+        return reason
+    if shutil.which("docker") is None:
+        return "there is no docker"
+    asked = subprocess.run(("docker", "info"), capture_output=True, check=False)
+    return "there is no engine of docker" if asked.returncode else None
+
+
+FAMILY = Family("box-docker", tuple(_attacks()), _why_not)

@@ -1,0 +1,97 @@
+"""Which docker engine the human uses: found as docker's own client finds it."""
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_wire import quote
+
+_UNIX = "unix://"
+_USUAL = "/var/run/docker.sock"
+_OWN_CONTEXT = "default"
+_CONTEXT = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.+-]+")
+_MOST = 1 << 20
+
+
+class _Configuration(msgspec.Struct):
+    """Of config.json, what says which context is in use."""
+
+    context: str = msgspec.field(default="", name="currentContext")
+
+
+class _Endpoint(msgspec.Struct):
+    host: str = msgspec.field(default="", name="Host")
+
+
+class _Context(msgspec.Struct):
+    """Of a context's meta.json, where its engine is."""
+
+    endpoints: dict[str, _Endpoint] = msgspec.field(default_factory=dict, name="Endpoints")
+
+
+def find_engine(variables: Mapping[str, str], source: str) -> str:
+    """The path of the engine's socket: of DOCKER_HOST, else of the context in use, else the usual.
+
+    `variables` are the daemon's, with those that a profile sets. Raises Denied (layer "sandbox",
+    rule "engine") for an engine that is not behind a unix socket of this host; `source` is the
+    module that wants it.
+    """
+    named = variables.get("DOCKER_HOST", "")
+    if not named:
+        named = _find_in_context(variables, source)
+    path = named.removeprefix(_UNIX)
+    if path == named or not os.path.isabs(path):
+        # A URL may have a password in it.
+        scheme = named.partition("://")[0] if "://" in named else "something else"
+        raise no_engine(f"the engine of the human's docker is behind {quote(scheme)}", source)
+    return path
+
+
+def _find_in_context(variables: Mapping[str, str], source: str) -> str:
+    folder = os.path.expanduser("~") if "HOME" not in variables else variables["HOME"]
+    folder = variables.get("DOCKER_CONFIG", "") or os.path.join(folder, ".docker")
+    name = variables.get("DOCKER_CONTEXT", "")
+    if not name:
+        content = _read(os.path.join(folder, "config.json"))
+        try:
+            name = msgspec.json.decode(content or b"{}", type=_Configuration).context
+        except msgspec.DecodeError:
+            raise no_engine("the human's configuration of docker is not valid", source) from None
+    if name in ("", _OWN_CONTEXT):
+        return _UNIX + _USUAL
+    if not _CONTEXT.fullmatch(name):
+        raise no_engine("the human's docker names a context that can be none", source)
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    content = _read(os.path.join(folder, "contexts", "meta", digest, "meta.json"))
+    try:
+        context = msgspec.json.decode(content or b"{}", type=_Context)
+    except msgspec.DecodeError:
+        context = _Context()
+    host = context.endpoints.get("docker", _Endpoint()).host
+    if not host:
+        raise no_engine(f"the human's docker context {quote(name)} names no engine", source)
+    return host
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read(_MOST)
+    except OSError:
+        return None
+
+
+def no_engine(problem: str, source: str) -> Denied:
+    """That a box is to lead to an engine, and there is none for it."""
+    return Denied(
+        f"the box of this command leads to no docker engine: {problem}",
+        layer="sandbox",
+        rule="engine",
+        hint="a person on the host can name the unix socket of an engine (one that ssh -L forwards "
+        'is one too) by DOCKER_HOST = "unix:///PATH" in [env] set of the agent\'s profile'
+        f"{AND_RELOAD}; or take {source} away",
+    )

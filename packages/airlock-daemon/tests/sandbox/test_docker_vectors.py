@@ -1,0 +1,198 @@
+"""What the policy vectors of docker call harmless, carried out in its box beside a real engine."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from boxing import needs_bubblewrap, open_world, write_boxes
+from running import Daemon
+from worlds import World
+
+_VECTORS = Path(__file__).parents[4] / "conformance" / "vectors" / "docker.json"
+SECRET = "canary-of-the-host"
+# As the vectors call the container; of this process, so that nobody else takes it away.
+NAME = f"airlock-vectors-{os.getpid()}"
+
+
+def _succeeds(argv: tuple[str, ...]) -> bool:
+    return subprocess.run(argv, capture_output=True, check=False).returncode == 0
+
+
+def has_engine() -> bool:
+    """Whether docker answers here, with buildx."""
+    if shutil.which("docker") is None:
+        return False
+    asked = (("docker", "info"), ("docker", "buildx", "version"))
+    return all(_succeeds(each) for each in asked)
+
+
+pytestmark = [
+    needs_bubblewrap,
+    pytest.mark.skipif(not has_engine(), reason="needs an engine of docker, and buildx"),
+    pytest.mark.timeout(300),
+]
+
+
+def read_harmless() -> dict[str, list[list[str]]]:
+    """The arguments of all vectors that name a canary case, by that."""
+    found: dict[str, list[list[str]]] = {}
+    for group in json.loads(_VECTORS.read_text(encoding="utf-8"))["groups"]:
+        for test in group["tests"]:
+            if "canary" in test:
+                args = [each.replace("c:/", f"{NAME}:/") for each in test["args"]]
+                found.setdefault(test["canary"], []).append(args)
+    return found
+
+
+HARMLESS = read_harmless()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def container() -> Iterator[None]:
+    """A container with a file, whose image has nothing else."""
+    with io.BytesIO() as packed:
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            archive.addfile(tarfile.TarInfo("x"))
+        content = packed.getvalue()
+    subprocess.run(("docker", "import", "-", NAME), input=content, check=True, capture_output=True)
+    subprocess.run(("docker", "create", f"--name={NAME}", NAME, "x"), check=True)
+    yield
+    subprocess.run(("docker", "rm", NAME), check=True)
+    subprocess.run(("docker", "rmi", NAME), check=True)
+
+
+@contextmanager
+def human_world() -> Iterator[World]:
+    """A human with secrets and plugins, and a workspace whose links lead to them."""
+    with open_world() as world:
+        write_boxes(world)
+        config = world.config / "config.toml"
+        config.write_text(config.read_text().replace('"git"', '"git", "docker"'))
+        world.write_profile(f'[workspace]\nmounts = {{ "/workspace" = "{world.workspace}" }}\n')
+        home = world.root / "home"
+        for name in (".ssh/id_ed25519", ".netrc", ".docker/config.json"):
+            file = home / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps({"HttpHeaders": {"X": SECRET}}))
+        (world.root / "open").mkdir()
+        (world.root / "open").chmod(0o777)
+        (world.workspace / "Dockerfile").write_text("FROM scratch\nCOPY file /x\n")
+        (world.workspace / "file").write_text("of the workspace\n")
+        (world.workspace / "link").symlink_to(home)
+        yield world
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    """That one."""
+    with human_world() as world:
+        yield world
+
+
+def start(world: World) -> Daemon:
+    """A daemon of that human, whose engine is the one of this host."""
+    home = world.root / "home"
+    own = {"HOME": str(home), "DOCKER_CONFIG": "", "DOCKER_HOST": "", "DOCKER_CONTEXT": ""}
+    return Daemon(world, environment={**own, "TOKEN": SECRET})
+
+
+def list_outside(world: World) -> dict[str, bytes]:
+    """All that the human has outside of the workspace."""
+    places = (world.root / "home", world.root / "open", world.config)
+    files = [file for place in places for file in place.rglob("*") if file.is_file()]
+    return {str(file): file.read_bytes() for file in files}
+
+
+@pytest.mark.parametrize("case", HARMLESS)
+def test_what_is_harmless_gets_nothing_of_the_host(world: World, case: str) -> None:
+    """It is allowed, prints and leaves no secret, and writes nothing but to the workspace."""
+    said = ""
+    with start(world) as daemon:
+        before = list_outside(world)
+        for args in HARMLESS[case]:
+            answer = daemon.ask("docker", *args, cwd="/workspace")
+            layer = answer.last.get("error", {}).get("data", {}).get("layer")
+            # A path that is not the client's is said to be none in better words than docker has.
+            assert layer in (None, "workspace"), args
+            said += f"{answer.text()}{answer.text('stderr')}{answer.last}"
+        assert list_outside(world) == before
+    assert SECRET not in said
+    written = [each for each in world.workspace.rglob("*") if each.is_file()]
+    assert not any(SECRET.encode() in each.read_bytes() for each in written)
+
+
+# It answers as a plugin does that docker asks what it is, and says how it was called.
+PLUGIN = """#!/bin/sh
+echo "$@" >>{ran}
+echo '{{"SchemaVersion":"0.1.0","Vendor":"x","Version":"1"}}'
+"""
+
+
+def build_to(world: World, daemon: Daemon, place: Path) -> str:
+    """What a build says that is to write its result to `place` of the host."""
+    answer = daemon.ask("docker", "build", f"--output={place}", ".", cwd="/workspace")
+    assert "result" in answer.last, answer.last
+    return answer.text("stderr")
+
+
+def test_a_build_writes_to_the_workspace_and_not_to_the_host(world: World) -> None:
+    """By the paths of the container; a place that is not there is the box's own, and read-only."""
+    with start(world) as daemon:
+        build_to(world, daemon, Path("/workspace/out"))
+        build_to(world, daemon, world.root / "open" / "out")
+    assert (world.workspace / "out" / "x").read_text() == "of the workspace\n"
+    assert list((world.root / "open").iterdir()) == []
+
+
+def test_without_a_box_a_build_writes_to_the_host() -> None:
+    """So that the tests above would see it."""
+    with human_world() as world:
+        world.write_module("docker", "docker", '[deny]\nargs = []\n[sandbox]\nbox = "none"\n')
+        mapped = f'mounts = {{ "/workspace" = "{world.workspace}" }}\n'
+        world.write_profile(f"[workspace]\n{mapped}")
+        with start(world) as daemon:
+            build_to(world, daemon, world.root / "open" / "out")
+        assert (world.root / "open" / "out" / "x").exists()
+
+
+def test_no_plugin_of_the_human_or_a_workspace_runs(world: World) -> None:
+    """Where the client looks for them first; the system's own does."""
+    home = world.root / "home"
+    folders = (home / ".docker" / "cli-plugins", world.workspace / "cli-plugins")
+    for folder in folders:
+        folder.mkdir()
+        plugin = folder / "docker-buildx"
+        plugin.write_text(PLUGIN.format(ran=world.root / "open" / "ran"))
+        plugin.chmod(0o755)
+    human = home / ".docker" / "config.json"
+    human.write_text(json.dumps({"cliPluginsExtraDirs": ["/workspace/cli-plugins"]}))
+    with start(world) as daemon:
+        answer = daemon.ask("docker", "buildx", "version", cwd="/workspace")
+        refused = daemon.ask("docker", "--config=/workspace", "buildx", "version", cwd="/workspace")
+    assert "github.com/docker/buildx" in answer.text()
+    assert refused.error["data"]["layer"] == "module"
+    # For itself the daemon asks the human's docker about its engine, and that its plugins.
+    ran = world.root / "open" / "ran"
+    assert not ran.exists() or "buildx" not in ran.read_text()
+
+
+def test_without_a_box_a_plugin_of_the_human_runs() -> None:
+    """So that the test above would see it."""
+    with human_world() as world:
+        folder = world.root / "home" / ".docker" / "cli-plugins"
+        folder.mkdir()
+        plugin = folder / "docker-buildx"
+        plugin.write_text(PLUGIN.format(ran=world.root / "open" / "ran"))
+        plugin.chmod(0o755)
+        world.write_module("docker", "docker", '[deny]\nargs = []\n[sandbox]\nbox = "none"\n')
+        with start(world) as daemon:
+            daemon.ask("docker", "buildx", "version", cwd="/workspace")
+        assert "buildx version" in (world.root / "open" / "ran").read_text()
