@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -147,7 +148,7 @@ print(found, os.path.exists(sys.argv[1]), os.environ["DOCKER_HOST"])
     with run_engine(world.root / "engine") as engine:
         with serve(world, DOCKER_HOST=f"unix://{engine.path}") as daemon:
             script = f"sys.argv.append({str(engine.path)!r}){search}"
-            assert speak(daemon, script) == "[] False unix://@airlock-docker\n"
+            assert speak(daemon, script).startswith("[] False unix://@airlock-docker-")
         assert engine.heard == []
 
 
@@ -159,16 +160,37 @@ def test_the_door_is_of_one_box_alone(world: World) -> None:
             serve(world, DOCKER_HOST=f"unix://{engine.path}") as daemon,
             daemon.connect() as connection,
         ):
-            wait = f"{SPEAK}print(call(b'first'), flush=True)\nsys.stdin.read()"
+            name = "print(os.environ['DOCKER_HOST'][8:], flush=True)"
+            wait = f"{SPEAK}call(b'first')\n{name}\nsys.stdin.read()"
             more = {"cwd": "/workspace", "features": ["stdin"]}
             connection.sendall(request("git", "-c", wait, **more))
-            read_until(connection, "first")
-            other = "import socket\nsocket.socket(socket.AF_UNIX).connect('\\0airlock-docker')"
+            found = re.search("airlock-docker-[0-9a-f]{32}", read_until(connection, "\n"))
+            assert found
+            other = f"import socket\nsocket.socket(socket.AF_UNIX).connect('\\0{found[0]}')"
             answer = daemon.ask("sh", "-c", other, cwd="/workspace")
             assert "ConnectionRefusedError" in answer.text("stderr")
             with socket.socket(socket.AF_UNIX) as here, pytest.raises(ConnectionRefusedError):
-                here.connect("\0airlock-docker")
+                here.connect(f"\0{found[0]}")
         assert engine.heard == [b"first"]
+
+
+def test_nobody_can_guess_what_the_door_is_called(world: World) -> None:
+    """So that a client which connects to sockets that an agent names leads none of them here."""
+    script = """
+name = os.environ["DOCKER_HOST"].removeprefix("unix://@")
+print(name)
+for guess in ("airlock-docker", "airlock-docker-", name[:-1]):
+    try:
+        socket.socket(socket.AF_UNIX).connect("\\0" + guess)
+        print("got")
+    except ConnectionRefusedError:
+        pass
+"""
+    path = world.root / "engine"
+    with run_engine(path), serve(world, DOCKER_HOST=f"unix://{path}") as daemon:
+        first, second = speak(daemon, script), speak(daemon, script)
+    assert len(first.split()) == len(second.split()) == 1
+    assert first != second
 
 
 def test_the_engine_is_that_of_the_context_in_use(world: World) -> None:

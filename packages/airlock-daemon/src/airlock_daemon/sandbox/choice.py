@@ -162,7 +162,8 @@ def choose_box(
     bounded = Bounded(None)
     engine = ""
     if maker.is_holding:
-        written = tuple(list_written(workspace, reserved))
+        # Other agents write the other ones.
+        written = (*list_written(workspace, reserved), *generation.workspaces)
         bounded = bound_execution(
             sandbox.programs,
             program,
