@@ -64,6 +64,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="judge by the base of the protocol: no features, and errors by their code alone",
     )
     group.addoption(
+        "--with-boxes",
+        action="store_true",
+        help="with --base-only: the daemon runs commands in boxes, and is told which have none",
+    )
+    group.addoption(
         "--vectors", metavar="DIR", type=Path, default=VECTORS, help="policy vectors (vectors/)"
     )
     group.addoption(
@@ -228,7 +233,7 @@ def daemons(pytestconfig: pytest.Config, patience: Patience, checks: Checks) -> 
     """The daemon under test, as often as there are setups."""
     executable = _executable(pytestconfig, "--daemon")
     setup = partial(_setup, pytestconfig)
-    if checks.base_only:
+    if checks.base_only and not pytestconfig.getoption("--with-boxes"):
         setup = partial(_setup_of_the_base, pytestconfig)
     with closing(Daemons(executable, setup, patience=patience, checks=checks)) as daemons:
         yield daemons

@@ -1,10 +1,10 @@
 """Parts of a test run: each is one pytest, with a report of its own."""
 
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 from typing import IO
 
@@ -61,22 +61,26 @@ def run_part(
 def run_beside(environment: Environment, parts: Sequence[Part]) -> list[Outcome]:
     """Run parts that do not disturb each other, two at a time; the outcomes are in their order.
 
-    What each says is kept until it has ended, and the ones before it.
+    The first one speaks on our terminal. What each of the others says is kept until it has ended,
+    and those before it have.
     """
-    outcomes = []
-    with ThreadPoolExecutor(_AT_ONCE) as pool, tempfile.TemporaryDirectory() as folder:
+    first, *others = parts
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(_AT_ONCE) as pool:
 
-        def run(number: int) -> Outcome:
-            with open(f"{folder}/{number}", "wb") as output:
-                return run_part(environment, parts[number], output=output)
+        def keep(part: Part) -> Outcome:
+            with open(f"{folder}/{part.name}", "wb") as output:
+                return run_part(environment, part, output=output)
 
-        runs = [pool.submit(run, number) for number in range(len(parts))]
-        for number, (part, running) in enumerate(zip(parts, runs, strict=True)):
-            _say(part)
-            outcomes.append(running.result())
-            with open(f"{folder}/{number}", "rb") as output:
-                sys.stdout.write(output.read().decode(errors="replace"))
-            sys.stdout.flush()
+        running = pool.submit(run_part, environment, first)
+        kept = [pool.submit(keep, part) for part in others]
+        try:
+            outcomes = [running.result()]
+            for part, each in zip(others, kept, strict=True):
+                outcomes.append(each.result())
+                _say(part)
+                print(Path(folder, part.name).read_text(errors="replace"), end="", flush=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
     return outcomes
 
 

@@ -11,18 +11,21 @@ import posixpath
 import re
 import ssl
 import subprocess
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from e2e.canary.between import Proxy
+from e2e.world.web_server import WebListening, make_context, served
 
 # What the certificate names: also spellings of an address, so that a certificate stops none.
-_NAMES = ("127.1", "0x7f000001", "2130706433", "localhost", "*.proxied.test")
+_NAMES = (
+    "IP:127.0.0.1",
+    *("DNS:127.1", "DNS:0x7f000001", "DNS:2130706433", "DNS:localhost", "DNS:*.proxied.test"),
+)
 _ASKED = re.compile(
     r"GET (?P<name>.*)/info/refs\?service=git-(upload|receive)-pack"
     r"|POST (?P<same>.*)/git-(upload|receive)-pack"
@@ -30,19 +33,15 @@ _ASKED = re.compile(
 _SETTINGS = {"safe.directory": "*", "http.receivepack": "true"}
 
 
-class Site(ThreadingHTTPServer):
+class Site(WebListening):
     """A server at `port` of 127.0.0.1, with TLS where there is a context.
 
     `show` says what it serves; before that it serves nothing, and leaves a trace in `proof`.
     """
 
-    daemon_threads = True
-
     def __init__(self, proof: Path, context: ssl.SSLContext | None) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(context, _Handler)
         self._proof = proof
-        self._context = context
-        self.port: int = self.server_address[1]
         self.root: Path | None = None
         self.account = ""
         self.answers: Mapping[str, bytes] = {}
@@ -59,15 +58,6 @@ class Site(ThreadingHTTPServer):
     def note(self, what: str) -> None:
         """Leave a trace of what somebody got."""
         (self._proof / what).touch()
-
-    def finish_request(self, request: object, client_address: object) -> None:
-        """Serve one connection, in the thread that belongs to it."""
-        with suppress(OSError):
-            if self._context is None:
-                super().finish_request(request, client_address)  # type: ignore[arg-type]
-                return
-            with self._context.wrap_socket(request, server_side=True) as secured:  # type: ignore[arg-type]
-                super().finish_request(secured, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -172,31 +162,15 @@ class Sites(NamedTuple):
 @contextmanager
 def serving(folder: Path, *, proof: Path) -> Iterator[Sites]:
     """Run the servers in threads; `folder`/authority.pem is whom the human's git has to trust."""
-    granted = _make_context(folder / "authority.pem")
-    impostor = _make_context(folder / "impostor.pem")
+    granted = make_context(folder / "authority.pem", names=_NAMES)
+    impostor = make_context(folder / "impostor.pem", names=_NAMES)
     with ExitStack() as stack:
         sites = Sites(
-            granted=stack.enter_context(Site(proof, granted)),
-            plain=stack.enter_context(Site(proof, None)),
-            impostor=stack.enter_context(Site(proof, impostor)),
-            proxy=stack.enter_context(Proxy(proof)),
+            granted=Site(proof, granted),
+            plain=Site(proof, None),
+            impostor=Site(proof, impostor),
+            proxy=Proxy(proof),
         )
         for site in sites:
-            thread = threading.Thread(target=site.serve_forever, args=(0.01,), daemon=True)
-            thread.start()
-            stack.callback(thread.join)
-            stack.callback(site.shutdown)
+            stack.enter_context(served(site))
         yield sites
-
-
-def _make_context(file: Path) -> ssl.SSLContext:
-    """With a new key and a certificate that stands for itself, in `file`."""
-    key = file.with_suffix(".key")
-    names = ",".join(("IP:127.0.0.1", *(f"DNS:{name}" for name in _NAMES)))
-    words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    words += ["-subj", "/CN=canary", "-addext", f"subjectAltName={names}", "-days", "2"]
-    files = ["-keyout", str(key), "-out", str(file)]
-    subprocess.run(["openssl", *words, *files], capture_output=True, check=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file, key)
-    return context

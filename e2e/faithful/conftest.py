@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from e2e.faithful.boxes import describe_boxes, read_boxes
 from e2e.faithful.runner.entry import Entry
 from e2e.faithful.runner.listing import read_commands
 from e2e.faithful.runner.ways import CONTAINER_WAYS, HOST_WAYS, Way
@@ -19,6 +20,7 @@ from e2e.world.executables import Executables
 from e2e.world.images import Images
 
 _COMPARED = pytest.StashKey[Counter[str]]()
+_BOXES = pytest.StashKey[list[str]]()
 _ENTRIES = pytest.StashKey[list[Entry]]()
 
 
@@ -26,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the list."""
     config.stash[_ENTRIES] = read_commands()
     config.stash[_COMPARED] = Counter()
+    config.stash[_BOXES] = []
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -69,15 +72,17 @@ def world(
     with tempfile.TemporaryDirectory(prefix="airlock-") as folder:
         # A container's root without its capabilities has to get in, too.
         os.chmod(folder, 0o755)
+        daemons = {way.daemon for way in selected} - {"direct"}
         with built_world(
             Path(folder),
             tools=tools,
-            carriages={way.carriage for way in selected} - {"direct"},
+            daemons=daemons,
             daemon=executables.daemon,
             shim=executables.shim.resolve(),
             patience=pytestconfig.getoption("--patience"),
         ) as world:
             yield world
+            pytestconfig.stash[_BOXES] += describe_boxes(read_boxes(world.ground, daemons))
 
 
 @pytest.fixture(scope="session")
@@ -132,3 +137,5 @@ def pytest_terminal_summary(
             f"{commands} commands, {same + different} comparisons with the direct run: "
             f"{same} the same, {different} different"
         )
+        for line in config.stash[_BOXES]:
+            terminalreporter.write_line(line)

@@ -35,7 +35,7 @@ class Runs:
             self.direct[entry.id] = self._attempt(entry, "direct")
             for way in ways:
                 if way.takes(entry):
-                    self.done[entry.id, way] = self._attempt(entry, way.carriage)
+                    self.done[entry.id, way] = self._attempt(entry, way.daemon)
 
         with ThreadPoolExecutor(WORKERS) as pool:
             list(pool.map(one, entries))
@@ -50,15 +50,15 @@ class Runs:
             for entry_id, outcome in containers.perform(way, entries).items():
                 self.done[entry_id, way] = outcome
 
-    def _attempt(self, entry: Entry, carriage: str) -> Outcome:
+    def _attempt(self, entry: Entry, daemon: str) -> Outcome:
         world, name = self.world, entry.tool
         client = world.client_environment(entry)
-        if carriage == "direct":
+        if daemon == "direct":
             calls = {tool: (tool, *world.grants[tool].prepend) for tool in entry.tools}
             env = world.grants[name].environment(client)
         else:
             calls = {tool: (str(world.ground.box / "bin" / tool),) for tool in entry.tools}
-            socket = socket_folder(world.ground, carriage) / "airlock.sock"
+            socket = socket_folder(world.ground, daemon) / "airlock.sock"
             env = {**client, "AIRLOCK_SOCKET": str(socket)}
         try:
             return perform(

@@ -1,5 +1,6 @@
 """aws from a container: the host's identity, files and streams, and nothing that hands out keys."""
 
+import configparser
 import json
 
 import pytest
@@ -43,6 +44,35 @@ def test_links_of_the_workspace_lead_to_no_credential(user_stage: Stage, cloud: 
     listed = cloud.aws("s3", "ls", "--recursive", f"s3://{BUCKET}/links/").succeeded().stdout
     names = [line.split(maxsplit=3)[3] for line in listed.splitlines()]
     assert [name for name in names if cloud.secret().encode() in (cloud.read(name) or b"")] == []
+
+
+def test_a_profile_whose_keys_a_program_prints_works(user_stage: Stage, cloud: Cloud) -> None:
+    """The person's own client runs it on the host; in the box are its keys, and no program."""
+    folder = user_stage.account.home / ".aws"
+    before = {name: (folder / name).read_text() for name in ("config", "credentials")}
+    keys = configparser.ConfigParser()
+    keys.read_string(before["credentials"])
+    own = keys["default"]
+    printed = {
+        "Version": 1,
+        "AccessKeyId": own["aws_access_key_id"],
+        "SecretAccessKey": own["aws_secret_access_key"],
+    }
+    program = f"credential_process = cat {folder}/printed\n"
+    changed = before["config"].replace("[default]\n", f"[default]\n{program}")
+    assert program in changed
+    scene = user_stage.workshop
+    try:
+        user_stage.account.write(folder / "printed", json.dumps(printed), mode=0o600)
+        user_stage.account.write(folder / "credentials", "", mode=0o600)
+        user_stage.account.write(folder / "config", changed)
+        with scene.setup(scene.images.busybox).running() as client:
+            said = client.run("aws", "sts", "get-caller-identity", "--output", "json")
+    finally:
+        for name, text in before.items():
+            user_stage.account.write(folder / name, text, mode=0o600)
+    expected = cloud.aws("sts", "get-caller-identity", "--output", "json").succeeded().stdout
+    assert json.loads(said.succeeded().stdout) == json.loads(expected)
 
 
 @pytest.mark.parametrize(

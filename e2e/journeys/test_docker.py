@@ -117,7 +117,7 @@ def test_files_go_between_a_container_and_the_workspace(user_stage: Stage) -> No
         def call(*words: str) -> str:
             return client.run(*words).succeeded().stdout
 
-        made = call("docker", "create", f"--label={MINE}", scene.images.busybox)
+        made = call("docker", "create", f"--label={MINE}", scene.images.busybox, "true")
         call("sh", "-c", "echo of the workspace > word")
         call("docker", "cp", "word", f"{made}:/word")
         call("docker", "cp", f"{made}:/word", "back")
@@ -131,15 +131,13 @@ def test_files_go_between_a_container_and_the_workspace(user_stage: Stage) -> No
         call("docker", "rm", made)
 
 
-def test_links_of_the_workspace_lead_the_client_nowhere(
-    user_stage: Stage, docker_errand: Docker
-) -> None:
+def test_links_of_the_workspace_lead_the_client_nowhere(user_stage: Stage) -> None:
     """Neither to the human's logins, nor to the engine's socket: they are not in its box."""
     scene = user_stage.workshop
-    docker_errand.furnish(user_stage.account)
     logins = user_stage.account.home / ".docker" / "config.json"
     with scene.setup(scene.images.busybox).running() as client:
-        made = client.run("docker", "create", f"--label={MINE}", scene.images.busybox).succeeded()
+        create = ("docker", "create", f"--label={MINE}", scene.images.busybox, "true")
+        made = client.run(*create).succeeded()
         for path in (logins, ENGINE, "/home/airlock/.docker/config.json", "/etc/shadow"):
             client.run("ln", "-sfn", str(path), "link").succeeded()
             for words in (
@@ -150,3 +148,47 @@ def test_links_of_the_workspace_lead_the_client_nowhere(
                 refused = client.run("docker", *words)
                 assert refused.exit_code != 0, words
         client.run("docker", "rm", made.stdout).succeeded()
+
+
+def test_a_person_works_in_a_container_at_a_terminal(user_stage: Stage) -> None:
+    """run -it: its size, what is typed, Ctrl-C for what runs in there, and its status."""
+    scene = user_stage.workshop
+    run = ("docker", "run", "--rm", "--interactive", "--tty", f"--label={MINE}")
+    with (
+        scene.setup(scene.images.busybox).running() as client,
+        client.sit_at(*run, scene.images.busybox, "sh", rows=33, cols=101) as terminal,
+    ):
+        terminal.enter("PS1='rea''dy> '; stty size\r")
+        terminal.wait_for("33 101")
+        terminal.resize(40, 120)
+        terminal.enter("until [ \"$(stty size)\" = '40 120' ]; do :; done; echo re''sized\r")
+        terminal.wait_for("resized")
+        terminal.enter("trap 'echo inter''rupted' INT; while :; do sleep 0.1; done\r")
+        terminal.enter("\x03")
+        terminal.wait_for("interrupted")
+        terminal.enter("trap - INT\r\x03exit 7\r")
+        assert terminal.wait() == 7
+
+
+def test_streams_that_do_not_end_by_themselves_are_followed(user_stage: Stage) -> None:
+    """exec -i, attach, logs --follow, wait, stats and events, beside what goes on."""
+    scene = user_stage.workshop
+    image = scene.images.busybox
+    with scene.setup(image).running() as client:
+
+        def call(*words: str, stdin: bytes = b"") -> str:
+            return client.run("docker", *words, stdin=stdin).succeeded().stdout
+
+        script = "echo begun; read line; echo got $line; exit 3"
+        name = call("create", "--interactive", f"--label={MINE}", image, "sh", "-c", script)
+        attached = client.run("docker", "start", "-ai", name, stdin=b"word\n")
+        assert (attached.exit_code, attached.stdout) == (3, "begun\ngot word")
+        assert call("wait", name) == "3"
+        assert call("logs", "--follow", name) == "begun\ngot word"
+        events = call("events", "--since=10m", "--until=0s", f"--filter=container={name}")
+        assert "container die" in events
+        call("rm", name)
+        lasting = call("run", "--detach", f"--label={MINE}", image, "sleep", "infinity")
+        assert call("exec", "--interactive", lasting, "cat", stdin=b"x" * 300_000) == "x" * 300_000
+        assert lasting[:12] in call("stats", "--no-stream", lasting)
+        call("rm", "--force", lasting)

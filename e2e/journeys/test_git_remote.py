@@ -1,16 +1,15 @@
 """The container's own git, whose remotes are reached through git-remote, beside plain git."""
 
-import hashlib
 import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
 import pytest
-from e2e.world.container import Container, Setup, started
-from e2e.world.engine import LABEL, docker
+from e2e.world.container import Container, started
+from e2e.world.engine import docker
 from e2e.world.executables import Executables
 from e2e.world.git_server import GitServer
 from e2e.world.images import Images
@@ -22,6 +21,8 @@ from .errands.errand import Errand
 from .remotes.case import Case, Transport, read_table
 from .remotes.field import BOX, PLAIN, WAYS, Field
 from .remotes.ground import ENVIRONMENT, ROOT, Result, seed
+from .remotes.looking import look_at
+from .remotes.other_images import PATH, SHELL, in_busybox, in_git_alone
 
 CASES = read_table()
 GRANTED = [case for case in CASES if not case.refused]
@@ -48,8 +49,16 @@ Host far
     ProxyJump jump
 """
 
-each_way = pytest.mark.parametrize("way", WAYS)
-each_side = pytest.mark.parametrize("way", [*WAYS, BOX])
+BUSYBOX, ALONE = "busybox", "git-alone"
+"""Other images with a git of their own: one in the layout of Alpine, and one without a shell."""
+
+
+def on_each_side(cases: Sequence[Case]) -> pytest.MarkDecorator:
+    """Have each of the cases on each side that carries it out."""
+    sides = (*WAYS, BOX, BUSYBOX, ALONE)
+    pairs = [(way, case) for way in sides for case in cases if way != ALONE or not case.needs_shell]
+    ids = [f"{way}-{case.id}" for way, case in pairs]
+    return pytest.mark.parametrize(("way", "case"), pairs, ids=ids)
 
 
 over_ssh = pytest.mark.parametrize("transport", ["ssh"], indirect=True)
@@ -117,13 +126,27 @@ def boxes(field: Field, images: Images) -> Iterator[Container]:
 
 
 @pytest.fixture(scope="module")
-def results(field: Field, client: Container, boxes: Container) -> dict[str, dict[str, Result]]:
+def others(field: Field, images: Images) -> Iterator[dict[str, Container]]:
+    """The other images."""
+    with in_busybox(field, images) as busybox, in_git_alone(field, images) as git_alone:
+        yield {BUSYBOX: busybox, ALONE: git_alone}
+
+
+@pytest.fixture(scope="module")
+def results(
+    field: Field, client: Container, boxes: Container, others: dict[str, Container]
+) -> dict[str, dict[str, Result]]:
     """What plain git does with the credential; what a container's does in each way, and a box's."""
     cases = [case.over(field.transport) for case in CASES]
     granted = [case for case in cases if not case.refused]
+    without_shell = [case for case in cases if not case.needs_shell]
     with ThreadPoolExecutor() as pool:
-        sides = {way: pool.submit(field.run_in, client, way, cases) for way in WAYS}
+        sides = {way: pool.submit(field.run_in, client, way, cases, way=way) for way in WAYS}
         sides[BOX] = pool.submit(field.run_in_boxes, boxes, cases)
+        sides[BUSYBOX] = pool.submit(field.run_in, others[BUSYBOX], BUSYBOX, cases)
+        sides[ALONE] = pool.submit(
+            field.run_in, others[ALONE], ALONE, without_shell, program=SHELL, path=PATH
+        )
         sides[PLAIN] = pool.submit(field.run_plain, granted)
         return {side: future.result() for side, future in sides.items()}
 
@@ -138,8 +161,7 @@ def test_plain_git_does_what_the_table_says(
     assert case.shows in result.out + result.err
 
 
-@each_side
-@pytest.mark.parametrize("case", GRANTED, ids=lambda case: case.id)
+@on_each_side(GRANTED)
 def test_a_container_does_the_same(
     case: Case, way: str, results: dict[str, dict[str, Result]]
 ) -> None:
@@ -147,8 +169,7 @@ def test_a_container_does_the_same(
     assert results[way][case.id] == results[PLAIN][case.id]
 
 
-@each_side
-@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.id)
+@on_each_side(REFUSED)
 def test_what_is_not_granted_is_refused(
     case: Case, way: str, transport: Transport, results: dict[str, dict[str, Result]]
 ) -> None:
@@ -234,7 +255,7 @@ def test_the_persons_own_names_of_hosts_lead_there(
     """An alias, and a host behind another one; nothing in the person's `~/.ssh` changes."""
     home = field.account.home / ".ssh"
     field.account.write(home / "config", ALIASES.format(port=field.server.port))
-    before = _look_at(home)
+    before = look_at(home)
     try:
         work = (
             f"git clone {host}:{ROOT}/{field.side(PLAIN)}/ls-remote.git /tmp/{host} && "
@@ -242,47 +263,9 @@ def test_the_persons_own_names_of_hosts_lead_there(
         )
         socket = {"AIRLOCK_SOCKET": "/run/descriptors/aliased/airlock.sock"}
         client.run("sh", "-c", work, cwd="/", env=socket).succeeded()
-        assert _look_at(home) == before
+        assert look_at(home) == before
     finally:
         (home / "config").unlink()
-
-
-@over_ssh
-def test_the_ssh_of_a_profile(stages: dict[str, Stage], field: Field, images: Images) -> None:
-    """A daemon of root reaches the server by the profile's GIT_SSH_COMMAND, and pushes."""
-    stage = stages["root"]
-    place = f"git@127.0.0.1:{stage.server.port}/srv/**"
-    scene = stage.scene(
-        profile=f'commands = ["git-remote"]\n[git]\npush = ["{place}"]\n', commands=("git-remote",)
-    )
-    mounts = {"/run/airlock": (scene.agent.socket_directory, "ro")}
-    setup = field.mount_shim(Setup(image=images.debian, mounts=mounts))
-    work = (
-        "airlock-shim --install-git && git init -q /tmp/x && cd /tmp/x && "
-        "git commit -q --allow-empty -m x && "
-        f"git push {scene.project.repository.url} HEAD:refs/heads/of-root"
-    )
-    try:
-        with setup.running() as client:
-            client.run("sh", "-c", work, cwd="/", env=ENVIRONMENT).succeeded()
-    finally:
-        stage.clear()
-    assert scene.project.repository.commit("of-root") is not None
-    assert scene.project.repository.keys_used() == [stage.key.public]
-
-
-@each_way
-def test_git_without_a_shell_or_a_transport(field: Field, images: Images, way: str) -> None:
-    """An image of git and the shim alone clones and pushes."""
-    setup = field.setup(images.git_alone)
-    words = ("run", "--rm", f"--label={LABEL}", *setup.words(), *_variables(way), setup.image)
-    folder = f"/remotes/{field.side(way)}/alone"
-    url = f"{field.url}/templates/library.git"
-    docker(*words, "git", "clone", url, folder).succeeded()
-    push = ("git", "-C", folder, "push", "origin", f"HEAD:refs/heads/{field.side(way)}")
-    docker(*words, *push).succeeded()
-    listed = field.server.run("git", f"--git-dir={ROOT}/templates/library.git", "branch").stdout
-    assert field.side(way) in listed
 
 
 def _socket(way: str) -> dict[str, str]:
@@ -293,16 +276,3 @@ def _variables(way: str) -> list[str]:
     """Options of `docker run` for a git that has no environment of its image's."""
     variables = {**_socket(way), "PATH": "/usr/bin", **ENVIRONMENT}
     return [f"--env={name}={value}" for name, value in variables.items()]
-
-
-def _look_at(folder: Path) -> dict[str, tuple[str, int, int]]:
-    """What every file of a folder holds, its mode, and when it was written."""
-    return {
-        str(path): (
-            hashlib.sha256(path.read_bytes()).hexdigest(),
-            path.stat().st_mode,
-            path.stat().st_mtime_ns,
-        )
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }

@@ -15,31 +15,8 @@ from e2e.world.project import Project
 from e2e.world.scene import Stage
 
 from .errands.git import GitOverHttps
+from .remotes.layouts import LAYOUTS
 
-# git with what it links to, and the programs of its exec path at $EXEC.
-_GIT = """
-FROM {debian} AS debian
-RUN mkdir -p /image/tmp /image/usr/share/git-core/templates $(dirname /image/$EXEC) \
- && for file in $(ldd /usr/bin/git /usr/lib/git-core/git-remote-http | grep -o '/[^ :]*'); do \
-        cp --parents --dereference $file /image; \
-    done \
- && cp -a /usr/lib/git-core /image/$EXEC
-"""
-_LIBEXEC = "/usr/libexec/git-core"
-_LOCAL = "/usr/local/libexec/git-core"
-RECIPES = {
-    # /usr/lib/git-core, in which git-remote-https is a link to git-remote-http.
-    "debian": "FROM {debian}",
-    # The layout of Alpine and Fedora.
-    "libexec": _GIT.replace("$EXEC", _LIBEXEC)
-    + "FROM {busybox}\nCOPY --from=debian /image /\n"
-    + f"ENV GIT_EXEC_PATH={_LIBEXEC} PATH=/bin:/usr/bin\n",
-    # That of git's own Makefile, in which both names are one file. There is no shell in it.
-    "local": _GIT.replace("$EXEC", _LOCAL)
-    + f"RUN cd /image{_LOCAL} && ln -f git-remote-http git-remote-https\n"
-    + "FROM scratch\nCOPY --from=debian /image /\n"
-    + f"ENV GIT_EXEC_PATH={_LOCAL} PATH=/usr/bin\n",
-}
 TRANSPORTS = ("ssh", "https")
 
 
@@ -90,10 +67,10 @@ def place(
             yield Place(person=person, project=project, said=said)
 
 
-@pytest.fixture(scope="module", params=sorted(RECIPES))
+@pytest.fixture(scope="module", params=sorted(LAYOUTS))
 def image(request: pytest.FixtureRequest, images: Images) -> Iterator[str]:
     """Return an image for each of git's layouts."""
-    recipe = RECIPES[request.param].format(debian=images.debian, busybox=images.busybox)
+    recipe = LAYOUTS[request.param].format(debian=images.debian, busybox=images.busybox)
     with temporary_image(f"own-git-{request.param}", recipe) as name:
         yield name
 

@@ -49,6 +49,7 @@ def test_what_works_otherwise_is_named_and_is_so(host: Host, release: str) -> No
     if release != "v0.1":
         assert "agent web: TOKEN of its profile does not reach show any more" in said
     assert "show, tool: runs in a box with your home" in said
+    assert "git runs in a box with the workspace and without your keys" in said
     assert ("refused: no box runs as root; write [sandbox] user" in said) == (os.geteuid() == 0)
     is_early = release in ("v0.1", "v0.2")
     assert ('the rule "destroy" refused this word anywhere' in said) == is_early

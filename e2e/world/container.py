@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .command import Completed
+from .command import LONGEST_S, Completed
 from .engine import LABEL, docker, remove
 from .lines import make_request
 from .running import Running
@@ -35,9 +35,11 @@ class Container:
         user: str = "",
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
+        longest_s: float = LONGEST_S,
     ) -> Completed:
         """Run a command in the container to its end."""
-        return docker(*self._exec(argv, cwd=cwd, user=user, env=env or {}), stdin=stdin)
+        words = self._exec(argv, cwd=cwd, user=user, env=env or {})
+        return docker(*words, stdin=stdin, longest_s=longest_s)
 
     def start(self, *argv: str, cwd: str = "/workspace") -> Running:
         """Start a command in the container, to be listened to while it runs."""

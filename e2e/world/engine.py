@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from .command import Completed, run
+from .command import LONGEST_S, Completed, run
 
 LABEL = "airlock.e2e"
 """Every container of these tests carries this label."""
@@ -68,9 +68,9 @@ def why_not() -> str | None:
     return found if isinstance(found, str) else None
 
 
-def docker(*arguments: str, stdin: bytes = b"") -> Completed:
+def docker(*arguments: str, stdin: bytes = b"", longest_s: float = LONGEST_S) -> Completed:
     """Run the docker CLI with `arguments`."""
-    return run(("docker", *arguments), stdin=stdin)
+    return run(("docker", *arguments), stdin=stdin, longest_s=longest_s)
 
 
 @contextmanager

@@ -4,11 +4,12 @@ import json
 import ssl
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import BaseServer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,35 +53,51 @@ def running_web(folder: Path, answer: Callable[[Asked], Answer]) -> Iterator[Web
     Anybody may read the certificate.
     """
     authority = folder / "authority.pem"
-    context = _make_context(authority)
-    with _Listening(context, answer) as listening:
-        server = WebServer(port=listening.server_address[1], authority=authority)
-        listening.asked = server.asked
+    listening = _Listening(make_context(authority, names=("IP:127.0.0.1",)), answer)
+    with served(listening):
+        yield WebServer(port=listening.port, authority=authority, asked=listening.asked)
+
+
+class WebListening(ThreadingHTTPServer):
+    """Listens at `port` of 127.0.0.1, with TLS where there is a context."""
+
+    daemon_threads = True
+
+    def __init__(
+        self, context: ssl.SSLContext | None, handler: type[BaseHTTPRequestHandler]
+    ) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        self.port: int = self.server_address[1]
+        self._context = context
+
+    def finish_request(self, request: object, client_address: object) -> None:
+        """Serve one connection, in the thread that belongs to it."""
+        with suppress(OSError):
+            if self._context is None:
+                super().finish_request(request, client_address)  # type: ignore[arg-type]
+                return
+            with self._context.wrap_socket(request, server_side=True) as secured:  # type: ignore[arg-type]
+                super().finish_request(secured, client_address)
+
+
+@contextmanager
+def served(listening: BaseServer) -> Iterator[None]:
+    """Serve in a thread for as long as the context lasts, and close it."""
+    with listening:
         thread = threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
-            yield server
+            yield
         finally:
             listening.shutdown()
             thread.join()
 
 
-class _Listening(ThreadingHTTPServer):
-    daemon_threads = True
-
+class _Listening(WebListening):
     def __init__(self, context: ssl.SSLContext, answer: Callable[[Asked], Answer]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(context, _Handler)
         self.answer = answer
         self.asked: list[Asked] = []
-        self._context = context
-
-    def finish_request(self, request: object, client_address: object) -> None:
-        """Serve one connection, in the thread that belongs to it."""
-        with (
-            suppress(OSError),
-            self._context.wrap_socket(request, server_side=True) as secured,  # type: ignore[arg-type]
-        ):
-            super().finish_request(secured, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -120,11 +137,14 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def _make_context(authority: Path) -> ssl.SSLContext:
-    """With a new key and a certificate that stands for itself."""
+def make_context(authority: Path, *, names: Sequence[str]) -> ssl.SSLContext:
+    """With a new key and a certificate for `names` (IP:..., DNS:...) that stands for itself.
+
+    Anybody may read the certificate, which is put into the file `authority`.
+    """
     key = authority.with_suffix(".key")
     words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    words += ["-subj", "/CN=airlock-e2e", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    words += ["-subj", "/CN=airlock", "-addext", f"subjectAltName={','.join(names)}", "-days", "2"]
     files = ["-keyout", str(key), "-out", str(authority)]
     subprocess.run(["openssl", *words, *files], capture_output=True, check=True)
     authority.chmod(0o644)

@@ -34,12 +34,22 @@ _FILTER = (
         "fn no(_: seccomp.Sockets) ?linux.E {\n    return null;\n}\n\npub fn runBoxed(",
     ),
 )
+_ALONE = (
+    ("command.zig", "    var permit: execution.Permit = undefined;\n", ""),
+    ("command.zig", ".alone => execution.allowOne(&permit),", ".alone => null,"),
+    ("command.zig", ".permit = if (wanted.execution == .alone) &permit else null,", ""),
+)
+_LISTED = ".listed => landlock.keepToPrograms(wanted.pairs) orelse execution.keepToPaths(),"
+_NOEXEC = ("box.zig", 'if (setAttributes("/", mount_noexec, 0)) |errno| return errno;', "")
 _DUMPABLE = ("preparation.zig", "if (set(.SET_DUMPABLE, 0))", "if (set(.SET_DUMPABLE, 1))")
 CHANGES: Mapping[str, tuple[Change, ...]] = {
     "filter": _FILTER,
     "sockets": _FILTER,
     "ipc": (*_FILTER, ("box.zig", '{ "/tmp", "/dev/shm" };', '{"/tmp"};')),
     "keys": _FILTER,
+    "alone": _ALONE,
+    "listed": (("command.zig", _LISTED, ".listed => null,"),),
+    "noexec": (_NOEXEC,),
     "privileges": (("box.zig", "    return dropCapabilities();", "    return null;"),),
     "environment": (_DUMPABLE,),
     "processes": (
@@ -71,6 +81,9 @@ CHANGES: Mapping[str, tuple[Change, ...]] = {
 FENCE_OFF = ("files", "filter", "keys", "devices")
 """Guards that a box by Landlock has as well, and that can be off there."""
 
+PROGRAMS = ("programs", "alone", "listed", "noexec")
+"""Guards of boxes that hold credentials, which bubblewrap makes for either user."""
+
 
 def make(guard: str) -> Path | None:
     """The launcher without a guard, built unless it was; None where the guard is none of its.
@@ -80,18 +93,27 @@ def make(guard: str) -> Path | None:
     changes = CHANGES.get(guard)
     if changes is None:
         return None
-    digest = hashlib.sha256(repr(changes).encode())
+    return _build_once("main.zig", changes)
+
+
+def make_tool() -> Path:
+    """A static program that executes what it is told to (`native/confined.zig`), built once."""
+    return _build_once("confined.zig", ())
+
+
+def _build_once(main: str, changes: tuple[Change, ...]) -> Path:
+    digest = hashlib.sha256(repr((main, changes)).encode())
     for path in sorted(SOURCES.rglob("*.zig")):
         digest.update(path.read_bytes())
     binary = _KEPT / digest.hexdigest()[:16] / "airlock-launch"
     if not binary.exists():
         binary.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="airlock-mutant-") as folder:
-            _build(Path(folder, "native"), changes, binary)
+            _build(Path(folder, "native"), main, changes, binary)
     return binary
 
 
-def _build(sources: Path, changes: tuple[Change, ...], binary: Path) -> None:
+def _build(sources: Path, main: str, changes: tuple[Change, ...], binary: Path) -> None:
     shutil.copytree(SOURCES, sources)
     for name, text, other in changes:
         path = sources / name
@@ -101,7 +123,7 @@ def _build(sources: Path, changes: tuple[Change, ...], binary: Path) -> None:
         path.write_text(content.replace(text, other))
     cache = str(_KEPT.parent)
     made = binary.with_name(f"made-{os.getpid()}")
-    command = [sys.executable, "-m", "ziglang", "build-exe", str(sources / "main.zig")]
+    command = [sys.executable, "-m", "ziglang", "build-exe", str(sources / main)]
     command += ["-target", f"{os.uname().machine}-linux-none", "-fsingle-threaded"]
     command += ["-O", "ReleaseSafe", "-fstrip", "--stack", "65536"]
     command += ["--cache-dir", cache, "--global-cache-dir", cache, f"-femit-bin={made}"]

@@ -125,6 +125,18 @@ def programs() -> None:
     _put(bubblewrap, "_name_execution", lambda _: "any")
 
 
+def alone() -> None:
+    """The launcher has no filter that keeps a box to its tool."""
+
+
+def listed() -> None:
+    """The launcher does not have the kernel keep a box to its list."""
+
+
+def noexec() -> None:
+    """What can be written is mounted as everything else."""
+
+
 def sockets() -> None:
     """The host's network, no filter, and its sockets at their paths."""
     files()
@@ -189,7 +201,7 @@ OFF: dict[str, Callable[[], None]] = {
     each.__name__: each
     for each in (
         *(files, filter, keys, privileges, network, sockets, ipc, processes, environment),
-        *(directory, descriptors, devices, bounds, way, holding, programs),
+        *(directory, descriptors, devices, bounds, way, holding, programs, alone, listed, noexec),
     )
 }
 

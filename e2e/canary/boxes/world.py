@@ -3,9 +3,11 @@
 import os
 import pwd
 import secrets
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
+from e2e.canary.boxes.mutants import make_tool
 from e2e.world.account import Account
 from e2e.world.installation import Installation
 from e2e.world.server import choose_port
@@ -36,6 +38,8 @@ _MODULES = {
     "chosen": ("/usr/bin/python3", f'{_CLOSED}{_CREDENTIALS}files."~/held" = "~/chosen"\n'),
     # The same where nothing may be executed but the tool.
     "alone": ("/usr/bin/python3", f"{_CLOSED}{_HELD}"),
+    # One that executes what it is told to, where the list has a directory with nothing in it.
+    "listed": ("<root>/tools/bin/tool", f'{_CLOSED}programs = ["<root>/tools/none/**"]\n{_HELD}'),
     # A tool that reads whatever it is told to, and what it holds stands where nobody is told of.
     "grep": ("/bin/grep", f"{_CLOSED}{_HIDDEN}"),
     # A door to the engine, and whatever a tool does there.
@@ -130,7 +134,7 @@ class BoxWorld(Installation):
                 agent,
                 profile=f"{profile}# {self.words[word]}\n",
                 modules={
-                    name: _MODULE.format(program=program, sandbox=self.fill(sandbox))
+                    name: self.fill(_MODULE.format(program=program, sandbox=sandbox))
                     for name, (program, sandbox) in _MODULES.items()
                 },
             )
@@ -185,6 +189,9 @@ class BoxWorld(Installation):
             line = f"token = {self.words[name]}"
             is_json = name.endswith(".json")
             file.write_text(_JSON.format(line=line) if is_json else f"[x]\n{line}\n")
+        for name in ("bin", "none"):
+            (self.folder / "tools" / name).mkdir(parents=True)
+        shutil.copy(make_tool(), self.folder / "tools/bin/tool")
         (self.account.home / "link").symlink_to("nowhere")
         (self.account.home / "chosen").symlink_to(self.workspace / "chosen")
         (self.account.home / "lent").symlink_to(self.other / "lent")

@@ -72,8 +72,9 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     which `{NAME}` stands for the tool NAME. `status` is what the direct run must end with, as a
     shell shows it, and `shows` what it must write: an entry that no longer does what it says fails.
     `apart` names carriages that are left out, each with its reason; with `container-` in front,
-    from containers only. `normalise` names what differs by chance. `tells_place` is for what tells
-    where it runs: a box has the container's own path, which then stands for the host's.
+    from containers only; `boxed` is for what no box can show. `normalise` names what differs by
+    chance. `tells_place` is for what tells where it runs: a box has the container's own path, which
+    then stands for the host's.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Two daemons of the same agent: one passes descriptors, the other streams."""
+"""Daemons of the same agent: they pass descriptors or stream, with the tools in boxes or not."""
 
 import json
 import os
@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from e2e.faithful.runner.ways import UNBOXED
 from e2e.faithful.world.ground import Ground
 from e2e.faithful.world.modules import PROFILE_SET, Grant
 from e2e.world.account import BOX_USER
@@ -19,9 +20,9 @@ _PROFILE = (
 )
 
 
-def socket_folder(ground: Ground, carriage: str) -> Path:
-    """Return the directory of the agent's socket with the daemon for `carriage`."""
-    return ground.airlock[carriage].socket(_AGENT).parent
+def socket_folder(ground: Ground, daemon: str) -> Path:
+    """Return the directory of the agent's socket with that daemon."""
+    return ground.airlock[daemon].socket(_AGENT).parent
 
 
 @contextmanager
@@ -30,21 +31,26 @@ def running_daemons(
     *,
     executable: Path,
     grants: Mapping[str, Grant],
-    carriages: Collection[str],
+    daemons: Collection[str],
     cloud_port: int,
 ) -> Iterator[None]:
-    """Run a daemon for each of `carriages` for as long as the context lasts.
+    """Run each of `daemons` for as long as the context lasts.
 
     The boxes of aws reach a cloud at `cloud_port` of this host.
     """
     profile = _PROFILE
     if "aws" in grants:
         profile += f'[network]\naws = ["127.0.0.1:{cloud_port}"]\n'
-    modules = {name: grant.text for name, grant in grants.items() if grant.text is not None}
     with ExitStack() as stack:
-        for carriage in carriages:
-            files = ground.airlock[carriage]
-            passes = "true" if carriage == "descriptors" else "false"
+        for daemon in daemons:
+            files = ground.airlock[daemon]
+            unboxed = daemon.startswith(UNBOXED)
+            modules = {
+                name: text
+                for name, grant in grants.items()
+                if (text := grant.unboxed if unboxed and grant.unboxed else grant.text)
+            }
+            passes = "true" if daemon.endswith("descriptors") else "false"
             boxes = f'\n[sandbox]\nuser = "{BOX_USER}"\n' if os.geteuid() == 0 else ""
             files.enable(sorted(grants), more=f"\n[daemon]\npass_descriptors = {passes}\n{boxes}")
             files.add_agent(_AGENT, profile=profile, modules=modules)

@@ -22,7 +22,7 @@ from e2e.faithful.runner.ways import Way
 from e2e.faithful.runner.workspace import survey
 from e2e.faithful.world.airlock import socket_folder
 from e2e.faithful.world.batch import Batch
-from e2e.faithful.world.ground import CARRIAGES, COMMIT_DATES, Ground
+from e2e.faithful.world.ground import COMMIT_DATES, DAEMONS, Ground
 from e2e.faithful.world.world import World
 from e2e.world.container import Setup
 from e2e.world.engine import LABEL
@@ -103,7 +103,7 @@ class Containers:
         )
 
     def _options(self, way: Way) -> list[str]:
-        variables = {**COMMIT_DATES, "AIRLOCK_SOCKET": f"/run/{way.carriage}/airlock.sock"}
+        variables = {**COMMIT_DATES, "AIRLOCK_SOCKET": f"/run/{way.daemon}/airlock.sock"}
         return [f"--env={name}={value}" for name, value in variables.items()]
 
     def _argv(self, entry: Entry) -> Sequence[bytes]:
@@ -125,6 +125,6 @@ def running_containers(world: World, images: Images) -> Iterator[Containers]:
 
 def list_mounts(ground: Ground) -> dict[str, tuple[Path, str]]:
     """Return what a container of the agent sees of this host: its path there, here, and how."""
-    sockets = {f"/run/{each}": (socket_folder(ground, each), "ro") for each in CARRIAGES}
+    sockets = {f"/run/{each}": (socket_folder(ground, each), "ro") for each in DAEMONS}
     shared = {_BOX: (ground.box, "ro"), WORKSPACE: (ground.workspaces, "rw")}
     return {**shared, **{at: mount for at, mount in sockets.items() if mount[0].exists()}}

@@ -5,14 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from e2e.faithful.runner.ways import UNBOXED
 from e2e.world.installation import Installation
 
 _DATE = "2024-02-29T12:00:00+00:00"
 COMMIT_DATES = {"GIT_AUTHOR_DATE": _DATE, "GIT_COMMITTER_DATE": _DATE}
 """Variables of every client: the id of a commit is then the same in each run."""
 
-CARRIAGES = ("descriptors", "streamed")
-"""How what is written gets to the client: there is a daemon for each."""
+DAEMONS = tuple(
+    f"{prefix}{each}" for prefix in ("", UNBOXED) for each in ("descriptors", "streamed")
+)
+"""There is a daemon for each: how what is written gets to the client, and whether from a box."""
 
 _GITCONFIG = """\
 [user]
@@ -32,7 +35,7 @@ class Ground:
     `workspaces` has a directory for each entry; `box` the shim under the names of all tools, by
     links that also lead there where the directory is mounted elsewhere; `tools` programs of the
     run's own in its `bin`, before those of the system; `home` is everybody's home; `airlock` has
-    the daemons' files by carriage.
+    the daemons' files by name.
     """
 
     workspaces: Path
@@ -50,7 +53,7 @@ class Ground:
         names = ("workspaces", "box", "tools", "home", "templates", "servers", "results")
         for name in names:
             (folder / name).mkdir()
-        airlock = {each: Installation(folder / "airlock" / each) for each in CARRIAGES}
+        airlock = {each: Installation(folder / "airlock" / each) for each in DAEMONS}
         ground = cls(**{name: folder / name for name in names}, airlock=airlock)
         ground.servers.chmod(0o700)
         (ground.tools / "bin").mkdir()

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-BUILT_IN = ("aws", "git", "ssh", "terraform")
+from e2e.faithful.runner.ways import BUILT_IN
 
 _GRANTED = """\
 [command]
@@ -23,7 +23,7 @@ args = []
 workspace = "required"
 
 [sandbox]
-box = "none"
+box = "{box}"
 """
 
 # What the daemon says to ssh itself, as far as a direct run would show that it does not.
@@ -35,9 +35,13 @@ PROFILE_SET = {"CHECKPOINT_DISABLE": "1"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """One tool's module: its `text` where it is an override, and what it does to a run."""
+    """One tool's module: its `text` where it is an override, and what it does to a run.
+
+    `unboxed` is that text where the tool is to be in no box.
+    """
 
     text: str | None = None
+    unboxed: str | None = None
     set: Mapping[str, str]
     prepend: tuple[str, ...] = ()
 
@@ -55,7 +59,11 @@ def make_grants(tools: Iterable[str], *, daemon: Path, ssh_configuration: Path) 
     grants = {}
     for name in sorted(tools):
         if name not in BUILT_IN:
-            grants[name] = Grant(text=_GRANTED.format(name=name), set={})
+            grants[name] = Grant(
+                text=_GRANTED.format(name=name, box="closed"),
+                unboxed=_GRANTED.format(name=name, box="none"),
+                set={},
+            )
             continue
         text = subprocess.run(
             [daemon, "show", name], capture_output=True, check=True, text=True

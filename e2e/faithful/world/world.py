@@ -63,14 +63,14 @@ def built_world(
     folder: Path,
     *,
     tools: Collection[str],
-    carriages: Collection[str],
+    daemons: Collection[str],
     daemon: Path,
     shim: Path,
     patience: float,
 ) -> Iterator[World]:
     """Build everything that `tools` need below `folder`, for as long as the context lasts.
 
-    A daemon runs for each of `carriages`. `daemon` and `shim` are the executables under test.
+    Each of `daemons` runs. `daemon` and `shim` are the executables under test.
     """
     ground = Ground.make(folder)
     missing: dict[str, str] = {}
@@ -99,7 +99,7 @@ def built_world(
         ground.install_shim(shim, grants)
         stack.enter_context(
             running_daemons(
-                ground, executable=daemon, grants=grants, carriages=carriages, cloud_port=port
+                ground, executable=daemon, grants=grants, daemons=daemons, cloud_port=port
             )
         )
         yield World(ground=ground, grants=grants, missing=missing, patience=patience)

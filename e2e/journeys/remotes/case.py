@@ -27,7 +27,8 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `run` is a script for sh; it stands in a clone of a repository of its own, a copy of `remote`,
     and ends with `status`. `shows` are words that it writes. With `refused` there is nothing to
     compare it with, as plain git would do it: those words come from Airlock, and the server's refs
-    stay. `agent` says whose grant it has, `https` what is otherwise over that.
+    stay. `agent` says whose grant it has, `https` what is otherwise over that. With `needs_shell`
+    git itself runs sh for it, so that it is none for an image without one.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     refused: str = ""
     remote: Literal["plain", "picky", "empty", "sha256"] = "plain"
     agent: Literal["trusted", "careful"] = "trusted"
+    needs_shell: bool = False
     https: Difference = Difference()
 
     def over(self, transport: Transport) -> "Case":

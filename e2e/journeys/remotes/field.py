@@ -33,6 +33,8 @@ box = "closed"
 brokers = ["git"]
 """
 _AT = "/remotes"
+# All cases of a side together, on a machine that has much else to do.
+_LONGEST_S = 600.0
 # The workspace of boxes, which the daemon's own files may not lie in.
 _BOXES = "/boxes"
 _GRANTS = {
@@ -138,9 +140,21 @@ class Field:
         self._run("sh", "-s", stdin=script.encode()).succeeded()
         return self._read(folder, cases, at=str(folder))
 
-    def run_in(self, client: Container, way: str, cases: Sequence[Case]) -> dict[str, Result]:
-        """Carry out the cases with the git of a container."""
-        side = self.side(way)
+    def run_in(
+        self,
+        client: Container,
+        name: str,
+        cases: Sequence[Case],
+        *,
+        way: str = "descriptors",
+        program: str = "sh",
+        path: str = "",
+    ) -> dict[str, Result]:
+        """Carry out the cases with the git of a container, as the side of that name.
+
+        `program` is the shell for it, with `path` as PATH where that is not the container's.
+        """
+        side = self.side(name)
         folder = self._lay_out(side, cases)
         script = ground.write_script(
             cases,
@@ -149,7 +163,10 @@ class Field:
             configuration=f"{_AT}/gitconfig",
             sockets={name: f"/run/{way}/{name}/airlock.sock" for name in _GRANTS},
         )
-        client.run("sh", "-s", cwd="/", stdin=script.encode()).succeeded()
+        variables = {"PATH": path} if path else {}
+        client.run(
+            program, "-s", cwd="/", env=variables, stdin=script.encode(), longest_s=_LONGEST_S
+        ).succeeded()
         return self._read(folder, cases, at=f"{_AT}/{side}")
 
     def run_in_boxes(self, client: Container, cases: Sequence[Case]) -> dict[str, Result]:
@@ -166,7 +183,11 @@ class Field:
             )
             socket = {"AIRLOCK_SOCKET": f"/run/{BOX}/{name}/airlock.sock"}
             client.run(
-                f"/usr/local/bin/{BOX}", "-s", cwd=_BOXES, env=socket, stdin=script.encode()
+                *(f"/usr/local/bin/{BOX}", "-s"),
+                cwd=_BOXES,
+                env=socket,
+                stdin=script.encode(),
+                longest_s=_LONGEST_S,
             ).succeeded()
         return self._read(folder, cases, at=f"{_BOXES}/{side}")
 
@@ -185,4 +206,12 @@ class Field:
     def _run(self, *argv: str, stdin: bytes = b"") -> Completed:
         account = self.account
         environment = account.environment(path=TOOLS)
-        return run(argv, cwd="/", env=environment, uid=account.uid, gid=account.gid, stdin=stdin)
+        return run(
+            argv,
+            cwd="/",
+            env=environment,
+            uid=account.uid,
+            gid=account.gid,
+            stdin=stdin,
+            longest_s=_LONGEST_S,
+        )

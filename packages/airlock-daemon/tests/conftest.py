@@ -1,12 +1,17 @@
 """Fixtures: configurations on disk, and a daemon that really runs."""
 
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from airlock_daemon.platform.linux.mount_watch import MountWatch
+from airlock_daemon.platform.linux.procfs import name_descriptor
+from airlock_daemon.sandbox import room
 from confining import build_confined
+from container_hosts import SECRET, Host, Runner, open_runner
 from running import Daemon
 from worlds import World
 
@@ -16,6 +21,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "confined" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.timeout(60, func_only=True))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def named() -> None:
+    """What descriptors are named by stays open, whichever test asks for a name first."""
+    name_descriptor(0)
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +60,29 @@ def daemon(world: World) -> Iterator[Daemon]:
 def inside(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand in the workspace of such a world, as its profile wants of a client on the host."""
     monkeypatch.chdir(world.workspace)
+
+
+@pytest.fixture
+async def runner(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runner]:
+    """Boxes that are made ahead. Whatever others mount on this host meanwhile does not end them."""
+    monkeypatch.setattr(MountWatch, "has_changed", lambda _: False)
+    monkeypatch.setattr(room, "SOON_S", 0.0)
+    async with open_runner() as runner:
+        yield runner
+
+
+@pytest.fixture
+def host(world: World) -> Iterator[Host]:
+    """A container with a directory, a masked file and a hidden one in its workspace."""
+    world.write_profile('[workspace]\nhide = ["/workspace/hidden"]\n')
+    (generation,) = world.load().generations.values()
+    with tempfile.TemporaryDirectory(prefix="box-") as folder:
+        root = Path(os.path.realpath(folder))
+        root.chmod(0o755)
+        host = Host(root, generation.agent)
+        host.make("workspace/lib")
+        host.mount(host.make("lib", "lib"), "/workspace/lib")
+        (host.workspace / "mask").write_text(SECRET)
+        host.add("devtmpfs", "/workspace/mask", root="/null")
+        (host.workspace / "hidden").write_text(SECRET)
+        yield host

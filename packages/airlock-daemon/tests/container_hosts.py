@@ -34,6 +34,8 @@ from launching import launcher_path
 
 NOTHING = Reserved(())
 BUBBLEWRAP = "/usr/bin/bwrap"
+SECRET = "canary-71c3"
+"""What the workspace has and no box shows."""
 
 
 class Host:

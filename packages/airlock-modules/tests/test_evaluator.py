@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from airlock_modules import Grant, Module, Parsed, evaluate
 from airlock_modules.reading.plain import read_plain
@@ -41,6 +42,14 @@ def test_a_deny_rule_refuses_and_is_named() -> None:
     )
     assert decision.hint is not None
     assert "[deny] args in commands/tool.toml" in decision.hint
+
+
+def test_the_hint_names_the_file_that_has_the_rule() -> None:
+    """One that is for all agents is not in the agent's directory."""
+    module = replace(make_module(deny=["x"]), source="/etc/airlock/modules/tool.toml")
+    hint = ask_module(module, "x").hint
+    assert hint is not None
+    assert "[deny] args in modules/tool.toml, which is for all agents" in hint
 
 
 def test_each_part_of_a_set_is_shown() -> None:

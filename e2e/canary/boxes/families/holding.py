@@ -63,13 +63,22 @@ _EXECUTES = {
     "it in a child": f"print(os.waitpid(os.posix_spawn('/bin/echo', {_SAYS}, {{}}), 0))",
     "it in memory": "made = os.memfd_create('x'); os.write(made, open('/bin/echo', 'rb').read())\n"
     f"os.execve(made, {_SAYS}, {{}})",
+    "the tool again": "os.execv(sys.executable, ['x', '-c', \"print('GO' + 'T: again')\"])",
+    "the tool by its link": "os.execv('/proc/self/exe', ['x', '-c', \"print('GO' + 'T: again')\"])",
+    "a shell of the library": "print(libc.system(b'echo GO\"\"T: it runs'))",
+}
+# The same, of what is written first: there are two walls before it.
+_WRITES = {
     "it from the workspace": "open('x', 'wb').write(open('/bin/echo', 'rb').read())\n"
     f"os.chmod('x', 0o755); os.execv('./x', {_SAYS})",
     "a script": "open('s', 'w').write('#!/bin/sh\\necho GO\"\"T: it runs\\n')\n"
     "os.chmod('s', 0o755); os.execv('./s', ['s'])",
-    "the tool again": "os.execv(sys.executable, ['x', '-c', \"print('GO' + 'T: again')\"])",
-    "the tool by its link": "os.execv('/proc/self/exe', ['x', '-c', \"print('GO' + 'T: again')\"])",
-    "a shell of the library": "print(libc.system(b'echo GO\"\"T: it runs'))",
+}
+# What the tool is told to execute that is on no list; id(1) says so if it is.
+_UNLISTED = {
+    "a program of the system": ("run", "none", "/usr/bin/id"),
+    "it by a shell": ("run", "none", "/bin/sh", "-c", "id"),
+    "it in memory": ("memory", "/usr/bin/id"),
 }
 # Machine code that comes from where it can be written.
 _MAPS = {
@@ -115,6 +124,11 @@ _BESIDE = """
 cat /proc/*/environ /proc/*/cmdline ~/.kube/config /proc/*/root/home/airlock/.kube/config
 grep -rs token / --include=config --exclude-dir=proc --exclude-dir=usr; ls -R /home /run /tmp; true
 """
+
+
+def _execute(scene: BoxScene, *, words: tuple[str, ...]) -> bytes:
+    seen = scene.run("listed", *words)
+    return (GOT if b"uid=" in seen else b"") + seen
 
 
 def _run_twice(scene: BoxScene) -> bytes:
@@ -178,18 +192,16 @@ def _attacks() -> Iterator[Attack]:
         ("the log", _read_log, False),
     ):
         yield Attack(name, "box-holding", run, works, only="bubblewrap")
-    for name, code in (*_EXECUTES.items(), *_MAPS.items()):
-        told = f"beside the tool: {name}"
-        yield python(
-            told,
-            "programs",
-            f"{_FIND}\n{code}",
-            works_without=True,
-            command="alone",
-            only="bubblewrap",
-        )
-    for name, words in _SOUGHT.items():
-        run = partial(_seek, words=words)
+    alone = partial(python, command="alone", only="bubblewrap", works_without=True)
+    for guard, codes in (("alone", _EXECUTES), ("programs", _WRITES), ("noexec", _MAPS)):
+        for name, code in codes.items():
+            yield alone(f"beside the tool: {name}", guard, code=f"{_FIND}\n{code}")
+    for name, words in _UNLISTED.items():
+        run = partial(_execute, words=words)
+        told = f"beside the list: {name}"
+        yield Attack(told, "box-listed", run, works_without=True, only="bubblewrap")
+    for name, line in _SOUGHT.items():
+        run = partial(_seek, words=line)
         works = "memory" not in name and "pattern" not in name
         told = f"what a tool is led to: {name}"
         yield Attack(told, "box-holding", run, works, only="bubblewrap")

@@ -75,6 +75,19 @@ def test_lines_are_chained_across_restarts(tmp_path: Path) -> None:
         assert_chained(lines[:1] + lines[2:])
 
 
+def test_the_chain_is_the_same_whenever_a_hash_is_taken(tmp_path: Path) -> None:
+    """While nobody waits, more than once, or not before the next record needs it."""
+    path = tmp_path / "airlock.log"
+    log = open_log(path)
+    log.settle()
+    for times in (0, 1, 2, 0, 1):
+        log.write(Record(event="exec"))
+        for _ in range(times):
+            log.settle()
+    log.close()
+    assert_chained(path.read_bytes().splitlines())
+
+
 def test_a_torn_last_line_is_closed(tmp_path: Path) -> None:
     """What a killed daemon left half written does not swallow the next record."""
     path = tmp_path / "airlock.log"

@@ -3,35 +3,19 @@
 import os
 import signal
 import socket
-import struct
 
 import pytest
 
 from airlock_daemon.connection.closing import MOST
 from running import Daemon, Message, connect_to, read_answer, request
+from slow_closing import slow_to_close
 from worlds import World
-
-
-def _slow_to_close() -> tuple[socket.socket, socket.socket]:
-    """Both ends of a TCP connection, of which the first waits two minutes when it is closed."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        one = socket.create_connection(listening.getsockname())
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        other, _ = listening.accept()
-    one.setblocking(False)
-    try:
-        while True:
-            one.send(b"x" * 65536)
-    except BlockingIOError:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 120))
-    return one, other
 
 
 @pytest.mark.parametrize("way", ["a fourth", "later", "unread"])
 def test_they_hold_up_nobody(daemon: Daemon, way: str) -> None:
     """Those beyond three, those that come late, and those that are never received."""
-    one, other = _slow_to_close()
+    one, other = slow_to_close()
     with other, daemon.connect() as client, open(os.devnull, "rb") as null:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         # Until it goes on the client has let go, so that the daemon's is the last that is closed.
@@ -55,7 +39,7 @@ def test_an_agent_cannot_have_any_number_of_threads_wait_for_them(world: World) 
     with Daemon(world) as daemon:
         before = count_threads(daemon)
         for _ in range(2 * MOST):
-            one, other = _slow_to_close()
+            one, other = slow_to_close()
             client = daemon.connect()
             socket.send_fds(client, [b"{}\n"], [one.fileno()])
             one.close()

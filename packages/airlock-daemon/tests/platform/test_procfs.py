@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.platform.linux.procfs import read_process_entry, read_process_file
+from airlock_daemon.platform.linux.procfs import (
+    name_descriptor,
+    read_process_entry,
+    read_process_file,
+)
 
 
 def test_a_file_is_read_whole() -> None:
@@ -27,3 +31,35 @@ def test_a_process_that_is_gone_is_an_error() -> None:
     """The caller says what that means."""
     with pytest.raises(FileNotFoundError):
         read_process_file(2**22 + 1, "mountinfo")
+
+
+def test_a_descriptor_is_called_what_the_kernel_calls_it(tmp_path: Path) -> None:
+    """By its number now: one that was closed has no name, and another file under it has its own."""
+    number = os.open(tmp_path, os.O_PATH)
+    assert name_descriptor(number) == str(tmp_path)
+    os.close(number)
+    with pytest.raises(FileNotFoundError):
+        name_descriptor(number)
+    reading, writing = os.pipe()
+    assert (
+        name_descriptor(reading) == name_descriptor(writing) == f"pipe:[{os.fstat(reading).st_ino}]"
+    )
+    os.close(reading)
+    os.close(writing)
+
+
+def test_after_a_fork_the_names_are_those_of_the_child() -> None:
+    """Not those that the parent has under the same numbers."""
+    reading, writing = os.pipe()
+    assert name_descriptor(reading).startswith("pipe:")
+    pid = os.fork()
+    if pid == 0:
+        # Whatever happens here, nothing of the test's goes on in the child.
+        try:
+            os.dup2(os.open(os.devnull, os.O_RDONLY), reading)
+            os._exit(0 if name_descriptor(reading) == os.devnull else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(pid, 0)[1] == 0
+    os.close(reading)
+    os.close(writing)

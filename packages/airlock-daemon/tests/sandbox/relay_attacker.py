@@ -1,11 +1,13 @@
-"""Runs in a box, and sends over the relay what no shim would; SCRIPT calls the functions here."""
+"""Runs in a box, behind `slow_closing`, and sends over the relay what no shim would.
+
+SCRIPT calls the functions of both.
+"""
 
 import fcntl
 import json
 import os
 import signal  # noqa: F401 - for SCRIPT
 import socket
-import struct
 import sys  # noqa: F401 - for SCRIPT
 from typing import Any
 
@@ -45,20 +47,6 @@ def works() -> bool:
     ours.sendall(ask("nothing"))
     message: str = answer(ours)["error"]["message"]
     return "does not speak" in message
-
-
-def slow_to_close() -> tuple[socket.socket, socket.socket]:
-    """Both ends of a TCP connection, of which the first waits a minute when it is closed."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        one = socket.create_connection(listening.getsockname())
-        other, _ = listening.accept()
-    one.setblocking(False)
-    try:
-        while True:
-            one.send(b"x" * 65536)
-    except BlockingIOError:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 60))
-    return one, other
 
 
 def block(connection: socket.socket) -> None:

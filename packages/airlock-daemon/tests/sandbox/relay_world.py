@@ -4,9 +4,11 @@ The program that is called ssh here runs the remote's command on this machine (b
 conversations with real servers are among the end-to-end tests.
 """
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,7 @@ SSH = """#!/bin/sh
 for last; do :; done
 exec sh -c "$last"
 """
+HTTPS_SERVER = Path(__file__).parents[1] / "brokers/https_server.py"
 CONFIG = """[commands]
 enable = ["sh", "python", "git-remote"]
 [log]
@@ -73,6 +76,39 @@ def _write_config(world: World, programs: Path, more: str) -> None:
             log=world.log, programs=programs, user=BOX_USER if os.geteuid() == 0 else "", more=more
         )
     )
+
+
+@contextmanager
+def serving_urls(world: World) -> Iterator[tuple[str, dict[str, str]]]:
+    """Serve the repositories over https, and grant them; with the variables of their human.
+
+    Yields the address too.
+    """
+    home = world.root / "home"
+    home.mkdir()
+    with subprocess.Popen(
+        [sys.executable, HTTPS_SERVER, home, "/", "bot", "password"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        # Leaving closes its stdin, at whose end it ends.
+        assert server.stdout is not None
+        site = server.stdout.readline().strip()
+        account = site.replace("://", "://bot:password@")
+        (home / "accounts").write_text(f"{account}\n")
+        (home / ".gitconfig").write_text(
+            f'[http "{site}"]\n\tsslCAInfo = {home}/certificate.pem\n'
+            f'[credential "{site}"]\n\thelper = store --file={home}/accounts\n'
+        )
+        places = [f"host{world.root}/*", f"{site}{world.root}/*"]
+        world.write_profile(
+            f"[workspace]\nhost = true\n[git]\npush = {json.dumps(places)}\n",
+            commands='["sh", "python"]',
+        )
+        # What this machine has for itself is not meant for the tests.
+        own = dict.fromkeys(("GIT_SSL_CAINFO", "https_proxy", "all_proxy"), "")
+        yield site, {"HOME": str(home), **own}
 
 
 def in_box(daemon: Daemon, script: str, **more: object) -> Answer:

@@ -22,12 +22,16 @@ SECRET = "canary-of-the-host"
 NAME = f"airlock-vectors-{os.getpid()}"
 
 
+def _succeeds(argv: tuple[str, ...]) -> bool:
+    return subprocess.run(argv, capture_output=True, check=False).returncode == 0
+
+
 def has_engine() -> bool:
     """Whether docker answers here, with buildx."""
     if shutil.which("docker") is None:
         return False
     asked = (("docker", "info"), ("docker", "buildx", "version"))
-    return all(subprocess.run(each, capture_output=True).returncode == 0 for each in asked)
+    return all(_succeeds(each) for each in asked)
 
 
 pytestmark = [
@@ -80,8 +84,8 @@ def human_world() -> Iterator[World]:
             file.write_text(json.dumps({"HttpHeaders": {"X": SECRET}}))
         (world.root / "open").mkdir()
         (world.root / "open").chmod(0o777)
-        (world.workspace / "Dockerfile").write_text("FROM scratch\nCOPY x /x\n")
-        (world.workspace / "x").write_text("of the workspace\n")
+        (world.workspace / "Dockerfile").write_text("FROM scratch\nCOPY file /x\n")
+        (world.workspace / "file").write_text("of the workspace\n")
         (world.workspace / "link").symlink_to(home)
         yield world
 
@@ -110,18 +114,26 @@ def list_outside(world: World) -> dict[str, bytes]:
 @pytest.mark.parametrize("case", HARMLESS)
 def test_what_is_harmless_gets_nothing_of_the_host(world: World, case: str) -> None:
     """It is allowed, prints and leaves no secret, and writes nothing but to the workspace."""
-    before, said = list_outside(world), ""
+    said = ""
     with start(world) as daemon:
+        before = list_outside(world)
         for args in HARMLESS[case]:
             answer = daemon.ask("docker", *args, cwd="/workspace")
             layer = answer.last.get("error", {}).get("data", {}).get("layer")
             # A path that is not the client's is said to be none in better words than docker has.
             assert layer in (None, "workspace"), args
             said += f"{answer.text()}{answer.text('stderr')}{answer.last}"
+        assert list_outside(world) == before
     assert SECRET not in said
-    assert list_outside(world) == before
     written = [each for each in world.workspace.rglob("*") if each.is_file()]
     assert not any(SECRET.encode() in each.read_bytes() for each in written)
+
+
+# It answers as a plugin does that docker asks what it is, and says how it was called.
+PLUGIN = """#!/bin/sh
+echo "$@" >>{ran}
+echo '{{"SchemaVersion":"0.1.0","Vendor":"x","Version":"1"}}'
+"""
 
 
 def build_to(world: World, daemon: Daemon, place: Path) -> str:
@@ -158,7 +170,7 @@ def test_no_plugin_of_the_human_or_a_workspace_runs(world: World) -> None:
     for folder in folders:
         folder.mkdir()
         plugin = folder / "docker-buildx"
-        plugin.write_text(f"#!/bin/sh\ntouch {world.root}/open/ran\necho of the human\n")
+        plugin.write_text(PLUGIN.format(ran=world.root / "open" / "ran"))
         plugin.chmod(0o755)
     human = home / ".docker" / "config.json"
     human.write_text(json.dumps({"cliPluginsExtraDirs": ["/workspace/cli-plugins"]}))
@@ -166,8 +178,10 @@ def test_no_plugin_of_the_human_or_a_workspace_runs(world: World) -> None:
         answer = daemon.ask("docker", "buildx", "version", cwd="/workspace")
         refused = daemon.ask("docker", "--config=/workspace", "buildx", "version", cwd="/workspace")
     assert "github.com/docker/buildx" in answer.text()
-    assert refused.error["data"]["layer"] == "rules"
-    assert not (world.root / "open" / "ran").exists()
+    assert refused.error["data"]["layer"] == "module"
+    # For itself the daemon asks the human's docker about its engine, and that its plugins.
+    ran = world.root / "open" / "ran"
+    assert not ran.exists() or "buildx" not in ran.read_text()
 
 
 def test_without_a_box_a_plugin_of_the_human_runs() -> None:
@@ -175,12 +189,10 @@ def test_without_a_box_a_plugin_of_the_human_runs() -> None:
     with human_world() as world:
         folder = world.root / "home" / ".docker" / "cli-plugins"
         folder.mkdir()
-        metadata = '{"SchemaVersion":"0.1.0","Vendor":"x","Version":"1"}'
-        (folder / "docker-buildx").write_text(
-            f"#!/bin/sh\ntouch {world.root}/open/ran\necho '{metadata}'\n"
-        )
-        (folder / "docker-buildx").chmod(0o755)
+        plugin = folder / "docker-buildx"
+        plugin.write_text(PLUGIN.format(ran=world.root / "open" / "ran"))
+        plugin.chmod(0o755)
         world.write_module("docker", "docker", '[deny]\nargs = []\n[sandbox]\nbox = "none"\n')
         with start(world) as daemon:
             daemon.ask("docker", "buildx", "version", cwd="/workspace")
-        assert (world.root / "open" / "ran").exists()
+        assert "buildx version" in (world.root / "open" / "ran").read_text()

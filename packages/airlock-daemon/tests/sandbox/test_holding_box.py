@@ -10,6 +10,7 @@ import pytest
 
 from airlock_daemon.setup.checking import check_files
 from boxing import PYTHON, box_identity, box_uid, needs_bubblewrap, open_world, write_boxes
+from mounting import container
 from running import Daemon, read_answer, request
 from worlds import World
 
@@ -223,6 +224,23 @@ def test_nothing_is_read_by_way_of_a_workspace(world: World, home: Path) -> None
         assert "leads through a workspace" in message
 
 
+def test_nothing_is_read_by_way_of_what_another_agents_container_has_mounted(
+    world: World, home: Path, tmp_path: Path
+) -> None:
+    """Though no profile names it, and that container has never asked for anything."""
+    (tmp_path / "link").symlink_to(home / ".other")
+    (home / "link").symlink_to(tmp_path / "link")
+    hold(world, 'files."~/a" = "~/link"')
+    with serve(world, home) as daemon:
+        assert run(daemon, "cat ~/a") == "of another tool"
+        own = ("--bind", os.path.join(world.locations.sockets_dir, "my"), "/run/airlock")
+        with container(*own, "--bind", str(tmp_path), "/work"):
+            rule, message = refusal(daemon)
+        assert run(daemon, "cat ~/a") == "of another tool"
+    assert rule == "credential"
+    assert "leads through a workspace" in message
+
+
 def test_a_workspace_where_a_credential_would_be_is_refused(world: World, home: Path) -> None:
     """Else it would be written into the workspace, or covered by what the client has there."""
     hold(world, 'files."~/.tool/config" = "~/.tool/config"')
@@ -244,6 +262,42 @@ def test_no_box_that_holds_credentials_waits_for_a_command(world: World, home: P
             assert run(daemon, "cat ~/a") == SECRET
         (home / ".tool" / "config").write_text("another")
         assert run(daemon, "cat ~/a") == "another"
+
+
+EXPORTS = """#!/bin/sh
+[ "$*" = "configure export-credentials --profile login" ] && [ -z "$(ls -A)" ] || exit 1
+cat "$HOME/exported"
+"""
+AWS = """aws_export = ["EXPORT", "configure", "export-credentials"]
+files."${AWS_CONFIG_FILE}" = "~/config"
+files."${AWS_SHARED_CREDENTIALS_FILE}" = "~/none?"
+"""
+
+
+def test_keys_of_a_login_are_exported_for_the_box(world: World, home: Path) -> None:
+    """By the human's client, outside; where it has none the log says so, and the tool its own."""
+    (home / "config").write_text("[profile login]\nsso_session = corp\nregion = eu-west-1\n")
+    (home / "export").write_text(EXPORTS)
+    (home / "export").chmod(0o755)
+    (home / "exported").write_text('{"AccessKeyId": "ASIA", "SecretAccessKey": "secret"}')
+    hold(world, AWS.replace("EXPORT", str(home / "export")))
+    show = 'cat "$AWS_CONFIG_FILE" "$AWS_SHARED_CREDENTIALS_FILE"'
+    with serve(world, home) as daemon:
+        assert run(daemon, show).endswith("No such file or directory\n")
+    hold(world, AWS.replace("EXPORT", str(home / "export")) + 'env.AWS_PROFILE = "AWS_PROFILE?"')
+    with serve(world, home, AWS_PROFILE="login") as daemon:
+        said = run(daemon, show)
+        (home / "exported").write_text("Error: log in once more, s3cr3t")
+        without = run(daemon, show)
+        daemon.stop()
+        told = daemon.messages()
+    assert "sso_session" not in said
+    assert "region = eu-west-1" in said
+    assert "[login]\naws_access_key_id = ASIA\naws_secret_access_key = secret\n" in said
+    assert "sso_session = corp" in without
+    assert 'warning: the profile "login" of AWS is not exported for a box: ' in told
+    assert f"{home}/export configure export-credentials --profile login" in told
+    assert SECRET not in told
 
 
 def test_landlock_is_no_box_for_credentials(world: World, home: Path) -> None:

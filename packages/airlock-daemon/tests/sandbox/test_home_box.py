@@ -97,16 +97,18 @@ def test_the_home_is_there_and_what_is_written_is_thrown_away(world: World, home
 
 def test_nothing_of_airlock_itself_is_there(home: Path) -> None:
     """Neither by its path, nor under another name, nor by what a layer lies over."""
-    names = ("config", "agents/my", "state")
+    # In the configuration's directory lie others, as in ~/.config/airlock where nothing is named.
+    names = ("config/sockets", "config", "config-old", "config/agents/my", "agents/my", "state")
     for name in names:
-        (home / name).mkdir(parents=True)
+        (home / name).mkdir(parents=True, exist_ok=True)
         (home / name / "file").write_text("canary")
     for name in ("agents.toml", "log", "log.1"):
         (home / name).write_text("canary")
     if os.geteuid() == 0:
         for path in (home, *home.rglob("*")):
             os.chown(path, box_uid(), box_identity().group)
-    places = tuple(("a thing", str(home / each)) for each in (*names, "agents.toml", "log"))
+    files = ("agents.toml", "log", "config/file")
+    places = tuple(("a thing", str(home / each)) for each in (*names, *files))
     identity, reserved = box_identity(), Reserved(places)
     nowhere = make_empty(None)
     limits = Limits()

@@ -63,11 +63,18 @@ def world() -> Iterator[World]:
         yield world
 
 
-def write_tool(world: World, program: Path | str, *programs: str, more: str = "") -> None:
-    """Have `git` run a program in a holding box with such a list, and `more` lines of its table."""
+def write_tool(
+    world: World, program: Path | str, *programs: str, more: str = "", hidden: str = ""
+) -> None:
+    """Have `git` run a program in a holding box with such a list.
+
+    `more` are lines of its table, and `hidden` is a file that it holds at a hidden place.
+    """
     box = f'[deny]\nargs = []\n[sandbox]\nbox = "closed"\n{more}'
     listed = ", ".join(f'"{each}"' for each in programs)
     held = f'programs = [{listed}]\n[credentials]\nenv.TOKEN = "HOME"\n'
+    if hidden:
+        held += f'[credentials.files]\n"${{TOOL_KEY}}" = "{hidden}"\n'
     world.write_module("git", str(program), box + held)
 
 
@@ -119,7 +126,7 @@ def test_a_program_with_a_loader_can_be_listed_and_loads_nothing_else(
 ) -> None:
     """Its loader is executed too, and finds no other code: neither the system's nor a client's."""
     dynamic = tool / "helpers" / "dynamic"
-    write_tool(world, tool / "bin" / "tool", str(dynamic))
+    write_tool(world, tool / "bin" / "tool", str(dynamic), more="dynamic = true\n")
     shutil.copy("/bin/echo", world.workspace / "echo")
     (world.workspace / "echo").chmod(0o755)
     loaded = find_loaded("/bin/echo") or Loaded(None, ())
@@ -143,7 +150,7 @@ def test_a_program_with_a_loader_can_be_listed_and_loads_nothing_else(
 
 def test_the_tool_itself_may_have_a_loader(world: World, tool: Path) -> None:
     """It runs, with what it lists, and nothing else does."""
-    write_tool(world, PYTHON, str(tool / "helpers" / "helper"))
+    write_tool(world, PYTHON, str(tool / "helpers" / "helper"), more="dynamic = true\n")
     script = (
         "import subprocess, sys\n"
         "try: print(subprocess.run(sys.argv[1:], capture_output=True, text=True).stderr, end='')\n"
@@ -172,8 +179,11 @@ def test_a_file_alone_can_be_listed_by_path_or_name(world: World, tool: Path) ->
 @pytest.mark.parametrize(
     ("program", "entry", "problem"),
     [
-        ("TOOL/helpers/script", "TOOL/helpers/**", 'script" needs an interpreter'),
-        ("TOOL/bin/tool", "TOOL/helpers/script", 'script" needs an interpreter'),
+        ("TOOL/helpers/script", "TOOL/helpers/**", 'script" is no static program'),
+        ("TOOL/bin/tool", "TOOL/helpers/script", 'script" is no static program'),
+        # A loader would obey the variables and arguments that an agent chooses.
+        ("TOOL/bin/tool", "TOOL/helpers/dynamic", 'dynamic" is no static program'),
+        (PYTHON, "TOOL/helpers/**", "is no static program"),
         ("TOOL/bin/tool", LOADER, "is a loader, and no program"),
         (LOADER, "TOOL/helpers/**", "is a loader, and no program"),
         ("TOOL/bin/tool", "no-such-program", "is not an executable on the host"),
@@ -257,3 +267,17 @@ def test_the_tool_alone_has_no_broker(world: World, tool: Path) -> None:
     assert (error["data"]["layer"], error["data"]["rule"]) == ("sandbox", "programs")
     assert "executes its tool alone, and brokers are asked by other programs" in error["message"]
     assert 'write ["*"] there' in error["data"]["hint"]
+
+
+def test_a_listed_program_is_at_the_same_path_in_each_box_where_the_home_is_hidden(
+    world: World, tool: Path
+) -> None:
+    """A tool may note in the workspace where one is; its next command finds it there."""
+    (tool / "home" / ".plugins").mkdir(parents=True)
+    shutil.copy(find_launcher(), tool / "home" / ".plugins" / "plugin")
+    (tool / "home" / "key").write_text("key")
+    write_tool(world, tool / "bin" / "tool", "~/.plugins/**", hidden="~/key")
+    (world.workspace / "noted").symlink_to("/home/airlock/.plugins/plugin")
+    with Daemon(world, environment={"HOME": str(tool / "home")}) as daemon:
+        for _ in range(2):
+            assert run(daemon, "run", "none", "/workspace/noted").startswith(RAN)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from relay_world import BROKERS, in_box, refs, relay_world, standing_in
+from relay_world import in_box, refs, relay_world, serving_urls, standing_in
 
 from boxing import needs_bubblewrap
 from running import Daemon
@@ -87,21 +87,31 @@ def test_what_is_no_transport_is_not_to_be_had(daemon: Daemon) -> None:
     assert daemon.records("broker")[-1]["rule"] == "brokers"
 
 
-def test_behind_landlock_it_is_ssh_alone() -> None:
-    """Nothing can stand in for git's helper of URLs there, and git says that it is not allowed."""
-    with relay_world('mode = "landlock"\n', box=BROKERS) as world, standing_in(world.workspace):
-        url = f"ssh://host{world.root}/server.git"
-        with Daemon(world) as daemon:
-            answer = in_box(
-                daemon,
-                "git init -q -b main one && cd one && git commit -q --allow-empty -m one && "
-                f"git push -q {url} HEAD:refs/heads/agent/x; git ls-remote https://host/x",
-            )
-            (record,) = daemon.records("broker")
-            (run,) = daemon.records("exec")
-    assert "transport 'https' not allowed" in answer.text("stderr")
+def test_behind_landlock_both_transports_are_the_shim() -> None:
+    """Over ssh and https, and what is not granted is refused in the remote's words."""
+    with (
+        relay_world('mode = "landlock"\n') as world,
+        standing_in(world.workspace),
+        serving_urls(world) as (site, environment),
+        Daemon(world, environment=environment) as daemon,
+    ):
+        ssh, https = f"ssh://host{world.root}/server.git", f"{site}{world.root}/server.git"
+        answer = in_box(
+            daemon,
+            "git init -q -b main one && cd one && git commit -q --allow-empty -m one && "
+            f"git push -q {ssh} HEAD:refs/heads/agent/x && git push -q {https} HEAD:agent/y && "
+            f"git clone -q -b agent/y {https} ../two && git -C ../two log --format=%s; "
+            "git ls-remote https://host/x; git ls-remote ftp://host/x; "
+            '. "$(git --exec-path)/git-sh-setup" && git-rev-parse --is-inside-work-tree',
+        )
+        records = daemon.records("broker")
+        (run,) = daemon.records("exec")
+    assert answer.text() == "one\ntrue\n", answer.text("stderr")
+    assert "airlock: this agent may not fetch from" in answer.text("stderr")
+    assert "transport 'ftp' not allowed" in answer.text("stderr")
     assert run["sandbox"] == "landlock"
-    assert (record["outcome"], record["request"]) == ("allowed", run["request"])
+    assert [each["outcome"] for each in records] == ["allowed"] * 3 + ["denied"]
+    assert {each["request"] for each in records} == {run["request"]}
 
 
 def test_a_hook_of_the_agent_sees_what_a_box_asks_for() -> None:

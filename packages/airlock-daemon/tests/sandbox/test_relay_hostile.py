@@ -1,6 +1,7 @@
 """What hostile code in a box sends over its relay reaches nothing, and holds up nobody."""
 
 import fcntl
+import inspect
 import os
 import socket
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import pytest
 import trio
 from relay_world import relay_world, standing_in
 
+import slow_closing
 from airlock_daemon.audit.allowance import Allowance
 from airlock_daemon.connection.closing import Closer
 from airlock_daemon.connection.session import Session
@@ -21,7 +23,9 @@ from running import Answer, Daemon, read_until, request
 
 pytestmark = needs_bubblewrap
 
-ATTACKER = Path(__file__).with_name("relay_attacker.py").read_text()
+ATTACKER = (
+    inspect.getsource(slow_closing) + Path(__file__).with_name("relay_attacker.py").read_text()
+)
 LIMITS = "[limits]\nrequest_s = 1\n"
 
 

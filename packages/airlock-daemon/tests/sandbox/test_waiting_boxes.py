@@ -2,10 +2,8 @@
 
 import os
 import random
-import signal
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,46 +15,17 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from airlock_daemon.command.launch import Ended
 from airlock_daemon.command.order import Bounds, Identity
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.platform.linux.mount_watch import MountWatch
 from airlock_daemon.sandbox import ahead, room
 from airlock_daemon.sandbox.box import Link, System
 from airlock_daemon.sandbox.key import find_key
 from airlock_daemon.setup.reserved import Reserved
 from boxing import box_identity, needs_bubblewrap
-from container_hosts import NOTHING, Host, Runner, finish, open_runner, plan
-from descent import descend, name_of
-from worlds import World
+from container_hosts import NOTHING, SECRET, Host, Runner, finish, plan
 
 pytestmark = needs_bubblewrap
 
-SECRET = "canary-71c3"
+
 TRIES = 60
-
-
-@pytest.fixture
-async def runner(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runner]:
-    """Boxes that are made ahead. Whatever others mount on this host meanwhile does not end them."""
-    monkeypatch.setattr(MountWatch, "has_changed", lambda _: False)
-    monkeypatch.setattr(room, "SOON_S", 0.0)
-    async with open_runner() as runner:
-        yield runner
-
-
-@pytest.fixture
-def host(world: World) -> Iterator[Host]:
-    """A container with a directory, a masked file and a hidden one in its workspace."""
-    world.write_profile('[workspace]\nhide = ["/workspace/hidden"]\n')
-    (generation,) = world.load().generations.values()
-    with tempfile.TemporaryDirectory(prefix="box-") as folder:
-        root = Path(os.path.realpath(folder))
-        root.chmod(0o755)
-        host = Host(root, generation.agent)
-        host.make("workspace/lib")
-        host.mount(host.make("lib", "lib"), "/workspace/lib")
-        (host.workspace / "mask").write_text(SECRET)
-        host.add("devtmpfs", "/workspace/mask", root="/null")
-        (host.workspace / "hidden").write_text(SECRET)
-        yield host
 
 
 def replace_file(path: Path) -> None:
@@ -139,89 +108,6 @@ async def test_what_came_off_while_a_box_waited_keeps_the_command_from_starting(
             output.seek(0)
             assert SECRET not in output.read()
     assert refused
-
-
-ROW = "9999 1 0:99 / {} rw - tmpfs none rw\n"
-
-MOUNTED = {
-    "elsewhere": ("/var/lib/docker/overlay2/x/merged", True),
-    "beside": ("{workspace}-2", True),
-    "inside": ("{workspace}/lib/deep", False),
-    "at a source": ("{lib}", False),
-    "above": ("{root}", False),
-    "in the system": ("/usr/local", False),
-    "over the devices": ("/dev/shm", False),
-}
-
-
-@pytest.mark.parametrize("where", MOUNTED)
-async def test_a_box_goes_by_a_mount_only_where_it_concerns_it(
-    runner: Runner, host: Host, monkeypatch: pytest.MonkeyPatch, where: str
-) -> None:
-    """On the host, at, below or above what the box shows; and the same once it is gone again."""
-    point, is_kept = MOUNTED[where]
-    point = point.format(workspace=host.workspace, lib=host.root / "lib", root=host.root)
-    await host.run_by(runner, "true")
-    await fill(runner)
-    # The second time it is not mounted any more.
-    for row in (ROW.format(point), ""):
-        mount(monkeypatch, row)
-        runner.boxes.look()
-        assert runner.room.count == is_kept
-    assert await host.run_by(runner, "cat lib/file") == "lib\n"
-
-
-async def test_a_box_that_was_just_being_made_goes_by_any_mount(
-    runner: Runner, host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It could have what was gone again before anybody looked."""
-    await host.run_by(runner, "true")
-    with stopped():
-        await runner.refill()
-        assert runner.room.count == 1
-        mount(monkeypatch, "")
-        runner.boxes.look()
-        assert runner.room.count == 0
-    monkeypatch.setattr(MountWatch, "has_changed", lambda _: False)
-    assert await host.run_by(runner, "cat lib/file") == "lib\n"
-
-
-async def test_a_box_is_looked_at_again_once_it_is_complete(runner: Runner, host: Host) -> None:
-    """Without anybody who asks for one. Mounts that come later concern it if they are in it."""
-    await host.run_by(runner, "true")
-    await runner.refill()
-    while not runner.room.is_trusted:
-        await trio.lowlevel.checkpoint()
-    assert runner.room.count == 1
-
-
-async def fill(runner: Runner) -> None:
-    """Have a box that waits, and is complete."""
-    await runner.refill()
-    while not runner.room.is_trusted:
-        runner.boxes.look()
-        await trio.lowlevel.checkpoint()
-    assert runner.room.count == 1
-
-
-def mount(monkeypatch: pytest.MonkeyPatch, row: str) -> None:
-    """Let the host have one mount more than it has, since a moment ago."""
-    now = Path("/proc/self/mountinfo").read_text()
-    monkeypatch.setattr(MountWatch, "has_changed", lambda _: True)
-    monkeypatch.setattr(MountWatch, "read", lambda _: now + row)
-
-
-@contextmanager
-def stopped() -> Iterator[None]:
-    """No launcher starts anything meanwhile."""
-    launchers = [pid for pid in descend(os.getpid()) if name_of(pid) == "airlock-launch"]
-    for pid in launchers:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in launchers:
-            os.kill(pid, signal.SIGCONT)
 
 
 async def test_a_box_says_that_it_waits_and_stays_until_it_is_told_to_go(

@@ -1,5 +1,6 @@
 """Tests of `airlock_daemon.setup.new_agent`: what registering an agent takes."""
 
+import subprocess
 import tomllib
 from contextlib import ExitStack
 from pathlib import Path
@@ -169,3 +170,19 @@ def test_an_unusual_form_is_left_to_its_owner(world: World) -> None:
     """With the words to add."""
     (world.config / "config.toml").write_text('commands = { enable = ["sh"] }\n')
     assert 'add ["git", "ssh"] to it, and try again' in refuse(world, commands=("git", "ssh"))
+
+
+@pytest.mark.parametrize("command", ["git", "git-remote"])
+def test_an_agent_that_reaches_remotes_is_pinned_to_those_of_its_workspaces(
+    world: World, command: str
+) -> None:
+    """By the container's own git, or by the host's in a box."""
+    workspace = str(world.workspace)
+    subprocess.run(["git", "init", "--quiet", workspace], check=True)
+    remote = ("remote", "add", "origin", "git@github.com:acme/app.git")
+    subprocess.run(["git", "-C", workspace, *remote], check=True)
+    plan(world, commands=(command,), workspaces=(workspace,)).apply(ExitStack())
+    grant = world.load().generations["new"].agent.profile.git
+    assert [str(each.text) for each in grant.push or ()] == ["git@github.com/acme/app"]
+    plan(world, "other", commands=("ssh",)).apply(ExitStack())
+    assert not world.load().generations["other"].agent.profile.git.is_pinned

@@ -6,6 +6,7 @@ looked at but the grant and the request, and the work grows linearly with the ar
 """
 
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Literal
 
 from airlock_modules.decision import Decision, Grant, Step
@@ -16,6 +17,9 @@ from airlock_wire.text import quote
 
 # A running daemon knows of a change to a file once it has read it.
 _THEN = ", and run: airlock-daemon reload"
+
+# The directory of modules that hold for all agents; those of one alone are in its commands/.
+_SHARED = "modules"
 
 
 def evaluate(grant: Grant, command: str, args: Sequence[str]) -> Decision:
@@ -111,4 +115,7 @@ def _advise(name: str, module: Module, layer: str) -> str:
     table = f"[{module.rules.mode}]"
     if isinstance(module.rules, PlainRules) or module.rules.permitted is None:
         table += " args"
-    return f"a person on the host can change {table} in commands/{name}.toml of this agent{_THEN}"
+    file = f"commands/{name}.toml of this agent"
+    if PurePath(module.source).parent.name == _SHARED:
+        file = f"{_SHARED}/{name}.toml, which is for all agents"
+    return f"a person on the host can change {table} in {file}{_THEN}"

@@ -160,3 +160,17 @@ def test_programs_of_a_box_that_holds_nothing_are_pointed_out() -> None:
     """They would promise what is not kept there."""
     (found,) = review_module(read_module(f'{CLOSED}programs = ["sh"]\n'))
     assert found.key == "sandbox.programs"
+
+
+def test_keys_of_a_profile_of_aws_are_exported_for_its_two_files() -> None:
+    """By a command; without the files there is no place for them."""
+    files = """
+        files."${AWS_CONFIG_FILE}" = "~/.aws/config?"
+        files."${AWS_SHARED_CREDENTIALS_FILE}" = "~/.aws/credentials?"
+    """
+    export = 'aws_export = ["aws", "configure", "export-credentials"]'
+    held = read(f"{export}\n{files}").credentials
+    assert held is not None
+    assert held.aws_export == Printed(("aws", "configure", "export-credentials"))
+    (fault,) = faults_of(f"{CLOSED}[credentials]\n{export}\n")
+    assert 'name "${AWS_CONFIG_FILE}" and "${AWS_SHARED_CREDENTIALS_FILE}" in files' in fault

@@ -23,7 +23,7 @@ def test_a_closed_box_is_read_with_all_that_it_may_have() -> None:
     """What is not said is nothing."""
     box = '[sandbox]\nbox = "closed"\n'
     read = 'sockets = "unix"\nhome = "fresh"\nread = ["/opt/tool", "~/.tool"]\n'
-    read += 'brokers = ["git", "git"]\nlinks = false\n'
+    read += 'brokers = ["git", "git"]\nlinks = false\ndynamic = true\n'
     plain = parse_module(TOOL + box, name="tool", source="tool.toml").sandbox
     whole = parse_module(TOOL + box + read, name="tool", source="tool.toml").sandbox
     assert plain is not None
@@ -31,6 +31,7 @@ def test_a_closed_box_is_read_with_all_that_it_may_have() -> None:
     assert (plain.brokers, whole and whole.brokers) == ((), ("git",))
     assert whole is not None
     assert (plain.links, whole.links) == (True, False)
+    assert (plain.dynamic, whole.dynamic) == (False, True)
     assert (whole.box, whole.sockets, whole.read) == ("closed", "unix", ("/opt/tool", "~/.tool"))
 
 

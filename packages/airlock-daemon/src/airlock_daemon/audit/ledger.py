@@ -89,6 +89,10 @@ class Ledger:
         """As `AuditLog.must_deny`."""
         return self._log.must_deny
 
+    def settle(self) -> None:
+        """As `AuditLog.settle`."""
+        self._log.settle()
+
     def write(self, record: Record) -> None:
         """Write a record, or count it; raises Failed where it cannot be written.
 

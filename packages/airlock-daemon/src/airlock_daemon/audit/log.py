@@ -32,6 +32,7 @@ class AuditLog:
         self._descriptor = 2
         self._size = 0
         self._previous: str | None = None
+        self._last = b""
         self._sequence = 0
         self._is_torn = False
         self._second = -1
@@ -50,6 +51,7 @@ class AuditLog:
         """
         record.ts = record.ts or self._stamp()
         record.seq = self._sequence + 1
+        self.settle()
         record.prev = self._previous
         line = to_line(record)
         try:
@@ -61,6 +63,12 @@ class AuditLog:
                 hint="make room or mend its permissions on the host",
             ) from error
         return len(line) + 1
+
+    def settle(self) -> None:
+        """Do now, while nobody waits, what the next record needs of the last one: its hash."""
+        if self._last:
+            self._previous = hashlib.sha256(self._last.rstrip(b"\n")).hexdigest()
+            self._last = b""
 
     def adopt(self, config: LogConfig) -> None:
         """Go by other settings from now on, but for the path."""
@@ -104,7 +112,7 @@ class AuditLog:
         if written:
             self._is_torn = bool(piece) and not piece.endswith(b"\n")
         if piece:
-            self._previous = hashlib.sha256(piece.rstrip(b"\n")).hexdigest()
+            self._last = piece
         if len(piece) >= len(line):
             self._sequence += 1
         if written < len(data):

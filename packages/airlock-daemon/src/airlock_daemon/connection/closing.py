@@ -10,6 +10,8 @@ import threading
 from collections.abc import Iterable
 from contextlib import suppress
 
+from airlock_daemon.platform.linux.procfs import name_descriptor
+
 # Each that never returns costs a thread. Where an agent has so many of them no further descriptor
 # is welcome, but one that comes all the same must be closed so: not to take it would close it here.
 STUCK = 8
@@ -44,13 +46,14 @@ class Closer:
             thread.start()
 
     def _count(self) -> int:
-        self._threads = {thread for thread in self._threads if thread.is_alive()}
+        if self._threads:
+            self._threads = {thread for thread in self._threads if thread.is_alive()}
         return len(self._threads)
 
 
 def close_pipe(descriptor: int) -> bool:
     """Close `descriptor` if it is a pipe, which never waits; False, and still open, if not."""
-    if not is_pipe(os.readlink(f"/proc/self/fd/{descriptor}")):
+    if not is_pipe(name_descriptor(descriptor)):
         return False
     os.close(descriptor)
     return True

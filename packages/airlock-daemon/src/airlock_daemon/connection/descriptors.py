@@ -16,7 +16,7 @@ from airlock_daemon.connection.closing import Closer, is_pipe
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.platform.linux.mountinfo import parse_mountinfo
-from airlock_daemon.platform.linux.procfs import read_mount_id, read_process_file
+from airlock_daemon.platform.linux.procfs import name_descriptor, read_mount_id, read_process_file
 
 Kind = Literal["pipe", "null", "terminal"]
 
@@ -130,7 +130,7 @@ def receive_plain(connection: socket.socket, size: int, closer: Closer) -> bytes
 
 
 def _name_kind(descriptor: int) -> Kind:
-    name = os.readlink(f"/proc/self/fd/{descriptor}")
+    name = name_descriptor(descriptor)
     if is_pipe(name):
         return "pipe"
     if name == os.devnull:

@@ -114,6 +114,9 @@ class Containers:
 
     async def find_elsewhere(self) -> str | None:
         """As `elsewhere.find_elsewhere`, asked once until the engine may be another one."""
+        if self._elsewhere:
+            # To take the lock, free or not, is a round of the event loop.
+            return self._elsewhere[0]
         async with self._looking:
             if not self._elsewhere:
                 self._elsewhere = (await find_elsewhere(self._search_path),)

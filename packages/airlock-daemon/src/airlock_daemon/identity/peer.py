@@ -195,6 +195,7 @@ def same_namespace(one: str, other: str) -> bool:
     return any(row.mount_id in ids for row in parse_mountinfo(other))
 
 
+@functools.lru_cache(maxsize=16)
 def containers_in(cgroup: str) -> tuple[str, ...]:
     """The container ids in the text of a /proc/<pid>/cgroup, each once, the outermost first."""
     return tuple(dict.fromkeys(_CONTAINER_ID.findall(cgroup)))

@@ -23,6 +23,24 @@ _LOOKED_AT: Mapping[str, tuple[str, ...]] = {
 }
 
 
+# What the built-in modules of this release do otherwise than run the tool on the host.
+_BOXED: Mapping[str, str] = {
+    "aws": (
+        "runs in a box that holds your credentials, reaches AWS alone and starts no other program: "
+        "airlock-daemon show aws --security"
+    ),
+    "git": (
+        "runs in a box with the workspace and without your keys; the daemon itself talks to its "
+        "remotes"
+    ),
+    "terraform": (
+        "runs in a box that holds your credentials and reaches the registry and the clouds alone; "
+        "it starts no provider that init downloads, only those below ~/.terraform.d/plugins: "
+        "airlock-daemon show terraform --security"
+    ),
+}
+
+
 class Migrated(msgspec.Struct, frozen=True, kw_only=True):
     """An agent: its old name and its new one, what its profile grants and sets, and its modules."""
 
@@ -99,6 +117,9 @@ def _list_boxed(modules: Sequence[Module]) -> Iterator[str]:
             'thrown away and no unix socket answers; box = "none" in [sandbox] of its module has '
             "it run as it did"
         )
+    for module in modules:
+        if module.builtin and module.name in _BOXED:
+            yield f"{module.name} {_BOXED[module.name]}"
 
 
 def _list_not_inherited(

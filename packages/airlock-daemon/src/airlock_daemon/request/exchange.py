@@ -146,9 +146,10 @@ class Exchange:
     async def _run(
         self, allowed: Allowed, peer: Peer, client: Client, *, pre_exec: str | None
     ) -> Request | None:
-        workspace = await self._steps.enter(peer, allowed.module)
+        steps = self._steps
+        workspace = await steps.enter(peer, allowed.module)
         try:
-            args = await self._steps.hold(allowed, workspace)
+            args = await steps.hold(allowed, workspace)
             if pre_exec is not None:
                 container = peer.container if workspace.is_proven else None
                 request = await self._consult(pre_exec, container=container)
@@ -158,6 +159,7 @@ class Exchange:
                 self._request,
                 self._generation,
                 allowed.module,
+                maker=steps.find_maker(allowed.module),
                 args=args,
                 workspace=workspace,
                 peer=peer,

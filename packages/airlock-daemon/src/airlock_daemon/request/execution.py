@@ -90,6 +90,7 @@ async def execute(
             relay = partial(relay, emit, session.send_credit, begin)
             for companion in _list_companions(launch, asking, lead):
                 relay = partial(accompany, companion, relay)
+            shared.audit.settle()
             ended = await relay()
             finished = Finished(ended, command.count_input())
             await conclude(finished)
@@ -97,6 +98,7 @@ async def execute(
                 room.refill(plan.boxed.reserved, has_ended=True)
             return finished
         finally:
+            shared.audit.settle()
             await command.finish()
 
 

@@ -1,19 +1,26 @@
 """Running a command whose box holds credentials: they are fetched for it, and then it is made."""
 
+import shlex
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
+import trio
 from msgspec.structs import replace
 
 from airlock_daemon.brokers.asking import ask
 from airlock_daemon.command.order import CommandLine
+from airlock_daemon.errors import Denied
+from airlock_daemon.identity.neighbours import find_mounted
 from airlock_daemon.request.execution import Finished
 from airlock_daemon.request.plan import Boxed, Plan
-from airlock_daemon.request.state import AgentState, DaemonState
-from airlock_daemon.sandbox.credentials import Keeper, fill
+from airlock_daemon.request.state import AgentState, DaemonState, log
+from airlock_daemon.sandbox.aws_profile import find_profile, put_keys
+from airlock_daemon.sandbox.credentials import Held, Keeper, fill
 from airlock_daemon.sandbox.hiding import hide, hides
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.workspace.directory import make_empty
+from airlock_modules import HostFile, Logins, Printed
+from airlock_wire import quote
 
 
 async def execute_holding(
@@ -32,6 +39,7 @@ async def execute_holding(
     variables = plan.command_line.environment
     # What the profile sets is a choice for this agent.
     wanted = {name: each for name, each in boxed.held.env.items() if name not in variables}
+    beside = await _look_beside(boxed, agent)
     directory = make_empty(None)
     try:
         keeper = Keeper(
@@ -39,11 +47,12 @@ async def execute_holding(
             programs=generation.programs,
             ask=partial(_ask, shared, agent, generation.programs.path, directory.descriptor),
             lookups=agent.lookups,
-            workspaces=boxed.workspaces,
+            workspaces=(*boxed.workspaces, *beside),
             reserved=boxed.reserved,
             source=boxed.source,
         )
         held = await keeper.fetch(replace(boxed.held, env=wanted))
+        held = await _export_profile(keeper, boxed, held, plan.command_line)
     finally:
         await directory.leave(agent.removals)
     variables = {**variables, **held.variables}
@@ -55,6 +64,44 @@ async def execute_holding(
     held_plan = replace(plan, command_line=line, boxed=replace(boxed, box=box))
     # A box that was made before has none of this.
     return await run(**{**more, "plan": held_plan, "room": None})
+
+
+async def _export_profile(keeper: Keeper, boxed: Boxed, held: Held, line: CommandLine) -> Held:
+    """What is held, with keys that the human's own client exports where the box needs them.
+
+    Without these the tool tells its client what it lacks, and the log a person.
+    """
+    export = boxed.held.aws_export
+    if export is None:
+        return held
+    profile = find_profile(held, {**line.environment, **held.variables}, line.argv)
+    if profile is None:
+        return held
+    asked = Printed((*export.argv, "--profile", profile))
+    try:
+        return put_keys(held, profile, await keeper.run("aws_export", asked))
+    except Denied as error:
+        problem = error.message
+    except ValueError:
+        problem = "what was printed has no keys in it"
+    log.warning(
+        "warning: the profile %s of AWS is not exported for a box: %s; run as the user of the "
+        "daemon: %s",
+        quote(profile),
+        problem,
+        shlex.join(asked.argv),
+    )
+    return held
+
+
+async def _look_beside(boxed: Boxed, agent: AgentState) -> tuple[str, ...]:
+    """What containers of other agents may write to, where a file of the host is to be read."""
+    sockets_dir = boxed.reserved.sockets_dir
+    is_read = any(isinstance(each, HostFile | Logins) for each in boxed.held.files.values())
+    if sockets_dir is None or not is_read:
+        return ()
+    find = partial(find_mounted, sockets_dir)
+    return await trio.to_thread.run_sync(find, limiter=agent.lookups, abandon_on_cancel=True)
 
 
 async def _ask(

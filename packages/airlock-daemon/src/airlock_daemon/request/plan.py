@@ -15,7 +15,7 @@ from airlock_daemon.identity.peer import Peer
 from airlock_daemon.request.negotiation import Terms, agree, find_term
 from airlock_daemon.sandbox.box import Bound, Box
 from airlock_daemon.sandbox.bundle import bundle_variables
-from airlock_daemon.sandbox.choice import Maker, choose_box, find_maker
+from airlock_daemon.sandbox.choice import Maker, choose_box
 from airlock_daemon.sandbox.client_files import list_written
 from airlock_daemon.sandbox.doors import name_doors
 from airlock_daemon.sandbox.environment import adapt_daemon, adapt_path, name_files, withhold
@@ -70,6 +70,7 @@ def plan(
     generation: Generation,
     module: Module,
     *,
+    maker: Maker | None,
     args: tuple[str, ...],
     workspace: Workspace,
     peer: Peer,
@@ -78,11 +79,12 @@ def plan(
 ) -> Plan:
     """Plan to run `module` with `args` in `workspace`, which stays open for it.
 
-    `environment` is the daemon's own. Raises Failed where there is no such tool, Denied where it
+    `maker` makes its box, None for a command that is to have none. `environment` is the daemon's
+    own. Raises Failed where there is no such tool, Denied where it
     is to have a box and cannot.
     """
     program = generation.programs.demand(module.bin)
-    boxed = plan_boxed(module, generation, workspace, program, environment=environment)
+    boxed = plan_boxed(module, maker, generation, workspace, program, environment=environment)
     is_captured = generation.agent.hooks.post_exec is not None
     may_pass = generation.pass_descriptors and not is_captured and bool(passed.numbers)
     may_pass = may_pass and passed.are_usable(peer)
@@ -131,14 +133,14 @@ def _adapt(
 
 def plan_boxed(
     module: Module,
+    maker: Maker | None,
     generation: Generation,
     workspace: Workspace,
     program: str,
     *,
     environment: Mapping[str, str],
 ) -> Boxed | None:
-    """The box of `program` if `module` wants one; raises Denied where there is none to be had."""
-    maker = find_maker(module, generation)
+    """The box of `program` by `maker`; raises Denied where that cannot be made as it is wanted."""
     if maker is None:
         return None
     box = choose_box(

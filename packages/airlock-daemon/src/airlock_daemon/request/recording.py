@@ -1,6 +1,6 @@
 """The audit record of one request, from what is known at first to its one line in the log."""
 
-import secrets
+import os
 import time
 
 from msgspec.structs import replace
@@ -39,7 +39,7 @@ class Recording:
         self._started = time.monotonic()
         record = Record(
             event="exec" if is_run else "check",
-            request=secrets.token_hex(8),
+            request=os.urandom(8).hex(),
             id=shorten_id(request.id),
             profile=profile,
         )

@@ -10,7 +10,7 @@ from airlock_daemon.request.plan import plan_boxed
 from airlock_daemon.request.recording import Recording
 from airlock_daemon.request.session_errand import admit_session
 from airlock_daemon.request.state import AgentState, DaemonState
-from airlock_daemon.sandbox.choice import renames_paths
+from airlock_daemon.sandbox.choice import Maker, find_maker
 from airlock_daemon.sandbox.refusing import advising, refuse
 from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.generation import Generation
@@ -38,6 +38,18 @@ class Steps:
         self._agent = agent
         self._shared = shared
         self._recording = recording
+        self._found: tuple[Module, Maker | None] | None = None
+
+    def find_maker(self, module: Module) -> Maker | None:
+        """As `choice.find_maker`, which is asked once."""
+        if self._found is None or self._found[0] is not module:
+            self._found = (module, find_maker(module, self._generation))
+        return self._found[1]
+
+    def _renames_paths(self, module: Module) -> bool:
+        """Whether a command of `module` runs where paths are those of the container."""
+        maker = self.find_maker(module)
+        return maker is not None and maker.renames
 
     async def enter(self, peer: Peer, module: Module) -> Workspace:
         """Open the directory of the run, which the caller leaves or closes."""
@@ -51,7 +63,7 @@ class Steps:
             generation=self._generation,
             module=module,
             containers=self._shared.containers,
-            in_box=renames_paths(module, self._generation),
+            in_box=self._renames_paths(module),
         )
         if peer.container is not None:
             self._recording.note(container_proven=workspace.is_proven)
@@ -87,7 +99,7 @@ class Steps:
     async def hold(self, allowed: Allowed, workspace: Workspace) -> tuple[str, ...]:
         """Return the arguments, with the host's path for each that leads somewhere."""
         args = self._request.args
-        renames = renames_paths(allowed.module, self._generation)
+        renames = self._renames_paths(allowed.module)
         if renames and not allowed.module.is_holding:
             # Paths in a box are those of the client, and nothing is there beyond what it has.
             return args
@@ -147,10 +159,11 @@ class Steps:
         program = self._generation.programs.find(module.bin)
         if program is not None:
             environment = self._shared.environment
-            plan_boxed(module, self._generation, workspace, program, environment=environment)
+            maker = self.find_maker(module)
+            plan_boxed(module, maker, self._generation, workspace, program, environment=environment)
 
     async def _judge(self, allowed: Allowed, peer: Peer) -> None:
-        renames = renames_paths(allowed.module, self._generation)
+        renames = self._renames_paths(allowed.module)
         if allowed.paths and (allowed.module.is_holding or not renames):
             await judge_paths(
                 self._request.args,

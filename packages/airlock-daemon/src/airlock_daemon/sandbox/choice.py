@@ -103,15 +103,6 @@ def _find_maker(mode: Mode, generation: Generation, *, is_home: bool) -> Maker:
     return Maker(bubblewrap=None, identity=identity, is_home=is_home)
 
 
-def renames_paths(module: Module, generation: Generation) -> bool:
-    """Whether a command of `module` runs where paths are those of the container.
-
-    Raises Denied as `find_maker`.
-    """
-    maker = find_maker(module, generation)
-    return maker is not None and maker.renames
-
-
 def find_identity(config: BoxConfig) -> Identity:
     """Who is in the boxes of this daemon. Raises Denied where that would be root, or cannot be."""
     user = os.geteuid()
@@ -162,10 +153,9 @@ def choose_box(
     bounded = Bounded(None)
     engine = ""
     if maker.is_holding:
-        # Other agents write the other ones.
         written = (*list_written(workspace, reserved), *generation.workspaces)
         bounded = bound_execution(
-            sandbox.programs,
+            sandbox,
             program,
             programs=generation.programs,
             home=named,

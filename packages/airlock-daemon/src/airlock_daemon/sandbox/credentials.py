@@ -62,7 +62,7 @@ class Keeper(msgspec.Struct, frozen=True, kw_only=True):
             target = locate(name)
             match source:
                 case Printed():
-                    files[target] = Secret(await self._run(name, source), target)
+                    files[target] = Secret(await self.run(name, source), target)
                 case Logins(configuration=configuration):
                     logins = await self._get_logins(name, configuration, target)
                     files[target] = Secret(logins, target)
@@ -93,7 +93,7 @@ class Keeper(msgspec.Struct, frozen=True, kw_only=True):
 
     async def _find_value(self, name: str, source: HostVariable | Printed) -> str | None:
         if isinstance(source, Printed):
-            printed = await self._run(name, source)
+            printed = await self.run(name, source)
             value = printed.removesuffix(b"\n").removesuffix(b"\r")
             if not value or b"\0" in value:
                 raise self._refuse(name, f"{_spell(source)} prints nothing that a variable can be")
@@ -103,7 +103,8 @@ class Keeper(msgspec.Struct, frozen=True, kw_only=True):
             return found or None
         raise self._refuse(name, f"the daemon has no variable {source.name}")
 
-    async def _run(self, name: str, source: Printed) -> bytes:
+    async def run(self, name: str, source: Printed) -> bytes:
+        """What a command prints for what is called `name`. Raises Denied as `fetch`."""
         program = self.programs.find(self._expand(source.argv[0]))
         if program is None:
             problem = f"{quote(source.argv[0])} is not an executable on the host"

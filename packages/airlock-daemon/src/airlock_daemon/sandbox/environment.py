@@ -21,6 +21,9 @@ _WITHHELD = re.compile(
     re.IGNORECASE,
 )
 
+# The answer is remembered for names that are no longer: those of clients take any amount of memory.
+_KEPT = 64
+
 # What a tool knows of its user by its environment.
 _OWN = {
     "HOME": HOME,
@@ -33,7 +36,14 @@ _OWN = {
 
 def is_withheld(name: str) -> bool:
     """Whether a box has no variable of this name, wherever it would come from."""
+    return _remember(name) if len(name) <= _KEPT else _match(name)
+
+
+def _match(name: str) -> bool:
     return _WITHHELD.fullmatch(name) is not None
+
+
+_remember = functools.lru_cache(maxsize=512)(_match)
 
 
 def adapt_daemon(environment: Mapping[str, str], box: Box) -> dict[str, str]:

@@ -3,7 +3,8 @@
 The tool alone: once it runs, the filter refuses every further execve(2), so that neither a helper
 that its configuration names nor a file that the client wrote is run. A list: Landlock lets the
 kernel execute these files and no other, and nothing else lies on a mount from which code can be
-mapped. So a loader, which is executed with a program that needs it, finds nothing to run but these.
+mapped. So a loader, which is executed with a program that needs it, finds no other code; but it
+obeys files without any, so that a list has such programs only where its module says so.
 """
 
 import os
@@ -21,10 +22,13 @@ from airlock_daemon.sandbox.programs import SYSTEM
 from airlock_daemon.setup.executables import find_listed, is_absent
 from airlock_daemon.setup.programs import Programs, find_program
 from airlock_daemon.setup.reserved import is_within
-from airlock_modules import ANY_PROGRAM, IF_THERE
+from airlock_modules import ANY_PROGRAM, IF_THERE, Sandbox
 from airlock_wire import quote
 
-_WITHOUT_LIST = 'programs = [] for the tool alone, or ["*"] for all that its box shows'
+_WITHOUT_LIST = (
+    'programs = [] for the tool alone, or ["*"] for all that its box shows, or dynamic = true for '
+    "programs with a loader, where no agent chooses how they are started"
+)
 # Of the first line of a script (execve(2)).
 _MOST_LINE = 256
 _ENV = "env"
@@ -38,7 +42,7 @@ class Bounded(msgspec.Struct, frozen=True):
 
 
 def bound_execution(
-    entries: Sequence[str],
+    sandbox: Sandbox,
     program: str,
     *,
     programs: Programs,
@@ -46,11 +50,12 @@ def bound_execution(
     written: Sequence[str],
     source: str,
 ) -> Bounded:
-    """The bound for `[sandbox] programs` of the module file `source` and its tool, `program`.
+    """The bound for `programs` of a `sandbox` and its tool, `program`; the module file is `source`.
 
     `home` is the human's, and nothing is listed by way of the directories that are `written` by the
     client. Raises Denied (rule "programs").
     """
+    entries = sandbox.programs
     if ANY_PROGRAM in entries:
         return Bounded(None)
     present = [entry for entry in entries if not is_absent(entry, programs.path, home)]
@@ -61,7 +66,7 @@ def bound_execution(
     shown: dict[str, str] = {}
     allowed, loaded = list[str](), list[str]()
     for entry in (program, *(each.removesuffix(IF_THERE) for each in present)):
-        listed = find_listed(entry, path=programs.path, home=home)
+        listed = find_listed(entry, path=programs.path, home=home, dynamic=sandbox.dynamic)
         if isinstance(listed, str):
             raise _refuse(listed, source)
         for each in (listed.path, *listed.loaders, *listed.libraries):

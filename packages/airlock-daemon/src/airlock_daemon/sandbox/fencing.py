@@ -21,7 +21,7 @@ from airlock_daemon.sandbox.groups import Group
 from airlock_daemon.sandbox.refusing import refuse
 from airlock_daemon.sandbox.shared import open_shared
 from airlock_daemon.sandbox.sockets import SOCKETS
-from airlock_daemon.sandbox.transports import link_transport
+from airlock_daemon.sandbox.transports import link_transports
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.directory import Workspace, make_empty
 from airlock_daemon.workspace.mapping import Mounts
@@ -41,9 +41,9 @@ def refuse_unshowable(box: Box, mounts: Mounts | None) -> None:
     `mounts` are those of the client's container.
     """
     if box.doors is not None:
+        what = "[sandbox] network" if box.doors.proxy else 'the broker "docker"'
         raise refuse(
-            'this host has Landlock alone, and [sandbox] network and the broker "docker" need a '
-            "network of the box's own",
+            f"this host has Landlock alone, and {what} needs a network of the box's own",
             _BUBBLEWRAP,
         )
     if not box.follows:
@@ -142,7 +142,7 @@ async def start_fenced(
         environment["XDG_CACHE_HOME"] = private.path
     environment |= _make_files(box, private)
     if box.asks:
-        environment |= link_transport(private)
+        environment |= link_transports(private, environment.get("PATH", os.defpath))
     directory = what.directory if box.is_shared else private.descriptor
     with ExitStack() as stack:
         return await launcher.launch(

@@ -17,6 +17,7 @@ from airlock_daemon.sandbox.box import (
     Box,
     Cover,
     Folder,
+    Link,
     Memory,
     Operation,
     Placed,
@@ -60,8 +61,11 @@ def cover_processes(box: Box, module: Module) -> Box:
 def hide(box: Box) -> tuple[Box, Mapping[str, str]]:
     """The box with its home and all that is in `HIDDEN` at new paths, and variables that say them.
 
-    They are different: a tool may well tell where its home is.
+    They are different: a tool may well tell where its home is. Programs that are listed are no
+    secret and keep their paths, to which links lead from the new home: Terraform notes in the
+    workspace where a provider is, for its next command in the next box.
     """
+    listed = () if box.bound is None else box.bound.programs
     place, home = f"{HIDDEN}/{token_hex(_BYTES)}", f"{HOME}/{token_hex(_BYTES)}"
     variables = {"HOME": home}
     operations = list[Operation]()
@@ -70,6 +74,8 @@ def hide(box: Box) -> tuple[Box, Mapping[str, str]]:
             case Memory(target=target, size=size) if target == HOME:
                 operations += (Memory(HOME, _CLOSED, size), Folder(home, _PRIVATE))
                 operations += (Folder(HIDDEN, _CLOSED), Folder(place, _CLOSED))
+            case System(target=target) if is_within(target, HOME) and target in listed:
+                operations += (each, Link(target, _move(target, home)))
             case Secret(target=target) | System(target=target) if is_within(target, HOME):
                 operations.append(replace(each, target=_move(target, home)))
             case Secret(target=target) | System(target=target) if is_within(target, HIDDEN):
@@ -81,11 +87,7 @@ def hide(box: Box) -> tuple[Box, Mapping[str, str]]:
                 operations.append(replace(each, target=f"{place}/{below}"))
             case _:
                 operations.append(each)
-    bound = box.bound
-    if bound is not None:
-        programs = (_move(path, home) for path in bound.programs)
-        bound = replace(bound, programs=tuple(programs))
-    return replace(box, operations=tuple(operations), bound=bound), variables
+    return replace(box, operations=tuple(operations)), variables
 
 
 def _move(path: str, home: str) -> str:

@@ -53,14 +53,23 @@ def find_home(
 def hide(shown: Iterable[str], reserved: Reserved) -> Iterator[Placed]:
     """What to cover, so that nothing of Airlock's own can be seen in the directories `shown`."""
     places = list(shown)
-    for _, place in reserved.private.places:
-        # Of the log there are older files beside it.
-        for path in (place, *glob.glob(f"{glob.escape(place)}.*")):
-            if any(is_within(path, each) for each in places):
-                if os.path.isdir(path):
-                    yield Placed(Cover(), path)
-                elif os.path.exists(path):
-                    yield Placed(Null(), path)
+    covered = list[str]()
+    # A directory before what is in it: under a cover there is nothing any more that could have one.
+    for path in sorted(_list_private(reserved)):
+        if any(is_within(path, each) for each in covered):
+            continue
+        if any(is_within(path, each) for each in places):
+            if os.path.isdir(path):
+                covered.append(path)
+                yield Placed(Cover(), path)
+            elif os.path.exists(path):
+                yield Placed(Null(), path)
+
+
+def _list_private(reserved: Reserved) -> set[str]:
+    # Of the log there are older files beside it.
+    paths = (place for _, place in reserved.private.places)
+    return {path for place in paths for path in (place, *glob.glob(f"{glob.escape(place)}.*"))}
 
 
 def make_places(home: Home | None) -> Iterator[Operation]:

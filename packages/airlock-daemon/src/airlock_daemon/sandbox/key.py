@@ -1,7 +1,7 @@
 """When one box is as good as another: all that it is made of, and what stood there at the time."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -32,24 +32,25 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
 def find_key(box: Box, *, bubblewrap: str, identity: Identity) -> Key:
     """The key of a box that is to be made now."""
+    shared = list_shared(box)
     system = [each for each in box.operations if isinstance(each, System)]
     return Key(
         bubblewrap=bubblewrap,
         identity=identity,
         box=replace(box, directory="", is_shared=False),
         # A link on the way could lead elsewhere: then it is not what a box was made of.
-        shared=tuple(look(each.path) for each in list_shared(box)),
-        system=look_around(each.path for each in system),
-        copied=tuple(look_closer(each.path) for each in system if each.is_copied),
-        covered=tuple(look(path) for path in _list_covered(box)),
+        shared=tuple([look(each.path) for each in shared]),
+        system=look_around([each.path for each in system]),
+        copied=tuple([look_closer(each.path) for each in system if each.is_copied]),
+        covered=tuple([look(path) for path in _list_covered(box, shared)]),
     )
 
 
-def list_shared(box: Box) -> Iterator[Shared]:
+def list_shared(box: Box) -> list[Shared]:
     """What of the box others may write, in the order in which it is opened."""
-    yield from (each for each in box.operations if isinstance(each, Shared))
     hidden = () if box.home is None else box.home.hidden
-    yield from (each.what for each in (*hidden, *box.inner) if isinstance(each.what, Shared))
+    everything = (*box.operations, *(each.what for each in (*hidden, *box.inner)))
+    return [each for each in everything if isinstance(each, Shared)]
 
 
 def list_sources(box: Box) -> Iterator[str]:
@@ -64,12 +65,11 @@ def list_sources(box: Box) -> Iterator[str]:
     yield from (each.path for each in list_shared(box))
 
 
-def _list_covered(box: Box) -> Iterator[str]:
+def _list_covered(box: Box, shared: Sequence[Shared]) -> Iterator[str]:
     """The paths of the host at which the box has something else."""
     if box.home is not None:
         yield box.home.path
         yield from (each.target for each in box.home.hidden)
-    shared = list(list_shared(box))
     for placed in box.inner:
         for each in shared:
             rest = relative_to(placed.target, each.target)

@@ -1,5 +1,6 @@
 """What tells that something of the host has become another thing, at little cost."""
 
+import functools
 import os
 from collections.abc import Iterable
 
@@ -26,8 +27,12 @@ def look_around(paths: Iterable[str]) -> tuple[Mark, ...]:
     """Of the directories in which `paths` lie: it changes when one of these comes, goes, or is
     replaced by another (rename(2)), though not when it is written in its place.
     """
-    around = dict.fromkeys(path.rpartition("/")[0] or "/" for path in paths)
-    return tuple(look_closer(path) for path in around)
+    return tuple(map(look_closer, _list_directories(tuple(paths))))
+
+
+@functools.lru_cache(maxsize=64)
+def _list_directories(paths: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(path.rpartition("/")[0] or "/" for path in paths))
 
 
 def look_closer(path: str) -> Mark:

@@ -16,8 +16,9 @@ def find_certificates(environment: Mapping[str, str]) -> Iterator[str]:
     """The authorities that the daemon's environment names, if a box does not have them anyway."""
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         path = environment.get(name, "")
-        is_there = any(is_within(path, place) for place in (*SYSTEM, "/etc/ssl/certs"))
-        if os.path.isabs(path) and os.path.exists(path) and not is_there:
+        if not (os.path.isabs(path) and os.path.exists(path)):
+            continue
+        if not any(is_within(path, place) for place in (*SYSTEM, "/etc/ssl/certs")):
             yield path
 
 

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from airlock_daemon.errors import AirlockError, Denied
 from airlock_daemon.sandbox.box import System
-from airlock_daemon.setup.programs import Programs
+from airlock_daemon.setup.programs import Programs, find_program
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.workspace.directory import Workspace
 
@@ -19,6 +20,10 @@ ASKS: Mapping[str, tuple[str, ...]] = {"git": ("git-remote",)}
 _SSH = "/run/airlock/git-ssh"
 _HELPERS = ("git-remote-https", "git-remote-http")
 
+# That of a fenced command, which has nothing at another place than on the host.
+_COPY = "git-core"
+_OPENED = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
 # git's exec path in Debian and Arch, in Alpine and Fedora, and as built from its sources.
 _EXEC_PATHS = ("/usr/lib/git-core", "/usr/libexec/git-core", "/usr/local/libexec/git-core")
 
@@ -26,7 +31,8 @@ _EXEC_PATHS = ("/usr/lib/git-core", "/usr/libexec/git-core", "/usr/local/libexec
 def find_transports(programs: Programs, *, is_fenced: bool) -> Iterator[System]:
     """What git in a box has in the place of its own transports. Raises Denied without a shim.
 
-    Behind a fence nothing has another name or place than on the host, so that it is the shim alone.
+    Behind a fence nothing has another name or place than on the host, so that it is the shim alone,
+    to which `link_transports` leads.
     """
     try:
         shim = find_shim()
@@ -57,29 +63,78 @@ def transport_variables(asks: tuple[str, ...]) -> dict[str, str]:
     }
 
 
-def link_transport(private: Workspace) -> dict[str, str]:
-    """Give the shim its name as git's ssh in a directory of a fenced command, and say so to git.
+def link_transports(private: Workspace, path: str) -> dict[str, str]:
+    """Give the shim its names as git's transports in a directory of a fenced command.
 
-    There git's helpers are the host's own, which reach nothing, so that https is not allowed.
+    Returns the variables that lead there, of which PATH is `path` with git's own programs behind
+    it: git looks for what it is not itself in a copy of its exec path, in which the shim stands in
+    for the helpers of URLs. Where git has none there, it is the transport of ssh alone.
     """
-    os.symlink(find_shim(), "git-ssh", dir_fd=private.descriptor)
-    return {
+    shim = find_shim()
+    os.symlink(shim, "git-ssh", dir_fd=private.descriptor)
+    variables = {
         "GIT_SSH_COMMAND": os.path.join(private.path, "git-ssh"),
         "GIT_ALLOW_PROTOCOL": "ssh:file",
     }
+    directory = _find_exec_path(find_program("git", path))
+    if directory is None:
+        return variables
+    os.mkdir(_COPY, 0o755, dir_fd=private.descriptor)
+    # Its parent belongs to the user of boxes, so that it is opened before anything is put there.
+    copy = os.open(_COPY, _OPENED, dir_fd=private.descriptor)
+    try:
+        for name, target in _list_programs(directory, os.stat(directory).st_mtime_ns):
+            os.symlink(shim if name in _HELPERS else target, name, dir_fd=copy)
+    finally:
+        os.close(copy)
+    return variables | {
+        "GIT_ALLOW_PROTOCOL": "ssh:file:https:http",
+        "GIT_EXEC_PATH": os.path.join(private.path, _COPY),
+        "PATH": f"{path}{os.pathsep}{directory}",
+    }
+
+
+@lru_cache(maxsize=4)
+def _list_programs(directory: str, _changed: int) -> tuple[tuple[str, str], ...]:
+    """What is in an exec path, but for the names of what git itself does, by names and paths."""
+    itself = os.path.join(directory, "git")
+    return tuple(
+        (entry.name, entry.path)
+        for entry in os.scandir(directory)
+        if entry.name == "git" or not _is_same(entry.path, itself)
+    )
+
+
+def _is_same(path: str, other: str) -> bool:
+    try:
+        return os.path.samefile(path, other)
+    except OSError:
+        return False
+
+
+def _find_exec_path(git: str | None) -> str | None:
+    return next(
+        (
+            directory
+            for directory in _list_exec_paths(git)
+            if any(os.path.isfile(os.path.join(directory, name)) for name in _HELPERS)
+        ),
+        None,
+    )
+
+
+def _list_exec_paths(git: str | None) -> Iterator[str]:
+    """Where the exec path of that git can be, its own prefix first."""
+    if git is not None:
+        prefix = os.path.dirname(os.path.dirname(os.path.realpath(git)))
+        yield os.path.join(prefix, "libexec/git-core")
+        yield os.path.join(prefix, "lib/git-core")
+    yield from _EXEC_PATHS
 
 
 def _find_helpers(programs: Programs) -> Iterator[str]:
     """The files that are git's helpers on this host, one of which is often a link to the other."""
-    directories = list(_EXEC_PATHS)
-    program = programs.find("git")
-    if program is not None:
-        prefix = os.path.dirname(os.path.dirname(os.path.realpath(program)))
-        directories += [
-            os.path.join(prefix, "libexec/git-core"),
-            os.path.join(prefix, "lib/git-core"),
-        ]
-    for directory in directories:
+    for directory in _list_exec_paths(programs.find("git")):
         for name in _HELPERS:
             path = os.path.realpath(os.path.join(directory, name))
             if os.path.isfile(path):

@@ -1,9 +1,11 @@
 """Files that a box with credentials may execute, as `[sandbox] programs` of its module lists them.
 
-The kernel executes the loader of a program that has one, and a loader runs whatever can be mapped:
-so that is named with the program. Of a directory that would be too much to tell, and it is kept to
-programs without one, static ones. What has an interpreter cannot be kept to anything. What a
-program runs inside of itself, as a shell does, nobody can tell by its file.
+The kernel executes the loader of a program that has one, and a loader obeys its variables and its
+arguments: it works on any file that it is told to load, though that has no code. So a program that
+has one is listed only where the module says that it may be, `dynamic`. Of a directory what is
+loaded would be too much to tell, and it is kept to programs without one, static ones. What has an
+interpreter cannot be kept to anything. What a program runs inside of itself, as a shell does,
+nobody can tell by its file.
 """
 
 import os
@@ -23,8 +25,11 @@ from airlock_wire import quote
 # Of which nobody will wait for an examination.
 _MOST_FILES = 4096
 
-_KEPT_TO = 'name binary programs alone, or write [] for the tool alone, or ["*"] for everything'
-_UNKNOWN = "needs an interpreter, or libraries that are not to be found"
+_KEPT_TO = (
+    'name static programs alone, or write [] for the tool alone, or ["*"] for everything; '
+    "dynamic = true lists programs with a loader, where no agent chooses how they are started"
+)
+_LOADED = "is no static program: it needs an interpreter, or a loader and libraries"
 _WITHOUT_IT = "name the programs that the tool starts, without this one"
 
 
@@ -41,8 +46,11 @@ class Listed(msgspec.Struct, frozen=True):
     libraries: tuple[str, ...] = ()
 
 
-def find_listed(entry: str, *, path: str, home: str) -> Listed | str:
-    """What an entry other than `*` names, searched on `path`; or why that cannot be executed."""
+def find_listed(entry: str, *, path: str, home: str, dynamic: bool) -> Listed | str:
+    """What an entry other than `*` names, searched on `path`; or why that cannot be executed.
+
+    A program that has a loader is named only where it may be `dynamic`.
+    """
     is_directory = entry.endswith(ALL_BELOW)
     named = entry.removesuffix(ALL_BELOW)
     expanded = expand_home(named, home)
@@ -61,12 +69,12 @@ def find_listed(entry: str, *, path: str, home: str) -> Listed | str:
         case "loader":
             return f"{quote(entry)} is a loader, and no program"
         case _:
-            return _add_loaded(listed) or f"{quote(entry)} {_UNKNOWN}"
+            return _add_loaded(listed, dynamic) or f"{quote(entry)} {_LOADED}"
 
 
-def _add_loaded(listed: Listed) -> Listed | None:
-    """The entry with what is loaded with it, None where that is not known."""
-    loaded = find_loaded(listed.path)
+def _add_loaded(listed: Listed, dynamic: bool) -> Listed | None:
+    """The entry with what is loaded with it, None where it may not be, or nobody knows what."""
+    loaded = find_loaded(listed.path) if dynamic else None
     if loaded is None or loaded.loader is None:
         return None
     return replace(listed, loaders=(loaded.loader,), libraries=loaded.libraries)
@@ -87,15 +95,17 @@ def find_unlistable(module: Module, path: str) -> Iterator[Fault]:
 
     Programs are searched on `path`.
     """
-    listed = () if module.sandbox is None else module.sandbox.programs
-    if not module.is_holding or not listed or ANY_PROGRAM in listed:
+    sandbox = module.sandbox
+    listed = () if sandbox is None else sandbox.programs
+    if sandbox is None or not module.is_holding or not listed or ANY_PROGRAM in listed:
         return
     home = os.environ.get("HOME", "/")
     present = [entry for entry in listed if not is_absent(entry, path, home)]
     tool = find_program(module.bin, path)
     named = () if tool is None or not present else (tool,)
     for entry in (*named, *present):
-        found = find_listed(entry.removesuffix(IF_THERE), path=path, home=home)
+        wanted = entry.removesuffix(IF_THERE)
+        found = find_listed(wanted, path=path, home=home, dynamic=sandbox.dynamic)
         if isinstance(found, str):
             yield _tell(module, found)
         elif found.is_directory:

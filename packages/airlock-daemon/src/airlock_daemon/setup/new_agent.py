@@ -15,7 +15,7 @@ from airlock_daemon.setup.new_files import CONFIG, REGISTRATION, write_profile
 from airlock_daemon.setup.paths import Locations, absolute
 from airlock_daemon.setup.programs import search_path
 from airlock_daemon.setup.recipes import say_recipe
-from airlock_daemon.setup.remotes import BROKER
+from airlock_daemon.setup.remotes import reaches_remotes
 from airlock_daemon.setup.reserved import reserve
 from airlock_daemon.setup.seen_hosts import find_hosts
 from airlock_daemon.setup.seen_remotes import find_places
@@ -92,13 +92,14 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
             )
     enabled, config = _plan_config(new.commands, locations.config_file)
     shared = load_modules(locations.modules_dir, faults=[], warnings=[])
-    modules = ((name, Modules(shared=shared).find(name)) for name in new.commands)
-    sessions = tuple(name for name, each in modules if each and each.broker == "ssh")
+    modules = {name: Modules(shared=shared).find(name) for name in new.commands}
+    sessions = tuple(name for name, each in modules.items() if each and each.broker == "ssh")
+    has_remotes = any(each and reaches_remotes(each) for each in modules.values())
     profile = write_profile(
         new.name,
         commands=new.commands,
         workspaces=new.workspaces,
-        places=_find_places(new) if BROKER in new.commands else None,
+        places=_find_places(new) if has_remotes else None,
         sessions=sessions,
         hosts=find_hosts() if sessions else (),
     )

@@ -91,8 +91,8 @@ def write_profile(
 ) -> str:
     """The airlock.toml of a new agent, with what else can be set in comments.
 
-    `places` are what git-remote may push to, None for an agent without it. `sessions` are commands
-    of it that are ssh, and `hosts` what may be proposed for them.
+    `places` are what git-remote may push to, None for an agent that cannot ask for it. `sessions`
+    are commands of it that are ssh, and `hosts` what may be proposed for them.
     """
     text = _COMMANDS.format(made=MADE, name=name, commands=format_array(commands))
     if places is not None:

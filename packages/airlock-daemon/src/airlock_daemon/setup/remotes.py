@@ -138,7 +138,16 @@ def find_unasked(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Fa
 def _asks(agent: Agent, name: str) -> bool:
     """Whether a command runs in a box from which git's remotes are reached."""
     module = agent.modules.find(name)
-    return module is not None and module.sandbox is not None and "git" in module.sandbox.brokers
+    return module is not None and _lets_ask(module)
+
+
+def _lets_ask(module: Module) -> bool:
+    return module.sandbox is not None and "git" in module.sandbox.brokers
+
+
+def reaches_remotes(module: Module) -> bool:
+    """Whether a command of `module` is git-remote, or asks for it from its box."""
+    return module.name == BROKER or _lets_ask(module)
 
 
 def _find_unpinned_ssh(agent: Agent, granted: Iterable[str]) -> Iterator[Finding]:

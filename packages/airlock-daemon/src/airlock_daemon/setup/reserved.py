@@ -11,6 +11,7 @@ import airlock_daemon
 
 _INSTALLATION = "the daemon's installation"
 _ENTRY = "a directory of the daemon's PATH"
+_SOCKETS = "the sockets"
 _PROGRAMS = (_INSTALLATION, _ENTRY)
 
 
@@ -18,6 +19,11 @@ class Reserved(msgspec.Struct, frozen=True, dict=True):
     """Directories and files of Airlock itself: (what it is, real path)."""
 
     places: tuple[tuple[str, str], ...]
+
+    @property
+    def sockets_dir(self) -> str | None:
+        """The directory of the agents' sockets, None where that is not among them."""
+        return next((place for name, place in self.places if name == _SOCKETS), None)
 
     @functools.cached_property
     def private(self) -> "Reserved":
@@ -80,7 +86,7 @@ def reserve(
     `agents` and `hooks` map an agent's name to its directory and to the paths of its hooks.
     Programs are taken from `search_path`, a PATH of absolute directories.
     """
-    places = [("the configuration", config_dir), ("the sockets", sockets_dir)]
+    places = [("the configuration", config_dir), (_SOCKETS, sockets_dir)]
     places += [(f'the directory of agent "{name}"', path) for name, path in agents.items()]
     for name, paths in hooks.items():
         directory = os.path.realpath(agents[name])

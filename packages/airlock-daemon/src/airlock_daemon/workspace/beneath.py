@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from airlock_daemon.platform.linux.procfs import name_descriptor
 from airlock_daemon.setup.reserved import is_within
 
 MOST_LINKS = 40
@@ -38,7 +39,7 @@ def follow(start: int, parts: Iterable[str], *, depth: int, root: int, root_path
     try:
         if end.error is not None:
             count(end.rest, depth=end.depth)
-        elif not is_within(os.readlink(f"/proc/self/fd/{end.descriptor}"), root_path):
+        elif not is_within(name_descriptor(end.descriptor), root_path):
             # A directory was moved while it was followed.
             raise LeadsOutError
     finally:

@@ -14,6 +14,7 @@ from airlock_daemon.platform.linux.mountinfo import (
     MountRow,
     covering,
     find_mount,
+    find_shown,
     read_own_mounts,
     relative_to,
 )
@@ -176,11 +177,7 @@ class Mounts:
 
     def find_directory(self, row: MountRow) -> str | None:
         """Where the host has what the client's container has mounted by `row`, None if nowhere."""
-        host = self.host_rows
-        for candidate, directory in covering(host, device=row.device, root=row.root):
-            if find_mount(host, directory) == candidate:
-                return directory
-        return None
+        return next(find_shown(self.host_rows, row), None)
 
     @functools.cached_property
     def host_rows(self) -> Sequence[MountRow]:

@@ -4,6 +4,7 @@ import os
 
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.openat2 import RESOLVE_NO_SYMLINKS, openat2
+from airlock_daemon.platform.linux.procfs import name_descriptor
 from airlock_wire import quote
 
 _FILE = os.O_PATH | os.O_CLOEXEC
@@ -59,7 +60,7 @@ def _closed(path: str, error: OSError) -> Denied:
 
 def real_path(descriptor: int) -> str:
     """The path of an open directory as the kernel has it; raises Denied when it was removed."""
-    path = os.readlink(f"/proc/self/fd/{descriptor}")
+    path = name_descriptor(descriptor)
     # A directory may be called so and be there all the same.
     is_removed = path.endswith(" (deleted)") and os.fstat(descriptor).st_nlink == 0
     if is_removed or not path.startswith("/"):

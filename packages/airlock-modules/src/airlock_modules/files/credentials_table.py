@@ -16,6 +16,8 @@ _NAMED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?\}(/(?!\.\.?$)[^/}]
 _HIDDEN = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}(/(?!\.\.?$)[^/]+)?")
 _OPTIONAL = "?"
 _LOGINS = "logins"
+# What tells a tool of profiles, and of their keys.
+_AWS_FILES = frozenset(("${AWS_CONFIG_FILE}", "${AWS_SHARED_CREDENTIALS_FILE}"))
 # No array of a file is this one.
 _FAULTY = ("\0",)
 
@@ -60,11 +62,13 @@ class Credentials(Struct, frozen=True):
     """What a box holds: `files` by their path in the box, where `~/` is its home, and variables.
 
     What is called `${NAME}` is at a path that nobody can guess, which the tool finds in that
-    variable, and `${NAME}/FILE` in a directory that is so.
+    variable, and `${NAME}/FILE` in a directory that is so. `aws_export`, with `--profile NAME`
+    behind it, prints the keys of a profile of AWS that a box cannot get by itself.
     """
 
     files: Mapping[str, HostFile | Logins | Printed] = {}
     env: Mapping[str, HostVariable | Printed] = {}
+    aws_export: Printed | None = None
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -95,7 +99,8 @@ def read_credentials(
     table = reader.table("credentials")
     files, env = table.table("files"), table.table("env")
     chosen = _Chosen(tuple(forward), tuple(fixed))
-    return Credentials(_read_files(files, chosen), _read_env(env, chosen))
+    held = _read_files(files, chosen)
+    return Credentials(held, _read_env(env, chosen), _read_aws_export(table, held))
 
 
 class _Chosen(Struct, frozen=True):
@@ -197,6 +202,15 @@ def _read_variable(table: TableReader, name: str) -> HostVariable | None:
     )
     table.fault(name, problem, remedy)
     return None
+
+
+def _read_aws_export(table: TableReader, files: Iterable[str]) -> Printed | None:
+    if not table.has("aws_export"):
+        return None
+    if not _AWS_FILES.issubset(files):
+        named = " and ".join(f'"{each}"' for each in sorted(_AWS_FILES))
+        table.fault("aws_export", "the box has no files for it", f"name {named} in files")
+    return _read_command(table, "aws_export")
 
 
 def _read_command(table: TableReader, key: str) -> Printed | None:

@@ -18,6 +18,7 @@ _NOT_AT_HOME = {
     "brokers": 'remove it: tools reach remotes by themselves; or write box = "closed"',
     "network": 'remove it: it has the network of the host; or write box = "closed"',
     "programs": 'remove it: it may execute what it sees; or write box = "closed"',
+    "dynamic": 'remove it: it may execute what it sees; or write box = "closed"',
     "links": 'remove it: links are followed there; or write box = "closed"',
 }
 ENGINE_BROKER = "docker"
@@ -37,8 +38,8 @@ class Sandbox(Struct, frozen=True, kw_only=True):
     `brokers` do what leaves a closed box: "git" speaks to its remotes, and
     "docker" leads to the human's engine, by unix sockets. `programs` is what a box
     that holds credentials may execute beside the tool: names on the daemon's PATH, paths, all that
-    is below a directory (`DIR/**`), or `*`. Without `links` no symbolic link in the workspace is
-    followed there.
+    is below a directory (`DIR/**`), or `*`; those that have a loader with `dynamic` alone. Without
+    `links` no symbolic link in the workspace is followed there.
     """
 
     box: Literal["closed", "home", "none"]
@@ -47,6 +48,7 @@ class Sandbox(Struct, frozen=True, kw_only=True):
     read: tuple[str, ...] = ()
     brokers: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
+    dynamic: bool = False
     links: bool = True
 
     @property
@@ -90,6 +92,7 @@ def read_sandbox(reader: TableReader, *, is_broker: bool) -> Sandbox | None:
         read=_read_paths(table),
         brokers=brokers,
         programs=read_programs(table),
+        dynamic=table.boolean("dynamic", default=False),
         links=table.boolean("links", default=True),
     )
     return widen_network(sandbox, table, "network")

@@ -3,7 +3,7 @@
 import functools
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -102,6 +102,14 @@ def covering(rows: Iterable[MountRow], *, device: str, root: str) -> list[tuple[
         if row.device == device and rest is not None:
             found.append((row, os.path.join(row.point, rest) if rest else row.point))
     return found
+
+
+def find_shown(host: Iterable[MountRow], row: MountRow) -> Iterator[str]:
+    """Where the mounts `host` show what is mounted by `row` of another namespace."""
+    rows = tuple(host)
+    for candidate, directory in covering(rows, device=row.device, root=row.root):
+        if find_mount(rows, directory) == candidate:
+            yield directory
 
 
 def relative_to(path: str, directory: str) -> str | None:

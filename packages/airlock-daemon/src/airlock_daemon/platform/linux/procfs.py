@@ -4,6 +4,7 @@ This is on the way of every request, so that a system call counts.
 """
 
 import errno
+import functools
 import os
 import sys
 
@@ -47,6 +48,20 @@ def read_mount_id(descriptor: int) -> int | None:
         if line.startswith("mnt_id:"):
             return int(line.split()[1])
     return None
+
+
+def name_descriptor(descriptor: int) -> str:
+    """What the kernel calls an open file of this process: a path, or such as `pipe:[4711]`.
+
+    The file itself is not asked. Raises OSError for a number that is not open.
+    """
+    # By the directory, an open one, it takes two thirds of the time that it takes by the path.
+    return os.readlink(str(descriptor), dir_fd=_own_descriptors(os.getpid()))
+
+
+@functools.lru_cache(maxsize=1)
+def _own_descriptors(pid: int) -> int:
+    return os.open(f"/proc/{pid}/fd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def _open(pid: int, name: str) -> int:

@@ -1,0 +1,20 @@
+"""A descriptor whose close(2) waits; the text is also a part of programs that run in a box."""
+
+import socket
+import struct
+
+
+def slow_to_close() -> tuple[socket.socket, socket.socket]:
+    """Both ends of a TCP connection, of which the first waits two minutes when it is closed."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one = socket.create_connection(listening.getsockname())
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        other, _ = listening.accept()
+    one.setblocking(False)
+    try:
+        while True:
+            one.send(b"x" * 65536)
+    except BlockingIOError:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 120))
+    return one, other
