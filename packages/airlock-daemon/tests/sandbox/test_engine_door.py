@@ -234,6 +234,25 @@ def test_another_engine_is_refused_by_name(world: World, host: str, problem: str
     assert "DOCKER_HOST" in error["data"]["hint"]
 
 
+@pytest.mark.parametrize("name", ["config.json", "contexts"])
+def test_no_agent_chooses_the_engine_by_a_link_of_the_humans(world: World, name: str) -> None:
+    """As where dotfiles are a workspace: neither the context in use, nor what it names."""
+    folder = world.root / "home" / ".docker"
+    meta = hashlib.sha256(b"mine").hexdigest()
+    for place in (folder, world.workspace):
+        (place / "contexts" / "meta" / meta).mkdir(parents=True)
+        (place / "config.json").write_text('{"currentContext": "mine"}')
+        host = {"docker": {"Host": f"unix://{world.root}/any"}}
+        file = place / "contexts" / "meta" / meta / "meta.json"
+        file.write_text(json.dumps({"Name": "mine", "Endpoints": host}))
+    (folder / name).rename(folder / "before")
+    (folder / name).symlink_to(world.workspace / name)
+    with serve(world) as daemon:
+        error = daemon.ask("git", "-c", "", cwd="/workspace").error
+    assert (error["data"]["layer"], error["data"]["rule"]) == ("sandbox", "engine")
+    assert "leads through a workspace" in error["message"]
+
+
 def test_without_an_engine_the_client_is_told_why_in_its_own_words(world: World) -> None:
     """As an answer of HTTP, and the record says that it failed."""
     with serve(world, DOCKER_HOST="unix:///nowhere/engine") as daemon:
