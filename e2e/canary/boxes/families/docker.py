@@ -41,7 +41,6 @@ _ATTACKS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
         (_SCRATCH, (f"build {_TAR} link",)),
         (_SCRATCH, ("build --file=link/.ssh/config .",)),
     ),
-    "key": ((_SCRATCH, ("build --ssh=default=<home>/.ssh/id_ed25519 .",)),),
     "cache": (
         (_SCRATCH, ("build --cache-to=type=local,dest=<outside>/got .",)),
         (_SCRATCH, ("build --cache-from=type=local,src=<home> .",)),

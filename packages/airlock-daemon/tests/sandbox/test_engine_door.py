@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -147,7 +148,7 @@ print(found, os.path.exists(sys.argv[1]), os.environ["DOCKER_HOST"])
     with run_engine(world.root / "engine") as engine:
         with serve(world, DOCKER_HOST=f"unix://{engine.path}") as daemon:
             script = f"sys.argv.append({str(engine.path)!r}){search}"
-            assert speak(daemon, script) == "[] False unix://@airlock-docker\n"
+            assert speak(daemon, script).startswith("[] False unix://@airlock-docker-")
         assert engine.heard == []
 
 
@@ -159,15 +160,37 @@ def test_the_door_is_of_one_box_alone(world: World) -> None:
             serve(world, DOCKER_HOST=f"unix://{engine.path}") as daemon,
             daemon.connect() as connection,
         ):
-            wait = f"{SPEAK}print(call(b'first'), flush=True)\nsys.stdin.read()"
-            connection.sendall(request("git", "-c", wait, cwd="/workspace", features=["stdin"]))
-            read_until(connection, "first")
-            other = "import socket\nsocket.socket(socket.AF_UNIX).connect('\\0airlock-docker')"
+            name = "print(os.environ['DOCKER_HOST'][8:], flush=True)"
+            wait = f"{SPEAK}call(b'first')\n{name}\nsys.stdin.read()"
+            more = {"cwd": "/workspace", "features": ["stdin"]}
+            connection.sendall(request("git", "-c", wait, **more))
+            found = re.search("airlock-docker-[0-9a-f]{32}", read_until(connection, "\n"))
+            assert found
+            other = f"import socket\nsocket.socket(socket.AF_UNIX).connect('\\0{found[0]}')"
             answer = daemon.ask("sh", "-c", other, cwd="/workspace")
             assert "ConnectionRefusedError" in answer.text("stderr")
             with socket.socket(socket.AF_UNIX) as here, pytest.raises(ConnectionRefusedError):
-                here.connect("\0airlock-docker")
+                here.connect(f"\0{found[0]}")
         assert engine.heard == [b"first"]
+
+
+def test_nobody_can_guess_what_the_door_is_called(world: World) -> None:
+    """So that a client which connects to sockets that an agent names leads none of them here."""
+    script = """
+name = os.environ["DOCKER_HOST"].removeprefix("unix://@")
+print(name)
+for guess in ("airlock-docker", "airlock-docker-", name[:-1]):
+    try:
+        socket.socket(socket.AF_UNIX).connect("\\0" + guess)
+        print("got")
+    except ConnectionRefusedError:
+        pass
+"""
+    path = world.root / "engine"
+    with run_engine(path), serve(world, DOCKER_HOST=f"unix://{path}") as daemon:
+        first, second = speak(daemon, script), speak(daemon, script)
+    assert len(first.split()) == len(second.split()) == 1
+    assert first != second
 
 
 def test_the_engine_is_that_of_the_context_in_use(world: World) -> None:
@@ -209,6 +232,25 @@ def test_another_engine_is_refused_by_name(world: World, host: str, problem: str
     assert problem in error["message"]
     assert "pass" not in error["message"]
     assert "DOCKER_HOST" in error["data"]["hint"]
+
+
+@pytest.mark.parametrize("name", ["config.json", "contexts"])
+def test_no_agent_chooses_the_engine_by_a_link_of_the_humans(world: World, name: str) -> None:
+    """As where dotfiles are a workspace: neither the context in use, nor what it names."""
+    folder = world.root / "home" / ".docker"
+    meta = hashlib.sha256(b"mine").hexdigest()
+    for place in (folder, world.workspace):
+        (place / "contexts" / "meta" / meta).mkdir(parents=True)
+        (place / "config.json").write_text('{"currentContext": "mine"}')
+        host = {"docker": {"Host": f"unix://{world.root}/any"}}
+        file = place / "contexts" / "meta" / meta / "meta.json"
+        file.write_text(json.dumps({"Name": "mine", "Endpoints": host}))
+    (folder / name).rename(folder / "before")
+    (folder / name).symlink_to(world.workspace / name)
+    with serve(world) as daemon:
+        error = daemon.ask("git", "-c", "", cwd="/workspace").error
+    assert (error["data"]["layer"], error["data"]["rule"]) == ("sandbox", "engine")
+    assert "leads through a workspace" in error["message"]
 
 
 def test_without_an_engine_the_client_is_told_why_in_its_own_words(world: World) -> None:

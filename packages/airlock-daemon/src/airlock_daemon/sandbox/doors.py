@@ -10,6 +10,7 @@ import ipaddress
 import socket
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from secrets import token_hex
 
 import msgspec
 
@@ -27,8 +28,10 @@ _NAMED = ipaddress.IPv4Network("127.0.3.0/24")
 
 _NOT_BY_PROXY = "localhost,127.0.0.1,::1"
 
-# An abstract name is of the box's own network: no file system has it, and no other box.
-_ENGINE = "@airlock-docker"
+# An abstract name is of the box's own network: no file system has it, and no other box. Nobody can
+# guess its end, as a client that is told of sockets by an agent would lead others to this one.
+_ENGINE = "@airlock-docker-"
+_BYTES = 16
 
 
 class Door(msgspec.Struct, frozen=True):
@@ -42,13 +45,14 @@ class Doors(msgspec.Struct, frozen=True):
     """What a box may reach, and where in it the daemon listens for that.
 
     `proxy` speaks HTTP; it is there unless `network` is empty. `engine` is the host's path of the
-    socket of a docker engine, "" where the box reaches none.
+    socket of a docker engine, "" where the box reaches none, and `socket` what stands for it here.
     """
 
     network: Network = read_network(())
     proxy: Destination | None = None
     doors: tuple[Door, ...] = ()
     engine: str = ""
+    socket: str = ""
 
     @property
     def listeners(self) -> tuple[Destination, ...]:
@@ -59,7 +63,7 @@ class Doors(msgspec.Struct, frozen=True):
     @property
     def addresses(self) -> str:
         """Where it is to listen at all, as `native/doors.zig` reads that."""
-        return ",".join((*map(str, self.listeners), *((_ENGINE,) if self.engine else ())))
+        return ",".join((*map(str, self.listeners), *((self.socket,) if self.socket else ())))
 
     @property
     def hosts(self) -> tuple[tuple[str, str], ...]:
@@ -74,8 +78,9 @@ def plan_doors(entries: Sequence[str], source: str, *, engine: str = "") -> Door
     None where there are neither. Raises Denied where it names more destinations on this host than
     there can be.
     """
+    name = f"{_ENGINE}{token_hex(_BYTES)}" if engine else ""
     if not entries:
-        return Doors(engine=engine) if engine else None
+        return Doors(engine=engine, socket=name) if engine else None
     network = read_network(entries)
     local = {
         here: Door(here, each)
@@ -96,7 +101,7 @@ def plan_doors(entries: Sequence[str], source: str, *, engine: str = "") -> Door
         )
     doors = (*local.values(), *_stand_for_names(network, [each.host for each in local]))
     # A name that has no door is reached by the proxy alone.
-    return Doors(network, proxy, doors[:most], engine)
+    return Doors(network, proxy, doors[:most], engine, name)
 
 
 def _stand_for_names(network: Network, taken: Sequence[str]) -> Iterator[Door]:
@@ -114,7 +119,7 @@ def name_doors(doors: Doors | None) -> dict[str, str]:
     """The variables by which tools find the ways out."""
     if doors is None:
         return {}
-    engine = {"DOCKER_HOST": f"unix://{_ENGINE}"} if doors.engine else {}
+    engine = {"DOCKER_HOST": f"unix://{doors.socket}"} if doors.socket else {}
     return engine | _name_proxy(doors)
 
 

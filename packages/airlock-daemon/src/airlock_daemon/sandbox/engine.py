@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from airlock_daemon.brokers.docker.endpoint import find_engine, no_engine
+from airlock_daemon.brokers.docker.endpoint import find_engine
 from airlock_daemon.sandbox.client_files import leads_through
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Module
-from airlock_wire import quote
 
 
 def choose_engine(
@@ -18,12 +17,10 @@ def choose_engine(
     """The host's path of its socket, "" for a module that wants none.
 
     `environment` is the daemon's. No engine is found by way of the directories that are `written`
-    by the client, who could have one of its own there, and read the logins that are sent to it.
-    Raises Denied (rule "engine").
+    by agents, who could have one of their own there, and read the logins that are sent to it, or
+    choose any socket of the host. Raises Denied (rule "engine").
     """
     if module.sandbox is None or not module.sandbox.has_engine:
         return ""
-    path = find_engine({**environment, **generation.agent.profile.env}, module.source)
-    if leads_through(path, written):
-        raise no_engine(f"the way to {quote(path)} leads through a workspace", module.source)
-    return path
+    variables = {**environment, **generation.agent.profile.env}
+    return find_engine(variables, module.source, lambda path: leads_through(path, written))

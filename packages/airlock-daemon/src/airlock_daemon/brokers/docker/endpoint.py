@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -33,30 +33,43 @@ class _Context(msgspec.Struct):
     endpoints: dict[str, _Endpoint] = msgspec.field(default_factory=dict, name="Endpoints")
 
 
-def find_engine(variables: Mapping[str, str], source: str) -> str:
+def find_engine(
+    variables: Mapping[str, str], source: str, is_written: Callable[[str], bool]
+) -> str:
     """The path of the engine's socket: of DOCKER_HOST, else of the context in use, else the usual.
 
     `variables` are the daemon's, with those that a profile sets. Raises Denied (layer "sandbox",
-    rule "engine") for an engine that is not behind a unix socket of this host; `source` is the
-    module that wants it.
+    rule "engine") for an engine that is not behind a unix socket of this host, and where an agent
+    could choose it: by `is_written` the way to a path leads through what one writes. `source` is
+    the module that wants the engine.
     """
     named = variables.get("DOCKER_HOST", "")
     if not named:
-        named = _find_in_context(variables, source)
+        named = _find_in_context(variables, source, is_written)
     path = named.removeprefix(_UNIX)
     if path == named or not os.path.isabs(path):
         # A URL may have a password in it.
         scheme = named.partition("://")[0] if "://" in named else "something else"
         raise no_engine(f"the engine of the human's docker is behind {quote(scheme)}", source)
+    _refuse_written(path, source, is_written)
     return path
 
 
-def _find_in_context(variables: Mapping[str, str], source: str) -> str:
+def _refuse_written(path: str, source: str, is_written: Callable[[str], bool]) -> None:
+    if is_written(path):
+        raise no_engine(f"the way to {quote(path)} leads through a workspace", source)
+
+
+def _find_in_context(
+    variables: Mapping[str, str], source: str, is_written: Callable[[str], bool]
+) -> str:
     folder = os.path.expanduser("~") if "HOME" not in variables else variables["HOME"]
     folder = variables.get("DOCKER_CONFIG", "") or os.path.join(folder, ".docker")
     name = variables.get("DOCKER_CONTEXT", "")
     if not name:
-        content = _read(os.path.join(folder, "config.json"))
+        file = os.path.join(folder, "config.json")
+        _refuse_written(file, source, is_written)
+        content = _read(file)
         try:
             name = msgspec.json.decode(content or b"{}", type=_Configuration).context
         except msgspec.DecodeError:
@@ -66,7 +79,9 @@ def _find_in_context(variables: Mapping[str, str], source: str) -> str:
     if not _CONTEXT.fullmatch(name):
         raise no_engine("the human's docker names a context that can be none", source)
     digest = hashlib.sha256(name.encode()).hexdigest()
-    content = _read(os.path.join(folder, "contexts", "meta", digest, "meta.json"))
+    file = os.path.join(folder, "contexts", "meta", digest, "meta.json")
+    _refuse_written(file, source, is_written)
+    content = _read(file)
     try:
         context = msgspec.json.decode(content or b"{}", type=_Context)
     except msgspec.DecodeError:
