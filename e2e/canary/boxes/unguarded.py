@@ -130,7 +130,21 @@ def alone() -> None:
 
 
 def listed() -> None:
-    """The launcher does not have the kernel keep a box to its list."""
+    """The launcher does not have the kernel keep a box to its list, nor is all else without code.
+
+    Each of the two would be enough for a program of the system.
+    """
+
+    def executable(box: Box) -> Iterator[str]:
+        everywhere = tuple(each.target for each in box.operations if isinstance(each, System))
+        is_listed = box.bound is not None and box.bound.programs
+        return cast("Iterator[str]", real(_let_load(box, everywhere) if is_listed else box))
+
+    real = _put(bubblewrap, "_list_executable", executable)
+
+
+def _let_load(box: Box, everywhere: tuple[str, ...]) -> Box:
+    return box if box.bound is None else replace(box, bound=replace(box.bound, loaded=everywhere))
 
 
 def noexec() -> None:

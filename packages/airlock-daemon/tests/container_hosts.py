@@ -20,7 +20,7 @@ from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount, parse_
 from airlock_daemon.sandbox.ahead import Boxes
 from airlock_daemon.sandbox.box import Box
 from airlock_daemon.sandbox.launch import BoxedLaunch
-from airlock_daemon.sandbox.making import FreshBox, make_box
+from airlock_daemon.sandbox.making import FreshBox, Workshop
 from airlock_daemon.sandbox.plan import plan_box
 from airlock_daemon.sandbox.room import Room
 from airlock_daemon.sandbox.starting import start_boxed
@@ -145,16 +145,11 @@ class Runner:
         box: Box | None = None,
     ) -> None:
         """Run a script to its end, in a closed box or in `box`; raises AirlockError without."""
-        box = box or plan(workspace)
         launch = await start_boxed(
             self.say(workspace, script),
             (self.null, output, output),
-            box,
-            bubblewrap=BUBBLEWRAP,
-            launcher=self.launcher,
-            identity=box_identity(),
-            reserved=NOTHING,
-            null=self.null,
+            box or plan(workspace),
+            by=self._workshop(),
             room=self.room if room is None else room,
         )
         await finish(launch)
@@ -166,8 +161,10 @@ class Runner:
 
     async def make(self, box: Box) -> FreshBox:
         """A box that nobody has told anything yet."""
-        return await make_box(
-            box,
+        return await self._workshop().make(box)
+
+    def _workshop(self) -> Workshop:
+        return Workshop(
             bubblewrap=BUBBLEWRAP,
             launcher=self.launcher,
             identity=box_identity(),

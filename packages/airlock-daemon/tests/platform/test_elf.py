@@ -56,7 +56,7 @@ def test_programs_of_this_host_are_told_apart() -> None:
 def test_a_loader_is_known_under_any_name(tmp_path: Path) -> None:
     """By what it is, not by what it is called."""
     loader = next(each for each in LOADERS if os.path.exists(each))
-    assert find_kind(shutil.copy(loader, tmp_path / "terraform-provider-x")) == "loader"
+    assert find_kind(shutil.copy(loader, str(tmp_path / "terraform-provider-x"))) == "loader"
 
 
 @pytest.mark.parametrize(

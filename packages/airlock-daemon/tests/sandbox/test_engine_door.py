@@ -160,8 +160,7 @@ def test_the_door_is_of_one_box_alone(world: World) -> None:
             daemon.connect() as connection,
         ):
             wait = f"{SPEAK}print(call(b'first'), flush=True)\nsys.stdin.read()"
-            more = {"cwd": "/workspace", "features": ["stdin"]}
-            connection.sendall(request("git", "-c", wait, **more))
+            connection.sendall(request("git", "-c", wait, cwd="/workspace", features=["stdin"]))
             read_until(connection, "first")
             other = "import socket\nsocket.socket(socket.AF_UNIX).connect('\\0airlock-docker')"
             answer = daemon.ask("sh", "-c", other, cwd="/workspace")

@@ -137,15 +137,16 @@ def test_a_program_with_a_loader_can_be_listed_and_loads_nothing_else(
         for words in (("/bin/sh", "-c", "echo ran"), (str(tool / "bin" / "unlisted"),)):
             assert run(daemon, "run", "none", *words) == "CannotExecute", words
         assert run(daemon, "memory", str(dynamic)) == "CannotExecute"
-        for words in (
+        refused: tuple[tuple[str, ...], ...] = (
             ("/bin/echo", "ran"),
             ("/usr/bin/python3", "-c", "print('ran')"),
             ("/workspace/echo", "ran"),
             ("--preload", "/workspace/lib.so", str(dynamic), "ran"),
             ("--preload", "/usr/lib/x86_64-linux-gnu/libm.so.6", str(dynamic), "ran"),
-        ):
-            said = run(daemon, "run", "none", LOADER, *words)
-            assert "failed to map segment" in said or "cannot be preloaded" in said, words
+        )
+        for each in refused:
+            said = run(daemon, "run", "none", LOADER, *each)
+            assert "failed to map segment" in said or "cannot be preloaded" in said, each
 
 
 def test_the_tool_itself_may_have_a_loader(world: World, tool: Path) -> None:

@@ -25,6 +25,7 @@ from airlock_daemon.request.state import DaemonState
 from airlock_daemon.sandbox.fencing import start_fenced
 from airlock_daemon.sandbox.groups import Group, OpenGroup, open_none
 from airlock_daemon.sandbox.launch import BoxedLaunch
+from airlock_daemon.sandbox.making import Workshop
 from airlock_daemon.sandbox.room import Room
 from airlock_daemon.sandbox.starting import start_boxed
 from airlock_daemon.setup.limits import Limits
@@ -123,19 +124,30 @@ def _choose_start(
     open_group: OpenGroup,
 ) -> _Start | None:
     """What starts a command that is to have a box, None for one that has none."""
-    if plan.boxed is None:
+    boxed = plan.boxed
+    if boxed is None:
         return None
-    if (bubblewrap := plan.boxed.maker.bubblewrap) is not None:
-        return partial(
-            start_boxed,
+    launcher, identity, reserved = shared.launcher, boxed.maker.identity, boxed.reserved
+    if (bubblewrap := boxed.maker.bubblewrap) is not None:
+        workshop = Workshop(
             bubblewrap=bubblewrap,
+            launcher=launcher,
+            identity=identity,
+            reserved=reserved,
             null=shared.null,
-            room=room,
             open_group=open_group,
         )
+        return partial(start_boxed, by=workshop, room=room)
     if private is None:
-        raise TypeError(plan.boxed.maker)
-    return partial(start_fenced, private=private, group=group)
+        raise TypeError(boxed.maker)
+    return partial(
+        start_fenced,
+        launcher=launcher,
+        identity=identity,
+        reserved=reserved,
+        private=private,
+        group=group,
+    )
 
 
 async def _launch(
@@ -148,9 +160,6 @@ async def _launch(
         what,
         stdio.standard,
         boxed.box,
-        launcher=shared.launcher,
-        identity=boxed.maker.identity,
-        reserved=boxed.reserved,
         terminal=stdio.terminal,
         kept=() if asking is None else (asking.number,),
     )

@@ -15,7 +15,7 @@ from airlock_daemon.command.launcher import Launcher
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.linux.mount_watch import MountWatch
 from airlock_daemon.sandbox.key import Key
-from airlock_daemon.sandbox.making import make_box
+from airlock_daemon.sandbox.making import Workshop
 from airlock_daemon.sandbox.room import Room
 
 log = logging.getLogger("airlock")
@@ -132,8 +132,7 @@ class Boxes:
         self.look()
         mounts = self._mounts
         try:
-            made = await make_box(
-                key.box,
+            workshop = Workshop(
                 bubblewrap=key.bubblewrap,
                 launcher=self._launcher,
                 identity=key.identity,
@@ -141,6 +140,7 @@ class Boxes:
                 null=self._null,
                 open_group=room.open_group,
             )
+            made = await workshop.make(key.box)
         except AirlockError as error:
             # The command that needs it is told, if it is so then.
             log.debug("no box is made ahead: %s", error.message)

@@ -42,14 +42,16 @@ async def collect_logins(configuration: Configuration, programs: Programs, ask: 
 async def _ask_helper(registry: str, helper: str, programs: Programs, ask: Ask) -> Login | None:
     program = programs.find(helper)
     if program is None:
-        log.warning("%s is not an executable on the host: no login for %s", helper, quote(registry))
+        problem = "%s is not an executable on the host: no login for %s; install it"
+        log.warning(problem, helper, quote(registry))
         return None
     try:
         status, printed = await ask(program, (helper, "get"), said=registry.encode())
     except Failed as error:
-        log.warning("no login for %s: %s", quote(registry), error.message)
+        log.warning("no login for %s: %s; %s", quote(registry), error.message, error.hint)
         return None
     login = read_answer(printed) if status == 0 else None
     if login is None:
-        log.warning("%s has no login for %s (status %d)", helper, quote(registry), status)
+        problem = "%s has no login for %s (status %d); run docker login as the user of the daemon"
+        log.warning(problem, helper, quote(registry), status)
     return login

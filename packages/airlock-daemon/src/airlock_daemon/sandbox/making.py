@@ -23,89 +23,73 @@ class FreshBox(msgspec.Struct, frozen=True):
     shared: tuple[Mark, ...]
 
 
-async def make_box(
-    box: Box,
-    *,
-    bubblewrap: str,
-    launcher: Launcher,
-    identity: Identity,
-    reserved: Reserved,
-    null: int,
-    open_group: OpenGroup = open_none,
-) -> FreshBox:
-    """Have `bubblewrap` make `box`, but for its directory, and run as `identity` with all in it, in
-    the cgroup that `open_group` gives, if any.
+class Workshop(msgspec.Struct, frozen=True, kw_only=True):
+    """By what boxes are made: the program `bubblewrap`, started by the `launcher`.
 
-    It need not have come to its end: an order waits for that, and is told what went wrong. The
-    caller closes the launch. Raises Denied and Failed.
+    It runs as `identity` with all that is in a box, in the cgroup that `open_group` gives, if any.
+    What is `reserved` is in none, and `null` is an open /dev/null.
     """
-    try:
-        root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    bubblewrap: str
+    launcher: Launcher
+    identity: Identity
+    reserved: Reserved
+    null: int
+    open_group: OpenGroup = open_none
+
+    async def make(self, box: Box) -> FreshBox:
+        """Have `box` made, but for its directory.
+
+        It need not have come to its end: an order waits for that, and is told what went wrong. The
+        caller closes the launch. Raises Denied and Failed.
+        """
         try:
-            return await _make(
-                box,
-                bubblewrap=bubblewrap,
-                launcher=launcher,
-                identity=identity,
-                reserved=reserved,
-                null=null,
-                root=root,
-                open_group=open_group,
-            )
-        finally:
-            os.close(root)
-    except OSError as error:
-        raise cannot_start(bubblewrap, error) from error
+            root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                return await self._make(box, root)
+            finally:
+                os.close(root)
+        except OSError as error:
+            raise cannot_start(self.bubblewrap, error) from error
 
-
-async def _make(
-    box: Box,
-    *,
-    bubblewrap: str,
-    launcher: Launcher,
-    identity: Identity,
-    reserved: Reserved,
-    null: int,
-    root: int,
-    open_group: OpenGroup,
-) -> FreshBox:
-    with ExitStack() as undo:
-        said = os.memfd_create("airlock-box-said", os.MFD_CLOEXEC)
-        undo.callback(os.close, said)
-        near = far = None
-        if box.doors is not None:
-            # What the box has of the two.
-            near, far = make_pair()
-            undo.callback(near.close)
-            undo.callback(far.close)
-        group = open_group()
-        if group is not None:
-            undo.callback(group.close)
-        ours, theirs = make_pair()
-        undo.callback(ours.close)
-        with (
-            theirs,
-            prepare(
-                box,
-                bubblewrap,
-                launcher=find_launcher(),
-                identity=identity,
-                control=theirs.fileno(),
-                doors=None if far is None else far.fileno(),
-                root=root,
-                reserved=reserved,
-            ) as making,
-        ):
-            maker = await launcher.launch(
-                making.command_line,
-                (null, null, said),
-                kept=making.kept,
-                identity=None if identity.user == os.geteuid() else identity,
-                group=None if group is None else group.descriptor,
-            )
-        undo.callback(maker.close)
-        launch = BoxedLaunch(ours, maker, said, group, near)
-        undo.pop_all()
-        if far is not None:
-            far.close()
-    return FreshBox(launch, making.shared)
+    async def _make(self, box: Box, root: int) -> FreshBox:
+        with ExitStack() as undo:
+            said = os.memfd_create("airlock-box-said", os.MFD_CLOEXEC)
+            undo.callback(os.close, said)
+            near = far = None
+            if box.doors is not None:
+                # What the box has of the two.
+                near, far = make_pair()
+                undo.callback(near.close)
+                undo.callback(far.close)
+            group = self.open_group()
+            if group is not None:
+                undo.callback(group.close)
+            ours, theirs = make_pair()
+            undo.callback(ours.close)
+            with (
+                theirs,
+                prepare(
+                    box,
+                    self.bubblewrap,
+                    launcher=find_launcher(),
+                    identity=self.identity,
+                    control=theirs.fileno(),
+                    doors=None if far is None else far.fileno(),
+                    root=root,
+                    reserved=self.reserved,
+                ) as making,
+            ):
+                maker = await self.launcher.launch(
+                    making.command_line,
+                    (self.null, self.null, said),
+                    kept=making.kept,
+                    identity=None if self.identity.user == os.geteuid() else self.identity,
+                    group=None if group is None else group.descriptor,
+                )
+            undo.callback(maker.close)
+            launch = BoxedLaunch(ours, maker, said, group, near)
+            undo.pop_all()
+            if far is not None:
+                far.close()
+        return FreshBox(launch, making.shared)

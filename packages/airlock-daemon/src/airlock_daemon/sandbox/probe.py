@@ -9,6 +9,7 @@ from airlock_daemon.command.launch import Ended
 from airlock_daemon.command.launcher import Launcher, find_launcher
 from airlock_daemon.command.order import CommandLine, Identity
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.sandbox.making import Workshop
 from airlock_daemon.sandbox.plan import plan_box
 from airlock_daemon.sandbox.starting import start_boxed
 from airlock_daemon.sandbox.version import explain_too_old
@@ -68,16 +69,14 @@ async def probe_box(bubblewrap: str, identity: Identity, launcher: Launcher) -> 
         )
         what = CommandLine("/bin/sh", ("sh", "-c", "exit 0"), {}, directory)
         try:
-            launch = await start_boxed(
-                what,
-                (null,) * 3,
-                box,
+            workshop = Workshop(
                 bubblewrap=bubblewrap,
                 launcher=launcher,
                 identity=identity,
                 reserved=NOTHING,
                 null=null,
             )
+            launch = await start_boxed(what, (null,) * 3, box, by=workshop)
         except AirlockError as error:
             return error.message
         report: Ended | AirlockError | None = None

@@ -53,7 +53,7 @@ def review_module(module: Module) -> Iterator[Fault]:
 def _find_unasked(module: Module) -> Iterator[Fault]:
     """Tell of brokers that nothing in a box could ask, since another program would have to."""
     sandbox = module.sandbox
-    if sandbox is None or not module.is_holding or not sandbox.brokers or sandbox.programs:
+    if sandbox is None or not module.is_holding or sandbox.programs or "git" not in sandbox.brokers:
         return
     problem = (
         "cannot be asked, so that the command is refused: a box with credentials and without a "

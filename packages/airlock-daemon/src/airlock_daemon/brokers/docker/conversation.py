@@ -69,6 +69,6 @@ async def refuse(connection: trio.SocketStream, error: AirlockError, turns: Turn
     text = f"airlock: {error.message}" + (f"; {error.hint}" if error.hint else "")
     body = msgspec.json.encode({"message": text})
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    head = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
-    head += f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    await say_last(connection, head.encode() + body, turns)
+    head = [f"HTTP/1.1 {status.value} {status.phrase}", "Content-Type: application/json"]
+    head += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
+    await say_last(connection, "\r\n".join(head).encode() + body, turns)
