@@ -120,7 +120,8 @@ def write_script(
     """
     lines = [
         f"export SERVER={url} CLONE={folder}/../clone HERE={folder}",
-        f"export GIT_CONFIG_GLOBAL={configuration}",
+        # What takes longer than two seconds would say so, on one side and not on the other.
+        f"export GIT_CONFIG_GLOBAL={configuration} GIT_PROGRESS_DELAY=3600",
         *(f"export {name}={shlex.quote(value)}" for name, value in ENVIRONMENT.items()),
         'cd "$HERE"',
     ]
