@@ -69,7 +69,7 @@ def test_an_ssh_agent_has_the_key(user_stage: Stage) -> None:
 
 @contextmanager
 def _holding(account: Account, key: KeyPair) -> Iterator[Path]:
-    """Run an ssh-agent of the account that has a key, whose files are removed."""
+    """Run an ssh-agent of the account that has a key, whose file is removed."""
     socket = account.home / ".ssh" / "agent"
     environment = {**account.environment(path=TOOLS), "SSH_AUTH_SOCK": str(socket)}
 
@@ -82,8 +82,7 @@ def _holding(account: Account, key: KeyPair) -> Iterator[Path]:
     assert found is not None
     try:
         call("ssh-add", "-q", str(key.path))
-        for file in (key.path, Path(f"{key.path}.pub")):
-            file.unlink()
+        key.path.unlink()
         yield socket
     finally:
         os.kill(int(found[1]), signal.SIGTERM)
