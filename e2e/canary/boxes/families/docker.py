@@ -38,6 +38,8 @@ _ATTACKS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
         (_FURTHER, (f"build --build-context=a=<home> {_TAR} .",)),
         (_FURTHER, (f"build --build-context=a=link {_TAR} .",)),
         (_FURTHER, (f"build --build-context=a=oci-layout://<home> {_TAR} .",)),
+        (_FURTHER, (f"build --build-context=a=/run/credentials {_TAR} .",)),
+        (_FURTHER, (f"build --build-context=a=/home/airlock {_TAR} .",)),
         (_SCRATCH, (f"build {_TAR} link",)),
         (_SCRATCH, ("build --file=link/.ssh/config .",)),
     ),
@@ -48,6 +50,7 @@ _ATTACKS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "variables": (
         (_SCRATCH, ("create --name=x-{c} --env-file=link/.docker/config.json {c} x",)),
         (_SCRATCH, ("create --name=x-{c} --env-file=names {c} x", "inspect x-{c}")),
+        (_SCRATCH, ("--help", "context ls", "info")),
         (_SCRATCH, ("create --name=x-{c} --label-file=link/.netrc {c} x", "inspect x-{c}")),
     ),
 }

@@ -55,7 +55,8 @@ def test_the_vectors_are_many(name: str) -> None:
     print(f"{name}: {denied} evasions denied, {allowed} everyday commands allowed")
     assert min(denied + harmless, allowed) >= 180
     assert denied >= 100
-    assert (harmless > 0) == (name in BOXED)
+    # What docker's client reads and writes is its box's, though that holds logins.
+    assert (harmless > 0) == (name in BOXED | {"docker"})
 
 
 @pytest.mark.parametrize("name", NAMES)
