@@ -158,15 +158,14 @@ def test_a_person_works_in_a_container_at_a_terminal(user_stage: Stage) -> None:
         scene.setup(scene.images.busybox).running() as client,
         client.sit_at(*run, scene.images.busybox, "sh", rows=33, cols=101) as terminal,
     ):
-        terminal.enter("PS1='rea''dy> '; stty size\r")
-        terminal.wait_for("33 101")
-        terminal.resize(40, 120)
-        terminal.enter("until [ \"$(stty size)\" = '40 120' ]; do :; done; echo re''sized\r")
-        terminal.wait_for("resized")
-        terminal.enter("trap 'echo inter''rupted' INT; while :; do sleep 0.1; done\r")
+        terminal.enter("until [ \"$(stty size)\" = '33 101' ]; do :; done; echo arri''ved\r")
+        terminal.wait_for("arrived")
+        terminal.enter("sh -c 'echo be\"\"gun; sleep infinity'\r")
+        terminal.wait_for("begun")
         terminal.enter("\x03")
-        terminal.wait_for("interrupted")
-        terminal.enter("trap - INT\r\x03exit 7\r")
+        terminal.enter("echo stat''us $?\r")
+        terminal.wait_for("status 130")
+        terminal.enter("exit 7\r")
         assert terminal.wait() == 7
 
 
