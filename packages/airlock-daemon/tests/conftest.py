@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.platform.linux.mount_watch import MountWatch
-from airlock_daemon.platform.linux.procfs import name_descriptor
 from airlock_daemon.sandbox import room
 from confining import build_confined
 from container_hosts import SECRET, Host, Runner, open_runner
@@ -21,12 +20,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "confined" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.timeout(60, func_only=True))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def named() -> None:
-    """What descriptors are named by stays open, whichever test asks for a name first."""
-    name_descriptor(0)
 
 
 @pytest.fixture(scope="session")

@@ -46,20 +46,3 @@ def test_a_descriptor_is_called_what_the_kernel_calls_it(tmp_path: Path) -> None
     )
     os.close(reading)
     os.close(writing)
-
-
-def test_after_a_fork_the_names_are_those_of_the_child() -> None:
-    """Not those that the parent has under the same numbers."""
-    reading, writing = os.pipe()
-    assert name_descriptor(reading).startswith("pipe:")
-    pid = os.fork()
-    if pid == 0:
-        # Whatever happens here, nothing of the test's goes on in the child.
-        try:
-            os.dup2(os.open(os.devnull, os.O_RDONLY), reading)
-            os._exit(0 if name_descriptor(reading) == os.devnull else 1)
-        finally:
-            os._exit(2)
-    assert os.waitpid(pid, 0)[1] == 0
-    os.close(reading)
-    os.close(writing)

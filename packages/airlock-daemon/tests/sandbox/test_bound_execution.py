@@ -258,4 +258,4 @@ def test_a_program_that_may_be_absent_is_executed_where_it_is_there(
     write_tool(world, f'programs = ["{tmp_path}/**?"]')
     with Daemon(world, environment={"PATH": "/usr/bin:/bin"}) as daemon:
         refused = daemon.ask("git", "-c", "1", cwd="/workspace").error
-    assert "the tool itself, needs a loader or an interpreter" in refused["message"]
+    assert 'python3" is no static program' in refused["message"]
