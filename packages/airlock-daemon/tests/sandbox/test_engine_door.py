@@ -162,8 +162,7 @@ def test_the_door_is_of_one_box_alone(world: World) -> None:
         ):
             name = "print(os.environ['DOCKER_HOST'][8:], flush=True)"
             wait = f"{SPEAK}call(b'first')\n{name}\nsys.stdin.read()"
-            more = {"cwd": "/workspace", "features": ["stdin"]}
-            connection.sendall(request("git", "-c", wait, **more))
+            connection.sendall(request("git", "-c", wait, cwd="/workspace", features=["stdin"]))
             found = re.search("airlock-docker-[0-9a-f]{32}", read_until(connection, "\n"))
             assert found
             other = f"import socket\nsocket.socket(socket.AF_UNIX).connect('\\0{found[0]}')"
