@@ -50,10 +50,6 @@ def beginning(
         assert "made " in person.run("airlock-daemon init", cwd=project.path)
         add = "airlock-daemon agent add my --workspace . --command git --yes"
         said = person.run(add, cwd=project.path)
-        # A server of this host has to be named.
-        profile = user_stage.account.home / ".config/airlock/agents/my/airlock.toml"
-        with profile.open("a") as file:
-            file.write(f"\n[git]\npush = [{json.dumps(repository.url)}]\n")
         yield Beginning(person=person, project=project, repository=repository, said=said)
 
 

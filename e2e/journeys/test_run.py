@@ -1,6 +1,5 @@
 """`airlock-daemon run`: an agent's container of any image, which nobody has changed for it."""
 
-import json
 import os
 import shlex
 import signal
@@ -55,9 +54,6 @@ def place(stages: dict[str, Stage], executables: Executables, ground: Path) -> I
     with newcomer(stage.account, executables) as person:
         person.run("airlock-daemon agent add my --workspace . --yes", cwd=project.path)
         files = stage.account.home / ".config/airlock"
-        # A server of this host has to be named.
-        with (files / "agents/my/airlock.toml").open("a") as profile:
-            profile.write(f"\n[git]\npush = [{json.dumps(repository.url)}]\n")
         line = f"airlock-daemon start --agents {files}/agents.toml"
         with Daemon(
             person.shell(f"exec {line}"),
