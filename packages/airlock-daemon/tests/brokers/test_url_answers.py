@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
@@ -119,7 +120,8 @@ def test_an_answer_is_not_taken(site: Site, script: Script, said: str) -> None:
     """git shows why; nobody but the server has heard anything, and it no account by itself."""
     site.server.script = script
     listed = site.git("ls-remote", "origin")
-    assert listed.returncode == 128
+    # git may be about to write when its helper ends, as with any helper.
+    assert listed.returncode in (128, -signal.SIGPIPE)
     assert said.replace("{url}", site.url) in listed.stderr
     assert {request for request, _ in site.server.requests} == {
         "GET /app.git/info/refs?service=git-upload-pack"
