@@ -46,6 +46,15 @@ def boxed_world(more: str = "") -> Iterator[World]:
 
 
 @contextmanager
+def mapped_world() -> Iterator[World]:
+    """An `open_world` with these boxes, and `/workspace` mapped."""
+    with open_world() as world:
+        write_boxes(world)
+        world.write_profile(f'[workspace]\nmounts = {{ "/workspace" = "{world.workspace}" }}\n')
+        yield world
+
+
+@contextmanager
 def open_world() -> Iterator[World]:
     """A world that others can enter too.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from boxing import PYTHON, needs_bubblewrap, open_world, write_boxes
+from boxing import PYTHON, mapped_world, needs_bubblewrap
 from running import Daemon
 from worlds import World
 
@@ -22,9 +22,7 @@ HELD = '[credentials]\nenv.TOKEN = "HOME"\n'
 @pytest.fixture
 def world() -> Iterator[World]:
     """A daemon with boxes, `/workspace`, and in there a program and a script."""
-    with open_world() as world:
-        write_boxes(world)
-        world.write_profile(f'[workspace]\nmounts = {{ "/workspace" = "{world.workspace}" }}\n')
+    with mapped_world() as world:
         shutil.copy("/bin/echo", world.workspace / "dynamic")
         (world.workspace / "script").write_text("#!/bin/sh\necho ran\n")
         (world.workspace / "script").chmod(0o755)

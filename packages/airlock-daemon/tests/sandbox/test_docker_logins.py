@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from boxing import PYTHON, needs_bubblewrap, open_world, write_boxes
+from boxing import PYTHON, mapped_world, needs_bubblewrap
 from running import Daemon
 from worlds import World
 
@@ -41,10 +41,7 @@ esac
 @pytest.fixture
 def world() -> Iterator[World]:
     """A daemon whose `git` is python in such a box; a helper stands on its PATH."""
-    with open_world() as world:
-        write_boxes(world)
-        mapped = f'[workspace]\nmounts = {{ "/workspace" = "{world.workspace}" }}\n'
-        world.write_profile(mapped)
+    with mapped_world() as world:
         world.write_module("git", PYTHON, HOLDING)
         for folder in ("home/.docker", "bin"):
             (world.root / folder).mkdir(parents=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.setup.checking import check_files
-from boxing import PYTHON, needs_bubblewrap, open_world, write_boxes
+from boxing import PYTHON, mapped_world, needs_bubblewrap
 from running import Daemon, read_until, request
 from worlds import World
 
@@ -86,10 +86,7 @@ def run_engine(path: Path) -> Iterator[Engine]:
 @pytest.fixture
 def world() -> Iterator[World]:
     """A daemon whose `git` is python in such a box, and `/workspace` mapped."""
-    with open_world() as world:
-        write_boxes(world)
-        mapped = f'[workspace]\nmounts = {{ "/workspace" = "{world.workspace}" }}\n'
-        world.write_profile(mapped)
+    with mapped_world() as world:
         world.write_module("git", PYTHON, BOX)
         (world.root / "home").mkdir()
         yield world

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.sandbox.bundle import bundle_variables
-from boxing import PYTHON, needs_bubblewrap, open_world, write_boxes
+from boxing import PYTHON, mapped_world, needs_bubblewrap
 from running import Daemon
 from worlds import World
 
@@ -70,9 +70,7 @@ def home() -> Iterator[Path]:
 @pytest.fixture
 def world() -> Iterator[World]:
     """A daemon with boxes, and `/workspace` mapped."""
-    with open_world() as world:
-        write_boxes(world)
-        world.write_profile(f'[workspace]\nmounts = {{ "/workspace" = "{world.workspace}" }}\n')
+    with mapped_world() as world:
         yield world
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.setup.checking import check_files
-from boxing import PYTHON, box_identity, box_uid, needs_bubblewrap, open_world, write_boxes
+from boxing import PYTHON, box_identity, box_uid, mapped_world, needs_bubblewrap, write_boxes
 from mounting import container
 from running import Daemon, read_answer, request
 from worlds import World
@@ -35,10 +35,7 @@ def home() -> Iterator[Path]:
 @pytest.fixture
 def world() -> Iterator[World]:
     """A daemon with boxes, and `/workspace` mapped."""
-    with open_world() as world:
-        write_boxes(world)
-        mapped = f'[workspace]\nmounts = {{ "/workspace" = "{world.workspace}" }}\n'
-        world.write_profile(mapped)
+    with mapped_world() as world:
         yield world
 
 

@@ -15,7 +15,7 @@ from airlock_daemon.command.launcher import find_launcher
 from airlock_daemon.platform.linux.landlock import landlock_version
 from airlock_daemon.platform.linux.loading import Loaded, find_loaded
 from airlock_daemon.setup.checking import check_files
-from boxing import PYTHON, needs_bubblewrap, open_world, write_boxes
+from boxing import PYTHON, mapped_world, needs_bubblewrap
 from confining import build_confined
 from launching import can_build
 from running import Daemon
@@ -56,9 +56,7 @@ def tool() -> Iterator[Path]:
 @pytest.fixture
 def world() -> Iterator[World]:
     """A daemon with boxes and `/workspace`, in which a static program lies."""
-    with open_world() as world:
-        write_boxes(world)
-        world.write_profile(f'[workspace]\nmounts = {{ "/workspace" = "{world.workspace}" }}\n')
+    with mapped_world() as world:
         shutil.copy(find_launcher(), world.workspace / "helper")
         yield world
 
