@@ -49,11 +49,12 @@ class Passed:
     """The descriptors that came with one request, from their receipt to their close.
 
     It alone closes them: `close` may be called more than once. `numbers` is empty from then on.
+    `closer` is also for other calls that their client can hold up.
     """
 
     def __init__(self, numbers: Sequence[int], closer: Closer) -> None:
         self.numbers = tuple(numbers)
-        self._closer = closer
+        self.closer = closer
 
     @functools.cached_property
     def kinds(self) -> tuple[Kind, ...]:
@@ -69,7 +70,7 @@ class Passed:
         return tuple(_name_kind(number) for number in self.numbers)
 
     def are_usable(self, peer: Peer) -> bool:
-        """Whether they are what they are called, and none can keep the daemon waiting at its close.
+        """Whether they are what they are called, and no file system of the client's is asked.
 
         The kernel tells on which mount a file was opened, and of which type that mount is in the
         peer's own mount namespace (proc_pid_fdinfo(5), proc_pid_mountinfo(5)). A terminal is one on
@@ -88,13 +89,9 @@ class Passed:
         )
 
     def close(self, *, is_usable: bool = False) -> None:
-        """Close them; at once if they were found to be usable, else without waiting for it."""
+        """Close them, some time. `is_usable` says that they were found to be so."""
         numbers, self.numbers = self.numbers, ()
-        if is_usable:
-            for number in numbers:
-                os.close(number)
-        else:
-            self._closer.close(numbers)
+        self.closer.close(numbers, is_usual=is_usable)
 
 
 def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
