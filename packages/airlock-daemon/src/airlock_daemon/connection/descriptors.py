@@ -10,6 +10,7 @@ import os
 import re
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Literal
 
 from airlock_daemon.connection.closing import Closer, is_pipe
@@ -21,6 +22,8 @@ from airlock_daemon.platform.linux.procfs import name_descriptor, read_mount_id,
 Kind = Literal["pipe", "null", "terminal"]
 
 COUNT = 3
+
+_PIECE = 65536
 
 _HOW = "send stdin, stdout and stderr with the first byte of the request, or no descriptor at all"
 
@@ -98,6 +101,20 @@ def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
     """Read at most `size` bytes and the descriptors that ride on them, which the caller closes."""
     data, ancillary, _, _ = connection.recvmsg(size, ROOM, AT_ONCE)
     return data, list_rights(ancillary) if ancillary else []
+
+
+def drop_unread(connection: socket.socket, closer: Closer) -> None:
+    """Let nothing more come, and take descriptors out of what did: they are closed by `closer`.
+
+    With the connection they would be closed here.
+    """
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    with suppress(OSError):
+        data = b"x"
+        while data:
+            data, numbers = receive(connection, _PIECE)
+            closer.close(numbers)
 
 
 def list_rights(ancillary: Sequence[tuple[int, int, bytes]]) -> list[int]:
