@@ -197,10 +197,8 @@ def test_a_fetch_that_is_cut_off(site: Site) -> None:
     """An answer that is whole for HTTP, and not for git, keeps nobody waiting."""
 
     def script(handler: Handler) -> bool:
-        if handler.command == "GET":
-            return False
         kind = "application/x-git-upload-pack-result"
-        return plain(b"0009ready", kind=kind)(handler)
+        return handler.command != "GET" and plain(b"0009ready", kind=kind)(handler)
 
     site.server.script = script
     listed = site.git("ls-remote", "origin")
