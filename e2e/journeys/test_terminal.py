@@ -112,7 +112,7 @@ def test_ssh_passes_the_terminal_on(stage: Stage, ssh_errand: Ssh) -> None:
 
 
 def test_docker_run_has_a_terminal(stage: Stage) -> None:
-    """A container that the container starts has it too: its size, and Ctrl-C for what runs there."""
+    """A container that the container starts has it too: its size, and Ctrl-C for its programs."""
     scene = stage.workshop
     run = ("docker", "run", "--rm", "-it", "--label=airlock.e2e=made-in-a-container")
     with (
