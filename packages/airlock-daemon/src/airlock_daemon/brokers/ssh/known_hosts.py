@@ -1,7 +1,6 @@
 """What the human's ssh knows of a host: its configuration (ssh -G) and known_hosts (sshd(8))."""
 
 import base64
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
