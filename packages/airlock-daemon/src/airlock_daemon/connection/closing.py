@@ -27,8 +27,10 @@ STUCK = 8
 MOST = 64
 """With so many no further connection of the agent is taken: its open ones bound the rest."""
 
-# What every client does is under way now and then, and hangs only after so long.
-_USUAL_S = 0.2
+# What every client does is under way now and then, and hangs only after so long, or where there is
+# very much of it.
+_USUAL_S = 2.0
+_MOST_USUAL = 4 * MOST
 
 # Threads that wait for a next call.
 _KEPT = 2
@@ -49,7 +51,7 @@ class Closer:
     @property
     def is_full(self) -> bool:
         """Whether there are MOST."""
-        return self._count() >= MOST
+        return self._count() >= MOST or len(self._due) >= _MOST_USUAL
 
     def close(self, descriptors: Iterable[int], *, is_usual: bool = False) -> None:
         """Close them, some time. `is_usual` says that they were found to be what they should be."""
@@ -106,7 +108,9 @@ class _Threads:
             self._idle -= is_one_idle
         self._acts.put(act)
         if not is_one_idle:
-            threading.Thread(target=self._work, daemon=True).start()
+            # Where there may be no more threads, one that has done its own takes it.
+            with suppress(RuntimeError):
+                threading.Thread(target=self._work, daemon=True).start()
 
     def _work(self) -> None:
         while True:
