@@ -1,7 +1,11 @@
 """What code in a box may use up: there is a bound, it is the box's own, and others go on."""
 
+from collections.abc import Iterator
+
+import pytest
+
 from airlock_daemon.setup.limits import Limits
-from boxing import needs_bubblewrap, write_boxes
+from boxing import boxed_world, needs_bubblewrap, write_boxes
 from running import Daemon, read_answer, read_until, request
 from worlds import World
 
@@ -84,6 +88,14 @@ except OSError as error:
 import time
 time.sleep(600)
 """
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A world whose commands have boxes; this process stands in its workspace."""
+    with boxed_world() as world:
+        monkeypatch.chdir(world.workspace)
+        yield world
 
 
 def test_forks_without_end_fill_one_box_alone(world: World) -> None:

@@ -6,13 +6,13 @@ import select
 import shutil
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from boxing import PYTHON, needs_bubblewrap, write_boxes
+from boxing import PYTHON, boxed_world, needs_bubblewrap, write_boxes
 from descent import descend, name_of, parent_of
 from running import Daemon, Message, read_answer, read_until, request
 from worlds import World
@@ -27,6 +27,14 @@ setsid sleep 600 >/dev/null 2>&1 &
 echo up
 exec sleep 600
 """
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A world whose commands have boxes; this process stands in its workspace."""
+    with boxed_world() as world:
+        monkeypatch.chdir(world.workspace)
+        yield world
 
 
 class Running:

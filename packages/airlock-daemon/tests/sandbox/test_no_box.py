@@ -2,10 +2,11 @@
 
 import json
 import os
+from collections.abc import Iterator
 
 import pytest
 
-from boxing import CLOSED, box_uid, needs_bubblewrap, write_boxes
+from boxing import CLOSED, box_uid, boxed_world, needs_bubblewrap, write_boxes
 from commanding import run
 from running import Daemon
 from worlds import World
@@ -13,6 +14,14 @@ from worlds import World
 pytestmark = needs_bubblewrap
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A world whose commands are to have boxes; this process stands in its workspace."""
+    with boxed_world() as world:
+        monkeypatch.chdir(world.workspace)
+        yield world
 
 
 def refuse(world: World, remedy: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.sandbox.bundle import bundle_variables
-from boxing import PYTHON, needs_bubblewrap
+from boxing import PYTHON, mapped_world, needs_bubblewrap
 from running import Daemon
 from worlds import World
 
@@ -65,6 +65,13 @@ def home() -> Iterator[Path]:
         for name in ("key", "config", "state"):
             (home / ".tool" / name).write_text(SECRET)
         yield home
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """A daemon with boxes, and `/workspace` mapped."""
+    with mapped_world() as world:
+        yield world
 
 
 def run(world: World, home: Path, script: str, *, module: str = HIDING) -> str:
