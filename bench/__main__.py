@@ -28,6 +28,7 @@ from bench.rows.daemon import measure_daemon
 from bench.rows.evaluator import measure_evaluator
 from bench.rows.latency import measure_latency
 from bench.rows.memory import measure_memory
+from bench.rows.push import measure_push
 from bench.rows.remote import measure_remote
 from bench.rows.shim import measure_shim
 from bench.rows.throughput import measure_throughput
@@ -41,6 +42,7 @@ FAMILIES: Mapping[str, Callable[[BenchRun], Iterator[Figure]]] = {
     "memory": measure_memory,
     "burst": measure_burst,
     "remote": measure_remote,
+    "push": measure_push,
     "crowding": measure_crowding,
     "daemon": measure_daemon,
     "shim": measure_shim,
@@ -167,7 +169,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--long",
         action="store_true",
-        help="remote: more rounds, and a push as large as --size beside which others work",
+        help="remote: more rounds; push: one as large as --size",
     )
     parser.add_argument(
         "--no-history",

@@ -14,12 +14,10 @@ from bench.deployment import start_daemon
 from bench.figures import Figure, Goal, Unit, at_most, estimated, fail
 from bench.interleaving import interleave
 from bench.pairs import Pair
-from bench.processors import find_one, starting_on
 from bench.remotes import Repository, Side
-from bench.rows.remote_load import measure_load
 from bench.samples import Samples, estimate, ratio
 from bench.setup_files import TIMED, Places
-from bench.transports import SERVERS, Serve, Transport
+from bench.transports import SERVERS, Transport
 
 _PLAIN = "plain"
 _LONG: tuple[Unit, Goal] = ("times", at_most(1.05))
@@ -33,29 +31,13 @@ Conversation = Callable[[Side, Caller], float]
 def measure_remote(run: BenchRun) -> Iterator[Figure]:
     """Yield what the broker adds to conversations over each transport, for each pair.
 
-    Short ones as the transport says, long ones as a multiple of plain git's; then what a large push
-    does to the daemon and to other agents.
+    Short ones as the transport says, long ones as a multiple of plain git's.
     """
     for name, serve in SERVERS.items():
         folder = run.data / f"remote-{name}"
         folder.mkdir()
         with serve(folder) as transport:
             yield from _measure_transport(run, transport, folder)
-            yield from measure_load(run, transport, folder)
-        one = find_one()
-        if one is not None:
-            yield from _measure_beside(run, serve, run.data / f"bound-{name}", one)
-
-
-def _measure_beside(
-    run: BenchRun, serve: Serve, folder: Path, one: frozenset[int]
-) -> Iterator[Figure]:
-    """The load of a push that leaves the other processors to those who work beside it."""
-    folder.mkdir()
-    with contextlib.ExitStack() as stack:
-        with starting_on(one):
-            transport = stack.enter_context(serve(folder))
-        yield from measure_load(run, transport, folder, on=one)
 
 
 def _measure_transport(run: BenchRun, transport: Transport, folder: Path) -> Iterator[Figure]:

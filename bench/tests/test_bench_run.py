@@ -72,15 +72,34 @@ def test_pairs_are_measured_and_nothing_is_left(scratch: Path, tmp_path: Path) -
 @needs_programs
 @pytest.mark.skipif(why_not() is not None, reason="there is no sshd")
 def test_conversations_with_a_remote_are_measured(scratch: Path, tmp_path: Path) -> None:
-    """Short ones, long ones, and a large push beside another agent's calls."""
+    """Short ones and long ones."""
     written = tmp_path / "report.json"
     done = _run(scratch, "remote", "--quick", "--json", str(written))
     assert done.returncode == 0, done.stderr
     report = msgspec.json.decode(written.read_bytes(), type=Report)
-    assert [figure.fault for figure in report.figures] == [""] * 10 * len(SERVERS)
-    for transport in SERVERS:
-        memory = _find(report, pair="airlock", start=f"a push of 1 MiB over {transport}")
-        assert memory.behind["daemon at rest MiB"] > 10
+    assert [figure.fault for figure in report.figures] == [""] * 5 * len(SERVERS)
+    assert list(scratch.iterdir()) == []
+    assert list_processes_with(str(scratch)) == []
+
+
+@needs_programs
+@pytest.mark.skipif(why_not() is not None, reason="there is no sshd")
+def test_a_large_push_beside_another_agent_is_measured_for_each_pair(
+    scratch: Path, tmp_path: Path
+) -> None:
+    """The pairs take turns, and the push beside which others are timed is timed too."""
+    written = tmp_path / "report.json"
+    second = ("--daemon", str(DAEMON), "--shim", str(SHIM), "--name", "second")
+    done = _run(scratch, "push", "--quick", *second, "--json", str(written))
+    assert done.returncode == 0, done.stderr
+    report = msgspec.json.decode(written.read_bytes(), type=Report)
+    assert {figure.fault for figure in report.figures} == {""}
+    for pair in ("airlock", "second"):
+        for transport in SERVERS:
+            memory = _find(report, pair=pair, start=f"a push of 1 MiB over {transport}")
+            assert memory.behind["daemon at rest MiB"] > 10
+            others = f"`true` of another agent under a push of 1 MiB over {transport}"
+            assert _find(report, pair=pair, start=others).behind["push s"] > 0
     assert list(scratch.iterdir()) == []
     assert list_processes_with(str(scratch)) == []
 
