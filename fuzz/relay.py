@@ -1,8 +1,8 @@
 """Target: what hostile code in a box sends over its relay.
 
 Each message is a byte for how many descriptors ride on it, a byte for the kind of each, and a byte
-for how long its word is. One connected unix stream socket is a connection, a message of nothing the
-end, and anything else is refused; whatever came, no descriptor is left but a connection's.
+for how long its word is. One without descriptors asks for a connection, a message of nothing is the
+end, and anything else is refused; whatever came, no descriptor is left.
 """
 
 import os
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 
 from airlock_daemon.connection.closing import Closer
-from airlock_daemon.connection.relayed import NoConnection, make_relay, receive_connection
+from airlock_daemon.connection.relayed import NoWish, make_relay, receive_wish
 from fuzz.target import BrokenPromiseError, Target
 
 _LONGEST = 512
@@ -28,7 +28,7 @@ class _AtOnce(Closer):
 
 
 class _Things:
-    """A descriptor of each kind; the first three are taken for connections. To be closed."""
+    """A descriptor of each kind. To be closed."""
 
     def __init__(self, relay: int) -> None:
         pair = socket.socketpair()
@@ -52,7 +52,6 @@ class _Things:
 
 
 _OTHER_PAIRS = (socket.SOCK_SEQPACKET, socket.SOCK_DGRAM)
-_TAKEN = 3
 
 
 def _check(data: bytes) -> None:
@@ -85,22 +84,16 @@ def _read_messages(data: bytes, kinds: int) -> Iterator[tuple[list[int], bytes]]
 
 
 def _expect(chosen: list[int], word: bytes) -> str:
-    if not chosen and not word:
-        return "end"
-    return "connection" if len(chosen) == 1 and chosen[0] < _TAKEN else "none"
+    if chosen:
+        return "none"
+    return "wish" if word else "end"
 
 
 def _receive(ours: socket.socket) -> str:
     try:
-        connection = receive_connection(ours, _AtOnce())
-    except NoConnection:
+        return "wish" if receive_wish(ours, _AtOnce()) else "end"
+    except NoWish:
         return "none"
-    if connection is None:
-        return "end"
-    with connection:
-        if connection.gettimeout() != 0:
-            raise BrokenPromiseError("a connection would block")
-        return "connection"
 
 
 def _count() -> int:

@@ -8,10 +8,10 @@ from e2e.faithful.world.containers import WORKSPACE
 from e2e.faithful.world.ground import Ground
 
 NONE = "off"
-"""What a record has of a command that ran in no box."""
+"""What a record has of a tool that ran in no box."""
 
 BROKER = "broker"
-"""What stands for ssh, which the daemon does itself in no workspace; its records have NONE too."""
+"""What it has of what the daemon does itself, in no workspace: ssh."""
 
 _WORDS = {NONE: "in no box, where their module says so", BROKER: "by a broker, which needs no box"}
 
@@ -31,8 +31,7 @@ def _by_entry(log: Path, workspaces: Path) -> dict[str, set[str]]:
         for root in (str(workspaces), WORKSPACE):
             if record["cwd"].startswith(f"{root}/"):
                 entry = "/".join(record["cwd"].removeprefix(f"{root}/").split("/")[:2])
-                kind = BROKER if record["command"] == "ssh" else record["sandbox"]
-                found.setdefault(entry, set()).add(kind)
+                found.setdefault(entry, set()).add(record["sandbox"])
     return found
 
 

@@ -150,25 +150,6 @@ def test_links_of_the_workspace_lead_the_client_nowhere(user_stage: Stage) -> No
         client.run("docker", "rm", made.stdout).succeeded()
 
 
-def test_a_person_works_in_a_container_at_a_terminal(user_stage: Stage) -> None:
-    """run -it: its size, what is typed, Ctrl-C for what runs in there, and its status."""
-    scene = user_stage.workshop
-    run = ("docker", "run", "--rm", "--interactive", "--tty", f"--label={MINE}")
-    with (
-        scene.setup(scene.images.busybox).running() as client,
-        client.sit_at(*run, scene.images.busybox, "sh", rows=33, cols=101) as terminal,
-    ):
-        terminal.enter("until [ \"$(stty size)\" = '33 101' ]; do :; done; echo arri''ved\r")
-        terminal.wait_for("arrived")
-        terminal.enter("sh -c 'echo be\"\"gun; sleep infinity'\r")
-        terminal.wait_for("begun")
-        terminal.enter("\x03")
-        terminal.enter("echo stat''us $?\r")
-        terminal.wait_for("status 130")
-        terminal.enter("exit 7\r")
-        assert terminal.wait() == 7
-
-
 def test_streams_that_do_not_end_by_themselves_are_followed(user_stage: Stage) -> None:
     """exec -i, attach, logs --follow, wait, stats and events, beside what goes on."""
     scene = user_stage.workshop

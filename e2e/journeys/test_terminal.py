@@ -112,7 +112,7 @@ def test_ssh_passes_the_terminal_on(stage: Stage, ssh_errand: Ssh) -> None:
 
 
 def test_docker_run_has_a_terminal(stage: Stage) -> None:
-    """A container that the container starts has it too."""
+    """A container that the container starts has it too: its size, and Ctrl-C for its programs."""
     scene = stage.workshop
     run = ("docker", "run", "--rm", "-it", "--label=airlock.e2e=made-in-a-container")
     with (
@@ -121,6 +121,11 @@ def test_docker_run_has_a_terminal(stage: Stage) -> None:
     ):
         terminal.enter("until [ \"$(stty size)\" = '31 99' ]; do :; done; echo arri''ved\r")
         terminal.wait_for("arrived")
+        terminal.enter("sh -c 'echo be\"\"gun; sleep infinity'\r")
+        terminal.wait_for("begun")
+        terminal.enter("\x03")
+        terminal.enter("echo stat''us $?\r")
+        terminal.wait_for("status 130")
         terminal.enter("exit 5\r")
         assert terminal.wait() == 5
 

@@ -1,8 +1,15 @@
 """Terraform with its state in a cloud, and its questions answered by the container."""
 
+import shutil
+from pathlib import Path
+
 import pytest
-from e2e.world.command import Completed
+from e2e.world.aws_server import BUCKET
+from e2e.world.command import Completed, run
+from e2e.world.executables import Executables
+from e2e.world.need import need
 from e2e.world.scene import COMMANDS, ENVIRONMENT, MAPPED, Stage
+from e2e.world.terraform import unpack_aws_provider
 
 from .errands.cloud import Terraform
 
@@ -20,6 +27,40 @@ resource "terraform_data" "runs" {
   }
 }
 """
+# By HashiCorp's provider for AWS, with the credentials of the box, in the cloud of the test.
+_MAKES = """
+terraform {{
+  required_providers {{
+    aws = {{ source = "hashicorp/aws" }}
+  }}
+}}
+
+provider "aws" {{
+  region                     = "us-east-1"
+  s3_force_path_style        = true
+  skip_metadata_api_check    = true
+  skip_get_ec2_platforms     = true
+  skip_requesting_account_id = true
+  endpoints {{
+    s3  = "{address}"
+    sts = "{address}"
+  }}
+}}
+
+resource "aws_s3_bucket_object" "made" {{
+  bucket  = "{bucket}"
+  key     = "made-by-{name}"
+  content = "content of {name}\\n"
+}}
+"""
+
+
+@pytest.fixture(scope="module")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory of plugins with the provider for AWS."""
+    plugins = tmp_path_factory.mktemp("plugins")
+    need(unpack_aws_provider(plugins))
+    return plugins
 
 
 def test_a_plan_is_applied_after_it_was_looked_at(
@@ -89,3 +130,46 @@ def test_what_a_configuration_names_is_started_where_the_profile_says_so(
     assert terraform_errand.cloud.secret() not in done.stdout + done.stderr
     if not may_execute:
         assert "fork/exec /bin/sh: permission denied" in done.stderr
+
+
+def test_a_provider_of_the_persons_changes_the_cloud_and_one_of_the_workspace_never_starts(
+    user_stage: Stage, executables: Executables, terraform_errand: Terraform, provider: Path
+) -> None:
+    """By the same bytes, which Terraform finds in both places, and the credentials of the box."""
+    account = user_stage.account
+    # The stand-in has a loader, which Terraform's own program has not.
+    module = run((str(executables.daemon), "show", "terraform")).succeeded().stdout
+    module = module.replace("programs = ", "dynamic = true\nprograms = ")
+    scene = user_stage.scene(
+        commands=COMMANDS, modules={"terraform": module}, environment=ENVIRONMENT
+    )
+    name = terraform_errand.write_configuration(scene)
+    folder = scene.project.path / name
+    cloud = terraform_errand.cloud
+    makes = _MAKES.format(address=cloud.address, bucket=BUCKET, name=name)
+    account.write(folder / "made.tf", makes)
+    mine, theirs = account.home / ".terraform.d", folder / "terraform.d"
+    with scene.setup(scene.images.busybox).running() as client:
+
+        def terraform(*words: str) -> Completed:
+            return client.run("terraform", *words, "-no-color", cwd=f"/workspace/{name}")
+
+        shutil.copytree(provider, theirs / "plugins")
+        account.own(theirs)
+        terraform("init", "-input=false").succeeded()
+        planned = terraform("plan", "-input=false", "-out=plan")
+        assert planned.exit_code == 1
+        assert "permission denied" in planned.stderr
+        assert cloud.read(f"made-by-{name}") is None
+
+        shutil.rmtree(theirs)
+        shutil.rmtree(folder / ".terraform")
+        shutil.copytree(provider, mine / "plugins")
+        account.own(mine)
+        try:
+            terraform("init", "-input=false").succeeded()
+            assert "2 to add" in terraform("plan", "-input=false", "-out=plan").succeeded().stdout
+            assert "2 added" in terraform("apply", "-input=false", "plan").succeeded().stdout
+        finally:
+            shutil.rmtree(mine)
+    assert cloud.read(f"made-by-{name}") == f"content of {name}\n".encode()

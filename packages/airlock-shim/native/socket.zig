@@ -6,6 +6,9 @@ const linux = system.linux;
 const Result = system.Result;
 const resultOf = system.resultOf;
 
+/// SCM_RIGHTS of unix(7).
+const scm_rights = 1;
+
 /// Takes what a socket has, without waiting.
 pub fn receive(fd: i32, buffer: []u8) Result {
     return resultOf(linux.recvfrom(fd, buffer.ptr, buffer.len, linux.MSG.DONTWAIT, null, null));
@@ -24,7 +27,7 @@ pub fn sendWithDescriptors(fd: i32, bytes: []const u8, descriptors: anytype) Res
     const control: extern struct { length: usize, level: i32, type: i32, descriptors: Descriptors } = .{
         .length = @sizeOf(usize) + 2 * @sizeOf(i32) + @sizeOf(Descriptors),
         .level = linux.SOL.SOCKET,
-        .type = 1, // SCM_RIGHTS
+        .type = scm_rights,
         .descriptors = descriptors,
     };
     const message: linux.msghdr_const = .{
@@ -37,6 +40,28 @@ pub fn sendWithDescriptors(fd: i32, bytes: []const u8, descriptors: anytype) Res
         .flags = 0,
     };
     return resultOf(linux.sendmsg(fd, &message, linux.MSG.NOSIGNAL | linux.MSG.DONTWAIT));
+}
+
+/// Takes the one descriptor that rides on a message, without waiting, or says that none will come.
+pub fn receiveDescriptor(fd: i32) Result {
+    var word: [16]u8 = undefined;
+    var vector = [_]std.posix.iovec{.{ .base = &word, .len = word.len }};
+    var control: extern struct { length: usize = 0, level: i32 = 0, type: i32 = 0, descriptor: i32 = 0 } = .{};
+    var message: linux.msghdr = .{
+        .name = null,
+        .namelen = 0,
+        .iov = &vector,
+        .iovlen = 1,
+        .control = &control,
+        .controllen = @offsetOf(@TypeOf(control), "descriptor") + @sizeOf(i32),
+        .flags = 0,
+    };
+    const result = resultOf(linux.recvmsg(fd, &message, linux.MSG.DONTWAIT | linux.MSG.CMSG_CLOEXEC));
+    if (!result.ok()) return result;
+    const has_one = message.controllen > 0 and control.level == linux.SOL.SOCKET and
+        control.type == scm_rights;
+    if (!has_one) return .{ .value = 0, .errno = .PIPE };
+    return .{ .value = @intCast(control.descriptor), .errno = .SUCCESS };
 }
 
 /// A number that getsockopt(2) knows of the socket.

@@ -58,7 +58,8 @@ def test_a_branch_goes_there_and_back(remote: Remote, *, streamed: bool) -> None
     # What goes over the client's own pipes is not seen.
     received = [fetch["detail"]["received"] for fetch in fetches]
     assert all(count > 100 for count in received) if streamed else received == [None] * 2
-    assert {record["outcome"] for record in remote.daemon.records()} == {"allowed"}
+    told = {(each["outcome"], each["sandbox"]) for each in remote.daemon.records()}
+    assert told == {("allowed", "broker")}
 
 
 @pytest.mark.parametrize("streamed", [False, True])

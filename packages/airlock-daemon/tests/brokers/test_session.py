@@ -84,6 +84,7 @@ def test_the_words_are_the_daemons_own(start: Start) -> None:
         "bytes": None,
         "received": len(answer.text()),
     }
+    assert [each["sandbox"] for each in daemon.records()] == ["broker"]
 
 
 def ask_with_pipes(daemon: Daemon, script: str, says: bytes = b"") -> tuple[Answer, str, str]:

@@ -52,7 +52,8 @@ def test_a_branch_goes_there_and_back(site: Site, *, streamed: bool) -> None:
     }
     assert [fetch["detail"]["service"] for fetch in fetches[:-1]] == ["git-upload-pack"] * 2
     assert fetches[0]["detail"]["received"] > 100
-    assert {record["outcome"] for record in site.daemon.records()} == {"allowed"}
+    told = {(each["outcome"], each["sandbox"]) for each in site.daemon.records()}
+    assert told == {("allowed", "broker")}
     assert ACCOUNT[1] not in site.world.log.read_text()
     assert {asked for _, asked in site.server.requests if asked} == {site.authorization}
 

@@ -59,11 +59,12 @@ def test_each_works_as_it_is_written_there(home: Path) -> None:
     socket = config / "sockets" / "my-agent" / "airlock.sock"
     serving = f"airlock: agent my-agent: {socket}"
 
+    agents = config / "agents.toml"
     warning, *lines = serve("start", until="no agents registered")
     assert '"terraform" is not an executable' in warning
     assert lines == [
         "airlock: enabled commands: git, terraform",
-        "airlock: no agents registered (--agents FILE)",
+        f"airlock: warning: no agents registered; to serve those of {agents}: --agents {agents}",
         "airlock: stopping: 0 running, 10 s to end",
     ]
     for words in (

@@ -108,7 +108,8 @@ def test_start_serves_what_it_is_told_to_and_nothing_else(world: World, beside: 
     with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         lines = iter(process.stderr.readline, "")
-        assert any("no agents registered (--agents FILE)" in line for line in lines)
+        told = f"no agents registered; to serve those of {beside}: --agents {beside}\n"
+        assert any(told in line for line in lines)
         assert unnamed(world, "check").stderr == (
             f"airlock: using {beside}, beside config.toml; "
             "the running daemon was started without a registration\n"

@@ -8,41 +8,47 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.command.launcher import find_launcher
-from airlock_daemon.platform.linux.elf import find_kind
+from airlock_daemon.platform.linux.elf import Headers, find_kind, read_headers
+from airlock_daemon.platform.linux.loading import Loaded, find_loaded
 
 LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")
 
-# e_type, p_type, and an entry of the dynamic section with its flag.
+# e_type, p_type, and tags of the dynamic section with the flag of one.
 EXECUTABLE, SHARED = 2, 3
-DYNAMIC, INTERPRETER = 2, 3
-FLAGS_1, IS_PROGRAM = 0x6FFFFFFB, 0x08000000
+LOAD, DYNAMIC, INTERPRETER = 1, 2, 3
+NEEDED, STRINGS, FLAGS_1, IS_PROGRAM = 1, 5, 0x6FFFFFFB, 0x08000000
+HUGE = (1 << 64) - 1
+
+Segment = tuple[int, int, int, int]
+"""The type, the place in the file, the address, and the length."""
 
 
 def make_elf(
-    path: Path, *, shape: int, segments: tuple[int, ...] = (), flags: int | None = None
+    path: Path,
+    *segments: Segment,
+    shape: int = SHARED,
+    behind: bytes = b"",
+    table: tuple[int, int, int | None] = (64, 56, None),
 ) -> str:
-    """An ELF file of these types; with `flags` it has a dynamic section."""
-    start = 64 + 56 * len(segments)
-    dynamic = b"" if flags is None else struct.pack("<QQQQ", FLAGS_1, flags, 0, 0)
-    head = struct.pack(
-        "<4sBB10xHHIQQQIHHHHHH",
-        b"\x7fELF",
-        2,
-        1,
-        shape,
-        62,
-        1,
-        *(0, 64, 0, 0, 64, 56),
-        len(segments),
-        0,
-        0,
-        0,
-    )
-    table = b"".join(
-        struct.pack("<IIQQQQQQ", each, 0, start, 0, 0, len(dynamic), 0, 0) for each in segments
-    )
-    path.write_bytes(head + table + dynamic)
+    """An ELF file of these segments, and what stands `behind` them.
+
+    `table` says where they are, and of which size, and how many, if not what is so.
+    """
+    place, size, count = table
+    places = (0, place, 0, 0, 64, size, len(segments) if count is None else count)
+    identity = struct.pack("<4sBB10x", b"\x7fELF", 2, 1)
+    head = identity + struct.pack("<HHIQQQIHHHHHH", shape, 62, 1, *places, 0, 0, 0)
+    packed = [
+        struct.pack("<IIQQQQQQ", kind, 0, start, address, 0, length, 0, 0)
+        for kind, start, address, length in segments
+    ]
+    path.write_bytes(head + b"".join(packed) + behind)
     return str(path)
+
+
+def dynamic(*entries: tuple[int, int]) -> bytes:
+    """A dynamic section with its end."""
+    return b"".join(struct.pack("<QQ", *entry) for entry in (*entries, (0, 0)))
 
 
 def test_programs_of_this_host_are_told_apart() -> None:
@@ -60,22 +66,127 @@ def test_a_loader_is_known_under_any_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "segments", "flags", "kind"),
+    ("shape", "kinds", "flags", "kind"),
     [
         (EXECUTABLE, (), None, "program"),
-        (EXECUTABLE, (1, INTERPRETER), None, "loaded"),
-        (SHARED, (1, DYNAMIC), IS_PROGRAM | 1, "program"),
-        (SHARED, (1, DYNAMIC), 1, "loader"),
+        (EXECUTABLE, (LOAD, INTERPRETER), None, "loaded"),
+        (SHARED, (LOAD, DYNAMIC), IS_PROGRAM | 1, "program"),
+        (SHARED, (LOAD, DYNAMIC), 1, "loader"),
         (SHARED, (INTERPRETER, DYNAMIC), IS_PROGRAM, "loaded"),
-        (SHARED, (1,), None, "loader"),
+        (SHARED, (LOAD,), None, "loader"),
     ],
 )
 def test_a_shared_object_is_a_program_where_it_says_so(
-    tmp_path: Path, shape: int, segments: tuple[int, ...], flags: int | None, kind: str
+    tmp_path: Path, shape: int, kinds: tuple[int, ...], flags: int | None, kind: str
 ) -> None:
     """As a static program does that can be at any address; a C library says nothing of the kind."""
-    made = make_elf(tmp_path / "made", shape=shape, segments=segments, flags=flags)
-    assert find_kind(made) == kind
+    behind = b"" if flags is None else dynamic((FLAGS_1, flags))
+    segments = [(each, 64 + 56 * len(kinds), 0, len(behind)) for each in kinds]
+    assert find_kind(make_elf(tmp_path / "made", *segments, shape=shape, behind=behind)) == kind
+
+
+def test_what_stands_behind_the_end_of_a_dynamic_section_counts_for_nothing(tmp_path: Path) -> None:
+    """No loader reads it, so that one cannot say there that it is a program."""
+    behind = dynamic() + dynamic((FLAGS_1, IS_PROGRAM))
+    made = make_elf(tmp_path / "made", (DYNAMIC, 120, 0, len(behind)), behind=behind)
+    assert find_kind(made) == "loader"
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        (HUGE, 56, 1),
+        (1 << 63, 56, 1),
+        (64, 56, 65535),
+        (64, 65535, 65535),
+        (64, 0, 1),
+        (64, 32, 1),
+        (1 << 40, 56, 1),
+    ],
+)
+def test_a_table_that_is_no_table_is_refused(tmp_path: Path, table: tuple[int, int, int]) -> None:
+    """It lies outside of the file, or of what a number can say, or has entries of another size."""
+    made = make_elf(tmp_path / "made", (LOAD, 0, 0, 0), shape=EXECUTABLE, table=table)
+    assert read_headers(made) is None
+    assert find_kind(made) == "loaded"
+
+
+NAMED = dynamic((NEEDED, 0), (STRINGS, 0x1000))
+# Behind four entries of the table.
+BEHIND = 64 + 4 * 56
+USUAL: tuple[Segment, ...] = (
+    (LOAD, 0, 0x1000, 0x1000),
+    (LOAD, 0, 0x9000, 0x1000),
+    (DYNAMIC, BEHIND, 0, len(NAMED)),
+    (INTERPRETER, BEHIND + len(NAMED), 0, 8),
+)
+
+
+@pytest.mark.parametrize(
+    ("number", "segment"),
+    [
+        # The names stand at two places, and at none.
+        (1, (LOAD, 64, 0x800, 0x1000)),
+        (1, (LOAD, 64, 0, HUGE)),
+        (0, (LOAD, 0, 0x8000, 0x1000)),
+        (0, (LOAD, 0, 0x1000, 0)),
+        # Two of what there is one of.
+        (1, (INTERPRETER, BEHIND, 0, 8)),
+        (1, (DYNAMIC, BEHIND, 0, len(NAMED))),
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_refused(
+    tmp_path: Path, number: int, segment: Segment
+) -> None:
+    """The kernel, the loader and this would each take another of them."""
+    behind = NAMED + b"/loader\0"
+    usual = make_elf(tmp_path / "usual", *USUAL, behind=behind)
+    assert read_headers(usual) == Headers(is_shared=True, loader="/loader", needed=("\x7fELF\2\1",))
+    changed = (*USUAL[:number], segment, *USUAL[number + 1 :])
+    assert read_headers(make_elf(tmp_path / "changed", *changed, behind=behind)) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "segment", "found"),
+    [
+        (0, (LOAD, HUGE, 0x1000, 0x1000), Headers(is_shared=True, loader="/loader", needed=("",))),
+        (2, (DYNAMIC, HUGE, 0, HUGE), Headers(is_shared=True, loader="/loader")),
+        (
+            3,
+            (INTERPRETER, HUGE, 0, HUGE),
+            Headers(is_shared=True, loader="", needed=("\x7fELF\2\1",)),
+        ),
+    ],
+)
+def test_what_lies_outside_of_the_file_is_empty(
+    tmp_path: Path, number: int, segment: Segment, found: Headers
+) -> None:
+    """However large its numbers are."""
+    changed = (*USUAL[:number], segment, *USUAL[number + 1 :])
+    made = make_elf(tmp_path / "made", *changed, behind=NAMED + b"/loader\0")
+    assert read_headers(made) == found
+    assert find_loaded(made) in (None, Loaded("/loader", ()))
+
+
+def test_more_names_than_any_file_has_are_not_looked_up(tmp_path: Path) -> None:
+    """Each would be searched in every directory of libraries."""
+    behind = dynamic(*[(NEEDED, 0)] * 2000, (STRINGS, 0x1000))
+    segments = ((LOAD, 0, 0x1000, 0x1000), (DYNAMIC, 64 + 2 * 56, 0, len(behind)))
+    assert read_headers(make_elf(tmp_path / "made", *segments, behind=behind)) is None
+
+
+def test_a_library_that_needs_itself_is_named_once(tmp_path: Path) -> None:
+    """Where one follows what is needed, a loop has an end."""
+    library = tmp_path / "loop"
+    name = os.fsencode(library) + b"\0"
+    behind = dynamic((NEEDED, 0), (STRINGS, 0x1000))
+    place = 64 + 2 * 56
+    segments = (
+        (LOAD, place + len(behind), 0x1000, 0x1000),
+        (DYNAMIC, place, 0, len(behind)),
+    )
+    make_elf(library, *segments, behind=behind + name)
+    assert find_loaded(str(library)) == Loaded(None, (str(library),))
 
 
 def test_anything_else_needs_another_program(tmp_path: Path) -> None:
@@ -85,9 +196,9 @@ def test_anything_else_needs_another_program(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (script, tmp_path / "pipe", tmp_path, tmp_path / "none"):
         assert find_kind(str(path)) == "loaded"
-    whole = Path(
-        make_elf(tmp_path / "e", shape=SHARED, segments=(1, DYNAMIC), flags=1)
-    ).read_bytes()
-    for length in range(64 + 56 + 40):
+    segments = ((LOAD, 0, 0, 0), (DYNAMIC, 64 + 2 * 56, 0, 16))
+    whole = Path(make_elf(tmp_path / "e", *segments)).read_bytes()
+    assert find_kind(str(tmp_path / "e")) == "loader"
+    for length in range(len(whole)):
         script.write_bytes(whole[:length])
         assert find_kind(str(script)) == "loaded"

@@ -3,7 +3,7 @@
 SCRIPT calls the functions of both.
 """
 
-import fcntl
+import fcntl  # noqa: F401 - for SCRIPT
 import json
 import os
 import signal  # noqa: F401 - for SCRIPT
@@ -19,11 +19,15 @@ def send(*numbers: int, word: bytes = b"x") -> None:
     socket.send_fds(relay, [word], numbers)
 
 
-def connect() -> tuple[socket.socket, socket.socket]:
-    """A connection; the end that the daemon gets is kept open here too."""
-    ours, theirs = socket.socketpair()
-    send(theirs.fileno())
-    return ours, theirs
+def connect() -> socket.socket:
+    """A connection, as the daemon gives it."""
+    send()
+    return take()
+
+
+def take() -> socket.socket:
+    _, (number,), _, _ = socket.recv_fds(relay, 16, 1)
+    return socket.socket(fileno=number)
 
 
 def ask(*words: str, **more: object) -> bytes:
@@ -42,14 +46,7 @@ def answer(connection: socket.socket) -> Any:
 
 def works() -> bool:
     """Whether an honest request is answered, in the words of a refusal."""
-    ours, theirs = connect()
-    theirs.close()
-    ours.sendall(ask("nothing"))
-    message: str = answer(ours)["error"]["message"]
+    connection = connect()
+    connection.sendall(ask("nothing"))
+    message: str = answer(connection)["error"]["message"]
     return "does not speak" in message
-
-
-def block(connection: socket.socket) -> None:
-    """What the daemon made of its end is for everybody who has it."""
-    flags = fcntl.fcntl(connection, fcntl.F_GETFL)
-    fcntl.fcntl(connection, fcntl.F_SETFL, flags & ~os.O_NONBLOCK)

@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from boxing import needs_bubblewrap, open_world, write_boxes
+from engines import has_engine
 from running import Daemon
 from worlds import World
 
@@ -22,22 +22,10 @@ SECRET = "canary-of-the-host"
 NAME = f"airlock-vectors-{os.getpid()}"
 
 
-def _succeeds(argv: tuple[str, ...]) -> bool:
-    return subprocess.run(argv, capture_output=True, check=False).returncode == 0
-
-
-def has_engine() -> bool:
-    """Whether docker answers here, with buildx."""
-    if shutil.which("docker") is None:
-        return False
-    asked = (("docker", "info"), ("docker", "buildx", "version"))
-    return all(_succeeds(each) for each in asked)
-
-
 pytestmark = [
     needs_bubblewrap,
     pytest.mark.skipif(
-        not os.environ.get("REQUIRE_DOCKER") and not has_engine(),
+        not os.environ.get("REQUIRE_DOCKER") and not has_engine("buildx"),
         reason="needs an engine of docker, and buildx",
     ),
     pytest.mark.timeout(300),

@@ -4,7 +4,6 @@ import ctypes
 import errno
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import uuid
@@ -24,6 +23,7 @@ from confining import (
     load_program,
     vary,
 )
+from engines import has_engine
 from launching import can_build
 
 # linux/ptrace.h
@@ -32,17 +32,12 @@ PTRACE_SECCOMP_GET_FILTER = 0x420C
 WALL = 0x40000000  # __WALL of wait(2): threads too
 
 
-def has_engine() -> bool:
-    """Whether docker answers, and this process may look at a container's filter."""
-    if os.geteuid() != 0 or shutil.which("docker") is None:
-        return False
-    return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
-
-
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the launcher is for Linux"),
     pytest.mark.skipif(not can_build(), reason="needs ziglang"),
-    pytest.mark.skipif(not has_engine(), reason="needs root and a docker engine"),
+    pytest.mark.skipif(
+        os.geteuid() != 0 or not has_engine(), reason="needs root and a docker engine"
+    ),
     pytest.mark.usefixtures("confined"),
 ]
 

@@ -10,25 +10,17 @@ import pytest
 
 from airlock_daemon.setup.checking import check_files
 from boxing import PYTHON, box_identity, box_uid, mapped_world, needs_bubblewrap, write_boxes
-from mounting import container
-from running import Daemon, read_answer, request
+from holding import HOLDING, SECRET, hold, home_of_tools, refusal, run, serve
+from running import read_answer, request
 from worlds import World
 
 pytestmark = needs_bubblewrap
 
-SECRET = "s3cr3t-value"
-HOLDING = '[deny]\nargs = []\n[sandbox]\nbox = "closed"\nprograms = ["*"]\n'
-
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """The home of the daemon's user, with what tools keep there."""
-    with tempfile.TemporaryDirectory(prefix="home-") as folder:
-        home = Path(os.path.realpath(folder))
-        home.chmod(0o700)
-        (home / ".tool").mkdir()
-        (home / ".tool" / "config").write_text(SECRET)
-        (home / ".other").write_text("of another tool")
+    """The home of the daemon's user."""
+    with home_of_tools() as home:
         yield home
 
 
@@ -37,31 +29,6 @@ def world() -> Iterator[World]:
     """A daemon with boxes, and `/workspace` mapped."""
     with mapped_world() as world:
         yield world
-
-
-def hold(world: World, lines: str, more: str = "") -> None:
-    """Write the module of `sh`, with these lines of `[credentials]`."""
-    world.write_module("sh", "/bin/sh", f"{HOLDING}{more}[credentials]\n{lines}\n")
-
-
-def serve(world: World, home: Path, **environment: str) -> Daemon:
-    """A daemon of the user whose home that is."""
-    return Daemon(world, environment={"HOME": str(home), **environment})
-
-
-def run(daemon: Daemon, script: str) -> str:
-    """What a script says on both streams."""
-    answer = daemon.shell(f"exec 2>&1; {script}", cwd="/workspace")
-    assert "result" in answer.last, answer.last
-    return answer.text()
-
-
-def refusal(daemon: Daemon) -> tuple[str, str]:
-    """The rule and the message of a command that is refused for its box."""
-    error = daemon.shell("true", cwd="/workspace").error
-    assert error["data"]["layer"] == "sandbox"
-    assert "[credentials] of" in error["data"]["hint"]
-    return error["data"]["rule"], error["message"]
 
 
 def test_files_are_in_the_fresh_home_for_the_boxs_user_alone(world: World, home: Path) -> None:
@@ -207,48 +174,6 @@ def test_what_cannot_be_had_refuses_the_command_by_name(
     assert SECRET not in f"{message} {said} {record}"
 
 
-def test_nothing_is_read_by_way_of_a_workspace(world: World, home: Path) -> None:
-    """A link there would have the client choose what the box holds."""
-    (world.workspace / "link").symlink_to(home / ".other")
-    (home / "link").symlink_to(world.workspace / "link")
-    (home / "inside").symlink_to(world.workspace)
-    for path in ("~/link", "~/inside/link", str(world.workspace / "link"), "~/inside/file"):
-        (world.workspace / "file").write_text("of the client")
-        hold(world, f'files."~/a" = "{path}"')
-        with serve(world, home) as daemon:
-            rule, message = refusal(daemon)
-        assert rule == "credential"
-        assert "leads through a workspace" in message
-
-
-def test_nothing_is_read_by_way_of_what_another_agents_container_has_mounted(
-    world: World, home: Path, tmp_path: Path
-) -> None:
-    """Though no profile names it, and that container has never asked for anything."""
-    (tmp_path / "link").symlink_to(home / ".other")
-    (home / "link").symlink_to(tmp_path / "link")
-    hold(world, 'files."~/a" = "~/link"')
-    with serve(world, home) as daemon:
-        assert run(daemon, "cat ~/a") == "of another tool"
-        own = ("--bind", os.path.join(world.locations.sockets_dir, "my"), "/run/airlock")
-        with container(*own, "--bind", str(tmp_path), "/work"):
-            rule, message = refusal(daemon)
-        assert run(daemon, "cat ~/a") == "of another tool"
-    assert rule == "credential"
-    assert "leads through a workspace" in message
-
-
-def test_a_workspace_where_a_credential_would_be_is_refused(world: World, home: Path) -> None:
-    """Else it would be written into the workspace, or covered by what the client has there."""
-    hold(world, 'files."~/.tool/config" = "~/.tool/config"')
-    for target in ("/home/airlock/.tool", "/home/airlock/.tool/config/x"):
-        world.write_profile(f'[workspace]\nmounts = {{ "{target}" = "{world.workspace}" }}\n')
-        with serve(world, home) as daemon:
-            error = daemon.shell("true", cwd=target).error
-        assert (error["data"]["layer"], error["data"]["rule"]) == ("sandbox", "place")
-    assert list(world.workspace.iterdir()) == []
-
-
 def test_no_box_that_holds_credentials_waits_for_a_command(world: World, home: Path) -> None:
     """What another command of the agent left ready has none, and is not used."""
     world.write_module("git", "/bin/sh", HOLDING.replace('programs = ["*"]\n', ""))
@@ -259,42 +184,6 @@ def test_no_box_that_holds_credentials_waits_for_a_command(world: World, home: P
             assert run(daemon, "cat ~/a") == SECRET
         (home / ".tool" / "config").write_text("another")
         assert run(daemon, "cat ~/a") == "another"
-
-
-EXPORTS = """#!/bin/sh
-[ "$*" = "configure export-credentials --profile login" ] && [ -z "$(ls -A)" ] || exit 1
-cat "$HOME/exported"
-"""
-AWS = """aws_export = ["EXPORT", "configure", "export-credentials"]
-files."${AWS_CONFIG_FILE}" = "~/config"
-files."${AWS_SHARED_CREDENTIALS_FILE}" = "~/none?"
-"""
-
-
-def test_keys_of_a_login_are_exported_for_the_box(world: World, home: Path) -> None:
-    """By the human's client, outside; where it has none the log says so, and the tool its own."""
-    (home / "config").write_text("[profile login]\nsso_session = corp\nregion = eu-west-1\n")
-    (home / "export").write_text(EXPORTS)
-    (home / "export").chmod(0o755)
-    (home / "exported").write_text('{"AccessKeyId": "ASIA", "SecretAccessKey": "secret"}')
-    hold(world, AWS.replace("EXPORT", str(home / "export")))
-    show = 'cat "$AWS_CONFIG_FILE" "$AWS_SHARED_CREDENTIALS_FILE"'
-    with serve(world, home) as daemon:
-        assert run(daemon, show).endswith("No such file or directory\n")
-    hold(world, AWS.replace("EXPORT", str(home / "export")) + 'env.AWS_PROFILE = "AWS_PROFILE?"')
-    with serve(world, home, AWS_PROFILE="login") as daemon:
-        said = run(daemon, show)
-        (home / "exported").write_text("Error: log in once more, s3cr3t")
-        without = run(daemon, show)
-        daemon.stop()
-        told = daemon.messages()
-    assert "sso_session" not in said
-    assert "region = eu-west-1" in said
-    assert "[login]\naws_access_key_id = ASIA\naws_secret_access_key = secret\n" in said
-    assert "sso_session = corp" in without
-    assert 'warning: the profile "login" of AWS is not exported for a box: ' in told
-    assert f"{home}/export configure export-credentials --profile login" in told
-    assert SECRET not in told
 
 
 def test_landlock_is_no_box_for_credentials(world: World, home: Path) -> None:

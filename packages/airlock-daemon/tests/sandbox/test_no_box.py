@@ -124,6 +124,9 @@ def test_a_daemon_that_is_root_needs_somebody_else_for_its_boxes(world: World) -
     """Root in a box would own /proc/sys; who is to be in there must be named."""
     world.write_config("[sandbox]\n")
     assert "runs as root" in refuse(world, '[sandbox] user = "NAME"')
+    with Daemon(world) as daemon:
+        daemon.stop()
+        assert "warning: there is no box for git, sh on the host: " in daemon.messages()
     assert "no box runs as root" in run(world, "check", status=1).stdout
     world.write_config('[sandbox]\nuser = "root"\n')
     assert "root is no user for a box" in run(world, "check", status=1).stdout

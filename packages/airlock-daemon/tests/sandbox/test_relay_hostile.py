@@ -5,6 +5,7 @@ import inspect
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def others_are_served(daemon: Daemon) -> bool:
 
 
 OTHER_THINGS = {
-    "no descriptor": "send()",
+    "one end of a pair": "a, b = socket.socketpair(); send(a.fileno())",
     "two": "a, b = socket.socketpair(); send(a.fileno(), b.fileno())",
     "as many as can be": "send(*[0] * 253)",
     "a file": "send(os.open('file', os.O_RDWR | os.O_CREAT))",
@@ -65,7 +66,7 @@ OTHER_THINGS = {
 
 
 @pytest.mark.parametrize("script", OTHER_THINGS.values(), ids=OTHER_THINGS)
-def test_what_is_no_connection_is_closed(daemon: Daemon, script: str) -> None:
+def test_descriptors_are_closed(daemon: Daemon, script: str) -> None:
     """The relay goes on, and the daemon keeps nothing of it."""
     answer = attack(daemon, f"{script}\nprint(works())\n")
     assert answer.text() == "True\n", answer.text("stderr")
@@ -78,20 +79,20 @@ BAD_LINES = {
     "another command": "ours.sendall(ask('x').replace(b'git-remote', b'sh'))",
     "more": "ours.sendall(ask('nothing') + b'x' * 9000)",
     "descriptors": "socket.send_fds(ours, [ask('nothing')], [0] * 100)",
-    "its own end": "socket.send_fds(ours, [ask('x', features=['fds'])], [theirs.fileno()] * 3)",
+    "its own end": "socket.send_fds(ours, [ask('x', features=['fds'])], [ours.fileno()] * 3)",
 }
 
 
 @pytest.mark.parametrize("script", BAD_LINES.values(), ids=BAD_LINES)
 def test_what_is_no_request_is_refused(daemon: Daemon, script: str) -> None:
     """As on the agent's socket."""
-    answer = attack(daemon, f"ours, theirs = connect()\n{script}\nprint(answer(ours))\n")
+    answer = attack(daemon, f"ours = connect()\n{script}\nprint(answer(ours))\n")
     assert "error" in answer.text(), answer.text("stderr")
 
 
 def test_an_empty_message_ends_the_relay(daemon: Daemon) -> None:
     """It cannot be told from the end; who asks then hears that it is over."""
-    script = "send(word=b'')\nwhile True:\n  try: connect()\n  except BrokenPipeError: break\n"
+    script = "send(word=b'')\nwhile True:\n  try: send()\n  except BrokenPipeError: break\n"
     assert attack(daemon, script).exit_code == 0
     assert others_are_served(daemon)
 
@@ -102,8 +103,8 @@ def test_a_thousand_connections_wait_in_the_box(daemon: Daemon) -> None:
     before = len(os.listdir(folder))
     script = (
         "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (4096,) * 2)\n"
-        "relay.setblocking(False)\nkept = []\n"
-        "try:\n  for _ in range(1000): kept.append(connect())\n"
+        "relay.setblocking(False)\n"
+        "try:\n  for _ in range(1000): send()\n"
         "except OSError: print('full', flush=True)\n"
         "signal.pause()\n"
     )
@@ -115,6 +116,41 @@ def test_a_thousand_connections_wait_in_the_box(daemon: Daemon) -> None:
         assert len(os.listdir(folder)) < before + 50
 
 
+# The number of SO_PASSPIDFD; each read of a socket that has it opens one more descriptor.
+CONFIGURED = {
+    "its ends": "relay.setsockopt(1, 76, 1); ours = connect(); ours.setsockopt(1, 76, 1)",
+    "an end that it sends": "theirs, ours = socket.socketpair(); theirs.setsockopt(1, 76, 1)\n"
+    "send(theirs.fileno()); theirs.close(); send(); take()",
+}
+
+
+@pytest.mark.parametrize("script", CONFIGURED.values(), ids=CONFIGURED)
+def test_nothing_of_the_daemons_can_be_configured(daemon: Daemon, script: str) -> None:
+    """It would open descriptors for as long as something comes, and close none."""
+    script += (
+        # Each by itself: TIOCOUTQ is what was not read yet.
+        "\nimport array, termios; left = array.array('i', [0])\ntry:\n  for _ in range(100):\n"
+        "    left[0] = ours.send(b' ')\n"
+        "    while left[0]: fcntl.ioctl(ours, termios.TIOCOUTQ, left)\n"
+        "except (BrokenPipeError, ConnectionResetError): pass\n"
+        "print('sent', flush=True); signal.pause()\n"
+    )
+    folder = f"/proc/{daemon.process.pid}/fd"
+    with daemon.connect() as client:
+        cwd = str(daemon.world.workspace)
+        client.sendall(request("python", "-c", ATTACKER + script, cwd=cwd))
+        read_until(client, "sent")
+        assert others_are_served(daemon)
+        # Of those who asked before it keeps some.
+        assert sum(_is_process(f"{folder}/{name}") for name in os.listdir(folder)) < 50
+
+
+def _is_process(link: str) -> bool:
+    with suppress(FileNotFoundError):
+        return "pidfd" in os.readlink(link)
+    return False
+
+
 def test_an_honest_client_behind_idle_ones_is_served(daemon: Daemon) -> None:
     """They are refused when their time for a request is over."""
     script = "kept = [connect() for _ in range(20)]\nprint(works())\n"
@@ -123,7 +159,7 @@ def test_an_honest_client_behind_idle_ones_is_served(daemon: Daemon) -> None:
 
 SLOW = {
     "taken": "kept = [connect() for _ in range(16)]\none, other = slow_to_close()\n"
-    "send(one.fileno()); one.close(); kept.clear()\nprint(works())\n",
+    "send(); send(one.fileno()); one.close(); kept.clear()\nprint(works())\n",
     "waiting": "kept = [connect() for _ in range(16)]\none, other = slow_to_close()\n"
     "send(other.fileno()); send(one.fileno())\nprint(True)\n",
 }

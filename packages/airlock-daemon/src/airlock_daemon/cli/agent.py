@@ -12,7 +12,7 @@ from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.changing import changing
 from airlock_daemon.cli.next_steps import NextSteps, choose_run, choose_start
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.cli.registration import Registration, beside_config
+from airlock_daemon.cli.registration import Registration
 from airlock_daemon.cli.reloading import dump_reload, say_faults, try_reload
 from airlock_daemon.cli.reporting import say
 from airlock_daemon.cli.shim_program import find_lasting_shim
@@ -25,7 +25,7 @@ from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.connecting import is_served
 from airlock_daemon.setup.new_agent import NewAgent, plan_agent
 from airlock_daemon.setup.notice import Reload
-from airlock_daemon.setup.paths import absolute
+from airlock_daemon.setup.paths import absolute, beside_config
 from airlock_daemon.setup.removed_agent import plan_removal
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)

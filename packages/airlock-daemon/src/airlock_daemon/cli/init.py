@@ -11,7 +11,6 @@ import typer
 
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.cli.registration import beside_config
 from airlock_daemon.doctor.alive import is_locked
 from airlock_daemon.platform.support import find_missing
 from airlock_daemon.service.installing import find_manager, install, uninstall
@@ -20,7 +19,7 @@ from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.config import DEFAULT_LOG
 from airlock_daemon.setup.connecting import is_served
 from airlock_daemon.setup.new_files import REGISTRATION, STARTER
-from airlock_daemon.setup.paths import Locations, absolute
+from airlock_daemon.setup.paths import Locations, absolute, beside_config
 from airlock_daemon.setup.socket_files import list_sockets
 from airlock_daemon.setup.writing import Change, make_directory, read_whole
 

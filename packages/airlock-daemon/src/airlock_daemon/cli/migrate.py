@@ -12,7 +12,6 @@ import typer
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.changing import changing
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.cli.registration import beside_config
 from airlock_daemon.cli.reporting import say
 from airlock_daemon.doctor.alive import is_locked
 from airlock_daemon.errors import AirlockError
@@ -27,7 +26,7 @@ from airlock_daemon.service.installing import find_manager
 from airlock_daemon.service.program import describe_program
 from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.connecting import is_served
-from airlock_daemon.setup.paths import Locations, locate
+from airlock_daemon.setup.paths import Locations, beside_config, locate
 from airlock_daemon.setup.socket_files import list_sockets
 from airlock_daemon.setup.trust import name_user
 
@@ -69,7 +68,7 @@ def migrate(
         if application.json:
             application.print_json({"layout": layout, "steps": []})
         else:
-            typer.echo(f"nothing to do: {locations.config_dir} has no files of an earlier release")
+            typer.echo(f"nothing to do: {_say_why(locations, layout)}")
         return
     _refuse_unclear(locations, signs, layout)
     if dry_run:
@@ -85,6 +84,15 @@ def migrate(
     except KeyboardInterrupt:
         raise AirlockError("interrupted", hint="the same again goes on with what is left") from None
     _finish(application, plan, locations)
+
+
+def _say_why(locations: Locations, layout: Layout) -> str:
+    if layout == "none":
+        return f"{locations.config_dir} has no files of any release"
+    return (
+        f"{locations.config_dir} has files of this release, or of a v0.4 that has left neither its "
+        "service nor a socket, which are the same; airlock-daemon check says whether they are good"
+    )
 
 
 def _find_locations(application: Application) -> Locations:

@@ -5,10 +5,7 @@ import os
 import msgspec
 
 from airlock_daemon.setup.notice import find_notice
-from airlock_daemon.setup.paths import Locations
-
-FILE = "agents.toml"
-"""Its name beside config.toml."""
+from airlock_daemon.setup.paths import Locations, beside_config
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,8 +43,3 @@ def find_registration(locations: Locations) -> Registration:
     if has_daemon:
         origin += "; the running daemon was started without a registration"
     return Registration(path=beside, origin=origin, has_daemon=has_daemon)
-
-
-def beside_config(locations: Locations) -> str:
-    """Where a registration file is looked for that nobody names."""
-    return os.path.join(locations.config_dir, FILE)

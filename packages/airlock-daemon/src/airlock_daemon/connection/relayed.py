@@ -1,7 +1,8 @@
-"""Connections that come over the relay of a box: one end of a socket pair in each message.
+"""Connections that are asked for over the relay of a box: one for each message, made here.
 
-Whoever sends them runs what an agent wrote. Descriptors of any kind and number may come, and are
-looked at by no call that could ask a file system (fstat); a socket's flags stay the sender's too.
+Whoever asks runs what an agent wrote. So the daemon takes nothing of theirs: an end that somebody
+else has too is theirs to configure (SO_PASSPIDFD has each read here open a descriptor), and to lock
+for as long as memory of theirs takes to be written to, in the middle of a recvmsg(2).
 """
 
 import socket
@@ -9,44 +10,50 @@ import socket
 from airlock_daemon.connection.closing import Closer
 from airlock_daemon.connection.descriptors import receive
 
-# What is said beside the descriptor means nothing.
+# What is said beside the descriptor means nothing, and to the box neither.
 _WORD = 16
+_SAID = b"c"
+
+# As few connections as the kernel allows wait there for somebody who does not take them: what is on
+# the way is counted for the daemon's user (unix(7), ETOOMANYREFS).
+_LEAST = 1
 
 
-class NoConnection(Exception):
-    """A message came, and was not one connected unix stream socket."""
+class NoWish(Exception):
+    """A message came with descriptors, which nobody is to send."""
 
 
 def make_relay() -> tuple[socket.socket, socket.socket]:
     """A relay: the daemon's end, and that of a box. Raises OSError."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LEAST)
     return ours, theirs
 
 
-def receive_connection(relay: socket.socket, closer: Closer) -> socket.socket | None:
-    """Take the next connection, None at the end of the relay. What else came is closed by `closer`.
+def receive_wish(relay: socket.socket, closer: Closer) -> bool:
+    """Take the next message, of which each is for one connection; False at the end of the relay.
 
-    Raises BlockingIOError where there is none yet, NoConnection, OSError.
+    Raises BlockingIOError where there is none yet, OSError, and NoWish where descriptors came,
+    which `closer` closes.
     """
     data, numbers = receive(relay, _WORD)
-    if not (data or numbers):
-        return None
-    connection = _take(numbers[0]) if len(numbers) == 1 else None
-    if connection is None:
+    if numbers:
         closer.close(numbers)
-        raise NoConnection
-    return connection
+        raise NoWish
+    return bool(data)
 
 
-def _take(number: int) -> socket.socket | None:
-    try:
-        found = socket.socket(fileno=number)
-    except OSError:
-        return None
-    is_stream = (found.family, found.type, found.proto) == (socket.AF_UNIX, socket.SOCK_STREAM, 0)
-    if is_stream and not found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        found.setblocking(False)
-        return found
-    found.detach()
-    return None
+def make_connection() -> tuple[socket.socket, socket.socket]:
+    """A connection: the end that stays here, and the one to `give`. Raises OSError."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    return ours, theirs
+
+
+def give(relay: socket.socket, end: socket.socket) -> None:
+    """Send an end of a connection to the box, where its asker takes it.
+
+    Raises BlockingIOError where others wait there that nobody has taken, OSError.
+    """
+    socket.send_fds(relay, [_SAID], [end.fileno()], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)

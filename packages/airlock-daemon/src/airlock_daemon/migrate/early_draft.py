@@ -11,9 +11,10 @@ from airlock_daemon.migrate.early import Early, read_early
 from airlock_daemon.migrate.plan import Draft
 from airlock_daemon.migrate.released_registration import Registered, write_registration
 from airlock_daemon.migrate.steps import Copy, Make, Remove, RemoveDirectory, Step, Write
-from airlock_daemon.migrate.survey import REGISTRATION, list_names
+from airlock_daemon.migrate.survey import list_names
 from airlock_daemon.setup.agents import PROFILE
 from airlock_daemon.setup.modules import Modules
+from airlock_daemon.setup.paths import REGISTRATION
 from airlock_daemon.setup.writing import read_whole
 from airlock_modules import Fault, parse_module
 

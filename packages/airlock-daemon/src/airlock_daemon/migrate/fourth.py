@@ -22,9 +22,10 @@ from airlock_daemon.migrate.released_registration import (
     write_registration,
 )
 from airlock_daemon.migrate.steps import Rename, Step, Write
-from airlock_daemon.migrate.survey import EARLY, REGISTRATION, list_modules
+from airlock_daemon.migrate.survey import EARLY, list_modules
 from airlock_daemon.setup.agents import PROFILE
 from airlock_daemon.setup.modules import Modules
+from airlock_daemon.setup.paths import REGISTRATION
 from airlock_daemon.setup.writing import read_whole
 from airlock_modules import Fault, parse_module
 

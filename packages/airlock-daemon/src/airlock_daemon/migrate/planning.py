@@ -17,9 +17,9 @@ from airlock_daemon.migrate.layout import EARLIER, Signs, recognise
 from airlock_daemon.migrate.plan import Plan
 from airlock_daemon.migrate.reading import read_lenient
 from airlock_daemon.migrate.steps import Make, SetMode, Step, Write
-from airlock_daemon.migrate.survey import EARLY, FILES, FOLDERS, REGISTRATION, list_names
+from airlock_daemon.migrate.survey import EARLY, FILES, FOLDERS, list_names
 from airlock_daemon.migrate.unit import ReleasedUnit, read_unit
-from airlock_daemon.setup.paths import Locations
+from airlock_daemon.setup.paths import Locations, beside_config
 from airlock_daemon.setup.writing import read_whole
 from airlock_modules import Fault
 
@@ -59,7 +59,7 @@ def plan_migration(
     if layout == "v0.4":
         home = os.path.expanduser("~")
         registration = locations.agents or (None if unit is None else unit.agents)
-        base = registration or os.path.join(locations.config_dir, REGISTRATION)
+        base = registration or beside_config(locations)
         draft = draft_fourth(
             backup,
             registration=registration,

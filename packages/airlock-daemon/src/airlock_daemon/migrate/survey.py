@@ -8,11 +8,10 @@ from airlock_daemon.errors import AirlockError
 from airlock_daemon.migrate.layout import EARLIER, Layout, Signs
 from airlock_daemon.migrate.unit import ReleasedUnit, read_unit
 from airlock_daemon.service.systemd import Systemd
-from airlock_daemon.setup.paths import Locations, locate
+from airlock_daemon.setup.paths import REGISTRATION, Locations, locate
 from airlock_daemon.setup.socket_files import LOCK
 from airlock_daemon.setup.writing import read_whole
 
-REGISTRATION = "agents.toml"
 EARLY = ("commands", "hooks", "profiles")
 """Folders of v0.1 to v0.3 that nothing reads any more."""
 FOLDERS = (*EARLY, "modules", "agents", "sockets")

@@ -7,7 +7,13 @@ from contextlib import suppress
 import trio
 
 from airlock_daemon.audit.ledger import Kind
-from airlock_daemon.connection.relayed import NoConnection, make_relay, receive_connection
+from airlock_daemon.connection.relayed import (
+    NoWish,
+    give,
+    make_connection,
+    make_relay,
+    receive_wish,
+)
 from airlock_daemon.request.origin import Origin
 from airlock_daemon.request.state import AgentState, DaemonState
 
@@ -20,7 +26,7 @@ Converse = Callable[[socket.socket, Origin], Awaitable[None]]
 
 
 class Relay:
-    """Takes connections for as long as a command runs. Its owner must `close` it."""
+    """Gives connections for as long as a command runs. Its owner must `close` it."""
 
     def __init__(
         self, origin: Origin, converse: Converse, *, agent: AgentState, shared: DaemonState
@@ -44,10 +50,10 @@ class Relay:
         self._theirs.close()
 
     async def serve(self, nursery: trio.Nursery) -> None:
-        """Take connections until cancelled, or until no more will come."""
+        """Serve connections until cancelled, or until no more will be asked for."""
         while True:
             await self._room.acquire()
-            connection = await self._receive()
+            connection = await self._connect() if await self._is_asked() else None
             if connection is None:
                 # Who would ask now hears of it (EPIPE), and does not wait for nothing.
                 with suppress(OSError):
@@ -61,21 +67,43 @@ class Relay:
         finally:
             self._room.release()
 
-    async def _receive(self) -> socket.socket | None:
-        """Wait for the next connection; None where no more will be taken."""
+    async def _is_asked(self) -> bool:
+        """Wait until somebody wants a connection; False where nobody will get one any more."""
         while not self._agent.closer.is_stuck:
             await self._keep_pace()
             await trio.lowlevel.wait_readable(self._ours)
             await self._agent.turns.take()
             try:
-                return receive_connection(self._ours, self._agent.closer)
+                return receive_wish(self._ours, self._agent.closer)
             except BlockingIOError:
                 pass
-            except NoConnection:
+            except NoWish:
                 self._count()
             except OSError:
+                return False
+        return False
+
+    async def _connect(self) -> socket.socket | None:
+        """Make a connection, and give the box its end; None where that is not to be had."""
+        try:
+            ours, theirs = make_connection()
+        except OSError:
+            return None
+        with theirs:
+            try:
+                while True:
+                    try:
+                        give(self._ours, theirs)
+                    except BlockingIOError:
+                        await trio.lowlevel.wait_writable(self._ours)
+                    else:
+                        return ours
+            except OSError:
+                ours.close()
                 return None
-        return None
+            except BaseException:
+                ours.close()
+                raise
 
     async def _keep_pace(self) -> None:
         """Return when the next message may be taken: a second's worth of them at once."""
@@ -85,7 +113,7 @@ class Relay:
             await trio.sleep_until(self._due)
 
     def _count(self) -> None:
-        """Nobody can be told: what came is no connection."""
+        """Nobody can be told: who sends descriptors is no client."""
         self._shared.audit.count(
             self._agent.generation.agent.name,
             Kind("invalid", "invalid", "sandbox"),

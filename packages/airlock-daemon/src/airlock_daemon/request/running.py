@@ -61,8 +61,7 @@ async def run_command(
     place = Place() if asks.is_relayed else await agent.gate.take(alone)
     try:
         await agent.share.take(place)
-        if isinstance(planned, Plan):
-            recording.note(sandbox="off" if planned.boxed is None else planned.boxed.maker.name)
+        recording.note(sandbox=_name_box(planned))
         recording.write_start()
         recording.is_output_seen = not planned.terms.uses("fds")
         run = _choose(planned, module, client, generation, agent, shared, recording, asks)
@@ -91,6 +90,16 @@ async def run_command(
     finally:
         agent.share.give_back(place)
         place.give_back()
+
+
+def _name_box(planned: Plan | Talk) -> str:
+    """What a record says of where a command runs.
+
+    A broker has no box since it needs none, which is not the same as a tool that runs without.
+    """
+    if isinstance(planned, Talk) or planned.errand is not None or planned.session is not None:
+        return "broker"
+    return "off" if planned.boxed is None else planned.boxed.maker.name
 
 
 def _choose(

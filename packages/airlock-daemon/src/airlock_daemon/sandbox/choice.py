@@ -103,8 +103,11 @@ def _find_maker(mode: Mode, generation: Generation, *, is_home: bool) -> Maker:
     return Maker(bubblewrap=None, identity=identity, is_home=is_home)
 
 
-def find_identity(config: BoxConfig) -> Identity:
-    """Who is in the boxes of this daemon. Raises Denied where that would be root, or cannot be."""
+def find_identity(config: BoxConfig, *, wanted: str = "this command") -> Identity:
+    """Who is in the boxes of this daemon, which `wanted` is to have.
+
+    Raises Denied where that would be root, or cannot be.
+    """
     user = os.geteuid()
     if config.user is not None and user in (0, config.user.user):
         return Identity(config.user.user, config.user.group)
@@ -113,11 +116,13 @@ def find_identity(config: BoxConfig) -> Identity:
             "the daemon runs as root, which no box may",
             'in config.toml: [sandbox] user = "NAME", a user that can enter the workspaces'
             f"{AND_RELOAD}",
+            wanted=wanted,
         )
     if config.user is not None:
         raise refuse(
             "[sandbox] user is another one than the daemon's, which is not root",
             f"remove that line from config.toml{AND_RELOAD}",
+            wanted=wanted,
         )
     return Identity(user, os.getegid())
 

@@ -13,10 +13,10 @@ _OWN_GIT = (
 )
 
 
-def refuse(problem: str, remedy: str) -> Denied:
-    """What to raise where there is no box for a command that must have one."""
+def refuse(problem: str, remedy: str, *, wanted: str = "this command") -> Denied:
+    """What to raise where there is no box for a command that must have one; `wanted` names it."""
     return Denied(
-        f"there is no box for this command on the host: {problem}",
+        f"there is no box for {wanted} on the host: {problem}",
         layer="sandbox",
         rule="no-box",
         hint=f"a person on the host can put that right: {remedy}; airlock-daemon doctor tells more",

@@ -28,9 +28,10 @@ async def settle_boxes(setup: Setup, shared: DaemonState) -> tuple[Setup, str | 
     cannot be made. `environment` is the daemon's.
     """
     modules = [each for one in setup.generations.values() for each in one.grant.modules.values()]
-    if not any(map(wants_box, modules)):
+    boxed = [module for module in modules if wants_box(module)]
+    if not boxed:
         return setup, None
-    if any(wants_box(module) and runs_git(module) for module in modules):
+    if any(map(runs_git, boxed)):
         setup = await _configure_git(setup, shared.environment)
     if setup.config.boxes.mode == "off":
         log.warning(
@@ -39,7 +40,8 @@ async def settle_boxes(setup: Setup, shared: DaemonState) -> tuple[Setup, str | 
         )
         return setup, "off"
     try:
-        identity = find_identity(setup.config.boxes)
+        wanted = ", ".join(sorted({module.name for module in boxed}))
+        identity = find_identity(setup.config.boxes, wanted=wanted)
     except Denied as error:
         log.warning("warning: %s; %s", error.message, error.hint)
         return setup, "none"

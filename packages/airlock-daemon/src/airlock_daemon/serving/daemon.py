@@ -28,6 +28,7 @@ from airlock_daemon.setup.holdings import find_holdings
 from airlock_daemon.setup.homes import find_homes
 from airlock_daemon.setup.load import Setup
 from airlock_daemon.setup.notice import notice_of
+from airlock_daemon.setup.paths import beside_config
 from airlock_daemon.setup.remotes import find_unpinned
 from airlock_daemon.workspace.temporary import remove_left_behind
 
@@ -77,7 +78,13 @@ def announce(setup: Setup) -> None:
         for note in find(agents, ceiling):
             log.info("%s", note)
     if not setup.generations:
-        log.info("no agents registered (--agents FILE)")
+        unread = beside_config(setup.locations)
+        if setup.locations.agents is None and os.path.lexists(unread):
+            log.warning(
+                "warning: no agents registered; to serve those of %s: --agents %s", unread, unread
+            )
+        else:
+            log.info("no agents registered (--agents FILE)")
 
 
 async def _serve(

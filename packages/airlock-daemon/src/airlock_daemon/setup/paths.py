@@ -4,6 +4,9 @@ import os
 
 import msgspec
 
+REGISTRATION = "agents.toml"
+"""The name of a registration file beside config.toml."""
+
 
 class Locations(msgspec.Struct, frozen=True, kw_only=True):
     """The three places that the command line can choose; all absolute.
@@ -39,6 +42,11 @@ def locate(
         sockets_dir=absolute(sockets) if sockets else os.path.join(config_dir, "sockets"),
         agents=absolute(agents) if agents else None,
     )
+
+
+def beside_config(locations: Locations) -> str:
+    """Where a registration file is looked for that nobody names."""
+    return os.path.join(locations.config_dir, REGISTRATION)
 
 
 def expand_home(path: str, home: str) -> str:

@@ -17,7 +17,7 @@ class AdvertisementReader:
 
     That is the same without what HTTP alone has in front. Of a fetch it must be in version 2 of
     git's protocol: in the others a client goes on from what it said before, and each request over
-    HTTP stands for itself.
+    HTTP stands for itself. `is_error` tells whether it is an error in the server's words.
     """
 
     def __init__(self, service: Service) -> None:
@@ -25,6 +25,7 @@ class AdvertisementReader:
         self._service = service
         self._packets = PacketReader(most=_MOST, what="the answer of the server")
         self._start = 0
+        self.is_error = False
         self._expected: Literal["anything", "flush", "first", "nothing"] = "anything"
 
     def feed(self, data: bytes) -> bytes:
@@ -57,7 +58,8 @@ class AdvertisementReader:
             raise RemoteError("the server answers for another service", rule="answer")
 
     def _expect_version(self, packet: bytes) -> None:
-        if self._service == "git-receive-pack" or packet.startswith(_ERROR):
+        self.is_error = packet.startswith(_ERROR)
+        if self._service == "git-receive-pack" or self.is_error:
             return
         if packet.removesuffix(b"\n") != _VERSION_2:
             raise RemoteError(

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
+from airlock_daemon.brokers.git.answering import Passing
 from airlock_daemon.brokers.git.errand import UrlErrand
 from airlock_daemon.brokers.git.outcome import Outcome, judged, listed
 from airlock_daemon.brokers.git.party import Party
@@ -13,7 +14,7 @@ from airlock_daemon.brokers.git.rules import refuse_words
 from airlock_daemon.brokers.git.smart_http import RefusedByServer, SmartHttp
 from airlock_daemon.brokers.git.streams import Streams
 from airlock_daemon.brokers.git.url_admission import admit_service
-from airlock_daemon.brokers.http.answer import TRY_AGAIN, cut_off
+from airlock_daemon.brokers.http.answer import TRY_AGAIN
 from airlock_daemon.brokers.http.client import Body
 from airlock_daemon.brokers.means import Means
 from airlock_daemon.command.launch import Ended
@@ -31,7 +32,6 @@ from airlock_modules import (
 
 # Bytes up to which a request is held and sent whole, as git does it (http.postBuffer).
 WHOLE = 1 << 20
-_FLUSH = b"0000"
 # What git's own helper ends with where a remote has answered with an error.
 _REFUSED = 128
 
@@ -116,6 +116,7 @@ class UrlConversation:
 
     async def _pass_refs(self, asked: RemoteRequest, server: SmartHttp, streams: Streams) -> None:
         reader = AdvertisementReader(asked.service)
+        passing = Passing(streams.write)
         is_connected = False
 
         async def take(piece: bytes) -> None:
@@ -128,13 +129,16 @@ class UrlConversation:
                 data = answer_helper(asked.service) + data
                 is_connected = True
             if data:
-                await streams.write(data)
+                await passing.take(data)
 
         await server.get_refs(take)
         try:
             reader.end()
         except RemoteError as error:
             raise _explain(error) from error
+        # Behind an error git waits for nothing.
+        if not reader.is_error:
+            await passing.end()
 
     async def _fetch(self, server: SmartHttp, streams: Streams) -> None:
         """Send one request after the other, until the client says or shows that it has all."""
@@ -142,23 +146,15 @@ class UrlConversation:
         received = 0
         while True:
             held = Held(self._party.gate)
+            passing = Passing(streams.write)
             try:
                 body = await _gather(_until_flush(reader, streams), held)
                 if reader.is_over or not body:
                     return
-                last = b""
-
-                async def take(piece: bytes) -> None:
-                    nonlocal last, received
-                    received += len(piece)
-                    last = (last + piece)[-len(_FLUSH) :]
-                    await streams.write(piece)
-
-                await server.post(body, take)
-                if last != _FLUSH:
-                    # The client would wait for the rest.
-                    raise cut_off()
+                await server.post(body, passing.take)
+                await passing.end()
             finally:
+                received += passing.received
                 self._outcome = replace(self._outcome, received=received)
                 held.release()
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import msgspec
 
 from airlock_daemon.errors import Failed
+from airlock_daemon.setup.paths import expand_home
 
 
 class Trust(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,17 +26,13 @@ def read_trust(settings: Mapping[str, str], variables: Mapping[str, str]) -> Tru
     file = variables.get("GIT_SSL_CAINFO") or settings.get("sslcainfo")
     directory = variables.get("GIT_SSL_CAPATH") or settings.get("sslcapath")
     is_off = settings.get("sslverify", "true").lower() in ("false", "no", "off", "0", "")
+    file_or_systems = file or variables.get("SSL_CERT_FILE", "")
+    directory = directory or ("" if file else variables.get("SSL_CERT_DIR", ""))
     return Trust(
-        file=_expand(file or variables.get("SSL_CERT_FILE"), home),
-        directory=_expand(directory or (None if file else variables.get("SSL_CERT_DIR")), home),
+        file=expand_home(file_or_systems, home) or None,
+        directory=expand_home(directory, home) or None,
         is_waived=is_off or "GIT_SSL_NO_VERIFY" in variables,
     )
-
-
-def _expand(path: str | None, home: str) -> str | None:
-    if path and path.startswith("~/"):
-        return home + path[1:]
-    return path or None
 
 
 def make_context(trust: Trust) -> ssl.SSLContext:

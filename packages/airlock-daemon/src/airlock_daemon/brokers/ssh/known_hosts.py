@@ -1,11 +1,12 @@
 """What the human's ssh knows of a host: its configuration (ssh -G) and known_hosts (sshd(8))."""
 
 import base64
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
+
+from airlock_daemon.setup.paths import expand_home
 
 # The host keys of this machine itself.
 OWN_KEYS = "/etc/ssh"
@@ -55,10 +56,7 @@ def read_settings(printed: str, *, home: str) -> SshSettings:
         name=alias,
         host=host,
         route=next((route for route in routes if route != "none"), None),
-        known_hosts=tuple(
-            os.path.join(home, file[2:]) if file.startswith("~/") else file
-            for file in files.split()
-        ),
+        known_hosts=tuple(expand_home(file, home) for file in files.split()),
         options=options,
     )
 

@@ -1,9 +1,16 @@
-"""What the kernel needs to execute a file of ELF (elf(5)), as its headers say."""
+"""What the headers of an ELF file (elf(5)) say: which kind it is, and what it has loaded.
+
+A file that the kernel or a loader could read in two ways is none: with a table of another shape
+than theirs, with two loaders or dynamic sections, or with names that stand at no one place.
+"""
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Sequence
+from itertools import takewhile
 from typing import Literal
+
+import msgspec
 
 Kind = Literal["program", "loaded", "loader"]
 """What the kernel executes by itself; what it has loaded by another; and what loads others."""
@@ -11,14 +18,42 @@ Kind = Literal["program", "loaded", "loader"]
 _IDENTITY = struct.Struct("<4sBB10x")
 _CLASS_64, _LITTLE_ENDIAN = 2, 1
 _HEADER_BYTES = 64
-
-# e_type and p_type
-_SHARED = 3
-_DYNAMIC, _INTERPRETER = 2, 3
-# Of the dynamic section (ld(1)): a program that can be at any address says that it is one.
-_FLAGS_1, _IS_PROGRAM = 0x6FFFFFFB, 0x08000000
+_SEGMENT = struct.Struct("<IIQQQQQQ")
 _ENTRY = struct.Struct("<QQ")
-_MOST_DYNAMIC = 1 << 16
+
+# As the kernel bounds the table of segments; the others are far above what a file has.
+_MOST_TABLE = 1 << 16
+_MOST_DYNAMIC = 1 << 20
+_MOST_NAMES = 1 << 10
+_MOST_NAME = 4096
+_MOST_OFFSET = (1 << 63) - 1
+
+# e_type, p_type, and d_tag of the dynamic section.
+_EXECUTABLE, _SHARED = 2, 3
+_LOAD, _DYNAMIC, _INTERPRETER = 1, 2, 3
+_END, _NEEDED, _STRINGS, _RPATH, _RUNPATH, _FLAGS_1 = 0, 1, 5, 15, 29, 0x6FFFFFFB
+# Of the dynamic section (ld(1)): a program that can be at any address says that it is one.
+_IS_PROGRAM = 0x08000000
+
+
+class Headers(msgspec.Struct, frozen=True):
+    """A program or library: its loader, if it has one, and what is loaded with it, and from where.
+
+    `searched` are directories, in which `$ORIGIN` may stand. `flags` are DT_FLAGS_1.
+    """
+
+    is_shared: bool
+    loader: str | None
+    flags: int = 0
+    needed: tuple[str, ...] = ()
+    searched: tuple[str, ...] = ()
+
+
+class _Segment(msgspec.Struct, frozen=True):
+    kind: int
+    offset: int
+    address: int
+    length: int
 
 
 def find_kind(path: str) -> Kind:
@@ -27,43 +62,85 @@ def find_kind(path: str) -> Kind:
     A shared object that names no loader and does not say that it is a program counts as a loader,
     as those of C libraries are.
     """
+    headers = read_headers(path)
+    if headers is None or headers.loader is not None:
+        return "loaded"
+    return "program" if not headers.is_shared or headers.flags & _IS_PROGRAM else "loader"
+
+
+def read_headers(path: str) -> Headers | None:
+    """The headers of a file; None for what is no program or library of ELF with 64 bits."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
-        return "loaded"
+        return None
     try:
-        return _read_kind(descriptor)
+        return _read(descriptor)
     except (OSError, struct.error):
-        return "loaded"
+        return None
     finally:
         os.close(descriptor)
 
 
-def _read_kind(descriptor: int) -> Kind:
-    head = os.pread(descriptor, _HEADER_BYTES, 0)
-    is_known = len(head) == _HEADER_BYTES
-    if not is_known or _IDENTITY.unpack_from(head) != (b"\x7fELF", _CLASS_64, _LITTLE_ENDIAN):
-        return "loaded"
-    segments = {kind: place for kind, *place in _read_segments(descriptor, head)}
-    if _INTERPRETER in segments:
-        return "loaded"
+def _read(descriptor: int) -> Headers | None:
+    head = _pread(descriptor, _HEADER_BYTES, 0)
+    if _IDENTITY.unpack_from(head) != (b"\x7fELF", _CLASS_64, _LITTLE_ENDIAN):
+        return None
     (shape,) = struct.unpack_from("<H", head, 16)
-    if shape != _SHARED:
-        return "program"
-    flags = 0
-    if _DYNAMIC in segments:
-        offset, length = segments[_DYNAMIC]
-        section = os.pread(descriptor, min(length, _MOST_DYNAMIC), offset)
-        whole = section[: len(section) // _ENTRY.size * _ENTRY.size]
-        flags = dict(_ENTRY.iter_unpack(whole)).get(_FLAGS_1, 0)
-    return "program" if flags & _IS_PROGRAM else "loader"
-
-
-def _read_segments(descriptor: int, head: bytes) -> Iterator[tuple[int, int, int]]:
-    """The type, offset and length in the file of each program header."""
     (offset,) = struct.unpack_from("<Q", head, 32)
     size, count = struct.unpack_from("<HH", head, 54)
-    table = os.pread(descriptor, size * count, offset)
-    for number in range(count):
-        kind, _, start, _, _, length = struct.unpack_from("<IIQQQQ", table, number * size)
-        yield kind, start, length
+    is_usual = (size == _SEGMENT.size or not count) and size * count <= _MOST_TABLE
+    if shape not in (_EXECUTABLE, _SHARED) or not is_usual:
+        return None
+    table = _pread(descriptor, size * count, offset)
+    segments = [
+        _Segment(kind, start, address, length)
+        for kind, _, start, address, _, length, *_ in _SEGMENT.iter_unpack(table)
+    ]
+    loaders = [each for each in segments if each.kind == _INTERPRETER]
+    dynamic = [each for each in segments if each.kind == _DYNAMIC]
+    if len(table) != size * count or len(loaders) > 1 or len(dynamic) > 1:
+        return None
+    loader = _read_name(descriptor, loaders[0].offset, loaders[0].length) if loaders else None
+    headers = Headers(is_shared=shape == _SHARED, loader=loader)
+    return _read_dynamic(descriptor, dynamic[0], segments, headers) if dynamic else headers
+
+
+def _read_dynamic(
+    descriptor: int, dynamic: _Segment, segments: Sequence[_Segment], headers: Headers
+) -> Headers | None:
+    """The headers with what the dynamic section says, up to its end."""
+    content = _pread(descriptor, min(dynamic.length, _MOST_DYNAMIC), dynamic.offset)
+    whole = content[: len(content) // _ENTRY.size * _ENTRY.size]
+    entries = list(takewhile(lambda entry: entry[0] != _END, _ENTRY.iter_unpack(whole)))
+    tags = dict(entries)
+    named = [entry for entry in entries if entry[0] in (_NEEDED, _RPATH, _RUNPATH)]
+    strings = tags.get(_STRINGS, -1)
+    # From an address in memory to a place in the file.
+    places = [
+        each.offset + strings - each.address
+        for each in segments
+        if each.kind == _LOAD and each.address <= strings < each.address + each.length
+    ]
+    if named and (len(places) != 1 or len(named) > _MOST_NAMES):
+        return None
+    names = [(tag, _read_name(descriptor, places[0] + value)) for tag, value in named]
+    return Headers(
+        is_shared=headers.is_shared,
+        loader=headers.loader,
+        flags=tags.get(_FLAGS_1, 0),
+        needed=tuple(name for tag, name in names if tag == _NEEDED),
+        searched=tuple(
+            each for tag, name in names if tag != _NEEDED for each in name.split(":") if each
+        ),
+    )
+
+
+def _read_name(descriptor: int, offset: int, length: int = _MOST_NAME) -> str:
+    content = _pread(descriptor, min(length, _MOST_NAME), offset)
+    return os.fsdecode(content.partition(b"\0")[0])
+
+
+def _pread(descriptor: int, size: int, offset: int) -> bytes:
+    """As pread(2), which no file has anything for at an offset that it cannot have."""
+    return os.pread(descriptor, size, offset) if offset <= _MOST_OFFSET else b""
