@@ -10,7 +10,6 @@ const failed = @import("errno.zig").failed;
 const landlock = @import("landlock.zig");
 const Order = @import("order.zig").Order;
 const seccomp = @import("seccomp/install.zig");
-const slices = @import("slices.zig");
 const strings = @import("strings.zig");
 const Supervisor = @import("supervisor.zig").Supervisor;
 const places = @import("place.zig");
@@ -31,8 +30,6 @@ pub fn run(first: *const delivery.Delivery, deaths: i32) void {
     const subreaper = @intFromEnum(linux.PR.SET_CHILD_SUBREAPER);
     if (failed(linux.prctl(subreaper, 1, 0, 0, 0))) |errno|
         return control.sendFailure(socket, .setup_failed, errno);
-    // Nor does it inherit what the service asked for.
-    slices.askForShort();
     var delivered = first.*;
     var descriptors = received[1..];
     while (carryOut(&delivered, descriptors, socket, deaths)) {

@@ -4,7 +4,6 @@ const std = @import("std");
 const linux = std.os.linux;
 const disposition = @import("disposition.zig");
 const failed = @import("errno.zig").failed;
-const slices = @import("slices.zig");
 
 pub const Preparation = struct {
     /// A non-blocking signalfd of SIGCHLD. In each process that inherits it, it tells of that
@@ -30,7 +29,6 @@ pub const Preparation = struct {
         if (set(.SET_DUMPABLE, 0)) |errno| return errno;
         // What a process leaves behind that is killed becomes a child of this one.
         if (set(.SET_CHILD_SUBREAPER, 1)) |errno| return errno;
-        slices.askForShort();
         return preparation.openDeaths();
     }
 

@@ -7,9 +7,7 @@ import struct
 import pytest
 
 from airlock_daemon.platform.linux.scheduling import SLICE_NS
-from boxing import boxed_world, needs_bubblewrap
-from descent import descend, name_of
-from running import Daemon, read_answer, request
+from running import Daemon
 from worlds import World
 
 _NUMBERS = {"x86_64": 315, "aarch64": 275}
@@ -25,54 +23,22 @@ def read_slice(pid: int) -> int:
     return int(struct.unpack("=IIQiIQQQ", found.raw)[5])
 
 
-knows_slices = pytest.mark.skipif(
+@pytest.mark.skipif(
     os.uname().machine not in _NUMBERS
     or tuple(map(int, os.uname().release.split(".")[:2])) < _KNOWS_SLICES,
     reason="this kernel knows no slices of a process's own",
 )
-
-# The slices of the process that asks, and of another one.
-_ASKS = f"""
-import ctypes, os, struct, sys
-for pid in (0, int(sys.argv[1])):
-    found = ctypes.create_string_buffer(48)
-    ctypes.CDLL(None).syscall({_NUMBERS.get(os.uname().machine, 0)}, pid, found, 48, 0)
-    print(struct.unpack("=IIQiIQQQ", found.raw)[5])
-print(os.nice(0))
-"""
-
-
-@knows_slices
-def test_what_a_client_waits_for_has_short_slices_and_the_command_has_not(
+def test_the_daemon_has_short_slices_and_what_it_runs_has_not(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Daemon, launcher and supervisor have them; a command is one of many programs.
-
-    It has the nice value that it would have beside the daemon, too.
-    """
+    """A command beside it is one of many programs, and of the nice value that it would have."""
     monkeypatch.chdir(world.workspace)
-    asks = f"exec python3 -c '{_ASKS}' $PPID"
     with Daemon(world) as daemon:
         assert read_slice(daemon.process.pid) == SLICE_NS
-        below = {name_of(pid): pid for pid in descend(daemon.process.pid)}
-        assert read_slice(below["airlock-launch"]) == SLICE_NS
         usual = read_slice(os.getpid())
-        # The second is started by a supervisor that waited for it.
-        for _ in range(2):
-            answer = daemon.ask("sh", "-c", asks, cwd=str(world.workspace))
-            assert answer.text().split() == [str(usual), str(SLICE_NS), str(os.nice(0))]
+        asked = "import ctypes, struct; found = ctypes.create_string_buffer(48); "
+        asked += f"ctypes.CDLL(None).syscall({_NUMBERS[os.uname().machine]}, 0, found, 48, 0); "
+        asked += "print(struct.unpack('=IIQiIQQQ', found.raw)[5])"
+        answer = daemon.ask("sh", "-c", f'python3 -c "{asked}"; nice', cwd=str(world.workspace))
+    assert answer.text().split() == [str(usual), str(os.nice(0))]
     assert usual > SLICE_NS
-
-
-@knows_slices
-@needs_bubblewrap
-def test_the_first_process_of_a_box_has_short_slices_and_the_command_in_it_has_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """That one supervises the command, in one made ahead too."""
-    with boxed_world() as boxed:
-        monkeypatch.chdir(boxed.workspace)
-        with Daemon(boxed) as daemon, daemon.connect() as connection:
-            connection.sendall(request("git", "-c", _ASKS, "1"))
-            said = read_answer(connection).text().split()
-    assert said == [str(read_slice(os.getpid())), str(SLICE_NS), str(os.nice(0))]
