@@ -62,9 +62,10 @@ def test_a_stdin_that_cannot_be_read_is_refused(
     ends, answers = os.pipe(), os.pipe()
     stdin = choose(ends)
     with push(remote, stdin, answers[1]) as connection:
-        for number in (*ends, *answers, stdin):
+        for number in (*ends, answers[1], stdin):
             os.close(number)
         answer = [json.loads(line) for line in connection.makefile("rb")][-1]
+    os.close(answers[0])
     assert answer["error"]["data"]["rule"] == "stdin"
     assert "what it passed as its stdin cannot be read" in answer["error"]["message"]
     assert [record["outcome"] for record in remote.daemon.records("broker")] == ["denied"]
