@@ -148,9 +148,9 @@ async def test_a_pipe_whose_lock_is_held_holds_up_one_conversation(
     """Whoever reads from one may hold it for ever, and splice(2) waits for that."""
     real, may_go_on = os.splice, threading.Event()
 
-    def wait(*words: int, flags: int = 0) -> int:
+    def wait(source: int, target: int, count: int, *, flags: int) -> int:
         may_go_on.wait()
-        return real(*words, flags=flags)
+        return real(source, target, count, flags=flags)
 
     client, answers = os.pipe(), os.pipe()
     os.write(client[1], b"x")
