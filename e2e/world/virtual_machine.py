@@ -13,7 +13,11 @@ from .command import run
 from .engine import docker
 
 END = "== the end"
-LONGEST_S = 600.0
+LONGEST_S = 800.0
+
+_KERNEL = (
+    "console=ttyS0 quiet panic=-1 security=apparmor systemd.show_status=0 systemd.getty_auto=0"
+)
 
 # The kernel begins in a root that cannot be exchanged (pivot_root(2)), so all of it moves.
 _BEGIN = """#!/bin/sh
@@ -34,11 +38,29 @@ mkdir -p /dev/shm /dev/pts
 mount -t tmpfs shm /dev/shm
 mount -t devpts pts /dev/pts
 exec >/dev/ttyS0 2>&1 </dev/null
-sysctl -q kernel.printk=1
+echo 1 >/proc/sys/kernel/printk
+[ ! -e /etc/systemd/system/steps.service ] || exec /lib/systemd/systemd
 sh /steps
 echo "{END}"
 echo o >/proc/sysrq-trigger
 sleep 600
+"""
+_UNIT = f"""\
+[Unit]
+Wants=systemd-user-sessions.service
+After=systemd-user-sessions.service systemd-logind.service
+
+[Service]
+Type=oneshot
+Environment=HOME=/root
+ExecStart=/bin/sh /steps
+ExecStopPost=/bin/echo "{END}"
+ExecStopPost=/bin/sh -c "echo o >/proc/sysrq-trigger"
+StandardOutput=file:/dev/ttyS0
+StandardError=inherit
+
+[Install]
+WantedBy=multi-user.target
 """
 
 
@@ -76,13 +98,18 @@ class VirtualMachine:
         _write_program(files / "second", _SECOND)
         return cls(kernel=_fetch_kernel(folder), root=_pack(files, folder / "root.cpio"))
 
-    def run(self, steps: str, *, folder: Path) -> dict[str, str]:
+    def run(self, steps: str, *, folder: Path, systemd: bool = False) -> dict[str, str]:
         """Boot it, run `steps` by sh as root, and return what was said, by title.
 
-        A line of the steps' output that begins with "== " is the title of what follows.
+        A line of the steps' output that begins with "== " is the title of what follows. With
+        `systemd` they are a service of the image's.
         """
         extra = folder / "extra"
-        extra.mkdir()
+        units = extra / "etc/systemd/system"
+        (units / "multi-user.target.wants").mkdir(parents=True)
+        if systemd:
+            (units / "steps.service").write_text(_UNIT)
+            (units / "multi-user.target.wants/steps.service").symlink_to("../steps.service")
         (extra / "steps").write_text(steps)
         more = _pack(extra, folder / "extra.cpio")
         both = folder / "both.cpio"
@@ -95,7 +122,7 @@ class VirtualMachine:
                 *("qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "3G", "-no-reboot"),
                 *("-display", "none", "-serial", "stdio", "-monitor", "none", "-nic", "none"),
                 *("-kernel", str(self.kernel), "-initrd", str(both)),
-                *("-append", "console=ttyS0 quiet panic=-1 security=apparmor"),
+                *("-append", _KERNEL),
             ),
             longest_s=LONGEST_S,
         ).succeeded()

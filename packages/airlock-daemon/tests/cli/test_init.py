@@ -27,6 +27,7 @@ def test_the_files_are_made_and_the_line_to_keep_running_is_told(home: Path) -> 
     """Private to the user; a second time nothing is made, and what is there is not touched."""
     said = airlock_daemon("init").stdout
     assert f"made {home}/{CONFIG}\n" in said
+    assert "fault:" not in said
     assert "no service was installed: this system was not started by systemd\n" in said
     line = f"start --agents {home}/.config/airlock/agents.toml\n"
     assert line in said.partition("hint: without a service, keep this running: ")[2]

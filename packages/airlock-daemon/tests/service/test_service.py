@@ -130,13 +130,13 @@ def test_a_launch_agent_is_loaded_renewed_and_removed(tmp_path: Path, called: Pa
     manager = launchd(tmp_path)
     loaded = f"bootstrap gui/501 {manager.file}"
     out = "bootout gui/501/airlock.daemon"
-    assert list(install(manager, PROGRAM, may_start=True))[-1] == "the service was started"
+    assert list(install(manager, PROGRAM, obstacle=None))[-1] == "the service was started"
     assert steps(called) == [loaded]
     assert stat.S_IMODE(Path(manager.file).stat().st_mode) & 0o022 == 0
-    assert list(install(manager, PROGRAM, may_start=True))[-1] == "the service runs already"
+    assert list(install(manager, PROGRAM, obstacle=None))[-1] == "the service runs already"
     assert steps(called) == []
     newer = Program(words=PROGRAM.words, options=PROGRAM.options, environment={})
-    assert list(install(manager, newer, may_start=True))[-1] == "the service was restarted"
+    assert list(install(manager, newer, obstacle=None))[-1] == "the service was restarted"
     assert steps(called) == [out, loaded]
     assert list(uninstall(manager))[-1] == f"removed {manager.file}"
     assert steps(called) == [out]
@@ -147,7 +147,7 @@ def test_a_launch_agent_is_loaded_renewed_and_removed(tmp_path: Path, called: Pa
 
 def test_with_faults_it_is_installed_and_not_started(tmp_path: Path, called: Path) -> None:
     """It starts with the next session, when they are mended."""
-    said = list(install(launchd(tmp_path), PROGRAM, may_start=False))
+    said = list(install(launchd(tmp_path), PROGRAM, obstacle="there are faults"))
     assert said[-1] == "the service was not started, since there are faults"
     assert steps(called) == []
 
@@ -159,7 +159,7 @@ def test_the_service_is_started_for_the_registration_that_it_serves(
     manager = launchd(tmp_path)
     _, registration = PROGRAM.options
     assert not start_installed(manager, registration)
-    list(install(manager, PROGRAM, may_start=False))
+    list(install(manager, PROGRAM, obstacle="there are faults"))
     assert not start_installed(manager, f"{registration}/other")
     assert start_installed(manager, registration)
     assert steps(called) == [f"bootstrap gui/501 {manager.file}"]

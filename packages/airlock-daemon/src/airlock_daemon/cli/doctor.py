@@ -98,6 +98,7 @@ def doctor(
                 typer.echo(f"{kind}: {each.name}: {line}")
         typer.echo(f"boxes: {name_box(around)}")
         if not findings:
-            typer.echo("good" + (f", with {len(notes)} notes" if notes else ""))
+            several = f"{len(notes)} notes" if len(notes) > 1 else "1 note"
+            typer.echo("good" + (f", with {several}" if notes else ""))
     if findings:
         raise typer.Exit(1)

@@ -65,14 +65,19 @@ def _install(application: Application) -> Iterator[str]:
     locations = msgspec.structs.replace(application.locations, agents=registration)
     yield from _make_files(locations, registration)
     checked = check_files(locations)
-    yield from checked.describe()
+    # Of this no newcomer need be told as of a fault.
+    is_new = read_whole(locations.config_file) == STARTER and len(checked.faults) == 1
+    if not is_new:
+        yield from checked.describe()
     missing = find_missing()
     if missing:
         yield (
             f"fault: serving needs Linux: Python has no {', '.join(missing)} here; run this again "
             "on the Linux host that has the credentials"
         )
-    may_start = not checked.faults and not missing
+    obstacle = "there are faults" if checked.faults or missing else None
+    if is_new and not missing:
+        obstacle = "no command is enabled yet"
     program = _describe(application, registration)
     agent = program.environment.get("SSH_AUTH_SOCK", "")
     if agent.startswith("/tmp/"):  # noqa: S108 - which is where ssh-agent puts it
@@ -81,24 +86,24 @@ def _install(application: Application) -> Iterator[str]:
             "start one whose socket stays where it is, and run this again"
         )
     manager = find_manager()
-    obstacle = manager.find_obstacle()
-    if obstacle is None and is_locked(locations.sockets_dir) and not manager.is_running():
+    lacking = manager.find_obstacle()
+    if lacking is None and is_locked(locations.sockets_dir) and not manager.is_running():
         yield (
             f"fault: {locations.sockets_dir} is served by a daemon that is not this service; stop "
             "that where you started it"
         )
-        may_start = False
-    if obstacle is None:
-        yield from install(manager, program, may_start=may_start)
+        obstacle = "there are faults"
+    if lacking is None:
+        yield from install(manager, program, obstacle=obstacle)
     else:
-        yield f"no service was installed: {obstacle.reason}"
-        if obstacle.remedy:
-            yield f"hint: {obstacle.remedy}; then run this again"
+        yield f"no service was installed: {lacking.reason}"
+        if lacking.remedy:
+            yield f"hint: {lacking.remedy}; then run this again"
         yield f"hint: without a service, keep this running: {shlex.join(program.argv)}"
-    if read_whole(locations.config_file) == STARTER:
-        # `agent add` mends what the file lacks, and then starts the service.
+    if is_new:
+        # `agent add` writes what the file lacks, and then starts the service.
         yield f"hint: register an agent, which enables its commands: {_ADD}"
-    elif not may_start:
+    elif obstacle is not None:
         yield "hint: mend the faults, then: airlock-daemon init"
     elif not checked.agents:
         yield f"hint: register an agent: {_ADD}"

@@ -152,7 +152,7 @@ class BoxedLaunch(Launch):
     def _explain_loss(self) -> AirlockError:
         said = self.said()
         if said:
-            log.error("no box can be made: %s; airlock-daemon doctor tells more", said)
+            log.error("bubblewrap makes no box: %s; airlock-daemon doctor tells more", said)
             if _UNREACHABLE in said:
                 remedy = "let it enter the directories above (chmod o+x), or map one elsewhere"
                 return refuse("the user of boxes cannot enter a mapped directory", remedy)

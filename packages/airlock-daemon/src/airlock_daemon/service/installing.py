@@ -23,11 +23,12 @@ def find_manager() -> Manager:
     return Systemd(home=home, environment=os.environ, version=__version__)
 
 
-def install(manager: Manager, program: Program, *, may_start: bool) -> Iterator[str]:
+def install(manager: Manager, program: Program, *, obstacle: str | None) -> Iterator[str]:
     """Make `program` a service, and tell what is done, a line each.
 
-    It is started only if it `may_start`, and restarted only if its file has changed besides. A file
-    that a person has edited or made stays as it is. Raises AirlockError.
+    It is started unless there is an `obstacle`, a clause that says what keeps it from serving, and
+    restarted only if its file has changed besides. A file that a person has edited or made stays as
+    it is. Raises AirlockError.
     """
     text = manager.write(program)
     found = read_whole(manager.file)
@@ -44,9 +45,9 @@ def install(manager: Manager, program: Program, *, may_start: bool) -> Iterator[
         yield f"{'made' if found is None else 'renewed'} {manager.file}"
     manager.prepare()
     is_running = manager.is_running()
-    if not may_start:
+    if obstacle is not None:
         what = "goes on as it was started" if is_running else "was not started"
-        yield f"the service {what}, since there are faults"
+        yield f"the service {what}, since {obstacle}"
     elif not is_running:
         manager.start()
         yield "the service was started"
