@@ -16,7 +16,7 @@ from typing import Any, Final
 WIDTH: Final = 200
 
 _SUITE = Path(__file__).resolve().parent.parent
-# Not ``schemas/shape``: those are copies of files that are written elsewhere.
+# Not ``schemas/shape``: that is a link to files that are written elsewhere.
 _FOLDERS: Final = ("cases", "vectors", "schemas/conduct")
 
 

@@ -1,26 +1,14 @@
-"""The suite beside the text and the schemas of the protocol, where those are there."""
+"""The suite beside the text of the protocol, where that is there."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from airlock_conformance.message_schemas import SCHEMAS
 from airlock_conformance.requirements import read_requirements
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PUBLISHED = ROOT / "packages" / "airlock-protocol" / "schemas"
 PROTOCOL = ROOT / "PROTOCOL.md"
-
-
-@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published schemas are not beside the suite")
-def test_the_schemas_are_the_published_ones() -> None:
-    """The suite's own copies of the message schemas are those of the protocol."""
-    copies = {path.name: path.read_text() for path in (SCHEMAS / "shape").glob("*.json")}
-    published = {path.name: path.read_text() for path in PUBLISHED.glob("*.json")}
-    assert copies == published, (
-        "copy them: cp packages/airlock-protocol/schemas/*.json conformance/schemas/shape/"
-    )
 
 
 @pytest.mark.skipif(not PROTOCOL.is_file(), reason="PROTOCOL.md is not beside the suite")

@@ -9,12 +9,14 @@ import select
 import stat
 import struct
 import sys
+from collections.abc import Callable
 
 _INIT, _LOOKUP, _GETATTR, _OPEN = 26, 1, 3, 14
 _HEADER = struct.Struct("<IIQQIIII")
 _ANSWER = struct.Struct("<IiQ")
 _VALID_S = 3600
 _ROOT, _FILE = 1, 2
+_SIZE = 4096
 
 
 def call(name: str, *arguments: object) -> None:
@@ -31,8 +33,11 @@ def mount(place: str) -> int:
     return fuse
 
 
-def serve(fuse: int, *, files: bool) -> None:
-    """Answer until stdin ends: with `files` each name is one that opens, else none is answered."""
+def serve(fuse: int, *, files: bool, on_silence: Callable[[], object] = lambda: None) -> None:
+    """Answer until stdin ends: with `files` each name is one that opens, else none is answered.
+
+    `on_silence` is called for whatever is not answered.
+    """
     while True:
         ready, _, _ = select.select([fuse, sys.stdin], [], [])
         if sys.stdin in ready:
@@ -48,10 +53,11 @@ def serve(fuse: int, *, files: bool) -> None:
         elif code == _OPEN:
             answer = struct.pack("<QII", 1, 0, 0)
         else:
+            on_silence()
             continue
         os.write(fuse, _ANSWER.pack(_ANSWER.size + len(answer), 0, unique) + answer)
 
 
 def _describe(node: int) -> bytes:
     mode = stat.S_IFDIR | 0o755 if node == _ROOT else stat.S_IFREG | 0o666
-    return struct.pack("<6Q10I", node, 0, 0, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
+    return struct.pack("<6Q10I", node, _SIZE, 0, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)

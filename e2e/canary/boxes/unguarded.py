@@ -164,12 +164,15 @@ def ipc() -> None:
         match operation:
             case Memory(target="/dev/shm"):  # noqa: S108
                 return ["--bind", "/dev/shm", "/dev/shm"]  # noqa: S108
-            case Closed(target="/dev"):
-                return []
         return cast("list[str]", real(operation))
+
+    def close(box: Box, *more: Any) -> Iterator[str]:
+        kept = tuple(each for each in box.operations if each != Closed("/dev"))
+        return cast("Iterator[str]", real_list(replace(box, operations=kept), *more))
 
     _leave_out("--unshare-ipc")
     real = _put(bubblewrap, "_spell", spell)
+    real_list = _put(bubblewrap, "list_parts", close)
 
 
 def processes() -> None:

@@ -139,9 +139,19 @@ def pass_null_that_is_none(scene: Scene) -> None:
 
 def _pass_dead_file(scene: Scene, *, name: str) -> None:
     """To ask a file of the client's own file system anything, or to close it, may take for ever."""
+    _stand(scene, "dead_files", name)
+
+
+def _pass_held_pipe(scene: Scene, *, line: bytes) -> None:
+    """So may whatever needs the lock of a pipe that is read into such a file."""
+    _stand(scene, "held_pipes", line.decode())
+
+
+def _stand(scene: Scene, module: str, what: str) -> None:
     if os.geteuid() or not os.path.exists("/dev/fuse"):
         raise NotHereError("a file system of one's own needs root and /dev/fuse")
-    client = start_module("e2e.hostile.dead_files", str(scene.daemon.world.socket(HOSTILE)), name)
+    socket = str(scene.daemon.world.socket(HOSTILE))
+    client = start_module(f"e2e.hostile.{module}", socket, what)
     try:
         if client.stdout is None or not client.stdout.readline():
             raise NotHereError("this machine mounts no file system of one's own")
@@ -182,6 +192,15 @@ FAMILY = make_family(
     *(
         Attack(f"dead file of the name {name}", partial(_pass_dead_file, name=name))
         for name in ("/dev/null", "/dev/other")
+    ),
+    *(
+        Attack(f"pipe whose lock is held, {name}", partial(_pass_held_pipe, line=line))
+        for name, line in (
+            ("denied", make_request("sudo", features=["fds"])),
+            ("no exec", make_request("true", method="check")),
+            ("of a command that ends at once", make_request("true", features=["fds"])),
+            ("of a command that writes", make_script("echo x", "fds", "signals")),
+        )
     ),
     pass_without_asking,
     pass_with_no_request,

@@ -5,7 +5,12 @@ const std = @import("std");
 const linux = std.os.linux;
 const descendants = @import("descendants.zig");
 const failed = @import("errno.zig").failed;
+const mounts = @import("mounts.zig");
+const mount = mounts.mount;
+const move = mounts.move;
+const setAttributes = mounts.setAttributes;
 const openPath = @import("unlinked.zig").open;
+const parts = @import("parts.zig");
 
 /// Who the tool is in the box, and outside of it.
 pub const Identity = struct { user: u32, group: u32 };
@@ -58,7 +63,8 @@ pub const Moved = struct {
 /// human's, goes to memory. `pairs` are a mount and
 /// the path to which it is moved, which may have no link in it; what came of them is written to `moved`. With
 /// `-` in the place of a mount it is that path in which no link is followed from then on. What goes to /proc
-/// hides it from the tool, and not from this process. Where the execution `is_bound`, a pair of `x` and a path
+/// hides it from the tool, and not from this process. With `r` nothing more can be made at that path. Of what
+/// else a pair can begin with `parts.take` tells. Where the execution `is_bound`, a pair of `x` and a path
 /// is a mount of which files may be executed: of no other.
 /// Afterwards this process and all that it
 /// starts are in a namespace below, as `identity` and without capabilities, and cannot make another.
@@ -75,13 +81,14 @@ pub fn finish(
     if (home) |path| {
         if (cover(path)) |errno| return errno;
     }
+    if (parts.take(pairs)) |errno| return errno;
     var index: usize = 0;
     while (index < pairs.len) : (index += 2) {
         if (std.mem.eql(u8, std.mem.span(pairs[index]), "-")) {
-            if (forbidLinks(pairs[index + 1])) |errno| return errno;
+            if (mounts.forbidLinks(pairs[index + 1])) |errno| return errno;
             continue;
         }
-        if (pairs[index][0] != '/' or isProcesses(pairs[index + 1])) continue;
+        if (pairs[index][0] != '/' or isProcesses(pairs[index + 1]) or parts.holds(pairs[index])) continue;
         if (move(pairs[index], pairs[index + 1])) |errno| return errno;
         if (moved.add(pairs[index + 1])) |errno| return errno;
     }
@@ -104,6 +111,11 @@ pub fn finish(
     while (index < pairs.len) : (index += 2) {
         if (pairs[index][0] != '/' or !isProcesses(pairs[index + 1])) continue;
         if (move(pairs[index], pairs[index + 1])) |errno| return errno;
+    }
+    index = 0;
+    while (index < pairs.len) : (index += 2) {
+        if (pairs[index][0] != 'r') continue;
+        if (mounts.close(pairs[index + 1])) |errno| return errno;
     }
     // Last, since to mount something anew takes this back.
     if (is_bound) {
@@ -154,23 +166,6 @@ const counted = [_][2][:0]const u8{
 
 const quiet = linux.MS.NOSUID | linux.MS.NODEV | linux.MS.NOEXEC;
 
-fn mount(
-    source: ?[*:0]const u8,
-    target: [*:0]const u8,
-    kind: ?[*:0]const u8,
-    flags: u32,
-    options: ?[*:0]const u8,
-) ?linux.E {
-    return failed(linux.syscall5(
-        .mount,
-        @intFromPtr(source),
-        @intFromPtr(target),
-        @intFromPtr(kind),
-        flags,
-        @intFromPtr(options),
-    ));
-}
-
 /// Let nothing be executed, nor mapped as code, but what lies on the mounts that are named for it: what a
 /// client or the tool writes is on others.
 fn bindExecution(pairs: []const [*:0]const u8) ?linux.E {
@@ -186,59 +181,6 @@ fn bindExecution(pairs: []const [*:0]const u8) ?linux.E {
 
 // linux/mount.h.
 const mount_noexec = 8;
-
-/// mount_setattr(2), with all that is mounted below.
-fn setAttributes(path: [*:0]const u8, set: u64, clear: u64) ?linux.E {
-    const attributes = extern struct { set: u64, clear: u64, propagation: u64 = 0, namespace: u64 = 0 };
-    const wanted = attributes{ .set = set, .clear = clear };
-    const here: usize = @bitCast(@as(isize, linux.AT.FDCWD));
-    const recursive = 0x8000;
-    return failed(linux.syscall5(
-        .mount_setattr,
-        here,
-        @intFromPtr(path),
-        recursive,
-        @intFromPtr(&wanted),
-        @sizeOf(attributes),
-    ));
-}
-
-/// move_mount(2). Others may change the directory of the target meanwhile: what is opened is what is used.
-fn move(from: [*:0]const u8, to: [*:0]const u8) ?linux.E {
-    var target: i32 = undefined;
-    if (openPath(to, .{ .PATH = true, .CLOEXEC = true }, &target)) |errno| return errno;
-    defer _ = linux.close(target);
-    const to_empty_path = 0x40;
-    const here: usize = @bitCast(@as(isize, linux.AT.FDCWD));
-    const result = linux.syscall5(
-        .move_mount,
-        here,
-        @intFromPtr(from),
-        @intCast(target),
-        @intFromPtr(""),
-        to_empty_path,
-    );
-    return failed(result);
-}
-
-/// mount_setattr(2), of the mount at `path` and all that is mounted inside.
-fn forbidLinks(path: [*:0]const u8) ?linux.E {
-    var target: i32 = undefined;
-    if (openPath(path, .{ .PATH = true, .CLOEXEC = true }, &target)) |errno| return errno;
-    defer _ = linux.close(target);
-    const recursive = 0x8000;
-    const no_symfollow = 0x00200000;
-    // struct mount_attr: what is set, cleared, how it is shared, and whose identities it has.
-    const attributes = [4]u64{ no_symfollow, 0, 0, 0 };
-    return failed(linux.syscall5(
-        .mount_setattr,
-        @intCast(target),
-        @intFromPtr(""),
-        linux.AT.EMPTY_PATH | recursive,
-        @intFromPtr(&attributes),
-        @sizeOf(@TypeOf(attributes)),
-    ));
-}
 
 /// The new namespace has no user yet; root of the one above becomes `identity` in it.
 fn become(identity: Identity, directory: i32) ?linux.E {

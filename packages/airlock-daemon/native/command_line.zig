@@ -13,7 +13,8 @@ pub const Arguments = struct { socket: i32, box: ?Box = null };
 /// Who is in a box, which sockets may be made there, the human's home where it has that (HOME is `-`
 /// otherwise), what the daemon listens by in there (`-` for both where it does not), what may be executed, and
 /// pairs: a path at which a mount was made, and where it is moved; `-` and the path of one in which no link is
-/// to be followed; `x` and one on which files may be executed; `p` and a program, or a directory of programs.
+/// to be followed; `x` and one on which files may be executed; `p` and a program, or a directory of programs;
+/// `r` and one at which nothing more may be made; `d` and /dev, which is to be made.
 pub const Box = struct {
     identity: Identity,
     sockets: Sockets,

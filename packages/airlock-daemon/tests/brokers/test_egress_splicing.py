@@ -10,6 +10,7 @@ from egress_world import taking_turns
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from airlock_daemon.brokers.egress.splicing import IDLE_S, PIECE, Meter, splice
+from airlock_daemon.connection.closing import Closer
 from airlock_daemon.fairness.turns import Turns
 
 
@@ -45,7 +46,7 @@ async def spliced(turns: Turns) -> AsyncIterator[Line]:
     line = Line(box, server, Meter())
 
     async def run() -> None:
-        await splice(near, far, turns, line.meter)
+        await splice(near, far, turns, line.meter, Closer())
         line.ended.set()
 
     async with box, server, trio.open_nursery() as nursery:

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import socket
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -128,10 +129,45 @@ async def test_much_that_waits_in_a_clients_pipe_is_read_at_once() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     streams = PassedStreams(Passed(numbers, Closer()), Turns(rounds), null=null)
     os.set_blocking(client[1], False)
+    # That is done in a thread.
+    while fcntl.fcntl(client[1], fcntl.F_GETPIPE_SZ) < 200_000:
+        await trio.lowlevel.checkpoint()
     data = os.urandom(200_000)
     assert os.write(client[1], data) == len(data)
     assert await streams.read() == data
     streams.close()
     trio.lowlevel.remove_instrument(rounds)
+    for number in (client[1], answers[0], null):
+        os.close(number)
+
+
+async def test_a_pipe_whose_lock_is_held_holds_up_one_conversation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever reads from one may hold it for ever, and splice(2) waits for that."""
+    real, may_go_on = os.splice, threading.Event()
+
+    def wait(*words: int, flags: int = 0) -> int:
+        may_go_on.wait()
+        return real(*words, flags=flags)
+
+    client, answers = os.pipe(), os.pipe()
+    os.write(client[1], b"x")
+    numbers = [client[0], answers[1], os.open(os.devnull, os.O_RDWR)]
+    rounds = Rounds()
+    trio.lowlevel.add_instrument(rounds)
+    null = os.open(os.devnull, os.O_RDWR)
+    closer = Closer()
+    streams = PassedStreams(Passed(numbers, closer), Turns(rounds), null=null)
+    monkeypatch.setattr(os, "splice", wait)
+    with trio.move_on_after(0.3) as scope:
+        await streams.read()
+    assert scope.cancelled_caught
+    streams.close()
+    assert not closer.is_stuck
+    may_go_on.set()
+    trio.lowlevel.remove_instrument(rounds)
+    # The last one of what wrote there is gone.
+    assert os.read(answers[0], 1) == b""
     for number in (client[1], answers[0], null):
         os.close(number)

@@ -218,6 +218,22 @@ def test_check_tells_what_would_not_run(world: World, tool: Path) -> None:
     ]
 
 
+def test_a_person_is_told_of_a_packed_program(world: World, tool: Path) -> None:
+    """Its headers are the packer's: what it unpacks may load what it is told to."""
+    content = bytearray(Path(find_launcher()).read_bytes())
+    content[2048:2052] = b"UPX!"
+    for place in ("packed", "helpers/packed"):
+        (tool / place).write_bytes(content)
+        (tool / place).chmod(0o755)
+        write_tool(world, tool / "bin" / "tool", f"{tool}/helpers/helper", f"{tool}/{place}")
+        told = [
+            each.problem
+            for each in check_files(world.locations).findings
+            if each.key == "sandbox.programs"
+        ]
+        assert told == [f'"{tool}/{place}" is packed by UPX, which hides whether it has a loader']
+
+
 def test_a_person_is_told_of_a_shell_among_the_programs(world: World, tool: Path) -> None:
     """Known by /etc/shells, under whatever name; and in general, since nobody knows them all."""
     write_tool(world, tool / "bin" / "tool", f"{tool}/helpers/**", "unlisted")

@@ -10,6 +10,7 @@ import os
 import re
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Literal
 
 from airlock_daemon.connection.closing import Closer, is_pipe
@@ -21,6 +22,8 @@ from airlock_daemon.platform.linux.procfs import name_descriptor, read_mount_id,
 Kind = Literal["pipe", "null", "terminal"]
 
 COUNT = 3
+
+_PIECE = 65536
 
 _HOW = "send stdin, stdout and stderr with the first byte of the request, or no descriptor at all"
 
@@ -49,11 +52,12 @@ class Passed:
     """The descriptors that came with one request, from their receipt to their close.
 
     It alone closes them: `close` may be called more than once. `numbers` is empty from then on.
+    `closer` is also for other calls that their client can hold up.
     """
 
     def __init__(self, numbers: Sequence[int], closer: Closer) -> None:
         self.numbers = tuple(numbers)
-        self._closer = closer
+        self.closer = closer
 
     @functools.cached_property
     def kinds(self) -> tuple[Kind, ...]:
@@ -69,7 +73,7 @@ class Passed:
         return tuple(_name_kind(number) for number in self.numbers)
 
     def are_usable(self, peer: Peer) -> bool:
-        """Whether they are what they are called, and none can keep the daemon waiting at its close.
+        """Whether they are what they are called, and no file system of the client's is asked.
 
         The kernel tells on which mount a file was opened, and of which type that mount is in the
         peer's own mount namespace (proc_pid_fdinfo(5), proc_pid_mountinfo(5)). A terminal is one on
@@ -88,19 +92,29 @@ class Passed:
         )
 
     def close(self, *, is_usable: bool = False) -> None:
-        """Close them; at once if they were found to be usable, else without waiting for it."""
+        """Close them, some time. `is_usable` says that they were found to be so."""
         numbers, self.numbers = self.numbers, ()
-        if is_usable:
-            for number in numbers:
-                os.close(number)
-        else:
-            self._closer.close(numbers)
+        self.closer.close(numbers, is_usual=is_usable)
 
 
 def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
     """Read at most `size` bytes and the descriptors that ride on them, which the caller closes."""
     data, ancillary, _, _ = connection.recvmsg(size, ROOM, AT_ONCE)
     return data, list_rights(ancillary) if ancillary else []
+
+
+def drop_unread(connection: socket.socket, closer: Closer) -> None:
+    """Let nothing more come, and take descriptors out of what did: they are closed by `closer`.
+
+    With the connection they would be closed here.
+    """
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    with suppress(OSError):
+        data = b"x"
+        while data:
+            data, numbers = receive(connection, _PIECE)
+            closer.close(numbers)
 
 
 def list_rights(ancillary: Sequence[tuple[int, int, bytes]]) -> list[int]:

@@ -11,6 +11,7 @@ from airlock_daemon.connection.descriptors import (
     COUNT,
     BadDescriptors,
     Passed,
+    drop_unread,
     receive,
     receive_plain,
     too_many,
@@ -250,19 +251,8 @@ class Session:
     def close(self) -> None:
         """Close the connection and what came with the request."""
         self.passed.close()
-        with suppress(OSError):
-            # From here on nothing more can come.
-            self.connection.shutdown(socket.SHUT_RDWR)
-        with suppress(OSError):
-            self._drop_unread()
+        drop_unread(self.connection, self._closer)
         self.connection.close()
-
-    def _drop_unread(self) -> None:
-        """Take descriptors out of what was not read: they would be closed with the connection."""
-        data = b"x"
-        while data:
-            data, numbers = receive(self.connection, RECEIVE)
-            self._closer.close(numbers)
 
 
 def _broken(error: BadDescriptors) -> RemoteProtocolError:

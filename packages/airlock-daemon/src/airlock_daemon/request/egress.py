@@ -3,7 +3,8 @@
 import ipaddress
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from http import HTTPStatus
 
@@ -14,6 +15,7 @@ from airlock_daemon.brokers.docker import conversation as engine
 from airlock_daemon.brokers.egress.conversation import Reached, converse, refuse
 from airlock_daemon.brokers.egress.destinations import Destination
 from airlock_daemon.brokers.egress.reaching import Ways, World
+from airlock_daemon.connection.descriptors import drop_unread
 from airlock_daemon.errors import AirlockError, Denied
 from airlock_daemon.fairness.gate import too_many
 from airlock_daemon.request.recording import Recording
@@ -73,7 +75,7 @@ class Egress:
                 return []
 
     async def _listen(self, listener: socket.socket, nursery: trio.Nursery) -> None:
-        with listener:
+        with self._own(listener):
             hold = self._converse_engine
             if listener.family != socket.AF_UNIX:
                 host, port = listener.getsockname()[:2]
@@ -87,6 +89,25 @@ class Egress:
                     self._room.release()
                 else:
                     nursery.start_soon(self._hold, partial(hold, connection), connection)
+
+    @contextmanager
+    def _own(self, listener: socket.socket) -> Iterator[None]:
+        """Close it in the end, with what still waits there."""
+        with listener:
+            try:
+                yield
+            finally:
+                if listener.family == socket.AF_UNIX:
+                    self._drop_waiting(listener)
+
+    def _drop_waiting(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            # Nobody comes from here on.
+            listener.shutdown(socket.SHUT_RDWR)
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    drop_unread(connection, self._agent.closer)
 
     async def _accept(self, listener: socket.socket) -> trio.SocketStream | None:
         await self._agent.turns.take()
@@ -119,10 +140,14 @@ class Egress:
             self._tell(Reached(wanted=named, error=error))
             # Who speaks to a destination would take it for that one's answer.
             if named is None:
-                await refuse(connection, error, HTTPStatus.SERVICE_UNAVAILABLE, turns)
+                await refuse(
+                    connection, error, HTTPStatus.SERVICE_UNAVAILABLE, turns, self._agent.closer
+                )
             return
         try:
-            await converse(connection, self._ways, turns, self._tell, named=named)
+            await converse(
+                connection, self._ways, turns, self._tell, self._agent.closer, named=named
+            )
         finally:
             gate.disconnect()
 
@@ -131,10 +156,12 @@ class Egress:
         if not gate.connect():
             error = too_many(gate.limits)
             self._tell_carried(engine.Carried(error=error))
-            await engine.refuse(connection, error, turns)
+            await engine.refuse(connection, error, turns, self._agent.closer)
             return
         try:
-            await engine.converse(connection, self._doors.engine, turns, self._tell_carried)
+            await engine.converse(
+                connection, self._doors.engine, turns, self._tell_carried, self._agent.closer
+            )
         finally:
             gate.disconnect()
 

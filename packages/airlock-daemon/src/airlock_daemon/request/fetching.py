@@ -51,6 +51,7 @@ async def execute_holding(
             workspaces=(*boxed.workspaces, *beside),
             reserved=boxed.reserved,
             source=boxed.source,
+            argv=plan.command_line.argv,
         )
         held = await keeper.fetch(replace(boxed.held, env=wanted))
         held = await _export_profile(keeper, boxed, held, plan.command_line)

@@ -15,14 +15,17 @@ SHARED_MEMORY = "/dev/shm"  # noqa: S108
 class System(msgspec.Struct, frozen=True, tag=True):
     """A path of the host that only the host's owner can write, at the same path or at `target`.
 
-    A link there is followed; it is read-only in the box. A small file may be a copy, on the box's
-    root: that takes a tenth of the time of a mount. What `is_program` is one of Airlock's own: the
-    user of the box need not be able to get to where it is installed.
+    A link there is followed; it is read-only in the box. What `is_part` of /etc, without a link on
+    the way, comes with others like it in a box that has `Devices`; of a file behind a link, the box
+    may have a copy on its root. Either takes a tenth of the time of a mount of its own. What
+    `is_program` is one of Airlock's own: the user of the box need not be able to get to where it is
+    installed.
     """
 
     path: str
     target: str
     is_copied: bool = False
+    is_part: bool = False
     is_program: bool = False
 
 
@@ -94,7 +97,7 @@ class Processes(msgspec.Struct, frozen=True, tag=True):
 
 
 class Closed(msgspec.Struct, frozen=True, tag=True):
-    """Nothing more may be made at `target`; what is mounted below stays as it is."""
+    """Nothing more may be made at `target`, which is in memory; what is mounted below stays so."""
 
     target: str
 

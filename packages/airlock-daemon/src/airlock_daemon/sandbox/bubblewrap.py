@@ -1,7 +1,7 @@
 """A box as bubblewrap (bwrap(1), 0.10 or newer) is told to make it."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import msgspec
@@ -26,6 +26,7 @@ from airlock_daemon.sandbox.box import (
     System,
 )
 from airlock_daemon.sandbox.marks import Mark, see
+from airlock_daemon.sandbox.parts import find_parts, list_parts, spell_place, spell_wholes
 from airlock_daemon.sandbox.shared import open_shared
 from airlock_daemon.sandbox.sockets import SOCKETS
 from airlock_daemon.setup.boxes import BUBBLEWRAP
@@ -87,6 +88,7 @@ def prepare(
         if box.home is not None:
             # Of whom it is, the kernel's overlay makes a directory that it cannot read otherwise.
             words += ["--cap-add", "CAP_DAC_OVERRIDE"]
+        parts = find_parts(box)
         held: list[int] = []
         shared: list[Mark] = []
 
@@ -108,20 +110,16 @@ def prepare(
                 case Made() | Secret():
                     words += _spell_content(operation, hold)
                 case System():
-                    words += _spell_system(operation, hold, identity)
+                    words += _spell_system(operation, hold, identity, parts)
+                case Devices():
+                    words += spell_wholes(parts)
                 case _:
                     words += _spell(operation)
         if box.home is not None:
             words += _spell(Memory(_WRITTEN, 0o700, box.home.size))
         inner = box.inner if box.home is None else (*box.home.hidden, *box.inner)
         for index, placed in enumerate(inner):
-            stage = f"{_STAGE}/{index}"
-            if isinstance(placed.what, Shared):
-                words += _spell_shared(placed.what, stage, hold_shared)
-            else:
-                words += _spell_cover(placed.what, stage)
-        # Last, since all of the above is made in it.
-        words += _spell(Closed("/"))
+            words += _spell_placed(placed.what, f"{_STAGE}/{index}", hold_shared)
         way_out = "-" if doors is None else hold(os.dup(doors))
         if len(held) + 3 > MOST_KEPT:
             raise Denied(
@@ -142,6 +140,7 @@ def prepare(
             *(way_out, "-" if box.doors is None else box.doors.addresses),
             _name_execution(box),
             *_list_executable(box),
+            *list_parts(box, parts),
             *(word for n, each in enumerate(inner) for word in (f"{_STAGE}/{n}", each.target)),
             *(word for target in _list_unfollowed(box) for word in ("-", target)),
         )
@@ -172,17 +171,20 @@ def _spell(operation: Operation) -> list[str]:
             return ["--perms", f"{mode:04o}", "--size", str(size), "--tmpfs", target]
         case Folder(target=target, mode=mode):
             return ["--perms", f"{mode:04o}", "--dir", target]
-        case Devices():
-            return ["--dev", "/dev"]
         case Processes():
             return ["--proc", "/proc"]
-        case Closed(target=target):
-            return ["--remount-ro", target]
+        case Closed():
+            # By the launcher, which still has something to make there.
+            return []
         case _:
             raise TypeError(operation)
 
 
-def _spell_system(what: System, hold: Callable[[int], str], identity: Identity) -> list[str]:
+def _spell_system(
+    what: System, hold: Callable[[int], str], identity: Identity, parts: Sequence[System]
+) -> list[str]:
+    if what in parts:
+        return spell_place(what)
     if what.is_copied:
         number = hold(os.open(what.path, os.O_RDONLY | os.O_CLOEXEC))
         return ["--perms", "0444", "--file", number, what.target]
@@ -206,10 +208,14 @@ def _list_executable(box: Box) -> Iterator[str]:
         return
     named = {*box.bound.programs, *box.bound.loaded}
     for each in box.operations:
-        if isinstance(each, System) and not each.is_copied and (not named or each.target in named):
+        if isinstance(each, System) and _has_code(each) and (not named or each.target in named):
             yield from ("x", each.target)
     for path in box.bound.programs:
         yield from ("p", path)
+
+
+def _has_code(what: System) -> bool:
+    return not (what.is_copied or what.is_part)
 
 
 def _spell_content(what: Made | Secret, hold: Callable[[int], str]) -> Iterator[str]:
@@ -233,14 +239,18 @@ def _spell_shared(what: Shared, target: str, hold: Callable[[Shared], str]) -> l
     return ["--ro-bind-fd" if what.read_only else "--bind-fd", hold(what), target]
 
 
-def _spell_cover(what: Memory | Cover | Null, target: str) -> list[str]:
+def _spell_placed(
+    what: Shared | Memory | Cover | Null, target: str, hold: Callable[[Shared], str]
+) -> list[str]:
     match what:
+        case Shared():
+            return _spell_shared(what, target, hold)
         case Memory(mode=mode, size=size):
             return _spell(Memory(target, mode, size))
         case Null():
             return ["--dev-bind", os.devnull, target]
         case Cover():
-            return [*_spell(Memory(target, 0o555, _COVER_BYTES)), *_spell(Closed(target))]
+            return [*_spell(Memory(target, 0o555, _COVER_BYTES)), "--remount-ro", target]
 
 
 def _make_file(content: bytes) -> int:

@@ -16,7 +16,7 @@ import trio
 from msgspec.structs import replace
 
 from airlock_daemon.brokers.asking import MOST
-from airlock_daemon.brokers.docker.logins import read_configuration
+from airlock_daemon.brokers.docker.logins import may_need_logins, read_configuration
 from airlock_daemon.brokers.means import Ask
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 from airlock_daemon.sandbox.box import Awaited, Box, Secret, System
@@ -49,7 +49,7 @@ class Keeper(msgspec.Struct, frozen=True, kw_only=True):
 
     Files that lie in one of `workspaces`, or are reached through one, are the client's to choose,
     and never fetched; nor are those of Airlock. Threads of `lookups` read them. `source` is the
-    file that says what is held.
+    file that says what is held, `argv` the command that wants it.
     """
 
     environment: Mapping[str, str]
@@ -59,6 +59,7 @@ class Keeper(msgspec.Struct, frozen=True, kw_only=True):
     workspaces: Sequence[str]
     reserved: Reserved
     source: str
+    argv: Sequence[str]
 
     async def fetch(self, credentials: Credentials) -> Held:
         """Get all of it. Raises Denied (layer "sandbox") where something is not to be had."""
@@ -89,7 +90,9 @@ class Keeper(msgspec.Struct, frozen=True, kw_only=True):
         return await trio.to_thread.run_sync(read, limiter=self.lookups, abandon_on_cancel=True)
 
     async def _get_logins(self, name: str, source: HostFile, target: str) -> bytes:
-        found = await self._read_in_thread(name, source, target)
+        found = None
+        if may_need_logins(self.argv):
+            found = await self._read_in_thread(name, source, target)
         content = found.content if isinstance(found, Secret) else b""
         configuration = read_configuration(content)
         if configuration is None:

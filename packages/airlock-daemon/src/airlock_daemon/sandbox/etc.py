@@ -43,4 +43,6 @@ def make_etc(identity: Identity) -> Iterator[Operation]:
     yield _HOSTS
     for path in PUBLIC:
         if os.path.exists(path):
-            yield System(path, path, is_copied=os.path.isfile(path))
+            is_part = os.path.realpath(path) == path
+            is_copied = not is_part and os.path.isfile(path)
+            yield System(path, path, is_copied=is_copied, is_part=is_part)

@@ -25,6 +25,9 @@ from airlock_wire import quote
 # Of which nobody will wait for an examination.
 _MOST_FILES = 4096
 
+_PACKED = b"UPX!"
+_HEAD_BYTES = 4096
+
 _KEPT_TO = (
     'name static programs alone, or write [] for the tool alone, or ["*"] for everything; '
     "dynamic = true lists programs with a loader, where no agent chooses how they are started"
@@ -111,7 +114,7 @@ def find_unlistable(module: Module, path: str) -> Iterator[Fault]:
         elif found.is_directory:
             yield from _review(module, list(_find_executed(found.path)))
         else:
-            yield from _review_shell(module, [found.path])
+            yield from _review_programs(module, [found.path])
 
 
 def _review(module: Module, executed: Sequence[str]) -> Iterator[Fault]:
@@ -123,14 +126,27 @@ def _review(module: Module, executed: Sequence[str]) -> Iterator[Fault]:
     loader = next((each for each in executed if kinds[each] == "loader"), None)
     if loader is not None:
         yield _tell(module, f"{quote(loader)} is a loader, and no program", _WITHOUT_IT)
-    yield from _review_shell(module, [each for each in executed if kinds[each] == "program"])
+    yield from _review_programs(module, [each for each in executed if kinds[each] == "program"])
 
 
-def _review_shell(module: Module, executed: Sequence[str]) -> Iterator[Fault]:
+def _review_programs(module: Module, executed: Sequence[str]) -> Iterator[Fault]:
+    packed = next(filter(_is_packed, executed), None)
+    if packed is not None:
+        problem = f"{quote(packed)} is packed by UPX, which hides whether it has a loader"
+        yield _tell(module, problem, "name one that is not packed: upx -d FILE makes it of a copy")
     shell = next(filter(is_shell, executed), None)
     if shell is not None:
         problem = f"{quote(shell)} is a shell (/etc/shells), which runs what an agent wrote"
         yield _tell(module, problem, _WITHOUT_IT)
+
+
+def _is_packed(path: str) -> bool:
+    """Whether the packer's name stands behind the headers, where UPX writes it."""
+    try:
+        with open(path, "rb") as file:
+            return _PACKED in file.read(_HEAD_BYTES)
+    except OSError:
+        return False
 
 
 def _tell(module: Module, problem: str, remedy: str = _KEPT_TO) -> Fault:

@@ -8,6 +8,7 @@ import msgspec
 import trio
 
 from airlock_daemon.brokers.egress.splicing import Meter, say_last, splice
+from airlock_daemon.connection.closing import Closer
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.fairness.turns import Turns
 from airlock_wire import quote
@@ -29,6 +30,7 @@ async def converse(
     engine: str,
     turns: Turns,
     tell: Callable[[Carried], None],
+    closer: Closer,
 ) -> None:
     """Hold a conversation over a connection of a box, which the caller closes.
 
@@ -42,13 +44,13 @@ async def converse(
         server = await _open(engine)
         async with server:
             with suppress(trio.BrokenResourceError):
-                await splice(connection, server, turns, meter, idle_s=None)
+                await splice(connection, server, turns, meter, closer, idle_s=None)
     except AirlockError as failed:
         error = failed
     finally:
         tell(Carried(meter.sent, meter.received, error))
     if error is not None:
-        await refuse(connection, error, turns)
+        await refuse(connection, error, turns, closer)
 
 
 async def _open(engine: str) -> trio.SocketStream:
@@ -64,11 +66,13 @@ async def _open(engine: str) -> trio.SocketStream:
     )
 
 
-async def refuse(connection: trio.SocketStream, error: AirlockError, turns: Turns) -> None:
+async def refuse(
+    connection: trio.SocketStream, error: AirlockError, turns: Turns, closer: Closer
+) -> None:
     """Say why there is no engine, as one would say it: docker's client shows that."""
     text = f"airlock: {error.message}" + (f"; {error.hint}" if error.hint else "")
     body = msgspec.json.encode({"message": text})
     status = HTTPStatus.SERVICE_UNAVAILABLE
     head = [f"HTTP/1.1 {status.value} {status.phrase}", "Content-Type: application/json"]
     head += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
-    await say_last(connection, "\r\n".join(head).encode() + body, turns)
+    await say_last(connection, "\r\n".join(head).encode() + body, turns, closer)

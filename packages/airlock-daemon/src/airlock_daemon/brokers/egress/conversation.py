@@ -11,6 +11,7 @@ from airlock_daemon.brokers.egress.destinations import Destination
 from airlock_daemon.brokers.egress.head import CONNECTED, BadHead, read_head, refusal
 from airlock_daemon.brokers.egress.reaching import Ways
 from airlock_daemon.brokers.egress.splicing import Meter, say_last, splice
+from airlock_daemon.connection.closing import Closer
 from airlock_daemon.errors import AirlockError, Denied
 from airlock_daemon.fairness.turns import Turns
 
@@ -31,6 +32,7 @@ async def converse(
     ways: Ways,
     turns: Turns,
     tell: Callable[[Reached], None],
+    closer: Closer,
     *,
     named: Destination | None = None,
 ) -> None:
@@ -43,7 +45,7 @@ async def converse(
         asked = (named, b"") if named is not None else await read_head(connection, turns)
     except BadHead as bad:
         tell(Reached(wanted=None, error=bad))
-        await refuse(connection, bad, bad.status, turns)
+        await refuse(connection, bad, bad.status, turns, closer)
         return
     except trio.BrokenResourceError:
         return
@@ -61,7 +63,7 @@ async def converse(
                 meter.count_received(len(early))
                 await server.send_all(behind)
                 meter.count_sent(len(behind))
-                await splice(connection, server, turns, meter)
+                await splice(connection, server, turns, meter, closer)
     except AirlockError as refused:
         error = refused
     finally:
@@ -69,12 +71,16 @@ async def converse(
     if error is not None and named is None:
         is_denied = isinstance(error, Denied)
         status = HTTPStatus.FORBIDDEN if is_denied else HTTPStatus.BAD_GATEWAY
-        await refuse(connection, error, status, turns)
+        await refuse(connection, error, status, turns, closer)
 
 
 async def refuse(
-    connection: trio.SocketStream, error: AirlockError, status: HTTPStatus, turns: Turns
+    connection: trio.SocketStream,
+    error: AirlockError,
+    status: HTTPStatus,
+    turns: Turns,
+    closer: Closer,
 ) -> None:
     """Say in HTTP why there is no connection, within a bounded time."""
     text = f"{error.message}; {error.hint}" if error.hint else error.message
-    await say_last(connection, refusal(status, text), turns)
+    await say_last(connection, refusal(status, text), turns, closer)

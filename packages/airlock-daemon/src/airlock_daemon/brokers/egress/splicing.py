@@ -6,6 +6,8 @@ from contextlib import suppress
 
 import trio
 
+from airlock_daemon.connection.closing import Closer
+from airlock_daemon.connection.descriptors import ROOM, drop_unread, list_rights, receive
 from airlock_daemon.fairness.turns import Turns
 
 PIECE = 1 << 18
@@ -17,6 +19,7 @@ IDLE_S = 600.0
 LAST_WORD_S = 2.0
 """How long a box may take to read why there is no connection."""
 _READ = 1 << 14
+_CLOSED_AT_EXEC = socket.MSG_CMSG_CLOEXEC
 
 # Of all conversations: what is not taken in the same step stays where it is, in the kernel.
 _ROOM = memoryview(bytearray(PIECE))
@@ -38,14 +41,27 @@ class Meter:
         self.received += count
 
 
-async def say_last(connection: trio.SocketStream, said: bytes, turns: Turns) -> None:
-    """Say something to a box before its connection is closed, within a bounded time."""
+async def say_last(
+    connection: trio.SocketStream, said: bytes, turns: Turns, closer: Closer
+) -> None:
+    """Say something to a box before its connection is closed, within a bounded time.
+
+    Descriptors that still come are closed by `closer`.
+    """
     with trio.move_on_after(LAST_WORD_S), suppress(trio.BrokenResourceError):
         await connection.send_all(said)
         await connection.send_eof()
         # What still comes, unread, would take the answer away from who has not read it (RST).
-        while await connection.receive_some(_READ):
+        while await _drop_some(connection, closer):
             await turns.take()
+
+
+async def _drop_some(connection: trio.SocketStream, closer: Closer) -> bool:
+    with suppress(OSError):
+        data, ancillary, _, _ = await connection.socket.recvmsg(_READ, ROOM, _CLOSED_AT_EXEC)
+        closer.close(list_rights(ancillary))
+        return bool(data)
+    return False
 
 
 async def splice(
@@ -53,13 +69,15 @@ async def splice(
     server: trio.SocketStream,
     turns: Turns,
     meter: Meter,
+    closer: Closer,
     *,
     idle_s: float | None = IDLE_S,
 ) -> None:
     """Carry bytes until both have ended what they say, one is gone, or nobody says anything.
 
     The end of what one says is told to the other. Both are closed then. Without `idle_s` they may
-    be silent for as long as they like.
+    be silent for as long as they like. Descriptors that a box sends along go nowhere: `closer`
+    closes them.
     """
     with _take(box) as one, _take(server) as other, trio.CancelScope() as scope:
 
@@ -68,12 +86,16 @@ async def splice(
                 scope.deadline = trio.current_time() + idle_s
 
         go_on()
-        async with trio.open_nursery() as nursery:
-            for pouring in (
-                _Pouring(one, other, meter.count_sent, go_on, turns),
-                _Pouring(other, one, meter.count_received, go_on, turns),
-            ):
-                nursery.start_soon(pouring.run, scope)
+        try:
+            async with trio.open_nursery() as nursery:
+                for pouring in (
+                    _Pouring(one, other, meter.count_sent, go_on, turns, closer),
+                    _Pouring(other, one, meter.count_received, go_on, turns, closer),
+                ):
+                    nursery.start_soon(pouring.run, scope)
+        finally:
+            if one.family == socket.AF_UNIX:
+                drop_unread(one, closer)
 
 
 def _take(stream: trio.SocketStream) -> socket.socket:
@@ -92,8 +114,10 @@ class _Pouring:
         count: Callable[[int], None],
         go_on: Callable[[], None],
         turns: Turns,
+        closer: Closer,
     ) -> None:
         """`count` is told of what went on, and `go_on` that something did."""
+        self._closer = closer
         self._source = source
         self._target = target
         self._count = count
@@ -129,5 +153,10 @@ class _Pouring:
 
     def _drop(self, count: int) -> None:
         """Have the kernel forget what was carried (tcp(7), MSG_TRUNC)."""
+        if self._source.family == socket.AF_UNIX:
+            while count:
+                data, numbers = receive(self._source, count)
+                self._closer.close(numbers)
+                count -= len(data)
         while count:
             count -= self._source.recv_into(_ROOM, count, socket.MSG_TRUNC)

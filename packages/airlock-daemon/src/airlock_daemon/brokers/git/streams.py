@@ -7,7 +7,7 @@ from typing import Protocol
 
 import trio
 
-from airlock_daemon.brokers.git.splicing import OwnPipe, move, of_its_stdin, widen
+from airlock_daemon.brokers.git.splicing import WIDTH, OwnPipe, move, of_its_stdin
 from airlock_daemon.command.stdio import Emit
 from airlock_daemon.command.stdio.standard import PIECE
 from airlock_daemon.connection.descriptors import Passed
@@ -51,6 +51,7 @@ class PassedStreams:
         """Take them over. `null` is open /dev/null. Raises OSError for no descriptors left."""
         self._turns = turns
         self._null = null
+        self._closer = passed.closer
         self._open: list[int] = []
         self.taken = None
         try:
@@ -58,11 +59,11 @@ class PassedStreams:
                 self._keep(os.dup(number)) for number in passed.numbers[:2]
             )
             # What waits in the client's own is moved at once.
-            widen(self._client)
-            widen(self._answers)
+            for each in (self._client, self._answers):
+                self._closer.widen(each, WIDTH)
             # One for each way: they are filled at the same time.
             self._in, self._out = (
-                OwnPipe(*map(self._keep, os.pipe2(os.O_CLOEXEC))) for _ in range(2)
+                OwnPipe(self._keep_both(os.pipe2(os.O_CLOEXEC)), self._closer) for _ in range(2)
             )
         except BaseException:
             self.close()
@@ -72,6 +73,10 @@ class PassedStreams:
     def _keep(self, descriptor: int) -> int:
         self._open.append(descriptor)
         return descriptor
+
+    def _keep_both(self, ends: tuple[int, int]) -> tuple[int, int]:
+        self._open += ends
+        return ends
 
     async def read(self) -> bytes:
         """As `Streams.read`."""
@@ -85,7 +90,9 @@ class PassedStreams:
     async def drop(self) -> None:
         """As `Streams.drop`."""
         with of_its_stdin():
-            while await move(self._client, self._null, _MOVE, self._turns, fills=False):
+            while await move(
+                self._client, self._null, _MOVE, self._turns, by=self._closer, fills=False
+            ):
                 pass
 
     def tell(self, said: Signal | Resize | StdinData | StdinEnd) -> None:
@@ -93,8 +100,8 @@ class PassedStreams:
 
     def close(self) -> None:
         """Close the copies of the client's pipes, which is their end for the client."""
-        for descriptor in self._open:
-            os.close(descriptor)
+        # The others' locks too may be held, by a move that was given up.
+        self._closer.close(self._open, is_usual=True)
         self._open.clear()
 
 

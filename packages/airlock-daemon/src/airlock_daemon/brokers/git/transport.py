@@ -6,10 +6,11 @@ import trio
 
 from airlock_daemon.brokers.git.splicing import OwnPipe, move
 from airlock_daemon.command.stdio.standard import Stdio
+from airlock_daemon.connection.closing import Closer
 from airlock_daemon.connection.descriptors import Passed
 from airlock_daemon.fairness.turns import Turns
 
-# What is moved from pipe to pipe at once, and how much a pipe to the remote's program holds.
+# What is dropped at once.
 MOVE = 1 << 20
 
 
@@ -28,6 +29,7 @@ class Transport(Stdio):
         """
         super().__init__()
         self._passed = passed
+        self._closer = Closer() if passed is None else passed.closer
         self._is_held = is_held
         self.sent = 0
         try:
@@ -47,10 +49,17 @@ class Transport(Stdio):
         stdin = client
         if self._is_held:
             stdin, self._program = (self._keep(end) for end in os.pipe2(os.O_CLOEXEC))
-            self._own = OwnPipe(*(self._keep(end) for end in os.pipe2(os.O_CLOEXEC)))
+            # One for each way: what was given up on one may be held for ever.
+            self._own, self._reply = (
+                OwnPipe(self._keep_both(os.pipe2(os.O_CLOEXEC)), self._closer) for _ in range(2)
+            )
             # A pipe has room for two pages only where its user has many (pipe(7)).
             os.set_blocking(self._program, False)
         self.standard = (stdin, answers, self._open_output("stderr"))
+
+    def _keep_both(self, ends: tuple[int, int]) -> tuple[int, int]:
+        self._descriptors += ends
+        return ends
 
     @property
     def is_streamed(self) -> bool:
@@ -79,18 +88,33 @@ class Transport(Stdio):
 
     async def move_rest(self, turns: Turns) -> None:
         """Pass on what the client writes, to its end. Raises OSError where the program ended."""
-        while count := await move(self._client, self._program, MOVE, turns):
-            self.sent += count
+        while left := await self._own.fill(self._client, turns):
+            while left:
+                # Neither is a pipe of the client's.
+                try:
+                    count = os.splice(
+                        self._own.reading, self._program, left, flags=os.SPLICE_F_NONBLOCK
+                    )
+                    self.sent += count
+                    left -= count
+                except BlockingIOError:
+                    await trio.lowlevel.wait_writable(self._program)
         self.end_input()
 
     async def drop_rest(self, turns: Turns, *, null: int) -> None:
         """Read what the client writes, to its end. `null` is open /dev/null."""
-        while await move(self._client, null, MOVE, turns, fills=False):
+        while await move(self._client, null, MOVE, turns, by=self._closer, fills=False):
             pass
 
     async def answer(self, data: bytes, turns: Turns) -> None:
         """Write to the client's stdout, as the remote would. Raises OSError where it is closed."""
-        await self._own.write(self._answers, data, turns)
+        await self._reply.write(self._answers, data, turns)
+
+    def close(self) -> None:
+        """As `Stdio.close`, without waiting for who holds a lock of a client's pipe."""
+        self._closer.close(self._descriptors, is_usual=True)
+        self._descriptors.clear()
+        super().close()
 
     def end_input(self) -> None:
         """Let the program see the end of its input."""

@@ -1,0 +1,106 @@
+//! System calls about mounts.
+
+const linux = @import("std").os.linux;
+const failed = @import("errno.zig").failed;
+const openPath = @import("unlinked.zig").open;
+
+/// mount(2).
+pub fn mount(
+    source: ?[*:0]const u8,
+    target: [*:0]const u8,
+    kind: ?[*:0]const u8,
+    flags: u32,
+    options: ?[*:0]const u8,
+) ?linux.E {
+    return failed(linux.syscall5(
+        .mount,
+        @intFromPtr(source),
+        @intFromPtr(target),
+        @intFromPtr(kind),
+        flags,
+        @intFromPtr(options),
+    ));
+}
+
+/// Let nothing more be made in the file system in memory at `path`; what is mounted below stays as it is.
+pub fn close(path: [*:0]const u8) ?linux.E {
+    const flags = linux.MS.REMOUNT | linux.MS.BIND | linux.MS.RDONLY | linux.MS.NOSUID | linux.MS.NODEV;
+    return mount(null, path, null, flags, null);
+}
+
+/// move_mount(2). Others may change the directory of the target meanwhile: what is opened is what is used.
+pub fn move(from: [*:0]const u8, to: [*:0]const u8) ?linux.E {
+    return attach(linux.AT.FDCWD, from, to);
+}
+
+/// Mount what is at `from`, with all that is mounted below, at `to` as well, which is made for it, in the way in
+/// which it is mounted there (open_tree(2)). Neither may have a link in it.
+pub fn copy(from: [*:0]const u8, to: [*:0]const u8) ?linux.E {
+    var source: i32 = undefined;
+    if (openPath(from, .{ .PATH = true, .CLOEXEC = true }, &source)) |errno| return errno;
+    defer _ = linux.close(source);
+    if (makePoint(source, to)) |errno| return errno;
+    const clone = 1;
+    const close_on_exec: u32 = @bitCast(linux.O{ .CLOEXEC = true });
+    const flags = linux.AT.EMPTY_PATH | recursive | clone | close_on_exec;
+    const tree = linux.syscall3(.open_tree, @intCast(source), @intFromPtr(""), flags);
+    if (failed(tree)) |errno| return errno;
+    defer _ = linux.close(@intCast(tree));
+    return attach(@intCast(tree), "", to);
+}
+
+/// A directory for a directory, and a file for all else.
+fn makePoint(source: i32, path: [*:0]const u8) ?linux.E {
+    var found: linux.Statx = undefined;
+    if (failed(linux.statx(source, "", linux.AT.EMPTY_PATH, linux.STATX_TYPE, &found))) |errno| return errno;
+    if (linux.S.ISDIR(found.mode)) return failed(linux.mkdir(path, 0o755));
+    const made = linux.open(path, .{ .ACCMODE = .WRONLY, .CREAT = true, .EXCL = true, .CLOEXEC = true }, 0o444);
+    if (failed(made)) |errno| return errno;
+    _ = linux.close(@intCast(made));
+    return null;
+}
+
+fn attach(directory: i32, from: [*:0]const u8, to: [*:0]const u8) ?linux.E {
+    var target: i32 = undefined;
+    if (openPath(to, .{ .PATH = true, .CLOEXEC = true }, &target)) |errno| return errno;
+    defer _ = linux.close(target);
+    const from_empty_path = 0x04;
+    const to_empty_path = 0x40;
+    return failed(linux.syscall5(
+        .move_mount,
+        @bitCast(@as(isize, directory)),
+        @intFromPtr(from),
+        @intCast(target),
+        @intFromPtr(""),
+        from_empty_path | to_empty_path,
+    ));
+}
+
+/// mount_setattr(2), with all that is mounted below `path`: set and clear what linux/mount.h calls attributes.
+pub fn setAttributes(path: [*:0]const u8, set: u64, clear: u64) ?linux.E {
+    return setAt(linux.AT.FDCWD, path, 0, set, clear);
+}
+
+/// Let no link be followed on the mount at `path` and all that is mounted inside.
+pub fn forbidLinks(path: [*:0]const u8) ?linux.E {
+    var target: i32 = undefined;
+    if (openPath(path, .{ .PATH = true, .CLOEXEC = true }, &target)) |errno| return errno;
+    defer _ = linux.close(target);
+    const no_symfollow = 0x00200000;
+    return setAt(target, "", linux.AT.EMPTY_PATH, no_symfollow, 0);
+}
+
+fn setAt(directory: i32, path: [*:0]const u8, flags: u32, set: u64, clear: u64) ?linux.E {
+    // struct mount_attr: what is set, cleared, how it is shared, and whose identities it has.
+    const attributes = [4]u64{ set, clear, 0, 0 };
+    return failed(linux.syscall5(
+        .mount_setattr,
+        @bitCast(@as(isize, directory)),
+        @intFromPtr(path),
+        flags | recursive,
+        @intFromPtr(&attributes),
+        @sizeOf(@TypeOf(attributes)),
+    ));
+}
+
+const recursive = 0x8000;
