@@ -124,6 +124,11 @@ class _Threads:
 _THREADS = _Threads()
 
 
+def do_aside(act: Callable[[], None]) -> None:
+    """Have something done in a thread that may never return, and raises nothing."""
+    _THREADS.do(act)
+
+
 class _Finished:
     """What a call in a thread has given, for a task that waits for it."""
 

@@ -3,12 +3,16 @@
 import os
 import struct
 import termios
+import threading
+from contextlib import suppress
 from fcntl import ioctl
+from functools import partial
 
 import trio
 
 from airlock_daemon.command.stdio.input import Input
 from airlock_daemon.command.stdio.standard import PIECE, Emit, Stdio
+from airlock_daemon.connection.closing import do_aside
 from airlock_wire import Terminal
 
 # How long a process that the tool left behind may hold the terminal before its output is given up.
@@ -24,6 +28,7 @@ class PseudoTerminal(Stdio):
     def __init__(self, terminal: Terminal, *, has_input: bool) -> None:
         """Raises OSError where there are no descriptors or pseudo-terminals left."""
         super().__init__()
+        self._sizer = _Sizer()
         self._slave = -1
         try:
             self._open(terminal, has_input=has_input)
@@ -35,7 +40,7 @@ class PseudoTerminal(Stdio):
         master, self._slave = os.openpty()
         self._master = self._keep(master)
         os.set_blocking(master, False)
-        self.resize(terminal.rows, terminal.cols)
+        _set_size(master, terminal.rows, terminal.cols)
         if not (terminal.stdin and has_input and terminal.stdout):
             # The client's own terminal makes the line ends then, as it does for the other programs
             # of a pipeline: only one of the two may.
@@ -79,8 +84,13 @@ class PseudoTerminal(Stdio):
                     return
 
     def resize(self, rows: int, columns: int) -> None:
-        """Set the size of the terminal; its foreground process group gets SIGWINCH."""
-        ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        """Set the size of the terminal, some time; its foreground process group gets SIGWINCH.
+
+        That waits for whoever reads the size, into memory that may be slow to come.
+        """
+        # The table of descriptors may be full. The next one will do.
+        with suppress(OSError):
+            self._sizer.set(self._master, rows, columns)
 
     def close(self) -> None:
         """Close every descriptor, which hangs the terminal up."""
@@ -91,3 +101,38 @@ class PseudoTerminal(Stdio):
         if self._slave >= 0:
             os.close(self._slave)
             self._slave = -1
+
+
+class _Sizer:
+    """Sets the size of a terminal in a thread: the last one that was wanted."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted: tuple[int, int] | None = None
+        self._is_busy = False
+
+    def set(self, master: int, rows: int, columns: int) -> None:
+        """Set it, some time. Raises OSError where there are no descriptors left."""
+        with self._lock:
+            self._wanted = (rows, columns)
+            if self._is_busy:
+                return
+            copy = os.dup(master)
+            self._is_busy = True
+        do_aside(partial(self._set, copy))
+
+    def _set(self, master: int) -> None:
+        while (size := self._take()) is not None:
+            with suppress(OSError):
+                _set_size(master, *size)
+        os.close(master)
+
+    def _take(self) -> tuple[int, int] | None:
+        with self._lock:
+            size, self._wanted = self._wanted, None
+            self._is_busy = size is not None
+            return size
+
+
+def _set_size(master: int, rows: int, columns: int) -> None:
+    ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
