@@ -7,7 +7,6 @@ kernel: that this kernel has not, so that for 24.04 it is argued by the same ref
 It takes minutes of a processor, and qemu-system-x86_64: it runs on request, with EMULATE=1.
 """
 
-import json
 import os
 import shutil
 from typing import Any
@@ -18,7 +17,7 @@ from e2e.world.need import need
 from e2e.world.product import Product
 from e2e.world.virtual_machine import END, VirtualMachine, why_not
 
-from .told import Told
+from .told import Told, find_report
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("EMULATE") != "1", reason="a machine is emulated only with EMULATE=1"
@@ -85,13 +84,7 @@ RUN ln -s /opt/airlock/bin/airlock-daemon /usr/bin/airlock-daemon && useradd --u
     finally:
         shutil.rmtree(folder)
     assert END.removeprefix("== ") in found
-    return {title: _read(text) for title, text in found.items() if "{" in text}
-
-
-def _read(text: str) -> dict[str, Any]:
-    """The report, before what the line itself prints."""
-    report: dict[str, Any] = json.JSONDecoder().raw_decode(text[text.index("{") :])[0]
-    return report
+    return {title: find_report(text) for title, text in found.items() if "{" in text}
 
 
 def test_without_a_profile_boxes_are_of_bubblewrap(said: dict[str, Any]) -> None:

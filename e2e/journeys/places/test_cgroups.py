@@ -6,7 +6,6 @@ same is tried with a daemon that was handed nothing, so that it shows who bounds
 It is emulated where the processor lends itself to nothing better: it runs with EMULATE=1.
 """
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -18,6 +17,8 @@ from e2e.world.need import need
 from e2e.world.product import Product
 from e2e.world.systemd_host import build_systemd_image
 from e2e.world.virtual_machine import END, VirtualMachine, why_not
+
+from .told import find_report
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("EMULATE") != "1", reason="a machine is emulated only with EMULATE=1"
@@ -116,26 +117,19 @@ COPY --from=shim /bin/git /opt/client/python3
 @pytest.fixture
 def bounded(said: dict[str, str]) -> dict[str, Any]:
     """Return what boxes of the service could take."""
-    return read(said["bounded"])
+    return find_report(said["bounded"])
 
 
 @pytest.fixture
 def free(said: dict[str, str]) -> dict[str, Any]:
     """Return what those of a daemon without a cgroup could take."""
-    return read(said["free"])
-
-
-def read(text: str) -> dict[str, Any]:
-    """Return the report among the lines."""
-    (line,) = [each for each in text.splitlines() if each.startswith("{")]
-    found: dict[str, Any] = json.loads(line)
-    return found
+    return find_report(said["free"])
 
 
 def test_the_service_of_init_bounds_all_three(said: dict[str, str]) -> None:
     """It says so, and doctor finds nothing about it; the other daemon says that it does not."""
     assert "boxes: cgroups bound those of an agent (cpu and memory and pids)" in said["service"]
-    report = json.loads(said["doctor"])
+    report = find_report(said["doctor"])
     assert not [one for one in (*report["findings"], *report["notes"]) if one["name"] == "cgroups"]
     assert "is not the daemon's to divide" in said["said"]
 

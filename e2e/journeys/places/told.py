@@ -49,3 +49,9 @@ class Told:
         """Return the line that writes the profile, with the name of `image` put in."""
         (line,) = re.findall(rf"{engine} run --rm IMAGE [^;,]+", self.remedies["container"])
         return str(line).replace("IMAGE", f"--network=none {image}")
+
+
+def find_report(text: str) -> dict[str, Any]:
+    """Return the first object of JSON in what was said on a machine, among other lines."""
+    report: dict[str, Any] = json.JSONDecoder().raw_decode(text[text.index("{") :])[0]
+    return report

@@ -1,6 +1,7 @@
 //! System calls about mounts.
 
-const linux = @import("std").os.linux;
+const std = @import("std");
+const linux = std.os.linux;
 const failed = @import("errno.zig").failed;
 const openPath = @import("unlinked.zig").open;
 
@@ -30,23 +31,40 @@ pub fn close(path: [*:0]const u8) ?linux.E {
 
 /// move_mount(2). Others may change the directory of the target meanwhile: what is opened is what is used.
 pub fn move(from: [*:0]const u8, to: [*:0]const u8) ?linux.E {
-    return attach(linux.AT.FDCWD, from, to);
+    var target: i32 = undefined;
+    if (openPath(to, .{ .PATH = true, .CLOEXEC = true }, &target)) |errno| return errno;
+    defer _ = linux.close(target);
+    const here: usize = @bitCast(@as(isize, linux.AT.FDCWD));
+    const to_empty_path = 0x40;
+    return failed(linux.syscall5(
+        .move_mount,
+        here,
+        @intFromPtr(from),
+        @intCast(target),
+        @intFromPtr(""),
+        to_empty_path,
+    ));
 }
 
 /// Mount what is at `from`, with all that is mounted below, at `to` as well, which is made for it, in the way in
-/// which it is mounted there (open_tree(2)). Neither may have a link in it.
+/// which it is mounted there. Neither may have a link in it. open_tree(2) would do, which profiles of containers
+/// do not allow.
 pub fn copy(from: [*:0]const u8, to: [*:0]const u8) ?linux.E {
     var source: i32 = undefined;
     if (openPath(from, .{ .PATH = true, .CLOEXEC = true }, &source)) |errno| return errno;
     defer _ = linux.close(source);
     if (makePoint(source, to)) |errno| return errno;
-    const clone = 1;
-    const close_on_exec: u32 = @bitCast(linux.O{ .CLOEXEC = true });
-    const flags = linux.AT.EMPTY_PATH | recursive | clone | close_on_exec;
-    const tree = linux.syscall3(.open_tree, @intCast(source), @intFromPtr(""), flags);
-    if (failed(tree)) |errno| return errno;
-    defer _ = linux.close(@intCast(tree));
-    return attach(@intCast(tree), "", to);
+    var target: i32 = undefined;
+    if (openPath(to, .{ .PATH = true, .CLOEXEC = true }, &target)) |errno| return errno;
+    defer _ = linux.close(target);
+    return mount(&nameOpened(source), &nameOpened(target), null, linux.MS.BIND | linux.MS.REC, null);
+}
+
+/// What is open, wherever it is (proc_pid_fd(5)).
+fn nameOpened(descriptor: i32) [32:0]u8 {
+    var name: [32:0]u8 = @splat(0);
+    _ = std.fmt.bufPrint(&name, "/proc/self/fd/{d}", .{descriptor}) catch unreachable;
+    return name;
 }
 
 /// A directory for a directory, and a file for all else.
@@ -58,22 +76,6 @@ fn makePoint(source: i32, path: [*:0]const u8) ?linux.E {
     if (failed(made)) |errno| return errno;
     _ = linux.close(@intCast(made));
     return null;
-}
-
-fn attach(directory: i32, from: [*:0]const u8, to: [*:0]const u8) ?linux.E {
-    var target: i32 = undefined;
-    if (openPath(to, .{ .PATH = true, .CLOEXEC = true }, &target)) |errno| return errno;
-    defer _ = linux.close(target);
-    const from_empty_path = 0x04;
-    const to_empty_path = 0x40;
-    return failed(linux.syscall5(
-        .move_mount,
-        @bitCast(@as(isize, directory)),
-        @intFromPtr(from),
-        @intCast(target),
-        @intFromPtr(""),
-        from_empty_path | to_empty_path,
-    ));
 }
 
 /// mount_setattr(2), with all that is mounted below `path`: set and clear what linux/mount.h calls attributes.

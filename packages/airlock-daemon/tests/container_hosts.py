@@ -4,6 +4,7 @@ The rows of the container are made up, after those of this host; `e2e` has them 
 """
 
 import os
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -30,6 +31,7 @@ from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.directory import Workspace
 from airlock_daemon.workspace.mapping import Mounts
 from boxing import box_identity
+from descent import descend, name_of
 from launching import launcher_path
 
 NOTHING = Reserved(())
@@ -219,3 +221,16 @@ async def open_runner() -> AsyncIterator[Runner]:
         boxes.close()
         launcher.close()
         os.close(null)
+
+
+@contextmanager
+def stopped() -> Iterator[None]:
+    """No launcher starts anything meanwhile."""
+    launchers = [pid for pid in descend(os.getpid()) if name_of(pid) == "airlock-launch"]
+    for pid in launchers:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in launchers:
+            os.kill(pid, signal.SIGCONT)

@@ -1,9 +1,5 @@
 """Boxes that wait while something is mounted on the host: they go where it concerns them."""
 
-import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,8 +7,7 @@ import trio.lowlevel
 
 from airlock_daemon.platform.linux.mount_watch import MountWatch
 from boxing import needs_bubblewrap
-from container_hosts import Host, Runner
-from descent import descend, name_of
+from container_hosts import Host, Runner, stopped
 
 pytestmark = needs_bubblewrap
 
@@ -84,16 +79,3 @@ def mount(monkeypatch: pytest.MonkeyPatch, row: str) -> None:
     now = Path("/proc/self/mountinfo").read_text()
     monkeypatch.setattr(MountWatch, "has_changed", lambda _: True)
     monkeypatch.setattr(MountWatch, "read", lambda _: now + row)
-
-
-@contextmanager
-def stopped() -> Iterator[None]:
-    """No launcher starts anything meanwhile."""
-    launchers = [pid for pid in descend(os.getpid()) if name_of(pid) == "airlock-launch"]
-    for pid in launchers:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in launchers:
-            os.kill(pid, signal.SIGCONT)

@@ -20,7 +20,7 @@ from airlock_daemon.sandbox.box import Link, System
 from airlock_daemon.sandbox.key import find_key
 from airlock_daemon.setup.reserved import Reserved
 from boxing import box_identity, needs_bubblewrap
-from container_hosts import NOTHING, SECRET, Host, Runner, finish, plan
+from container_hosts import BUBBLEWRAP, NOTHING, SECRET, Host, Runner, finish, plan, stopped
 
 pytestmark = needs_bubblewrap
 
@@ -193,6 +193,7 @@ async def test_boxes_of_one_reading_are_not_for_another(runner: Runner, host: Ho
 async def test_they_are_few(runner: Runner, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """One for an agent, two where that was not enough; in all so many, of who asked last."""
     monkeypatch.setattr(ahead, "MOST_IN_ALL", 3)
+    monkeypatch.setattr(room, "MOST_IN_ROOM", 2)
     rooms = [runner.open_room() for _ in range(3)]
     with host.enter() as workspace:
         for each in rooms:
@@ -200,6 +201,9 @@ async def test_they_are_few(runner: Runner, host: Host, monkeypatch: pytest.Monk
             await runner.refill(room=each)
         assert [each.count for each in rooms] == [1, 1, 1]
         last = rooms[-1]
+        while not last.is_trusted:
+            runner.boxes.look()
+            await trio.lowlevel.checkpoint()
         # Two in a row, of which the second one finds none.
         for _ in range(2):
             await runner.run(workspace, "true", runner.null, room=last)
@@ -213,6 +217,41 @@ async def test_they_are_few(runner: Runner, host: Host, monkeypatch: pytest.Monk
         await runner.run(workspace, "true", runner.null, room=last)
         await runner.refill(room=last)
         assert last.count == 2
+
+
+async def test_there_are_more_the_more_commands_had_to_wait(
+    runner: Runner, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One more for each, four at most; and one again when that is long ago."""
+    with host.enter() as workspace:
+        for count in (1, 2, 3, 4, 4):
+            runner.room.empty()
+            await runner.run(workspace, "true", runner.null)
+            await runner.refill()
+            assert runner.room.count == count
+        monkeypatch.setattr(room, "_BUSY_S", 0.0)
+        runner.room.empty()
+        await runner.run(workspace, "true", runner.null)
+        await runner.refill()
+        assert runner.room.count == 1
+
+
+async def test_a_command_whose_box_is_not_complete_had_to_wait(runner: Runner, host: Host) -> None:
+    """As one that finds none."""
+    with host.enter() as workspace:
+        await runner.run(workspace, "true", runner.null)
+        with stopped():
+            await runner.refill()
+            taken = runner.room.take(
+                plan(workspace),
+                bubblewrap=BUBBLEWRAP,
+                identity=box_identity(),
+                reserved=NOTHING,
+            )
+            assert taken is not None
+            taken.close()
+        await runner.refill()
+        assert runner.room.count == 2
 
 
 async def test_they_go_when_nobody_asks(

@@ -15,7 +15,7 @@ from airlock_daemon.sandbox.key import Key, find_key, list_sources
 from airlock_daemon.sandbox.launch import BoxedLaunch
 from airlock_daemon.setup.reserved import Reserved, is_within
 
-MOST_IN_ROOM = 2
+MOST_IN_ROOM = 4
 """Boxes that wait, for one agent."""
 
 ACTIVE_S = 300.0
@@ -28,7 +28,8 @@ the same processors. Where a box was missed it is begun at once."""
 LATER_S = 0.01
 """So long after a command has begun that has not ended."""
 
-# So long after a command that found none there are to be two.
+# So long after a command that had to wait for its box there is to be more than one: for each such
+# command another one.
 _BUSY_S = 60.0
 
 
@@ -67,6 +68,7 @@ class Room:
         self._trusted: list[_Waiting] = []
         self._last: Key | None = None
         self._busy_until = -math.inf
+        self._wanted = 1
         self.expires = math.inf
         self.reserved: Reserved | None = None
 
@@ -96,9 +98,12 @@ class Room:
         now = trio.current_time()
         is_repeated, self._last = key == self._last, key
         self.expires = now + ACTIVE_S
+        if now >= self._busy_until:
+            self._wanted = 1
         found = next(self._take(key), None)
-        if found is None and is_repeated:
+        if is_repeated and (found is None or not found.is_made()):
             self._busy_until = now + _BUSY_S
+            self._wanted = min(self._wanted + 1, MOST_IN_ROOM)
         self._boxes.note(self, self.count)
         return found
 
@@ -116,7 +121,7 @@ class Room:
 
     def needs(self, key: Key) -> bool:
         """Whether too few wait that were made of the same as this."""
-        wanted = MOST_IN_ROOM if trio.current_time() < self._busy_until else 1
+        wanted = self._wanted if trio.current_time() < self._busy_until else 1
         return sum(each.key == key for each in self._waiting) < wanted
 
     def put(self, key: Key, launch: BoxedLaunch, mounts: str) -> None:
