@@ -22,7 +22,7 @@ _CROWD = 253
 class _AtOnce(Closer):
     """Closes in this thread, so that what is left can be counted."""
 
-    def close(self, descriptors: Iterable[int], *, is_usual: bool = False) -> None:
+    def close(self, descriptors: Iterable[int], *, is_usual: bool = False) -> None:  # noqa: ARG002
         for descriptor in descriptors:
             os.close(descriptor)
 
