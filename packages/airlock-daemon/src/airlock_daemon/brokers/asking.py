@@ -5,7 +5,6 @@ from functools import partial
 
 import trio
 
-from airlock_daemon.brokers.means import Answered
 from airlock_daemon.command.launcher import Launcher
 from airlock_daemon.command.order import CommandLine
 from airlock_daemon.command.process import Command
@@ -15,24 +14,23 @@ from airlock_daemon.fairness.turns import Turns
 from airlock_wire import StdinData, StdinEnd, Stream
 
 ANSWER_S = 10.0
-# Bytes of an answer that are kept, and of what stands on stderr.
+# Bytes of an answer that are kept.
 MOST = 1 << 20
-_MOST_COMPLAINT = 1 << 10
 
 
 async def ask(
     line: CommandLine, launcher: Launcher, turns: Turns, *, said: bytes = b""
-) -> Answered:
-    """Run `line` with `said` as its stdin.
+) -> tuple[int, bytes]:
+    """Run `line` with `said` as its stdin; returns its exit status, and what it put on stdout.
 
     Raises Failed where it cannot be started or does not end in time. Either way none of its
     processes is left.
     """
-    kept: dict[Stream, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
-    most: dict[Stream, int] = {"stdout": MOST, "stderr": _MOST_COMPLAINT}
+    answer = bytearray()
 
     async def keep(stream: Stream, data: bytes) -> None:
-        kept[stream] += data[: most[stream] - len(kept[stream])]
+        if stream == "stdout":
+            answer.extend(data[: MOST - len(answer)])
 
     with closing(Piped(has_input=bool(said))) as stdio:
         launch = await launcher.launch(line, stdio.standard)
@@ -43,7 +41,7 @@ async def ask(
         try:
             with trio.move_on_after(ANSWER_S):
                 ended = await command.relay(keep, _grant_none, partial(trio.sleep, 0))
-                return Answered(ended.exit_code, bytes(kept["stdout"]), bytes(kept["stderr"]))
+                return ended.exit_code, bytes(answer)
         finally:
             await command.finish()
     raise Failed(

@@ -1,21 +1,10 @@
 """How brokers ask the world: programs of the host, and names."""
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import msgspec
 import trio
-
-
-class Answered(NamedTuple):
-    """How a program of the host ended, and what it put on stdout and, at first, on stderr.
-
-    What it complains of is for people of the host alone.
-    """
-
-    status: int
-    printed: bytes
-    complaint: bytes
 
 
 class Ask(Protocol):
@@ -29,8 +18,8 @@ class Ask(Protocol):
         *,
         said: bytes = b"",
         more: Mapping[str, str] = {},
-    ) -> Answered:
-        """`said` is its stdin, `more` are further variables. Raises Failed for no answer."""
+    ) -> tuple[int, bytes]:
+        """Return exit status and output. `said` is its stdin, `more` further variables."""
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ import trio
 from airlock_daemon.brokers.asking import ask
 from airlock_daemon.brokers.git.admission import admit
 from airlock_daemon.brokers.git.errand import Errand
-from airlock_daemon.brokers.means import Answered, Means
+from airlock_daemon.brokers.means import Means
 from airlock_daemon.command.environment import build_environment
 from airlock_daemon.command.order import CommandLine
 from airlock_daemon.connection.descriptors import Passed
@@ -98,7 +98,7 @@ class Asked:
         *,
         said: bytes = b"",
         more: Mapping[str, str] = {},
-    ) -> Answered:
+    ) -> tuple[int, bytes]:
         variables = {**self._means.variables, **more}
         line = CommandLine(program, argv, variables, self._workspace.descriptor)
         place = await self._agent.gate.take_for_hook()

@@ -8,7 +8,6 @@ import trio
 from msgspec.structs import replace
 
 from airlock_daemon.brokers.asking import ask
-from airlock_daemon.brokers.means import Answered
 from airlock_daemon.command.order import CommandLine
 from airlock_daemon.errors import Denied
 from airlock_daemon.identity.neighbours import find_mounted
@@ -116,6 +115,6 @@ async def _ask(
     *,
     said: bytes = b"",
     more: Mapping[str, str] = {},
-) -> Answered:
+) -> tuple[int, bytes]:
     line = CommandLine(program, argv, {**shared.environment, "PATH": path, **more}, directory)
     return await ask(line, shared.launcher, agent.turns, said=said)

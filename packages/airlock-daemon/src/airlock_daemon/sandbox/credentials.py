@@ -5,7 +5,6 @@ of that sees a workspace. What goes wrong is told by the names in the module, ne
 has or a command printed.
 """
 
-import logging
 import os
 import stat
 from collections.abc import Mapping, Sequence
@@ -29,10 +28,6 @@ from airlock_daemon.setup.reserved import Reserved
 from airlock_modules import Credentials, HostFile, HostVariable, Logins, Printed
 from airlock_wire import quote
 
-log = logging.getLogger("airlock")
-
-# Characters of what a command complains of.
-_MOST_TOLD = 600
 # What stands before the path of a socket in variables that name one (DOCKER_HOST).
 _UNIX = "unix://"
 
@@ -118,13 +113,9 @@ class Keeper(msgspec.Struct, frozen=True, kw_only=True):
             problem = f"{quote(source.argv[0])} is not an executable on the host"
             raise self._refuse(name, problem)
         try:
-            status, printed, complaint = await self.ask(program, source.argv)
+            status, printed = await self.ask(program, source.argv)
         except Failed as error:
             raise self._refuse(name, error.message) from error
-        if complaint and (status != 0 or not printed):
-            # The client hears of the status alone.
-            said = quote(complaint.decode(errors="replace"), limit=_MOST_TOLD)
-            log.warning("warning: %s says: %s", _spell(source), said)
         if status != 0:
             raise self._refuse(name, f"{_spell(source)} ends with {status}")
         if not printed:

@@ -46,7 +46,7 @@ async def _ask_helper(registry: str, helper: str, programs: Programs, ask: Ask) 
         log.warning(problem, helper, quote(registry))
         return None
     try:
-        status, printed, _ = await ask(program, (helper, "get"), said=registry.encode())
+        status, printed = await ask(program, (helper, "get"), said=registry.encode())
     except Failed as error:
         log.warning("no login for %s: %s; %s", quote(registry), error.message, error.hint)
         return None

@@ -79,7 +79,7 @@ async def _fill(
     """What `git credential fill` answers for a host; None where it has no whole account."""
     path = destination.path.lstrip("/")
     said = f"protocol={destination.scheme}\nhost={host}\npath={path}\n\n".encode()
-    status, printed, _ = await means.ask(git, ("git", "credential", "fill"), said=said, more=more)
+    status, printed = await means.ask(git, ("git", "credential", "fill"), said=said, more=more)
     if status != 0:
         return None
     fields: dict[bytes, bytes] = {}

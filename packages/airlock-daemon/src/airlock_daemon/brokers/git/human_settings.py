@@ -41,7 +41,7 @@ async def ask_helpers(destination: Destination, git: str, means: Means) -> Helpe
 
 
 async def _ask(git: str, words: tuple[str, ...], means: Means) -> tuple[tuple[str, str], ...]:
-    status, said, _ = await means.ask(git, words)
+    status, said = await means.ask(git, words)
     if status not in _ANSWERS:
         raise Failed(
             f"git on the host does not say how it is configured (exit status {status})",

@@ -83,7 +83,7 @@ class Pinning:
         program = self._programs.demand(self._words[0])
         options = (*pinned, *self._goal.port_words, *self._words[1:])
         words = (self._words[0], "-G", *options, "--", self._goal.word)
-        status, said, _ = await self._means.ask(program, words)
+        status, said = await self._means.ask(program, words)
         try:
             if status != 0:
                 raise KeyError(status)
@@ -100,7 +100,7 @@ class Pinning:
         keygen = self._programs.demand("ssh-keygen")
         for file in filter(os.path.isfile, settings.known_hosts):
             words = ("ssh-keygen", "-F", settings.name, "-f", file)
-            said = (await self._means.ask(keygen, words)).printed
+            _, said = await self._means.ask(keygen, words)
             lines = said.decode("utf-8", "replace").splitlines()
             more = read_found(lines, settings.name)
             found = Known(found.keys | more.keys, found.is_revoked or more.is_revoked)
