@@ -4,8 +4,10 @@ Whoever asks it anything more waits for as long as its owner likes. Needs root a
 """
 
 import ctypes
+import mmap
 import os
 import select
+import signal
 import stat
 import struct
 import sys
@@ -17,6 +19,10 @@ _ANSWER = struct.Struct("<IiQ")
 _VALID_S = 3600
 _ROOT, _FILE = 1, 2
 _SIZE = 4096
+
+_CLONE_NEWNS = 0x20000
+_MS_REC_PRIVATE = 0x4000 | 0x40000
+_PR_SET_PDEATHSIG = 1
 
 
 def call(name: str, *arguments: object) -> None:
@@ -56,6 +62,31 @@ def serve(fuse: int, *, files: bool, on_silence: Callable[[], object] = lambda: 
             on_silence()
             continue
         os.write(fuse, _ANSWER.pack(_ANSWER.size + len(answer), 0, unique) + answer)
+
+
+def hold(client: Callable[[mmap.mmap, int], object]) -> None:
+    """Run `client` in a process of its own, until stdin ends, in a file system of one's own.
+
+    It gets memory that never comes, and a pipe in which there is something once anybody waits for
+    that memory.
+    """
+    call("unshare", _CLONE_NEWNS)
+    call("mount", None, b"/", None, _MS_REC_PRIVATE, None)
+    device = mount("/dev")
+    held, hold = os.pipe()
+    process = os.fork()
+    if process == 0:
+        os.close(device)
+        try:
+            call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL)
+            dead = os.open("/dev/dead", os.O_RDWR)
+            client(mmap.mmap(dead, mmap.PAGESIZE), held)
+        finally:
+            os._exit(1)
+    serve(device, files=True, on_silence=lambda: os.write(hold, b"x"))
+    os.close(device)
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
 
 
 def _describe(node: int) -> bytes:

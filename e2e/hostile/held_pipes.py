@@ -14,34 +14,13 @@ import threading
 
 from e2e.hostile import fuse
 
-_CLONE_NEWNS = 0x20000
-_MS_REC_PRIVATE = 0x4000 | 0x40000
-_PR_SET_PDEATHSIG = 1
-
 
 def main(path: str, line: str) -> None:
     """Do it, say so on stdout, and stay until stdin ends; then nobody waits any longer."""
-    fuse.call("unshare", _CLONE_NEWNS)
-    fuse.call("mount", None, b"/", None, _MS_REC_PRIVATE, None)
-    device = fuse.mount("/dev")
-    held, hold = os.pipe()
-    client = os.fork()
-    if client == 0:
-        os.close(device)
-        try:
-            _pass_held_pipe(path, line.encode() + b"\n", held)
-        finally:
-            os._exit(1)
-    fuse.serve(device, files=True, on_silence=lambda: os.write(hold, b"x"))
-    os.close(device)
-    os.kill(client, signal.SIGKILL)
-    os.waitpid(client, 0)
+    fuse.hold(lambda memory, held: _pass_held_pipe(path, line.encode() + b"\n", memory, held))
 
 
-def _pass_held_pipe(path: str, line: bytes, held: int) -> None:
-    fuse.call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL)
-    dead = os.open("/dev/dead", os.O_RDWR)
-    memory = mmap.mmap(dead, mmap.PAGESIZE)
+def _pass_held_pipe(path: str, line: bytes, memory: mmap.mmap, held: int) -> None:
     reading, writing = os.pipe()
     os.write(writing, b"x")
     threading.Thread(target=os.readv, args=(reading, [memory]), daemon=True).start()

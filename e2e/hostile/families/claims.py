@@ -4,6 +4,7 @@ import os
 from functools import partial
 
 from e2e.hostile.attack import Attack, Scene, make_family
+from e2e.hostile.standing import stand
 from e2e.hostile.world import HOSTILE
 from e2e.world.errors import BrokenError, NotHereError
 from e2e.world.lines import make_request, make_script
@@ -141,6 +142,17 @@ def lead_to_a_dead_directory(scene: Scene) -> None:
         owner.communicate()
 
 
+def _hold_a_directory(scene: Scene, *, line: bytes) -> None:
+    """Who has the lock of one may have it for ever, and to look for a name there waits for that."""
+    held = scene.daemon.world.workspace / "held"
+    held.mkdir(exist_ok=True)
+    (held / "one").touch()
+    with scene.connect() as client:
+        with stand(scene, "held_directories", str(held)):
+            client.send(line)
+        client.await_error(-32600)
+
+
 def bring_many_mounts(scene: Scene) -> None:
     """What a container has mounted is not looked through without end."""
     if os.geteuid():
@@ -165,6 +177,13 @@ FAMILY = make_family(
     *(
         Attack(f"container {name[:20]!a} of {len(name)}", partial(_claim_container, container=name))
         for name in _CONTAINERS
+    ),
+    *(
+        Attack(f"directory whose lock is held, {name}", partial(_hold_a_directory, line=line))
+        for name, line in (
+            ("below it", make_request("true", cwd="/workspace/held/never")),
+            ("beside a check", make_request("true", cwd="/workspace/held/no", method="check")),
+        )
     ),
     swap_the_directory,
     lead_the_long_way,

@@ -6,11 +6,11 @@ from functools import partial
 
 from e2e.hostile.attack import Attack, Scene, make_family
 from e2e.hostile.descriptors import UNWANTED, make_pipe, open_descriptors, open_null, open_unwanted
+from e2e.hostile.standing import stand
 from e2e.hostile.world import HOSTILE
 from e2e.world.client import Client
 from e2e.world.errors import BrokenError, NotHereError
 from e2e.world.lines import make_message, make_request, make_script
-from e2e.world.worker import start_module
 
 _REFUSED = -32600
 _PLACES = ("stdin", "stdout", "stderr")
@@ -148,18 +148,8 @@ def _pass_held_pipe(scene: Scene, *, line: bytes) -> None:
 
 
 def _stand(scene: Scene, module: str, what: str) -> None:
-    if os.geteuid() or not os.path.exists("/dev/fuse"):
-        raise NotHereError("a file system of one's own needs root and /dev/fuse")
-    socket = str(scene.daemon.world.socket(HOSTILE))
-    client = start_module(f"e2e.hostile.{module}", socket, what)
-    try:
-        if client.stdout is None or not client.stdout.readline():
-            raise NotHereError("this machine mounts no file system of one's own")
+    with stand(scene, module, str(scene.daemon.world.socket(HOSTILE)), what):
         scene.note_request()
-        for _ in range(50):
-            scene.daemon.ask_true()
-    finally:
-        client.communicate()
 
 
 def _pass_three(scene: Scene, line: bytes) -> None:

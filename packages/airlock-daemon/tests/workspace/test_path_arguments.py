@@ -3,6 +3,7 @@
 import os
 
 import pytest
+import trio
 
 from airlock_daemon.errors import Denied
 from airlock_daemon.identity.containers import Containers
@@ -56,10 +57,15 @@ async def hold(
         generation=setup.generations["my"],
         module=module,
         containers=Containers(os.defpath),
+        lookups=trio.CapacityLimiter(1),
     )
     try:
         held = await hold_paths(
-            args, paths, directory=directory, reserved=setup.generations["my"].reserved
+            args,
+            paths,
+            directory=directory,
+            reserved=setup.generations["my"].reserved,
+            lookups=trio.CapacityLimiter(1),
         )
     finally:
         directory.close()

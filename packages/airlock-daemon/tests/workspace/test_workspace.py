@@ -7,6 +7,7 @@ from unittest.mock import Mock
 
 import msgspec
 import pytest
+import trio
 
 from airlock_daemon.errors import Denied
 from airlock_daemon.identity.containers import Containers
@@ -48,6 +49,7 @@ async def enter(
         generation=setup.generations["my"],
         module=module,
         containers=Containers(os.defpath),
+        lookups=trio.CapacityLimiter(1),
     )
     path = os.readlink(f"/proc/self/fd/{directory.descriptor}")
     directory.close()

@@ -63,6 +63,7 @@ class Steps:
             generation=self._generation,
             module=module,
             containers=self._shared.containers,
+            lookups=self._agent.lookups,
             in_box=self._renames_paths(module),
         )
         if peer.container is not None:
@@ -108,6 +109,7 @@ class Steps:
             allowed.paths,
             directory=workspace,
             reserved=self._generation.reserved,
+            lookups=self._agent.lookups,
             pause=self._agent.turns.take,
         )
         return args if renames else held
@@ -172,5 +174,6 @@ class Steps:
                     peer=peer, agent=self._generation.agent, containers=self._shared.containers
                 ),
                 reserved=self._generation.reserved,
+                lookups=self._agent.lookups,
                 pause=self._agent.turns.take,
             )

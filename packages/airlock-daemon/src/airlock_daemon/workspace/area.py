@@ -30,12 +30,13 @@ class Area:
         for descriptor in self._opened.values():
             os.close(descriptor)
 
-    def locate(self, path: str) -> str:
+    def locate(self, path: str, *, at_once: bool = False) -> str:
         """Return `path` as the host has it.
 
         A path that begins with `/` is one of the client, any other starts in the directory of the
         run and is returned as it is. It need not exist. Raises Denied (layer "workspace") if it
-        leads out, as the kernel follows it now or as text.
+        leads out, as the kernel follows it now or as text, and BlockingIOError where it is to be
+        done `at_once` and cannot.
         """
         if path in EVERYWHERE:
             return path
@@ -46,7 +47,10 @@ class Area:
             # Some tools take this for a user's home directory.
             raise _refuse_outside(path)
         try:
-            return self._locate_absolute(path) if path.startswith("/") else self._follow(path)
+            locate = self._locate_absolute if path.startswith("/") else self._follow
+            return locate(path, at_once=at_once)
+        except BlockingIOError:
+            raise
         except LeadsOutError as error:
             raise _refuse_outside(path) from error
         except OSError as error:
@@ -54,7 +58,7 @@ class Area:
             hint = "the daemon's user must be able to follow it on the host"
             raise _refuse(path, problem, rule="missing", hint=hint) from error
 
-    def _follow(self, path: str) -> str:
+    def _follow(self, path: str, *, at_once: bool) -> str:
         directory = self._directory
         below = relative_to(directory.path, directory.root)
         if below is None:
@@ -63,10 +67,11 @@ class Area:
         parts = path.split("/")
         count(parts, depth=depth)
         root = self._open_own_root()
-        follow(directory.descriptor, parts, depth=depth, root=root, root_path=directory.root)
+        start, top = directory.descriptor, directory.root
+        follow(start, parts, depth=depth, root=root, root_path=top, at_once=at_once)
         return path
 
-    def _locate_absolute(self, path: str) -> str:
+    def _locate_absolute(self, path: str, *, at_once: bool) -> str:
         mounts = self._directory.mounts
         if mounts is None:
             target = root_path = self._directory.root
@@ -78,7 +83,7 @@ class Area:
         rest = _cut(path, target)
         parts = rest.split("/")
         count(parts, depth=0)
-        follow(root, parts, depth=0, root=root, root_path=root_path)
+        follow(root, parts, depth=0, root=root, root_path=root_path, at_once=at_once)
         return os.path.join(root_path, rest) if rest else root_path
 
     def _find(self, path: str, mounts: Mounts) -> Source:

@@ -8,8 +8,10 @@ import errno
 import os
 import stat
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
+from airlock_daemon.platform.linux.openat2 import RESOLVE_CACHED, openat2
 from airlock_daemon.platform.linux.procfs import name_descriptor
 from airlock_daemon.setup.reserved import is_within
 
@@ -28,14 +30,23 @@ class LeadsOutError(Exception):
     """The path leaves the directory, by `..` or through a link."""
 
 
-def follow(start: int, parts: Iterable[str], *, depth: int, root: int, root_path: str) -> None:
+def follow(
+    start: int,
+    parts: Iterable[str],
+    *,
+    depth: int,
+    root: int,
+    root_path: str,
+    at_once: bool = False,
+) -> None:
     """Follow `parts` as the kernel would now, from the open directory `start`.
 
     That lies `depth` levels below the directory `root`, which has the real path `root_path`. From
     the first part that does not exist on, the rest is counted as text. Raises LeadsOutError, and
-    OSError for what cannot be looked at (EACCES, ELOOP, ENAMETOOLONG for more than MOST_STEPS).
+    OSError for what cannot be looked at (EACCES, ELOOP, ENAMETOOLONG for more than MOST_STEPS),
+    BlockingIOError for what would have to be waited for where it is to be done `at_once`.
     """
-    end = _walk(start, parts, depth=depth, root=root, root_path=root_path)
+    end = _walk(start, parts, depth=depth, root=root, root_path=root_path, at_once=at_once)
     try:
         if end.error is not None:
             count(end.rest, depth=end.depth)
@@ -46,14 +57,15 @@ def follow(start: int, parts: Iterable[str], *, depth: int, root: int, root_path
         os.close(end.descriptor)
 
 
-def open_beneath(root: int, path: str, *, root_path: str) -> int:
+def open_beneath(root: int, path: str, *, root_path: str, at_once: bool = False) -> int:
     """Open the directory `path` below `root` as O_PATH, for the caller to close.
 
     Links are not left to the kernel, which would follow them to any file system, also one that
     never answers. Where it really lies is for the caller to see, since it may be moved meanwhile.
-    Raises LeadsOutError, and OSError also for what is not there or is no directory.
+    Raises as `follow` does, and OSError also for what is not there or is no directory.
     """
-    end = _walk(root, path.split("/"), depth=0, root=root, root_path=root_path)
+    parts = path.split("/")
+    end = _walk(root, parts, depth=0, root=root, root_path=root_path, at_once=at_once)
     error = end.error
     if error is None and not stat.S_ISDIR(os.fstat(end.descriptor).st_mode):
         error = NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
@@ -75,7 +87,9 @@ class _End(NamedTuple):
     error: OSError | None = None
 
 
-def _walk(start: int, parts: Iterable[str], *, depth: int, root: int, root_path: str) -> _End:
+def _walk(
+    start: int, parts: Iterable[str], *, depth: int, root: int, root_path: str, at_once: bool
+) -> _End:
     """Follow `parts` as far as they are there, with a few system calls for each.
 
     Links are followed one by one and only below the root: none into `/proc` is read in the name of
@@ -94,7 +108,7 @@ def _walk(start: int, parts: Iterable[str], *, depth: int, root: int, root_path:
             if part == ".." and depth == 0:
                 raise LeadsOutError
             try:
-                inner = os.open(part, _STEP, dir_fd=here)
+                inner = _open(part, here, at_once=at_once)
             except OSError as error:
                 if error.errno not in _ABSENT:
                     raise
@@ -119,6 +133,13 @@ def _walk(start: int, parts: Iterable[str], *, depth: int, root: int, root_path:
         os.close(here)
         raise
     return _End(here, depth)
+
+
+def _open(part: str, directory: int, *, at_once: bool) -> int:
+    if at_once:
+        with suppress(NotImplementedError):
+            return openat2(part, _STEP, resolve=RESOLVE_CACHED, directory=directory)
+    return os.open(part, _STEP, dir_fd=directory)
 
 
 def count(parts: Iterable[str], *, depth: int) -> None:

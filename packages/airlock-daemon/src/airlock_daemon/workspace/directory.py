@@ -12,6 +12,7 @@ from airlock_daemon.identity.peer import Peer
 from airlock_daemon.platform.linux.procfs import read_mount_id
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.reserved import Reserved, is_within
+from airlock_daemon.workspace.aside import look_aside
 from airlock_daemon.workspace.beneath import LeadsOutError, open_beneath
 from airlock_daemon.workspace.mapping import Mapping, Mounts, Source, Unmapped, see_mounts
 from airlock_daemon.workspace.opening import open_unlinked, real_path
@@ -78,12 +79,14 @@ async def enter(
     generation: Generation,
     module: Module,
     containers: Containers,
+    lookups: trio.CapacityLimiter,
     in_box: bool = False,
 ) -> Workspace:
     """Open the directory in which a command of `module` runs for `peer`.
 
     `claimed` is the client's working directory, a hint. A command that runs `in_box` sees it as the
-    container does, with what is mounted there. Raises Denied (layer "workspace") when it
+    container does, with what is mounted there. Threads of `lookups` open what the kernel would have
+    to wait for. Raises Denied (layer "workspace") when it
     may not be used, or when nothing is mapped there and the module needs a directory.
     """
     agent, reserved = generation.agent, generation.reserved
@@ -107,7 +110,7 @@ async def enter(
     if mapping.source.below:
         above = descriptor
         try:
-            descriptor, path = _open_below(above, root, mapping.source, reserved)
+            descriptor, path = await _open_below(above, root, mapping.source, reserved, lookups)
         finally:
             os.close(above)
     try:
@@ -216,13 +219,19 @@ def _enter_own_directory(claimed: str | None, peer: Peer, reserved: Reserved) ->
     return Workspace(descriptor=descriptor, path=path, root=path, mounts=None, source=source)
 
 
-def _open_below(root: int, root_path: str, source: Source, reserved: Reserved) -> tuple[int, str]:
+async def _open_below(
+    root: int, root_path: str, source: Source, reserved: Reserved, lookups: trio.CapacityLimiter
+) -> tuple[int, str]:
     """Open what lies below `root`, following links as long as they stay there.
 
     Returns the descriptor and its real path.
     """
+    look = partial(open_beneath, path=source.below, root_path=root_path)
     try:
-        descriptor = open_beneath(root, source.below, root_path=root_path)
+        try:
+            descriptor = look(root, at_once=True)
+        except BlockingIOError:
+            descriptor = await look_aside(look, root, lookups, drop=os.close)
     except LeadsOutError as error:
         raise _outside() from error
     except OSError as error:

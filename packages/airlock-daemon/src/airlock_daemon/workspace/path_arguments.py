@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 
 import trio
+from msgspec.structs import replace
 
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.area import Area
+from airlock_daemon.workspace.aside import look_aside
 from airlock_daemon.workspace.directory import Workspace, make_empty
 from airlock_daemon.workspace.mapping import Mounts
 from airlock_modules import PathUse
@@ -30,6 +32,7 @@ async def hold_paths(
     *,
     directory: Workspace,
     reserved: Reserved,
+    lookups: trio.CapacityLimiter,
     pause: Pause = trio.lowlevel.checkpoint,
 ) -> tuple[str, ...]:
     """Check that the paths among `args` stay in the workspace; return the arguments for the tool.
@@ -38,14 +41,17 @@ async def hold_paths(
     is one of the client: it must lie in a directory that is mapped, and the host's path of the same
     file is put for it. Everything else is passed on as it was written. Raises Denied (layer
     "workspace") for a path that leads out, and for one that is another on the host and stands in no
-    argument as a whole.
+    argument as a whole. Threads of `lookups` look at what has to be waited for.
     """
     if not uses:
         return tuple(args)
     found: dict[str, str] = {}
     with closing(Area(directory, reserved)) as area:
         for number, path in enumerate(dict.fromkeys(use.path for use in uses), start=1):
-            found[path] = area.locate(path)
+            try:
+                found[path] = area.locate(path, at_once=True)
+            except BlockingIOError:
+                found[path] = await _locate_aside(path, directory, reserved, lookups)
             if number % _AT_ONCE == 0:
                 await pause()
     written = [*args]
@@ -71,6 +77,7 @@ async def judge_paths(
     *,
     mounts: Mounts,
     reserved: Reserved,
+    lookups: trio.CapacityLimiter,
     pause: Pause = trio.lowlevel.checkpoint,
 ) -> None:
     """Check the paths among `args` for a request that does not say where it would run.
@@ -83,6 +90,19 @@ async def judge_paths(
         return
     directory = make_empty(mounts)
     try:
-        await hold_paths(args, uses, directory=directory, reserved=reserved, pause=pause)
+        await hold_paths(
+            args, uses, directory=directory, reserved=reserved, lookups=lookups, pause=pause
+        )
     finally:
         directory.close()
+
+
+async def _locate_aside(
+    path: str, directory: Workspace, reserved: Reserved, lookups: trio.CapacityLimiter
+) -> str:
+    def locate(descriptor: int) -> str:
+        alone = replace(directory, descriptor=descriptor)
+        with closing(Area(alone, reserved)) as area:
+            return area.locate(path)
+
+    return await look_aside(locate, directory.descriptor, lookups)

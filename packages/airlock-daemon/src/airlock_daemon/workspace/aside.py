@@ -1,0 +1,60 @@
+"""Looking at a workspace in threads, for what the event loop would have to wait for.
+
+Whoever reads the names in a directory holds its lock while memory of theirs is written to, and that
+may take as long as they like; who looks for a name that the kernel does not have in memory waits
+for the lock. In the event loop that would stop all agents.
+"""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+import trio
+
+T = TypeVar("T")
+
+
+def _drop_nothing(_: object) -> None:
+    """There is nothing to give back."""
+
+
+async def look_aside(
+    look: Callable[[int], T],
+    directory: int,
+    lookups: trio.CapacityLimiter,
+    *,
+    drop: Callable[[T], object] = _drop_nothing,
+) -> T:
+    """Return what `look` finds from the open `directory` on, in a thread of `lookups`.
+
+    Raises what it raises. Where this is cancelled the thread is left to itself, with a descriptor
+    of its own for the directory, and what it finds then is for `drop`.
+    """
+    # What is in these belongs to whoever takes it out first.
+    own, found = [os.dup(directory)], list[T]()
+    is_left = False
+
+    def drop_found() -> None:
+        with suppress(IndexError):
+            drop(found.pop())
+
+    def look_alone() -> T:
+        descriptor = own.pop()
+        try:
+            result = look(descriptor)
+        finally:
+            os.close(descriptor)
+        found.append(result)
+        if is_left:
+            drop_found()
+        return result
+
+    try:
+        return await trio.to_thread.run_sync(look_alone, limiter=lookups, abandon_on_cancel=True)
+    except trio.Cancelled:
+        is_left = True
+        drop_found()
+        with suppress(IndexError):
+            os.close(own.pop())
+        raise
