@@ -60,19 +60,23 @@ def test_clients_in_the_queue_are_told(world: World) -> None:
 
 
 def test_requests_in_the_queue_are_not_begun(world: World) -> None:
-    """A whole request that comes too late is recorded as what it asked for, and does not run."""
+    """A whole request that comes too late is recorded as what it asked for, and does not run.
+
+    One may come before the daemon hears of the stop: it is begun, and ended.
+    """
     world.write_config(GRACE)
     mark = world.workspace / "mark"
     with Daemon(world) as daemon:
         for answer in stop_with(daemon, 20, say=request("sh", "-c", f"touch {mark}")):
             assert (answer.error["message"], answer.last["id"]) == (STOPPING, 1)
-        assert not mark.exists()
+        begun = daemon.records("exec-start")
+        assert len(begun) <= 1
+        assert begun or not mark.exists()
         records = daemon.records("exec")
         assert len(records) == 20
         for record in records:
             assert (record["outcome"], record["command"]) == ("aborted", "sh")
             assert record["peer"]["pid"] == os.getpid()
-        assert daemon.records("exec-start") == []
 
 
 def test_what_runs_has_its_grace_while_late_clients_are_told(world: World) -> None:

@@ -36,6 +36,7 @@ def judge_known(
         uses,
         mounts=Mounts(generation.agent),
         reserved=generation.reserved,
+        lookups=trio.CapacityLimiter(1),
     )
     try:
         trio.run(step)
