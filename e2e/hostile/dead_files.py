@@ -13,35 +13,13 @@ import sys
 from e2e.hostile import fuse
 from e2e.world.lines import make_script
 
-_CLONE_NEWNS = 0x20000
-_MS_REC_PRIVATE = 0x4000 | 0x40000
-_PR_SET_PDEATHSIG = 1
-
 
 def main(path: str, name: str) -> None:
-    """Ask for a command with three such files, say so on stdout, and stay until stdin ends.
-
-    The process that answers for the file system holds none of its files: however it ends, the
-    kernel then answers in its place, and nobody waits any longer.
-    """
-    fuse.call("unshare", _CLONE_NEWNS)
-    fuse.call("mount", None, b"/", None, _MS_REC_PRIVATE, None)
-    device = fuse.mount("/dev")
-    client = os.fork()
-    if client == 0:
-        os.close(device)
-        try:
-            _pass_dead_file(path, name)
-        finally:
-            os._exit(1)
-    fuse.serve(device, files=True)
-    os.close(device)
-    os.kill(client, signal.SIGKILL)
-    os.waitpid(client, 0)
+    """Ask for a command with three such files, say so on stdout, and stay until stdin ends."""
+    fuse.run(lambda _: _pass_dead_file(path, name))
 
 
 def _pass_dead_file(path: str, name: str) -> None:
-    fuse.call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL)
     dead = os.open(name, os.O_RDWR)
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(path)

@@ -64,29 +64,39 @@ def serve(fuse: int, *, files: bool, on_silence: Callable[[], object] = lambda: 
         os.write(fuse, _ANSWER.pack(_ANSWER.size + len(answer), 0, unique) + answer)
 
 
-def hold(client: Callable[[mmap.mmap, int], object]) -> None:
-    """Run `client` in a process of its own, until stdin ends, in a file system of one's own.
+def run(client: Callable[[int], object]) -> None:
+    """Run `client` in a process of its own, until stdin ends, with a file system of one's own.
 
-    It gets memory that never comes, and a pipe in which there is something once anybody waits for
-    that memory.
+    That is at its /dev, and each name there opens. It gets a pipe in which there is something once
+    anybody waits for an answer. The process that answers holds none of the files: however it ends,
+    the kernel then answers in its place, and nobody waits any longer.
     """
     call("unshare", _CLONE_NEWNS)
     call("mount", None, b"/", None, _MS_REC_PRIVATE, None)
     device = mount("/dev")
-    held, hold = os.pipe()
+    waits, tell = os.pipe()
     process = os.fork()
     if process == 0:
         os.close(device)
         try:
             call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL)
-            dead = os.open("/dev/dead", os.O_RDWR)
-            client(mmap.mmap(dead, mmap.PAGESIZE), held)
+            client(waits)
         finally:
             os._exit(1)
-    serve(device, files=True, on_silence=lambda: os.write(hold, b"x"))
+    serve(device, files=True, on_silence=lambda: os.write(tell, b"x"))
     os.close(device)
     os.kill(process, signal.SIGKILL)
     os.waitpid(process, 0)
+
+
+def hold(client: Callable[[mmap.mmap, int], object]) -> None:
+    """As `run`, for a client that gets memory that never comes, too."""
+
+    def hold_memory(waits: int) -> None:
+        dead = os.open("/dev/dead", os.O_RDWR)
+        client(mmap.mmap(dead, mmap.PAGESIZE), waits)
+
+    run(hold_memory)
 
 
 def _describe(node: int) -> bytes:

@@ -122,15 +122,10 @@ def lead_the_long_way(scene: Scene) -> None:
 
 def lead_to_a_dead_directory(scene: Scene) -> None:
     """A link to a place of the host where nobody answers is not even followed."""
-    if os.geteuid() or not os.path.exists("/dev/fuse"):
-        raise NotHereError("a file system of one's own needs root and /dev/fuse")
     world = scene.daemon.world
     dead = world.folder / "dead"
     dead.mkdir()
-    owner = start_module("e2e.hostile.dead_directory", str(dead))
-    try:
-        if owner.stdout is None or not owner.stdout.readline():
-            raise NotHereError("this machine mounts no file system of one's own")
+    with stand(scene, "dead_directory", str(dead)):
         (world.workspace / "nowhere").symlink_to(dead / "x")
         (world.workspace / "up").symlink_to("../dead/x")
         for link in ("nowhere", "up", "nowhere/y"):
@@ -138,8 +133,6 @@ def lead_to_a_dead_directory(scene: Scene) -> None:
                 client.send(make_script("pwd", cwd=f"/workspace/{link}"))
                 scene.daemon.ask_true()
                 client.await_error(-32600)
-    finally:
-        owner.communicate()
 
 
 def _hold_a_directory(scene: Scene, *, line: bytes) -> None:

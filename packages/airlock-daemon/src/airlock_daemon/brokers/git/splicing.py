@@ -19,16 +19,16 @@ WIDTH = 1 << 18
 
 
 class OwnPipe:
-    """A pipe that bytes go through; its ends belong to whoever gave them. `by` moves them.
+    """A pipe that bytes go through, moved by `by`; its ends belong to whoever gave them.
 
     A write to one does not block: it has room for two pages only where its user has many (pipe(7)).
     """
 
-    def __init__(self, ends: tuple[int, int], by: Closer) -> None:
-        self.reading, self.writing = ends
+    def __init__(self, reading: int, writing: int, *, by: Closer) -> None:
+        self.reading, self.writing = reading, writing
         self._by = by
-        os.set_blocking(self.writing, False)
-        widen(self.writing, WIDTH)
+        os.set_blocking(writing, False)
+        widen(writing, WIDTH)
 
     async def read(self, client: int, turns: Turns) -> bytes:
         """What the client's pipe has next, at most WIDTH bytes, b"" at its end. Raises OSError."""

@@ -63,7 +63,7 @@ class PassedStreams:
                 self._closer.widen(each, WIDTH)
             # One for each way: they are filled at the same time.
             self._in, self._out = (
-                OwnPipe(self._keep_both(os.pipe2(os.O_CLOEXEC)), self._closer) for _ in range(2)
+                OwnPipe(*map(self._keep, os.pipe2(os.O_CLOEXEC)), by=self._closer) for _ in range(2)
             )
         except BaseException:
             self.close()
@@ -73,10 +73,6 @@ class PassedStreams:
     def _keep(self, descriptor: int) -> int:
         self._open.append(descriptor)
         return descriptor
-
-    def _keep_both(self, ends: tuple[int, int]) -> tuple[int, int]:
-        self._open += ends
-        return ends
 
     async def read(self) -> bytes:
         """As `Streams.read`."""

@@ -51,15 +51,11 @@ class Transport(Stdio):
             stdin, self._program = (self._keep(end) for end in os.pipe2(os.O_CLOEXEC))
             # One for each way: what was given up on one may be held for ever.
             self._own, self._reply = (
-                OwnPipe(self._keep_both(os.pipe2(os.O_CLOEXEC)), self._closer) for _ in range(2)
+                OwnPipe(*map(self._keep, os.pipe2(os.O_CLOEXEC)), by=self._closer) for _ in range(2)
             )
             # A pipe has room for two pages only where its user has many (pipe(7)).
             os.set_blocking(self._program, False)
         self.standard = (stdin, answers, self._open_output("stderr"))
-
-    def _keep_both(self, ends: tuple[int, int]) -> tuple[int, int]:
-        self._descriptors += ends
-        return ends
 
     @property
     def is_streamed(self) -> bool:
