@@ -63,8 +63,7 @@ async def execute_holding(
         variables = {**variables, **hidden}
     line = replace(plan.command_line, environment=variables)
     held_plan = replace(plan, command_line=line, boxed=replace(boxed, box=box))
-    # A box that was made before has none of this.
-    return await run(**{**more, "plan": held_plan, "room": None})
+    return await run(**{**more, "plan": held_plan})
 
 
 async def _export_profile(keeper: Keeper, boxed: Boxed, held: Held, line: CommandLine) -> Held:

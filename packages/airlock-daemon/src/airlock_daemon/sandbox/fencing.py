@@ -9,6 +9,7 @@ import resource
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 
+import msgspec
 import trio
 from msgspec.structs import replace
 
@@ -116,45 +117,54 @@ async def private_directory(
         await made.leave(removals)
 
 
-async def start_fenced(
-    what: CommandLine,
-    standard: Sequence[int],
-    box: Box,
-    *,
-    private: Workspace,
-    launcher: Launcher,
-    identity: Identity,
-    reserved: Reserved,
-    terminal: int = 0,
-    kept: Sequence[int] = (),
-    group: Group | None = None,
-) -> Launch:
-    """Start `what` within the part of `box` that a fence can be, as `Launcher.launch` does.
+class Fencing(msgspec.Struct, frozen=True, kw_only=True):
+    """By what a command is started behind a fence: the `launcher`, as `identity`.
 
-    `private` is its home, and its directory where the box has no workspace. Raises Denied and
-    Failed.
+    `private` is its home, and its directory where the box has no workspace; `group` is its cgroup,
+    if any. What is `reserved` is not shown.
     """
-    environment = {**what.environment, "TMPDIR": private.path}
-    if box.home is None:
-        environment["HOME"] = private.path
-    else:
-        # Nothing can be written in the home itself.
-        environment["XDG_CACHE_HOME"] = private.path
-    environment |= _make_files(box, private)
-    if box.asks:
-        environment |= link_transports(private, environment.get("PATH", os.defpath))
-    directory = what.directory if box.is_shared else private.descriptor
-    with ExitStack() as stack:
-        return await launcher.launch(
-            replace(what, environment=environment, directory=directory),
-            standard,
-            terminal=terminal,
-            kept=kept,
-            identity=None if identity.user == os.geteuid() else identity,
-            fence=_open_fence(box, private, reserved, stack),
-            bounds=replace(box.bounds, processes=_find_processes()),
-            group=None if group is None else group.descriptor,
-        )
+
+    launcher: Launcher
+    identity: Identity
+    reserved: Reserved
+    private: Workspace
+    group: Group | None
+
+    async def start(
+        self,
+        what: CommandLine,
+        standard: Sequence[int],
+        box: Box,
+        *,
+        terminal: int = 0,
+        kept: Sequence[int] = (),
+    ) -> Launch:
+        """Start `what` within the part of `box` that a fence can be, as `Launcher.launch` does.
+
+        Raises Denied and Failed.
+        """
+        private, identity, group = self.private, self.identity, self.group
+        environment = {**what.environment, "TMPDIR": private.path}
+        if box.home is None:
+            environment["HOME"] = private.path
+        else:
+            # Nothing can be written in the home itself.
+            environment["XDG_CACHE_HOME"] = private.path
+        environment |= _make_files(box, private)
+        if box.asks:
+            environment |= link_transports(private, environment.get("PATH", os.defpath))
+        directory = what.directory if box.is_shared else private.descriptor
+        with ExitStack() as stack:
+            return await self.launcher.launch(
+                replace(what, environment=environment, directory=directory),
+                standard,
+                terminal=terminal,
+                kept=kept,
+                identity=None if identity.user == os.geteuid() else identity,
+                fence=_open_fence(box, private, self.reserved, stack),
+                bounds=replace(box.bounds, processes=_find_processes()),
+                group=None if group is None else group.descriptor,
+            )
 
 
 def _find_processes() -> int | None:
