@@ -25,7 +25,6 @@ from airlock_daemon.sandbox.box import (
     Shared,
     System,
 )
-from airlock_daemon.sandbox.marks import Mark, see
 from airlock_daemon.sandbox.parts import find_parts, list_parts, spell_place, spell_wholes
 from airlock_daemon.sandbox.shared import open_shared
 from airlock_daemon.sandbox.sockets import SOCKETS
@@ -55,14 +54,10 @@ _BASE = (
 
 
 class Making(msgspec.Struct, frozen=True):
-    """A command that makes a box, and the descriptors that it keeps, from 3 on.
-
-    `shared` is what was opened of the box that others may write, in the order of `list_shared`.
-    """
+    """A command that makes a box, and the descriptors that it keeps, from 3 on."""
 
     command_line: CommandLine
     kept: tuple[int, ...]
-    shared: tuple[Mark, ...]
 
 
 @contextmanager
@@ -90,7 +85,6 @@ def prepare(
             words += ["--cap-add", "CAP_DAC_OVERRIDE"]
         parts = find_parts(box)
         held: list[int] = []
-        shared: list[Mark] = []
 
         def hold(descriptor: int) -> str:
             stack.callback(os.close, descriptor)
@@ -98,10 +92,7 @@ def prepare(
             return str(_CONTROL + len(held))
 
         def hold_shared(what: Shared) -> str:
-            descriptor = open_shared(what, reserved)
-            number = hold(descriptor)
-            shared.append(see(descriptor))
-            return number
+            return hold(open_shared(what, reserved))
 
         for operation in box.operations:
             match operation:
@@ -144,9 +135,7 @@ def prepare(
             *(word for n, each in enumerate(inner) for word in (f"{_STAGE}/{n}", each.target)),
             *(word for target in _list_unfollowed(box) for word in ("-", target)),
         )
-        yield Making(
-            CommandLine(program, argv, {}, root), (listed, binary, control, *held), tuple(shared)
-        )
+        yield Making(CommandLine(program, argv, {}, root), (listed, binary, control, *held))
 
 
 def _list_unfollowed(box: Box) -> Iterator[str]:

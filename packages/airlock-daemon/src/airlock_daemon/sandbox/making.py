@@ -12,15 +12,7 @@ from airlock_daemon.sandbox.box import Box
 from airlock_daemon.sandbox.bubblewrap import prepare
 from airlock_daemon.sandbox.groups import OpenGroup, open_none
 from airlock_daemon.sandbox.launch import BoxedLaunch
-from airlock_daemon.sandbox.marks import Mark
 from airlock_daemon.setup.reserved import Reserved
-
-
-class FreshBox(msgspec.Struct, frozen=True):
-    """A box that waits for its order, and what it was made of that others may write."""
-
-    launch: BoxedLaunch
-    shared: tuple[Mark, ...]
 
 
 class Workshop(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,11 +29,11 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     null: int
     open_group: OpenGroup = open_none
 
-    async def make(self, box: Box) -> FreshBox:
+    async def make(self, box: Box) -> BoxedLaunch:
         """Have `box` made, but for its directory.
 
         It need not have come to its end: an order waits for that, and is told what went wrong. The
-        caller closes the launch. Raises Denied and Failed.
+        caller closes it. Raises Denied and Failed.
         """
         try:
             root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -52,7 +44,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
         except OSError as error:
             raise cannot_start(self.bubblewrap, error) from error
 
-    async def _make(self, box: Box, root: int) -> FreshBox:
+    async def _make(self, box: Box, root: int) -> BoxedLaunch:
         with ExitStack() as undo:
             said = os.memfd_create("airlock-box-said", os.MFD_CLOEXEC)
             undo.callback(os.close, said)
@@ -92,4 +84,4 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
             undo.pop_all()
             if far is not None:
                 far.close()
-        return FreshBox(launch, making.shared)
+        return launch
