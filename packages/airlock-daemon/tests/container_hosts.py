@@ -129,6 +129,7 @@ class Runner:
         self.launcher = launcher
         self.null = null
         self.boxes = boxes
+        self.lookups = trio.CapacityLimiter(1)
         self.room = self.open_room()
 
     def open_room(self) -> Room:
@@ -172,6 +173,7 @@ class Runner:
             identity=box_identity(),
             reserved=NOTHING,
             null=self.null,
+            lookups=self.lookups,
         )
 
     @staticmethod

@@ -138,6 +138,8 @@ class Boxes:
                 identity=key.identity,
                 reserved=reserved,
                 null=self._null,
+                # Other agents' boxes would have to wait as well.
+                lookups=None,
                 open_group=room.open_group,
             )
             made = await workshop.make(key.box)

@@ -1,7 +1,7 @@
 """A box as bubblewrap (bwrap(1), 0.10 or newer) is told to make it."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 import msgspec
@@ -26,10 +26,8 @@ from airlock_daemon.sandbox.box import (
     System,
 )
 from airlock_daemon.sandbox.parts import find_parts, list_parts, spell_place, spell_wholes
-from airlock_daemon.sandbox.shared import open_shared
 from airlock_daemon.sandbox.sockets import SOCKETS
 from airlock_daemon.setup.boxes import BUBBLEWRAP
-from airlock_daemon.setup.reserved import Reserved
 
 # As the launcher hands them on: the list of what to make, the launcher itself, its control socket.
 _FIRST = 3
@@ -70,13 +68,13 @@ def prepare(
     control: int,
     doors: int | None,
     root: int,
-    reserved: Reserved,
+    shared: Mapping[Shared, int],
 ) -> Iterator[Making]:
     """Open what `program`, bubblewrap, needs to make `box`; it is closed at the end.
 
     The launcher in the box takes its order from the socket `control`, and becomes `identity`.
-    Over `doors` it sends the listeners of a box that has some. `root` is the host's `/`.
-    Raises Denied where a directory of the box is not what it was, OSError.
+    Over `doors` it sends the listeners of a box that has some. `root` is the host's `/`, and
+    `shared` has what was opened of it. Raises Denied where it is too much, OSError.
     """
     with ExitStack() as stack:
         words = [*_BASE, *_spell_network(box)]
@@ -92,7 +90,7 @@ def prepare(
             return str(_CONTROL + len(held))
 
         def hold_shared(what: Shared) -> str:
-            return hold(open_shared(what, reserved))
+            return hold(os.dup(shared[what]))
 
         for operation in box.operations:
             match operation:

@@ -2,11 +2,18 @@
 
 import os
 import stat
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+
+import trio
 
 from airlock_daemon.errors import Denied
-from airlock_daemon.sandbox.box import Shared
+from airlock_daemon.sandbox.box import Box, Shared
+from airlock_daemon.sandbox.key import list_shared
 from airlock_daemon.sandbox.marks import see
 from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.workspace.aside import find_aside
 from airlock_daemon.workspace.opening import open_unlinked
 from airlock_daemon.workspace.sights import Sights
 from airlock_wire import quote
@@ -21,10 +28,39 @@ def share(path: str, target: str, sights: Sights, *, read_only: bool) -> Shared:
     return Shared(path, target, found.mark, read_only, is_file=stat.S_ISREG(mode))
 
 
-def open_shared(what: Shared, reserved: Reserved) -> int:
-    """Open what was found for the request, for the caller to close. Raises Denied."""
+@asynccontextmanager
+async def opened(
+    box: Box, reserved: Reserved, lookups: trio.CapacityLimiter | None
+) -> AsyncIterator[Mapping[Shared, int]]:
+    """All of it that `box` has, open until the end.
+
+    Threads of `lookups` open what has to be waited for; without them that is not what was found.
+    Raises Denied as `open_shared`.
+    """
+    found: dict[Shared, int] = {}
+    try:
+        for what in list_shared(box):
+            open_it = partial(open_shared, what, reserved)
+            if what not in found:
+                try:
+                    found[what] = open_it(at_once=True)
+                except BlockingIOError as error:
+                    if lookups is None:
+                        raise _refuse_changed(what.path) from error
+                    found[what] = await find_aside(open_it, lookups, drop=os.close)
+        yield found
+    finally:
+        for descriptor in found.values():
+            os.close(descriptor)
+
+
+def open_shared(what: Shared, reserved: Reserved, *, at_once: bool = False) -> int:
+    """Open what was found for the request, for the caller to close.
+
+    Raises Denied, and BlockingIOError as `open_unlinked`.
+    """
     path = what.path
-    descriptor, found = open_unlinked(path, is_file=what.is_file)
+    descriptor, found = open_unlinked(path, is_file=what.is_file, at_once=at_once)
     is_it = found == path and see(descriptor) == what.mark
     if is_it and reserved.conflict(found) is None:
         return descriptor
