@@ -16,6 +16,7 @@ _NAMED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?\}(/(?!\.\.?$)[^/}]
 _HIDDEN = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}(/(?!\.\.?$)[^/]+)?")
 _OPTIONAL = "?"
 _LOGINS = "logins"
+_NOT_FOR = "not_for"
 # What tells a tool of profiles, and of their keys.
 _AWS_FILES = frozenset(("${AWS_CONFIG_FILE}", "${AWS_SHARED_CREDENTIALS_FILE}"))
 # No array of a file is this one.
@@ -39,10 +40,12 @@ class HostFile(Struct, frozen=True, tag=True):
 class Logins(Struct, frozen=True, tag=True):
     """The logins of registries in a configuration of docker's, and nothing else that this has.
 
-    Those that a helper keeps (`credsStore`, `credHelpers`) the daemon asks it for.
+    Those that a helper keeps (`credsStore`, `credHelpers`) the daemon asks it for. Commands whose
+    first argument is one of `not_for` speak with no registry, and get none.
     """
 
     configuration: HostFile
+    not_for: tuple[str, ...] = ()
 
 
 class HostVariable(Struct, frozen=True, tag=True):
@@ -153,7 +156,12 @@ def _read_source(table: TableReader, target: str) -> HostFile | Logins | Printed
         remedy = f'write it like {{ {_LOGINS} = "~/.docker/config.json?" }}'
         table.fault(target, f"it has no {_LOGINS}", remedy)
     configuration = _read_host_file(inner, _LOGINS)
-    return None if configuration is None else Logins(configuration)
+    not_for = inner.strings(_NOT_FOR)
+    for word in not_for:
+        if not word or word.startswith("-"):
+            remedy = 'write the first arguments of commands, like "ps"'
+            inner.fault(_NOT_FOR, f"{quote(word)} is no subcommand", remedy)
+    return None if configuration is None else Logins(configuration, not_for)
 
 
 def _read_host_file(table: TableReader, target: str) -> HostFile | None:
