@@ -195,7 +195,7 @@ async def see_mounts(*, peer: Peer, agent: Agent, containers: Containers) -> Mou
         # Root of the daemon's own host needs no box to open its devices.
         return Mounts(agent, makes_devices=peer.kind == "unseen" and holds_devices(None))
     try:
-        container = await containers.attest(peer)
+        container = await containers.attest(peer, agent=agent.name)
         return Mounts(
             agent,
             rows=_whole(container.mounts()),
