@@ -12,6 +12,9 @@ from typing import TypeVar
 
 import trio
 
+from airlock_daemon.errors import Failed
+from airlock_daemon.platform.threads import run_in_thread
+
 T = TypeVar("T")
 
 
@@ -28,8 +31,9 @@ async def look_aside(
 ) -> T:
     """Return what `look` finds from the open `directory` on, in a thread of `lookups`.
 
-    Raises what it raises. Where this is cancelled the thread is left to itself, with a descriptor
-    of its own for the directory, and what it finds then is for `drop`.
+    Raises what it raises, and Failed where there is no thread. Where this is cancelled the thread
+    is left to itself, with a descriptor of its own for the directory, and what it finds then is for
+    `drop`.
     """
     # What is in these belongs to whoever takes it out first.
     own, found = [os.dup(directory)], list[T]()
@@ -51,8 +55,8 @@ async def look_aside(
         return result
 
     try:
-        return await trio.to_thread.run_sync(look_alone, limiter=lookups, abandon_on_cancel=True)
-    except trio.Cancelled:
+        return await run_in_thread(look_alone, limiter=lookups)
+    except (trio.Cancelled, Failed):
         is_left = True
         drop_found()
         with suppress(IndexError):
