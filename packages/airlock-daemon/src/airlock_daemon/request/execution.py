@@ -6,6 +6,7 @@ from contextlib import closing
 from functools import partial
 
 import msgspec
+import trio
 
 from airlock_daemon.brokers.git.conversation import Conversation
 from airlock_daemon.brokers.git.transport import Transport
@@ -49,6 +50,7 @@ async def execute(
     *,
     limits: Limits,
     turns: Turns,
+    lookups: trio.CapacityLimiter,
     emit: Emit,
     conclude: Callable[[Finished], Awaitable[None]],
     conversation: Conversation | None = None,
@@ -72,7 +74,7 @@ async def execute(
     session = client.session
     transport = None if conversation is None else _open_transport(plan, conversation, session)
     with closing(transport or _open(plan, session.passed, null=shared.null)) as stdio:
-        start = _choose_start(plan, shared, private, group, room, open_group)
+        start = _choose_start(plan, shared, private, group, room, open_group, lookups)
         launch = await _launch(plan, stdio, shared, start, asking)
         command = Command(
             launch, stdio, turns, ahead=limits.output_bytes, credit=limits.stdin_bytes
@@ -122,6 +124,7 @@ def _choose_start(
     group: Group | None,
     room: Room | None,
     open_group: OpenGroup,
+    lookups: trio.CapacityLimiter,
 ) -> _Start | None:
     """What starts a command that is to have a box, None for one that has none."""
     boxed = plan.boxed
@@ -135,6 +138,7 @@ def _choose_start(
             identity=identity,
             reserved=reserved,
             null=shared.null,
+            lookups=lookups,
             open_group=open_group,
         )
         return partial(start_boxed, by=workshop, room=room)
@@ -145,6 +149,7 @@ def _choose_start(
         launcher=launcher,
         identity=identity,
         reserved=reserved,
+        lookups=lookups,
         private=private,
         group=group,
     )

@@ -138,6 +138,7 @@ def _choose(
         shared=shared,
         limits=limits,
         turns=agent.turns,
+        lookups=agent.lookups,
         room=agent.room,
         open_group=agent.open_group,
     )

@@ -6,8 +6,8 @@ home but an empty directory of its own.
 
 import os
 import resource
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import trio
 from msgspec.structs import replace
@@ -19,7 +19,7 @@ from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount
 from airlock_daemon.sandbox.box import Box, Made, Placed, Shared, System
 from airlock_daemon.sandbox.groups import Group
 from airlock_daemon.sandbox.refusing import refuse
-from airlock_daemon.sandbox.shared import open_shared
+from airlock_daemon.sandbox.shared import opened
 from airlock_daemon.sandbox.sockets import SOCKETS
 from airlock_daemon.sandbox.transports import link_transports
 from airlock_daemon.setup.reserved import Reserved, is_within
@@ -125,26 +125,28 @@ async def start_fenced(
     launcher: Launcher,
     identity: Identity,
     reserved: Reserved,
+    lookups: trio.CapacityLimiter,
     terminal: int = 0,
     kept: Sequence[int] = (),
     group: Group | None = None,
 ) -> Launch:
     """Start `what` within the part of `box` that a fence can be, as `Launcher.launch` does.
 
-    `private` is its home, and its directory where the box has no workspace. Raises Denied and
-    Failed.
+    `private` is its home, and its directory where the box has no workspace. Threads of `lookups`
+    open what has to be waited for. Raises Denied and Failed.
     """
     try:
         environment = _make_environment(what, box, private)
         directory = what.directory if box.is_shared else private.descriptor
-        with ExitStack() as stack:
+        async with AsyncExitStack() as stack:
+            shared = await stack.enter_async_context(opened(box, reserved, lookups))
             return await launcher.launch(
                 replace(what, environment=environment, directory=directory),
                 standard,
                 terminal=terminal,
                 kept=kept,
                 identity=None if identity.user == os.geteuid() else identity,
-                fence=_open_fence(box, private, reserved, stack),
+                fence=_open_fence(box, private, shared, stack),
                 bounds=replace(box.bounds, processes=_find_processes()),
                 group=None if group is None else group.descriptor,
             )
@@ -190,7 +192,9 @@ def _make_files(box: Box, private: Workspace) -> dict[str, str]:
     return found
 
 
-def _open_fence(box: Box, private: Workspace, reserved: Reserved, stack: ExitStack) -> Fence:
+def _open_fence(
+    box: Box, private: Workspace, shared: Mapping[Shared, int], stack: AsyncExitStack
+) -> Fence:
     read: list[int] = []
     written = [private.descriptor]
 
@@ -213,7 +217,7 @@ def _open_fence(box: Box, private: Workspace, reserved: Reserved, stack: ExitSta
                 # The host's own in its place: neither has a secret.
                 read += find((target,))
             case Shared(read_only=read_only):
-                (read if read_only else written).append(hold(open_shared(operation, reserved)))
+                (read if read_only else written).append(shared[operation])
             case _:
                 pass
     return Fence(

@@ -33,7 +33,7 @@ async def start_boxed(
             box, bubblewrap=by.bubblewrap, identity=by.identity, reserved=by.reserved
         )
     if launch is None:
-        launch = (await by.make(box)).launch
+        launch = await by.make(box)
     try:
         launch.order(what, standard, box, launcher=by.launcher, terminal=terminal, kept=kept)
     except OSError as error:

@@ -21,6 +21,7 @@ from airlock_daemon.platform.linux.mountinfo import (
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.profile import Mount
 from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.workspace.sights import Sights
 from airlock_wire import quote
 
 _ENGINES = ("/etc", "/proc", "/dev", "/sys", "/run")
@@ -67,7 +68,8 @@ class Mounts:
 
     `agent` has what the profile says. `rows` are the mounts of the client's container: those of its
     init process if that `is_proven`, else the client's own. `failure` says why it is not proved. It
-    `makes_devices` where root of its container may make some that open on the host.
+    `makes_devices` where root of its container may make some that open on the host. `sights` are
+    what is looked at of the host.
     """
 
     def __init__(
@@ -78,12 +80,14 @@ class Mounts:
         is_proven: bool = False,
         failure: Failed | None = None,
         makes_devices: bool = False,
+        sights: Sights | None = None,
     ) -> None:
         self.agent = agent
         self.rows = rows
         self.is_proven = is_proven
         self.failure = failure
         self.makes_devices = makes_devices
+        self.sights = sights or Sights()
 
     def find(self, claimed: str | None) -> Mapping:
         """Find the directory of the host for `claimed`, an absolute path of the client.
@@ -134,8 +138,8 @@ class Mounts:
                 source = self.find(target).source
             except (Unmapped, Denied):
                 continue
-            is_it = source.target == target and os.path.isdir(source.directory)
-            if is_it and reserved.conflict(os.path.realpath(source.directory)) is None:
+            found = self.sights.look(source.directory) if source.target == target else None
+            if found and found.is_directory and reserved.conflict(found.real) is None:
                 yield source
 
     def find_inner(self, source: Source) -> str | None:
@@ -189,11 +193,13 @@ async def see_mounts(*, peer: Peer, agent: Agent, containers: Containers) -> Mou
     """Look at what maps the paths of `peer`.
 
     Raises Denied for a client that is not in the container that it seems to be in, and where not
-    all of its mounts can be seen.
+    all of its mounts can be seen. What is asked of it later is to be settled by its `sights`.
     """
+    sights = Sights(is_aside=True)
     if peer.kind != "container":
         # Root of the daemon's own host needs no box to open its devices.
-        return Mounts(agent, makes_devices=peer.kind == "unseen" and holds_devices(None))
+        makes_devices = peer.kind == "unseen" and holds_devices(None)
+        return Mounts(agent, makes_devices=makes_devices, sights=sights)
     try:
         container = await containers.attest(peer, agent=agent.name)
         return Mounts(
@@ -201,6 +207,7 @@ async def see_mounts(*, peer: Peer, agent: Agent, containers: Containers) -> Mou
             rows=_whole(container.mounts()),
             is_proven=True,
             makes_devices=container.makes_devices and holds_devices(container.pid),
+            sights=sights,
         )
     except Failed as failure:
         return Mounts(
@@ -208,6 +215,7 @@ async def see_mounts(*, peer: Peer, agent: Agent, containers: Containers) -> Mou
             rows=_whole(peer.mounts),
             failure=failure,
             makes_devices=holds_devices(peer.pid),
+            sights=sights,
         )
 
 
