@@ -10,6 +10,7 @@ from functools import partial
 import trio
 
 from airlock_daemon.errors import Failed
+from airlock_daemon.platform.threads import run_in_thread
 
 ANSWER_S = 10.0
 
@@ -35,7 +36,7 @@ async def resolve(
     look = partial(socket.getaddrinfo, host, None, family=kinds[family], type=socket.SOCK_STREAM)
     try:
         with trio.fail_after(ANSWER_S):
-            found = await trio.to_thread.run_sync(look, abandon_on_cancel=True, limiter=limiter)
+            found = await run_in_thread(look, limiter=limiter)
     except trio.TooSlowError:
         raise Failed(
             f"the host {host} was not found in {ANSWER_S:g} s",

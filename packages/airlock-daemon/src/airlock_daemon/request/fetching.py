@@ -4,13 +4,13 @@ import shlex
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
-import trio
 from msgspec.structs import replace
 
 from airlock_daemon.brokers.asking import ask
 from airlock_daemon.command.order import CommandLine
 from airlock_daemon.errors import Denied
 from airlock_daemon.identity.neighbours import find_mounted
+from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.request.execution import Finished
 from airlock_daemon.request.plan import Boxed, Plan
 from airlock_daemon.request.state import AgentState, DaemonState, log
@@ -102,7 +102,7 @@ async def _look_beside(boxed: Boxed, agent: AgentState) -> tuple[str, ...]:
     if sockets_dir is None or not is_read:
         return ()
     find = partial(find_mounted, sockets_dir)
-    return await trio.to_thread.run_sync(find, limiter=agent.lookups, abandon_on_cancel=True)
+    return await run_in_thread(find, limiter=agent.lookups)
 
 
 async def _ask(

@@ -96,7 +96,7 @@ class Steps:
             return None
         is_proven = True
         try:
-            await self._shared.containers.attest(peer)
+            await self._shared.containers.attest(peer, agent=self._generation.agent.name)
         except (Failed, Denied):
             is_proven = False
         self._recording.note(container_proven=is_proven)

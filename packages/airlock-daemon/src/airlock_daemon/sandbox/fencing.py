@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.command.launch import Launch
+from airlock_daemon.command.launch import Launch, cannot_start
 from airlock_daemon.command.launcher import Launcher
 from airlock_daemon.command.order import CommandLine, Fence, Identity
 from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount
@@ -135,6 +135,27 @@ async def start_fenced(
     `private` is its home, and its directory where the box has no workspace. Threads of `lookups`
     open what has to be waited for. Raises Denied and Failed.
     """
+    try:
+        environment = _make_environment(what, box, private)
+        directory = what.directory if box.is_shared else private.descriptor
+        async with AsyncExitStack() as stack:
+            shared = await stack.enter_async_context(opened(box, reserved, lookups))
+            return await launcher.launch(
+                replace(what, environment=environment, directory=directory),
+                standard,
+                terminal=terminal,
+                kept=kept,
+                identity=None if identity.user == os.geteuid() else identity,
+                fence=_open_fence(box, private, shared, stack),
+                bounds=replace(box.bounds, processes=_find_processes()),
+                group=None if group is None else group.descriptor,
+            )
+    except OSError as error:
+        raise cannot_start(what.program, error) from error
+
+
+def _make_environment(what: CommandLine, box: Box, private: Workspace) -> dict[str, str]:
+    """The variables of a tool, with those of what is written for it. Raises OSError."""
     environment = {**what.environment, "TMPDIR": private.path}
     if box.home is None:
         environment["HOME"] = private.path
@@ -144,19 +165,7 @@ async def start_fenced(
     environment |= _make_files(box, private)
     if box.asks:
         environment |= link_transports(private, environment.get("PATH", os.defpath))
-    directory = what.directory if box.is_shared else private.descriptor
-    async with AsyncExitStack() as stack:
-        shared = await stack.enter_async_context(opened(box, reserved, lookups))
-        return await launcher.launch(
-            replace(what, environment=environment, directory=directory),
-            standard,
-            terminal=terminal,
-            kept=kept,
-            identity=None if identity.user == os.geteuid() else identity,
-            fence=_open_fence(box, private, shared, stack),
-            bounds=replace(box.bounds, processes=_find_processes()),
-            group=None if group is None else group.descriptor,
-        )
+    return environment
 
 
 def _find_processes() -> int | None:

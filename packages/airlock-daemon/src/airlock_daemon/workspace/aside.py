@@ -12,6 +12,9 @@ from typing import TypeVar
 
 import trio
 
+from airlock_daemon.errors import Failed
+from airlock_daemon.platform.threads import run_in_thread
+
 T = TypeVar("T")
 
 
@@ -25,7 +28,7 @@ async def find_aside(
     *,
     drop: Callable[[T], object] = _drop_nothing,
 ) -> T:
-    """Return what `find` finds, in a thread of `lookups`; raises what it raises.
+    """Return what `find` finds, in a thread of `lookups`; raises what it raises, and Failed.
 
     Where this is cancelled the thread is left to itself, and what it finds then is for `drop`.
     """
@@ -45,7 +48,7 @@ async def find_aside(
         return result
 
     try:
-        return await trio.to_thread.run_sync(find_alone, limiter=lookups, abandon_on_cancel=True)
+        return await run_in_thread(find_alone, limiter=lookups)
     except trio.Cancelled:
         is_left = True
         drop_found()
@@ -74,7 +77,7 @@ async def look_aside(
 
     try:
         return await find_aside(find, lookups, drop=drop)
-    except trio.Cancelled:
+    except (trio.Cancelled, Failed):
         # The thread has it, or never begins.
         with suppress(IndexError):
             os.close(own.pop())

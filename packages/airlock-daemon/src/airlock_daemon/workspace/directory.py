@@ -1,15 +1,17 @@
 """Where a command runs: from a path that the client claims to an open, checked directory."""
 
 import os
+from contextlib import suppress
 from functools import partial
 
 import msgspec
 import trio
 
-from airlock_daemon.errors import Denied
+from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.identity.containers import Containers
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.platform.linux.procfs import read_mount_id
+from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.aside import find_aside, look_aside
@@ -63,8 +65,9 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
         if not self._remove_empty():
             # It may be a million files, and others want to be served meanwhile.
             remove = partial(remove_tree, self.root)
-            with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(remove, limiter=removals)
+            # Where that cannot be, it goes when a daemon starts.
+            with trio.CancelScope(shield=True), suppress(Failed):
+                await run_in_thread(remove, limiter=removals, abandon_on_cancel=False)
 
     def _remove_empty(self) -> bool:
         """Remove a temporary directory; False where something is left in it."""

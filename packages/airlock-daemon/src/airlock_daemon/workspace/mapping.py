@@ -201,7 +201,7 @@ async def see_mounts(*, peer: Peer, agent: Agent, containers: Containers) -> Mou
         makes_devices = peer.kind == "unseen" and holds_devices(None)
         return Mounts(agent, makes_devices=makes_devices, sights=sights)
     try:
-        container = await containers.attest(peer)
+        container = await containers.attest(peer, agent=agent.name)
         return Mounts(
             agent,
             rows=_whole(container.mounts()),
