@@ -27,7 +27,8 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     """By what boxes are made: the program `bubblewrap`, started by the `launcher`.
 
     It runs as `identity` with all that is in a box, in the cgroup that `open_group` gives, if any.
-    What is `reserved` is in none, and `null` is an open /dev/null.
+    What is `reserved` is in none, and `null` is an open /dev/null. `is_trial` says that they are
+    made to see whether that works.
     """
 
     bubblewrap: str
@@ -36,6 +37,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     reserved: Reserved
     null: int
     open_group: OpenGroup = open_none
+    is_trial: bool = False
 
     async def make(self, box: Box) -> FreshBox:
         """Have `box` made, but for its directory.
@@ -88,7 +90,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
                     group=None if group is None else group.descriptor,
                 )
             undo.callback(maker.close)
-            launch = BoxedLaunch(ours, maker, said, group, near)
+            launch = BoxedLaunch(ours, maker, said, group, near, is_trial=self.is_trial)
             undo.pop_all()
             if far is not None:
                 far.close()
