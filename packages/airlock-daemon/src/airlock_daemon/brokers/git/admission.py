@@ -58,7 +58,7 @@ async def _admit_words(
     except RemoteError as error:
         raise refuse_words(error) from error
     place = find_granted(asked, generation)
-    words = profile_words(generation.agent.profile.env)
+    words = profile_words(generation.agent.profile.env, home=means.home)
     program = generation.programs.demand(words[0])
     goal = Goal(
         user=asked.destination.user,
