@@ -27,6 +27,10 @@ files."${AWS_SHARED_CREDENTIALS_FILE}" = "~/keys?"
 NETWORK = 'network = ["registry.example.com:443"]\n'
 STATIC = f"[default]\naws_access_key_id = AKIA\naws_secret_access_key = {SECRET}\n"
 
+EXPORTS = """#!/bin/sh
+[ "$*" = "configure export-credentials --profile login" ] && cat "$HOME/exported"
+"""
+
 # As the SDKs ask, and as nothing may.
 ASK = """
 import base64, os, urllib.error, urllib.request
@@ -101,7 +105,7 @@ def test_keys_of_a_login_are_exported_to_the_address(world: World, home: Path) -
     """And where nothing is known of a profile, or nothing is exported, there is no address."""
     hold(world, AWS.replace("EXPORT", str(home / "export")), NETWORK)
     (home / "config").write_text("[profile login]\nsso_session = corp\nregion = eu-west-1\n")
-    (home / "export").write_text('#!/bin/sh\ncat "$HOME/exported"\n')
+    (home / "export").write_text(EXPORTS)
     (home / "export").chmod(0o755)
     keys = {"AccessKeyId": "ASIA", "SecretAccessKey": "secret", "SessionToken": SECRET}
     (home / "exported").write_text(json.dumps(keys))
@@ -122,6 +126,27 @@ def test_keys_of_a_login_are_exported_to_the_address(world: World, home: Path) -
     assert "AWS_CONTAINER" not in without
     with serve(world, home) as daemon:
         assert "AWS_CONTAINER" not in run(daemon, LOOK)
+    (home / "exported").write_text(json.dumps(keys))
+    with serve(world, home, AWS_PROFILE="other") as daemon:
+        assert "AWS_CONTAINER" not in run(daemon, LOOK)
+
+
+@needs_bubblewrap
+def test_keys_of_a_web_identity_are_exported_for_no_profile(world: World, home: Path) -> None:
+    """It goes before the keys of files, as it does for the SDKs, and after those of variables."""
+    hold(world, AWS.replace("EXPORT", str(home / "export")), NETWORK)
+    (home / "keys").write_text(STATIC)
+    (home / "export").write_text(EXPORTS.replace(" --profile login", ""))
+    (home / "export").chmod(0o755)
+    (home / "exported").write_text('{"AccessKeyId": "ASIA", "SecretAccessKey": "secret"}')
+    (world.workspace / "ask.py").write_text(ASK)
+    token = {"AWS_WEB_IDENTITY_TOKEN_FILE": str(home / "token")}
+    with serve(world, home, **token) as daemon:
+        first = run(daemon, f"{PYTHON} ask.py").splitlines()[0]
+    assert json.loads(first)["AccessKeyId"] == "ASIA"
+    with serve(world, home, AWS_ACCESS_KEY_ID="AKIB", **token) as daemon:
+        first = run(daemon, f"{PYTHON} ask.py").splitlines()[0]
+    assert json.loads(first)["AccessKeyId"] == "AKIB"
 
 
 def test_keys_of_the_chosen_profile_are_found() -> None:

@@ -21,6 +21,7 @@ from airlock_daemon.sandbox.aws_profile import (
     choose_profile,
     find_own_keys,
     find_profile,
+    has_keys,
     has_profile,
     put_keys,
     read_keys,
@@ -100,8 +101,8 @@ async def _export_profile(keeper: Keeper, boxed: Boxed, held: Held, line: Comman
     profile = find_profile(held, {**line.environment, **held.variables}, line.argv)
     if profile is None:
         return held
-    with_keys = partial(put_keys, held, profile)
-    return await _export(keeper, export, profile, with_keys) or held
+    asked = _ask_for(export, profile)
+    return await _export(keeper, asked, profile, partial(put_keys, held, profile)) or held
 
 
 async def _find_keys(
@@ -110,18 +111,24 @@ async def _find_keys(
     """The keys that the box is to be given, None where there are none, and what else is held."""
     variables = {**line.environment, **held.variables}
     profile = choose_profile(variables)
-    keys, export = find_own_keys(held, variables), boxed.held.aws_export
-    is_known = has_profile(held, profile) or bool(keeper.environment.get(WEB_IDENTITY))
-    if keys is None and export is not None and is_known:
-        keys = await _export(keeper, export, profile, read_keys)
+    export = boxed.held.aws_export
+    has_login = bool(keeper.environment.get(WEB_IDENTITY)) and not has_keys(variables)
+    keys = None if has_login else find_own_keys(held, variables)
+    if keys is None and export is not None and (has_login or has_profile(held, profile)):
+        # A client that is told a profile does not look at the variables of that login.
+        asked = export if has_login else _ask_for(export, profile)
+        keys = await _export(keeper, asked, profile, read_keys)
     return None if keys is None else give_keys(keys), without_keys(held, profile)
 
 
+def _ask_for(export: Printed, profile: str) -> Printed:
+    return Printed((*export.argv, "--profile", profile))
+
+
 async def _export(
-    keeper: Keeper, export: Printed, profile: str, read: Callable[[bytes], _Read]
+    keeper: Keeper, asked: Printed, profile: str, read: Callable[[bytes], _Read]
 ) -> _Read | None:
-    """What `read` makes of the exported keys of a profile, None where there are none."""
-    asked = Printed((*export.argv, "--profile", profile))
+    """What `read` makes of the keys that are `asked` for, None where there are none."""
     try:
         return read(await keeper.run("aws_export", asked))
     except Denied as error:

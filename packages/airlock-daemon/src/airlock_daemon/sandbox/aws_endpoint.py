@@ -16,7 +16,7 @@ from airlock_daemon.sandbox.doors import Doors
 _BYTES = 32
 
 WEB_IDENTITY = "AWS_WEB_IDENTITY_TOKEN_FILE"
-"""The daemon's own variable for a login of which a client exports keys, whatever files say."""
+"""The daemon's own variable for a login whose keys go before those of files."""
 
 
 def give_keys(keys: Keys) -> Given:

@@ -60,7 +60,7 @@ def find_profile(held: Held, variables: Mapping[str, str], argv: Sequence[str]) 
     It is the one that the human has chosen by `variables` of the tool. The client may name another
     one in `argv`, of which nothing is exported.
     """
-    if variables.get("AWS_ACCESS_KEY_ID"):
+    if has_keys(variables):
         return None
     chosen = choose_profile(variables)
     named = [argv[at + 1] for at, word in enumerate(argv[:-1]) if word == _OPTION]
@@ -95,13 +95,18 @@ def put_keys(held: Held, profile: str, printed: bytes) -> Held:
 
 def find_own_keys(held: Held, variables: Mapping[str, str]) -> Keys | None:
     """The keys that stand in `variables`, or in the files for the profile that they choose."""
-    if variables.get("AWS_ACCESS_KEY_ID"):
+    if has_keys(variables):
         return Keys(*(variables.get(name, "") for name in KEY_VARIABLES))
     has = _read_profile(held, choose_profile(variables))
     if "role_arn" in has or not has.get(_STATIC):
         return None
     names = (_STATIC, "aws_secret_access_key", "aws_session_token")
     return Keys(*(has.get(name, "") for name in names))
+
+
+def has_keys(variables: Mapping[str, str]) -> bool:
+    """Whether keys stand in `variables`, before which a client takes no others."""
+    return bool(variables.get("AWS_ACCESS_KEY_ID"))
 
 
 def choose_profile(variables: Mapping[str, str]) -> str:
