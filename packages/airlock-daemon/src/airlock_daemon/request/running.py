@@ -7,6 +7,7 @@ from functools import partial
 import trio
 from msgspec.structs import replace
 
+from airlock_daemon.brokers.aws.giving import Given
 from airlock_daemon.brokers.git.conversation import Conversation
 from airlock_daemon.brokers.git.outcome import Outcome
 from airlock_daemon.brokers.git.party import Party
@@ -23,7 +24,7 @@ from airlock_daemon.request.asks import Asks
 from airlock_daemon.request.capture import Capture
 from airlock_daemon.request.client import Client
 from airlock_daemon.request.egress import Egress
-from airlock_daemon.request.execution import Finished, execute
+from airlock_daemon.request.execution import Finished, Lead, execute
 from airlock_daemon.request.fetching import execute_holding
 from airlock_daemon.request.holding import hold
 from airlock_daemon.request.plan import Plan, Talk
@@ -31,6 +32,7 @@ from airlock_daemon.request.post_exec import review, send
 from airlock_daemon.request.recording import Recording
 from airlock_daemon.request.relay import Relay
 from airlock_daemon.request.state import AgentState, DaemonState
+from airlock_daemon.sandbox.doors import Doors
 from airlock_daemon.sandbox.fencing import private_directory
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Module, RemoteRequest
@@ -146,18 +148,13 @@ def _choose(
         is_seen = not planned.terms.uses("fds")
         return partial(_run_session, run, planned.session, recording, is_seen=is_seen)
     if boxed is not None:
-        if boxed.box.doors is not None:
-            lead = partial(
-                Egress,
-                boxed.box.doors,
-                source=module.source,
-                recording=recording,
-                agent=agent,
-                shared=shared,
-            )
-            run = partial(run, lead=lead)
+        lead = partial(_lead_out, boxed.box.doors, module, recording, agent, shared)
         if boxed.held:
-            run = partial(execute_holding, run, planned, boxed, shared, agent, generation)
+            run = partial(
+                execute_holding, run, planned, boxed, shared, agent, generation, lead=lead
+            )
+        else:
+            run = partial(run, lead=lead(None))
         if boxed.box.asks:
             run = partial(_run_asking, run, partial(asks.open, boxed.box.asks))
         if boxed.maker.bubblewrap is None:
@@ -174,6 +171,28 @@ def _choose(
             null=shared.null,
             tell=lambda outcome: _tell_outcome(recording, asked, outcome, is_pinned),
         ),
+    )
+
+
+def _lead_out(
+    doors: Doors | None,
+    module: Module,
+    recording: Recording,
+    agent: AgentState,
+    shared: DaemonState,
+    given: Given | None,
+) -> Lead | None:
+    """What makes the ways out of a box with these doors, one of which may give keys."""
+    if doors is None:
+        return None
+    return partial(
+        Egress,
+        doors,
+        source=module.source,
+        recording=recording,
+        agent=agent,
+        shared=shared,
+        given=given,
     )
 
 
