@@ -48,7 +48,8 @@ class Attack(NamedTuple):
 class Family(NamedTuple):
     """Attacks of one kind. `about` says in a few words what they have in common.
 
-    `limits` and `descriptors` are those of the daemon that they are meant for; see `run_daemon`.
+    `limits`, `descriptors` and `boxed` are those of the daemon that they are meant for; see
+    `run_daemon`.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Family(NamedTuple):
     attacks: tuple[Attack, ...]
     limits: Mapping[str, float]
     descriptors: int
+    boxed: bool
 
 
 def make_family(
@@ -64,10 +66,11 @@ def make_family(
     *attacks: Attack | Callable[[Scene], None],
     limits: Mapping[str, float] | None = None,
     descriptors: int = 0,
+    boxed: bool = False,
 ) -> Family:
     """Return a family; a plain function is an attack of its own name."""
     named = [
         attack if isinstance(attack, Attack) else Attack(attack.__name__.replace("_", " "), attack)
         for attack in attacks
     ]
-    return Family(name, about, tuple(named), limits or {}, descriptors)
+    return Family(name, about, tuple(named), limits or {}, descriptors, boxed)

@@ -9,6 +9,9 @@ from e2e.hostile.log import LogReader
 from e2e.hostile.rest import await_rest, warm_up
 from e2e.world.errors import BrokenError, NotHereError
 
+# So many may wait for each of two agents.
+_BOXES = 8
+
 
 class Report(NamedTuple):
     """What came of a family: how many attacks were tried, and what the daemon did not stand.
@@ -28,7 +31,9 @@ def carry_out(family: Family, *, executable: str | None = None) -> Report:
     Afterwards the daemon must come back to what it held before: the same descriptors, memory and
     processes, no tool and no directory left, and a record in its log for each request.
     """
-    with run_daemon(executable, limits=family.limits, descriptors=family.descriptors) as daemon:
+    with run_daemon(
+        executable, limits=family.limits, descriptors=family.descriptors, boxed=family.boxed
+    ) as daemon:
         log = LogReader(daemon.world.log)
         before = warm_up(daemon)
         scene = Scene(daemon)
@@ -48,7 +53,13 @@ def carry_out(family: Family, *, executable: str | None = None) -> Report:
                         faults.append(f"{attack.name}: {error}")
                         if not daemon.is_running():
                             raise BrokenError(f"the daemon ended: {daemon.read_words()}") from error
-            await_rest(daemon, before=before, log=log, requests=scene.count_requests())
+            await_rest(
+                daemon,
+                before=before,
+                log=log,
+                requests=scene.count_requests(),
+                boxes=_BOXES if family.boxed else 0,
+            )
         except (BrokenError, OSError) as error:
             faults.append(f"afterwards: {error}")
     return Report(family, tried, tuple(untried), tuple(faults))

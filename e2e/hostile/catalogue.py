@@ -2,6 +2,7 @@
 
 from e2e.hostile.attack import Family
 from e2e.hostile.families import (
+    boxes,
     claims,
     connections,
     crowd,
@@ -22,6 +23,7 @@ FAMILIES: tuple[Family, ...] = (
     wrong_params.FAMILY,
     sizes.FAMILY,
     claims.FAMILY,
+    boxes.FAMILY,
     leaving.FAMILY,
     readers.FAMILY,
     stdin.FAMILY,

@@ -20,28 +20,40 @@ _KEPT = 48 * _MIB
 # another command, each with its socket, and processes that clients came from.
 _SUPERVISOR, _READY = "airlock-launch", 8
 _PROCESS, _KNOWN = "anon_inode:[pidfd]", 16
+# A box that waits for a command: processes that make it, and how many, and all that it has.
+_MAKER, _MAKERS = "bwrap", 2
+_BOX_PROCESSES, _BOX_DESCRIPTORS = 4, 6
 
 
 def warm_up(daemon: Target) -> Footprint:
     """Let a new daemon work a little, and return what it holds then."""
     for _ in range(_WARM_UP):
         daemon.ask_true()
+    return _look(daemon)
+
+
+def _look(daemon: Target) -> Footprint:
     # The last answer may come a moment before the daemon has closed its connection.
     looks = [measure(daemon.pid, daemon.world.temporary) for _ in range(_LOOKS)]
-    return min(looks, key=lambda look: (len(look.descendants), len(look.descriptors)))
+    return min(
+        looks,
+        key=lambda look: (len(look.directories), len(look.descendants), len(look.descriptors)),
+    )
 
 
-def await_rest(daemon: Target, *, before: Footprint, log: LogReader, requests: int) -> Footprint:
+def await_rest(
+    daemon: Target, *, before: Footprint, log: LogReader, requests: int, boxes: int = 0
+) -> Footprint:
     """Wait until a daemon holds what it held before, and return what that is now.
 
-    All `requests` of the hostile agent must be in its log by then. Raises BrokenError with what is
-    left after PATIENCE_S.
+    So many `boxes` more may wait by then. All `requests` of the hostile agent must be in its log.
+    Raises BrokenError with what is left after PATIENCE_S.
     """
     deadline = time.monotonic() + PATIENCE_S
     while True:
         log.read()
-        now = measure(daemon.pid, daemon.world.temporary)
-        left = list_left(before, now)
+        now = _look(daemon)
+        left = list_left(before, now, boxes=boxes)
         recorded, refused = log.finals[HOSTILE], log.refused[HOSTILE]
         # Who was refused unread had a request to make, or had none: nobody knows.
         if not recorded <= requests <= recorded + refused:
@@ -57,14 +69,19 @@ def await_rest(daemon: Target, *, before: Footprint, log: LogReader, requests: i
         daemon.ask_true()
 
 
-def list_left(before: Footprint, now: Footprint) -> list[str]:
-    """What a daemon holds beyond what it did `before` and keeps ready, a line each."""
+def list_left(before: Footprint, now: Footprint, *, boxes: int = 0) -> list[str]:
+    """What a daemon holds beyond what it did `before` and keeps ready, a line each.
+
+    It may keep so many `boxes` more ready.
+    """
     left = []
     ready = _more(before.descendants, now.descendants, _SUPERVISOR, most=_READY)
     known = _more(before.descriptors, now.descriptors, _PROCESS, most=_KNOWN)
-    if len(now.descriptors) > len(before.descriptors) + ready + known:
+    makers = _more(before.descendants, now.descendants, _MAKER, most=boxes * _MAKERS)
+    made = -(-makers // _MAKERS)
+    if len(now.descriptors) > len(before.descriptors) + ready + known + made * _BOX_DESCRIPTORS:
         left.append(f"{len(before.descriptors)} descriptors became {now.descriptors}")
-    if len(now.descendants) > len(before.descendants) + ready:
+    if len(now.descendants) > len(before.descendants) + ready + made * _BOX_PROCESSES:
         left.append(f"processes {before.descendants} became {now.descendants}")
     if now.tools:
         left.append(f"tools are left: {now.tools}")

@@ -3,10 +3,22 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from e2e.hostile.attack import Scene
 from e2e.world.errors import NotHereError
 from e2e.world.worker import start_module
+
+
+@contextmanager
+def forgotten(path: Path) -> Iterator[None]:
+    """Have the kernel know nothing of the name of `path` until the end: it is called otherwise."""
+    other = path.with_name(f"{path.name}-moved")
+    path.rename(other)
+    try:
+        yield
+    finally:
+        other.rename(path)
 
 
 @contextmanager

@@ -23,6 +23,9 @@ args = []
 box = "{box}"
 """
 
+HIDDEN = "/workspace/hidden"
+"""What no box of the hostile agent shows."""
+
 ENDLESS_LOG = "max_size_mb = 10000\n[limits]\nlog_bytes_s = 1000000000\n"
 """Settings by which every record is written, and stays in one file."""
 
@@ -37,8 +40,9 @@ class World(Installation):
     """An installation, and directories beside its files.
 
     Both agents may run the same few tools with any arguments. The agent `hostile` has `workspace`
-    as /workspace, and `limits` are its entries of `[limits]`. `settings` follow the path of the log
-    in config.toml. All of it is in boxes where they are `boxed`.
+    as /workspace and a directory in there, `inner`, as /inner too; `limits` are its entries of
+    `[limits]`. `settings` follow the path of the log in config.toml. All of it is in boxes where
+    they are `boxed`, which have nothing at HIDDEN.
     """
 
     def __init__(
@@ -53,17 +57,23 @@ class World(Installation):
         self.workspace = folder / "workspace"
         self.temporary = folder / "tmp"
         self.home = folder / "home"
-        for made in (self.workspace, self.temporary, self.home):
-            made.mkdir()
+        self.inner = self.workspace / "above" / "inner"
+        for made in (self.inner, self.temporary, self.home):
+            made.mkdir(parents=True)
         self.home.chmod(0o700)
         self._box = "closed" if boxed else "none"
         if boxed:
-            # No box is root's.
+            # No box is root's, and who it is gets to the workspace.
+            folder.chmod(0o755)
             settings += _BOXES.format(user="nobody" if os.geteuid() == 0 else "")
         self.enable(_TOOLS, more=settings)
         lines = [f"{name} = {value}" for name, value in (limits or {}).items()]
-        mounts = f'[workspace]\nmounts = {{ "/workspace" = {quote(self.workspace)} }}\n'
-        self.add(HOSTILE, more="\n".join([mounts, "[limits]", *lines]))
+        mapped = {"/workspace": self.workspace, "/inner": self.inner}
+        mounts = ", ".join(f'"{target}" = {quote(path)}' for target, path in mapped.items())
+        seen = f"[workspace]\nmounts = {{ {mounts} }}"
+        if boxed:
+            seen += f'\nhide = ["{HIDDEN}"]'
+        self.add(HOSTILE, more="\n".join([seen, "[limits]", *lines]))
         self.add(HONEST)
 
     def add(self, name: str, *, commands: str = "", more: str = "") -> None:

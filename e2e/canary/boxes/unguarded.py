@@ -17,7 +17,7 @@ from airlock_daemon.cli import main
 from airlock_daemon.command import launcher
 from airlock_daemon.command.order import Bounds
 from airlock_daemon.request import execution, fetching
-from airlock_daemon.sandbox import bubblewrap, choice, credentials, fencing, making
+from airlock_daemon.sandbox import bubblewrap, choice, credentials, fencing, making, shared
 from airlock_daemon.sandbox.box import HOME, Box, Closed, Memory, System
 from airlock_daemon.workspace import mapping
 
@@ -208,10 +208,10 @@ def descriptors() -> None:
 def directory() -> None:
     """What a path leads to by now is what was meant."""
 
-    def open_path(what: Any, _: Any) -> int:
+    def open_path(what: Any, _: Any, **_more: Any) -> int:
         return os.open(what.path, os.O_PATH | os.O_CLOEXEC)
 
-    _put(bubblewrap, "open_shared", open_path)
+    _put(shared, "open_shared", open_path)
 
 
 OFF: dict[str, Callable[[], None]] = {

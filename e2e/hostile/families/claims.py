@@ -4,7 +4,7 @@ import os
 from functools import partial
 
 from e2e.hostile.attack import Attack, Scene, make_family
-from e2e.hostile.standing import stand
+from e2e.hostile.standing import forgotten, stand
 from e2e.hostile.world import HOSTILE
 from e2e.world.errors import BrokenError, NotHereError
 from e2e.world.lines import make_request, make_script
@@ -146,6 +146,15 @@ def _hold_a_directory(scene: Scene, *, line: bytes) -> None:
         client.await_error(-32600)
 
 
+def hold_what_is_above_a_workspace(scene: Scene) -> None:
+    """The host's name of another workspace is looked for there, and that is gone."""
+    inner = scene.daemon.world.inner
+    with forgotten(inner), scene.connect() as client:
+        with stand(scene, "held_directories", str(inner.parent)):
+            client.send(make_request("true", cwd="/inner"))
+        client.await_error(-32600)
+
+
 def bring_many_mounts(scene: Scene) -> None:
     """What a container has mounted is not looked through without end."""
     if os.geteuid():
@@ -181,5 +190,6 @@ FAMILY = make_family(
     swap_the_directory,
     lead_the_long_way,
     lead_to_a_dead_directory,
+    hold_what_is_above_a_workspace,
     bring_many_mounts,
 )

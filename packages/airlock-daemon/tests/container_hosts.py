@@ -21,7 +21,7 @@ from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount, parse_
 from airlock_daemon.sandbox.ahead import Boxes
 from airlock_daemon.sandbox.box import Box
 from airlock_daemon.sandbox.launch import BoxedLaunch
-from airlock_daemon.sandbox.making import FreshBox, Workshop
+from airlock_daemon.sandbox.making import Workshop
 from airlock_daemon.sandbox.plan import plan_box
 from airlock_daemon.sandbox.room import Room
 from airlock_daemon.sandbox.starting import start_boxed
@@ -129,6 +129,7 @@ class Runner:
         self.launcher = launcher
         self.null = null
         self.boxes = boxes
+        self.lookups = trio.CapacityLimiter(1)
         self.room = self.open_room()
 
     def open_room(self) -> Room:
@@ -161,7 +162,7 @@ class Runner:
         (self.room if room is None else room).refill(NOTHING, has_ended=True)
         await wait_all_tasks_blocked()
 
-    async def make(self, box: Box) -> FreshBox:
+    async def make(self, box: Box) -> BoxedLaunch:
         """A box that nobody has told anything yet."""
         return await self.workshop().make(box)
 
@@ -173,6 +174,7 @@ class Runner:
             identity=box_identity(),
             reserved=NOTHING,
             null=self.null,
+            lookups=self.lookups,
         )
 
     @staticmethod

@@ -1,8 +1,12 @@
-"""A container as the kernel shows one: a process with a root and mounts of its own."""
+"""What a test has mounted: a container as the kernel shows one, and small disks."""
 
+import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
 
 
 @contextmanager
@@ -17,3 +21,29 @@ def container(*words: str) -> Iterator[None]:
         assert process.stdout.readline() == b"up\n"
         yield
         process.stdin.close()
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[None]:
+    """A file system of 128 KiB of its own at `folder`."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a tmpfs takes root")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128k,mode=0700", "none", str(folder)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"a tmpfs cannot be mounted here: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextmanager
+def full(folder: Path) -> Iterator[None]:
+    """Nothing is left in this block of the file system that is at `folder`."""
+    path = folder / "ballast"
+    with path.open("wb", buffering=0) as ballast, suppress(OSError):
+        while True:
+            ballast.write(b"x" * 512)
+    yield
+    path.unlink()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from boxing import box_uid, boxed_world, check_a_command, needs_landlock, write_boxes
+from mounting import full, small_disk
 from running import Daemon
 from worlds import UNSAID, World
 
@@ -47,6 +48,27 @@ def test_nothing_of_the_host_is_in_reach_but_what_is_named(world: World) -> None
     assert not os.path.exists(found["home"])
     assert secret.read_text().endswith("canary-41a9\n")
     assert not (world.root / "made").exists()
+
+
+def test_a_full_disk_is_no_fault_of_the_daemon(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written for a command has no room, and it is refused with the reason."""
+    world.write_module("git", "git", '[deny]\nargs = []\n[sandbox]\nbox = "closed"\n')
+    temporary = world.root / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    with small_disk(temporary), Daemon(world) as daemon:
+        temporary.chmod(0o755)
+        # One that is full from the beginning is not used.
+        assert daemon.ask("git", "version").exit_code == 0
+        while os.listdir(temporary):
+            os.sched_yield()
+        with full(temporary):
+            assert "No space left on device" in daemon.ask("git", "version").error["message"]
+        assert daemon.ask("git", "version").exit_code == 0
+        assert "fault" not in daemon.messages()
+        daemon.stop()
 
 
 def test_what_a_fence_leaves_is_what_the_documentation_says(world: World) -> None:

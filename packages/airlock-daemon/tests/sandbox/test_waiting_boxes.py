@@ -100,9 +100,9 @@ async def test_what_came_off_while_a_box_waited_keeps_the_command_from_starting(
                 away.rename(host.workspace / "other")
             standard = (runner.null, output.fileno(), output.fileno())
             what = runner.say(workspace, "cat mask")
-            fresh.launch.order(what, standard, box, launcher=runner.launcher)
+            fresh.order(what, standard, box, launcher=runner.launcher)
             try:
-                await finish(fresh.launch)
+                await finish(fresh)
             except AirlockError:
                 refused += 1
             output.seek(0)
@@ -116,7 +116,7 @@ async def test_a_box_says_that_it_waits_and_stays_until_it_is_told_to_go(
     """The first where no order is there, the second so that the client has its answer first."""
     with host.enter() as workspace:
         box = plan(workspace)
-        launch = (await runner.make(box)).launch
+        launch = await runner.make(box)
         while not launch.is_made():
             await trio.lowlevel.wait_readable(launch.control)
         assert launch.is_waiting()

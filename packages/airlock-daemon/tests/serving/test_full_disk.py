@@ -1,46 +1,25 @@
 """A log that cannot be written or rotated while requests come, and then can."""
 
-import os
 import re
 import resource
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
 from airlock_daemon.audit.reading import statistics
 from airlock_daemon.audit.reading.files import open_log
 from logs import FULL, verify, write
+from mounting import full, small_disk
 from running import Daemon
 from worlds import World
 
 
 @contextmanager
-def small_disk(world: World) -> Iterator[None]:
-    """A file system of 128 KiB of its own, on which the log is."""
-    folder = world.log.parent
-    if os.geteuid() != 0:
-        pytest.skip("mounting a tmpfs takes root")
-    mount = ["mount", "-t", "tmpfs", "-o", "size=128k,mode=0700", "none", str(folder)]
-    done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"a tmpfs cannot be mounted here: {done.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-@contextmanager
 def full_disk(daemon: Daemon) -> Iterator[None]:
     """Nothing is left of the disk in this block but the rest of the log's last page."""
-    path = daemon.world.log.parent / "ballast"
-    with path.open("wb", buffering=0) as ballast, suppress(OSError):
-        while True:
-            ballast.write(b"x" * 512)
-    yield
-    path.unlink()
+    with full(daemon.world.log.parent):
+        yield
 
 
 @contextmanager
@@ -70,7 +49,7 @@ def test_a_log_that_has_no_room_refuses_or_warns_and_nothing_is_torn(
     world.write_config(f'on_error = "{on_error}"\n')
     ran = world.workspace / "ran"
     script = f"echo x >> {ran}"
-    with small_disk(world) if is_disk else nullcontext(), Daemon(world) as daemon:
+    with small_disk(world.log.parent) if is_disk else nullcontext(), Daemon(world) as daemon:
         answers = [daemon.shell(script)]
         with full_disk(daemon) if is_disk else full_file(daemon):
             # Some still find room.

@@ -28,6 +28,16 @@ def test_oddities_are_warnings(world: World) -> None:
     assert any("GIT_EXEC_PATH never reaches git" in w for w in found)
 
 
+def test_a_secret_among_the_variables_of_a_profile_is_told(world: World) -> None:
+    """By its name, and without its value: what runs for a workspace would have it too."""
+    (world.agent / "airlock.toml").write_text(
+        'commands = ["sh"]\n[env]\nset = { API_TOKEN = "hunter2", TOKENIZER = "x" }\n'
+    )
+    (finding,) = findings(world)
+    assert "[env] set: the name of API_TOKEN says that its value is a secret" in finding
+    assert "hunter2" not in finding
+
+
 @pytest.mark.parametrize("is_shared", [False, True], ids=["an agent's", "the host's"])
 def test_a_module_of_a_command_that_is_not_enabled_is_told(
     world: World, *, is_shared: bool

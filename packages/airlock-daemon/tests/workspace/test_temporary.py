@@ -1,11 +1,14 @@
 """Tests of `airlock_daemon.workspace.temporary`: what is in use stays, what was left goes."""
 
+import errno
 import os
 import tempfile
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from airlock_daemon.errors import Failed
 from airlock_daemon.workspace.temporary import PREFIX, make_temporary, remove_left_behind
 from running import Daemon, read_until, request
 from worlds import World
@@ -112,6 +115,43 @@ def test_a_directory_that_is_taken_away_at_once_is_made_again(
     descriptor, path = make_temporary()
     os.close(descriptor)
     assert made[1:] == [path]
+
+
+def test_a_place_that_cannot_be_looked_through_is_left_alone(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon starts all the same, where nobody may list TMPDIR or every disk is full."""
+    monkeypatch.setattr(tempfile, "tempdir", str(place / "absent"))
+    remove_left_behind()
+
+
+def test_a_directory_that_cannot_be_opened_is_not_left_behind(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the table of descriptors is full, each refused request would leave one."""
+
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "open", fail)
+    with pytest.raises(Failed, match="Too many open files"):
+        make_temporary()
+    assert names(place) == []
+
+
+def test_a_place_that_is_gone_or_full_is_no_fault_of_the_daemon(world: World, place: Path) -> None:
+    """The refusal says where room is needed, and nothing has to be started again."""
+    world.write_profile("")
+    world.write_module("sh", "/bin/sh", '[deny]\nargs = []\n[exec]\nworkspace = "optional"\n')
+    with Daemon(world) as daemon:
+        assert daemon.shell("true").exit_code == 0
+        moved = place.rename(place.with_name("moved"))
+        error = daemon.shell("true").error
+        assert error["message"].startswith("no empty directory can be made for the command: ")
+        assert "TMPDIR" in error["data"]["hint"]
+        moved.rename(place)
+        assert daemon.shell("true").exit_code == 0
+        assert "fault" not in daemon.messages()
 
 
 def test_a_killed_daemons_directory_goes_at_the_next_start(world: World, place: Path) -> None:

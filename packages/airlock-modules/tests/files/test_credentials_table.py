@@ -181,3 +181,20 @@ def test_keys_of_a_profile_of_aws_are_exported_for_its_two_files() -> None:
     assert held.aws_export == Printed(("aws", "configure", "export-credentials"))
     (fault,) = faults_of(f"{CLOSED}[credentials]\n{export}\n")
     assert 'name "${AWS_CONFIG_FILE}" and "${AWS_SHARED_CREDENTIALS_FILE}" in files' in fault
+
+
+def test_keys_of_aws_come_from_an_address_where_that_is_wanted() -> None:
+    """Which needs a command, for profiles that have no keys of their own."""
+    files = """
+        files."${AWS_CONFIG_FILE}" = "~/.aws/config?"
+        files."${AWS_SHARED_CREDENTIALS_FILE}" = "~/.aws/credentials?"
+    """
+    export = 'aws_export = ["aws", "configure", "export-credentials"]'
+    held = read(f"aws_endpoint = true\n{export}\n{files}").credentials
+    assert held is not None
+    assert held.aws_endpoint
+    held = read(f"{export}\n{files}").credentials
+    assert held is not None
+    assert not held.aws_endpoint
+    (fault,) = faults_of(f"{CLOSED}[credentials]\naws_endpoint = true\n{files}\n")
+    assert "name a command that prints them in aws_export" in fault

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import hashlib
+import logging
 import math
 import os
 import stat
@@ -18,6 +19,8 @@ from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.setup.config import LogConfig
 
 _OPEN = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_log = logging.getLogger("airlock")
 
 
 class AuditLog:
@@ -55,6 +58,7 @@ class AuditLog:
         record.prev = self._previous
         line = to_line(record)
         try:
+            self._begin_anew_if_removed()
             self._rotate_if_full(len(line) + 1)
             self._append(line)
         except OSError as error:
@@ -161,6 +165,22 @@ class AuditLog:
             last = find_last(files)
         self._previous, self._sequence = last.line, last.sequence
         self._is_torn = last.is_torn and self._size > 0
+
+    def _begin_anew_if_removed(self) -> None:
+        """Where somebody has removed the file, nothing that follows may be lost with it."""
+        if os.fstat(self._descriptor).st_nlink or self._config.path == "-":
+            return
+        path = self._config.path
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        descriptor = _open_locked(path, _OPEN)
+        os.close(self._descriptor)
+        self._descriptor, self._size = descriptor, os.fstat(descriptor).st_size
+        self._is_torn = self._size > 0 and os.pread(descriptor, 1, self._size - 1) != b"\n"
+        _log.error(
+            "the audit log %s was removed, and goes on in a new file; leave its rotation to the "
+            "daemon ([log] max_files), and look for what else removes it",
+            path,
+        )
 
     def _rotate_if_full(self, more: int) -> None:
         if math.isinf(self.capacity) or self._size == 0:

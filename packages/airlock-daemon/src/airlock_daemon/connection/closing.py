@@ -100,25 +100,36 @@ class _Threads:
         self._acts: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._lock = threading.Lock()
         self._idle = 0
+        # What was asked for and has no thread yet.
+        self._owed = 0
 
     def do(self, act: Callable[[], None]) -> None:
         """Have it done by one that does nothing else meanwhile."""
         with self._lock:
-            is_one_idle = self._idle > 0
-            self._idle -= is_one_idle
+            if self._idle:
+                self._idle -= 1
+            else:
+                self._owed += 1
+                self._start_owed()
         self._acts.put(act)
-        if not is_one_idle:
-            # Where there may be no more threads, one that has done its own takes it.
-            with suppress(RuntimeError):
+
+    def _start_owed(self) -> None:
+        # Where there may be no more threads, one that has done its own takes it.
+        with suppress(RuntimeError):
+            while self._owed:
                 threading.Thread(target=self._work, daemon=True).start()
+                self._owed -= 1
 
     def _work(self) -> None:
         while True:
             self._acts.get()()
             with self._lock:
-                if self._idle >= _KEPT:
+                if self._owed:
+                    self._owed -= 1
+                elif self._idle >= _KEPT:
                     return
-                self._idle += 1
+                else:
+                    self._idle += 1
 
 
 _THREADS = _Threads()

@@ -77,7 +77,8 @@ class Containers:
         self._search_path = search_path
         self._known: dict[str, Container] = {}
         self._failed: dict[str, tuple[float, Failed]] = {}
-        self._asking = trio.Lock()
+        # By agent: an engine may take long to answer, and does not for others.
+        self._asking: dict[str, trio.Lock] = {}
         self._elsewhere: tuple[str | None, ...] = ()
         self._looking = trio.Lock()
 
@@ -87,8 +88,8 @@ class Containers:
         self._failed.clear()
         self._elsewhere = ()
 
-    async def attest(self, peer: Peer) -> Container:
-        """Prove the container that the peer's cgroup names.
+    async def attest(self, peer: Peer, *, agent: str) -> Container:
+        """Prove the container that the peer's cgroup names, a client of `agent`.
 
         Raises Failed when the engine cannot tell, Denied when the peer is not what its cgroup says.
         """
@@ -99,7 +100,7 @@ class Containers:
             )
         container = self._known.get(peer.container)
         if container is None or not container.is_alive():
-            async with self._asking:
+            async with self._asking.setdefault(agent, trio.Lock()):
                 container = self._known.get(peer.container)
                 if container is None or not container.is_alive():
                     container = await self._ask(peer.container)
@@ -133,6 +134,10 @@ class Containers:
         except Failed as error:
             self._failed[container_id] = (trio.current_time(), error)
             raise
+        # Another agent may have asked meanwhile.
+        before = self._known.pop(container_id, None)
+        if before is not None:
+            before.close()
         self._known[container_id] = container
         return container
 

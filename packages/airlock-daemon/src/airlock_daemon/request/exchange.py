@@ -155,16 +155,19 @@ class Exchange:
                 request = await self._consult(pre_exec, container=container)
                 if request != self._request:
                     return request
-            planned = plan(
-                self._request,
-                self._generation,
-                allowed.module,
-                maker=steps.find_maker(allowed.module),
-                args=args,
-                workspace=workspace,
-                peer=peer,
-                passed=self._session.passed,
-                environment=self._shared.environment,
+            planned = await steps.settle(
+                workspace,
+                lambda: plan(
+                    self._request,
+                    self._generation,
+                    allowed.module,
+                    maker=steps.find_maker(allowed.module),
+                    args=args,
+                    workspace=workspace,
+                    peer=peer,
+                    passed=self._session.passed,
+                    environment=self._shared.environment,
+                ),
             )
             await self._execute(planned, allowed, client, peer)
             return None

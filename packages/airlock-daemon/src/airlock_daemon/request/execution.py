@@ -134,6 +134,7 @@ def _choose_start(
         identity=boxed.maker.identity,
         reserved=boxed.reserved,
         null=shared.null,
+        lookups=agent.lookups,
         open_group=agent.open_group,
     )
     return partial(start_boxed, by=workshop, room=room)

@@ -1,5 +1,8 @@
 """The steps of one request that come before it is carried out, or that a `check` ends with."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from msgspec.structs import replace
 
 from airlock_daemon.errors import Denied, Failed
@@ -19,6 +22,8 @@ from airlock_daemon.workspace.mapping import see_mounts
 from airlock_daemon.workspace.path_arguments import hold_paths, judge_paths
 from airlock_modules import Module
 from airlock_wire import Request
+
+T = TypeVar("T")
 
 
 class Steps:
@@ -91,7 +96,7 @@ class Steps:
             return None
         is_proven = True
         try:
-            await self._shared.containers.attest(peer)
+            await self._shared.containers.attest(peer, agent=self._generation.agent.name)
         except (Failed, Denied):
             is_proven = False
         self._recording.note(container_proven=is_proven)
@@ -113,6 +118,10 @@ class Steps:
             pause=self._agent.turns.take,
         )
         return args if renames else held
+
+    async def settle(self, workspace: Workspace, find: Callable[[], T]) -> T:
+        """Return what `find` returns, which is called again as `Sights.settle` says."""
+        return await workspace.sights.settle(find, self._agent.lookups)
 
     def ask_broker(self, module: Module) -> Asked:
         """Begin with a broker; the caller leaves what is returned."""
@@ -151,7 +160,7 @@ class Steps:
             workspace = await self.enter(peer, module)
             try:
                 await self.hold(allowed, workspace)
-                self._plan_boxed(module, workspace)
+                await self.settle(workspace, lambda: self._plan_boxed(module, workspace))
             finally:
                 workspace.close()
         return tuple(not_consulted)

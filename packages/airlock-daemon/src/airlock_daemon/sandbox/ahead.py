@@ -138,6 +138,8 @@ class Boxes:
                 identity=key.identity,
                 reserved=reserved,
                 null=self._null,
+                # Other agents' boxes would have to wait as well.
+                lookups=None,
                 open_group=room.open_group,
             )
             made = await workshop.make(key.box)
@@ -145,10 +147,10 @@ class Boxes:
             # The command that needs it is told, if it is so then.
             log.debug("no box is made ahead: %s", error.message)
             return
-        is_it = made.shared == key.shared and room.reserved is reserved and mounts is self._mounts
+        is_it = room.reserved is reserved and mounts is self._mounts
         if is_it and self._is_open and room.needs(key):
-            room.put(key, made.launch, mounts)
+            room.put(key, made, mounts)
             self._pause = _LOOK_S
             self._look_at = trio.current_time() + self._pause
         else:
-            made.launch.close()
+            made.close()

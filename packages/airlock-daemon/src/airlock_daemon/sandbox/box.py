@@ -4,6 +4,7 @@ import msgspec
 
 from airlock_daemon.command.order import Bounds
 from airlock_daemon.sandbox.doors import Doors
+from airlock_daemon.sandbox.marks import Mark
 
 HOME = "/home/airlock"
 """The home of a box: fresh, and gone with it."""
@@ -32,11 +33,12 @@ class System(msgspec.Struct, frozen=True, tag=True):
 class Shared(msgspec.Struct, frozen=True, tag=True):
     """A directory of the host, or a file, in which others than its owner may write, at `target`.
 
-    No part of `path` may be a link.
+    No part of `path` may be a link, and there must stand what had this `mark` when it was found.
     """
 
     path: str
     target: str
+    mark: Mark
     read_only: bool
     is_file: bool = False
 
@@ -114,11 +116,13 @@ class Placed(msgspec.Struct, frozen=True):
     """Something that is mounted at `target` inside of the workspace.
 
     It is made elsewhere, and the launcher moves it there: no part of the path may be a link, and
-    what is not there, or is of another kind, keeps the tool from being started.
+    what is not there, or is of another kind, keeps the tool from being started. What it `covers`
+    of the workspace had this mark.
     """
 
     what: Shared | Memory | Cover | Null
     target: str
+    covers: Mark = None
 
 
 class Home(msgspec.Struct, frozen=True):

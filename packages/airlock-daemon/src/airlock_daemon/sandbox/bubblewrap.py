@@ -1,7 +1,7 @@
 """A box as bubblewrap (bwrap(1), 0.10 or newer) is told to make it."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 import msgspec
@@ -25,12 +25,9 @@ from airlock_daemon.sandbox.box import (
     Shared,
     System,
 )
-from airlock_daemon.sandbox.marks import Mark, see
 from airlock_daemon.sandbox.parts import find_parts, list_parts, spell_place, spell_wholes
-from airlock_daemon.sandbox.shared import open_shared
 from airlock_daemon.sandbox.sockets import SOCKETS
 from airlock_daemon.setup.boxes import BUBBLEWRAP
-from airlock_daemon.setup.reserved import Reserved
 
 # As the launcher hands them on: the list of what to make, the launcher itself, its control socket.
 _FIRST = 3
@@ -55,14 +52,10 @@ _BASE = (
 
 
 class Making(msgspec.Struct, frozen=True):
-    """A command that makes a box, and the descriptors that it keeps, from 3 on.
-
-    `shared` is what was opened of the box that others may write, in the order of `list_shared`.
-    """
+    """A command that makes a box, and the descriptors that it keeps, from 3 on."""
 
     command_line: CommandLine
     kept: tuple[int, ...]
-    shared: tuple[Mark, ...]
 
 
 @contextmanager
@@ -75,13 +68,13 @@ def prepare(
     control: int,
     doors: int | None,
     root: int,
-    reserved: Reserved,
+    shared: Mapping[Shared, int],
 ) -> Iterator[Making]:
     """Open what `program`, bubblewrap, needs to make `box`; it is closed at the end.
 
     The launcher in the box takes its order from the socket `control`, and becomes `identity`.
-    Over `doors` it sends the listeners of a box that has some. `root` is the host's `/`.
-    Raises Denied where a directory of the box is not what it was, OSError.
+    Over `doors` it sends the listeners of a box that has some. `root` is the host's `/`, and
+    `shared` has what was opened of it. Raises Denied where it is too much, OSError.
     """
     with ExitStack() as stack:
         words = [*_BASE, *_spell_network(box)]
@@ -90,7 +83,6 @@ def prepare(
             words += ["--cap-add", "CAP_DAC_OVERRIDE"]
         parts = find_parts(box)
         held: list[int] = []
-        shared: list[Mark] = []
 
         def hold(descriptor: int) -> str:
             stack.callback(os.close, descriptor)
@@ -98,10 +90,7 @@ def prepare(
             return str(_CONTROL + len(held))
 
         def hold_shared(what: Shared) -> str:
-            descriptor = open_shared(what, reserved)
-            number = hold(descriptor)
-            shared.append(see(descriptor))
-            return number
+            return hold(os.dup(shared[what]))
 
         for operation in box.operations:
             match operation:
@@ -144,9 +133,7 @@ def prepare(
             *(word for n, each in enumerate(inner) for word in (f"{_STAGE}/{n}", each.target)),
             *(word for target in _list_unfollowed(box) for word in ("-", target)),
         )
-        yield Making(
-            CommandLine(program, argv, {}, root), (listed, binary, control, *held), tuple(shared)
-        )
+        yield Making(CommandLine(program, argv, {}, root), (listed, binary, control, *held))
 
 
 def _list_unfollowed(box: Box) -> Iterator[str]:

@@ -200,7 +200,8 @@ def choose_box(
             is_fence=is_fence,
         )
     box = _let_ask(box, sandbox.brokers, maker, generation)
-    doors = plan_doors(sandbox.network, module.source, engine=engine)
+    gives_keys = module.credentials is not None and module.credentials.aws_endpoint
+    doors = plan_doors(sandbox.network, module.source, engine=engine, gives_keys=gives_keys)
     bound = bounded.bound
     if bound is not None and box.asks:
         bound = let_ask(bound, box, module.source)

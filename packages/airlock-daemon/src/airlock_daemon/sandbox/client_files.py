@@ -11,9 +11,10 @@ from airlock_daemon.workspace.directory import Workspace
 def list_written(workspace: Workspace, reserved: Reserved) -> Iterator[str]:
     """The real paths of the client's directories, among them `workspace` where its command runs."""
     yield workspace.root
-    if workspace.mounts is not None:
-        sources = workspace.mounts.list_workspaces(reserved)
-        yield from (os.path.realpath(each.directory) for each in sources)
+    mounts = workspace.mounts
+    if mounts is not None:
+        found = (mounts.sights.look(each.directory) for each in mounts.list_workspaces(reserved))
+        yield from (each.real for each in found if each is not None)
 
 
 def leads_through(path: str, written: Sequence[str]) -> bool:

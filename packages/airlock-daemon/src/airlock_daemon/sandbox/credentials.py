@@ -18,6 +18,7 @@ from airlock_daemon.brokers.asking import MOST
 from airlock_daemon.brokers.docker.logins import read_configuration
 from airlock_daemon.brokers.means import Ask
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
+from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.sandbox.box import Awaited, Box, Secret, System
 from airlock_daemon.sandbox.client_files import leads_through
 from airlock_daemon.sandbox.hiding import locate
@@ -82,7 +83,7 @@ class Keeper(msgspec.Struct, frozen=True, kw_only=True):
         self, name: str, source: HostFile, target: str
     ) -> Secret | System | None:
         read = partial(self._read, name, source, target)
-        return await trio.to_thread.run_sync(read, limiter=self.lookups, abandon_on_cancel=True)
+        return await run_in_thread(read, limiter=self.lookups)
 
     async def _get_logins(self, name: str, source: Logins, target: str) -> bytes:
         found = None

@@ -6,21 +6,21 @@ home but an empty directory of its own.
 
 import os
 import resource
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.command.launch import Launch
+from airlock_daemon.command.launch import Launch, cannot_start
 from airlock_daemon.command.launcher import Launcher
 from airlock_daemon.command.order import CommandLine, Fence, Identity
 from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount
 from airlock_daemon.sandbox.box import Box, Made, Placed, Shared, System
 from airlock_daemon.sandbox.groups import Group
 from airlock_daemon.sandbox.refusing import refuse
-from airlock_daemon.sandbox.shared import open_shared
+from airlock_daemon.sandbox.shared import opened
 from airlock_daemon.sandbox.sockets import SOCKETS
 from airlock_daemon.sandbox.transports import link_transports
 from airlock_daemon.setup.reserved import Reserved, is_within
@@ -121,12 +121,13 @@ class Fencing(msgspec.Struct, frozen=True, kw_only=True):
     """By what a command is started behind a fence: the `launcher`, as `identity`.
 
     `private` is its home, and its directory where the box has no workspace; `group` is its cgroup,
-    if any. What is `reserved` is not shown.
+    if any. What is `reserved` is not shown. Threads of `lookups` open what has to be waited for.
     """
 
     launcher: Launcher
     identity: Identity
     reserved: Reserved
+    lookups: trio.CapacityLimiter
     private: Workspace
     group: Group | None
 
@@ -144,27 +145,37 @@ class Fencing(msgspec.Struct, frozen=True, kw_only=True):
         Raises Denied and Failed.
         """
         private, identity, group = self.private, self.identity, self.group
-        environment = {**what.environment, "TMPDIR": private.path}
-        if box.home is None:
-            environment["HOME"] = private.path
-        else:
-            # Nothing can be written in the home itself.
-            environment["XDG_CACHE_HOME"] = private.path
-        environment |= _make_files(box, private)
-        if box.asks:
-            environment |= link_transports(private, environment.get("PATH", os.defpath))
-        directory = what.directory if box.is_shared else private.descriptor
-        with ExitStack() as stack:
-            return await self.launcher.launch(
-                replace(what, environment=environment, directory=directory),
-                standard,
-                terminal=terminal,
-                kept=kept,
-                identity=None if identity.user == os.geteuid() else identity,
-                fence=_open_fence(box, private, self.reserved, stack),
-                bounds=replace(box.bounds, processes=_find_processes()),
-                group=None if group is None else group.descriptor,
-            )
+        try:
+            environment = _make_environment(what, box, private)
+            directory = what.directory if box.is_shared else private.descriptor
+            async with AsyncExitStack() as stack:
+                shared = await stack.enter_async_context(opened(box, self.reserved, self.lookups))
+                return await self.launcher.launch(
+                    replace(what, environment=environment, directory=directory),
+                    standard,
+                    terminal=terminal,
+                    kept=kept,
+                    identity=None if identity.user == os.geteuid() else identity,
+                    fence=_open_fence(box, private, shared, stack),
+                    bounds=replace(box.bounds, processes=_find_processes()),
+                    group=None if group is None else group.descriptor,
+                )
+        except OSError as error:
+            raise cannot_start(what.program, error) from error
+
+
+def _make_environment(what: CommandLine, box: Box, private: Workspace) -> dict[str, str]:
+    """The variables of a tool, with those of what is written for it. Raises OSError."""
+    environment = {**what.environment, "TMPDIR": private.path}
+    if box.home is None:
+        environment["HOME"] = private.path
+    else:
+        # Nothing can be written in the home itself.
+        environment["XDG_CACHE_HOME"] = private.path
+    environment |= _make_files(box, private)
+    if box.asks:
+        environment |= link_transports(private, environment.get("PATH", os.defpath))
+    return environment
 
 
 def _find_processes() -> int | None:
@@ -191,7 +202,9 @@ def _make_files(box: Box, private: Workspace) -> dict[str, str]:
     return found
 
 
-def _open_fence(box: Box, private: Workspace, reserved: Reserved, stack: ExitStack) -> Fence:
+def _open_fence(
+    box: Box, private: Workspace, shared: Mapping[Shared, int], stack: AsyncExitStack
+) -> Fence:
     read: list[int] = []
     written = [private.descriptor]
 
@@ -214,7 +227,7 @@ def _open_fence(box: Box, private: Workspace, reserved: Reserved, stack: ExitSta
                 # The host's own in its place: neither has a secret.
                 read += find((target,))
             case Shared(read_only=read_only):
-                (read if read_only else written).append(hold(open_shared(operation, reserved)))
+                (read if read_only else written).append(shared[operation])
             case _:
                 pass
     return Fence(

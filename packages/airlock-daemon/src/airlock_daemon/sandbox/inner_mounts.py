@@ -10,8 +10,10 @@ from airlock_daemon.command.order import Identity
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.mountinfo import MountRow, relative_to
 from airlock_daemon.sandbox.box import Cover, Memory, Null, Placed, Shared
+from airlock_daemon.sandbox.shared import share
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.mapping import Mounts, Source, Unmapped
+from airlock_daemon.workspace.sights import Sights
 from airlock_wire import quote
 
 _MASK_BYTES = 64 << 20
@@ -37,13 +39,15 @@ def show_workspace(
     for one whose directory it could put another in place of, by a mount of what is above.
     """
     if mounts is None:
-        return Shown(Shared(root, source.target, read_only=False))
+        return Shown(share(root, source.target, Sights(), read_only=False))
     base, base_root = _find_base(source, root, mounts, reserved)
     rows = _rows_below(base.target, mounts.rows)
     profile = mounts.agent.profile
     seen = {row.point: row for row in mounts.rows}
     frozen = {point for point, row in seen.items() if row.read_only}
-    top = Shared(base_root, base.target, read_only=profile.read_only or base.target in frozen)
+    sights = mounts.sights
+    is_frozen = profile.read_only or base.target in frozen
+    top = share(base_root, base.target, sights, read_only=is_frozen)
     view = _View(mounts, identity, reserved)
     if base.target in seen:
         _refuse_replaceable(seen[base.target], mounts.rows)
@@ -59,19 +63,22 @@ def show_workspace(
         if isinstance(what, Shared):
             _refuse_replaceable(rows[target], mounts.rows)
             shown[target] = what
-        found[target] = Placed(what, target)
+        found[target] = Placed(what, target, sights.mark(_find_below(above, target)))
     for target in profile.hide:
         if relative_to(target, base.target):
             above = shown.get(_find_above(target, shown)) or top
-            path = os.path.join(above.path, relative_to(target, above.target) or "")
-            if not os.path.lexists(path) or _is_covered(target, found, shown):
+            path = _find_below(above, target)
+            hidden = sights.look(path)
+            if hidden is None or _is_covered(target, found, shown):
                 continue
             _refuse_movable(target, above, frozen)
             shown.pop(target, None)
-            found[target] = Placed(Cover() if os.path.isdir(path) else Null(), target)
+            what = Cover() if hidden.is_directory else Null()
+            found[target] = Placed(what, target, hidden.mark)
     for target in _find_strangers(mounts.host_rows, shown):
         if target not in found and not _is_covered(target, found, shown):
-            found[target] = Placed(Cover(), target)
+            above = shown[_find_above(target, shown)]
+            found[target] = Placed(Cover(), target, sights.mark(_find_below(above, target)))
     return Shown(top, tuple(found[target] for target in sorted(found, key=len)))
 
 
@@ -84,21 +91,23 @@ class _View(msgspec.Struct, frozen=True):
         """What stands in a box for a mount of the container that lies in the directory `above`."""
         if os.path.basename(row.root) == "null" and row.kind in ("devtmpfs", "tmpfs"):
             return Null()
+        sights = self.mounts.sights
         path = None if row.is_pseudo else self.mounts.find_directory(row)
-        if path is not None and self._may_show(path):
-            mode = os.lstat(path).st_mode
+        there = None if path is None else sights.look(path)
+        if path is not None and there is not None and self._may_show(path):
+            mode = there.status.st_mode
             # Of files only those that hold data: a socket of the host is none of a box's.
             if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
-                is_file = stat.S_ISREG(mode)
                 read_only = row.read_only or self.mounts.agent.profile.read_only
-                return Shared(path, row.point, read_only=read_only, is_file=is_file)
+                return share(path, row.point, sights, read_only=read_only)
         if row.kind == "tmpfs" and row.root == "/" and not row.read_only:
             return Memory(row.point, 0o1777, _MASK_BYTES)
-        rest = relative_to(row.point, above.target) or ""
-        return Cover() if os.path.isdir(os.path.join(above.path, rest)) else Null()
+        return Cover() if sights.is_directory(_find_below(above, row.point)) else Null()
 
     def _may_show(self, path: str) -> bool:
-        return self.reserved.conflict(path) is None and may_enter(path, self.identity)
+        sights = self.mounts.sights
+        is_free = sights.is_plain(path) and self.reserved.conflict(path) is None
+        return is_free and may_enter(path, self.identity, sights)
 
 
 def _find_base(source: Source, root: str, mounts: Mounts, reserved: Reserved) -> tuple[Source, str]:
@@ -114,8 +123,9 @@ def _find_base(source: Source, root: str, mounts: Mounts, reserved: Reserved) ->
             base = mounts.find(point).source
         except (Unmapped, Denied):
             continue
-        path = os.path.realpath(base.directory)
-        if not base.below and path == base.directory and reserved.conflict(path) is None:
+        path = base.directory
+        is_plain = not base.below and mounts.sights.is_plain(path)
+        if is_plain and reserved.conflict(path) is None:
             return base, path
     return source, root
 
@@ -131,6 +141,12 @@ def _is_covered(target: str, found: Mapping[str, Placed], shown: Mapping[str, Sh
 
 def _find_above(target: str, shown: Mapping[str, Shared]) -> str:
     return max((each for each in shown if relative_to(target, each)), key=len)
+
+
+def _find_below(above: Shared, target: str) -> str:
+    """Where the host has in the directory `above` what the client has at `target`."""
+    rest = relative_to(target, above.target)
+    return os.path.join(above.path, rest) if rest else above.path
 
 
 def _refuse_movable(target: str, above: Shared, frozen: Container[str]) -> None:
@@ -169,18 +185,15 @@ def _find_strangers(host: Sequence[MountRow], shown: Mapping[str, Shared]) -> It
     yield from sorted(found, key=len)
 
 
-def may_enter(path: str, identity: Identity) -> bool:
+def may_enter(path: str, identity: Identity, sights: Sights) -> bool:
     """Whether a user in no further group can get to `path`, and the daemon too."""
     directory = os.path.dirname(path)
-    try:
-        while directory != "/":
-            if not _may(os.stat(directory), identity, stat.S_IXOTH):
-                return False
-            directory = os.path.dirname(directory)
-        os.stat(path, follow_symlinks=False)
-    except OSError:
-        return False
-    return True
+    while directory != "/":
+        found = sights.look(directory)
+        if found is None or not _may(found.status, identity, stat.S_IXOTH):
+            return False
+        directory = os.path.dirname(directory)
+    return sights.look(path) is not None
 
 
 def _may(found: os.stat_result, identity: Identity, right: int) -> bool:

@@ -1,7 +1,6 @@
 """What a box shows beside the workspace in which its command runs: the client's other ones."""
 
 import functools
-import os
 from collections.abc import Iterator, Sequence
 
 from airlock_daemon.command.order import Identity
@@ -38,14 +37,15 @@ def show_others(
     """
     if workspace.mounts is None:
         return
+    sights = workspace.mounts.sights
     tops = [each.top.target for each in shown]
     sources = list(workspace.mounts.list_workspaces(reserved, beside=tops))
     for source in sorted(sources, key=lambda each: len(each.target)):
         if any(is_within(source.target, top) or is_within(top, source.target) for top in tops):
             continue
         # Where a link leads the container may have chosen.
-        is_plain = os.path.realpath(source.directory) == source.directory
-        if not is_plain or not may_enter(source.directory, identity):
+        is_plain = sights.is_plain(source.directory)
+        if not is_plain or not may_enter(source.directory, identity, sights):
             continue
         try:
             refuse_own(source.target, others)

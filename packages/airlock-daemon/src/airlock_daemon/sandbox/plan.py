@@ -145,7 +145,7 @@ def _put_workspaces(
         mounts = workspace.mounts
         view = show_workspace(source, workspace.root, mounts, identity=identity, reserved=reserved)
         refuse_own(view.top.target, own)
-        _refuse_home(view.top.target, box.home)
+        _refuse_home(view.top.target, box.home, workspace)
         shown.append(view)
         below = relative_to(workspace.path, workspace.root) or ""
         directory = os.path.join(source.target, below) if below else source.target
@@ -166,12 +166,13 @@ def _put_workspaces(
     )
 
 
-def _refuse_home(target: str, home: Home | None) -> None:
+def _refuse_home(target: str, home: Home | None, workspace: Workspace) -> None:
     """Raise Denied where a workspace at `target` would hide the home, or has no place in it."""
     if home is None:
         return
     is_inside = is_within(target, home.path) and target != home.path
-    if is_within(home.path, target) or (is_inside and not os.path.isdir(target)):
+    has_place = target == workspace.root or workspace.sights.is_directory(target)
+    if is_within(home.path, target) or (is_inside and not has_place):
         raise Denied(
             f"the container has its workspace at {quote(target)}, where a box has {home.path} as "
             "the home",

@@ -75,6 +75,8 @@ async def probe_box(bubblewrap: str, identity: Identity, launcher: Launcher) -> 
                 identity=identity,
                 reserved=NOTHING,
                 null=null,
+                lookups=trio.CapacityLimiter(1),
+                is_trial=True,
             )
             launch = await start_boxed(what, (null,) * 3, box, by=workshop)
         except AirlockError as error:

@@ -31,7 +31,7 @@ async def start_boxed(
     if room is not None and box.home is None:
         launch = room.take(box, by)
     if launch is None:
-        launch = (await by.make(box)).launch
+        launch = await by.make(box)
     try:
         launch.order(what, standard, box, launcher=by.launcher, terminal=terminal, kept=kept)
     except OSError as error:

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from functools import partial
 
-import trio
 from msgspec.structs import replace
 
 from airlock_daemon.command.launcher import Launcher
 from airlock_daemon.command.order import Identity
 from airlock_daemon.errors import Denied
+from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.request.state import DaemonState, log
 from airlock_daemon.sandbox.choice import find_identity
 from airlock_daemon.sandbox.groups import Groups
@@ -54,7 +54,7 @@ async def settle_boxes(setup: Setup, shared: DaemonState) -> tuple[Setup, str | 
 async def _configure_git(setup: Setup, environment: Mapping[str, str]) -> Setup:
     warnings: list[Fault] = []
     read = partial(read_git_config, setup.search_path, environment, warnings=warnings)
-    git_config = await trio.to_thread.run_sync(read, abandon_on_cancel=True)
+    git_config = await run_in_thread(read)
     for warning in warnings:
         log.warning("warning: %s", warning)
     return _replace(setup, git_config=git_config)

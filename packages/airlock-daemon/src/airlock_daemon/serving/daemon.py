@@ -5,7 +5,6 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
-from functools import partial
 
 import trio
 
@@ -14,8 +13,10 @@ from airlock_daemon.audit.ledger import Ledger
 from airlock_daemon.audit.log import AuditLog
 from airlock_daemon.audit.record import Record
 from airlock_daemon.command.launcher import Launcher, find_launcher, raise_descriptor_limit
+from airlock_daemon.errors import Failed
 from airlock_daemon.platform.linux.scheduling import ask_for_short_slices
 from airlock_daemon.platform.linux.tracing import forbid_tracing
+from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.request.state import DaemonState, log
 from airlock_daemon.sandbox.groups import Groups, claim_groups
 from airlock_daemon.serving.boxes import settle_boxes
@@ -124,9 +125,7 @@ async def _serve_until_stopped(
         watching.start_soon(shared.starts.run)
         watching.start_soon(shared.boxes.run)
         watching.start_soon(shared.audit.run)
-        watching.start_soon(
-            partial(trio.to_thread.run_sync, abandon_on_cancel=True), remove_left_behind
-        )
+        watching.start_soon(_clear_up)
         async with trio.open_nursery() as requests, trio.open_nursery() as accepting:
             accepting.start_soon(roster.run, requests)
             accepting.start_soon(reloader.run)
@@ -140,6 +139,13 @@ async def _serve_until_stopped(
             watching.start_soon(_end_after, grace, shared, signals)
             accepting.cancel_scope.cancel()
         watching.cancel_scope.cancel()
+
+
+async def _clear_up() -> None:
+    try:
+        await run_in_thread(remove_left_behind)
+    except Failed as error:
+        log.warning("warning: what earlier daemons have left stays: %s; %s", error, error.hint)
 
 
 def _open_state(setup: Setup) -> DaemonState:

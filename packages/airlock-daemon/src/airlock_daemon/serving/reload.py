@@ -3,12 +3,14 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import trio
 from msgspec.structs import replace
 
 from airlock_daemon.audit.record import DETAIL, Record, shorten
 from airlock_daemon.errors import AirlockError, SetupError, own_fault
+from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.request.state import DaemonState, log
 from airlock_daemon.serving.boxes import settle_boxes
 from airlock_daemon.serving.notify import ServiceManager
@@ -71,9 +73,7 @@ class Reloader:
 
     async def _reload(self, began: float) -> Reload:
         # Reading takes a while, and the disk may be slow. Who stops the daemon waits for neither.
-        setup = await trio.to_thread.run_sync(
-            load_setup, self.setup.locations, abandon_on_cancel=True
-        )
+        setup = await run_in_thread(partial(load_setup, self.setup.locations))
         await trio.lowlevel.checkpoint_if_cancelled()
         _refuse_changed_log(self.setup, setup)
         setup, _ = await settle_boxes(setup, self._shared)

@@ -19,6 +19,7 @@ from airlock_modules import (
     Module,
     ModuleError,
     builtin_names,
+    find_secret_names,
     load_builtin,
     review_module,
     review_narrowing,
@@ -74,6 +75,7 @@ def find_oddities(
         yield from _find_vain(agent, config.ceiling)
         for command in agent.profile.commands or config.ceiling:
             yield from _find_stripped(agent, command, source)
+        yield from _find_secrets(agent)
         yield from review_hooks(agent.hooks)
 
 
@@ -157,6 +159,18 @@ def _find_stripped(agent: Agent, command: str, source: str) -> Iterator[Fault]:
                 f"{name} never reaches {command}: its module strips it",
                 "remove the line, or override the module",
             )
+
+
+def _find_secrets(agent: Agent) -> Iterator[Fault]:
+    for name in find_secret_names(agent.profile.env):
+        yield Fault(
+            agent.profile_file,
+            "env.set",
+            f"the name of {name} says that its value is a secret, which each tool of this agent is "
+            "given, and what a workspace has it run",
+            "let the daemon fetch it for the one that needs it: "
+            f'[credentials] env = {{ {name} = ["COMMAND"] }} in the module of that',
+        )
 
 
 def find_builtin_faults() -> tuple[Fault, ...]:

@@ -66,7 +66,7 @@ class Area:
         depth = len(below.split("/")) if below else 0
         parts = path.split("/")
         count(parts, depth=depth)
-        root = self._open_own_root()
+        root = self._open_own_root(at_once=at_once)
         start, top = directory.descriptor, directory.root
         follow(start, parts, depth=depth, root=root, root_path=top, at_once=at_once)
         return path
@@ -75,10 +75,10 @@ class Area:
         mounts = self._directory.mounts
         if mounts is None:
             target = root_path = self._directory.root
-            root = self._open_own_root()
+            root = self._open_own_root(at_once=at_once)
         else:
             source = self._find(path, mounts)
-            root = self._open(source, path)
+            root = self._open(source, path, at_once=at_once)
             target, root_path = source.target, real_path(root)
         rest = _cut(path, target)
         parts = rest.split("/")
@@ -96,19 +96,20 @@ class Area:
         refuse_hidden(mapping, mounts)
         return mapping.source
 
-    def _open(self, source: Source, path: str) -> int:
+    def _open(self, source: Source, path: str, *, at_once: bool) -> int:
         if source.directory not in self._opened:
             try:
-                self._opened[source.directory], _ = open_root(source, self._reserved)
+                opened, _ = open_root(source, self._reserved, at_once=at_once)
+                self._opened[source.directory] = opened
             except Denied as error:
                 # Its text is about a place of the host that the client has not named.
                 raise _refuse_outside(path) from error
         return self._opened[source.directory]
 
-    def _open_own_root(self) -> int:
+    def _open_own_root(self, *, at_once: bool) -> int:
         root = self._directory.root
         if root not in self._opened:
-            self._opened[root], _ = open_unlinked(root)
+            self._opened[root], _ = open_unlinked(root, at_once=at_once)
         return self._opened[root]
 
 

@@ -12,11 +12,47 @@ from typing import TypeVar
 
 import trio
 
+from airlock_daemon.errors import Failed
+from airlock_daemon.platform.threads import run_in_thread
+
 T = TypeVar("T")
 
 
 def _drop_nothing(_: object) -> None:
     """There is nothing to give back."""
+
+
+async def find_aside(
+    find: Callable[[], T],
+    lookups: trio.CapacityLimiter,
+    *,
+    drop: Callable[[T], object] = _drop_nothing,
+) -> T:
+    """Return what `find` finds, in a thread of `lookups`; raises what it raises, and Failed.
+
+    Where this is cancelled the thread is left to itself, and what it finds then is for `drop`.
+    """
+    # What is in it belongs to whoever takes it out first.
+    found = list[T]()
+    is_left = False
+
+    def drop_found() -> None:
+        with suppress(IndexError):
+            drop(found.pop())
+
+    def find_alone() -> T:
+        result = find()
+        found.append(result)
+        if is_left:
+            drop_found()
+        return result
+
+    try:
+        return await run_in_thread(find_alone, limiter=lookups)
+    except trio.Cancelled:
+        is_left = True
+        drop_found()
+        raise
 
 
 async def look_aside(
@@ -26,35 +62,23 @@ async def look_aside(
     *,
     drop: Callable[[T], object] = _drop_nothing,
 ) -> T:
-    """Return what `look` finds from the open `directory` on, in a thread of `lookups`.
+    """The same for what `look` finds from the open `directory` on.
 
-    Raises what it raises. Where this is cancelled the thread is left to itself, with a descriptor
-    of its own for the directory, and what it finds then is for `drop`.
+    The thread has a descriptor of its own for that.
     """
-    # What is in these belongs to whoever takes it out first.
-    own, found = [os.dup(directory)], list[T]()
-    is_left = False
+    own = [os.dup(directory)]
 
-    def drop_found() -> None:
-        with suppress(IndexError):
-            drop(found.pop())
-
-    def look_alone() -> T:
+    def find() -> T:
         descriptor = own.pop()
         try:
-            result = look(descriptor)
+            return look(descriptor)
         finally:
             os.close(descriptor)
-        found.append(result)
-        if is_left:
-            drop_found()
-        return result
 
     try:
-        return await trio.to_thread.run_sync(look_alone, limiter=lookups, abandon_on_cancel=True)
-    except trio.Cancelled:
-        is_left = True
-        drop_found()
+        return await find_aside(find, lookups, drop=drop)
+    except (trio.Cancelled, Failed):
+        # The thread has it, or never begins.
         with suppress(IndexError):
             os.close(own.pop())
         raise

@@ -1,21 +1,24 @@
 """Where a command runs: from a path that the client claims to an open, checked directory."""
 
 import os
+from contextlib import suppress
 from functools import partial
 
 import msgspec
 import trio
 
-from airlock_daemon.errors import Denied
+from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.identity.containers import Containers
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.platform.linux.procfs import read_mount_id
+from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.reserved import Reserved, is_within
-from airlock_daemon.workspace.aside import look_aside
+from airlock_daemon.workspace.aside import find_aside, look_aside
 from airlock_daemon.workspace.beneath import LeadsOutError, open_beneath
 from airlock_daemon.workspace.mapping import Mapping, Mounts, Source, Unmapped, see_mounts
 from airlock_daemon.workspace.opening import open_unlinked, real_path
+from airlock_daemon.workspace.sights import Sights
 from airlock_daemon.workspace.temporary import make_temporary, remove_tree
 from airlock_modules import Module
 from airlock_wire import quote
@@ -46,6 +49,11 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
     own: str = TMP
     is_proven: bool = False
 
+    @property
+    def sights(self) -> Sights:
+        """What is looked at of the host for its box; fresh ones where that is the client's own."""
+        return Sights() if self.mounts is None else self.mounts.sights
+
     def close(self) -> None:
         """Give back the descriptor; remove a temporary directory in which nothing was left."""
         os.close(self.descriptor)
@@ -57,8 +65,9 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
         if not self._remove_empty():
             # It may be a million files, and others want to be served meanwhile.
             remove = partial(remove_tree, self.root)
-            with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(remove, limiter=removals)
+            # Where that cannot be, it goes when a daemon starts.
+            with trio.CancelScope(shield=True), suppress(Failed):
+                await run_in_thread(remove, limiter=removals, abandon_on_cancel=False)
 
     def _remove_empty(self) -> bool:
         """Remove a temporary directory; False where something is left in it."""
@@ -99,13 +108,14 @@ async def enter(
         own = claimed if in_box and claimed in OWN else None
         if module.workspace == "optional":
             return make_empty(mounts, own=own or TMP)
-        if own is not None and any(mounts.list_workspaces(reserved)):
+        has_other = partial(_has_workspace, mounts, reserved)
+        if own is not None and await mounts.sights.settle(has_other, lookups):
             # What is meant is told by an argument, as in: git -C DIRECTORY.
             return make_empty(mounts, own=own)
         raise Denied(error.message, layer="workspace", rule="unmapped", hint=error.hint) from error
     if not in_box:
         refuse_hidden(mapping, mounts)
-    descriptor, root = open_root(mapping.source, reserved)
+    descriptor, root = await _open_root(mapping.source, reserved, lookups)
     path = root
     if mapping.source.below:
         above = descriptor
@@ -151,12 +161,27 @@ def refuse_hidden(mapping: Mapping, mounts: Mounts) -> None:
         )
 
 
-def open_root(source: Source, reserved: Reserved) -> tuple[int, str]:
+async def _open_root(
+    source: Source, reserved: Reserved, lookups: trio.CapacityLimiter
+) -> tuple[int, str]:
+    try:
+        return open_root(source, reserved, at_once=True)
+    except BlockingIOError:
+        find = partial(open_root, source, reserved)
+        return await find_aside(find, lookups, drop=lambda found: os.close(found[0]))
+
+
+def _has_workspace(mounts: Mounts, reserved: Reserved) -> bool:
+    return any(mounts.list_workspaces(reserved))
+
+
+def open_root(source: Source, reserved: Reserved, *, at_once: bool = False) -> tuple[int, str]:
     """Open the directory of a mapping as O_PATH, which the caller closes; returns its path too.
 
-    Raises Denied where it is none that may be entered, is reserved, or is covered by another mount.
+    Raises Denied where it is none that may be entered, is reserved, or is covered by another mount,
+    and BlockingIOError as `open_unlinked`.
     """
-    root, path = open_unlinked(source.directory)
+    root, path = open_unlinked(source.directory, at_once=at_once)
     try:
         _refuse_reserved(path, reserved)
         if source.mount_id is not None and read_mount_id(root) != source.mount_id:

@@ -21,6 +21,8 @@ from airlock_daemon.platform.linux.mountinfo import (
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.profile import Mount
 from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.workspace.misplaced import find_elsewhere
+from airlock_daemon.workspace.sights import Sights
 from airlock_wire import quote
 
 _ENGINES = ("/etc", "/proc", "/dev", "/sys", "/run")
@@ -67,7 +69,8 @@ class Mounts:
 
     `agent` has what the profile says. `rows` are the mounts of the client's container: those of its
     init process if that `is_proven`, else the client's own. `failure` says why it is not proved. It
-    `makes_devices` where root of its container may make some that open on the host.
+    `makes_devices` where root of its container may make some that open on the host. `sights` are
+    what is looked at of the host.
     """
 
     def __init__(
@@ -78,19 +81,21 @@ class Mounts:
         is_proven: bool = False,
         failure: Failed | None = None,
         makes_devices: bool = False,
+        sights: Sights | None = None,
     ) -> None:
         self.agent = agent
         self.rows = rows
         self.is_proven = is_proven
         self.failure = failure
         self.makes_devices = makes_devices
+        self.sights = sights or Sights()
 
     def find(self, claimed: str | None) -> Mapping:
         """Find the directory of the host for `claimed`, an absolute path of the client.
 
         Asked in this order: `[workspace] mounts` of the profile, the mounts of the proved
         container, `[workspace] same_path`. Raises Unmapped when none knows it, Denied for a path
-        that no kernel reports.
+        that no kernel reports, and for a directory that the container has, and has not there.
         """
         if claimed is None:
             raise Unmapped(
@@ -101,9 +106,9 @@ class Mounts:
         path = _check_path(claimed)
         profile = self.agent.profile
         source = (
-            _by_profile(path, profile.mounts)
+            self._find_in_profile(path, profile.mounts)
             or (self._find_in_container(path) if self.is_proven else None)
-            or _by_profile(path, profile.same_path)
+            or self._find_in_profile(path, profile.same_path)
         )
         if source is None:
             raise _unmapped(path, self)
@@ -134,8 +139,8 @@ class Mounts:
                 source = self.find(target).source
             except (Unmapped, Denied):
                 continue
-            is_it = source.target == target and os.path.isdir(source.directory)
-            if is_it and reserved.conflict(os.path.realpath(source.directory)) is None:
+            found = self.sights.look(source.directory) if source.target == target else None
+            if found and found.is_directory and reserved.conflict(found.real) is None:
                 yield source
 
     def find_inner(self, source: Source) -> str | None:
@@ -160,6 +165,23 @@ class Mounts:
         return any(
             found == directory and find_mount(host, directory) == candidate
             for candidate, found in covering(host, device=row.device, root=row.root)
+        )
+
+    def _find_in_profile(self, path: str, mounts: Sequence[Mount]) -> Source | None:
+        source = _by_profile(path, mounts)
+        if source is None or not self.rows:
+            return source
+        target, host = source.target, self.host_rows
+        other = find_elsewhere(source.directory, target=target, rows=self.rows, host=host)
+        if other is None:
+            return source
+        raise Denied(
+            f"the container has the directory of {quote(target)} at another path, {quote(other)}, "
+            "and what it hides or protects there would not be",
+            layer="workspace",
+            rule="elsewhere",
+            hint=f"work below {quote(other)}; or a person on the host can mount it at "
+            f"{quote(target)}, or correct [workspace] of {self.agent.profile_file}{AND_RELOAD}",
         )
 
     def _find_in_container(self, path: str) -> Source | None:
@@ -189,18 +211,21 @@ async def see_mounts(*, peer: Peer, agent: Agent, containers: Containers) -> Mou
     """Look at what maps the paths of `peer`.
 
     Raises Denied for a client that is not in the container that it seems to be in, and where not
-    all of its mounts can be seen.
+    all of its mounts can be seen. What is asked of it later is to be settled by its `sights`.
     """
+    sights = Sights(is_aside=True)
     if peer.kind != "container":
         # Root of the daemon's own host needs no box to open its devices.
-        return Mounts(agent, makes_devices=peer.kind == "unseen" and holds_devices(None))
+        makes_devices = peer.kind == "unseen" and holds_devices(None)
+        return Mounts(agent, makes_devices=makes_devices, sights=sights)
     try:
-        container = await containers.attest(peer)
+        container = await containers.attest(peer, agent=agent.name)
         return Mounts(
             agent,
             rows=_whole(container.mounts()),
             is_proven=True,
             makes_devices=container.makes_devices and holds_devices(container.pid),
+            sights=sights,
         )
     except Failed as failure:
         return Mounts(
@@ -208,6 +233,7 @@ async def see_mounts(*, peer: Peer, agent: Agent, containers: Containers) -> Mou
             rows=_whole(peer.mounts),
             failure=failure,
             makes_devices=holds_devices(peer.pid),
+            sights=sights,
         )
 
 

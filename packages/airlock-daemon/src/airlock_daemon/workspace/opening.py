@@ -1,9 +1,10 @@
 """Directories held by descriptors, so that what was checked is what is used."""
 
+import errno
 import os
 
 from airlock_daemon.errors import Denied
-from airlock_daemon.platform.linux.openat2 import RESOLVE_NO_SYMLINKS, openat2
+from airlock_daemon.platform.linux.openat2 import RESOLVE_CACHED, RESOLVE_NO_SYMLINKS, openat2
 from airlock_daemon.platform.linux.procfs import name_descriptor
 from airlock_wire import quote
 
@@ -11,19 +12,25 @@ _FILE = os.O_PATH | os.O_CLOEXEC
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-def open_unlinked(path: str, *, is_file: bool = False) -> tuple[int, str]:
+def open_unlinked(path: str, *, is_file: bool = False, at_once: bool = False) -> tuple[int, str]:
     """Open the directory `path`, which is absolute, or any file, as O_PATH.
 
     A symbolic link in any of its components is refused. Returns the descriptor, which the caller
     closes, and the real path. A link there could only have been put by a user who can write a
     directory above a workspace; it is not even followed, since it could lead to a file system that
-    never answers.
+    never answers. Raises Denied; BlockingIOError where it is to be done `at_once` and would have to
+    be waited for.
     """
     flags = _FILE if is_file else _DIRECTORY
+    resolve = RESOLVE_NO_SYMLINKS | RESOLVE_CACHED if at_once else RESOLVE_NO_SYMLINKS
     try:
-        descriptor = openat2(path, flags, resolve=RESOLVE_NO_SYMLINKS)
+        descriptor = openat2(path, flags, resolve=resolve)
     except NotImplementedError:
+        if at_once:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), path) from None
         descriptor = _open_by_parts(path, flags)
+    except BlockingIOError:
+        raise
     except OSError as error:
         raise _closed(path, error) from error
     try:

@@ -6,6 +6,8 @@ import secrets
 import tempfile
 from contextlib import suppress
 
+from airlock_daemon.errors import Failed
+
 # Nothing else is called so: whatever is, and is the user's and not in use, is removed.
 PREFIX = "airlock-empty-"
 
@@ -15,31 +17,55 @@ _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 def make_temporary() -> tuple[int, str]:
     """Make a directory below TMPDIR; returns a descriptor, for the caller to close, and its path.
 
-    As long as the descriptor is open the directory is in use (flock(2)).
+    As long as the descriptor is open the directory is in use (flock(2)). Raises Failed.
     """
-    while True:
-        path = os.path.realpath(tempfile.mkdtemp(prefix=PREFIX))
-        # A daemon that is just starting may have found it before it was in use.
-        with suppress(FileNotFoundError):
-            descriptor = os.open(path, _OPEN)
-            if _lock(descriptor, fcntl.LOCK_SH) and os.fstat(descriptor).st_nlink > 0:
-                return descriptor, path
-            os.close(descriptor)
+    try:
+        while True:
+            path = os.path.realpath(tempfile.mkdtemp(prefix=PREFIX))
+            # A daemon that is just starting may have found it before it was in use.
+            with suppress(FileNotFoundError):
+                descriptor = _open_made(path)
+                if _lock(descriptor, fcntl.LOCK_SH) and os.fstat(descriptor).st_nlink > 0:
+                    return descriptor, path
+                os.close(descriptor)
+    except OSError as error:
+        raise Failed(
+            f"no empty directory can be made for the command: {error.strerror}",
+            hint="a person on the host can make room, or mend permissions, where the daemon has "
+            "temporary files: in its TMPDIR, else /tmp",
+        ) from error
+
+
+def _open_made(path: str) -> int:
+    try:
+        return os.open(path, _OPEN)
+    except OSError:
+        # As where the table of descriptors is full.
+        with suppress(OSError):
+            os.rmdir(path)
+        raise
 
 
 def remove_left_behind() -> None:
-    """Remove the directories of this user that no daemon uses any more. It may take a while."""
+    """Remove the directories of this user that no daemon uses any more. It may take a while.
+
+    Where they cannot be found they stay: a disk may be full, or TMPDIR closed to its readers.
+    """
+    with suppress(OSError):
+        for path in _list_made():
+            with suppress(OSError):
+                descriptor = os.open(path, _OPEN)
+                try:
+                    is_own = os.fstat(descriptor).st_uid == os.geteuid()
+                    if is_own and _lock(descriptor, fcntl.LOCK_EX):
+                        remove_tree(path)
+                finally:
+                    os.close(descriptor)
+
+
+def _list_made() -> list[str]:
     with os.scandir(tempfile.gettempdir()) as entries:
-        names = [entry.path for entry in entries if entry.name.startswith(PREFIX)]
-    for path in names:
-        with suppress(OSError):
-            descriptor = os.open(path, _OPEN)
-            try:
-                is_own = os.fstat(descriptor).st_uid == os.geteuid()
-                if is_own and _lock(descriptor, fcntl.LOCK_EX):
-                    remove_tree(path)
-            finally:
-                os.close(descriptor)
+        return [entry.path for entry in entries if entry.name.startswith(PREFIX)]
 
 
 def remove_tree(path: str) -> None:

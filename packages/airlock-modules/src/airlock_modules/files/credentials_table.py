@@ -66,12 +66,14 @@ class Credentials(Struct, frozen=True):
 
     What is called `${NAME}` is at a path that nobody can guess, which the tool finds in that
     variable, and `${NAME}/FILE` in a directory that is so. `aws_export`, with `--profile NAME`
-    behind it, prints the keys of a profile of AWS that a box cannot get by itself.
+    behind it, prints the keys of a profile of AWS that a box cannot get by itself. With
+    `aws_endpoint` the box has keys of AWS in no file and no variable: an address gives them.
     """
 
     files: Mapping[str, HostFile | Logins | Printed] = {}
     env: Mapping[str, HostVariable | Printed] = {}
     aws_export: Printed | None = None
+    aws_endpoint: bool = False
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -103,7 +105,8 @@ def read_credentials(
     files, env = table.table("files"), table.table("env")
     chosen = _Chosen(tuple(forward), tuple(fixed))
     held = _read_files(files, chosen)
-    return Credentials(held, _read_env(env, chosen), _read_aws_export(table, held))
+    export = _read_aws_export(table, held)
+    return Credentials(held, _read_env(env, chosen), export, _read_aws_endpoint(table))
 
 
 class _Chosen(Struct, frozen=True):
@@ -219,6 +222,14 @@ def _read_aws_export(table: TableReader, files: Iterable[str]) -> Printed | None
         named = " and ".join(f'"{each}"' for each in sorted(_AWS_FILES))
         table.fault("aws_export", "the box has no files for it", f"name {named} in files")
     return _read_command(table, "aws_export")
+
+
+def _read_aws_endpoint(table: TableReader) -> bool:
+    is_wanted = table.boolean("aws_endpoint", default=False)
+    if is_wanted and not table.has("aws_export"):
+        remedy = "name a command that prints them in aws_export"
+        table.fault("aws_endpoint", "nothing says how keys of a login are to be had", remedy)
+    return is_wanted
 
 
 def _read_command(table: TableReader, key: str) -> Printed | None:

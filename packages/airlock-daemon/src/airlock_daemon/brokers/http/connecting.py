@@ -15,6 +15,7 @@ from airlock_daemon.brokers.http.proxy import Proxy
 from airlock_daemon.brokers.http.tls import TlsStream
 from airlock_daemon.brokers.http.trust import Trust, make_context
 from airlock_daemon.errors import Failed
+from airlock_daemon.platform.threads import run_in_thread
 from airlock_wire import quote
 
 # For one address, and for a handshake.
@@ -149,7 +150,7 @@ async def _secure(
     stream: trio.SocketStream, origin: Origin, trust: Trust, limiter: trio.CapacityLimiter
 ) -> trio.abc.Stream:
     load = partial(make_context, trust)
-    context = await trio.to_thread.run_sync(load, abandon_on_cancel=True, limiter=limiter)
+    context = await run_in_thread(load, limiter=limiter)
     secured = TlsStream(stream, context, origin.host)
     try:
         with trio.fail_after(CONNECT_S):

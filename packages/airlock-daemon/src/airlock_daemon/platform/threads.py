@@ -1,0 +1,38 @@
+"""Threads, for what would keep everybody waiting: a host may have no more of them."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import trio
+
+from airlock_daemon.errors import Failed
+
+T = TypeVar("T")
+
+
+async def run_in_thread(
+    act: Callable[[], T],
+    *,
+    limiter: trio.CapacityLimiter | None = None,
+    abandon_on_cancel: bool = True,
+) -> T:
+    """As trio.to_thread.run_sync; raises Failed where the kernel starts no thread."""
+    is_begun = False
+
+    def act_in_thread() -> T:
+        nonlocal is_begun
+        is_begun = True
+        return act()
+
+    try:
+        return await trio.to_thread.run_sync(
+            act_in_thread, limiter=limiter, abandon_on_cancel=abandon_on_cancel
+        )
+    except RuntimeError as error:
+        if is_begun:
+            raise
+        raise Failed(
+            "the daemon can start no more threads",
+            hint="end other commands; a person on the host can raise what the daemon may have: "
+            "TasksMax= of its unit, the pids limit of its container, ulimit -u",
+        ) from error
