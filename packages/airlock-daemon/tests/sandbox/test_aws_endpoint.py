@@ -1,17 +1,17 @@
 """A box whose keys of AWS come from an address: they are in none of its files and variables."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import shared_fixtures
 from airlock_daemon.sandbox.aws_profile import Keys, find_own_keys, has_profile, without_keys
 from airlock_daemon.sandbox.box import Secret
 from airlock_daemon.sandbox.credentials import Held
 from airlock_daemon.sandbox.hiding import locate
-from boxing import PYTHON, mapped_world, needs_bubblewrap
-from holding import SECRET, hold, home_of_tools, run, serve
+from boxing import PYTHON, needs_bubblewrap
+from holding import SECRET, hold, run, serve
 from worlds import World
 
 CONFIG, KEYS = locate("${AWS_CONFIG_FILE}"), locate("${AWS_SHARED_CREDENTIALS_FILE}")
@@ -57,19 +57,8 @@ LOOK = (
     "find / -xdev -type f -newermt 2000-01-01 -path '*credentials*' -exec cat {} + 2>/dev/null"
 )
 
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    """The home of the daemon's user."""
-    with home_of_tools() as home:
-        yield home
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    """A daemon with boxes, and `/workspace` mapped."""
-    with mapped_world() as world:
-        yield world
+home = shared_fixtures.home
+world = shared_fixtures.mapped
 
 
 @needs_bubblewrap
