@@ -192,8 +192,15 @@ def test_landlock_is_no_box_for_credentials(world: World, home: Path) -> None:
     hold(world, 'files."~/a" = "~/.tool/config"')
     with serve(world, home) as daemon:
         error = daemon.shell("true", cwd="/workspace").error
+        daemon.stop()
+        assert "warning: sh: refused, since Landlock makes no box that has" in daemon.messages()
     assert error["data"]["rule"] == "no-box"
     assert "needs one that bubblewrap makes" in error["message"]
+    # It is there, and was not asked.
+    assert "install" not in error["data"]["hint"]
+    assert 'mode = "auto"' in error["data"]["hint"]
+    found = [each.problem for each in check_files(world.locations).findings if each.name == "box"]
+    assert found == ["cannot be had by Landlock, so that the command is refused"]
 
 
 def test_a_person_is_told_what_a_box_holds(world: World, home: Path) -> None:
