@@ -150,7 +150,7 @@ def test_a_unix_socket_is_the_hosts_own(world: World, home: Path) -> None:
         ('files."~/a" = "CONFIG/config.toml"', "may not be in a box: it lies in the configur"),
         ('env.A = "UNSET"', 'hold "A", and the daemon has no variable UNSET'),
         ('env.A = ["no-such-program"]', '"no-such-program" is not an executable on the host'),
-        ('env.A = ["sh", "-c", "cat ~/.tool/config; exit 3"]', 'exit 3" ends with 3'),
+        ('env.A = ["sh", "-c", "tee /dev/fd/2 <~/.tool/config; exit 3"]', 'exit 3" ends with 3'),
         ('env.A = ["true"]', '"true" prints nothing'),
         ('env.A = ["echo"]', '"echo" prints nothing that a variable can be'),
         ('env.A = ["printf", "a\\\\0b"]', "prints nothing that a variable can be"),
