@@ -154,7 +154,7 @@ class Runner:
             self.say(workspace, script),
             (self.null, output, output),
             box or plan(workspace),
-            by=self._workshop(),
+            by=self.workshop(),
             room=self.room if room is None else room,
         )
         await finish(launch)
@@ -166,9 +166,10 @@ class Runner:
 
     async def make(self, box: Box) -> BoxedLaunch:
         """A box that nobody has told anything yet."""
-        return await self._workshop().make(box)
+        return await self.workshop().make(box)
 
-    def _workshop(self) -> Workshop:
+    def workshop(self) -> Workshop:
+        """By what boxes are made here."""
         return Workshop(
             bubblewrap=BUBBLEWRAP,
             launcher=self.launcher,

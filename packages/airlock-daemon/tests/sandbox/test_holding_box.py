@@ -3,32 +3,21 @@
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import shared_fixtures
 from airlock_daemon.setup.checking import check_files
-from boxing import PYTHON, box_identity, box_uid, mapped_world, needs_bubblewrap, write_boxes
-from holding import HOLDING, SECRET, hold, home_of_tools, refusal, run, serve
+from boxing import PYTHON, box_identity, box_uid, needs_bubblewrap, write_boxes
+from holding import HOLDING, SECRET, hold, refusal, run, serve
 from running import read_answer, request
 from worlds import World
 
 pytestmark = needs_bubblewrap
 
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    """The home of the daemon's user."""
-    with home_of_tools() as home:
-        yield home
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    """A daemon with boxes, and `/workspace` mapped."""
-    with mapped_world() as world:
-        yield world
+home = shared_fixtures.home
+world = shared_fixtures.mapped
 
 
 def test_files_are_in_the_fresh_home_for_the_boxs_user_alone(world: World, home: Path) -> None:

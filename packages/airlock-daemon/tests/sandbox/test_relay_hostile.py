@@ -5,12 +5,12 @@ import inspect
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import chdir, suppress
 from pathlib import Path
 
 import pytest
 import trio
-from relay_world import relay_world, standing_in
+from relay_world import relay_world
 
 import slow_closing
 from airlock_daemon.audit.allowance import Allowance
@@ -33,7 +33,7 @@ LIMITS = "[limits]\nrequest_s = 1\n"
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[Daemon]:
     """The daemon runs, of which all attacks want the same."""
-    with relay_world(LIMITS) as world, standing_in(world.workspace), Daemon(world) as running:
+    with relay_world(LIMITS) as world, chdir(world.workspace), Daemon(world) as running:
         yield running
 
 

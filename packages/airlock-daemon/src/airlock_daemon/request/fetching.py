@@ -86,8 +86,7 @@ async def execute_holding(
         variables = {**variables, **hidden}
     line = replace(line, environment=variables)
     held_plan = replace(plan, command_line=line, boxed=replace(boxed, box=box))
-    # A box that was made before has none of this.
-    return await run(**{**more, "plan": held_plan, "room": None, "lead": lead(given)})
+    return await run(**{**more, "plan": held_plan, "lead": lead(given)})
 
 
 async def _export_profile(keeper: Keeper, boxed: Boxed, held: Held, line: CommandLine) -> Held:

@@ -9,6 +9,7 @@ import resource
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import msgspec
 import trio
 from msgspec.structs import replace
 
@@ -115,42 +116,51 @@ async def private_directory(
         await made.leave(removals)
 
 
-async def start_fenced(
-    what: CommandLine,
-    standard: Sequence[int],
-    box: Box,
-    *,
-    private: Workspace,
-    launcher: Launcher,
-    identity: Identity,
-    reserved: Reserved,
-    lookups: trio.CapacityLimiter,
-    terminal: int = 0,
-    kept: Sequence[int] = (),
-    group: Group | None = None,
-) -> Launch:
-    """Start `what` within the part of `box` that a fence can be, as `Launcher.launch` does.
+class Fencing(msgspec.Struct, frozen=True, kw_only=True):
+    """By what a command is started behind a fence: the `launcher`, as `identity`.
 
-    `private` is its home, and its directory where the box has no workspace. Threads of `lookups`
-    open what has to be waited for. Raises Denied and Failed.
+    `private` is its home, and its directory where the box has no workspace; `group` is its cgroup,
+    if any. What is `reserved` is not shown. Threads of `lookups` open what has to be waited for.
     """
-    try:
-        environment = _make_environment(what, box, private)
-        directory = what.directory if box.is_shared else private.descriptor
-        async with AsyncExitStack() as stack:
-            shared = await stack.enter_async_context(opened(box, reserved, lookups))
-            return await launcher.launch(
-                replace(what, environment=environment, directory=directory),
-                standard,
-                terminal=terminal,
-                kept=kept,
-                identity=None if identity.user == os.geteuid() else identity,
-                fence=_open_fence(box, private, shared, stack),
-                bounds=replace(box.bounds, processes=_find_processes()),
-                group=None if group is None else group.descriptor,
-            )
-    except OSError as error:
-        raise cannot_start(what.program, error) from error
+
+    launcher: Launcher
+    identity: Identity
+    reserved: Reserved
+    lookups: trio.CapacityLimiter
+    private: Workspace
+    group: Group | None
+
+    async def start(
+        self,
+        what: CommandLine,
+        standard: Sequence[int],
+        box: Box,
+        *,
+        terminal: int = 0,
+        kept: Sequence[int] = (),
+    ) -> Launch:
+        """Start `what` within the part of `box` that a fence can be, as `Launcher.launch` does.
+
+        Raises Denied and Failed.
+        """
+        private, identity, group = self.private, self.identity, self.group
+        try:
+            environment = _make_environment(what, box, private)
+            directory = what.directory if box.is_shared else private.descriptor
+            async with AsyncExitStack() as stack:
+                shared = await stack.enter_async_context(opened(box, self.reserved, self.lookups))
+                return await self.launcher.launch(
+                    replace(what, environment=environment, directory=directory),
+                    standard,
+                    terminal=terminal,
+                    kept=kept,
+                    identity=None if identity.user == os.geteuid() else identity,
+                    fence=_open_fence(box, private, shared, stack),
+                    bounds=replace(box.bounds, processes=_find_processes()),
+                    group=None if group is None else group.descriptor,
+                )
+        except OSError as error:
+            raise cannot_start(what.program, error) from error
 
 
 def _make_environment(what: CommandLine, box: Box, private: Workspace) -> dict[str, str]:
