@@ -39,10 +39,17 @@ def mount(place: str) -> int:
     return fuse
 
 
-def serve(fuse: int, *, files: bool, on_silence: Callable[[], object] = lambda: None) -> None:
+def serve(
+    fuse: int,
+    *,
+    files: bool,
+    is_mute: bool = False,
+    on_silence: Callable[[], object] = lambda: None,
+) -> None:
     """Answer until stdin ends: with `files` each name is one that opens, else none is answered.
 
-    `on_silence` is called for whatever is not answered.
+    One that `is_mute` answers nothing at all, but that it is there. `on_silence` is called for
+    whatever is not answered.
     """
     while True:
         ready, _, _ = select.select([fuse, sys.stdin], [], [])
@@ -52,6 +59,9 @@ def serve(fuse: int, *, files: bool, on_silence: Callable[[], object] = lambda: 
         _, code, unique, node, *_ = _HEADER.unpack_from(request)
         if code == _INIT:
             answer = struct.pack("<4I2HII2HI7I", 7, 31, 65536, 0, 1, 1, 4096, 1, *[0] * 10)
+        elif is_mute:
+            on_silence()
+            continue
         elif code == _LOOKUP and files:
             answer = struct.pack("<4Q2I", _FILE, 0, _VALID_S, _VALID_S, 0, 0) + _describe(_FILE)
         elif code == _GETATTR:

@@ -135,6 +135,16 @@ def lead_to_a_dead_directory(scene: Scene) -> None:
                 client.await_error(-32600)
 
 
+def stand_in_a_dead_directory(scene: Scene) -> None:
+    """Where a workspace does not answer, only who wants to run in it waits."""
+    dead = scene.daemon.world.workspace / "mute"
+    dead.mkdir()
+    with scene.connect() as client:
+        with stand(scene, "dead_directory", str(dead), "mute"):
+            client.send(make_script("pwd", cwd="/workspace/mute"))
+        client.await_error(-32603)
+
+
 def _hold_a_directory(scene: Scene, *, line: bytes) -> None:
     """Who has the lock of one may have it for ever, and to look for a name there waits for that."""
     held = scene.daemon.world.workspace / "held"
@@ -190,6 +200,7 @@ FAMILY = make_family(
     swap_the_directory,
     lead_the_long_way,
     lead_to_a_dead_directory,
+    stand_in_a_dead_directory,
     hold_what_is_above_a_workspace,
     bring_many_mounts,
 )

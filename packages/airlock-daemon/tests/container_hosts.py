@@ -47,6 +47,7 @@ class Host:
         self.root = root
         self.workspace = self.make("workspace")
         self.rows: list[MountRow] = []
+        self.only_of_the_host: list[MountRow] = []
         self._agent = agent
         self.mount(self.workspace, "/workspace")
 
@@ -107,6 +108,7 @@ class Host:
     def enter(self, claimed: str = "/workspace") -> Iterator[Workspace]:
         """A directory of the container, as it is now."""
         mounts = Mounts(self._agent, rows=self.rows, is_proven=True)
+        mounts.host_rows = (*mounts.host_rows, *self.only_of_the_host)
         source = mounts.find(claimed).source
         directory = os.path.join(source.directory, source.below)
         descriptor = os.open(directory, os.O_PATH)

@@ -62,6 +62,21 @@ def test_what_is_slow_to_close_holds_up_nobody(world: World, way: str) -> None:
         assert all(_is_served(daemon) for _ in range(20))
 
 
+@pytest.mark.parametrize("way", ["on its way to the engine", "where none is reached"])
+def test_descriptors_that_come_are_kept_by_nobody(world: World, way: str) -> None:
+    """Each would be one less for the daemon's other clients."""
+    world.write_module("git", PYTHON, BOTH)
+    path = world.root / "engine"
+    chosen = world.root / "nowhere" if "none" in way else path
+    script = (
+        f"{ATTACKER}ours, sent = os.pipe()\ndoor = connect()\n"
+        "socket.send_fds(door, [b'x'], [sent]); os.close(sent)\n"
+        "print(os.read(ours, 1), flush=True); os._exit(0)\n"
+    )
+    with run_engine(path), serve(world, DOCKER_HOST=f"unix://{chosen}") as daemon:
+        assert daemon.ask("git", "-c", script, cwd="/workspace").text() == "b''\n"
+
+
 def _is_served(daemon: Daemon) -> bool:
     code: int = daemon.ask("nothing").error["code"]
     return code == -32601

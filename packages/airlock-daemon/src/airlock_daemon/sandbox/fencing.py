@@ -19,7 +19,7 @@ from airlock_daemon.command.order import CommandLine, Fence, Identity
 from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount
 from airlock_daemon.sandbox.box import Box, Made, Placed, Shared, System
 from airlock_daemon.sandbox.groups import Group
-from airlock_daemon.sandbox.refusing import refuse
+from airlock_daemon.sandbox.refusing import LET_BUBBLEWRAP, refuse
 from airlock_daemon.sandbox.shared import opened
 from airlock_daemon.sandbox.sockets import SOCKETS
 from airlock_daemon.sandbox.transports import link_transports
@@ -31,7 +31,6 @@ from airlock_wire import quote
 _READ_DEVICES = ("/dev/random", "/dev/urandom")
 _USED_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty")
 
-_BUBBLEWRAP = "give bubblewrap what that says it lacks"
 
 _PATH = os.O_PATH | os.O_CLOEXEC
 
@@ -45,17 +44,17 @@ def refuse_unshowable(box: Box, mounts: Mounts | None) -> None:
         what = "[sandbox] network" if box.doors.proxy else 'the broker "docker"'
         raise refuse(
             f"this host has Landlock alone, and {what} needs a network of the box's own",
-            _BUBBLEWRAP,
+            LET_BUBBLEWRAP,
         )
     if not box.follows:
         raise refuse(
             "this host has Landlock alone, and [sandbox] links = false needs mounts of a box's own",
-            _BUBBLEWRAP,
+            LET_BUBBLEWRAP,
         )
     if box.sockets != "none" and not box.has_network:
         raise refuse(
             "this host has Landlock alone, under which sockets would be those of the host",
-            _BUBBLEWRAP,
+            LET_BUBBLEWRAP,
         )
     inner = [each for each in box.inner if not _is_in_place(each)]
     if inner:
@@ -76,7 +75,7 @@ def refuse_unshowable(box: Box, mounts: Mounts | None) -> None:
                 if path != target and os.path.realpath(target) != path:
                     raise refuse(
                         f"this host has Landlock alone, which cannot show {quote(path)} elsewhere",
-                        _BUBBLEWRAP,
+                        LET_BUBBLEWRAP,
                     )
             case _:
                 pass
@@ -94,7 +93,7 @@ def _refuse_devices(box: Box, rows: Sequence[MountRow]) -> None:
                     f"root of the container may make some in {quote(each.path)}, as far as can be "
                     "told",
                     "start the container with --cap-drop MKNOD, mount that directory with nodev on "
-                    f"the host, or {_BUBBLEWRAP}",
+                    f"the host, or {LET_BUBBLEWRAP}",
                 )
 
 

@@ -13,6 +13,7 @@ from airlock_daemon.command.launch import Ended, Launch
 from airlock_daemon.command.launcher import Launcher
 from airlock_daemon.command.order import CommandLine, encode_order
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.platform.linux.known_status import read_known_status
 from airlock_daemon.sandbox.box import Box
 from airlock_daemon.sandbox.groups import Group
 from airlock_daemon.sandbox.refusing import refuse
@@ -181,7 +182,7 @@ def _place(box: Box, directory: int) -> bytes:
     """What stands before an order for a box."""
     major = minor = inode = 0
     if box.is_shared:
-        found = os.fstat(directory)
+        found = read_known_status(directory)
         major, minor, inode = os.major(found.st_dev), os.minor(found.st_dev), found.st_ino
     name = os.fsencode(box.directory) + b"\0"
     return _PLACE.pack(major, minor, inode, len(name)) + name

@@ -4,6 +4,8 @@ import functools
 import os
 from collections.abc import Iterable
 
+from airlock_daemon.platform.linux.known_status import read_known_status
+
 Mark = tuple[int, ...] | None
 """Of what was found at a path, None where there was nothing to be found."""
 
@@ -19,7 +21,7 @@ def look(path: str) -> Mark:
 
 def see(descriptor: int) -> Mark:
     """The same of an open descriptor."""
-    found = os.fstat(descriptor)
+    found = read_known_status(descriptor)
     return found.st_dev, found.st_ino
 
 

@@ -4,7 +4,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence, wants_box
+from airlock_daemon.setup.boxes import (
+    BUBBLEWRAP,
+    BoxConfig,
+    explain_no_fence,
+    needs_bubblewrap,
+    wants_box,
+)
 from airlock_daemon.setup.config import Config
 from airlock_daemon.setup.executables import find_unlistable
 from airlock_daemon.setup.finding import named
@@ -120,10 +126,11 @@ def _find_box(module: Module, boxes: BoxConfig, search_path: str) -> Iterator[Fa
         problem = "cannot be had, so that the command is refused: bubblewrap is not installed, and "
         remedy = "sudo apt-get install bubblewrap"
         yield Fault(module.source, "sandbox.box", problem + missing, remedy)
-    elif not is_there and module.sandbox is not None and module.sandbox.network:
+    elif not is_there and needs_bubblewrap(module):
         problem = "cannot be had by Landlock, so that the command is refused"
         remedy = 'sudo apt-get install bubblewrap, and write mode = "auto" in config.toml'
-        yield Fault(module.source, "sandbox.network", problem, remedy)
+        key = "credentials" if module.is_holding else "sandbox.network"
+        yield Fault(module.source, key, problem, remedy)
     if os.geteuid() == 0 and boxes.user is None:
         problem = "cannot be had, so that the command is refused: no box runs as root"
         remedy = 'write [sandbox] user = "NAME" in config.toml, a user of the workspaces'

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from airlock_daemon.platform.linux.known_status import read_known_status
 from airlock_daemon.platform.linux.openat2 import RESOLVE_CACHED, openat2
 from airlock_daemon.platform.linux.procfs import name_descriptor
 from airlock_daemon.setup.reserved import is_within
@@ -67,7 +68,7 @@ def open_beneath(root: int, path: str, *, root_path: str, at_once: bool = False)
     parts = path.split("/")
     end = _walk(root, parts, depth=0, root=root, root_path=root_path, at_once=at_once)
     error = end.error
-    if error is None and not stat.S_ISDIR(os.fstat(end.descriptor).st_mode):
+    if error is None and not stat.S_ISDIR(read_known_status(end.descriptor).st_mode):
         error = NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     if error is not None:
         os.close(end.descriptor)
@@ -113,7 +114,11 @@ def _walk(
                 if error.errno not in _ABSENT:
                     raise
                 return _End(here, depth, (part, *reversed(waiting)), error)
-            target = _read_link(inner)
+            try:
+                target = _read_link(inner, at_once=at_once)
+            except BaseException:
+                os.close(inner)
+                raise
             if target is None:
                 depth += -1 if part == ".." else 1
             else:
@@ -159,10 +164,15 @@ def _backwards(parts: Iterable[str]) -> list[str]:
     return [part for part in parts if part not in ("", ".")][::-1]
 
 
-def _read_link(descriptor: int) -> str | None:
-    """Return where an open link leads, None for what is no link."""
-    if not stat.S_ISLNK(os.fstat(descriptor).st_mode):
+def _read_link(descriptor: int, *, at_once: bool) -> str | None:
+    """Return where an open link leads, None for what is no link.
+
+    The kernel does not tell what of it is in memory, so that none is read `at_once`.
+    """
+    if not stat.S_ISLNK(read_known_status(descriptor).st_mode):
         return None
+    if at_once:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
     return os.readlink("", dir_fd=descriptor)
 
 

@@ -10,6 +10,7 @@ import trio
 from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.identity.containers import Containers
 from airlock_daemon.identity.peer import Peer
+from airlock_daemon.platform.linux.known_status import read_known_status
 from airlock_daemon.platform.linux.procfs import read_mount_id
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.setup.generation import Generation
@@ -124,7 +125,7 @@ async def enter(
         finally:
             os.close(above)
     try:
-        _refuse_foreign(descriptor, path)
+        await _refuse_foreign(descriptor, path, lookups)
     except BaseException:
         os.close(descriptor)
         raise
@@ -308,10 +309,11 @@ def _refuse_reserved(path: str, reserved: Reserved) -> None:
         )
 
 
-def _refuse_foreign(descriptor: int, path: str) -> None:
+async def _refuse_foreign(descriptor: int, path: str, lookups: trio.CapacityLimiter) -> None:
     """Explain what a tool would only stumble over: a directory that the container's root made."""
-    owner = os.fstat(descriptor).st_uid
-    if owner == os.geteuid() or os.access(f"/proc/self/fd/{descriptor}", os.W_OK):
+    owner = read_known_status(descriptor).st_uid
+    # To ask takes a thread, and root may write what anybody has.
+    if os.geteuid() in (0, owner) or await look_aside(_may_write, descriptor, lookups):
         return
     raise Denied(
         f"{quote(path)} belongs to uid {owner}, and the daemon's user may not write it",
@@ -320,3 +322,7 @@ def _refuse_foreign(descriptor: int, path: str) -> None:
         hint=f"run the container as uid {os.geteuid()}, and on the host: "
         f"sudo chown -R {os.geteuid()} {quote(path)}",
     )
+
+
+def _may_write(descriptor: int) -> bool:
+    return os.access(f"/proc/self/fd/{descriptor}", os.W_OK)

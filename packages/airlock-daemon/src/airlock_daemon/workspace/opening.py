@@ -4,6 +4,7 @@ import errno
 import os
 
 from airlock_daemon.errors import Denied
+from airlock_daemon.platform.linux.known_status import read_known_status
 from airlock_daemon.platform.linux.openat2 import RESOLVE_CACHED, RESOLVE_NO_SYMLINKS, openat2
 from airlock_daemon.platform.linux.procfs import name_descriptor
 from airlock_wire import quote
@@ -69,7 +70,7 @@ def real_path(descriptor: int) -> str:
     """The path of an open directory as the kernel has it; raises Denied when it was removed."""
     path = name_descriptor(descriptor)
     # A directory may be called so and be there all the same.
-    is_removed = path.endswith(" (deleted)") and os.fstat(descriptor).st_nlink == 0
+    is_removed = path.endswith(" (deleted)") and read_known_status(descriptor).st_nlink == 0
     if is_removed or not path.startswith("/"):
         raise Denied(
             "the working directory has been removed",

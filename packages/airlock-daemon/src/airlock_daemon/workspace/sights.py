@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 import trio
 
+from airlock_daemon.platform.linux.known_status import read_known_status
 from airlock_daemon.platform.linux.openat2 import RESOLVE_CACHED, RESOLVE_NO_SYMLINKS, openat2
 from airlock_daemon.workspace.aside import find_aside
 
@@ -22,7 +23,8 @@ _AT_ONCE = RESOLVE_CACHED | RESOLVE_NO_SYMLINKS
 class Sight(msgspec.Struct, frozen=True):
     """What was found at a path: `real` is that path without links.
 
-    `status` is of what links lead to, and of the link itself where that is nothing.
+    `status` is of what links lead to, and of the link itself where that is nothing; its size and
+    times may be 0.
     """
 
     real: str
@@ -115,7 +117,7 @@ def _look_at_once(path: str) -> Sight | None:
             raise _WouldWaitError(path) from error
         return None
     try:
-        status = os.fstat(descriptor)
+        status = read_known_status(descriptor)
     finally:
         os.close(descriptor)
     if stat.S_ISLNK(status.st_mode) or os.path.normpath(path) != path:
