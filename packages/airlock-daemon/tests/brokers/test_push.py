@@ -117,6 +117,31 @@ def test_a_profile_narrows_by_rules_of_git(remote: Remote) -> None:
     assert remote.refs() == ["refs/heads/agent"]
 
 
+@pytest.mark.parametrize("words", ["-l deploy", "-o User=deploy -l other"])
+@pytest.mark.parametrize("user", ["deploy", "git"])
+def test_whom_the_profiles_ssh_comes_as_is_judged_and_recorded(
+    remote: Remote, words: str, user: str
+) -> None:
+    """ssh takes that user before the one of the destination, which is the client's to say."""
+    command = f'[env]\nset = {{ GIT_SSH_COMMAND = "ssh {words}" }}\n'
+    place = f"deploy@host{remote.world.root}/server"
+    remote.world.write_profile(
+        f'[git]\npush = ["{place.replace("deploy", user)}"]\n{command}',
+        commands='["git-remote"]',
+    )
+    assert remote.daemon.stop() == 0
+    with Daemon(remote.world) as daemon:
+        remote.daemon = daemon
+        pushed = remote.git("push", f"ssh://git@host{remote.repository}", "HEAD:x")
+        records = daemon.records("broker")
+    if user == "git":
+        assert f'this agent may not push to "{place}"' in pushed.stderr
+        assert remote.refs() == []
+        return
+    assert pushed.returncode == 0, pushed.stderr
+    assert [each["detail"]["destination"] for each in records] == [f"ssh://{place}"]
+
+
 def test_a_rule_in_small_letters_holds_for_any(remote: Remote) -> None:
     """Most forges find a repository, and some file systems a ref, by any case of its letters."""
     text = GRANT.replace("{root}", str(remote.world.root))

@@ -5,7 +5,13 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from airlock_daemon.brokers.git.push import judge_by
-from airlock_daemon.brokers.git.rules import find_granted, judge_as_git, url_of, verb_of
+from airlock_daemon.brokers.git.rules import (
+    find_granted,
+    judge_as_git,
+    read_asked,
+    url_of,
+    verb_of,
+)
 from airlock_daemon.cli.git_words import GitCall
 from airlock_daemon.cli.verdict import Verdict
 from airlock_daemon.errors import Denied
@@ -15,7 +21,6 @@ from airlock_modules import (
     PushList,
     RemoteError,
     RemoteRequest,
-    read_ssh_words,
     read_url_words,
 )
 from airlock_wire import quote
@@ -34,7 +39,7 @@ def judge_call(generation: Generation, call: GitCall) -> Verdict:
     found = judge_words(generation, call.words, is_push=is_push)
     if not found.allowed or not is_push:
         return found
-    return _judge_refs(generation, _read(call.words, is_push=True), call, found)
+    return _judge_refs(generation, _read(generation, call.words, is_push=True), call, found)
 
 
 def judge_words(generation: Generation, words: Sequence[str], *, is_push: bool = False) -> Verdict:
@@ -44,7 +49,7 @@ def judge_words(generation: Generation, words: Sequence[str], *, is_push: bool =
     undecided. `is_push` is for URLs, whose words do not say it.
     """
     try:
-        asked = _read(words, is_push=is_push)
+        asked = _read(generation, words, is_push=is_push)
         place = find_granted(asked, generation)
         judge_as_git((verb_of(asked), url_of(asked)), generation)
     except RemoteError as error:
@@ -57,10 +62,10 @@ def judge_words(generation: Generation, words: Sequence[str], *, is_push: bool =
     return _say_place(asked, place)
 
 
-def _read(words: Sequence[str], *, is_push: bool) -> RemoteRequest:
+def _read(generation: Generation, words: Sequence[str], *, is_push: bool) -> RemoteRequest:
     transport, *rest = words or [""]
     if transport == "ssh":
-        return read_ssh_words(rest)
+        return read_asked(rest, generation)
     if transport not in ("https", "http"):
         raise RemoteError("only ssh and https are spoken", rule="transport")
     return RemoteRequest(

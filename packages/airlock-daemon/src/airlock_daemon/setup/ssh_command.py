@@ -2,6 +2,8 @@
 
 import re
 import shlex
+from collections.abc import Sequence
+from itertools import pairwise
 
 # What of GIT_SSH_COMMAND is taken: where a key or a configuration is, and as whom to come.
 _VALUED = ("-i", "-F", "-l", "-p", "-J", "-o")
@@ -13,6 +15,9 @@ _OPTIONS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _MEANS_SOMETHING_TO_A_SHELL = re.compile(r"[$`;&|<>(){}*?\[\]!#\n]")
+
+
+_USER = re.compile("user[= ](.*)", re.IGNORECASE | re.DOTALL)
 
 
 class UnfitCommandError(ValueError):
@@ -44,3 +49,15 @@ def read_ssh_command(text: str) -> tuple[str, ...]:
             raise UnfitCommandError(f"-o {value} is none of the options that it may have")
         taken += [option, value]
     return tuple(taken)
+
+
+def find_user(words: Sequence[str]) -> str | None:
+    """The user in what `read_ssh_command` gave, whom ssh takes before that of a destination.
+
+    None where there is none.
+    """
+    for option, value in pairwise(words):
+        named = _USER.fullmatch(value) if option == "-o" else None
+        if option == "-l" or named is not None:
+            return value if named is None else named[1].strip()
+    return None

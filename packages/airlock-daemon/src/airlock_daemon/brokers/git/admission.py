@@ -7,6 +7,7 @@ from airlock_daemon.brokers.git.rules import (
     find_granted,
     judge_as_git,
     needs_line,
+    read_asked,
     refuse_words,
     url_of,
     verb_of,
@@ -18,7 +19,7 @@ from airlock_daemon.brokers.ssh.pinning import Pinning
 from airlock_daemon.brokers.ssh.words import build_words, profile_words
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.generation import Generation
-from airlock_modules import RemoteError, read_ssh_words
+from airlock_modules import RemoteError
 from airlock_wire import quote
 
 
@@ -54,7 +55,7 @@ async def _admit_words(
     words_of_git: tuple[str, ...], generation: Generation, means: Means
 ) -> SshErrand:
     try:
-        asked = read_ssh_words(words_of_git)
+        asked = read_asked(words_of_git, generation)
     except RemoteError as error:
         raise refuse_words(error) from error
     place = find_granted(asked, generation)

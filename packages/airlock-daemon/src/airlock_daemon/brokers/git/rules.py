@@ -1,8 +1,22 @@
 """What git's own rules and the grant's lines say of a conversation, and its refusals."""
 
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from airlock_daemon.brokers.ssh.words import profile_words
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.generation import Generation
-from airlock_modules import Grant, Place, RemoteError, RemoteRequest, evaluate, find_place
+from airlock_daemon.setup.ssh_command import find_user
+from airlock_modules import (
+    Grant,
+    Place,
+    RemoteError,
+    RemoteRequest,
+    evaluate,
+    find_place,
+    read_ssh_words,
+)
 from airlock_wire import quote
 
 
@@ -14,6 +28,18 @@ def verb_of(asked: RemoteRequest) -> str:
 def url_of(asked: RemoteRequest) -> str:
     """The destination as a URL, for rules that look at one."""
     return f"{asked.destination.scheme}://{asked.destination}"
+
+
+def read_asked(words: Sequence[str], generation: Generation) -> RemoteRequest:
+    """What git's words for its ssh ask for, as the user that the profile's ssh comes as.
+
+    Raises RemoteError, and Denied for a profile whose ssh cannot be used.
+    """
+    asked = read_ssh_words(words)
+    user = find_user(profile_words(generation.agent.profile.env))
+    if user is None:
+        return asked
+    return replace(asked, destination=replace(asked.destination, user=user))
 
 
 def find_granted(asked: RemoteRequest, generation: Generation) -> Place | None:
