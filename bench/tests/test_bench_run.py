@@ -45,19 +45,27 @@ def _run(scratch: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def _measure(scratch: Path, *words: str, status: int = 0) -> Report:
+    """A smoke run, which leaves nothing behind."""
+    written = scratch / "report.json"
+    done = _run(scratch, *words, "--quick", "--json", str(written))
+    assert done.returncode == status, done.stderr
+    report = msgspec.json.decode(written.read_bytes(), type=Report)
+    written.unlink()
+    assert list(scratch.iterdir()) == []
+    assert list_processes_with(str(scratch)) == []
+    return report
+
+
 def _find(report: Report, *, pair: str, start: str) -> Figure:
     return next(f for f in report.figures if f.pair == pair and f.what.startswith(start))
 
 
 @needs_programs
-def test_pairs_are_measured_and_nothing_is_left(scratch: Path, tmp_path: Path) -> None:
+def test_pairs_are_measured_and_nothing_is_left(scratch: Path) -> None:
     """A run with another pair, and with the floor, has figures of all; it leaves nothing behind."""
-    written = tmp_path / "report.json"
     other = ("--daemon", str(DAEMON), "--shim", str(SHIM), "--name", "second", "--floor")
-    done = _run(scratch, "latency", "shim", "--quick", *other, "--json", str(written))
-    assert done.returncode == 0, done.stderr
-    assert "| what | goal | airlock | second | floor |" in done.stdout
-    report = msgspec.json.decode(written.read_bytes(), type=Report)
+    report = _measure(scratch, "latency", "shim", *other)
     assert report.is_quick
     for pair in ("airlock", "second", "floor"):
         latency = _find(report, pair=pair, start="`true`, streamed")
@@ -65,34 +73,22 @@ def test_pairs_are_measured_and_nothing_is_left(scratch: Path, tmp_path: Path) -
         assert latency.behind["through ms"] > 0
         size = _find(report, pair=pair, start="shim: size")
         assert size.value == SHIM.stat().st_size / 1e3
-    assert list(scratch.iterdir()) == []
-    assert list_processes_with(str(scratch)) == []
 
 
 @needs_programs
 @pytest.mark.skipif(why_not() is not None, reason="there is no sshd")
-def test_conversations_with_a_remote_are_measured(scratch: Path, tmp_path: Path) -> None:
+def test_conversations_with_a_remote_are_measured(scratch: Path) -> None:
     """Short ones and long ones."""
-    written = tmp_path / "report.json"
-    done = _run(scratch, "remote", "--quick", "--json", str(written))
-    assert done.returncode == 0, done.stderr
-    report = msgspec.json.decode(written.read_bytes(), type=Report)
+    report = _measure(scratch, "remote")
     assert [figure.fault for figure in report.figures] == [""] * 5 * len(SERVERS)
-    assert list(scratch.iterdir()) == []
-    assert list_processes_with(str(scratch)) == []
 
 
 @needs_programs
 @pytest.mark.skipif(why_not() is not None, reason="there is no sshd")
-def test_a_large_push_beside_another_agent_is_measured_for_each_pair(
-    scratch: Path, tmp_path: Path
-) -> None:
+def test_a_large_push_beside_another_agent_is_measured_for_each_pair(scratch: Path) -> None:
     """The pairs take turns, and the push beside which others are timed is timed too."""
-    written = tmp_path / "report.json"
     second = ("--daemon", str(DAEMON), "--shim", str(SHIM), "--name", "second")
-    done = _run(scratch, "push", "--quick", *second, "--json", str(written))
-    assert done.returncode == 0, done.stderr
-    report = msgspec.json.decode(written.read_bytes(), type=Report)
+    report = _measure(scratch, "push", *second)
     assert {figure.fault for figure in report.figures} == {""}
     for pair in ("airlock", "second"):
         for transport in SERVERS:
@@ -100,21 +96,15 @@ def test_a_large_push_beside_another_agent_is_measured_for_each_pair(
             assert memory.behind["daemon at rest MiB"] > 10
             others = f"`true` of another agent under a push of 1 MiB over {transport}"
             assert _find(report, pair=pair, start=others).behind["push s"] > 0
-    assert list(scratch.iterdir()) == []
-    assert list_processes_with(str(scratch)) == []
 
 
 @needs_programs
-def test_load_of_another_agent_is_measured(scratch: Path, tmp_path: Path) -> None:
+def test_load_of_another_agent_is_measured(scratch: Path) -> None:
     """Clients beyond the limit of connections are counted, and so is what they were told."""
-    written = tmp_path / "report.json"
-    done = _run(scratch, "crowding", "--quick", "--json", str(written))
-    assert done.returncode == 0, done.stderr
-    report = msgspec.json.decode(written.read_bytes(), type=Report)
+    report = _measure(scratch, "crowding")
     told = _find(report, pair="airlock", start="1,100 connections")
     assert (told.value, told.fault) == (100, "")
     assert told.n >= 76
-    assert list(scratch.iterdir()) == []
 
 
 @needs_programs
@@ -128,11 +118,8 @@ def test_sockets_may_stand_side_by_side(scratch: Path, tmp_path: Path) -> None:
         f'exec {DAEMON} --config "$2" --sockets "$real" --agents "$6" start\n'
     )
     early.chmod(0o755)
-    written = tmp_path / "report.json"
     other = ("--daemon", str(early), "--shim", str(SHIM), "--name", "early")
-    done = _run(scratch, "latency", "--quick", *other, "--json", str(written))
-    assert done.returncode == 0, done.stderr
-    report = msgspec.json.decode(written.read_bytes(), type=Report)
+    report = _measure(scratch, "latency", *other)
     assert _find(report, pair="early", start="`true`, streamed").fault == ""
 
 
@@ -142,17 +129,13 @@ def test_pair_that_does_not_answer_is_no_end_of_the_others(scratch: Path, tmp_pa
     deaf = tmp_path / "shim"
     deaf.write_text("#!/bin/sh\necho nobody is there >&2\nexit 125\n")
     deaf.chmod(0o755)
-    written = tmp_path / "report.json"
     other = ("--daemon", str(DAEMON), "--shim", str(deaf), "--name", "deaf")
-    done = _run(scratch, "crowding", "--quick", *other, "--json", str(written))
-    assert done.returncode == 1, done.stderr
-    report = msgspec.json.decode(written.read_bytes(), type=Report)
+    report = _measure(scratch, "crowding", *other, status=1)
     assert report.failures == ()
     faults = [figure.fault for figure in report.figures if figure.pair == "deaf"]
     assert len(faults) == 7
     assert all("nobody is there" in fault for fault in faults)
     assert _find(report, pair="airlock", start="1,100 connections").value == 100
-    assert list(scratch.iterdir()) == []
 
 
 @needs_programs

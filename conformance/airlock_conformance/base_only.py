@@ -4,11 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from airlock_conformance.cases import Case
-from airlock_conformance.session_rules import FEATURES
 from airlock_conformance.setup import BOXES
-
-# `data` of errors is no feature: a peer of the base need neither send nor read it.
-LACKING: Final = frozenset({*FEATURES, "data"})
 
 _NO_BOX: Final = '\n[sandbox]\nbox = "none"\n'
 

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # ships no types
 
+from airlock_conformance.variants import spread
+
 CASES = Path(__file__).resolve().parent.parent / "cases"
 
 Role = Literal["daemon", "rules", "shim", "policy", "checks"]
@@ -56,9 +58,9 @@ def setup_files() -> list[Path]:
 def faults(path: Path) -> list[str]:
     """Return what is wrong with a case or setup file by the schema, one line each."""
     try:
-        document = json.loads(path.read_text())
+        document = _read(path)
     except ValueError as error:
-        return [f"not JSON: {error}"]
+        return [str(error)]
     validator = _validator(path.parent.name)
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(document)]
 
@@ -74,8 +76,16 @@ def load_setup(name: str) -> Mapping[str, Any]:
     return setup
 
 
-def _cases(path: Path, role: Role) -> Iterator[Case]:
+def _read(path: Path) -> Any:
+    """Return a file with the variants of its cases; ValueError where there is no telling them."""
     document = json.loads(path.read_text())
+    if not isinstance(document, dict) or not isinstance(document.get("cases"), list):
+        return document
+    return {**document, "cases": list(spread(document["cases"]))}
+
+
+def _cases(path: Path, role: Role) -> Iterator[Case]:
+    document = _read(path)
     shared = {name: value for name, value in document.items() if name != "cases"}
     for item in document["cases"]:
         merged = {**shared, **item}

@@ -58,7 +58,7 @@ def words() -> None:
     async def admit(args: tuple[str, ...], generation: Any, means: Any) -> SshErrand | UrlErrand:
         if args[0] != "ssh":
             return await url_admission.admit_url(args[0], args[1:], generation, means)
-        ssh = ssh_command.profile_words(generation.agent.profile.env)
+        ssh = ssh_command.profile_words(generation.agent.profile.env, home="/")
         return SshErrand(
             asked=ssh_words.read_ssh_words(("forge", "git-upload-pack 'x'")),
             program=generation.programs.find(ssh[0]),

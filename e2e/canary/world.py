@@ -56,7 +56,11 @@ set = {{ GIT_SSH_COMMAND = "ssh -F {human}/config" }}
 GRANTS = {
     "pinned": '[git]\npush = ["forge{open}/*"]\nprotect = ["refs/heads/main"]\n',
     "deep": '[git]\npush = ["forge{open}/**"]\n',
-    "narrow": '[git]\npush = ["forge{open}/*"]\nrefs = ["refs/heads/agent/*"]\n',
+    "narrow": """\
+[git]
+push = ["forge{open}/*", "forge{open}/*-*-*-*-*-*"]
+refs = ["refs/heads/agent/*"]
+""",
     "reader": '[git]\nfetch = ["forge{open}/*"]\n',
     "acme": '[git]\npush = ["gitolite/acme/app"]\nprotect = ["refs/heads/main"]\n',
     "turning": '[git]\npush = ["forge{open}/*"]\nprotect = ["refs/heads/main"]\n',

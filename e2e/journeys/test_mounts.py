@@ -1,4 +1,4 @@
-"""The workspace as the container's own mounts tell it, with nothing about it in the profile."""
+"""The workspace as the container's own mounts tell it, whatever the profile says about it."""
 
 from e2e.world.container import Setup
 from e2e.world.engine import docker
@@ -39,6 +39,25 @@ def test_any_path_in_the_container_will_do(user_stage: Stage, images: Images) ->
         ]
     assert head == inner.project.head()
     assert seen == [head, outer.project.head(), head]
+
+
+def test_a_mount_protects_at_whatever_path_the_profile_has_it(
+    user_stage: Stage, images: Images
+) -> None:
+    """The profile maps it to another path than the container does, where it would be writable."""
+    scene = user_stage.scene()
+    mounts = dict(scene.setup(images.busybox, workspace="").mounts)
+    mounts |= {"/w": (scene.project.path, "ro")}
+    with Setup(image=images.busybox, mounts=mounts).running() as client:
+        client.run("git", "rev-parse", "HEAD", cwd="/w").succeeded()
+        tagged = client.run("git", "-C", "/workspace", "tag", "made", cwd="/w")
+        own = client.run("mkdir", "/workspace", cwd="/")
+        entered = client.run("git", "tag", "made", cwd="/workspace")
+    assert "cannot change to '/workspace'" in tagged.stderr
+    assert own.exit_code == 0
+    assert entered.stderr.startswith("airlock: the container has the directory of ")
+    assert entered.exit_code == 126
+    assert not (scene.project.path / ".git/refs/tags/made").exists()
 
 
 def test_containers_of_one_agent_have_their_own_mounts(user_stage: Stage, images: Images) -> None:

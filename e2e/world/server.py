@@ -1,10 +1,11 @@
 """A server as a process of its own, on a port of the loopback interface."""
 
+import random
 import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import PATIENCE_S, NothingHappened
@@ -13,11 +14,16 @@ _TICK_S = 0.01
 
 
 def choose_port() -> int:
-    """Return a port of 127.0.0.1 at which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of 127.0.0.1 at which nobody listens.
+
+    It is none of those that systems give out by themselves (`ip_local_port_range` of ip(7)): such a
+    one could be the end of anybody's connection by the time that a server is to listen there.
+    """
+    while True:
+        port = random.randrange(16384, 32768)  # noqa: S311 - it is no secret
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager

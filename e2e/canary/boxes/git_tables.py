@@ -47,6 +47,26 @@ SETTINGS: tuple[tuple[Mapping[str, str], str], ...] = (
     ({"http.cookieFile": "<home>/.netrc"}, "- ls-remote https://host/x"),
     ({"core.worktree": "<home>"}, "- add --all --dry-run"),
     ({"trace2.eventTarget": "<outside>/made"}, "- status"),
+    ({"includeIf.hasconfig:remote.*.url:**.path": "<home>/.gitconfig"}, "config --list"),
+    (
+        {
+            "core.repositoryFormatVersion": "1",
+            "extensions.partialClone": "x",
+            "remote.x.promisor": "true",
+            "remote.x.url": "ext::./evil",
+            "protocol.ext.allow": "always",
+        },
+        "cat-file -p 1111111111111111111111111111111111111111",
+    ),
+    (
+        {"url.ext::./evil .insteadOf": "x:", "protocol.ext.allow": "always"},
+        "ls-remote x:y",
+    ),
+    (
+        {"gpg.format": "ssh", "gpg.ssh.defaultKeyCommand": "./evil"},
+        "commit --allow-empty -m x -S",
+    ),
+    ({"fetch.bundleURI": "file://<home>/.netrc"}, "- fetch origin"),
     ({"gc.auto": "1", "gc.autoDetach": "true"}, "- gc --auto"),
     ({"maintenance.auto": "true", "maintenance.strategy": "incremental"}, "- maintenance start"),
 )
@@ -69,6 +89,64 @@ LINKS: tuple[tuple[str, str, str], ...] = (
     ),
     ("link", "<home>/.ssh/id_ed25519", "- hash-object --stdin-paths link"),
     ("link", "<home>/.ssh", "- add link/id_ed25519"),
+)
+
+# Files of the repository that name places, each with the command that goes there.
+FILES: tuple[tuple[Mapping[str, str], str], ...] = (
+    ({"sub/.git": "gitdir: <home>\n"}, "- -C sub log -p --all"),
+    ({".git/commondir": "<home>\n"}, "- config --list --show-origin"),
+    ({".git/objects/info/alternates": "<home>/.ssh\n../../..<home>\n"}, "- fsck --full"),
+    ({".git/objects/info/http-alternates": "http://127.0.0.1:<tcp>/x\n"}, "- fetch origin"),
+    (
+        {".gitmodules": '[submodule "../x"]\npath = s\nurl = <other>\nupdate = !./evil\n'},
+        "- submodule update --init --recursive",
+    ),
+    (
+        {".gitmodules": '[submodule "x"]\npath = "s\\r"\nurl = <other>\n'},
+        "- submodule update --init --recursive",
+    ),
+    (
+        {
+            ".git/worktrees/x/gitdir": "<outside>/.git\n",
+            ".git/worktrees/x/commondir": "../..\n",
+            ".git/worktrees/x/HEAD": "ref: refs/heads/b\n",
+        },
+        "worktree repair <outside>",
+    ),
+    (
+        {
+            ".git/worktrees/x/gitdir": "<outside>/made/.git\n",
+            ".git/worktrees/x/commondir": "../..\n",
+            ".git/worktrees/x/HEAD": "ref: refs/heads/b\n",
+        },
+        "- worktree move -f x <outside>/x",
+    ),
+)
+
+# Variables of the client, each with the command that heeds them.
+VARIABLES: tuple[tuple[Mapping[str, str], str], ...] = (
+    ({"GIT_EXTERNAL_DIFF": "./evil"}, "diff"),
+    ({"GIT_EDITOR": "./evil"}, "commit --allow-empty"),
+    ({"GIT_SSH": "./evil"}, "- fetch ssh://host/x"),
+    ({"GIT_PROXY_COMMAND": "./evil"}, "ls-remote git://host/x"),
+    ({"GIT_CONFIG_GLOBAL": "<home>/.gitconfig"}, "config --list"),
+    ({"GIT_CONFIG_SYSTEM": "<home>/.gitconfig"}, "- config --list"),
+    (
+        {
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "alias.x",
+            "GIT_CONFIG_VALUE_0": "!./evil",
+        },
+        "x",
+    ),
+    ({"GIT_EXEC_PATH": "<here>/bin"}, "- evil"),
+    ({"GIT_TEMPLATE_DIR": "<home>"}, "- init d"),
+    ({"GIT_ALTERNATE_OBJECT_DIRECTORIES": "<home>/.ssh"}, "- fsck --full"),
+    ({"GIT_TRACE": "<outside>/made"}, "status"),
+    ({"GIT_TRACE2_EVENT": "<outside>/made"}, "status"),
+    ({"GIT_TRACE": "3", "GIT_TRACE2": "4", "GIT_TRACE_SETUP": "5"}, "- status"),
+    ({"GIT_INDEX_FILE": "<outside>/made"}, "add f"),
+    ({"GIT_DIR": "<home>", "GIT_WORK_TREE": "<home>"}, "- add --all"),
 )
 
 # By class, as the rules of git name what is harmless in a closed box.

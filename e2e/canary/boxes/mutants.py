@@ -69,6 +69,7 @@ CHANGES: Mapping[str, tuple[Change, ...]] = {
     "directory": (
         ("place.zig", "return if (is_it) null else .STALE;", "return if (is_it) null else null;"),
     ),
+    "later": (("box.zig", "linux.MS.REC | linux.MS.PRIVATE", "linux.MS.REC | linux.MS.SLAVE"),),
     "descriptors": (
         ("preparation.zig", "close_range, 3, first", "close_range, 1000, first"),
         ("preparation.zig", "close_range, first + 1,", "close_range, first + 1000,"),

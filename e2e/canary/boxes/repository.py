@@ -25,8 +25,8 @@ _GIT = (
 _SOMEBODY = {"user.name": "a", "user.email": "a@example.com"}
 
 
-def poison(scene: BoxScene, settings: Mapping[str, str]) -> None:
-    """Make the repository, in which `settings` are those of `.git/config`, by their keys."""
+def poison(scene: BoxScene, settings: Mapping[str, str], files: Mapping[str, str]) -> None:
+    """Make the repository: `settings` are those of `.git/config`, `files` texts, by their paths."""
     workspace = scene.world.workspace
     kept = scene.world.kept
     if not kept.exists():
@@ -43,6 +43,10 @@ def poison(scene: BoxScene, settings: Mapping[str, str]) -> None:
         shutil.copy(workspace / "evil", workspace / ".git/hooks" / name)
     for key, value in {**_SOMEBODY, **settings}.items():
         _git(workspace, "config", key, scene.fill(value))
+    for name, text in files.items():
+        path = workspace / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(scene.fill(text))
     _change_rights(workspace)
 
 

@@ -75,6 +75,10 @@ def keys() -> None:
     """The same: there is no other guard."""
 
 
+def later() -> None:
+    """The launcher leaves the mounts of a box to be told of those of the host."""
+
+
 def privileges() -> None:
     """The launcher gives up none of what it needs to make the box."""
 
@@ -218,7 +222,19 @@ OFF: dict[str, Callable[[], None]] = {
     each.__name__: each
     for each in (
         *(files, filter, keys, privileges, network, sockets, ipc, processes, environment),
-        *(directory, descriptors, devices, bounds, way, holding, programs, alone, listed, noexec),
+        *(
+            directory,
+            later,
+            descriptors,
+            devices,
+            bounds,
+            way,
+            holding,
+            programs,
+            alone,
+            listed,
+            noexec,
+        ),
     )
 }
 

@@ -21,10 +21,16 @@ env.HELD = ["/bin/cat", "<home>/.netrc"]
 _HIDDEN = _HELD.replace("~/.kube/config", "${KUBECONFIG}", 1)
 # Which prints the words of a file, and fails.
 _FAILS = '["/bin/sh", "-c", "cat <home>/.netrc; cat <home>/.netrc >&2; exit 1"]'
+# As the built-in module of git has it.
+_FORWARDED = """\
+[env]
+forward = ["GIT_*"]
+strip = ["GIT_EXEC_PATH", "GIT_TEMPLATE_DIR", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"]
+"""
 _MODULES = {
     "python3": ("/usr/bin/python3", _CLOSED),
     "sh": ("/bin/sh", _CLOSED),
-    "git": ("/usr/bin/git", _CLOSED),
+    "git": ("/usr/bin/git", f"{_CLOSED}{_FORWARDED}"),
     "inet": ("/usr/bin/python3", f'{_CLOSED}sockets = "inet"\n'),
     "unix": ("/usr/bin/python3", f'{_CLOSED}sockets = "unix"\n'),
     "relay": ("/usr/bin/python3", f'{_CLOSED}brokers = ["git"]\n'),

@@ -20,6 +20,8 @@ TAKEN = (
         "refs/heads/\u202eniam",
         "refs/heads/\u2028",
     ),
+    # What a file system that folds names, or leaves out a dot, takes for another ref.
+    *("refs/heads/ma\u034fin", "refs/heads/main\ufe0f", "refs/heads/\uff4dain", "refs/heads/x./y"),
     *(
         "refs/changes/01/1/1",
         "refs/merge-requests/1/head",

@@ -64,11 +64,18 @@ class Cloud:
         got = self.aws("s3", "cp", f"s3://{BUCKET}/{key}", "-")
         return None if "404" in got.stderr else got.succeeded().out
 
+    def key_id(self) -> str:
+        """Return the half of the key that is no secret."""
+        return self._read_key("aws_access_key_id")
+
     def secret(self) -> str:
         """Return the secret half of the key."""
+        return self._read_key("aws_secret_access_key")
+
+    def _read_key(self, name: str) -> str:
         settings = configparser.ConfigParser()
         settings.read(self.home / CREDENTIAL)
-        return settings["default"]["aws_secret_access_key"]
+        return settings["default"][name]
 
     def forge(self) -> str:
         """Return the file with the right key and another secret half."""

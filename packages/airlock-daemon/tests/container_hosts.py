@@ -47,6 +47,7 @@ class Host:
         self.root = root
         self.workspace = self.make("workspace")
         self.rows: list[MountRow] = []
+        self.only_of_the_host: list[MountRow] = []
         self._agent = agent
         self.mount(self.workspace, "/workspace")
 
@@ -107,6 +108,7 @@ class Host:
     def enter(self, claimed: str = "/workspace") -> Iterator[Workspace]:
         """A directory of the container, as it is now."""
         mounts = Mounts(self._agent, rows=self.rows, is_proven=True)
+        mounts.host_rows = (*mounts.host_rows, *self.only_of_the_host)
         source = mounts.find(claimed).source
         directory = os.path.join(source.directory, source.below)
         descriptor = os.open(directory, os.O_PATH)
@@ -152,7 +154,7 @@ class Runner:
             self.say(workspace, script),
             (self.null, output, output),
             box or plan(workspace),
-            by=self._workshop(),
+            by=self.workshop(),
             room=self.room if room is None else room,
         )
         await finish(launch)
@@ -164,9 +166,10 @@ class Runner:
 
     async def make(self, box: Box) -> BoxedLaunch:
         """A box that nobody has told anything yet."""
-        return await self._workshop().make(box)
+        return await self.workshop().make(box)
 
-    def _workshop(self) -> Workshop:
+    def workshop(self) -> Workshop:
+        """By what boxes are made here."""
         return Workshop(
             bubblewrap=BUBBLEWRAP,
             launcher=self.launcher,

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from running import Daemon, Message
 from worlds import World
 
@@ -41,3 +43,15 @@ def make_world(root: Path) -> World:
     (world.config / "config.toml").write_text(text.replace('"git"', '"git", "say"'))
     world.write_hook("pre-exec", "exit 0")
     return world
+
+
+@pytest.fixture(scope="module")
+def one_world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """One world for all tests of a file, in which each writes the hook that it needs."""
+    return make_world(tmp_path_factory.mktemp("pre"))
+
+
+@pytest.fixture
+def pre_exec(world: World) -> Hook:
+    """Write the pre-exec hook."""
+    return lambda text: world.write_hook("pre-exec", text)

@@ -104,10 +104,6 @@ class Talk:
         assert isinstance(error, dict)
         return error
 
-    def half_close(self) -> None:
-        """Send nothing more."""
-        self._connection.shutdown(socket.SHUT_WR)
-
     def __enter__(self) -> Self:
         return self
 

@@ -109,7 +109,8 @@ def _attacks() -> Iterator[Attack]:
     yield shell(
         "every file, by find and grep",
         "files",
-        "grep -rhs token / --include='.*' --include='id_*' --exclude-dir=proc --exclude-dir=usr;:",
+        "grep -rhs token / <home> --include='.*' --include='id_*' --exclude-dir=proc "
+        "--exclude-dir=usr;:",
         works_without=True,
     )
     for path in _LISTS:
@@ -133,8 +134,9 @@ def _attacks() -> Iterator[Attack]:
 
 
 # Everything that is readable and not the system's, by its content.
+# Where / cannot be listed a search of it finds nothing.
 _SEARCH = """
-for path in walk('/', '/proc', '/usr', '/sys'):
+for path in (*walk('/', '/proc', '/usr', '/sys'), *walk('<home>')):
     if os.path.isfile(path) and not os.path.islink(path) and not path.startswith('<here>'):
         show(path)
 """

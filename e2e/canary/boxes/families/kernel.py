@@ -217,12 +217,11 @@ def _attacks() -> Iterator[Attack]:
         also = "ALSO = ('EINVAL',)" if name in ("-clone3", "-prctl-core") else "ALSO = ()"
         if numbers[1] == "-1":
             code = f"INTEL and {code}"
-        yield python(
-            f"the call {name.lstrip('-')}",
-            "filter",
-            f"{also}\n{code}",
-            works_without=name[0] != "-",
-        )
+        # Landlock itself lets nobody trace who is not behind it.
+        for only in ("bubblewrap", "landlock") if name == "ptrace" else ("",):
+            works = name[0] != "-" and only != "landlock"
+            what = f"the call {name.lstrip('-')}"
+            yield python(what, "filter", f"{also}\n{code}", works_without=works, only=only)
     for words in _SOCKETS:
         code = f"denied('socket', call((41, 198), {words.replace(' ', ', ')}), 'EAFNOSUPPORT')"
         yield python(

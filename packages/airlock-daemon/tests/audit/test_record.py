@@ -48,10 +48,9 @@ def test_long_arguments_are_shortened_with_their_hash() -> None:
     assert words[-1] == {"more": left, "sha256": hashlib.sha256(rest).hexdigest()}
 
 
-@given(text=texts, count=st.integers(0, 300), rule=texts)
-def test_a_line_has_4_kib_at_most(text: str, count: int, rule: str) -> None:
-    """Whatever characters the client takes, and however many; bytes of the line count."""
-    record = Record(
+def write_widest(text: str, count: int, *, most: int = ARGUMENTS) -> Record:
+    """A record in which all is as wide as it can be, but for what few records have."""
+    return Record(
         ts="2025-01-01T00:00:00.000Z",
         seq=1 << 50,
         event="exec-start",
@@ -59,21 +58,29 @@ def test_a_line_has_4_kib_at_most(text: str, count: int, rule: str) -> None:
         id=shorten_id(text),
         profile="p" * 64,
         command=shorten(text),
-        args=shorten_all([text] * count),
+        args=shorten_all([text] * count, most=most),
         cwd=shorten(text),
         exit_code=255,
         signal="SIGRTMAX-14",
         duration_ms=86_400_000.123,
         outcome="allowed",
         reason=shorten(text),
-        layer="workspace",
-        rule=rule.encode("utf-8", "replace").decode(),
         container="c" * 64,
         container_proven=False,
         peer={"pid": 1 << 22, "uid": (1 << 32) - 1},
         bytes_out=1 << 50,
-        count=1 << 40,
         prev="0" * 64,
+    )
+
+
+@given(text=texts, count=st.integers(0, 300), rule=texts)
+def test_a_line_has_4_kib_at_most(text: str, count: int, rule: str) -> None:
+    """Whatever characters the client takes, and however many; bytes of the line count."""
+    record = msgspec.structs.replace(
+        write_widest(text, count),
+        layer="workspace",
+        rule=rule.encode("utf-8", "replace").decode(),
+        count=1 << 40,
     )
     assert len(to_line(record)) < LINE
 
@@ -82,29 +89,10 @@ def test_a_line_has_4_kib_at_most(text: str, count: int, rule: str) -> None:
 @settings(deadline=None)
 def test_a_line_about_a_hook_has_room_too(text: str, count: int) -> None:
     """What was asked takes its room from the arguments, and there is a detail or a rule."""
-    words = [text] * count
-    ran = Record(
-        ts="2025-01-01T00:00:00.000Z",
-        seq=1 << 50,
-        event="exec",
-        request="0" * 16,
-        id=shorten_id(text),
-        profile="p" * 64,
-        command=shorten(text),
-        args=shorten_all(words, most=ARGUMENTS - ASKED),
-        cwd=shorten(text),
-        asked=shorten_asked(text, words, text),
-        exit_code=255,
-        signal="SIGRTMAX-14",
-        duration_ms=86_400_000.123,
-        outcome="invalid",
-        reason=shorten(text),
-        container="c" * 64,
-        container_proven=False,
-        peer={"pid": 1 << 22, "uid": (1 << 32) - 1},
-        bytes_out=1 << 50,
+    ran = msgspec.structs.replace(
+        write_widest(text, count, most=ARGUMENTS - ASKED),
+        asked=shorten_asked(text, [text] * count, text),
         detail=shorten("x" * 1000, most=DETAIL),
-        prev="0" * 64,
     )
     refused = msgspec.structs.replace(
         ran, outcome="denied", layer="module", rule="r" * 1000, exit_code=None, detail=None

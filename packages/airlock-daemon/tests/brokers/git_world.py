@@ -25,6 +25,17 @@ exec sh -c "$last"
 # What git calls as its ssh: it passes its streams along with the request, or its stdin in messages.
 CLIENT = Path(__file__).with_name("git_client.py")
 
+# Whether a Match of ssh's configuration can look at what is run there.
+KNOWS_COMMANDS = (
+    shutil.which("ssh") is not None
+    and not subprocess.run(
+        ["ssh", "-F", "/dev/stdin", "-G", "host"],
+        input=b"Match command x\n",
+        capture_output=True,
+        check=False,
+    ).returncode
+)
+
 
 def make_world(root: Path) -> World:
     """The world, with `root`/notes for what ssh was called with."""

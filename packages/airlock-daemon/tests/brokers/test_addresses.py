@@ -18,6 +18,8 @@ from airlock_daemon.errors import Failed
         *("::", "::1", "fe80::1", "fc00::1", "fd00:ec2::254", "ff02::1", "2001:db8::1"),
         *("::ffff:127.0.0.1", "::127.0.0.1", "64:ff9b::10.0.0.1", "64:ff9b:1::7f00:1"),
         *("2002:7f00:1::", "2002:a00:1::1"),
+        # Site-local, of a translator, of an overlay (Yggdrasil), of segment routing, of nobody.
+        *("fec0::1", "::ffff:0:10.0.0.1", "200::1", "3ff::1", "5f00::1", "::1.1.1.1", "4000::1"),
     ],
 )
 def test_addresses_of_no_public_network_are_inner(address: str) -> None:

@@ -1,7 +1,8 @@
 """Two connections that are one."""
 
+import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -108,3 +109,31 @@ async def test_one_that_is_gone_ends_both(turns: Turns, end: str) -> None:
         gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         await gone.aclose()
         assert not await left.receive_some()
+
+
+class Noting(Closer):
+    """Keeps what it is to close."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given = list[int]()
+
+    def close(self, descriptors: Iterable[int], **_: bool) -> None:
+        """Note them."""
+        self.given += descriptors
+
+
+async def test_descriptors_that_nobody_took_are_closed_in_a_thread_at_the_end(turns: Turns) -> None:
+    """With the connection they would be closed here, for as long as their sender likes."""
+    theirs, ours = socket.socketpair()
+    box = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
+    near, far = make_line()
+    socket.send_fds(theirs, [b"x"], [theirs.fileno()])
+    closer = Noting()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await splice(box, near, turns, Meter(), closer)
+    (descriptor,) = closer.given
+    os.close(descriptor)
+    theirs.close()
+    await far.aclose()

@@ -117,6 +117,21 @@ def test_a_profile_narrows_by_rules_of_git(remote: Remote) -> None:
     assert remote.refs() == ["refs/heads/agent"]
 
 
+def test_a_rule_in_small_letters_holds_for_any(remote: Remote) -> None:
+    """Most forges find a repository, and some file systems a ref, by any case of its letters."""
+    text = GRANT.replace("{root}", str(remote.world.root))
+    rules = '[deny]\ngit = ["fetch & *secret*", "push & refs/heads/release*"]\n'
+    remote.world.write_profile(text + rules)
+    assert remote.daemon.stop() == 0
+    with Daemon(remote.world) as daemon:
+        remote.daemon = daemon
+        pushed = remote.git("push", "origin", "HEAD:Release1")
+        assert "(airlock: git with " in pushed.stderr
+        fetched = remote.git("ls-remote", f"ssh://host{remote.world.root}/SECRET.git")
+        assert "airlock: git with " in fetched.stderr
+    assert remote.refs() == []
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 def test_what_the_remote_says_of_a_fault_is_told(remote: Remote, *, streamed: bool) -> None:
     """Its stderr and its exit status, whichever way stdout goes."""

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from git_world import make_world
+from git_world import KNOWS_COMMANDS, make_world
 
 from airlock_daemon.brokers.ssh.words import FORCED
 from running import Answer, Daemon, read_answer, request
@@ -197,6 +197,25 @@ def test_inner_addresses_and_other_ways_need_naming(
     assert why in answer.error["message"]
     assert "can name it in [ssh] of its airlock.toml" in answer.error["data"]["hint"]
     assert read_notes(daemon.world) == []
+
+
+@pytest.mark.skipif(not KNOWS_COMMANDS, reason="this ssh has no Match command (OpenSSH 10.0 has)")
+@pytest.mark.parametrize(
+    ("words", "config"),
+    [
+        (("alias", "echo x"), 'Match command "echo *"\n ProxyJump x\n'),
+        (("-s", "alias", "sftp"), "Match sessiontype subsystem\n ProxyCommand nc %n\n"),
+        (("alias",), "Match sessiontype shell\n ProxyJump x\n"),
+    ],
+)
+def test_another_way_for_what_is_done_there_needs_naming(
+    start: Start, words: tuple[str, ...], config: str
+) -> None:
+    """The client chooses the command, and so what of the configuration holds."""
+    daemon = start(hosts="*", config=f"{config}Host alias\n HostName {PUBLIC}\n")
+    assert "proxy or jump host" in daemon.ask("ssh", *words).error["message"]
+    assert read_notes(daemon.world) == []
+    assert daemon.ask("ssh", "alias", "pwd").exit_code == 0
 
 
 def test_hooks_see_a_session_and_its_output(start: Start) -> None:

@@ -1,6 +1,5 @@
 """The words with which the human's ssh is run."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.brokers.ssh.goal import Goal
-from airlock_daemon.brokers.ssh.words import FORCED, build_words
+from airlock_daemon.brokers.ssh.words import FORCED, build_words, profile_words
 from airlock_daemon.setup.ssh_command import UnfitCommandError, read_ssh_command
 
 
@@ -16,8 +15,7 @@ from airlock_daemon.setup.ssh_command import UnfitCommandError, read_ssh_command
     ("text", "words"),
     [
         ("ssh", ("ssh",)),
-        ("ssh -i ~/.ssh/key", ("ssh", "-i", os.path.expanduser("~/.ssh/key"))),
-        ("ssh -i~/key -p2222", ("ssh", "-i", os.path.expanduser("~/key"), "-p", "2222")),
+        ("ssh -i~/key -p2222", ("ssh", "-i", "~/key", "-p", "2222")),
         ('/usr/bin/ssh -F "/a b/config" -4', ("/usr/bin/ssh", "-F", "/a b/config", "-4")),
         ("ssh -o IdentitiesOnly=yes -J jump", ("ssh", "-o", "IdentitiesOnly=yes", "-J", "jump")),
     ],
@@ -25,6 +23,15 @@ from airlock_daemon.setup.ssh_command import UnfitCommandError, read_ssh_command
 def test_a_command_is_split_without_a_shell(text: str, words: tuple[str, ...]) -> None:
     """Options that say which key, configuration and way."""
     assert read_ssh_command(text) == words
+
+
+def test_a_tilde_is_the_home_that_the_daemon_was_started_with() -> None:
+    """In the program too, and only where a shell would see to it."""
+    text = "~/bin/ssh -i ~/.ssh/key -F~/config -l ~me"
+    words = profile_words({"GIT_SSH_COMMAND": text}, home="/home/me")
+    assert words == (
+        *("/home/me/bin/ssh", "-i", "/home/me/.ssh/key", "-F", "/home/me/config", "-l", "~me"),
+    )
 
 
 @pytest.mark.parametrize(

@@ -172,3 +172,28 @@ async def test_a_pipe_whose_lock_is_held_holds_up_one_conversation(
     assert os.read(answers[0], 1) == b""
     for number in (client[1], answers[0], null):
         os.close(number)
+
+
+async def test_room_in_a_pipe_whose_lock_is_held_is_made_in_a_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That waits for the lock too (fcntl(2), F_SETPIPE_SZ)."""
+    real, may_go_on = fcntl.fcntl, threading.Event()
+    client, answers = os.pipe(), os.pipe()
+    held = {os.fstat(each).st_ino for each in (client[0], answers[0])}
+
+    def wait(pipe: int, command: int, size: int = 0) -> int:
+        if os.fstat(pipe).st_ino in held:
+            assert threading.current_thread() is not threading.main_thread()
+            may_go_on.wait()
+        return real(pipe, command, size)
+
+    numbers = [client[0], answers[1], os.open(os.devnull, os.O_RDWR)]
+    null = os.open(os.devnull, os.O_RDWR)
+    monkeypatch.setattr(fcntl, "fcntl", wait)
+    PassedStreams(Passed(numbers, Closer()), Turns(Rounds()), null=null).close()
+    may_go_on.set()
+    # The last one of what wrote there is gone.
+    assert os.read(answers[0], 1) == b""
+    for number in (client[1], answers[0], null):
+        os.close(number)

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from git_world import Remote, make_world
+from git_world import KNOWS_COMMANDS, Remote, make_world
 
 from running import Daemon
 
@@ -84,6 +84,16 @@ def test_another_host_needs_naming(
     assert listed.returncode == 128
     assert why in listed.stderr
     assert "can name it in [git] of its airlock.toml: fetch = [" in listed.stderr
+    assert remote.notes == []
+
+
+@pytest.mark.skipif(not KNOWS_COMMANDS, reason="this ssh has no Match command (OpenSSH 10.0 has)")
+def test_a_way_that_git_alone_takes_needs_naming(start: Start) -> None:
+    """What ssh is asked is what it is run with, so that a Match of the command is seen."""
+    config = f'Match command "git-*"\n ProxyJump x\nHost name\n HostName {PUBLIC}\n'
+    remote = start(config=config, known=f"{PUBLIC} ssh-ed25519 {KEY}\n")
+    listed = remote.git("ls-remote", f"ssh://name{remote.repository}")
+    assert "jump host" in listed.stderr
     assert remote.notes == []
 
 

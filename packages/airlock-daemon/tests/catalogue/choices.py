@@ -8,7 +8,10 @@ Block = tuple[tuple[object, str], ...]
 
 
 class Template(NamedTuple):
-    """A text and what it holds under: of blocks and conditions whether, of functions which call."""
+    """A text and what it holds under: of blocks and conditions whether, of functions which call.
+
+    Under None it is no text but a None.
+    """
 
     text: str
     choices: Mapping[object, object] = {}

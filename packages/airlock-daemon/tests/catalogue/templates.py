@@ -31,7 +31,7 @@ class Source(Code):
             case ast.Constant(value=str(text)):
                 return [Template(text)]
             case ast.Constant(value=None):
-                return [Template("")]
+                return [Template("", {None: True})]
             case ast.JoinedStr(values=parts):
                 return self._join(parts, place, depth)
             case ast.BinOp(left=left, op=ast.Add(), right=right):
@@ -45,7 +45,9 @@ class Source(Code):
             case ast.BoolOp(op=ast.Or(), values=values):
                 return [text for each in values for text in self.read(each, place, depth=depth)]
             case ast.FormattedValue(value=value):
-                found = self.read(value, place, depth=depth)
+                # No sentence has a None in it: such a value keeps the sentence from being said.
+                read = self.read(value, place, depth=depth)
+                found = [each for each in read if None not in each.choices]
                 return found if _is_told(found) else [Template(show(value))]
             case ast.Name(id=name) if depth < _DEPTH:
                 # Where nothing is known of it, its own name says most.

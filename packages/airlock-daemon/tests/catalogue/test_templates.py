@@ -100,3 +100,15 @@ def refuse(problem, *, who="the daemon"):
     say(who, "wait")
 """
     assert read(module=code) == {"the daemon|wait", "the person|wait"}
+
+
+def test_a_sentence_is_said_only_with_what_it_says() -> None:
+    """What may be None is nothing in a place of its own, and in a sentence it is never that."""
+    code = """
+def judge(a, b):
+    fault = "it is old" if a else None
+    if fault is not None:
+        say(f"not done, since {fault}", "")
+    say("done", "wait a day" if b else None)
+"""
+    assert read(module=code) == {"not done, since it is old|", "done|wait a day", "done|"}

@@ -1,5 +1,9 @@
 """Tests of `airlock_daemon.cli.app`: which commands there are, and what is said of wrong usage."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from airlock_daemon import __version__
@@ -42,6 +46,21 @@ def test_help_lists_every_command_and_imports_none() -> None:
 def test_help_of_a_command_is_printed(name: str) -> None:
     """Also with the oldest libraries that the package allows, which `./dev lowest` installs."""
     assert f"airlock-daemon {name} " in airlock_daemon(name, "--help").stdout
+
+
+@pytest.mark.parametrize("words", [("check", "--json"), ("profile", "list"), ("show", "git")])
+def test_a_reader_that_has_gone_is_no_fault(world: World, words: tuple[str, ...]) -> None:
+    """As in `airlock-daemon check --json | head -1`, where the end of it is not wanted."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "airlock_daemon", "--config", str(world.config), *words]
+    buffered = {key: each for key, each in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    command += ["--agents", str(world.agents_file)]
+    done = subprocess.run(
+        command, stdout=writing, stderr=subprocess.PIPE, env=buffered, check=False
+    )
+    os.close(writing)
+    assert done.stderr == b""
 
 
 def test_a_command_is_imported_alone_and_without_what_serving_needs(world: World) -> None:

@@ -135,6 +135,10 @@ def test_what_docker_does_not_tell_is_refused_with_a_remedy(
         'airlock: there is no image "tool" on this machine\n'
         "airlock: hint: fetch or build it first: docker pull, or docker build -t\n"
     )
+    docker.says("Error response from daemon: invalid reference format", status=1)
+    said = run(world, "run", "my", "--print", "IMAGE", status=1).stderr
+    assert 'airlock: "IMAGE" is no name of an image\n' in said
+    assert said.endswith("one that this machine has: docker images\n")
     docker.says("Cannot connect to the \x1b[1mDocker daemon", status=1)
     said = run(world, "run", "my", "--print", "tool", status=1).stderr
     assert 'the image "tool": "Cannot connect to the \\u{1b}[1mDocker daemon"' in said

@@ -94,6 +94,10 @@ def test_sockets_that_lead_nowhere_are_told(world: World) -> None:
     (world.config / "sockets" / "my.sock").mkdir()
     (made,) = find("sockets", around(world))
     assert "is a directory and no socket: docker makes such a directory" in made.problem
+    assert made.remedy.startswith("rmdir ")
+    (world.config / "sockets" / "my.sock" / "file").touch()
+    (full,) = find("sockets", around(world))
+    assert full.remedy.startswith("look at what is in it, then: rm -r ")
     assert not made.is_note
 
 

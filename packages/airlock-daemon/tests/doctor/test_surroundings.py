@@ -124,8 +124,8 @@ def test_docker_desktop_is_told(world: World, tmp_path: Path) -> None:
 
 
 @needs_bubblewrap
-def test_bubblewrap_is_tried() -> None:
-    """By a real box where it is installed; what it says where it cannot make one is told."""
+def test_bubblewrap_is_tried(caplog: pytest.LogCaptureFixture) -> None:
+    """By a real box where it is installed; what it says where it cannot make one is told, once."""
     with boxed_world() as world:
         tools = world.root / "tools"
         tools.mkdir()
@@ -137,6 +137,7 @@ def test_bubblewrap_is_tried() -> None:
         write_program(tools, "bwrap", f"echo '{said}' >&2; exit 1")
         (found,) = find("bubblewrap", around(world))
         assert found.problem.startswith(f"makes no box: {said} (")
+        assert said not in caplog.text
         write_program(tools, "bwrap", "exit 0")
         assert len(find("bubblewrap", around(world))) == 1
         (tools / "bwrap").unlink()

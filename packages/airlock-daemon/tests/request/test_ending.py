@@ -95,24 +95,6 @@ def test_a_client_that_closed_its_output_ends_the_command(daemon: Daemon) -> Non
     assert wait_for_record(daemon)["outcome"] == "aborted"
 
 
-def test_everything_ends_with_the_tool(daemon: Daemon) -> None:
-    """What a tool leaves in the background does not outlive it; the answer is its own."""
-    assert daemon.shell(script(daemon.world, "exit 7")).exit_code == 7
-    for pid in pids(daemon.world):
-        try:
-            with watching(pid) as ended:
-                assert ended()
-        except ProcessLookupError:
-            continue
-
-
-def test_background_output_does_not_keep_the_answer_back(daemon: Daemon) -> None:
-    """A process that was left behind and writes for ever is not waited for."""
-    noise = "trap '' HUP; (while :; do echo noise; done) & sleep 0.05; exit 4"
-    answer = daemon.shell(noise)
-    assert answer.exit_code == 4
-
-
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_everything_ends_with_the_daemon(world: World, number: int) -> None:
     """The daemon's own end, also by SIGKILL, ends every process of every command."""

@@ -5,11 +5,12 @@ import json
 import os
 import select
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+import shared_fixtures
+from hooking import Hook
 from running import Daemon, request
 from talking import ALL, Pipes, Talk
 from worlds import World
@@ -23,9 +24,6 @@ result = message["result"]
 json.dump(message, sys.stdout)
 """
 
-Hook = Callable[[str], Path]
-
-
 pytestmark = pytest.mark.usefixtures("inside")
 
 
@@ -38,11 +36,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return world
 
 
-@pytest.fixture(scope="module")
-def daemon(world: World) -> Iterator[Daemon]:
-    """One daemon for all tests here."""
-    with Daemon(world) as running:
-        yield running
+daemon = shared_fixtures.one_daemon
 
 
 @pytest.fixture

@@ -2,43 +2,29 @@
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import trio
 
+import hooking
+import shared_fixtures
 from airlock_daemon.audit.ledger import Ledger
 from airlock_daemon.audit.log import AuditLog
 from airlock_daemon.command.launcher import Launcher, find_launcher
 from airlock_daemon.request.pre_exec import consult
 from airlock_daemon.request.state import AgentState, DaemonState
 from airlock_wire import Request
-from hooking import REWRITE, Hook, make_world, refusal
+from hooking import REWRITE, Hook, refusal
 from running import Daemon, read_answer, request
 from talking import Pipes, Talk
 from worlds import World
 
 pytestmark = pytest.mark.usefixtures("inside")
 
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """One world for all tests here, in which each writes the hook that it needs."""
-    return make_world(tmp_path_factory.mktemp("pre"))
-
-
-@pytest.fixture(scope="module")
-def daemon(world: World) -> Iterator[Daemon]:
-    """One daemon for all tests here."""
-    with Daemon(world) as running:
-        yield running
-
-
-@pytest.fixture
-def hook(world: World) -> Hook:
-    """Write the pre-exec hook."""
-    return lambda text: world.write_hook("pre-exec", text)
+world = hooking.one_world
+daemon = shared_fixtures.one_daemon
+hook = hooking.pre_exec
 
 
 def test_a_hook_that_says_nothing_lets_the_request_go_on(daemon: Daemon, hook: Hook) -> None:

@@ -2,37 +2,23 @@
 
 import json
 import os
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from hooking import REWRITE, Hook, make_world, refusal
+import hooking
+import shared_fixtures
+from hooking import REWRITE, Hook, refusal
 from running import Daemon, read_answer, request
 from talking import Talk
 from worlds import World
 
 pytestmark = pytest.mark.usefixtures("inside")
 
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """One world for all tests here, in which each writes the hook that it needs."""
-    return make_world(tmp_path_factory.mktemp("pre"))
-
-
-@pytest.fixture(scope="module")
-def daemon(world: World) -> Iterator[Daemon]:
-    """One daemon for all tests here."""
-    with Daemon(world) as running:
-        yield running
-
-
-@pytest.fixture
-def hook(world: World) -> Hook:
-    """Write the pre-exec hook."""
-    return lambda text: world.write_hook("pre-exec", text)
+world = hooking.one_world
+daemon = shared_fixtures.one_daemon
+hook = hooking.pre_exec
 
 
 def test_a_rewritten_request_is_run(daemon: Daemon, world: World, hook: Hook) -> None:

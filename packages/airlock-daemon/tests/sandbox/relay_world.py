@@ -59,17 +59,6 @@ def relay_world(more: str = "", *, box: str = BROKERS) -> Iterator[World]:
         yield world
 
 
-@contextmanager
-def standing_in(directory: Path) -> Iterator[None]:
-    """A client of the host may use the directory in which it stands."""
-    before = os.getcwd()
-    os.chdir(directory)
-    try:
-        yield
-    finally:
-        os.chdir(before)
-
-
 def _write_config(world: World, programs: Path, more: str) -> None:
     (world.config / "config.toml").write_text(
         CONFIG.format(

@@ -1,12 +1,10 @@
 """Keys that AWS's client exports for a box, outside of it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from boxing import mapped_world, needs_bubblewrap
-from holding import SECRET, hold, home_of_tools, run, serve
+import shared_fixtures
+from boxing import needs_bubblewrap
+from holding import SECRET, hold, run, serve
 from worlds import World
 
 pytestmark = needs_bubblewrap
@@ -20,19 +18,8 @@ files."${AWS_CONFIG_FILE}" = "~/config"
 files."${AWS_SHARED_CREDENTIALS_FILE}" = "~/none?"
 """
 
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    """The home of the daemon's user."""
-    with home_of_tools() as home:
-        yield home
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    """A daemon with boxes, and `/workspace` mapped."""
-    with mapped_world() as world:
-        yield world
+home = shared_fixtures.home
+world = shared_fixtures.mapped
 
 
 def test_keys_of_a_login_are_exported_for_the_box(world: World, home: Path) -> None:

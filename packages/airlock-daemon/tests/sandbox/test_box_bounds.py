@@ -1,11 +1,8 @@
 """What code in a box may use up: there is a bound, it is the box's own, and others go on."""
 
-from collections.abc import Iterator
-
-import pytest
-
+import shared_fixtures
 from airlock_daemon.setup.limits import Limits
-from boxing import boxed_world, needs_bubblewrap, write_boxes
+from boxing import needs_bubblewrap, write_boxes
 from running import Daemon, read_answer, read_until, request
 from worlds import World
 
@@ -89,13 +86,7 @@ import time
 time.sleep(600)
 """
 
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A world whose commands have boxes; this process stands in its workspace."""
-    with boxed_world() as world:
-        monkeypatch.chdir(world.workspace)
-        yield world
+world = shared_fixtures.boxed
 
 
 def test_forks_without_end_fill_one_box_alone(world: World) -> None:

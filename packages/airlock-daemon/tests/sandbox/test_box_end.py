@@ -6,13 +6,14 @@ import select
 import shutil
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from boxing import PYTHON, boxed_world, needs_bubblewrap, write_boxes
+import shared_fixtures
+from boxing import PYTHON, needs_bubblewrap, write_boxes
 from descent import descend, name_of, parent_of
 from running import Daemon, Message, read_answer, read_until, request
 from worlds import World
@@ -28,13 +29,7 @@ echo up
 exec sleep 600
 """
 
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A world whose commands have boxes; this process stands in its workspace."""
-    with boxed_world() as world:
-        monkeypatch.chdir(world.workspace)
-        yield world
+world = shared_fixtures.boxed
 
 
 class Running:

@@ -1,23 +1,14 @@
 """Commands in a closed box, by a running daemon: what they are, see, and leave behind."""
 
-from collections.abc import Iterator
-
-import pytest
-
-from boxing import boxed_world, check_a_command, needs_bubblewrap
+import shared_fixtures
+from boxing import check_a_command, needs_bubblewrap
 from running import Daemon
 from talking import ALL, Talk
 from worlds import World
 
 pytestmark = needs_bubblewrap
 
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A world whose commands have boxes; this process stands in its workspace."""
-    with boxed_world() as world:
-        monkeypatch.chdir(world.workspace)
-        yield world
+world = shared_fixtures.boxed
 
 
 def test_a_command_runs_in_the_workspace_and_its_files_stay(world: World) -> None:

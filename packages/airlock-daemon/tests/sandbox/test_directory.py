@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from boxing import boxed_world, needs_bubblewrap
+from boxing import CLOSED, boxed_world, needs_bubblewrap
 from running import Daemon
 from worlds import World
 
@@ -58,6 +58,22 @@ def test_a_workspace_at_a_place_of_the_boxs_own_is_refused(world: World, target:
     world.write_profile(f'[workspace]\nmounts = {{ "{target}" = "{world.workspace}" }}\n')
     with Daemon(world) as daemon:
         error = daemon.shell("true", cwd=target).error
+    assert (error["data"]["layer"], error["data"]["rule"]) == ("sandbox", "place")
+
+
+@pytest.mark.parametrize("target", ["kit", "kit/bin/x", "shown", "shown/x"])
+def test_a_workspace_where_the_box_has_its_program_is_refused(world: World, target: str) -> None:
+    """Or what its module reads: the container's own would stand there in its place."""
+    program = world.root / "kit" / "bin" / "tool"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    (world.root / "shown").mkdir()
+    world.write_module("sh", str(program), f'{CLOSED}read = ["{world.root}/shown"]\n')
+    place = f"{world.root}/{target}"
+    world.write_profile(f'[workspace]\nmounts = {{ "{place}" = "{world.workspace}" }}\n')
+    with Daemon(world) as daemon:
+        error = daemon.shell("true", cwd=place).error
     assert (error["data"]["layer"], error["data"]["rule"]) == ("sandbox", "place")
 
 

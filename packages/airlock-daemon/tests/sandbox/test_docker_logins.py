@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from airlock_daemon.brokers.docker.logins import may_need_logins
 from boxing import PYTHON, mapped_world, needs_bubblewrap
 from running import Daemon
 from worlds import World
@@ -110,35 +109,20 @@ def test_helpers_are_asked_outside_for_the_registries_that_are_named(world: Worl
     ]
 
 
-@pytest.mark.parametrize(
-    ("argv", "is_given"),
-    [
-        ("docker ps", False),
-        ("/usr/bin/docker exec x pull", False),
-        ("docker pull x", True),
-        ("docker --debug ps", True),
-        ("docker container run x", True),
-        ("docker", True),
-        ("skopeo inspect x", True),
-    ],
-)
-def test_what_speaks_with_no_registry_is_given_no_login(argv: str, is_given: bool) -> None:
-    """What is not known as such is given all."""
-    assert may_need_logins(argv.split()) is is_given
-
-
 def test_a_command_without_a_registry_has_no_helper_asked(world: World) -> None:
-    """Its box has a configuration without logins."""
-    tool = world.root / "bin" / "docker"
-    tool.write_text('#!/bin/sh\nexec cat "$DOCKER_CONFIG/config.json"\n')
-    tool.chmod(0o755)
-    world.write_module("git", str(tool), HOLDING)
+    """Its box has a configuration without logins. A word that is not known as such is given all."""
+    show = world.root / "bin" / "show"
+    show.write_text('#!/bin/sh\nexec cat "$DOCKER_CONFIG/config.json"\n')
+    show.chmod(0o755)
+    world.write_module("git", str(show), HOLDING.replace(" }\n", ', not_for = ["ps"] }\n'))
     configuration = {"auths": {"a.example": {"auth": "bWU="}}, "credHelpers": {"b.example": "one"}}
     (world.root / "home" / ".docker" / "config.json").write_text(json.dumps(configuration))
     with serve(world) as daemon:
-        told = [daemon.ask("git", word, cwd="/workspace").text() for word in ("ps", "pull")]
-    assert [sorted(json.loads(each)["auths"]) for each in told] == [[], ["a.example", "b.example"]]
-    assert len((world.root / "home" / "asked").read_text().splitlines()) == 1
+        asked = (("ps",), ("pull",), ("--debug", "ps"), ())
+        told = [daemon.ask("git", *words, cwd="/workspace").text() for words in asked]
+    held = [list(json.loads(each)["auths"]) for each in told]
+    assert held == [[], *[["a.example", "b.example"]] * 3]
+    assert len((world.root / "home" / "asked").read_text().splitlines()) == 3
 
 
 def test_the_daemon_says_which_login_is_missing(world: World) -> None:

@@ -1,7 +1,5 @@
 """Where in a box the daemon listens, and for what."""
 
-import ipaddress
-
 import pytest
 
 from airlock_daemon.errors import Denied
@@ -28,10 +26,7 @@ def test_a_name_has_one_address_and_a_door_for_each_port() -> None:
 def test_a_listener_stands_for_one_destination() -> None:
     """The proxy for none, and none for another port of a name."""
     doors = plan("a.example:443", "localhost:80", "127.0.3.1:443")
-    found = {
-        str(here): find_behind(doors, ipaddress.ip_address(here.host), here.port)
-        for here in doors.listeners
-    }
+    found = {str(here): find_behind(doors, here) for here in doors.listeners}
     assert {here: None if each is None else str(each) for here, each in found.items()} == {
         "127.0.0.1:3128": None,
         "127.0.0.1:80": "localhost:80",
@@ -40,6 +35,17 @@ def test_a_listener_stands_for_one_destination() -> None:
         "127.0.3.1:443": "127.0.3.1:443",
         "127.0.3.2:443": "a.example:443",
     }
+
+
+def test_keys_are_given_where_nothing_else_is() -> None:
+    """At a port of its own, which no destination on this host has; and only where they are."""
+    doors = plan_doors(("127.0.0.1:3129", "a.example:443"), "module.toml", gives_keys=True)
+    assert doors is not None
+    assert str(doors.keys) == "127.0.0.1:3130"
+    assert list(map(str, doors.listeners)) == [
+        *("127.0.0.1:3128", "127.0.0.1:3130", "127.0.0.1:3129", "127.0.3.1:443"),
+    ]
+    assert plan("127.0.0.1:3129").keys is None
 
 
 def test_names_have_doors_as_far_as_there_can_be_some() -> None:

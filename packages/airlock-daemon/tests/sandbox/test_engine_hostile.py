@@ -1,6 +1,8 @@
 """What hostile code sends over the door to the docker engine, beside bytes, holds up nobody."""
 
 import inspect
+import os
+import signal
 
 import pytest
 from test_engine_door import BOX, run_engine, serve, world
@@ -37,17 +39,42 @@ def test_what_is_slow_to_close_holds_up_nobody(world: World, way: str) -> None:
     world.write_module("git", PYTHON, BOTH)
     path = world.root / "engine"
     chosen = world.root / "nowhere" if "none" in way else path
+    for name in ("go", "gone"):
+        os.mkfifo(world.workspace / name)
+        (world.workspace / name).chmod(0o666)
     script = (
-        f"{ATTACKER}{WAYS[way]}door = connect()\nsocket.send_fds(door, [b'x'], [one.fileno()])\n"
-        "one.close(); print('sent', flush=True); signal.pause()\n"
+        f"{ATTACKER}{WAYS[way]}door = connect()\nprint('ready', flush=True); open('go').close()\n"
+        "socket.send_fds(door, [b'x'], [one.fileno()]); one.close()\n"
+        "open('gone', 'w').close(); signal.pause()\n"
     )
     with run_engine(path), serve(world, DOCKER_HOST=f"unix://{chosen}") as daemon:
         with daemon.connect() as client:
             client.sendall(request("git", "-c", script, cwd="/workspace"))
-            read_until(client, "sent")
+            read_until(client, "ready")
+            # Until it goes on the attacker has let go, so that the daemon's is the last one closed.
+            daemon.process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, daemon.process.pid, os.WSTOPPED)
+            (world.workspace / "go").write_bytes(b"")
+            (world.workspace / "gone").read_bytes()
+            daemon.process.send_signal(signal.SIGCONT)
             assert all(_is_served(daemon) for _ in range(20))
         # What waited in its box is closed too.
         assert all(_is_served(daemon) for _ in range(20))
+
+
+@pytest.mark.parametrize("way", ["on its way to the engine", "where none is reached"])
+def test_descriptors_that_come_are_kept_by_nobody(world: World, way: str) -> None:
+    """Each would be one less for the daemon's other clients."""
+    world.write_module("git", PYTHON, BOTH)
+    path = world.root / "engine"
+    chosen = world.root / "nowhere" if "none" in way else path
+    script = (
+        f"{ATTACKER}ours, sent = os.pipe()\ndoor = connect()\n"
+        "socket.send_fds(door, [b'x'], [sent]); os.close(sent)\n"
+        "print(os.read(ours, 1), flush=True); os._exit(0)\n"
+    )
+    with run_engine(path), serve(world, DOCKER_HOST=f"unix://{chosen}") as daemon:
+        assert daemon.ask("git", "-c", script, cwd="/workspace").text() == "b''\n"
 
 
 def _is_served(daemon: Daemon) -> bool:

@@ -7,20 +7,15 @@ from pathlib import Path
 
 import pytest
 
+import shared_fixtures
 from airlock_daemon.sandbox.groups import CONTROLLERS
-from boxing import boxed_world, needs_bubblewrap, write_boxes
+from boxing import needs_bubblewrap, write_boxes
 from examining import around, find
 from grouping import MAKERS, handed_over
 from running import Daemon, read_answer, read_until, request
 from worlds import World
 
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A world whose commands have boxes; this process stands in its workspace."""
-    with boxed_world() as world:
-        monkeypatch.chdir(world.workspace)
-        yield world
+world = shared_fixtures.boxed
 
 
 @pytest.fixture

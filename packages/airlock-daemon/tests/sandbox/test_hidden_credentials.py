@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+import shared_fixtures
 from airlock_daemon.sandbox.bundle import bundle_variables
-from boxing import PYTHON, mapped_world, needs_bubblewrap
+from boxing import PYTHON, needs_bubblewrap
 from running import Daemon
 from worlds import World
 
@@ -67,11 +68,7 @@ def home() -> Iterator[Path]:
         yield home
 
 
-@pytest.fixture
-def world() -> Iterator[World]:
-    """A daemon with boxes, and `/workspace` mapped."""
-    with mapped_world() as world:
-        yield world
+world = shared_fixtures.mapped
 
 
 def run(world: World, home: Path, script: str, *, module: str = HIDING) -> str:

@@ -3,32 +3,21 @@
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import shared_fixtures
 from airlock_daemon.setup.checking import check_files
-from boxing import PYTHON, box_identity, box_uid, mapped_world, needs_bubblewrap, write_boxes
-from holding import HOLDING, SECRET, hold, home_of_tools, refusal, run, serve
+from boxing import PYTHON, box_identity, box_uid, needs_bubblewrap, write_boxes
+from holding import HOLDING, SECRET, hold, refusal, run, serve
 from running import read_answer, request
 from worlds import World
 
 pytestmark = needs_bubblewrap
 
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    """The home of the daemon's user."""
-    with home_of_tools() as home:
-        yield home
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    """A daemon with boxes, and `/workspace` mapped."""
-    with mapped_world() as world:
-        yield world
+home = shared_fixtures.home
+world = shared_fixtures.mapped
 
 
 def test_files_are_in_the_fresh_home_for_the_boxs_user_alone(world: World, home: Path) -> None:
@@ -150,7 +139,7 @@ def test_a_unix_socket_is_the_hosts_own(world: World, home: Path) -> None:
         ('files."~/a" = "CONFIG/config.toml"', "may not be in a box: it lies in the configur"),
         ('env.A = "UNSET"', 'hold "A", and the daemon has no variable UNSET'),
         ('env.A = ["no-such-program"]', '"no-such-program" is not an executable on the host'),
-        ('env.A = ["sh", "-c", "cat ~/.tool/config; exit 3"]', 'exit 3" ends with 3'),
+        ('env.A = ["sh", "-c", "tee /dev/fd/2 <~/.tool/config; exit 3"]', 'exit 3" ends with 3'),
         ('env.A = ["true"]', '"true" prints nothing'),
         ('env.A = ["echo"]', '"echo" prints nothing that a variable can be'),
         ('env.A = ["printf", "a\\\\0b"]', "prints nothing that a variable can be"),
@@ -192,8 +181,15 @@ def test_landlock_is_no_box_for_credentials(world: World, home: Path) -> None:
     hold(world, 'files."~/a" = "~/.tool/config"')
     with serve(world, home) as daemon:
         error = daemon.shell("true", cwd="/workspace").error
+        daemon.stop()
+        assert "warning: sh: refused, since Landlock makes no box that has" in daemon.messages()
     assert error["data"]["rule"] == "no-box"
     assert "needs one that bubblewrap makes" in error["message"]
+    # It is there, and was not asked.
+    assert "install" not in error["data"]["hint"]
+    assert 'mode = "auto"' in error["data"]["hint"]
+    found = [each.problem for each in check_files(world.locations).findings if each.name == "box"]
+    assert found == ["cannot be had by Landlock, so that the command is refused"]
 
 
 def test_a_person_is_told_what_a_box_holds(world: World, home: Path) -> None:

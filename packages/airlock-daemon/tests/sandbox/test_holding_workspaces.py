@@ -1,31 +1,18 @@
 """What containers write and mount, beside the files that a box with credentials is given."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from boxing import mapped_world, needs_bubblewrap
-from holding import hold, home_of_tools, refusal, run, serve
+import shared_fixtures
+from boxing import needs_bubblewrap
+from holding import hold, refusal, run, serve
 from mounting import container
 from worlds import World
 
 pytestmark = needs_bubblewrap
 
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    """The home of the daemon's user."""
-    with home_of_tools() as home:
-        yield home
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    """A daemon with boxes, and `/workspace` mapped."""
-    with mapped_world() as world:
-        yield world
+home = shared_fixtures.home
+world = shared_fixtures.mapped
 
 
 def test_nothing_is_read_by_way_of_a_workspace(world: World, home: Path) -> None:

@@ -88,6 +88,8 @@ def test_the_home_is_there_and_what_is_written_is_thrown_away(world: World, home
             )
         ]
         assert run(daemon, "cat ~/token; ls ~/new; cat file").split("\n")[0] == "t0ken"
+        # By what lies there one could reach what is covered.
+        assert run(daemon, "echo y > ~/new; ls -A /run/airlock/home 2>/dev/null; true") == ""
         record = daemon.records()[-1]
     assert record["sandbox"] == "home (unprotected)"
     assert (home / "token").read_text() == "t0ken\n"

@@ -1,6 +1,7 @@
 """What a container has mounted inside of its workspace, as a real box then has it."""
 
 import os
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.errors import AirlockError, Denied
+from airlock_daemon.platform.linux.mountinfo import MountRow
 from boxing import box_identity, needs_bubblewrap
 from container_hosts import Host
 from worlds import World
@@ -52,6 +54,10 @@ def test_masks_are_masks_and_what_cannot_be_shown_is_covered(host: Host) -> None
         host.make(f"workspace/{name}", SECRET)
     (host.workspace / ".env").write_text(SECRET)
     host.add("devtmpfs", "/workspace/.env", root="/null")
+    with socket.socket(socket.AF_UNIX) as engine:
+        engine.bind(str(host.root / "engine"))
+    (host.workspace / "engine").write_text(SECRET)
+    host.mount(host.root / "engine", "/workspace/engine")
     host.add("tmpfs", "/workspace/memory")
     host.add("tmpfs", "/workspace/frozen", read_only=True)
     host.add("ext4", "/workspace/volume", root="/volumes/x/_data")
@@ -63,7 +69,7 @@ def test_masks_are_masks_and_what_cannot_be_shown_is_covered(host: Host) -> None
     else:
         host.add("ext4", "/workspace/private")
     said = host.run(
-        "grep -rs canary . ; cat .env; ls -A memory frozen volume private proc;"
+        "grep -rs canary . ; cat .env engine; ls -A memory frozen volume private proc;"
         "for each in frozen volume private proc; do"
         " (echo x > $each/x) 2>/dev/null || echo kept; done;"
         "echo y > memory/y; cat memory/y"
@@ -109,6 +115,21 @@ def test_a_directory_that_could_be_replaced_through_another_mount_is_refused(hos
         host.run("cat lib/file")
 
 
+def test_what_only_the_host_has_mounted_inside_is_covered(host: Host) -> None:
+    """The container sees what lies below it, and nothing of what was mounted there."""
+    for name in ("workspace/own", "lib/own"):
+        host.make(name, SECRET)
+    host.make("workspace/lib")
+    host.mount(host.root / "lib", "/workspace/lib")
+    for path in (host.workspace / "own", host.root / "lib" / "own"):
+        row = MountRow(11_000_000, "0:9998", "/", str(path), read_only=False, kind="ext4")
+        host.only_of_the_host.append(row)
+    said = host.run(
+        "ls -A own lib/own; grep -rs canary .; (echo x > own/x) 2>/dev/null || echo kept"
+    )
+    assert said == "lib/own:\n\nown:\nkept\n"
+
+
 @pytest.mark.parametrize("world_profile", ["read_only = true\n", "hide = {hidden}\n"])
 def test_the_profile_hides_and_protects_where_the_container_does_not(
     world: World, world_profile: str
@@ -132,10 +153,12 @@ def test_what_the_profile_hides_and_could_be_moved_away_is_refused(world: World)
     world.write_profile("[workspace]\nread_only = true\nhide = ['/workspace/above/.env']\n")
     (generation,) = world.load().generations.values()
     with tempfile.TemporaryDirectory(prefix="box-") as folder:
-        host = Host(Path(os.path.realpath(folder)), generation.agent)
+        root = Path(os.path.realpath(folder))
+        root.chmod(0o755)
+        host = Host(root, generation.agent)
         host.make("workspace/above")
         (host.workspace / "above" / ".env").write_text(SECRET)
-        with pytest.raises(Denied):
+        with pytest.raises(Denied, match="can be moved away"):
             host.run("cat above/.env")
 
 
@@ -146,6 +169,17 @@ def test_from_inside_of_a_mount_the_whole_workspace_is_there(host: Host) -> None
     host.mount(host.make("lib/below", "below").parent, "/workspace/lib")
     said = host.run("pwd; cat file ../../beside/file", claimed="/workspace/lib/below")
     assert said == "/workspace/lib/below\nbelow\nbeside\n"
+
+
+def test_a_link_in_the_place_of_the_whole_shows_nothing_of_where_it_leads(host: Host) -> None:
+    """Who can write above a workspace could put one there; from a mount inside it is not opened."""
+    host.make("workspace/lib")
+    host.mount(host.make("lib", "lib"), "/workspace/lib")
+    host.make("private/lib")
+    host.make("private", SECRET)
+    host.workspace.rename(host.root / "moved")
+    host.workspace.symlink_to("private")
+    assert host.run("cat file; grep -rs canary ..; true", claimed="/workspace/lib") == "lib\n"
 
 
 def make_link(place: Path, target: str) -> None:

@@ -2,11 +2,11 @@
 
 import json
 import os
-from collections.abc import Iterator
 
 import pytest
 
-from boxing import CLOSED, box_uid, boxed_world, needs_bubblewrap, write_boxes
+import shared_fixtures
+from boxing import CLOSED, box_uid, needs_bubblewrap, write_boxes
 from commanding import run
 from running import Daemon
 from worlds import World
@@ -15,13 +15,7 @@ pytestmark = needs_bubblewrap
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A world whose commands are to have boxes; this process stands in its workspace."""
-    with boxed_world() as world:
-        monkeypatch.chdir(world.workspace)
-        yield world
+world = shared_fixtures.boxed
 
 
 def refuse(world: World, remedy: str) -> str:

@@ -1,9 +1,10 @@
 """git in a closed box, which reaches its remotes over the relay and by no other way."""
 
 from collections.abc import Iterator
+from contextlib import chdir
 
 import pytest
-from relay_world import in_box, refs, relay_world, serving_urls, standing_in
+from relay_world import in_box, refs, relay_world, serving_urls
 
 from boxing import needs_bubblewrap
 from running import Daemon
@@ -15,7 +16,7 @@ pytestmark = needs_bubblewrap
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[Daemon]:
     """The daemon runs; each test has directories and branches of its own."""
-    with relay_world() as world, standing_in(world.workspace), Daemon(world) as running:
+    with relay_world() as world, chdir(world.workspace), Daemon(world) as running:
         yield running
 
 
@@ -91,7 +92,7 @@ def test_behind_landlock_both_transports_are_the_shim() -> None:
     """Over ssh and https, and what is not granted is refused in the remote's words."""
     with (
         relay_world('mode = "landlock"\n') as world,
-        standing_in(world.workspace),
+        chdir(world.workspace),
         serving_urls(world) as (site, environment),
         Daemon(world, environment=environment) as daemon,
     ):
@@ -116,7 +117,7 @@ def test_behind_landlock_both_transports_are_the_shim() -> None:
 
 def test_a_hook_of_the_agent_sees_what_a_box_asks_for() -> None:
     """As any other request; what it refuses is refused, and the command itself is allowed."""
-    with relay_world() as world, standing_in(world.workspace):
+    with relay_world() as world, chdir(world.workspace):
         hook = world.agent / "hooks" / "pre-exec"
         hook.parent.mkdir()
         hook.write_text("#!/bin/sh\n! grep -q git-remote\n")

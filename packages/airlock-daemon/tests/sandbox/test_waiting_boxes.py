@@ -20,7 +20,7 @@ from airlock_daemon.sandbox.box import Link, System
 from airlock_daemon.sandbox.key import find_key
 from airlock_daemon.setup.reserved import Reserved
 from boxing import box_identity, needs_bubblewrap
-from container_hosts import BUBBLEWRAP, NOTHING, SECRET, Host, Runner, finish, plan, stopped
+from container_hosts import NOTHING, SECRET, Host, Runner, finish, plan, stopped
 
 pytestmark = needs_bubblewrap
 
@@ -242,12 +242,7 @@ async def test_a_command_whose_box_is_not_complete_had_to_wait(runner: Runner, h
         await runner.run(workspace, "true", runner.null)
         with stopped():
             await runner.refill()
-            taken = runner.room.take(
-                plan(workspace),
-                bubblewrap=BUBBLEWRAP,
-                identity=box_identity(),
-                reserved=NOTHING,
-            )
+            taken = runner.room.take(plan(workspace), runner.workshop())
             assert taken is not None
             taken.close()
         await runner.refill()

@@ -44,3 +44,12 @@ def test_a_level_that_is_none_is_ignored_and_told(world: World) -> None:
     assert setup.config.log_level == logging.INFO
     (warning,) = setup.warnings
     assert '[daemon] log_level: "trace" is ignored' in str(warning)
+
+
+def test_a_path_for_tools_may_begin_at_home(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In each of its entries; what is absolute in no way is a fault."""
+    monkeypatch.setenv("HOME", "/home/me")
+    world.write_config('[daemon]\npath = "/usr/bin:~/bin"\n')
+    assert world.load().config.path == "/usr/bin:/home/me/bin"
+    (fault,) = faults(world, '[commands]\nenable = ["sh"]\n[daemon]\npath = "bin:/usr/bin"\n')
+    assert '[daemon] path: "bin" is not absolute' in fault

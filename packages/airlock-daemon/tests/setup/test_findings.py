@@ -1,5 +1,7 @@
 """Tests of `airlock_daemon.setup.findings`: what does no harm and is told."""
 
+import pytest
+
 from boxing import needs_bubblewrap
 from worlds import BOX_USER, World
 
@@ -26,26 +28,39 @@ def test_oddities_are_warnings(world: World) -> None:
     assert any("GIT_EXEC_PATH never reaches git" in w for w in found)
 
 
-def test_an_override_of_a_command_that_is_not_enabled_is_told(world: World) -> None:
+def test_a_secret_among_the_variables_of_a_profile_is_told(world: World) -> None:
+    """By its name, and without its value: what runs for a workspace would have it too."""
+    (world.agent / "airlock.toml").write_text(
+        'commands = ["sh"]\n[env]\nset = { API_TOKEN = "hunter2", TOKENIZER = "x" }\n'
+    )
+    (finding,) = findings(world)
+    assert "[env] set: the name of API_TOKEN says that its value is a secret" in finding
+    assert "hunter2" not in finding
+
+
+@pytest.mark.parametrize("is_shared", [False, True], ids=["an agent's", "the host's"])
+def test_a_module_of_a_command_that_is_not_enabled_is_told(
+    world: World, *, is_shared: bool
+) -> None:
     """One that differs by case alone is another command; the right one is named if it is free."""
-    world.write_module("Git", "git")
-    world.write_module("SH", "/bin/sh")
-    world.write_module("deploy-cli", "/bin/sh")
-    commands = world.agent / "commands"
+    write = world.write_shared_module if is_shared else world.write_module
+    write("Git", "git")
+    write("deploy-cli", "/bin/sh")
+    folder = world.config / "modules" if is_shared else world.agent / "commands"
+    remedies = {"Git": "rename it to git.toml", "deploy-cli": "enable it there, or move this away"}
     assert findings(world) == [
-        (
-            f'{commands}/Git.toml: nothing uses it: "Git" is not enabled in config.toml; '
-            "rename it to git.toml"
-        ),
-        (
-            f'{commands}/SH.toml: nothing uses it: "SH" is not enabled in config.toml; '
-            "enable it there, or move this away"
-        ),
-        (
-            f'{commands}/deploy-cli.toml: nothing uses it: "deploy-cli" is not enabled in '
-            "config.toml; enable it there, or move this away"
-        ),
+        f'{folder}/{name}.toml: nothing uses it: "{name}" is not enabled in config.toml; {remedy}'
+        for name, remedy in remedies.items()
     ]
+
+
+def test_an_override_that_has_one_of_the_right_name_beside_it_is_not_to_be_renamed(
+    world: World,
+) -> None:
+    """It would take that one's place."""
+    world.write_module("SH", "/bin/sh")
+    (found,) = findings(world)
+    assert found.endswith('"SH" is not enabled in config.toml; enable it there, or move this away')
 
 
 def test_an_override_of_a_command_that_is_not_granted_is_told(world: World) -> None:
@@ -53,23 +68,6 @@ def test_an_override_of_a_command_that_is_not_granted_is_told(world: World) -> N
     (world.agent / "airlock.toml").write_text('commands = ["git"]\n')
     (finding,) = findings(world)
     assert '"sh" is not among commands in airlock.toml; add it there' in finding
-
-
-def test_a_module_of_the_host_that_nothing_uses_is_told(world: World) -> None:
-    """One whose name differs by case alone from that of a command, and one not enabled."""
-    world.write_shared_module("Git", "git")
-    world.write_shared_module("deploy-cli", "/bin/sh")
-    modules = world.config / "modules"
-    assert findings(world) == [
-        (
-            f'{modules}/Git.toml: nothing uses it: "Git" is not enabled in config.toml; '
-            "rename it to git.toml"
-        ),
-        (
-            f'{modules}/deploy-cli.toml: nothing uses it: "deploy-cli" is not enabled in '
-            "config.toml; enable it there, or move this away"
-        ),
-    ]
 
 
 def test_a_module_of_the_host_is_looked_at_once_for_all_agents(world: World) -> None:

@@ -72,6 +72,36 @@ def test_a_directory_of_the_workspace_itself_may_be_mounted_in_its_place(
         assert mounts.find_inner(mounts.find("/workspace").source) == found
 
 
+@pytest.mark.parametrize("flag", ["rw", "ro"])
+@pytest.mark.parametrize(
+    ("root", "point", "is_refused"),
+    [
+        ("{}", "/w", True),
+        ("{}/..", "/w", True),
+        ("{}/sub", "/w", True),
+        ("{}/sub", "/workspace/other", True),
+        ("{}/sub", "/workspace/sub", False),
+        ("{}/../other", "/w", False),
+    ],
+)
+def test_what_the_container_has_elsewhere_is_there_alone(
+    world: World, agent: Agent, flag: str, root: str, point: str, *, is_refused: bool
+) -> None:
+    """Its masks and flags are there, so that at the path of the profile nothing would hold."""
+    root_row, proc, whole = rows(world)
+    place = os.path.normpath(root.format(whole.root))
+    other = parse_mountinfo(f"103 100 {whole.device} {place} {point} {flag} - ext4 /dev/x rw")
+    mounts = Mounts(agent, rows=(root_row, proc, *other), is_proven=True)
+    if is_refused:
+        with pytest.raises(Denied, match=f'at another path, "{point}"'):
+            mounts.find("/workspace/a")
+    else:
+        assert mounts.find("/workspace/a").source.directory == str(world.workspace)
+    # Where the profile says, the container may have it besides.
+    mounts = Mounts(agent, rows=(root_row, proc, whole, *other), is_proven=True)
+    assert mounts.find("/workspace/a").source.directory == str(world.workspace)
+
+
 @pytest.mark.parametrize(
     "seen",
     [

@@ -1,6 +1,7 @@
 """Tests of `workspace.path_arguments`: paths among arguments are held in the workspace."""
 
 import os
+import threading
 
 import pytest
 import trio
@@ -9,6 +10,7 @@ from airlock_daemon.errors import Denied
 from airlock_daemon.identity.containers import Containers
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.setup.load import Setup
+from airlock_daemon.workspace import beneath
 from airlock_daemon.workspace import directory as workspace
 from airlock_daemon.workspace.path_arguments import hold_paths
 from airlock_modules import Grant, Module, PathUse, evaluate, parse_module
@@ -255,3 +257,23 @@ async def test_nothing_is_left_open(setup: Setup) -> None:
     with pytest.raises(Denied):
         await hold(setup, "add", "/data/x", "sub", "/etc")
     assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+async def test_what_has_to_be_waited_for_is_looked_at_in_a_thread(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container may hold the lock of a directory: the event loop takes no name but at once."""
+    real = beneath._open
+
+    def open_or_wait(part: str, directory: int, *, at_once: bool) -> int:
+        if threading.current_thread() is threading.main_thread():
+            assert at_once
+            raise BlockingIOError
+        return real(part, directory, at_once=at_once)
+
+    monkeypatch.setattr(beneath, "_open", open_or_wait)
+    for path in ("inner", "/workspace/sub/inner"):
+        args = ("add", path)
+        held = await hold(setup, *args, cwd="/workspace/sub")
+        assert held[0] == "add"
+        assert held[1].endswith("inner")

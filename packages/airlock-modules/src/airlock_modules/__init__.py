@@ -34,7 +34,7 @@ from airlock_modules.files.module_file import Module, load_builtin, narrow_modul
 from airlock_modules.files.option_files import load_options, parse_options
 from airlock_modules.files.program_entries import ALL_BELOW, ANY_PROGRAM, IF_THERE
 from airlock_modules.files.recipe_files import recipe_names, recipe_text
-from airlock_modules.files.review import review_module, review_narrowing
+from airlock_modules.files.review import find_secret_names, review_module, review_narrowing
 from airlock_modules.files.sandbox_table import Sandbox, widen_network
 from airlock_modules.files.ssh_table import read_ssh_grant
 from airlock_modules.files.toml_reader import TableReader
@@ -117,6 +117,7 @@ __all__ = [
     "evaluate",
     "find_host",
     "find_place",
+    "find_secret_names",
     "find_variable",
     "is_name",
     "judge_push",

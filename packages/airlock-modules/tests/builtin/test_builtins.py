@@ -3,6 +3,7 @@ import re
 import pytest
 
 from airlock_modules import (
+    Logins,
     builtin_names,
     builtin_security,
     builtin_text,
@@ -144,3 +145,14 @@ def test_a_client_chooses_no_credential_program_or_peer(name: str) -> None:
 def test_a_client_gives_what_is_its_own(name: str, variables: dict[str, str]) -> None:
     """What scripts set for one command arrives."""
     assert select_forwarded(variables, load_builtin(name).forward) == variables
+
+
+def test_commands_of_docker_that_may_need_a_registry_get_its_logins() -> None:
+    """By whatever name there is for them; a management command has some of both."""
+    credentials = load_builtin("docker").credentials
+    assert credentials is not None
+    (logins,) = credentials.files.values()
+    assert isinstance(logins, Logins)
+    needing = "build builder buildx compose container create image login manifest plugin pull push"
+    assert not {*needing.split(), "run", "search", "trust"}.intersection(logins.not_for)
+    assert {"exec", "logs", "ps", "rm", "rmi"}.issubset(logins.not_for)

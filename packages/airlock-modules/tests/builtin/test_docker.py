@@ -269,11 +269,19 @@ def test_another_engine_is_never_asked(client: Client, words: list[str]) -> None
         assert not ask(*words, "ps").allowed
 
 
-@pytest.mark.parametrize("name", ["build", "image build", "import", "container run"])
-def test_paths_are_handed_on(name: str) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        "build /etc/a",
+        "container run --env-file=/etc/a alpine",
+        "image build /etc/a",
+        "import /etc/a",
+        "load -i /etc/a",
+        "save -o /etc/a alpine",
+    ],
+)
+def test_paths_are_handed_on(line: str) -> None:
     """Whether a context or a file lies in the workspace is decided by who knows it."""
-    flag = {"container run": "--env-file=/etc/a"}.get(name)
-    words = [flag, "alpine"] if flag else ["/etc/a"]
-    decision = ask(*name.split(), *words)
+    decision = ask(*line.split())
     assert decision.allowed
     assert [use.path for use in decision.paths] == ["/etc/a"]

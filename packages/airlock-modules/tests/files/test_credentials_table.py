@@ -6,6 +6,7 @@ from airlock_modules import (
     Credentials,
     HostFile,
     HostVariable,
+    Logins,
     Module,
     Printed,
     review_module,
@@ -28,6 +29,7 @@ def test_files_and_variables_come_from_the_host_or_from_what_a_command_prints() 
         files."~/.aws/config" = "${AWS_CONFIG_FILE:-~/.aws/config}?"
         files."/run/docker.sock" = "/var/run/docker.sock"
         files."/etc/tool/key" = "${TOOL_KEY}"
+        files."~/.docker/config.json" = { logins = "~/.docker/config.json", not_for = ["ps"] }
         env.GH_TOKEN = ["/usr/bin/gh", "auth", "token"]
         env.AWS_PROFILE = "AWS_PROFILE?"
         env.KEY = "MY_KEY"
@@ -40,6 +42,7 @@ def test_files_and_variables_come_from_the_host_or_from_what_a_command_prints() 
             "~/.aws/config": HostFile("~/.aws/config", "AWS_CONFIG_FILE", is_optional=True),
             "/run/docker.sock": HostFile("/var/run/docker.sock"),
             "/etc/tool/key": HostFile("", "TOOL_KEY"),
+            "~/.docker/config.json": Logins(HostFile("~/.docker/config.json"), ("ps",)),
         },
         env={
             "GH_TOKEN": Printed(("/usr/bin/gh", "auth", "token")),
@@ -74,6 +77,7 @@ def test_a_file_may_be_where_only_the_tool_is_told() -> None:
 
 
 FILE, VARIABLE = "[credentials] files", "[credentials] env"
+LOGINS = 'files."~/.x" = {{ logins = "~/.x", not_for = [{}] }}'
 
 
 @pytest.mark.parametrize(
@@ -94,6 +98,9 @@ FILE, VARIABLE = "[credentials] files", "[credentials] env"
         ('files."~/.x" = ["a/x"]', f'{FILE}."~/.x": its command is no program'),
         ('files."~/.x" = [".."]', f'{FILE}."~/.x": its command is no program'),
         ('files."~/.x" = ["a", 1]', f'{FILE}."~/.x": item 2: must be a string'),
+        ('files."~/.x" = {}', f'{FILE}."~/.x": it has no logins'),
+        (LOGINS.format('""'), f'{FILE}."~/.x".not_for: "" is no subcommand'),
+        (LOGINS.format('"-D"'), f'{FILE}."~/.x".not_for: "-D" is no subcommand'),
         ('files."x" = "~/.x"', f'{FILE}.x: "x" is no plain path of a box'),
         ('files."~" = "~/.x"', f'{FILE}."~": "~" is no plain path of a box'),
         ('files."/" = "~/.x"', f'{FILE}."/": "/" is no plain path of a box'),
@@ -174,3 +181,20 @@ def test_keys_of_a_profile_of_aws_are_exported_for_its_two_files() -> None:
     assert held.aws_export == Printed(("aws", "configure", "export-credentials"))
     (fault,) = faults_of(f"{CLOSED}[credentials]\n{export}\n")
     assert 'name "${AWS_CONFIG_FILE}" and "${AWS_SHARED_CREDENTIALS_FILE}" in files' in fault
+
+
+def test_keys_of_aws_come_from_an_address_where_that_is_wanted() -> None:
+    """Which needs a command, for profiles that have no keys of their own."""
+    files = """
+        files."${AWS_CONFIG_FILE}" = "~/.aws/config?"
+        files."${AWS_SHARED_CREDENTIALS_FILE}" = "~/.aws/credentials?"
+    """
+    export = 'aws_export = ["aws", "configure", "export-credentials"]'
+    held = read(f"aws_endpoint = true\n{export}\n{files}").credentials
+    assert held is not None
+    assert held.aws_endpoint
+    held = read(f"{export}\n{files}").credentials
+    assert held is not None
+    assert not held.aws_endpoint
+    (fault,) = faults_of(f"{CLOSED}[credentials]\naws_endpoint = true\n{files}\n")
+    assert "name a command that prints them in aws_export" in fault

@@ -35,7 +35,7 @@ def test_a_whole_table() -> None:
     ]
     assert grant.refs is not None
     assert grant.refs[0].fullmatch("refs/heads/agent/x")
-    assert grant.protect[0].fullmatch(fold("refs/heads/Main"))
+    assert any(map(grant.protect[0].fullmatch, fold("refs/heads/Main")))
 
 
 def test_an_empty_table_pins_nothing_and_an_empty_list_everything() -> None:

@@ -64,6 +64,17 @@ def test_an_open_table_is_open_behind_the_whole_subcommand_only() -> None:
     assert (table.root.is_open, table.elsewhere.is_open) == (False, True)
 
 
+def test_a_command_may_have_several_names() -> None:
+    """Each of them is read as the first, and a name stands for one command."""
+    text = HEAD + 'subcommands = 2\n[commands.run]\nflags = ["-x"]\nalso = ["a run"]\n'
+    commands = parse_options(text, "options.toml").commands
+    assert commands["a run"].key == ("a", "run")
+    assert commands["a run"].flags == commands["run"].flags
+    for again in ("[commands.a]", '[commands."a run"]'):
+        found = faults_of(f'{text}{again}\nalso = ["a run"]\n')
+        assert any('.also: "a run" is there twice; ' in line for line in found), found
+
+
 def test_flags_without_a_subcommand_may_stand_under_the_empty_name() -> None:
     """They are those before a subcommand, and the only ones where there is none."""
     table = parse_options(HEAD + '[commands.""]\nflags = ["-x"]\nwords = "paths"\n', "o.toml")

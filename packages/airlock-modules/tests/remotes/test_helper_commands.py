@@ -46,3 +46,12 @@ def test_anything_else_is_refused(line: bytes, rule: str, said: str) -> None:
     with pytest.raises(RemoteError) as caught:
         reader.take()
     assert (caught.value.rule, said in caught.value.problem) == (rule, True), caught.value
+
+
+def test_a_helper_is_not_kept_answering() -> None:
+    """Each answer takes a step of the daemon's, and the next one is asked for at no cost."""
+    reader = HelperReader()
+    reader.feed(b"capabilities\n" * 500)
+    assert [reader.take() for _ in range(200)] == ["capabilities"] * 200
+    with pytest.raises(RemoteError, match="more than 200 things"):
+        reader.take()

@@ -50,7 +50,6 @@ def test_a_list_says_what_the_push_does() -> None:
         Update(ONE, TWO, "refs/heads/ä"),
         Update(TWO, NONE, "refs/tags/v1"),
     )
-    assert [update.is_creation for update in push.updates] == [True, False, False]
     assert [update.is_deletion for update in push.updates] == [False, False, True]
     assert push.options == ("ci.skip",)
     assert push.capabilities == (*CAPABILITIES.split(), "push-options")

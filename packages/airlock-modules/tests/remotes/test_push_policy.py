@@ -47,6 +47,7 @@ def test_branches_and_tags_may_move_where_nothing_is_said(ref: str) -> None:
         "refs/heads/.a",
         "refs/heads/a\u202eb",
         "refs/heads/a.",
+        "refs/heads/a./b",
         "refs/heads/a/",
         "refs/heads/@{1}",
         "refs/heads/a:b",
@@ -81,18 +82,27 @@ def test_a_grant_says_which_refs_move(asked: PushList, rule: str | None) -> None
     "ref",
     [
         f"refs/heads/{name}"
-        for name in ("Gr\u00f6\u00dfe", "gro\u0308\u00dfe", "GR\u00d6SSE", "x%y")
+        for name in (
+            *("Gr\u00f6\u00dfe", "gro\u0308\u00dfe", "GR\u00d6SSE", "x%y", "\uff58y", "x\uff0fy"),
+            *(
+                "gr\u034f\u00f6\u00dfe",
+                "gr\u00f6\u00dfe\ufe0f",
+                "gr\u3164\u00f6\u00dfe",
+                "\uffa0xy",
+            ),
+            *("gro\U000e0100\u0308\u00dfe", "\uff27r\u00f6\u00dfe"),
+        )
     ],
 )
 def test_what_a_file_system_takes_for_a_protected_ref_is_one(ref: str) -> None:
-    """In another case, composed or not, and with what would be options of some servers."""
+    """In another case, width or composition, with what nobody sees, or with options of a server."""
     protect = tuple(map(compile_protection, ("refs/heads/gr\u00f6\u00dfe", "refs/heads/x*")))
     grant = GitGrant(refs=(compile_pattern("refs/**"), compile_pattern("**%*")), protect=protect)
     assert [refusal.rule for refusal in judge_push(grant, push(ref))] == ["protect"]
 
 
 def test_a_ref_that_no_server_takes_is_refused_before_patterns_see_it() -> None:
-    """Patterns with many stars take long for long names."""
+    """However long it is."""
     (refusal,) = judge_push(GitGrant(), push("refs/heads/" + "a" * 600))
     assert refusal.problem == "this is no name of a ref"
 

@@ -16,12 +16,12 @@ ANSWER_S = 10.0
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# IPv6 addresses that lead to the IPv4 address in their last, or for 6to4 in other, bits: NAT64
-# (RFC 6052, RFC 8215), and addresses compatible with IPv4.
-_EMBEDDING = tuple(
-    map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0/96", "::/96"))
-)
+# Addresses that lead to the IPv4 address in their last bits (NAT64, RFC 6052).
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _LAST_BITS = 0xFFFFFFFF
+# All of IPv6 that IANA has given out for the public. Of the rest some is in use all the same:
+# site-local addresses, overlays, translators, IPv4 in other forms.
+_GIVEN_OUT = (ipaddress.IPv6Network("2000::/3"), _NAT64)
 
 
 async def resolve(
@@ -57,15 +57,19 @@ def find_inner(addresses: tuple[Address, ...]) -> Address | None:
 
 def _is_public(address: Address) -> bool:
     return all(
-        each.is_global and not each.is_multicast and not _is_own(each)
+        each.is_global and not each.is_multicast and _is_given_out(each) and not _is_own(each)
         for each in (address, *_find_embedded(address))
     )
+
+
+def _is_given_out(address: Address) -> bool:
+    return address.version == 4 or any(address in network for network in _GIVEN_OUT)
 
 
 def _find_embedded(address: Address) -> Iterator[Address]:
     if not isinstance(address, ipaddress.IPv6Address):
         return
-    if any(address in network for network in _EMBEDDING):
+    if address in _NAT64:
         yield ipaddress.IPv4Address(int(address) & _LAST_BITS)
     if address.sixtofour is not None:
         yield address.sixtofour

@@ -14,6 +14,7 @@ from airlock_daemon.cli import VERSION_OPTIONS
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.reporting import say
+from airlock_daemon.cli.screen import printing
 
 NAME = "airlock-daemon"
 
@@ -104,12 +105,17 @@ def _begin(
 
 
 def run(words: Sequence[str]) -> NoReturn:
-    """Run the application with these arguments, and exit with its status."""
-    try:
-        status = typer.main.get_command(app).main(words, prog_name=NAME, standalone_mode=False)
-    except typer.TyperException as error:
-        _explain(error)
-        sys.exit(error.exit_code)
+    """Run the application with these arguments, and exit with its status.
+
+    That is 1 where nobody reads what it prints to its end.
+    """
+    status = 1
+    with printing():
+        try:
+            status = typer.main.get_command(app).main(words, prog_name=NAME, standalone_mode=False)
+        except typer.TyperException as error:
+            _explain(error)
+            status = error.exit_code
     sys.exit(status)
 
 

@@ -85,5 +85,10 @@ def _explain(name: str, said: str) -> AirlockError:
             f"there is no image {quote(name)} on this machine",
             hint=f"fetch or build it first: {ENGINE} pull, or {ENGINE} build -t",
         )
+    if "invalid reference format" in said.lower():
+        return AirlockError(
+            f"{quote(name)} is no name of an image",
+            hint=f"IMAGE stands for one that this machine has: {ENGINE} images",
+        )
     reason = quote(said.splitlines()[-1]) if said else "it does not say why"
     return AirlockError(f"{ENGINE} tells nothing of the image {quote(name)}: {reason}", hint=_ASK)

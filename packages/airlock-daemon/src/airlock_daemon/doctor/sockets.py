@@ -49,5 +49,7 @@ def _list_directories(directory: str) -> Iterator[str]:
 def _say_directory(path: str) -> Finding:
     quoted = shlex.quote(path)
     # As the daemon does: an empty one goes, a full one is looked at first.
-    remedy = f"rmdir {quoted} (with sudo if it belongs to root), and start the container again"
+    is_full = not os.access(path, os.R_OK) or bool(os.listdir(path))
+    remove = f"look at what is in it, then: rm -r {quoted}" if is_full else f"rmdir {quoted}"
+    remedy = f"{remove} (with sudo if it belongs to root), and start the container again"
     return Finding(path, "", f"is a directory and no socket: {DOCKER}", remedy, name="sockets")

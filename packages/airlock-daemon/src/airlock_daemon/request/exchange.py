@@ -26,7 +26,7 @@ from airlock_daemon.request.plan import Plan, Talk, plan
 from airlock_daemon.request.pre_exec import consult
 from airlock_daemon.request.recording import Recording, RelayedRecording
 from airlock_daemon.request.relay import Converse
-from airlock_daemon.request.running import run_command
+from airlock_daemon.request.running import Runner
 from airlock_daemon.request.state import AgentState, DaemonState, log
 from airlock_daemon.request.steps import Steps
 from airlock_wire import ErrorObject, Request
@@ -198,10 +198,8 @@ class Exchange:
     async def _execute(
         self, planned: Plan | Talk, allowed: Allowed, client: Client, peer: Peer
     ) -> None:
-        await run_command(
-            planned,
-            allowed.module,
-            client,
+        runner = Runner(
+            client=client,
             generation=self._generation,
             agent=self._agent,
             shared=self._shared,
@@ -215,6 +213,7 @@ class Exchange:
                 is_relayed=self._origin is not None,
             ),
         )
+        await runner.run(planned, allowed.module)
 
     def _identify(self) -> Peer:
         if self._origin is not None:

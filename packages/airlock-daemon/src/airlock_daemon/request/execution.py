@@ -6,7 +6,6 @@ from contextlib import closing
 from functools import partial
 
 import msgspec
-import trio
 
 from airlock_daemon.brokers.git.conversation import Conversation
 from airlock_daemon.brokers.git.transport import Transport
@@ -15,22 +14,19 @@ from airlock_daemon.command.process import Command
 from airlock_daemon.command.stdio import Emit, Stdio
 from airlock_daemon.connection.descriptors import Passed
 from airlock_daemon.connection.session import Session
-from airlock_daemon.fairness.turns import Turns
 from airlock_daemon.request.accompanying import Companion, accompany
 from airlock_daemon.request.client import Client
 from airlock_daemon.request.client_input import hand_on_input
 from airlock_daemon.request.negotiation import open_stdio
 from airlock_daemon.request.plan import Plan
 from airlock_daemon.request.relay import Relay
-from airlock_daemon.request.state import DaemonState
-from airlock_daemon.sandbox.fencing import start_fenced
-from airlock_daemon.sandbox.groups import Group, OpenGroup, open_none
+from airlock_daemon.request.state import AgentState, DaemonState
+from airlock_daemon.sandbox.fencing import Fencing
 from airlock_daemon.sandbox.launch import BoxedLaunch
 from airlock_daemon.sandbox.making import Workshop
 from airlock_daemon.sandbox.room import Room
 from airlock_daemon.sandbox.starting import start_boxed
 from airlock_daemon.setup.limits import Limits
-from airlock_daemon.workspace.directory import Workspace
 
 Lead = Callable[[socket.socket], Companion]
 """Makes what serves the connections of a box, whose listeners come over the socket."""
@@ -47,26 +43,20 @@ async def execute(
     plan: Plan,
     client: Client,
     shared: DaemonState,
+    agent: AgentState,
     *,
     limits: Limits,
-    turns: Turns,
-    lookups: trio.CapacityLimiter,
     emit: Emit,
     conclude: Callable[[Finished], Awaitable[None]],
     conversation: Conversation | None = None,
-    private: Workspace | None = None,
+    fencing: Fencing | None = None,
     asking: Relay | None = None,
     lead: Lead | None = None,
-    room: Room | None = None,
-    open_group: OpenGroup = open_none,
-    group: Group | None = None,
 ) -> Finished:
     """Run the command: `emit` gets its output as it comes, then `conclude` how it ended.
 
-    A `conversation` is what a broker has it for, and holds; `private` and `group` are the directory
-    and the cgroup of a command behind a fence; over `asking` one in a box asks brokers, `lead`
-    makes what leads out of that, in `room` a box may wait for it, and by `open_group` another one
-    gets its cgroup.
+    A `conversation` is what a broker has it for, and holds; one without bubblewrap is started by
+    `fencing`; over `asking` one in a box asks brokers, and `lead` makes what leads out of that.
 
     Returns that too, by whatever way, when none of its processes is left. Raises Failed where it
     cannot be started, ClientGone where the client does not take what it gets.
@@ -74,10 +64,11 @@ async def execute(
     session = client.session
     transport = None if conversation is None else _open_transport(plan, conversation, session)
     with closing(transport or _open(plan, session.passed, null=shared.null)) as stdio:
-        start = _choose_start(plan, shared, private, group, room, open_group, lookups)
+        room = _find_room(plan, agent)
+        start = _choose_start(plan, shared, agent, room, fencing)
         launch = await _launch(plan, stdio, shared, start, asking)
         command = Command(
-            launch, stdio, turns, ahead=limits.output_bytes, credit=limits.stdin_bytes
+            launch, stdio, agent.turns, ahead=limits.output_bytes, credit=limits.stdin_bytes
         )
         try:
             stdio.hand_over()
@@ -105,6 +96,11 @@ async def execute(
             await command.finish()
 
 
+def _find_room(plan: Plan, agent: AgentState) -> Room | None:
+    """Where a box may wait for it: none that was made before has what a box is to hold."""
+    return agent.room if plan.boxed is not None and not plan.boxed.held else None
+
+
 def _list_companions(
     launch: Launch, asking: Relay | None, lead: Lead | None
 ) -> Iterator[Companion]:
@@ -120,39 +116,28 @@ _Start = Callable[..., Awaitable[Launch]]
 def _choose_start(
     plan: Plan,
     shared: DaemonState,
-    private: Workspace | None,
-    group: Group | None,
+    agent: AgentState,
     room: Room | None,
-    open_group: OpenGroup,
-    lookups: trio.CapacityLimiter,
+    fencing: Fencing | None,
 ) -> _Start | None:
     """What starts a command that is to have a box, None for one that has none."""
     boxed = plan.boxed
     if boxed is None:
         return None
-    launcher, identity, reserved = shared.launcher, boxed.maker.identity, boxed.reserved
-    if (bubblewrap := boxed.maker.bubblewrap) is not None:
-        workshop = Workshop(
-            bubblewrap=bubblewrap,
-            launcher=launcher,
-            identity=identity,
-            reserved=reserved,
-            null=shared.null,
-            lookups=lookups,
-            open_group=open_group,
-        )
-        return partial(start_boxed, by=workshop, room=room)
-    if private is None:
+    if fencing is not None:
+        return fencing.start
+    if boxed.maker.bubblewrap is None:
         raise TypeError(boxed.maker)
-    return partial(
-        start_fenced,
-        launcher=launcher,
-        identity=identity,
-        reserved=reserved,
-        lookups=lookups,
-        private=private,
-        group=group,
+    workshop = Workshop(
+        bubblewrap=boxed.maker.bubblewrap,
+        launcher=shared.launcher,
+        identity=boxed.maker.identity,
+        reserved=boxed.reserved,
+        null=shared.null,
+        lookups=agent.lookups,
+        open_group=agent.open_group,
     )
+    return partial(start_boxed, by=workshop, room=room)
 
 
 async def _launch(

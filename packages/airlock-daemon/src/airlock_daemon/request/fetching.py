@@ -3,24 +3,38 @@
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from typing import TypeVar
 
 from msgspec.structs import replace
 
 from airlock_daemon.brokers.asking import ask
+from airlock_daemon.brokers.aws.giving import Given
 from airlock_daemon.command.order import CommandLine
 from airlock_daemon.errors import Denied
 from airlock_daemon.identity.neighbours import find_mounted
 from airlock_daemon.platform.threads import run_in_thread
-from airlock_daemon.request.execution import Finished
+from airlock_daemon.request.execution import Finished, Lead
 from airlock_daemon.request.plan import Boxed, Plan
 from airlock_daemon.request.state import AgentState, DaemonState, log
-from airlock_daemon.sandbox.aws_profile import find_profile, put_keys
+from airlock_daemon.sandbox.aws_endpoint import WEB_IDENTITY, give_keys, tell_address
+from airlock_daemon.sandbox.aws_profile import (
+    choose_profile,
+    find_own_keys,
+    find_profile,
+    has_keys,
+    has_profile,
+    put_keys,
+    read_keys,
+    without_keys,
+)
 from airlock_daemon.sandbox.credentials import Held, Keeper, fill
 from airlock_daemon.sandbox.hiding import hide, hides
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.workspace.directory import make_empty
 from airlock_modules import HostFile, Logins, Printed
 from airlock_wire import quote
+
+_Read = TypeVar("_Read")
 
 
 async def execute_holding(
@@ -30,16 +44,20 @@ async def execute_holding(
     shared: DaemonState,
     agent: AgentState,
     generation: Generation,
+    *,
+    lead: Callable[[Given | None], Lead | None],
     **more: object,
 ) -> Finished:
     """Call `run`, which is `execute`, with the `plan` whose box, `boxed`, has what it is to hold.
 
-    That is fetched in the place of the command. Raises Denied where something of it cannot be had.
+    That is fetched in the place of the command. `lead`, told which keys are given in the box, makes
+    what serves its connections. Raises Denied where something of it cannot be had.
     """
     variables = plan.command_line.environment
     # What the profile sets is a choice for this agent.
     wanted = {name: each for name, each in boxed.held.env.items() if name not in variables}
     beside = await _look_beside(boxed, agent)
+    given: Given | None = None
     directory = make_empty(None)
     try:
         keeper = Keeper(
@@ -53,18 +71,22 @@ async def execute_holding(
             argv=plan.command_line.argv,
         )
         held = await keeper.fetch(replace(boxed.held, env=wanted))
-        held = await _export_profile(keeper, boxed, held, plan.command_line)
+        line = plan.command_line
+        if boxed.held.aws_endpoint:
+            given, held = await _find_keys(keeper, boxed, held, line)
+            line = replace(line, environment=tell_address(variables, given, boxed.box.doors))
+        else:
+            held = await _export_profile(keeper, boxed, held, line)
     finally:
         await directory.leave(agent.removals)
-    variables = {**variables, **held.variables}
+    variables = {**line.environment, **held.variables}
     box = fill(boxed.box, held)
     if hides(boxed.held):
         box, hidden = hide(box)
         variables = {**variables, **hidden}
-    line = replace(plan.command_line, environment=variables)
+    line = replace(line, environment=variables)
     held_plan = replace(plan, command_line=line, boxed=replace(boxed, box=box))
-    # A box that was made before has none of this.
-    return await run(**{**more, "plan": held_plan, "room": None})
+    return await run(**{**more, "plan": held_plan, "lead": lead(given)})
 
 
 async def _export_profile(keeper: Keeper, boxed: Boxed, held: Held, line: CommandLine) -> Held:
@@ -78,9 +100,36 @@ async def _export_profile(keeper: Keeper, boxed: Boxed, held: Held, line: Comman
     profile = find_profile(held, {**line.environment, **held.variables}, line.argv)
     if profile is None:
         return held
-    asked = Printed((*export.argv, "--profile", profile))
+    asked = _ask_for(export, profile)
+    return await _export(keeper, asked, profile, partial(put_keys, held, profile)) or held
+
+
+async def _find_keys(
+    keeper: Keeper, boxed: Boxed, held: Held, line: CommandLine
+) -> tuple[Given | None, Held]:
+    """The keys that the box is to be given, None where there are none, and what else is held."""
+    variables = {**line.environment, **held.variables}
+    profile = choose_profile(variables)
+    export = boxed.held.aws_export
+    has_login = bool(keeper.environment.get(WEB_IDENTITY)) and not has_keys(variables)
+    keys = None if has_login else find_own_keys(held, variables)
+    if keys is None and export is not None and (has_login or has_profile(held, profile)):
+        # A client that is told a profile does not look at the variables of that login.
+        asked = export if has_login else _ask_for(export, profile)
+        keys = await _export(keeper, asked, profile, read_keys)
+    return None if keys is None else give_keys(keys), without_keys(held, profile)
+
+
+def _ask_for(export: Printed, profile: str) -> Printed:
+    return Printed((*export.argv, "--profile", profile))
+
+
+async def _export(
+    keeper: Keeper, asked: Printed, profile: str, read: Callable[[bytes], _Read]
+) -> _Read | None:
+    """What `read` makes of the keys that are `asked` for, None where there are none."""
     try:
-        return put_keys(held, profile, await keeper.run("aws_export", asked))
+        return read(await keeper.run("aws_export", asked))
     except Denied as error:
         problem = error.message
     except ValueError:
@@ -92,7 +141,7 @@ async def _export_profile(keeper: Keeper, boxed: Boxed, held: Held, line: Comman
         problem,
         shlex.join(asked.argv),
     )
-    return held
+    return None
 
 
 async def _look_beside(boxed: Boxed, agent: AgentState) -> tuple[str, ...]:

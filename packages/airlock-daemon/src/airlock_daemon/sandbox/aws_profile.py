@@ -34,6 +34,14 @@ _REPLACED = (
     *(*_BEYOND_ROLE, *_LOGIN, "sso_account_id", "sso_role_name", "sso_region"),
     *("sso_registration_scopes", *_BY_PROGRAM),
 )
+# Of a profile, what is no secret, names no file and leads nowhere.
+_SETTINGS = (
+    *("region", "output", "retry_mode", "max_attempts", "defaults_mode", "sts_regional_endpoints"),
+    *("use_fips_endpoint", "use_dualstack_endpoint", "s3_us_east_1_regional_endpoint"),
+)
+KEY_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+"""By which a tool is told keys themselves."""
+
 # As an INI file takes it back.
 _PLAIN = re.compile(r"[!-~]+")
 
@@ -52,9 +60,9 @@ def find_profile(held: Held, variables: Mapping[str, str], argv: Sequence[str]) 
     It is the one that the human has chosen by `variables` of the tool. The client may name another
     one in `argv`, of which nothing is exported.
     """
-    if variables.get("AWS_ACCESS_KEY_ID"):
+    if has_keys(variables):
         return None
-    chosen = variables.get("AWS_PROFILE") or _DEFAULT
+    chosen = choose_profile(variables)
     named = [argv[at + 1] for at, word in enumerate(argv[:-1]) if word == _OPTION]
     named += [word.partition("=")[2] for word in argv if word.startswith(f"{_OPTION}=")]
     if any(name != chosen for name in named):
@@ -70,10 +78,7 @@ def put_keys(held: Held, profile: str, printed: bytes) -> Held:
 
     Raises ValueError where no keys were printed.
     """
-    try:
-        keys = msgspec.json.decode(printed, type=Keys)
-    except msgspec.MsgspecError as error:
-        raise ValueError("no keys") from error
+    keys = read_keys(printed)
     values = {_STATIC: keys.access_key_id, "aws_secret_access_key": keys.secret_access_key}
     values |= {"aws_session_token": keys.session_token} if keys.session_token else {}
     config, known = _parse(held, _CONFIG), _parse(held, _KEYS)
@@ -86,6 +91,61 @@ def put_keys(held: Held, profile: str, printed: bytes) -> Held:
     known[profile] = values
     written = {_CONFIG: _write(config, _CONFIG), _KEYS: _write(known, _KEYS)}
     return Held({**held.files, **written}, held.variables)
+
+
+def find_own_keys(held: Held, variables: Mapping[str, str]) -> Keys | None:
+    """The keys that stand in `variables`, or in the files for the profile that they choose."""
+    if has_keys(variables):
+        return Keys(*(variables.get(name, "") for name in KEY_VARIABLES))
+    has = _read_profile(held, choose_profile(variables))
+    if "role_arn" in has or not has.get(_STATIC):
+        return None
+    names = (_STATIC, "aws_secret_access_key", "aws_session_token")
+    return Keys(*(has.get(name, "") for name in names))
+
+
+def has_keys(variables: Mapping[str, str]) -> bool:
+    """Whether keys stand in `variables`, before which a client takes no others."""
+    return bool(variables.get("AWS_ACCESS_KEY_ID"))
+
+
+def choose_profile(variables: Mapping[str, str]) -> str:
+    """The profile that the human has chosen by `variables` of the tool."""
+    return variables.get("AWS_PROFILE") or _DEFAULT
+
+
+def has_profile(held: Held, profile: str) -> bool:
+    """Whether the files say anything of it."""
+    return bool(_read_profile(held, profile))
+
+
+def read_keys(printed: bytes) -> Keys:
+    """The keys that a client printed. Raises ValueError where there are none."""
+    try:
+        return msgspec.json.decode(printed, type=Keys)
+    except msgspec.MsgspecError as error:
+        raise ValueError("no keys") from error
+
+
+def without_keys(held: Held, profile: str) -> Held:
+    """What is held, with no keys: of the files the profile's settings that are none alone."""
+    has = _read_profile(held, profile)
+    parser = configparser.RawConfigParser(default_section="\0")
+    section = _DEFAULT if profile == _DEFAULT else f"profile {profile}"
+    parser[section] = {name: has[name] for name in _SETTINGS if name in has}
+    kept = {target: each for target, each in held.files.items() if target not in (_CONFIG, _KEYS)}
+    variables = {name: each for name, each in held.variables.items() if name not in KEY_VARIABLES}
+    return Held({**kept, _CONFIG: _write(parser, _CONFIG)}, variables)
+
+
+def _read_profile(held: Held, profile: str) -> dict[str, str]:
+    config, keys = _parse(held, _CONFIG), _parse(held, _KEYS)
+    has = dict[str, str]()
+    if config is not None and (section := _find_section(config, profile)) is not None:
+        has |= config[section]
+    if keys is not None and keys.has_section(profile):
+        has |= keys[profile]
+    return has
 
 
 def _needs_help(

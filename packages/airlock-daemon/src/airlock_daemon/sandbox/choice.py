@@ -19,7 +19,7 @@ from airlock_daemon.sandbox.hiding import cover_processes, locate
 from airlock_daemon.sandbox.home import PLACES, find_home
 from airlock_daemon.sandbox.plan import plan_box, plan_home_box
 from airlock_daemon.sandbox.programs import find_places
-from airlock_daemon.sandbox.refusing import advising, refuse
+from airlock_daemon.sandbox.refusing import LET_BUBBLEWRAP, advising, refuse
 from airlock_daemon.sandbox.shown import find_certificates, find_read, refuse_private
 from airlock_daemon.sandbox.transports import ASKS, find_transports
 from airlock_daemon.setup.boxes import (
@@ -82,7 +82,9 @@ def find_maker(module: Module, generation: Generation) -> Maker | None:
         if not module.is_holding:
             return maker
         if maker.bubblewrap is None:
-            raise refuse("what holds credentials needs one that bubblewrap makes", _INSTALL)
+            is_there = generation.programs.find(BUBBLEWRAP) is not None
+            remedy = LET_BUBBLEWRAP if is_there else _INSTALL
+            raise refuse("what holds credentials needs one that bubblewrap makes", remedy)
         return replace(maker, is_holding=True)
 
 
@@ -200,7 +202,8 @@ def choose_box(
             is_fence=is_fence,
         )
     box = _let_ask(box, sandbox.brokers, maker, generation)
-    doors = plan_doors(sandbox.network, module.source, engine=engine)
+    gives_keys = module.credentials is not None and module.credentials.aws_endpoint
+    doors = plan_doors(sandbox.network, module.source, engine=engine, gives_keys=gives_keys)
     bound = bounded.bound
     if bound is not None and box.asks:
         bound = let_ask(bound, box, module.source)

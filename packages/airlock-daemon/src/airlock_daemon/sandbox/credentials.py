@@ -15,7 +15,7 @@ import trio
 from msgspec.structs import replace
 
 from airlock_daemon.brokers.asking import MOST
-from airlock_daemon.brokers.docker.logins import may_need_logins, read_configuration
+from airlock_daemon.brokers.docker.logins import read_configuration
 from airlock_daemon.brokers.means import Ask
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 from airlock_daemon.platform.threads import run_in_thread
@@ -65,8 +65,8 @@ class Keeper(msgspec.Struct, frozen=True, kw_only=True):
             match source:
                 case Printed():
                     files[target] = Secret(await self.run(name, source), target)
-                case Logins(configuration=configuration):
-                    logins = await self._get_logins(name, configuration, target)
+                case Logins():
+                    logins = await self._get_logins(name, source, target)
                     files[target] = Secret(logins, target)
                 case _:
                     found = await self._read_in_thread(name, source, target)
@@ -85,10 +85,11 @@ class Keeper(msgspec.Struct, frozen=True, kw_only=True):
         read = partial(self._read, name, source, target)
         return await run_in_thread(read, limiter=self.lookups)
 
-    async def _get_logins(self, name: str, source: HostFile, target: str) -> bytes:
+    async def _get_logins(self, name: str, source: Logins, target: str) -> bytes:
         found = None
-        if may_need_logins(self.argv):
-            found = await self._read_in_thread(name, source, target)
+        # An option's value that is such a word costs logins, and gives none away.
+        if "".join(self.argv[1:2]) not in source.not_for:
+            found = await self._read_in_thread(name, source.configuration, target)
         content = found.content if isinstance(found, Secret) else b""
         configuration = read_configuration(content)
         if configuration is None:

@@ -3,7 +3,7 @@
 At one of them the daemon speaks CONNECT. Each of the others stands for a destination, for tools
 that know no proxy: one on the host's loopback at the very address and port that it has there; one
 with a name at its port, on an address that the box's /etc/hosts has for it. One more, a unix socket
-without a path, stands for the human's docker engine.
+without a path, stands for the human's docker engine; and one is where keys of AWS are given.
 """
 
 import ipaddress
@@ -14,7 +14,6 @@ from secrets import token_hex
 
 import msgspec
 
-from airlock_daemon.brokers.addresses import Address
 from airlock_daemon.brokers.egress.destinations import LOOPBACK, Destination, Network, read_network
 from airlock_daemon.connection.descriptors import receive
 from airlock_daemon.errors import AND_RELOAD, Denied
@@ -46,6 +45,7 @@ class Doors(msgspec.Struct, frozen=True):
 
     `proxy` speaks HTTP; it is there unless `network` is empty. `engine` is the host's path of the
     socket of a docker engine, "" where the box reaches none, and `socket` what stands for it here.
+    At `keys` the daemon gives keys of AWS.
     """
 
     network: Network = read_network(())
@@ -53,11 +53,12 @@ class Doors(msgspec.Struct, frozen=True):
     doors: tuple[Door, ...] = ()
     engine: str = ""
     socket: str = ""
+    keys: Destination | None = None
 
     @property
     def listeners(self) -> tuple[Destination, ...]:
         """Where the launcher is to listen by TCP, each address and port once."""
-        first = () if self.proxy is None else (self.proxy,)
+        first = tuple(each for each in (self.proxy, self.keys) if each is not None)
         return (*first, *(each.here for each in self.doors))
 
     @property
@@ -72,10 +73,13 @@ class Doors(msgspec.Struct, frozen=True):
         return tuple(dict.fromkeys((each.here.host, each.behind.host) for each in named))
 
 
-def plan_doors(entries: Sequence[str], source: str, *, engine: str = "") -> Doors | None:
-    """The doors of a box for `[sandbox] network` of the module `source`, and for an `engine`.
+def plan_doors(
+    entries: Sequence[str], source: str, *, engine: str = "", gives_keys: bool = False
+) -> Doors | None:
+    """The doors of a box for `[sandbox] network` of the module `source`, and for an `engine`; it
+    `gives_keys` at one, for what is in `entries`.
 
-    None where there are neither. Raises Denied where it names more destinations on this host than
+    None where there are none. Raises Denied where it names more destinations on this host than
     there can be.
     """
     name = f"{_ENGINE}{token_hex(_BYTES)}" if engine else ""
@@ -88,10 +92,11 @@ def plan_doors(entries: Sequence[str], source: str, *, engine: str = "") -> Door
         for here in (Destination(str(found), each.port, found) for found in each.own_addresses)
     }
     taken = {each.port for each in local}
-    port = next(port for port in range(_PROXY_PORT, _PROXY_PORT + _MOST) if port not in taken)
+    free = (port for port in range(_PROXY_PORT, _PROXY_PORT + _MOST) if port not in taken)
     address = LOOPBACK[0]
-    proxy = Destination(str(address), port, address)
-    most = _MOST - 1 - bool(engine)
+    proxy = Destination(str(address), next(free), address)
+    keys = Destination(str(address), next(free), address) if gives_keys else None
+    most = _MOST - 1 - bool(engine) - gives_keys
     if len(local) > most:
         raise Denied(
             f"a box that listens at {len(local) + 1} addresses for the host's is more than can be",
@@ -101,7 +106,7 @@ def plan_doors(entries: Sequence[str], source: str, *, engine: str = "") -> Door
         )
     doors = (*local.values(), *_stand_for_names(network, [each.host for each in local]))
     # A name that has no door is reached by the proxy alone.
-    return Doors(network, proxy, doors[:most], engine, name)
+    return Doors(network, proxy, doors[:most], engine, name, keys)
 
 
 def _stand_for_names(network: Network, taken: Sequence[str]) -> Iterator[Door]:
@@ -132,9 +137,8 @@ def _name_proxy(doors: Doors) -> dict[str, str]:
     return dict.fromkeys(names, url) | exempt
 
 
-def find_behind(doors: Doors, address: Address, port: int) -> Destination | None:
-    """The destination for which the listener at an address stands, None for the proxy."""
-    here = Destination(str(address), port, address)
+def find_behind(doors: Doors, here: Destination) -> Destination | None:
+    """The destination for which the listener at `here` stands, None for the proxy."""
     return None if here == doors.proxy else next(d.behind for d in doors.doors if d.here == here)
 
 

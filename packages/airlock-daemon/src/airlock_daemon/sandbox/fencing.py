@@ -9,6 +9,7 @@ import resource
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import msgspec
 import trio
 from msgspec.structs import replace
 
@@ -18,7 +19,7 @@ from airlock_daemon.command.order import CommandLine, Fence, Identity
 from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount
 from airlock_daemon.sandbox.box import Box, Made, Placed, Shared, System
 from airlock_daemon.sandbox.groups import Group
-from airlock_daemon.sandbox.refusing import refuse
+from airlock_daemon.sandbox.refusing import LET_BUBBLEWRAP, refuse
 from airlock_daemon.sandbox.shared import opened
 from airlock_daemon.sandbox.sockets import SOCKETS
 from airlock_daemon.sandbox.transports import link_transports
@@ -30,7 +31,6 @@ from airlock_wire import quote
 _READ_DEVICES = ("/dev/random", "/dev/urandom")
 _USED_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty")
 
-_BUBBLEWRAP = "give bubblewrap what that says it lacks"
 
 _PATH = os.O_PATH | os.O_CLOEXEC
 
@@ -44,17 +44,17 @@ def refuse_unshowable(box: Box, mounts: Mounts | None) -> None:
         what = "[sandbox] network" if box.doors.proxy else 'the broker "docker"'
         raise refuse(
             f"this host has Landlock alone, and {what} needs a network of the box's own",
-            _BUBBLEWRAP,
+            LET_BUBBLEWRAP,
         )
     if not box.follows:
         raise refuse(
             "this host has Landlock alone, and [sandbox] links = false needs mounts of a box's own",
-            _BUBBLEWRAP,
+            LET_BUBBLEWRAP,
         )
     if box.sockets != "none" and not box.has_network:
         raise refuse(
             "this host has Landlock alone, under which sockets would be those of the host",
-            _BUBBLEWRAP,
+            LET_BUBBLEWRAP,
         )
     inner = [each for each in box.inner if not _is_in_place(each)]
     if inner:
@@ -75,7 +75,7 @@ def refuse_unshowable(box: Box, mounts: Mounts | None) -> None:
                 if path != target and os.path.realpath(target) != path:
                     raise refuse(
                         f"this host has Landlock alone, which cannot show {quote(path)} elsewhere",
-                        _BUBBLEWRAP,
+                        LET_BUBBLEWRAP,
                     )
             case _:
                 pass
@@ -93,7 +93,7 @@ def _refuse_devices(box: Box, rows: Sequence[MountRow]) -> None:
                     f"root of the container may make some in {quote(each.path)}, as far as can be "
                     "told",
                     "start the container with --cap-drop MKNOD, mount that directory with nodev on "
-                    f"the host, or {_BUBBLEWRAP}",
+                    f"the host, or {LET_BUBBLEWRAP}",
                 )
 
 
@@ -116,42 +116,51 @@ async def private_directory(
         await made.leave(removals)
 
 
-async def start_fenced(
-    what: CommandLine,
-    standard: Sequence[int],
-    box: Box,
-    *,
-    private: Workspace,
-    launcher: Launcher,
-    identity: Identity,
-    reserved: Reserved,
-    lookups: trio.CapacityLimiter,
-    terminal: int = 0,
-    kept: Sequence[int] = (),
-    group: Group | None = None,
-) -> Launch:
-    """Start `what` within the part of `box` that a fence can be, as `Launcher.launch` does.
+class Fencing(msgspec.Struct, frozen=True, kw_only=True):
+    """By what a command is started behind a fence: the `launcher`, as `identity`.
 
-    `private` is its home, and its directory where the box has no workspace. Threads of `lookups`
-    open what has to be waited for. Raises Denied and Failed.
+    `private` is its home, and its directory where the box has no workspace; `group` is its cgroup,
+    if any. What is `reserved` is not shown. Threads of `lookups` open what has to be waited for.
     """
-    try:
-        environment = _make_environment(what, box, private)
-        directory = what.directory if box.is_shared else private.descriptor
-        async with AsyncExitStack() as stack:
-            shared = await stack.enter_async_context(opened(box, reserved, lookups))
-            return await launcher.launch(
-                replace(what, environment=environment, directory=directory),
-                standard,
-                terminal=terminal,
-                kept=kept,
-                identity=None if identity.user == os.geteuid() else identity,
-                fence=_open_fence(box, private, shared, stack),
-                bounds=replace(box.bounds, processes=_find_processes()),
-                group=None if group is None else group.descriptor,
-            )
-    except OSError as error:
-        raise cannot_start(what.program, error) from error
+
+    launcher: Launcher
+    identity: Identity
+    reserved: Reserved
+    lookups: trio.CapacityLimiter
+    private: Workspace
+    group: Group | None
+
+    async def start(
+        self,
+        what: CommandLine,
+        standard: Sequence[int],
+        box: Box,
+        *,
+        terminal: int = 0,
+        kept: Sequence[int] = (),
+    ) -> Launch:
+        """Start `what` within the part of `box` that a fence can be, as `Launcher.launch` does.
+
+        Raises Denied and Failed.
+        """
+        private, identity, group = self.private, self.identity, self.group
+        try:
+            environment = _make_environment(what, box, private)
+            directory = what.directory if box.is_shared else private.descriptor
+            async with AsyncExitStack() as stack:
+                shared = await stack.enter_async_context(opened(box, self.reserved, self.lookups))
+                return await self.launcher.launch(
+                    replace(what, environment=environment, directory=directory),
+                    standard,
+                    terminal=terminal,
+                    kept=kept,
+                    identity=None if identity.user == os.geteuid() else identity,
+                    fence=_open_fence(box, private, shared, stack),
+                    bounds=replace(box.bounds, processes=_find_processes()),
+                    group=None if group is None else group.descriptor,
+                )
+        except OSError as error:
+            raise cannot_start(what.program, error) from error
 
 
 def _make_environment(what: CommandLine, box: Box, private: Workspace) -> dict[str, str]:

@@ -45,9 +45,12 @@ class BoxedLaunch(Launch):
         said: int,
         group: Group | None,
         doors: socket.socket | None = None,
+        *,
+        is_trial: bool = False,
     ) -> None:
         """Take over all of it; `said` is the file that bubblewrap writes its messages to, and over
-        `doors` come the listeners of a box that has some.
+        `doors` come the listeners of a box that has some. Who made it as a trial asks for what was
+        said, so that the daemon's messages do not have it too.
 
         Raises OSError, and has taken over nothing then.
         """
@@ -59,6 +62,7 @@ class BoxedLaunch(Launch):
         self._said = said
         self._group = group
         self._first: bytes | None = None
+        self._is_trial = is_trial
         self.doors = doors
 
     def order(
@@ -153,7 +157,8 @@ class BoxedLaunch(Launch):
     def _explain_loss(self) -> AirlockError:
         said = self.said()
         if said:
-            log.error("bubblewrap makes no box: %s; airlock-daemon doctor tells more", said)
+            if not self._is_trial:
+                log.error("bubblewrap makes no box: %s; airlock-daemon doctor tells more", said)
             if _UNREACHABLE in said:
                 remedy = "let it enter the directories above (chmod o+x), or map one elsewhere"
                 return refuse("the user of boxes cannot enter a mapped directory", remedy)

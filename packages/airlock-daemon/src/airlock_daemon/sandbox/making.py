@@ -23,7 +23,8 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
 
     It runs as `identity` with all that is in a box, in the cgroup that `open_group` gives, if any.
     What is `reserved` is in none, and `null` is an open /dev/null. Threads of `lookups` open what
-    has to be waited for; without them such a box is not made.
+    has to be waited for; without them such a box is not made. `is_trial` says that they are made to
+    see whether that works.
     """
 
     bubblewrap: str
@@ -33,6 +34,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     null: int
     lookups: trio.CapacityLimiter | None
     open_group: OpenGroup = open_none
+    is_trial: bool = False
 
     async def make(self, box: Box) -> BoxedLaunch:
         """Have `box` made, but for its directory.
@@ -86,7 +88,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
                     group=None if group is None else group.descriptor,
                 )
             undo.callback(maker.close)
-            launch = BoxedLaunch(ours, maker, said, group, near)
+            launch = BoxedLaunch(ours, maker, said, group, near, is_trial=self.is_trial)
             undo.pop_all()
             if far is not None:
                 far.close()

@@ -48,7 +48,6 @@ def show_others(
         if not is_plain or not may_enter(source.directory, identity, sights):
             continue
         try:
-            refuse_own(source.target, others)
             view = show_workspace(
                 source,
                 source.directory,

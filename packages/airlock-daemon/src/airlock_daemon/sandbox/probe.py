@@ -76,6 +76,7 @@ async def probe_box(bubblewrap: str, identity: Identity, launcher: Launcher) -> 
                 reserved=NOTHING,
                 null=null,
                 lookups=trio.CapacityLimiter(1),
+                is_trial=True,
             )
             launch = await start_boxed(what, (null,) * 3, box, by=workshop)
         except AirlockError as error:

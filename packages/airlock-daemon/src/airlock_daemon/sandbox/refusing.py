@@ -3,9 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from airlock_daemon.errors import Denied
+from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.boxes import is_home, runs_git
 from airlock_modules import Module
+
+LET_BUBBLEWRAP = (
+    f'let bubblewrap make boxes, with mode = "auto" in [sandbox] of config.toml{AND_RELOAD}'
+)
+"""The remedy where it is installed, and is not what makes them."""
 
 _OWN_GIT = (
     '; or grant commands = ["git-remote"], and put the container\'s own git to use: airlock-shim '

@@ -7,12 +7,12 @@ from typing import Protocol
 import msgspec
 import trio
 
-from airlock_daemon.command.order import Identity
 from airlock_daemon.platform.linux.mountinfo import find_changes
 from airlock_daemon.sandbox.box import Box
 from airlock_daemon.sandbox.groups import OpenGroup, open_none
 from airlock_daemon.sandbox.key import Key, find_key, list_sources
 from airlock_daemon.sandbox.launch import BoxedLaunch
+from airlock_daemon.sandbox.making import Workshop
 from airlock_daemon.setup.reserved import Reserved, is_within
 
 MOST_IN_ROOM = 4
@@ -84,17 +84,14 @@ class Room:
             self._last = None
             self.empty()
 
-    def take(
-        self, box: Box, *, bubblewrap: str, identity: Identity, reserved: Reserved
-    ) -> BoxedLaunch | None:
-        """A box that is just as `box` would be if it were made now; None where none waits.
-
-        The caller orders and closes it.
+    def take(self, box: Box, by: Workshop) -> BoxedLaunch | None:
+        """A box that is just as `box` would be if it were made now, `by` this; None where none
+        waits. The caller orders and closes it.
         """
         self._boxes.look()
-        if reserved is not self.reserved:
+        if by.reserved is not self.reserved:
             return None
-        key = find_key(box, bubblewrap=bubblewrap, identity=identity)
+        key = find_key(box, bubblewrap=by.bubblewrap, identity=by.identity)
         now = trio.current_time()
         is_repeated, self._last = key == self._last, key
         self.expires = now + ACTIVE_S

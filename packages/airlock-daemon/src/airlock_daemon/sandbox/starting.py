@@ -29,9 +29,7 @@ async def start_boxed(
     # What lies under a home may not change while another directory is laid over it (overlayfs of
     # the kernel's documentation): none waits.
     if room is not None and box.home is None:
-        launch = room.take(
-            box, bubblewrap=by.bubblewrap, identity=by.identity, reserved=by.reserved
-        )
+        launch = room.take(box, by)
     if launch is None:
         launch = await by.make(box)
     try:

@@ -13,7 +13,14 @@ from airlock_daemon.request.state import DaemonState, log
 from airlock_daemon.sandbox.choice import find_identity
 from airlock_daemon.sandbox.groups import Groups
 from airlock_daemon.sandbox.probe import probe_box
-from airlock_daemon.setup.boxes import BUBBLEWRAP, Mode, explain_no_fence, runs_git, wants_box
+from airlock_daemon.setup.boxes import (
+    BUBBLEWRAP,
+    Mode,
+    explain_no_fence,
+    needs_bubblewrap,
+    runs_git,
+    wants_box,
+)
 from airlock_daemon.setup.human_git import read_git_config
 from airlock_daemon.setup.load import Setup
 from airlock_modules import Fault
@@ -46,6 +53,13 @@ async def settle_boxes(setup: Setup, shared: DaemonState) -> tuple[Setup, str | 
         log.warning("warning: %s; %s", error.message, error.hint)
         return setup, "none"
     setup, name = await _settle_as(identity, setup, shared.launcher)
+    refused = sorted({module.name for module in boxed if needs_bubblewrap(module)})
+    if name == "landlock" and refused:
+        log.warning(
+            "warning: %s: refused, since Landlock makes no box that has credentials or a network; "
+            "airlock-daemon doctor says what bubblewrap lacks",
+            ", ".join(refused),
+        )
     if name != "none":
         await _settle_groups(shared)
     return setup, name

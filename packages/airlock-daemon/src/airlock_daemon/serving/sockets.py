@@ -18,6 +18,7 @@ from airlock_daemon.serving.store import SocketStore
 from airlock_daemon.setup.notice import NAME as NOTICE
 from airlock_daemon.setup.notice import Notice, post_notice
 from airlock_daemon.setup.socket_files import LOCK, SOCKET
+from airlock_daemon.setup.sockets_directory import find_unusable
 
 # `doctor` looks whether there is a daemon by taking its lock, for less than this.
 _MOMENT_S = 0.2
@@ -47,7 +48,7 @@ class SocketsDirectory:
                 os.makedirs(path, mode=0o700)
             self._directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            raise _unusable(path, error) from error
+            raise _unusable(path, error, sockets=path) from error
         try:
             self._lock = self._take_lock()
             self._mode = mode if mode is not None else self._default_mode()
@@ -86,7 +87,7 @@ class SocketsDirectory:
         except OSError as error:
             if agent in self._listening:
                 self.dismiss(agent).close()
-            raise _unusable(os.path.join(self.path, agent), error) from error
+            raise _unusable(os.path.join(self.path, agent), error, sockets=self.path) from error
         finally:
             os.close(directory)
         return self._listening[agent][0]
@@ -112,7 +113,7 @@ class SocketsDirectory:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise _unusable(os.path.join(self.path, path), error) from error
+                raise _unusable(os.path.join(self.path, path), error, sockets=self.path) from error
 
     def post(self, notice: Notice) -> None:
         """Tell the other commands what is served here, until the directory is closed.
@@ -123,7 +124,7 @@ class SocketsDirectory:
         try:
             self._notice = post_notice(self._directory, notice)
         except OSError as error:
-            raise _unusable(os.path.join(self.path, NOTICE), error) from error
+            raise _unusable(os.path.join(self.path, NOTICE), error, sockets=self.path) from error
         if before is not None:
             os.close(before)
 
@@ -203,12 +204,12 @@ class SocketsDirectory:
                 dir_fd=self._directory,
             )
         except OSError as error:
-            raise _unusable(os.path.join(self.path, LOCK), error) from error
+            raise _unusable(os.path.join(self.path, LOCK), error, sockets=self.path) from error
         try:
             is_ours = _take(lock)
         except OSError as error:
             os.close(lock)
-            raise _unusable(os.path.join(self.path, LOCK), error) from error
+            raise _unusable(os.path.join(self.path, LOCK), error, sockets=self.path) from error
         if not is_ours:
             os.close(lock)
             raise AirlockError(
@@ -230,11 +231,15 @@ class SocketsDirectory:
             directory = os.open(agent, _DIRECTORY, dir_fd=self._directory)
             os.fchmod(directory, 0o755)
         except OSError as error:
-            raise _unusable(os.path.join(self.path, agent), error) from error
+            raise _unusable(os.path.join(self.path, agent), error, sockets=self.path) from error
         return directory
 
 
-def _unusable(path: str, error: OSError) -> AirlockError:
+def _unusable(path: str, error: OSError, *, sockets: str) -> AirlockError:
+    """What to raise for `path` in the directory `sockets`: where `check` knows why, its words."""
+    with suppress(OSError):
+        for fault in find_unusable(sockets):
+            return AirlockError(f"{fault.source} {fault.problem}", hint=fault.remedy)
     return AirlockError(
         f"{path} cannot be used for sockets: {error.strerror}",
         hint="mend its permissions, or choose another directory with --sockets",

@@ -44,6 +44,14 @@ def wants_box(module: Module) -> bool:
     return module.sandbox is not None and module.sandbox.box != "none"
 
 
+def needs_bubblewrap(module: Module) -> bool:
+    """Whether that is a box that Landlock does not make: one with credentials, or with a network of
+    its own.
+    """
+    sandbox = module.sandbox
+    return module.is_holding or (sandbox is not None and bool(sandbox.network))
+
+
 def is_home(module: Module) -> bool:
     """Whether that is a box with the human's home."""
     return module.sandbox is not None and module.sandbox.box == "home"

@@ -156,8 +156,9 @@ def _read_path(table: TableReader) -> str | None:
     value = table.string("path", default="", nonempty=False)
     if not value:
         return None
-    for entry in value.split(os.pathsep):
+    entries = [os.path.expanduser(entry) for entry in value.split(os.pathsep)]
+    for entry in entries:
         if not os.path.isabs(entry):
             table.fault("path", f'"{entry}" is not absolute', "list absolute directories only")
             return None
-    return value
+    return os.pathsep.join(entries)

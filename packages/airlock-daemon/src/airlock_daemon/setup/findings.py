@@ -4,7 +4,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence, wants_box
+from airlock_daemon.setup.boxes import (
+    BUBBLEWRAP,
+    BoxConfig,
+    explain_no_fence,
+    needs_bubblewrap,
+    wants_box,
+)
 from airlock_daemon.setup.config import Config
 from airlock_daemon.setup.executables import find_unlistable
 from airlock_daemon.setup.finding import named
@@ -19,6 +25,7 @@ from airlock_modules import (
     Module,
     ModuleError,
     builtin_names,
+    find_secret_names,
     load_builtin,
     review_module,
     review_narrowing,
@@ -74,6 +81,7 @@ def find_oddities(
         yield from _find_vain(agent, config.ceiling)
         for command in agent.profile.commands or config.ceiling:
             yield from _find_stripped(agent, command, source)
+        yield from _find_secrets(agent)
         yield from review_hooks(agent.hooks)
 
 
@@ -118,10 +126,11 @@ def _find_box(module: Module, boxes: BoxConfig, search_path: str) -> Iterator[Fa
         problem = "cannot be had, so that the command is refused: bubblewrap is not installed, and "
         remedy = "sudo apt-get install bubblewrap"
         yield Fault(module.source, "sandbox.box", problem + missing, remedy)
-    elif not is_there and module.sandbox is not None and module.sandbox.network:
+    elif not is_there and needs_bubblewrap(module):
         problem = "cannot be had by Landlock, so that the command is refused"
         remedy = 'sudo apt-get install bubblewrap, and write mode = "auto" in config.toml'
-        yield Fault(module.source, "sandbox.network", problem, remedy)
+        key = "credentials" if module.is_holding else "sandbox.network"
+        yield Fault(module.source, key, problem, remedy)
     if os.geteuid() == 0 and boxes.user is None:
         problem = "cannot be had, so that the command is refused: no box runs as root"
         remedy = 'write [sandbox] user = "NAME" in config.toml, a user of the workspaces'
@@ -157,6 +166,18 @@ def _find_stripped(agent: Agent, command: str, source: str) -> Iterator[Fault]:
                 f"{name} never reaches {command}: its module strips it",
                 "remove the line, or override the module",
             )
+
+
+def _find_secrets(agent: Agent) -> Iterator[Fault]:
+    for name in find_secret_names(agent.profile.env):
+        yield Fault(
+            agent.profile_file,
+            "env.set",
+            f"the name of {name} says that its value is a secret, which each tool of this agent is "
+            "given, and what a workspace has it run",
+            "let the daemon fetch it for the one that needs it: "
+            f'[credentials] env = {{ {name} = ["COMMAND"] }} in the module of that',
+        )
 
 
 def find_builtin_faults() -> tuple[Fault, ...]:

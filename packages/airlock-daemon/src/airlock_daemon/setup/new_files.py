@@ -48,7 +48,8 @@ _DIRECTORIES = """\
 
 # Directories of this host in which its commands may run. What its container has mounted is found
 # without being named, where the daemon can ask the kernel and Docker. What is named here may be
-# used where it cannot (another engine, a virtual machine), and whether it is mounted or not.
+# used where it cannot (another engine, a virtual machine), and whether it is mounted or not; what
+# the container has mounted at another path is used there alone.
 """
 _GIT = """\
 

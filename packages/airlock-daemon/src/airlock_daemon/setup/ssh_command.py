@@ -1,6 +1,5 @@
 """A GIT_SSH_COMMAND of a profile, as words: which key and which way the human's ssh takes."""
 
-import os
 import re
 import shlex
 
@@ -23,7 +22,7 @@ class UnfitCommandError(ValueError):
 def read_ssh_command(text: str) -> tuple[str, ...]:
     """Split a GIT_SSH_COMMAND into the program and its options, without a shell.
 
-    `~/` at the beginning of a value is the home of the daemon's user. Raises UnfitCommandError.
+    A `~/` stays as it is. Raises UnfitCommandError.
     """
     if _MEANS_SOMETHING_TO_A_SHELL.search(text):
         raise UnfitCommandError("it has characters that only a shell understands")
@@ -43,5 +42,5 @@ def read_ssh_command(text: str) -> tuple[str, ...]:
         value = value or words.pop(0)
         if option == "-o" and not _OPTIONS.fullmatch(value):
             raise UnfitCommandError(f"-o {value} is none of the options that it may have")
-        taken += [option, os.path.expanduser(value) if value.startswith("~/") else value]
+        taken += [option, value]
     return tuple(taken)

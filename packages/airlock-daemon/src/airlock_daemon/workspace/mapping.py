@@ -21,6 +21,7 @@ from airlock_daemon.platform.linux.mountinfo import (
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.profile import Mount
 from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.workspace.misplaced import find_elsewhere
 from airlock_daemon.workspace.sights import Sights
 from airlock_wire import quote
 
@@ -94,7 +95,7 @@ class Mounts:
 
         Asked in this order: `[workspace] mounts` of the profile, the mounts of the proved
         container, `[workspace] same_path`. Raises Unmapped when none knows it, Denied for a path
-        that no kernel reports.
+        that no kernel reports, and for a directory that the container has, and has not there.
         """
         if claimed is None:
             raise Unmapped(
@@ -105,9 +106,9 @@ class Mounts:
         path = _check_path(claimed)
         profile = self.agent.profile
         source = (
-            _by_profile(path, profile.mounts)
+            self._find_in_profile(path, profile.mounts)
             or (self._find_in_container(path) if self.is_proven else None)
-            or _by_profile(path, profile.same_path)
+            or self._find_in_profile(path, profile.same_path)
         )
         if source is None:
             raise _unmapped(path, self)
@@ -164,6 +165,23 @@ class Mounts:
         return any(
             found == directory and find_mount(host, directory) == candidate
             for candidate, found in covering(host, device=row.device, root=row.root)
+        )
+
+    def _find_in_profile(self, path: str, mounts: Sequence[Mount]) -> Source | None:
+        source = _by_profile(path, mounts)
+        if source is None or not self.rows:
+            return source
+        target, host = source.target, self.host_rows
+        other = find_elsewhere(source.directory, target=target, rows=self.rows, host=host)
+        if other is None:
+            return source
+        raise Denied(
+            f"the container has the directory of {quote(target)} at another path, {quote(other)}, "
+            "and what it hides or protects there would not be",
+            layer="workspace",
+            rule="elsewhere",
+            hint=f"work below {quote(other)}; or a person on the host can mount it at "
+            f"{quote(target)}, or correct [workspace] of {self.agent.profile_file}{AND_RELOAD}",
         )
 
     def _find_in_container(self, path: str) -> Source | None:

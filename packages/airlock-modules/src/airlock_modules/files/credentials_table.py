@@ -16,6 +16,7 @@ _NAMED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?\}(/(?!\.\.?$)[^/}]
 _HIDDEN = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}(/(?!\.\.?$)[^/]+)?")
 _OPTIONAL = "?"
 _LOGINS = "logins"
+_NOT_FOR = "not_for"
 # What tells a tool of profiles, and of their keys.
 _AWS_FILES = frozenset(("${AWS_CONFIG_FILE}", "${AWS_SHARED_CREDENTIALS_FILE}"))
 # No array of a file is this one.
@@ -39,10 +40,12 @@ class HostFile(Struct, frozen=True, tag=True):
 class Logins(Struct, frozen=True, tag=True):
     """The logins of registries in a configuration of docker's, and nothing else that this has.
 
-    Those that a helper keeps (`credsStore`, `credHelpers`) the daemon asks it for.
+    Those that a helper keeps (`credsStore`, `credHelpers`) the daemon asks it for. Commands whose
+    first argument is one of `not_for` speak with no registry, and get none.
     """
 
     configuration: HostFile
+    not_for: tuple[str, ...] = ()
 
 
 class HostVariable(Struct, frozen=True, tag=True):
@@ -63,12 +66,14 @@ class Credentials(Struct, frozen=True):
 
     What is called `${NAME}` is at a path that nobody can guess, which the tool finds in that
     variable, and `${NAME}/FILE` in a directory that is so. `aws_export`, with `--profile NAME`
-    behind it, prints the keys of a profile of AWS that a box cannot get by itself.
+    behind it, prints the keys of a profile of AWS that a box cannot get by itself. With
+    `aws_endpoint` the box has keys of AWS in no file and no variable: an address gives them.
     """
 
     files: Mapping[str, HostFile | Logins | Printed] = {}
     env: Mapping[str, HostVariable | Printed] = {}
     aws_export: Printed | None = None
+    aws_endpoint: bool = False
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -100,7 +105,8 @@ def read_credentials(
     files, env = table.table("files"), table.table("env")
     chosen = _Chosen(tuple(forward), tuple(fixed))
     held = _read_files(files, chosen)
-    return Credentials(held, _read_env(env, chosen), _read_aws_export(table, held))
+    export = _read_aws_export(table, held)
+    return Credentials(held, _read_env(env, chosen), export, _read_aws_endpoint(table))
 
 
 class _Chosen(Struct, frozen=True):
@@ -153,7 +159,12 @@ def _read_source(table: TableReader, target: str) -> HostFile | Logins | Printed
         remedy = f'write it like {{ {_LOGINS} = "~/.docker/config.json?" }}'
         table.fault(target, f"it has no {_LOGINS}", remedy)
     configuration = _read_host_file(inner, _LOGINS)
-    return None if configuration is None else Logins(configuration)
+    not_for = inner.strings(_NOT_FOR)
+    for word in not_for:
+        if not word or word.startswith("-"):
+            remedy = 'write the first arguments of commands, like "ps"'
+            inner.fault(_NOT_FOR, f"{quote(word)} is no subcommand", remedy)
+    return None if configuration is None else Logins(configuration, not_for)
 
 
 def _read_host_file(table: TableReader, target: str) -> HostFile | None:
@@ -211,6 +222,14 @@ def _read_aws_export(table: TableReader, files: Iterable[str]) -> Printed | None
         named = " and ".join(f'"{each}"' for each in sorted(_AWS_FILES))
         table.fault("aws_export", "the box has no files for it", f"name {named} in files")
     return _read_command(table, "aws_export")
+
+
+def _read_aws_endpoint(table: TableReader) -> bool:
+    is_wanted = table.boolean("aws_endpoint", default=False)
+    if is_wanted and not table.has("aws_export"):
+        remedy = "name a command that prints them in aws_export"
+        table.fault("aws_endpoint", "nothing says how keys of a login are to be had", remedy)
+    return is_wanted
 
 
 def _read_command(table: TableReader, key: str) -> Printed | None:

@@ -7,7 +7,8 @@ An `options.toml` has, beside `tool`, `version` and `source`:
 - `global`: flags before the subcommand; `everywhere`: flags before and behind it;
 - `[commands.NAME]` or `[commands."NAME NESTED"]` with `flags`, `stops = "first-word"`, and `words`,
   which says what its words are: `"values"`, `"paths"`, or `"none"`, as a command with nested ones
-  has it unless it says otherwise; `[commands.""]` is for no subcommand;
+  has it unless it says otherwise; `[commands.""]` is for no subcommand; `also` lists other names
+  of the same command;
 - `[undescribed]`, with `FIRST = ["NESTED", ...]`: subcommands of two words that are known, with
   whatever flags;
 - `open`: subcommands, and flags behind a subcommand, are accepted though they are not listed;
@@ -91,10 +92,13 @@ def _read_table(reader: TableReader) -> OptionTable:
     tables = reader.table("commands").tables()
     root = _read_root(reader, tables.pop("", None), style=style, everywhere=everywhere)
     commands = _read_undescribed(reader.table("undescribed"), root=root, everywhere=everywhere)
-    commands |= {
-        key: _read_command(table, key, root=root, everywhere=everywhere, is_open=is_open)
-        for key, table in tables.items()
-    }
+    for key, table in tables.items():
+        scope = _read_command(table, key, root=root, everywhere=everywhere, is_open=is_open)
+        commands[key] = scope
+        for name in table.strings("also"):
+            if name in tables or name in commands:
+                table.fault("also", f"{quote(name)} is there twice", "remove one")
+            commands[name] = replace(scope, key=tuple(name.split(" ")))
     for key in commands:
         _check_key(reader.table("commands"), key, depth=depth)
     commands = _add_groups(commands, root=root, everywhere=everywhere)

@@ -1,7 +1,7 @@
 """What in a module is not wrong, but for a person to look at: vain rules, and risky variables."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from airlock_modules.files.faults import Fault, join_key
 from airlock_modules.files.forwarding import find_steering
@@ -39,15 +39,19 @@ def review_module(module: Module) -> Iterator[Fault]:
     for path in find_secret_places(module.sandbox):
         problem = f"{quote(path)} has credentials, and what a box shows the container can read"
         yield Fault(module.source, "sandbox.read", problem, "remove it, or name less of it")
-    for name, value in module.set.items():
-        if value and _SECRET.search(name):
-            problem = f"the name of {name} says that its value is a secret, which the tool is given"
-            remedy = f'let the daemon fetch it: [credentials] env = {{ {name} = ["COMMAND"] }}'
-            yield Fault(module.source, "env.set", problem, remedy)
+    for name in find_secret_names(module.set):
+        problem = f"the name of {name} says that its value is a secret, which the tool is given"
+        remedy = f'let the daemon fetch it: [credentials] env = {{ {name} = ["COMMAND"] }}'
+        yield Fault(module.source, "env.set", problem, remedy)
     if module.sandbox is not None and module.sandbox.programs and not module.is_holding:
         problem = "has no effect: a box that holds nothing may execute all that it sees"
         yield Fault(module.source, "sandbox.programs", problem, "remove it, or say what it holds")
     yield from _find_unasked(module)
+
+
+def find_secret_names(variables: Mapping[str, str]) -> Iterator[str]:
+    """The names of those variables that are called as secrets are, and have a value."""
+    return (name for name, value in variables.items() if value and _SECRET.search(name))
 
 
 def _find_unasked(module: Module) -> Iterator[Fault]:

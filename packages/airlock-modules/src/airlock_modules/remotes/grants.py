@@ -54,8 +54,8 @@ class Place(Struct, frozen=True, kw_only=True):
 class GitGrant(Struct, frozen=True, kw_only=True):
     """`[git]` of one agent. Without `is_pinned` it names no places, and others are to be asked.
 
-    `refs` of None are all branches and tags. A ref is never moved whose name `protect` matches
-    when it is folded (`patterns.fold`).
+    `refs` of None are all branches and tags. A ref is never moved of whose name `protect` matches
+    one of the folded forms (`patterns.fold`).
     """
 
     push: tuple[Place, ...] = ()

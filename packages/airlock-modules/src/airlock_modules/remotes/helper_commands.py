@@ -12,6 +12,8 @@ HelperCommand = Literal["capabilities", "option", "end"] | Service
 _NAME = re.compile("git-[a-z-]{1,40}")
 # Bytes of a line: more than any option that git has.
 _LONGEST = 4096
+# Commands: each is answered, and git says some ten of them.
+_MOST = 200
 
 
 def answer_helper(command: HelperCommand) -> bytes:
@@ -33,19 +35,28 @@ class HelperReader:
     def __init__(self) -> None:
         """Begin before the first byte."""
         self.rest = b""
+        self._count = 0
 
     def feed(self, data: bytes) -> None:
         """Take what comes next."""
         self.rest += data
 
     def take(self) -> HelperCommand | None:
-        """The next command, None where its line is not whole. Raises RemoteError for any other."""
+        """The next command, None where its line is not whole.
+
+        Raises RemoteError for any other, and for more than git has to say.
+        """
         line, newline, rest = self.rest.partition(b"\n")
         if len(line) > _LONGEST:
             raise RemoteError("a line for a remote helper is too long", rule="helper")
         if not newline:
             return None
         self.rest = rest
+        self._count += 1
+        if self._count > _MOST:
+            raise RemoteError(
+                f"a remote helper is asked for more than {_MOST} things", rule="helper"
+            )
         return _read(line)
 
 

@@ -1,14 +1,25 @@
-"""Patterns for paths and refs: `*` crosses neither `/` nor `%`, `**` crosses `/`."""
+"""Patterns for paths and refs: `*` crosses neither `/` nor `%`, `**` crosses `/`.
+
+A person writes them, but what they are matched against comes from a client, so that nothing here
+may backtrack without bound. A `**` is whole parts up to a `/`, and a `*`. The leftmost match of
+what stands between two stars is always good enough: what another one would leave out is in one
+part, which the next star takes. So each is an atomic group of `re`, and so is all up to the next
+`**`. Work is at most the length of the pattern times that of the text.
+"""
 
 import re
 import unicodedata
-from collections.abc import Mapping
 
 _PLAIN = re.compile(r"[^\x00-\x20\x7f?\[\]{}\\]+")
 _STARS = re.compile(r"(\*+)")
 # In a ref, `%` begins options of some servers (refs/for/main%submit).
-_MEANINGS = {"*": "[^/%]*", "**": "[^%]*"}
-_ALL = {"*": "[^/]*", "**": ".*"}
+_NOT_CROSSED = "[^/%]"
+_NOT_CROSSED_WHERE_PROTECTED = "[^/]"
+# What file systems that fold names leave out, of that which can be printed: the code points of the
+# property Default_Ignorable_Code_Point (Unicode, UAX #44).
+_IGNORED = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 
 
 def is_pattern(text: str) -> bool:
@@ -21,19 +32,58 @@ def is_pattern(text: str) -> bool:
 
 def compile_pattern(text: str) -> "re.Pattern[str]":
     """The regular expression, to be matched with `fullmatch`, of a text that `is_pattern`."""
-    return _compile(text, _MEANINGS)
+    return re.compile(_translate(_STARS.split(text), _NOT_CROSSED))
 
 
 def compile_protection(text: str) -> "re.Pattern[str]":
-    """As `compile_pattern`, to be matched with what `fold` makes of a name; stars cross `%` too."""
-    return _compile(fold(text), _ALL)
-
-
-def fold(text: str) -> str:
-    """What all names have in common that a file system may take for one: case and composition."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
-
-
-def _compile(text: str, meanings: Mapping[str, str]) -> "re.Pattern[str]":
+    """As `compile_pattern`, for each that `fold` makes of a name; stars cross `%` too."""
     pieces = _STARS.split(text)
-    return re.compile("".join(meanings.get(piece, re.escape(piece)) for piece in pieces))
+    # A character that is folded to a star is none.
+    forms = zip(*(_fold_twice(piece) for piece in pieces), strict=True)
+    ways = (_translate(form, _NOT_CROSSED_WHERE_PROTECTED) for form in forms)
+    return re.compile("|".join(dict.fromkeys(ways)))
+
+
+def fold(text: str) -> tuple[str, ...]:
+    """What all names have in common that a file system may take for one.
+
+    It may fold case and composition (APFS, ext4), or width and ligatures beside (ZFS), and leave
+    out what nobody sees.
+    """
+    return tuple(dict.fromkeys(_fold_twice(text)))
+
+
+def _fold_twice(text: str) -> tuple[str, str]:
+    if text.isascii():
+        return text.lower(), text.lower()
+    return _fold(text), _fold(unicodedata.normalize("NFKD", text))
+
+
+def _fold(text: str) -> str:
+    folded = unicodedata.normalize("NFD", text).casefold()
+    return unicodedata.normalize("NFC", _IGNORED.sub("", folded))
+
+
+def _translate(pieces: list[str] | tuple[str, ...], any_of: str) -> str:
+    """The regular expression of texts with stars between them, which stand for `any_of`."""
+    first, *rest = pieces
+    # Of each ** a list: what stands behind it up to the next one.
+    head, *others = _group(rest, any_of)
+    expression = re.escape(first) + "".join(head)
+    for number, other in enumerate(others, start=1):
+        found = f"(?:{any_of}*+/)*?{''.join(other)}"
+        expression += found if number == len(others) else f"(?>{found})"
+    return expression
+
+
+def _group(rest: list[str], any_of: str) -> list[list[str]]:
+    groups: list[list[str]] = [[]]
+    for at in range(0, len(rest), 2):
+        stars, text = rest[at : at + 2]
+        if stars == "**":
+            groups.append([])
+        # The last text stands at the end.
+        is_last = at + 2 == len(rest)
+        found = f"{any_of}*{re.escape(text)}" if is_last else f"(?>{any_of}*?{re.escape(text)})"
+        groups[-1].append(found)
+    return groups

@@ -32,11 +32,6 @@ class PacketReader:
         """Everything that was fed, packets that were given too."""
         return bytes(self._held)
 
-    @property
-    def is_between(self) -> bool:
-        """Whether what was fed ends with a packet that was given."""
-        return self.size == len(self._held)
-
     def feed(self, data: bytes) -> None:
         """Take what comes next."""
         self._held += data

@@ -52,11 +52,6 @@ class Update(Struct, frozen=True):
         """Whether the ref is to be removed."""
         return not self.new.strip("0")
 
-    @property
-    def is_creation(self) -> bool:
-        """Whether there is to be no such ref yet."""
-        return not self.old.strip("0")
-
 
 class PushList(Struct, frozen=True, kw_only=True):
     """What one push asks for. `capabilities` have their value after `=`, as they were sent."""

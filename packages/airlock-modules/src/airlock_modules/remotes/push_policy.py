@@ -9,10 +9,11 @@ from airlock_modules.remotes.patterns import fold
 from airlock_modules.remotes.push_list import PushList, Update
 from airlock_wire.text import quote
 
-# git-check-ref-format(1), and no more: what a server may take for another ref than it is.
-_MISSHAPEN = re.compile(r"\.\.|//|/\.|@\{|[\x00-\x20\x7f~^:?*\[\\]|\.lock(?:/|$)|[/.]$")
+# git-check-ref-format(1), and parts that end with a dot, which Windows leaves out: what a server
+# may take for another ref than it is.
+_MISSHAPEN = re.compile(r"\.\.|//|/\.|@\{|[\x00-\x20\x7f~^:?*\[\\]|\.lock(?:/|$)|\./|[/.]$")
 _BY_DEFAULT = ("refs/heads/", "refs/tags/")
-# More than any server takes, and little enough for patterns with many stars.
+# More than any server takes.
 _LONGEST = 512
 
 
@@ -43,8 +44,7 @@ def _judge_update(grant: GitGrant, update: Update) -> Refusal | None:
     ref = update.ref
     if len(ref) > _LONGEST or not ref.isprintable() or _MISSHAPEN.search(ref):
         return Refusal(ref=ref, rule="refs", problem="this is no name of a ref")
-    folded = fold(ref)
-    if any(pattern.fullmatch(folded) for pattern in grant.protect):
+    if any(pattern.fullmatch(each) for each in fold(ref) for pattern in grant.protect):
         return Refusal(ref=ref, rule="protect", problem="[git] protect keeps it as it is")
     if not _is_granted(grant, ref):
         problem = "[git] refs does not name it" if grant.refs else "this is no branch and no tag"

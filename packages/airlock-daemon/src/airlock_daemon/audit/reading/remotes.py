@@ -7,6 +7,7 @@ _VERBS = {
     "git-upload-pack": ("fetch", "from"),
     "connect": ("connect", "to"),
     "docker": ("speak", "to"),
+    "aws-keys": ("get keys of AWS", "at"),
 }
 _SCHEME = "ssh://"
 

@@ -3,10 +3,8 @@
 Everything else in there would configure the client: plugins, helpers, proxies, headers, contexts.
 """
 
-import os
-import re
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -14,13 +12,6 @@ import msgspec
 _TOKEN_USER = "<token>"  # noqa: S105 - a name
 _PREFIX = "docker-credential-"
 _MOST_NAME = 64
-
-# Commands of docker's client that have the engine speak with no registry.
-_LOCAL = re.compile(
-    "attach|commit|cp|diff|events|exec|export|history|images|import|info|inspect|kill|load|logs|"
-    "network|pause|port|ps|rename|restart|rmi?|save|start|stats|stop|system|tag|top|unpause|"
-    "update|version|volume|wait"
-)
 
 
 class Login(msgspec.Struct, omit_defaults=True):
@@ -61,15 +52,6 @@ class _Answer(msgspec.Struct):
 
     user: str = msgspec.field(name="Username")
     secret: str = msgspec.field(name="Secret")
-
-
-def may_need_logins(argv: Sequence[str]) -> bool:
-    """Whether a command may speak with a registry: any, but for those of docker's that do not.
-
-    A word that is taken wrongly, as a global option's value would be, costs a login and gives none
-    away.
-    """
-    return os.path.basename(argv[0]) != "docker" or not _LOCAL.fullmatch("".join(argv[1:2]))
 
 
 def read_configuration(content: bytes) -> Configuration | None:

@@ -58,7 +58,7 @@ async def _admit_words(
     except RemoteError as error:
         raise refuse_words(error) from error
     place = find_granted(asked, generation)
-    words = profile_words(generation.agent.profile.env)
+    words = profile_words(generation.agent.profile.env, home=means.home)
     program = generation.programs.demand(words[0])
     goal = Goal(
         user=asked.destination.user,
@@ -66,21 +66,20 @@ async def _admit_words(
         port=asked.destination.port,
         family=asked.family,
     )
-    pinned: tuple[str, ...] = ()
-    if place is None or not place.is_literal:
-        refuse = partial(needs_line, asked, verb="name")
-        pinning = Pinning(goal, words, programs=generation.programs, means=means, refuse=refuse)
-        pinned = await pinning.pin(is_granted=place is not None)
-    judge_as_git((verb_of(asked), url_of(asked)), generation)
-    return SshErrand(
-        asked=asked,
-        program=program,
-        argv=build_words(
+
+    def build(pinned: tuple[str, ...]) -> tuple[str, ...]:
+        return build_words(
             words,
             goal,
             (f"{asked.service} '{asked.destination.path}'",),
             options=("-T", *(("-oSendEnv=GIT_PROTOCOL",) if asked.sends_protocol else ())),
             pinned=pinned,
-        ),
-        is_pinned=place is not None,
-    )
+        )
+
+    pinned: tuple[str, ...] = ()
+    if place is None or not place.is_literal:
+        refuse = partial(needs_line, asked, verb="name")
+        pinning = Pinning(goal, build, programs=generation.programs, means=means, refuse=refuse)
+        pinned = await pinning.pin(is_granted=place is not None)
+    judge_as_git((verb_of(asked), url_of(asked)), generation)
+    return SshErrand(asked=asked, program=program, argv=build(pinned), is_pinned=place is not None)

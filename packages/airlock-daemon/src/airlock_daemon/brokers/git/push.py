@@ -23,7 +23,7 @@ from airlock_wire import quote
 # What a list of refs takes in memory is fewer than so many times its bytes.
 GROWTH = 8
 # So many of its refs are judged at once.
-PART = 500
+PART = 50
 
 
 class Held:

@@ -32,16 +32,23 @@ def find_granted(asked: RemoteRequest, generation: Generation) -> Place | None:
 
 
 def judge_as_git(args: tuple[str, ...], generation: Generation) -> None:
-    """Ask git's own rules about what is done in effect. Raises Denied."""
-    grant = Grant(ceiling=("git",), modules={"git": generation.git_rules})
-    decision = evaluate(grant, "git", args)
-    if not decision.allowed:
-        raise Denied(
-            decision.message,
-            layer=decision.layer or "module",
-            rule=decision.rule,
-            hint=decision.hint,
-        )
+    """Ask git's own rules about what is done in effect. Raises Denied.
+
+    Many servers take names that differ in case for one, so that what is refused in small letters is
+    refused in any.
+    """
+    module = generation.git_rules
+    grant = Grant(ceiling=("git",), modules={"git": module})
+    small = tuple(map(str.lower, args)) if module.rules.mode == "deny" else args
+    for each in dict.fromkeys((args, small)):
+        decision = evaluate(grant, "git", each)
+        if not decision.allowed:
+            raise Denied(
+                decision.message,
+                layer=decision.layer or "module",
+                rule=decision.rule,
+                hint=decision.hint,
+            )
 
 
 def refuse_words(error: RemoteError) -> Denied:

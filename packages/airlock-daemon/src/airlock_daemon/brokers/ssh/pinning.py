@@ -1,7 +1,7 @@
 """Asks the human's ssh how it would reach a host that no line of a grant names by itself."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from airlock_daemon.brokers.addresses import find_inner, resolve
 from airlock_daemon.brokers.means import Means
@@ -22,15 +22,17 @@ _PINNED = frozenset(("hostname", "hostkeyalias", "checkhostip"))
 
 
 class Pinning:
-    """Looks at where `goal` leads. `words` are the profile's ssh and its options.
+    """Looks at where `goal` leads.
 
+    `build` makes the argument vector that ssh is to be run with, from the options that `pin`
+    returns: ssh is asked with all of it, since a `Match` of its configuration may look at any word.
     `refuse` makes the refusal of a place from what is wrong with it.
     """
 
     def __init__(
         self,
         goal: Goal,
-        words: Sequence[str],
+        build: Callable[[tuple[str, ...]], tuple[str, ...]],
         *,
         programs: Programs,
         means: Means,
@@ -38,7 +40,7 @@ class Pinning:
     ) -> None:
         """Remember what is to be asked."""
         self._goal = goal
-        self._words = words
+        self._build = build
         self._programs = programs
         self._means = means
         self._refuse = refuse
@@ -80,10 +82,9 @@ class Pinning:
         )
 
     async def _settings(self, pinned: tuple[str, ...]) -> SshSettings:
-        program = self._programs.demand(self._words[0])
-        options = (*pinned, *self._goal.port_words, *self._words[1:])
-        words = (self._words[0], "-G", *options, "--", self._goal.word)
-        status, said = await self._means.ask(program, words)
+        name, *words = self._build(pinned)
+        program = self._programs.demand(name)
+        status, said = await self._means.ask(program, (name, "-G", *words))
         try:
             if status != 0:
                 raise KeyError(status)
@@ -91,7 +92,7 @@ class Pinning:
             return read_settings(printed, home=self._means.home)
         except (KeyError, IndexError) as error:
             raise Failed(
-                f"{self._words[0]} does not say how it would reach a host (exit status {status})",
+                f"{name} does not say how it would reach a host (exit status {status})",
                 hint="a person on the host can see why: ssh -G HOST",
             ) from error
 

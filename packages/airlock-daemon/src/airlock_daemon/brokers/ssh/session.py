@@ -54,16 +54,9 @@ async def admit(
         port=login.port,
         family=asked.family,
     )
-    pinned: tuple[str, ...] = ()
-    if line is None or line.name is None:
-        refuse = partial(_needs_line, asked, verb="name")
-        words = (module.bin, *module.prepend)
-        pinning = Pinning(goal, words, programs=generation.programs, means=means, refuse=refuse)
-        pinned = await pinning.pin(is_granted=line is not None)
-    return Admitted(
-        asked=asked,
-        program=program,
-        argv=build_words(
+
+    def build(pinned: tuple[str, ...]) -> tuple[str, ...]:
+        return build_words(
             (module.bin,),
             goal,
             () if asked.command is None else (asked.command,),
@@ -71,9 +64,14 @@ async def admit(
             options=(*module.prepend, *_list_options(asked)),
             pinned=pinned,
             log_level=asked.log_level,
-        ),
-        is_pinned=line is not None,
-    )
+        )
+
+    pinned: tuple[str, ...] = ()
+    if line is None or line.name is None:
+        refuse = partial(_needs_line, asked, verb="name")
+        pinning = Pinning(goal, build, programs=generation.programs, means=means, refuse=refuse)
+        pinned = await pinning.pin(is_granted=line is not None)
+    return Admitted(asked=asked, program=program, argv=build(pinned), is_pinned=line is not None)
 
 
 def read_words(args: tuple[str, ...]) -> Session | Query:

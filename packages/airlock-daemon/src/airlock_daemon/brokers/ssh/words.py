@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from airlock_daemon.brokers.ssh.goal import Goal
 from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.setup.paths import expand_home
 from airlock_daemon.setup.ssh_command import UnfitCommandError, read_ssh_command
 
 # The first value of an option counts, so these win over the human's own configuration and over the
@@ -26,13 +27,16 @@ FORCED = (
 )
 
 
-def profile_words(variables: Mapping[str, str]) -> tuple[str, ...]:
-    """The ssh of a profile's `[env] set`, "ssh" without one. Raises Denied."""
+def profile_words(variables: Mapping[str, str], *, home: str) -> tuple[str, ...]:
+    """The ssh of a profile's `[env] set`, "ssh" without one. Raises Denied.
+
+    `~/` at the beginning of the program and of a value is `home`, that of the daemon's user.
+    """
     text = variables.get("GIT_SSH_COMMAND")
     if text is None:
         return ("ssh",)
     try:
-        return read_ssh_command(text)
+        return tuple(expand_home(word, home) for word in read_ssh_command(text))
     except UnfitCommandError as error:
         raise Denied(
             f"this agent's GIT_SSH_COMMAND cannot be used for git-remote: {error}",
