@@ -1,5 +1,7 @@
 """What can go wrong, as one small tree: every error carries what happened and the way out."""
 
+import errno
+
 from airlock_modules import Fault
 from airlock_wire import Layer
 
@@ -34,6 +36,24 @@ class Denied(AirlockError):
 
 class Failed(AirlockError):
     """The request was allowed, or not yet decided, and could not be carried out (-32603)."""
+
+
+NO_DESCRIPTORS = "the daemon has no file descriptors left"
+
+_FULL_TABLE = (errno.EMFILE, errno.ENFILE)
+
+
+def is_full_table(error: BaseException) -> bool:
+    """Whether it says that there are no more descriptors, of this process or of the host."""
+    return isinstance(error, OSError) and error.errno in _FULL_TABLE
+
+
+def full_table() -> Failed:
+    """What a client is told whose request could not go on without one more descriptor."""
+    return Failed(
+        NO_DESCRIPTORS,
+        hint="close connections, or raise the limit of open files (ulimit -n) for the daemon",
+    )
 
 
 def own_fault(error: Exception) -> Failed:

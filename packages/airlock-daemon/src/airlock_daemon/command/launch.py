@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 import trio
 
-from airlock_daemon.errors import AirlockError, Failed
+from airlock_daemon.errors import AirlockError, Failed, full_table, is_full_table
 
 _REPORT = struct.Struct("<cxxxi")
 
@@ -145,11 +145,8 @@ def cannot_start(program: str, error: OSError | ValueError) -> Failed:
             "the arguments are longer than the kernel allows",
             hint="pass fewer or shorter arguments",
         )
-    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-        return Failed(
-            "the daemon has no file descriptors left",
-            hint="close connections, or raise the limit of open files (ulimit -n) for the daemon",
-        )
+    if is_full_table(error):
+        return full_table()
     return Failed(f"{program} cannot be started: {error}", hint=_ON_THE_HOST)
 
 

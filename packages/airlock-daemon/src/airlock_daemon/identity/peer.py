@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from airlock_daemon.errors import Denied
+from airlock_daemon.errors import NO_DESCRIPTORS, Denied, is_full_table
 from airlock_daemon.identity.ancestry import Ancestry
 from airlock_daemon.platform.linux.mountinfo import MountRow, parse_mountinfo
 from airlock_daemon.platform.linux.peer import (
@@ -213,14 +213,7 @@ def _open_pidfd(connection: socket.socket) -> int | None:
     try:
         return peer_pidfd(connection)
     except OSError as error:
-        if error.errno in (errno.EMFILE, errno.ENFILE):
-            raise Denied(
-                "the daemon has no file descriptors left",
-                layer="limit",
-                rule="descriptors",
-                hint="close connections that are not in use",
-            ) from error
-        raise _gone() from error
+        raise _unseen(error) from error
 
 
 def _read_mounts(pid: int) -> str:
@@ -228,7 +221,7 @@ def _read_mounts(pid: int) -> str:
         return read_process_file(pid, "mountinfo", most=MOST_MOUNTINFO)
     except OSError as error:
         if error.errno != errno.EFBIG:
-            raise _gone() from error
+            raise _unseen(error) from error
         raise Denied(
             "the client's mount namespace has more mounts than can be looked through",
             layer="workspace",
@@ -241,7 +234,7 @@ def _read_entry(pid: int, name: str) -> str:
     try:
         return read_process_entry(pid, name)
     except OSError as error:
-        raise _gone() from error
+        raise _unseen(error) from error
 
 
 def _depth(status: str) -> int:
@@ -250,6 +243,18 @@ def _depth(status: str) -> int:
         if line.startswith("NSpid:"):
             return len(line.split()) - 1
     return 1
+
+
+def _unseen(error: OSError) -> Denied:
+    """Why a process cannot be looked at: mostly since it is gone."""
+    if not is_full_table(error):
+        return _gone()
+    return Denied(
+        NO_DESCRIPTORS,
+        layer="limit",
+        rule="descriptors",
+        hint="close connections that are not in use",
+    )
 
 
 def _gone() -> Denied:

@@ -7,7 +7,15 @@ import trio
 
 from airlock_daemon.connection.ending import Ending
 from airlock_daemon.connection.session import ClientGone, Session
-from airlock_daemon.errors import AirlockError, Denied, Failed, UnknownCommand, own_fault
+from airlock_daemon.errors import (
+    AirlockError,
+    Denied,
+    Failed,
+    UnknownCommand,
+    full_table,
+    is_full_table,
+    own_fault,
+)
 from airlock_daemon.identity.peer import Peer, check_claim, identify, refuse_own
 from airlock_daemon.platform.linux.peer import peer_credentials
 from airlock_daemon.request.asks import Asks
@@ -91,6 +99,9 @@ class Exchange:
             # Where one of its frames holds it too, they would keep the request until a collection.
             error.__traceback__ = None
         except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
+            if is_full_table(error):
+                await self._refuse(full_table())
+                return
             # A fault of ours must neither let a request through nor take the daemon down with it.
             log.exception(
                 "a fault of the daemon ended request %s; please report it",

@@ -35,6 +35,9 @@ from airlock_daemon.workspace.temporary import remove_left_behind
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
+LEAVE_S = 30
+"""A daemon that serves nobody any more is there no longer than this: it is for another to start."""
+
 
 def run_daemon(setup: Setup) -> None:
     """Serve `setup` until SIGTERM or SIGINT.
@@ -107,6 +110,9 @@ async def _serve(
             await _serve_until_stopped(shared, sockets, roster, reloader, manager, signals)
         finally:
             shared.record(Record(event="daemon-stop"))
+            # By the kernel alone: what is amiss may be that there is no memory.
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(LEAVE_S)
 
 
 async def _serve_until_stopped(

@@ -12,7 +12,7 @@ from trio.lowlevel import ParkingLot
 from airlock_daemon.audit.ledger import Kind
 from airlock_daemon.connection.closing import MOST
 from airlock_daemon.connection.ending import Reason
-from airlock_daemon.errors import Denied
+from airlock_daemon.errors import NO_DESCRIPTORS, Denied
 from airlock_daemon.fairness.gate import CLOSE_SOME, too_many
 from airlock_daemon.request.exchange import to_wire
 from airlock_daemon.request.state import AgentState, DaemonState
@@ -160,10 +160,8 @@ class Listener:
             except OSError:
                 return False
             connection.setblocking(False)
-            full = "the daemon has no file descriptors left"
-            self._refuse(
-                connection, Denied(full, layer="limit", rule="descriptors", hint=CLOSE_SOME)
-            )
+            full = Denied(NO_DESCRIPTORS, layer="limit", rule="descriptors", hint=CLOSE_SOME)
+            self._refuse(connection, full)
         finally:
             self._spare = _open_spare()
         return True
