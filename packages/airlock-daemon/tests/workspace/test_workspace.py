@@ -16,6 +16,7 @@ from airlock_daemon.setup.load import Setup
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace import directory as workspace
 from airlock_daemon.workspace import opening as directories
+from airlock_daemon.workspace.mapping import Source
 from airlock_daemon.workspace.opening import open_unlinked, real_path
 from airlock_modules import parse_module
 from strangers import start_stranger
@@ -217,3 +218,11 @@ def test_a_removed_directory_is_told_from_one_that_is_called_so(tmp_path: Path) 
             with pytest.raises(Denied, match="removed"):
                 real_path(descriptor)
         os.close(descriptor)
+
+
+def test_a_directory_over_which_something_else_is_mounted_is_refused(tmp_path: Path) -> None:
+    """The client sees what lies below that, on the mount that was found for it."""
+    source = Source(target="/workspace", directory=str(tmp_path), below="", mount_id=-1)
+    with pytest.raises(Denied) as caught:
+        workspace.open_root(source, Reserved(()))
+    assert caught.value.rule == "mount"
