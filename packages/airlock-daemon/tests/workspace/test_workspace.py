@@ -14,6 +14,7 @@ from airlock_daemon.identity.containers import Containers
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.setup.load import Setup
 from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.workspace import beneath
 from airlock_daemon.workspace import directory as workspace
 from airlock_daemon.workspace import opening as directories
 from airlock_daemon.workspace.mapping import Source
@@ -220,9 +221,36 @@ def test_a_removed_directory_is_told_from_one_that_is_called_so(tmp_path: Path) 
         os.close(descriptor)
 
 
-def test_a_directory_over_which_something_else_is_mounted_is_refused(tmp_path: Path) -> None:
+async def test_a_directory_over_which_something_else_is_mounted_is_refused(tmp_path: Path) -> None:
     """The client sees what lies below that, on the mount that was found for it."""
-    source = Source(target="/workspace", directory=str(tmp_path), below="", mount_id=-1)
+    (tmp_path / "sub").mkdir()
+    source = Source(target="/workspace", directory=str(tmp_path), below="sub", mount_id=-1)
+    nothing, lookups = Reserved(()), trio.CapacityLimiter(1)
     with pytest.raises(Denied) as caught:
-        workspace.open_root(source, Reserved(()))
+        workspace.open_root(source, nothing)
     assert caught.value.rule == "mount"
+    root, path = open_unlinked(str(tmp_path))
+    with pytest.raises(Denied) as caught:
+        await workspace._open_below(root, path, source, nothing, lookups)
+    assert caught.value.rule == "mount"
+    os.close(root)
+
+
+async def test_a_directory_that_is_moved_away_meanwhile_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be none of the workspace any more."""
+    (world.workspace / "a" / "b").mkdir(parents=True)
+    real = beneath._open
+
+    def open_and_move(part: str, directory: int, *, at_once: bool) -> int:
+        found = real(part, directory, at_once=at_once)
+        if part == "a":
+            (world.workspace / "a").rename(world.root / "away")
+        return found
+
+    setup = mapped(world)
+    monkeypatch.setattr(beneath, "_open", open_and_move)
+    with pytest.raises(Denied) as caught:
+        await enter(setup, "/workspace/a/b")
+    assert caught.value.rule == "outside"
