@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,12 @@ ID, OTHER = "a" * 64, "b" * 64
 ELSEWHERE = "4000000000 1 0:99 / / rw - ext4 none rw\n"
 
 
-def make_engine(folder: Path, *, answers_for: str = ID, **host: object) -> Containers:
+def make_engine(
+    folder: Path, *, answers_for: str = ID, host: Mapping[str, object] = {}
+) -> Containers:
     """Containers of an engine that says that this process is the init process of one."""
     state = {"Pid": os.getpid()}
-    answer = json.dumps([{"Id": answers_for, "State": state, "HostConfig": host}])
+    answer = json.dumps([{"Id": answers_for, "State": state, "HostConfig": {**host}}])
     program = folder / "docker"
     program.write_text(f"#!/bin/sh\necho '{answer}'\n")
     program.chmod(0o755)
@@ -65,7 +68,7 @@ async def test_the_engine_says_whether_root_of_the_container_may_make_devices(
     tmp_path: Path, host: dict[str, object], makes_devices: bool
 ) -> None:
     """Dropped capabilities come back where others are added, or all are there."""
-    containers = make_engine(tmp_path, **host)
+    containers = make_engine(tmp_path, host=host)
     container = await containers.attest(make_peer(Path("/proc/self/mountinfo").read_text()))
     assert container.makes_devices is makes_devices
     containers.close()

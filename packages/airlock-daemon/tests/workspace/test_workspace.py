@@ -182,10 +182,25 @@ async def test_a_process_of_the_host_uses_the_directory_it_stands_in(world: Worl
 
 
 async def test_another_user_of_the_host_is_refused(world: World) -> None:
-    """host = true is for the daemon's own user."""
-    peer = Peer(pid=1, uid=os.geteuid() + 1, kind="local")
-    with pytest.raises(Denied, match="own user"):
-        await enter(world.load(), "/", peer=peer)
+    """host = true is for the daemon's own user, and for nobody in a container."""
+    me = os.geteuid()
+    for peer in (
+        Peer(pid=os.getpid(), uid=me + 1, kind="local"),
+        Peer(pid=os.getpid(), uid=me, kind="local", container="a" * 64),
+    ):
+        with pytest.raises(Denied, match="own user"):
+            await enter(world.load(), None, peer=peer)
+
+
+async def test_a_process_of_the_host_that_stands_in_airlocks_files_is_refused(world: World) -> None:
+    """They are no workspace of anybody's."""
+    stranger = start_stranger(world.config)
+    try:
+        with pytest.raises(Denied) as caught:
+            await enter(world.load(), None, peer=Peer(pid=stranger, uid=os.geteuid(), kind="local"))
+    finally:
+        os.kill(stranger, 9)
+    assert caught.value.rule == "reserved"
 
 
 @pytest.mark.parametrize("has_openat2", [True, False])
