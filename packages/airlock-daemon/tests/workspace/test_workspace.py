@@ -269,3 +269,12 @@ async def test_a_directory_that_is_moved_away_meanwhile_is_refused(
     with pytest.raises(Denied) as caught:
         await enter(setup, "/workspace/a/b")
     assert caught.value.rule == "outside"
+
+
+async def test_a_directory_that_is_read_only_is_none_for_a_tool_without_a_box(world: World) -> None:
+    """It could not be held to that."""
+    mounts = f'mounts = {{ "/workspace" = "{world.workspace}" }}'
+    world.write_profile(f"[workspace]\n{mounts}\nread_only = true\n")
+    with pytest.raises(Denied) as caught:
+        await enter(world.load(), "/workspace")
+    assert caught.value.rule == "read-only"
