@@ -60,3 +60,17 @@ def test_a_parent_that_has_ended_meanwhile_says_nothing_of_its_orphan() -> None:
             assert Ancestry(os.getpid()).includes(child.pid, parent=ended.pid)
         finally:
             child.kill()
+
+
+def test_the_number_of_a_stranger_that_has_ended_is_believed_no_more() -> None:
+    """A process that Airlock started could have it by now."""
+    ancestry = Ancestry(os.getpid())
+    with subprocess.Popen(["sleep", "60"]) as stranger:
+        pidfd = os.pidfd_open(stranger.pid)
+        stranger.kill()
+    with subprocess.Popen(["sleep", "60"]) as own:
+        ancestry._remember(own.pid, pidfd)
+        is_included = ancestry.includes(own.pid)
+        own.kill()
+    assert is_included
+    ancestry.close()

@@ -46,6 +46,32 @@ def test_a_peer_that_is_gone_is_refused() -> None:
             identify(connection, peer_credentials(connection))
 
 
+@pytest.mark.parametrize("kernel_names_parents", [True, False])
+def test_a_peer_that_ends_while_it_is_looked_at_is_refused(
+    monkeypatch: pytest.MonkeyPatch, kernel_names_parents: bool
+) -> None:
+    """What was read by its pid could be of another process, which took that over."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        name = f"airlock-test-peer-{os.getpid()}"
+        listening.bind(f"\0{name}")
+        listening.listen()
+        code = f"import socket; one = socket.socket(socket.AF_UNIX); one.connect(chr(0) + {name!r})"
+        words = [sys.executable, "-c", f"{code}; input()"]
+        with subprocess.Popen(words, stdin=subprocess.PIPE) as client:
+            connection, _ = listening.accept()
+
+            def look(pid: int, uid: int) -> Peer:
+                client.kill()
+                client.wait()
+                return Peer(pid=pid, uid=uid, kind="local")
+
+            monkeypatch.setattr("airlock_daemon.identity.peer._look", look)
+            if not kernel_names_parents:
+                monkeypatch.setattr("airlock_daemon.identity.peer.read_parent", lambda _: None)
+            with connection, pytest.raises(Denied, match="is gone"):
+                identify(connection, peer_credentials(connection))
+
+
 def test_a_neighbour_may_name_the_container_that_both_are_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

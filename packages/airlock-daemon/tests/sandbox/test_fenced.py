@@ -99,12 +99,19 @@ def test_without_a_workspace_it_is_an_empty_one_of_its_own(world: World) -> None
         ("", 'sockets = "unix"\n', "sockets would be those of the host"),
         ("", 'sockets = "inet"\n', "sockets would be those of the host"),
         ("", 'read = ["~/shown"]\n', "cannot show"),
+        ("", 'network = ["localhost:9"]\n', "needs a network of the box's own"),
+        ("", "links = false\n", "needs mounts of a box's own"),
+        (
+            '[workspace]\nsame_path = ["{workspace}"]\nhide = ["{workspace}/.env"]\n',
+            "",
+            "mounted inside of its workspace",
+        ),
     ],
 )
 def test_what_a_fence_cannot_be_is_refused(
     profile: str, more: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Other paths than the host's, and sockets that would lead to it."""
+    """Other paths than the host's, masks, and sockets that would lead to it."""
     with boxed_world(more) as world:
         write_boxes(world, mode="landlock")
         if profile:
@@ -113,11 +120,24 @@ def test_what_a_fence_cannot_be_is_refused(
         home = world.root / "human"
         home.mkdir()
         (home / "shown").touch()
+        (world.workspace / ".env").touch()
         with Daemon(world, environment={"HOME": str(home)}) as daemon:
-            cwd = "/workspace" if profile else str(world.workspace)
+            cwd = "/workspace" if "/workspace" in profile else str(world.workspace)
             error = daemon.shell("true", cwd=cwd).error
     assert (error["data"]["layer"], error["data"]["rule"]) == ("sandbox", "no-box")
     assert said in error["message"]
+
+
+def test_a_workspace_that_is_read_only_is_so_behind_a_fence(world: World) -> None:
+    """Whatever the rights of its files say."""
+    (world.workspace / "file").write_text("as it was")
+    (world.workspace / "file").chmod(0o666)
+    world.write_profile(f'[workspace]\nsame_path = ["{world.workspace}"]\nread_only = true\n')
+    with Daemon(world) as daemon:
+        answer = daemon.shell("cat file; echo no > file", cwd=str(world.workspace))
+    assert answer.text() == "as it was"
+    assert "Permission denied" in answer.text("stderr")
+    assert (world.workspace / "file").read_text() == "as it was"
 
 
 @pytest.mark.parametrize("makes", ["", "echo 'bwrap: No permissions' >&2; exit 1"])

@@ -67,3 +67,18 @@ def test_where_programs_are_taken_from_is_reserved(tmp_path: Path) -> None:
     )
     assert "of the daemon's PATH" in (reserved.conflict(str(tmp_path / "app")) or "")
     assert reserved.conflict(str(tmp_path / "other")) is None
+
+
+def test_what_says_who_is_an_agent_and_what_hooks_run_is_reserved(tmp_path: Path) -> None:
+    """Wherever it lies: a container that could write it would choose agents, and programs."""
+    reserved = reserve(
+        config_dir="/nowhere",
+        sockets_dir="/nowhere",
+        log="-",
+        agents_file=str(tmp_path / "registered" / "agents.toml"),
+        agents={"my": str(tmp_path / "my")},
+        hooks={"my": (str(tmp_path / "my" / "own"), str(tmp_path / "hooks" / "pre"))},
+        search_path="",
+    )
+    assert "the registration file" in (reserved.conflict(str(tmp_path / "registered")) or "")
+    assert 'a hook of agent "my"' in (reserved.conflict(str(tmp_path / "hooks")) or "")

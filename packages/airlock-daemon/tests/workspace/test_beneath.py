@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from airlock_daemon.workspace import beneath
 from airlock_daemon.workspace.beneath import (
     MOST_LINKS,
     MOST_STEPS,
@@ -191,3 +192,20 @@ def test_a_path_of_too_many_steps_is_not_followed(root: Path, descriptors: set[s
             enter(root, path)
         with pytest.raises(OSError, match="too long"):
             go(root, path)
+
+
+def test_a_directory_that_is_moved_away_meanwhile_leads_out(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is below it is not below the workspace any more."""
+    real = beneath._open
+
+    def open_and_move(part: str, directory: int, *, at_once: bool) -> int:
+        found = real(part, directory, at_once=at_once)
+        if part == "a":
+            (root / "a").rename(root.parent / "away")
+        return found
+
+    monkeypatch.setattr(beneath, "_open", open_and_move)
+    with pytest.raises(LeadsOutError):
+        go(root, "a/b")

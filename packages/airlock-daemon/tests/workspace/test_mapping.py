@@ -11,7 +11,7 @@ from airlock_daemon.identity.peer import Peer
 from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount, parse_mountinfo
 from airlock_daemon.platform.linux.procfs import read_process_file
 from airlock_daemon.setup.agents import Agent
-from airlock_daemon.workspace.mapping import Mounts, see_mounts
+from airlock_daemon.workspace.mapping import Mounts, Unmapped, see_mounts
 from worlds import World
 
 ROOT = "100 99 0:50 / / rw - overlay overlay rw"
@@ -116,3 +116,14 @@ async def test_a_changed_root_hides_nothing(agent: Agent, seen: list[str]) -> No
     peer = Peer(pid=1, uid=0, kind="container", mountinfo="\n".join(seen))
     with pytest.raises(Denied, match="changed its root"):
         await see_mounts(peer=peer, agent=agent, containers=Containers(os.defpath))
+
+
+def test_what_only_the_container_has_is_no_directory_of_the_host(agent: Agent) -> None:
+    """Its root, which the host may well have mounted too, and what no device stands behind."""
+    own = parse_mountinfo(read_process_file(os.getpid(), "mountinfo"))
+    for point in ("/", "/proc"):
+        row = find_mount(own, point)
+        assert row is not None
+        assert row.point == point
+        with pytest.raises(Unmapped):
+            Mounts(agent, rows=(row,), is_proven=True).find(f"{point}/sys")

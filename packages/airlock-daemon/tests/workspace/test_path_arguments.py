@@ -166,6 +166,8 @@ async def test_an_absolute_directory_leads_the_paths_behind_it(world: World, set
         ["add", "out/x"],
         ["add", "self/x"],
         ["add", "sub/link/../../../x"],
+        ["add", "deep/../../x"],
+        ["add", "/workspace/deep/../../workspace/x"],
         ["add", "~/x"],
         ["add", "~root"],
         ["add", "--many", "x", "../y"],
@@ -177,6 +179,8 @@ async def test_what_leads_out_is_refused(world: World, setup: Setup, args: list[
     (world.workspace / "out").symlink_to("/etc")
     (world.workspace / "self").symlink_to("/proc/self/cwd")
     (world.workspace / "sub" / "link").symlink_to("inner")
+    # Behind it `..` is another directory for the kernel than as text.
+    (world.workspace / "deep").symlink_to("sub/inner")
     with pytest.raises(Denied, match="leads out of the workspace") as caught:
         await hold(setup, *args)
     assert (caught.value.layer, caught.value.rule) == ("workspace", "outside")
@@ -277,3 +281,15 @@ async def test_what_has_to_be_waited_for_is_looked_at_in_a_thread(
         held = await hold(setup, *args, cwd="/workspace/sub")
         assert held[0] == "add"
         assert held[1].endswith("inner")
+
+
+async def test_a_directory_in_which_something_is_hidden_is_none_for_a_path(world: World) -> None:
+    """A tool on the host would see what the client does not."""
+    (world.root / "data").mkdir()
+    world.write_profile(
+        f'[workspace]\nmounts = {{ "/workspace" = "{world.workspace}", '
+        f'"/data" = "{world.root}/data" }}\nhide = ["/data/secret"]\n'
+    )
+    with pytest.raises(Denied) as caught:
+        await hold(world.load(), "add", "/data/x")
+    assert caught.value.rule == "inner-mount"

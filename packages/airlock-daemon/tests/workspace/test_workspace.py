@@ -14,8 +14,10 @@ from airlock_daemon.identity.containers import Containers
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.setup.load import Setup
 from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.workspace import beneath
 from airlock_daemon.workspace import directory as workspace
 from airlock_daemon.workspace import opening as directories
+from airlock_daemon.workspace.mapping import Source
 from airlock_daemon.workspace.opening import open_unlinked, real_path
 from airlock_modules import parse_module
 from strangers import start_stranger
@@ -180,10 +182,25 @@ async def test_a_process_of_the_host_uses_the_directory_it_stands_in(world: Worl
 
 
 async def test_another_user_of_the_host_is_refused(world: World) -> None:
-    """host = true is for the daemon's own user."""
-    peer = Peer(pid=1, uid=os.geteuid() + 1, kind="local")
-    with pytest.raises(Denied, match="own user"):
-        await enter(world.load(), "/", peer=peer)
+    """host = true is for the daemon's own user, and for nobody in a container."""
+    me = os.geteuid()
+    for peer in (
+        Peer(pid=os.getpid(), uid=me + 1, kind="local"),
+        Peer(pid=os.getpid(), uid=me, kind="local", container="a" * 64),
+    ):
+        with pytest.raises(Denied, match="own user"):
+            await enter(world.load(), None, peer=peer)
+
+
+async def test_a_process_of_the_host_that_stands_in_airlocks_files_is_refused(world: World) -> None:
+    """They are no workspace of anybody's."""
+    stranger = start_stranger(world.config)
+    try:
+        with pytest.raises(Denied) as caught:
+            await enter(world.load(), None, peer=Peer(pid=stranger, uid=os.geteuid(), kind="local"))
+    finally:
+        os.kill(stranger, 9)
+    assert caught.value.rule == "reserved"
 
 
 @pytest.mark.parametrize("has_openat2", [True, False])
@@ -217,3 +234,47 @@ def test_a_removed_directory_is_told_from_one_that_is_called_so(tmp_path: Path) 
             with pytest.raises(Denied, match="removed"):
                 real_path(descriptor)
         os.close(descriptor)
+
+
+async def test_a_directory_over_which_something_else_is_mounted_is_refused(tmp_path: Path) -> None:
+    """The client sees what lies below that, on the mount that was found for it."""
+    (tmp_path / "sub").mkdir()
+    source = Source(target="/workspace", directory=str(tmp_path), below="sub", mount_id=-1)
+    nothing, lookups = Reserved(()), trio.CapacityLimiter(1)
+    with pytest.raises(Denied) as caught:
+        workspace.open_root(source, nothing)
+    assert caught.value.rule == "mount"
+    root, path = open_unlinked(str(tmp_path))
+    with pytest.raises(Denied) as caught:
+        await workspace._open_below(root, path, source, nothing, lookups)
+    assert caught.value.rule == "mount"
+    os.close(root)
+
+
+async def test_a_directory_that_is_moved_away_meanwhile_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be none of the workspace any more."""
+    (world.workspace / "a" / "b").mkdir(parents=True)
+    real = beneath._open
+
+    def open_and_move(part: str, directory: int, *, at_once: bool) -> int:
+        found = real(part, directory, at_once=at_once)
+        if part == "a":
+            (world.workspace / "a").rename(world.root / "away")
+        return found
+
+    setup = mapped(world)
+    monkeypatch.setattr(beneath, "_open", open_and_move)
+    with pytest.raises(Denied) as caught:
+        await enter(setup, "/workspace/a/b")
+    assert caught.value.rule == "outside"
+
+
+async def test_a_directory_that_is_read_only_is_none_for_a_tool_without_a_box(world: World) -> None:
+    """It could not be held to that."""
+    mounts = f'mounts = {{ "/workspace" = "{world.workspace}" }}'
+    world.write_profile(f"[workspace]\n{mounts}\nread_only = true\n")
+    with pytest.raises(Denied) as caught:
+        await enter(world.load(), "/workspace")
+    assert caught.value.rule == "read-only"
