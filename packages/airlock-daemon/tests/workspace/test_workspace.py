@@ -17,6 +17,7 @@ from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace import beneath
 from airlock_daemon.workspace import directory as workspace
 from airlock_daemon.workspace import opening as directories
+from airlock_daemon.workspace.checked import open_below, open_root
 from airlock_daemon.workspace.mapping import Source
 from airlock_daemon.workspace.opening import open_unlinked, real_path
 from airlock_modules import parse_module
@@ -242,11 +243,11 @@ async def test_a_directory_over_which_something_else_is_mounted_is_refused(tmp_p
     source = Source(target="/workspace", directory=str(tmp_path), below="sub", mount_id=-1)
     nothing, lookups = Reserved(()), trio.CapacityLimiter(1)
     with pytest.raises(Denied) as caught:
-        workspace.open_root(source, nothing)
+        open_root(source, nothing)
     assert caught.value.rule == "mount"
     root, path = open_unlinked(str(tmp_path))
     with pytest.raises(Denied) as caught:
-        await workspace._open_below(root, path, source, nothing, lookups)
+        await open_below(root, path, source, nothing, lookups)
     assert caught.value.rule == "mount"
     os.close(root)
 

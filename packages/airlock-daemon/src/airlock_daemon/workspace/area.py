@@ -6,7 +6,8 @@ from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.platform.linux.mountinfo import relative_to
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.beneath import LeadsOutError, count, follow
-from airlock_daemon.workspace.directory import Workspace, open_root, refuse_hidden
+from airlock_daemon.workspace.checked import open_root
+from airlock_daemon.workspace.directory import Workspace, refuse_hidden
 from airlock_daemon.workspace.mapping import Mounts, Source, Unmapped
 from airlock_daemon.workspace.opening import open_unlinked, real_path
 from airlock_wire import quote

@@ -11,14 +11,13 @@ from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.identity.containers import Containers
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.platform.linux.known_status import read_known_status
-from airlock_daemon.platform.linux.procfs import read_mount_id
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.reserved import Reserved, is_within
-from airlock_daemon.workspace.aside import find_aside, look_aside
-from airlock_daemon.workspace.beneath import LeadsOutError, open_beneath
+from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.workspace.aside import look_aside
+from airlock_daemon.workspace.checked import open_below, open_root_aside, refuse_reserved
 from airlock_daemon.workspace.mapping import Mapping, Mounts, Source, Unmapped, see_mounts
-from airlock_daemon.workspace.opening import open_unlinked, real_path
+from airlock_daemon.workspace.opening import real_path
 from airlock_daemon.workspace.sights import Sights
 from airlock_daemon.workspace.temporary import make_temporary, remove_tree
 from airlock_modules import Module
@@ -116,12 +115,12 @@ async def enter(
         raise Denied(error.message, layer="workspace", rule="unmapped", hint=error.hint) from error
     if not in_box:
         refuse_hidden(mapping, mounts)
-    descriptor, root = await _open_root(mapping.source, reserved, lookups)
+    descriptor, root = await open_root_aside(mapping.source, reserved, lookups)
     path = root
     if mapping.source.below:
         above = descriptor
         try:
-            descriptor, path = await _open_below(above, root, mapping.source, reserved, lookups)
+            descriptor, path = await open_below(above, root, mapping.source, reserved, lookups)
         finally:
             os.close(above)
     try:
@@ -162,35 +161,8 @@ def refuse_hidden(mapping: Mapping, mounts: Mounts) -> None:
         )
 
 
-async def _open_root(
-    source: Source, reserved: Reserved, lookups: trio.CapacityLimiter
-) -> tuple[int, str]:
-    try:
-        return open_root(source, reserved, at_once=True)
-    except BlockingIOError:
-        find = partial(open_root, source, reserved)
-        return await find_aside(find, lookups, drop=lambda found: os.close(found[0]))
-
-
 def _has_workspace(mounts: Mounts, reserved: Reserved) -> bool:
     return any(mounts.list_workspaces(reserved))
-
-
-def open_root(source: Source, reserved: Reserved, *, at_once: bool = False) -> tuple[int, str]:
-    """Open the directory of a mapping as O_PATH, which the caller closes; returns its path too.
-
-    Raises Denied where it is none that may be entered, is reserved, or is covered by another mount,
-    and BlockingIOError as `open_unlinked`.
-    """
-    root, path = open_unlinked(source.directory, at_once=at_once)
-    try:
-        _refuse_reserved(path, reserved)
-        if source.mount_id is not None and read_mount_id(root) != source.mount_id:
-            raise _covered()
-    except BaseException:
-        os.close(root)
-        raise
-    return root, path
 
 
 def make_empty(mounts: Mounts | None, *, own: str = TMP) -> Workspace:
@@ -237,76 +209,12 @@ def _enter_own_directory(claimed: str | None, peer: Peer, reserved: Reserved) ->
                 rule="host",
                 hint="send the directory that the kernel reports, or none",
             )
-        _refuse_reserved(path, reserved)
+        refuse_reserved(path, reserved)
     except BaseException:
         os.close(descriptor)
         raise
     source = Source(target=path, directory=path, below="")
     return Workspace(descriptor=descriptor, path=path, root=path, mounts=None, source=source)
-
-
-async def _open_below(
-    root: int, root_path: str, source: Source, reserved: Reserved, lookups: trio.CapacityLimiter
-) -> tuple[int, str]:
-    """Open what lies below `root`, following links as long as they stay there.
-
-    Returns the descriptor and its real path.
-    """
-    look = partial(open_beneath, path=source.below, root_path=root_path)
-    try:
-        try:
-            descriptor = look(root, at_once=True)
-        except BlockingIOError:
-            descriptor = await look_aside(look, root, lookups, drop=os.close)
-    except LeadsOutError as error:
-        raise _outside() from error
-    except OSError as error:
-        raise Denied(
-            f"the workspace has no directory {quote(source.below)}: {error.strerror}",
-            layer="workspace",
-            rule="missing",
-            hint="it must exist on the host too, and the daemon's user must have access",
-        ) from error
-    try:
-        path = real_path(descriptor)
-        if not is_within(path, root_path):
-            raise _outside()
-        if source.mount_id is not None and read_mount_id(descriptor) != source.mount_id:
-            raise _covered()
-        _refuse_reserved(path, reserved)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor, path
-
-
-def _outside() -> Denied:
-    return Denied(
-        "the working directory leads out of the workspace through a link",
-        layer="workspace",
-        rule="outside",
-        hint="work in a directory that really lies in the workspace",
-    )
-
-
-def _covered() -> Denied:
-    return Denied(
-        "something else is mounted over that directory on the host",
-        layer="workspace",
-        rule="mount",
-        hint="work in a directory that container and host see alike",
-    )
-
-
-def _refuse_reserved(path: str, reserved: Reserved) -> None:
-    conflict = reserved.conflict(path)
-    if conflict is not None:
-        raise Denied(
-            f"{quote(path)} cannot be a workspace: {conflict}",
-            layer="workspace",
-            rule="reserved",
-            hint="keep Airlock's own files and programs outside of what a container can write",
-        )
 
 
 async def _refuse_foreign(descriptor: int, path: str, lookups: trio.CapacityLimiter) -> None:

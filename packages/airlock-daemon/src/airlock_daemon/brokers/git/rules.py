@@ -36,7 +36,8 @@ def read_asked(words: Sequence[str], generation: Generation) -> RemoteRequest:
     Raises RemoteError, and Denied for a profile whose ssh cannot be used.
     """
     asked = read_ssh_words(words)
-    user = find_user(profile_words(generation.agent.profile.env))
+    # Of the home there is nothing in a user's name.
+    user = find_user(profile_words(generation.agent.profile.env, home="/"))
     if user is None:
         return asked
     return replace(asked, destination=replace(asked.destination, user=user))
