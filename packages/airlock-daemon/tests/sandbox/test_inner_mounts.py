@@ -115,6 +115,29 @@ def test_a_directory_that_could_be_replaced_through_another_mount_is_refused(hos
         host.run("cat lib/file")
 
 
+def test_a_whole_workspace_is_held_to_the_same(host: Host) -> None:
+    """Read-only in the container it is so in the box, and none that another mount has in it."""
+    host.rows.clear()
+    host.mount(host.workspace, "/workspace", read_only=True)
+    assert host.run("(echo x > new) 2>/dev/null || echo kept") == "kept\n"
+    host.mount(host.root, "/all")
+    with pytest.raises(Denied, match="/all"):
+        host.run("true")
+
+
+def test_what_the_profile_has_read_only_is_so_with_what_is_mounted_inside(world: World) -> None:
+    """Though the container may write there."""
+    world.write_profile("[workspace]\nread_only = true\n")
+    (generation,) = world.load().generations.values()
+    with tempfile.TemporaryDirectory(prefix="box-") as folder:
+        root = Path(os.path.realpath(folder))
+        root.chmod(0o755)
+        host = Host(root, generation.agent)
+        host.make("workspace/lib")
+        host.mount(host.make("lib"), "/workspace/lib")
+        assert host.run("(echo x > lib/new) 2>/dev/null || echo kept") == "kept\n"
+
+
 def test_what_only_the_host_has_mounted_inside_is_covered(host: Host) -> None:
     """The container sees what lies below it, and nothing of what was mounted there."""
     for name in ("workspace/own", "lib/own"):
