@@ -32,11 +32,19 @@ its rules alone where the path without a box is timed."""
 
 _GIT = _UNBOXED + '\n[syntax]\noptions = "git"\n'
 
-BOXED, COLD = "boxed", ("boxed-none", "boxed-inet", "boxed-unix")
-"""`true` in a box that may be made ahead; and by turns in boxes none of which is as the others, so
-that none is."""
+_SOCKETS, _READ = ("none", "inet", "unix"), ("", "/usr/share")
+# More than boxes wait for an agent.
+_KINDS = {
+    f"boxed-{sockets}{read.replace('/', '-')}": (sockets, read)
+    for sockets in _SOCKETS
+    for read in _READ
+}
 
-_BOX = '[sandbox]\nbox = "closed"\nsockets = "{sockets}"\n'
+BOXED, COLD = "boxed", tuple(_KINDS)
+"""`true` in a box that may be made ahead; and by turns in boxes none of which is as the others, so
+that none that waits fits."""
+
+_BOX = '[sandbox]\nbox = "closed"\nsockets = "{sockets}"\nread = {read}\n'
 
 _BOX_USER = "nobody"
 
@@ -99,8 +107,10 @@ class Places(Installation):
 
 def _box_modules() -> dict[str, str]:
     module = _MODULE.format(program=find_program("true"))
-    kinds = {BOXED: "none", **{name: name.rpartition("-")[2] for name in COLD}}
-    return {name: f"{module}\n{_BOX.format(sockets=kind)}" for name, kind in kinds.items()}
+    return {
+        name: f"{module}\n{_BOX.format(sockets=sockets, read=json.dumps([read] if read else []))}"
+        for name, (sockets, read) in {BOXED: ("none", ""), **_KINDS}.items()
+    }
 
 
 def find_program(name: str) -> str:
