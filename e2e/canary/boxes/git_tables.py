@@ -103,7 +103,7 @@ FILES: tuple[tuple[Mapping[str, str], str], ...] = (
     ),
     (
         {".gitmodules": '[submodule "x"]\npath = "s\\r"\nurl = <other>\n'},
-        "- submodule update --init --recursive",
+        "- submodule update --init",
     ),
     (
         {
