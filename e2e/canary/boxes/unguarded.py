@@ -19,7 +19,7 @@ from airlock_daemon.command.order import Bounds
 from airlock_daemon.request import execution, fetching
 from airlock_daemon.sandbox import bubblewrap, choice, credentials, fencing, making, shared
 from airlock_daemon.sandbox.box import HOME, Box, Closed, Memory, System
-from airlock_daemon.workspace import mapping
+from airlock_daemon.workspace import seeing
 
 
 def _put(where: object, name: str, value: object) -> Any:
@@ -85,7 +85,7 @@ def privileges() -> None:
 
 def devices() -> None:
     """No container is one whose root may make some."""
-    _put(mapping, "holds_devices", lambda _: False)
+    _put(seeing, "holds_devices", lambda _: False)
 
 
 def bounds() -> None:

@@ -1,7 +1,6 @@
 """Fixtures: configurations on disk, and a daemon that really runs."""
 
 import os
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 from airlock_daemon.platform.linux.mount_watch import MountWatch
 from airlock_daemon.sandbox import room
 from confining import build_confined
-from container_hosts import SECRET, Host, Runner, open_runner
+from container_hosts import SECRET, Host, Runner, new_host, open_runner
 from running import Daemon
 from worlds import World
 
@@ -68,11 +67,7 @@ async def runner(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runner]:
 def host(world: World) -> Iterator[Host]:
     """A container with a directory, a masked file and a hidden one in its workspace."""
     world.write_profile('[workspace]\nhide = ["/workspace/hidden"]\n')
-    (generation,) = world.load().generations.values()
-    with tempfile.TemporaryDirectory(prefix="box-") as folder:
-        root = Path(os.path.realpath(folder))
-        root.chmod(0o755)
-        host = Host(root, generation.agent)
+    with new_host(world) as host:
         host.make("workspace/lib")
         host.mount(host.make("lib", "lib"), "/workspace/lib")
         (host.workspace / "mask").write_text(SECRET)

@@ -33,11 +33,22 @@ from airlock_daemon.workspace.mapping import Mounts
 from boxing import box_identity
 from descent import descend, name_of
 from launching import launcher_path
+from worlds import World
 
 NOTHING = Reserved(())
 BUBBLEWRAP = "/usr/bin/bwrap"
 SECRET = "canary-71c3"
 """What the workspace has and no box shows."""
+
+
+@contextmanager
+def new_host(world: World) -> Iterator["Host"]:
+    """A host whose directories everybody may enter, with the agent of the profile in `world`."""
+    (generation,) = world.load().generations.values()
+    with tempfile.TemporaryDirectory(prefix="box-") as folder:
+        root = Path(os.path.realpath(folder))
+        root.chmod(0o755)
+        yield Host(root, generation.agent)
 
 
 class Host:

@@ -1,9 +1,12 @@
 """Tests of `airlock_daemon.platform.linux.mountinfo`."""
 
 from airlock_daemon.platform.linux.mountinfo import (
+    MountRow,
+    by_point,
     covering,
     find_changes,
     find_mount,
+    find_seen,
     parse_mountinfo,
     relative_to,
 )
@@ -97,3 +100,15 @@ def test_what_came_went_or_became_another_is_told_by_its_mount_point() -> None:
     for changes in (find_changes(before, CONTAINER), find_changes(CONTAINER, before)):
         assert sorted(changes) == ["/", "/mnt/srv", "/run"]
     assert find_changes(before, before + "nonsense\n") == ("/",)
+
+
+def test_what_is_seen_at_a_path_is_the_same_by_point() -> None:
+    """The longest point above it, and of several mounts at one the last; nothing where none is."""
+    points = ("/", "/w", "/w/x", "/w/x/y", "/wx", "/w/x")
+    rows = [
+        MountRow(number, "0:1", "/", point, read_only=False, kind="ext4")
+        for number, point in enumerate(points)
+    ]
+    for path in ("/", "/w", "/w/x/z", "/w/x/y/z", "/wx/x", "/v", "/w/xy"):
+        assert find_seen(by_point(rows), path) is find_mount(rows, path)
+        assert find_seen(by_point(rows[1:]), path) is find_mount(rows[1:], path)

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from airlock_daemon.errors import AirlockError, Denied
 from airlock_daemon.platform.linux.mountinfo import MountRow
 from boxing import box_identity, needs_bubblewrap
-from container_hosts import Host
+from container_hosts import Host, new_host
 from worlds import World
 
 pytestmark = needs_bubblewrap
@@ -22,11 +21,8 @@ SECRET = "canary-90ab"
 @pytest.fixture
 def host(world: World) -> Iterator[Host]:
     """A host whose directories everybody may enter."""
-    (generation,) = world.load().generations.values()
-    with tempfile.TemporaryDirectory(prefix="box-") as folder:
-        root = Path(os.path.realpath(folder))
-        root.chmod(0o755)
-        yield Host(root, generation.agent)
+    with new_host(world) as host:
+        yield host
 
 
 def test_what_is_mounted_inside_is_there_with_its_flags(host: Host) -> None:
@@ -128,11 +124,7 @@ def test_a_whole_workspace_is_held_to_the_same(host: Host) -> None:
 def test_what_the_profile_has_read_only_is_so_with_what_is_mounted_inside(world: World) -> None:
     """Though the container may write there."""
     world.write_profile("[workspace]\nread_only = true\n")
-    (generation,) = world.load().generations.values()
-    with tempfile.TemporaryDirectory(prefix="box-") as folder:
-        root = Path(os.path.realpath(folder))
-        root.chmod(0o755)
-        host = Host(root, generation.agent)
+    with new_host(world) as host:
         host.make("workspace/lib")
         host.mount(host.make("lib"), "/workspace/lib")
         assert host.run("(echo x > lib/new) 2>/dev/null || echo kept") == "kept\n"
@@ -160,11 +152,7 @@ def test_the_profile_hides_and_protects_where_the_container_does_not(
     """What is not in a box is refused for it; the container's own view does not change."""
     hidden = "['/workspace/.env', '/workspace/keys', '/workspace/absent']"
     world.write_profile(f"[workspace]\n{world_profile.format(hidden=hidden)}")
-    (generation,) = world.load().generations.values()
-    with tempfile.TemporaryDirectory(prefix="box-") as folder:
-        root = Path(os.path.realpath(folder))
-        root.chmod(0o755)
-        host = Host(root, generation.agent)
+    with new_host(world) as host:
         host.make("workspace/keys", SECRET)
         (host.workspace / ".env").write_text(SECRET)
         said = host.run("cat .env; ls keys; (echo x > new) 2>/dev/null || echo kept")
@@ -174,11 +162,7 @@ def test_the_profile_hides_and_protects_where_the_container_does_not(
 def test_what_the_profile_hides_and_could_be_moved_away_is_refused(world: World) -> None:
     """As a mask of the container's own would be; read_only of the profile changes nothing."""
     world.write_profile("[workspace]\nread_only = true\nhide = ['/workspace/above/.env']\n")
-    (generation,) = world.load().generations.values()
-    with tempfile.TemporaryDirectory(prefix="box-") as folder:
-        root = Path(os.path.realpath(folder))
-        root.chmod(0o755)
-        host = Host(root, generation.agent)
+    with new_host(world) as host:
         host.make("workspace/above")
         (host.workspace / "above" / ".env").write_text(SECRET)
         with pytest.raises(Denied, match="can be moved away"):

@@ -11,7 +11,8 @@ from airlock_daemon.identity.peer import Peer
 from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount, parse_mountinfo
 from airlock_daemon.platform.linux.procfs import read_process_file
 from airlock_daemon.setup.agents import Agent
-from airlock_daemon.workspace.mapping import Mounts, Unmapped, see_mounts
+from airlock_daemon.workspace.mapping import Mounts, Unmapped
+from airlock_daemon.workspace.seeing import see_mounts
 from worlds import World
 
 ROOT = "100 99 0:50 / / rw - overlay overlay rw"

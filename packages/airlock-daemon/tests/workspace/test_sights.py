@@ -69,3 +69,17 @@ async def test_a_request_keeps_to_what_it_has_seen(place: Path) -> None:
     assert sights.mark(str(place / "directory")) == before
     assert Sights().mark(str(place / "directory")) != before
     assert Sights().mark(str(place / "moved")) == before
+
+
+async def test_what_has_to_wait_is_looked_for_as_a_whole_in_one_thread(place: Path) -> None:
+    """However many of the paths are unknown, nothing is found more than twice."""
+    sights, calls = Sights(is_aside=True), list[str]()
+
+    def find() -> int:
+        calls.append("find")
+        return sum(sights.look(f"{place}/never-{number}") is None for number in range(100))
+
+    assert await sights.settle(find, trio.CapacityLimiter(1)) == 100
+    assert calls == ["find", "find"]
+    assert await sights.settle(find, trio.CapacityLimiter(1)) == 100
+    assert calls == ["find", "find", "find"]

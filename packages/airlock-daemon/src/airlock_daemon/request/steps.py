@@ -18,8 +18,8 @@ from airlock_daemon.sandbox.refusing import advising, refuse
 from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.workspace.directory import Workspace, enter, make_empty
-from airlock_daemon.workspace.mapping import see_mounts
 from airlock_daemon.workspace.path_arguments import hold_paths, judge_paths
+from airlock_daemon.workspace.seeing import see_mounts
 from airlock_modules import Module
 from airlock_wire import Request
 

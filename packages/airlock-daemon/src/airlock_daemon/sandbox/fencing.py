@@ -31,7 +31,6 @@ from airlock_wire import quote
 _READ_DEVICES = ("/dev/random", "/dev/urandom")
 _USED_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty")
 
-
 _PATH = os.O_PATH | os.O_CLOEXEC
 
 

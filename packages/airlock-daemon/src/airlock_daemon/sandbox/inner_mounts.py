@@ -2,13 +2,13 @@
 
 import os
 import stat
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 
 import msgspec
 
 from airlock_daemon.command.order import Identity
 from airlock_daemon.errors import Denied
-from airlock_daemon.platform.linux.mountinfo import MountRow, relative_to
+from airlock_daemon.platform.linux.mountinfo import MountRow, list_above, relative_to
 from airlock_daemon.sandbox.box import Cover, Memory, Null, Placed, Shared
 from airlock_daemon.sandbox.shared import share
 from airlock_daemon.setup.reserved import Reserved
@@ -41,16 +41,16 @@ def show_workspace(
     if mounts is None:
         return Shown(share(root, source.target, Sights(), read_only=False))
     base, base_root = _find_base(source, root, mounts, reserved)
-    rows = _rows_below(base.target, mounts.rows)
-    profile = mounts.agent.profile
-    seen = {row.point: row for row in mounts.rows}
+    profile, seen = mounts.agent.profile, mounts.seen
+    rows = {point: row for point, row in seen.items() if relative_to(point, base.target)}
+    writable = _find_writable(mounts.rows)
     frozen = {point for point, row in seen.items() if row.read_only}
     sights = mounts.sights
     is_frozen = profile.read_only or base.target in frozen
     top = share(base_root, base.target, sights, read_only=is_frozen)
     view = _View(mounts, identity, reserved)
     if base.target in seen:
-        _refuse_replaceable(seen[base.target], mounts.rows)
+        _refuse_replaceable(seen[base.target], writable)
     found: dict[str, Placed] = {}
     shown = {base.target: top}
     for target in sorted(rows, key=len):
@@ -61,7 +61,7 @@ def show_workspace(
         if not isinstance(what, Shared) or rows[target].read_only:
             _refuse_movable(target, above, frozen)
         if isinstance(what, Shared):
-            _refuse_replaceable(rows[target], mounts.rows)
+            _refuse_replaceable(rows[target], writable)
             shown[target] = what
         found[target] = Placed(what, target, sights.mark(_find_below(above, target)))
     for target in profile.hide:
@@ -130,17 +130,21 @@ def _find_base(source: Source, root: str, mounts: Mounts, reserved: Reserved) ->
     return source, root
 
 
-def _rows_below(target: str, rows: Sequence[MountRow]) -> Mapping[str, MountRow]:
-    """The mounts below `target`, by path: of several at one the last is seen."""
-    return {row.point: row for row in rows if relative_to(row.point, target)}
+def _find_writable(rows: Sequence[MountRow]) -> Mapping[tuple[str, str], Collection[str]]:
+    """Where a container can write each directory of a device: not once for each of its mounts."""
+    points: dict[tuple[str, str], dict[str, None]] = {}
+    for row in rows:
+        if not row.read_only:
+            points.setdefault((row.device, row.root), {})[row.point] = None
+    return points
 
 
 def _is_covered(target: str, found: Mapping[str, Placed], shown: Mapping[str, Shared]) -> bool:
-    return any(relative_to(target, each) for each in found if each not in shown)
+    return any(each in found and each not in shown for each in list_above(target))
 
 
 def _find_above(target: str, shown: Mapping[str, Shared]) -> str:
-    return max((each for each in shown if relative_to(target, each)), key=len)
+    return next(each for each in list_above(target) if each in shown)
 
 
 def _find_below(above: Shared, target: str) -> str:
@@ -155,13 +159,14 @@ def _refuse_movable(target: str, above: Shared, frozen: Container[str]) -> None:
         raise _refuse(target, "hides or protects something, and can be moved away with it")
 
 
-def _refuse_replaceable(row: MountRow, rows: Sequence[MountRow]) -> None:
-    for other in rows:
-        rest = relative_to(row.root, other.root) if other.device == row.device else None
-        # By the very path at which it is mounted it cannot be renamed.
-        if rest and not other.read_only and os.path.join(other.point, rest) != row.point:
-            problem = f"lies inside of what {quote(other.point)} is, where it can be replaced"
-            raise _refuse(row.point, problem)
+def _refuse_replaceable(row: MountRow, writable: Mapping[tuple[str, str], Collection[str]]) -> None:
+    for root in list_above(row.root):
+        rest = relative_to(row.root, root) or ""
+        for point in writable.get((row.device, root), ()):
+            # By the very path at which it is mounted it cannot be renamed.
+            if os.path.join(point, rest) != row.point:
+                problem = f"lies inside of what {quote(point)} is, where it can be replaced"
+                raise _refuse(row.point, problem)
 
 
 def _refuse(target: str, problem: str) -> Denied:

@@ -16,7 +16,6 @@ _OPTIONS = re.compile(
 )
 _MEANS_SOMETHING_TO_A_SHELL = re.compile(r"[$`;&|<>(){}*?\[\]!#\n]")
 
-
 _USER = re.compile("user[= ](.*)", re.IGNORECASE | re.DOTALL)
 
 

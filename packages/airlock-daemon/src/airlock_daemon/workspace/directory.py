@@ -16,8 +16,9 @@ from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.aside import look_aside
 from airlock_daemon.workspace.checked import open_below, open_root_aside, refuse_reserved
-from airlock_daemon.workspace.mapping import Mapping, Mounts, Source, Unmapped, see_mounts
+from airlock_daemon.workspace.mapping import Mapping, Mounts, Source, Unmapped
 from airlock_daemon.workspace.opening import real_path
+from airlock_daemon.workspace.seeing import see_mounts
 from airlock_daemon.workspace.sights import Sights
 from airlock_daemon.workspace.temporary import make_temporary, remove_tree
 from airlock_modules import Module

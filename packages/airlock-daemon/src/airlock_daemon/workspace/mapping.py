@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
-from airlock_daemon.identity.containers import Containers
-from airlock_daemon.identity.devices import holds_devices
-from airlock_daemon.identity.peer import Peer
 from airlock_daemon.platform.linux.mountinfo import (
     MountRow,
+    by_point,
     covering,
     find_mount,
+    find_seen,
     find_shown,
     read_own_mounts,
     relative_to,
@@ -89,6 +88,7 @@ class Mounts:
         self.failure = failure
         self.makes_devices = makes_devices
         self.sights = sights or Sights()
+        self._elsewhere: dict[str, str | None] = {}
 
     def find(self, claimed: str | None) -> Mapping:
         """Find the directory of the host for `claimed`, an absolute path of the client.
@@ -112,7 +112,7 @@ class Mounts:
         )
         if source is None:
             raise _unmapped(path, self)
-        row = find_mount(self.rows, path)
+        row = find_seen(self.seen, path)
         return Mapping(
             source=source,
             # What is not mounted at all, a path on the container's root, has no flag to heed.
@@ -171,8 +171,12 @@ class Mounts:
         source = _by_profile(path, mounts)
         if source is None or not self.rows:
             return source
-        target, host = source.target, self.host_rows
-        other = find_elsewhere(source.directory, target=target, rows=self.rows, host=host)
+        target = source.target
+        if target not in self._elsewhere:
+            self._elsewhere[target] = find_elsewhere(
+                source.directory, target=target, rows=self.rows, host=self.host_rows
+            )
+        other = self._elsewhere[target]
         if other is None:
             return source
         raise Denied(
@@ -185,7 +189,7 @@ class Mounts:
         )
 
     def _find_in_container(self, path: str) -> Source | None:
-        row = find_mount(self.rows, path)
+        row = find_seen(self.seen, path)
         if row is None or row.point == "/" or row.is_pseudo:
             return None
         below = relative_to(path, row.point) or ""
@@ -202,55 +206,14 @@ class Mounts:
         return next(find_shown(self.host_rows, row), None)
 
     @functools.cached_property
+    def seen(self) -> dict[str, MountRow]:
+        """The client's mounts by point. It may have very many, all of which are asked for."""
+        return by_point(self.rows)
+
+    @functools.cached_property
     def host_rows(self) -> Sequence[MountRow]:
         """The mounts of the host, read when they are needed first."""
         return read_own_mounts()
-
-
-async def see_mounts(*, peer: Peer, agent: Agent, containers: Containers) -> Mounts:
-    """Look at what maps the paths of `peer`.
-
-    Raises Denied for a client that is not in the container that it seems to be in, and where not
-    all of its mounts can be seen. What is asked of it later is to be settled by its `sights`.
-    """
-    sights = Sights(is_aside=True)
-    if peer.kind != "container":
-        # Root of the daemon's own host needs no box to open its devices.
-        makes_devices = peer.kind == "unseen" and holds_devices(None)
-        return Mounts(agent, makes_devices=makes_devices, sights=sights)
-    try:
-        container = await containers.attest(peer, agent=agent.name)
-        return Mounts(
-            agent,
-            rows=_whole(container.mounts()),
-            is_proven=True,
-            makes_devices=container.makes_devices and holds_devices(container.pid),
-            sights=sights,
-        )
-    except Failed as failure:
-        return Mounts(
-            agent,
-            rows=_whole(peer.mounts),
-            failure=failure,
-            makes_devices=holds_devices(peer.pid),
-            sights=sights,
-        )
-
-
-def _whole(rows: Sequence[MountRow]) -> Sequence[MountRow]:
-    """The rows of a process, unless it has changed its root, which hides all mounts outside of it.
-
-    A container has its root file system at / and a procfs at /proc, and cannot mount another one.
-    """
-    root, proc = find_mount(rows, "/"), find_mount(rows, "/proc")
-    if root is not None and proc is not None and (proc.point, proc.kind) == ("/proc", "proc"):
-        return rows
-    raise Denied(
-        "a process has changed its root (chroot), so that the container's mounts cannot be seen",
-        layer="workspace",
-        rule="root",
-        hint="run the container's first process and the command in the root of the container",
-    )
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -4,7 +4,6 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -77,22 +76,20 @@ class Sights:
     async def settle(self, find: Callable[[], T], lookups: trio.CapacityLimiter) -> T:
         """Return what `find` returns, which may look here as it likes.
 
-        It is called again for each path at which a thread of `lookups` had to look for it.
+        Where something has to be waited for it is called again, in a thread of `lookups`.
         """
-        while True:
-            try:
-                return find()
-            except _WouldWaitError as error:
-                path = error.path
-            self._found[path] = await find_aside(partial(_look, path), lookups)
+        try:
+            return find()
+        except _WouldWaitError:
+            self._is_aside = False
+        try:
+            return await find_aside(find, lookups)
+        finally:
+            self._is_aside = True
 
 
 class _WouldWaitError(Exception):
-    """What stands at `path` cannot be found without waiting for it."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        self.path = path
+    """What stands at this path cannot be found without waiting for it."""
 
 
 def _look(path: str) -> Sight | None:

@@ -3,7 +3,7 @@
 import functools
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -92,6 +92,23 @@ def find_mount(rows: Iterable[MountRow], path: str) -> MountRow | None:
         ):
             found = row
     return found
+
+
+def by_point(rows: Iterable[MountRow]) -> dict[str, MountRow]:
+    """The mount that is seen at each point: of several the last."""
+    return {row.point: row for row in rows}
+
+
+def find_seen(seen: Mapping[str, MountRow], path: str) -> MountRow | None:
+    """As `find_mount`, in what `by_point` gave: it takes no longer for more mounts."""
+    return next((seen[each] for each in (path, *list_above(path)) if each in seen), None)
+
+
+def list_above(path: str) -> Iterator[str]:
+    """The directories above `path`, as text, from the nearest on."""
+    while len(above := os.path.dirname(path)) < len(path):
+        yield above
+        path = above
 
 
 def covering(rows: Iterable[MountRow], *, device: str, root: str) -> list[tuple[MountRow, str]]:
