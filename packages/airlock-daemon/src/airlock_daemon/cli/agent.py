@@ -27,6 +27,7 @@ from airlock_daemon.setup.new_agent import NewAgent, plan_agent
 from airlock_daemon.setup.notice import Reload
 from airlock_daemon.setup.paths import absolute, beside_config
 from airlock_daemon.setup.removed_agent import plan_removal
+from airlock_modules import DEFAULT_REFS
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
@@ -74,6 +75,15 @@ def add_agent(
             show_default=False,
         ),
     ] = None,
+    refs: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="What its pushes may create or move, such as refs/heads/team/**; may be repeated. "
+            f" [default: {', '.join(DEFAULT_REFS)}]",
+            show_default=False,
+        ),
+    ] = None,
     yes: Yes = False,
 ) -> None:
     """Register an agent, and print the lines for its container.
@@ -84,6 +94,10 @@ def add_agent(
     and the service of `init` is started. It ends with what comes next: how to start the daemon,
     where there is no service, and the `run` of its container, as well as a `docker run`, a
     compose.yaml and a devcontainer.json.
+
+    [git] gets the remotes of the workspaces, --refs, and the default branches of these remotes,
+    which stay protected unless --refs names them. A workspace that is a linked worktree of git
+    brings the common directory of its repository along, as another workspace.
 
     The registration is that of --agents, else that of the running daemon, else agents.toml beside
     config.toml. Workspaces are written to [workspace] same_path; what the container mounts is found
@@ -99,6 +113,7 @@ def add_agent(
         directory=absolute(path or os.path.join(locations.config_dir, "agents", name)),
         commands=tuple(dict.fromkeys(command or ("git",))),
         workspaces=tuple(dict.fromkeys(map(_find_directory, workspace or ()))),
+        refs=tuple(dict.fromkeys(refs or DEFAULT_REFS)),
     )
     show = partial(_show, application)
     with changing(
@@ -121,7 +136,7 @@ def add_agent(
             sockets=os.path.join(locations.sockets_dir, name),
             shim=find_lasting_shim(),
             commands=new.commands,
-            workspaces=tuple(Mount(source=path, target=path) for path in new.workspaces),
+            workspaces=tuple(Mount(source=path, target=path) for path in plan.workspaces),
         ),
     )
     if application.json:

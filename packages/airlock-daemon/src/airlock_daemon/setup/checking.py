@@ -14,7 +14,12 @@ from airlock_daemon.setup.homes import find_homes
 from airlock_daemon.setup.load import load_setup
 from airlock_daemon.setup.overrides import find_losses
 from airlock_daemon.setup.paths import Locations
-from airlock_daemon.setup.remotes import find_git_on_host, find_unpinned, find_unseen_rules
+from airlock_daemon.setup.remotes import (
+    find_default_refs,
+    find_git_on_host,
+    find_unpinned,
+    find_unseen_rules,
+)
 from airlock_daemon.setup.sockets_directory import find_unusable
 from airlock_modules import Fault
 
@@ -69,14 +74,17 @@ def check_files(locations: Locations) -> Checked:
     own = [agent.modules.own for agent in agents]
     return Checked(
         faults=faults,
-        findings=tuple(_name(setup.warnings, locations)),
+        findings=(
+            *_name(setup.warnings, locations),
+            *find_unseen_rules(agents, setup.config.ceiling),
+        ),
         notes=(
             *named("override", find_losses([setup.shared, *own], setup.config.ceiling)),
             *find_homes(agents, setup.config.ceiling),
             *find_holdings(agents, setup.config.ceiling),
             *find_unpinned(agents, setup.config.ceiling),
+            *find_default_refs(agents, setup.config.ceiling),
             *find_git_on_host(agents, setup.config.ceiling),
-            *find_unseen_rules(agents, setup.config.ceiling),
         ),
         agents=tuple(setup.generations),
     )
