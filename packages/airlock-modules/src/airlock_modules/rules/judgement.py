@@ -104,7 +104,7 @@ def _narrow(verdict: Verdict, narrowing: RuleList[Read], asked: Read) -> Verdict
 
 
 def _judge_plain(rules: PlainRules, reading: PlainReading) -> Verdict:
-    found = rules.rules.find(reading)
+    found = rules.rules.find(reading, certain=rules.mode == "allow")
     if found is not None:
         return (_allow if rules.mode == "allow" else _refuse_matched)(reading, *found)
     if rules.mode == "deny":
