@@ -1,9 +1,9 @@
 """What a tool leaves in /tmp and the home of its box, which go with the box: which of it is a loss.
 
-Looked at is what stands at the top of these directories when the tool ends and did not before. It is
-a loss if an argument names it, or if it was made for others to find. A tool's temporary files are
-not (nobody else may read those of mkstemp(3) and mkdtemp(3)), nor are its directories of settings
-and caches (they begin with a dot), sockets, histories, and a few known caches.
+Only what stands at the top of these directories when the tool ends, and did not before, is looked
+at. It is a loss if an argument names it, or if it was made for others to find. A tool's temporary
+files are none (nobody else may read those of mkstemp(3) and mkdtemp(3)), nor are its directories of
+settings and caches (they begin with a dot), sockets, histories, and a few known caches.
 """
 
 import fnmatch
