@@ -80,11 +80,11 @@ def draft_fourth(
     enable = _read_enable(found)
     # Agents may share a directory.
     profiles = {
-        step.path: (f"{each.name}-{PROFILE}", step)
+        change.path: (f"{each.name}-{PROFILE}", change)
         for each in agents
-        if (step := widened[each.name]) is not None and each.needs_refs(enable)
+        if (change := widened[each.name]) is not None and each.needs_refs(enable)
     }
-    steps: list[Step] = [*_set_aside(found), *(step for _, step in profiles.values())]
+    steps: list[Step] = [*_set_aside(found), *(change for _, change in profiles.values())]
     config = read_whole(os.path.join(backup.source, "config.toml"))
     if found.config is not None and found.config.text != config:
         path = os.path.join(backup.directory, "config.toml")

@@ -12,7 +12,7 @@ from airlock_modules.remotes.grants import (
     default_refs,
     read_place,
 )
-from airlock_modules.remotes.patterns import compile_pattern, compile_protection, is_pattern
+from airlock_modules.remotes.patterns import compile_option, compile_protection, is_pattern
 from airlock_wire.text import quote
 
 _PINNING = ("push", "fetch")
@@ -39,7 +39,7 @@ def read_git_grant(table: TableReader) -> GitGrant:
         names_refs=table.has("refs"),
         protect=_read_patterns(table, "protect", compiled=compile_protection, is_ref=True),
         delete=table.boolean("delete", default=False),
-        push_options=_read_patterns(table, "push_options", compiled=compile_pattern),
+        push_options=_read_patterns(table, "push_options", compiled=compile_option),
     )
 
 
