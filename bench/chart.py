@@ -14,8 +14,9 @@ HEAD = """\
 
 `./dev bench` adds a line to `bench/history.jsonl` and writes this page from it: a line for each
 figure that has a goal, with a column for each run. Figures of different machines cannot be
-compared, so each machine has tables of its own. A figure has *moved*, and the run says so, if it lies outside of
-what the five runs before it, with their intervals, reach. What is measured and how:
+compared, so each machine has tables of its own. A figure has *moved*, and the run says so, if
+it lies outside of what the five runs before it, with their intervals, reach. What is measured
+and how:
 [benchmarks.md](benchmarks.md).
 """
 
