@@ -103,7 +103,7 @@ def test_a_devcontainer_gets_the_same_mounts() -> None:
     assert json.loads(json.dumps(devcontainer(wire("/w", "/v"), user="1003:100"))) == {
         "image": "IMAGE",
         "containerUser": "1003:100",
-        "remoteUser": "1003",
+        "remoteUser": "1003:100",
         "updateRemoteUserUID": False,
         "workspaceMount": "type=bind,source=/w,target=/w",
         "workspaceFolder": "/w",

@@ -49,7 +49,7 @@ def devcontainer(wiring: Wiring, *, user: str) -> dict[str, object]:
     made: dict[str, object] = {
         "image": IMAGE,
         "containerUser": user,
-        "remoteUser": user.partition(":")[0],
+        "remoteUser": user,
         # It is the right one already, and no user of the image.
         "updateRemoteUserUID": False,
         "workspaceMount": first.option,
