@@ -86,7 +86,7 @@ def test_what_a_daemon_runs_from_is_not_removed(host: FreshHost) -> None:
     refused = host.install("--uninstall")
     assert refused.exit_code == 1
     assert f"is still in use by process {pid}, such as a daemon that was started" in refused.stderr
-    assert f"airlock: hint: end it, and run this again: kill {pid}\n" in refused.stderr
+    assert f"airlock: hint: end it, and run this again: kill {pid}" in refused.stderr
     version_of(host)
     gone = f"kill {pid} && while kill -0 {pid} 2>/dev/null; do read -rt 0.1 <> <(:) || :; done"
     host.run("bash", "-c", gone).succeeded()

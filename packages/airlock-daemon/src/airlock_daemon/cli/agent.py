@@ -10,6 +10,7 @@ import typer
 
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.changing import changing
+from airlock_daemon.cli.machine import User, prepare_machine
 from airlock_daemon.cli.next_steps import Form, NextSteps, choose_run, choose_start
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.registration import Registration
@@ -28,6 +29,7 @@ from airlock_daemon.setup.connecting import is_served
 from airlock_daemon.setup.new_agent import NewAgent, plan_agent
 from airlock_daemon.setup.notice import Reload
 from airlock_daemon.setup.paths import absolute, beside_config
+from airlock_daemon.setup.programs import search_path
 from airlock_daemon.setup.removed_agent import plan_removal
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
@@ -244,11 +246,20 @@ def _print_container(application: Application, name: str, form: Form) -> None:
 def _wire(
     application: Application, name: str, *, commands: Iterable[str], workspaces: Iterable[Mount]
 ) -> Wiring:
+    locations, mounts = application.locations, tuple(workspaces)
     return Wiring(
-        sockets=os.path.join(application.locations.sockets_dir, name),
+        sockets=os.path.join(locations.sockets_dir, name),
         shim=find_lasting_shim(),
         commands=tuple(commands),
-        workspaces=tuple(workspaces),
+        workspaces=mounts,
+        machine=prepare_machine(
+            locations,
+            name,
+            user=User.find(),
+            search_path=search_path(
+                None, workspaces=[mount.source for mount in mounts], warnings=[]
+            ),
+        ),
     )
 
 

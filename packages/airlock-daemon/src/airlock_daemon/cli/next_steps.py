@@ -54,7 +54,7 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
             "run": self.run,
             "docker_run": docker_run(self.wiring, user=_user()),
             "compose": compose(self.wiring, user=_user()),
-            "devcontainer": devcontainer(self.wiring),
+            "devcontainer": devcontainer(self.wiring, user=_user()),
         }
 
     def describe(self, form: Form) -> Iterator[str]:
@@ -86,7 +86,7 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
             yield from ("", "and start it:")
             yield from _indent("docker compose run --rm agent")
         else:
-            made = devcontainer(self.wiring)
+            made = devcontainer(self.wiring, user=_user())
             yield from _indent(json.dumps(made, indent=2, ensure_ascii=False))
             yield from ("", "and start it, by the editor or by:")
             yield from _indent("devcontainer up --workspace-folder .")
