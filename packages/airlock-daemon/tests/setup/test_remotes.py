@@ -44,18 +44,26 @@ def test_a_grant_of_places_beside_git_without_a_box_is_a_fault(
     (fault,) = raised.value.faults
     assert (fault.key, fault.remedy) == (
         "git",
-        'write [sandbox] box = "closed" there, or leave [git] out',
+        f'write [sandbox] box = "closed" in {world.agent}/commands/git.toml, or leave [git] out',
     )
 
 
 @pytest.mark.parametrize(
-    ("text", "is_fit"), [("ssh -i ~/key", True), ("ssh -i key; id", False), ("ssh -A", False)]
+    ("text", "is_fit"),
+    [
+        ("ssh -i {}/key", True),
+        ("ssh -i {}/typo -o IdentitiesOnly=yes", False),
+        ("ssh -F {}/typo", False),
+        ("ssh -i {}/key; id", False),
+        ("ssh -A", False),
+    ],
 )
 def test_an_unfit_ssh_command_is_a_fault(tmp_path: Path, text: str, *, is_fit: bool) -> None:
     """Of an agent that has git-remote, or git in a box; git without one runs it by a shell."""
     world = World(tmp_path)
     enable(world, "git")
-    more = f"[env]\nset = {{ GIT_SSH_COMMAND = '{text}' }}\n"
+    (tmp_path / "key").touch()
+    more = f"[env]\nset = {{ GIT_SSH_COMMAND = '{text.replace('{}', str(tmp_path))}' }}\n"
     for commands in ('["git"]', "[]", '["git-remote"]'):
         world.write_profile(more, commands=commands)
         checked = check_files(world.locations)
@@ -84,7 +92,7 @@ def test_which_refs_are_the_default_is_said(tmp_path: Path) -> None:
     for commands in ('["git-remote"]', '["git"]'):
         world.write_profile(GRANT, commands=commands)
         (note,) = (each for each in check_files(world.locations).notes if each.key == "git.refs")
-        assert "agent my may push to refs/heads/agent/** only" in note.problem
+        assert "so that my may push to refs/heads/agent/** only" in note.problem
         assert note.remedy.endswith(f"write in [git]: {ANY_REF.strip()}")
     world.write_profile(GRANT + ANY_REF, commands=commands)
     assert not any(each.key == "git.refs" for each in check_files(world.locations).notes)
@@ -99,11 +107,11 @@ def test_that_git_runs_on_this_host_is_said(tmp_path: Path) -> None:
     world.write_profile("", commands='["git"]')
     unpinned, _, note = check_files(world.locations).notes
     assert "agent my is unpinned" in unpinned.problem
-    assert "runs in a box on this host, and hooks and filters" in note.problem
+    assert "git and its hooks run on this host, sandboxed" in note.problem
     assert 'grant commands = ["git-remote"]' in note.remedy
     world.write_module("git", "git")
     notes = [each.problem for each in check_files(world.locations).notes]
-    assert any("runs on this host without a box" in each for each in notes)
+    assert any("git and its hooks run on this host, without a box" in each for each in notes)
 
 
 def test_ssh_is_unpinned_until_its_hosts_are_named(tmp_path: Path) -> None:
@@ -111,8 +119,8 @@ def test_ssh_is_unpinned_until_its_hosts_are_named(tmp_path: Path) -> None:
     world = World(tmp_path)
     enable(world, "git", "ssh")
     for more, says in (
-        ("", "reaches every account of the hosts that known_hosts has by their own names"),
-        (GRANT + ANY_REF, "past what [git] says"),
+        ("", "ssh reaches every host in your known_hosts"),
+        (GRANT + ANY_REF, "git's servers too"),
     ):
         world.write_profile(more, commands='["git-remote", "ssh"]')
         (note,) = (each for each in check_files(world.locations).notes if each.key == "ssh")
@@ -131,10 +139,13 @@ def test_hosts_beside_an_ssh_that_does_not_heed_them_are_a_fault(tmp_path: Path)
     )
     world.write_profile("", commands='["ssh"]')
     notes = [note.problem for note in check_files(world.locations).notes]
-    assert any("in no workspace and only where the profile leads" in note for note in notes)
+    assert any("the built-in ssh is a broker of the daemon" in note for note in notes)
     world.write_profile('[ssh]\nhosts = ["host"]\n', commands='["ssh"]')
     (fault,) = check_files(world.locations).faults
-    assert (fault.key, "without heeding it" in fault.problem) == ("ssh", True)
+    assert (fault.key, "which runs ssh on this host and ignores it" in fault.problem) == (
+        "ssh",
+        True,
+    )
 
 
 UNSEEN = '["push & --tags", "push & --delete", "remote add"]'
@@ -143,7 +154,7 @@ UNSEEN = '["push & --tags", "push & --delete", "remote add"]'
 @pytest.mark.parametrize(
     ("rules", "told"),
     [
-        (UNSEEN, '"push & --tags", "remote add" have no effect: this agent has git-remote'),
+        (UNSEEN, '"push & --tags", "remote add" have no effect: git-remote sees refs'),
         ('["push & -o"]', '"push & -o" has no effect'),
         ('["push", "push & refs/heads/*"]', None),
     ],
@@ -159,7 +170,7 @@ def test_rules_that_nothing_applies_are_a_fault(
     assert [fault.key for fault in faults] == ["deny.git"] * (told is not None)
     for fault in faults:
         assert fault.problem.startswith(told or "")
-        assert 'in [git] what a push may move instead: refs = ["refs/heads/agent/**"]' in str(fault)
+        assert 'use [git], such as refs = ["refs/heads/agent/**"]' in str(fault)
 
 
 def test_rules_that_hold_for_the_git_of_this_host_alone_are_told(tmp_path: Path) -> None:
@@ -199,6 +210,6 @@ def test_a_box_from_which_remotes_are_reached_counts_as_git_remote(tmp_path: Pat
     enable(world, "sh", "git")
     world.write_profile(commands='["sh"]')
     notes = [str(each) for each in check_files(world.locations).notes]
-    assert any("agent my is unpinned: git-remote reaches every" in each for each in notes), notes
+    assert any("agent my is unpinned: git-remote reaches all" in each for each in notes), notes
     world.write_profile(GRANT, commands='["git"]')
     assert world.load().generations["my"].agent.profile.git.is_pinned

@@ -6,7 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.finding import Finding
-from airlock_daemon.setup.ssh_command import UnfitCommandError, read_ssh_command
+from airlock_daemon.setup.ssh_command import (
+    UnfitCommandError,
+    find_missing_file,
+    read_ssh_command,
+)
 from airlock_daemon.setup.toml_edit import format_array
 from airlock_modules import DEFAULT_REFS, Fault, Module, list_unseen, load_builtin
 from airlock_wire import quote
@@ -17,8 +21,8 @@ ANY_REFS = ("refs/heads/**", "refs/tags/**")
 
 _VERBS = {"push", "fetch", "pull", "clone", "ls-remote"}
 _USE_REFS = (
-    'write in [git] what a push may move instead: refs = ["refs/heads/agent/**"], '
-    'protect = ["refs/heads/main"], delete = false'
+    'use [git], such as refs = ["refs/heads/agent/**"], protect = ["refs/heads/main"], '
+    "delete = false"
 )
 
 
@@ -34,9 +38,8 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
         yield Fault(
             source,
             "git",
-            "says where git-remote may go, and the agent has git too, which runs on this host "
-            f"without a box and does not heed it ({module.source})",
-            'write [sandbox] box = "closed" there, or leave [git] out',
+            "binds git-remote only: git runs on this host without a box and ignores it",
+            f'write [sandbox] box = "closed" in {module.source}, or leave [git] out',
         )
     yield from _find_vain_rules(agent, granted)
     if profile.ssh.is_pinned:
@@ -44,9 +47,8 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
             yield Fault(
                 source,
                 "ssh",
-                f"says where ssh may go, and {name} runs ssh on this host without heeding it "
-                f"({module.source})",
-                'write broker = "ssh" there in the place of bin, or leave [ssh] out',
+                f"does not bind {name}, which runs ssh on this host and ignores it",
+                f'write broker = "ssh" in {module.source} in place of bin, or leave [ssh] out',
             )
     text = profile.env.get("GIT_SSH_COMMAND")
     named = (
@@ -56,10 +58,13 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
     )
     if text is not None and any(named):
         try:
-            read_ssh_command(text)
+            problem = find_missing_file(read_ssh_command(text), os.path.expanduser("~"))
+            remedy = "put the file there, or name another"
         except UnfitCommandError as error:
-            problem = f"GIT_SSH_COMMAND cannot be used for {BROKER}: {error}"
-            yield Fault(source, "env.set", problem, 'write it like "ssh -i ~/.ssh/key"')
+            problem, remedy = str(error), 'write it like "ssh -i ~/.ssh/key"'
+        if problem is not None:
+            said = f"GIT_SSH_COMMAND cannot be used for {BROKER}: {problem}"
+            yield Fault(source, "env.set", said, remedy)
 
 
 def find_unpinned(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
@@ -72,10 +77,9 @@ def find_unpinned(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[F
             yield Finding(
                 agent.profile_file,
                 "git",
-                f"agent {agent.name} is unpinned: {BROKER} reaches every repository of the hosts "
-                "that known_hosts has by their own names, and those for which git has a credential "
-                "helper by name",
-                'name what it needs: [git] push = ["git@github.com/OWNER/*"]',
+                f"agent {agent.name} is unpinned: {BROKER} reaches all that your keys open",
+                "name its repositories, else each host in your known_hosts or with a credential "
+                'helper is open to it: [git] push = ["git@github.com/OWNER/*"]',
                 name="remotes",
                 is_note=True,
             )
@@ -88,8 +92,7 @@ def find_default_refs(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterat
             yield Finding(
                 agent.profile_file,
                 "git.refs",
-                f"agent {agent.name} may push to {', '.join(DEFAULT_REFS)} only, since the file "
-                "does not say what else",
+                f"is not there, so that {agent.name} may push to {', '.join(DEFAULT_REFS)} only",
                 f"for all branches and tags write in [git]: refs = {format_array(ANY_REFS)}",
                 name="remotes",
                 is_note=True,
@@ -117,7 +120,7 @@ def find_unseen_rules(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterat
         if module is not None and rules:
             source = agent.profile_file if narrowed is not None else module.source
             key = "deny.git" if narrowed is not None else ""
-            problem = f"{_name_rules(rules)} no effect on {BROKER}, which sees refs and no flags"
+            problem = f"{_name_rules(rules)} no effect on {BROKER}, which sees refs, not flags"
             yield Finding(source, key, problem, _USE_REFS, name="remotes")
 
 
@@ -128,7 +131,7 @@ def _find_vain_rules(agent: Agent, granted: Sequence[str]) -> Iterator[Fault]:
         return
     kept = set(_list_unseen(agent.modules.find("git")))
     if rules := [rule for rule in _list_unseen(narrowed) if rule not in kept]:
-        problem = f"{_name_rules(rules)} no effect: this agent has {BROKER}, which sees no flags"
+        problem = f"{_name_rules(rules)} no effect: {BROKER} sees refs, not flags"
         yield Fault(agent.profile_file, "deny.git", problem, _USE_REFS)
 
 
@@ -151,17 +154,11 @@ def find_git_on_host(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterato
         module = agent.modules.find("git") if "git" in agent.profile.granted(ceiling) else None
         if module is None:
             continue
-        problem = (
-            "runs in a box on this host, and hooks and filters of its workspace with it: they have "
-            "the programs of this host, and none of those of the container"
-            if wants_box(module)
-            else "runs on this host without a box, and so do the programs that hooks, attributes "
-            "and configuration in its workspace name"
-        )
+        sandboxed = "sandboxed, with the host's programs" if wants_box(module) else "without a box"
         yield Finding(
             agent.profile_file,
             "commands",
-            f"the git of agent {agent.name} {problem}",
+            f"git and its hooks run on this host, {sandboxed}",
             f'for images that have git, grant commands = ["{BROKER}"] instead',
             name="remotes",
             is_note=True,
@@ -207,13 +204,12 @@ def _find_unpinned_ssh(agent: Agent, granted: Iterable[str]) -> Iterator[Finding
     name = next((name for name, each in modules.items() if each and each.broker == "ssh"), None)
     if name is None:
         return
-    past = ", and git's servers among them past what [git] says"
+    past = ", git's servers too" if agent.profile.names_remotes else ""
     yield Finding(
         agent.profile_file,
         "ssh",
-        f"agent {agent.name} is unpinned: {name} reaches every account of the hosts that "
-        f"known_hosts has by their own names{past if agent.profile.names_remotes else ''}",
-        'name what it needs: [ssh] hosts = ["deploy@build.example.com"]',
+        f"agent {agent.name} is unpinned: {name} reaches every host in your known_hosts{past}",
+        'name its hosts: [ssh] hosts = ["deploy@build.example.com"]',
         name="remotes",
         is_note=True,
     )
