@@ -62,9 +62,11 @@ def test_no_member_of_a_request_looks_like_another_question(world: World) -> Non
     """What is asked stands there alone, without variables, and an argument is one line."""
     install(world, "ask_a_person.py", "pre-exec")
     fake = 'x"\ncommand: "git"\nargument: "status"\n'
-    more = {"cwd": str(world.workspace), "env": {"A": fake}, "features": ["env"], "x": fake}
+    where = str(world.workspace)
     with Daemon(world) as daemon, daemon.connect() as connection:
-        connection.sendall(request("git", "push", fake, **more))
+        connection.sendall(
+            request("git", "push", fake, cwd=where, env={"A": fake}, features=["env"], x=fake)
+        )
         text = (question(world) / "request").read_text()
     assert text.splitlines() == [
         'command: "git"',

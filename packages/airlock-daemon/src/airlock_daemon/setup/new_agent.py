@@ -53,7 +53,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     remarks: tuple[str, ...]
 
     def describe(self) -> Iterator[str]:
-        """The remarks, and what changes in files, a line each, without the comments of new files."""
+        """The remarks, and what changes in files without new comments, a line each."""
         yield from self.remarks
         for change in self.changes:
             yield from (line for line in change.describe() if line.strip()[:1] not in ("", "#"))

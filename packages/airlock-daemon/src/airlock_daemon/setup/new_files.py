@@ -112,8 +112,8 @@ def write_profile(
 ) -> str:
     """The airlock.toml of a new agent, with what else can be set in comments.
 
-    Each line that is commented out may be switched on by itself. `git` is None for an agent that has
-    no use for git-remote. `sessions` are commands of it that are ssh, and `hosts` what may be
+    Each line that is commented out may be switched on by itself. `git` is None for an agent that
+    does not reach remotes. `sessions` are commands of it that are ssh, and `hosts` what may be
     proposed for them.
     """
     text = _COMMANDS.format(made=MADE, name=name, commands=format_array(commands))

@@ -108,16 +108,17 @@ def find_unseen_rules(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterat
     for agent in agents:
         granted = agent.profile.granted(ceiling)
         narrowed, own = agent.profile.narrowed.get("git"), agent.modules.find("git")
+        if "git" not in granted:
+            # What the profile adds is a fault.
+            narrowed = None
+        module = narrowed or own
+        if module is None or not (_lets_ask(module) if "git" in granted else BROKER in granted):
+            continue
+        rules = _list_unseen(module)
         if "git" in granted:
             # The others hold for the git that is run here.
-            rules = [rule for rule in _list_unseen(narrowed or own) if _VERBS & {*rule.split()}]
-        elif BROKER in granted:
-            rules = _list_unseen(own)
-            narrowed = None
-        else:
-            continue
-        module = narrowed or own
-        if module is not None and rules:
+            rules = [rule for rule in rules if _VERBS & {*rule.split()}]
+        if rules:
             source = agent.profile_file if narrowed is not None else module.source
             key = "deny.git" if narrowed is not None else ""
             problem = f"{_name_rules(rules)} no effect on {BROKER}, which sees refs, not flags"
