@@ -10,6 +10,7 @@ import typer
 
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.changing import changing
+from airlock_daemon.cli.machine import User, prepare_machine
 from airlock_daemon.cli.next_steps import NextSteps, choose_run, choose_start
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.registration import Registration
@@ -30,6 +31,7 @@ from airlock_daemon.setup.new_agent import NewAgent, plan_agent
 from airlock_daemon.setup.noted import Noted, replace_notes
 from airlock_daemon.setup.notice import Reload
 from airlock_daemon.setup.paths import Locations, absolute, beside_config
+from airlock_daemon.setup.programs import search_path
 from airlock_daemon.setup.removed_agent import plan_removal
 from airlock_daemon.setup.workspaces import Trust, describe_unserved, plan_trust
 
@@ -131,6 +133,12 @@ def add_agent(
             shim=find_lasting_shim(),
             commands=new.commands,
             workspaces=tuple(Mount(source=path, target=path) for path in new.workspaces),
+            machine=prepare_machine(
+                locations,
+                name,
+                user=User.find(),
+                search_path=search_path(None, workspaces=new.workspaces, warnings=[]),
+            ),
         ),
     )
     if application.json:

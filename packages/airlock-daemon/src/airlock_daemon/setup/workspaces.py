@@ -152,7 +152,7 @@ def describe_unserved(unserved: Mapping[str, Unserved]) -> Iterator[str]:
 
 def list_mounts(agent: Agent) -> tuple[Mount, ...]:
     """All directories that the profile of an agent maps."""
-    return (*agent.profile.mounts, *agent.profile.same_path)
+    return (*agent.profile.same_path, *agent.profile.mounts)
 
 
 def look_at_workspaces(agents: Iterable[Agent]) -> Workspaces:
