@@ -10,6 +10,7 @@ import typer
 
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.changing import changing
+from airlock_daemon.cli.machine import User, prepare_machine
 from airlock_daemon.cli.next_steps import NextSteps, choose_run, choose_start
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.registration import Registration
@@ -26,6 +27,7 @@ from airlock_daemon.setup.connecting import is_served
 from airlock_daemon.setup.new_agent import NewAgent, plan_agent
 from airlock_daemon.setup.notice import Reload
 from airlock_daemon.setup.paths import absolute, beside_config
+from airlock_daemon.setup.programs import search_path
 from airlock_daemon.setup.removed_agent import plan_removal
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
@@ -122,6 +124,12 @@ def add_agent(
             shim=find_lasting_shim(),
             commands=new.commands,
             workspaces=tuple(Mount(source=path, target=path) for path in new.workspaces),
+            machine=prepare_machine(
+                locations,
+                name,
+                user=User.find(),
+                search_path=search_path(None, workspaces=new.workspaces, warnings=[]),
+            ),
         ),
     )
     if application.json:

@@ -44,7 +44,7 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
             "run": self.run,
             "docker_run": docker_run(self.wiring, user=_user()),
             "compose": compose(self.wiring, user=_user()),
-            "devcontainer": devcontainer(self.wiring),
+            "devcontainer": devcontainer(self.wiring, user=_user()),
         }
 
     def describe(self) -> Iterator[str]:
@@ -65,7 +65,9 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
         yield "The same as compose.yaml:"
         yield from _indent(compose(self.wiring, user=_user()))
         yield "The same as devcontainer.json:"
-        yield from _indent(json.dumps(devcontainer(self.wiring), indent=2, ensure_ascii=False))
+        yield from _indent(
+            json.dumps(devcontainer(self.wiring, user=_user()), indent=2, ensure_ascii=False)
+        )
 
 
 def choose_start(application: Application, registration: str) -> tuple[str, ...]:

@@ -78,6 +78,7 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
     reserved = reserve(
         config_dir=locations.config_dir,
         sockets_dir=locations.sockets_dir,
+        containers_dir=locations.containers_dir,
         log=absolute(DEFAULT_LOG),
         agents_file=registration,
         agents={**registered, new.name: new.directory},
