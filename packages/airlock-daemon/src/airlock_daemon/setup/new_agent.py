@@ -8,11 +8,14 @@ from contextlib import ExitStack
 import msgspec
 
 from airlock_daemon.errors import AirlockError, SetupError
-from airlock_daemon.setup.agents import PROFILE, read_registration
+from airlock_daemon.setup.agents import PROFILE, Agent, load_agent, read_registration
 from airlock_daemon.setup.config import DEFAULT_LOG
+from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import Modules, load_modules
 from airlock_daemon.setup.new_files import CONFIG, REGISTRATION, GitLines, write_profile
+from airlock_daemon.setup.noted import Noted, note, read_boot_id
 from airlock_daemon.setup.paths import Locations, absolute
+from airlock_daemon.setup.profile import Identity
 from airlock_daemon.setup.programs import search_path
 from airlock_daemon.setup.recipes import say_nearest, say_recipe
 from airlock_daemon.setup.remotes import reaches_remotes
@@ -20,6 +23,8 @@ from airlock_daemon.setup.repository import Repository, find_repository, list_re
 from airlock_daemon.setup.reserved import is_within, reserve
 from airlock_daemon.setup.seen_hosts import find_hosts
 from airlock_daemon.setup.toml_edit import append_table, extend_array, format_array
+from airlock_daemon.setup.trust import list_steps
+from airlock_daemon.setup.workspaces import Entry, Workspaces, identify, look_at_workspaces
 from airlock_daemon.setup.writing import Change, edit, make_directory, read_whole
 from airlock_modules import DEFAULT_REFS, Fault, builtin_names, is_name
 from airlock_wire import quote
@@ -28,6 +33,7 @@ from airlock_wire import quote
 class NewAgent(msgspec.Struct, frozen=True, kw_only=True):
     """An agent that is to be registered. `workspaces` are real paths of directories.
 
+    `named` are the absolute paths, links included, by which a person has named them.
     `refs` are patterns of what its pushes may create or move.
     """
 
@@ -35,6 +41,7 @@ class NewAgent(msgspec.Struct, frozen=True, kw_only=True):
     directory: str
     commands: tuple[str, ...]
     workspaces: tuple[str, ...]
+    named: tuple[str, ...] = ()
     refs: tuple[str, ...] = DEFAULT_REFS
 
 
@@ -42,21 +49,28 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that changes on disk, and the `enabled` commands that are added to config.toml.
 
     `directories` are made with their modes where they are not there. `workspaces` are those of the
-    new agent, and the common directories of those that are linked worktrees. `remarks` are for the
-    person who decides, a line each.
+    new agent, and the common directories of those that are linked worktrees; `noted` is what they
+    are, for the state directory. `remarks` are for the person who decides, a line each.
     """
 
     directories: tuple[tuple[str, int], ...]
     changes: tuple[Change, ...]
     enabled: tuple[str, ...]
     workspaces: tuple[str, ...]
+    noted: dict[str, Noted]
     remarks: tuple[str, ...]
 
     def describe(self) -> Iterator[str]:
-        """The remarks, and what changes in files without new comments, a line each."""
+        """The remarks, and what changes in files, a line each.
+
+        Comments and empty tables of new files are left out.
+        """
         yield from self.remarks
         for change in self.changes:
-            yield from (line for line in change.describe() if line.strip()[:1] not in ("", "#"))
+            lines = [line for line in change.describe() if line.strip()[:1] not in ("", "#")]
+            for line, following in zip(lines, (*lines[1:], "    ["), strict=True):
+                if not (line.startswith("    [") and following.startswith("    [")):
+                    yield line
 
     def apply(self, undo: ExitStack) -> None:
         """Make all of it; what takes it back is pushed to `undo`. Raises AirlockError."""
@@ -86,18 +100,23 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
         )
     repositories = {path: find_repository(path) for path in new.workspaces}
     added = _list_common(repositories)
-    workspaces = (*new.workspaces, *dict.fromkeys(added.values()))
+    mounted = (*new.workspaces, *dict.fromkeys(added.values()))
     reserved = reserve(
         config_dir=locations.config_dir,
         sockets_dir=locations.sockets_dir,
+        state_dir=locations.state_dir,
         containers_dir=locations.containers_dir,
         log=absolute(DEFAULT_LOG),
         agents_file=registration,
         agents={**registered, new.name: new.directory},
-        search_path=search_path(None, workspaces=workspaces, warnings=[]),
+        search_path=search_path(None, workspaces=mounted, warnings=[]),
     )
-    for path in workspaces:
-        _refuse_unusable(path)
+    boot = read_boot_id()
+    noted = {}
+    others = look_at_workspaces(tuple(_list_agents(registered)))
+    for path in mounted:
+        noted[path] = note(_find_directory(path), boot=boot)
+        _refuse_nested(path, new, others)
         if conflict := reserved.conflict(path):
             raise AirlockError(
                 f"{path} cannot be a workspace: {conflict}",
@@ -116,7 +135,7 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
     profile = write_profile(
         new.name,
         commands=new.commands,
-        workspaces=workspaces,
+        workspaces=mounted,
         git=_choose_git_lines(new, repositories.values()) if has_remotes else None,
         sessions=sessions,
         hosts=find_hosts() if sessions else (),
@@ -135,11 +154,12 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
             entry,
         ),
         enabled=enabled,
-        workspaces=workspaces,
+        workspaces=mounted,
         remarks=tuple(
             f"{worktree} is a linked worktree: {common} is a workspace too, as its git needs it"
             for worktree, common in added.items()
         ),
+        noted=noted,
     )
 
 
@@ -181,15 +201,50 @@ def _refuse_unknown(commands: Sequence[str], locations: Locations) -> None:
             )
 
 
-def _refuse_unusable(workspace: str) -> None:
+def _find_directory(workspace: str) -> Identity:
+    """What directory a workspace is. Raises AirlockError where it cannot be one."""
     if not os.path.isdir(workspace):
         raise AirlockError(
             f"{quote(workspace)} is no directory", hint="name a directory of this host"
         )
+    try:
+        found = identify(workspace)
+    except OSError as error:
+        raise AirlockError(
+            f"{quote(workspace)} cannot be opened: {error.strerror}",
+            hint="let the daemon's user enter it",
+        ) from error
     if not workspace.isprintable() or {":", ","} & {*workspace}:
         raise AirlockError(
             f"{quote(workspace)} cannot be a workspace: docker takes no such name for a mount",
             hint="rename it, without ':', ',' and characters that cannot be printed",
+        )
+    return found
+
+
+def _list_agents(registered: Mapping[str, str]) -> Iterator[Agent]:
+    """The agents that are registered already, as far as their profiles can be read."""
+    for name, directory in registered.items():
+        agent = load_agent(name, directory, upper=Limits(), shared={}, faults=[], warnings=[])
+        if agent is not None:
+            yield agent
+
+
+def _refuse_nested(path: str, new: NewAgent, workspaces: Workspaces) -> None:
+    """Raise AirlockError where one of two agents could replace the workspace of the other."""
+    steps = (step for named in new.named for step in list_steps(named))
+    for step in (path, *steps):
+        entry = Entry(agent=new.name, path=step, source="", key="")
+        for fault in workspaces.find_faults(entry):
+            raise AirlockError(fault.problem, hint=fault.remedy)
+    inner = workspaces.find_inner(path)
+    if inner is not None:
+        name, directory = inner
+        raise AirlockError(
+            f"the workspace {path} of agent {new.name} would have {directory} inside it, the "
+            f"workspace of agent {name}, and could put another directory in its place",
+            hint="use directories that do not contain each other: name another one, or remove the "
+            f"other agent: airlock-daemon agent remove {name}",
         )
 
 
