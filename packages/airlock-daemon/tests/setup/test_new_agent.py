@@ -248,6 +248,8 @@ def test_a_linked_worktree_brings_the_common_directory_of_its_repository(world: 
     names = ("-c", "user.name=a", "-c", "user.email=a@example.com")
     for words in (("commit", "-qm", "x", "--allow-empty"), ("worktree", "add", "-q", str(tree))):
         subprocess.run(["git", "-C", str(app), *names, *words], check=True)
+    both = plan(world, workspaces=(str(tree), str(app)))
+    assert (both.workspaces, both.remarks) == ((str(tree), str(app)), ())
     made = plan(world, commands=("git-remote",), workspaces=(str(tree),))
     assert made.workspaces == (str(tree), f"{app}/.git")
     (remark,) = made.remarks
@@ -257,8 +259,10 @@ def test_a_linked_worktree_brings_the_common_directory_of_its_repository(world: 
     profile = world.load().generations["new"].agent.profile
     assert [mount.source for mount in profile.same_path] == [str(tree), f"{app}/.git"]
     assert [place.text for place in profile.git.push] == ["git@github.com/acme/app"]
-    both = plan(world, "both", workspaces=(str(tree), str(app)))
-    assert (both.workspaces, both.remarks) == ((str(tree), str(app)), ())
+    # From there it could put another directory in the place of the common one.
+    assert "and could put another directory in its place" in refuse(
+        world, "main", workspaces=(str(app),)
+    )
 
 
 @pytest.mark.parametrize("has_workspace", [True, False])
