@@ -2,7 +2,9 @@
 
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
 
 from airlock_daemon.setup.programs import find_program
 from airlock_modules import Fault
@@ -10,8 +12,11 @@ from airlock_wire import quote
 
 _ANSWER_S = 10
 
+_IDENTITY = ("user.name", "user.email")
+
 _TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,256}")
-_TRUTH = "true|yes|on|1|false|no|off|0"
+_TRUE = "true|yes|on|1"
+_TRUTH = f"{_TRUE}|false|no|off|0"
 
 # The settings that are taken over, and what each may be (git-config(1)).
 _HARMLESS = {
@@ -23,6 +28,10 @@ _HARMLESS = {
     "core.autocrlf": re.compile(rf"(?i:{_TRUTH}|input)"),
 }
 
+# Not taken over, since a box has no key; but a person may count on it.
+_SIGNING = "commit.gpgsign"
+_READ = {**_HARMLESS, _SIGNING: re.compile(rf"(?i:{_TRUTH})")}
+
 # In a box the workspace may be another user's, and what still runs at the end of a command ends
 # with it, so that nothing is begun in the background.
 _FIXED = (
@@ -32,35 +41,59 @@ _FIXED = (
 )
 
 
-def read_git_config(
+class HumanGit(msgspec.Struct, frozen=True):
+    """`config` is the configuration of git in boxes, as the text of a file. `signs_commits` says
+    that the human's git would sign each commit, which git in a box does not.
+    """
+
+    config: bytes = b""
+    signs_commits: bool = False
+
+
+def read_human_git(
     search_path: str, environment: Mapping[str, str], *, warnings: list[Fault]
-) -> bytes:
-    """The configuration of git in boxes, as the text of a file.
+) -> HumanGit:
+    """What git in boxes has of the human's settings.
 
     `environment` is the daemon's, by which the human's git finds the human's files; it is asked
     outside of every workspace, and where it does not answer none of its settings are taken over.
     What cannot be taken over is told in `warnings`.
     """
+    found = _take_over(_READ, search_path, environment, warnings)
+    signs = re.fullmatch(f"(?i:{_TRUE})", found.pop(_SIGNING, "")) is not None
+    return HumanGit("".join(_write((*found.items(), *_FIXED))).encode(), signs)
+
+
+def read_identity(search_path: str, environment: Mapping[str, str]) -> str:
+    """The human's name and address, as the text of a git configuration; "" where git has none."""
+    found = _take_over(_IDENTITY, search_path, environment, [])
+    return "".join(_write(tuple(found.items())))
+
+
+def _take_over(
+    keys: Iterable[str], search_path: str, environment: Mapping[str, str], warnings: list[Fault]
+) -> dict[str, str]:
+    """Those of the settings `keys` that the human has, and that are harmless."""
     found = {}
-    for key, value in _ask(search_path, environment, warnings):
-        if _HARMLESS[key].fullmatch(value):
+    for key, value in _ask(keys, search_path, environment, warnings):
+        if _READ[key].fullmatch(value):
             found[key] = value
         else:
             found.pop(key, None)
             problem = f"{key} is {quote(value, limit=60)}, which git in a box is not given"
             remedy = f"correct it, as git config --global {key}"
             warnings.append(Fault("the configuration of git", "", problem, remedy))
-    return "".join(_write((*found.items(), *_FIXED))).encode()
+    return found
 
 
 def _ask(
-    search_path: str, environment: Mapping[str, str], warnings: list[Fault]
+    keys: Iterable[str], search_path: str, environment: Mapping[str, str], warnings: list[Fault]
 ) -> Iterator[tuple[str, str]]:
-    """The settings that may be taken over, in the order in which git reads them."""
+    """The settings `keys`, in the order in which git reads them."""
     program = find_program("git", search_path)
     if program is None:
         return
-    wanted = "|".join(re.escape(key) for key in _HARMLESS)
+    wanted = "|".join(re.escape(key) for key in keys)
     names = ("HOME", "XDG_CONFIG_HOME")
     variables = {name: environment[name] for name in names if name in environment}
     try:
