@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any
 
+from boxing import CLOSED, needs_bubblewrap
 from commanding import run
 from worlds import UNSAID, World
 
@@ -14,9 +15,11 @@ def report(world: World, status: int = 1) -> dict[str, Any]:
     return told
 
 
+@needs_bubblewrap
 def test_check_is_quiet_about_what_is_good(world: World) -> None:
     """A good configuration is one line and status 0."""
     world.write_profile(commands='["sh"]')
+    world.write_module("sh", "/bin/sh", CLOSED)
     assert run(world, "check").stdout == "good; agents: my\n"
 
 
