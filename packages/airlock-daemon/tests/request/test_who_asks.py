@@ -125,6 +125,9 @@ def test_docker_is_not_taken_from_where_others_could_put_one(
         (folder / "docker").write_text(f"#!/bin/sh\n: > {world.root}/asked-{folder.name}\nexit 1\n")
         (folder / "docker").chmod(0o755)
     monkeypatch.setenv("PATH", f"{entry.format(root=world.root)}:{good}:{os.environ['PATH']}")
+    # The container shows the whole host, the socket of an engine with it, where there is one.
+    profile = world.agent / "airlock.toml"
+    profile.write_text(profile.read_text() + "engine_socket = true\n")
     with Daemon(world):
         assert inside.ask(f"echo 0 > {cgroup}/cgroup.procs").text() == "ran\n"
     assert [each.name for each in world.root.glob("asked-*")] == ["asked-own"]

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_modules.remotes.patterns import compile_pattern, compile_protection, fold, is_pattern
+from airlock_modules.remotes.patterns import (
+    compile_option,
+    compile_pattern,
+    compile_protection,
+    fold,
+    is_pattern,
+)
 
 _NOT_CROSSED = {"*": "/%", "**": "%"}
 _NOT_CROSSED_WHERE_PROTECTED = {"*": "/", "**": ""}
@@ -64,3 +70,21 @@ def test_what_was_folded_is_its_own_only_form(text: str) -> None:
 def test_a_character_that_is_folded_to_a_star_is_none() -> None:
     """A protection of one ref stays that."""
     assert not compile_protection("refs/heads/\uff0a").fullmatch("refs/heads/main")
+
+
+@pytest.mark.parametrize("character", ["\0", "\t", "\n", "\r", "\x7f", "\x85", "\u2028", "\u2029"])
+def test_no_star_matches_a_control_character(character: str) -> None:
+    """Only what protects does, and no pattern can spell one out."""
+    for pattern in ("a*b", "a**b", "a**"):
+        assert not compile_pattern(pattern).fullmatch(f"a{character}b")
+        assert not compile_option(pattern).fullmatch(f"a{character}b")
+        assert compile_protection(pattern).fullmatch(f"a{character}b")
+    assert not is_pattern(f"a{character}")
+
+
+def test_no_star_of_a_push_option_matches_a_semicolon() -> None:
+    """A server may read another option behind it, so that a person spells it out."""
+    assert not compile_option("ci.*").fullmatch("ci.skip;ci.variable=x")
+    assert not compile_option("ci.**").fullmatch("ci.skip;ci.variable=x")
+    assert compile_option("ci.*;ci.*").fullmatch("ci.skip;ci.variable=x")
+    assert compile_pattern("ci.*").fullmatch("ci.skip;x")

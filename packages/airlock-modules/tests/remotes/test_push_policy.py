@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from airlock_modules.remotes.grants import GitGrant
-from airlock_modules.remotes.patterns import compile_pattern, compile_protection
+from airlock_modules.remotes.patterns import compile_option, compile_pattern, compile_protection
 from airlock_modules.remotes.push_list import PushList, Update
 from airlock_modules.remotes.push_policy import Refusal, judge_push
 from airlock_modules.remotes.push_report import compose_report
@@ -15,7 +15,7 @@ NONE, ONE, TWO = "0" * 40, "1" * 40, "2" * 40
 AGENT = GitGrant(
     refs=(compile_pattern("refs/heads/agent/*"), compile_pattern("refs/for/*")),
     protect=(compile_protection("refs/heads/agent/main"),),
-    push_options=(compile_pattern("ci.*"),),
+    push_options=(compile_option("ci.*"),),
 )
 
 
@@ -71,6 +71,10 @@ def test_other_refs_may_not(ref: str) -> None:
         (push("refs/heads/agent/x", new=NONE), "delete"),
         (push("refs/heads/agent/x", options=("ci.skip",)), None),
         (push("refs/heads/agent/x", options=("merge_request.create",)), "push_options"),
+        (push("refs/heads/agent/x", options=("ci.skip;x=1",)), "push_options"),
+        (push("refs/heads/agent/x", options=("ci.skip\nx=1",)), "push_options"),
+        (push("refs/heads/agent/x", options=("ci.skip\0x=1",)), "push_options"),
+        (push("refs/heads/agent/x", options=("ci.skip\x7f",)), "push_options"),
     ],
 )
 def test_a_grant_says_which_refs_move(asked: PushList, rule: str | None) -> None:

@@ -125,6 +125,17 @@ def test_matching_agrees_with_the_definition(pattern: str, text: str) -> None:
     assert parse_glob(pattern).matches(text) == match(0, 0)
 
 
+@pytest.mark.parametrize("character", ["\0", "\t", "\n", "\r", "\x7f", "\x9f", "\u2028"])
+def test_no_wildcard_of_a_pattern_that_allows_stands_for_a_control_character(
+    character: str,
+) -> None:
+    """One that refuses matches it, and a pattern without wildcards what it says."""
+    for pattern in ("a*", "a?", "a[!x]", "{a,b}*"):
+        assert parse_glob(pattern).matches(f"a{character}")
+        assert not parse_glob(pattern).permits(f"a{character}")
+    assert parse_glob(f"a{character}").permits(f"a{character}")
+
+
 def test_hostile_text_does_not_make_matching_explode() -> None:
     """Patterns on which backtracking takes exponential time come back on a long text."""
     glob = parse_glob("*a" * 30 + "b")

@@ -200,3 +200,15 @@ def test_nothing_that_a_client_sends_raises(args: list[str]) -> None:
     assert verdict.reading == parse(TABLE, args)
     assert verdict.detail
     assert verdict.allowed != bool(verdict.problem)
+
+
+def test_an_allowing_pattern_covers_no_control_character() -> None:
+    """Whatever the arguments are read by; one that refuses covers it."""
+    for syntax in ("", "[syntax]\nsubcommands = 1\nflags = ['--to VALUE']\n"):
+        allow = read_module(f"{syntax}[allow]\nargs = ['--to=a*']\n")
+        deny = read_module(f"{syntax}[deny]\nargs = ['--to=a*']\n")
+        for form in (["x", "--to", "{}"], ["x", "--to={}"]):
+            for value, is_plain in (("ab", True), ("a\nb", False), ("a\0", False)):
+                args = [each.format(value) for each in form]
+                assert ask_module(allow, *args).allowed is is_plain
+                assert not ask_module(deny, *args).allowed

@@ -86,3 +86,11 @@ def test_an_entry_that_names_no_flag_is_an_error(entry: str) -> None:
     """A slip permits nothing."""
     with pytest.raises(RuleError):
         parse_permission([entry], TABLE)
+
+
+def test_a_listed_pattern_permits_no_control_character() -> None:
+    """It may end one setting and begin another for whoever reads the value."""
+    allow = AllowList(flags=Permission(), commands={"push": parse_permission(["-o=ci.*"], TABLE)})
+    for value, refused in (("ci.skip", False), ("ci.skip\n", True), ("ci.\0x", True)):
+        found = allow.find_refused(TABLE, parse(TABLE, ["push", "--push-option", value]))
+        assert (found is not None) is refused

@@ -81,6 +81,7 @@ def _list_granted(setup: Setup, generation: Generation) -> dict[str, object]:
         "mounts": {mount.target: mount.source for mount in profile.mounts},
         "same_path": [mount.target for mount in profile.same_path],
         "host": profile.host,
+        "engine_socket": profile.engine_socket,
         "deny": {
             name: [rule.text for rule in module.rules.narrowing.rules]
             for name, module in profile.narrowed.items()

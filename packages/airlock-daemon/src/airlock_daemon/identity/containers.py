@@ -2,6 +2,7 @@
 
 import os
 import select
+from collections.abc import Sequence
 
 import trio
 
@@ -9,7 +10,7 @@ from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.identity.elsewhere import find_elsewhere
 from airlock_daemon.identity.engines import Init, find_init
 from airlock_daemon.identity.peer import Peer, same_namespace
-from airlock_daemon.platform.linux.mountinfo import MountRow, parse_mountinfo
+from airlock_daemon.platform.linux.mountinfo import MountRow, parse_mountinfo, shows_all
 from airlock_daemon.platform.linux.procfs import read_process_file
 
 RETRY_S = 5.0
@@ -43,15 +44,20 @@ class Container:
 
     def mounts(self) -> tuple[MountRow, ...]:
         """The mounts of the init process as they are now; raises Failed when it has ended."""
+        text = self.read_mountinfo()
+        if text != self._text:
+            self._text, self._rows = text, parse_mountinfo(text)
+        return self._rows
+
+    def read_mountinfo(self) -> str:
+        """The same as the kernel writes it."""
         try:
             text = read_process_file(self.pid, "mountinfo")
         except OSError:
             text = ""
         if not text or not self.is_alive():
             raise _ended(self.container_id)
-        if text != self._text:
-            self._text, self._rows = text, parse_mountinfo(text)
-        return self._rows
+        return text
 
     def proves(self, peer: Peer) -> bool:
         """Whether `peer` is in the same mount namespace as the init process."""
@@ -67,6 +73,18 @@ class Container:
 
 def _ended(container_id: str) -> Failed:
     return Failed(f"container {container_id[:12]} has just ended", hint=_START)
+
+
+def whole(rows: Sequence[MountRow]) -> Sequence[MountRow]:
+    """The mounts of a process; raises Denied if it has changed its root, which hides others."""
+    if shows_all(rows):
+        return rows
+    raise Denied(
+        "a process has changed its root (chroot), so that the container's mounts cannot be seen",
+        layer="workspace",
+        rule="root",
+        hint="run the container's first process and the command in the root of the container",
+    )
 
 
 class Containers:
@@ -93,6 +111,21 @@ class Containers:
 
         Raises Failed when the engine cannot tell, Denied when the peer is not what its cgroup says.
         """
+        container = await self.find(peer, agent=agent)
+        if not container.proves(peer):
+            raise Denied(
+                "the client is not in the mount namespace of the container that its cgroup names",
+                layer="workspace",
+                rule="mount-namespace",
+                hint="run the command from the container's ordinary processes",
+            )
+        return container
+
+    async def find(self, peer: Peer, *, agent: str) -> Container:
+        """The container that the peer's cgroup names, in which it need not be.
+
+        Raises Failed when the engine cannot tell.
+        """
         if peer.container is None:
             raise Failed(
                 "the client's cgroup names no container",
@@ -104,13 +137,6 @@ class Containers:
                 container = self._known.get(peer.container)
                 if container is None or not container.is_alive():
                     container = await self._ask(peer.container)
-        if not container.proves(peer):
-            raise Denied(
-                "the client is not in the mount namespace of the container that its cgroup names",
-                layer="workspace",
-                rule="mount-namespace",
-                hint="run the command from the container's ordinary processes",
-            )
         return container
 
     async def find_elsewhere(self) -> str | None:

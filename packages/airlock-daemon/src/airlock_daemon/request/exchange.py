@@ -113,6 +113,7 @@ class Exchange:
         peer = self._identify()
         # Where the daemon is stopping nothing is begun.
         await trio.lowlevel.checkpoint_if_cancelled()
+        await self._steps.refuse_engine_socket(peer)
         allowed = self._decide(self._request)
         if self._request.method == "check":
             not_consulted = await self._steps.check(peer, allowed)

@@ -6,6 +6,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from airlock_daemon.errors import Denied, Failed
+from airlock_daemon.identity.engine_sockets import refuse_engine_socket
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.request.decision import Allowed
 from airlock_daemon.request.errand import Asked, Planner
@@ -56,12 +57,24 @@ class Steps:
         maker = self.find_maker(module)
         return maker is not None and maker.renames
 
+    async def refuse_engine_socket(self, peer: Peer) -> None:
+        """As `engine_sockets.refuse_engine_socket`, unless the profile accepts it."""
+        agent = self._generation.agent
+        if not agent.profile.engine_socket:
+            await refuse_engine_socket(
+                peer,
+                agent=agent.name,
+                profile_file=agent.profile_file,
+                sockets_dir=self._generation.reserved.sockets_dir,
+                containers=self._shared.containers,
+            )
+
     async def enter(self, peer: Peer, module: Module) -> Workspace:
         """Open the directory of the run, which the caller leaves or closes."""
         await self._refuse_elsewhere(peer, module)
         if module.workspace == "none":
             is_proven = await self.prove(peer) is not None
-            return replace(make_empty(None), is_proven=is_proven)
+            return replace(make_empty(None, is_read_only=True), is_proven=is_proven)
         workspace = await enter(
             self._request.cwd,
             peer=peer,

@@ -41,10 +41,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """An `airlock.toml` without faults; `commands` empty means all within the ceiling.
 
     `read_only` and `hide`, paths of the container, hold in boxes; outside of them a command that
-    they concern is refused. `git` says where git-remote may go, `names_remotes` that the file has a
-    word on it; `ssh` which hosts ssh may reach. `narrowed` has the modules of commands of which
-    `[deny]` refuses more, with that in them, and `widened` those of which `[network]` reaches or
-    `[terraform]` executes more, with all of it.
+    they concern is refused. With `engine_socket` a container may have the socket of an engine.
+    `git` says where git-remote may go, `names_remotes` that the file has a word on it; `ssh` which
+    hosts ssh may reach. `narrowed` has the modules of commands of which `[deny]` refuses more, with
+    that in them, and `widened` those of which `[network]` reaches or `[terraform]` executes more,
+    with all of it.
     """
 
     commands: tuple[str, ...]
@@ -54,6 +55,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     read_only: bool
     hide: tuple[str, ...]
     host: bool
+    engine_socket: bool
     git_protocols: tuple[str, ...] | None
     git: GitGrant
     names_remotes: bool
@@ -92,6 +94,7 @@ def parse_profile(
     read_only = workspace.boolean("read_only", default=False)
     hide = _read_hidden(workspace)
     host = workspace.boolean("host", default=False)
+    engine_socket = workspace.boolean("engine_socket", default=False)
     if host and (read_only or hide):
         key = "read_only" if read_only else "hide"
         workspace.fault(key, "has no meaning with host = true", "remove one of the two")
@@ -124,6 +127,7 @@ def parse_profile(
         read_only=read_only,
         hide=hide,
         host=host,
+        engine_socket=engine_socket,
         git_protocols=protocols,
         git=git_grant,
         names_remotes=names_git_grant(git),

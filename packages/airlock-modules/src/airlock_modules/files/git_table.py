@@ -7,7 +7,12 @@ from typing import TypeVar
 from airlock_modules.files.toml_reader import TableReader
 from airlock_modules.remotes.errors import RemoteError
 from airlock_modules.remotes.grants import GitGrant, Place, read_place
-from airlock_modules.remotes.patterns import compile_pattern, compile_protection, is_pattern
+from airlock_modules.remotes.patterns import (
+    compile_option,
+    compile_pattern,
+    compile_protection,
+    is_pattern,
+)
 from airlock_wire.text import quote
 
 _PINNING = ("push", "fetch")
@@ -31,7 +36,7 @@ def read_git_grant(table: TableReader) -> GitGrant:
         refs=_read_patterns(table, "refs", is_ref=True) if table.has("refs") else None,
         protect=_read_patterns(table, "protect", is_ref=True, compiled=compile_protection),
         delete=table.boolean("delete", default=False),
-        push_options=_read_patterns(table, "push_options"),
+        push_options=_read_patterns(table, "push_options", compiled=compile_option),
     )
 
 

@@ -1,4 +1,7 @@
-"""Patterns for paths and refs: `*` crosses neither `/` nor `%`, `**` crosses `/`.
+"""Patterns for paths, refs and push options: `*` crosses neither `/` nor `%`, `**` crosses `/`.
+
+No star matches a control character; in a push option none matches `;` either, which begins another
+option for some servers. What `protect` guards is matched more widely.
 
 A person writes them, but what they are matched against comes from a client, so that nothing here
 may backtrack without bound. A `**` is whole parts up to a `/`, and a `*`. The leftmost match of
@@ -10,10 +13,13 @@ part, which the next star takes. So each is an atomic group of `re`, and so is a
 import re
 import unicodedata
 
-_PLAIN = re.compile(r"[^\x00-\x20\x7f?\[\]{}\\]+")
+# The control characters of ASCII and Latin 1, and the separators of lines and paragraphs.
+_CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+_PLAIN = re.compile(rf"[^{_CONTROLS} ?\[\]{{}}\\]+")
 _STARS = re.compile(r"(\*+)")
 # In a ref, `%` begins options of some servers (refs/for/main%submit).
-_NOT_CROSSED = "[^/%]"
+_NOT_CROSSED = f"[^/%{_CONTROLS}]"
+_NOT_CROSSED_IN_AN_OPTION = f"[^/%;{_CONTROLS}]"
 _NOT_CROSSED_WHERE_PROTECTED = "[^/]"
 # What file systems that fold names leave out, of that which can be printed: the code points of the
 # property Default_Ignorable_Code_Point (Unicode, UAX #44).
@@ -33,6 +39,11 @@ def is_pattern(text: str) -> bool:
 def compile_pattern(text: str) -> "re.Pattern[str]":
     """The regular expression, to be matched with `fullmatch`, of a text that `is_pattern`."""
     return re.compile(_translate(_STARS.split(text), _NOT_CROSSED))
+
+
+def compile_option(text: str) -> "re.Pattern[str]":
+    """As `compile_pattern`, for an option of a push: no star matches `;`."""
+    return re.compile(_translate(_STARS.split(text), _NOT_CROSSED_IN_AN_OPTION))
 
 
 def compile_protection(text: str) -> "re.Pattern[str]":

@@ -2,8 +2,9 @@ r"""Glob patterns: `*`, `?`, `[...]` and `{a,b}`, matched against whole strings.
 
 `*` stands for any run of characters, `/` among them, `?` for one, `[a-z]` for one of a set,
 `[!a-z]` or `[^a-z]` for one outside it, `{a,b}` for either (each may be a pattern and hold braces
-again). A backslash takes its meaning from the character after it. In modules with a `[syntax]` a
-pattern that begins with `(#i)` ignores the case of the letters a to z behind it.
+again). A backslash takes its meaning from the character after it. Where a pattern permits
+something, a text with a control character matches only the pattern that spells it out. In modules
+with a `[syntax]` a pattern that begins with `(#i)` ignores the case of the letters a to z in it.
 
 A person writes the patterns, but what they are matched against comes from a client that may be
 hostile and have megabytes to send. So nothing here may backtrack without bound: braces are written
@@ -25,6 +26,8 @@ MAX_ALTERNATIVES = 256
 """How many patterns the braces of one glob may be written out to."""
 MAX_DEPTH = 8
 """How many braces may be open inside each other."""
+# Of ASCII and Latin 1, and the separators of lines and paragraphs.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class Glob(Struct, frozen=True):
@@ -39,6 +42,14 @@ class Glob(Struct, frozen=True):
         if self.literal is not None:
             return text == self.literal
         return self.expression.fullmatch(text) is not None
+
+    def permits(self, text: str) -> bool:
+        """As `matches`, for a pattern that allows: no wildcard stands for a control character."""
+        return self.matches(text) and self.spells_out(text)
+
+    def spells_out(self, text: str) -> bool:
+        """Whether `text` has no control character, or is the one text of this pattern."""
+        return text == self.literal or not _CONTROL.search(text)
 
 
 class _Token(Struct, frozen=True):

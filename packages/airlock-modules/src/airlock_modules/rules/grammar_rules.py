@@ -79,10 +79,12 @@ class FlagPart(Struct, frozen=True):
             return None
         if self.value is None:
             return (flag.text,)
+        # An allowing rule covers no control character that it does not spell out.
         matches = [
             value.text
             for value in flag.values
             if self.value.matches(value.text) is not self.negated
+            and (not certain or self.value.spells_out(value.text))
         ]
         if not matches or (certain and (not flag.sure or len(matches) < len(flag.values))):
             return None
@@ -155,10 +157,10 @@ class WordPart(Struct, frozen=True):
         return ()
 
     def find(self, reading: Facts, *, certain: bool) -> tuple[str, ...] | None:
-        """Return the first word that matches, or None. It is always certain."""
-        del certain
+        """Return the first word that matches, or None."""
+        describes = self.pattern.permits if certain else self.pattern.matches
         for word in reading.parsed.words:
-            if self.pattern.matches(word.text):
+            if describes(word.text):
                 return (word.text,)
         return None
 

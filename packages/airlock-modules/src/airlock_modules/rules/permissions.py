@@ -39,7 +39,7 @@ class Permission(Struct, frozen=True):
         return (
             flag.sure
             and bool(flag.values)
-            and all(any(glob.matches(value.text) for glob in globs) for value in flag.values)
+            and all(any(glob.permits(value.text) for glob in globs) for value in flag.values)
         )
 
 
@@ -63,7 +63,7 @@ class AllowList(Struct, frozen=True, kw_only=True):
             return permission
         for globs, permission in self.patterns:
             if len(globs) == len(command) and all(
-                glob.matches(word) for glob, word in zip(globs, command, strict=True)
+                glob.permits(word) for glob, word in zip(globs, command, strict=True)
             ):
                 return permission
         return None

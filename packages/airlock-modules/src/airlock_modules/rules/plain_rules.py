@@ -60,13 +60,13 @@ class ValuePart(Struct, frozen=True):
         The value may be joined to the flag or be the next argument. A pattern without wildcards
         also matches the exact text `flag=pattern` anywhere, after `--` too.
         """
-        del certain
+        describes = self.pattern.permits if certain else self.pattern.matches
         for number in reading.flags.get(self.flag, ()):
             flag, *behind = reading.arguments[number : number + 2]
             if flag.value is not None:
-                if self.pattern.matches(flag.value):
+                if describes(flag.value):
                     return (flag.raw,)
-            elif behind and behind[0].raw != "--" and self.pattern.matches(behind[0].raw):
+            elif behind and behind[0].raw != "--" and describes(behind[0].raw):
                 return (flag.raw, behind[0].raw)
         if self.pattern.literal is not None and self._joined in reading.raw:
             return (self._joined,)

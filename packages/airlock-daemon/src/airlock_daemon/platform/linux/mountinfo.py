@@ -3,7 +3,7 @@
 import functools
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -92,6 +92,16 @@ def find_mount(rows: Iterable[MountRow], path: str) -> MountRow | None:
         ):
             found = row
     return found
+
+
+def shows_all(rows: Sequence[MountRow]) -> bool:
+    """Whether these can be all mounts of a container, as a process sees them.
+
+    A process that has changed its root (chroot) sees none outside of that. A container has its
+    root file system at / and a procfs at /proc, and cannot mount another one.
+    """
+    root, proc = find_mount(rows, "/"), find_mount(rows, "/proc")
+    return root is not None and proc is not None and (proc.point, proc.kind) == ("/proc", "proc")
 
 
 def by_point(rows: Iterable[MountRow]) -> dict[str, MountRow]:
