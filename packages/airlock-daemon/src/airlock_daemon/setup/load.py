@@ -65,6 +65,7 @@ def load_setup(locations: Locations) -> Setup:
     reserved = reserve(
         config_dir=locations.config_dir,
         sockets_dir=locations.sockets_dir,
+        containers_dir=locations.containers_dir,
         log=config.log.path if config is not None else "-",
         agents_file=locations.agents,
         agents=directories,
