@@ -12,7 +12,7 @@ from e2e.world.executables import Executables
 from e2e.world.git_server import GitServer, Repository, running_git_server
 from e2e.world.home import MAIL, NAME
 from e2e.world.images import make_git_server, make_workstation
-from e2e.world.person import Person, find_indented, newcomer
+from e2e.world.person import Person, find_lines, newcomer
 from e2e.world.project import Project
 from e2e.world.scene import Stage
 
@@ -38,8 +38,6 @@ class Place:
     project: Project
     server: GitServer
     image: str
-    said: str
-    """What `agent add` printed."""
 
     def run(self, line: str, *, cwd: Path | None = None) -> str:
         """Return what bash prints of a line in a container of `run`; it must succeed."""
@@ -75,7 +73,7 @@ def place(stages: dict[str, Stage], executables: Executables, ground: Path) -> I
         try:
             with newcomer(account, executables) as person:
                 add = "agent add my --workspace . --command git-remote --command ssh --yes"
-                said = person.run(f"airlock-daemon {add}", cwd=project.path)
+                person.run(f"airlock-daemon {add}", cwd=project.path)
                 files = account.home / ".config/airlock"
                 profile = PROFILE.format(port=server.port, project=project.path)
                 account.write(files / "agents/my/airlock.toml", profile, mode=0o600)
@@ -85,9 +83,7 @@ def place(stages: dict[str, Stage], executables: Executables, ground: Path) -> I
                     sockets=lambda: [files / "sockets/my/airlock.sock"],
                     environment=person.environment,
                 ):
-                    yield Place(
-                        person=person, project=project, server=server, image=image, said=said
-                    )
+                    yield Place(person=person, project=project, server=server, image=image)
         finally:
             account.write(known, before)
 
@@ -184,16 +180,20 @@ def test_cargo_fetches_a_dependency_over_ssh(place: Place) -> None:
 def test_the_printed_lines_give_the_same_machine(place: Place) -> None:
     """Those for compose and devcontainers, which know no image."""
     person, path = place.person, place.project.path
-    compose = find_indented(place.said, "The same as compose.yaml:").replace("IMAGE", place.image)
+    said = {
+        form: person.run(f"airlock-daemon agent add my --print {form}", cwd=path)
+        for form in ("compose", "devcontainer")
+    }
+    compose = find_lines(said["compose"]).replace("IMAGE", place.image)
     person.account.write(path / "compose.yaml", compose)
-    made = json.loads(find_indented(place.said, "The same as devcontainer.json:"))
+    made = json.loads(find_lines(said["devcontainer"]))
     words = ["docker", "run", "--rm", f"--workdir={made['workspaceFolder']}"]
     words += [f"--mount={mount}" for mount in (made["workspaceMount"], *made["mounts"])]
     words += [f"--env={name}={value}" for name, value in made["containerEnv"].items()]
     words += [f"--user={made['containerUser']}", place.image]
     for line in ("docker compose run --rm agent", shlex.join(words)):
         ask = "id -un; echo ~; git config user.name; command -v ssh"
-        said = person.run(f"{line} bash -lc {shlex.quote(ask)}", cwd=path)
+        shown = person.run(f"{line} bash -lc {shlex.quote(ask)}", cwd=path)
         name = person.account.name
-        assert said.splitlines() == [name, HOME, NAME, "/usr/local/bin/ssh"]
+        assert shown.splitlines() == [name, HOME, NAME, "/usr/local/bin/ssh"]
     person.run("docker compose down", cwd=path)
