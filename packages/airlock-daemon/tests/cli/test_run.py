@@ -118,6 +118,12 @@ def words_of(world: World, *args: str) -> list[str]:
     return read_line(run(world, "run", "my", "--print", *args).stdout)
 
 
+def choose(world: World, *named: str) -> tuple[Mount, ...]:
+    """The directories that a container of the agent gets."""
+    setup = world.load()
+    return tuple(choose_workspaces(setup, setup.generations["my"], named))
+
+
 def test_the_command_becomes_docker(world: World, daemon: Daemon) -> None:
     """With docker's exit status; the words of the container stay as they are."""
     said = run(world, "run", "my", "tool:1", "sh", "--config", "-c", "a b", status=7)
@@ -325,15 +331,14 @@ def test_the_workspace_is_that_of_the_profile_else_the_current_directory(
     (world.root / "link").symlink_to(other)
     monkeypatch.chdir(here)
     same = Mount(source=str(here), target=str(here))
-    assert choose_workspaces(world.load().generations["my"], ()) == (same,)
+    assert choose(world) == (same,)
     world.write_profile(
         f'[workspace]\nsame_path = ["{here}"]\nmounts = {{ "/work" = "{other}" }}\n'
     )
-    generation = world.load().generations["my"]
     mapped = Mount(source=str(other), target="/work")
-    assert choose_workspaces(generation, ()) == (same, mapped)
+    assert choose(world) == (same, mapped)
     named = Mount(source=str(other), target=str(other))
-    assert choose_workspaces(generation, [f"{world.root}/link", str(other)]) == (named,)
+    assert choose(world, f"{world.root}/link", str(other)) == (named,)
 
 
 def test_it_begins_where_you_stand_if_that_is_mounted(
@@ -372,7 +377,7 @@ def test_a_workspace_that_would_cover_airlocks_mounts_is_refused(target: str, wo
     """Docker would make the places of those inside of it, as root's."""
     world.write_profile(f'[workspace]\nmounts = {{ "{target}" = "{world.workspace}" }}\n')
     with pytest.raises(AirlockError, match="would cover /"):
-        choose_workspaces(world.load().generations["my"], ())
+        choose(world)
 
 
 def test_signals_and_streams_are_dockers(world: World, daemon: Daemon, docker: StandIn) -> None:

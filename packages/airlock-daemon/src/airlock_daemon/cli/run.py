@@ -13,7 +13,11 @@ from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.container_lines import lay_out
 from airlock_daemon.cli.image import find_engine, inspect_image
 from airlock_daemon.cli.machine import User, prepare_machine, read_image
-from airlock_daemon.cli.mounted_workspaces import choose_workspaces, find_directory
+from airlock_daemon.cli.mounted_workspaces import (
+    choose_workspaces,
+    find_directory,
+    refuse_replaced,
+)
 from airlock_daemon.cli.next_steps import choose_start
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.reporting import say
@@ -106,7 +110,8 @@ def run(
     sockets = os.path.join(setup.locations.sockets_dir, agent)
     if not only_print and not is_served(os.path.join(sockets, "airlock.sock")):
         raise _not_served(application, setup, agent)
-    workspaces = choose_workspaces(generation, workspace or ())
+    chosen = choose_workspaces(setup, generation, workspace or ())
+    workspaces = tuple(chosen)
     engine = find_engine()
     described = inspect_image(engine, image)
     user = User.find()
@@ -141,6 +146,7 @@ def run(
     groups += [("--pull=never", image, *(command or ()))]
     words = [word for group in groups for word in group]
     if not only_print:
+        refuse_replaced(chosen)
         os.execv(engine, words)
     if application.json:
         application.print_json({"docker_run": words})

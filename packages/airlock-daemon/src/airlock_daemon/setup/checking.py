@@ -1,18 +1,18 @@
 """Everything that can be said of the files on disk, good and bad."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.errors import SetupError
-from airlock_daemon.setup.agents import PROFILE, Agent
+from airlock_daemon.setup.agents import PROFILE
 from airlock_daemon.setup.finding import Finding, named
 from airlock_daemon.setup.findings import find_builtin_faults
 from airlock_daemon.setup.holdings import find_holdings
-from airlock_daemon.setup.homes import find_homes
-from airlock_daemon.setup.load import load_setup
+from airlock_daemon.setup.homes import find_unprotected
+from airlock_daemon.setup.load import Setup, load_setup
 from airlock_daemon.setup.overrides import find_losses
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.remotes import find_git_on_host, find_unpinned, find_unseen_rules
@@ -28,7 +28,7 @@ LOOKED_AT = {
     "module": "modules of agents and of the host: rules without effect, modules without use",
     "hook": "each agent's hooks/: hooks that cannot be run, and files that are none",
     "program": "the programs of enabled commands, and the PATH that they are taken from",
-    "workspace": "the directories that profiles map: none holds files of Airlock's own",
+    "workspace": "directories that profiles map: links, nested ones, those with Airlock's files",
     "box": "whether the boxes of modules can be had, which have the home, and which credentials",
     "ownership": "who else could write these files, the sockets directory and the log",
     "sockets": "the sockets directory: the daemon's user can make sockets there",
@@ -46,12 +46,14 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """Faults, which `start` refuses; findings, of which it warns; notes, which may be meant.
 
     `agents` are the names of those that would be served, none where there are faults in the files.
+    `unserved` are those that only faults of their workspaces keep from that.
     """
 
     faults: tuple[Finding, ...] = ()
     findings: tuple[Finding, ...] = ()
     notes: tuple[Finding, ...] = ()
     agents: tuple[str, ...] = ()
+    unserved: tuple[str, ...] = ()
 
     def describe(self, config_dir: str) -> Iterator[str]:
         """Return each finding once: a line with what is wrong, and an indented one with the remedy.
@@ -93,28 +95,31 @@ def check_files(locations: Locations, *, only: str | None = None) -> Checked:
         setup = load_setup(locations)
     except SetupError as error:
         return Checked(faults=(*faults, *_name(error.faults, locations)))
+    unserved = {name: each.faults for name, each in setup.unserved.items() if only in (None, name)}
     everyone = {name: generation.agent for name, generation in setup.generations.items()}
-    agents = list(everyone.values()) if only is None else [everyone[only]]
+    agents = [agent for name, agent in everyone.items() if only in (None, name)]
     own = [agent.modules.own for agent in agents]
     checked = Checked(
-        faults=faults,
+        faults=(*faults, *named("workspace", (each for one in unserved.values() for each in one))),
         findings=tuple(_name(setup.warnings, locations)),
         notes=(
             *named("override", find_losses([setup.shared, *own], setup.config.ceiling)),
-            *find_homes(agents, setup.config.ceiling),
+            *find_unprotected(agents, setup.config.ceiling),
             *find_holdings(agents, setup.config.ceiling),
             *find_unpinned(agents, setup.config.ceiling),
             *find_git_on_host(agents, setup.config.ceiling),
             *find_unseen_rules(agents, setup.config.ceiling),
         ),
         agents=tuple(everyone),
+        unserved=tuple(unserved),
     )
-    return checked if only is None else _narrow(checked, everyone[only], setup.config.ceiling)
+    return checked if only is None else _narrow(checked, setup, only)
 
 
-def _narrow(checked: Checked, agent: Agent, ceiling: Sequence[str]) -> Checked:
+def _narrow(checked: Checked, setup: Setup, name: str) -> Checked:
     """Leave out what other agents' files and commands have."""
-    modules = map(agent.modules.find, agent.profile.granted(ceiling))
+    agent = next(each for each in setup.agents if each.name == name)
+    modules = map(agent.modules.find, agent.profile.granted(setup.config.ceiling))
     sources = {module.source for module in modules if module is not None}
 
     def concerns(found: Finding) -> bool:
