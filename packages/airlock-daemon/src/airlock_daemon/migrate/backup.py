@@ -59,8 +59,8 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
     def begin(self, *, kept: Mapping[str, str], undo: tuple[str, ...]) -> tuple[Step, ...]:
         """The steps that make it, none where it is whole.
 
-        `kept` are paths of files elsewhere that are kept too, by their names in the backup; `undo`
-        are the lines that take away what the migration makes.
+        `kept` are paths of files outside of the directory that are kept too, by their names in the
+        backup; `undo` are the lines that take away what the migration makes.
         """
         if self.source == self.migrating:
             return ()
@@ -71,7 +71,7 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
             for name in there
         ]
         for name, path in kept.items():
-            lines.append(f'cp -p "$backup/{name}" {shlex.quote(path)}')
+            lines.append(f'cp -p "$backup"/{shlex.quote(name)} {shlex.quote(path)}')
             copies.append(CopyTree(source=path, target=os.path.join(self.copying, name)))
         text = _SCRIPT.format(
             layout=self.layout,

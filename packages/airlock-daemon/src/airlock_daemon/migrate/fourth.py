@@ -80,11 +80,13 @@ def draft_fourth(
     enable = _read_enable(found)
     # Agents may share a directory.
     profiles = {
-        change.path: (f"{each.name}-{PROFILE}", change)
+        change.path: (f"{each.name}.profile", change)
         for each in agents
         if (change := widened[each.name]) is not None and each.needs_refs(enable)
     }
-    steps: list[Step] = [*_set_aside(found), *(change for _, change in profiles.values())]
+    boxed = _list_boxed(backup, found)
+    changes = (change for _, change in profiles.values())
+    steps: list[Step] = [*_set_aside(found), *boxed.values(), *changes]
     config = read_whole(os.path.join(backup.source, "config.toml"))
     if found.config is not None and found.config.text != config:
         path = os.path.join(backup.directory, "config.toml")
@@ -107,9 +109,13 @@ def draft_fourth(
     return Draft(
         steps=tuple(steps),
         undo=tuple(undo),
-        kept={name: path for path, (name, _) in profiles.items()},
+        kept={
+            **{name: step.path for name, step in boxed.items()},
+            **{name: path for path, (name, _) in profiles.items()},
+        },
         changes=(*([] if is_beside else moved), *_list_changes(backup, found), *differences),
         losses=tuple(list_losses(agents, enable)),
+        hints=tuple(_list_linked(found)),
     )
 
 
@@ -138,23 +144,68 @@ def _read(backup: Backup, agents: Sequence[Registered], faults: list[Fault]) -> 
         faults.append(Fault(path, "", error.message, error.hint or ""))
     return Fourth(
         agents=tuple(agents),
-        overrides={agent.name: tuple(_read_overrides(agent)) for agent in agents},
+        overrides={agent.name: tuple(_read_overrides(backup, agent)) for agent in agents},
         config=config,
     )
 
 
-def _read_overrides(agent: Registered) -> Iterator[Override]:
-    folder = os.path.join(agent.directory, "commands")
-    for command in list_modules(folder):
-        source = os.path.join(folder, f"{command}.toml")
-        yield read_override(read_lenient(source), command=command, source=source, layout="v0.4")
+def _read_overrides(backup: Backup, agent: Registered) -> Iterator[Override]:
+    for command in list_modules(os.path.join(agent.directory, "commands")):
+        source = _locate(agent, command)
+        # An interrupted migration may have written the file.
+        text = read_lenient(_find_kept(backup, agent, command) or source)
+        yield read_override(text, command=command, source=source, layout="v0.4")
+
+
+def _locate(agent: Registered, command: str) -> str:
+    return os.path.join(agent.directory, "commands", f"{command}.toml")
+
+
+def _name_kept(agent: Registered, command: str) -> str:
+    # There is no colon in the name of an agent or command, nor of anything else in the backup.
+    return f"{agent.name}:{command}.toml"
+
+
+def _find_kept(backup: Backup, agent: Registered, command: str) -> str | None:
+    path = os.path.join(backup.migrating, _name_kept(agent, command))
+    return path if os.path.lexists(path) else None
+
+
+def _is_linked(agent: Registered, command: str) -> bool:
+    path = _locate(agent, command)
+    return os.path.islink(path) or os.path.islink(os.path.dirname(path))
+
+
+def _list_boxed(backup: Backup, found: Fourth) -> dict[str, Write]:
+    """The steps that name a box in overrides without one, by the names of these in the backup."""
+    steps = {}
+    for agent in found.agents:
+        for override in found.overrides[agent.name]:
+            command = override.command
+            if override.is_boxed and not _is_linked(agent, command):
+                path = _locate(agent, command)
+                before = read_whole(_find_kept(backup, agent, command) or path)
+                step = Write(path=path, before=before, after=override.text)
+                steps[_name_kept(agent, command)] = step
+    return steps
+
+
+def _list_linked(found: Fourth) -> Iterator[str]:
+    for agent in found.agents:
+        for override in found.overrides[agent.name]:
+            if override.is_boxed and _is_linked(agent, override.command):
+                yield (
+                    f"{_locate(agent, override.command)} is behind a link and stays as it is: "
+                    f'{override.command} is refused until [sandbox] box = "home" or "closed" '
+                    "stands there"
+                )
 
 
 def _find_unclear(found: Fourth) -> Iterator[Fault]:
     for agent in found.agents:
         folder = os.path.join(agent.directory, "commands")
         for override in found.overrides[agent.name]:
-            source = os.path.join(folder, f"{override.command}.toml")
+            source = _locate(agent, override.command)
             if override.meaning == "unclear":
                 remedy = "write what is to hold from now on, or move the file away"
                 yield Fault(source, "", override.reason, remedy)
@@ -166,7 +217,7 @@ def _find_unclear(found: Fourth) -> Iterator[Fault]:
 
 def _set_aside(found: Fourth) -> Iterator[Step]:
     sources = {
-        os.path.join(agent.directory, "commands", f"{override.command}.toml"): None
+        _locate(agent, override.command): None
         for agent in found.agents
         for override in found.overrides[agent.name]
         if override.meaning == "skipped"
@@ -199,7 +250,7 @@ def _list_changes(backup: Backup, found: Fourth) -> Iterator[str]:
     for agent in found.agents:
         for override in found.overrides[agent.name]:
             if override.meaning == "skipped":
-                path = os.path.join(agent.directory, "commands", f"{override.command}.toml")
+                path = _locate(agent, override.command)
                 yield (
                     f"{path} {override.told}: it gets the name "
                     f"{override.command}.toml{SKIPPED}, so that it is not used now either"
@@ -232,7 +283,7 @@ def _describe(agent: Registered, overrides: Sequence[Override], *, keeps_refs: b
         each.command: parse_module(
             each.text,
             name=each.command,
-            source=os.path.join(agent.directory, "commands", f"{each.command}.toml"),
+            source=_locate(agent, each.command),
         )
         for each in overrides
         if each.meaning == "used"

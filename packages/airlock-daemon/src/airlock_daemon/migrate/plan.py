@@ -15,10 +15,10 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """What one layout takes, whether some of it has been done or not.
 
     `steps` read what was there from the backup, and begin once that is whole. `undo` are lines of
-    shell that take away what they make, in the configuration's directory. `kept` are files outside
-    of it that change, by the names that they have in the backup. `changes` say what
-    works otherwise afterwards, `losses` what overrides lack, `hints` what a person has to do
-    besides, a line each.
+    shell that take away what they make, in the configuration's directory. `kept` are the files
+    outside of it which they change, by their names in the backup. `changes` say what works
+    otherwise afterwards, `losses` what overrides lack, `hints` what a person has to do besides, a
+    line each.
     """
 
     steps: tuple[Step, ...]
