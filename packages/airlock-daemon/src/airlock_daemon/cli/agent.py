@@ -15,11 +15,13 @@ from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.registration import Registration
 from airlock_daemon.cli.reloading import dump_reload, say_faults, try_reload
 from airlock_daemon.cli.reporting import say
+from airlock_daemon.cli.scan import note_workspaces
 from airlock_daemon.cli.shim_program import find_lasting_shim
 from airlock_daemon.cli.table import print_rows
 from airlock_daemon.cli.wiring import Mount, Wiring
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.platform.support import find_missing
+from airlock_daemon.scan.noted import forget
 from airlock_daemon.service.installing import find_manager, start_installed
 from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.connecting import is_served
@@ -27,6 +29,7 @@ from airlock_daemon.setup.new_agent import NewAgent, plan_agent
 from airlock_daemon.setup.notice import Reload
 from airlock_daemon.setup.paths import absolute, beside_config
 from airlock_daemon.setup.removed_agent import plan_removal
+from airlock_daemon.setup.state import State
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
@@ -111,6 +114,7 @@ def add_agent(
         if checked.faults:
             say("nothing was changed, since the files would have these faults:")
             raise SetupError(checked.faults)
+    note_workspaces(State(locations.state_dir), name, new.directory, new.workspaces)
     steps = NextSteps(
         start=choose_start(application, file),
         run=choose_run(application, name),
@@ -180,6 +184,7 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
         show=partial(_show, application),
     ) as removal:
         pass
+    forget(State(application.locations.state_dir), name)
     reload = _reload(application, registration)
     if application.json:
         application.print_json(

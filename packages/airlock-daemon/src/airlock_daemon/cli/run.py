@@ -10,10 +10,13 @@ from typer.core import TyperCommand
 
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.container_lines import lay_out
+from airlock_daemon.cli.foreground import end_like, run_in_foreground
 from airlock_daemon.cli.image import find_engine, inspect_image
 from airlock_daemon.cli.mounted_workspaces import choose_workspaces, find_directory
 from airlock_daemon.cli.next_steps import choose_start
 from airlock_daemon.cli.options import pass_obj
+from airlock_daemon.cli.reporting import say
+from airlock_daemon.cli.scan import watch
 from airlock_daemon.cli.wiring import Wiring, docker_words
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.connecting import is_served
@@ -87,9 +90,10 @@ def run(
     that files which it makes are yours, and is removed when it has ended. Entrypoint and all else
     are the image's own.
 
-    The command becomes `docker run`: terminal, signals and exit status are docker's. Options stand
-    before IMAGE; from there on every word belongs to the container. What --docker-arg says comes
-    last, and counts more.
+    It runs `docker run`: terminal, signals and exit status are docker's. When the container has
+    ended it lists what is new in the workspace that your own tools would run or obey on this host,
+    as `scan` does. Options stand before IMAGE; from there on every word belongs to the container.
+    What --docker-arg says comes last, and counts more.
     """
     setup, generation = application.load_agent(agent)
     commands = generation.agent.profile.granted(setup.config.ceiling)
@@ -123,7 +127,11 @@ def run(
     groups += [("--pull=never", image, *(command or ()))]
     words = [word for group in groups for word in group]
     if not only_print:
-        os.execv(engine, words)
+        tell = watch(setup.state, generation.agent, workspaces)
+        status = run_in_foreground(engine, words)
+        for line in tell():
+            say(line)
+        raise typer.Exit(end_like(status))
     if application.json:
         application.print_json({"docker_run": words})
     else:

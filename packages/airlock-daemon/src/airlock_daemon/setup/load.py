@@ -17,6 +17,7 @@ from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.programs import Programs, search_path
 from airlock_daemon.setup.remotes import find_contradictions
 from airlock_daemon.setup.reserved import Reserved, reserve
+from airlock_daemon.setup.state import State
 from airlock_daemon.setup.trust import find_untrusted, list_deciding
 from airlock_modules import Fault, Grant, Module, load_builtin
 
@@ -32,6 +33,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     locations: Locations
     config: Config
     generations: dict[str, Generation]
+    state: State
     search_path: str
     shared: Mapping[str, Module]
     warnings: tuple[Fault, ...]
@@ -103,6 +105,7 @@ def load_setup(locations: Locations) -> Setup:
         locations=locations,
         config=config,
         generations=generations,
+        state=State(locations.state_dir),
         search_path=path,
         shared=shared,
         warnings=tuple(warnings),

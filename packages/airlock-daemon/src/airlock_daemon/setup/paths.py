@@ -17,6 +17,7 @@ class Locations(msgspec.Struct, frozen=True, kw_only=True):
     config_dir: str
     sockets_dir: str
     agents: str | None
+    state_dir: str
 
     @property
     def config_file(self) -> str:
@@ -41,6 +42,9 @@ def locate(
         config_dir=config_dir,
         sockets_dir=absolute(sockets) if sockets else os.path.join(config_dir, "sockets"),
         agents=absolute(agents) if agents else None,
+        state_dir=os.path.join(config_dir, "state")
+        if config
+        else absolute("~/.local/state/airlock"),
     )
 
 

@@ -44,12 +44,12 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     def apply(self, undo: ExitStack) -> None:
         """Make the change; what takes it back is pushed to `undo`. Raises AirlockError."""
         undo.callback(self._take_back)
-        _write(self.path, self.after)
+        write_whole(self.path, self.after)
 
     def _take_back(self) -> None:
         # What was not made, or has been changed since, stays.
         if read_whole(self.path) == self.after:
-            _write(self.path, self.before)
+            write_whole(self.path, self.before)
 
 
 def read_whole(path: str) -> str | None:
@@ -116,8 +116,11 @@ def alone(directories: Iterable[str], *, wait: Callable[[], None]) -> Iterator[N
         yield
 
 
-def _write(path: str, text: str | None) -> None:
-    """Replace a file by a new one with this text, or remove it; a link to one stays a link."""
+def write_whole(path: str, text: str | None) -> None:
+    """Replace a file by a new one with this text, or remove it; a link to one stays a link.
+
+    A new file is private to its owner. Raises AirlockError.
+    """
     # Where a person keeps such files elsewhere, with links to them.
     path = os.path.realpath(path)
     try:
