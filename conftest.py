@@ -4,6 +4,7 @@ pytest-timeout raises its error from a signal handler. In the middle of trio.run
 behind which never ends, and each later test on trio would fail for it.
 """
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -27,8 +28,16 @@ _CANCEL = pytest.StashKey[Callable[[], None]]()
 
 
 def pytest_configure() -> None:
-    """Let what tests start have its signals, also where pytest runs under nohup or with ``&``."""
+    """Let what tests start have its signals, also where pytest runs under nohup or with ``&``.
+
+    Take the wrappers of version managers (pyenv, asdf, mise) off PATH: what they run depends on the
+    home and the directory of the caller, and tests start tools in others.
+    """
     keep_to_ourselves()
+    entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    os.environ["PATH"] = os.pathsep.join(
+        entry for entry in entries if os.path.basename(entry.rstrip("/")) != "shims"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,4 +1,8 @@
-"""An sshd on the loopback interface, run by the account that runs the suite."""
+"""An sshd on the loopback interface, run by the account that runs the suite.
+
+Its sessions run that account's shell with a home and a PATH of the run's own. Otherwise the shell
+would read the account's start-up files, and whatever these print would be part of a comparison.
+"""
 
 import os
 import pwd
@@ -23,6 +27,8 @@ UsePAM no
 PrintMotd no
 PrintLastLog no
 PermitUserEnvironment no
+PermitUserRC no
+SetEnv HOME={folder}/home PATH=/usr/local/bin:/usr/bin:/bin
 MaxStartups 100
 """
 
@@ -76,6 +82,7 @@ def running_sshd(folder: Path, *, more: str = "", program: Sequence[str] = ()) -
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", folder / name],
             check=True,
         )
+    (folder / "home").mkdir()
     port = choose_port()
     shutil.copy(folder / "client-key.pub", folder / "authorized")
     host_key = (folder / "host-key.pub").read_text()

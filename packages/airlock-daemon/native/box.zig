@@ -5,6 +5,7 @@ const std = @import("std");
 const linux = std.os.linux;
 const descendants = @import("descendants.zig");
 const failed = @import("errno.zig").failed;
+const leftovers = @import("leftovers.zig");
 const mounts = @import("mounts.zig");
 const mount = mounts.mount;
 const move = mounts.move;
@@ -123,14 +124,15 @@ pub fn finish(
     }
     if (failed(linux.unshare(linux.CLONE.NEWUSER))) |errno| return errno;
     if (become(identity, directory)) |errno| return errno;
-    return dropCapabilities();
+    if (dropCapabilities()) |errno| return errno;
+    return leftovers.note();
 }
 
 /// File systems in memory that every box has. bubblewrap bounds their bytes, not the number of their files,
 /// each of which takes memory of the kernel.
 const memory = [_][*:0]const u8{ "/tmp", "/dev/shm" };
 const processes = "/proc";
-const fresh_home = "/home/airlock";
+const fresh_home = leftovers.fresh_home;
 
 fn isProcesses(path: [*:0]const u8) bool {
     return std.mem.orderZ(u8, path, processes) == .eq;
@@ -152,6 +154,9 @@ fn cover(home: [*:0]const u8) ?linux.E {
     // A path among the options would need quoting, and could be too long.
     if (failed(linux.chdir(home))) |errno| return errno;
     const options = "lowerdir=.,upperdir=" ++ written ++ "/upper,workdir=" ++ written ++ "/work,userxattr";
+    const upper = linux.open(written ++ "/upper", .{ .DIRECTORY = true, .CLOEXEC = true }, 0);
+    if (failed(upper)) |errno| return errno;
+    leftovers.lookIn(home, @intCast(upper));
     _ = mount("airlock", home, "overlay", linux.MS.NOSUID | linux.MS.NODEV, options);
     if (failed(linux.chdir("/"))) |errno| return errno;
     return failed(linux.umount2(written, linux.MNT.DETACH));

@@ -30,6 +30,9 @@ pub const Report = enum(u8) {
     setup_failed = 'N',
 };
 
+/// The longest message to the daemon, in bytes: what was left in a box, see `leftovers.zig`.
+pub const longest = 4096;
+
 pub const Received = union(enum) {
     order: Order,
     nothing,
@@ -63,9 +66,13 @@ pub fn waitWord(control: i32) void {
 
 /// Report to the daemon. A daemon that is gone is no error here: the control socket says so too.
 pub fn send(control: i32, report: Report, value: i32) void {
-    const message = encode(report, value);
+    sendBytes(control, &encode(report, value));
+}
+
+/// Send a message that is no report.
+pub fn sendBytes(control: i32, message: []const u8) void {
     while (true) {
-        const result = linux.sendto(control, &message, message.len, linux.MSG.NOSIGNAL, null, 0);
+        const result = linux.sendto(control, message.ptr, message.len, linux.MSG.NOSIGNAL, null, 0);
         if (linux.E.init(result) != .INTR) return;
     }
 }

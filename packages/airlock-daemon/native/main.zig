@@ -11,6 +11,7 @@ const box = @import("box.zig");
 const command = @import("command.zig");
 const command_line = @import("command_line.zig");
 const descendants = @import("descendants.zig");
+const leftovers = @import("leftovers.zig");
 const doors = @import("doors.zig");
 const Preparation = @import("preparation.zig").Preparation;
 const service = @import("service.zig");
@@ -41,7 +42,7 @@ pub fn main() u8 {
         if (box.finish(wanted.identity, wanted.home, wanted.execution != .any, wanted.pairs, &moved)) |errno|
             return cannotBegin("the box cannot be finished", errno);
     }
-    if (preparation.complete(socket, descendants.lookedIn())) |errno| return cannotBegin("its process cannot be set up", errno);
+    if (preparation.complete(&.{ socket, descendants.lookedIn() orelse socket, leftovers.lookedIn() orelse socket })) |errno| return cannotBegin("its process cannot be set up", errno);
     if (arguments.box) |wanted| {
         command.runBoxed(socket, preparation.deaths, &wanted, &moved);
         return 0;

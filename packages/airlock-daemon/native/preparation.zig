@@ -11,8 +11,8 @@ pub const Preparation = struct {
     deaths: i32 = -1,
 
     /// Do all of it; the errno of the step that failed, if one did. Of what was open above descriptor
-    /// 2, `socket` and `kept` alone stay so.
-    pub fn complete(preparation: *Preparation, socket: i32, kept: ?i32) ?linux.E {
+    /// 2, `kept` alone stays so; there may be some of them twice.
+    pub fn complete(preparation: *Preparation, kept: []const i32) ?linux.E {
         // Nothing but SIGKILL may end a supervisor before its descendants.
         const everything = linux.sigfillset();
         if (failed(linux.sigprocmask(linux.SIG.SETMASK, &everything, null))) |errno| return errno;
@@ -20,8 +20,7 @@ pub const Preparation = struct {
         _ = linux.setsid();
         // A daemon that was started in the background ignores SIGINT, which execve(2) hands on.
         disposition.resetAll();
-        const other: u32 = @intCast(kept orelse socket);
-        closeDescriptors(@min(@as(u32, @intCast(socket)), other), @max(@as(u32, @intCast(socket)), other));
+        closeOthers(kept);
         fillStandardDescriptors();
         if (set(.SET_NO_NEW_PRIVS, 1)) |errno| return errno;
         // Tools run as the same user. They may not trace the service or a supervisor, nor take sockets
@@ -48,11 +47,19 @@ fn set(option: linux.PR, value: usize) ?linux.E {
 
 /// What the daemon forgot to make close-on-exec would stay open as long as the service lives. Kernels
 /// before 5.9 have no close_range(2); there it does.
-fn closeDescriptors(first: u32, last: u32) void {
-    // Of an empty range it makes nothing.
-    _ = linux.syscall3(.close_range, 3, first - 1, 0);
-    _ = linux.syscall3(.close_range, first + 1, last - 1, 0);
-    _ = linux.syscall3(.close_range, last + 1, std.math.maxInt(u32), 0);
+fn closeOthers(kept: []const i32) void {
+    var first: u32 = 3;
+    while (true) {
+        var next: u32 = std.math.maxInt(u32);
+        for (kept) |descriptor| {
+            if (descriptor >= first) next = @min(next, @as(u32, @intCast(descriptor)));
+        }
+        // Of an empty range it makes nothing.
+        const last = if (next == std.math.maxInt(u32)) next else next - 1;
+        _ = linux.syscall3(.close_range, first, last, 0);
+        if (last == next) return;
+        first = next + 1;
+    }
 }
 
 /// Open /dev/null where descriptors 0 to 2 are closed, so that those of a command are all above them.

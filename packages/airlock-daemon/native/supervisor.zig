@@ -4,6 +4,7 @@ const std = @import("std");
 const linux = std.os.linux;
 const control = @import("control.zig");
 const descendants = @import("descendants.zig");
+const leftovers = @import("leftovers.zig");
 
 /// What processes get to end by themselves, in milliseconds, before they are killed.
 const grace = 2000;
@@ -22,7 +23,8 @@ pub const Supervisor = struct {
     tool_ended: bool = false,
     /// Whether this process may run another command when nothing is left of this one.
     may_go_on: bool,
-    /// Whether this process stays after its last report until the daemon says anything.
+    /// Whether this is pid 1 of a box: it tells what the tool has left there, and stays after its last report
+    /// until the daemon says anything.
     lingers: bool,
     daemon_gone: bool = false,
     /// Whether it was reported that it waits for one.
@@ -73,6 +75,7 @@ pub const Supervisor = struct {
     }
 
     fn report(supervisor: *const Supervisor, what: control.Report, status: u32) void {
+        if (supervisor.lingers) leftovers.tell(supervisor.socket);
         control.send(supervisor.socket, what, @bitCast(status));
     }
 

@@ -96,6 +96,10 @@ class World:
         """Read everything with the daemon's own loader."""
         return load_setup(self.locations)
 
+    def load_again(self, before: Setup) -> Setup:
+        """Read everything as a reload does, after what was read `before`."""
+        return load_setup(self.locations, noted=before.noted)
+
 
 def _write_module(path: Path, program: str, more: str) -> None:
     path.parent.mkdir(exist_ok=True)

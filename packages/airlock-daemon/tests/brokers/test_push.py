@@ -142,6 +142,28 @@ def test_whom_the_profiles_ssh_comes_as_is_judged_and_recorded(
     assert [each["detail"]["destination"] for each in records] == [f"ssh://{place}"]
 
 
+def test_a_key_that_is_gone_means_no_other_key(remote: Remote) -> None:
+    """ssh would pass over it and offer the human's own, so that it is not started."""
+    key = remote.world.root / "key"
+    key.touch()
+    remote.world.write_profile(
+        GRANT.replace("{root}", str(remote.world.root))
+        + f'[env]\nset = {{ GIT_SSH_COMMAND = "ssh -i {key} -o IdentitiesOnly=yes" }}\n',
+        commands='["git-remote"]',
+    )
+    assert remote.daemon.stop() == 0
+    with Daemon(remote.world) as daemon:
+        remote.daemon = daemon
+        key.rename(f"{key}.gone")
+        refused = remote.git("push", "origin", "HEAD:agent")
+        assert f"GIT_SSH_COMMAND cannot be used for git-remote: -i {key}" in refused.stderr
+        assert "there is no such file" in refused.stderr
+        assert (remote.notes, remote.refs()) == ([], [])
+        key.with_name("key.gone").rename(key)
+        assert remote.git("push", "origin", "HEAD:agent").returncode == 0
+    assert str(key) in remote.notes
+
+
 def test_a_rule_in_small_letters_holds_for_any(remote: Remote) -> None:
     """Most forges find a repository, and some file systems a ref, by any case of its letters."""
     text = GRANT.replace("{root}", str(remote.world.root))

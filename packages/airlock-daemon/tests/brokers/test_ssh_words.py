@@ -8,6 +8,7 @@ import pytest
 
 from airlock_daemon.brokers.ssh.goal import Goal
 from airlock_daemon.brokers.ssh.words import FORCED, build_words, profile_words
+from airlock_daemon.errors import Denied
 from airlock_daemon.setup.ssh_command import UnfitCommandError, read_ssh_command
 
 
@@ -25,13 +26,53 @@ def test_a_command_is_split_without_a_shell(text: str, words: tuple[str, ...]) -
     assert read_ssh_command(text) == words
 
 
-def test_a_tilde_is_the_home_that_the_daemon_was_started_with() -> None:
+def test_a_tilde_is_the_home_that_the_daemon_was_started_with(tmp_path: Path) -> None:
     """In the program too, and only where a shell would see to it."""
-    text = "~/bin/ssh -i ~/.ssh/key -F~/config -l ~me"
-    words = profile_words({"GIT_SSH_COMMAND": text}, home="/home/me")
+    for name in ("key", "config"):
+        (tmp_path / name).touch()
+    text = "~/bin/ssh -i ~/key -F~/config -l ~me"
+    words = profile_words({"GIT_SSH_COMMAND": text}, home=str(tmp_path))
     assert words == (
-        *("/home/me/bin/ssh", "-i", "/home/me/.ssh/key", "-F", "/home/me/config", "-l", "~me"),
+        *(f"{tmp_path}/bin/ssh", "-i", f"{tmp_path}/key", "-F", f"{tmp_path}/config", "-l", "~me"),
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ("-i {}/key -F {}/config", None),
+        ("-i ~/key", None),
+        ("-i {}/public", None),
+        ("-o IdentityFile=~/key -oIdentityFile={}/key -o 'CertificateFile {}/key'", None),
+        ("-o IdentityFile=none -F none", None),
+        ("-i ~/typo -o IdentitiesOnly=yes", "-i ~/typo: there is no such file"),
+        ("-i ~/key -i{}/typo", "/typo: there is no such file"),
+        ("-F {}/typo", "/typo: there is no such file"),
+        ("-F ~/public", "-F ~/public: there is no such file"),
+        ("-o IdentityFile=~/typo", "-o IdentityFile=~/typo: there is no such file"),
+        ("-oidentityfile={}/typo", "/typo: there is no such file"),
+        ("-o 'IdentityFile {}/typo'", "/typo: there is no such file"),
+        ("-o CertificateFile={}/typo", "/typo: there is no such file"),
+        ("-i {}", "the user of the daemon cannot read that file"),
+        ("-i key", "-i key: the path does not begin with / or ~/"),
+        ("-i ~me/key", "-i ~me/key: the path does not begin with / or ~/"),
+        ("-i ~/%h", "the path has a % that ssh replaces"),
+    ],
+)
+def test_a_file_that_ssh_could_not_read_is_refused(
+    words: str, problem: str | None, tmp_path: Path
+) -> None:
+    """ssh would pass over it, and try the human's other keys."""
+    for name in ("key", "config", "public.pub"):
+        (tmp_path / name).touch()
+    variables = {"GIT_SSH_COMMAND": f"ssh {words.replace('{}', str(tmp_path))}"}
+    if problem is None:
+        profile_words(variables, home=str(tmp_path))
+        return
+    with pytest.raises(Denied) as raised:
+        profile_words(variables, home=str(tmp_path))
+    assert problem in raised.value.message
+    assert raised.value.rule == "GIT_SSH_COMMAND"
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,12 @@ def words_of(world: World, *args: str) -> list[str]:
     return read_line(run(world, "run", "my", "--print", *args).stdout)
 
 
+def choose(world: World, *named: str) -> tuple[Mount, ...]:
+    """The directories that a container of the agent gets."""
+    setup = world.load()
+    return tuple(choose_workspaces(setup, setup.generations["my"], named))
+
+
 def test_the_command_becomes_docker(world: World, daemon: Daemon) -> None:
     """With docker's exit status; the words of the container stay as they are."""
     said = run(world, "run", "my", "tool:1", "sh", "--config", "-c", "a b", status=7)
@@ -84,6 +90,29 @@ def test_the_command_becomes_docker(world: World, daemon: Daemon) -> None:
     shim = [word for word in words if word.endswith(",target=/opt/airlock-commands/git,readonly")]
     assert len(shim) == 1
     assert os.access(shim[0].split(",")[1].removeprefix("source="), os.X_OK)
+
+
+def test_what_the_container_left_for_the_persons_own_tools_is_told(
+    world: World, daemon: Daemon, docker: StandIn
+) -> None:
+    """On stderr, when it has ended: what was not there before, or not noted, and nothing else."""
+    (world.workspace / ".envrc").write_text("true\n")
+    assert "new in" not in run(world, "run", "my", "tool:1", status=7).stderr
+    docker.program.write_text(STAND_IN.replace("exit 7", "echo evil >>.envrc; exit 7"))
+    said = run(world, "run", "my", "tool:1", status=7).stderr
+    assert f"airlock: new in {world.workspace} since this container was started" in said
+    assert "airlock:   .envrc:2: evil (direnv runs it on entering the directory)\n" in said
+    assert said.endswith("airlock-daemon scan my --new\n")
+    # It was there when this one was started.
+    docker.program.write_text(STAND_IN)
+    assert "new in" not in run(world, "run", "my", "tool:1", status=7).stderr
+    run(world, "scan", "my", "--accept")
+    (world.workspace / ".envrc").write_text("true\nevil\nmore\n")
+    said = run(world, "run", "my", "tool:1", status=7).stderr
+    assert "since it was noted" in said
+    assert [line for line in said.splitlines() if ".envrc" in line] == [
+        "airlock:   .envrc:3: more (direnv runs it on entering the directory)"
+    ]
 
 
 def test_print_shows_the_line_and_needs_no_daemon(world: World, docker: StandIn) -> None:
@@ -187,15 +216,14 @@ def test_the_workspace_is_that_of_the_profile_else_the_current_directory(
     (world.root / "link").symlink_to(other)
     monkeypatch.chdir(here)
     same = Mount(source=str(here), target=str(here))
-    assert choose_workspaces(world.load().generations["my"], ()) == (same,)
+    assert choose(world) == (same,)
     world.write_profile(
         f'[workspace]\nsame_path = ["{here}"]\nmounts = {{ "/work" = "{other}" }}\n'
     )
-    generation = world.load().generations["my"]
     mapped = Mount(source=str(other), target="/work")
-    assert choose_workspaces(generation, ()) == (same, mapped)
+    assert choose(world) == (same, mapped)
     named = Mount(source=str(other), target=str(other))
-    assert choose_workspaces(generation, [f"{world.root}/link", str(other)]) == (named,)
+    assert choose(world, f"{world.root}/link", str(other)) == (named,)
 
 
 def test_it_begins_where_you_stand_if_that_is_mounted(
@@ -232,7 +260,7 @@ def test_a_workspace_that_would_cover_airlocks_mounts_is_refused(target: str, wo
     """Docker would make the places of those inside of it, as root's."""
     world.write_profile(f'[workspace]\nmounts = {{ "{target}" = "{world.workspace}" }}\n')
     with pytest.raises(AirlockError, match="would cover /"):
-        choose_workspaces(world.load().generations["my"], ())
+        choose(world)
 
 
 def test_signals_and_streams_are_dockers(world: World, daemon: Daemon, docker: StandIn) -> None:

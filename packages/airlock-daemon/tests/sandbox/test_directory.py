@@ -45,11 +45,18 @@ def test_it_is_called_as_the_client_calls_it(world: World) -> None:
         assert daemon.shell("pwd", cwd="/workspace/entry").text() == "/workspace/sub\n"
 
 
-def test_without_a_workspace_it_is_an_empty_one_of_the_box(world: World) -> None:
-    """What is written there goes with the box."""
+@pytest.mark.parametrize("cwd", ["/somewhere/else", "/tmp", "/"])
+def test_without_a_workspace_it_is_empty_and_nothing_can_be_written(world: World, cwd: str) -> None:
+    """What a tool wrote there would be gone with the box, so the tool has to say that it cannot."""
     with Daemon(world) as daemon:
-        answer = daemon.shell("pwd; ls -A; echo x > file && cat file", cwd="/somewhere/else")
-    assert answer.text() == "/tmp\nx\n"
+        answer = daemon.shell("pwd; echo x > file", cwd=cwd)
+        listed = daemon.shell("ls -A", cwd="/somewhere/else").text()
+        from_there = daemon.shell("ls ../workspace", cwd=cwd).text()
+    assert answer.text() == ("/\n" if cwd == "/" else "/no-workspace\n")
+    assert "Read-only file system" in answer.text("stderr")
+    assert answer.exit_code != 0
+    assert listed == ""
+    assert from_there == "other\nsub\n"
 
 
 @pytest.mark.parametrize("target", ["/usr", "/usr/local/x", "/etc", "/proc/x", "/home", "/run/x"])

@@ -82,14 +82,30 @@ def test_what_a_fence_leaves_is_what_the_documentation_says(world: World) -> Non
     assert shown.stat().st_mode & 0o777 == 0o600
 
 
-def test_without_a_workspace_it_is_an_empty_one_of_its_own(world: World) -> None:
-    """What is written there goes with it."""
+def test_without_a_workspace_it_is_empty_and_nothing_can_be_written(world: World) -> None:
+    """What a tool wrote there would be gone at its end. Its home is another directory."""
     world.write_profile("[workspace]\nhost = false\n")
     with Daemon(world) as daemon:
-        answer = daemon.shell('test "$PWD" = "$HOME" && ls -A && echo x > file && pwd')
+        answer = daemon.shell('ls -A && test "$PWD" != "$HOME" && pwd; echo x > file')
         daemon.stop()
-    assert answer.exit_code == 0, answer.messages
     assert not os.path.exists(answer.text().strip())
+    assert answer.text().startswith("/")
+    assert "Permission denied" in answer.text("stderr")
+    assert answer.exit_code != 0
+
+
+def test_what_is_lost_with_its_home_is_told(world: World) -> None:
+    """But nothing that was put there for it."""
+    world.write_module("git", "git", '[deny]\nargs = []\n[sandbox]\nbox = "closed"\n')
+    with Daemon(world) as daemon:
+        silent = daemon.ask("git", "version")
+        lost = daemon.ask("git", "config", "--global", "user.name", "Ada")
+    assert silent.text("stderr") == ""
+    said = lost.text("stderr")
+    assert said.startswith("airlock: warning: /")
+    assert "/.gitconfig was written where nothing is kept" in said
+    assert said.count("\n") == 1
+    assert lost.exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -111,4 +111,5 @@ def test_a_hook_that_is_a_link_is_reserved(world: World) -> None:
     (world.agent / "hooks" / "pre-exec").symlink_to(outside / "check")
     assert world.load().generations["my"].reserved.conflict(str(outside)) is not None
     world.write_profile(f'[workspace]\nmounts = {{ "/w" = "{outside}" }}\n')
-    assert any('it contains a hook of agent "my"' in f for f in faults(world))
+    (fault,) = world.load().unserved["my"].faults
+    assert 'it contains a hook of agent "my"' in fault.problem

@@ -49,13 +49,21 @@ def test_a_grant_of_places_beside_git_without_a_box_is_a_fault(
 
 
 @pytest.mark.parametrize(
-    ("text", "is_fit"), [("ssh -i ~/key", True), ("ssh -i key; id", False), ("ssh -A", False)]
+    ("text", "is_fit"),
+    [
+        ("ssh -i {}/key", True),
+        ("ssh -i {}/typo -o IdentitiesOnly=yes", False),
+        ("ssh -F {}/typo", False),
+        ("ssh -i {}/key; id", False),
+        ("ssh -A", False),
+    ],
 )
 def test_an_unfit_ssh_command_is_a_fault(tmp_path: Path, text: str, *, is_fit: bool) -> None:
     """Of an agent that has git-remote, or git in a box; git without one runs it by a shell."""
     world = World(tmp_path)
     enable(world, "git")
-    more = f"[env]\nset = {{ GIT_SSH_COMMAND = '{text}' }}\n"
+    (tmp_path / "key").touch()
+    more = f"[env]\nset = {{ GIT_SSH_COMMAND = '{text.replace('{}', str(tmp_path))}' }}\n"
     for commands in ('["git"]', "[]", '["git-remote"]'):
         world.write_profile(more, commands=commands)
         checked = check_files(world.locations)

@@ -12,6 +12,7 @@ def test_both_directions_are_refused(tmp_path: Path) -> None:
     reserved = reserve(
         config_dir=str(config),
         sockets_dir=str(config / "sockets"),
+        state_dir=str(tmp_path / "no state"),
         log="-",
         agents_file=None,
         agents={"my": str(agent)},
@@ -28,6 +29,7 @@ def test_the_installation_is_reserved(tmp_path: Path) -> None:
     reserved = reserve(
         config_dir=str(tmp_path),
         sockets_dir=str(tmp_path),
+        state_dir=str(tmp_path / "no state"),
         log="-",
         agents_file=None,
         agents={},
@@ -45,6 +47,7 @@ def test_links_to_airlocks_files_do_not_hide_them(tmp_path: Path) -> None:
     reserved = reserve(
         config_dir=str(tmp_path / "link"),
         sockets_dir=str(tmp_path / "link" / "sockets"),
+        state_dir=str(tmp_path / "no state"),
         log=str(tmp_path / "log" / "airlock.log"),
         agents_file=None,
         agents={},
@@ -60,6 +63,7 @@ def test_where_programs_are_taken_from_is_reserved(tmp_path: Path) -> None:
     reserved = reserve(
         config_dir="/nowhere",
         sockets_dir="/nowhere",
+        state_dir=str(tmp_path / "no state"),
         log="-",
         agents_file=None,
         agents={},
@@ -74,6 +78,7 @@ def test_what_says_who_is_an_agent_and_what_hooks_run_is_reserved(tmp_path: Path
     reserved = reserve(
         config_dir="/nowhere",
         sockets_dir="/nowhere",
+        state_dir=str(tmp_path / "no state"),
         log="-",
         agents_file=str(tmp_path / "registered" / "agents.toml"),
         agents={"my": str(tmp_path / "my")},

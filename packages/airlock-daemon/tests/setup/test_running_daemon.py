@@ -10,6 +10,7 @@ import pytest
 
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.notice import NAME, Notice
+from airlock_daemon.setup.paths import locate
 from airlock_daemon.setup.running_daemon import is_daemon, reload_daemon
 from posting import posted
 from running import Daemon, read_until, request, watching
@@ -53,10 +54,7 @@ def test_a_daemon_of_another_configuration_is_not_asked(world: World, tmp_path: 
     with Daemon(world) as daemon:
         other = tmp_path / "other"
         other.mkdir()
-        locations = world.locations
-        elsewhere = type(locations)(
-            config_dir=str(other), sockets_dir=locations.sockets_dir, agents=None
-        )
+        elsewhere = locate(config=str(other), sockets=world.locations.sockets_dir)
         with pytest.raises(AirlockError, match="no daemon of this user serves"):
             reload_daemon(elsewhere)
         assert daemon.stop() == 0

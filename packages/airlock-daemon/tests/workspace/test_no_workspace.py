@@ -23,7 +23,7 @@ def test_a_box_has_no_workspace_of_a_command_that_wants_none(says: str) -> None:
             record = daemon.records()[-1]
     assert record["sandbox"] == "bubblewrap"
     if says:
-        assert answer.text() == "/tmp\n"
+        assert answer.text() == "/no-workspace\n"
     else:
         assert "written by the client\n" in answer.text()
 

@@ -12,11 +12,11 @@ import trio
 from airlock_daemon.errors import Denied
 from airlock_daemon.identity.containers import Containers
 from airlock_daemon.identity.peer import Peer
+from airlock_daemon.platform.linux import openat2
 from airlock_daemon.setup.load import Setup
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace import beneath
 from airlock_daemon.workspace import directory as workspace
-from airlock_daemon.workspace import opening as directories
 from airlock_daemon.workspace.checked import open_below, open_root
 from airlock_daemon.workspace.mapping import Source
 from airlock_daemon.workspace.opening import open_unlinked, real_path
@@ -210,7 +210,7 @@ def test_no_component_of_a_path_may_be_a_link(
 ) -> None:
     """A link anywhere in the path is refused, not only at its end, on old kernels too."""
     if not has_openat2:
-        monkeypatch.setattr(directories, "openat2", Mock(side_effect=NotImplementedError))
+        monkeypatch.setattr(openat2, "openat2", Mock(side_effect=NotImplementedError))
     (tmp_path / "real" / "inner").mkdir(parents=True)
     (tmp_path / "link").symlink_to("real")
     inner = tmp_path / "real" / "inner"

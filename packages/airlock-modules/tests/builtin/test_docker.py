@@ -127,9 +127,10 @@ def test_the_long_name_of_a_command_permits_what_the_short_one_does(long: str, s
 
 
 class RecordingEngine(BaseHTTPRequestHandler):
-    """An engine that refuses to make containers and keeps what it was asked to make."""
+    """An engine that has nothing, and keeps what it was asked to make and where it was asked."""
 
     asked: list[dict[str, Any]]
+    paths: list[str]
 
     def log_message(self, *_: object) -> None:
         """Print nothing."""
@@ -140,10 +141,17 @@ class RecordingEngine(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Know of nothing."""
+        self.paths.append(self.path)
         self.answer(200, b"{}")
+
+    def do_DELETE(self) -> None:
+        """Say that it is not there."""
+        self.paths.append(self.path)
+        self.answer(404, b'{"message": "recorded"}')
 
     def do_POST(self) -> None:
         """Keep the description of a container."""
+        self.paths.append(self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         if "/containers/create" in self.path:
             self.asked.append(json.loads(body))
@@ -163,8 +171,10 @@ class RecordingEngine(BaseHTTPRequestHandler):
 class Client:
     """The real docker, asking an engine that only listens."""
 
-    def __init__(self, home: Path, socket: Path, asked: list[dict[str, Any]]) -> None:
-        self.home, self.socket, self.asked = home, socket, asked
+    def __init__(
+        self, home: Path, socket: Path, asked: list[dict[str, Any]], paths: list[str]
+    ) -> None:
+        self.home, self.socket, self.asked, self.paths = home, socket, asked, paths
 
     def create(self, *args: str) -> dict[str, Any] | None:
         """Return what docker asks an engine to make, or None where it refuses the arguments."""
@@ -172,16 +182,23 @@ class Client:
         run_docker(*args, home=self.home, host=f"unix://{self.socket}")
         return self.asked[-1] if self.asked else None
 
+    def find_paths(self, *args: str) -> list[str]:
+        """Return the paths of the engine's interface that docker asks for, without queries."""
+        self.paths.clear()
+        run_docker(*args, home=self.home, host=f"unix://{self.socket}")
+        return [path.partition("?")[0] for path in self.paths]
+
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """Return a docker client whose engine records what it is asked for."""
     home = tmp_path_factory.mktemp("docker")
     asked: list[dict[str, Any]] = []
-    handler = type("Handler", (RecordingEngine,), {"asked": asked})
+    paths: list[str] = []
+    handler = type("Handler", (RecordingEngine,), {"asked": asked, "paths": paths})
     with socketserver.ThreadingUnixStreamServer(str(home / "engine"), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield Client(home, home / "engine", asked)
+        yield Client(home, home / "engine", asked, paths)
         server.shutdown()
 
 
@@ -285,3 +302,89 @@ def test_paths_are_handed_on(line: str) -> None:
     decision = ask(*line.split())
     assert decision.allowed
     assert [use.path for use in decision.paths] == ["/etc/a"]
+
+
+# Words behind the dots that no path of the engine's interface has by itself.
+ELSEWHERE = "x/../elsewhere"
+# Each command once: its aliases share its flags.
+WITH_IDS = {
+    id(scope.flags): key
+    for key, scope in TABLE.commands.items()
+    if not key.startswith(("compose", "builder", "buildx", "context", "trust", "login", "logout"))
+    and key not in ("help", "search", "plugin create")
+}
+
+
+@needs_docker
+@pytest.mark.parametrize("key", WITH_IDS.values())
+def test_no_word_leads_to_another_path_of_the_engine(key: str, client: Client) -> None:
+    """Docker joins ids into a path and cleans that; wherever it does, such an id is refused."""
+    for count in (1, 2, 3):
+        words = [f"{ELSEWHERE}{number}" for number in range(count)]
+        args = [*key.split(), *words]
+        asked = " ".join(client.find_paths(*args))
+        malformed = [each.piece.text for each in parse(TABLE, args).malformed]
+        for number, word in enumerate(words):
+            if f"elsewhere{number}" in asked:
+                assert word in malformed
+                assert not ask(*args).allowed
+
+
+@needs_docker
+@pytest.mark.parametrize("key", ["run", "exec", "build", "network connect", "update", "start"])
+def test_no_value_of_an_allowed_flag_leads_to_another_path(key: str, client: Client) -> None:
+    """Nor does the value of a flag that the module lists."""
+    for name, spec in TABLE.commands[key].flags.exact.items():
+        args = [*key.split(), name, ELSEWHERE, "a", "b"]
+        if spec.takes == "value" and ask(*args).allowed:
+            assert not any("elsewhere" in path for path in client.find_paths(*args)), args
+
+
+@needs_docker
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ("network inspect ../swarm", "/v1.45/swarm"),
+        ("network inspect ../swarm/unlockkey", "/v1.45/swarm/unlockkey"),
+        ("network inspect ../configs/x", "/v1.45/configs/x"),
+        ("rm ../plugins/x:latest", "/v1.45/plugins/x:latest"),
+        ("rm ../secrets/x", "/v1.45/secrets/x"),
+        ("volume rm ../nodes/x", "/v1.45/nodes/x"),
+        ("inspect --type volume ../secrets/x", "/v1.45/secrets/x"),
+        ("cp x/../../secrets/x:/a .", "/v1.45/secrets/x/archive"),
+        ("logs x/../../../info", "/info/json"),
+        ("image inspect ../swarm?", "/v1.45/swarm%3F/json"),
+        ("rm %2e%2e/plugins/x", "/v1.45/containers/%252e%252e/plugins/x"),
+        ("volume inspect x#y", "/v1.45/volumes/x%23y"),
+    ],
+)
+def test_an_id_that_is_a_path_is_refused(line: str, path: str, client: Client) -> None:
+    """What docker itself would ask the engine for is shown beside it."""
+    asked = client.find_paths(*line.split())
+    assert path in asked
+    decision = ask(*line.split())
+    assert decision.rule == "form"
+    assert "is refused: it is not " in decision.message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "rm -f web db_1 a.b-c 0123abcdef",
+        "inspect web alpine:3.19 registry.example.org:5000/team/app",
+        "inspect registry.example.org:5000/team/app@sha256:" + "0" * 64,
+        "run --network name=web,alias=db,ip=10.0.0.2 localhost:5000/a/b__c/d--e:v1.2_3 /bin/x ../y",
+        "rmi sha256:0123abcd alpine [::1]:5000/x",
+        "cp web:/a/../b ./x:y",
+        "cp ./x:y web:b",
+        "cp - web:/tmp",
+        "commit web team/app:v1",
+        "port web 80/tcp",
+        "exec web cat ../a",
+        "import https://example.org/x.tar team/app",
+    ],
+)
+def test_an_id_of_an_everyday_form_is_not(line: str) -> None:
+    """Names, ids and references to images; what belongs to the container may be anything."""
+    decision = ask(*line.split())
+    assert decision.allowed, decision.message

@@ -1,7 +1,7 @@
-"""`airlock-daemon agent add`, `agent list` and `agent remove`."""
+"""`airlock-daemon agent add`, `agent list`, `agent remove` and `agent trust`."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from airlock_daemon.cli.next_steps import NextSteps, choose_run, choose_start
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.registration import Registration
 from airlock_daemon.cli.reloading import dump_reload, say_faults, try_reload
-from airlock_daemon.cli.reporting import say
+from airlock_daemon.cli.reporting import say, say_each
 from airlock_daemon.cli.scan import note_workspaces
 from airlock_daemon.cli.shim_program import find_lasting_shim
 from airlock_daemon.cli.table import print_rows
@@ -23,13 +23,17 @@ from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.platform.support import find_missing
 from airlock_daemon.scan.noted import forget
 from airlock_daemon.service.installing import find_manager, start_installed
+from airlock_daemon.setup.agents import read_registration
 from airlock_daemon.setup.checking import check_files
+from airlock_daemon.setup.config import locate_state
 from airlock_daemon.setup.connecting import is_served
+from airlock_daemon.setup.load import load_setup
 from airlock_daemon.setup.new_agent import NewAgent, plan_agent
+from airlock_daemon.setup.noted import Noted, replace_notes
 from airlock_daemon.setup.notice import Reload
-from airlock_daemon.setup.paths import absolute, beside_config
+from airlock_daemon.setup.paths import Locations, absolute, beside_config
 from airlock_daemon.setup.removed_agent import plan_removal
-from airlock_daemon.setup.state import State
+from airlock_daemon.setup.workspaces import Trust, describe_unserved, plan_trust
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
@@ -49,7 +53,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 @app.callback()
 @pass_obj
 def _agent(application: Application) -> None:
-    """Register agents, list them, and take them out again."""
+    """Register agents, list them, take them out again, and accept a replaced workspace."""
 
 
 @app.command("add")
@@ -97,11 +101,13 @@ def add_agent(
     registration = application.find_registration()
     file = registration.path or beside_config(application.locations)
     locations = msgspec.structs.replace(application.locations, agents=file)
+    named = tuple(map(absolute, workspace or ()))
     new = NewAgent(
         name=name,
         directory=absolute(path or os.path.join(locations.config_dir, "agents", name)),
         commands=tuple(dict.fromkeys(command or ("git",))),
-        workspaces=tuple(dict.fromkeys(map(_find_directory, workspace or ()))),
+        workspaces=tuple(dict.fromkeys(map(os.path.realpath, named))),
+        named=named,
     )
     show = partial(_show, application)
     with changing(
@@ -110,11 +116,13 @@ def add_agent(
         yes=yes,
         show=show,
     ) as plan:
+        _note(locations, new.directory, plan.noted)
         checked = check_files(locations)
-        if checked.faults:
+        # That another agent is not served was so before.
+        if not checked.can_serve or name in checked.unserved:
             say("nothing was changed, since the files would have these faults:")
             raise SetupError(checked.faults)
-    note_workspaces(State(locations.state_dir), name, new.directory, new.workspaces)
+    note_workspaces(locate_state(locations), name, new.directory, new.workspaces)
     steps = NextSteps(
         start=choose_start(application, file),
         run=choose_run(application, name),
@@ -145,17 +153,19 @@ def list_agents(application: Application) -> None:
     """List the registered agents, one a line, and whether the running daemon serves them.
 
     On a terminal it is a table, else a line has tabs between name, commands, yes or no, and path.
+    Why one cannot be served because of its workspaces is told on stderr.
     """
     setup = application.load_setup()
     agents = [
         Listed(
-            name=name,
-            commands=generation.agent.profile.granted(setup.config.ceiling),
-            served=is_served(os.path.join(setup.locations.sockets_dir, f"{name}.sock")),
-            path=generation.agent.directory,
+            name=agent.name,
+            commands=agent.profile.granted(setup.config.ceiling),
+            served=is_served(os.path.join(setup.locations.sockets_dir, f"{agent.name}.sock")),
+            path=agent.directory,
         )
-        for name, generation in setup.generations.items()
+        for agent in setup.agents
     ]
+    say_each(describe_unserved(setup.unserved))
     if application.json:
         application.print_json(agents)
         return
@@ -183,8 +193,10 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
         yes=yes,
         show=partial(_show, application),
     ) as removal:
-        pass
-    forget(State(application.locations.state_dir), name)
+        left = read_registration(file, faults=[]).values()
+        if removal.directory not in left:
+            _note(application.locations, removal.directory, {})
+    forget(locate_state(application.locations), name)
     reload = _reload(application, registration)
     if application.json:
         application.print_json(
@@ -201,6 +213,57 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
         if reload is not None and not reload.faults:
             typer.echo("the running daemon has reloaded")
     _end_by(reload)
+
+
+@app.command("trust")
+@pass_obj
+def trust_agent(application: Application, name: Name, yes: Yes = False) -> None:
+    """Accept that a workspace of an agent has become another directory.
+
+    Which directory each workspace is was noted when the agent was registered, and an agent whose
+    workspace was replaced by another one is not served. This shows what was noted and what is there
+    now, asks, and notes that. A running daemon reloads.
+
+    Look first at who replaced it: an agent that can write above the workspace of another one could
+    have put any directory there.
+    """
+    registration = application.find_registration()
+    if registration.path is None:
+        raise AirlockError("there is no registration file", hint="name one with --agents")
+    locations = msgspec.structs.replace(application.locations, agents=registration.path)
+
+    def work_out() -> Trust:
+        setup = load_setup(locations)
+        agent = next((each for each in setup.agents if each.name == name), None)
+        if agent is None:
+            raise AirlockError(
+                f"no agent {name} is registered in {locations.agents}",
+                hint="see: airlock-daemon agent list",
+            )
+        return plan_trust(agent, setup.state, setup.noted.get(agent.directory, {}))
+
+    with changing(
+        work_out,
+        directories=(),
+        yes=yes,
+        show=partial(_show, application),
+    ) as plan:
+        pass
+    reload = _reload(application, registration)
+    if application.json:
+        told = None if reload is None else dump_reload(reload)
+        application.print_json({"name": name, "workspaces": plan.notes, "reload": told})
+    elif reload is not None and not reload.faults:
+        typer.echo("the running daemon has reloaded")
+    _end_by(reload)
+
+
+def _note(locations: Locations, directory: str, notes: Mapping[str, Noted]) -> None:
+    """Note the workspaces of the agent of a directory; warn where that cannot be done."""
+    try:
+        replace_notes(locate_state(locations), directory, notes)
+    except AirlockError as error:
+        say(f"warning: its workspaces are not noted: {error.message}", f"hint: {error.hint}")
 
 
 def _reload(application: Application, registration: Registration) -> Reload | None:
@@ -222,10 +285,6 @@ def _end_by(reload: Reload | None) -> None:
     if reload is not None and reload.faults:
         say_faults(reload)
         raise typer.Exit(1)
-
-
-def _find_directory(path: str) -> str:
-    return os.path.realpath(absolute(path))
 
 
 def _show(application: Application, lines: Iterable[str]) -> None:

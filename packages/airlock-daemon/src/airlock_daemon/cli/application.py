@@ -90,10 +90,13 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     def load_agent(self, name: str) -> "tuple[Setup, Generation]":
         """Everything on disk, and what it is for the agent `name`.
 
-        Raises what `load_setup` raises, and AirlockError where no such agent is registered.
+        Raises what `load_setup` raises, SetupError where the agent is not served because of its
+        workspaces, and AirlockError where no such agent is registered.
         """
         setup = self.load_setup()
         generation = setup.generations.get(name)
+        if name in setup.unserved:
+            raise SetupError(setup.unserved[name].faults)
         if generation is None:
             raise AirlockError(
                 f"no agent {name} is registered",

@@ -1,32 +1,82 @@
 """Which directories of the host `run` mounts into a container of an agent, and where it begins."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from airlock_daemon.cli.wiring import OWN_PROGRAMS, SOCKET_DIRECTORY, Mount
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.load import Setup
 from airlock_daemon.setup.paths import absolute
+from airlock_daemon.setup.profile import Identity
 from airlock_daemon.setup.reserved import Reserved, is_within
+from airlock_daemon.setup.trust import list_steps
+from airlock_daemon.setup.workspaces import Entry, identify, list_mounts, look_at_workspaces
 
 _NAME_ONE = "name a directory with --workspace DIR"
 
 
-def choose_workspaces(generation: Generation, named: Iterable[str]) -> tuple[Mount, ...]:
+def choose_workspaces(
+    setup: Setup, generation: Generation, named: Iterable[str]
+) -> dict[Mount, Identity]:
     """The directories of `--workspace`, else those of the profile, else the current one.
 
-    Those of the profile are where it says, others at the same path. Raises AirlockError where one
-    is no directory, holds files of Airlock's own, or would cover what else is mounted.
+    Those of the profile are where it says, others at the same path. Each has the identity of the
+    directory that it is. Raises AirlockError where one is no directory, holds files of Airlock's
+    own, would cover what else is mounted, or where an agent could replace it.
     """
-    profile = generation.agent.profile
-    mounts = _at_same_paths(named)
-    if not mounts:
-        given = (*profile.same_path, *profile.mounts)
-        mounts = tuple(Mount(source=each.source, target=each.target) for each in given)
-    mounts = mounts or _at_same_paths([os.getcwd()])
-    for mount in mounts:
+    agent = generation.agent
+    written = [absolute(path) for path in named]
+    mapped = list_mounts(agent)
+    if written or not mapped:
+        written = written or [os.getcwd()]
+        _refuse_nested(written, setup, agent.name)
+        paths = dict.fromkeys(map(os.path.realpath, written))
+        chosen = {Mount(source=path, target=path): _identify(path) for path in paths}
+    else:
+        chosen = {
+            Mount(source=each.source, target=each.target): each.identity or _identify(each.source)
+            for each in mapped
+        }
+    for mount in chosen:
         _refuse_unusable(mount, generation.reserved)
-    return mounts
+    return chosen
+
+
+def refuse_replaced(chosen: Mapping[Mount, Identity]) -> None:
+    """Raise AirlockError where a directory is not the one any more that was chosen."""
+    for mount, identity in chosen.items():
+        if _identify(mount.source) != identity:
+            raise AirlockError(
+                f"{mount.source} has just become another directory",
+                hint="find out what replaced it, and run this again",
+            )
+
+
+def _identify(path: str) -> Identity:
+    try:
+        return identify(path)
+    except OSError as error:
+        raise AirlockError(
+            f"{path} is no directory that can be opened: {error.strerror}", hint=_NAME_ONE
+        ) from error
+
+
+def _refuse_nested(written: Iterable[str], setup: Setup, agent: str) -> None:
+    """Raise AirlockError where one of two agents could replace a workspace of the other."""
+    workspaces = look_at_workspaces(setup.agents)
+    for path in written:
+        for step in (os.path.realpath(path), *list_steps(path)):
+            for fault in workspaces.find_faults(Entry(agent=agent, path=step, source="", key="")):
+                raise AirlockError(fault.problem, hint=fault.remedy)
+        inner = workspaces.find_inner(os.path.realpath(path))
+        if inner is not None:
+            raise AirlockError(
+                f"{path} has {inner[1]} inside it, a workspace of agent {inner[0]}, in the place "
+                "of which this container could put another directory",
+                hint="use directories that do not contain each other: name another one with "
+                "--workspace DIR",
+            )
 
 
 def find_directory(workspaces: tuple[Mount, ...]) -> str:
@@ -39,14 +89,7 @@ def find_directory(workspaces: tuple[Mount, ...]) -> str:
     return os.path.normpath(os.path.join(nearest.target, os.path.relpath(here, nearest.source)))
 
 
-def _at_same_paths(paths: Iterable[str]) -> tuple[Mount, ...]:
-    real = dict.fromkeys(os.path.realpath(absolute(path)) for path in paths)
-    return tuple(Mount(source=path, target=path) for path in real)
-
-
 def _refuse_unusable(mount: Mount, reserved: Reserved) -> None:
-    if not os.path.isdir(mount.source):
-        raise AirlockError(f"{mount.source} is no directory", hint=_NAME_ONE)
     if conflict := reserved.conflict(mount.source):
         raise AirlockError(
             f"{mount.source} cannot be a workspace: {conflict}",

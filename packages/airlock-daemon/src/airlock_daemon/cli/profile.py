@@ -8,9 +8,11 @@ import typer
 
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.options import pass_obj
+from airlock_daemon.cli.reporting import say_each
 from airlock_daemon.cli.table import print_rows
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.load import Setup
+from airlock_daemon.setup.workspaces import describe_unserved
 from airlock_wire import quote
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
@@ -27,7 +29,8 @@ def _profile(application: Application) -> None:
 def list_profiles(application: Application) -> None:
     """List name, socket and directory, one agent a line.
 
-    On a terminal it is a table, else a line has tabs between the three.
+    On a terminal it is a table, else a line has tabs between the three. Agents that are not served
+    because of their workspaces are told on stderr, each with the reason.
     """
     setup = application.load_setup()
     rows = [
@@ -38,6 +41,7 @@ def list_profiles(application: Application) -> None:
         }
         for name, generation in setup.generations.items()
     ]
+    say_each(describe_unserved(setup.unserved))
     if application.json:
         application.print_json(rows)
     else:

@@ -45,6 +45,7 @@ def dump_reload(outcome: Reload) -> dict[str, Any]:
         "added": outcome.added,
         "changed": outcome.changed,
         "removed": outcome.removed,
+        "unserved": outcome.unserved,
         "faults": outcome.faults,
     }
 
@@ -65,6 +66,12 @@ def say_faults(outcome: Reload) -> None:
         *map(_plain, outcome.faults),
         f"{count} {'fault' if count == 1 else 'faults'} found: the daemon goes on with what it had",
     )
+
+
+def say_unserved(outcome: Reload) -> None:
+    """Say on stderr which agents the daemon does not serve, and why."""
+    for name, faults in outcome.unserved.items():
+        say(*(f"agent {_plain(name)} is not served: {_plain(fault)}" for fault in faults))
 
 
 def _plain(text: str) -> str:

@@ -3,7 +3,7 @@
 import logging
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from airlock_daemon.errors import AirlockError, SetupError
@@ -28,6 +28,12 @@ def reporting() -> Iterator[None]:
         traceback.print_exc()
         say("this is a fault of Airlock's own; please report it")
         sys.exit(OUR_FAULT)
+
+
+def say_each(messages: Iterable[object]) -> None:
+    """Print each on stderr, as `say` does; nothing where there is none."""
+    for message in messages:
+        say(message)
 
 
 def say(*messages: object) -> None:

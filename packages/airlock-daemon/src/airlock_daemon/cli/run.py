@@ -12,7 +12,11 @@ from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.container_lines import lay_out
 from airlock_daemon.cli.foreground import end_like, run_in_foreground
 from airlock_daemon.cli.image import find_engine, inspect_image
-from airlock_daemon.cli.mounted_workspaces import choose_workspaces, find_directory
+from airlock_daemon.cli.mounted_workspaces import (
+    choose_workspaces,
+    find_directory,
+    refuse_replaced,
+)
 from airlock_daemon.cli.next_steps import choose_start
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.reporting import say
@@ -106,7 +110,8 @@ def run(
     sockets = os.path.join(setup.locations.sockets_dir, agent)
     if not only_print and not is_served(os.path.join(sockets, "airlock.sock")):
         raise _not_served(application, setup, agent)
-    workspaces = choose_workspaces(generation, workspace or ())
+    chosen = choose_workspaces(setup, generation, workspace or ())
+    workspaces = tuple(chosen)
     engine = find_engine()
     described = inspect_image(engine, image)
     wiring = Wiring(
@@ -128,6 +133,7 @@ def run(
     words = [word for group in groups for word in group]
     if not only_print:
         tell = watch(setup.state, generation.agent, workspaces)
+        refuse_replaced(chosen)
         status = run_in_foreground(engine, words)
         for line in tell():
             say(line)

@@ -59,7 +59,7 @@ def scan_workspaces(
     """
     setup, generation = application.load_agent(agent)
     directory = generation.agent.directory
-    scans = [_scan(each.source) for each in choose_workspaces(generation, workspace or ())]
+    scans = [_scan(each.source) for each in choose_workspaces(setup, generation, workspace or ())]
     noted = read_noted(setup.state, agent, directory)
     if application.json:
         application.print_json({"agent": agent, "workspaces": [_dump(s, noted) for s in scans]})

@@ -15,6 +15,9 @@ from airlock_daemon.errors import AirlockError, Failed, full_table, is_full_tabl
 
 _REPORT = struct.Struct("<cxxxi")
 
+# The longest message: what was left in a box.
+_MESSAGE_BYTES = 4096
+
 _ENDS = (b"R", b"O", b"X")
 
 _STAGES = {b"D": "its directory cannot be entered", b"N": "its process cannot be set up"}
@@ -126,7 +129,7 @@ class Launch:
 
     def _take_message(self) -> bytes:
         try:
-            return self.control.recv(_REPORT.size)
+            return self.control.recv(_MESSAGE_BYTES)
         except BlockingIOError:
             raise
         except OSError:

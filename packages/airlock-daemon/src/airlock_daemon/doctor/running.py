@@ -58,7 +58,7 @@ def find_stale_files(around: Surroundings) -> Iterator[Finding]:
 def _list_files(around: Surroundings) -> Iterator[str]:
     """Everything that decides; of an agent that cannot be read, what the files say of others."""
     setup = around.setup
-    agents = [] if setup is None else [each.agent for each in setup.generations.values()]
+    agents = () if setup is None else setup.agents
     yield from list_deciding(
         (around.locations.config_file, around.locations.agents),
         around.locations.modules_dir,

@@ -11,6 +11,7 @@ from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.notice import Notice
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.programs import search_path
+from airlock_daemon.setup.workspaces import list_mounts
 from airlock_modules import Module
 
 
@@ -40,9 +41,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
         if self.setup is None:
             return self.daemon_environment.get("PATH", os.defpath)
         configured = self.setup.config.path or self.daemon_environment.get("PATH")
-        profiles = [each.agent.profile for each in self.setup.generations.values()]
-        mounts = [mount for each in profiles for mount in (*each.mounts, *each.same_path)]
-        workspaces = [mount.source for mount in mounts]
+        agents = self.setup.agents
+        workspaces = [mount.source for each in agents for mount in list_mounts(each)]
         return search_path(configured, workspaces=workspaces, warnings=[])
 
     def list_modules(self) -> Iterator[Module]:

@@ -23,6 +23,7 @@ from airlock_daemon.request.relay import Relay
 from airlock_daemon.request.state import AgentState, DaemonState
 from airlock_daemon.sandbox.fencing import Fencing
 from airlock_daemon.sandbox.launch import BoxedLaunch
+from airlock_daemon.sandbox.leftovers import warn_of_losses
 from airlock_daemon.sandbox.making import Workshop
 from airlock_daemon.sandbox.room import Room
 from airlock_daemon.sandbox.starting import start_boxed
@@ -86,6 +87,7 @@ async def execute(
                 relay = partial(accompany, companion, relay)
             shared.audit.settle()
             ended = await relay()
+            await _warn_of_losses(plan, launch, fencing, emit)
             finished = Finished(ended, command.count_input())
             await conclude(finished)
             if room is not None and plan.boxed is not None:
@@ -167,6 +169,22 @@ async def _begin(
         hand_on_input(client, command.tell)
     if plan.notice:
         await emit("stderr", plan.notice)
+
+
+async def _warn_of_losses(plan: Plan, launch: Launch, fencing: Fencing | None, emit: Emit) -> None:
+    """Tell the client what its command wrote where nothing is kept."""
+    if fencing is not None:
+        leftovers = fencing.find_leftovers()
+    elif isinstance(launch, BoxedLaunch):
+        leftovers = launch.leftovers
+    else:
+        return
+    if leftovers:
+        # The client's terminal is raw where the tool has another one.
+        end = "\n" if plan.terms.terminal is None else "\r\n"
+        warning = warn_of_losses(leftovers, plan.command_line.argv, end=end)
+        if warning:
+            await emit("stderr", warning)
 
 
 def _open_transport(plan: Plan, conversation: Conversation, session: Session) -> Transport:

@@ -74,7 +74,7 @@ class Steps:
         await self._refuse_elsewhere(peer, module)
         if module.workspace == "none":
             is_proven = await self.prove(peer) is not None
-            return replace(make_empty(None), is_proven=is_proven)
+            return replace(make_empty(None, is_read_only=True), is_proven=is_proven)
         workspace = await enter(
             self._request.cwd,
             peer=peer,

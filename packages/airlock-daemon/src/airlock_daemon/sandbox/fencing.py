@@ -19,10 +19,11 @@ from airlock_daemon.command.order import CommandLine, Fence, Identity
 from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount
 from airlock_daemon.sandbox.box import Box, Made, Placed, Shared, System
 from airlock_daemon.sandbox.groups import Group
+from airlock_daemon.sandbox.leftovers import Leftover, list_leftovers
 from airlock_daemon.sandbox.refusing import LET_BUBBLEWRAP, refuse
 from airlock_daemon.sandbox.shared import opened
 from airlock_daemon.sandbox.sockets import SOCKETS
-from airlock_daemon.sandbox.transports import link_transports
+from airlock_daemon.sandbox.transports import TRANSPORTS, link_transports
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.directory import Workspace, make_empty
 from airlock_daemon.workspace.mapping import Mounts
@@ -30,6 +31,8 @@ from airlock_wire import quote
 
 _READ_DEVICES = ("/dev/random", "/dev/urandom")
 _USED_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty")
+
+_OF_THE_SYSTEM = "-of-the-system"
 
 _PATH = os.O_PATH | os.O_CLOEXEC
 
@@ -118,8 +121,8 @@ async def private_directory(
 class Fencing(msgspec.Struct, frozen=True, kw_only=True):
     """By what a command is started behind a fence: the `launcher`, as `identity`.
 
-    `private` is its home, and its directory where the box has no workspace; `group` is its cgroup,
-    if any. What is `reserved` is not shown. Threads of `lookups` open what has to be waited for.
+    `private` is its home, and `group` its cgroup, if any. What is `reserved` is not shown. Threads
+    of `lookups` open what has to be waited for.
     """
 
     launcher: Launcher
@@ -145,21 +148,30 @@ class Fencing(msgspec.Struct, frozen=True, kw_only=True):
         private, identity, group = self.private, self.identity, self.group
         try:
             environment = _make_environment(what, box, private)
-            directory = what.directory if box.is_shared else private.descriptor
+            if not box.is_shared and identity.user != os.geteuid():
+                os.fchown(what.directory, identity.user, identity.group)
             async with AsyncExitStack() as stack:
                 shared = await stack.enter_async_context(opened(box, self.reserved, self.lookups))
                 return await self.launcher.launch(
-                    replace(what, environment=environment, directory=directory),
+                    replace(what, environment=environment),
                     standard,
                     terminal=terminal,
                     kept=kept,
                     identity=None if identity.user == os.geteuid() else identity,
-                    fence=_open_fence(box, private, shared, stack),
+                    fence=_open_fence(box, what, private, shared, stack),
                     bounds=replace(box.bounds, processes=_find_processes()),
                     group=None if group is None else group.descriptor,
                 )
         except OSError as error:
             raise cannot_start(what.program, error) from error
+
+    def find_leftovers(self) -> tuple[Leftover, ...]:
+        """What the tool has left in its home."""
+        try:
+            return list_leftovers(self.private.path, _is_made)
+        except OSError:
+            # It took the rights to its home away, and nothing can be kept there anyway.
+            return ()
 
 
 def _make_environment(what: CommandLine, box: Box, private: Workspace) -> dict[str, str]:
@@ -176,6 +188,11 @@ def _make_environment(what: CommandLine, box: Box, private: Workspace) -> dict[s
     return environment
 
 
+def _is_made(name: str) -> bool:
+    """Whether what is called so in a fenced tool's home was made for it."""
+    return name in TRANSPORTS or name.endswith(_OF_THE_SYSTEM)
+
+
 def _find_processes() -> int | None:
     """How many processes of its user there may be before a tool cannot make another one.
 
@@ -190,7 +207,7 @@ def _make_files(box: Box, private: Workspace) -> dict[str, str]:
     found = {}
     for operation in box.operations:
         if isinstance(operation, Made) and operation.variable:
-            name = f".{os.path.basename(operation.target)}-of-the-system"
+            name = f".{os.path.basename(operation.target)}{_OF_THE_SYSTEM}"
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             descriptor = os.open(name, flags, 0o444, dir_fd=private.descriptor)
             with open(descriptor, "wb") as file:
@@ -201,9 +218,13 @@ def _make_files(box: Box, private: Workspace) -> dict[str, str]:
 
 
 def _open_fence(
-    box: Box, private: Workspace, shared: Mapping[Shared, int], stack: AsyncExitStack
+    box: Box,
+    what: CommandLine,
+    private: Workspace,
+    shared: Mapping[Shared, int],
+    stack: AsyncExitStack,
 ) -> Fence:
-    read: list[int] = []
+    read: list[int] = [] if box.is_shared else [what.directory]
     written = [private.descriptor]
 
     def hold(descriptor: int) -> int:

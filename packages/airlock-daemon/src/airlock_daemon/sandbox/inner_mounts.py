@@ -12,6 +12,7 @@ from airlock_daemon.platform.linux.mountinfo import MountRow, list_above, relati
 from airlock_daemon.sandbox.box import Cover, Memory, Null, Placed, Shared
 from airlock_daemon.sandbox.shared import share
 from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.workspace.checked import refuse_replaced
 from airlock_daemon.workspace.mapping import Mounts, Source, Unmapped
 from airlock_daemon.workspace.sights import Sights
 from airlock_wire import quote
@@ -48,6 +49,7 @@ def show_workspace(
     sights = mounts.sights
     is_frozen = profile.read_only or base.target in frozen
     top = share(base_root, base.target, sights, read_only=is_frozen)
+    refuse_replaced(base, top.mark)
     view = _View(mounts, identity, reserved)
     if base.target in seen:
         _refuse_replaceable(seen[base.target], writable)

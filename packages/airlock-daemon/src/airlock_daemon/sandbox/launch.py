@@ -16,6 +16,7 @@ from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.linux.known_status import read_known_status
 from airlock_daemon.sandbox.box import Box
 from airlock_daemon.sandbox.groups import Group
+from airlock_daemon.sandbox.leftovers import Leftover, decode_leftovers
 from airlock_daemon.sandbox.refusing import refuse
 
 log = logging.getLogger("airlock")
@@ -64,6 +65,7 @@ class BoxedLaunch(Launch):
         self._first: bytes | None = None
         self._is_trial = is_trial
         self.doors = doors
+        self.leftovers: tuple[Leftover, ...] = ()
 
     def order(
         self,
@@ -107,6 +109,13 @@ class BoxedLaunch(Launch):
             report = super().read_report()
             return self._explain_loss() if report is None else report
         return report
+
+    def _take_message(self) -> bytes:
+        message = super()._take_message()
+        while message[:1] == b"L":
+            self.leftovers = decode_leftovers(message)
+            message = super()._take_message()
+        return message
 
     def is_made(self) -> bool:
         """Whether the launcher in there has said that the box is complete; before an `order`."""

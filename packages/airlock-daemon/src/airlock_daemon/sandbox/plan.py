@@ -18,6 +18,7 @@ from airlock_daemon.sandbox.box import (
     Box,
     Closed,
     Devices,
+    Folder,
     Home,
     Link,
     Made,
@@ -35,7 +36,7 @@ from airlock_daemon.sandbox.other_workspaces import refuse_own, show_others
 from airlock_daemon.sandbox.programs import SYSTEM
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved, is_within
-from airlock_daemon.workspace.directory import Workspace
+from airlock_daemon.workspace.directory import EMPTY, Workspace
 from airlock_wire import quote
 
 _MIB = 1 << 20
@@ -149,6 +150,9 @@ def _put_workspaces(
         shown.append(view)
         below = relative_to(workspace.path, workspace.root) or ""
         directory = os.path.join(source.target, below) if below else source.target
+    elif directory == EMPTY:
+        # On the box's root, which is read-only.
+        box = replace(box, operations=(*box.operations, Folder(EMPTY, 0o555)))
     others = own if box.home is None else (*own, box.home.path)
     shown += show_others(
         workspace, shown, identity=identity, reserved=reserved, others=others, is_fence=is_fence

@@ -63,6 +63,10 @@ def transport_variables(asks: tuple[str, ...]) -> dict[str, str]:
     }
 
 
+TRANSPORTS = ("git-ssh", _COPY)
+"""What `link_transports` makes."""
+
+
 def link_transports(private: Workspace, path: str) -> dict[str, str]:
     """Give the shim its names as git's transports in a directory of a fenced command.
 

@@ -21,7 +21,7 @@ from airlock_daemon.request.state import DaemonState, log
 from airlock_daemon.sandbox.groups import Groups, claim_groups
 from airlock_daemon.serving.boxes import settle_boxes
 from airlock_daemon.serving.notify import ServiceManager
-from airlock_daemon.serving.reload import Reloader
+from airlock_daemon.serving.reload import Reloader, warn_unkept
 from airlock_daemon.serving.roster import Roster
 from airlock_daemon.serving.sockets import SocketsDirectory
 from airlock_daemon.serving.store import SocketStore
@@ -31,6 +31,7 @@ from airlock_daemon.setup.load import Setup
 from airlock_daemon.setup.notice import notice_of
 from airlock_daemon.setup.paths import beside_config
 from airlock_daemon.setup.remotes import find_unpinned
+from airlock_daemon.setup.workspaces import describe_unserved
 from airlock_daemon.workspace.temporary import remove_left_behind
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
@@ -74,6 +75,8 @@ def announce(setup: Setup) -> None:
     for warning in setup.warnings:
         log.warning("warning: %s", warning)
     log.info("enabled commands: %s", ", ".join(setup.config.enable))
+    for line in describe_unserved(setup.unserved):
+        log.error("%s", line)
     for name in setup.generations:
         log.info("agent %s: %s/%s/airlock.sock", name, setup.locations.sockets_dir, name)
     agents = [generation.agent for generation in setup.generations.values()]
@@ -81,7 +84,7 @@ def announce(setup: Setup) -> None:
     for find in (find_homes, find_holdings, find_unpinned):
         for note in find(agents, ceiling):
             log.info("%s", note)
-    if not setup.generations:
+    if not setup.generations and not setup.unserved:
         unread = beside_config(setup.locations)
         if setup.locations.agents is None and os.path.lexists(unread):
             log.warning(
@@ -98,6 +101,7 @@ async def _serve(
     with trio.open_signal_receiver(*_STOPS, signal.SIGHUP) as signals:
         # First, so that a command finds it as soon as a client can connect.
         sockets.post(notice_of(setup.locations))
+        warn_unkept(setup)
         setup, boxes = await settle_boxes(setup, shared)
         roster = Roster(shared, sockets)
         roster.adopt(setup)

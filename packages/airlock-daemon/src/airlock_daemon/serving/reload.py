@@ -18,7 +18,9 @@ from airlock_daemon.serving.roster import Roster
 from airlock_daemon.serving.sockets import SocketsDirectory
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.load import Setup, load_setup
+from airlock_daemon.setup.noted import keep_notes
 from airlock_daemon.setup.notice import Reload, notice_of
+from airlock_daemon.setup.workspaces import describe_unserved
 from airlock_modules import Fault
 
 # What is no change of an agent: where Airlock's files and programs are, which each reading makes
@@ -73,11 +75,13 @@ class Reloader:
 
     async def _reload(self, began: float) -> Reload:
         # Reading takes a while, and the disk may be slow. Who stops the daemon waits for neither.
-        setup = await run_in_thread(partial(load_setup, self.setup.locations))
+        before = self.setup
+        load = partial(load_setup, before.locations, noted=before.noted)
+        setup = await run_in_thread(load)
         await trio.lowlevel.checkpoint_if_cancelled()
         _refuse_changed_log(self.setup, setup)
+        await run_in_thread(partial(warn_unkept, setup))
         setup, _ = await settle_boxes(setup, self._shared)
-        before = self.setup
         try:
             self._set_access(setup)
             self._roster.adopt(setup)
@@ -88,6 +92,8 @@ class Reloader:
         self.setup = setup
         for warning in setup.warnings:
             log.warning("warning: %s", warning)
+        for line in describe_unserved(setup.unserved):
+            log.error("%s", line)
         return compare(before, setup, began=began)
 
     def _set_access(self, setup: Setup) -> None:
@@ -105,11 +111,21 @@ class Reloader:
             changes = describe_changes(outcome)
             log.info("reloaded: %s", changes)
             detail = shorten(changes, most=DETAIL)
-            self._shared.record(Record(event="reload", outcome="allowed", detail=detail))
+            why = [fault for faults in outcome.unserved.values() for fault in faults]
+            reason = shorten("; ".join(why)) if why else None
+            record = Record(event="reload", outcome="allowed", detail=detail, reason=reason)
+            self._shared.record(record)
         try:
             self._sockets.post(replace(notice_of(self.setup.locations), reload=outcome))
         except AirlockError as error:
             log.error("%s; %s", error.message, error.hint)
+
+
+def warn_unkept(setup: Setup) -> None:
+    """Note which directories the workspaces are; warn where that is not kept for the next start."""
+    warning = keep_notes(setup.state, setup.noted)
+    if warning is not None:
+        log.warning("warning: %s", warning)
 
 
 def compare(before: Setup, after: Setup, *, began: float) -> Reload:
@@ -124,13 +140,18 @@ def compare(before: Setup, after: Setup, *, began: float) -> Reload:
             name for name in new if name in old and (is_moved or _differs(name, old, new))
         ),
         removed=tuple(name for name in old if name not in new),
+        unserved={
+            name: tuple(_escape(str(fault)) for fault in each.faults)
+            for name, each in after.unserved.items()
+        },
     )
 
 
 def describe_changes(reload: Reload) -> str:
-    """Say in one line which agents were added, changed and removed."""
+    """Say in one line which agents were added, changed and removed, and which are not served."""
     kinds = {"added": reload.added, "changed": reload.changed, "removed": reload.removed}
     said = [f"{kind} {', '.join(names)}" for kind, names in kinds.items() if names]
+    said += [f"not served {', '.join(reload.unserved)}"] if reload.unserved else []
     return "; ".join(said) or "no agent has changed"
 
 
@@ -156,7 +177,12 @@ def _refuse_changed_log(before: Setup, after: Setup) -> None:
 
 
 def _fail(began: float, faults: Sequence[str]) -> Reload:
-    told = [fault.encode(errors="backslashreplace").decode() for fault in faults[:_MOST_FAULTS]]
+    told = [_escape(fault) for fault in faults[:_MOST_FAULTS]]
     if len(faults) > _MOST_FAULTS:
         told.append(f"and {len(faults) - _MOST_FAULTS} more: airlock-daemon check")
     return Reload(began=began, ended=time.time(), faults=tuple(told))
+
+
+def _escape(text: str) -> str:
+    """`text` without what UTF-8 has no form for."""
+    return text.encode(errors="backslashreplace").decode()

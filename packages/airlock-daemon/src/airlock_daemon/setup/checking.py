@@ -26,7 +26,7 @@ LOOKED_AT = {
     "module": "modules of agents and of the host: rules without effect, modules without use",
     "hook": "each agent's hooks/: hooks that cannot be run, and files that are none",
     "program": "the programs of enabled commands, and the PATH that they are taken from",
-    "workspace": "the directories that profiles map: none holds files of Airlock's own",
+    "workspace": "directories that profiles map: links, nested ones, those with Airlock's files",
     "box": "whether the boxes of modules can be had, which have the home, and which credentials",
     "ownership": "who else could write these files, the sockets directory and the log",
     "sockets": "the sockets directory: the daemon's user can make sockets there",
@@ -41,12 +41,16 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """Faults, which `start` refuses; findings, of which it warns; notes, which may be meant.
 
     `agents` are the names of those that would be served, none where there are faults in the files.
+    `unserved` are those that only faults of their workspaces keep from that; `can_serve` says that
+    there are no other faults.
     """
 
     faults: tuple[Finding, ...] = ()
     findings: tuple[Finding, ...] = ()
     notes: tuple[Finding, ...] = ()
     agents: tuple[str, ...] = ()
+    unserved: tuple[str, ...] = ()
+    can_serve: bool = False
 
     def describe(self) -> Iterator[str]:
         """Return a line for each, which begins with what it is and its name."""
@@ -65,10 +69,11 @@ def check_files(locations: Locations) -> Checked:
         setup = load_setup(locations)
     except SetupError as error:
         return Checked(faults=(*faults, *_name(error.faults, locations)))
+    unserved = (fault for each in setup.unserved.values() for fault in each.faults)
     agents = [generation.agent for generation in setup.generations.values()]
     own = [agent.modules.own for agent in agents]
     return Checked(
-        faults=faults,
+        faults=(*faults, *named("workspace", unserved)),
         findings=tuple(_name(setup.warnings, locations)),
         notes=(
             *named("override", find_losses([setup.shared, *own], setup.config.ceiling)),
@@ -79,6 +84,8 @@ def check_files(locations: Locations) -> Checked:
             *find_unseen_rules(agents, setup.config.ceiling),
         ),
         agents=tuple(setup.generations),
+        unserved=tuple(setup.unserved),
+        can_serve=not faults,
     )
 
 

@@ -10,8 +10,9 @@ import msgspec
 from airlock_daemon.setup.boxes import BoxConfig, read_boxes
 from airlock_daemon.setup.hooks import HookLimits, read_hook_limits
 from airlock_daemon.setup.limits import Limits, read_limits
-from airlock_daemon.setup.paths import absolute
+from airlock_daemon.setup.paths import Locations, absolute
 from airlock_daemon.setup.reading import read_text
+from airlock_daemon.setup.state import State
 from airlock_modules import Fault, TableReader
 
 EXAMPLE = '    [commands]\n    enable = ["git", "terraform"]'
@@ -30,8 +31,8 @@ class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """A `config.toml` without faults. `enable` is as it stands there, and `socket_mode` None where
-    the file does not say.
+    """A `config.toml` without faults. `enable` is as it stands there, and `socket_mode` and `state`
+    are None where the file does not say.
 
     Without `pass_descriptors` all output goes through the daemon.
     """
@@ -46,6 +47,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     shutdown_grace_s: float = 10.0
     log_level: int = logging.INFO
     path: str | None = None
+    state: str | None = None
     pass_descriptors: bool = True
 
     @property
@@ -83,6 +85,7 @@ def load_config(path: str, *, faults: list[Fault], warnings: list[Fault]) -> Con
         shutdown_grace_s=daemon.number("shutdown_grace_s", default=10, minimum=0, maximum=3600),
         log_level=_read_level(daemon, path, warnings),
         path=_read_path(daemon),
+        state=_read_state(daemon),
         pass_descriptors=daemon.boolean("pass_descriptors", default=True),
     )
     daemon.finish()
@@ -150,6 +153,24 @@ def _read_level(table: TableReader, path: str, warnings: list[Fault]) -> int:
         warnings.append(Fault(path, "daemon.log_level", problem, remedy))
         level = "info"
     return int(logging.getLevelNamesMapping()[level.upper()])
+
+
+def _read_state(table: TableReader) -> str | None:
+    path = table.string("state", default="", nonempty=False)
+    if path and not path.startswith(("/", "~/")):
+        table.fault("state", f'"{path}" is not absolute', "name a directory of the daemon's user")
+        return None
+    return absolute(path) if path else None
+
+
+def find_state(locations: Locations, config: Config | None) -> State:
+    """The state directory: that of config.toml, else where the command line has it."""
+    return State(locations.state_dir if config is None or not config.state else config.state)
+
+
+def locate_state(locations: Locations) -> State:
+    """The same, whatever else is wrong with config.toml."""
+    return find_state(locations, load_config(locations.config_file, faults=[], warnings=[]))
 
 
 def _read_path(table: TableReader) -> str | None:

@@ -1,48 +1,61 @@
 """Everything on disk, read and checked as a whole: what `start` serves and `check` reports."""
 
-import os
 from collections.abc import Mapping
 
 import msgspec
 
 from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.agents import Agent, load_agent, read_registration
-from airlock_daemon.setup.config import Config, load_config
+from airlock_daemon.setup.config import Config, find_state, load_config
 from airlock_daemon.setup.finding import named
 from airlock_daemon.setup.findings import find_oddities
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import load_modules
+from airlock_daemon.setup.noted import FILE as NOTES
+from airlock_daemon.setup.noted import NOTHING, Notes, read_notes
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.programs import Programs, search_path
 from airlock_daemon.setup.remotes import find_contradictions
-from airlock_daemon.setup.reserved import Reserved, reserve
+from airlock_daemon.setup.reserved import reserve
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.trust import find_untrusted, list_deciding
+from airlock_daemon.setup.workspaces import Unserved, judge_workspaces, list_mounts
 from airlock_modules import Fault, Grant, Module, load_builtin
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """A configuration without faults. `warnings` do not keep the daemon from starting.
 
-    `generations` has what decides for each agent, by its name, in the order of the registration.
-    `shared` are the modules of `modules/`, by command; `search_path` is where programs are taken
-    from.
+    `generations` has what decides for each agent that is served, by its name, in the order of the
+    registration; `unserved` are those whose workspaces have faults. `noted` is what their
+    workspaces are, which `state` may not have yet. `shared` are the modules of
+    `modules/`, by command; `search_path` is where programs are taken from.
     """
 
     locations: Locations
     config: Config
     generations: dict[str, Generation]
+    unserved: dict[str, Unserved]
     state: State
+    noted: Notes
     search_path: str
     shared: Mapping[str, Module]
     warnings: tuple[Fault, ...]
 
+    @property
+    def agents(self) -> tuple[Agent, ...]:
+        """All registered agents, those that are not served last."""
+        served = (each.agent for each in self.generations.values())
+        return (*served, *(each.agent for each in self.unserved.values()))
 
-def load_setup(locations: Locations) -> Setup:
+
+def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
     """Read config.toml, `modules/` beside it, the registration and every agent's directory.
 
-    Raises SetupError with all faults of all files. With a broken config.toml the agents are read
+    `noted` counts for workspaces of which the state directory has no note. Raises SetupError with
+    all faults of all files; faults of a workspace alone keep only its agent
+    from being served. With a broken config.toml the agents are read
     all the same, so that everything shows at once.
     """
     faults: list[Fault] = []
@@ -58,15 +71,15 @@ def load_setup(locations: Locations) -> Setup:
         )
         if agent is not None:
             agents[name] = agent
-    profiles = [agent.profile for agent in agents.values()]
-    mounts = (mount for each in profiles for mount in (*each.mounts, *each.same_path))
-    workspaces = tuple(mount.source for mount in mounts)
+    workspaces = tuple(mount.source for each in agents.values() for mount in list_mounts(each))
     path = search_path(
         config.path if config is not None else None, workspaces=workspaces, warnings=warnings
     )
+    state = find_state(locations, config)
     reserved = reserve(
         config_dir=locations.config_dir,
         sockets_dir=locations.sockets_dir,
+        state_dir=state.directory,
         log=config.log.path if config is not None else "-",
         agents_file=locations.agents,
         agents=directories,
@@ -74,15 +87,24 @@ def load_setup(locations: Locations) -> Setup:
         search_path=path,
     )
     deciding = list_deciding(
-        (locations.config_file, locations.agents), locations.modules_dir, directories.values()
+        (locations.config_file, locations.agents, state.path(NOTES)),
+        locations.modules_dir,
+        directories.values(),
     )
     faults.extend(named("ownership", find_untrusted(deciding)))
-    for agent in agents.values():
-        faults.extend(named("workspace", _workspace_faults(agent, reserved)))
-        if config is not None:
+    notes = read_notes(state, faults=faults)
+    known = {
+        agent.directory: {**noted.get(agent.directory, {}), **notes.get(agent.directory, {})}
+        for agent in agents.values()
+    }
+    judged = judge_workspaces(agents, reserved, known)
+    unserved = judged.unserved
+    if config is not None:
+        for agent in agents.values():
             faults.extend(named("remotes", find_contradictions(agent, config.ceiling)))
     if config is None or faults:
-        raise SetupError(tuple(faults))
+        told = (fault for each in unserved.values() for fault in each.faults)
+        raise SetupError((*faults, *named("workspace", told)))
     warnings.extend(named("ownership", find_untrusted(_list_kept(locations, config))))
     programs = Programs(path)
     warnings.extend(find_oddities(locations.config_file, config, agents, shared, programs.path))
@@ -99,13 +121,15 @@ def load_setup(locations: Locations) -> Setup:
             workspaces=workspaces,
             pass_descriptors=config.pass_descriptors,
         )
-        for name, agent in agents.items()
+        for name, agent in judged.served.items()
     }
     return Setup(
         locations=locations,
         config=config,
         generations=generations,
-        state=State(locations.state_dir),
+        unserved=unserved,
+        state=state,
+        noted=judged.noted,
         search_path=path,
         shared=shared,
         warnings=tuple(warnings),
@@ -130,19 +154,3 @@ def _grant(config: Config, agent: Agent) -> Grant:
 def _find_module(agent: Agent, name: str) -> Module | None:
     profile = agent.profile
     return profile.widened.get(name) or profile.narrowed.get(name) or agent.modules.find(name)
-
-
-def _workspace_faults(agent: Agent, reserved: Reserved) -> list[Fault]:
-    faults = []
-    for key, mounts in (("mounts", agent.profile.mounts), ("same_path", agent.profile.same_path)):
-        for mount in mounts:
-            if not os.path.isdir(mount.source):
-                problem = f"{mount.source} is no directory"
-                remedy = "name a directory of this host"
-            elif conflict := reserved.conflict(mount.source):
-                problem = f"{mount.source} cannot be a workspace: {conflict}"
-                remedy = "keep Airlock's own files outside of every workspace"
-            else:
-                continue
-            faults.append(Fault(agent.profile_file, f"workspace.{key}", problem, remedy))
-    return faults

@@ -2,17 +2,20 @@
 
 import os
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
 import msgspec
 
 from airlock_daemon.errors import AirlockError, SetupError
-from airlock_daemon.setup.agents import PROFILE, read_registration
+from airlock_daemon.setup.agents import PROFILE, Agent, load_agent, read_registration
 from airlock_daemon.setup.config import DEFAULT_LOG
+from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import Modules, load_modules
 from airlock_daemon.setup.new_files import CONFIG, REGISTRATION, write_profile
+from airlock_daemon.setup.noted import Noted, note, read_boot_id
 from airlock_daemon.setup.paths import Locations, absolute
+from airlock_daemon.setup.profile import Identity
 from airlock_daemon.setup.programs import search_path
 from airlock_daemon.setup.recipes import say_recipe
 from airlock_daemon.setup.remotes import reaches_remotes
@@ -20,29 +23,37 @@ from airlock_daemon.setup.reserved import reserve
 from airlock_daemon.setup.seen_hosts import find_hosts
 from airlock_daemon.setup.seen_remotes import find_places
 from airlock_daemon.setup.toml_edit import append_table, extend_array, format_array
+from airlock_daemon.setup.trust import list_steps
+from airlock_daemon.setup.workspaces import Entry, Workspaces, identify, look_at_workspaces
 from airlock_daemon.setup.writing import Change, edit, make_directory, read_whole
 from airlock_modules import Fault, builtin_names, is_name
 from airlock_wire import quote
 
 
 class NewAgent(msgspec.Struct, frozen=True, kw_only=True):
-    """An agent that is to be registered. `workspaces` are real paths of directories."""
+    """An agent that is to be registered. `workspaces` are real paths of directories.
+
+    `named` are the absolute paths, links included, by which a person has named them.
+    """
 
     name: str
     directory: str
     commands: tuple[str, ...]
     workspaces: tuple[str, ...]
+    named: tuple[str, ...] = ()
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that changes on disk, and the `enabled` commands that are added to config.toml.
 
-    `directories` are made with their modes where they are not there.
+    `directories` are made with their modes where they are not there. `noted` is what the workspaces
+    are, for the state directory.
     """
 
     directories: tuple[tuple[str, int], ...]
     changes: tuple[Change, ...]
     enabled: tuple[str, ...]
+    noted: dict[str, Noted]
 
     def describe(self) -> Iterator[str]:
         """What changes in files, a line each."""
@@ -78,13 +89,18 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
     reserved = reserve(
         config_dir=locations.config_dir,
         sockets_dir=locations.sockets_dir,
+        state_dir=locations.state_dir,
         log=absolute(DEFAULT_LOG),
         agents_file=registration,
         agents={**registered, new.name: new.directory},
         search_path=search_path(None, workspaces=new.workspaces, warnings=[]),
     )
+    boot = read_boot_id()
+    noted = {}
+    workspaces = look_at_workspaces(tuple(_list_agents(registered)))
     for path in new.workspaces:
-        _refuse_unusable(path)
+        noted[path] = note(_find_directory(path), boot=boot)
+        _refuse_nested(path, new, workspaces)
         if conflict := reserved.conflict(path):
             raise AirlockError(
                 f"{path} cannot be a workspace: {conflict}",
@@ -117,6 +133,7 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
             entry,
         ),
         enabled=enabled,
+        noted=noted,
     )
 
 
@@ -143,15 +160,50 @@ def _refuse_unknown(commands: Sequence[str], locations: Locations) -> None:
             )
 
 
-def _refuse_unusable(workspace: str) -> None:
+def _find_directory(workspace: str) -> Identity:
+    """What directory a workspace is. Raises AirlockError where it cannot be one."""
     if not os.path.isdir(workspace):
         raise AirlockError(
             f"{quote(workspace)} is no directory", hint="name a directory of this host"
         )
+    try:
+        found = identify(workspace)
+    except OSError as error:
+        raise AirlockError(
+            f"{quote(workspace)} cannot be opened: {error.strerror}",
+            hint="let the daemon's user enter it",
+        ) from error
     if not workspace.isprintable() or {":", ","} & {*workspace}:
         raise AirlockError(
             f"{quote(workspace)} cannot be a workspace: docker takes no such name for a mount",
             hint="rename it, without ':', ',' and characters that cannot be printed",
+        )
+    return found
+
+
+def _list_agents(registered: Mapping[str, str]) -> Iterator[Agent]:
+    """The agents that are registered already, as far as their profiles can be read."""
+    for name, directory in registered.items():
+        agent = load_agent(name, directory, upper=Limits(), shared={}, faults=[], warnings=[])
+        if agent is not None:
+            yield agent
+
+
+def _refuse_nested(path: str, new: NewAgent, workspaces: Workspaces) -> None:
+    """Raise AirlockError where one of two agents could replace the workspace of the other."""
+    steps = (step for named in new.named for step in list_steps(named))
+    for step in (path, *steps):
+        entry = Entry(agent=new.name, path=step, source="", key="")
+        for fault in workspaces.find_faults(entry):
+            raise AirlockError(fault.problem, hint=fault.remedy)
+    inner = workspaces.find_inner(path)
+    if inner is not None:
+        name, directory = inner
+        raise AirlockError(
+            f"the workspace {path} of agent {new.name} would have {directory} inside it, the "
+            f"workspace of agent {name}, and could put another directory in its place",
+            hint="use directories that do not contain each other: name another one, or remove the "
+            f"other agent: airlock-daemon agent remove {name}",
         )
 
 

@@ -32,8 +32,9 @@ _LONGEST = 1 << 20
 class Reload(msgspec.Struct, frozen=True, kw_only=True):
     """How a reload has ended: which agents it added, changed and removed, or which faults it met.
 
-    With `faults` everything is as it was before. `began` is in seconds of CLOCK_MONOTONIC, `ended`
-    in seconds since 1970.
+    With `faults` everything is as it was before. `unserved` has the faults of agents that are not
+    served, by their names; one that was served before is among those `removed`. `began` is in
+    seconds of CLOCK_MONOTONIC, `ended` in seconds since 1970.
     """
 
     began: float
@@ -42,6 +43,7 @@ class Reload(msgspec.Struct, frozen=True, kw_only=True):
     changed: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+    unserved: dict[str, tuple[str, ...]] = {}
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):

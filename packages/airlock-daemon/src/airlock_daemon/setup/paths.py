@@ -4,12 +4,15 @@ import os
 
 import msgspec
 
+_STATE = "~/.local/state/airlock"
 REGISTRATION = "agents.toml"
 """The name of a registration file beside config.toml."""
 
 
 class Locations(msgspec.Struct, frozen=True, kw_only=True):
-    """The three places that the command line can choose; all absolute.
+    """The places that the command line can choose; all absolute.
+
+    `state_dir` is where the daemon's state is, unless config.toml says otherwise.
 
     `agents` is None where no registration file was named: the daemon then serves no agent.
     """
@@ -35,16 +38,14 @@ def locate(
 ) -> Locations:
     """Turn the options of the command line into absolute paths, with the defaults filled in.
 
-    The sockets follow `config` unless they are named themselves.
+    The sockets follow `config` unless they are named themselves; the state always does.
     """
     config_dir = absolute(config) if config else absolute("~/.config/airlock")
     return Locations(
         config_dir=config_dir,
         sockets_dir=absolute(sockets) if sockets else os.path.join(config_dir, "sockets"),
         agents=absolute(agents) if agents else None,
-        state_dir=os.path.join(config_dir, "state")
-        if config
-        else absolute("~/.local/state/airlock"),
+        state_dir=os.path.join(config_dir, "state") if config else absolute(_STATE),
     )
 
 

@@ -1,7 +1,7 @@
 """`airlock.toml`: what one agent may use, and where."""
 
-import os
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -26,15 +26,24 @@ from airlock_modules import (
 GIT_PROTOCOLS = ("ssh", "https", "http", "git")
 
 
+class Identity(NamedTuple):
+    """What a directory is, whatever its path: the device of its file system, and its inode."""
+
+    device: int
+    inode: int
+
+
 class Mount(msgspec.Struct, frozen=True, kw_only=True):
     """One directory of the host (`source`) and where the agent sees it (`target`).
 
-    `source` is the real path at the time when the profile was read: the owner may have written it
-    through links, but nobody can change later where it leads.
+    `source` is the path as it is written: absolute and normal, with `~` expanded, and no link
+    followed. `identity` is that of the directory that was found there, None before one was looked
+    for.
     """
 
     target: str
     source: str
+    identity: Identity | None = None
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,7 +165,7 @@ def _read_mounts(table: TableReader) -> tuple[Mount, ...]:
         if not _is_plain(target):
             table.fault("mounts", f'"{target}" is no absolute path', "name a path of the container")
             continue
-        mounts.append(Mount(target=target, source=os.path.realpath(absolute(source))))
+        mounts.append(Mount(target=target, source=absolute(source)))
     return tuple(mounts)
 
 
@@ -166,7 +175,7 @@ def _read_same_path(table: TableReader) -> tuple[Mount, ...]:
         if not _is_plain(path):
             table.fault("same_path", f'"{path}" is no absolute path', "name a mounted directory")
             continue
-        mounts.append(Mount(target=path, source=os.path.realpath(path)))
+        mounts.append(Mount(target=path, source=path))
     return tuple(mounts)
 
 

@@ -6,7 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.finding import Finding
-from airlock_daemon.setup.ssh_command import UnfitCommandError, read_ssh_command
+from airlock_daemon.setup.ssh_command import (
+    UnfitCommandError,
+    find_missing_file,
+    read_ssh_command,
+)
 from airlock_modules import Fault, Module, list_unseen
 from airlock_wire import quote
 
@@ -45,10 +49,13 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
     )
     if text is not None and any(named):
         try:
-            read_ssh_command(text)
+            problem = find_missing_file(read_ssh_command(text), os.path.expanduser("~"))
+            remedy = "put the file there, or name another"
         except UnfitCommandError as error:
-            problem = f"GIT_SSH_COMMAND cannot be used for {BROKER}: {error}"
-            yield Fault(source, "env.set", problem, 'write it like "ssh -i ~/.ssh/key"')
+            problem, remedy = str(error), 'write it like "ssh -i ~/.ssh/key"'
+        if problem is not None:
+            said = f"GIT_SSH_COMMAND cannot be used for {BROKER}: {problem}"
+            yield Fault(source, "env.set", said, remedy)
 
 
 def find_unpinned(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:

@@ -75,6 +75,7 @@ def reserve(
     *,
     config_dir: str,
     sockets_dir: str,
+    state_dir: str,
     log: str,
     agents_file: str | None,
     agents: Mapping[str, str],
@@ -86,7 +87,7 @@ def reserve(
     `agents` and `hooks` map an agent's name to its directory and to the paths of its hooks.
     Programs are taken from `search_path`, a PATH of absolute directories.
     """
-    places = [("the configuration", config_dir), (_SOCKETS, sockets_dir)]
+    places = [("the configuration", config_dir), (_SOCKETS, sockets_dir), ("the state", state_dir)]
     places += [(f'the directory of agent "{name}"', path) for name, path in agents.items()]
     for name, paths in hooks.items():
         directory = os.path.realpath(agents[name])

@@ -1,9 +1,12 @@
 """A GIT_SSH_COMMAND of a profile, as words: which key and which way the human's ssh takes."""
 
+import os
 import re
 import shlex
 from collections.abc import Sequence
 from itertools import pairwise
+
+from airlock_daemon.setup.paths import expand_home
 
 # What of GIT_SSH_COMMAND is taken: where a key or a configuration is, and as whom to come.
 _VALUED = ("-i", "-F", "-l", "-p", "-J", "-o")
@@ -15,6 +18,10 @@ _OPTIONS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _MEANS_SOMETHING_TO_A_SHELL = re.compile(r"[$`;&|<>(){}*?\[\]!#\n]")
+
+# Options whose value is a file with a key or a certificate.
+_KEY = re.compile(r"(?:identityfile|certificatefile)[= ](.*)", re.IGNORECASE | re.DOTALL)
+_NONE = "none"
 
 _USER = re.compile("user[= ](.*)", re.IGNORECASE | re.DOTALL)
 
@@ -59,4 +66,38 @@ def find_user(words: Sequence[str]) -> str | None:
         named = _USER.fullmatch(value) if option == "-o" else None
         if option == "-l" or named is not None:
             return value if named is None else named[1].strip()
+    return None
+
+
+def find_missing_file(words: Sequence[str], home: str) -> str | None:
+    """What is wrong with the first file of what `read_ssh_command` gave that ssh could not read.
+
+    None where all are there. ssh passes over a key that it cannot read and tries others, which may
+    be the human's own. `home` is that of the daemon's user.
+    """
+    for option, value in pairwise(words):
+        named = _KEY.fullmatch(value) if option == "-o" else None
+        if option in ("-i", "-F") or named is not None:
+            text = value if named is None else named[1].strip().strip('"')
+            problem = None if text.lower() == _NONE else _judge_file(text, option, home)
+            if problem is not None:
+                return f"{option} {value}: {problem}"
+    return None
+
+
+def _judge_file(text: str, option: str, home: str) -> str | None:
+    """Why ssh could not read a file that `option` names, None where it can."""
+    path = expand_home(text, home)
+    if "%" in path.replace("%%", ""):
+        return "the path has a % that ssh replaces, so that it cannot be looked for"
+    path = path.replace("%%", "%") if option != "-F" else path
+    if not os.path.isabs(path):
+        return "the path does not begin with / or ~/"
+    # The private half of a public key may be in ssh-agent.
+    candidates = (path,) if option == "-F" else (path, f"{path}.pub")
+    found = [each for each in candidates if os.path.exists(each)]
+    if not found:
+        return "there is no such file"
+    if not any(os.access(each, os.R_OK) and not os.path.isdir(each) for each in found):
+        return "the user of the daemon cannot read that file"
     return None

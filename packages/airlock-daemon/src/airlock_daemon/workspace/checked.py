@@ -6,6 +6,7 @@ from functools import partial
 import trio
 
 from airlock_daemon.errors import Denied
+from airlock_daemon.platform.linux.known_status import read_known_status
 from airlock_daemon.platform.linux.procfs import read_mount_id
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.aside import find_aside, look_aside
@@ -18,14 +19,16 @@ from airlock_wire import quote
 def open_root(source: Source, reserved: Reserved, *, at_once: bool = False) -> tuple[int, str]:
     """Open the directory of a mapping as O_PATH, which the caller closes; returns its path too.
 
-    Raises Denied where it is none that may be entered, is reserved, or is covered by another mount,
-    and BlockingIOError as `open_unlinked`.
+    Raises Denied where it is none that may be entered, is reserved, is covered by another mount, or
+    is another one than was noted, and BlockingIOError as `open_unlinked`.
     """
     root, path = open_unlinked(source.directory, at_once=at_once)
     try:
         refuse_reserved(path, reserved)
         if source.mount_id is not None and read_mount_id(root) != source.mount_id:
             raise _covered()
+        status = read_known_status(root)
+        refuse_replaced(source, (status.st_dev, status.st_ino))
     except BaseException:
         os.close(root)
         raise
@@ -94,6 +97,17 @@ def _covered() -> Denied:
         rule="mount",
         hint="work in a directory that container and host see alike",
     )
+
+
+def refuse_replaced(source: Source, found: tuple[int, ...] | None) -> None:
+    """Raise Denied where the directory that was `found` is not the one that the agent was given."""
+    if source.identity not in (None, found):
+        raise Denied(
+            f"the workspace {quote(source.directory)} has become another directory",
+            layer="workspace",
+            rule="replaced",
+            hint="a person on the host can see more, and what to do: airlock-daemon check",
+        )
 
 
 def refuse_reserved(path: str, reserved: Reserved) -> None:

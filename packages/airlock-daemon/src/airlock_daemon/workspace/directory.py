@@ -24,9 +24,11 @@ from airlock_daemon.workspace.temporary import make_temporary, remove_tree
 from airlock_modules import Module
 from airlock_wire import quote
 
-TMP = "/tmp"  # noqa: S108 - the client's, which a box has too
-OWN = ("/", TMP)
-"""Directories that every client and every box has, and no two the same."""
+EMPTY = "/no-workspace"
+"""Where a command runs in a box that has no directory of the client's: empty, and read-only."""
+
+OWN = ("/", "/tmp")  # noqa: S108 - the client's
+"""Directories that every client has, and no two the same."""
 
 
 class Workspace(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,9 +38,8 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
     path, and `root` that of the mapped directory in which it lies, which `source` says where the
     client sees, None for an empty directory. `mounts` maps further paths of
     the client, and is None where they mean the same on the host. `is_temporary` says that it is a
-    fresh empty directory that is removed at the end, for which a box has `own`, a directory of its
-    own that the client is in. `is_proven` says that the client was proved to
-    be in the container that its cgroup names.
+    fresh empty directory that is removed at the end, in the place of which a box has `own`.
+    `is_proven` says that the client was proved to be in the container that its cgroup names.
     """
 
     descriptor: int
@@ -47,7 +48,7 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
     mounts: Mounts | None
     source: Source | None = None
     is_temporary: bool = False
-    own: str = TMP
+    own: str = EMPTY
     is_proven: bool = False
 
     @property
@@ -106,13 +107,15 @@ async def enter(
     try:
         mapping = mounts.find(claimed)
     except Unmapped as error:
-        own = claimed if in_box and claimed in OWN else None
+        # From /tmp, too, `../workspace` leads to /workspace.
+        own = "/" if claimed == "/" else EMPTY
         if module.workspace == "optional":
-            return make_empty(mounts, own=own or TMP)
+            return make_empty(mounts, own=own, is_read_only=True)
         has_other = partial(_has_workspace, mounts, reserved)
-        if own is not None and await mounts.sights.settle(has_other, lookups):
+        is_own = in_box and claimed in OWN
+        if is_own and await mounts.sights.settle(has_other, lookups):
             # What is meant is told by an argument, as in: git -C DIRECTORY.
-            return make_empty(mounts, own=own)
+            return make_empty(mounts, own=own, is_read_only=True)
         raise Denied(error.message, layer="workspace", rule="unmapped", hint=error.hint) from error
     if not in_box:
         refuse_hidden(mapping, mounts)
@@ -166,12 +169,15 @@ def _has_workspace(mounts: Mounts, reserved: Reserved) -> bool:
     return any(mounts.list_workspaces(reserved))
 
 
-def make_empty(mounts: Mounts | None, *, own: str = TMP) -> Workspace:
+def make_empty(mounts: Mounts | None, *, own: str = EMPTY, is_read_only: bool = False) -> Workspace:
     """A fresh empty directory of the daemon's user, for commands that need none of the client's.
 
-    Without `mounts` no path of the client's means anything to them. In a box it is `own`.
+    Without `mounts` no path of the client's means anything to them. In a box it is `own`. Where it
+    `is_read_only` a tool of the same user cannot make files there, unless that is root.
     """
     descriptor, path = make_temporary()
+    if is_read_only:
+        os.fchmod(descriptor, 0o500)
     return Workspace(
         descriptor=descriptor,
         path=path,

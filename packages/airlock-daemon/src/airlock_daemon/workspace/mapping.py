@@ -18,9 +18,9 @@ from airlock_daemon.platform.linux.mountinfo import (
     relative_to,
 )
 from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.profile import Mount
+from airlock_daemon.setup.profile import Identity, Mount
 from airlock_daemon.setup.reserved import Reserved
-from airlock_daemon.workspace.misplaced import find_elsewhere
+from airlock_daemon.workspace.misplaced import find_elsewhere, find_other
 from airlock_daemon.workspace.sights import Sights
 from airlock_wire import quote
 
@@ -31,13 +31,15 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """A directory of the host that answers for a path of the client, and what remains below it.
 
     `target` is where the client sees the directory. `mount_id` is that of the host's mount on which
-    the directory must lie, None if any will do.
+    the directory must lie, None if any will do; `identity` is what the directory must be, None
+    where nothing was noted of it.
     """
 
     target: str
     directory: str
     below: str
     mount_id: int | None = None
+    identity: Identity | None = None
 
 
 class Mapping(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,13 +91,15 @@ class Mounts:
         self.makes_devices = makes_devices
         self.sights = sights or Sights()
         self._elsewhere: dict[str, str | None] = {}
+        self._other: dict[str, str | None] = {}
 
     def find(self, claimed: str | None) -> Mapping:
         """Find the directory of the host for `claimed`, an absolute path of the client.
 
         Asked in this order: `[workspace] mounts` of the profile, the mounts of the proved
         container, `[workspace] same_path`. Raises Unmapped when none knows it, Denied for a path
-        that no kernel reports, and for a directory that the container has, and has not there.
+        that no kernel reports, for a directory that the container has, and has not there, and where
+        the profile names another directory for a path than the proved container has there.
         """
         if claimed is None:
             raise Unmapped(
@@ -105,6 +109,7 @@ class Mounts:
             )
         path = _check_path(claimed)
         profile = self.agent.profile
+        self._refuse_other(_by_profile(path, (*profile.mounts, *profile.same_path)))
         source = (
             self._find_in_profile(path, profile.mounts)
             or (self._find_in_container(path) if self.is_proven else None)
@@ -188,6 +193,26 @@ class Mounts:
             f"{quote(target)}, or correct [workspace] of {self.agent.profile_file}{AND_RELOAD}",
         )
 
+    def _refuse_other(self, source: Source | None) -> None:
+        """Raise Denied where the proved container has another directory at the path of `source`."""
+        if source is None or not self.is_proven:
+            return
+        target = source.target
+        if target not in self._other:
+            self._other[target] = find_other(
+                source.directory, target=target, rows=self.rows, host=self.host_rows
+            )
+        other = self._other[target]
+        if other is not None:
+            raise Denied(
+                f"the container has another directory at {quote(target)} than the profile says: "
+                f"{quote(other)} of its file system, and not {quote(source.directory)}",
+                layer="workspace",
+                rule="other-directory",
+                hint=f"start the container anew with {quote(source.directory)} mounted there, or "
+                f"correct [workspace] of {self.agent.profile_file}{AND_RELOAD}",
+            )
+
     def _find_in_container(self, path: str) -> Source | None:
         row = find_seen(self.seen, path)
         if row is None or row.point == "/" or row.is_pseudo:
@@ -238,7 +263,7 @@ def _by_profile(path: str, mounts: Sequence[Mount]) -> Source | None:
         return None
     best = max(matching, key=lambda mount: len(mount.target))
     below = relative_to(path, best.target) or ""
-    return Source(target=best.target, directory=best.source, below=below)
+    return Source(target=best.target, directory=best.source, below=below, identity=best.identity)
 
 
 def _unmapped(path: str, mounts: Mounts) -> Unmapped:

@@ -1,11 +1,10 @@
 """Directories held by descriptors, so that what was checked is what is used."""
 
-import errno
 import os
 
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.known_status import read_known_status
-from airlock_daemon.platform.linux.openat2 import RESOLVE_CACHED, RESOLVE_NO_SYMLINKS, openat2
+from airlock_daemon.platform.linux.openat2 import open_without_links
 from airlock_daemon.platform.linux.procfs import name_descriptor
 from airlock_wire import quote
 
@@ -22,14 +21,8 @@ def open_unlinked(path: str, *, is_file: bool = False, at_once: bool = False) ->
     never answers. Raises Denied; BlockingIOError where it is to be done `at_once` and would have to
     be waited for.
     """
-    flags = _FILE if is_file else _DIRECTORY
-    resolve = RESOLVE_NO_SYMLINKS | RESOLVE_CACHED if at_once else RESOLVE_NO_SYMLINKS
     try:
-        descriptor = openat2(path, flags, resolve=resolve)
-    except NotImplementedError:
-        if at_once:
-            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), path) from None
-        descriptor = _open_by_parts(path, flags)
+        descriptor = open_without_links(path, _FILE if is_file else _DIRECTORY, at_once=at_once)
     except BlockingIOError:
         raise
     except OSError as error:
@@ -39,22 +32,6 @@ def open_unlinked(path: str, *, is_file: bool = False, at_once: bool = False) ->
     except BaseException:
         os.close(descriptor)
         raise
-
-
-def _open_by_parts(path: str, flags: int) -> int:
-    """The same without openat2(2), a system call for each part."""
-    descriptor = os.open("/", _DIRECTORY)
-    parts = [part for part in path.split("/") if part]
-    for number, part in enumerate(parts, start=1):
-        kind = flags if number == len(parts) else _DIRECTORY
-        try:
-            inner = os.open(part, kind | os.O_NOFOLLOW, dir_fd=descriptor)
-        except OSError as error:
-            raise _closed(path, error) from error
-        finally:
-            os.close(descriptor)
-        descriptor = inner
-    return descriptor
 
 
 def _closed(path: str, error: OSError) -> Denied:

@@ -8,7 +8,8 @@ An `options.toml` has, beside `tool`, `version` and `source`:
 - `[commands.NAME]` or `[commands."NAME NESTED"]` with `flags`, `stops = "first-word"`, and `words`,
   which says what its words are: `"values"`, `"paths"`, or `"none"`, as a command with nested ones
   has it unless it says otherwise; `[commands.""]` is for no subcommand; `also` lists other names
-  of the same command;
+  of the same command; `forms` lists the forms (`airlock_modules.reading.forms`) that its words must
+  have, each its own, the last one for those behind it as well;
 - `[undescribed]`, with `FIRST = ["NESTED", ...]`: subcommands of two words that are known, with
   whatever flags;
 - `open`: subcommands, and flags behind a subcommand, are accepted though they are not listed;
@@ -27,7 +28,15 @@ from airlock_modules.files.builtin_files import builtin_options
 from airlock_modules.files.faults import Fault, ModuleError
 from airlock_modules.files.toml_reader import TableReader
 from airlock_modules.reading.flag_set import FlagSet
-from airlock_modules.reading.notation import STYLES, FlagSpec, Origin, Style, parse_flag
+from airlock_modules.reading.notation import (
+    FORM_NAMES,
+    STYLES,
+    FlagSpec,
+    FormName,
+    Origin,
+    Style,
+    parse_flag,
+)
 from airlock_modules.reading.option_table import OptionTable, Scope
 from airlock_wire.text import quote
 
@@ -157,7 +166,20 @@ def _read_command(
         path_words=words == "paths",
         is_open=table.boolean("open", default=is_open),
         dashes_are_flags=root.dashes_are_flags,
+        forms=_read_forms(table),
     )
+
+
+def _read_forms(table: TableReader) -> tuple[FormName, ...]:
+    found = []
+    for text in table.strings("forms"):
+        form = next((name for name in FORM_NAMES if name == text), None)
+        if form is None:
+            remedy = f"write one of {', '.join(FORM_NAMES)}"
+            table.fault("forms", f"{quote(text)} is no form", remedy)
+        else:
+            found.append(form)
+    return tuple(found)
 
 
 def _read_undescribed(

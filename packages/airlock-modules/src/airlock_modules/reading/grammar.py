@@ -7,6 +7,7 @@ argument counts as unknown, so that readings never multiply.
 
 from collections.abc import Sequence
 
+from airlock_modules.reading.forms import find_malformed
 from airlock_modules.reading.notation import NUMBER, FlagSpec
 from airlock_modules.reading.option_table import OptionTable
 from airlock_modules.reading.parsed import Flag, Parsed, Piece
@@ -25,6 +26,7 @@ def parse(table: OptionTable, args: Sequence[str]) -> Parsed:
     """
     reader = _ArgumentReader(table, args)
     reader.read()
+    flags = (*reader.globals, *reader.flags)
     return Parsed(
         command=reader.command,
         knows_command=reader.knows_command,
@@ -36,11 +38,12 @@ def parse(table: OptionTable, args: Sequence[str]) -> Parsed:
         excess=reader.excess,
         paths=find_paths(
             table,
-            flags=(*reader.globals, *reader.flags),
+            flags=flags,
             words=reader.words,
             command=reader.command,
             path_words=reader.scope.path_words,
         ),
+        malformed=find_malformed(reader.scope.forms, words=reader.words, flags=flags),
     )
 
 

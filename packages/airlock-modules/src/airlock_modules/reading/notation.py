@@ -12,13 +12,14 @@ A description is the flag's names, then what it takes, as the usage line of a ma
 | `--[no-]verify` | stands for two flags, `--verify` and `--no-verify` |
 | `-<number>` | is a dash with digits: `-3` |
 
-The word for the value matters where it is `PATH` (the tool opens it) or `CHDIR` (the tool enters it
-before it opens any other); every other word in capitals says the same as `VALUE`.
+The word for the value matters where it is `PATH` (the tool opens it), `CHDIR` (the tool enters it
+before it opens any other) or the name of a form (`FormName`; see `forms`), which the value must
+have; every other word in capitals says the same as `VALUE`.
 """
 
 import re
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -37,12 +38,15 @@ NUMBER = "-<number>"
 
 Takes = Literal["nothing", "value", "optional", "several", "unsure"]
 Kind = Literal["VALUE", "PATH", "CHDIR", "EITHER"]
+FormName = Literal["ID", "IMAGE", "OBJECT", "NETWORK", "COPY", "SCALE", "VALUE"]
+FORM_NAMES: tuple[FormName, ...] = get_args(FormName)
 Origin = Literal["global", "everywhere", "command"]
 
 _NAME = re.compile(r"--?[^\s=\[\]<>*?-][^\s=\[\]<>*?]*|-[?#]")
 _PLACEHOLDER = re.compile(r"([A-Z][A-Z0-9_=-]*)(\.\.\.)?")
 _OPTIONAL = re.compile(r"(.*)\[=([A-Z][A-Z0-9_=-]*)\]")
 _NEGATABLE = "--[no-]"
+_FORMS: tuple[FormName, ...] = tuple(name for name in FORM_NAMES if name != "VALUE")
 _KINDS: dict[str, Kind] = {"PATH": "PATH", "CHDIR": "CHDIR"}
 
 
@@ -52,7 +56,8 @@ class FlagSpec(Struct, frozen=True, kw_only=True):
     `takes` is `unsure` where it is not said whether the next word is its value. `kind` says what
     the value is; `EITHER` is a path that the tool may enter or open. `negates` has the names of the
     flag that this one switches off. `origin` says where the tool accepts it: before the subcommand,
-    everywhere, or behind the subcommand that its table belongs to.
+    everywhere, or behind the subcommand that its table belongs to. `form` is the form that a value
+    must have, None for any.
     """
 
     names: tuple[str, ...]
@@ -60,6 +65,7 @@ class FlagSpec(Struct, frozen=True, kw_only=True):
     kind: Kind = "VALUE"
     negates: tuple[str, ...] = ()
     origin: Origin = "command"
+    form: FormName | None = None
 
     @property
     def name(self) -> str:
@@ -74,7 +80,8 @@ def parse_flag(text: str, *, style: Style, origin: Origin = "command") -> tuple[
 
     Raises `NotationError` with what is wrong in it.
     """
-    names, takes, kind = _split(text)
+    names, takes, word = _split(text)
+    kind = _KINDS.get(word, "VALUE")
     negations = tuple("--no-" + name.removeprefix(_NEGATABLE) for name in names if "[" in name)
     plain = tuple(name.replace(_NEGATABLE, "--", 1) for name in names)
     for name in plain:
@@ -84,11 +91,14 @@ def parse_flag(text: str, *, style: Style, origin: Origin = "command") -> tuple[
         takes=takes,
         kind=kind,
         origin=origin,
+        form=next((form for form in _FORMS if form == word), None),
     )
     if not negations:
         return (spec,)
     negations = tuple(normalise(name, style) for name in negations)
-    negated = replace(spec, names=negations, takes="nothing", kind="VALUE", negates=spec.names)
+    negated = replace(
+        spec, names=negations, takes="nothing", kind="VALUE", form=None, negates=spec.names
+    )
     return (spec, negated)
 
 
@@ -97,21 +107,21 @@ def normalise(name: str, style: Style) -> str:
     return name[1:] if style == "go" and name.startswith("--") else name
 
 
-def _split(text: str) -> tuple[list[str], Takes, Kind]:
+def _split(text: str) -> tuple[list[str], Takes, str]:
     names = text.split(" ")
     takes: Takes = "nothing"
-    kind: Kind = "VALUE"
+    word = ""
     if len(names) > 1 and not names[-1].startswith("-"):
         found = _PLACEHOLDER.fullmatch(names.pop())
         if not found:
             raise NotationError(f"{quote(text)} does not end with a word in capitals")
         takes = "several" if found[2] else "value"
-        kind = _KINDS.get(found[1], "VALUE")
+        word = found[1]
     elif found := _OPTIONAL.fullmatch(names[-1]):
         names[-1] = found[1]
         takes = "nothing" if found[2] == "BOOL" else "optional"
-        kind = _KINDS.get(found[2], "VALUE")
-    return names, takes, kind
+        word = found[2]
+    return names, takes, word
 
 
 def _check_name(name: str, style: Style) -> None:

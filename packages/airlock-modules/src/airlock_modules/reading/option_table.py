@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import force_setattr, replace
 
 from airlock_modules.reading.flag_set import FlagSet
-from airlock_modules.reading.notation import FlagSpec, Style, normalise
+from airlock_modules.reading.notation import FlagSpec, FormName, Style, normalise
 
 
 class Scope(Struct, frozen=True, kw_only=True):
@@ -22,7 +22,8 @@ class Scope(Struct, frozen=True, kw_only=True):
     this one; then another word is its own only if `takes_words`. `path_words` says that its words
     are paths, `is_open` that flags which are not listed are taken for known. With
     `dashes_are_flags` an argument that begins with a dash is never a value, and `--` ends nothing
-    but is unknown: parsers in stages lose it on the way.
+    but is unknown: parsers in stages lose it on the way. `forms` are those that its words must
+    have, one each, the last for all behind it; none where any text will do.
     """
 
     key: tuple[str, ...]
@@ -36,6 +37,7 @@ class Scope(Struct, frozen=True, kw_only=True):
     path_words: bool = False
     is_open: bool = False
     dashes_are_flags: bool = False
+    forms: tuple[FormName, ...] = ()
 
 
 class OptionTable(Struct, frozen=True, kw_only=True):

@@ -80,6 +80,14 @@ class PathUse(Struct, frozen=True):
         return posixpath.join(self.base, self.text) if self.base else self.text
 
 
+class Malformed(Struct, frozen=True):
+    """A word, or a value of the flag `by`, that is not what it must be: `expected`."""
+
+    piece: Piece
+    expected: str
+    by: str = ""
+
+
 class Parsed(Struct, frozen=True, kw_only=True):
     """All arguments of a request, as the tool would take them.
 
@@ -88,7 +96,8 @@ class Parsed(Struct, frozen=True, kw_only=True):
     program (a container, a remote shell). `unknown` are arguments that the table cannot explain.
     `knows_command` is false where the subcommand is not in the table; then nothing behind it was
     read and all of it is in `rest`. `excess` is an argument at which reading was given up, because
-    more flags stand behind the dashes of others than are read.
+    more flags stand behind the dashes of others than are read. `malformed` are words and values
+    that do not have the form which the table prescribes.
     """
 
     command: tuple[str, ...] = ()
@@ -100,3 +109,4 @@ class Parsed(Struct, frozen=True, kw_only=True):
     unknown: tuple[Piece, ...] = ()
     excess: Piece | None = None
     paths: tuple[PathUse, ...] = ()
+    malformed: tuple[Malformed, ...] = ()

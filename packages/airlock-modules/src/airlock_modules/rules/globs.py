@@ -4,7 +4,7 @@ r"""Glob patterns: `*`, `?`, `[...]` and `{a,b}`, matched against whole strings.
 `[!a-z]` or `[^a-z]` for one outside it, `{a,b}` for either (each may be a pattern and hold braces
 again). A backslash takes its meaning from the character after it. Where a pattern permits
 something, a text with a control character matches only the pattern that spells it out. In modules
-with a `[syntax]` a pattern that begins with `(#i)` ignores the case of the letters a to z behind it.
+with a `[syntax]` a pattern that begins with `(#i)` ignores the case of the letters a to z in it.
 
 A person writes the patterns, but what they are matched against comes from a client that may be
 hostile and have megabytes to send. So nothing here may backtrack without bound: braces are written

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from airlock_modules.reading.grammar import MOST_LETTERS, parse
 from airlock_modules.reading.notation import FlagSpec
 from airlock_modules.reading.option_table import OptionTable
-from airlock_modules.reading.parsed import Flag, Parsed, Piece
+from airlock_modules.reading.parsed import Flag, Malformed, Parsed, Piece
 from airlock_modules.reading.plain import PlainReading, read_plain
 from airlock_modules.rules.exclusions import Exclusion
 from airlock_modules.rules.grammar_rules import Facts
@@ -21,6 +21,8 @@ UNKNOWN_COMMAND = "command"
 """What stands for a rule where the subcommand is unknown or not listed."""
 UNKNOWN_FLAG = "unknown-flag"
 """What stands for a rule where the option table does not know a flag."""
+MALFORMED = "form"
+"""What stands for a rule where a word or value has not the form that the table prescribes."""
 TOO_MANY_FLAGS = "too-many-flags"
 """What stands for a rule where the arguments were not read to their end."""
 
@@ -45,7 +47,8 @@ class GrammarRules(Struct, frozen=True, kw_only=True):
 
     Mode `deny` blocks what `rules` match. Mode `allow` blocks what `permitted` does not list or,
     where there is no such list, what no rule of `rules` matches. In both, arguments that the option
-    table cannot explain are refused, and so is what `exceptions` match. What is refused because it
+    table cannot explain, or that have another form than it prescribes, are refused, and so is what
+    `exceptions` match. What is refused because it
     is not listed is refused for the reason of the first of `exclusions` that is about it, else for
     `reason`. Of what is left `narrowing`, the rules of an agent's profile, blocks what they match.
     """
@@ -119,6 +122,8 @@ def _judge_parsed(rules: GrammarRules, facts: Facts) -> Verdict:
         return _refuse_matched(parsed, *found)
     if parsed.unknown:
         return _refuse_unknown(rules, parsed, parsed.unknown[0])
+    if parsed.malformed:
+        return _refuse_malformed(parsed, parsed.malformed[0])
     if rules.mode == "deny":
         return Verdict(reading=parsed, allowed=True, detail="no deny rule matches")
     if rules.permitted is not None:
@@ -170,6 +175,12 @@ def _refuse_unknown(rules: GrammarRules, parsed: Parsed, piece: Piece) -> Verdic
     reason = _find_reason(rules, parsed.command, flag) or why
     shown = _show_with(parsed, quote(piece.text))
     return _refuse(parsed, shown, rule=UNKNOWN_FLAG, reason=reason, why=why)
+
+
+def _refuse_malformed(parsed: Parsed, malformed: Malformed) -> Verdict:
+    why = f"it is not {malformed.expected}"
+    shown = " ".join(filter(None, (malformed.by, quote(malformed.piece.text))))
+    return _refuse(parsed, _show_with(parsed, shown), rule=MALFORMED, reason=why, why=why)
 
 
 def _refuse_excess(parsed: Parsed, piece: Piece) -> Verdict:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from airlock_daemon.brokers.ssh.words import profile_words
+from airlock_daemon.brokers.ssh.words import split_profile_words
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.ssh_command import find_user
@@ -36,8 +36,7 @@ def read_asked(words: Sequence[str], generation: Generation) -> RemoteRequest:
     Raises RemoteError, and Denied for a profile whose ssh cannot be used.
     """
     asked = read_ssh_words(words)
-    # Of the home there is nothing in a user's name.
-    user = find_user(profile_words(generation.agent.profile.env, home="/"))
+    user = find_user(split_profile_words(generation.agent.profile.env))
     if user is None:
         return asked
     return replace(asked, destination=replace(asked.destination, user=user))

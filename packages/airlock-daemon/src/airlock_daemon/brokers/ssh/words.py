@@ -5,7 +5,11 @@ from collections.abc import Mapping, Sequence
 from airlock_daemon.brokers.ssh.goal import Goal
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.paths import expand_home
-from airlock_daemon.setup.ssh_command import UnfitCommandError, read_ssh_command
+from airlock_daemon.setup.ssh_command import (
+    UnfitCommandError,
+    find_missing_file,
+    read_ssh_command,
+)
 
 # The first value of an option counts, so these win over the human's own configuration and over the
 # words of a profile.
@@ -28,23 +32,33 @@ FORCED = (
 
 
 def profile_words(variables: Mapping[str, str], *, home: str) -> tuple[str, ...]:
-    """The ssh of a profile's `[env] set`, "ssh" without one. Raises Denied.
+    """The ssh of a profile's `[env] set`, "ssh" without one.
 
-    `~/` at the beginning of the program and of a value is `home`, that of the daemon's user.
+    `~/` at the beginning of the program and of a value is `home`, that of the daemon's user. Raises
+    Denied where it cannot be used, or where a file that it names cannot be read now.
     """
-    text = variables.get("GIT_SSH_COMMAND")
-    if text is None:
-        return ("ssh",)
+    words = split_profile_words(variables)
+    problem = find_missing_file(words, home)
+    if problem is not None:
+        raise _refuse(problem, "put the file there, or name another")
+    return tuple(expand_home(word, home) for word in words)
+
+
+def split_profile_words(variables: Mapping[str, str]) -> tuple[str, ...]:
+    """The same as it is written, whether its files are there or not. Raises Denied."""
     try:
-        return tuple(expand_home(word, home) for word in read_ssh_command(text))
+        return read_ssh_command(variables.get("GIT_SSH_COMMAND", "ssh"))
     except UnfitCommandError as error:
-        raise Denied(
-            f"this agent's GIT_SSH_COMMAND cannot be used for git-remote: {error}",
-            layer="broker",
-            rule="GIT_SSH_COMMAND",
-            hint='a person on the host can write it like "ssh -i ~/.ssh/key" in [env] set of its '
-            f"airlock.toml{AND_RELOAD}",
-        ) from error
+        raise _refuse(str(error), 'write it like "ssh -i ~/.ssh/key"') from error
+
+
+def _refuse(problem: str, remedy: str) -> Denied:
+    return Denied(
+        f"this agent's GIT_SSH_COMMAND cannot be used for git-remote: {problem}",
+        layer="broker",
+        rule="GIT_SSH_COMMAND",
+        hint=f"a person on the host can {remedy}, in [env] set of its airlock.toml{AND_RELOAD}",
+    )
 
 
 def build_words(

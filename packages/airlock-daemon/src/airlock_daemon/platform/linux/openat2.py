@@ -5,6 +5,7 @@ import errno
 import functools
 import os
 import struct
+import sys
 from collections.abc import Callable
 
 RESOLVE_NO_SYMLINKS = 0x04
@@ -42,6 +43,38 @@ def openat2(path: str, flags: int, *, resolve: int, directory: int | None = None
     if number in (errno.ENOSYS, errno.EPERM, errno.EINVAL):
         raise NotImplementedError("openat2")
     raise OSError(number, os.strerror(number), path)
+
+
+def open_without_links(path: str, flags: int, *, at_once: bool = False) -> int:
+    """Open the absolute `path`, none of whose components may be a symbolic link (ELOOP, ENOTDIR).
+
+    The caller closes the descriptor. Raises OSError; BlockingIOError where it is to be done
+    `at_once` and would have to be waited for.
+    """
+    resolve = RESOLVE_NO_SYMLINKS | RESOLVE_CACHED if at_once else RESOLVE_NO_SYMLINKS
+    if sys.platform == "linux":
+        try:
+            return openat2(path, flags, resolve=resolve)
+        except NotImplementedError:
+            pass
+    if at_once:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), path)
+    return _open_by_parts(path, flags)
+
+
+def _open_by_parts(path: str, flags: int) -> int:
+    """The same without openat2(2), a system call for each part."""
+    directory = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+    descriptor = os.open("/", directory)
+    parts = [part for part in path.split("/") if part]
+    for number, part in enumerate(parts, start=1):
+        kind = flags if number == len(parts) else directory
+        try:
+            inner = os.open(part, kind | os.O_NOFOLLOW, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = inner
+    return descriptor
 
 
 @functools.cache

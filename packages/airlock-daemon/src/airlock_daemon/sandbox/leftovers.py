@@ -1,0 +1,97 @@
+"""What a tool leaves in /tmp and the home of its box, which go with the box: which of it is a loss.
+
+Only what stands at the top of these directories when the tool ends, and did not before, is looked
+at. It is a loss if an argument names it, or if it was made for others to find. A tool's temporary
+files are none (nobody else may read those of mkstemp(3) and mkdtemp(3)), nor are its directories of
+settings and caches (they begin with a dot), sockets, histories, and a few known caches.
+"""
+
+import fnmatch
+import itertools
+import os
+import stat
+import struct
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from airlock_daemon.sandbox.box import TMP
+from airlock_wire import quote
+
+_MODE = struct.Struct("<I")
+_HEADER = 4
+
+_MOST_ENTRIES = 1000
+
+# The lines that a client gets. Further losses are counted.
+_MOST_LINES = 4
+
+# Of shells and pagers, in a home.
+_HISTORIES = (".*_history", ".lesshst", ".viminfo", ".wget-hsts")
+# Of node, its compilers, and java: in /tmp, and for all users to read.
+_CACHES = ("node-compile-cache", "v8-compile-cache-*", "jiti", "node-jiti", "hsperfdata_*")
+
+
+class Leftover(msgspec.Struct, frozen=True):
+    """A file or directory at `path`, as the tool calls it, and its mode (inode(7))."""
+
+    path: str
+    mode: int
+
+
+def decode_leftovers(message: bytes) -> tuple[Leftover, ...]:
+    """What the launcher says in one message (`native/README.md`); a cut entry is left out."""
+    found, start = list[Leftover](), _HEADER
+    while (end := message.find(b"\0", start + _MODE.size)) >= 0:
+        (mode,) = _MODE.unpack_from(message, start)
+        found.append(Leftover(os.fsdecode(message[start + _MODE.size : end]), mode))
+        start = end + 1
+    return tuple(found)
+
+
+def list_leftovers(directory: str, is_made: Callable[[str], bool]) -> tuple[Leftover, ...]:
+    """What stands in `directory` of this host, but for the names that `is_made` knows.
+
+    Of a very full directory it is only a part. Raises OSError.
+    """
+    with os.scandir(directory) as entries:
+        return tuple(
+            Leftover(each.path, each.stat(follow_symlinks=False).st_mode)
+            for each in itertools.islice(entries, _MOST_ENTRIES)
+            if not is_made(each.name)
+        )
+
+
+def warn_of_losses(leftovers: Sequence[Leftover], argv: Sequence[str], *, end: str) -> bytes:
+    """What a client reads on its stderr; each line ends with `end`. Empty where nothing is lost.
+
+    `argv` are the words of the tool.
+    """
+    lost = sorted(each.path for each in leftovers if _is_loss(each, argv))
+    lines = list(_describe(lost[:_MOST_LINES]))
+    if len(lost) > _MOST_LINES:
+        lines.append(f"so were {len(lost) - _MOST_LINES} more")
+    return "".join(f"airlock: warning: {line}{end}" for line in lines).encode()
+
+
+def _describe(paths: Sequence[str]) -> Iterator[str]:
+    for path in paths:
+        shown = path if quote(path, limit=None) == f'"{path}"' else quote(path)
+        yield f"{shown} was written where nothing is kept: write to the workspace instead"
+
+
+def _is_loss(leftover: Leftover, argv: Sequence[str]) -> bool:
+    place, name = os.path.split(leftover.path)
+    if not (
+        stat.S_ISREG(leftover.mode) or stat.S_ISDIR(leftover.mode) or stat.S_ISLNK(leftover.mode)
+    ):
+        return False
+    if any(leftover.path in word for word in argv):
+        return True
+    if name.startswith(".") and stat.S_ISDIR(leftover.mode):
+        return False
+    if any(fnmatch.fnmatchcase(name, pattern) for pattern in (*_HISTORIES, *_CACHES)):
+        return False
+    # Settings, such as .npmrc, may be private too.
+    is_setting = name.startswith(".") and place != TMP
+    return is_setting or bool(leftover.mode & (stat.S_IRWXG | stat.S_IRWXO))

@@ -1,0 +1,331 @@
+"""Which directories agents may work in.
+
+A workspace is decided once. Its written path is opened without following a symbolic link, and no
+directory above it may be one that an agent can write: an agent that could put a link or another
+directory in its place would choose what another agent, or its own next container, is given.
+"""
+
+import errno
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, suppress
+
+import msgspec
+from msgspec.structs import replace
+
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.platform.linux.known_status import read_known_status
+from airlock_daemon.platform.linux.mountinfo import (
+    MountRow,
+    by_point,
+    find_seen,
+    list_above,
+    read_own_mounts,
+    relative_to,
+)
+from airlock_daemon.platform.linux.openat2 import open_without_links
+from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.noted import (
+    Noted,
+    Notes,
+    describe,
+    note,
+    read_boot_id,
+    renew,
+    replace_notes,
+)
+from airlock_daemon.setup.profile import Identity, Mount
+from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.setup.state import State
+from airlock_modules import Fault
+from airlock_wire import quote
+
+_OVERLAYS = ("overlay", "fuse.fuse-overlayfs", "aufs")
+_CONTAINER_FILES = ("/.dockerenv", "/run/.containerenv")
+
+
+class Unserved(msgspec.Struct, frozen=True, kw_only=True):
+    """An agent that is registered and not served, because of the `faults` of its workspaces."""
+
+    agent: Agent
+    faults: tuple[Fault, ...]
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A workspace as `key` of the profile `source` of an agent has it: absolute and normal."""
+
+    agent: str
+    path: str
+    source: str
+    key: str
+
+
+class Workspaces:
+    """The workspaces of all registered agents, and the host's mounts on which they lie."""
+
+    def __init__(
+        self, agents: Iterable[Agent], *, rows: Iterable[MountRow], in_container: bool
+    ) -> None:
+        """`rows` are the mounts of this process, which may run `in_container`."""
+        self._seen = by_point(rows)
+        self._in_container = in_container
+        self._owners: dict[str, tuple[str, str]] = {}
+        self._places: dict[tuple[str, str], tuple[str, str]] = {}
+        for agent in agents:
+            for mount in list_mounts(agent):
+                owner = (agent.name, mount.source)
+                self._owners.setdefault(mount.source, owner)
+                place = self._locate(mount.source)
+                if place is not None:
+                    self._places.setdefault(place, owner)
+
+    def find_faults(self, entry: Entry) -> Iterator[Fault]:
+        """Tell what keeps a path, which is not opened, from being a workspace."""
+        path, agent = entry.path, entry.agent
+        outer = self._find_outer(path)
+        volume = self._find_volume(path)
+        if outer is not None:
+            name, directory = outer
+            problem = (
+                f"the workspace {path} of agent {agent} lies inside {directory}, a workspace of "
+                f"{'the same agent' if name == agent else f'agent {name}'}, which can put another "
+                "directory in its place"
+            )
+            remedy = (
+                "use directories that do not contain each other: move one of the two, or remove an "
+                f"agent: airlock-daemon agent remove {agent}"
+            )
+            yield Fault(entry.source, entry.key, problem, remedy)
+        elif volume is not None:
+            problem = (
+                f"{path} lies below {volume}, a volume of this container: whatever else mounts it "
+                "can put another directory in its place"
+            )
+            remedy = (
+                f"mount that directory itself at {path} (subpath of a volume), or name {volume}"
+            )
+            yield Fault(entry.source, entry.key, problem, remedy)
+
+    def find_inner(self, path: str) -> tuple[str, str] | None:
+        """The owner and path of a workspace that lies strictly inside `path`, of any agent."""
+        place = self._locate(path)
+        for owner, inner in self._owners.values():
+            above = list(list_above(inner))
+            places = map(self._locate, above) if place is not None else ()
+            if path in above or place in places:
+                return owner, inner
+        return None
+
+    def _find_outer(self, path: str) -> tuple[str, str] | None:
+        for above in list_above(path):
+            if above in self._owners:
+                return self._owners[above]
+        for above in list_above(path):
+            place = self._locate(above)
+            if place is not None:
+                device, root = place
+                for each in (root, *list_above(root)):
+                    if (device, each) in self._places:
+                        return self._places[device, each]
+        return None
+
+    def _find_volume(self, path: str) -> str | None:
+        row = find_seen(self._seen, path)
+        is_below = row is not None and row.point not in ("/", path)
+        return row.point if row is not None and is_below and self._in_container else None
+
+    def _locate(self, path: str) -> tuple[str, str] | None:
+        """The file system of `path` and the path there, by which bind mounts show alike."""
+        row = find_seen(self._seen, path)
+        if row is None:
+            return None
+        rest = relative_to(path, row.point)
+        return row.device, os.path.join(row.root, rest) if rest else row.root
+
+
+def describe_unserved(unserved: Mapping[str, Unserved]) -> Iterator[str]:
+    """Say of each agent that is not served why, a line a fault."""
+    for name, each in unserved.items():
+        yield from (f"agent {name} is not served: {fault}" for fault in each.faults)
+
+
+def list_mounts(agent: Agent) -> tuple[Mount, ...]:
+    """All directories that the profile of an agent maps."""
+    return (*agent.profile.mounts, *agent.profile.same_path)
+
+
+def look_at_workspaces(agents: Iterable[Agent]) -> Workspaces:
+    """The same with the mounts of this process, as far as they can be read."""
+    rows: tuple[MountRow, ...] = ()
+    if sys.platform == "linux":
+        with suppress(OSError):
+            rows = read_own_mounts()
+    top = by_point(rows).get("/")
+    is_overlay = top is not None and top.kind in _OVERLAYS
+    in_container = is_overlay or any(map(os.path.exists, _CONTAINER_FILES))
+    return Workspaces(agents, rows=rows, in_container=in_container)
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """The agents that may be served, and those whose workspaces have faults.
+
+    The mounts of the former have the identity of the directory that was found. `noted` is what is
+    known of the workspaces of all of them from now on.
+    """
+
+    served: dict[str, Agent]
+    unserved: dict[str, Unserved]
+    noted: Notes
+
+
+def judge_workspaces(agents: Mapping[str, Agent], reserved: Reserved, known: Notes) -> Judged:
+    """Judge the workspaces of all registered agents; `known` is what was noted of them."""
+    workspaces = look_at_workspaces(agents.values())
+    boot = read_boot_id()
+    served, unserved, noted = {}, {}, {}
+    for name, agent in agents.items():
+        faults: list[Fault] = []
+        found: dict[str, Identity] = {}
+        before = known.get(agent.directory, {})
+        after = dict(before)
+        for entry in _list_entries(agent):
+            faults.extend(_judge(entry, workspaces, reserved, found))
+            if entry.path in found:
+                renewed = renew(before.get(entry.path), found[entry.path], boot=boot)
+                if renewed is None:
+                    faults.append(_explain_replaced(entry, found[entry.path], before[entry.path]))
+                else:
+                    after[entry.path] = renewed
+        if faults:
+            unserved[name] = Unserved(agent=agent, faults=tuple(faults))
+        else:
+            served[name] = _identify(agent, found)
+        noted[agent.directory] = before if faults else after
+    return Judged(served=served, unserved=unserved, noted=noted)
+
+
+def _list_entries(agent: Agent) -> Iterator[Entry]:
+    profile = agent.profile
+    for key, mounts in (("mounts", profile.mounts), ("same_path", profile.same_path)):
+        for path in dict.fromkeys(mount.source for mount in mounts):
+            source = agent.profile_file
+            yield Entry(agent=agent.name, path=path, source=source, key=f"workspace.{key}")
+
+
+def _judge(
+    entry: Entry, workspaces: Workspaces, reserved: Reserved, found: dict[str, Identity]
+) -> Iterator[Fault]:
+    faults = tuple(workspaces.find_faults(entry))
+    yield from faults
+    if faults:
+        # Who could write it may have put there whatever it likes.
+        return
+    try:
+        found[entry.path] = identify(entry.path)
+    except OSError as error:
+        yield _explain_unopened(entry, error)
+        return
+    if conflict := reserved.conflict(entry.path):
+        problem = f"{entry.path} cannot be a workspace: {conflict}"
+        remedy = "keep Airlock's own files outside of every workspace"
+        yield Fault(entry.source, entry.key, problem, remedy)
+
+
+def _identify(agent: Agent, found: Mapping[str, Identity]) -> Agent:
+    profile = agent.profile
+    changed = {
+        key: tuple(replace(each, identity=found[each.source]) for each in getattr(profile, key))
+        for key in ("mounts", "same_path")
+    }
+    return replace(agent, profile=replace(profile, **changed))
+
+
+def identify(path: str) -> Identity:
+    """Device and inode of a directory, opened without following a link. Raises OSError."""
+    flags = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+    descriptor = open_without_links(path, flags)
+    try:
+        status = read_known_status(descriptor)
+    finally:
+        os.close(descriptor)
+    return Identity(status.st_dev, status.st_ino)
+
+
+def _explain_unopened(entry: Entry, error: OSError) -> Fault:
+    path = entry.path
+    link = find_link(path)
+    real = os.path.realpath(path)
+    if link is None and error.errno in (errno.ENOENT, errno.ENOTDIR):
+        problem, remedy = f"{path} is no directory", "name a directory of this host"
+    elif link is None:
+        problem = f"{path} cannot be opened: {error.strerror}"
+        remedy = "let the daemon's user enter it"
+    elif os.path.isdir(real):
+        problem = f"{path} is not followed: {link} is a symbolic link"
+        told = real if real.isprintable() else quote(real, limit=None)
+        remedy = f"if it should lead there, write the real path: {told}"
+    else:
+        problem = f"{path} is no directory: {link} is a symbolic link"
+        remedy = "name a directory of this host"
+    return Fault(entry.source, entry.key, problem, remedy)
+
+
+def _explain_replaced(entry: Entry, found: Identity, noted: Noted) -> Fault:
+    problem = (
+        f"{entry.path} has become another directory: it is {describe(found)}, and "
+        f"{describe(noted.identity)} was noted"
+    )
+    remedy = f"put that one back, or accept this one: airlock-daemon agent trust {entry.agent}"
+    return Fault(entry.source, entry.key, problem, remedy)
+
+
+def find_link(path: str) -> str | None:
+    """The first component of an absolute path that is a symbolic link."""
+    steps = (*reversed(tuple(list_above(path))), path)
+    return next((step for step in steps if os.path.islink(step)), None)
+
+
+class Trust(msgspec.Struct, frozen=True, kw_only=True):
+    """The `notes` that an agent's workspaces get, of which `before` was noted until now."""
+
+    state: State
+    directory: str
+    before: Mapping[str, Noted]
+    notes: dict[str, Noted]
+
+    def describe(self) -> Iterator[str]:
+        """What is noted and what is there, a line a workspace."""
+        for path, noted in self.notes.items():
+            before = self.before.get(path)
+            now = describe(noted.identity)
+            if before is None:
+                yield f"{path}: {now}; nothing was noted"
+            elif before.identity == noted.identity:
+                yield f"{path}: {now}, as it was noted"
+            else:
+                yield f"{path}: {now}; noted was {describe(before.identity)}"
+
+    def apply(self, undo: ExitStack) -> None:
+        """Note them. Raises AirlockError."""
+        undo.callback(replace_notes, self.state, self.directory, self.before)
+        replace_notes(self.state, self.directory, self.notes)
+
+
+def plan_trust(agent: Agent, state: State, before: Mapping[str, Noted]) -> Trust:
+    """Work out what is noted of an agent whose workspaces are right as they are.
+
+    `before` is what was noted of it until now. Raises AirlockError where a workspace is no
+    directory that can be opened without following a link.
+    """
+    boot = read_boot_id()
+    notes = {}
+    for mount in list_mounts(agent):
+        try:
+            notes[mount.source] = note(identify(mount.source), boot=boot)
+        except OSError as error:
+            raise AirlockError(
+                f"{mount.source} cannot be opened without following links: {error.strerror}",
+                hint=f"write its real path in {agent.profile_file}, or put the directory back",
+            ) from error
+    return Trust(state=state, directory=agent.directory, before=before, notes=notes)

@@ -1,0 +1,190 @@
+"""Tests of `airlock_daemon.setup.workspaces`: what is a workspace, and who could replace it."""
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from airlock_daemon.platform.linux.mountinfo import MountRow
+from airlock_daemon.setup import workspaces as judging
+from airlock_daemon.setup.load import Setup
+from airlock_daemon.setup.workspaces import Entry, Workspaces
+from worlds import World
+
+LINES = {
+    "mounts": '[workspace]\nmounts = {{ "/workspace" = "{}" }}\n',
+    "same_path": '[workspace]\nsame_path = ["{}"]\n',
+}
+
+
+def write(world: World, path: Path | str, *, agent: str = "my", key: str = "same_path") -> None:
+    """Have the profile of an agent map one directory."""
+    profile = world.agent.with_name(agent) / "airlock.toml"
+    profile.write_text(f"commands = []\n{LINES[key].format(path)}")
+
+
+def add(world: World, name: str, path: Path) -> None:
+    """Register another agent that works in a directory."""
+    world.add_agent(name)
+    write(world, path, agent=name)
+
+
+def faults(setup: Setup, name: str = "my") -> list[str]:
+    """What keeps an agent from being served."""
+    return [str(fault) for fault in setup.unserved[name].faults]
+
+
+@pytest.mark.parametrize("key", LINES)
+@pytest.mark.parametrize("linked", ["link", "link/inner", "real/inner/end"])
+def test_a_link_in_a_path_is_a_fault_that_names_the_real_path(
+    world: World, key: str, linked: str
+) -> None:
+    """It is never followed, wherever in the path it is."""
+    real = world.root / "real" / "inner"
+    real.mkdir(parents=True)
+    (world.root / "link").symlink_to("real")
+    (real / "end").symlink_to(real)
+    write(world, world.root / linked, key=key)
+    setup = world.load()
+    assert not setup.generations
+    (fault,) = faults(setup)
+    assert f"[workspace] {key}: " in fault
+    assert "is a symbolic link" in fault
+    assert fault.endswith(f"write the real path: {os.path.realpath(world.root / linked)}")
+
+
+def test_the_real_path_that_is_named_is_good(world: World) -> None:
+    """Its identity is that of the directory."""
+    write(world, world.workspace)
+    (mount,) = world.load().generations["my"].agent.profile.same_path
+    info = world.workspace.stat()
+    assert mount.identity == (info.st_dev, info.st_ino)
+
+
+@pytest.mark.parametrize("key", LINES)
+def test_the_agent_of_an_inner_workspace_is_not_served(world: World, key: str) -> None:
+    """The message names both agents, both paths and the way out; the outer one is served."""
+    inner = world.workspace / "deep" / "app"
+    inner.mkdir(parents=True)
+    write(world, inner, key=key)
+    add(world, "mono", world.workspace)
+    setup = world.load()
+    assert list(setup.generations) == ["mono"]
+    (fault,) = faults(setup)
+    assert f"the workspace {inner} of agent my lies inside {world.workspace}" in fault
+    assert "a workspace of agent mono" in fault
+    assert fault.endswith("airlock-daemon agent remove my")
+
+
+def test_an_agent_cannot_replace_its_own_workspace_either(world: World) -> None:
+    """Both of its workspaces are its container's to write."""
+    inner = world.workspace / "app"
+    inner.mkdir()
+    write(world, f'{inner}", "{world.workspace}')
+    (fault,) = faults(world.load())
+    assert "a workspace of the same agent" in fault
+
+
+def test_two_agents_may_share_a_directory(world: World) -> None:
+    """And names that only begin alike do not lie in each other."""
+    beside = world.workspace.with_name("workspace-2")
+    beside.mkdir()
+    write(world, world.workspace)
+    add(world, "same", world.workspace)
+    add(world, "beside", beside)
+    assert set(world.load().generations) == {"my", "same", "beside"}
+
+
+def test_what_an_inner_link_leads_to_is_not_proposed(world: World) -> None:
+    """Another agent may have put it there, to have a person write down what it wants."""
+    secret = world.root / "secret"
+    secret.mkdir()
+    (world.workspace / "app").symlink_to(secret)
+    write(world, world.workspace / "app")
+    add(world, "mono", world.workspace)
+    (fault,) = faults(world.load())
+    assert "lies inside" in fault
+    assert str(secret) not in fault
+
+
+def test_an_unserved_agent_counts_as_one_that_can_write(world: World) -> None:
+    """Its containers may run all the same."""
+    inner = world.workspace / "app"
+    inner.mkdir()
+    write(world, inner)
+    world.add_agent("mono")
+    (world.agent.with_name("mono") / "airlock.toml").write_text(
+        f'commands = []\n[workspace]\nsame_path = ["{world.workspace}", "/nowhere"]\n'
+    )
+    assert set(world.load().unserved) == {"my", "mono"}
+
+
+def row(number: int, point: str, *, device: str = "8:1", root: str = "/") -> MountRow:
+    return MountRow(number, device, root, point, read_only=False, kind="ext4")
+
+
+def judge(world: World, path: str, rows: list[MountRow], *, in_container: bool = False) -> str:
+    """What is said of a path beside the world's agents, with these mounts."""
+    agents = world.load().agents
+    workspaces = Workspaces(agents, rows=rows, in_container=in_container)
+    entry = Entry(agent="new", path=path, source="p", key="workspace.same_path")
+    return "\n".join(map(str, workspaces.find_faults(entry)))
+
+
+def test_a_bind_mount_does_not_hide_that_a_workspace_is_inside_another(world: World) -> None:
+    """By its own path nobody sees it; a directory that is mounted itself cannot be replaced."""
+    write(world, world.workspace)
+    bound = row(2, "/bound", root=f"{world.workspace}/sub")
+    rows = [row(1, "/"), bound]
+    assert f"lies inside {world.workspace}" in judge(world, "/bound/app", rows)
+    assert not judge(world, "/bound", rows)
+    assert not judge(world, "/bound/app", [row(1, "/")])
+    assert not judge(world, "/bound/app", [row(1, "/"), row(2, "/bound", device="8:2")])
+
+
+def test_below_a_volume_of_a_container_nothing_is_a_workspace(world: World) -> None:
+    """Whoever else mounts the volume could replace it; on a host a file system is no volume."""
+    rows = [row(1, "/"), row(2, "/volume", device="8:2")]
+    said = judge(world, "/volume/app", rows, in_container=True)
+    assert "/volume/app lies below /volume, a volume of this container" in said
+    assert said.endswith("or name /volume")
+    assert not judge(world, "/volume", rows, in_container=True)
+    assert not judge(world, "/srv/app", rows, in_container=True)
+    assert not judge(world, "/volume/app", rows)
+
+
+def test_a_replaced_directory_is_a_fault_that_names_both(world: World) -> None:
+    """Whatever the path says. The old one is good again where it is put back."""
+    write(world, world.workspace)
+    before = world.load()
+    old = world.workspace.stat().st_ino
+    world.workspace.rename(world.root / "old")
+    world.workspace.mkdir()
+    new = world.workspace.stat().st_ino
+    after = world.load_again(before)
+    (fault,) = faults(after)
+    assert f"it is inode {new} on device" in fault
+    assert f"inode {old} on device" in fault
+    assert fault.endswith("airlock-daemon agent trust my")
+    world.workspace.rmdir()
+    (world.root / "old").rename(world.workspace)
+    assert "my" in world.load_again(after).generations
+
+
+def test_a_person_can_trust_the_new_directory(world: World) -> None:
+    """Exactly what was shown is noted; undone, the old one counts again."""
+    write(world, world.workspace)
+    before = world.load()
+    world.workspace.rename(world.root / "old")
+    world.workspace.mkdir()
+    after = world.load_again(before)
+    agent = after.unserved["my"].agent
+    plan = judging.plan_trust(agent, after.state, after.noted[agent.directory])
+    (line,) = plan.describe()
+    assert line.startswith(f"{world.workspace}: inode {world.workspace.stat().st_ino} on device")
+    assert f"noted was inode {(world.root / 'old').stat().st_ino} on device" in line
+    with ExitStack() as undo:
+        plan.apply(undo)
+        assert "my" in world.load_again(before).generations
+    assert "my" in world.load_again(before).unserved
