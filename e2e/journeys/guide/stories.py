@@ -160,6 +160,14 @@ def follow_operate(page: Page, host: GuideHost) -> None:
         tail.wait_for("git status")
         host.end(tail)
     host.type("\n".join(rest))
+    host.write("src/app/.envrc", "true\n")
+    try:
+        look, accept = page.take("airlock-daemon scan my").splitlines()
+        assert ".envrc:1: true" in host.try_typing(look).stdout
+        host.type(accept)
+        host.type(look)
+    finally:
+        host.type("rm ~/src/app/.envrc")
 
 
 def follow_log(page: Page, host: GuideHost) -> None:

@@ -19,6 +19,7 @@ from airlock_daemon.cli.mounted_workspaces import (
 )
 from airlock_daemon.cli.next_steps import choose_start
 from airlock_daemon.cli.options import pass_obj
+from airlock_daemon.cli.read_only import protect
 from airlock_daemon.cli.reporting import say
 from airlock_daemon.cli.scan import watch
 from airlock_daemon.cli.wiring import Wiring, docker_words
@@ -79,6 +80,14 @@ def run(
             metavar="WORD", help="A word for `docker run`, as --docker-arg=--init; may be repeated."
         ),
     ] = None,
+    read_only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH",
+            help="Path in a workspace that the container cannot change, nor make where it is not "
+            "there; may be repeated.",
+        ),
+    ] = None,
     image_user: Annotated[
         bool, typer.Option("--image-user", help="Run as the image's user, and not as yourself.")
     ] = False,
@@ -127,14 +136,20 @@ def run(
         directory=find_directory(workspaces),
         has_terminal=sys.stdin.isatty() and sys.stdout.isatty(),
     )
+    protected = protect(read_only or (), workspaces, can_make=not only_print)
+    groups += [("--mount", mount.option) for mount in protected.mounts]
     groups += [(word,) for word in docker_arg or ()]
     # What was looked at is what runs, and not what a registry has by that name.
     groups += [("--pull=never", image, *(command or ()))]
     words = [word for group in groups for word in group]
     if not only_print:
-        tell = watch(setup.state, generation.agent, workspaces)
-        refuse_replaced(chosen)
-        status = run_in_foreground(engine, words)
+        try:
+            tell = watch(setup.state, generation.agent, workspaces)
+            refuse_replaced(chosen)
+            status = run_in_foreground(engine, words)
+        finally:
+            for line in protected.clean():
+                say(line)
         for line in tell():
             say(line)
         raise typer.Exit(end_like(status))

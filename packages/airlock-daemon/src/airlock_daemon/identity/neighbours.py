@@ -7,6 +7,8 @@ mounts of its processes, which the kernel shows to everybody, so that no engine 
 import os
 from collections.abc import Iterator
 
+import msgspec
+
 from airlock_daemon.platform.linux.mountinfo import (
     MountRow,
     find_mount,
@@ -19,6 +21,13 @@ from airlock_daemon.setup.reserved import is_within
 
 # Bytes of the mounts of one process: who has more is passed over.
 _MOST = 1 << 20
+
+
+class Mounted(msgspec.Struct, frozen=True):
+    """What a container has mounted: where this host has the same, and whether it may write."""
+
+    paths: tuple[str, ...]
+    is_writable: bool
 
 
 def find_mounted(sockets_dir: str) -> tuple[str, ...]:
@@ -34,6 +43,17 @@ def find_mounted(sockets_dir: str) -> tuple[str, ...]:
             writable = (row for row in rows if not row.read_only and not row.is_pseudo)
             found |= dict.fromkeys(each for row in writable for each in shown[row.point])
     return tuple(found)
+
+
+def list_mounted() -> Iterator[dict[str, Mounted]]:
+    """For each container that runs, and each box: what is mounted at each of its paths."""
+    host = read_own_mounts()
+    for rows in _list_containers(host):
+        yield {
+            row.point: Mounted(tuple(find_shown(host, row)), not row.read_only)
+            for row in rows
+            if not row.is_pseudo
+        }
 
 
 def _list_containers(host: tuple[MountRow, ...]) -> Iterator[tuple[MountRow, ...]]:
