@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from airlock_daemon.identity.peer import containers_in, outermost_beyond
 from airlock_daemon.platform.linux.mountinfo import (
     MountRow,
     find_mount,
@@ -16,7 +17,7 @@ from airlock_daemon.platform.linux.mountinfo import (
     parse_mountinfo,
     read_own_mounts,
 )
-from airlock_daemon.platform.linux.procfs import read_process_file
+from airlock_daemon.platform.linux.procfs import read_process_entry, read_process_file
 from airlock_daemon.setup.reserved import is_within
 
 # Bytes of the mounts of one process: who has more is passed over.
@@ -46,9 +47,9 @@ def find_mounted(sockets_dir: str) -> tuple[str, ...]:
 
 
 def list_mounted() -> Iterator[dict[str, Mounted]]:
-    """For each container that runs, and each box: what is mounted at each of its paths."""
+    """For each container that an engine runs: what is mounted at each of its paths."""
     host = read_own_mounts()
-    for rows in _list_containers(host):
+    for rows in _list_containers(host, only_named=True):
         yield {
             row.point: Mounted(tuple(find_shown(host, row)), not row.read_only)
             for row in rows
@@ -56,15 +57,25 @@ def list_mounted() -> Iterator[dict[str, Mounted]]:
         }
 
 
-def _list_containers(host: tuple[MountRow, ...]) -> Iterator[tuple[MountRow, ...]]:
-    """The mounts of each process with another root than the host's, the same ones once."""
+def _list_containers(
+    host: tuple[MountRow, ...], *, only_named: bool = False
+) -> Iterator[tuple[MountRow, ...]]:
+    """The mounts of each process with another root than the host's, the same ones once.
+
+    With `only_named` those alone whose cgroup names a container, as those of boxes do not.
+    """
     seen = set()
+    around = containers_in(read_process_entry(os.getpid(), "cgroup")) if only_named else ()
     own = find_mount(host, "/")
     for name in os.listdir("/proc"):
         if not name.isdecimal():
             continue
         try:
             text = read_process_file(int(name), "mountinfo", most=_MOST)
+            if only_named:
+                named = containers_in(read_process_entry(int(name), "cgroup"))
+                if outermost_beyond(around, named) is None:
+                    continue
         except OSError:
             continue
         if text in seen:
