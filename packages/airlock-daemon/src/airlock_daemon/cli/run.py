@@ -10,6 +10,7 @@ from typer.core import TyperCommand
 
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.container_lines import lay_out
+from airlock_daemon.cli.doors import refuse_doors
 from airlock_daemon.cli.foreground import end_like, run_in_foreground
 from airlock_daemon.cli.image import find_engine, inspect_image
 from airlock_daemon.cli.mounted_workspaces import (
@@ -136,6 +137,14 @@ def run(
         directory=find_directory(workspaces),
         has_terminal=sys.stdin.isatty() and sys.stdout.isatty(),
     )
+    warnings = refuse_doors(
+        docker_arg or (),
+        sockets_dir=setup.locations.sockets_dir,
+        agent=agent,
+        accepts_engine=generation.agent.profile.engine_socket,
+    )
+    for warning in warnings:
+        say(warning)
     protected = protect(read_only or (), workspaces, can_make=not only_print)
     groups += [("--mount", mount.option) for mount in protected.mounts]
     groups += [(word,) for word in docker_arg or ()]
