@@ -235,6 +235,15 @@ replace_old() {
 # Whether a process runs from the environment of before; the pattern does not fit grep's own words.
 is_used() { grep -qs "${old}[/]bin" /proc/[0-9]*/cmdline; }
 
+# Sets running to the numbers of these processes.
+find_running() {
+  running=''
+  for line in $(grep -ls "${old}[/]bin" /proc/[0-9]*/cmdline); do
+    line=${line#/proc/}
+    running="$running${running:+ }${line%/cmdline}"
+  done
+}
+
 # $1: "offline" to ask no index.
 ask_tool() {
   offline=$1
@@ -283,6 +292,11 @@ uninstall() {
     [ -n "$no_init" ] || "$bin/airlock-daemon" init --uninstall </dev/null ||
       die "the service could not be removed, and nothing else was" \
         "mend what is said above, or leave the service as it is: --no-init"
+    old=$environment
+    find_running
+    [ -z "$running" ] ||
+      die "$environment is still in use by process $running, such as a daemon that was started by hand" \
+        "end it, and run this again: kill $running"
     rm -rf "$environment" "$data"/venv* "$bin/airlock-daemon" "$bin/airlock-shim"
     say "removed $environment and its links in $bin; what is in $HOME/.config/airlock and $data stays"
   else

@@ -1,8 +1,8 @@
-"""The page that shows how the figures moved from run to run, as charts in Mermaid."""
+"""The page that shows how the figures moved from run to run, as tables."""
 
 from collections.abc import Sequence
 
-from bench.history import Move, Run, Value
+from bench.history import Move, Run
 from bench.machine import Machine
 from bench.table import join_cells, open_table, with_unit
 
@@ -12,10 +12,11 @@ OWN = "airlock"
 HEAD = """\
 # What Airlock cost, run by run
 
-`./dev bench` adds a line to `bench/history.jsonl` and draws this page from it: a chart for each
-figure that has a goal, which is the flat line. Figures of different machines cannot be compared, so
-each machine has charts of its own. A figure has *moved*, and the run says so, if it lies outside of
-what the five runs before it, with their intervals, reach. What is measured and how:
+`./dev bench` adds a line to `bench/history.jsonl` and writes this page from it: a line for each
+figure that has a goal, with a column for each run. Figures of different machines cannot be
+compared, so each machine has tables of its own. A figure has *moved*, and the run says so, if
+it lies outside of what the five runs before it, with their intervals, reach. What is measured
+and how:
 [benchmarks.md](benchmarks.md).
 """
 
@@ -28,7 +29,7 @@ def write_page(history: Sequence[Run]) -> str:
         runs = [run for run in history if run.machine == machine]
         parts.append(f"## {_name(machine)}\n")
         parts.append("\n".join(_list_runs(runs)) + "\n")
-        parts += [_draw(what, runs) for what in _list_rows(runs)]
+        parts.append("\n".join(_list_figures(runs)) + "\n")
     return "\n".join(parts)
 
 
@@ -66,28 +67,13 @@ def _list_rows(runs: Sequence[Run]) -> list[str]:
     return list(found)
 
 
-def _draw(what: str, runs: Sequence[Run]) -> str:
-    points = {
-        number: run.figures[OWN][what]
-        for number, run in enumerate(runs, 1)
-        if what in run.figures.get(OWN, {})
-    }
-    newest = list(points.values())[-1]
-    top = max(max(_reach(value)) for value in points.values()) * 1.1 or 1
-    values = ", ".join(f"{value.value:.4g}" for value in points.values())
-    goals = ", ".join(f"{newest.goal:.4g}" for _ in points)
-    title = what.replace("`", "").replace('"', "'")
-    return (
-        "```mermaid\n"
-        "xychart-beta\n"
-        f'    title "{title}"\n'
-        f"    x-axis [{', '.join(map(str, points))}]\n"
-        f'    y-axis "{newest.unit}" 0 --> {top:.4g}\n'
-        f"    line [{values}]\n"
-        f"    line [{goals}]\n"
-        "```\n"
-    )
-
-
-def _reach(value: Value) -> tuple[float, float]:
-    return value.value, value.goal or 0
+def _list_figures(runs: Sequence[Run]) -> list[str]:
+    numbers = [str(number) for number, _ in enumerate(runs, 1)]
+    lines = open_table("figure", "goal", *numbers)
+    for what in _list_rows(runs):
+        found = [run.figures.get(OWN, {}).get(what) for run in runs]
+        newest = next(value for value in reversed(found) if value is not None)
+        shown = ["" if value is None else f"{value.value:.4g}" for value in found]
+        goal = "" if newest.goal is None else with_unit(newest.goal, newest.unit)
+        lines.append(join_cells(what, goal, *shown))
+    return lines

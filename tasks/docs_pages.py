@@ -39,7 +39,9 @@ PAGES = {
 # Whoever follows one of these in the repository comes to a file that is a page here.
 _FOLDERS = {posixpath.dirname(path): path for path in PAGES if path.endswith("README.md")}
 _LINK = re.compile(r"\[([^\]\[]+)\]\(([^)\s]+)\)")
-_FENCE = re.compile(r"^(```|~~~)")
+_FENCE = re.compile(r"^ *(```|~~~)")
+_NESTED = re.compile(r"^  [-*] ", re.MULTILINE)
+_INDENT = re.compile(r"^(  )+(?=[^ |`])")
 _COMMAND = re.compile(r"^  ([a-z]+) ", re.MULTILINE)
 
 
@@ -59,8 +61,12 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     here = posixpath.dirname(known.get(uri, f"docs/{uri}"))
     lines = []
     is_code = False
+    is_nested = bool(_NESTED.search(markdown))
     for line in markdown.split("\n"):
         is_code ^= bool(_FENCE.match(line))
+        if is_nested and not is_code:
+            # GitHub's lists are indented by 2, and those of Python's Markdown by 4.
+            line = _INDENT.sub(lambda found: 2 * found[0], line)  # noqa: PLW2901
         lines.append(line if is_code else _LINK.sub(lambda found: _lead(found, here, uri), line))
     return "\n".join(lines)
 

@@ -104,14 +104,13 @@ def test_other_machines_are_no_measure() -> None:
     assert not find_moves(_run(2.0), [_run(1.0, machine=other)])
 
 
-def test_each_machine_has_charts_of_its_own() -> None:
-    """One a figure with a goal, with the goal as a line."""
+def test_each_machine_has_tables_of_its_own() -> None:
+    """A line for a figure with a goal, and a column for a run."""
     other = msgspec.structs.replace(describe_machine(), processor="another")
     page = write_page([_run(1.0), _run(3.0, machine=other), _run(2.0)])
-    assert page.count("```mermaid") == 2
-    assert 'title "true"' in page
-    assert "    x-axis [1, 2]\n" in page
-    assert "    line [1, 2]\n    line [1.25, 1.25]\n" in page
+    assert page.count("| figure | goal | 1 |") == 2
+    assert "| figure | goal | 1 | 2 |\n" in page
+    assert " 1.25 times | 1 | 2 |\n" in page
 
 
 def test_the_page_is_that_of_the_history() -> None:

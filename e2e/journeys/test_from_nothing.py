@@ -11,7 +11,7 @@ from e2e.world.daemon import Daemon
 from e2e.world.executables import Executables
 from e2e.world.git_server import Repository
 from e2e.world.images import Images
-from e2e.world.person import Person, find_block, find_indented, newcomer
+from e2e.world.person import Person, find_block, find_lines, newcomer
 from e2e.world.project import Project
 from e2e.world.scene import Stage
 
@@ -24,6 +24,11 @@ class Beginning:
     project: Project
     repository: Repository
     said: str
+
+    def print(self, form: str) -> str:
+        """What `agent add` prints for another kind of container."""
+        line = f"airlock-daemon agent add my --print {form}"
+        return self.person.run(line, cwd=self.project.path)
 
     @property
     def daemon(self) -> Daemon:
@@ -68,12 +73,13 @@ def test_the_printed_lines_for_docker_compose_and_devcontainers_lead_to_a_push(
     beginning: Beginning, images: Images
 ) -> None:
     """Each as it stands; of the devcontainer.json, what the command line of docker takes."""
-    person, project, said = beginning.person, beginning.project, beginning.said
+    person, project = beginning.person, beginning.project
     here = project.path
-    docker_run = find_block(said, "docker run").replace("IMAGE", images.busybox)
-    compose = find_indented(said, "The same as compose.yaml:").replace("IMAGE", images.busybox)
+    line = find_block(beginning.print("docker"), "docker run")
+    docker_run = line.replace("IMAGE", images.busybox)
+    compose = find_lines(beginning.print("compose")).replace("IMAGE", images.busybox)
     project.account.write(here / "compose.yaml", compose)
-    made = json.loads(find_indented(said, "The same as devcontainer.json:"))
+    made = json.loads(find_lines(beginning.print("devcontainer")))
     words = ["docker", "run", "--rm", f"--workdir={made['workspaceFolder']}"]
     words += [f"--mount={mount}" for mount in (made["workspaceMount"], *made["mounts"])]
     # What makes the container for a devcontainer.json gives its user the uid of the caller.
@@ -90,11 +96,15 @@ def test_a_container_makes_no_directory_where_a_socket_belongs(
     beginning: Beginning, images: Images
 ) -> None:
     """In none of the printed forms: docker would make it as root's, in the daemon's way."""
-    person, here, said = beginning.person, beginning.project.path, beginning.said
+    person, here = beginning.person, beginning.project.path
+    compose = find_lines(beginning.print("compose")).replace("IMAGE", images.busybox)
     (person.account.home / ".config/airlock/sockets/my").rmdir()
-    compose = find_indented(said, "The same as compose.yaml:").replace("IMAGE", images.busybox)
     beginning.project.account.write(here / "compose.yaml", compose)
-    line = find_block(said, "docker run").replace("-it", "-i").replace("IMAGE", images.busybox)
+    line = (
+        find_block(beginning.print("docker"), "docker run")
+        .replace("-it", "-i")
+        .replace("IMAGE", images.busybox)
+    )
     for attempt in (line, "docker compose run --rm -T agent"):
         done = person.try_line(f"{attempt} git push", cwd=here)
         assert done.exit_code != 0

@@ -75,6 +75,25 @@ def test_it_installs_twice_and_uninstalls(user: str, has: str, place: str, host:
     assert "nothing is installed" in host.install("--uninstall", user=user).succeeded().stdout
 
 
+def test_what_a_daemon_runs_from_is_not_removed(host: FreshHost) -> None:
+    """One that a person started by hand: its process is named, and what to do."""
+    host.install(*FROM).succeeded()
+    host.run("bash", "-ic", "airlock-daemon agent add my --yes").succeeded()
+    start = "mkfifo said && exec 9<>said && { airlock-daemon start 2>said >/dev/null & echo $!; }"
+    wait = "while read -r line <&9; do [ \"$line\" != 'airlock: ready' ] || break; done"
+    words = ("bash", "-ic", f"{start} && {wait}")
+    pid = host.run(*words).succeeded().stdout.split()[0]
+    refused = host.install("--uninstall")
+    assert refused.exit_code == 1
+    assert f"is still in use by process {pid}, such as a daemon that was started" in refused.stderr
+    assert f"airlock: hint: end it, and run this again: kill {pid}" in refused.stderr
+    version_of(host)
+    gone = f"kill {pid} && while kill -0 {pid} 2>/dev/null; do read -rt 0.1 <> <(:) || :; done"
+    host.run("bash", "-c", gone).succeeded()
+    host.install("--uninstall").succeeded()
+    assert not host.run("ls", ".local/bin").stdout
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_each_shell_runs_it_and_finds_what_it_installs(shell: str, host: FreshHost) -> None:
     """A line in the start file of the user's own shell is told, and taken away again."""

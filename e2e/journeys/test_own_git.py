@@ -10,7 +10,7 @@ import pytest
 from e2e.world.daemon import Daemon
 from e2e.world.executables import Executables
 from e2e.world.images import Images, temporary_image
-from e2e.world.person import Person, find_block, find_indented, newcomer
+from e2e.world.person import Person, find_block, find_lines, newcomer
 from e2e.world.project import Project
 from e2e.world.scene import Stage
 
@@ -26,8 +26,6 @@ class Place:
 
     person: Person
     project: Project
-    said: str
-    """What `agent add` printed."""
 
     def url(self, transport: str) -> str:
         """Return the repository's address."""
@@ -56,7 +54,7 @@ def place(
     project.git("remote", "add", "web", repository.web_url).succeeded()
     with newcomer(stage.account, executables) as person:
         add = "airlock-daemon agent add my --workspace . --command git-remote --yes"
-        said = person.run(add, cwd=project.path)
+        person.run(add, cwd=project.path)
         files = stage.account.home / ".config/airlock"
         with Daemon(
             person.shell(f"exec airlock-daemon start --agents {files}/agents.toml"),
@@ -64,7 +62,7 @@ def place(
             sockets=lambda: [files / "sockets/my/airlock.sock"],
             environment=person.environment,
         ):
-            yield Place(person=person, project=project, said=said)
+            yield Place(person=person, project=project)
 
 
 @pytest.fixture(scope="module", params=sorted(LAYOUTS))
@@ -85,10 +83,14 @@ def test_any_git_pushes(place: Place, image: str, transport: str) -> None:
 def test_the_printed_lines_lead_to_a_push(place: Place, image: str, transport: str) -> None:
     """Those for docker, compose and devcontainers, which know no image."""
     person, project = place.person, place.project
-    docker_run = find_block(place.said, "docker run").replace("IMAGE", image)
-    compose = find_indented(place.said, "The same as compose.yaml:").replace("IMAGE", image)
+    said = {
+        form: person.run(f"airlock-daemon agent add my --print {form}", cwd=project.path)
+        for form in ("docker", "compose", "devcontainer")
+    }
+    docker_run = find_block(said["docker"], "docker run").replace("IMAGE", image)
+    compose = find_lines(said["compose"]).replace("IMAGE", image)
     project.account.write(project.path / "compose.yaml", compose)
-    made = json.loads(find_indented(place.said, "The same as devcontainer.json:"))
+    made = json.loads(find_lines(said["devcontainer"]))
     words = ["docker", "run", "--rm", f"--workdir={made['workspaceFolder']}"]
     words += [f"--mount={mount}" for mount in (made["workspaceMount"], *made["mounts"])]
     words += [f"--env={name}={value}" for name, value in made["containerEnv"].items()]

@@ -73,8 +73,10 @@ def root(home: Path) -> Account:
 def ordinary(home: Path) -> Iterator[Account]:
     """Make the user USER, a member of the group docker, for as long as the context lasts."""
     _remove_user()
-    command = ("useradd", "--home-dir", str(home), "--no-create-home", "--groups", "docker", USER)
-    run(command).succeeded()
+    # The first ids are those of users that images have.
+    ids = ("--key", "UID_MIN=1003", "--key", "GID_MIN=1003")
+    home_options = ("--home-dir", str(home), "--no-create-home")
+    run(("useradd", *ids, *home_options, "--groups", "docker", USER)).succeeded()
     try:
         entry = pwd.getpwnam(USER)
         account = Account(

@@ -30,6 +30,7 @@ DEBIAN_PACKAGES = (
     "openssh-server",
     "socat",
 )
+WORKSTATION_PACKAGES = (*DEBIAN_PACKAGES, "cargo", "nodejs", "pre-commit", "rsync")
 DEBIAN_OPTIONS = (
     "--variant=minbase",
     '--aptopt=Acquire::Languages "none"',
@@ -145,6 +146,11 @@ def _import(name: str, recipe: str, archive: bytes) -> None:
 
 def _debian() -> str:
     return bootstrap_debian("airlock-e2e/debian", packages=DEBIAN_PACKAGES)
+
+
+def make_workstation() -> str:
+    """Make the image of a Debian with tools that people work with every day; return it."""
+    return bootstrap_debian("airlock-e2e/debian-workstation", packages=WORKSTATION_PACKAGES)
 
 
 def make_git_server(base: str) -> str:

@@ -73,7 +73,7 @@ def find_block(text: str, start: str) -> str:
     return "\n".join(lines[first : last + 1])
 
 
-def find_indented(text: str, heading: str) -> str:
-    """Return the indented lines, with that space taken away, that follow the line `heading`."""
-    below = text.partition(f"{heading}\n\n")[2].partition("\n\n")[0]
+def find_lines(text: str) -> str:
+    """Return the lines to copy that `agent add --print` has printed: the first indented ones."""
+    below = text.partition(":\n\n")[2].partition("\n\n")[0]
     return "\n".join(line.removeprefix("    ") for line in below.splitlines())

@@ -1,6 +1,7 @@
 """What the documentation shows is what the programs take: commands, options, and files."""
 
 import pwd
+import re
 import shlex
 import tomllib
 from pathlib import Path
@@ -63,6 +64,28 @@ def test_a_file_that_is_shown_is_read(
             begun + text, source="airlock.toml", upper=Limits(), modules=Modules(), faults=faults
         )
     assert faults == []
+
+
+def test_each_block_about_modules_makes_a_module() -> None:
+    """A whole one as it stands; tables put into the whole one above, as the page says."""
+    whole, shown = "", 0
+    for block in list_blocks("docs/how-to/write-a-module.md"):
+        if block.language != "toml" or block.text.startswith("# config.toml"):
+            continue
+        found = tomllib.loads(block.text)
+        if "command" in found:
+            whole = block.text
+            parse_module(whole, name="tool", source=str(block))
+        else:
+            replaced = {"allow", "deny"} if found.keys() & {"allow", "deny"} else set()
+            kept = [
+                table
+                for table in re.split(r"^(?=\[)", whole, flags=re.MULTILINE)
+                if not tomllib.loads(table).keys() & (found.keys() | replaced)
+            ]
+            parse_module("".join(kept) + block.text, name="tool", source=str(block))
+        shown += 1
+    assert shown > 10
 
 
 @pytest.mark.parametrize("text", find_blocks("sh"))

@@ -24,6 +24,8 @@ pub const Outcome = union(enum) {
     absent,
     /// This directory is there, and the daemon has no socket in it.
     empty: Path,
+    /// The sockets of all agents are in this directory, which should have that of one agent.
+    shared: Path,
     /// More than one stand in the directory; the first two.
     several: [2]Path,
     /// The path is longer than a socket's may be.
@@ -59,6 +61,12 @@ pub fn connect(named: ?[]const u8, places: Places) Outcome {
 
 /// What it means that no place has a socket: the daemon makes its own where a directory is mounted.
 fn withoutSocket(places: Places) Outcome {
+    const mounted = Path.join(&.{places.mounted}) orelse return .too_long;
+    // The daemon has NAME.sock beside the directory of each agent, which has airlock.sock.
+    switch (socket_directory.search(mounted)) {
+        .only, .several => return .{ .shared = mounted },
+        else => {},
+    }
     for ([_][]const u8{ places.directory, places.mounted }) |place| {
         const directory = Path.join(&.{place}) orelse return .too_long;
         if (system.isDirectory(directory.terminated())) return .{ .empty = directory };
@@ -82,12 +90,18 @@ const Playground = struct {
     temporary: std.testing.TmpDir,
     root: [std.fs.max_path_bytes]u8 = undefined,
     root_length: usize = 0,
-    paths: [4]Path = undefined,
+    paths: [5]Path = undefined,
 
     fn init(playground: *Playground) !Places {
         playground.temporary = std.testing.tmpDir(.{});
         const root = try playground.temporary.dir.realpath(".", &playground.root);
-        const names = [_][]const u8{ "/f.sock", "/mounted/airlock.sock", "/sockets", "/mounted" };
+        const names = [_][]const u8{
+            "/f.sock",
+            "/mounted/airlock.sock",
+            "/sockets",
+            "/mounted",
+            "/mounted/agent.sock",
+        };
         for (names, &playground.paths) |name, *path| {
             path.* = Path.join(&.{ root, name }) orelse return error.SkipZigTest;
         }
@@ -127,6 +141,10 @@ test "the places are tried in order, and a named socket beats them all" {
 
     try playground.temporary.dir.makeDir("mounted");
     try std.testing.expectEqualStrings(places.mounted, connect(null, places).empty.bytes());
+    var other = try listenAt(playground.paths[4].bytes());
+    try std.testing.expectEqualStrings(places.mounted, connect(null, places).shared.bytes());
+    other.deinit();
+    try playground.temporary.dir.deleteFile("mounted/agent.sock");
     try playground.temporary.dir.makeDir("sockets");
     try std.testing.expectEqualStrings(places.directory, connect("", places).empty.bytes());
     const only = Path.join(&.{ places.directory, "/agent.sock" }) orelse return error.SkipZigTest;

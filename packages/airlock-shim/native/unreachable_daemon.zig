@@ -37,6 +37,15 @@ pub fn explain(outcome: endpoint.Outcome, named: ?[]const u8, places: endpoint.P
                 "directory, or has no such agent any more: " ++ start_it ++ ", or " ++
                 register_it ++ "; this container can stay as it is" });
         },
+        .shared => |directory| {
+            report(&.{
+                .{ .plain = "the sockets of all agents are mounted at " },
+                .{ .shown = directory.bytes() },
+                .{ .plain = ", so that this container could act as any of them" },
+            });
+            diagnostics.advise(.{ .plain = "make the container again with the directory of its " ++
+                "own agent alone (docker run -v HOST_SOCKETS/AGENT:/run/airlock:ro)" });
+        },
         .several => |paths| {
             report(&.{
                 .{ .plain = "several sockets are in " },
@@ -46,8 +55,9 @@ pub fn explain(outcome: endpoint.Outcome, named: ?[]const u8, places: endpoint.P
                 .{ .plain = ", " },
                 .{ .shown = paths[1].bytes() },
             });
-            diagnostics.advise(.{ .plain = "set AIRLOCK_SOCKET to the one that is meant, or " ++
-                "mount only that one" });
+            diagnostics.advise(.{ .plain = "this container could act as any of these agents: mount " ++
+                "only the directory of its own (docker run -v HOST_SOCKETS/AGENT:/run/airlock:ro); " ++
+                "if all of them are meant, set AIRLOCK_SOCKET to one" });
         },
         .too_long => {
             report(&.{

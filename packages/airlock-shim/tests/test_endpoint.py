@@ -70,7 +70,9 @@ def test_several_sockets_are_an_error(daemon: FakeDaemon, unshare: list[str]) ->
     assert ended.stderr == (
         "airlock: several sockets are in /run/airlock/sockets: "
         "/run/airlock/sockets/a.sock, /run/airlock/sockets/b.sock\n"
-        "airlock: hint: set AIRLOCK_SOCKET to the one that is meant, or mount only that one\n"
+        "airlock: hint: this container could act as any of these agents: mount only the directory "
+        "of its own (docker run -v HOST_SOCKETS/AGENT:/run/airlock:ro); if all of them are meant, "
+        "set AIRLOCK_SOCKET to one\n"
     )
 
 
@@ -95,6 +97,25 @@ def test_directory_without_a_socket_is_a_stopped_daemon(
     assert said == f"airlock: cannot reach the daemon: there is no socket in {directory}"
     assert "start it on the host (airlock-daemon start)" in advice
     assert "mount" not in advice
+
+
+@pytest.mark.parametrize("names", [("my",), ("my", "other")])
+def test_the_sockets_of_all_agents_are_a_mistake_that_is_told(
+    daemon: FakeDaemon, unshare: list[str], names: tuple[str, ...]
+) -> None:
+    """The whole sockets directory at the place of one agent's: not a container that may stay."""
+    for name in names:
+        (daemon.folder / "all" / name).mkdir(parents=True)
+        _listen_nowhere(daemon.folder / "all" / f"{name}.sock")
+    mount = 'mkdir /run/airlock && mount --bind "$0/all" /run/airlock'
+    ended = _fail(daemon, unshare, f"mount -t tmpfs none /run && {mount}", daemon.folder)
+    assert ended.status == 125
+    assert ended.stderr == (
+        "airlock: the sockets of all agents are mounted at /run/airlock, so that this container "
+        "could act as any of them\n"
+        "airlock: hint: make the container again with the directory of its own agent alone "
+        "(docker run -v HOST_SOCKETS/AGENT:/run/airlock:ro)\n"
+    )
 
 
 def test_dead_socket_that_was_mounted_by_itself_is_told(

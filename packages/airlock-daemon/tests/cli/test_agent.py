@@ -89,8 +89,8 @@ def test_from_an_empty_home_to_a_command_that_runs(home: Path, started: str) -> 
     assert answered.exit_code == 0
     assert airlock_daemon("agent", "list").stdout.split("\t")[:3] == ["my", "git", "yes"]
     said = airlock_daemon("agent", "add", "two", "--yes")
-    assert "which the running daemon serves\n" in said.stderr
-    assert "\nThe running daemon serves it.\nThen a container" in said.stdout
+    assert said.stderr == ""
+    assert "\nThe running daemon serves it.\nNext, " in said.stdout
     assert started not in said.stdout
     rows = airlock_daemon("agent", "list").stdout.splitlines()
     assert [row.split("\t")[2] for row in rows] == ["yes", "yes"]
@@ -195,8 +195,8 @@ def test_faults_undo_everything_and_are_told(world: World) -> None:
 
 def test_what_is_merely_odd_is_told_and_stays(world: World) -> None:
     """As `start` would only warn of it."""
-    world.write_module("sh", "/no/such/shell")
-    said = add(world).stdout
+    world.write_shared_module("odd", "/no/such/shell")
+    said = add(world, "--command", "odd").stdout
     assert "finding: " in said
     assert "/no/such/shell" in said
     assert "new" in (row.split("\t")[0] for row in run(world, "agent", "list").stdout.splitlines())
@@ -220,6 +220,59 @@ def test_options_that_were_given_are_in_the_line_that_starts(world: World) -> No
         "--agents", str(world.agents_file),
     ]  # fmt: skip
     assert f"source={sockets}/new,target=/run/airlock,readonly'" in report["docker_run"]
+
+
+FORMS = {
+    "run": "run my IMAGE",
+    "docker": "IMAGE",
+    "compose": "docker compose run --rm agent",
+    "devcontainer": "devcontainer up --workspace-folder .",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_one_form_is_printed_and_the_last_line_is_what_to_type(home: Path, form: str) -> None:
+    """Of the others there is no word; for an agent that is there, the same lines are printed."""
+    said = airlock_daemon("agent", "add", "my", "--workspace", "app", "--print", form, "--yes")
+    assert said.stdout.endswith(f"{FORMS[form]}\n")
+    words = {"docker": "docker run", "compose": "services:", "devcontainer": "workspaceMount"}
+    assert [each for each in words if words[each] in said.stdout] == [form] * (form in words)
+    begin = said.stdout.index("Next, ")
+    if form == "run":
+        airlock_daemon("agent", "add", "my", status=1)
+    else:
+        before = files(home)
+        again = airlock_daemon("agent", "add", "my", "--print", form)
+        assert again.stdout == said.stdout[begin:]
+        assert files(home) == before
+
+
+def test_nothing_is_said_of_other_agents(world: World) -> None:
+    """Neither what is odd in their files nor what they are granted."""
+    world.write_module("Git", "git")
+    said = add(world, "--command", "git").stdout
+    assert "nothing uses it" in run(world, "check", status=1).stdout
+    assert "nothing uses it" not in said
+    assert str(world.agent) not in said
+    assert said.count("git and its hooks run on this host") == 1
+
+
+def test_an_agent_is_registered_though_nobody_reads_what_is_shown(home: Path) -> None:
+    """As behind `| head -1`, with --yes; else it could not be seen what was agreed to."""
+    for more, registered in (("--yes", True), ("--json", False)):
+        reader, writer = os.pipe()
+        os.close(reader)
+        argv = [sys.executable, "-m", "airlock_daemon", "agent", "add", "my", more]
+        with subprocess.Popen(argv, stdout=writer, stderr=subprocess.PIPE) as process:
+            os.close(writer)
+            assert process.stderr is not None
+            process.stderr.read()
+        assert process.returncode == (0 if registered else 1)
+        assert (home / ".config/airlock/agents.toml").exists() is registered
+        if registered:
+            assert airlock_daemon("agent", "list").stdout.startswith("my\t")
+            airlock_daemon("agent", "remove", "my", "--yes")
+            (home / ".config/airlock/agents.toml").unlink()
 
 
 def test_programs_are_told_what_was_made_and_what_comes_next(world: World) -> None:

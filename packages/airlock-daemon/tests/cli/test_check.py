@@ -2,9 +2,13 @@
 
 import json
 import re
+import shutil
+from pathlib import Path
 from typing import Any
 
-from commanding import run
+import pytest
+
+from commanding import airlock_daemon, run
 from worlds import UNSAID, World
 
 
@@ -53,7 +57,8 @@ def test_what_an_override_of_a_built_in_gives_up_is_noted(world: World) -> None:
     world.write_module("git", "git", '[deny]\nargs = ["push & --force"]\n')
     said = run(world, "check").stdout
     assert re.search(r"^good, with \d+ notes; agents: my$", said, re.MULTILINE)
-    assert re.search(r"the built-in git strips 4 variables \(GIT_EXEC_PATH, ", said)
+    assert "the built-in git strips 4 variables, this override has none of them\n" in said
+    assert "add what it should keep (GIT_EXEC_PATH, " in said
     assert {note["key"] for note in report(world, status=0)["notes"]} >= {"env.strip", "syntax"}
 
 
@@ -71,9 +76,9 @@ def test_an_override_that_nothing_uses_is_found(world: World) -> None:
     world.write_module("Git", "git")
     world.write_module("deploy-cli", "sh")
     said = run(world, "check", status=1).stdout
-    assert 'commands/Git.toml: nothing uses it: "Git" is not enabled' in said
-    assert "rename it to git.toml" in said
-    assert 'commands/deploy-cli.toml: nothing uses it: "deploy-cli" is not enabled' in said
+    assert 'nothing uses it: "Git" is not enabled' in said
+    assert "commands/Git.toml: rename it to git.toml\n" in said
+    assert 'nothing uses it: "deploy-cli" is not enabled' in said
 
 
 def test_a_sockets_directory_that_cannot_be_used_is_found(world: World) -> None:
@@ -81,14 +86,14 @@ def test_a_sockets_directory_that_cannot_be_used_is_found(world: World) -> None:
     (world.config / "sockets").write_text("")
     world.write_profile("[workspce]\n")
     said = run(world, "check", status=1).stdout
-    assert f"{world.config}/sockets: is no directory; look at what it is, then: rm " in said
+    assert "fault: sockets: sockets: is no directory\n    look at what it is, then: rm " in said
     assert "workspce" in said
 
 
 def test_after_a_finding_a_reload_is_named(world: World) -> None:
     """Who mends a file would else wonder why the running daemon decides as before."""
     world.write_module("Git", "git")
-    assert run(world, "check", status=1).stdout.endswith("after: airlock-daemon reload\n")
+    assert run(world, "check", status=1).stdout.endswith("then: airlock-daemon reload\n")
 
 
 def test_each_fault_has_the_name_of_what_was_looked_at(world: World) -> None:
@@ -115,3 +120,57 @@ def test_each_fault_has_the_name_of_what_was_looked_at(world: World) -> None:
         *listed
     ]
     assert "\nfault: ownership: " in run(world, "check", status=1).stdout
+
+
+def test_a_finding_is_a_short_line_and_a_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of files where `init` and `agent add` make them, for what an everyday agent may have."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    commands = [f"--command={name}" for name in ("git", "git-remote", "ssh", "aws", "docker")]
+    airlock_daemon("agent", "add", "tools", "--yes", *commands)
+    agent = tmp_path / ".config/airlock/agents/tools"
+    text = (agent / "airlock.toml").read_text()
+    text = text.replace("[env]\n", '[env]\nset = { GITHUB_TOKEN = "x", GIT_DIR = "y" }\n')
+    text = text.replace("[deny]\n", '[deny]\ngit = ["push & --tags"]\n')
+    (agent / "airlock.toml").write_text(text)
+    (agent / "commands").mkdir()
+    for name in ("git", "ssh", "aws", "Git", "psql"):
+        (agent / "commands" / f"{name}.toml").write_text(
+            f'[command]\nbin = "{name}"\n[deny]\nargs = []\n'
+        )
+    lines = airlock_daemon("check", status=1).stdout.splitlines()
+    told = [line for line in lines[:-1] if not line.startswith("    ")]
+    assert len(told) > 10
+    assert len(set(told)) == len(told)
+    assert {line.partition(": ")[0] for line in told} == {"finding", "note"}
+    assert [line for line in told if len(line) > 120] == []
+    assert all(lines[n + 1].startswith("    ") for n, line in enumerate(lines) if line in told)
+
+
+def test_what_is_so_in_several_files_is_told_once(world: World) -> None:
+    """With the others behind the remedy; programs are told each."""
+    world.write_profile(commands='["sh", "git"]')
+    other = world.root / "agents" / "other"
+    shutil.copytree(world.agent, other)
+    with world.agents_file.open("a") as file:
+        file.write(f'[other]\npath = "{other}"\n')
+    said = run(world, "check").stdout
+    assert said.count("git and its hooks run on this host") == 1
+    assert f"\n    also in {other}/airlock.toml\n" in said
+    notes = report(world, status=0)["notes"]
+    assert [each["source"] for each in notes if "git and its hooks" in each["problem"]] == [
+        f"{world.agent}/airlock.toml", f"{other}/airlock.toml",
+    ]  # fmt: skip
+
+
+def test_a_long_path_stands_with_the_remedy(world: World) -> None:
+    """So that what is wrong can be read."""
+    long = world.root / ("x" * 100)
+    shutil.copytree(world.agent, long)
+    world.agents_file.write_text(f'[my]\npath = "{long}"\n')
+    (long / "commands").mkdir(exist_ok=True)
+    (long / "commands" / "Git.toml").write_text('[command]\nbin = "git"\n[deny]\nargs = []\n')
+    said = run(world, "check", status=1).stdout
+    assert 'finding: module: nothing uses it: "Git" is not enabled in config.toml\n' in said
+    assert f"\n    {long}/commands/Git.toml: rename it to git.toml\n" in said

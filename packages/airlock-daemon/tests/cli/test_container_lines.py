@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from airlock_daemon.cli.container_lines import compose, devcontainer, docker_run
-from airlock_daemon.cli.wiring import Mount, Wiring
+from airlock_daemon.cli.wiring import Machine, Mount, Wiring
 
 ECHO = '#!/bin/sh\nfor word; do printf "%s\\n" "$word"; done\n'
 SOCKETS = "type=bind,source=/etc/airlock/sockets/my,target=/run/airlock,readonly"
@@ -18,6 +18,9 @@ def wire(*workspaces: str, shim: str | None = "/opt/airlock-shim") -> Wiring:
         shim=shim,
         commands=("git", "ssh"),
         workspaces=tuple(Mount(source=path, target=path) for path in workspaces),
+        machine=Machine(
+            mounts=(Mount(source="/homes/my", target="/home"),), environment={"HOME": "/home"}
+        ),
     )
 
 
@@ -50,6 +53,9 @@ def test_a_shell_reads_the_docker_line_as_it_is_meant(tmp_path: Path) -> None:
         "--mount", SOCKETS,
         "--mount", "type=bind,source=/opt/airlock-shim,target=/usr/local/bin/git,readonly",
         "--mount", "type=bind,source=/opt/airlock-shim,target=/usr/local/bin/ssh,readonly",
+        "--mount", "type=bind,source=/opt/airlock-shim,target=/usr/bin/ssh,readonly",
+        "--mount", "type=bind,source=/homes/my,target=/home",
+        "--env", "HOME=/home",
         "IMAGE",
     ]  # fmt: skip
 
@@ -63,7 +69,7 @@ def test_without_a_workspace_it_is_where_the_line_is_typed(tmp_path: Path) -> No
     assert '"source": "${PWD}", "target": "${PWD}"' in lines
     assert 'working_dir: "${PWD}"' in lines
     folder = "${localWorkspaceFolder}"
-    made = devcontainer(wire())
+    made = devcontainer(wire(), user="1:1")
     assert made["workspaceFolder"] == folder
     assert made["workspaceMount"] == f"type=bind,source={folder},target={folder}"
 
@@ -77,6 +83,7 @@ def test_compose_gets_the_same_mounts() -> None:
         "    image: IMAGE\n"
         '    user: "1000:100"\n'
         '    working_dir: "/w/a $$HOME"\n'
+        '    environment: {"HOME": "/home"}\n'
         "    volumes:"
     )
     bind = {"type": "bind", "bind": {"create_host_path": False}}
@@ -86,13 +93,18 @@ def test_compose_gets_the_same_mounts() -> None:
         bind | {"source": "/etc/airlock/sockets/my", "target": "/run/airlock", "read_only": True},
         shim | {"target": "/usr/local/bin/git"},
         shim | {"target": "/usr/local/bin/ssh"},
+        shim | {"target": "/usr/bin/ssh"},
+        bind | {"source": "/homes/my", "target": "/home", "read_only": False},
     ]
 
 
 def test_a_devcontainer_gets_the_same_mounts() -> None:
-    """Further workspaces stand before what is read-only."""
-    assert json.loads(json.dumps(devcontainer(wire("/w", "/v")))) == {
+    """Further workspaces stand before what is read-only. It runs as the caller."""
+    assert json.loads(json.dumps(devcontainer(wire("/w", "/v"), user="1003:100"))) == {
         "image": "IMAGE",
+        "containerUser": "1003:100",
+        "remoteUser": "1003:100",
+        "updateRemoteUserUID": False,
         "workspaceMount": "type=bind,source=/w,target=/w",
         "workspaceFolder": "/w",
         "mounts": [
@@ -100,7 +112,10 @@ def test_a_devcontainer_gets_the_same_mounts() -> None:
             SOCKETS,
             "type=bind,source=/opt/airlock-shim,target=/usr/local/bin/git,readonly",
             "type=bind,source=/opt/airlock-shim,target=/usr/local/bin/ssh,readonly",
+            "type=bind,source=/opt/airlock-shim,target=/usr/bin/ssh,readonly",
+            "type=bind,source=/homes/my,target=/home",
         ],
+        "containerEnv": {"HOME": "/home"},
     }
 
 
@@ -110,7 +125,7 @@ def test_a_shim_that_is_not_installed_is_a_path_to_fill_in() -> None:
     texts = (
         docker_run(missing, user="1:1"),
         compose(missing, user="1:1"),
-        str(devcontainer(missing)),
+        str(devcontainer(missing, user="1:1")),
     )
     for text in texts:
         assert "/PATH/TO/airlock-shim" in text

@@ -40,14 +40,13 @@ def test_without_a_daemon_or_a_file_there_is_no_registration(world: World) -> No
     assert (done.stdout, done.stderr) == ("good; agents: none (--agents FILE)\n", "")
 
 
-def test_the_file_beside_config_toml_is_used_and_named(world: World, beside: Path) -> None:
-    """On stderr, by every command that works with agents, and to programs as a field."""
-    said = f"airlock: using {beside}, beside config.toml\n"
+def test_the_file_beside_config_toml_is_used(world: World, beside: Path) -> None:
+    """By every command that works with agents, without a word; programs are told as a field."""
     for command in (
         ("check",), ("profile", "list"), ("profile", "show", "my"), ("test", "my", "sh"),
         ("show", "sh", "--agent", "my"),
     ):  # fmt: skip
-        assert unnamed(world, *command).stderr == said
+        assert unnamed(world, *command).stderr == ""
     for command in (("check",), ("profile", "show", "my")):
         assert json.loads(unnamed(world, "--json", *command).stdout)["registration"] == str(beside)
     told = json.loads(unnamed(world, "test", "--json", "my", "sh").stdout)
@@ -55,7 +54,7 @@ def test_the_file_beside_config_toml_is_used_and_named(world: World, beside: Pat
     assert unnamed(world, "show", "git").stderr == ""
 
 
-def test_what_the_running_daemon_serves_is_used_and_named(world: World) -> None:
+def test_what_the_running_daemon_serves_is_used(world: World) -> None:
     """Wherever that file is, and until the daemon has ended."""
     world.write_profile(commands='["sh", "git"]')
     with Daemon(world) as daemon:
@@ -64,9 +63,7 @@ def test_what_the_running_daemon_serves_is_used_and_named(world: World) -> None:
         assert registration.is_served
         done = unnamed(world, "check")
         assert done.stdout.endswith("agents: my\n")
-        assert done.stderr == (
-            f"airlock: using {world.agents_file}, which the running daemon serves\n"
-        )
+        assert done.stderr == ""
         daemon.stop()
         assert find(world) == Registration(path=None)
 
@@ -111,8 +108,7 @@ def test_start_serves_what_it_is_told_to_and_nothing_else(world: World, beside: 
         told = f"no agents registered; to serve those of {beside}: --agents {beside}\n"
         assert any(told in line for line in lines)
         assert unnamed(world, "check").stderr == (
-            f"airlock: using {beside}, beside config.toml; "
-            "the running daemon was started without a registration\n"
+            f"airlock: using {beside}: the running daemon was started without a registration\n"
         )
         process.terminate()
         process.stderr.read()

@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from airlock_daemon.cli.image import inspect_image
+from airlock_daemon.cli.machine import HOME, User, add_user, read_image
 from airlock_daemon.cli.mounted_workspaces import choose_workspaces, find_directory
 from airlock_daemon.cli.wiring import Mount
 from airlock_daemon.errors import AirlockError
@@ -22,10 +25,22 @@ from commanding import run
 from running import Daemon
 from worlds import World
 
-IMAGE = {"Os": "linux", "Architecture": platform.machine(), "Config": {"Env": ["PATH=/own:/bin"]}}
+IMAGE = {
+    "Id": "sha256:0123",
+    "Os": "linux",
+    "Architecture": platform.machine(),
+    "Config": {"Env": ["PATH=/own:/bin"]},
+}
 STAND_IN = """\
 #!/bin/sh
-[ "$1" = run ] || { cat "$0.said"; exec sh "$0.status"; }
+case $1 in
+image) cat "$0.said"; exec sh "$0.status" ;;
+create) echo made; exit ;;
+cp) path=$0.files${2#made:}
+    [ -e "$path" ] || [ -L "$path" ] || { echo "Could not find the file $2" >&2; exit 1; }
+    exec tar -C "${path%/*}" -c "${path##*/}" ;;
+rm) exit ;;
+esac
 for word; do printf '%s\\n' "$word"; done
 exit 7
 """
@@ -39,6 +54,26 @@ class StandIn:
         program.write_text(STAND_IN)
         program.chmod(0o755)
         self.says(json.dumps([IMAGE]))
+
+    def has(self, path: str, text: str) -> None:
+        """Give the image a file."""
+        file = Path(f"{self.program}.files{path}")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    def links(self, path: str, target: str) -> None:
+        """Give the image a symbolic link."""
+        file = Path(f"{self.program}.files{path}")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.symlink_to(target)
+
+    def forget(self, path: str) -> None:
+        """Take a file, a link or a directory from the image."""
+        file = Path(f"{self.program}.files{path}")
+        if file.is_dir() and not file.is_symlink():
+            shutil.rmtree(file)
+        else:
+            file.unlink(missing_ok=True)
 
     def says(self, text: str, *, status: int = 0) -> None:
         """Have `docker image inspect` say that, on stderr where it fails."""
@@ -67,6 +102,13 @@ def daemon(world: World, docker: StandIn) -> Iterator[Daemon]:
 def read_line(text: str) -> list[str]:
     """The words of a line that is broken for people."""
     return shlex.split(text.replace("\\\n", ""))
+
+
+def read_mounts(words: list[str]) -> dict[str, str]:
+    """The texts of the files that are mounted below /etc, by where the container has them."""
+    mounts = (word.split(",") for word in words if word.startswith("type=bind,"))
+    pairs = {mount[2].removeprefix("target="): mount[1].removeprefix("source=") for mount in mounts}
+    return {new: Path(old).read_text() for new, old in pairs.items() if new.startswith("/etc/")}
 
 
 def words_of(world: World, *args: str) -> list[str]:
@@ -182,6 +224,85 @@ def test_what_docker_does_not_tell_is_refused_with_a_remedy(
     assert "docker is not on your PATH" in said
 
 
+def test_the_container_has_an_account_and_a_home(world: World, docker: StandIn) -> None:
+    """By the image's own files; they are read once for each image, and not for --image-user."""
+    docker.has("/etc/passwd", "root:x:0:0::/root:/bin/sh\napp:x:77:77::/app:/bin/sh\n")
+    docker.has("/lib/group", "root:x:0:\n")
+    docker.has("/bin/bash", "")
+    docker.links("/etc/group", "../lib/group")
+    home = f"type=bind,source={world.config}/containers/homes/my,target={HOME}"
+    for _ in range(2):
+        words = words_of(world, "tool")
+        assert home in words
+        assert f"HOME={HOME}" in words
+        files = read_mounts(words)
+        assert "zz-airlock.sh" in " ".join(files)
+        if os.geteuid():
+            passwd, group = files["/etc/passwd"], files["/etc/group"]
+            assert passwd.splitlines()[1] == "app:x:77:77::/app:/bin/sh"
+            assert passwd.endswith(f":x:{os.geteuid()}:{os.getegid()}::{HOME}:/bin/bash\n")
+            assert group.startswith("root:x:0:\n")
+        else:
+            assert "/etc/passwd" not in files
+        docker.has("/etc/passwd", "")
+    words = words_of(world, "--image-user", "tool")
+    assert not {home, f"HOME={HOME}", "--user"} & set(words)
+    assert "/etc/passwd" not in read_mounts(words)
+
+
+def test_files_of_the_image_that_are_no_files_are_none(world: World, docker: StandIn) -> None:
+    """A directory, a link that leads to itself, and what is too large."""
+    user = User(uid=1003, gid=1003, name="ada", group="ada")
+    for number, put in enumerate(("directory", "loop", "large")):
+        docker.says(json.dumps([IMAGE | {"Id": f"sha256:{number}"}]))
+        docker.forget("/etc/passwd")
+        if put == "directory":
+            docker.has("/etc/passwd/x", "")
+        elif put == "loop":
+            docker.links("/etc/passwd", "passwd")
+        else:
+            docker.has("/etc/passwd", "x" * ((1 << 20) + 1))
+        image = inspect_image(str(docker.program), "tool")
+        if put == "large":
+            with pytest.raises(AirlockError, match="/etc/passwd is larger than"):
+                read_image(str(docker.program), image, locations=world.locations, user=user)
+            continue
+        known = read_image(str(docker.program), image, locations=world.locations, user=user)
+        assert known.accounts == add_user(user, passwd=None, group=None, login_shell="/bin/sh")
+
+
+def test_an_image_without_git_is_told_where_its_own_is_granted(
+    world: World, docker: StandIn
+) -> None:
+    """Refused where git is called, else a warning; where the host's git is granted it is none."""
+    (world.config / "config.toml").write_text('[commands]\nenable = ["git-remote", "git"]\n')
+    world.write_profile(commands='["git-remote"]')
+    said = run(world, "run", "my", "--print", "tool", "git", "push", status=1).stderr
+    assert 'airlock: the image "tool" has no git on its PATH' in said
+    assert "airlock: hint: use an image that has git, or grant git" in said
+    assert "warning: the image" in run(world, "run", "my", "--print", "tool", "sh").stderr
+    docker.says(json.dumps([IMAGE | {"Id": "sha256:with"}]))
+    docker.has("/own/git", "")
+    assert "has no git" not in run(world, "run", "my", "--print", "tool", "git").stderr
+    docker.says(json.dumps([IMAGE]))
+    world.write_profile(commands='["git-remote", "git"]')
+    assert "has no git" not in run(world, "run", "my", "--print", "tool", "git").stderr
+
+
+def test_a_directory_that_is_no_workspace_is_told(
+    world: World, docker: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins in the first workspace then."""
+    world.write_profile(f'[workspace]\nsame_path = ["{world.workspace}"]\n')
+    assert "in no workspace" not in run(world, "run", "my", "--print", "tool").stderr
+    monkeypatch.chdir(world.root)
+    said = run(world, "run", "my", "--print", "tool")
+    assert f'airlock: warning: "{world.root}" is in no workspace of the agent' in said.stderr
+    assert (
+        str(world.workspace) in read_line(said.stdout)[read_line(said.stdout).index("--workdir") :]
+    )
+
+
 def test_without_a_daemon_it_says_how_to_start_one(world: World, docker: StandIn) -> None:
     """The very line; a running daemon that does not know the agent has to reload."""
     said = run(world, "run", "my", "tool", status=1).stderr
@@ -255,7 +376,9 @@ def test_what_holds_files_of_airlocks_own_is_no_workspace(
     assert said.endswith("name a directory with --workspace DIR\n")
 
 
-@pytest.mark.parametrize("target", ["/run", "/run/airlock", "/opt/airlock-commands/x", "/opt"])
+@pytest.mark.parametrize(
+    "target", ["/run", "/run/airlock", "/opt/airlock-commands/x", "/opt", HOME]
+)
 def test_a_workspace_that_would_cover_airlocks_mounts_is_refused(target: str, world: World) -> None:
     """Docker would make the places of those inside of it, as root's."""
     world.write_profile(f'[workspace]\nmounts = {{ "{target}" = "{world.workspace}" }}\n')

@@ -28,12 +28,12 @@ def test_a_missing_config_is_answered_with_the_lines_to_write(world: World) -> N
 
 
 def test_a_daemon_without_agents_runs(world: World) -> None:
-    """It says so, and serves nobody."""
+    """It says so, serves nobody, and is ready; that is the last line."""
     argv = [sys.executable, "-m", "airlock_daemon", "--config", str(world.config), "start"]
     process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     lines: list[str] = []
-    while "no agents registered" not in "".join(lines):
+    while "airlock: ready\n" not in lines:
         line = process.stderr.readline()
         assert line, lines
         lines.append(line)
@@ -41,3 +41,4 @@ def test_a_daemon_without_agents_runs(world: World) -> None:
     assert process.wait(30) == 0
     process.stderr.close()
     assert "airlock: enabled commands: sh, git\n" in lines
+    assert "no agents registered" in "".join(lines)

@@ -62,8 +62,11 @@ def test_the_containers_own_git_reaches_its_remotes_by_the_shim() -> None:
         "/usr/lib/git-core/git-remote-https",
         "/usr/libexec/git-core/git-remote-https",
         "/usr/local/libexec/git-core/git-remote-https",
+        "/usr/bin/ssh",
     ]
     assert own.environment == {
+        "GIT_LFS_SKIP_SMUDGE": "1",
+        "CARGO_NET_GIT_FETCH_WITH_CLI": "true",
         "GIT_SSH_COMMAND": "/usr/local/bin/git-ssh",
         "GIT_SSH_VARIANT": "ssh",
     }
@@ -75,5 +78,6 @@ def test_the_containers_own_git_reaches_its_remotes_by_the_shim() -> None:
         "/usr/lib/git-core/git-remote-http",
     ]
     both = Wiring(sockets="/s/my", shim="/shim", commands=("git", "git-remote"), workspaces=())
-    assert [mount.target for mount in both.mounts] == ["/run/airlock", "/usr/local/bin/git"]
+    targets = ["/run/airlock", "/usr/local/bin/git", "/usr/bin/ssh"]
+    assert [mount.target for mount in both.mounts] == targets
     assert both.environment == {}

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -172,3 +173,26 @@ def test_what_the_kernel_forbids_is_told(
     assert found.source == path
     write_system(root, path, good)
     assert find(name, around(world, root)) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [("size=1m", "1 MB left"), ("size=64m,nr_inodes=9", "room for 8 files left")],
+)
+def test_a_full_disk_is_told(world: World, tmp_path: Path, options: str, left: str) -> None:
+    """By what the daemon writes there; a disk with room is not."""
+    namespaces = ("unshare", "--user", "--map-root-user", "--mount")
+    if subprocess.run((*namespaces, "true"), check=False).returncode != 0:
+        pytest.skip("no mount can be made here")
+    folder = str(tmp_path)
+    mount = f"mount -t tmpfs -o {options} none {folder}"
+    look = ("-m", "airlock_daemon", "--config", str(world.config), "doctor", "--json")
+    words = (*namespaces, "sh", "-c", f'{mount} && exec "$@"', "sh", sys.executable, *look)
+    environment = {**os.environ, "TMPDIR": folder}
+    said = subprocess.run(
+        words, env=environment, capture_output=True, text=True, check=False
+    ).stdout
+    findings = [each for each in json.loads(said)["findings"] if each["name"] == "disk"]
+    assert [each["source"] for each in findings] == [folder]
+    assert left in findings[0]["problem"]
+    assert find("disk", around(world)) == []

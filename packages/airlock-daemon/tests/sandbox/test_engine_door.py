@@ -261,8 +261,9 @@ def test_without_an_engine_the_client_is_told_why_in_its_own_words(world: World)
 
 def test_check_names_what_such_a_box_holds(world: World) -> None:
     """Also where it holds nothing else."""
-    (note,) = [each.problem for each in check_files(world.locations).notes if each.name == "box"]
-    assert note == (
-        "the box of git is holding: it has the docker engine, which is root on this host; it "
-        "reaches nothing; it may execute whatever it sees, in the workspace too"
+    (note,) = [each for each in check_files(world.locations).notes if each.name == "box"]
+    assert note.problem == "the box of git has credentials in it (holding)"
+    assert note.remedy.endswith(
+        ": it has the docker engine, which is root on this host; it reaches nothing; it may "
+        "execute whatever it sees, in the workspace too"
     )

@@ -189,18 +189,19 @@ def test_landlock_is_no_box_for_credentials(world: World, home: Path) -> None:
     assert "install" not in error["data"]["hint"]
     assert 'mode = "auto"' in error["data"]["hint"]
     found = [each.problem for each in check_files(world.locations).findings if each.name == "box"]
-    assert found == ["cannot be had by Landlock, so that the command is refused"]
+    assert found == ["cannot be made by Landlock, so the command is refused"]
 
 
 def test_a_person_is_told_what_a_box_holds(world: World, home: Path) -> None:
-    """By check and at the start, in the same words."""
+    """By check; at the start in short."""
     hold(world, 'files."~/a" = "~/.tool/config"\nenv.TOKEN = "HOME"')
-    told = (
-        "the box of sh is holding: it has TOKEN, ~/a; it reaches nothing; it may execute whatever "
-        "it sees, in the workspace too"
-    )
+    told = "the box of sh has credentials in it (holding)"
     (note,) = [each for each in check_files(world.locations).notes if each.name == "box"]
     assert note.problem == told
+    assert note.remedy.endswith(
+        ": it has TOKEN, ~/a; it reaches nothing; it may execute whatever it sees, in the "
+        "workspace too"
+    )
     with serve(world, home) as daemon:
         daemon.stop()
         assert told in daemon.messages()

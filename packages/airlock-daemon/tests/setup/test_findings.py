@@ -28,13 +28,30 @@ def test_oddities_are_warnings(world: World) -> None:
     assert any("GIT_EXEC_PATH never reaches git" in w for w in found)
 
 
+def test_a_mistyped_command_is_answered_with_the_nearest(world: World) -> None:
+    """In config.toml and in a profile; a name that is like no other gets the other advice alone."""
+    (world.config / "config.toml").write_text(
+        f'[commands]\nenable = ["sh", "gitremote"]\n[log]\npath = "{world.log}"\n'
+    )
+    (world.agent / "airlock.toml").write_text(
+        'commands = ["sh", "gitremote", "terrafrom", "xyz"]\n'
+    )
+    world.write_module("sh", "/bin/sh")
+    told: dict[str, list[str]] = {}
+    for each in world.load().warnings:
+        told.setdefault(each.problem.split('"')[1], []).append(each.remedy)
+    assert [each.startswith('write "git-remote", or ') for each in told["gitremote"]] == [True] * 2
+    assert told["terrafrom"] == ['write "terraform", or enable it there too']
+    assert told["xyz"] == ["enable it there too"]
+
+
 def test_a_secret_among_the_variables_of_a_profile_is_told(world: World) -> None:
     """By its name, and without its value: what runs for a workspace would have it too."""
     (world.agent / "airlock.toml").write_text(
         'commands = ["sh"]\n[env]\nset = { API_TOKEN = "hunter2", TOKENIZER = "x" }\n'
     )
     (finding,) = findings(world)
-    assert "[env] set: the name of API_TOKEN says that its value is a secret" in finding
+    assert "[env] set: API_TOKEN looks like a secret" in finding
     assert "hunter2" not in finding
 
 
@@ -95,5 +112,5 @@ def test_a_network_that_cannot_be_had_is_told(world: World) -> None:
         told[mode] = [each.problem for each in warnings if each.key == "sandbox.network"]
     assert told == {
         "auto": [],
-        "landlock": ["cannot be had by Landlock, so that the command is refused"],
+        "landlock": ["cannot be made by Landlock, so the command is refused"],
     }

@@ -1,5 +1,6 @@
 """Tests of `airlock_daemon.setup.new_agent`: what registering an agent takes."""
 
+import re
 import subprocess
 import tomllib
 from contextlib import ExitStack
@@ -124,7 +125,9 @@ def test_an_agent_or_a_directory_that_is_there_is_refused(world: World) -> None:
 @pytest.mark.parametrize("name", ["gti", "Git", "../x", ""])
 def test_a_command_without_a_module_is_refused(world: World, name: str) -> None:
     """A mistyped one would else be enabled; modules of the host count."""
-    assert "one of aws, docker, git, " in refuse(world, commands=(name,))
+    said = refuse(world, commands=(name,))
+    assert "one of aws, docker, git, " in said
+    assert ('write "git", or make ' in said) is (name in ("gti", "Git"))
     world.write_shared_module("deploy", "/bin/sh")
     assert plan(world, commands=("deploy",)).enabled == ("deploy",)
 
@@ -186,3 +189,29 @@ def test_an_agent_that_reaches_remotes_is_pinned_to_those_of_its_workspaces(
     assert [str(each.text) for each in grant.push or ()] == ["git@github.com/acme/app"]
     plan(world, "other", commands=("ssh",)).apply(ExitStack())
     assert not world.load().generations["other"].agent.profile.git.is_pinned
+
+
+@pytest.mark.parametrize("has_workspace", [True, False])
+def test_each_line_that_is_commented_out_can_be_switched_on(
+    world: World, has_workspace: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By itself, and with all others: the file is without faults, and says something more."""
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "config").write_text("Host build deploy\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    commands = ("git", "git-remote", "ssh", "aws", "docker", "terraform")
+    workspaces = (str(world.workspace),) if has_workspace else ()
+    plan(world, commands=commands, workspaces=workspaces).apply(ExitStack())
+    profile = world.config / "agents" / "new" / "airlock.toml"
+    before = profile.read_text()
+    lines = before.splitlines()
+    found = [n for n, line in enumerate(lines) if re.match(r'\s*# (\[|"|[a-z_]+ = )', line)]
+    assert len(found) >= 12
+    for chosen in (*([each] for each in found), found):
+        changed = [
+            line.replace("# ", "", 1) if n in chosen else line for n, line in enumerate(lines)
+        ]
+        text = "\n".join(changed).replace("/home/me/src/app", str(world.workspace))
+        assert tomllib.loads(text) != tomllib.loads(before)
+        profile.write_text(text)
+        assert set(world.load().generations) == {"my", "new"}

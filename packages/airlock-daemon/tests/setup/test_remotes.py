@@ -44,7 +44,7 @@ def test_a_grant_of_places_beside_git_without_a_box_is_a_fault(
     (fault,) = raised.value.faults
     assert (fault.key, fault.remedy) == (
         "git",
-        'write [sandbox] box = "closed" there, or leave [git] out',
+        f'write [sandbox] box = "closed" in {world.agent}/commands/git.toml, or leave [git] out',
     )
 
 
@@ -92,11 +92,11 @@ def test_that_git_runs_on_this_host_is_said(tmp_path: Path) -> None:
     world.write_profile("", commands='["git"]')
     unpinned, note = check_files(world.locations).notes
     assert "agent my is unpinned" in unpinned.problem
-    assert "runs in a box on this host, and hooks and filters" in note.problem
+    assert "git and its hooks run on this host, sandboxed" in note.problem
     assert 'grant commands = ["git-remote"]' in note.remedy
     world.write_module("git", "git")
     notes = [each.problem for each in check_files(world.locations).notes]
-    assert any("runs on this host without a box" in each for each in notes)
+    assert any("git and its hooks run on this host, without a box" in each for each in notes)
 
 
 def test_ssh_is_unpinned_until_its_hosts_are_named(tmp_path: Path) -> None:
@@ -104,8 +104,8 @@ def test_ssh_is_unpinned_until_its_hosts_are_named(tmp_path: Path) -> None:
     world = World(tmp_path)
     enable(world, "git", "ssh")
     for more, says in (
-        ("", "reaches every account of the hosts that known_hosts has by their own names"),
-        (GRANT, "past what [git] says"),
+        ("", "ssh reaches every host in your known_hosts"),
+        (GRANT, "git's servers too"),
     ):
         world.write_profile(more, commands='["git-remote", "ssh"]')
         (note,) = (each for each in check_files(world.locations).notes if each.key == "ssh")
@@ -124,17 +124,23 @@ def test_hosts_beside_an_ssh_that_does_not_heed_them_are_a_fault(tmp_path: Path)
     )
     world.write_profile("", commands='["ssh"]')
     notes = [note.problem for note in check_files(world.locations).notes]
-    assert any("in no workspace and only where the profile leads" in note for note in notes)
+    assert any("the built-in ssh is a broker of the daemon" in note for note in notes)
     world.write_profile('[ssh]\nhosts = ["host"]\n', commands='["ssh"]')
     (fault,) = check_files(world.locations).faults
-    assert (fault.key, "without heeding it" in fault.problem) == ("ssh", True)
+    assert (fault.key, "which runs ssh on this host and ignores it" in fault.problem) == (
+        "ssh",
+        True,
+    )
 
 
 @pytest.mark.parametrize(
     ("rules", "told"),
     [
-        ('["push & --tags", "push & --delete", "remote add"]', '"push & --tags", "remote add" are'),
-        ('["push & -o"]', '"push & -o" is'),
+        (
+            '["push & --tags", "push & --delete", "remote add"]',
+            '"push & --tags", "remote add" have',
+        ),
+        ('["push & -o"]', '"push & -o" has'),
         ('["push", "push & refs/heads/*"]', None),
     ],
 )
@@ -146,7 +152,7 @@ def test_rules_that_no_remote_is_asked_by_are_told(
     enable(world, "git")
     world.write_profile(f"[deny]\ngit = {rules}\n", commands='["git-remote"]')
     problems = [each.problem for each in check_files(world.locations).notes]
-    found = [problem for problem in problems if "has no such words" in problem]
+    found = [problem for problem in problems if "no effect on git-remote" in problem]
     assert [problem.startswith(told or "") for problem in found] == [True] * (told is not None)
 
 
@@ -163,6 +169,6 @@ def test_a_box_from_which_remotes_are_reached_counts_as_git_remote(tmp_path: Pat
     enable(world, "sh", "git")
     world.write_profile(commands='["sh"]')
     notes = [str(each) for each in check_files(world.locations).notes]
-    assert any("agent my is unpinned: git-remote reaches every" in each for each in notes), notes
+    assert any("agent my is unpinned: git-remote reaches all" in each for each in notes), notes
     world.write_profile(GRANT, commands='["git"]')
     assert world.load().generations["my"].agent.profile.git.is_pinned

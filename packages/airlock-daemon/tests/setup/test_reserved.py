@@ -39,6 +39,26 @@ def test_the_installation_is_reserved(tmp_path: Path) -> None:
     assert "installation" in (reserved.conflict(str(package.parent)) or "")
 
 
+def test_a_home_of_a_container_may_be_a_workspace_of_it(tmp_path: Path) -> None:
+    """It lies in a reserved place; what stands beside it, or contains it, is reserved."""
+    containers = tmp_path / "config" / "containers"
+    reserved = reserve(
+        config_dir=str(tmp_path / "config"),
+        sockets_dir=str(tmp_path / "config" / "sockets"),
+        state_dir=str(tmp_path / "no state"),
+        containers_dir=str(containers),
+        log="-",
+        agents_file=None,
+        agents={"nested": str(containers / "homes" / "other" / "agent")},
+        search_path="",
+    )
+    assert reserved.conflict(str(containers / "homes" / "my")) is None
+    assert reserved.conflict(str(containers / "homes" / "my" / "deep")) is None
+    for place in ("", "homes", "images", "images/x", "etc", "homes/other", "homes/other/agent"):
+        assert reserved.conflict(str(containers / place)) is not None, place
+    assert reserved.private.conflict(str(containers / "homes" / "my")) is not None
+
+
 def test_links_to_airlocks_files_do_not_hide_them(tmp_path: Path) -> None:
     """The real place of the configuration counts, not the name it was given by."""
     real = tmp_path / "real"

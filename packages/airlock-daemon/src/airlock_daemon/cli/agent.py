@@ -10,12 +10,14 @@ import typer
 
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.changing import changing
-from airlock_daemon.cli.next_steps import NextSteps, choose_run, choose_start
+from airlock_daemon.cli.machine import User, prepare_machine
+from airlock_daemon.cli.next_steps import Form, NextSteps, choose_run, choose_start
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.registration import Registration
 from airlock_daemon.cli.reloading import dump_reload, say_faults, try_reload
 from airlock_daemon.cli.reporting import say, say_each
 from airlock_daemon.cli.scan import note_workspaces
+from airlock_daemon.cli.screen import ignoring_closed_stdout
 from airlock_daemon.cli.shim_program import find_lasting_shim
 from airlock_daemon.cli.table import print_rows
 from airlock_daemon.cli.wiring import Mount, Wiring
@@ -32,6 +34,7 @@ from airlock_daemon.setup.new_agent import NewAgent, plan_agent
 from airlock_daemon.setup.noted import Noted, replace_notes
 from airlock_daemon.setup.notice import Reload
 from airlock_daemon.setup.paths import Locations, absolute, beside_config
+from airlock_daemon.setup.programs import search_path
 from airlock_daemon.setup.removed_agent import plan_removal
 from airlock_daemon.setup.workspaces import Trust, describe_unserved, plan_trust
 
@@ -81,16 +84,23 @@ def add_agent(
             show_default=False,
         ),
     ] = None,
+    form: Annotated[
+        Form,
+        typer.Option(
+            "--print",
+            help="How its container is to be started: by the `run` of this program, or by lines "
+            "for something else. Of an agent that is registered it only prints them.",
+        ),
+    ] = Form.RUN,
     yes: Yes = False,
 ) -> None:
-    """Register an agent, and print the lines for its container.
+    """Register an agent, and print what to type next.
 
     Makes its directory with a commented airlock.toml, names it in the registration, and enables its
     commands in config.toml, which is made if there is none: shows all that first, and asks. Then
     it checks the files; where they have faults, all is as it was before. A running daemon reloads,
-    and the service of `init` is started. It ends with what comes next: how to start the daemon,
-    where there is no service, and the `run` of its container, as well as a `docker run`, a
-    compose.yaml and a devcontainer.json.
+    and the service of `init` is started. It ends with the command that starts a container of the
+    agent, and before that with the one that starts the daemon, where there is no service.
 
     The registration is that of --agents, else that of the running daemon, else agents.toml beside
     config.toml. Workspaces are written to [workspace] same_path; what the container mounts is found
@@ -101,6 +111,9 @@ def add_agent(
     registration = application.find_registration()
     file = registration.path or beside_config(application.locations)
     locations = msgspec.structs.replace(application.locations, agents=file)
+    if form is not Form.RUN and not (workspace or command or path) and _is_registered(name, file):
+        _print_container(application, name, form)
+        return
     named = tuple(map(absolute, workspace or ()))
     new = NewAgent(
         name=name,
@@ -117,9 +130,8 @@ def add_agent(
         show=show,
     ) as plan:
         _note(locations, new.directory, plan.noted)
-        checked = check_files(locations)
-        # That another agent is not served was so before.
-        if not checked.can_serve or name in checked.unserved:
+        checked = check_files(locations, only=name)
+        if checked.faults:
             say("nothing was changed, since the files would have these faults:")
             raise SetupError(checked.faults)
     note_workspaces(locate_state(locations), name, new.directory, new.workspaces)
@@ -129,11 +141,11 @@ def add_agent(
         reload=_reload(application, registration),
         has_other=registration.has_daemon and not registration.is_served,
         is_started=not registration.has_daemon and _start_service(file),
-        wiring=Wiring(
-            sockets=os.path.join(locations.sockets_dir, name),
-            shim=find_lasting_shim(),
+        wiring=_wire(
+            application,
+            name,
             commands=new.commands,
-            workspaces=tuple(Mount(source=path, target=path) for path in new.workspaces),
+            workspaces=(Mount(source=path, target=path) for path in new.workspaces),
         ),
     )
     if application.json:
@@ -141,9 +153,10 @@ def add_agent(
         report = {"enabled": plan.enabled, "findings": checked.findings, "notes": checked.notes}
         application.print_json(made | report | steps.dump())
     else:
-        typer.echo(f"agent {name} is registered in {file}")
-        show(checked.describe())
-        show(steps.describe())
+        with ignoring_closed_stdout():
+            typer.echo(f"agent {name} is registered in {file}")
+            show(checked.describe(locations.config_dir))
+            show(steps.describe(form))
     _end_by(steps.reload)
 
 
@@ -264,6 +277,56 @@ def _note(locations: Locations, directory: str, notes: Mapping[str, Noted]) -> N
         replace_notes(locate_state(locations), directory, notes)
     except AirlockError as error:
         say(f"warning: its workspaces are not noted: {error.message}", f"hint: {error.hint}")
+
+
+def _is_registered(name: str, registration: str) -> bool:
+    return os.path.exists(registration) and name in read_registration(registration, faults=[])
+
+
+def _print_container(application: Application, name: str, form: Form) -> None:
+    """Print what starts the container of an agent that is registered."""
+    setup, generation = application.load_agent(name)
+    profile = generation.agent.profile
+    steps = NextSteps(
+        start=choose_start(application, setup.locations.agents or ""),
+        run=choose_run(application, name),
+        reload=None,
+        has_other=False,
+        is_started=False,
+        wiring=_wire(
+            application,
+            name,
+            commands=profile.granted(setup.config.ceiling),
+            workspaces=(
+                Mount(source=each.source, target=each.target)
+                for each in (*profile.same_path, *profile.mounts)
+            ),
+        ),
+    )
+    if application.json:
+        application.print_json({"name": name} | steps.dump())
+    else:
+        _show(application, steps.describe_container(form))
+
+
+def _wire(
+    application: Application, name: str, *, commands: Iterable[str], workspaces: Iterable[Mount]
+) -> Wiring:
+    locations, mounts = application.locations, tuple(workspaces)
+    return Wiring(
+        sockets=os.path.join(locations.sockets_dir, name),
+        shim=find_lasting_shim(),
+        commands=tuple(commands),
+        workspaces=mounts,
+        machine=prepare_machine(
+            locations,
+            name,
+            user=User.find(),
+            search_path=search_path(
+                None, workspaces=[mount.source for mount in mounts], warnings=[]
+            ),
+        ),
+    )
 
 
 def _reload(application: Application, registration: Registration) -> Reload | None:

@@ -66,12 +66,12 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
             raise AirlockError(advice.where, hint=advice.finding.remedy)
 
     def find_registration(self) -> "Registration":
-        """The registration file; says on stderr which one it is, if no option names it."""
+        """The registration file; says on stderr which one it is where that may surprise."""
         from airlock_daemon.cli.registration import find_registration  # noqa: PLC0415
 
         registration = find_registration(self.locations)
         if registration.origin:
-            say(f"using {registration.path}, {registration.origin}")
+            say(f"using {registration.path}: {registration.origin}")
         return registration
 
     def find_files(self) -> Locations:

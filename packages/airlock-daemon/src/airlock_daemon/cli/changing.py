@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Protocol, TypeVar
 
 from airlock_daemon.cli.reporting import say
+from airlock_daemon.cli.screen import ignoring_closed_stdout
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.writing import alone, make_directory
 
@@ -36,6 +37,7 @@ def changing(
 ) -> Iterator[P]:
     """Show what `work_out` plans, ask unless `yes` says so already, and make it.
 
+    With `yes` the changes are made also where nobody reads what is shown, as behind `| head -1`.
     All is taken back where the block, which may look at the result, raises something. Files of the
     `directories`, which are made, change by one of these programs at a time. Raises what the steps
     raise, and AirlockError where the answer is no or nobody can be asked: nothing is changed then.
@@ -54,8 +56,11 @@ def changing(
             wait=lambda: say("waiting for another airlock-daemon that changes these files"),
         ):
             plan = work_out()
-            show(plan.describe())
-            if not yes:
+            if yes:
+                with ignoring_closed_stdout():
+                    show(plan.describe())
+            else:
+                show(plan.describe())
                 _ask()
             plan.apply(undo)
             yield plan

@@ -10,6 +10,7 @@ from airlock_daemon.cli.looked_at import list_looked_at
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.migrate.advice import advise
 from airlock_daemon.setup.checking import LOOKED_AT, Checked, check_files
+from airlock_daemon.setup.paths import Locations
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -26,10 +27,11 @@ def check(
 
     Reads config.toml, the registration, the agents' directories and all modules, and looks at the
     sockets directory. Everything is told at once: faults, which `start` refuses; findings, of which
-    it only warns; and notes, which say what an override of a built-in module gives up.
+    it only warns; and notes, which say what is granted or given up on purpose.
 
-    Each has the name of what was looked at, its place, the cause, and a remedy to copy. `doctor`
-    looks at the world around the daemon.
+    Each is a line with the name of what was looked at, the file, and what is wrong, and an indented
+    one with the remedy. Files beside config.toml are named without their directory; --json has
+    everything in full. `doctor` looks at the world around the daemon.
 
     Ends with 0 when there are no faults and no findings, else with 1.
     """
@@ -49,16 +51,16 @@ def check(
     if application.json:
         application.print_json({"registration": locations.agents, **msgspec.to_builtins(checked)})
     else:
-        _print(checked)
+        _print(checked, locations)
     if checked.faults or checked.findings:
         raise typer.Exit(1)
 
 
-def _print(checked: Checked) -> None:
-    for line in checked.describe():
+def _print(checked: Checked, locations: Locations) -> None:
+    for line in checked.describe(locations.config_dir):
         typer.echo(line)
     if checked.faults or checked.findings:
-        typer.echo("a running daemon knows of changes to these files after: airlock-daemon reload")
+        typer.echo(f"mend these in {locations.config_dir}, then: airlock-daemon reload")
         return
     count = len(checked.notes)
     shown = f", with {count} {'note' if count == 1 else 'notes'}" if count else ""

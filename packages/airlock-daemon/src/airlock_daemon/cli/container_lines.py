@@ -42,12 +42,16 @@ def compose(wiring: Wiring, *, user: str) -> str:
     return "\n".join(("services:", "  agent:", *(f"    {line}" for line in service)))
 
 
-def devcontainer(wiring: Wiring) -> dict[str, object]:
-    """A devcontainer.json."""
+def devcontainer(wiring: Wiring, *, user: str) -> dict[str, object]:
+    """A devcontainer.json; `user` is UID:GID."""
     folder = "${localWorkspaceFolder}"
     first, *more = wiring.workspaces or (Mount(source=folder, target=folder),)
     made: dict[str, object] = {
         "image": IMAGE,
+        "containerUser": user,
+        "remoteUser": user,
+        # It is the right one already, and no user of the image.
+        "updateRemoteUserUID": False,
         "workspaceMount": first.option,
         "workspaceFolder": first.target,
         "mounts": [mount.option for mount in (*more, *wiring.mounts)],

@@ -1,7 +1,12 @@
-"""A container image as the engine describes it."""
+"""A container image: how the engine describes it, and files of it."""
 
+import io
+import posixpath
 import shutil
 import subprocess
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
@@ -13,6 +18,12 @@ ENGINE = "docker"
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """What Docker sets where an image sets none."""
 _ANSWER_S = 60
+_LONGEST = 1 << 20
+"""How many bytes of a file are read at most."""
+_HEADER = 10240
+"""How many bytes of an archive are read for what the entry is: tar's own block."""
+_LINKS = 40
+_NOT_THERE = ("could not find the file", "could not be found", "no such file")
 _ASK = f"see whether you may use it, and whether it runs: {ENGINE} info"
 
 
@@ -23,14 +34,16 @@ class _Settings(msgspec.Struct):
 class _Described(msgspec.Struct):
     """The part of `docker image inspect` that matters here."""
 
+    identity: str = msgspec.field(name="Id")
     system: str = msgspec.field(name="Os")
     architecture: str = msgspec.field(name="Architecture")
     settings: _Settings | None = msgspec.field(name="Config", default=None)
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
-    """An image for Linux: the processor that it is for, as the engine names it, and its PATH."""
+    """An image for Linux: its id, its processor as the engine names that, and its PATH."""
 
+    identity: str
     architecture: str
     search_path: str
 
@@ -48,15 +61,7 @@ def find_engine() -> str:
 
 def inspect_image(program: str, name: str) -> Image:
     """Ask docker (`program`) for the image `name`, which it must have; raises AirlockError."""
-    argv = (program, "image", "inspect", "--", name)
-    try:
-        done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWER_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise AirlockError(f"{ENGINE} did not answer in {_ANSWER_S} s", hint=_ASK) from None
-    except OSError as error:
-        raise AirlockError(f"{program} cannot be run: {error.strerror}", hint=_ASK) from error
+    done = _call(program, "image", "inspect", "--", name)
     if done.returncode:
         raise _explain(name, done.stderr.decode(errors="replace").strip())
     try:
@@ -69,7 +74,109 @@ def inspect_image(program: str, name: str) -> Image:
             f"the image {quote(name)} is for {quote(described.system)}, and the shim for Linux",
             hint="use an image for Linux",
         )
-    return Image(architecture=described.architecture, search_path=_find_path(described))
+    return Image(
+        identity=described.identity,
+        architecture=described.architecture,
+        search_path=_find_path(described),
+    )
+
+
+class ImageFiles:
+    """Files of an image, read from a container of it that never runs."""
+
+    def __init__(self, program: str, container: str) -> None:
+        self._program = program
+        self._container = container
+
+    def read(self, path: str) -> str | None:
+        """The text of a file; None where the image has no such file. Raises AirlockError."""
+        for _ in range(_LINKS):
+            archive = self._copy(path, _HEADER + _LONGEST)
+            if archive is None:
+                return None
+            entry = _read_header(archive)
+            if entry is None or not (entry.isreg() or entry.issym()):
+                return None
+            if entry.isreg():
+                if entry.size > _LONGEST:
+                    raise _unreadable(f"{path} is larger than {_LONGEST} bytes")
+                start = entry.offset_data
+                return archive[start : start + entry.size].decode(errors="replace")
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(path), entry.linkname))
+        return None
+
+    def has(self, path: str) -> bool:
+        """Whether the image has something at `path`, be it a link. Raises AirlockError."""
+        return self._copy(path, _HEADER) is not None
+
+    def _copy(self, path: str, longest: int) -> bytes | None:
+        """The beginning of an archive of `path`, None where the image has nothing there."""
+        argv = (self._program, "cp", f"{self._container}:{path}", "-")
+        pipe = subprocess.PIPE
+        with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe) as process:
+            archive = process.stdout.read(longest) if process.stdout else b""
+            # What follows is of no use: a directory may be large.
+            if process.stdout:
+                process.stdout.close()
+            said = process.stderr.read().decode(errors="replace") if process.stderr else ""
+        if archive:
+            return archive
+        if any(words in said.lower() for words in _NOT_THERE):
+            return None
+        raise _unreadable(said)
+
+
+@contextmanager
+def open_image(program: str, image: Image) -> Iterator[ImageFiles]:
+    """Make a container of `image` to read files of, and remove it. Raises AirlockError."""
+    # It needs a command, which an image may lack, and is never started.
+    create = ("create", "--network=none", "--entrypoint=/airlock", image.identity)
+    container = _succeed(program, create)
+    try:
+        yield ImageFiles(program, container)
+    finally:
+        _succeed(program, ("rm", "--force", "--volumes", container))
+
+
+def _read_header(archive: bytes) -> tarfile.TarInfo | None:
+    """The first entry of an archive, of which there may be no more than the beginning."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as opened:
+            return opened.next()
+    except tarfile.TarError:
+        return None
+
+
+def _succeed(program: str, words: Sequence[str]) -> str:
+    done = _call(program, *words)
+    if done.returncode:
+        raise _unreadable(done.stderr.decode(errors="replace"))
+    return done.stdout.decode().strip()
+
+
+def _call(program: str, *words: str) -> subprocess.CompletedProcess[bytes]:
+    """Call docker; raises AirlockError where it does not answer."""
+    try:
+        return subprocess.run(
+            (program, *words),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_ANSWER_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise AirlockError(f"{ENGINE} did not answer in {_ANSWER_S} s", hint=_ASK) from None
+    except OSError as error:
+        raise AirlockError(f"{program} cannot be run: {error.strerror}", hint=_ASK) from error
+
+
+def _unreadable(said: str) -> AirlockError:
+    lines = said.strip().splitlines()
+    reason = quote(lines[-1]) if lines else "it does not say why"
+    return AirlockError(
+        f"{ENGINE} cannot copy files out of the image: {reason}",
+        hint=_ASK,
+    )
 
 
 def _find_path(described: _Described) -> str:

@@ -68,7 +68,7 @@ def _install(application: Application) -> Iterator[str]:
     # Of this no newcomer need be told as of a fault.
     is_new = read_whole(locations.config_file) == STARTER and len(checked.faults) == 1
     if not is_new:
-        yield from checked.describe()
+        yield from msgspec.structs.replace(checked, notes=()).describe(locations.config_dir)
     missing = find_missing()
     if missing:
         yield (

@@ -210,7 +210,7 @@ def _finish(application: Application, plan: Plan, locations: Locations) -> None:
         _print(application, plan, locations)
     else:
         _show(_describe(plan, locations))
-    say(*msgspec.structs.replace(checked, notes=()).describe())
+    say(*msgspec.structs.replace(checked, notes=()).describe(locations.config_dir))
     if checked.faults:
         say("the files have these faults still; mend them, then: airlock-daemon check")
         raise typer.Exit(1)

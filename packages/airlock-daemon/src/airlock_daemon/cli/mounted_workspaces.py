@@ -3,6 +3,8 @@
 import os
 from collections.abc import Iterable, Mapping
 
+from airlock_daemon.cli.machine import HOME
+from airlock_daemon.cli.reporting import say
 from airlock_daemon.cli.wiring import OWN_PROGRAMS, SOCKET_DIRECTORY, Mount
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.generation import Generation
@@ -12,6 +14,7 @@ from airlock_daemon.setup.profile import Identity
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.setup.trust import list_steps
 from airlock_daemon.setup.workspaces import Entry, identify, list_mounts, look_at_workspaces
+from airlock_wire import quote
 
 _NAME_ONE = "name a directory with --workspace DIR"
 
@@ -80,10 +83,18 @@ def _refuse_nested(written: Iterable[str], setup: Setup, agent: str) -> None:
 
 
 def find_directory(workspaces: tuple[Mount, ...]) -> str:
-    """Where the container begins: the current directory if it is mounted, else the first one."""
+    """Where the container begins: the current directory if it is mounted, else the first one.
+
+    The second case is said on stderr.
+    """
     here = os.getcwd()
     holding = [mount for mount in workspaces if is_within(here, mount.source)]
     if not holding:
+        say(
+            f"warning: {quote(here)} is in no workspace of the agent, so that the container begins "
+            f"in {quote(workspaces[0].target)}",
+            f"hint: go to a workspace before, or {_NAME_ONE}",
+        )
         return workspaces[0].target
     nearest = max(holding, key=lambda mount: len(mount.source))
     return os.path.normpath(os.path.join(nearest.target, os.path.relpath(here, nearest.source)))
@@ -95,7 +106,7 @@ def _refuse_unusable(mount: Mount, reserved: Reserved) -> None:
             f"{mount.source} cannot be a workspace: {conflict}",
             hint=f"go to your project's directory, or {_NAME_ONE}",
         )
-    for place in (SOCKET_DIRECTORY, OWN_PROGRAMS):
+    for place in (SOCKET_DIRECTORY, OWN_PROGRAMS, HOME):
         if is_within(mount.target, place) or is_within(place, mount.target):
             # The engine would make the places of Airlock's own mounts inside of the workspace.
             raise AirlockError(

@@ -1,5 +1,6 @@
 """What a person does once an agent is registered."""
 
+import enum
 import json
 import os
 import shlex
@@ -17,6 +18,15 @@ from airlock_daemon.setup.notice import Reload
 from airlock_daemon.setup.shim_program import INSTALL
 
 _STOP = "Stop the running daemon, which serves other agents, and start it by"
+
+
+class Form(enum.StrEnum):
+    """What starts an agent's container: the `run` of this program, or something else."""
+
+    RUN = "run"
+    DOCKER = "docker"
+    COMPOSE = "compose"
+    DEVCONTAINER = "devcontainer"
 
 
 class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,28 +54,50 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
             "run": self.run,
             "docker_run": docker_run(self.wiring, user=_user()),
             "compose": compose(self.wiring, user=_user()),
-            "devcontainer": devcontainer(self.wiring),
+            "devcontainer": devcontainer(self.wiring, user=_user()),
         }
 
-    def describe(self) -> Iterator[str]:
-        """The same for people: what to do, and lines to copy, which are indented."""
+    def describe(self, form: Form) -> Iterator[str]:
+        """The same for people: what to do, and lines to copy, which are indented.
+
+        The last line is the command that starts the container by `form`.
+        """
         if self.is_started:
             yield "The service was started, and serves it."
         elif self.reload is None:
             yield f"{_STOP if self.has_other else 'Start the daemon'}:"
             yield from _indent(shlex.join(self.start))
+            yield ""
         elif not self.reload.faults:
             yield "The running daemon serves it."
+        yield from self.describe_container(form)
+
+    def describe_container(self, form: Form) -> Iterator[str]:
+        """Only what starts the container."""
         if self.wiring.shim is None:
             yield f"The shim is not installed here: {INSTALL}; or name where it is."
-        yield "Then a container, of any image in the place of IMAGE, from the project's directory:"
-        yield from _indent(shlex.join((*self.run, IMAGE)))
-        yield "The same without that command, for an image whose PATH has /usr/local/bin first:"
-        yield from _indent(docker_run(self.wiring, user=_user()))
-        yield "The same as compose.yaml:"
-        yield from _indent(compose(self.wiring, user=_user()))
-        yield "The same as devcontainer.json:"
-        yield from _indent(json.dumps(devcontainer(self.wiring), indent=2, ensure_ascii=False))
+        yield f"{_NEXT[form]}, with your image in the place of {IMAGE}:"
+        if form is Form.RUN:
+            yield from _indent(shlex.join((*self.run, IMAGE)))
+        elif form is Form.DOCKER:
+            yield from _indent(docker_run(self.wiring, user=_user()))
+        elif form is Form.COMPOSE:
+            yield from _indent(compose(self.wiring, user=_user()))
+            yield from ("", "and start it:")
+            yield from _indent("docker compose run --rm agent")
+        else:
+            made = devcontainer(self.wiring, user=_user())
+            yield from _indent(json.dumps(made, indent=2, ensure_ascii=False))
+            yield from ("", "and start it, by the editor or by:")
+            yield from _indent("devcontainer up --workspace-folder .")
+
+
+_NEXT = {
+    Form.RUN: "Next, in the project's directory",
+    Form.DOCKER: "Next, for an image whose PATH has /usr/local/bin first",
+    Form.COMPOSE: "Next, write this as compose.yaml",
+    Form.DEVCONTAINER: "Next, write this as .devcontainer/devcontainer.json",
+}
 
 
 def choose_start(application: Application, registration: str) -> tuple[str, ...]:
@@ -99,4 +131,3 @@ def _user() -> str:
 def _indent(text: str) -> Iterator[str]:
     yield ""
     yield from (f"    {line}" for line in text.splitlines())
-    yield ""

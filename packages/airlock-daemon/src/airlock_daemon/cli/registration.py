@@ -9,9 +9,9 @@ from airlock_daemon.setup.paths import Locations, beside_config
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
-    """The path of a registration file, None for no file; `origin` says why it is that one.
+    """The path of a registration file, None for no file.
 
-    `origin` is "" where there is nothing to say, since the user named the file or there is none.
+    `origin` says why it is this file, where that may surprise: the running daemon serves none.
     `is_served` says that a daemon of this configuration runs with this very file, and `has_daemon`
     that one runs at all.
     """
@@ -34,12 +34,9 @@ def find_registration(locations: Locations) -> Registration:
         is_served = locations.agents == served
         return Registration(path=locations.agents, is_served=is_served, has_daemon=has_daemon)
     if served is not None:
-        origin = "which the running daemon serves"
-        return Registration(path=served, origin=origin, is_served=True, has_daemon=True)
+        return Registration(path=served, is_served=True, has_daemon=True)
     beside = beside_config(locations)
     if not os.path.lexists(beside):
         return Registration(path=None, has_daemon=has_daemon)
-    origin = "beside config.toml"
-    if has_daemon:
-        origin += "; the running daemon was started without a registration"
+    origin = "the running daemon was started without a registration" if has_daemon else ""
     return Registration(path=beside, origin=origin, has_daemon=has_daemon)

@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from airlock_daemon.cli.container_lines import lay_out
 from airlock_daemon.cli.doors import refuse_doors
 from airlock_daemon.cli.foreground import end_like, run_in_foreground
 from airlock_daemon.cli.image import find_engine, inspect_image
+from airlock_daemon.cli.machine import User, prepare_machine, read_image
 from airlock_daemon.cli.mounted_workspaces import (
     choose_workspaces,
     find_directory,
@@ -23,12 +25,13 @@ from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.read_only import protect
 from airlock_daemon.cli.reporting import say
 from airlock_daemon.cli.scan import watch
-from airlock_daemon.cli.wiring import Wiring, docker_words
+from airlock_daemon.cli.wiring import Machine, Wiring, docker_words
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.connecting import is_served
 from airlock_daemon.setup.load import Setup
 from airlock_daemon.setup.notice import find_notice
 from airlock_daemon.setup.shim_program import find_shim
+from airlock_wire import quote
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -90,7 +93,7 @@ def run(
         ),
     ] = None,
     image_user: Annotated[
-        bool, typer.Option("--image-user", help="Run as the image's user, and not as yourself.")
+        bool, typer.Option("--image-user", help="Leave user, accounts and home to the image.")
     ] = False,
     only_print: Annotated[
         bool, typer.Option("--print", help="Print the line for docker, and run nothing.")
@@ -99,10 +102,10 @@ def run(
     """Run a container of an agent, of any image.
 
     Mounts the agent's socket directory, and the shim under the names of the commands that it is
-    granted, in a directory that comes first on the image's own PATH. The workspace is at the same
-    path on both sides, and where the container begins if you stand in it. It runs as yourself, so
-    that files which it makes are yours, and is removed when it has ended. Entrypoint and all else
-    are the image's own.
+    granted, in a directory that comes first on the image's own PATH, in login shells too. The
+    workspace is at the same path on both sides, and the container begins in the directory in which
+    you call this. It runs as yourself, with an account and a home that lasts for the agent, and is
+    removed when it has ended. Entrypoint and all else are the image's own.
 
     It runs `docker run`: terminal, signals and exit status are docker's. When the container has
     ended it lists what is new in the workspace that your own tools would run or obey on this host,
@@ -124,16 +127,30 @@ def run(
     workspaces = tuple(chosen)
     engine = find_engine()
     described = inspect_image(engine, image)
+    user = User.find()
+    known = read_image(engine, described, locations=setup.locations, user=user)
     wiring = Wiring(
         sockets=sockets,
         shim=find_shim(described.architecture),
         commands=tuple(commands),
         workspaces=workspaces,
         search_path=described.search_path,
+        machine=Machine()
+        if image_user
+        else prepare_machine(
+            setup.locations,
+            agent,
+            user=user,
+            search_path=generation.programs.path,
+            image=described,
+            known=known,
+        ),
     )
+    if wiring.has_own_git and not known.has_git:
+        _refuse_without_git(agent, image, command or ())
     groups = docker_words(
         wiring,
-        user=None if image_user else f"{os.geteuid()}:{os.getegid()}",
+        user=None if image_user else user.ids,
         directory=find_directory(workspaces),
         has_terminal=sys.stdin.isatty() and sys.stdout.isatty(),
     )
@@ -166,6 +183,19 @@ def run(
         application.print_json({"docker_run": words})
     else:
         typer.echo(lay_out(groups))
+
+
+def _refuse_without_git(agent: str, image: str, command: Sequence[str]) -> None:
+    """Say that the image has no git for its remotes; raises AirlockError where git is called."""
+    error = AirlockError(
+        f"the image {quote(image)} has no git on its PATH, and agent {agent} is granted the "
+        "remotes of the container's own git alone (git-remote)",
+        hint="use an image that has git, or grant git, the host's, in a box: "
+        f'commands = ["git"] in the airlock.toml of {agent}',
+    )
+    if os.path.basename(command[0] if command else "") == "git":
+        raise error
+    say(f"warning: {error.message}", f"hint: {error.hint}")
 
 
 def _not_served(application: Application, setup: Setup, agent: str) -> AirlockError:

@@ -4,7 +4,7 @@ import os
 import select
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 # How often is looked for something new, in ms.
 PERIOD_MS = 200
@@ -18,10 +18,15 @@ def printing() -> Iterator[None]:
     """
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
+    with ignoring_closed_stdout(), suppress(KeyboardInterrupt):
+        yield
+
+
+@contextmanager
+def ignoring_closed_stdout() -> Iterator[None]:
+    """End the block where nobody reads stdout any more; what is printed later goes nowhere."""
     try:
         yield
-        sys.stdout.flush()
-    except KeyboardInterrupt:
         sys.stdout.flush()
     except BrokenPipeError:
         # What is left in the buffer would be written at the end, in vain once more.

@@ -21,6 +21,14 @@ EXEC_PATHS = ("/usr/lib/git-core", "/usr/libexec/git-core", "/usr/local/libexec/
 
 Where an image has no such directory the engine makes it, and its git does not look there.
 """
+SSH = "/usr/bin/ssh"
+"""The ssh that scp, sftp, rsync and others call by its absolute path."""
+OWN_GIT = {"GIT_LFS_SKIP_SMUDGE": "1", "CARGO_NET_GIT_FETCH_WITH_CLI": "true"}
+"""Variables for a container with a git of its own.
+
+A checkout leaves the pointers of LFS as they are, since its server is not reached; and cargo has
+git fetch its dependencies, since libgit2 has no way to the shim.
+"""
 UNKNOWN_SHIM = "/PATH/TO/airlock-shim"
 
 _SPECIAL = frozenset(',"\r\n')
@@ -44,12 +52,20 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
         return ",".join(_quote(field) if _SPECIAL & set(field) else field for field in fields)
 
 
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """What a container has of its user beside the commands: files, a home, and their variables."""
+
+    mounts: tuple[Mount, ...] = ()
+    environment: dict[str, str] = {}
+
+
 class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     """What gives a container an agent's socket, and the shim under the names of its commands.
 
     `sockets` is the agent's own socket directory on the host. `shim` is None where none is
     installed. `workspaces` may be empty where the one who uses the lines says where they are.
-    `search_path` is the PATH of the image, None where the image is not known.
+    `search_path` is the PATH of the image, None where the image is not known. `machine` is empty
+    where the image's own user is left in the container.
     """
 
     sockets: str
@@ -57,25 +73,30 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     commands: tuple[str, ...]
     workspaces: tuple[Mount, ...]
     search_path: str | None = None
+    machine: Machine = Machine()
 
     @property
     def mounts(self) -> tuple[Mount, ...]:
-        """What is mounted read-only, beside the workspaces."""
+        """What is mounted beside the workspaces: read-only, but for the home."""
         names = [name for name in self.commands if name != BROKER]
         targets = [*(f"{self._programs}/{name}" for name in names), *self._transports]
+        if {BROKER, "ssh"} & set(self.commands):
+            targets.append(SSH)
         pairs = [(self.shim or UNKNOWN_SHIM, target) for target in targets]
-        return tuple(
+        given = tuple(
             Mount(source=old, target=new, read_only=True)
             for old, new in ((self.sockets, SOCKET_DIRECTORY), *pairs)
         )
+        return given + self.machine.mounts
 
     @property
     def environment(self) -> dict[str, str]:
         """Variables of the container."""
-        variables = {}
+        variables = dict(self.machine.environment)
         if self.search_path is not None:
             variables["PATH"] = f"{OWN_PROGRAMS}{os.pathsep}{self.search_path}"
-        if self._has_own_git:
+        if self.has_own_git:
+            variables |= OWN_GIT
             # A git that was set up by --install-git does the same without them.
             variables["GIT_SSH_COMMAND"] = f"{self._programs}/{GIT_SSH}"
             variables["GIT_SSH_VARIANT"] = "ssh"
@@ -88,7 +109,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def _transports(self) -> list[str]:
         """Where the container's own git finds the shim, to reach its remotes."""
-        if not self._has_own_git:
+        if not self.has_own_git:
             return []
         # Lines for an unknown image are read by a person. But for a git that was built from its
         # sources, the first name is a link to the second, and where it leads is what is mounted.
@@ -97,7 +118,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
         return [f"{self._programs}/{GIT_SSH}", *helpers]
 
     @property
-    def _has_own_git(self) -> bool:
+    def has_own_git(self) -> bool:
         """Whether the container's own git is to reach its remotes, and not the host's."""
         return BROKER in self.commands and "git" not in self.commands
 

@@ -6,6 +6,7 @@ import msgspec
 
 from airlock_daemon.doctor.apparmor import find_apparmor_faults
 from airlock_daemon.doctor.boxes import find_bubblewrap_faults, find_forbidden_namespaces
+from airlock_daemon.doctor.disk import find_full_disks
 from airlock_daemon.doctor.engine import find_engine_faults, find_virtual_machine
 from airlock_daemon.doctor.groups import find_unbounded_boxes
 from airlock_daemon.doctor.labels import find_selinux_faults
@@ -35,6 +36,7 @@ PARTS = (
     Part("service", "a service manager starts the daemon", find_service_faults),
     Part("linger", "it does so without a session of the user", find_linger_faults),
     Part("sockets", "the sockets directory is as the daemon needs it", find_socket_faults),
+    Part("disk", "there is room where the daemon writes", find_full_disks),
     Part("tools", "the programs of enabled commands are on the daemon's PATH", find_missing_tools),
     Part("shell-path", "the caller's shell would run the same programs", find_other_tools),
     Part("ssh-agent", "the daemon's ssh-agent answers, and has keys", find_agent_faults),

@@ -9,7 +9,7 @@ from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.notice import find_posted
 
-_UNBOUNDED = "so that each box has limits, and those of an agent together have none"
+_UNBOUNDED = "limits apply per command, not per agent"
 
 _LINES = "[Service] Delegate=cpu memory pids"
 
@@ -28,7 +28,7 @@ def find_unbounded_boxes(around: Surroundings) -> Iterator[Finding]:
         return
     if found is not None:
         source, problem, remedy = found
-        yield Finding(source, "", f"{problem}, {_UNBOUNDED}", remedy, name="cgroups", is_note=True)
+        yield Finding(source, "", f"{problem}: {_UNBOUNDED}", remedy, name="cgroups", is_note=True)
 
 
 def _look(pid: int) -> tuple[str, str, str] | None:
@@ -46,11 +46,11 @@ def _look(pid: int) -> tuple[str, str, str] | None:
         return "cgroups", "are not of version 2 for the daemon", remedy
     if os.path.basename(group) != DAEMON:
         remedy = (
-            f"airlock-daemon init, which makes a service; for another one of systemd: {_LINES} and "
+            f"run as the service of airlock-daemon init; for another one of systemd: {_LINES} and "
             "Environment=AIRLOCK_DELEGATED=1; "
             "in a container bound that: docker run --memory --pids-limit"
         )
-        return group, "is a cgroup that the daemon cannot divide", remedy
+        return group, "is not delegated to the daemon", remedy
     bounded = read_group(os.path.dirname(group), "cgroup.subtree_control")
     missing = [name for name in CONTROLLERS if name not in bounded]
     if missing:

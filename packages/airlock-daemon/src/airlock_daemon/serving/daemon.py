@@ -80,10 +80,9 @@ def announce(setup: Setup) -> None:
     for name in setup.generations:
         log.info("agent %s: %s/%s/airlock.sock", name, setup.locations.sockets_dir, name)
     agents = [generation.agent for generation in setup.generations.values()]
-    ceiling = setup.config.ceiling
     for find in (find_homes, find_holdings, find_unpinned):
-        for note in find(agents, ceiling):
-            log.info("%s", note)
+        for note in find(agents, setup.config.ceiling):
+            log.info("%s", note.problem)
     if not setup.generations and not setup.unserved:
         unread = beside_config(setup.locations)
         if setup.locations.agents is None and os.path.lexists(unread):
@@ -110,6 +109,7 @@ async def _serve(
         announce(setup)
         reloader = Reloader(setup, shared, sockets, roster, manager)
         manager.ready()
+        log.info("ready")
         try:
             await _serve_until_stopped(shared, sockets, roster, reloader, manager, signals)
         finally:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 
 import msgspec
+from msgspec.structs import replace
 
 from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.agents import PROFILE
@@ -11,10 +12,11 @@ from airlock_daemon.setup.finding import Finding, named
 from airlock_daemon.setup.findings import find_builtin_faults
 from airlock_daemon.setup.holdings import find_holdings
 from airlock_daemon.setup.homes import find_homes
-from airlock_daemon.setup.load import load_setup
+from airlock_daemon.setup.load import Setup, load_setup
 from airlock_daemon.setup.overrides import find_losses
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.remotes import find_git_on_host, find_unpinned, find_unseen_rules
+from airlock_daemon.setup.reserved import is_within
 from airlock_daemon.setup.sockets_directory import find_unusable
 from airlock_modules import Fault
 
@@ -36,13 +38,15 @@ LOOKED_AT = {
 }
 """What is looked at: the name that all carry that is found there, and what it is."""
 
+_LONGEST = 120
+"""Of the line that says what is wrong."""
+
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """Faults, which `start` refuses; findings, of which it warns; notes, which may be meant.
 
     `agents` are the names of those that would be served, none where there are faults in the files.
-    `unserved` are those that only faults of their workspaces keep from that; `can_serve` says that
-    there are no other faults.
+    `unserved` are those that only faults of their workspaces keep from that.
     """
 
     faults: tuple[Finding, ...] = ()
@@ -50,17 +54,39 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[Finding, ...] = ()
     agents: tuple[str, ...] = ()
     unserved: tuple[str, ...] = ()
-    can_serve: bool = False
 
-    def describe(self) -> Iterator[str]:
-        """Return a line for each, which begins with what it is and its name."""
+    def describe(self, config_dir: str) -> Iterator[str]:
+        """Return each finding once: a line with what is wrong, and an indented one with the remedy.
+
+        The same in several files is one finding. Files in `config_dir` are named relative to it.
+        """
         for kind in ("faults", "findings", "notes"):
+            same: dict[tuple[str, str, str, str], list[str]] = {}
             for each in getattr(self, kind):
-                yield f"{kind[:-1]}: {each.name}: {each}"
+                places = same.setdefault((each.name, each.key, each.problem, each.remedy), [])
+                places.append(each.source.removeprefix(os.path.join(config_dir, "")))
+            for (name, *said), places in same.items():
+                yield from _lay_out(f"{kind[:-1]}: {name}: ", Fault(places[0], *said))
+                if others := dict.fromkeys(places[1:]):
+                    yield f"    also in {', '.join(others)}"
 
 
-def check_files(locations: Locations) -> Checked:
-    """Read everything, the built-in modules included, and look at the sockets directory."""
+def _lay_out(label: str, fault: Fault) -> Iterator[str]:
+    """Write `fault` as two lines; where the first would be too long, its file is on the second."""
+    said = str(fault).removesuffix(f"; {fault.remedy}")
+    if len(label) + len(said) <= _LONGEST:
+        yield label + said
+        yield f"    {fault.remedy}"
+    else:
+        yield label + said.removeprefix(f"{fault.source}: ")
+        yield f"    {fault.source}: {fault.remedy}"
+
+
+def check_files(locations: Locations, *, only: str | None = None) -> Checked:
+    """Read everything, the built-in modules included, and look at the sockets directory.
+
+    `only` names an agent: then findings and notes are those of its files and of its commands.
+    """
     faults = (
         *named("built-in", find_builtin_faults()),
         *named("sockets", find_unusable(locations.sockets_dir)),
@@ -69,11 +95,12 @@ def check_files(locations: Locations) -> Checked:
         setup = load_setup(locations)
     except SetupError as error:
         return Checked(faults=(*faults, *_name(error.faults, locations)))
-    unserved = (fault for each in setup.unserved.values() for fault in each.faults)
-    agents = [generation.agent for generation in setup.generations.values()]
+    unserved = {name: each.faults for name, each in setup.unserved.items() if only in (None, name)}
+    everyone = {name: generation.agent for name, generation in setup.generations.items()}
+    agents = [agent for name, agent in everyone.items() if only in (None, name)]
     own = [agent.modules.own for agent in agents]
-    return Checked(
-        faults=(*faults, *named("workspace", unserved)),
+    checked = Checked(
+        faults=(*faults, *named("workspace", (each for one in unserved.values() for each in one))),
         findings=tuple(_name(setup.warnings, locations)),
         notes=(
             *named("override", find_losses([setup.shared, *own], setup.config.ceiling)),
@@ -83,9 +110,25 @@ def check_files(locations: Locations) -> Checked:
             *find_git_on_host(agents, setup.config.ceiling),
             *find_unseen_rules(agents, setup.config.ceiling),
         ),
-        agents=tuple(setup.generations),
-        unserved=tuple(setup.unserved),
-        can_serve=not faults,
+        agents=tuple(everyone),
+        unserved=tuple(unserved),
+    )
+    return checked if only is None else _narrow(checked, setup, only)
+
+
+def _narrow(checked: Checked, setup: Setup, name: str) -> Checked:
+    """Leave out what other agents' files and commands have."""
+    agent = next(each for each in setup.agents if each.name == name)
+    modules = map(agent.modules.find, agent.profile.granted(setup.config.ceiling))
+    sources = {module.source for module in modules if module is not None}
+
+    def concerns(found: Finding) -> bool:
+        return found.source in sources or is_within(found.source, agent.directory)
+
+    return replace(
+        checked,
+        findings=tuple(filter(concerns, checked.findings)),
+        notes=tuple(filter(concerns, checked.notes)),
     )
 
 

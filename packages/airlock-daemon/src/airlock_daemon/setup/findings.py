@@ -18,7 +18,7 @@ from airlock_daemon.setup.homes import find_unsaid
 from airlock_daemon.setup.hooks import review_hooks
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.programs import find_program
-from airlock_daemon.setup.recipes import say_recipe
+from airlock_daemon.setup.recipes import say_nearest, say_recipe
 from airlock_daemon.setup.remotes import find_unasked
 from airlock_modules import (
     Fault,
@@ -53,7 +53,8 @@ def find_oddities(
                 config_file,
                 "commands.enable",
                 f'"{name}" has no module',
-                f"add commands/{name}.toml to an agent's directory or modules/{name}.toml beside "
+                f"{say_nearest(name, shared)}add commands/{name}.toml to an agent's directory or "
+                f"modules/{name}.toml beside "
                 f"this file{say_recipe(name)}, or remove the name",
             )
         by_source = {module.source: module for module in modules if module is not None}
@@ -70,14 +71,16 @@ def find_oddities(
         yield from _find_unused(agent.modules.own, config.ceiling, granted=agent.profile.commands)
         source = agent.profile_file
         for name in agent.profile.commands:
+            is_known = agent.modules.find(name) is not None
             if name not in config.ceiling:
                 problem, remedy = "is not enabled in config.toml", "enable it there too"
-            elif agent.modules.find(name) is None:
+            elif not is_known:
                 problem = "has no module"
                 remedy = f"add commands/{name}.toml beside this file{say_recipe(name)}"
             else:
                 continue
-            yield Fault(source, "commands", f'"{name}" {problem}', remedy)
+            nearest = "" if is_known else say_nearest(name, (*agent.modules.own, *shared))
+            yield Fault(source, "commands", f'"{name}" {problem}', nearest + remedy)
         yield from _find_vain(agent, config.ceiling)
         for command in agent.profile.commands or config.ceiling:
             yield from _find_stripped(agent, command, source)
@@ -115,7 +118,7 @@ def _find_box(module: Module, boxes: BoxConfig, search_path: str) -> Iterator[Fa
     if boxes.mode == "off":
         problem = "has no effect: [sandbox] mode of config.toml is off, so that it runs without"
         if module.builtin:
-            problem = "cannot be had, so that the command is refused: [sandbox] mode is off"
+            problem = "cannot be made, so the command is refused: [sandbox] mode is off"
         yield Fault(module.source, "sandbox.box", problem, 'write mode = "auto" there')
         return
     is_there = boxes.mode != "landlock" and find_program(BUBBLEWRAP, search_path) is not None
@@ -123,16 +126,16 @@ def _find_box(module: Module, boxes: BoxConfig, search_path: str) -> Iterator[Fa
     if boxes.mode == "require-bubblewrap":
         missing = "mode of config.toml is require-bubblewrap"
     if not is_there and missing is not None:
-        problem = "cannot be had, so that the command is refused: bubblewrap is not installed, and "
-        remedy = "sudo apt-get install bubblewrap"
-        yield Fault(module.source, "sandbox.box", problem + missing, remedy)
+        problem = "cannot be made, so the command is refused: bubblewrap is not installed"
+        remedy = f"sudo apt-get install bubblewrap; {missing}"
+        yield Fault(module.source, "sandbox.box", problem, remedy)
     elif not is_there and needs_bubblewrap(module):
-        problem = "cannot be had by Landlock, so that the command is refused"
+        problem = "cannot be made by Landlock, so the command is refused"
         remedy = 'sudo apt-get install bubblewrap, and write mode = "auto" in config.toml'
         key = "credentials" if module.is_holding else "sandbox.network"
         yield Fault(module.source, key, problem, remedy)
     if os.geteuid() == 0 and boxes.user is None:
-        problem = "cannot be had, so that the command is refused: no box runs as root"
+        problem = "cannot be made, so the command is refused: no box runs as root"
         remedy = 'write [sandbox] user = "NAME" in config.toml, a user of the workspaces'
         yield Fault(module.source, "sandbox.box", problem, remedy)
 
@@ -173,9 +176,8 @@ def _find_secrets(agent: Agent) -> Iterator[Fault]:
         yield Fault(
             agent.profile_file,
             "env.set",
-            f"the name of {name} says that its value is a secret, which each tool of this agent is "
-            "given, and what a workspace has it run",
-            "let the daemon fetch it for the one that needs it: "
+            f"{name} looks like a secret, and every tool of this agent is given it",
+            "let the daemon fetch it for the one tool that needs it: "
             f'[credentials] env = {{ {name} = ["COMMAND"] }} in the module of that',
         )
 

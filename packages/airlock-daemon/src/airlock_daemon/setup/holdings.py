@@ -52,12 +52,12 @@ def find_holdings(agents: Iterable[Agent], ceiling: Collection[str]) -> Iterator
             module = found if command in ceiling else None
             if module is None or not module.is_holding:
                 continue
-            problem = f"the box of {command} is {HOLDING_CLASS}: {describe_holding(module)}"
-            if (module.source, problem) in told:
+            problem = f"the box of {command} has credentials in it ({HOLDING_CLASS})"
+            if (module.source, describe_holding(module)) in told:
                 continue
-            told.add((module.source, problem))
+            told.add((module.source, describe_holding(module)))
             remedy = (
-                "grant it to agents that may do all that these credentials allow; "
-                f"airlock-daemon show {command} --agent {agent.name} has its module"
+                "grant it only to agents that may do all that these credentials allow: "
+                f"{describe_holding(module)}"
             )
             yield Finding(module.source, "credentials", problem, remedy, name="box", is_note=True)

@@ -2,13 +2,15 @@
 
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from airlock_daemon.setup.programs import find_program
 from airlock_modules import Fault
 from airlock_wire import quote
 
 _ANSWER_S = 10
+
+_IDENTITY = ("user.name", "user.email")
 
 _TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,256}")
 _TRUTH = "true|yes|on|1|false|no|off|0"
@@ -41,8 +43,22 @@ def read_git_config(
     outside of every workspace, and where it does not answer none of its settings are taken over.
     What cannot be taken over is told in `warnings`.
     """
+    found = _take_over(_HARMLESS, search_path, environment, warnings)
+    return "".join(_write((*found.items(), *_FIXED))).encode()
+
+
+def read_identity(search_path: str, environment: Mapping[str, str]) -> str:
+    """The human's name and address, as the text of a git configuration; "" where git has none."""
+    found = _take_over(_IDENTITY, search_path, environment, [])
+    return "".join(_write(tuple(found.items())))
+
+
+def _take_over(
+    keys: Iterable[str], search_path: str, environment: Mapping[str, str], warnings: list[Fault]
+) -> dict[str, str]:
+    """Those of the settings `keys` that the human has, and that are harmless."""
     found = {}
-    for key, value in _ask(search_path, environment, warnings):
+    for key, value in _ask(keys, search_path, environment, warnings):
         if _HARMLESS[key].fullmatch(value):
             found[key] = value
         else:
@@ -50,17 +66,17 @@ def read_git_config(
             problem = f"{key} is {quote(value, limit=60)}, which git in a box is not given"
             remedy = f"correct it, as git config --global {key}"
             warnings.append(Fault("the configuration of git", "", problem, remedy))
-    return "".join(_write((*found.items(), *_FIXED))).encode()
+    return found
 
 
 def _ask(
-    search_path: str, environment: Mapping[str, str], warnings: list[Fault]
+    keys: Iterable[str], search_path: str, environment: Mapping[str, str], warnings: list[Fault]
 ) -> Iterator[tuple[str, str]]:
     """The settings that may be taken over, in the order in which git reads them."""
     program = find_program("git", search_path)
     if program is None:
         return
-    wanted = "|".join(re.escape(key) for key in _HARMLESS)
+    wanted = "|".join(re.escape(key) for key in keys)
     names = ("HOME", "XDG_CONFIG_HOME")
     variables = {name: environment[name] for name in names if name in environment}
     try:

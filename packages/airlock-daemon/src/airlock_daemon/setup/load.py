@@ -80,6 +80,7 @@ def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
         config_dir=locations.config_dir,
         sockets_dir=locations.sockets_dir,
         state_dir=state.directory,
+        containers_dir=locations.containers_dir,
         log=config.log.path if config is not None else "-",
         agents_file=locations.agents,
         agents=directories,

@@ -17,7 +17,7 @@ from airlock_daemon.setup.noted import Noted, note, read_boot_id
 from airlock_daemon.setup.paths import Locations, absolute
 from airlock_daemon.setup.profile import Identity
 from airlock_daemon.setup.programs import search_path
-from airlock_daemon.setup.recipes import say_recipe
+from airlock_daemon.setup.recipes import say_nearest, say_recipe
 from airlock_daemon.setup.remotes import reaches_remotes
 from airlock_daemon.setup.reserved import reserve
 from airlock_daemon.setup.seen_hosts import find_hosts
@@ -56,9 +56,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     noted: dict[str, Noted]
 
     def describe(self) -> Iterator[str]:
-        """What changes in files, a line each."""
+        """What changes in files, a line each, without the comments of new files."""
         for change in self.changes:
-            yield from change.describe()
+            yield from (line for line in change.describe() if line.strip()[:1] not in ("", "#"))
 
     def apply(self, undo: ExitStack) -> None:
         """Make all of it; what takes it back is pushed to `undo`. Raises AirlockError."""
@@ -90,6 +90,7 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
         config_dir=locations.config_dir,
         sockets_dir=locations.sockets_dir,
         state_dir=locations.state_dir,
+        containers_dir=locations.containers_dir,
         log=absolute(DEFAULT_LOG),
         agents_file=registration,
         agents={**registered, new.name: new.directory},
@@ -155,8 +156,8 @@ def _refuse_unknown(commands: Sequence[str], locations: Locations) -> None:
         if name not in known:
             raise AirlockError(
                 f"there is no module for {name}",
-                hint=f"write {locations.modules_dir}/{name}.toml first{say_recipe(name)}, "
-                f"or name one of {', '.join(known)}",
+                hint=f"{say_nearest(name, known)}make {locations.modules_dir}/{name}.toml first"
+                f"{say_recipe(name)}, or name one of {', '.join(known)}",
             )
 
 
@@ -217,7 +218,8 @@ def _plan_entry(new: NewAgent, registration: str) -> tuple[dict[str, str], Chang
     if new.name in registered:
         raise AirlockError(
             f"agent {new.name} is registered already, in {registration}",
-            hint=f"choose another name, or: airlock-daemon agent remove {new.name}",
+            hint=f"choose another name, or: airlock-daemon agent remove {new.name}; "
+            f"the lines for its container: airlock-daemon agent add {new.name} --print docker",
         )
     beside = os.path.relpath(new.directory, os.path.dirname(registration))
     path = new.directory if beside.startswith(os.pardir) else beside

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from airlock_daemon.setup.remotes import BROKER
-from airlock_daemon.setup.toml_edit import format_array
+from airlock_daemon.setup.toml_edit import format_array, quote_string
 
 MADE = "# Made by `airlock-daemon agent add`."
 """How a profile begins that no person has written."""
@@ -33,27 +33,36 @@ _COMMANDS = """\
 # Which of the commands that config.toml enables this agent may run; [] would be all of them.
 commands = {commands}
 
-# Modules of its own, which replace the built-in ones: commands/NAME.toml beside this file,
-# begun with: airlock-daemon show NAME
+# Modules of its own replace the built-in ones: commands/NAME.toml beside this file, begun with
+# airlock-daemon show NAME. Lines below that begin with # take effect without it.
+
+# Variables for its tools, as they are (~ is not expanded); a key of its own for git and ssh is
+# GIT_SSH_COMMAND = "ssh -i /home/me/.ssh/project_key".
+[env]
+# set = {{ TZ = "UTC" }}
+"""
+_DENY = """\
 
 # More refusals for this agent, in the words of each command's module:
-# [deny]
-# git = ["push & --tags"]
-
-# Variables for its tools, as they are (~ is not expanded):
-# [env]
-# set = {{ GIT_SSH_COMMAND = "ssh -i /home/me/.ssh/project_key" }}
+[deny]
 """
+_DENIALS = {
+    "aws": 'aws = ["s3 rm"]',
+    "docker": 'docker = ["rmi"]',
+    "git": 'git = ["rebase"]',
+    "terraform": 'terraform = ["destroy"]',
+}
 _DIRECTORIES = """\
 
 # Directories of this host in which its commands may run. What its container has mounted is found
 # without being named, where the daemon can ask the kernel and Docker. What is named here may be
 # used where it cannot (another engine, a virtual machine), and whether it is mounted or not; what
 # the container has mounted at another path is used there alone.
+[workspace]
 """
 _GIT = """\
 
-# Where {broker} may fetch and push: [user@]host[:port]/path, of which * is a part and ** the rest.
+# Where {broker} may fetch and push: [user@]host[:port]/path; * is one path segment, ** any number.
 [git]
 push = {places}{seen}
 # fetch = ["github.com/upstream/*"]      # besides, to fetch only
@@ -63,21 +72,22 @@ push = {places}{seen}
 """
 _SSH = """\
 
-# Which hosts {names} may reach: [user@]host[:port], of which * may be a part. A host of a private
+# Which hosts {names} may reach: [user@]host[:port]; * is any part of a name. A host of a private
 # network, or behind a jump host, must stand here by its name.
 [ssh]
-hosts = []     # nowhere yet
 """
-_SEEN_HOSTS = "# hosts = {hosts}     # the names in ~/.ssh/config\n"
+_NO_HOST = "hosts = []     # nowhere yet\n"
+_SEEN_HOSTS = """\
+hosts = [     # nowhere yet; these are the names in ~/.ssh/config
+{hosts}]
+"""
 _NONE = """\
-# [workspace]
 # same_path = ["/home/me/src/app"]                  # mounted at the same path in the container
 # mounts = { "/workspace" = "/home/me/src/app" }    # mounted at another one
 """
 _SOME = """\
-[workspace]
 same_path = {paths}     # mounted at the same path in the container
-# mounts = {{ "/workspace" = "/home/me/src/app" }}     # mounted at another one
+# mounts = {{ "/workspace" = {first} }}     # mounted at another one
 """
 
 
@@ -92,18 +102,21 @@ def write_profile(
 ) -> str:
     """The airlock.toml of a new agent, with what else can be set in comments.
 
-    `places` are what git-remote may push to, None for an agent that cannot ask for it. `sessions`
-    are commands of it that are ssh, and `hosts` what may be proposed for them.
+    Each line that is commented out may be switched on by itself. `places` are what git-remote may
+    push to, None for an agent that cannot ask for it. `sessions` are commands of it that are ssh,
+    and `hosts` what may be proposed for them.
     """
     text = _COMMANDS.format(made=MADE, name=name, commands=format_array(commands))
+    if examples := [_DENIALS[each] for each in commands if each in _DENIALS]:
+        text += _DENY + "".join(f"# {each}\n" for each in examples)
     if places is not None:
         seen = "     # the remotes of its workspaces" if places else "     # nowhere yet"
         text += _GIT.format(broker=BROKER, places=format_array(places), seen=seen)
     if sessions:
         text += _SSH.format(names=" and ".join(sessions))
-        text += _SEEN_HOSTS.format(hosts=format_array(hosts)) if hosts else ""
-    return (
-        text
-        + _DIRECTORIES
-        + (_SOME.format(paths=format_array(workspaces)) if workspaces else _NONE)
-    )
+        lines = "".join(f"    # {quote_string(each)},\n" for each in hosts)
+        text += _SEEN_HOSTS.format(hosts=lines) if hosts else _NO_HOST
+    text += _DIRECTORIES
+    if not workspaces:
+        return text + _NONE
+    return text + _SOME.format(paths=format_array(workspaces), first=quote_string(workspaces[0]))

@@ -39,17 +39,15 @@ def compare(override: Module, builtin: Module) -> Iterator[Fault]:
         yield Fault(
             override.source,
             "syntax",
-            f"the built-in {name} reads arguments by an option table, which sees joined and "
-            f"abbreviated flags{paths}; this override has none",
-            f'add [syntax] options = "{name}"',
+            f"lacks the option table of the built-in {name}",
+            f'add [syntax] options = "{name}", which sees joined and abbreviated flags{paths}',
         )
     if builtin.broker is not None and override.broker is None:
         yield Fault(
             override.source,
             "command",
-            f"the built-in {name} is done by the daemon, in no workspace and only where the "
-            "profile leads; this override runs a program in the workspace that heeds neither",
-            f'write broker = "{builtin.broker}" in the place of bin',
+            f"runs a program in the workspace; the built-in {name} is a broker of the daemon",
+            f'write broker = "{builtin.broker}" in place of bin, so that the profile binds it',
         )
     for problem in _compare_permitted(override, builtin):
         yield Fault(override.source, "allow", problem, f"list what it needs, as {show} does")
@@ -57,7 +55,8 @@ def compare(override: Module, builtin: Module) -> Iterator[Fault]:
         missing = [each for each in all_of_them if each not in mine]
         if missing:
             problem = _say_missing(missing, f"the built-in {name} {verb}", noun, len(all_of_them))
-            yield Fault(override.source, key, problem, f"add what it should keep from {show}")
+            remedy = f"add what it should keep ({_show_some(missing)}) from {show}"
+            yield Fault(override.source, key, problem, remedy)
     if builtin.workspace == "required" and override.workspace != "required":
         problem = f"the built-in {name} runs in a mapped directory only, this override anywhere"
         yield Fault(override.source, "exec.workspace", problem, 'add [exec] workspace = "required"')
@@ -99,10 +98,7 @@ def _compare_permitted(override: Module, builtin: Module) -> Iterator[str]:
         return
     name = f"the built-in {builtin.name}"
     if override.rules.mode == "deny":
-        yield (
-            f"{name} allows what it lists, {len(listed)} subcommands and their flags, and nothing "
-            "else; this override allows all that its rules do not refuse"
-        )
+        yield (f"allows all that its rules do not refuse; {name} allows {len(listed)} subcommands")
         return
     mine = _permitted(override) or {}
     commands = [command for command in mine if command not in listed]
@@ -115,7 +111,7 @@ def _compare_permitted(override: Module, builtin: Module) -> Iterator[str]:
     for noun, more in (("subcommand", commands), ("flag", flags)):
         if more:
             shown, plural = _show_some(more), "" if len(more) == 1 else "s"
-            yield f"this override allows {len(more)} {noun}{plural} that {name} does not ({shown})"
+            yield f"allows {len(more)} {noun}{plural} more than {name}: {shown}"
 
 
 def _permitted(module: Module) -> dict[str, tuple[str, ...]] | None:
@@ -131,10 +127,9 @@ def _permitted(module: Module) -> dict[str, tuple[str, ...]] | None:
 
 
 def _say_missing(missing: Sequence[str], does: str, noun: str, total: int) -> str:
-    counted, shown = f"{total} {noun}{'' if total == 1 else 's'}", _show_some(missing)
-    if len(missing) == total:
-        return f"{does} {counted} ({shown}), this override none of them"
-    return f"{does} {counted}, this override lacks {len(missing)} of them ({shown})"
+    counted = f"{total} {noun}{'' if total == 1 else 's'}"
+    lacking = "has none" if len(missing) == total else f"lacks {len(missing)}"
+    return f"{does} {counted}, this override {lacking} of them"
 
 
 def _show_some(texts: Sequence[str]) -> str:

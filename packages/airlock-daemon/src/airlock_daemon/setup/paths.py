@@ -7,6 +7,10 @@ import msgspec
 _STATE = "~/.local/state/airlock"
 REGISTRATION = "agents.toml"
 """The name of a registration file beside config.toml."""
+HOMES = "homes"
+"""The directory of the agents' homes, in that of the files of containers."""
+
+_CONFIG = "~/.config/airlock"
 
 
 class Locations(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +32,13 @@ class Locations(msgspec.Struct, frozen=True, kw_only=True):
         return os.path.join(self.config_dir, "config.toml")
 
     @property
+    def containers_dir(self) -> str:
+        """Directory of the containers' homes and accounts, which `run` mounts."""
+        is_usual = self.config_dir == absolute(_CONFIG)
+        parent = absolute("~/.local/share/airlock") if is_usual else self.config_dir
+        return os.path.join(parent, "containers")
+
+    @property
     def modules_dir(self) -> str:
         """Path of `modules/`, whose modules are for all agents."""
         return os.path.join(self.config_dir, "modules")
@@ -40,7 +51,7 @@ def locate(
 
     The sockets follow `config` unless they are named themselves; the state always does.
     """
-    config_dir = absolute(config) if config else absolute("~/.config/airlock")
+    config_dir = absolute(config) if config else absolute(_CONFIG)
     return Locations(
         config_dir=config_dir,
         sockets_dir=absolute(sockets) if sockets else os.path.join(config_dir, "sockets"),

@@ -28,7 +28,7 @@ def search_path(configured: str | None, *, workspaces: Iterable[str], warnings: 
         if reason is None:
             kept.append(entry)
         else:
-            problem = f'"{entry}" is left out, as programs are not taken from there: {reason}'
+            problem = f'"{entry}" is left out: {reason}'
             remedy = "remove it, or set [daemon] path"
             warnings.append(Finding(source, "", problem, remedy, name="program"))
     return os.pathsep.join(kept)

@@ -28,18 +28,16 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
         yield Fault(
             source,
             "git",
-            "says where git-remote may go, and the agent has git too, which runs on this host "
-            f"without a box and does not heed it ({module.source})",
-            'write [sandbox] box = "closed" there, or leave [git] out',
+            "binds git-remote only: git runs on this host without a box and ignores it",
+            f'write [sandbox] box = "closed" in {module.source}, or leave [git] out',
         )
     if profile.ssh.is_pinned:
         for name, module in _find_unbrokered(agent, granted):
             yield Fault(
                 source,
                 "ssh",
-                f"says where ssh may go, and {name} runs ssh on this host without heeding it "
-                f"({module.source})",
-                'write broker = "ssh" there in the place of bin, or leave [ssh] out',
+                f"does not bind {name}, which runs ssh on this host and ignores it",
+                f'write broker = "ssh" in {module.source} in place of bin, or leave [ssh] out',
             )
     text = profile.env.get("GIT_SSH_COMMAND")
     named = (
@@ -69,10 +67,9 @@ def find_unpinned(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[F
             yield Finding(
                 agent.profile_file,
                 "git",
-                f"agent {agent.name} is unpinned: {BROKER} reaches every repository of the hosts "
-                "that known_hosts has by their own names, and those for which git has a credential "
-                "helper by name",
-                'name what it needs: [git] push = ["git@github.com/OWNER/*"]',
+                f"agent {agent.name} is unpinned: {BROKER} reaches all that your keys open",
+                "name its repositories, else each host in your known_hosts or with a credential "
+                'helper is open to it: [git] push = ["git@github.com/OWNER/*"]',
                 name="remotes",
                 is_note=True,
             )
@@ -93,13 +90,12 @@ def find_unseen_rules(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterat
         if unseen:
             shown = ", ".join(quote(rule, limit=60) for rule in unseen[:3])
             more = ", ..." if len(unseen) > 3 else ""
-            verb = "is" if len(unseen) == 1 else "are"
+            verb = "has" if len(unseen) == 1 else "have"
             yield Finding(
                 agent.profile_file if narrowed is not None else module.source,
                 "deny.git" if narrowed is not None else "",
-                f"{shown}{more} {verb} about how git is called on this host: what {BROKER} is "
-                "asked for has no such words, be it by the container's own git or by an alias",
-                "protect refs at their server, or by protect and delete in [git]",
+                f"{shown}{more} {verb} no effect on {BROKER}, which sees refs, not flags",
+                "use [git] refs, protect and delete",
                 name="remotes",
                 is_note=True,
             )
@@ -111,17 +107,11 @@ def find_git_on_host(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterato
         module = agent.modules.find("git") if "git" in agent.profile.granted(ceiling) else None
         if module is None:
             continue
-        problem = (
-            "runs in a box on this host, and hooks and filters of its workspace with it: they have "
-            "the programs of this host, and none of those of the container"
-            if wants_box(module)
-            else "runs on this host without a box, and so do the programs that hooks, attributes "
-            "and configuration in its workspace name"
-        )
+        sandboxed = "sandboxed, with the host's programs" if wants_box(module) else "without a box"
         yield Finding(
             agent.profile_file,
             "commands",
-            f"the git of agent {agent.name} {problem}",
+            f"git and its hooks run on this host, {sandboxed}",
             f'for images that have git, grant commands = ["{BROKER}"] instead',
             name="remotes",
             is_note=True,
@@ -162,13 +152,12 @@ def _find_unpinned_ssh(agent: Agent, granted: Iterable[str]) -> Iterator[Finding
     name = next((name for name, each in modules.items() if each and each.broker == "ssh"), None)
     if name is None:
         return
-    past = ", and git's servers among them past what [git] says"
+    past = ", git's servers too" if agent.profile.names_remotes else ""
     yield Finding(
         agent.profile_file,
         "ssh",
-        f"agent {agent.name} is unpinned: {name} reaches every account of the hosts that "
-        f"known_hosts has by their own names{past if agent.profile.names_remotes else ''}",
-        'name what it needs: [ssh] hosts = ["deploy@build.example.com"]',
+        f"agent {agent.name} is unpinned: {name} reaches every host in your known_hosts{past}",
+        'name its hosts: [ssh] hosts = ["deploy@build.example.com"]',
         name="remotes",
         is_note=True,
     )

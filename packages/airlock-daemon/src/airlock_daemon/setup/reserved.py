@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 import airlock_daemon
+from airlock_daemon.setup.paths import HOMES
 
 _INSTALLATION = "the daemon's installation"
 _ENTRY = "a directory of the daemon's PATH"
@@ -16,9 +17,14 @@ _PROGRAMS = (_INSTALLATION, _ENTRY)
 
 
 class Reserved(msgspec.Struct, frozen=True, dict=True):
-    """Directories and files of Airlock itself: (what it is, real path)."""
+    """Directories and files of Airlock itself: (what it is, real path).
+
+    `homes` is the real path of the directory of the containers' homes: each home may be a
+    workspace of its own container, though it lies in a reserved place.
+    """
 
     places: tuple[tuple[str, str], ...]
+    homes: str | None = None
 
     @property
     def sockets_dir(self) -> str | None:
@@ -38,10 +44,14 @@ class Reserved(msgspec.Struct, frozen=True, dict=True):
         inside = _prefix(path)
         if inside not in self._above and not inside.startswith(self._prefixes):
             return None
+        homes = _prefix(self.homes) if self.homes is not None else None
+        is_home = homes is not None and inside != homes and inside.startswith(homes)
         for name, place in self.places:
             prefix = _prefix(place)
             if prefix.startswith(inside):
                 return f"it contains {name} ({place})"
+            if is_home and homes is not None and homes.startswith(prefix):
+                continue
             if inside.startswith(prefix):
                 return f"it lies in {name} ({place})"
         return None
@@ -76,6 +86,7 @@ def reserve(
     config_dir: str,
     sockets_dir: str,
     state_dir: str,
+    containers_dir: str | None = None,
     log: str,
     agents_file: str | None,
     agents: Mapping[str, str],
@@ -104,4 +115,8 @@ def reserve(
         places.append((_INSTALLATION, sys.prefix))
     entries = filter(None, search_path.split(os.pathsep))
     places += [(_ENTRY, entry) for entry in entries]
-    return Reserved(tuple((name, os.path.realpath(path)) for name, path in places))
+    homes = None
+    if containers_dir is not None:
+        places.append(("the files of containers", containers_dir))
+        homes = os.path.realpath(os.path.join(containers_dir, HOMES))
+    return Reserved(tuple((name, os.path.realpath(path)) for name, path in places), homes)

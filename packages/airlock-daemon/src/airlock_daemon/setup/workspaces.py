@@ -87,11 +87,8 @@ class Workspaces:
         volume = self._find_volume(path)
         if outer is not None:
             name, directory = outer
-            problem = (
-                f"the workspace {path} of agent {agent} lies inside {directory}, a workspace of "
-                f"{'the same agent' if name == agent else f'agent {name}'}, which can put another "
-                "directory in its place"
-            )
+            whose = "the same agent" if name == agent else f"agent {name}"
+            problem = f"{path} of agent {agent} lies inside {directory} of {whose}, which could replace it"
             remedy = (
                 "use directories that do not contain each other: move one of the two, or remove an "
                 f"agent: airlock-daemon agent remove {agent}"
@@ -99,8 +96,8 @@ class Workspaces:
             yield Fault(entry.source, entry.key, problem, remedy)
         elif volume is not None:
             problem = (
-                f"{path} lies below {volume}, a volume of this container: whatever else mounts it "
-                "can put another directory in its place"
+                f"{path} lies below the volume {volume} of this container, and what else mounts "
+                "that could replace it"
             )
             remedy = (
                 f"mount that directory itself at {path} (subpath of a volume), or name {volume}"
@@ -152,7 +149,7 @@ def describe_unserved(unserved: Mapping[str, Unserved]) -> Iterator[str]:
 
 def list_mounts(agent: Agent) -> tuple[Mount, ...]:
     """All directories that the profile of an agent maps."""
-    return (*agent.profile.mounts, *agent.profile.same_path)
+    return (*agent.profile.same_path, *agent.profile.mounts)
 
 
 def look_at_workspaces(agents: Iterable[Agent]) -> Workspaces:
@@ -273,8 +270,8 @@ def _explain_unopened(entry: Entry, error: OSError) -> Fault:
 
 def _explain_replaced(entry: Entry, found: Identity, noted: Noted) -> Fault:
     problem = (
-        f"{entry.path} has become another directory: it is {describe(found)}, and "
-        f"{describe(noted.identity)} was noted"
+        f"{entry.path} has become another directory: {describe(found)}, and noted was "
+        f"{describe(noted.identity)}"
     )
     remedy = f"put that one back, or accept this one: airlock-daemon agent trust {entry.agent}"
     return Fault(entry.source, entry.key, problem, remedy)

@@ -116,10 +116,10 @@ def alone(directories: Iterable[str], *, wait: Callable[[], None]) -> Iterator[N
         yield
 
 
-def write_whole(path: str, text: str | None) -> None:
+def write_whole(path: str, text: str | None, *, mode: int = 0o600) -> None:
     """Replace a file by a new one with this text, or remove it; a link to one stays a link.
 
-    A new file is private to its owner. Raises AirlockError.
+    `mode` is that of a file that was not there. Raises AirlockError.
     """
     # Where a person keeps such files elsewhere, with links to them.
     path = os.path.realpath(path)
@@ -138,6 +138,7 @@ def write_whole(path: str, text: str | None) -> None:
                     os.fchmod(descriptor, stat.S_IMODE(os.stat(path).st_mode))
                     _give(descriptor, like=path)
                 else:
+                    os.fchmod(descriptor, mode)
                     _give(descriptor, like=directory)
                 os.fsync(descriptor)
             os.replace(new, path)

@@ -160,8 +160,8 @@ class SmartHttp:
         challenges = answer.headers.get("www-authenticate", "").lower().split(",")
         if not any(challenge.split()[:1] == ["basic"] for challenge in challenges):
             raise Failed(
-                f"{quote(self._errand.destination.host)} asks for a kind of authentication that is "
-                "not spoken: only Basic is",
+                f"{quote(self._errand.destination.host)} requires an unsupported authentication "
+                "scheme (only Basic is supported)",
                 hint="use a remote like git@HOST:PATH, if the server has ssh",
             )
 
