@@ -39,13 +39,15 @@ _NEWER = "PerSourcePenalties no\n"
 _CLIENT = """\
 Host unknown
     HostKeyAlias nobody-knows-it
+Host changed
+    HostKeyAlias changed
 Host stranger
     IdentityFile {folder}/stranger-key
 Host nobody
     Port 1
 Host behind
     ProxyJump host
-Host host unknown behind
+Host host unknown changed behind
     IdentityFile {folder}/client-key
 Host *
     HostName 127.0.0.1
@@ -86,7 +88,8 @@ def running_sshd(folder: Path, *, more: str = "", program: Sequence[str] = ()) -
     port = choose_port()
     shutil.copy(folder / "client-key.pub", folder / "authorized")
     host_key = (folder / "host-key.pub").read_text()
-    (folder / "known-hosts").write_text(f"known {host_key}")
+    other_key = (folder / "stranger-key.pub").read_text()
+    (folder / "known-hosts").write_text(f"known {host_key}changed {other_key}")
     settings = {"port": port, "folder": folder, "user": pwd.getpwuid(os.getuid()).pw_name}
     configuration(folder).write_text(_CLIENT.format_map(settings))
     if os.geteuid() == 0:

@@ -67,14 +67,13 @@ class _Home:
 def show_all() -> Mapping[str, tuple[str, str]]:
     """Run all sessions; return for the name of each picture what was typed and what was shown."""
     with tempfile.TemporaryDirectory(prefix="al-") as folder, _furnished(Path(folder)) as home:
-        found = {"demo": ("./dev demo", home.look_at(_DEMO, cwd=ROOT))}
+        found = {"demo": ("./dev demo --no-docker", home.look_at(_DEMO, cwd=ROOT))}
         with _serving(home):
             for words in _ASKED:
                 link = home.path / "container" / words[0]
                 asking = {"AIRLOCK_SOCKET": str(home.config / "sockets/my.sock"), "LANG": "C.UTF-8"}
                 run((str(link), *words[1:]), cwd=str(home.project), env=asking)
             found["log-tail"] = _type(home, "airlock-daemon log tail")
-            found["doctor"] = _type(home, "airlock-daemon doctor")
             override = home.config / "agents/my/commands/git.toml"
             override.parent.mkdir()
             override.write_text(_OVERRIDE)

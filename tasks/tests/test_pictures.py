@@ -8,8 +8,7 @@ from tasks.pictures.sessions import show_all
 from tasks.places import PICTURES
 
 ANEW = "draw them anew: ./dev docs --pictures"
-# What doctor finds is this machine's own.
-FIXED = ("check", "demo", "log-tail")
+NAMES = ("check", "demo", "log-tail")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +25,7 @@ def test_each_picture_is_there_and_none_besides(sessions: Mapping[str, tuple[str
         assert words[: 1 + len(typed.split())] == ["$", *typed.split()], ANEW
 
 
-@pytest.mark.parametrize("name", FIXED)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_picture_shows_what_is_printed(
     name: str, sessions: Mapping[str, tuple[str, str]]
 ) -> None:

@@ -74,7 +74,8 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `apart` names carriages that are left out, each with its reason; with `container-` in front,
     from containers only; `boxed` is for what no box can show. `normalise` names what differs by
     chance. `tells_place` is for what tells where it runs: a box has the container's own path, which
-    then stands for the host's.
+    then stands for the host's. `adds` is part of a last line that Airlock writes to stderr:
+    it must be there, and is left out of the comparison.
     """
 
     id: str
@@ -91,6 +92,7 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     talk: tuple[Step, ...] = ()
     normalise: tuple[Literal["uuid", "terminal-name"], ...] = ()
     tells_place: bool = False
+    adds: str = ""
     apart: Mapping[str, str] = {}
     container: bool = True
     docker_run: bool = False

@@ -62,6 +62,17 @@ class Result(Struct, frozen=True, kw_only=True):
         streams = {name: said.moved(before, after) for name, said in self.streams.items()}
         return replace(self, streams=streams)
 
+    def without(self, added: str) -> "Result | None":
+        """Return the run without a last line of Airlock's with `added`; None without that."""
+        for name, said in self.streams.items():
+            before, _, last = said.kept.rstrip(b"\r\n").rpartition(b"\n")
+            if last.startswith(b"airlock: ") and added.encode() in last:
+                kept = before + b"\n" if before else b""
+                digest = hashlib.sha256(kept).hexdigest()
+                rest = Said(kept=kept, length=len(kept), digest=digest)
+                return replace(self, streams={**self.streams, name: rest})
+        return None
+
 
 def differences(direct: Result, other: Result, kinds: Sequence[str] = ()) -> list[str]:
     """Say in what `other` differs from `direct`, in words; nothing where it does not."""

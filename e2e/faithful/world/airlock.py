@@ -14,7 +14,7 @@ from e2e.world.daemon import Daemon
 
 _AGENT = "faithful"
 _VARIABLES = ", ".join(f"{name} = {json.dumps(value)}" for name, value in PROFILE_SET.items())
-_HOSTS = '[ssh]\nhosts = ["host", "stranger", "unknown", "nobody", "behind"]\n'
+_HOSTS = '[ssh]\nhosts = ["host", "stranger", "unknown", "changed", "nobody", "behind"]\n'
 _PROFILE = (
     f"commands = []\n\n[env]\nset = {{ {_VARIABLES} }}\n\n[workspace]\nhost = true\n\n{_HOSTS}"
 )

@@ -237,3 +237,29 @@ def test_behind_landlock_the_command_is_refused(other: Site) -> None:
     assert "[sandbox] network needs a network of the box's own" in error["message"]
     assert error["data"]["rule"] == "no-box"
     assert "bubblewrap" in error["data"]["hint"]
+
+
+def test_where_a_failed_command_could_not_get_to_is_told(site: Site, daemon: Daemon) -> None:
+    """Tools only say that their proxy does not answer. One that ended well needs no word of it."""
+    withheld = f"https://localhost:{site.withheld.port}/"
+    refused = daemon.shell(
+        f"curl -sS --noproxy '' {withheld}; curl -sS --noproxy '' {withheld}; exit 1"
+    )
+    lines = [line for line in refused.text("stderr").splitlines() if line.startswith("airlock: ")]
+    assert len(lines) == 1
+    assert f"localhost:{site.withheld.port}" in lines[0]
+    assert "[sandbox] network" in lines[0]
+    passed = daemon.shell(f"curl -sS --noproxy '' {withheld}; exit 0")
+    assert "airlock" not in passed.text("stderr")
+
+
+def test_a_name_that_cannot_be_resolved_is_told(other: Site) -> None:
+    """And not that a proxy cannot be connected with."""
+    other.grant("no-such-host.invalid:443", command="sh")
+    with Daemon(other.world) as daemon:
+        answer = daemon.shell("curl -sS --noproxy '' https://no-such-host.invalid/")
+    assert answer.exit_code != 0
+    last = answer.text("stderr").splitlines()[-1]
+    assert last.startswith("airlock: ")
+    assert "no-such-host.invalid" in last
+    assert "getent hosts" in last

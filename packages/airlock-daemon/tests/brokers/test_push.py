@@ -275,3 +275,38 @@ def test_bytes_that_are_no_push_end_it(remote: Remote) -> None:
     os.close(reading)
     assert done.returncode == 126
     assert b"a line of a list of refs cannot be read" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("Host key verification failed.", "can connect once and compare it: ssh host\n"),
+        (
+            "@ REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.",
+            "can then run the ssh-keygen line above on that host, not in this container\n",
+        ),
+        ("git@host: Permission denied (publickey).", "has to be in the ssh-agent"),
+    ],
+)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_where_ssh_cannot_log_in_a_line_says_what_a_person_does(
+    remote: Remote, said: str, advice: str, *, streamed: bool
+) -> None:
+    """On the host, whose files ssh speaks of. Its own words stand before that."""
+    remote.streamed = streamed
+    ssh = remote.world.root / "bin" / "ssh"
+    real = ssh.read_text().partition("\n{")[0]
+    ssh.write_text(f"{real}\ncat >&2 <<'END'\n{said}\nEND\nexit 255\n")
+    for words in (["fetch", "origin"], ["push", "origin", "HEAD:refs/heads/agent/x"]):
+        failed = remote.git(*words)
+        assert failed.returncode == 128
+        assert failed.stderr.startswith(f"{said}\nairlock: ")
+        assert advice in failed.stderr
+
+
+def test_what_a_session_says_brings_no_advice(remote: Remote) -> None:
+    """Nor does another exit status than ssh's own."""
+    ssh = remote.world.root / "bin" / "ssh"
+    real = ssh.read_text().partition("\n{")[0]
+    ssh.write_text(f"{real}\necho 'Host key verification failed.' >&2\nexit 1\n")
+    assert "airlock" not in remote.git("fetch", "origin").stderr

@@ -177,6 +177,20 @@ def test_the_human_has_settings_that_do_not_lead_there(
     assert site.server.requests == []
 
 
+def test_the_command_for_an_unknown_authority_puts_that_right(site: Site) -> None:
+    """As it is printed, with the file's name: for this port of that host alone."""
+    (site.home / ".gitconfig").write_text("")
+    site.server.users.clear()
+    with site.running():
+        refused = site.git("ls-remote", "origin").stderr
+        _, _, command = refused.partition("the authority that signed it: git config --global ")
+        key, file = command.split()[:2]
+        assert file == "FILE"
+        assert f"{site.server.url}/" in key
+        site.configure(key, str(site.root / "certificate.pem"))
+        assert site.git("ls-remote", "origin").returncode == 0
+
+
 def test_settings_hold_for_their_url(site: Site) -> None:
     """One for another host is none for this."""
     site.configure("http.https://elsewhere.example.sslCAInfo", "/none")

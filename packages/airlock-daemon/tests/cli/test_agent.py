@@ -121,6 +121,9 @@ def test_without_a_terminal_nothing_is_changed_unless_told_so(home: Path) -> Non
     done = airlock_daemon("agent", "add", "my", status=1)
     assert f"make {home}/.config/airlock/config.toml:\n" in done.stdout
     assert '    [my]\n    path = "agents/my"\n' in done.stdout
+    shown = done.stdout.splitlines()
+    assert not [line for line in shown if line.lstrip().startswith("#")]
+    assert "    [env]" not in shown
     assert done.stderr == (
         "airlock: nothing was changed: there is no terminal to ask at\n"
         "airlock: hint: the same with --yes makes these changes\n"

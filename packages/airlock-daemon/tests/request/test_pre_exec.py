@@ -136,6 +136,14 @@ def test_a_hook_that_is_of_no_use_refuses(
     assert refusal(daemon)["data"]["rule"] == rule
 
 
+def test_a_hook_that_waits_for_a_person_in_vain_is_not_called_broken(
+    daemon: Daemon, hook: Hook
+) -> None:
+    """The client learns that it may ask again."""
+    hook("exec sleep 600")
+    assert "nobody answered: ask again when somebody is there" in refusal(daemon)["data"]["hint"]
+
+
 def test_a_hook_that_is_not_executable_refuses(daemon: Daemon, world: World) -> None:
     """Its owner forgot `chmod +x`, and relies on it all the same."""
     world.write_hook("pre-exec", "exit 0", mode=0o644)

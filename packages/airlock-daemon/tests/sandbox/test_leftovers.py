@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import shared_fixtures
-from airlock_daemon.sandbox.leftovers import Leftover, decode_leftovers, warn_of_losses
+from airlock_daemon.sandbox.leftovers import Leftover, decode_leftovers, find_losses
 from boxing import CLOSED, box_identity, needs_bubblewrap, open_world, write_boxes
 from running import Daemon
 from talking import ALL, Talk
@@ -15,7 +15,7 @@ from worlds import World
 
 world = shared_fixtures.mapped
 
-_WORDS = "was written where nothing is kept: write to the workspace instead"
+_WORDS = "was written where nothing is kept; write to the workspace instead"
 _MAKE = "git init -q . && git -c user.name=A -c user.email=a@b commit -q --allow-empty -m first"
 
 
@@ -142,7 +142,10 @@ def test_names_cannot_mislead_and_are_not_too_many(daemon: Daemon) -> None:
     said = answer.text("stderr")
     assert said == warn('"/tmp/\\u{1b}[2J\\nairlock: "')
     answer = daemon.shell("cd /tmp; for n in 1 2 3 4 5 6 7 8 9; do :> $n; done", cwd="/workspace")
-    assert answer.text("stderr").splitlines()[-1] == "airlock: warning: so were 5 more"
+    assert (
+        answer.text("stderr").splitlines()[-1]
+        == "airlock: warning: so were 5 more; write to the workspace instead"
+    )
     script = 'import os\nfor n in range(20000): open(f"/tmp/{n:0200}", "w").close()'
     answer = daemon.ask("sh", "-c", f"exec python3 -c '{script}'", cwd="/workspace")
     assert "more" in answer.text("stderr")
@@ -177,4 +180,4 @@ def test_a_message_that_was_cut_gives_what_is_whole() -> None:
     assert decode_leftovers(b"L\0\0\0" + entry * 2) == (whole, whole)
     for cut in range(len(entry)):
         assert decode_leftovers(b"L\0\0\0" + entry + entry[:cut]) == (whole,)
-    assert '"/tmp/\\xff"' in warn_of_losses((whole,), (), end="\n").decode()
+    assert '"/tmp/\\xff"' in "".join(find_losses((whole,), ()))

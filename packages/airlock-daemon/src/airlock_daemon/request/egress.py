@@ -28,6 +28,9 @@ log = logging.getLogger("airlock")
 # How many conversations a command may hold at a time. Others wait in its box.
 AT_ONCE = 16
 
+# So many reasons a client is told.
+_MOST_REFUSED = 3
+
 # How long is waited for a descriptor to become free.
 _FULL_S = 0.1
 
@@ -59,6 +62,12 @@ class Egress:
         self._room = trio.Semaphore(AT_ONCE)
         world = World(variables=shared.environment, lookups=agent.lookups, source=source)
         self._ways = Ways(doors.network, world)
+        self._refused: dict[str, None] = {}
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Why the first conversations did not come about, each reason once, in words."""
+        return tuple(self._refused)
 
     async def serve(self, nursery: trio.Nursery) -> None:
         """Take connections until cancelled. No listener is left then."""
@@ -204,6 +213,8 @@ class Egress:
     def _write(self, detail: dict[str, object], error: AirlockError | None) -> None:
         outcome: Outcome = "allowed" if error is None else "failed"
         rule = None
+        if error is not None and len(self._refused) < _MOST_REFUSED:
+            self._refused[f"{error.message}; {error.hint}"] = None
         if isinstance(error, Denied):
             outcome, rule = "denied", error.rule
         self._recording.write_conversation(

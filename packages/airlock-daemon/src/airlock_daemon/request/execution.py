@@ -1,7 +1,7 @@
 """Running the command of a request that is allowed, from its start to the end of its processes."""
 
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from functools import partial
 
@@ -14,22 +14,24 @@ from airlock_daemon.command.process import Command
 from airlock_daemon.command.stdio import Emit, Stdio
 from airlock_daemon.connection.descriptors import Passed
 from airlock_daemon.connection.session import Session
-from airlock_daemon.request.accompanying import Companion, accompany
+from airlock_daemon.request.accompanying import accompany
 from airlock_daemon.request.client import Client
 from airlock_daemon.request.client_input import hand_on_input
+from airlock_daemon.request.closing_notes import UNSIGNED, find_notes, makes_commit
+from airlock_daemon.request.egress import Egress
 from airlock_daemon.request.negotiation import open_stdio
 from airlock_daemon.request.plan import Plan
 from airlock_daemon.request.relay import Relay
 from airlock_daemon.request.state import AgentState, DaemonState
 from airlock_daemon.sandbox.fencing import Fencing
 from airlock_daemon.sandbox.launch import BoxedLaunch
-from airlock_daemon.sandbox.leftovers import warn_of_losses
+from airlock_daemon.sandbox.leftovers import Leftover
 from airlock_daemon.sandbox.making import Workshop
 from airlock_daemon.sandbox.room import Room
 from airlock_daemon.sandbox.starting import start_boxed
 from airlock_daemon.setup.limits import Limits
 
-Lead = Callable[[socket.socket], Companion]
+Lead = Callable[[socket.socket], Egress]
 """Makes what serves the connections of a box, whose listeners come over the socket."""
 
 
@@ -83,11 +85,13 @@ async def execute(
             if conversation is not None and transport is not None:
                 relay = partial(conversation.relay, command, transport)
             relay = partial(relay, emit, session.send_credit, begin)
-            for companion in _list_companions(launch, asking, lead):
-                relay = partial(accompany, companion, relay)
+            egress = _lead_out(launch, lead)
+            for companion in (asking, egress):
+                if companion is not None:
+                    relay = partial(accompany, companion, relay)
             shared.audit.settle()
             ended = await relay()
-            await _warn_of_losses(plan, launch, fencing, emit)
+            await _add_notes(plan, launch, ended, emit, agent=agent, fencing=fencing, egress=egress)
             finished = Finished(ended, command.count_input())
             await conclude(finished)
             if room is not None and plan.boxed is not None:
@@ -103,13 +107,10 @@ def _find_room(plan: Plan, agent: AgentState) -> Room | None:
     return agent.room if plan.boxed is not None and not plan.boxed.held else None
 
 
-def _list_companions(
-    launch: Launch, asking: Relay | None, lead: Lead | None
-) -> Iterator[Companion]:
-    if asking is not None:
-        yield asking
-    if lead is not None and isinstance(launch, BoxedLaunch) and launch.doors is not None:
-        yield lead(launch.doors)
+def _lead_out(launch: Launch, lead: Lead | None) -> Egress | None:
+    if lead is None or not isinstance(launch, BoxedLaunch) or launch.doors is None:
+        return None
+    return lead(launch.doors)
 
 
 _Start = Callable[..., Awaitable[Launch]]
@@ -171,20 +172,34 @@ async def _begin(
         await emit("stderr", plan.notice)
 
 
-async def _warn_of_losses(plan: Plan, launch: Launch, fencing: Fencing | None, emit: Emit) -> None:
-    """Tell the client what its command wrote where nothing is kept."""
+async def _add_notes(
+    plan: Plan,
+    launch: Launch,
+    ended: Ended,
+    emit: Emit,
+    *,
+    agent: AgentState,
+    fencing: Fencing | None,
+    egress: Egress | None,
+) -> None:
+    """Tell the client what the tool in a box could not know."""
+    line, boxed = plan.command_line, plan.boxed
+    if boxed is None:
+        return
+    leftovers: tuple[Leftover, ...] = ()
     if fencing is not None:
         leftovers = fencing.find_leftovers()
     elif isinstance(launch, BoxedLaunch):
         leftovers = launch.leftovers
-    else:
-        return
-    if leftovers:
+    refused = () if egress is None else egress.refused
+    notes = list(find_notes(line, boxed, ended, leftovers=leftovers, refused=refused))
+    if ended.exit_code == 0 and agent.owes_word_of_signing and makes_commit(line):
+        agent.owes_word_of_signing = False
+        notes.append(UNSIGNED)
+    if notes:
         # The client's terminal is raw where the tool has another one.
         end = "\n" if plan.terms.terminal is None else "\r\n"
-        warning = warn_of_losses(leftovers, plan.command_line.argv, end=end)
-        if warning:
-            await emit("stderr", warning)
+        await emit("stderr", "".join(f"airlock: {note}{end}" for note in notes).encode())
 
 
 def _open_transport(plan: Plan, conversation: Conversation, session: Session) -> Transport:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 from msgspec.structs import replace
 
-from airlock_daemon.errors import Denied
+from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.fairness.gate import SMALL, Gate, too_large
 from airlock_daemon.request.hooks import HookFault, run_hook
 from airlock_daemon.request.state import AgentState, DaemonState
@@ -16,6 +16,11 @@ from airlock_wire import Limits, RemoteProtocolError, Request, ServerSession, qu
 GROWTH = 3
 
 REASON_CHARACTERS = 500
+
+_SILENCE = (
+    "if it asks a person, nobody answered: ask again when somebody is there; a person on the host "
+    f"can give it longer, by [hooks] timeout_s in config.toml{AND_RELOAD}"
+)
 
 # What an answer may change of the params.
 _FREE = frozenset(("command", "args", "cwd"))
@@ -51,7 +56,9 @@ async def consult(
             f"the pre-exec hook {fault.message}",
             layer="hook",
             rule=fault.rule,
-            hint=f"a person on the host has to mend {path}",
+            hint=_SILENCE
+            if fault.rule == "timeout"
+            else f"a person on the host has to mend {path}",
         ) from fault
     finally:
         answer.release()

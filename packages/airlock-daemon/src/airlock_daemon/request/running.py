@@ -14,6 +14,7 @@ from airlock_daemon.brokers.git.outcome import Outcome
 from airlock_daemon.brokers.git.party import Party
 from airlock_daemon.brokers.git.telling import describe
 from airlock_daemon.brokers.git.url_conversation import UrlConversation
+from airlock_daemon.brokers.ssh.advice import LoginAdvice
 from airlock_daemon.brokers.ssh.session import Admitted
 from airlock_daemon.brokers.ssh.telling import describe as describe_session
 from airlock_daemon.command.stdio import Counted, Emit
@@ -27,6 +28,7 @@ from airlock_daemon.request.egress import Egress
 from airlock_daemon.request.execution import Finished, Lead, execute
 from airlock_daemon.request.fetching import execute_holding
 from airlock_daemon.request.holding import hold
+from airlock_daemon.request.negotiation import Terms
 from airlock_daemon.request.plan import Boxed, Plan, Talk
 from airlock_daemon.request.post_exec import review, send
 from airlock_daemon.request.recording import Recording
@@ -35,7 +37,7 @@ from airlock_daemon.request.state import AgentState, DaemonState
 from airlock_daemon.sandbox.doors import Doors
 from airlock_daemon.sandbox.fencing import Fencing, private_directory
 from airlock_daemon.setup.generation import Generation
-from airlock_modules import Module, RemoteRequest
+from airlock_modules import Module, RemoteRequest, Session
 
 _Run = Callable[[], Awaitable[Finished]]
 _Way = Callable[..., Awaitable[Finished]]
@@ -141,8 +143,7 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
             execute, plan=planned, client=self.client, shared=shared, agent=agent, limits=limits
         )
         if planned.session is not None:
-            is_seen = not planned.terms.uses("fds")
-            return partial(_run_session, run, planned.session, recording, is_seen=is_seen)
+            return partial(_run_session, run, planned.session, recording, terms=planned.terms)
         if planned.boxed is not None:
             return self._choose_boxed(run, planned, planned.boxed, module)
         if planned.errand is None:
@@ -231,16 +232,21 @@ async def _run_session(
     admitted: Admitted,
     recording: Recording,
     *,
-    is_seen: bool,
+    terms: Terms,
     emit: Emit,
     conclude: Callable[[Finished], Awaitable[None]],
 ) -> Finished:
     """Run a session of ssh, and record it when it ends, by whatever way."""
+    advice = None
+    if isinstance(asked := admitted.asked, Session):
+        login = asked.login
+        advice = LoginAdvice(emit, user=login.user, host=login.host, port=login.port)
+        emit = advice.emit
     counted = Counted(emit)
     sent: int | None = None
 
     def tell() -> None:
-        received = counted.stdout if is_seen else None
+        received = None if terms.uses("fds") else counted.stdout
         detail = describe_session(admitted, sent=sent, received=received)
         recording.write_broker("allowed", detail, rule=None, reason=None)
 
@@ -249,6 +255,9 @@ async def _run_session(
     async def end(finished: Finished) -> None:
         nonlocal sent, is_told
         sent, is_told = finished.stdin_bytes, True
+        if advice is not None:
+            # The client's terminal is raw where ssh has another one.
+            await advice.conclude(finished.ended, end="\n" if terms.terminal is None else "\r\n")
         # Before the client is answered.
         tell()
         await conclude(finished)

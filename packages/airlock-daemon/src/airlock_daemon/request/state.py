@@ -111,12 +111,15 @@ class AgentState:
         self.share = Share(shared.starts)
         self.removals = trio.CapacityLimiter(_REMOVALS)
         self.lookups = trio.CapacityLimiter(_LOOKUPS)
+        # Told once for each reading of the files.
+        self.owes_word_of_signing = generation.signs_commits
         self.room = Room(shared.boxes, self.open_group)
         self.room.adopt(generation.reserved)
 
     def adopt(self, generation: Generation) -> None:
         """Decide by another generation from the next request on."""
         self.generation = generation
+        self.owes_word_of_signing = generation.signs_commits
         self._open_account()
         self.gate.adopt(generation.limits)
         self.room.adopt(generation.reserved)

@@ -19,7 +19,12 @@ from airlock_daemon.sandbox.hiding import cover_processes, locate
 from airlock_daemon.sandbox.home import PLACES, find_home
 from airlock_daemon.sandbox.plan import plan_box, plan_home_box
 from airlock_daemon.sandbox.programs import find_places
-from airlock_daemon.sandbox.refusing import LET_BUBBLEWRAP, advising, refuse
+from airlock_daemon.sandbox.refusing import (
+    INSTALL_BUBBLEWRAP,
+    advising,
+    find_bubblewrap_remedy,
+    refuse,
+)
 from airlock_daemon.sandbox.shown import find_certificates, find_read, refuse_private
 from airlock_daemon.sandbox.transports import ASKS, find_transports
 from airlock_daemon.setup.boxes import (
@@ -36,8 +41,6 @@ from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.holdings import HOLDING_CLASS
 from airlock_daemon.workspace.directory import Workspace
 from airlock_modules import Module
-
-_INSTALL = "sudo apt-get install bubblewrap"
 
 
 class Maker(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,8 +85,7 @@ def find_maker(module: Module, generation: Generation) -> Maker | None:
         if not module.is_holding:
             return maker
         if maker.bubblewrap is None:
-            is_there = generation.programs.find(BUBBLEWRAP) is not None
-            remedy = LET_BUBBLEWRAP if is_there else _INSTALL
+            remedy = find_bubblewrap_remedy(generation.programs)
             raise refuse("what holds credentials needs one that bubblewrap makes", remedy)
         return replace(maker, is_holding=True)
 
@@ -97,11 +99,11 @@ def _find_maker(mode: Mode, generation: Generation, *, is_home: bool) -> Maker:
     if program is not None:
         return Maker(bubblewrap=program, identity=identity, is_home=is_home)
     if mode == "require-bubblewrap":
-        raise refuse("bubblewrap is not installed", _INSTALL)
+        raise refuse("bubblewrap is not installed", INSTALL_BUBBLEWRAP)
     missing = explain_no_fence()
     if missing is not None:
         absent = "" if mode == "landlock" else "bubblewrap is not installed, and "
-        raise refuse(f"{absent}{missing}", _INSTALL)
+        raise refuse(f"{absent}{missing}", INSTALL_BUBBLEWRAP)
     return Maker(bubblewrap=None, identity=identity, is_home=is_home)
 
 
@@ -213,7 +215,8 @@ def choose_box(
     box = cover_processes(box, module)
     if maker.bubblewrap is None:
         with advising(module):
-            refuse_unshowable(box, workspace.mounts)
+            remedy = find_bubblewrap_remedy(generation.programs)
+            refuse_unshowable(box, workspace.mounts, remedy=remedy)
     return box
 
 

@@ -20,7 +20,7 @@ from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount
 from airlock_daemon.sandbox.box import Box, Made, Placed, Shared, System
 from airlock_daemon.sandbox.groups import Group
 from airlock_daemon.sandbox.leftovers import Leftover, list_leftovers
-from airlock_daemon.sandbox.refusing import LET_BUBBLEWRAP, refuse
+from airlock_daemon.sandbox.refusing import refuse
 from airlock_daemon.sandbox.shared import opened
 from airlock_daemon.sandbox.sockets import SOCKETS
 from airlock_daemon.sandbox.transports import TRANSPORTS, link_transports
@@ -37,26 +37,26 @@ _OF_THE_SYSTEM = "-of-the-system"
 _PATH = os.O_PATH | os.O_CLOEXEC
 
 
-def refuse_unshowable(box: Box, mounts: Mounts | None) -> None:
+def refuse_unshowable(box: Box, mounts: Mounts | None, *, remedy: str) -> None:
     """Raise Denied (rule "no-box") where a fence cannot show what `box` does, or would show more.
 
-    `mounts` are those of the client's container.
+    `mounts` are those of the client's container, `remedy` is how bubblewrap would make boxes.
     """
     if box.doors is not None:
         what = "[sandbox] network" if box.doors.proxy else 'the broker "docker"'
         raise refuse(
             f"this host has Landlock alone, and {what} needs a network of the box's own",
-            LET_BUBBLEWRAP,
+            remedy,
         )
     if not box.follows:
         raise refuse(
             "this host has Landlock alone, and [sandbox] links = false needs mounts of a box's own",
-            LET_BUBBLEWRAP,
+            remedy,
         )
     if box.sockets != "none" and not box.has_network:
         raise refuse(
             "this host has Landlock alone, under which sockets would be those of the host",
-            LET_BUBBLEWRAP,
+            remedy,
         )
     inner = [each for each in box.inner if not _is_in_place(each)]
     if inner:
@@ -77,15 +77,15 @@ def refuse_unshowable(box: Box, mounts: Mounts | None) -> None:
                 if path != target and os.path.realpath(target) != path:
                     raise refuse(
                         f"this host has Landlock alone, which cannot show {quote(path)} elsewhere",
-                        LET_BUBBLEWRAP,
+                        remedy,
                     )
             case _:
                 pass
     if mounts is not None and mounts.makes_devices:
-        _refuse_devices(box, mounts.host_rows)
+        _refuse_devices(box, mounts.host_rows, remedy)
 
 
-def _refuse_devices(box: Box, rows: Sequence[MountRow]) -> None:
+def _refuse_devices(box: Box, rows: Sequence[MountRow], remedy: str) -> None:
     for each in (*box.operations, *(placed.what for placed in box.inner)):
         if isinstance(each, Shared):
             row = find_mount(rows, each.path)
@@ -94,8 +94,8 @@ def _refuse_devices(box: Box, rows: Sequence[MountRow]) -> None:
                     "this host has Landlock alone, which does not tell devices from files, and "
                     f"root of the container may make some in {quote(each.path)}, as far as can be "
                     "told",
-                    "start the container with --cap-drop MKNOD, mount that directory with nodev on "
-                    f"the host, or {LET_BUBBLEWRAP}",
+                    f"{remedy}; or start the container with --cap-drop MKNOD, or mount that "
+                    "directory with nodev on the host",
                 )
 
 

@@ -62,22 +62,17 @@ def list_leftovers(directory: str, is_made: Callable[[str], bool]) -> tuple[Left
         )
 
 
-def warn_of_losses(leftovers: Sequence[Leftover], argv: Sequence[str], *, end: str) -> bytes:
-    """What a client reads on its stderr; each line ends with `end`. Empty where nothing is lost.
+def find_losses(leftovers: Sequence[Leftover], argv: Sequence[str]) -> Iterator[str]:
+    """What is lost, in words: a line for each, and one for all that are too many.
 
     `argv` are the words of the tool.
     """
     lost = sorted(each.path for each in leftovers if _is_loss(each, argv))
-    lines = list(_describe(lost[:_MOST_LINES]))
-    if len(lost) > _MOST_LINES:
-        lines.append(f"so were {len(lost) - _MOST_LINES} more")
-    return "".join(f"airlock: warning: {line}{end}" for line in lines).encode()
-
-
-def _describe(paths: Sequence[str]) -> Iterator[str]:
-    for path in paths:
+    for path in lost[:_MOST_LINES]:
         shown = path if quote(path, limit=None) == f'"{path}"' else quote(path)
-        yield f"{shown} was written where nothing is kept: write to the workspace instead"
+        yield f"warning: {shown} was written where nothing is kept; write to the workspace instead"
+    if len(lost) > _MOST_LINES:
+        yield f"warning: so were {len(lost) - _MOST_LINES} more; write to the workspace instead"
 
 
 def _is_loss(leftover: Leftover, argv: Sequence[str]) -> bool:

@@ -4,18 +4,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from airlock_daemon.errors import AND_RELOAD, Denied
-from airlock_daemon.setup.boxes import is_home, runs_git
+from airlock_daemon.setup.boxes import BUBBLEWRAP, is_home, runs_git
+from airlock_daemon.setup.programs import Programs
 from airlock_modules import Module
 
-LET_BUBBLEWRAP = (
+INSTALL_BUBBLEWRAP = "sudo apt-get install bubblewrap"
+
+_LET_BUBBLEWRAP = (
     f'let bubblewrap make boxes, with mode = "auto" in [sandbox] of config.toml{AND_RELOAD}'
 )
-"""The remedy where it is installed, and is not what makes them."""
 
 _OWN_GIT = (
     '; or grant commands = ["git-remote"], and put the container\'s own git to use: airlock-shim '
     "--install-git, where its image is built"
 )
+
+
+def find_bubblewrap_remedy(programs: Programs) -> str:
+    """How a person has bubblewrap make the boxes, which is not what makes them now."""
+    return INSTALL_BUBBLEWRAP if programs.find(BUBBLEWRAP) is None else _LET_BUBBLEWRAP
 
 
 def refuse(problem: str, remedy: str, *, wanted: str = "this command") -> Denied:

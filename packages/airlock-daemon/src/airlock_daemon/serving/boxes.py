@@ -21,7 +21,7 @@ from airlock_daemon.setup.boxes import (
     runs_git,
     wants_box,
 )
-from airlock_daemon.setup.human_git import read_git_config
+from airlock_daemon.setup.human_git import read_human_git
 from airlock_daemon.setup.load import Setup
 from airlock_modules import Fault
 
@@ -67,11 +67,11 @@ async def settle_boxes(setup: Setup, shared: DaemonState) -> tuple[Setup, str | 
 
 async def _configure_git(setup: Setup, environment: Mapping[str, str]) -> Setup:
     warnings: list[Fault] = []
-    read = partial(read_git_config, setup.search_path, environment, warnings=warnings)
-    git_config = await run_in_thread(read)
+    read = partial(read_human_git, setup.search_path, environment, warnings=warnings)
+    found = await run_in_thread(read)
     for warning in warnings:
         log.warning("warning: %s", warning)
-    return _replace(setup, git_config=git_config)
+    return _replace(setup, git_config=found.config, signs_commits=found.signs_commits)
 
 
 async def _settle_as(

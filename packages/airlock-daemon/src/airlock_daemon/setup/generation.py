@@ -17,7 +17,8 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     `grant` is what the evaluator decides by: ceiling, profile and active modules. `git_rules` is
     what git may do for this agent, whether it has it or git-remote alone. Without
     `pass_descriptors` all output goes through the daemon. `git_config` is the text of what git in a
-    box is configured with. `workspaces` are all directories of the host that a profile maps, of
+    box is configured with, and `signs_commits` whether the human's own git would sign what it
+    commits there. `workspaces` are all directories of the host that a profile maps, of
     whichever agent.
     """
 
@@ -31,4 +32,5 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     boxes: BoxConfig
     workspaces: tuple[str, ...] = ()
     git_config: bytes = b""
+    signs_commits: bool = False
     pass_descriptors: bool

@@ -4,6 +4,8 @@ import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 
+import msgspec
+
 from airlock_daemon.setup.programs import find_program
 from airlock_modules import Fault
 from airlock_wire import quote
@@ -13,7 +15,8 @@ _ANSWER_S = 10
 _IDENTITY = ("user.name", "user.email")
 
 _TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,256}")
-_TRUTH = "true|yes|on|1|false|no|off|0"
+_TRUE = "true|yes|on|1"
+_TRUTH = f"{_TRUE}|false|no|off|0"
 
 # The settings that are taken over, and what each may be (git-config(1)).
 _HARMLESS = {
@@ -25,6 +28,10 @@ _HARMLESS = {
     "core.autocrlf": re.compile(rf"(?i:{_TRUTH}|input)"),
 }
 
+# Not taken over, since a box has no key; but a person may count on it.
+_SIGNING = "commit.gpgsign"
+_READ = {**_HARMLESS, _SIGNING: re.compile(rf"(?i:{_TRUTH})")}
+
 # In a box the workspace may be another user's, and what still runs at the end of a command ends
 # with it, so that nothing is begun in the background.
 _FIXED = (
@@ -34,17 +41,27 @@ _FIXED = (
 )
 
 
-def read_git_config(
+class HumanGit(msgspec.Struct, frozen=True):
+    """`config` is the configuration of git in boxes, as the text of a file. `signs_commits` says
+    that the human's git would sign each commit, which git in a box does not.
+    """
+
+    config: bytes = b""
+    signs_commits: bool = False
+
+
+def read_human_git(
     search_path: str, environment: Mapping[str, str], *, warnings: list[Fault]
-) -> bytes:
-    """The configuration of git in boxes, as the text of a file.
+) -> HumanGit:
+    """What git in boxes has of the human's settings.
 
     `environment` is the daemon's, by which the human's git finds the human's files; it is asked
     outside of every workspace, and where it does not answer none of its settings are taken over.
     What cannot be taken over is told in `warnings`.
     """
-    found = _take_over(_HARMLESS, search_path, environment, warnings)
-    return "".join(_write((*found.items(), *_FIXED))).encode()
+    found = _take_over(_READ, search_path, environment, warnings)
+    signs = re.fullmatch(f"(?i:{_TRUE})", found.pop(_SIGNING, "")) is not None
+    return HumanGit("".join(_write((*found.items(), *_FIXED))).encode(), signs)
 
 
 def read_identity(search_path: str, environment: Mapping[str, str]) -> str:
@@ -59,7 +76,7 @@ def _take_over(
     """Those of the settings `keys` that the human has, and that are harmless."""
     found = {}
     for key, value in _ask(keys, search_path, environment, warnings):
-        if _HARMLESS[key].fullmatch(value):
+        if _READ[key].fullmatch(value):
             found[key] = value
         else:
             found.pop(key, None)
@@ -72,7 +89,7 @@ def _take_over(
 def _ask(
     keys: Iterable[str], search_path: str, environment: Mapping[str, str], warnings: list[Fault]
 ) -> Iterator[tuple[str, str]]:
-    """The settings that may be taken over, in the order in which git reads them."""
+    """The settings `keys`, in the order in which git reads them."""
     program = find_program("git", search_path)
     if program is None:
         return

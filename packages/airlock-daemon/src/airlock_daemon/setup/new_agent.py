@@ -56,9 +56,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     noted: dict[str, Noted]
 
     def describe(self) -> Iterator[str]:
-        """What changes in files, a line each, without the comments of new files."""
+        """What changes in files, a line each, without comments and empty tables of new files."""
         for change in self.changes:
-            yield from (line for line in change.describe() if line.strip()[:1] not in ("", "#"))
+            lines = [line for line in change.describe() if line.strip()[:1] not in ("", "#")]
+            for line, following in zip(lines, (*lines[1:], "    ["), strict=True):
+                if not (line.startswith("    [") and following.startswith("    [")):
+                    yield line
 
     def apply(self, undo: ExitStack) -> None:
         """Make all of it; what takes it back is pushed to `undo`. Raises AirlockError."""

@@ -86,7 +86,8 @@ def _read_command(text: str) -> tuple[Service, str]:
     if text.startswith("git-lfs-"):
         # git-lfs-authenticate answers with a token, and git-lfs-transfer is its successor.
         raise RemoteError(
-            "nothing of Git LFS is passed on; GIT_LFS_SKIP_SMUDGE=1 leaves it out", rule="lfs"
+            "nothing of Git LFS is served yet; GIT_LFS_SKIP_SMUDGE=1 leaves its files out",
+            rule="lfs",
         )
     found = _COMMAND.fullmatch(text)
     if found is None:

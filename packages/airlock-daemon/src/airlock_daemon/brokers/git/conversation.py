@@ -14,6 +14,7 @@ from airlock_daemon.brokers.git.push import Held, cannot_tell, judge, read_list
 from airlock_daemon.brokers.git.rules import refuse_words
 from airlock_daemon.brokers.git.splicing import of_its_stdin
 from airlock_daemon.brokers.git.transport import Transport
+from airlock_daemon.brokers.ssh.advice import LoginAdvice
 from airlock_daemon.command.launch import Ended
 from airlock_daemon.command.process import Begin, Command, Grant
 from airlock_daemon.command.stdio import Counted, Emit
@@ -58,14 +59,17 @@ class Conversation:
         self, command: Command, transport: Transport, emit: Emit, grant: Grant, begin: Begin
     ) -> Ended:
         """As `Command.relay`. Raises Denied for what is no push, too."""
+        there = self._errand.asked.destination
+        advice = LoginAdvice(emit, user=there.user, host=there.host, port=there.port)
         try:
-            ended = await self._relay(command, transport, emit, grant, begin)
+            ended = await self._relay(command, transport, advice.emit, grant, begin)
         finally:
             self._tell(replace(self._outcome, sent=transport.sent))
         if self._fault is not None:
             raise refuse_words(self._fault)
         refusal = self._outcome.refusal
         if refusal is None:
+            await advice.conclude(ended)
             return ended
         if not self._report:
             raise cannot_tell(refusal)

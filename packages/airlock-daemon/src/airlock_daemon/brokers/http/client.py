@@ -211,6 +211,6 @@ def _has_ended(stream: trio.abc.Stream) -> bool:
 
 def _too_slow() -> Failed:
     return Failed(
-        f"the server said and took nothing for {QUIET_S:g} s",
+        f"the server was idle for {QUIET_S:g} s",
         hint="try again; a person on the host can see whether it answers there",
     )

@@ -24,6 +24,8 @@ CONNECT_S = 15.0
 _MOST = 1 << 16
 _READ = 1 << 14
 
+_HTTPS_PORT = 443
+
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """A server, and the way to it: `addresses` that are tried in order, or a `proxy`.
@@ -162,12 +164,13 @@ async def _secure(
 
 def _no_handshake(origin: Origin, trust: Trust, cause: BaseException | None) -> Failed:
     host = quote(origin.host)
+    port = "" if origin.port == _HTTPS_PORT else f":{origin.port}"
     if isinstance(cause, ssl.SSLCertVerificationError):
         waived = " (http.sslVerify = false is not heeded here)" if trust.is_waived else ""
         return Failed(
             f"the certificate of {host} is not accepted: {cause.verify_message}{waived}",
-            hint="a person on the host can name the authority that signed it in "
-            f"http.https://{origin.host}.sslCAInfo of git",
+            hint="a person on the host can name the authority that signed it: git config --global "
+            f"http.https://{origin.host}{port}/.sslCAInfo FILE",
         )
     why = f": {cause.reason}" if isinstance(cause, ssl.SSLError) and cause.reason else ""
     return Failed(
