@@ -1,5 +1,6 @@
 """Ways out of a container beside Airlock's."""
 
+import json
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -126,6 +127,48 @@ def desk(
             environment=person.environment,
         ):
             yield Desk(person=person, project=project, image=images.busybox)
+
+    def list_doors(self) -> list[str]:
+        """Return what `doctor` finds of containers of agents, as container and problem."""
+        done = self.person.try_line("airlock-daemon doctor --json", cwd=self.project.path)
+        report = json.loads(done.out)
+        told = (*report["findings"], *report["notes"])
+        return [f"{each['source']} {each['problem']}" for each in told if each["name"] == "doors"]
+
+
+def test_doctor_tells_the_ways_out_of_a_container(desk: Desk, images: Images) -> None:
+    """The engine's socket, those of all agents, and what an editor forwards to it."""
+    assert desk.list_doors() == []
+    sockets = desk.person.account.home / ".config/airlock/sockets"
+    listen = (
+        "for name in ssh-auth git; do socat UNIX-LISTEN:/tmp/vscode-$name-1.sock - & done; wait"
+    )
+    plain = Setup(image=images.debian, mounts={"/run/airlock": (sockets / "my", "ro")})
+    bad = Setup(
+        image=images.debian,
+        mounts={"/run/airlock/sockets": (sockets, "ro")},
+        options=(f"--volume={ENGINE}:{ENGINE}", "--env=SSH_AUTH_SOCK=/tmp/agent"),
+    )
+    with plain.running(), bad.running() as container, container.start("sh", "-c", listen, cwd="/"):
+        names = "ls /tmp/vscode-ssh-auth-1.sock /tmp/vscode-git-1.sock"
+        container.run("sh", "-c", f"until {names}; do sleep 0.1; done", cwd="/").succeeded()
+        told = desk.list_doors()
+    assert len({each.split()[1] for each in told}) == 1, told
+    for expected in (
+        f'has the socket of a container engine, "{ENGINE}": it is root on this host',
+        "has the sockets of all agents",
+        "has your ssh-agent, which an editor forwards",
+        "has the git helper of an editor",
+        'was started with SSH_AUTH_SOCK="/tmp/agent"',
+    ):
+        assert sum(expected in each for each in told) == 1, told
+
+
+def test_run_refuses_to_open_them(desk: Desk) -> None:
+    """What a person adds to the words for docker is looked at before."""
+    refused = desk.run("true", f"--docker-arg=--volume={ENGINE}:{ENGINE}")
+    assert refused.exit_code == 1
+    assert "would give the container the socket of a container engine" in refused.stderr
 
 
 def test_a_container_cannot_change_what_is_read_only(desk: Desk) -> None:
