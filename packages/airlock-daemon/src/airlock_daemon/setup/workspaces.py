@@ -88,7 +88,8 @@ class Workspaces:
         if outer is not None:
             name, directory = outer
             whose = "the same agent" if name == agent else f"agent {name}"
-            problem = f"{path} of agent {agent} lies inside {directory} of {whose}, which could replace it"
+            above = f"{directory} of {whose}"
+            problem = f"{path} of agent {agent} lies inside {above}, which could replace it"
             remedy = (
                 "use directories that do not contain each other: move one of the two, or remove an "
                 f"agent: airlock-daemon agent remove {agent}"
