@@ -228,7 +228,7 @@ def test_options_that_were_given_are_in_the_line_that_starts(world: World) -> No
 FORMS = {
     "run": "run my IMAGE",
     "docker": "IMAGE",
-    "compose": "docker compose run --rm agent",
+    "compose": "/agents/my/compose.yaml run --rm agent",
     "devcontainer": "devcontainer up --workspace-folder .",
 }
 

@@ -136,6 +136,7 @@ def add_agent(
             raise SetupError(checked.faults)
     note_workspaces(locate_state(locations), name, new.directory, new.workspaces)
     steps = NextSteps(
+        directory=new.directory,
         start=choose_start(application, file),
         run=choose_run(application, name),
         reload=_reload(application, registration),
@@ -288,6 +289,7 @@ def _print_container(application: Application, name: str, form: Form) -> None:
     setup, generation = application.load_agent(name)
     profile = generation.agent.profile
     steps = NextSteps(
+        directory=generation.agent.directory,
         start=choose_start(application, setup.locations.agents or ""),
         run=choose_run(application, name),
         reload=None,
