@@ -44,7 +44,7 @@ def scan_workspaces(
         bool, typer.Option("--accept", help="Note what is listed: it is new no more.")
     ] = False,
 ) -> None:
-    """List what your own tools would run in an agent's workspaces.
+    """List what your own tools would run in a workspace.
 
     The container writes to the workspace, and your git, editor, shell and docker compose obey files
     in it: settings of git that run a program, hooks, repositories inside of it, .envrc, compose
@@ -128,7 +128,7 @@ def _tell_new(
     try:
         found = scan(root, seconds=_QUICK_S)
     except OSError as error:
-        yield f"warning: {root} cannot be looked through: {error.strerror}"
+        yield f"warning: {root} cannot be looked through: {error.strerror}; mend its permissions"
         return
     new = [item for item, is_new in found.compare(digests) if is_new]
     if new:
@@ -139,7 +139,8 @@ def _tell_new(
             yield f"  and {len(new) - _MOST_TOLD} more"
         yield f"hint: before you work in there: airlock-daemon scan {agent} --new"
     if found.missed:
-        yield f"warning: not all of {_plain(root)} was looked at: {found.missed}"
+        missed = f"not all of {_plain(root)} was looked at: {found.missed}"
+        yield f"warning: {missed}; for the rest: airlock-daemon scan {agent} --new"
 
 
 def _scan(root: str) -> Scan:
