@@ -42,7 +42,7 @@ def refuse_doors(
         if _is_ssh_agent(path):
             yield (
                 f"warning: the container gets your ssh-agent ({quote(source)}): what runs in it "
-                "can sign with all your keys past Airlock's rules; leave that mount out if it need not"
+                "can sign with all your keys past Airlock's rules; leave that out if it need not"
             )
 
 
