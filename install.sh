@@ -237,11 +237,8 @@ is_used() { grep -qs "${old}[/]bin" /proc/[0-9]*/cmdline; }
 
 # Sets running to the numbers of these processes.
 find_running() {
-  running=''
-  for line in $(grep -ls "${old}[/]bin" /proc/[0-9]*/cmdline); do
-    line=${line#/proc/}
-    running="$running${running:+ }${line%/cmdline}"
-  done
+  running=$(grep -ls "${old}[/]bin" /proc/[0-9]*/cmdline | sed 's,^/proc/,,; s,/.*,,' | tr '\n' ' ')
+  running=${running% }
 }
 
 # $1: "offline" to ask no index.

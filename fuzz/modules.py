@@ -6,10 +6,13 @@ separated by NUL, that are judged by what was read. Only the error that is docum
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from airlock_modules import (
     Grant,
     ModuleError,
     RuleError,
+    Sandbox,
     builtin_options,
     builtin_text,
     describe_reading,
@@ -21,7 +24,7 @@ from airlock_modules import (
 )
 from airlock_modules.rules.globs import parse_glob
 from airlock_modules.rules.plain_rules import parse_plain_rule
-from fuzz.target import Target, decode, require_one_line
+from fuzz.target import BrokenPromiseError, Target, decode, require_one_line
 
 _LONGEST = 8192
 
@@ -34,9 +37,12 @@ def _check_module(text: str, args: Sequence[str]) -> None:
         return
     for fault in review_module(module):
         require_one_line(str(fault))
-    grant = Grant(ceiling=("tool",), commands=(), modules={"tool": module})
-    decision = evaluate(grant, "tool", args)
-    require_one_line(decision.message)
+    for judged in (module, replace(module, sandbox=module.sandbox or Sandbox(box="none"))):
+        grant = Grant(ceiling=("tool",), commands=(), modules={"tool": judged})
+        decision = evaluate(grant, "tool", args)
+        require_one_line(decision.message)
+        if decision.allowed and judged.lacks_box:
+            raise BrokenPromiseError("a module without a box runs its command")
 
 
 def _check_options(text: str, args: Sequence[str]) -> None:

@@ -1,12 +1,10 @@
 """What is left to judge where an implementation knows the base of the protocol alone."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from airlock_conformance.cases import Case
-from airlock_conformance.setup import BOXES
-
-_NO_BOX: Final = '\n[sandbox]\nbox = "none"\n'
+from airlock_conformance.setup import BOXES, NO_BOX
 
 
 def is_of_the_base(case: Case) -> bool:
@@ -31,6 +29,6 @@ def without_boxes(setup: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a setup that says nothing of boxes: no file of a daemon of the base knows of them."""
     texts = {"config": setup["config"].removesuffix(BOXES)}
     if "module" in setup:
-        texts["module"] = setup["module"].replace(_NO_BOX, "")
-    modules = {name: text.replace(_NO_BOX, "") for name, text in setup.get("modules", {}).items()}
+        texts["module"] = setup["module"].replace(NO_BOX, "")
+    modules = {name: text.replace(NO_BOX, "") for name, text in setup.get("modules", {}).items()}
     return {**setup, **texts, "modules": modules}

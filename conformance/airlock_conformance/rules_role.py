@@ -13,7 +13,7 @@ from airlock_conformance.cases import Case
 from airlock_conformance.checks import Checks
 from airlock_conformance.content import line_of
 from airlock_conformance.matching import differences
-from airlock_conformance.setup import BOXES, Installation
+from airlock_conformance.setup import BOXES, NO_BOX, Installation
 from airlock_conformance.violation import Violation
 
 
@@ -69,7 +69,7 @@ def _command(case: Case) -> str:
 def _module_text(case: Case) -> str:
     mode = "deny" if "deny" in case.body else "allow"
     rules = ", ".join(_toml(rule) for rule in case.body[mode])
-    return f'[command]\nbin = "/bin/true"\n\n[{mode}]\nargs = [{rules}]\n'
+    return f'[command]\nbin = "/bin/true"\n\n[{mode}]\nargs = [{rules}]\n{NO_BOX}'
 
 
 def _toml(text: str) -> str:

@@ -17,7 +17,9 @@ AGENT = "suite"
 
 # No box runs as root, so that a daemon which does needs somebody else for them.
 BOXES = '\n[sandbox]\nuser = "nobody"\n' if os.geteuid() == 0 else ""
-"""What config.toml says of boxes, for commands whose module says nothing."""
+"""What config.toml says of boxes, for built-in modules, which run their tools in some."""
+NO_BOX = '\n[sandbox]\nbox = "none"\n'
+"""The end of a module whose tool runs without a box."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

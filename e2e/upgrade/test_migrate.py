@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from .asking import Answer, ask
-from .examples import AGENTS, MAKERS, PROFILE
+from .examples import AGENTS, MAKERS, PROFILE, SHOW, TOOL
 from .hosts import Host
 
 RELEASES = sorted(MAKERS)
@@ -137,7 +137,45 @@ def test_files_of_the_fourth_serve_as_they_are_with_a_warning(host: Host) -> Non
     with host.serving("web") as daemon:
         assert "warning: " in daemon.read_words()
         assert "these are files of Airlock v0.4" in daemon.read_words()
-        assert ask(host.socket("web"), "tool", "hello").status == 0
+        assert ask(host.socket("web"), "git", "status", method="check").status == 0
+        # No file of v0.4 can name a box.
+        refused = ask(host.socket("web"), "tool", "hello")
+        assert refused.code == -32600
+        assert "its module names no box" in refused.message
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_modules_of_commands_that_are_no_built_ins_get_the_home(host: Host, release: str) -> None:
+    """With the reason; `check` then has nothing to find of them but what the home gives away."""
+    MAKERS[release](host)
+    migrate(host)
+    folder = host.home / "airlock/web/commands" if release == "v0.4" else host.config / "modules"
+    for name, text in (("tool", TOOL), ("show", SHOW)):
+        migrated = (folder / f"{name}.toml").read_text()
+        assert migrated.startswith(text)
+        assert "can read and send away every credential in your home" in migrated
+        assert migrated.endswith('\n[sandbox]\nbox = "home"\n')
+    checked = host.run("check").stdout
+    assert "names no box" not in checked
+    (line,) = [line for line in checked.splitlines() if '"home" is the box of ' in line]
+    assert {"tool", "show"} == set(
+        line.partition(" is the box of ")[2].partition(", which")[0].split(", ")
+    )
+
+
+def test_a_module_of_the_fourth_behind_a_link_is_left_to_a_person(host: Host) -> None:
+    """A migration writes through no link; until somebody does, the command is refused."""
+    MAKERS["v0.4"](host)
+    module = host.home / "airlock/web/commands/tool.toml"
+    elsewhere = host.write("~/shared/tool.toml", module.read_text())
+    module.unlink()
+    module.symlink_to(elsewhere)
+    said = migrate(host)
+    assert f"{module} is behind a link and stays as it is: tool is refused until" in said
+    assert elsewhere.read_text() == TOOL
+    with host.serving("web"):
+        assert "its module names no box" in ask(host.socket("web"), "tool", "hello").message
+        assert ask(host.socket("web"), "show", "KEPT").status == 0
 
 
 def test_a_host_that_went_through_all_releases_is_the_fourth(host: Host) -> None:

@@ -11,7 +11,7 @@ from e2e.world.daemon import Daemon
 from e2e.world.errors import BrokenError
 
 from .built import Built, HistoryMissing, build_all, install
-from .shim_asking import find_wrong_answers, install_tools
+from .shim_asking import NO_BOX, find_wrong_answers, install_tools
 
 DAEMON = "airlock-daemon"
 Wheels = Mapping[str, tuple[Built, ...]]
@@ -37,11 +37,9 @@ def list_sets(wheels: Wheels) -> Iterator[tuple[Built, ...]]:
 def find_faults(found: tuple[Built, ...], shims: tuple[Path, ...], folder: Path) -> Iterator[str]:
     """Install a set, serve, and yield what is wrong with its answers to each shim."""
     programs = install(folder / "environment", found)
-    installation = install_tools(
-        folder / "i",
-        more='[exec]\nworkspace = "optional"\n',
-        knows_boxes=all(one.label.endswith("here") for one in found if one.package == DAEMON),
-    )
+    knows_boxes = all(one.label.endswith("here") for one in found if one.package == DAEMON)
+    more = '[exec]\nworkspace = "optional"\n' + (NO_BOX if knows_boxes else "")
+    installation = install_tools(folder / "i", more=more, knows_boxes=knows_boxes)
     try:
         with Daemon(
             installation.argv([programs / "airlock-daemon"]),

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from airlock_modules import Grant, Module, Parsed, evaluate
+from airlock_modules import Grant, Module, Parsed, evaluate, parse_module
 from airlock_modules.reading.plain import read_plain
 from airlock_modules.rules.globs import Glob
 from asking import GRANT
@@ -13,7 +13,7 @@ from written_modules import ask_module, read_module
 def make_module(*, deny: list[str] | None = None, allow: list[str] | None = None) -> Module:
     """Make the module `tool` from lists of deny or allow rules."""
     mode, rules = ("allow", allow) if allow is not None else ("deny", deny or [])
-    return read_module(f"[{mode}]\nargs = {rules}\n")
+    return read_module(f'[{mode}]\nargs = {rules}\n[sandbox]\nbox = "home"\n')
 
 
 def grant(module: Module, *, commands: tuple[str, ...] = ()) -> Grant:
@@ -126,6 +126,35 @@ def test_a_profile_cannot_grant_above_the_ceiling() -> None:
     """A name that only the profile lists stays unknown."""
     asked = Grant(ceiling=("x",), commands=("tool",), modules={"tool": make_module()})
     assert evaluate(asked, "tool", []).kind == "unknown-command"
+
+
+def test_a_module_that_names_no_box_is_refused_whatever_its_rules_allow() -> None:
+    """Nothing chooses one for it; the hint has both lines, and what the second gives away."""
+    for module in (read_module("[deny]\nargs = []"), read_module("[allow]\nargs = ['x']")):
+        decision = evaluate(grant(module), "tool", ["x"])
+        assert (decision.allowed, decision.kind, decision.layer, decision.rule) == (
+            *(False, "denied", "sandbox", "no-box-named"),
+        )
+        assert decision.message == "tool is refused: its module names no box to run it in"
+        assert decision.hint is not None
+        assert 'commands/tool.toml of this agent: box = "closed" shows it' in decision.hint
+        assert 'box = "home" lets it read and send away every credential' in decision.hint
+        assert [step.verdict for step in decision.steps] == [
+            "passed", "found", "passed", "refused",
+        ]  # fmt: skip
+
+
+def test_a_broker_needs_no_box() -> None:
+    """Nothing runs on the host that a workspace could configure."""
+    text = '[command]\nbroker = "ssh"\n[deny]\nargs = []\n'
+    module = parse_module(text, name="tool", source="tool.toml")
+    assert evaluate(grant(module), "tool", ["host"]).allowed
+
+
+def test_the_profile_is_asked_before_the_box() -> None:
+    """Who is not granted a command learns nothing of its module."""
+    asked = grant(read_module("[deny]\nargs = []"), commands=("other",))
+    assert evaluate(asked, "tool", []).layer == "profile"
 
 
 @pytest.mark.parametrize("command", ["", "../tool", "tool\n", "to\u202eol", "\udcff", "x" * 9999])

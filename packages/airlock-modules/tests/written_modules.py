@@ -1,8 +1,9 @@
 """Module files for tests, written as short as they can be."""
 
 import pytest
+from msgspec.structs import replace
 
-from airlock_modules import Decision, Grant, Module, ModuleError, evaluate, parse_module
+from airlock_modules import Decision, Grant, Module, ModuleError, Sandbox, evaluate, parse_module
 
 HEAD = '[command]\nbin = "tool"\n'
 
@@ -13,8 +14,12 @@ def read_module(text: str) -> Module:
 
 
 def ask_module(module: Module, *args: str) -> Decision:
-    """Return what the module decides where nothing else stands in the way."""
-    return evaluate(Grant(ceiling=("tool",), modules={"tool": module}), "tool", args)
+    """Return what the module decides where nothing else stands in the way.
+
+    Where its file names no box, it has one.
+    """
+    boxed = module if module.sandbox else replace(module, sandbox=Sandbox(box="home"))
+    return evaluate(Grant(ceiling=("tool",), modules={"tool": boxed}), "tool", args)
 
 
 def faults_of(text: str) -> list[str]:

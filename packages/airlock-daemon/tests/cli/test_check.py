@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from boxing import CLOSED, needs_bubblewrap
 from commanding import airlock_daemon, run
 from worlds import UNSAID, World
 
@@ -18,9 +19,11 @@ def report(world: World, status: int = 1) -> dict[str, Any]:
     return told
 
 
+@needs_bubblewrap
 def test_check_is_quiet_about_what_is_good(world: World) -> None:
     """A good configuration is one line and status 0."""
     world.write_profile(commands='["sh"]')
+    world.write_module("sh", "/bin/sh", CLOSED)
     assert run(world, "check").stdout == "good; agents: my\n"
 
 

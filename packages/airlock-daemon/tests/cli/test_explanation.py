@@ -13,6 +13,8 @@ subcommands = 1
 flags = ["-f --force", "-o --push-option VALUE"]
 [deny]
 args = [{ rule = "push & --force", reason = "it loses the work of others" }]
+[sandbox]
+box = "closed"
 """
 
 

@@ -33,9 +33,11 @@ IMAGE = {
 }
 STAND_IN = """\
 #!/bin/sh
+echo "$@" >>"$0.calls"
 case $1 in
 image) cat "$0.said"; exec sh "$0.status" ;;
-create) echo made; exit ;;
+create) [ ! -e "$0.fails" ] || { echo "no space left" >&2; exit 1; }
+    echo made; exit ;;
 cp) path=$0.files${2#made:}
     [ -e "$path" ] || [ -L "$path" ] || { echo "Could not find the file $2" >&2; exit 1; }
     exec tar -C "${path%/*}" -c "${path##*/}" ;;
@@ -246,6 +248,21 @@ def test_files_of_the_image_that_are_no_files_are_none(world: World, docker: Sta
             continue
         known = read_image(str(docker.program), image, locations=world.locations, user=user)
         assert known.accounts == add_user(user, passwd=None, group=None, login_shell="/bin/sh")
+
+
+def test_the_container_that_files_are_read_from_never_runs(world: World, docker: StandIn) -> None:
+    """It is removed with its volumes, and has no network. Where none can be made it is told why."""
+    words_of(world, "tool")
+    calls = Path(f"{docker.program}.calls").read_text().splitlines()
+    assert [call.split()[0] for call in calls if not call.startswith("cp ")] == [
+        *("image", "create", "rm"),
+    ]
+    assert calls[1] == "create --network=none --entrypoint=/airlock sha256:0123"
+    assert calls[-1] == "rm --force --volumes made"
+    Path(f"{docker.program}.fails").touch()
+    docker.says(json.dumps([IMAGE | {"Id": "sha256:other"}]))
+    said = run(world, "run", "my", "--print", "tool", status=1).stderr
+    assert 'airlock: docker cannot copy files out of the image: "no space left"\n' in said
 
 
 def test_an_image_without_git_is_told_where_its_own_is_granted(

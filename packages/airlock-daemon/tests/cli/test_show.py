@@ -20,7 +20,7 @@ from airlock_modules import (
     recipe_text,
 )
 from commanding import run
-from worlds import World
+from worlds import UNSAID, World
 
 VECTORS = Path(__file__).resolve().parents[4] / "conformance" / "vectors"
 
@@ -76,11 +76,39 @@ def test_show_for_an_agent_prints_the_hosts_module_where_it_has_none(world: Worl
     assert run(world, "show", "git").stdout == builtin_text("git")
 
 
+@pytest.mark.parametrize(
+    ("name", "more", "box"),
+    [
+        ("sh", UNSAID, "refused: {source} names no [sandbox] box"),
+        (
+            "sh",
+            '[sandbox]\nbox = "home"\n',
+            "home (unprotected): it can read and send away every credential in your home",
+        ),
+        ("git", UNSAID, "closed"),
+    ],
+)
+def test_the_box_of_a_module_that_a_person_wrote_is_told(
+    world: World, name: str, more: str, box: str
+) -> None:
+    """In a comment before it, since the file may say nothing of it; it stays a valid module."""
+    world.write_module(name, f"/bin/{name}", f"[deny]\nargs = []\n{more}")
+    source = world.agent / "commands" / f"{name}.toml"
+    shown = run(world, "show", name, "--agent", "my").stdout
+    assert shown == f"# sandbox: {box.format(source=source)}\n{source.read_text()}"
+    parse_module(shown, name=name, source="test")
+
+
 def test_programs_are_told_where_a_module_is_from(world: World) -> None:
     """With --json there is its source beside the text."""
     told = json.loads(run(world, "show", "sh", "--agent", "my", "--json").stdout)
     source = world.agent / "commands" / "sh.toml"
-    assert told == {"command": "sh", "source": str(source), "toml": source.read_text()}
+    assert told == {
+        "command": "sh",
+        "source": str(source),
+        "sandbox": "off: it runs on the host as the daemon's user",
+        "toml": source.read_text(),
+    }
     assert json.loads(run(world, "show", "git", "--json").stdout)["toml"] == builtin_text("git")
 
 

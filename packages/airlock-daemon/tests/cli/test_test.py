@@ -8,6 +8,7 @@ from commanding import run
 from running import Daemon
 from worlds import BOX_USER, UNSAID, World
 
+HOME = '[sandbox]\nbox = "home"\n'
 # Of a command without a box, whose paths are the host's.
 PATHS = """
 [syntax]
@@ -107,10 +108,21 @@ def test_test_explains_to_programs(world: World) -> None:
     assert (report["daemon"], report["agrees"]) == (None, True)
 
 
+def test_a_module_that_names_no_box_is_refused_and_the_lines_are_told(world: World) -> None:
+    """By the running daemon in the same words."""
+    world.write_module("sh", "/bin/sh", f"[deny]\nargs = []\n{UNSAID}")
+    with Daemon(world):
+        said = run(world, "test", "my", "sh", "yes", status=1).stdout
+    assert "\nsandbox: refused: the module names no [sandbox] box\n" in said
+    assert '\nrule: "no-box-named"\n' in said
+    assert 'box = "closed" shows it the workspace and no credential; box = "home"' in said
+    assert said.endswith("daemon: denied in the same words\n")
+
+
 @pytest.mark.parametrize(
     ("module", "mode", "said"),
     [
-        (UNSAID, "auto", "home (unprotected): it can read and send away every credential"),
+        (HOME, "auto", "home (unprotected): it can read and send away every credential"),
         ('[sandbox]\nbox = "closed"\n', "auto", "closed\n"),
         (
             '[sandbox]\nbox = "closed"\nnetwork = ["a.example:443", "[::1]:80"]\n',

@@ -4,6 +4,7 @@ import pytest
 
 from airlock_daemon.migrate.layout import Layout
 from airlock_daemon.migrate.released_module import Override, read_override
+from airlock_modules import Sandbox, parse_module
 
 BIN = '[command]\nbin = "tool"\n'
 DENY = BIN + '[deny]\nargs = ["--force"]\n'
@@ -15,9 +16,25 @@ def read(text: str | None, layout: Layout, command: str = "tool") -> Override:
 
 @pytest.mark.parametrize("layout", ["v0.1", "v0.2", "v0.3", "v0.4"])
 def test_an_override_that_every_release_used_stays_as_it_is(layout: Layout) -> None:
-    """To the last byte."""
+    """To the last byte, where it is of a built-in, whose box it keeps; or has no need of one."""
+    for text, command in ((DENY, "git"), (DENY.replace("tool", "ssh"), "tool")):
+        override = read(text, layout, command)
+        assert (override.meaning, override.text, override.changes) == ("used", text, ())
+        assert not override.is_boxed
+
+
+@pytest.mark.parametrize("layout", ["v0.1", "v0.2", "v0.3", "v0.4"])
+def test_an_override_of_another_command_gets_the_box_with_which_it_works_on(layout: Layout) -> None:
+    """The human's home: a module that names none is refused. The reason stands beside it."""
     override = read(DENY, layout)
-    assert (override.meaning, override.text, override.changes) == ("used", DENY, ())
+    assert override.is_boxed
+    assert override.text.startswith(DENY)
+    added = override.text.removeprefix(DENY)
+    assert added.endswith('\n[sandbox]\nbox = "home"\n')
+    assert "can read and send away every credential in your home" in added
+    assert all(line.startswith("#") for line in added.split("[sandbox]")[0].strip().splitlines())
+    module = parse_module(override.text, name="tool", source="tool.toml")
+    assert module.sandbox == Sandbox(box="home")
 
 
 @pytest.mark.parametrize("layout", ["v0.1", "v0.2", "v0.3", "v0.4"])
@@ -62,7 +79,7 @@ def test_what_releases_read_differently_is_told_for_each(
 def test_one_without_rules_gets_an_empty_list_of_them() -> None:
     """Whether or not its last line was ended; and that is said."""
     override = read(BIN.removesuffix("\n"), "v0.2")
-    assert override.text == f"{BIN}\n[deny]\nargs = []\n"
+    assert override.text.startswith(f"{BIN}\n[deny]\nargs = []\n\n#")
     assert "it refuses nothing, as before" in override.changes[0]
 
 

@@ -11,7 +11,7 @@ import pytest
 from boxing import box_uid, boxed_world, check_a_command, needs_landlock, write_boxes
 from mounting import full, small_disk
 from running import Daemon
-from worlds import UNSAID, World
+from worlds import World
 
 pytestmark = needs_landlock
 
@@ -189,7 +189,7 @@ def test_a_home_behind_a_fence_is_the_hosts_without_airlocks_part_of_it(
         for path in (home, home / "token"):
             os.chown(path, box_uid(), -1)
         write_boxes(world, mode="landlock")
-        world.write_module("sh", "/bin/sh", f"[deny]\nargs = []\n{UNSAID}")
+        world.write_module("sh", "/bin/sh", '[deny]\nargs = []\n[sandbox]\nbox = "home"\n')
         monkeypatch.chdir(world.workspace)
         with Daemon(world, environment={"HOME": str(home)}) as daemon:
             script = (

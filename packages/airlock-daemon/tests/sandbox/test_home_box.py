@@ -20,7 +20,7 @@ from airlock_daemon.workspace.directory import Workspace, make_empty
 from boxing import box_identity, box_uid, needs_bubblewrap, write_boxes
 from container_hosts import open_runner
 from running import Daemon, read_answer, request
-from worlds import BOX_USER, UNSAID, World
+from worlds import BOX_USER, World
 
 pytestmark = needs_bubblewrap
 
@@ -50,7 +50,7 @@ def world(home: Path) -> Iterator[World]:
         world.workspace = home / "workspace"
         world.workspace.mkdir()
         write_boxes(world)
-        world.write_module("sh", "/bin/sh", f"[deny]\nargs = []\n{UNSAID}")
+        world.write_module("sh", "/bin/sh", HOME_BOX)
         world.write_profile(f'[workspace]\nmounts = {{ "/workspace" = "{world.workspace}" }}\n')
         yield world
 
@@ -172,9 +172,7 @@ def test_the_network_is_the_hosts_and_unix_sockets_are_not(world: World) -> None
 
 def test_the_environment_is_the_humans_but_for_a_proxys_password(world: World) -> None:
     """What the profile and the module name is there; what they do not is not."""
-    world.write_module(
-        "sh", "/bin/sh", f'[deny]\nargs = []\n[env]\ninherit = ["KUBECONFIG"]\n{UNSAID}'
-    )
+    world.write_module("sh", "/bin/sh", f'[env]\ninherit = ["KUBECONFIG"]\n{HOME_BOX}')
     more = {"KUBECONFIG": "~/k", "AWS_PROFILE": "x", "https_proxy": "http://u:pw@p:1"}
     with serve(world, **more, http_proxy="http://p:1") as daemon:
         said = run(daemon, "env").splitlines()

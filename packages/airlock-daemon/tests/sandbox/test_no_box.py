@@ -9,7 +9,7 @@ import shared_fixtures
 from boxing import CLOSED, box_uid, needs_bubblewrap, write_boxes
 from commanding import run
 from running import Daemon
-from worlds import World
+from worlds import UNSAID, World
 
 pytestmark = needs_bubblewrap
 
@@ -30,6 +30,38 @@ def refuse(world: World, remedy: str) -> str:
         assert daemon.records("daemon-start")[-1]["sandbox"] == "none"
         assert not (world.workspace / "ran").exists()
         return daemon.messages()
+
+
+@pytest.mark.parametrize("mode", ["auto", "off"])
+def test_a_module_that_names_no_box_gets_none_and_is_refused(world: World, mode: str) -> None:
+    """Neither the home, nor a run without, whatever config.toml says; told once by the daemon."""
+    write_boxes(world, mode=mode)
+    world.write_module("sh", "/bin/sh", f"[deny]\nargs = []\n{UNSAID}")
+    with Daemon(world) as daemon:
+        error = daemon.shell("touch ran").error
+        record = daemon.records()[-1]
+        said = daemon.messages()
+    assert (
+        error["data"].items()
+        >= {"kind": "denied", "layer": "sandbox", "rule": "no-box-named"}.items()
+    )
+    assert 'box = "closed"' in error["data"]["hint"]
+    assert 'box = "home"' in error["data"]["hint"]
+    assert (record["outcome"], record["layer"], record["rule"]) == (
+        *("denied", "sandbox", "no-box-named"),
+    )
+    assert record["sandbox"] is None
+    assert not (world.workspace / "ran").exists()
+    assert said.count("names no box, so sh is refused") == 1
+
+
+@pytest.mark.parametrize("box", ["home", "none"])
+def test_a_daemon_says_which_commands_are_unprotected(world: World, box: str) -> None:
+    """Once, when it starts, before it answers anybody."""
+    world.write_module("sh", "/bin/sh", f'[deny]\nargs = []\n[sandbox]\nbox = "{box}"\n')
+    with Daemon(world) as daemon:
+        daemon.shell("true")
+        assert daemon.messages().count(f'"{box}" is the box of sh, which can ') == 1
 
 
 def write_tool(world: World, text: str) -> None:

@@ -76,28 +76,30 @@ def test_a_fault_in_a_module_of_the_host_is_told_once(world: World) -> None:
 @pytest.mark.parametrize(
     ("name", "program", "box"),
     [
-        ("sh", "/bin/sh", "home"),
+        ("sh", "/bin/sh", "refused"),
         ("git", "/opt/my-git", "git"),
         ("sh", "/usr/bin/git", "git"),
         ("sh", "git", "git"),
         ("git", "/usr/bin/ssh", None),
         # The one that is built in is a broker, and this is none.
-        ("ssh", "/opt/mosh", "home"),
+        ("ssh", "/opt/mosh", "refused"),
     ],
 )
 def test_a_module_that_says_nothing_has_the_box_of_whose_program_it_runs(
     world: World, name: str, program: str, box: str | None
 ) -> None:
-    """That of the built-in, by its name or its program; else the human's home."""
+    """That of the built-in, by its name or its program; else none, and it is refused."""
     (world.config / "config.toml").write_text(
         f'[commands]\nenable = ["{name}"]\n[log]\npath = "{world.log}"\n'
     )
     world.write_module(name, program, f"[deny]\nargs = []\n{UNSAID}")
-    sandbox = active(world, name).sandbox
-    expected = {"git": load_builtin("git").sandbox, "home": Sandbox(box="home"), None: None}[box]
-    assert sandbox == expected
-    told = [each for each in world.load().warnings if "does not say which box" in each.problem]
-    assert len(told) == (box == "home")
+    module = active(world, name)
+    assert module.sandbox == (load_builtin("git").sandbox if box == "git" else None)
+    assert module.lacks_box == (box == "refused")
+    decision = evaluate(world.load().generations["my"].grant, name, ["x"])
+    assert decision.allowed == (box != "refused") or decision.rule != "no-box-named"
+    told = [each for each in world.load().warnings if "names no box" in each.problem]
+    assert len(told) == (box == "refused")
 
 
 @pytest.mark.parametrize(
@@ -119,13 +121,19 @@ def test_what_holds_credentials_has_a_closed_box(
     assert module.sandbox == (expected or Sandbox(box="closed", sockets="unix"))
 
 
-def test_a_home_that_is_asked_for_is_noted_and_no_box_is_nothing_to_tell(world: World) -> None:
-    """Who wrote it knows; what it gives away is said all the same."""
-    world.write_module("sh", "/bin/sh", '[deny]\nargs = []\n[sandbox]\nbox = "home"\n')
+def test_unprotected_commands_are_told_once_a_class(world: World) -> None:
+    """One line names those with the home, one those without a box, of all agents and modules."""
+    world.write_config()
+    config = world.config / "config.toml"
+    config.write_text(config.read_text().replace('"sh"', '"sh", "a", "b", "c"'))
+    home = '[deny]\nargs = []\n[sandbox]\nbox = "home"\n'
+    world.write_module("a", "/bin/sh", home)
+    world.write_shared_module("b", "/bin/sh", home)
+    world.write_module("c", "/bin/sh", home.replace("home", "closed"))
+    world.add_agent("other")
     checked = check_files(world.locations)
     assert [each.problem for each in checked.notes if each.name == "box"] == [
-        'is "home": sh can read and send away every credential in your home'
+        '"home" is the box of a, b, which can read and send away every credential in your home',
+        '"none" is the box of sh, which can do all that you can do on this host',
     ]
-    world.write_module("sh", "/bin/sh")
-    checked = check_files(world.locations)
-    assert not [each for each in (*checked.notes, *checked.findings) if each.name == "box"]
+    assert not [each for each in checked.findings if each.name == "box"]

@@ -105,7 +105,7 @@ def test_ssh_is_unpinned_until_its_hosts_are_named(tmp_path: Path) -> None:
     enable(world, "git", "ssh")
     for more, says in (
         ("", "ssh reaches every host in your known_hosts"),
-        (GRANT, "git's servers too"),
+        (GRANT, "but those of [git]"),
     ):
         world.write_profile(more, commands='["git-remote", "ssh"]')
         (note,) = (each for each in check_files(world.locations).notes if each.key == "ssh")
@@ -172,3 +172,20 @@ def test_a_box_from_which_remotes_are_reached_counts_as_git_remote(tmp_path: Pat
     assert any("agent my is unpinned: git-remote reaches all" in each for each in notes), notes
     world.write_profile(GRANT, commands='["git"]')
     assert world.load().generations["my"].agent.profile.git.is_pinned
+
+
+@pytest.mark.parametrize(
+    ("hosts", "is_told"), [("host", True), ("git@host", True), ("me@host", False), ("h*", False)]
+)
+def test_a_host_of_ssh_that_is_one_of_git_is_said(
+    tmp_path: Path, hosts: str, *, is_told: bool
+) -> None:
+    """Sessions there are not bound by refs; those of a pattern are refused."""
+    world = World(tmp_path)
+    enable(world, "git-remote", "ssh")
+    grant = f'[git]\npush = ["git@host/x"]\n[ssh]\nhosts = ["{hosts}"]\n'
+    world.write_profile(grant, commands='["git-remote", "ssh"]')
+    notes = [note for note in check_files(world.locations).notes if note.key == "ssh.hosts"]
+    assert [f'"{hosts}" is a host of [git] too' in note.problem for note in notes] == [
+        True
+    ] * is_told

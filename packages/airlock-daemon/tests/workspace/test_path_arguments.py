@@ -5,6 +5,7 @@ import threading
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from airlock_daemon.errors import Denied
 from airlock_daemon.identity.containers import Containers
@@ -13,7 +14,7 @@ from airlock_daemon.setup.load import Setup
 from airlock_daemon.workspace import beneath
 from airlock_daemon.workspace import directory as workspace
 from airlock_daemon.workspace.path_arguments import hold_paths
-from airlock_modules import Grant, Module, PathUse, evaluate, parse_module
+from airlock_modules import Grant, Module, PathUse, Sandbox, evaluate, parse_module
 from strangers import start_stranger
 from worlds import World
 
@@ -75,7 +76,8 @@ async def hold(
 
 
 def _paths(module: Module, args: tuple[str, ...]) -> tuple[PathUse, ...]:
-    decision = evaluate(Grant(ceiling=("x",), modules={"x": module}), "x", args)
+    boxed = replace(module, sandbox=Sandbox(box="none"))
+    decision = evaluate(Grant(ceiling=("x",), modules={"x": boxed}), "x", args)
     assert decision.allowed, decision.message
     return decision.paths
 

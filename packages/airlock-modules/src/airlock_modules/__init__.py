@@ -55,7 +55,12 @@ from airlock_modules.remotes.push_list import PushList, PushReader, Update
 from airlock_modules.remotes.push_policy import Refusal, judge_push
 from airlock_modules.remotes.push_report import compose_report
 from airlock_modules.remotes.session_words import Query, Session, read_session_words
-from airlock_modules.remotes.ssh_words import RemoteRequest, read_ssh_words
+from airlock_modules.remotes.ssh_words import (
+    RemoteRequest,
+    find_transport,
+    names_transport,
+    read_ssh_words,
+)
 from airlock_modules.remotes.url_words import read_url_words
 from airlock_modules.rules.judgement import GrammarRules, PlainRules
 from airlock_modules.rules.remote_requests import list_unseen
@@ -118,6 +123,7 @@ __all__ = [
     "find_host",
     "find_place",
     "find_secret_names",
+    "find_transport",
     "find_variable",
     "is_name",
     "judge_push",
@@ -125,6 +131,7 @@ __all__ = [
     "load_builtin",
     "load_options",
     "names_git_grant",
+    "names_transport",
     "narrow_module",
     "parse",
     "parse_module",

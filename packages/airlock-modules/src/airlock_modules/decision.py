@@ -43,7 +43,7 @@ class Decision(Struct, frozen=True, kw_only=True):
 
     allowed: bool
     kind: Literal["allowed", "denied", "unknown-command"]
-    layer: Literal["profile", "module"] | None = None
+    layer: Literal["profile", "module", "sandbox"] | None = None
     rule: str | None = None
     reason: str | None = None
     message: str = ""

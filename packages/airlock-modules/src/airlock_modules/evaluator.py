@@ -1,6 +1,6 @@
 """The one evaluator: may this agent run this command with these arguments?
 
-It asks in the order ceiling, module, profile, rules, and the first refusal ends it. Running a
+It asks in the order ceiling, module, profile, box, rules, and the first refusal ends it. Running a
 command, checking one and explaining one all come here, so that they cannot differ. Nothing is
 looked at but the grant and the request, and the work grows linearly with the arguments.
 """
@@ -36,6 +36,8 @@ def evaluate(grant: Grant, command: str, args: Sequence[str]) -> Decision:
         return _refuse_by_profile(name, steps)
     reason = f"commands lists {name}" if grant.commands else "commands is empty, so all is granted"
     steps += (Step("profile", "passed", reason),)
+    if module.lacks_box:
+        return _refuse_without_box(name, module, steps)
     return _apply_rules(name, module, args, steps)
 
 
@@ -72,6 +74,20 @@ def _refuse_by_profile(name: str, steps: tuple[Step, ...]) -> Decision:
         message=f"{name} is refused: the profile of this agent does not grant it",
         hint=f'a person on the host can add "{name}" to commands in its airlock.toml{_THEN}',
         steps=(*steps, Step("profile", "refused", f"commands does not list {name}")),
+    )
+
+
+def _refuse_without_box(name: str, module: Module, steps: tuple[Step, ...]) -> Decision:
+    return Decision(
+        allowed=False,
+        kind="denied",
+        layer="sandbox",
+        rule="no-box-named",
+        message=f"{name} is refused: its module names no box to run it in",
+        hint=f"a person on the host can add a table [sandbox] to {_name_file(name, module)}: "
+        'box = "closed" shows it the workspace and no credential; box = "home" lets it read and '
+        f"send away every credential in that person's home{_THEN}",
+        steps=(*steps, Step("sandbox", "refused", "the module names no [sandbox] box")),
     )
 
 
@@ -115,7 +131,10 @@ def _advise(name: str, module: Module, layer: str) -> str:
     table = f"[{module.rules.mode}]"
     if isinstance(module.rules, PlainRules) or module.rules.permitted is None:
         table += " args"
-    file = f"commands/{name}.toml of this agent"
+    return f"a person on the host can change {table} in {_name_file(name, module)}{_THEN}"
+
+
+def _name_file(name: str, module: Module) -> str:
     if PurePath(module.source).parent.name == _SHARED:
-        file = f"{_SHARED}/{name}.toml, which is for all agents"
-    return f"a person on the host can change {table} in {file}{_THEN}"
+        return f"{_SHARED}/{name}.toml, which is for all agents"
+    return f"commands/{name}.toml of this agent"

@@ -10,7 +10,7 @@ import typer
 
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.changing import changing
-from airlock_daemon.cli.machine import User, prepare_machine
+from airlock_daemon.cli.machine import User, find_home, prepare_machine
 from airlock_daemon.cli.next_steps import Form, NextSteps, choose_run, choose_start
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.registration import Registration
@@ -54,7 +54,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 @app.callback()
 @pass_obj
 def _agent(application: Application) -> None:
-    """Register agents, list them, take them out again, and accept a replaced workspace."""
+    """Register agents, list them, take them out, and trust a new workspace."""
 
 
 @app.command("add")
@@ -190,8 +190,8 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
 
     Removes its entry and, where nothing is in it but the airlock.toml of `agent add`, its
     directory: shows that first, and asks. Commands stay enabled in config.toml, and no workspace
-    is touched. A running daemon reloads: the agent's running commands finish, and it can begin
-    nothing any more.
+    is touched, nor the home of its containers, which is named. A running daemon reloads: the
+    agent's running commands finish, and it can begin nothing any more.
     """
     registration = application.find_registration()
     file = registration.path
@@ -207,10 +207,12 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
         if removal.directory not in left:
             _note(application.locations, removal.directory, {})
     reload = _reload(application, registration)
+    home = find_home(application.locations, name)
     if application.json:
         application.print_json(
             {
                 "name": name,
+                "home": home,
                 "registration": file,
                 "removed": [] if removal.kept else [removal.directory],
                 "kept": removal.kept,
@@ -219,6 +221,8 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
         )
     else:
         typer.echo(f"agent {name} is not registered any more")
+        if home is not None:
+            typer.echo(f"the home of its containers is still there: {home}")
         if reload is not None and not reload.faults:
             typer.echo("the running daemon has reloaded")
     _end_by(reload)

@@ -7,6 +7,7 @@ import typer
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.boxes import describe_box
 from airlock_modules import (
     builtin_names,
     builtin_security,
@@ -14,6 +15,7 @@ from airlock_modules import (
     recipe_names,
     recipe_text,
 )
+from airlock_wire import quote
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -35,28 +37,40 @@ def show(
     """Print the module of a command, as TOML for an override.
 
     To change it for an agent: airlock-daemon show git > AGENT/commands/git.toml, then edit that.
+    With --agent a module that a person wrote comes after a comment that says which box it has.
     In modules/ beside config.toml it is for all agents that have none of their own. For gh, kubectl
     and npm, which have no built-in module, it is a recipe, which takes effect once it stands there.
     """
-    written = _find_written(application, command, agent)
+    written, box = _find_written(application, command, agent)
     form, found = ("security", _find_security) if security else ("toml", _find_text)
     if not written and not security and agent is None and command in recipe_names():
         source, text = f"recipe {command}", recipe_text(command)
     else:
         source, text = found(command, written)
     if application.json:
-        application.print_json({"command": command, "source": source, form: text})
-    else:
-        typer.echo(text, nl=False)
+        told = {} if box is None else {"sandbox": box}
+        application.print_json({"command": command, "source": source, **told, form: text})
+        return
+    if box is not None and not security:
+        typer.echo(f"# sandbox: {box if box.isprintable() else quote(box, limit=None)}")
+    typer.echo(text, nl=False)
 
 
-def _find_written(application: Application, command: str, agent: str | None) -> str:
-    """Return the file of the module that a person wrote for the agent, "" for none."""
+def _find_written(
+    application: Application, command: str, agent: str | None
+) -> tuple[str, str | None]:
+    """Return the file of the module that a person wrote for the agent, and what its box is.
+
+    "" and None for no such module, None for the box of a broker.
+    """
     if agent is None:
-        return ""
+        return "", None
     _, generation = application.load_agent(agent)
-    module = generation.agent.modules.find_written(command)
-    return "" if module is None else module.source
+    modules = generation.agent.modules
+    written, module = modules.find_written(command), modules.find(command)
+    if written is None or module is None:
+        return "", None
+    return written.source, describe_box(module, generation.boxes)
 
 
 def _find_text(command: str, written: str) -> tuple[str, str]:

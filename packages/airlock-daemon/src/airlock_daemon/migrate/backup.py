@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections.abc import Mapping
 
 import msgspec
 
@@ -55,11 +56,11 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
         """Where what was there before is to be read: in the backup, once that is whole."""
         return self.migrating if os.path.isdir(self.migrating) else self.directory
 
-    def begin(self, *, unit: str | None, undo: tuple[str, ...]) -> tuple[Step, ...]:
+    def begin(self, *, kept: Mapping[str, str], undo: tuple[str, ...]) -> tuple[Step, ...]:
         """The steps that make it, none where it is whole.
 
-        `unit` is the path of a service's file that is kept too; `undo` are the lines that take away
-        what the migration makes.
+        `kept` are paths of files outside of the directory that are kept too, by their names in the
+        backup; `undo` are the lines that take away what the migration makes.
         """
         if self.source == self.migrating:
             return ()
@@ -69,9 +70,9 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
             CopyTree(source=self._named(name), target=os.path.join(self.copying, name))
             for name in there
         ]
-        if unit is not None:
-            lines.append(f'cp -p "$backup/{SERVICE}" {shlex.quote(unit)}')
-            copies.append(CopyTree(source=unit, target=os.path.join(self.copying, SERVICE)))
+        for name, path in kept.items():
+            lines.append(f'cp -p "$backup"/{shlex.quote(name)} {shlex.quote(path)}')
+            copies.append(CopyTree(source=path, target=os.path.join(self.copying, name)))
         text = _SCRIPT.format(
             layout=self.layout,
             undo=shlex.quote(os.path.join(self.final, UNDO)),

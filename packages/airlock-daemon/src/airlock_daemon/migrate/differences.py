@@ -114,8 +114,8 @@ def _list_boxed(modules: Sequence[Module]) -> Iterator[str]:
     if at_home:
         yield (
             f"{', '.join(at_home)}: runs in a box with your home, in which what it writes there is "
-            'thrown away and no unix socket answers; box = "none" in [sandbox] of its module has '
-            "it run as it did"
+            "thrown away and no unix socket answers. A module that names no box is refused, so "
+            '[sandbox] box = "home" is added; box = "none" there has it run as it did'
         )
     for module in modules:
         if module.builtin and module.name in _BOXED:

@@ -67,7 +67,8 @@ def draft_fourth(
     after = write_registration(found.agents, relative_to=backup.directory)
     if is_beside and before is not None and _means(before, found.agents, backup.directory):
         after = before
-    steps: list[Step] = [*_set_aside(found)]
+    boxed = _list_boxed(backup, found)
+    steps: list[Step] = [*_set_aside(found), *boxed.values()]
     config = read_whole(os.path.join(backup.source, "config.toml"))
     if found.config is not None and found.config.text != config:
         path = os.path.join(backup.directory, "config.toml")
@@ -92,8 +93,10 @@ def draft_fourth(
     return Draft(
         steps=tuple(steps),
         undo=tuple(undo),
+        kept={name: step.path for name, step in boxed.items()},
         changes=(*([] if is_beside else moved), *_list_changes(backup, found), *differences),
         losses=tuple(list_losses(agents, enable)),
+        hints=tuple(_list_linked(found)),
     )
 
 
@@ -122,23 +125,68 @@ def _read(backup: Backup, agents: Sequence[Registered], faults: list[Fault]) -> 
         faults.append(Fault(path, "", error.message, error.hint or ""))
     return Fourth(
         agents=tuple(agents),
-        overrides={agent.name: tuple(_read_overrides(agent)) for agent in agents},
+        overrides={agent.name: tuple(_read_overrides(backup, agent)) for agent in agents},
         config=config,
     )
 
 
-def _read_overrides(agent: Registered) -> Iterator[Override]:
-    folder = os.path.join(agent.directory, "commands")
-    for command in list_modules(folder):
-        source = os.path.join(folder, f"{command}.toml")
-        yield read_override(read_lenient(source), command=command, source=source, layout="v0.4")
+def _read_overrides(backup: Backup, agent: Registered) -> Iterator[Override]:
+    for command in list_modules(os.path.join(agent.directory, "commands")):
+        source = _locate(agent, command)
+        # An interrupted migration may have written the file.
+        text = read_lenient(_find_kept(backup, agent, command) or source)
+        yield read_override(text, command=command, source=source, layout="v0.4")
+
+
+def _locate(agent: Registered, command: str) -> str:
+    return os.path.join(agent.directory, "commands", f"{command}.toml")
+
+
+def _name_kept(agent: Registered, command: str) -> str:
+    # There is no colon in the name of an agent or command, nor of anything else in the backup.
+    return f"{agent.name}:{command}.toml"
+
+
+def _find_kept(backup: Backup, agent: Registered, command: str) -> str | None:
+    path = os.path.join(backup.migrating, _name_kept(agent, command))
+    return path if os.path.lexists(path) else None
+
+
+def _is_linked(agent: Registered, command: str) -> bool:
+    path = _locate(agent, command)
+    return os.path.islink(path) or os.path.islink(os.path.dirname(path))
+
+
+def _list_boxed(backup: Backup, found: Fourth) -> dict[str, Write]:
+    """The steps that name a box in overrides without one, by the names of these in the backup."""
+    steps = {}
+    for agent in found.agents:
+        for override in found.overrides[agent.name]:
+            command = override.command
+            if override.is_boxed and not _is_linked(agent, command):
+                path = _locate(agent, command)
+                before = read_whole(_find_kept(backup, agent, command) or path)
+                step = Write(path=path, before=before, after=override.text)
+                steps[_name_kept(agent, command)] = step
+    return steps
+
+
+def _list_linked(found: Fourth) -> Iterator[str]:
+    for agent in found.agents:
+        for override in found.overrides[agent.name]:
+            if override.is_boxed and _is_linked(agent, override.command):
+                yield (
+                    f"{_locate(agent, override.command)} is behind a link and stays as it is: "
+                    f'{override.command} is refused until [sandbox] box = "home" or "closed" '
+                    "stands there"
+                )
 
 
 def _find_unclear(found: Fourth) -> Iterator[Fault]:
     for agent in found.agents:
         folder = os.path.join(agent.directory, "commands")
         for override in found.overrides[agent.name]:
-            source = os.path.join(folder, f"{override.command}.toml")
+            source = _locate(agent, override.command)
             if override.meaning == "unclear":
                 remedy = "write what is to hold from now on, or move the file away"
                 yield Fault(source, "", override.reason, remedy)
@@ -150,7 +198,7 @@ def _find_unclear(found: Fourth) -> Iterator[Fault]:
 
 def _set_aside(found: Fourth) -> Iterator[Step]:
     sources = {
-        os.path.join(agent.directory, "commands", f"{override.command}.toml"): None
+        _locate(agent, override.command): None
         for agent in found.agents
         for override in found.overrides[agent.name]
         if override.meaning == "skipped"
@@ -175,7 +223,7 @@ def _list_changes(backup: Backup, found: Fourth) -> Iterator[str]:
     for agent in found.agents:
         for override in found.overrides[agent.name]:
             if override.meaning == "skipped":
-                path = os.path.join(agent.directory, "commands", f"{override.command}.toml")
+                path = _locate(agent, override.command)
                 yield (
                     f"{path} {override.told}: it gets the name "
                     f"{override.command}.toml{SKIPPED}, so that it is not used now either"
@@ -208,7 +256,7 @@ def _describe(agent: Registered, overrides: Sequence[Override]) -> Migrated:
         each.command: parse_module(
             each.text,
             name=each.command,
-            source=os.path.join(agent.directory, "commands", f"{each.command}.toml"),
+            source=_locate(agent, each.command),
         )
         for each in overrides
         if each.meaning == "used"

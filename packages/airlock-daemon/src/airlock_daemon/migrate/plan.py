@@ -1,6 +1,6 @@
 """The whole of a migration: what is left to do, and what becomes different by it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 
 import msgspec
@@ -15,13 +15,15 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """What one layout takes, whether some of it has been done or not.
 
     `steps` read what was there from the backup, and begin once that is whole. `undo` are lines of
-    shell that take away what they make, in the configuration's directory. `changes` say what
-    works otherwise afterwards, `losses` what overrides lack, `hints` what a person has to do
-    besides, a line each.
+    shell that take away what they make, in the configuration's directory. `kept` are the files
+    outside of it which they change, by their names in the backup. `changes` say what works
+    otherwise afterwards, `losses` what overrides lack, `hints` what a person has to do besides, a
+    line each.
     """
 
     steps: tuple[Step, ...]
     undo: tuple[str, ...] = ()
+    kept: Mapping[str, str] = {}
     changes: tuple[str, ...] = ()
     losses: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()

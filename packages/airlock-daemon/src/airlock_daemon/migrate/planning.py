@@ -74,7 +74,8 @@ def plan_migration(
     sockets, undo = _open_to_nobody(locations)
     has_unit = signs.unit is not None
     # What there may be of a backup that is not whole is begun anew.
-    begin = backup.begin(unit=service.path if has_unit else None, undo=(*draft.undo, *undo))
+    kept = {**draft.kept, **({SERVICE: service.path} if has_unit else {})}
+    begin = backup.begin(kept=kept, undo=(*draft.undo, *undo))
     steps = (
         *draft.steps,
         *sockets,

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from airlock_daemon.migrate.layout import Layout
+from airlock_daemon.setup.modules import give_box
 from airlock_modules import ModuleError, is_name, parse_module
 
 _KNOWN: Mapping[str, Mapping[str, Callable[[], Any]]] = {
@@ -22,6 +23,12 @@ _KNOWN: Mapping[str, Mapping[str, Callable[[], Any]]] = {
     "exec": {"concurrent": bool},
 }
 _NO_RULES = "\n[deny]\nargs = []\n"
+_HOME = """
+# Added by `airlock-daemon migrate`, since a command whose module names no box is refused. "home"
+# keeps it working: it can read and send away every credential in your home. "closed" has none.
+[sandbox]
+box = "home"
+"""
 
 
 Meaning = Literal["used", "skipped", "unclear"]
@@ -31,14 +38,16 @@ class Override(msgspec.Struct, frozen=True, kw_only=True):
     """One file of `commands/`.
 
     It was `used`; or `skipped`, for the `reason`; or that cannot be told, or not be carried over,
-    which is `unclear`. `text` is what means the same in this release. `changes` say what a person
-    should know who relies on it.
+    which is `unclear`. `text` is what means the same in this release; where `is_boxed` it names a
+    box, without which this release refuses the command. `changes` say what a person should know
+    who relies on it.
     """
 
     command: str
     meaning: Meaning
     reason: str = ""
     text: str = ""
+    is_boxed: bool = False
     changes: tuple[str, ...] = ()
 
     @property
@@ -68,7 +77,14 @@ def read_override(text: str | None, *, command: str, source: str, layout: Layout
     changes = _list_changes(data, layout)
     if not has_rules:
         changes.append("it refuses nothing, as before: [deny] is added, which has to be there")
-    return Override(command=command, meaning="used", text=after, changes=tuple(changes))
+    is_boxed = give_box(parse_module(after, name=command, source=source)).lacks_box
+    return Override(
+        command=command,
+        meaning="used",
+        text=after + _HOME if is_boxed else after,
+        is_boxed=is_boxed,
+        changes=tuple(changes),
+    )
 
 
 def _judge(data: Mapping[str, object], layout: Layout) -> tuple[Meaning, str]:

@@ -78,6 +78,9 @@ def find_maker(module: Module, generation: Generation) -> Maker | None:
     Raises Denied (rule "no-box") where it is to have one and there is nothing to make it.
     """
     mode = generation.boxes.mode
+    if module.lacks_box:
+        # The evaluator has refused it.
+        raise TypeError(module.name)
     if not wants_box(module) or (mode == "off" and not module.builtin):
         return None
     with advising(module):

@@ -26,7 +26,7 @@ from airlock_daemon.serving.roster import Roster
 from airlock_daemon.serving.sockets import SocketsDirectory
 from airlock_daemon.serving.store import SocketStore
 from airlock_daemon.setup.holdings import find_holdings
-from airlock_daemon.setup.homes import find_homes
+from airlock_daemon.setup.homes import find_unprotected
 from airlock_daemon.setup.load import Setup
 from airlock_daemon.setup.notice import notice_of
 from airlock_daemon.setup.paths import beside_config
@@ -80,7 +80,7 @@ def announce(setup: Setup) -> None:
     for name in setup.generations:
         log.info("agent %s: %s/%s/airlock.sock", name, setup.locations.sockets_dir, name)
     agents = [generation.agent for generation in setup.generations.values()]
-    for find in (find_homes, find_holdings, find_unpinned):
+    for find in (find_unprotected, find_holdings, find_unpinned):
         for note in find(agents, setup.config.ceiling):
             log.info("%s", note.problem)
     if not setup.generations and not setup.unserved:

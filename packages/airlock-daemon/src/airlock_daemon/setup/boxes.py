@@ -79,12 +79,13 @@ def describe_box(module: Module, config: BoxConfig) -> str | None:
     """What a person is told of the box of a command, as far as files say; None for a broker's."""
     if module.broker is not None:
         return None
+    if module.lacks_box:
+        return f"refused: {module.source} names no [sandbox] box"
     if not wants_box(module):
         return "off: it runs on the host as the daemon's user"
     if config.mode == "off":
-        if module.builtin:
-            return "refused: [sandbox] mode of config.toml is off"
-        return "off: so says [sandbox] mode of config.toml"
+        said = "[sandbox] mode of config.toml"
+        return f"refused: {said} is off" if module.builtin else f"off: so says {said}"
     if is_home(module):
         return f"{HOME_CLASS}: it can read and send away every credential in your home"
     return f"{HOLDING_CLASS}: {describe_holding(module)}" if module.is_holding else _close(module)

@@ -14,7 +14,7 @@ from airlock_daemon.setup.boxes import (
 from airlock_daemon.setup.config import Config
 from airlock_daemon.setup.executables import find_unlistable
 from airlock_daemon.setup.finding import named
-from airlock_daemon.setup.homes import find_unsaid
+from airlock_daemon.setup.homes import find_unnamed
 from airlock_daemon.setup.hooks import review_hooks
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.programs import find_program
@@ -63,8 +63,7 @@ def find_oddities(
             yield from review_module(module)
             yield from named("box", _find_box(module, config.boxes, search_path))
             yield from named("box", find_unlistable(module, search_path))
-        unsaid = (each for one in sets for each in find_unsaid(one, name))
-        yield from {each.source: each for each in unsaid}.values()
+            yield from find_unnamed(module)
     yield from named("remotes", find_unasked(agents.values(), config.ceiling))
     yield from _find_unused(shared, config.ceiling)
     for agent in agents.values():

@@ -1,38 +1,45 @@
-"""Which commands run with the human's home, and what to write instead."""
+"""Which commands have no box that protects credentials, and what to write instead."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.finding import Finding
-from airlock_daemon.setup.modules import Modules
+from airlock_modules import Module
 
-_LEAVES = "can read and send away every credential in your home"
-_CLOSED = '[sandbox] box = "closed" where the tool needs no credential and no network'
-
-
-def find_unsaid(modules: Modules, command: str) -> Iterator[Finding]:
-    """Tell that the file of a command says nothing of a box, so that it runs with the home."""
-    written, module = modules.find_written(command), modules.find(command)
-    if written is None or module is None or written.sandbox is not None:
-        return
-    if module.sandbox is not None and module.sandbox.box == "home":
-        problem = f"does not say which box {command} has: it runs with your home, and {_LEAVES}"
-        remedy = f'write {_CLOSED}, else box = "home", which is what it has now'
-        yield Finding(written.source, "sandbox", problem, remedy, name="box")
+_GIVES_AWAY: Mapping[str, str] = {
+    "home": "can read and send away every credential in your home",
+    "none": "can do all that you can do on this host",
+}
 
 
-def find_homes(agents: Iterable[Agent], ceiling: Collection[str]) -> Iterator[Finding]:
-    """Note each module by which an agent has the home because its file says so."""
-    told = set()
+def find_unnamed(module: Module) -> Iterator[Finding]:
+    """Tell that a module names no box, so that its command is refused."""
+    if module.lacks_box:
+        yield Finding(
+            module.source,
+            "sandbox",
+            f"names no box, so {module.name} is refused",
+            'write [sandbox] box = "closed" (no credential, no network), or box = "home": it '
+            f"{_GIVES_AWAY['home']}",
+            name="box",
+        )
+
+
+def find_unprotected(agents: Iterable[Agent], ceiling: Collection[str]) -> Iterator[Finding]:
+    """Note which commands have the box "home", and which have none: a note for each of the two."""
+    found: dict[str, dict[str, str]] = {box: {} for box in _GIVES_AWAY}
     for agent in agents:
-        for command in agent.profile.commands or ceiling:
-            written = agent.modules.find_written(command)
-            if command not in ceiling or written is None or written.source in told:
-                continue
-            if written.sandbox is not None and written.sandbox.box == "home":
-                told.add(written.source)
-                problem = f'is "home": {command} {_LEAVES}'
-                remedy = f"write {_CLOSED}"
-                yield Finding(
-                    written.source, "sandbox.box", problem, remedy, name="box", is_note=True
-                )
+        for command in agent.profile.granted(ceiling):
+            module = agent.modules.find(command)
+            if module is not None and module.sandbox is not None and module.sandbox.box in found:
+                found[module.sandbox.box].setdefault(command, module.source)
+    for box, sources in found.items():
+        if sources:
+            yield Finding(
+                next(iter(sources.values())),
+                "sandbox.box",
+                f'"{box}" is the box of {", ".join(sources)}, which {_GIVES_AWAY[box]}',
+                'write box = "closed" wherever the tool needs no credential and no network',
+                name="box",
+                is_note=True,
+            )

@@ -24,8 +24,6 @@ from airlock_modules import (
     parse_module,
 )
 
-# Nobody has said what it needs, and it must go on working.
-_UNSAID = Sandbox(box="home")
 _CLOSED = Sandbox(box="closed")
 
 
@@ -79,8 +77,8 @@ def give_box(module: Module) -> Module:
     """The module with a box where its file says nothing of one, and with what that holds.
 
     Both are the built-in's for an override, and for a module of any name that runs the program of a
-    built-in; else the box is "home", or closed where the file says what it holds. A broker has
-    none.
+    built-in. What holds credentials has a closed one. Any other has none, and is refused
+    (`Module.lacks_box`). A broker needs none.
     """
     if module.broker is not None:
         return module
@@ -90,7 +88,7 @@ def give_box(module: Module) -> Module:
     builtin = next((each for each in found if each is not None and each.broker is None), None)
     sandbox, credentials = module.sandbox, module.credentials
     if sandbox is None:
-        sandbox = _UNSAID if builtin is None else builtin.sandbox
+        sandbox = None if builtin is None else builtin.sandbox
         if credentials is not None and (sandbox is None or sandbox.box != "closed"):
             sandbox = _CLOSED
     if credentials is None and builtin is not None and sandbox is not None:

@@ -11,7 +11,7 @@ from airlock_daemon.setup.ssh_command import (
     find_missing_file,
     read_ssh_command,
 )
-from airlock_modules import Fault, Module, list_unseen
+from airlock_modules import Fault, Login, Module, list_unseen
 from airlock_wire import quote
 
 BROKER = "git-remote"
@@ -62,6 +62,8 @@ def find_unpinned(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[F
         granted = agent.profile.granted(ceiling)
         if not agent.profile.ssh.is_pinned:
             yield from _find_unpinned_ssh(agent, granted)
+        if agent.profile.ssh.is_pinned and {"git", BROKER} & set(granted):
+            yield from _find_shared_hosts(agent)
         reaches = BROKER in granted or any(_asks(agent, name) for name in granted)
         if reaches and not agent.profile.git.is_pinned:
             yield Finding(
@@ -70,6 +72,24 @@ def find_unpinned(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[F
                 f"agent {agent.name} is unpinned: {BROKER} reaches all that your keys open",
                 "name its repositories, else each host in your known_hosts or with a credential "
                 'helper is open to it: [git] push = ["git@github.com/OWNER/*"]',
+                name="remotes",
+                is_note=True,
+            )
+
+
+def _find_shared_hosts(agent: Agent) -> Iterator[Finding]:
+    """Name the hosts of `[ssh]` at which sessions are not bound by `[git]`."""
+    profile = agent.profile
+    for line in profile.ssh.hosts:
+        if line.name is None:
+            continue
+        login = Login(user=line.user, host=line.name.lower(), port=line.port)
+        if any(place.may_be_at(login) for place in (*profile.git.push, *profile.git.fetch)):
+            yield Finding(
+                agent.profile_file,
+                "ssh.hosts",
+                f'"{line.text}" is a host of [git] too: sessions there are not bound by [git] refs',
+                "name another account for git, or leave the host out of [ssh]",
                 name="remotes",
                 is_note=True,
             )
@@ -152,7 +172,7 @@ def _find_unpinned_ssh(agent: Agent, granted: Iterable[str]) -> Iterator[Finding
     name = next((name for name, each in modules.items() if each and each.broker == "ssh"), None)
     if name is None:
         return
-    past = ", git's servers too" if agent.profile.names_remotes else ""
+    past = ", but those of [git]" if agent.profile.names_remotes else ""
     yield Finding(
         agent.profile_file,
         "ssh",

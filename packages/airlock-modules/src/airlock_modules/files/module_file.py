@@ -84,6 +84,14 @@ class Module(Struct, frozen=True, kw_only=True):
         """
         return bool(self.credentials) or (self.sandbox is not None and self.sandbox.has_engine)
 
+    @property
+    def lacks_box(self) -> bool:
+        """Whether nothing says which box its command runs in, so that it is refused.
+
+        The box of a built-in module, which an override of it keeps, is given before this is asked.
+        """
+        return self.broker is None and self.sandbox is None
+
 
 def parse_module(text: str, *, name: str, source: str, builtin: bool = False) -> Module:
     """Read the module file of the command `name`.

@@ -14,6 +14,7 @@ from airlock_modules.remotes.destination import (
 )
 from airlock_modules.remotes.errors import RemoteError
 from airlock_modules.remotes.host_pattern import compile_host
+from airlock_modules.remotes.login import Login
 from airlock_modules.remotes.patterns import compile_pattern, is_pattern
 from airlock_wire.text import quote
 
@@ -48,6 +49,18 @@ class Place(Struct, frozen=True, kw_only=True):
             and self.port == destination.port
             and self.host.fullmatch(destination.host) is not None
             and self.path.fullmatch(destination.name) is not None
+        )
+
+    def may_be_at(self, login: Login) -> bool:
+        """Whether an ssh that comes as `login` may find one of them there.
+
+        What the login leaves open, ssh's own configuration says.
+        """
+        return (
+            self.scheme in (None, "ssh")
+            and (None in (self.user, login.user) or self.user == login.user)
+            and (login.port is None or self.port == login.port)
+            and self.host.fullmatch(login.host) is not None
         )
 
 
