@@ -57,7 +57,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 @app.callback()
 @pass_obj
 def _agent(application: Application) -> None:
-    """Register agents, list them, take them out, and trust a new workspace."""
+    """Register agents, list and remove them, and trust a workspace."""
 
 
 @app.command("add")
