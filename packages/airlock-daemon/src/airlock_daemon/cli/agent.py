@@ -54,7 +54,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 @app.callback()
 @pass_obj
 def _agent(application: Application) -> None:
-    """Register agents, list them, take them out, and trust a new workspace."""
+    """Register, list and remove agents, and accept a new workspace."""
 
 
 @app.command("add")
