@@ -26,6 +26,9 @@ RECIPES = {
     "path": "FROM {busybox}\nRUN mkdir /own && cp /bin/busybox /own/unzip\nENV PATH=/own:/bin",
     # A tool of the same name in the directory that usually comes first.
     "own-git": "FROM {busybox}\nRUN mkdir -p /usr/local/bin && ln -s /bin/false /usr/local/bin/git",
+    # As Alpine's, which sets PATH anew and reads what is in that directory.
+    "profile": "FROM {busybox}\nRUN mkdir -p /etc && "
+    "echo 'PATH=/bin; for file in /etc/profile.d/*.sh; do . \"$file\"; done' >/etc/profile",
     "arm64": 'FROM scratch\nENTRYPOINT ["/emulator"]',
     "workdir": 'FROM {busybox}\nWORKDIR /elsewhere\nCMD ["echo", "the image\'s own"]',
 }
@@ -113,6 +116,19 @@ def test_files_belong_to_the_one_who_runs_it(place: Place, make_image: Callable[
     assert (place.project.path / "mine").stat().st_uid == account.uid
     assert place.run(f"my {image} id -u") == str(account.uid)
     assert place.run(f"my --image-user {image} id -u") == "4321"
+
+
+def test_the_home_is_a_directory_for_commands_of_the_host_too(place: Place, images: Images) -> None:
+    """It lies among files of Airlock's own, and is the container's all the same."""
+    place.run(f"my {images.busybox} sh -c 'cd ~ && git init -q kept && cd kept && git status'")
+    assert place.run(f"my {images.busybox} sh -c 'cd ~/kept && git rev-parse --git-dir'") == ".git"
+
+
+def test_a_login_shell_finds_the_commands(place: Place, make_image: Callable[..., str]) -> None:
+    """Where /etc/profile reads what is in /etc/profile.d; they are first once, and not twice."""
+    ask = "command -v git; echo $PATH"
+    said = place.run(f"my {make_image('profile')} sh -lc {shlex.quote(ask)}").split()
+    assert said == ["/opt/airlock-commands/git", "/opt/airlock-commands:/bin"]
 
 
 def test_another_processor_has_the_shim_for_it(

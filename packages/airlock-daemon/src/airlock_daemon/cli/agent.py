@@ -10,18 +10,20 @@ import typer
 
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.changing import changing
-from airlock_daemon.cli.machine import User, prepare_machine
+from airlock_daemon.cli.machine import User, find_home, prepare_machine
 from airlock_daemon.cli.next_steps import Form, NextSteps, choose_run, choose_start
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.registration import Registration
 from airlock_daemon.cli.reloading import dump_reload, say_faults, try_reload
 from airlock_daemon.cli.reporting import say, say_each
+from airlock_daemon.cli.scan import note_workspaces
 from airlock_daemon.cli.screen import ignoring_closed_stdout
 from airlock_daemon.cli.shim_program import find_lasting_shim
 from airlock_daemon.cli.table import print_rows
 from airlock_daemon.cli.wiring import Mount, Wiring
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.platform.support import find_missing
+from airlock_daemon.scan.noted import forget
 from airlock_daemon.service.installing import find_manager, start_installed
 from airlock_daemon.setup.agents import read_registration
 from airlock_daemon.setup.checking import check_files
@@ -54,7 +56,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 @app.callback()
 @pass_obj
 def _agent(application: Application) -> None:
-    """Register agents, list them, take them out again, and accept a replaced workspace."""
+    """Register agents, list them, take them out, and trust a new workspace."""
 
 
 @app.command("add")
@@ -132,7 +134,9 @@ def add_agent(
         if checked.faults:
             say("nothing was changed, since the files would have these faults:")
             raise SetupError(checked.faults)
+    note_workspaces(locate_state(locations), name, new.directory, new.workspaces)
     steps = NextSteps(
+        directory=new.directory,
         start=choose_start(application, file),
         run=choose_run(application, name),
         reload=_reload(application, registration),
@@ -190,8 +194,8 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
 
     Removes its entry and, where nothing is in it but the airlock.toml of `agent add`, its
     directory: shows that first, and asks. Commands stay enabled in config.toml, and no workspace
-    is touched. A running daemon reloads: the agent's running commands finish, and it can begin
-    nothing any more.
+    is touched, nor the home of its containers, which is named. A running daemon reloads: the
+    agent's running commands finish, and it can begin nothing any more.
     """
     registration = application.find_registration()
     file = registration.path
@@ -206,11 +210,14 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
         left = read_registration(file, faults=[]).values()
         if removal.directory not in left:
             _note(application.locations, removal.directory, {})
+    forget(locate_state(application.locations), name)
     reload = _reload(application, registration)
+    home = find_home(application.locations, name)
     if application.json:
         application.print_json(
             {
                 "name": name,
+                "home": home,
                 "registration": file,
                 "removed": [] if removal.kept else [removal.directory],
                 "kept": removal.kept,
@@ -219,6 +226,8 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
         )
     else:
         typer.echo(f"agent {name} is not registered any more")
+        if home is not None:
+            typer.echo(f"the home of its containers is still there: {home}")
         if reload is not None and not reload.faults:
             typer.echo("the running daemon has reloaded")
     _end_by(reload)
@@ -284,6 +293,7 @@ def _print_container(application: Application, name: str, form: Form) -> None:
     setup, generation = application.load_agent(name)
     profile = generation.agent.profile
     steps = NextSteps(
+        directory=generation.agent.directory,
         start=choose_start(application, setup.locations.agents or ""),
         run=choose_run(application, name),
         reload=None,
