@@ -17,6 +17,7 @@ const usage = @import("usage.zig");
 const install = @import("install.zig").install;
 const install_git = @import("install_git.zig");
 const diagnostics = @import("diagnostics.zig");
+const doors = @import("doors.zig");
 const report = diagnostics.report;
 
 pub const std_options: std.Options = .{
@@ -67,6 +68,9 @@ fn explainOrInstall(args: []const [*:0]const u8) u8 {
     }
     if (std.mem.eql(u8, option, "--help") and args.len <= 1) return print(usage.text);
     if (std.mem.eql(u8, option, "--version") and args.len == 1) return print(usage.version_line);
+    if (std.mem.eql(u8, option, "--doors") and args.len == 1) {
+        return @intFromBool(doors.tell(@ptrCast(std.os.environ), "/tmp"));
+    }
     if (std.mem.eql(u8, option, "--install-git") and args.len == 1) {
         return install_git.install(invokedAs(), @ptrCast(std.os.environ));
     }
