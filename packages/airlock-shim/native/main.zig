@@ -45,6 +45,11 @@ pub fn main() u8 {
             "link that has the tool's name" });
         return exit_status.unknown_command;
     }
+    if (command_name.asksForSettings(name, args)) {
+        // git hides what is said, and takes the status 0 for OpenSSH's, with a port and a family.
+        report(&.{.{ .plain = "ssh -G shows nothing here: its settings are those of the host" }});
+        return 0;
+    }
     const meaning = command_name.meaningOf(name);
     const invocation: session.Invocation = .{
         .command = meaning.command,
