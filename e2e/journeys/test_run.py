@@ -26,6 +26,9 @@ RECIPES = {
     "path": "FROM {busybox}\nRUN mkdir /own && cp /bin/busybox /own/unzip\nENV PATH=/own:/bin",
     # A tool of the same name in the directory that usually comes first.
     "own-git": "FROM {busybox}\nRUN mkdir -p /usr/local/bin && ln -s /bin/false /usr/local/bin/git",
+    # As Alpine's, which sets PATH anew and reads what is in that directory.
+    "profile": "FROM {busybox}\nRUN mkdir -p /etc && "
+    "echo 'PATH=/bin; for file in /etc/profile.d/*.sh; do . \"$file\"; done' >/etc/profile",
     "arm64": 'FROM scratch\nENTRYPOINT ["/emulator"]',
     "workdir": 'FROM {busybox}\nWORKDIR /elsewhere\nCMD ["echo", "the image\'s own"]',
 }
@@ -80,16 +83,16 @@ def make_image(images: Images) -> Iterator[Callable[..., str]]:
 def test_any_image_pushes(name: str, place: Place, make_image: Callable[..., str]) -> None:
     """One with nothing in it at all, with a user, a PATH, a git or a directory of its own."""
     head = place.project.commit(name)
-    place.run(f"my {make_image(name)} git push origin main")
-    assert place.repository.commit("main") == head
+    place.run(f"my {make_image(name)} git push origin HEAD:agent/x")
+    assert place.repository.commit("agent/x") == head
 
 
 def test_an_image_with_a_tool_of_its_own_uses_airlocks(place: Place, images: Images) -> None:
     """Debian's own git is behind the shim on PATH, and has no key; from a subdirectory, too."""
     head = place.project.commit("debian")
     folder = place.person.account.make_directory(place.project.path / "deep")
-    place.run(f"my {images.debian} git -C .. push origin main", cwd=folder)
-    assert place.repository.commit("main") == head
+    place.run(f"my {images.debian} git -C .. push origin HEAD:agent/x", cwd=folder)
+    assert place.repository.commit("agent/x") == head
     assert place.run(f"my {images.debian} sh -c 'command -v git'") == "/opt/airlock-commands/git"
 
 
@@ -115,6 +118,19 @@ def test_files_belong_to_the_one_who_runs_it(place: Place, make_image: Callable[
     assert place.run(f"my --image-user {image} id -u") == "4321"
 
 
+def test_the_home_is_a_directory_for_commands_of_the_host_too(place: Place, images: Images) -> None:
+    """It lies among files of Airlock's own, and is the container's all the same."""
+    place.run(f"my {images.busybox} sh -c 'cd ~ && git init -q kept && cd kept && git status'")
+    assert place.run(f"my {images.busybox} sh -c 'cd ~/kept && git rev-parse --git-dir'") == ".git"
+
+
+def test_a_login_shell_finds_the_commands(place: Place, make_image: Callable[..., str]) -> None:
+    """Where /etc/profile reads what is in /etc/profile.d; they are first once, and not twice."""
+    ask = "command -v git; echo $PATH"
+    said = place.run(f"my {make_image('profile')} sh -lc {shlex.quote(ask)}").split()
+    assert said == ["/opt/airlock-commands/git", "/opt/airlock-commands:/bin"]
+
+
 def test_another_processor_has_the_shim_for_it(
     place: Place, make_image: Callable[..., str]
 ) -> None:
@@ -127,8 +143,8 @@ def test_another_processor_has_the_shim_for_it(
     head = place.project.commit("arm64")
     emulator = f"--docker-arg=--volume={program}:/emulator:ro"
     image = make_image("arm64", "--platform=linux/arm64")
-    place.run(f"my {emulator} {image} /opt/airlock-commands/git push origin main")
-    assert place.repository.commit("main") == head
+    place.run(f"my {emulator} {image} /opt/airlock-commands/git push origin HEAD:agent/x")
+    assert place.repository.commit("agent/x") == head
 
 
 def test_exit_status_streams_and_terminal_are_dockers(place: Place, images: Images) -> None:

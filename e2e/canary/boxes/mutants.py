@@ -71,9 +71,7 @@ CHANGES: Mapping[str, tuple[Change, ...]] = {
     ),
     "later": (("box.zig", "linux.MS.REC | linux.MS.PRIVATE", "linux.MS.REC | linux.MS.SLAVE"),),
     "descriptors": (
-        ("preparation.zig", "close_range, 3, first", "close_range, 1000, first"),
-        ("preparation.zig", "close_range, first + 1,", "close_range, first + 1000,"),
-        ("preparation.zig", "close_range, last + 1,", "close_range, last + 1000,"),
+        ("preparation.zig", "close_range, first, last", "close_range, 1000, last"),
         ("tool.zig", "close_range, first, ", "close_range, 1000, "),
     ),
 }

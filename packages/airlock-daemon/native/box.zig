@@ -122,10 +122,10 @@ pub fn finish(
     if (is_bound) {
         if (bindExecution(pairs)) |errno| return errno;
     }
+    if (leftovers.note()) |errno| return errno;
     if (failed(linux.unshare(linux.CLONE.NEWUSER))) |errno| return errno;
     if (become(identity, directory)) |errno| return errno;
-    if (dropCapabilities()) |errno| return errno;
-    return leftovers.note();
+    return dropCapabilities();
 }
 
 /// File systems in memory that every box has. bubblewrap bounds their bytes, not the number of their files,

@@ -62,6 +62,7 @@ class Remote:
         self.repository = world.root / "server.git"
         self.work = world.root / "work"
         self.streamed = False
+        self.transport = "ssh"
         self.git("init", "--quiet", "--bare", "-b", "main", str(self.repository), where=world.root)
         self.git("init", "--quiet", "-b", "main", str(self.work), where=world.root)
         self.git("commit", "--quiet", "--allow-empty", "-m", "one")
@@ -77,7 +78,9 @@ class Remote:
         self, *words: str, where: Path | None = None, more: Mapping[str, str] = {}
     ) -> subprocess.CompletedProcess[str]:
         """Run the client's git."""
-        client = f"{sys.executable} {CLIENT} {self.world.socket} {int(self.streamed)} ssh"
+        client = (
+            f"{sys.executable} {CLIENT} {self.world.socket} {int(self.streamed)} {self.transport}"
+        )
         return subprocess.run(
             ["git", "-c", "user.name=a", "-c", "user.email=a@example.com", *words],
             cwd=where or self.work,

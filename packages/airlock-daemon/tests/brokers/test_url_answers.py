@@ -2,14 +2,16 @@
 
 import gzip
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from https_server import Handler
 from url_world import ACCOUNT, Site, making_site
 
-from running import Answer, Message, request
+from running import Answer, Daemon, Message, request
 
 Script = Callable[[Handler], bool]
 REFS = b"0" * 40 + b" capabilities^{}\0agent=x\n"
@@ -297,3 +299,26 @@ def converse(site: Site, *said: str) -> Answer:
         with suppress(ConnectionResetError):
             heard.extend(map(json.loads, lines))
         return Answer(heard)
+
+
+def test_a_server_that_is_idle_is_given_up(tmp_path: Path) -> None:
+    """With what a person can do; here after a moment, instead of minutes."""
+    ended = threading.Event()
+
+    def wait(_: Handler) -> bool:
+        ended.wait(60)
+        return True
+
+    sooner = (
+        "import airlock_daemon.brokers.http.client as client; client.QUIET_S = 0.2; "
+        "from airlock_daemon.cli import main; main()"
+    )
+    with making_site(tmp_path) as site:
+        site.grant()
+        site.server.script = wait
+        environment = {"HOME": str(site.home), **site.environment}
+        with Daemon(site.world, program=("-c", sooner), environment=environment):
+            listed = site.git("ls-remote", "origin")
+        ended.set()
+    assert "the server was idle for 0.2 s" in listed.stderr
+    assert "a person on the host can see whether it answers there" in listed.stderr

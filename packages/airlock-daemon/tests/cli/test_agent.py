@@ -95,7 +95,9 @@ def test_from_an_empty_home_to_a_command_that_runs(home: Path, started: str) -> 
     rows = airlock_daemon("agent", "list").stdout.splitlines()
     assert [row.split("\t")[2] for row in rows] == ["yes", "yes"]
     said = airlock_daemon("agent", "remove", "my", "--yes")
-    assert said.stdout.endswith("not registered any more\nthe running daemon has reloaded\n")
+    kept = f"the home of its containers is still there: {home}/.local/share/airlock/containers/"
+    assert f"not registered any more\n{kept}homes/my\n" in said.stdout
+    assert said.stdout.endswith("the running daemon has reloaded\n")
     rows = airlock_daemon("agent", "list").stdout.splitlines()
     assert [row.split("\t")[0] for row in rows] == ["two"]
 
@@ -228,7 +230,7 @@ def test_options_that_were_given_are_in_the_line_that_starts(world: World) -> No
 FORMS = {
     "run": "run my IMAGE",
     "docker": "IMAGE",
-    "compose": "docker compose run --rm agent",
+    "compose": "/agents/my/compose.yaml run --rm agent",
     "devcontainer": "devcontainer up --workspace-folder .",
 }
 
@@ -237,7 +239,7 @@ FORMS = {
 def test_one_form_is_printed_and_the_last_line_is_what_to_type(home: Path, form: str) -> None:
     """Of the others there is no word; for an agent that is there, the same lines are printed."""
     said = airlock_daemon("agent", "add", "my", "--workspace", "app", "--print", form, "--yes")
-    assert said.stdout.endswith(f"{FORMS[form]}\n")
+    assert said.stdout.endswith(f"{FORMS[form]}\n"), said.stdout
     words = {"docker": "docker run", "compose": "services:", "devcontainer": "workspaceMount"}
     assert [each for each in words if words[each] in said.stdout] == [form] * (form in words)
     begin = said.stdout.index("Next, ")
@@ -293,6 +295,7 @@ def test_programs_are_told_what_was_made_and_what_comes_next(world: World) -> No
     done = run(world, "agent", "remove", "--json", "--yes", "new")
     assert json.loads(done.stdout) == {
         "name": "new",
+        "home": str(world.config / "containers" / "homes" / "new"),
         "registration": str(world.agents_file),
         "removed": [str(world.config / "agents" / "new")],
         "kept": [],
@@ -332,6 +335,16 @@ def test_without_a_registration_there_is_nothing_to_remove(home: Path) -> None:
     assert said == (
         "airlock: there is no registration file\nairlock: hint: name one with --agents\n"
     )
+
+
+def test_the_homes_of_containers_are_no_workspace(home: Path) -> None:
+    """Whoever could write there could put a link to anything in the place of another's home."""
+    airlock_daemon("agent", "add", "my", "--yes")
+    containers = home / ".local/share/airlock/containers"
+    for path in (containers, containers / "homes"):
+        said = airlock_daemon("agent", "add", "two", "--workspace", str(path), "--yes", status=1)
+        assert f"{path} cannot be a workspace: it " in said.stderr
+        assert "the files of containers" in said.stderr
 
 
 def test_agents_that_are_added_at_once_are_all_there(home: Path) -> None:

@@ -65,6 +65,7 @@ def test_each_works_as_it_is_written_there(home: Path) -> None:
     assert lines == [
         "airlock: enabled commands: git, terraform",
         f"airlock: warning: no agents registered; to serve those of {agents}: --agents {agents}",
+        "airlock: ready",
         "airlock: stopping: 0 running, 10 s to end",
     ]
     for words in (

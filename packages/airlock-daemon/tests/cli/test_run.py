@@ -33,9 +33,11 @@ IMAGE = {
 }
 STAND_IN = """\
 #!/bin/sh
+echo "$@" >>"$0.calls"
 case $1 in
 image) cat "$0.said"; exec sh "$0.status" ;;
-create) echo made; exit ;;
+create) [ ! -e "$0.fails" ] || { echo "no space left" >&2; exit 1; }
+    echo made; exit ;;
 cp) path=$0.files${2#made:}
     [ -e "$path" ] || [ -L "$path" ] || { echo "Could not find the file $2" >&2; exit 1; }
     exec tar -C "${path%/*}" -c "${path##*/}" ;;
@@ -132,6 +134,29 @@ def test_the_command_becomes_docker(world: World, daemon: Daemon) -> None:
     shim = [word for word in words if word.endswith(",target=/opt/airlock-commands/git,readonly")]
     assert len(shim) == 1
     assert os.access(shim[0].split(",")[1].removeprefix("source="), os.X_OK)
+
+
+def test_what_the_container_left_for_the_persons_own_tools_is_told(
+    world: World, daemon: Daemon, docker: StandIn
+) -> None:
+    """On stderr, when it has ended: what was not there before, or not noted, and nothing else."""
+    (world.workspace / ".envrc").write_text("true\n")
+    assert "new in" not in run(world, "run", "my", "tool:1", status=7).stderr
+    docker.program.write_text(STAND_IN.replace("exit 7", "echo evil >>.envrc; exit 7"))
+    said = run(world, "run", "my", "tool:1", status=7).stderr
+    assert f"airlock: new in {world.workspace} since this container was started" in said
+    assert "airlock:   .envrc:2: evil (direnv runs it on entering the directory)\n" in said
+    assert said.endswith("airlock-daemon scan my --new\n")
+    # It was there when this one was started.
+    docker.program.write_text(STAND_IN)
+    assert "new in" not in run(world, "run", "my", "tool:1", status=7).stderr
+    run(world, "scan", "my", "--accept")
+    (world.workspace / ".envrc").write_text("true\nevil\nmore\n")
+    said = run(world, "run", "my", "tool:1", status=7).stderr
+    assert "since it was noted" in said
+    assert [line for line in said.splitlines() if ".envrc" in line] == [
+        "airlock:   .envrc:3: more (direnv runs it on entering the directory)"
+    ]
 
 
 def test_print_shows_the_line_and_needs_no_daemon(world: World, docker: StandIn) -> None:
@@ -246,6 +271,21 @@ def test_files_of_the_image_that_are_no_files_are_none(world: World, docker: Sta
             continue
         known = read_image(str(docker.program), image, locations=world.locations, user=user)
         assert known.accounts == add_user(user, passwd=None, group=None, login_shell="/bin/sh")
+
+
+def test_the_container_that_files_are_read_from_never_runs(world: World, docker: StandIn) -> None:
+    """It is removed with its volumes, and has no network. Where none can be made it is told why."""
+    words_of(world, "tool")
+    calls = Path(f"{docker.program}.calls").read_text().splitlines()
+    assert [call.split()[0] for call in calls if not call.startswith("cp ")] == [
+        *("image", "create", "rm"),
+    ]
+    assert calls[1] == "create --network=none --entrypoint=/airlock sha256:0123"
+    assert calls[-1] == "rm --force --volumes made"
+    Path(f"{docker.program}.fails").touch()
+    docker.says(json.dumps([IMAGE | {"Id": "sha256:other"}]))
+    said = run(world, "run", "my", "--print", "tool", status=1).stderr
+    assert 'airlock: docker cannot copy files out of the image: "no space left"\n' in said
 
 
 def test_an_image_without_git_is_told_where_its_own_is_granted(

@@ -38,3 +38,14 @@ def test_a_command_without_a_box_starts_in_an_empty_directory() -> None:
             answer = daemon.shell("ls -A; pwd")
     assert answer.text().strip() not in ("", str(world.workspace))
     assert "file" not in answer.text()
+
+
+def test_what_such_a_command_writes_there_would_be_lost_and_so_cannot_be_written() -> None:
+    """Its owner may not write there either, which only root can pass over."""
+    with boxed_world() as world:
+        write_boxes(world)
+        world.write_module("sh", "/bin/sh", '[deny]\nargs = []\n[sandbox]\nbox = "none"\n')
+        world.write_profile("[workspace]\nhost = false\n")
+        with Daemon(world) as daemon:
+            answer = daemon.shell("stat -c %a .", cwd="/somewhere/else")
+    assert answer.text() == "500\n"

@@ -47,7 +47,13 @@ from airlock_modules.remotes.advertisement import AdvertisementReader
 from airlock_modules.remotes.destination import Destination
 from airlock_modules.remotes.errors import RemoteError
 from airlock_modules.remotes.fetch_request import FetchRequestReader
-from airlock_modules.remotes.grants import GitGrant, Place, find_place, read_place
+from airlock_modules.remotes.grants import (
+    DEFAULT_REFS,
+    GitGrant,
+    Place,
+    find_place,
+    read_place,
+)
 from airlock_modules.remotes.helper_commands import HelperReader, answer_helper
 from airlock_modules.remotes.host_lines import HostLine, SshGrant, find_host, read_host_line
 from airlock_modules.remotes.login import Login
@@ -55,7 +61,12 @@ from airlock_modules.remotes.push_list import PushList, PushReader, Update
 from airlock_modules.remotes.push_policy import Refusal, judge_push
 from airlock_modules.remotes.push_report import compose_report
 from airlock_modules.remotes.session_words import Query, Session, read_session_words
-from airlock_modules.remotes.ssh_words import RemoteRequest, read_ssh_words
+from airlock_modules.remotes.ssh_words import (
+    RemoteRequest,
+    find_transport,
+    names_transport,
+    read_ssh_words,
+)
 from airlock_modules.remotes.url_words import read_url_words
 from airlock_modules.rules.judgement import GrammarRules, PlainRules
 from airlock_modules.rules.remote_requests import list_unseen
@@ -65,6 +76,7 @@ from ._version import __version__
 __all__ = [
     "ALL_BELOW",
     "ANY_PROGRAM",
+    "DEFAULT_REFS",
     "IF_THERE",
     "AdvertisementReader",
     "Credentials",
@@ -118,6 +130,7 @@ __all__ = [
     "find_host",
     "find_place",
     "find_secret_names",
+    "find_transport",
     "find_variable",
     "is_name",
     "judge_push",
@@ -125,6 +138,7 @@ __all__ = [
     "load_builtin",
     "load_options",
     "names_git_grant",
+    "names_transport",
     "narrow_module",
     "parse",
     "parse_module",

@@ -4,7 +4,12 @@ import pytest
 
 from airlock_modules.remotes.destination import Destination
 from airlock_modules.remotes.errors import RemoteError
-from airlock_modules.remotes.ssh_words import RemoteRequest, read_ssh_words
+from airlock_modules.remotes.ssh_words import (
+    RemoteRequest,
+    find_transport,
+    names_transport,
+    read_ssh_words,
+)
 
 
 def test_the_words_that_git_gives() -> None:
@@ -90,3 +95,61 @@ def test_other_words_are_refused(words: list[str], rule: str) -> None:
         read_ssh_words(words)
     assert refused.value.rule == rule
     assert refused.value.problem.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("me@host git-upload-pack 'a/b.git'", ("me@host", "git-upload-pack 'a/b.git'")),
+        ("host git receive-pack '/a b'", ("host", "git-receive-pack '/a b'")),
+        ("host git-receive-pack /a/b", ("host", "git-receive-pack '/a/b'")),
+        (
+            "-x -oBatchMode=yes -6 -p 2222 -l me host -oSendEnv=GIT_PROTOCOL git-upload-pack 'a'",
+            ("-6", "-o", "SendEnv=GIT_PROTOCOL", "-p", "2222", "me@host", "git-upload-pack 'a'"),
+        ),
+        (
+            "ssh://me@host:2222/ git-upload-pack 'a'",
+            ("-p", "2222", "me@host", "git-upload-pack 'a'"),
+        ),
+        ("-i key host git-upload-pack 'a'", None),
+        ("-n host git-upload-pack 'a'", None),
+        ("-t host git-upload-pack 'a'", None),
+        ("-s host git-upload-pack 'a'", None),
+        ("host git-upload-pack 'a'; id", None),
+        ("host git-upload-pack 'a''b'", None),
+        ("host git-upload-pack $HOME", None),
+        ("host git-upload-archive 'a'", None),
+        ("host uptime", None),
+        ("host", None),
+        ("-V", None),
+        ("", None),
+    ],
+)
+def test_what_others_give_ssh_becomes_what_git_gives(
+    line: str, words: tuple[str, ...] | None
+) -> None:
+    """Options that say how to connect are left out, and what is no more than that is none."""
+    options, _, command = line.partition(" git")
+    args = [*options.split(), f"git{command}"] if command else options.split()
+    assert find_transport(args) == words
+    if words is not None:
+        read_ssh_words(words)
+
+
+@pytest.mark.parametrize(
+    ("command", "is_named"),
+    [
+        ("git-receive-pack 'x'", True),
+        ("/usr/bin/git  receive-pack x", True),
+        ("GIT-RECEIVE-PACK x", True),
+        ("git-up''load-\\pack x", True),
+        ("git-upload-archive 'x'", True),
+        ("git-shell -c x", True),
+        ("git push origin main", False),
+        ("git fetch --upload-pack=x", False),
+        ("tar -x git-upload.tar", False),
+    ],
+)
+def test_a_command_of_gits_is_found_in_other_spellings(command: str, *, is_named: bool) -> None:
+    """Those that servers of git take for the same."""
+    assert names_transport(command) is is_named

@@ -10,18 +10,20 @@ import typer
 
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.changing import changing
-from airlock_daemon.cli.machine import User, prepare_machine
+from airlock_daemon.cli.machine import User, find_home, prepare_machine
 from airlock_daemon.cli.next_steps import Form, NextSteps, choose_run, choose_start
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.registration import Registration
 from airlock_daemon.cli.reloading import dump_reload, say_faults, try_reload
 from airlock_daemon.cli.reporting import say, say_each
+from airlock_daemon.cli.scan import note_workspaces
 from airlock_daemon.cli.screen import ignoring_closed_stdout
 from airlock_daemon.cli.shim_program import find_lasting_shim
 from airlock_daemon.cli.table import print_rows
 from airlock_daemon.cli.wiring import Mount, Wiring
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.platform.support import find_missing
+from airlock_daemon.scan.noted import forget
 from airlock_daemon.service.installing import find_manager, start_installed
 from airlock_daemon.setup.agents import read_registration
 from airlock_daemon.setup.checking import check_files
@@ -35,6 +37,7 @@ from airlock_daemon.setup.paths import Locations, absolute, beside_config
 from airlock_daemon.setup.programs import search_path
 from airlock_daemon.setup.removed_agent import plan_removal
 from airlock_daemon.setup.workspaces import Trust, describe_unserved, plan_trust
+from airlock_modules import DEFAULT_REFS
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
@@ -54,7 +57,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 @app.callback()
 @pass_obj
 def _agent(application: Application) -> None:
-    """Register agents, list them, take them out again, and accept a replaced workspace."""
+    """Register agents, list and remove them, and trust a workspace."""
 
 
 @app.command("add")
@@ -82,6 +85,15 @@ def add_agent(
             show_default=False,
         ),
     ] = None,
+    refs: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="What its pushes may create or move, such as refs/heads/team/**; may be repeated. "
+            f" [default: {', '.join(DEFAULT_REFS)}]",
+            show_default=False,
+        ),
+    ] = None,
     form: Annotated[
         Form,
         typer.Option(
@@ -100,6 +112,10 @@ def add_agent(
     and the service of `init` is started. It ends with the command that starts a container of the
     agent, and before that with the one that starts the daemon, where there is no service.
 
+    [git] gets the remotes of the workspaces, --refs, and the default branches of these remotes,
+    which stay protected unless --refs names them. A workspace that is a linked worktree of git
+    brings the common directory of its repository along, as another workspace.
+
     The registration is that of --agents, else that of the running daemon, else agents.toml beside
     config.toml. Workspaces are written to [workspace] same_path; what the container mounts is found
     without that, where the daemon can ask the kernel and Docker.
@@ -109,7 +125,11 @@ def add_agent(
     registration = application.find_registration()
     file = registration.path or beside_config(application.locations)
     locations = msgspec.structs.replace(application.locations, agents=file)
-    if form is not Form.RUN and not (workspace or command or path) and _is_registered(name, file):
+    if (
+        form is not Form.RUN
+        and not (workspace or command or path or refs)
+        and _is_registered(name, file)
+    ):
         _print_container(application, name, form)
         return
     named = tuple(map(absolute, workspace or ()))
@@ -119,6 +139,7 @@ def add_agent(
         commands=tuple(dict.fromkeys(command or ("git",))),
         workspaces=tuple(dict.fromkeys(map(os.path.realpath, named))),
         named=named,
+        refs=tuple(dict.fromkeys(refs or DEFAULT_REFS)),
     )
     show = partial(_show, application)
     with changing(
@@ -132,7 +153,9 @@ def add_agent(
         if checked.faults:
             say("nothing was changed, since the files would have these faults:")
             raise SetupError(checked.faults)
+    note_workspaces(locate_state(locations), name, new.directory, new.workspaces)
     steps = NextSteps(
+        directory=new.directory,
         start=choose_start(application, file),
         run=choose_run(application, name),
         reload=_reload(application, registration),
@@ -142,7 +165,7 @@ def add_agent(
             application,
             name,
             commands=new.commands,
-            workspaces=(Mount(source=path, target=path) for path in new.workspaces),
+            workspaces=(Mount(source=path, target=path) for path in plan.workspaces),
         ),
     )
     if application.json:
@@ -190,8 +213,8 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
 
     Removes its entry and, where nothing is in it but the airlock.toml of `agent add`, its
     directory: shows that first, and asks. Commands stay enabled in config.toml, and no workspace
-    is touched. A running daemon reloads: the agent's running commands finish, and it can begin
-    nothing any more.
+    is touched, nor the home of its containers, which is named. A running daemon reloads: the
+    agent's running commands finish, and it can begin nothing any more.
     """
     registration = application.find_registration()
     file = registration.path
@@ -206,11 +229,14 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
         left = read_registration(file, faults=[]).values()
         if removal.directory not in left:
             _note(application.locations, removal.directory, {})
+    forget(locate_state(application.locations), name)
     reload = _reload(application, registration)
+    home = find_home(application.locations, name)
     if application.json:
         application.print_json(
             {
                 "name": name,
+                "home": home,
                 "registration": file,
                 "removed": [] if removal.kept else [removal.directory],
                 "kept": removal.kept,
@@ -219,6 +245,8 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
         )
     else:
         typer.echo(f"agent {name} is not registered any more")
+        if home is not None:
+            typer.echo(f"the home of its containers is still there: {home}")
         if reload is not None and not reload.faults:
             typer.echo("the running daemon has reloaded")
     _end_by(reload)
@@ -284,6 +312,7 @@ def _print_container(application: Application, name: str, form: Form) -> None:
     setup, generation = application.load_agent(name)
     profile = generation.agent.profile
     steps = NextSteps(
+        directory=generation.agent.directory,
         start=choose_start(application, setup.locations.agents or ""),
         run=choose_run(application, name),
         reload=None,

@@ -181,9 +181,19 @@ def prepare_machine(
     return Machine(mounts=tuple(mounts), environment={"HOME": HOME})
 
 
+def find_home(locations: Locations, agent: str) -> str | None:
+    """The path of an agent's home, None where it has none yet."""
+    home = _home(locations, agent)
+    return home if os.path.isdir(home) else None
+
+
+def _home(locations: Locations, agent: str) -> str:
+    return os.path.join(locations.containers_dir, HOMES, agent)
+
+
 def _make_home(locations: Locations, agent: str, *, begin: str) -> str:
     """Make the agent's home, with `begin` as its .gitconfig unless it has one; return its path."""
-    home = os.path.join(locations.containers_dir, HOMES, agent)
+    home = _home(locations, agent)
     make_directory(home, mode=0o700, undo=ExitStack())
     try:
         # What is in it is the containers' doing, links as well.

@@ -12,6 +12,7 @@ from airlock_daemon.cli.git_words import read_git_words
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.reporting import say
 from airlock_daemon.cli.verdict import Verdict, judge
+from airlock_daemon.request.decision import hand_over
 from airlock_daemon.setup.boxes import describe_box
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.remotes import BROKER
@@ -55,6 +56,8 @@ def ask(
     if call is not None and is_own_git:
         # The container's own git runs, and says this.
         command, words = BROKER, call.words
+    # The daemon hands over what ssh is asked for on git's behalf.
+    command, words = hand_over(generation.grant, command, words)
     decision = evaluate(generation.grant, command, words)
     verdict = judge(generation, decision, command, words, call=call)
     path = os.path.join(setup.locations.sockets_dir, f"{agent}.sock")
@@ -117,7 +120,7 @@ def _say(answer: Answer | None, verdict: Verdict) -> str:
     if answer is None:
         return "none is running"
     if answer.message is None:
-        return "allowed"
+        return "its check does not go that far" if verdict.is_past_check else "allowed"
     if answer.message == verdict.message:
         return "denied in the same words"
     return f"denied: {quote(answer.message, limit=None)}"

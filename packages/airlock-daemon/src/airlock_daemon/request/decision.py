@@ -4,7 +4,8 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.errors import Denied, UnknownCommand
-from airlock_modules import Grant, Module, PathUse, evaluate
+from airlock_daemon.setup.remotes import BROKER
+from airlock_modules import Grant, Module, PathUse, evaluate, find_transport
 from airlock_wire import Request, quote
 
 
@@ -13,6 +14,17 @@ class Allowed(msgspec.Struct, frozen=True):
 
     module: Module
     paths: tuple[PathUse, ...]
+
+
+def hand_over(grant: Grant, command: str, args: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """A command and its arguments; a fetch or push of git by ssh as git-remote, if that is granted.
+
+    So whoever calls ssh for git gets what git itself gets, and nobody passes by the rules for refs.
+    """
+    if command != "ssh" or not evaluate(grant, BROKER, ("ssh",)).allowed:
+        return command, args
+    words = find_transport(args)
+    return (command, args) if words is None else (BROKER, ("ssh", *words))
 
 
 def decide(grant: Grant, request: Request) -> Allowed:

@@ -4,6 +4,7 @@ from contextlib import suppress
 from functools import partial
 
 import trio
+from msgspec.structs import replace
 
 from airlock_daemon.connection.ending import Ending
 from airlock_daemon.connection.session import ClientGone, Session
@@ -20,7 +21,7 @@ from airlock_daemon.identity.peer import Peer, check_claim, identify, refuse_own
 from airlock_daemon.platform.linux.peer import peer_credentials
 from airlock_daemon.request.asks import Asks
 from airlock_daemon.request.client import Client
-from airlock_daemon.request.decision import Allowed, decide, decide_relayed
+from airlock_daemon.request.decision import Allowed, decide, decide_relayed, hand_over
 from airlock_daemon.request.origin import Origin
 from airlock_daemon.request.plan import Plan, Talk, plan
 from airlock_daemon.request.pre_exec import consult
@@ -65,6 +66,8 @@ class Exchange:
         self._agent = agent
         self._generation = agent.generation
         self._session = session
+        if origin is None:
+            request = self._hand_over(request)
         self._request = request
         self._converse = converse
         self._origin = origin
@@ -124,10 +127,18 @@ class Exchange:
         rewritten = await self._go_on(allowed, peer, client, pre_exec=hooks.pre_exec)
         if rewritten is not None:
             # From the beginning, but for the hook and for who asks.
+            rewritten = self._hand_over(rewritten)
             self._recording.note_rewritten(self._request, rewritten)
             self._request = rewritten
             allowed = self._decide(rewritten)
             await self._go_on(allowed, peer, client, pre_exec=None)
+
+    def _hand_over(self, request: Request) -> Request:
+        """As `hand_over`."""
+        command, args = hand_over(self._generation.grant, request.command, request.args)
+        if command == request.command:
+            return request
+        return replace(request, command=command, args=args)
 
     def _decide(self, request: Request) -> Allowed:
         """As `decide`; over a relay for the commands alone that the box may ask for."""

@@ -1,4 +1,8 @@
-"""The words that git gives its ssh: options, a destination, and one command for the remote."""
+"""The words that git gives its ssh: options, a destination, and one command for the remote.
+
+Other programs that fetch and push (libgit2, dulwich, go-git) call ssh with words of their own,
+which are turned into those of git.
+"""
 
 import re
 from collections.abc import Sequence
@@ -14,6 +18,7 @@ from airlock_modules.remotes.destination import (
     read_user,
 )
 from airlock_modules.remotes.errors import RemoteError
+from airlock_modules.remotes.session_words import Session, read_session_words
 from airlock_wire.text import quote
 
 Service = Literal["git-upload-pack", "git-receive-pack"]
@@ -25,6 +30,15 @@ SERVICES: dict[str, Service] = {
     "git-receive-pack": "git-receive-pack",
 }
 _DESTINATION = 2
+# Also what servers of git take for the same. The path is a word of one shell, and nothing in it
+# means something to that.
+_TRANSPORT = re.compile(
+    r"git[ -](?P<service>(?:upload|receive)-pack) "
+    r"(?:'(?P<quoted>[^']+)'|(?P<plain>[A-Za-z0-9._/+~@:-]+))"
+)
+# What a shell takes off a word.
+_QUOTING = re.compile(r"['\"\\]")
+_SERVICE = re.compile(r"git[ -]+(?:(?:upload|receive)-pack|upload-archive|shell\b)", re.IGNORECASE)
 
 
 class RemoteRequest(Struct, frozen=True, kw_only=True):
@@ -43,6 +57,35 @@ class RemoteRequest(Struct, frozen=True, kw_only=True):
     def is_push(self) -> bool:
         """Whether the client may send a list of refs and a pack."""
         return self.service == "git-receive-pack"
+
+
+def find_transport(words: Sequence[str]) -> tuple[str, ...] | None:
+    """The words of git for what `words` of ssh ask for; None where that is no fetch or push of git.
+
+    Options of ssh that say how it connects are left out: which those are is the broker's to say.
+    """
+    try:
+        asked = read_session_words(words)
+    except RemoteError:
+        return None
+    if not isinstance(asked, Session) or asked.is_subsystem or asked.has_no_input:
+        return None
+    found = _TRANSPORT.fullmatch(asked.command or "")
+    if found is None or asked.terminal in ("yes", "force"):
+        return None
+    login = asked.login
+    return (
+        *(() if asked.family is None else (f"-{asked.family}",)),
+        *(("-o", "SendEnv=GIT_PROTOCOL") if "GIT_PROTOCOL" in asked.sends else ()),
+        *(() if login.port is None else ("-p", str(login.port))),
+        login.host if login.user is None else f"{login.user}@{login.host}",
+        f"git-{found['service']} '{found['quoted'] or found['plain']}'",
+    )
+
+
+def names_transport(command: str) -> bool:
+    """Whether the command of a session may be one of git's for a remote, in some spelling."""
+    return _SERVICE.search(_QUOTING.sub("", command)) is not None
 
 
 def read_ssh_words(words: Sequence[str]) -> RemoteRequest:

@@ -45,6 +45,7 @@ class Conversation:
         self._outcome = Outcome(decision="allowed")
         self._report = b""
         self._fault: RemoteError | None = None
+        self._unsaid: Exception | None = None
 
     def open(self, passed: Passed, *, is_passed: bool) -> Transport:
         """Open the streams: those that the client passed, or others.
@@ -65,6 +66,8 @@ class Conversation:
             ended = await self._relay(command, transport, advice.emit, grant, begin)
         finally:
             self._tell(replace(self._outcome, sent=transport.sent))
+        if self._unsaid is not None:
+            raise self._unsaid
         if self._fault is not None:
             raise refuse_words(self._fault)
         refusal = self._outcome.refusal
@@ -87,7 +90,7 @@ class Conversation:
                     self._outcome = replace(self._outcome, received=counted.stdout)
         outcome: Ended | Exception
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._pass_on, command, transport)
+            nursery.start_soon(self._pass_on, command, transport, emit)
             try:
                 outcome = await command.relay(emit, grant, begin)
             except Exception as error:  # noqa: BLE001 - a nursery would put it into a group
@@ -95,19 +98,12 @@ class Conversation:
             nursery.cancel_scope.cancel()
         if isinstance(outcome, Exception):
             raise outcome
-        # The program has ended, so that nothing of it comes between.
-        if transport.is_streamed:
-            for at in range(0, len(self._report), PIECE):
-                await emit("stdout", self._report[at : at + PIECE])
-        else:
-            with suppress(OSError):
-                await transport.answer(self._report, self._turns)
         return outcome
 
-    async def _pass_on(self, command: Command, transport: Transport) -> None:
+    async def _pass_on(self, command: Command, transport: Transport, emit: Emit) -> None:
         """Hold what the client writes until its list of refs was judged, then pass it on."""
         try:
-            may_go_on = await self._pass_list(transport)
+            may_go_on = await self._pass_list(transport, emit)
         except RemoteError as error:
             self._fault = error
             self._outcome = replace(self._outcome, decision="denied")
@@ -118,7 +114,7 @@ class Conversation:
             with suppress(OSError):
                 await transport.move_rest(self._turns)
 
-    async def _pass_list(self, transport: Transport) -> bool:
+    async def _pass_list(self, transport: Transport, emit: Emit) -> bool:
         """Pass the list on if it is granted; returns whether something may follow it.
 
         Raises RemoteError for what is no list. Nothing of the list is kept afterwards: the rest of
@@ -133,10 +129,11 @@ class Conversation:
             self._outcome = listed(push)
             refusals = await judge(push, self._errand.asked, self._party)
             self._outcome = judged(self._outcome, refusals)
+            if refusals:
+                await self._refuse(push, refusals, transport, emit)
+                return False
             with suppress(OSError):
-                if refusals:
-                    await self._refuse(push, refusals, transport)
-                elif push.updates:
+                if push.updates:
                     await transport.write(said)
                 else:
                     # What stands behind it is not looked at, and no part of a push.
@@ -147,11 +144,34 @@ class Conversation:
             held.release()
 
     async def _refuse(
-        self, push: PushList, refusals: Sequence[Refusal], transport: Transport
+        self, push: PushList, refusals: Sequence[Refusal], transport: Transport, emit: Emit
     ) -> None:
+        """Report what is refused while the client writes its pack, which nobody gets.
+
+        git reads the report behind its pack, whose end may come only when the client has it. The
+        program has said what it says before a list, of which it got nothing.
+        """
         self._report = compose_report(push, refusals)
-        if push.brings_pack:
+        async with trio.open_nursery() as nursery:
+            if push.brings_pack:
+                nursery.start_soon(self._drop, transport)
+            try:
+                await self._answer(transport, emit)
+            except Exception as error:  # noqa: BLE001 - a nursery would put it into a group
+                self._unsaid = error
+                nursery.cancel_scope.cancel()
+
+    async def _drop(self, transport: Transport) -> None:
+        with suppress(OSError):
             await transport.drop_rest(self._turns, null=self._null)
+
+    async def _answer(self, transport: Transport, emit: Emit) -> None:
+        if transport.is_streamed:
+            for at in range(0, len(self._report), PIECE):
+                await emit("stdout", self._report[at : at + PIECE])
+            return
+        with suppress(OSError):
+            await transport.answer(self._report, self._turns)
 
 
 async def _read(transport: Transport, turns: Turns) -> bytes:

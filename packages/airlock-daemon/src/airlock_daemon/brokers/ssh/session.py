@@ -10,6 +10,7 @@ from airlock_daemon.brokers.ssh.pinning import Pinning
 from airlock_daemon.brokers.ssh.words import build_words
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.remotes import BROKER
 from airlock_modules import (
     HostLine,
     Module,
@@ -17,6 +18,7 @@ from airlock_modules import (
     RemoteError,
     Session,
     find_host,
+    names_transport,
     read_session_words,
 )
 from airlock_wire import quote
@@ -91,14 +93,43 @@ def read_words(args: tuple[str, ...]) -> Session | Query:
 def find_granted(asked: Session, generation: Generation) -> HostLine | None:
     """The line that grants the host; None where the profile names no hosts at all.
 
-    Raises Denied where it does, and not this one.
+    Raises Denied where it does, and not this one, and for what `[git]` is to say.
     """
     grant = generation.agent.profile.ssh
     line = find_host(grant.hosts, asked.login)
     if line is None and grant.is_pinned:
         message = f"this agent may not reach {quote(str(asked.login))} by ssh"
         raise _needs_line(asked, message, verb="add")
+    _refuse_transport(asked, line, generation)
     return line
+
+
+def _refuse_transport(asked: Session, line: HostLine | None, generation: Generation) -> None:
+    """Raise Denied where a session would pass by what `[git]` says of the agent's remotes.
+
+    The account of a place of `[git]` is git's alone, unless `line` names its host by its name.
+    """
+    profile = generation.agent.profile
+    if not {"git", BROKER} & set(profile.granted(generation.grant.ceiling)):
+        return
+    if asked.command is not None and names_transport(asked.command):
+        raise Denied(
+            "ssh is refused: a command of git for a remote is for git-remote to judge",
+            layer="broker",
+            rule="git",
+            hint="use git itself, or write the command as git does: git-upload-pack 'PATH'",
+        )
+    places = (*profile.git.push, *profile.git.fetch)
+    if (line is None or line.name is None) and any(
+        place.may_be_at(asked.login) for place in places
+    ):
+        raise Denied(
+            f"ssh to {quote(str(asked.login))} is refused: [git] says what this agent may do there",
+            layer="broker",
+            rule="git",
+            hint="use git itself; for a session there all the same, a person on the host can name "
+            f'that in [ssh] of its airlock.toml: hosts = ["{asked.login}"]{AND_RELOAD}',
+        )
 
 
 def _needs_line(asked: Session, message: str, *, verb: str) -> Denied:
