@@ -34,6 +34,11 @@ pub fn isValid(name: []const u8) bool {
     return true;
 }
 
+/// Whether `name` calls the shim as an ssh: the tool's, or that of the image's git.
+pub fn isSsh(name: []const u8) bool {
+    return std.mem.eql(u8, name, "ssh") or std.mem.eql(u8, name, git_ssh);
+}
+
 /// What the daemon is asked for: a command, and an argument that comes before all others.
 pub const Meaning = struct { command: []const u8, first: ?[:0]const u8 = null };
 
@@ -74,6 +79,11 @@ test "the shim knows its own names" {
     try std.testing.expect(isOwn("airlock-shim-linux-aarch64"));
     try std.testing.expect(!isOwn("airlock"));
     try std.testing.expect(!isOwn("git"));
+}
+
+test "an ssh is one by either name" {
+    for ([_][]const u8{ "ssh", "git-ssh" }) |name| try std.testing.expect(isSsh(name));
+    for ([_][]const u8{ "", "sshd", "git-ssh2", "git" }) |name| try std.testing.expect(!isSsh(name));
 }
 
 test "git's transports are a command and its first argument" {

@@ -44,6 +44,10 @@ pub fn main() u8 {
             "link that has the tool's name" });
         return exit_status.unknown_command;
     }
+    // By this git learns that its ssh takes OpenSSH's options, such as a port. It wants the status
+    // alone, and to a person the configuration is not shown (ssh.variant in git-config(1)).
+    if (command_name.isSsh(name) and args.len > 0 and std.mem.eql(u8, std.mem.span(args[0]), "-G"))
+        return 0;
     const meaning = command_name.meaningOf(name);
     const invocation: session.Invocation = .{
         .command = meaning.command,
