@@ -1,9 +1,19 @@
 """Ways out of a container beside Airlock's."""
 
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from e2e.world.command import Completed
+from e2e.world.container import Setup
+from e2e.world.daemon import Daemon
+from e2e.world.executables import Executables
 from e2e.world.images import Images
+from e2e.world.person import Person, newcomer
+from e2e.world.project import Project
 from e2e.world.scene import UNMAPPED, Scene, Stage
 
 ENGINE = "/var/run/docker.sock"
@@ -83,3 +93,119 @@ def test_a_directory_that_docker_made_in_the_place_of_a_socket_is_none(
     option = f"--volume={scene.agent.socket_directory}:/var/run/docker.sock:ro"
     status, said = said_by(scene, images.busybox, option, "git", "push", "origin", "main")
     assert (status, "engine" in said) == (0, False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """A person with a project, and a daemon that serves the agent `my`, who may use git."""
+
+    person: Person
+    project: Project
+    image: str
+
+    def run(self, script: str, *options: str) -> Completed:
+        """Run a script in a container of `airlock-daemon run`, in the project."""
+        line = shlex.join(("airlock-daemon", "run", "my", *options, self.image, "sh", "-c", script))
+        return self.person.try_line(line, cwd=self.project.path)
+
+
+@pytest.fixture(scope="module")
+def desk(
+    stages: dict[str, Stage], executables: Executables, ground: Path, images: Images
+) -> Iterator[Desk]:
+    """Return such a person, who works with an image of one program."""
+    stage = stages["user"]
+    project = Project.make(stage.account, ground / "doors", stage.server.make_repository("doors"))
+    with newcomer(stage.account, executables) as person:
+        person.run("airlock-daemon agent add my --workspace . --yes", cwd=project.path)
+        files = stage.account.home / ".config/airlock"
+        line = f"airlock-daemon start --agents {files}/agents.toml"
+        with Daemon(
+            person.shell(f"exec {line}"),
+            said=ground / "doors.log",
+            sockets=lambda: [files / "sockets/my/airlock.sock"],
+            environment=person.environment,
+        ):
+            yield Desk(person=person, project=project, image=images.busybox)
+
+    def list_doors(self) -> list[str]:
+        """Return what `doctor` finds of containers of agents, as container and problem."""
+        done = self.person.try_line("airlock-daemon doctor --json", cwd=self.project.path)
+        report = json.loads(done.out)
+        told = (*report["findings"], *report["notes"])
+        return [f"{each['source']} {each['problem']}" for each in told if each["name"] == "doors"]
+
+
+def test_doctor_tells_the_ways_out_of_a_container(desk: Desk, images: Images) -> None:
+    """The engine's socket, those of all agents, and what an editor forwards to it."""
+    assert desk.list_doors() == []
+    sockets = desk.person.account.home / ".config/airlock/sockets"
+    listen = (
+        "for name in ssh-auth git; do socat UNIX-LISTEN:/tmp/vscode-$name-1.sock - & done; wait"
+    )
+    plain = Setup(image=images.debian, mounts={"/run/airlock": (sockets / "my", "ro")})
+    bad = Setup(
+        image=images.debian,
+        mounts={"/run/airlock/sockets": (sockets, "ro")},
+        options=(f"--volume={ENGINE}:{ENGINE}", "--env=SSH_AUTH_SOCK=/tmp/agent"),
+    )
+    with plain.running(), bad.running() as container, container.start("sh", "-c", listen, cwd="/"):
+        names = "ls /tmp/vscode-ssh-auth-1.sock /tmp/vscode-git-1.sock"
+        container.run("sh", "-c", f"until {names}; do sleep 0.1; done", cwd="/").succeeded()
+        told = desk.list_doors()
+    assert len({each.split()[1] for each in told}) == 1, told
+    for expected in (
+        f'has the socket of a container engine, "{ENGINE}": it is root on this host',
+        "has the sockets of all agents",
+        "has your ssh-agent, which an editor forwards",
+        "has the git helper of an editor",
+        'was started with SSH_AUTH_SOCK="/tmp/agent"',
+    ):
+        assert sum(expected in each for each in told) == 1, told
+
+
+def test_run_refuses_to_open_them(desk: Desk) -> None:
+    """What a person adds to the words for docker is looked at before."""
+    refused = desk.run("true", f"--docker-arg=--volume={ENGINE}:{ENGINE}")
+    assert refused.exit_code == 1
+    assert "would give the container the socket of a container engine" in refused.stderr
+
+
+def test_a_container_cannot_change_what_is_read_only(desk: Desk) -> None:
+    """Nor put something in its place, by what is above it. git in a box sees it as it is."""
+    folder = desk.person.account.make_directory(desk.project.path / "deep")
+    desk.person.run("echo mine >deep/file", cwd=desk.project.path)
+    attack = (
+        "echo evil >deep/file; rm -f deep/file; mv deep/file gone; mv deep gone; "
+        "ln -sf /etc/passwd deep/file; echo ok >deep/other; git status --short deep"
+    )
+    done = desk.run(attack, "--read-only", "deep/file")
+    assert (folder / "file").read_text() == "mine\n"
+    assert (folder / "other").read_text() == "ok\n"
+    assert done.stdout.split() == ["??", "deep/"], done.stderr
+    # Without the option the same gets through.
+    assert not desk.run(attack).stderr.startswith("airlock: a container")
+    assert (desk.project.path / "gone").exists()
+
+
+def test_a_container_cannot_make_what_is_read_only_and_not_there(desk: Desk) -> None:
+    """Nothing is left of it in the workspace when the container has ended."""
+    attack = "echo evil >.envrc; mkdir -p .vscode && echo evil >.vscode/tasks.json; mv .envrc x"
+    done = desk.run(attack, "--read-only", ".envrc", "--read-only", ".vscode/")
+    assert done.stderr.count("Read-only file system") == 2
+    assert not (desk.project.path / ".envrc").exists()
+    assert not (desk.project.path / ".vscode").exists()
+    assert "new in" not in done.stderr
+    told = desk.run(attack).stderr
+    assert f"airlock: new in {desk.project.path} since it was noted" in told
+    assert "tasks.json:1: evil (an editor that opens the directory obeys it)" in told
+
+
+def test_what_another_container_could_replace_is_not_mounted(desk: Desk) -> None:
+    """It could put a link there, and the engine would mount what that leads to."""
+    mount = f"--volume={desk.project.path}:/w"
+    setup = Setup(image=desk.image, mounts={}, options=(mount,))
+    with setup.running():
+        refused = desk.run("true", "--read-only", "file")
+    assert refused.exit_code == 1
+    assert "a container that runs can write to" in refused.stderr

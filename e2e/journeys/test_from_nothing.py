@@ -79,6 +79,7 @@ def test_the_printed_lines_for_docker_compose_and_devcontainers_lead_to_a_push(
     docker_run = line.replace("IMAGE", images.busybox)
     compose = find_lines(beginning.print("compose")).replace("IMAGE", images.busybox)
     project.account.write(here / "compose.yaml", compose)
+    project.account.make_directory(here / ".devcontainer")
     made = json.loads(find_lines(beginning.print("devcontainer")))
     words = ["docker", "run", "--rm", f"--workdir={made['workspaceFolder']}"]
     words += [f"--mount={mount}" for mount in (made["workspaceMount"], *made["mounts"])]

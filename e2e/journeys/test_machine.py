@@ -201,6 +201,7 @@ def test_the_printed_lines_give_the_same_machine(place: Place) -> None:
     }
     compose = find_lines(said["compose"]).replace("IMAGE", place.image)
     person.account.write(path / "compose.yaml", compose)
+    person.account.make_directory(path / ".devcontainer")
     made = json.loads(find_lines(said["devcontainer"]))
     words = ["docker", "run", "--rm", f"--workdir={made['workspaceFolder']}"]
     words += [f"--mount={mount}" for mount in (made["workspaceMount"], *made["mounts"])]

@@ -90,6 +90,8 @@ def test_the_printed_lines_lead_to_a_push(place: Place, image: str, transport: s
     docker_run = find_block(said["docker"], "docker run").replace("IMAGE", image)
     compose = find_lines(said["compose"]).replace("IMAGE", image)
     project.account.write(project.path / "compose.yaml", compose)
+    if not (project.path / ".devcontainer").exists():
+        project.account.make_directory(project.path / ".devcontainer")
     made = json.loads(find_lines(said["devcontainer"]))
     words = ["docker", "run", "--rm", f"--workdir={made['workspaceFolder']}"]
     words += [f"--mount={mount}" for mount in (made["workspaceMount"], *made["mounts"])]

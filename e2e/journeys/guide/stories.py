@@ -76,10 +76,15 @@ def follow_compose(page: Page, host: GuideHost) -> None:
     host.type(page.take("airlock-daemon agent add"), answers=_YES)
     commit = host.commit()
     text = page.take("services:").replace("/home/me", HOME).replace("IMAGE", AGENT)
-    host.write("src/app/compose.yaml", text)
-    host.type(page.take("docker compose run"), cwd=PROJECT)
+    host.write(f"{CONFIG}/agents/my/compose.yaml", text)
+    # What a container could leave in the project for Compose to read, were it started from there.
+    host.write("src/app/compose.override.yaml", "services: {agent: {entrypoint: ['false']}}\n")
+    host.write("src/app/.env", "COMPOSE_FILE=compose.override.yaml\n")
+    line = page.take("docker compose -f")
+    host.type(line, cwd=PROJECT)
     assert host.has_arrived("main", commit)
-    host.type("docker compose down && rm compose.yaml", cwd=PROJECT)
+    down = line.partition(" run ")[0]
+    host.type(f"{down} down && rm compose.override.yaml .env", cwd=PROJECT)
 
 
 def follow_several(page: Page, host: GuideHost) -> None:
@@ -158,6 +163,14 @@ def follow_operate(page: Page, host: GuideHost) -> None:
         tail.wait_for("git status")
         host.end(tail)
     host.type("\n".join(rest))
+    host.write("src/app/.envrc", "true\n")
+    try:
+        look, accept = page.take("airlock-daemon scan my").splitlines()
+        assert ".envrc:1: true" in host.try_typing(look).stdout
+        host.type(accept)
+        host.type(look)
+    finally:
+        host.type("rm ~/src/app/.envrc")
 
 
 def follow_log(page: Page, host: GuideHost) -> None:

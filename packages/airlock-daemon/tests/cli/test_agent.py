@@ -230,7 +230,7 @@ def test_options_that_were_given_are_in_the_line_that_starts(world: World) -> No
 FORMS = {
     "run": "run my IMAGE",
     "docker": "IMAGE",
-    "compose": "docker compose run --rm agent",
+    "compose": "/agents/my/compose.yaml run --rm agent",
     "devcontainer": "devcontainer up --workspace-folder .",
 }
 
@@ -239,7 +239,7 @@ FORMS = {
 def test_one_form_is_printed_and_the_last_line_is_what_to_type(home: Path, form: str) -> None:
     """Of the others there is no word; for an agent that is there, the same lines are printed."""
     said = airlock_daemon("agent", "add", "my", "--workspace", "app", "--print", form, "--yes")
-    assert said.stdout.endswith(f"{FORMS[form]}\n")
+    assert said.stdout.endswith(f"{FORMS[form]}\n"), said.stdout
     words = {"docker": "docker run", "compose": "services:", "devcontainer": "workspaceMount"}
     assert [each for each in words if words[each] in said.stdout] == [form] * (form in words)
     begin = said.stdout.index("Next, ")

@@ -99,7 +99,10 @@ def test_compose_gets_the_same_mounts() -> None:
 
 
 def test_a_devcontainer_gets_the_same_mounts() -> None:
-    """Further workspaces stand before what is read-only. It runs as the caller."""
+    """Further workspaces stand before what is read-only. It runs as the caller.
+
+    The directory that the editor obeys on the host is not the container's to change.
+    """
     assert json.loads(json.dumps(devcontainer(wire("/w", "/v"), user="1003:100"))) == {
         "image": "IMAGE",
         "containerUser": "1003:100",
@@ -114,6 +117,7 @@ def test_a_devcontainer_gets_the_same_mounts() -> None:
             "type=bind,source=/opt/airlock-shim,target=/usr/local/bin/ssh,readonly",
             "type=bind,source=/opt/airlock-shim,target=/usr/bin/ssh,readonly",
             "type=bind,source=/homes/my,target=/home",
+            "type=bind,source=/w/.devcontainer,target=/w/.devcontainer,readonly",
         ],
         "containerEnv": {"HOME": "/home"},
     }

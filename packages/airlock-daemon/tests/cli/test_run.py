@@ -136,6 +136,29 @@ def test_the_command_becomes_docker(world: World, daemon: Daemon) -> None:
     assert os.access(shim[0].split(",")[1].removeprefix("source="), os.X_OK)
 
 
+def test_what_the_container_left_for_the_persons_own_tools_is_told(
+    world: World, daemon: Daemon, docker: StandIn
+) -> None:
+    """On stderr, when it has ended: what was not there before, or not noted, and nothing else."""
+    (world.workspace / ".envrc").write_text("true\n")
+    assert "new in" not in run(world, "run", "my", "tool:1", status=7).stderr
+    docker.program.write_text(STAND_IN.replace("exit 7", "echo evil >>.envrc; exit 7"))
+    said = run(world, "run", "my", "tool:1", status=7).stderr
+    assert f"airlock: new in {world.workspace} since this container was started" in said
+    assert "airlock:   .envrc:2: evil (direnv runs it on entering the directory)\n" in said
+    assert said.endswith("airlock-daemon scan my --new\n")
+    # It was there when this one was started.
+    docker.program.write_text(STAND_IN)
+    assert "new in" not in run(world, "run", "my", "tool:1", status=7).stderr
+    run(world, "scan", "my", "--accept")
+    (world.workspace / ".envrc").write_text("true\nevil\nmore\n")
+    said = run(world, "run", "my", "tool:1", status=7).stderr
+    assert "since it was noted" in said
+    assert [line for line in said.splitlines() if ".envrc" in line] == [
+        "airlock:   .envrc:3: more (direnv runs it on entering the directory)"
+    ]
+
+
 def test_print_shows_the_line_and_needs_no_daemon(world: World, docker: StandIn) -> None:
     """A shell reads it as the words that `--json` lists, which are those that docker would get."""
     words = words_of(world, "tool", "a b")

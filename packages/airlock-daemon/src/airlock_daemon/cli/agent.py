@@ -16,12 +16,14 @@ from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.registration import Registration
 from airlock_daemon.cli.reloading import dump_reload, say_faults, try_reload
 from airlock_daemon.cli.reporting import say, say_each
+from airlock_daemon.cli.scan import note_workspaces
 from airlock_daemon.cli.screen import ignoring_closed_stdout
 from airlock_daemon.cli.shim_program import find_lasting_shim
 from airlock_daemon.cli.table import print_rows
 from airlock_daemon.cli.wiring import Mount, Wiring
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.platform.support import find_missing
+from airlock_daemon.scan.noted import forget
 from airlock_daemon.service.installing import find_manager, start_installed
 from airlock_daemon.setup.agents import read_registration
 from airlock_daemon.setup.checking import check_files
@@ -132,7 +134,9 @@ def add_agent(
         if checked.faults:
             say("nothing was changed, since the files would have these faults:")
             raise SetupError(checked.faults)
+    note_workspaces(locate_state(locations), name, new.directory, new.workspaces)
     steps = NextSteps(
+        directory=new.directory,
         start=choose_start(application, file),
         run=choose_run(application, name),
         reload=_reload(application, registration),
@@ -206,6 +210,7 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
         left = read_registration(file, faults=[]).values()
         if removal.directory not in left:
             _note(application.locations, removal.directory, {})
+    forget(locate_state(application.locations), name)
     reload = _reload(application, registration)
     home = find_home(application.locations, name)
     if application.json:
@@ -288,6 +293,7 @@ def _print_container(application: Application, name: str, form: Form) -> None:
     setup, generation = application.load_agent(name)
     profile = generation.agent.profile
     steps = NextSteps(
+        directory=generation.agent.directory,
         start=choose_start(application, setup.locations.agents or ""),
         run=choose_run(application, name),
         reload=None,

@@ -28,6 +28,7 @@ COMMANDS = {
     "show": "Print the module of a command, as TOML for an override.",
     "agent": "Register agents, list them, take them out, and trust a new workspace.",
     "run": "Run a container of an agent, of any image.",
+    "scan": "List what your own tools would run in a workspace.",
     "shim": "Copy the shim to where an image is built, or say where it is.",
     "profile": "Show the registered agents and their profiles.",
     "log": "Read the audit log, and prove that it is whole.",

@@ -54,9 +54,17 @@ def devcontainer(wiring: Wiring, *, user: str) -> dict[str, object]:
         "updateRemoteUserUID": False,
         "workspaceMount": first.option,
         "workspaceFolder": first.target,
-        "mounts": [mount.option for mount in (*more, *wiring.mounts)],
+        "mounts": [mount.option for mount in (*more, *wiring.mounts, _protect(first))],
     }
     return made | ({"containerEnv": wiring.environment} if wiring.environment else {})
+
+
+def _protect(workspace: Mount) -> Mount:
+    """The directory of devcontainer.json, which the editor obeys on the host, as read-only."""
+    name = ".devcontainer"
+    return Mount(
+        source=f"{workspace.source}/{name}", target=f"{workspace.target}/{name}", read_only=True
+    )
 
 
 def _type(word: str) -> str:

@@ -34,9 +34,10 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
 
     `reload` is how the running daemon took the agent in, None where that is none of its business;
     `has_other` says that one runs with another registration, `is_started` that the service, which
-    did not run, was started.
+    did not run, was started. `directory` is the agent's: no container can write there.
     """
 
+    directory: str
     start: tuple[str, ...]
     run: tuple[str, ...]
     reload: Reload | None
@@ -76,7 +77,8 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
         """Only what starts the container."""
         if self.wiring.shim is None:
             yield f"The shim is not installed here: {INSTALL}; or name where it is."
-        yield f"{_NEXT[form]}, with your image in the place of {IMAGE}:"
+        file = os.path.join(self.directory, "compose.yaml")
+        yield f"{_NEXT[form].format(file=file)}, with your image in the place of {IMAGE}:"
         if form is Form.RUN:
             yield from _indent(shlex.join((*self.run, IMAGE)))
         elif form is Form.DOCKER:
@@ -84,7 +86,8 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
         elif form is Form.COMPOSE:
             yield from _indent(compose(self.wiring, user=_user()))
             yield from ("", "and start it:")
-            yield from _indent("docker compose run --rm agent")
+            # In the project the container could change it, and a file beside it that is read too.
+            yield from _indent(shlex.join(("docker", "compose", "-f", file, *_RUN_AGENT)))
         else:
             made = devcontainer(self.wiring, user=_user())
             yield from _indent(json.dumps(made, indent=2, ensure_ascii=False))
@@ -92,10 +95,11 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
             yield from _indent("devcontainer up --workspace-folder .")
 
 
+_RUN_AGENT = ("run", "--rm", "agent")
 _NEXT = {
     Form.RUN: "Next, in the project's directory",
     Form.DOCKER: "Next, for an image whose PATH has /usr/local/bin first",
-    Form.COMPOSE: "Next, write this as compose.yaml",
+    Form.COMPOSE: "Next, write this as {file}",
     Form.DEVCONTAINER: "Next, write this as .devcontainer/devcontainer.json",
 }
 

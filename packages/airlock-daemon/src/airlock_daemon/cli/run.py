@@ -11,6 +11,8 @@ from typer.core import TyperCommand
 
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.container_lines import lay_out
+from airlock_daemon.cli.doors import refuse_doors
+from airlock_daemon.cli.foreground import end_like, run_in_foreground
 from airlock_daemon.cli.image import find_engine, inspect_image
 from airlock_daemon.cli.machine import User, prepare_machine, read_image
 from airlock_daemon.cli.mounted_workspaces import (
@@ -20,7 +22,9 @@ from airlock_daemon.cli.mounted_workspaces import (
 )
 from airlock_daemon.cli.next_steps import choose_start
 from airlock_daemon.cli.options import pass_obj
+from airlock_daemon.cli.read_only import protect
 from airlock_daemon.cli.reporting import say
+from airlock_daemon.cli.scan import watch
 from airlock_daemon.cli.wiring import Machine, Wiring, docker_words
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.connecting import is_served
@@ -80,6 +84,14 @@ def run(
             metavar="WORD", help="A word for `docker run`, as --docker-arg=--init; may be repeated."
         ),
     ] = None,
+    read_only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH",
+            help="Path in a workspace that the container cannot change, nor make where it is not "
+            "there; may be repeated.",
+        ),
+    ] = None,
     image_user: Annotated[
         bool, typer.Option("--image-user", help="Leave user, accounts and home to the image.")
     ] = False,
@@ -95,9 +107,10 @@ def run(
     you call this. It runs as yourself, with an account and a home that lasts for the agent, and is
     removed when it has ended. Entrypoint and all else are the image's own.
 
-    The command becomes `docker run`: terminal, signals and exit status are docker's. Options stand
-    before IMAGE; from there on every word belongs to the container. What --docker-arg says comes
-    last, and counts more.
+    It runs `docker run`: terminal, signals and exit status are docker's. When the container has
+    ended it lists what is new in the workspace that your own tools would run or obey on this host,
+    as `scan` does. Options stand before IMAGE; from there on every word belongs to the container.
+    What --docker-arg says comes last, and counts more.
     """
     setup, generation = application.load_agent(agent)
     commands = generation.agent.profile.granted(setup.config.ceiling)
@@ -141,13 +154,31 @@ def run(
         directory=find_directory(workspaces),
         has_terminal=sys.stdin.isatty() and sys.stdout.isatty(),
     )
+    warnings = refuse_doors(
+        docker_arg or (),
+        sockets_dir=setup.locations.sockets_dir,
+        agent=agent,
+        accepts_engine=generation.agent.profile.engine_socket,
+    )
+    for warning in warnings:
+        say(warning)
+    protected = protect(read_only or (), workspaces, can_make=not only_print)
+    groups += [("--mount", mount.option) for mount in protected.mounts]
     groups += [(word,) for word in docker_arg or ()]
     # What was looked at is what runs, and not what a registry has by that name.
     groups += [("--pull=never", image, *(command or ()))]
     words = [word for group in groups for word in group]
     if not only_print:
-        refuse_replaced(chosen)
-        os.execv(engine, words)
+        try:
+            tell = watch(setup.state, generation.agent, workspaces)
+            refuse_replaced(chosen)
+            status = run_in_foreground(engine, words)
+        finally:
+            for line in protected.clean():
+                say(line)
+        for line in tell():
+            say(line)
+        raise typer.Exit(end_like(status))
     if application.json:
         application.print_json({"docker_run": words})
     else:

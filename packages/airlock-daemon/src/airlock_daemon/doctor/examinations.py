@@ -7,6 +7,7 @@ import msgspec
 from airlock_daemon.doctor.apparmor import find_apparmor_faults
 from airlock_daemon.doctor.boxes import find_bubblewrap_faults, find_forbidden_namespaces
 from airlock_daemon.doctor.disk import find_full_disks
+from airlock_daemon.doctor.doors import find_doors
 from airlock_daemon.doctor.engine import find_engine_faults, find_virtual_machine
 from airlock_daemon.doctor.groups import find_unbounded_boxes
 from airlock_daemon.doctor.labels import find_selinux_faults
@@ -41,6 +42,7 @@ PARTS = (
     Part("shell-path", "the caller's shell would run the same programs", find_other_tools),
     Part("ssh-agent", "the daemon's ssh-agent answers, and has keys", find_agent_faults),
     Part("engine", "the container engine answers", find_engine_faults),
+    Part("doors", "no container of an agent has a way out beside Airlock's", find_doors),
     Part("docker-desktop", "containers run on this kernel", find_virtual_machine),
     Part("selinux", "containers may connect to sockets of the host", find_selinux_faults),
     Part("bubblewrap", "a box can be made for a tool", find_bubblewrap_faults),

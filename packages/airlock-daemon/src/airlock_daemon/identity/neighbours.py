@@ -7,6 +7,9 @@ mounts of its processes, which the kernel shows to everybody, so that no engine 
 import os
 from collections.abc import Iterator
 
+import msgspec
+
+from airlock_daemon.identity.peer import containers_in, outermost_beyond
 from airlock_daemon.platform.linux.mountinfo import (
     MountRow,
     find_mount,
@@ -14,11 +17,18 @@ from airlock_daemon.platform.linux.mountinfo import (
     parse_mountinfo,
     read_own_mounts,
 )
-from airlock_daemon.platform.linux.procfs import read_process_file
+from airlock_daemon.platform.linux.procfs import read_process_entry, read_process_file
 from airlock_daemon.setup.reserved import is_within
 
 # Bytes of the mounts of one process: who has more is passed over.
 _MOST = 1 << 20
+
+
+class Mounted(msgspec.Struct, frozen=True):
+    """What a container has mounted: where this host has the same, and whether it may write."""
+
+    paths: tuple[str, ...]
+    is_writable: bool
 
 
 def find_mounted(sockets_dir: str) -> tuple[str, ...]:
@@ -36,15 +46,36 @@ def find_mounted(sockets_dir: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _list_containers(host: tuple[MountRow, ...]) -> Iterator[tuple[MountRow, ...]]:
-    """The mounts of each process with another root than the host's, the same ones once."""
+def list_mounted() -> Iterator[dict[str, Mounted]]:
+    """For each container that an engine runs: what is mounted at each of its paths."""
+    host = read_own_mounts()
+    for rows in _list_containers(host, only_named=True):
+        yield {
+            row.point: Mounted(tuple(find_shown(host, row)), not row.read_only)
+            for row in rows
+            if not row.is_pseudo
+        }
+
+
+def _list_containers(
+    host: tuple[MountRow, ...], *, only_named: bool = False
+) -> Iterator[tuple[MountRow, ...]]:
+    """The mounts of each process with another root than the host's, the same ones once.
+
+    With `only_named` those alone whose cgroup names a container, as those of boxes do not.
+    """
     seen = set()
+    around = containers_in(read_process_entry(os.getpid(), "cgroup")) if only_named else ()
     own = find_mount(host, "/")
     for name in os.listdir("/proc"):
         if not name.isdecimal():
             continue
         try:
             text = read_process_file(int(name), "mountinfo", most=_MOST)
+            if only_named:
+                named = containers_in(read_process_entry(int(name), "cgroup"))
+                if outermost_beyond(around, named) is None:
+                    continue
         except OSError:
             continue
         if text in seen:

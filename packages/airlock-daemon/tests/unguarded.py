@@ -1,0 +1,73 @@
+"""``unguarded.py GUARDS NAMESPACE ...``: `airlock-daemon` with guards of workspaces off.
+
+GUARDS are names of OFF, with commas between. With "pid" as NAMESPACE it runs in a pid namespace of
+its own, from which it cannot see its clients, as a daemon in a container cannot.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from airlock_daemon.cli import main, mounted_workspaces
+from airlock_daemon.setup import workspaces
+from airlock_daemon.setup.noted import Noted, note
+from airlock_daemon.setup.profile import Identity
+from airlock_daemon.workspace import checked, opening
+from airlock_modules import Fault
+
+
+def _put(where: object, name: str, value: object) -> None:
+    """Replace what is called so; raises AttributeError where there is no such."""
+    getattr(where, name)
+    setattr(where, name, value)
+
+
+def links() -> None:
+    """Links on the way to a workspace are followed."""
+
+    def follow(path: str, flags: int, *, at_once: bool = False) -> int:
+        return os.open(path, flags)
+
+    _put(workspaces, "open_without_links", follow)
+    _put(opening, "open_without_links", follow)
+
+
+def nesting() -> None:
+    """One workspace may lie inside another."""
+
+    def find_none(_: object, __: object) -> Iterator[Fault]:
+        return iter(())
+
+    _put(workspaces.Workspaces, "find_faults", find_none)
+
+
+def notes() -> None:
+    """Any directory is the one that was noted."""
+
+    def renew(_: Noted | None, found: Identity, *, boot: str) -> Noted:
+        return note(found, boot=boot)
+
+    _put(workspaces, "renew", renew)
+    _put(checked, "refuse_replaced", lambda *_: None)
+    _put(mounted_workspaces, "refuse_replaced", lambda *_: None)
+
+
+OFF: dict[str, Callable[[], None]] = {each.__name__: each for each in (links, nesting, notes)}
+
+
+def options(*guards: str, namespace: str = "") -> tuple[str, ...]:
+    """What Python is told to run `airlock-daemon` so."""
+    return (str(Path(__file__)), ",".join(guards) or "-", namespace or "-")
+
+
+if __name__ == "__main__":
+    guards, namespace = sys.argv[1:3]
+    if namespace == "pid":
+        words = (sys.executable, __file__, guards, "-", *sys.argv[3:])
+        os.execvp("unshare", ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *words))
+    del sys.argv[1:3]
+    for guard in guards.strip("-").split(","):
+        if guard:
+            OFF[guard]()
+    main()
