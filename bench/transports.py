@@ -49,6 +49,7 @@ def _serve_ssh(folder: Path) -> Iterator[Transport]:
             plain={"GIT_SSH_COMMAND": ssh, "GIT_SSH_VARIANT": "ssh"},
             through=lambda shim: {"GIT_SSH_COMMAND": f"{shim} ssh", "GIT_SSH_VARIANT": "ssh"},
             profile='commands = ["git-remote"]\n[git]\npush = ["host/**"]\n'
+            'refs = ["refs/heads/**"]\n'
             f"[env]\nset = {{ GIT_SSH_COMMAND = {json.dumps(ssh)} }}\n",
             adds=("ms", at_most(10)),
         )
@@ -72,6 +73,7 @@ def _serve_https(folder: Path) -> Iterator[Transport]:
             plain=humans,
             through=lambda shim: {"GIT_EXEC_PATH": str(_replace_helper(shim))},
             profile=f'commands = ["git-remote"]\n[git]\npush = ["{place}/**"]\n'
+            'refs = ["refs/heads/**"]\n'
             f"[env]\nset = {{ GIT_CONFIG_GLOBAL = {json.dumps(str(settings))} }}\n",
             adds=("times", at_most(1.1)),
         )

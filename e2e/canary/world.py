@@ -12,6 +12,7 @@ from e2e.canary.answers import list_answers
 from e2e.canary.between import LIES
 from e2e.canary.human_git import write_git
 from e2e.canary.web import Sites
+from e2e.world.airlock import ANY_REF
 from e2e.world.installation import Installation
 
 SERVER = """\
@@ -54,27 +55,28 @@ set = {{ GIT_SSH_COMMAND = "ssh -F {human}/config" }}
 {grant}
 """
 GRANTS = {
-    "pinned": '[git]\npush = ["forge{open}/*"]\nprotect = ["refs/heads/main"]\n',
-    "deep": '[git]\npush = ["forge{open}/**"]\n',
+    "pinned": f'[git]\npush = ["forge{{open}}/*"]\n{ANY_REF}protect = ["refs/heads/main"]\n',
+    "deep": f'[git]\npush = ["forge{{open}}/**"]\n{ANY_REF}',
     "narrow": """\
 [git]
 push = ["forge{open}/*", "forge{open}/*-*-*-*-*-*"]
 refs = ["refs/heads/agent/*"]
 """,
     "reader": '[git]\nfetch = ["forge{open}/*"]\n',
-    "acme": '[git]\npush = ["gitolite/acme/app"]\nprotect = ["refs/heads/main"]\n',
-    "turning": '[git]\npush = ["forge{open}/*"]\nprotect = ["refs/heads/main"]\n',
-    "wide": '[git]\npush = ["*/**"]\n',
-    "unpinned": "",
-    "web": '[git]\npush = ["https://127.0.0.1:{web}/open/*"]\nprotect = ["refs/heads/main"]\n',
-    "web-deep": '[git]\npush = ["https://127.0.0.1:{web}/open/**"]\n',
+    "acme": f'[git]\npush = ["gitolite/acme/app"]\n{ANY_REF}protect = ["refs/heads/main"]\n',
+    "turning": f'[git]\npush = ["forge{{open}}/*"]\n{ANY_REF}protect = ["refs/heads/main"]\n',
+    "wide": f'[git]\npush = ["*/**"]\n{ANY_REF}',
+    "unpinned": f"[git]\n{ANY_REF}",
+    "web": f'[git]\npush = ["https://127.0.0.1:{{web}}/open/*"]\n{ANY_REF}'
+    'protect = ["refs/heads/main"]\n',
+    "web-deep": f'[git]\npush = ["https://127.0.0.1:{{web}}/open/**"]\n{ANY_REF}',
     "web-narrow": """\
 [git]
 push = ["https://127.0.0.1:{web}/open/*"]
 refs = ["refs/heads/agent/*"]
 """,
     "web-reader": '[git]\nfetch = ["https://127.0.0.1:{web}/open/*"]\n',
-    "web-wide": '[git]\npush = ["https://*:{web}/**"]\n',
+    "web-wide": f'[git]\npush = ["https://*:{{web}}/**"]\n{ANY_REF}',
     "web-odd": """\
 [git]
 fetch = [

@@ -17,7 +17,8 @@ from e2e.world.product import Product
 from tasks.blocks import list_blocks
 
 REPOSITORY = "/srv/project.git"
-PUSH = ("git", "push", "origin", "HEAD:main")
+BRANCH = "agent/notes"
+PUSH = ("git", "push", "origin", f"HEAD:{BRANCH}")
 DENIED = "Permission denied (publickey)"
 SSH = ("ssh", "-V")
 GIT = ("git", "ls-remote", "ssh://git@127.0.0.1/none.git")
@@ -44,8 +45,8 @@ def test_the_commit_arrives(example: Composition, agent: Container) -> None:
     """After `docker compose up` the server has the commit that the agent says it pushed."""
     said = docker("logs", agent.id).succeeded().stdout
     (pushed,) = [line.split()[1] for line in said.splitlines() if line.startswith("pushed ")]
-    assert _main(example) == pushed
-    shown = _at_server(example, "log", "-1", "--format=%an <%ae>: %s", "main").succeeded().stdout
+    assert _pushed(example) == pushed
+    shown = _at_server(example, "log", "-1", "--format=%an <%ae>: %s", BRANCH).succeeded().stdout
     assert shown == "Example Agent <agent@example.org>: Note the time"
 
 
@@ -56,7 +57,19 @@ def test_up_again_changes_nothing_and_the_agent_goes_on(
     example.up()
     commit = _commit(agent, "after the second up")
     agent.run(*PUSH).succeeded()
-    assert _main(example) == commit
+    assert _pushed(example) == commit
+
+
+def test_the_agent_moves_no_branch_but_its_own(example: Composition, agent: Container) -> None:
+    """The default branch and tags are refused, however they are spelled."""
+    _commit(agent, "for a branch of others")
+    for words in (("HEAD:main",), ("--force", "HEAD:main"), ("HEAD:refs/tags/agent/v1",)):
+        refused = agent.run("git", "push", "origin", *words)
+        assert refused.exit_code == 1
+        assert "allowed: refs/heads/agent/**" in refused.stderr
+    assert (
+        _at_server(example, "for-each-ref", "--format=%(refname)").stdout == f"refs/heads/{BRANCH}"
+    )
 
 
 def test_it_is_reloaded_as_the_guide_says(example: Composition) -> None:
@@ -72,20 +85,20 @@ def test_without_airlock_nobody_can_push_from_the_workspace(
     example: Composition, agent: Container, images: Images
 ) -> None:
     """A git and an ssh of one's own, with a network, reach the server and are refused."""
-    commit, before = _commit(agent, "without Airlock"), _main(example)
+    commit, before = _commit(agent, "without Airlock"), _pushed(example)
     pushed = _push_by_own_git(example, images.debian)
     assert pushed.exit_code == 128
     assert DENIED in pushed.stderr
-    assert _main(example) == before
+    assert _pushed(example) == before
     # All that it lacked is the key: with that it gets through.
     key = f"--volume={example.volume('credentials')}:/key:ro"
     _push_by_own_git(example, images.debian, key, ssh="-i /key/id_ed25519").succeeded()
-    assert _main(example) == commit
+    assert _pushed(example) == commit
 
 
 def test_without_the_daemons_key_the_push_fails(example: Composition, agent: Container) -> None:
     """Airlock adds no power of its own: the server refuses it as it does anybody without a key."""
-    commit, before = _commit(agent, "without the key"), _main(example)
+    commit, before = _commit(agent, "without the key"), _pushed(example)
     _rename_key(example, "id_ed25519", "away")
     try:
         pushed = agent.run(*PUSH)
@@ -93,9 +106,9 @@ def test_without_the_daemons_key_the_push_fails(example: Composition, agent: Con
         _rename_key(example, "away", "id_ed25519")
     assert pushed.exit_code == 128
     assert DENIED in pushed.stderr
-    assert _main(example) == before
+    assert _pushed(example) == before
     agent.run(*PUSH).succeeded()
-    assert _main(example) == commit
+    assert _pushed(example) == commit
 
 
 def test_the_agents_container_holds_nothing_of_the_key(
@@ -142,7 +155,7 @@ def test_the_daemon_may_be_replaced_under_a_running_agent(
     words = ("--detach", "--wait", "--no-build", "--no-deps", "--force-recreate")
     example.compose("up", *words, "airlock").succeeded()
     agent.run(*PUSH).succeeded()
-    assert _main(example) == commit
+    assert _pushed(example) == commit
 
 
 def test_the_smallest_arrangement(product: Product, images: Images, tmp_path: Path) -> None:
@@ -176,9 +189,9 @@ def _is_refused_by_profile(client: Container, words: Sequence[str]) -> bool:
     return ran.exit_code != 0 and "the profile" in ran.stderr
 
 
-def _main(example: Composition) -> str:
+def _pushed(example: Composition) -> str:
     """Return the commit at the tip of the server's branch."""
-    return _at_server(example, "rev-parse", "main").succeeded().stdout
+    return _at_server(example, "rev-parse", BRANCH).succeeded().stdout
 
 
 def _at_server(example: Composition, *arguments: str) -> Completed:

@@ -63,10 +63,10 @@ def test_the_printed_run_leads_to_a_push(beginning: Beginning, images: Images) -
     person, here = beginning.person, beginning.project.path
     with beginning.daemon:
         line = find_block(beginning.said, "airlock-daemon run").replace("IMAGE", images.busybox)
-        person.run_at_terminal(f"{line} git push origin main", cwd=here)
-        assert beginning.repository.commit("main") == beginning.project.head()
+        person.run_at_terminal(f"{line} git push origin HEAD:agent/x", cwd=here)
+        assert beginning.repository.commit("agent/x") == beginning.project.head()
         last = person.run("airlock-daemon log tail", cwd=here).splitlines()[-1]
-        assert last.endswith("git push origin main")
+        assert last.endswith("git push origin HEAD:agent/x")
 
 
 def test_the_printed_lines_for_docker_compose_and_devcontainers_lead_to_a_push(
@@ -88,8 +88,8 @@ def test_the_printed_lines_for_docker_compose_and_devcontainers_lead_to_a_push(
     with beginning.daemon:
         for line in (docker_run, "docker compose run --rm agent", devcontainer):
             project.commit(line[:20])
-            person.run_at_terminal(f"{line} git push origin main", cwd=here)
-            assert beginning.repository.commit("main") == project.head(), line
+            person.run_at_terminal(f"{line} git push origin HEAD:agent/x", cwd=here)
+            assert beginning.repository.commit("agent/x") == project.head(), line
         person.run("docker compose down", cwd=here)
 
 

@@ -35,9 +35,9 @@ class Place:
     def push(self, line: str, transport: str) -> None:
         """Push a new commit by a container that `line` runs, to a branch of the remote."""
         commit = self.project.commit(line[:20])
-        push = f"git push {self.url(transport)} HEAD:refs/heads/{transport}"
+        push = f"git push {self.url(transport)} HEAD:refs/heads/agent/{transport}"
         self.person.run_at_terminal(f"{line} {push}", cwd=self.project.path)
-        assert self.project.repository.commit(transport) == commit, line
+        assert self.project.repository.commit(f"agent/{transport}") == commit, line
 
 
 @pytest.fixture(scope="module")

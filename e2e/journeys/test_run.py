@@ -83,16 +83,16 @@ def make_image(images: Images) -> Iterator[Callable[..., str]]:
 def test_any_image_pushes(name: str, place: Place, make_image: Callable[..., str]) -> None:
     """One with nothing in it at all, with a user, a PATH, a git or a directory of its own."""
     head = place.project.commit(name)
-    place.run(f"my {make_image(name)} git push origin main")
-    assert place.repository.commit("main") == head
+    place.run(f"my {make_image(name)} git push origin HEAD:agent/x")
+    assert place.repository.commit("agent/x") == head
 
 
 def test_an_image_with_a_tool_of_its_own_uses_airlocks(place: Place, images: Images) -> None:
     """Debian's own git is behind the shim on PATH, and has no key; from a subdirectory, too."""
     head = place.project.commit("debian")
     folder = place.person.account.make_directory(place.project.path / "deep")
-    place.run(f"my {images.debian} git -C .. push origin main", cwd=folder)
-    assert place.repository.commit("main") == head
+    place.run(f"my {images.debian} git -C .. push origin HEAD:agent/x", cwd=folder)
+    assert place.repository.commit("agent/x") == head
     assert place.run(f"my {images.debian} sh -c 'command -v git'") == "/opt/airlock-commands/git"
 
 
@@ -143,8 +143,8 @@ def test_another_processor_has_the_shim_for_it(
     head = place.project.commit("arm64")
     emulator = f"--docker-arg=--volume={program}:/emulator:ro"
     image = make_image("arm64", "--platform=linux/arm64")
-    place.run(f"my {emulator} {image} /opt/airlock-commands/git push origin main")
-    assert place.repository.commit("main") == head
+    place.run(f"my {emulator} {image} /opt/airlock-commands/git push origin HEAD:agent/x")
+    assert place.repository.commit("agent/x") == head
 
 
 def test_exit_status_streams_and_terminal_are_dockers(place: Place, images: Images) -> None:

@@ -52,7 +52,7 @@ def converse(client: Container, url: str, *, environment: dict[str, str]) -> byt
     script = WORK.format(url=url)
     done = client.run("sh", "-euc", script, cwd="/", env={**ENVIRONMENT, **TRACED, **environment})
     said = done.succeeded().out + done.err
-    for there in (b"all of it was done", b"packet:", b"PATH=", b"airlock: [git] protect keeps"):
+    for there in (b"all of it was done", b"packet:", b"PATH=", b"airlock: [git] protect forbids"):
         assert there in said
     return said
 

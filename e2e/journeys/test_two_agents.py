@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
+from e2e.world.airlock import ANY_REF
 from e2e.world.command import Completed
 from e2e.world.container import SOCKET, Container
 from e2e.world.git_server import GitServer, running_git_server
@@ -95,7 +96,7 @@ def _profile(
         f"commands = {json.dumps(commands)}\n\n"
         f"[workspace]\nmounts = {{ '/workspace' = {json.dumps(str(project.path))} }}\n\n"
         f"[env]\nset = {{ {settings} }}\n\n"
-        f"[git]\npush = {json.dumps(places)}\n"
+        f"[git]\npush = {json.dumps(places)}\n{ANY_REF}"
     )
 
 

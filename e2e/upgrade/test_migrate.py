@@ -61,6 +61,29 @@ def test_what_works_otherwise_is_named_and_is_so(host: Host, release: str) -> No
 
 
 @pytest.mark.parametrize("release", RELEASES)
+def test_pushes_that_worked_go_on(host: Host, release: str) -> None:
+    """The default of this release is narrower, so that what was allowed is written down."""
+    MAKERS[release](host)
+    agent = AGENTS[release]
+    said = migrate(host)
+    assert f"agent {agent}: [git] refs of its airlock.toml lets it push to all branches" in said
+    url = "git@host.example:acme/app"
+    for ref, status in (("main", 0), ("refs/tags/v1", 0), ("refs/notes/x", 1)):
+        tested = host.run("test", agent, "git", "push", url, f"HEAD:{ref}")
+        assert tested.exit_code == status, tested.stdout
+    assert "git.refs" not in host.run("check").stdout
+
+
+def test_refs_that_a_profile_has_stay(host: Host) -> None:
+    """As it may after an upgrade without a migration; one that is no TOML is left to `check`."""
+    MAKERS["v0.4"](host)
+    text = PROFILE + '[git]\nrefs = ["refs/heads/x"]\n'
+    host.write("~/airlock/web/airlock.toml", text)
+    assert "lets it push to all" not in migrate(host)
+    assert (host.home / "airlock/web/airlock.toml").read_text() == text
+
+
+@pytest.mark.parametrize("release", RELEASES)
 def test_everything_is_private_and_good_afterwards(host: Host, release: str) -> None:
     """The sockets, which 0755 showed to other users; `check` has no fault, `start` says nothing."""
     MAKERS[release](host)

@@ -13,6 +13,9 @@ from .installation import Installation
 from .project import TOOLS
 from .reach import command_line
 
+ANY_REF = 'refs = ["refs/heads/**", "refs/tags/**"]\n'
+"""A line of `[git]` in a profile, for what is about something else than refs."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agent:

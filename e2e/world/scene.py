@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .account import Account
-from .airlock import Agent, Airlock
+from .airlock import ANY_REF, Agent, Airlock
 from .command import run
 from .container import Setup, shim_links
 from .executables import Executables
@@ -144,7 +144,7 @@ class Stage:
             f"git@127.0.0.1:{self.server.port}/srv/**",
             f"{self.server.web.removeprefix('https://')}/git/**",
         )
-        profile = f'commands = ["git-remote"]\n[git]\npush = {json.dumps(places)}\n'
+        profile = f'commands = ["git-remote"]\n[git]\npush = {json.dumps(places)}\n{ANY_REF}'
         return self.scene(profile=profile, commands=("git-remote",), environment=environment)
 
     def open_workshop(
@@ -202,7 +202,7 @@ class Stage:
         text += f"\n[ssh]\nhosts = {hosts}\n"
         if "\n[git]" not in text:
             places = (f"git@127.0.0.1:{self.server.port}/**", f"{self.server.web}/**")
-            text += f"\n[git]\npush = {json.dumps(places)}\n"
+            text += f"\n[git]\npush = {json.dumps(places)}\n{ANY_REF}"
         if at_cloud := [name for name in AT_CLOUD if name in commands]:
             text += f"\n[network]\n{self.lead_to_cloud(at_cloud)}"
         variables = {**ssh_command(self.account), **(environment or {})}

@@ -92,8 +92,15 @@ class GuideHost:
 
     def has_arrived(self, branch: str, commit: str) -> bool:
         """Whether the server has the commit at the tip of a branch."""
-        words = ("git", "--git-dir=/home/git/acme/app.git", "rev-parse", branch)
-        return self.machine.container.run(*words, cwd="/", user="git").stdout == commit
+        return self._at_server("rev-parse", branch) == commit
+
+    def list_refs(self) -> list[str]:
+        """The refs that the server has."""
+        return self._at_server("for-each-ref", "--format=%(refname)").split()
+
+    def _at_server(self, *words: str) -> str:
+        git = ("git", "--git-dir=/home/git/acme/app.git", *words)
+        return self.machine.container.run(*git, cwd="/", user="git").stdout
 
     def forget(self) -> None:
         """Make it a host on which Airlock is installed, and nothing else was done with it."""

@@ -14,7 +14,12 @@ def follow_readme(page: Page, host: GuideHost) -> None:
     page.take("sh install.sh")  # has made the host what it is
     commit = host.commit()
     host.type(page.take("airlock-daemon agent add my"), answers=_YES)
-    assert host.has_arrived("main", commit)
+    assert host.has_arrived("agent/first", commit)
+    for words in ("--force origin HEAD:main", "origin HEAD:other", "origin HEAD:refs/tags/v1"):
+        refused = host.try_typing(f"airlock-daemon run my IMAGE git push {words}")
+        assert refused.exit_code == 1
+        assert "allowed: refs/heads/agent/**)" in refused.stdout
+    assert host.list_refs() == ["refs/heads/agent/first", "refs/heads/main"]
     host.type("systemctl --user stop airlock")
     with host.begin(page.take("airlock-daemon start").strip()) as daemon:
         daemon.wait_for("airlock: agent my:")
@@ -27,8 +32,8 @@ def _push_from_an_own_image(page: Page, host: GuideHost, *, mounted: str) -> Non
     host.type("airlock-daemon shim .\ndocker build --quiet -t own .", cwd=f"{HOME}/image")
     options = f'-v {mounted} -v $PWD:$PWD -w $PWD -u "$(id -u)"'
     commit = host.commit()
-    host.type(f"docker run --rm {options} own git push", cwd=PROJECT)
-    assert host.has_arrived("main", commit)
+    host.type(f"docker run --rm {options} own git push origin HEAD:agent/image", cwd=PROJECT)
+    assert host.has_arrived("agent/image", commit)
 
 
 def follow_index(page: Page, host: GuideHost) -> None:
@@ -82,7 +87,7 @@ def follow_compose(page: Page, host: GuideHost) -> None:
     host.write("src/app/.env", "COMPOSE_FILE=compose.override.yaml\n")
     line = page.take("docker compose -f")
     host.type(line, cwd=PROJECT)
-    assert host.has_arrived("main", commit)
+    assert host.has_arrived("agent/compose", commit)
     down = line.partition(" run ")[0]
     host.type(f"{down} down && rm compose.override.yaml .env", cwd=PROJECT)
 
@@ -156,7 +161,8 @@ def follow_operate(page: Page, host: GuideHost) -> None:
     host.type("airlock-daemon agent add my --workspace ~/src/app --command git --yes")
     host.type(page.take("airlock-daemon init"))
     host.type(page.take("airlock-daemon check"))
-    host.type(page.take("airlock-daemon test my git push origin main"), cwd=PROJECT)
+    told = host.try_typing(page.take("airlock-daemon test my git push origin main"), cwd=PROJECT)
+    assert (told.exit_code, "allowed: refs/heads/agent/**" in told.stdout) == (1, True)
     host.type("airlock-daemon run my IMAGE git status")
     follow, *rest = page.take("airlock-daemon log tail --follow").splitlines()
     with host.begin(follow) as tail:

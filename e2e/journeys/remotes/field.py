@@ -9,7 +9,7 @@ from e2e.journeys.remotes import ground
 from e2e.journeys.remotes.case import Case, Transport
 from e2e.journeys.remotes.ground import ROOT, Result
 from e2e.world.account import Account
-from e2e.world.airlock import Agent, Airlock
+from e2e.world.airlock import ANY_REF, Agent, Airlock
 from e2e.world.command import Completed, run
 from e2e.world.container import Container, Setup
 from e2e.world.executables import Executables
@@ -38,7 +38,7 @@ _LONGEST_S = 600.0
 # The workspace of boxes, which the daemon's own files may not lie in.
 _BOXES = "/boxes"
 _GRANTS = {
-    "trusted": "delete = true\npush_options = ['ci.skip']\n",
+    "trusted": ANY_REF + "delete = true\npush_options = ['ci.skip']\n",
     "careful": 'protect = ["refs/heads/main"]\n'
     'refs = ["refs/heads/agent/*", "refs/heads/main", "refs/heads/topic"]\n',
 }

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from e2e.world.airlock import ANY_REF
 from e2e.world.container import Setup
 from e2e.world.git_server import Repository
 from e2e.world.scene import Scene, Stage
@@ -22,7 +23,7 @@ class Wire(NamedTuple):
     def scene(self, stage: Stage, more: str = "") -> Scene:
         """Make a scene whose agent may push to the server, with `more` lines of `[git]`."""
         place = self.place(stage.shared.project.repository)
-        grant = f"[git]\npush = [{json.dumps(place)}]\n{more}\n"
+        grant = f"[git]\npush = [{json.dumps(place)}]\n{ANY_REF}{more}\n"
         profile = f'commands = ["git-remote"]\n{grant}'
         return stage.scene(profile=profile, commands=("git-remote",))
 

@@ -9,6 +9,9 @@ from airlock_daemon.setup.paths import Locations, locate
 
 CONFIG = '[commands]\nenable = ["sh", "git"]\n{boxes}[log]\npath = "{log}"\n'
 
+ANY_REF = 'refs = ["refs/heads/**", "refs/tags/**"]\n'
+"""A line of `[git]`, for what is about something else than refs."""
+
 UNSAID = "[sandbox]\n"
 """At the end of a module's text: it says nothing of a box."""
 

@@ -34,9 +34,10 @@ pub fn isValid(name: []const u8) bool {
     return true;
 }
 
-/// Whether `name` calls the shim as an ssh: the tool's, or that of the image's git.
-pub fn isSsh(name: []const u8) bool {
-    return std.mem.eql(u8, name, "ssh") or std.mem.eql(u8, name, git_ssh);
+/// Whether these words ask an ssh for its settings, as git does to learn whether it is OpenSSH's.
+pub fn asksForSettings(name: []const u8, args: []const [*:0]const u8) bool {
+    if (!std.mem.eql(u8, name, git_ssh) and !std.mem.eql(u8, name, "ssh")) return false;
+    return args.len > 0 and std.mem.eql(u8, std.mem.span(args[0]), "-G");
 }
 
 /// What the daemon is asked for: a command, and an argument that comes before all others.
@@ -81,9 +82,12 @@ test "the shim knows its own names" {
     try std.testing.expect(!isOwn("git"));
 }
 
-test "an ssh is one by either name" {
-    for ([_][]const u8{ "ssh", "git-ssh" }) |name| try std.testing.expect(isSsh(name));
-    for ([_][]const u8{ "", "sshd", "git-ssh2", "git" }) |name| try std.testing.expect(!isSsh(name));
+test "ssh is asked for its settings by its first word" {
+    try std.testing.expect(asksForSettings("ssh", &.{ "-G", "host" }));
+    try std.testing.expect(asksForSettings("git-ssh", &.{"-G"}));
+    try std.testing.expect(!asksForSettings("ssh", &.{ "host", "-G" }));
+    try std.testing.expect(!asksForSettings("git-ssh", &.{}));
+    try std.testing.expect(!asksForSettings("git", &.{"-G"}));
 }
 
 test "git's transports are a command and its first argument" {

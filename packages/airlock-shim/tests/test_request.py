@@ -37,17 +37,6 @@ def test_gits_ssh_is_the_conversation_with_a_remote(daemon: FakeDaemon) -> None:
     assert (params["command"], params["args"]) == ("git-remote", ["ssh", *words])
 
 
-@pytest.mark.parametrize("name", ["git-ssh", "ssh"])
-def test_git_learns_that_its_ssh_is_openssh(daemon: FakeDaemon, name: str) -> None:
-    """By the status of `-G`, for which nobody is asked; without it git gives its ssh no port."""
-    # Where no daemon listens, what is sent to one ends with 125.
-    nowhere = {"AIRLOCK_SOCKET": f"{daemon.path}.none"}
-    ended = wait(daemon.start("-G", "git@host", command=name, environment=nowhere))
-    assert (ended.status, ended.stdout, ended.stderr) == (0, b"", "")
-    ended = wait(daemon.start("git@host", "-G", command=name, environment=nowhere))
-    assert ended.status == 125
-
-
 @pytest.mark.parametrize("scheme", ["https", "http"])
 def test_gits_helpers_are_the_conversation_with_a_remote(daemon: FakeDaemon, scheme: str) -> None:
     """By the names of git's exec path: the name and the URL of a remote follow."""

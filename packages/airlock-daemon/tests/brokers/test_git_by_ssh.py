@@ -145,7 +145,7 @@ def test_the_spellings_are_those_that_push(start: Start, command: str) -> None:
 def ask_ssh(remote: Remote, command: str, said: bytes) -> str:
     """What a client's ssh prints that runs a command at the host, with `said` on its stdin."""
     line = command.replace("{}", str(remote.repository))
-    words = [sys.executable, CLIENT, remote.world.socket, "1", "as-ssh", "host", line]
+    words = [sys.executable, str(CLIENT), remote.world.socket, "1", "as-ssh", "host", line]
     ended = subprocess.run(words, input=said, capture_output=True, check=False)
     return (ended.stdout + ended.stderr).decode(errors="replace")
 

@@ -10,9 +10,9 @@ import pytest
 from git_world import CLIENT, Remote, make_world
 
 from running import Daemon
-from worlds import World
+from worlds import ANY_REF, World
 
-GRANT = '[git]\npush = ["host{root}/*"]\nprotect = ["refs/heads/main"]\n'
+GRANT = f'[git]\npush = ["host{{root}}/*"]\n{ANY_REF}protect = ["refs/heads/main"]\n'
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_protected_branch_stays(
     remote.streamed = streamed
     pushed = remote.git("push", "origin", *words)
     assert pushed.returncode == 1, pushed.stderr
-    assert "(airlock: [git] protect keeps it as it is)" in pushed.stderr
+    assert "(airlock: [git] protect forbids it; allowed: refs/heads/**, refs/" in pushed.stderr
     assert remote.refs() == []
     (record,) = remote.daemon.records("broker")
     assert (record["outcome"], record["rule"]) == ("denied", "protect")
@@ -126,7 +126,7 @@ def test_whom_the_profiles_ssh_comes_as_is_judged_and_recorded(
     command = f'[env]\nset = {{ GIT_SSH_COMMAND = "ssh {words}" }}\n'
     place = f"deploy@host{remote.world.root}/server"
     remote.world.write_profile(
-        f'[git]\npush = ["{place.replace("deploy", user)}"]\n{command}',
+        f'[git]\npush = ["{place.replace("deploy", user)}"]\n{ANY_REF}{command}',
         commands='["git-remote"]',
     )
     assert remote.daemon.stop() == 0

@@ -19,6 +19,7 @@ from airlock_daemon.connection.closing import Closer
 from airlock_daemon.connection.descriptors import Passed
 from airlock_daemon.fairness.turns import Rounds, Turns
 from running import Daemon
+from worlds import ANY_REF
 
 NONE = "0" * 40
 Ends = tuple[int, int]
@@ -28,7 +29,7 @@ Ends = tuple[int, int]
 def remote(tmp_path: Path) -> Iterator[Remote]:
     """An agent that may push to the repositories there; the daemon runs."""
     world = make_world(tmp_path)
-    world.write_profile(f'[git]\npush = ["host{tmp_path}/*"]\n')
+    world.write_profile(f'[git]\npush = ["host{tmp_path}/*"]\n{ANY_REF}')
     with Daemon(world) as daemon:
         yield Remote(world, daemon)
 

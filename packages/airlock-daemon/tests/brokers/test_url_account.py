@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from url_world import ACCOUNT, Site, making_site
 
+from worlds import ANY_REF
+
 USER, PASSWORD = ACCOUNT
 
 
@@ -235,7 +237,7 @@ def test_a_server_without_tls_must_be_named_so(tmp_path: Path) -> None:
         with site.running():
             refused = site.git("ls-remote", "origin")
         assert f'fetch = ["http://{place}/app"]' in refused.stderr
-        site.world.write_profile(f'[git]\npush = ["http://{place}/**"]\n')
+        site.world.write_profile(f'[git]\npush = ["http://{place}/**"]\n{ANY_REF}')
         with site.running():
             pushed = site.git("push", "origin", "HEAD:x")
         assert (pushed.returncode, site.refs()) == (0, ["refs/heads/x"]), pushed.stderr

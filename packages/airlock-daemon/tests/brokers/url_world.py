@@ -12,7 +12,7 @@ from git_world import CLIENT
 from https_server import GitServer, make_authority, serving
 
 from running import Daemon
-from worlds import World
+from worlds import ANY_REF, World
 
 ACCOUNT = ("bot", "sw0rdfish-CANARY")
 
@@ -78,7 +78,8 @@ class Site:
     def grant(self, lines: str = "") -> None:
         """Write the agent's profile: the server by name, and more of [git]."""
         place = self.server.url.removeprefix("https://")
-        self.world.write_profile(f'[git]\npush = ["{place}/**"]\n{lines}')
+        refs = "" if "refs = " in lines else ANY_REF
+        self.world.write_profile(f'[git]\npush = ["{place}/**"]\n{refs}{lines}')
 
     @contextmanager
     def running(self) -> Iterator["Site"]:

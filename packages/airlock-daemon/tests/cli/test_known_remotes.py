@@ -41,7 +41,9 @@ def granted(world: World) -> World:
         (("push", "-o", "ci.skip", "ssh://git@host.example:22/acme/app", "agent/x"), "passed"),
         (("push", WEB, "HEAD"), "which others the client's git names is not known here\n"),
         (("push", "--all", WEB), "which others the client's git names is not known here\n"),
-        (("push", "origin", "main"), 'not known here: "origin" is no URL'),
+        (("push", "origin", "HEAD:agent/x"), 'not known here: "origin" is no URL'),
+        (("push", "origin", "HEAD:agent/x"), 'granted of refs: "refs/heads/agent/x"\n'),
+        (("push", "origin"), "which others the client's git names is not known here\n"),
         (("push",), "not known here: no URL is named"),
         (("push", "me@a.other.example:x/y", "agent/x"), '"*.other.example/**" is a pattern'),
         (("clone", "https://host.example/up/x", "copy"), 'fetch has "host.example/up/*"'),
@@ -58,8 +60,12 @@ def test_what_is_granted(granted: World, args: tuple[str, ...], says: str) -> No
 @pytest.mark.parametrize(
     ("args", "rule", "says"),
     [
-        (("push", APP, "+HEAD:main"), "protect", '"refs/heads/main": [git] protect keeps it as'),
-        (("push", APP, "agent/x", "other"), "refs", '"refs/heads/other": [git] refs does not name'),
+        (("push", APP, "+HEAD:main"), "protect", '"refs/heads/main": [git] protect forbids it'),
+        (("push", APP, "agent/x", "other"), "refs", 'denied: "refs/heads/other": [git] refs does'),
+        (("push", "origin", "HEAD:main"), "protect", '"refs/heads/main": [git] protect forbids'),
+        (("push", "origin", "x"), "refs", "it; allowed: refs/heads/agent/*, refs/heads/main, re"),
+        (("push", "-o", "x", "origin"), "push_options", 'the push option "x" is not'),
+        (("push", "origin", ":agent/x"), "delete", '"refs/heads/agent/x": deleting is not granted'),
         (("push", APP, ":agent/x"), "delete", '"refs/heads/agent/x": deleting is not granted'),
         (("push", "-d", WEB, "agent/x"), "delete", "deleting is not granted"),
         (("push", "-o", "x", WEB, "agent/x"), "push_options", 'the push option "x" is not'),
@@ -80,7 +86,7 @@ def test_what_is_refused(granted: World, args: tuple[str, ...], rule: str, says:
 def test_an_agent_without_a_grant_goes_where_the_daemon_looks(granted: World) -> None:
     """Which of known_hosts and the helpers of git is asked is said."""
     granted.write_profile("", commands='["git-remote"]')
-    said = run(granted, "test", "my", "git", "push", APP, "x").stdout
+    said = run(granted, "test", "my", "git", "push", APP, "agent/x").stdout
     assert f"the daemon looks for {APP.replace(':', '/').removesuffix('.git')} in kn" in said
     assert "asks git who has an account" in run(granted, "test", "my", "git", "fetch", WEB).stdout
 
@@ -105,7 +111,7 @@ def test_a_git_in_a_box_is_judged_by_both(granted: World) -> None:
     assert "broker" not in run(granted, "test", "my", "git", "gc", status=1).stdout
     assert "broker" not in run(granted, "test", "my", "git", "status").stdout
     said = run(granted, "test", "my", "git", "push", APP, "HEAD:main", status=1).stdout
-    assert '"refs/heads/main": [git] protect keeps it as it is' in said
+    assert '"refs/heads/main": [git] protect forbids it' in said
     said = run(granted, "test", "my", "git", "push", "git@host.example:x/y", "z", status=1).stdout
     assert "may not push to" in said
 
@@ -119,7 +125,11 @@ def test_the_running_daemon_is_asked_about_the_place(granted: World) -> None:
         done = run(granted, "test", "my", "git", "push", APP, "agent/x")
         assert ("daemon: allowed\n" in done.stdout, done.stderr) == (True, "")
         done = run(granted, "test", "my", "git", "push", APP, "main", status=1)
-        assert ("daemon: allowed\n" in done.stdout, done.stderr) == (True, "")
+        assert "denied: " in done.stdout
+        assert done.stdout.endswith("\ndaemon: its check does not go that far\n")
+        done = run(granted, "test", "my", "git", "push", "origin", "main", status=1)
+        assert "denied: " in done.stdout
+        assert done.stdout.endswith("\ndaemon: not asked\n")
         assert "daemon: not asked\n" in run(granted, "test", "my", "git", "push").stdout
         granted.write_profile(GRANT.replace("acme", "umbrella"), commands='["git-remote"]')
         done = run(granted, "test", "my", "git", "push", APP, "agent/x", status=1)

@@ -54,11 +54,67 @@ def test_what_a_person_reads_cannot_drive_the_terminal(world: World) -> None:
     install(world, "ask_a_person.py", "pre-exec")
     with Daemon(world) as daemon, daemon.connect() as connection:
         connection.sendall(request("git", "push", "\x1b[2J\u202e"))
-        asked = question(world)
-        text = ""
-        while not text.endswith("}\n"):
-            text = (asked / "request").read_text()
-        assert r'"\u001b[2J\u202e"' in text
+        text = (question(world) / "request").read_text()
+        assert r'argument: "\u001b[2J\u202e"' in text
+
+
+def test_no_member_of_a_request_looks_like_another_question(world: World) -> None:
+    """What is asked stands there alone, without variables, and an argument is one line."""
+    install(world, "ask_a_person.py", "pre-exec")
+    fake = 'x"\ncommand: "git"\nargument: "status"\n'
+    where = str(world.workspace)
+    with Daemon(world) as daemon, daemon.connect() as connection:
+        connection.sendall(
+            request("git", "push", fake, cwd=where, env={"A": fake}, features=["env"], x=fake)
+        )
+        text = (question(world) / "request").read_text()
+    assert text.splitlines() == [
+        'command: "git"',
+        'argument: "push"',
+        f"argument: {json.dumps(fake)}",
+        f'directory: "{world.workspace}"',
+    ]
+
+
+def test_a_question_that_nobody_could_read_is_refused(world: World) -> None:
+    """What scrolls off the screen hides what is asked."""
+    install(world, "ask_a_person.py", "pre-exec")
+    with Daemon(world) as daemon:
+        error = daemon.ask("git", "push", *("x",) * 1000).error
+    assert "this is too long for a question" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("args", "is_asked"),
+    [
+        (("ssh", "git@host", "git-receive-pack 'a/b'"), True),
+        (("ssh", "-p", "22", "host", "git-receive-pack 'git-upload-pack '"), True),
+        (("ssh", "git-upload-pack 'a'", "git-receive-pack 'a'"), True),
+        (("ssh", "host", {"base64": "/w=="}), True),
+        (("https", "origin", "https://host/a"), True),
+        (("http", "origin", "git-upload-pack 'a'"), True),
+        (("", "git-upload-pack 'a'"), True),
+        ((), True),
+        (("ssh", "git@host", "git-upload-pack 'git-receive-pack'"), False),
+    ],
+)
+def test_who_reaches_a_remote_is_asked_about_unless_it_fetches(
+    tmp_path: Path, args: tuple[object, ...], *, is_asked: bool
+) -> None:
+    """Over https and of what is not known it cannot be told, so that a person is asked."""
+    message = {"params": {"command": "git-remote", "args": args, "cwd": "/workspace"}}
+    with subprocess.Popen(
+        [EXAMPLES / "ask_a_person.py"], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as hook:
+        assert hook.stdin is not None
+        hook.stdin.write(json.dumps(message).encode())
+        hook.stdin.close()
+        while is_asked and not (found := list(tmp_path.glob("questions/*/request"))):
+            assert hook.poll() is None
+        if is_asked:
+            (found[0].parent / "answer").write_text("no\n")
+        assert hook.wait() == int(is_asked)
+    assert (tmp_path / "questions").exists() == is_asked
 
 
 def test_a_person_who_does_not_answer_refuses(world: World) -> None:

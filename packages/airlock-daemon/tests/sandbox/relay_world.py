@@ -15,7 +15,7 @@ from pathlib import Path
 
 from boxing import CLOSED, PYTHON, boxed_world
 from running import Answer, Daemon
-from worlds import BOX_USER, World
+from worlds import ANY_REF, BOX_USER, World
 
 SSH = """#!/bin/sh
 [ "$1" = -G ] && exec {real} "$@"
@@ -32,7 +32,7 @@ path = "{programs}:/usr/bin:/bin"
 [sandbox]
 user = "{user}"
 {more}"""
-GRANT = '[git]\npush = ["host{root}/*"]\nprotect = ["refs/heads/main"]\n'
+GRANT = f'[git]\npush = ["host{{root}}/*"]\n{ANY_REF}protect = ["refs/heads/main"]\n'
 BROKERS = 'brokers = ["git"]\n'
 IDENTITY = "git config --global user.name a; git config --global user.email a@example.com; "
 
@@ -92,7 +92,7 @@ def serving_urls(world: World) -> Iterator[tuple[str, dict[str, str]]]:
         )
         places = [f"host{world.root}/*", f"{site}{world.root}/*"]
         world.write_profile(
-            f"[workspace]\nhost = true\n[git]\npush = {json.dumps(places)}\n",
+            f"[workspace]\nhost = true\n[git]\npush = {json.dumps(places)}\n{ANY_REF}",
             commands='["sh", "python"]',
         )
         # What this machine has for itself is not meant for the tests.

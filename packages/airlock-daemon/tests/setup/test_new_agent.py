@@ -10,6 +10,7 @@ import pytest
 
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.setup.new_agent import NewAgent, Plan, plan_agent
+from airlock_modules import DEFAULT_REFS, PushList, Update, judge_push
 from worlds import World
 
 
@@ -20,12 +21,14 @@ def plan(
     commands: tuple[str, ...] = ("git",),
     workspaces: tuple[str, ...] = (),
     directory: Path | None = None,
+    refs: tuple[str, ...] = DEFAULT_REFS,
 ) -> Plan:
     new = NewAgent(
         name=name,
         directory=str(directory or world.config / "agents" / name),
         commands=commands,
         workspaces=workspaces,
+        refs=refs,
     )
     return plan_agent(new, world.locations, str(world.agents_file))
 
@@ -180,15 +183,86 @@ def test_an_agent_that_reaches_remotes_is_pinned_to_those_of_its_workspaces(
     world: World, command: str
 ) -> None:
     """By the container's own git, or by the host's in a box."""
-    workspace = str(world.workspace)
-    subprocess.run(["git", "init", "--quiet", workspace], check=True)
-    remote = ("remote", "add", "origin", "git@github.com:acme/app.git")
-    subprocess.run(["git", "-C", workspace, *remote], check=True)
+    workspace = make_repository(world.workspace)
     plan(world, commands=(command,), workspaces=(workspace,)).apply(ExitStack())
     grant = world.load().generations["new"].agent.profile.git
-    assert [str(each.text) for each in grant.push or ()] == ["git@github.com/acme/app"]
+    assert [place.text for place in grant.push] == ["git@github.com/acme/app"]
+    assert (grant.names_refs, judge(world, "refs/heads/agent/x")) == (True, [])
+    assert judge(world, "refs/heads/x", "refs/tags/agent/x", "refs/heads/trunk") == [
+        "refs",
+        "refs",
+        "protect",
+    ]
     plan(world, "other", commands=("ssh",)).apply(ExitStack())
-    assert not world.load().generations["other"].agent.profile.git.is_pinned
+    other = world.load().generations["other"].agent.profile.git
+    assert (other.is_pinned, other.names_refs) == (False, False)
+
+
+def make_repository(directory: Path) -> str:
+    """A repository with a remote whose default branch is trunk; returns its path."""
+    head = ("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/trunk")
+    for words in (
+        ("init", "--quiet"),
+        ("remote", "add", "origin", "git@github.com:acme/app.git"),
+        head,
+    ):
+        subprocess.run(["git", "-C", str(directory), *words], check=True)
+    return str(directory)
+
+
+def judge(world: World, *refs: str) -> list[str]:
+    """The rules by which a push of the new agent's is refused."""
+    grant = world.load().generations["new"].agent.profile.git
+    asked = PushList(updates=tuple(Update("0" * 40, "1" * 40, ref) for ref in refs))
+    return [refusal.rule for refusal in judge_push(grant, asked)]
+
+
+@pytest.mark.parametrize(
+    ("refs", "refused"),
+    [
+        (("refs/heads/**",), [None, "protect"]),
+        (("refs/heads/team/*", "refs/heads/trunk"), ["refs", None]),
+    ],
+)
+def test_refs_that_a_person_names_take_the_place_of_the_default(
+    world: World, refs: tuple[str, ...], refused: list[str | None]
+) -> None:
+    """The default branch stays protected, unless it is named itself."""
+    workspace = make_repository(world.workspace)
+    plan(world, workspaces=(workspace,), refs=refs).apply(ExitStack())
+    found = [next(iter(judge(world, f"refs/heads/{name}")), None) for name in ("agent/x", "trunk")]
+    assert found == refused
+
+
+def test_refs_without_a_command_that_heeds_them_are_refused(world: World) -> None:
+    """A person would rely on them."""
+    said = refuse(world, commands=("ssh",), refs=("refs/heads/x",))
+    assert said.startswith("--refs has no effect: none of ssh reaches a remote of git; leave")
+
+
+def test_a_linked_worktree_brings_the_common_directory_of_its_repository(world: World) -> None:
+    """Its git needs it; nothing is added where another workspace contains it already."""
+    app, tree = world.root / "app", world.workspace / "tree"
+    app.mkdir()
+    make_repository(app)
+    names = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    for words in (("commit", "-qm", "x", "--allow-empty"), ("worktree", "add", "-q", str(tree))):
+        subprocess.run(["git", "-C", str(app), *names, *words], check=True)
+    both = plan(world, workspaces=(str(tree), str(app)))
+    assert (both.workspaces, both.remarks) == ((str(tree), str(app)), ())
+    made = plan(world, commands=("git-remote",), workspaces=(str(tree),))
+    assert made.workspaces == (str(tree), f"{app}/.git")
+    (remark,) = made.remarks
+    assert remark.startswith(f"{tree} is a linked worktree: {app}/.git is a workspace too")
+    assert next(made.describe()) == remark
+    made.apply(ExitStack())
+    profile = world.load().generations["new"].agent.profile
+    assert [mount.source for mount in profile.same_path] == [str(tree), f"{app}/.git"]
+    assert [place.text for place in profile.git.push] == ["git@github.com/acme/app"]
+    # From there it could put another directory in the place of the common one.
+    assert "and could put another directory in its place" in refuse(
+        world, "main", workspaces=(str(app),)
+    )
 
 
 @pytest.mark.parametrize("has_workspace", [True, False])
@@ -206,7 +280,7 @@ def test_each_line_that_is_commented_out_can_be_switched_on(
     before = profile.read_text()
     lines = before.splitlines()
     found = [n for n, line in enumerate(lines) if re.match(r'\s*# (\[|"|[a-z_]+ = )', line)]
-    assert len(found) >= 12
+    assert len(found) >= 10
     for chosen in (*([each] for each in found), found):
         changed = [
             line.replace("# ", "", 1) if n in chosen else line for n, line in enumerate(lines)

@@ -6,7 +6,7 @@ import pytest
 
 from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.checking import check_files
-from worlds import World
+from worlds import ANY_REF, World
 
 GRANT = '[git]\npush = ["github.com/acme/*"]\n'
 
@@ -78,11 +78,26 @@ def test_who_names_no_place_is_called_unpinned(tmp_path: Path) -> None:
     world = World(tmp_path)
     enable(world, "git")
     world.write_profile("", commands='["git-remote"]')
-    (note,) = check_files(world.locations).notes
+    (note,) = (each for each in check_files(world.locations).notes if each.key == "git")
     assert note.name == "remotes"
     assert "agent my is unpinned" in note.problem
-    world.write_profile("[git]\npush = []\n", commands='["git-remote"]')
+    world.write_profile(f"[git]\npush = []\n{ANY_REF}", commands='["git-remote"]')
     assert check_files(world.locations).notes == ()
+
+
+def test_which_refs_are_the_default_is_said(tmp_path: Path) -> None:
+    """A note with the line that widens it, for every agent that reaches remotes."""
+    world = World(tmp_path)
+    enable(world, "git", "ssh")
+    for commands in ('["git-remote"]', '["git"]'):
+        world.write_profile(GRANT, commands=commands)
+        (note,) = (each for each in check_files(world.locations).notes if each.key == "git.refs")
+        assert "so that my may push to refs/heads/agent/** only" in note.problem
+        assert note.remedy.endswith(f"write in [git]: {ANY_REF.strip()}")
+    world.write_profile(GRANT + ANY_REF, commands=commands)
+    assert not any(each.key == "git.refs" for each in check_files(world.locations).notes)
+    world.write_profile("", commands='["ssh"]')
+    assert not any(each.key == "git.refs" for each in check_files(world.locations).notes)
 
 
 def test_that_git_runs_on_this_host_is_said(tmp_path: Path) -> None:
@@ -90,7 +105,7 @@ def test_that_git_runs_on_this_host_is_said(tmp_path: Path) -> None:
     world = World(tmp_path)
     enable(world, "git")
     world.write_profile("", commands='["git"]')
-    unpinned, note = check_files(world.locations).notes
+    unpinned, _, note = check_files(world.locations).notes
     assert "agent my is unpinned" in unpinned.problem
     assert "git and its hooks run on this host, sandboxed" in note.problem
     assert 'grant commands = ["git-remote"]' in note.remedy
@@ -105,13 +120,13 @@ def test_ssh_is_unpinned_until_its_hosts_are_named(tmp_path: Path) -> None:
     enable(world, "git", "ssh")
     for more, says in (
         ("", "ssh reaches every host in your known_hosts"),
-        (GRANT, "but those of [git]"),
+        (GRANT + ANY_REF, "but those of [git]"),
     ):
         world.write_profile(more, commands='["git-remote", "ssh"]')
         (note,) = (each for each in check_files(world.locations).notes if each.key == "ssh")
         assert note.name == "remotes"
         assert says in note.problem
-    world.write_profile(f"{GRANT}[ssh]\nhosts = []\n", commands='["git-remote", "ssh"]')
+    world.write_profile(f"{GRANT}{ANY_REF}[ssh]\nhosts = []\n", commands='["git-remote", "ssh"]')
     assert check_files(world.locations).notes == ()
 
 
@@ -133,27 +148,53 @@ def test_hosts_beside_an_ssh_that_does_not_heed_them_are_a_fault(tmp_path: Path)
     )
 
 
+UNSEEN = '["push & --tags", "push & --delete", "remote add"]'
+
+
 @pytest.mark.parametrize(
     ("rules", "told"),
     [
-        (
-            '["push & --tags", "push & --delete", "remote add"]',
-            '"push & --tags", "remote add" have',
-        ),
-        ('["push & -o"]', '"push & -o" has'),
+        (UNSEEN, '"push & --tags", "remote add" have no effect: git-remote sees refs'),
+        ('["push & -o"]', '"push & -o" has no effect'),
         ('["push", "push & refs/heads/*"]', None),
     ],
 )
-def test_rules_that_no_remote_is_asked_by_are_told(
+def test_rules_that_nothing_applies_are_a_fault(
     tmp_path: Path, rules: str, told: str | None
 ) -> None:
-    """Those of the built-in module are not, which its page explains."""
+    """The container's own git is not asked by them, and its owner would rely on them."""
     world = World(tmp_path)
     enable(world, "git")
     world.write_profile(f"[deny]\ngit = {rules}\n", commands='["git-remote"]')
-    problems = [each.problem for each in check_files(world.locations).notes]
-    found = [problem for problem in problems if "no effect on git-remote" in problem]
-    assert [problem.startswith(told or "") for problem in found] == [True] * (told is not None)
+    faults = check_files(world.locations).faults
+    assert [fault.key for fault in faults] == ["deny.git"] * (told is not None)
+    for fault in faults:
+        assert fault.problem.startswith(told or "")
+        assert 'use [git], such as refs = ["refs/heads/agent/**"]' in str(fault)
+
+
+def test_rules_that_hold_for_the_git_of_this_host_alone_are_told(tmp_path: Path) -> None:
+    """Those about remotes: an alias gets around them. Others are about what that git does here."""
+    world = World(tmp_path)
+    enable(world, "git")
+    world.write_profile(f"[deny]\ngit = {UNSEEN}\n", commands='["git"]')
+    findings = check_files(world.locations).findings
+    (finding,) = (each for each in findings if each.name == "remotes")
+    assert finding.key == "deny.git"
+    assert finding.problem.startswith('"push & --tags" has no effect on git-remote')
+
+
+def test_rules_of_an_override_are_told_as_well(tmp_path: Path) -> None:
+    """But for those that the built-in module has too."""
+    world = World(tmp_path)
+    enable(world, "git")
+    box = '[sandbox]\nbox = "closed"\nbrokers = ["git"]\n'
+    world.write_module("git", "git", f'[deny]\nargs = ["push & --force", "gc"]\n{box}')
+    for commands, told in (('["git"]', []), ('["git-remote"]', ['"gc" has no effect on git-r'])):
+        world.write_profile("", commands=commands)
+        found = [each.problem for each in check_files(world.locations).findings]
+        found = [each for each in found if "no effect" in each]
+        assert [problem[: len(told[0])] for problem in found] == told
 
 
 def test_a_box_from_which_remotes_are_reached_counts_as_git_remote(tmp_path: Path) -> None:

@@ -47,7 +47,13 @@ from airlock_modules.remotes.advertisement import AdvertisementReader
 from airlock_modules.remotes.destination import Destination
 from airlock_modules.remotes.errors import RemoteError
 from airlock_modules.remotes.fetch_request import FetchRequestReader
-from airlock_modules.remotes.grants import GitGrant, Place, find_place, read_place
+from airlock_modules.remotes.grants import (
+    DEFAULT_REFS,
+    GitGrant,
+    Place,
+    find_place,
+    read_place,
+)
 from airlock_modules.remotes.helper_commands import HelperReader, answer_helper
 from airlock_modules.remotes.host_lines import HostLine, SshGrant, find_host, read_host_line
 from airlock_modules.remotes.login import Login
@@ -70,6 +76,7 @@ from ._version import __version__
 __all__ = [
     "ALL_BELOW",
     "ANY_PROGRAM",
+    "DEFAULT_REFS",
     "IF_THERE",
     "AdvertisementReader",
     "Credentials",

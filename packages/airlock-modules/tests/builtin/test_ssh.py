@@ -163,6 +163,7 @@ PIECES = st.one_of(
     st.sampled_from([f"-{letter}" for letter in string.ascii_letters]),
     st.builds("-o{}={}".format, st.sampled_from(NAMES), st.sampled_from(VALUES)),
     st.builds("{} {}".format, st.sampled_from(NAMES), st.sampled_from(VALUES)),
+    st.sampled_from(('-oUser="x"', '-oUser="x y"', '-oPort="22"', '-oUser="x"y')),
     st.sampled_from((*VALUES, "-o", "-v", "h", "u@h", "ssh://u@h:1", "-A", "--", "-", "--A")),
 )
 

@@ -33,9 +33,17 @@ def test_a_whole_table() -> None:
         "github.com/acme/*",
         "https://github.com/upstream/*",
     ]
-    assert grant.refs is not None
-    assert grant.refs[0].fullmatch("refs/heads/agent/x")
+    assert grant.names_refs
+    assert [pattern.text for pattern in grant.refs] == ["refs/heads/agent/*"]
     assert any(map(grant.protect[0].fullmatch, fold("refs/heads/Main")))
+
+
+@pytest.mark.parametrize(("text", "refs"), [("", ["refs/heads/agent/**"]), ("refs = []", [])])
+def test_refs_that_are_left_out_are_the_branches_below_agent(text: str, refs: list[str]) -> None:
+    """An empty list is none at all."""
+    grant = read_git_grant(reader(text)[0])
+    assert [pattern.text for pattern in grant.refs] == refs
+    assert grant.names_refs == bool(text)
 
 
 def test_an_empty_table_pins_nothing_and_an_empty_list_everything() -> None:

@@ -15,7 +15,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from airlock_modules.remotes.errors import RemoteError
-from airlock_modules.remotes.grants import GitGrant
+from airlock_modules.remotes.grants import GitGrant, RefPattern
 from airlock_modules.remotes.patterns import compile_pattern, compile_protection
 from airlock_modules.remotes.pkt_line import FLUSH, frame
 from airlock_modules.remotes.push_list import PushList, PushReader
@@ -24,7 +24,7 @@ from airlock_modules.remotes.push_report import compose_report
 
 NONE = "0" * 40
 GRANT = GitGrant(
-    refs=(compile_pattern("refs/heads/**"),),
+    refs=(RefPattern.of("refs/heads/**"),),
     protect=(compile_protection("refs/heads/main"),),
     push_options=(compile_pattern("ci.*"),),
 )

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from airlock_modules.remotes.grants import GitGrant
-from airlock_modules.remotes.patterns import compile_option, compile_pattern, compile_protection
+from airlock_modules.remotes.grants import GitGrant, RefPattern
+from airlock_modules.remotes.patterns import compile_option, compile_protection
 from airlock_modules.remotes.push_list import PushList, Update
 from airlock_modules.remotes.push_policy import Refusal, judge_push
 from airlock_modules.remotes.push_report import compose_report
 
 NONE, ONE, TWO = "0" * 40, "1" * 40, "2" * 40
 AGENT = GitGrant(
-    refs=(compile_pattern("refs/heads/agent/*"), compile_pattern("refs/for/*")),
+    refs=(RefPattern.of("refs/heads/agent/*"), RefPattern.of("refs/for/*")),
     protect=(compile_protection("refs/heads/agent/main"),),
     push_options=(compile_option("ci.*"),),
 )
@@ -24,16 +24,23 @@ def push(*refs: str, new: str = TWO, options: tuple[str, ...] = ()) -> PushList:
     return PushList(updates=tuple(Update(ONE, new, ref) for ref in refs), options=options)
 
 
-@pytest.mark.parametrize("ref", ["refs/heads/a", "refs/heads/feature/x", "refs/tags/v1.0"])
-def test_branches_and_tags_may_move_where_nothing_is_said(ref: str) -> None:
+@pytest.mark.parametrize("name", ["a", "feature/x", "x/agent/y"])
+def test_an_agent_has_branches_of_its_own_where_nothing_is_said(name: str) -> None:
     """A grant without refs."""
-    assert judge_push(GitGrant(), push(ref)) == ()
+    assert judge_push(GitGrant(), push(f"refs/heads/agent/{name}")) == ()
 
 
 @pytest.mark.parametrize(
     "ref",
     [
         "HEAD",
+        "refs/heads/main",
+        "refs/heads/agent",
+        "refs/heads/agents/x",
+        "refs/heads/Agent/x",
+        "refs/heads/x/agent/y",
+        "refs/tags/v1.0",
+        "refs/tags/agent/x",
         "refs/notes/commits",
         "refs/for/main",
         "refs/heads",
@@ -41,6 +48,8 @@ def test_branches_and_tags_may_move_where_nothing_is_said(ref: str) -> None:
         "main",
         "refs/headsx/a",
         "refs/heads/main%submit",
+        "refs/heads/agent/x%submit",
+        "refs/heads/agent/../main",
         "refs/heads/../tags/x",
         "refs/heads//a",
         "refs/heads/a.lock",
@@ -54,7 +63,7 @@ def test_branches_and_tags_may_move_where_nothing_is_said(ref: str) -> None:
     ],
 )
 def test_other_refs_may_not(ref: str) -> None:
-    """Those that servers treat in their own way, and names that are none."""
+    """Those of others, those that servers treat in their own way, and names that are none."""
     assert [refusal.ref for refusal in judge_push(GitGrant(), push(ref))] == [ref]
 
 
@@ -101,7 +110,7 @@ def test_a_grant_says_which_refs_move(asked: PushList, rule: str | None) -> None
 def test_what_a_file_system_takes_for_a_protected_ref_is_one(ref: str) -> None:
     """In another case, width or composition, with what nobody sees, or with options of a server."""
     protect = tuple(map(compile_protection, ("refs/heads/gr\u00f6\u00dfe", "refs/heads/x*")))
-    grant = GitGrant(refs=(compile_pattern("refs/**"), compile_pattern("**%*")), protect=protect)
+    grant = GitGrant(refs=(RefPattern.of("refs/**"), RefPattern.of("**%*")), protect=protect)
     assert [refusal.rule for refusal in judge_push(grant, push(ref))] == ["protect"]
 
 
@@ -111,6 +120,27 @@ def test_a_ref_that_no_server_takes_is_refused_before_patterns_see_it() -> None:
     assert refusal.problem == "this is no name of a ref"
 
 
+@pytest.mark.parametrize(
+    ("refs", "allowed"),
+    [
+        (("refs/heads/agent/*",), "refs/heads/agent/*"),
+        (("refs/a", "refs/b", "refs/c"), "refs/a, refs/b, refs/c"),
+        (("refs/a", "refs/b", "refs/c", "refs/d"), "refs/a, refs/b, refs/c, ..."),
+        (("refs/\u202ea",), '"refs/\\u{202e}a"'),
+        ((), "no ref"),
+    ],
+)
+def test_a_refusal_names_what_is_allowed(refs: tuple[str, ...], allowed: str) -> None:
+    """What is protected and what refs leaves out, with the first patterns of refs."""
+    protect = (compile_protection("refs/heads/main"),)
+    grant = GitGrant(refs=tuple(map(RefPattern.of, refs)), protect=protect)
+    found = judge_push(grant, push("refs/heads/x", "refs/heads/main"))
+    assert [refusal.problem for refusal in found] == [
+        f"[git] refs does not allow it; allowed: {allowed}",
+        f"[git] protect forbids it; allowed: {allowed}",
+    ]
+
+
 def test_each_of_very_many_refs_has_its_reason() -> None:
     """However many are refused: a minute of looking would hold up everybody."""
     many = PushList(
@@ -118,7 +148,7 @@ def test_each_of_very_many_refs_has_its_reason() -> None:
         capabilities=("report-status",),
     )
     report = compose_report(many, judge_push(GitGrant(), many))
-    assert report.count(b" airlock: this is no branch and no tag\n") == 20_000
+    assert report.count(b"; allowed: refs/heads/agent/**\n") == 20_000
 
 
 @pytest.mark.parametrize("capabilities", [("side-band-64k",), ()])

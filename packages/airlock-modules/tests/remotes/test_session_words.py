@@ -145,3 +145,29 @@ def test_other_words_are_refused(words: tuple[str, ...], rule: str) -> None:
         read_session_words(words)
     assert refused.value.rule == rule
     assert refused.value.problem.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ('ConnectTimeout="10"', ("ConnectTimeout", "10")),
+        ('Ciphers "aes256-ctr"', ("Ciphers", "aes256-ctr")),
+        ("ControlMaster=auto", None),
+        ("ControlPersist=60s", None),
+        ('ControlPath="/root/.ansible/cp/0123456789"', None),
+        ("controlpath ~/.ssh/cm-%r@%h", None),
+    ],
+)
+def test_quotes_are_taken_off_and_shared_connections_ignored(
+    option: str, value: tuple[str, str] | None
+) -> None:
+    """As Ansible writes them."""
+    assert read("-o", option, "host").options == (() if value is None else (value,))
+
+
+def test_a_user_in_quotes_is_the_user() -> None:
+    """No other than ssh itself reads."""
+    assert read("-o", 'User="deploy"', "host").login.user == "deploy"
+    for value in ('"a b"', '"a\\b"', '"a\'b"', '"a"b', '"a#b"', '""', '"-x"', '"%h"', "'a'"):
+        with pytest.raises(RemoteError):
+            read("-o", f"User={value}", "host")

@@ -37,6 +37,7 @@ from airlock_daemon.setup.paths import Locations, absolute, beside_config
 from airlock_daemon.setup.programs import search_path
 from airlock_daemon.setup.removed_agent import plan_removal
 from airlock_daemon.setup.workspaces import Trust, describe_unserved, plan_trust
+from airlock_modules import DEFAULT_REFS
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
@@ -56,7 +57,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 @app.callback()
 @pass_obj
 def _agent(application: Application) -> None:
-    """Register agents, list them, take them out, and trust a new workspace."""
+    """Register agents, list and remove them, and trust a workspace."""
 
 
 @app.command("add")
@@ -84,6 +85,15 @@ def add_agent(
             show_default=False,
         ),
     ] = None,
+    refs: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="What its pushes may create or move, such as refs/heads/team/**; may be repeated. "
+            f" [default: {', '.join(DEFAULT_REFS)}]",
+            show_default=False,
+        ),
+    ] = None,
     form: Annotated[
         Form,
         typer.Option(
@@ -102,6 +112,10 @@ def add_agent(
     and the service of `init` is started. It ends with the command that starts a container of the
     agent, and before that with the one that starts the daemon, where there is no service.
 
+    [git] gets the remotes of the workspaces, --refs, and the default branches of these remotes,
+    which stay protected unless --refs names them. A workspace that is a linked worktree of git
+    brings the common directory of its repository along, as another workspace.
+
     The registration is that of --agents, else that of the running daemon, else agents.toml beside
     config.toml. Workspaces are written to [workspace] same_path; what the container mounts is found
     without that, where the daemon can ask the kernel and Docker.
@@ -111,7 +125,11 @@ def add_agent(
     registration = application.find_registration()
     file = registration.path or beside_config(application.locations)
     locations = msgspec.structs.replace(application.locations, agents=file)
-    if form is not Form.RUN and not (workspace or command or path) and _is_registered(name, file):
+    if (
+        form is not Form.RUN
+        and not (workspace or command or path or refs)
+        and _is_registered(name, file)
+    ):
         _print_container(application, name, form)
         return
     named = tuple(map(absolute, workspace or ()))
@@ -121,6 +139,7 @@ def add_agent(
         commands=tuple(dict.fromkeys(command or ("git",))),
         workspaces=tuple(dict.fromkeys(map(os.path.realpath, named))),
         named=named,
+        refs=tuple(dict.fromkeys(refs or DEFAULT_REFS)),
     )
     show = partial(_show, application)
     with changing(
@@ -146,7 +165,7 @@ def add_agent(
             application,
             name,
             commands=new.commands,
-            workspaces=(Mount(source=path, target=path) for path in new.workspaces),
+            workspaces=(Mount(source=path, target=path) for path in plan.workspaces),
         ),
     )
     if application.json:

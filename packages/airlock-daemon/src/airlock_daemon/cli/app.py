@@ -26,7 +26,7 @@ COMMANDS = {
     "doctor": "Look for faults in the world around the daemon.",
     "test": "Say whether a command would be allowed, and what decides.",
     "show": "Print the module of a command, as TOML for an override.",
-    "agent": "Register agents, list them, take them out, and trust a new workspace.",
+    "agent": "Register agents, list and remove them, and trust a workspace.",
     "run": "Run a container of an agent, of any image.",
     "scan": "List what your own tools would run in a workspace.",
     "shim": "Copy the shim to where an image is built, or say where it is.",

@@ -21,6 +21,7 @@ from airlock_modules import (
     PushList,
     RemoteError,
     RemoteRequest,
+    judge_push,
     read_url_words,
 )
 from airlock_wire import quote
@@ -30,16 +31,14 @@ def judge_call(generation: Generation, call: GitCall) -> Verdict:
     """Judge what a git would say to a remote: where it leads, and which refs it moves."""
     if call.url is None or not call.words:
         named = "no URL is named" if call.url is None else f"{quote(call.url)} is no URL"
-        return Verdict(
+        found = Verdict(
             allowed=True,
-            broker=f"not known here: {named}, and remotes are the client's repository's to know",
+            broker=f"not known here: {named}; the client's repository knows its remotes",
             undecided=(call.url or "the remote",),
         )
-    is_push = call.push is not None
-    found = judge_words(generation, call.words, is_push=is_push)
-    if not found.allowed or not is_push:
-        return found
-    return _judge_refs(generation, _read(generation, call.words, is_push=True), call, found)
+    else:
+        found = judge_words(generation, call.words, is_push=call.push is not None)
+    return _judge_refs(generation, call, found) if found.allowed and call.push else found
 
 
 def judge_words(generation: Generation, words: Sequence[str], *, is_push: bool = False) -> Verdict:
@@ -88,11 +87,14 @@ def _say_place(asked: RemoteRequest, place: Place | None) -> Verdict:
     return Verdict(allowed=True, broker=f"not known here: {looks}", undecided=(where,))
 
 
-def _judge_refs(
-    generation: Generation, asked: RemoteRequest, call: GitCall, found: Verdict
-) -> Verdict:
+def _judge_refs(generation: Generation, call: GitCall, found: Verdict) -> Verdict:
+    """Judge the refs of a push that is `found` allowed so far; [git] does so without a URL too."""
     push = call.push or PushList()
-    refusals = [each for part in judge_by(generation, push, asked) for each in part]
+    if call.words:
+        asked = _read(generation, call.words, is_push=True)
+        refusals = [each for part in judge_by(generation, push, asked) for each in part]
+    else:
+        refusals = list(judge_push(generation.agent.profile.git, push))
     if refusals:
         first = refusals[0]
         named = "the push" if first.ref is None else quote(first.ref)

@@ -120,7 +120,7 @@ def _say(answer: Answer | None, verdict: Verdict) -> str:
     if answer is None:
         return "none is running"
     if answer.message is None:
-        return "allowed"
+        return "its check does not go that far" if verdict.is_past_check else "allowed"
     if answer.message == verdict.message:
         return "denied in the same words"
     return f"denied: {quote(answer.message, limit=None)}"

@@ -1,5 +1,6 @@
 """What works otherwise from now on, where nothing can be carried over that would keep it."""
 
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
@@ -8,7 +9,10 @@ from airlock_daemon.migrate.layout import Layout
 from airlock_daemon.setup.boxes import is_home
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.overrides import find_losses
-from airlock_modules import Module
+from airlock_daemon.setup.remotes import ANY_REFS, reaches_remotes
+from airlock_daemon.setup.toml_edit import extend_array
+from airlock_daemon.setup.writing import edit
+from airlock_modules import DEFAULT_REFS, Module
 
 RELEASED = ("aws", "docker", "git", "ssh", "terraform")
 """The built-in modules of all earlier releases."""
@@ -42,13 +46,41 @@ _BOXED: Mapping[str, str] = {
 
 
 class Migrated(msgspec.Struct, frozen=True, kw_only=True):
-    """An agent: its old name and its new one, what its profile grants and sets, and its modules."""
+    """An agent: its old name and its new one, what its profile grants and sets, and its modules.
+
+    `keeps_refs` says that nothing is to be written about `[git] refs` into its profile.
+    """
 
     before: str
     name: str
     commands: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
     modules: Modules = Modules()
+    keeps_refs: bool = False
+
+    def needs_refs(self, enable: Sequence[str]) -> bool:
+        """Whether its pushes, with commands among `enable`, would be refused what they did."""
+        found = map(self.modules.find, self.commands or enable)
+        return not self.keeps_refs and any(each and reaches_remotes(each) for each in found)
+
+
+def allow_any_ref(profile: str) -> str | None:
+    """A profile with `[git] refs` for all branches and tags, which were the default before.
+
+    None where it has such a key, or is written in a form that is not changed here.
+    """
+
+    def extend(text: str) -> str | None:
+        if "refs" in tomllib.loads(text).get("git", {}):
+            return None
+        return extend_array(text, "git", "refs", ANY_REFS)
+
+    try:
+        changed = edit(profile, extend)
+    except (ValueError, RecursionError, TypeError):
+        # `check` names what is wrong with it.
+        return None
+    return None if changed is None else changed.removesuffix("\n") + "\n"
 
 
 def list_differences(
@@ -68,6 +100,11 @@ def list_differences(
             yield (
                 f'agent "{agent.before}" is called {agent.name}, since such characters are in no '
                 f"name any more: its container has to mount sockets/{agent.name}"
+            )
+        if agent.needs_refs(enable):
+            yield (
+                f"agent {agent.name}: [git] refs of its airlock.toml lets it push to all branches "
+                f"and tags, as before; without that line to {', '.join(DEFAULT_REFS)} only"
             )
         for command in agent.commands or enable:
             module = agent.modules.find(command)

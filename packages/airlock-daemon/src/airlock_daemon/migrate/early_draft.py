@@ -3,10 +3,15 @@
 import os
 import shlex
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from airlock_daemon.migrate.backup import Backup
-from airlock_daemon.migrate.differences import Migrated, list_differences, list_losses
+from airlock_daemon.migrate.differences import (
+    Migrated,
+    allow_any_ref,
+    list_differences,
+    list_losses,
+)
 from airlock_daemon.migrate.early import Early, read_early
 from airlock_daemon.migrate.plan import Draft
 from airlock_daemon.migrate.released_registration import Registered, write_registration
@@ -29,14 +34,14 @@ def draft_early(
     early = read_early(backup.source, backup.directory, backup.layout, faults=faults)
     if early is None:
         return Draft(steps=())
+    agents = _describe(backup, early)
+    enable = tomllib.loads(early.config.text).get("commands", {}).get("enable", ())
     steps = (
-        *_make_agents(backup, early),
+        *_make_agents(backup, early, [each.before for each in agents if each.needs_refs(enable)]),
         *_carry_modules(backup, early),
         *_change_files(backup, early),
         *_clear(backup, early),
     )
-    agents = _describe(backup, early)
-    enable = tomllib.loads(early.config.text).get("commands", {}).get("enable", ())
     differences = list_differences(
         agents,
         enable=enable,
@@ -53,13 +58,14 @@ def draft_early(
     )
 
 
-def _make_agents(backup: Backup, early: Early) -> Iterator[Step]:
+def _make_agents(backup: Backup, early: Early, pushing: Collection[str]) -> Iterator[Step]:
     if early.profiles:
         yield Make(path=os.path.join(backup.directory, "agents"))
     for before, converted in early.profiles.items():
         directory = os.path.join(backup.directory, "agents", early.names[before])
         yield Make(path=directory)
-        yield Write(path=os.path.join(directory, PROFILE), before=None, after=converted.text)
+        text = (before in pushing and allow_any_ref(converted.text)) or converted.text
+        yield Write(path=os.path.join(directory, PROFILE), before=None, after=text)
         hooks = os.path.join(directory, "hooks")
         if early.hooks:
             yield Make(path=hooks)

@@ -10,7 +10,12 @@ import msgspec
 
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.migrate.backup import Backup
-from airlock_daemon.migrate.differences import Migrated, list_differences, list_losses
+from airlock_daemon.migrate.differences import (
+    Migrated,
+    allow_any_ref,
+    list_differences,
+    list_losses,
+)
 from airlock_daemon.migrate.early import HOOKS
 from airlock_daemon.migrate.plan import Draft
 from airlock_daemon.migrate.reading import read_lenient, read_plain
@@ -67,8 +72,21 @@ def draft_fourth(
     after = write_registration(found.agents, relative_to=backup.directory)
     if is_beside and before is not None and _means(before, found.agents, backup.directory):
         after = before
+    widened = {agent.name: _widen_profile(agent) for agent in found.agents}
+    agents = [
+        _describe(agent, found.overrides[agent.name], keeps_refs=widened[agent.name] is None)
+        for agent in found.agents
+    ]
+    enable = _read_enable(found)
+    # Agents may share a directory.
+    profiles = {
+        change.path: (f"{each.name}.profile", change)
+        for each in agents
+        if (change := widened[each.name]) is not None and each.needs_refs(enable)
+    }
     boxed = _list_boxed(backup, found)
-    steps: list[Step] = [*_set_aside(found), *boxed.values()]
+    changes = (change for _, change in profiles.values())
+    steps: list[Step] = [*_set_aside(found), *boxed.values(), *changes]
     config = read_whole(os.path.join(backup.source, "config.toml"))
     if found.config is not None and found.config.text != config:
         path = os.path.join(backup.directory, "config.toml")
@@ -80,8 +98,6 @@ def draft_fourth(
         if isinstance(step, Rename):
             aside, back = shlex.quote(step.target), shlex.quote(step.source)
             undo.append(f"[ ! -e {aside} ] || mv {aside} {back}")
-    agents = [_describe(agent, found.overrides[agent.name]) for agent in found.agents]
-    enable = _read_enable(found)
     differences = list_differences(
         agents,
         enable=enable,
@@ -93,7 +109,10 @@ def draft_fourth(
     return Draft(
         steps=tuple(steps),
         undo=tuple(undo),
-        kept={name: step.path for name, step in boxed.items()},
+        kept={
+            **{name: step.path for name, step in boxed.items()},
+            **{name: path for path, (name, _) in profiles.items()},
+        },
         changes=(*([] if is_beside else moved), *_list_changes(backup, found), *differences),
         losses=tuple(list_losses(agents, enable)),
         hints=tuple(_list_linked(found)),
@@ -207,6 +226,14 @@ def _set_aside(found: Fourth) -> Iterator[Step]:
         yield Rename(source=source, target=f"{source}{SKIPPED}")
 
 
+def _widen_profile(agent: Registered) -> Write | None:
+    """The change by which its pushes may move what they could, None where there is none to make."""
+    path = os.path.realpath(os.path.join(agent.directory, PROFILE))
+    text = None if read_lenient(path) is None else read_whole(path)
+    after = None if text is None else allow_any_ref(text)
+    return None if after is None else Write(path=path, before=text, after=after)
+
+
 def _means(text: str, agents: Sequence[Registered], base: str) -> bool:
     """Whether a registration says all this in the words of this release, and nothing else."""
     data = tomllib.loads(text.removeprefix("\ufeff"))
@@ -244,7 +271,7 @@ def _has_hooks(agent: Registered) -> bool:
     return any(os.path.exists(os.path.join(agent.directory, "hooks", name)) for name in HOOKS)
 
 
-def _describe(agent: Registered, overrides: Sequence[Override]) -> Migrated:
+def _describe(agent: Registered, overrides: Sequence[Override], *, keeps_refs: bool) -> Migrated:
     profile: dict[str, Any] = {}
     try:
         profile = tomllib.loads(read_lenient(os.path.join(agent.directory, PROFILE)) or "")
@@ -267,4 +294,5 @@ def _describe(agent: Registered, overrides: Sequence[Override]) -> Migrated:
         commands=tuple(profile.get("commands", ())),
         variables=tuple(env.get("set", ())) if isinstance(env, dict) else (),
         modules=Modules(own=own),
+        keeps_refs=keeps_refs,
     )

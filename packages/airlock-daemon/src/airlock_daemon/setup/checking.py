@@ -15,7 +15,12 @@ from airlock_daemon.setup.homes import find_unprotected
 from airlock_daemon.setup.load import Setup, load_setup
 from airlock_daemon.setup.overrides import find_losses
 from airlock_daemon.setup.paths import Locations
-from airlock_daemon.setup.remotes import find_git_on_host, find_unpinned, find_unseen_rules
+from airlock_daemon.setup.remotes import (
+    find_default_refs,
+    find_git_on_host,
+    find_unpinned,
+    find_unseen_rules,
+)
 from airlock_daemon.setup.reserved import is_within
 from airlock_daemon.setup.sockets_directory import find_unusable
 from airlock_modules import Fault
@@ -101,14 +106,17 @@ def check_files(locations: Locations, *, only: str | None = None) -> Checked:
     own = [agent.modules.own for agent in agents]
     checked = Checked(
         faults=(*faults, *named("workspace", (each for one in unserved.values() for each in one))),
-        findings=tuple(_name(setup.warnings, locations)),
+        findings=(
+            *_name(setup.warnings, locations),
+            *find_unseen_rules(agents, setup.config.ceiling),
+        ),
         notes=(
             *named("override", find_losses([setup.shared, *own], setup.config.ceiling)),
             *find_unprotected(agents, setup.config.ceiling),
             *find_holdings(agents, setup.config.ceiling),
             *find_unpinned(agents, setup.config.ceiling),
+            *find_default_refs(agents, setup.config.ceiling),
             *find_git_on_host(agents, setup.config.ceiling),
-            *find_unseen_rules(agents, setup.config.ceiling),
         ),
         agents=tuple(everyone),
         unserved=tuple(unserved),

@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
 import msgspec
@@ -12,21 +12,21 @@ from airlock_daemon.setup.agents import PROFILE, Agent, load_agent, read_registr
 from airlock_daemon.setup.config import DEFAULT_LOG
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import Modules, load_modules
-from airlock_daemon.setup.new_files import CONFIG, REGISTRATION, write_profile
+from airlock_daemon.setup.new_files import CONFIG, REGISTRATION, GitLines, write_profile
 from airlock_daemon.setup.noted import Noted, note, read_boot_id
 from airlock_daemon.setup.paths import Locations, absolute
 from airlock_daemon.setup.profile import Identity
 from airlock_daemon.setup.programs import search_path
 from airlock_daemon.setup.recipes import say_nearest, say_recipe
 from airlock_daemon.setup.remotes import reaches_remotes
-from airlock_daemon.setup.reserved import reserve
+from airlock_daemon.setup.repository import Repository, find_repository, list_remotes
+from airlock_daemon.setup.reserved import is_within, reserve
 from airlock_daemon.setup.seen_hosts import find_hosts
-from airlock_daemon.setup.seen_remotes import find_places
 from airlock_daemon.setup.toml_edit import append_table, extend_array, format_array
 from airlock_daemon.setup.trust import list_steps
 from airlock_daemon.setup.workspaces import Entry, Workspaces, identify, look_at_workspaces
 from airlock_daemon.setup.writing import Change, edit, make_directory, read_whole
-from airlock_modules import Fault, builtin_names, is_name
+from airlock_modules import DEFAULT_REFS, Fault, builtin_names, is_name
 from airlock_wire import quote
 
 
@@ -34,6 +34,7 @@ class NewAgent(msgspec.Struct, frozen=True, kw_only=True):
     """An agent that is to be registered. `workspaces` are real paths of directories.
 
     `named` are the absolute paths, links included, by which a person has named them.
+    `refs` are patterns of what its pushes may create or move.
     """
 
     name: str
@@ -41,22 +42,30 @@ class NewAgent(msgspec.Struct, frozen=True, kw_only=True):
     commands: tuple[str, ...]
     workspaces: tuple[str, ...]
     named: tuple[str, ...] = ()
+    refs: tuple[str, ...] = DEFAULT_REFS
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that changes on disk, and the `enabled` commands that are added to config.toml.
 
-    `directories` are made with their modes where they are not there. `noted` is what the workspaces
-    are, for the state directory.
+    `directories` are made with their modes where they are not there. `workspaces` are those of the
+    new agent, and the common directories of those that are linked worktrees; `noted` is what they
+    are, for the state directory. `remarks` are for the person who decides, a line each.
     """
 
     directories: tuple[tuple[str, int], ...]
     changes: tuple[Change, ...]
     enabled: tuple[str, ...]
+    workspaces: tuple[str, ...]
     noted: dict[str, Noted]
+    remarks: tuple[str, ...]
 
     def describe(self) -> Iterator[str]:
-        """What changes in files, a line each, without comments and empty tables of new files."""
+        """The remarks, and what changes in files, a line each.
+
+        Comments and empty tables of new files are left out.
+        """
+        yield from self.remarks
         for change in self.changes:
             lines = [line for line in change.describe() if line.strip()[:1] not in ("", "#")]
             for line, following in zip(lines, (*lines[1:], "    ["), strict=True):
@@ -89,6 +98,9 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
             f"there is something at {new.directory} already",
             hint="choose another directory with --path, or move it away",
         )
+    repositories = {path: find_repository(path) for path in new.workspaces}
+    added = _list_common(repositories)
+    mounted = (*new.workspaces, *dict.fromkeys(added.values()))
     reserved = reserve(
         config_dir=locations.config_dir,
         sockets_dir=locations.sockets_dir,
@@ -97,14 +109,14 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
         log=absolute(DEFAULT_LOG),
         agents_file=registration,
         agents={**registered, new.name: new.directory},
-        search_path=search_path(None, workspaces=new.workspaces, warnings=[]),
+        search_path=search_path(None, workspaces=mounted, warnings=[]),
     )
     boot = read_boot_id()
     noted = {}
-    workspaces = look_at_workspaces(tuple(_list_agents(registered)))
-    for path in new.workspaces:
+    others = look_at_workspaces(tuple(_list_agents(registered)))
+    for path in mounted:
         noted[path] = note(_find_directory(path), boot=boot)
-        _refuse_nested(path, new, workspaces)
+        _refuse_nested(path, new, others)
         if conflict := reserved.conflict(path):
             raise AirlockError(
                 f"{path} cannot be a workspace: {conflict}",
@@ -115,11 +127,16 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
     modules = {name: Modules(shared=shared).find(name) for name in new.commands}
     sessions = tuple(name for name, each in modules.items() if each and each.broker == "ssh")
     has_remotes = any(each and reaches_remotes(each) for each in modules.values())
+    if new.refs != DEFAULT_REFS and not has_remotes:
+        raise AirlockError(
+            f"--refs has no effect: none of {', '.join(new.commands)} reaches a remote of git",
+            hint="leave it out, or add --command git-remote",
+        )
     profile = write_profile(
         new.name,
         commands=new.commands,
-        workspaces=new.workspaces,
-        places=_find_places(new) if has_remotes else None,
+        workspaces=mounted,
+        git=_choose_git_lines(new, repositories.values()) if has_remotes else None,
         sessions=sessions,
         hosts=find_hosts() if sessions else (),
     )
@@ -137,13 +154,33 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
             entry,
         ),
         enabled=enabled,
+        workspaces=mounted,
+        remarks=tuple(
+            f"{worktree} is a linked worktree: {common} is a workspace too, as its git needs it"
+            for worktree, common in added.items()
+        ),
         noted=noted,
     )
 
 
-def _find_places(new: NewAgent) -> tuple[str, ...]:
+def _list_common(repositories: Mapping[str, Repository | None]) -> dict[str, str]:
+    """The common directories of linked worktrees, by worktree, that no workspace contains yet."""
+    return {
+        workspace: each.directory
+        for workspace, each in repositories.items()
+        if each is not None
+        and each.is_linked
+        and not any(is_within(each.directory, other) for other in repositories)
+    }
+
+
+def _choose_git_lines(new: NewAgent, repositories: Iterable[Repository | None]) -> GitLines:
     path = search_path(None, workspaces=new.workspaces, warnings=[])
-    return find_places(new.workspaces, search_path=path)
+    found = [each for each in repositories if each is not None]
+    places, branches = list_remotes(found, search_path=path)
+    # A branch that the person has named is not to be kept from this agent.
+    protect = [branch for branch in branches if branch not in new.refs]
+    return GitLines(push=places, refs=new.refs, protect=protect)
 
 
 def _refuse_unknown(commands: Sequence[str], locations: Locations) -> None:

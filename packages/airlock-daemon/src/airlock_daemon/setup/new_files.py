@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from airlock_daemon.setup.remotes import BROKER
 from airlock_daemon.setup.toml_edit import format_array, quote_string
 
@@ -34,7 +36,7 @@ _COMMANDS = """\
 commands = {commands}
 
 # Modules of its own replace the built-in ones: commands/NAME.toml beside this file, begun with
-# airlock-daemon show NAME. Lines below that begin with # take effect without it.
+# airlock-daemon show NAME. Settings below that are commented out work when their # is taken away.
 
 # Variables for its tools, as they are (~ is not expanded); a key of its own for git and ssh is
 # GIT_SSH_COMMAND = "ssh -i /home/me/.ssh/project_key".
@@ -65,10 +67,10 @@ _GIT = """\
 # Where {broker} may fetch and push: [user@]host[:port]/path; * is one path segment, ** any number.
 [git]
 push = {places}{seen}
-# fetch = ["github.com/upstream/*"]      # besides, to fetch only
-# refs = ["refs/heads/agent/*"]          # what a push may move; else all branches and tags
-# protect = ["refs/heads/main"]          # never, whatever refs says
-# delete = true
+refs = {refs}     # what a push may create or move
+protect = {protect}     # what it may not, whatever refs says
+# fetch = ["github.com/upstream/*"]      # places to fetch from only
+# delete = true                          # a push may also delete what refs allows
 """
 _SSH = """\
 
@@ -91,27 +93,40 @@ same_path = {paths}     # mounted at the same path in the container
 """
 
 
+class GitLines(msgspec.Struct, frozen=True, kw_only=True):
+    """The values of `[git]` in a new profile."""
+
+    push: Sequence[str]
+    refs: Sequence[str]
+    protect: Sequence[str]
+
+
 def write_profile(
     name: str,
     *,
     commands: Sequence[str],
     workspaces: Sequence[str],
-    places: Sequence[str] | None = None,
+    git: GitLines | None = None,
     sessions: Sequence[str] = (),
     hosts: Sequence[str] = (),
 ) -> str:
     """The airlock.toml of a new agent, with what else can be set in comments.
 
-    Each line that is commented out may be switched on by itself. `places` are what git-remote may
-    push to, None for an agent that cannot ask for it. `sessions` are commands of it that are ssh,
-    and `hosts` what may be proposed for them.
+    Each line that is commented out may be switched on by itself. `git` is None for an agent that
+    does not reach remotes. `sessions` are commands of it that are ssh, and `hosts` what may be
+    proposed for them.
     """
     text = _COMMANDS.format(made=MADE, name=name, commands=format_array(commands))
     if examples := [_DENIALS[each] for each in commands if each in _DENIALS]:
         text += _DENY + "".join(f"# {each}\n" for each in examples)
-    if places is not None:
-        seen = "     # the remotes of its workspaces" if places else "     # nowhere yet"
-        text += _GIT.format(broker=BROKER, places=format_array(places), seen=seen)
+    if git is not None:
+        text += _GIT.format(
+            broker=BROKER,
+            places=format_array(git.push),
+            seen="     # the remotes of its workspaces" if git.push else "     # nowhere yet",
+            refs=format_array(git.refs),
+            protect=format_array(git.protect),
+        )
     if sessions:
         text += _SSH.format(names=" and ".join(sessions))
         lines = "".join(f"    # {quote_string(each)},\n" for each in hosts)

@@ -11,15 +11,25 @@ from airlock_daemon.setup.ssh_command import (
     find_missing_file,
     read_ssh_command,
 )
-from airlock_modules import Fault, Login, Module, list_unseen
+from airlock_daemon.setup.toml_edit import format_array
+from airlock_modules import DEFAULT_REFS, Fault, Login, Module, list_unseen, load_builtin
 from airlock_wire import quote
 
 BROKER = "git-remote"
+ANY_REFS = ("refs/heads/**", "refs/tags/**")
+"""Patterns of `[git] refs` for all branches and tags."""
+
+_VERBS = {"push", "fetch", "pull", "clone", "ls-remote"}
+_USE_REFS = (
+    'use [git], such as refs = ["refs/heads/agent/**"], protect = ["refs/heads/main"], '
+    "delete = false"
+)
 
 
 def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
-    """Find a `[git]` or `[ssh]` that does not hold for all of git or ssh, and a GIT_SSH_COMMAND of
-    no use to git-remote.
+    """Find a `[git]` or `[ssh]` that does not hold for all of git or ssh.
+
+    So are rules of git that hold for nothing, and a GIT_SSH_COMMAND of no use to git-remote.
     """
     profile, source = agent.profile, agent.profile_file
     granted = profile.granted(ceiling)
@@ -31,6 +41,7 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
             "binds git-remote only: git runs on this host without a box and ignores it",
             f'write [sandbox] box = "closed" in {module.source}, or leave [git] out',
         )
+    yield from _find_vain_rules(agent, granted)
     if profile.ssh.is_pinned:
         for name, module in _find_unbrokered(agent, granted):
             yield Fault(
@@ -64,8 +75,7 @@ def find_unpinned(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[F
             yield from _find_unpinned_ssh(agent, granted)
         if agent.profile.ssh.is_pinned and {"git", BROKER} & set(granted):
             yield from _find_shared_hosts(agent)
-        reaches = BROKER in granted or any(_asks(agent, name) for name in granted)
-        if reaches and not agent.profile.git.is_pinned:
+        if _reaches_any(agent, ceiling) and not agent.profile.git.is_pinned:
             yield Finding(
                 agent.profile_file,
                 "git",
@@ -95,30 +105,68 @@ def _find_shared_hosts(agent: Agent) -> Iterator[Finding]:
             )
 
 
-def find_unseen_rules(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
-    """Name rules of git by which the conversation with a remote cannot be judged.
-
-    Those of the built-in module are explained in its SECURITY.md.
-    """
+def find_default_refs(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
+    """Name the agents whose profile leaves out which refs a push may move."""
     for agent in agents:
-        own, narrowed = agent.modules.find("git"), agent.profile.narrowed.get("git")
-        module = narrowed or own
-        if module is None or not {"git", BROKER} & set(agent.profile.granted(ceiling)):
-            continue
-        builtin = set(list_unseen(own.rules)) if own is not None and own.builtin else set()
-        unseen = [rule for rule in list_unseen(module.rules) if rule not in builtin]
-        if unseen:
-            shown = ", ".join(quote(rule, limit=60) for rule in unseen[:3])
-            more = ", ..." if len(unseen) > 3 else ""
-            verb = "has" if len(unseen) == 1 else "have"
+        if _reaches_any(agent, ceiling) and not agent.profile.git.names_refs:
             yield Finding(
-                agent.profile_file if narrowed is not None else module.source,
-                "deny.git" if narrowed is not None else "",
-                f"{shown}{more} {verb} no effect on {BROKER}, which sees refs, not flags",
-                "use [git] refs, protect and delete",
+                agent.profile_file,
+                "git.refs",
+                f"is not there, so that {agent.name} may push to {', '.join(DEFAULT_REFS)} only",
+                f"for all branches and tags write in [git]: refs = {format_array(ANY_REFS)}",
                 name="remotes",
                 is_note=True,
             )
+
+
+def find_unseen_rules(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
+    """Name rules about git's conversation with remotes that git-remote cannot apply.
+
+    A rule of `[deny]` that has no effect at all is a fault instead (`find_contradictions`). Those
+    of the built-in module are explained in its SECURITY.md.
+    """
+    for agent in agents:
+        granted = agent.profile.granted(ceiling)
+        narrowed, own = agent.profile.narrowed.get("git"), agent.modules.find("git")
+        if "git" not in granted:
+            # What the profile adds is a fault.
+            narrowed = None
+        module = narrowed or own
+        if module is None or not (_lets_ask(module) if "git" in granted else BROKER in granted):
+            continue
+        rules = _list_unseen(module)
+        if "git" in granted:
+            # The others hold for the git that is run here.
+            rules = [rule for rule in rules if _VERBS & {*rule.split()}]
+        if rules:
+            source = agent.profile_file if narrowed is not None else module.source
+            key = "deny.git" if narrowed is not None else ""
+            problem = f"{_name_rules(rules)} no effect on {BROKER}, which sees refs, not flags"
+            yield Finding(source, key, problem, _USE_REFS, name="remotes")
+
+
+def _find_vain_rules(agent: Agent, granted: Sequence[str]) -> Iterator[Fault]:
+    """Name rules of `[deny] git` that nothing applies, since the agent has git-remote alone."""
+    narrowed = agent.profile.narrowed.get("git")
+    if narrowed is None or BROKER not in granted or "git" in granted:
+        return
+    kept = set(_list_unseen(agent.modules.find("git")))
+    if rules := [rule for rule in _list_unseen(narrowed) if rule not in kept]:
+        problem = f"{_name_rules(rules)} no effect: {BROKER} sees refs, not flags"
+        yield Fault(agent.profile_file, "deny.git", problem, _USE_REFS)
+
+
+def _list_unseen(module: Module | None) -> list[str]:
+    """The rules of a module of git, but those of the built-in one, that match no such request."""
+    if module is None:
+        return []
+    builtin = set(list_unseen(load_builtin("git").rules))
+    return [rule for rule in list_unseen(module.rules) if rule not in builtin]
+
+
+def _name_rules(rules: Sequence[str]) -> str:
+    shown = ", ".join(quote(rule, limit=60) for rule in rules[:3])
+    return f"{shown}{', ...' if len(rules) > 3 else ''} {'has' if len(rules) == 1 else 'have'}"
 
 
 def find_git_on_host(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
@@ -150,6 +198,11 @@ def find_unasked(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Fa
                     f'has no effect: "{BROKER}" is not enabled in config.toml',
                     "enable it there, beside the command, or remove this",
                 )
+
+
+def _reaches_any(agent: Agent, ceiling: Sequence[str]) -> bool:
+    granted = agent.profile.granted(ceiling)
+    return BROKER in granted or any(_asks(agent, name) for name in granted)
 
 
 def _asks(agent: Agent, name: str) -> bool:

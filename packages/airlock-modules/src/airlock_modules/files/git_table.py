@@ -1,18 +1,18 @@
 """`[git]` of a profile: where an agent may fetch and push, and which refs it may move."""
 
-import re
 from collections.abc import Callable
 from typing import TypeVar
 
 from airlock_modules.files.toml_reader import TableReader
 from airlock_modules.remotes.errors import RemoteError
-from airlock_modules.remotes.grants import GitGrant, Place, read_place
-from airlock_modules.remotes.patterns import (
-    compile_option,
-    compile_pattern,
-    compile_protection,
-    is_pattern,
+from airlock_modules.remotes.grants import (
+    GitGrant,
+    Place,
+    RefPattern,
+    default_refs,
+    read_place,
 )
+from airlock_modules.remotes.patterns import compile_option, compile_protection, is_pattern
 from airlock_wire.text import quote
 
 _PINNING = ("push", "fetch")
@@ -33,8 +33,11 @@ def read_git_grant(table: TableReader) -> GitGrant:
         push=_read_places(table, "push"),
         fetch=_read_places(table, "fetch"),
         is_pinned=any(table.has(key) for key in _PINNING),
-        refs=_read_patterns(table, "refs", is_ref=True) if table.has("refs") else None,
-        protect=_read_patterns(table, "protect", is_ref=True, compiled=compile_protection),
+        refs=_read_patterns(table, "refs", compiled=RefPattern.of, is_ref=True)
+        if table.has("refs")
+        else default_refs(),
+        names_refs=table.has("refs"),
+        protect=_read_patterns(table, "protect", compiled=compile_protection, is_ref=True),
         delete=table.boolean("delete", default=False),
         push_options=_read_patterns(table, "push_options", compiled=compile_option),
     )
@@ -55,13 +58,13 @@ def _read_patterns(
     table: TableReader,
     key: str,
     *,
+    compiled: Callable[[str], T],
     is_ref: bool = False,
-    compiled: "Callable[[str], re.Pattern[str]]" = compile_pattern,
-) -> "tuple[re.Pattern[str], ...]":
-    def read(text: str) -> "re.Pattern[str] | None":
+) -> tuple[T, ...]:
+    def read(text: str) -> T | None:
         if not is_pattern(text):
             problem = f"{quote(text, limit=80)} is no pattern: only * and ** are"
-            table.fault(key, problem, "write it like refs/heads/agent/*")
+            table.fault(key, problem, "write it like refs/heads/agent/**")
         elif is_ref and not text.startswith("refs/"):
             problem = f"{quote(text, limit=80)} is no full name of a ref"
             table.fault(key, problem, f'write "refs/heads/{text}" or "refs/tags/{text}"')

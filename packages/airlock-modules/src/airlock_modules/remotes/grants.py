@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from airlock_modules.remotes.destination import (
     DEFAULT_PORTS,
@@ -17,6 +17,9 @@ from airlock_modules.remotes.host_pattern import compile_host
 from airlock_modules.remotes.login import Login
 from airlock_modules.remotes.patterns import compile_pattern, is_pattern
 from airlock_wire.text import quote
+
+DEFAULT_REFS = ("refs/heads/agent/**",)
+"""What a push may move where a profile has no `[git] refs`."""
 
 _SCHEMES: dict[str | None, Scheme] = {"ssh": "ssh", "https": "https", "http": "http"}
 _EITHER: tuple[Scheme, ...] = ("ssh", "https")
@@ -64,17 +67,36 @@ class Place(Struct, frozen=True, kw_only=True):
         )
 
 
+class RefPattern(Struct, frozen=True):
+    """A pattern of `refs`: its text as the profile has it, and the expression to match."""
+
+    text: str
+    expression: "re.Pattern[str]"
+
+    @classmethod
+    def of(cls, text: str) -> "RefPattern":
+        """Compile a text that is a pattern (`patterns.is_pattern`)."""
+        return cls(text, compile_pattern(text))
+
+
+def default_refs() -> tuple[RefPattern, ...]:
+    """DEFAULT_REFS as patterns."""
+    return tuple(map(RefPattern.of, DEFAULT_REFS))
+
+
 class GitGrant(Struct, frozen=True, kw_only=True):
     """`[git]` of one agent. Without `is_pinned` it names no places, and others are to be asked.
 
-    `refs` of None are all branches and tags. A ref is never moved of whose name `protect` matches
-    one of the folded forms (`patterns.fold`).
+    `refs` is what a push may create or move; `names_refs` says that the profile has them, and that
+    they are not DEFAULT_REFS. A ref is never moved of whose name `protect` matches one of the
+    folded forms (`patterns.fold`).
     """
 
     push: tuple[Place, ...] = ()
     fetch: tuple[Place, ...] = ()
     is_pinned: bool = False
-    refs: "tuple[re.Pattern[str], ...] | None" = None
+    refs: tuple[RefPattern, ...] = field(default_factory=default_refs)
+    names_refs: bool = False
     protect: "tuple[re.Pattern[str], ...]" = ()
     delete: bool = False
     push_options: "tuple[re.Pattern[str], ...]" = ()

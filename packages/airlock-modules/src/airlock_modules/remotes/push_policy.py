@@ -12,9 +12,10 @@ from airlock_wire.text import quote
 # git-check-ref-format(1), and parts that end with a dot, which Windows leaves out: what a server
 # may take for another ref than it is.
 _MISSHAPEN = re.compile(r"\.\.|//|/\.|@\{|[\x00-\x20\x7f~^:?*\[\\]|\.lock(?:/|$)|\./|[/.]$")
-_BY_DEFAULT = ("refs/heads/", "refs/tags/")
 # More than any server takes.
 _LONGEST = 512
+# So many patterns are named in a refusal.
+_MOST_NAMED = 3
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
@@ -45,17 +46,19 @@ def _judge_update(grant: GitGrant, update: Update) -> Refusal | None:
     if len(ref) > _LONGEST or not ref.isprintable() or _MISSHAPEN.search(ref):
         return Refusal(ref=ref, rule="refs", problem="this is no name of a ref")
     if any(pattern.fullmatch(each) for each in fold(ref) for pattern in grant.protect):
-        return Refusal(ref=ref, rule="protect", problem="[git] protect keeps it as it is")
-    if not _is_granted(grant, ref):
-        problem = "[git] refs does not name it" if grant.refs else "this is no branch and no tag"
+        problem = f"[git] protect forbids it; allowed: {_name_allowed(grant)}"
+        return Refusal(ref=ref, rule="protect", problem=problem)
+    if not any(pattern.expression.fullmatch(ref) for pattern in grant.refs):
+        problem = f"[git] refs does not allow it; allowed: {_name_allowed(grant)}"
         return Refusal(ref=ref, rule="refs", problem=problem)
     if update.is_deletion and not grant.delete:
         return Refusal(ref=ref, rule="delete", problem="deleting is not granted by [git] delete")
     return None
 
 
-def _is_granted(grant: GitGrant, ref: str) -> bool:
-    if grant.refs is None:
-        # A server that takes another character for `/` or for an option is not to be met here.
-        return ref.startswith(_BY_DEFAULT) and "%" not in ref
-    return any(pattern.fullmatch(ref) for pattern in grant.refs)
+def _name_allowed(grant: GitGrant) -> str:
+    """The patterns of `refs`, as a refusal names them."""
+    named = [pattern.text for pattern in grant.refs[:_MOST_NAMED]]
+    shown = [text if text.isprintable() else quote(text) for text in named]
+    more = ["..."] if len(grant.refs) > _MOST_NAMED else []
+    return ", ".join((*shown, *more)) or "no ref"

@@ -13,6 +13,9 @@ from airlock_wire.text import quote
 # What ssh takes for one option: blanks around the name, and one = or blanks before the value.
 _OPTION = re.compile(r"[ \t]*([A-Za-z0-9]+)(?:[ \t]*=[ \t]*|[ \t]+)(.*)", re.DOTALL)
 
+# ssh takes these quotes off. What blanks, a # or other quotes within them mean is left to it.
+_QUOTED = re.compile(r"\"([^\s\"'\\#]+)\"")
+
 _YES, _NO, _EITHER, _NUMBER = "yes", "no", "yes|no", "[0-9]{1,9}"
 # Ciphers and their like: names, joined by commas, with + - ^ in front and stars in them.
 _ALGORITHMS = "[+^-]?[A-Za-z0-9*][A-Za-z0-9@.,*_-]*"
@@ -60,9 +63,10 @@ _HELD: Mapping[str, str] = {
     "BatchMode": _EITHER,
     "CheckHostIP": _EITHER,
     "ClearAllForwardings": _YES,
-    "ControlMaster": _NO,
-    "ControlPath": "none",
-    "ControlPersist": _NO,
+    # Without a shared connection a client does the same, but for the time it takes.
+    "ControlMaster": ".*",
+    "ControlPath": ".*",
+    "ControlPersist": ".*",
     "EscapeChar": "none",
     "ExitOnForwardFailure": _EITHER,
     "ForwardAgent": _NO,
@@ -75,7 +79,7 @@ _HELD: Mapping[str, str] = {
     "Tunnel": _NO,
     "UpdateHostKeys": _NO,
 }
-"""What the daemon says itself, whatever the client does: these values agree with that."""
+"""What the daemon says itself: these values agree with that, or are ignored."""
 
 _SESSION: Mapping[str, str] = {
     "AddressFamily": "any|inet|inet6",
@@ -106,6 +110,8 @@ def read_option(text: str) -> tuple[str, str]:
         raise RemoteError(f"-o {quote(text, limit=80)} is not passed on", rule="-o")
     name, values = known
     value = found[2].rstrip(" \t")
+    quoted = _QUOTED.fullmatch(value)
+    value = value if quoted is None else quoted[1]
     if not values.fullmatch(value):
         shown = quote(value, limit=80)
         raise RemoteError(f"-o {name} cannot be set to {shown} here", rule=f"-o {name}")

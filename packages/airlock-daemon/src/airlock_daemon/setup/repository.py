@@ -1,0 +1,162 @@
+"""What the git repository of a workspace says of its remotes, read without running what it names.
+
+An agent may have written all of it before. So git is only asked to parse one configuration file,
+everything else is read as small regular files, and nothing outside of the workspace is believed
+that the agent could have pointed at by itself.
+"""
+
+import os
+import re
+import stat
+import subprocess
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from airlock_modules import RemoteError, read_place
+
+ANSWER_S = 10
+
+_ACCOUNT = re.compile(r"^https://[^/@]*@")
+_URL = re.compile(r"(?:(?:ssh|https)://)?(?P<place>[^/:]+(?::[0-9]+)?)[:/]/*(?P<path>.+)")
+_REMOTE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+# A name that is no pattern of [git], and that git-check-ref-format(1) allows.
+_BRANCH = re.compile(r"(?!.*(?:\.\.|//|@\{|\.lock(?:/|$)))[^\s~^:?*\[\]{}\\\x00-\x20\x7f]{1,200}")
+# The default branches of a remote of which nothing is known.
+_USUAL = ("main", "master")
+# Bytes of one file that are read: some ten thousand packed refs.
+_MOST = 4 << 20
+
+
+class Repository(msgspec.Struct, frozen=True, kw_only=True):
+    """The repository of a workspace.
+
+    `directory` is its common directory, with configuration and refs. `is_linked` says that the
+    workspace is a linked worktree (git-worktree(1)), whose common directory lies elsewhere.
+    """
+
+    directory: str
+    is_linked: bool = False
+
+
+def find_repository(workspace: str) -> Repository | None:
+    """The repository of the real path `workspace`, None where there is none.
+
+    A linked worktree counts only where the main repository names it too, by its path without
+    links: what a `.git` file says could lead anywhere.
+    """
+    link = os.path.join(workspace, ".git")
+    if os.path.isdir(link):
+        return Repository(directory=link)
+    text = _read(link)
+    if text is None or not text.startswith("gitdir: "):
+        return None
+    own = os.path.realpath(os.path.join(workspace, text.removeprefix("gitdir: ").strip()))
+    worktrees, _ = os.path.split(own)
+    common, name = os.path.split(worktrees)
+    named = _read(os.path.join(own, "commondir"))
+    back = _read(os.path.join(own, "gitdir"))
+    if name != "worktrees" or named is None or back is None:
+        return None
+    is_common = os.path.realpath(os.path.join(own, named.strip())) == common
+    is_named = os.path.normpath(os.path.join(own, back.strip())) == link
+    return Repository(directory=common, is_linked=True) if is_common and is_named else None
+
+
+def list_remotes(
+    repositories: Iterable[Repository], *, search_path: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The remotes of the repositories as lines of `[git] push`, and their default branches as refs.
+
+    Only the repository's own configuration is read, and nothing that it includes. Without git
+    there are no lines; where no default branch is known, the usual ones are returned.
+    """
+    places: list[str] = []
+    branches: list[str] = []
+    for repository in repositories:
+        remotes = list(_list_remotes(repository, search_path))
+        found = (read_url(url) for _, url in remotes)
+        places += (place for place in found if place is not None)
+        names = dict.fromkeys(("origin", *(name for name, _ in remotes)))
+        branches += _find_default_branches(repository, list(names))
+    refs = (f"refs/heads/{branch}" for branch in branches or _USUAL)
+    return tuple(dict.fromkeys(places)), tuple(dict.fromkeys(refs))
+
+
+def read_url(url: str) -> str | None:
+    """The place of a remote's URL, None for one of another kind (a path, git://)."""
+    # A password in it is none of a profile's, nor is the name that stands before one.
+    found = _URL.fullmatch(_ACCOUNT.sub("https://", url))
+    if found is None or "://" in found["place"] or url.startswith(("/", ".", "file:", "git:")):
+        return None
+    if "*" in url:
+        # An agent may have written it: what is a pattern there must not become one of a grant.
+        return None
+    path = found["path"].rstrip("/").removesuffix(".git")
+    try:
+        return read_place(f"{found['place']}/{path}").text
+    except RemoteError:
+        return None
+
+
+def _list_remotes(repository: Repository, search_path: str) -> Iterator[tuple[str, str]]:
+    """The name and the URL of each remote."""
+    file = os.path.join(repository.directory, "config")
+    words = ["git", "config", "--no-includes", "--file", file]
+    try:
+        done = subprocess.run(
+            [*words, "--get-regexp", r"^remote\..*\.(push)?url$"],
+            cwd="/",
+            env={"PATH": search_path, "GIT_CONFIG_NOSYSTEM": "1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=ANSWER_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return
+    for line in done.stdout.decode("utf-8", "replace").splitlines():
+        key, _, url = line.partition(" ")
+        if url.isprintable():
+            yield key.removeprefix("remote.").rpartition(".")[0], url
+
+
+def _find_default_branches(repository: Repository, remotes: list[str]) -> Iterator[str]:
+    """The branches that HEAD of each remote names, else those that are usually the default."""
+    found = False
+    for remote in filter(_REMOTE.fullmatch, remotes):
+        head = f"refs/remotes/{remote}/"
+        text = _read(os.path.join(repository.directory, head, "HEAD")) or ""
+        branch = text.strip().removeprefix(f"ref: {head}")
+        if text.startswith(f"ref: {head}") and branch.isprintable() and _BRANCH.fullmatch(branch):
+            found = True
+            yield branch
+    if found:
+        return
+    packed = (_read(os.path.join(repository.directory, "packed-refs")) or "").split()
+    refs = [f"refs/remotes/{remote}/" for remote in filter(_REMOTE.fullmatch, remotes)]
+    there = [
+        branch
+        for branch in _USUAL
+        for ref in (f"{parent}{branch}" for parent in (*refs, "refs/heads/"))
+        if ref in packed or _read(os.path.join(repository.directory, ref)) is not None
+    ]
+    # Where nothing is known yet, a branch that does not exist does no harm as a protected one.
+    yield from dict.fromkeys(there or _USUAL)
+
+
+def _read(path: str) -> str | None:
+    """The text of a regular file of at most _MOST bytes without NUL, None for anything else."""
+    try:
+        # A device could do something when it is opened, and a FIFO wait.
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            return None
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None
+            data = file.read(_MOST + 1)
+    except (OSError, ValueError):
+        return None
+    is_text = len(data) <= _MOST and b"\0" not in data
+    return data.decode("utf-8", "surrogateescape") if is_text else None

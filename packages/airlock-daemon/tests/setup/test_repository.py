@@ -1,0 +1,182 @@
+"""What the repository of a workspace says, which an agent may have written."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from airlock_daemon.setup.repository import Repository, find_repository, list_remotes, read_url
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("git@github.com:acme/app.git", "git@github.com/acme/app"),
+        ("github.com:acme/app", "github.com/acme/app"),
+        ("ssh://git@host:2222/srv/app.git/", "git@host:2222/srv/app"),
+        ("https://github.com/acme/app.git", "github.com/acme/app"),
+        ("https://user:secret@github.com/acme/app", "github.com/acme/app"),
+        ("git@github.com:**", None),
+        ("ssh://*/acme/app", None),
+        ("/srv/app.git", None),
+        ("../app", None),
+        ("file:///srv/app", None),
+        ("git://host/app", None),
+        ("ext::sh -c id", None),
+        ("host:a b", None),
+    ],
+)
+def test_a_url_is_a_place(url: str, place: str | None) -> None:
+    """Without a password; what git-remote cannot reach is none."""
+    assert read_url(url) == place
+
+
+def git(*words: str | Path, where: Path) -> None:
+    """Run git for somebody with a name, and nothing of this machine's configuration."""
+    names = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(where), "GIT_CONFIG_NOSYSTEM": "1"}
+    subprocess.run(["git", *names, *words], cwd=where, env=environment, check=True)
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    """A repository with one commit, a remote `origin`, and the branch main."""
+    directory = tmp_path.resolve() / "app"
+    directory.mkdir()
+    git("init", "--quiet", "-b", "main", where=directory)
+    git("commit", "--quiet", "--allow-empty", "-m", "one", where=directory)
+    git("remote", "add", "origin", "git@host:a", where=directory)
+    return directory
+
+
+def remotes_of(*directories: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is listed for these workspaces."""
+    found = (find_repository(str(each)) for each in directories)
+    return list_remotes(filter(None, found), search_path=os.environ["PATH"])
+
+
+def test_only_the_repositorys_own_file_is_read(app: Path) -> None:
+    """What it includes is not looked at, and nothing of it is run."""
+    (app.parent / "more").write_text('[remote "more"]\n url = git@host:more\n')
+    with (app / ".git" / "config").open("a") as file:
+        file.write(f"[include]\n path = {app.parent}/more\n")
+        file.write(f"[core]\n fsmonitor = touch {app.parent}/run\n")
+        file.write('[remote "origin"]\n pushurl = git@host:b\n')
+    assert remotes_of(app, app.parent)[0] == ("git@host/a", "git@host/b")
+    assert not (app.parent / "run").exists()
+
+
+def test_the_default_branch_is_the_one_that_the_remote_names(app: Path) -> None:
+    """By its HEAD, as a clone has it; of every remote."""
+    git("remote", "add", "up.stream", "git@host:u", where=app)
+    for remote, branch in (("origin", "trunk"), ("up.stream", "release/next")):
+        head = f"refs/remotes/{remote}/HEAD"
+        git("symbolic-ref", head, f"refs/remotes/{remote}/{branch}", where=app)
+    assert remotes_of(app)[1] == ("refs/heads/trunk", "refs/heads/release/next")
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+@pytest.mark.parametrize(
+    ("refs", "branches"),
+    [
+        (("refs/heads/main",), ["main"]),
+        (("refs/heads/x", "refs/remotes/origin/master"), ["master"]),
+        (("refs/heads/master", "refs/remotes/origin/main"), ["main", "master"]),
+        (("refs/heads/x",), ["main", "master"]),
+    ],
+)
+def test_without_it_a_usual_branch_is_taken(
+    app: Path, refs: tuple[str, ...], branches: list[str], *, is_packed: bool
+) -> None:
+    """Main or master where the repository has them, both where it has neither."""
+    git("switch", "--quiet", "--detach", where=app)
+    git("update-ref", "-d", "refs/heads/main", where=app)
+    for ref in refs:
+        git("update-ref", ref, "HEAD", where=app)
+    if is_packed:
+        git("pack-refs", "--all", where=app)
+    assert remotes_of(app)[1] == tuple(f"refs/heads/{branch}" for branch in branches)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ref: refs/remotes/origin/**",
+        "ref: refs/remotes/origin/x y",
+        "ref: refs/remotes/origin/../../x",
+        "ref: refs/remotes/origin/\u202ex",
+        "ref: refs/remotes/origin/" + "x" * 300,
+        "ref: refs/remotes/other/x",
+        "root:x:0:0",
+        "",
+    ],
+)
+def test_a_head_that_is_no_branch_is_not_believed(app: Path, text: str) -> None:
+    """A pattern or what could not be shown never gets into a profile."""
+    head = app / ".git" / "refs" / "remotes" / "origin" / "HEAD"
+    head.parent.mkdir(parents=True)
+    head.write_text(f"{text}\n")
+    assert remotes_of(app)[1] == ("refs/heads/main",)
+
+
+def test_what_is_no_file_is_not_opened(app: Path) -> None:
+    """A FIFO would make the person wait, and a link lead elsewhere."""
+    head = app / ".git" / "refs" / "remotes" / "origin" / "HEAD"
+    head.parent.mkdir(parents=True)
+    os.mkfifo(head)
+    elsewhere = app.parent / "elsewhere"
+    elsewhere.write_text("ref: refs/remotes/origin/secret\n")
+    (app / ".git" / "packed-refs").symlink_to(elsewhere)
+    assert remotes_of(app)[1] == ("refs/heads/main",)
+    head.unlink()
+    head.symlink_to(elsewhere)
+    assert remotes_of(app)[1] == ("refs/heads/main",)
+
+
+@pytest.mark.parametrize("is_relative", [False, True])
+def test_a_linked_worktree_has_the_remotes_of_its_repository(
+    app: Path, *, is_relative: bool
+) -> None:
+    """Wherever it lies, in both forms in which git writes the paths."""
+    tree = app.parent / "trees" / "one"
+    git("worktree", "add", "--quiet", tree, where=app)
+    if is_relative:  # as git 2.48 does with worktree.useRelativePaths
+        (tree / ".git").write_text("gitdir: ../../app/.git/worktrees/one\n")
+        (app / ".git/worktrees/one/gitdir").write_text("../../../../trees/one/.git\n")
+    found = find_repository(str(tree))
+    assert found == Repository(directory=str(app / ".git"), is_linked=True)
+    assert remotes_of(tree) == (("git@host/a",), ("refs/heads/main",))
+
+
+def test_a_file_that_the_other_repository_does_not_know_is_not_followed(app: Path) -> None:
+    """An agent that writes such a file into its workspace would get the repository of another."""
+    tree, mine = app.parent / "tree", app.parent / "mine"
+    git("worktree", "add", "--quiet", tree, where=app)
+    mine.mkdir()
+    text = (tree / ".git").read_text()
+    (mine / ".git").write_text(text)
+    assert find_repository(str(mine)) is None
+    # Nor by a link from where the worktree was.
+    (tree / ".git").unlink()
+    tree.rename(app.parent / "was")
+    tree.symlink_to(mine)
+    assert find_repository(str(mine)) is None
+    # Nor by directories of its own that name a common directory elsewhere.
+    own = mine / "x" / "worktrees" / "mine"
+    own.mkdir(parents=True)
+    (own / "commondir").write_text(f"{app}/.git\n")
+    (own / "gitdir").write_text(f"{mine}/.git\n")
+    (mine / ".git").write_text(f"gitdir: {own}\n")
+    assert find_repository(str(mine)) is None
+    (own / "commondir").write_text("../..\n")
+    assert find_repository(str(mine)) == Repository(directory=str(mine / "x"), is_linked=True)
+
+
+def test_a_submodule_is_no_worktree(app: Path) -> None:
+    """Its `.git` is a file too, and its repository has no other working tree."""
+    other = app.parent / "other"
+    git("init", "--quiet", f"--separate-git-dir={app.parent}/separate", other, where=app.parent)
+    assert find_repository(str(other)) is None
+    (other / ".git").write_text("gitdir: \0\n")
+    assert find_repository(str(other)) is None
