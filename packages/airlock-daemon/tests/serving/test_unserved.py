@@ -194,7 +194,8 @@ def test_the_state_is_private_and_no_workspace(world: World, app: Path) -> None:
     assert noted[0] == str(app)
     assert noted[1]["inode"] == app.stat().st_ino
     file.chmod(0o666)
-    assert "state/workspaces.json: is writable for everybody" in run(world, "check", status=1).stdout
+    said = run(world, "check", status=1).stdout
+    assert "state/workspaces.json: is writable for everybody" in said
     file.chmod(0o600)
     elsewhere = world.root / "elsewhere"
     elsewhere.mkdir()
