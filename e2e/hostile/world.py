@@ -40,7 +40,7 @@ class World(Installation):
     """An installation, and directories beside its files.
 
     Both agents may run the same few tools with any arguments. The agent `hostile` has `workspace`
-    as /workspace and a directory in there, `inner`, as /inner too; `limits` are its entries of
+    as /workspace and another directory, `inner`, as /inner; `limits` are its entries of
     `[limits]`. `settings` follow the path of the log in config.toml. All of it is in boxes where
     they are `boxed`, which have nothing at HIDDEN.
     """
@@ -57,8 +57,8 @@ class World(Installation):
         self.workspace = folder / "workspace"
         self.temporary = folder / "tmp"
         self.home = folder / "home"
-        self.inner = self.workspace / "above" / "inner"
-        for made in (self.inner, self.temporary, self.home):
+        self.inner = folder / "above" / "inner"
+        for made in (self.workspace, self.inner, self.temporary, self.home):
             made.mkdir(parents=True)
         self.home.chmod(0o700)
         self._box = "closed" if boxed else "none"

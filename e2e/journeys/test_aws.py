@@ -30,6 +30,19 @@ def test_objects_stream_through_standard_input_and_output(user_stage: Stage, clo
     assert cloud.read("stream") == data
 
 
+def test_a_file_that_would_be_lost_is_not_fetched(user_stage: Stage, cloud: Cloud) -> None:
+    """In a directory that is not mapped `aws s3 cp` fails, and does not end with 0."""
+    scene = user_stage.workshop
+    with scene.setup(scene.images.busybox).running() as client:
+        client.run("aws", "s3", "cp", "-", f"s3://{BUCKET}/one", stdin=b"one").succeeded()
+        fetch = ("aws", "s3", "cp", f"s3://{BUCKET}/one", "./one")
+        lost = client.run(*fetch, cwd="/etc")
+        assert lost.exit_code != 0
+        assert "Read-only file system" in lost.stderr
+        client.run(*fetch).succeeded()
+    assert (scene.project.path / "one").read_bytes() == b"one"
+
+
 def test_links_of_the_workspace_lead_to_no_credential(user_stage: Stage, cloud: Cloud) -> None:
     """What the client holds is at no path that a link could have, nor in /proc."""
     scene = user_stage.workshop

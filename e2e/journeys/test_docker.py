@@ -41,6 +41,18 @@ def test_a_container_can_be_run_watched_and_removed(user_stage: Stage) -> None:
     assert docker("container", "inspect", made).exit_code != 0
 
 
+def test_a_file_that_would_be_lost_is_not_copied(user_stage: Stage) -> None:
+    """From a directory that is not mapped `docker cp` fails, and does not end with 0."""
+    scene = user_stage.workshop
+    with scene.setup(scene.images.busybox).running() as client:
+        copy = ("docker", "cp", f"{client.id}:/bin/busybox", "./copied")
+        lost = client.run(*copy, cwd="/etc")
+        assert lost.exit_code == 1
+        assert "/no-workspace/copied: read-only file system" in lost.stderr
+        client.run(*copy).succeeded()
+    assert (scene.project.path / "copied").is_file()
+
+
 def test_an_image_is_built_from_the_workspace(stage: Stage, docker_errand: Docker) -> None:
     """The host's client reads the files that are named in the container."""
     scene = stage.workshop

@@ -108,6 +108,13 @@ class Desk:
         line = shlex.join(("airlock-daemon", "run", "my", *options, self.image, "sh", "-c", script))
         return self.person.try_line(line, cwd=self.project.path)
 
+    def list_doors(self) -> list[str]:
+        """Return what `doctor` finds of containers of agents, as container and problem."""
+        done = self.person.try_line("airlock-daemon doctor --json", cwd=self.project.path)
+        report = json.loads(done.out)
+        told = (*report["findings"], *report["notes"])
+        return [f"{each['source']} {each['problem']}" for each in told if each["name"] == "doors"]
+
 
 @pytest.fixture(scope="module")
 def desk(
@@ -127,13 +134,6 @@ def desk(
             environment=person.environment,
         ):
             yield Desk(person=person, project=project, image=images.busybox)
-
-    def list_doors(self) -> list[str]:
-        """Return what `doctor` finds of containers of agents, as container and problem."""
-        done = self.person.try_line("airlock-daemon doctor --json", cwd=self.project.path)
-        report = json.loads(done.out)
-        told = (*report["findings"], *report["notes"])
-        return [f"{each['source']} {each['problem']}" for each in told if each["name"] == "doors"]
 
 
 def test_doctor_tells_the_ways_out_of_a_container(desk: Desk, images: Images) -> None:

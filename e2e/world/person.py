@@ -61,7 +61,10 @@ def newcomer(account: Account, executables: Executables) -> Iterator[Person]:
 
 def _list_made(home: Path) -> set[Path]:
     """What is in a home, and in the directories there that programs share."""
-    shared = (home, home / ".config", home / ".local", home / ".local/share")
+    shared = (
+        home,
+        *(home / each for each in (".config", ".local", ".local/share", ".local/state")),
+    )
     return {each for directory in shared if directory.is_dir() for each in directory.iterdir()}
 
 

@@ -34,6 +34,12 @@ pub fn isValid(name: []const u8) bool {
     return true;
 }
 
+/// Whether these words ask an ssh for its settings, as git does to learn whether it is OpenSSH's.
+pub fn asksForSettings(name: []const u8, args: []const [*:0]const u8) bool {
+    if (!std.mem.eql(u8, name, git_ssh) and !std.mem.eql(u8, name, "ssh")) return false;
+    return args.len > 0 and std.mem.eql(u8, std.mem.span(args[0]), "-G");
+}
+
 /// What the daemon is asked for: a command, and an argument that comes before all others.
 pub const Meaning = struct { command: []const u8, first: ?[:0]const u8 = null };
 
@@ -74,6 +80,14 @@ test "the shim knows its own names" {
     try std.testing.expect(isOwn("airlock-shim-linux-aarch64"));
     try std.testing.expect(!isOwn("airlock"));
     try std.testing.expect(!isOwn("git"));
+}
+
+test "ssh is asked for its settings by its first word" {
+    try std.testing.expect(asksForSettings("ssh", &.{ "-G", "host" }));
+    try std.testing.expect(asksForSettings("git-ssh", &.{"-G"}));
+    try std.testing.expect(!asksForSettings("ssh", &.{ "host", "-G" }));
+    try std.testing.expect(!asksForSettings("git-ssh", &.{}));
+    try std.testing.expect(!asksForSettings("git", &.{"-G"}));
 }
 
 test "git's transports are a command and its first argument" {

@@ -17,6 +17,7 @@ const usage = @import("usage.zig");
 const install = @import("install.zig").install;
 const install_git = @import("install_git.zig");
 const diagnostics = @import("diagnostics.zig");
+const doors = @import("doors.zig");
 const report = diagnostics.report;
 
 pub const std_options: std.Options = .{
@@ -44,6 +45,11 @@ pub fn main() u8 {
             "link that has the tool's name" });
         return exit_status.unknown_command;
     }
+    if (command_name.asksForSettings(name, args)) {
+        // git hides what is said, and takes the status 0 for OpenSSH's, with a port and a family.
+        report(&.{.{ .plain = "ssh -G shows nothing here: its settings are those of the host" }});
+        return 0;
+    }
     const meaning = command_name.meaningOf(name);
     const invocation: session.Invocation = .{
         .command = meaning.command,
@@ -62,6 +68,9 @@ fn explainOrInstall(args: []const [*:0]const u8) u8 {
     }
     if (std.mem.eql(u8, option, "--help") and args.len <= 1) return print(usage.text);
     if (std.mem.eql(u8, option, "--version") and args.len == 1) return print(usage.version_line);
+    if (std.mem.eql(u8, option, "--doors") and args.len == 1) {
+        return @intFromBool(doors.tell(@ptrCast(std.os.environ), "/tmp"));
+    }
     if (std.mem.eql(u8, option, "--install-git") and args.len == 1) {
         return install_git.install(invokedAs(), @ptrCast(std.os.environ));
     }

@@ -17,6 +17,9 @@ pub const text = "airlock-shim " ++ version.text ++
     \\                                       Airlock, over ssh (by git's system configuration)
     \\                                       and over https (by links in git's exec path)
     \\  airlock-shim --uninstall-git         undo that
+    \\  airlock-shim --doors                 say which other ways lead out of this container:
+    \\                                       a container engine's socket, a forwarded
+    \\                                       ssh-agent or git helper; exit 1 if one does
     \\  airlock-shim --version               print the version
     \\  airlock-shim --help                  print this text
     \\

@@ -1,3 +1,3 @@
 //! The version of the shim, the same as that of the Python distribution that carries it.
 
-pub const text = "0.4.0";
+pub const text = "0.5.0";

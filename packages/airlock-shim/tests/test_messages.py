@@ -19,6 +19,7 @@ _UNSAID = re.compile(r'^ *(?://|\\\\)[^\n]*|^test ".*?^}$', re.MULTILINE | re.DO
 _CHARACTER = re.compile(r'("(?:[^"\\]|\\.)*")|\'(?:[^\'\\]|\\.)\'')
 
 NO_REMEDY = {
+    "ssh -G shows nothing here: its settings are those of the host": "nothing went wrong",
     "cannot write the command's output to {stream}: {describe}": "the reason is all that is known",
     "--install needs a directory and at least one name": "--help follows, as for all wrong usage",
 }

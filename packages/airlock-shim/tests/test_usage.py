@@ -58,3 +58,29 @@ def test_it_needs_no_name(shim: Path) -> None:
     )
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "--install" in ended.stdout
+
+
+@pytest.mark.parametrize("name", ["ssh", "git-ssh"])
+def test_an_ssh_that_is_asked_for_its_settings_prints_none(
+    shim: Path, folder: Path, name: str
+) -> None:
+    """No daemon is asked, and the status says that options are OpenSSH's."""
+    link = folder / name
+    link.symlink_to(shim)
+    ended = _call(link, "-G", "-p", "2222", "host")
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert ended.stderr == (
+        "airlock: ssh -G shows nothing here: its settings are those of the host\n"
+    )
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_git_finds_out_by_itself_that_it_may_give_a_port(shim: Path, folder: Path) -> None:
+    """Without `ssh.variant`, as under pre-commit; the shim then says that it has no daemon."""
+    link = folder / "git-ssh"
+    link.symlink_to(shim)
+    socket = f"AIRLOCK_SOCKET={folder}/none"
+    words = ("-c", f"core.sshCommand={link}", "ls-remote", "ssh://me@host:2222/x")
+    ended = _call("env", "-u", "GIT_SSH_VARIANT", "-u", "GIT_SSH_COMMAND", socket, "git", *words)
+    assert "does not support setting port" not in ended.stderr
+    assert "airlock: cannot reach the daemon" in ended.stderr

@@ -177,3 +177,12 @@ def test_a_long_path_stands_with_the_remedy(world: World) -> None:
     said = run(world, "check", status=1).stdout
     assert 'finding: module: nothing uses it: "Git" is not enabled in config.toml\n' in said
     assert f"\n    {long}/commands/Git.toml: rename it to git.toml\n" in said
+
+
+def test_a_profile_that_accepts_an_engines_socket_is_noted(world: World) -> None:
+    """Its container can be root on the host, which may be meant."""
+    world.write_profile("[workspace]\nengine_socket = true\n")
+    said = run(world, "check").stdout
+    assert "note: workspace: " in said
+    assert "engine_socket" in said
+    assert "be root on this host" in said

@@ -84,7 +84,7 @@ def test_each_works_as_it_is_written_there(home: Path) -> None:
     (config / "config.toml").write_text(f'[commands]\nenable = ["git"]\n{boxes}')
     said = airlock_daemon("check").stdout
     assert said.startswith("note: remotes: ")
-    assert said.endswith("\ngood, with 2 notes; agents: my-agent\n")
+    assert said.endswith("\ngood, with 3 notes; agents: my-agent\n")
 
     said = airlock_daemon("doctor", status=1).stdout
     assert f"finding: daemon: {config}/sockets: no daemon serves" in said

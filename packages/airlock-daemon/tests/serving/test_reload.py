@@ -271,7 +271,7 @@ def test_programs_are_told_what_has_changed(world: World) -> None:
     """On stdout, as JSON."""
     with Daemon(world):
         register(world, "my", "two")
-        changes = {"added": ["two"], "changed": [], "removed": [], "faults": []}
+        changes = {"added": ["two"], "changed": [], "removed": [], "unserved": {}, "faults": []}
         assert json.loads(reload(world, "--json").stdout) == {"reloaded": True, **changes}
 
 

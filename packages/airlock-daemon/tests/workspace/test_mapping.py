@@ -103,6 +103,33 @@ def test_what_the_container_has_elsewhere_is_there_alone(
     assert mounts.find("/workspace/a").source.directory == str(world.workspace)
 
 
+@pytest.mark.parametrize("key", ["mounts", "same_path"])
+@pytest.mark.parametrize("device", ["own", "0:99"])
+def test_a_proved_container_must_have_the_directory_of_the_profile(
+    world: World, key: str, device: str
+) -> None:
+    """Another one at its path is refused; one that is not proved may say what it likes."""
+    target = "/workspace" if key == "mounts" else str(world.workspace)
+    line = f'{{ "{target}" = "{world.workspace}" }}' if key == "mounts" else f'["{target}"]'
+    world.write_profile(f"[workspace]\n{key} = {line}\n")
+    agent = world.load().generations["my"].agent
+    whole = rows(world)[-1]
+
+    def find(root: str, *, is_proven: bool = True) -> str:
+        bind = f"102 100 {whole.device if device == 'own' else device} {root} {target} rw"
+        mounts = parse_mountinfo("\n".join((ROOT, PROC, f"{bind} - ext4 /dev/x rw")))
+        return Mounts(agent, rows=mounts, is_proven=is_proven).find(f"{target}/a").source.directory
+
+    with pytest.raises(Denied, match="has another directory") as caught:
+        find(os.path.join(os.path.dirname(whole.root), "other"))
+    assert caught.value.rule == "other-directory"
+    with pytest.raises(Denied, match="has another directory"):
+        find(f"{whole.root}//deleted")
+    assert find("/other", is_proven=False) == str(world.workspace)
+    if device == "own":
+        assert find(whole.root) == str(world.workspace)
+
+
 @pytest.mark.parametrize(
     "seen",
     [

@@ -43,8 +43,10 @@ def doctor(
 ) -> None:
     """Look for faults in the world around the daemon.
 
-    Looks at the running daemon, its service, its sockets, tools, ssh-agent and container engine,
-    and at what keeps containers from connecting and tools from having a box. Nothing is changed.
+    Looks at the running daemon, its service, its sockets, tools, ssh-agent and container engine, at
+    what leads out of running containers of agents past Airlock (an engine's socket, a forwarded
+    ssh-agent), and at what keeps containers from connecting and tools from having a box. Nothing is
+    changed.
     Each finding has a name, a place, a cause, and a remedy to copy. Notes are about what may be
     meant.
 

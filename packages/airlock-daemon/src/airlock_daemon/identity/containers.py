@@ -2,7 +2,6 @@
 
 import os
 import select
-from collections.abc import Sequence
 
 import trio
 
@@ -10,7 +9,7 @@ from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.identity.elsewhere import find_elsewhere
 from airlock_daemon.identity.engines import Init, find_init
 from airlock_daemon.identity.peer import Peer, same_namespace
-from airlock_daemon.platform.linux.mountinfo import MountRow, parse_mountinfo, shows_all
+from airlock_daemon.platform.linux.mountinfo import MountRow, parse_mountinfo
 from airlock_daemon.platform.linux.procfs import read_process_file
 
 RETRY_S = 5.0
@@ -73,18 +72,6 @@ class Container:
 
 def _ended(container_id: str) -> Failed:
     return Failed(f"container {container_id[:12]} has just ended", hint=_START)
-
-
-def whole(rows: Sequence[MountRow]) -> Sequence[MountRow]:
-    """The mounts of a process; raises Denied if it has changed its root, which hides others."""
-    if shows_all(rows):
-        return rows
-    raise Denied(
-        "a process has changed its root (chroot), so that the container's mounts cannot be seen",
-        layer="workspace",
-        rule="root",
-        hint="run the container's first process and the command in the root of the container",
-    )
 
 
 class Containers:

@@ -13,12 +13,12 @@ import pwd
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
-from airlock_daemon.identity.containers import Containers, whole
-from airlock_daemon.identity.peer import Peer
+from airlock_daemon.identity.peer import Peer, whole
 from airlock_daemon.platform.linux.mountinfo import (
     MountRow,
     by_point,
@@ -30,6 +30,10 @@ from airlock_daemon.platform.linux.mountinfo import (
     shows_all,
 )
 from airlock_wire import quote
+
+if TYPE_CHECKING:
+    # It needs trio, which `doctor` on other systems than Linux has not.
+    from airlock_daemon.identity.containers import Containers
 
 _SYSTEM = (
     "/run/docker.sock",
@@ -90,7 +94,7 @@ def find_engine_socket(mountinfo: str, *, sockets_dir: str | None) -> str | None
 
 
 async def refuse_engine_socket(
-    peer: Peer, *, agent: str, profile_file: str, sockets_dir: str | None, containers: Containers
+    peer: Peer, *, agent: str, profile_file: str, sockets_dir: str | None, containers: "Containers"
 ) -> None:
     """Refuse a client of `agent` whose container has an engine's socket.
 

@@ -5,6 +5,7 @@ import functools
 import os
 import re
 import socket
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 
 from airlock_daemon.errors import NO_DESCRIPTORS, Denied, is_full_table
 from airlock_daemon.identity.ancestry import Ancestry
-from airlock_daemon.platform.linux.mountinfo import MountRow, parse_mountinfo
+from airlock_daemon.platform.linux.mountinfo import MountRow, parse_mountinfo, shows_all
 from airlock_daemon.platform.linux.peer import (
     Credentials,
     is_dead,
@@ -181,6 +182,18 @@ def _own_container() -> str | None:
     )
     found = (_containers_around(), *map(containers_in, roots))
     return next((names[0] for names in found if names), None)
+
+
+def whole(rows: Sequence[MountRow]) -> Sequence[MountRow]:
+    """The mounts of a process; raises Denied if it has changed its root, which hides others."""
+    if shows_all(rows):
+        return rows
+    raise Denied(
+        "a process has changed its root (chroot), so that the container's mounts cannot be seen",
+        layer="workspace",
+        rule="root",
+        hint="run the container's first process and the command in the root of the container",
+    )
 
 
 def same_namespace(one: str, other: str) -> bool:

@@ -11,7 +11,7 @@ from airlock_daemon.setup.agents import PROFILE
 from airlock_daemon.setup.finding import Finding, named
 from airlock_daemon.setup.findings import find_builtin_faults
 from airlock_daemon.setup.holdings import find_holdings
-from airlock_daemon.setup.homes import find_unprotected
+from airlock_daemon.setup.homes import find_engine_grants, find_unprotected
 from airlock_daemon.setup.load import Setup, load_setup
 from airlock_daemon.setup.overrides import find_losses
 from airlock_daemon.setup.paths import Locations
@@ -113,6 +113,7 @@ def check_files(locations: Locations, *, only: str | None = None) -> Checked:
         notes=(
             *named("override", find_losses([setup.shared, *own], setup.config.ceiling)),
             *find_unprotected(agents, setup.config.ceiling),
+            *find_engine_grants(agents),
             *find_holdings(agents, setup.config.ceiling),
             *find_unpinned(agents, setup.config.ceiling),
             *find_default_refs(agents, setup.config.ceiling),

@@ -1,4 +1,4 @@
-"""Which commands have no box that protects credentials, and what to write instead."""
+"""What a person's own files give up: boxes that protect no credential, engines' sockets."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
@@ -41,5 +41,19 @@ def find_unprotected(agents: Iterable[Agent], ceiling: Collection[str]) -> Itera
                 f'"{box}" is the box of {", ".join(sources)}, which {_GIVES_AWAY[box]}',
                 'write box = "closed" wherever the tool needs no credential and no network',
                 name="box",
+                is_note=True,
+            )
+
+
+def find_engine_grants(agents: Iterable[Agent]) -> Iterator[Finding]:
+    """Note the agents whose containers may have the socket of a container engine."""
+    for agent in agents:
+        if agent.profile.engine_socket:
+            yield Finding(
+                agent.profile_file,
+                "workspace.engine_socket",
+                "lets a container have a container engine's socket, and so be root on this host",
+                "remove it, unless that is meant",
+                name="workspace",
                 is_note=True,
             )

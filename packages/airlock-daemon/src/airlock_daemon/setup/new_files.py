@@ -36,7 +36,7 @@ _COMMANDS = """\
 commands = {commands}
 
 # Modules of its own replace the built-in ones: commands/NAME.toml beside this file, begun with
-# airlock-daemon show NAME. Lines below that begin with # take effect without it.
+# airlock-daemon show NAME. Settings below that are commented out work when their # is taken away.
 
 # Variables for its tools, as they are (~ is not expanded); a key of its own for git and ssh is
 # GIT_SSH_COMMAND = "ssh -i /home/me/.ssh/project_key".

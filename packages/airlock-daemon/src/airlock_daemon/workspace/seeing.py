@@ -1,9 +1,9 @@
 """Looking at what maps the paths of a client: the mounts of its container, as far as they show."""
 
 from airlock_daemon.errors import Failed
-from airlock_daemon.identity.containers import Containers, whole
+from airlock_daemon.identity.containers import Containers
 from airlock_daemon.identity.devices import holds_devices
-from airlock_daemon.identity.peer import Peer
+from airlock_daemon.identity.peer import Peer, whole
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.workspace.mapping import Mounts
 from airlock_daemon.workspace.sights import Sights
