@@ -63,7 +63,7 @@ def test_git_itself_may_call_ssh(start: Start, *, streamed: bool) -> None:
     pushed = remote.git("push", "origin", "HEAD:agent")
     assert pushed.returncode == 0, pushed.stderr
     refused = remote.git("push", "origin", "HEAD:main")
-    assert f"(airlock: {PROTECTED};" in refused.stderr
+    assert f"(airlock: {PROTECTED}" in refused.stderr
     assert remote.git("fetch", "origin").returncode == 0
     assert remote.refs() == ["refs/heads/agent"]
     records = remote.daemon.records("exec")
