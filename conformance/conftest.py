@@ -13,7 +13,7 @@ import pytest
 # The suite is run from a checkout, not installed: its own modules stand beside this file.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from airlock_conformance.base_only import is_of_the_base, without_boxes
+from airlock_conformance.base_only import find_excuse, for_the_base, is_of_the_base
 from airlock_conformance.cases import ROLES, Case, Role, load, load_setup
 from airlock_conformance.causes import cause_of
 from airlock_conformance.checks import Checks, list_checks
@@ -21,10 +21,10 @@ from airlock_conformance.daemons import Daemons
 from airlock_conformance.expected_failures import ExpectationFileError, read_expected_failures
 from airlock_conformance.figures import Figures, count
 from airlock_conformance.inherited_signals import keep_to_ourselves
-from airlock_conformance.outcomes import Outcome, Run, Verdict
+from airlock_conformance.outcomes import NOT_JUDGED, Outcome, Run, Verdict, list_not_judged
 from airlock_conformance.patience import Patience
 from airlock_conformance.policy_role import policy_setup
-from airlock_conformance.report import list_causes, write_report
+from airlock_conformance.report import list_causes, list_excuses, write_report
 from airlock_conformance.requirements import read_excuses, read_summaries
 from airlock_conformance.rules_role import rules_setup
 from airlock_conformance.session_rules import FEATURES
@@ -34,6 +34,7 @@ from airlock_conformance.violation import Violation
 _OUTCOMES = pytest.StashKey[list[Outcome]]()
 _CASES = pytest.StashKey[dict[Role, list[Case]]]()
 _CHECKS = pytest.StashKey[Checks]()
+_NOT_STARTED = pytest.StashKey[Mapping[str, str]]()
 
 # Past so many failures the causes tell more than the failures one by one.
 _MOST_SHOWN = 30
@@ -90,6 +91,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Refuse what is not there before anything runs, and read the cases."""
     keep_to_ourselves()
     config.stash[_OUTCOMES] = []
+    config.stash[_NOT_STARTED] = {}
     config.stash[_CHECKS] = Checks(base_only=config.getoption("--base-only"))
     config.addinivalue_line("markers", "case(case): the conformance case that a test runs")
     for option in ("--daemon", "--shim"):
@@ -134,6 +136,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason=f"not run: --without {', '.join(lacking)}"))
         elif config.getoption("--base-only") and not is_of_the_base(case):
             item.add_marker(pytest.mark.skip(reason="not run: --base-only"))
+        elif _knows_base_files_alone(config) and (excuse := find_excuse(case)):
+            item.add_marker(pytest.mark.skip(reason=f"{NOT_JUDGED}{excuse}"))
     path = config.getoption("--expected-failures")
     if path is None:
         return
@@ -188,6 +192,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             excuses=read_excuses(),
             made={check.name: checks.made(check.id) for check in list_checks()},
             figures=_figures(config),
+            not_started=config.stash[_NOT_STARTED],
             base_only=checks.base_only,
         )
         write_report(path, run)
@@ -196,8 +201,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Print why cases failed, and the figures of each tool's policy."""
+    """Print which daemons did not start, why cases failed, and how policies came out."""
     outcomes = config.stash[_OUTCOMES]
+    for name, said in config.stash[_NOT_STARTED].items():
+        terminalreporter.section(f"the daemon did not start on the setup {name}")
+        terminalreporter.write_line(said)
     causes = list(list_causes(outcomes))
     if causes:
         terminalreporter.section("why cases failed")
@@ -208,6 +216,8 @@ def pytest_terminal_summary(
         terminalreporter.section("policy vectors")
     for row in rows:
         terminalreporter.write_line(str(row))
+    for line in list_excuses(outcomes):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
@@ -233,10 +243,16 @@ def daemons(pytestconfig: pytest.Config, patience: Patience, checks: Checks) -> 
     """The daemon under test, as often as there are setups."""
     executable = _executable(pytestconfig, "--daemon")
     setup = partial(_setup, pytestconfig)
-    if checks.base_only and not pytestconfig.getoption("--with-boxes"):
+    if _knows_base_files_alone(pytestconfig):
         setup = partial(_setup_of_the_base, pytestconfig)
     with closing(Daemons(executable, setup, patience=patience, checks=checks)) as daemons:
+        pytestconfig.stash[_NOT_STARTED] = daemons.not_started
         yield daemons
+
+
+def _knows_base_files_alone(config: pytest.Config) -> bool:
+    """Whether the daemon knows of its files what the base has: nothing of boxes and grants."""
+    return bool(config.getoption("--base-only") and not config.getoption("--with-boxes"))
 
 
 def _executable(config: pytest.Config, option: str) -> str:
@@ -256,12 +272,13 @@ def _setup(config: pytest.Config, name: str) -> Mapping[str, Any]:
 
 
 def _setup_of_the_base(config: pytest.Config, name: str) -> Mapping[str, Any]:
-    return without_boxes(_setup(config, name))
+    return for_the_base(_setup(config, name))
 
 
 def _figures(config: pytest.Config) -> list[Figures]:
-    verdicts = {outcome.case: outcome.verdict for outcome in config.stash[_OUTCOMES]}
-    return count(config.stash[_CASES]["policy"], verdicts)
+    outcomes = config.stash[_OUTCOMES]
+    verdicts = {outcome.case: outcome.verdict for outcome in outcomes}
+    return count(config.stash[_CASES]["policy"], verdicts, list_not_judged(outcomes))
 
 
 def _case_of(item: pytest.Item) -> Case | None:

@@ -33,6 +33,8 @@ class Daemons:
         self._running: dict[str, RunningDaemon] = {}
         self._stacks: dict[str, contextlib.ExitStack] = {}
         self._refused: dict[str, Violation] = {}
+        self.not_started: dict[str, str] = {}
+        """Why a daemon did not start, and what it wrote, by the name of the setup."""
 
     def close(self) -> None:
         """Stop all; raises `Violation` where one does not end, after the others have."""
@@ -77,6 +79,8 @@ class Daemons:
                 )
             except Violation as violation:
                 self._refused[name] = violation
+                notes = getattr(violation, "__notes__", ())
+                self.not_started[name] = "\n".join((str(violation), *notes))
                 raise
             self._stacks[name] = stack.pop_all()
         return daemon

@@ -1,10 +1,13 @@
 """How each case came out, and how many of a kind came out how."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from airlock_conformance.figures import Figures
+
+NOT_JUDGED = "not judged: "
+"""How the reason begins why a case was not run that says nothing about the implementation."""
 
 Verdict = Literal["passed", "failed", "not run", "expected failure"]
 
@@ -28,7 +31,8 @@ class Run:
 
     `summaries` are what the requirements say, and `excuses` why no case checks some of them, by
     number. `made` says how often each check of messages and sessions was made, by the name of its
-    outcome. `figures` are those of the policy vectors.
+    outcome. `figures` are those of the policy vectors. `not_started` has what a daemon wrote that
+    did not start, by its setup.
     """
 
     outcomes: Sequence[Outcome]
@@ -36,6 +40,7 @@ class Run:
     excuses: Mapping[str, str]
     made: Mapping[str, int]
     figures: Sequence[Figures] = ()
+    not_started: Mapping[str, str] = field(default_factory=dict)
     base_only: bool = False
 
 
@@ -54,6 +59,15 @@ def by_role(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
     for outcome in outcomes:
         found.setdefault(outcome.role, []).append(outcome)
     return found
+
+
+def list_not_judged(outcomes: Iterable[Outcome]) -> dict[str, str]:
+    """Return why cases say nothing about this implementation, by the names of these."""
+    return {
+        outcome.case: outcome.detail.removeprefix(NOT_JUDGED)
+        for outcome in outcomes
+        if outcome.verdict == "not run" and outcome.detail.startswith(NOT_JUDGED)
+    }
 
 
 def count_verdicts(outcomes: Iterable[Outcome]) -> dict[Verdict, int]:

@@ -1,6 +1,7 @@
 """The report of a run: one page for people (Markdown), everything for programs (JSON)."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +15,7 @@ from airlock_conformance.outcomes import (
     by_reference,
     by_role,
     count_verdicts,
+    list_not_judged,
 )
 
 # What keeps the page one page: what is left out is counted, and is all in the JSON.
@@ -35,6 +37,12 @@ def list_causes(outcomes: Iterable[Outcome]) -> Iterator[str]:
         yield f"{len(failed):5}  {cause} ({_examples(failed)})"
 
 
+def list_excuses(outcomes: Iterable[Outcome]) -> Iterator[str]:
+    """Yield a line for each reason why cases say nothing about the implementation."""
+    for reason, number in Counter(list_not_judged(outcomes).values()).items():
+        yield f"not judged: {number}, {reason}"
+
+
 def _json(run: Run) -> str:
     document = {
         "base_only": run.base_only,
@@ -50,6 +58,8 @@ def _json(run: Run) -> str:
             if item.case in run.made
         },
         "policy": [asdict(row) for row in run.figures],
+        "not_judged": Counter(list_not_judged(run.outcomes).values()),
+        "not_started": dict(run.not_started),
         "requirements": {
             reference: {outcome.case: outcome.verdict for outcome in listed}
             for reference, listed in by_reference(run.outcomes).items()
@@ -69,15 +79,21 @@ def _page(run: Run) -> Iterator[str]:
     yield from ("", f"| role | {' | '.join(_VERDICTS)} |", "|---|" + "---|" * len(_VERDICTS))
     for role, listed in by_role(run.outcomes).items():
         yield _row(role, *(count_verdicts(listed).get(name, 0) for name in _VERDICTS))
+    for name, said in run.not_started.items():
+        yield from ("", f"## The daemon did not start on the setup {name}", "")
+        # Four spaces: whatever is in there, it ends no block.
+        yield from (f"    {line}" for line in said.splitlines())
     yield from _causes(run)
     yield from _requirements(run)
     yield from _checks(run)
     if run.figures:
-        head = "| policy | evasions denied | everyday commands allowed | harmless, allowed |"
-        yield from ("", head, "|---|---|---|---|")
+        heads = ("evasions denied", "everyday commands allowed", "harmless, allowed", "not judged")
+        yield from ("", _row("policy", *heads), f"|---|{'---|' * len(heads)}")
     for row in run.figures:
         allowed = f"{row.allowed} of {row.everyday}", f"{row.let_be} of {row.harmless}"
-        yield _row(row.tool, f"{row.denied} of {row.evasions}", *allowed)
+        yield _row(row.tool, f"{row.denied} of {row.evasions}", *allowed, row.not_judged)
+    for line in list_excuses(run.outcomes):
+        yield from ("", f"{line[:1].upper()}{line[1:]}.")
 
 
 def _causes(run: Run) -> Iterator[str]:

@@ -18,6 +18,10 @@ class TimedOut(Violation):
     """Something that was awaited did not come in the time that there was for it."""
 
 
+class NotJudged(Exception):
+    """The case says nothing about this implementation; the message says why."""
+
+
 def require_none(differences: list[str]) -> None:
     """Raise `Violation` that lists the given differences, unless there are none."""
     if differences:

@@ -7,6 +7,7 @@ agent's socket.
 # ruff: noqa: ARG002 -- what the base does not know comes as an argument all the same
 
 import signal
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,17 @@ _KNOWN = {
     "args": {"append"},
     "exec": {"concurrent"},
 }
+
+_PROFILE = {"commands", "env"}
+
+STRICT_RULES = {
+    "aws": ["configure", "--endpoint-url", "--profile", "--debug"],
+    "docker": ["--privileged", "-v=/*:*", "--volume=/*:*", "--network=host", "--pid=host"],
+    "git": ["credential", "-c", "--exec-path", "--upload-pack", "clone & -u", "push & --force"],
+    "ssh": ["-A", "-D", "-F", "-J", "-L", "-R", "-W", "-o=ProxyCommand*", "-o=LocalCommand*"],
+    "terraform": ["console", "-chdir=/*", "output", "state & pull"],
+}
+"""What the modules of `StrictDaemon` deny, by tool."""
 
 
 class BaseOnlyDaemon(ReferenceDaemon):
@@ -61,6 +73,30 @@ class BaseOnlyDaemon(ReferenceDaemon):
     def error(self, refusal: Refusal) -> dict[str, Any]:
         """Return the error object of a refusal."""
         return {name: part for name, part in refusal.error.items() if name != "data"}
+
+
+class StrictDaemon(BaseOnlyDaemon):
+    """Ends where a profile has a table that it does not know, as the first implementation does.
+
+    It has modules of its own, and takes no argument that is not text.
+    """
+
+    def __init__(self, config: Path, agent: Path) -> None:
+        path = agent / "airlock.toml"
+        for name in tomllib.loads(path.read_text()):
+            if name not in _PROFILE:
+                sys.exit(f"airlock: {path}: unknown table [{name}]; remove it")
+        super().__init__(config, agent)
+        own = {tool: {"deny": {"args": rules}} for tool, rules in STRICT_RULES.items()}
+        self.modules = {**own, **self.modules}
+
+    def decide(self, request: Request) -> None:
+        """Refuse what is not UTF-8, which no string of JSON can be, and what rules refuse."""
+        try:
+            b"".join(request.args).decode()
+        except UnicodeDecodeError as error:
+            raise Refusal(-32602, "an argument is no string", kind="invalid-params") from error
+        super().decide(request)
 
 
 class BaseOnlyShim(BaseShim):

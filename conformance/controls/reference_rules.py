@@ -52,7 +52,7 @@ def _matches_part(part: str, arguments: Sequence[Argument]) -> bool:
     if is_plain and any(item.raw == part for item in arguments):
         return True
     glob = re.compile(_translate(pattern), re.DOTALL)
-    following = [*arguments[1:], None]
+    following = [*arguments[1:], None] if arguments else []
     for item, after in zip(arguments, following, strict=True):
         if item.flag != flag:
             continue

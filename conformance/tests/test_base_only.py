@@ -9,10 +9,16 @@ from control_programs import CONTROLS, write_control
 from suite_process import SUITE, run_suite
 from vector_files import judge_spades
 
+from airlock_conformance.cases import Case
+from airlock_conformance.vectors import VECTORS, load_vectors
+
 sys.path.insert(0, str(CONTROLS))
 
-from base_only import BaseOnlyDaemon, BaseOnlyShim
+from base_only import STRICT_RULES, BaseOnlyDaemon, BaseOnlyShim, StrictDaemon
 from plain import PlainDaemon, PlainShim
+from reference_rules import matches, read_arguments
+
+JUDGED = ("docker", "ssh")
 
 # What nohup and a shell's & leave ignored, and more.
 IGNORED = ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "WINCH")
@@ -60,3 +66,89 @@ def test_a_module_that_is_not_there_denies_nothing(tmp_path: Path) -> None:
     done = judge_spades(tmp_path, rules, "--base-only", daemon=daemon)
     assert "evasions denied: 0 of 2; everyday commands allowed: 0 of 1" in done.stdout
     assert "2  policy: what must be denied is an unknown command" in done.stdout
+
+
+def test_the_vectors_are_judged_of_a_daemon_that_refuses_what_it_does_not_know(
+    tmp_path: Path,
+) -> None:
+    """It starts, and the figures are those of its rules; what says nothing of it is apart.
+
+    ssh's vectors ask for a table of the profile, docker's have some that a box makes harmless.
+    """
+    chosen = tmp_path / "vectors"
+    chosen.mkdir()
+    for tool in JUDGED:
+        (chosen / f"{tool}.json").symlink_to(VECTORS / f"{tool}.json")
+    daemon = write_control(tmp_path / "daemon", StrictDaemon, entry="reference_daemon")
+    report = tmp_path / "report.json"
+    done = run_suite(
+        *("--daemon", daemon, "--base-only", "--report", report, "--vectors", chosen),
+        f"{SUITE}/test_vectors.py::test_policy",
+    )
+    document = json.loads(report.read_text())
+    assert document["not_started"] == {}
+    vectors = load_vectors(chosen)
+    expected = {tool: count_strictly(tool, vectors) for tool in JUDGED}
+    for row in document["policy"][:-1]:
+        assert row == expected[row["tool"]]
+        assert 0 < row["denied"] < row["evasions"]
+        assert 0 < row["allowed"] < row["everyday"]
+    total = document["policy"][-1]
+    assert [row["tool"] for row in document["policy"]] == [*JUDGED, "total"]
+    assert total["evasions"] + total["everyday"] + total["not_judged"] == len(vectors)
+    boxed = sum(vector.body["canary"] is not None for vector in vectors)
+    assert document["not_judged"] == {
+        "harmless in a box alone, and a daemon of the base has none": boxed,
+        "arguments that are not UTF-8, which this daemon does not take (B-16)": (
+            total["not_judged"] - boxed
+        ),
+    }
+    shown = f"total      evasions denied: {total['denied']} of {total['evasions']}; "
+    assert shown in done.stdout
+    assert f"; not judged: {total['not_judged']}\n" in done.stdout
+    assert f"not judged: {boxed}, harmless in a box alone" in done.stdout
+
+
+def count_strictly(tool: str, vectors: list[Case]) -> dict[str, str | int]:
+    """The figures of the daemon's rules, without the run."""
+    row = dict.fromkeys(("denied", "evasions", "allowed", "everyday"), 0)
+    counts: dict[str, str | int] = {
+        "tool": tool,
+        **row,
+        "let_be": 0,
+        "harmless": 0,
+        "not_judged": 0,
+    }
+    for vector in (each for each in vectors if each.body["command"] == tool):
+        args = vector.body["args"]
+        is_text = all(isinstance(word, str) for word in args)
+        if vector.body["canary"] or not is_text:
+            keys = ["not_judged"]
+        else:
+            read = read_arguments(args)
+            is_denied = any(matches(rule, read) for rule in STRICT_RULES[tool])
+            wants = vector.body["result"] == "denied"
+            keys = ["evasions" if wants else "everyday"]
+            keys += [("denied" if wants else "allowed")] if is_denied == wants else []
+        for key in keys:
+            counts[key] = int(counts[key]) + 1
+    return counts
+
+
+def test_what_a_daemon_wrote_that_does_not_start_is_shown(tmp_path: Path) -> None:
+    """Once at the end and in the reports, however many cases fail by it."""
+    daemon = write_control(tmp_path / "daemon", StrictDaemon, entry="reference_daemon")
+    reports = tmp_path / "report.md", tmp_path / "report.json"
+    for report in reports:
+        # Without --base-only it is asked about all vectors with all lines of their profile.
+        done = run_suite(
+            *("--daemon", daemon, "--report", report, "-k", "ssh-01"),
+            f"{SUITE}/test_vectors.py::test_policy",
+        )
+        assert done.returncode == 1
+        assert done.stdout.count("airlock.toml: unknown table [ssh]; remove it") == 1
+        assert "the daemon did not start on the setup policy" in done.stdout
+    page, document = reports[0].read_text(), json.loads(reports[1].read_text())
+    assert "## The daemon did not start on the setup policy\n" in page
+    assert "airlock.toml: unknown table [ssh]; remove it\n" in page
+    assert "unknown table [ssh]; remove it" in document["not_started"]["policy"]

@@ -35,6 +35,7 @@ def test_an_evasion_that_passes_is_a_failure_that_says_what_it_is(tmp_path: Path
         "everyday": 1,
         "let_be": 1,
         "harmless": 1,
+        "not_judged": 0,
     }
     assert document["causes"] == {"policy: what must be denied is allowed": ["policy/spade-0002"]}
 

@@ -61,8 +61,8 @@ def test_it_installs_twice_and_uninstalls(user: str, has: str, place: str, host:
         assert bashrc.startswith(start_file)
         assert bashrc[len(start_file) :].count(b"\n") == 1
     version_of(host, user=user)
-    say = "airlock-daemon agent add my --workspace /srv --yes && airlock-daemon run my x"
-    done = host.run("bash", "-ic", say, user=user)
+    add = "airlock-daemon agent add my --workspace /srv --yes --print docker"
+    done = host.run("bash", "-ic", f"{add}; airlock-daemon run my x", user=user)
     assert f"source={home}/.local/bin/airlock-shim,target=/usr/local/bin/git" in done.stdout
     assert "airlock: hint: start it, as a service" in done.stderr
     said = host.install("--uninstall", user=user).succeeded().stdout

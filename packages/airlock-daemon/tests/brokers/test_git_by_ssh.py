@@ -13,8 +13,9 @@ from dulwich import porcelain
 from git_world import CLIENT, Remote, make_world
 
 from running import Daemon
+from worlds import ANY_REF
 
-PROTECTED = "[git] protect keeps it as it is"
+PROTECTED = "[git] protect forbids it"
 
 Start = Callable[..., Remote]
 
@@ -34,7 +35,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             config = world.config / "config.toml"
             text = config.read_text().replace('"git-remote"', '"git-remote", "ssh"')
             config.write_text(text)
-            grant = f'[git]\npush = ["{place}"]\nprotect = ["refs/heads/main"]\n'
+            grant = f'[git]\npush = ["{place}"]\n{ANY_REF}protect = ["refs/heads/main"]\n'
             ssh = "" if hosts is None else f"[ssh]\nhosts = {hosts}\n"
             world.write_profile(grant.replace("{root}", str(tmp_path)) + ssh, commands=commands)
             return Remote(world, stack.enter_context(Daemon(world)))
@@ -62,7 +63,7 @@ def test_git_itself_may_call_ssh(start: Start, *, streamed: bool) -> None:
     pushed = remote.git("push", "origin", "HEAD:agent")
     assert pushed.returncode == 0, pushed.stderr
     refused = remote.git("push", "origin", "HEAD:main")
-    assert f"(airlock: {PROTECTED})" in refused.stderr
+    assert f"(airlock: {PROTECTED}" in refused.stderr
     assert remote.git("fetch", "origin").returncode == 0
     assert remote.refs() == ["refs/heads/agent"]
     records = remote.daemon.records("exec")
