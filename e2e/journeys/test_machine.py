@@ -28,6 +28,7 @@ hosts = ["guest@127.0.0.1:{port}"]
 same_path = ["{project}"]
 """
 CRATE = '[package]\nname = "{}"\nversion = "0.1.0"\n[lib]\npath = "lib.rs"\n'
+HOOKS = "- {id: hello, name: hello, entry: ./hello, language: script, files: notes}\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +176,20 @@ def test_cargo_fetches_a_dependency_over_ssh(place: Place) -> None:
     place.person.account.write(folder / "lib.rs", "")
     place.run("cargo fetch -q", cwd=folder)
     assert 'name = "dep"' in (folder / "Cargo.lock").read_text()
+
+
+def test_pre_commit_gets_hooks_by_a_url_with_a_port(place: Place) -> None:
+    """It takes GIT_SSH_VARIANT from git's environment."""
+    files = {
+        ".pre-commit-hooks.yaml": HOOKS,
+        "hello": "#!/bin/sh\necho hello from the hook\nexit 1\n",
+    }
+    url = place.publish("hooks", files).url
+    file = place.project.path / "hooks.yaml"
+    text = f"repos: [{{repo: '{url}', rev: v1, hooks: [{{id: hello}}]}}]\n"
+    place.person.account.write(file, text)
+    said = place.run("pre-commit run --all-files --config hooks.yaml || :")
+    assert "hello from the hook" in said
 
 
 def test_the_printed_lines_give_the_same_machine(place: Place) -> None:

@@ -50,7 +50,7 @@ def test_what_works_otherwise_is_named_and_is_so(host: Host, release: str) -> No
         assert "agent web: TOKEN of its profile does not reach show any more" in said
     assert "show, tool: runs in a box with your home" in said
     assert "git runs in a box with the workspace and without your keys" in said
-    assert ("refused: no box runs as root; write [sandbox] user" in said) == (os.geteuid() == 0)
+    assert ('write [sandbox] user = "NAME" in config.toml' in said) == (os.geteuid() == 0)
     is_early = release in ("v0.1", "v0.2")
     assert ('the rule "destroy" refused this word anywhere' in said) == is_early
     agent = AGENTS[release]
@@ -104,11 +104,10 @@ def test_the_layout_is_recognised(host: Host, release: str) -> None:
     MAKERS[release](host)
     words = f"these are files of Airlock {release}"
     for command in ("check", "doctor"):
-        (line,) = [
-            line for line in host.run(command).stdout.splitlines() if line.split()[1] == "layout:"
-        ]
+        told = host.run(command).stdout
+        (line,) = [line for line in told.splitlines() if line.split()[1] == "layout:"]
         assert words in line
-        assert "airlock-daemon migrate" in line
+        assert "airlock-daemon migrate" in told.partition(line)[2 if command == "check" else 1]
     if release != "v0.4":
         started = host.run("start")
         assert started.exit_code == 1

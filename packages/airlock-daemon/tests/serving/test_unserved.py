@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from airlock_daemon.setup.noted import keep_notes, read_notes
+from airlock_daemon.setup.state import State
+from airlock_modules import Fault
 from commanding import Done, airlock_daemon, reload, run
 from running import Daemon, connect_to, read_answer, request
 from worlds import World
@@ -191,7 +194,8 @@ def test_the_state_is_private_and_no_workspace(world: World, app: Path) -> None:
     assert noted[0] == str(app)
     assert noted[1]["inode"] == app.stat().st_ino
     file.chmod(0o666)
-    assert f"{file}: is writable for everybody" in run(world, "check", status=1).stdout
+    said = run(world, "check", status=1).stdout
+    assert "state/workspaces.json: is writable for everybody" in said
     file.chmod(0o600)
     elsewhere = world.root / "elsewhere"
     elsewhere.mkdir()
@@ -234,3 +238,22 @@ def test_after_a_reboot_a_device_may_have_another_number(world: World, app: Path
     noted = json.loads(file.read_text())[key][str(app)]
     assert (noted["device"], noted["boot"]) == (app.stat().st_dev, boot)
     assert not note(inode=1, boot="another")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_a_state_directory_of_another_user_is_none(world: World, app: Path) -> None:
+    """As in an image that runs as some other user: nothing is read there, and a warning says so."""
+    state = State(str(world.root / "theirs"))
+    notes = world.load().noted
+    keep_notes(state, notes)
+    os.chown(state.directory, 4712, 4712)
+    for path in (world.root, *world.root.parents[:2]):
+        path.chmod(0o755)
+    pid = os.fork()
+    if not pid:
+        os.setuid(4711)
+        faults: list[Fault] = []
+        is_none = read_notes(state, faults=faults) == {} and not faults
+        warning = keep_notes(state, notes)
+        os._exit(not (is_none and warning is not None))
+    assert os.waitpid(pid, 0)[1] == 0

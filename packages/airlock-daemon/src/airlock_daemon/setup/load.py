@@ -88,7 +88,7 @@ def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
         search_path=path,
     )
     deciding = list_deciding(
-        (locations.config_file, locations.agents, state.path(NOTES)),
+        (locations.config_file, locations.agents, state.find(NOTES)),
         locations.modules_dir,
         directories.values(),
     )

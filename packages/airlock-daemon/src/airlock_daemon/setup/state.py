@@ -25,9 +25,17 @@ class State(msgspec.Struct, frozen=True):
         """The path of its file `name`."""
         return os.path.join(self.directory, name)
 
+    def find(self, name: str) -> str | None:
+        """The path of a file, None where `read` finds none."""
+        path = self.path(name)
+        return path if os.path.lexists(path) else None
+
     def read(self, name: str) -> str | None:
-        """The text of a file, None where there is none. Raises AirlockError."""
-        return read_whole(self.path(name))
+        """The text of a file, None where there is none or the directory is another user's alone.
+
+        Raises AirlockError.
+        """
+        return read_whole(self.path(name)) if os.access(self.directory, os.X_OK) else None
 
     def write(self, name: str, text: str) -> None:
         """Replace a file (0600) as a whole, in a block of `changing`. Raises AirlockError."""
