@@ -295,7 +295,8 @@ uninstall() {
       die "$environment is still in use by process $running, such as a daemon that was started by hand" \
         "end it, and run this again: kill $running"
     rm -rf "$environment" "$data"/venv* "$bin/airlock-daemon" "$bin/airlock-shim"
-    say "removed $environment and its links in $bin; what is in $HOME/.config/airlock and $data stays"
+    say "removed $environment and its links in $bin; what is in $HOME/.config/airlock, \
+$HOME/.local/state/airlock and $data stays"
   else
     say "nothing is installed in $bin"
   fi
