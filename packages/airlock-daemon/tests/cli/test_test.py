@@ -96,8 +96,8 @@ def test_what_only_the_client_knows_is_said_and_not_refused(world: World) -> Non
 
 def test_test_explains_to_programs(world: World) -> None:
     """With --json the same is data, whatever bytes the arguments have."""
-    done = run(world, "test", "--json", "my", "git", "push", "--tags", "origin", "\udcff")
-    report = json.loads(done.stdout)
+    words = ("git", "push", "--tags", "origin", "\udcff")
+    report = json.loads(run(world, "test", "--json", "my", *words, status=1).stdout)
     assert report["decision"]["allowed"] is True
     assert [step["layer"] for step in report["decision"]["steps"]] == [
         "ceiling", "module", "profile", "rules",
@@ -105,6 +105,7 @@ def test_test_explains_to_programs(world: World) -> None:
     assert report["arguments"]["subcommand"] == ["push"]
     assert report["arguments"]["flags"][0]["text"] == "--tags"
     assert report["arguments"]["words"][-1]["text"] == {"base64": "/w=="}
+    assert "this is no name of a ref" in report["broker"]
     assert (report["daemon"], report["agrees"]) == (None, True)
 
 

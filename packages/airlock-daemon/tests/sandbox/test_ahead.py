@@ -2,7 +2,6 @@
 
 import os
 import select
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -154,13 +153,13 @@ def test_boxes_go_with_what_they_were_made_by(world: World, change: str) -> None
 
 
 def test_nothing_of_a_command_is_in_the_box_of_the_next(world: World) -> None:
-    """And a workspace that was replaced, in whatever way, is seen as it is now."""
+    """And a file that was replaced, in whatever way, is seen as it is now."""
     script = "cat file; ls -A /tmp /dev/shm ~; env | grep -c MARK; for each in /tmp /dev/shm ~; do"
     script += " echo > $each/left; done; ulimit -c; umask 0777; ulimit -n 20; sleep 600 & true"
     said = set()
     with Daemon(world) as daemon:
         for number in range(TRIES):
-            replace_workspace(world, number)
+            replace_file(world, number)
             answer = daemon.ask(
                 "sh", "-c", script, cwd="/workspace", env={"MARK": "x"}, features=["env"]
             )
@@ -171,17 +170,15 @@ def test_nothing_of_a_command_is_in_the_box_of_the_next(world: World) -> None:
     assert one.startswith("/dev/shm:\n\n/home/airlock:\n\n/tmp:\n")
 
 
-def replace_workspace(world: World, number: int) -> None:
-    """Put another directory in its place, or another file in it, and say the number in it."""
+def replace_file(world: World, number: int) -> None:
+    """Put another file in its place, or other contents in it, and say the number in it."""
+    file, other = world.workspace / "file", world.workspace / "other"
     if number % 3 == 0:
-        shutil.rmtree(world.workspace)
-        world.workspace.mkdir()
+        file.unlink(missing_ok=True)
     elif number % 3 == 1:
-        away = world.root / f"away{number}"
-        world.workspace.rename(away)
-        world.workspace.mkdir()
-    world.workspace.chmod(0o777)
-    (world.workspace / "file").write_text(f"{number}\n")
+        other.write_text("")
+        other.rename(file)
+    file.write_text(f"{number}\n")
 
 
 def test_a_workspace_that_is_gone_is_missing_though_a_box_has_it(world: World) -> None:
