@@ -29,8 +29,8 @@ def keep_credential(places: Places, *, url: str, user: str, password: str) -> No
 def write_configuration(places: Places, *, url: str, container: bool) -> None:
     """Write what Airlock needs: what may run at all, the agent's profile, its registration.
 
-    The client may push to the repository at ``url``, and there to one branch; git of the host
-    it may run too, which has no password.
+    The client may push to the repository at ``url``, and there to branches below ``agent/``, as it
+    is where a profile names none; git of the host it may run too, which has no password.
     """
     # No box runs as root; of another user's files it can change those that all may change.
     user = f"\n[sandbox]\nuser = {quote(BOX_USER)}\n" if os.geteuid() == 0 else ""
@@ -40,8 +40,7 @@ def write_configuration(places: Places, *, url: str, container: bool) -> None:
     mounts = "" if container else f"\n[workspace]\nmounts = {{ {here} = {here} }}\n"
     places.airlock.add_agent(
         AGENT,
-        profile=f'commands = ["git-remote", "git"]\n\n[git]\npush = [{quote(url)}]\n'
-        f'refs = ["refs/heads/main"]\n{mounts}',
+        profile=f'commands = ["git-remote", "git"]\n\n[git]\npush = [{quote(url)}]\n{mounts}',
     )
 
 

@@ -51,9 +51,9 @@ class Story:
         self.screen.step(
             "The same git pushes with the shim as its way to remotes; the daemon has the password."
         )
-        answer = self.client.git("push", "origin", "main")
-        self._show("git push origin main", answer)
-        arrived = self.server.read_branch("main")
+        answer = self.client.git("push", "origin", "main:agent/demo")
+        self._show("git push origin main:agent/demo", answer)
+        arrived = self.server.read_branch("agent/demo")
         self.screen.row(f"commit of the client  {self.commit}")
         self.screen.row(f"commit at the server  {arrived or '(none)'}")
         if answer.status != 0 or arrived != self.commit:
@@ -63,13 +63,13 @@ class Story:
         self.screen.passed("accepted, and the server has the client's commit.")
 
     def _push_elsewhere(self) -> None:
-        self.screen.step("The client pushes to a branch that it was not granted.")
-        answer = self.client.git("push", "origin", "main:release")
-        self._show("git push origin main:release", answer)
+        self.screen.step("The client pushes to main, which it was not granted.")
+        answer = self.client.git("push", "origin", "main")
+        self._show("git push origin main", answer)
         if answer.status == 0 or "(airlock: " not in answer.output:
             raise NotSoError(f"policy should have refused that (exit status {answer.status})")
-        if self.server.read_branch("release") is not None:
-            raise NotSoError("the server should have no branch release")
+        if self.server.read_branch("main") is not None:
+            raise NotSoError("the server should have no branch main")
         self.screen.passed("refused in git's own words, before the server had a byte of it.")
 
     def _run_a_poisoned_hook(self) -> None:
