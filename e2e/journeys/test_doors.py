@@ -1,6 +1,7 @@
 """Ways out of a container beside Airlock's."""
 
 import json
+import os
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from e2e.world.command import Completed
-from e2e.world.container import Setup
+from e2e.world.container import FOR_EVER, Setup, started
 from e2e.world.daemon import Daemon
 from e2e.world.executables import Executables
 from e2e.world.images import Images
@@ -56,6 +57,48 @@ def test_it_is_served_where_the_profile_accepts_it(user_stage: Stage, images: Im
     option, _ = DOORS["as a file"]
     assert said_by(scene, images.busybox, option, "git", "push", "origin", "main")[0] == 0
     assert scene.project.repository.commit("main") == scene.project.head()
+
+
+@pytest.fixture
+def neighbour(images: Images) -> Iterator[str]:
+    """The id of a container of nobody's that has the engine's socket."""
+    with started(images.busybox, f"--volume={ENGINE}:/s", command=FOR_EVER) as container:
+        yield container.id
+
+
+HOSTS = f"{os.getpid()}/root{Path(ENGINE).resolve()}"
+"""The engine's socket by a process of this host; a link would lead from the container's root."""
+OTHERS = {
+    "of a container": (
+        "--pid=container:{}",
+        "/proc/1/root/s",
+        "shares the processes of another",
+    ),
+    "of the host": ("--volume=/proc:/hp", f"/hp/{HOSTS}", 'processes of others in "/hp"'),
+    "instead of its own": ("--volume=/proc:/proc", f"/proc/{HOSTS}", "others in"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_container_that_sees_processes_of_others_is_refused(
+    name: str, neighbour: str, user_stage: Stage, images: Images
+) -> None:
+    """It has the files of each, and so the engine's socket: where that is accepted it is served."""
+    option, socket, expected = OTHERS[name]
+    option = option.format(neighbour)
+    scene = user_stage.scene(profile=UNMAPPED)
+    can = scene.setup(images.busybox, option, "--privileged").run("test", "-S", socket)
+    assert can.exit_code == 0
+    for argv in (("git", "status"), ("git", "push", "origin", "main")):
+        status, said = said_by(scene, images.busybox, option, *argv)
+        assert status == 126
+        assert expected in said
+        assert "engine_socket = true" in said
+    assert scene.project.repository.commit("main") is None
+    refused = [each["rule"] for each in scene.airlock.audit() if each["event"] == "exec"]
+    assert refused == ["others-processes"] * 2
+    scene = user_stage.scene(profile=ACCEPTED)
+    assert said_by(scene, images.busybox, option, "git", "push", "origin", "main")[0] == 0
 
 
 def test_a_changed_root_does_not_hide_the_socket(user_stage: Stage, images: Images) -> None:
@@ -162,6 +205,27 @@ def test_doctor_tells_the_ways_out_of_a_container(desk: Desk, images: Images) ->
         'was started with SSH_AUTH_SOCK="/tmp/agent"',
     ):
         assert sum(expected in each for each in told) == 1, told
+
+
+def test_doctor_tells_whose_processes_a_container_sees(
+    desk: Desk, neighbour: str, images: Images
+) -> None:
+    """Its own, or those of a container that has joined it later, which no request shows."""
+    sockets = desk.person.account.home / ".config/airlock/sockets"
+    plain = Setup(image=images.busybox, mounts={"/run/airlock": (sockets / "my", "ro")})
+    with plain.running() as container:
+        assert desk.list_doors() == []
+        join = (f"--pid=container:{container.id}", f"--volume={ENGINE}:/s")
+        with started(images.busybox, f"--pid=container:{container.id}", command=FOR_EVER):
+            assert desk.list_doors() == []
+        with started(images.busybox, *join, command=FOR_EVER):
+            (told,) = desk.list_doors()
+            assert 'which has the socket of a container engine, "/s"' in told
+    for option in (f"--pid=container:{neighbour}", "--volume=/proc:/hp"):
+        seeing = Setup(image=plain.image, mounts=plain.mounts, options=(option,))
+        with seeing.running():
+            (told,) = desk.list_doors()
+            assert "processes of" in told
 
 
 def test_run_refuses_to_open_them(desk: Desk) -> None:

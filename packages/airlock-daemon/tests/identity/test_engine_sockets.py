@@ -10,7 +10,11 @@ import pytest
 from airlock_daemon.errors import Denied
 from airlock_daemon.identity import engine_sockets
 from airlock_daemon.identity.containers import Containers
-from airlock_daemon.identity.engine_sockets import find_engine_socket, refuse_engine_socket
+from airlock_daemon.identity.engine_sockets import (
+    find_engine_socket,
+    find_foreign_procfs,
+    refuse_engine_socket,
+)
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.platform.linux.mountinfo import find_mount, read_own_mounts, relative_to
 
@@ -105,6 +109,40 @@ def test_one_that_nobody_knows_is_found_by_its_name(name: str, tmp_path: Path) -
     assert find_engine_socket(text.replace(name, f"{name}//deleted"), sockets_dir=None) == "/x"
     assert find_engine_socket(text, sockets_dir=str(folder)) is None
     assert find_engine_socket(mounts((folder / "x.sock", "/x")), sockets_dir=None) is None
+
+
+def proc(*rows: tuple[str, str, str]) -> str:
+    """The mountinfo of a container with these further mounts of procfs: device, root, point."""
+    lines = (f"{950 + n} 900 {d} {r} {p} rw - proc x rw\n" for n, (d, r, p) in enumerate(rows))
+    return ROOT + "".join(lines)
+
+
+def test_processes_of_others_are_found_by_their_procfs() -> None:
+    """That of the host, under any name and in the place of its own, and that of a container."""
+    row = find_mount(read_own_mounts(), "/proc")
+    assert row is not None
+    hosts = row.device
+    assert find_foreign_procfs(proc((hosts, "/", "/hp"))) == "/hp"
+    assert find_foreign_procfs(proc((hosts, "/4711/root", "/x"))) == "/x"
+    assert find_foreign_procfs(proc((hosts, "/", "/proc"))) == "/proc"
+    assert find_foreign_procfs(proc(("0:997", "/", "/other"))) == "/other"
+
+
+def test_its_own_procfs_is_no_others() -> None:
+    """Also where parts of it are mounted again, and where a sandbox in it has covered it."""
+    own = "0:998"
+    assert find_foreign_procfs(proc((own, "/sys", "/proc/sys"), (own, "/", "/again"))) is None
+    assert find_foreign_procfs(proc(("0:997", "/", "/proc"))) is None
+    assert find_foreign_procfs(proc(("0:997", "/cpuinfo", "/cpuinfo"))) is None
+
+
+async def test_a_client_that_sees_processes_of_others_is_refused(tmp_path: Path) -> None:
+    """With a rule of its own; e2e has real containers, and such that share processes."""
+    peer = Peer(pid=1, uid=0, kind="container", mountinfo=proc(("0:997", "/", "/hp")))
+    with pytest.raises(Denied, match=r'"/hp"') as caught:
+        await refuse(peer, Containers(str(tmp_path)))
+    assert (caught.value.layer, caught.value.rule) == ("workspace", "others-processes")
+    assert "engine_socket = true in /my.toml" in (caught.value.hint or "")
 
 
 async def refuse(peer: Peer, containers: Containers) -> None:

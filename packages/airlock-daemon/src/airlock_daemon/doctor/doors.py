@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from airlock_daemon.doctor.surroundings import Surroundings
-from airlock_daemon.identity.engine_sockets import find_engine_socket
+from airlock_daemon.identity.engine_sockets import find_engine_socket, find_foreign_procfs
 from airlock_daemon.platform.linux.mountinfo import (
     MountRow,
     find_shown,
@@ -58,26 +58,43 @@ class _Config(msgspec.Struct):
     environment: tuple[str, ...] | None = msgspec.field(name="Env", default=None)
 
 
+class _HostConfig(msgspec.Struct):
+    pid_mode: str = msgspec.field(name="PidMode", default="")
+
+
 class _Container(msgspec.Struct):
     """What of `docker inspect` tells of a container that runs."""
 
+    container_id: str = msgspec.field(name="Id")
     name: str = msgspec.field(name="Name")
     state: _State = msgspec.field(name="State")
     config: _Config = msgspec.field(name="Config", default_factory=_Config)
+    host: _HostConfig = msgspec.field(name="HostConfig", default_factory=_HostConfig)
+
+    @property
+    def shown_name(self) -> str:
+        return self.name.lstrip("/")
+
+    @property
+    def joined(self) -> str:
+        """The id of the container whose pid namespace it has; "" where that is its own."""
+        return self.host.pid_mode.partition("container:")[2]
 
 
 def find_doors(around: Surroundings) -> Iterator[Finding]:
     """Tell what each container of an agent has that leads out of it past Airlock."""
     program = shutil.which("docker", path=around.daemon_path)
     sockets_dir = os.path.realpath(around.locations.sockets_dir)
-    for container in _list_containers(program) if program is not None else ():
+    running = _list_containers(program) if program is not None else ()
+    for container in running:
         mountinfo = _read(container.state.pid, "mountinfo")
         rows = parse_mountinfo(mountinfo)
         shown = _list_shown(rows)
         agents = _list_agents(shown, sockets_dir)
         if agents:
-            place = f"container {container.name.lstrip('/')}"
+            place = f"container {container.shown_name}"
             yield from _look_at(container, place, agents, mountinfo, shown, around)
+            yield from _look_at_processes(container, place, agents, mountinfo, running, around)
 
 
 def _look_at(
@@ -115,6 +132,40 @@ def _look_at(
         if name in _VARIABLES and value:
             problem = f"was started with {name}={quote(value)}: a forwarded agent or git helper"
             yield Finding(place, "", problem, _KEEP_OUT, name=_NAME, is_note=True)
+
+
+def _look_at_processes(
+    container: _Container,
+    place: str,
+    agents: Sequence[str],
+    mountinfo: str,
+    running: Sequence[_Container],
+    around: Surroundings,
+) -> Iterator[Finding]:
+    """Tell what it reaches by /proc/<pid>/root of processes that are not its own."""
+    accepted = all(_accepts(around, name) for name in agents)
+    remedy = "or leave it: the profile of its agent accepts that (engine_socket = true)"
+    point = find_foreign_procfs(mountinfo)
+    if point is not None:
+        problem = f"sees processes of others in {quote(point)}, and by them their files and sockets"
+        end = remedy if accepted else "end it, and start it without that mount"
+        yield Finding(place, "", problem, end, name=_NAME, is_note=accepted)
+    if container.joined:
+        problem = "shares the processes of another container, and by them its files and sockets"
+        end = remedy if accepted else "end it, and start it without --pid (in compose: pid)"
+        yield Finding(place, "", problem, end, name=_NAME, is_note=accepted)
+    for each in running:
+        if each.joined != container.container_id:
+            continue
+        # No request shows it: to look through all processes would take too long.
+        point = find_engine_socket(_read(each.state.pid, "mountinfo"), sockets_dir=None)
+        if point is not None:
+            problem = (
+                f"shares its processes with the container {each.shown_name}, which has the socket "
+                f"of a container engine, {quote(point)}: it is root on this host"
+            )
+            end = remedy if accepted else f"end {each.shown_name}, and start it without --pid"
+            yield Finding(place, "", problem, end, name=_NAME, is_note=accepted)
 
 
 def _accepts(around: Surroundings, agent: str) -> bool:

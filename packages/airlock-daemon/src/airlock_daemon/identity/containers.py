@@ -8,9 +8,9 @@ import trio
 from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.identity.elsewhere import find_elsewhere
 from airlock_daemon.identity.engines import Init, find_init
-from airlock_daemon.identity.peer import Peer, same_namespace
+from airlock_daemon.identity.peer import Peer, containers_in, read_pids, same_namespace
 from airlock_daemon.platform.linux.mountinfo import MountRow, parse_mountinfo
-from airlock_daemon.platform.linux.procfs import read_process_file
+from airlock_daemon.platform.linux.procfs import read_process_entry, read_process_file
 
 RETRY_S = 5.0
 KEPT = 256
@@ -19,7 +19,10 @@ _START = "start the container, and run the command in it again"
 
 
 class Container:
-    """One container whose init process the engine named; the descriptor notices when it ends."""
+    """One container whose init process the engine named; the descriptor notices when it ends.
+
+    `joins_processes` says that it was started in the pid namespace of another one.
+    """
 
     def __init__(self, container_id: str, init: Init) -> None:
         """Raises Failed when the process `init` is not there (any more)."""
@@ -32,8 +35,23 @@ class Container:
             self._pidfd = os.pidfd_open(self.pid)
         except OSError as error:
             raise _ended(self.container_id) from error
+        self.joins_processes = self._find_joined()
         self._text = ""
         self._rows: tuple[MountRow, ...] = ()
+
+    def _find_joined(self) -> bool:
+        """Whether the container has no pid namespace of its own, but another container's.
+
+        The init process of a namespace has the pid 1 in it. What the engine names may be a pid of
+        another host: the process counts only if its cgroup is that of the container.
+        """
+        try:
+            status, cgroup = (read_process_entry(self.pid, name) for name in ("status", "cgroup"))
+        except OSError:
+            # It has just ended, which is noticed by what needs it.
+            return False
+        is_ours = self.container_id in containers_in(cgroup)
+        return is_ours and read_pids(status)[-1:] != ["1"]
 
     def is_alive(self) -> bool:
         """Whether the init process still runs, so that its pid still means it."""

@@ -68,6 +68,9 @@ _REMOVED = "//deleted"
 _NAME = re.compile(r"[^/]*(docker|podman|containerd|crio|buildkit)[^/]*\.sock", re.IGNORECASE)
 """What such a socket is called where nobody knows its path; docker's own proxies are, too."""
 
+_PROCESSES = re.compile(r"/(\d|$)")
+"""The root of a procfs, or what of it is of one process."""
+
 
 def list_engine_sockets() -> tuple[str, ...]:
     """The paths of this host at which an engine's socket would be, without links in them."""
@@ -96,10 +99,18 @@ def find_engine_socket(mountinfo: str, *, sockets_dir: str | None) -> str | None
     return _find_named(table.named, sockets_dir) if table.named else None
 
 
+def find_foreign_procfs(mountinfo: str) -> str | None:
+    """Where a container with these mounts has a procfs that is not its own; None for nowhere.
+
+    By the links `/proc/<pid>/root` of that its processes reach the files and sockets of others.
+    """
+    return _read_table(mountinfo).foreign_procfs
+
+
 async def refuse_engine_socket(
     peer: Peer, *, agent: str, profile_file: str, sockets_dir: str | None, containers: "Containers"
 ) -> None:
-    """Refuse a client of `agent` whose container has an engine's socket.
+    """Refuse a client of `agent` whose container has an engine's socket, or others' processes.
 
     Raises Denied; also for a client that shows not all of its container's mounts, where they cannot
     be had of the engine.
@@ -111,15 +122,21 @@ async def refuse_engine_socket(
     if table.is_host and peer.container is None:
         # No container, but a process of the host in namespaces of its own.
         return
+    try:
+        container = await containers.find(peer, agent=agent)
+    except Failed:
+        # It tells nothing but what it shows.
+        container = None
     if table.is_host or not table.is_whole:
-        try:
-            container = await containers.find(peer, agent=agent)
-        except Failed:
-            # It tells nothing but what it shows.
+        if container is None:
             whole(peer.mounts)
         else:
             whole(container.mounts())
             mountinfo = container.read_mountinfo()
+    accept = (
+        "or a person on the host can accept it: [workspace] engine_socket = true in "
+        f"{profile_file}{AND_RELOAD}"
+    )
     point = find_engine_socket(mountinfo, sockets_dir=sockets_dir)
     if point is not None:
         raise Denied(
@@ -127,8 +144,24 @@ async def refuse_engine_socket(
             "is root on the host, and Airlock protects nothing there",
             layer="workspace",
             rule="engine-socket",
-            hint="start the container without that mount; or a person on the host can accept it: "
-            f"[workspace] engine_socket = true in {profile_file}{AND_RELOAD}",
+            hint=f"start the container without that mount; {accept}",
+        )
+    point = find_foreign_procfs(mountinfo)
+    if point is not None:
+        raise Denied(
+            f"the container sees processes of others in {quote(point)}, and by them the files and "
+            "sockets that those have",
+            layer="workspace",
+            rule="others-processes",
+            hint=f"start the container without that mount; {accept}",
+        )
+    if container is not None and container.joins_processes:
+        raise Denied(
+            "the container shares the processes of another one, and by them the files and sockets "
+            "that those have",
+            layer="workspace",
+            rule="others-processes",
+            hint=f"start the container without --pid (in compose: pid); {accept}",
         )
 
 
@@ -142,6 +175,7 @@ class _Table(msgspec.Struct, frozen=True):
     by_device: Mapping[str, Sequence[MountRow]]
     seen: Mapping[str, MountRow]
     named: tuple[MountRow, ...]
+    foreign_procfs: str | None
     is_whole: bool
     is_host: bool
 
@@ -153,7 +187,8 @@ def _read_table(mountinfo: str) -> _Table:
     by_device: dict[str, list[MountRow]] = {}
     for row in rows:
         by_device.setdefault(row.device, []).append(row)
-    root, own_root = find_mount(rows, "/"), find_mount(read_own_mounts(), "/")
+    seen, host = by_point(rows), read_own_mounts()
+    root, own_root = find_mount(rows, "/"), find_mount(host, "/")
     is_host = (
         root is not None
         and own_root is not None
@@ -161,11 +196,26 @@ def _read_table(mountinfo: str) -> _Table:
     )
     return _Table(
         by_device=by_device,
-        seen=by_point(rows),
+        seen=seen,
         named=tuple(row for row in rows if _NAME.fullmatch(os.path.basename(_strip(row.root)))),
+        foreign_procfs=_find_foreign_procfs(rows, seen, host),
         is_whole=shows_all(rows),
         is_host=is_host,
     )
+
+
+def _find_foreign_procfs(
+    rows: Iterable[MountRow], seen: Mapping[str, MountRow], host: Iterable[MountRow]
+) -> str | None:
+    """As `find_foreign_procfs`: each mount of a new procfs is a filesystem of its own."""
+    own = seen.get("/proc")
+    hosts = {row.device for row in host if row.kind == "proc"}
+    for row in rows:
+        if row.kind == "proc" and _PROCESSES.match(row.root) and find_seen(seen, row.point) == row:
+            is_own = own is not None and row.device == own.device
+            if not is_own or row.device in hosts:
+                return row.point
+    return None
 
 
 def _find_named(named: Iterable[MountRow], sockets_dir: str | None) -> str | None:

@@ -96,7 +96,7 @@ def _look(pid: int, uid: int) -> Peer:
     if _has_our_namespaces(pid):
         return Peer(pid=pid, uid=uid, kind="local", container=container, named=named)
     mountinfo = _read_mounts(pid)
-    if _depth(_read_entry(pid, "status")) > 1:
+    if len(read_pids(_read_entry(pid, "status"))) > 1:
         return Peer(
             pid=pid,
             uid=uid,
@@ -250,12 +250,12 @@ def _read_entry(pid: int, name: str) -> str:
         raise _unseen(error) from error
 
 
-def _depth(status: str) -> int:
-    """In how many pid namespaces, from the daemon's down, a process is (NSpid of status)."""
+def read_pids(status: str) -> list[str]:
+    """The pids of a process, from the daemon's pid namespace down to its own (NSpid of status)."""
     for line in status.splitlines():
         if line.startswith("NSpid:"):
-            return len(line.split()) - 1
-    return 1
+            return line.split()[1:]
+    return []
 
 
 def _unseen(error: OSError) -> Denied:
