@@ -54,6 +54,16 @@ def test_hostile_names_and_lines_are_escaped(world: World) -> None:
     assert "\\u{1b}" in said
 
 
+def test_what_was_not_looked_at_fails_it(world: World) -> None:
+    """Even where all that is listed was accepted: nobody has seen it. Its name is escaped."""
+    write(world, "\x1b" + "/d" * 70 + "/.envrc", "true\n")
+    run(world, "scan", "my", "--accept", status=1)
+    said = run(world, "scan", "my", status=1).stdout
+    assert "0 new, 0 noted" in said
+    assert 'not everything was looked at: "\\u{1b}/d/d/d' in said
+    assert "deeper than 64 directories" in said
+
+
 def test_an_agents_workspace_is_noted_when_it_is_added(world: World, tmp_path: Path) -> None:
     """And forgotten with it, so that another agent of the name begins anew."""
     project = world.root / "other"

@@ -24,10 +24,11 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder.mkdir()
     path = folder / "engine"
     monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
-    engine_sockets._look.cache_clear()
+    engine_sockets._list_patterns.cache_clear()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         yield path
+    engine_sockets._list_patterns.cache_clear()
 
 
 def mounts(*pairs: tuple[Path, str]) -> str:
@@ -70,6 +71,27 @@ def test_it_is_no_socket_until_there_is_one(engine: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(engine))
         assert find_engine_socket(text, sockets_dir=None) == "/r/engine"
+
+
+def test_an_engine_that_starts_later_is_found(
+    engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container that has the directory of a user's sockets, whose mounts never change."""
+    users = Path(os.path.realpath(tmp_path)) / "user"
+    users.mkdir()
+    monkeypatch.setattr(engine_sockets, "_SYSTEM", (f"{users}/*/podman/podman.sock",))
+    engine_sockets._list_patterns.cache_clear()
+    text = mounts((users, "/u"))
+    assert find_engine_socket(text, sockets_dir=None) is None
+    (users / "1000" / "podman").mkdir(parents=True)
+    assert find_engine_socket(text, sockets_dir=None) is None
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(users / "1000/podman/podman.sock"))
+        assert find_engine_socket(text, sockets_dir=None) == "/u/1000/podman/podman.sock"
+    (users / "1000").rename(users / "1001")
+    assert find_engine_socket(text, sockets_dir=None) == "/u/1001/podman/podman.sock"
+    (users / "1001/podman/podman.sock").unlink()
+    assert find_engine_socket(text, sockets_dir=None) is None
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,18 @@
 """What a client is told at the end of a command in a box, where the tool's own words mislead."""
 
+import stat
 from collections.abc import Iterator
 
 import pytest
 
+from airlock_daemon.command.launch import Ended
+from airlock_daemon.command.order import Bounds, CommandLine, Identity
+from airlock_daemon.request.closing_notes import find_notes
+from airlock_daemon.request.plan import Boxed
+from airlock_daemon.sandbox.box import Box, System
+from airlock_daemon.sandbox.choice import Maker
+from airlock_daemon.sandbox.leftovers import Leftover
+from airlock_daemon.setup.reserved import Reserved
 from boxing import CLOSED, needs_bubblewrap, open_world, write_boxes
 from running import Daemon
 from worlds import World
@@ -120,3 +129,36 @@ def test_nothing_is_told_of_signing_where_nobody_counts_on_it(world: World) -> N
     (world.root / "home" / ".gitconfig").write_text(settings)
     with start(world) as daemon:
         assert notes(daemon, "commit", "-q", "--allow-empty", "-m", "x") == []
+
+
+def say(*words: str, places: int = 0, left: int = 0) -> list[str]:
+    """What follows a git that failed, whose box had so many places and left so many files."""
+    box = Box(
+        operations=tuple(System("/usr", f"/tmp/place/{n:06}") for n in range(places)),
+        directory="/",
+        is_shared=False,
+        bounds=Bounds(),
+        sockets="none",
+    )
+    boxed = Boxed(box, Maker(bubblewrap="/bwrap", identity=Identity(0, 0)), Reserved(()))
+    line = CommandLine("/usr/bin/git", ("git", *words), {"EDITOR": " "}, 0)
+    leftovers = [Leftover(f"/tmp/{n:06}", stat.S_IFIFO | 0o600) for n in range(left)]
+    return list(find_notes(line, boxed, Ended(1, None), leftovers=leftovers, refused=()))
+
+
+def test_paths_that_the_box_has_or_left_are_not_called_the_containers() -> None:
+    """Nor what is below them; what only begins with the same letters is."""
+    known = ("/tmp/place/000003", "/tmp/place/000003/x", "--file=/tmp/000002", "/tmp/000002/a/b/")
+    assert say(*known, places=5, left=5) == []
+    for word in ("/tmp/place/000003x", "/tmp/place", "/tmp/0000020", "/tmp/000002 /x", "/tmp/a\nb"):
+        (said,) = say(*known, word, places=5, left=5)
+        assert "is a path of the container" in said
+
+
+def test_many_words_take_no_more_than_it_takes_to_read_them() -> None:
+    """The event loop of all agents waits for it: to compare each with each would take hours."""
+    words = [f"/tmp/{n % 30_000:06}/x" for n in range(300_000)]
+    assert say("commit", *words, places=30_000, left=30_000) == []
+    (said,) = say("commit", *words, "/tmp/other", places=30_000, left=30_000)
+    assert said.startswith('"/tmp/other" is a path of the container')
+    assert say("commit", "-" + "m" * 3_000_000 + "\n") == []

@@ -181,3 +181,37 @@ def test_a_message_that_was_cut_gives_what_is_whole() -> None:
     for cut in range(len(entry)):
         assert decode_leftovers(b"L\0\0\0" + entry + entry[:cut]) == (whole,)
     assert '"/tmp/\\xff"' in "".join(find_losses((whole,), ()))
+
+
+@pytest.mark.parametrize("place", ["/tmp", "/tmp/airlock-box"])
+def test_many_words_and_many_names_take_no_more_than_their_sum(place: str) -> None:
+    """The event loop of all agents waits for it: to compare each with each would take hours."""
+    names = tuple(Leftover(f"{place}/{n:06}", stat.S_IFREG | 0o600) for n in range(30_000))
+    words = [f"{place}/{n:06}x" for n in range(300_000)]
+    long = f"{place}/" * 1_000_000
+    assert list(find_losses(names, [*words, long])) == []
+    (told,) = find_losses(names, [*words, long, f"--output={place}/029999"])
+    assert told == f"warning: {place}/029999 {_WORDS}"
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "/tmp/x",
+        "/tmp/x/",
+        "/tmp/x/below",
+        "-o/tmp/x",
+        "--output=/tmp/x",
+        "file:///tmp/x?a=b",
+        "umask 077; echo y > /tmp/x; exit",
+        "'/tmp/x'",
+        "/tmp/y:/tmp/x:/tmp/z",
+    ],
+)
+def test_a_word_names_it_in_many_ways(word: str) -> None:
+    """What is private counts if it is named, and a longer name is another one."""
+    private = Leftover("/tmp/x", stat.S_IFREG | 0o600)
+    assert list(find_losses((private,), ("sh", word))) == [f"warning: /tmp/x {_WORDS}"]
+    assert list(find_losses((private,), ("sh", word.replace("x", "xx")))) == []
+    odd = Leftover("/tmp/a b:c", stat.S_IFREG | 0o600)
+    assert len(list(find_losses((odd,), ("sh", "/tmp/a b:c")))) == 1

@@ -7,12 +7,13 @@ container: as a file, or in a directory that was mounted whole.
 """
 
 import functools
-import glob
 import os
 import pwd
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -59,6 +60,9 @@ _HOME = (
 )
 _VARIABLES = ("DOCKER_HOST", "CONTAINER_HOST", "CONTAINERD_ADDRESS")
 
+# For how long the place of a socket on its filesystem is believed.
+_PLACES_S = 10
+
 _REMOVED = "//deleted"
 """What the kernel writes behind the path of a file that was removed."""
 _NAME = re.compile(r"[^/]*(docker|podman|containerd|crio|buildkit)[^/]*\.sock", re.IGNORECASE)
@@ -67,14 +71,7 @@ _NAME = re.compile(r"[^/]*(docker|podman|containerd|crio|buildkit)[^/]*\.sock", 
 
 def list_engine_sockets() -> tuple[str, ...]:
     """The paths of this host at which an engine's socket would be, without links in them."""
-    home = pwd.getpwuid(os.geteuid()).pw_dir
-    patterns = (*_SYSTEM, *(os.path.join(home, each) for each in _HOME))
-    found = [path for each in patterns for path in (glob.glob(each) if "*" in each else [each])]
-    for name in _VARIABLES:
-        path = os.environ.get(name, "").removeprefix("unix://")
-        if path.startswith("/"):
-            found.append(path)
-    return tuple(dict.fromkeys(map(os.path.realpath, found)))
+    return tuple(dict.fromkeys(map(os.path.realpath, _list_paths())))
 
 
 def is_engine_socket(path: str) -> bool:
@@ -87,10 +84,16 @@ def find_engine_socket(mountinfo: str, *, sockets_dir: str | None) -> str | None
 
     What lies in `sockets_dir` is Airlock's own.
     """
-    for point, path in _look(mountinfo, sockets_dir).candidates:
-        if path is None or _is_socket(path):
-            return point
-    return None
+    table = _read_table(mountinfo)
+    age = int(time.monotonic() / _PLACES_S)
+    for device, root in _find_places(_list_existing(), age):
+        for row in table.by_device.get(device, ()):
+            rest = relative_to(root, row.root)
+            if rest is not None:
+                point = os.path.join(row.point, rest) if rest else row.point
+                if find_seen(table.seen, point) == row:
+                    return point
+    return _find_named(table.named, sockets_dir) if table.named else None
 
 
 async def refuse_engine_socket(
@@ -104,11 +107,11 @@ async def refuse_engine_socket(
     if peer.kind != "container":
         return
     mountinfo = peer.mountinfo
-    look = _look(mountinfo, sockets_dir)
-    if look.is_host and peer.container is None:
+    table = _read_table(mountinfo)
+    if table.is_host and peer.container is None:
         # No container, but a process of the host in namespaces of its own.
         return
-    if look.is_host or not look.is_whole:
+    if table.is_host or not table.is_whole:
         try:
             container = await containers.find(peer, agent=agent)
         except Failed:
@@ -129,55 +132,123 @@ async def refuse_engine_socket(
         )
 
 
-class _Look(msgspec.Struct, frozen=True):
-    """What was found in a text of mounts.
+class _Table(msgspec.Struct, frozen=True):
+    """The mounts of a container, as they are searched.
 
-    `candidates` are paths of a container where an engine's socket would be, each with the host's
-    path of it; that is None where only its name says what it is. `is_whole` is `shows_all`;
-    `is_host` says that the root is that of the host.
+    `seen` is `by_point`, and `named` are those of what is called like an engine's socket.
+    `is_whole` is `shows_all`; `is_host` says that the root is that of the host.
     """
 
-    candidates: tuple[tuple[str, str | None], ...]
+    by_device: Mapping[str, Sequence[MountRow]]
+    seen: Mapping[str, MountRow]
+    named: tuple[MountRow, ...]
     is_whole: bool
     is_host: bool
 
 
 @functools.lru_cache(maxsize=32)
-def _look(mountinfo: str, sockets_dir: str | None) -> _Look:
-    """Look through a table of mounts once: each request asks, and a container's rarely changes."""
-    host = read_own_mounts()
+def _read_table(mountinfo: str) -> _Table:
+    """Parse the mounts of a container once: each request asks, and they rarely change."""
     rows = parse_mountinfo(mountinfo)
-    seen = by_point(rows)
-    known = {_locate(host, path): path for path in list_engine_sockets()}
-    found: list[tuple[str, str | None]] = []
-    for place, path in known.items():
-        found += [(point, path) for point in _find_points(rows, seen, *place)]
-    own = None if sockets_dir is None else _locate(host, sockets_dir)
+    by_device: dict[str, list[MountRow]] = {}
     for row in rows:
-        path = row.root.removesuffix(_REMOVED)
-        is_ours = own is not None and row.device == own[0] and relative_to(path, own[1]) is not None
-        is_known = (row.device, row.root) in known
-        if not (is_ours or is_known) and _NAME.fullmatch(os.path.basename(path)):
-            found.append((row.point, None))
-    root, own_root = find_mount(rows, "/"), find_mount(host, "/")
+        by_device.setdefault(row.device, []).append(row)
+    root, own_root = find_mount(rows, "/"), find_mount(read_own_mounts(), "/")
     is_host = (
         root is not None
         and own_root is not None
         and (root.device, root.root) == (own_root.device, own_root.root)
     )
-    return _Look(candidates=tuple(found), is_whole=shows_all(rows), is_host=is_host)
+    return _Table(
+        by_device=by_device,
+        seen=by_point(rows),
+        named=tuple(row for row in rows if _NAME.fullmatch(os.path.basename(_strip(row.root)))),
+        is_whole=shows_all(rows),
+        is_host=is_host,
+    )
 
 
-def _find_points(
-    rows: Iterable[MountRow], seen: Mapping[str, MountRow], device: str, root: str
-) -> Iterator[str]:
-    """Where mounts show the path `root` of a filesystem, and no other mount covers it."""
-    for row in rows:
-        rest = relative_to(root, row.root) if row.device == device else None
-        if rest is not None:
-            point = os.path.join(row.point, rest) if rest else row.point
-            if find_seen(seen, point) == row:
-                yield point
+def _find_named(named: Iterable[MountRow], sockets_dir: str | None) -> str | None:
+    """Where one of these mounts has what is neither Airlock's own nor known to be no socket."""
+    host = read_own_mounts()
+    known = {_locate(host, path): path for path in list_engine_sockets()}
+    own = None if sockets_dir is None else _locate(host, sockets_dir)
+    for row in named:
+        is_ours = (
+            own is not None
+            and row.device == own[0]
+            and relative_to(_strip(row.root), own[1]) is not None
+        )
+        path = known.get((row.device, row.root))
+        if not is_ours and (path is None or _is_socket(path)):
+            return row.point
+    return None
+
+
+def _strip(root: str) -> str:
+    return root.removesuffix(_REMOVED)
+
+
+def _list_paths() -> list[str]:
+    """Where this host may have an engine's socket now: those that users start come and go."""
+    literal, starred = _list_patterns()
+    found = list(literal)
+    for directory, rest in starred:
+        try:
+            found += [os.path.join(directory, name, rest) for name in os.listdir(directory)]
+        except OSError:
+            continue
+    return found
+
+
+@functools.cache
+def _list_patterns() -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """The paths, and those of which one part is any name: what is before it and behind it.
+
+    They are the same as long as this process runs.
+    """
+    home = pwd.getpwuid(os.geteuid()).pw_dir
+    patterns = [*_SYSTEM, *(os.path.join(home, each) for each in _HOME)]
+    for name in _VARIABLES:
+        path = os.environ.get(name, "").removeprefix("unix://")
+        if path.startswith("/"):
+            patterns.append(path)
+    literal, starred = list[str](), list[tuple[str, str]]()
+    for each in patterns:
+        directory, star, rest = each.partition("/*/")
+        if star:
+            starred.append((directory, rest))
+        else:
+            literal.append(each)
+    return tuple(literal), tuple(starred)
+
+
+def _list_existing() -> tuple[tuple[str, int, int], ...]:
+    """The engines' sockets that are there, each with its device and inode.
+
+    Each request asks, and most of the paths are not there: access(2) says that soonest.
+    """
+    found = []
+    for path in _list_paths():
+        if os.access(path, os.F_OK):
+            with suppress(OSError):
+                status = os.stat(path)
+                if stat.S_ISSOCK(status.st_mode):
+                    found.append((path, status.st_dev, status.st_ino))
+    return tuple(found)
+
+
+@functools.lru_cache(maxsize=8)
+def _find_places(
+    existing: tuple[tuple[str, int, int], ...], _age: int
+) -> tuple[tuple[str, str], ...]:
+    """What `_locate` says of these sockets.
+
+    It is the same for the same path and inode, unless the path has a link in it, and somebody has
+    moved what that leads to and mended the link: this is noticed when `_age` changes.
+    """
+    host = read_own_mounts()
+    return tuple(dict.fromkeys(_locate(host, os.path.realpath(path)) for path, _, _ in existing))
 
 
 def _locate(host: Sequence[MountRow], path: str) -> tuple[str, str]:

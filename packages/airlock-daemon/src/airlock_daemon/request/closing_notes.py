@@ -5,9 +5,10 @@ there, that gpg has no key. Nothing of its output is looked at: its words, its e
 ended and what its box was refused are enough.
 """
 
+import bisect
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from airlock_daemon.command.launch import Ended
 from airlock_daemon.command.order import CommandLine
@@ -15,20 +16,22 @@ from airlock_daemon.request.plan import Boxed
 from airlock_daemon.sandbox.box import Shared, System
 from airlock_daemon.sandbox.leftovers import Leftover, find_losses
 from airlock_daemon.setup.programs import find_program
-from airlock_daemon.setup.reserved import is_within
 from airlock_wire import quote
 
 # Where containers have files of their own. The path is a word, a flag's value, or behind a letter.
-_CONTAINERS = re.compile(r"(?:-[A-Za-z]|[^/]*=)?(/(?:tmp|var/tmp|home|root)/.+)")
+_CONTAINERS = re.compile(r"(?:-[A-Za-z]|[^/]*=)?(/(?:tmp|var/tmp|home|root)/.+)", re.DOTALL)
 
 # Flags of git itself whose value is the next word.
 _VALUE_FLAGS = ("-C", "-c", "--git-dir", "--work-tree", "--namespace", "--config-env")
 _COMMITS = ("commit", "merge", "cherry-pick", "revert", "am", "rebase", "pull")
 _WITH_EDITOR = (*_COMMITS, "tag", "notes")
 _EDITORS = ("GIT_EDITOR", "VISUAL", "EDITOR")
-_WITHOUT_EDITOR = re.compile(r"-[a-z]*[mF].*|--(?:message|file|no-edit|reuse-message)(?:=.*)?|-C")
-_SIGNING = re.compile(r"-S.*|--gpg-sign(?:=.*)?")
-_SIGNING_TAGS = re.compile(r"-[su].*|--sign|--local-user(?:=.*)?")
+# With DOTALL no line break makes the first of these try each m of a long word.
+_WITHOUT_EDITOR = re.compile(
+    r"-[a-z]*[mF].*|--(?:message|file|no-edit|reuse-message)(?:=.*)?|-C", re.DOTALL
+)
+_SIGNING = re.compile(r"-S.*|--gpg-sign(?:=.*)?", re.DOTALL)
+_SIGNING_TAGS = re.compile(r"-[su].*|--sign|--local-user(?:=.*)?", re.DOTALL)
 
 UNSIGNED = (
     "warning: commits made here are not signed: commit.gpgsign of the host's git needs a key, and "
@@ -67,10 +70,10 @@ def _is_git(line: CommandLine) -> bool:
 
 def _explain_path(line: CommandLine, boxed: Boxed, left: Sequence[str]) -> Iterator[str]:
     operations = (each for each in boxed.box.operations if isinstance(each, System | Shared))
-    shown = [*(each.target for each in operations), *left]
+    shown = _sort_places((*(each.target for each in operations), *left))
     for word in line.argv[1:]:
         found = _CONTAINERS.fullmatch(word)
-        if found is not None and not any(is_within(found[1], place) for place in shown):
+        if found is not None and not _is_in_one(found[1], shown):
             tool = os.path.basename(line.program)
             yield (
                 f"{quote(found[1])} is a path of the container, and {tool} runs in a box on the "
@@ -78,6 +81,25 @@ def _explain_path(line: CommandLine, boxed: Boxed, left: Sequence[str]) -> Itera
                 "input"
             )
             return
+
+
+def _sort_places(paths: Iterable[str]) -> list[str]:
+    """The paths, sorted and each with a slash behind it, but for those below another one."""
+    places = list[str]()
+    for place in sorted(path.rstrip("/") + "/" for path in paths):
+        if not places or not place.startswith(places[-1]):
+            places.append(place)
+    return places
+
+
+def _is_in_one(path: str, places: Sequence[str]) -> bool:
+    """Whether `path` is one of `_sort_places` or below it: that place would sort next before it.
+
+    A client may send thousands of paths, and its tool leave hundreds of places.
+    """
+    path = path.rstrip("/") + "/"
+    index = bisect.bisect_right(places, path)
+    return index > 0 and path.startswith(places[index - 1])
 
 
 def _explain_signing(argv: Sequence[str]) -> Iterator[str]:
@@ -98,7 +120,7 @@ def _explain_editor(line: CommandLine) -> Iterator[str]:
     name = next((each for each in _EDITORS if line.environment.get(each)), None)
     if name is None:
         return
-    program = line.environment[name].split(None, 1)[0]
+    program = next(iter(line.environment[name].split(None, 1)), ":")
     if program != ":" and find_program(program, line.environment.get("PATH", "")) is None:
         yield (
             f"the editor {quote(program, limit=80)} of {name} is not on the host, where git runs "

@@ -9,6 +9,7 @@ settings and caches (they begin with a dot), sockets, histories, and a few known
 import fnmatch
 import itertools
 import os
+import re
 import stat
 import struct
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +22,7 @@ from airlock_wire import quote
 _MODE = struct.Struct("<I")
 _HEADER = 4
 
-_MOST_ENTRIES = 1000
+_MOST_ENTRIES = 100
 
 # The lines that a client gets. Further losses are counted.
 _MOST_LINES = 4
@@ -30,6 +31,10 @@ _MOST_LINES = 4
 _HISTORIES = (".*_history", ".lesshst", ".viminfo", ".wget-hsts")
 # Of node, its compilers, and java: in /tmp, and for all users to read.
 _CACHES = ("node-compile-cache", "v8-compile-cache-*", "jiti", "node-jiti", "hsperfdata_*")
+_KNOWN = re.compile("|".join(map(fnmatch.translate, (*_HISTORIES, *_CACHES))))
+
+# Where a name ends in a script, a list or a URL.
+_DELIMITER = re.compile(r"[\s\"'`;:,&|()<>=?#]")
 
 
 class Leftover(msgspec.Struct, frozen=True):
@@ -65,9 +70,11 @@ def list_leftovers(directory: str, is_made: Callable[[str], bool]) -> tuple[Left
 def find_losses(leftovers: Sequence[Leftover], argv: Sequence[str]) -> Iterator[str]:
     """What is lost, in words: a line for each, and one for all that are too many.
 
-    `argv` are the words of the tool.
+    `argv` are the words of the tool. An agent chooses how many and how long they are, and all
+    agents wait meanwhile: it takes as long as it takes to read the words and the names once.
     """
-    lost = sorted(each.path for each in leftovers if _is_loss(each, argv))
+    named = _find_named(leftovers, argv)
+    lost = sorted(each.path for each in leftovers if each.path in named or _is_loss(each))
     for path in lost[:_MOST_LINES]:
         shown = path if quote(path, limit=None) == f'"{path}"' else quote(path)
         yield f"warning: {shown} was written where nothing is kept; write to the workspace instead"
@@ -75,17 +82,31 @@ def find_losses(leftovers: Sequence[Leftover], argv: Sequence[str]) -> Iterator[
         yield f"warning: so were {len(lost) - _MOST_LINES} more; write to the workspace instead"
 
 
-def _is_loss(leftover: Leftover, argv: Sequence[str]) -> bool:
+def _find_named(leftovers: Sequence[Leftover], argv: Sequence[str]) -> set[str]:
+    """The paths of files, directories and links that a word names, alone or with more around it."""
+    paths = {each.path for each in leftovers if _is_file(each)}
+    named = set[str]()
+    for place in dict.fromkeys(map(os.path.dirname, paths)):
+        start = place.rstrip("/") + "/"
+        inside = re.compile(re.escape(start) + "([^/]+)")
+        for word in argv:
+            if start in word:
+                for name in inside.findall(word):
+                    named.add(start + name)
+                    named.add(start + _DELIMITER.split(name, maxsplit=1)[0])
+    return named & paths
+
+
+def _is_file(leftover: Leftover) -> bool:
+    return stat.S_ISREG(leftover.mode) or stat.S_ISDIR(leftover.mode) or stat.S_ISLNK(leftover.mode)
+
+
+def _is_loss(leftover: Leftover) -> bool:
+    """Whether it is one that no word names."""
     place, name = os.path.split(leftover.path)
-    if not (
-        stat.S_ISREG(leftover.mode) or stat.S_ISDIR(leftover.mode) or stat.S_ISLNK(leftover.mode)
-    ):
+    if not _is_file(leftover) or (name.startswith(".") and stat.S_ISDIR(leftover.mode)):
         return False
-    if any(leftover.path in word for word in argv):
-        return True
-    if name.startswith(".") and stat.S_ISDIR(leftover.mode):
-        return False
-    if any(fnmatch.fnmatchcase(name, pattern) for pattern in (*_HISTORIES, *_CACHES)):
+    if _KNOWN.match(name):
         return False
     # Settings, such as .npmrc, may be private too.
     is_setting = name.startswith(".") and place != TMP
