@@ -69,12 +69,16 @@ def test_an_agents_workspace_is_noted_when_it_is_added(world: World, tmp_path: P
     project = world.root / "other"
     project.mkdir()
     (project / ".envrc").write_text("true\n")
-    run(world, "agent", "add", "second", "--workspace", str(project), "--yes")
+    said = run(world, "agent", "add", "second", "--workspace", str(project), "--yes").stderr
+    assert "what its workspaces have already (lines and files: 1)" in said
     run(world, "scan", "second")
     (project / ".envrc").write_text("false\n")
     run(world, "scan", "second", status=1)
     run(world, "agent", "remove", "second", "--yes")
     assert not list(world.config.glob("state/scan-*"))
+    (project / ".envrc").unlink()
+    said = run(world, "agent", "add", "second", "--workspace", str(project), "--yes").stderr
+    assert "your own tools" not in said
 
 
 def test_what_was_noted_and_cannot_be_read_is_told(world: World) -> None:
