@@ -8,6 +8,8 @@ import pytest
 from airlock_daemon.cli.read_only import protect
 from airlock_daemon.cli.wiring import Mount
 from airlock_daemon.errors import AirlockError
+from boxing import needs_bubblewrap
+from mounting import container
 
 
 @pytest.fixture
@@ -83,3 +85,23 @@ def test_nothing_is_left_where_one_is_refused(workspace: Path) -> None:
     with pytest.raises(AirlockError):
         protect([f"{workspace}/new/x", f"{workspace}/link"], mount(workspace), can_make=True)
     assert not (workspace / "new").exists()
+
+
+@needs_bubblewrap
+def test_what_runs_in_a_box_could_replace_it(workspace: Path) -> None:
+    """A client's command in a box is no container for the engine, and can rename all the same."""
+    box = ("--bind", str(workspace), "/work")
+    deep = ("--bind", str(workspace / "deep"), "/work/deep")
+    file = [f"{workspace}/deep/x"]
+    with container(*box), pytest.raises(AirlockError, match="a boxed command that runs"):
+        protect(file, mount(workspace), can_make=True)
+    assert not (workspace / "deep/x").exists()
+    with container(*box, *deep), pytest.raises(AirlockError, match="a boxed command that runs"):
+        protect(file, mount(workspace), can_make=True)
+    (workspace / "deep/x").touch()
+    inner = ("--bind", str(workspace / "deep/x"), "/work/deep/x")
+    with container(*box, *deep, *inner):
+        protect(file, mount(workspace), can_make=True)
+    with container("--ro-bind", str(workspace), "/work"):
+        protect(file, mount(workspace), can_make=True)
+    protect(file, mount(workspace), can_make=True)
