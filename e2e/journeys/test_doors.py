@@ -272,4 +272,4 @@ def test_what_another_container_could_replace_is_not_mounted(desk: Desk) -> None
     with setup.running():
         refused = desk.run("true", "--read-only", "file")
     assert refused.exit_code == 1
-    assert "a container that runs can write to" in refused.stderr
+    assert "that runs can write to" in refused.stderr

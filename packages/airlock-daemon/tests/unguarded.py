@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from airlock_daemon.cli import main, mounted_workspaces
-from airlock_daemon.setup import workspaces
+from airlock_daemon.setup import reserved, workspaces
 from airlock_daemon.setup.noted import Noted, note
 from airlock_daemon.setup.profile import Identity
 from airlock_daemon.workspace import checked, opening
@@ -53,7 +53,19 @@ def notes() -> None:
     _put(mounted_workspaces, "refuse_replaced", lambda *_: None)
 
 
-OFF: dict[str, Callable[[], None]] = {each.__name__: each for each in (links, nesting, notes)}
+def homes() -> None:
+    """A workspace may lie in the home of a container."""
+    judge = reserved.Reserved.conflict
+
+    def exempt(self: reserved.Reserved, path: str, *, may_be_home: bool = True) -> str | None:
+        return judge(self, path, may_be_home=may_be_home or self.homes is not None)
+
+    _put(reserved.Reserved, "conflict", exempt)
+    _put(workspaces, "_list_homes", lambda *_: {})
+
+
+_ALL = (links, nesting, notes, homes)
+OFF: dict[str, Callable[[], None]] = {each.__name__: each for each in _ALL}
 
 
 def options(*guards: str, namespace: str = "") -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Tests of `airlock_daemon.cli.read_only`; e2e/journeys/test_doors.py has real containers."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,10 @@ import pytest
 from airlock_daemon.cli.read_only import protect
 from airlock_daemon.cli.wiring import Mount
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.identity.neighbours import Mounted, list_mounted
+from boxing import boxed_world, needs_bubblewrap
+from mounting import container
+from running import Daemon, read_until, request
 
 
 @pytest.fixture
@@ -83,3 +88,57 @@ def test_nothing_is_left_where_one_is_refused(workspace: Path) -> None:
     with pytest.raises(AirlockError):
         protect([f"{workspace}/new/x", f"{workspace}/link"], mount(workspace), can_make=True)
     assert not (workspace / "new").exists()
+
+
+@needs_bubblewrap
+def test_what_runs_in_a_box_could_replace_it(workspace: Path) -> None:
+    """A client's command in a box is no container for the engine, and can rename all the same."""
+    box = ("--bind", str(workspace), "/work")
+    deep = ("--bind", str(workspace / "deep"), "/work/deep")
+    file = [f"{workspace}/deep/x"]
+    with container(*box), pytest.raises(AirlockError, match="a boxed command that runs"):
+        protect(file, mount(workspace), can_make=True)
+    assert not (workspace / "deep/x").exists()
+    with container(*box, *deep), pytest.raises(AirlockError, match="a boxed command that runs"):
+        protect(file, mount(workspace), can_make=True)
+    (workspace / "deep/x").touch()
+    inner = ("--bind", str(workspace / "deep/x"), "/work/deep/x")
+    with container(*box, *deep, *inner):
+        protect(file, mount(workspace), can_make=True)
+    with container("--ro-bind", str(workspace), "/work"):
+        protect(file, mount(workspace), can_make=True)
+    protect(file, mount(workspace), can_make=True)
+
+
+@needs_bubblewrap
+def test_a_box_that_waits_for_a_command_could_not() -> None:
+    """The daemon has one ready for minutes after each command. A client's command in one counts."""
+    with boxed_world() as world:
+        world.write_profile(f'[workspace]\nmounts = {{ "/workspace" = "{world.workspace}" }}\n')
+        with Daemon(world) as daemon:
+            with daemon.connect() as client:
+                client.sendall(request("sh", "-c", "echo up; sleep 1000", cwd="/workspace"))
+                read_until(client, "up")
+                assert is_refused(world.workspace)
+            while is_refused(world.workspace):
+                """The command of the client that has gone is being ended."""
+            daemon.shell("true", cwd="/workspace")
+            while not any(has(each, world.workspace) for each in list_mounted()):
+                """A box is being made."""
+            while is_refused(world.workspace):
+                """The last command is being ended."""
+            assert any(has(each, world.workspace) for each in list_mounted())
+
+
+def has(mounted: Mapping[str, Mounted], workspace: Path) -> bool:
+    """Whether it is mounted there, to be written."""
+    return any(str(workspace) in each.paths and each.is_writable for each in mounted.values())
+
+
+def is_refused(workspace: Path) -> bool:
+    """Whether something in it cannot be protected, since it could be replaced."""
+    try:
+        protect([f"{workspace}/new"], mount(workspace), can_make=True)
+    except AirlockError:
+        return True
+    return False

@@ -136,6 +136,35 @@ def test_the_command_becomes_docker(world: World, daemon: Daemon) -> None:
     assert os.access(shim[0].split(",")[1].removeprefix("source="), os.X_OK)
 
 
+def test_the_report_is_shown_whatever_the_container_printed(
+    world: World, daemon: Daemon, docker: StandIn
+) -> None:
+    """A control string that never ends would swallow it. Only a terminal gets the end of one."""
+    evil = r"printf '\033[8m\033P'; echo evil >>.envrc; exit 7"
+    docker.program.write_text(STAND_IN.replace("exit 7", evil))
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "airlock_daemon", "--config", str(world.config)]
+    command += ["--agents", str(world.agents_file), "run", "my", "tool:1"]
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, stdin=theirs) as process:
+        os.close(theirs)
+        said = b"".join(iter(lambda: read_terminal(ours), b""))
+    os.close(ours)
+    assert process.returncode == 7
+    _, begun, after = said.partition(b"\x1b[8m\x1bP")
+    assert begun
+    ended, _, _ = after.partition(b"airlock: new in")
+    assert ended.endswith(b"\x1b\\\x1b(B\x0f\x1b[0m")
+    assert "\x1b\\" not in run(world, "run", "my", "tool:1", status=7).stderr
+
+
+def read_terminal(terminal: int) -> bytes:
+    """What is said there, nothing when nobody has its other end any more."""
+    try:
+        return os.read(terminal, 65536)
+    except OSError:
+        return b""
+
+
 def test_what_the_container_left_for_the_persons_own_tools_is_told(
     world: World, daemon: Daemon, docker: StandIn
 ) -> None:

@@ -54,17 +54,31 @@ def test_hostile_names_and_lines_are_escaped(world: World) -> None:
     assert "\\u{1b}" in said
 
 
+def test_what_was_not_looked_at_fails_it(world: World) -> None:
+    """Even where all that is listed was accepted: nobody has seen it. Its name is escaped."""
+    write(world, "\x1b" + "/d" * 70 + "/.envrc", "true\n")
+    run(world, "scan", "my", "--accept", status=1)
+    said = run(world, "scan", "my", status=1).stdout
+    assert "0 new, 0 noted" in said
+    assert 'not everything was looked at: "\\u{1b}/d/d/d' in said
+    assert "deeper than 64 directories" in said
+
+
 def test_an_agents_workspace_is_noted_when_it_is_added(world: World, tmp_path: Path) -> None:
     """And forgotten with it, so that another agent of the name begins anew."""
     project = world.root / "other"
     project.mkdir()
     (project / ".envrc").write_text("true\n")
-    run(world, "agent", "add", "second", "--workspace", str(project), "--yes")
+    said = run(world, "agent", "add", "second", "--workspace", str(project), "--yes").stderr
+    assert "what its workspaces have already (lines and files: 1)" in said
     run(world, "scan", "second")
     (project / ".envrc").write_text("false\n")
     run(world, "scan", "second", status=1)
     run(world, "agent", "remove", "second", "--yes")
     assert not list(world.config.glob("state/scan-*"))
+    (project / ".envrc").unlink()
+    said = run(world, "agent", "add", "second", "--workspace", str(project), "--yes").stderr
+    assert "your own tools" not in said
 
 
 def test_what_was_noted_and_cannot_be_read_is_told(world: World) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.identity.neighbours import find_mounted
+from airlock_daemon.identity.neighbours import find_mounted, list_mounted
 from boxing import needs_bubblewrap
 from mounting import container
 
@@ -36,3 +36,25 @@ def test_a_container_without_one_is_nobodys(sockets: Path) -> None:
     workspace = str(sockets.parent / "workspace")
     with container("--bind", workspace, "/srv/app"):
         assert find_mounted(str(sockets)) == ()
+
+
+def test_what_only_waits_is_passed_over(sockets: Path) -> None:
+    """A box that waits for a command is known by the programs in it, and not by their names."""
+    workspace = str(sockets.parent / "workspace")
+    cat, other = (find_identity(path) for path in ("/usr/bin/cat", "/usr/bin/true"))
+
+    def has_it(*waiting: tuple[int, int]) -> bool:
+        mounted = (each.get("/srv/app") for each in list_mounted(frozenset(waiting)))
+        return any(each is not None and workspace in each.paths for each in mounted)
+
+    with container("--bind", workspace, "/srv/app"):
+        assert has_it()
+        assert has_it(other)
+        assert not has_it(cat, other)
+    assert not has_it()
+
+
+def find_identity(path: str) -> tuple[int, int]:
+    """Device and inode."""
+    status = Path(path).stat()
+    return status.st_dev, status.st_ino

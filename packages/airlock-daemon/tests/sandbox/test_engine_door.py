@@ -261,7 +261,8 @@ def test_without_an_engine_the_client_is_told_why_in_its_own_words(world: World)
 
 def test_check_names_what_such_a_box_holds(world: World) -> None:
     """Also where it holds nothing else."""
-    (note,) = [each for each in check_files(world.locations).notes if each.name == "box"]
+    notes = check_files(world.locations).notes
+    (note,) = [each for each in notes if each.key == "credentials"]
     assert note.problem == "the box of git has credentials in it (holding)"
     assert note.remedy.endswith(
         ": it has the docker engine, which is root on this host; it reaches nothing; it may "

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.scan.git_config import Setting, explain, parse
+from airlock_daemon.scan.git_config import Setting, explain, find_remotes, parse
 
 HARMLESS = """\
 [core]
@@ -14,10 +14,7 @@ HARMLESS = """\
 	filemode = true
 	fsmonitor = true
 [remote "origin"]
-	url = git@github.com:acme/app.git
 	fetch = +refs/heads/*:refs/remotes/origin/*
-[remote "web"]
-	url = https://github.com/acme/app
 [branch "main"]
 	remote = origin
 	merge = refs/heads/main
@@ -25,6 +22,10 @@ HARMLESS = """\
 	name = A Person
 [color]
 	ui = auto
+[gc]
+	auto = 0
+[maintenance "gc"]
+	enabled = false
 [submodule "lib"]
 	active = true
 	url = ssh://git@github.com/acme/lib
@@ -68,6 +69,21 @@ RUN = [
     "remote.o.url=../evil",
     "remote.o.url=file:///tmp/evil",
     "branch.main.remote=ext::sh -c x",
+    "branch.main.remote=.git/objects/e",
+    "branch.main.remote=origin",
+    "branch.main.pushRemote=https://example.com/evil",
+    "branch.main.mergeOptions=-s evil",
+    "remote.pushDefault=.git/objects/e",
+    "remote.o.url=https://example.com/evil",
+    "remote.o.pushurl=https://example.com/evil",
+    "remote.o.push=+refs/heads/agent/x:refs/heads/main",
+    "remote.o.fetch=+refs/heads/*:refs/heads/*",
+    "remote.o.mirror=true",
+    "core.protectHFS=false",
+    "gc.recentObjectsHook=x",
+    "gc.repackFilterTo=/tmp/x",
+    "maintenance.new.setting=x",
+    "color.of.tomorrow=x",
     "url.ext::sh -c x .insteadOf=https://github.com/",
     "protocol.ext.allow=always",
     "submodule.a.update=!x",
@@ -99,6 +115,8 @@ ODD = [
     "[core]\n\tfsmonitor =\n\tpager = \n",
     "[a]\n\tb = 1\n[a] c = 2 \\\n   three\n",
     "[core]\n\tfsmonitor = last line",
+    '[core]\n\tworktree = "../out "  \n\tpager = a  " b " ; c\n',
+    "[core]\n\tworktree = ../out\x0c\n\tpager = x\xa0\n",
 ]
 
 
@@ -107,8 +125,13 @@ def settings_of(text: str) -> list[tuple[str, str]]:
 
 
 def test_what_a_fresh_clone_has_is_harmless() -> None:
-    """And so are names, remotes over the network, and colours."""
-    told = [each for each in parse(HARMLESS) if explain(each) is not None]
+    """And so are names and colours. Where its remotes are is told, to be noted."""
+    address = '[remote "origin"]\n\turl = https://github.com/acme/app\n'
+    settings = [*parse(HARMLESS), *parse(address)]
+    remotes = find_remotes(settings)
+    told = [each for each in settings if explain(each, remotes) is not None]
+    assert [each.name for each in told] == ["remote.origin.url"]
+    told = [each for each in parse(HARMLESS) if explain(each, remotes) is not None]
     assert told == []
 
 

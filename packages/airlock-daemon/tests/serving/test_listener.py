@@ -47,6 +47,7 @@ async def crowded(folder: Path) -> AsyncIterator[tuple[Listener, Crowd]]:
         agent=SimpleNamespace(name="my"),
         limits=Limits(connections=1, refusals_per_s=10),
         reserved=None,
+        signs_commits=False,
     )
     agent = AgentState(generation, shared)
     assert agent.gate.connect()

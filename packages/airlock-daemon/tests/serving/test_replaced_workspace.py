@@ -164,3 +164,41 @@ def test_the_key_stays(
 ) -> None:
     """With all guards, as it is shipped."""
     assert CANARY not in attack(world, app, swap)
+
+
+@pytest.fixture
+def in_home(world: World) -> Path:
+    """A workspace of `part` in its own home, as its `.git` may have had `agent add` write it."""
+    app = Path(world.locations.containers_dir) / "homes" / "part" / "r" / "app"
+    app.mkdir(parents=True)
+    world.add_agent("part")
+    profile = world.agent.with_name("part") / "airlock.toml"
+    profile.write_text(f'commands = []\n[workspace]\nsame_path = ["{app}"]\n')
+    (world.root / "home").mkdir()
+    (world.root / "home" / "key").write_text(CANARY)
+    return app
+
+
+home_attacks = pytest.mark.parametrize(
+    ("swap", "guards"),
+    [(link, ("homes", "links", "notes")), (directory, ("homes", "notes"))],
+    ids=["link", "directory"],
+)
+
+
+@home_attacks
+@ways
+def test_a_home_is_no_place_for_a_workspace(
+    world: World, in_home: Path, attack: Callable[..., str], swap: Swap, guards: tuple[str, ...]
+) -> None:
+    """That guard alone keeps the key, which an attack has without it."""
+    assert CANARY not in attack(world, in_home, swap, *guards[1:])
+
+
+@home_attacks
+@ways
+def test_without_guards_what_replaces_a_workspace_in_a_home_is_given_away(
+    world: World, in_home: Path, attack: Callable[..., str], swap: Swap, guards: tuple[str, ...]
+) -> None:
+    """So that it is seen to be an attack."""
+    assert CANARY in attack(world, in_home, swap, *guards)

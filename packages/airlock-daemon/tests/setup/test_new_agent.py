@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.errors import AirlockError, SetupError
+from airlock_daemon.setup import new_agent
+from airlock_daemon.setup import workspaces as judging
 from airlock_daemon.setup.new_agent import NewAgent, Plan, plan_agent
+from airlock_daemon.setup.repository import find_repository
+from airlock_daemon.setup.reserved import Reserved
 from airlock_modules import DEFAULT_REFS, PushList, Update, judge_push
 from worlds import World
 
@@ -263,6 +267,64 @@ def test_a_linked_worktree_brings_the_common_directory_of_its_repository(world: 
     assert "and could put another directory in its place" in refuse(
         world, "main", workspaces=(str(app),)
     )
+
+
+def move_repository_into_home(world: World) -> str:
+    """As an agent does it in its container: the path is in /proc/self/mountinfo there."""
+    make_repository(world.workspace)
+    moved = Path(world.locations.containers_dir) / "homes" / "my" / "r" / "project.git"
+    moved.parent.mkdir(parents=True)
+    (world.workspace / ".git").rename(moved)
+    own = moved / "worktrees" / "app"
+    own.mkdir(parents=True)
+    (own / "HEAD").write_bytes((moved / "HEAD").read_bytes())
+    (own / "commondir").write_text("../..\n")
+    (own / "gitdir").write_text(f"{world.workspace}/.git\n")
+    (world.workspace / ".git").write_text(f"gitdir: {own}\n")
+    return str(moved)
+
+
+@pytest.mark.parametrize("name", ["again", "my"])
+def test_a_repository_that_an_agent_has_moved_into_its_home_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """It could put a link to anything in its place; registering it anew changes nothing."""
+    moved = move_repository_into_home(world)
+    if name == "my":
+        world.agents_file.write_text("")
+    workspaces = (str(world.workspace),)
+    said = refuse(world, name, workspaces=workspaces)
+    assert f'"{world.workspace}/.git" leads to the repository "{moved}", which cannot be' in said
+    assert "an agent may have moved the repository there" in said
+    # The other guards, were it found all the same, and the attack without any.
+    monkeypatch.setattr(
+        new_agent, "find_repository", lambda path, _: find_repository(path, Reserved(()))
+    )
+    assert f"{moved} cannot be a workspace: it lies in" in refuse(
+        world, name, workspaces=workspaces
+    )
+    monkeypatch.setattr(Reserved, "conflict", lambda *_, **__: None)
+    said = refuse(world, name, workspaces=workspaces)
+    whose = "the same agent" if name == "my" else "agent my"
+    assert f"/homes/my, the home of {whose}, which could replace it" in said
+    monkeypatch.setattr(judging, "_list_homes", lambda *_: {})
+    assert plan(world, name, workspaces=workspaces).workspaces == (*workspaces, moved)
+
+
+@pytest.mark.parametrize("refs", [("refs/heads/**",), ("refs/heads/m*", "refs/heads/x")])
+def test_main_stays_protected_whatever_the_repository_says(
+    world: World, refs: tuple[str, ...]
+) -> None:
+    """An agent may have written another default branch there; a person's word counts."""
+    workspace = make_repository(world.workspace)
+    path = "refs/remotes/origin/HEAD"
+    (world.workspace / ".git" / path).write_text("ref: refs/remotes/origin/x\n")
+    plan(world, workspaces=(workspace,), refs=refs).apply(ExitStack())
+    assert judge(world, "refs/heads/main", "refs/heads/master") == ["protect", "protect"]
+    plan(world, "more", workspaces=(workspace,), refs=(*refs, "refs/heads/main")).apply(ExitStack())
+    grant = world.load().generations["more"].agent.profile.git
+    asked = PushList(updates=(Update("0" * 40, "1" * 40, "refs/heads/main"),))
+    assert judge_push(grant, asked) == ()
 
 
 @pytest.mark.parametrize("has_workspace", [True, False])

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.setup.repository import Repository, find_repository, list_remotes, read_url
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup import repository as reading
+from airlock_daemon.setup.repository import Repository, list_remotes, read_url
+from airlock_daemon.setup.reserved import Reserved
 
 
 @pytest.mark.parametrize(
@@ -48,6 +51,12 @@ def app(tmp_path: Path) -> Path:
     git("commit", "--quiet", "--allow-empty", "-m", "one", where=directory)
     git("remote", "add", "origin", "git@host:a", where=directory)
     return directory
+
+
+def find_repository(workspace: str, *reserved: Path) -> Repository | None:
+    """What is found there, with these places reserved."""
+    places = tuple(("the files", str(each)) for each in reserved)
+    return reading.find_repository(workspace, Reserved(places))
 
 
 def remotes_of(*directories: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -171,6 +180,40 @@ def test_a_file_that_the_other_repository_does_not_know_is_not_followed(app: Pat
     assert find_repository(str(mine)) is None
     (own / "commondir").write_text("../..\n")
     assert find_repository(str(mine)) == Repository(directory=str(mine / "x"), is_linked=True)
+
+
+def test_a_repository_in_a_reserved_place_is_refused(app: Path) -> None:
+    """An agent may have moved it into its home, where it can put a link in its place."""
+    tree, homes = app.parent / "tree", app.parent / "homes"
+    git("worktree", "add", "--quiet", tree, where=app)
+    homes.mkdir()
+    app.rename(homes / "app")
+    (tree / ".git").write_text(f"gitdir: {homes}/app/.git/worktrees/tree\n")
+    assert find_repository(str(tree)) == Repository(directory=f"{homes}/app/.git", is_linked=True)
+    for place in (homes, homes / "app" / ".git", homes / "app" / ".git" / "objects"):
+        with pytest.raises(AirlockError, match="which cannot be a workspace: it") as caught:
+            find_repository(str(tree), place)
+        assert str(caught.value.message).startswith(f'"{tree}/.git" leads to')
+    (homes / "app").rename(app)
+    (tree / ".git").write_text(f"gitdir: {app}/.git/worktrees/tree\n")
+    assert find_repository(str(tree), homes) == find_repository(str(tree))
+
+
+@pytest.mark.parametrize("part", [".git", ".git/config", ".git/refs"])
+def test_a_link_to_the_repository_of_another_is_not_followed(app: Path, part: str) -> None:
+    """An agent can put it there: what a private repository says would get into its profile."""
+    mine = app.parent / "mine"
+    mine.mkdir()
+    head = app / ".git" / "refs" / "remotes" / "origin" / "HEAD"
+    head.parent.mkdir(parents=True)
+    head.write_text("ref: refs/remotes/origin/private\n")
+    assert remotes_of(app) == (("git@host/a",), ("refs/heads/private",))
+    if part != ".git":
+        git("init", "--quiet", "-b", "main", where=mine)
+        (mine / part).rename(mine / "was")
+    (mine / part).symlink_to(app / part)
+    assert remotes_of(mine) == ((), ("refs/heads/main", "refs/heads/master"))
+    assert (find_repository(str(mine)) is None) is (part == ".git")
 
 
 def test_a_submodule_is_no_worktree(app: Path) -> None:

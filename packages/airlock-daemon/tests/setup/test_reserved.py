@@ -39,8 +39,8 @@ def test_the_installation_is_reserved(tmp_path: Path) -> None:
     assert "installation" in (reserved.conflict(str(package.parent)) or "")
 
 
-def test_a_home_of_a_container_may_be_a_workspace_of_it(tmp_path: Path) -> None:
-    """It lies in a reserved place; what stands beside it, or contains it, is reserved."""
+def test_only_what_a_container_has_mounted_may_be_a_home(tmp_path: Path) -> None:
+    """It lies in a reserved place; what stands beside it, or contains it, is reserved for all."""
     containers = tmp_path / "config" / "containers"
     reserved = reserve(
         config_dir=str(tmp_path / "config"),
@@ -52,10 +52,12 @@ def test_a_home_of_a_container_may_be_a_workspace_of_it(tmp_path: Path) -> None:
         agents={"nested": str(containers / "homes" / "other" / "agent")},
         search_path="",
     )
-    assert reserved.conflict(str(containers / "homes" / "my")) is None
-    assert reserved.conflict(str(containers / "homes" / "my" / "deep")) is None
+    for place in ("homes/my", "homes/my/deep"):
+        assert reserved.conflict(str(containers / place), may_be_home=True) is None
+        assert "the configuration" in (reserved.conflict(str(containers / place)) or "")
     for place in ("", "homes", "images", "images/x", "etc", "homes/other", "homes/other/agent"):
-        assert reserved.conflict(str(containers / place)) is not None, place
+        said = reserved.conflict(str(containers / place), may_be_home=True)
+        assert said is not None, place
     assert reserved.private.conflict(str(containers / "homes" / "my")) is not None
 
 

@@ -132,14 +132,95 @@ def judge(world: World, path: str, rows: list[MountRow], *, in_container: bool =
 
 
 def test_a_bind_mount_does_not_hide_that_a_workspace_is_inside_another(world: World) -> None:
-    """By its own path nobody sees it; a directory that is mounted itself cannot be replaced."""
+    """By its own path nobody sees it. What is mounted anew, at boot, is what the agent chose."""
     write(world, world.workspace)
-    bound = row(2, "/bound", root=f"{world.workspace}/sub")
-    rows = [row(1, "/"), bound]
-    assert f"lies inside {world.workspace}" in judge(world, "/bound/app", rows)
-    assert not judge(world, "/bound", rows)
-    assert not judge(world, "/bound/app", [row(1, "/")])
-    assert not judge(world, "/bound/app", [row(1, "/"), row(2, "/bound", device="8:2")])
+    rows = [row(1, "/"), row(2, "/bound", root=f"{world.workspace}/sub")]
+    for path in ("/bound", "/bound/app"):
+        assert f"lies inside {world.workspace}" in judge(world, path, rows)
+        assert not judge(world, path, [row(1, "/")])
+        assert not judge(world, path, [row(1, "/"), row(2, "/bound", device="8:2")])
+    # The same directory may be shared, whatever it is called.
+    assert not judge(world, "/bound", [row(1, "/"), row(2, "/bound", root=str(world.workspace))])
+
+
+@pytest.mark.parametrize("inner", ["/bound", "/bound/app"])
+def test_a_bind_mount_does_not_hide_a_workspace_that_another_contains(
+    world: World, inner: str
+) -> None:
+    """The other way round: what is mounted there is inside of what is to be a workspace."""
+    write(world, inner)
+    rows = [row(1, "/"), row(2, "/bound", root="/src/mono/sub")]
+    workspaces = Workspaces(world.load().agents, rows=rows, in_container=False)
+    for path in ("/src", "/src/mono"):
+        found = workspaces.find_inner(path)
+        assert found is not None
+        assert (found.agent, found.path) == ("my", inner)
+    for path in ("/src/mono/sub/app/deep", "/src/monos", "/other"):
+        assert workspaces.find_inner(path) is None
+
+
+def make_home(world: World, agent: str = "my") -> Path:
+    """The home of an agent's containers, as `run` makes it."""
+    home = Path(world.locations.containers_dir) / "homes" / agent
+    home.mkdir(parents=True)
+    return home
+
+
+@pytest.mark.parametrize("key", LINES)
+@pytest.mark.parametrize("owner", ["my", "other", "removed"])
+def test_a_workspace_in_a_home_is_a_fault(world: World, key: str, owner: str) -> None:
+    """Its agent could put a link to anything in its place, whether it is registered or not."""
+    world.add_agent("other")
+    repository = make_home(world, owner) / "r" / "project.git"
+    repository.mkdir(parents=True)
+    write(world, repository, key=key)
+    setup = world.load()
+    assert list(setup.generations) == ["other"]
+    (fault,) = faults(setup)
+    whose = "the same agent" if owner == "my" else f"agent {owner}"
+    above = repository.parent.parent
+    assert f"{repository} of agent my lies inside {above}, the home of {whose}" in fault
+    assert fault.endswith("name a directory outside of the homes of containers")
+
+
+@pytest.mark.parametrize("place", ["homes/my", "homes", ""])
+def test_a_home_and_what_contains_it_is_a_fault(world: World, place: str) -> None:
+    """It lies in the files of containers, which nothing else may write."""
+    containers = make_home(world).parent.parent
+    write(world, containers / place)
+    (fault,) = faults(world.load())
+    assert f"{containers / place} cannot be a workspace: it lies in the configuration" in fault
+
+
+@pytest.mark.parametrize(
+    ("root", "path", "said"),
+    [
+        ("homes/my", "/bound/r", "lies inside {}, the home of agent my"),
+        ("homes/my/r", "/bound", "lies inside {}, the home of agent my"),
+        ("homes", "/bound/my/r", "lies inside {}, the home of agent my"),
+    ],
+)
+def test_a_bind_mount_does_not_hide_a_home(world: World, root: str, path: str, said: str) -> None:
+    """A path outside of Airlock's files may lead into a home."""
+    home = make_home(world)
+    rows = [row(1, "/"), row(2, "/bound", root=str(home.parent.parent / root))]
+    homes = {"my": str(home)}
+    workspaces = Workspaces((), rows=rows, in_container=False, homes=homes)
+    entry = Entry(agent="new", path=path, source="p", key="k")
+    (fault,) = workspaces.find_faults(entry)
+    assert said.format(home) in fault.problem
+
+
+@pytest.mark.parametrize(("root", "path"), [("homes/my", "/bound"), ("homes", "/bound"), ("", "/")])
+def test_a_bind_mount_of_a_home_or_around_it_is_found(world: World, root: str, path: str) -> None:
+    """Whatever its own path is."""
+    home = make_home(world)
+    rows = [row(1, "/"), row(2, "/bound", root=str(home.parent.parent / root))]
+    workspaces = Workspaces((), rows=rows, in_container=False, homes={"my": str(home)})
+    found = workspaces.find_inner(path)
+    assert found is not None
+    assert (found.path, found.what) == (str(home), "the home of agent my")
+    assert workspaces.find_inner("/bound/other") is None
 
 
 def test_below_a_volume_of_a_container_nothing_is_a_workspace(world: World) -> None:
@@ -151,6 +232,21 @@ def test_below_a_volume_of_a_container_nothing_is_a_workspace(world: World) -> N
     assert not judge(world, "/volume", rows, in_container=True)
     assert not judge(world, "/srv/app", rows, in_container=True)
     assert not judge(world, "/volume/app", rows)
+
+
+@pytest.mark.parametrize("root", ["homes/my", "homes", ""])
+def test_a_workspace_that_shows_a_home_is_a_fault(
+    world: World, monkeypatch: pytest.MonkeyPatch, root: str
+) -> None:
+    """By a bind mount at a path outside of Airlock's files."""
+    home = make_home(world)
+    bound = row(2, str(world.workspace), root=str(home.parent.parent / root).rstrip("/"))
+    write(world, world.workspace)
+    assert "my" in world.load().generations
+    monkeypatch.setattr(judging, "read_own_mounts", lambda: (row(1, "/"), bound))
+    (fault,) = faults(world.load())
+    said = f"{world.workspace} cannot be a workspace: it contains the home of agent my ({home})"
+    assert said in fault
 
 
 def test_a_replaced_directory_is_a_fault_that_names_both(world: World) -> None:

@@ -13,12 +13,14 @@ from airlock_daemon.errors import Denied
 from airlock_daemon.identity.containers import Containers
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.platform.linux import openat2
+from airlock_daemon.platform.linux.mountinfo import find_mount, read_own_mounts
 from airlock_daemon.setup.load import Setup
+from airlock_daemon.setup.profile import Mount
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace import beneath
 from airlock_daemon.workspace import directory as workspace
 from airlock_daemon.workspace.checked import open_below, open_root
-from airlock_daemon.workspace.mapping import Source
+from airlock_daemon.workspace.mapping import Mounts, Source
 from airlock_daemon.workspace.opening import open_unlinked, real_path
 from airlock_modules import parse_module
 from strangers import start_stranger
@@ -250,6 +252,55 @@ async def test_a_directory_over_which_something_else_is_mounted_is_refused(tmp_p
         await open_below(root, path, source, nothing, lookups)
     assert caught.value.rule == "mount"
     os.close(root)
+
+
+async def test_a_home_is_entered_only_where_a_container_has_it_mounted(world: World) -> None:
+    """A boxed command may run there; a path that a profile names never leads there."""
+    home = Path(world.locations.containers_dir) / "homes" / "my"
+    (home / "deep").mkdir(parents=True)
+    reserved, lookups = world.load().generations["my"].reserved, trio.CapacityLimiter(1)
+    named = Source(target="/home/my", directory=str(home), below="deep")
+    with pytest.raises(Denied, match="cannot be a workspace") as caught:
+        open_root(named, reserved)
+    assert caught.value.rule == "reserved"
+    root, path = open_unlinked(str(home))
+    with pytest.raises(Denied, match="cannot be a workspace"):
+        await open_below(root, path, named, reserved, lookups)
+    os.close(root)
+    mounted = msgspec.structs.replace(named, mount_id=find_mount_id(home))
+    root, path = open_root(mounted, reserved)
+    descriptor, below = await open_below(root, path, mounted, reserved, lookups)
+    assert (path, below) == (str(home), f"{home}/deep")
+    os.close(descriptor)
+    os.close(root)
+    beside = msgspec.structs.replace(mounted, directory=str(home.parent), below="")
+    with pytest.raises(Denied, match="cannot be a workspace"):
+        open_root(beside, reserved)
+
+
+def find_mount_id(path: Path) -> int:
+    """The host's mount on which a directory lies."""
+    row = find_mount(read_own_mounts(), str(path))
+    assert row is not None
+    return row.mount_id
+
+
+def test_the_home_of_a_proved_container_is_among_what_it_has_mounted(world: World) -> None:
+    """For boxes, which show it; a profile that maps it does not."""
+    home = Path(world.locations.containers_dir) / "homes" / "my"
+    home.mkdir(parents=True)
+    generation = world.load().generations["my"]
+    at_root = find_mount(read_own_mounts(), str(home))
+    assert at_root is not None
+    root = os.path.join(at_root.root, os.path.relpath(home, at_root.point))
+    row = msgspec.structs.replace(at_root, root=root, point="/home/airlock-agent")
+    mounts = Mounts(generation.agent, rows=(row,), is_proven=True)
+    (found,) = mounts.list_workspaces(generation.reserved)
+    assert (found.directory, found.target) == (str(home), "/home/airlock-agent")
+    mount = Mount(target="/home/my", source=str(home))
+    profile = msgspec.structs.replace(generation.agent.profile, mounts=(mount,))
+    agent = msgspec.structs.replace(generation.agent, profile=profile)
+    assert not list(Mounts(agent).list_workspaces(generation.reserved))
 
 
 async def test_a_directory_that_is_moved_away_meanwhile_is_refused(

@@ -51,6 +51,7 @@ from airlock_modules.remotes.grants import (
     DEFAULT_REFS,
     GitGrant,
     Place,
+    covers_ref,
     find_place,
     read_place,
 )
@@ -124,6 +125,7 @@ __all__ = [
     "builtin_security",
     "builtin_text",
     "compose_report",
+    "covers_ref",
     "describe_reading",
     "dump_reading",
     "evaluate",

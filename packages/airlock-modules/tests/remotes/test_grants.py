@@ -4,7 +4,7 @@ import pytest
 
 from airlock_modules.remotes.destination import Destination, Scheme
 from airlock_modules.remotes.errors import RemoteError
-from airlock_modules.remotes.grants import find_place, read_place
+from airlock_modules.remotes.grants import covers_ref, find_place, read_place
 
 
 def destination(
@@ -100,3 +100,13 @@ def test_a_line_that_names_the_host_is_found_first() -> None:
     assert find_place(places, destination("acme/app")) is places[1]
     assert find_place(places, destination("other/app")) is places[0]
     assert find_place(places, destination("x", host="example.org")) is None
+
+
+def test_patterns_cover_a_ref_as_a_push_is_judged() -> None:
+    """One of them is enough; what is no pattern covers nothing."""
+    patterns = ("refs/heads/m*", "refs/tags/**", "refs/heads/[x]")
+    assert covers_ref(patterns, "refs/heads/main")
+    assert covers_ref(patterns, "refs/tags/a/b")
+    assert not covers_ref(patterns, "refs/heads/m/n")
+    assert not covers_ref(patterns, "refs/heads/[x]")
+    assert not covers_ref((), "refs/heads/main")

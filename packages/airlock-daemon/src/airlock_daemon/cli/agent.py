@@ -113,8 +113,9 @@ def add_agent(
     agent, and before that with the one that starts the daemon, where there is no service.
 
     [git] gets the remotes of the workspaces, --refs, and the default branches of these remotes,
-    which stay protected unless --refs names them. A workspace that is a linked worktree of git
-    brings the common directory of its repository along, as another workspace.
+    which stay protected unless --refs names them, as main and master do where a pattern of --refs
+    matches them. A workspace that is a linked worktree of git brings the common directory of its
+    repository along, as another workspace.
 
     The registration is that of --agents, else that of the running daemon, else agents.toml beside
     config.toml. Workspaces are written to [workspace] same_path; what the container mounts is found

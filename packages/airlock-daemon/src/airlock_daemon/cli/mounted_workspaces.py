@@ -33,7 +33,7 @@ def choose_workspaces(
     mapped = list_mounts(agent)
     if written or not mapped:
         written = written or [os.getcwd()]
-        _refuse_nested(written, setup, agent.name)
+        _refuse_nested(written, setup, agent.name, generation.reserved)
         paths = dict.fromkeys(map(os.path.realpath, written))
         chosen = {Mount(source=path, target=path): _identify(path) for path in paths}
     else:
@@ -65,18 +65,20 @@ def _identify(path: str) -> Identity:
         ) from error
 
 
-def _refuse_nested(written: Iterable[str], setup: Setup, agent: str) -> None:
+def _refuse_nested(written: Iterable[str], setup: Setup, agent: str, reserved: Reserved) -> None:
     """Raise AirlockError where one of two agents could replace a workspace of the other."""
-    workspaces = look_at_workspaces(setup.agents)
+    workspaces = look_at_workspaces(setup.agents, reserved)
     for path in written:
         for step in (os.path.realpath(path), *list_steps(path)):
             for fault in workspaces.find_faults(Entry(agent=agent, path=step, source="", key="")):
                 raise AirlockError(fault.problem, hint=fault.remedy)
-        inner = workspaces.find_inner(os.path.realpath(path))
+        real = os.path.realpath(path)
+        # What has Airlock's own files in it, homes among them, is told in other words.
+        inner = workspaces.find_inner(real) if reserved.conflict(real) is None else None
         if inner is not None:
             raise AirlockError(
-                f"{path} has {inner[1]} inside it, a workspace of agent {inner[0]}, in the place "
-                "of which this container could put another directory",
+                f"{path} has {inner.path} inside it, {inner.what}, in the place of which "
+                "this container could put another directory",
                 hint="use directories that do not contain each other: name another one with "
                 "--workspace DIR",
             )

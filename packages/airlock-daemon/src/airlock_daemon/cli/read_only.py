@@ -1,6 +1,7 @@
 """Paths of a workspace that a container cannot change: `run --read-only`."""
 
 import os
+import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -8,8 +9,10 @@ from contextlib import suppress
 import msgspec
 
 from airlock_daemon.cli.wiring import Mount
+from airlock_daemon.command.launcher import find_launcher
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.identity.neighbours import Mounted, list_mounted
+from airlock_daemon.setup.boxes import BUBBLEWRAP
 from airlock_daemon.setup.paths import absolute
 from airlock_daemon.setup.reserved import is_within
 from airlock_wire import quote
@@ -54,7 +57,7 @@ def protect(paths: Iterable[str], workspaces: Iterable[Mount], *, can_make: bool
 
     That is a directory where the path ends in a slash. Without `can_make` it has to be there.
     Raises AirlockError where one is outside of all, is a link or lies behind one, or could be
-    replaced by a container that runs already.
+    replaced by a container or a boxed command that runs already.
     """
     mounts: dict[str, Mount] = {}
     made: list[Placeholder] = []
@@ -154,17 +157,29 @@ def _remove(placeholder: Placeholder, status: os.stat_result) -> None:
 
 
 def _refuse_replaceable(steps: list[str], workspace: str) -> None:
-    """Raise AirlockError where a container that runs could put a link in the place of a step.
+    """Raise AirlockError where a container or a command in a box could replace a step by a link.
 
     The engine would follow it, and mount what it leads to. One that has each step mounted cannot.
+    A box that waits for a command can do nothing.
     """
-    for mounted in list_mounted():
+    for mounted in list_mounted(_find_waiting_programs()):
         if any(_can_replace(steps, point, mounted) for point in mounted):
             raise AirlockError(
-                f"a container that runs can write to {workspace}, and put something else in the "
-                f"place of {steps[-1]} while it is being mounted",
-                hint="end that container first, or start it with the same --read-only",
+                f"a container or a boxed command that runs can write to {workspace}, and put "
+                f"something else in the place of {steps[-1]} while it is being mounted",
+                hint="end it first, or start its container with the same --read-only",
             )
+
+
+def _find_waiting_programs() -> frozenset[tuple[int, int]]:
+    """Device and inode of what runs in a box before a command does."""
+    found = set()
+    with suppress(OSError, AirlockError):
+        for path in (find_launcher(), shutil.which(BUBBLEWRAP)):
+            if path is not None:
+                status = os.stat(path)
+                found.add((status.st_dev, status.st_ino))
+    return frozenset(found)
 
 
 def _can_replace(steps: list[str], point: str, mounted: Mapping[str, Mounted]) -> bool:

@@ -30,6 +30,16 @@ def reporting() -> Iterator[None]:
         sys.exit(OUR_FAULT)
 
 
+def calm_terminal() -> None:
+    """Have a terminal show what we say, whatever another program has printed last.
+
+    It may have begun a control string that never ends, or have made the text invisible. This ends
+    the string, and selects ASCII and plain text.
+    """
+    if sys.stderr.isatty():
+        print("\033\\\033(B\017\033[0m", end="", file=sys.stderr, flush=True)
+
+
 def say_each(messages: Iterable[object]) -> None:
     """Print each on stderr, as `say` does; nothing where there is none."""
     for message in messages:

@@ -23,7 +23,7 @@ from airlock_daemon.cli.mounted_workspaces import (
 from airlock_daemon.cli.next_steps import choose_start
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.read_only import protect
-from airlock_daemon.cli.reporting import say
+from airlock_daemon.cli.reporting import calm_terminal, say
 from airlock_daemon.cli.scan import watch
 from airlock_daemon.cli.wiring import Machine, Wiring, docker_words
 from airlock_daemon.errors import AirlockError
@@ -174,6 +174,7 @@ def run(
             refuse_replaced(chosen)
             status = run_in_foreground(engine, words)
         finally:
+            calm_terminal()
             for line in protected.clean():
                 say(line)
         for line in tell():

@@ -81,9 +81,22 @@ def scan_workspaces(
 
 
 def note_workspaces(state: State, agent: str, directory: str, roots: Iterable[str]) -> None:
-    """Note what the workspaces of a new agent have; a failure is told, and ends nothing."""
+    """Note what the workspaces of a new agent have, and tell how much that is.
+
+    A failure is told, and ends nothing.
+    """
     try:
-        note(state, agent, directory, [_scan(root) for root in roots])
+        scans = [_scan(root) for root in roots]
+        note(state, agent, directory, scans)
+        count = sum(not item.is_order for each in scans for item in each.items)
+        if count:
+            # Another agent may have worked there before, or this one before it was removed.
+            say(
+                f"note: your own tools run or obey what its workspaces have already (lines and "
+                f"files: {count}); scan does not call that new",
+                "hint: if an agent has worked there before, look at them: airlock-daemon scan "
+                f"{agent}",
+            )
     except AirlockError as error:
         say(
             f"warning: what its workspaces have is not noted: {error.message}",

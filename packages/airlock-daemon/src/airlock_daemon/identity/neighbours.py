@@ -1,4 +1,4 @@
-"""What containers of agents have mounted of this host, whether they have asked or not.
+"""What containers and boxes have mounted of this host, whether they have asked or not.
 
 A container is an agent's if it has something of the sockets directory mounted. That is seen by the
 mounts of its processes, which the kernel shows to everybody, so that no engine is asked.
@@ -6,10 +6,11 @@ mounts of its processes, which the kernel shows to everybody, so that no engine 
 
 import os
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
 
 import msgspec
 
-from airlock_daemon.identity.peer import containers_in, outermost_beyond
 from airlock_daemon.platform.linux.mountinfo import (
     MountRow,
     find_mount,
@@ -17,7 +18,7 @@ from airlock_daemon.platform.linux.mountinfo import (
     parse_mountinfo,
     read_own_mounts,
 )
-from airlock_daemon.platform.linux.procfs import read_process_entry, read_process_file
+from airlock_daemon.platform.linux.procfs import read_process_file
 from airlock_daemon.setup.reserved import is_within
 
 # Bytes of the mounts of one process: who has more is passed over.
@@ -38,7 +39,7 @@ def find_mounted(sockets_dir: str) -> tuple[str, ...]:
     """
     host = read_own_mounts()
     found: dict[str, None] = {}
-    for rows in _list_containers(host):
+    for rows, _ in _list_namespaces(host):
         shown = {row.point: tuple(find_shown(host, row)) for row in rows}
         if any(is_within(each, sockets_dir) for places in shown.values() for each in places):
             writable = (row for row in rows if not row.read_only and not row.is_pseudo)
@@ -46,10 +47,18 @@ def find_mounted(sockets_dir: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def list_mounted() -> Iterator[dict[str, Mounted]]:
-    """For each container that an engine runs: what is mounted at each of its paths."""
+def list_mounted(
+    waiting: AbstractSet[tuple[int, int]] = frozenset(),
+) -> Iterator[dict[str, Mounted]]:
+    """For each container and each box that runs: what is mounted at each of its paths.
+
+    One in which nothing runs but `waiting` programs, by device and inode, is passed over: a box
+    that waits for a command is made of these.
+    """
     host = read_own_mounts()
-    for rows in _list_containers(host, only_named=True):
+    for rows, processes in _list_namespaces(host):
+        if waiting and all(_find_program(each) in waiting for each in processes):
+            continue
         yield {
             row.point: Mounted(tuple(find_shown(host, row)), not row.read_only)
             for row in rows
@@ -57,31 +66,31 @@ def list_mounted() -> Iterator[dict[str, Mounted]]:
         }
 
 
-def _list_containers(
-    host: tuple[MountRow, ...], *, only_named: bool = False
-) -> Iterator[tuple[MountRow, ...]]:
-    """The mounts of each process with another root than the host's, the same ones once.
+def _list_namespaces(
+    host: tuple[MountRow, ...],
+) -> Iterator[tuple[tuple[MountRow, ...], tuple[int, ...]]]:
+    """The mounts of processes with another root than the host's, and the processes that have them.
 
-    With `only_named` those alone whose cgroup names a container, as those of boxes do not.
+    A service of the host's with a mount namespace of its own has the host's root.
     """
-    seen = set()
-    around = containers_in(read_process_entry(os.getpid(), "cgroup")) if only_named else ()
-    own = find_mount(host, "/")
+    found: dict[str, list[int]] = {}
     for name in os.listdir("/proc"):
-        if not name.isdecimal():
-            continue
-        try:
-            text = read_process_file(int(name), "mountinfo", most=_MOST)
-            if only_named:
-                named = containers_in(read_process_entry(int(name), "cgroup"))
-                if outermost_beyond(around, named) is None:
-                    continue
-        except OSError:
-            continue
-        if text in seen:
-            continue
-        seen.add(text)
+        if name.isdecimal():
+            with suppress(OSError):
+                text = read_process_file(int(name), "mountinfo", most=_MOST)
+                found.setdefault(text, []).append(int(name))
+    own = find_mount(host, "/")
+    for text, processes in found.items():
         rows = parse_mountinfo(text)
         root = find_mount(rows, "/")
         if root is None or own is None or (root.device, root.root) != (own.device, own.root):
-            yield rows
+            yield rows, tuple(processes)
+
+
+def _find_program(process: int) -> tuple[int, int] | None:
+    """Device and inode of what a process runs; None where that is not shown."""
+    try:
+        status = os.stat(f"/proc/{process}/exe")
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -108,8 +108,8 @@ class _View(msgspec.Struct, frozen=True):
 
     def _may_show(self, path: str) -> bool:
         sights = self.mounts.sights
-        is_free = sights.is_plain(path) and self.reserved.conflict(path) is None
-        return is_free and may_enter(path, self.identity, sights)
+        is_free = self.reserved.conflict(path, may_be_home=True) is None
+        return is_free and sights.is_plain(path) and may_enter(path, self.identity, sights)
 
 
 def _find_base(source: Source, root: str, mounts: Mounts, reserved: Reserved) -> tuple[Source, str]:
@@ -127,7 +127,7 @@ def _find_base(source: Source, root: str, mounts: Mounts, reserved: Reserved) ->
             continue
         path = base.directory
         is_plain = not base.below and mounts.sights.is_plain(path)
-        if is_plain and reserved.conflict(path) is None:
+        if is_plain and reserved.conflict(path, may_be_home=base.may_be_home) is None:
             return base, path
     return source, root
 

@@ -6,55 +6,88 @@ harmless is listed, and everything else counts.
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 
 import msgspec
 
 _KEYS = """
+advice: addembeddedrepo addemptypathspec addignoredfile ambiguousfetchrefspec amworkdir
+    checkoutambiguousremotebranchname commitbeforemerge detachedhead diverging
+    fetchshowforcedupdates forcedeletebranch graftfiledeprecated ignoredhook implicitidentity
+    mergeconflict nestedtag objectnamewarning pushalreadyexists pushfetchfirst pushneedsforce
+    pushnonfastforward pushnonffcurrent pushnonffmatching pushrefneedsupdate
+    pushunqualifiedrefname pushupdaterejected rebasetodoerror refsyntax resetnorefresh
+    resolveconflict rmhints sequencerinuse setupstreamfailure skippedcherrypicks
+    sparseindexexpanded statusaheadbehindwarning statushints statusuoption
+    submodulealternateerrorstrategydie submodulemergeconflict submodulesnotupdated
+    suggestdetachinghead updatesparsepath waitingforeditor worktreeaddorphan
 author: email name
 branch: autosetupmerge autosetuprebase sort
-branch.*: description gh-merge-base merge mergeoptions pushremote rebase remote
-    vscode-merge-base
+branch.*: description gh-merge-base merge rebase vscode-merge-base
+color: advice branch diff grep interactive pager push remote showbranch status transport ui
+color.*: added branch changed column commit context contextbold contextdimmed current error
+    filename frag func function grafted head header help highlightrecent hint linenumber local
+    localbranch match matchcontext matchselected meta new newbold newdimmed newmoved
+    newmovedalternative newmovedalternativedimmed newmoveddimmed nobranch old oldbold olddimmed
+    oldmoved oldmovedalternative oldmovedalternativedimmed oldmoveddimmed plain prompt rejected
+    remote remotebranch repeatedlines reset selected separator stash success tag unmerged
+    untracked updated upstream warning whitespace worktree
+column: branch clean status tag ui
 commit: cleanup gpgsign status verbose
 committer: email name
 core: abbrev autocrlf bare bigfilethreshold checkstat commentchar commentstring commitgraph
     compression deltabasecachelimit eol filemode fscache fsync fsyncmethod hidedotfiles
     ignorecase logallrefupdates longpaths loosecompression multipackindex notesref
-    packedgitlimit packedgitwindowsize precomposeunicode preloadindex protecthfs protectntfs
-    quotepath repositoryformatversion safecrlf sharedrepository sparsecheckout
-    sparsecheckoutcone splitindex symlinks trustctime untrackedcache warnambiguousrefs
-    whitespace
+    packedgitlimit packedgitwindowsize precomposeunicode preloadindex quotepath
+    repositoryformatversion safecrlf sharedrepository sparsecheckout sparsecheckoutcone
+    splitindex symlinks trustctime untrackedcache warnambiguousrefs whitespace
 credential: usehttppath username
 diff: algorithm colormoved colormovedws context ignoresubmodules indentheuristic
     interhunkcontext mnemonicprefix noprefix relative renamelimit renames statgraphwidth
     submodule
 extensions: compatobjectformat noop objectformat partialclone preciousobjects refstorage
     relativeworktrees worktreeconfig
+feature: experimental manyfiles
 fetch: fsckobjects output parallel prune prunetags recursesubmodules showforcedupdates
     unpacklimit writecommitgraph
+gc: aggressivedepth aggressivewindow auto autodetach autopacklimit bigpackthreshold cruftpacks
+    logexpiry maxcruftsize packrefs pruneexpire reflogexpire reflogexpireunreachable
+    repackfilter rerereresolved rerereunresolved worktreepruneexpire writecommitgraph
+gc.*: reflogexpire reflogexpireunreachable
 help: autocorrect
 http: lowspeedlimit lowspeedtime postbuffer version
+i18n: commitencoding filesencoding logoutputencoding
+index: recordendofindexentries recordoffsettable skiphash sparse threads version
 init: defaultbranch
 lfs: repositoryformatversion
 lfs.*: access
+log: abbrevcommit date decorate diffmerges excludedecoration follow graphcolors
+    initialdecorationset mailmap showroot showsignature
+maintenance: auto autodetach strategy
+maintenance.*: auto enabled schedule
 merge: autostash conflictstyle directoryrenames ff log renamelimit renames stat verbosity
+pack: allowpackreuse compression deltacachelimit deltacachesize depth indexversion island
+    islandcore packsizelimit preferbitmaptips readreverseindex threads
+    usebitmapboundarytraversal usebitmaps usesparse window windowmemory writebitmaphashcache
+    writebitmaplookuptable writereverseindex
 pull: ff octopus rebase
 push: autosetupremote default followtags gpgsign recursesubmodules usebitmaps
 rebase: abbreviatecommands autosquash autostash missingcommitscheck rebasemerges stat updaterefs
 receive: autogc denycurrentbranch denydeletes denynonfastforwards fsckobjects
-remote: pushdefault
-remote.*: fetch followremotehead gh-resolved mirror partialclonefilter promisor prune prunetags
-    push pushurl skipdefaultupdate skipfetchall tagopt url
+remote.*: fetch followremotehead gh-resolved partialclonefilter promisor prune prunetags
+    skipdefaultupdate skipfetchall tagopt
+rerere: autoupdate enabled
 safe: directory
+stash: showincludeuntracked showpatch showstat
+status: aheadbehind branch displaycommentprefix relativepaths renamelimit renames short
+    showstash showuntrackedfiles submodulesummary
 submodule: active fetchjobs propagatebranches recurse
 submodule.*: active branch fetchrecursesubmodules ignore path shallow update url
 tag: forcesignannotated gpgsign sort
 user: email name signingkey useconfigonly
 """
 """Keys of sections, `*` a subsection."""
-_SECTIONS = "color column advice gc maintenance pack index feature log status stash rerere i18n"
-"""All settings of which are harmless, without a subsection."""
-
 _RUNS = (
     (r"core\.fsmonitor", "every git command runs it"),
     (r"core\.hookspath", "git runs what is there at commit, checkout, push and more"),
@@ -75,7 +108,11 @@ _RUNS = (
 )
 
 _PLAIN_URL = re.compile(r"(https?|ssh|git|git\+ssh)://|([\w.-]+@)?[\w.-]+:(?!//|:)")
-"""Of a remote that is reached over the network. git push runs the hooks of one on this host."""
+"""Of a repository that is reached over the network: one on this host may have hooks."""
+_FETCHED = re.compile(r"\+?[^:]*:refs/(remotes|tags)/.*|\^.*")
+"""What a fetch writes to no branch of yours."""
+_BLANK = " \t\r\n"
+"""What git takes for blank: less than Python does."""
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -130,7 +167,7 @@ def parse(text: str) -> Iterator[Setting]:
     while not reader.is_at_end:
         first = reader.line
         character = reader.take()
-        if character.isspace():
+        if character in _BLANK:
             continue
         try:
             if character in "#;":
@@ -154,7 +191,7 @@ def _is_key(character: str) -> bool:
 def _read_section(reader: _Reader) -> str:
     name = ""
     while (character := reader.take()) != "]":
-        if character.isspace():
+        if character in _BLANK:
             return f"{name}.{_read_subsection(reader, character)}"
         if not _is_key(character) and character != ".":
             raise _BadLineError
@@ -163,7 +200,7 @@ def _read_section(reader: _Reader) -> str:
 
 
 def _read_subsection(reader: _Reader, character: str) -> str:
-    while character.isspace():
+    while character in _BLANK:
         if character == "\n":
             raise _BadLineError
         character = reader.take()
@@ -197,7 +234,11 @@ def _read_setting(reader: _Reader, character: str) -> tuple[str, str]:
 
 def _read_value(reader: _Reader) -> str:
     value, in_quotes = "", False
+    end = 0
     while (character := reader.take()) != "\n":
+        if character in _BLANK and not in_quotes:
+            value += character if value else ""
+            continue
         if character in "#;" and not in_quotes:
             while reader.take() != "\n":
                 pass
@@ -209,24 +250,36 @@ def _read_value(reader: _Reader) -> str:
             in_quotes = not in_quotes
         else:
             value += character
-    return value.strip()
+        end = len(value)
+    return value[:end]
 
 
-def explain(setting: Setting) -> str | None:
-    """What git does by a setting that makes it run or obey something; None for a harmless one."""
+def find_remotes(settings: Iterable[Setting]) -> frozenset[str]:
+    """The names of the remotes that have an address in the same file."""
+    found = (re.fullmatch(r"remote\.(.*)\.url", each.name, re.DOTALL) for each in settings)
+    return frozenset(each[1] for each in found if each is not None)
+
+
+def explain(setting: Setting, remotes: AbstractSet[str] = frozenset()) -> str | None:
+    """What git does by a setting that makes it run or obey something; None for a harmless one.
+
+    `remotes` are the names that a setting may have for a remote; all else is its address.
+    """
     name, value = setting.name, setting.value
     if not name:
         return "is no plain setting, and git may read it as one"
     section, _, key = name.rpartition(".")
     top, has_subsection, _ = section.partition(".")
     kind = f"{top}.*" if has_subsection else top
-    if _is_harmless(kind, key, value):
+    if _is_harmless(kind, key, value, remotes):
         return None
     for pattern, why in _RUNS:
         if re.fullmatch(pattern, name, re.DOTALL):
             return why if why != "git fetch" else "git runs it to reach a remote"
     if "::" in value:
         return "git runs the program that such an address names"
+    if top in ("remote", "branch"):
+        return "git fetch or git push goes by it"
     return "git obeys it, and it is not known to be harmless"
 
 
@@ -243,15 +296,16 @@ def _list_harmless() -> frozenset[str]:
     return frozenset(harmless)
 
 
-def _is_harmless(kind: str, key: str, value: str) -> bool:
-    if "::" in value:
+def _is_harmless(kind: str, key: str, value: str, remotes: AbstractSet[str]) -> bool:
+    if "::" in value or "\0" in value:
         return False
-    if kind in _SECTIONS.split():
-        return True
+    if f"{kind}.{key}" in ("remote.pushdefault", "branch.*.remote", "branch.*.pushremote"):
+        return value == "." or value in remotes
     if (kind, key) == ("core", "fsmonitor"):
         return value.lower() in ("true", "false", "yes", "no", "on", "off", "0", "1", "")
-    if f"{kind}.{key}" not in _list_harmless():
-        return False
-    if key in ("url", "pushurl"):
-        return _PLAIN_URL.match(value) is not None
-    return not (key == "update" and value.startswith("!"))
+    is_harmless = f"{kind}.{key}" in _list_harmless()
+    if (kind, key) == ("remote.*", "fetch"):
+        return _FETCHED.fullmatch(value) is not None
+    if key == "url":
+        return is_harmless and _PLAIN_URL.match(value) is not None
+    return is_harmless and not (key == "update" and value.startswith("!"))

@@ -36,6 +36,8 @@ _HOOKS = Rule("git commit or git push runs it")
 _SHELL = Rule("a shell or debugger that starts in the directory may run it")
 VENV_PROGRAM = Rule("an editor or an activated shell runs it", WHOLE, only_executable=True)
 HOOK = Rule("git runs it as a hook", WHOLE, only_executable=True)
+_REMOTE = Rule("git takes the address of a remote from it")
+_ALTERNATE = Rule("git takes objects from there, and asks the repository there")
 
 _FILES = {
     ".envrc": _DIRENV,
@@ -92,6 +94,16 @@ _CLAUDE = re.compile(
     r"(.*/)?\.claude/(settings[^/]*\.json|(hooks|commands|agents|skills|plugins)/.*)"
 )
 _MERCURIAL = re.compile(r"(.*/)?(\.hg/hgrc|\.jj/repo/config\.toml)")
+
+
+def find_git_rule(part: str | None) -> Rule | None:
+    """The rule for a file by its path in a git directory; not of its settings and hooks."""
+    if part is None:
+        return None
+    if part.startswith(("remotes/", "branches/")):
+        return _REMOTE
+    is_alternate = part in ("objects/info/alternates", "objects/info/http-alternates")
+    return _ALTERNATE if is_alternate else None
 
 
 def find_link_rule(path: str) -> Rule | None:

@@ -17,15 +17,33 @@ from airlock_daemon.scan.rules import (
     VENV_PROGRAM,
     WHOLE,
     Rule,
+    find_git_rule,
     find_link_rule,
     find_rule,
 )
 from airlock_daemon.scan.tree import Entry, LimitError, Tree
+from airlock_wire import quote
 
 SECONDS = 60.0
-_UNWALKED = frozenset(("objects", "refs", "logs", "lfs"))
-"""What a git directory has much of, and obeys nothing in."""
-_OF_GIT = ("config", "config.worktree", "hooks")
+_KINDS = dict.fromkeys(("objects", "refs", "logs", "hooks", "info"), True) | dict.fromkeys(
+    ("HEAD", "config", "config.worktree", "commondir"), False
+)
+"""Of names in a git directory: whether git wants a directory there, or a file."""
+_BELONGS = {
+    "objects": re.compile(
+        r"objects/([0-9a-f]{2}|pack|pack/multi-pack-index\.d|info|info/commit-graphs)/"
+        r"|objects/[0-9a-f]{2}/([0-9a-f]{38}|[0-9a-f]{62}|tmp_obj_\w+)"
+        r"|objects/pack/(pack-|tmp_|\.tmp-|multi-pack-index)[^/]*"
+        r"|objects/pack/multi-pack-index\.d/multi-pack-index[^/]*"
+        r"|objects/info/(packs|alternates|http-alternates|commit-graph)"
+        r"|objects/info/commit-graphs/(graph-[0-9a-f]+\.graph|commit-graph-chain)"
+        r"|objects/([\w-]+/)*[\w.-]+\.lock"
+    ),
+    "logs": re.compile(r"logs/(HEAD|refs/.*)"),
+    "lfs": re.compile(r"lfs/((objects|tmp|incomplete|cache|logs|locks)/.*|lockcache\.db)"),
+}
+"""What git itself keeps where it obeys nothing, a directory with a slash at its end."""
+_MOST_TOLD = 3
 _MOST_CONFIGS = 10_000
 _SHOWN = 400
 _VARIABLE = re.compile(r"\s*(export\s+)?[A-Za-z_]\w*\s*=")
@@ -75,94 +93,152 @@ def scan(root: str, *, seconds: float = SECONDS) -> Scan:
     """
     tree = Tree(root, seconds=seconds)
     try:
-        search = _Search(tree, os.path.normpath(root))
+        search = _Search(tree)
         missed = search.run()
         return Scan(root=root, items=tuple(search.items.values()), missed=missed)
     finally:
         tree.close()
 
 
+class _Waiting(msgspec.Struct, frozen=True):
+    """A directory to look through, by a rule for all files in it if there is one.
+
+    `part` is its path in the git directory that it belongs to, "" for that itself.
+    """
+
+    path: str
+    rule: Rule | None = None
+    part: str | None = None
+
+
 class _Search:
-    def __init__(self, tree: Tree, root: str) -> None:
+    def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._root = root
         self.items: dict[str, Item] = {}
-        self._configs: set[str] = set()
+        self._configs: set[tuple[str, str, str]] = set()
+        self._gits: set[tuple[str, str]] = set()
         # Nearest first, so that a great many files in one directory hide nothing above them.
-        self._waiting: deque[tuple[str, Rule | None]] = deque([("", None)])
-        self._looked: set[tuple[str, Rule | None]] = set()
+        self._waiting: deque[_Waiting] = deque([_Waiting("")])
+        self._looked: set[_Waiting] = set()
 
     def run(self) -> str:
         """Look through everything; returns what was missed."""
+        told = []
         try:
             while self._waiting:
-                path, rule = self._waiting.popleft()
-                self._look_through(path, rule)
+                self._look_through(self._waiting.popleft())
         except LimitError as error:
-            return str(error)
-        return ""
+            told.append(str(error))
+        missed = self._tree.missed
+        told += [
+            f"{quote(path)} cannot be opened ({why})"
+            for path, why in list(missed.items())[:_MOST_TOLD]
+        ]
+        if len(missed) > _MOST_TOLD:
+            told.append(f"and {len(missed) - _MOST_TOLD} more cannot be opened")
+        return "; ".join(told)
 
-    def _look_through(self, path: str, inherited: Rule | None) -> None:
-        if (path, inherited) in self._looked:
+    def _look_through(self, place: _Waiting) -> None:
+        if place in self._looked:
             return
-        self._looked.add((path, inherited))
-        entries = self._tree.list(path)
+        self._looked.add(place)
+        entries = self._tree.read_directory(place.path)
         names = {each.name for each in entries}
-        is_git = _is_git_directory(names)
-        if is_git:
-            self._look_at_git(path)
+        part = self._find_part(place, names)
+        if part == "":
+            above, name = os.path.split(place.path)
+            self._enter_git(place.path, above if name == ".git" else place.path)
         for each in entries:
-            inner = os.path.join(path, each.name)
-            rule = inherited or find_rule(inner)
-            if each.name.endswith(".sample") and rule is HOOK:
-                # git comes with them, and never runs one.
-                continue
+            of_git = None if part is None else os.path.join(part, each.name)
+            path = os.path.join(place.path, each.name)
+            if of_git is not None and not self._belongs(path, each, of_git):
+                of_git = f"out of place/{of_git}"
             if each.is_link:
-                self._look_at_link(inner, inherited, is_git=is_git)
+                self._look_at_link(path, place.rule, of_git)
             elif each.is_directory:
-                self._look_into(inner, each, rule=inherited, is_git=is_git, beside=names)
-            elif each.name == ".git":
-                self._look_at_pointer(inner)
-            elif each.name == ".gitmodules":
-                self._look_at_config(inner, base=path)
-            elif rule is not None:
-                self._look_at_file(inner, rule)
+                is_venv = each.name in ("bin", "Scripts") and "pyvenv.cfg" in names
+                self._waiting.append(
+                    _Waiting(path, VENV_PROGRAM if is_venv else place.rule, of_git)
+                )
+            else:
+                self._look_at_name(path, each, place.rule, of_git)
 
-    def _look_into(
-        self, path: str, entry: Entry, *, rule: Rule | None, is_git: bool, beside: AbstractSet[str]
+    def _find_part(self, place: _Waiting, names: AbstractSet[str]) -> str | None:
+        """What of a git directory a directory with these names is."""
+        if _is_git_directory(names) or os.path.basename(place.path) == ".git":
+            return ""
+        # A worktree of its own may lie in the bare repository that it belongs to.
+        return None if place.part and ".git" in names else place.part
+
+    def _look_at_name(
+        self, path: str, entry: Entry, inherited: Rule | None, part: str | None
     ) -> None:
-        """Have a directory looked through later, by a rule for all files in it if there is one."""
-        if is_git and entry.name in _UNWALKED:
+        """Look at what is no directory and no link."""
+        rule = inherited or find_git_rule(part) or self._find_rule(path, part)
+        is_gits = entry.name in (".git", ".gitmodules")
+        if rule is HOOK and entry.name.endswith(".sample") and not is_gits:
+            # git comes with them, and never runs one.
             return
-        if entry.name in ("bin", "Scripts") and "pyvenv.cfg" in beside:
-            rule = VENV_PROGRAM
-        self._waiting.append((path, rule))
+        if not entry.is_file and (rule is not None or is_gits):
+            self._add_odd(path, "what obeys it takes what another program writes to it")
+        elif entry.name == ".git":
+            self._look_at_pointer(path)
+        elif entry.name == ".gitmodules":
+            above = os.path.dirname(path)
+            self._look_at_config(above, entry.name, gitdir=above, base=above)
+        elif rule is not None:
+            self._look_at_file(path, rule)
 
-    def _look_at_link(self, path: str, inherited: Rule | None, *, is_git: bool) -> None:
+    def _belongs(self, path: str, entry: Entry, part: str) -> bool:
+        """Whether git itself puts such a thing there; what it does not is told."""
+        is_plain = entry.is_file or entry.is_directory
+        if not is_plain and not entry.is_link:
+            self._add_odd(path, "git may wait for it, or obey what is written to it")
+        elif is_plain and _KINDS.get(part, entry.is_directory) != entry.is_directory:
+            self._add_odd(path, "git does not expect it there")
+        top = part.partition("/")[0]
+        pattern = _BELONGS.get(top) if part != top and is_plain else None
+        if pattern is None or pattern.fullmatch(f"{part}/" if entry.is_directory else part):
+            return True
+        self._add_odd(path, f"git keeps no such thing in its {top}")
+        return False
+
+    def _find_rule(self, path: str, part: str | None) -> Rule | None:
+        """The rule for a file, if it is not one for a branch that is named like one."""
+        is_ref = part is not None and part.startswith(("refs/", "logs/"))
+        return None if is_ref and "/." not in f"/{part}" else find_rule(path)
+
+    def _look_at_link(self, path: str, inherited: Rule | None, part: str | None) -> None:
         """A link is obeyed as what it leads to, which is looked at where that is in here."""
-        name = os.path.basename(path)
-        rule = inherited or find_link_rule(path)
-        is_gits = name in (".git", ".gitmodules") or (is_git and name in _OF_GIT)
+        above, name = os.path.split(path)
+        rule = inherited or find_git_rule(part) or find_link_rule(path)
+        is_gits = name in (".git", ".gitmodules") or part is not None
         target = self._tree.read_link(path) if rule is not None or is_gits else None
         if target is None:
             return
         why = rule.why if rule is not None else "git obeys what is there"
         self._add(path, 0, f"a link to {target}", why, f"link {target}")
-        inside = self._resolve(os.path.dirname(path), target)
+        inside = self._tree.resolve(above, target)
         if inside is None:
             return
         if name == ".git":
-            self._look_at_git(inside)
-        elif name.startswith(("config", ".gitmodules")) and is_gits:
-            self._look_at_config(inside, base=os.path.dirname(path))
-        elif self._tree.is_directory(inside):
-            self._waiting.append((inside, HOOK if is_gits else rule))
+            if self._tree.is_directory(inside):
+                self._enter_git(inside, above)
+            else:
+                self._look_at_pointer(inside, base=above)
+        elif name == ".gitmodules":
+            self._look_at_config(above, name, gitdir=above, base=above)
+        elif rule is not None and self._tree.is_directory(inside):
+            self._waiting.append(_Waiting(inside, rule))
         elif rule is not None:
             self._look_at_file(inside, rule)
 
     def _look_at_file(self, path: str, rule: Rule) -> None:
         file = self._tree.read(path)
         if file is None or (rule.only_executable and not file.is_executable):
+            return
+        if not file.is_readable:
+            self._add(path, 0, "the whole file, which you may not read", rule.why, file.digest)
             return
         if rule.how == WHOLE or file.content is None or b"\0" in file.content:
             self._add(path, 0, "the whole file", rule.why, file.digest)
@@ -175,76 +251,96 @@ class _Search:
             changed = "lines were moved or taken away"
             self._add(path, 0, changed, rule.why, f"all {file.digest}", is_order=True)
 
-    def _look_at_git(self, path: str) -> None:
-        """Look at a directory that git takes, or is told to take, for a repository."""
-        base = os.path.dirname(path) if os.path.basename(path) == ".git" else path
-        for name in ("config", "config.worktree"):
-            self._look_at_config(os.path.join(path, name), base=base)
-        self._waiting.append((os.path.join(path, "hooks"), HOOK))
-        common = self._tree.read(os.path.join(path, "commondir"))
-        if common is not None:
-            self._look_at_elsewhere(os.path.join(path, "commondir"), common.content, path)
+    def _enter_git(self, path: str, base: str) -> None:
+        """Look at a directory that git takes, or is told to take, for a repository.
 
-    def _look_at_pointer(self, path: str) -> None:
+        `base` is where the commands in its settings run.
+        """
+        if (path, base) in self._gits:
+            return
+        self._gits.add((path, base))
+        self._waiting.append(_Waiting(path, None, ""))
+        for name in ("config", "config.worktree"):
+            self._look_at_config(path, name, gitdir=path, base=base)
+        self._look_at_hooks(path, "hooks")
+        common = self._tree.resolve(path, "commondir")
+        file = self._tree.read(common) if common is not None else None
+        if file is not None:
+            self._look_at_elsewhere(os.path.join(path, "commondir"), file.content, path, base)
+
+    def _look_at_hooks(self, base: str, target: str) -> None:
+        inside = self._tree.resolve(base, target)
+        if inside is not None:
+            self._waiting.append(_Waiting(inside, HOOK))
+
+    def _look_at_pointer(self, path: str, base: str | None = None) -> None:
         """A file `.git`: where the repository of the directory is (gitrepository-layout(5))."""
         file = self._tree.read(path)
-        if file is not None:
-            content = (file.content or b"").removeprefix(b"gitdir:").strip()
-            self._look_at_elsewhere(path, content, os.path.dirname(path))
+        if file is None:
+            return
+        above = os.path.dirname(path) if base is None else base
+        content = file.content
+        if content is not None:
+            mark, is_one, content = content.partition(b"gitdir: ")
+            if mark or not is_one:
+                self._add(path, 0, "the whole file", "git does not write it like this", file.digest)
+                return
+        self._look_at_elsewhere(path, content, above, above)
 
-    def _look_at_elsewhere(self, path: str, content: bytes | None, base: str) -> None:
-        target = os.fsdecode((content or b"").strip())
-        inside = self._resolve(base, target)
+    def _look_at_elsewhere(self, path: str, content: bytes | None, start: str, base: str) -> None:
+        """Follow the path in a file of git's: all but the ends of lines, as git reads it."""
+        target = os.fsdecode((content or b"").split(b"\0")[0].rstrip(b"\r\n"))
+        inside = self._tree.resolve(start, target) if target else None
         if inside is None or not self._tree.is_directory(inside):
             why = "git takes its settings and hooks from there"
             self._add(path, 0, target or "the whole file", why, target)
-        elif inside not in self._configs:
-            self._configs.add(inside)
-            self._look_at_git(inside)
+        else:
+            self._enter_git(inside, base)
 
-    def _look_at_config(self, path: str, *, base: str) -> None:
-        """A configuration of git's, with what it includes; `base` is where its commands run."""
-        if path in self._configs:
+    def _look_at_config(self, start: str, target: str, *, gitdir: str, base: str) -> None:
+        """A configuration of git's, at `target` from `start`, with what it includes.
+
+        What it includes lies beside the name by which it was opened, wherever a link leads.
+        """
+        beside = self._tree.resolve(start, os.path.dirname(target) or ".")
+        path = self._tree.resolve(start, target)
+        if beside is None or path is None or (path, beside, base) in self._configs:
             return
-        self._configs.add(path)
+        self._configs.add((path, beside, base))
         if len(self._configs) > _MOST_CONFIGS:
             raise LimitError(f"more than {_MOST_CONFIGS} configurations of git")
         file = self._tree.read(path)
         if file is None:
             return
         if file.content is None:
-            self._add(path, 0, "the whole file", "git obeys it, and it is too long", file.digest)
+            what = "it is too long" if file.is_readable else "you may not read it"
+            self._add(path, 0, "the whole file", f"git obeys it, and {what}", file.digest)
             return
-        for setting in git_config.parse(file.content.decode("utf-8", "surrogateescape")):
-            self._look_at_setting(setting, path, base)
+        settings = list(git_config.parse(file.content.decode("utf-8", "surrogateescape")))
+        remotes = git_config.find_remotes(settings)
+        tops = [self._tree.resolve(gitdir, each.value) for each in settings if _is_worktree(each)]
+        bases = [each for each in dict.fromkeys((base, gitdir, *tops)) if each is not None]
+        for setting in settings:
+            why = git_config.explain(setting, remotes)
+            is_inside = _is_worktree(setting) and self._is_inside(gitdir, setting.value)
+            if why is None or is_inside:
+                continue
+            name, value = setting.name, setting.value
+            text = f"{name} = {value}" if name else value
+            self._add(path, setting.line, text, why, text)
+            if value.startswith("~"):
+                continue
+            if name.startswith(("include.", "includeif.")) and name.endswith(".path"):
+                self._look_at_config(beside, value, gitdir=gitdir, base=base)
+            elif name == "core.hookspath":
+                for each in bases:
+                    self._look_at_hooks(each, value)
 
-    def _look_at_setting(self, setting: git_config.Setting, path: str, base: str) -> None:
-        why = git_config.explain(setting)
-        if why is None:
-            return
-        name, value = setting.name, setting.value
-        if name == "core.worktree" and self._resolve(os.path.dirname(path), value) is not None:
-            return
-        text = f"{name} = {value}" if name else value
-        self._add(path, setting.line, text, why, text)
-        if name.startswith(("include.", "includeif.")) and name.endswith(".path"):
-            inside = self._resolve(os.path.dirname(path), value)
-            if inside is not None:
-                self._look_at_config(inside, base=base)
-        elif name == "core.hookspath":
-            inside = self._resolve(base, value)
-            if inside is not None:
-                self._waiting.append((inside, HOOK))
+    def _is_inside(self, start: str, target: str) -> bool:
+        return not target.startswith("~") and self._tree.resolve(start, target) is not None
 
-    def _resolve(self, base: str, target: str) -> str | None:
-        """The path of the workspace that `target` leads to from `base`; None for one outside."""
-        if target.startswith("~"):
-            return None
-        whole = os.path.normpath(os.path.join(self._root, base, target))
-        if whole == self._root:
-            return ""
-        prefix = self._root.rstrip("/") + "/"
-        return whole[len(prefix) :] if whole.startswith(prefix) else None
+    def _add_odd(self, path: str, why: str) -> None:
+        self._add(path, 0, "is of an odd kind, or out of place", why, "odd")
 
     def _add(
         self, path: str, line: int, text: str, why: str, what: str, *, is_order: bool = False
@@ -260,6 +356,10 @@ class _Search:
 def _is_git_directory(names: AbstractSet[str]) -> bool:
     """Whether git could take a directory with these names for a repository, bare or not."""
     return "HEAD" in names and ({"objects", "refs"} <= names or "commondir" in names)
+
+
+def _is_worktree(setting: git_config.Setting) -> bool:
+    return setting.name == "core.worktree"
 
 
 def _list_lines(content: bytes, rule: Rule) -> Iterator[tuple[int, str]]:

@@ -19,14 +19,19 @@ from airlock_daemon.setup.profile import Identity
 from airlock_daemon.setup.programs import search_path
 from airlock_daemon.setup.recipes import say_nearest, say_recipe
 from airlock_daemon.setup.remotes import reaches_remotes
-from airlock_daemon.setup.repository import Repository, find_repository, list_remotes
+from airlock_daemon.setup.repository import (
+    USUAL_REFS,
+    Repository,
+    find_repository,
+    list_remotes,
+)
 from airlock_daemon.setup.reserved import is_within, reserve
 from airlock_daemon.setup.seen_hosts import find_hosts
 from airlock_daemon.setup.toml_edit import append_table, extend_array, format_array
 from airlock_daemon.setup.trust import list_steps
 from airlock_daemon.setup.workspaces import Entry, Workspaces, identify, look_at_workspaces
 from airlock_daemon.setup.writing import Change, edit, make_directory, read_whole
-from airlock_modules import DEFAULT_REFS, Fault, builtin_names, is_name
+from airlock_modules import DEFAULT_REFS, Fault, builtin_names, covers_ref, is_name
 from airlock_wire import quote
 
 
@@ -98,9 +103,6 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
             f"there is something at {new.directory} already",
             hint="choose another directory with --path, or move it away",
         )
-    repositories = {path: find_repository(path) for path in new.workspaces}
-    added = _list_common(repositories)
-    mounted = (*new.workspaces, *dict.fromkeys(added.values()))
     reserved = reserve(
         config_dir=locations.config_dir,
         sockets_dir=locations.sockets_dir,
@@ -109,19 +111,22 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
         log=absolute(DEFAULT_LOG),
         agents_file=registration,
         agents={**registered, new.name: new.directory},
-        search_path=search_path(None, workspaces=mounted, warnings=[]),
+        search_path=search_path(None, workspaces=new.workspaces, warnings=[]),
     )
+    repositories = {path: find_repository(path, reserved) for path in new.workspaces}
+    added = _list_common(repositories)
+    mounted = (*new.workspaces, *dict.fromkeys(added.values()))
     boot = read_boot_id()
     noted = {}
-    others = look_at_workspaces(tuple(_list_agents(registered)))
+    others = look_at_workspaces(_list_agents(registered), reserved)
     for path in mounted:
         noted[path] = note(_find_directory(path), boot=boot)
-        _refuse_nested(path, new, others)
         if conflict := reserved.conflict(path):
             raise AirlockError(
                 f"{path} cannot be a workspace: {conflict}",
                 hint="name the directory of one project, outside of Airlock's own files",
             )
+        _refuse_nested(path, new, others)
     enabled, config = _plan_config(new.commands, locations.config_file)
     shared = load_modules(locations.modules_dir, faults=[], warnings=[])
     modules = {name: Modules(shared=shared).find(name) for name in new.commands}
@@ -178,8 +183,10 @@ def _choose_git_lines(new: NewAgent, repositories: Iterable[Repository | None]) 
     path = search_path(None, workspaces=new.workspaces, warnings=[])
     found = [each for each in repositories if each is not None]
     places, branches = list_remotes(found, search_path=path)
+    # What the repository says of its default branch may be an agent's word.
+    usual = (ref for ref in USUAL_REFS if covers_ref(new.refs, ref))
     # A branch that the person has named is not to be kept from this agent.
-    protect = [branch for branch in branches if branch not in new.refs]
+    protect = [ref for ref in dict.fromkeys((*branches, *usual)) if ref not in new.refs]
     return GitLines(push=places, refs=new.refs, protect=protect)
 
 
@@ -239,12 +246,11 @@ def _refuse_nested(path: str, new: NewAgent, workspaces: Workspaces) -> None:
             raise AirlockError(fault.problem, hint=fault.remedy)
     inner = workspaces.find_inner(path)
     if inner is not None:
-        name, directory = inner
         raise AirlockError(
-            f"the workspace {path} of agent {new.name} would have {directory} inside it, the "
-            f"workspace of agent {name}, and could put another directory in its place",
+            f"the workspace {path} of agent {new.name} would have {inner.path} inside it, "
+            f"{inner.what}, and could put another directory in its place",
             hint="use directories that do not contain each other: name another one, or remove the "
-            f"other agent: airlock-daemon agent remove {name}",
+            f"other agent: airlock-daemon agent remove {inner.agent}",
         )
 
 

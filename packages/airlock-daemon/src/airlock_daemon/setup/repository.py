@@ -13,7 +13,11 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.platform.linux.openat2 import open_without_links
+from airlock_daemon.setup.reserved import Reserved
 from airlock_modules import RemoteError, read_place
+from airlock_wire import quote
 
 ANSWER_S = 10
 
@@ -24,6 +28,8 @@ _REMOTE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _BRANCH = re.compile(r"(?!.*(?:\.\.|//|@\{|\.lock(?:/|$)))[^\s~^:?*\[\]{}\\\x00-\x20\x7f]{1,200}")
 # The default branches of a remote of which nothing is known.
 _USUAL = ("main", "master")
+USUAL_REFS = tuple(f"refs/heads/{branch}" for branch in _USUAL)
+"""What is protected wherever a push could reach it, whatever a repository says of its default."""
 # Bytes of one file that are read: some ten thousand packed refs.
 _MOST = 4 << 20
 
@@ -39,14 +45,15 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
     is_linked: bool = False
 
 
-def find_repository(workspace: str) -> Repository | None:
+def find_repository(workspace: str, reserved: Reserved) -> Repository | None:
     """The repository of the real path `workspace`, None where there is none.
 
-    A linked worktree counts only where the main repository names it too, by its path without
-    links: what a `.git` file says could lead anywhere.
+    A `.git` that is a symbolic link is none. A linked worktree counts only where the main
+    repository names it too, by its path without links: what a `.git` file says could lead anywhere.
+    Raises AirlockError where that one is in a reserved place: an agent has made it in its home.
     """
     link = os.path.join(workspace, ".git")
-    if os.path.isdir(link):
+    if _is_directory(link):
         return Repository(directory=link)
     text = _read(link)
     if text is None or not text.startswith("gitdir: "):
@@ -60,7 +67,16 @@ def find_repository(workspace: str) -> Repository | None:
         return None
     is_common = os.path.realpath(os.path.join(own, named.strip())) == common
     is_named = os.path.normpath(os.path.join(own, back.strip())) == link
-    return Repository(directory=common, is_linked=True) if is_common and is_named else None
+    if not is_common or not is_named:
+        return None
+    if conflict := reserved.conflict(common):
+        raise AirlockError(
+            f"{quote(link)} leads to the repository {quote(common)}, which cannot be a workspace: "
+            f"{conflict}",
+            hint="find out who wrote it: an agent may have moved the repository there; move it "
+            "back, or use a fresh clone",
+        )
+    return Repository(directory=common, is_linked=True)
 
 
 def list_remotes(
@@ -101,14 +117,16 @@ def read_url(url: str) -> str | None:
 
 def _list_remotes(repository: Repository, search_path: str) -> Iterator[tuple[str, str]]:
     """The name and the URL of each remote."""
-    file = os.path.join(repository.directory, "config")
-    words = ["git", "config", "--no-includes", "--file", file]
+    text = _read(os.path.join(repository.directory, "config"))
+    if text is None:
+        return
+    words = ["git", "config", "--no-includes", "--file", "-"]
     try:
         done = subprocess.run(
             [*words, "--get-regexp", r"^remote\..*\.(push)?url$"],
             cwd="/",
             env={"PATH": search_path, "GIT_CONFIG_NOSYSTEM": "1"},
-            stdin=subprocess.DEVNULL,
+            input=text.encode("utf-8", "surrogateescape"),
             capture_output=True,
             timeout=ANSWER_S,
             check=False,
@@ -145,13 +163,23 @@ def _find_default_branches(repository: Repository, remotes: list[str]) -> Iterat
     yield from dict.fromkeys(there or _USUAL)
 
 
+def _is_directory(path: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
 def _read(path: str) -> str | None:
-    """The text of a regular file of at most _MOST bytes without NUL, None for anything else."""
+    """The text of a regular file of at most _MOST bytes without NUL, None for anything else.
+
+    So is a file that a link on the way leads to.
+    """
     try:
         # A device could do something when it is opened, and a FIFO wait.
         if not stat.S_ISREG(os.lstat(path).st_mode):
             return None
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = open_without_links(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 return None

@@ -19,8 +19,8 @@ _PROGRAMS = (_INSTALLATION, _ENTRY)
 class Reserved(msgspec.Struct, frozen=True, dict=True):
     """Directories and files of Airlock itself: (what it is, real path).
 
-    `homes` is the real path of the directory of the containers' homes: each home may be a
-    workspace of its own container, though it lies in a reserved place.
+    `homes` is the real path of the directory of the containers' homes. They lie in a reserved
+    place, and yet a container has its home mounted, and may run commands there.
     """
 
     places: tuple[tuple[str, str], ...]
@@ -36,15 +36,18 @@ class Reserved(msgspec.Struct, frozen=True, dict=True):
         """Those that a tool may not even see: all but where programs are."""
         return Reserved(tuple(place for place in self.places if place[0] not in _PROGRAMS))
 
-    def conflict(self, path: str) -> str | None:
+    def conflict(self, path: str, *, may_be_home: bool = False) -> str | None:
         """Say what keeps the real path `path` from being a workspace, or None.
 
-        Both directions count: a directory that contains a reserved place, and one inside it.
+        Both directions count: a directory that contains a reserved place, and one inside it. With
+        `may_be_home` it may be the home of a container, or lie in it: for what is mounted in a
+        container that runs. A workspace that is written down or named never may: an agent writes
+        its home, and would choose what is mounted next.
         """
         inside = _prefix(path)
         if inside not in self._above and not inside.startswith(self._prefixes):
             return None
-        homes = _prefix(self.homes) if self.homes is not None else None
+        homes = _prefix(self.homes) if may_be_home and self.homes is not None else None
         is_home = homes is not None and inside != homes and inside.startswith(homes)
         for name, place in self.places:
             prefix = _prefix(place)

@@ -2,7 +2,8 @@
 
 A workspace is decided once. Its written path is opened without following a symbolic link, and no
 directory above it may be one that an agent can write: an agent that could put a link or another
-directory in its place would choose what another agent, or its own next container, is given.
+directory in its place would choose what another agent, or its own next container, is given. The
+homes of containers count as workspaces of their agents.
 """
 
 import errno
@@ -61,24 +62,46 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     key: str
 
 
+class Owned(msgspec.Struct, frozen=True, kw_only=True):
+    """A directory that the containers of an agent write: one of its workspaces, or its home."""
+
+    agent: str
+    path: str
+    is_home: bool = False
+
+    @property
+    def what(self) -> str:
+        """What it is, without its path."""
+        return f"{'the home' if self.is_home else 'a workspace'} of agent {self.agent}"
+
+
 class Workspaces:
-    """The workspaces of all registered agents, and the host's mounts on which they lie."""
+    """What the containers of all agents write, and the host's mounts on which it lies."""
 
     def __init__(
-        self, agents: Iterable[Agent], *, rows: Iterable[MountRow], in_container: bool
+        self,
+        agents: Iterable[Agent],
+        *,
+        rows: Iterable[MountRow],
+        in_container: bool,
+        homes: Mapping[str, str] = {},
     ) -> None:
-        """`rows` are the mounts of this process, which may run `in_container`."""
+        """`rows` are the mounts of this process, which may run `in_container`.
+
+        `homes` are the real paths of the homes of containers, by agent, registered or not.
+        """
         self._seen = by_point(rows)
         self._in_container = in_container
-        self._owners: dict[str, tuple[str, str]] = {}
-        self._places: dict[tuple[str, str], tuple[str, str]] = {}
+        self._owned: dict[str, Owned] = {}
+        self._places: dict[tuple[str, str], Owned] = {}
+        owned = [Owned(agent=name, path=path, is_home=True) for name, path in homes.items()]
         for agent in agents:
-            for mount in list_mounts(agent):
-                owner = (agent.name, mount.source)
-                self._owners.setdefault(mount.source, owner)
-                place = self._locate(mount.source)
-                if place is not None:
-                    self._places.setdefault(place, owner)
+            owned += (Owned(agent=agent.name, path=each.source) for each in list_mounts(agent))
+        for each in owned:
+            self._owned.setdefault(each.path, each)
+            place = self._locate(each.path)
+            if place is not None:
+                self._places.setdefault(place, each)
 
     def find_faults(self, entry: Entry) -> Iterator[Fault]:
         """Tell what keeps a path, which is not opened, from being a workspace."""
@@ -86,14 +109,17 @@ class Workspaces:
         outer = self._find_outer(path)
         volume = self._find_volume(path)
         if outer is not None:
-            name, directory = outer
-            whose = "the same agent" if name == agent else f"agent {name}"
-            above = f"{directory} of {whose}"
+            whose = "the same agent" if outer.agent == agent else f"agent {outer.agent}"
+            if outer.is_home:
+                above = f"{outer.path}, the home of {whose}"
+                remedy = "name a directory outside of the homes of containers"
+            else:
+                above = f"{outer.path} of {whose}"
+                remedy = (
+                    "use directories that do not contain each other: move one of the two, or "
+                    f"remove an agent: airlock-daemon agent remove {agent}"
+                )
             problem = f"{path} of agent {agent} lies inside {above}, which could replace it"
-            remedy = (
-                "use directories that do not contain each other: move one of the two, or remove an "
-                f"agent: airlock-daemon agent remove {agent}"
-            )
             yield Fault(entry.source, entry.key, problem, remedy)
         elif volume is not None:
             problem = (
@@ -105,28 +131,40 @@ class Workspaces:
             )
             yield Fault(entry.source, entry.key, problem, remedy)
 
-    def find_inner(self, path: str) -> tuple[str, str] | None:
-        """The owner and path of a workspace that lies strictly inside `path`, of any agent."""
+    def find_inner(self, path: str) -> Owned | None:
+        """A workspace that lies strictly inside `path`, of any agent; or a home, which it may be.
+
+        Homes are found first.
+        """
         place = self._locate(path)
-        for owner, inner in self._owners.values():
-            above = list(list_above(inner))
-            places = map(self._locate, above) if place is not None else ()
-            if path in above or place in places:
-                return owner, inner
+        for owned in self._owned.values():
+            places: set[tuple[str, str] | None] = {*self._list_above(owned.path)}
+            if owned.is_home and place is not None:
+                places.add(self._locate(owned.path))
+            if path in list_above(owned.path) or place in places:
+                return owned
         return None
 
-    def _find_outer(self, path: str) -> tuple[str, str] | None:
+    def _find_outer(self, path: str) -> Owned | None:
         for above in list_above(path):
-            if above in self._owners:
-                return self._owners[above]
-        for above in list_above(path):
-            place = self._locate(above)
+            if above in self._owned:
+                return self._owned[above]
+        places = self._list_above(path)
+        return next((self._places[each] for each in places if each in self._places), None)
+
+    def _list_above(self, path: str) -> Iterator[tuple[str, str]]:
+        """The places of all directories above `path`: by its mounts, and as they are there.
+
+        What is mounted at `path` lies in others where it was mounted from: where that is done
+        again, by its name, whoever can write them chooses what it is.
+        """
+        for each in (path, *list_above(path)):
+            place = self._locate(each)
             if place is not None:
                 device, root = place
-                for each in (root, *list_above(root)):
-                    if (device, each) in self._places:
-                        return self._places[device, each]
-        return None
+                if each != path:
+                    yield place
+                yield from ((device, above) for above in list_above(root))
 
     def _find_volume(self, path: str) -> str | None:
         row = find_seen(self._seen, path)
@@ -153,8 +191,10 @@ def list_mounts(agent: Agent) -> tuple[Mount, ...]:
     return (*agent.profile.same_path, *agent.profile.mounts)
 
 
-def look_at_workspaces(agents: Iterable[Agent]) -> Workspaces:
+def look_at_workspaces(agents: Iterable[Agent], reserved: Reserved) -> Workspaces:
     """The same with the mounts of this process, as far as they can be read."""
+    agents = tuple(agents)
+    homes = _list_homes(reserved.homes, (agent.name for agent in agents))
     rows: tuple[MountRow, ...] = ()
     if sys.platform == "linux":
         with suppress(OSError):
@@ -162,7 +202,17 @@ def look_at_workspaces(agents: Iterable[Agent]) -> Workspaces:
     top = by_point(rows).get("/")
     is_overlay = top is not None and top.kind in _OVERLAYS
     in_container = is_overlay or any(map(os.path.exists, _CONTAINER_FILES))
-    return Workspaces(agents, rows=rows, in_container=in_container)
+    return Workspaces(agents, rows=rows, in_container=in_container, homes=homes)
+
+
+def _list_homes(directory: str | None, agents: Iterable[str]) -> dict[str, str]:
+    """The homes of agents, those that are yet to be made and those of removed agents as well."""
+    if directory is None:
+        return {}
+    names = dict.fromkeys(agents)
+    with suppress(OSError):
+        names |= dict.fromkeys(os.listdir(directory))
+    return {name: os.path.join(directory, name) for name in names}
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,7 +229,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 
 def judge_workspaces(agents: Mapping[str, Agent], reserved: Reserved, known: Notes) -> Judged:
     """Judge the workspaces of all registered agents; `known` is what was noted of them."""
-    workspaces = look_at_workspaces(agents.values())
+    workspaces = look_at_workspaces(agents.values(), reserved)
     boot = read_boot_id()
     served, unserved, noted = {}, {}, {}
     for name, agent in agents.items():
@@ -224,7 +274,12 @@ def _judge(
     except OSError as error:
         yield _explain_unopened(entry, error)
         return
-    if conflict := reserved.conflict(entry.path):
+    conflict = reserved.conflict(entry.path)
+    inner = workspaces.find_inner(entry.path) if conflict is None else None
+    if inner is not None and inner.is_home:
+        # As a bind mount shows it: by its path it would lie in a reserved place.
+        conflict = f"it contains the home of agent {inner.agent} ({inner.path})"
+    if conflict is not None:
         problem = f"{entry.path} cannot be a workspace: {conflict}"
         remedy = "keep Airlock's own files outside of every workspace"
         yield Fault(entry.source, entry.key, problem, remedy)

@@ -24,7 +24,7 @@ def open_root(source: Source, reserved: Reserved, *, at_once: bool = False) -> t
     """
     root, path = open_unlinked(source.directory, at_once=at_once)
     try:
-        refuse_reserved(path, reserved)
+        refuse_reserved(path, reserved, may_be_home=source.may_be_home)
         if source.mount_id is not None and read_mount_id(root) != source.mount_id:
             raise _covered()
         status = read_known_status(root)
@@ -74,7 +74,7 @@ async def open_below(
             raise _outside()
         if source.mount_id is not None and read_mount_id(descriptor) != source.mount_id:
             raise _covered()
-        refuse_reserved(path, reserved)
+        refuse_reserved(path, reserved, may_be_home=source.may_be_home)
     except BaseException:
         os.close(descriptor)
         raise
@@ -110,9 +110,9 @@ def refuse_replaced(source: Source, found: tuple[int, ...] | None) -> None:
         )
 
 
-def refuse_reserved(path: str, reserved: Reserved) -> None:
+def refuse_reserved(path: str, reserved: Reserved, *, may_be_home: bool = False) -> None:
     """Raise Denied where the real path `path` may be no workspace."""
-    conflict = reserved.conflict(path)
+    conflict = reserved.conflict(path, may_be_home=may_be_home)
     if conflict is not None:
         raise Denied(
             f"{quote(path)} cannot be a workspace: {conflict}",

@@ -41,6 +41,11 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     mount_id: int | None = None
     identity: Identity | None = None
 
+    @property
+    def may_be_home(self) -> bool:
+        """Whether it may be the home of a container: the kernel says that one has it mounted."""
+        return self.mount_id is not None
+
 
 class Mapping(msgspec.Struct, frozen=True, kw_only=True):
     """What stands behind the client's directory.
@@ -145,7 +150,9 @@ class Mounts:
             except (Unmapped, Denied):
                 continue
             found = self.sights.look(source.directory) if source.target == target else None
-            if found and found.is_directory and reserved.conflict(found.real) is None:
+            if not found or not found.is_directory:
+                continue
+            if reserved.conflict(found.real, may_be_home=source.may_be_home) is None:
                 yield source
 
     def find_inner(self, source: Source) -> str | None:

@@ -1,7 +1,7 @@
 """Where an agent may fetch and push, and which refs a push of it may move: `[git]` of a profile."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct, field
 
@@ -77,6 +77,13 @@ class RefPattern(Struct, frozen=True):
     def of(cls, text: str) -> "RefPattern":
         """Compile a text that is a pattern (`patterns.is_pattern`)."""
         return cls(text, compile_pattern(text))
+
+
+def covers_ref(patterns: Iterable[str], ref: str) -> bool:
+    """Whether one of the texts of `refs` matches a ref; a text that is no pattern matches none."""
+    return any(
+        is_pattern(text) and compile_pattern(text).fullmatch(ref) is not None for text in patterns
+    )
 
 
 def default_refs() -> tuple[RefPattern, ...]:
