@@ -259,7 +259,7 @@ def test_the_persons_own_names_of_hosts_lead_there(
     try:
         work = (
             f"git clone {host}:{ROOT}/{field.side(PLAIN)}/ls-remote.git /tmp/{host} && "
-            f"git -C /tmp/{host} push origin HEAD:refs/heads/{host}"
+            f"git -C /tmp/{host} push origin HEAD:refs/heads/agent/{host}"
         )
         socket = {"AIRLOCK_SOCKET": "/run/descriptors/aliased/airlock.sock"}
         client.run("sh", "-c", work, cwd="/", env=socket).succeeded()

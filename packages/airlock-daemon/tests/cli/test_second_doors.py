@@ -1,5 +1,6 @@
 """Tests of `airlock_daemon.cli.doors`: what words for docker would give a container."""
 
+import functools
 import os
 import socket
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import pytest
 
 from airlock_daemon.cli.doors import refuse_doors
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.identity import engine_sockets
 
 
 @pytest.fixture
@@ -20,6 +22,9 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{root}/run/engine")
     monkeypatch.setenv("SSH_AUTH_SOCK", f"{root}/agent")
     monkeypatch.chdir(root)
+    # A process reads these variables once.
+    patterns = functools.cache(engine_sockets._list_patterns.__wrapped__)
+    monkeypatch.setattr(engine_sockets, "_list_patterns", patterns)
     with socket.socket(socket.AF_UNIX) as engine, socket.socket(socket.AF_UNIX) as agent:
         engine.bind("run/engine")
         agent.bind("agent")
