@@ -66,11 +66,11 @@ def test_the_daemon_runs_as_a_user_and_owns_nothing_that_it_runs(product: Produc
 
 
 def test_the_daemons_configuration(product: Product) -> None:
-    """It enables git and ssh, lets any user of a container connect, and logs to stderr."""
+    """It enables git and ssh, lets any user connect, logs to stderr, and names its state."""
     config = tomllib.loads(_run(product.daemon, "cat", "/etc/airlock/config.toml"))
     assert config == {
         "commands": {"enable": ["git", "ssh"]},
-        "daemon": {"socket_mode": "0666"},
+        "daemon": {"socket_mode": "0666", "state": "/var/lib/airlock"},
         "log": {"path": "-"},
     }
     for tool in ("git", "ssh"):
