@@ -18,8 +18,9 @@ FOLDER = "/airlock"
 
 @pytest.fixture
 def container(clean_image: str, dist: Path) -> Iterator[str]:
-    """A container without a network, with ``dist/`` at /dist and a folder to share."""
-    options = ["--network=none", f"--volume={dist}:/dist:ro", f"--volume={FOLDER}", "--init"]
+    """A container without a network: ``dist/`` at /dist, a folder to share, a workspace."""
+    volumes = [f"--volume={dist}:/dist:ro", f"--volume={FOLDER}", f"--volume={FOLDER}/work"]
+    options = ["--network=none", *volumes, "--init"]
     with started(clean_image, *options, command=FOR_EVER) as container:
         yield container.id
 

@@ -15,7 +15,7 @@ HOME=$1 PIP_NO_CACHE_DIR=1 PIP_INDEX_URL=http://127.0.0.1:9 \\
 "$(dirname "$(readlink "$bin/airlock-daemon")")/pip" --isolated check
 "$bin/airlock-daemon" version
 "$bin/airlock-shim" --version
-mkdir "$1/config" "$1/agent" "$1/work" "$1/links"
+mkdir -p "$1/config" "$1/agent" "$1/work" "$1/links"
 printf '[commands]\\nenable = ["git"]\\n[log]\\npath = "%s"\\n' "$1/log" >"$1/config/config.toml"
 printf 'commands = ["git"]\\n[workspace]\\nhost = true\\nsame_path = ["%s"]\\n' "$1/work" \\
   >"$1/agent/airlock.toml"
