@@ -120,8 +120,8 @@ def follow_module(page: Page, host: GuideHost) -> None:
 
 
 def _read_last_line(screen: str) -> str:
-    """What a command says to which `run` says something first."""
-    return screen.splitlines()[-1]
+    """The last line of a container, without what `run` puts a terminal right with after it."""
+    return screen.removesuffix("\x1b\\\x1b(B\x0f\x1b[0m").splitlines()[-1].rstrip()
 
 
 def _write_programs(host: GuideHost, programs: Mapping[str, str]) -> None:
