@@ -73,7 +73,7 @@ class Refusal(_Message):
 
 
 class Answer(_Message):
-    """The answer to a question: a refusal, or the credential where the API has one.
+    """The answer to a question: a refusal, or the credential where the question needs it.
 
     `version` names the credential in `Spent`.
     """
@@ -98,7 +98,10 @@ class Unready(_Message):
 
 
 class Question(_Message):
-    """May this request be made? `query_names` are without their values."""
+    """May this request be made? `query_names` are without their values.
+
+    `needs_secret` says that it has the placeholder, so that the answer must have the credential.
+    """
 
     question: int
     connection: int
@@ -108,6 +111,7 @@ class Question(_Message):
     query_names: tuple[str, ...] = ()
     graphql: tuple[GraphQlField, ...] | None = None
     upgrade: str | None = None
+    needs_secret: bool
 
 
 class Finished(_Message):
