@@ -19,9 +19,9 @@ from typing import Generic, TypeVar
 
 import msgspec
 import trio
-from airlock_modules.apis import Api, GraphQlField
 
 from airlock_daemon.errors import Failed
+from airlock_modules.apis import Api, GraphQlField
 
 MOST_BYTES = 160_000
 """Bytes of a message. Such a socket takes some 200,000 where nobody changed that (socket(7))."""
@@ -29,17 +29,13 @@ MOST_BYTES = 160_000
 _ONE_DESCRIPTOR = socket.CMSG_SPACE(array.array("i").itemsize)
 
 
-class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The JSON names its type."""
-
-
-class Fork(_Message):
+class Fork(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Fork a worker for an agent. It carries the worker's end of its pair."""
 
     agent: str
 
 
-class Settings(_Message):
+class Settings(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """All that a worker knows of its agent.
 
     `network` has HOST:PORT patterns that need no credential, `placeholders` a placeholder for the
@@ -57,13 +53,13 @@ class Settings(_Message):
     variables: Mapping[str, str] = {}
 
 
-class Connection(_Message):
+class Connection(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A connection of the agent, with its descriptor. Its number is never used again."""
 
     number: int
 
 
-class Refusal(_Message):
+class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Why a request is refused. The worker says it in the form of the service."""
 
     message: str
@@ -72,7 +68,7 @@ class Refusal(_Message):
     status: int = 403
 
 
-class Answer(_Message):
+class Answer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The answer to a question: a refusal, or the credential where the question needs it.
 
     `version` names the credential in `Spent`.
@@ -84,20 +80,20 @@ class Answer(_Message):
     version: int = 0
 
 
-class Ready(_Message):
+class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The files of the agent's CA are published for the latest settings; SHA-256 of its key."""
 
     fingerprint: str
 
 
-class Unready(_Message):
+class Unready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Nothing can be served with the latest settings, for this reason."""
 
     message: str
     hint: str
 
 
-class Question(_Message):
+class Question(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """May this request be made? `query_names` are without their values.
 
     `needs_secret` says that it has the placeholder, so that the answer must have the credential.
@@ -114,7 +110,7 @@ class Question(_Message):
     needs_secret: bool
 
 
-class Finished(_Message):
+class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A request that was granted is over. `status` is 0 where the tool was sent no answer.
 
     `sent` and `received` count bytes of bodies; `fault` says what cut it short.
@@ -128,7 +124,7 @@ class Finished(_Message):
     fault: str | None = None
 
 
-class Refused(_Message):
+class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """What the worker refused by itself, before there was a question."""
 
     connection: int
@@ -140,7 +136,7 @@ class Refused(_Message):
     reason: str
 
 
-class Spliced(_Message):
+class Spliced(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A connection to a host of `network` is over."""
 
     connection: int
@@ -150,14 +146,14 @@ class Spliced(_Message):
     received: int
 
 
-class Spent(_Message):
+class Spent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The service answered 401: this credential of the API is good no more."""
 
     api: str
     version: int
 
 
-class Ended(_Message):
+class Ended(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A connection is closed."""
 
     connection: int
