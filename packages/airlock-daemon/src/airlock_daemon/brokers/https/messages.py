@@ -1,0 +1,236 @@
+"""What the daemon, the parent of the workers, and a worker of the HTTPS broker tell each other.
+
+Each message is one datagram of JSON on a pair of SOCK_SEQPACKET sockets; a few carry one file
+descriptor (SCM_RIGHTS). Closing the pair ends the worker.
+
+    daemon -> parent   Fork, with the worker's end of a new pair
+    daemon -> worker   Settings first, and again after each reload; Connection, with the client's
+                       socket; Answer to each Question
+    worker -> daemon   Ready or Unready for each Settings; Question for each request, and one
+                       Finished for each that was granted; Refused, Spliced, Spent; Ended once for
+                       each Connection, as the last message about it
+"""
+
+import array
+import os
+import socket
+from collections.abc import Mapping
+from typing import Generic, TypeVar
+
+import msgspec
+import trio
+
+from airlock_daemon.errors import Failed
+from airlock_modules.apis import Api, GraphQlField
+
+MOST_BYTES = 160_000
+"""Bytes of a message. Such a socket takes some 200,000 where nobody changed that (socket(7))."""
+
+_ONE_DESCRIPTOR = socket.CMSG_SPACE(array.array("i").itemsize)
+
+
+class Fork(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Fork a worker for an agent. It carries the worker's end of its pair."""
+
+    agent: str
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """All that a worker knows of its agent.
+
+    `network` has HOST:PORT patterns that need no credential, `placeholders` a placeholder for the
+    name of each API that has a credential. `keys` is the path of the CA's private key, `published`
+    the directory that the container sees. `variables` are of the daemon's environment: proxies,
+    SSL_CERT_FILE, SSL_CERT_DIR, HOME.
+    """
+
+    agent: str
+    apis: tuple[Api, ...]
+    network: tuple[str, ...] = ()
+    placeholders: Mapping[str, str] = {}
+    keys: str
+    published: str
+    variables: Mapping[str, str] = {}
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A connection of the agent, with its descriptor. Its number is never used again."""
+
+    number: int
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Why a request is refused. The worker says it in the form of the service."""
+
+    message: str
+    hint: str = ""
+    rule: str = ""
+    status: int = 403
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The answer to a question: a refusal, or the credential where the question needs it.
+
+    `version` names the credential in `Spent`.
+    """
+
+    question: int
+    refusal: Refusal | None = None
+    secret: str | None = None
+    version: int = 0
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The files of the agent's CA are published for the latest settings; SHA-256 of its key."""
+
+    fingerprint: str
+
+
+class Unready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Nothing can be served with the latest settings, for this reason."""
+
+    message: str
+    hint: str
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """May this request be made? `query_names` are without their values.
+
+    `needs_secret` says that it has the placeholder, so that the answer must have the credential.
+    """
+
+    question: int
+    connection: int
+    api: str
+    method: str
+    path: str
+    query_names: tuple[str, ...] = ()
+    graphql: tuple[GraphQlField, ...] | None = None
+    upgrade: str | None = None
+    needs_secret: bool
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A request that was granted is over. `status` is 0 where the tool was sent no answer.
+
+    `sent` and `received` count bytes of bodies; `fault` says what cut it short.
+    """
+
+    question: int
+    status: int
+    sent: int
+    received: int
+    duration_ms: int
+    fault: str | None = None
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """What the worker refused by itself, before there was a question."""
+
+    connection: int
+    host: str
+    port: int
+    method: str = ""
+    path: str = ""
+    rule: str
+    reason: str
+
+
+class Spliced(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A connection to a host of `network` is over."""
+
+    connection: int
+    host: str
+    port: int
+    sent: int
+    received: int
+
+
+class Spent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The service answered 401: this credential of the API is good no more."""
+
+    api: str
+    version: int
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A connection is closed."""
+
+    connection: int
+
+
+ToParent = Fork
+ToWorker = Settings | Connection | Answer
+ToDaemon = Ready | Unready | Question | Finished | Refused | Spliced | Spent | Ended
+
+In = TypeVar("In")
+Out = TypeVar("Out", bound=msgspec.Struct)
+
+
+class Channel(Generic[In, Out]):
+    """One end of a pair. It owns the socket; one task may receive while any number send."""
+
+    def __init__(self, connection: socket.socket, *, receives: type[In]) -> None:
+        """Take a SOCK_SEQPACKET socket; `receives` is the union of the messages that come."""
+        connection.setblocking(False)
+        self._socket = trio.socket.from_stdlib_socket(connection)
+        self._encoder = msgspec.json.Encoder()
+        self._decoder = msgspec.json.Decoder(receives)
+        self._room = bytearray(MOST_BYTES)
+        self._turn = trio.Lock()
+
+    async def send(self, message: Out, descriptor: int | None = None) -> None:
+        """Send a message, and a descriptor that stays the caller's.
+
+        Raises Failed for one that is too long, and BrokenResourceError where the other end is gone.
+        """
+        data = self._encoder.encode(message)
+        if len(data) > MOST_BYTES:
+            raise Failed(
+                f"a message of the HTTPS broker has {len(data)} bytes, of at most {MOST_BYTES}",
+                hint="grant this agent fewer APIs, or write shorter lists of rules",
+            )
+        rights = [] if descriptor is None else [_pass(descriptor)]
+        try:
+            async with self._turn:
+                await self._socket.sendmsg([data], rights)
+        except OSError as error:
+            raise trio.BrokenResourceError from error
+
+    async def receive(self) -> tuple[In, int | None] | None:
+        """The next message, and the descriptor that it carries, which becomes the caller's.
+
+        None where the other end is closed. Raises msgspec.MsgspecError for what is no message.
+        """
+        try:
+            size, ancillary, _, _ = await self._socket.recvmsg_into(
+                [self._room], _ONE_DESCRIPTOR, socket.MSG_CMSG_CLOEXEC
+            )
+        except OSError:
+            return None
+        descriptor = take_descriptor(ancillary)
+        if size == 0:
+            return None
+        try:
+            return self._decoder.decode(memoryview(self._room)[:size]), descriptor
+        except BaseException:
+            if descriptor is not None:
+                os.close(descriptor)
+            raise
+
+    def close(self) -> None:
+        """Close this end, which ends the other one's `receive`."""
+        self._socket.close()
+
+
+def _pass(descriptor: int) -> tuple[int, int, array.array[int]]:
+    return (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))
+
+
+def take_descriptor(ancillary: list[tuple[int, int, bytes]]) -> int | None:
+    """The one descriptor in what recvmsg(2) brought beside the data."""
+    for level, kind, payload in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            numbers = array.array("i", payload)
+            return numbers[0]
+    return None

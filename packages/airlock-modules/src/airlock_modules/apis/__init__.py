@@ -1,0 +1,40 @@
+"""APIs that an agent uses without a credential of its own: what is granted, and how it is read.
+
+A request is read (`read_head`, `read_graphql`), its credential looked at (`uses_placeholder`), its
+operation judged (`Api.judge`), and its placeholder exchanged (`exchange`). Nothing here does I/O.
+"""
+
+from airlock_modules.apis.api import Api, Asked, Client, Credential, Source, Verdict
+from airlock_modules.apis.credentials import (
+    Exchanged,
+    exchange,
+    make_placeholder,
+    uses_placeholder,
+)
+from airlock_modules.apis.errors import BadHead, ForeignCredential
+from airlock_modules.apis.graphql import LONGEST_BODY, GraphQlField, read_graphql
+from airlock_modules.apis.head import LONGEST_HEAD, Head, head_end, read_head
+from airlock_modules.apis.patterns import matches_host
+
+__all__ = [
+    "LONGEST_BODY",
+    "LONGEST_HEAD",
+    "Api",
+    "Asked",
+    "BadHead",
+    "Client",
+    "Credential",
+    "Exchanged",
+    "ForeignCredential",
+    "GraphQlField",
+    "Head",
+    "Source",
+    "Verdict",
+    "exchange",
+    "head_end",
+    "make_placeholder",
+    "matches_host",
+    "read_graphql",
+    "read_head",
+    "uses_placeholder",
+]

@@ -1,0 +1,230 @@
+"""An API that an agent may use: its hosts, its credential, and the operations that are granted.
+
+All of it is plain values, so that it crosses to the process that speaks to the API.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from airlock_modules.apis.graphql import GraphQlField
+from airlock_modules.apis.patterns import (
+    is_literal,
+    matches_host,
+    matches_rule,
+    may_match_rule,
+)
+from airlock_wire.text import quote
+
+_THEN = ", and run: airlock-daemon reload"
+# Of GitHub's schema: what tells nothing of any repository.
+_HARMLESS = frozenset({"__typename", "__schema", "__type", "rateLimit"})
+_OF_VIEWER = frozenset(
+    {"__typename", "login", "id", "databaseId", "name", "email", "url", "avatarUrl"}
+)
+# What an id names cannot be told from the id; the token's own scope bounds these.
+_BY_ID = frozenset({"node", "nodes"})
+_OWNERS = frozenset({"organization", "user", "repositoryOwner"})
+
+
+class Source(Struct, frozen=True, kw_only=True):
+    """Where the daemon gets a credential.
+
+    `words` are the arguments of a "command"; the path of a "file", from the home on with `~/`; the
+    name of a variable of the daemon ("env"); or the name under which `airlock-daemon login` has
+    "stored" it. What a command prints or a file has is taken "raw", without the newline at its end.
+    """
+
+    kind: Literal["command", "file", "env", "stored"]
+    words: tuple[str, ...]
+    format: Literal["raw"] = "raw"
+
+
+class Credential(Struct, frozen=True, kw_only=True):
+    """How a credential is sent, and what stands for it with the agent.
+
+    A "header" has it in `headers` (names in lower case; in authorization after Bearer or token), a
+    "basic" one as the password of Basic authorization, of `user` where that is not empty. `query`
+    names parameters that may have it too. `placeholder` is the form of what the agent is given.
+    """
+
+    kind: Literal["header", "basic"]
+    source: Source
+    headers: tuple[str, ...] = ("authorization",)
+    query: tuple[str, ...] = ()
+    placeholder: str
+    user: str = ""
+
+
+class Client(Struct, frozen=True, kw_only=True):
+    """What a tool is given to use an API: variables, and files by their path.
+
+    In their text `{placeholder}` stands for the placeholder, `{ca}` for the path of the agent's CA,
+    and `{bundle}` for that of a file which has the system's CAs besides.
+    """
+
+    env: Mapping[str, str] = {}
+    files: Mapping[str, str] = {}
+
+    def fill(self, *, placeholder: str, ca: str, bundle: str) -> "Client":
+        """The same with what these stand for."""
+
+        def put(text: str) -> str:
+            filled = text.replace("{placeholder}", placeholder)
+            return filled.replace("{ca}", ca).replace("{bundle}", bundle)
+
+        return Client(
+            env={name: put(text) for name, text in self.env.items()},
+            files={path: put(text) for path, text in self.files.items()},
+        )
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """One operation of an API. `path` is that of a Head; `graphql` what its body asks for."""
+
+    method: str
+    path: str
+    graphql: tuple[GraphQlField, ...] | None = None
+    upgrade: str | None = None
+
+
+class Verdict(Struct, frozen=True):
+    """What is decided about an operation.
+
+    `refusal` says why it is refused, None where it is allowed; `rule` is the one that decided, and
+    `hint` what can be done about a refusal.
+    """
+
+    refusal: str | None
+    rule: str
+    hint: str = ""
+
+
+class Api(Struct, frozen=True, kw_only=True):
+    """One `[[api]]`, as an agent has it.
+
+    `name` is unique for an agent, `module` that of the table in its profile. `hosts` are names, or
+    `*.` and `**.` before one; `ca` is a file of certificates for hosts that the system's do not
+    verify. `allow`, `deny`, `secret` and `upgrade` are operations, `METHOD[,METHOD] /path`: those
+    of `secret` answer with a credential, and no wildcard grants them. `mutations` are the GraphQL
+    ones that are granted at `graphql_path`, None where the API has no GraphQL; `repositories`
+    (`owner/name`) bound its queries. With `wide` a token may reach more than these. `loose_paths`
+    lets a path have empty segments and `;`.
+    """
+
+    name: str
+    module: str
+    hosts: tuple[str, ...]
+    ports: tuple[int, ...] = (443,)
+    ca: str | None = None
+    credential: Credential | None = None
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    secret: tuple[str, ...] = ()
+    upgrade: tuple[str, ...] = ()
+    mutations: tuple[str, ...] | None = None
+    graphql_path: str = "/graphql"
+    repositories: tuple[str, ...] | None = None
+    wide: bool = False
+    loose_paths: bool = False
+
+    def serves(self, host: str, port: int) -> bool:
+        """Whether it is this API that is at a host, in whatever case and with a dot at its end."""
+        name = host.lower().removesuffix(".")
+        return port in self.ports and any(matches_host(each, name) for each in self.hosts)
+
+    def is_graphql(self, method: str, path: str) -> bool:
+        """Whether the body of a request has GraphQL, and is to be read before it is judged."""
+        return self.mutations is not None and method == "POST" and path == self.graphql_path
+
+    def judge(self, asked: Asked) -> Verdict:
+        """Decide about one operation: nothing but what a rule allows is granted."""
+        method, path = asked.method, asked.path
+        shown = f"{self.name} {method} {quote(path, limit=200)[1:-1]}"
+        denied = next((rule for rule in self.deny if may_match_rule(rule, method, path)), None)
+        if denied is not None:
+            return Verdict(f"{shown} is refused: deny has {denied}", denied, self._advise("deny"))
+        granting = [rule for rule in self.allow if matches_rule(rule, method, path)]
+        secret = next((rule for rule in self.secret if may_match_rule(rule, method, path)), None)
+        if secret is not None:
+            granting = [rule for rule in granting if is_literal(rule) or rule == secret]
+        if not granting:
+            why = (
+                "no rule allows it"
+                if secret is None
+                else "its answer has a credential, which no * grants"
+            )
+            line = (
+                f'"{method} {path}"' if path.isprintable() and "*" not in path else "a rule for it"
+            )
+            return Verdict(f"{shown} is refused: {why}", "allow", self._advise("allow", line))
+        if asked.upgrade is not None and not any(
+            matches_rule(each, method, path) for each in self.upgrade
+        ):
+            why = (
+                f"it asks for an upgrade to {quote(asked.upgrade, limit=40)}, which is not granted"
+            )
+            return Verdict(f"{shown} is refused: {why}", "upgrade", self._advise("upgrade"))
+        if self.mutations is not None and may_match_rule(f"* {self.graphql_path}", method, path):
+            return self._judge_graphql(asked.graphql, granting[0])
+        return Verdict(None, granting[0])
+
+    def _judge_graphql(self, fields: tuple[GraphQlField, ...] | None, rule: str) -> Verdict:
+        if not fields:
+            return Verdict(
+                f"{self.name} graphql is refused: it has no operation", "graphql", "send a query"
+            )
+        for field in fields:
+            shown = f"{self.name} graphql {field.kind} {field.name}"
+            if field.kind == "mutation" and field.name in (self.mutations or ()):
+                continue
+            if field.kind == "mutation":
+                hint = self._advise("allow", f'"mutation {field.name}"')
+                return Verdict(f"{shown} is refused: no rule allows it", "graphql", hint)
+            if field.kind == "subscription" or not self._may_query(field):
+                hint = self._advise("repositories")
+                return Verdict(
+                    f"{shown} is refused: it is about no granted repository", "graphql", hint
+                )
+        return Verdict(None, rule)
+
+    def _may_query(self, field: GraphQlField) -> bool:
+        """Whether a query begins at a granted repository, its owner, or something by its id."""
+        if self.repositories is None or field.name in _HARMLESS or field.name in _BY_ID:
+            return True
+        said = field.arguments
+        if field.name == "viewer":
+            return _OF_VIEWER.issuperset(field.fields)
+        if field.name == "repository":
+            return self._has(said.get("owner", ""), said.get("name", ""))
+        if field.name in _OWNERS:
+            login = said.get("login", "").lower()
+            return any(each.partition("/")[0].lower() == login for each in self.repositories)
+        return field.name == "search" and self._may_search(said.get("query", ""))
+
+    def _may_search(self, query: str) -> bool:
+        """Whether a search names granted repositories, and nothing that would widen it."""
+        words = query.lower().split()
+        named = [
+            word.removeprefix("repo:").strip('"') for word in words if word.startswith("repo:")
+        ]
+        widens = any(
+            word in ("or", "not") or word.startswith(("org:", "user:", "-repo:")) for word in words
+        )
+        is_plain = not widens and not any(mark in query for mark in "()")
+        return (
+            bool(named) and is_plain and all(self._has(*each.partition("/")[::2]) for each in named)
+        )
+
+    def _has(self, owner: str, name: str) -> bool:
+        """Whether a repository is granted; GitHub ignores case."""
+        asked = f"* /{owner}/{name}".lower().split(" ", 1)[1]
+        return any(
+            matches_rule(f"* /{each.lower()}", "GET", asked) for each in self.repositories or ()
+        )
+
+    def _advise(self, key: str, line: str = "") -> str:
+        what = f"add {line} to" if line else "change"
+        where = f"[{self.module}] {key} in this agent's airlock.toml"
+        return f"a person on the host can {what} {where}{_THEN}"

@@ -1,0 +1,193 @@
+"""The agent's placeholder in a request, and the credential that takes its place.
+
+On a host with a credential nothing but the placeholder passes where credentials travel. With a key
+of its own an agent could send what it knows to an account of its own, at a host that is allowed.
+Bodies are not searched: a module grants no operation that logs in by one.
+"""
+
+import base64
+import binascii
+import hmac
+import re
+import string
+import urllib.parse
+
+from msgspec import Struct
+
+from airlock_modules.apis.api import Credential
+from airlock_modules.apis.errors import ForeignCredential
+from airlock_modules.apis.head import Head, read_query
+
+_CARRIER = re.compile(
+    r"(?:^|-)(?:authorization|authentication|cookie|token|jwt|apikey|api-key|access-key|secret|signature"
+    r"|password|passwd|credential|credentials)2?(?:$|-)"
+)
+_QUERY_CARRIERS = frozenset(
+    {
+        *(
+            "access_token",
+            "private_token",
+            "job_token",
+            "oauth_token",
+            "id_token",
+            "session_token",
+            "auth_token",
+        ),
+        *(
+            "authtoken",
+            "token",
+            "bearer_token",
+            "api_key",
+            "apikey",
+            "api-key",
+            "key",
+            "x-goog-api-key",
+            "x-api-key",
+        ),
+        *(
+            "authorization",
+            "auth",
+            "jwt",
+            "password",
+            "secret",
+            "client_secret",
+            "sig",
+            "signature",
+            "assertion",
+        ),
+        *("awsaccesskeyid", "x-amz-signature", "x-amz-credential", "x-amz-security-token"),
+        *("x-goog-signature", "x-goog-credential"),
+    }
+)
+_SCHEMES = ("bearer", "token")
+_LENGTH = re.compile(r"\{([1-9][0-9]{0,2})\}")
+_LETTERS = string.ascii_letters + string.digits
+_CAPITALS = string.ascii_uppercase + "234567"
+
+
+class Exchanged(Struct, frozen=True):
+    """What of a head is sent on: its headers in order, and its query."""
+
+    headers: tuple[tuple[bytes, bytes], ...]
+    query: str
+
+
+def uses_placeholder(head: Head, credential: Credential | None, placeholder: str) -> bool:
+    """Whether the request has the placeholder, so that the credential is needed.
+
+    Raises ForeignCredential for any other, and for one where none belongs.
+    """
+    return exchange(head, credential, placeholder, "") != Exchanged(head.headers, head.query)
+
+
+def exchange(head: Head, credential: Credential | None, placeholder: str, secret: str) -> Exchanged:
+    """Put `secret` in the place of `placeholder`, in the headers and query of `credential`.
+
+    A request without a credential stays one. Raises ForeignCredential as `uses_placeholder`.
+    """
+    places = () if credential is None else credential.headers
+    headers = []
+    seen: set[str] = set()
+    for key, value in head.headers:
+        name = key.decode()
+        if name in places and credential is not None:
+            if name in seen:
+                raise ForeignCredential(f"the header {name} is there twice")
+            seen.add(name)
+            text = _exchange_value(name, value.decode("latin-1"), credential, placeholder, secret)
+            headers.append((key, text.encode()))
+        elif _CARRIER.search(name):
+            raise ForeignCredential(f"a credential in the header {name}, where none belongs")
+        else:
+            headers.append((key, value))
+    parameters = frozenset(() if credential is None else credential.query)
+    return Exchanged(tuple(headers), _exchange_query(head.query, parameters, placeholder, secret))
+
+
+def make_placeholder(form: str, key: bytes, name: str) -> str:
+    """Make the placeholder of the API `name` for the agent whose key this is: always the same.
+
+    In `form` `{36}` stands for as many letters and digits; after a beginning in capitals, as in
+    `AKIA{16}`, for capitals and the digits 2 to 7.
+    """
+    letters = _CAPITALS if form.partition("{")[0].isupper() else _LETTERS
+    number = 0
+
+    def fill(found: "re.Match[str]") -> str:
+        nonlocal number
+        made = ""
+        while len(made) < int(found[1]):
+            block = hmac.digest(key, f"{name}\0{form}\0{number}".encode(), "sha256")
+            number += 1
+            # What would favour the first letters is left out.
+            made += "".join(
+                letters[byte % len(letters)] for byte in block if byte < 256 - 256 % len(letters)
+            )
+        return made[: int(found[1])]
+
+    return _LENGTH.sub(fill, form)
+
+
+def find_form_problem(form: str) -> str | None:
+    """Tell why `form` is no form of a placeholder; None where it is one."""
+    if sum(int(found[1]) for found in _LENGTH.finditer(form)) < 16:
+        return "has less than 16 characters to fill, so that it could be guessed"
+    rest = _LENGTH.sub("", form)
+    if not re.fullmatch(r"[A-Za-z0-9._~+/=-]*", rest):
+        return "has more than letters, digits, . _ ~ + / = - and lengths such as {36}"
+    return None
+
+
+def _exchange_value(
+    name: str, value: str, credential: Credential, placeholder: str, secret: str
+) -> str:
+    if name not in ("authorization", "proxy-authorization"):
+        if not _is_same(value, placeholder):
+            raise _foreign(f"the header {name}")
+        return secret
+    scheme, _, given = value.partition(" ")
+    if credential.kind == "basic":
+        if scheme.lower() != "basic":
+            raise _foreign("Authorization, which is Basic here")
+        return _exchange_basic(given, credential, placeholder, secret)
+    if scheme.lower() not in _SCHEMES or not _is_same(given, placeholder):
+        raise _foreign("the header authorization")
+    return f"{scheme} {secret}"
+
+
+def _exchange_basic(given: str, credential: Credential, placeholder: str, secret: str) -> str:
+    try:
+        user, _, password = base64.b64decode(given, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        raise _foreign("Authorization") from None
+    if not _is_same(password, placeholder) or (credential.user and user != credential.user):
+        raise _foreign("Authorization")
+    return f"Basic {base64.b64encode(f'{user}:{secret}'.encode()).decode()}"
+
+
+def _exchange_query(query: str, places: frozenset[str], placeholder: str, secret: str) -> str:
+    if not query:
+        return query
+    decoded = read_query(query)
+    for name, value in decoded:
+        if name in places:
+            if not _is_same(value, placeholder):
+                raise _foreign(f"the query parameter {name}")
+        elif name.strip().lower() in _QUERY_CARRIERS:
+            raise ForeignCredential(
+                f"a credential in the query parameter {name}, where none belongs"
+            )
+    if not places & {name for name, _ in decoded}:
+        return query
+    return "&".join(
+        f"{urllib.parse.quote(name)}={urllib.parse.quote(secret if name in places else value)}"
+        for name, value in decoded
+    )
+
+
+def _is_same(given: str, placeholder: str) -> bool:
+    return bool(placeholder) and hmac.compare_digest(given.encode(), placeholder.encode())
+
+
+def _foreign(where: str) -> ForeignCredential:
+    return ForeignCredential(f"{where} has a credential that is not the placeholder of this agent")

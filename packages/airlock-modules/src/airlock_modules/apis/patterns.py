@@ -1,0 +1,113 @@
+"""Patterns of hosts and of operations.
+
+Hosts are compared label by label: `*.example.com` has one label before, `**.example.com` one or
+more, and neither is `example.com` itself. In a path `*` matches within one segment and crosses
+neither `/` nor `%`, `**` crosses both, and `/x/**` also matches `/x`. Nothing matches a control
+character. A path has one `**` besides the one that may end it, and one `*` in a segment, so that
+matching takes linear time.
+"""
+
+import functools
+import re
+import urllib.parse
+
+_METHODS = re.compile(r"\*|[A-Z]{1,20}(?:,[A-Z]{1,20})*")
+_PATH = re.compile(r"/[!-~]*")
+_STARS = re.compile(r"/\*\*$|\*\*|\*")
+_REPLACED = {"*": "[^/%\\x00-\\x1f\\x7f]*", "**": "[^\\x00-\\x1f\\x7f]*"}
+_AT_THE_END = "(?:/[^\\x00-\\x1f\\x7f]*)?"
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+
+
+def find_rule_problem(rule: str) -> str | None:
+    """Tell why `rule` is no `METHOD[,METHOD] /path`; None where it is one."""
+    methods, _, path = rule.partition(" ")
+    segments = path.split("/")[1:]
+    begins, is_path = _METHODS.fullmatch(methods), _PATH.fullmatch(path)
+    stars = [each.replace("**", "").count("*") for each in segments]
+    problems = {
+        "does not begin with a method such as GET, several as GET,POST, or *": not begins,
+        "has no path, which begins with / and has ASCII letters and no blanks": not is_path,
+        "has what no path has: ? # \\ or ***": bool(re.search(r"[?#\\]|\*\*\*", path)),
+        "has more than one ** before its end": path.removesuffix("**").count("**") > 1,
+        "has more than one * in a segment": max(stars, default=0) > 1,
+        "has a segment . or .., which no judged request has": bool({".", ".."} & set(segments)),
+    }
+    return next((problem for problem, has in problems.items() if has), None)
+
+
+def is_host_pattern(text: str) -> bool:
+    """Whether `text` is a name in lower case, or `*.` or `**.` and a name of two labels or more."""
+    wild, _, name = text.rpartition("*.")
+    labels = name.split(".")
+    if wild not in ("", "*") or len(name) > 253 or not all(map(_LABEL.fullmatch, labels)):
+        return False
+    # Resolvers read what ends in a number as an address, in whatever notation.
+    is_address = labels[-1].isdigit() or labels[-1].startswith("0x")
+    if name != text:
+        return len(labels) > 1 and not is_address
+    return (
+        not is_address
+        or re.fullmatch(r"(?:(?:0|[1-9][0-9]{0,2})\.){3}(?:0|[1-9][0-9]{0,2})", name) is not None
+    )
+
+
+def matches_host(pattern: str, host: str) -> bool:
+    """Whether `host`, in lower case and without a trailing dot, is one of `pattern`."""
+    wild, _, name = pattern.rpartition("*.")
+    if name == pattern:
+        return host == pattern
+    labels, tail = host.split("."), name.split(".")
+    before = labels[: -len(tail)]
+    if labels[len(before) :] != tail or not all(map(_LABEL.fullmatch, before)):
+        return False
+    return len(before) >= 1 if wild else len(before) == 1
+
+
+def matches_rule(rule: str, method: str, path: str) -> bool:
+    """Whether `rule` names this operation. What names GET also names HEAD, which is the same."""
+    methods, pattern = _compile(rule)
+    return _names_method(methods, method) and pattern.fullmatch(path) is not None
+
+
+def may_match_rule(rule: str, method: str, path: str) -> bool:
+    """Whether some server could take this operation for one that `rule` names.
+
+    Servers differ in whether they ignore case, decode `%2F`, merge slashes, and drop the last one.
+    """
+    methods, pattern = _compile(rule, wide=True)
+    return _names_method(methods, method) and any(map(pattern.fullmatch, _spell(path)))
+
+
+def is_literal(rule: str) -> bool:
+    """Whether `rule` names operations without a wildcard."""
+    return "*" not in rule
+
+
+def _names_method(methods: frozenset[str] | None, method: str) -> bool:
+    return methods is None or method in methods or (method == "HEAD" and "GET" in methods)
+
+
+@functools.lru_cache(4096)
+def _compile(rule: str, *, wide: bool = False) -> tuple[frozenset[str] | None, "re.Pattern[str]"]:
+    """The methods, None for all, and the expression of the path; a wide one ignores case and %."""
+    methods, _, path = rule.partition(" ")
+    if wide:
+        path = path.lower()
+    parts, at = [], 0
+    for found in _STARS.finditer(path):
+        parts.append(re.escape(path[at : found.start()]))
+        replaced = _AT_THE_END if found[0] == "/**" else _REPLACED[found[0]]
+        parts.append(replaced.replace("/%", "/") if wide else replaced)
+        at = found.end()
+    parts.append(re.escape(path[at:]))
+    named = None if methods == "*" else frozenset(methods.split(","))
+    return named, re.compile("".join(parts), re.DOTALL)
+
+
+def _spell(path: str) -> set[str]:
+    lower = path.lower()
+    decoded = urllib.parse.unquote(lower).lower()
+    spelled = {lower, decoded, re.sub("/+", "/", lower), re.sub("/+", "/", decoded)}
+    spelled |= {re.sub(";[^/]*", "", each) for each in spelled}
+    return spelled | {each.rstrip("/") or "/" for each in spelled}
