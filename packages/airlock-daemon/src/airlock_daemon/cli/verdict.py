@@ -19,10 +19,11 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What the rules say, and the workspace step as far as it goes without the client.
 
     `operation` is what a broker would be asked to do, or what would run; None for what is refused
-    before that is known. `message`, `rule` and `hint` are those of the refusal, `workspace` or `broker` tells what
-    that step says. `undecided` are paths of which the client's directory or its container's mounts
-    decide, or a host at which the daemon looks. `is_part` says that more may be asked for than is
-    known, `is_past_check` that a daemon that checks does not come to what refuses.
+    before that is known. `message`, `rule` and `hint` are those of the refusal, `workspace` or
+    `broker` tells what that step says. `undecided` are paths of which the client's directory or
+    its container's mounts decide, or a host at which the daemon looks. `is_part` says that more may
+    be asked for than is known, `is_past_check` that a daemon that checks does not come to what
+    refuses.
     """
 
     allowed: bool

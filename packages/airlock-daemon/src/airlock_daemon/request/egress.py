@@ -215,7 +215,7 @@ class Egress:
         counts: Mapping[str, object],
         error: AirlockError | None,
     ) -> None:
-        """Write what became of a connection; its `destination` is None where nobody could read it."""
+        """Write what became of a connection, whose `destination` is None where it is unreadable."""
         operation = Operation((service,) if destination is None else (service, destination))
         detail: dict[str, object] = {"operation": shorten(operation.line), "service": service}
         if destination is not None:
