@@ -4,6 +4,7 @@ It works in memory. In CPython a failed write of one `ssl.SSLSocket` can leave a
 fails all others of its thread, so that one client would end the connections of all.
 """
 
+import select
 import ssl
 from contextlib import suppress
 
@@ -13,7 +14,7 @@ import trio
 _TAKEN = 1 << 17
 
 
-class TlsStream(trio.abc.Stream):
+class TlsStream(trio.abc.HalfCloseableStream):
     """A stream over another one, which it owns. One task may send while another one receives.
 
     It is of no use after an error, nor after a `send_all` that was cancelled. Closing it says
@@ -92,12 +93,9 @@ class TlsStream(trio.abc.Stream):
 
     async def send_eof(self) -> None:
         """Say that nothing more is sent (close_notify). Raises BrokenResourceError."""
-        try:
+        # It also complains of what it has not read yet, after it has written that.
+        with suppress(ssl.SSLError):
             self._tls.unwrap()
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLError as error:
-            raise trio.BrokenResourceError from error
         await self._flush()
 
     async def aclose(self) -> None:
@@ -146,3 +144,13 @@ class TlsStream(trio.abc.Stream):
                 await self.below.send_all(self._outgoing.read())
         else:
             await trio.lowlevel.checkpoint()
+
+
+def has_news(stream: trio.abc.Stream) -> bool:
+    """Whether something came on a connection on which nothing was asked: mostly its end."""
+    below = stream.below if isinstance(stream, TlsStream) else stream
+    if not isinstance(below, trio.SocketStream):
+        return False
+    poll = select.poll()
+    poll.register(below.socket.fileno(), select.POLLIN)
+    return bool(poll.poll(0))

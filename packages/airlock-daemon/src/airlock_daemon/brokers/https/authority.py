@@ -72,6 +72,11 @@ class Authority:
         digest.update(_encode_public(self._key.public_key()))
         return digest.finalize().hex()
 
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """The same for authorities with the same agent, hosts and key."""
+        return (self._subject, self._constraints, self.fingerprint)
+
     def context(self, host: str) -> ssl.SSLContext:
         """A server's context for one host; a client that names another one gets an alert."""
         wanted = (host, int(time.time() // _LEAF_S))

@@ -31,6 +31,11 @@ class Search:
         self._seen = b""
         self._kept = 0
 
+    @property
+    def is_on(self) -> bool:
+        """Whether there is anything to look for."""
+        return bool(self._wanted)
+
     def feed(self, data: bytes) -> bytes:
         """What may be passed of all that came so far, and was not yet."""
         if not self._wanted:
