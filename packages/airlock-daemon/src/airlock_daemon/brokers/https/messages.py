@@ -229,8 +229,8 @@ def receive_message(connection: socket.socket) -> tuple[bytes, int | None] | Non
     return (data, _take_descriptor(ancillary)) if data else None
 
 
-def _pass(descriptor: int) -> tuple[int, int, array.array[int]]:
-    return (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))
+def _pass(descriptor: int) -> tuple[int, int, bytes]:
+    return (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]).tobytes())
 
 
 def _take_descriptor(ancillary: list[tuple[int, int, bytes]]) -> int | None:
