@@ -1,4 +1,4 @@
-"""A service behind TLS that notes what it is asked, and answers by a script; and a proxy before it."""
+"""A service behind TLS that notes what it is asked, and answers by a script; and a proxy."""
 
 import datetime as dt
 import ipaddress

@@ -189,7 +189,7 @@ class World:
         await self.parent.send(Fork(agent="agent"), theirs.fileno())
         theirs.close()
         self.channel = Channel(ours, receives=ToDaemon)
-        nursery.start_soon(self._listen, self.channel, nursery)
+        nursery.start_soon(self._listen, self.channel)
 
     async def close(self) -> None:
         """End the processes and what was opened."""
@@ -201,7 +201,7 @@ class World:
         self.parent.close()
         await trio.to_thread.run_sync(self.process.wait)
 
-    async def _listen(self, channel: "Channel[ToDaemon, ToWorker]", nursery: trio.Nursery) -> None:
+    async def _listen(self, channel: "Channel[ToDaemon, ToWorker]") -> None:
         while (received := await channel.receive()) is not None:
             message, _ = received
             async with self.news:

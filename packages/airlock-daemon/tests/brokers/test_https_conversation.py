@@ -1,4 +1,4 @@
-"""Requests to an API through the HTTPS broker: its real processes, and a real service behind TLS."""
+"""Requests to an API through the HTTPS broker: real processes, and a real service behind TLS."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
