@@ -28,6 +28,15 @@ hosts = ["guest@127.0.0.1:{port}"]
 same_path = ["{project}"]
 """
 CRATE = '[package]\nname = "{}"\nversion = "0.1.0"\n[lib]\npath = "lib.rs"\n'
+PLAYBOOK = """\
+- hosts: all
+  tasks:
+    - copy: {src: notes.txt, dest: ~/ansible}
+    - command: id -un
+      register: asked
+    - fetch: {src: ~/ansible, dest: fetched, flat: true}
+    - debug: {msg: "{{ ansible_facts.hostname }} is {{ asked.stdout }}'s"}
+"""
 HOOKS = "- {id: hello, name: hello, entry: ./hello, language: script, files: notes}\n"
 
 
@@ -176,6 +185,20 @@ def test_cargo_fetches_a_dependency_over_ssh(place: Place) -> None:
     place.person.account.write(folder / "lib.rs", "")
     place.run("cargo fetch -q", cwd=folder)
     assert 'name = "dep"' in (folder / "Cargo.lock").read_text()
+
+
+def test_ansible_plays_on_another_machine(place: Place) -> None:
+    """By its own settings: it asks for a master of its own, which the daemon leaves out."""
+    path, account = place.project.path, place.person.account
+    at = f"ansible_host=127.0.0.1 ansible_port={place.server.port} ansible_user=guest"
+    account.write(path / "inventory", f"other {at}\n")
+    account.write(path / "play.yaml", PLAYBOOK)
+    said = place.run("ansible-playbook -i inventory play.yaml")
+    assert "guest's" in said
+    assert "changed=3" in said
+    text = (path / "notes.txt").read_text()
+    assert (path / "fetched").read_text() == text
+    assert place.server.run("cat", "/home/guest/ansible").stdout == text.rstrip("\n")
 
 
 def test_pre_commit_gets_hooks_by_a_url_with_a_port(place: Place) -> None:
