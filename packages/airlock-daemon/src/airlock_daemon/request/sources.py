@@ -104,7 +104,10 @@ class Sources:
         began = trio.current_time()
         generation, credential = agent.generation, api.credential
         if credential is None:
-            raise Failed(f"the API {api.name} has no credential")
+            raise Failed(
+                f"the API {api.name} has no credential",
+                hint=f"a person on the host can name one in the module {api.module}",
+            )
         kept = self._kept.setdefault((generation.agent.name, api.name), _Kept())
         self._is_used.set()
         fetched = kept.fetched
