@@ -65,8 +65,8 @@ def await_authority(sockets: str, agent: str, apis: AgentApis) -> None:
             state = "has not made" if has_broker else "does not run, and has not made"
             raise AirlockError(
                 f"the HTTPS broker of agent {agent} {state} {os.path.join(sockets, missing[0])}",
-                hint="have the daemon read the profile, airlock-daemon reload; else see its log, and "
-                "airlock-daemon doctor",
+                hint="have the daemon read the profile: airlock-daemon reload; else see its log, "
+                "and airlock-daemon doctor",
             )
         time.sleep(_STEP_S)
 

@@ -203,9 +203,7 @@ def _choose_git_lines(new: NewAgent, repositories: Iterable[Repository | None]) 
     return GitLines(push=places, refs=new.refs, protect=protect)
 
 
-def _find_repositories(
-    new: NewAgent, found: Iterable[Repository | None]
-) -> tuple[str, ...]:
+def _find_repositories(new: NewAgent, found: Iterable[Repository | None]) -> tuple[str, ...]:
     """The remotes of workspaces that are at GitHub, as OWNER/NAME."""
     places = _choose_git_lines(new, found).push
     return find_repositories(GitGrant(push=tuple(map(read_place, places))))
