@@ -15,7 +15,7 @@ import array
 import os
 import socket
 from collections.abc import Mapping
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import msgspec
 import trio
@@ -170,19 +170,19 @@ Out = TypeVar("Out", bound=msgspec.Struct)
 class Channel(Generic[In, Out]):
     """One end of a pair. It owns the socket; one task may receive while any number send."""
 
-    def __init__(self, connection: socket.socket, *, receives: type[In]) -> None:
+    def __init__(self, connection: socket.socket, *, receives: object) -> None:
         """Take a SOCK_SEQPACKET socket; `receives` is the union of the messages that come."""
         connection.setblocking(False)
         self._socket = trio.socket.from_stdlib_socket(connection)
         self._encoder = msgspec.json.Encoder()
-        self._decoder = msgspec.json.Decoder(receives)
+        self._decoder = cast("msgspec.json.Decoder[In]", msgspec.json.Decoder(receives))
         self._room = bytearray(MOST_BYTES)
         self._turn = trio.Lock()
 
     async def send(self, message: Out, descriptor: int | None = None) -> None:
         """Send a message, and a descriptor that stays the caller's.
 
-        Raises Failed for one that is too long, and BrokenResourceError where the other end is gone.
+        Raises Failed for one that is too long, and BrokenResourceError where either end is closed.
         """
         data = self._encoder.encode(message)
         if len(data) > MOST_BYTES:
@@ -194,21 +194,21 @@ class Channel(Generic[In, Out]):
         try:
             async with self._turn:
                 await self._socket.sendmsg([data], rights)
-        except OSError as error:
+        except (OSError, trio.ClosedResourceError) as error:
             raise trio.BrokenResourceError from error
 
     async def receive(self) -> tuple[In, int | None] | None:
         """The next message, and the descriptor that it carries, which becomes the caller's.
 
-        None where the other end is closed. Raises msgspec.MsgspecError for what is no message.
+        None where either end is closed. Raises msgspec.MsgspecError for what is no message.
         """
         try:
             size, ancillary, _, _ = await self._socket.recvmsg_into(
                 [self._room], _ONE_DESCRIPTOR, socket.MSG_CMSG_CLOEXEC
             )
-        except OSError:
+        except (OSError, trio.ClosedResourceError):
             return None
-        descriptor = take_descriptor(ancillary)
+        descriptor = _take_descriptor(ancillary)
         if size == 0:
             return None
         try:
@@ -223,14 +223,19 @@ class Channel(Generic[In, Out]):
         self._socket.close()
 
 
-def _pass(descriptor: int) -> tuple[int, int, array.array[int]]:
-    return (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))
+def receive_message(connection: socket.socket) -> tuple[bytes, int | None] | None:
+    """As `Channel.receive` without an event loop, for a socket that blocks; undecoded."""
+    data, ancillary, _, _ = connection.recvmsg(MOST_BYTES, _ONE_DESCRIPTOR, socket.MSG_CMSG_CLOEXEC)
+    return (data, _take_descriptor(ancillary)) if data else None
 
 
-def take_descriptor(ancillary: list[tuple[int, int, bytes]]) -> int | None:
+def _pass(descriptor: int) -> tuple[int, int, bytes]:
+    return (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]).tobytes())
+
+
+def _take_descriptor(ancillary: list[tuple[int, int, bytes]]) -> int | None:
     """The one descriptor in what recvmsg(2) brought beside the data."""
     for level, kind, payload in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            numbers = array.array("i", payload)
-            return numbers[0]
+            return array.array("i", payload)[0]
     return None
