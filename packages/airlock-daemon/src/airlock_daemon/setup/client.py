@@ -6,14 +6,16 @@ is worth something at this agent's broker alone.
 
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from airlock_daemon.setup.apis import AgentApis
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import find_placeholder_key
 from airlock_daemon.setup.writing import write_whole
-from airlock_modules.apis import make_placeholder
+
+if TYPE_CHECKING:
+    from airlock_daemon.setup.apis import AgentApis
 
 SOCKET_DIRECTORY = "/run/airlock"
 """Where a container has the directory of its agent's sockets."""
@@ -70,11 +72,13 @@ class ContainerClient(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, str]
 
 
-def find_placeholders(state: State, agent: str, apis: AgentApis) -> dict[str, str]:
+def find_placeholders(state: State, agent: str, apis: "AgentApis") -> dict[str, str]:
     """What stands for the credential of each API in the container, by the API's name.
 
     The same for as long as the agent is registered. Raises AirlockError.
     """
+    from airlock_modules.apis import make_placeholder  # noqa: PLC0415
+
     held = {api.name: api.credential.placeholder for api in apis.apis if api.credential}
     if not held:
         return {}
@@ -82,7 +86,7 @@ def find_placeholders(state: State, agent: str, apis: AgentApis) -> dict[str, st
     return {name: make_placeholder(form, key, name) for name, form in held.items()}
 
 
-def describe_client(apis: AgentApis, placeholders: Mapping[str, str]) -> ContainerClient:
+def describe_client(apis: "AgentApis", placeholders: Mapping[str, str]) -> ContainerClient:
     """What the container of an agent gets; `placeholders` has that of each API by its name.
 
     In a module's `[client]` `{placeholder}` is that of the module's first API with a credential.
