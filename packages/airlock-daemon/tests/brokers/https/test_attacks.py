@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import broker_fixtures
 import pytest
 import trio
 from api_server import ApiServer
@@ -14,6 +15,10 @@ from broker_world import PLACEHOLDER, World, broker, make_api
 
 from airlock_daemon.brokers.http.tls import TlsStream
 from airlock_daemon.brokers.https.messages import Ended, Refused
+
+certificates = broker_fixtures.certificates
+server = broker_fixtures.server
+variables = broker_fixtures.variables
 
 TOKEN = f"Authorization: Bearer {PLACEHOLDER}"
 LENGTH = "Content-Length: 4"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import broker_fixtures
 import pytest
 import trio
 from api_server import ApiServer, Certificates
@@ -24,6 +25,10 @@ from airlock_daemon.brokers.https.authority import (
     open_key,
 )
 from airlock_daemon.errors import Failed
+
+certificates = broker_fixtures.certificates
+server = broker_fixtures.server
+variables = broker_fixtures.variables
 
 HOSTS = ("api.example.com", "*.b.example.org", "127.0.0.1")
 

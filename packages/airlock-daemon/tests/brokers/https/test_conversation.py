@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import broker_fixtures
 import h11
 import pytest
 import trio
@@ -14,6 +15,10 @@ from api_server import OK, ApiServer, Certificates, Seen, Talk, proxying, servin
 from broker_world import SECRET, World, broker, make_api
 
 from airlock_daemon.brokers.https.messages import Ended, Finished, Question, Refusal, Refused, Spent
+
+certificates = broker_fixtures.certificates
+server = broker_fixtures.server
+variables = broker_fixtures.variables
 
 MUCH = 24 << 20
 GROWTH = 8 << 20
@@ -135,7 +140,7 @@ async def test_bodies_stream_both_ways_in_bounded_memory(world: World, server: A
     block = bytes(range(256)) * 256
     server.keeps_bodies = False
 
-    def send_much(talk: Talk, _: Seen) -> None:
+    def send_much(talk: Talk, seen: Seen) -> None:
         talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % MUCH)
         for _ in range(MUCH // len(block)):
             talk.send(block)
@@ -174,7 +179,7 @@ async def test_each_event_of_a_stream_arrives_before_the_next_is_sent(
     """Nothing is held back until there is more: so do models answer, and logs."""
     arrived = threading.Event()
 
-    def send_events(talk: Talk, _: Seen) -> None:
+    def send_events(talk: Talk, seen: Seen) -> None:
         talk.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n")
         talk.send(b"Transfer-Encoding: chunked\r\n\r\n")
         for _ in range(3):
@@ -253,6 +258,22 @@ async def test_a_401_tells_that_the_credential_is_spent(world: World, server: Ap
     assert (status, body) == (401, b"bad")
     told = await world.wait_for(Spent)
     assert told == Spent(api="gh", version=7)
+
+
+async def test_an_answer_for_a_token_that_reaches_more_than_is_granted_does_not_pass(
+    tmp_path: Path, variables: dict[str, str], server: ApiServer
+) -> None:
+    """Its scopes stand in each answer; who wants it so writes `wide = true`."""
+    server.script = lambda talk, _: talk.send(
+        b"HTTP/1.1 200 OK\r\nX-OAuth-Scopes: repo\r\nContent-Length: 6\r\n\r\nothers"
+    )
+    narrow = make_api(server.port, repositories=("acme/app",))
+    wide = make_api(server.port, repositories=("acme/app",), wide=True)
+    for api, expected in ((narrow, 403), (wide, 200)):
+        async with broker(tmp_path, api, variables=variables) as world:
+            tool = await world.open()
+            status, _, body = await tool.ask("GET", "/repos/acme/app")
+            assert (status, b"others" in body) == (expected, expected == 200)
 
 
 async def test_headers_that_would_lead_around_the_broker_are_dropped(

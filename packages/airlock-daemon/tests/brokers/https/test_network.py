@@ -3,6 +3,7 @@
 import ssl
 from pathlib import Path
 
+import broker_fixtures
 import pytest
 import trio
 from api_server import ApiServer, Certificates, proxying, serving
@@ -12,6 +13,10 @@ from cryptography import x509
 from airlock_daemon.brokers.http.tls import TlsStream
 from airlock_daemon.brokers.https.client_hello import BadHello, read_server_name
 from airlock_daemon.brokers.https.messages import Refused, Spliced
+
+certificates = broker_fixtures.certificates
+server = broker_fixtures.server
+variables = broker_fixtures.variables
 
 HOST = "files.example.com"
 

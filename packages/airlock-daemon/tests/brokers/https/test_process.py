@@ -8,11 +8,16 @@ import sys
 import textwrap
 from pathlib import Path
 
+import broker_fixtures
 import trio
 from api_server import ApiServer
 from broker_world import broker, make_api
 
 from airlock_daemon.brokers.https.messages import Ended, Ready, Unready
+
+certificates = broker_fixtures.certificates
+server = broker_fixtures.server
+variables = broker_fixtures.variables
 
 
 def read_status(pid: int) -> dict[str, str]:
