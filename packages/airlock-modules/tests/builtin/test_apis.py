@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from airlock_modules import Fault, TableReader, builtin_security, grant_apis, load_builtin
+from airlock_modules import Fault, TableReader, builtin_security, load_builtin
 from airlock_modules.apis import Api, Asked, BadHead, Client, Head, read_graphql, read_head
+from airlock_modules.files.api_profile import grant_apis
 
 _PROFILE = """
 [gh]
