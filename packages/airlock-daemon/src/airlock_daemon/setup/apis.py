@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,8 +12,11 @@ from airlock_daemon.setup.profile import find_repositories
 from airlock_daemon.setup.programs import find_program
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import find_stored
-from airlock_modules import PRESETS, Fault, Granted, TableReader, grant_apis
-from airlock_modules.apis import Api, Client, share_hosts
+from airlock_modules import PRESETS, Fault, TableReader
+
+if TYPE_CHECKING:
+    from airlock_modules.apis import Api, Client
+    from airlock_modules.files.api_profile import Granted
 
 
 class AgentApis(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,15 +26,15 @@ class AgentApis(msgspec.Struct, frozen=True, kw_only=True):
     destinations without a credential, HOST:PORT.
     """
 
-    apis: tuple[Api, ...] = ()
-    clients: tuple[tuple[tuple[str, ...], Client], ...] = ()
+    apis: "tuple[Api, ...]" = ()
+    clients: "tuple[tuple[tuple[str, ...], Client], ...]" = ()
     network: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there is anything to reach."""
         return bool(self.apis or self.network)
 
-    def find(self, name: str) -> Api | None:
+    def find(self, name: str) -> "Api | None":
         """The API of this name."""
         return next((api for api in self.apis if api.name == name), None)
 
@@ -52,6 +56,10 @@ def find_apis(agent: Agent, ceiling: Sequence[str]) -> AgentApis:
 def find_conflicts(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
     """Find hosts that are granted twice, and variables that would hold a credential themselves."""
     apis = find_apis(agent, ceiling)
+    if not apis:
+        return
+    from airlock_modules.apis import share_hosts  # noqa: PLC0415
+
     source = agent.profile_file
     for number, api in enumerate(apis.apis):
         for other in apis.apis[:number]:
@@ -93,7 +101,7 @@ def find_api_oddities(
             yield Finding(source, "network.allow", problem, remedy, name="api", is_note=True)
 
 
-def describe_api(api: Api) -> str:
+def describe_api(api: "Api") -> str:
     """What `profile show` tells of an API in a line."""
     hosts = ", ".join(api.hosts)
     ports = "" if api.ports == (443,) else f" ports {', '.join(map(str, api.ports))}"
@@ -107,7 +115,7 @@ def describe_api(api: Api) -> str:
     return f"{hosts}{ports}; {credential}; {len(api.allow)} rules{bound}"
 
 
-def _list_granted(agent: Agent, ceiling: Sequence[str]) -> Iterator[Granted]:
+def _list_granted(agent: Agent, ceiling: Sequence[str]) -> "Iterator[Granted]":
     profile = agent.profile
     for name in profile.granted(ceiling):
         module = agent.modules.find(name)
@@ -116,14 +124,18 @@ def _list_granted(agent: Agent, ceiling: Sequence[str]) -> Iterator[Granted]:
         if name in profile.apis:
             yield profile.apis[name]
         else:
+            from airlock_modules.files.api_profile import grant_apis  # noqa: PLC0415
+
             nothing = TableReader({}, source=agent.profile_file, faults=[])
             found = find_repositories(profile.git)
             yield grant_apis(module.apis, module.clients, nothing, repositories=found)
     yield from profile.own_apis
 
 
-def _find_shared(entry: str, apis: Iterable[Api]) -> list[Api]:
+def _find_shared(entry: str, apis: "Iterable[Api]") -> "list[Api]":
     """The APIs that have a host in common with HOST:PORT."""
+    from airlock_modules.apis import share_hosts  # noqa: PLC0415
+
     host, _, port = entry.rpartition(":")
     # A star before a name stands for all that is below it there.
     host = host.replace("*.", "**.")
@@ -134,7 +146,7 @@ def _find_shared(entry: str, apis: Iterable[Api]) -> list[Api]:
     ]
 
 
-def _find_wide(source: str, api: Api) -> Iterator[Finding]:
+def _find_wide(source: str, api: "Api") -> Iterator[Finding]:
     """Tell of a token that reaches more than the repositories, and of a grant without any."""
     key = f"{api.module}.repositories"
     words = () if api.credential is None else api.credential.source.words
@@ -156,7 +168,7 @@ def _find_wide(source: str, api: Api) -> Iterator[Finding]:
         yield Finding(source, f"{api.module}.credential", problem, remedy, name="api")
 
 
-def _find_missing(agent: str, api: Api, state: State, search_path: str) -> tuple[str, str] | None:
+def _find_missing(agent: str, api: "Api", state: State, search_path: str) -> tuple[str, str] | None:
     """What is missing of the credential of an API, and what helps."""
     source = None if api.credential is None else api.credential.source
     if source is None:
