@@ -132,13 +132,15 @@ def test_an_override_keeps_the_apis_unless_it_says_otherwise(world: World) -> No
 
 def test_check_tells_what_a_credential_lacks(world: World) -> None:
     """Nothing stored, no program, a token that reaches far; and what presets let out."""
-    _write(world, 'commands = ["gh", "anthropic"]\n[network]\nallow = ["@vscode"]')
+    _write(world, 'commands = ["gh", "anthropic", "npm"]\n[network]\nallow = ["@vscode"]')
     found = {(each.key, each.is_note): each for each in _find_oddities(world)}
     assert "no credential is stored" in found["anthropic.credential", False].problem
     assert "airlock-daemon login anthropic" in found["anthropic.credential", False].remedy
     assert "names no repository" in found["gh.repositories", False].problem
     assert "fine-grained" in found["gh.credential", False].remedy
     assert ("network.allow", True) in found
+    # Nothing that is installed needs it.
+    assert ("npm.credential", False) not in found
     profile = 'commands = ["gh"]\n[gh]\nrepositories = ["a/b"]\nwide = true\n'
     _write(world, f'{profile}credential = {{ file = "/no/such/file" }}')
     told = [(each.key, each.is_note) for each in _find_oddities(world)]
