@@ -225,6 +225,7 @@ class Conversation:
                 incoming,
                 self._service,
                 self._turns,
+                api=api,
                 authority=self._authority,
                 target=head.path + (f"?{exchanged.query}" if exchanged.query else ""),
                 headers=exchanged.headers,
