@@ -115,8 +115,8 @@ def test_the_network_of_a_command_is_another_key(world: World) -> None:
     assert any("rename the module" in each for each in _find_faults(world))
 
 
-def test_an_override_keeps_the_apis_unless_it_says_otherwise(world: World) -> None:
-    """One of an earlier release, whose box has the credential, has none."""
+def test_an_override_has_the_apis_that_it_names(world: World) -> None:
+    """One of an earlier release names none, and grants no more than it did."""
     _write(world, 'commands = ["gh"]')
     own = world.agent / "commands"
     own.mkdir(exist_ok=True)
@@ -124,10 +124,8 @@ def test_an_override_keeps_the_apis_unless_it_says_otherwise(world: World) -> No
     assert "GET /rate_limit" not in _find(world).apis[0].allow
     (own / "gh.toml").write_text(recipe_text("gh"))
     assert not _find(world)
-    (own / "gh.toml").write_text(
-        '[command]\nbin = "gh"\n[deny]\nargs = []\n[sandbox]\nbox = "none"'
-    )
-    assert [api.name for api in _find(world).apis] == ["gh"]
+    world.write_module("gh", "gh", '[deny]\nargs = []\n[sandbox]\nbox = "none"\n')
+    assert not _find(world)
 
 
 def test_check_tells_what_a_credential_lacks(world: World) -> None:
