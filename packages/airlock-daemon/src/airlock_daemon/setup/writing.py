@@ -150,6 +150,16 @@ def write_whole(path: str, text: str | None, *, mode: int = 0o600) -> None:
         raise _unwritable(path, error) from error
 
 
+def write_public(path: str, text: str) -> None:
+    """Write a file that every user of a container may read, in a private directory.
+
+    What has this text already stays. Raises AirlockError.
+    """
+    make_directory(os.path.dirname(path), mode=0o700, undo=ExitStack())
+    if read_whole(path) != text:
+        write_whole(path, text, mode=0o644)
+
+
 def _remove_directory(path: str) -> None:
     # What somebody else has put in there meanwhile is not ours.
     with suppress(OSError):

@@ -69,6 +69,11 @@ class Client(Struct, frozen=True, kw_only=True):
     env: Mapping[str, str] = {}
     files: Mapping[str, str] = {}
 
+    @property
+    def has_placeholder(self) -> bool:
+        """Whether a tool is given a placeholder, so that it needs the credential."""
+        return any("{placeholder}" in text for text in (*self.env.values(), *self.files.values()))
+
     def fill(self, *, placeholder: str, ca: str, bundle: str) -> "Client":
         """The same with what these stand for."""
 
