@@ -90,6 +90,7 @@ def test_an_upgrade_needs_a_rule_of_its_own() -> None:
         ("*.example.com", "example.com", False),
         ("*.example.com", ".example.com", False),
         ("*.example.com", "evilexample.com", False),
+        ("*.example.com", "a.evilexample.com", False),
         ("*.example.com", "a\u3002example.com", False),
         ("**.example.com", "a.b.example.com", True),
         ("**.example.com", "a..example.com", False),
