@@ -83,7 +83,9 @@ class Conversation:
         placeholder: str,
         wanted: Destination,
         connection: int,
+        held: trio.Semaphore,
     ) -> None:
+        """`held` bounds the bodies that are in memory as a whole."""
         self._client = client
         self._service = service
         self._daemon = daemon
@@ -92,6 +94,7 @@ class Conversation:
         self._placeholder = placeholder
         self._wanted = wanted
         self._connection = connection
+        self._held = held
         self._authority = str(wanted).removesuffix(":443")
         self._buffer = b""
 
@@ -121,6 +124,8 @@ class Conversation:
                 until = trio.current_time() + _HEAD_S
             self._buffer += data
         raw, self._buffer = self._buffer[:end], self._buffer[end:]
+        if raw.startswith(b"PRI * HTTP/2.0\r\n"):
+            raise _bad("HTTP/2 is not supported, nor what needs it, such as gRPC", None)
         return raw
 
     async def _serve(self, raw: bytes) -> bool:
@@ -132,7 +137,21 @@ class Conversation:
         incoming = Incoming(self._client, head, self._buffer)
         self._buffer = b""
         upgrade = _read_upgrade(head)
-        body, graphql = await self._read_graphql(incoming)
+        if not self._api.is_graphql(head.method, head.path):
+            return await self._judge(incoming, upgrade, None, None)
+        async with self._held:
+            body, graphql = await self._read_graphql(incoming)
+            return await self._judge(incoming, upgrade, body, graphql)
+
+    async def _judge(
+        self,
+        incoming: Incoming,
+        upgrade: str | None,
+        body: bytes | None,
+        graphql: tuple[GraphQlField, ...] | None,
+    ) -> bool:
+        """Ask the daemon, and carry the request if that allows it."""
+        head = incoming.head
         question = Question(
             question=self._daemon.number(),
             connection=self._connection,
@@ -174,13 +193,9 @@ class Conversation:
                 head,
             ) from None
 
-    async def _read_graphql(
-        self, incoming: Incoming
-    ) -> tuple[bytes | None, tuple[GraphQlField, ...] | None]:
-        """The body and what it asks for, where the API has GraphQL at that path."""
+    async def _read_graphql(self, incoming: Incoming) -> tuple[bytes, tuple[GraphQlField, ...]]:
+        """The body, and what it asks for."""
         head = incoming.head
-        if not self._api.is_graphql(head.method, head.path):
-            return None, None
         await incoming.allow()
         pieces: list[bytes] = []
         try:

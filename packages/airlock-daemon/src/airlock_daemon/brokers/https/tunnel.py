@@ -38,6 +38,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     authority: Authority
     authorities: Authorities
     lookups: trio.CapacityLimiter
+    held: trio.Semaphore
 
     def find(self, wanted: Destination) -> Api | None:
         """The API at a destination."""
@@ -119,6 +120,7 @@ class Tunnel:
                 placeholder=self._policy.placeholders.get(api.name, ""),
                 wanted=wanted,
                 connection=self._number,
+                held=self._policy.held,
             ).run()
         finally:
             await service.close()

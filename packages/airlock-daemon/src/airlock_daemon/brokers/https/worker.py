@@ -40,6 +40,8 @@ from airlock_daemon.platform.threads import run_in_thread
 
 # Names that are looked up at once.
 _LOOKUPS = 8
+# Bodies that are judged are in memory as a whole, 1 MiB each; more of them wait.
+_HELD = 16
 
 
 async def serve_agent(pair: socket.socket) -> None:
@@ -160,6 +162,7 @@ def _make_policy(
         authority=authority,
         authorities=Authorities(settings.variables, threads),
         lookups=threads,
+        held=trio.Semaphore(_HELD),
     )
 
 
