@@ -274,6 +274,15 @@ async def test_an_answer_for_a_token_that_reaches_more_than_is_granted_does_not_
             tool = await world.open()
             status, _, body = await tool.ask("GET", "/repos/acme/app")
             assert (status, b"others" in body) == (expected, expected == 200)
+    # The service saw each once: what is known to reach too far is not sent again.
+    server.seen.clear()
+    async with broker(tmp_path, narrow, variables=variables) as world:
+        for _ in range(3):
+            tool = await world.open()
+            assert (await tool.ask("GET", "/repos/acme/app"))[0] == 403
+        assert len(server.seen) == 1
+        tool = await world.open()
+        assert (await tool.ask("GET", "/public", token=None))[0] == 403
 
 
 async def test_headers_that_would_lead_around_the_broker_are_dropped(

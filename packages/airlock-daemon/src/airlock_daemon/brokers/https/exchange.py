@@ -66,6 +66,20 @@ class Damaged(Failed):
         super().__init__(f"the request cannot be passed on: {why}", hint="send it whole")
 
 
+class TooWide(Denied):
+    """A token reaches more than the repositories of its API, as an answer has shown."""
+
+    def __init__(self, api: Api) -> None:
+        super().__init__(
+            f"the token of {api.name} reaches more than the repositories of this agent",
+            layer="broker",
+            rule="wide",
+            hint="a person on the host can make a fine-grained token for these repositories "
+            f"(airlock-daemon login {api.module}), or write wide = true in [{api.module}] of this "
+            "agent's airlock.toml" + AND_RELOAD,
+        )
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a request.
 
@@ -331,7 +345,9 @@ class Exchange:
         if response is None:
             return
         headers = self._clean(response.headers)
-        self._check_scopes(headers)
+        scopes = dict(headers).get(b"x-oauth-scopes")
+        if self._api.is_too_wide(scopes.decode("latin-1") if scopes is not None else None):
+            raise TooWide(self._api)
         self._status = response.status_code
         if response.status_code == 401:
             await self._spend()
@@ -427,19 +443,6 @@ class Exchange:
             return self._service.talk.next_event()
         except h11.RemoteProtocolError:
             raise _broken("it was cut off, or is not as HTTP has it") from None
-
-    def _check_scopes(self, headers: _Headers) -> None:
-        """Raise Denied for a token that reaches more than the API's repositories."""
-        scopes = dict(headers).get(b"x-oauth-scopes")
-        if self._api.is_too_wide(scopes.decode("latin-1") if scopes is not None else None):
-            raise Denied(
-                f"the token of {self._api.name} reaches more than the repositories of this agent",
-                layer="broker",
-                rule="wide",
-                hint="a person on the host can make a fine-grained token for these repositories, "
-                f"or write wide = true in [{self._api.module}] of this agent's airlock.toml"
-                + AND_RELOAD,
-            )
 
     def _clean(self, headers: Iterable[tuple[bytes, bytes]]) -> _Headers:
         """The headers that the tool gets. Raises Failed where an answer is not taken."""
