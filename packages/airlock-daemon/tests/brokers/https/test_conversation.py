@@ -349,6 +349,26 @@ async def test_an_answer_before_the_end_of_the_body_reaches_the_tool(
     assert answer.endswith(b"\r\n\r\nbig")
 
 
+async def test_both_sides_may_talk_at_once(world: World, server: ApiServer) -> None:
+    """The head of a request does not wait for its body, nor the answer for either's end."""
+
+    def echo(talk: Talk, headers: dict[str, str]) -> bool:
+        talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n")
+        for piece in talk.read_body(headers):
+            talk.send(piece.upper())
+        return False
+
+    server.before = echo
+    tool = await world.open()
+    head = f"POST /talk HTTP/1.1\r\nHost: {tool.authority}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    await tool.stream.send_all(head.encode())
+    assert (await tool.stream.receive_some()).startswith(b"HTTP/1.1 200 OK\r\n")
+    for word in (b"one", b"two"):
+        await tool.stream.send_all(b"3\r\n%s\r\n" % word)
+        assert await tool.stream.receive_some() == word.upper()
+    await tool.stream.send_all(b"0\r\n\r\n")
+
+
 async def test_a_tool_that_goes_ends_its_request(world: World, server: ApiServer) -> None:
     """The service sees that, as it would without a broker."""
     is_asked, is_over = threading.Event(), threading.Event()
