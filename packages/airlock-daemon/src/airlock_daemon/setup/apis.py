@@ -89,9 +89,12 @@ def find_api_oddities(
     """Find credentials that are not there, tokens that reach far, and presets that let data out."""
     for agent in agents:
         source = agent.profile_file
-        for api in find_apis(agent, ceiling).apis:
+        found = find_apis(agent, ceiling)
+        used = {name for names, client in found.clients for name in names if _has_any(client)}
+        for api in found.apis:
             missing = _find_missing(agent.name, api, state, search_path)
-            if missing is not None:
+            # Packages, say, are installed without one.
+            if missing is not None and api.name in used:
                 yield Finding(source, f"{api.module}.credential", *missing, name="api")
             if api.repositories is not None:
                 yield from _find_wide(source, api)
@@ -166,6 +169,11 @@ def _find_wide(source: str, api: "Api") -> Iterator[Finding]:
             f'credential = {{ stored = "{api.module}" }}), or write wide = true'
         )
         yield Finding(source, f"{api.module}.credential", problem, remedy, name="api")
+
+
+def _has_any(client: "Client") -> bool:
+    """Whether tools are given a placeholder, and so use the credential."""
+    return any("{placeholder}" in text for text in (*client.env.values(), *client.files.values()))
 
 
 def _find_missing(agent: str, api: "Api", state: State, search_path: str) -> tuple[str, str] | None:
