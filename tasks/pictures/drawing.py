@@ -36,7 +36,7 @@ def draw(typed: str, shown: str) -> str:
 
 
 def read_words(picture: str) -> list[str]:
-    """Return the words of a picture, with # for what differs from run to run: times, numbers and ids.
+    """Return the words of a picture, with # for what differs each time: times, numbers and ids.
 
     Where a line is broken, and how wide a column is, make no difference.
     """
