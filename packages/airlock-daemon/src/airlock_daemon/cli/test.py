@@ -1,7 +1,7 @@
 """`airlock-daemon test`."""
 
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,7 +9,6 @@ from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.asking import Answer, ask_daemon
 from airlock_daemon.cli.explanation import dump_decision
 from airlock_daemon.cli.git_words import read_git_words
-from airlock_daemon.cli.known_apis import ApiVerdict, find_named, judge_operation
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.reporting import say
 from airlock_daemon.cli.verdict import Verdict, judge
@@ -19,6 +18,9 @@ from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.remotes import BROKER
 from airlock_modules import Decision, describe_reading, evaluate
 from airlock_wire import quote
+
+if TYPE_CHECKING:
+    from airlock_daemon.cli.known_apis import ApiVerdict
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -56,11 +58,13 @@ def ask(
     """
     setup, generation = application.load_agent(agent)
     words = tuple(args or ())
-    apis = find_named(generation, command)
     known = generation.grant.modules.get(command)
-    if apis and (known is None or not known.has_command):
-        _tell_api(application, judge_operation(apis, command, words))
-        return
+    if generation.apis and (known is None or not known.has_command):
+        from airlock_daemon.cli.known_apis import find_named, judge_operation  # noqa: PLC0415
+
+        if apis := find_named(generation, command):
+            _tell_api(application, judge_operation(apis, command, words))
+            return
     call = read_git_words(words) if command == "git" else None
     is_own_git = call is not None and has_own_git_alone(generation)
     if call is not None and is_own_git:
@@ -100,7 +104,7 @@ def has_own_git_alone(generation: Generation) -> bool:
     return BROKER in granted and "git" not in granted
 
 
-def _tell_api(application: Application, verdict: ApiVerdict) -> None:
+def _tell_api(application: Application, verdict: "ApiVerdict") -> None:
     """Say what is decided about an operation of an API, which ends with 1 where it is refused."""
     judged = verdict.judged
     if application.json:

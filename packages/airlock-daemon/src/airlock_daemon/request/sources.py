@@ -10,6 +10,7 @@ import math
 import os
 import shlex
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 import trio
@@ -26,8 +27,10 @@ from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import LONGEST, BadCredential, find_stored, read_credential
 from airlock_daemon.setup.trust import find_untrusted
 from airlock_daemon.workspace.directory import make_empty
-from airlock_modules.apis import Api, Credential
 from airlock_wire import quote
+
+if TYPE_CHECKING:
+    from airlock_modules.apis import Api, Credential
 
 KEPT_S = 300.0
 """How long a credential is kept after its last use."""
@@ -67,7 +70,7 @@ class _Fetched(msgspec.Struct, frozen=True):
     generation: Generation
     at: float
 
-    def is_good(self, generation: Generation, credential: Credential) -> bool:
+    def is_good(self, generation: Generation, credential: "Credential") -> bool:
         """Whether it need not be fetched again now."""
         is_file = credential.source.kind in ("file", "stored")
         fresh_s = FRESH_S if is_file else math.inf
@@ -81,8 +84,8 @@ class _Kept:
         self.turn = trio.Lock()
         self.used = trio.current_time()
         self.fetched: _Fetched | None = None
-        # The last failure, and when it was.
-        self.failure: tuple[float, AirlockError] | None = None
+        # The last failure, and when it was. Its traceback would keep what a source said.
+        self.failure: tuple[float, Failed] | None = None
 
 
 class Sources:
@@ -96,7 +99,7 @@ class Sources:
         self._versions = itertools.count(1)
         self._is_used = trio.Event()
 
-    async def get(self, agent: AgentState, api: Api) -> Secret:
+    async def get(self, agent: AgentState, api: "Api") -> Secret:
         """The credential of an API.
 
         Raises Failed where there is none now, with what a person on the host can do about it.
@@ -142,19 +145,20 @@ class Sources:
                 self._is_used = trio.Event()
 
     async def _fetch(
-        self, kept: _Kept, agent: AgentState, name: str, credential: Credential, began: float
+        self, kept: _Kept, agent: AgentState, name: str, credential: "Credential", began: float
     ) -> _Fetched:
         """Fetch it, unless another request has done so since this one `began`."""
         generation, before = agent.generation, kept.fetched
         if before is not None and before.is_good(generation, credential):
             return before
         if kept.failure is not None and kept.failure[0] >= began:
-            raise _fail(name, kept.failure[1])
+            raise _explain(name, kept.failure[1])
         try:
             value = await self._read(agent, name, credential)
         except AirlockError as error:
-            kept.fetched, kept.failure = None, (trio.current_time(), error)
-            raise _fail(name, error) from None
+            failure = Failed(error.message, hint=error.hint)
+            kept.fetched, kept.failure = None, (trio.current_time(), failure)
+            raise _explain(name, failure) from None
         secret = before.secret if before is not None else None
         if secret is None or secret.value != value:
             secret = Secret(value, next(self._versions))
@@ -162,7 +166,7 @@ class Sources:
         kept.failure = None
         return kept.fetched
 
-    async def _read(self, agent: AgentState, name: str, credential: Credential) -> str:
+    async def _read(self, agent: AgentState, name: str, credential: "Credential") -> str:
         source = credential.source
         advice = "a person on the host can "
         match source.kind:
@@ -250,5 +254,5 @@ def _advise(words: tuple[str, ...]) -> str:
     return f"find out why, as the user of the daemon: {shlex.join(words)}"
 
 
-def _fail(name: str, error: AirlockError) -> Failed:
+def _explain(name: str, error: AirlockError) -> Failed:
     return Failed(f"there is no credential for {name} now: {error.message}", hint=error.hint)

@@ -66,6 +66,20 @@ class Damaged(Failed):
         super().__init__(f"the request cannot be passed on: {why}", hint="send it whole")
 
 
+class TooWide(Denied):
+    """A token reaches more than the repositories of its API, as an answer has shown."""
+
+    def __init__(self, api: Api) -> None:
+        super().__init__(
+            f"the token of {api.name} reaches more than the repositories of this agent",
+            layer="broker",
+            rule="wide",
+            hint="a person on the host can make a fine-grained token for these repositories "
+            f"(airlock-daemon login {api.module}), or write wide = true in [{api.module}] of this "
+            "agent's airlock.toml" + AND_RELOAD,
+        )
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a request.
 
@@ -106,6 +120,11 @@ class Incoming:
         return self._talk.their_state is not h11.SEND_BODY
 
     @property
+    def has_begun(self) -> bool:
+        """Whether some of the body has come, or there is none."""
+        return self.is_whole or bool(self._talk.trailing_data[0])
+
+    @property
     def is_over(self) -> bool:
         """Whether it is answered, so that the next one may come."""
         return self._talk.our_state is h11.DONE and self._talk.their_state is h11.DONE
@@ -123,7 +142,7 @@ class Incoming:
     async def allow(self) -> None:
         """Give that leave, where it is waited for."""
         if self.is_held_back:
-            await self._write(h11.InformationalResponse(status_code=100, headers=[]))
+            await self.answer(h11.InformationalResponse(status_code=100, headers=[]))
 
     async def read(self) -> bytes:
         """The next piece of the body, b"" at its end. Raises Damaged."""
@@ -163,18 +182,11 @@ class Incoming:
             self._ahead += data
         await trio.sleep_forever()
 
-    async def answer(self, event: h11.Response | h11.Data | h11.EndOfMessage) -> None:
-        """Send a part of the answer. Raises BrokenResourceError."""
-        await self._write(event)
-
-    async def upgrade(self, headers: _Headers) -> None:
-        """Answer that the connection is a stream from here on."""
-        await self._write(h11.InformationalResponse(status_code=101, headers=headers))
-
-    async def _write(
-        self, event: h11.InformationalResponse | h11.Response | h11.Data | h11.EndOfMessage
+    async def answer(
+        self, *events: h11.InformationalResponse | h11.Response | h11.Data | h11.EndOfMessage
     ) -> None:
-        data = self._talk.send(event)
+        """Send parts of the answer. Raises BrokenResourceError."""
+        data = b"".join(self._talk.send(event) or b"" for event in events)
         if data:
             try:
                 with trio.fail_after(_WRITE_S):
@@ -299,23 +311,27 @@ class Exchange:
             scope.cancel()
 
     async def _send_whole(self) -> None:
-        await self._write(self._request)
         if self._body is not None:
-            await self._write(h11.Data(data=self._body))
-        else:
-            if self._incoming.is_held_back:
-                with trio.move_on_after(_CONTINUE_S):
-                    await self._may_go.wait()
-                await self._tell_tool(self._incoming.allow)
-            while data := await self._incoming.read():
-                if self._incoming.count > _BULK:
-                    await self._turns.take()
-                await self._write(h11.Data(data=data))
-        await self._write(h11.EndOfMessage())
+            await self._write(self._request, h11.Data(data=self._body), h11.EndOfMessage())
+            return
+        begun: tuple[h11.Request, ...] = (self._request,)
+        if not self._incoming.has_begun:
+            await self._write(*begun)
+            begun = ()
+        if self._incoming.is_held_back:
+            with trio.move_on_after(_CONTINUE_S):
+                await self._may_go.wait()
+            await self._tell_tool(self._incoming.allow)
+        while data := await self._incoming.read():
+            if self._incoming.count > _BULK:
+                await self._turns.take()
+            await self._write(*begun, h11.Data(data=data))
+            begun = ()
+        await self._write(*begun, h11.EndOfMessage())
 
-    async def _write(self, event: h11.Request | h11.Data | h11.EndOfMessage) -> None:
+    async def _write(self, *events: h11.Request | h11.Data | h11.EndOfMessage) -> None:
         try:
-            data = self._service.talk.send(event)
+            data = b"".join(self._service.talk.send(event) or b"" for event in events)
         except h11.LocalProtocolError:
             # h11 counts what was announced.
             raise Damaged("its body has not the length that it announced") from None
@@ -331,18 +347,18 @@ class Exchange:
         if response is None:
             return
         headers = self._clean(response.headers)
-        self._check_scopes(headers)
-        self._status = response.status_code
+        scopes = dict(headers).get(b"x-oauth-scopes")
+        if self._api.is_too_wide(scopes.decode("latin-1") if scopes is not None else None):
+            raise TooWide(self._api)
         if response.status_code == 401:
             await self._spend()
         if not self._incoming.is_whole:
             # What still comes of the request is not read.
             headers.append((b"connection", b"close"))
-        await self._answer(
-            h11.Response(status_code=response.status_code, reason=response.reason, headers=headers)
-        )
+        reason = b"" if self._search.is_in(response.reason) else response.reason
+        head = h11.Response(status_code=response.status_code, reason=reason, headers=headers)
         try:
-            await self._pass_body()
+            await self._pass(head)
         except Exposed:
             raise Failed(
                 "the answer has the credential, and was cut there",
@@ -352,7 +368,7 @@ class Exchange:
     async def _read_head(self) -> h11.Response | None:
         """The head of the answer; None where the connection is a stream now."""
         for _ in range(_MOST_INTERIM):
-            event = await self._next_event(_ANSWER_S, is_first=True)
+            event = await self._next_event()
             if isinstance(event, h11.Response):
                 return event
             if not isinstance(event, h11.InformationalResponse):
@@ -366,18 +382,19 @@ class Exchange:
                 self._status = 101
                 self._is_upgraded = True
                 self._early = self._service.talk.trailing_data[0]
-                await self._tell_tool(self._incoming.upgrade, headers)
+                switch = h11.InformationalResponse(status_code=101, headers=headers)
+                await self._tell_tool(self._incoming.answer, switch)
                 return None
             self._may_go.set()
         raise _broken("it does not begin as one does")
 
-    async def _pass_body(self) -> None:
+    async def _pass(self, head: h11.Response) -> None:
+        """Pass an answer on: its head at once, together with what is there of its body."""
+        events: list[h11.Response | h11.Data | h11.EndOfMessage] = [head]
         while True:
             pieces: list[bytes] = []
-            event = await self._next_event(_QUIET_S)
-            while isinstance(event, h11.Data):
+            while isinstance(event := self._take_event(), h11.Data):
                 pieces.append(bytes(event.data))
-                event = self._take_event()
             data = b"".join(pieces)
             self._received += len(data)
             if self._received > _BULK:
@@ -387,17 +404,24 @@ class Exchange:
             if is_over:
                 passed += self._search.finish()
             if passed:
-                await self._answer(h11.Data(data=passed))
+                events.append(h11.Data(data=passed))
             if is_over:
                 # Its trailers, if there are any, end here.
-                await self._answer(h11.EndOfMessage())
+                events.append(h11.EndOfMessage())
+            await self._answer(*events)
+            events.clear()
+            if is_over:
                 return
             if event is not h11.NEED_DATA:
                 raise _broken("it does not go on as one does")
+            await self._receive(_QUIET_S)
 
-    async def _answer(self, event: h11.Response | h11.Data | h11.EndOfMessage) -> None:
+    async def _answer(self, *events: h11.Response | h11.Data | h11.EndOfMessage) -> None:
+        for event in events:
+            if isinstance(event, h11.Response):
+                self._status = event.status_code
         try:
-            await self._tell_tool(self._incoming.answer, event)
+            await self._tell_tool(self._incoming.answer, *events)
         except h11.LocalProtocolError:
             raise _broken("it has another length than it announced") from None
 
@@ -407,39 +431,33 @@ class Exchange:
         except trio.BrokenResourceError:
             raise _Gone from None
 
-    async def _next_event(self, quiet_s: float, *, is_first: bool = False) -> object:
-        """The next event of the answer. Raises _Stale where nothing of it came."""
+    async def _next_event(self) -> object:
+        """The next event of the head. Raises _Stale where nothing of it came."""
         while (event := self._take_event()) is h11.NEED_DATA:
-            try:
-                with trio.fail_after(quiet_s):
-                    data = await self._service.stream.receive_some(PIECE)
-            except trio.TooSlowError:
-                raise _broken(f"nothing of it came in {quiet_s:g} s") from None
-            except trio.BrokenResourceError:
-                data = b""
-            if not data and is_first and not self._service.talk.trailing_data[0]:
+            if not await self._receive(_ANSWER_S) and not self._service.talk.trailing_data[0]:
                 raise _Stale
-            self._service.talk.receive_data(data)
         return event
+
+    async def _receive(self, quiet_s: float) -> bool:
+        """Receive more of the answer; whether there was more."""
+        try:
+            with trio.fail_after(quiet_s):
+                data = await self._service.stream.receive_some(PIECE)
+        except trio.TooSlowError:
+            raise _broken(f"nothing of it came in {quiet_s:g} s") from None
+        except trio.BrokenResourceError:
+            data = b""
+        try:
+            self._service.talk.receive_data(data)
+        except h11.RemoteProtocolError:
+            raise _broken("something came behind its end") from None
+        return bool(data)
 
     def _take_event(self) -> object:
         try:
             return self._service.talk.next_event()
         except h11.RemoteProtocolError:
             raise _broken("it was cut off, or is not as HTTP has it") from None
-
-    def _check_scopes(self, headers: _Headers) -> None:
-        """Raise Denied for a token that reaches more than the API's repositories."""
-        scopes = dict(headers).get(b"x-oauth-scopes")
-        if self._api.is_too_wide(scopes.decode("latin-1") if scopes is not None else None):
-            raise Denied(
-                f"the token of {self._api.name} reaches more than the repositories of this agent",
-                layer="broker",
-                rule="wide",
-                hint="a person on the host can make a fine-grained token for these repositories, "
-                f"or write wide = true in [{self._api.module}] of this agent's airlock.toml"
-                + AND_RELOAD,
-            )
 
     def _clean(self, headers: Iterable[tuple[bytes, bytes]]) -> _Headers:
         """The headers that the tool gets. Raises Failed where an answer is not taken."""

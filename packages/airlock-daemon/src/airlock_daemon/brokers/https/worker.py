@@ -163,6 +163,7 @@ def _make_policy(
         authorities=Authorities(settings.variables, threads),
         lookups=threads,
         held=trio.Semaphore(_HELD),
+        too_wide={api.name: set() for api in settings.apis},
     )
 
 
