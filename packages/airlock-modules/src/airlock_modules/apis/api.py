@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from airlock_modules.apis.graphql import GraphQlField
 from airlock_modules.apis.patterns import (
+    Verdict,
     is_literal,
     matches_host,
     matches_rule,
@@ -87,18 +88,6 @@ class Asked(Struct, frozen=True, kw_only=True):
     path: str
     graphql: tuple[GraphQlField, ...] | None = None
     upgrade: str | None = None
-
-
-class Verdict(Struct, frozen=True):
-    """What is decided about an operation.
-
-    `refusal` says why it is refused, None where it is allowed; `rule` is the one that decided, and
-    `hint` what can be done about a refusal.
-    """
-
-    refusal: str | None
-    rule: str
-    hint: str = ""
 
 
 class Api(Struct, frozen=True, kw_only=True):
