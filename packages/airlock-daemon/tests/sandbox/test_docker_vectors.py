@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from airlock_daemon.sandbox.hiding import HIDDEN
+from airlock_modules import builtin_text
 from boxing import needs_bubblewrap, open_world, write_boxes
 from engines import has_engine
 from running import Daemon
@@ -152,6 +154,39 @@ def test_without_a_box_a_build_writes_to_the_host() -> None:
         with start(world) as daemon:
             build_to(world, daemon, world.root / "open" / "out")
         assert (world.root / "open" / "out" / "x").exists()
+
+
+def read_named(world: World) -> str:
+    """What a container has of the variables that a file of the workspace names without a value."""
+    (world.workspace / "names").write_text("DOCKER_CONFIG\nHOME\n")
+    name = f"{NAME}-names"
+    with start(world) as daemon:
+        made = ("create", f"--name={name}", "--env-file=names", NAME, "x")
+        answer = daemon.ask("docker", *made, cwd="/workspace")
+        assert answer.last.get("result", {}).get("exit_code") == 0, answer.last
+        answer = daemon.ask("docker", "inspect", "--format={{.Config.Env}}", name, cwd="/workspace")
+        daemon.ask("docker", "rm", name, cwd="/workspace")
+    assert "HOME=" in answer.text()
+    return answer.text()
+
+
+def test_no_variable_tells_where_the_logins_are(world: World) -> None:
+    """The client is told by its first argument, which nothing hands on."""
+    assert HIDDEN not in read_named(world)
+
+
+def test_a_client_that_is_told_by_a_variable_tells_where_they_are(world: World) -> None:
+    """So that the test above would see it."""
+    told = "prepend = []"
+    module = builtin_text("docker").replace('prepend = ["--config=${DOCKER_CONFIG}"]', told)
+    assert told in module
+    override = world.agent / "commands" / "docker.toml"
+    override.parent.mkdir(exist_ok=True)
+    override.write_text(module)
+    try:
+        assert HIDDEN in read_named(world)
+    finally:
+        override.unlink()
 
 
 def test_no_plugin_of_the_human_or_a_workspace_runs(world: World) -> None:

@@ -1,8 +1,10 @@
 """What the repository of a workspace says, which an agent may have written."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,15 +67,34 @@ def remotes_of(*directories: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return list_remotes(filter(None, found), search_path=os.environ["PATH"])
 
 
-def test_only_the_repositorys_own_file_is_read(app: Path) -> None:
-    """What it includes is not looked at, and nothing of it is run."""
+def include_more(app: Path) -> None:
+    """Have the repository's configuration include another file, and name a program."""
     (app.parent / "more").write_text('[remote "more"]\n url = git@host:more\n')
     with (app / ".git" / "config").open("a") as file:
         file.write(f"[include]\n path = {app.parent}/more\n")
         file.write(f"[core]\n fsmonitor = touch {app.parent}/run\n")
         file.write('[remote "origin"]\n pushurl = git@host:b\n')
+
+
+def test_only_the_repositorys_own_file_is_read(app: Path) -> None:
+    """What it includes is not looked at, and nothing of it is run."""
+    include_more(app)
     assert remotes_of(app, app.parent)[0] == ("git@host/a", "git@host/b")
     assert not (app.parent / "run").exists()
+
+
+def test_an_included_file_of_another_repository_is_given_away(
+    app: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where git is not told to leave it out."""
+    include_more(app)
+    run = subprocess.run
+
+    def include(words: list[str], **settings: Any) -> Any:
+        return run([word.replace("--no-includes", "--includes") for word in words], **settings)
+
+    monkeypatch.setattr(subprocess, "run", include)
+    assert "git@host/more" in remotes_of(app)[0]
 
 
 def test_the_default_branch_is_the_one_that_the_remote_names(app: Path) -> None:
@@ -129,6 +150,17 @@ def test_a_head_that_is_no_branch_is_not_believed(app: Path, text: str) -> None:
     assert remotes_of(app)[1] == ("refs/heads/main",)
 
 
+def test_a_head_that_is_believed_gets_a_pattern_into_a_profile(
+    app: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the test above is seen to be an attack: `protect` would be what an agent writes."""
+    monkeypatch.setattr(reading, "_BRANCH", re.compile(".*"))
+    head = app / ".git" / "refs" / "remotes" / "origin" / "HEAD"
+    head.parent.mkdir(parents=True)
+    head.write_text("ref: refs/remotes/origin/**\n")
+    assert remotes_of(app)[1] == ("refs/heads/**",)
+
+
 def test_what_is_no_file_is_not_opened(app: Path) -> None:
     """A FIFO would make the person wait, and a link lead elsewhere."""
     head = app / ".git" / "refs" / "remotes" / "origin" / "HEAD"
@@ -182,6 +214,18 @@ def test_a_file_that_the_other_repository_does_not_know_is_not_followed(app: Pat
     assert find_repository(str(mine)) == Repository(directory=str(mine / "x"), is_linked=True)
 
 
+def test_a_file_that_is_believed_gives_away_another_repository(
+    app: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the main repository is not asked whether it knows the worktree."""
+    monkeypatch.setattr(reading, "_has_worktree", lambda *_: True)
+    tree, mine = app.parent / "tree", app.parent / "mine"
+    git("worktree", "add", "--quiet", tree, where=app)
+    mine.mkdir()
+    (mine / ".git").write_text((tree / ".git").read_text())
+    assert remotes_of(mine)[0] == ("git@host/a",)
+
+
 def test_a_repository_in_a_reserved_place_is_refused(app: Path) -> None:
     """An agent may have moved it into its home, where it can put a link in its place."""
     tree, homes = app.parent / "tree", app.parent / "homes"
@@ -199,9 +243,8 @@ def test_a_repository_in_a_reserved_place_is_refused(app: Path) -> None:
     assert find_repository(str(tree), homes) == find_repository(str(tree))
 
 
-@pytest.mark.parametrize("part", [".git", ".git/config", ".git/refs"])
-def test_a_link_to_the_repository_of_another_is_not_followed(app: Path, part: str) -> None:
-    """An agent can put it there: what a private repository says would get into its profile."""
+def link_to_another(app: Path, part: str) -> Path:
+    """A workspace whose `part` is a link into a repository with a private branch."""
     mine = app.parent / "mine"
     mine.mkdir()
     head = app / ".git" / "refs" / "remotes" / "origin" / "HEAD"
@@ -212,8 +255,39 @@ def test_a_link_to_the_repository_of_another_is_not_followed(app: Path, part: st
         git("init", "--quiet", "-b", "main", where=mine)
         (mine / part).rename(mine / "was")
     (mine / part).symlink_to(app / part)
+    return mine
+
+
+parts = pytest.mark.parametrize("part", [".git", ".git/config", ".git/refs"])
+
+
+@parts
+def test_a_link_to_the_repository_of_another_is_not_followed(app: Path, part: str) -> None:
+    """An agent can put it there: what a private repository says would get into its profile."""
+    mine = link_to_another(app, part)
     assert remotes_of(mine) == ((), ("refs/heads/main", "refs/heads/master"))
     assert (find_repository(str(mine)) is None) is (part == ".git")
+
+
+def follow_links(patch: pytest.MonkeyPatch) -> None:
+    """Read what links lead to."""
+
+    def read(path: str) -> str | None:
+        return Path(path).read_text() if os.path.isfile(path) else None
+
+    patch.setattr(reading, "_is_directory", os.path.isdir)
+    patch.setattr(reading, "_read", read)
+
+
+@parts
+def test_a_link_that_is_followed_gives_away_what_another_repository_says(
+    app: Path, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the test above is seen to be an attack."""
+    follow_links(monkeypatch)
+    places, branches = remotes_of(link_to_another(app, part))
+    assert places == (("git@host/a",) if part != ".git/refs" else ())
+    assert ("refs/heads/private" in branches) is (part != ".git/config")
 
 
 def test_a_submodule_is_no_worktree(app: Path) -> None:

@@ -33,9 +33,10 @@ from airlock_daemon.setup.load import load_setup
 from airlock_daemon.setup.new_agent import NewAgent, plan_agent
 from airlock_daemon.setup.noted import Noted, replace_notes
 from airlock_daemon.setup.notice import Reload
-from airlock_daemon.setup.paths import Locations, absolute, beside_config
+from airlock_daemon.setup.paths import absolute, beside_config
 from airlock_daemon.setup.programs import search_path
 from airlock_daemon.setup.removed_agent import plan_removal
+from airlock_daemon.setup.state import State
 from airlock_daemon.setup.workspaces import Trust, describe_unserved, plan_trust
 from airlock_modules import DEFAULT_REFS
 
@@ -149,12 +150,13 @@ def add_agent(
         yes=yes,
         show=show,
     ) as plan:
-        _note(locations, new.directory, plan.noted)
+        state = locate_state(locations)
+        _note(state, new.directory, plan.noted)
         checked = check_files(locations, only=name)
         if checked.faults:
             say("nothing was changed, since the files would have these faults:")
             raise SetupError(checked.faults)
-    note_workspaces(locate_state(locations), name, new.directory, new.workspaces)
+    note_workspaces(state, name, new.directory, new.workspaces)
     steps = NextSteps(
         directory=new.directory,
         start=choose_start(application, file),
@@ -227,10 +229,11 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
         yes=yes,
         show=partial(_show, application),
     ) as removal:
+        state = locate_state(application.locations)
         left = read_registration(file, faults=[]).values()
         if removal.directory not in left:
-            _note(application.locations, removal.directory, {})
-    forget(locate_state(application.locations), name)
+            _note(state, removal.directory, {})
+    forget(state, name)
     reload = _reload(application, registration)
     home = find_home(application.locations, name)
     if application.json:
@@ -296,10 +299,10 @@ def trust_agent(application: Application, name: Name, yes: Yes = False) -> None:
     _end_by(reload)
 
 
-def _note(locations: Locations, directory: str, notes: Mapping[str, Noted]) -> None:
+def _note(state: State, directory: str, notes: Mapping[str, Noted]) -> None:
     """Note the workspaces of the agent of a directory; warn where that cannot be done."""
     try:
-        replace_notes(locate_state(locations), directory, notes)
+        replace_notes(state, directory, notes)
     except AirlockError as error:
         say(f"warning: its workspaces are not noted: {error.message}", f"hint: {error.hint}")
 

@@ -6,7 +6,6 @@ import msgspec
 
 from airlock_daemon.doctor.apparmor import find_apparmor_faults
 from airlock_daemon.doctor.boxes import find_bubblewrap_faults, find_forbidden_namespaces
-from airlock_daemon.doctor.disk import find_full_disks
 from airlock_daemon.doctor.doors import find_doors
 from airlock_daemon.doctor.engine import find_engine_faults, find_virtual_machine
 from airlock_daemon.doctor.groups import find_unbounded_boxes
@@ -14,7 +13,7 @@ from airlock_daemon.doctor.labels import find_selinux_faults
 from airlock_daemon.doctor.layout import find_earlier_layout
 from airlock_daemon.doctor.place import find_container_faults
 from airlock_daemon.doctor.running import find_daemon_faults, find_stale_files
-from airlock_daemon.doctor.sockets import find_socket_faults
+from airlock_daemon.doctor.sockets import find_full_disks, find_socket_faults
 from airlock_daemon.doctor.ssh_agent import find_agent_faults
 from airlock_daemon.doctor.starting import find_linger_faults, find_service_faults
 from airlock_daemon.doctor.surroundings import Examination, Surroundings

@@ -1,4 +1,4 @@
-"""The sockets directory: what in it keeps the daemon from serving, and what leads nowhere."""
+"""Where the daemon writes: what in the sockets directory is in its way, and disks that are full."""
 
 import os
 import shlex
@@ -11,6 +11,9 @@ from airlock_daemon.setup.finding import Finding, named
 from airlock_daemon.setup.socket_files import list_sockets
 from airlock_daemon.setup.sockets_directory import DOCKER, find_unusable
 from airlock_daemon.setup.trust import name_user
+
+_LEAST_MB = 16
+_LEAST_FILES = 64
 
 
 def find_socket_faults(around: Surroundings) -> Iterator[Finding]:
@@ -28,6 +31,33 @@ def find_socket_faults(around: Surroundings) -> Iterator[Finding]:
             problem = "is left over: the daemon was killed, or its service stopped"
             remedy = f"start the daemon, which replaces those of its agents, or: rm {quoted}"
             yield Finding(path, "", problem, remedy, name="sockets", is_note=True)
+
+
+def find_full_disks(around: Surroundings) -> Iterator[Finding]:
+    """Name what the daemon writes where the disk is full, or nearly, for its user.
+
+    A request whose record cannot be written is refused.
+    """
+    temporary = around.daemon_environment.get("TMPDIR", "/tmp")  # noqa: S108 - where it would be
+    places = {
+        around.locations.sockets_dir: "sockets and the notice of the daemon",
+        temporary: "the temporary files of commands",
+    }
+    if around.setup is not None and (log := around.setup.config.log.path) != "-":
+        places[os.path.dirname(log)] = "the audit log, without which every request is refused"
+    for path, what in places.items():
+        try:
+            room = os.statvfs(path)
+        except OSError:
+            # It is made when it is needed, or another examination tells what is wrong with it.
+            continue
+        megabytes = room.f_bavail * room.f_frsize >> 20
+        left = f"{megabytes} MB" if megabytes < _LEAST_MB else ""
+        if not left and room.f_files and room.f_favail < _LEAST_FILES:
+            left = f"room for {room.f_favail} files"
+        if left:
+            problem = f"is on a disk with {left} left; there go {what}"
+            yield Finding(path, "", problem, f"make room: df -h {path}", name="disk")
 
 
 def _list_directories(directory: str) -> Iterator[str]:

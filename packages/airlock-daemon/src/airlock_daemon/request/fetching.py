@@ -28,7 +28,7 @@ from airlock_daemon.sandbox.aws_profile import (
     without_keys,
 )
 from airlock_daemon.sandbox.credentials import Held, Keeper, fill
-from airlock_daemon.sandbox.hiding import hide, hides
+from airlock_daemon.sandbox.hiding import hide, hides, spell_hidden
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.workspace.directory import make_empty
 from airlock_modules import HostFile, Logins, Printed
@@ -68,7 +68,7 @@ async def execute_holding(
             workspaces=(*boxed.workspaces, *beside),
             reserved=boxed.reserved,
             source=boxed.source,
-            argv=plan.command_line.argv,
+            args=plan.command_line.argv[boxed.own_words :],
         )
         held = await keeper.fetch(replace(boxed.held, env=wanted))
         line = plan.command_line
@@ -83,7 +83,9 @@ async def execute_holding(
     box = fill(boxed.box, held)
     if hides(boxed.held):
         box, hidden = hide(box)
+        own, hidden = spell_hidden(line.argv[: boxed.own_words], hidden)
         variables = {**variables, **hidden}
+        line = replace(line, argv=(*own, *line.argv[boxed.own_words :]))
     line = replace(line, environment=variables)
     held_plan = replace(plan, command_line=line, boxed=replace(boxed, box=box))
     return await run(**{**more, "plan": held_plan, "lead": lead(given)})

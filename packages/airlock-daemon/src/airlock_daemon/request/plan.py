@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import msgspec
+from msgspec.structs import replace
 
 from airlock_daemon.brokers.git.errand import Errand, SshErrand, UrlErrand
 from airlock_daemon.brokers.means import Means
@@ -20,6 +21,7 @@ from airlock_daemon.sandbox.client_files import list_written
 from airlock_daemon.sandbox.doors import name_doors
 from airlock_daemon.sandbox.environment import adapt_daemon, adapt_path, name_files, withhold
 from airlock_daemon.sandbox.execution import find_script
+from airlock_daemon.sandbox.hiding import drop_hidden
 from airlock_daemon.sandbox.transports import transport_variables
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.reserved import Reserved
@@ -32,7 +34,8 @@ class Boxed(msgspec.Struct, frozen=True):
     """The box of a command, what makes it, and what may not be in it.
 
     `held` is what it is to have of credentials, as the file `source` says, and `workspaces` are
-    directories on the host that the client may change, or that a profile maps.
+    directories on the host that the client may change, or that a profile maps. The first
+    `own_words` of its arguments are the module's, and the others the client's.
     """
 
     box: Box
@@ -41,6 +44,7 @@ class Boxed(msgspec.Struct, frozen=True):
     held: Credentials = Credentials()
     source: str = ""
     workspaces: tuple[str, ...] = ()
+    own_words: int = 0
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,12 +109,15 @@ def plan(
     if boxed is not None and boxed.box.bound == Bound():
         script = find_script(program, path)
     own = (*script, program) if script else (module.bin,)
+    own += module.prepend if boxed is not None and boxed.held else drop_hidden(module)
     command_line = CommandLine(
         program=script[0] if script else program,
-        argv=(*own, *module.prepend, *args, *module.append),
+        argv=(*own, *args, *module.append),
         environment=variables if boxed is None else _adapt(variables, boxed, module, program),
         directory=workspace.descriptor,
     )
+    if boxed is not None:
+        boxed = replace(boxed, own_words=len(own))
     return Plan(command_line=command_line, terms=terms, boxed=boxed)
 
 

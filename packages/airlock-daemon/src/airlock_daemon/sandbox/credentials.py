@@ -45,7 +45,7 @@ class Keeper(msgspec.Struct, frozen=True, kw_only=True):
 
     Files that lie in one of `workspaces`, or are reached through one, are the client's to choose,
     and never fetched; nor are those of Airlock. Threads of `lookups` read them. `source` is the
-    file that says what is held, `argv` the command that wants it.
+    file that says what is held, `args` what the client gave to the command that wants it.
     """
 
     environment: Mapping[str, str]
@@ -55,7 +55,7 @@ class Keeper(msgspec.Struct, frozen=True, kw_only=True):
     workspaces: Sequence[str]
     reserved: Reserved
     source: str
-    argv: Sequence[str]
+    args: Sequence[str]
 
     async def fetch(self, credentials: Credentials) -> Held:
         """Get all of it. Raises Denied (layer "sandbox") where something is not to be had."""
@@ -88,7 +88,7 @@ class Keeper(msgspec.Struct, frozen=True, kw_only=True):
     async def _get_logins(self, name: str, source: Logins, target: str) -> bytes:
         found = None
         # An option's value that is such a word costs logins, and gives none away.
-        if "".join(self.argv[1:2]) not in source.not_for:
+        if "".join(self.args[:1]) not in source.not_for:
             found = await self._read_in_thread(name, source.configuration, target)
         content = found.content if isinstance(found, Secret) else b""
         configuration = read_configuration(content)

@@ -7,7 +7,8 @@ since tools keep there what they were given.
 """
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from secrets import token_hex
 
 from msgspec.structs import replace
@@ -32,6 +33,7 @@ HIDDEN = "/run/credentials"
 """Below it is what is hidden, by the name of its variable until it is known where."""
 
 _BYTES = 16
+_PATTERN = re.compile(r"\$\{\w+\}")
 # It can be entered and not be listed.
 _CLOSED = 0o311
 _PRIVATE = 0o700
@@ -88,6 +90,26 @@ def hide(box: Box) -> tuple[Box, Mapping[str, str]]:
             case _:
                 operations.append(each)
     return replace(box, operations=tuple(operations)), variables
+
+
+def spell_hidden(
+    words: Sequence[str], hidden: Mapping[str, str]
+) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    """`words` with what is `hidden` in the place of `${NAME}`, and the variables for the others.
+
+    A tool that is told by a word needs no variable, which it could show.
+    """
+    spelled = {f"${{{name}}}": path for name, path in hidden.items()}
+    found = [_PATTERN.sub(lambda each: spelled.get(each[0], each[0]), word) for word in words]
+    told = {name for name in hidden if any(f"${{{name}}}" in word for word in words)}
+    return tuple(found), {name: path for name, path in hidden.items() if name not in told}
+
+
+def drop_hidden(module: Module) -> tuple[str, ...]:
+    """What a module puts before the client's arguments where its command has no such box."""
+    files = () if module.credentials is None else module.credentials.files
+    names = {f"${{{find_variable(name)}}}" for name in files} - {"${}"}
+    return tuple(word for word in module.prepend if not names.intersection(_PATTERN.findall(word)))
 
 
 def _move(path: str, home: str) -> str:

@@ -59,15 +59,8 @@ def find_repository(workspace: str, reserved: Reserved) -> Repository | None:
     if text is None or not text.startswith("gitdir: "):
         return None
     own = os.path.realpath(os.path.join(workspace, text.removeprefix("gitdir: ").strip()))
-    worktrees, _ = os.path.split(own)
-    common, name = os.path.split(worktrees)
-    named = _read(os.path.join(own, "commondir"))
-    back = _read(os.path.join(own, "gitdir"))
-    if name != "worktrees" or named is None or back is None:
-        return None
-    is_common = os.path.realpath(os.path.join(own, named.strip())) == common
-    is_named = os.path.normpath(os.path.join(own, back.strip())) == link
-    if not is_common or not is_named:
+    common = os.path.dirname(os.path.dirname(own))
+    if not _has_worktree(common, own, link):
         return None
     if conflict := reserved.conflict(common):
         raise AirlockError(
@@ -77,6 +70,16 @@ def find_repository(workspace: str, reserved: Reserved) -> Repository | None:
             "back, or use a fresh clone",
         )
     return Repository(directory=common, is_linked=True)
+
+
+def _has_worktree(common: str, own: str, link: str) -> bool:
+    """Whether the repository `common` has in `own` a worktree, and its `.git` is `link`."""
+    named = _read(os.path.join(own, "commondir"))
+    back = _read(os.path.join(own, "gitdir"))
+    if os.path.dirname(own) != os.path.join(common, "worktrees") or named is None or back is None:
+        return False
+    is_common = os.path.realpath(os.path.join(own, named.strip())) == common
+    return is_common and os.path.normpath(os.path.join(own, back.strip())) == link
 
 
 def list_remotes(
