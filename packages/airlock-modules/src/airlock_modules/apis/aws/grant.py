@@ -51,7 +51,7 @@ class Call(Struct, frozen=True, kw_only=True):
     """One request. `operations` are all that it may be; `also` are actions that its headers need.
 
     `bucket` is set for what S3 does with a bucket or object, `source` for the BUCKET/KEY of a copy,
-    `role` for the one to be assumed.
+    `role` for the one to be assumed, `session` for the one that signed.
     """
 
     operations: tuple[Operation, ...]
@@ -61,6 +61,7 @@ class Call(Struct, frozen=True, kw_only=True):
     key: str = ""
     source: str | None = None
     role: str | None = None
+    session: str | None = None
     also: tuple[str, ...] = ()
 
     @property
@@ -148,9 +149,10 @@ class Grant(Struct, frozen=True, kw_only=True):
             if not any(_matches_bucket(each, bucket) for each in self.buckets):
                 hint = _advise("buckets", f'"{bucket}"')
                 return f"the bucket {bucket} is not granted", "buckets", hint
-        if call.role is not None and call.role not in self.roles:
-            hint = _advise("roles", quote(call.role, limit=200))
-            return f"the role {quote(call.role, limit=200)} is not granted", "roles", hint
+        for role in (call.session, call.role):
+            if role is not None and role not in self.roles:
+                shown = quote(role, limit=200)
+                return f"the role {shown} is not granted", "roles", _advise("roles", shown)
         return None
 
     def find_owner(self, call: Call, account: str | None) -> str | None:
