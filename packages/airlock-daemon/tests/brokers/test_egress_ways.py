@@ -49,7 +49,8 @@ def echo() -> Iterator[Echo]:
 
 def ways(*network: str, variables: Mapping[str, str] = {}) -> Ways:
     """The ways of a command whose module names this. One lookup is answered after the other."""
-    world = World(variables=variables, lookups=trio.CapacityLimiter(1), source=MODULE)
+    setting = f"[sandbox] network of {MODULE}"
+    world = World(variables=variables, lookups=trio.CapacityLimiter(1), setting=setting)
     return Ways(read_network(network), world)
 
 

@@ -11,6 +11,7 @@ many times as long, and little of what they ask for meets such a step.
 
 import os
 import time
+from typing import Protocol
 
 import trio
 from trio.lowlevel import ParkingLot
@@ -130,6 +131,13 @@ class Rounds(trio.abc.Instrument):
         """Somebody waits for a turn of `turns`."""
         self._contended[turns] = None
         self._idle.unpark()
+
+
+class Taking(Protocol):
+    """Turns to take, of whatever kind."""
+
+    async def take(self) -> None:
+        """Wait for the next turn."""
 
 
 class Turns:

@@ -60,7 +60,8 @@ class Egress:
         self._recording = recording
         self._agent = agent
         self._room = trio.Semaphore(AT_ONCE)
-        world = World(variables=shared.environment, lookups=agent.lookups, source=source)
+        setting = f"[sandbox] network of {source}"
+        world = World(variables=shared.environment, lookups=agent.lookups, setting=setting)
         self._ways = Ways(doors.network, world)
         self._refused: dict[str, None] = {}
 

@@ -116,7 +116,7 @@ def alone(directories: Iterable[str], *, wait: Callable[[], None]) -> Iterator[N
         yield
 
 
-def write_whole(path: str, text: str | None, *, mode: int = 0o600) -> None:
+def write_whole(path: str, text: str | bytes | None, *, mode: int = 0o600) -> None:
     """Replace a file by a new one with this text, or remove it; a link to one stays a link.
 
     `mode` is that of a file that was not there. Raises AirlockError.
@@ -131,8 +131,8 @@ def write_whole(path: str, text: str | None, *, mode: int = 0o600) -> None:
         directory = os.path.dirname(path)
         descriptor, new = tempfile.mkstemp(dir=directory, prefix=f".{os.path.basename(path)}.")
         try:
-            with open(descriptor, "w", encoding="utf-8", newline="") as file:
-                file.write(text)
+            with open(descriptor, "wb") as file:
+                file.write(text.encode() if isinstance(text, str) else text)
                 file.flush()
                 if os.path.exists(path):
                     os.fchmod(descriptor, stat.S_IMODE(os.stat(path).st_mode))

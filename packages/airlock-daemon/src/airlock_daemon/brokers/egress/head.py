@@ -12,7 +12,7 @@ import trio
 
 from airlock_daemon.brokers.egress.destinations import Destination, read_destination
 from airlock_daemon.errors import Denied
-from airlock_daemon.fairness.turns import Turns
+from airlock_daemon.fairness.turns import Taking
 
 # Bytes of a head, and how long it may take to come.
 MOST = 8192
@@ -34,7 +34,7 @@ class BadHead(Denied):
 
 
 async def read_head(
-    connection: trio.SocketStream, turns: Turns
+    connection: trio.SocketStream, turns: Taking
 ) -> tuple[Destination, bytes] | None:
     """The destination that is asked for, and bytes that came behind the head.
 
@@ -46,7 +46,7 @@ async def read_head(
 
 async def read_request(
     connection: trio.SocketStream,
-    turns: Turns,
+    turns: Taking,
     check: Callable[[h11.Request], _Checked],
     *,
     hint: str,
@@ -76,7 +76,7 @@ async def read_request(
 async def _read(
     talk: h11.Connection,
     connection: trio.SocketStream,
-    turns: Turns,
+    turns: Taking,
     check: Callable[[h11.Request], _Checked],
 ) -> tuple[_Checked, bytes] | None:
     checked: _Checked | None = None

@@ -3,12 +3,13 @@ found once and kept for the command, through the human's proxy where there is on
 """
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import msgspec
 import trio
 
 from airlock_daemon.brokers.addresses import Address, find_inner, resolve
-from airlock_daemon.brokers.egress.destinations import Destination, Network
+from airlock_daemon.brokers.egress.destinations import Destination
 from airlock_daemon.brokers.http.connecting import Origin, reach
 from airlock_daemon.brokers.http.proxy import Proxy, find_proxy
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
@@ -20,20 +21,30 @@ MOST_NAMES = 256
 OPEN_S = 30.0
 
 
+class Granted(Protocol):
+    """What may be reached."""
+
+    def names(self, wanted: Destination) -> bool:
+        """Whether a destination is named itself."""
+
+    def covers(self, wanted: Destination) -> bool:
+        """Whether it is one of those of a pattern."""
+
+
 class World(msgspec.Struct, frozen=True, kw_only=True):
-    """How a command's broker reaches others: `variables` are the daemon's, which may name a proxy;
-    a lookup takes a thread of `lookups`. `source` is the module that grants.
+    """How others are reached: `variables` are the daemon's, which may name a proxy; a lookup takes
+    a thread of `lookups`. `setting` is where a person grants more, for advice.
     """
 
     variables: Mapping[str, str]
     lookups: trio.CapacityLimiter
-    source: str
+    setting: str
 
 
 class Ways:
     """The ways of one command. An address that was found is the one for as long as it runs."""
 
-    def __init__(self, network: Network, world: World) -> None:
+    def __init__(self, network: Granted, world: World) -> None:
         self._network = network
         self._world = world
         self._found: dict[str, tuple[Address, ...]] = {}
@@ -81,5 +92,5 @@ class Ways:
         return self._found.setdefault(wanted.host, addresses)
 
     def _deny(self, problem: str, rule: str, remedy: str) -> Denied:
-        hint = f"a person on the host can {remedy} [sandbox] network of {self._world.source}"
+        hint = f"a person on the host can {remedy} {self._world.setting}"
         return Denied(problem, layer="broker", rule=rule, hint=hint + AND_RELOAD)

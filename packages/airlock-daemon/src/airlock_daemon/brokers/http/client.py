@@ -1,6 +1,5 @@
 """A client of one server: one request after the other, over a connection that is kept."""
 
-import select
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
@@ -10,7 +9,7 @@ import msgspec
 import trio
 
 from airlock_daemon.brokers.http.answer import PIECE, Answer, Event, broken, cut_off
-from airlock_daemon.brokers.http.tls import TlsStream
+from airlock_daemon.brokers.http.tls import has_news
 from airlock_daemon.errors import Failed
 from airlock_daemon.fairness.turns import Turns
 
@@ -58,7 +57,7 @@ class HttpClient:
         A server may answer before it has the whole body: when `read` returns no more of it is sent.
         Raises Failed where server or connection fail, and what `read` and the body raise.
         """
-        if self._stream is not None and _has_ended(self._stream):
+        if self._stream is not None and has_news(self._stream):
             await self.close()
         is_kept = self._stream is not None
         try:
@@ -197,16 +196,6 @@ class HttpClient:
             raise _too_slow()
         await self._turns.take()
         return data
-
-
-def _has_ended(stream: trio.abc.Stream) -> bool:
-    """Whether something came on a connection on which nothing was asked: mostly its end."""
-    below = stream.below if isinstance(stream, TlsStream) else stream
-    if not isinstance(below, trio.SocketStream):
-        return False
-    poll = select.poll()
-    poll.register(below.socket.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def _too_slow() -> Failed:

@@ -1,6 +1,12 @@
-"""TLS as a client, in large pieces: a step of the event loop for each record costs too much."""
+"""TLS in large pieces: a step of the event loop for each record costs too much.
 
+It works in memory. In CPython a failed write of one `ssl.SSLSocket` can leave an error behind that
+fails all others of its thread, so that one client would end the connections of all.
+"""
+
+import select
 import ssl
+from contextlib import suppress
 
 import trio
 
@@ -8,20 +14,34 @@ import trio
 _TAKEN = 1 << 17
 
 
-class TlsStream(trio.abc.Stream):
+class TlsStream(trio.abc.HalfCloseableStream):
     """A stream over another one, which it owns. One task may send while another one receives.
 
     It is of no use after an error, nor after a `send_all` that was cancelled. Closing it says
-    nothing to the server.
+    nothing to the other side; `send_eof` does.
     """
 
-    def __init__(self, below: trio.SocketStream, context: ssl.SSLContext, host: str) -> None:
-        """Begin before the handshake; the certificate must name `host`."""
+    def __init__(
+        self,
+        below: trio.SocketStream,
+        context: ssl.SSLContext,
+        host: str | None,
+        *,
+        early: bytes = b"",
+    ) -> None:
+        """Begin before the handshake: as a client, whose server's certificate must name `host`, or
+        where that is None as a server. `early` is what came over `below` already.
+        """
         self.below = below
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._incoming.write(early)
+        self._tls = context.wrap_bio(
+            self._incoming, self._outgoing, server_side=host is None, server_hostname=host
+        )
         self._turn = trio.Lock()
         self._fault: ssl.SSLError | None = None
+        # What a `receive_some` had taken when it was cancelled.
+        self._taken = b""
 
     async def do_handshake(self) -> None:
         """Must come first. Raises BrokenResourceError, with the reason as its cause."""
@@ -32,6 +52,9 @@ class TlsStream(trio.abc.Stream):
                 await self._flush()
                 await self._fill()
             except ssl.SSLError as error:
+                # The alert that says why.
+                with suppress(trio.BrokenResourceError):
+                    await self._flush()
                 raise trio.BrokenResourceError from error
             else:
                 await self._flush()
@@ -58,11 +81,22 @@ class TlsStream(trio.abc.Stream):
         """
         while True:
             data, is_over = self._take(_TAKEN if max_bytes is None else max_bytes)
-            # The protocol itself may have something to say to what came.
-            await self._flush()
+            try:
+                # The protocol itself may have something to say to what came.
+                await self._flush()
+            except trio.Cancelled:
+                self._taken = data
+                raise
             if data or is_over:
                 return data
             await self._fill()
+
+    async def send_eof(self) -> None:
+        """Say that nothing more is sent (close_notify). Raises BrokenResourceError."""
+        # It also complains of what it has not read yet, after it has written that.
+        with suppress(ssl.SSLError):
+            self._tls.unwrap()
+        await self._flush()
 
     async def aclose(self) -> None:
         """Close the stream below."""
@@ -73,6 +107,9 @@ class TlsStream(trio.abc.Stream):
 
         What came before a fault is given first.
         """
+        if self._taken:
+            data, self._taken = self._taken[:most], self._taken[most:]
+            return data, False
         if self._fault is not None:
             raise trio.BrokenResourceError from self._fault
         pieces: list[bytes] = []
@@ -107,3 +144,13 @@ class TlsStream(trio.abc.Stream):
                 await self.below.send_all(self._outgoing.read())
         else:
             await trio.lowlevel.checkpoint()
+
+
+def has_news(stream: trio.abc.Stream) -> bool:
+    """Whether something came on a connection on which nothing was asked: mostly its end."""
+    below = stream.below if isinstance(stream, TlsStream) else stream
+    if not isinstance(below, trio.SocketStream):
+        return False
+    poll = select.poll()
+    poll.register(below.socket.fileno(), select.POLLIN)
+    return bool(poll.poll(0))

@@ -15,7 +15,7 @@ import array
 import os
 import socket
 from collections.abc import Mapping
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import msgspec
 import trio
@@ -170,12 +170,12 @@ Out = TypeVar("Out", bound=msgspec.Struct)
 class Channel(Generic[In, Out]):
     """One end of a pair. It owns the socket; one task may receive while any number send."""
 
-    def __init__(self, connection: socket.socket, *, receives: type[In]) -> None:
+    def __init__(self, connection: socket.socket, *, receives: object) -> None:
         """Take a SOCK_SEQPACKET socket; `receives` is the union of the messages that come."""
         connection.setblocking(False)
         self._socket = trio.socket.from_stdlib_socket(connection)
         self._encoder = msgspec.json.Encoder()
-        self._decoder = msgspec.json.Decoder(receives)
+        self._decoder = cast("msgspec.json.Decoder[In]", msgspec.json.Decoder(receives))
         self._room = bytearray(MOST_BYTES)
         self._turn = trio.Lock()
 
@@ -208,7 +208,7 @@ class Channel(Generic[In, Out]):
             )
         except OSError:
             return None
-        descriptor = take_descriptor(ancillary)
+        descriptor = _take_descriptor(ancillary)
         if size == 0:
             return None
         try:
@@ -223,14 +223,19 @@ class Channel(Generic[In, Out]):
         self._socket.close()
 
 
-def _pass(descriptor: int) -> tuple[int, int, array.array[int]]:
-    return (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))
+def receive_message(connection: socket.socket) -> tuple[bytes, int | None] | None:
+    """As `Channel.receive` without an event loop, for a socket that blocks; undecoded."""
+    data, ancillary, _, _ = connection.recvmsg(MOST_BYTES, _ONE_DESCRIPTOR, socket.MSG_CMSG_CLOEXEC)
+    return (data, _take_descriptor(ancillary)) if data else None
 
 
-def take_descriptor(ancillary: list[tuple[int, int, bytes]]) -> int | None:
+def _pass(descriptor: int) -> tuple[int, int, bytes]:
+    return (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]).tobytes())
+
+
+def _take_descriptor(ancillary: list[tuple[int, int, bytes]]) -> int | None:
     """The one descriptor in what recvmsg(2) brought beside the data."""
     for level, kind, payload in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            numbers = array.array("i", payload)
-            return numbers[0]
+            return array.array("i", payload)[0]
     return None

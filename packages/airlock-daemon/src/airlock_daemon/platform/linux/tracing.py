@@ -15,21 +15,22 @@ def forbid_tracing() -> bool:
     changed, where it could not read all of its own /proc any more: before Linux 5.14 its fdinfo
     belongs to root then.
     """
-    _set_dumpable(0)
+    prctl(_PR_SET_DUMPABLE, 0)
     descriptor = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     try:
         read_process_file(os.getpid(), f"fdinfo/{descriptor}")
     except PermissionError:
-        _set_dumpable(1)
+        prctl(_PR_SET_DUMPABLE, 1)
         return False
     finally:
         os.close(descriptor)
     return True
 
 
-def _set_dumpable(value: int) -> None:
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
-    if prctl(_PR_SET_DUMPABLE, value, 0, 0, 0) != 0:
+def prctl(option: int, *values: int) -> None:
+    """Call prctl(2). Raises OSError."""
+    call = ctypes.CDLL(None, use_errno=True).prctl
+    call.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
+    if call(option, *values, *[0] * (4 - len(values))) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

@@ -1,0 +1,312 @@
+"""An agent's certificate authority: what its tools trust in the place of the real servers.
+
+Its key stays in the daemon's state directory. Its certificate is good for nothing but the hosts of
+the agent's APIs (name constraints, RFC 5280, 4.2.1.10), and nothing on this host trusts it.
+"""
+
+import datetime as dt
+import ipaddress
+import os
+import ssl
+import stat
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    pkcs12,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from airlock_daemon.errors import Failed
+from airlock_daemon.setup.writing import write_whole
+
+CERTIFICATE, BUNDLE, TRUSTSTORE = "ca.pem", "ca-bundle.pem", "truststore.p12"
+"""The files that are published: the certificate, the same with the system's, and all for Java."""
+
+TRUSTSTORE_PASSWORD = b"changeit"
+"""Java wants one; what it guards is public."""
+
+_DAY = dt.timedelta(days=1)
+_LASTS, _RENEWED = 400 * _DAY, 200 * _DAY
+_LEAF_LASTS = 30 * _DAY
+# Leaves are made anew after so long, where a process lives that long.
+_LEAF_S = 7 * 86400
+_MOST_LEAVES = 512
+_READABLE = 0o644
+# No host has this name (RFC 6761): permitted alone, it permits none.
+_NO_HOST = "airlock.invalid"
+_EVERY_ADDRESS = ("0.0.0.0/0", "::/0")
+
+
+class Authority:
+    """The CA of one agent, for the hosts of `hosts`: names, `*.` or `**.` before one, addresses."""
+
+    def __init__(self, agent: str, key: ec.EllipticCurvePrivateKey, hosts: Iterable[str]) -> None:
+        self._key = key
+        self._subject = x509.Name(
+            [
+                x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Airlock"),
+                x509.NameAttribute(NameOID.COMMON_NAME, agent),
+            ]
+        )
+        self._constraints = _constrain(hosts)
+        self._key_id = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        # One key for all leaves: it is as well guarded as the CA's.
+        self._leaf_key = ec.generate_private_key(ec.SECP256R1())
+        self._contexts: dict[tuple[str, int], ssl.SSLContext] = {}
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of its public key, in hexadecimal."""
+        digest = hashes.Hash(hashes.SHA256())
+        digest.update(_encode_public(self._key.public_key()))
+        return digest.finalize().hex()
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """The same for authorities with the same agent, hosts and key."""
+        return (self._subject, self._constraints, self.fingerprint)
+
+    def context(self, host: str) -> ssl.SSLContext:
+        """A server's context for one host; a client that names another one gets an alert."""
+        wanted = (host, int(time.time() // _LEAF_S))
+        found = self._contexts.get(wanted)
+        if found is None:
+            if len(self._contexts) >= _MOST_LEAVES:
+                del self._contexts[next(iter(self._contexts))]
+            found = self._contexts[wanted] = self._make_context(host)
+        return found
+
+    def publish(self, directory: str, system: Sequence[bytes]) -> None:
+        """Put the files into a directory; `system` are the system's certificates (DER).
+
+        What still holds is left as it is, and each file is replaced as a whole. Raises
+        AirlockError where a file cannot be written.
+        """
+        own = self._find_published(os.path.join(directory, CERTIFICATE))
+        if own is None:
+            own = self._issue()
+            write_whole(os.path.join(directory, CERTIFICATE), _encode(own), mode=_READABLE)
+        bundle = _encode(own) + "".join(map(ssl.DER_cert_to_PEM_cert, system)).encode()
+        store = os.path.join(directory, TRUSTSTORE)
+        # The bundle is written last: where it is up to date all are.
+        if not (os.path.exists(store) and _read(os.path.join(directory, BUNDLE)) == bundle):
+            write_whole(store, _make_truststore(own, system), mode=_READABLE)
+            write_whole(os.path.join(directory, BUNDLE), bundle, mode=_READABLE)
+
+    def _find_published(self, path: str) -> x509.Certificate | None:
+        """The certificate that is published, if it is this one and lasts long enough."""
+        with suppress(ValueError, x509.ExtensionNotFound):
+            found = x509.load_pem_x509_certificate(_read(path) or b"")
+            extension = found.extensions.get_extension_for_class(x509.NameConstraints)
+            is_same = (
+                found.subject == self._subject
+                and extension.value == self._constraints
+                and _encode_public(found.public_key()) == _encode_public(self._key.public_key())
+            )
+            if is_same and found.not_valid_after_utc - _now() > _RENEWED:
+                return found
+        return None
+
+    def _issue(self) -> x509.Certificate:
+        usage = x509.KeyUsage(
+            digital_signature=False,
+            content_commitment=False,
+            key_encipherment=False,
+            data_encipherment=False,
+            key_agreement=False,
+            key_cert_sign=True,
+            crl_sign=True,
+            encipher_only=False,
+            decipher_only=False,
+        )
+        builder = _begin(self._subject, self._subject, self._key.public_key(), _LASTS)
+        builder = builder.add_extension(
+            x509.BasicConstraints(ca=True, path_length=0), critical=True
+        )
+        builder = builder.add_extension(usage, critical=True)
+        builder = builder.add_extension(self._key_id, critical=False)
+        builder = builder.add_extension(self._constraints, critical=True)
+        return builder.sign(self._key, hashes.SHA256())
+
+    def _make_context(self, host: str) -> ssl.SSLContext:
+        certificate = self._issue_leaf(host)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        context.num_tickets = 1
+        context.sni_callback = _refuse_others(host)
+        key = self._leaf_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        # The library reads it from a file, so that is one in memory.
+        file = os.memfd_create("leaf", os.MFD_CLOEXEC)
+        try:
+            os.write(file, key + _encode(certificate))
+            context.load_cert_chain(f"/proc/self/fd/{file}")
+        finally:
+            os.close(file)
+        return context
+
+    def _issue_leaf(self, host: str) -> x509.Certificate:
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Airlock")])
+        public = self._leaf_key.public_key()
+        purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._key_id)
+        own = x509.SubjectKeyIdentifier.from_public_key(public)
+        builder = _begin(subject, self._subject, public, _LEAF_LASTS)
+        builder = builder.add_extension(_name(host), critical=False)
+        builder = builder.add_extension(purpose, critical=False)
+        builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
+        builder = builder.add_extension(issuer, critical=False).add_extension(own, critical=False)
+        return builder.sign(self._key, hashes.SHA256())
+
+
+def open_key(path: str) -> ec.EllipticCurvePrivateKey:
+    """The CA's key, which is made if there is none yet (0600). Raises Failed."""
+    try:
+        with suppress(FileExistsError):
+            _make_key(path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
+                raise Failed(
+                    f"{path} is not this user's alone, so that its key may be known to others",
+                    hint=f"remove {path}: a new one is made; containers must then be started again",
+                )
+            key = load_pem_private_key(file.read(), None)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it has no key"
+        raise Failed(
+            f"{path}, the key of the agent's CA, cannot be used: {why}",
+            hint="mend that, or remove the file: a new one is made; containers must then be "
+            "started again",
+        ) from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise Failed(
+            f"{path}, the key of the agent's CA, is of another kind",
+            hint="remove the file: a new one is made; containers must then be started again",
+        )
+    return key
+
+
+def read_system(context: ssl.SSLContext) -> tuple[bytes, ...]:
+    """The certificates (DER) of a client's context, or of the system's directory."""
+    found = context.get_ca_certs(binary_form=True)
+    directory = ssl.get_default_verify_paths().capath
+    if not found and directory is not None:
+        # The library loads those of a directory only as it needs them.
+        for name in sorted(os.listdir(directory)):
+            with suppress(OSError):
+                context.load_verify_locations(os.path.join(directory, name))
+        found = context.get_ca_certs(binary_form=True)
+    return tuple(found)
+
+
+def _make_key(path: str) -> None:
+    if os.path.lexists(path):
+        return
+    key = ec.generate_private_key(ec.SECP256R1())
+    text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    new = f"{path}.{os.getpid()}"
+    try:
+        with open(
+            os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb"
+        ) as f:
+            f.write(text)
+            f.flush()
+            os.fsync(f.fileno())
+        # Of two processes one is the first.
+        os.link(new, path)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(new)
+
+
+def _constrain(hosts: Iterable[str]) -> x509.NameConstraints:
+    names, addresses = set(), set()
+    for host in hosts:
+        try:
+            addresses.add(str(ipaddress.ip_network(host.strip("[]"))))
+        except ValueError:
+            names.add(host.lstrip("*").removeprefix("."))
+    permitted: list[x509.GeneralName] = [x509.DNSName(n) for n in sorted(names) or [_NO_HOST]]
+    permitted += [x509.IPAddress(ipaddress.ip_network(each)) for each in sorted(addresses)]
+    # A kind of name without a constraint is free.
+    free = [each for each in _EVERY_ADDRESS if not addresses]
+    excluded = [x509.IPAddress(ipaddress.ip_network(each)) for each in free]
+    return x509.NameConstraints(permitted, excluded or None)
+
+
+def _begin(
+    subject: x509.Name,
+    issuer: x509.Name,
+    public: ec.EllipticCurvePublicKey,
+    lasts: dt.timedelta,
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        # Clocks of containers in a VM may be behind.
+        .not_valid_before(_now() - _DAY)
+        .not_valid_after(_now() + lasts)
+    )
+
+
+def _name(host: str) -> x509.SubjectAlternativeName:
+    try:
+        return x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))])
+    except ValueError:
+        return x509.SubjectAlternativeName([x509.DNSName(host)])
+
+
+def _refuse_others(host: str) -> Callable[[object, str | None, ssl.SSLContext], int | None]:
+    def check(_: object, name: str | None, __: ssl.SSLContext) -> int | None:
+        is_other = name is not None and name.lower() != host
+        return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME if is_other else None
+
+    return check
+
+
+def _make_truststore(own: x509.Certificate, system: Sequence[bytes]) -> bytes:
+    certificates = [pkcs12.PKCS12Certificate(own, b"airlock")]
+    for number, each in enumerate(system):
+        with suppress(ValueError):
+            loaded = x509.load_der_x509_certificate(each)
+            certificates.append(pkcs12.PKCS12Certificate(loaded, b"system-%d" % number))
+    return pkcs12.serialize_java_truststore(
+        certificates, BestAvailableEncryption(TRUSTSTORE_PASSWORD)
+    )
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def _encode(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(Encoding.PEM)
+
+
+def _encode_public(key: object) -> bytes:
+    assert isinstance(key, ec.EllipticCurvePublicKey)  # noqa: S101 - of no other kind are ours
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)

@@ -1,0 +1,312 @@
+"""The requests of one connection of a tool to one host of an API, one after the other.
+
+Each head is read strictly and refused, or asked about; the placeholder is exchanged, and what was
+judged is written to the service. After a refusal the connection is closed.
+"""
+
+import functools
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import trio
+
+from airlock_daemon.brokers.egress.destinations import Destination
+from airlock_daemon.brokers.http.tls import TlsStream
+from airlock_daemon.brokers.https.exchange import PIECE, Damaged, Exchange, Incoming, Result
+from airlock_daemon.brokers.https.messages import (
+    Answer,
+    Finished,
+    Question,
+    Refusal,
+    Refused,
+    Spent,
+    ToDaemon,
+)
+from airlock_daemon.brokers.https.refusals import answer
+from airlock_daemon.brokers.https.service import Service
+from airlock_daemon.brokers.https.splicing import say_last, splice
+from airlock_daemon.errors import AirlockError, Denied
+from airlock_daemon.fairness.turns import Taking
+from airlock_modules.apis import (
+    LONGEST_BODY,
+    Api,
+    BadHead,
+    ForeignCredential,
+    GraphQlField,
+    Head,
+    exchange,
+    head_end,
+    read_graphql,
+    read_head,
+    uses_placeholder,
+)
+
+# Between two requests, and for a whole head, however slowly it drips.
+_IDLE_S = 300.0
+_HEAD_S = 15.0
+# For the daemon's answer: it may run a command that gives the credential, or ask a person.
+_JUDGED_S = 90.0
+_LAST_S = 1.0
+_UPGRADES = frozenset({"websocket", "spdy/3.1"})
+
+_TRY_AGAIN = "try again; if it stays so, a person on the host can look at the daemon's messages"
+
+
+class Daemon(msgspec.Struct, frozen=True, kw_only=True):
+    """What a conversation has of the daemon: its answers, and an ear."""
+
+    ask: Callable[[Question], Awaitable[Answer]]
+    number: Callable[[], int]
+    tell: Callable[[ToDaemon], Awaitable[None]]
+
+
+class _Refused(Exception):
+    """A request is refused here, for a reason that the daemon has not given."""
+
+    def __init__(self, refusal: Refusal, head: Head | None) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+        self.head = head
+
+
+class Conversation:
+    """Its owner closes `client` and `service`."""
+
+    def __init__(
+        self,
+        client: TlsStream,
+        service: Service,
+        daemon: Daemon,
+        turns: Taking,
+        *,
+        api: Api,
+        placeholder: str,
+        wanted: Destination,
+        connection: int,
+    ) -> None:
+        self._client = client
+        self._service = service
+        self._daemon = daemon
+        self._turns = turns
+        self._api = api
+        self._placeholder = placeholder
+        self._wanted = wanted
+        self._connection = connection
+        self._authority = str(wanted).removesuffix(":443")
+        self._buffer = b""
+
+    async def run(self) -> None:
+        """Serve requests until one side ends it. Raises BrokenResourceError where one is gone."""
+        while True:
+            try:
+                raw = await self._read_raw()
+                if raw is None or not await self._serve(raw):
+                    return
+            except _Refused as refused:
+                await self._tell_refused(refused)
+                await self._refuse(refused.refusal, is_head=_is_head(refused.head))
+                return
+
+    async def _read_raw(self) -> bytes | None:
+        """The next head, b"" kept behind it; None where the tool has ended the connection."""
+        until = trio.current_time() + (_HEAD_S if self._buffer else _IDLE_S)
+        while (end := _find_end(self._buffer)) is None:
+            with trio.move_on_at(until) as scope:
+                data = await self._client.receive_some(PIECE)
+            if scope.cancelled_caught or not data:
+                if not self._buffer:
+                    return None
+                raise _bad("it was cut off, or came too slowly", None, status=408)
+            if not self._buffer:
+                until = trio.current_time() + _HEAD_S
+            self._buffer += data
+        raw, self._buffer = self._buffer[:end], self._buffer[end:]
+        return raw
+
+    async def _serve(self, raw: bytes) -> bool:
+        """Serve one request; whether the connection goes on. Raises _Refused."""
+        try:
+            head = read_head(raw, self._authority, loose_paths=self._api.loose_paths)
+        except BadHead as error:
+            raise _bad(str(error), None) from None
+        incoming = Incoming(self._client, head, self._buffer)
+        self._buffer = b""
+        upgrade = _read_upgrade(head)
+        body, graphql = await self._read_graphql(incoming)
+        question = Question(
+            question=self._daemon.number(),
+            connection=self._connection,
+            api=self._api.name,
+            method=head.method,
+            path=head.path,
+            query_names=head.query_names,
+            graphql=graphql,
+            upgrade=upgrade,
+            needs_secret=self._needs_secret(head),
+        )
+        began = trio.current_time()
+        given = await self._ask(question, head)
+        if given.refusal is not None:
+            await self._refuse(given.refusal, is_head=_is_head(head))
+            return False
+        result: Result | None = None
+        try:
+            result = await self._carry(incoming, body, given)
+        finally:
+            await self._finish(question, began, result)
+        if result.is_upgraded:
+            await splice(self._client, self._service.stream, result.rest, result.early, self._turns)
+        self._buffer = result.rest
+        if not result.is_reusable and result.fault is None and not result.is_upgraded:
+            await say_last(self._client, b"")
+        return result.is_reusable
+
+    def _needs_secret(self, head: Head) -> bool:
+        try:
+            return uses_placeholder(head, self._api.credential, self._placeholder)
+        except ForeignCredential as error:
+            raise _Refused(
+                Refusal(
+                    message=f"{self._api.name} is refused: {error}",
+                    hint="use the placeholder that this container was given",
+                    rule="credential",
+                ),
+                head,
+            ) from None
+
+    async def _read_graphql(
+        self, incoming: Incoming
+    ) -> tuple[bytes | None, tuple[GraphQlField, ...] | None]:
+        """The body and what it asks for, where the API has GraphQL at that path."""
+        head = incoming.head
+        if not self._api.is_graphql(head.method, head.path):
+            return None, None
+        await incoming.allow()
+        pieces: list[bytes] = []
+        try:
+            while piece := await incoming.read():
+                pieces.append(piece)
+                if incoming.count > LONGEST_BODY:
+                    raise _bad("a GraphQL request of more than 1 MiB", head, status=413)
+            body = b"".join(pieces)
+            return body, read_graphql(head, body)
+        except BadHead as error:
+            raise _bad(str(error), head) from None
+        except Damaged as error:
+            refusal = Refusal(message=error.message, hint=error.hint or "", status=400)
+            raise _Refused(refusal, head) from None
+
+    async def _ask(self, question: Question, head: Head) -> Answer:
+        try:
+            with trio.fail_after(_JUDGED_S):
+                given = await self._daemon.ask(question)
+        except trio.TooSlowError:
+            problem = f"the daemon did not answer in {_JUDGED_S:g} s"
+            refusal = Refusal(message=problem, hint=_TRY_AGAIN, rule="daemon", status=503)
+            raise _Refused(refusal, head) from None
+        except AirlockError as error:
+            # So many names of a query, or fields of GraphQL, do not fit into a question.
+            raise _bad(f"it asks for too much at once ({error.message})", head) from None
+        if given.refusal is None and question.needs_secret and given.secret is None:
+            problem = f"the daemon has no credential for {self._api.name}"
+            return Answer(
+                question=question.question,
+                refusal=Refusal(message=problem, hint=_TRY_AGAIN, rule="credential", status=503),
+            )
+        return given
+
+    async def _carry(self, incoming: Incoming, body: bytes | None, given: Answer) -> Result:
+        """Carry a request; where that fails before there is an answer, the tool gets one."""
+        head, api = incoming.head, self._api
+        exchanged = exchange(head, api.credential, self._placeholder, given.secret or "")
+        spent = Spent(api=api.name, version=given.version)
+        try:
+            return await Exchange(
+                incoming,
+                self._service,
+                self._turns,
+                authority=self._authority,
+                target=head.path + (f"?{exchanged.query}" if exchanged.query else ""),
+                headers=exchanged.headers,
+                body=body,
+                secret=given.secret,
+                spend=functools.partial(self._daemon.tell, spent),
+            ).carry()
+        except AirlockError as error:
+            status = 400 if isinstance(error, Damaged) else 502
+            rule = ""
+            if isinstance(error, Denied):
+                status, rule = 403, error.rule or ""
+            refusal = Refusal(
+                message=error.message, hint=error.hint or "", rule=rule, status=status
+            )
+            await self._service.close()
+            await self._refuse(refusal, is_head=_is_head(head))
+            return Result(
+                status=status, sent=incoming.count, fault=error.message, rest=incoming.rest
+            )
+
+    async def _finish(self, question: Question, began: float, result: Result | None) -> None:
+        duration = int((trio.current_time() - began) * 1000)
+        ended = result or Result(status=0, fault="it was ended")
+        # The daemon is told of a request that is ended with this process, too.
+        scope = trio.CancelScope(shield=True)
+        if result is None:
+            scope.deadline = trio.current_time() + _LAST_S
+        with scope:
+            await self._daemon.tell(
+                Finished(
+                    question=question.question,
+                    status=ended.status,
+                    sent=ended.sent,
+                    received=ended.received,
+                    duration_ms=duration,
+                    fault=ended.fault,
+                )
+            )
+
+    async def _tell_refused(self, refused: _Refused) -> None:
+        refusal, head = refused.refusal, refused.head
+        await self._daemon.tell(
+            Refused(
+                connection=self._connection,
+                host=self._wanted.host,
+                port=self._wanted.port,
+                method=head.method if head is not None else "",
+                path=head.path if head is not None else "",
+                rule=refusal.rule,
+                reason=refusal.message,
+            )
+        )
+
+    async def _refuse(self, refusal: Refusal, *, is_head: bool) -> None:
+        await say_last(self._client, answer(refusal, self._api, is_head=is_head))
+
+
+def _find_end(buffer: bytes) -> int | None:
+    try:
+        return head_end(buffer)
+    except BadHead as error:
+        raise _bad(str(error), None, status=431) from None
+
+
+def _read_upgrade(head: Head) -> str | None:
+    """The protocol that the tool wants to go on with, None for HTTP."""
+    upgrade = head.get("upgrade")
+    if upgrade is None:
+        return None
+    if upgrade.lower() not in _UPGRADES:
+        raise _bad("an upgrade to a protocol that is not supported", head)
+    if head.get("content-length") is not None or head.get("transfer-encoding") is not None:
+        raise _bad("an upgrade with a body", head)
+    return upgrade.lower()
+
+
+def _is_head(head: Head | None) -> bool:
+    return head is not None and head.method == "HEAD"
+
+
+def _bad(why: str, head: Head | None, *, status: int = 400) -> _Refused:
+    message = f"the request is refused: {why}"
+    hint = "send it as plain HTTP/1.1"
+    return _Refused(Refusal(message=message, hint=hint, rule="request", status=status), head)

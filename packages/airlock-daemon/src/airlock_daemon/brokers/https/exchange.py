@@ -1,0 +1,482 @@
+"""One request that was granted, and its answer: both are written anew, and stream both ways.
+
+The head is the one that was judged. h11 frames the bodies, from heads that leave nothing to it:
+ours of the request, and the service's answer, which is refused where it has two lengths.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+
+import h11
+import msgspec
+import trio
+
+from airlock_daemon.brokers.http.tls import TlsStream
+from airlock_daemon.brokers.https.searching import Exposed, Search
+from airlock_daemon.brokers.https.service import Service
+from airlock_daemon.errors import Failed
+from airlock_daemon.fairness.turns import Taking
+from airlock_modules.apis import LONGEST_HEAD, Head
+
+PIECE = 1 << 17
+"""Bytes that are read at once."""
+
+# A body takes turns with others from here on.
+_BULK = 1 << 18
+# Answers of 1xx before one, and bytes of the tool's next request that are read meanwhile.
+_MOST_INTERIM = 8
+_MOST_AHEAD = LONGEST_HEAD
+
+# A model may think so long before it answers, and `logs -f` be silent. Who has gone is found out
+# otherwise: the tool by the end of its connection, the service by TCP's keepalive.
+_ANSWER_S = 1800.0
+_QUIET_S = 6 * 3600.0
+# How long either side may take for a piece.
+_WRITE_S = 600.0
+_BODY_S = 600.0
+# After so long a service is not waited for that might say 100 (RFC 9110, 10.1.1).
+_CONTINUE_S = 1.0
+
+_HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+# Of a request; they are written here.
+_OWN = _HOP_BY_HOP | {b"host", b"content-length", b"expect"}
+# Of an answer: cookies are credentials, and the others would lead around the broker.
+_DROPPED = _HOP_BY_HOP | {b"set-cookie", b"set-cookie2", b"alt-svc", b"strict-transport-security"}
+
+_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_Headers = list[tuple[bytes, bytes]]
+
+
+class Damaged(Failed):
+    """A request that is not passed on."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the request cannot be passed on: {why}", hint="send it whole")
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a request.
+
+    `status` is that of the answer, 0 where the tool was sent none. `sent` and `received` are bytes
+    of bodies, `fault` is what cut it short. `is_reusable` says whether the tool's connection can go
+    on, with `rest`, which came behind the request; or is a stream now, with the service's, and with
+    `early`, which came behind its answer.
+    """
+
+    status: int
+    sent: int = 0
+    received: int = 0
+    fault: str | None = None
+    is_reusable: bool = False
+    is_upgraded: bool = False
+    rest: bytes = b""
+    early: bytes = b""
+
+
+class Incoming:
+    """A request of the tool whose head has been read. `body` is for once."""
+
+    def __init__(self, client: TlsStream, head: Head, behind: bytes) -> None:
+        """`behind` is what came behind the head."""
+        self.head = head
+        self._client = client
+        self._talk = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST_HEAD)
+        self._talk.receive_data(_frame(head) + behind)
+        self._talk.next_event()
+        if head.get("content-length") is None and head.get("transfer-encoding") is None:
+            self._talk.next_event()
+        self._ahead = b""
+        self.count = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the body has been read to its end."""
+        return self._talk.their_state is not h11.SEND_BODY
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is answered, so that the next one may come."""
+        return self._talk.our_state is h11.DONE and self._talk.their_state is h11.DONE
+
+    @property
+    def rest(self) -> bytes:
+        """What came behind the request."""
+        return self._talk.trailing_data[0] + self._ahead
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether the tool waits for leave before it sends the body."""
+        return self._talk.they_are_waiting_for_100_continue
+
+    async def allow(self) -> None:
+        """Give that leave, where it is waited for."""
+        if self.is_held_back:
+            await self._write(h11.InformationalResponse(status_code=100, headers=[]))
+
+    async def read(self) -> bytes:
+        """The next piece of the body, b"" at its end. Raises Damaged."""
+        pieces: list[bytes] = []
+        while not self.is_whole:
+            try:
+                event = self._talk.next_event()
+            except h11.RemoteProtocolError:
+                raise Damaged("its body was cut off, or cannot be read in one way only") from None
+            if isinstance(event, h11.Data):
+                pieces.append(bytes(event.data))
+            elif isinstance(event, h11.EndOfMessage):
+                if event.headers:
+                    raise Damaged("it has trailers")
+            elif pieces:
+                break
+            else:
+                try:
+                    with trio.fail_after(_BODY_S):
+                        data = await self._client.receive_some(PIECE)
+                except trio.TooSlowError:
+                    raise Damaged(f"nothing more of it came in {_BODY_S:g} s") from None
+                self._talk.receive_data(data)
+        piece = b"".join(pieces)
+        self.count += len(piece)
+        return piece
+
+    async def wait_for_hanging_up(self) -> None:
+        """Return when the tool has ended its connection; what it sends ahead is kept."""
+        while len(self._ahead) < _MOST_AHEAD:
+            try:
+                data = await self._client.receive_some(_MOST_AHEAD)
+            except trio.BrokenResourceError:
+                return
+            if not data:
+                return
+            self._ahead += data
+        await trio.sleep_forever()
+
+    async def answer(self, event: h11.Response | h11.Data | h11.EndOfMessage) -> None:
+        """Send a part of the answer. Raises BrokenResourceError."""
+        await self._write(event)
+
+    async def upgrade(self, headers: _Headers) -> None:
+        """Answer that the connection is a stream from here on."""
+        await self._write(h11.InformationalResponse(status_code=101, headers=headers))
+
+    async def _write(
+        self, event: h11.InformationalResponse | h11.Response | h11.Data | h11.EndOfMessage
+    ) -> None:
+        data = self._talk.send(event)
+        if data:
+            try:
+                with trio.fail_after(_WRITE_S):
+                    await self._client.send_all(data)
+            except trio.TooSlowError:
+                raise trio.BrokenResourceError from None
+
+
+class _Gone(Exception):
+    """The tool has gone."""
+
+
+class _Stale(Exception):
+    """A connection that was kept has ended before it answered anything."""
+
+
+class Exchange:
+    """Carries one request. `headers` and `target` are what the service gets."""
+
+    def __init__(
+        self,
+        incoming: Incoming,
+        service: Service,
+        turns: Taking,
+        *,
+        authority: str,
+        target: str,
+        headers: tuple[tuple[bytes, bytes], ...],
+        body: bytes | None,
+        secret: str | None,
+        spend: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`body` is one that has been read already. `spend` is called where `secret` is refused."""
+        self._incoming = incoming
+        self._service = service
+        self._turns = turns
+        self._request = h11.Request(
+            method=incoming.head.method,
+            target=target,
+            headers=_write_headers(
+                incoming, authority, headers, body, is_searched=secret is not None
+            ),
+        )
+        self._body = body
+        self._search = Search(secret)
+        self._spend = spend
+        self._may_go = trio.Event()
+        self._received = 0
+        self._status = 0
+        self._is_upgraded = False
+        self._early = b""
+
+    async def carry(self) -> Result:
+        """Carry it. Raises Denied and Failed where the tool was sent no answer yet."""
+        is_kept = await self._service.prepare()
+        try:
+            await self._carry()
+        except _Stale:
+            has_body = self._body or not self._incoming.is_whole or self._incoming.count
+            if not is_kept or has_body or self._incoming.head.method not in _REPEATABLE:
+                raise Failed(
+                    "the service closed the connection without an answer", hint="try again"
+                ) from None
+            await self._service.prepare(fresh=True)
+            try:
+                await self._carry()
+            except _Stale:
+                raise Failed(
+                    "the service closed the connection without an answer", hint="try again"
+                ) from None
+        except _Gone:
+            return self._end("the tool has gone")
+        except Failed as error:
+            if self._status:
+                return self._end(error.message)
+            raise
+        return self._end(None)
+
+    def _end(self, fault: str | None) -> Result:
+        is_sent = self._service.talk.our_state not in (h11.IDLE, h11.SEND_BODY, h11.ERROR)
+        is_clean = is_sent and self._incoming.is_over
+        return Result(
+            status=self._status,
+            sent=len(self._body) if self._body is not None else self._incoming.count,
+            received=self._received,
+            fault=fault,
+            is_reusable=fault is None and is_clean and not self._is_upgraded,
+            is_upgraded=fault is None and self._is_upgraded,
+            rest=self._incoming.rest,
+            early=self._early,
+        )
+
+    async def _carry(self) -> None:
+        """Send the request and pass the answer on, at the same time."""
+        faults: list[Exception] = []
+        # A nursery would put an error into a group.
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._send, faults, nursery.cancel_scope)
+            try:
+                await self._pass_answer()
+            except Exception as error:  # noqa: BLE001 - raised again below
+                faults.insert(0, error)
+            nursery.cancel_scope.cancel()
+        if faults:
+            raise faults[0]
+
+    async def _send(self, faults: list[Exception], scope: trio.CancelScope) -> None:
+        """Send it, then see whether the tool goes. A fault of the service shows in its answer."""
+        try:
+            try:
+                await self._send_whole()
+            except trio.BrokenResourceError:
+                # It may have answered before.
+                return
+            if self._incoming.is_whole:
+                await self._incoming.wait_for_hanging_up()
+                raise _Gone
+        except Exception as error:  # noqa: BLE001 - raised again by _carry
+            faults.append(error)
+            scope.cancel()
+
+    async def _send_whole(self) -> None:
+        await self._write(self._request)
+        if self._body is not None:
+            await self._write(h11.Data(data=self._body))
+        else:
+            if self._incoming.is_held_back:
+                with trio.move_on_after(_CONTINUE_S):
+                    await self._may_go.wait()
+                await self._tell_tool(self._incoming.allow)
+            while data := await self._incoming.read():
+                if self._incoming.count > _BULK:
+                    await self._turns.take()
+                await self._write(h11.Data(data=data))
+        await self._write(h11.EndOfMessage())
+
+    async def _write(self, event: h11.Request | h11.Data | h11.EndOfMessage) -> None:
+        try:
+            data = self._service.talk.send(event)
+        except h11.LocalProtocolError:
+            # h11 counts what was announced.
+            raise Damaged("its body has not the length that it announced") from None
+        if data:
+            try:
+                with trio.fail_after(_WRITE_S):
+                    await self._service.stream.send_all(data)
+            except trio.TooSlowError:
+                raise trio.BrokenResourceError from None
+
+    async def _pass_answer(self) -> None:
+        response = await self._read_head()
+        if response is None:
+            return
+        headers = self._clean(response.headers)
+        self._status = response.status_code
+        if response.status_code == 401:
+            await self._spend()
+        if not self._incoming.is_whole:
+            # What still comes of the request is not read.
+            headers.append((b"connection", b"close"))
+        await self._answer(
+            h11.Response(status_code=response.status_code, reason=response.reason, headers=headers)
+        )
+        try:
+            await self._pass_body()
+        except Exposed:
+            raise Failed("the answer has the credential, and is cut there", hint=None) from None
+
+    async def _read_head(self) -> h11.Response | None:
+        """The head of the answer; None where the connection is a stream now."""
+        for _ in range(_MOST_INTERIM):
+            event = await self._next_event(_ANSWER_S, is_first=True)
+            if isinstance(event, h11.Response):
+                return event
+            if not isinstance(event, h11.InformationalResponse):
+                break
+            if event.status_code == 101:
+                headers = [
+                    *self._clean(event.headers),
+                    (b"connection", b"Upgrade"),
+                    (b"upgrade", (self._incoming.head.get("upgrade") or "").encode()),
+                ]
+                self._status = 101
+                self._is_upgraded = True
+                self._early = self._service.talk.trailing_data[0]
+                await self._tell_tool(self._incoming.upgrade, headers)
+                return None
+            self._may_go.set()
+        raise _broken("it does not begin as one does")
+
+    async def _pass_body(self) -> None:
+        while True:
+            pieces: list[bytes] = []
+            event = await self._next_event(_QUIET_S)
+            while isinstance(event, h11.Data):
+                pieces.append(bytes(event.data))
+                event = self._take_event()
+            data = b"".join(pieces)
+            self._received += len(data)
+            if self._received > _BULK:
+                await self._turns.take()
+            passed = self._search.feed(data)
+            is_over = isinstance(event, h11.EndOfMessage)
+            if is_over:
+                passed += self._search.finish()
+            if passed:
+                await self._answer(h11.Data(data=passed))
+            if is_over:
+                # Its trailers, if there are any, end here.
+                await self._answer(h11.EndOfMessage())
+                return
+            if event is not h11.NEED_DATA:
+                raise _broken("it does not go on as one does")
+
+    async def _answer(self, event: h11.Response | h11.Data | h11.EndOfMessage) -> None:
+        try:
+            await self._tell_tool(self._incoming.answer, event)
+        except h11.LocalProtocolError:
+            raise _broken("it has another length than it announced") from None
+
+    async def _tell_tool(self, tell: Callable[..., Awaitable[None]], *what: object) -> None:
+        try:
+            await tell(*what)
+        except trio.BrokenResourceError:
+            raise _Gone from None
+
+    async def _next_event(self, quiet_s: float, *, is_first: bool = False) -> object:
+        """The next event of the answer. Raises _Stale where nothing of it came."""
+        while (event := self._take_event()) is h11.NEED_DATA:
+            try:
+                with trio.fail_after(quiet_s):
+                    data = await self._service.stream.receive_some(PIECE)
+            except trio.TooSlowError:
+                raise _broken(f"nothing of it came in {quiet_s:g} s") from None
+            except trio.BrokenResourceError:
+                data = b""
+            if not data and is_first and not self._service.talk.trailing_data[0]:
+                raise _Stale
+            self._service.talk.receive_data(data)
+        return event
+
+    def _take_event(self) -> object:
+        try:
+            return self._service.talk.next_event()
+        except h11.RemoteProtocolError:
+            raise _broken("it was cut off, or is not as HTTP has it") from None
+
+    def _clean(self, headers: Iterable[tuple[bytes, bytes]]) -> _Headers:
+        """The headers that the tool gets. Raises Failed where an answer is not taken."""
+        found = list(headers)
+        names = {name for name, _ in found}
+        if {b"content-length", b"transfer-encoding"} <= names:
+            raise _broken("it has two lengths")
+        packed = {value.lower() for name, value in found if name == b"content-encoding"}
+        if self._search.is_on and packed - {b"identity"}:
+            raise _broken("it is compressed, which was not asked for")
+        if any(self._search.is_in(value) for _, value in found):
+            raise _broken("a header of it has the credential")
+        listed = b",".join(value for name, value in found if name == b"connection")
+        dropped = _DROPPED | {each.strip().lower() for each in listed.split(b",")}
+        return [(name, value) for name, value in found if name not in dropped]
+
+
+def _frame(head: Head) -> bytes:
+    """What h11 is given in the place of the head: what decides where the request ends."""
+    names = (b"host", b"content-length", b"transfer-encoding", b"expect", b"connection", b"upgrade")
+    lines = [f"{head.method} / HTTP/1.1".encode()]
+    lines += [b"%s: %s" % (name, value) for name, value in head.headers if name in names]
+    return b"\r\n".join((*lines, b"", b""))
+
+
+def _write_headers(
+    incoming: Incoming,
+    authority: str,
+    headers: tuple[tuple[bytes, bytes], ...],
+    body: bytes | None,
+    *,
+    is_searched: bool,
+) -> _Headers:
+    head = incoming.head
+    dropped = _OWN | ({b"accept-encoding"} if is_searched else set())
+    written = [(b"host", authority.encode())]
+    written += [(name, value) for name, value in headers if name not in dropped]
+    if is_searched:
+        written.append((b"accept-encoding", b"identity"))
+    length, coding = head.get("content-length"), head.get("transfer-encoding")
+    if body is not None:
+        written.append((b"content-length", b"%d" % len(body)))
+    elif coding is not None:
+        written.append((b"transfer-encoding", b"chunked"))
+    elif length is not None:
+        written.append((b"content-length", length.encode()))
+    if incoming.is_held_back and body is None:
+        written.append((b"expect", b"100-continue"))
+    upgrade = head.get("upgrade")
+    if upgrade is not None:
+        written += [(b"connection", b"Upgrade"), (b"upgrade", upgrade.encode())]
+    return written
+
+
+def _broken(why: str) -> Failed:
+    return Failed(
+        f"the answer of the service is not passed on: {why}",
+        hint="try again; whoever runs the service can see what it answers",
+    )

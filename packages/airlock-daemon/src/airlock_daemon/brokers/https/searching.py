@@ -1,0 +1,83 @@
+"""Looking for a credential in what a service answers, over the borders of pieces.
+
+A service that repeats what it was sent would hand the credential to the tool. Looked for are the
+credential itself and its usual spellings: escaped for a URL, in hexadecimal, in base64 at whatever
+offset. A service can always spell it otherwise; this is the second wall, the first is that only
+granted operations are asked for.
+"""
+
+import base64
+from collections.abc import Iterator
+from urllib.parse import quote
+
+# Shorter ones stand in answers by chance.
+_SHORTEST = 8
+# So much of the beginning of a credential may pass before it is known not to be one: what ends in
+# such a beginning would otherwise wait for more, and an interactive answer with it.
+_FREE = 3
+
+
+class Exposed(Exception):
+    """An answer has the credential."""
+
+
+class Search:
+    """Passes an answer on, and raises Exposed before the credential is in what it passes."""
+
+    def __init__(self, secret: str | None) -> None:
+        self._wanted = tuple(_spell(secret.encode())) if secret else ()
+        self._longest = max(map(len, self._wanted), default=0)
+        # The end of what was seen, and how much of that was not passed yet.
+        self._seen = b""
+        self._kept = 0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is anything to look for."""
+        return bool(self._wanted)
+
+    def feed(self, data: bytes) -> bytes:
+        """What may be passed of all that came so far, and was not yet."""
+        if not self._wanted:
+            return data
+        seen = self._seen + data
+        if any(each in seen for each in self._wanted):
+            raise Exposed
+        fresh = len(seen) - len(self._seen) + self._kept
+        self._kept = min(self._count_begun(seen), fresh)
+        passed = seen[len(seen) - fresh : len(seen) - self._kept]
+        self._seen = seen[-self._longest :]
+        return passed
+
+    def finish(self) -> bytes:
+        """The rest: nothing more comes."""
+        rest = self._seen[len(self._seen) - self._kept :]
+        self._kept = 0
+        return rest
+
+    def is_in(self, text: bytes) -> bool:
+        """Whether a text by itself, such as a header, has it."""
+        return any(each in text for each in self._wanted)
+
+    def _count_begun(self, seen: bytes) -> int:
+        """How many bytes at the end of `seen` are the beginning of one, if more than are free."""
+        most = 0
+        for each in self._wanted:
+            beginning = each[: _FREE + 1]
+            at = seen.find(beginning, max(0, len(seen) - len(each) + 1))
+            while at >= 0 and not each.startswith(seen[at:]):
+                at = seen.find(beginning, at + 1)
+            most = max(most, len(seen) - at if at >= 0 else 0)
+        return most
+
+
+def _spell(secret: bytes) -> Iterator[bytes]:
+    spellings = {secret, quote(secret, safe="").encode(), secret.hex().encode()}
+    spellings.add(secret.hex().upper().encode())
+    for offset in range(3):
+        # Of the first and the last characters some bits are of what stands beside it.
+        encoded = base64.b64encode(b"\0" * offset + secret)
+        whole = (len(secret) + offset) * 8 // 6
+        inner = encoded[-(-offset * 8 // 6) : whole]
+        spellings |= {inner, inner.replace(b"+", b"-").replace(b"/", b"_")}
+    return (each for each in spellings if len(each) >= _SHORTEST)

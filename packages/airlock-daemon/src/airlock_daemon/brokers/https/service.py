@@ -1,0 +1,129 @@
+"""The connection to a service: verified TLS, kept while a client's connection lasts."""
+
+import socket
+import ssl
+from collections.abc import Mapping
+from functools import partial
+
+import h11
+import trio
+
+from airlock_daemon.brokers.egress.destinations import Destination
+from airlock_daemon.brokers.egress.reaching import Ways
+from airlock_daemon.brokers.http.tls import TlsStream, has_news
+from airlock_daemon.brokers.http.trust import Trust, make_context, read_trust
+from airlock_daemon.errors import Failed
+from airlock_daemon.platform.threads import run_in_thread
+from airlock_daemon.setup.paths import expand_home
+from airlock_modules.apis import LONGEST_HEAD, Api
+from airlock_wire import quote
+
+_HANDSHAKE_S = 15.0
+# A service that is gone without a word is found out after some two minutes (tcp(7)).
+_KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
+
+
+class Authorities:
+    """Whose certificates are believed: the human's, or those that an API names."""
+
+    def __init__(self, variables: Mapping[str, str], threads: trio.CapacityLimiter) -> None:
+        """`variables` are the daemon's; loading authorities takes a thread of `threads`."""
+        self._variables = variables
+        self._threads = threads
+        self._contexts: dict[Trust, ssl.SSLContext] = {}
+
+    async def context(self, api: Api | None) -> ssl.SSLContext:
+        """A client's context for an API, None for the human's own. Raises Failed."""
+        trust = read_trust({}, self._variables)
+        if api is not None and api.ca is not None:
+            file = expand_home(api.ca, self._variables.get("HOME", "/"))
+            trust = Trust(file=file, directory=None, is_waived=False)
+        if trust not in self._contexts:
+            load = partial(make_context, trust)
+            try:
+                self._contexts[trust] = await run_in_thread(load, limiter=self._threads)
+            except Failed as error:
+                raise Failed(error.message, hint=_advise_ca(api)) from error
+        return self._contexts[trust]
+
+
+class Service:
+    """The connection to one host of an API. Its owner must `close` it.
+
+    `stream` and `talk` are of use after `prepare`, and until the next one.
+    """
+
+    def __init__(self, api: Api, wanted: Destination, ways: Ways, authorities: Authorities) -> None:
+        """`ways` lead to the one host and port that are `wanted`."""
+        self._api = api
+        self._wanted = wanted
+        self._ways = ways
+        self._authorities = authorities
+        self._stream: TlsStream | None = None
+        self._talk = h11.Connection(h11.CLIENT)
+
+    @property
+    def stream(self) -> TlsStream:
+        """The connection."""
+        assert self._stream is not None  # noqa: S101 - for the reader of types
+        return self._stream
+
+    @property
+    def talk(self) -> h11.Connection:
+        """What is spoken on it."""
+        return self._talk
+
+    async def prepare(self, *, fresh: bool = False) -> bool:
+        """Be ready for a request; whether by a connection that was kept, which may just end.
+
+        Raises Failed and Denied where the service is not reached, or is another one.
+        """
+        talk = self._talk
+        is_idle = talk.our_state is h11.DONE and talk.their_state is h11.DONE
+        if self._stream is not None and is_idle and not fresh and not has_news(self._stream):
+            talk.start_next_cycle()
+            return True
+        await self.close()
+        self._stream = await self._connect()
+        self._talk = h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST_HEAD)
+        return False
+
+    async def close(self) -> None:
+        """Close it without a word."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            await trio.aclose_forcefully(stream)
+
+    async def _connect(self) -> TlsStream:
+        context = await self._authorities.context(self._api)
+        below, early = await self._ways.open(self._wanted)
+        try:
+            for option, value in _KEEPALIVE:
+                below.socket.setsockopt(socket.IPPROTO_TCP, option, value)
+            below.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            stream = TlsStream(below, context, self._wanted.host, early=early)
+            with trio.fail_after(_HANDSHAKE_S):
+                await stream.do_handshake()
+        except (trio.BrokenResourceError, trio.TooSlowError) as error:
+            await trio.aclose_forcefully(below)
+            raise self._no_handshake(error.__cause__) from error
+        except BaseException:
+            await trio.aclose_forcefully(below)
+            raise
+        return stream
+
+    def _no_handshake(self, cause: BaseException | None) -> Failed:
+        host = quote(str(self._wanted))
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            problem = f"the certificate of {host} is not accepted: {cause.verify_message}"
+            return Failed(problem, hint=_advise_ca(self._api))
+        why = f": {cause.reason}" if isinstance(cause, ssl.SSLError) and cause.reason else ""
+        return Failed(
+            f"{host} does not speak TLS{why}",
+            hint="a person on the host can see what it answers there: curl -v",
+        )
+
+
+def _advise_ca(api: Api | None) -> str:
+    place = "" if api is None else f"ca of {api.name}, in its module or in [api.NAME], and in "
+    return f"a person on the host can name the authorities in {place}SSL_CERT_FILE of the daemon"

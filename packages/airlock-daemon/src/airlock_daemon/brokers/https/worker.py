@@ -1,0 +1,176 @@
+"""A worker: the process that serves the connections of one agent to APIs.
+
+It holds the key of the agent's CA, and a credential for as long as a request with it takes. What is
+allowed it asks the daemon.
+"""
+
+import itertools
+import os
+import socket
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import suppress
+from http import HTTPStatus
+
+import trio
+
+from airlock_daemon.brokers.egress.destinations import read_network
+from airlock_daemon.brokers.egress.head import refusal
+from airlock_daemon.brokers.http.trust import make_context, read_trust
+from airlock_daemon.brokers.https.authority import Authority, open_key, read_system
+from airlock_daemon.brokers.https.conversation import Daemon
+from airlock_daemon.brokers.https.messages import (
+    Answer,
+    Channel,
+    Connection,
+    Ended,
+    Question,
+    Ready,
+    Settings,
+    ToDaemon,
+    ToWorker,
+    Unready,
+)
+from airlock_daemon.brokers.https.service import Authorities
+from airlock_daemon.brokers.https.splicing import say_last
+from airlock_daemon.brokers.https.tunnel import Policy, Tunnel
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.platform.threads import run_in_thread
+
+# Names that are looked up at once.
+_LOOKUPS = 8
+
+
+async def serve_agent(pair: socket.socket) -> None:
+    """Serve what the daemon passes over its end of a pair of sockets, until that is closed."""
+    channel: Channel[ToWorker, ToDaemon] = Channel(pair, receives=ToWorker)
+    await _Worker(channel).run()
+
+
+class _Bulk:
+    """Turns of those that carry much: one piece of one of them in a round of the event loop.
+
+    trio runs all that can run before it looks for news, so that many pieces in a round would delay
+    a small request by all of them in each of its steps.
+    """
+
+    def __init__(self) -> None:
+        self._turn = trio.Lock()
+
+    async def take(self) -> None:
+        """Wait for the next round, or one after it."""
+        async with self._turn:
+            await trio.lowlevel.checkpoint()
+
+
+class _Worker:
+    def __init__(self, channel: Channel[ToWorker, ToDaemon]) -> None:
+        self._channel = channel
+        self._turns = _Bulk()
+        self._threads = trio.CapacityLimiter(_LOOKUPS)
+        self._pending: dict[int, trio.MemorySendChannel[Answer]] = {}
+        numbers = itertools.count(1)
+        self._daemon = Daemon(ask=self._ask, number=lambda: next(numbers), tell=self._tell)
+
+    async def run(self) -> None:
+        policy: Policy | AirlockError = AirlockError("the HTTPS broker has no settings yet")
+        async with trio.open_nursery() as nursery:
+            while (received := await self._channel.receive()) is not None:
+                message, descriptor = received
+                if isinstance(message, Connection) and descriptor is not None:
+                    connection = socket.socket(fileno=descriptor)
+                    nursery.start_soon(self._serve, connection, message.number, policy)
+                elif descriptor is not None:
+                    os.close(descriptor)
+                elif isinstance(message, Settings):
+                    policy = await self._follow(message, policy)
+                elif isinstance(message, Answer) and message.question in self._pending:
+                    self._pending.pop(message.question).send_nowait(message)
+            nursery.cancel_scope.cancel()
+
+    async def _follow(
+        self, settings: Settings, before: Policy | AirlockError
+    ) -> Policy | AirlockError:
+        """Serve by new settings from here on; what is under way goes on by the old ones."""
+        authority = before.authority if isinstance(before, Policy) else None
+        try:
+            policy = await run_in_thread(
+                lambda: _make_policy(settings, authority, self._threads), limiter=self._threads
+            )
+        except AirlockError as error:
+            await self._tell(Unready(message=error.message, hint=error.hint or ""))
+            return error
+        await self._tell(Ready(fingerprint=policy.authority.fingerprint))
+        return policy
+
+    async def _serve(
+        self, connection: socket.socket, number: int, policy: Policy | AirlockError
+    ) -> None:
+        """Serve a connection; whatever becomes of it, it ends no other."""
+        connection.setblocking(False)
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection))
+        try:
+            if isinstance(policy, AirlockError):
+                text = f"{policy.message}; {policy.hint}" if policy.hint else policy.message
+                await say_last(stream, refusal(HTTPStatus.SERVICE_UNAVAILABLE, text))
+            else:
+                await Tunnel(stream, number, policy, self._daemon, self._turns).run()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        except Exception as error:  # noqa: BLE001 - the others go on
+            _report(error)
+        finally:
+            await trio.aclose_forcefully(stream)
+            with trio.CancelScope(shield=True), suppress(trio.BrokenResourceError):
+                await self._tell(Ended(connection=number))
+
+    async def _ask(self, question: Question) -> Answer:
+        sender, receiver = trio.open_memory_channel[Answer](1)
+        self._pending[question.question] = sender
+        try:
+            await self._channel.send(question)
+            return await receiver.receive()
+        finally:
+            self._pending.pop(question.question, None)
+
+    async def _tell(self, message: ToDaemon) -> None:
+        await self._channel.send(message)
+
+
+def _make_policy(
+    settings: Settings, before: Authority | None, threads: trio.CapacityLimiter
+) -> Policy:
+    """Read settings, and publish the files of the CA. Raises AirlockError."""
+    hosts = frozenset(host for api in settings.apis for host in api.hosts)
+    authority = Authority(settings.agent, open_key(settings.keys), hosts)
+    if before is not None and before.identity == authority.identity:
+        # It has the leaves that were made.
+        authority = before
+    authority.publish(
+        settings.published, read_system(make_context(read_trust({}, settings.variables)))
+    )
+    return Policy(
+        apis=settings.apis,
+        network=read_network(settings.network),
+        placeholders=settings.placeholders,
+        variables=settings.variables,
+        authority=authority,
+        authorities=Authorities(settings.variables, threads),
+        lookups=threads,
+    )
+
+
+def _report(error: BaseException) -> None:
+    """Say on stderr where a fault is. What it says could have part of a request, so no more."""
+    print("airlock: a fault in the HTTPS broker, which ended one connection:", file=sys.stderr)
+    for each in _flatten(error):
+        print(f"{type(each).__name__}", *traceback.format_tb(each.__traceback__), file=sys.stderr)
+
+
+def _flatten(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _flatten(each)
+    else:
+        yield error
