@@ -8,6 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from airlock_modules.apis.aws import Call, Grant
 from airlock_modules.apis.graphql import GraphQlField
 from airlock_modules.apis.patterns import (
     Verdict,
@@ -34,23 +35,25 @@ class Source(Struct, frozen=True, kw_only=True):
 
     `words` are the arguments of a "command"; the path of a "file", from the home on with `~/`; the
     name of a variable of the daemon ("env"); or the name under which `airlock-daemon login` has
-    "stored" it. What a command prints or a file has is taken "raw", without the newline at its end.
+    "stored" it. What a command prints or a file has is taken "raw", without the newline at its
+    end, or read as what `aws configure export-credentials --format process` prints ("aws").
     """
 
     kind: Literal["command", "file", "env", "stored"]
     words: tuple[str, ...]
-    format: Literal["raw"] = "raw"
+    format: Literal["raw", "aws"] = "raw"
 
 
 class Credential(Struct, frozen=True, kw_only=True):
     """How a credential is sent, and what stands for it with the agent.
 
     A "header" has it in `headers` (names in lower case; in authorization after Bearer or token), a
-    "basic" one as the password of Basic authorization, of `user` where that is not empty. `query`
+    "basic" one as the password of Basic authorization, of `user` where that is not empty; an "aws"
+    one signs. `query`
     names parameters that may have it too. `placeholder` is the form of what the agent is given.
     """
 
-    kind: Literal["header", "basic"]
+    kind: Literal["header", "basic", "aws"]
     source: Source
     headers: tuple[str, ...] = ("authorization",)
     query: tuple[str, ...] = ()
@@ -88,6 +91,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     path: str
     graphql: tuple[GraphQlField, ...] | None = None
     upgrade: str | None = None
+    aws: Call | None = None
 
 
 class Api(Struct, frozen=True, kw_only=True):
@@ -99,7 +103,7 @@ class Api(Struct, frozen=True, kw_only=True):
     of `secret` answer with a credential, and no wildcard grants them. `mutations` are the GraphQL
     ones that are granted at `graphql_path`, None where the API has no GraphQL; `repositories`
     (`owner/name`) bound its queries. With `wide` a token may reach more than these. `loose_paths`
-    lets a path have empty segments and `;`.
+    lets a path have empty segments and `;`. Of AWS it is `aws` that decides, and no rule.
     """
 
     name: str
@@ -117,6 +121,7 @@ class Api(Struct, frozen=True, kw_only=True):
     repositories: tuple[str, ...] | None = None
     wide: bool = False
     loose_paths: bool = False
+    aws: Grant | None = None
 
     def serves(self, host: str, port: int) -> bool:
         """Whether it is this API that is at a host, in whatever case and with a dot at its end."""
@@ -129,6 +134,8 @@ class Api(Struct, frozen=True, kw_only=True):
 
     def judge(self, asked: Asked) -> Verdict:
         """Decide about one operation: nothing but what a rule allows is granted."""
+        if self.aws is not None and asked.aws is not None:
+            return self.aws.judge(asked.aws)
         method, path = asked.method, asked.path
         shown = f"{self.name} {method} {quote(path, limit=200)[1:-1]}"
         denied = next((rule for rule in self.deny if may_match_rule(rule, method, path)), None)

@@ -1,15 +1,14 @@
 """Requests to AWS: verified with the placeholder, asked about as calls, signed with the real keys.
 
-Keys that AWS answers with (`sts:AssumeRole`) are exchanged too. What the tool gets for a session are
-keys of our own, and as their token the real ones, sealed with a key that this process alone has: it
-keeps nothing, and a session outlasts it.
+Keys that AWS answers with (`sts:AssumeRole`) are exchanged too. What the tool gets for a session
+are keys made here, and as their token the real ones, sealed with a key that this process alone has:
+it keeps nothing, and a session outlasts it.
 """
 
 import base64
 import binascii
 import hashlib
 import hmac
-import json
 import os
 import re
 import time
@@ -100,7 +99,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RealKeys(msgspec.Struct, frozen=True):
-    """The credential as the daemon gives it, one line of JSON. `account` is "" if it is not known."""
+    """The credential as the daemon gives it, a line of JSON. `account` is "" if it is not known."""
 
     id: str
     secret: str
@@ -108,8 +107,15 @@ class RealKeys(msgspec.Struct, frozen=True):
     account: str = ""
 
 
+class Means(msgspec.Struct, frozen=True):
+    """What a worker has for requests to AWS."""
+
+    sessions: Sessions
+    spool: Spool
+
+
 async def read_request(
-    incoming: Incoming, api: Api, placeholder: str, sessions: Sessions, spool: Spool, host: str
+    incoming: Incoming, means: Means, api: Api, *, placeholder: str, host: str
 ) -> AwsRequest:
     """Verify a request of the tool and find out what it asks for.
 
@@ -119,7 +125,7 @@ async def read_request(
     signature = read_signature(head)
     session = None
     if signature.token:
-        own, session = sessions.open(signature.token)
+        own, session = means.sessions.open(signature.token)
     else:
         identifier, _, secret = placeholder.partition("/")
         own = Keys(identifier, secret)
@@ -129,7 +135,7 @@ async def read_request(
     try:
         if payload is None or has_form:
             await incoming.allow()
-            body = await spool.hold(incoming.read)
+            body = await means.spool.hold(incoming.read)
             found = _hash(body)
             if payload is not None and payload != found:
                 raise BadHead("its body is not the one that was signed")
@@ -156,7 +162,7 @@ async def read_request(
     )
 
 
-def prepare(request: AwsRequest, api: Api, secret: str | None, sessions: Sessions) -> Prepared:
+def prepare(request: AwsRequest, means: Means, api: Api, secret: str | None) -> Prepared:
     """Sign a granted request with the real keys: those of its session, else of `secret`.
 
     Raises Failed where the daemon gave no keys.
@@ -182,7 +188,7 @@ def prepare(request: AwsRequest, api: Api, secret: str | None, sessions: Session
         role = request.call.role
 
         def rewrite(answer: bytes) -> bytes:
-            return exchange_session(answer, role, sessions)
+            return exchange_session(answer, role, means.sessions)
 
     return Prepared(query=signed.query, headers=signed.headers, secrets=secrets, rewrite=rewrite)
 
@@ -221,32 +227,3 @@ def _hash(body: Held) -> str:
         digest.update(piece)
         at += len(piece)
     return digest.hexdigest()
-
-
-def spell_refusal(line: str, status: int, head: Head | None) -> tuple[str, bytes]:
-    """The content-type and body of a refusal, in the protocol that the tool speaks."""
-    if head is not None and head.get("smithy-protocol") == "rpc-v2-cbor":
-        pairs = (("__type", "AccessDeniedException"), ("message", line))
-        body = b"\xa2" + b"".join(_cbor(text) for pair in pairs for text in pair)
-        return "application/cbor", body
-    text = xml.sax.saxutils.escape(line)
-    error = f"<Code>AccessDenied</Code><Message>{text}</Message>"
-    scope = "" if head is None else head.get("authorization") or head.query
-    kind = "" if head is None else head.get("content-type") or ""
-    if "/s3/aws4_request" in scope or "%2Fs3%2Faws4_request" in scope:
-        return "application/xml", f"<Error>{error}<RequestId>airlock</RequestId></Error>".encode()
-    if "/ec2/aws4_request" in scope:
-        errors = f"<Errors><Error>{error}</Error></Errors><RequestID>airlock</RequestID>"
-        return "text/xml", f"<Response>{errors}</Response>".encode()
-    is_form = "x-www-form-urlencoded" in kind
-    if is_form or re.search("/(route53|cloudfront|s3-outposts)/aws4_request", scope):
-        error = f"<Error><Type>Sender</Type>{error}</Error><RequestId>airlock</RequestId>"
-        return "text/xml", f"<ErrorResponse>{error}</ErrorResponse>".encode()
-    answer = {"__type": "AccessDeniedException", "message": line}
-    return "application/x-amz-json-1.1", json.dumps(answer).encode()
-
-
-def _cbor(text: str) -> bytes:
-    """A text of up to 65,535 bytes (RFC 8949, 3.1)."""
-    data = text.encode()[:65_535]
-    return b"\x79" + len(data).to_bytes(2, "big") + data

@@ -13,6 +13,7 @@ import trio
 from airlock_daemon.brokers.http.tls import TlsStream
 from airlock_daemon.brokers.https.searching import Exposed, Search
 from airlock_daemon.brokers.https.service import Service
+from airlock_daemon.brokers.https.spool import Held
 from airlock_daemon.errors import Failed
 from airlock_daemon.fairness.turns import Taking
 from airlock_modules.apis import LONGEST_HEAD, Head
@@ -24,6 +25,7 @@ PIECE = 1 << 17
 _BULK = 1 << 18
 # Answers of 1xx before one, and bytes of the tool's next request that are read meanwhile.
 _MOST_INTERIM = 8
+_LONGEST_REWRITTEN = 1 << 20
 _MOST_AHEAD = LONGEST_HEAD
 
 # A model may think so long before it answers, and `logs -f` be silent. Who has gone is found out
@@ -203,11 +205,17 @@ class Exchange:
         authority: str,
         target: str,
         headers: tuple[tuple[bytes, bytes], ...],
-        body: bytes | None,
-        secret: str | None,
+        body: bytes | Held | None,
+        secrets: tuple[str, ...],
         spend: Callable[[], Awaitable[None]],
+        rewrite: Callable[[bytes], bytes] | None = None,
+        takes_packed: bool = False,
     ) -> None:
-        """`body` is one that has been read already. `spend` is called where `secret` is refused."""
+        """`body` is one that has been read already. `spend` is called where `secrets` are refused.
+
+        `rewrite` makes the body of a 200 anew, and raises Failed where it cannot. With
+        `takes_packed` a compressed answer is passed on, and not searched.
+        """
         self._incoming = incoming
         self._service = service
         self._turns = turns
@@ -215,11 +223,13 @@ class Exchange:
             method=incoming.head.method,
             target=target,
             headers=_write_headers(
-                incoming, authority, headers, body, is_searched=secret is not None
+                incoming, authority, headers, _measure(body), is_searched=bool(secrets)
             ),
         )
         self._body = body
-        self._search = Search(secret)
+        self._search = Search(*secrets)
+        self._rewrite = rewrite
+        self._takes_packed = takes_packed
         self._spend = spend
         self._may_go = trio.Event()
         self._received = 0
@@ -233,7 +243,7 @@ class Exchange:
         try:
             await self._carry()
         except _Stale:
-            has_body = self._body or not self._incoming.is_whole or self._incoming.count
+            has_body = _measure(self._body) or not self._incoming.is_whole or self._incoming.count
             if not is_kept or has_body or self._incoming.head.method not in _REPEATABLE:
                 raise Failed(
                     "the service closed the connection without an answer", hint="try again"
@@ -258,7 +268,7 @@ class Exchange:
         is_clean = is_sent and self._incoming.is_over
         return Result(
             status=self._status,
-            sent=len(self._body) if self._body is not None else self._incoming.count,
+            sent=self._incoming.count if self._body is None else _measure(self._body) or 0,
             received=self._received,
             fault=fault,
             is_reusable=fault is None and is_clean and not self._is_upgraded,
@@ -298,7 +308,14 @@ class Exchange:
 
     async def _send_whole(self) -> None:
         await self._write(self._request)
-        if self._body is not None:
+        if isinstance(self._body, Held):
+            at = 0
+            while piece := self._body.read(at):
+                at += len(piece)
+                if at > _BULK:
+                    await self._turns.take()
+                await self._write(h11.Data(data=piece))
+        elif self._body is not None:
             await self._write(h11.Data(data=self._body))
         else:
             if self._incoming.is_held_back:
@@ -335,6 +352,9 @@ class Exchange:
         if not self._incoming.is_whole:
             # What still comes of the request is not read.
             headers.append((b"connection", b"close"))
+        if self._rewrite is not None and response.status_code == 200:
+            await self._pass_rewritten(self._rewrite, response, headers)
+            return
         await self._answer(
             h11.Response(status_code=response.status_code, reason=response.reason, headers=headers)
         )
@@ -366,28 +386,54 @@ class Exchange:
         raise _broken("it does not begin as one does")
 
     async def _pass_body(self) -> None:
-        while True:
-            pieces: list[bytes] = []
-            event = await self._next_event(_QUIET_S)
-            while isinstance(event, h11.Data):
-                pieces.append(bytes(event.data))
-                event = self._take_event()
-            data = b"".join(pieces)
-            self._received += len(data)
+        is_over = False
+        while not is_over:
+            data, is_over = await self._read_piece()
             if self._received > _BULK:
                 await self._turns.take()
             passed = self._search.feed(data)
-            is_over = isinstance(event, h11.EndOfMessage)
             if is_over:
                 passed += self._search.finish()
             if passed:
                 await self._answer(h11.Data(data=passed))
-            if is_over:
-                # Its trailers, if there are any, end here.
-                await self._answer(h11.EndOfMessage())
-                return
-            if event is not h11.NEED_DATA:
-                raise _broken("it does not go on as one does")
+        # Its trailers, if there are any, end here.
+        await self._answer(h11.EndOfMessage())
+
+    async def _pass_rewritten(
+        self, rewrite: Callable[[bytes], bytes], response: h11.Response, headers: _Headers
+    ) -> None:
+        """Read an answer whole, and pass on what `rewrite` makes of it."""
+        pieces, is_over = [], False
+        while not is_over:
+            data, is_over = await self._read_piece()
+            pieces.append(data)
+            if self._received > _LONGEST_REWRITTEN:
+                raise _broken("it is too long")
+        # Until it is made anew the tool was sent nothing.
+        self._status = 0
+        body = rewrite(b"".join(pieces))
+        self._status = response.status_code
+        headers = [(name, value) for name, value in headers if name != b"content-length"]
+        headers.append((b"content-length", b"%d" % len(body)))
+        await self._answer(
+            h11.Response(status_code=response.status_code, reason=response.reason, headers=headers)
+        )
+        await self._answer(h11.Data(data=body))
+        await self._answer(h11.EndOfMessage())
+
+    async def _read_piece(self) -> tuple[bytes, bool]:
+        """What has come of the answer's body, and whether that is its end."""
+        pieces: list[bytes] = []
+        event = await self._next_event(_QUIET_S)
+        while isinstance(event, h11.Data):
+            pieces.append(bytes(event.data))
+            event = self._take_event()
+        data = b"".join(pieces)
+        self._received += len(data)
+        is_over = isinstance(event, h11.EndOfMessage)
+        if not is_over and event is not h11.NEED_DATA:
+            raise _broken("it does not go on as one does")
+        return data, is_over
 
     async def _answer(self, event: h11.Response | h11.Data | h11.EndOfMessage) -> None:
         try:
@@ -430,7 +476,9 @@ class Exchange:
             raise _broken("it has two lengths")
         packed = {value.lower() for name, value in found if name == b"content-encoding"}
         if self._search.is_on and packed - {b"identity"}:
-            raise _broken("it is compressed, which was not asked for")
+            if not self._takes_packed:
+                raise _broken("it is compressed, which was not asked for")
+            self._search = Search()
         if any(self._search.is_in(value) for _, value in found):
             raise _broken("a header of it has the credential")
         listed = b",".join(value for name, value in found if name == b"connection")
@@ -450,7 +498,7 @@ def _write_headers(
     incoming: Incoming,
     authority: str,
     headers: tuple[tuple[bytes, bytes], ...],
-    body: bytes | None,
+    size: int | None,
     *,
     is_searched: bool,
 ) -> _Headers:
@@ -461,18 +509,24 @@ def _write_headers(
     if is_searched:
         written.append((b"accept-encoding", b"identity"))
     length, coding = head.get("content-length"), head.get("transfer-encoding")
-    if body is not None:
-        written.append((b"content-length", b"%d" % len(body)))
+    if size is not None:
+        written.append((b"content-length", b"%d" % size))
     elif coding is not None:
         written.append((b"transfer-encoding", b"chunked"))
     elif length is not None:
         written.append((b"content-length", length.encode()))
-    if incoming.is_held_back and body is None:
+    if incoming.is_held_back and size is None:
         written.append((b"expect", b"100-continue"))
     upgrade = head.get("upgrade")
     if upgrade is not None:
         written += [(b"connection", b"Upgrade"), (b"upgrade", upgrade.encode())]
     return written
+
+
+def _measure(body: bytes | Held | None) -> int | None:
+    if isinstance(body, Held):
+        return body.size
+    return None if body is None else len(body)
 
 
 def _broken(why: str) -> Failed:

@@ -58,7 +58,7 @@ class Held:
     def add(self, piece: bytes, folder: str) -> None:
         """Put a piece at its end."""
         if self._is_in_memory and self.size + len(piece) > IN_MEMORY:
-            file: BinaryIO = tempfile.TemporaryFile(dir=folder)
+            file: BinaryIO = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by `close`
             file.write(self.read(0, self.size))
             self._file = file
             self._is_in_memory = False

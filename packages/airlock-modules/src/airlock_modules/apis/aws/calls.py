@@ -25,8 +25,8 @@ def read_call(
 ) -> Call:
     """What an unwrapped head asks for. Raises BadHead for what is not known here.
 
-    `form` has its parameters where it speaks the protocol `query`; `host` is that of its connection,
-    without a port. `endpoint` is the host of another S3.
+    `form` has its parameters where it speaks the protocol `query`; `host` is its connection's, and
+    has no port. `endpoint` is the host of another S3.
     """
     places = table.find_host(signature.service, host, signature.region)
     if endpoint is not None and (host == endpoint or host.endswith(f".{endpoint}")):
