@@ -13,7 +13,7 @@ from bench.interleaving import interleave
 from bench.pairs import Pair
 from bench.samples import Samples, estimate, ratio
 
-_SIZE, _OWN = at_most(150), at_most(0.2)
+_SIZE, _OWN = at_most(160), at_most(0.2)
 
 
 def measure_shim(run: BenchRun) -> Iterator[Figure]:

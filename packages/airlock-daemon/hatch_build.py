@@ -96,6 +96,8 @@ class NativeBuildHook(BuildHookInterface[BuilderConfig]):
         # machine that built it.
         command += ["-target", f"{arch}-linux-none", "-O", "ReleaseSafe"]
         command += ["-fstrip", "-fsingle-threaded", "--build-id=none"]
+        # Nothing reads the tables: a fault prints no stack trace.
+        command += ["-fno-unwind-tables"]
         # Zig's start code raises the soft limit of the stack to the size that the program asks
         # for, and a program that it executes would inherit that. A small size leaves it alone.
         command += ["--stack", "65536"]

@@ -21,6 +21,8 @@ pub const Part = union(enum) {
 
 /// Writes one message to stderr. That it fails cannot be told.
 pub fn report(parts: []const Part) void {
+    // Neither this nor the next is inlined where it is called, so that the program is small.
+    @branchHint(.cold);
     signals.holdBrokenPipe();
     var buffer: [2048]u8 = undefined;
     var writer: std.Io.Writer = .{ .buffer = &buffer, .vtable = &.{ .drain = drainToStderr } };
@@ -30,6 +32,7 @@ pub fn report(parts: []const Part) void {
 
 /// Writes what to do about the message before it.
 pub fn advise(advice: Part) void {
+    @branchHint(.cold);
     report(&.{ .{ .plain = "hint: " }, advice });
 }
 

@@ -74,6 +74,41 @@ fn withoutSocket(places: Places) Outcome {
     return .absent;
 }
 
+/// The directory in which the daemon has, or had, the agent's HTTPS socket and what belongs to it,
+/// as an absolute path. It is beside the socket that is named, or in the mounted directory; where the
+/// sockets of agents are, it has the name of the only one. Null where the agent has no APIs.
+pub fn findApis(named: ?[]const u8, places: Places) ?Path {
+    if (named) |name| if (name.len > 0) return findApisBeside(absolute(name) orelse return null);
+    if (findApisIn(Path.join(&.{places.mounted}))) |directory| return directory;
+    return switch (socket_directory.search(Path.join(&.{places.directory}) orelse return null)) {
+        .only => |path| findApisBeside(path),
+        else => null,
+    };
+}
+
+fn findApisBeside(socket: Path) ?Path {
+    if (findApisIn(socket.parent())) |directory| return directory;
+    const suffix = ".sock";
+    if (!std.mem.endsWith(u8, socket.bytes(), suffix)) return null;
+    return findApisIn(Path.join(&.{socket.bytes()[0 .. socket.length - suffix.len]}));
+}
+
+fn findApisIn(joined: ?Path) ?Path {
+    const directory = joined orelse return null;
+    for ([_][]const u8{ "/https.sock", "/client.env" }) |name| {
+        const path = Path.join(&.{ directory.bytes(), name }) orelse continue;
+        if (system.isThere(path.terminated())) return directory;
+    }
+    return null;
+}
+
+/// A path from the root, whatever the working directory will be.
+fn absolute(name: []const u8) ?Path {
+    if (name[0] == '/') return Path.join(&.{name});
+    var buffer: [std.fs.max_path_bytes]u8 = undefined;
+    return Path.join(&.{ system.workingDirectory(&buffer) orelse return null, "/", name });
+}
+
 fn connectTo(joined: ?Path) Outcome {
     const path = joined orelse return .too_long;
     const socket = socket_module.create();

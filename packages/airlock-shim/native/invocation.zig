@@ -75,7 +75,7 @@ pub const Invocation = struct {
 };
 
 /// The value of a variable of an environment, as environ(7) has it.
-pub fn find(environment: []const [*:0]const u8, name: []const u8) ?[]const u8 {
+pub noinline fn find(environment: []const [*:0]const u8, name: []const u8) ?[]const u8 {
     for (environment) |pointer| {
         const entry = std.mem.span(pointer);
         if (entry.len <= name.len or entry[name.len] != '=') continue;

@@ -18,6 +18,7 @@ const install = @import("install.zig").install;
 const install_git = @import("install_git.zig");
 const diagnostics = @import("diagnostics.zig");
 const doors = @import("doors.zig");
+const entrypoint = @import("entrypoint.zig");
 const report = diagnostics.report;
 
 pub const std_options: std.Options = .{
@@ -66,6 +67,9 @@ fn explainOrInstall(args: []const [*:0]const u8) u8 {
     if (std.mem.eql(u8, option, "--install") and args.len >= 3 and args[1][0] != 0) {
         return install(std.mem.span(args[1]), args[2..], invokedAs());
     }
+    if (std.mem.eql(u8, option, "--exec") and args.len >= 2) {
+        return entrypoint.execute(args[1..], @ptrCast(std.os.environ));
+    }
     if (std.mem.eql(u8, option, "--help") and args.len <= 1) return print(usage.text);
     if (std.mem.eql(u8, option, "--version") and args.len == 1) return print(usage.version_line);
     if (std.mem.eql(u8, option, "--doors") and args.len == 1) {
@@ -79,6 +83,8 @@ fn explainOrInstall(args: []const [*:0]const u8) u8 {
     }
     if (std.mem.eql(u8, option, "--install")) {
         report(&.{.{ .plain = "--install needs a directory and at least one name" }});
+    } else if (std.mem.eql(u8, option, "--exec")) {
+        report(&.{.{ .plain = "--exec needs a command" }});
     } else {
         report(&.{ .{ .plain = "cannot make sense of: " }, .{ .shown = option } });
     }

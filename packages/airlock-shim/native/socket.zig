@@ -1,4 +1,4 @@
-//! The system calls of unix sockets. None of them raises SIGPIPE.
+//! The system calls of sockets. None of them raises SIGPIPE.
 
 const std = @import("std");
 const system = @import("system.zig");
@@ -74,6 +74,17 @@ pub fn option(fd: i32, name: u32) Result {
 
 pub fn create() Result {
     return resultOf(linux.socket(linux.AF.UNIX, linux.SOCK.STREAM | linux.SOCK.CLOEXEC, 0));
+}
+
+pub fn createNonBlocking() Result {
+    const kind = linux.SOCK.STREAM | linux.SOCK.CLOEXEC | linux.SOCK.NONBLOCK;
+    return resultOf(linux.socket(linux.AF.UNIX, kind, 0));
+}
+
+/// Sets an option of setsockopt(2) to 1. That a socket has no such option is no fault.
+pub fn enable(fd: i32, level: i32, name: u32) void {
+    const one: u32 = 1;
+    _ = linux.setsockopt(fd, level, name, std.mem.asBytes(&one), @sizeOf(u32));
 }
 
 /// connect(2). A unix socket's connect leaves nothing behind when a signal interrupts its wait

@@ -11,7 +11,7 @@ pub const Path = struct {
     length: usize,
 
     /// The parts one after the other; null when that is too long.
-    pub fn join(parts: []const []const u8) ?Path {
+    pub noinline fn join(parts: []const []const u8) ?Path {
         var path: Path = .{ .storage = @splat(0), .length = 0 };
         for (parts) |part| {
             if (part.len > limit - path.length) return null;

@@ -4,6 +4,8 @@
 //! They are raw (no libc) and report the error number as a value: what the shim tells its user
 //! depends on it, and none of them may be taken for impossible, since the image that the shim
 //! runs in, its descriptors included, is not of our making.
+//!
+//! Functions with many callers are `noinline` here and elsewhere where that makes the program smaller.
 
 const std = @import("std");
 pub const linux = std.os.linux;
@@ -95,8 +97,32 @@ pub fn open(path: [*:0]const u8, flags: linux.O) Result {
     return resultOf(linux.open(path, flags, 0));
 }
 
-pub fn close(fd: i32) void {
+pub noinline fn close(fd: i32) void {
     _ = linux.close(fd);
+}
+
+/// Closes all descriptors from `first` to `last` (close_range(2)), or those below 1024 of them on a
+/// kernel before Linux 5.9.
+pub fn closeRange(first: u32, last: u32) void {
+    if (resultOf(linux.syscall3(.close_range, first, last, 0)).ok()) return;
+    var fd = first;
+    while (fd <= @min(last, 1023)) : (fd += 1) close(@intCast(fd));
+}
+
+/// Memory that is zero, of whole pages; null where there is none. Pages that are never touched cost
+/// nothing.
+pub fn map(size: usize) ?[]align(std.heap.page_size_min) u8 {
+    const readable_writable = linux.PROT.READ | linux.PROT.WRITE;
+    const flags: linux.MAP = .{ .TYPE = .PRIVATE, .ANONYMOUS = true, .NORESERVE = true };
+    const result = resultOf(linux.mmap(null, size, readable_writable, flags, -1, 0));
+    if (!result.ok()) return null;
+    return @as([*]align(std.heap.page_size_min) u8, @ptrFromInt(result.value))[0..size];
+}
+
+/// Sleeps, or less where something interrupts that.
+pub fn pause(milliseconds: i32) void {
+    var nothing: [0]linux.pollfd = .{};
+    _ = linux.poll(&nothing, 0, milliseconds);
 }
 
 /// getdents64(2): whole entries, as many as fit.
@@ -189,6 +215,9 @@ pub const FileIdentity = struct {
     inode: u64,
     mode: u16,
 
+    /// That of no file.
+    pub const none: FileIdentity = .{ .major = 0, .minor = 0, .inode = 0, .mode = 0 };
+
     pub fn isDirectory(identity: FileIdentity) bool {
         return linux.S.ISDIR(identity.mode);
     }
@@ -199,7 +228,7 @@ pub const FileIdentity = struct {
 };
 
 /// The file at `path`, links followed; null when there is none or it may not be looked at.
-pub fn identify(path: [*:0]const u8) ?FileIdentity {
+pub noinline fn identify(path: [*:0]const u8) ?FileIdentity {
     var buffer: linux.Statx = undefined;
     const wanted = linux.STATX_TYPE | linux.STATX_INO;
     if (!resultOf(linux.statx(linux.AT.FDCWD, path, 0, wanted, &buffer)).ok()) return null;

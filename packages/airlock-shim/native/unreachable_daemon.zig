@@ -132,6 +132,11 @@ const Cause = enum {
     }
 };
 
+/// What to do about a socket at `path` whose connect(2) failed.
+pub fn hintFor(path: *const socket_path.Path, errno: system.Errno) []const u8 {
+    return Cause.find(path, errno).hint();
+}
+
 fn explainFailure(path: socket_path.Path, errno: system.Errno) void {
     const cause = Cause.find(&path, errno);
     report(&.{

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from airlock_shim import binary_path
+from fake_brokers import FakeBroker
 from fake_daemons import FakeDaemon
 from fake_terminals import Terminal
 
@@ -57,6 +58,13 @@ def daemon(folder: Path, shim: Path) -> Iterator[FakeDaemon]:
     """A daemon that listens, and starts shims that know of it."""
     with FakeDaemon(folder, shim) as daemon:
         yield daemon
+
+
+@pytest.fixture
+def broker(folder: Path, shim: Path) -> Iterator[FakeBroker]:
+    """The daemon's HTTPS socket in a folder of its own, and commands that are started for it."""
+    with FakeBroker(folder, shim) as broker:
+        yield broker
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,18 +13,31 @@ from pathlib import Path
 import pytest
 
 from airlock_shim import ARCHITECTURES, binary_for
+from fake_brokers import FakeBroker, listener_of, read_all, wait_for_end
 from fake_daemons import Ended, FakeDaemon, wait, without_id
 from fake_messages import encoded_output, error, output, result
 
 
 @pytest.fixture
-def foreign(folder: Path, built: None) -> Iterator[FakeDaemon]:
-    """A daemon for shims of the processor that this machine has not."""
+def arch() -> str:
+    """The processor that this machine has not."""
     (arch,) = set(ARCHITECTURES) - {platform.machine()}
+    return arch
+
+
+@pytest.fixture
+def emulator(arch: str) -> str:
+    """What runs its programs."""
     emulators = (f"qemu-{arch}-static", f"qemu-{arch}")
     emulator = next(filter(None, map(shutil.which, emulators)), None)
     if emulator is None:
         pytest.skip(f"no emulator for {arch}: install Debian's qemu-user-static")
+    return emulator
+
+
+@pytest.fixture
+def foreign(folder: Path, built: None, arch: str, emulator: str) -> Iterator[FakeDaemon]:
+    """A daemon for shims of that processor."""
     # Without -0 the emulator tells the shim the name of the file that the link leads to.
     with FakeDaemon(folder, binary_for(arch), runner=[emulator, "-0", "git"]) as daemon:
         yield daemon
@@ -97,3 +111,26 @@ def test_links_are_installed(foreign: FakeDaemon) -> None:
     for _ in range(2):
         subprocess.run(command, check=True)
     assert os.path.lexists(place / "aws")
+
+
+def test_a_listener_is_left_beside_a_command(
+    folder: Path, built: None, arch: str, emulator: str
+) -> None:
+    """It listens before the command runs, relays, and reports that there is no daemon."""
+    with FakeBroker(folder, binary_for(arch), runner=[emulator]) as broker:
+        broker.folder.joinpath("client.env").write_text("A=/run/airlock/ca.pem\n")
+        process = broker.start("sh", "-c", 'echo "$A"; exec cat')
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"{folder}/ca.pem\n".encode()
+        client, daemon = broker.connect(), broker.accept()
+        client.sendall(b"CONNECT")
+        client.shutdown(socket.SHUT_WR)
+        assert read_all(daemon) == b"CONNECT"
+        daemon.sendall(b"200")
+        daemon.close()
+        assert read_all(client) == b"200"
+        broker.stop()
+        assert read_all(broker.connect()).startswith(b"HTTP/1.1 502 airlock: ")
+        listener = listener_of(process)
+        process.kill()
+        wait_for_end(listener)

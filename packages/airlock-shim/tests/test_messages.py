@@ -21,6 +21,7 @@ _CHARACTER = re.compile(r'("(?:[^"\\]|\\.)*")|\'(?:[^\'\\]|\\.)\'')
 NO_REMEDY = {
     "ssh -G shows nothing here: its settings are those of the host": "nothing went wrong",
     "cannot write the command's output to {stream}: {describe}": "the reason is all that is known",
+    "--exec needs a command": "--help follows, as for all wrong usage",
     "--install needs a directory and at least one name": "--help follows, as for all wrong usage",
 }
 

@@ -18,7 +18,14 @@ def test_usage_explains_itself(shim: Path, arguments: list[str]) -> None:
     """It says what it is, its version, how to install it, where it looks and how it ends."""
     ended = _call(shim, *arguments)
     assert (ended.returncode, ended.stderr) == (0, "")
-    for word in (airlock_shim.__version__, "--install", "AIRLOCK_SOCKET", "/run/airlock", "126"):
+    for word in (
+        airlock_shim.__version__,
+        "--install",
+        "--exec",
+        "AIRLOCK_SOCKET",
+        "/run/airlock",
+        "126",
+    ):
         assert word in ended.stdout
 
 
@@ -40,6 +47,7 @@ def test_released_file_knows_its_name(shim: Path, folder: Path) -> None:
         (["--uninstall-git", "x"], "cannot make sense of: --uninstall-git"),
         (["--install"], "--install needs a directory and at least one name"),
         (["--install", "/tmp"], "--install needs a directory and at least one name"),
+        (["--exec"], "--exec needs a command"),
         (["--install", "", "git"], "--install needs a directory and at least one name"),
     ],
 )

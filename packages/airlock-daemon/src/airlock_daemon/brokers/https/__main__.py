@@ -50,7 +50,11 @@ def main(descriptor: int) -> None:
             pid = os.fork()
         except OSError as error:
             # Closing the end says to the daemon that there is no worker.
-            print(f"airlock: no process for the APIs of {agent}: {error.strerror}", file=sys.stderr)
+            print(
+                f"airlock: no process can be started for the APIs of {agent}: {error.strerror}; "
+                "end other processes, or raise the limit: TasksMax= of the unit, ulimit -u",
+                file=sys.stderr,
+            )
             pid = -1
         if pid == 0:
             control.close()

@@ -361,7 +361,10 @@ class Exchange:
         try:
             await self._pass_body()
         except Exposed:
-            raise Failed("the answer has the credential, and is cut there", hint=None) from None
+            raise Failed(
+                "the answer has the credential, and was cut there",
+                hint="a person on the host can ask whoever runs the service why it repeats it",
+            ) from None
 
     async def _read_head(self) -> h11.Response | None:
         """The head of the answer; None where the connection is a stream now."""

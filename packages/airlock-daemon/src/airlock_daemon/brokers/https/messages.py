@@ -184,7 +184,7 @@ class Channel(Generic[In, Out]):
     async def send(self, message: Out, descriptor: int | None = None) -> None:
         """Send a message, and a descriptor that stays the caller's.
 
-        Raises Failed for one that is too long, and BrokenResourceError where the other end is gone.
+        Raises Failed for one that is too long, and BrokenResourceError where either end is closed.
         """
         data = self._encoder.encode(message)
         if len(data) > MOST_BYTES:
@@ -196,19 +196,19 @@ class Channel(Generic[In, Out]):
         try:
             async with self._turn:
                 await self._socket.sendmsg([data], rights)
-        except OSError as error:
+        except (OSError, trio.ClosedResourceError) as error:
             raise trio.BrokenResourceError from error
 
     async def receive(self) -> tuple[In, int | None] | None:
         """The next message, and the descriptor that it carries, which becomes the caller's.
 
-        None where the other end is closed. Raises msgspec.MsgspecError for what is no message.
+        None where either end is closed. Raises msgspec.MsgspecError for what is no message.
         """
         try:
             size, ancillary, _, _ = await self._socket.recvmsg_into(
                 [self._room], _ONE_DESCRIPTOR, socket.MSG_CMSG_CLOEXEC
             )
-        except OSError:
+        except (OSError, trio.ClosedResourceError):
             return None
         descriptor = _take_descriptor(ancillary)
         if size == 0:

@@ -76,7 +76,9 @@ class _Worker:
         self._daemon = Daemon(ask=self._ask, number=lambda: next(numbers), tell=self._tell)
 
     async def run(self) -> None:
-        policy: Policy | AirlockError = AirlockError("the HTTPS broker has no settings yet")
+        policy: Policy | AirlockError = AirlockError(
+            "the HTTPS broker has no settings yet", hint="try again"
+        )
         async with trio.open_nursery() as nursery:
             while (received := await self._channel.receive()) is not None:
                 message, descriptor = received
@@ -169,7 +171,10 @@ def _make_policy(
 
 def _report(error: BaseException) -> None:
     """Say on stderr where a fault is. What it says could have part of a request, so no more."""
-    print("airlock: a fault in the HTTPS broker, which ended one connection:", file=sys.stderr)
+    print(
+        "airlock: a fault of the HTTPS broker ended one connection; please report it:",
+        file=sys.stderr,
+    )
     for each in _flatten(error):
         print(f"{type(each).__name__}", *traceback.format_tb(each.__traceback__), file=sys.stderr)
 
