@@ -62,14 +62,13 @@ def make_client(
     region: str = REGION,
     **settings: Any,
 ) -> Any:
-    """A client of botocore, as boto3 and the aws command are."""
-    import botocore.session  # noqa: PLC0415 - not in every environment
+    """A client of boto3, as the aws command is one."""
+    import boto3  # noqa: PLC0415 - not in every environment
     from botocore.config import Config  # noqa: PLC0415
 
-    session = botocore.session.Session()
-    session.set_credentials(*keys)
+    session = boto3.session.Session(*keys, region_name=region)
     config = Config(proxies={"https": proxy}, retries={"max_attempts": 0}, **settings)
-    return session.create_client(service, region, verify=str(authorities), config=config)
+    return session.client(service, verify=str(authorities), config=config)
 
 
 @contextmanager

@@ -58,6 +58,7 @@ class World:
         self.network: tuple[str, ...] = ()
         self.told: list[ToDaemon] = []
         self.secret: str | None = SECRET
+        self.placeholder = PLACEHOLDER
         self.judge: Callable[[Question], Refusal | None] = self._judge
         self.news = trio.Condition()
         self.process: subprocess.Popen[bytes] | None = None
@@ -91,7 +92,7 @@ class World:
             agent="agent",
             apis=self.apis,
             network=self.network,
-            placeholders={api.name: PLACEHOLDER for api in self.apis},
+            placeholders={api.name: self.placeholder for api in self.apis},
             keys=str(self.folder / "agent.key"),
             published=str(self.published),
             variables=self.variables,
@@ -160,11 +161,12 @@ class World:
         listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
 
         async def accept() -> None:
-            while True:
-                stream = await listener.accept()
-                number = stream.socket.detach()
-                with socket.socket(fileno=number) as connection:
-                    await self.pass_on(connection)
+            async with listener:
+                while True:
+                    stream = await listener.accept()
+                    number = stream.socket.detach()
+                    with socket.socket(fileno=number) as connection:
+                        await self.pass_on(connection)
 
         nursery.start_soon(accept)
         return int(listener.socket.getsockname()[1])
