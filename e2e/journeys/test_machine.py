@@ -1,22 +1,32 @@
 """A container of `run` is a machine: tools of every day work in a plain Debian as on the host."""
 
+import base64
+import hashlib
 import json
 import shlex
+import shutil
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from e2e.world.command import run
 from e2e.world.daemon import Daemon
 from e2e.world.executables import Executables
 from e2e.world.git_server import GitServer, Repository, running_git_server
 from e2e.world.home import MAIL, NAME
 from e2e.world.images import make_git_server, make_workstation
+from e2e.world.need import need
 from e2e.world.person import Person, find_lines, newcomer
 from e2e.world.project import Project
 from e2e.world.scene import Stage
 
 HOME = "/home/airlock-agent"
+DEVCONTAINERS = "@devcontainers/cli@0.89.0"
+INTEGRITY = (
+    "LzaoOGKQ/Zql6PsiZ4hVIYVZagzWkD65aG/1ou5/Kly5Y1PtjLg1yn7qu+LZCzVoAl6DZZ/pbz8qOO4RLNlqMg=="
+)
 PROFILE = """\
 commands = ["git-remote", "ssh"]
 [git]
@@ -28,6 +38,15 @@ hosts = ["guest@127.0.0.1:{port}"]
 same_path = ["{project}"]
 """
 CRATE = '[package]\nname = "{}"\nversion = "0.1.0"\n[lib]\npath = "lib.rs"\n'
+PLAYBOOK = """\
+- hosts: all
+  tasks:
+    - copy: {src: notes.txt, dest: ~/ansible}
+    - command: id -un
+      register: asked
+    - fetch: {src: ~/ansible, dest: fetched, flat: true}
+    - debug: {msg: "{{ ansible_facts.hostname }} is {{ asked.stdout }}'s"}
+"""
 HOOKS = "- {id: hello, name: hello, entry: ./hello, language: script, files: notes}\n"
 
 
@@ -178,6 +197,20 @@ def test_cargo_fetches_a_dependency_over_ssh(place: Place) -> None:
     assert 'name = "dep"' in (folder / "Cargo.lock").read_text()
 
 
+def test_ansible_plays_on_another_machine(place: Place) -> None:
+    """By its own settings: it asks for a master of its own, which the daemon leaves out."""
+    path, account = place.project.path, place.person.account
+    at = f"ansible_host=127.0.0.1 ansible_port={place.server.port} ansible_user=guest"
+    account.write(path / "inventory", f"other {at}\n")
+    account.write(path / "play.yaml", PLAYBOOK)
+    said = place.run("ansible-playbook -i inventory play.yaml")
+    assert "guest's" in said
+    assert "changed=3" in said
+    text = (path / "notes.txt").read_text()
+    assert (path / "fetched").read_text() == text
+    assert place.server.run("cat", "/home/guest/ansible").stdout == text.rstrip("\n")
+
+
 def test_pre_commit_gets_hooks_by_a_url_with_a_port(place: Place) -> None:
     """It takes GIT_SSH_VARIANT from git's environment."""
     files = {
@@ -213,3 +246,42 @@ def test_the_printed_lines_give_the_same_machine(place: Place) -> None:
         name = person.account.name
         assert shown.splitlines() == [name, HOME, NAME, "/usr/local/bin/ssh"]
     person.run("docker compose down", cwd=path)
+
+
+@pytest.fixture
+def devcontainer(ground: Path) -> str:
+    """The line that calls the command line of Development Containers, which node runs."""
+    lacking = next((each for each in ("npm", "node") if shutil.which(each) is None), None)
+    need(None if lacking is None else f"there is no {lacking}")
+    folder = ground / "devcontainers"
+    folder.mkdir()
+    packed = ("npm", "pack", "--silent", f"--pack-destination={folder}", DEVCONTAINERS)
+    archive = folder / run(packed, cwd=str(folder)).succeeded().stdout
+    assert base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode() == INTEGRITY
+    with tarfile.open(archive) as files:
+        files.extractall(folder, filter="data")
+    return f"{shutil.which('node')} {folder}/package/devcontainer.js"
+
+
+def test_the_command_line_of_development_containers_gives_the_same_machine(
+    place: Place, devcontainer: str
+) -> None:
+    """By the printed devcontainer.json alone: the container pushes, and its user is the person."""
+    person, path = place.person, place.project.path
+    said = person.run("airlock-daemon agent add my --print devcontainer", cwd=path)
+    folder = person.account.make_directory(path / ".devcontainer")
+    text = find_lines(said).replace("IMAGE", place.image)
+    person.account.write(folder / "devcontainer.json", text)
+    at = f"--workspace-folder {path}"
+    begun = json.loads(person.run(f"{devcontainer} up {at}", cwd=path).splitlines()[-1])
+    try:
+        assert begun["outcome"] == "success"
+        assert begun["remoteWorkspaceFolder"] == str(path)
+        ask = "id -un; echo ~; git config user.name; command -v ssh; pwd"
+        push = "git commit -q --allow-empty -m dev && git push -q origin HEAD:refs/heads/dev"
+        line = f"{devcontainer} exec {at} bash -lc {shlex.quote(f'{ask}; {push}')}"
+        shown = person.run(line, cwd=path).splitlines()
+        assert shown == [person.account.name, HOME, NAME, "/usr/local/bin/ssh", str(path)]
+        assert place.project.repository.commit("dev") == place.project.head()
+    finally:
+        person.run(f"docker rm --force {begun['containerId']}", cwd=path)

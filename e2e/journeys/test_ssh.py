@@ -134,6 +134,7 @@ def test_what_a_session_did_is_in_the_record(user_stage: Stage, ssh_errand: Ssh)
     assert "id_ed25519" not in told.stderr
     records = [each for each in scene.airlock.audit() if each["event"] == "broker"]
     assert records[-1]["detail"] == {
+        "operation": f"ssh {target}:{call[-1]} true",
         "service": "ssh",
         "destination": f"ssh://{target}:{call[-1]}",
         "command": "true",

@@ -30,7 +30,10 @@ DEBIAN_PACKAGES = (
     "openssh-server",
     "socat",
 )
-WORKSTATION_PACKAGES = (*DEBIAN_PACKAGES, "cargo", "nodejs", "pre-commit", "rsync")
+WORKSTATION_PACKAGES = (
+    *DEBIAN_PACKAGES,
+    *("ansible-core", "cargo", "nodejs", "pre-commit", "rsync"),
+)
 DEBIAN_OPTIONS = (
     "--variant=minbase",
     '--aptopt=Acquire::Languages "none"',

@@ -44,7 +44,7 @@ def follow_index(page: Page, host: GuideHost) -> None:
     host.type(page.take("airlock-daemon run"))
     assert host.has_arrived("agent/first", commit)
     said = host.type(page.take("airlock-daemon log tail"))
-    assert "push refs/heads/agent/first to git@github.com/acme/app" in said
+    assert "git push git@github.com/acme/app refs/heads/agent/first 0000000.." in said
     assert "allowed" in said.splitlines()[-1]
 
 

@@ -50,6 +50,8 @@ def test_a_branch_goes_there_and_back(remote: Remote, *, streamed: bool) -> None
     sent = push["detail"].pop("bytes")
     assert sent > 100
     assert push["detail"] == {
+        "operation": f"git push host{remote.repository} refs/heads/agent/x "
+        f"0000000..{head[:7]}".replace(".git ", " "),
         "destination": f"ssh://host{remote.repository}".removesuffix(".git"),
         "service": "git-receive-pack",
         "refs": [{"ref": "refs/heads/agent/x", "old": "0" * 40, "new": head}],

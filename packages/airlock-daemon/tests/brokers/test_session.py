@@ -78,6 +78,7 @@ def test_the_words_are_the_daemons_own(start: Start) -> None:
     assert "airlock: ssh goes to me@host:2222; " in answer.text("stderr")
     (record,) = daemon.records("broker")
     assert record["detail"] == {
+        "operation": 'ssh me@host:2222 "echo a  b; pwd"',
         "service": "ssh",
         "destination": "ssh://me@host:2222",
         "command": "echo a  b; pwd",

@@ -45,7 +45,10 @@ def test_a_branch_goes_there_and_back(site: Site, *, streamed: bool) -> None:
     head = site.git("rev-parse", "HEAD").stdout.strip()
     assert push["outcome"] == "allowed"
     assert push["detail"].pop("bytes") > 100
+    place = site.url.removesuffix(".git").partition("://")[2]
+    moved = f"refs/heads/agent/x 0000000..{head[:7]}"
     assert push["detail"] == {
+        "operation": f"git push {place} {moved}",
         "destination": site.url.removesuffix(".git"),
         "service": "git-receive-pack",
         "refs": [{"ref": "refs/heads/agent/x", "old": "0" * 40, "new": head}],

@@ -23,7 +23,9 @@ args = []
 def test_test_decides_without_a_daemon(world: World) -> None:
     """Every word after the agent's name is the tool's, also one that is an option of ours."""
     world.write_module("sh", "/bin/sh", '[deny]\nargs = ["--agents"]\n')
-    assert "allowed" in run(world, "test", "my", "sh", "--json", "-c", "x").stdout
+    said = run(world, "test", "my", "sh", "--json", "-c", "x").stdout
+    assert "\noperation: sh --json -c x\n" in said
+    assert "allowed" in said
     said = run(world, "test", "my", "sh", "--agents", "x", status=1).stdout
     assert "denied" in said
     assert "--agents" in said
@@ -143,3 +145,25 @@ def test_the_box_of_what_is_allowed_is_told(
     shown = run(world, "test", "my", "sh", "yes").stdout
     assert f"\nsandbox: {said}" in shown
     assert "sandbox:" not in run(world, "test", "my", "sh", "no", status=1).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("sh", "-c", "a b"), 'sh -c "a b"'),
+        (("git", "status"), "run git status"),
+        (
+            ("git", "push", "git@host:acme/app", "HEAD:agent/x"),
+            "git push git@host/acme/app refs/heads/agent/x",
+        ),
+        (("git", "fetch", "https://host/acme/app"), "git fetch host/acme/app"),
+        (("git", "push", "origin", "HEAD:agent/x"), "run git push origin HEAD:agent/x"),
+    ],
+)
+def test_test_shows_the_operation_as_the_log_does(
+    world: World, words: tuple[str, ...], line: str
+) -> None:
+    """That of the broker where one is asked, else what runs."""
+    world.write_profile('[git]\npush = ["host/**", "git@host/**", "https://host/**"]\n')
+    report = json.loads(run(world, "test", "--json", "my", *words).stdout)
+    assert report["operation"] == line

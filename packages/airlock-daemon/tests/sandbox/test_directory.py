@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
+import unguarded
 from boxing import CLOSED, boxed_world, needs_bubblewrap
 from running import Daemon
 from worlds import World
@@ -162,3 +163,68 @@ def test_swaps_while_boxes_are_made_lead_nowhere(
     assert said.pop("sub")
     said.pop("other", None)
     assert all(any(each in text for each in REFUSED) for text in said), said
+
+
+def swap_for_link(world: World) -> None:
+    """The workspace is a link to the secret for a moment."""
+    away = world.root / "away"
+    world.workspace.rename(away)
+    world.workspace.symlink_to(world.root / "secret")
+    os.sched_yield()
+    world.workspace.unlink()
+    away.rename(world.workspace)
+
+
+def swap_for_secret(world: World) -> None:
+    """The secret itself is the workspace for a moment."""
+    away, secret = world.root / "away", world.root / "secret"
+    world.workspace.rename(away)
+    secret.rename(world.workspace)
+    os.sched_yield()
+    world.workspace.rename(secret)
+    away.rename(world.workspace)
+
+
+def race(world: World, swap: Callable[[World], None], *guards: str) -> list[str]:
+    """What commands print of the workspace, one after the other, while it is swapped all the time.
+
+    It ends after 2,000 swaps and TRIES commands, of which one has run; or with the secret.
+    """
+    is_over, swaps, said = threading.Event(), 0, list[str]()
+
+    def go() -> None:
+        nonlocal swaps
+        while not is_over.is_set():
+            swap(world)
+            swaps += 1
+
+    (world.workspace / "file").write_text("own")
+    with Daemon(world, program=unguarded.options(*guards)) as daemon:
+        thread = threading.Thread(target=go)
+        thread.start()
+        try:
+            while SECRET not in said and (swaps < 2000 or len(said) < TRIES or "own" not in said):
+                answer = daemon.shell("cat file", cwd="/workspace")
+                assert SECRET not in str(answer.messages) or answer.text() == SECRET
+                said.append(answer.text() if "result" in answer.last else "refused")
+        finally:
+            is_over.set()
+            thread.join()
+    return said
+
+
+swaps = pytest.mark.parametrize("swap", [swap_for_link, swap_for_secret])
+
+
+@swaps
+def test_a_box_has_the_noted_workspace_or_is_refused(
+    world: World, swap: Callable[[World], None]
+) -> None:
+    """However often something else is there while boxes are made of it."""
+    assert {*race(world, swap)} <= {"own", "refused"}
+
+
+@swaps
+def test_without_guards_a_box_has_the_secret(world: World, swap: Callable[[World], None]) -> None:
+    """So that the race is seen to be one."""
+    assert SECRET in race(world, swap, "links", "notes")

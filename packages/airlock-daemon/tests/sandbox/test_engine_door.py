@@ -115,6 +115,7 @@ def test_the_box_speaks_to_the_engine_and_each_conversation_is_recorded(world: W
     assert said == f"b'engine heard a' {3_000_000 + len('engine heard ')}\n"
     assert [each["detail"] for each in records] == [
         {
+            "operation": f"docker unix://{path}",
             "service": "docker",
             "destination": f"unix://{path}",
             "bytes": count,

@@ -12,6 +12,7 @@ from airlock_daemon.brokers.git.rules import (
     url_of,
     verb_of,
 )
+from airlock_daemon.brokers.git.telling import name_operation
 from airlock_daemon.cli.git_words import GitCall
 from airlock_daemon.cli.verdict import Verdict
 from airlock_daemon.errors import Denied
@@ -24,6 +25,7 @@ from airlock_modules import (
     judge_push,
     read_url_words,
 )
+from airlock_modules.operation import Operation
 from airlock_wire import quote
 
 
@@ -38,6 +40,10 @@ def judge_call(generation: Generation, call: GitCall) -> Verdict:
         )
     else:
         found = judge_words(generation, call.words, is_push=call.push is not None)
+    if found.operation is not None and call.push is not None:
+        # Which ids they have the client's git knows.
+        refs = (update.ref for update in call.push.updates)
+        found = replace(found, operation=Operation((*found.operation.words, *refs)))
     return _judge_refs(generation, call, found) if found.allowed and call.push else found
 
 
@@ -47,8 +53,10 @@ def judge_words(generation: Generation, words: Sequence[str], *, is_push: bool =
     A place whose host the profile does not name by its name is looked at by the daemon: it is
     undecided. `is_push` is for URLs, whose words do not say it.
     """
+    operation = None
     try:
         asked = _read(generation, words, is_push=is_push)
+        operation = name_operation(asked)
         place = find_granted(asked, generation)
         judge_as_git((verb_of(asked), url_of(asked)), generation)
     except RemoteError as error:
@@ -57,8 +65,9 @@ def judge_words(generation: Generation, words: Sequence[str], *, is_push: bool =
             allowed=False, message=message, rule=error.rule, broker=f"refused: {error.problem}"
         )
     except Denied as refusal:
-        return _refuse(refusal.message, refusal.rule, refusal.hint)
-    return _say_place(asked, place)
+        refused = _refuse(refusal.message, refusal.rule, refusal.hint)
+        return replace(refused, operation=operation)
+    return replace(_say_place(asked, place), operation=operation)
 
 
 def _read(generation: Generation, words: Sequence[str], *, is_push: bool) -> RemoteRequest:
@@ -100,7 +109,7 @@ def _judge_refs(generation: Generation, call: GitCall, found: Verdict) -> Verdic
         named = "the push" if first.ref is None else quote(first.ref)
         # A daemon that checks goes as far as the place.
         refused = _refuse(f"{named}: {first.problem}", first.rule, None)
-        return replace(refused, is_past_check=True)
+        return replace(refused, is_past_check=True, operation=found.operation)
     refs = ", ".join(quote(update.ref) for update in push.updates)
     said = f"; granted of refs: {refs}" if refs else ""
     if not call.is_whole:

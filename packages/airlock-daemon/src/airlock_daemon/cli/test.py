@@ -44,6 +44,7 @@ def ask(
     which the daemon looks. The running daemon is asked too: an answer that differs is a
     failure (it has not reloaded since the files changed), no daemon is a note.
 
+    What a broker would be asked, or a box would run, is shown as the operation that the log has.
     `git push URL REF` and the like say where that may go, and which refs it may move: as the
     daemon tells the container's own git, where the agent has git-remote alone, or a git in a box.
 
@@ -98,6 +99,8 @@ def _print(decision: Decision, verdict: Verdict, box: str | None) -> None:
         typer.echo(f"  {line}")
     for step in decision.steps:
         typer.echo(f"{step.layer}: {step.verdict}: {step.detail}")
+    if verdict.operation is not None:
+        typer.echo(f"operation: {verdict.operation.line}")
     if verdict.workspace:
         typer.echo(f"workspace: {verdict.workspace}")
     if box is not None:

@@ -11,19 +11,23 @@ from airlock_daemon.platform.support import find_missing
 from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Decision, Module
+from airlock_modules.operation import Operation
 from airlock_wire import encode_text, quote
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What the rules say, and the workspace step as far as it goes without the client.
 
-    `message`, `rule` and `hint` are those of the refusal, `workspace` or `broker` tells what that
-    step says. `undecided` are paths of which the client's directory or its container's mounts
-    decide, or a host at which the daemon looks. `is_part` says that more may be asked for than is
-    known, `is_past_check` that a daemon that checks does not come to what refuses.
+    `operation` is what a broker would be asked to do, or what would run; None for what is refused
+    before that is known. `message`, `rule` and `hint` are those of the refusal, `workspace` or
+    `broker` tells what that step says. `undecided` are paths of which the client's directory or
+    its container's mounts decide, or a host at which the daemon looks. `is_part` says that more may
+    be asked for than is known, `is_past_check` that a daemon that checks does not come to what
+    refuses.
     """
 
     allowed: bool
+    operation: Operation | None = None
     message: str = ""
     rule: str | None = None
     hint: str | None = None
@@ -52,6 +56,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         """What the decision of the rules does not have, as JSON has it."""
         refusal = {"rule": self.rule, "message": self.message, "hint": self.hint}
         return {
+            "operation": None if self.operation is None else self.operation.line,
             "workspace": refusal if self.is_workspace_refusal else None,
             "broker": self.broker,
             "undecided": [encode_text(path) for path in self.undecided],
@@ -78,7 +83,9 @@ def judge(
         )
     if module.broker is not None:
         return _judge_broker(module.broker, generation, args, call)
-    found = _judge_workspace(generation, decision, module, args)
+    run = ("run",) if wants_box(module) else ()
+    ran = Operation((*run, command, *args))
+    found = replace(_judge_workspace(generation, decision, module, args), operation=ran)
     if call is None or module.sandbox is None or "git" not in module.sandbox.brokers:
         return found
     return _add_broker(found, _judge_broker("git", generation, (), call))
@@ -90,6 +97,7 @@ def _add_broker(found: Verdict, said: Verdict) -> Verdict:
         return found
     return replace(
         said,
+        operation=said.operation or found.operation,
         workspace=found.workspace,
         undecided=(*found.undecided, *said.undecided),
         is_past_check=not said.allowed,

@@ -3,7 +3,7 @@
 import ipaddress
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from http import HTTPStatus
@@ -22,6 +22,7 @@ from airlock_daemon.fairness.gate import too_many
 from airlock_daemon.request.recording import Recording
 from airlock_daemon.request.state import AgentState, DaemonState
 from airlock_daemon.sandbox.doors import Doors, find_behind, receive_listeners
+from airlock_modules.operation import Operation
 
 log = logging.getLogger("airlock")
 
@@ -196,22 +197,31 @@ class Egress:
             agent.gate.disconnect()
 
     def _tell_given(self, error: AirlockError | None) -> None:
-        self._write({"service": "aws-keys", "destination": str(self._doors.keys)}, error)
+        self._write("aws-keys", str(self._doors.keys), {}, error)
 
     def _tell_carried(self, carried: engine.Carried) -> None:
         destination = f"unix://{self._doors.engine}"
-        detail: dict[str, object] = {"service": "docker", "destination": shorten(destination)}
-        detail |= {"bytes": carried.sent, "received": carried.received}
-        self._write(detail, carried.error)
+        counts = {"bytes": carried.sent, "received": carried.received}
+        self._write("docker", destination, counts, carried.error)
 
     def _tell(self, reached: Reached) -> None:
-        detail: dict[str, object] = {"service": "connect"}
-        if reached.wanted is not None:
-            detail["destination"] = shorten(str(reached.wanted))
-        detail |= {"bytes": reached.sent, "received": reached.received}
-        self._write(detail, reached.error)
+        destination = None if reached.wanted is None else str(reached.wanted)
+        counts = {"bytes": reached.sent, "received": reached.received}
+        self._write("connect", destination, counts, reached.error)
 
-    def _write(self, detail: dict[str, object], error: AirlockError | None) -> None:
+    def _write(
+        self,
+        service: str,
+        destination: str | None,
+        counts: Mapping[str, object],
+        error: AirlockError | None,
+    ) -> None:
+        """Write what became of a connection, whose `destination` is None where it is unreadable."""
+        operation = Operation((service,) if destination is None else (service, destination))
+        detail: dict[str, object] = {"operation": shorten(operation.line), "service": service}
+        if destination is not None:
+            detail["destination"] = shorten(destination)
+        detail |= counts
         outcome: Outcome = "allowed" if error is None else "failed"
         rule = None
         if error is not None and len(self._refused) < _MOST_REFUSED:

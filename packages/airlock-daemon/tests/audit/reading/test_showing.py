@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from airlock_daemon.audit.reading.files import open_log
 from airlock_daemon.audit.reading.recent import Wanted, find_recent
-from airlock_daemon.audit.reading.showing import WORD, WORDS, Lines, show_word, to_object
+from airlock_daemon.audit.reading.showing import Lines, show_word, to_object
 from airlock_daemon.audit.record import shorten, shorten_all
+from airlock_modules.operation import LINE, WORD
 from logs import recent, write
 
 
@@ -53,28 +54,46 @@ def test_a_request_is_a_line_that_a_person_can_read(tmp_path: Path) -> None:
     ]
 
 
-def test_a_conversation_with_a_remote_reads_as_what_was_done(tmp_path: Path) -> None:
-    """Which refs to where, also of a log that somebody else has written."""
-    app = {"destination": "ssh://git@github.com/acme/app", "service": "git-receive-pack"}
-    refs = [{"ref": "refs/heads/x", "old": "0", "new": "1"}, {"ref": "a b", "old": "1", "new": "0"}]
+def test_what_a_broker_did_reads_as_its_operation(tmp_path: Path) -> None:
+    """With what refused it; also in a log that somebody else has written."""
+    push = "git push github.com/acme/app refs/heads/x 1111111..2222222"
     broker = {"event": "broker", "outcome": "allowed"}
-    fetch = {"destination": "https://host/x", "service": "git-upload-pack", "unpinned": True}
-    reached = {"service": "connect", "destination": "host:443", "bytes": 1, "received": 2}
-    pushed, fetched, odd, led, unread = lines_of(
+    api = {"operation": "gh POST /repos/acme/app/pulls", "service": "https", "status": 201}
+    shown = lines_of(
         tmp_path / "log",
-        {**broker, "detail": {**app, "refs": refs, "more": 3}},
-        {**broker, "detail": fetch},
-        {**broker, "detail": {"service": ["\x1b"], "refs": [7]}, "rule": "words"},
-        {**broker, "detail": reached},
-        {**broker, "detail": {"service": "connect", "bytes": 0}, "rule": "request"},
+        {**broker, "detail": {"operation": push, "service": "git-receive-pack"}},
+        {**broker, "detail": {"operation": "ssh host", "unpinned": True}},
+        {**broker, "detail": api, "duration_ms": 31.4},
+        {**broker, "detail": api, "outcome": "denied", "layer": "broker", "rule": "api.deny"},
+        {**broker, "detail": {"operation": "connect"}, "outcome": "failed", "reason": "no answer"},
+        {**broker, "detail": {"operation": "a\x1b[2J"}},
+        {**broker, "detail": {"operation": {"begins": "a b", "bytes": 900, "sha256": "0"}}},
+        {**broker, "detail": ["\x1b"]},
     )
-    assert pushed.endswith(
-        'push refs/heads/x --delete "a b" ... (3 more) to git@github.com/acme/app'
+    assert [" ".join(line.split()) for line in shown] == [
+        f"my allowed broker {push}",
+        "my allowed broker ssh host [unpinned]",
+        "my allowed status 201 31 ms gh POST /repos/acme/app/pulls",
+        "my denied broker gh POST /repos/acme/app/pulls [rule api.deny]",
+        'my failed broker connect ["no answer"]',
+        r'my allowed broker "a\u{1b}[2J"',
+        'my allowed broker "a b"... (900 bytes)',
+        r'my allowed broker ["[\"\\u001b\"]"]',
+    ]
+
+
+def test_what_ran_in_a_box_is_an_operation_too(tmp_path: Path) -> None:
+    """A tool without a box, and a command that did not run, are shown by their words alone."""
+    plan = {"command": "terraform", "args": ["apply", "my plan"], "outcome": "allowed"}
+    boxed, unboxed, denied = lines_of(
+        tmp_path / "log",
+        {**plan, "sandbox": "bubblewrap"},
+        {**plan, "sandbox": "off"},
+        {**plan, "outcome": "denied", "layer": "module"},
     )
-    assert fetched.endswith("fetch from https://host/x [unpinned]")
-    assert odd.endswith(r'"[\"\\u001b\"]" at "null" [rule words]')
-    assert led.endswith(" connect to host:443")
-    assert unread.endswith(" connect [rule request]")
+    assert boxed.endswith('  run terraform apply "my plan"')
+    assert unboxed.endswith('  terraform apply "my plan"')
+    assert denied.endswith('  terraform apply "my plan"')
 
 
 def test_colours_are_around_our_own_words_only(tmp_path: Path) -> None:
@@ -132,8 +151,8 @@ def test_long_words_and_many_of_them_are_cut(tmp_path: Path) -> None:
         {"command": "git", "args": ["a-word"] * 190},
     )
     assert long.endswith('x"... (1000 characters)')
-    assert many.endswith("more arguments)")
-    assert max(len(long), len(many)) < WORD + WORDS
+    assert many.endswith(" more)")
+    assert max(len(long), len(many)) < WORD + LINE
 
 
 def test_columns_stand_below_each_other(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     reason: object = None
     layer: str | None = None
     rule: object = None
+    sandbox: object = None
     detail: object = None
     count: _Count | None = None
     prev: str | msgspec.UnsetType | None = msgspec.UNSET

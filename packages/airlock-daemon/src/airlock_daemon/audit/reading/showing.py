@@ -5,22 +5,19 @@ wherever it is more than a plain word, so that it can neither end the line nor l
 """
 
 import base64
-import re
 from collections.abc import Callable, Iterator
 
 import msgspec
 
 from airlock_daemon.audit.reading.entry import Entry
 from airlock_daemon.audit.reading.recent import Item
-from airlock_daemon.audit.reading.remotes import tell_remote
 from airlock_daemon.audit.record import to_json
+from airlock_modules.operation import WORD, join_words, spell_word
 from airlock_wire import quote
 
-# How many characters of a word, and of all of them, are shown; --json has everything.
-WORD = 100
-WORDS = 400
+_NO_BOX = (None, "off", "broker")
+"""What `sandbox` of a record is for a command that ran in no box."""
 
-_PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./~^-]+")
 _COLOURS = {
     "allowed": "32",
     "denied": "31",
@@ -80,10 +77,8 @@ def to_object(item: Item) -> bytes:
 def show_word(value: object) -> str:
     """A text as a record has it, in whatever form, as one word that is what it looks like."""
     match value:
-        case str() if _PLAIN.fullmatch(value) and len(value) <= WORD:
-            return value
         case str():
-            return quote(value, limit=WORD)
+            return spell_word(value)
         case {"base64": str(encoded)}:
             # It is the client's bytes that were no UTF-8; in a file that somebody wrote, anything.
             data = base64.b64decode(encoded.encode("utf-8", "replace"))
@@ -97,6 +92,9 @@ def show_word(value: object) -> str:
 
 
 def _tell_how(entry: Entry) -> str:
+    match entry.detail:
+        case {"service": "https", "status": int(status)} if entry.layer is None:
+            return f"status {status}"
     if entry.event not in ("exec", "exec-start"):
         return show_word(entry.layer or entry.event)
     if entry.signal:
@@ -114,25 +112,21 @@ def _tell_duration(entry: Entry) -> str:
 
 
 def _tell_words(entry: Entry) -> Iterator[str]:
-    if entry.event == "broker" and isinstance(entry.detail, dict):
-        yield from tell_remote(entry.detail, show_word)
-        if entry.rule is not None:
-            yield f"[rule {show_word(entry.rule)}]"
-        return
-    left = WORDS
-    words = [] if entry.command is None else [entry.command, *(entry.args or ())]
-    for number, word in enumerate(words):
-        shown = show_word(word)
-        left -= len(shown) + 1
-        if left < 0:
-            yield f"... ({len(words) - number} more arguments)"
-            break
-        yield shown
+    detail = entry.detail
+    match detail:
+        case {"operation": operation} if entry.event == "broker":
+            # A line of ours, unless somebody else has written this log.
+            is_line = isinstance(operation, str) and operation.isprintable()
+            yield operation if is_line else show_word(operation)
+            detail = "unpinned" if "unpinned" in detail else None
+        case _ if entry.command is not None:
+            run = () if entry.sandbox in _NO_BOX else ("run",)
+            yield join_words([*run, *map(show_word, (entry.command, *(entry.args or ())))])
     if entry.rule is not None:
         yield f"[rule {show_word(entry.rule)}]"
     elif entry.reason is not None:
         yield f"[{show_word(entry.reason)}]"
-    if entry.detail is not None:
-        yield f"[{show_word(entry.detail)}]"
+    if detail is not None:
+        yield f"[{show_word(detail)}]"
     if entry.count is not None:
         yield f"[{entry.count} of this kind]"

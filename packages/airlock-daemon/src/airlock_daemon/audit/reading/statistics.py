@@ -120,9 +120,10 @@ class _Counts:
         if entry.event == "exec-start":
             self._begun.add(entry.request)
             self._known.add(show_word(entry.command))
-        elif entry.event == "broker" and entry.outcome == "denied":
+        elif entry.event == "broker" and entry.request and entry.outcome == "denied":
             self._refused[entry.request] = _name_refusal(entry)
-        elif entry.event in _FINAL:
+        elif entry.event in _FINAL or (entry.event == "broker" and entry.request is None):
+            # A broker that is asked over a socket of its own has no other record of that.
             self._begun.discard(entry.request)
             self._count(entry)
 

@@ -1,10 +1,20 @@
-"""What the audit log and a client say of a session with another machine."""
+"""A session with another machine as an operation, and what the audit log and a client say of it."""
 
 from airlock_daemon.audit.record import shorten
 from airlock_daemon.brokers.ssh.session import Admitted
-from airlock_modules import Session
+from airlock_modules import Query, Session
+from airlock_modules.operation import Operation
 
 _COMMAND = 400
+
+
+def name_operation(asked: Session | Query) -> Operation:
+    """What is done where, or what ssh itself is asked."""
+    if not isinstance(asked, Session):
+        return Operation(("ssh", *asked.words))
+    subsystem = ("-s",) if asked.is_subsystem else ()
+    command = () if asked.command is None else (asked.command,)
+    return Operation(("ssh", str(asked.login), *subsystem, *command))
 
 
 def describe(admitted: Admitted, *, sent: int | None, received: int | None) -> dict[str, object]:
@@ -13,19 +23,17 @@ def describe(admitted: Admitted, *, sent: int | None, received: int | None) -> d
     `sent` and `received` are the bytes of ssh's stdin and stdout, None where they did not pass
     through the daemon: `bytes` and `received`.
 
-    `service` is always "ssh"; `destination` and one of `command`, `subsystem` and `shell` say what
-    is done where, or `query` what is asked of ssh itself. `unpinned` is there where no line of the
-    profile names the host.
+    `operation` says what is done, and `service` is always "ssh". Of a session there are
+    `destination` and, unless it is a shell, `command` or `subsystem`; of what is asked of ssh
+    itself there is no more. `unpinned` is there where no line of the profile names the host.
     """
-    detail: dict[str, object] = {"service": "ssh"}
     asked = admitted.asked
+    operation = shorten(name_operation(asked).line)
+    detail: dict[str, object] = {"operation": operation, "service": "ssh"}
     if not isinstance(asked, Session):
-        detail["query"] = [shorten(word) for word in asked.words]
         return detail
     detail["destination"] = shorten(f"ssh://{asked.login}")
-    if asked.command is None:
-        detail["shell"] = True
-    else:
+    if asked.command is not None:
         key = "subsystem" if asked.is_subsystem else "command"
         detail[key] = shorten(asked.command, most=_COMMAND)
     if not admitted.is_pinned:

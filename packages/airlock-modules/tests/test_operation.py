@@ -1,0 +1,49 @@
+"""Tests of `airlock_modules.operation`: one line, whatever the words are."""
+
+import shlex
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airlock_modules.operation import LINE, WORD, Operation
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("gh", "POST", "/repos/acme/app/pulls"), "gh POST /repos/acme/app/pulls"),
+        (
+            ("git", "push", "github.com/acme/app", "refs/heads/x", "1111111..2222222"),
+            "git push github.com/acme/app refs/heads/x 1111111..2222222",
+        ),
+        (("ssh", "deploy@build", "uptime; id"), 'ssh deploy@build "uptime; id"'),
+        (("run", "sh", "-c", ""), 'run sh -c ""'),
+        (("run", "a\nb", "\x1b[2J", "\u202e"), r'run "a\nb" "\u{1b}[2J" "\u{202e}"'),
+        (("run", 'a"b'), r'run "a\"b"'),
+    ],
+)
+def test_a_word_that_is_not_plain_is_quoted(words: tuple[str, ...], line: str) -> None:
+    """So that two operations never have one line, and no line does anything to a terminal."""
+    assert Operation(words).line == line
+
+
+@given(st.lists(st.text(), max_size=50).map(tuple))
+def test_a_line_is_printable_and_short(words: tuple[str, ...]) -> None:
+    """What it has no room for is counted."""
+    line = Operation(words).line
+    assert line.isprintable()
+    assert len(line) <= LINE + len("... (50 more)")
+
+
+@given(st.lists(st.text(st.characters(max_codepoint=126), max_size=8), max_size=5).map(tuple))
+def test_the_words_can_be_told_apart(words: tuple[str, ...]) -> None:
+    """A word with a space is not two, and one with a quote does not end it."""
+    assert len(shlex.split(Operation(words).line.replace(r"\u{", "u"))) == len(words)
+
+
+def test_long_words_and_many_of_them_are_cut() -> None:
+    """With how much there is."""
+    line = Operation(("run", "x" * 1000, *["word"] * 1000)).line
+    assert f'"{"x" * WORD}"... (1000 characters)' in line
+    assert line.endswith(" more)")
