@@ -187,6 +187,8 @@ class World:
 
     async def fork(self, nursery: trio.Nursery) -> None:
         """Have the parent fork a worker, and listen to that."""
+        if self.channel is not None:
+            self.channel.close()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         await self.parent.send(Fork(agent="agent"), theirs.fileno())
         theirs.close()
