@@ -16,6 +16,7 @@ TARGETS = (
     "replies",
     "conversation",
     "relay",
+    "aws",
 )
 """The names of the targets, each the name of its file."""
 

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -45,10 +46,13 @@ class Cloud(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def running_cloud(folder: Path, certificate: Path, key: Path) -> Iterator[Cloud]:
-    """A cloud with the bucket BUCKET and the role ROLE, while the context lasts."""
-    with _serving(folder, certificate, key) as port, _proxying(port) as proxy:
-        keys = _make_user(port)
+def running_cloud(folder: Path, certificate: Path, authorities: Path) -> Iterator[Cloud]:
+    """A cloud with a user and the role ROLE, while the context lasts.
+
+    `certificate` is a file with a certificate and its key, which `authorities` verify.
+    """
+    with _serving(folder, certificate) as port, _proxying(port) as proxy:
+        keys = _make_user(port, ssl.create_default_context(cafile=str(authorities)))
         cloud = Cloud(f"http://127.0.0.1:{proxy}", keys)
         yield cloud
 
@@ -72,12 +76,12 @@ def make_client(
 
 
 @contextmanager
-def _serving(folder: Path, certificate: Path, key: Path) -> Iterator[int]:
+def _serving(folder: Path, certificate: Path) -> Iterator[int]:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         port = reserved.getsockname()[1]
     said = (folder / "moto-said").open("wb")
-    words = ["-H", "127.0.0.1", "-p", str(port), "-c", str(certificate), "-k", str(key)]
+    words = ["-H", "127.0.0.1", "-p", str(port), "-c", str(certificate), "-k", str(certificate)]
     environment = {"PATH": os.defpath, "INITIAL_NO_AUTH_ACTION_COUNT": "5"}
     process = subprocess.Popen(
         [sys.executable, "-m", "moto.server", *words],
@@ -133,30 +137,27 @@ def _proxying(port: int) -> Iterator[int]:
         listener.close()
 
 
-def _make_user(port: int) -> tuple[str, str]:
+def _make_user(port: int, context: ssl.SSLContext) -> tuple[str, str]:
     """Make a user who may do anything, and the role; its key."""
-    _ask(port, "iam", Action="CreateUser", UserName="human")
-    answer = _ask(port, "iam", Action="CreateAccessKey", UserName="human")
+    _ask(port, context, Action="CreateUser", UserName="human")
+    answer = _ask(port, context, Action="CreateAccessKey", UserName="human")
     document = json.dumps(_POLICY)
     parameters = {"PolicyName": "all", "PolicyDocument": document}
-    _ask(port, "iam", Action="PutUserPolicy", UserName="human", **parameters)
+    _ask(port, context, Action="PutUserPolicy", UserName="human", **parameters)
     trust = {"AssumeRolePolicyDocument": document}
-    _ask(port, "iam", Action="CreateRole", RoleName="deploy", **trust)
-    _ask(port, "iam", Action="PutRolePolicy", RoleName="deploy", **parameters)
+    _ask(port, context, Action="CreateRole", RoleName="deploy", **trust)
+    _ask(port, context, Action="PutRolePolicy", RoleName="deploy", **parameters)
     found = {element.tag.rpartition("}")[2]: element.text for element in answer.iter()}
     return str(found["AccessKeyId"]), str(found["SecretAccessKey"])
 
 
-def _ask(port: int, service: str, **parameters: str) -> ET.Element:
-    import ssl  # noqa: PLC0415
-
+def _ask(port: int, context: ssl.SSLContext, **parameters: str) -> ET.Element:
     # What it is about is read from the scope of its signature, which nobody checks yet.
-    scope = f"AWS4-HMAC-SHA256 Credential=x/20240101/us-east-1/{service}/aws4_request, Signature=x"
+    scope = "AWS4-HMAC-SHA256 Credential=x/20240101/us-east-1/iam/aws4_request, Signature=x"
     request = urllib.request.Request(
         f"https://127.0.0.1:{port}",
         data=urllib.parse.urlencode({**parameters, "Version": "2010-05-08"}).encode(),
         headers={"Authorization": scope},
     )
-    context = ssl._create_unverified_context()
-    with urllib.request.urlopen(request, context=context) as answer:
-        return ET.fromstring(answer.read())
+    with urllib.request.urlopen(request, context=context) as answer:  # noqa: S310 - our own server
+        return ET.fromstring(answer.read())  # noqa: S314 - as above

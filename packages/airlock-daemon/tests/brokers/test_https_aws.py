@@ -13,7 +13,7 @@ from api_server import Certificates
 from aws_cloud import BUCKET, REGION, ROLE, Cloud, make_client, running_cloud
 from broker_world import World, broker
 
-from airlock_daemon.brokers.https.messages import Finished, Question, Refusal
+from airlock_daemon.brokers.https.messages import Question, Refusal, Spent
 from airlock_modules.apis import Api, Asked, Credential, Source
 from airlock_modules.apis.aws import Grant
 
@@ -43,7 +43,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cloud, Pat
     folder = tmp_path_factory.mktemp("cloud")
     certificates = Certificates(folder)
     certificate = certificates.issue(*HOSTS, "127.0.0.1")
-    with running_cloud(folder, certificate, certificate) as cloud:
+    with running_cloud(folder, certificate, certificates.file) as cloud:
         human = make_client("s3", cloud.keys, proxy=cloud.proxy, authorities=certificates.file)
         place = {"LocationConstraint": REGION}
         human.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=place)
@@ -198,15 +198,21 @@ async def test_the_cloud_is_asked_with_the_credential_that_the_daemon_has(
 
     await call("s3", "ListBuckets")
     assert world.secret is not None
-    world.secret = world.secret.replace('"secret": "', '"secret": "x')
+    good = world.secret
+    world.secret = good.replace('"secret": "', '"secret": "x')
     with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
         await call("s3", "ListBuckets")
+    assert world.find(Spent) == []
+    world.secret = good.replace('"id": "', '"id": "X')
+    with pytest.raises(ClientError, match="InvalidAccessKeyId"):
+        await call("s3", "ListBuckets")
+    await world.wait_for(Spent)
 
 
 async def test_a_role_is_assumed_without_its_keys(
     call: Call, world: World, nursery: trio.Nursery
 ) -> None:
-    """The tool gets made-up ones, which go on where the worker was ended, and in this agent alone."""
+    """The tool gets others, which go on where the worker was ended, and with this agent alone."""
     from botocore.exceptions import ClientError  # noqa: PLC0415 - as above
 
     answer = await call("sts", "AssumeRole", RoleArn=ROLE, RoleSessionName="agent")
@@ -216,8 +222,8 @@ async def test_a_role_is_assumed_without_its_keys(
     assert (await call("s3", "GetObject", keys=keys, Bucket=BUCKET, Key="seen"))["Body"] == b"seen"
     with pytest.raises(ClientError, match="s3:DeleteObject is not granted"):
         await call("s3", "DeleteObject", keys=keys, Bucket=BUCKET, Key="seen")
-    with pytest.raises(ClientError, match="role/other. is not granted"):
-        other = ROLE.replace("deploy", "other")
+    other = ROLE.replace("deploy", "other")
+    with pytest.raises(ClientError, match=r"role/other. is not granted"):
         await call("sts", "AssumeRole", RoleArn=other, RoleSessionName="agent")
     token = keys[2][:-8] + "AAAAAAAA"
     with pytest.raises(ClientError, match="not of this agent's own roles"):

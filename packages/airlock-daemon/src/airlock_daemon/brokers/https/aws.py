@@ -40,6 +40,10 @@ _ANSWER = re.compile(
     rb"<(?P<name>AccessKeyId|SecretAccessKey|SessionToken)>(?P<value>[^<>]*)</(?P=name)>"
 )
 _NONCE = 12
+# Of errors that AWS answers where it does not know a key, or a session has ended.
+SPENT = re.compile(
+    rb"ExpiredToken|InvalidClientTokenId|InvalidAccessKeyId|UnrecognizedClient|InvalidToken"
+)
 
 
 class Session(msgspec.Struct, frozen=True):

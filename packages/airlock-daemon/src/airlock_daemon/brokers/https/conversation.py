@@ -12,7 +12,7 @@ import trio
 
 from airlock_daemon.brokers.egress.destinations import Destination
 from airlock_daemon.brokers.http.tls import TlsStream
-from airlock_daemon.brokers.https.aws import AwsRequest, Means, read_request
+from airlock_daemon.brokers.https.aws import SPENT, AwsRequest, Means, read_request
 from airlock_daemon.brokers.https.aws import prepare as prepare_aws
 from airlock_daemon.brokers.https.exchange import PIECE, Damaged, Exchange, Incoming, Result
 from airlock_daemon.brokers.https.messages import (
@@ -197,6 +197,7 @@ class Conversation:
                 spend=self._make_spend(given),
                 rewrite=prepared.rewrite,
                 takes_packed=True,
+                spent=SPENT if request.session is None else None,
             )
 
         try:

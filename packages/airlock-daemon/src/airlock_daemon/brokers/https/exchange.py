@@ -4,7 +4,9 @@ The head is the one that was judged. h11 frames the bodies, from heads that leav
 ours of the request, and the service's answer, which is refused where it has two lengths.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Iterable
+from http import HTTPStatus
 
 import h11
 import msgspec
@@ -210,8 +212,10 @@ class Exchange:
         spend: Callable[[], Awaitable[None]],
         rewrite: Callable[[bytes], bytes] | None = None,
         takes_packed: bool = False,
+        spent: re.Pattern[bytes] | None = None,
     ) -> None:
-        """`body` is one that has been read already. `spend` is called where `secrets` are refused.
+        """`body` is one that has been read already. `spend` is called where `secrets` are refused:
+        by 401, or by another error that begins with what `spent` finds.
 
         `rewrite` makes the body of a 200 anew, and raises Failed where it cannot. With
         `takes_packed` a compressed answer is passed on, and not searched.
@@ -230,6 +234,7 @@ class Exchange:
         self._search = Search(*secrets)
         self._rewrite = rewrite
         self._takes_packed = takes_packed
+        self._spent = spent
         self._spend = spend
         self._may_go = trio.Event()
         self._received = 0
@@ -392,6 +397,7 @@ class Exchange:
         is_over = False
         while not is_over:
             data, is_over = await self._read_piece()
+            await self._look_at_error(data)
             if self._received > _BULK:
                 await self._turns.take()
             passed = self._search.feed(data)
@@ -401,6 +407,13 @@ class Exchange:
                 await self._answer(h11.Data(data=passed))
         # Its trailers, if there are any, end here.
         await self._answer(h11.EndOfMessage())
+
+    async def _look_at_error(self, data: bytes) -> None:
+        """Tell once where the beginning of an error says that the credential is good no more."""
+        is_error = self._status in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN)
+        if is_error and self._spent is not None and self._spent.search(data):
+            self._spent = None
+            await self._spend()
 
     async def _pass_rewritten(
         self, rewrite: Callable[[bytes], bytes], response: h11.Response, headers: _Headers
