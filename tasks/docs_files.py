@@ -21,6 +21,7 @@ _KINDS = {
     "entries": "array of strings and tables",
     "boolean": "boolean",
     "integer": "integer",
+    "integers": "array of integers",
     "number": "number",
     "string_map": "table of strings",
     "choice": "string",
@@ -50,6 +51,7 @@ expect = 'denied'
 """
 
 
+_API = "hosts = ['a.b']\ncredential = {as = 'header', stored = 'NAME', placeholder = 'x_{36}'}"
 _HELD = "credentials = {files = {'~/FILE' = '~/FILE'}, env = {NAME = 'NAME'}}"
 
 
@@ -85,6 +87,7 @@ def _read_config() -> None:
 def _read_profile() -> None:
     # What is asked for only where it is there.
     text = "commands = []\n[git]\nprotocols = ['ssh']\nrefs = ['refs/heads/*']\n"
+    text += f"[api.NAME]\n{_API}\ngraphql = {{mutations = []}}\n"
     parse_profile(text, source=_SOURCE, upper=Limits(), modules=Modules(), faults=[])
 
 
@@ -96,6 +99,7 @@ def _read_module() -> None:
         "command = {bin = 'x'}\ndeny = {args = []}\nsandbox = {box = 'closed'}",
         f"command = {{bin = 'x'}}\ndeny = {{args = []}}\n{_HELD}",
         _WITH_A_SYNTAX,
+        f"[[api]]\n{_API}\ngraphql = {{mutations = []}}\n[client]\n",
     ):
         with suppress(ModuleError):
             parse_module(text, name="x", source=_SOURCE)

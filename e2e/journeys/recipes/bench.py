@@ -46,8 +46,8 @@ def adapt(stage: Stage, server: WebServer, text: str, changes: Mapping[str, str]
 
 
 def show(executables: Executables, name: str) -> str:
-    """Return the recipe as `airlock-daemon show` prints it."""
-    return run((str(executables.daemon), "show", name)).succeeded().out.decode()
+    """Return the recipe as `airlock-daemon show --recipe` prints it."""
+    return run((str(executables.daemon), "show", name, "--recipe")).succeeded().out.decode()
 
 
 def drop_rules(recipe: str) -> str:

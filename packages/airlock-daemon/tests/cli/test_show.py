@@ -22,6 +22,7 @@ from airlock_modules import (
 from commanding import run
 from worlds import UNSAID, World
 
+COMMANDS = [each.name for each in map(load_builtin, builtin_names()) if each.has_command]
 VECTORS = Path(__file__).resolve().parents[4] / "conformance" / "vectors"
 
 
@@ -43,20 +44,23 @@ def test_show_prints_a_valid_override(world: World, name: str) -> None:
 @pytest.mark.parametrize("name", recipe_names())
 def test_show_prints_a_recipe_to_be_copied(world: World, name: str) -> None:
     """It is active for nobody before, and nothing more is said of it than it says itself."""
-    assert run(world, "show", name).stdout == recipe_text(name)
-    assert json.loads(run(world, "show", name, "--json").stdout)["source"] == f"recipe {name}"
-    for more in (("--agent", "my"), ("--security",)):
-        said = run(world, "show", name, *more, status=1).stderr
-        assert f"hint: airlock-daemon show {name} > AGENT/commands/{name}.toml" in said
+    assert run(world, "show", name, "--recipe").stdout == recipe_text(name)
+    shown = json.loads(run(world, "show", name, "--recipe", "--json").stdout)
+    assert shown["source"] == f"recipe {name}"
+    assert "there is no recipe for git" in run(world, "show", "git", "--recipe", status=1).stderr
 
 
 def test_a_command_without_a_module_is_told_of_its_recipe(world: World) -> None:
     """Where it is enabled, and where it is asked for."""
     config = world.config / "config.toml"
-    config.write_text(config.read_text().replace('"sh"', '"sh", "gh"'))
-    assert "there is a recipe: airlock-daemon show gh" in run(world, "check", status=1).stdout
-    said = run(world, "agent", "add", "other", "--command", "gh", "--yes", status=1).stderr
-    assert "there is a recipe: airlock-daemon show gh" in said
+    config.write_text(config.read_text().replace('"sh"', '"sh", "kubectl"'))
+    assert "there is a recipe: airlock-daemon show kubectl" in run(world, "check", status=1).stdout
+    said = run(world, "agent", "add", "other", "--command", "kubectl", "--yes", status=1).stderr
+    assert "there is a recipe: airlock-daemon show kubectl" in said
+    assert run(world, "show", "kubectl").stdout == recipe_text("kubectl")
+    for more in (("--agent", "my"), ("--security",)):
+        said = run(world, "show", "kubectl", *more, status=1).stderr
+        assert "hint: airlock-daemon show kubectl > AGENT/commands/kubectl.toml" in said
 
 
 def test_show_for_an_agent_prints_its_override(world: World) -> None:
@@ -135,7 +139,7 @@ def test_of_a_module_that_a_person_wrote_nothing_is_promised(world: World) -> No
 
 
 # A broker reads its arguments itself, and its module decides nothing about them.
-@pytest.mark.parametrize("name", [n for n in builtin_names() if load_builtin(n).broker is None])
+@pytest.mark.parametrize("name", [n for n in COMMANDS if load_builtin(n).broker is None])
 def test_an_override_with_the_shown_text_decides_as_the_module_it_replaces(name: str) -> None:
     """For every policy vector of the tool: nothing of a module is in its place or its origin."""
     path = VECTORS / f"{name}.json"

@@ -6,13 +6,15 @@ nothing of the daemon or of the wire.
 
 Its rooms, each of which uses those below it: `files` reads the TOML that people write, `rules` has
 what a module refuses and allows, `reading` says how the arguments of a tool are read. `remotes` is
-about what git's transports and ssh ask for, where they lead, and which refs a push moves.
+about what git's transports and ssh ask for, where they lead, and which refs a push moves; `apis`
+about requests to APIs.
 """
 
 from airlock_modules.decision import Decision, Grant, Step
 from airlock_modules.description import describe_reading, dump_reading
 from airlock_modules.errors import RuleError
 from airlock_modules.evaluator import evaluate
+from airlock_modules.files.api_profile import Granted, grant_apis, read_own_apis
 from airlock_modules.files.builtin_files import (
     builtin_names,
     builtin_options,
@@ -31,6 +33,7 @@ from airlock_modules.files.faults import Fault, ModuleError
 from airlock_modules.files.forwarding import select_forwarded
 from airlock_modules.files.git_table import names_git_grant, read_git_grant
 from airlock_modules.files.module_file import Module, load_builtin, narrow_module, parse_module
+from airlock_modules.files.network_entries import PRESETS, read_presets
 from airlock_modules.files.option_files import load_options, parse_options
 from airlock_modules.files.program_entries import ALL_BELOW, ANY_PROGRAM, IF_THERE
 from airlock_modules.files.recipe_files import recipe_names, recipe_text
@@ -79,6 +82,7 @@ __all__ = [
     "ANY_PROGRAM",
     "DEFAULT_REFS",
     "IF_THERE",
+    "PRESETS",
     "AdvertisementReader",
     "Credentials",
     "Decision",
@@ -89,6 +93,7 @@ __all__ = [
     "GitGrant",
     "GrammarRules",
     "Grant",
+    "Granted",
     "HelperReader",
     "HostFile",
     "HostLine",
@@ -134,6 +139,7 @@ __all__ = [
     "find_secret_names",
     "find_transport",
     "find_variable",
+    "grant_apis",
     "is_name",
     "judge_push",
     "list_unseen",
@@ -147,7 +153,9 @@ __all__ = [
     "parse_options",
     "read_git_grant",
     "read_host_line",
+    "read_own_apis",
     "read_place",
+    "read_presets",
     "read_session_words",
     "read_ssh_grant",
     "read_ssh_words",

@@ -36,6 +36,8 @@ def evaluate(grant: Grant, command: str, args: Sequence[str]) -> Decision:
         return _refuse_by_profile(name, steps)
     reason = f"commands lists {name}" if grant.commands else "commands is empty, so all is granted"
     steps += (Step("profile", "passed", reason),)
+    if not module.has_command:
+        return _refuse_without_command(name, steps)
     if module.lacks_box:
         return _refuse_without_box(name, module, steps)
     return _apply_rules(name, module, args, steps)
@@ -74,6 +76,19 @@ def _refuse_by_profile(name: str, steps: tuple[Step, ...]) -> Decision:
         message=f"{name} is refused: the profile of this agent does not grant it",
         hint=f'a person on the host can add "{name}" to commands in its airlock.toml{_THEN}',
         steps=(*steps, Step("profile", "refused", f"commands does not list {name}")),
+    )
+
+
+def _refuse_without_command(name: str, steps: tuple[Step, ...]) -> Decision:
+    return Decision(
+        allowed=False,
+        kind="denied",
+        layer="module",
+        rule="no-command",
+        message=f"{name} is refused: the host grants its API, and runs no command for it",
+        hint=f"use the container's own {name}, which reaches the API through the proxy that "
+        "airlock-daemon run sets (HTTPS_PROXY)",
+        steps=(*steps, Step("module", "refused", "the module has no [command], but an [[api]]")),
     )
 
 

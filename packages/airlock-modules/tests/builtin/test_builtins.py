@@ -15,14 +15,16 @@ from airlock_modules.rules.judgement import GrammarRules
 
 RULED = ("aws", "docker", "git", "ssh", "terraform")
 NAMES = ("aws", "docker", "git", "git-remote", "ssh", "terraform")
+APIS = ("anthropic", "gh", "npm", "openai", "pypi")
 
 
-def test_six_modules_ship_with_the_package() -> None:
-    """The built-in commands are listed in order."""
-    assert builtin_names() == NAMES
+def test_eleven_modules_ship_with_the_package() -> None:
+    """Those of commands and those of APIs, listed in order."""
+    assert builtin_names() == tuple(sorted((*NAMES, *APIS)))
+    assert tuple(name for name in builtin_names() if load_builtin(name).has_command) == NAMES
 
 
-@pytest.mark.parametrize("name", ["gh", "", "..", "git/../git", "git\0", "__init__.py"])
+@pytest.mark.parametrize("name", ["kubectl", "", "..", "git/../git", "git\0", "__init__.py"])
 def test_another_name_is_a_key_error(name: str) -> None:
     """No name leads anywhere but to a module of the list."""
     for function in (builtin_text, builtin_security, load_builtin):
@@ -30,13 +32,13 @@ def test_another_name_is_a_key_error(name: str) -> None:
             function(name)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *APIS])
 def test_the_text_of_a_builtin_is_valid_as_an_override(name: str) -> None:
     """What is shown to a person can be copied into an agent's directory as it is."""
     module = load_builtin(name)
     override = parse_module(builtin_text(name), name=name, source="x")
     assert (module.builtin, override.builtin) == (True, False)
-    assert module.rules == override.rules
+    assert (module.rules, module.apis) == (override.rules, override.apis)
 
 
 @pytest.mark.parametrize("name", RULED)
@@ -88,7 +90,7 @@ def test_every_variable_and_every_added_argument_is_explained(name: str) -> None
     assert [word for word in added if f"`{word}`" not in security] == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *APIS])
 def test_each_security_page_has_the_same_parts(name: str) -> None:
     """Whoever knows one page finds the way in all of them."""
     headings = re.findall(r"^## (.*)$", builtin_security(name), re.MULTILINE)

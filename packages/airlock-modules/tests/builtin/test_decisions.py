@@ -7,7 +7,8 @@ from asking import ask, passes
 from policy_vectors import Vector, read_vectors
 
 # A broker's module has no rules for arguments: the broker reads them itself.
-NAMES = tuple(name for name in builtin_names() if load_builtin(name).broker is None)
+MODULES = tuple(map(load_builtin, builtin_names()))
+NAMES = tuple(each.name for each in MODULES if each.has_command and each.broker is None)
 
 # Those whose tools run in a box that holds nothing, so that few rules are left.
 BOXED = {

@@ -10,6 +10,7 @@ from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.reporting import say_each
 from airlock_daemon.cli.table import print_rows
+from airlock_daemon.setup.apis import describe_api
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.load import Setup
 from airlock_daemon.setup.workspaces import describe_unserved
@@ -94,6 +95,8 @@ def _list_granted(setup: Setup, generation: Generation) -> dict[str, object]:
             name: () if module.sandbox is None else module.sandbox.network
             for name, module in profile.widened.items()
         },
+        "apis": {api.name: describe_api(api) for api in generation.apis.apis},
+        "reached": generation.apis.network,
         "git_protocols": profile.git_protocols,
         "git_push": [place.text for place in profile.git.push],
         "git_fetch": [place.text for place in profile.git.fetch],

@@ -54,7 +54,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
             ]
             for name in self.setup.config.enable:
                 found = filter(None, (each.find(name) for each in sets))
-                yield from {module.source: module for module in found}.values()
+                yield from {each.source: each for each in found if each.has_command}.values()
 
     def read(self, path: str) -> str | None:
         """What the file `path` of the kernel's or the system's says, None where there is none."""

@@ -76,8 +76,11 @@ class BoxConfig(msgspec.Struct, frozen=True):
 
 
 def describe_box(module: Module, config: BoxConfig) -> str | None:
-    """What a person is told of the box of a command, as far as files say; None for a broker's."""
-    if module.broker is not None:
+    """What a person is told of the box of a command, as far as files say.
+
+    None for a broker's, and for a module of APIs alone.
+    """
+    if module.broker is not None or not module.has_command:
         return None
     if module.lacks_box:
         return f"refused: {module.source} names no [sandbox] box"

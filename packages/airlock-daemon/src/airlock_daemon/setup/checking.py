@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.agents import PROFILE
+from airlock_daemon.setup.apis import find_api_oddities
 from airlock_daemon.setup.finding import Finding, named
 from airlock_daemon.setup.findings import find_builtin_faults
 from airlock_daemon.setup.holdings import find_holdings
@@ -38,6 +39,7 @@ LOOKED_AT = {
     "ownership": "who else could write these files, the sockets directory and the log",
     "sockets": "the sockets directory: the daemon's user can make sockets there",
     "remotes": "where git-remote and ssh may go, who is unpinned, and whose git runs on this host",
+    "api": "APIs: hosts granted twice, credentials that are not there, tokens that reach far",
     "override": "what overrides of built-in modules give up",
     "built-in": "the built-in modules",
 }
@@ -104,11 +106,14 @@ def check_files(locations: Locations, *, only: str | None = None) -> Checked:
     everyone = {name: generation.agent for name, generation in setup.generations.items()}
     agents = [agent for name, agent in everyone.items() if only in (None, name)]
     own = [agent.modules.own for agent in agents]
+    ceiling, path = setup.config.ceiling, setup.search_path
+    odd = tuple(find_api_oddities(agents, ceiling, setup.state, path))
     checked = Checked(
         faults=(*faults, *named("workspace", (each for one in unserved.values() for each in one))),
         findings=(
             *_name(setup.warnings, locations),
             *find_unseen_rules(agents, setup.config.ceiling),
+            *(each for each in odd if not each.is_note),
         ),
         notes=(
             *named("override", find_losses([setup.shared, *own], setup.config.ceiling)),
@@ -118,6 +123,7 @@ def check_files(locations: Locations, *, only: str | None = None) -> Checked:
             *find_unpinned(agents, setup.config.ceiling),
             *find_default_refs(agents, setup.config.ceiling),
             *find_git_on_host(agents, setup.config.ceiling),
+            *(each for each in odd if each.is_note),
         ),
         agents=tuple(everyone),
         unserved=tuple(unserved),

@@ -101,7 +101,7 @@ def _find_vain(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
 
 
 def _find_program(module: Module, search_path: str) -> Iterator[Fault]:
-    if find_program(module.bin, search_path) is None:
+    if module.has_command and find_program(module.bin, search_path) is None:
         yield Fault(
             module.source,
             "command.bin",

@@ -3,6 +3,7 @@
 import msgspec
 
 from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.apis import AgentApis
 from airlock_daemon.setup.boxes import BoxConfig
 from airlock_daemon.setup.hooks import HookLimits
 from airlock_daemon.setup.limits import Limits
@@ -18,8 +19,8 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     what git may do for this agent, whether it has it or git-remote alone. Without
     `pass_descriptors` all output goes through the daemon. `git_config` is the text of what git in a
     box is configured with, and `signs_commits` whether the human's own git would sign what it
-    commits there. `workspaces` are all directories of the host that a profile maps, of
-    whichever agent.
+    commits there. `apis` are those of its containers. `workspaces` are all directories of the host
+    that a profile maps, of whichever agent.
     """
 
     agent: Agent
@@ -30,6 +31,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     reserved: Reserved
     programs: Programs
     boxes: BoxConfig
+    apis: AgentApis = AgentApis()
     workspaces: tuple[str, ...] = ()
     git_config: bytes = b""
     signs_commits: bool = False

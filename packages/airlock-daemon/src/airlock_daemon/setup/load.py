@@ -6,6 +6,7 @@ import msgspec
 
 from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.agents import Agent, load_agent, read_registration
+from airlock_daemon.setup.apis import find_apis, find_conflicts
 from airlock_daemon.setup.config import Config, find_state, load_config
 from airlock_daemon.setup.finding import named
 from airlock_daemon.setup.findings import find_oddities
@@ -103,6 +104,7 @@ def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
     if config is not None:
         for agent in agents.values():
             faults.extend(named("remotes", find_contradictions(agent, config.ceiling)))
+            faults.extend(named("api", find_conflicts(agent, config.ceiling)))
     if config is None or faults:
         told = (fault for each in unserved.values() for fault in each.faults)
         raise SetupError((*faults, *named("workspace", told)))
@@ -119,6 +121,7 @@ def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
             reserved=reserved,
             programs=programs,
             boxes=config.boxes,
+            apis=find_apis(agent, config.ceiling),
             workspaces=workspaces,
             pass_descriptors=config.pass_descriptors,
         )

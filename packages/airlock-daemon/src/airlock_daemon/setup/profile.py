@@ -1,5 +1,6 @@
 """`airlock.toml`: what one agent may use, and where."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -8,22 +9,29 @@ import msgspec
 from airlock_daemon.setup.limits import Limits, read_limits
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.paths import absolute
-from airlock_daemon.setup.widening import read_widening
+from airlock_daemon.setup.widening import Reached, read_reached, read_widening
 from airlock_modules import (
     Fault,
     GitGrant,
+    Granted,
     Module,
     SshGrant,
     TableReader,
+    grant_apis,
     names_git_grant,
     narrow_module,
     read_git_grant,
+    read_own_apis,
     read_ssh_grant,
 )
 
 # ext and fd start programs of the caller's choice; file runs the hooks of a repository that the
 # agent may have written. None of them can be granted.
 GIT_PROTOCOLS = ("ssh", "https", "http", "git")
+
+_REPOSITORY = re.compile(
+    r"(?:(?:ssh|https)://)?(?:[^@/]*@)?github\.com/([^/]+/[^/]+?)(?:\.git)?/?", re.IGNORECASE
+)
 
 
 class Identity(NamedTuple):
@@ -54,7 +62,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     `git` says where git-remote may go, `names_remotes` that the file has a word on it; `ssh` which
     hosts ssh may reach. `narrowed` has the modules of commands of which `[deny]` refuses more, with
     that in them, and `widened` those of which `[network]` reaches or `[terraform]` executes more,
-    with all of it.
+    with all of it. `apis` has what the tables `[NAME]` grant of a module's APIs, by its name, and
+    `own_apis` those of `[api.NAME]`; `reached` is what containers reach besides.
     """
 
     commands: tuple[str, ...]
@@ -72,6 +81,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     narrowed: Mapping[str, Module]
     widened: Mapping[str, Module]
+    apis: Mapping[str, Granted] = {}
+    own_apis: tuple[Granted, ...] = ()
+    reached: Reached = Reached()
 
     def granted(self, ceiling: Iterable[str]) -> list[str]:
         """Those of the enabled commands that the agent may run."""
@@ -125,7 +137,10 @@ def parse_profile(
     limits = read_limits(table.table("limits"), upper=upper)
     narrowed = _read_denials(table.table("deny"), modules)
     widened = read_widening(table, modules, narrowed)
-    for name in ("aws", "docker", "credentials"):
+    reached = read_reached(table, modules)
+    own_apis = read_own_apis(table)
+    apis = _read_apis(table, modules, git_grant)
+    for name in ("aws", "docker", "credentials", "sign", "approve", "bridge"):
         table.not_built(name, "remove the table: nothing reads it yet")
     table.finish()
     return Profile(
@@ -144,14 +159,38 @@ def parse_profile(
         limits=limits,
         narrowed=narrowed,
         widened=widened,
+        apis=apis,
+        own_apis=own_apis,
+        reached=reached,
     )
+
+
+def _read_apis(table: TableReader, modules: Modules, git: GitGrant) -> dict[str, Granted]:
+    granted = {}
+    for name in table.names():
+        module = modules.find(name)
+        if module is not None and module.apis:
+            found = find_repositories(git)
+            granted[name] = grant_apis(
+                module.apis, module.clients, table.table(name), repositories=found
+            )
+    return granted
+
+
+def find_repositories(git: GitGrant) -> tuple[str, ...]:
+    """The repositories of github.com, `OWNER/NAME`, that an agent may push to."""
+    found = (_REPOSITORY.fullmatch(place.text) for place in git.push)
+    return tuple(dict.fromkeys(each[1].replace("**", "*") for each in found if each is not None))
 
 
 def _read_denials(deny: TableReader, modules: Modules) -> dict[str, Module]:
     narrowed = {}
     for command in deny.names():
         module = modules.find(command)
-        if module is None:
+        if module is not None and not module.has_command:
+            problem = "names a module of APIs, which has no arguments"
+            deny.refuse(command, problem, f'write [{command}] deny = ["POST /path"]')
+        elif module is None:
             # Its owner relies on it; a misspelt name would leave the command as it was.
             deny.refuse(command, "names a command without a module", "correct or remove it")
         else:

@@ -1,11 +1,31 @@
-"""What a profile adds to the box of a command: destinations, and programs that it may execute."""
+"""What a profile lets be reached and executed: by the box of a command, and by containers."""
 
 from collections.abc import Mapping
 
+import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.setup.modules import Modules
-from airlock_modules import ANY_PROGRAM, Module, TableReader, widen_network
+from airlock_modules import ANY_PROGRAM, Module, TableReader, read_presets, widen_network
+
+REACHED = "allow"
+"""The key of `[network]` that is about no command, but about all that the agent's containers do."""
+
+
+class Reached(msgspec.Struct, frozen=True):
+    """What containers may reach: destinations (HOST:PORT), and presets by their names."""
+
+    network: tuple[str, ...] = ()
+    presets: tuple[str, ...] = ()
+
+
+def read_reached(profile: TableReader, modules: Modules) -> Reached:
+    """Read `[network] allow`. Faults are recorded by `profile`."""
+    network = profile.table("network")
+    if network.has(REACHED) and modules.find(REACHED) is not None:
+        problem = f'may mean the command "{REACHED}" or what all containers of the agent reach'
+        network.fault(REACHED, problem, "rename the module of that command")
+    return Reached(*read_presets(network, REACHED))
 
 
 def read_widening(
@@ -18,6 +38,8 @@ def read_widening(
     widened: dict[str, Module] = {}
     network = profile.table("network")
     for command in network.names():
+        if command == REACHED:
+            continue
         module = narrowed.get(command) or modules.find(command)
         if module is None:
             network.refuse(command, "names a command without a module", "correct or remove it")

@@ -14,7 +14,7 @@ from airlock_modules.apis.credentials import (
 from airlock_modules.apis.errors import BadHead, ForeignCredential
 from airlock_modules.apis.graphql import LONGEST_BODY, GraphQlField, read_graphql
 from airlock_modules.apis.head import LONGEST_HEAD, Head, head_end, read_head
-from airlock_modules.apis.patterns import Verdict, matches_host
+from airlock_modules.apis.patterns import Verdict, matches_host, share_hosts
 
 __all__ = [
     "LONGEST_BODY",
@@ -36,5 +36,6 @@ __all__ = [
     "matches_host",
     "read_graphql",
     "read_head",
+    "share_hosts",
     "uses_placeholder",
 ]

@@ -103,7 +103,8 @@ class Api(Struct, frozen=True, kw_only=True):
     of `secret` answer with a credential, and no wildcard grants them. `mutations` are the GraphQL
     ones that are granted at `graphql_path`, None where the API has no GraphQL; `repositories`
     (`owner/name`) bound its queries. With `wide` a token may reach more than these. `loose_paths`
-    lets a path have empty segments and `;`. Of AWS it is `aws` that decides, and no rule.
+    lets a path have empty segments and `;`. `options` are further rules, which a profile grants by
+    the option's name. Of AWS it is `aws` that decides, and no rule.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Api(Struct, frozen=True, kw_only=True):
     repositories: tuple[str, ...] | None = None
     wide: bool = False
     loose_paths: bool = False
+    options: Mapping[str, tuple[str, ...]] = {}
     aws: Grant | None = None
 
     def serves(self, host: str, port: int) -> bool:

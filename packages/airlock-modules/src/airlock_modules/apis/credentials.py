@@ -148,7 +148,7 @@ def _exchange_value(
     scheme, _, given = value.partition(" ")
     if credential.kind == "basic":
         if scheme.lower() != "basic":
-            raise _foreign("Authorization, which is Basic here")
+            raise _foreign("the header authorization, which is Basic here,")
         return _exchange_basic(given, credential, placeholder, secret)
     if scheme.lower() not in _SCHEMES or not _is_same(given, placeholder):
         raise _foreign("the header authorization")
@@ -159,9 +159,9 @@ def _exchange_basic(given: str, credential: Credential, placeholder: str, secret
     try:
         user, _, password = base64.b64decode(given, validate=True).decode().partition(":")
     except (binascii.Error, ValueError):
-        raise _foreign("Authorization") from None
+        raise _foreign("the header authorization") from None
     if not _is_same(password, placeholder) or (credential.user and user != credential.user):
-        raise _foreign("Authorization")
+        raise _foreign("the header authorization")
     return f"Basic {base64.b64encode(f'{user}:{secret}'.encode()).decode()}"
 
 

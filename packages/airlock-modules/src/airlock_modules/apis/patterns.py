@@ -3,8 +3,8 @@
 Hosts are compared label by label: `*.example.com` has one label before, `**.example.com` one or
 more, and neither is `example.com` itself. In a path `*` matches within one segment and crosses
 neither `/` nor `%`, `**` crosses both, and `/x/**` also matches `/x`. Nothing matches a control
-character. A path has one `**` besides the one that may end it, and one `*` in a segment, so that
-matching takes linear time.
+character. A path has one `**` besides the one that may end it, and one `*` between two of
+`/` and `%`, so that matching takes linear time.
 """
 
 import functools
@@ -38,13 +38,13 @@ def find_rule_problem(rule: str) -> str | None:
     methods, _, path = rule.partition(" ")
     segments = path.split("/")[1:]
     begins, is_path = _METHODS.fullmatch(methods), _PATH.fullmatch(path)
-    stars = [each.replace("**", "").count("*") for each in segments]
+    stars = [each.replace("**", "").count("*") for each in re.split("[/%]", path)]
     problems = {
         "does not begin with a method such as GET, several as GET,POST, or *": not begins,
         "has no path, which begins with / and has ASCII letters and no blanks": not is_path,
         "has what no path has: ? # \\ or ***": bool(re.search(r"[?#\\]|\*\*\*", path)),
         "has more than one ** before its end": path.removesuffix("**").count("**") > 1,
-        "has more than one * in a segment": max(stars, default=0) > 1,
+        "has more than one * between two of / and %": max(stars, default=0) > 1,
         "has a segment . or .., which no judged request has": bool({".", ".."} & set(segments)),
     }
     return next((problem for problem, has in problems.items() if has), None)
@@ -76,6 +76,20 @@ def matches_host(pattern: str, host: str) -> bool:
     if labels[len(before) :] != tail or not all(map(_LABEL.fullmatch, before)):
         return False
     return len(before) >= 1 if wild else len(before) == 1
+
+
+def share_hosts(one: str, other: str) -> bool:
+    """Whether a host may be one of both patterns."""
+    (wild, _, name), (others, _, tail) = (each.rpartition("*.") for each in (one, other))
+    if name == one:
+        return matches_host(other, one)
+    if tail == other:
+        return matches_host(one, other)
+    if not wild and not others:
+        return name == tail
+    # What has any number of labels in front has all that the longer name has.
+    longer = f".{name}".endswith(f".{tail}") and bool(others)
+    return longer or (f".{tail}".endswith(f".{name}") and bool(wild))
 
 
 def matches_rule(rule: str, method: str, path: str) -> bool:

@@ -3,8 +3,9 @@
 Of the format that Airlock describes, this release reads `[command] bin, broker`, `[syntax]`,
 exactly one of `[deny]` and `[allow]`, `[[examples]]`, `[env] inherit, forward, strip, set`,
 `[args] prepend, append`, `[exec] concurrent, workspace, timeout_s`, `[credentials] files, env` and
-of `[sandbox]` what `sandbox_table` has. The rest is refused by name: a table that was read and
-ignored would promise a protection that is not there.
+of `[sandbox]` what `sandbox_table` has, and `[[api]]` and `[client]` as `api_tables` says. A file
+with an `[[api]]` may have no command: then it has none of the tables that are about one. The rest
+is refused by name: a table that was read and ignored would promise a protection that is not there.
 
 An example has `args` and what the rules must `expect` of them, "allowed" or "denied". A file whose
 rules decide one otherwise is faulty.
@@ -17,6 +18,8 @@ from typing import Literal, get_args
 from msgspec import Struct
 from msgspec.structs import replace
 
+from airlock_modules.apis import Api, Client
+from airlock_modules.files.api_tables import find_keys, read_apis, read_clients
 from airlock_modules.files.builtin_files import builtin_text
 from airlock_modules.files.credentials_table import Credentials, read_credentials
 from airlock_modules.files.faults import Fault, ModuleError
@@ -37,13 +40,16 @@ _PROGRAMS = {"git": "ssh", "ssh": "ssh"}
 _BROKERS: Mapping[str, Broker] = {"git": "git", "ssh": "ssh"}
 _WORKSPACES: Mapping[str, Workspace] = {each: each for each in get_args(Workspace)}
 _LONGEST_TIMEOUT_S = 7 * 24 * 3600.0
+_OF_A_COMMAND = (
+    *("deny", "allow", "syntax", "examples", "env", "args", "exec", "credentials", "sandbox"),
+)
 _NOT_BUILT = {
     "output": "remove it; output is passed on unmasked",
 }
 
 
 class Module(Struct, frozen=True, kw_only=True):
-    """How one command is proxied.
+    """How one command is proxied, and which APIs are granted with it.
 
     `bin` is a name on the daemon's PATH or an absolute path. A `broker` is what the daemon does
     itself for this command, with `bin` where it needs a program. `inherit`, `forward`, `strip` and
@@ -54,6 +60,8 @@ class Module(Struct, frozen=True, kw_only=True):
     one that is optional is an empty directory where it is not; with "none" it is one always, and
     the tool sees nothing that the client wrote. `timeout_s` is in seconds, 0 for none. Without a
     `sandbox` the file says nothing of a box, without `credentials` nothing of what that holds.
+    `apis` are as they are written, and `clients` has what a tool is given for them: always at "",
+    and for an option of theirs at its name. A module of APIs alone has no command.
     `source` names the file, `builtin` says that it ships
     with this package.
     """
@@ -73,8 +81,15 @@ class Module(Struct, frozen=True, kw_only=True):
     timeout_s: float = 0.0
     sandbox: Sandbox | None = None
     credentials: Credentials | None = None
+    apis: tuple[Api, ...] = ()
+    clients: Mapping[str, Client] = {}
     source: str
     builtin: bool = False
+
+    @property
+    def has_command(self) -> bool:
+        """Whether it describes a command, and not APIs alone."""
+        return bool(self.bin)
 
     @property
     def is_holding(self) -> bool:
@@ -90,7 +105,7 @@ class Module(Struct, frozen=True, kw_only=True):
 
         The box of a built-in module, which an override of it keeps, is given before this is asked.
         """
-        return self.broker is None and self.sandbox is None
+        return self.has_command and self.broker is None and self.sandbox is None
 
 
 def parse_module(text: str, *, name: str, source: str, builtin: bool = False) -> Module:
@@ -104,6 +119,24 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
     reader = TableReader.parse(text, source=source, faults=faults)
     if reader is None:
         raise ModuleError(faults)
+    apis, clients = read_apis(reader, module=name), read_clients(reader)
+    _check_apis(reader, apis, clients)
+    if apis and not reader.has("command"):
+        for key in _OF_A_COMMAND:
+            reader.refuse(key, "is about a command, and this module has none", "remove it")
+        reader.finish()
+        if faults:
+            raise ModuleError(faults)
+        nothing = PlainRules(mode="allow")
+        return Module(
+            name=name,
+            bin="",
+            rules=nothing,
+            apis=apis,
+            clients=clients,
+            source=source,
+            builtin=builtin,
+        )
     command = reader.table("command")
     broker, program = _read_program(command)
     rules = read_rules(reader, tool=name)
@@ -135,6 +168,8 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
         timeout_s=run.number("timeout_s", default=0.0, minimum=0.0, maximum=_LONGEST_TIMEOUT_S),
         sandbox=sandbox,
         credentials=read_credentials(reader, forward=forward, fixed=(*strip, *settings)),
+        apis=apis,
+        clients=clients,
         source=source,
         builtin=builtin,
     )
@@ -162,6 +197,19 @@ def load_builtin(name: str) -> Module:
     return parse_module(
         builtin_text(name), name=name, source=f"built-in module {name}", builtin=True
     )
+
+
+def _check_apis(reader: TableReader, apis: Iterable[Api], clients: Mapping[str, Client]) -> None:
+    """Refuse what a tool is given for no API, or for an option that none has."""
+    apis = tuple(apis)
+    if not apis:
+        reader.refuse("client", "is about APIs, and there is none", "add [[api]], or remove it")
+    rules = [rule for each in apis for rule in (*each.allow, *each.deny)]
+    known = {"", *find_keys(rules), *(key for each in apis for key in each.options)}
+    for key in clients:
+        if apis and key not in known:
+            problem = "is no option of an [[api]]"
+            reader.table("client").refuse(key, problem, "correct the name, or remove it")
 
 
 def _read_examples(reader: TableReader) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -1,7 +1,8 @@
-"""`[sandbox] network` of a module: the destinations that its box may reach."""
+"""Destinations without a credential: of a module's box, and of an agent's containers."""
 
 import ipaddress
 import re
+from collections.abc import Container, Mapping
 
 from airlock_modules.files.toml_reader import TableReader
 from airlock_wire.text import quote
@@ -10,9 +11,33 @@ _ENTRY = re.compile(r"(?:\[([^\]]*)\]|([^:\[\]]*)):([0-9]{1,5})")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _LONGEST_NAME = 253
 _HIGHEST_PORT = 65535
+PRESETS: Mapping[str, tuple[str, ...]] = {
+    "@packages": (
+        *("registry.npmjs.org:443", "registry.yarnpkg.com:443"),
+        *("pypi.org:443", "files.pythonhosted.org:443"),
+        *(
+            "crates.io:443",
+            "index.crates.io:443",
+            "static.crates.io:443",
+            "static.rust-lang.org:443",
+        ),
+        *("proxy.golang.org:443", "sum.golang.org:443", "go.dev:443", "dl.google.com:443"),
+        *("repo.maven.apache.org:443", "repo1.maven.org:443", "plugins.gradle.org:443"),
+        *("services.gradle.org:443", "rubygems.org:443", "index.rubygems.org:443"),
+        *("deb.debian.org:443", "security.debian.org:443", "dl-cdn.alpinelinux.org:443"),
+    ),
+    "@vscode": (
+        *("update.code.visualstudio.com:443", "vscode.download.prss.microsoft.com:443"),
+        *("marketplace.visualstudio.com:443", "*.gallery.vsassets.io:443"),
+        *("*.gallerycdn.vsassets.io:443", "*.vscode-unpkg.net:443", "main.vscode-cdn.net:443"),
+    ),
+}
+"""What an agent's containers may reach by one word of `[network] allow`."""
 
 
-def read_network(table: TableReader, key: str = "network") -> tuple[str, ...]:
+def read_network(
+    table: TableReader, key: str = "network", *, leaving_out: Container[str] = ()
+) -> tuple[str, ...]:
     """Read the array `key`: `HOST:PORT` each, as one writes them, once each and in lower case.
 
     HOST is a name, `*.` and a name of two labels or more for all that is below it, an IPv4 address,
@@ -20,6 +45,8 @@ def read_network(table: TableReader, key: str = "network") -> tuple[str, ...]:
     """
     found: dict[str, None] = {}
     for entry in table.strings(key):
+        if entry in leaving_out:
+            continue
         normal = _normalise(entry)
         if normal is None:
             problem = f"{quote(entry)} is no HOST:PORT"
@@ -29,6 +56,19 @@ def read_network(table: TableReader, key: str = "network") -> tuple[str, ...]:
         else:
             found[normal] = None
     return tuple(found)
+
+
+def read_presets(table: TableReader, key: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Read the array `key` as `read_network` does, and the names of PRESETS in it.
+
+    Returns the destinations and the names.
+    """
+    named = [entry for entry in table.strings(key) if entry.startswith("@")]
+    for name in named:
+        if name not in PRESETS:
+            table.fault(key, f"{quote(name)} is no preset", f"write one of {', '.join(PRESETS)}")
+    network = read_network(table, key, leaving_out=named)
+    return network, tuple(name for name in dict.fromkeys(named) if name in PRESETS)
 
 
 def _normalise(entry: str) -> str | None:

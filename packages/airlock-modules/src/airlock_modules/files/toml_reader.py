@@ -161,6 +161,22 @@ class TableReader:
             return default
         return value
 
+    def integers(
+        self, key: str, *, default: Sequence[int], minimum: int, maximum: int
+    ) -> tuple[int, ...]:
+        """Return an array of integers from `minimum` to `maximum`, both included."""
+        items = self._take(key, list)
+        if not isinstance(items, list):
+            return tuple(default)
+        for number, item in enumerate(items, start=1):
+            if type(item) is not int:
+                problem = f"item {number}: must be an integer, not {_kind_of(item)}"
+                self.fault(key, problem, "correct its value")
+                return tuple(default)
+            if not self._is_in_range(key, item, minimum, maximum):
+                return tuple(default)
+        return tuple(items)
+
     def number(
         self,
         key: str,

@@ -1,0 +1,172 @@
+"""The APIs that an agent's containers use without a credential, and what is odd about them."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.finding import Finding
+from airlock_daemon.setup.profile import find_repositories
+from airlock_daemon.setup.programs import find_program
+from airlock_daemon.setup.state import State
+from airlock_modules import PRESETS, Fault, Granted, TableReader, grant_apis
+from airlock_modules.apis import Api, Client, share_hosts
+
+
+class AgentApis(msgspec.Struct, frozen=True, kw_only=True):
+    """What the containers of an agent reach by the broker for HTTPS; false where that is nothing.
+
+    `clients` has what tools are given, beside the names of the APIs that it is for. `network` are
+    destinations without a credential, HOST:PORT.
+    """
+
+    apis: tuple[Api, ...] = ()
+    clients: tuple[tuple[tuple[str, ...], Client], ...] = ()
+    network: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to reach."""
+        return bool(self.apis or self.network)
+
+    def find(self, name: str) -> Api | None:
+        """The API of this name."""
+        return next((api for api in self.apis if api.name == name), None)
+
+
+def find_apis(agent: Agent, ceiling: Sequence[str]) -> AgentApis:
+    """What the modules that an agent is granted have of APIs, and what its profile adds."""
+    granted = list(_list_granted(agent, ceiling))
+    apis = tuple(api for each in granted for api in each.apis)
+    reached = agent.profile.reached
+    preset = (entry for name in reached.presets for entry in PRESETS[name])
+    network = (*reached.network, *(entry for entry in preset if not _find_shared(entry, apis)))
+    return AgentApis(
+        apis=apis,
+        clients=tuple((tuple(api.name for api in each.apis), each.client) for each in granted),
+        network=tuple(dict.fromkeys(network)),
+    )
+
+
+def find_conflicts(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
+    """Find hosts that are granted twice, and variables that would hold a credential themselves."""
+    apis = find_apis(agent, ceiling)
+    source = agent.profile_file
+    for number, api in enumerate(apis.apis):
+        for other in apis.apis[:number]:
+            pairs = ((mine, its) for mine in api.hosts for its in other.hosts)
+            shared = next((mine for mine, its in pairs if share_hosts(mine, its)), None)
+            if shared is not None and set(api.ports) & set(other.ports):
+                problem = f"{shared} is a host of {other.name} too, so that two may decide about it"
+                yield Fault(source, api.module, problem, "keep one of the two")
+    for entry in agent.profile.reached.network:
+        if found := _find_shared(entry, apis.apis):
+            problem = f"{entry} is the API {found[0].name}, whose operations would not be judged"
+            yield Fault(source, "network.allow", problem, "remove it there, or that API")
+    for names, client in apis.clients:
+        for name, text in client.env.items():
+            if "{placeholder}" in text and name in agent.profile.env:
+                table = next(api.module for api in apis.apis if api.name == names[0])
+                problem = (
+                    f"{name} would be a credential in the container, in place of a placeholder"
+                )
+                remedy = f"remove it; [{table}] credential says where the daemon gets it"
+                yield Fault(source, "env.set", problem, remedy)
+
+
+def find_api_oddities(
+    agents: Iterable[Agent], ceiling: Sequence[str], state: State, search_path: str
+) -> Iterator[Finding]:
+    """Find credentials that are not there, tokens that reach far, and presets that let data out."""
+    for agent in agents:
+        source = agent.profile_file
+        for api in find_apis(agent, ceiling).apis:
+            missing = _find_missing(agent.name, api, state, search_path)
+            if missing is not None:
+                yield Finding(source, f"{api.module}.credential", *missing, name="api")
+            if api.repositories is not None:
+                yield from _find_wide(source, api)
+        if agent.profile.reached.presets:
+            problem = "lets data out to whoever publishes a package or an extension there"
+            remedy = "list the hosts that are needed, or grant npm and pypi, which only read"
+            yield Finding(source, "network.allow", problem, remedy, name="api", is_note=True)
+
+
+def describe_api(api: Api) -> str:
+    """What `profile show` tells of an API in a line."""
+    hosts = ", ".join(api.hosts)
+    ports = "" if api.ports == (443,) else f" ports {', '.join(map(str, api.ports))}"
+    credential = "no credential"
+    if api.credential is not None:
+        source = api.credential.source
+        credential = f"credential of {source.kind} {' '.join(source.words)}"
+    bound = (
+        "" if api.repositories is None else f"; {', '.join(api.repositories) or 'no repository'}"
+    )
+    return f"{hosts}{ports}; {credential}; {len(api.allow)} rules{bound}"
+
+
+def _list_granted(agent: Agent, ceiling: Sequence[str]) -> Iterator[Granted]:
+    profile = agent.profile
+    for name in profile.granted(ceiling):
+        module = agent.modules.find(name)
+        if module is None or not module.apis:
+            continue
+        if name in profile.apis:
+            yield profile.apis[name]
+        else:
+            nothing = TableReader({}, source=agent.profile_file, faults=[])
+            found = find_repositories(profile.git)
+            yield grant_apis(module.apis, module.clients, nothing, repositories=found)
+    yield from profile.own_apis
+
+
+def _find_shared(entry: str, apis: Iterable[Api]) -> list[Api]:
+    """The APIs that have a host in common with HOST:PORT."""
+    host, _, port = entry.rpartition(":")
+    # A star before a name stands for all that is below it there.
+    host = host.replace("*.", "**.")
+    return [
+        api
+        for api in apis
+        if int(port) in api.ports and any(share_hosts(host, each) for each in api.hosts)
+    ]
+
+
+def _find_wide(source: str, api: Api) -> Iterator[Finding]:
+    """Tell of a token that reaches more than the repositories, and of a grant without any."""
+    key = f"{api.module}.repositories"
+    words = () if api.credential is None else api.credential.source.words
+    if not api.repositories:
+        problem = "names no repository, and [git] push none at github.com: nothing can be read"
+        yield Finding(source, key, problem, 'write repositories = ["OWNER/NAME"]', name="api")
+    if api.wide:
+        problem = "lets this agent use a token that reaches other repositories: GraphQL reads them"
+        remedy = f"prefer a fine-grained token for these alone: airlock-daemon login {api.module}"
+        yield Finding(source, f"{api.module}.wide", problem, remedy, name="api", is_note=True)
+    elif words == ("gh", "auth", "token"):
+        problem = (
+            "is the token of gh auth login, which reaches all your repositories and is refused"
+        )
+        remedy = (
+            f"make a fine-grained token for these alone (airlock-daemon login {api.module}, "
+            f'credential = {{ stored = "{api.module}" }}), or write wide = true'
+        )
+        yield Finding(source, f"{api.module}.credential", problem, remedy, name="api")
+
+
+def _find_missing(agent: str, api: Api, state: State, search_path: str) -> tuple[str, str] | None:
+    """What is missing of the credential of an API, and what helps."""
+    source = None if api.credential is None else api.credential.source
+    if source is None:
+        return None
+    word = source.words[0]
+    is_stored = any(map(state.find, (f"stored/{word}", f"stored/{word}@{agent}")))
+    if source.kind == "stored" and not is_stored:
+        return f"no credential is stored for {word}", f"airlock-daemon login {word}"
+    if source.kind == "file" and not os.path.exists(os.path.expanduser(word)):
+        return f"{word} is not there", "create it, readable by you alone"
+    if source.kind == "command" and find_program(word, search_path) is None:
+        remedy = f'install it, or write [{api.module}] credential = {{ stored = "NAME" }}'
+        return f'"{word}" is not an executable on the daemon\'s PATH', remedy
+    return None

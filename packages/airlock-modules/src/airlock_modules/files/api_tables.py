@@ -1,0 +1,244 @@
+"""`[[api]]` and `[client]` of a module, `[api.NAME]` of a profile: APIs, and what tools are given.
+
+In the rules of a module `{KEY}` stands for each of the texts that a profile has at this key of the
+table `[MODULE]`, and `{KEY!}` for the same with `/` escaped. `options` of an API are rules that a
+profile grants by a key of its own, and `[client.KEY]` is what a tool is given then.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from airlock_modules.apis import Api, Client, Credential, Source
+from airlock_modules.apis.credentials import find_form_problem
+from airlock_modules.apis.patterns import find_rule_problem, is_host_pattern
+from airlock_modules.files.toml_reader import TableReader
+from airlock_modules.names import is_name
+from airlock_wire.text import quote
+
+_KINDS: Mapping[str, Literal["header", "basic"]] = {"header": "header", "basic": "basic"}
+_SOURCES: tuple[Literal["command", "file", "env", "stored"], ...] = (
+    "command",
+    "file",
+    "env",
+    "stored",
+)
+_HEADER = re.compile(r"[a-z0-9-]{1,64}")
+_PARAMETER = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MUTATION = re.compile(r"mutation ([_A-Za-z][_0-9A-Za-z]*)")
+KEY = re.compile(r"\{([a-z][a-z_]*)(!?)\}")
+"""What stands in a rule for the texts of a profile."""
+_RULES = ("allow", "deny", "secret", "upgrade")
+
+
+class Rules(Struct, frozen=True):
+    """An array of a file: rules of operations, and names of mutations."""
+
+    operations: tuple[str, ...] = ()
+    mutations: tuple[str, ...] = ()
+
+
+def read_apis(reader: TableReader, *, module: str) -> tuple[Api, ...]:
+    """Read every `[[api]]` of the module file. Faults are recorded by `reader`."""
+    apis = []
+    for number, table in enumerate(reader.entries("api"), start=1):
+        if isinstance(table, str):
+            reader.fault("api", f"item {number}: must be a table", "write [[api]] and its keys")
+        else:
+            name = module if number == 1 else f"{module}.{number}"
+            apis.append(read_api(table, name=name, module=module))
+    return tuple(apis)
+
+
+def read_api(table: TableReader, *, name: str, module: str) -> Api:
+    """Read the table of one API. Faults are recorded by `table`."""
+    graphql = table.table("graphql")
+    mutations = graphql.strings("mutations", required=True) if table.has("graphql") else None
+    rules = {key: read_rules(table, key, has_graphql=mutations is not None) for key in _RULES}
+    if mutations is not None:
+        mutations = (*mutations, *rules["allow"].mutations)
+    options = table.table("options")
+    ca = table.string("ca")
+    if ca is not None and not ca.startswith(("/", "~/")):
+        table.fault(
+            "ca",
+            f"{quote(ca)} is no absolute path",
+            'write it like "/etc/ssl/corp.pem" or "~/ca.pem"',
+        )
+    return Api(
+        name=name,
+        module=module,
+        hosts=_read_hosts(table),
+        ports=_read_ports(table),
+        ca=ca,
+        credential=_read_credential(table.table("credential")) if table.has("credential") else None,
+        allow=rules["allow"].operations,
+        deny=rules["deny"].operations,
+        secret=rules["secret"].operations,
+        upgrade=rules["upgrade"].operations,
+        mutations=mutations,
+        graphql_path=graphql.string("path", default="/graphql"),
+        loose_paths=table.boolean("loose_paths", default=False),
+        options={
+            key: read_rules(options, key, has_graphql=False).operations for key in options.names()
+        },
+    )
+
+
+def read_clients(reader: TableReader) -> dict[str, Client]:
+    """Read `[client]`, which counts always and has the key "", and each `[client.KEY]`."""
+    table = reader.table("client")
+    clients = {"": read_client(table)}
+    for key in table.names():
+        if key not in ("env", "files"):
+            clients[key] = read_client(table.table(key))
+    return clients
+
+
+def read_client(table: TableReader) -> Client:
+    """Read `env` and `files` of a table. Faults are recorded by it."""
+    env, files = table.string_map("env"), table.string_map("files")
+    for name in env:
+        if not _VARIABLE.fullmatch(name):
+            problem = f"{quote(name)} is not the name of an environment variable"
+            table.fault("env", problem, "use letters, digits and _ only, and no digit first")
+    for path in files:
+        parts = path.split("/")
+        if parts[0] not in ("", "~") or len(parts) < 2 or {"", ".", ".."} & set(parts[1:]):
+            problem = f"{quote(path)} is no plain path of the container"
+            table.fault("files", problem, 'write it like "~/.npmrc" or "/etc/tool.conf"')
+    return Client(env=env, files=files)
+
+
+def read_source(table: TableReader) -> Source | None:
+    """Read where a credential comes from: one of four keys. Faults are recorded by `table`."""
+    named = [key for key in _SOURCES if table.has(key)]
+    form = table.string("format", default="raw")
+    if form != "raw":
+        known = form in ("aws", "exec-credential")
+        problem = "is not supported by this release" if known else f"{quote(form)} is no format"
+        table.fault("format", problem, 'write "raw", or remove the key')
+    words = {
+        key: table.strings(key) if key == "command" else _read_word(table, key) for key in _SOURCES
+    }
+    if len(named) != 1:
+        problem = "names no source" if not named else "names more than one source"
+        remedy = 'write one of command = ["gh", "auth", "token"], file = "~/PATH", env = "NAME" '
+        remedy += 'and stored = "NAME"'
+        table.fault("", problem, remedy)
+        return None
+    kind: Literal["command", "file", "env", "stored"] = named[0]
+    if kind == "command" and not words[kind]:
+        table.fault("command", "must not be empty", 'write it like ["gh", "auth", "token"]')
+    return Source(kind=kind, words=words[kind])
+
+
+def read_rules(table: TableReader, key: str, *, has_graphql: bool) -> Rules:
+    """Read an array of rules, of which `mutation NAME` is one where there is GraphQL.
+
+    Faults are recorded by `table`.
+    """
+    operations, mutations = [], []
+    for rule in table.strings(key):
+        mutation = _MUTATION.fullmatch(rule)
+        if mutation is not None and has_graphql and key in ("allow", "deny"):
+            mutations.append(mutation[1])
+        elif check_rule(table, key, rule):
+            operations.append(rule)
+    return Rules(tuple(operations), tuple(mutations))
+
+
+def check_rule(table: TableReader, key: str, rule: str) -> bool:
+    """Record a fault of a rule that is none, and tell whether it is one."""
+    problem = find_rule_problem(KEY.sub("x", rule))
+    if problem is not None:
+        remedy = 'write it like "GET,POST /repos/acme/*/pulls/**"'
+        table.fault(key, f"{quote(rule, limit=120)} {problem}", remedy)
+    return problem is None
+
+
+def find_keys(rules: Iterable[str]) -> set[str]:
+    """The keys of a profile that these rules have texts of."""
+    return {found[1] for rule in rules for found in KEY.finditer(rule)}
+
+
+def _read_word(table: TableReader, key: str) -> tuple[str, ...]:
+    word = table.string(key)
+    if word is None:
+        return ()
+    if key == "file" and not word.startswith(("/", "~/")):
+        table.fault(
+            key, f"{quote(word)} is no absolute path", 'write it like "~/.config/tool/token"'
+        )
+    elif key == "env" and not _VARIABLE.fullmatch(word):
+        table.fault(
+            key, f"{quote(word)} is no name of a variable", "use letters, digits and _ only"
+        )
+    elif key == "stored" and not is_name(word):
+        remedy = "write the name that airlock-daemon login is given"
+        table.fault(key, f"{quote(word)} names no stored credential", remedy)
+    return (word,)
+
+
+def _read_hosts(table: TableReader) -> tuple[str, ...]:
+    hosts = tuple(host.lower() for host in table.strings("hosts", required=True))
+    if table.has_array("hosts") and not hosts:
+        table.fault("hosts", "must not be empty", 'write it like ["api.example.com"]')
+    for host in hosts:
+        if not is_host_pattern(host):
+            problem = f"{quote(host)} is no name of a host"
+            remedy = (
+                'write it like "api.example.com", "*.example.com" or "10.0.0.5", without a port'
+            )
+            table.fault("hosts", problem, remedy)
+    return hosts
+
+
+def _read_ports(table: TableReader) -> tuple[int, ...]:
+    ports = table.integers("ports", default=(443,), minimum=1, maximum=65535)
+    if not ports:
+        table.fault("ports", "must not be empty", "write it like [443], or remove the key")
+    return ports
+
+
+def _read_credential(table: TableReader) -> Credential | None:
+    kind = table.string("as", required=True)
+    if kind in ("aws", "client-certificate"):
+        table.fault(
+            "as", f"{quote(kind)} is not supported by this release", 'write "header" or "basic"'
+        )
+    elif kind and kind not in _KINDS:
+        table.fault("as", f"{quote(kind)} is not one of its values", 'write "header" or "basic"')
+    source = read_source(table)
+    headers = tuple(name.lower() for name in table.strings("headers", default=("authorization",)))
+    query = table.strings("query")
+    for key, names, form in (("headers", headers, _HEADER), ("query", query, _PARAMETER)):
+        for name in names:
+            if not form.fullmatch(name):
+                table.fault(key, f"{quote(name)} cannot be such a name", "correct or remove it")
+    if not headers and not query:
+        table.fault("headers", "must not be empty", 'write it like ["authorization"]')
+    if kind == "basic" and (headers != ("authorization",) or query):
+        table.fault("headers", "has no meaning for Basic, which has authorization", "remove it")
+    user = table.string("user", default="")
+    if user and (kind != "basic" or ":" in user or not user.isascii() or not user.isprintable()):
+        table.fault(
+            "user", "is of Basic credentials alone, and has no colon", "correct or remove it"
+        )
+    placeholder = table.string("placeholder", required=True)
+    problem = find_form_problem(placeholder) if placeholder else None
+    if problem is not None:
+        table.fault("placeholder", f"{quote(placeholder)} {problem}", 'write it like "ghp_{36}"')
+    if source is None or kind not in _KINDS:
+        return None
+    return Credential(
+        kind=_KINDS[kind],
+        source=source,
+        headers=headers,
+        query=query,
+        placeholder=placeholder,
+        user=user,
+    )

@@ -1,0 +1,199 @@
+import msgspec
+import pytest
+
+from airlock_modules.apis import Api, Asked, Credential, GraphQlField, Source, share_hosts
+
+
+def _judge(path: str, *, method: str = "GET", **rules: tuple[str, ...]) -> bool:
+    api = msgspec.convert({"name": "x", "module": "x", "hosts": ("a.example.com",), **rules}, Api)
+    return api.judge(Asked(method=method, path=path)).refusal is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "is_granted"),
+    [
+        ("GET /a/*", "/a/b", True),
+        ("GET /a/*", "/a/b/c", False),
+        ("GET /a/*", "/a/b%2Fc", False),
+        ("GET /a/*", "/a/", True),
+        ("GET /a/*", "/a", False),
+        ("GET /a/**", "/a", True),
+        ("GET /a/**", "/a/b/c%2Fd", True),
+        ("GET /a/**", "/ab", False),
+        ("GET /a/**", "/A/b", False),
+        ("GET /a/*/c", "/a/b/c", True),
+        ("GET /@*%2F*", "/@acme%2Fapp", True),
+        ("GET /@*%2F*", "/@acme/app", False),
+        ("GET /**", "/\n", False),
+        ("GET /a.c", "/abc", False),
+        ("POST,PUT /a", "/a", False),
+        ("* /a", "/a", True),
+    ],
+)
+def test_a_rule_grants_what_it_names(rule: str, path: str, is_granted: bool) -> None:
+    """`*` stays in a segment and crosses no escape, `**` crosses both; case counts."""
+    assert _judge(path, allow=(rule,)) == is_granted
+
+
+def test_what_is_granted_for_get_is_granted_for_head() -> None:
+    """And nothing else is."""
+    assert _judge("/a", method="HEAD", allow=("GET /a",))
+    assert not _judge("/a", method="DELETE", allow=("GET,POST /a",))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/r/keys",
+        "/r/keys/1",
+        "/r/KEYS",
+        "/r/keys/",
+        "/r%2Fkeys",
+        "/r/%4Beys%2F1",
+        "/r//keys",
+        "/r/keys;x=1",
+    ],
+)
+def test_a_denial_holds_for_each_spelling(path: str) -> None:
+    """Servers differ in letters' case, escapes, and slashes, so that deny is read widely."""
+    assert not _judge(path, allow=("GET /**",), deny=("* /*/keys/**",))
+    assert _judge(path, allow=("GET /**",), deny=("* /other/keys/**",))
+
+
+def test_no_wildcard_grants_an_answer_with_a_secret() -> None:
+    """Only its own name does, or the very line of `secret`."""
+    secret = ("POST /app/*/tokens",)
+    assert not _judge("/app/1/tokens", method="POST", allow=("POST /**",), secret=secret)
+    assert not _judge("/app/1/Tokens/", method="POST", allow=("POST /**",), secret=secret)
+    assert _judge("/app/1/tokens", method="POST", allow=("POST /app/1/tokens",), secret=secret)
+    assert _judge("/app/1/tokens", method="POST", allow=secret, secret=secret)
+    assert not _judge("/app/1/tokens", method="POST", allow=secret, secret=secret, deny=("* /**",))
+
+
+def test_an_upgrade_needs_a_rule_of_its_own() -> None:
+    """Behind it nothing is judged any more."""
+    api = Api(name="x", module="x", hosts=("a",), allow=("GET /**",), upgrade=("GET /exec",))
+    assert api.judge(Asked(method="GET", path="/exec", upgrade="websocket")).refusal is None
+    refused = api.judge(Asked(method="GET", path="/other", upgrade="websocket"))
+    assert (refused.rule, "[x] upgrade" in refused.hint) == ("upgrade", True)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "host", "is_served"),
+    [
+        ("api.example.com", "API.Example.com.", True),
+        ("api.example.com", "api.example.com.evil.net", False),
+        ("api.example.com", "evil-api.example.com", False),
+        ("api.example.com", "api.example.com..", False),
+        ("*.example.com", "a.example.com", True),
+        ("*.example.com", "a.b.example.com", False),
+        ("*.example.com", "example.com", False),
+        ("*.example.com", ".example.com", False),
+        ("*.example.com", "evilexample.com", False),
+        ("*.example.com", "a\u3002example.com", False),
+        ("**.example.com", "a.b.example.com", True),
+        ("**.example.com", "a..example.com", False),
+        ("**.example.com", "evil.net/.example.com", False),
+        ("10.0.0.5", "10.0.0.5", True),
+        ("10.0.0.5", "10.5", False),
+    ],
+)
+def test_a_host_is_compared_label_by_label(pattern: str, host: str, is_served: bool) -> None:
+    """Never by the beginning or end of its text."""
+    api = Api(name="x", module="x", hosts=(pattern,))
+    assert api.serves(host, 443) == is_served
+    assert not api.serves(host, 8443)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "share"),
+    [
+        ("a.b.c", "a.b.c", True),
+        ("a.b.c", "*.b.c", True),
+        ("a.b.c", "*.c.d", False),
+        ("*.b.c", "**.c.c", False),
+        ("*.a.b.c", "**.b.c", True),
+        ("*.b.c", "**.a.b.c", False),
+        ("**.b.c", "**.a.b.c", True),
+        ("*.b.c", "*.a.b.c", False),
+        ("*.b.c", "*.b.c", True),
+    ],
+)
+def test_patterns_of_hosts_may_share_one(one: str, other: str, share: bool) -> None:
+    """In either order."""
+    assert share_hosts(one, other) == share_hosts(other, one) == share
+
+
+_GH = Api(
+    name="gh",
+    module="gh",
+    hosts=("api.github.com",),
+    allow=("POST /graphql", "GET /**"),
+    mutations=("createIssue",),
+    repositories=("acme/*", "other/app"),
+)
+
+
+@pytest.mark.parametrize(
+    ("field", "is_granted"),
+    [
+        (GraphQlField("query", "repository", {"owner": "Acme", "name": "any"}), True),
+        (GraphQlField("query", "repository", {"owner": "other", "name": "lib"}), False),
+        (GraphQlField("query", "repository", {"owner": "acme/x", "name": "any"}), False),
+        (GraphQlField("query", "repository", {"owner": "acme", "name": "a/b"}), False),
+        (GraphQlField("query", "repository", {"name": "app"}), False),
+        (GraphQlField("query", "viewer", fields=("login",)), True),
+        (GraphQlField("query", "viewer", fields=("login", "repositories")), False),
+        (GraphQlField("query", "viewer", fields=("...",)), False),
+        (GraphQlField("query", "organization", {"login": "acme"}), True),
+        (GraphQlField("query", "user", {"login": "human"}), False),
+        (GraphQlField("query", "search", {"query": "is:pr repo:acme/app author:me"}), True),
+        (GraphQlField("query", "search", {"query": "is:pr"}), False),
+        (GraphQlField("query", "search", {"query": "repo:acme/app repo:secret/app"}), False),
+        (GraphQlField("query", "search", {"query": "repo:acme/app OR is:pr"}), False),
+        (GraphQlField("query", "search", {"query": "repo:acme/app org:secret"}), False),
+        (GraphQlField("query", "node", {"id": "x"}), True),
+        (GraphQlField("query", "enterprise", {"slug": "x"}), False),
+        (GraphQlField("mutation", "createIssue"), True),
+        (GraphQlField("mutation", "mergePullRequest"), False),
+        (GraphQlField("subscription", "createIssue"), False),
+    ],
+)
+def test_graphql_begins_at_a_granted_repository(field: GraphQlField, is_granted: bool) -> None:
+    """Mutations are granted by name; one field that is not refuses all."""
+    granted = GraphQlField("query", "rateLimit")
+    verdict = _GH.judge(Asked(method="POST", path="/graphql", graphql=(granted, field)))
+    assert (verdict.refusal is None) == is_granted
+
+
+@pytest.mark.parametrize("fields", [None, ()])
+def test_graphql_without_fields_is_refused(fields: tuple[GraphQlField, ...] | None) -> None:
+    """A body that nobody has read is not judged by its path."""
+    assert _GH.judge(Asked(method="POST", path="/graphql", graphql=fields)).refusal
+    assert _GH.judge(Asked(method="GET", path="/graphql")).refusal
+    assert _GH.judge(Asked(method="GET", path="/GraphQL/")).refusal
+
+
+def test_a_refusal_says_what_to_add() -> None:
+    """To which table of which file, with the line itself."""
+    verdict = _GH.judge(Asked(method="PUT", path="/repos/acme/app/pulls/1/merge"))
+    assert verdict.refusal == "gh PUT /repos/acme/app/pulls/1/merge is refused: no rule allows it"
+    assert verdict.hint == (
+        'a person on the host can add "PUT /repos/acme/app/pulls/1/merge" to [gh] allow in this '
+        "agent's airlock.toml, and run: airlock-daemon reload"
+    )
+
+
+def test_an_api_crosses_to_another_process() -> None:
+    """All of it is plain values."""
+    source = Source(kind="command", words=("gh", "auth", "token"))
+    credential = Credential(kind="header", source=source, placeholder="ghp_{36}")
+    api = msgspec.structs.replace(_GH, credential=credential)
+    assert msgspec.json.decode(msgspec.json.encode(api), type=Api) == api
+
+
+def test_matching_takes_linear_time() -> None:
+    """The longest paths, against a rule with every kind of star, would else take minutes."""
+    rule = "GET /a/**/b-*/c/*/d*e/**"
+    for path in ("/a" + "/b-x/c" * 2_500, "/a/" + "b-" * 8_000, "/" * 16_000):
+        assert not _judge(path, allow=(rule,), deny=(rule,))

@@ -1,0 +1,165 @@
+import base64
+import re
+
+import pytest
+
+from airlock_modules.apis import (
+    Credential,
+    ForeignCredential,
+    Head,
+    Source,
+    exchange,
+    make_placeholder,
+    uses_placeholder,
+)
+
+_SOURCE = Source(kind="stored", words=("x",))
+_HEADER = Credential(
+    kind="header",
+    source=_SOURCE,
+    headers=("authorization", "x-api-key"),
+    query=("key",),
+    placeholder="k_{36}",
+)
+_BASIC = Credential(kind="basic", source=_SOURCE, placeholder="k_{36}", user="__token__")
+_KEY = bytes(32)
+_PLACEHOLDER = make_placeholder("k_{36}", _KEY, "x")
+
+
+def _send(credential: Credential | None, query: str = "", **headers: str) -> str:
+    fields = tuple(
+        (name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()
+    )
+    head = Head("GET", "/", query, fields)
+    sent = exchange(head, credential, _PLACEHOLDER, "REAL")
+    assert uses_placeholder(head, credential, _PLACEHOLDER) == (
+        "REAL" in str(sent) or sent.headers != fields
+    )
+    return "&".join((*(value.decode() for _, value in sent.headers), sent.query))
+
+
+def _basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def test_the_placeholder_is_exchanged_wherever_it_may_be() -> None:
+    """After a scheme, alone in a header of its own, in a parameter, as a password."""
+    assert _send(_HEADER, authorization=f"Bearer {_PLACEHOLDER}") == "Bearer REAL&"
+    assert _send(_HEADER, authorization=f"token {_PLACEHOLDER}") == "token REAL&"
+    assert _send(_HEADER, x_api_key=_PLACEHOLDER) == "REAL&"
+    assert _send(_HEADER, f"a=b%20c&key={_PLACEHOLDER}") == "a=b%20c&key=REAL"
+    assert (
+        _send(_BASIC, authorization=_basic("__token__", _PLACEHOLDER))
+        == f"{_basic('__token__', 'REAL')}&"
+    )
+
+
+def test_a_request_without_a_credential_stays_one() -> None:
+    """Packages are installed anonymously, and then no credential is fetched."""
+    assert _send(_HEADER, "q=1", accept="*/*", npm_auth_type="web") == "*/*&web&q=1"
+    assert _send(None, "page_token=x", sec_fetch_site="none") == "none&page_token=x"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        *(
+            {"authorization": "Bearer other"},
+            {"authorization": "Bearer"},
+            {"authorization": _PLACEHOLDER},
+        ),
+        *(
+            {"authorization": f"Digest {_PLACEHOLDER}"},
+            {"authorization": _basic("x", _PLACEHOLDER)},
+        ),
+        *(
+            {"authorization": f"Bearer {_PLACEHOLDER},Bearer x"},
+            {"x_api_key": "sk-other"},
+            {"x_api_key": ""},
+        ),
+        *(
+            {"cookie": "session=x"},
+            {"proxy_authorization": "Basic x"},
+            {"api_key": "x"},
+            {"x_goog_api_key": "x"},
+        ),
+        *(
+            {"x_amz_security_token": "x"},
+            {"private_token": _PLACEHOLDER},
+            {"x_auth_token": "x"},
+            {"x_gitlab_token": "x"},
+        ),
+        *(
+            {"x_signature": "x"},
+            {"x_access_token": "x"},
+            {"x_client_secret": "x"},
+            {"cookie2": "x"},
+        ),
+    ],
+)
+def test_a_foreign_credential_is_refused(headers: dict[str, str]) -> None:
+    """With it, what is sent would go to an account of somebody else."""
+    with pytest.raises(ForeignCredential):
+        _send(_HEADER, **headers)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *(
+            "access_token=x",
+            "a=b&access%5Ftoken=x",
+            "ACCESS_TOKEN=x",
+            "a;token=x",
+            "api_key",
+            "sig=x",
+            "X-Amz-Signature=x",
+        ),
+        *("key=other", f"key={_PLACEHOLDER}&key=other", "+token=x"),
+    ],
+)
+def test_a_foreign_credential_in_the_query_is_refused(query: str) -> None:
+    """In whatever spelling its name is."""
+    with pytest.raises(ForeignCredential):
+        _send(_HEADER, query)
+
+
+def test_a_header_of_a_credential_is_there_once() -> None:
+    """Of two a server may take the other."""
+    head = Head("GET", "/", "", ((b"x-api-key", _PLACEHOLDER.encode()),) * 2)
+    with pytest.raises(ForeignCredential):
+        exchange(head, _HEADER, _PLACEHOLDER, "REAL")
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        _basic("other", _PLACEHOLDER),
+        _basic("__token__", "other"),
+        "Basic !",
+        f"Bearer {_PLACEHOLDER}",
+    ],
+)
+def test_basic_credentials_are_of_the_named_user(authorization: str) -> None:
+    """And in the one form that Basic has."""
+    with pytest.raises(ForeignCredential):
+        _send(_BASIC, authorization=authorization)
+
+
+def test_without_a_placeholder_no_credential_passes() -> None:
+    """An empty one is no password that anybody could guess."""
+    head = Head("GET", "/", "", ((b"x-api-key", b""),))
+    with pytest.raises(ForeignCredential):
+        exchange(head, _HEADER, "", "REAL")
+
+
+@pytest.mark.parametrize("form", ["ghp_{36}", "AKIA{16}", "sk-ant-api03-{95}", "a{20}-{4}"])
+def test_a_placeholder_has_its_form_and_stays_the_same(form: str) -> None:
+    """It differs by agent and API alone."""
+    made = make_placeholder(form, _KEY, "x")
+    letters = "[A-Z2-7]" if form.startswith("AKIA") else "[A-Za-z0-9]"
+    assert re.fullmatch(re.sub(r"\{(\d+)\}", lambda found: f"{letters}{{{found[1]}}}", form), made)
+    assert made == make_placeholder(form, _KEY, "x")
+    assert (
+        len({made, make_placeholder(form, _KEY, "y"), make_placeholder(form, b"1" * 32, "x")}) == 3
+    )

@@ -1,0 +1,329 @@
+"""Everyday calls and evasions of the built-in APIs, as their tools make them."""
+
+import json
+
+import pytest
+
+from airlock_modules import Fault, TableReader, builtin_security, grant_apis, load_builtin
+from airlock_modules.apis import Api, Asked, BadHead, Client, Head, read_graphql, read_head
+
+_PROFILE = """
+[gh]
+repositories = ["acme/app"]
+[npm]
+publish = ["@acme/*", "tool"]
+[pypi]
+publish = true
+"""
+_EVERYDAY = {
+    "anthropic": """
+        POST /v1/messages
+        POST /v1/messages?beta=true
+        POST /v1/messages/count_tokens?beta=true
+        GET /v1/models?limit=20
+        GET /v1/models/claude-sonnet-4-5
+        HEAD /api/hello
+    """,
+    "openai": """
+        POST /v1/responses
+        GET /v1/responses/resp_123?stream=true
+        POST /v1/responses/resp_123/cancel
+        POST /v1/chat/completions
+        POST /v1/embeddings
+        GET /v1/models
+        GET /v1/models/gpt-5
+    """,
+    "gh": """
+        GET /
+        GET /user
+        GET /repos/acme/app
+        GET /repos/acme/app/pulls/1
+        GET /repos/acme/app/pulls?state=all&per_page=100
+        GET /repos/acme/app/pulls/1/files
+        GET /repos/acme/app/issues/1/comments
+        GET /repos/acme/app/actions/runs?per_page=20&exclude_pull_requests=true
+        GET /repos/acme/app/actions/runs/5/jobs?per_page=100
+        GET /repos/acme/app/actions/runs/5/logs
+        GET /repos/acme/app/actions/workflows/7
+        GET /repos/acme/app/check-runs/9/annotations
+        GET /repos/acme/app/commits/main/check-runs
+        GET /repos/acme/app/compare/main...feature%2Fx
+        GET /repos/acme/app/contents/src/a%20b.py?ref=main
+        GET /repos/acme/app/git/trees/main?recursive=1
+        GET /repos/acme/app/releases/latest
+        GET /repos/acme/app/readme
+        POST /repos/acme/app/pulls
+        PATCH /repos/acme/app/pulls/1
+        POST /repos/acme/app/pulls/1/comments
+        POST /repos/acme/app/pulls/1/requested_reviewers
+        POST /repos/acme/app/issues
+        PATCH /repos/acme/app/issues/1
+        POST /repos/acme/app/issues/1/comments
+        DELETE /repos/acme/app/issues/1/labels/good%20first%20issue
+        POST /repos/acme/app/labels
+    """,
+    "npm": """
+        GET /lodash
+        GET /@types%2fnode
+        GET /@types/node
+        GET /lodash/latest
+        GET /lodash/-/lodash-4.17.21.tgz
+        GET /@types/node/-/node-20.0.0.tgz
+        GET /-/v1/search?text=x
+        GET /-/package/@types%2fnode/dist-tags
+        POST /-/npm/v1/security/advisories/bulk
+        GET /-/whoami
+        PUT /@acme%2fapp
+        PUT /tool
+        PUT /-/package/@acme%2fapp/dist-tags/beta
+    """,
+    "pypi": """
+        GET /simple/requests/
+        GET /pypi/requests/json
+        POST //upload.pypi.org/legacy/
+        GET //files.pythonhosted.org/packages/aa/bb/x-1.0-py3-none-any.whl
+        HEAD //files.pythonhosted.org/packages/aa/bb/x-1.0-py3-none-any.whl.metadata
+    """,
+}
+_EVASIONS = {
+    "anthropic": """
+        POST /v1/files
+        GET /v1/files/file_1/content
+        POST /v1/messages/batches
+        POST /v1/messages/../files
+        POST /v1/messages/%2e%2e/files
+        POST /v1/messages//
+        POST /v1/Messages/x
+        POST /v1/skills
+        DELETE /v1/models/x
+        POST /api/oauth/claude_cli/create_api_key
+        GET /v1/organizations/api_keys
+        POST /v1/messages?_method=DELETE
+    """,
+    "openai": """
+        POST /v1/files
+        GET /v1/files
+        GET /v1/responses
+        DELETE /v1/responses/resp_1
+        POST /v1/fine_tuning/jobs
+        POST /v1/uploads
+        POST /v1/batches
+        POST /v1/vector_stores
+        GET /v1/organization/admin_api_keys
+        POST /v1/organization/projects/p/api_keys
+        POST /v1/realtime/client_secrets
+        POST /v1/responses/..%2ffiles
+        DELETE /v1/models/ft:x
+    """,
+    "gh": """
+        PUT /repos/acme/app/pulls/1/merge
+        PUT /repos/acme/app/pulls/1/merge/
+        PUT /repos/acme/app/pulls/1/update-branch
+        POST /repos/acme/app/pulls/1/reviews
+        PUT /repos/acme/app/contents/a.py
+        DELETE /repos/acme/app/contents/a.py
+        POST /repos/acme/app/git/refs
+        PATCH /repos/acme/app/git/refs/heads/main
+        POST /repos/acme/app/merges
+        POST /repos/acme/app/merge-upstream
+        POST /repos/acme/app/forks
+        POST /repos/acme/app/dispatches
+        POST /repos/acme/app/actions/workflows/7/dispatches
+        POST /repos/acme/app/actions/runs/5/rerun
+        GET /repos/acme/app/actions/secrets
+        PUT /repos/acme/app/actions/secrets/X
+        GET /repos/acme/app/actions/variables
+        POST /repos/acme/app/actions/runners/registration-token
+        GET /repos/acme/app/hooks
+        POST /repos/acme/app/hooks
+        POST /repos/acme/app/keys
+        PATCH /repos/acme/app
+        DELETE /repos/acme/app
+        PUT /repos/acme/app/collaborators/evil
+        POST /repos/acme/app/releases
+        POST /repos/acme/app/statuses/abc
+        GET /repos/acme/other
+        GET /repos/acme/app2
+        GET /repos/acme/app/../secret
+        GET /repos/acme%2Fapp/../secret/contents/a
+        GET /repos/acme/app%2F..%2F..%2Fsecret
+        GET /repos/acme/app;x/hooks
+        GET /repos/acme/app/contents/%2e%2e/%2e%2e/hooks
+        GET /repositories/1
+        GET /user/repos
+        GET /user/keys
+        POST /user/keys
+        POST /gists
+        GET /search/code?q=password
+        GET /orgs/acme/repos
+        GET /notifications
+        POST /app/installations/1/access_tokens
+        POST /markdown
+        GET /repos/acme/app?_method=DELETE
+        POST /repos/acme/app/issues/1/lock
+    """,
+    "npm": """
+        PUT /lodash
+        PUT /@other%2fapp
+        PUT /@acme%2fapp%2fx
+        PUT /@acme/app
+        PUT /tool/-rev/1
+        DELETE /tool/-rev/1
+        DELETE /@acme%2fapp/-/app-1.0.0.tgz/-rev/1
+        GET /-/npm/v1/tokens
+        POST /-/npm/v1/tokens
+        PUT /-/user/org.couchdb.user:evil
+        POST /-/v1/login
+        PUT /-/org/acme/user
+        POST /-/package/@acme%2fapp/access
+        PUT /-/npm/v1/hooks/hook/1
+        PUT /-/npm/v1/user
+    """,
+    "pypi": """
+        POST /legacy/
+        POST /pypi
+        POST //upload.pypi.org/legacy
+        GET //upload.pypi.org/legacy/
+        GET /manage/projects/
+        POST /_/oidc/mint-token
+        GET //files.pythonhosted.org/
+    """,
+}
+
+
+def _grant(name: str, profile: str = _PROFILE) -> tuple[tuple[Api, ...], Client]:
+    faults: list[Fault] = []
+    reader = TableReader.parse(profile, source="airlock.toml", faults=faults)
+    assert reader is not None
+    module, table = load_builtin(name), reader.table(name)
+    granted = grant_apis(module.apis, module.clients, table)
+    table.finish()
+    assert faults == []
+    return granted.apis, granted.client
+
+
+def _is_allowed(apis: tuple[Api, ...], call: str) -> bool:
+    method, target = call.split()
+    host, path = apis[0].hosts[0], target
+    if target.startswith("//") and target[2:].split("/")[0] in {each.hosts[0] for each in apis}:
+        host, _, rest = target[2:].partition("/")
+        path = f"/{rest}"
+    try:
+        head = read_head(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode(), host)
+    except BadHead:
+        return False
+    api = next(each for each in apis if each.serves(host, 443))
+    return api.judge(Asked(method=head.method, path=head.path)).refusal is None
+
+
+def _split(calls: str) -> list[str]:
+    return [call.strip() for call in calls.strip().splitlines()]
+
+
+@pytest.mark.parametrize("name", _EVERYDAY)
+def test_everyday_calls_are_allowed(name: str) -> None:
+    """What tools and SDKs ask for in a day's work."""
+    apis, _ = _grant(name)
+    assert [call for call in _split(_EVERYDAY[name]) if not _is_allowed(apis, call)] == []
+
+
+@pytest.mark.parametrize("name", _EVASIONS)
+def test_evasions_are_refused(name: str) -> None:
+    """What would last, lead elsewhere, or answer with a secret."""
+    apis, _ = _grant(name)
+    assert [call for call in _split(_EVASIONS[name]) if _is_allowed(apis, call)] == []
+
+
+def _ask_graphql(query: str, **variables: object) -> bool:
+    apis, _ = _grant("gh")
+    head = Head("POST", "/graphql", "", ((b"content-type", b"application/json"),))
+    try:
+        fields = read_graphql(head, json.dumps({"query": query, "variables": variables}).encode())
+    except BadHead:
+        return False
+    return apis[0].judge(Asked(method="POST", path="/graphql", graphql=fields)).refusal is None
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        (
+            "fragment repo on Repository{id} query RepositoryInfo($owner:String!,$name:String!)"
+            "{repository(owner:$owner,name:$name){...repo parent{...repo}}}"
+        ),
+        (
+            "mutation PullRequestCreate($input:CreatePullRequestInput!)"
+            "{createPullRequest(input:$input){pullRequest{id url}}}"
+        ),
+        "query UserCurrent{viewer{login}}",
+        (
+            'query PullRequest_fields{PullRequest:__type(name:"PullRequest")'
+            "{fields(includeDeprecated:true){name}}}"
+        ),
+        "query PullRequestStatusChecks($id:ID!){node(id:$id){...on PullRequest{id}}}",
+        (
+            "query IssueSearch($owner:String!,$repo:String!,$q:String!)"
+            "{repository(owner:$owner,name:$repo){id} search(type:ISSUE,query:$q){issueCount}}"
+        ),
+        "mutation CommentCreate($input:AddCommentInput!){addComment(input:$input){id}}",
+        (
+            "mutation PullRequestClose($input:ClosePullRequestInput!)"
+            "{closePullRequest(input:$input){pullRequest{id}}}"
+        ),
+    ],
+)
+def test_queries_of_gh_are_allowed(query: str) -> None:
+    """As gh 2.46 sends them for pr create, pr checks, issue list --label, pr comment, pr close."""
+    q = "author:me label:bug repo:acme/app state:open type:issue"
+    variables = {"owner": "acme", "name": "app", "repo": "app", "id": "PR1", "q": q}
+    assert _ask_graphql(query, **variables)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        'mutation {mergePullRequest(input:{pullRequestId:"x"}){clientMutationId}}',
+        "mutation {addComment(input:{}){id} enablePullRequestAutoMerge(input:{}){actor{id}}}",
+        "mutation {addComment:updateRef(input:{}){clientMutationId}}",
+        "mutation {createCommitOnBranch(input:{}){commit{oid}}}",
+        "mutation {addPullRequestReview(input:{event:APPROVE}){clientMutationId}}",
+        "query A{viewer{login}} mutation B{deleteRef(input:{}){clientMutationId}}",
+        "{viewer{repositories(first:100){nodes{name}}}}",
+        '{repository(owner:"acme",name:"secret"){id}}',
+        '{repository(owner:"acme",name:"app"){id} b:repository(owner:"x",name:"y"){id}}',
+        '{search(type:CODE,query:"password"){codeCount}}',
+        '{resource(url:"https://github.com/x/y"){url}}',
+        "# x\rmutation{deleteRef(input:{}){clientMutationId}}",
+    ],
+)
+def test_queries_for_more_are_refused(query: str) -> None:
+    """What moves refs, approves, or begins elsewhere."""
+    assert not _ask_graphql(query)
+
+
+@pytest.mark.parametrize("name", _EVERYDAY)
+def test_every_secret_and_variable_is_explained(name: str) -> None:
+    """In the module's SECURITY.md."""
+    module, security = load_builtin(name), builtin_security(name)
+    rules = [rule for api in module.apis for rule in (*api.secret, *api.deny)]
+    given = [each for client in module.clients.values() for each in client.env]
+    if name == "gh":
+        rules = []  # They stand there as a sentence.
+    assert [word for word in (*rules, *given) if f"`{word}`" not in security] == []
+
+
+def test_packages_are_installed_without_a_credential() -> None:
+    """Tools send it where a profile says that they publish, or that packages are private."""
+    apis, client = _grant("npm", "")
+    assert (client.env, client.files) == ({}, {})
+    assert not _is_allowed(apis, "PUT /tool")
+    _, private = _grant("npm", "[npm]\nprivate = true")
+    assert list(private.files) == ["~/.npmrc"]
+    apis, client = _grant("pypi", "")
+    assert (client.env, _is_allowed(apis, "POST //upload.pypi.org/legacy/")) == ({}, False)
+
+
+def test_an_agent_without_repositories_reads_none() -> None:
+    """Neither by a path nor by a query."""
+    apis, _ = _grant("gh", "")
+    assert (apis[0].repositories, _is_allowed(apis, "GET /repos/acme/app")) == ((), False)
