@@ -65,7 +65,8 @@ def find_conflicts(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
             yield Fault(source, "network.allow", problem, "remove it there, or that API")
     for names, client in apis.clients:
         for name, text in client.env.items():
-            if "{placeholder}" in text and name in agent.profile.env:
+            is_credential = any(part in text for part in ("{placeholder}", "{secret}"))
+            if is_credential and name in agent.profile.env:
                 table = next(api.module for api in apis.apis if api.name == names[0])
                 problem = (
                     f"{name} would be a credential in the container, in place of a placeholder"

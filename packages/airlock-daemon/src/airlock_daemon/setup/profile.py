@@ -139,9 +139,10 @@ def parse_profile(
     widened = read_widening(table, modules, narrowed)
     reached = read_reached(table, modules)
     own_apis = read_own_apis(table)
-    apis = _read_apis(table, modules, git_grant)
+    apis = _read_apis(table, modules, git_grant, variables)
     for name in ("aws", "docker", "credentials", "sign", "approve", "bridge"):
-        table.not_built(name, "remove the table: nothing reads it yet")
+        if name not in apis:
+            table.not_built(name, "remove the table: nothing reads it yet")
     table.finish()
     return Profile(
         commands=commands,
@@ -165,14 +166,20 @@ def parse_profile(
     )
 
 
-def _read_apis(table: TableReader, modules: Modules, git: GitGrant) -> dict[str, Granted]:
+def _read_apis(
+    table: TableReader, modules: Modules, git: GitGrant, variables: Mapping[str, str]
+) -> dict[str, Granted]:
     granted = {}
     for name in table.names():
         module = modules.find(name)
         if module is not None and module.apis:
             found = find_repositories(git)
             granted[name] = grant_apis(
-                module.apis, module.clients, table.table(name), repositories=found
+                module.apis,
+                module.clients,
+                table.table(name),
+                repositories=found,
+                environment=variables,
             )
     return granted
 

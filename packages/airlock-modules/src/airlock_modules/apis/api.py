@@ -64,7 +64,8 @@ class Credential(Struct, frozen=True, kw_only=True):
 class Client(Struct, frozen=True, kw_only=True):
     """What a tool is given to use an API: variables, and files by their path.
 
-    In their text `{placeholder}` stands for the placeholder, `{ca}` for the path of the agent's CA,
+    In their text `{placeholder}` stands for the placeholder, of AWS's `{id}` and `{secret}` for the
+    parts before and behind its slash; `{ca}` for the path of the agent's CA,
     and `{bundle}` for that of a file which has the system's CAs besides.
     """
 
@@ -74,8 +75,11 @@ class Client(Struct, frozen=True, kw_only=True):
     def fill(self, *, placeholder: str, ca: str, bundle: str) -> "Client":
         """The same with what these stand for."""
 
+        identifier, _, secret = placeholder.partition("/")
+
         def put(text: str) -> str:
             filled = text.replace("{placeholder}", placeholder)
+            filled = filled.replace("{id}", identifier).replace("{secret}", secret)
             return filled.replace("{ca}", ca).replace("{bundle}", bundle)
 
         return Client(

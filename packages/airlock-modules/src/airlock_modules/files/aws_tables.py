@@ -38,7 +38,6 @@ def read_aws_api(table: TableReader, *, name: str, module: str, source: Source |
     allow, deny = _read_actions(table, "allow"), _read_actions(table, "deny")
     credential = None
     if source is not None:
-        source = replace(source, format="aws")
         credential = Credential(kind="aws", source=source, placeholder=PLACEHOLDER)
     return Api(
         name=name,
@@ -82,7 +81,7 @@ def grant_aws(
     )
     credential = api.credential
     if source is not None and credential is not None:
-        credential = replace(credential, source=replace(source, format="aws"))
+        credential = replace(credential, source=source)
     elif credential is not None and profile is not None:
         words = (*credential.source.words, "--profile", profile)
         credential = replace(credential, source=replace(credential.source, words=words))
