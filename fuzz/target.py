@@ -16,6 +16,8 @@ TARGETS = (
     "replies",
     "conversation",
     "relay",
+    "api_head",
+    "api_graphql",
     "aws",
 )
 """The names of the targets, each the name of its file."""

@@ -184,6 +184,33 @@ def test_a_refusal_says_what_to_add() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("scopes", "is_too_wide"),
+    [
+        (None, False),
+        ("", False),
+        ("read:org, user:email", False),
+        ("read:org, repo", True),
+        ("gist", True),
+    ],
+)
+def test_a_token_with_scopes_reaches_more_than_repositories(
+    scopes: str | None, is_too_wide: bool
+) -> None:
+    """Unless the profile says that it may."""
+    assert _GH.is_too_wide(scopes) == is_too_wide
+    assert not msgspec.structs.replace(_GH, wide=True).is_too_wide(scopes)
+    assert not msgspec.structs.replace(_GH, repositories=None).is_too_wide(scopes)
+
+
+def test_an_api_without_rules_is_read_as_before_and_grants_nothing() -> None:
+    """It is what the process that forwards requests has."""
+    bare = _GH.without_rules()
+    assert bare.serves("api.github.com", 443)
+    assert bare.is_graphql("POST", "/graphql")
+    assert bare.judge(Asked(method="GET", path="/user")).refusal
+
+
 def test_an_api_crosses_to_another_process() -> None:
     """All of it is plain values."""
     source = Source(kind="command", words=("gh", "auth", "token"))

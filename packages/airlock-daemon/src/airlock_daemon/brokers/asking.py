@@ -19,7 +19,12 @@ MOST = 1 << 20
 
 
 async def ask(
-    line: CommandLine, launcher: Launcher, turns: Turns, *, said: bytes = b""
+    line: CommandLine,
+    launcher: Launcher,
+    turns: Turns,
+    *,
+    said: bytes = b"",
+    seconds: float = ANSWER_S,
 ) -> tuple[int, bytes]:
     """Run `line` with `said` as its stdin; returns its exit status, and what it put on stdout.
 
@@ -39,13 +44,13 @@ async def ask(
             command.tell(StdinData(data=said))
             command.tell(StdinEnd())
         try:
-            with trio.move_on_after(ANSWER_S):
+            with trio.move_on_after(seconds):
                 ended = await command.relay(keep, _grant_none, partial(trio.sleep, 0))
                 return ended.exit_code, bytes(answer)
         finally:
             await command.finish()
     raise Failed(
-        f"{line.program} did not answer in {ANSWER_S:g} s",
+        f"{line.program} did not answer in {seconds:g} s",
         hint=f"a person on the host can run it there as the user of the daemon: {line.argv[0]}",
     )
 

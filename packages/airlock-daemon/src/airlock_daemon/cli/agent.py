@@ -37,6 +37,7 @@ from airlock_daemon.setup.paths import absolute, beside_config
 from airlock_daemon.setup.programs import search_path
 from airlock_daemon.setup.removed_agent import plan_removal
 from airlock_daemon.setup.state import State
+from airlock_daemon.setup.stored import forget_agent
 from airlock_daemon.setup.workspaces import Trust, describe_unserved, plan_trust
 from airlock_modules import DEFAULT_REFS
 
@@ -217,7 +218,8 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
     Removes its entry and, where nothing is in it but the airlock.toml of `agent add`, its
     directory: shows that first, and asks. Commands stay enabled in config.toml, and no workspace
     is touched, nor the home of its containers, which is named. A running daemon reloads: the
-    agent's running commands finish, and it can begin nothing any more.
+    agent's running commands finish, and it can begin nothing any more. The credentials that were
+    stored for this agent alone go, and the keys of its containers' certificates and placeholders.
     """
     registration = application.find_registration()
     file = registration.path
@@ -235,6 +237,8 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
             _note(state, removal.directory, {})
     forget(state, name)
     reload = _reload(application, registration)
+    # Not before: whoever is served has them made again.
+    forget_agent(state, name)
     home = find_home(application.locations, name)
     if application.json:
         application.print_json(

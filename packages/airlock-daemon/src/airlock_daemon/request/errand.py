@@ -8,7 +8,6 @@ from typing import Protocol
 
 import trio
 
-from airlock_daemon.brokers.asking import ask
 from airlock_daemon.brokers.git.admission import admit
 from airlock_daemon.brokers.git.errand import Errand
 from airlock_daemon.brokers.means import Means
@@ -62,7 +61,6 @@ class Asked:
         if _PROTOCOL.fullmatch(protocol):
             environment["GIT_PROTOCOL"] = protocol
         self._agent = agent
-        self._launcher = shared.launcher
         self._means = Means(
             ask=self._ask,
             lookups=agent.lookups,
@@ -101,13 +99,7 @@ class Asked:
     ) -> tuple[int, bytes]:
         variables = {**self._means.variables, **more}
         line = CommandLine(program, argv, variables, self._workspace.descriptor)
-        place = await self._agent.gate.take_for_hook()
-        try:
-            await self._agent.share.take(place)
-            return await ask(line, self._launcher, self._agent.turns, said=said)
-        finally:
-            self._agent.share.give_back(place)
-            place.give_back()
+        return await self._agent.ask(line, said=said)
 
     def may_pass(self, peer: Peer, passed: Passed) -> bool:
         """Whether the client's stdin and stdout, which must be pipes, may be a program's."""

@@ -8,7 +8,9 @@ import trio
 from airlock_daemon.audit.allowance import Allowance
 from airlock_daemon.audit.ledger import Ledger
 from airlock_daemon.audit.record import Record
+from airlock_daemon.brokers.asking import ANSWER_S, ask
 from airlock_daemon.command.launcher import Launcher
+from airlock_daemon.command.order import CommandLine
 from airlock_daemon.connection.closing import Closer
 from airlock_daemon.connection.ending import Ending
 from airlock_daemon.connection.watch import ClientWatch
@@ -123,6 +125,21 @@ class AgentState:
         self._open_account()
         self.gate.adopt(generation.limits)
         self.room.adopt(generation.reserved)
+
+    async def ask(
+        self, line: CommandLine, *, said: bytes = b"", seconds: float = ANSWER_S
+    ) -> tuple[int, bytes]:
+        """Ask a program of the host, as `asking.ask`, within the agent's share of what may run.
+
+        Raises Denied where too many of its programs wait, and Failed.
+        """
+        place = await self.gate.take_for_hook()
+        try:
+            await self.share.take(place)
+            return await ask(line, self._shared.launcher, self.turns, said=said, seconds=seconds)
+        finally:
+            self.share.give_back(place)
+            place.give_back()
 
     def open_group(self) -> Group | None:
         """A cgroup for a box, within the agent's limits of now, for the caller to close."""

@@ -25,6 +25,7 @@ from airlock_daemon.sandbox.hiding import locate
 from airlock_daemon.sandbox.logins import collect_logins
 from airlock_daemon.setup.paths import expand_home
 from airlock_daemon.setup.programs import Programs
+from airlock_daemon.setup.reading import read_bounded
 from airlock_daemon.setup.reserved import Reserved
 from airlock_modules import Credentials, HostFile, HostVariable, Logins, Printed
 from airlock_wire import quote
@@ -139,7 +140,7 @@ class Keeper(msgspec.Struct, frozen=True, kw_only=True):
         try:
             if stat.S_ISSOCK(os.stat(real).st_mode):
                 return System(real, target)
-            content = _read_file(real)
+            content = read_bounded(real, most=MOST)
         except (FileNotFoundError, NotADirectoryError):
             if source.is_optional:
                 return None
@@ -188,17 +189,3 @@ def fill(box: Box, held: Held) -> Box:
 
 def _spell(source: Printed) -> str:
     return quote(" ".join(source.argv))
-
-
-def _read_file(path: str) -> bytes | None:
-    """The content of a file, None for one that is none or is too large. Raises OSError."""
-    # A FIFO is opened at once, and then is no file.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
-        with open(descriptor, "rb", closefd=False) as file:
-            content = file.read(MOST)
-    finally:
-        os.close(descriptor)
-    return content if len(content) < MOST else None

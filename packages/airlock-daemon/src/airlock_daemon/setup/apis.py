@@ -10,6 +10,7 @@ from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.profile import find_repositories
 from airlock_daemon.setup.programs import find_program
 from airlock_daemon.setup.state import State
+from airlock_daemon.setup.stored import find_stored
 from airlock_modules import PRESETS, Fault, Granted, TableReader, grant_apis
 from airlock_modules.apis import Api, Client, share_hosts
 
@@ -162,8 +163,7 @@ def _find_missing(agent: str, api: Api, state: State, search_path: str) -> tuple
     if source is None:
         return None
     word = source.words[0]
-    is_stored = any(map(state.find, (f"stored/{word}", f"stored/{word}@{agent}")))
-    if source.kind == "stored" and not is_stored:
+    if source.kind == "stored" and find_stored(state, word, agent) is None:
         return f"no credential is stored for {word}", f"airlock-daemon login {word}"
     if source.kind == "file" and not os.path.exists(os.path.expanduser(word)):
         return f"{word} is not there", "create it, readable by you alone"

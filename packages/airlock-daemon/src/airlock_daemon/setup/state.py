@@ -37,9 +37,17 @@ class State(msgspec.Struct, frozen=True):
         """
         return read_whole(self.path(name)) if os.access(self.directory, os.X_OK) else None
 
-    def write(self, name: str, text: str) -> None:
-        """Replace a file (0600) as a whole, in a block of `changing`. Raises AirlockError."""
-        write_whole(self.path(name), text)
+    def write(self, name: str, text: str | None) -> None:
+        """Replace a file (0600) as a whole, or remove it, in a block of `changing`.
+
+        The folder that it is in is made (0700). Raises AirlockError.
+        """
+        path = self.path(name)
+        if text is not None:
+            with ExitStack() as undo:
+                make_directory(os.path.dirname(path), mode=0o700, undo=undo)
+                undo.pop_all()
+        write_whole(path, text)
 
     @contextmanager
     def changing(self) -> Iterator[None]:

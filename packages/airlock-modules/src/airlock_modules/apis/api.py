@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from airlock_modules.apis.aws import Call, Grant
 from airlock_modules.apis.graphql import GraphQlField
@@ -19,6 +20,7 @@ from airlock_modules.apis.patterns import (
 )
 from airlock_wire.text import quote
 
+_NARROW_SCOPES = ("read:", "user:email")
 _THEN = ", and run: airlock-daemon reload"
 # Of GitHub's schema: what tells nothing of any repository.
 _HARMLESS = frozenset({"__typename", "__schema", "__type", "rateLimit"})
@@ -133,6 +135,20 @@ class Api(Struct, frozen=True, kw_only=True):
         """Whether it is this API that is at a host, in whatever case and with a dot at its end."""
         name = host.lower().removesuffix(".")
         return port in self.ports and any(matches_host(each, name) for each in self.hosts)
+
+    def without_rules(self) -> "Api":
+        """The same for whoever reads and forwards requests, and leaves judging to another."""
+        return replace(self, allow=(), deny=(), secret=(), upgrade=(), options={})
+
+    def is_too_wide(self, scopes: str | None) -> bool:
+        """Whether a token with these scopes reaches more than the repositories may allow.
+
+        They are the header X-OAuth-Scopes of an answer of GitHub's; a fine-grained token has none.
+        """
+        if self.repositories is None or self.wide or scopes is None:
+            return False
+        named = (scope.strip() for scope in scopes.split(","))
+        return any(each and not each.startswith(_NARROW_SCOPES) for each in named)
 
     def is_graphql(self, method: str, path: str) -> bool:
         """Whether the body of a request has GraphQL, and is to be read before it is judged."""

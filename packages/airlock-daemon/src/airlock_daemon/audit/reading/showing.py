@@ -118,7 +118,8 @@ def _tell_words(entry: Entry) -> Iterator[str]:
             # A line of ours, unless somebody else has written this log.
             is_line = isinstance(operation, str) and operation.isprintable()
             yield operation if is_line else show_word(operation)
-            detail = "unpinned" if "unpinned" in detail else None
+            is_pinned = not (isinstance(detail, dict) and "unpinned" in detail)
+            detail = None if is_pinned else "unpinned"
         case _ if entry.command is not None:
             run = () if entry.sandbox in _NO_BOX else ("run",)
             yield join_words([*run, *map(show_word, (entry.command, *(entry.args or ())))])

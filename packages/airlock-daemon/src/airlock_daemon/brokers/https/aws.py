@@ -23,11 +23,10 @@ from airlock_daemon.brokers.https.exchange import Incoming
 from airlock_daemon.brokers.https.spool import Held, Spool
 from airlock_daemon.errors import Failed
 from airlock_modules.apis import Api, BadHead, ForeignCredential, Head
-from airlock_modules.apis.aws import Call
+from airlock_modules.apis.aws import Call, Keys
 from airlock_modules.apis.aws.calls import read_call
 from airlock_modules.apis.aws.operations import LONGEST_FORM, load_table, read_form
 from airlock_modules.apis.aws.signature import (
-    Keys,
     Signature,
     find_payload,
     read_signature,
@@ -102,15 +101,6 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     rewrite: Callable[[bytes], bytes] | None = None
 
 
-class RealKeys(msgspec.Struct, frozen=True):
-    """The credential as the daemon gives it, a line of JSON. `account` is "" if it is not known."""
-
-    id: str
-    secret: str
-    token: str = ""
-    account: str = ""
-
-
 class Means(msgspec.Struct, frozen=True):
     """What a worker has for requests to AWS."""
 
@@ -171,12 +161,14 @@ def prepare(request: AwsRequest, means: Means, api: Api, secret: str | None) -> 
 
     Raises Failed where the daemon gave no keys.
     """
-    head, account = request.head, None
+    head = request.head
     if request.session is not None:
         keys = request.session.keys
     else:
-        keys, account = _read_keys(secret)
-    owner = None if api.aws is None else api.aws.find_owner(request.call, account)
+        if secret is None:
+            raise Failed("the daemon has no keys of AWS", hint="try again")
+        keys = msgspec.json.decode(secret, type=Keys)
+    owner = None if api.aws is None else api.aws.find_owner(request.call, keys.account)
     if owner is not None and head.get("x-amz-expected-bucket-owner") != owner:
         if head.get("x-amz-expected-bucket-owner") is not None:
             raise Failed(
@@ -216,13 +208,6 @@ def exchange_session(answer: bytes, role: str, sessions: Sessions) -> bytes:
     return _ANSWER.sub(
         lambda match: b"<%s>%s</%s>" % (match["name"], new[match["name"]], match["name"]), answer
     )
-
-
-def _read_keys(secret: str | None) -> tuple[Keys, str]:
-    if secret is None:
-        raise Failed("the daemon has no keys of AWS", hint="try again")
-    real = msgspec.json.decode(secret, type=RealKeys)
-    return Keys(real.id, real.secret, real.token), real.account
 
 
 def _hash(body: Held) -> str:

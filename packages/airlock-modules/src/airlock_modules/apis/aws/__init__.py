@@ -4,6 +4,6 @@ What is imported here judges; `operations`, `signature` and `calls` are for the 
 requests, since the table of operations is large.
 """
 
-from airlock_modules.apis.aws.grant import Call, Grant, Operation, find_action_problem
+from airlock_modules.apis.aws.grant import Call, Grant, Keys, Operation, find_action_problem
 
-__all__ = ["Call", "Grant", "Operation", "find_action_problem"]
+__all__ = ["Call", "Grant", "Keys", "Operation", "find_action_problem"]

@@ -47,6 +47,22 @@ class Operation(Struct, frozen=True):
         return f"{self.service}:{self.name}"
 
 
+class Keys(Struct, frozen=True):
+    """An access key: its id, its secret, and the token of a session that has an end.
+
+    `account` is the number of the account, "" where that is not known.
+    """
+
+    id: str
+    secret: str
+    token: str = ""
+    account: str = ""
+
+    def __repr__(self) -> str:
+        """Without the secret, which no message may show."""
+        return f"Keys({self.id!r})"
+
+
 class Call(Struct, frozen=True, kw_only=True):
     """One request. `operations` are all that it may be; `also` are actions that its headers need.
 
@@ -155,7 +171,7 @@ class Grant(Struct, frozen=True, kw_only=True):
                 return f"the role {shown} is not granted", "roles", _advise("roles", shown)
         return None
 
-    def find_owner(self, call: Call, account: str | None) -> str | None:
+    def find_owner(self, call: Call, account: str) -> str | None:
         """The account that must own the bucket of a call, where a pattern matched its name.
 
         A name that is written in full is the operator's own word. `account` is the credential's.

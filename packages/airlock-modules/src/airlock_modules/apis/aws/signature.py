@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
+from airlock_modules.apis.aws.grant import Keys
 from airlock_modules.apis.aws.operations import split_query
 from airlock_modules.apis.errors import BadHead, ForeignCredential
 from airlock_modules.apis.head import Head
@@ -36,14 +37,6 @@ _PRESIGNED = frozenset(
 )
 _HASH = re.compile("[0-9a-f]{64}")
 _REPLACED = frozenset({b"authorization", b"date", b"x-amz-date", b"x-amz-security-token"})
-
-
-class Keys(Struct, frozen=True):
-    """An access key: its id, its secret, and the token of a session that has an end."""
-
-    id: str
-    secret: str
-    token: str = ""
 
 
 class Signature(Struct, frozen=True):

@@ -1,0 +1,274 @@
+"""Where the credentials of APIs come from: programs, files and variables of the host, and `login`.
+
+A credential is fetched when a request needs it, once for all requests that need it meanwhile. It is
+forgotten five minutes after its last use, when the API refuses it, and when the daemon has read its
+files again. A file is read again after a moment, so that a new value in it is used at once.
+"""
+
+import itertools
+import math
+import os
+import shlex
+import time
+from functools import partial
+
+import msgspec
+import trio
+
+from airlock_daemon.command.order import CommandLine
+from airlock_daemon.errors import AirlockError, Failed
+from airlock_daemon.platform.threads import run_in_thread
+from airlock_daemon.request.state import AgentState, DaemonState
+from airlock_daemon.sandbox.client_files import leads_through
+from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.paths import expand_home
+from airlock_daemon.setup.reading import read_bounded
+from airlock_daemon.setup.state import State
+from airlock_daemon.setup.stored import (
+    LONGEST,
+    BadCredential,
+    find_stored,
+    read_aws_keys,
+    read_credential,
+)
+from airlock_daemon.setup.trust import find_untrusted
+from airlock_daemon.workspace.directory import make_empty
+from airlock_modules.apis import Api, Credential
+from airlock_wire import quote
+
+KEPT_S = 300.0
+"""How long a credential is kept after its last use."""
+ANSWER_S = 15.0
+"""How long a command may take."""
+SETTLED_S = 10.0
+"""A credential that is younger is not fetched again where the API refuses it."""
+RENEWED_S = 60.0
+"""How long before its end a credential is fetched anew."""
+FRESH_S = 2.0
+"""After how long a file is read again."""
+
+_LOGINS = {
+    "aws": "aws sso login",
+    "az": "az login",
+    "gcloud": "gcloud auth login",
+    "gh": "gh auth login",
+    "npm": "npm login",
+    "vault": "vault login",
+}
+"""How a person logs in by the programs that print a credential."""
+
+
+class Secret(msgspec.Struct, frozen=True):
+    """A credential. Another value has another `version`."""
+
+    value: str
+    version: int
+
+    def __repr__(self) -> str:
+        """Without the value, which no message may show."""
+        return f"Secret(version={self.version})"
+
+
+class _Fetched(msgspec.Struct, frozen=True):
+    """A credential as it was `at` a moment, for the API of a generation."""
+
+    secret: Secret
+    generation: Generation
+    at: float
+    # When it ends by itself.
+    until: float
+
+    def is_good(self, generation: Generation, credential: Credential) -> bool:
+        """Whether it need not be fetched again now."""
+        is_file = credential.source.kind in ("file", "stored")
+        fresh_s = FRESH_S if is_file else math.inf
+        until = min(self.at + fresh_s, self.until - RENEWED_S)
+        return self.generation is generation and trio.current_time() < until
+
+
+class _Kept:
+    """The credential of one API of an agent; whoever has the `turn` fetches it."""
+
+    def __init__(self) -> None:
+        self.turn = trio.Lock()
+        self.used = trio.current_time()
+        self.fetched: _Fetched | None = None
+        # The last failure, and when it was.
+        self.failure: tuple[float, AirlockError] | None = None
+
+
+class Sources:
+    """The credentials of a daemon's agents. `forget_unused` has to run while `get` is called."""
+
+    def __init__(self, shared: DaemonState, state: State) -> None:
+        """`state` is where `airlock-daemon login` stores credentials."""
+        self._shared = shared
+        self._state = state
+        self._kept: dict[tuple[str, str], _Kept] = {}
+        self._versions = itertools.count(1)
+        self._is_used = trio.Event()
+
+    async def get(self, agent: AgentState, api: Api) -> Secret:
+        """The credential of an API.
+
+        Raises Failed where there is none now, with what a person on the host can do about it.
+        """
+        began = trio.current_time()
+        generation, credential = agent.generation, api.credential
+        if credential is None:
+            raise Failed(
+                f"the API {api.name} has no credential",
+                hint=f"a person on the host can name one in the module {api.module}",
+            )
+        kept = self._kept.setdefault((generation.agent.name, api.name), _Kept())
+        self._is_used.set()
+        fetched = kept.fetched
+        if fetched is None or not fetched.is_good(generation, credential):
+            async with kept.turn:
+                fetched = await self._fetch(kept, agent, api.name, credential, began)
+        kept.used = trio.current_time()
+        return fetched.secret
+
+    def spend(self, agent: AgentState, api: str, version: int) -> None:
+        """Forget the credential of an API that has refused it, if that is still the one in use."""
+        kept = self._kept.get((agent.generation.agent.name, api))
+        fetched = None if kept is None else kept.fetched
+        if kept is None or fetched is None or fetched.secret.version != version:
+            return
+        # An agent whose requests are refused for another reason has no command run for each.
+        if fetched.at + SETTLED_S <= trio.current_time():
+            kept.fetched = None
+
+    async def forget_unused(self) -> None:
+        """Forget credentials that were not used for a while, until cancelled."""
+        while True:
+            await self._is_used.wait()
+            now = trio.current_time()
+            for key, kept in [*self._kept.items()]:
+                if kept.used + KEPT_S <= now and not kept.turn.locked():
+                    del self._kept[key]
+            if self._kept:
+                first = min(kept.used for kept in self._kept.values())
+                await trio.sleep_until(max(first + KEPT_S, now + 1))
+            else:
+                self._is_used = trio.Event()
+
+    async def _fetch(
+        self, kept: _Kept, agent: AgentState, name: str, credential: Credential, began: float
+    ) -> _Fetched:
+        """Fetch it, unless another request has done so since this one `began`."""
+        generation, before = agent.generation, kept.fetched
+        if before is not None and before.is_good(generation, credential):
+            return before
+        if kept.failure is not None and kept.failure[0] >= began:
+            raise _fail(name, kept.failure[1])
+        try:
+            value, lasts_s = await self._read(agent, name, credential)
+        except AirlockError as error:
+            kept.fetched, kept.failure = None, (trio.current_time(), error)
+            raise _fail(name, error) from None
+        secret = before.secret if before is not None else None
+        if secret is None or secret.value != value:
+            secret = Secret(value, next(self._versions))
+        now = trio.current_time()
+        kept.fetched = _Fetched(secret, generation, now, now + lasts_s)
+        kept.failure = None
+        return kept.fetched
+
+    async def _read(
+        self, agent: AgentState, name: str, credential: Credential
+    ) -> tuple[str, float]:
+        """The value, and how many seconds it lasts."""
+        source = credential.source
+        advice = "a person on the host can "
+        match source.kind:
+            case "command":
+                origin = quote(shlex.join(source.words))
+                advice += _advise(source.words)
+                data = await self._run(agent, source.words, origin, advice)
+            case "file":
+                origin = quote(source.words[0])
+                advice += f"mend that file, or the module of {name}"
+                read = partial(self._read_file, agent.generation, source.words[0], advice)
+                data = await run_in_thread(read, limiter=agent.lookups)
+            case "env":
+                origin = f"variable {source.words[0]} of the daemon"
+                advice += "set it, and start the daemon again"
+                variable = self._shared.environment.get(source.words[0])
+                if variable is None:
+                    raise Failed(f"there is no {origin}", hint=advice)
+                data = os.fsencode(variable)
+            case "stored":
+                origin = f"what is stored as {source.words[0]}"
+                advice += f"store it: airlock-daemon login {source.words[0]}"
+                find = partial(
+                    find_stored, self._state, source.words[0], agent.generation.agent.name
+                )
+                found = await run_in_thread(find, limiter=agent.lookups)
+                if found is None:
+                    raise Failed("nothing is stored", hint=advice)
+                data = found.encode()
+        try:
+            if source.format == "aws":
+                return read_aws_keys(data, time.time())
+            value = read_credential(data)
+        except BadCredential as error:
+            raise Failed(f"{origin} {error}", hint=advice) from None
+        if credential.kind == "header" and not value.isascii():
+            raise Failed(f"{origin} has characters that no header may have", hint=advice)
+        return value, math.inf
+
+    async def _run(
+        self, agent: AgentState, words: tuple[str, ...], spelled: str, advice: str
+    ) -> bytes:
+        generation, variables = agent.generation, self._shared.environment
+        program = expand_home(words[0], variables.get("HOME", "/"))
+        found = generation.programs.demand(program)
+        environment = {
+            **variables,
+            **generation.agent.profile.env,
+            "PATH": generation.programs.path,
+        }
+        directory = make_empty(None)
+        try:
+            line = CommandLine(found, words, environment, directory.descriptor)
+            status, printed = await agent.ask(line, seconds=ANSWER_S)
+        except Failed as error:
+            raise Failed(error.message, hint=advice) from None
+        finally:
+            await directory.leave(agent.removals)
+        if status != 0:
+            raise Failed(f"{spelled} ended with status {status}", hint=advice)
+        return printed
+
+    def _read_file(self, generation: Generation, named: str, advice: str) -> bytes:
+        """Read a file that nobody but the daemon's user can choose the content of."""
+        path = expand_home(named, self._shared.environment.get("HOME", "/"))
+        if leads_through(path, generation.workspaces):
+            raise Failed(f"the way to {quote(named)} leads through a workspace", hint=advice)
+        conflict = generation.reserved.private.conflict(os.path.realpath(path))
+        if conflict is not None:
+            raise Failed(f"{quote(named)} is not read: {conflict}", hint=advice)
+        for fault in find_untrusted([path]):
+            raise Failed(f"{quote(fault.source)} {fault.problem}", hint=advice)
+        try:
+            content = read_bounded(path, most=LONGEST)
+        except OSError as error:
+            problem = f"{quote(named)} cannot be read: {error.strerror}"
+            raise Failed(problem, hint=advice) from None
+        if content is None:
+            raise Failed(f"{quote(named)} is not a file of a credential's size", hint=advice)
+        return content
+
+
+def _advise(words: tuple[str, ...]) -> str:
+    login = _LOGINS.get(os.path.basename(words[0]))
+    if login is not None:
+        if "--profile" in words:
+            login += " " + shlex.join(words[words.index("--profile") :])
+        return f"log in, as the user of the daemon: {login}"
+    return f"find out why, as the user of the daemon: {shlex.join(words)}"
+
+
+def _fail(name: str, error: AirlockError) -> Failed:
+    return Failed(f"there is no credential for {name} now: {error.message}", hint=error.hint)

@@ -1,0 +1,169 @@
+"""Secrets in the daemon's state directory: credentials from `airlock-daemon login`, keys of agents.
+
+A stored credential is the file `stored/NAME`, for every agent, or `stored/NAME@AGENT`, for one
+agent, which counts more. Each agent that uses an API has keys in `https/`: `AGENT.key` is that of
+its CA, `AGENT.placeholders` the one that its placeholders are made of.
+"""
+
+import datetime as dt
+import math
+import os
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.state import State
+from airlock_modules import is_name
+from airlock_modules.apis.aws import Keys
+
+LONGEST = 16_384
+"""Bytes that a credential may have."""
+
+_FOLDER = "stored"
+_KEY = re.compile(r"[0-9a-f]{64}")
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """A stored credential, without its value. `agent` is None for one of every agent."""
+
+    name: str
+    agent: str | None = None
+
+    @property
+    def file(self) -> str:
+        """Its file in the state directory."""
+        return f"{_FOLDER}/{self.name}" + (f"@{self.agent}" if self.agent else "")
+
+
+class BadCredential(ValueError):
+    """The text of a credential cannot be used; the message is a predicate: "has two lines"."""
+
+
+def read_credential(data: bytes) -> str:
+    """The credential in what a person, a file or a program has given, without space around it.
+
+    Raises BadCredential.
+    """
+    if len(data) > LONGEST:
+        raise BadCredential(f"has more than {LONGEST} bytes")
+    try:
+        value = data.decode().strip(" \t\r\n")
+    except UnicodeDecodeError:
+        raise BadCredential("is not UTF-8 text") from None
+    if not value:
+        raise BadCredential("is empty")
+    if "\n" in value:
+        raise BadCredential("has more than one line")
+    if not value.isprintable():
+        raise BadCredential("has control characters in it")
+    return value
+
+
+class _Exported(msgspec.Struct, rename="pascal"):
+    """What `aws configure export-credentials --format process` prints."""
+
+    version: int
+    access_key_id: str
+    secret_access_key: str
+    session_token: str = ""
+    expiration: dt.datetime | None = None
+    account_id: str = ""
+
+
+def read_aws_keys(data: bytes, now: float) -> tuple[str, float]:
+    """Keys of AWS, in one line of JSON, and the seconds that they last.
+
+    Raises BadCredential.
+    """
+    try:
+        found = msgspec.json.decode(data, type=_Exported)
+    except msgspec.MsgspecError:
+        raise BadCredential("is not what aws configure export-credentials prints") from None
+    keys = Keys(found.access_key_id, found.secret_access_key, found.session_token, found.account_id)
+    texts = (keys.id, keys.secret, keys.token)
+    if not keys.id or not keys.secret or not all(each.isascii() for each in texts):
+        raise BadCredential("has no keys in it")
+    if not "".join(texts).isprintable():
+        raise BadCredential("has control characters in it")
+    lasts_s = math.inf
+    if found.expiration is not None:
+        lasts_s = found.expiration.timestamp() - now
+        if lasts_s <= 0:
+            raise BadCredential("has ended")
+    return msgspec.json.encode(keys).decode(), lasts_s
+
+
+def list_stored(state: State) -> Iterator[Stored]:
+    """All that are stored, by name."""
+    folder = state.path(_FOLDER)
+    for entry in sorted(os.listdir(folder)) if os.access(folder, os.R_OK | os.X_OK) else ():
+        name, _, agent = entry.partition("@")
+        if is_name(name):
+            yield Stored(name, agent or None)
+
+
+def find_stored(state: State, name: str, agent: str) -> str | None:
+    """The value that `agent` uses under `name`, None where nothing is stored.
+
+    Raises AirlockError where it cannot be read.
+    """
+    for each in (Stored(name, agent), Stored(name)):
+        text = state.read(each.file) if is_name(name) else None
+        if text is not None:
+            return text.removesuffix("\n")
+    return None
+
+
+def store(state: State, stored: Stored, value: str) -> None:
+    """Keep a value that `read_credential` gave, in the place of another. Raises AirlockError."""
+    with state.changing():
+        state.write(stored.file, f"{value}\n")
+
+
+def remove_stored(state: State, stored: Stored) -> bool:
+    """Remove a value; False where there was none. Raises AirlockError."""
+    if state.find(stored.file) is None:
+        return False
+    with state.changing():
+        state.write(stored.file, None)
+    return True
+
+
+def find_placeholder_key(state: State, agent: str) -> bytes:
+    """The 32 random bytes that the placeholders of an agent are made of; made by the first call.
+
+    Raises AirlockError.
+    """
+    name = _name_placeholders(agent)
+    text = state.read(name)
+    if text is None:
+        with state.changing():
+            # Another process may have made it meanwhile.
+            text = state.read(name)
+            if text is None:
+                text = f"{os.urandom(32).hex()}\n"
+                state.write(name, text)
+    if _KEY.fullmatch(text.removesuffix("\n")) is None:
+        raise AirlockError(
+            f"{state.path(name)} is not as it was written",
+            hint="remove it, and start the containers of the agent again: they get new "
+            "placeholders",
+        )
+    return bytes.fromhex(text)
+
+
+def forget_agent(state: State, agent: str) -> None:
+    """Remove all secrets of an agent that is no more. Raises AirlockError."""
+    own = [each.file for each in list_stored(state) if each.agent == agent]
+    names = (*own, f"https/{agent}.key", _name_placeholders(agent))
+    present = [name for name in names if state.find(name) is not None]
+    if present:
+        with state.changing():
+            for name in present:
+                state.write(name, None)
+
+
+def _name_placeholders(agent: str) -> str:
+    return f"https/{agent}.placeholders"

@@ -1,0 +1,302 @@
+"""Tests of `airlock_daemon.request.sources`, with real programs, files and variables."""
+
+import math
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+import trio
+import trio.testing
+
+from airlock_daemon.audit.ledger import Ledger
+from airlock_daemon.audit.log import AuditLog
+from airlock_daemon.command.launcher import Launcher, find_launcher
+from airlock_daemon.errors import Failed
+from airlock_daemon.request import sources
+from airlock_daemon.request.sources import Secret, Sources
+from airlock_daemon.request.state import AgentState, DaemonState
+from airlock_daemon.setup.stored import Stored, store
+from airlock_modules.apis import Api, Credential, Source
+from worlds import World
+
+CANARY = "c4n4ry-7f3a"
+
+
+class Host:
+    """A daemon's state without a daemon, and programs that count how often they were run."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        setup = world.load()
+        self.state = setup.state
+        self.shared = DaemonState(
+            Ledger(AuditLog(setup.config.log), agents=1),
+            Launcher(find_launcher(), nofile=1024),
+            groups="none of this test",
+            search_path="",
+        )
+        self.agent = AgentState(setup.generations["my"], self.shared)
+        self.sources = Sources(self.shared, self.state)
+        self.runs = world.root / "runs"
+
+    def command(self, script: str) -> Api:
+        """An API whose credential a program prints, which notes that it ran."""
+        program = self.world.root / "program"
+        program.write_text(f"#!/bin/sh\necho run >> {self.runs}\n{script}\n")
+        program.chmod(0o755)
+        return api("command", str(program), "auth", "token")
+
+    @property
+    def count(self) -> int:
+        """How often the program ran."""
+        return len(self.runs.read_text().splitlines()) if self.runs.exists() else 0
+
+    async def get(self, wanted: Api) -> str:
+        """The value of a credential."""
+        return (await self.sources.get(self.agent, wanted)).value
+
+    async def fail(self, wanted: Api) -> str:
+        """Why there is no credential, and what can be done."""
+        with pytest.raises(Failed) as caught:
+            await self.sources.get(self.agent, wanted)
+        said = f"{caught.value.message}; {caught.value.hint}"
+        assert said.startswith("there is no credential for svc now: ")
+        assert CANARY not in said
+        return said.removeprefix("there is no credential for svc now: ")
+
+    def reload(self) -> None:
+        """Read the files again."""
+        self.agent.adopt(self.world.load().generations["my"])
+
+
+def api(kind: str, *words: str) -> Api:
+    source = Source(kind=kind, words=words)  # type: ignore[arg-type]
+    credential = Credential(kind="header", source=source, placeholder="tok_{36}")
+    return Api(name="svc", module="svc", hosts=("api.example.com",), credential=credential)
+
+
+@pytest.fixture
+async def host(world: World) -> AsyncIterator[Host]:
+    """A world's state, closed at the end."""
+    made = Host(world)
+    trio.lowlevel.add_instrument(made.shared.rounds)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(made.shared.rounds.run)
+        nursery.start_soon(made.shared.starts.run)
+        yield made
+        nursery.cancel_scope.cancel()
+    made.shared.close()
+
+
+async def test_what_a_command_prints_is_the_credential(host: Host) -> None:
+    """It runs in an empty directory, with the profile's variables, no terminal and no input."""
+    host.world.write_profile('[env]\nset = { WHO = "me" }\n')
+    host.reload()
+    wanted = host.command('cat; tty >&2; echo "$WHO-$(ls -A | wc -l)-$#"')
+    assert await host.get(wanted) == "me-0-2"
+
+
+async def test_two_requests_wait_for_one_run(host: Host) -> None:
+    """Also for one that fails; a request that comes later tries again."""
+    seen: list[Secret] = []
+    wanted = host.command("echo token")
+
+    async def get() -> None:
+        seen.append(await host.sources.get(host.agent, wanted))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(get)
+    assert (host.count, seen) == (1, [Secret("token", 1)] * 5)
+    host.reload()
+    failing = host.command("exit 3")
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(host.fail, failing)
+    assert host.count == 2
+    await host.fail(failing)
+    assert host.count == 3
+
+
+async def test_who_goes_away_leaves_the_run_to_those_that_wait(host: Host) -> None:
+    """It is started again for them."""
+    ready = host.world.root / "ready"
+    wanted = host.command(f"[ -e {ready} ] || {{ touch {ready}; exec sleep 600; }}; echo token")
+    seen: list[str] = []
+
+    async def get() -> None:
+        seen.append(await host.get(wanted))
+
+    async with trio.open_nursery() as nursery:
+        first = trio.CancelScope()
+
+        async def begin() -> None:
+            with first:
+                await get()
+
+        nursery.start_soon(begin)
+        while not ready.exists():
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        nursery.start_soon(get)
+        await trio.testing.wait_all_tasks_blocked()
+        first.cancel()
+    assert (seen, host.count) == (["token"], 2)
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (f"echo {CANARY} >&2; echo {CANARY}; exit 4", " ended with status 4; "),
+        ("true", " is empty; "),
+        (f"echo {CANARY}; echo b", " has more than one line; "),
+        (f"printf '{CANARY}\\033[2J'", " has control characters in it; "),
+        ("printf 'caf\\303\\251'", " has characters that no header may have; "),
+        ("head -c 20000 /dev/zero | tr '\\0' x", " has more than 16384 bytes; "),
+    ],
+)
+async def test_a_failure_shows_nothing_that_the_command_said(
+    host: Host, script: str, said: str
+) -> None:
+    """It names the command, for a person to run."""
+    told = await host.fail(host.command(script))
+    assert said in told
+    assert told.endswith(f"as the user of the daemon: {host.world.root}/program auth token")
+
+
+async def test_a_command_that_does_not_end_is_ended(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all that it has started."""
+    monkeypatch.setattr(sources, "ANSWER_S", 0.2)
+    assert "did not answer in 0.2 s" in await host.fail(host.command("sleep 600 & sleep 600"))
+
+
+async def test_a_program_that_prints_credentials_has_its_own_way_to_log_in(host: Host) -> None:
+    """Which a person can type."""
+    gh = host.world.root / "gh"
+    said = await host.fail(api("command", str(gh), "auth", "token"))
+    assert said.startswith(f"{gh} is not an executable on the host; a person on the host can ")
+    gh.write_text("#!/bin/sh\nexit 1\n")
+    gh.chmod(0o755)
+    said = await host.fail(api("command", str(gh), "auth", "token"))
+    assert said.endswith(
+        "a person on the host can log in, as the user of the daemon: gh auth login"
+    )
+
+
+async def test_a_file_has_the_credential(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new value in it is used as soon as it is read again."""
+    file = host.world.root / "token"
+    file.write_text("one\n")
+    first = await host.sources.get(host.agent, api("file", str(file)))
+    file.write_text("two\n")
+    assert await host.sources.get(host.agent, api("file", str(file))) == first
+    monkeypatch.setattr(sources, "FRESH_S", 0.0)
+    second = await host.sources.get(host.agent, api("file", str(file)))
+    assert (first.value, second.value) == ("one", "two")
+    assert second.version > first.version
+    assert await host.sources.get(host.agent, api("file", str(file))) == second
+
+
+async def test_a_file_that_somebody_else_chooses_is_not_read(host: Host) -> None:
+    """In a workspace, by a link through one, writable for others, or one of Airlock's own."""
+    world = host.world
+    world.write_profile(f'[workspace]\nmounts = {{ "/w" = "{world.workspace}" }}\n')
+    host.reload()
+    own = world.root / "own"
+    own.write_text(f"{CANARY}\n")
+    inside = world.workspace / "token"
+    inside.symlink_to(own)
+    through = world.root / "through"
+    through.symlink_to(inside)
+    for path in (inside, through):
+        assert "leads through a workspace" in await host.fail(api("file", str(path)))
+    store(host.state, Stored("svc"), CANARY)
+    stored = host.state.path("stored/svc")
+    assert "is not read: it lies in " in await host.fail(api("file", stored))
+    own.chmod(0o666)
+    assert "is writable for everybody" in await host.fail(api("file", str(own)))
+    own.chmod(0o600)
+    assert await host.get(api("file", str(own))) == CANARY
+
+
+@pytest.mark.parametrize("kind", ["none", "directory", "fifo", "large"])
+async def test_what_is_no_small_file_is_not_read(host: Host, kind: str) -> None:
+    """Nor does it keep anybody waiting."""
+    path = host.world.root / "token"
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path, 0o600)
+    elif kind == "large":
+        path.write_text("x" * 20_000)
+    said = await host.fail(api("file", str(path)))
+    assert "cannot be read" in said or "is not a file of a credential's size" in said
+
+
+async def test_a_variable_of_the_daemon_has_the_credential(host: Host) -> None:
+    """As it was when the daemon was started."""
+    assert (await host.fail(api("env", "TOKEN_X"))).startswith("there is no variable TOKEN_X of")
+    host.shared.environment["TOKEN_X"] = "token"
+    assert await host.get(api("env", "TOKEN_X")) == "token"
+
+
+async def test_a_stored_credential_is_used_at_once(host: Host) -> None:
+    """The hint of a missing one is the command that stores it."""
+    assert (await host.fail(api("stored", "svc"))).endswith("airlock-daemon login svc")
+    store(host.state, Stored("svc"), "token")
+    assert await host.get(api("stored", "svc")) == "token"
+
+
+async def test_a_refused_credential_is_fetched_again(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, and not while it is as new as can be: no agent has a command run for each request."""
+    wanted = host.command(f"wc -l < {host.runs}")
+    first = await host.sources.get(host.agent, wanted)
+    host.sources.spend(host.agent, "svc", first.version)
+    assert await host.sources.get(host.agent, wanted) == first
+    monkeypatch.setattr(sources, "SETTLED_S", 0.0)
+    host.sources.spend(host.agent, "svc", first.version)
+    second = await host.sources.get(host.agent, wanted)
+    assert (first.value, second.value) == ("1", "2")
+    host.sources.spend(host.agent, "svc", first.version)
+    assert await host.sources.get(host.agent, wanted) == second
+
+
+async def test_a_reload_has_it_fetched_again(host: Host) -> None:
+    """A person who has logged in anew need not wait."""
+    wanted = host.command(f"wc -l < {host.runs}")
+    assert await host.get(wanted) == "1"
+    assert await host.get(wanted) == "1"
+    host.reload()
+    assert await host.get(wanted) == "2"
+
+
+async def test_what_nobody_uses_is_forgotten(
+    host: Host, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Five minutes after its last use."""
+    autojump_clock.autojump_threshold = math.inf
+    host.shared.environment["TOKEN_X"] = CANARY
+    wanted = api("env", "TOKEN_X")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(host.sources.forget_unused)
+        first = await host.sources.get(host.agent, wanted)
+        autojump_clock.jump(sources.KEPT_S - 1)
+        await trio.testing.wait_all_tasks_blocked()
+        assert await host.sources.get(host.agent, wanted) == first
+        autojump_clock.jump(sources.KEPT_S - 1)
+        await trio.testing.wait_all_tasks_blocked()
+        assert await host.sources.get(host.agent, wanted) == first
+        autojump_clock.jump(sources.KEPT_S + 1)
+        await trio.testing.wait_all_tasks_blocked()
+        assert not host.sources._kept
+        second = await host.sources.get(host.agent, wanted)
+        assert second.version > first.version
+        nursery.cancel_scope.cancel()
+
+
+def test_no_message_shows_a_secret() -> None:
+    """Not even that of a fault of our own."""
+    assert CANARY not in repr(Secret(CANARY, 1))

@@ -1,0 +1,98 @@
+"""Tests of `airlock_daemon.setup.stored`: secrets in the state directory."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.state import State
+from airlock_daemon.setup.stored import (
+    LONGEST,
+    BadCredential,
+    Stored,
+    find_placeholder_key,
+    find_stored,
+    forget_agent,
+    list_stored,
+    read_credential,
+    remove_stored,
+    store,
+)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> State:
+    """A state directory that nothing was written to yet."""
+    return State(str(tmp_path / "state"))
+
+
+def modes(path: str) -> set[int]:
+    """The modes of all files and directories below `path`, and of itself."""
+    found = [path, *(os.path.join(folder, n) for folder, d, f in os.walk(path) for n in d + f)]
+    return {stat.S_IMODE(os.stat(each).st_mode) for each in found}
+
+
+def test_nobody_else_can_read_what_is_stored(state: State) -> None:
+    """Whatever the umask is."""
+    before = os.umask(0)
+    try:
+        store(state, Stored("anthropic"), "s3cret")
+        find_placeholder_key(state, "my")
+    finally:
+        os.umask(before)
+    assert modes(state.directory) == {0o700, 0o600}
+
+
+def test_that_of_the_agent_counts_more(state: State) -> None:
+    """Others have that of every agent, until it is removed."""
+    store(state, Stored("gh"), "all")
+    store(state, Stored("gh", "my"), "mine")
+    assert [find_stored(state, "gh", agent) for agent in ("my", "other")] == ["mine", "all"]
+    assert [*list_stored(state)] == [Stored("gh"), Stored("gh", "my")]
+    assert remove_stored(state, Stored("gh", "my"))
+    assert not remove_stored(state, Stored("gh", "my"))
+    assert find_stored(state, "gh", "my") == "all"
+    assert find_stored(state, "../stored/gh", "my") is None
+
+
+def test_the_placeholders_of_an_agent_have_one_key(state: State) -> None:
+    """Its own, over restarts; one that somebody has changed is not used."""
+    mine, other = find_placeholder_key(state, "my"), find_placeholder_key(state, "other")
+    assert len(mine) == 32
+    assert mine != other
+    assert find_placeholder_key(State(state.directory), "my") == mine
+    Path(state.path("https/my.placeholders")).write_text("x" * 64)
+    with pytest.raises(AirlockError, match="is not as it was written"):
+        find_placeholder_key(state, "my")
+
+
+def test_nothing_is_left_of_an_agent_that_is_removed(state: State) -> None:
+    """What is another's stays, and that of every agent."""
+    for agent in ("my", "my.key"):
+        find_placeholder_key(state, agent)
+        state.write(f"https/{agent}.key", "x")
+        store(state, Stored("gh", agent), "x")
+    store(state, Stored("gh"), "x")
+    forget_agent(state, "my")
+    assert sorted(os.listdir(state.path("https"))) == ["my.key.key", "my.key.placeholders"]
+    assert [*list_stored(state)] == [Stored("gh"), Stored("gh", "my.key")]
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b" \n", "is empty"),
+        (b"a\nb", "has more than one line"),
+        (b"a\rb", "has control characters in it"),
+        (b"a\x00b", "has control characters in it"),
+        (b"\xff", "is not UTF-8 text"),
+        (b"x" * (LONGEST + 1), f"has more than {LONGEST} bytes"),
+    ],
+)
+def test_a_credential_is_one_line_of_text(data: bytes, problem: str) -> None:
+    """Anything else could end a header, or is no credential."""
+    with pytest.raises(BadCredential, match=problem):
+        read_credential(data)
+    assert read_credential(b"  token\r\n") == "token"
