@@ -24,7 +24,7 @@ const EPOLL = linux.EPOLL;
 /// As many as a daemon takes of one agent, unless it is configured otherwise.
 const most = 1024;
 
-const buffer_size = 32 * 1024;
+const buffer_size = 64 * 1024;
 
 /// How long until the next try where the daemon's queue or the table of descriptors is full.
 const pause_ms = 20;
@@ -52,7 +52,7 @@ const Connection = struct {
     fn wanted(connection: *const Connection, side: Side) u32 {
         var events: u32 = 0;
         if (connection.is_dropping) {
-            if (side == .client) events = EPOLL.IN;
+            if (side == .client and connection.relays[0].is_open) events = EPOLL.IN;
         } else events = wantedBy(&connection.relays[0], connection.fds[@intFromEnum(side)]);
         return events | wantedBy(&connection.relays[1], connection.fds[@intFromEnum(side)]);
     }

@@ -1,19 +1,23 @@
 """The process that `--exec` starts beside the command: what it relays, and how it ends."""
 
+import contextlib
 import hashlib
 import os
+import random
 import signal
 import socket
 import struct
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from fake_brokers import FakeBroker, listener_of, read_all, wait_for_end, wait_until_refused
 from fake_daemons import Ended, wait
+from fake_tools import PATIENCE_S
 
 
 def test_bytes_pass_both_ways(broker: FakeBroker) -> None:
@@ -150,6 +154,63 @@ def _limit_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_no_order_of_events_makes_it_spin_or_keep_a_descriptor(
+    broker: FakeBroker, seed: int
+) -> None:
+    """Ends that send, read, close a half or all, or reset; then it sleeps and has none of them."""
+    pid = listener_of(broker.begin())
+    before = len(os.listdir(f"/proc/{pid}/fd"))
+    dice = random.Random(seed)  # noqa: S311 - the same events again, not secrets
+    pairs: list[tuple[socket.socket, socket.socket]] = []
+    for number in range(1500):
+        if len(pairs) < 50 and dice.random() < 0.3:
+            pairs.append((broker.connect(), broker.accept()))
+            for end in pairs[-1]:
+                end.setblocking(False)
+        if pairs:
+            with contextlib.suppress(OSError):
+                _act(dice.choice(dice.choice(pairs)), dice)
+        if number % 100 == 0:
+            _wait_until_it_sleeps(pid)
+    for pair in pairs:
+        for end in pair:
+            end.close()
+    client, daemon = broker.connect(), broker.accept()
+    client.sendall(b"x")
+    daemon.recv(1)
+    _wait_until_it_sleeps(pid)
+    assert len(os.listdir(f"/proc/{pid}/fd")) == before + 2
+
+
+def _act(end: socket.socket, dice: random.Random) -> None:
+    action = dice.choice(
+        ["send", "fill", "fill", "receive", "stop sending", "stop", "end", "reset"]
+    )
+    if action == "send":
+        end.send(bytes(dice.randrange(1, 5000)))
+    elif action == "fill":
+        end.send(bytes(1 << 21))
+    elif action == "receive":
+        end.recv(1 << 20)
+    elif action == "stop sending":
+        end.shutdown(socket.SHUT_WR)
+    elif action == "stop":
+        end.shutdown(socket.SHUT_RD)
+    else:
+        if action == "reset":
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        end.close()
+
+
+def _wait_until_it_sleeps(pid: int) -> None:
+    """A process that spins is always seen running."""
+    deadline = time.monotonic() + PATIENCE_S
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
+        assert time.monotonic() < deadline, "it spins"
+        os.sched_yield()
+
+
 def test_more_clients_than_it_serves_wait_for_their_turn(broker: FakeBroker) -> None:
     """Where it has no descriptors left, the kernel's queue has the rest, and it does not spin."""
     process = broker.begin(wrapper=["prlimit", "--nofile=40:40"])
@@ -168,8 +229,7 @@ def test_more_clients_than_it_serves_wait_for_their_turn(broker: FakeBroker) -> 
         assert daemon.recv(100) == b"waited"
         first.append((more[served], daemon))
         served += 1
-    ticks = sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
-    assert ticks < 100
+    _wait_until_it_sleeps(pid)
 
 
 def test_without_a_daemon_it_answers_so_until_there_is_one(broker: FakeBroker) -> None:
