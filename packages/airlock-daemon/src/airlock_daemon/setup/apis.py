@@ -13,6 +13,7 @@ from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import find_stored
 from airlock_modules import PRESETS, Fault, Granted, TableReader, grant_apis
 from airlock_modules.apis import Api, Client, share_hosts
+from airlock_modules.apis.aws import Grant
 
 
 class AgentApis(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +89,8 @@ def find_api_oddities(
                 yield Finding(source, f"{api.module}.credential", *missing, name="api")
             if api.repositories is not None:
                 yield from _find_wide(source, api)
+            if api.aws is not None:
+                yield from _find_unusable(source, api.aws)
         if agent.profile.reached.presets:
             problem = "lets data out to whoever publishes a package or an extension there"
             remedy = "list the hosts that are needed, or grant npm and pypi, which only read"
@@ -96,6 +99,8 @@ def find_api_oddities(
 
 def describe_api(api: Api) -> str:
     """What `profile show` tells of an API in a line."""
+    if api.aws is not None:
+        return _describe_aws(api.aws)
     hosts = ", ".join(api.hosts)
     ports = "" if api.ports == (443,) else f" ports {', '.join(map(str, api.ports))}"
     credential = "no credential"
@@ -106,6 +111,15 @@ def describe_api(api: Api) -> str:
         "" if api.repositories is None else f"; {', '.join(api.repositories) or 'no repository'}"
     )
     return f"{hosts}{ports}; {credential}; {len(api.allow)} rules{bound}"
+
+
+def _describe_aws(grant: Grant) -> str:
+    regions = ", ".join((*grant.regions, *(["global services"] if grant.has_global else [])))
+    place = "AWS" if grant.endpoint is None else grant.endpoint
+    buckets = ", ".join(grant.buckets) or "no bucket"
+    rules = len(grant.allow) + len(grant.deny)
+    profile = grant.profile or "no profile"
+    return f"{place} as {profile} in {regions or 'no region'}; {buckets}; {rules} rules"
 
 
 def _list_granted(agent: Agent, ceiling: Sequence[str]) -> Iterator[Granted]:
@@ -155,6 +169,17 @@ def _find_wide(source: str, api: Api) -> Iterator[Finding]:
             f'credential = {{ stored = "{api.module}" }}), or write wide = true'
         )
         yield Finding(source, f"{api.module}.credential", problem, remedy, name="api")
+
+
+def _find_unusable(source: str, grant: Grant) -> Iterator[Finding]:
+    """Tell of a table that grants nothing, since it does not say of whom or where."""
+    if grant.profile is None:
+        remedy = 'write profile = "NAME", one of ~/.aws/config with few rights'
+        problem = "is missing, so that every call is refused"
+        yield Finding(source, "aws.profile", problem, remedy, name="api")
+    if not grant.regions:
+        problem = "is missing, so that every call is refused"
+        yield Finding(source, "aws.regions", problem, 'write regions = ["eu-west-1"]', name="api")
 
 
 def _find_missing(agent: str, api: Api, state: State, search_path: str) -> tuple[str, str] | None:
