@@ -55,8 +55,8 @@ _ACCEPTED = {
 _CALLERS_OWN = re.compile(r"SSE|KMS")
 # Operations whose answers hold a secret, a link or a setting that their models do not call so.
 _ALSO_SECRET: dict[str, str] = {
-    "apigateway": "GetApiKey|GetApiKeys",
-    "appsync": "GetGraphqlApiEnvironmentVariables",
+    "apigateway": "GetApiKey|GetApiKeys|CreateApiKey|UpdateApiKey",
+    "appsync": "GetGraphqlApiEnvironmentVariables|(Create|Update|List)ApiKeys?",
     "backup": "GetRecoveryPointRestoreMetadata|GetRestoreJobMetadata|GetRestoreTestingSelection",
     "codebuild": "BatchGetProjects",
     "emr-serverless": "GetDashboardForJobRun",
@@ -67,7 +67,7 @@ _ALSO_SECRET: dict[str, str] = {
     "lambda": "GetLayerVersion|GetLayerVersionByArn",
     "sesv2": "GetImportJob",
     "ssm": "DescribeAutomationExecutions|GetAutomationExecution|GetDocument",
-    "wafv2": "GetDecryptedAPIKey|GetMobileSdkRelease",
+    "wafv2": "GetDecryptedAPIKey|GetMobileSdkRelease|(Create|List)APIKeys?",
 }
 # What SDKs of some years ago speak, and services still understand.
 _FORMER_PROTOCOLS = {"sqs": ["query"]}

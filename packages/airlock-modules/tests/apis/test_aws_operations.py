@@ -50,6 +50,8 @@ def unsigned(
     body: bytes | None = None,
 ) -> Call:
     """The call of a request whose signature would name this service and region."""
+    if body is not None:
+        headers += ((b"content-type", b"application/x-www-form-urlencoded; charset=utf-8"),)
     method, _, target = line.partition(" ")
     path, _, query = target.partition("?")
     head = Head(method, path, query, headers)
@@ -170,7 +172,16 @@ def test_other_hosts_are_of_no_service(service: str, host: str, region: str) -> 
             b"Action=DescribeRegions&Version=2016-11-15&\xff=1",
             "cannot be read",
         ),
+        (
+            "ec2",
+            "ec2.eu-west-1.amazonaws.com",
+            "POST /",
+            b"Action=DescribeRegions&Version=2016-11-15&AWSAccessKeyId=AKIA&Signature=x",
+            "signed by itself",
+        ),
         ("lambda", "lambda.eu-west-1.amazonaws.com", "GET /2015-03-31/x", None, "no operation"),
+        # What is written as the list of a bucket is an object of it.
+        ("s3", "s3.eu-west-1.amazonaws.com", "GET /acme-data%2Fkey", None, "no name of a bucket"),
     ],
 )
 def test_what_has_two_readings_is_refused(
@@ -181,16 +192,53 @@ def test_what_has_two_readings_is_refused(
         unsigned(service, host, line, body=body)
 
 
-def test_a_target_of_one_protocol_hides_no_form_of_another() -> None:
-    """With both, a service could take either; so it is neither."""
+def test_a_request_speaks_one_protocol() -> None:
+    """SQS speaks two: with the parts of both, it could be either."""
     form = b"Action=DeleteQueue&Version=2012-11-05"
-    target = ((b"x-amz-target", b"AmazonSQS.ListQueues"),)
+    target = (b"x-amz-target", b"AmazonSQS.ListQueues")
+    json, other = (b"content-type", b"application/x-amz-json-1.0"), (b"content-type", b"text/plain")
     host = "sqs.eu-west-1.amazonaws.com"
-    call = unsigned("sqs", host, "POST /", headers=target, body=None)
+    call = unsigned("sqs", host, "POST /", headers=(target, json))
     assert [each.action for each in call.operations] == ["sqs:ListQueues"]
-    with pytest.raises(BadHead, match="no operation"):
-        unsigned("sqs", host, "POST /?Action=DeleteQueue&Version=2012-11-05", headers=target)
     assert unsigned("sqs", host, "POST /", body=form).operations[0].action == "sqs:DeleteQueue"
+    in_query = "POST /?Action=DeleteQueue&Version=2012-11-05"
+    for headers, line, body in (
+        ((target,), "POST /", form),
+        ((target, other), "POST /", None),
+        ((target, json), in_query, None),
+        ((json,), in_query, None),
+    ):
+        with pytest.raises(BadHead, match="no operation"):
+            unsigned("sqs", host, line, headers=headers, body=body)
+
+
+def test_what_answers_with_a_credential_is_known_as_such() -> None:
+    """By the table: no wildcard grants any of these."""
+    table = load_table()
+    wanted = {
+        "iam": "CreateAccessKey CreateServiceSpecificCredential CreateVirtualMFADevice",
+        "sts": "AssumeRole AssumeRoleWithSAML AssumeRoleWithWebIdentity GetSessionToken",
+        "secretsmanager": "GetSecretValue BatchGetSecretValue GetRandomPassword",
+        "ssm": "GetParameter GetParameters GetParametersByPath GetParameterHistory",
+        "kms": "Decrypt GenerateDataKey GenerateDataKeyPair",
+        "ecr": "GetAuthorizationToken GetDownloadUrlForLayer",
+        "ec2": "CreateKeyPair GetPasswordData GetLaunchTemplateData DescribeInstanceAttribute",
+        "lambda": "GetFunction ListFunctions GetFunctionConfiguration",
+        "redshift": "GetClusterCredentials GetClusterCredentialsWithIAM",
+        "cognito-identity": "GetCredentialsForIdentity GetOpenIdToken",
+        "codeartifact": "GetAuthorizationToken",
+        "lakeformation": "GetTemporaryGlueTableCredentials",
+        "lightsail": "GetInstanceAccessDetails DownloadDefaultKeyPair",
+        "apigateway": "CreateApiKey GetApiKey GetApiKeys",
+        "iot": "CreateKeysAndCertificate",
+        "elasticmapreduce": "GetClusterSessionCredentials",
+    }
+    missed = []
+    for signing, names in wanted.items():
+        entries = [each.operations for each in table._find_services(signing)]
+        secret = {name for each in entries for name, text in each.items() if text[:1] == "!"}
+        missed += [f"{signing}:{name}" for name in names.split() if name not in secret]
+    assert missed == []
 
 
 def test_headers_that_change_a_request_need_actions_of_their_own() -> None:

@@ -217,7 +217,7 @@ class Exchange:
         """`body` is one that has been read already. `spend` is called where `secrets` are refused:
         by 401, or by another error that begins with what `spent` finds.
 
-        `rewrite` makes the body of a 200 anew, and raises Failed where it cannot. With
+        `rewrite` makes the body of a good answer anew, and raises Failed where it cannot. With
         `takes_packed` a compressed answer is passed on, and not searched.
         """
         self._incoming = incoming
@@ -357,7 +357,7 @@ class Exchange:
         if not self._incoming.is_whole:
             # What still comes of the request is not read.
             headers.append((b"connection", b"close"))
-        if self._rewrite is not None and response.status_code == 200:
+        if self._rewrite is not None and response.status_code < HTTPStatus.MULTIPLE_CHOICES:
             await self._pass_rewritten(self._rewrite, response, headers)
             return
         await self._answer(

@@ -56,7 +56,9 @@ def read_call(
 
 
 def _add_bucket(call: Call, head: Head, path: str) -> Call:
-    bucket, _, key = urllib.parse.unquote(path[1:]).partition("/")
+    # Before escapes are decoded: with an escaped slash a bucket would be an object.
+    bucket, _, key = path[1:].partition("/")
+    key = urllib.parse.unquote(key)
     if bucket and not re.fullmatch(r"[A-Za-z0-9._-]{3,255}", bucket):
         raise BadHead(f"{quote(bucket, limit=80)} is no name of a bucket")
     source = head.get("x-amz-copy-source") or head.get("x-amz-rename-source")

@@ -28,6 +28,12 @@ LONGEST_FORM = 1024 * 1024
 _MOST_FIELDS = 20_000
 # Parameters of a form that decide.
 _JUDGED = ("Action", "Version", "RoleArn")
+_JSON_KINDS = ("application/x-amz-json-1.0", "application/x-amz-json-1.1")
+_FORM_KIND = "application/x-www-form-urlencoded"
+# With these a form is signed by itself, in an older way.
+_SIGNING = frozenset(
+    {"AWSAccessKeyId", "Signature", "SignatureMethod", "SignatureVersion", "SecurityToken"}
+)
 # IAM's word where signatures are made for another.
 _ACTION_PREFIXES = {"monitoring": "cloudwatch"}
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\.")
@@ -168,19 +174,24 @@ class Table:
         self, service: _Service, protocol: str, head: Head, path: str, form: Mapping[str, str]
     ) -> set[str]:
         target, cbor = head.get("x-amz-target"), head.get("smithy-protocol")
+        # A service that speaks several protocols may go by this alone.
+        kind = (head.get("content-type") or "").partition(";")[0].strip().lower()
         if protocol == "json":
             before, _, name = (target or "").rpartition(".")
             is_json = before == service.target and not cbor and _is_plain(head, path)
+            is_json = is_json and kind in _JSON_KINDS
             return {name} if is_json else set()
         if protocol in ("query", "ec2"):
             is_queue = service.name == "sqs" and re.fullmatch(r"/[0-9]{12}/[A-Za-z0-9_.-]+", path)
             is_form = not target and not cbor and head.method in ("GET", "POST")
+            is_form = is_form and (kind == _FORM_KIND or head.method == "GET")
             if not is_form or not (path == "/" or is_queue):
                 return set()
             return {form["Action"]} if form.get("Version") == service.version else set()
         if protocol == "smithy-rpc-v2-cbor":
             match = re.fullmatch(r"/service/[A-Za-z0-9_.]+/operation/([A-Za-z0-9]+)", path)
             is_cbor = cbor == "rpc-v2-cbor" and head.method == "POST" and not target
+            is_cbor = is_cbor and kind in ("application/cbor", "")
             return {match[1]} if match and is_cbor else set()
         return self._match_rest(service, head, path)
 
@@ -251,6 +262,8 @@ def read_form(query: str, body: bytes | None) -> dict[str, str]:
     names = [name for name, _ in pairs]
     if "Action" not in names:
         return {}
+    if not _SIGNING.isdisjoint(names):
+        raise BadHead("the form of this request is signed by itself")
     if len({*names}) != len(names):
         raise BadHead("a parameter of this request is there twice")
     for name in names:
