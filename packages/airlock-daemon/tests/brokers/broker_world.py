@@ -71,6 +71,14 @@ class World:
         """What a container would see."""
         return self.folder / "published"
 
+    @property
+    def worker(self) -> int:
+        """The pid of the worker that was forked last."""
+        assert self.process is not None
+        parent = self.process.pid
+        pids = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        return max(map(int, pids))
+
     def _judge(self, question: Question) -> Refusal | None:
         api = next(api for api in self.apis if api.name == question.api)
         verdict = api.judge(
@@ -164,8 +172,7 @@ class World:
             async with listener:
                 while True:
                     stream = await listener.accept()
-                    number = stream.socket.detach()
-                    with socket.socket(fileno=number) as connection:
+                    with socket.socket(fileno=stream.socket.detach()) as connection:
                         await self.pass_on(connection)
 
         nursery.start_soon(accept)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import shlex
 import signal
 import socket
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from commanding import Done, airlock_daemon, run
+from commanding import Done, airlock_daemon, answer, run
 from running import Daemon, read_answer, request
 from worlds import BOX_USER, World
 
@@ -37,24 +36,6 @@ def files(directory: Path) -> dict[str, str]:
     """Every file of a directory with its text, and every directory."""
     paths = sorted(directory.rglob("*"))
     return {str(path): path.read_text() if path.is_file() else "" for path in paths}
-
-
-def answer(keys: str, *args: str) -> tuple[int, str]:
-    """Run the command on a terminal where a person types `keys`; its status and what was shown."""
-    process, terminal = pty.fork()
-    if not process:
-        os.execv(sys.executable, [sys.executable, "-m", "airlock_daemon", *args])
-    shown = b""
-    try:
-        while chunk := os.read(terminal, 65536):
-            shown += chunk
-            if keys and b"[y/N] " in shown:
-                os.write(terminal, keys.encode())
-                keys = ""
-    except OSError:
-        pass  # how a terminal says that nobody has it open any more
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), shown.decode()
 
 
 @pytest.fixture

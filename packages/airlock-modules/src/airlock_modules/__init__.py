@@ -7,14 +7,14 @@ nothing of the daemon or of the wire.
 Its rooms, each of which uses those below it: `files` reads the TOML that people write, `rules` has
 what a module refuses and allows, `reading` says how the arguments of a tool are read. `remotes` is
 about what git's transports and ssh ask for, where they lead, and which refs a push moves; `apis`
-about requests to APIs.
+about requests to APIs. That and `files.api_profile` are not loaded with this package: import them
+by name where there is an API.
 """
 
 from airlock_modules.decision import Decision, Grant, Step
 from airlock_modules.description import describe_reading, dump_reading
 from airlock_modules.errors import RuleError
 from airlock_modules.evaluator import evaluate
-from airlock_modules.files.api_profile import Granted, grant_apis, read_own_apis
 from airlock_modules.files.builtin_files import (
     builtin_names,
     builtin_options,
@@ -93,7 +93,6 @@ __all__ = [
     "GitGrant",
     "GrammarRules",
     "Grant",
-    "Granted",
     "HelperReader",
     "HostFile",
     "HostLine",
@@ -139,7 +138,6 @@ __all__ = [
     "find_secret_names",
     "find_transport",
     "find_variable",
-    "grant_apis",
     "is_name",
     "judge_push",
     "list_unseen",
@@ -153,7 +151,6 @@ __all__ = [
     "parse_options",
     "read_git_grant",
     "read_host_line",
-    "read_own_apis",
     "read_place",
     "read_presets",
     "read_session_words",

@@ -111,6 +111,7 @@ def test_a_foreign_credential_is_refused(headers: dict[str, str]) -> None:
             "a=b&access%5Ftoken=x",
             "ACCESS_TOKEN=x",
             "a;token=x",
+            "KEY=other",
             "api_key",
             "sig=x",
             "X-Amz-Signature=x",

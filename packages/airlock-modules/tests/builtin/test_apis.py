@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from airlock_modules import Fault, TableReader, builtin_security, grant_apis, load_builtin
+from airlock_modules import Fault, TableReader, builtin_security, load_builtin
 from airlock_modules.apis import Api, Asked, BadHead, Client, Head, read_graphql, read_head
+from airlock_modules.files.api_profile import grant_apis
 
 _PROFILE = """
 [gh]
@@ -23,6 +24,8 @@ _EVERYDAY = {
         GET /v1/models?limit=20
         GET /v1/models/claude-sonnet-4-5
         HEAD /api/hello
+        GET /api/claude_code/settings
+        GET /api/claude_code/policy_limits
     """,
     "openai": """
         POST /v1/responses
@@ -95,6 +98,8 @@ _EVASIONS = {
         POST /v1/messages//
         POST /v1/Messages/x
         POST /v1/skills
+        POST /api/event_logging/v2/batch
+        GET /api/oauth/profile
         DELETE /v1/models/x
         POST /api/oauth/claude_cli/create_api_key
         GET /v1/organizations/api_keys

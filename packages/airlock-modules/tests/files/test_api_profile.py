@@ -1,7 +1,8 @@
 import pytest
 
-from airlock_modules import Fault, Granted, TableReader, grant_apis, parse_module, read_own_apis
+from airlock_modules import Fault, TableReader, parse_module
 from airlock_modules.apis import Client
+from airlock_modules.files.api_profile import Granted, grant_apis, read_own_apis
 
 _MODULE = """
 [[api]]

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from airlock_modules import Fault, Granted, TableReader, grant_apis, load_builtin
+from airlock_modules import Fault, TableReader, load_builtin
 from airlock_modules.apis import Client
+from airlock_modules.files.api_profile import Granted, grant_apis
 
 FULL = """
 profile = "readonly"

@@ -27,6 +27,7 @@ COMMANDS = {
     "test": "Say whether a command would be allowed, and what decides.",
     "show": "Print the module of a command, as TOML for an override.",
     "agent": "Register agents, list and remove them, and trust a workspace.",
+    "login": "Store the credential of an API, or list what is stored.",
     "run": "Run a container of an agent, of any image.",
     "scan": "List what your own tools would run in a workspace.",
     "shim": "Copy the shim to where an image is built, or say where it is.",

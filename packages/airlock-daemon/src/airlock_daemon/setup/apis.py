@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,9 +12,12 @@ from airlock_daemon.setup.profile import find_repositories
 from airlock_daemon.setup.programs import find_program
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import find_stored
-from airlock_modules import PRESETS, Fault, Granted, TableReader, grant_apis
-from airlock_modules.apis import Api, Client, share_hosts
-from airlock_modules.apis.aws import Grant
+from airlock_modules import PRESETS, Fault, TableReader
+
+if TYPE_CHECKING:
+    from airlock_modules.apis import Api, Client
+    from airlock_modules.apis.aws import Grant
+    from airlock_modules.files.api_profile import Granted
 
 
 class AgentApis(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,22 +27,23 @@ class AgentApis(msgspec.Struct, frozen=True, kw_only=True):
     destinations without a credential, HOST:PORT.
     """
 
-    apis: tuple[Api, ...] = ()
-    clients: tuple[tuple[tuple[str, ...], Client], ...] = ()
+    apis: "tuple[Api, ...]" = ()
+    clients: "tuple[tuple[tuple[str, ...], Client], ...]" = ()
     network: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there is anything to reach."""
         return bool(self.apis or self.network)
 
-    def find(self, name: str) -> Api | None:
+    def find(self, name: str) -> "Api | None":
         """The API of this name."""
         return next((api for api in self.apis if api.name == name), None)
 
 
 def find_apis(agent: Agent, ceiling: Sequence[str]) -> AgentApis:
     """What the modules that an agent is granted have of APIs, and what its profile adds."""
-    granted = list(_list_granted(agent, ceiling))
+    # Of AWS there is nothing without a table in the profile.
+    granted = [each for each in _list_granted(agent, ceiling) if each.apis]
     apis = tuple(api for each in granted for api in each.apis)
     reached = agent.profile.reached
     preset = (entry for name in reached.presets for entry in PRESETS[name])
@@ -53,6 +58,10 @@ def find_apis(agent: Agent, ceiling: Sequence[str]) -> AgentApis:
 def find_conflicts(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
     """Find hosts that are granted twice, and variables that would hold a credential themselves."""
     apis = find_apis(agent, ceiling)
+    if not apis:
+        return
+    from airlock_modules.apis import share_hosts  # noqa: PLC0415
+
     source = agent.profile_file
     for number, api in enumerate(apis.apis):
         for other in apis.apis[:number]:
@@ -97,7 +106,7 @@ def find_api_oddities(
             yield Finding(source, "network.allow", problem, remedy, name="api", is_note=True)
 
 
-def describe_api(api: Api) -> str:
+def describe_api(api: "Api") -> str:
     """What `profile show` tells of an API in a line."""
     if api.aws is not None:
         return _describe_aws(api.aws)
@@ -113,7 +122,7 @@ def describe_api(api: Api) -> str:
     return f"{hosts}{ports}; {credential}; {len(api.allow)} rules{bound}"
 
 
-def _describe_aws(grant: Grant) -> str:
+def _describe_aws(grant: "Grant") -> str:
     regions = ", ".join((*grant.regions, *(["global services"] if grant.has_global else [])))
     place = "AWS" if grant.endpoint is None else grant.endpoint
     buckets = ", ".join(grant.buckets) or "no bucket"
@@ -122,7 +131,7 @@ def _describe_aws(grant: Grant) -> str:
     return f"{place} as {profile} in {regions or 'no region'}; {buckets}; {rules} rules"
 
 
-def _list_granted(agent: Agent, ceiling: Sequence[str]) -> Iterator[Granted]:
+def _list_granted(agent: Agent, ceiling: Sequence[str]) -> "Iterator[Granted]":
     profile = agent.profile
     for name in profile.granted(ceiling):
         module = agent.modules.find(name)
@@ -131,14 +140,18 @@ def _list_granted(agent: Agent, ceiling: Sequence[str]) -> Iterator[Granted]:
         if name in profile.apis:
             yield profile.apis[name]
         else:
+            from airlock_modules.files.api_profile import grant_apis  # noqa: PLC0415
+
             nothing = TableReader({}, source=agent.profile_file, faults=[])
             found = find_repositories(profile.git)
             yield grant_apis(module.apis, module.clients, nothing, repositories=found)
     yield from profile.own_apis
 
 
-def _find_shared(entry: str, apis: Iterable[Api]) -> list[Api]:
+def _find_shared(entry: str, apis: "Iterable[Api]") -> "list[Api]":
     """The APIs that have a host in common with HOST:PORT."""
+    from airlock_modules.apis import share_hosts  # noqa: PLC0415
+
     host, _, port = entry.rpartition(":")
     # A star before a name stands for all that is below it there.
     host = host.replace("*.", "**.")
@@ -149,7 +162,7 @@ def _find_shared(entry: str, apis: Iterable[Api]) -> list[Api]:
     ]
 
 
-def _find_wide(source: str, api: Api) -> Iterator[Finding]:
+def _find_wide(source: str, api: "Api") -> Iterator[Finding]:
     """Tell of a token that reaches more than the repositories, and of a grant without any."""
     key = f"{api.module}.repositories"
     words = () if api.credential is None else api.credential.source.words
@@ -171,7 +184,7 @@ def _find_wide(source: str, api: Api) -> Iterator[Finding]:
         yield Finding(source, f"{api.module}.credential", problem, remedy, name="api")
 
 
-def _find_unusable(source: str, grant: Grant) -> Iterator[Finding]:
+def _find_unusable(source: str, grant: "Grant") -> Iterator[Finding]:
     """Tell of a table that grants nothing, since it does not say of whom or where."""
     if grant.profile is None:
         remedy = 'write profile = "NAME", one of ~/.aws/config with few rights'
@@ -182,7 +195,7 @@ def _find_unusable(source: str, grant: Grant) -> Iterator[Finding]:
         yield Finding(source, "aws.regions", problem, 'write regions = ["eu-west-1"]', name="api")
 
 
-def _find_missing(agent: str, api: Api, state: State, search_path: str) -> tuple[str, str] | None:
+def _find_missing(agent: str, api: "Api", state: State, search_path: str) -> tuple[str, str] | None:
     """What is missing of the credential of an API, and what helps."""
     source = None if api.credential is None else api.credential.source
     if source is None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -13,17 +13,17 @@ from airlock_daemon.setup.widening import Reached, read_reached, read_widening
 from airlock_modules import (
     Fault,
     GitGrant,
-    Granted,
     Module,
     SshGrant,
     TableReader,
-    grant_apis,
     names_git_grant,
     narrow_module,
     read_git_grant,
-    read_own_apis,
     read_ssh_grant,
 )
+
+if TYPE_CHECKING:
+    from airlock_modules.files.api_profile import Granted
 
 # ext and fd start programs of the caller's choice; file runs the hooks of a repository that the
 # agent may have written. None of them can be granted.
@@ -81,8 +81,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     narrowed: Mapping[str, Module]
     widened: Mapping[str, Module]
-    apis: Mapping[str, Granted] = {}
-    own_apis: tuple[Granted, ...] = ()
+    apis: "Mapping[str, Granted]" = {}
+    own_apis: "tuple[Granted, ...]" = ()
     reached: Reached = Reached()
 
     def granted(self, ceiling: Iterable[str]) -> list[str]:
@@ -138,8 +138,7 @@ def parse_profile(
     narrowed = _read_denials(table.table("deny"), modules)
     widened = read_widening(table, modules, narrowed)
     reached = read_reached(table, modules)
-    own_apis = read_own_apis(table)
-    apis = _read_apis(table, modules, git_grant, variables)
+    apis, own_apis = _read_apis(table, modules, git_grant, variables)
     for name in ("aws", "docker", "credentials", "sign", "approve", "bridge"):
         if name not in apis:
             table.not_built(name, "remove the table: nothing reads it yet")
@@ -168,20 +167,26 @@ def parse_profile(
 
 def _read_apis(
     table: TableReader, modules: Modules, git: GitGrant, variables: Mapping[str, str]
-) -> dict[str, Granted]:
-    granted = {}
-    for name in table.names():
-        module = modules.find(name)
-        if module is not None and module.apis:
-            found = find_repositories(git)
-            granted[name] = grant_apis(
-                module.apis,
-                module.clients,
-                table.table(name),
-                repositories=found,
-                environment=variables,
-            )
-    return granted
+) -> "tuple[dict[str, Granted], tuple[Granted, ...]]":
+    """What the tables `[NAME]` and `[api.NAME]` grant."""
+    found = {name: modules.find(name) for name in table.names()}
+    named = {name: module for name, module in found.items() if module and module.apis}
+    if not named and not table.has("api"):
+        return {}, ()
+    from airlock_modules.files.api_profile import grant_apis, read_own_apis  # noqa: PLC0415
+
+    repositories = find_repositories(git)
+    granted = {
+        name: grant_apis(
+            module.apis,
+            module.clients,
+            table.table(name),
+            repositories=repositories,
+            environment=variables,
+        )
+        for name, module in named.items()
+    }
+    return granted, read_own_apis(table)
 
 
 def find_repositories(git: GitGrant) -> tuple[str, ...]:

@@ -16,7 +16,6 @@ import msgspec
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.state import State
 from airlock_modules import is_name
-from airlock_modules.apis.aws import Keys
 
 LONGEST = 16_384
 """Bytes that a credential may have."""
@@ -81,9 +80,14 @@ def read_aws_keys(data: bytes, now: float) -> tuple[str, float]:
         found = msgspec.json.decode(data, type=_Exported)
     except msgspec.MsgspecError:
         raise BadCredential("is not what aws configure export-credentials prints") from None
-    keys = Keys(found.access_key_id, found.secret_access_key, found.session_token, found.account_id)
-    texts = (keys.id, keys.secret, keys.token)
-    if not keys.id or not keys.secret or not all(each.isascii() for each in texts):
+    keys = {
+        "id": found.access_key_id,
+        "secret": found.secret_access_key,
+        "token": found.session_token,
+        "account": found.account_id,
+    }
+    texts = keys.values()
+    if not keys["id"] or not keys["secret"] or not all(each.isascii() for each in texts):
         raise BadCredential("has no keys in it")
     if not "".join(texts).isprintable():
         raise BadCredential("has control characters in it")

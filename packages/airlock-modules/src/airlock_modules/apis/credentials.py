@@ -19,8 +19,8 @@ from airlock_modules.apis.errors import ForeignCredential
 from airlock_modules.apis.head import Head, read_query
 
 _CARRIER = re.compile(
-    r"(?:^|-)(?:authorization|authentication|cookie|token|jwt|apikey|api-key|access-key|secret|signature"
-    r"|password|passwd|credential|credentials)2?(?:$|-)"
+    r"(?:^|-)(?:authorization|authentication|cookie2?|tokens?|jwt|apikey|secret|signature|password"
+    r"|passwd|credentials?|(?:api|access|auth|app|functions|subscription)-key)(?:$|-)|-auth$"
 )
 _QUERY_CARRIERS = frozenset(
     {
@@ -169,11 +169,12 @@ def _exchange_query(query: str, places: frozenset[str], placeholder: str, secret
     if not query:
         return query
     decoded = read_query(query)
+    carriers = _QUERY_CARRIERS.union(map(str.lower, places))
     for name, value in decoded:
         if name in places:
             if not _is_same(value, placeholder):
                 raise _foreign(f"the query parameter {name}")
-        elif name.strip().lower() in _QUERY_CARRIERS:
+        elif name.strip().lower() in carriers:
             raise ForeignCredential(
                 f"a credential in the query parameter {name}, where none belongs"
             )

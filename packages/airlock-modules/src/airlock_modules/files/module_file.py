@@ -13,13 +13,11 @@ rules decide one otherwise is faulty.
 
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from airlock_modules.apis import Api, Client
-from airlock_modules.files.api_tables import find_keys, read_apis, read_clients
 from airlock_modules.files.builtin_files import builtin_text
 from airlock_modules.files.credentials_table import Credentials, read_credentials
 from airlock_modules.files.faults import Fault, ModuleError
@@ -29,6 +27,9 @@ from airlock_modules.files.toml_reader import TableReader
 from airlock_modules.names import is_name
 from airlock_modules.rules.judgement import GrammarRules, PlainRules, judge
 from airlock_wire.text import quote
+
+if TYPE_CHECKING:
+    from airlock_modules.apis import Api, Client
 
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FORWARD_ENTRY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?")
@@ -81,8 +82,8 @@ class Module(Struct, frozen=True, kw_only=True):
     timeout_s: float = 0.0
     sandbox: Sandbox | None = None
     credentials: Credentials | None = None
-    apis: tuple[Api, ...] = ()
-    clients: Mapping[str, Client] = {}
+    apis: "tuple[Api, ...]" = ()
+    clients: "Mapping[str, Client]" = {}
     source: str
     builtin: bool = False
 
@@ -119,8 +120,7 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
     reader = TableReader.parse(text, source=source, faults=faults)
     if reader is None:
         raise ModuleError(faults)
-    apis, clients = read_apis(reader, module=name), read_clients(reader)
-    _check_apis(reader, apis, clients)
+    apis, clients = _read_apis(reader, name)
     if apis and not reader.has("command"):
         for key in _OF_A_COMMAND:
             reader.refuse(key, "is about a command, and this module has none", "remove it")
@@ -199,17 +199,26 @@ def load_builtin(name: str) -> Module:
     )
 
 
-def _check_apis(reader: TableReader, apis: Iterable[Api], clients: Mapping[str, Client]) -> None:
-    """Refuse what a tool is given for no API, or for an option that none has."""
-    apis = tuple(apis)
-    if not apis:
+def _read_apis(reader: TableReader, name: str) -> "tuple[tuple[Api, ...], Mapping[str, Client]]":
+    """The APIs of a module, and what tools are given for them and for their options."""
+    if not reader.has("api"):
         reader.refuse("client", "is about APIs, and there is none", "add [[api]], or remove it")
+        return (), {}
+    # Most modules have none, and then nothing of it is loaded.
+    from airlock_modules.files.api_tables import (  # noqa: PLC0415
+        find_keys,
+        read_apis,
+        read_clients,
+    )
+
+    apis, clients = read_apis(reader, module=name), read_clients(reader)
     rules = [rule for each in apis for rule in (*each.allow, *each.deny)]
     known = {"", *find_keys(rules), *(key for each in apis for key in each.options)}
     for key in clients:
         if apis and key not in known:
             problem = "is no option of an [[api]]"
             reader.table("client").refuse(key, problem, "correct the name, or remove it")
+    return apis, clients
 
 
 def _read_examples(reader: TableReader) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -87,6 +87,10 @@ class TlsStream(trio.abc.HalfCloseableStream):
             except trio.Cancelled:
                 self._taken = data
                 raise
+            except trio.BrokenResourceError:
+                # Who has said all may be gone.
+                if not (data or is_over):
+                    raise
             if data or is_over:
                 return data
             await self._fill()

@@ -146,7 +146,7 @@ class Authority:
         return builder.sign(self._key, hashes.SHA256())
 
     def _make_context(self, host: str) -> ssl.SSLContext:
-        certificate = self._issue_leaf(host)
+        certificate = self.issue_leaf(host)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
@@ -162,7 +162,8 @@ class Authority:
             os.close(file)
         return context
 
-    def _issue_leaf(self, host: str) -> x509.Certificate:
+    def issue_leaf(self, host: str) -> x509.Certificate:
+        """A certificate for one host, of the key that all leaves have."""
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Airlock")])
         public = self._leaf_key.public_key()
         purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])

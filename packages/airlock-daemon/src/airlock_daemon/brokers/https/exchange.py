@@ -16,9 +16,9 @@ from airlock_daemon.brokers.http.tls import TlsStream
 from airlock_daemon.brokers.https.searching import Exposed, Search
 from airlock_daemon.brokers.https.service import Service
 from airlock_daemon.brokers.https.spool import Held
-from airlock_daemon.errors import Failed
+from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 from airlock_daemon.fairness.turns import Taking
-from airlock_modules.apis import LONGEST_HEAD, Head
+from airlock_modules.apis import LONGEST_HEAD, Api, Head
 
 PIECE = 1 << 17
 """Bytes that are read at once."""
@@ -204,6 +204,7 @@ class Exchange:
         service: Service,
         turns: Taking,
         *,
+        api: Api,
         authority: str,
         target: str,
         headers: tuple[tuple[bytes, bytes], ...],
@@ -223,6 +224,7 @@ class Exchange:
         self._incoming = incoming
         self._service = service
         self._turns = turns
+        self._api = api
         self._request = h11.Request(
             method=incoming.head.method,
             target=target,
@@ -351,6 +353,7 @@ class Exchange:
         if response is None:
             return
         headers = self._clean(response.headers)
+        self._check_scopes(headers)
         self._status = response.status_code
         if response.status_code == 401:
             await self._spend()
@@ -483,6 +486,19 @@ class Exchange:
             return self._service.talk.next_event()
         except h11.RemoteProtocolError:
             raise _broken("it was cut off, or is not as HTTP has it") from None
+
+    def _check_scopes(self, headers: _Headers) -> None:
+        """Raise Denied for a token that reaches more than the API's repositories."""
+        scopes = dict(headers).get(b"x-oauth-scopes")
+        if self._api.is_too_wide(scopes.decode("latin-1") if scopes is not None else None):
+            raise Denied(
+                f"the token of {self._api.name} reaches more than the repositories of this agent",
+                layer="broker",
+                rule="wide",
+                hint="a person on the host can make a fine-grained token for these repositories, "
+                f"or write wide = true in [{self._api.module}] of this agent's airlock.toml"
+                + AND_RELOAD,
+            )
 
     def _clean(self, headers: Iterable[tuple[bytes, bytes]]) -> _Headers:
         """The headers that the tool gets. Raises Failed where an answer is not taken."""
