@@ -264,9 +264,8 @@ class Sources:
 def _advise(words: tuple[str, ...]) -> str:
     login = _LOGINS.get(os.path.basename(words[0]))
     if login is not None:
-        if "--profile" in words:
-            login += " " + shlex.join(words[words.index("--profile") :])
-        return f"log in, as the user of the daemon: {login}"
+        named = words[words.index("--profile") :] if "--profile" in words else ()
+        return f"log in, as the user of the daemon: {shlex.join((*login.split(), *named))}"
     return f"find out why, as the user of the daemon: {shlex.join(words)}"
 
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from airlock_daemon.brokers.https.exchange import Incoming
 from airlock_daemon.brokers.https.spool import Held, Spool
-from airlock_daemon.errors import Failed
+from airlock_daemon.errors import AND_RELOAD, Failed
 from airlock_modules.apis import Api, BadHead, ForeignCredential, Head
 from airlock_modules.apis.aws import Call, Keys
 from airlock_modules.apis.aws.calls import read_call
@@ -173,7 +173,8 @@ def prepare(request: AwsRequest, means: Means, api: Api, secret: str | None) -> 
         if head.get("x-amz-expected-bucket-owner") is not None:
             raise Failed(
                 "the bucket is expected to be another account's than the credential",
-                hint="write the bucket's name in full into [aws] buckets, where that is meant",
+                hint="a person on the host can write its name in full into [aws] buckets in "
+                f"airlock.toml{AND_RELOAD}",
             )
         headers = (*head.headers, (b"x-amz-expected-bucket-owner", owner.encode()))
         head = msgspec.structs.replace(head, headers=headers)

@@ -51,6 +51,8 @@ _JUDGED_S = 90.0
 _LAST_S = 1.0
 _UPGRADES = frozenset({"websocket", "spdy/3.1"})
 
+_PLAIN = "send it as plain HTTP/1.1"
+_SIGN = "use an SDK of AWS, with the access key that this container was given"
 _TRY_AGAIN = "try again; if it stays so, a person on the host can look at the daemon's messages"
 
 
@@ -219,7 +221,7 @@ class Conversation:
                 host=self._wanted.host,
             )
         except BadHead as error:
-            raise _bad(str(error), head) from None
+            raise _bad(str(error), head, hint=_SIGN) from None
         except ForeignCredential as error:
             raise self._foreign(error, head) from None
         except Failed as error:
@@ -387,7 +389,6 @@ def _join(path: str, query: str) -> str:
     return f"{path}?{query}" if query else path
 
 
-def _bad(why: str, head: Head | None, *, status: int = 400) -> _Refused:
+def _bad(why: str, head: Head | None, *, status: int = 400, hint: str = _PLAIN) -> _Refused:
     message = f"the request is refused: {why}"
-    hint = "send it as plain HTTP/1.1"
     return _Refused(Refusal(message=message, hint=hint, rule="request", status=status), head)

@@ -114,7 +114,7 @@ def _read_presigned(query: Sequence[tuple[str, str]], named: set[str], head: Hea
 
 def _explain(text: str) -> str:
     if "ECDSA" in text:
-        return "Signature Version 4A is not supported; use an endpoint of one region"
+        return "it is signed by version 4A, which is not supported: use an endpoint of one region"
     if text.startswith("AWS ") or "Bearer" in text:
         return "the request has another credential than a signature of version 4"
     return "the Authorization header is no signature of version 4"
