@@ -19,6 +19,7 @@ TARGETS = (
     "api_head",
     "api_graphql",
     "aws",
+    "client_hello",
 )
 """The names of the targets, each the name of its file."""
 

@@ -1,5 +1,6 @@
 """`airlock-daemon run`: an agent's container of any image, which nobody has changed for it."""
 
+import json
 import os
 import shlex
 import signal
@@ -134,7 +135,10 @@ def test_a_login_shell_finds_the_commands(place: Place, make_image: Callable[...
 def test_another_processor_has_the_shim_for_it(
     place: Place, make_image: Callable[..., str]
 ) -> None:
-    """The arm64 shim does the work, in an image that brings what runs its programs here."""
+    """The arm64 shim does the work, in an image that brings what runs its programs here.
+
+    The kernel could begin nothing of another processor with it, so that here the image does.
+    """
     program = Path("/usr/bin/qemu-aarch64-static").resolve()
     there = program.exists()
     need(None if there else "there is no qemu-aarch64-static; apt install qemu-user-static")
@@ -143,7 +147,14 @@ def test_another_processor_has_the_shim_for_it(
     head = place.project.commit("arm64")
     emulator = f"--docker-arg=--volume={program}:/emulator:ro"
     image = make_image("arm64", "--platform=linux/arm64")
-    place.run(f"my {emulator} {image} /opt/airlock-commands/git push origin HEAD:agent/x")
+    line = (
+        f"my --json --print {emulator} {image} /opt/airlock-commands/git push origin HEAD:agent/x"
+    )
+    words = json.loads(place.run(line))["docker_run"]
+    entrypoint = words.index("--entrypoint")
+    del words[entrypoint : entrypoint + 2]
+    words = [word for word in words if word not in ("--exec", "/emulator")]
+    place.person.run(shlex.join(words), cwd=place.project.path)
     assert place.repository.commit("agent/x") == head
 
 

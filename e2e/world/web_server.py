@@ -47,13 +47,15 @@ class WebServer:
 
 
 @contextmanager
-def running_web(folder: Path, answer: Callable[[Asked], Answer]) -> Iterator[WebServer]:
+def running_web(
+    folder: Path, answer: Callable[[Asked], Answer], *, names: Sequence[str] = ("IP:127.0.0.1",)
+) -> Iterator[WebServer]:
     """Serve what `answer` says for as long as the context lasts; `folder` gets key and certificate.
 
-    Anybody may read the certificate.
+    The certificate is for `names`, and anybody may read it.
     """
     authority = folder / "authority.pem"
-    listening = _Listening(make_context(authority, names=("IP:127.0.0.1",)), answer)
+    listening = _Listening(make_context(authority, names=names), answer)
     with served(listening):
         yield WebServer(port=listening.port, authority=authority, asked=listening.asked)
 

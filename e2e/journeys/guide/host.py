@@ -23,9 +23,12 @@ AGENT = "airlock-e2e/guide-agent"
 _HOST = "airlock-e2e/guide-host"
 _NO_MORE_ANSWERS = "^@"
 """How a container's terminal shows what script(1) sends it after the last answer."""
+KEY = "the-key-of-ada"
+"""The person's key for every API: what the servers in the image take."""
+_NAMES = ("github.com", "notary", "api.anthropic.com", "tracker.example.com")
 _OPTIONS = (
-    *("--tmpfs=/var/lib/docker:exec,suid,dev", "--add-host=github.com:127.0.0.1"),
-    "--add-host=notary:127.0.0.1",
+    "--tmpfs=/var/lib/docker:exec,suid,dev",
+    *(f"--add-host={name}:127.0.0.1" for name in _NAMES),
 )
 _FURNISH = """
 cd /home/dev && mkdir -p src .ssh && chmod 700 .ssh
@@ -145,7 +148,8 @@ def _build_host() -> str:
 
 
 def _build_agent(images: Images) -> str:
-    words = (f"--build-arg=BUSYBOX={images.busybox}", f"--build-arg=GIT={images.git_alone}")
+    bases = {"BUSYBOX": images.busybox, "DEBIAN": images.debian, "GIT": images.git_alone}
+    words = [f"--build-arg={name}={image}" for name, image in bases.items()]
     context = str(RECIPES / "guide-agent")
     docker("build", "--quiet", "--network=none", *words, f"--tag={AGENT}", context).succeeded()
     return AGENT

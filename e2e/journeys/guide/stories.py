@@ -1,8 +1,9 @@
 """How each page is followed: its blocks typed as they stand, and what has come of it looked at."""
 
+import shlex
 from collections.abc import Callable, Mapping
 
-from .host import AGENT, HOME, PROJECT, GuideHost
+from .host import AGENT, HOME, KEY, PROJECT, GuideHost
 from .pages import Page
 
 CONFIG = ".config/airlock"
@@ -20,6 +21,8 @@ def follow_readme(page: Page, host: GuideHost) -> None:
         assert refused.exit_code == 1
         assert "allowed: refs/heads/agent/**)" in refused.stdout
     assert host.list_refs() == ["refs/heads/agent/first", "refs/heads/main"]
+    host.type(_log_in(page.take("airlock-daemon agent add claude")), answers=_YES)
+    assert "api.anthropic.com answers POST" in host.type("tail -n 1 notes.txt", cwd=PROJECT)
     host.type("systemctl --user stop airlock")
     with host.begin(page.take("airlock-daemon start").strip()) as daemon:
         daemon.wait_for("airlock: agent my:")
@@ -49,14 +52,76 @@ def follow_index(page: Page, host: GuideHost) -> None:
 
 
 def follow_claude(page: Page, host: GuideHost) -> None:
-    """An agent that pushes; the profile of the page holds it to its branches."""
+    """An agent that asks its API and pushes; the profile of the page holds it to its branches."""
     host.type(page.take("airlock-daemon agent add"), answers=_YES)
-    host.type(page.take("airlock-daemon run"))
+    host.type(_log_in(page.take("airlock-daemon login")))
+    said = host.type(page.take("airlock-daemon run"))
+    assert "network: none; reachable by HTTPS: api.anthropic.com" in said
+    assert "api.anthropic.com answers POST /v1/messages" in said
     assert host.has_arrived("agent/claude", host.type("git rev-parse HEAD", cwd=PROJECT))
     host.write(f"{CONFIG}/agents/claude/airlock.toml", _grant(page.read("[git]\n")))
     host.type("airlock-daemon reload")
     assert host.try_typing("airlock-daemon run claude IMAGE git push origin main").exit_code == 1
     host.type("airlock-daemon run claude IMAGE git push origin HEAD:agent/second")
+
+
+def _log_in(text: str) -> str:
+    """The same lines, with the person's key on the stdin of each `login`."""
+    return text.replace("airlock-daemon login", f"echo {KEY} | airlock-daemon login")
+
+
+def follow_github(page: Page, host: GuideHost) -> None:
+    """The agent gets the repositories of the remotes, and no other."""
+    said = host.type(page.take("airlock-daemon agent add"), answers=_YES)
+    assert "acme/app" in said
+    host.type(_log_in(page.take("airlock-daemon login gh")))
+    asked = "airlock-daemon test my gh GET /repos/acme"
+    assert "allowed" in host.type(f"{asked}/app/pulls")
+    assert host.try_typing(f"{asked}/other/pulls").exit_code == 1
+
+
+def follow_registries(page: Page, host: GuideHost) -> None:
+    """npm and pypi, with tokens for what the profile lets them publish."""
+    host.type(page.take("airlock-daemon agent add"), answers=_YES)
+    host.write("publish", page.read("[npm]"))
+    profile = "~/.config/airlock/agents/my/airlock.toml"
+    host.type(f"cat publish >>{profile} && airlock-daemon reload")
+    host.type(_log_in(page.take("airlock-daemon login npm")))
+    assert host.type("airlock-daemon login").split()[-3:] == ["pypi", "*", "my"]
+
+
+def follow_any_api(page: Page, host: GuideHost) -> None:
+    """An API of the agent's own, and the same as a module, which tells the tool its placeholder."""
+    host.type("airlock-daemon agent add my --workspace ~/src/app --command git-remote --yes")
+    profile = "~/.config/airlock/agents/my/airlock.toml"
+    table = page.read('[api.tracker]\nhosts = ["tracker.example.com"]\ncredential')
+    host.write("tracker", table)
+    host.type(f"cp {profile} before && cat tracker >>{profile}")
+    host.type(_log_in(page.take("airlock-daemon login tracker")))
+    for request, answer in (
+        ("GET /api/issues", "tracker.example.com answers GET /api/issues"),
+        ("POST /api/issues", "airlock: "),
+    ):
+        assert answer in _ask(host, request)
+    host.write(f"{CONFIG}/modules/tracker.toml", page.read("[[api]]"))
+    host.type(
+        f'sed \'s/^commands = .*/commands = ["git-remote", "tracker"]/\' before >{profile}\n'
+        'sed -i \'s/^enable = .*/enable = ["git-remote", "tracker"]/\' '
+        "~/.config/airlock/config.toml\nairlock-daemon reload"
+    )
+    assert "answers GET /api/issues" in _ask(host, "GET /api/issues")
+
+
+def _ask(host: GuideHost, request: str) -> str:
+    """What a container is answered that sends a request to tracker.example.com."""
+    name = "tracker.example.com"
+    head = f"{request} HTTP/1.1\\r\\nHost: {name}\\r\\nAuthorization: Bearer %s\\r\\n"
+    line = (
+        f'printf "{head}Connection: close\\r\\n\\r\\n" "$TRACKER_TOKEN" | openssl s_client '
+        f"-quiet -verify_return_error -verify_quiet -proxy ${{https_proxy#http://}} "
+        f"-connect {name}:443 -servername {name}"
+    )
+    return host.type(f"airlock-daemon run my IMAGE sh -c {shlex.quote(line)}")
 
 
 def _grant(text: str) -> str:
@@ -66,7 +131,7 @@ def _grant(text: str) -> str:
 
 def follow_codex(page: Page, host: GuideHost) -> None:
     """Another agent, in the same way."""
-    host.type(page.take("airlock-daemon agent add"), answers=_YES)
+    host.type(_log_in(page.take("airlock-daemon agent add")), answers=_YES)
     assert host.has_arrived("agent/codex", host.type("git rev-parse HEAD", cwd=PROJECT))
 
 
@@ -217,6 +282,9 @@ STORIES: Mapping[str, Callable[[Page, GuideHost], None]] = {
     "docs/index.md": follow_index,
     "docs/how-to/claude-code.md": follow_claude,
     "docs/how-to/codex.md": follow_codex,
+    "docs/how-to/github.md": follow_github,
+    "docs/how-to/npm-and-pypi.md": follow_registries,
+    "docs/how-to/any-api.md": follow_any_api,
     "docs/how-to/devcontainers.md": follow_devcontainers,
     "docs/how-to/compose.md": follow_compose,
     "docs/how-to/several-agents.md": follow_several,

@@ -5,6 +5,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import msgspec
+
 from airlock_daemon.cli.container_lines import compose, devcontainer, docker_run
 from airlock_daemon.cli.wiring import Machine, Mount, Wiring
 
@@ -133,3 +135,32 @@ def test_a_shim_that_is_not_installed_is_a_path_to_fill_in() -> None:
     )
     for text in texts:
         assert "/PATH/TO/airlock-shim" in text
+
+
+def test_a_container_with_apis_begins_with_the_shim(tmp_path: Path) -> None:
+    """Its entrypoint starts the command, which the lines have to say.
+
+    An editor puts its own command there, so that a devcontainer starts the shim beside it.
+    """
+    wiring = msgspec.structs.replace(
+        wire("/w"),
+        access=Machine(
+            mounts=(Mount(source="/s/ca-bundle.pem", target="/etc/ca.pem", read_only=True),),
+            environment={"https_proxy": "http://127.0.0.1:13128"},
+        ),
+        networks=("none",),
+        exec_options=(),
+    )
+    shim = "/usr/local/bin/airlock-shim"
+    words = typed(docker_run(wiring, user="1:1"), tmp_path)
+    assert words[-7:] == ["--network", "none", "--entrypoint", shim, "IMAGE", "--exec", "COMMAND"]
+    assert "https_proxy=http://127.0.0.1:13128" in words
+    assert "type=bind,source=/s/ca-bundle.pem,target=/etc/ca.pem,readonly" in words
+    lines = compose(wiring, user="1:1").splitlines()
+    assert '    network_mode: "none"' in lines
+    assert f'    entrypoint: ["{shim}", "--exec"]' in lines
+    made = devcontainer(wiring, user="1:1")
+    begin = made["postStartCommand"]
+    assert begin == f"nohup sh -c '{shim} --exec sleep infinity &' >/dev/null 2>&1"
+    # The editor itself needs a network.
+    assert "runArgs" not in made

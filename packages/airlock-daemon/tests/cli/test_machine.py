@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.cli.machine import HOME, User, add_user, prepare_machine
+from airlock_daemon.cli.machine import User, add_user, make_mount_point, prepare_machine
+from airlock_daemon.cli.wiring import HOME
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.paths import Locations, locate
 
@@ -132,3 +133,22 @@ def test_the_files_of_containers_are_readable_for_all_users_of_one(locations: Lo
         assert mount.read_only
         assert stat.S_IMODE(os.stat(mount.source).st_mode) == 0o644
     assert stat.S_IMODE(os.stat(locations.containers_dir).st_mode) == 0o700
+
+
+def test_a_file_in_the_home_has_a_place_that_is_the_users(
+    locations: Locations, tmp_path: Path
+) -> None:
+    """Made without following a link of the container's, and only where there is a home."""
+    make_mount_point(locations, "my", "~/.config/tool/token")
+    home = tmp_path / "config/containers/homes/my"
+    assert not home.exists()
+    home.mkdir(parents=True)
+    for target in ("~/.config/tool/token", "~/.config/tool/token", "/etc/tool"):
+        make_mount_point(locations, "my", target)
+    assert (home / ".config/tool/token").read_bytes() == b""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (home / "link").symlink_to(elsewhere)
+    with pytest.raises(AirlockError, match="nothing can be mounted at ~/link/x in "):
+        make_mount_point(locations, "my", "~/link/x")
+    assert not any(elsewhere.iterdir())

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.cli.image import inspect_image
-from airlock_daemon.cli.machine import HOME, User, add_user, read_image
+from airlock_daemon.cli.machine import User, add_user, read_image
 from airlock_daemon.cli.mounted_workspaces import choose_workspaces, find_directory
-from airlock_daemon.cli.wiring import Mount
+from airlock_daemon.cli.wiring import HOME, Mount
 from airlock_daemon.errors import AirlockError
 from commanding import run
 from running import Daemon
@@ -29,8 +29,19 @@ IMAGE = {
     "Id": "sha256:0123",
     "Os": "linux",
     "Architecture": platform.machine(),
-    "Config": {"Env": ["PATH=/own:/bin"]},
+    "Config": {"Env": ["PATH=/own:/bin"], "Entrypoint": ["/entry"], "Cmd": ["serve"]},
 }
+SHIM = "/opt/airlock-commands/airlock-shim"
+API = """
+[api.forge]
+hosts = ["forge.example.com"]
+credential = { as = "header", stored = "forge", placeholder = "frg_{36}" }
+allow = ["GET /**"]
+env = { FORGE_TOKEN = "{placeholder}" }
+files = { "~/.forge" = "{placeholder}" }
+[workspace]
+host = true
+"""
 STAND_IN = """\
 #!/bin/sh
 echo "$@" >>"$0.calls"
@@ -129,7 +140,8 @@ def test_the_command_becomes_docker(world: World, daemon: Daemon) -> None:
     said = run(world, "run", "my", "tool:1", "sh", "--config", "-c", "a b", status=7)
     words = said.stdout.splitlines()
     assert words[:4] == ["run", "-i", "--rm", "--user"]
-    assert words[-6:] == ["--pull=never", "tool:1", "sh", "--config", "-c", "a b"]
+    begin = ["--entrypoint", SHIM, "--pull=never", "tool:1", "--exec", "/entry"]
+    assert words[-10:] == [*begin, "sh", "--config", "-c", "a b"]
     assert "PATH=/opt/airlock-commands:/own:/bin" in words
     shim = [word for word in words if word.endswith(",target=/opt/airlock-commands/git,readonly")]
     assert len(shim) == 1
@@ -192,7 +204,7 @@ def test_print_shows_the_line_and_needs_no_daemon(world: World, docker: StandIn)
     """A shell reads it as the words that `--json` lists, which are those that docker would get."""
     words = words_of(world, "tool", "a b")
     assert words[:3] == ["docker", "run", "-i"]
-    assert words[-3:] == ["--pull=never", "tool", "a b"]
+    assert words[-5:] == ["--pull=never", "tool", "--exec", "/entry", "a b"]
     said = run(world, "run", "--print", "--json", "my", "tool", "a b").stdout
     assert json.loads(said) == {"docker_run": words}
 
@@ -200,18 +212,67 @@ def test_print_shows_the_line_and_needs_no_daemon(world: World, docker: StandIn)
 def test_options_stand_on_either_side_of_the_agent(world: World, docker: StandIn) -> None:
     """Words for docker come last before the image, so that they count more."""
     words = words_of(world, "--docker-arg", "--init", "--docker-arg=--env=A=b c", "tool", "--init")
-    assert words[-5:] == ["--init", "--env=A=b c", "--pull=never", "tool", "--init"]
+    end = ["--pull=never", "tool", "--exec", "/entry"]
+    assert words[-7:] == ["--init", "--env=A=b c", *end, "--init"]
     before = run(world, "run", "--docker-arg=--init", "--print", "my", "tool").stdout
-    assert read_line(before)[-3:] == ["--init", "--pull=never", "tool"]
+    assert read_line(before)[-6:] == ["--init", *end, "serve"]
     assert f"{os.geteuid()}:{os.getegid()}" in words
     assert "--user" not in words_of(world, "--image-user", "tool")
+
+
+def test_an_entrypoint_and_networks_of_the_caller_count_as_with_docker(
+    world: World, docker: StandIn
+) -> None:
+    """The shim starts that entrypoint, without the image's command; --network names one, too."""
+    words = words_of(world, "--docker-arg=--entrypoint=/mine", "tool")
+    assert words[-3:] == ["tool", "--exec", "/mine"]
+    assert "--network" not in words
+    words = words_of(world, "--docker-arg=--net=a", "--network", "b", "tool")
+    assert words[words.index("--network") :][:4] == ["--network", "b", "--network", "a"]
+    said = run(world, "run", "my", "--print", "--docker-arg=--entrypoint=", "tool", status=1).stderr
+    assert 'the image "tool" does not say what to run\n' in said
+    docker.says(json.dumps([IMAGE | {"Config": {"Entrypoint": [""], "Cmd": ["serve"]}}]))
+    assert words_of(world, "tool")[-3:] == ["tool", "--exec", "serve"]
+
+
+def test_the_container_of_an_agent_with_an_api_reaches_it_by_the_broker_alone(
+    world: World, docker: StandIn
+) -> None:
+    """It has a placeholder, a proxy, the certificates where the image has its own, no network."""
+    docker.has("/etc/ssl/cert.pem", "")
+    world.write_profile(API)
+    done = run(world, "run", "my", "--print", "tool")
+    words = read_line(done.stdout)
+    assert "https_proxy=http://127.0.0.1:13128" in words
+    (token,) = (word for word in words if word.startswith("FORGE_TOKEN=frg_"))
+    assert len(token) == len("FORGE_TOKEN=frg_") + 36
+    assert words[words.index("--network") :][:4] == ["--network", "none", "--entrypoint", SHIM]
+    (store,) = (word for word in words if word.endswith("target=/etc/ssl/cert.pem,readonly"))
+    assert f"source={world.config}/sockets/my/ca-bundle.pem," in store
+    assert "airlock: network: none; reachable by HTTPS: forge.example.com; for" in done.stderr
+    (file,) = (word for word in words if f"target={HOME}/.forge," in word)
+    text = Path(file.split(",")[1].removeprefix("source=")).read_text()
+    assert text == token.removeprefix("FORGE_TOKEN=")
+    assert words_of(world, "--network", "none", "tool") == words
+
+
+def test_a_container_waits_for_the_certificates_of_its_broker(
+    world: World, docker: StandIn
+) -> None:
+    """Where the daemon that serves the agent has no broker, nothing is started."""
+    with Daemon(world):
+        world.write_profile(API)
+        said = run(world, "run", "my", "tool", status=1).stderr
+    assert "the HTTPS broker of agent my does not run, and has not made " in said
+    assert said.endswith("airlock-daemon doctor\n")
+    assert not Path(f"{docker.program}.calls").exists()
 
 
 def test_an_image_without_a_path_has_that_of_docker(world: World, docker: StandIn) -> None:
     """`FROM scratch` sets none, and some engines leave the settings out; an empty one is none."""
     for settings in ({"Env": None}, {}, None, {"Env": ["PATH="]}):
         docker.says(json.dumps([IMAGE | {"Config": settings}]))
-        (path,) = (word for word in words_of(world, "tool") if word.startswith("PATH="))
+        (path,) = (word for word in words_of(world, "tool", "sh") if word.startswith("PATH="))
         assert path.startswith("PATH=/opt/airlock-commands:/usr/local/sbin:/usr/local/bin:")
 
 

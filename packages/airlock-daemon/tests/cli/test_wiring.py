@@ -5,7 +5,8 @@ import csv
 import msgspec
 import pytest
 
-from airlock_daemon.cli.wiring import Mount, Wiring, docker_words
+from airlock_daemon.cli.wiring import Mount, Wiring, begin_words, docker_words, list_shims
+from worlds import World
 
 MY = Wiring(
     sockets="/s/my",
@@ -81,3 +82,21 @@ def test_the_containers_own_git_reaches_its_remotes_by_the_shim() -> None:
     targets = ["/run/airlock", "/usr/local/bin/git", "/usr/bin/ssh"]
     assert [mount.target for mount in both.mounts] == targets
     assert both.environment == {}
+
+
+def test_what_begins_with_the_shim_has_it_under_its_own_name() -> None:
+    """It is the entrypoint, and gets the words of the container behind its own."""
+    begun = msgspec.structs.replace(MY, networks=("none",), exec_options=("--mounted=x",))
+    groups = docker_words(begun, user=None, directory="/work", has_terminal=False)
+    shim = "/opt/airlock-commands/airlock-shim"
+    assert groups[-2:] == [("--network", "none"), ("--entrypoint", shim)]
+    assert Mount(source="/shim", target=shim, read_only=True) in begun.mounts
+    assert begin_words(begun, ("sh", "-c")) == ("--exec", "--mounted=x", "sh", "-c")
+    assert begin_words(MY, ("sh", "-c")) == ("sh", "-c")
+
+
+def test_a_module_of_apis_alone_has_no_shim(world: World) -> None:
+    """The image's own tool of that name is to be found."""
+    world.write_profile(commands='["git", "gh", "anthropic"]')
+    agent = world.load().generations["my"].agent
+    assert list_shims(agent, ("sh", "gh", "git", "git-remote")) == ("git",)

@@ -115,8 +115,8 @@ def test_the_network_of_a_command_is_another_key(world: World) -> None:
     assert any("rename the module" in each for each in _find_faults(world))
 
 
-def test_an_override_keeps_the_apis_unless_it_says_otherwise(world: World) -> None:
-    """One of an earlier release, whose box has the credential, has none."""
+def test_an_override_has_the_apis_that_it_names(world: World) -> None:
+    """One of an earlier release names none, and grants no more than it did."""
     _write(world, 'commands = ["gh"]')
     own = world.agent / "commands"
     own.mkdir(exist_ok=True)
@@ -124,21 +124,21 @@ def test_an_override_keeps_the_apis_unless_it_says_otherwise(world: World) -> No
     assert "GET /rate_limit" not in _find(world).apis[0].allow
     (own / "gh.toml").write_text(recipe_text("gh"))
     assert not _find(world)
-    (own / "gh.toml").write_text(
-        '[command]\nbin = "gh"\n[deny]\nargs = []\n[sandbox]\nbox = "none"'
-    )
-    assert [api.name for api in _find(world).apis] == ["gh"]
+    world.write_module("gh", "gh", '[deny]\nargs = []\n[sandbox]\nbox = "none"\n')
+    assert not _find(world)
 
 
 def test_check_tells_what_a_credential_lacks(world: World) -> None:
     """Nothing stored, no program, a token that reaches far; and what presets let out."""
-    _write(world, 'commands = ["gh", "anthropic"]\n[network]\nallow = ["@vscode"]')
+    _write(world, 'commands = ["gh", "anthropic", "npm"]\n[network]\nallow = ["@vscode"]')
     found = {(each.key, each.is_note): each for each in _find_oddities(world)}
     assert "no credential is stored" in found["anthropic.credential", False].problem
     assert "airlock-daemon login anthropic" in found["anthropic.credential", False].remedy
     assert "names no repository" in found["gh.repositories", False].problem
     assert "fine-grained" in found["gh.credential", False].remedy
     assert ("network.allow", True) in found
+    # Nothing that is installed needs it.
+    assert ("npm.credential", False) not in found
     profile = 'commands = ["gh"]\n[gh]\nrepositories = ["a/b"]\nwide = true\n'
     _write(world, f'{profile}credential = {{ file = "/no/such/file" }}')
     told = [(each.key, each.is_note) for each in _find_oddities(world)]

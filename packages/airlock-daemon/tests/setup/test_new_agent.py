@@ -129,11 +129,31 @@ def test_an_agent_or_a_directory_that_is_there_is_refused(world: World) -> None:
     assert f"there is something at {directory} already; choose" in refuse(world)
 
 
+def test_gh_without_git_has_the_remotes_at_github(world: World) -> None:
+    """As [gh] repositories; beside git they are the places of [git] push."""
+    for words in (
+        ("init", "--quiet"),
+        ("remote", "add", "origin", "https://github.com/acme/app.git"),
+        ("remote", "add", "other", "https://forge.example.com/acme/other.git"),
+    ):
+        subprocess.run(["git", "-C", str(world.workspace), *words], check=True)
+    for name, commands, own in (
+        ("alone", ("gh",), {"repositories": ["acme/app"]}),
+        ("both", ("gh", "git-remote"), None),
+    ):
+        made = plan(world, name, commands=commands, workspaces=(str(world.workspace),))
+        profile = tomllib.loads(made.changes[0].after or "")
+        assert profile.get("gh") == own
+        made.apply(ExitStack())
+        (api,) = world.load().generations[name].apis.apis
+        assert api.repositories == ("acme/app",)
+
+
 @pytest.mark.parametrize("name", ["gti", "Git", "../x", ""])
 def test_a_command_without_a_module_is_refused(world: World, name: str) -> None:
     """A mistyped one would else be enabled; modules of the host count."""
     said = refuse(world, commands=(name,))
-    assert "one of aws, docker, git, " in said
+    assert "one of anthropic, aws, docker, gh, git, " in said
     assert ('write "git", or make ' in said) is (name in ("gti", "Git"))
     world.write_shared_module("deploy", "/bin/sh")
     assert plan(world, commands=("deploy",)).enabled == ("deploy",)

@@ -7,8 +7,8 @@ nothing of the daemon or of the wire.
 Its rooms, each of which uses those below it: `files` reads the TOML that people write, `rules` has
 what a module refuses and allows, `reading` says how the arguments of a tool are read. `remotes` is
 about what git's transports and ssh ask for, where they lead, and which refs a push moves; `apis`
-about requests to APIs. That and `files.api_profile` are not loaded with this package: import them
-by name where there is an API.
+about requests to APIs. That and `files.api_profile` are imported by name: this package loads
+neither.
 """
 
 from airlock_modules.decision import Decision, Grant, Step

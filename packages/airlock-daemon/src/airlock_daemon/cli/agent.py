@@ -8,10 +8,11 @@ from typing import Annotated
 import msgspec
 import typer
 
+from airlock_daemon.cli.api_access import choose_network, prepare_access
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.changing import changing
 from airlock_daemon.cli.machine import User, find_home, prepare_machine
-from airlock_daemon.cli.next_steps import Form, NextSteps, choose_run, choose_start
+from airlock_daemon.cli.next_steps import Form, NextSteps, choose_login, choose_run, choose_start
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.registration import Registration
 from airlock_daemon.cli.reloading import dump_reload, say_faults, try_reload
@@ -20,24 +21,27 @@ from airlock_daemon.cli.scan import note_workspaces
 from airlock_daemon.cli.screen import ignoring_closed_stdout
 from airlock_daemon.cli.shim_program import find_lasting_shim
 from airlock_daemon.cli.table import print_rows
-from airlock_daemon.cli.wiring import Mount, Wiring
+from airlock_daemon.cli.wiring import Mount, Wiring, list_shims
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.platform.support import find_missing
 from airlock_daemon.scan.noted import forget
 from airlock_daemon.service.installing import find_manager, start_installed
-from airlock_daemon.setup.agents import read_registration
+from airlock_daemon.setup.agents import Agent, load_agent, read_registration
+from airlock_daemon.setup.apis import AgentApis, find_apis
 from airlock_daemon.setup.checking import check_files
-from airlock_daemon.setup.config import locate_state
+from airlock_daemon.setup.config import load_config, locate_state
 from airlock_daemon.setup.connecting import is_served
+from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.load import load_setup
+from airlock_daemon.setup.modules import load_modules
 from airlock_daemon.setup.new_agent import NewAgent, plan_agent
 from airlock_daemon.setup.noted import Noted, replace_notes
 from airlock_daemon.setup.notice import Reload
-from airlock_daemon.setup.paths import absolute, beside_config
+from airlock_daemon.setup.paths import Locations, absolute, beside_config
 from airlock_daemon.setup.programs import search_path
 from airlock_daemon.setup.removed_agent import plan_removal
 from airlock_daemon.setup.state import State
-from airlock_daemon.setup.stored import forget_agent
+from airlock_daemon.setup.stored import find_stored, forget_agent
 from airlock_daemon.setup.workspaces import Trust, describe_unserved, plan_trust
 from airlock_modules import DEFAULT_REFS
 
@@ -54,6 +58,15 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     commands: list[str]
     served: bool
     path: str
+
+
+class _Registered(msgspec.Struct, frozen=True):
+    """An agent as its files are, the commands that may run at all, and its APIs."""
+
+    agent: Agent
+    ceiling: tuple[str, ...]
+    state: State
+    apis: AgentApis
 
 
 @app.callback()
@@ -158,6 +171,7 @@ def add_agent(
             say("nothing was changed, since the files would have these faults:")
             raise SetupError(checked.faults)
     note_workspaces(state, name, new.directory, new.workspaces)
+    made = _read_agent(locations, name, new.directory)
     steps = NextSteps(
         directory=new.directory,
         start=choose_start(application, file),
@@ -166,16 +180,16 @@ def add_agent(
         has_other=registration.has_daemon and not registration.is_served,
         is_started=not registration.has_daemon and _start_service(file),
         wiring=_wire(
-            application,
-            name,
-            commands=new.commands,
+            locations,
+            made,
             workspaces=(Mount(source=path, target=path) for path in plan.workspaces),
         ),
+        logins=_list_logins(application, made),
     )
     if application.json:
-        made = {"name": name, "path": new.directory, "registration": file}
+        named = {"name": name, "path": new.directory, "registration": file}
         report = {"enabled": plan.enabled, "findings": checked.findings, "notes": checked.notes}
-        application.print_json(made | report | steps.dump())
+        application.print_json(named | report | steps.dump())
     else:
         with ignoring_closed_stdout():
             typer.echo(f"agent {name} is registered in {file}")
@@ -319,6 +333,7 @@ def _print_container(application: Application, name: str, form: Form) -> None:
     """Print what starts the container of an agent that is registered."""
     setup, generation = application.load_agent(name)
     profile = generation.agent.profile
+    served = _Registered(generation.agent, setup.config.ceiling, setup.state, generation.apis)
     steps = NextSteps(
         directory=generation.agent.directory,
         start=choose_start(application, setup.locations.agents or ""),
@@ -327,14 +342,14 @@ def _print_container(application: Application, name: str, form: Form) -> None:
         has_other=False,
         is_started=False,
         wiring=_wire(
-            application,
-            name,
-            commands=profile.granted(setup.config.ceiling),
+            setup.locations,
+            served,
             workspaces=(
                 Mount(source=each.source, target=each.target)
                 for each in (*profile.same_path, *profile.mounts)
             ),
         ),
+        logins=_list_logins(application, served),
     )
     if application.json:
         application.print_json({"name": name} | steps.dump())
@@ -342,23 +357,54 @@ def _print_container(application: Application, name: str, form: Form) -> None:
         _show(application, steps.describe_container(form))
 
 
-def _wire(
-    application: Application, name: str, *, commands: Iterable[str], workspaces: Iterable[Mount]
-) -> Wiring:
-    locations, mounts = application.locations, tuple(workspaces)
+def _read_agent(locations: Locations, name: str, directory: str) -> _Registered:
+    """Read an agent whose files have no fault, whatever others have."""
+    config = load_config(locations.config_file, faults=[], warnings=[])
+    shared = load_modules(locations.modules_dir, faults=[], warnings=[])
+    agent = load_agent(name, directory, upper=Limits(), shared=shared, faults=[], warnings=[])
+    if config is None or agent is None:
+        raise AirlockError(
+            f"the files of agent {name} have just been changed",
+            hint="look for faults: airlock-daemon check",
+        )
+    apis = find_apis(agent, config.ceiling)
+    return _Registered(agent, config.ceiling, locate_state(locations), apis)
+
+
+def _wire(locations: Locations, registered: _Registered, *, workspaces: Iterable[Mount]) -> Wiring:
+    agent, apis, mounts = registered.agent, registered.apis, tuple(workspaces)
     return Wiring(
-        sockets=os.path.join(locations.sockets_dir, name),
+        sockets=os.path.join(locations.sockets_dir, agent.name),
         shim=find_lasting_shim(),
-        commands=tuple(commands),
+        commands=list_shims(agent, registered.ceiling),
         workspaces=mounts,
         machine=prepare_machine(
             locations,
-            name,
+            agent.name,
             user=User.find(),
             search_path=search_path(
                 None, workspaces=[mount.source for mount in mounts], warnings=[]
             ),
         ),
+        access=prepare_access(locations, registered.state, agent.name, apis),
+        networks=choose_network((), apis),
+        exec_options=() if apis else None,
+    )
+
+
+def _list_logins(application: Application, registered: _Registered) -> tuple[tuple[str, ...], ...]:
+    """The words of each `login` that stores a credential of the agent which is not there yet."""
+    apis, agent = registered.apis, registered.agent.name
+    # Without a placeholder in the container the tool sends no credential.
+    used = {each for names, client in apis.clients if client.has_placeholder for each in names}
+    held = (api.credential for api in apis.apis if api.name in used)
+    names = dict.fromkeys(
+        each.source.words[0] for each in held if each and each.source.kind == "stored"
+    )
+    return tuple(
+        choose_login(application, each)
+        for each in names
+        if find_stored(registered.state, each, agent) is None
     )
 
 

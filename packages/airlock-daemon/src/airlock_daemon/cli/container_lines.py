@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 import msgspec
 
-from airlock_daemon.cli.wiring import Mount, Wiring, docker_words
+from airlock_daemon.cli.wiring import Mount, Wiring, begin_words, docker_words
 
 IMAGE = "IMAGE"
+COMMAND = "COMMAND"
+"""What an image is to run, where the lines have to say it."""
 
 _HERE = Mount(source="$PWD", target="$PWD")
 """The directory in which a line is typed, where the wiring names no workspace."""
@@ -20,7 +22,8 @@ def docker_run(wiring: Wiring, *, user: str) -> str:
     complete = msgspec.structs.replace(wiring, workspaces=spaces)
     directory = spaces[0].target
     groups = docker_words(complete, user=user, directory=directory, has_terminal=True)
-    return lay_out([*groups, (IMAGE,)])
+    command = () if wiring.entrypoint is None else (COMMAND,)
+    return lay_out([*groups, (IMAGE, *begin_words(wiring, command))])
 
 
 def lay_out(groups: Iterable[tuple[str, ...]]) -> str:
@@ -38,6 +41,9 @@ def compose(wiring: Wiring, *, user: str) -> str:
     service += [f"working_dir: {_quote(spaces[0]['target'])}"]
     if wiring.environment:
         service.append(f"environment: {_quote(wiring.environment)}")
+    service += [f"network_mode: {_quote(network)}" for network in wiring.networks]
+    if wiring.entrypoint is not None:
+        service.append(f"entrypoint: {_quote((wiring.entrypoint, *begin_words(wiring, ())))}")
     service += ["volumes:", *(f"  - {_quote(volume)}" for volume in volumes)]
     return "\n".join(("services:", "  agent:", *(f"    {line}" for line in service)))
 
@@ -56,7 +62,13 @@ def devcontainer(wiring: Wiring, *, user: str) -> dict[str, object]:
         "workspaceFolder": first.target,
         "mounts": [mount.option for mount in (*more, *wiring.mounts, _protect(first))],
     }
-    return made | ({"containerEnv": wiring.environment} if wiring.environment else {})
+    if wiring.environment:
+        made["containerEnv"] = wiring.environment
+    if wiring.entrypoint is not None:
+        # The editor puts a command of its own in the place of an entrypoint.
+        line = shlex.join((wiring.entrypoint, *begin_words(wiring, ("sleep", "infinity"))))
+        made["postStartCommand"] = f"nohup sh -c '{line} &' >/dev/null 2>&1"
+    return made
 
 
 def _protect(workspace: Mount) -> Mount:

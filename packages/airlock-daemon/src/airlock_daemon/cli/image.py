@@ -29,6 +29,8 @@ _ASK = f"see whether you may use it, and whether it runs: {ENGINE} info"
 
 class _Settings(msgspec.Struct):
     environment: list[str] | None = msgspec.field(name="Env", default=None)
+    entrypoint: list[str] | None = msgspec.field(name="Entrypoint", default=None)
+    command: list[str] | None = msgspec.field(name="Cmd", default=None)
 
 
 class _Described(msgspec.Struct):
@@ -41,11 +43,16 @@ class _Described(msgspec.Struct):
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
-    """An image for Linux: its id, its processor as the engine names that, and its PATH."""
+    """An image for Linux: its id, its processor as the engine names that, and its PATH.
+
+    `entrypoint` and `command` are its own words, empty where it has none.
+    """
 
     identity: str
     architecture: str
     search_path: str
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
 
 
 def find_engine() -> str:
@@ -74,10 +81,15 @@ def inspect_image(program: str, name: str) -> Image:
             f"the image {quote(name)} is for {quote(described.system)}, and the shim for Linux",
             hint="use an image for Linux",
         )
+    settings = described.settings or _Settings()
+    entrypoint = tuple(settings.entrypoint or ())
     return Image(
         identity=described.identity,
         architecture=described.architecture,
-        search_path=_find_path(described),
+        search_path=_find_path(settings),
+        # docker's way to take an entrypoint away is an empty one.
+        entrypoint=() if entrypoint == ("",) else entrypoint,
+        command=tuple(settings.command or ()),
     )
 
 
@@ -179,8 +191,8 @@ def _unreadable(said: str) -> AirlockError:
     )
 
 
-def _find_path(described: _Described) -> str:
-    variables = (described.settings and described.settings.environment) or []
+def _find_path(settings: _Settings) -> str:
+    variables = settings.environment or []
     paths = [word.removeprefix("PATH=") for word in variables if word.startswith("PATH=")]
     # An empty one behind other entries would stand for the current directory.
     return (paths[-1] if paths else "") or _DEFAULT_PATH

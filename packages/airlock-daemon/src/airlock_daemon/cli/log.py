@@ -144,7 +144,7 @@ def stats(
     ] = None,
     agent: Agent = None,
 ) -> None:
-    """Count requests by agent, command and refusal.
+    """Count requests by agent, command or API, and refusal.
 
     Records that stand for several requests count as them. p50 and p95 are the durations in ms that
     half and 95 % of the commands that ran did not exceed, within 1 %.

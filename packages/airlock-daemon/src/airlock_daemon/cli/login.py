@@ -3,7 +3,7 @@
 import getpass
 import sys
 from collections.abc import Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,8 +24,10 @@ from airlock_daemon.setup.stored import (
     store,
 )
 from airlock_modules import is_name
-from airlock_modules.apis import Api
 from airlock_wire import quote
+
+if TYPE_CHECKING:
+    from airlock_modules.apis import Api
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -157,7 +159,7 @@ def _tell_users(application: Application, stored: Stored) -> None:
         )
 
 
-def _list_agents(application: Application) -> Mapping[str, tuple[Api, ...]]:
+def _list_agents(application: Application) -> "Mapping[str, tuple[Api, ...]]":
     """The APIs of each agent; none where the configuration has faults, which `check` tells."""
     try:
         setup = application.load_setup()
@@ -166,7 +168,7 @@ def _list_agents(application: Application) -> Mapping[str, tuple[Api, ...]]:
     return {name: generation.apis.apis for name, generation in setup.generations.items()}
 
 
-def _find_users(agents: Mapping[str, tuple[Api, ...]], stored: Stored) -> list[str]:
+def _find_users(agents: "Mapping[str, tuple[Api, ...]]", stored: Stored) -> list[str]:
     return [
         name
         for name, apis in agents.items()
@@ -174,7 +176,7 @@ def _find_users(agents: Mapping[str, tuple[Api, ...]], stored: Stored) -> list[s
     ]
 
 
-def _uses(api: Api, name: str) -> bool:
+def _uses(api: "Api", name: str) -> bool:
     source = None if api.credential is None else api.credential.source
     return source is not None and source.kind == "stored" and source.words == (name,)
 

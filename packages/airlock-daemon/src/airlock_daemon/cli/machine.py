@@ -17,17 +17,25 @@ from contextlib import ExitStack, suppress
 import msgspec
 
 from airlock_daemon.cli.image import Image, open_image
-from airlock_daemon.cli.wiring import OWN_PROGRAMS, Machine, Mount
+from airlock_daemon.cli.wiring import HOME, OWN_PROGRAMS, Machine, Mount
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.human_git import read_identity
 from airlock_daemon.setup.paths import HOMES, Locations
-from airlock_daemon.setup.writing import make_directory, read_whole, write_whole
+from airlock_daemon.setup.writing import make_directory, read_whole, write_public
 
-HOME = "/home/airlock-agent"
-"""The home in each container. No image has it, so that it hides nothing of one."""
+STORES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine, Arch
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+    "/etc/ssl/cert.pem",  # Alpine, and what was built with LibreSSL
+)
+"""Where images have the certificates of the authorities that their programs trust."""
 
 _ANOTHER_NAME = "airlock-agent"
 """The user's name where an account of the image has that of the user."""
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _LOGIN = "/etc/profile.d/zz-airlock.sh"
 """What the /etc/profile of Debian, Alpine, Fedora and Arch reads, behind others there."""
@@ -87,11 +95,15 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KnownImage(msgspec.Struct, frozen=True, kw_only=True):
-    """What was read of an image: `accounts` for `user`, and whether it has a git on its PATH."""
+    """What was read of an image: `accounts` for `user`, and whether it has a git on its PATH.
+
+    `stores` are the files in which it has the certificates of authorities.
+    """
 
     user: User
     accounts: Accounts
     has_git: bool
+    stores: tuple[str, ...]
 
 
 def add_user(user: User, *, passwd: str | None, group: str | None, login_shell: str) -> Accounts:
@@ -142,8 +154,9 @@ def read_image(engine: str, image: Image, *, locations: Locations, user: User) -
                     for directory in image.search_path.split(os.pathsep)
                     if directory.startswith("/")
                 ),
+                stores=tuple(path for path in STORES if files.has(path)),
             )
-        _write(note, msgspec.json.encode(known).decode())
+        write_public(note, msgspec.json.encode(known).decode())
     return known
 
 
@@ -176,7 +189,7 @@ def prepare_machine(
     mounts = [Mount(source=home, target=HOME)]
     for path, target, text in files:
         if text is not None:
-            _write(path, text)
+            write_public(path, text)
             mounts.append(Mount(source=path, target=target, read_only=True))
     return Machine(mounts=tuple(mounts), environment={"HOME": HOME})
 
@@ -191,23 +204,43 @@ def _home(locations: Locations, agent: str) -> str:
     return os.path.join(locations.containers_dir, HOMES, agent)
 
 
+def make_mount_point(locations: Locations, agent: str, target: str) -> None:
+    """Make a place in the agent's home for a file that is mounted at `target`, if that begins at ~.
+
+    The engine would make it, and the directories to it, as root's. Raises AirlockError.
+    """
+    if not target.startswith("~/") or find_home(locations, agent) is None:
+        return
+    *folders, name = target.removeprefix("~/").split("/")
+    opened = _open_home(locations, agent)
+    try:
+        for folder in folders:
+            with suppress(FileExistsError):
+                os.mkdir(folder, 0o755, dir_fd=opened)
+            inner = os.open(folder, _DIRECTORY, dir_fd=opened)
+            os.close(opened)
+            opened = inner
+        with suppress(FileExistsError):
+            os.close(os.open(name, _NEW, 0o644, dir_fd=opened))
+    except OSError as error:
+        home = _home(locations, agent)
+        raise AirlockError(
+            f"nothing can be mounted at {target} in {home}: {error.strerror}",
+            hint="move away what the agent has put there",
+        ) from error
+    finally:
+        os.close(opened)
+
+
 def _make_home(locations: Locations, agent: str, *, begin: str) -> str:
     """Make the agent's home, with `begin` as its .gitconfig unless it has one; return its path."""
     home = _home(locations, agent)
     make_directory(home, mode=0o700, undo=ExitStack())
+    opened = _open_home(locations, agent)
     try:
-        # What is in it is the containers' doing, links as well.
-        opened = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as error:
-        raise AirlockError(
-            f"{home} cannot be the home of {agent}: {error.strerror}",
-            hint="move away what is there; the home is a directory of yours",
-        ) from error
-    try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with suppress(FileExistsError):
             if begin:
-                file = os.open(".gitconfig", flags, 0o644, dir_fd=opened)
+                file = os.open(".gitconfig", _NEW, 0o644, dir_fd=opened)
                 with open(file, "w", encoding="utf-8") as stream:
                     stream.write(begin)
     finally:
@@ -215,16 +248,21 @@ def _make_home(locations: Locations, agent: str, *, begin: str) -> str:
     return home
 
 
+def _open_home(locations: Locations, agent: str) -> int:
+    """Open the home. What is in it is the containers' doing, links as well."""
+    home = _home(locations, agent)
+    try:
+        return os.open(home, _DIRECTORY)
+    except OSError as error:
+        raise AirlockError(
+            f"{home} cannot be the home of {agent}: {error.strerror}",
+            hint="move away what is there; the home is a directory of yours",
+        ) from error
+
+
 def _find_folder(locations: Locations, image: Image) -> str:
     identity = image.identity.rpartition(":")[2]
     return os.path.join(locations.containers_dir, "images", identity)
-
-
-def _write(path: str, text: str) -> None:
-    """Write a file that every user of a container may read; raises AirlockError."""
-    make_directory(os.path.dirname(path), mode=0o700, undo=ExitStack())
-    if read_whole(path) != text:
-        write_whole(path, text, mode=0o644)
 
 
 def _read_ids(text: str) -> dict[str, str]:

@@ -3,10 +3,10 @@
 import os
 from collections.abc import Iterable, Mapping
 
-from airlock_daemon.cli.machine import HOME
 from airlock_daemon.cli.reporting import say
-from airlock_daemon.cli.wiring import OWN_PROGRAMS, SOCKET_DIRECTORY, Mount
+from airlock_daemon.cli.wiring import HOME, OWN_PROGRAMS, Mount
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.client import SOCKET_DIRECTORY
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.load import Setup
 from airlock_daemon.setup.paths import absolute

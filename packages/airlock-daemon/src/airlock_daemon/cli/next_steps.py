@@ -11,7 +11,13 @@ from collections.abc import Iterator
 import msgspec
 
 from airlock_daemon.cli.application import Application
-from airlock_daemon.cli.container_lines import IMAGE, compose, devcontainer, docker_run
+from airlock_daemon.cli.container_lines import (
+    COMMAND,
+    IMAGE,
+    compose,
+    devcontainer,
+    docker_run,
+)
 from airlock_daemon.cli.reloading import dump_reload
 from airlock_daemon.cli.wiring import Wiring
 from airlock_daemon.setup.notice import Reload
@@ -32,6 +38,7 @@ class Form(enum.StrEnum):
 class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
     """The words of the `start` that serves the agent and of its `run`, and what that mounts.
 
+    `logins` are the words of each `login` that stores a credential which is not there yet.
     `reload` is how the running daemon took the agent in, None where that is none of its business;
     `has_other` says that one runs with another registration, `is_started` that the service, which
     did not run, was started. `directory` is the agent's: no container can write there.
@@ -44,6 +51,7 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
     has_other: bool
     is_started: bool
     wiring: Wiring
+    logins: tuple[tuple[str, ...], ...] = ()
 
     def dump(self) -> dict[str, object]:
         """The same for programs."""
@@ -52,6 +60,7 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
             "daemon": _STOP if self.has_other else None,
             "is_started": self.is_started,
             "reload": None if self.reload is None else dump_reload(self.reload),
+            "logins": self.logins,
             "run": self.run,
             "docker_run": docker_run(self.wiring, user=_user()),
             "compose": compose(self.wiring, user=_user()),
@@ -74,11 +83,20 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
         yield from self.describe_container(form)
 
     def describe_container(self, form: Form) -> Iterator[str]:
-        """Only what starts the container."""
+        """Only what starts the container, and before it what its APIs need on this host."""
+        if self.logins:
+            yield "Store the credential, which stays on this host and is asked for without echo:"
+            yield from _indent("\n".join(map(shlex.join, self.logins)))
+            yield ""
         if self.wiring.shim is None:
             yield f"The shim is not installed here: {INSTALL}; or name where it is."
         file = os.path.join(self.directory, "compose.yaml")
-        yield f"{_NEXT[form].format(file=file)}, with your image in the place of {IMAGE}:"
+        has_command = self.wiring.entrypoint is not None and form is Form.DOCKER
+        yield f"{_NEXT[form].format(file=file)}, with your image in the place of {IMAGE}" + (
+            f" and what it runs, its entrypoint first, in the place of {COMMAND}:"
+            if has_command
+            else ":"
+        )
         if form is Form.RUN:
             yield from _indent(shlex.join((*self.run, IMAGE)))
         elif form is Form.DOCKER:
@@ -87,7 +105,8 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
             yield from _indent(compose(self.wiring, user=_user()))
             yield from ("", "and start it:")
             # In the project the container could change it, and a file beside it that is read too.
-            yield from _indent(shlex.join(("docker", "compose", "-f", file, *_RUN_AGENT)))
+            words = () if self.wiring.entrypoint is None else (COMMAND,)
+            yield from _indent(shlex.join(("docker", "compose", "-f", file, *_RUN_AGENT, *words)))
         else:
             made = devcontainer(self.wiring, user=_user())
             yield from _indent(json.dumps(made, indent=2, ensure_ascii=False))
@@ -113,6 +132,11 @@ def choose_run(application: Application, agent: str) -> tuple[str, ...]:
     """The words that run a container of `agent`, but for its image."""
     agents = ("--agents", application.locations.agents) if application.locations.agents else ()
     return (*_program(), "run", *_list_options(application), *agents, agent)
+
+
+def choose_login(application: Application, name: str) -> tuple[str, ...]:
+    """The words that store a credential under `name`."""
+    return (*_program(), "login", *_list_options(application), name)
 
 
 def _list_options(application: Application) -> tuple[str, ...]:

@@ -96,7 +96,7 @@ def _list_granted(setup: Setup, generation: Generation) -> dict[str, object]:
             for name, module in profile.widened.items()
         },
         "apis": {api.name: describe_api(api) for api in generation.apis.apis},
-        "reached": generation.apis.network,
+        "reached": list(generation.apis.network),
         "git_protocols": profile.git_protocols,
         "git_push": [place.text for place in profile.git.push],
         "git_fetch": [place.text for place in profile.git.fetch],

@@ -9,6 +9,14 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from airlock_daemon.cli.api_access import (
+    await_authority,
+    choose_command,
+    choose_network,
+    describe_reach,
+    prepare_access,
+    take_option,
+)
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.container_lines import lay_out
 from airlock_daemon.cli.doors import refuse_doors
@@ -23,9 +31,9 @@ from airlock_daemon.cli.mounted_workspaces import (
 from airlock_daemon.cli.next_steps import choose_start
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.read_only import protect
-from airlock_daemon.cli.reporting import calm_terminal, say
+from airlock_daemon.cli.reporting import calm_terminal, say, say_each
 from airlock_daemon.cli.scan import watch
-from airlock_daemon.cli.wiring import Machine, Wiring, docker_words
+from airlock_daemon.cli.wiring import Machine, Wiring, begin_words, docker_words, list_shims
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.connecting import is_served
 from airlock_daemon.setup.load import Setup
@@ -95,6 +103,15 @@ def run(
     image_user: Annotated[
         bool, typer.Option("--image-user", help="Leave user, accounts and home to the image.")
     ] = False,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The container's network, as for docker.  [default: none for an agent that has an "
+            "API, as all that it is granted goes through its sockets; else docker's own]",
+            show_default=False,
+        ),
+    ] = None,
     only_print: Annotated[
         bool, typer.Option("--print", help="Print the line for docker, and run nothing.")
     ] = False,
@@ -105,7 +122,12 @@ def run(
     granted, in a directory that comes first on the image's own PATH, in login shells too. The
     workspace is at the same path on both sides, and the container begins in the directory in which
     you call this. It runs as yourself, with an account and a home that lasts for the agent, and is
-    removed when it has ended. Entrypoint and all else are the image's own.
+    removed when it has ended. The shim starts the image's own entrypoint; all else is the image's.
+
+    The container of an agent that is granted an API, such as gh or anthropic, has a proxy on its
+    loopback address that leads to the HTTPS broker, the certificate of the agent's own authority
+    over that of the image and in the variables that programs look for, and a placeholder for each
+    credential. It has no other network unless --network names one.
 
     It runs `docker run`: terminal, signals and exit status are docker's. When the container has
     ended it lists what is new in the workspace that your own tools would run or obey on this host,
@@ -114,25 +136,29 @@ def run(
     """
     setup, generation = application.load_agent(agent)
     commands = generation.agent.profile.granted(setup.config.ceiling)
-    if not commands:
+    if not commands and not generation.apis:
         raise AirlockError(
             f"agent {agent} is granted no command that is enabled",
             hint=f"make commands in {generation.agent.profile_file} and [commands] enable in "
             f"{setup.locations.config_file} agree",
         )
     sockets = os.path.join(setup.locations.sockets_dir, agent)
-    if not only_print and not is_served(os.path.join(sockets, "airlock.sock")):
-        raise _not_served(application, setup, agent)
+    if not only_print:
+        if not is_served(os.path.join(sockets, "airlock.sock")):
+            raise _not_served(application, setup, agent)
+        await_authority(sockets, agent, generation.apis)
     chosen = choose_workspaces(setup, generation, workspace or ())
     workspaces = tuple(chosen)
     engine = find_engine()
     described = inspect_image(engine, image)
     user = User.find()
     known = read_image(engine, described, locations=setup.locations, user=user)
+    said, entrypoints = take_option(docker_arg or (), "--entrypoint")
+    said, networks = take_option(said, "--network", "--net")
     wiring = Wiring(
         sockets=sockets,
         shim=find_shim(described.architecture),
-        commands=tuple(commands),
+        commands=list_shims(generation.agent, setup.config.ceiling),
         workspaces=workspaces,
         search_path=described.search_path,
         machine=Machine()
@@ -145,6 +171,11 @@ def run(
             image=described,
             known=known,
         ),
+        access=prepare_access(
+            setup.locations, setup.state, agent, generation.apis, stores=known.stores
+        ),
+        networks=choose_network((*filter(None, [network]), *networks), generation.apis),
+        exec_options=(),
     )
     if wiring.has_own_git and not known.has_git:
         _refuse_without_git(agent, image, command or ())
@@ -155,18 +186,19 @@ def run(
         has_terminal=sys.stdin.isatty() and sys.stdout.isatty(),
     )
     warnings = refuse_doors(
-        docker_arg or (),
+        said,
         sockets_dir=setup.locations.sockets_dir,
         agent=agent,
         accepts_engine=generation.agent.profile.engine_socket,
     )
-    for warning in warnings:
-        say(warning)
+    say_each(warnings)
+    say_each(describe_reach(agent, generation.apis, wiring.networks))
     protected = protect(read_only or (), workspaces, can_make=not only_print)
     groups += [("--mount", mount.option) for mount in protected.mounts]
-    groups += [(word,) for word in docker_arg or ()]
+    groups += [(word,) for word in said]
+    start = choose_command(image, described, command or (), entrypoints)
     # What was looked at is what runs, and not what a registry has by that name.
-    groups += [("--pull=never", image, *(command or ()))]
+    groups += [("--pull=never", image, *begin_words(wiring, start))]
     words = [word for group in groups for word in group]
     if not only_print:
         try:
@@ -175,10 +207,8 @@ def run(
             status = run_in_foreground(engine, words)
         finally:
             calm_terminal()
-            for line in protected.clean():
-                say(line)
-        for line in tell():
-            say(line)
+            say_each(protected.clean())
+        say_each(tell())
         raise typer.Exit(end_like(status))
     if application.json:
         application.print_json({"docker_run": words})

@@ -1,7 +1,7 @@
 """`airlock-daemon test`."""
 
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,9 @@ from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.remotes import BROKER
 from airlock_modules import Decision, describe_reading, evaluate
 from airlock_wire import quote
+
+if TYPE_CHECKING:
+    from airlock_daemon.cli.known_apis import ApiVerdict
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -47,11 +50,21 @@ def ask(
     What a broker would be asked, or a box would run, is shown as the operation that the log has.
     `git push URL REF` and the like say where that may go, and which refs it may move: as the
     daemon tells the container's own git, where the agent has git-remote alone, or a git in a box.
+    Of an API the words are a method and a path or URL, or a mutation of GraphQL: `airlock-daemon
+    test my gh POST /repos/acme/app/pulls`, `airlock-daemon test my gh graphql mutation NAME`.
+    Neither its credential nor the running daemon is asked for these.
 
     Ends with 0 when the command is allowed, as far as can be told, else with 1.
     """
     setup, generation = application.load_agent(agent)
     words = tuple(args or ())
+    known = generation.grant.modules.get(command)
+    if generation.apis and (known is None or not known.has_command):
+        from airlock_daemon.cli.known_apis import find_named, judge_operation  # noqa: PLC0415
+
+        if apis := find_named(generation, command):
+            _tell_api(application, judge_operation(apis, command, words))
+            return
     call = read_git_words(words) if command == "git" else None
     is_own_git = call is not None and has_own_git_alone(generation)
     if call is not None and is_own_git:
@@ -89,6 +102,23 @@ def has_own_git_alone(generation: Generation) -> bool:
     """Whether git-remote is all that the agent has of git: the git is that of its container."""
     granted = generation.agent.profile.granted(generation.grant.ceiling)
     return BROKER in granted and "git" not in granted
+
+
+def _tell_api(application: Application, verdict: "ApiVerdict") -> None:
+    """Say what is decided about an operation of an API, which ends with 1 where it is refused."""
+    judged = verdict.judged
+    if application.json:
+        application.print_json(verdict.dump())
+    else:
+        for step in verdict.steps:
+            typer.echo(f"{step.layer}: {step.verdict}: {step.detail}")
+        typer.echo(f"operation: {verdict.operation.line}")
+        typer.echo("allowed" if judged.refusal is None else f"denied: {judged.refusal}")
+        if judged.refusal is not None and judged.hint:
+            typer.echo(f"hint: {judged.hint}")
+        typer.echo("daemon: not asked: it judges requests to APIs when they come")
+    if judged.refusal is not None:
+        raise typer.Exit(1)
 
 
 def _print(decision: Decision, verdict: Verdict, box: str | None) -> None:

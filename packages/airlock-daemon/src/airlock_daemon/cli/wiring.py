@@ -1,17 +1,22 @@
 """What a container of an agent has mounted and set, whichever way it is written down."""
 
 import os
+from collections.abc import Sequence
 
 import msgspec
 
+from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.client import SOCKET_DIRECTORY
 from airlock_daemon.setup.remotes import BROKER
 
-SOCKET_DIRECTORY = "/run/airlock"
-"""Where the shim looks for the socket."""
+HOME = "/home/airlock-agent"
+"""The home in each container. No image has it, so that it hides nothing of one."""
 USUAL_PROGRAMS = "/usr/local/bin"
 """A directory that comes before that of the image's own tools in the PATH of most images."""
 OWN_PROGRAMS = "/opt/airlock-commands"
 """A directory that no image has, for where its PATH is known and can be set."""
+SHIM = "airlock-shim"
+"""The shim under its own name, which begins the container of an agent with APIs."""
 GIT_SSH = "git-ssh"
 """The name by which the shim is the container's git's ssh."""
 GIT_HELPERS = ("git-remote-https", "git-remote-http")
@@ -65,7 +70,10 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     `sockets` is the agent's own socket directory on the host. `shim` is None where none is
     installed. `workspaces` may be empty where the one who uses the lines says where they are.
     `search_path` is the PATH of the image, None where the image is not known. `machine` is empty
-    where the image's own user is left in the container.
+    where the image's own user is left in the container. `access` is what the container has to reach
+    the agent's APIs, empty where it has none. `networks` is empty for docker's own choice.
+    `exec_options` are for `airlock-shim --exec`, which begins the container and starts the image's
+    entrypoint; None where the image's own begins it.
     """
 
     sockets: str
@@ -74,6 +82,14 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     workspaces: tuple[Mount, ...]
     search_path: str | None = None
     machine: Machine = Machine()
+    access: Machine = Machine()
+    networks: tuple[str, ...] = ()
+    exec_options: tuple[str, ...] | None = None
+
+    @property
+    def entrypoint(self) -> str | None:
+        """The shim that begins the container, None where the image's own entrypoint does."""
+        return None if self.exec_options is None else f"{self._programs}/{SHIM}"
 
     @property
     def mounts(self) -> tuple[Mount, ...]:
@@ -82,17 +98,19 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
         targets = [*(f"{self._programs}/{name}" for name in names), *self._transports]
         if {BROKER, "ssh"} & set(self.commands):
             targets.append(SSH)
+        if self.entrypoint is not None:
+            targets.append(self.entrypoint)
         pairs = [(self.shim or UNKNOWN_SHIM, target) for target in targets]
         given = tuple(
             Mount(source=old, target=new, read_only=True)
             for old, new in ((self.sockets, SOCKET_DIRECTORY), *pairs)
         )
-        return given + self.machine.mounts
+        return given + self.machine.mounts + self.access.mounts
 
     @property
     def environment(self) -> dict[str, str]:
         """Variables of the container."""
-        variables = dict(self.machine.environment)
+        variables = self.machine.environment | self.access.environment
         if self.search_path is not None:
             variables["PATH"] = f"{OWN_PROGRAMS}{os.pathsep}{self.search_path}"
         if self.has_own_git:
@@ -123,6 +141,22 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
         return BROKER in self.commands and "git" not in self.commands
 
 
+def list_shims(agent: Agent, ceiling: Sequence[str]) -> tuple[str, ...]:
+    """Those of the commands of an agent that the shim stands for; `ceiling` are those of all.
+
+    A module of APIs alone has none: the image's own tool does the work, or none does.
+    """
+    names = agent.profile.granted(ceiling)
+    found = ((name, agent.modules.find(name)) for name in names)
+    return tuple(name for name, module in found if module is None or module.has_command)
+
+
+def begin_words(wiring: Wiring, command: Sequence[str]) -> tuple[str, ...]:
+    """What stands behind the image for `command`, its entrypoint included where the shim begins."""
+    options = () if wiring.exec_options is None else ("--exec", *wiring.exec_options)
+    return (*options, *command)
+
+
 def docker_words(
     wiring: Wiring, *, user: str | None, directory: str, has_terminal: bool
 ) -> list[tuple[str, ...]]:
@@ -136,6 +170,8 @@ def docker_words(
     groups += [("--workdir", directory)]
     groups += [("--mount", mount.option) for mount in wiring.mounts]
     groups += [("--env", f"{name}={value}") for name, value in wiring.environment.items()]
+    groups += [("--network", network) for network in wiring.networks]
+    groups += [("--entrypoint", wiring.entrypoint)] if wiring.entrypoint is not None else []
     return groups
 
 

@@ -13,7 +13,11 @@ from airlock_daemon.doctor.labels import find_selinux_faults
 from airlock_daemon.doctor.layout import find_earlier_layout
 from airlock_daemon.doctor.place import find_container_faults
 from airlock_daemon.doctor.running import find_daemon_faults, find_stale_files
-from airlock_daemon.doctor.sockets import find_full_disks, find_socket_faults
+from airlock_daemon.doctor.sockets import (
+    find_full_disks,
+    find_missing_certificates,
+    find_socket_faults,
+)
 from airlock_daemon.doctor.ssh_agent import find_agent_faults
 from airlock_daemon.doctor.starting import find_linger_faults, find_service_faults
 from airlock_daemon.doctor.surroundings import Examination, Surroundings
@@ -36,6 +40,11 @@ PARTS = (
     Part("service", "a service manager starts the daemon", find_service_faults),
     Part("linger", "it does so without a session of the user", find_linger_faults),
     Part("sockets", "the sockets directory is as the daemon needs it", find_socket_faults),
+    Part(
+        "certificates",
+        "containers have what makes them trust the HTTPS broker",
+        find_missing_certificates,
+    ),
     Part("disk", "there is room where the daemon writes", find_full_disks),
     Part("tools", "the programs of enabled commands are on the daemon's PATH", find_missing_tools),
     Part("shell-path", "the caller's shell would run the same programs", find_other_tools),

@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator
 
 from airlock_daemon.doctor.surroundings import Surroundings
+from airlock_daemon.setup.client import PUBLISHED
 from airlock_daemon.setup.connecting import is_served
 from airlock_daemon.setup.finding import Finding, named
 from airlock_daemon.setup.socket_files import list_sockets
@@ -58,6 +59,20 @@ def find_full_disks(around: Surroundings) -> Iterator[Finding]:
         if left:
             problem = f"is on a disk with {left} left; there go {what}"
             yield Finding(path, "", problem, f"make room: df -h {path}", name="disk")
+
+
+def find_missing_certificates(around: Surroundings) -> Iterator[Finding]:
+    """Tell what the HTTPS broker has not published for the containers of an agent with an API."""
+    if around.setup is None or around.notice is None:
+        return
+    for name, generation in around.setup.generations.items():
+        directory = os.path.join(around.locations.sockets_dir, name)
+        missing = (each for each in PUBLISHED if not os.path.exists(os.path.join(directory, each)))
+        if generation.apis and (first := next(missing, None)) is not None:
+            problem = f"is not there, so that the containers of {name} cannot use its APIs"
+            remedy = "airlock-daemon reload, and see what the daemon's log says of it"
+            path = os.path.join(directory, first)
+            yield Finding(path, "", problem, remedy, name="certificates")
 
 
 def _list_directories(directory: str) -> Iterator[str]:

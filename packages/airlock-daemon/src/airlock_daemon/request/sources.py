@@ -11,6 +11,7 @@ import os
 import shlex
 import time
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 import trio
@@ -33,8 +34,10 @@ from airlock_daemon.setup.stored import (
 )
 from airlock_daemon.setup.trust import find_untrusted
 from airlock_daemon.workspace.directory import make_empty
-from airlock_modules.apis import Api, Credential
 from airlock_wire import quote
+
+if TYPE_CHECKING:
+    from airlock_modules.apis import Api, Credential
 
 KEPT_S = 300.0
 """How long a credential is kept after its last use."""
@@ -78,7 +81,7 @@ class _Fetched(msgspec.Struct, frozen=True):
     # When it ends by itself.
     until: float
 
-    def is_good(self, generation: Generation, credential: Credential) -> bool:
+    def is_good(self, generation: Generation, credential: "Credential") -> bool:
         """Whether it need not be fetched again now."""
         is_file = credential.source.kind in ("file", "stored")
         fresh_s = FRESH_S if is_file else math.inf
@@ -108,7 +111,7 @@ class Sources:
         self._versions = itertools.count(1)
         self._is_used = trio.Event()
 
-    async def get(self, agent: AgentState, api: Api) -> Secret:
+    async def get(self, agent: AgentState, api: "Api") -> Secret:
         """The credential of an API.
 
         Raises Failed where there is none now, with what a person on the host can do about it.
@@ -154,7 +157,7 @@ class Sources:
                 self._is_used = trio.Event()
 
     async def _fetch(
-        self, kept: _Kept, agent: AgentState, name: str, credential: Credential, began: float
+        self, kept: _Kept, agent: AgentState, name: str, credential: "Credential", began: float
     ) -> _Fetched:
         """Fetch it, unless another request has done so since this one `began`."""
         generation, before = agent.generation, kept.fetched
@@ -176,7 +179,7 @@ class Sources:
         return kept.fetched
 
     async def _read(
-        self, agent: AgentState, name: str, credential: Credential
+        self, agent: AgentState, name: str, credential: "Credential"
     ) -> tuple[str, float]:
         """The value, and how many seconds it lasts."""
         source = credential.source

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from airlock_modules.files.api_profile import Granted
 
 
+PLACEHOLDERS = ("{placeholder}", "{secret}")
+"""What stands for a credential in what a module gives to tools."""
+
+
 class AgentApis(msgspec.Struct, frozen=True, kw_only=True):
     """What the containers of an agent reach by the broker for HTTPS; false where that is nothing.
 
@@ -76,8 +80,7 @@ def find_conflicts(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
             yield Fault(source, "network.allow", problem, "remove it there, or that API")
     for names, client in apis.clients:
         for name, text in client.env.items():
-            is_credential = any(part in text for part in ("{placeholder}", "{secret}"))
-            if is_credential and name in agent.profile.env:
+            if any(part in text for part in PLACEHOLDERS) and name in agent.profile.env:
                 table = next(api.module for api in apis.apis if api.name == names[0])
                 problem = (
                     f"{name} would be a credential in the container, in place of a placeholder"
@@ -92,9 +95,12 @@ def find_api_oddities(
     """Find credentials that are not there, tokens that reach far, and presets that let data out."""
     for agent in agents:
         source = agent.profile_file
-        for api in find_apis(agent, ceiling).apis:
+        found = find_apis(agent, ceiling)
+        used = {name for names, client in found.clients for name in names if _has_any(client)}
+        for api in found.apis:
             missing = _find_missing(agent.name, api, state, search_path)
-            if missing is not None:
+            # Packages, say, are installed without one.
+            if missing is not None and api.name in used:
                 yield Finding(source, f"{api.module}.credential", *missing, name="api")
             if api.repositories is not None:
                 yield from _find_wide(source, api)
@@ -193,6 +199,12 @@ def _find_unusable(source: str, grant: "Grant") -> Iterator[Finding]:
     if not grant.regions:
         problem = "is missing, so that every call is refused"
         yield Finding(source, "aws.regions", problem, 'write regions = ["eu-west-1"]', name="api")
+
+
+def _has_any(client: "Client") -> bool:
+    """Whether tools are given a placeholder, and so use the credential."""
+    texts = (*client.env.values(), *client.files.values())
+    return any(part in text for part in PLACEHOLDERS for text in texts)
 
 
 def _find_missing(agent: str, api: "Api", state: State, search_path: str) -> tuple[str, str] | None:

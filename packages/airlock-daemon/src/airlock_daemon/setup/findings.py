@@ -172,13 +172,28 @@ def _find_stripped(agent: Agent, command: str, source: str) -> Iterator[Fault]:
 
 def _find_secrets(agent: Agent) -> Iterator[Fault]:
     for name in find_secret_names(agent.profile.env):
-        yield Fault(
-            agent.profile_file,
-            "env.set",
-            f"{name} looks like a secret, and every tool of this agent is given it",
+        api = _find_api(agent, name)
+        remedy = (
             "let the daemon fetch it for the one tool that needs it: "
-            f'[credentials] env = {{ {name} = ["COMMAND"] }} in the module of that',
+            f'[credentials] env = {{ {name} = ["COMMAND"] }} in the module of that'
         )
+        if api is not None:
+            remedy = (
+                f'remove it, and grant the API: commands = ["{api}"]; its container then has a '
+                f"placeholder, and [{api}] credential says where the daemon gets the credential"
+            )
+        problem = f"{name} looks like a secret, and every tool of this agent is given it"
+        yield Fault(agent.profile_file, "env.set", problem, remedy)
+
+
+def _find_api(agent: Agent, variable: str) -> str | None:
+    """The built-in module of an API whose tools have their credential in this variable."""
+    for name in builtin_names():
+        module = agent.modules.find(name)
+        clients = () if module is None else module.clients.values()
+        if any(variable in client.env for client in clients):
+            return name
+    return None
 
 
 def find_builtin_faults() -> tuple[Fault, ...]:

@@ -1,7 +1,7 @@
 """Which module decides for a command: an agent's own, the host's, or the built-in one.
 
-A module replaces the one behind it in full: nothing of the two is merged but a box, what it holds,
-and APIs, of which the module's file says nothing.
+A module replaces the one behind it in full: nothing of the two is merged but a box, and what it
+holds, of which the module's file says nothing. So one of an earlier release grants no API.
 """
 
 import functools
@@ -39,7 +39,7 @@ class Modules(msgspec.Struct, frozen=True, kw_only=True):
     def find(self, command: str) -> Module | None:
         """The module that decides for `command`, None where there is none."""
         written = self.find_written(command)
-        return _find_builtin(command) if written is None else _give_apis(give_box(written))
+        return _find_builtin(command) if written is None else give_box(written)
 
     def find_written(self, command: str) -> Module | None:
         """The same, but for those that are built in."""
@@ -95,17 +95,6 @@ def give_box(module: Module) -> Module:
     if credentials is None and builtin is not None and sandbox is not None:
         credentials = builtin.credentials if sandbox.box == "closed" else None
     return replace(module, sandbox=sandbox, credentials=credentials)
-
-
-def _give_apis(module: Module) -> Module:
-    """The module with the APIs of the built-in one that it replaces, unless it has its own.
-
-    What names credentials for a box is of an earlier release, which had no APIs.
-    """
-    builtin = _find_builtin(module.name)
-    if builtin is None or module.apis or module.credentials is not None:
-        return module
-    return replace(module, apis=builtin.apis, clients=builtin.clients)
 
 
 @functools.cache

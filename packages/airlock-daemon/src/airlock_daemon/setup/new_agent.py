@@ -15,7 +15,7 @@ from airlock_daemon.setup.modules import Modules, load_modules
 from airlock_daemon.setup.new_files import CONFIG, REGISTRATION, GitLines, write_profile
 from airlock_daemon.setup.noted import Noted, note, read_boot_id
 from airlock_daemon.setup.paths import Locations, absolute
-from airlock_daemon.setup.profile import Identity
+from airlock_daemon.setup.profile import Identity, find_repositories
 from airlock_daemon.setup.programs import search_path
 from airlock_daemon.setup.recipes import say_nearest, say_recipe
 from airlock_daemon.setup.remotes import reaches_remotes
@@ -31,7 +31,15 @@ from airlock_daemon.setup.toml_edit import append_table, extend_array, format_ar
 from airlock_daemon.setup.trust import list_steps
 from airlock_daemon.setup.workspaces import Entry, Workspaces, identify, look_at_workspaces
 from airlock_daemon.setup.writing import Change, edit, make_directory, read_whole
-from airlock_modules import DEFAULT_REFS, Fault, builtin_names, covers_ref, is_name
+from airlock_modules import (
+    DEFAULT_REFS,
+    Fault,
+    GitGrant,
+    builtin_names,
+    covers_ref,
+    is_name,
+    read_place,
+)
 from airlock_wire import quote
 
 
@@ -137,6 +145,7 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
             f"--refs has no effect: none of {', '.join(new.commands)} reaches a remote of git",
             hint="leave it out, or add --command git-remote",
         )
+    gh = modules.get("gh")
     profile = write_profile(
         new.name,
         commands=new.commands,
@@ -144,6 +153,10 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
         git=_choose_git_lines(new, repositories.values()) if has_remotes else None,
         sessions=sessions,
         hosts=find_hosts() if sessions else (),
+        # Beside git these are the places of [git] push.
+        repositories=_find_repositories(new, repositories.values())
+        if gh is not None and gh.apis and not has_remotes
+        else None,
     )
     return Plan(
         # The sockets' too: docker would make them as root for a container that comes first.
@@ -188,6 +201,12 @@ def _choose_git_lines(new: NewAgent, repositories: Iterable[Repository | None]) 
     # A branch that the person has named is not to be kept from this agent.
     protect = [ref for ref in dict.fromkeys((*branches, *usual)) if ref not in new.refs]
     return GitLines(push=places, refs=new.refs, protect=protect)
+
+
+def _find_repositories(new: NewAgent, found: Iterable[Repository | None]) -> tuple[str, ...]:
+    """The remotes of workspaces that are at GitHub, as OWNER/NAME."""
+    places = _choose_git_lines(new, found).push
+    return find_repositories(GitGrant(push=tuple(map(read_place, places))))
 
 
 def _refuse_unknown(commands: Sequence[str], locations: Locations) -> None:

@@ -78,6 +78,14 @@ _SSH = """\
 # network, or behind a jump host, must stand here by its name.
 [ssh]
 """
+_REPOSITORIES = """\
+
+# The repositories of GitHub that gh may use: owner/name; * is any part of a name.
+[gh]
+repositories = {repositories}{seen}
+"""
+_SEEN = "     # the remotes of its workspaces"
+_NOWHERE = "     # nowhere yet"
 _NO_HOST = "hosts = []     # nowhere yet\n"
 _SEEN_HOSTS = """\
 hosts = [     # nowhere yet; these are the names in ~/.ssh/config
@@ -109,12 +117,13 @@ def write_profile(
     git: GitLines | None = None,
     sessions: Sequence[str] = (),
     hosts: Sequence[str] = (),
+    repositories: Sequence[str] | None = None,
 ) -> str:
     """The airlock.toml of a new agent, with what else can be set in comments.
 
     Each line that is commented out may be switched on by itself. `git` is None for an agent that
     does not reach remotes. `sessions` are commands of it that are ssh, and `hosts` what may be
-    proposed for them.
+    proposed for them. `repositories` are those of gh, None where the profile need not name any.
     """
     text = _COMMANDS.format(made=MADE, name=name, commands=format_array(commands))
     if examples := [_DENIALS[each] for each in commands if each in _DENIALS]:
@@ -123,7 +132,7 @@ def write_profile(
         text += _GIT.format(
             broker=BROKER,
             places=format_array(git.push),
-            seen="     # the remotes of its workspaces" if git.push else "     # nowhere yet",
+            seen=_SEEN if git.push else _NOWHERE,
             refs=format_array(git.refs),
             protect=format_array(git.protect),
         )
@@ -131,6 +140,9 @@ def write_profile(
         text += _SSH.format(names=" and ".join(sessions))
         lines = "".join(f"    # {quote_string(each)},\n" for each in hosts)
         text += _SEEN_HOSTS.format(hosts=lines) if hosts else _NO_HOST
+    if repositories is not None:
+        seen = _SEEN if repositories else _NOWHERE
+        text += _REPOSITORIES.format(repositories=format_array(repositories), seen=seen)
     text += _DIRECTORIES
     if not workspaces:
         return text + _NONE

@@ -116,7 +116,7 @@ def alone(directories: Iterable[str], *, wait: Callable[[], None]) -> Iterator[N
         yield
 
 
-def write_whole(path: str, text: str | bytes | None, *, mode: int = 0o600) -> None:
+def write_whole(path: str, text: str | None, *, mode: int = 0o600) -> None:
     """Replace a file by a new one with this text, or remove it; a link to one stays a link.
 
     `mode` is that of a file that was not there. Raises AirlockError.
@@ -131,8 +131,8 @@ def write_whole(path: str, text: str | bytes | None, *, mode: int = 0o600) -> No
         directory = os.path.dirname(path)
         descriptor, new = tempfile.mkstemp(dir=directory, prefix=f".{os.path.basename(path)}.")
         try:
-            with open(descriptor, "wb") as file:
-                file.write(text.encode() if isinstance(text, str) else text)
+            with open(descriptor, "w", encoding="utf-8", newline="") as file:
+                file.write(text)
                 file.flush()
                 if os.path.exists(path):
                     os.fchmod(descriptor, stat.S_IMODE(os.stat(path).st_mode))
@@ -148,6 +148,16 @@ def write_whole(path: str, text: str | bytes | None, *, mode: int = 0o600) -> No
             raise
     except OSError as error:
         raise _unwritable(path, error) from error
+
+
+def write_public(path: str, text: str) -> None:
+    """Write a file that every user of a container may read, in a private directory.
+
+    What has this text already stays. Raises AirlockError.
+    """
+    make_directory(os.path.dirname(path), mode=0o700, undo=ExitStack())
+    if read_whole(path) != text:
+        write_whole(path, text, mode=0o644)
 
 
 def _remove_directory(path: str) -> None:

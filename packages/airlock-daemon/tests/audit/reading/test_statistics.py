@@ -86,6 +86,26 @@ def test_what_a_broker_refused_of_a_request_that_ran_is_a_denial(tmp_path: Path)
     ]
 
 
+def test_operations_of_apis_are_requests_of_their_api(tmp_path: Path) -> None:
+    """No request of the agent's socket stands beside them in the log."""
+    path = tmp_path / "log"
+    refused = {"layer": "broker", "rule": "allow", "outcome": "denied"}
+    write(
+        path,
+        run("gh", event="broker", duration_ms=20),
+        run("gh", event="broker", **refused),
+        {"event": "broker", "outcome": "allowed", "count": 40},
+    )
+    counted = count(path)
+    assert counted.outcomes == {"allowed": 41, "denied": 1}
+    gh = rows(counted)["my", "gh"]
+    assert (gh.requests, gh.allowed, gh.denied) == (2, 1, 1)
+    assert gh.p50_ms == pytest.approx(20, rel=0.011)
+    assert [(row.layer, row.rule, row.requests) for row in counted.denials] == [
+        ("broker", "allow", 1)
+    ]
+
+
 def test_what_a_killed_daemon_left_is_told_apart_from_what_runs(tmp_path: Path) -> None:
     """Neither has ended, so that neither is among the requests."""
     path = tmp_path / "log"

@@ -10,11 +10,18 @@ from pathlib import Path
 import broker_fixtures
 import pytest
 import trio
+import trio.testing
 from api_server import ApiServer
 from broker_world import PLACEHOLDER, World, broker, make_api
 
+from airlock_daemon.brokers.egress.destinations import Destination, read_network
+from airlock_daemon.brokers.egress.reaching import Ways
+from airlock_daemon.brokers.egress.reaching import World as Reach
 from airlock_daemon.brokers.http.tls import TlsStream
-from airlock_daemon.brokers.https.messages import Ended, Refused
+from airlock_daemon.brokers.https.authority import Authority, open_key
+from airlock_daemon.brokers.https.conversation import Conversation, Daemon
+from airlock_daemon.brokers.https.messages import Answer, Ended, Question, Refused, ToDaemon
+from airlock_daemon.brokers.https.service import Authorities, Service
 
 certificates = broker_fixtures.certificates
 server = broker_fixtures.server
@@ -241,3 +248,70 @@ async def test_descriptors_that_come_along_go_nowhere(world: World, server: ApiS
         os.close(reader)
     status, _, _ = await tool.ask("GET", "/ok/a")
     assert status == 200
+
+
+async def test_what_needs_http_2_is_refused_by_name(world: World) -> None:
+    """Such as gRPC, which speaks it without being offered it."""
+    tool = await world.open()
+    answer = await tool.send_raw("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+    assert b"HTTP/2 is not supported, nor what needs it, such as gRPC" in answer
+
+
+class NoTurns:
+    """Turns of nobody else."""
+
+    async def take(self) -> None:
+        """Wait for nothing."""
+
+
+async def test_a_head_that_drips_has_one_deadline(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """However often something comes of it."""
+    authority = Authority("agent", open_key(str(tmp_path / "key")), ("a.example.com",))
+    authority.publish(str(tmp_path), ())
+    ours, theirs = map(trio.SocketStream, trio.socket.socketpair())
+    trusted = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    tool = TlsStream(ours, trusted, "a.example.com")
+    client = TlsStream(theirs, authority.context("a.example.com"), None)
+    wanted = Destination("a.example.com", 443)
+    api = make_api(443, hosts=("a.example.com",))
+    threads = trio.CapacityLimiter(1)
+    told: list[ToDaemon] = []
+
+    async def tell(message: ToDaemon) -> None:
+        told.append(message)
+
+    async def ask(question: Question) -> Answer:
+        raise AssertionError(question)
+
+    hosts = read_network(["a.example.com:443"])
+    reach = Reach(variables={}, lookups=threads, setting="hosts")
+    conversation = Conversation(
+        client,
+        Service(api, wanted, Ways(hosts, reach), Authorities({}, threads)),
+        Daemon(ask=ask, number=lambda: 1, tell=tell),
+        NoTurns(),
+        api=api,
+        placeholder=PLACEHOLDER,
+        wanted=wanted,
+        connection=1,
+        held=trio.Semaphore(1),
+    )
+    async with ours, theirs, trio.open_nursery() as nursery:
+        nursery.start_soon(client.do_handshake)
+        await tool.do_handshake()
+        nursery.start_soon(conversation.run)
+        began = trio.current_time()
+
+        async def drip() -> None:
+            await tool.send_all(b"GET /ok HTTP/1.1\r\nA: ")
+            while True:
+                await tool.send_all(b"x")
+                await trio.sleep(4)
+
+        nursery.start_soon(drip)
+        answer = await tool.receive_some()
+        assert answer.startswith(b"HTTP/1.1 408 airlock: ")
+        assert trio.current_time() - began < 20
+        nursery.cancel_scope.cancel()

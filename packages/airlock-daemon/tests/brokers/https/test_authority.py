@@ -96,6 +96,27 @@ def test_files_are_replaced_only_where_something_changed(
     assert third[BUNDLE].count(b"BEGIN CERTIFICATE") == 2
 
 
+def test_links_and_pipes_in_the_way_are_not_followed(
+    tmp_path: Path, authority: Authority, system: tuple[bytes, ...]
+) -> None:
+    """A container that can write there would have other files overwritten, or a worker wait."""
+    folder = tmp_path / "published"
+    folder.mkdir()
+    target = tmp_path / "precious"
+    target.write_text("precious")
+    (folder / CERTIFICATE).symlink_to(target)
+    os.mkfifo(folder / BUNDLE)
+    (folder / TRUSTSTORE).symlink_to("/dev/zero")
+    authority.publish(str(folder), system)
+    assert target.read_text() == "precious"
+    assert all(stat.S_ISREG(file.lstat().st_mode) for file in folder.iterdir())
+    (folder / BUNDLE).unlink()
+    (folder / BUNDLE).mkdir()
+    with pytest.raises(Failed, match="cannot be written: Is a directory"):
+        authority.publish(str(folder), system)
+    assert set(os.listdir(folder)) == {CERTIFICATE, BUNDLE, TRUSTSTORE}
+
+
 def test_its_certificate_permits_the_hosts_alone(
     tmp_path: Path, authority: Authority, system: tuple[bytes, ...]
 ) -> None:

@@ -3,6 +3,7 @@
 All of it is plain values, so that it crosses to the process that speaks to the API.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -29,6 +30,10 @@ _OF_VIEWER = frozenset(
 )
 # What an id names cannot be told from the id; the token's own scope bounds these.
 _BY_ID = frozenset({"node", "nodes"})
+# In a search, what names another scope, or combines scopes in another way than by "and".
+_WIDENING = re.compile(
+    r"(?:^|[^a-z])(?:repo|org|user|owner|enterprise):|(?:^| )(?:or|not)(?: |$)|[()]"
+)
 _OWNERS = frozenset({"organization", "user", "repositoryOwner"})
 
 
@@ -73,6 +78,11 @@ class Client(Struct, frozen=True, kw_only=True):
 
     env: Mapping[str, str] = {}
     files: Mapping[str, str] = {}
+
+    @property
+    def has_placeholder(self) -> bool:
+        """Whether a tool is given a placeholder, so that it needs the credential."""
+        return any("{placeholder}" in text for text in (*self.env.values(), *self.files.values()))
 
     def fill(self, *, placeholder: str, ca: str, bundle: str) -> "Client":
         """The same with what these stand for."""
@@ -224,16 +234,11 @@ class Api(Struct, frozen=True, kw_only=True):
     def _may_search(self, query: str) -> bool:
         """Whether a search names granted repositories, and nothing that would widen it."""
         words = query.lower().split()
-        named = [
-            word.removeprefix("repo:").strip('"') for word in words if word.startswith("repo:")
-        ]
-        widens = any(
-            word in ("or", "not") or word.startswith(("org:", "user:", "-repo:")) for word in words
-        )
-        is_plain = not widens and not any(mark in query for mark in "()")
-        return (
-            bool(named) and is_plain and all(self._has(*each.partition("/")[::2]) for each in named)
-        )
+        named = [word for word in words if word.startswith("repo:")]
+        others = " ".join(word for word in words if word not in named)
+        if not named or _WIDENING.search(others):
+            return False
+        return all(self._has(*word.removeprefix("repo:").partition("/")[::2]) for word in named)
 
     def _has(self, owner: str, name: str) -> bool:
         """Whether a repository is granted; GitHub ignores case."""

@@ -21,7 +21,8 @@ _FINAL = ("exec", "check", "invalid")
 class CommandRow(msgspec.Struct, frozen=True, kw_only=True):
     """One command of one agent; `command` is None where the request did not come to name one.
 
-    The percentiles are those of commands that ran, in ms, and None where none did.
+    An API is called as a command is. The percentiles are those of commands that ran and of
+    operations, in ms, and None where there were none.
     """
 
     agent: str | None
@@ -132,7 +133,8 @@ class _Counts:
         self._ends = entry.ts
         tally = self._tallies.setdefault((entry.profile, self._name(entry)), _Tally())
         tally.outcomes[entry.outcome] += entry.weight
-        if entry.event == "exec" and entry.outcome == "allowed" and entry.duration_ms is not None:
+        has_run = entry.event in ("exec", "broker") and entry.outcome == "allowed"
+        if has_run and entry.duration_ms is not None:
             tally.durations.add(entry.duration_ms)
         refused = self._refused.pop(entry.request, None)
         if entry.outcome == "denied":

@@ -43,6 +43,11 @@ class TlsStream(trio.abc.HalfCloseableStream):
         # What a `receive_some` had taken when it was cancelled.
         self._taken = b""
 
+    @property
+    def has_unread(self) -> bool:
+        """Whether something came that was not received."""
+        return bool(self._taken or self._incoming.pending or self._tls.pending())
+
     async def do_handshake(self) -> None:
         """Must come first. Raises BrokenResourceError, with the reason as its cause."""
         while True:
@@ -152,6 +157,8 @@ class TlsStream(trio.abc.HalfCloseableStream):
 
 def has_news(stream: trio.abc.Stream) -> bool:
     """Whether something came on a connection on which nothing was asked: mostly its end."""
+    if isinstance(stream, TlsStream) and stream.has_unread:
+        return True
     below = stream.below if isinstance(stream, TlsStream) else stream
     if not isinstance(below, trio.SocketStream):
         return False

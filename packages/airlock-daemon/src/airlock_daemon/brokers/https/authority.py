@@ -10,6 +10,7 @@ import ipaddress
 import os
 import ssl
 import stat
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -29,7 +30,6 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from airlock_daemon.errors import Failed
-from airlock_daemon.setup.writing import write_whole
 
 CERTIFICATE, BUNDLE, TRUSTSTORE = "ca.pem", "ca-bundle.pem", "truststore.p12"
 """The files that are published: the certificate, the same with the system's, and all for Java."""
@@ -44,6 +44,8 @@ _LEAF_LASTS = 30 * _DAY
 _LEAF_S = 7 * 86400
 _MOST_LEAVES = 512
 _READABLE = 0o644
+# Of a file that is published.
+_MOST_BYTES = 4 << 20
 # No host has this name (RFC 6761): permitted alone, it permits none.
 _NO_HOST = "airlock.invalid"
 _EVERY_ADDRESS = ("0.0.0.0/0", "::/0")
@@ -96,19 +98,19 @@ class Authority:
     def publish(self, directory: str, system: Sequence[bytes]) -> None:
         """Put the files into a directory; `system` are the system's certificates (DER).
 
-        What still holds is left as it is, and each file is replaced as a whole. Raises
-        AirlockError where a file cannot be written.
+        What still holds is left as it is, and each file is replaced as a whole, also where a link
+        stands at its path. Raises Failed where a file cannot be written.
         """
         own = self._find_published(os.path.join(directory, CERTIFICATE))
         if own is None:
             own = self._issue()
-            write_whole(os.path.join(directory, CERTIFICATE), _encode(own), mode=_READABLE)
+            _replace(os.path.join(directory, CERTIFICATE), _encode(own))
         bundle = _encode(own) + "".join(map(ssl.DER_cert_to_PEM_cert, system)).encode()
         store = os.path.join(directory, TRUSTSTORE)
         # The bundle is written last: where it is up to date all are.
-        if not (os.path.exists(store) and _read(os.path.join(directory, BUNDLE)) == bundle):
-            write_whole(store, _make_truststore(own, system), mode=_READABLE)
-            write_whole(os.path.join(directory, BUNDLE), bundle, mode=_READABLE)
+        if _read(store) is None or _read(os.path.join(directory, BUNDLE)) != bundle:
+            _replace(store, _make_truststore(own, system))
+            _replace(os.path.join(directory, BUNDLE), bundle)
 
     def _find_published(self, path: str) -> x509.Certificate | None:
         """The certificate that is published, if it is this one and lasts long enough."""
@@ -299,11 +301,33 @@ def _make_truststore(own: x509.Certificate, system: Sequence[bytes]) -> bytes:
 
 
 def _read(path: str) -> bytes | None:
+    """A published file, None where there is none: a container may be able to write there."""
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+            return file.read(_MOST_BYTES) if is_file else None
     except OSError:
         return None
+
+
+def _replace(path: str, data: bytes) -> None:
+    try:
+        descriptor, new = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".new.")
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(data)
+                os.fchmod(descriptor, _READABLE)
+            os.replace(new, path)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(new)
+            raise
+    except OSError as error:
+        raise Failed(
+            f"{path} cannot be written: {error.strerror}",
+            hint="mend that: the agent's socket directory is the daemon's own",
+        ) from error
 
 
 def _encode(certificate: x509.Certificate) -> bytes:

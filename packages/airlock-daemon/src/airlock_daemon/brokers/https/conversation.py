@@ -88,7 +88,9 @@ class Conversation:
         aws: Means,
         wanted: Destination,
         connection: int,
+        held: trio.Semaphore,
     ) -> None:
+        """`held` bounds the bodies that are in memory as a whole."""
         self._client = client
         self._service = service
         self._daemon = daemon
@@ -98,6 +100,7 @@ class Conversation:
         self._aws = aws
         self._wanted = wanted
         self._connection = connection
+        self._held = held
         self._authority = str(wanted).removesuffix(":443")
         self._buffer = b""
 
@@ -127,6 +130,8 @@ class Conversation:
                 until = trio.current_time() + _HEAD_S
             self._buffer += data
         raw, self._buffer = self._buffer[:end], self._buffer[end:]
+        if raw.startswith(b"PRI * HTTP/2.0\r\n"):
+            raise _bad("HTTP/2 is not supported, nor what needs it, such as gRPC", None)
         return raw
 
     async def _serve(self, raw: bytes) -> bool:
@@ -140,7 +145,21 @@ class Conversation:
         upgrade = _read_upgrade(head)
         if self._api.aws is not None:
             return await self._serve_aws(incoming)
-        body, graphql = await self._read_graphql(incoming)
+        if not self._api.is_graphql(head.method, head.path):
+            return await self._judge(incoming, upgrade, None, None)
+        async with self._held:
+            body, graphql = await self._read_graphql(incoming)
+            return await self._judge(incoming, upgrade, body, graphql)
+
+    async def _judge(
+        self,
+        incoming: Incoming,
+        upgrade: str | None,
+        body: bytes | None,
+        graphql: tuple[GraphQlField, ...] | None,
+    ) -> bool:
+        """Ask the daemon, and carry the request if that allows it."""
+        head = incoming.head
         question = Question(
             question=self._daemon.number(),
             connection=self._connection,
@@ -268,13 +287,9 @@ class Conversation:
         spent = Spent(api=self._api.name, version=given.version)
         return functools.partial(self._daemon.tell, spent)
 
-    async def _read_graphql(
-        self, incoming: Incoming
-    ) -> tuple[bytes | None, tuple[GraphQlField, ...] | None]:
-        """The body and what it asks for, where the API has GraphQL at that path."""
+    async def _read_graphql(self, incoming: Incoming) -> tuple[bytes, tuple[GraphQlField, ...]]:
+        """The body, and what it asks for."""
         head = incoming.head
-        if not self._api.is_graphql(head.method, head.path):
-            return None, None
         await incoming.allow()
         pieces: list[bytes] = []
         try:

@@ -79,7 +79,8 @@ class Service:
         Raises Failed and Denied where the service is not reached, or is another one.
         """
         talk = self._talk
-        is_idle = talk.our_state is h11.DONE and talk.their_state is h11.DONE
+        # What stands behind an answer could pass for that to the next request.
+        is_idle = talk.our_state is h11.DONE is talk.their_state and not talk.trailing_data[0]
         if self._stream is not None and is_idle and not fresh and not has_news(self._stream):
             talk.start_next_cycle()
             return True

@@ -40,6 +40,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     authorities: Authorities
     aws: Means
     lookups: trio.CapacityLimiter
+    held: trio.Semaphore
 
     def find(self, wanted: Destination) -> Api | None:
         """The API at a destination."""
@@ -122,6 +123,7 @@ class Tunnel:
                 aws=self._policy.aws,
                 wanted=wanted,
                 connection=self._number,
+                held=self._policy.held,
             ).run()
         finally:
             await service.close()

@@ -42,6 +42,8 @@ from airlock_daemon.platform.threads import run_in_thread
 
 # Names that are looked up at once.
 _LOOKUPS = 8
+# Bodies that are judged are in memory as a whole, 1 MiB each; more of them wait.
+_HELD = 16
 
 
 async def serve_agent(pair: socket.socket) -> None:
@@ -166,6 +168,7 @@ def _make_policy(
             Spool(os.path.dirname(settings.keys)),
         ),
         lookups=threads,
+        held=trio.Semaphore(_HELD),
     )
 
 

@@ -1,0 +1,133 @@
+"""What is decided about an operation of an API, of which the words are known, and no request."""
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.apis import describe_api
+from airlock_daemon.setup.generation import Generation
+from airlock_modules import Step
+from airlock_modules.apis import Api, Asked, BadHead, GraphQlField, read_head
+from airlock_modules.apis import Verdict as Judged
+from airlock_modules.operation import Operation
+from airlock_wire import quote
+
+_URL = re.compile(
+    r"https://(?P<host>[^/?#:@\[\]]+|\[[^]]*\])(?::(?P<port>[0-9]{1,5}))?(?P<rest>/.*)?", re.DOTALL
+)
+_MUTATION = "graphql mutation NAME"
+_BODIES = "a GraphQL request is judged by its body, of which only a mutation can be named here"
+
+
+class ApiVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent's rules say of one operation of an API, and of which API of the module."""
+
+    operation: Operation
+    api: Api
+    judged: Judged
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The layers that were asked, as of a command."""
+        api, judged = self.api, self.judged
+        said = f"rule {quote(judged.rule)}" if judged.refusal is None else judged.refusal
+        return (
+            Step("profile", "passed", f"grants {api.name}: {describe_api(api)}"),
+            Step("api", "passed" if judged.refusal is None else "refused", said),
+        )
+
+    def dump(self) -> dict[str, object]:
+        """All of it, as JSON has it."""
+        refusal = self.judged.refusal
+        return {
+            "decision": {
+                "allowed": refusal is None,
+                "layer": None if refusal is None else "broker",
+                "rule": self.judged.rule,
+                "message": refusal or "",
+                "hint": self.judged.hint or None,
+                "steps": msgspec.to_builtins(self.steps),
+            },
+            "operation": self.operation.line,
+            "api": self.api.name,
+        }
+
+
+def find_named(generation: Generation, name: str) -> tuple[Api, ...]:
+    """The APIs of an agent that a person means by `name`: those of a module, or one of them.
+
+    That of [api.NAME] in the profile may be called NAME.
+    """
+    return tuple(
+        api
+        for api in generation.apis.apis
+        if name in (api.name, api.module, api.module.removeprefix("api."))
+    )
+
+
+def judge_operation(apis: Sequence[Api], name: str, words: Sequence[str]) -> ApiVerdict:
+    """Judge an operation of one of `apis`, of a module called `name`.
+
+    Where a URL names none of their hosts, or a path is of any of them, the first that allows it
+    counts. Raises AirlockError for words that are no operation.
+    """
+    if words and words[0] == "graphql":
+        return _judge_graphql(apis, name, words)
+    if len(words) != 2:
+        raise _refuse(name)
+    method, target = words
+    if not target.startswith("/"):
+        apis, target = _find_host(apis, name, target)
+    judged = [_judge(api, name, method, target) for api in apis]
+    return next((each for each in judged if each.judged.refusal is None), judged[0])
+
+
+def _find_host(apis: Sequence[Api], name: str, target: str) -> tuple[Sequence[Api], str]:
+    """Those of `apis` that are at the host of a URL, and the rest of that."""
+    found = _URL.fullmatch(target)
+    if found is None:
+        raise _refuse(name)
+    host, port = found["host"], int(found["port"] or 443)
+    there = [api for api in apis if api.serves(host, port)]
+    if not there:
+        raise AirlockError(
+            f"{quote(f'{host}:{port}')} is no host of {name}",
+            hint="write one of those that airlock-daemon profile show tells, or the path alone",
+        )
+    return there, found["rest"] or "/"
+
+
+def _judge(api: Api, name: str, method: str, target: str) -> ApiVerdict:
+    host = api.hosts[0]
+    lines = (f"{method} {target} HTTP/1.1", f"host: {host}", "", "")
+    raw = "\r\n".join(lines).encode("utf-8", "surrogateescape")
+    try:
+        head = read_head(raw, host, loose_paths=api.loose_paths)
+    except BadHead as error:
+        judged = Judged(f"the request is refused: {error}", "head", "send it in its plain form")
+        return ApiVerdict(operation=Operation((api.module, method, target)), api=api, judged=judged)
+    if api.is_graphql(method, head.path):
+        raise AirlockError(_BODIES, hint=f"write: airlock-daemon test AGENT {name} {_MUTATION}")
+    judged = api.judge(Asked(method=method, path=head.path))
+    return ApiVerdict(operation=Operation((api.module, method, head.path)), api=api, judged=judged)
+
+
+def _judge_graphql(apis: Sequence[Api], name: str, words: Sequence[str]) -> ApiVerdict:
+    api = next((each for each in apis if each.mutations is not None), None)
+    if api is None:
+        raise _refuse(name)
+    if len(words) != 3 or words[1] != "mutation":
+        raise AirlockError(_BODIES, hint=f"write: airlock-daemon test AGENT {name} {_MUTATION}")
+    asked = Asked(
+        method="POST", path=api.graphql_path, graphql=(GraphQlField("mutation", words[2]),)
+    )
+    return ApiVerdict(operation=Operation((api.module, *words)), api=api, judged=api.judge(asked))
+
+
+def _refuse(name: str) -> AirlockError:
+    return AirlockError(
+        f"this is no operation of {name}",
+        hint=f"write a method, and a path or URL: airlock-daemon test AGENT {name} GET /",
+    )

@@ -1,0 +1,109 @@
+"""What a container is given to use its agent's APIs: variables and files, and no credential.
+
+Every value here is the same for all that runs in the container, and none is a secret: a placeholder
+is worth something at this agent's broker alone.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from airlock_daemon.setup.state import State
+from airlock_daemon.setup.stored import find_placeholder_key
+from airlock_daemon.setup.writing import write_whole
+
+if TYPE_CHECKING:
+    from airlock_daemon.setup.apis import AgentApis
+
+SOCKET_DIRECTORY = "/run/airlock"
+"""Where a container has the directory of its agent's sockets."""
+HTTPS_SOCKET = "https.sock"
+CA = "ca.pem"
+BUNDLE = "ca-bundle.pem"
+TRUSTSTORE = "truststore.p12"
+PUBLISHED = (CA, BUNDLE, TRUSTSTORE)
+"""What the broker puts into the directory of an agent's sockets."""
+CLIENT_ENV = "client.env"
+"""The variables of `describe_client` in that directory, a line NAME=VALUE each."""
+TRUSTSTORE_PASSWORD = "changeit"  # noqa: S105 - Java's own word for what is public
+PROXY_PORT = 13128
+"""Where the shim listens in the container (airlock-shim --exec)."""
+
+_PROXY = f"http://127.0.0.1:{PROXY_PORT}"
+_DIRECT = ("localhost", "127.0.0.1", "::1")
+_FILES = {name: f"{SOCKET_DIRECTORY}/{name}" for name in PUBLISHED}
+_JAVA = {
+    "javax.net.ssl.trustStore": _FILES[TRUSTSTORE],
+    "javax.net.ssl.trustStorePassword": TRUSTSTORE_PASSWORD,
+    "https.proxyHost": "127.0.0.1",
+    "https.proxyPort": str(PROXY_PORT),
+    "http.nonProxyHosts": "localhost|127.*|[::1]",
+}
+_BUNDLE_VARIABLES = (
+    "SSL_CERT_FILE",  # OpenSSL, Go, Rust, uv, httpx
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "PIP_CERT",
+    "GIT_SSL_CAINFO",
+    "AWS_CA_BUNDLE",
+    "NPM_CONFIG_CAFILE",
+)
+VARIABLES = {
+    "HTTPS_PROXY": _PROXY,
+    "https_proxy": _PROXY,
+    "NO_PROXY": ",".join(_DIRECT),
+    "no_proxy": ",".join(_DIRECT),
+    **dict.fromkeys(_BUNDLE_VARIABLES, _FILES[BUNDLE]),
+    # Node has authorities of its own, and adds this one to them.
+    "NODE_EXTRA_CA_CERTS": _FILES[CA],
+    "NODE_USE_ENV_PROXY": "1",
+    "JAVA_TOOL_OPTIONS": " ".join(f"-D{name}={value}" for name, value in _JAVA.items()),
+}
+"""The variables of every container whose agent has an API. HTTP_PROXY is not among them, as
+nothing but HTTPS passes."""
+
+
+class ContainerClient(msgspec.Struct, frozen=True, kw_only=True):
+    """Variables of a container, and texts of files by the path that the container has for each."""
+
+    environment: dict[str, str]
+    files: dict[str, str]
+
+
+def find_placeholders(state: State, agent: str, apis: "AgentApis") -> dict[str, str]:
+    """What stands for the credential of each API in the container, by the API's name.
+
+    The same for as long as the agent is registered. Raises AirlockError.
+    """
+    from airlock_modules.apis import make_placeholder  # noqa: PLC0415
+
+    held = {api.name: api.credential.placeholder for api in apis.apis if api.credential}
+    if not held:
+        return {}
+    key = find_placeholder_key(state, agent)
+    return {name: make_placeholder(form, key, name) for name, form in held.items()}
+
+
+def describe_client(apis: "AgentApis", placeholders: Mapping[str, str]) -> ContainerClient:
+    """What the container of an agent gets; `placeholders` has that of each API by its name.
+
+    In a module's `[client]` `{placeholder}` is that of the module's first API with a credential.
+    """
+    environment, files = dict(VARIABLES), dict[str, str]()
+    for names, client in apis.clients:
+        own = next((placeholders[name] for name in names if name in placeholders), "")
+        filled = client.fill(placeholder=own, ca=_FILES[CA], bundle=_FILES[BUNDLE])
+        environment |= filled.env
+        files |= filled.files
+    return ContainerClient(environment=environment, files=files)
+
+
+def publish_client(directory: str, environment: Mapping[str, str]) -> None:
+    """Write CLIENT_ENV into the socket directory of an agent, for `airlock-shim --exec`.
+
+    Raises AirlockError.
+    """
+    lines = (f"{name}={value}\n" for name, value in sorted(environment.items()))
+    write_whole(os.path.join(directory, CLIENT_ENV), "".join(lines), mode=0o644)

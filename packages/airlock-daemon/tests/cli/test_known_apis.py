@@ -1,0 +1,100 @@
+"""`airlock-daemon test` of operations of APIs."""
+
+import json
+
+import pytest
+
+from commanding import run
+from worlds import World
+
+OWN = """
+[git]
+push = ["github.com/acme/app"]
+[api.build]
+hosts = ["build.example.com", "*.ci.example.com"]
+ports = [8443]
+allow = ["GET /jobs/**"]
+deny = ["* /jobs/*/secrets/**"]
+credential = { as = "header", env = "BUILD_TOKEN", placeholder = "bld_{36}" }
+"""
+
+
+@pytest.fixture
+def apis(world: World) -> World:
+    """An agent that may use GitHub's API for one repository, and one of its own."""
+    config = world.config / "config.toml"
+    config.write_text(config.read_text().replace('"git"', '"git", "gh"'))
+    world.write_profile(OWN)
+    return world
+
+
+@pytest.mark.parametrize(
+    ("words", "operation"),
+    [
+        ("gh POST /repos/acme/app/pulls", "gh POST /repos/acme/app/pulls"),
+        ("gh GET /repos/acme/app/issues?state=open", "gh GET /repos/acme/app/issues"),
+        ("gh GET https://api.github.com/repos/acme/app", "gh GET /repos/acme/app"),
+        ("gh graphql mutation createPullRequest", "gh graphql mutation createPullRequest"),
+        ("build GET https://a.ci.example.com:8443/jobs/1", "api.build GET /jobs/1"),
+        ("api.build GET /jobs", "api.build GET /jobs"),
+    ],
+)
+def test_an_operation_is_judged_as_the_broker_judges_it(
+    apis: World, words: str, operation: str
+) -> None:
+    """Its line is that of the log; the path is read as a request's is."""
+    said = run(apis, "test", "my", *words.split()).stdout
+    assert f"\noperation: {operation}\nallowed\ndaemon: not asked" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("gh PUT /repos/acme/app/pulls/1/merge", "no rule allows it"),
+        ("gh GET /repos/acme/other/contents/x", "no rule allows it"),
+        ("gh GET /repos/acme/app/../other/contents/x", "a segment . or .. in the path"),
+        ("gh GET /repos/acme/app/contents/%2e%2e/x", "a segment . or .. in the path"),
+        ("gh graphql mutation mergePullRequest", "no rule allows it"),
+        ("build GET /jobs/1/secrets/x", "deny has * /jobs/*/secrets/**"),
+    ],
+)
+def test_what_is_refused_is_told_with_its_reason(apis: World, words: str, why: str) -> None:
+    """By the status, too, and for programs."""
+    agent, *rest = "my", *words.split()
+    said = run(apis, "test", agent, *rest, status=1).stdout
+    assert "\napi: refused: " in said
+    assert why in said
+    report = json.loads(run(apis, "test", "--json", agent, *rest, status=1).stdout)
+    assert why in report["decision"]["message"]
+    assert report["decision"]["allowed"] is False
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("gh", "this is no operation of gh"),
+        ("gh pr list", "this is no operation of gh"),
+        ("gh GET ftp://x", "this is no operation of gh"),
+        ("gh GET https://gitlab.com/x", '"gitlab.com:443" is no host of gh'),
+        ("build GET https://build.example.com/jobs", "is no host of build"),
+        ("build graphql mutation x", "this is no operation of build"),
+        ("gh POST /graphql", "is judged by its body"),
+        ("gh graphql query viewer", "is judged by its body"),
+    ],
+)
+def test_what_is_no_operation_is_told_with_the_form_of_one(
+    apis: World, words: str, why: str
+) -> None:
+    """Such as the arguments of the tool, which the daemon never sees."""
+    said = run(apis, "test", "my", *words.split(), status=1).stderr
+    assert why in said
+    assert "airlock: hint: write" in said
+
+
+def test_an_api_that_is_not_granted_is_refused_by_the_layer(apis: World) -> None:
+    """As a command is."""
+    apis.write_profile(commands='["git"]')
+    said = run(apis, "test", "my", "gh", "GET", "/user", status=1).stdout
+    assert "profile: refused: " in said
+    said = run(apis, "test", "my", "openai", "GET", "/v1/models", status=1).stdout
+    assert "ceiling: refused: " in said

@@ -1,0 +1,66 @@
+"""Tests of `airlock_daemon.setup.client`: what a container gets to use its agent's APIs."""
+
+import os
+import stat
+from pathlib import Path
+
+from airlock_daemon.setup.apis import AgentApis
+from airlock_daemon.setup.client import describe_client, find_placeholders, publish_client
+from airlock_daemon.setup.state import State
+from airlock_modules.apis import Api, Client, Credential, Source
+
+TOKEN = Credential(
+    kind="header", source=Source(kind="stored", words=("forge",)), placeholder="tok_{36}"
+)
+APIS = AgentApis(
+    apis=(
+        Api(name="forge", module="forge", hosts=("files.example.com",)),
+        Api(name="forge.2", module="forge", hosts=("api.example.com",), credential=TOKEN),
+    ),
+    clients=(
+        (
+            ("forge", "forge.2"),
+            Client(
+                env={"FORGE_TOKEN": "{placeholder}", "FORGE_CA": "{ca}"},
+                files={"~/.forge": "token={placeholder}\nca={bundle}\n"},
+            ),
+        ),
+    ),
+    network=(),
+)
+
+
+def test_a_placeholder_lasts_as_long_as_the_agent_and_is_of_one_agent_alone(tmp_path: Path) -> None:
+    """It has the form that the tool looks for. An API without a credential has none."""
+    state = State(str(tmp_path / "state"))
+    (placeholder,) = (found := find_placeholders(state, "my", APIS)).values()
+    assert list(found) == ["forge.2"]
+    assert placeholder.startswith("tok_")
+    assert len(placeholder) == 40
+    assert find_placeholders(state, "my", APIS) == found
+    assert find_placeholders(state, "other", APIS) != found
+
+
+def test_a_module_tells_its_tool_the_placeholder_and_where_the_certificates_are() -> None:
+    """In variables and in files; the variables of every such container are there too."""
+    client = describe_client(APIS, {"forge.2": "tok_made"})
+    assert client.environment["FORGE_TOKEN"] == "tok_made"
+    assert client.environment["FORGE_CA"] == "/run/airlock/ca.pem"
+    assert client.environment["https_proxy"] == "http://127.0.0.1:13128"
+    assert client.environment["SSL_CERT_FILE"] == "/run/airlock/ca-bundle.pem"
+    assert "HTTP_PROXY" not in client.environment
+    assert client.files == {"~/.forge": "token=tok_made\nca=/run/airlock/ca-bundle.pem\n"}
+
+
+def test_the_variables_are_published_where_every_user_of_a_container_reads_them(
+    tmp_path: Path,
+) -> None:
+    """A line each, and replaced as a whole: whoever reads meanwhile has the lines of before."""
+    publish_client(str(tmp_path), {"B": "two words", "A": "1"})
+    file = tmp_path / "client.env"
+    with file.open() as before:
+        publish_client(str(tmp_path), {"A": "2"})
+        assert before.read() == "A=1\nB=two words\n"
+    assert file.read_text() == "A=2\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+    assert os.listdir(tmp_path) == ["client.env"]
