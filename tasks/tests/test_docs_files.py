@@ -14,14 +14,17 @@ READMES = {
 """Pages, and how the files begin that they show as a whole."""
 CHOSEN = {"set", "mounts", "commands"}
 """Tables whose keys are a person's own."""
-NAMED = {"allow.commands", "deny", "credentials.files", "credentials.env", "network"}
+NAMED = {
+    *("allow.commands", "deny", "credentials.files", "credentials.env", "network"),
+    *("api.NAME.env", "client.env"),
+}
 """Those whose keys are commands, paths or variables, of which the page has one."""
 
 
 def list_keys(table: Mapping[str, object], path: str = "") -> Iterator[str]:
     """Yield `[table] | key` for each key, as the page has it."""
     for key, value in table.items():
-        inner = f"{path}.{key}".lstrip(".")
+        inner = f"{path}.{'NAME' if path == 'api' else key}".lstrip(".")
         if isinstance(value, dict) and (key not in CHOSEN or path == ""):
             yield from list_keys(value, inner)
         elif path not in NAMED:

@@ -47,6 +47,8 @@ def test_a_file_that_is_shown_is_read(
         path = tmp_path / "config.toml"
         path.write_text(text)
         load_config(str(path), faults=faults, warnings=faults)
+    elif isinstance(found.get("api"), list):
+        parse_module(text, name="tracker", source="tracker.toml")
     elif found.keys() & {
         "command",
         "allow",

@@ -187,9 +187,9 @@ def add_agent(
         logins=_list_logins(application, made),
     )
     if application.json:
-        named = {"name": name, "path": new.directory, "registration": file}
+        about = {"name": name, "path": new.directory, "registration": file}
         report = {"enabled": plan.enabled, "findings": checked.findings, "notes": checked.notes}
-        application.print_json(named | report | steps.dump())
+        application.print_json(about | report | steps.dump())
     else:
         with ignoring_closed_stdout():
             typer.echo(f"agent {name} is registered in {file}")

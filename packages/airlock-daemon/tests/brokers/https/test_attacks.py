@@ -297,6 +297,7 @@ async def test_a_head_that_drips_has_one_deadline(
         wanted=wanted,
         connection=1,
         held=trio.Semaphore(1),
+        too_wide=set(),
     )
     async with ours, theirs, trio.open_nursery() as nursery:
         nursery.start_soon(client.do_handshake)

@@ -274,6 +274,15 @@ async def test_an_answer_for_a_token_that_reaches_more_than_is_granted_does_not_
             tool = await world.open()
             status, _, body = await tool.ask("GET", "/repos/acme/app")
             assert (status, b"others" in body) == (expected, expected == 200)
+    # The service saw each once: what is known to reach too far is not sent again.
+    server.seen.clear()
+    async with broker(tmp_path, narrow, variables=variables) as world:
+        for _ in range(3):
+            tool = await world.open()
+            assert (await tool.ask("GET", "/repos/acme/app"))[0] == 403
+        assert len(server.seen) == 1
+        tool = await world.open()
+        assert (await tool.ask("GET", "/public", token=None))[0] == 403
 
 
 async def test_headers_that_would_lead_around_the_broker_are_dropped(
@@ -338,6 +347,26 @@ async def test_an_answer_before_the_end_of_the_body_reaches_the_tool(
     assert answer.startswith(b"HTTP/1.1 413 Too much\r\n")
     assert b"connection: close" in answer.lower()
     assert answer.endswith(b"\r\n\r\nbig")
+
+
+async def test_both_sides_may_talk_at_once(world: World, server: ApiServer) -> None:
+    """The head of a request does not wait for its body, nor the answer for either's end."""
+
+    def echo(talk: Talk, headers: dict[str, str]) -> bool:
+        talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n")
+        for piece in talk.read_body(headers):
+            talk.send(piece.upper())
+        return False
+
+    server.before = echo
+    tool = await world.open()
+    head = f"POST /talk HTTP/1.1\r\nHost: {tool.authority}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    await tool.stream.send_all(head.encode())
+    assert (await tool.stream.receive_some()).startswith(b"HTTP/1.1 200 OK\r\n")
+    for word in (b"one", b"two"):
+        await tool.stream.send_all(b"3\r\n%s\r\n" % word)
+        assert await tool.stream.receive_some() == word.upper()
+    await tool.stream.send_all(b"0\r\n\r\n")
 
 
 async def test_a_tool_that_goes_ends_its_request(world: World, server: ApiServer) -> None:

@@ -84,11 +84,15 @@ class TlsStream(trio.abc.HalfCloseableStream):
 
         An end of the connection is one, said or not: HTTP knows by itself what was cut off.
         """
+        has_waited = False
         while True:
             data, is_over = self._take(_TAKEN if max_bytes is None else max_bytes)
             try:
-                # The protocol itself may have something to say to what came.
-                await self._flush()
+                if self._outgoing.pending:
+                    # The protocol itself has something to say to what came.
+                    await self._flush()
+                elif (data or is_over) and not has_waited:
+                    await trio.lowlevel.checkpoint()
             except trio.Cancelled:
                 self._taken = data
                 raise
@@ -99,6 +103,7 @@ class TlsStream(trio.abc.HalfCloseableStream):
             if data or is_over:
                 return data
             await self._fill()
+            has_waited = True
 
     async def send_eof(self) -> None:
         """Say that nothing more is sent (close_notify). Raises BrokenResourceError."""

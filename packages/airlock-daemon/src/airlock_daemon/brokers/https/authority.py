@@ -12,6 +12,7 @@ import ssl
 import stat
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
@@ -292,7 +293,8 @@ def _refuse_others(host: str) -> Callable[[object, str | None, ssl.SSLContext], 
 def _make_truststore(own: x509.Certificate, system: Sequence[bytes]) -> bytes:
     certificates = [pkcs12.PKCS12Certificate(own, b"airlock")]
     for number, each in enumerate(system):
-        with suppress(ValueError):
+        # Some systems have old ones, which are not as they should be.
+        with suppress(ValueError), warnings.catch_warnings(action="ignore"):
             loaded = x509.load_der_x509_certificate(each)
             certificates.append(pkcs12.PKCS12Certificate(loaded, b"system-%d" % number))
     return pkcs12.serialize_java_truststore(

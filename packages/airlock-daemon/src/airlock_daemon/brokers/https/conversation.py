@@ -14,7 +14,14 @@ from airlock_daemon.brokers.egress.destinations import Destination
 from airlock_daemon.brokers.http.tls import TlsStream
 from airlock_daemon.brokers.https.aws import SPENT, AwsRequest, Means, read_request
 from airlock_daemon.brokers.https.aws import prepare as prepare_aws
-from airlock_daemon.brokers.https.exchange import PIECE, Damaged, Exchange, Incoming, Result
+from airlock_daemon.brokers.https.exchange import (
+    PIECE,
+    Damaged,
+    Exchange,
+    Incoming,
+    Result,
+    TooWide,
+)
 from airlock_daemon.brokers.https.messages import (
     Answer,
     Finished,
@@ -89,8 +96,11 @@ class Conversation:
         wanted: Destination,
         connection: int,
         held: trio.Semaphore,
+        too_wide: set[int],
     ) -> None:
-        """`held` bounds the bodies that are in memory as a whole."""
+        """`held` bounds the bodies that are in memory as a whole. Of `too_wide` credentials the
+        API's first answer has shown that, and none is sent again.
+        """
         self._client = client
         self._service = service
         self._daemon = daemon
@@ -101,6 +111,7 @@ class Conversation:
         self._wanted = wanted
         self._connection = connection
         self._held = held
+        self._too_wide = too_wide
         self._authority = str(wanted).removesuffix(":443")
         self._buffer = b""
 
@@ -329,10 +340,14 @@ class Conversation:
     ) -> Result:
         """Carry a request; where that fails before there is an answer, the tool gets one."""
         try:
+            if given.secret is not None and given.version in self._too_wide:
+                raise TooWide(self._api)
             return await prepare(given).carry()
         except AirlockError as error:
             status = 400 if isinstance(error, Damaged) else 502
             rule = ""
+            if isinstance(error, TooWide):
+                self._too_wide.add(given.version)
             if isinstance(error, Denied):
                 status, rule = 403, error.rule or ""
             refusal = Refusal(

@@ -70,6 +70,20 @@ class Damaged(Failed):
         super().__init__(f"the request cannot be passed on: {why}", hint="send it whole")
 
 
+class TooWide(Denied):
+    """A token reaches more than the repositories of its API, as an answer has shown."""
+
+    def __init__(self, api: Api) -> None:
+        super().__init__(
+            f"the token of {api.name} reaches more than the repositories of this agent",
+            layer="broker",
+            rule="wide",
+            hint="a person on the host can make a fine-grained token for these repositories "
+            f"(airlock-daemon login {api.module}), or write wide = true in [{api.module}] of this "
+            "agent's airlock.toml" + AND_RELOAD,
+        )
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a request.
 
@@ -110,6 +124,11 @@ class Incoming:
         return self._talk.their_state is not h11.SEND_BODY
 
     @property
+    def has_begun(self) -> bool:
+        """Whether some of the body has come, or there is none."""
+        return self.is_whole or bool(self._talk.trailing_data[0])
+
+    @property
     def is_over(self) -> bool:
         """Whether it is answered, so that the next one may come."""
         return self._talk.our_state is h11.DONE and self._talk.their_state is h11.DONE
@@ -127,7 +146,7 @@ class Incoming:
     async def allow(self) -> None:
         """Give that leave, where it is waited for."""
         if self.is_held_back:
-            await self._write(h11.InformationalResponse(status_code=100, headers=[]))
+            await self.answer(h11.InformationalResponse(status_code=100, headers=[]))
 
     async def read(self) -> bytes:
         """The next piece of the body, b"" at its end. Raises Damaged."""
@@ -167,18 +186,11 @@ class Incoming:
             self._ahead += data
         await trio.sleep_forever()
 
-    async def answer(self, event: h11.Response | h11.Data | h11.EndOfMessage) -> None:
-        """Send a part of the answer. Raises BrokenResourceError."""
-        await self._write(event)
-
-    async def upgrade(self, headers: _Headers) -> None:
-        """Answer that the connection is a stream from here on."""
-        await self._write(h11.InformationalResponse(status_code=101, headers=headers))
-
-    async def _write(
-        self, event: h11.InformationalResponse | h11.Response | h11.Data | h11.EndOfMessage
+    async def answer(
+        self, *events: h11.InformationalResponse | h11.Response | h11.Data | h11.EndOfMessage
     ) -> None:
-        data = self._talk.send(event)
+        """Send parts of the answer. Raises BrokenResourceError."""
+        data = b"".join(self._talk.send(event) or b"" for event in events)
         if data:
             try:
                 with trio.fail_after(_WRITE_S):
@@ -314,30 +326,37 @@ class Exchange:
             scope.cancel()
 
     async def _send_whole(self) -> None:
-        await self._write(self._request)
         if isinstance(self._body, Held):
+            await self._write(self._request)
             at = 0
             while piece := self._body.read(at):
                 at += len(piece)
                 if at > _BULK:
                     await self._turns.take()
                 await self._write(h11.Data(data=piece))
-        elif self._body is not None:
-            await self._write(h11.Data(data=self._body))
-        else:
-            if self._incoming.is_held_back:
-                with trio.move_on_after(_CONTINUE_S):
-                    await self._may_go.wait()
-                await self._tell_tool(self._incoming.allow)
-            while data := await self._incoming.read():
-                if self._incoming.count > _BULK:
-                    await self._turns.take()
-                await self._write(h11.Data(data=data))
-        await self._write(h11.EndOfMessage())
+            await self._write(h11.EndOfMessage())
+            return
+        if self._body is not None:
+            await self._write(self._request, h11.Data(data=self._body), h11.EndOfMessage())
+            return
+        begun: tuple[h11.Request, ...] = (self._request,)
+        if not self._incoming.has_begun:
+            await self._write(*begun)
+            begun = ()
+        if self._incoming.is_held_back:
+            with trio.move_on_after(_CONTINUE_S):
+                await self._may_go.wait()
+            await self._tell_tool(self._incoming.allow)
+        while data := await self._incoming.read():
+            if self._incoming.count > _BULK:
+                await self._turns.take()
+            await self._write(*begun, h11.Data(data=data))
+            begun = ()
+        await self._write(*begun, h11.EndOfMessage())
 
-    async def _write(self, event: h11.Request | h11.Data | h11.EndOfMessage) -> None:
+    async def _write(self, *events: h11.Request | h11.Data | h11.EndOfMessage) -> None:
         try:
-            data = self._service.talk.send(event)
+            data = b"".join(self._service.talk.send(event) or b"" for event in events)
         except h11.LocalProtocolError:
             # h11 counts what was announced.
             raise Damaged("its body has not the length that it announced") from None
@@ -353,21 +372,21 @@ class Exchange:
         if response is None:
             return
         headers = self._clean(response.headers)
-        self._check_scopes(headers)
-        self._status = response.status_code
+        scopes = dict(headers).get(b"x-oauth-scopes")
+        if self._api.is_too_wide(scopes.decode("latin-1") if scopes is not None else None):
+            raise TooWide(self._api)
         if response.status_code == 401:
             await self._spend()
         if not self._incoming.is_whole:
             # What still comes of the request is not read.
             headers.append((b"connection", b"close"))
-        if self._rewrite is not None and response.status_code < HTTPStatus.MULTIPLE_CHOICES:
-            await self._pass_rewritten(self._rewrite, response, headers)
-            return
-        await self._answer(
-            h11.Response(status_code=response.status_code, reason=response.reason, headers=headers)
-        )
+        reason = b"" if self._search.is_in(response.reason) else response.reason
+        head = h11.Response(status_code=response.status_code, reason=reason, headers=headers)
         try:
-            await self._pass_body()
+            if self._rewrite is not None and head.status_code < HTTPStatus.MULTIPLE_CHOICES:
+                await self._pass_rewritten(self._rewrite, head)
+            else:
+                await self._pass(head)
         except Exposed:
             raise Failed(
                 "the answer has the credential, and was cut there",
@@ -377,7 +396,7 @@ class Exchange:
     async def _read_head(self) -> h11.Response | None:
         """The head of the answer; None where the connection is a stream now."""
         for _ in range(_MOST_INTERIM):
-            event = await self._next_event(_ANSWER_S, is_first=True)
+            event = await self._next_event()
             if isinstance(event, h11.Response):
                 return event
             if not isinstance(event, h11.InformationalResponse):
@@ -391,62 +410,61 @@ class Exchange:
                 self._status = 101
                 self._is_upgraded = True
                 self._early = self._service.talk.trailing_data[0]
-                await self._tell_tool(self._incoming.upgrade, headers)
+                switch = h11.InformationalResponse(status_code=101, headers=headers)
+                await self._tell_tool(self._incoming.answer, switch)
                 return None
             self._may_go.set()
         raise _broken("it does not begin as one does")
 
-    async def _pass_body(self) -> None:
-        is_over = False
-        while not is_over:
-            data, is_over = await self._read_piece()
-            await self._look_at_error(data)
+    async def _pass(self, head: h11.Response) -> None:
+        """Pass an answer on: its head at once, together with what is there of its body."""
+        events: list[h11.Response | h11.Data | h11.EndOfMessage] = [head]
+        while True:
+            data, is_over = self._take_piece()
             if self._received > _BULK:
                 await self._turns.take()
+            await self._look_at_error(head.status_code, data)
             passed = self._search.feed(data)
             if is_over:
                 passed += self._search.finish()
             if passed:
-                await self._answer(h11.Data(data=passed))
-        # Its trailers, if there are any, end here.
-        await self._answer(h11.EndOfMessage())
+                events.append(h11.Data(data=passed))
+            if is_over:
+                # Its trailers, if there are any, end here.
+                events.append(h11.EndOfMessage())
+            await self._answer(*events)
+            events.clear()
+            if is_over:
+                return
+            await self._receive(_QUIET_S)
 
-    async def _look_at_error(self, data: bytes) -> None:
+    async def _pass_rewritten(self, rewrite: Callable[[bytes], bytes], head: h11.Response) -> None:
+        """Read an answer whole, and pass on what `rewrite` makes of it."""
+        data, is_over = self._take_piece()
+        while not is_over:
+            if self._received > _LONGEST_REWRITTEN:
+                raise _broken("it is too long")
+            await self._receive(_QUIET_S)
+            more, is_over = self._take_piece()
+            data += more
+        body = rewrite(data)
+        headers = [(name, value) for name, value in head.headers if name != b"content-length"]
+        headers.append((b"content-length", b"%d" % len(body)))
+        written = h11.Response(status_code=head.status_code, reason=head.reason, headers=headers)
+        await self._answer(written, h11.Data(data=body), h11.EndOfMessage())
+
+    async def _look_at_error(self, status: int, data: bytes) -> None:
         """Tell once where the beginning of an error says that the credential is good no more."""
-        is_error = self._status in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN)
+        is_error = status in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN)
         if is_error and self._spent is not None and self._spent.search(data):
             self._spent = None
             await self._spend()
 
-    async def _pass_rewritten(
-        self, rewrite: Callable[[bytes], bytes], response: h11.Response, headers: _Headers
-    ) -> None:
-        """Read an answer whole, and pass on what `rewrite` makes of it."""
-        pieces, is_over = [], False
-        while not is_over:
-            data, is_over = await self._read_piece()
-            pieces.append(data)
-            if self._received > _LONGEST_REWRITTEN:
-                raise _broken("it is too long")
-        # Until it is made anew the tool was sent nothing.
-        self._status = 0
-        body = rewrite(b"".join(pieces))
-        self._status = response.status_code
-        headers = [(name, value) for name, value in headers if name != b"content-length"]
-        headers.append((b"content-length", b"%d" % len(body)))
-        await self._answer(
-            h11.Response(status_code=response.status_code, reason=response.reason, headers=headers)
-        )
-        await self._answer(h11.Data(data=body))
-        await self._answer(h11.EndOfMessage())
-
-    async def _read_piece(self) -> tuple[bytes, bool]:
+    def _take_piece(self) -> tuple[bytes, bool]:
         """What has come of the answer's body, and whether that is its end."""
         pieces: list[bytes] = []
-        event = await self._next_event(_QUIET_S)
-        while isinstance(event, h11.Data):
+        while isinstance(event := self._take_event(), h11.Data):
             pieces.append(bytes(event.data))
-            event = self._take_event()
         data = b"".join(pieces)
         self._received += len(data)
         is_over = isinstance(event, h11.EndOfMessage)
@@ -454,9 +472,12 @@ class Exchange:
             raise _broken("it does not go on as one does")
         return data, is_over
 
-    async def _answer(self, event: h11.Response | h11.Data | h11.EndOfMessage) -> None:
+    async def _answer(self, *events: h11.Response | h11.Data | h11.EndOfMessage) -> None:
+        for event in events:
+            if isinstance(event, h11.Response):
+                self._status = event.status_code
         try:
-            await self._tell_tool(self._incoming.answer, event)
+            await self._tell_tool(self._incoming.answer, *events)
         except h11.LocalProtocolError:
             raise _broken("it has another length than it announced") from None
 
@@ -466,39 +487,33 @@ class Exchange:
         except trio.BrokenResourceError:
             raise _Gone from None
 
-    async def _next_event(self, quiet_s: float, *, is_first: bool = False) -> object:
-        """The next event of the answer. Raises _Stale where nothing of it came."""
+    async def _next_event(self) -> object:
+        """The next event of the head. Raises _Stale where nothing of it came."""
         while (event := self._take_event()) is h11.NEED_DATA:
-            try:
-                with trio.fail_after(quiet_s):
-                    data = await self._service.stream.receive_some(PIECE)
-            except trio.TooSlowError:
-                raise _broken(f"nothing of it came in {quiet_s:g} s") from None
-            except trio.BrokenResourceError:
-                data = b""
-            if not data and is_first and not self._service.talk.trailing_data[0]:
+            if not await self._receive(_ANSWER_S) and not self._service.talk.trailing_data[0]:
                 raise _Stale
-            self._service.talk.receive_data(data)
         return event
+
+    async def _receive(self, quiet_s: float) -> bool:
+        """Receive more of the answer; whether there was more."""
+        try:
+            with trio.fail_after(quiet_s):
+                data = await self._service.stream.receive_some(PIECE)
+        except trio.TooSlowError:
+            raise _broken(f"nothing of it came in {quiet_s:g} s") from None
+        except trio.BrokenResourceError:
+            data = b""
+        try:
+            self._service.talk.receive_data(data)
+        except h11.RemoteProtocolError:
+            raise _broken("something came behind its end") from None
+        return bool(data)
 
     def _take_event(self) -> object:
         try:
             return self._service.talk.next_event()
         except h11.RemoteProtocolError:
             raise _broken("it was cut off, or is not as HTTP has it") from None
-
-    def _check_scopes(self, headers: _Headers) -> None:
-        """Raise Denied for a token that reaches more than the API's repositories."""
-        scopes = dict(headers).get(b"x-oauth-scopes")
-        if self._api.is_too_wide(scopes.decode("latin-1") if scopes is not None else None):
-            raise Denied(
-                f"the token of {self._api.name} reaches more than the repositories of this agent",
-                layer="broker",
-                rule="wide",
-                hint="a person on the host can make a fine-grained token for these repositories, "
-                f"or write wide = true in [{self._api.module}] of this agent's airlock.toml"
-                + AND_RELOAD,
-            )
 
     def _clean(self, headers: Iterable[tuple[bytes, bytes]]) -> _Headers:
         """The headers that the tool gets. Raises Failed where an answer is not taken."""

@@ -30,7 +30,10 @@ _PLACES = "[network] allow of this agent's airlock.toml, or by an API's hosts"
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker serves by: one reading of its settings."""
+    """What a worker serves by: one reading of its settings.
+
+    `too_wide` are versions of credentials for each API, which were found to reach too far.
+    """
 
     apis: tuple[Api, ...]
     network: Network
@@ -41,6 +44,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     aws: Means
     lookups: trio.CapacityLimiter
     held: trio.Semaphore
+    too_wide: Mapping[str, set[int]]
 
     def find(self, wanted: Destination) -> Api | None:
         """The API at a destination."""
@@ -124,6 +128,7 @@ class Tunnel:
                 wanted=wanted,
                 connection=self._number,
                 held=self._policy.held,
+                too_wide=self._policy.too_wide[api.name],
             ).run()
         finally:
             await service.close()

@@ -169,6 +169,7 @@ def _make_policy(
         ),
         lookups=threads,
         held=trio.Semaphore(_HELD),
+        too_wide={api.name: set() for api in settings.apis},
     )
 
 
