@@ -321,6 +321,16 @@ def test_an_image_of_another_user(place: Place, make_image: Callable[[str], str]
     assert place.run(line, "--image-user", image=image).split() == ["4321", "yes", "ada"]
 
 
+def test_a_container_of_dockers_own(place: Place) -> None:
+    """With the shim as its entrypoint, and no variable set: the shim has them from the daemon."""
+    sockets = place.person.account.home / ".config/airlock/sockets/my"
+    shim = place.person.executables.shim.resolve()
+    mounts = f"--volume={sockets}:/run/airlock:ro --volume={shim}:/shim:ro"
+    line = f"docker run --rm --network=none {mounts} --entrypoint=/shim {place.image} --exec"
+    line += " gh api user --jq .login"
+    assert place.person.run(line, cwd=place.project.path) == "ada"
+
+
 def test_a_container_outlives_a_restart_of_the_daemon(place: Place) -> None:
     """While it is away its tools are told so; when it is back they work again."""
     curl = 'curl -sS --max-time 20 -o /dev/null -w "said %{http_connect}\\n"'
