@@ -325,8 +325,10 @@ def test_a_container_of_dockers_own(place: Place) -> None:
     """With the shim as its entrypoint, and no variable set: the shim has them from the daemon."""
     sockets = place.person.account.home / ".config/airlock/sockets/my"
     shim = place.person.executables.shim.resolve()
-    mounts = f"--volume={sockets}:/run/airlock:ro --volume={shim}:/shim:ro"
-    line = f"docker run --rm --network=none {mounts} --entrypoint=/shim {place.image} --exec"
+    mounts = f"--volume={sockets}:/run/airlock:ro --volume={shim}:/airlock-shim:ro"
+    line = (
+        f"docker run --rm --network=none {mounts} --entrypoint=/airlock-shim {place.image} --exec"
+    )
     line += " gh api user --jq .login"
     assert place.person.run(line, cwd=place.project.path) == "ada"
 
