@@ -13,7 +13,7 @@ WIDTH = 112
 # It names servers of fonts; without it the reader's own monospace is taken.
 _FONTS = re.compile(r"\s*@font-face \{[^}]*\}")
 _TEXT = re.compile(r'<text class="\S+-r\d+"[^>]*>([^<]*)</text>')
-_VARYING = re.compile(r"[0-9a-f]{40}|\d[\d:.TZ-]*")
+_VARYING = re.compile(r"[0-9a-f]{7}\.\.[0-9a-f]{7}|[0-9a-f]{40}|\d[\d:.TZ-]*")
 
 
 def draw(typed: str, shown: str) -> str:
@@ -36,7 +36,7 @@ def draw(typed: str, shown: str) -> str:
 
 
 def read_words(picture: str) -> list[str]:
-    """Return the words of a picture, with # for what differs from run to run: times and numbers.
+    """Return the words of a picture, with # for what differs each time: times, numbers and ids.
 
     Where a line is broken, and how wide a column is, make no difference.
     """

@@ -19,6 +19,7 @@ const install_git = @import("install_git.zig");
 const diagnostics = @import("diagnostics.zig");
 const doors = @import("doors.zig");
 const entrypoint = @import("entrypoint.zig");
+const mounted = @import("mounted.zig");
 const report = diagnostics.report;
 
 pub const std_options: std.Options = .{
@@ -67,9 +68,12 @@ fn explainOrInstall(args: []const [*:0]const u8) u8 {
     if (std.mem.eql(u8, option, "--install") and args.len >= 3 and args[1][0] != 0) {
         return install(std.mem.span(args[1]), args[2..], invokedAs());
     }
-    if (std.mem.eql(u8, option, "--exec") and args.len >= 2) {
-        return entrypoint.execute(args[1..], @ptrCast(std.os.environ));
-    }
+    if (std.mem.eql(u8, option, "--exec")) switch (mounted.compare(args[1..])) {
+        .refused => |status| return status,
+        .command => |words| if (words.len > 0) {
+            return entrypoint.execute(words, @ptrCast(std.os.environ));
+        },
+    };
     if (std.mem.eql(u8, option, "--help") and args.len <= 1) return print(usage.text);
     if (std.mem.eql(u8, option, "--version") and args.len == 1) return print(usage.version_line);
     if (std.mem.eql(u8, option, "--doors") and args.len == 1) {

@@ -232,11 +232,40 @@ pub noinline fn identify(path: [*:0]const u8) ?FileIdentity {
     var buffer: linux.Statx = undefined;
     const wanted = linux.STATX_TYPE | linux.STATX_INO;
     if (!resultOf(linux.statx(linux.AT.FDCWD, path, 0, wanted, &buffer)).ok()) return null;
+    return fileOf(&buffer);
+}
+
+fn fileOf(found: *const linux.Statx) FileIdentity {
     return .{
-        .major = buffer.dev_major,
-        .minor = buffer.dev_minor,
-        .inode = buffer.ino,
-        .mode = buffer.mode,
+        .major = found.dev_major,
+        .minor = found.dev_minor,
+        .inode = found.ino,
+        .mode = found.mode,
+    };
+}
+
+/// A file, and the mount by which it was opened.
+pub const MountIdentity = struct {
+    file: FileIdentity,
+    /// Whether it is the root of that; also true where the kernel does not say, as before Linux 5.8.
+    may_be_root: bool,
+    is_read_only: bool,
+};
+
+/// The open file `fd`, which may be a descriptor of its path alone (O_PATH); null when the kernel
+/// does not tell.
+pub fn identifyMount(fd: i32) ?MountIdentity {
+    var buffer: linux.Statx = undefined;
+    var fields: [32]u64 = undefined; // struct statfs (statfs(2)), with f_flags behind ten fields
+    const wanted = linux.STATX_TYPE | linux.STATX_INO;
+    const number: usize = @bitCast(@as(isize, fd));
+    if (!resultOf(linux.statx(fd, "", linux.AT.EMPTY_PATH, wanted, &buffer)).ok() or
+        !resultOf(linux.syscall2(.fstatfs, number, @intFromPtr(&fields))).ok()) return null;
+    const read_only = 1; // ST_RDONLY
+    return .{
+        .file = fileOf(&buffer),
+        .may_be_root = mayBeMountRoot(&buffer),
+        .is_read_only = fields[10] & read_only != 0,
     };
 }
 
@@ -251,9 +280,12 @@ pub fn mayBeMountPoint(path: [*:0]const u8) bool {
     var buffer: linux.Statx = undefined;
     const result = resultOf(linux.statx(linux.AT.FDCWD, path, 0, linux.STATX_TYPE, &buffer));
     if (result.errno == .NOENT or result.errno == .NOTDIR) return false;
+    return !result.ok() or mayBeMountRoot(&buffer);
+}
+
+fn mayBeMountRoot(found: *const linux.Statx) bool {
     const mount_root = 0x2000; // STATX_ATTR_MOUNT_ROOT
-    const is_known = result.ok() and buffer.attributes_mask & mount_root != 0;
-    return !is_known or buffer.attributes & mount_root != 0;
+    return found.attributes_mask & mount_root == 0 or found.attributes & mount_root != 0;
 }
 
 /// The working directory as the kernel names it. Null where it has no path: it was removed, lies

@@ -22,6 +22,7 @@ test {
     _ = @import("json_string.zig");
     _ = @import("json_text.zig");
     _ = @import("message_tests.zig");
+    _ = @import("mounted.zig");
     _ = @import("outbox.zig");
     _ = @import("output.zig");
     _ = @import("passing.zig");

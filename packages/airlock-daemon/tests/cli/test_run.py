@@ -129,6 +129,16 @@ def words_of(world: World, *args: str) -> list[str]:
     return read_line(run(world, "run", "my", "--print", *args).stdout)
 
 
+def looked_at(*paths: str) -> list[str]:
+    """What the shim is told of directories that are mounted at the same path."""
+    found = [f"--kernel={Path('/proc/sys/kernel/random/boot_id').read_text().strip()}"]
+    for path in paths:
+        status = os.stat(path)
+        device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
+        found.append(f"--mounted={device}:{status.st_ino}:{path}")
+    return found
+
+
 def choose(world: World, *named: str) -> tuple[Mount, ...]:
     """The directories that a container of the agent gets."""
     setup = world.load()
@@ -140,8 +150,9 @@ def test_the_command_becomes_docker(world: World, daemon: Daemon) -> None:
     said = run(world, "run", "my", "tool:1", "sh", "--config", "-c", "a b", status=7)
     words = said.stdout.splitlines()
     assert words[:4] == ["run", "-i", "--rm", "--user"]
-    begin = ["--entrypoint", SHIM, "--pull=never", "tool:1", "--exec", "/entry"]
-    assert words[-10:] == [*begin, "sh", "--config", "-c", "a b"]
+    begin = ["--entrypoint", SHIM, "--pull=never", "tool:1", "--exec"]
+    begin += looked_at(str(world.workspace))
+    assert words[-12:] == [*begin, "/entry", "sh", "--config", "-c", "a b"]
     assert "PATH=/opt/airlock-commands:/own:/bin" in words
     shim = [word for word in words if word.endswith(",target=/opt/airlock-commands/git,readonly")]
     assert len(shim) == 1
@@ -396,6 +407,31 @@ def test_an_image_without_git_is_told_where_its_own_is_granted(
     assert "has no git" not in run(world, "run", "my", "--print", "tool", "git").stderr
 
 
+def test_the_shim_is_told_what_was_looked_at(world: World, daemon: Daemon, docker: StandIn) -> None:
+    """Of what is read-only, too, and of the directories on the way there."""
+    deep = world.workspace / "deep"
+    deep.mkdir()
+    (deep / "file").write_text("")
+    said = run(world, "run", "--read-only", f"{deep}/file", "my", "tool", status=7).stdout
+    words = said.splitlines()
+    expected = looked_at(str(world.workspace), str(deep), f"{deep}/file")
+    expected[-1] = expected[-1].replace("--mounted", "--read-only")
+    there = words.index("--exec") + 1
+    assert words[there : there + 4] == expected
+
+
+def test_a_health_check_does_not_run_before_the_comparison(
+    world: World, daemon: Daemon, docker: StandIn
+) -> None:
+    """The engine would start it beside the shim; one that a person asks for is theirs."""
+    checking = IMAGE | {"Config": {"Healthcheck": {"Test": ["CMD", "true"], "Interval": 1000000}}}
+    assert "--no-healthcheck" not in run(world, "run", "my", "tool", "x", status=7).stdout
+    docker.says(json.dumps([checking]))
+    assert "--no-healthcheck" in run(world, "run", "my", "tool", "x", status=7).stdout.splitlines()
+    own = "--docker-arg=--health-cmd=true"
+    assert "--no-healthcheck" not in run(world, "run", own, "my", "tool", "x", status=7).stdout
+
+
 def test_a_directory_that_is_no_workspace_is_told(
     world: World, docker: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -501,4 +537,7 @@ def test_signals_and_streams_are_dockers(world: World, daemon: Daemon, docker: S
     argv += ["--agents", str(world.agents_file), "my", "tool"]
     done = subprocess.run(argv, input="typed\n", capture_output=True, text=True, check=False)
     assert done.returncode == -15
-    assert done.stdout.splitlines() == [*read_line(line)[1:], "typed"]
+    printed = read_line(line)[1:]
+    there = printed.index("--exec") + 1
+    words = [*printed[:there], *looked_at(str(world.workspace)), *printed[there:]]
+    assert done.stdout.splitlines() == [*words, "typed"]

@@ -22,7 +22,9 @@ CANARY = "canary-9b7e"
 STAND_IN = """\
 #!/bin/sh
 case $1 in
-image) echo '[{"Id":"sha256:1","Os":"linux","Architecture":"x86_64","Config":{}}]'; exit ;;
+image)
+  echo '[{"Id":"sha256:1","Os":"linux","Architecture":"x86_64","Config":{"Cmd":["x"]}}]'
+  exit ;;
 create) echo made; exit ;;
 cp) echo "Could not find the file $2" >&2; exit 1 ;;
 rm) exit ;;

@@ -1,7 +1,7 @@
 import pytest
 
 from airlock_modules import Fault, TableReader, parse_module
-from airlock_modules.apis import Client
+from airlock_modules.apis import Asked, Client, GraphQlField
 from airlock_modules.files.api_profile import Granted, grant_apis, read_own_apis
 
 _MODULE = """
@@ -64,8 +64,10 @@ def test_a_profile_widens_the_first_and_narrows_all() -> None:
     first, second = granted.apis
     assert "PUT /x" in first.allow
     assert second.allow == ("GET /",)
-    assert [each.deny[-1] for each in granted.apis] == ["GET /y", "GET /y"]
-    assert (first.mutations, second.mutations) == (("create", "merge"), None)
+    assert [each.deny[-2:] for each in granted.apis] == [("GET /y", "mutation close")] * 2
+    assert (first.mutations, second.mutations) == (("create", "close", "merge"), None)
+    asked = Asked(method="POST", path="/graphql", graphql=(GraphQlField("mutation", "close"),))
+    assert first.judge(asked).rule == "mutation close"
     assert first.credential is not None
     assert (first.credential.source.kind, first.credential.source.words) == ("env", ("TOKEN",))
     assert (first.credential.placeholder, first.wide) == ("x_{36}", True)

@@ -55,6 +55,12 @@ def test_a_module_may_have_nothing_but_apis() -> None:
     )
 
 
+def test_a_module_may_deny_a_mutation() -> None:
+    """It is refused whatever the module or a profile allows."""
+    (api,) = _parse(_EXAMPLE.replace("deny = [", 'deny = ["mutation createPullRequest", ')).apis
+    assert api.deny == ("* /repos/*/*/actions/secrets/**", "mutation createPullRequest")
+
+
 def test_a_command_may_have_apis_besides() -> None:
     """Each has a name of its own."""
     command = '[command]\nbin = "x"\n[deny]\nargs = []\n'

@@ -5,7 +5,7 @@ import posixpath
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
@@ -31,6 +31,7 @@ class _Settings(msgspec.Struct):
     environment: list[str] | None = msgspec.field(name="Env", default=None)
     entrypoint: list[str] | None = msgspec.field(name="Entrypoint", default=None)
     command: list[str] | None = msgspec.field(name="Cmd", default=None)
+    health_check: dict[str, object] | None = msgspec.field(name="Healthcheck", default=None)
 
 
 class _Described(msgspec.Struct):
@@ -45,7 +46,8 @@ class _Described(msgspec.Struct):
 class Image(msgspec.Struct, frozen=True, kw_only=True):
     """An image for Linux: its id, its processor as the engine names that, and its PATH.
 
-    `entrypoint` and `command` are its own words, empty where it has none.
+    `entrypoint` and `command` are its own words, empty where it has none. With `checks_health` the
+    engine runs something in its containers by itself.
     """
 
     identity: str
@@ -53,6 +55,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     search_path: str
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
+    checks_health: bool = False
 
 
 def find_engine() -> str:
@@ -90,7 +93,18 @@ def inspect_image(program: str, name: str) -> Image:
         # docker's way to take an entrypoint away is an empty one.
         entrypoint=() if entrypoint == ("",) else entrypoint,
         command=tuple(settings.command or ()),
+        checks_health=bool(settings.health_check),
     )
+
+
+def silence(image: Image, words: Iterable[str]) -> list[tuple[str]]:
+    """Words of `docker run` after which the engine starts nothing of the image by itself.
+
+    It would run a health check beside the shim, which has not compared the mounts yet. One that a
+    person asks for by `words` stays.
+    """
+    is_asked = any(word.startswith("--health-") for word in words)
+    return [("--no-healthcheck",)] if image.checks_health and not is_asked else []
 
 
 class ImageFiles:

@@ -9,6 +9,7 @@ from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.client import SOCKET_DIRECTORY
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.load import Setup
+from airlock_daemon.setup.noted import read_boot_id
 from airlock_daemon.setup.paths import absolute
 from airlock_daemon.setup.profile import Identity
 from airlock_daemon.setup.reserved import Reserved, is_within
@@ -54,6 +55,23 @@ def refuse_replaced(chosen: Mapping[Mount, Identity]) -> None:
                 f"{mount.source} has just become another directory",
                 hint="find out what replaced it, and run this again",
             )
+
+
+def describe_mounted(chosen: Mapping[Mount, Identity]) -> tuple[str, ...]:
+    """Options of `airlock-shim --exec`, which compares what the engine mounts with what was chosen.
+
+    There are none where this kernel does not say which one it is, as on other systems than Linux:
+    their containers run in a virtual machine.
+    """
+    boot = read_boot_id()
+    if not boot:
+        return ()
+    mounted = (
+        f"--{'read-only' if mount.read_only else 'mounted'}="
+        f"{os.major(device)}:{os.minor(device)}:{inode}:{mount.target}"
+        for mount, (device, inode) in chosen.items()
+    )
+    return (f"--kernel={boot}", *mounted)
 
 
 def _identify(path: str) -> Identity:

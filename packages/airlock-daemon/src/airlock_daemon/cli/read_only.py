@@ -3,6 +3,7 @@
 import os
 import shutil
 import stat
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
@@ -12,8 +13,10 @@ from airlock_daemon.cli.wiring import Mount
 from airlock_daemon.command.launcher import find_launcher
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.identity.neighbours import Mounted, list_mounted
+from airlock_daemon.platform.linux.openat2 import open_without_links
 from airlock_daemon.setup.boxes import BUBBLEWRAP
 from airlock_daemon.setup.paths import absolute
+from airlock_daemon.setup.profile import Identity
 from airlock_daemon.setup.reserved import is_within
 from airlock_wire import quote
 
@@ -25,17 +28,18 @@ class Placeholder(msgspec.Struct, frozen=True):
 
     path: str
     is_directory: bool
-    mark: tuple[int, int]
+    identity: Identity
 
 
 class ReadOnly(msgspec.Struct, frozen=True):
     """What is mounted for it, the outermost first, and what was made in the workspace.
 
-    A directory on the way is mounted over itself, to be written as before: what is a mount cannot
-    be renamed, and so nothing else be put in the place of what lies in it.
+    Each mount has the identity of what was found there, behind no link. A directory on the way is
+    mounted over itself, to be written as before: what is a mount cannot be renamed, and so nothing
+    else be put in the place of what lies in it.
     """
 
-    mounts: tuple[Mount, ...] = ()
+    mounts: Mapping[Mount, Identity] = {}
     placeholders: tuple[Placeholder, ...] = ()
 
     def clean(self) -> Iterator[str]:
@@ -48,7 +52,7 @@ class ReadOnly(msgspec.Struct, frozen=True):
                 continue
             with suppress(OSError):
                 status = os.lstat(each.path)
-                if (status.st_dev, status.st_ino) == each.mark:
+                if Identity(status.st_dev, status.st_ino) == each.identity:
                     _remove(each, status)
 
 
@@ -60,6 +64,7 @@ def protect(paths: Iterable[str], workspaces: Iterable[Mount], *, can_make: bool
     replaced by a container or a boxed command that runs already.
     """
     mounts: dict[str, Mount] = {}
+    found: dict[str, Identity] = {}
     made: list[Placeholder] = []
     try:
         for written in paths:
@@ -70,17 +75,20 @@ def protect(paths: Iterable[str], workspaces: Iterable[Mount], *, can_make: bool
             for step in steps:
                 is_last = step == path
                 is_directory = not is_last or written.endswith("/")
-                placeholder = _look(step, is_directory=is_directory, can_make=can_make)
-                if placeholder is not None:
+                seen = _look(step, is_directory=is_directory)
+                if seen is None:
+                    placeholder = _make(step, is_directory=is_directory, can_make=can_make)
                     made.append(placeholder)
+                    seen = placeholder.identity
                 if is_last or step not in mounts:
                     target = os.path.join(workspace.target, os.path.relpath(step, workspace.source))
                     mounts[step] = Mount(source=step, target=target, read_only=is_last)
+                    found[step] = seen
     except BaseException:
-        list(ReadOnly((), tuple(made)).clean())
+        list(ReadOnly({}, tuple(made)).clean())
         raise
     ordered = sorted(mounts.values(), key=lambda each: each.target.count("/"))
-    return ReadOnly(tuple(ordered), tuple(made))
+    return ReadOnly({each: found[each.source] for each in ordered}, tuple(made))
 
 
 def _find_workspace(path: str, workspaces: Iterable[Mount]) -> Mount:
@@ -99,18 +107,18 @@ def _list_steps(path: str, workspace: str) -> list[str]:
     return [os.path.join(workspace, *parts[: number + 1]) for number in range(len(parts))]
 
 
-def _look(path: str, *, is_directory: bool, can_make: bool) -> Placeholder | None:
-    """Refuse a link at `path`, and make what is not there."""
+def _look(path: str, *, is_directory: bool) -> Identity | None:
+    """What is at `path`, None for nothing; raises AirlockError for a link, and for other kinds."""
     try:
-        status = os.lstat(path)
+        status = _read_status(path)
     except FileNotFoundError:
-        return _make(path, is_directory=is_directory, can_make=can_make)
+        return None
     except OSError as error:
         raise AirlockError(
             f"{path} cannot be looked at: {error.strerror}", hint="mend its permissions"
         ) from error
     if stat.S_ISDIR(status.st_mode) or (stat.S_ISREG(status.st_mode) and not is_directory):
-        return None
+        return Identity(status.st_dev, status.st_ino)
     if stat.S_ISLNK(status.st_mode):
         raise AirlockError(
             f"{path} is a link, which the container could point elsewhere",
@@ -122,6 +130,17 @@ def _look(path: str, *, is_directory: bool, can_make: bool) -> Placeholder | Non
     )
 
 
+def _read_status(path: str) -> os.stat_result:
+    """As lstat(2), and no directory on the way is a link where that can be told."""
+    if sys.platform != "linux":
+        return os.lstat(path)
+    descriptor = open_without_links(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        return os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _make(path: str, *, is_directory: bool, can_make: bool) -> Placeholder:
     if not can_make:
         raise AirlockError(
@@ -130,7 +149,7 @@ def _make(path: str, *, is_directory: bool, can_make: bool) -> Placeholder:
         )
     above, name = os.path.split(path)
     try:
-        directory = os.open(above, _DIRECTORY)
+        directory = open_without_links(above, _DIRECTORY)
         try:
             if is_directory:
                 os.mkdir(name, dir_fd=directory)
@@ -145,7 +164,7 @@ def _make(path: str, *, is_directory: bool, can_make: bool) -> Placeholder:
             f"{path} is not there, and cannot be made to be mounted over: {error.strerror}",
             hint="make it, or mend the permissions of the directory that it lies in",
         ) from error
-    return Placeholder(path, is_directory, (status.st_dev, status.st_ino))
+    return Placeholder(path, is_directory, Identity(status.st_dev, status.st_ino))
 
 
 def _remove(placeholder: Placeholder, status: os.stat_result) -> None:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from typer.core import TyperCommand
 
@@ -21,10 +22,11 @@ from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.container_lines import lay_out
 from airlock_daemon.cli.doors import refuse_doors
 from airlock_daemon.cli.foreground import end_like, run_in_foreground
-from airlock_daemon.cli.image import find_engine, inspect_image
+from airlock_daemon.cli.image import find_engine, inspect_image, silence
 from airlock_daemon.cli.machine import User, prepare_machine, read_image
 from airlock_daemon.cli.mounted_workspaces import (
     choose_workspaces,
+    describe_mounted,
     find_directory,
     refuse_replaced,
 )
@@ -123,6 +125,7 @@ def run(
     workspace is at the same path on both sides, and the container begins in the directory in which
     you call this. It runs as yourself, with an account and a home that lasts for the agent, and is
     removed when it has ended. The shim starts the image's own entrypoint; all else is the image's.
+    Before that it refuses a workspace that was replaced since this has looked at it.
 
     The container of an agent that is granted an API, such as gh or anthropic, has a proxy on its
     loopback address that leads to the HTTPS broker, the certificate of the agent's own authority
@@ -197,6 +200,10 @@ def run(
     groups += [("--mount", mount.option) for mount in protected.mounts]
     groups += [(word,) for word in said]
     start = choose_command(image, described, command or (), entrypoints)
+    if not only_print:
+        options = describe_mounted({**chosen, **protected.mounts})
+        wiring = msgspec.structs.replace(wiring, exec_options=options)
+        groups += silence(described, said)
     # What was looked at is what runs, and not what a registry has by that name.
     groups += [("--pull=never", image, *begin_words(wiring, start))]
     words = [word for group in groups for word in group]

@@ -84,8 +84,8 @@ class _Kept:
         self.turn = trio.Lock()
         self.used = trio.current_time()
         self.fetched: _Fetched | None = None
-        # The last failure, and when it was.
-        self.failure: tuple[float, AirlockError] | None = None
+        # The last failure, and when it was. Its traceback would keep what a source said.
+        self.failure: tuple[float, Failed] | None = None
 
 
 class Sources:
@@ -152,12 +152,13 @@ class Sources:
         if before is not None and before.is_good(generation, credential):
             return before
         if kept.failure is not None and kept.failure[0] >= began:
-            raise _fail(name, kept.failure[1])
+            raise _explain(name, kept.failure[1])
         try:
             value = await self._read(agent, name, credential)
         except AirlockError as error:
-            kept.fetched, kept.failure = None, (trio.current_time(), error)
-            raise _fail(name, error) from None
+            failure = Failed(error.message, hint=error.hint)
+            kept.fetched, kept.failure = None, (trio.current_time(), failure)
+            raise _explain(name, failure) from None
         secret = before.secret if before is not None else None
         if secret is None or secret.value != value:
             secret = Secret(value, next(self._versions))
@@ -253,5 +254,5 @@ def _advise(words: tuple[str, ...]) -> str:
     return f"find out why, as the user of the daemon: {shlex.join(words)}"
 
 
-def _fail(name: str, error: AirlockError) -> Failed:
+def _explain(name: str, error: AirlockError) -> Failed:
     return Failed(f"there is no credential for {name} now: {error.message}", hint=error.hint)

@@ -205,11 +205,15 @@ class Api(Struct, frozen=True, kw_only=True):
             )
         for field in fields:
             shown = f"{self.name} graphql {field.kind} {field.name}"
-            if field.kind == "mutation" and field.name in (self.mutations or ()):
-                continue
             if field.kind == "mutation":
-                hint = self._advise("allow", f'"mutation {field.name}"')
-                return Verdict(f"{shown} is refused: no rule allows it", "graphql", hint)
+                rule = f"mutation {field.name}"
+                if rule in self.deny:
+                    problem = f"{shown} is refused: deny has {rule}"
+                    return Verdict(problem, rule, self._advise("deny"))
+                if field.name not in (self.mutations or ()):
+                    hint = self._advise("allow", f'"{rule}"')
+                    return Verdict(f"{shown} is refused: no rule allows it", "graphql", hint)
+                continue
             if field.kind == "subscription" or not self._may_query(field):
                 hint = self._advise("repositories")
                 return Verdict(

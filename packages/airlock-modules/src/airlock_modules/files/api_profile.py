@@ -61,9 +61,7 @@ def grant_apis(
         own = allow.operations if number == 0 else ()
         mutations = api.mutations
         if mutations is not None:
-            mutations = tuple(
-                name for name in (*mutations, *allow.mutations) if name not in deny.mutations
-            )
+            mutations = (*mutations, *allow.mutations)
         credential = api.credential
         if credential is not None and source is not None:
             credential = replace(credential, source=source)
@@ -72,7 +70,7 @@ def grant_apis(
                 api,
                 credential=credential,
                 allow=(*_fill(table, (*api.allow, *added), texts), *own),
-                deny=(*_fill(table, api.deny, texts), *deny.operations),
+                deny=(*_fill(table, api.deny, texts), *deny.lines),
                 secret=tuple(_fill(table, api.secret, texts)),
                 upgrade=tuple(_fill(table, api.upgrade, texts)),
                 mutations=mutations,

@@ -40,6 +40,11 @@ class Rules(Struct, frozen=True):
     operations: tuple[str, ...] = ()
     mutations: tuple[str, ...] = ()
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All of them as they are written, operations first."""
+        return (*self.operations, *(f"mutation {name}" for name in self.mutations))
+
 
 def read_apis(reader: TableReader, *, module: str) -> tuple[Api, ...]:
     """Read every `[[api]]` of the module file. Faults are recorded by `reader`."""
@@ -76,7 +81,7 @@ def read_api(table: TableReader, *, name: str, module: str) -> Api:
         ca=ca,
         credential=_read_credential(table.table("credential")) if table.has("credential") else None,
         allow=rules["allow"].operations,
-        deny=rules["deny"].operations,
+        deny=rules["deny"].lines,
         secret=rules["secret"].operations,
         upgrade=rules["upgrade"].operations,
         mutations=mutations,
