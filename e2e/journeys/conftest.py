@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from e2e.world import account, engine
+from e2e.world.devcontainers import install_devcontainers
 from e2e.world.executables import Executables
 from e2e.world.fresh_host import FreshHosts
 from e2e.world.git_server import GitServer, running_git_server
@@ -72,6 +73,12 @@ def ground(alone: None) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="airlock-e2e-") as folder:
         os.chmod(folder, 0o755)
         yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def devcontainer(ground: Path) -> str:
+    """Return the line that calls the command line of Development Containers."""
+    return install_devcontainers(ground / "devcontainers")
 
 
 @pytest.fixture(scope="session")

@@ -87,7 +87,8 @@ def follow_registries(page: Page, host: GuideHost) -> None:
     profile = "~/.config/airlock/agents/my/airlock.toml"
     host.type(f"cat publish >>{profile} && airlock-daemon reload")
     host.type(_log_in(page.take("airlock-daemon login npm")))
-    assert host.type("airlock-daemon login").split()[-3:] == ["pypi", "*", "my"]
+    stored = [line.split() for line in host.type("airlock-daemon login").splitlines()]
+    assert ["pypi", "*", "my"] in stored
 
 
 def follow_any_api(page: Page, host: GuideHost) -> None:

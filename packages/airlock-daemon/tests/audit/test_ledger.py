@@ -119,6 +119,23 @@ async def test_what_was_started_is_never_counted(book: Book, autojump_clock: Moc
     assert len(book.records()) == before
 
 
+async def test_an_operation_that_was_begun_has_its_end_in_full(
+    book: Book, autojump_clock: MockClock
+) -> None:
+    """One that begins when much was written already is counted with its end."""
+    book.deny(event="broker-start", request=None, id="first", outcome=None)
+    for _ in range(500):
+        book.deny()
+    book.deny(event="broker-start", request=None, id="second", outcome=None)
+    for name in ("first", "second"):
+        book.deny(event="broker", request=None, id=name, outcome="allowed")
+    events = [(each["event"], each["id"]) for each in book.records() if each["id"]]
+    assert events == [("broker-start", "first"), ("broker", "first")]
+    await trio.sleep(EVERY_S)
+    book.deny(event="broker", request=None, id="first", outcome="allowed")
+    assert book.counts()["broker", "allowed"] == 3
+
+
 async def test_kinds_are_not_mixed(book: Book, autojump_clock: MockClock) -> None:
     """A record stands for requests of one event, outcome and layer, and one limit."""
     async with trio.open_nursery() as nursery:

@@ -143,6 +143,9 @@ class World:
     async def tunnel(self, authority: str) -> tuple[trio.SocketStream, bytes]:
         """A connection on which CONNECT was said, and the head of the answer."""
         _, stream = await self.connect()
+        return stream, await self._ask_for(stream, authority)
+
+    async def _ask_for(self, stream: trio.SocketStream, authority: str) -> bytes:
         await stream.send_all(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
         answer = b""
         while not answer.endswith(b"\r\n\r\n"):
@@ -150,18 +153,22 @@ class World:
             if not data:
                 break
             answer += data
-        return stream, answer
+        return answer
 
-    async def open(self, host: str = "localhost", *, sni: str | None = None) -> "Tool":
+    async def open(self, host: str = "localhost") -> "Tool":
         """A tool that speaks TLS with the API's host."""
+        _, stream = await self.connect()
+        return await self.secure(stream, host)
+
+    async def secure(self, stream: trio.SocketStream, host: str = "localhost") -> "Tool":
+        """The same over a connection that was passed on."""
         port = self.apis[0].ports[0]
-        name = f"[{host}]" if ":" in host else host
-        stream, answer = await self.tunnel(f"{name}:{port}")
+        answer = await self._ask_for(stream, f"{host}:{port}")
         assert answer.startswith(b"HTTP/1.1 200 "), answer
         context = ssl.create_default_context(cafile=str(self.published / "ca.pem"))
-        tls = TlsStream(stream, context, sni or host)
+        tls = TlsStream(stream, context, host)
         await tls.do_handshake()
-        return Tool(tls, host if port == 443 else f"{name}:{port}")
+        return Tool(tls, host if port == 443 else f"{host}:{port}")
 
     async def listen(self, nursery: trio.Nursery) -> int:
         """The port of a proxy for tools, as the shim has it in a container."""

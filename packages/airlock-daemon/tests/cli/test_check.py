@@ -106,7 +106,7 @@ def test_each_fault_has_the_name_of_what_was_looked_at(world: World) -> None:
     world.write_module("git", "nowhere")
     world.write_module("Git", "git")
     world.write_module("sh", "/bin/sh", f"[deny]\nargs = []\n{UNSAID}")
-    world.write_profile('[deny]\nterraform = ["apply"]\n')
+    world.write_profile('[deny]\nterraform = ["apply"]\n[network]\nallow = ["@vscode"]\n')
     world.write_config('[daemon]\nsocket = "x"\npath = "/nowhere:/tmp"\n')
     told = report(world)
     names = {each["name"] for kind in ("faults", "findings", "notes") for each in told[kind]}

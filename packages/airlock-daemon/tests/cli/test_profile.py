@@ -15,7 +15,12 @@ def test_profiles_are_listed_by_lines_with_tabs(world: World) -> None:
     """Name, socket and directory of each agent, without headings."""
     assert run(world, "profile", "list").stdout == f"my\t{world.socket}\t{world.agent}\n"
     (row,) = json.loads(run(world, "profile", "list", "--json").stdout)
-    assert row == {"name": "my", "socket": world.socket, "path": str(world.agent)}
+    assert row == {
+        "name": "my",
+        "socket": world.socket,
+        "path": str(world.agent),
+        "https_socket": None,
+    }
 
 
 def test_profiles_are_a_table_on_a_terminal(world: World) -> None:

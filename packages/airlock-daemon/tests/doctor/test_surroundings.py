@@ -42,6 +42,22 @@ def test_tools_that_are_others_for_the_shell_are_noted(world: World, tmp_path: P
     assert found.is_note
 
 
+def test_certificates_that_a_broker_has_not_made_are_told(world: World) -> None:
+    """Of an agent with an API, where a daemon runs that should have had them made."""
+    profile = '[network]\nallow = ["static.example.com:443"]\n[workspace]\nhost = true\n'
+    with Daemon(world):
+        assert find("certificates", around(world)) == []
+        world.write_profile(profile)
+        (found,) = find("certificates", around(world))
+        assert found.source == f"{world.config}/sockets/my/ca.pem"
+        for name in ("ca.pem", "ca-bundle.pem", "truststore.p12"):
+            (world.config / "sockets/my" / name).touch()
+        assert find("certificates", around(world)) == []
+    world.write_profile(profile)
+    (world.config / "sockets/my/ca.pem").unlink()
+    assert find("certificates", around(world)) == []
+
+
 @pytest.fixture
 def agent_socket(tmp_path: Path) -> Iterator[str]:
     """A real ssh-agent without keys."""

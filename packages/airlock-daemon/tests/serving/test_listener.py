@@ -15,6 +15,7 @@ from airlock_daemon.audit.log import AuditLog
 from airlock_daemon.fairness.starts import Starts
 from airlock_daemon.fairness.turns import Rounds
 from airlock_daemon.request.state import AgentState
+from airlock_daemon.serving.clients import Clients
 from airlock_daemon.serving.listener import Listener
 from airlock_daemon.setup.config import LogConfig
 from airlock_daemon.setup.limits import Limits
@@ -66,7 +67,8 @@ async def crowded(folder: Path) -> AsyncIterator[tuple[Listener, Crowd]]:
         trio.lowlevel.add_instrument(shared.rounds)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(shared.rounds.run)
-            yield Listener(shared, agent, listening), Crowd(listening, clients)
+            listener = Listener(shared, agent, listening, Clients(shared, agent))
+            yield listener, Crowd(listening, clients)
             nursery.cancel_scope.cancel()
         trio.lowlevel.remove_instrument(shared.rounds)
     audit.close()

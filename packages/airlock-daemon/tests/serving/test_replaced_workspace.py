@@ -128,7 +128,7 @@ def attack_by_run(world: World, app: Path, swap: Swap, *guards: str) -> str:
     with start(world, *guards):
         swap(world, app)
         argv = [sys.executable, *unguarded.options(*guards), "--config", str(world.config)]
-        argv += ["--agents", str(world.agents_file), "run", "part", "image"]
+        argv += ["--agents", str(world.agents_file), "run", "part", "image", "true"]
         path = f"{docker.parent}:{os.environ['PATH']}"
         done = subprocess.run(
             argv, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False

@@ -11,7 +11,7 @@ import pytest
 
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.serving.sockets import SocketsDirectory
-from airlock_daemon.setup.socket_files import LOCK
+from airlock_daemon.setup.socket_files import HTTPS, LOCK
 
 
 def open_directory(path: Path, *, mode: int | None = None) -> SocketsDirectory:
@@ -35,6 +35,24 @@ def test_a_private_directory_has_sockets_for_any_user_of_a_container(tmp_path: P
     sockets.close()
     assert not by_directory.exists()
     assert not by_name.exists()
+
+
+def test_an_agent_has_a_second_socket_in_its_directory_alone(tmp_path: Path) -> None:
+    """With the same access as the first, which stays when the second goes."""
+    sockets = open_directory(tmp_path)
+    sockets.listen("my")
+    sockets.listen("my", HTTPS)
+    sockets.set_access(mode=0o640, gid=None)
+    assert sorted(path.name for path in tmp_path.rglob("*.sock")) == [
+        "airlock.sock",
+        "https.sock",
+        "my.sock",
+    ]
+    assert permissions(tmp_path / "my" / "https.sock") == 0o640
+    sockets.dismiss("my", HTTPS).close()
+    left = sorted(path.name for path in tmp_path.rglob("*.sock"))
+    assert left == ["airlock.sock", "my.sock"]
+    sockets.close()
 
 
 def test_a_directory_that_others_reach_has_private_sockets(tmp_path: Path) -> None:

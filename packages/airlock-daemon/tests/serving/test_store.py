@@ -131,6 +131,22 @@ def test_who_connects_between_two_daemons_is_served_by_the_second(
             assert os.stat(world.socket).st_ino == before
 
 
+def test_every_socket_of_an_agent_is_kept(world: World, manager: Manager) -> None:
+    """That for APIs too, which an agent has with a network."""
+    world.write_profile('[network]\nallow = ["example.com:443"]\n')
+    with daemon(world, manager) as process:
+        hear_until(manager, "READY=1")
+        assert {name.partition("@")[0] for name in manager.kept} == {"my", "my/https.sock"}
+        process.kill()
+        process.wait(30)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(30)
+        client.connect(str(Path(world.socket).with_name("https.sock")))
+        client.sendall(b"CONNECT other.example:443 HTTP/1.1\r\nHost: other.example:443\r\n\r\n")
+        with daemon(world, manager):
+            assert client.recv(4096).startswith(b"HTTP/1.1 403 airlock: ")
+
+
 def test_nobody_is_told_where_there_is_no_manager() -> None:
     """As when a person starts the daemon; FDSTORE alone says nothing."""
     manager = ServiceManager({"FDSTORE": "8"})

@@ -38,6 +38,10 @@ TELL_S = 60
 _log = logging.getLogger("airlock")
 
 
+# The events that something begins with, and those that it ends with.
+_BEGINNINGS = {"exec-start": "exec", "broker-start": "broker"}
+
+
 class Kind(NamedTuple):
     """What records have in common of which one stands for all. `rule` is of limits alone."""
 
@@ -55,7 +59,7 @@ class Ledger:
         self._log = log
         self._burst = self._share_burst(agents)
         self._accounts: dict[str | None, _Account] = {}
-        self._started: set[str | None] = set()
+        self._begun: set[object] = set()
         self._idle = ParkingLot()
 
     def adopt(self, config: LogConfig, *, agents: int) -> None:
@@ -102,13 +106,16 @@ class Ledger:
         if account is None:
             self._log.write(record)
             return
-        if not (self._is_of_a_command(record) or account.allowance.has_plenty):
+        if record.event == "broker-start" and not account.allowance.has_plenty:
+            # Its end is counted.
+            return
+        if not (self._is_of_begun(record) or account.allowance.has_plenty):
             self.count(account.agent, _kind_of(record), record.peer)
             return
         try:
             account.allowance.spend(self._log.write(record))
         except Failed:
-            if record.event != "exec-start":
+            if record.event not in _BEGINNINGS:
                 self._keep(account, record)
             raise
 
@@ -151,14 +158,14 @@ class Ledger:
         """Close the log."""
         self._log.close()
 
-    def _is_of_a_command(self, record: Record) -> bool:
-        """Whether a record is of something that is started, or was."""
-        if record.event == "exec-start":
-            self._started.add(record.request)
+    def _is_of_begun(self, record: Record) -> bool:
+        """Whether a record is of something that begins, or has begun."""
+        if record.event in _BEGINNINGS:
+            self._begun.add(_name(record))
             return True
-        is_begun = record.event in ("exec", "broker") and record.request in self._started
-        if record.event == "exec":
-            self._started.discard(record.request)
+        is_begun = record.event in _BEGINNINGS.values() and _name(record) in self._begun
+        if record.event == "exec" or (record.event == "broker" and record.request is None):
+            self._begun.discard(_name(record))
         return is_begun
 
     def _share_burst(self, agents: int) -> float:
@@ -183,6 +190,11 @@ class Ledger:
         except Failed as error:
             # What is left is tried again.
             _log.error("%s; %s", error.message, error.hint)
+
+
+def _name(record: Record) -> object:
+    """What is common to the records of one request, or of one operation that belongs to none."""
+    return record.id if record.request is None else record.request
 
 
 def _kind_of(record: Record) -> Kind:

@@ -9,7 +9,15 @@ import msgspec
 from airlock_wire import encode_text
 
 Event = Literal[
-    "exec-start", "exec", "check", "broker", "invalid", "daemon-start", "daemon-stop", "reload"
+    "exec-start",
+    "exec",
+    "check",
+    "broker-start",
+    "broker",
+    "invalid",
+    "daemon-start",
+    "daemon-stop",
+    "reload",
 ]
 Outcome = Literal["allowed", "denied", "failed", "aborted", "invalid"]
 

@@ -171,7 +171,7 @@ def add_agent(
             say("nothing was changed, since the files would have these faults:")
             raise SetupError(checked.faults)
     note_workspaces(state, name, new.directory, new.workspaces)
-    made = _read_agent(locations, name, new.directory)
+    registered = _read_agent(locations, name, new.directory)
     steps = NextSteps(
         directory=new.directory,
         start=choose_start(application, file),
@@ -181,10 +181,10 @@ def add_agent(
         is_started=not registration.has_daemon and _start_service(file),
         wiring=_wire(
             locations,
-            made,
+            registered,
             workspaces=(Mount(source=path, target=path) for path in plan.workspaces),
         ),
-        logins=_list_logins(application, made),
+        logins=_list_logins(application, registered),
     )
     if application.json:
         about = {"name": name, "path": new.directory, "registration": file}

@@ -13,6 +13,7 @@ from airlock_daemon.cli.table import print_rows
 from airlock_daemon.setup.apis import describe_api
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.load import Setup
+from airlock_daemon.setup.socket_files import HTTPS, SOCKET
 from airlock_daemon.setup.workspaces import describe_unserved
 from airlock_wire import quote
 
@@ -31,22 +32,30 @@ def list_profiles(application: Application) -> None:
     """List name, socket and directory, one agent a line.
 
     On a terminal it is a table, else a line has tabs between the three. Agents that are not served
-    because of their workspaces are told on stderr, each with the reason.
+    because of their workspaces are told on stderr, each with the reason. With --json there is also
+    the socket for APIs, null for an agent without one.
     """
     setup = application.load_setup()
+    sockets = setup.locations.sockets_dir
     rows = [
-        {
-            "name": name,
-            "socket": os.path.join(setup.locations.sockets_dir, name, "airlock.sock"),
-            "path": generation.agent.directory,
-        }
+        (name, os.path.join(sockets, name, SOCKET), generation.agent.directory)
         for name, generation in setup.generations.items()
     ]
     say_each(describe_unserved(setup.unserved))
     if application.json:
-        application.print_json(rows)
+        https = {
+            name: os.path.join(sockets, name, HTTPS)
+            for name, generation in setup.generations.items()
+            if generation.apis
+        }
+        application.print_json(
+            [
+                {"name": name, "socket": socket, "path": path, "https_socket": https.get(name)}
+                for name, socket, path in rows
+            ]
+        )
     else:
-        print_rows(("NAME", "SOCKET", "PATH"), [tuple(row.values()) for row in rows])
+        print_rows(("NAME", "SOCKET", "PATH"), rows)
 
 
 @app.command("show")

@@ -9,7 +9,7 @@ import os
 import socket
 
 from airlock_daemon.setup.connecting import connect
-from airlock_daemon.setup.socket_files import LOCK, list_sockets
+from airlock_daemon.setup.socket_files import LOCK, SOCKET, list_sockets
 
 ANSWER_S = 5
 REMEDY = "airlock-daemon doctor"
@@ -25,8 +25,8 @@ def find_silence(sockets_dir: str) -> str | None:
         return f"no daemon serves {sockets_dir}"
     refused = answered = 0
     for path in list_sockets(sockets_dir):
-        if os.path.dirname(path) != sockets_dir:
-            # The other name of the same socket.
+        if os.path.dirname(path) != sockets_dir and os.path.basename(path) == SOCKET:
+            # `NAME.sock` is the same socket.
             continue
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(ANSWER_S)

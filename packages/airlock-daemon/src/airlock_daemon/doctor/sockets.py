@@ -9,7 +9,7 @@ from airlock_daemon.doctor.surroundings import Surroundings
 from airlock_daemon.setup.client import PUBLISHED
 from airlock_daemon.setup.connecting import is_served
 from airlock_daemon.setup.finding import Finding, named
-from airlock_daemon.setup.socket_files import list_sockets
+from airlock_daemon.setup.socket_files import NAMES, list_sockets
 from airlock_daemon.setup.sockets_directory import DOCKER, find_unusable
 from airlock_daemon.setup.trust import name_user
 
@@ -81,7 +81,7 @@ def _list_directories(directory: str) -> Iterator[str]:
         return
     for name in sorted(os.listdir(directory)):
         path = os.path.join(directory, name)
-        for candidate in (path, os.path.join(path, "airlock.sock")):
+        for candidate in (path, *(os.path.join(path, socket) for socket in NAMES)):
             is_socket = candidate.endswith(".sock")
             if (
                 is_socket

@@ -14,7 +14,7 @@ from airlock_daemon.platform.linux.peer import peer_credentials
 from airlock_daemon.request.exchange import REMOVED, STOPPING, Exchange, say_last, to_wire
 from airlock_daemon.request.origin import Origin
 from airlock_daemon.request.state import AgentState, DaemonState, log
-from airlock_wire import ErrorObject, HalfClosed, RemoteProtocolError, Request
+from airlock_wire import ErrorObject, HalfClosed, RemoteProtocolError, Request, ServerSession
 
 
 class Clients:
@@ -27,7 +27,7 @@ class Clients:
         self._idle: set[Ending] = set()
 
     def stop(self, reason: Reason) -> None:
-        """From now on start nothing, and tell every client why: "stop" or "removed".
+        """As `Service.stop`: the reason is "stop" or "removed".
 
         What runs or waits for its place goes on.
         """
@@ -35,8 +35,12 @@ class Clients:
         for ending in list(self._idle):
             ending.end(reason)
 
+    def put(self, error: Denied) -> bytes:
+        """As `Service.put`."""
+        return ServerSession().send_error(to_wire(error, ""))
+
     async def serve(self, connection: socket.socket, *, is_turn: bool = False) -> None:
-        """Serve a connection to its end; `is_turn` says that this step is one of the agent's."""
+        """As `Service.serve`."""
         await self._serve(_Visit(connection, self._agent, None), is_turn=is_turn)
 
     async def serve_relayed(self, connection: socket.socket, origin: Origin) -> None:

@@ -31,6 +31,7 @@ from airlock_daemon.setup.load import Setup
 from airlock_daemon.setup.notice import notice_of
 from airlock_daemon.setup.paths import beside_config
 from airlock_daemon.setup.remotes import find_unpinned
+from airlock_daemon.setup.socket_files import HTTPS
 from airlock_daemon.setup.workspaces import describe_unserved
 from airlock_daemon.workspace.temporary import remove_left_behind
 
@@ -77,8 +78,9 @@ def announce(setup: Setup) -> None:
     log.info("enabled commands: %s", ", ".join(setup.config.enable))
     for line in describe_unserved(setup.unserved):
         log.error("%s", line)
-    for name in setup.generations:
-        log.info("agent %s: %s/%s/airlock.sock", name, setup.locations.sockets_dir, name)
+    for name, generation in setup.generations.items():
+        more = f" and {HTTPS}" if generation.apis else ""
+        log.info("agent %s: %s/%s/airlock.sock%s", name, setup.locations.sockets_dir, name, more)
     agents = [generation.agent for generation in setup.generations.values()]
     for find in (find_unprotected, find_holdings, find_unpinned):
         for note in find(agents, setup.config.ceiling):
@@ -137,7 +139,7 @@ async def _serve_until_stopped(
         watching.start_soon(shared.audit.run)
         watching.start_soon(_clear_up)
         async with trio.open_nursery() as requests, trio.open_nursery() as accepting:
-            accepting.start_soon(roster.run, requests)
+            accepting.start_soon(roster.run, requests, watching)
             accepting.start_soon(reloader.run)
             await _wait_stop(signals, on_hangup=reloader.ask)
             grace = reloader.setup.config.shutdown_grace_s

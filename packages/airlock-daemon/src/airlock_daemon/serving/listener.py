@@ -1,10 +1,11 @@
-"""Accepting connections on one agent's socket, within its limits."""
+"""Accepting connections on one socket of an agent, within its limits."""
 
 import errno
 import logging
 import os
 import socket
 from contextlib import suppress
+from typing import Protocol
 
 import trio
 from trio.lowlevel import ParkingLot
@@ -14,11 +15,9 @@ from airlock_daemon.connection.closing import MOST
 from airlock_daemon.connection.ending import Reason
 from airlock_daemon.errors import NO_DESCRIPTORS, Denied
 from airlock_daemon.fairness.gate import CLOSE_SOME, too_many
-from airlock_daemon.request.exchange import to_wire
 from airlock_daemon.request.state import AgentState, DaemonState
-from airlock_daemon.serving.clients import Clients, describe_peer
+from airlock_daemon.serving.clients import describe_peer
 from airlock_daemon.serving.socket_file import BACKLOG
-from airlock_wire import ServerSession
 
 log = logging.getLogger("airlock")
 
@@ -32,20 +31,38 @@ AT_ONCE = 4
 CROWD = 4
 
 
+class Service(Protocol):
+    """What connections to a socket are for."""
+
+    async def serve(self, connection: socket.socket, *, is_turn: bool = False) -> None:
+        """Serve a connection, which is counted at the agent's gate, to its end, and close it.
+
+        `is_turn` says that this step is one of the agent's turns.
+        """
+
+    def stop(self, reason: Reason) -> None:
+        """From now on start nothing, and tell every client why."""
+
+    def put(self, error: Denied) -> bytes:
+        """What a client is told that is refused before it has said anything."""
+
+
 class Listener:
-    """Serves one agent's listening socket, which it does not own.
+    """Accepts on one listening socket of an agent, which it does not own, for a service.
 
     One task leads: it waits for a connection. It serves that one itself, at once, and another task,
     which waits for nothing but that, leads from then on: to make a task for each connection would
     cost a client a round of the event loop more.
     """
 
-    def __init__(self, shared: DaemonState, agent: AgentState, listening: socket.socket) -> None:
+    def __init__(
+        self, shared: DaemonState, agent: AgentState, listening: socket.socket, service: Service
+    ) -> None:
         self._shared = shared
         self._agent = agent
         self._listening = listening
         self._spare = _open_spare()
-        self._clients = Clients(shared, agent)
+        self._service = service
         self._is_stopping = False
         self._is_over = False
         self._followers = ParkingLot()
@@ -65,13 +82,13 @@ class Listener:
             self._followers.unpark_all()
             trio.lowlevel.notify_closing(self._listening)
             for connection in self._accept_some(BACKLOG + 1):
-                requests.start_soon(self._clients.serve, connection)
+                requests.start_soon(self._service.serve, connection)
             os.close(self._spare)
 
     def stop(self, reason: Reason) -> None:
-        """From now on start nothing, and tell every client why, as `Clients.stop` does."""
+        """As `Service.stop`."""
         self._is_stopping = True
-        self._clients.stop(reason)
+        self._service.stop(reason)
 
     async def _lead(self, requests: trio.Nursery) -> None:
         """Wait for a connection, let another task lead, and serve it; and so on."""
@@ -80,7 +97,7 @@ class Listener:
                 self._followers.unpark()
             else:
                 requests.start_soon(self._lead, requests)
-            await self._clients.serve(first, is_turn=True)
+            await self._service.serve(first, is_turn=True)
             # One that waits is enough.
             if self._is_over or self._followers:
                 return
@@ -104,7 +121,7 @@ class Listener:
                 most = AT_ONCE if self._agent.gate.connections >= CROWD else 1
                 first, *others = self._accept_some(most) or (None,)
                 for connection in others:
-                    requests.start_soon(self._clients.serve, connection)
+                    requests.start_soon(self._service.serve, connection)
                 if first is not None:
                     return first
         return None
@@ -174,7 +191,7 @@ class Listener:
         self._unpaced += 1
         reason = error.message
         if reason not in self._lines:
-            self._lines[reason] = ServerSession().send_error(to_wire(error, ""))
+            self._lines[reason] = self._service.put(error)
         with connection:
             with suppress(OSError):
                 connection.send(self._lines[reason])

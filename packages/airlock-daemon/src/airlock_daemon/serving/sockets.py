@@ -1,8 +1,9 @@
-"""The sockets directory: one socket an agent, under two names, served by one daemon at a time.
+"""The sockets directory: the sockets of each agent, served by one daemon at a time.
 
 `<agent>/airlock.sock` is for mounting the directory, which survives a restart of the daemon;
-`<agent>.sock` is a hard link to it, for mounting the file. Everything is done relative to open
-directories, so that nobody who can write one of them can lead the daemon elsewhere by a link.
+`<agent>.sock` is a hard link to it, for mounting the file. Other sockets of an agent are in its
+directory alone. Everything is done relative to open directories, so that nobody who can write one
+of them can lead the daemon elsewhere by a link.
 """
 
 import fcntl
@@ -15,9 +16,10 @@ from contextlib import suppress
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.serving.socket_file import File, bind, clear, identify, open_to_others
 from airlock_daemon.serving.store import SocketStore
+from airlock_daemon.setup.client import CLIENT_ENV, PUBLISHED
 from airlock_daemon.setup.notice import NAME as NOTICE
 from airlock_daemon.setup.notice import Notice, post_notice
-from airlock_daemon.setup.socket_files import LOCK, SOCKET
+from airlock_daemon.setup.socket_files import HTTPS, LOCK, SOCKET
 from airlock_daemon.setup.sockets_directory import find_unusable
 
 # `doctor` looks whether there is a daemon by taking its lock, for less than this.
@@ -42,6 +44,7 @@ class SocketsDirectory:
         self._gid = gid
         self._store = store
         self._notice: int | None = None
+        # By their paths in the sockets directory, as `my/airlock.sock`.
         self._listening: dict[str, tuple[socket.socket, File]] = {}
         try:
             with suppress(FileExistsError):
@@ -56,48 +59,49 @@ class SocketsDirectory:
             os.close(self._directory)
             raise
 
-    def listen(self, agent: str) -> socket.socket:
-        """Listen for `agent`: on the socket that was kept, else on one that is bound now.
+    def listen(self, agent: str, name: str = SOCKET) -> socket.socket:
+        """Listen on a socket of `agent`: on the one that was kept, else on one that is bound now.
 
         That replaces a socket that nobody serves any more. Raises AirlockError when something else
         is in the way, with the command that removes it.
         """
+        path = f"{agent}/{name}"
         directory = self._open_agent(agent)
-        name = f"{agent}.sock"
         try:
-            is_taken = self._take_over(agent, directory)
-            is_linked = is_taken and self._is_own(name, agent)
+            is_taken = self._take_over(path, directory)
+            link = f"{agent}.sock" if name == SOCKET else None
+            if is_taken and link is not None and self._is_own(link, path):
+                link = None
             if not is_taken:
-                clear(directory, SOCKET, os.path.join(self.path, agent, SOCKET))
-            if not is_linked:
-                clear(self._directory, name, os.path.join(self.path, name))
+                clear(directory, name, os.path.join(self.path, path))
+            if link is not None:
+                clear(self._directory, link, os.path.join(self.path, link))
             if not is_taken:
-                made = bind(directory, SOCKET, mode=self._mode, gid=self._gid)
-                self._listening[agent] = made
-            if not is_linked:
+                self._listening[path] = bind(directory, name, mode=self._mode, gid=self._gid)
+            if link is not None:
                 os.link(
-                    SOCKET,
                     name,
+                    link,
                     src_dir_fd=directory,
                     dst_dir_fd=self._directory,
                     follow_symlinks=False,
                 )
-            if self._store is not None and not self._store.keeps(agent):
-                self._store.keep(agent, *self._listening[agent])
+            if self._store is not None and not self._store.keeps(path):
+                self._store.keep(path, *self._listening[path])
         except OSError as error:
-            if agent in self._listening:
-                self.dismiss(agent).close()
+            if path in self._listening:
+                self.dismiss(agent, name).close()
             raise _unusable(os.path.join(self.path, agent), error, sockets=self.path) from error
         finally:
             os.close(directory)
-        return self._listening[agent][0]
+        return self._listening[path][0]
 
     def remove_unclaimed(self) -> None:
         """Remove the sockets that were kept for agents that nobody listens for any more."""
         if self._store is not None:
-            for agent, kept in self._store.list_unclaimed():
-                self._remove(agent, kept.listening, kept.file)
-                self._store.forget(agent)
+            for path, kept in self._store.list_unclaimed():
+                self._remove(path, kept.listening, kept.file)
+                self._store.forget(path)
 
     def set_access(self, *, mode: int | None, gid: int | None) -> None:
         """Go by another `mode` and `gid`, for the sockets that are there too; raises AirlockError.
@@ -106,8 +110,7 @@ class SocketsDirectory:
         """
         self._mode = mode if mode is not None else self._default_mode()
         self._gid = gid
-        for agent, (_, own) in self._listening.items():
-            path = f"{agent}/{SOCKET}"
+        for path, (_, own) in self._listening.items():
             try:
                 open_to_others(self._directory, path, own, mode=self._mode, gid=gid)
             except FileNotFoundError:
@@ -133,47 +136,62 @@ class SocketsDirectory:
 
         A socket that is kept for the next daemon goes on taking connections, which wait for that.
         """
-        for agent, (listening, own) in self._listening.items():
-            if self._store is None or not self._store.keeps(agent):
-                self._remove(agent, listening, own)
+        for path, (listening, own) in self._listening.items():
+            if self._store is None or not self._store.keeps(path):
+                self._remove(path, listening, own)
 
-    def dismiss(self, agent: str) -> socket.socket:
-        """Let nobody connect to one agent, whose socket is the caller's to close from here on."""
+    def dismiss(self, agent: str, name: str = SOCKET) -> socket.socket:
+        """Let nobody connect to one socket, which is the caller's to close from here on."""
+        path = f"{agent}/{name}"
         if self._store is not None:
-            self._store.forget(agent)
-        listening, own = self._listening.pop(agent)
-        self._remove(agent, listening, own)
+            self._store.forget(path)
+        listening, own = self._listening.pop(path)
+        self._remove(path, listening, own)
         return listening
 
-    def _take_over(self, agent: str, directory: int) -> bool:
-        """Listen on the socket that was kept for `agent`, if it is what stands at its path."""
+    def withhold(self, agent: str) -> None:
+        """Remove what an agent without APIs has of a time when it had some, as far as can be."""
+        with suppress(AirlockError):
+            directory = self._open_agent(agent)
+            try:
+                for name in (*PUBLISHED, CLIENT_ENV):
+                    with suppress(OSError):
+                        os.unlink(name, dir_fd=directory)
+                with suppress(OSError):
+                    clear(directory, HTTPS, os.path.join(self.path, agent, HTTPS))
+            finally:
+                os.close(directory)
+
+    def _take_over(self, path: str, directory: int) -> bool:
+        """Listen on the socket that was kept for `path`, if it is the one at that path."""
         if self._store is None:
             return False
+        name = os.path.basename(path)
         try:
-            own = identify(directory, SOCKET)
+            own = identify(directory, name)
         except FileNotFoundError:
             return False
-        listening = self._store.take(agent, own)
+        listening = self._store.take(path, own)
         if listening is None:
             return False
-        self._listening[agent] = listening, own
-        open_to_others(directory, SOCKET, own, mode=self._mode, gid=self._gid)
+        self._listening[path] = listening, own
+        open_to_others(directory, name, own, mode=self._mode, gid=self._gid)
         return True
 
-    def _is_own(self, name: str, agent: str) -> bool:
-        """Whether what stands at `name` is the socket that is listened on for `agent`."""
+    def _is_own(self, name: str, path: str) -> bool:
+        """Whether the file `name` is the socket that is listened on for `path`."""
         try:
-            return identify(self._directory, name) == self._listening[agent][1]
+            return identify(self._directory, name) == self._listening[path][1]
         except FileNotFoundError:
             return False
 
-    def _remove(self, agent: str, listening: socket.socket, own: File) -> None:
-        """Take a socket of an agent away.
+    def _remove(self, path: str, listening: socket.socket, own: File) -> None:
+        """Remove the socket at `path`, and its link.
 
         What stands at its path and is not this daemon's own stays, and so do the directories, since
         they are mounted.
         """
-        for name in (f"{agent}.sock", f"{agent}/{SOCKET}"):
+        for name in (f"{os.path.dirname(path)}.sock", path):
             # As long as the socket is open nothing else can be the same file.
             with suppress(OSError):
                 if identify(self._directory, name) == own:

@@ -12,6 +12,9 @@ import msgspec
 
 from airlock_daemon.serving.notify import ServiceManager, take_inherited
 from airlock_daemon.serving.socket_file import File
+from airlock_daemon.setup.socket_files import SOCKET
+
+_SUFFIX = f"/{SOCKET}"
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -22,7 +25,10 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class SocketStore:
-    """The sockets that `manager` keeps. Its owner must `close` it."""
+    """The sockets that `manager` keeps, by their paths in the sockets directory.
+
+    Its owner must `close` it.
+    """
 
     def __init__(self, manager: ServiceManager, environment: Mapping[str, str]) -> None:
         """Take what was kept, by the variables that the daemon was started with."""
@@ -30,50 +36,51 @@ class SocketStore:
         self._kept: dict[str, Kept] = {}
         self._given: dict[str, str] = {}
         for name, inherited in take_inherited(environment):
-            agent, file = _parse(name)
-            if agent in self._kept or not _is_listening(inherited):
+            path, file = _parse(name)
+            if path in self._kept or not _is_listening(inherited):
                 manager.forget(name)
                 inherited.close()
                 continue
             inherited.setblocking(False)
-            self._kept[agent] = Kept(inherited, file)
-            self._given[agent] = name
+            self._kept[path] = Kept(inherited, file)
+            self._given[path] = name
 
-    def take(self, agent: str, file: File) -> socket.socket | None:
-        """The socket of `agent` that was kept, if it is the one that is bound to `file`.
+    def take(self, path: str, file: File) -> socket.socket | None:
+        """The socket that was kept for `path`, if it is the one that is bound to `file`.
 
         The caller owns it. The manager goes on keeping it.
         """
-        kept = self._kept.get(agent)
+        kept = self._kept.get(path)
         if kept is None or kept.file != file:
             return None
-        del self._kept[agent]
+        del self._kept[path]
         return kept.listening
 
-    def keep(self, agent: str, listening: socket.socket, file: File) -> None:
-        """Have the manager keep `listening`, in the place of what it kept for `agent`."""
-        self.forget(agent)
-        name = f"{agent}@{file[0]:x}.{file[1]:x}"
+    def keep(self, path: str, listening: socket.socket, file: File) -> None:
+        """Have the manager keep `listening`, in the place of what it kept for `path`."""
+        self.forget(path)
+        # Earlier releases have one socket an agent, and know it by that name.
+        name = f"{path.removesuffix(_SUFFIX)}@{file[0]:x}.{file[1]:x}"
         if len(self._given) < self._manager.capacity and self._manager.keep(
             name, listening.fileno()
         ):
-            self._given[agent] = name
+            self._given[path] = name
 
-    def keeps(self, agent: str) -> bool:
-        """Whether the manager keeps the socket of `agent` when this daemon ends."""
-        return agent in self._given
+    def keeps(self, path: str) -> bool:
+        """Whether the manager keeps the socket at `path` when this daemon ends."""
+        return path in self._given
 
-    def forget(self, agent: str) -> None:
-        """Have the manager close what it keeps for `agent`."""
-        name = self._given.pop(agent, None)
+    def forget(self, path: str) -> None:
+        """Have the manager close what it keeps for `path`."""
+        name = self._given.pop(path, None)
         if name is not None:
             self._manager.forget(name)
-        kept = self._kept.pop(agent, None)
+        kept = self._kept.pop(path, None)
         if kept is not None:
             kept.listening.close()
 
     def list_unclaimed(self) -> Iterator[tuple[str, Kept]]:
-        """Every agent whose socket was kept and not taken, and that socket."""
+        """The path of each socket that was kept and not taken, and that socket."""
         yield from list(self._kept.items())
 
     def close(self) -> None:
@@ -84,13 +91,15 @@ class SocketStore:
 
 
 def _parse(name: str) -> tuple[str, File]:
-    """The agent and the file that a name tells; of another form, a file that does not exist."""
-    agent, _, numbers = name.rpartition("@")
+    """The path and the file that a name tells; of another form, a file that does not exist."""
+    path, _, numbers = name.rpartition("@")
+    if "/" not in path:
+        path += _SUFFIX
     device, _, inode = numbers.partition(".")
     try:
-        return agent, (int(device, 16), int(inode, 16))
+        return path, (int(device, 16), int(inode, 16))
     except ValueError:
-        return agent, (-1, -1)
+        return path, (-1, -1)
 
 
 def _is_listening(inherited: socket.socket) -> bool:

@@ -40,6 +40,18 @@ def test_a_request_is_one_line(tmp_path: Path) -> None:
     assert recent(path, most=0) == []
 
 
+def test_an_operation_of_an_api_is_one_line_too(tmp_path: Path) -> None:
+    """Its two records have the same `id`, and belong to no request."""
+    path = tmp_path / "log"
+    first = {"event": "broker-start", "id": "a"}
+    others = [{**first, "id": "b"}, {**first, "id": "c"}]
+    write(path, first, others[0], {**first, "event": "broker", "outcome": "allowed"})
+    assert told(recent(path)) == [("broker-start", "running"), ("broker", "allowed")]
+    write(path, {"event": "daemon-start"}, others[1])
+    assert told(recent(path, outcome="cut-off")) == [("broker-start", "cut-off")]
+    assert told(recent(path, outcome="running")) == [("broker-start", "running")]
+
+
 def test_lines_are_chosen_by_what_they_have(tmp_path: Path) -> None:
     """Agent, command, outcome and layer, all that are given."""
     path = tmp_path / "log"

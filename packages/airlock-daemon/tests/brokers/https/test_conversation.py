@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import json
+import socket
+import struct
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -387,6 +389,30 @@ async def test_a_tool_that_goes_ends_its_request(world: World, server: ApiServer
     told = await finished(world)
     assert (told.status, told.fault) == (0, "the tool has gone")
     await world.wait_for(Ended)
+
+
+async def test_a_tool_that_goes_within_a_body_ends_its_request(
+    world: World, server: ApiServer
+) -> None:
+    """Also where its connection is reset, so that nobody waits for the other."""
+    for way in ("closed", "reset"):
+        count = len(world.told)
+        async with trio.open_nursery() as nursery:
+            port = await world.listen(nursery)
+            stream = await trio.open_tcp_stream("127.0.0.1", port)
+            tool = await world.secure(stream)
+            head = f"PUT /up HTTP/1.1\r\nHost: {tool.authority}\r\nContent-Length: {MUCH}\r\n\r\n"
+            await tool.stream.send_all(head.encode() + bytes(1000))
+            await world.wait_for(Question, since=count)
+            if way == "reset":
+                linger = struct.pack("ii", 1, 0)
+                stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            await stream.aclose()
+            told = await finished(world, since=count)
+            assert told.fault is not None
+            await world.wait_for(Ended, since=count)
+            nursery.cancel_scope.cancel()
+    assert not server.seen
 
 
 async def test_a_service_that_goes_is_told_from_an_end(world: World, server: ApiServer) -> None:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from airlock_modules.apis.graphql import GraphQlField
 from airlock_modules.apis.patterns import (
+    find_rule_problem,
     is_literal,
     matches_host,
     matches_rule,
@@ -174,25 +175,18 @@ class Api(Struct, frozen=True, kw_only=True):
         if denied is not None:
             return Verdict(f"{shown} is refused: deny has {denied}", denied, self._advise("deny"))
         granting = [rule for rule in self.allow if matches_rule(rule, method, path)]
+        why = "no rule allows it"
         secret = next((rule for rule in self.secret if may_match_rule(rule, method, path)), None)
         if secret is not None:
             granting = [rule for rule in granting if is_literal(rule) or rule == secret]
+            why = "its answer has a credential, which no * grants"
         if not granting:
-            why = (
-                "no rule allows it"
-                if secret is None
-                else "its answer has a credential, which no * grants"
-            )
-            line = (
-                f'"{method} {path}"' if path.isprintable() and "*" not in path else "a rule for it"
-            )
+            is_rule = find_rule_problem(f"{method} {path}") is None and "*" not in path
+            line = f'"{method} {path}"' if is_rule else "a rule for it"
             return Verdict(f"{shown} is refused: {why}", "allow", self._advise("allow", line))
-        if asked.upgrade is not None and not any(
-            matches_rule(each, method, path) for each in self.upgrade
-        ):
-            why = (
-                f"it asks for an upgrade to {quote(asked.upgrade, limit=40)}, which is not granted"
-            )
+        upgrading = (matches_rule(rule, method, path) for rule in self.upgrade)
+        if asked.upgrade is not None and not any(upgrading):
+            why = f"an upgrade to {quote(asked.upgrade, limit=40)} is not granted"
             return Verdict(f"{shown} is refused: {why}", "upgrade", self._advise("upgrade"))
         if self.mutations is not None and may_match_rule(f"* {self.graphql_path}", method, path):
             return self._judge_graphql(asked.graphql, granting[0])
@@ -206,12 +200,12 @@ class Api(Struct, frozen=True, kw_only=True):
         for field in fields:
             shown = f"{self.name} graphql {field.kind} {field.name}"
             if field.kind == "mutation":
-                rule = f"mutation {field.name}"
-                if rule in self.deny:
-                    problem = f"{shown} is refused: deny has {rule}"
-                    return Verdict(problem, rule, self._advise("deny"))
+                line = f"mutation {field.name}"
+                if line in self.deny:
+                    problem = f"{shown} is refused: deny has {line}"
+                    return Verdict(problem, line, self._advise("deny"))
                 if field.name not in (self.mutations or ()):
-                    hint = self._advise("allow", f'"{rule}"')
+                    hint = self._advise("allow", f'"{line}"')
                     return Verdict(f"{shown} is refused: no rule allows it", "graphql", hint)
                 continue
             if field.kind == "subscription" or not self._may_query(field):
@@ -246,10 +240,9 @@ class Api(Struct, frozen=True, kw_only=True):
 
     def _has(self, owner: str, name: str) -> bool:
         """Whether a repository is granted; GitHub ignores case."""
-        asked = f"* /{owner}/{name}".lower().split(" ", 1)[1]
-        return any(
-            matches_rule(f"* /{each.lower()}", "GET", asked) for each in self.repositories or ()
-        )
+        path = f"/{owner}/{name}".lower()
+        rules = (f"* /{each.lower()}" for each in self.repositories or ())
+        return any(matches_rule(rule, "GET", path) for rule in rules)
 
     def _advise(self, key: str, line: str = "") -> str:
         what = f"add {line} to" if line else "change"

@@ -24,6 +24,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     ts: str
     event: str
     seq: _Count | None = None
+    id: object = None
     request: str | None = None
     profile: str | None = None
     command: object = None
@@ -39,6 +40,21 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     detail: object = None
     count: _Count | None = None
     prev: str | msgspec.UnsetType | None = msgspec.UNSET
+
+    @property
+    def is_beginning(self) -> bool:
+        """Whether a command or an operation begins with it, whose end is a record of its own."""
+        return self.event in ("exec-start", "broker-start")
+
+    @property
+    def is_end(self) -> bool:
+        """Whether such a command or operation ends with it."""
+        return self.event == "exec" or (self.event == "broker" and self.request is None)
+
+    @property
+    def begun(self) -> str | None:
+        """What the records of a beginning and its end have in common, and no others."""
+        return self.id if self.request is None and isinstance(self.id, str) else self.request
 
     @property
     def weight(self) -> int:

@@ -56,21 +56,21 @@ class Begun:
     """
 
     def __init__(self, running: Iterable[Item] = ()) -> None:
-        self._begun = {item.entry.request: item for item in running if item.entry}
+        self._begun = {item.entry.begun: item for item in running if item.entry}
 
     def take(self, line: Line) -> Iterator[Item]:
         """What is to be shown now that this line has come."""
         item = Item(line, read_entry(line.text))
         entry = item.entry
-        if entry is not None and entry.event == "exec-start":
-            self._begun[entry.request] = item
+        if entry is not None and entry.is_beginning:
+            self._begun[entry.begun] = item
             return
         if entry is not None and entry.event == "daemon-start":
             for begun in self._begun.values():
                 yield msgspec.structs.replace(begun, state="cut-off")
             self._begun.clear()
-        if entry is not None and entry.event == "exec":
-            self._begun.pop(entry.request, None)
+        if entry is not None and entry.is_end:
+            self._begun.pop(entry.begun, None)
         yield item
 
 
@@ -89,14 +89,14 @@ def find_recent(files: Sequence[LogFile], wanted: Wanted, *, most: int | None = 
             break
         entry = read_entry(line.text)
         item = Item(line, entry)
-        if entry is not None and entry.event == "exec-start":
-            if entry.request in ended:
-                ended.discard(entry.request)
+        if entry is not None and entry.is_beginning:
+            if entry.begun in ended:
+                ended.discard(entry.begun)
                 continue
             item = Item(line, entry, "cut-off" if is_restarted else "running")
-        elif entry is not None and entry.event == "exec" and entry.outcome != "denied":
+        elif entry is not None and entry.is_end and entry.outcome != "denied":
             # What is denied was never begun.
-            ended.add(entry.request)
+            ended.add(entry.begun)
         is_restarted |= entry is not None and entry.event == "daemon-start"
         if wanted.matches(item):
             found.append(item)

@@ -114,7 +114,7 @@ def _tell_duration(entry: Entry) -> str:
 def _tell_words(entry: Entry) -> Iterator[str]:
     detail = entry.detail
     match detail:
-        case {"operation": operation} if entry.event == "broker":
+        case {"operation": operation} if entry.event in ("broker", "broker-start"):
             # A line of ours, unless somebody else has written this log.
             is_line = isinstance(operation, str) and operation.isprintable()
             yield operation if is_line else show_word(operation)

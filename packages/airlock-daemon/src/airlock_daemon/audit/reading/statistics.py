@@ -118,14 +118,13 @@ class _Counts:
             self._refused.clear()
         if self._agent not in (None, entry.profile) or not is_since(entry.ts, self._since):
             return
-        if entry.event == "exec-start":
-            self._begun.add(entry.request)
+        if entry.is_beginning:
+            self._begun.add(entry.begun)
             self._known.add(show_word(entry.command))
         elif entry.event == "broker" and entry.request and entry.outcome == "denied":
             self._refused[entry.request] = _name_refusal(entry)
-        elif entry.event in _FINAL or (entry.event == "broker" and entry.request is None):
-            # A broker that is asked over a socket of its own has no other record of that.
-            self._begun.discard(entry.request)
+        elif entry.event in _FINAL or entry.is_end:
+            self._begun.discard(entry.begun)
             self._count(entry)
 
     def _count(self, entry: Entry) -> None:

@@ -165,6 +165,8 @@ class Incoming:
                         data = await self._client.receive_some(PIECE)
                 except trio.TooSlowError:
                     raise Damaged(f"nothing more of it came in {_BODY_S:g} s") from None
+                except trio.BrokenResourceError:
+                    raise Damaged("the tool has gone") from None
                 self._talk.receive_data(data)
         piece = b"".join(pieces)
         self.count += len(piece)

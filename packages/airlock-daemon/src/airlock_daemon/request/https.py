@@ -1,0 +1,215 @@
+"""Requests to APIs, as the daemon sees them: judged, given their credential, and recorded."""
+
+import os
+
+import msgspec
+import trio
+from msgspec.structs import replace
+
+from airlock_daemon.audit.ledger import Kind
+from airlock_daemon.audit.record import Outcome, Record, shorten
+from airlock_daemon.brokers.https.messages import (
+    Answer,
+    Finished,
+    Question,
+    Refusal,
+    Refused,
+    Spent,
+    Spliced,
+)
+from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, own_fault
+from airlock_daemon.request.sources import Sources
+from airlock_daemon.request.state import AgentState, DaemonState, log
+from airlock_modules.apis import Api, Asked
+from airlock_modules.operation import Operation
+
+MOST_RECORDS = 1000
+EVERY_S = 60.0
+"""So many of an agent's operations have records of their own in so long; more are counted."""
+
+HUNG_UP = "the client hung up"
+
+_FORBIDDEN, _FAULT = 403, 500
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """The process at the other end of a connection, as records have it."""
+
+    peer: dict[str, int]
+    container: str | None = None
+    container_proven: bool | None = None
+
+
+class Operations:
+    """What one agent asks of APIs by the HTTPS broker."""
+
+    def __init__(self, shared: DaemonState, agent: AgentState, sources: Sources) -> None:
+        self._shared = shared
+        self._agent = agent
+        self._sources = sources
+        # What was granted and is not over.
+        self._granted: dict[int, Record] = {}
+        self._since = -EVERY_S
+        self._left = 0
+
+    async def judge(self, question: Question, caller: Caller) -> Answer:
+        """Decide about a request by the rules of now, and fetch its credential if it needs one.
+
+        Whatever goes wrong refuses. What is granted is recorded first, and over with `finish` or
+        `abort`.
+        """
+        record = self._describe(question, caller)
+        try:
+            api = self._admit(question)
+            secret = await self._sources.get(self._agent, api) if question.needs_secret else None
+            if self._has_room:
+                self._shared.record_ahead(replace(record, event="broker-start"))
+        except trio.Cancelled:
+            self._write(record, "aborted", HUNG_UP)
+            raise
+        except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
+            answer = self._refuse(question.question, record, error)
+        else:
+            self._granted[question.question] = record
+            if secret is None:
+                return Answer(question=question.question)
+            return Answer(question=question.question, secret=secret.value, version=secret.version)
+        await self._agent.gate.pace.keep()
+        return answer
+
+    def refuse(self, question: Question, caller: Caller, error: AirlockError) -> Answer:
+        """Refuse a request without looking at it."""
+        return self._refuse(question.question, self._describe(question, caller), error)
+
+    def finish(self, finished: Finished) -> None:
+        """Record that what was granted is over."""
+        record = self._granted.pop(finished.question, None)
+        if record is None:
+            return
+        done = {"status": finished.status, "bytes": finished.sent, "received": finished.received}
+        detail = {**_detail(record), **done}
+        record = replace(record, detail=detail, duration_ms=finished.duration_ms)
+        self._write(record, "allowed" if finished.fault is None else "failed", finished.fault)
+
+    def abort(self, question: int, reason: str) -> None:
+        """Record that what was granted was cut short; nothing where it was not, or is over."""
+        record = self._granted.pop(question, None)
+        if record is not None:
+            self._write(record, "aborted", reason)
+
+    def note_refused(self, refused: Refused, caller: Caller) -> None:
+        """Record what the worker has refused by itself."""
+        words = (refused.method, refused.path) if refused.method else ()
+        record = self._begin(f"{refused.host}:{refused.port}", *words, caller=caller)
+        self._write(replace(record, layer="broker", rule=refused.rule), "denied", refused.reason)
+
+    def note_unserved(self, error: AirlockError, caller: Caller) -> None:
+        """Record that a connection was not served."""
+        record = self._begin("connect", caller=caller)
+        if isinstance(error, Denied):
+            record = replace(record, layer=error.layer, rule=error.rule)
+        self._write(record, "denied" if isinstance(error, Denied) else "failed", error.message)
+
+    def note_spliced(self, spliced: Spliced, caller: Caller) -> None:
+        """Record a connection of which the bytes were passed on as they were."""
+        destination = f"{spliced.host}:{spliced.port}"
+        record = self._begin("connect", destination, caller=caller, service="connect")
+        done = {"bytes": spliced.sent, "received": spliced.received}
+        self._write(replace(record, detail={**_detail(record), **done}), "allowed", None)
+
+    def spend(self, spent: Spent) -> None:
+        """Forget a credential that the service did not take."""
+        self._sources.spend(self._agent, spent.api, spent.version)
+
+    @property
+    def _name(self) -> str:
+        return self._agent.generation.agent.name
+
+    def _find_api(self, name: str) -> Api | None:
+        return next((each for each in self._agent.generation.apis.apis if each.name == name), None)
+
+    def _admit(self, question: Question) -> Api:
+        """The API that is asked; raises Denied."""
+        api = self._find_api(question.api)
+        if api is None:
+            raise Denied(
+                "this API is not granted to the agent any more",
+                layer="profile",
+                rule="commands",
+                hint=f"a person on the host can add it to commands in airlock.toml{AND_RELOAD}",
+            )
+        verdict = api.judge(
+            Asked(
+                method=question.method,
+                path=question.path,
+                graphql=question.graphql,
+                upgrade=question.upgrade,
+            )
+        )
+        if verdict.refusal is not None:
+            raise Denied(
+                verdict.refusal, layer="broker", rule=verdict.rule, hint=verdict.hint or None
+            )
+        return api
+
+    def _describe(self, question: Question, caller: Caller) -> Record:
+        api = self._find_api(question.api)
+        name = question.api if api is None else api.module
+        words = [question.method, question.path]
+        if question.graphql is not None:
+            fields = [(field.kind, field.name) for field in question.graphql]
+            words = ["graphql", *(word for field in fields for word in field)]
+        record = self._begin(name, *words, caller=caller)
+        return replace(record, command=shorten(name))
+
+    def _begin(self, *words: str, caller: Caller, service: str = "https") -> Record:
+        return Record(
+            event="broker",
+            id=os.urandom(8).hex(),
+            profile=self._name,
+            peer=caller.peer,
+            container=caller.container,
+            container_proven=caller.container_proven,
+            detail={"service": service, "operation": Operation(words).line},
+        )
+
+    def _refuse(self, question: int, record: Record, error: Exception) -> Answer:
+        outcome: Outcome = "failed"
+        # To most other answers a tool tries again, and what is amiss needs a person first.
+        status = _FORBIDDEN
+        if isinstance(error, Denied):
+            outcome = "denied"
+            record = replace(record, layer=error.layer, rule=error.rule)
+        elif not isinstance(error, AirlockError):
+            log.error(
+                "a fault of the daemon refused a request to an API; please report it",
+                exc_info=error,
+            )
+            error, status = own_fault(error), _FAULT
+        self._write(record, outcome, error.message)
+        refusal = Refusal(
+            message=error.message, hint=error.hint or "", rule=str(record.rule or ""), status=status
+        )
+        return Answer(question=question, refusal=refusal)
+
+    def _write(self, record: Record, outcome: Outcome, reason: str | None) -> None:
+        """Write a record, or count it where there were many."""
+        if self._has_room:
+            self._left -= 1
+            short = None if reason is None else shorten(reason)
+            self._shared.record(replace(record, outcome=outcome, reason=short))
+        else:
+            kind = Kind("broker", outcome, record.layer)
+            self._shared.audit.count(self._name, kind, record.peer)
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether the next record is written, and not counted."""
+        now = trio.current_time()
+        if now - self._since >= EVERY_S:
+            self._since, self._left = now, MOST_RECORDS
+        return self._left > 0
+
+
+def _detail(record: Record) -> dict[str, object]:
+    return record.detail if isinstance(record.detail, dict) else {}

@@ -1,0 +1,280 @@
+"""A worker of the HTTPS broker, as the daemon sees it: its connections, and what it asks."""
+
+import itertools
+import math
+import socket
+from contextlib import suppress
+
+import msgspec
+import trio
+
+from airlock_daemon.brokers.https.messages import (
+    Channel,
+    Connection,
+    Ended,
+    Finished,
+    Question,
+    Ready,
+    Refused,
+    Settings,
+    Spent,
+    Spliced,
+    ToDaemon,
+    ToWorker,
+    Unready,
+)
+from airlock_daemon.connection.ending import Ending, Reason
+from airlock_daemon.errors import AND_RELOAD, LOOK_AT_MESSAGES, Denied, Failed
+from airlock_daemon.request.https import HUNG_UP, Caller, Operations
+from airlock_daemon.request.state import AgentState, DaemonState, log
+
+IDLE_S = 120.0
+"""A worker without a connection ends after so long."""
+
+# A client asks for one thing after the other.
+_MOST_ASKED = 4
+
+STOPPED = "the daemon stopped"
+_STOPPING = Failed("the daemon is stopping", hint="try again when it runs again")
+_REMOVED = Denied(
+    "APIs are not granted to this agent any more",
+    layer="profile",
+    rule="registration",
+    hint="a person on the host can register the agent again, or grant them in its airlock.toml"
+    + AND_RELOAD,
+)
+
+
+class Worker:
+    """One process that speaks with clients and APIs for an agent. A task must `run` it."""
+
+    def __init__(
+        self,
+        pair: socket.socket,
+        settings: Settings,
+        operations: Operations,
+        *,
+        agent: AgentState,
+        shared: DaemonState,
+    ) -> None:
+        """Take our end of its pair."""
+        self._channel: Channel[ToDaemon, ToWorker] = Channel(pair, receives=ToDaemon)
+        self._operations = operations
+        self._agent = agent
+        self._shared = shared
+        self._settings = settings
+        self._is_new = trio.Event()
+        self._is_new.set()
+        self._is_settled = trio.Event()
+        self._problem: Unready | None = None
+        self._numbers = itertools.count(1)
+        self._open: dict[int, _Open] = {}
+        # The connections of the questions that are not over.
+        self._asked: dict[int, _Open] = {}
+        self._reason: Reason | None = None
+        self._scope = trio.CancelScope()
+        self.is_over = False
+
+    def renew(self, settings: Settings) -> None:
+        """Have it go by other settings from now on; what runs goes on."""
+        self._settings = settings
+        self._is_new.set()
+
+    def stop(self, reason: Reason) -> None:
+        """Grant nothing more, and end each connection as soon as nothing runs on it."""
+        self._reason = reason
+        for opened in list(self._open.values()):
+            self._end_if_idle(opened)
+        self._rest()
+
+    async def run(self) -> bool:
+        """Serve until the process ends, is idle for long, or is stopped.
+
+        Returns whether it ended by itself.
+        """
+        self._rest()
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._send_settings)
+                    await self._receive(nursery)
+                    nursery.cancel_scope.cancel()
+        except Exception:  # noqa: BLE001 - one agent's worker must not end the others'
+            log.exception("a fault of the daemon ended a worker; please report it")
+        finally:
+            self.is_over = True
+            self._channel.close()
+            self._is_settled.set()
+            for opened in self._open.values():
+                opened.is_over.set()
+        return not self._scope.cancelled_caught
+
+    async def converse(self, connection: socket.socket, caller: Caller, ending: Ending) -> None:
+        """Have it serve a connection, which stays the caller's to close, to its end.
+
+        Raises Failed where the process could not begin with it.
+        """
+        number = next(self._numbers)
+        opened = self._open[number] = _Open(caller, ending)
+        self._scope.deadline = math.inf
+        try:
+            await self._settle()
+            try:
+                await self._channel.send(Connection(number=number), connection.fileno())
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                raise _ended() from None
+            await opened.is_over.wait()
+        finally:
+            self._close(number)
+
+    async def _settle(self) -> None:
+        """Wait until the process has taken its settings; raises Failed where it could not."""
+        await self._is_settled.wait()
+        if self.is_over:
+            raise _ended()
+        if self._problem is not None:
+            raise Failed(self._problem.message, hint=self._problem.hint)
+
+    def _close(self, number: int) -> None:
+        opened = self._open.pop(number)
+        self._shared.running.discard(opened.ending)
+        for question, scope in opened.asked.items():
+            scope.cancel()
+            del self._asked[question]
+            self._operations.abort(question, self._tell_end(opened))
+        self._rest()
+
+    def _tell_end(self, opened: "_Open") -> str:
+        if opened.ending.reason == "stop":
+            return STOPPED
+        return "the process of the HTTPS broker ended" if self.is_over else HUNG_UP
+
+    def _rest(self) -> None:
+        """End after a while where there is nothing to do, or now where nothing will come."""
+        if not self._open:
+            wait = 0.0 if self._reason else IDLE_S
+            self._scope.deadline = trio.current_time() + wait
+
+    def _end_if_idle(self, opened: "_Open") -> None:
+        if self._reason is not None and not opened.asked:
+            opened.ending.end(self._reason)
+
+    async def _send_settings(self) -> None:
+        # Where the process has ended, `_receive` notices.
+        with suppress(trio.BrokenResourceError):
+            while True:
+                await self._is_new.wait()
+                self._is_new = trio.Event()
+                try:
+                    await self._channel.send(self._settings)
+                except Failed as error:
+                    self._take_problem(Unready(message=error.message, hint=error.hint or ""))
+
+    async def _receive(self, nursery: trio.Nursery) -> None:
+        while True:
+            try:
+                received = await self._channel.receive()
+            except msgspec.MsgspecError:
+                log.error(
+                    "agent %s: its worker says what is no message, and is ended; please report it",
+                    self._name,
+                )
+                return
+            if received is None:
+                return
+            message, descriptor = received
+            if descriptor is not None:
+                # No message has one.
+                self._agent.closer.close((descriptor,))
+            self._take(message, nursery)
+            await self._agent.turns.take()
+
+    def _take(self, message: ToDaemon, nursery: trio.Nursery) -> None:
+        match message:
+            case Ready():
+                self._problem = None
+                self._is_settled.set()
+            case Unready():
+                self._take_problem(message)
+            case Question():
+                opened = self._open.get(message.connection)
+                if opened is not None:
+                    self._begin(message, opened, nursery)
+            case Finished():
+                self._operations.finish(message)
+                self._forget(message.question)
+            case Spent():
+                self._operations.spend(message)
+            case Refused() | Spliced() | Ended():
+                opened = self._open.get(message.connection)
+                if opened is not None:
+                    self._note(message, opened)
+
+    def _take_problem(self, problem: Unready) -> None:
+        self._problem = problem
+        self._is_settled.set()
+        log.error("agent %s: %s; %s", self._name, problem.message, problem.hint)
+
+    def _note(self, message: Refused | Spliced | Ended, opened: "_Open") -> None:
+        match message:
+            case Refused():
+                self._operations.note_refused(message, opened.caller)
+            case Spliced():
+                self._operations.note_spliced(message, opened.caller)
+            case Ended():
+                opened.is_over.set()
+
+    def _begin(self, question: Question, opened: "_Open", nursery: trio.Nursery) -> None:
+        if question.question in self._asked or len(opened.asked) >= _MOST_ASKED:
+            log.error(
+                "agent %s: its worker asks more than it may, and is ended; please report it",
+                self._name,
+            )
+            self._scope.cancel()
+            return
+        self._asked[question.question] = opened
+        scope = opened.asked[question.question] = trio.CancelScope()
+        self._shared.running.add(opened.ending)
+        nursery.start_soon(self._answer, question, opened, scope)
+
+    async def _answer(self, question: Question, opened: "_Open", scope: trio.CancelScope) -> None:
+        with scope, suppress(trio.BrokenResourceError):
+            if self._reason is None:
+                answer = await self._operations.judge(question, opened.caller)
+            else:
+                error = _STOPPING if self._reason == "stop" else _REMOVED
+                answer = self._operations.refuse(question, opened.caller, error)
+            await self._channel.send(answer)
+            if answer.refusal is not None:
+                self._forget(question.question)
+
+    def _forget(self, question: int) -> None:
+        """Note that a question is over."""
+        opened = self._asked.pop(question, None)
+        if opened is None:
+            return
+        del opened.asked[question]
+        if not opened.asked:
+            self._shared.running.discard(opened.ending)
+            self._end_if_idle(opened)
+
+    @property
+    def _name(self) -> str:
+        return self._agent.generation.agent.name
+
+
+class _Open:
+    """A connection that the process serves, and the scopes of what was asked for it."""
+
+    def __init__(self, caller: Caller, ending: Ending) -> None:
+        self.caller = caller
+        self.ending = ending
+        self.is_over = trio.Event()
+        self.asked: dict[int, trio.CancelScope] = {}
+
+
+def _ended() -> Failed:
+    return Failed(
+        "the process of the HTTPS broker has ended",
+        hint=f"try again in a second; {LOOK_AT_MESSAGES}",
+    )

@@ -1,0 +1,210 @@
+"""A world whose agent has an API, the API's server, and clients of the agent's `https.sock`."""
+
+import json
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.client import HTTPResponse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Self
+
+from https_server import in_thread, make_authority
+
+from running import Daemon
+from worlds import World
+
+TOKEN = "canary-Zx81TtQ4bWmCanary0Secret0Token0"
+PLACEHOLDER = "API_TOKEN"
+"""The variable in which containers have the placeholder."""
+
+
+class ApiServer(ThreadingHTTPServer):
+    """An API on 127.0.0.1 that wants TOKEN, and notes each request and its Authorization."""
+
+    daemon_threads = True
+
+    def __init__(self, authority: Path) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.port = self.server_address[1]
+        self.requests: list[tuple[str, str | None]] = []
+        # `GET /held` sends the first half of its answer, and the other when this is set.
+        self.release = threading.Event()
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(authority)
+
+    def finish_request(self, request: object, client_address: object) -> None:
+        """Serve one connection, in the thread that belongs to it."""
+        with self._context.wrap_socket(request, server_side=True) as secured:  # type: ignore[arg-type]
+            super().finish_request(secured, client_address)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of clients that hang up."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: ApiServer
+
+    def do_GET(self) -> None:
+        given = self.headers["Authorization"]
+        self.server.requests.append((f"{self.command} {self.path}", given))
+        status = 200 if given == f"Bearer {TOKEN}" else 401
+        self.send_response(status)
+        self.send_header("Content-Length", "8")
+        self.end_headers()
+        self.wfile.write(b"half")
+        if self.path == "/held":
+            self.wfile.flush()
+            self.server.release.wait(30)
+        self.wfile.write(b"half")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+        """Say nothing."""
+
+
+class ApiWorld:
+    """`world`, with the API `test` for its agent, whose server is `server`."""
+
+    def __init__(self, world: World, server: ApiServer, authority: Path) -> None:
+        self.world = world
+        self.server = server
+        self._authority = authority
+        self._token = world.root / "token"
+        self._token.write_text(f"{TOKEN}\n")
+        self._token.chmod(0o600)
+        self.published = world.config / "sockets" / "my"
+        self.grant("GET /who", "GET /held")
+
+    def grant(self, *rules: str, more: str = "") -> None:
+        """Write the profile, with these rules for the API."""
+        text = f"""[workspace]
+host = true
+{more}
+[api.test]
+hosts = ["localhost"]
+ports = [{self.server.port}]
+ca = "{self._authority}"
+credential = {{ as = "header", file = "{self._token}", placeholder = "tok_{{36}}" }}
+allow = {json.dumps(rules)}
+env = {{ {PLACEHOLDER} = "{{placeholder}}" }}
+"""
+        self.world.write_profile(text)
+
+    def lose_token(self) -> None:
+        """Remove the file that the credential is in."""
+        self._token.unlink()
+
+    @contextmanager
+    def daemon(self) -> Iterator[Daemon]:
+        """A daemon that has published what containers need."""
+        with Daemon(self.world) as daemon:
+            wait_until_published(self.published, daemon)
+            yield daemon
+
+    def connect(self) -> socket.socket:
+        """A new connection to `https.sock`."""
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(30)
+        connection.connect(str(self.published / "https.sock"))
+        return connection
+
+    def client(self) -> "Client":
+        """A client of the API."""
+        return Client(self)
+
+    def placeholder(self) -> str:
+        """What the agent's container has in place of TOKEN."""
+        lines = (self.published / "client.env").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines)[PLACEHOLDER]
+
+
+class Client:
+    """A connection to the API by CONNECT and TLS, which believes the agent's CA alone."""
+
+    def __init__(self, apis: ApiWorld) -> None:
+        """Raises Refused where CONNECT is."""
+        self._apis = apis
+        self._authority = f"localhost:{apis.server.port}"
+        raw = apis.connect()
+        try:
+            raw.sendall(f"CONNECT {self._authority} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            status, text = read_answer(raw, "CONNECT")
+            if status != 200:
+                raise Refused(status, text)
+            context = ssl.create_default_context(cafile=str(apis.published / "ca.pem"))
+            self.socket = context.wrap_socket(raw, server_hostname="localhost")
+        except BaseException:
+            raw.close()
+            raise
+
+    def send(self, path: str, *, token: str | None = None) -> None:
+        """Send a request, by default with the placeholder."""
+        token = token or self._apis.placeholder()
+        head = f"GET {path} HTTP/1.1\r\nHost: {self._authority}\r\nAuthorization: Bearer {token}"
+        self.socket.sendall(f"{head}\r\n\r\n".encode())
+
+    def ask(self, path: str, *, token: str | None = None) -> tuple[int, str]:
+        """Send a request, and return status and body of the answer."""
+        self.send(path, token=token)
+        return read_answer(self.socket)
+
+    def read_some(self, text: bytes) -> None:
+        """Read until `text` has come."""
+        data = b""
+        while text not in data:
+            piece = self.socket.recv(4096)
+            assert piece, f"closed before {text!r}: {data!r}"
+            data += piece
+
+    @property
+    def is_closed(self) -> bool:
+        """Wait for the other end to close; whether nothing came before that."""
+        try:
+            return self.socket.recv(4096) == b""
+        except (ssl.SSLError, ConnectionError):
+            return True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+
+class Refused(Exception):
+    """CONNECT was refused."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(f"{status} {text}")
+        self.status = status
+        self.text = text
+
+
+def read_answer(connection: socket.socket, method: str = "GET") -> tuple[int, str]:
+    """Read one answer of HTTP: status and body."""
+    response = HTTPResponse(connection, method=method)
+    response.begin()
+    status = response.status
+    body = b"" if (method, status) == ("CONNECT", 200) else response.read()
+    return status, body.decode()
+
+
+@contextmanager
+def api_world(world: World) -> Iterator[ApiWorld]:
+    """`world` with an API whose server runs."""
+    authority = make_authority(world.root)
+    with ApiServer(authority) as server, in_thread(server):
+        yield ApiWorld(world, server, authority)
+
+
+def wait_until_published(folder: Path, daemon: Daemon) -> None:
+    """Return when a worker of the daemon has published the files of the agent's CA."""
+    while not (folder / "truststore.p12").exists():
+        # Its end is waited for in between, which leaves the processor to it.
+        with suppress(subprocess.TimeoutExpired):
+            daemon.process.wait(0.01)
+        assert daemon.process.returncode is None, daemon.messages()

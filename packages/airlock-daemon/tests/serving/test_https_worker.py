@@ -1,0 +1,264 @@
+"""Tests of `airlock_daemon.serving.https_worker`, whose process is the test itself."""
+
+import json
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from airlock_daemon.audit.ledger import Ledger
+from airlock_daemon.audit.log import AuditLog
+from airlock_daemon.brokers.https.messages import (
+    Answer,
+    Channel,
+    Connection,
+    Ended,
+    Finished,
+    Question,
+    Ready,
+    Refused,
+    Settings,
+    ToDaemon,
+    ToWorker,
+    Unready,
+)
+from airlock_daemon.connection.ending import Ending
+from airlock_daemon.errors import Failed
+from airlock_daemon.fairness.starts import Starts
+from airlock_daemon.fairness.turns import Rounds
+from airlock_daemon.request.https import EVERY_S, MOST_RECORDS, Caller, Operations
+from airlock_daemon.request.state import AgentState
+from airlock_daemon.serving.https_worker import IDLE_S, Worker
+from airlock_daemon.setup.config import LogConfig
+from airlock_daemon.setup.limits import Limits
+from airlock_modules.apis import Api
+
+CALLER = Caller(peer={"pid": 1, "uid": 2})
+SETTINGS = Settings(agent="my", apis=(), keys="/keys", published="/published")
+
+
+class Ends(NamedTuple):
+    """The worker, the channel that its process would have, and the log."""
+
+    worker: Worker
+    operations: Operations
+    process: Channel[ToWorker, ToDaemon]
+    log: Path
+
+    def records(self) -> list[dict[str, Any]]:
+        """What was recorded."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    async def receive(self) -> ToWorker:
+        """The next message, whose descriptor is closed."""
+        received = await self.process.receive()
+        assert received is not None
+        message, descriptor = received
+        if descriptor is not None:
+            os.close(descriptor)
+        return message
+
+
+class NoSources:
+    """An API without a credential asks for none."""
+
+
+@asynccontextmanager
+async def worker_and_process(folder: Path) -> AsyncIterator[Ends]:
+    log = folder / "log"
+    audit = Ledger(AuditLog(LogConfig(path=str(log))), agents=1)
+    shared: Any = SimpleNamespace(
+        audit=audit,
+        rounds=Rounds(),
+        starts=Starts(),
+        boxes=None,
+        running=set(),
+        record=audit.write,
+        record_ahead=audit.write,
+    )
+    api = Api(name="api", module="api", hosts=("api.test",), allow=("GET /ok",))
+    generation: Any = SimpleNamespace(
+        agent=SimpleNamespace(name="my"),
+        limits=Limits(),
+        reserved=None,
+        signs_commits=False,
+        apis=SimpleNamespace(apis=(api,), find=lambda name: api if name == "api" else None),
+    )
+    agent = AgentState(generation, shared)
+    sources: Any = NoSources()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    operations = Operations(shared, agent, sources)
+    worker = Worker(ours, SETTINGS, operations, agent=agent, shared=shared)
+    process: Channel[ToWorker, ToDaemon] = Channel(theirs, receives=ToWorker)
+    trio.lowlevel.add_instrument(shared.rounds)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(shared.rounds.run)
+            nursery.start_soon(audit.run)
+            yield Ends(worker, operations, process, log)
+            nursery.cancel_scope.cancel()
+    finally:
+        trio.lowlevel.remove_instrument(shared.rounds)
+        ours.close()
+        process.close()
+        audit.close()
+
+
+def ask(number: int, path: str = "/ok", *, connection: int = 1) -> Question:
+    return Question(
+        question=number,
+        connection=connection,
+        api="api",
+        method="GET",
+        path=path,
+        needs_secret=False,
+    )
+
+
+async def test_a_worker_without_connections_ends_after_a_while(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """And not by itself: nothing is wrong."""
+    async with worker_and_process(tmp_path) as ends:
+        began = trio.current_time()
+        assert not await ends.worker.run()
+        assert trio.current_time() - began == pytest.approx(IDLE_S)
+        assert await ends.receive() == SETTINGS
+        assert await ends.process.receive() is None
+
+
+async def test_what_is_granted_and_refused_is_recorded(tmp_path: Path) -> None:
+    """Before it is granted, and with its end; a refusal once, with the rule."""
+    async with worker_and_process(tmp_path) as ends, trio.open_nursery() as nursery:
+        one, other = socket.socketpair()
+        with one, other:
+            nursery.start_soon(ends.worker.run)
+            nursery.start_soon(ends.worker.converse, one, CALLER, Ending())
+            await ends.receive()
+            await ends.process.send(Ready(fingerprint=""))
+            assert await ends.receive() == Connection(number=1)
+            await ends.process.send(ask(1))
+            assert await ends.receive() == Answer(question=1)
+            done = Finished(question=1, status=200, sent=3, received=4, duration_ms=5)
+            await ends.process.send(done)
+            await ends.process.send(ask(2, "/other"))
+            answer = await ends.receive()
+            assert isinstance(answer, Answer)
+            assert answer.refusal is not None
+            assert answer.refusal.status == 403
+            await ends.process.send(Ended(connection=1))
+            await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    began, ended, denied = ends.records()
+    assert (began["event"], ended["event"]) == ("broker-start", "broker")
+    assert began["id"] == ended["id"]
+    assert ended["detail"] == {
+        "service": "https",
+        "operation": "api GET /ok",
+        "status": 200,
+        "bytes": 3,
+        "received": 4,
+    }
+    assert (denied["outcome"], denied["layer"], denied["rule"]) == ("denied", "broker", "allow")
+
+
+async def test_past_a_thousand_in_a_minute_they_are_counted(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """An agent that asks without end does not push the records of others away."""
+    async with worker_and_process(tmp_path) as ends:
+        refused = Refused(connection=1, host="other.test", port=443, rule="host", reason="no")
+        for _ in range(MOST_RECORDS + 5):
+            ends.operations.note_refused(refused, CALLER)
+        await trio.sleep(EVERY_S)
+        ends.operations.note_refused(refused, CALLER)
+    counts = [each["count"] for each in ends.records()]
+    assert counts.count(None) == MOST_RECORDS + 1
+    assert sum(each for each in counts if each) == 5
+
+
+async def test_an_operation_is_recorded_that_its_process_did_not_survive(tmp_path: Path) -> None:
+    """And its connection is over."""
+    async with worker_and_process(tmp_path) as ends, trio.open_nursery() as nursery:
+        one, other = socket.socketpair()
+        with one, other:
+            nursery.start_soon(ends.worker.run)
+            async with trio.open_nursery() as connections:
+                connections.start_soon(ends.worker.converse, one, CALLER, Ending())
+                await ends.receive()
+                await ends.process.send(Ready(fingerprint=""))
+                await ends.receive()
+                await ends.process.send(ask(1))
+                await ends.receive()
+                ends.process.close()
+    assert [record["outcome"] for record in ends.records()] == [None, "aborted"]
+
+
+async def test_a_stop_ends_what_is_idle_and_waits_for_what_runs(tmp_path: Path) -> None:
+    """Each connection ends with what runs on it, and nothing new is granted."""
+    async with worker_and_process(tmp_path) as ends, trio.open_nursery() as nursery:
+        nursery.start_soon(ends.worker.run)
+        endings = [Ending(), Ending()]
+        with socket.socket() as any_socket:
+            await ends.receive()
+            await ends.process.send(Ready(fingerprint=""))
+            for ending in endings:
+                nursery.start_soon(_converse, ends.worker, any_socket, ending)
+                await ends.receive()
+            await ends.process.send(ask(1))
+            await ends.receive()
+            ends.worker.stop("stop")
+            assert [ending.reason for ending in endings] == [None, "stop"]
+            await ends.process.send(ask(2))
+            answer = await ends.receive()
+            assert isinstance(answer, Answer)
+            assert answer.refusal is not None
+            assert answer.refusal.message == "the daemon is stopping"
+            await ends.process.send(
+                Finished(question=1, status=200, sent=0, received=0, duration_ms=0)
+            )
+            assert await ends.process.receive() is None
+            assert endings[0].reason == "stop"
+
+
+@pytest.mark.parametrize("said", ["no message", "questions without end"])
+async def test_a_process_that_breaks_the_rules_is_ended(tmp_path: Path, said: str) -> None:
+    """It is the one that reads what clients say, so that it is not trusted more than they are."""
+    async with worker_and_process(tmp_path) as ends, trio.open_nursery() as nursery:
+        nursery.start_soon(ends.worker.run)
+        with socket.socket() as any_socket:
+            nursery.start_soon(_converse, ends.worker, any_socket, Ending())
+            await ends.receive()
+            await ends.process.send(Ready(fingerprint=""))
+            await ends.receive()
+            if said == "no message":
+                await ends.process.send(SETTINGS)  # type: ignore[arg-type]
+            else:
+                for number in range(5):
+                    await ends.process.send(ask(number))
+            while await ends.process.receive() is not None:
+                pass
+    assert ends.worker.is_over
+
+
+async def test_who_connects_is_told_why_nothing_can_be_served(tmp_path: Path) -> None:
+    """As the process says it of its settings."""
+    async with worker_and_process(tmp_path) as ends, trio.open_nursery() as nursery:
+        nursery.start_soon(ends.worker.run)
+        await ends.receive()
+        await ends.process.send(Unready(message="no room", hint="make some"))
+        with socket.socket() as any_socket, pytest.raises(Failed, match="no room"):
+            await ends.worker.converse(any_socket, CALLER, Ending())
+        nursery.cancel_scope.cancel()
+
+
+async def _converse(worker: Worker, connection: socket.socket, ending: Ending) -> None:
+    with ending.scope:
+        await worker.converse(connection, CALLER, ending)
