@@ -54,6 +54,7 @@ with client.messages.stream(
 """
 LOOK = """\
 import os
+mark = bytes(reversed(b"yromem sti fo krow"))
 for process in filter(str.isdigit, os.listdir("/proc")):
     for name in ("environ", "cmdline"):
         try:
@@ -264,6 +265,7 @@ def test_the_sdk_streams(place: Place, wheels: None) -> None:
     place.run("pip install -q --break-system-packages anthropic")
     said = place.run(f"python3 - <<'EOF'\n{STREAM}{LOOK}EOF")
     assert said.split("\n", 3)[:3] == ["one ", "two ", "three "]
+    assert "work of its memory" in said
     assert len(place.asked(ANTHROPIC)) == 4
 
 
