@@ -79,8 +79,12 @@ class ApiWorld:
         self.published = world.config / "sockets" / "my"
         self.grant("GET /who", "GET /held")
 
-    def grant(self, *rules: str, more: str = "") -> None:
-        """Write the profile, with these rules for the API."""
+    def grant(self, *rules: str, more: str = "", source: str | None = None) -> None:
+        """Write the profile, with these rules for the API, whose credential is in a file.
+
+        Unless `source` says where else it is.
+        """
+        source = source or f'file = "{self._token}"'
         text = f"""[workspace]
 host = true
 {more}
@@ -88,7 +92,7 @@ host = true
 hosts = ["localhost"]
 ports = [{self.server.port}]
 ca = "{self._authority}"
-credential = {{ as = "header", file = "{self._token}", placeholder = "tok_{{36}}" }}
+credential = {{ as = "header", {source}, placeholder = "tok_{{36}}" }}
 allow = {json.dumps(rules)}
 env = {{ {PLACEHOLDER} = "{{placeholder}}" }}
 """
