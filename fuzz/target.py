@@ -18,6 +18,7 @@ TARGETS = (
     "relay",
     "api_head",
     "api_graphql",
+    "aws",
     "client_hello",
 )
 """The names of the targets, each the name of its file."""

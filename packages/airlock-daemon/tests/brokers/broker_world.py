@@ -58,6 +58,7 @@ class World:
         self.network: tuple[str, ...] = ()
         self.told: list[ToDaemon] = []
         self.secret: str | None = SECRET
+        self.placeholder = PLACEHOLDER
         self.judge: Callable[[Question], Refusal | None] = self._judge
         self.news = trio.Condition()
         self.process: subprocess.Popen[bytes] | None = None
@@ -99,7 +100,7 @@ class World:
             agent="agent",
             apis=self.apis,
             network=self.network,
-            placeholders={api.name: PLACEHOLDER for api in self.apis},
+            placeholders={api.name: self.placeholder for api in self.apis},
             keys=str(self.folder / "agent.key"),
             published=str(self.published),
             variables=self.variables,
@@ -200,6 +201,8 @@ class World:
 
     async def fork(self, nursery: trio.Nursery) -> None:
         """Have the parent fork a worker, and listen to that."""
+        if self.channel is not None:
+            self.channel.close()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         await self.parent.send(Fork(agent="agent"), theirs.fileno())
         theirs.close()

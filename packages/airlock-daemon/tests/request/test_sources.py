@@ -1,5 +1,7 @@
 """Tests of `airlock_daemon.request.sources`, with real programs, files and variables."""
 
+import datetime as dt
+import json
 import math
 import os
 from collections.abc import AsyncIterator
@@ -7,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 import trio
 import trio.testing
+from msgspec.structs import replace
 
 from airlock_daemon.audit.ledger import Ledger
 from airlock_daemon.audit.log import AuditLog
@@ -300,3 +303,61 @@ async def test_what_nobody_uses_is_forgotten(
 def test_no_message_shows_a_secret() -> None:
     """Not even that of a fault of our own."""
     assert CANARY not in repr(Secret(CANARY, 1))
+
+
+def exported(host: Host, ends_in_s: float) -> Api:
+    """AWS's keys of a session that ends then, as the aws command prints them."""
+    ends = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=ends_in_s)
+    keys = {
+        "Version": 1,
+        "AccessKeyId": "ASIA7",
+        "SecretAccessKey": CANARY,
+        "SessionToken": "token",
+        "Expiration": ends.isoformat(),
+    }
+    wanted = host.command(f"cat <<'END'\n{json.dumps(keys, indent=4)}\nEND")
+    assert wanted.credential is not None
+    source = replace(wanted.credential.source, format="aws")
+    return replace(wanted, credential=replace(wanted.credential, kind="aws", source=source))
+
+
+async def test_keys_of_aws_are_fetched_again_before_they_end(host: Host) -> None:
+    """Those of a session that has hours left are fetched once."""
+    long = exported(host, 3600)
+    assert json.loads(await host.get(long)) == {
+        "id": "ASIA7",
+        "secret": CANARY,
+        "token": "token",
+        "account": "",
+    }
+    await host.get(long)
+    assert host.count == 1
+    host.reload()
+    short = exported(host, 30)
+    await host.get(short)
+    await host.get(short)
+    assert host.count == 3
+
+
+async def test_keys_that_have_ended_are_not_used(host: Host) -> None:
+    """The person is told how to log in, with the name of the profile."""
+    said = await host.fail(exported(host, -1))
+    assert "has ended; a person on the host can" in said
+    program = host.world.root / "aws"
+    program.write_text(f"#!/bin/sh\necho {CANARY} >&2\nexit 255\n")
+    program.chmod(0o755)
+    words = (str(program), "configure", "export-credentials", "--profile", "readonly")
+    said = await host.fail(api("command", *words))
+    assert said.endswith("as the user of the daemon: aws sso login --profile readonly")
+
+
+@pytest.mark.parametrize(
+    "printed", ["token", "{}", '{"Version": 1, "AccessKeyId": "", "SecretAccessKey": ""}']
+)
+async def test_what_is_no_key_of_aws_is_not_used(host: Host, printed: str) -> None:
+    """Nothing of it is shown."""
+    wanted = host.command(f"echo '{printed}'")
+    assert wanted.credential is not None
+    source = replace(wanted.credential.source, format="aws")
+    said = await host.fail(replace(wanted, credential=replace(wanted.credential, source=source)))
+    assert "is not what aws configure export-credentials prints" in said or "has no keys" in said

@@ -56,7 +56,7 @@ def test_what_is_not_built_or_out_of_range_is_refused_in_config(world: World, ta
     "line",
     [
         "[aws]\nprofiles = ['a']",
-        "[aws]\nregions = []",
+        "[aws]\nregions = ['*']",
         "[terraform]\nproviders = ['hashicorp/aws']",
         "[terraform]\nexec = 'yes'",
         "[docker]\nstrict = true",

@@ -119,7 +119,6 @@ def test_a_fault_names_its_key(text: str, key: str, problem: str) -> None:
 @pytest.mark.parametrize(
     ("credential", "key", "problem"),
     [
-        ('as = "aws", env = "X"', "as", "is not supported by this release"),
         ('as = "client-certificate", env = "X"', "as", "is not supported by this release"),
         ('as = "bearer", env = "X"', "as", "is not one of its values"),
         ('as = "header"', "", "names no source"),

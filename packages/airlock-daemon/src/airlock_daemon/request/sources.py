@@ -9,6 +9,7 @@ import itertools
 import math
 import os
 import shlex
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,13 @@ from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.paths import expand_home
 from airlock_daemon.setup.reading import read_bounded
 from airlock_daemon.setup.state import State
-from airlock_daemon.setup.stored import LONGEST, BadCredential, find_stored, read_credential
+from airlock_daemon.setup.stored import (
+    LONGEST,
+    BadCredential,
+    find_stored,
+    read_aws_keys,
+    read_credential,
+)
 from airlock_daemon.setup.trust import find_untrusted
 from airlock_daemon.workspace.directory import make_empty
 from airlock_wire import quote
@@ -38,6 +45,8 @@ ANSWER_S = 15.0
 """How long a command may take."""
 SETTLED_S = 10.0
 """A credential that is younger is not fetched again where the API refuses it."""
+RENEWED_S = 60.0
+"""How long before its end a credential is fetched anew."""
 FRESH_S = 2.0
 """After how long a file is read again."""
 
@@ -69,12 +78,15 @@ class _Fetched(msgspec.Struct, frozen=True):
     secret: Secret
     generation: Generation
     at: float
+    # When it ends by itself.
+    until: float
 
     def is_good(self, generation: Generation, credential: "Credential") -> bool:
         """Whether it need not be fetched again now."""
         is_file = credential.source.kind in ("file", "stored")
         fresh_s = FRESH_S if is_file else math.inf
-        return self.generation is generation and trio.current_time() < self.at + fresh_s
+        until = min(self.at + fresh_s, self.until - RENEWED_S)
+        return self.generation is generation and trio.current_time() < until
 
 
 class _Kept:
@@ -154,7 +166,7 @@ class Sources:
         if kept.failure is not None and kept.failure[0] >= began:
             raise _explain(name, kept.failure[1])
         try:
-            value = await self._read(agent, name, credential)
+            value, lasts_s = await self._read(agent, name, credential)
         except AirlockError as error:
             failure = Failed(error.message, hint=error.hint)
             kept.fetched, kept.failure = None, (trio.current_time(), failure)
@@ -162,11 +174,15 @@ class Sources:
         secret = before.secret if before is not None else None
         if secret is None or secret.value != value:
             secret = Secret(value, next(self._versions))
-        kept.fetched = _Fetched(secret, generation, trio.current_time())
+        now = trio.current_time()
+        kept.fetched = _Fetched(secret, generation, now, now + lasts_s)
         kept.failure = None
         return kept.fetched
 
-    async def _read(self, agent: AgentState, name: str, credential: "Credential") -> str:
+    async def _read(
+        self, agent: AgentState, name: str, credential: "Credential"
+    ) -> tuple[str, float]:
+        """The value, and how many seconds it lasts."""
         source = credential.source
         advice = "a person on the host can "
         match source.kind:
@@ -197,12 +213,14 @@ class Sources:
                     raise Failed("nothing is stored", hint=advice)
                 data = found.encode()
         try:
+            if source.format == "aws":
+                return read_aws_keys(data, time.time())
             value = read_credential(data)
         except BadCredential as error:
             raise Failed(f"{origin} {error}", hint=advice) from None
         if credential.kind == "header" and not value.isascii():
             raise Failed(f"{origin} has characters that no header may have", hint=advice)
-        return value
+        return value, math.inf
 
     async def _run(
         self, agent: AgentState, words: tuple[str, ...], spelled: str, advice: str
@@ -250,7 +268,8 @@ class Sources:
 def _advise(words: tuple[str, ...]) -> str:
     login = _LOGINS.get(os.path.basename(words[0]))
     if login is not None:
-        return f"log in, as the user of the daemon: {login}"
+        named = words[words.index("--profile") :] if "--profile" in words else ()
+        return f"log in, as the user of the daemon: {shlex.join((*login.split(), *named))}"
     return f"find out why, as the user of the daemon: {shlex.join(words)}"
 
 

@@ -16,7 +16,12 @@ from airlock_modules import PRESETS, Fault, TableReader
 
 if TYPE_CHECKING:
     from airlock_modules.apis import Api, Client
+    from airlock_modules.apis.aws import Grant
     from airlock_modules.files.api_profile import Granted
+
+
+PLACEHOLDERS = ("{placeholder}", "{secret}")
+"""What stands for a credential in what a module gives to tools."""
 
 
 class AgentApis(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +46,8 @@ class AgentApis(msgspec.Struct, frozen=True, kw_only=True):
 
 def find_apis(agent: Agent, ceiling: Sequence[str]) -> AgentApis:
     """What the modules that an agent is granted have of APIs, and what its profile adds."""
-    granted = list(_list_granted(agent, ceiling))
+    # Of AWS there is nothing without a table in the profile.
+    granted = [each for each in _list_granted(agent, ceiling) if each.apis]
     apis = tuple(api for each in granted for api in each.apis)
     reached = agent.profile.reached
     preset = (entry for name in reached.presets for entry in PRESETS[name])
@@ -74,7 +80,7 @@ def find_conflicts(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
             yield Fault(source, "network.allow", problem, "remove it there, or that API")
     for names, client in apis.clients:
         for name, text in client.env.items():
-            if "{placeholder}" in text and name in agent.profile.env:
+            if any(part in text for part in PLACEHOLDERS) and name in agent.profile.env:
                 table = next(api.module for api in apis.apis if api.name == names[0])
                 problem = (
                     f"{name} would be a credential in the container, in place of a placeholder"
@@ -98,6 +104,8 @@ def find_api_oddities(
                 yield Finding(source, f"{api.module}.credential", *missing, name="api")
             if api.repositories is not None:
                 yield from _find_wide(source, api)
+            if api.aws is not None:
+                yield from _find_unusable(source, api.aws)
         if agent.profile.reached.presets:
             problem = "lets data out to whoever publishes a package or an extension there"
             remedy = "list the hosts that are needed, or grant npm and pypi, which only read"
@@ -106,6 +114,8 @@ def find_api_oddities(
 
 def describe_api(api: "Api") -> str:
     """What `profile show` tells of an API in a line."""
+    if api.aws is not None:
+        return _describe_aws(api.aws)
     hosts = ", ".join(api.hosts)
     ports = "" if api.ports == (443,) else f" ports {', '.join(map(str, api.ports))}"
     credential = "no credential"
@@ -116,6 +126,15 @@ def describe_api(api: "Api") -> str:
         "" if api.repositories is None else f"; {', '.join(api.repositories) or 'no repository'}"
     )
     return f"{hosts}{ports}; {credential}; {len(api.allow)} rules{bound}"
+
+
+def _describe_aws(grant: "Grant") -> str:
+    regions = ", ".join((*grant.regions, *(["global services"] if grant.has_global else [])))
+    place = "AWS" if grant.endpoint is None else grant.endpoint
+    buckets = ", ".join(grant.buckets) or "no bucket"
+    rules = len(grant.allow) + len(grant.deny)
+    profile = grant.profile or "no profile"
+    return f"{place} as {profile} in {regions or 'no region'}; {buckets}; {rules} rules"
 
 
 def _list_granted(agent: Agent, ceiling: Sequence[str]) -> "Iterator[Granted]":
@@ -171,9 +190,21 @@ def _find_wide(source: str, api: "Api") -> Iterator[Finding]:
         yield Finding(source, f"{api.module}.credential", problem, remedy, name="api")
 
 
+def _find_unusable(source: str, grant: "Grant") -> Iterator[Finding]:
+    """Tell of a table that grants nothing, since it does not say of whom or where."""
+    if grant.profile is None:
+        remedy = 'write profile = "NAME", one of ~/.aws/config with few rights'
+        problem = "is missing, so that every call is refused"
+        yield Finding(source, "aws.profile", problem, remedy, name="api")
+    if not grant.regions:
+        problem = "is missing, so that every call is refused"
+        yield Finding(source, "aws.regions", problem, 'write regions = ["eu-west-1"]', name="api")
+
+
 def _has_any(client: "Client") -> bool:
     """Whether tools are given a placeholder, and so use the credential."""
-    return any("{placeholder}" in text for text in (*client.env.values(), *client.files.values()))
+    texts = (*client.env.values(), *client.files.values())
+    return any(part in text for part in PLACEHOLDERS for text in texts)
 
 
 def _find_missing(agent: str, api: "Api", state: State, search_path: str) -> tuple[str, str] | None:

@@ -138,9 +138,10 @@ def parse_profile(
     narrowed = _read_denials(table.table("deny"), modules)
     widened = read_widening(table, modules, narrowed)
     reached = read_reached(table, modules)
-    apis, own_apis = _read_apis(table, modules, git_grant)
+    apis, own_apis = _read_apis(table, modules, git_grant, variables)
     for name in ("aws", "docker", "credentials", "sign", "approve", "bridge"):
-        table.not_built(name, "remove the table: nothing reads it yet")
+        if name not in apis:
+            table.not_built(name, "remove the table: nothing reads it yet")
     table.finish()
     return Profile(
         commands=commands,
@@ -165,7 +166,7 @@ def parse_profile(
 
 
 def _read_apis(
-    table: TableReader, modules: Modules, git: GitGrant
+    table: TableReader, modules: Modules, git: GitGrant, variables: Mapping[str, str]
 ) -> "tuple[dict[str, Granted], tuple[Granted, ...]]":
     """What the tables `[NAME]` and `[api.NAME]` grant."""
     found = {name: modules.find(name) for name in table.names()}
@@ -176,7 +177,13 @@ def _read_apis(
 
     repositories = find_repositories(git)
     granted = {
-        name: grant_apis(module.apis, module.clients, table.table(name), repositories=repositories)
+        name: grant_apis(
+            module.apis,
+            module.clients,
+            table.table(name),
+            repositories=repositories,
+            environment=variables,
+        )
         for name, module in named.items()
     }
     return granted, read_own_apis(table)

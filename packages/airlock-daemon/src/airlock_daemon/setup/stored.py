@@ -5,6 +5,8 @@ agent, which counts more. Each agent that uses an API has keys in `https/`: `AGE
 its CA, `AGENT.placeholders` the one that its placeholders are made of.
 """
 
+import datetime as dt
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -56,6 +58,45 @@ def read_credential(data: bytes) -> str:
     if not value.isprintable():
         raise BadCredential("has control characters in it")
     return value
+
+
+class _Exported(msgspec.Struct, rename="pascal"):
+    """What `aws configure export-credentials --format process` prints."""
+
+    version: int
+    access_key_id: str
+    secret_access_key: str
+    session_token: str = ""
+    expiration: dt.datetime | None = None
+    account_id: str = ""
+
+
+def read_aws_keys(data: bytes, now: float) -> tuple[str, float]:
+    """Keys of AWS, in one line of JSON, and the seconds that they last.
+
+    Raises BadCredential.
+    """
+    try:
+        found = msgspec.json.decode(data, type=_Exported)
+    except msgspec.MsgspecError:
+        raise BadCredential("is not what aws configure export-credentials prints") from None
+    keys = {
+        "id": found.access_key_id,
+        "secret": found.secret_access_key,
+        "token": found.session_token,
+        "account": found.account_id,
+    }
+    texts = keys.values()
+    if not keys["id"] or not keys["secret"] or not all(each.isascii() for each in texts):
+        raise BadCredential("has no keys in it")
+    if not "".join(texts).isprintable():
+        raise BadCredential("has control characters in it")
+    lasts_s = math.inf
+    if found.expiration is not None:
+        lasts_s = found.expiration.timestamp() - now
+        if lasts_s <= 0:
+            raise BadCredential("has ended")
+    return msgspec.json.encode(keys).decode(), lasts_s
 
 
 def list_stored(state: State) -> Iterator[Stored]:

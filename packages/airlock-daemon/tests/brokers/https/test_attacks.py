@@ -19,9 +19,11 @@ from airlock_daemon.brokers.egress.reaching import Ways
 from airlock_daemon.brokers.egress.reaching import World as Reach
 from airlock_daemon.brokers.http.tls import TlsStream
 from airlock_daemon.brokers.https.authority import Authority, open_key
+from airlock_daemon.brokers.https.aws import Means, Sessions
 from airlock_daemon.brokers.https.conversation import Conversation, Daemon
 from airlock_daemon.brokers.https.messages import Answer, Ended, Question, Refused, ToDaemon
 from airlock_daemon.brokers.https.service import Authorities, Service
+from airlock_daemon.brokers.https.spool import Spool
 
 certificates = broker_fixtures.certificates
 server = broker_fixtures.server
@@ -294,6 +296,7 @@ async def test_a_head_that_drips_has_one_deadline(
         NoTurns(),
         api=api,
         placeholder=PLACEHOLDER,
+        aws=Means(Sessions("agent", bytes(32)), Spool("/nonexistent")),
         wanted=wanted,
         connection=1,
         held=trio.Semaphore(1),

@@ -81,4 +81,4 @@ def test_what_cannot_be_its_beginning_passes_at_once() -> None:
 def test_a_short_one_is_not_looked_for() -> None:
     """It stands in answers by chance."""
     assert Search("token").feed(b"a token") == b"a token"
-    assert not Search(None).is_on
+    assert not Search().is_on

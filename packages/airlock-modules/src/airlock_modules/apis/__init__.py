@@ -4,7 +4,7 @@ A request is read (`read_head`, `read_graphql`), its credential looked at (`uses
 operation judged (`Api.judge`), and its placeholder exchanged (`exchange`). Nothing here does I/O.
 """
 
-from airlock_modules.apis.api import Api, Asked, Client, Credential, Source, Verdict
+from airlock_modules.apis.api import Api, Asked, Client, Credential, Source
 from airlock_modules.apis.credentials import (
     Exchanged,
     exchange,
@@ -14,7 +14,7 @@ from airlock_modules.apis.credentials import (
 from airlock_modules.apis.errors import BadHead, ForeignCredential
 from airlock_modules.apis.graphql import LONGEST_BODY, GraphQlField, read_graphql
 from airlock_modules.apis.head import LONGEST_HEAD, Head, head_end, read_head
-from airlock_modules.apis.patterns import matches_host, share_hosts
+from airlock_modules.apis.patterns import Verdict, matches_host, share_hosts
 
 __all__ = [
     "LONGEST_BODY",

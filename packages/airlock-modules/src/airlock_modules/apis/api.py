@@ -10,8 +10,10 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from airlock_modules.apis.aws import Call, Grant
 from airlock_modules.apis.graphql import GraphQlField
 from airlock_modules.apis.patterns import (
+    Verdict,
     find_rule_problem,
     is_literal,
     matches_host,
@@ -41,23 +43,25 @@ class Source(Struct, frozen=True, kw_only=True):
 
     `words` are the arguments of a "command"; the path of a "file", from the home on with `~/`; the
     name of a variable of the daemon ("env"); or the name under which `airlock-daemon login` has
-    "stored" it. What a command prints or a file has is taken "raw", without the newline at its end.
+    "stored" it. What a command prints or a file has is taken "raw", without the newline at its
+    end, or read as what `aws configure export-credentials --format process` prints ("aws").
     """
 
     kind: Literal["command", "file", "env", "stored"]
     words: tuple[str, ...]
-    format: Literal["raw"] = "raw"
+    format: Literal["raw", "aws"] = "raw"
 
 
 class Credential(Struct, frozen=True, kw_only=True):
     """How a credential is sent, and what stands for it with the agent.
 
     A "header" has it in `headers` (names in lower case; in authorization after Bearer or token), a
-    "basic" one as the password of Basic authorization, of `user` where that is not empty. `query`
+    "basic" one as the password of Basic authorization, of `user` where that is not empty; an "aws"
+    one signs. `query`
     names parameters that may have it too. `placeholder` is the form of what the agent is given.
     """
 
-    kind: Literal["header", "basic"]
+    kind: Literal["header", "basic", "aws"]
     source: Source
     headers: tuple[str, ...] = ("authorization",)
     query: tuple[str, ...] = ()
@@ -68,7 +72,8 @@ class Credential(Struct, frozen=True, kw_only=True):
 class Client(Struct, frozen=True, kw_only=True):
     """What a tool is given to use an API: variables, and files by their path.
 
-    In their text `{placeholder}` stands for the placeholder, `{ca}` for the path of the agent's CA,
+    In their text `{placeholder}` stands for the placeholder, of AWS's `{id}` and `{secret}` for the
+    parts before and behind its slash; `{ca}` for the path of the agent's CA,
     and `{bundle}` for that of a file which has the system's CAs besides.
     """
 
@@ -83,8 +88,11 @@ class Client(Struct, frozen=True, kw_only=True):
     def fill(self, *, placeholder: str, ca: str, bundle: str) -> "Client":
         """The same with what these stand for."""
 
+        identifier, _, secret = placeholder.partition("/")
+
         def put(text: str) -> str:
             filled = text.replace("{placeholder}", placeholder)
+            filled = filled.replace("{id}", identifier).replace("{secret}", secret)
             return filled.replace("{ca}", ca).replace("{bundle}", bundle)
 
         return Client(
@@ -100,18 +108,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     path: str
     graphql: tuple[GraphQlField, ...] | None = None
     upgrade: str | None = None
-
-
-class Verdict(Struct, frozen=True):
-    """What is decided about an operation.
-
-    `refusal` says why it is refused, None where it is allowed; `rule` is the one that decided, and
-    `hint` what can be done about a refusal.
-    """
-
-    refusal: str | None
-    rule: str
-    hint: str = ""
+    aws: Call | None = None
 
 
 class Api(Struct, frozen=True, kw_only=True):
@@ -124,7 +121,7 @@ class Api(Struct, frozen=True, kw_only=True):
     ones that are granted at `graphql_path`, None where the API has no GraphQL; `repositories`
     (`owner/name`) bound its queries. With `wide` a token may reach more than these. `loose_paths`
     lets a path have empty segments and `;`. `options` are further rules, which a profile grants by
-    the option's name.
+    the option's name. Of AWS it is `aws` that decides, and no rule.
     """
 
     name: str
@@ -143,6 +140,7 @@ class Api(Struct, frozen=True, kw_only=True):
     wide: bool = False
     loose_paths: bool = False
     options: Mapping[str, tuple[str, ...]] = {}
+    aws: Grant | None = None
 
     def serves(self, host: str, port: int) -> bool:
         """Whether it is this API that is at a host, in whatever case and with a dot at its end."""
@@ -169,6 +167,8 @@ class Api(Struct, frozen=True, kw_only=True):
 
     def judge(self, asked: Asked) -> Verdict:
         """Decide about one operation: nothing but what a rule allows is granted."""
+        if self.aws is not None and asked.aws is not None:
+            return self.aws.judge(asked.aws)
         method, path = asked.method, asked.path
         shown = f"{self.name} {method} {quote(path, limit=200)[1:-1]}"
         denied = next((rule for rule in self.deny if may_match_rule(rule, method, path)), None)

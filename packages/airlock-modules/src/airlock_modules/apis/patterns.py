@@ -11,12 +11,26 @@ import functools
 import re
 import urllib.parse
 
+from msgspec import Struct
+
 _METHODS = re.compile(r"\*|[A-Z]{1,20}(?:,[A-Z]{1,20})*")
 _PATH = re.compile(r"/[!-~]*")
 _STARS = re.compile(r"/\*\*$|\*\*|\*")
 _REPLACED = {"*": "[^/%\\x00-\\x1f\\x7f]*", "**": "[^\\x00-\\x1f\\x7f]*"}
 _AT_THE_END = "(?:/[^\\x00-\\x1f\\x7f]*)?"
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+
+
+class Verdict(Struct, frozen=True):
+    """What is decided about an operation.
+
+    `refusal` says why it is refused, None where it is allowed; `rule` is the one that decided, and
+    `hint` what can be done about a refusal.
+    """
+
+    refusal: str | None
+    rule: str
+    hint: str = ""
 
 
 def find_rule_problem(rule: str) -> str | None:

@@ -15,6 +15,7 @@ from airlock_modules.files.api_tables import (
     read_rules,
     read_source,
 )
+from airlock_modules.files.aws_tables import fill_client, grant_aws
 from airlock_modules.files.toml_reader import TableReader
 from airlock_modules.names import is_name
 from airlock_wire.text import quote
@@ -36,12 +37,15 @@ def grant_apis(
     table: TableReader,
     *,
     repositories: Sequence[str] = (),
+    environment: Mapping[str, str] = {},
 ) -> Granted:
     """The APIs of a module, widened and narrowed by `table`; a profile without one has it empty.
 
-    `repositories` are those of a profile that names none. `allow` counts for the first of the APIs,
-    `deny` for all. Faults are recorded by `table`.
+    `repositories` are those of a profile that names none, `environment` is what it sets. `allow`
+    counts for the first of the APIs, `deny` for all. Faults are recorded by `table`.
     """
+    if apis and apis[0].aws is not None:
+        return _grant_aws(apis[0], clients, table, environment)
     rules = [rule for each in apis for rule in _list_rules(each)]
     arrays = find_keys(rules)
     switches = {key for each in apis for key in each.options} | set(clients) - {""}
@@ -82,6 +86,19 @@ def grant_apis(
     return Granted(tuple(granted), _join_clients(clients, on, table))
 
 
+def _grant_aws(
+    api: Api, clients: Mapping[str, Client], table: TableReader, environment: Mapping[str, str]
+) -> Granted:
+    """AWS as a profile with a table for it has it; without one it is not there."""
+    if not table.names():
+        return Granted((), Client())
+    source = None
+    if table.has("credential"):
+        source = read_source(table.table("credential"), form="aws")
+    granted = grant_aws(api, table, environment, source=source)
+    return Granted((granted,), fill_client(_join_clients(clients, set(), table), granted))
+
+
 def read_own_apis(profile: TableReader) -> tuple[Granted, ...]:
     """Read every `[api.NAME]` of a profile. Faults are recorded by `profile`."""
     granted = []
@@ -94,6 +111,8 @@ def read_own_apis(profile: TableReader) -> tuple[Granted, ...]:
             )
         table.refuse("options", "is of modules alone", "write these rules into allow")
         api = read_api(table, name=f"api.{name}", module=f"api.{name}")
+        if api.aws is not None:
+            table.fault("credential", "is of the module aws alone", "write it into [aws]")
         for rule in _list_rules(api):
             if KEY.search(rule):
                 table.fault(

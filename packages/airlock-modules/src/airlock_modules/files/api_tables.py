@@ -14,6 +14,7 @@ from msgspec import Struct
 from airlock_modules.apis import Api, Client, Credential, Source
 from airlock_modules.apis.credentials import find_form_problem
 from airlock_modules.apis.patterns import find_rule_problem, is_host_pattern
+from airlock_modules.files.aws_tables import read_aws_api
 from airlock_modules.files.toml_reader import TableReader
 from airlock_modules.names import is_name
 from airlock_wire.text import quote
@@ -60,6 +61,10 @@ def read_apis(reader: TableReader, *, module: str) -> tuple[Api, ...]:
 
 def read_api(table: TableReader, *, name: str, module: str) -> Api:
     """Read the table of one API. Faults are recorded by `table`."""
+    given = table.table("credential")
+    if given.string("as") == "aws":
+        source = read_source(given, form="aws")
+        return read_aws_api(table, name=name, module=module, source=source)
     graphql = table.table("graphql")
     mutations = graphql.strings("mutations", required=True) if table.has("graphql") else None
     rules = {key: read_rules(table, key, has_graphql=mutations is not None) for key in _RULES}
@@ -118,14 +123,17 @@ def read_client(table: TableReader) -> Client:
     return Client(env=env, files=files)
 
 
-def read_source(table: TableReader) -> Source | None:
-    """Read where a credential comes from: one of four keys. Faults are recorded by `table`."""
+def read_source(table: TableReader, *, form: Literal["raw", "aws"] = "raw") -> Source | None:
+    """Read where a credential comes from: one of four keys. Faults are recorded by `table`.
+
+    `form` is the one that the kind of credential has.
+    """
     named = [key for key in _SOURCES if table.has(key)]
-    form = table.string("format", default="raw")
-    if form != "raw":
-        known = form in ("aws", "exec-credential")
-        problem = "is not supported by this release" if known else f"{quote(form)} is no format"
-        table.fault("format", problem, 'write "raw", or remove the key')
+    given = table.string("format", default=form)
+    if given != form:
+        is_later = given == "exec-credential"
+        problem = "is not supported by this release" if is_later else "is not that of its kind"
+        table.fault("format", problem, f'write "{form}", or remove the key')
     words = {
         key: table.strings(key) if key == "command" else _read_word(table, key) for key in _SOURCES
     }
@@ -138,7 +146,7 @@ def read_source(table: TableReader) -> Source | None:
     kind: Literal["command", "file", "env", "stored"] = named[0]
     if kind == "command" and not words[kind]:
         table.fault("command", "must not be empty", 'write it like ["gh", "auth", "token"]')
-    return Source(kind=kind, words=words[kind])
+    return Source(kind=kind, words=words[kind], format=form)
 
 
 def read_rules(table: TableReader, key: str, *, has_graphql: bool) -> Rules:
@@ -211,7 +219,7 @@ def _read_ports(table: TableReader) -> tuple[int, ...]:
 
 def _read_credential(table: TableReader) -> Credential | None:
     kind = table.string("as", required=True)
-    if kind in ("aws", "client-certificate"):
+    if kind == "client-certificate":
         table.fault(
             "as", f"{quote(kind)} is not supported by this release", 'write "header" or "basic"'
         )

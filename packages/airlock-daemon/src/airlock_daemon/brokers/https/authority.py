@@ -5,6 +5,7 @@ the agent's APIs (name constraints, RFC 5280, 4.2.1.10), and nothing on this hos
 """
 
 import datetime as dt
+import hmac
 import ipaddress
 import os
 import ssl
@@ -79,6 +80,11 @@ class Authority:
     def identity(self) -> tuple[object, ...]:
         """The same for authorities with the same agent, hosts and key."""
         return (self._subject, self._constraints, self.fingerprint)
+
+    def derive(self, purpose: str) -> bytes:
+        """32 bytes for something else that this process alone may know."""
+        private = self._key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        return hmac.digest(private, purpose.encode(), "sha256")
 
     def context(self, host: str) -> ssl.SSLContext:
         """A server's context for one host; a client that names another one gets an alert."""

@@ -12,6 +12,8 @@ import trio
 
 from airlock_daemon.brokers.egress.destinations import Destination
 from airlock_daemon.brokers.http.tls import TlsStream
+from airlock_daemon.brokers.https.aws import SPENT, AwsRequest, Means, read_request
+from airlock_daemon.brokers.https.aws import prepare as prepare_aws
 from airlock_daemon.brokers.https.exchange import (
     PIECE,
     Damaged,
@@ -32,7 +34,7 @@ from airlock_daemon.brokers.https.messages import (
 from airlock_daemon.brokers.https.refusals import answer
 from airlock_daemon.brokers.https.service import Service
 from airlock_daemon.brokers.https.splicing import say_last, splice
-from airlock_daemon.errors import AirlockError, Denied
+from airlock_daemon.errors import AirlockError, Denied, Failed
 from airlock_daemon.fairness.turns import Taking
 from airlock_modules.apis import (
     LONGEST_BODY,
@@ -56,6 +58,8 @@ _JUDGED_S = 90.0
 _LAST_S = 1.0
 _UPGRADES = frozenset({"websocket", "spdy/3.1"})
 
+_PLAIN = "send it as plain HTTP/1.1"
+_SIGN = "use an SDK of AWS, with the access key that this container was given"
 _TRY_AGAIN = "try again; if it stays so, a person on the host can look at the daemon's messages"
 
 
@@ -88,6 +92,7 @@ class Conversation:
         *,
         api: Api,
         placeholder: str,
+        aws: Means,
         wanted: Destination,
         connection: int,
         held: trio.Semaphore,
@@ -102,6 +107,7 @@ class Conversation:
         self._turns = turns
         self._api = api
         self._placeholder = placeholder
+        self._aws = aws
         self._wanted = wanted
         self._connection = connection
         self._held = held
@@ -118,7 +124,7 @@ class Conversation:
                     return
             except _Refused as refused:
                 await self._tell_refused(refused)
-                await self._refuse(refused.refusal, is_head=_is_head(refused.head))
+                await self._refuse(refused.refusal, refused.head)
                 return
 
     async def _read_raw(self) -> bytes | None:
@@ -148,6 +154,8 @@ class Conversation:
         incoming = Incoming(self._client, head, self._buffer)
         self._buffer = b""
         upgrade = _read_upgrade(head)
+        if self._api.aws is not None:
+            return await self._serve_aws(incoming)
         if not self._api.is_graphql(head.method, head.path):
             return await self._judge(incoming, upgrade, None, None)
         async with self._held:
@@ -174,14 +182,94 @@ class Conversation:
             upgrade=upgrade,
             needs_secret=self._needs_secret(head),
         )
+
+        def prepare(given: Answer) -> Exchange:
+            exchanged = exchange(head, self._api.credential, self._placeholder, given.secret or "")
+            return Exchange(
+                incoming,
+                self._service,
+                self._turns,
+                api=self._api,
+                authority=self._authority,
+                target=_join(head.path, exchanged.query),
+                headers=exchanged.headers,
+                body=body,
+                secrets=() if given.secret is None else (given.secret,),
+                spend=self._make_spend(given),
+            )
+
+        return await self._ask_and_carry(incoming, question, prepare)
+
+    async def _serve_aws(self, incoming: Incoming) -> bool:
+        """Serve a request to AWS, which is signed. Raises _Refused."""
+        head, api = incoming.head, self._api
+        if head.get("upgrade") is not None:
+            raise _bad("an upgrade", head)
+        request = await self._read_aws(incoming)
+        question = Question(
+            question=self._daemon.number(),
+            connection=self._connection,
+            api=api.name,
+            method=head.method,
+            path=head.path,
+            aws=request.call,
+            needs_secret=request.session is None,
+        )
+
+        def prepare(given: Answer) -> Exchange:
+            prepared = prepare_aws(request, self._aws, api, given.secret)
+            return Exchange(
+                incoming,
+                self._service,
+                self._turns,
+                api=self._api,
+                authority=self._authority,
+                target=_join(head.path, prepared.query),
+                headers=prepared.headers,
+                body=request.body,
+                secrets=prepared.secrets,
+                spend=self._make_spend(given),
+                rewrite=prepared.rewrite,
+                takes_packed=True,
+                spent=SPENT if request.session is None else None,
+            )
+
+        try:
+            return await self._ask_and_carry(incoming, question, prepare)
+        finally:
+            if request.body is not None:
+                request.body.close()
+
+    async def _read_aws(self, incoming: Incoming) -> AwsRequest:
+        head = incoming.head
+        try:
+            return await read_request(
+                incoming,
+                self._aws,
+                self._api,
+                placeholder=self._placeholder,
+                host=self._wanted.host,
+            )
+        except BadHead as error:
+            raise _bad(str(error), head, hint=_SIGN) from None
+        except ForeignCredential as error:
+            raise self._foreign(error, head) from None
+        except Failed as error:
+            refusal = Refusal(message=error.message, hint=error.hint or "", status=400)
+            raise _Refused(refusal, head) from None
+
+    async def _ask_and_carry(
+        self, incoming: Incoming, question: Question, prepare: Callable[[Answer], Exchange]
+    ) -> bool:
+        """Serve a request as the daemon decides; whether the connection goes on."""
         began = trio.current_time()
-        given = await self._ask(question, head)
+        given = await self._ask(question, incoming.head)
         if given.refusal is not None:
-            await self._refuse(given.refusal, is_head=_is_head(head))
+            await self._refuse(given.refusal, incoming.head)
             return False
         result: Result | None = None
         try:
-            result = await self._carry(incoming, body, given)
+            result = await self._carry(incoming, given, prepare)
         finally:
             await self._finish(question, began, result)
         if result.is_upgraded:
@@ -195,14 +283,20 @@ class Conversation:
         try:
             return uses_placeholder(head, self._api.credential, self._placeholder)
         except ForeignCredential as error:
-            raise _Refused(
-                Refusal(
-                    message=f"{self._api.name} is refused: {error}",
-                    hint="use the placeholder that this container was given",
-                    rule="credential",
-                ),
-                head,
-            ) from None
+            raise self._foreign(error, head) from None
+
+    def _foreign(self, error: ForeignCredential, head: Head) -> _Refused:
+        refusal = Refusal(
+            message=f"{self._api.name} is refused: {error}",
+            hint="use the placeholder that this container was given",
+            rule="credential",
+        )
+        return _Refused(refusal, head)
+
+    def _make_spend(self, given: Answer) -> Callable[[], Awaitable[None]]:
+        """What tells the daemon that the service does not take the credential."""
+        spent = Spent(api=self._api.name, version=given.version)
+        return functools.partial(self._daemon.tell, spent)
 
     async def _read_graphql(self, incoming: Incoming) -> tuple[bytes, tuple[GraphQlField, ...]]:
         """The body, and what it asks for."""
@@ -241,26 +335,14 @@ class Conversation:
             )
         return given
 
-    async def _carry(self, incoming: Incoming, body: bytes | None, given: Answer) -> Result:
+    async def _carry(
+        self, incoming: Incoming, given: Answer, prepare: Callable[[Answer], Exchange]
+    ) -> Result:
         """Carry a request; where that fails before there is an answer, the tool gets one."""
-        head, api = incoming.head, self._api
-        exchanged = exchange(head, api.credential, self._placeholder, given.secret or "")
-        spent = Spent(api=api.name, version=given.version)
         try:
             if given.secret is not None and given.version in self._too_wide:
-                raise TooWide(api)
-            return await Exchange(
-                incoming,
-                self._service,
-                self._turns,
-                api=api,
-                authority=self._authority,
-                target=head.path + (f"?{exchanged.query}" if exchanged.query else ""),
-                headers=exchanged.headers,
-                body=body,
-                secret=given.secret,
-                spend=functools.partial(self._daemon.tell, spent),
-            ).carry()
+                raise TooWide(self._api)
+            return await prepare(given).carry()
         except AirlockError as error:
             status = 400 if isinstance(error, Damaged) else 502
             rule = ""
@@ -272,7 +354,7 @@ class Conversation:
                 message=error.message, hint=error.hint or "", rule=rule, status=status
             )
             await self._service.close()
-            await self._refuse(refusal, is_head=_is_head(head))
+            await self._refuse(refusal, incoming.head)
             return Result(
                 status=status, sent=incoming.count, fault=error.message, rest=incoming.rest
             )
@@ -310,8 +392,8 @@ class Conversation:
             )
         )
 
-    async def _refuse(self, refusal: Refusal, *, is_head: bool) -> None:
-        await say_last(self._client, answer(refusal, self._api, is_head=is_head))
+    async def _refuse(self, refusal: Refusal, head: Head | None) -> None:
+        await say_last(self._client, answer(refusal, self._api, head))
 
 
 def _find_end(buffer: bytes) -> int | None:
@@ -333,11 +415,10 @@ def _read_upgrade(head: Head) -> str | None:
     return upgrade.lower()
 
 
-def _is_head(head: Head | None) -> bool:
-    return head is not None and head.method == "HEAD"
+def _join(path: str, query: str) -> str:
+    return f"{path}?{query}" if query else path
 
 
-def _bad(why: str, head: Head | None, *, status: int = 400) -> _Refused:
+def _bad(why: str, head: Head | None, *, status: int = 400, hint: str = _PLAIN) -> _Refused:
     message = f"the request is refused: {why}"
-    hint = "send it as plain HTTP/1.1"
     return _Refused(Refusal(message=message, hint=hint, rule="request", status=status), head)

@@ -4,7 +4,9 @@ The head is the one that was judged. h11 frames the bodies, from heads that leav
 ours of the request, and the service's answer, which is refused where it has two lengths.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Iterable
+from http import HTTPStatus
 
 import h11
 import msgspec
@@ -13,6 +15,7 @@ import trio
 from airlock_daemon.brokers.http.tls import TlsStream
 from airlock_daemon.brokers.https.searching import Exposed, Search
 from airlock_daemon.brokers.https.service import Service
+from airlock_daemon.brokers.https.spool import Held
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 from airlock_daemon.fairness.turns import Taking
 from airlock_modules.apis import LONGEST_HEAD, Api, Head
@@ -24,6 +27,7 @@ PIECE = 1 << 17
 _BULK = 1 << 18
 # Answers of 1xx before one, and bytes of the tool's next request that are read meanwhile.
 _MOST_INTERIM = 8
+_LONGEST_REWRITTEN = 1 << 20
 _MOST_AHEAD = LONGEST_HEAD
 
 # A model may think so long before it answers, and `logs -f` be silent. Who has gone is found out
@@ -218,11 +222,19 @@ class Exchange:
         authority: str,
         target: str,
         headers: tuple[tuple[bytes, bytes], ...],
-        body: bytes | None,
-        secret: str | None,
+        body: bytes | Held | None,
+        secrets: tuple[str, ...],
         spend: Callable[[], Awaitable[None]],
+        rewrite: Callable[[bytes], bytes] | None = None,
+        takes_packed: bool = False,
+        spent: re.Pattern[bytes] | None = None,
     ) -> None:
-        """`body` is one that has been read already. `spend` is called where `secret` is refused."""
+        """`body` is one that has been read already. `spend` is called where `secrets` are refused:
+        by 401, or by another error that begins with what `spent` finds.
+
+        `rewrite` makes the body of a good answer anew, and raises Failed where it cannot. With
+        `takes_packed` a compressed answer is passed on, and not searched.
+        """
         self._incoming = incoming
         self._service = service
         self._turns = turns
@@ -231,11 +243,14 @@ class Exchange:
             method=incoming.head.method,
             target=target,
             headers=_write_headers(
-                incoming, authority, headers, body, is_searched=secret is not None
+                incoming, authority, headers, _measure(body), is_searched=bool(secrets)
             ),
         )
         self._body = body
-        self._search = Search(secret)
+        self._search = Search(*secrets)
+        self._rewrite = rewrite
+        self._takes_packed = takes_packed
+        self._spent = spent
         self._spend = spend
         self._may_go = trio.Event()
         self._received = 0
@@ -249,7 +264,7 @@ class Exchange:
         try:
             await self._carry()
         except _Stale:
-            has_body = self._body or not self._incoming.is_whole or self._incoming.count
+            has_body = _measure(self._body) or not self._incoming.is_whole or self._incoming.count
             if not is_kept or has_body or self._incoming.head.method not in _REPEATABLE:
                 raise Failed(
                     "the service closed the connection without an answer", hint="try again"
@@ -274,7 +289,7 @@ class Exchange:
         is_clean = is_sent and self._incoming.is_over
         return Result(
             status=self._status,
-            sent=len(self._body) if self._body is not None else self._incoming.count,
+            sent=self._incoming.count if self._body is None else _measure(self._body) or 0,
             received=self._received,
             fault=fault,
             is_reusable=fault is None and is_clean and not self._is_upgraded,
@@ -313,6 +328,16 @@ class Exchange:
             scope.cancel()
 
     async def _send_whole(self) -> None:
+        if isinstance(self._body, Held):
+            await self._write(self._request)
+            at = 0
+            while piece := self._body.read(at):
+                at += len(piece)
+                if at > _BULK:
+                    await self._turns.take()
+                await self._write(h11.Data(data=piece))
+            await self._write(h11.EndOfMessage())
+            return
         if self._body is not None:
             await self._write(self._request, h11.Data(data=self._body), h11.EndOfMessage())
             return
@@ -360,7 +385,10 @@ class Exchange:
         reason = b"" if self._search.is_in(response.reason) else response.reason
         head = h11.Response(status_code=response.status_code, reason=reason, headers=headers)
         try:
-            await self._pass(head)
+            if self._rewrite is not None and head.status_code < HTTPStatus.MULTIPLE_CHOICES:
+                await self._pass_rewritten(self._rewrite, head)
+            else:
+                await self._pass(head)
         except Exposed:
             raise Failed(
                 "the answer has the credential, and was cut there",
@@ -394,15 +422,11 @@ class Exchange:
         """Pass an answer on: its head at once, together with what is there of its body."""
         events: list[h11.Response | h11.Data | h11.EndOfMessage] = [head]
         while True:
-            pieces: list[bytes] = []
-            while isinstance(event := self._take_event(), h11.Data):
-                pieces.append(bytes(event.data))
-            data = b"".join(pieces)
-            self._received += len(data)
+            data, is_over = self._take_piece()
             if self._received > _BULK:
                 await self._turns.take()
+            await self._look_at_error(head.status_code, data)
             passed = self._search.feed(data)
-            is_over = isinstance(event, h11.EndOfMessage)
             if is_over:
                 passed += self._search.finish()
             if passed:
@@ -414,9 +438,41 @@ class Exchange:
             events.clear()
             if is_over:
                 return
-            if event is not h11.NEED_DATA:
-                raise _broken("it does not go on as one does")
             await self._receive(_QUIET_S)
+
+    async def _pass_rewritten(self, rewrite: Callable[[bytes], bytes], head: h11.Response) -> None:
+        """Read an answer whole, and pass on what `rewrite` makes of it."""
+        data, is_over = self._take_piece()
+        while not is_over:
+            if self._received > _LONGEST_REWRITTEN:
+                raise _broken("it is too long")
+            await self._receive(_QUIET_S)
+            more, is_over = self._take_piece()
+            data += more
+        body = rewrite(data)
+        headers = [(name, value) for name, value in head.headers if name != b"content-length"]
+        headers.append((b"content-length", b"%d" % len(body)))
+        written = h11.Response(status_code=head.status_code, reason=head.reason, headers=headers)
+        await self._answer(written, h11.Data(data=body), h11.EndOfMessage())
+
+    async def _look_at_error(self, status: int, data: bytes) -> None:
+        """Tell once where the beginning of an error says that the credential is good no more."""
+        is_error = status in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN)
+        if is_error and self._spent is not None and self._spent.search(data):
+            self._spent = None
+            await self._spend()
+
+    def _take_piece(self) -> tuple[bytes, bool]:
+        """What has come of the answer's body, and whether that is its end."""
+        pieces: list[bytes] = []
+        while isinstance(event := self._take_event(), h11.Data):
+            pieces.append(bytes(event.data))
+        data = b"".join(pieces)
+        self._received += len(data)
+        is_over = isinstance(event, h11.EndOfMessage)
+        if not is_over and event is not h11.NEED_DATA:
+            raise _broken("it does not go on as one does")
+        return data, is_over
 
     async def _answer(self, *events: h11.Response | h11.Data | h11.EndOfMessage) -> None:
         for event in events:
@@ -469,7 +525,9 @@ class Exchange:
             raise _broken("it has two lengths")
         packed = {value.lower() for name, value in found if name == b"content-encoding"}
         if self._search.is_on and packed - {b"identity"}:
-            raise _broken("it is compressed, which was not asked for")
+            if not self._takes_packed:
+                raise _broken("it is compressed, which was not asked for")
+            self._search = Search()
         if any(self._search.is_in(value) for _, value in found):
             raise _broken("a header of it has the credential")
         listed = b",".join(value for name, value in found if name == b"connection")
@@ -489,7 +547,7 @@ def _write_headers(
     incoming: Incoming,
     authority: str,
     headers: tuple[tuple[bytes, bytes], ...],
-    body: bytes | None,
+    size: int | None,
     *,
     is_searched: bool,
 ) -> _Headers:
@@ -500,18 +558,24 @@ def _write_headers(
     if is_searched:
         written.append((b"accept-encoding", b"identity"))
     length, coding = head.get("content-length"), head.get("transfer-encoding")
-    if body is not None:
-        written.append((b"content-length", b"%d" % len(body)))
+    if size is not None:
+        written.append((b"content-length", b"%d" % size))
     elif coding is not None:
         written.append((b"transfer-encoding", b"chunked"))
     elif length is not None:
         written.append((b"content-length", length.encode()))
-    if incoming.is_held_back and body is None:
+    if incoming.is_held_back and size is None:
         written.append((b"expect", b"100-continue"))
     upgrade = head.get("upgrade")
     if upgrade is not None:
         written += [(b"connection", b"Upgrade"), (b"upgrade", upgrade.encode())]
     return written
+
+
+def _measure(body: bytes | Held | None) -> int | None:
+    if isinstance(body, Held):
+        return body.size
+    return None if body is None else len(body)
 
 
 def _broken(why: str) -> Failed:

@@ -22,6 +22,7 @@ import trio
 
 from airlock_daemon.errors import Failed
 from airlock_modules.apis import Api, GraphQlField
+from airlock_modules.apis.aws import Call
 
 MOST_BYTES = 160_000
 """Bytes of a message. Such a socket takes some 200,000 where nobody changed that (socket(7))."""
@@ -107,6 +108,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     query_names: tuple[str, ...] = ()
     graphql: tuple[GraphQlField, ...] | None = None
     upgrade: str | None = None
+    aws: Call | None = None
     needs_secret: bool
 
 

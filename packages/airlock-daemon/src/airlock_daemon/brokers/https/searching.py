@@ -24,8 +24,8 @@ class Exposed(Exception):
 class Search:
     """Passes an answer on, and raises Exposed before the credential is in what it passes."""
 
-    def __init__(self, secret: str | None) -> None:
-        self._wanted = tuple(_spell(secret.encode())) if secret else ()
+    def __init__(self, *secrets: str) -> None:
+        self._wanted = tuple(each for secret in secrets for each in _spell(secret.encode()))
         self._longest = max(map(len, self._wanted), default=0)
         # The end of what was seen, and how much of that was not passed yet.
         self._seen = b""

@@ -13,6 +13,7 @@ from airlock_daemon.brokers.egress.head import CONNECTED, BadHead, read_head, re
 from airlock_daemon.brokers.egress.reaching import Ways, World
 from airlock_daemon.brokers.http.tls import TlsStream
 from airlock_daemon.brokers.https.authority import Authority
+from airlock_daemon.brokers.https.aws import Means
 from airlock_daemon.brokers.https.client_hello import BadHello, read_server_name
 from airlock_daemon.brokers.https.conversation import Conversation, Daemon
 from airlock_daemon.brokers.https.messages import Refused, Spliced
@@ -40,6 +41,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     variables: Mapping[str, str]
     authority: Authority
     authorities: Authorities
+    aws: Means
     lookups: trio.CapacityLimiter
     held: trio.Semaphore
     too_wide: Mapping[str, set[int]]
@@ -122,6 +124,7 @@ class Tunnel:
                 self._turns,
                 api=api,
                 placeholder=self._policy.placeholders.get(api.name, ""),
+                aws=self._policy.aws,
                 wanted=wanted,
                 connection=self._number,
                 held=self._policy.held,

@@ -19,6 +19,7 @@ from airlock_daemon.brokers.egress.destinations import read_network
 from airlock_daemon.brokers.egress.head import refusal
 from airlock_daemon.brokers.http.trust import make_context, read_trust
 from airlock_daemon.brokers.https.authority import Authority, open_key, read_system
+from airlock_daemon.brokers.https.aws import Means, Sessions
 from airlock_daemon.brokers.https.conversation import Daemon
 from airlock_daemon.brokers.https.messages import (
     Answer,
@@ -34,6 +35,7 @@ from airlock_daemon.brokers.https.messages import (
 )
 from airlock_daemon.brokers.https.service import Authorities
 from airlock_daemon.brokers.https.splicing import say_last
+from airlock_daemon.brokers.https.spool import Spool
 from airlock_daemon.brokers.https.tunnel import Policy, Tunnel
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.threads import run_in_thread
@@ -161,6 +163,10 @@ def _make_policy(
         variables=settings.variables,
         authority=authority,
         authorities=Authorities(settings.variables, threads),
+        aws=Means(
+            Sessions(settings.agent, authority.derive("sessions of AWS")),
+            Spool(os.path.dirname(settings.keys)),
+        ),
         lookups=threads,
         held=trio.Semaphore(_HELD),
         too_wide={api.name: set() for api in settings.apis},

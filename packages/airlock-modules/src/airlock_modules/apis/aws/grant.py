@@ -1,0 +1,209 @@
+"""What of AWS an agent may do, and one call that is judged by it.
+
+A call is judged by all that changes what it does: its operation, region, bucket and role, and the
+headers of S3 for which IAM has actions of their own (an ACL, tags, a lock).
+"""
+
+import functools
+import re
+
+from msgspec import Struct
+
+from airlock_modules.apis.patterns import Verdict
+from airlock_wire.text import quote
+
+_THEN = ", and run: airlock-daemon reload"
+_IN = "in this agent's airlock.toml"
+# Operations for which IAM has the action of another one, on the same object.
+_IMPLIED = {
+    "s3:HeadObject": "s3:GetObject",
+    "s3:CreateMultipartUpload": "s3:PutObject",
+    "s3:UploadPart": "s3:PutObject",
+    "s3:CompleteMultipartUpload": "s3:PutObject",
+    "s3:AbortMultipartUpload": "s3:PutObject",
+    "s3:UploadPartCopy": "s3:CopyObject",
+}
+# Of these the broker would hand real keys to the container: it exchanges those of AssumeRole alone.
+_HANDS_OUT_KEYS = frozenset(
+    {
+        *("sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity", "sts:AssumeRoot"),
+        *("sts:GetSessionToken", "sts:GetFederationToken", "s3:CreateSession"),
+    }
+)
+_PATTERN = re.compile(r"[a-z0-9*-]{1,60}:[A-Za-z0-9*]{1,100}")
+
+
+class Operation(Struct, frozen=True):
+    """`service` is IAM's prefix of actions; `name` the operation of the API, as `GetObject`."""
+
+    service: str
+    name: str
+    has_secret: bool = False
+    takes_owner: bool = False
+
+    @property
+    def action(self) -> str:
+        """As it is written in a policy: `s3:GetObject`."""
+        return f"{self.service}:{self.name}"
+
+
+class Keys(Struct, frozen=True):
+    """An access key: its id, its secret, and the token of a session that has an end.
+
+    `account` is the number of the account, "" where that is not known.
+    """
+
+    id: str
+    secret: str
+    token: str = ""
+    account: str = ""
+
+    def __repr__(self) -> str:
+        """Without the secret, which no message may show."""
+        return f"Keys({self.id!r})"
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """One request. `operations` are all that it may be; `also` are actions that its headers need.
+
+    `bucket` is set for what S3 does with a bucket or object, `source` for the BUCKET/KEY of a copy,
+    `role` for the one to be assumed, `session` for the one that signed.
+    """
+
+    operations: tuple[Operation, ...]
+    region: str
+    is_global: bool = False
+    bucket: str | None = None
+    key: str = ""
+    source: str | None = None
+    role: str | None = None
+    session: str | None = None
+    also: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The operation as it stands in records, after the name of the API."""
+        where = (
+            ()
+            if self.bucket is None
+            else (f"{self.bucket}/{self.key}" if self.key else self.bucket,)
+        )
+        role = () if self.role is None else (self.role,)
+        return (self.operations[0].action, self.region, *where, *role)
+
+
+class Grant(Struct, frozen=True, kw_only=True):
+    """What of AWS an agent may do: `[aws]` of its profile with what the module grants.
+
+    `allow` and `deny` are `service:Operation`, with `*` for any letters. `account` is the number of
+    the human's account, and `endpoint` the host of a service that speaks as S3 does.
+    """
+
+    profile: str | None = None
+    regions: tuple[str, ...] = ()
+    has_global: bool = False
+    buckets: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    endpoint: str | None = None
+    account: str | None = None
+
+    def judge(self, call: Call) -> Verdict:
+        """Decide about one call: nothing but what a rule allows is granted."""
+        shown = f"aws {' '.join(call.words)}"
+        shown = quote(shown, limit=300)[1:-1]
+        refused = self._find_refusal(call)
+        if refused is None:
+            return Verdict(None, call.operations[0].action)
+        reason, rule, hint = refused
+        return Verdict(f"{shown} is refused: {reason}", rule, hint)
+
+    def _find_refusal(self, call: Call) -> tuple[str, str, str] | None:
+        """Why a call is refused, the rule, and what can be done."""
+        if self.profile is None:
+            hint = _advise("profile", "the name of a profile")
+            return "no profile of ~/.aws/config is named for this agent", "profile", hint
+        if call.is_global and not self.has_global:
+            return "it is a service without regions", "global", _advise("global", "true")
+        if not call.is_global and call.region not in self.regions:
+            hint = _advise("regions", f'"{call.region}"')
+            return f"the region {call.region} is not granted", "regions", hint
+        refused = next(filter(None, map(self._refuse_operation, call.operations)), None)
+        refused = refused or next(filter(None, map(self._refuse_action, call.also)), None)
+        return refused or self._refuse_resources(call)
+
+    def _refuse_operation(self, operation: Operation) -> tuple[str, str, str] | None:
+        return self._refuse_action(operation.action, has_secret=operation.has_secret)
+
+    def _refuse_action(self, action: str, has_secret: bool = False) -> tuple[str, str, str] | None:
+        names = {action, _IMPLIED.get(action, action)}
+        denied = next((each for each in self.deny if _matches_any(each, names)), None)
+        if denied is not None:
+            return f"deny has {denied}", denied, _advise("deny")
+        if action in _HANDS_OUT_KEYS:
+            hint = "use sts:AssumeRole with a role of [aws] roles"
+            return (
+                f"{action} would answer with keys that the broker does not exchange",
+                "keys",
+                hint,
+            )
+        is_exchanged = action == "sts:AssumeRole"
+        if has_secret and not is_exchanged and action not in self.allow:
+            reason = f"{action} can answer with a secret or a link, which no * grants"
+            return reason, "secret", _advise("allow", f'"{action}"')
+        granted = any(_matches_any(each, names) for each in self.allow)
+        if not granted and not (is_exchanged and self.roles):
+            return f"{action} is not granted", "allow", _advise("allow", f'"{action}"')
+        return None
+
+    def _refuse_resources(self, call: Call) -> tuple[str, str, str] | None:
+        buckets = [] if call.bucket is None else [call.bucket]
+        if call.source is not None:
+            buckets.append(call.source.partition("/")[0])
+        for bucket in buckets:
+            if not any(_matches_bucket(each, bucket) for each in self.buckets):
+                hint = _advise("buckets", f'"{bucket}"')
+                return f"the bucket {bucket} is not granted", "buckets", hint
+        for role in (call.session, call.role):
+            if role is not None and role not in self.roles:
+                shown = quote(role, limit=200)
+                return f"the role {shown} is not granted", "roles", _advise("roles", shown)
+        return None
+
+    def find_owner(self, call: Call, account: str) -> str | None:
+        """The account that must own the bucket of a call, where a pattern matched its name.
+
+        A name that is written in full is the operator's own word. `account` is the credential's.
+        """
+        owner = self.account or account
+        if call.bucket is None or call.bucket in self.buckets or not owner:
+            return None
+        return owner if all(each.takes_owner for each in call.operations) else None
+
+
+def find_action_problem(pattern: str) -> str | None:
+    """Tell why `pattern` is no `service:Operation`; None where it is one."""
+    if not _PATTERN.fullmatch(pattern):
+        return 'is not SERVICE:OPERATION, as in "s3:GetObject" or "ec2:Describe*"'
+    return None
+
+
+@functools.lru_cache(maxsize=4096)
+def _compile(pattern: str, any_letter: str) -> re.Pattern[str]:
+    return re.compile(re.escape(pattern).replace(r"\*", any_letter))
+
+
+def _matches_any(pattern: str, actions: set[str]) -> bool:
+    compiled = _compile(pattern, "[A-Za-z0-9-]*")
+    return any(compiled.fullmatch(each) for each in actions)
+
+
+def _matches_bucket(pattern: str, bucket: str) -> bool:
+    return _compile(pattern, "[a-z0-9.-]*").fullmatch(bucket) is not None
+
+
+def _advise(key: str, value: str | None = None) -> str:
+    """The line of the profile to write: `value` is added to a list, or is what `key` is set to."""
+    where = f"[aws] {key} {_IN}{_THEN}"
+    return f"a person on the host can {'change' if value is None else f'add {value} to'} {where}"

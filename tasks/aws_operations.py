@@ -1,0 +1,224 @@
+"""Builds the table of AWS's operations that airlock-modules ships, from botocore's models.
+
+`python -m tasks.aws_operations` writes it anew. The models are those of the botocore that
+`tasks/lock/development.txt` locks, so that the same lock gives the same table; a test fails where
+it was forgotten.
+`airlock_modules.apis.aws.operations` says what stands in the table.
+"""
+
+import json
+import re
+import sys
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+TABLE = (
+    Path(__file__).parents[1]
+    / "packages/airlock-modules/src/airlock_modules/apis/aws/operations.json.zlib"
+)
+
+# How the name of a member ends that holds a secret, or a link that needs no login.
+_SECRET = re.compile(
+    r"(secret|password|passphrase|credentials?|private_?key|secret(access)?key|secretstring"
+    r"|(session|security|access|refresh|id|auth|authorization|bearer|task|secret|login)_?token"
+    r"|^token|tokenvalue|secretbinary|(pre)?sharedkey|authkey|plaintext|apikeys?|userdata|seed"
+    r"|((pre)?signed|download|embed|login|stream)url|onetimepassword|keymaterial)$",
+    re.IGNORECASE,
+)
+# Members that are called like a secret and hold none: names and statuses of one, masked values,
+# what only callers send, and the place where a list goes on.
+_HARMLESS = {
+    "ClientSecret", "Credentials", "FsxAdminPassword", "MasterUserPassword", "MasterUserSecret",
+    "ServiceSpecificCredentials", "SourceIp", "VpcSourceIp", "authorizerCredentials", "credential",
+    "credentials", "registryCredential", "repositoryCredentials", "secret", "secretsManagerSecret",
+    "taskCredentials",
+}  # fmt: skip
+# Services whose models mark names, addresses, texts and data as sensitive, and no credentials.
+_PERSONAL = {
+    "backup", "bedrock", "bedrock-runtime", "budgets", "comprehend", "guardduty", "identitystore",
+    "organizations", "redshift-serverless", "resource-explorer-2", "s3", "sagemaker", "sns",
+    "stepfunctions",
+}  # fmt: skip
+# Operations with marked members that are headers for origins, public keys, addresses, names of
+# owners, and masked passwords.
+_ACCEPTED = {
+    "cloudfront": r"(Get|List)Distribution.*",
+    "ec2": "GetInstanceTpmEkPub",
+    "rds": "Describe(DBInstances|DBClusters|DBProxyTargetGroups|OptionGroups|TenantDatabases)",
+    "redshift": "DescribeClusters",
+    "ssm": "DescribeInstance.*|.*MaintenanceWindow(s|Targets)?|GetPatchBaseline|ListNodes",
+    "fsx": ".*",
+}
+# Marked as sensitive although nobody is harmed by it: an encryption key of the caller's own.
+_CALLERS_OWN = re.compile(r"SSE|KMS")
+# Operations whose answers hold a secret, a link or a setting that their models do not call so.
+_ALSO_SECRET: dict[str, str] = {
+    "apigateway": "GetApiKey|GetApiKeys|CreateApiKey|UpdateApiKey",
+    "appsync": "GetGraphqlApiEnvironmentVariables|(Create|Update|List)ApiKeys?",
+    "backup": "GetRecoveryPointRestoreMetadata|GetRestoreJobMetadata|GetRestoreTestingSelection",
+    "codebuild": "BatchGetProjects",
+    "emr-serverless": "GetDashboardForJobRun",
+    "glue": "GetConnection|GetConnections",
+    "iam": "GetCredentialReport",
+    "imagebuilder": "GetMarketplaceResource|GetImage|GetImageRecipe",
+    "inspector2": "GetCisScanReport",
+    "lambda": "GetLayerVersion|GetLayerVersionByArn",
+    "sesv2": "GetImportJob",
+    "ssm": "DescribeAutomationExecutions|GetAutomationExecution|GetDocument",
+    "wafv2": "GetDecryptedAPIKey|GetMobileSdkRelease|(Create|List)APIKeys?",
+}
+# What SDKs of some years ago speak, and services still understand.
+_FORMER_PROTOCOLS = {"sqs": ["query"]}
+
+
+def main() -> int:
+    """Write the table."""
+    data = build()
+    TABLE.write_bytes(data)
+    print(f"{TABLE.name}: {len(data)} bytes", file=sys.stderr)
+    return 0
+
+
+def build() -> bytes:
+    """Return the table as it is shipped."""
+    return zlib.compress(json.dumps(read_models(), separators=(",", ":")).encode(), 9)
+
+
+def read_models() -> dict[str, Any]:
+    """Return the table as plain values."""
+    import botocore.loaders  # noqa: PLC0415 - in the environment of the tests alone
+
+    loader = botocore.loaders.Loader()
+    services: dict[str, list[Any]] = {}
+    for service in loader.list_available_services("service-2"):
+        model = loader.load_service_model(service, "service-2")
+        meta = model["metadata"]
+        if meta.get("signatureVersion") in {"v2", "bearer"}:
+            continue
+        rules = loader.load_service_model(service, "endpoint-rule-set-1")
+        protocols = [*(meta.get("protocols") or [meta["protocol"]])]
+        protocols += _FORMER_PROTOCOLS.get(service, [])
+        hosts = sorted(_hosts(rules))
+        if service == "s3":  # access points and directory buckets are other conversations
+            hosts = [each for each in hosts if each.startswith(("s3.", "s3-fips."))]
+        entry = [
+            service,
+            protocols,
+            meta.get("targetPrefix", ""),
+            meta["apiVersion"],
+            hosts,
+            {
+                name: _operation(service, name, op, model)
+                for name, op in model["operations"].items()
+            },
+        ]
+        signing = meta.get("signingName") or meta["endpointPrefix"]
+        services.setdefault(signing, []).append(entry)
+    partitions = loader.load_data("partitions")["partitions"]
+    return {"partitions": [_partition(each) for each in partitions], "services": services}
+
+
+def _partition(entry: Mapping[str, Any]) -> list[Any]:
+    outputs = entry["outputs"]
+    regions = [each for each in entry["regions"] if not each.endswith("-global")]
+    return [
+        entry["id"],
+        outputs["dnsSuffix"],
+        outputs["dualStackDnsSuffix"],
+        outputs["implicitGlobalRegion"],
+        entry["regionRegex"],
+        regions,
+    ]
+
+
+_NAMES = {
+    "Region": "R",
+    "PartitionResult#dnsSuffix": "D",
+    "partitionResult#dnsSuffix": "D",
+    "PartitionResult#dualStackDnsSuffix": "U",
+    "partitionResult#dualStackDnsSuffix": "U",
+    "PartitionResult#implicitGlobalRegion": "G",
+    "AccountId": "A",
+    "ParsedArn#accountId": "A",
+}
+
+
+def _hosts(rules: Any) -> Iterator[str]:
+    """Yield the hosts that the rules give, in short: upper-case letters stand for what varies."""
+    found = set()
+    for url in _urls(rules):
+        host = url.removeprefix("https://").removesuffix("/{uri_encoded_bucket}")
+        host = re.sub(r"\{([^}]*)\}", lambda m: _NAMES.get(m[1], "?"), host)
+        if url.startswith("https://") and "?" not in host and "/" not in host:
+            found.add(host)
+    yield from found
+
+
+def _urls(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        url = node["endpoint"]["url"] if node.get("type") == "endpoint" else None
+        if isinstance(url, str):
+            yield url
+        for value in node.values():
+            yield from _urls(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _urls(value)
+
+
+def _operation(
+    service: str, name: str, operation: Mapping[str, Any], model: Mapping[str, Any]
+) -> str:
+    """Return `[!]METHOD URI HEADERS PREFIX[ QUERY]`, short where nothing differs from `POST /`."""
+    shapes = model["shapes"]
+    http = operation.get("http", {})
+    uri = http.get("requestUri", "/")
+    headers, allowed = [], []
+    shape = shapes.get(operation.get("input", {}).get("shape"), {})
+    for member, reference in shape.get("members", {}).items():
+        place, wire = reference.get("location"), reference.get("locationName", member)
+        is_required = member in shape.get("required", ())
+        if place == "querystring" and is_required:
+            uri += f"{'&' if '?' in uri else '?'}{wire}"
+        elif place == "header" and is_required:
+            headers.append(wire.lower())
+        elif service == "s3" and place in {"querystring", "header"}:
+            allowed.append(wire.lower() if place == "header" else f"?{wire}")
+    prefix = operation.get("endpoint", {}).get("hostPrefix", "")
+    prefix = re.sub(r"\{([^}]*)\}", lambda m: _NAMES.get(m[1], "?"), prefix)
+    fields = [f"{http.get('method', 'POST')} {uri}", ",".join(headers), prefix, ",".join(allowed)]
+    text = "|".join(fields).rstrip("|")
+    text = "" if text == "POST /" else text
+    return f"!{text}" if answers_with_secret(service, name, operation, shapes) else text
+
+
+def answers_with_secret(
+    service: str, name: str, operation: Mapping[str, Any], shapes: Mapping[str, Any]
+) -> bool:
+    """Say whether the answer may hold a secret: by the model's mark, by names, or by our list."""
+    if re.fullmatch(_ALSO_SECRET.get(service, ""), name):
+        return True
+    has_marks = service not in _PERSONAL and not re.fullmatch(_ACCEPTED.get(service, ""), name)
+    seen, todo = set(), [operation["output"]["shape"]] if "output" in operation else []
+    while todo:
+        shape_name = todo.pop()
+        if shape_name in seen:
+            continue
+        seen.add(shape_name)
+        shape = shapes[shape_name]
+        if has_marks and shape.get("sensitive") and not _CALLERS_OWN.match(shape_name):
+            return True
+        for member, reference in shape.get("members", {}).items():
+            kind = shapes[reference["shape"]]["type"]
+            is_secret = _SECRET.search(member) and member not in _HARMLESS
+            if is_secret and kind in {"string", "blob", "structure", "list", "map"}:
+                return True
+            todo.append(reference["shape"])
+        todo += [shape[each]["shape"] for each in ("member", "key", "value") if each in shape]
+    return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())
