@@ -16,24 +16,30 @@ HEAD = "agent/door"
 @contextmanager
 def running_github(folder: Path, *, token: str) -> Iterator[WebServer]:
     """Serve as a GitHub Enterprise Server, whoever has the token. `folder` is empty."""
-
-    def answer(asked: Asked) -> Answer:
-        if asked.account != f"token {token}":
-            return 401, {"message": "Bad credentials"}
-        if asked.path == "/api/graphql":
-            question = json.loads(asked.body)
-            return 200, _answer_query(question["query"], question["variables"])
-        if asked.path == "/api/v3/user":
-            return 200, {"login": "ada"}
-        return 404, {"message": "Not Found"}
-
-    with running_web(folder, answer) as server:
+    with running_web(folder, lambda asked: answer_github(asked, token=token)) as server:
         yield server
+
+
+def answer_github(asked: Asked, *, token: str) -> Answer:
+    """Answer as api.github.com or as a GitHub Enterprise Server does, whoever has the token."""
+    if asked.account != f"token {token}":
+        return 401, {"message": "Bad credentials"}
+    if asked.path in ("/graphql", "/api/graphql"):
+        question = json.loads(asked.body)
+        return 200, _answer_query(question["query"], question.get("variables", {}))
+    if asked.path in ("/user", "/api/v3/user"):
+        return 200, {"login": "ada"}
+    if asked.path == "/repos/acme/app/pulls":
+        return 200, [_pull_request(7, TITLE)]
+    return 404, {"message": "Not Found"}
 
 
 def _answer_query(query: str, variables: Mapping[str, Any]) -> object:
     if "createPullRequest(" in query:
         return {"data": {"createPullRequest": {"pullRequest": _pull_request(8, "")}}}
+    if "__type(" in query:
+        # gh asks what this server knows: nothing that it has to.
+        return {"data": {}}
     repository: dict[str, object] = {
         "id": "R_1",
         "name": "app",

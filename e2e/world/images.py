@@ -34,6 +34,7 @@ WORKSTATION_PACKAGES = (
     *DEBIAN_PACKAGES,
     *("ansible-core", "cargo", "nodejs", "pre-commit", "rsync"),
 )
+API_PACKAGES = ("ca-certificates", "curl", "gh", "git", "npm", "python3-pip")
 DEBIAN_OPTIONS = (
     "--variant=minbase",
     '--aptopt=Acquire::Languages "none"',
@@ -154,6 +155,11 @@ def _debian() -> str:
 def make_workstation() -> str:
     """Make the image of a Debian with tools that people work with every day; return it."""
     return bootstrap_debian("airlock-e2e/debian-workstation", packages=WORKSTATION_PACKAGES)
+
+
+def make_api_tools() -> str:
+    """Make the image of a Debian with the tools of common APIs; return it."""
+    return bootstrap_debian("airlock-e2e/debian-apis", packages=API_PACKAGES)
 
 
 def make_git_server(base: str) -> str:

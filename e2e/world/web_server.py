@@ -4,7 +4,7 @@ import json
 import ssl
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,51 +24,72 @@ class Asked:
     account: str
     """The header Authorization."""
     accept: str
+    headers: Mapping[str, str]
+    """All headers, by their names in lower case."""
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The body of a page in HTML."""
+
+    text: str
+
+
 Answer = tuple[int, object]
-"""Status and body: bytes as they are, text as plain text, anything else as JSON."""
+"""Status and body: a page, bytes as they are, text as plain text, an iterator of bytes as a stream
+of events that are sent as they come, anything else as JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebServer:
-    """A server while it runs: `port` of 127.0.0.1, by the certificate `authority` (a PEM file)."""
+    """A server while it runs: `port` of `address`, by the certificate `authority` (a PEM file)."""
 
     port: int
     authority: Path
+    address: str = "127.0.0.1"
     asked: list[Asked] = field(default_factory=list)
     """All requests so far, the oldest first."""
 
     @property
     def place(self) -> str:
         """Where it is, as HOST:PORT."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.address}:{self.port}"
 
 
 @contextmanager
 def running_web(
-    folder: Path, answer: Callable[[Asked], Answer], *, names: Sequence[str] = ("IP:127.0.0.1",)
+    folder: Path,
+    answer: Callable[[Asked], Answer],
+    *,
+    names: Sequence[str] = ("IP:127.0.0.1",),
+    address: str = "127.0.0.1",
+    port: int = 0,
 ) -> Iterator[WebServer]:
     """Serve what `answer` says for as long as the context lasts; `folder` gets key and certificate.
 
     The certificate is for `names`, and anybody may read it.
     """
     authority = folder / "authority.pem"
-    listening = _Listening(make_context(authority, names=names), answer)
+    listening = _Listening(make_context(authority, names=names), answer, (address, port))
     with served(listening):
-        yield WebServer(port=listening.port, authority=authority, asked=listening.asked)
+        yield WebServer(
+            port=listening.port, authority=authority, address=address, asked=listening.asked
+        )
 
 
 class WebListening(ThreadingHTTPServer):
-    """Listens at `port` of 127.0.0.1, with TLS where there is a context."""
+    """Listens at a port of `place`, with TLS where there is a context."""
 
     daemon_threads = True
 
     def __init__(
-        self, context: ssl.SSLContext | None, handler: type[BaseHTTPRequestHandler]
+        self,
+        context: ssl.SSLContext | None,
+        handler: type[BaseHTTPRequestHandler],
+        place: tuple[str, int] = ("127.0.0.1", 0),
     ) -> None:
-        super().__init__(("127.0.0.1", 0), handler)
+        super().__init__(place, handler)
         self.port: int = self.server_address[1]
         self._context = context
 
@@ -96,8 +117,10 @@ def served(listening: BaseServer) -> Iterator[None]:
 
 
 class _Listening(WebListening):
-    def __init__(self, context: ssl.SSLContext, answer: Callable[[Asked], Answer]) -> None:
-        super().__init__(context, _Handler)
+    def __init__(
+        self, context: ssl.SSLContext, answer: Callable[[Asked], Answer], place: tuple[str, int]
+    ) -> None:
+        super().__init__(context, _Handler, place)
         self.answer = answer
         self.asked: list[Asked] = []
 
@@ -117,11 +140,17 @@ class _Handler(BaseHTTPRequestHandler):
             host=self.headers["Host"] or "",
             account=self.headers["Authorization"] or "",
             accept=self.headers["Accept"] or "",
+            headers={name.lower(): value for name, value in self.headers.items()},
             body=self.rfile.read(int(self.headers["Content-Length"] or 0)),
         )
         self.server.asked.append(asked)
         status, said = self.server.answer(asked)
-        if isinstance(said, bytes):
+        if isinstance(said, Iterator):
+            self._stream(status, said)
+            return
+        if isinstance(said, Page):
+            kind, body = "text/html", f"<!DOCTYPE html><body>{said.text}".encode()
+        elif isinstance(said, bytes):
             kind, body = "application/octet-stream", said
         elif isinstance(said, str):
             kind, body = "text/plain", said.encode()
@@ -132,6 +161,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def _stream(self, status: int, pieces: Iterator[bytes]) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for piece in pieces:
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            self.wfile.flush()
+        self.wfile.write(b"0\r\n\r\n")
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the names are http.server's
 

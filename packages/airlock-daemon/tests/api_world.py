@@ -1,6 +1,7 @@
 """A world whose agent has an API, the API's server, and clients of the agent's `https.sock`."""
 
 import json
+import select
 import socket
 import ssl
 import subprocess
@@ -79,8 +80,12 @@ class ApiWorld:
         self.published = world.config / "sockets" / "my"
         self.grant("GET /who", "GET /held")
 
-    def grant(self, *rules: str, more: str = "") -> None:
-        """Write the profile, with these rules for the API."""
+    def grant(self, *rules: str, more: str = "", source: str | None = None) -> None:
+        """Write the profile, with these rules for the API, whose credential is in a file.
+
+        Unless `source` says where else it is.
+        """
+        source = source or f'file = "{self._token}"'
         text = f"""[workspace]
 host = true
 {more}
@@ -88,7 +93,7 @@ host = true
 hosts = ["localhost"]
 ports = [{self.server.port}]
 ca = "{self._authority}"
-credential = {{ as = "header", file = "{self._token}", placeholder = "tok_{{36}}" }}
+credential = {{ as = "header", {source}, placeholder = "tok_{{36}}" }}
 allow = {json.dumps(rules)}
 env = {{ {PLACEHOLDER} = "{{placeholder}}" }}
 """
@@ -162,11 +167,13 @@ class Client:
 
     @property
     def is_closed(self) -> bool:
-        """Wait for the other end to close; whether nothing came before that."""
-        try:
-            return self.socket.recv(4096) == b""
-        except (ssl.SSLError, ConnectionError):
-            return True
+        """Wait for the other end to close; whether it did in time.
+
+        Nothing is read: in some Pythons an SSLSocket that fails has others of its thread fail.
+        """
+        poll = select.poll()
+        poll.register(self.socket.fileno(), select.POLLRDHUP)
+        return bool(poll.poll(30_000))
 
     def __enter__(self) -> Self:
         return self

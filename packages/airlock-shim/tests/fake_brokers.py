@@ -58,7 +58,7 @@ class FakeBroker:
         **options: object,
     ) -> subprocess.Popen[bytes]:
         """Start a command with `--exec`. `wrapper` is a command that executes what follows it."""
-        process = subprocess.Popen(  # type: ignore[call-overload]  # options are of many types
+        process: subprocess.Popen[bytes] = subprocess.Popen(  # type: ignore[call-overload]
             [*wrapper, *self._runner, os.fspath(self._shim), "--exec", *command],
             env={
                 "PATH": os.environ["PATH"],

@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
+from api_world import TOKEN, api_world
 from commanding import Done, answer, run
 from worlds import World
 
@@ -93,6 +95,34 @@ def test_names_lead_nowhere(options: tuple[str, ...]) -> None:
     said = login(options, "gh", "--agent", "nobody", says=b"x", status=1).stderr
     assert "no agent nobody is registered" in said
     login(options, "--remove", status=2)
+
+
+def test_a_running_daemon_uses_it_at_once(world: World) -> None:
+    """Its refusal before named the command; log tail, log stats and the API see what is sent."""
+    with api_world(world) as apis:
+        apis.grant("GET /who", source='stored = "mine"')
+        options = ("--config", str(world.config), "--agents", str(world.agents_file))
+        with apis.daemon() as daemon:
+            with apis.client() as client:
+                status, text = client.ask("/who")
+            assert (status, "airlock-daemon login mine" in text) == (403, True)
+            login(options, "mine", "--agent", "my", says=TOKEN.encode())
+            with apis.client() as client:
+                assert client.ask("/who") == (200, "halfhalf")
+            while len(daemon.records("broker")) < 2:
+                with suppress(subprocess.TimeoutExpired):
+                    daemon.process.wait(0.01)
+            failed, answered = run(world, "log", "tail", "-n", "2").stdout.splitlines()
+            assert "  failed " in failed
+            assert "  allowed  status 200 " in answered
+            assert answered.endswith("  api.test GET /who")
+            assert "\nmy\tapi.test\t2\t1\t" in run(world, "log", "stats").stdout
+            assert [*(world.config / "state").rglob("my.*")] != []
+            run(world, "agent", "remove", "my", "--yes")
+        assert [path.name for path in (world.config / "state").rglob("my.*")] == []
+        assert TOKEN not in world.log.read_text()
+    assert apis.server.requests == [("GET /who", f"Bearer {TOKEN}")]
+    assert login(options).stdout == ""
 
 
 def test_that_of_an_agent_goes_with_it(world: World, options: tuple[str, ...]) -> None:

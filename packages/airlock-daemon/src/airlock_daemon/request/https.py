@@ -144,6 +144,7 @@ class Operations:
                 path=question.path,
                 graphql=question.graphql,
                 upgrade=question.upgrade,
+                aws=question.aws,
             )
         )
         if verdict.refusal is not None:
@@ -159,6 +160,8 @@ class Operations:
         if question.graphql is not None:
             fields = [(field.kind, field.name) for field in question.graphql]
             words = ["graphql", *(word for field in fields for word in field)]
+        if question.aws is not None:
+            words = [*question.aws.words]
         record = self._begin(name, *words, caller=caller)
         return replace(record, command=shorten(name))
 

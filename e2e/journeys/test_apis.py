@@ -1,0 +1,364 @@
+"""APIs in containers of `run` that have no network and no credential, by the tools of every day."""
+
+import json
+import re
+import secrets
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from e2e.world import api_services
+from e2e.world.api_services import ADDRESS, ANTHROPIC, GITHUB, INDEX, NPM, Services
+from e2e.world.daemon import Daemon
+from e2e.world.executables import Executables
+from e2e.world.images import Images, make_api_tools, temporary_image
+from e2e.world.need import need
+from e2e.world.npm_registry import Registry
+from e2e.world.person import Person, newcomer
+from e2e.world.project import Project
+from e2e.world.running import Running
+from e2e.world.scene import Stage
+from e2e.world.secrets import Password
+from e2e.world.web_server import Asked, WebServer
+
+COMMANDS = ("gh", "anthropic", "npm", "pypi")
+PROFILE = """\
+commands = ["gh", "anthropic", "npm", "pypi"]
+[git]
+push = ["github.com/acme/app"]
+[npm]
+publish = ["app"]
+[workspace]
+same_path = ["{project}"]
+[api.index]
+hosts = ["{index}"]
+credential = {{ as = "basic", user = "{user}", file = "{file}", placeholder = "pw_{{24}}" }}
+allow = ["GET /simple/**", "GET /packages/**"]
+env = {{ INDEX = "https://{user}:{{placeholder}}@{index}/simple/" }}
+"""
+STREAM = """\
+import sys
+import anthropic
+client = anthropic.Anthropic()
+with client.messages.stream(
+    model="claude", max_tokens=9, messages=[{"role": "user", "content": "one two three"}]
+) as stream:
+    for text in stream.text_stream:
+        print(text, flush=True)
+        client.models.list()
+"""
+LOOK = """\
+import os
+mark = bytes(reversed(b"yromem sti fo krow"))
+for process in filter(str.isdigit, os.listdir("/proc")):
+    for name in ("environ", "cmdline"):
+        try:
+            sys.stdout.buffer.write(open(f"/proc/{process}/{name}", "rb").read())
+        except OSError:
+            pass
+memory = open("/proc/self/mem", "rb")
+for line in open("/proc/self/maps"):
+    place, mode = line.split()[:2]
+    first, last = (int(each, 16) for each in place.split("-"))
+    if mode.startswith("rw"):
+        memory.seek(first)
+        sys.stdout.buffer.write(memory.read(last - first))
+for above, _, names in (each for top in ("/etc", "/run", "/home", "/tmp") for each in os.walk(top)):
+    for name in names:
+        try:
+            sys.stdout.buffer.write(open(os.path.join(above, name), "rb").read(1 << 20))
+        except OSError:
+            pass
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A person whose agent has APIs, and the services that want the person's credentials."""
+
+    person: Person
+    project: Project
+    image: str
+    services: Services
+    server: WebServer
+    secrets: dict[str, str]
+    daemon: "Keeper"
+
+    def words(self, line: str, *options: str, image: str = "") -> tuple[str, ...]:
+        """The command that types a line in a container of `run`, of the image with tools."""
+        shell = ("bash", "-euc", line) if line else ()
+        return ("airlock-daemon", "run", "my", *options, image or self.image, *shell)
+
+    def run(self, line: str, *options: str, image: str = "") -> str:
+        """Return what the line prints; it must succeed, and nothing has a credential."""
+        done = self.person.try_line(
+            shlex.join(self.words(line, *options, image=image)), cwd=self.project.path
+        )
+        assert self.find_leaks(done.out + done.err) == []
+        return done.succeeded().stdout
+
+    def find_leaks(self, data: bytes) -> list[str]:
+        """The credentials of which pieces are in `data`."""
+        return [name for name, value in self.secrets.items() if Password(value).find(data)]
+
+    def asked(self, host: str) -> list[Asked]:
+        """What that service was asked so far."""
+        return [each for each in self.server.asked if each.host == host]
+
+
+@dataclass(slots=True, kw_only=True)
+class Keeper:
+    """A daemon that is started, ended and started again."""
+
+    begin: Callable[[], Daemon]
+    running: Daemon | None = None
+
+    def start(self) -> None:
+        """Start it; it serves when this returns."""
+        self.running = self.begin()
+
+    def stop(self) -> None:
+        """End it, if it runs."""
+        if self.running is not None:
+            self.running.stop()
+        self.running = None
+
+
+@pytest.fixture(scope="module")
+def place(stages: dict[str, Stage], executables: Executables, ground: Path) -> Iterator[Place]:
+    """Return a person with credentials at home, and a daemon that sees the services."""
+    stage = stages["user"]
+    account = stage.account
+    known = {
+        GITHUB: f"gho_{secrets.token_hex(18)}",
+        ANTHROPIC: f"sk-ant-api03-{secrets.token_hex(40)}",
+        INDEX: secrets.token_hex(20),
+        NPM: f"npm_{secrets.token_hex(18)}",
+    }
+    registry = Registry(token=known[NPM])
+    services = Services(tokens=known, registry=registry)
+    folder = ground / "apis"
+    folder.mkdir()
+    with ExitStack() as stack:
+        server = stack.enter_context(api_services.running_services(folder, services))
+        person = stack.enter_context(newcomer(account, executables))
+        repository = stage.server.make_repository("apis")
+        project = Project.make(account, ground / "apis-project", repository)
+        granted = " ".join(f"--command {each}" for each in COMMANDS)
+        person.run(f"airlock-daemon agent add my --workspace . {granted} --yes", cwd=project.path)
+        file = _give_credentials(person, known, cwd=project.path)
+        files = account.home / ".config/airlock"
+        profile = PROFILE.format(
+            project=project.path, index=INDEX, user=api_services.USER, file=file
+        )
+        account.write(files / "agents/my/airlock.toml", profile, mode=0o600)
+        line = f"exec airlock-daemon start --agents {files}/agents.toml"
+        daemon = Keeper(
+            begin=lambda: Daemon(
+                (*_see_services(folder), *person.shell(line)),
+                said=ground / "apis.log",
+                sockets=lambda: [
+                    files / f"sockets/my/{name}.sock" for name in ("airlock", "https")
+                ],
+                environment={**person.environment, "SSL_CERT_FILE": str(server.authority)},
+            )
+        )
+        daemon.start()
+        stack.callback(daemon.stop)
+        yield Place(
+            person=person,
+            project=project,
+            image=make_api_tools(),
+            services=services,
+            server=server,
+            secrets=known,
+            daemon=daemon,
+        )
+
+
+def _give_credentials(person: Person, known: Mapping[str, str], *, cwd: Path) -> Path:
+    """Put each where the person has it; return the file with the password of the index."""
+    account = person.account
+    account.make_directory(account.home / ".config/gh")
+    hosts = f"github.com:\n    oauth_token: {known[GITHUB]}\n    user: ada\n"
+    account.write(account.home / ".config/gh/hosts.yml", hosts, mode=0o600)
+    for name, host in (("anthropic", ANTHROPIC), ("npm", NPM)):
+        token = f"{known[host]}\n".encode()
+        person.try_line(f"airlock-daemon login {name}", cwd=cwd, stdin=token).succeeded()
+    return account.write(account.home / "index-password", f"{known[INDEX]}\n", mode=0o600)
+
+
+def _see_services(folder: Path) -> tuple[str, ...]:
+    """The words before a command that sees the services by their names."""
+    lines = (f"{ADDRESS} {name}\n" for name in api_services.NAMES)
+    hosts = folder / "hosts"
+    hosts.write_text(Path("/etc/hosts").read_text() + "".join(lines))
+    script = 'mount --bind "$0" /etc/hosts && exec "$@"'
+    return ("unshare", "--mount", "--propagation=slave", "sh", "-euc", script, str(hosts))
+
+
+def test_a_container_has_placeholders_and_no_network(place: Place) -> None:
+    """Its only interface is the loopback; what its variables have is worth nothing elsewhere."""
+    assert place.run("ls /sys/class/net").split() == ["lo"]
+    said = dict(
+        line.split("=", 1) for line in place.run("env").splitlines() if re.match(r"[A-Z_]+=", line)
+    )
+    assert re.fullmatch(r"ghp_[A-Za-z0-9]{36}", said["GH_TOKEN"])
+    assert said["ANTHROPIC_API_KEY"].startswith("sk-ant-api03-")
+    assert said["GH_TOKEN"] == place.run("echo $GH_TOKEN")
+
+
+def test_curl_reaches_what_is_granted_and_nothing_else(place: Place) -> None:
+    """The service sees the person's token; another operation, host or token is refused."""
+    ask = 'curl -sS -H "Authorization: token $GH_TOKEN" https://api.github.com'
+    assert json.loads(place.run(f"{ask}/user")) == {"login": "ada"}
+    asked = place.asked(GITHUB)
+    assert [each.account for each in asked] == [f"token {place.secrets[GITHUB]}"]
+    refused = place.run(f"{ask}/repos/acme/app/actions/secrets; echo; {ask}/repos/other/app/pulls")
+    assert refused.count("airlock: ") >= 2
+    assert "Could not resolve host" not in refused
+    other = 'curl -sS -H "Authorization: token mine" https://api.github.com/user'
+    assert "airlock: " in place.run(other)
+    unknown = place.run("curl -svS https://example.com/ 2>&1 || :")
+    assert re.search("HTTP/1.1 403 .*airlock", unknown)
+    assert place.asked(GITHUB) == asked
+
+
+def test_gh_reads_and_proposes_and_does_not_merge(place: Place) -> None:
+    """By REST and GraphQL, with its own filters, as the image's own program."""
+    run = place.run
+    assert run("gh api user --jq .login") == "ada"
+    assert run("gh pr view 7 -R acme/app --json title --jq .title") == "Mend the door"
+    words = "--title T --body B --head agent/x --base main -R acme/app"
+    assert run(f"gh pr create {words}").endswith("/acme/app/pull/8")
+    before = len(place.asked(GITHUB))
+    said = run("gh pr merge 7 -R acme/app --merge 2>&1 || echo failed $?")
+    assert "airlock: " in said
+    assert said.endswith("failed 1")
+    merged = [each for each in place.asked(GITHUB)[before:] if b"mergePullRequest" in each.body]
+    assert merged == []
+
+
+@pytest.fixture(scope="module")
+def wheels(place: Place, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The Python SDK of Anthropic and what it needs are in the indexes."""
+    version = place.run("python3 -c 'import sys; print(*sys.version_info[:2], sep=\".\")'")
+    folder = tmp_path_factory.mktemp("wheels")
+    tags = [f"cp{version.replace('.', '')}", "abi3", "none"]
+    machine = place.run("uname -m")
+    platforms = [f"manylinux{each}_{machine}" for each in ("_2_28", "2014", "_2_17")]
+    words = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:"]
+    words += [f"--python-version={version}", "--implementation=cp", f"--dest={folder}"]
+    words += [*(f"--abi={tag}" for tag in tags), *(f"--platform={each}" for each in platforms)]
+    done = subprocess.run([*words, "anthropic"], capture_output=True, text=True, check=False)
+    need(f"pip fetches no anthropic: {done.stderr}" if done.returncode else None)
+    place.services.wheels |= {each.name: each.read_bytes() for each in folder.iterdir()}
+
+
+def test_the_sdk_streams(place: Place, wheels: None) -> None:
+    """Installed from PyPI there; each word arrives before the service sends the next one."""
+    place.run("pip install -q --break-system-packages anthropic")
+    said = place.run(f"python3 - <<'EOF'\n{STREAM}{LOOK}EOF")
+    assert said.split("\n", 3)[:3] == ["one ", "two ", "three "]
+    assert "work of its memory" in said
+    assert len(place.asked(ANTHROPIC)) == 4
+
+
+def test_pip_installs_from_a_private_index(place: Place, wheels: None) -> None:
+    """With the password of the index in place of the one that the container has."""
+    target = "--no-deps --target /tmp/lib"
+    place.run(f"pip install -q --index-url $INDEX {target} sniffio && ls /tmp/lib/sniffio")
+    accounts = {each.account for each in place.asked(INDEX)}
+    assert len(accounts - {""}) == 1
+    other = f"--index-url https://a:b@{INDEX}/simple/"
+    assert "No matching distribution" in place.run(f"pip install {other} {target} idna 2>&1 || :")
+    assert {each.account for each in place.asked(INDEX)} == accounts
+
+
+def test_npm_installs_and_publishes_what_is_granted(place: Place) -> None:
+    """A package of the registry, and the one package that the profile lets it publish."""
+    registry = place.services.registry
+    for name in ("app", "other"):
+        package = json.dumps({"name": name, "version": "1.0.0"})
+        line = f"mkdir /tmp/{name} && cd /tmp/{name} && echo {shlex.quote(package)} >package.json"
+        place.run(f"{line} && npm publish 2>&1 || echo failed")
+    assert set(registry.documents) == {"app"}
+    place.run("cd /tmp && npm install --no-audit --no-fund app && ls node_modules/app")
+    assert {each.account for each in place.asked(NPM)} <= {"", f"Bearer {place.secrets[NPM]}"}
+
+
+@pytest.fixture
+def make_image(place: Place, images: Images) -> Iterator[Callable[[str], str]]:
+    """Return what makes an image of a Dockerfile, until the test ends."""
+    with ExitStack() as stack:
+
+        def make(recipe: str) -> str:
+            name = f"apis-{len(recipe)}"
+            text = recipe.format(tools=place.image, busybox=images.busybox)
+            return stack.enter_context(temporary_image(name, text))
+
+        yield make
+
+
+def test_an_image_with_nothing_but_the_tool(place: Place, make_image: Callable[[str], str]) -> None:
+    """No shell and no store of certificates: gh and what it links to, in FROM scratch."""
+    image = make_image(
+        "FROM {tools} AS tools\nRUN mkdir /image && cp --parents --dereference /usr/bin/gh "
+        "$(ldd /usr/bin/gh | grep -o '/[^ ]*') /image\n"
+        "FROM scratch\nCOPY --from=tools /image /\n"
+    )
+    line = shlex.join((*place.words("", image=image), "/usr/bin/gh", "api", "user"))
+    assert json.loads(place.person.run(line, cwd=place.project.path)) == {"login": "ada"}
+
+
+def test_an_image_of_another_user(place: Place, make_image: Callable[[str], str]) -> None:
+    """Whose user is nobody on the host, and who has an entrypoint of its own."""
+    image = make_image('FROM {tools}\nUSER 4321:4321\nENTRYPOINT ["/usr/bin/env", "OWN=yes"]\n')
+    line = "id -u; echo $OWN; gh api user --jq .login"
+    assert place.run(line, "--image-user", image=image).split() == ["4321", "yes", "ada"]
+
+
+def test_a_container_of_dockers_own(place: Place) -> None:
+    """With the shim as its entrypoint, and no variable set: the shim has them from the daemon."""
+    sockets = place.person.account.home / ".config/airlock/sockets/my"
+    shim = place.person.executables.shim.resolve()
+    mounts = f"--volume={sockets}:/run/airlock:ro --volume={shim}:/airlock-shim:ro"
+    line = (
+        f"docker run --rm --network=none {mounts} --entrypoint=/airlock-shim {place.image} --exec"
+    )
+    line += " gh api user --jq .login"
+    assert place.person.run(line, cwd=place.project.path) == "ada"
+
+
+def test_a_container_outlives_a_restart_of_the_daemon(place: Place) -> None:
+    """While it is away its tools are told so; when it is back they work again."""
+    curl = 'curl -sS --max-time 20 -o /dev/null -w "said %{http_connect}\\n"'
+    ask = f"{curl} https://api.github.com/zen 2>/dev/null || :"
+    line = shlex.join(place.words(f"while :; do {ask}; sleep 0.2; done"))
+    options = "--docker-arg=--init --docker-arg=--label=airlock.e2e"
+    line = line.replace("run my", f"run my {options}", 1)
+    variables = [f"{name}={value}" for name, value in place.person.environment.items()]
+    words = ("env", "-i", *variables, *place.person.shell(f"cd {place.project.path}; exec {line}"))
+    with Running(words) as running:
+        running.wait_for("said 200")
+        place.daemon.stop()
+        running.wait_for("said 502")
+        place.daemon.start()
+        running.wait_for("said 200", times=running.heard.count("said 200") + 1)
+
+
+def test_nothing_of_a_credential_is_in_what_is_kept(place: Place) -> None:
+    """In the records of the daemon, and in the directory that containers have mounted."""
+    files = place.person.account.home / ".config/airlock/sockets/my"
+    published = b"".join(each.read_bytes() for each in files.iterdir() if each.is_file())
+    assert b"ghp_" in published
+    assert place.find_leaks(published) == []
+    place.run("gh api user")
+    records = place.person.run("airlock-daemon log tail --json", cwd=place.project.path)
+    assert "gh GET /user" in records
+    assert place.find_leaks(records.encode()) == []

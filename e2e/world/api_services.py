@@ -1,0 +1,113 @@
+"""Servers that stand for services: GitHub, Anthropic, npm, PyPI, and a private index.
+
+All are one server on an address of the loopback, at port 443. A daemon sees their names there in an
+/etc/hosts of its own; nobody else does.
+"""
+
+import base64
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .github_api import answer_github
+from .npm_registry import Registry
+from .web_server import Answer, Asked, Page, WebServer, running_web
+
+ADDRESS = "127.77.0.1"
+GITHUB = "api.github.com"
+ANTHROPIC = "api.anthropic.com"
+NPM = "registry.npmjs.org"
+PYPI = "pypi.org"
+FILES = "files.pythonhosted.org"
+INDEX = "index.airlock.test"
+NAMES = (GITHUB, ANTHROPIC, NPM, PYPI, FILES, INDEX)
+USER = "reader"
+"""The account of the private index."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Services:
+    """What the services know: the credentials that they want, and what they have to give."""
+
+    tokens: Mapping[str, str]
+    """The credential of each host that wants one."""
+    registry: Registry
+    wheels: dict[str, bytes] = field(default_factory=dict)
+    """The Python packages of both indexes, by the names of their files."""
+    heard: threading.Event = field(default_factory=threading.Event)
+    """Set by a question for the models: the client has had the last word of a stream."""
+
+    def answer(self, asked: Asked) -> Answer:
+        """Answer as the service of that host does."""
+        host = asked.host.partition(":")[0]
+        if host == GITHUB:
+            return answer_github(asked, token=self.tokens[GITHUB])
+        if host == ANTHROPIC:
+            return self._answer_anthropic(asked)
+        if host == NPM:
+            return self.registry.answer(asked)
+        if host == INDEX and asked.account != _basic(USER, self.tokens[INDEX]):
+            return 401, "a password is needed"
+        return self._answer_index(asked)
+
+    def _answer_anthropic(self, asked: Asked) -> Answer:
+        # SDKs differ in the header.
+        given = asked.headers.get("x-api-key", asked.account.removeprefix("Bearer "))
+        if given != self.tokens[ANTHROPIC]:
+            return 401, {"type": "error", "error": {"type": "authentication_error"}}
+        if asked.path == "/v1/models":
+            self.heard.set()
+            return 200, {"data": [], "has_more": False}
+        if asked.path != "/v1/messages":
+            return 404, {"type": "error", "error": {"type": "not_found_error"}}
+        return 200, self._stream(json.loads(asked.body)["messages"][0]["content"])
+
+    def _stream(self, question: str) -> Iterator[bytes]:
+        """The question again, a word an event; the next one waits until the client has heard it."""
+        usage = {"input_tokens": 1, "output_tokens": 1}
+        message = {"id": "m", "type": "message", "role": "assistant", "model": "claude"}
+        yield _event("message_start", message={**message, "content": [], "usage": usage})
+        block = {"type": "text", "text": ""}
+        yield _event("content_block_start", index=0, content_block=block)
+        for word in question.split(" "):
+            delta = {"type": "text_delta", "text": f"{word} "}
+            yield _event("content_block_delta", index=0, delta=delta)
+            if not self.heard.wait(30):
+                return
+            self.heard.clear()
+        yield _event("content_block_stop", index=0)
+        yield _event("message_delta", delta={"stop_reason": "end_turn"}, usage=usage)
+        yield _event("message_stop")
+
+    def _answer_index(self, asked: Asked) -> Answer:
+        parts = asked.path.strip("/").split("/")
+        if parts[0] == "packages":
+            found = self.wheels.get(parts[-1])
+            return (404, "no such file") if found is None else (200, found)
+        names = [each for each in self.wheels if _project(each) == parts[-1]]
+        at = FILES if asked.host.startswith(PYPI) else asked.host
+        links = (f'<a href="https://{at}/packages/{name}">{name}</a>' for name in names)
+        return 200, Page("".join(links))
+
+
+@contextmanager
+def running_services(folder: Path, services: Services) -> Iterator[WebServer]:
+    """Serve for as long as the context lasts. `folder` is empty."""
+    names = [f"DNS:{name}" for name in NAMES]
+    with running_web(folder, services.answer, names=names, address=ADDRESS, port=443) as server:
+        yield server
+
+
+def _event(kind: str, **more: object) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **more})}\n\n".encode()
+
+
+def _basic(user: str, password: str) -> str:
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+
+
+def _project(file: str) -> str:
+    return file.partition("-")[0].lower().replace("_", "-")
