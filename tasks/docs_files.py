@@ -87,7 +87,7 @@ def _read_config() -> None:
 def _read_profile() -> None:
     # What is asked for only where it is there.
     text = "commands = []\n[git]\nprotocols = ['ssh']\nrefs = ['refs/heads/*']\n"
-    text += "[gh]\ncredential = {stored = 'gh'}\n"
+    text += "[gh]\ncredential = {stored = 'gh'}\n[aws]\ncredential = {stored = 'aws'}\n"
     text += f"[api.NAME]\n{_API}\ngraphql = {{mutations = []}}\n"
     parse_profile(text, source=_SOURCE, upper=Limits(), modules=Modules(), faults=[])
 

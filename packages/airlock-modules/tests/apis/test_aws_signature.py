@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import aws_requests
 from airlock_modules.apis import BadHead, ForeignCredential, Head, read_head
+from airlock_modules.apis.aws import Keys
 from airlock_modules.apis.aws.signature import (
-    Keys,
     Signature,
     find_payload,
     read_signature,

@@ -147,7 +147,8 @@ def _read_all(
     *,
     default: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    texts = table.strings(key) if table.has(key) else tuple(default)
+    given = table.strings(key)
+    texts = given if table.has(key) else tuple(default)
     for text in texts:
         if not form.fullmatch(text):
             table.fault(key, f"{quote(text)} is none", f'write it like "{example}"')
