@@ -73,7 +73,7 @@ class ApiWorld:
     def __init__(self, world: World, server: ApiServer, authority: Path) -> None:
         self.world = world
         self.server = server
-        self._authority = authority
+        self.authority = authority
         self._token = world.root / "token"
         self._token.write_text(f"{TOKEN}\n")
         self._token.chmod(0o600)
@@ -92,7 +92,7 @@ host = true
 [api.test]
 hosts = ["localhost"]
 ports = [{self.server.port}]
-ca = "{self._authority}"
+ca = "{self.authority}"
 credential = {{ as = "header", {source}, placeholder = "tok_{{36}}" }}
 allow = {json.dumps(rules)}
 env = {{ {PLACEHOLDER} = "{{placeholder}}" }}
@@ -104,9 +104,9 @@ env = {{ {PLACEHOLDER} = "{{placeholder}}" }}
         self._token.unlink()
 
     @contextmanager
-    def daemon(self) -> Iterator[Daemon]:
-        """A daemon that has published what containers need."""
-        with Daemon(self.world) as daemon:
+    def daemon(self, *program: str) -> Iterator[Daemon]:
+        """A daemon that has published what containers need; `program` as that of Daemon."""
+        with Daemon(self.world, program=program or ("-m", "airlock_daemon")) as daemon:
             wait_until_published(self.published, daemon)
             yield daemon
 
@@ -128,19 +128,23 @@ env = {{ {PLACEHOLDER} = "{{placeholder}}" }}
 
 
 class Client:
-    """A connection to the API by CONNECT and TLS, which believes the agent's CA alone."""
+    """A connection to the API by CONNECT and TLS, which believes the agent's CA."""
 
-    def __init__(self, apis: ApiWorld) -> None:
-        """Raises Refused where CONNECT is."""
+    def __init__(self, apis: ApiWorld, *, port: int = 0, authority: Path | None = None) -> None:
+        """Raises Refused where CONNECT is.
+
+        With a `port` it speaks to that one of the host, and believes `authority`.
+        """
         self._apis = apis
-        self._authority = f"localhost:{apis.server.port}"
+        self._authority = f"localhost:{port or apis.server.port}"
         raw = apis.connect()
         try:
             raw.sendall(f"CONNECT {self._authority} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             status, text = read_answer(raw, "CONNECT")
             if status != 200:
                 raise Refused(status, text)
-            context = ssl.create_default_context(cafile=str(apis.published / "ca.pem"))
+            cafile = str(authority or apis.published / "ca.pem")
+            context = ssl.create_default_context(cafile=cafile)
             self.socket = context.wrap_socket(raw, server_hostname="localhost")
         except BaseException:
             raw.close()

@@ -28,7 +28,7 @@ pub const Reader = struct {
     }
 
     /// The first byte of the next token, which stays.
-    pub fn peekToken(reader: *Reader) Error!u8 {
+    pub noinline fn peekToken(reader: *Reader) Error!u8 {
         while (true) switch (try reader.input.peek()) {
             ' ', '\t', '\r' => reader.input.toss(1),
             else => |byte| return byte,
@@ -36,7 +36,7 @@ pub const Reader = struct {
     }
 
     /// Consumes the next token if it is this one byte.
-    pub fn accept(reader: *Reader, byte: u8) Error!bool {
+    pub noinline fn accept(reader: *Reader, byte: u8) Error!bool {
         if (try reader.peekToken() != byte) return false;
         reader.input.toss(1);
         return true;
@@ -150,7 +150,7 @@ pub const Reader = struct {
         }
     }
 
-    fn word(reader: *Reader, expected: []const u8) Error!void {
+    noinline fn word(reader: *Reader, expected: []const u8) Error!void {
         for (expected) |byte| {
             if (try reader.input.take() != byte) return reader.fail("an unknown word");
         }

@@ -16,7 +16,7 @@ pub const Result = struct {
     value: usize,
     errno: Errno,
 
-    pub fn ok(result: Result) bool {
+    pub noinline fn ok(result: Result) bool {
         return result.errno == .SUCCESS;
     }
 
@@ -32,7 +32,7 @@ pub fn resultOf(rc: usize) Result {
 }
 
 /// read(2), begun again when a signal interrupts it.
-pub fn read(fd: i32, buffer: []u8) Result {
+pub noinline fn read(fd: i32, buffer: []u8) Result {
     while (true) {
         const result = resultOf(linux.read(fd, buffer.ptr, buffer.len));
         if (result.errno != .INTR) return result;
@@ -189,7 +189,7 @@ pub fn rename(old: [*:0]const u8, new: [*:0]const u8) Errno {
 }
 
 /// Whether anything is at `path`, be it a link that leads nowhere.
-pub fn isThere(path: [*:0]const u8) bool {
+pub noinline fn isThere(path: [*:0]const u8) bool {
     var buffer: linux.Statx = undefined;
     const no_follow = linux.AT.SYMLINK_NOFOLLOW;
     return resultOf(linux.statx(linux.AT.FDCWD, path, no_follow, linux.STATX_TYPE, &buffer)).ok();
@@ -276,7 +276,7 @@ pub fn isDirectory(path: [*:0]const u8) bool {
 
 /// Whether something is mounted on `path` itself (statx(2)); also true where the kernel does not
 /// say, as before Linux 5.8.
-pub fn mayBeMountPoint(path: [*:0]const u8) bool {
+pub noinline fn mayBeMountPoint(path: [*:0]const u8) bool {
     var buffer: linux.Statx = undefined;
     const result = resultOf(linux.statx(linux.AT.FDCWD, path, 0, linux.STATX_TYPE, &buffer));
     if (result.errno == .NOENT or result.errno == .NOTDIR) return false;

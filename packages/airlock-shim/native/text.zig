@@ -42,7 +42,7 @@ pub const Text = struct {
     }
 
     /// Whether the whole text is `expected`.
-    pub fn equals(text: *const Text, expected: []const u8) bool {
+    pub noinline fn equals(text: *const Text, expected: []const u8) bool {
         return !text.overflowed and std.mem.eql(u8, text.bytes(), expected);
     }
 

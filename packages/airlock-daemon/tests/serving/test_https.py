@@ -1,18 +1,30 @@
 """A daemon with an API: real processes, TLS both ways, and a server that wants the credential."""
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from https_server import in_thread
 
 from airlock_daemon.doctor.alive import find_silence
-from api_world import TOKEN, ApiWorld, Refused, api_world, read_answer, wait_until_published
-from running import Daemon, watching
+from api_world import (
+    TOKEN,
+    ApiServer,
+    ApiWorld,
+    Client,
+    Refused,
+    api_world,
+    read_answer,
+    wait_until_published,
+)
+from running import Daemon, Message, watching
 from worlds import World
 
 
@@ -23,14 +35,17 @@ def apis(world: World) -> Iterator[ApiWorld]:
         yield apis
 
 
-def broker_records(daemon: Daemon, count: int) -> list[tuple[str, str, object]]:
-    """Outcome, operation and status of so many records of the broker, and no credential in the log.
-
-    An operation is recorded when its answer has been sent.
-    """
+def wait_for_records(daemon: Daemon, count: int) -> list[Message]:
+    """So many records of the broker: an operation's is written when its answer has been sent."""
     while len(found := daemon.records("broker")) < count:
         with suppress(subprocess.TimeoutExpired):
             daemon.process.wait(0.01)
+    return found
+
+
+def broker_records(daemon: Daemon, count: int) -> list[tuple[str, str, object]]:
+    """Outcome, operation and status of so many records, and no credential in the log."""
+    found = wait_for_records(daemon, count)
     assert TOKEN not in daemon.world.log.read_text()
     return [
         (each["outcome"], each["detail"].get("operation"), each["detail"].get("status"))
@@ -79,6 +94,47 @@ def test_a_credential_of_the_clients_own_does_not_pass(apis: ApiWorld) -> None:
         assert "placeholder" in text
         assert [each[0] for each in broker_records(daemon, 1)] == ["denied"]
     assert apis.server.requests == []
+
+
+def connect_from_command(apis: ApiWorld, daemon: Daemon) -> str:
+    """What a command that the daemon has started is answered at the agent's `https.sock`."""
+    ask = f"""
+import socket
+connection = socket.socket(socket.AF_UNIX)
+connection.connect("{apis.published}/https.sock")
+connection.sendall(b"CONNECT localhost:{apis.server.port} HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+print(connection.recv(4096).decode())
+"""
+    return daemon.shell(shlex.join([sys.executable, "-c", ask])).text()
+
+
+def test_a_command_that_airlock_started_is_no_client(apis: ApiWorld) -> None:
+    """What it may reach is for its box to say."""
+    with apis.daemon() as daemon:
+        said = connect_from_command(apis, daemon)
+        assert "HTTP/1.1 403 airlock: a command that Airlock started may not ask" in said
+        (record,) = daemon.records("broker")
+        assert (record["layer"], record["rule"]) == ("workspace", "peer")
+
+
+def test_without_the_guard_such_a_command_gets_through(apis: ApiWorld) -> None:
+    """So that the test above shows something."""
+    without = "from airlock_daemon.serving import https; https.refuse_own = lambda *_: None"
+    with apis.daemon("-c", f"{without}; from airlock_daemon.cli import main; main()") as daemon:
+        assert connect_from_command(apis, daemon).startswith("HTTP/1.1 200")
+
+
+def test_a_connection_to_a_network_is_recorded_with_its_bytes(apis: ApiWorld) -> None:
+    """It has no credential, and nothing of it is read: TLS is that of the server itself."""
+    with ApiServer(apis.authority) as other, in_thread(other):
+        apis.grant(more=f'[network]\nallow = ["localhost:{other.port}"]\n')
+        with apis.daemon() as daemon:
+            with Client(apis, port=other.port, authority=apis.authority) as client:
+                assert client.ask("/who", token=TOKEN)[0] == 200
+            (record,) = wait_for_records(daemon, 1)
+    assert record["outcome"] == "allowed"
+    assert record["detail"]["operation"] == f"connect localhost:{other.port}"
+    assert record["detail"]["received"] > 0
 
 
 def test_a_source_that_fails_is_answered_with_what_a_person_can_do(apis: ApiWorld) -> None:

@@ -12,6 +12,7 @@ from trio.lowlevel import ParkingLot
 
 from airlock_daemon.audit.ledger import Kind
 from airlock_daemon.connection.closing import MOST
+from airlock_daemon.connection.descriptors import drop_unread
 from airlock_daemon.connection.ending import Reason
 from airlock_daemon.errors import NO_DESCRIPTORS, Denied
 from airlock_daemon.fairness.gate import CLOSE_SOME, too_many
@@ -195,6 +196,8 @@ class Listener:
         with connection:
             with suppress(OSError):
                 connection.send(self._lines[reason])
+            # To close what a client has sent along may take as long as that client likes.
+            drop_unread(connection, self._agent.closer)
             kind = Kind("invalid", "denied", "limit", error.rule)
             self._shared.audit.count(
                 self._agent.generation.agent.name, kind, describe_peer(connection)
