@@ -52,6 +52,9 @@ def test_what_is_granted_for_get_is_granted_for_head() -> None:
         "/r/%4Beys%2F1",
         "/r//keys",
         "/r/keys;x=1",
+        "/r/keys./1",
+        "/r/keys%20",
+        "/r/%EF%BD%8Beys",
     ],
 )
 def test_a_denial_holds_for_each_spelling(path: str) -> None:

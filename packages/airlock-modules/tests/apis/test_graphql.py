@@ -25,7 +25,6 @@ def _read(query: str, **variables: object) -> list[str]:
         ("subscription { s }", ["subscription s"]),
         ("query A {a} mutation B {b} fragment F on T {c}", ["query a", "mutation b"]),
         ("# mutation {a}\r{b}", ["query b"]),
-        ('{a(x: """ mutation {b} \\""" """) @skip(if: true) {c}}', ["query a"]),
         ("\ufeff{a,b}", ["query a", "query b"]),
     ],
 )
@@ -72,6 +71,8 @@ def test_arguments_are_strings_written_or_by_a_variable() -> None:
             "{a(b: 'c')}",
             "schema {query: Q}",
             "{a(b 1)}",
+            '{a(b: """c""")}',
+            r'{a(b: """\\""" c: """) d } #""" ) }',
             "{a}\x00",
         ),
     ],

@@ -297,6 +297,11 @@ def test_queries_of_gh_are_allowed(query: str) -> None:
         '{repository(owner:"acme",name:"secret"){id}}',
         '{repository(owner:"acme",name:"app"){id} b:repository(owner:"x",name:"y"){id}}',
         '{search(type:CODE,query:"password"){codeCount}}',
+        r'{search(type:CODE,query:"\"x repo:acme/app y\" password"){codeCount}}',
+        '{organization(login:"acme"){repository(name:"secret"){id}}}',
+        '{repositoryOwner(login:"acme"){repositories(first:9){nodes{name}}}}',
+        # graphql-js ends the first string at the third quotes, so that `viewer` would be hidden.
+        r'{rateLimit(a:"""\\""" b:""") viewer{repositories{nodes{name}}} } #""" ) }',
         '{resource(url:"https://github.com/x/y"){url}}',
         "# x\rmutation{deleteRef(input:{}){clientMutationId}}",
     ],

@@ -49,7 +49,8 @@ def test_it_is_found_in_its_usual_spellings(before: bytes, after: bytes) -> None
         before + secret.hex().encode() + after,
         before + secret.hex().upper().encode() + after,
     ):
-        assert Search(SECRET).is_in(spelled)
+        assert Search(SECRET).is_in(b"", spelled)
+        assert Search(SECRET).is_in(spelled.lower(), b"")
         with pytest.raises(Exposed):
             Search(SECRET).feed(spelled)
 

@@ -26,7 +26,8 @@ _NARROW_SCOPES = ("read:", "user:email")
 _THEN = ", and run: airlock-daemon reload"
 # Of GitHub's schema: what tells nothing of any repository.
 _HARMLESS = frozenset({"__typename", "__schema", "__type", "rateLimit"})
-_OF_VIEWER = frozenset(
+# Of an account, what leads to none of its repositories.
+_OF_ACCOUNT = frozenset(
     {"__typename", "login", "id", "databaseId", "name", "email", "url", "avatarUrl"}
 )
 # What an id names cannot be told from the id; the token's own scope bounds these.
@@ -35,6 +36,7 @@ _BY_ID = frozenset({"node", "nodes"})
 _WIDENING = re.compile(
     r"(?:^|[^a-z])(?:repo|org|user|owner|enterprise):|(?:^| )(?:or|not)(?: |$)|[()]"
 )
+_UNCLEAR_QUOTE = re.compile(r"[\\|\u00ab\u00bb\u2018-\u201f\u2039\u203a\uff02]")
 _OWNERS = frozenset({"organization", "user", "repositoryOwner"})
 
 
@@ -221,19 +223,25 @@ class Api(Struct, frozen=True, kw_only=True):
             return True
         said = field.arguments
         if field.name == "viewer":
-            return _OF_VIEWER.issuperset(field.fields)
+            return _OF_ACCOUNT.issuperset(field.fields)
         if field.name == "repository":
             return self._has(said.get("owner", ""), said.get("name", ""))
         if field.name in _OWNERS:
             login = said.get("login", "").lower()
-            return any(each.partition("/")[0].lower() == login for each in self.repositories)
+            is_owner = any(each.partition("/")[0].lower() == login for each in self.repositories)
+            return is_owner and _OF_ACCOUNT.issuperset(field.fields)
         return field.name == "search" and self._may_search(said.get("query", ""))
 
     def _may_search(self, query: str) -> bool:
         """Whether a search names granted repositories, and nothing that would widen it."""
-        words = query.lower().split()
+        if query.count('"') % 2 or _UNCLEAR_QUOTE.search(query):
+            return False
+        others = query.lower()
+        # What is quoted is searched for, and grants nothing as a qualifier.
+        words = re.sub('"[^"]*"', '""', others).split()
         named = [word for word in words if word.startswith("repo:")]
-        others = " ".join(word for word in words if word not in named)
+        for word in named:
+            others = others.replace(word, "", 1)
         if not named or _WIDENING.search(others):
             return False
         return all(self._has(*word.removeprefix("repo:").partition("/")[::2]) for word in named)

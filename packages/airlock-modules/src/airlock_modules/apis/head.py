@@ -27,6 +27,7 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DOUBLY_ESCAPED = re.compile(r"%(?:25)+(?:2e|2f|5c|3b|00)", re.IGNORECASE)
+_ESCAPED_ESCAPE = re.compile(r"%(?:25)+[0-9a-f]{2}", re.IGNORECASE)
 _REPEATABLE = frozenset(
     {b"accept", b"accept-encoding", b"accept-language", b"cache-control", b"if-match"}
 )
@@ -205,6 +206,8 @@ def _read_target(target: str, *, loose_paths: bool) -> tuple[str, str]:
     if _DOUBLY_ESCAPED.search(path):
         raise BadHead("a dot, slash, backslash or semicolon in the path that is escaped twice")
     if not loose_paths:
+        if _ESCAPED_ESCAPE.search(path):
+            raise BadHead("an escape in the path that is escaped again")
         if ";" in decoded:
             raise BadHead("a semicolon in the path")
         if "//" in decoded:

@@ -9,6 +9,7 @@ character. A path has one `**` besides the one that may end it, and one `*` betw
 
 import functools
 import re
+import unicodedata
 import urllib.parse
 
 from msgspec import Struct
@@ -139,7 +140,10 @@ def _compile(rule: str, *, wide: bool = False) -> tuple[frozenset[str] | None, "
 
 def _spell(path: str) -> set[str]:
     lower = path.lower()
-    decoded = urllib.parse.unquote(lower).lower()
+    # Full-width letters are plain ones on some servers, and a dot or blank at the end of a name is
+    # none on others.
+    decoded = unicodedata.normalize("NFKC", urllib.parse.unquote(lower)).lower()
+    decoded = re.sub(r"[. ]+(?=/|$)", "", decoded)
     spelled = {lower, decoded, re.sub("/+", "/", lower), re.sub("/+", "/", decoded)}
     spelled |= {re.sub(";[^/]*", "", each) for each in spelled}
     return spelled | {each.rstrip("/") or "/" for each in spelled}

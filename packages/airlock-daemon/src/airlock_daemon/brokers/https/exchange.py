@@ -382,7 +382,7 @@ class Exchange:
         if not self._incoming.is_whole:
             # What still comes of the request is not read.
             headers.append((b"connection", b"close"))
-        reason = b"" if self._search.is_in(response.reason) else response.reason
+        reason = b"" if self._search.is_in(b"", response.reason) else response.reason
         head = h11.Response(status_code=response.status_code, reason=reason, headers=headers)
         try:
             if self._rewrite is not None and head.status_code < HTTPStatus.MULTIPLE_CHOICES:
@@ -528,7 +528,7 @@ class Exchange:
             if not self._takes_packed:
                 raise _broken("it is compressed, which was not asked for")
             self._search = Search()
-        if any(self._search.is_in(value) for _, value in found):
+        if any(self._search.is_in(name, value) for name, value in found):
             raise _broken("a header of it has the credential")
         listed = b",".join(value for name, value in found if name == b"connection")
         dropped = _DROPPED | {each.strip().lower() for each in listed.split(b",")}

@@ -55,9 +55,9 @@ class Search:
         self._kept = 0
         return rest
 
-    def is_in(self, text: bytes) -> bool:
-        """Whether a text by itself, such as a header, has it."""
-        return any(each in text for each in self._wanted)
+    def is_in(self, name: bytes, value: bytes) -> bool:
+        """Whether a header has it; its name is in lower case."""
+        return any(each in value or each.lower() in name for each in self._wanted)
 
     def _count_begun(self, seen: bytes) -> int:
         """How many bytes at the end of `seen` are the beginning of one, if more than are free."""
