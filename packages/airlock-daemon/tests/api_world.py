@@ -80,10 +80,12 @@ class ApiWorld:
         self.published = world.config / "sockets" / "my"
         self.grant("GET /who", "GET /held")
 
-    def grant(self, *rules: str, more: str = "", source: str | None = None) -> None:
+    def grant(
+        self, *rules: str, more: str = "", source: str | None = None, port: int | None = None
+    ) -> None:
         """Write the profile, with these rules for the API, whose credential is in a file.
 
-        Unless `source` says where else it is.
+        Unless `source` says where else it is. `port` is that of the server, if not another.
         """
         source = source or f'file = "{self._token}"'
         text = f"""[workspace]
@@ -91,13 +93,18 @@ host = true
 {more}
 [api.test]
 hosts = ["localhost"]
-ports = [{self.server.port}]
+ports = [{port or self.server.port}]
 ca = "{self.authority}"
 credential = {{ as = "header", {source}, placeholder = "tok_{{36}}" }}
 allow = {json.dumps(rules)}
 env = {{ {PLACEHOLDER} = "{{placeholder}}" }}
 """
         self.world.write_profile(text)
+
+    def move(self, *, token: str) -> None:
+        """Say that the API is at another port, with another credential."""
+        self._token.write_text(f"{token}\n")
+        self.grant("GET /who", port=self.server.port % 65535 + 1)
 
     def lose_token(self) -> None:
         """Remove the file that the credential is in."""

@@ -206,6 +206,43 @@ def test_a_reload_counts_for_the_next_request_of_a_connection(apis: ApiWorld) ->
         assert client.ask("/who")[0] == 403
 
 
+def ask_after_a_change(apis: ApiWorld, daemon: Daemon) -> int:
+    """The status for a connection that was opened before the API got another port and credential.
+
+    The same server is still there, so that the credential of now would go to the place of before.
+    """
+    with apis.client() as client:
+        assert client.ask("/who")[0] == 200
+        apis.move(token="tok_of_the_other_place")
+        daemon.process.send_signal(signal.SIGHUP)
+        while not daemon.records("reload"):
+            daemon.ask("true")
+        return client.ask("/who")[0]
+
+
+def test_a_connection_does_not_outlive_the_place_of_its_api(apis: ApiWorld) -> None:
+    """A kept one would carry the credential of now to the host of before."""
+    with apis.daemon() as daemon:
+        assert ask_after_a_change(apis, daemon) == 403
+        assert daemon.records("broker")[-1]["rule"] == "changed"
+    assert [said for _, said in apis.server.requests] == [f"Bearer {TOKEN}"]
+
+
+def test_without_the_guard_the_place_of_before_gets_the_credential_of_now(apis: ApiWorld) -> None:
+    """So that the test above shows something."""
+    without = """
+from airlock_daemon.cli import main
+from airlock_modules.apis import Api
+class Same(str):
+    __ne__ = lambda *_: False
+Api.fingerprint = Same()
+main()
+"""
+    with apis.daemon("-c", without) as daemon:
+        assert ask_after_a_change(apis, daemon) == 200
+    assert apis.server.requests[-1] == ("GET /who", "Bearer tok_of_the_other_place")
+
+
 def test_an_agent_that_is_removed_asks_for_nothing_more(apis: ApiWorld) -> None:
     """Its socket goes, and so does its worker, once nothing runs any more."""
     with apis.daemon() as daemon, apis.client() as client, apis.client() as idle:

@@ -41,6 +41,7 @@ from airlock_daemon.setup.limits import Limits
 from airlock_modules.apis import Api
 
 CALLER = Caller(peer={"pid": 1, "uid": 2})
+API = Api(name="api", module="api", hosts=("api.test",), allow=("GET /ok",))
 SETTINGS = Settings(agent="my", apis=(), keys="/keys", published="/published")
 
 
@@ -83,13 +84,12 @@ async def worker_and_process(folder: Path) -> AsyncIterator[Ends]:
         record=audit.write,
         record_ahead=audit.write,
     )
-    api = Api(name="api", module="api", hosts=("api.test",), allow=("GET /ok",))
     generation: Any = SimpleNamespace(
         agent=SimpleNamespace(name="my"),
         limits=Limits(),
         reserved=None,
         signs_commits=False,
-        apis=SimpleNamespace(apis=(api,), find=lambda name: api if name == "api" else None),
+        apis=SimpleNamespace(apis=(API,), find=lambda name: API if name == "api" else None),
     )
     agent = AgentState(generation, shared)
     sources: Any = NoSources()
@@ -116,6 +116,7 @@ def ask(number: int, path: str = "/ok", *, connection: int = 1) -> Question:
         question=number,
         connection=connection,
         api="api",
+        fingerprint=API.fingerprint,
         method="GET",
         path=path,
         needs_secret=False,

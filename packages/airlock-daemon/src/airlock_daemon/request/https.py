@@ -138,6 +138,14 @@ class Operations:
                 rule="commands",
                 hint=f"a person on the host can add it to commands in airlock.toml{AND_RELOAD}",
             )
+        if question.fingerprint != api.fingerprint:
+            # It may lead to a host that the credential of now is not for.
+            raise Denied(
+                f"the API {api.name} has changed since this connection was opened",
+                layer="broker",
+                rule="changed",
+                hint="send the request again, over a new connection",
+            )
         verdict = api.judge(
             Asked(
                 method=question.method,

@@ -3,10 +3,12 @@
 All of it is plain values, so that it crosses to the process that speaks to the API.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -152,6 +154,11 @@ class Api(Struct, frozen=True, kw_only=True):
     def without_rules(self) -> "Api":
         """The same for whoever reads and forwards requests, and leaves judging to another."""
         return replace(self, allow=(), deny=(), secret=(), upgrade=(), options={})
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for two of which nothing but rules differs: hosts, ports, CA and credential."""
+        return hashlib.sha256(msgspec.json.encode(self.without_rules())).hexdigest()
 
     def is_too_wide(self, scopes: str | None) -> bool:
         """Whether a token with these scopes reaches more than the repositories may allow.

@@ -206,16 +206,21 @@ def _read_target(target: str, *, loose_paths: bool) -> tuple[str, str]:
     if _DOUBLY_ESCAPED.search(path):
         raise BadHead("a dot, slash, backslash or semicolon in the path that is escaped twice")
     if not loose_paths:
-        if _ESCAPED_ESCAPE.search(path):
-            raise BadHead("an escape in the path that is escaped again")
-        if ";" in decoded:
-            raise BadHead("a semicolon in the path")
-        if "//" in decoded:
-            raise BadHead("an empty segment (//) in the path")
+        _check_segments(path, decoded)
     for name, _ in read_query(query):
         if name.strip().lower() in _OVERRIDES:
             raise BadHead(f"the query parameter {quote(name)} can make it another method")
     return path, query
+
+
+def _check_segments(path: str, decoded: str) -> None:
+    """Refuse what only the keys of a store of objects have. Raises BadHead."""
+    if _ESCAPED_ESCAPE.search(path):
+        raise BadHead("an escape in the path that is escaped again")
+    if ";" in decoded:
+        raise BadHead("a semicolon in the path")
+    if "//" in decoded:
+        raise BadHead("an empty segment (//) in the path")
 
 
 def _normalise_escape(escape: "re.Match[str]") -> str:

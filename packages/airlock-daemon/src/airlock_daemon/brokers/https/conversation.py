@@ -113,6 +113,7 @@ class Conversation:
         self._held = held
         self._too_wide = too_wide
         self._authority = str(wanted).removesuffix(":443")
+        self._fingerprint = api.fingerprint
         self._buffer = b""
 
     async def run(self) -> None:
@@ -175,6 +176,7 @@ class Conversation:
             question=self._daemon.number(),
             connection=self._connection,
             api=self._api.name,
+            fingerprint=self._fingerprint,
             method=head.method,
             path=head.path,
             query_names=head.query_names,
@@ -210,6 +212,7 @@ class Conversation:
             question=self._daemon.number(),
             connection=self._connection,
             api=api.name,
+            fingerprint=self._fingerprint,
             method=head.method,
             path=head.path,
             aws=request.call,
