@@ -239,7 +239,8 @@ Api.fingerprint = Same()
 main()
 """
     with apis.daemon("-c", without) as daemon:
-        assert ask_after_a_change(apis, daemon) == 200
+        # It knows the one of before alone.
+        assert ask_after_a_change(apis, daemon) == 401
     assert apis.server.requests[-1] == ("GET /who", "Bearer tok_of_the_other_place")
 
 
