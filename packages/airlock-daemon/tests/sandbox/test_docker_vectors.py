@@ -159,9 +159,10 @@ def shell() -> Iterator[str]:
 
 
 # The build of the human that fills a cache; the one that reads what is in there; and one whose
-# result depends on an argument that is no part of the key of its layer.
-FILL = f"RUN --mount=type=cache,id={NAME},target=/c echo {SECRET} > /c/word"
-READ = f"RUN --mount=type=cache,id={NAME},target=/c read word < /c/word; echo got $word"
+# result depends on an argument that is no part of the key of its layer. That key has the command
+# and not the cache's id, so each command has a name of this process.
+FILL = f"RUN --mount=type=cache,id={NAME},target=/c echo {SECRET} of {NAME} > /c/word"
+READ = f"RUN --mount=type=cache,id={NAME},target=/c read word < /c/word; echo {NAME} got $word"
 PROXY = f"RUN echo {NAME} uses $http_proxy."
 
 
@@ -212,7 +213,7 @@ def test_a_build_by_buildkit_reads_and_fills_them(world: World, shell: str) -> N
     """So that the test above would see it; by the one line that an override changes."""
     with overridden(world, 'DOCKER_BUILDKIT = "0"', 'DOCKER_BUILDKIT = "1"'):
         read, _ = build_both(world, shell, READ, FILL)
-        assert f"got {SECRET}" in read
+        assert f"{NAME} got {SECRET} of {NAME}" in read
         proxy = PROXY.replace("uses", "now uses")
         _, said = build_both(world, shell, proxy, proxy)
         assert "CACHED" in said
