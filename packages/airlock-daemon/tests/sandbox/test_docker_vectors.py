@@ -164,6 +164,9 @@ def shell() -> Iterator[str]:
 FILL = f"RUN --mount=type=cache,id={NAME},target=/c echo {SECRET} of {NAME} > /c/word"
 READ = f"RUN --mount=type=cache,id={NAME},target=/c read word < /c/word; echo {NAME} got $word"
 PROXY = f"RUN echo {NAME} uses $http_proxy."
+HUMANS = ("build", "--network=none", "--progress=plain", "--output=type=cacheonly")
+PROXIED = "--build-arg=http_proxy=http://of.the.agent"
+AGENTS = ("build", "--network=none", PROXIED, f"--tag={NAME}-built")
 
 
 def build_both(world: World, image: str, agents: str, humans: str) -> tuple[str, str]:
@@ -173,13 +176,12 @@ def build_both(world: World, image: str, agents: str, humans: str) -> tuple[str,
     """
     folder = world.workspace / "caches"
     folder.mkdir(exist_ok=True)
-    words = ("build", "--network=none", f"--tag={NAME}-built")
     variables = {"DOCKER_BUILDKIT": "1"}
 
     def humans_build(line: str) -> str:
         (folder / "Dockerfile").write_text(f"FROM {image}\n{line}\n")
         return subprocess.run(
-            ("docker", *words, "--progress=plain", folder),
+            ("docker", *HUMANS, folder),
             env={**os.environ, **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -192,10 +194,9 @@ def build_both(world: World, image: str, agents: str, humans: str) -> tuple[str,
     mapped = f'mounts = {{ "/workspace" = "{world.workspace}" }}'
     world.write_profile(f'[workspace]\n{mapped}\n[env]\nset = {{ DOCKER_BUILDKIT = "1" }}\n')
     with start(world) as daemon:
-        own = (*words, "--build-arg=http_proxy=http://of.the.agent", "caches")
-        answer = daemon.ask("docker", *own, cwd="/workspace", env=variables)
+        answer = daemon.ask("docker", *AGENTS, "caches", cwd="/workspace", env=variables)
     said = humans_build(humans)
-    subprocess.run(("docker", "rmi", "--force", f"{NAME}-built"), check=True)
+    subprocess.run(("docker", "rmi", f"{NAME}-built"), check=False)
     return answer.text() + answer.text("stderr"), said
 
 
