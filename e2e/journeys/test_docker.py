@@ -80,6 +80,7 @@ def test_an_image_is_built_from_the_workspace(stage: Stage, docker_errand: Docke
         ("--host=tcp://127.0.0.1:1", "ps"),
         ("--config=/workspace", "ps"),
         ("build", "--secret=id=a,env=HOME", "."),
+        ("buildx", "build", "."),
         ("login", "127.0.0.1:1"),
     ],
     ids=lambda words: "-".join(word.lstrip("-") for word in words[:3])[:30].replace("/", "_"),
@@ -122,7 +123,7 @@ def test_an_engine_that_is_no_socket_of_the_host_is_refused_by_name(stage: Stage
 
 
 def test_files_go_between_a_container_and_the_workspace(user_stage: Stage) -> None:
-    """cp, save, load and build -o, by the paths of the container that asks."""
+    """cp, save, load and build --iidfile, by the paths of the container that asks."""
     scene = user_stage.workshop
     with scene.setup(scene.images.busybox).running() as client:
 
@@ -138,8 +139,9 @@ def test_files_go_between_a_container_and_the_workspace(user_stage: Stage) -> No
         assert "Loaded image" in call("docker", "load", "--input=image.tar")
         script = "printf 'FROM scratch\\nCOPY word /word\\n' > Dockerfile"
         call("sh", "-c", script)
-        call("docker", "build", "--output=out", ".")
-        assert call("cat", "out/word") == "of the workspace"
+        built = call("docker", "build", "--quiet", "--iidfile=id", ".")
+        assert call("cat", "id") == built
+        call("docker", "rmi", built)
         call("docker", "rm", made)
 
 

@@ -15,18 +15,13 @@ _ONLY = "bubblewrap of root"
 # Of the image, and of the container that is made of it.
 _NAME = "airlock-canary"
 _SCRATCH = "FROM scratch\nCOPY file /file\n"
-_FURTHER = "FROM scratch\nCOPY --from=a . /\n"
-_TAR = "--output=type=tar,dest=-"
+_ALL = "FROM scratch\nCOPY . /\n"
+_SHOW = (f"create --name=x-{_NAME} {_NAME}-got x", f"cp x-{_NAME}:/ -")
 
 # By the class of the policy vectors that it shows harmless: the Dockerfile, and commands in their
-# order, a space that is part of a word with a backslash before it.
+# order.
 _ATTACKS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
-    "output": (
-        (_SCRATCH, ("build --output=<outside>/got .",)),
-        (_SCRATCH, ("build --output=type=docker,type\\ =local,dest\\ =<home>/.ssh .",)),
-        (_SCRATCH, ("build --output=type=tar,dest=<config>/config.toml .",)),
-        (_SCRATCH, ("build --metadata-file=<outside>/file --iidfile=<outside>/own .",)),
-    ),
+    "output": ((_SCRATCH, ("build --tag={c}-got --iidfile=<outside>/got .",)),),
     "copy": (
         (_SCRATCH, ("cp {c}:/file <outside>/mark",)),
         (_SCRATCH, ("cp {c}:/file link/mark",)),
@@ -35,17 +30,9 @@ _ATTACKS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
         (_SCRATCH, ("cp -a / {c}:/got", "cp {c}:/got -")),
     ),
     "context": (
-        (_FURTHER, (f"build --build-context=a=<home> {_TAR} .",)),
-        (_FURTHER, (f"build --build-context=a=link {_TAR} .",)),
-        (_FURTHER, (f"build --build-context=a=oci-layout://<home> {_TAR} .",)),
-        (_FURTHER, (f"build --build-context=a=/run/credentials {_TAR} .",)),
-        (_FURTHER, (f"build --build-context=a=/home/airlock {_TAR} .",)),
-        (_SCRATCH, (f"build {_TAR} link",)),
+        (_ALL, ("build --tag={c}-got --file=Dockerfile link", *_SHOW)),
+        (_ALL, ("build --tag={c}-got .", *_SHOW)),
         (_SCRATCH, ("build --file=link/.ssh/config .",)),
-    ),
-    "cache": (
-        (_SCRATCH, ("build --cache-to=type=local,dest=<outside>/got .",)),
-        (_SCRATCH, ("build --cache-from=type=local,src=<home> .",)),
     ),
     "variables": (
         (_SCRATCH, ("create --name=x-{c} --env-file=link/.docker/config.json {c} x",)),
@@ -68,12 +55,11 @@ def _run(scene: BoxScene, dockerfile: str, commands: tuple[str, ...]) -> bytes:
     ]
     (workspace / "Dockerfile").write_text(dockerfile)
     for command in commands:
-        spelled = scene.fill(command.replace("{c}", _NAME)).replace("\\ ", "\0")
-        words = [word.replace("\0", " ") for word in spelled.split()]
+        words = scene.fill(command.replace("{c}", _NAME)).split()
         seen.append(scene.run("docker", *words))
     for name in (_NAME, f"x-{_NAME}"):
         scene.run("docker", "rm", "--force", name)
-    scene.run("docker", "rmi", "--force", _NAME)
+    scene.run("docker", "rmi", "--force", _NAME, f"{_NAME}-got")
     return b"\n".join(seen)
 
 

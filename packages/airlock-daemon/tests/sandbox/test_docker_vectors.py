@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -129,31 +130,95 @@ echo '{{"SchemaVersion":"0.1.0","Vendor":"x","Version":"1"}}'
 """
 
 
-def build_to(world: World, daemon: Daemon, place: Path) -> str:
-    """What a build says that is to write its result to `place` of the host."""
-    answer = daemon.ask("docker", "build", f"--output={place}", ".", cwd="/workspace")
-    assert "result" in answer.last, answer.last
-    return answer.text("stderr")
+@contextmanager
+def overridden(world: World, line: str, other: str) -> Iterator[None]:
+    """The agent has the built-in module with another line in place of one."""
+    module = builtin_text("docker")
+    assert module.count(f"\n{line}\n") == 1
+    override = world.agent / "commands" / "docker.toml"
+    override.parent.mkdir(exist_ok=True)
+    override.write_text(module.replace(line, other))
+    try:
+        yield
+    finally:
+        override.unlink()
 
 
-def test_a_build_writes_to_the_workspace_and_not_to_the_host(world: World) -> None:
-    """By the paths of the container; a place that is not there is the box's own, and read-only."""
+@pytest.fixture(scope="module")
+def shell() -> Iterator[str]:
+    """An image with a shell."""
+    name, busybox = f"{NAME}-shell", shutil.which("busybox")
+    assert busybox is not None, "there is no busybox on PATH; install Debian's busybox-static"
+    with io.BytesIO() as packed:
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            archive.add(os.path.realpath(busybox), "bin/sh")
+        content = packed.getvalue()
+    subprocess.run(("docker", "import", "-", name), input=content, check=True, capture_output=True)
+    yield name
+    subprocess.run(("docker", "rmi", "--force", name), check=True)
+
+
+# The build of the human that fills a cache; the one that reads what is in there; and one whose
+# result depends on an argument that is no part of the key of its layer. That key has the command
+# and not the cache's id, so each command has a name of this process.
+FILL = f"RUN --mount=type=cache,id={NAME},target=/c echo {SECRET} of {NAME} > /c/word"
+READ = f"RUN --mount=type=cache,id={NAME},target=/c read word < /c/word; echo {NAME} got $word"
+PROXY = f"RUN echo {NAME} uses $http_proxy."
+HUMANS = ("build", "--network=none", "--progress=plain", "--output=type=cacheonly")
+PROXIED = "--build-arg=http_proxy=http://of.the.agent"
+AGENTS = ("build", "--network=none", PROXIED, f"--tag={NAME}-built")
+
+
+def build_both(world: World, image: str, agents: str, humans: str) -> tuple[str, str]:
+    """What the agent's build says, and that of the human, who builds by BuildKit afterwards.
+
+    The agent's profile and request ask for BuildKit too.
+    """
+    folder = world.workspace / "caches"
+    folder.mkdir(exist_ok=True)
+    variables = {"DOCKER_BUILDKIT": "1"}
+
+    def humans_build(line: str) -> str:
+        (folder / "Dockerfile").write_text(f"FROM {image}\n{line}\n")
+        return subprocess.run(
+            ("docker", *HUMANS, folder),
+            env={**os.environ, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=True,
+        ).stdout
+
+    humans_build(FILL)
+    (folder / "Dockerfile").write_text(f"FROM {image}\n{agents}\n")
+    mapped = f'mounts = {{ "/workspace" = "{world.workspace}" }}'
+    world.write_profile(f'[workspace]\n{mapped}\n[env]\nset = {{ DOCKER_BUILDKIT = "1" }}\n')
     with start(world) as daemon:
-        build_to(world, daemon, Path("/workspace/out"))
-        build_to(world, daemon, world.root / "open" / "out")
-    assert (world.workspace / "out" / "x").read_text() == "of the workspace\n"
-    assert list((world.root / "open").iterdir()) == []
+        answer = daemon.ask("docker", *AGENTS, "caches", cwd="/workspace", env=variables)
+    said = humans_build(humans)
+    subprocess.run(("docker", "rmi", f"{NAME}-built"), check=False)
+    return answer.text() + answer.text("stderr"), said
 
 
-def test_without_a_box_a_build_writes_to_the_host() -> None:
-    """So that the tests above would see it."""
-    with human_world() as world:
-        world.write_module("docker", "docker", '[deny]\nargs = []\n[sandbox]\nbox = "none"\n')
-        mapped = f'mounts = {{ "/workspace" = "{world.workspace}" }}\n'
-        world.write_profile(f"[workspace]\n{mapped}")
-        with start(world) as daemon:
-            build_to(world, daemon, world.root / "open" / "out")
-        assert (world.root / "open" / "out" / "x").exists()
+def test_no_build_reads_or_fills_a_cache_of_the_humans_builds(world: World, shell: str) -> None:
+    """Neither one that a Dockerfile names, nor the layers."""
+    read, _ = build_both(world, shell, READ, FILL)
+    assert "the --mount option requires BuildKit" in read
+    assert SECRET not in read
+    built, said = build_both(world, shell, PROXY, PROXY)
+    assert "Successfully tagged" in built
+    assert f"{NAME} uses .\n" in said
+
+
+def test_a_build_by_buildkit_reads_and_fills_them(world: World, shell: str) -> None:
+    """So that the test above would see it; by the one line that an override changes."""
+    with overridden(world, 'DOCKER_BUILDKIT = "0"', 'DOCKER_BUILDKIT = "1"'):
+        read, _ = build_both(world, shell, READ, FILL)
+        assert f"{NAME} got {SECRET} of {NAME}" in read
+        proxy = PROXY.replace("uses", "now uses")
+        _, said = build_both(world, shell, proxy, proxy)
+        assert "CACHED" in said
+        assert "now uses .\n" not in said
 
 
 def read_named(world: World) -> str:
@@ -177,16 +242,8 @@ def test_no_variable_tells_where_the_logins_are(world: World) -> None:
 
 def test_a_client_that_is_told_by_a_variable_tells_where_they_are(world: World) -> None:
     """So that the test above would see it."""
-    told = "prepend = []"
-    module = builtin_text("docker").replace('prepend = ["--config=${DOCKER_CONFIG}"]', told)
-    assert told in module
-    override = world.agent / "commands" / "docker.toml"
-    override.parent.mkdir(exist_ok=True)
-    override.write_text(module)
-    try:
+    with overridden(world, 'prepend = ["--config=${DOCKER_CONFIG}"]', "prepend = []"):
         assert HIDDEN in read_named(world)
-    finally:
-        override.unlink()
 
 
 def test_no_plugin_of_the_human_or_a_workspace_runs(world: World) -> None:

@@ -141,7 +141,7 @@ def test_a_client_chooses_no_credential_program_or_peer(name: str) -> None:
         ("ssh", {"LANG": "C.UTF-8", "LC_TIME": "de_DE.UTF-8"}),
         ("terraform", {"TF_VAR_a-b": "1", "TF_INPUT": "0", "TF_WORKSPACE": "dev"}),
         ("aws", {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_OUTPUT": "text"}),
-        ("docker", {"BUILDKIT_PROGRESS": "plain", "NO_COLOR": "1"}),
+        ("docker", {"DOCKER_DEFAULT_PLATFORM": "linux/amd64", "NO_COLOR": "1"}),
     ],
 )
 def test_a_client_gives_what_is_its_own(name: str, variables: dict[str, str]) -> None:
