@@ -211,6 +211,13 @@ def test_a_token_with_scopes_reaches_more_than_repositories(
     assert not msgspec.structs.replace(_GH, repositories=None).is_too_wide(scopes)
 
 
+def test_scopes_are_asked_for_where_github_has_its_api() -> None:
+    """GitHub Enterprise has it below /api."""
+    assert _GH.probe_path == "/rate_limit"
+    enterprise = msgspec.structs.replace(_GH, graphql_path="/api/graphql")
+    assert enterprise.probe_path == "/api/v3/rate_limit"
+
+
 def test_an_api_without_rules_is_read_as_before_and_grants_nothing() -> None:
     """It is what the process that forwards requests has."""
     bare = _GH.without_rules()

@@ -10,6 +10,7 @@ from airlock_modules.apis import (
     Source,
     exchange,
     make_placeholder,
+    present,
     uses_placeholder,
 )
 
@@ -40,6 +41,14 @@ def _send(credential: Credential | None, query: str = "", **headers: str) -> str
 
 def _basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def test_a_request_of_airlocks_own_has_the_credential_as_a_tool_sends_it() -> None:
+    """In the first header that may have it."""
+    key = Credential(kind="header", source=_SOURCE, headers=("x-api-key",), placeholder="k_{36}")
+    assert present(_HEADER, "REAL") == ("authorization", "Bearer REAL")
+    assert present(key, "REAL") == ("x-api-key", "REAL")
+    assert present(_BASIC, "REAL") == ("authorization", _basic("__token__", "REAL"))
 
 
 def test_the_placeholder_is_exchanged_wherever_it_may_be() -> None:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import broker_fixtures
 import pytest
 import trio
 import trio.testing
-from api_server import ApiServer
+from api_server import OK, ApiServer, Seen, Talk
 from broker_world import PLACEHOLDER, World, broker, make_api
 
 from airlock_daemon.brokers.egress.destinations import Destination, read_network
@@ -22,6 +23,7 @@ from airlock_daemon.brokers.https.authority import Authority, open_key
 from airlock_daemon.brokers.https.aws import Means, Sessions
 from airlock_daemon.brokers.https.conversation import Conversation, Daemon
 from airlock_daemon.brokers.https.messages import Answer, Ended, Question, Refused, ToDaemon
+from airlock_daemon.brokers.https.scopes import Scopes
 from airlock_daemon.brokers.https.service import Authorities, Service
 from airlock_daemon.brokers.https.spool import Spool
 
@@ -266,8 +268,16 @@ class NoTurns:
         """Wait for nothing."""
 
 
-async def test_a_head_that_drips_has_one_deadline(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
+DRIPPING = {
+    "head": b"GET /ok HTTP/1.1\r\nA: ",
+    "body of GraphQL": b"POST /graphql HTTP/1.1\r\nHost: a.example.com\r\n"
+    b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("beginning", DRIPPING.values(), ids=DRIPPING.keys())
+async def test_a_request_that_drips_has_one_deadline(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, beginning: bytes
 ) -> None:
     """However often something comes of it."""
     authority = Authority("agent", open_key(str(tmp_path / "key")), ("a.example.com",))
@@ -277,7 +287,7 @@ async def test_a_head_that_drips_has_one_deadline(
     tool = TlsStream(ours, trusted, "a.example.com")
     client = TlsStream(theirs, authority.context("a.example.com"), None)
     wanted = Destination("a.example.com", 443)
-    api = make_api(443, hosts=("a.example.com",))
+    api = make_api(443, hosts=("a.example.com",), mutations=())
     threads = trio.CapacityLimiter(1)
     told: list[ToDaemon] = []
 
@@ -299,8 +309,8 @@ async def test_a_head_that_drips_has_one_deadline(
         aws=Means(Sessions("agent", bytes(32)), Spool("/nonexistent")),
         wanted=wanted,
         connection=1,
-        held=trio.Semaphore(1),
-        too_wide=set(),
+        judged=trio.Semaphore(1),
+        scopes=Scopes(api),
     )
     async with ours, theirs, trio.open_nursery() as nursery:
         nursery.start_soon(client.do_handshake)
@@ -309,7 +319,7 @@ async def test_a_head_that_drips_has_one_deadline(
         began = trio.current_time()
 
         async def drip() -> None:
-            await tool.send_all(b"GET /ok HTTP/1.1\r\nA: ")
+            await tool.send_all(beginning)
             while True:
                 await tool.send_all(b"x")
                 await trio.sleep(4)
@@ -317,5 +327,32 @@ async def test_a_head_that_drips_has_one_deadline(
         nursery.start_soon(drip)
         answer = await tool.receive_some()
         assert answer.startswith(b"HTTP/1.1 408 airlock: ")
-        assert trio.current_time() - began < 20
+        assert trio.current_time() - began < 25
         nursery.cancel_scope.cancel()
+
+
+async def test_requests_that_take_long_hold_up_no_others(
+    tmp_path: Path, variables: dict[str, str], server: ApiServer
+) -> None:
+    """Neither bodies of GraphQL that drip, nor those that the service does not answer."""
+    is_over = threading.Event()
+
+    def answer(talk: Talk, seen: Seen) -> None:
+        if b"slow" in seen.body:
+            is_over.wait(60)
+        talk.send(OK)
+
+    server.script = answer
+    kind = ("Content-Type", "application/json")
+    async with broker(tmp_path, make_api(server.port, mutations=()), variables=variables) as world:
+        for _ in range(20):
+            tool = await world.open()
+            head = f"POST /graphql HTTP/1.1\r\nHost: {tool.authority}\r\n{TOKEN}\r\n"
+            head += "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+            await tool.stream.send_all(head.encode())
+            tool = await world.open()
+            await tool.begin("POST", "/graphql", kind, body=b'{"query": "{slow}"}')
+        tool = await world.open()
+        status, _, _ = await tool.ask("POST", "/graphql", kind, body=b'{"query": "{viewer}"}')
+        assert status == 200
+        is_over.set()

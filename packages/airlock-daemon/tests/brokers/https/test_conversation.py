@@ -14,7 +14,7 @@ import h11
 import pytest
 import trio
 from api_server import OK, ApiServer, Certificates, Seen, Talk, proxying, serving
-from broker_world import SECRET, World, broker, make_api
+from broker_world import SECRET, Tool, World, broker, make_api
 
 from airlock_daemon.brokers.https.messages import Ended, Finished, Question, Refusal, Refused, Spent
 
@@ -266,9 +266,12 @@ async def test_an_answer_for_a_token_that_reaches_more_than_is_granted_does_not_
     tmp_path: Path, variables: dict[str, str], server: ApiServer
 ) -> None:
     """Its scopes stand in each answer; who wants it so writes `wide = true`."""
-    server.script = lambda talk, _: talk.send(
-        b"HTTP/1.1 200 OK\r\nX-OAuth-Scopes: repo\r\nContent-Length: 6\r\n\r\nothers"
-    )
+
+    def answer(talk: Talk, seen: Seen) -> None:
+        scopes = b"" if seen.target == "/rate_limit" else b"X-OAuth-Scopes: repo\r\n"
+        talk.send(b"HTTP/1.1 200 OK\r\n" + scopes + b"Content-Length: 6\r\n\r\nothers")
+
+    server.script = answer
     narrow = make_api(server.port, repositories=("acme/app",))
     wide = make_api(server.port, repositories=("acme/app",), wide=True)
     for api, expected in ((narrow, 403), (wide, 200)):
@@ -282,9 +285,83 @@ async def test_an_answer_for_a_token_that_reaches_more_than_is_granted_does_not_
         for _ in range(3):
             tool = await world.open()
             assert (await tool.ask("GET", "/repos/acme/app"))[0] == 403
-        assert len(server.seen) == 1
+        assert [seen.target for seen in server.seen] == ["/rate_limit", "/repos/acme/app"]
         tool = await world.open()
         assert (await tool.ask("GET", "/public", token=None))[0] == 403
+
+
+async def test_a_token_that_reaches_too_far_carries_out_nothing(
+    tmp_path: Path, variables: dict[str, str], server: ApiServer
+) -> None:
+    """The worker asks for its scopes before the first request, and all others wait for that."""
+    is_all_asked = threading.Event()
+
+    def answer(talk: Talk, seen: Seen) -> None:
+        assert is_all_asked.wait(30)
+        talk.send(b"HTTP/1.1 200 OK\r\nX-OAuth-Scopes: repo\r\nContent-Length: 0\r\n\r\n")
+
+    server.script = answer
+    api = make_api(server.port, repositories=("acme/app",), mutations=("addComment",))
+    body = json.dumps({"query": 'mutation {addComment(input: {subjectId: "x"}) {id}}'}).encode()
+    statuses: list[int] = []
+    async with broker(tmp_path, api, variables=variables) as world:
+        tools = [await world.open() for _ in range(25)]
+
+        async def comment(tool: Tool) -> None:
+            await tool.begin("POST", "/graphql", ("Content-Type", "application/json"), body=body)
+            status, _, said = await tool.read_answer()
+            assert b"reaches more than the repositories" in said
+            statuses.append(status)
+
+        async with trio.open_nursery() as nursery:
+            for tool in tools:
+                nursery.start_soon(comment, tool)
+            async with world.news:
+                while len(world.find(Question)) < len(tools):
+                    await world.news.wait()
+            is_all_asked.set()
+    assert statuses == [403] * len(tools)
+    [seen] = server.seen
+    assert (seen.method, seen.target, seen.body) == ("GET", "/rate_limit", b"")
+    assert seen.headers["authorization"] == f"Bearer {SECRET}"
+
+
+async def test_a_token_is_used_once_its_scopes_are_known(
+    tmp_path: Path, variables: dict[str, str], server: ApiServer
+) -> None:
+    """What tells nothing of them refuses one request; the next asks again."""
+    api = make_api(server.port, repositories=("acme/app",))
+    probes = iter(
+        (
+            b"",
+            b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n",
+            OK,
+        )
+    )
+
+    def answer(talk: Talk, seen: Seen) -> None:
+        said = next(probes) if seen.target == "/rate_limit" else OK
+        if said:
+            talk.send(said)
+        else:
+            talk.connection.close()
+
+    server.script = answer
+    expected = (
+        (502, b"how far the token of gh reaches is not known"),
+        (502, b"the service answered 503"),
+        (401, b"the service does not take the token of gh"),
+        (200, b"ok"),
+        (200, b"ok"),
+    )
+    async with broker(tmp_path, api, variables=variables) as world:
+        for wanted, reason in expected:
+            tool = await world.open()
+            status, _, said = await tool.ask("POST", "/repos/acme/app/issues", body=b"{}")
+            assert (status, reason in said) == (wanted, True), said
+        assert world.find(Spent) == [Spent(api="gh", version=7)]
+    assert [seen.method for seen in server.seen] == ["GET"] * 4 + ["POST"] * 2
 
 
 async def test_headers_that_would_lead_around_the_broker_are_dropped(

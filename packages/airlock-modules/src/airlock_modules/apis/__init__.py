@@ -9,6 +9,7 @@ from airlock_modules.apis.credentials import (
     Exchanged,
     exchange,
     make_placeholder,
+    present,
     uses_placeholder,
 )
 from airlock_modules.apis.errors import BadHead, ForeignCredential
@@ -34,6 +35,7 @@ __all__ = [
     "head_end",
     "make_placeholder",
     "matches_host",
+    "present",
     "read_graphql",
     "read_head",
     "share_hosts",

@@ -160,12 +160,25 @@ class Api(Struct, frozen=True, kw_only=True):
         """The same for two of which nothing but rules differs: hosts, ports, CA and credential."""
         return hashlib.sha256(msgspec.json.encode(self.without_rules())).hexdigest()
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether a token may reach no more than the repositories."""
+        return self.repositories is not None and not self.wide
+
+    @property
+    def probe_path(self) -> str:
+        """What can be asked for to learn the scopes of a token: it changes nothing and is free.
+
+        GitHub Enterprise has its API below /api.
+        """
+        return "/api/v3/rate_limit" if self.graphql_path == "/api/graphql" else "/rate_limit"
+
     def is_too_wide(self, scopes: str | None) -> bool:
         """Whether a token with these scopes reaches more than the repositories may allow.
 
         They are the header X-OAuth-Scopes of an answer of GitHub's; a fine-grained token has none.
         """
-        if self.repositories is None or self.wide or scopes is None:
+        if not self.is_bounded or scopes is None:
             return False
         named = (scope.strip() for scope in scopes.split(","))
         return any(each and not each.startswith(_NARROW_SCOPES) for each in named)

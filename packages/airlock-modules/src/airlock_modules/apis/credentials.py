@@ -59,6 +59,7 @@ _QUERY_CARRIERS = frozenset(
         *("x-goog-signature", "x-goog-credential"),
     }
 )
+_WITH_SCHEME = ("authorization", "proxy-authorization")
 _SCHEMES = ("bearer", "token")
 _LENGTH = re.compile(r"\{([1-9][0-9]{0,2})\}")
 _LETTERS = string.ascii_letters + string.digits
@@ -104,6 +105,16 @@ def exchange(head: Head, credential: Credential | None, placeholder: str, secret
     return Exchanged(tuple(headers), _exchange_query(head.query, parameters, placeholder, secret))
 
 
+def present(credential: Credential, secret: str) -> tuple[str, str]:
+    """The header, name and value, by which a request of Airlock's own has the credential."""
+    name = credential.headers[0]
+    if name not in _WITH_SCHEME:
+        return name, secret
+    if credential.kind == "basic":
+        return name, _write_basic(credential.user or "airlock", secret)
+    return name, f"Bearer {secret}"
+
+
 def make_placeholder(form: str, key: bytes, name: str) -> str:
     """Make the placeholder of the API `name` for the agent whose key this is: always the same.
 
@@ -141,7 +152,7 @@ def find_form_problem(form: str) -> str | None:
 def _exchange_value(
     name: str, value: str, credential: Credential, placeholder: str, secret: str
 ) -> str:
-    if name not in ("authorization", "proxy-authorization"):
+    if name not in _WITH_SCHEME:
         if not _is_same(value, placeholder):
             raise _foreign(f"the header {name}")
         return secret
@@ -162,7 +173,11 @@ def _exchange_basic(given: str, credential: Credential, placeholder: str, secret
         raise _foreign("the header authorization") from None
     if not _is_same(password, placeholder) or (credential.user and user != credential.user):
         raise _foreign("the header authorization")
-    return f"Basic {base64.b64encode(f'{user}:{secret}'.encode()).decode()}"
+    return _write_basic(user, secret)
+
+
+def _write_basic(user: str, password: str) -> str:
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
 def _exchange_query(query: str, places: frozenset[str], placeholder: str, secret: str) -> str:

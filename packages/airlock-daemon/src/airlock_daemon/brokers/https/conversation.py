@@ -4,8 +4,8 @@ Each head is read strictly and refused, or asked about; the placeholder is excha
 judged is written to the service. After a refusal the connection is closed.
 """
 
-import functools
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import msgspec
 import trio
@@ -20,7 +20,6 @@ from airlock_daemon.brokers.https.exchange import (
     Exchange,
     Incoming,
     Result,
-    TooWide,
 )
 from airlock_daemon.brokers.https.messages import (
     Answer,
@@ -32,8 +31,10 @@ from airlock_daemon.brokers.https.messages import (
     ToDaemon,
 )
 from airlock_daemon.brokers.https.refusals import answer
+from airlock_daemon.brokers.https.scopes import NotTaken, Scopes, TooWide
 from airlock_daemon.brokers.https.service import Service
 from airlock_daemon.brokers.https.splicing import say_last, splice
+from airlock_daemon.brokers.https.spool import Held
 from airlock_daemon.errors import AirlockError, Denied, Failed
 from airlock_daemon.fairness.turns import Taking
 from airlock_modules.apis import (
@@ -50,9 +51,10 @@ from airlock_modules.apis import (
     uses_placeholder,
 )
 
-# Between two requests, and for a whole head, however slowly it drips.
+# Between two requests; for a whole head, and a whole body of GraphQL, however slowly they drip.
 _IDLE_S = 300.0
 _HEAD_S = 15.0
+_BODY_S = 20.0
 # For the daemon's answer: it may run a command that gives the credential, or ask a person.
 _JUDGED_S = 90.0
 _LAST_S = 1.0
@@ -95,12 +97,10 @@ class Conversation:
         aws: Means,
         wanted: Destination,
         connection: int,
-        held: trio.Semaphore,
-        too_wide: set[int],
+        judged: trio.Semaphore,
+        scopes: Scopes,
     ) -> None:
-        """`held` bounds the bodies that are in memory as a whole. Of `too_wide` credentials the
-        API's first answer has shown that, and none is sent again.
-        """
+        """`judged` bounds how much GraphQL is judged at once; `scopes` is of the API's tokens."""
         self._client = client
         self._service = service
         self._daemon = daemon
@@ -110,8 +110,8 @@ class Conversation:
         self._aws = aws
         self._wanted = wanted
         self._connection = connection
-        self._held = held
-        self._too_wide = too_wide
+        self._judged = judged
+        self._scopes = scopes
         self._authority = str(wanted).removesuffix(":443")
         self._fingerprint = api.fingerprint
         self._buffer = b""
@@ -158,32 +158,35 @@ class Conversation:
         if self._api.aws is not None:
             return await self._serve_aws(incoming)
         if not self._api.is_graphql(head.method, head.path):
-            return await self._judge(incoming, upgrade, None, None)
-        async with self._held:
-            body, graphql = await self._read_graphql(incoming)
-            return await self._judge(incoming, upgrade, body, graphql)
+            return await self._judge(incoming, upgrade, None)
+        body = await self._read_body(incoming)
+        try:
+            return await self._judge(incoming, upgrade, body)
+        finally:
+            body.close()
 
-    async def _judge(
-        self,
-        incoming: Incoming,
-        upgrade: str | None,
-        body: bytes | None,
-        graphql: tuple[GraphQlField, ...] | None,
-    ) -> bool:
-        """Ask the daemon, and carry the request if that allows it."""
+    async def _judge(self, incoming: Incoming, upgrade: str | None, body: Held | None) -> bool:
+        """Ask the daemon, and carry the request if that allows it. A `body` is GraphQL."""
         head = incoming.head
-        question = Question(
-            question=self._daemon.number(),
-            connection=self._connection,
-            api=self._api.name,
-            fingerprint=self._fingerprint,
-            method=head.method,
-            path=head.path,
-            query_names=head.query_names,
-            graphql=graphql,
-            upgrade=upgrade,
-            needs_secret=self._needs_secret(head),
-        )
+
+        async def ask() -> Answer:
+            question = Question(
+                question=self._daemon.number(),
+                connection=self._connection,
+                api=self._api.name,
+                fingerprint=self._fingerprint,
+                method=head.method,
+                path=head.path,
+                query_names=head.query_names,
+                graphql=None if body is None else _read_graphql(head, body),
+                upgrade=upgrade,
+                needs_secret=self._needs_secret(head),
+            )
+            return await self._ask(question, head)
+
+        async def ask_in_turn() -> Answer:
+            async with self._judged:
+                return await ask()
 
         def prepare(given: Answer) -> Exchange:
             exchanged = exchange(head, self._api.credential, self._placeholder, given.secret or "")
@@ -200,7 +203,7 @@ class Conversation:
                 spend=self._make_spend(given),
             )
 
-        return await self._ask_and_carry(incoming, question, prepare)
+        return await self._ask_and_carry(incoming, ask if body is None else ask_in_turn, prepare)
 
     async def _serve_aws(self, incoming: Incoming) -> bool:
         """Serve a request to AWS, which is signed. Raises _Refused."""
@@ -238,7 +241,7 @@ class Conversation:
             )
 
         try:
-            return await self._ask_and_carry(incoming, question, prepare)
+            return await self._ask_and_carry(incoming, partial(self._ask, question, head), prepare)
         finally:
             if request.body is not None:
                 request.body.close()
@@ -262,11 +265,14 @@ class Conversation:
             raise _Refused(refusal, head) from None
 
     async def _ask_and_carry(
-        self, incoming: Incoming, question: Question, prepare: Callable[[Answer], Exchange]
+        self,
+        incoming: Incoming,
+        ask: Callable[[], Awaitable[Answer]],
+        prepare: Callable[[Answer], Exchange],
     ) -> bool:
         """Serve a request as the daemon decides; whether the connection goes on."""
         began = trio.current_time()
-        given = await self._ask(question, incoming.head)
+        given = await ask()
         if given.refusal is not None:
             await self._refuse(given.refusal, incoming.head)
             return False
@@ -274,7 +280,7 @@ class Conversation:
         try:
             result = await self._carry(incoming, given, prepare)
         finally:
-            await self._finish(question, began, result)
+            await self._finish(given.question, began, result)
         if result.is_upgraded:
             await splice(self._client, self._service.stream, result.rest, result.early, self._turns)
         self._buffer = result.rest
@@ -299,23 +305,26 @@ class Conversation:
     def _make_spend(self, given: Answer) -> Callable[[], Awaitable[None]]:
         """What tells the daemon that the service does not take the credential."""
         spent = Spent(api=self._api.name, version=given.version)
-        return functools.partial(self._daemon.tell, spent)
+        return partial(self._daemon.tell, spent)
 
-    async def _read_graphql(self, incoming: Incoming) -> tuple[bytes, tuple[GraphQlField, ...]]:
-        """The body, and what it asks for."""
+    async def _read_body(self, incoming: Incoming) -> Held:
+        """The body of a request with GraphQL."""
         head = incoming.head
-        await incoming.allow()
-        pieces: list[bytes] = []
+
+        async def read() -> bytes:
+            piece = await incoming.read()
+            if incoming.count > LONGEST_BODY:
+                raise _bad("a GraphQL request of more than 1 MiB", head, status=413)
+            return piece
+
         try:
-            while piece := await incoming.read():
-                pieces.append(piece)
-                if incoming.count > LONGEST_BODY:
-                    raise _bad("a GraphQL request of more than 1 MiB", head, status=413)
-            body = b"".join(pieces)
-            return body, read_graphql(head, body)
-        except BadHead as error:
-            raise _bad(str(error), head) from None
-        except Damaged as error:
+            with trio.fail_after(_BODY_S):
+                await incoming.allow()
+                return await self._aws.spool.hold(read)
+        except trio.TooSlowError:
+            why = f"its body did not come in {_BODY_S:g} s"
+            raise _bad(why, head, status=408) from None
+        except Failed as error:
             refusal = Refusal(message=error.message, hint=error.hint or "", status=400)
             raise _Refused(refusal, head) from None
 
@@ -343,14 +352,22 @@ class Conversation:
     ) -> Result:
         """Carry a request; where that fails before there is an answer, the tool gets one."""
         try:
-            if given.secret is not None and given.version in self._too_wide:
-                raise TooWide(self._api)
+            if given.secret is not None:
+                await self._scopes.demand_narrow(
+                    self._service,
+                    self._authority,
+                    secret=given.secret,
+                    version=given.version,
+                    spend=self._make_spend(given),
+                )
             return await prepare(given).carry()
         except AirlockError as error:
             status = 400 if isinstance(error, Damaged) else 502
             rule = ""
+            if isinstance(error, NotTaken):
+                status = 401
             if isinstance(error, TooWide):
-                self._too_wide.add(given.version)
+                self._scopes.note_too_wide(given.version)
             if isinstance(error, Denied):
                 status, rule = 403, error.rule or ""
             refusal = Refusal(
@@ -362,7 +379,7 @@ class Conversation:
                 status=status, sent=incoming.count, fault=error.message, rest=incoming.rest
             )
 
-    async def _finish(self, question: Question, began: float, result: Result | None) -> None:
+    async def _finish(self, question: int, began: float, result: Result | None) -> None:
         duration = int((trio.current_time() - began) * 1000)
         ended = result or Result(status=0, fault="it was ended")
         # The daemon is told of a request that is ended with this process, too.
@@ -372,7 +389,7 @@ class Conversation:
         with scope:
             await self._daemon.tell(
                 Finished(
-                    question=question.question,
+                    question=question,
                     status=ended.status,
                     sent=ended.sent,
                     received=ended.received,
@@ -404,6 +421,13 @@ def _find_end(buffer: bytes) -> int | None:
         return head_end(buffer)
     except BadHead as error:
         raise _bad(str(error), None, status=431) from None
+
+
+def _read_graphql(head: Head, body: Held) -> tuple[GraphQlField, ...]:
+    try:
+        return read_graphql(head, body.read(0, body.size))
+    except BadHead as error:
+        raise _bad(str(error), head) from None
 
 
 def _read_upgrade(head: Head) -> str | None:

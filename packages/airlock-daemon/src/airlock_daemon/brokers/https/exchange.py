@@ -13,10 +13,11 @@ import msgspec
 import trio
 
 from airlock_daemon.brokers.http.tls import TlsStream
+from airlock_daemon.brokers.https.scopes import TooWide, read_scopes
 from airlock_daemon.brokers.https.searching import Exposed, Search
 from airlock_daemon.brokers.https.service import Service
 from airlock_daemon.brokers.https.spool import Held
-from airlock_daemon.errors import AND_RELOAD, Denied, Failed
+from airlock_daemon.errors import Failed
 from airlock_daemon.fairness.turns import Taking
 from airlock_modules.apis import LONGEST_HEAD, Api, Head
 
@@ -68,20 +69,6 @@ class Damaged(Failed):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"the request cannot be passed on: {why}", hint="send it whole")
-
-
-class TooWide(Denied):
-    """A token reaches more than the repositories of its API, as an answer has shown."""
-
-    def __init__(self, api: Api) -> None:
-        super().__init__(
-            f"the token of {api.name} reaches more than the repositories of this agent",
-            layer="broker",
-            rule="wide",
-            hint="a person on the host can make a fine-grained token for these repositories "
-            f"(airlock-daemon login {api.module}), or write wide = true in [{api.module}] of this "
-            "agent's airlock.toml" + AND_RELOAD,
-        )
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -222,7 +209,7 @@ class Exchange:
         authority: str,
         target: str,
         headers: tuple[tuple[bytes, bytes], ...],
-        body: bytes | Held | None,
+        body: Held | None,
         secrets: tuple[str, ...],
         spend: Callable[[], Awaitable[None]],
         rewrite: Callable[[bytes], bytes] | None = None,
@@ -242,9 +229,7 @@ class Exchange:
         self._request = h11.Request(
             method=incoming.head.method,
             target=target,
-            headers=_write_headers(
-                incoming, authority, headers, _measure(body), is_searched=bool(secrets)
-            ),
+            headers=_write_headers(incoming, authority, headers, body, is_searched=bool(secrets)),
         )
         self._body = body
         self._search = Search(*secrets)
@@ -264,7 +249,7 @@ class Exchange:
         try:
             await self._carry()
         except _Stale:
-            has_body = _measure(self._body) or not self._incoming.is_whole or self._incoming.count
+            has_body = not self._incoming.is_whole or self._incoming.count
             if not is_kept or has_body or self._incoming.head.method not in _REPEATABLE:
                 raise Failed(
                     "the service closed the connection without an answer", hint="try again"
@@ -289,7 +274,7 @@ class Exchange:
         is_clean = is_sent and self._incoming.is_over
         return Result(
             status=self._status,
-            sent=self._incoming.count if self._body is None else _measure(self._body) or 0,
+            sent=self._incoming.count if self._body is None else self._body.size,
             received=self._received,
             fault=fault,
             is_reusable=fault is None and is_clean and not self._is_upgraded,
@@ -328,7 +313,7 @@ class Exchange:
             scope.cancel()
 
     async def _send_whole(self) -> None:
-        if isinstance(self._body, Held):
+        if self._body is not None:
             await self._write(self._request)
             at = 0
             while piece := self._body.read(at):
@@ -337,9 +322,6 @@ class Exchange:
                     await self._turns.take()
                 await self._write(h11.Data(data=piece))
             await self._write(h11.EndOfMessage())
-            return
-        if self._body is not None:
-            await self._write(self._request, h11.Data(data=self._body), h11.EndOfMessage())
             return
         begun: tuple[h11.Request, ...] = (self._request,)
         if not self._incoming.has_begun:
@@ -374,8 +356,7 @@ class Exchange:
         if response is None:
             return
         headers = self._clean(response.headers)
-        scopes = dict(headers).get(b"x-oauth-scopes")
-        if self._api.is_too_wide(scopes.decode("latin-1") if scopes is not None else None):
+        if self._api.is_too_wide(read_scopes(response.headers)):
             raise TooWide(self._api)
         if response.status_code == 401:
             await self._spend()
@@ -547,7 +528,7 @@ def _write_headers(
     incoming: Incoming,
     authority: str,
     headers: tuple[tuple[bytes, bytes], ...],
-    size: int | None,
+    body: Held | None,
     *,
     is_searched: bool,
 ) -> _Headers:
@@ -558,24 +539,18 @@ def _write_headers(
     if is_searched:
         written.append((b"accept-encoding", b"identity"))
     length, coding = head.get("content-length"), head.get("transfer-encoding")
-    if size is not None:
-        written.append((b"content-length", b"%d" % size))
+    if body is not None:
+        written.append((b"content-length", b"%d" % body.size))
     elif coding is not None:
         written.append((b"transfer-encoding", b"chunked"))
     elif length is not None:
         written.append((b"content-length", length.encode()))
-    if incoming.is_held_back and size is None:
+    if incoming.is_held_back and body is None:
         written.append((b"expect", b"100-continue"))
     upgrade = head.get("upgrade")
     if upgrade is not None:
         written += [(b"connection", b"Upgrade"), (b"upgrade", upgrade.encode())]
     return written
-
-
-def _measure(body: bytes | Held | None) -> int | None:
-    if isinstance(body, Held):
-        return body.size
-    return None if body is None else len(body)
 
 
 def _broken(why: str) -> Failed:

@@ -17,6 +17,7 @@ from airlock_daemon.brokers.https.aws import Means
 from airlock_daemon.brokers.https.client_hello import BadHello, read_server_name
 from airlock_daemon.brokers.https.conversation import Conversation, Daemon
 from airlock_daemon.brokers.https.messages import Refused, Spliced
+from airlock_daemon.brokers.https.scopes import Scopes
 from airlock_daemon.brokers.https.service import Authorities, Service
 from airlock_daemon.brokers.https.splicing import say_last, splice
 from airlock_daemon.errors import AirlockError, Denied
@@ -32,7 +33,8 @@ _PLACES = "[network] allow of this agent's airlock.toml, or by an API's hosts"
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker serves by: one reading of its settings.
 
-    `too_wide` are versions of credentials for each API, which were found to reach too far.
+    `judged` bounds how much GraphQL is judged at once. `scopes` has what is known of the tokens of
+    each API.
     """
 
     apis: tuple[Api, ...]
@@ -43,8 +45,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     authorities: Authorities
     aws: Means
     lookups: trio.CapacityLimiter
-    held: trio.Semaphore
-    too_wide: Mapping[str, set[int]]
+    judged: trio.Semaphore
+    scopes: Mapping[str, Scopes]
 
     def find(self, wanted: Destination) -> Api | None:
         """The API at a destination."""
@@ -127,8 +129,8 @@ class Tunnel:
                 aws=self._policy.aws,
                 wanted=wanted,
                 connection=self._number,
-                held=self._policy.held,
-                too_wide=self._policy.too_wide[api.name],
+                judged=self._policy.judged,
+                scopes=self._policy.scopes[api.name],
             ).run()
         finally:
             await service.close()

@@ -33,6 +33,7 @@ from airlock_daemon.brokers.https.messages import (
     ToWorker,
     Unready,
 )
+from airlock_daemon.brokers.https.scopes import Scopes
 from airlock_daemon.brokers.https.service import Authorities
 from airlock_daemon.brokers.https.splicing import say_last
 from airlock_daemon.brokers.https.spool import Spool
@@ -42,8 +43,8 @@ from airlock_daemon.platform.threads import run_in_thread
 
 # Names that are looked up at once.
 _LOOKUPS = 8
-# Bodies that are judged are in memory as a whole, 1 MiB each; more of them wait.
-_HELD = 16
+# What is judged of GraphQL is in memory as a whole, from a body of 1 MiB each; more of it waits.
+_JUDGED = 16
 
 
 async def serve_agent(pair: socket.socket) -> None:
@@ -168,8 +169,8 @@ def _make_policy(
             Spool(os.path.dirname(settings.keys)),
         ),
         lookups=threads,
-        held=trio.Semaphore(_HELD),
-        too_wide={api.name: set() for api in settings.apis},
+        judged=trio.Semaphore(_JUDGED),
+        scopes={api.name: Scopes(api) for api in settings.apis},
     )
 
 
