@@ -1,5 +1,6 @@
 """A daemon with an API: real processes, TLS both ways, and a server that wants the credential."""
 
+import json
 import os
 import shlex
 import signal
@@ -204,6 +205,28 @@ def test_a_reload_counts_for_the_next_request_of_a_connection(apis: ApiWorld) ->
         apis.server.release.set()
         client.read_some(b"half")
         assert client.ask("/who")[0] == 403
+
+
+def test_what_is_taken_away_while_a_command_gives_the_credential_is_refused(
+    apis: ApiWorld,
+) -> None:
+    """A source may take seconds, and a person have changed the rules meanwhile."""
+    waiting = apis.world.root / "waiting"
+    os.mkfifo(waiting)
+    words = ["sh", "-c", f"echo {TOKEN}; cat {waiting}"]
+    source = f"command = {json.dumps(words)}"
+    apis.grant("GET /who", source=source)
+    with apis.daemon() as daemon, apis.client() as client:
+        client.send("/who")
+        # The command has begun when it reads.
+        with waiting.open("w"):
+            apis.grant("GET /held", source=source)
+            daemon.process.send_signal(signal.SIGHUP)
+            while not daemon.records("reload"):
+                daemon.ask("true")
+        status, text = read_answer(client.socket, "GET")
+        assert (status, "no rule allows it" in text) == (403, True)
+    assert apis.server.requests == []
 
 
 def ask_after_a_change(apis: ApiWorld, daemon: Daemon) -> int:
