@@ -111,9 +111,7 @@ async def worker_and_process(folder: Path) -> AsyncIterator[Ends]:
         audit.close()
 
 
-def ask(
-    number: int, path: str = "/ok", *, connection: int = 1, method: str = "GET"
-) -> Question:
+def ask(number: int, path: str = "/ok", *, connection: int = 1, method: str = "GET") -> Question:
     return Question(
         question=number,
         connection=connection,

@@ -97,8 +97,8 @@ class Unready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class Question(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """May this request be made? `query_names` are without their values.
 
-    `fingerprint` is that of the API that the connection to `host` was opened for. `needs_secret` says that
-    the request has the placeholder, so that the answer must have the credential.
+    `fingerprint` is that of the API that the connection to `host` was opened for. `needs_secret`
+    says that the request has the placeholder, so that the answer must have the credential.
     """
 
     question: int
