@@ -138,6 +138,25 @@ def test_a_connection_to_a_network_is_recorded_with_its_bytes(apis: ApiWorld) ->
     assert record["detail"]["received"] > 0
 
 
+def test_a_connection_to_a_network_ends_with_its_grant(apis: ApiWorld) -> None:
+    """What is asked over it is not seen, so that nothing else would."""
+    with ApiServer(apis.authority) as other, in_thread(other):
+        network = f'[network]\nallow = ["localhost:{other.port}"]\n'
+        apis.grant("GET /who", more=network)
+        with (
+            apis.daemon() as daemon,
+            Client(apis, port=other.port, authority=apis.authority) as client,
+        ):
+            apis.grant("GET /held", more=network)
+            daemon.process.send_signal(signal.SIGHUP)
+            while not daemon.records("reload"):
+                daemon.ask("true")
+            assert client.ask("/who", token=TOKEN)[0] == 200
+            apis.grant("GET /held")
+            daemon.process.send_signal(signal.SIGHUP)
+            assert client.is_closed
+
+
 def test_a_source_that_fails_is_answered_with_what_a_person_can_do(apis: ApiWorld) -> None:
     """As a refusal of the service, and as a failure in the log."""
     apis.lose_token()
