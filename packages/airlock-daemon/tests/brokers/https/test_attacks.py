@@ -309,6 +309,7 @@ async def test_a_request_that_drips_has_one_deadline(
         aws=Means(Sessions("agent", bytes(32)), Spool("/nonexistent")),
         wanted=wanted,
         connection=1,
+        opaque=trio.CancelScope(),
         judged=trio.Semaphore(1),
         scopes=Scopes(api),
     )

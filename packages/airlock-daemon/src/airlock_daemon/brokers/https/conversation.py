@@ -97,10 +97,13 @@ class Conversation:
         aws: Means,
         wanted: Destination,
         connection: int,
+        opaque: trio.CancelScope,
         judged: trio.Semaphore,
         scopes: Scopes,
     ) -> None:
-        """`judged` bounds how much GraphQL is judged at once; `scopes` is of the API's tokens."""
+        """After an upgrade it ends with `opaque`. `judged` bounds how much GraphQL is judged at
+        once; `scopes` is of the API's tokens.
+        """
         self._client = client
         self._service = service
         self._daemon = daemon
@@ -110,6 +113,7 @@ class Conversation:
         self._aws = aws
         self._wanted = wanted
         self._connection = connection
+        self._opaque = opaque
         self._judged = judged
         self._scopes = scopes
         self._authority = str(wanted).removesuffix(":443")
@@ -175,6 +179,7 @@ class Conversation:
                 connection=self._connection,
                 api=self._api.name,
                 fingerprint=self._fingerprint,
+                host=self._wanted.host,
                 method=head.method,
                 path=head.path,
                 query_names=head.query_names,
@@ -216,6 +221,7 @@ class Conversation:
             connection=self._connection,
             api=api.name,
             fingerprint=self._fingerprint,
+            host=self._wanted.host,
             method=head.method,
             path=head.path,
             aws=request.call,
@@ -282,7 +288,10 @@ class Conversation:
         finally:
             await self._finish(given.question, began, result)
         if result.is_upgraded:
-            await splice(self._client, self._service.stream, result.rest, result.early, self._turns)
+            service = self._service.stream
+            await splice(
+                self._client, service, result.rest, result.early, self._turns, self._opaque
+            )
         self._buffer = result.rest
         if not result.is_reusable and result.fault is None and not result.is_upgraded:
             await say_last(self._client, b"")
