@@ -1,5 +1,6 @@
 """A daemon with an API: real processes, TLS both ways, and a server that wants the credential."""
 
+import json
 import os
 import shlex
 import signal
@@ -137,6 +138,25 @@ def test_a_connection_to_a_network_is_recorded_with_its_bytes(apis: ApiWorld) ->
     assert record["detail"]["received"] > 0
 
 
+def test_a_connection_to_a_network_ends_with_its_grant(apis: ApiWorld) -> None:
+    """What is asked over it is not seen, so that nothing else would."""
+    with ApiServer(apis.authority) as other, in_thread(other):
+        network = f'[network]\nallow = ["localhost:{other.port}"]\n'
+        apis.grant("GET /who", more=network)
+        with (
+            apis.daemon() as daemon,
+            Client(apis, port=other.port, authority=apis.authority) as client,
+        ):
+            apis.grant("GET /held", more=network)
+            daemon.process.send_signal(signal.SIGHUP)
+            while not daemon.records("reload"):
+                daemon.ask("true")
+            assert client.ask("/who", token=TOKEN)[0] == 200
+            apis.grant("GET /held")
+            daemon.process.send_signal(signal.SIGHUP)
+            assert client.is_closed
+
+
 def test_a_source_that_fails_is_answered_with_what_a_person_can_do(apis: ApiWorld) -> None:
     """As a refusal of the service, and as a failure in the log."""
     apis.lose_token()
@@ -204,6 +224,28 @@ def test_a_reload_counts_for_the_next_request_of_a_connection(apis: ApiWorld) ->
         apis.server.release.set()
         client.read_some(b"half")
         assert client.ask("/who")[0] == 403
+
+
+def test_what_is_taken_away_while_a_command_gives_the_credential_is_refused(
+    apis: ApiWorld,
+) -> None:
+    """A source may take seconds, and a person have changed the rules meanwhile."""
+    waiting = apis.world.root / "waiting"
+    os.mkfifo(waiting)
+    words = ["sh", "-c", f"echo {TOKEN}; cat {waiting}"]
+    source = f"command = {json.dumps(words)}"
+    apis.grant("GET /who", source=source)
+    with apis.daemon() as daemon, apis.client() as client:
+        client.send("/who")
+        # The command has begun when it reads.
+        with waiting.open("w"):
+            apis.grant("GET /held", source=source)
+            daemon.process.send_signal(signal.SIGHUP)
+            while not daemon.records("reload"):
+                daemon.ask("true")
+        status, text = read_answer(client.socket, "GET")
+        assert (status, "no rule allows it" in text) == (403, True)
+    assert apis.server.requests == []
 
 
 def ask_after_a_change(apis: ApiWorld, daemon: Daemon) -> int:

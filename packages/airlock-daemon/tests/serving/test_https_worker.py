@@ -41,7 +41,7 @@ from airlock_daemon.setup.limits import Limits
 from airlock_modules.apis import Api
 
 CALLER = Caller(peer={"pid": 1, "uid": 2})
-API = Api(name="api", module="api", hosts=("api.test",), allow=("GET /ok",))
+API = Api(name="api", module="api", hosts=("api.test",), allow=("GET,POST /ok",))
 SETTINGS = Settings(agent="my", apis=(), keys="/keys", published="/published")
 
 
@@ -111,13 +111,14 @@ async def worker_and_process(folder: Path) -> AsyncIterator[Ends]:
         audit.close()
 
 
-def ask(number: int, path: str = "/ok", *, connection: int = 1) -> Question:
+def ask(number: int, path: str = "/ok", *, connection: int = 1, method: str = "GET") -> Question:
     return Question(
         question=number,
         connection=connection,
         api="api",
         fingerprint=API.fingerprint,
-        method="GET",
+        host="api.test",
+        method=method,
         path=path,
         needs_secret=False,
     )
@@ -163,6 +164,7 @@ async def test_what_is_granted_and_refused_is_recorded(tmp_path: Path) -> None:
     assert ended["detail"] == {
         "service": "https",
         "operation": "api GET /ok",
+        "host": "api.test",
         "status": 200,
         "bytes": 3,
         "received": 4,
@@ -183,6 +185,26 @@ async def test_past_a_thousand_in_a_minute_they_are_counted(
     counts = [each["count"] for each in ends.records()]
     assert counts.count(None) == MOST_RECORDS + 1
     assert sum(each for each in counts if each) == 5
+
+
+async def test_what_may_change_something_is_recorded_however_many_there_were(
+    tmp_path: Path,
+) -> None:
+    """Nobody hides a change behind a thousand looks."""
+    async with worker_and_process(tmp_path) as ends:
+        refused = Refused(connection=1, host="other.test", port=443, rule="host", reason="no")
+        for _ in range(MOST_RECORDS):
+            ends.operations.note_refused(refused, CALLER)
+        for number, method in enumerate(("GET", "POST")):
+            answer = await ends.operations.judge(ask(number, method=method), CALLER)
+            assert answer.refusal is None
+            done = Finished(question=number, status=200, sent=0, received=0, duration_ms=0)
+            ends.operations.finish(done)
+    written = [each for each in ends.records()[MOST_RECORDS:] if each.get("count") is None]
+    assert [(each["event"], each["detail"]["operation"]) for each in written] == [
+        ("broker-start", "api POST /ok"),
+        ("broker", "api POST /ok"),
+    ]
 
 
 async def test_an_operation_is_recorded_that_its_process_did_not_survive(tmp_path: Path) -> None:

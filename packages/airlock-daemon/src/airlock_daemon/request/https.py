@@ -25,11 +25,16 @@ from airlock_modules.operation import Operation
 
 MOST_RECORDS = 1000
 EVERY_S = 60.0
-"""So many of an agent's operations have records of their own in so long; more are counted."""
+"""So many of an agent's operations have records of their own in so long.
+
+Of more, those that read and those that are refused are counted; what may change something has one.
+"""
 
 HUNG_UP = "the client hung up"
 
 _FORBIDDEN, _FAULT = 403, 500
+
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +45,13 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     container_proven: bool | None = None
 
 
+class _Operation(msgspec.Struct, frozen=True):
+    """One operation, as it is recorded. `changes` says that it may be more than reading."""
+
+    record: Record
+    changes: bool = False
+
+
 class Operations:
     """What one agent asks of APIs by the HTTPS broker."""
 
@@ -48,7 +60,7 @@ class Operations:
         self._agent = agent
         self._sources = sources
         # What was granted and is not over.
-        self._granted: dict[int, Record] = {}
+        self._granted: dict[int, _Operation] = {}
         self._since = -EVERY_S
         self._left = 0
 
@@ -58,19 +70,24 @@ class Operations:
         Whatever goes wrong refuses. What is granted is recorded first, and over with `finish` or
         `abort`.
         """
-        record = self._describe(question, caller)
+        operation = self._describe(question, caller)
+        generation = self._agent.generation
         try:
             api = self._admit(question)
             secret = await self._sources.get(self._agent, api) if question.needs_secret else None
-            if self._has_room:
-                self._shared.record_ahead(replace(record, event="broker-start"))
+            if self._agent.generation is not generation:
+                # The files were read again while a command gave the credential.
+                self._admit(question)
+            if operation.changes or self._has_room:
+                start = replace(operation.record, event="broker-start")
+                self._shared.record_ahead(start)
         except trio.Cancelled:
-            self._write(record, "aborted", HUNG_UP)
+            self._write(operation, "aborted", HUNG_UP)
             raise
         except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
-            answer = self._refuse(question.question, record, error)
+            answer = self._refuse(question.question, operation.record, error)
         else:
-            self._granted[question.question] = record
+            self._granted[question.question] = operation
             if secret is None:
                 return Answer(question=question.question)
             return Answer(question=question.question, secret=secret.value, version=secret.version)
@@ -79,43 +96,47 @@ class Operations:
 
     def refuse(self, question: Question, caller: Caller, error: AirlockError) -> Answer:
         """Refuse a request without looking at it."""
-        return self._refuse(question.question, self._describe(question, caller), error)
+        return self._refuse(question.question, self._describe(question, caller).record, error)
 
     def finish(self, finished: Finished) -> None:
         """Record that what was granted is over."""
-        record = self._granted.pop(finished.question, None)
-        if record is None:
+        operation = self._granted.pop(finished.question, None)
+        if operation is None:
             return
         done = {"status": finished.status, "bytes": finished.sent, "received": finished.received}
-        detail = {**_detail(record), **done}
-        record = replace(record, detail=detail, duration_ms=finished.duration_ms)
-        self._write(record, "allowed" if finished.fault is None else "failed", finished.fault)
+        detail = {**_detail(operation.record), **done}
+        record = replace(operation.record, detail=detail, duration_ms=finished.duration_ms)
+        outcome: Outcome = "allowed" if finished.fault is None else "failed"
+        self._write(replace(operation, record=record), outcome, finished.fault)
 
     def abort(self, question: int, reason: str) -> None:
         """Record that what was granted was cut short; nothing where it was not, or is over."""
-        record = self._granted.pop(question, None)
-        if record is not None:
-            self._write(record, "aborted", reason)
+        operation = self._granted.pop(question, None)
+        if operation is not None:
+            self._write(operation, "aborted", reason)
 
     def note_refused(self, refused: Refused, caller: Caller) -> None:
         """Record what the worker has refused by itself."""
         words = (refused.method, refused.path) if refused.method else ()
         record = self._begin(f"{refused.host}:{refused.port}", *words, caller=caller)
-        self._write(replace(record, layer="broker", rule=refused.rule), "denied", refused.reason)
+        record = replace(record, layer="broker", rule=refused.rule)
+        self._write(_Operation(record), "denied", refused.reason)
 
     def note_unserved(self, error: AirlockError, caller: Caller) -> None:
         """Record that a connection was not served."""
         record = self._begin("connect", caller=caller)
         if isinstance(error, Denied):
             record = replace(record, layer=error.layer, rule=error.rule)
-        self._write(record, "denied" if isinstance(error, Denied) else "failed", error.message)
+        outcome: Outcome = "denied" if isinstance(error, Denied) else "failed"
+        self._write(_Operation(record), outcome, error.message)
 
     def note_spliced(self, spliced: Spliced, caller: Caller) -> None:
         """Record a connection of which the bytes were passed on as they were."""
         destination = f"{spliced.host}:{spliced.port}"
         record = self._begin("connect", destination, caller=caller, service="connect")
         done = {"bytes": spliced.sent, "received": spliced.received}
-        self._write(replace(record, detail={**_detail(record), **done}), "allowed", None)
+        record = replace(record, detail={**_detail(record), **done})
+        self._write(_Operation(record, changes=True), "allowed", None)
 
     def spend(self, spent: Spent) -> None:
         """Forget a credential that the service did not take."""
@@ -161,17 +182,20 @@ class Operations:
             )
         return api
 
-    def _describe(self, question: Question, caller: Caller) -> Record:
+    def _describe(self, question: Question, caller: Caller) -> _Operation:
         api = self._find_api(question.api)
         name = question.api if api is None else api.module
         words = [question.method, question.path]
+        changes = question.method not in _READING
         if question.graphql is not None:
+            changes = any(field.kind != "query" for field in question.graphql)
             fields = [(field.kind, field.name) for field in question.graphql]
             words = ["graphql", *(word for field in fields for word in field)]
         if question.aws is not None:
             words = [*question.aws.words]
         record = self._begin(name, *words, caller=caller)
-        return replace(record, command=shorten(name))
+        detail = {**_detail(record), "host": question.host}
+        return _Operation(replace(record, command=shorten(name), detail=detail), changes)
 
     def _begin(self, *words: str, caller: Caller, service: str = "https") -> Record:
         return Record(
@@ -197,15 +221,16 @@ class Operations:
                 exc_info=error,
             )
             error, status = own_fault(error), _FAULT
-        self._write(record, outcome, error.message)
+        self._write(_Operation(record), outcome, error.message)
         refusal = Refusal(
             message=error.message, hint=error.hint or "", rule=str(record.rule or ""), status=status
         )
         return Answer(question=question, refusal=refusal)
 
-    def _write(self, record: Record, outcome: Outcome, reason: str | None) -> None:
+    def _write(self, operation: _Operation, outcome: Outcome, reason: str | None) -> None:
         """Write a record, or count it where there were many."""
-        if self._has_room:
+        record = operation.record
+        if self._has_room or operation.changes:
             self._left -= 1
             short = None if reason is None else shorten(reason)
             self._shared.record(replace(record, outcome=outcome, reason=short))

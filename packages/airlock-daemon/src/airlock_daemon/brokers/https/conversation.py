@@ -95,11 +95,13 @@ class Conversation:
         aws: Means,
         wanted: Destination,
         connection: int,
+        opaque: trio.CancelScope,
         held: trio.Semaphore,
         too_wide: set[int],
     ) -> None:
-        """`held` bounds the bodies that are in memory as a whole. Of `too_wide` credentials the
-        API's first answer has shown that, and none is sent again.
+        """After an upgrade it ends with `opaque`. `held` bounds the bodies that are in memory as a
+        whole. Of `too_wide` credentials the API's first answer has shown that, and none is sent
+        again.
         """
         self._client = client
         self._service = service
@@ -110,6 +112,7 @@ class Conversation:
         self._aws = aws
         self._wanted = wanted
         self._connection = connection
+        self._opaque = opaque
         self._held = held
         self._too_wide = too_wide
         self._authority = str(wanted).removesuffix(":443")
@@ -177,6 +180,7 @@ class Conversation:
             connection=self._connection,
             api=self._api.name,
             fingerprint=self._fingerprint,
+            host=self._wanted.host,
             method=head.method,
             path=head.path,
             query_names=head.query_names,
@@ -213,6 +217,7 @@ class Conversation:
             connection=self._connection,
             api=api.name,
             fingerprint=self._fingerprint,
+            host=self._wanted.host,
             method=head.method,
             path=head.path,
             aws=request.call,
@@ -276,7 +281,10 @@ class Conversation:
         finally:
             await self._finish(question, began, result)
         if result.is_upgraded:
-            await splice(self._client, self._service.stream, result.rest, result.early, self._turns)
+            service = self._service.stream
+            await splice(
+                self._client, service, result.rest, result.early, self._turns, self._opaque
+            )
         self._buffer = result.rest
         if not result.is_reusable and result.fault is None and not result.is_upgraded:
             await say_last(self._client, b"")

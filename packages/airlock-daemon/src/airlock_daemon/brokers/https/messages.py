@@ -97,14 +97,15 @@ class Unready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class Question(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """May this request be made? `query_names` are without their values.
 
-    `fingerprint` is that of the API that the connection was opened for. `needs_secret` says that
-    the request has the placeholder, so that the answer must have the credential.
+    `fingerprint` is that of the API that the connection to `host` was opened for. `needs_secret`
+    says that the request has the placeholder, so that the answer must have the credential.
     """
 
     question: int
     connection: int
     api: str
     fingerprint: str
+    host: str
     method: str
     path: str
     query_names: tuple[str, ...] = ()

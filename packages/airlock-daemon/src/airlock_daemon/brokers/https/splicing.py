@@ -24,8 +24,11 @@ async def splice(
     said: bytes,
     answered: bytes,
     turns: Taking,
+    scope: trio.CancelScope,
 ) -> tuple[int, int]:
     """Carry what comes on either to the other until both have ended it, or one is gone.
+
+    Cancelling `scope`, a new one, ends it too.
 
     `said` has come from `one` before, and `answered` from `other`. Returns how many bytes were
     carried from each. Their owner closes them.
@@ -51,7 +54,8 @@ async def splice(
             scope.cancel()
         scope.deadline = trio.current_time() + _HALF_S
 
-    with trio.CancelScope(deadline=trio.current_time() + _IDLE_S) as scope:
+    scope.deadline = trio.current_time() + _IDLE_S
+    with scope:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(pour, one, other, said, 0)
             nursery.start_soon(pour, other, one, answered, 1)

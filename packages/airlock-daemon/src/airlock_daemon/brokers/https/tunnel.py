@@ -77,6 +77,25 @@ class Tunnel:
         self._policy = policy
         self._daemon = daemon
         self._turns = turns
+        self._wanted: Destination | None = None
+        # What is carried as it is runs in it.
+        self._opaque = trio.CancelScope()
+
+    def follow(self, policy: Policy) -> None:
+        """End a connection that is carried as it is, where other settings do not grant it."""
+        wanted = self._wanted
+        if wanted is None:
+            self._policy = policy
+            return
+        before, now = self._policy.find(wanted), policy.find(wanted)
+        if before is None or now is None:
+            is_granted = before is now and (
+                policy.network.names(wanted) or policy.network.covers(wanted)
+            )
+        else:
+            is_granted = before.fingerprint == now.fingerprint
+        if not is_granted:
+            self._opaque.cancel()
 
     async def run(self) -> None:
         """Serve it until it ends. Raises BrokenResourceError where the tool is gone."""
@@ -88,6 +107,7 @@ class Tunnel:
         if asked is None:
             return
         wanted, behind = asked
+        self._wanted = wanted
         api = self._policy.find(wanted)
         try:
             if api is not None:
@@ -127,6 +147,7 @@ class Tunnel:
                 aws=self._policy.aws,
                 wanted=wanted,
                 connection=self._number,
+                opaque=self._opaque,
                 held=self._policy.held,
                 too_wide=self._policy.too_wide[api.name],
             ).run()
@@ -143,7 +164,9 @@ class Tunnel:
                 behind = await self._read_hello(wanted, behind)
                 if not behind:
                     return
-            sent, received = await splice(self._below, server, behind, b"", self._turns)
+            sent, received = await splice(
+                self._below, server, behind, b"", self._turns, self._opaque
+            )
             spliced = Spliced(
                 connection=self._number,
                 host=wanted.host,

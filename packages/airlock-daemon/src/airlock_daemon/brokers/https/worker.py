@@ -76,6 +76,7 @@ class _Worker:
         self._turns = _Bulk()
         self._threads = trio.CapacityLimiter(_LOOKUPS)
         self._is_confined = False
+        self._tunnels: set[Tunnel] = set()
         self._pending: dict[int, trio.MemorySendChannel[Answer]] = {}
         numbers = itertools.count(1)
         self._daemon = Daemon(ask=self._ask, number=lambda: next(numbers), tell=self._tell)
@@ -101,7 +102,11 @@ class _Worker:
     async def _follow(
         self, settings: Settings, before: Policy | AirlockError
     ) -> Policy | AirlockError:
-        """Serve by new settings from here on; what is under way goes on by the old ones."""
+        """Serve by new settings from here on.
+
+        A request that is under way goes on; a connection that is carried as it is goes on where it
+        is still granted.
+        """
         authority = before.authority if isinstance(before, Policy) else None
         try:
             if not self._is_confined:
@@ -114,6 +119,8 @@ class _Worker:
         except AirlockError as error:
             await self._tell(Unready(message=error.message, hint=error.hint or ""))
             return error
+        for tunnel in self._tunnels:
+            tunnel.follow(policy)
         await self._tell(Ready(fingerprint=policy.authority.fingerprint))
         return policy
 
@@ -128,7 +135,12 @@ class _Worker:
                 text = f"{policy.message}; {policy.hint}" if policy.hint else policy.message
                 await say_last(stream, refusal(HTTPStatus.SERVICE_UNAVAILABLE, text))
             else:
-                await Tunnel(stream, number, policy, self._daemon, self._turns).run()
+                tunnel = Tunnel(stream, number, policy, self._daemon, self._turns)
+                self._tunnels.add(tunnel)
+                try:
+                    await tunnel.run()
+                finally:
+                    self._tunnels.discard(tunnel)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         except Exception as error:  # noqa: BLE001 - the others go on
