@@ -116,7 +116,7 @@ def test_the_network_of_a_command_is_another_key(world: World) -> None:
 
 
 def test_an_override_has_the_apis_that_it_names(world: World) -> None:
-    """One of an earlier release names none, and grants no more than it did."""
+    """Else the built-in's; but one of an earlier release grants no more than it did."""
     _write(world, 'commands = ["gh"]')
     own = world.agent / "commands"
     own.mkdir(exist_ok=True)
@@ -124,8 +124,13 @@ def test_an_override_has_the_apis_that_it_names(world: World) -> None:
     assert "GET /rate_limit" not in _find(world).apis[0].allow
     (own / "gh.toml").write_text(recipe_text("gh"))
     assert not _find(world)
-    world.write_module("gh", "gh", '[deny]\nargs = []\n[sandbox]\nbox = "none"\n')
+    for box in ("none", "home"):
+        world.write_module("gh", "gh", f'[deny]\nargs = []\n[sandbox]\nbox = "{box}"\n')
+        assert not _find(world)
+    world.write_module("gh", "gh", "[deny]\nargs = []\n")
     assert not _find(world)
+    world.write_module("gh", "gh", '[deny]\nargs = []\n[sandbox]\nbox = "closed"\n')
+    assert "GET /rate_limit" in _find(world).apis[0].allow
 
 
 def test_check_tells_what_a_credential_lacks(world: World) -> None:

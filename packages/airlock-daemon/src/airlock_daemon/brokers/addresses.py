@@ -19,6 +19,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 # Addresses that lead to the IPv4 address in their last bits (NAT64, RFC 6052).
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _LAST_BITS = 0xFFFFFFFF
+# Public by their numbers: the services of Azure around a machine, and relays of 6to4 (RFC 7526).
+_AROUND = (ipaddress.IPv4Network("168.63.129.16/32"), ipaddress.IPv4Network("192.88.99.0/24"))
 # All of IPv6 that IANA has given out for the public. Of the rest some is in use all the same:
 # site-local addresses, overlays, translators, IPv4 in other forms.
 _GIVEN_OUT = (ipaddress.IPv6Network("2000::/3"), _NAT64)
@@ -63,7 +65,9 @@ def _is_public(address: Address) -> bool:
 
 
 def _is_given_out(address: Address) -> bool:
-    return address.version == 4 or any(address in network for network in _GIVEN_OUT)
+    if address.version == 4:
+        return not any(address in network for network in _AROUND)
+    return any(address in network for network in _GIVEN_OUT)
 
 
 def _find_embedded(address: Address) -> Iterator[Address]:

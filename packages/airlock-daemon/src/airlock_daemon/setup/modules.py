@@ -78,7 +78,9 @@ def give_box(module: Module) -> Module:
 
     Both are the built-in's for an override, and for a module of any name that runs the program of a
     built-in. What holds credentials has a closed one. Any other has none, and is refused
-    (`Module.lacks_box`). A broker needs none.
+    (`Module.lacks_box`). A broker needs none. An override in a closed box that names no APIs and no
+    credentials keeps the built-in's APIs; one of an earlier release has another box, or holds a
+    credential, and is granted nothing by them.
     """
     if module.broker is not None:
         return module
@@ -94,6 +96,9 @@ def give_box(module: Module) -> Module:
             sandbox = _CLOSED
     if credentials is None and builtin is not None and sandbox is not None:
         credentials = builtin.credentials if sandbox.box == "closed" else None
+    own, is_closed = _find_builtin(module.name), sandbox is not None and sandbox.box == "closed"
+    if own is not None and is_closed and not module.apis and module.credentials is None:
+        module = replace(module, apis=own.apis, clients=own.clients)
     return replace(module, sandbox=sandbox, credentials=credentials)
 
 

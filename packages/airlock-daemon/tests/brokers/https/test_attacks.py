@@ -299,6 +299,7 @@ async def test_a_head_that_drips_has_one_deadline(
         aws=Means(Sessions("agent", bytes(32)), Spool("/nonexistent")),
         wanted=wanted,
         connection=1,
+        opaque=trio.CancelScope(),
         held=trio.Semaphore(1),
         too_wide=set(),
     )

@@ -4,6 +4,10 @@ A service that repeats what it was sent would hand the credential to the tool. L
 credential itself and its usual spellings: escaped for a URL, in hexadecimal, in base64 at whatever
 offset. A service can always spell it otherwise; this is the second wall, the first is that only
 granted operations are asked for.
+
+How long something is held back must not depend on the credential: a tool that has a service repeat
+its guesses, and watches when they come, would learn the credential letter by letter. So the end of
+what came waits wherever a word is unfinished, whatever the word is.
 """
 
 import base64
@@ -12,9 +16,10 @@ from urllib.parse import quote
 
 # Shorter ones stand in answers by chance.
 _SHORTEST = 8
-# So much of the beginning of a credential may pass before it is known not to be one: what ends in
-# such a beginning would otherwise wait for more, and an interactive answer with it.
-_FREE = 3
+# Bytes of an unfinished word that wait for its end, whatever credential is looked for.
+_HELD = 1024
+_BETWEEN_WORDS = b" \t\r\n\"'`<>(){}[],;:"
+_OF_WORDS = bytes(byte for byte in range(256) if byte not in _BETWEEN_WORDS)
 
 
 class Exposed(Exception):
@@ -26,7 +31,7 @@ class Search:
 
     def __init__(self, *secrets: str) -> None:
         self._wanted = tuple(each for secret in secrets for each in _spell(secret.encode()))
-        self._longest = max(map(len, self._wanted), default=0)
+        self._most = max(_HELD, *map(len, self._wanted), 0)
         # The end of what was seen, and how much of that was not passed yet.
         self._seen = b""
         self._kept = 0
@@ -44,9 +49,10 @@ class Search:
         if any(each in seen for each in self._wanted):
             raise Exposed
         fresh = len(seen) - len(self._seen) + self._kept
-        self._kept = min(self._count_begun(seen), fresh)
+        end = seen[-self._most :]
+        self._kept = min(len(end) - len(end.rstrip(_OF_WORDS)), fresh)
         passed = seen[len(seen) - fresh : len(seen) - self._kept]
-        self._seen = seen[-self._longest :]
+        self._seen = end
         return passed
 
     def finish(self) -> bytes:
@@ -58,17 +64,6 @@ class Search:
     def is_in(self, name: bytes, value: bytes) -> bool:
         """Whether a header has it; its name is in lower case."""
         return any(each in value or each.lower() in name for each in self._wanted)
-
-    def _count_begun(self, seen: bytes) -> int:
-        """How many bytes at the end of `seen` are the beginning of one, if more than are free."""
-        most = 0
-        for each in self._wanted:
-            beginning = each[: _FREE + 1]
-            at = seen.find(beginning, max(0, len(seen) - len(each) + 1))
-            while at >= 0 and not each.startswith(seen[at:]):
-                at = seen.find(beginning, at + 1)
-            most = max(most, len(seen) - at if at >= 0 else 0)
-        return most
 
 
 def _spell(secret: bytes) -> Iterator[bytes]:
