@@ -9,11 +9,13 @@ import textwrap
 from pathlib import Path
 
 import broker_fixtures
+import pytest
 import trio
 from api_server import ApiServer
 from broker_world import broker, make_api
 
 from airlock_daemon.brokers.https.messages import Ended, Ready, Unready
+from airlock_daemon.platform.linux.landlock import landlock_version
 
 certificates = broker_fixtures.certificates
 server = broker_fixtures.server
@@ -76,13 +78,136 @@ def test_behind_the_filter_nothing_is_executed_or_traced() -> None:
     assert attempt("ctypes.CDLL(None).syscall(0x40000000 + 39)") == f"ended by {-signal.SIGSYS}"
 
 
+# CLONE_NEWUSER and SIGCHLD.
+UNSHARED = 0x10000000 | 17
+
+
+@pytest.mark.parametrize("is_guarded", [True, False])
+def test_behind_the_filter_no_other_process_is_reached(tmp_path: Path, is_guarded: bool) -> None:
+    """Neither by a socket of this host, such as the engine's, nor by a signal or a namespace."""
+    path = str(tmp_path / "engine.sock")
+    datagrams = str(tmp_path / "log.sock")
+    with socket.socket(socket.AF_UNIX) as engine, socket.socket(socket.AF_UNIX, 2) as log:
+        engine.bind(path)
+        engine.listen()
+        log.bind(datagrams)
+        code = f"""
+            import errno, socket
+            def attempt(act):
+                try:
+                    act()
+                    print("done", flush=True)
+                except OSError as error:
+                    print(errno.errorcode[error.errno], flush=True)
+            def call(number, *arguments):
+                libc = ctypes.CDLL(None, use_errno=True)
+                result = libc.syscall(ctypes.c_long(number), *map(ctypes.c_long, arguments))
+                if result == 0 and number != 424:
+                    os._exit(0)
+                if result < 0:
+                    raise OSError(ctypes.get_errno(), "")
+            attempt(lambda: socket.socket(socket.AF_UNIX).connect({path!r}))
+            attempt(lambda: socket.socketpair(type=socket.SOCK_DGRAM)[0].connect({datagrams!r}))
+            attempt(lambda: os.kill(os.getppid(), 0))
+            attempt(lambda: call(424, os.pidfd_open(os.getppid()), 0, 0, 0))
+            attempt(lambda: call({{"x86_64": 56, "aarch64": 220}}[os.uname().machine],
+                                 {UNSHARED}, 0, 0, 0, 0))
+        """
+        assert (
+            attempt(code, is_guarded=is_guarded).split() == ["EPERM" if is_guarded else "done"] * 5
+        )
+    # What a worker needs: the network, its resolver, threads, and the pair of its event loop.
+    assert (
+        attempt("""
+        import socket
+        socket.socketpair()
+        listener = socket.create_server(("127.0.0.1", 0))
+        socket.create_connection(listener.getsockname())
+        thread = threading.Thread(target=socket.getaddrinfo, args=("localhost", 443))
+        thread.start()
+        thread.join()
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).bind((0, 0))
+        print("served")
+        """)
+        == "served"
+    )
+
+
+@pytest.mark.skipif(landlock_version() < 3, reason="needs a newer Landlock")
+@pytest.mark.parametrize("is_guarded", [True, False])
+def test_a_confined_worker_writes_in_its_two_directories_alone(
+    tmp_path: Path, is_guarded: bool
+) -> None:
+    """So that it leaves nothing for others to execute, and replaces no file that they trust."""
+    for name in ("https", "published", "home"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "home" / "config.toml").write_text("as it was")
+    confine = f"""
+        from airlock_daemon.brokers.https.messages import Settings
+        from airlock_daemon.brokers.https.worker import confine
+        keys, published = {str(tmp_path / "https/a.key")!r}, {str(tmp_path / "published")!r}
+        confine(Settings(agent="a", apis=(), keys=keys, published=published))
+    """
+    code = f"""
+        import tempfile
+        from pathlib import Path
+        home = Path({str(tmp_path / "home")!r})
+        def attempt(act):
+            try:
+                act()
+                print("done", flush=True)
+            except PermissionError:
+                print("refused", flush=True)
+        def run():
+            attempt((home / "config.toml").unlink)
+            attempt(lambda: (home / "config.toml").write_text("changed"))
+            attempt(lambda: os.symlink("x", home / "link"))
+            attempt(lambda: os.truncate(home / "config.toml", 0))
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+        # The file of a long body, and a file that is published.
+        tempfile.TemporaryFile(dir={str(tmp_path / "https")!r}).write(b"body")
+        file = Path({str(tmp_path / "published")!r}, "ca.pem")
+        file.with_suffix(".new").write_text("it")
+        os.replace(file.with_suffix(".new"), file)
+        print(file.read_text())
+    """
+    text = textwrap.dedent(confine if is_guarded else "") + textwrap.dedent(code)
+    answers = ["refused" if is_guarded else "done"] * 4
+    assert attempt(text, is_guarded=is_guarded).split() == [*answers, "it"]
+    found = (tmp_path / "home" / "config.toml").read_text()
+    assert found == ("as it was" if is_guarded else "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has capabilities")
+@pytest.mark.parametrize("is_own", [True, False])
+def test_capabilities_are_dropped_but_for_one_where_the_directories_are_of_others(
+    tmp_path: Path, is_own: bool
+) -> None:
+    """A daemon of root may have its state in a directory of another user."""
+    if not is_own:
+        os.chown(tmp_path, 65534, 65534)
+    printed = attempt(f"""
+        from airlock_daemon.platform.linux.capabilities import drop_capabilities
+        drop_capabilities()
+        drop_capabilities([{str(tmp_path)!r}])
+        status = dict(line.split(":") for line in open("/proc/self/status"))
+        print(*(int(status[name], 16) for name in ("CapPrm", "CapEff", "CapBnd", "CapAmb")))
+        open({str(tmp_path / "file")!r}, "w")
+    """)
+    assert printed == ("0 0 0 0" if is_own else "2 2 0 0")
+
+
 async def test_a_worker_has_the_filter_and_no_new_privileges(
     tmp_path: Path, server: ApiServer, variables: dict[str, str]
 ) -> None:
-    """And none of the daemon's environment or directory."""
+    """And none of the daemon's capabilities, environment or directory."""
     async with broker(tmp_path, make_api(server.port), variables=variables) as world:
         status = read_status(world.worker)
         assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
+        # No capability either, whoever runs the daemon.
+        assert {int(status[each], 16) for each in ("CapPrm", "CapEff", "CapAmb")} == {0}
         assert os.readlink(f"/proc/{world.worker}/cwd") == "/"
         assert world.process is not None
         assert read_status(world.process.pid)["Threads"] == "1"

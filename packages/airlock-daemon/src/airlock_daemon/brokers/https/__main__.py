@@ -21,6 +21,7 @@ import trio
 from airlock_daemon.brokers.https.messages import Fork, receive_message
 from airlock_daemon.brokers.https.worker import serve_agent
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.platform.linux.capabilities import drop_capabilities
 from airlock_daemon.platform.linux.seccomp import die_with_parent, forbid_executing
 from airlock_daemon.platform.linux.tracing import forbid_tracing
 
@@ -68,6 +69,7 @@ def _work(end: int, parent: int) -> None:
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         die_with_parent(parent)
+        drop_capabilities()
         forbid_executing()
         trio.run(serve_agent, socket.socket(fileno=end))
         status = 0

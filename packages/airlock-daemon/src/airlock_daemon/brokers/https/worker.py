@@ -38,7 +38,9 @@ from airlock_daemon.brokers.https.service import Authorities
 from airlock_daemon.brokers.https.splicing import say_last
 from airlock_daemon.brokers.https.spool import Spool
 from airlock_daemon.brokers.https.tunnel import Policy, Tunnel
-from airlock_daemon.errors import AirlockError
+from airlock_daemon.errors import AirlockError, Failed
+from airlock_daemon.platform.linux.capabilities import drop_capabilities
+from airlock_daemon.platform.linux.landlock import forbid_writing
 from airlock_daemon.platform.threads import run_in_thread
 
 # Names that are looked up at once.
@@ -74,6 +76,7 @@ class _Worker:
         self._channel = channel
         self._turns = _Bulk()
         self._threads = trio.CapacityLimiter(_LOOKUPS)
+        self._is_confined = False
         self._tunnels: set[Tunnel] = set()
         self._pending: dict[int, trio.MemorySendChannel[Answer]] = {}
         numbers = itertools.count(1)
@@ -107,6 +110,10 @@ class _Worker:
         """
         authority = before.authority if isinstance(before, Policy) else None
         try:
+            if not self._is_confined:
+                # Before there is a thread, which would keep what this one gives up.
+                confine(settings)
+                self._is_confined = True
             policy = await run_in_thread(
                 lambda: _make_policy(settings, authority, self._threads), limiter=self._threads
             )
@@ -155,6 +162,20 @@ class _Worker:
 
     async def _tell(self, message: ToDaemon) -> None:
         await self._channel.send(message)
+
+
+def confine(settings: Settings) -> None:
+    """Give up what an agent's worker does not need. Raises Failed."""
+    directories = (settings.published, os.path.dirname(settings.keys))
+    try:
+        drop_capabilities(directories)
+        forbid_writing(directories)
+    except OSError as error:
+        raise Failed(
+            f"the HTTPS broker's worker for {settings.agent} cannot be confined to "
+            f"{' and '.join(directories)}: {error.strerror}",
+            hint="see that both are there, and that the daemon may write in them",
+        ) from error
 
 
 def _make_policy(

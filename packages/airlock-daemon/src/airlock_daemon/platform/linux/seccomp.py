@@ -1,11 +1,13 @@
-"""A process that can execute nothing and look into no other (seccomp(2), prctl(2))."""
+"""A process that can execute nothing and reach no other (seccomp(2), prctl(2))."""
 
 import ctypes
+import errno
 import os
 import platform
 import signal
+import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from airlock_daemon.errors import Failed
 from airlock_daemon.platform.linux.tracing import prctl
@@ -35,20 +37,50 @@ _REFUSED = {
     "mount": (165, 40),
     "pivot_root": (155, 41),
     "chroot": (161, 51),
+    "umount2": (166, 39),
+    "open_tree": (428, 428),
+    "move_mount": (429, 429),
+    "fsopen": (430, 430),
+    "fsconfig": (431, 431),
+    "fsmount": (432, 432),
+    "fspick": (433, 433),
+    "mount_setattr": (442, 442),
+    "open_by_handle_at": (304, 265),
+    "init_module": (175, 105),
+    "finit_module": (313, 273),
+    "delete_module": (176, 106),
+    "kexec_load": (246, 104),
+    "kexec_file_load": (320, 294),
     "bpf": (321, 280),
     "perf_event_open": (298, 241),
     "userfaultfd": (323, 282),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
     "keyctl": (250, 219),
+    "kill": (62, 129),
+    "tkill": (200, 130),
+    "tgkill": (234, 131),
+    "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240),
+    "pidfd_send_signal": (424, 424),
     "io_uring_setup": (425, 425),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
 }
 
+_SOCKET, _SOCKETPAIR = (41, 198), (53, 199)
+_CLONE, _CLONE3 = (56, 220), (435, 435)
+# The resolver reads by the last one which addresses this host has (netlink(7)).
+_FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK)
+_TYPE_MASK = 0xF
+# CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET.
+_NAMESPACES = 0x7E020000
+
 # linux/filter.h and linux/seccomp.h.
-_LOAD, _IS, _HAS, _RETURN = 0x20, 0x15, 0x45, 0x06
-_NUMBER, _ARCHITECTURE = 0, 4
+_LOAD, _IS, _HAS, _AND, _RETURN = 0x20, 0x15, 0x45, 0x54, 0x06
+# Of an argument what a call takes of an int; both architectures have that half first.
+_NUMBER, _ARCHITECTURE, _FIRST, _SECOND = 0, 4, 16, 24
 _ALLOW, _KILL, _ERROR = 0x7FFF0000, 0x80000000, 0x00050000
-_EPERM = 1
 
 
 class _Program(ctypes.Structure):
@@ -66,10 +98,11 @@ def die_with_parent(parent: int) -> None:
 
 
 def forbid_executing() -> None:
-    """From now on neither this process nor what it forks executes a program or traces a process.
+    """From now on neither this process nor what it forks executes a program or reaches another one.
 
-    Such calls fail with EPERM, and one of another architecture ends the process. Raises Failed
-    where the kernel has no such filters.
+    It neither traces nor signals, enters no namespace, and has no sockets but those of the network
+    and pairs. Such calls fail with EPERM, and one of another architecture ends the process. Raises
+    Failed where the kernel has no such filters.
     """
     try:
         prctl(_PR_SET_NO_NEW_PRIVS, 1)
@@ -85,16 +118,49 @@ def forbid_executing() -> None:
 
 def _make_program(machine: str) -> Iterator[bytes]:
     column = list(_ARCHITECTURES).index(machine)
-    refused: Sequence[int] = [numbers[column] for numbers in _REFUSED.values()]
     yield _step(_LOAD, value=_ARCHITECTURE)
-    yield _step(_IS, value=_ARCHITECTURES[machine], if_not=len(refused) + 4)
-    yield _step(_LOAD, value=_NUMBER)
-    yield _step(_HAS, value=_X32, if_so=len(refused) + 2)
-    for index, number in enumerate(refused):
-        yield _step(_IS, value=number, if_so=len(refused) - index)
-    yield _step(_RETURN, value=_ALLOW)
-    yield _step(_RETURN, value=_ERROR | _EPERM)
+    yield _step(_IS, value=_ARCHITECTURES[machine], if_so=1)
     yield _step(_RETURN, value=_KILL)
+    yield _step(_LOAD, value=_NUMBER)
+    yield _step(_HAS, value=_X32, if_not=1)
+    yield _step(_RETURN, value=_KILL)
+    for numbers in _REFUSED.values():
+        yield from _decide(numbers[column], _fail(errno.EPERM))
+    # Its flags are in memory, where a filter cannot read. The C library falls back to clone(2).
+    yield from _decide(_CLONE3[column], _fail(errno.ENOSYS))
+    yield from _decide(
+        _CLONE[column],
+        _step(_LOAD, value=_FIRST),
+        _step(_HAS, value=_NAMESPACES, if_not=1),
+        _fail(errno.EPERM),
+        _step(_RETURN, value=_ALLOW),
+    )
+    # One of a pair of datagram sockets could connect to another socket.
+    yield from _decide(
+        _SOCKETPAIR[column],
+        _step(_LOAD, value=_SECOND),
+        _step(_AND, value=_TYPE_MASK),
+        _step(_IS, value=socket.SOCK_STREAM, if_so=1),
+        _fail(errno.EPERM),
+        _step(_RETURN, value=_ALLOW),
+    )
+    yield from _decide(
+        _SOCKET[column],
+        _step(_LOAD, value=_FIRST),
+        *(_step(_IS, value=each, if_so=len(_FAMILIES) - i) for i, each in enumerate(_FAMILIES)),
+        _fail(errno.EPERM),
+        _step(_RETURN, value=_ALLOW),
+    )
+    yield _step(_RETURN, value=_ALLOW)
+
+
+def _decide(number: int, *steps: bytes) -> tuple[bytes, ...]:
+    """Take these steps, which end in a return, for one call."""
+    return (_step(_IS, value=number, if_not=len(steps)), *steps)
+
+
+def _fail(number: int) -> bytes:
+    return _step(_RETURN, value=_ERROR | number)
 
 
 def _step(code: int, *, value: int, if_so: int = 0, if_not: int = 0) -> bytes:
