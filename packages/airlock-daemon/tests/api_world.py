@@ -57,11 +57,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", "8")
         self.end_headers()
-        self.wfile.write(b"half")
+        self.wfile.write(b"half ")
         if self.path == "/held":
             self.wfile.flush()
             self.server.release.wait(30)
-        self.wfile.write(b"half")
+        self.wfile.write(b"half ")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
         """Say nothing."""

@@ -72,7 +72,7 @@ def find_parent(daemon: Daemon) -> int:
 def test_the_api_gets_the_credential_and_the_client_never_sees_it(apis: ApiWorld) -> None:
     """What is granted is recorded with its status, and what is refused with its rule."""
     with apis.daemon() as daemon, apis.client() as client:
-        assert client.ask("/who") == (200, "halfhalf")
+        assert client.ask("/who") == (200, "half half ")
         status, text = client.ask("/other")
         assert status == 403
         assert "airlock: api.test GET /other is refused" in text
