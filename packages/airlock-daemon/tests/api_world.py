@@ -55,7 +55,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.requests.append((f"{self.command} {self.path}", given))
         status = 200 if given == f"Bearer {TOKEN}" else 401
         self.send_response(status)
-        self.send_header("Content-Length", "8")
+        self.send_header("Content-Length", "10")
         self.end_headers()
         self.wfile.write(b"half ")
         if self.path == "/held":
