@@ -91,8 +91,8 @@ class Daemon:
 
     def messages(self) -> str:
         """What the daemon has said on stderr."""
-        self.stderr.seek(0)
-        return self.stderr.read()
+        # Opened anew: the daemon writes at the position of the file that it has from here.
+        return Path(f"/proc/self/fd/{self.stderr.fileno()}").read_text()
 
     def records(self, event: str = "exec") -> list[Message]:
         """The audit records of one event."""
