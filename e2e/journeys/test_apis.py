@@ -184,9 +184,12 @@ def place(stages: dict[str, Stage], executables: Executables, ground: Path) -> I
 def _give_credentials(person: Person, known: Mapping[str, str], *, cwd: Path) -> Path:
     """Put each where the person has it; return the file with the password of the index."""
     account = person.account
-    account.make_directory(account.home / ".config/gh")
+    folder = account.home / ".config/gh"
+    # The recipes' journeys use the same home.
+    folder.mkdir(parents=True, exist_ok=True)
     hosts = f"github.com:\n    oauth_token: {known[GITHUB]}\n    user: ada\n"
-    account.write(account.home / ".config/gh/hosts.yml", hosts, mode=0o600)
+    account.write(folder / "hosts.yml", hosts, mode=0o600)
+    account.own(account.home / ".config")
     for name, host in (("anthropic", ANTHROPIC), ("npm", NPM)):
         token = f"{known[host]}\n".encode()
         person.try_line(f"airlock-daemon login {name}", cwd=cwd, stdin=token).succeeded()

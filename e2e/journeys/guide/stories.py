@@ -47,7 +47,8 @@ def follow_index(page: Page, host: GuideHost) -> None:
     host.type(page.take("airlock-daemon run"))
     assert host.has_arrived("agent/first", commit)
     said = host.type(page.take("airlock-daemon log tail"))
-    assert "git push git@github.com/acme/app refs/heads/agent/first 0000000.." in said
+    assert "git push git@github.com/acme/app refs/heads/agent/first " in said
+    assert f"..{commit[:7]}" in said
     assert "allowed" in said.splitlines()[-1]
 
 
