@@ -22,11 +22,13 @@ def running_github(folder: Path, *, token: str) -> Iterator[WebServer]:
 
 def answer_github(asked: Asked, *, token: str) -> Answer:
     """Answer as api.github.com or as a GitHub Enterprise Server does, whoever has the token."""
-    if asked.account != f"token {token}":
+    if asked.account not in (f"token {token}", f"Bearer {token}"):
         return 401, {"message": "Bad credentials"}
     if asked.path in ("/graphql", "/api/graphql"):
         question = json.loads(asked.body)
         return 200, _answer_query(question["query"], question.get("variables", {}))
+    if asked.path in ("/rate_limit", "/api/v3/rate_limit"):
+        return 200, {"resources": {}}
     if asked.path in ("/user", "/api/v3/user"):
         return 200, {"login": "ada"}
     if asked.path == "/repos/acme/app/pulls":
