@@ -108,7 +108,7 @@ def test_a_running_daemon_uses_it_at_once(world: World) -> None:
             assert (status, "airlock-daemon login mine" in text) == (403, True)
             login(options, "mine", "--agent", "my", says=TOKEN.encode())
             with apis.client() as client:
-                assert client.ask("/who") == (200, "halfhalf")
+                assert client.ask("/who") == (200, "half half ")
             while len(daemon.records("broker")) < 2:
                 with suppress(subprocess.TimeoutExpired):
                     daemon.process.wait(0.01)
