@@ -11,13 +11,13 @@ from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.apis import AgentApis
 from airlock_daemon.setup.client import (
     BUNDLE,
-    HTTPS_SOCKET,
     PUBLISHED,
     describe_client,
     find_placeholders,
 )
 from airlock_daemon.setup.connecting import is_served
 from airlock_daemon.setup.paths import Locations, expand_home
+from airlock_daemon.setup.socket_files import HTTPS
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.writing import write_public
 from airlock_wire import quote
@@ -60,7 +60,7 @@ def await_authority(sockets: str, agent: str, apis: AgentApis) -> None:
     names = PUBLISHED if apis else ()
     while missing := [name for name in names if not os.path.exists(os.path.join(sockets, name))]:
         # A connection has the broker make them, where it has not begun yet.
-        has_broker = is_served(os.path.join(sockets, HTTPS_SOCKET))
+        has_broker = is_served(os.path.join(sockets, HTTPS))
         if not has_broker or time.monotonic() > end:
             state = "has not made" if has_broker else "does not run, and has not made"
             raise AirlockError(

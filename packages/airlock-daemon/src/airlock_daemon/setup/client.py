@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 SOCKET_DIRECTORY = "/run/airlock"
 """Where a container has the directory of its agent's sockets."""
-HTTPS_SOCKET = "https.sock"
 CA = "ca.pem"
 BUNDLE = "ca-bundle.pem"
 TRUSTSTORE = "truststore.p12"
