@@ -201,5 +201,5 @@ def test_a_command_with_an_api_needs_no_rules_and_has_a_closed_box() -> None:
     assert judge(module.rules, ["anything", "--at=all"]).allowed
     narrowed = parse_module(f'{text}[deny]\nargs = ["out"]\n', name="tool", source="tool.toml")
     assert not judge(narrowed.rules, ["out"]).allowed
-    with pytest.raises(ModuleError, match=r"sandbox\.box: would give the command what"):
+    with pytest.raises(ModuleError, match="box: would give the command what"):
         parse_module(f'{text}[sandbox]\nbox = "home"\n', name="tool", source="tool.toml")
