@@ -1,5 +1,6 @@
 """The `https.sock` of agents: who connects is looked at here, and passed on to a worker."""
 
+import math
 import os
 import socket
 from contextlib import suppress
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 
 from airlock_daemon.brokers.egress.head import refusal
 from airlock_daemon.brokers.egress.splicing import say_last
+from airlock_daemon.brokers.https.confinement import Readable, find_readable
 from airlock_daemon.brokers.https.messages import Settings
 from airlock_daemon.command.environment import BASE
 from airlock_daemon.connection.descriptors import drop_unread
@@ -27,10 +29,12 @@ from airlock_daemon.serving.https_parent import Parent
 from airlock_daemon.serving.https_worker import Worker
 from airlock_daemon.setup.client import describe_client, find_placeholders, publish_client
 from airlock_daemon.setup.state import State
-from airlock_daemon.setup.stored import find_placeholder_key
+from airlock_daemon.setup.stored import make_worker_folder
 
 # No worker is started sooner after one that has ended by itself.
 _REST_S = 1.0
+# Files of the system, such as /etc/resolv.conf, may be replaced; looked at once in so long.
+_LOOKED_S = 1.0
 
 
 class HttpsBroker:
@@ -83,6 +87,11 @@ class HttpsService:
         self._operations = Operations(broker.shared, agent, broker.sources)
         self._worker: Worker | None = None
         self._settings: Settings | None = None
+        # Those before it, which have connections.
+        self._retired: list[Worker] = []
+        # What the worker may read, and when that was looked at.
+        self._readable: Readable = ()
+        self._looked = -math.inf
         self._turn = trio.Lock()
         self._not_before = -1.0
         self._reason: Reason | None = None
@@ -98,8 +107,9 @@ class HttpsService:
         self._reason = reason
         for ending in list(self._silent):
             ending.end(reason)
-        if self._worker is not None:
-            self._worker.stop(reason)
+        for worker in (self._worker, *self._retired):
+            if worker is not None:
+                worker.stop(reason)
 
     def put(self, error: Denied) -> bytes:
         """As `Service.put`."""
@@ -132,7 +142,9 @@ class HttpsService:
                 settings = await run_in_thread(self._make_settings)
                 if settings == self._settings:
                     return
-                if self._worker is None or self._worker.is_over:
+                for retired in self._retired:
+                    retired.renew(settings)
+                if self._worker is None or self._worker.is_over or self._reads_less(settings):
                     await self._start(settings)
                 else:
                     self._worker.renew(settings)
@@ -210,15 +222,29 @@ class HttpsService:
     async def _find_worker(self) -> Worker:
         """The worker for a connection; raises AirlockError where there is none."""
         async with self._turn:
-            if self._worker is not None and not self._worker.is_over:
-                return self._worker
+            settings, worker = self._settings, self._worker
+            is_good = worker is not None and not worker.is_over
+            if is_good and settings is not None and trio.current_time() - self._looked > _LOOKED_S:
+                is_good = not self._reads_less(settings)
+            if worker is not None and is_good:
+                return worker
             await trio.sleep_until(self._not_before)
-            if self._settings is None:
-                self._settings = await run_in_thread(self._make_settings)
-            return await self._start(self._settings)
+            if settings is None:
+                settings = self._settings = await run_in_thread(self._make_settings)
+            return await self._start(settings)
+
+    def _reads_less(self, settings: Settings) -> bool:
+        """Whether the worker may not read a file that it needs: it is confined for good."""
+        self._looked = trio.current_time()
+        return find_readable(settings) != self._readable
 
     async def _start(self, settings: Settings) -> Worker:
         pair = await self._broker.parent.fork(self._name)
+        self._retired = [each for each in self._retired if not each.is_over]
+        if self._worker is not None and not self._worker.is_over:
+            self._worker.retire(settings)
+            self._retired.append(self._worker)
+        self._readable = find_readable(settings)
         worker = self._worker = Worker(
             pair, settings, self._operations, agent=self._agent, shared=self._shared
         )
@@ -232,8 +258,6 @@ class HttpsService:
         generation, state = self._agent.generation, self._broker.state
         name, apis = generation.agent.name, generation.apis
         published = os.path.join(self._broker.sockets_dir, name)
-        # Its folder is that of the CA's key, too.
-        find_placeholder_key(state, name)
         placeholders = find_placeholders(state, name, apis)
         publish_client(published, describe_client(apis, placeholders).environment)
         variables = self._shared.environment
@@ -242,7 +266,7 @@ class HttpsService:
             apis=tuple(each.without_rules() for each in apis.apis),
             network=apis.network,
             placeholders=placeholders,
-            keys=state.path(f"https/{name}.key"),
+            keys=os.path.join(make_worker_folder(state, name), "key"),
             published=published,
             variables={each: variables[each] for each in BASE if each in variables},
         )
