@@ -1,6 +1,7 @@
 """A command with an `[[api]]` in a box: it reaches its agent's APIs as a container does."""
 
 import json
+import shlex
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -58,11 +59,7 @@ def apis(monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiWorld]:
 def run_python(daemon: Daemon, script: str, *words: object) -> Answer:
     """Run a script of Python's in the box of `sh`, which has all of `CLIENT`."""
     text = f"{CLIENT}\n{script}"
-    return daemon.shell("exec python3 -c " + _quote(text) + " " + " ".join(map(str, words)))
-
-
-def _quote(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
+    return daemon.shell("exec python3 -c " + shlex.quote(text) + " " + " ".join(map(str, words)))
 
 
 def said(daemon: Daemon, script: str, *words: object) -> str:
@@ -108,11 +105,52 @@ def test_the_network_of_a_module_is_that_of_its_own_box(apis: ApiWorld, echo: Ec
         assert "403" in refused.text()
         # Many tools do not show what a proxy says.
         assert f"airlock: {address} is " in refused.text("stderr")
-        text = f"exec python3 -c {_quote(CLIENT + script)} {address}"
+        text = f"exec python3 -c {shlex.quote(CLIENT + script)} {address}"
         answer = daemon.ask("git", "-c", text)
         assert answer.text().startswith("HTTP/1.1 200 "), answer.text("stderr")
         assert "403" in said(daemon, script, address)
     assert echo.count == 1
+
+
+PLACES = (
+    *("127.0.0.1:{port}", "localhost:{port}", "[::ffff:127.0.0.1]:{port}", "127.1:{port}"),
+    *("0:{port}", "0.0.0.0:{port}", "2130706433:{port}", "0x7f.1:{port}", "127.0.0.1.:{port}"),
+    *("LOCALHOST:{port}", "127.0.0.1:{api}@127.0.0.1:{port}", "127.0.0.1%00:{port}", ":{port}"),
+    *("api.example.com:{port}", "localhost:{api}:{port}", "http://127.0.0.1:{port}/", "/{port}"),
+)
+"""Spellings of a server of this host that nobody has granted, beside an API on the same host."""
+
+
+def test_no_spelling_leads_to_what_is_not_granted(apis: ApiWorld, echo: Echo) -> None:
+    """Nor does a way around the broker, nor a second request behind one that was refused."""
+    script = """
+import json
+for place in json.loads(sys.argv[1]):
+    print(open_tunnel(place)[1].split(" ")[1:2])
+port = int(sys.argv[2])
+for address in ("127.0.0.1", "127.9.9.9", "0.0.0.0"):
+    try:
+        socket.create_connection((address, port), 1)
+        print("connected")
+    except OSError as error:
+        print(type(error).__name__)
+asked = "CONNECT {} HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n"
+both = asked.format("a.example:443") + asked.format(f"127.0.0.1:{port}")
+connection = socket.create_connection(("127.0.0.1", 13128), 20)
+connection.sendall(both.encode())
+print(connection.recv(4096).decode().count("HTTP/1.1 200"))
+try:
+    print(socket.create_server(("127.0.0.1", 13128), reuse_port=True))
+except OSError as error:
+    print(type(error).__name__)
+"""
+    api = apis.server.port
+    places = json.dumps([each.format(port=echo.port, api=api) for each in PLACES])
+    with apis.daemon() as daemon:
+        lines = said(daemon, script, shlex.quote(places), echo.port).splitlines()
+    assert set(lines[: len(PLACES)]) <= {"['400']", "['403']"}, lines
+    assert lines[len(PLACES) :] == [*["ConnectionRefusedError"] * 3, "0", "OSError"]
+    assert echo.count == 0
 
 
 def test_what_a_command_left_open_ends_with_it(apis: ApiWorld, echo: Echo) -> None:
@@ -138,7 +176,7 @@ def test_a_box_reaches_the_apis_of_its_own_agent_alone(apis: ApiWorld) -> None:
     profile = other / "airlock.toml"
     profile.write_text(profile.read_text().partition("[api.test]")[0])
     script = "print(open_tunnel(sys.argv[1])[1].split('\\r')[0], 'API_TOKEN' in os.environ)"
-    text = f"exec python3 -c {_quote(CLIENT + script)} localhost:{apis.server.port}"
+    text = f"exec python3 -c {shlex.quote(CLIENT + script)} localhost:{apis.server.port}"
     with apis.daemon() as daemon:
         ours = daemon.shell(text).text()
         with connect_to(apis.published.with_name("other") / "airlock.sock") as connection:
@@ -217,7 +255,7 @@ while not pathlib.Path("go").exists():
     time.sleep(0.01)
 print(ask(wanted, "/who", token))
 """
-    text = f"exec python3 -c {_quote(CLIENT + script)} localhost:{apis.server.port}"
+    text = f"exec python3 -c {shlex.quote(CLIENT + script)} localhost:{apis.server.port}"
     with apis.daemon() as daemon, daemon.connect() as connection:
         connection.sendall(request("sh", "-c", text))
         read_until(connection, "half half")
