@@ -38,9 +38,13 @@ _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """The process at the other end of a connection, as records have it."""
+    """The process at the other end of a connection, as records have it.
 
-    peer: dict[str, int]
+    `request` is that of the command out of whose box the connection comes, None for a container's.
+    """
+
+    peer: dict[str, int] | None
+    request: str | None = None
     container: str | None = None
     container_proven: bool | None = None
 
@@ -103,7 +107,13 @@ class Operations:
         operation = self._granted.pop(finished.question, None)
         if operation is None:
             return
-        done = {"status": finished.status, "bytes": finished.sent, "received": finished.received}
+        done: dict[str, object] = {
+            "status": finished.status,
+            "bytes": finished.sent,
+            "received": finished.received,
+        }
+        if finished.dropped:
+            done["dropped"] = shorten(", ".join(finished.dropped))
         detail = {**_detail(operation.record), **done}
         record = replace(operation.record, detail=detail, duration_ms=finished.duration_ms)
         outcome: Outcome = "allowed" if finished.fault is None else "failed"
@@ -201,6 +211,7 @@ class Operations:
         return Record(
             event="broker",
             id=os.urandom(8).hex(),
+            request=caller.request,
             profile=self._name,
             peer=caller.peer,
             container=caller.container,

@@ -55,9 +55,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A connection of the agent, with its descriptor. Its number is never used again."""
+    """A connection of the agent, with its descriptor. Its number is never used again.
+
+    Beside that of `Settings` it may reach the destinations of `network`.
+    """
 
     number: int
+    network: tuple[str, ...] = ()
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -118,7 +122,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A request that was granted is over. `status` is 0 where the tool was sent no answer.
 
-    `sent` and `received` count bytes of bodies; `fault` says what cut it short.
+    `sent` and `received` count bytes of bodies; `fault` says what cut it short. `dropped` are the
+    names of headers that were not sent on.
     """
 
     question: int
@@ -127,6 +132,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     received: int
     duration_ms: int
     fault: str | None = None
+    dropped: tuple[str, ...] = ()
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):

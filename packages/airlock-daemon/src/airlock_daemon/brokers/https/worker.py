@@ -20,6 +20,7 @@ from airlock_daemon.brokers.egress.head import refusal
 from airlock_daemon.brokers.http.trust import make_context, read_trust
 from airlock_daemon.brokers.https.authority import Authority, open_key, read_system
 from airlock_daemon.brokers.https.aws import Means, Sessions
+from airlock_daemon.brokers.https.confinement import confine
 from airlock_daemon.brokers.https.conversation import Daemon
 from airlock_daemon.brokers.https.messages import (
     Answer,
@@ -38,9 +39,7 @@ from airlock_daemon.brokers.https.service import Authorities
 from airlock_daemon.brokers.https.splicing import say_last
 from airlock_daemon.brokers.https.spool import Spool
 from airlock_daemon.brokers.https.tunnel import Policy, Tunnel
-from airlock_daemon.errors import AirlockError, Failed
-from airlock_daemon.platform.linux.capabilities import drop_capabilities
-from airlock_daemon.platform.linux.landlock import forbid_writing
+from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.threads import run_in_thread
 
 # Names that are looked up at once.
@@ -79,7 +78,8 @@ class _Worker:
         self._is_confined = False
         self._tunnels: set[Tunnel] = set()
         self._pending: dict[int, trio.MemorySendChannel[Answer]] = {}
-        numbers = itertools.count(1)
+        # The daemon may have another worker of the agent for a while.
+        numbers = itertools.count((os.getpid() << 32) + 1)
         self._daemon = Daemon(ask=self._ask, number=lambda: next(numbers), tell=self._tell)
 
     async def run(self) -> None:
@@ -91,7 +91,7 @@ class _Worker:
                 message, descriptor = received
                 if isinstance(message, Connection) and descriptor is not None:
                     connection = socket.socket(fileno=descriptor)
-                    nursery.start_soon(self._serve, connection, message.number, policy)
+                    nursery.start_soon(self._serve, connection, message, policy)
                 elif descriptor is not None:
                     os.close(descriptor)
                 elif isinstance(message, Settings):
@@ -126,7 +126,7 @@ class _Worker:
         return policy
 
     async def _serve(
-        self, connection: socket.socket, number: int, policy: Policy | AirlockError
+        self, connection: socket.socket, about: Connection, policy: Policy | AirlockError
     ) -> None:
         """Serve a connection; whatever becomes of it, it ends no other."""
         connection.setblocking(False)
@@ -136,7 +136,8 @@ class _Worker:
                 text = f"{policy.message}; {policy.hint}" if policy.hint else policy.message
                 await say_last(stream, refusal(HTTPStatus.SERVICE_UNAVAILABLE, text))
             else:
-                tunnel = Tunnel(stream, number, policy, self._daemon, self._turns)
+                more = read_network(about.network)
+                tunnel = Tunnel(stream, about.number, policy, more, self._daemon, self._turns)
                 self._tunnels.add(tunnel)
                 try:
                     await tunnel.run()
@@ -149,7 +150,7 @@ class _Worker:
         finally:
             await trio.aclose_forcefully(stream)
             with trio.CancelScope(shield=True), suppress(trio.BrokenResourceError):
-                await self._tell(Ended(connection=number))
+                await self._tell(Ended(connection=about.number))
 
     async def _ask(self, question: Question) -> Answer:
         sender, receiver = trio.open_memory_channel[Answer](1)
@@ -162,20 +163,6 @@ class _Worker:
 
     async def _tell(self, message: ToDaemon) -> None:
         await self._channel.send(message)
-
-
-def confine(settings: Settings) -> None:
-    """Give up what an agent's worker does not need. Raises Failed."""
-    directories = (settings.published, os.path.dirname(settings.keys))
-    try:
-        drop_capabilities(directories)
-        forbid_writing(directories)
-    except OSError as error:
-        raise Failed(
-            f"the HTTPS broker's worker for {settings.agent} cannot be confined to "
-            f"{' and '.join(directories)}: {error.strerror}",
-            hint="see that both are there, and that the daemon may write in them",
-        ) from error
 
 
 def _make_policy(
