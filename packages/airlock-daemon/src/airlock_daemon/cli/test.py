@@ -51,7 +51,9 @@ def ask(
     `git push URL REF` and the like say where that may go, and which refs it may move: as the
     daemon tells the container's own git, where the agent has git-remote alone, or a git in a box.
     Of an API the words are a method and a path or URL, or a mutation of GraphQL: `airlock-daemon
-    test my gh POST /repos/acme/app/pulls`, `airlock-daemon test my gh graphql mutation NAME`.
+    test my gh POST /repos/acme/app/pulls`, `airlock-daemon test my gh graphql mutation NAME`. For
+    AWS they are an operation, a region (the first of the profile without), and a bucket or role:
+    `airlock-daemon test my aws s3:GetObject eu-west-1 BUCKET/KEY`.
     Neither its credential nor the running daemon is asked for these.
 
     Ends with 0 when the command is allowed, as far as can be told, else with 1.
@@ -59,11 +61,13 @@ def ask(
     setup, generation = application.load_agent(agent)
     words = tuple(args or ())
     known = generation.grant.modules.get(command)
-    if generation.apis and (known is None or not known.has_command):
-        from airlock_daemon.cli.known_apis import find_named, judge_operation  # noqa: PLC0415
+    if generation.apis:
+        from airlock_daemon.cli import known_apis  # noqa: PLC0415 - of agents that have some
 
-        if apis := find_named(generation, command):
-            _tell_api(application, judge_operation(apis, command, words))
+        apis = known_apis.find_named(generation, command)
+        has_command = known is not None and known.has_command
+        if apis and (not has_command or known_apis.is_operation(apis, words)):
+            _tell_api(application, known_apis.judge_operation(apis, command, words))
             return
     call = read_git_words(words) if command == "git" else None
     is_own_git = call is not None and has_own_git_alone(generation)
