@@ -72,10 +72,11 @@ def find_named(generation: Generation, name: str) -> tuple[Api, ...]:
 
 def is_operation(apis: Sequence[Api], words: Sequence[str]) -> bool:
     """Whether words are an operation of one of `apis`, and no arguments of that tool."""
-    first = words[0] if words else ""
     if any(api.aws is not None for api in apis):
-        return _ACTION.fullmatch(first) is not None
-    return first == "graphql" or (first.isascii() and first.isalpha() and first.isupper())
+        return bool(words) and _ACTION.fullmatch(words[0]) is not None
+    if len(words) == 2 and words[0].isupper():
+        return words[1].startswith(("/", "https://"))
+    return bool(words) and words[0] == "graphql"
 
 
 def judge_operation(apis: Sequence[Api], name: str, words: Sequence[str]) -> ApiVerdict:

@@ -54,7 +54,8 @@ def ask(
     test my gh POST /repos/acme/app/pulls`, `airlock-daemon test my gh graphql mutation NAME`. For
     AWS they are an operation, a region (the first of the profile without), and a bucket or role:
     `airlock-daemon test my aws s3:GetObject eu-west-1 BUCKET/KEY`.
-    Neither its credential nor the running daemon is asked for these.
+    Neither its credential nor the running daemon is asked for these. Any other words are arguments
+    of the host's own tool, where the module has a command.
 
     Ends with 0 when the command is allowed, as far as can be told, else with 1.
     """
