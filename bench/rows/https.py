@@ -4,6 +4,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from bench.samples import Samples, estimate, ratio
 from bench.setup_files import TIMED, Places
 
 _DIRECT, _SPLICED, _BROKER = "direct", "spliced", "broker"
-_TOKEN = "token-of-the-service-0123456789"  # noqa: S105 - of a server of our own
+_TOKEN = "token-of-the-service-0123456789"
 _PLACEHOLDER = "BENCH_TOKEN"
 
 _PROFILE = """\
@@ -114,7 +115,7 @@ def _wait_for(last: Path, variables: Path, run: BenchRun) -> dict[str, str]:
 
 def _measure_small(run: BenchRun, ways: Mapping[str, Way]) -> Iterator[Figure]:
     with contextlib.ExitStack() as stack:
-        clients = {name: stack.enter_context(way.connect()) for name, way in ways.items()}
+        clients = {name: stack.enter_context(closing(way.connect())) for name, way in ways.items()}
         kept = interleave(
             {name: client.ask for name, client in clients.items()},
             rounds=2 * run.plan.calls,
@@ -124,7 +125,7 @@ def _measure_small(run: BenchRun, ways: Mapping[str, Way]) -> Iterator[Figure]:
 
     def ask_fresh(way: Way) -> float:
         began = time.perf_counter()
-        with way.connect() as client:
+        with closing(way.connect()) as client:
             client.ask()
             return time.perf_counter() - began
 
@@ -155,7 +156,7 @@ def _add(run: BenchRun, what: str, samples: Mapping[str, Samples], goal: Goal) -
 def _measure_large(run: BenchRun, ways: Mapping[str, Way]) -> Iterator[Figure]:
     size = run.plan.size // 2
     with contextlib.ExitStack() as stack:
-        clients = {name: stack.enter_context(way.connect()) for name, way in ways.items()}
+        clients = {name: stack.enter_context(closing(way.connect())) for name, way in ways.items()}
         measured: tuple[tuple[str, Mapping[str, Callable[[], float]], Goal], ...] = (
             ("down", {n: partial(c.ask, size) for n, c in clients.items()}, at_least(0.5)),
             ("up", {n: partial(c.send, size) for n, c in clients.items()}, at_least(0.6)),
@@ -186,7 +187,7 @@ def _measure_beside(
     quiet = Way(port=other, broker=way.broker, authorities=way.authorities, token=way.token)
     direct = Way(port=other, broker=None, authorities=ways[_DIRECT].authorities, token=_TOKEN)
     width = 50 if not run.plan.is_quick else run.plan.width
-    with quiet.connect() as client, direct.connect() as beside:
+    with closing(quiet.connect()) as client, closing(direct.connect()) as beside:
         client.ask()
         with loading(way, folder, count=width):
             worker = _find_worker(daemon)

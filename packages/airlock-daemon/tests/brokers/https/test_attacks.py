@@ -312,10 +312,12 @@ async def test_a_request_that_drips_has_one_deadline(
         opaque=trio.CancelScope(),
         judged=trio.Semaphore(1),
         scopes=Scopes(api),
+        fingerprint="",
     )
     async with ours, theirs, trio.open_nursery() as nursery:
-        nursery.start_soon(client.do_handshake)
-        await tool.do_handshake()
+        async with trio.open_nursery() as handshakes:
+            handshakes.start_soon(client.do_handshake)
+            handshakes.start_soon(tool.do_handshake)
         nursery.start_soon(conversation.run)
         began = trio.current_time()
 
