@@ -204,9 +204,9 @@ def _answer_all(context: ssl.SSLContext, below: socket.socket) -> None:
                 left -= got
             size = int(lines[0].split(" ")[1].removeprefix("/"))
             connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n".encode())
-            piece = memoryview(room)
+            zeros = memoryview(room)
             while size:
-                size -= connection.send(piece[:size])
+                size -= connection.send(zeros[:size])
 
 
 def _load(file: str, count: int) -> None:
