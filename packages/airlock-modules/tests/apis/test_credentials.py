@@ -43,6 +43,37 @@ def _basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
+def test_a_certificate_takes_the_place_of_what_a_request_says() -> None:
+    """Every request needs it, and has no credential; a token that is empty leaves none either."""
+    credential = Credential(kind="client-certificate", source=_SOURCE, headers=(), placeholder="")
+    head = Head("GET", "/", "", ((b"accept", b"x"),))
+    assert uses_placeholder(head, credential, "")
+    assert exchange(head, credential, "", "").headers == head.headers
+    with pytest.raises(ForeignCredential):
+        uses_placeholder(Head("GET", "/", "", ((b"authorization", b"Bearer x"),)), credential, "")
+    head = Head("GET", "/", "", ((b"authorization", f"Bearer {_PLACEHOLDER}".encode()),))
+    assert exchange(head, _HEADER, _PLACEHOLDER, "").headers == ()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "base64url.bearer.authorization.k8s.io.dG9rZW4",
+        "v4.channel.k8s.io, base64url.bearer.authorization.k8s.io.dG9rZW4",
+        "openai-insecure-api-key.sk-1",
+        "mytoken",
+    ],
+)
+def test_a_websocket_protocol_is_no_way_for_a_credential(value: str) -> None:
+    """Servers read tokens there. Those of kubectl are known."""
+    with pytest.raises(ForeignCredential):
+        _send(_HEADER, sec_websocket_protocol=value)
+    plain = "v5.channel.k8s.io, v4.channel.k8s.io"
+    assert _send(_HEADER, sec_websocket_protocol=plain) == f"{plain}&"
+    forward = "SPDY/3.1+portforward.k8s.io"
+    assert _send(_HEADER, sec_websocket_protocol=forward) == f"{forward}&"
+
+
 def test_a_request_of_airlocks_own_has_the_credential_as_a_tool_sends_it() -> None:
     """In the first header that may have it."""
     key = Credential(kind="header", source=_SOURCE, headers=("x-api-key",), placeholder="k_{36}")

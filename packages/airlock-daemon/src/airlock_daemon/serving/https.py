@@ -127,6 +127,8 @@ class HttpsService:
 
     async def publish(self) -> None:
         """Have the agent's CA and variables published, where its APIs have changed."""
+        if self._worker is not None:
+            self._worker.review()
         try:
             async with self._turn:
                 settings = await run_in_thread(self._make_settings)
@@ -235,7 +237,7 @@ class HttpsService:
         # Its folder is that of the CA's key, too.
         find_placeholder_key(state, name)
         placeholders = find_placeholders(state, name, apis)
-        publish_client(published, describe_client(apis, placeholders).environment)
+        publish_client(published, describe_client(apis, placeholders))
         variables = self._shared.environment
         return Settings(
             agent=name,

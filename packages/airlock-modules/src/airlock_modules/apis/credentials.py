@@ -59,6 +59,12 @@ _QUERY_CARRIERS = frozenset(
         *("x-goog-signature", "x-goog-credential"),
     }
 )
+_SUBPROTOCOLS = "sec-websocket-protocol"
+# Others may be credentials: Kubernetes and several services read a token there.
+_SUBPROTOCOL = re.compile(
+    r"(?:v[1-5]\.)?(?:base64\.)?channel\.k8s\.io|SPDY/3\.1\+portforward\.k8s\.io"
+    r"|graphql-ws|graphql-transport-ws|mqtt"
+)
 _WITH_SCHEME = ("authorization", "proxy-authorization")
 _SCHEMES = ("bearer", "token")
 _LENGTH = re.compile(r"\{([1-9][0-9]{0,2})\}")
@@ -74,17 +80,20 @@ class Exchanged(Struct, frozen=True):
 
 
 def uses_placeholder(head: Head, credential: Credential | None, placeholder: str) -> bool:
-    """Whether the request has the placeholder, so that the credential is needed.
+    """Whether the request needs the credential: it has the placeholder, or wants a certificate.
 
     Raises ForeignCredential for any other, and for one where none belongs.
     """
-    return exchange(head, credential, placeholder, "") != Exchanged(head.headers, head.query)
+    exchanged = exchange(head, credential, placeholder, "")
+    is_in_tls = credential is not None and credential.kind == "client-certificate"
+    return is_in_tls or exchanged != Exchanged(head.headers, head.query)
 
 
 def exchange(head: Head, credential: Credential | None, placeholder: str, secret: str) -> Exchanged:
     """Put `secret` in the place of `placeholder`, in the headers and query of `credential`.
 
-    A request without a credential stays one. Raises ForeignCredential as `uses_placeholder`.
+    A request without a credential stays one, and an empty `secret` makes it one. Raises
+    ForeignCredential as `uses_placeholder`.
     """
     places = () if credential is None else credential.headers
     headers = []
@@ -96,7 +105,10 @@ def exchange(head: Head, credential: Credential | None, placeholder: str, secret
                 raise ForeignCredential(f"the header {name} is there twice")
             seen.add(name)
             text = _exchange_value(name, value.decode("latin-1"), credential, placeholder, secret)
-            headers.append((key, text.encode()))
+            if secret:
+                headers.append((key, text.encode()))
+        elif name == _SUBPROTOCOLS and not _are_subprotocols(value.decode("latin-1")):
+            raise ForeignCredential(f"what may be a credential in the header {name}")
         elif _CARRIER.search(name):
             raise ForeignCredential(f"a credential in the header {name}, where none belongs")
         else:
@@ -199,6 +211,10 @@ def _exchange_query(query: str, places: frozenset[str], placeholder: str, secret
         f"{urllib.parse.quote(name)}={urllib.parse.quote(secret if name in places else value)}"
         for name, value in decoded
     )
+
+
+def _are_subprotocols(value: str) -> bool:
+    return all(_SUBPROTOCOL.fullmatch(each.strip()) for each in value.split(","))
 
 
 def _is_same(given: str, placeholder: str) -> bool:
