@@ -14,6 +14,7 @@ from airlock_daemon.connection.descriptors import Passed
 from airlock_daemon.errors import Denied
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.request.negotiation import Terms, agree, find_term
+from airlock_daemon.sandbox.api_access import ApiAccess
 from airlock_daemon.sandbox.box import Bound, Box
 from airlock_daemon.sandbox.bundle import bundle_variables
 from airlock_daemon.sandbox.choice import Maker, choose_box
@@ -80,15 +81,18 @@ def plan(
     peer: Peer,
     passed: Passed,
     environment: Mapping[str, str],
+    access: ApiAccess | None,
 ) -> Plan:
     """Plan to run `module` with `args` in `workspace`, which stays open for it.
 
     `maker` makes its box, None for a command that is to have none. `environment` is the daemon's
-    own. Raises Failed where there is no such tool, Denied where it
-    is to have a box and cannot.
+    own. In the box it has `access` to APIs, if any. Raises Failed where there is no such tool,
+    Denied where it is to have a box and cannot.
     """
     program = generation.programs.demand(module.bin)
-    boxed = plan_boxed(module, maker, generation, workspace, program, environment=environment)
+    boxed = plan_boxed(
+        module, maker, generation, workspace, program, environment=environment, access=access
+    )
     is_captured = generation.agent.hooks.post_exec is not None
     may_pass = generation.pass_descriptors and not is_captured and bool(passed.numbers)
     may_pass = may_pass and passed.are_usable(peer)
@@ -113,7 +117,9 @@ def plan(
     command_line = CommandLine(
         program=script[0] if script else program,
         argv=(*own, *args, *module.append),
-        environment=variables if boxed is None else _adapt(variables, boxed, module, program),
+        environment=variables
+        if boxed is None
+        else _adapt(variables, boxed, module, program, access),
         directory=workspace.descriptor,
     )
     if boxed is not None:
@@ -122,7 +128,11 @@ def plan(
 
 
 def _adapt(
-    variables: Mapping[str, str], boxed: Boxed, module: Module, program: str
+    variables: Mapping[str, str],
+    boxed: Boxed,
+    module: Module,
+    program: str,
+    access: ApiAccess | None,
 ) -> dict[str, str]:
     box = boxed.box
     # A holding module says by its own words what its tool is given.
@@ -135,6 +145,8 @@ def _adapt(
         and ANY_PROGRAM not in module.sandbox.programs
     ):
         found |= bundle_variables(program)
+    if access is not None:
+        found |= access.environment
     return kept | found
 
 
@@ -146,12 +158,19 @@ def plan_boxed(
     program: str,
     *,
     environment: Mapping[str, str],
+    access: ApiAccess | None = None,
 ) -> Boxed | None:
     """The box of `program` by `maker`; raises Denied where that cannot be made as it is wanted."""
     if maker is None:
         return None
     box = choose_box(
-        module, maker, workspace, program, generation=generation, environment=environment
+        module,
+        maker,
+        workspace,
+        program,
+        generation=generation,
+        environment=environment,
+        access=access,
     )
     reserved = generation.reserved
     if not module.credentials:

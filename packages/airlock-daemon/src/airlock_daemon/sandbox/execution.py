@@ -97,7 +97,7 @@ def let_ask(bound: Bound, box: Box, source: str) -> Bound:
             hint=f"a person on the host can remove brokers from [sandbox] of {source}, or list in "
             f'programs the static ones that ask, or write ["*"] there{AND_RELOAD}',
         )
-    own = (each for each in box.operations if isinstance(each, System) and each.is_program)
+    own = (each for each in box.operations if isinstance(each, System) and each.is_own)
     return replace(bound, programs=(*bound.programs, *(each.target for each in own)))
 
 

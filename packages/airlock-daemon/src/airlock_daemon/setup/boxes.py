@@ -49,7 +49,8 @@ def needs_bubblewrap(module: Module) -> bool:
     its own.
     """
     sandbox = module.sandbox
-    return module.is_holding or (sandbox is not None and bool(sandbox.network))
+    has_network = module.uses_apis or (sandbox is not None and bool(sandbox.network))
+    return module.is_holding or has_network
 
 
 def is_home(module: Module) -> bool:
@@ -96,7 +97,8 @@ def describe_box(module: Module, config: BoxConfig) -> str | None:
 
 def _close(module: Module) -> str:
     network = () if module.sandbox is None else module.sandbox.network
-    return f"closed, but for {', '.join(network)}" if network else "closed"
+    reached = (*(["its agent's APIs"] if module.uses_apis else []), *network)
+    return f"closed, but for {', '.join(reached)}" if reached else "closed"
 
 
 def read_boxes(table: TableReader) -> BoxConfig:
