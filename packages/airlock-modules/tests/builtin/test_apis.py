@@ -288,7 +288,8 @@ def _is_allowed(apis: tuple[Api, ...], call: str) -> bool:
     # Where a cluster is the kubeconfig says.
     apis = tuple(replace(each, hosts=each.hosts or ("cluster.example",)) for each in apis)
     host, path = apis[0].hosts[0], target
-    if target.startswith("//") and target[2:].split("/")[0] in {name for each in apis for name in each.hosts}:
+    hosts = {name for each in apis for name in each.hosts}
+    if target.startswith("//") and target[2:].split("/")[0] in hosts:
         host, _, rest = target[2:].partition("/")
         path = f"/{rest}"
     try:
