@@ -175,7 +175,8 @@ def test_a_profile_grants_commands_in_a_pod_and_changes(place: Place) -> None:
     assert place.run(f"kubectl exec {POD} -- echo hello") == "ECHO HELLO"
     apply = f"echo {shlex.quote(json.dumps(SETTINGS))} | kubectl apply --validate=false"
     assert "configmap/settings" in place.run(f"{apply} --server-side -f -")
-    assert "airlock: " in place.refuse("kubectl exec other -- id")
+    other = "/api/v1/namespaces/default/pods/other/exec?command=id"
+    assert "airlock: " in place.refuse(f"kubectl get --raw '{other}'")
     records = place.person.run("airlock-daemon log tail --json", cwd=place.project.path)
     streams = [each for each in map(json.loads, records.splitlines()) if "/exec" in str(each)]
     done = next(

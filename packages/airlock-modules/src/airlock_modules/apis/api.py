@@ -168,6 +168,11 @@ class Api(Struct, frozen=True, kw_only=True):
         return hashlib.sha256(msgspec.json.encode(self.without_rules())).hexdigest()
 
     @property
+    def ca_file(self) -> str | None:
+        """The path of a file with certificates, None where `ca` is not one."""
+        return None if self.ca is None or self.ca.startswith("-----") else self.ca
+
+    @property
     def is_cluster(self) -> bool:
         """Whether it is a cluster of Kubernetes, which the human's kubeconfig describes."""
         return self.credential is not None and self.credential.source.format == "kubeconfig"

@@ -39,11 +39,11 @@ class Authorities:
         One with a `certificate` and its key is made anew and kept by nobody here.
         """
         trust = read_trust({}, self._variables)
-        if api.ca is not None and api.ca.startswith("-----"):
-            trust = Trust(file=None, directory=None, is_waived=False, text=api.ca)
-        elif api.ca is not None:
-            file = expand_home(api.ca, self._variables.get("HOME", "/"))
+        if api.ca_file is not None:
+            file = expand_home(api.ca_file, self._variables.get("HOME", "/"))
             trust = Trust(file=file, directory=None, is_waived=False)
+        elif api.ca is not None:
+            trust = Trust(file=None, directory=None, is_waived=False, text=api.ca)
         if trust in self._contexts and not certificate:
             return self._contexts[trust]
         load = partial(make_context, trust)
