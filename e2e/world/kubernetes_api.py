@@ -55,24 +55,6 @@ def running_kubernetes(
         yield server
 
 
-def write_kubeconfig(server: WebServer, *, token: str, authority: Path) -> str:
-    """Return the text of a kubeconfig with two contexts, of which `work` is the current one.
-
-    It names the file `authority`. The other context, `home`, has another token.
-    """
-    users = {"work": token, "home": "another"}
-    lines = ["apiVersion: v1", "kind: Config", "current-context: work", "clusters:"]
-    cluster = f"server: 'https://{server.place}', certificate-authority: {authority}"
-    lines += [
-        f"- {{name: cluster, cluster: {{{cluster}}}}}",
-        "users:",
-        *(f"- {{name: {name}, user: {{token: {each}}}}}" for name, each in users.items()),
-        "contexts:",
-        *(f"- {{name: {name}, context: {{cluster: cluster, user: {name}}}}}" for name in users),
-    ]
-    return "\n".join([*lines, ""])
-
-
 def _follow(read: threading.Event) -> Iterator[bytes]:
     yield LOGGED.encode()
     read.wait(30)

@@ -16,8 +16,6 @@ from airlock_modules import (
     evaluate,
     load_builtin,
     parse_module,
-    recipe_names,
-    recipe_text,
 )
 from commanding import run
 from worlds import UNSAID, World
@@ -39,15 +37,6 @@ def test_show_prints_a_valid_override(world: World, name: str) -> None:
     """What is shown can be put into commands/ as it is."""
     text = run(world, "show", name).stdout
     parse_module(text, name=name, source="test")
-
-
-@pytest.mark.parametrize("name", recipe_names())
-def test_show_prints_a_recipe_to_be_copied(world: World, name: str) -> None:
-    """It is active for nobody before, and nothing more is said of it than it says itself."""
-    assert run(world, "show", name, "--recipe").stdout == recipe_text(name)
-    shown = json.loads(run(world, "show", name, "--recipe", "--json").stdout)
-    assert shown["source"] == f"recipe {name}"
-    assert "there is no recipe for git" in run(world, "show", "git", "--recipe", status=1).stderr
 
 
 def test_show_for_an_agent_prints_its_override(world: World) -> None:

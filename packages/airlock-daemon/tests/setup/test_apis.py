@@ -5,7 +5,7 @@ import pytest
 from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.apis import AgentApis, find_api_oddities
 from airlock_daemon.setup.finding import Finding
-from airlock_modules import builtin_text, recipe_text
+from airlock_modules import builtin_text
 from commanding import run
 from worlds import World
 
@@ -85,7 +85,7 @@ def test_an_agent_has_apis_and_destinations_of_its_own(world: World) -> None:
         ('[api.own]\nhosts = ["**.github.com"]', "is a host of gh too"),
         ('[api.own]\nhosts = ["a.example.com"]\nalow = []', "unknown key"),
         ('[gh]\nrepos = ["a/b"]', "unknown key"),
-        ('[deny]\ngh = ["pr merge"]', "has no arguments"),
+        ('[deny]\npypi = ["upload"]', "has no arguments"),
         ('[nosuch]\nallow = ["GET /"]', "unknown table"),
         ('[env]\nset = { GH_TOKEN = "ghp_x" }', "would be a credential in the container"),
         ('[env]\nset = { GITHUB_TOKEN = "ghp_x" }', "would be a credential in the container"),
@@ -122,7 +122,10 @@ def test_an_override_has_the_apis_that_it_names(world: World) -> None:
     own.mkdir(exist_ok=True)
     (own / "gh.toml").write_text(builtin_text("gh").replace('"GET /rate_limit",', ""))
     assert "GET /rate_limit" not in _find(world).apis[0].allow
-    (own / "gh.toml").write_text(recipe_text("gh"))
+    holding = (
+        '[credentials]\nenv = { GH_TOKEN = ["gh", "auth", "token"] }\n[sandbox]\nbox = "closed"\n'
+    )
+    world.write_module("gh", "gh", f"[deny]\nargs = []\n{holding}")
     assert not _find(world)
     for box in ("none", "home"):
         world.write_module("gh", "gh", f'[deny]\nargs = []\n[sandbox]\nbox = "{box}"\n')

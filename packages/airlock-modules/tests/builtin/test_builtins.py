@@ -14,8 +14,8 @@ from airlock_modules import (
 from airlock_modules.rules.judgement import GrammarRules
 
 RULED = ("aws", "docker", "git", "ssh", "terraform")
-NAMES = ("aws", "docker", "git", "git-remote", "ssh", "terraform")
-APIS = ("anthropic", "gh", "google", "kubectl", "npm", "openai", "pypi")
+NAMES = ("aws", "docker", "gh", "git", "git-remote", "kubectl", "npm", "ssh", "terraform")
+APIS = ("anthropic", "google", "openai", "pypi")
 
 
 def test_these_modules_ship_with_the_package() -> None:

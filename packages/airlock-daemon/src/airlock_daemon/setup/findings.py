@@ -17,8 +17,8 @@ from airlock_daemon.setup.finding import named
 from airlock_daemon.setup.homes import find_unnamed
 from airlock_daemon.setup.hooks import review_hooks
 from airlock_daemon.setup.modules import Modules
+from airlock_daemon.setup.nearest import say_nearest
 from airlock_daemon.setup.programs import find_program
-from airlock_daemon.setup.recipes import say_nearest, say_recipe
 from airlock_daemon.setup.remotes import find_unasked
 from airlock_modules import (
     Fault,
@@ -55,7 +55,7 @@ def find_oddities(
                 f'"{name}" has no module',
                 f"{say_nearest(name, shared)}add commands/{name}.toml to an agent's directory or "
                 f"modules/{name}.toml beside "
-                f"this file{say_recipe(name)}, or remove the name",
+                "this file, or remove the name",
             )
         by_source = {module.source: module for module in modules if module is not None}
         for module in by_source.values():
@@ -75,7 +75,7 @@ def find_oddities(
                 problem, remedy = "is not enabled in config.toml", "enable it there too"
             elif not is_known:
                 problem = "has no module"
-                remedy = f"add commands/{name}.toml beside this file{say_recipe(name)}"
+                remedy = f"add commands/{name}.toml beside this file"
             else:
                 continue
             nearest = "" if is_known else say_nearest(name, (*agent.modules.own, *shared))
@@ -101,7 +101,9 @@ def _find_vain(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
 
 
 def _find_program(module: Module, search_path: str) -> Iterator[Fault]:
-    if module.has_command and find_program(module.bin, search_path) is None:
+    # Where a command uses APIs, the tool may be the image's own.
+    is_needed = module.has_command and not module.uses_apis
+    if is_needed and find_program(module.bin, search_path) is None:
         yield Fault(
             module.source,
             "command.bin",
@@ -119,6 +121,8 @@ def _find_box(module: Module, boxes: BoxConfig, search_path: str) -> Iterator[Fa
         if module.builtin:
             problem = "cannot be made, so the command is refused: [sandbox] mode is off"
         yield Fault(module.source, "sandbox.box", problem, 'write mode = "auto" there')
+        return
+    if module.uses_apis and find_program(module.bin, search_path) is None:
         return
     is_there = boxes.mode != "landlock" and find_program(BUBBLEWRAP, search_path) is not None
     missing = explain_no_fence()

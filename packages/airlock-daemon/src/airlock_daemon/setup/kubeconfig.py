@@ -28,6 +28,7 @@ from airlock_daemon.setup.programs import find_program
 from airlock_daemon.setup.reserved import is_within
 from airlock_daemon.setup.stored import BadCredential
 from airlock_daemon.setup.trust import find_untrusted, list_steps
+from airlock_modules import Fault
 from airlock_wire import quote
 
 if TYPE_CHECKING:
@@ -271,7 +272,7 @@ def settle_clusters(
     search_path: str,
     environment: Mapping[str, str],
     workspaces: Sequence[str],
-    warnings: list[Finding],
+    warnings: list[Fault],
 ) -> dict[str, Agent]:
     """The agents, with hosts and rules of the clusters that their profiles mean.
 
