@@ -1,5 +1,6 @@
 """How each page is followed: its blocks typed as they stand, and what has come of it looked at."""
 
+import re
 import shlex
 from collections.abc import Callable, Mapping
 
@@ -167,7 +168,7 @@ def follow_several(page: Page, host: GuideHost) -> None:
 
 
 def follow_module(page: Page, host: GuideHost) -> None:
-    """A module for a tool of one's own: closed first, and then with what it holds."""
+    """A module for a tool of one's own: closed first, with an API, and with what it holds."""
     host.type("airlock-daemon agent add my --workspace ~/src/app --command ssh --yes")
     say = 'echo "deployed by ${DEPLOY_TOKEN:-nobody} $to"'
     deploy = f'[ -z "$DEPLOY_CONFIG" ] || read -r to <"$DEPLOY_CONFIG"\n{say}'
@@ -181,6 +182,11 @@ def follow_module(page: Page, host: GuideHost) -> None:
     assert "allowed" in host.type(page.take("airlock-daemon check"))
     deploy = "airlock-daemon run my IMAGE deploy status"
     assert _read_last_line(host.type(deploy)) == "deployed by nobody"
+    host.write(module, page.read("# With an API."))
+    host.type("airlock-daemon reload")
+    said = host.type(deploy)
+    assert "deploy: this host's, in a box" in said
+    assert re.fullmatch("deployed by dep_[A-Za-z0-9]{36}", _read_last_line(said))
     host.write(module, page.read("# In place of what the file had."))
     host.type("airlock-daemon reload")
     assert _read_last_line(host.type(deploy)) == "deployed by show deploy/token to a place"
