@@ -21,6 +21,7 @@ from .errands.git import USER, GitOverHttps
 
 PASSWORD = f"password-{os.urandom(12).hex()}"
 SIZE = 20 << 20
+TRACK = "git lfs install --local; git lfs track '*.bin'; git add .gitattributes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +133,7 @@ def test_large_files_are_pushed_and_cloned(place: Place) -> None:
         )
         clone = f"-c remote.origin.lfsurl={lfs.url}" if remote == "web" else ""
         said += place.run(
-            f"git lfs install --local; git lfs track '*.bin'; git config {own}\n"
-            f"git add .gitattributes large.bin; git commit -qm {remote}\n"
+            f"{TRACK}; git config {own}; git add large.bin; git commit -qm {remote}\n"
             f"git push {remote} HEAD:refs/heads/agent/{remote}\n"
             f"git clone -q {clone} --branch agent/{remote} {url} copy-{remote}\n"
             f"cmp large.bin copy-{remote}/large.bin; env"
@@ -160,10 +160,11 @@ def test_large_files_are_pushed_and_cloned(place: Place) -> None:
 def test_a_push_that_is_refused_says_so(place: Place) -> None:
     """Of its refs by git, and of its objects by git-lfs."""
     place.person.account.own(_write(place.project.path / "more.bin", b"more"))
+    other = place.project.repository.url.replace("large", "other")
     said = place.run(
-        "git add more.bin; git commit -qm more\n"
+        f"{TRACK}; git add more.bin; git commit -qm more\n"
         "git push origin HEAD:refs/heads/main || echo REFUSED\n"
-        "git lfs push --all https://127.0.0.1/other.git || echo REFUSED"
+        f"git remote add other {other}; git lfs push --all other || echo REFUSED"
     )
     assert said.count("\nREFUSED") == 2
     assert "allowed: refs/heads/agent/**" in said
