@@ -119,7 +119,7 @@ class Steps:
         """Return the arguments, with the host's path for each that leads somewhere."""
         args = self._request.args
         renames = self._renames_paths(allowed.module)
-        if renames and not allowed.module.is_holding:
+        if renames and not allowed.module.has_engine:
             # Paths in a box are those of the client, and nothing is there beyond what it has.
             return args
         held = await hold_paths(
@@ -188,7 +188,7 @@ class Steps:
 
     async def _judge(self, allowed: Allowed, peer: Peer) -> None:
         renames = self._renames_paths(allowed.module)
-        if allowed.paths and (allowed.module.is_holding or not renames):
+        if allowed.paths and (allowed.module.has_engine or not renames):
             await judge_paths(
                 self._request.args,
                 allowed.paths,

@@ -3,7 +3,7 @@
 At one of them the daemon speaks CONNECT. Each of the others stands for a destination, for tools
 that know no proxy: one on the host's loopback at the very address and port that it has there; one
 with a name at its port, on an address that the box's /etc/hosts has for it. One more, a unix socket
-without a path, stands for the human's docker engine; and one is where keys of AWS are given.
+without a path, stands for the human's docker engine.
 """
 
 import ipaddress
@@ -45,7 +45,6 @@ class Doors(msgspec.Struct, frozen=True):
 
     `proxy` speaks HTTP; it is there unless `network` is empty. `engine` is the host's path of the
     socket of a docker engine, "" where the box reaches none, and `socket` what stands for it here.
-    At `keys` the daemon gives keys of AWS.
     """
 
     network: Network = read_network(())
@@ -53,12 +52,11 @@ class Doors(msgspec.Struct, frozen=True):
     doors: tuple[Door, ...] = ()
     engine: str = ""
     socket: str = ""
-    keys: Destination | None = None
 
     @property
     def listeners(self) -> tuple[Destination, ...]:
         """Where the launcher is to listen by TCP, each address and port once."""
-        first = tuple(each for each in (self.proxy, self.keys) if each is not None)
+        first = () if self.proxy is None else (self.proxy,)
         return (*first, *(each.here for each in self.doors))
 
     @property
@@ -73,11 +71,8 @@ class Doors(msgspec.Struct, frozen=True):
         return tuple(dict.fromkeys((each.here.host, each.behind.host) for each in named))
 
 
-def plan_doors(
-    entries: Sequence[str], source: str, *, engine: str = "", gives_keys: bool = False
-) -> Doors | None:
-    """The doors of a box for `[sandbox] network` of the module `source`, and for an `engine`; it
-    `gives_keys` at one, for what is in `entries`.
+def plan_doors(entries: Sequence[str], source: str, *, engine: str = "") -> Doors | None:
+    """The doors of a box for `[sandbox] network` of the module `source`, and for an `engine`.
 
     None where there are none. Raises Denied where it names more destinations on this host than
     there can be.
@@ -95,8 +90,7 @@ def plan_doors(
     free = (port for port in range(_PROXY_PORT, _PROXY_PORT + _MOST) if port not in taken)
     address = LOOPBACK[0]
     proxy = Destination(str(address), next(free), address)
-    keys = Destination(str(address), next(free), address) if gives_keys else None
-    most = _MOST - 1 - bool(engine) - gives_keys
+    most = _MOST - 1 - bool(engine)
     if len(local) > most:
         raise Denied(
             f"a box that listens at {len(local) + 1} addresses for the host's is more than can be",
@@ -106,7 +100,7 @@ def plan_doors(
         )
     doors = (*local.values(), *_stand_for_names(network, [each.host for each in local]))
     # A name that has no door is reached by the proxy alone.
-    return Doors(network, proxy, doors[:most], engine, name, keys)
+    return Doors(network, proxy, doors[:most], engine, name)
 
 
 def _stand_for_names(network: Network, taken: Sequence[str]) -> Iterator[Door]:

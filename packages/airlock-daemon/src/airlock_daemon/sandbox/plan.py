@@ -14,7 +14,6 @@ from airlock_daemon.sandbox.box import (
     HOME,
     SHARED_MEMORY,
     TMP,
-    Awaited,
     Box,
     Closed,
     Devices,
@@ -60,15 +59,13 @@ def plan_box(
     limits: Limits,
     sockets: str = "none",
     git_config: bytes | None = None,
-    awaited: Sequence[str] = (),
     is_fence: bool = False,
 ) -> Box:
     """The closed box of a command that runs in `workspace`.
 
     `places` of the host are shown at their own paths, and those of `read` at others; all of them
     cannot be written. Tools run as `identity`, within `limits`. With `git_config` that is the
-    system's configuration for git. At the paths `awaited` it is to have what is fetched later.
-    `is_fence` says that all is at the host's own paths. Raises
+    system's configuration for git. `is_fence` says that all is at the host's own paths. Raises
     Denied (layer "sandbox") where the client has its workspace at a place that the box needs
     itself.
     """
@@ -76,7 +73,7 @@ def plan_box(
     settings = () if git_config is None else (Made(git_config, GIT_CONFIG, "GIT_CONFIG_SYSTEM"),)
     operations = (
         *_make_base(identity, size, look_around((*SYSTEM, *PUBLIC))),
-        *(*settings, *_show(places, read), *map(Awaited, awaited)),
+        *(*settings, *_show(places, read)),
     )
     box = Box(
         operations=operations,
@@ -85,7 +82,7 @@ def plan_box(
         bounds=_bound(limits),
         sockets=sockets,
     )
-    own = (*places, *read.values(), *awaited)
+    own = (*places, *read.values())
     return _put_workspaces(box, workspace, identity, reserved, own=own, is_fence=is_fence)
 
 

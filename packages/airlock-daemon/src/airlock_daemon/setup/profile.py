@@ -61,9 +61,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     they concern is refused. With `engine_socket` a container may have the socket of an engine.
     `git` says where git-remote may go, `names_remotes` that the file has a word on it; `ssh` which
     hosts ssh may reach. `narrowed` has the modules of commands of which `[deny]` refuses more, with
-    that in them, and `widened` those of which `[network]` reaches or `[terraform]` executes more,
-    with all of it. `apis` has what the tables `[NAME]` grant of a module's APIs, by its name, and
-    `own_apis` those of `[api.NAME]`; `reached` is what containers reach besides.
+    that in them, and `widened` those of which `[network]` reaches more, with all of it. `apis` has
+    what the tables `[NAME]` grant of a module's APIs, by its name, and `own_apis` those of
+    `[api.NAME]`; `reached` is what containers reach besides.
     """
 
     commands: tuple[str, ...]
