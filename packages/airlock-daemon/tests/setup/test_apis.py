@@ -5,7 +5,7 @@ import pytest
 from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.apis import AgentApis, find_api_oddities
 from airlock_daemon.setup.finding import Finding
-from airlock_modules import builtin_text, recipe_text
+from airlock_modules import builtin_text
 from commanding import run
 from worlds import World
 
@@ -122,8 +122,6 @@ def test_an_override_has_the_apis_that_it_names(world: World) -> None:
     own.mkdir(exist_ok=True)
     (own / "gh.toml").write_text(builtin_text("gh").replace('"GET /rate_limit",', ""))
     assert "GET /rate_limit" not in _find(world).apis[0].allow
-    (own / "gh.toml").write_text(recipe_text("gh"))
-    assert not _find(world)
     for box in ("none", "home"):
         world.write_module("gh", "gh", f'[deny]\nargs = []\n[sandbox]\nbox = "{box}"\n')
         assert not _find(world)

@@ -4,7 +4,7 @@ import pytest
 
 from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.checking import check_files
-from airlock_modules import Module, PlainRules, Sandbox, evaluate, load_builtin
+from airlock_modules import Module, PlainRules, evaluate, load_builtin
 from worlds import UNSAID, World
 
 
@@ -100,25 +100,6 @@ def test_a_module_that_says_nothing_has_the_box_of_whose_program_it_runs(
     assert decision.allowed == (box != "refused") or decision.rule != "no-box-named"
     told = [each for each in world.load().warnings if "names no box" in each.problem]
     assert len(told) == (box == "refused")
-
-
-@pytest.mark.parametrize(
-    ("program", "lines", "expected"),
-    [
-        ("/bin/sh", UNSAID, Sandbox(box="closed")),
-        ("/usr/bin/git", UNSAID, load_builtin("git").sandbox),
-        ("/bin/sh", '[sandbox]\nbox = "closed"\nsockets = "unix"\n', None),
-    ],
-)
-def test_what_holds_credentials_has_a_closed_box(
-    world: World, program: str, lines: str, expected: Sandbox | None
-) -> None:
-    """That of its own words, of a built-in, or one with nothing more in it; never the home."""
-    credentials = '[credentials]\nenv.A = "A?"\n'
-    world.write_module("sh", program, f"[deny]\nargs = []\n{credentials}{lines}")
-    module = active(world, "sh")
-    assert module.is_holding
-    assert module.sandbox == (expected or Sandbox(box="closed", sockets="unix"))
 
 
 def test_unprotected_commands_are_told_once_a_class(world: World) -> None:

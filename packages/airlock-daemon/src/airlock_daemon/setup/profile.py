@@ -139,6 +139,11 @@ def parse_profile(
     widened = read_widening(table, modules, narrowed)
     reached = read_reached(table, modules)
     apis, own_apis = _read_apis(table, modules, git_grant, variables)
+    table.table("terraform").refuse(
+        "exec",
+        "has no meaning any more: whatever a configuration names runs in its box",
+        "remove it",
+    )
     for name in ("aws", "docker", "credentials", "sign", "approve", "bridge"):
         if name not in apis:
             table.not_built(name, "remove the table: nothing reads it yet")
