@@ -1,10 +1,11 @@
-"""Servers that stand for services: GitHub, Anthropic, npm, PyPI, and a private index.
+"""Servers that stand for services: GitHub, Anthropic, npm, PyPI, a private index, and AWS.
 
-All are one server on an address of the loopback, at port 443. A daemon sees their names there in an
-/etc/hosts of its own; nobody else does.
+AWS is moto. All others are one server on an address of the loopback, at port 443. A daemon sees
+their names there in an /etc/hosts of its own; nobody else does.
 """
 
 import base64
+import email
 import json
 import threading
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from . import aws_server
 from .github_api import answer_github
 from .npm_registry import Registry
 from .web_server import Answer, Asked, Page, WebServer, running_web
@@ -22,10 +24,13 @@ ANTHROPIC = "api.anthropic.com"
 NPM = "registry.npmjs.org"
 PYPI = "pypi.org"
 FILES = "files.pythonhosted.org"
+UPLOAD = "upload.pypi.org"
 INDEX = "index.airlock.test"
-NAMES = (GITHUB, ANTHROPIC, NPM, PYPI, FILES, INDEX)
+NAMES = (GITHUB, ANTHROPIC, NPM, PYPI, FILES, UPLOAD, INDEX)
 USER = "reader"
 """The account of the private index."""
+CLOUD = "127.77.0.2"
+"""Where AWS is."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,6 +54,8 @@ class Services:
             return self._answer_anthropic(asked)
         if host == NPM:
             return self.registry.answer(asked)
+        if host == UPLOAD:
+            return self._answer_upload(asked)
         if host == INDEX and asked.account != _basic(USER, self.tokens[INDEX]):
             return 401, "a password is needed"
         return self._answer_index(asked)
@@ -82,6 +89,18 @@ class Services:
         yield _event("message_delta", delta={"stop_reason": "end_turn"}, usage=usage)
         yield _event("message_stop")
 
+    def _answer_upload(self, asked: Asked) -> Answer:
+        if asked.account != _basic("__token__", self.tokens[UPLOAD]):
+            return 403, "Invalid or non-existent authentication information."
+        form = email.message_from_bytes(
+            f"Content-Type: {asked.headers['content-type']}\r\n\r\n".encode() + asked.body
+        )
+        for part in form.walk():
+            if name := part.get_filename():
+                content = part.get_payload(decode=True)
+                self.wheels[name] = content if isinstance(content, bytes) else b""
+        return 200, ""
+
     def _answer_index(self, asked: Asked) -> Answer:
         parts = asked.path.strip("/").split("/")
         if parts[0] == "packages":
@@ -95,8 +114,11 @@ class Services:
 
 @contextmanager
 def running_services(folder: Path, services: Services) -> Iterator[WebServer]:
-    """Serve for as long as the context lasts. `folder` is empty."""
-    names = [f"DNS:{name}" for name in NAMES]
+    """Serve for as long as the context lasts. `folder` is empty.
+
+    The server's certificate is good for AWS, too.
+    """
+    names = [*(f"DNS:{name}" for name in (*NAMES, *aws_server.NAMES)), f"IP:{CLOUD}"]
     with running_web(folder, services.answer, names=names, address=ADDRESS, port=443) as server:
         yield server
 

@@ -1,17 +1,17 @@
 """A server that speaks AWS's protocols and checks every signature: moto.
 
-Its first three requests are taken unsigned. They make a user who may do all that concerns S3 and
-ask who he is, and nothing else.
+Its first requests are taken unsigned. They make users, of whom each may do what his policy says.
 """
 
 import importlib.util
 import json
+import ssl
 import subprocess
 import sys
 import urllib.parse
 import urllib.request
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,12 +19,20 @@ from .server import running_server
 
 BUCKET = "faithful"
 
-_POLICY = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {"Effect": "Allow", "Action": ["s3:*", "sts:GetCallerIdentity"], "Resource": "*"},
-    ],
-}
+REGION = "eu-west-1"
+NAMES = tuple(f"{name}.{REGION}.amazonaws.com" for name in ("s3", f"{BUCKET}.s3", "sts"))
+"""Of AWS, those that `running_cloud` serves."""
+READER = "readonly"
+"""A profile of it that reads and assumes ROLE. The profile `default` may do anything."""
+ROLE = "arn:aws:iam::123456789012:role/deploy"
+"""May do all that concerns S3."""
+
+_LOCATION = (
+    '<CreateBucketConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+    f"<LocationConstraint>{REGION}</LocationConstraint></CreateBucketConfiguration>"
+)
+_S3 = ("s3:*", "sts:GetCallerIdentity")
+_READING = ("s3:Get*", "s3:List*", "sts:GetCallerIdentity", "sts:AssumeRole")
 
 
 def why_not() -> str | None:
@@ -48,8 +56,44 @@ def running_aws(home: Path, folder: Path, *, port: int) -> Iterator[str]:
         said=folder / "moto-said",
         environment={"PATH": "/usr/bin:/bin", "INITIAL_NO_AUTH_ACTION_COUNT": "3"},
     ):
-        _write_settings(home, address, _make_user(address))
+        key = _make_user(address, "faithful", _S3)
+        _write_settings(home, address, key)
         yield address
+
+
+@contextmanager
+def running_cloud(folder: Path, authority: Path, *, address: str) -> Iterator[dict[str, str]]:
+    """Serve NAMES at port 443 of an address of the loopback interface, while the context lasts.
+
+    The certificate in the file `authority`, whose key is beside it, is for NAMES and `address`.
+    `folder` gets `config` and `credentials` as ~/.aws has them. Yields the secrets in them by their
+    profiles. The bucket BUCKET is there, and empty.
+    """
+    key = str(authority.with_suffix(".key"))
+    words = ["-H", address, "-p", "443", "-c", str(authority), "-k", key]
+    with running_server(
+        [sys.executable, "-m", "moto.server", *words],
+        port=443,
+        address=address,
+        said=folder / "moto-said",
+        environment={"PATH": "/usr/bin:/bin", "INITIAL_NO_AUTH_ACTION_COUNT": "9"},
+    ):
+        at, trusts = f"https://{address}", ssl.create_default_context(cafile=str(authority))
+        trust = json.dumps(_allow(["sts:AssumeRole"]))
+        role = ROLE.rpartition("/")[2]
+        _ask(at, trusts, Action="CreateRole", RoleName=role, AssumeRolePolicyDocument=trust)
+        policy = {"PolicyName": role, "PolicyDocument": json.dumps(_allow(_S3))}
+        _ask(at, trusts, Action="PutRolePolicy", RoleName=role, **policy)
+        keys = {
+            name: _make_user(at, name, actions, trusts)
+            for name, actions in (("default", ["*"]), (READER, _READING))
+        }
+        _send(f"{at}/{BUCKET}", trusts, _LOCATION, scope=f"{REGION}/s3", method="PUT")
+        profile = "[{}]\naws_access_key_id = {}\naws_secret_access_key = {}\n"
+        text = "".join(profile.format(name, *key) for name, key in keys.items())
+        (folder / "credentials").write_text(text)
+        (folder / "config").write_text(f"[default]\nregion = {REGION}\n[profile {READER}]\n")
+        yield {name: secret for name, (_, secret) in keys.items()}
 
 
 def fill_bucket(aws: str, environment: Mapping[str, str], objects: Mapping[str, bytes]) -> None:
@@ -62,32 +106,41 @@ def fill_bucket(aws: str, environment: Mapping[str, str], objects: Mapping[str, 
         )
 
 
-def _make_user(address: str) -> tuple[str, str]:
-    """Return the id and the secret of a key of a new user."""
-    _ask(address, Action="CreateUser", UserName="faithful")
-    answer = _ask(address, Action="CreateAccessKey", UserName="faithful")
-    document = json.dumps(_POLICY)
-    _ask(
-        address,
-        Action="PutUserPolicy",
-        UserName="faithful",
-        PolicyName="s3",
-        PolicyDocument=document,
-    )
+def _make_user(
+    address: str, name: str, actions: Sequence[str], trusts: ssl.SSLContext | None = None
+) -> tuple[str, str]:
+    """Return the id and the secret of a key of a new user, who may do these."""
+    _ask(address, trusts, Action="CreateUser", UserName=name)
+    answer = _ask(address, trusts, Action="CreateAccessKey", UserName=name)
+    policy = {"PolicyName": "own", "PolicyDocument": json.dumps(_allow(actions))}
+    _ask(address, trusts, Action="PutUserPolicy", UserName=name, **policy)
     found = {element.tag.rpartition("}")[2]: element.text for element in answer.iter()}
     return str(found["AccessKeyId"]), str(found["SecretAccessKey"])
 
 
-def _ask(address: str, **parameters: str) -> ET.Element:
+def _allow(actions: Sequence[str]) -> dict[str, object]:
+    statement = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+def _ask(address: str, trusts: ssl.SSLContext | None, **parameters: str) -> ET.Element:
+    form = urllib.parse.urlencode({**parameters, "Version": "2010-05-08"})
+    return ET.fromstring(_send(address, trusts, form, scope="us-east-1/iam"))  # noqa: S314 - ours
+
+
+def _send(
+    url: str, trusts: ssl.SSLContext | None, body: str, *, scope: str, method: str = "POST"
+) -> bytes:
     # What the request is about is read from the scope of its signature, which nobody checks yet.
-    scope = "AWS4-HMAC-SHA256 Credential=x/20240101/us-east-1/iam/aws4_request, Signature=x"
+    account = f"AWS4-HMAC-SHA256 Credential=x/20240101/{scope}/aws4_request, Signature=x"
+    kind = "text/xml" if body.startswith("<") else "application/x-www-form-urlencoded"
+    headers = {"Authorization": account, "Content-Type": kind}
     request = urllib.request.Request(  # noqa: S310 - our own server on the loopback interface
-        address,
-        data=urllib.parse.urlencode({**parameters, "Version": "2010-05-08"}).encode(),
-        headers={"Authorization": scope},
+        url, data=body.encode(), headers=headers, method=method
     )
-    with urllib.request.urlopen(request) as answer:  # noqa: S310 - as above
-        return ET.fromstring(answer.read())  # noqa: S314 - as above
+    with urllib.request.urlopen(request, context=trusts) as answer:  # noqa: S310 - as above
+        content: bytes = answer.read()
+    return content
 
 
 def _write_settings(home: Path, address: str, key: tuple[str, str]) -> None:

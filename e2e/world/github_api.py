@@ -1,5 +1,6 @@
-"""As much of GitHub's API as gh needs for the pull requests of the repository acme/app."""
+"""As much of GitHub's API as gh needs for pull requests and a run of the repository acme/app."""
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,14 @@ from .web_server import Answer, Asked, WebServer, running_web
 TITLE = "Mend the door"
 HEAD = "agent/door"
 """Title and branch of the pull request 7, which is there already."""
+_RUN = "/repos/acme/app/actions/runs/5"
+_WORKFLOW = "/repos/acme/app/actions/workflows/"
+_CHECK = "/repos/acme/app/check-runs/"
+_STATE = (
+    {"status": "in_progress", "conclusion": None},
+    {"status": "completed", "conclusion": "success"},
+)
+_asked_run = itertools.count()
 
 
 @contextmanager
@@ -27,13 +36,11 @@ def answer_github(asked: Asked, *, token: str) -> Answer:
     if asked.path in ("/graphql", "/api/graphql"):
         question = json.loads(asked.body)
         return 200, _answer_query(question["query"], question.get("variables", {}))
-    if asked.path in ("/rate_limit", "/api/v3/rate_limit"):
-        return 200, {"resources": {}}
-    if asked.path in ("/user", "/api/v3/user"):
-        return 200, {"login": "ada"}
-    if asked.path == "/repos/acme/app/pulls":
-        return 200, [_pull_request(7, TITLE)]
-    return 404, {"message": "Not Found"}
+    path = asked.path.removeprefix("/api/v3")
+    if path.startswith((_RUN, _WORKFLOW, _CHECK)):
+        return 200, _answer_run(asked)
+    found = _FOUND.get(path)
+    return (404, {"message": "Not Found"}) if found is None else (200, found)
 
 
 def _answer_query(query: str, variables: Mapping[str, Any]) -> object:
@@ -60,6 +67,22 @@ def _answer_query(query: str, variables: Mapping[str, Any]) -> object:
     return {"data": {"repository": repository}}
 
 
+def _answer_run(asked: Asked) -> object:
+    """Of the run 5: each question for it finds it in progress and then done, in turn."""
+    if asked.path == f"{_RUN}/jobs":
+        return {"total_count": 1, "jobs": [{"id": 6, "name": "build", "steps": [], **_STATE[1]}]}
+    if asked.path != _RUN:
+        return [] if asked.path.startswith(_CHECK) else {"id": 4, "name": "Build"}
+    state = _STATE[next(_asked_run) % 2]
+    return {
+        "id": 5,
+        "workflow_id": 4,
+        "head_branch": HEAD,
+        "jobs_url": f"https://{asked.host}{_RUN}/jobs",
+        **state,
+    }
+
+
 def _pull_request(number: int, title: str) -> dict[str, object]:
     return {
         "id": f"PR_{number}",
@@ -71,3 +94,10 @@ def _pull_request(number: int, title: str) -> dict[str, object]:
         "headRefName": HEAD,
         "createdAt": "2026-01-01T00:00:00Z",
     }
+
+
+_FOUND: Mapping[str, object] = {
+    "/rate_limit": {"resources": {}},
+    "/user": {"login": "ada"},
+    "/repos/acme/app/pulls": [_pull_request(7, TITLE)],
+}

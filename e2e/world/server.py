@@ -28,9 +28,14 @@ def choose_port() -> int:
 
 @contextmanager
 def running_server(
-    argv: Sequence[str | Path], *, port: int, said: Path, environment: Mapping[str, str]
+    argv: Sequence[str | Path],
+    *,
+    port: int,
+    said: Path,
+    environment: Mapping[str, str],
+    address: str = "127.0.0.1",
 ) -> Iterator[None]:
-    """Run `argv` for as long as the context lasts; it listens on `port` of 127.0.0.1.
+    """Run `argv` for as long as the context lasts; it listens on `port` of `address`.
 
     What it writes goes to the file `said`. Raises NothingHappened with that where it does not
     listen within PATIENCE_S.
@@ -41,7 +46,7 @@ def running_server(
         )
     try:
         until = time.monotonic() + PATIENCE_S
-        while not _listens(port):
+        while not _listens(address, port):
             try:
                 process.wait(_TICK_S)
             except subprocess.TimeoutExpired:
@@ -54,6 +59,6 @@ def running_server(
         process.wait()
 
 
-def _listens(port: int) -> bool:
+def _listens(address: str, port: int) -> bool:
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((address, port)) == 0

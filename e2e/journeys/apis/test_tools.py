@@ -2,45 +2,17 @@
 
 import json
 import re
-import secrets
 import shlex
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-from e2e.world import api_services
-from e2e.world.api_services import ADDRESS, ANTHROPIC, GITHUB, INDEX, NPM, Services
-from e2e.world.daemon import Daemon
-from e2e.world.executables import Executables
-from e2e.world.images import Images, make_api_tools, temporary_image
-from e2e.world.need import need
-from e2e.world.npm_registry import Registry
-from e2e.world.person import Person, newcomer
-from e2e.world.project import Project
+from e2e.world.api_services import ANTHROPIC, GITHUB, INDEX, NPM
+from e2e.world.images import Images, temporary_image
 from e2e.world.running import Running
-from e2e.world.scene import Stage
-from e2e.world.secrets import Password
-from e2e.world.web_server import Asked, WebServer
 
-COMMANDS = ("gh", "anthropic", "npm", "pypi")
-PROFILE = """\
-commands = ["gh", "anthropic", "npm", "pypi"]
-[git]
-push = ["github.com/acme/app"]
-[npm]
-publish = ["app"]
-[workspace]
-same_path = ["{project}"]
-[api.index]
-hosts = ["{index}"]
-credential = {{ as = "basic", user = "{user}", file = "{file}", placeholder = "pw_{{24}}" }}
-allow = ["GET /simple/**", "GET /packages/**"]
-env = {{ INDEX = "https://{user}:{{placeholder}}@{index}/simple/" }}
-"""
+from .place import Place
+
 STREAM = """\
 import sys
 import anthropic
@@ -75,134 +47,6 @@ for above, _, names in (each for top in ("/etc", "/run", "/home", "/tmp") for ea
         except OSError:
             pass
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """A person whose agent has APIs, and the services that want the person's credentials."""
-
-    person: Person
-    project: Project
-    image: str
-    services: Services
-    server: WebServer
-    secrets: dict[str, str]
-    daemon: "Keeper"
-
-    def words(self, line: str, *options: str, image: str = "") -> tuple[str, ...]:
-        """The command that types a line in a container of `run`, of the image with tools."""
-        shell = ("bash", "-euc", line) if line else ()
-        return ("airlock-daemon", "run", "my", *options, image or self.image, *shell)
-
-    def run(self, line: str, *options: str, image: str = "") -> str:
-        """Return what the line prints; it must succeed, and nothing has a credential."""
-        done = self.person.try_line(
-            shlex.join(self.words(line, *options, image=image)), cwd=self.project.path
-        )
-        assert self.find_leaks(done.out + done.err) == []
-        return done.succeeded().stdout
-
-    def find_leaks(self, data: bytes) -> list[str]:
-        """The credentials of which pieces are in `data`."""
-        return [name for name, value in self.secrets.items() if Password(value).find(data)]
-
-    def asked(self, host: str) -> list[Asked]:
-        """What that service was asked so far."""
-        return [each for each in self.server.asked if each.host == host]
-
-
-@dataclass(slots=True, kw_only=True)
-class Keeper:
-    """A daemon that is started, ended and started again."""
-
-    begin: Callable[[], Daemon]
-    running: Daemon | None = None
-
-    def start(self) -> None:
-        """Start it; it serves when this returns."""
-        self.running = self.begin()
-
-    def stop(self) -> None:
-        """End it, if it runs."""
-        if self.running is not None:
-            self.running.stop()
-        self.running = None
-
-
-@pytest.fixture(scope="module")
-def place(stages: dict[str, Stage], executables: Executables, ground: Path) -> Iterator[Place]:
-    """Return a person with credentials at home, and a daemon that sees the services."""
-    stage = stages["user"]
-    account = stage.account
-    known = {
-        GITHUB: f"gho_{secrets.token_hex(18)}",
-        ANTHROPIC: f"sk-ant-api03-{secrets.token_hex(40)}",
-        INDEX: secrets.token_hex(20),
-        NPM: f"npm_{secrets.token_hex(18)}",
-    }
-    registry = Registry(token=known[NPM])
-    services = Services(tokens=known, registry=registry)
-    folder = ground / "apis"
-    folder.mkdir()
-    with ExitStack() as stack:
-        server = stack.enter_context(api_services.running_services(folder, services))
-        person = stack.enter_context(newcomer(account, executables))
-        repository = stage.server.make_repository("apis")
-        project = Project.make(account, ground / "apis-project", repository)
-        granted = " ".join(f"--command {each}" for each in COMMANDS)
-        person.run(f"airlock-daemon agent add my --workspace . {granted} --yes", cwd=project.path)
-        file = _give_credentials(person, known, cwd=project.path)
-        files = account.home / ".config/airlock"
-        profile = PROFILE.format(
-            project=project.path, index=INDEX, user=api_services.USER, file=file
-        )
-        account.write(files / "agents/my/airlock.toml", profile, mode=0o600)
-        line = f"exec airlock-daemon start --agents {files}/agents.toml"
-        daemon = Keeper(
-            begin=lambda: Daemon(
-                (*_see_services(folder), *person.shell(line)),
-                said=ground / "apis.log",
-                sockets=lambda: [
-                    files / f"sockets/my/{name}.sock" for name in ("airlock", "https")
-                ],
-                environment={**person.environment, "SSL_CERT_FILE": str(server.authority)},
-            )
-        )
-        daemon.start()
-        stack.callback(daemon.stop)
-        yield Place(
-            person=person,
-            project=project,
-            image=make_api_tools(),
-            services=services,
-            server=server,
-            secrets=known,
-            daemon=daemon,
-        )
-
-
-def _give_credentials(person: Person, known: Mapping[str, str], *, cwd: Path) -> Path:
-    """Put each where the person has it; return the file with the password of the index."""
-    account = person.account
-    folder = account.home / ".config/gh"
-    # The recipes' journeys use the same home.
-    folder.mkdir(parents=True, exist_ok=True)
-    hosts = f"github.com:\n    oauth_token: {known[GITHUB]}\n    user: ada\n"
-    account.write(folder / "hosts.yml", hosts, mode=0o600)
-    account.own(account.home / ".config")
-    for name, host in (("anthropic", ANTHROPIC), ("npm", NPM)):
-        token = f"{known[host]}\n".encode()
-        person.try_line(f"airlock-daemon login {name}", cwd=cwd, stdin=token).succeeded()
-    return account.write(account.home / "index-password", f"{known[INDEX]}\n", mode=0o600)
-
-
-def _see_services(folder: Path) -> tuple[str, ...]:
-    """The words before a command that sees the services by their names."""
-    lines = (f"{ADDRESS} {name}\n" for name in api_services.NAMES)
-    hosts = folder / "hosts"
-    hosts.write_text(Path("/etc/hosts").read_text() + "".join(lines))
-    script = 'mount --bind "$0" /etc/hosts && exec "$@"'
-    return ("unshare", "--mount", "--propagation=slave", "sh", "-euc", script, str(hosts))
 
 
 def test_a_container_has_placeholders_and_no_network(place: Place) -> None:
@@ -247,24 +91,10 @@ def test_gh_reads_and_proposes_and_does_not_merge(place: Place) -> None:
     said = run("gh pr merge 7 -R acme/app --merge 2>&1 || echo failed $?")
     assert "airlock: " in said
     assert said.endswith("failed 1")
+    said = run("gh run watch 5 -R acme/app --interval 1 --exit-status; echo ended $?")
+    assert said.endswith("ended 0")
     merged = [each for each in place.asked(GITHUB)[before:] if b"mergePullRequest" in each.body]
     assert merged == []
-
-
-@pytest.fixture(scope="module")
-def wheels(place: Place, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The Python SDK of Anthropic and what it needs are in the indexes."""
-    version = place.run("python3 -c 'import sys; print(*sys.version_info[:2], sep=\".\")'")
-    folder = tmp_path_factory.mktemp("wheels")
-    tags = [f"cp{version.replace('.', '')}", "abi3", "none"]
-    machine = place.run("uname -m")
-    platforms = [f"manylinux{each}_{machine}" for each in ("_2_28", "2014", "_2_17")]
-    words = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:"]
-    words += [f"--python-version={version}", "--implementation=cp", f"--dest={folder}"]
-    words += [*(f"--abi={tag}" for tag in tags), *(f"--platform={each}" for each in platforms)]
-    done = subprocess.run([*words, "anthropic"], capture_output=True, text=True, check=False)
-    need(f"pip fetches no anthropic: {done.stderr}" if done.returncode else None)
-    place.services.wheels |= {each.name: each.read_bytes() for each in folder.iterdir()}
 
 
 def test_the_sdk_streams(place: Place, wheels: None) -> None:

@@ -1,0 +1,1 @@
+"""APIs in containers of `run` that have no network and no credential."""

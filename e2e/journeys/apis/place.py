@@ -1,0 +1,200 @@
+"""A person whose agent uses APIs in containers, and the services that want its credentials."""
+
+import json
+import secrets
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.world import api_services, aws_server
+from e2e.world.api_services import ADDRESS, ANTHROPIC, CLOUD, GITHUB, INDEX, NPM, UPLOAD, Services
+from e2e.world.daemon import Daemon
+from e2e.world.executables import Executables
+from e2e.world.images import make_api_tools
+from e2e.world.npm_registry import Registry
+from e2e.world.person import Person, newcomer
+from e2e.world.project import Project
+from e2e.world.scene import Stage
+from e2e.world.secrets import Password
+from e2e.world.web_server import Asked, WebServer
+
+PASSWORD = "~/index-password"
+"""The person's file with the password of the private index."""
+COMMANDS = ("gh", "anthropic", "npm", "pypi", "aws")
+PROFILE = """\
+commands = {commands}
+[git]
+push = ["github.com/acme/app"]
+[npm]
+publish = ["app"]
+[pypi]
+publish = true
+[workspace]
+same_path = ["{project}"]
+[api.index]
+hosts = ["{index}"]
+credential = {{ as = "basic", user = "{user}", file = "{file}", placeholder = "pw_{{24}}" }}
+allow = ["GET /simple/**", "GET /packages/**"]
+env = {{ INDEX = "https://{user}:{{placeholder}}@{index}/simple/" }}
+[env]
+set = {{ AWS_PROFILE = "{aws_profile}" }}
+[aws]
+regions = ["{region}"]
+buckets = ["{bucket}"]
+roles = ["{role}"]
+allow = ["s3:PutObject"]
+hosts = {aws_hosts}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A person whose agent has APIs, and the services that want the person's credentials."""
+
+    person: Person
+    project: Project
+    image: str
+    services: Services
+    server: WebServer
+    secrets: dict[str, str]
+    daemon: "Keeper"
+
+    def words(self, line: str, *options: str, image: str = "") -> tuple[str, ...]:
+        """The command that types a line in a container of `run`, of the image with tools."""
+        shell = ("bash", "-euc", line) if line else ()
+        return ("airlock-daemon", "run", "my", *options, image or self.image, *shell)
+
+    def run(self, line: str, *options: str, image: str = "") -> str:
+        """Return what the line prints; it must succeed, and nothing has a credential."""
+        done = self.person.try_line(
+            shlex.join(self.words(line, *options, image=image)), cwd=self.project.path
+        )
+        assert self.find_leaks(done.out + done.err) == []
+        return done.succeeded().stdout
+
+    def find_leaks(self, data: bytes) -> list[str]:
+        """The credentials of which pieces are in `data`."""
+        return [name for name, value in self.secrets.items() if Password(value).find(data)]
+
+    def asked(self, host: str) -> list[Asked]:
+        """What that service was asked so far."""
+        return [each for each in self.server.asked if each.host == host]
+
+
+@dataclass(slots=True, kw_only=True)
+class Keeper:
+    """A daemon that is started, ended and started again."""
+
+    begin: Callable[[], Daemon]
+    running: Daemon | None = None
+
+    def start(self) -> None:
+        """Start it; it serves when this returns."""
+        self.running = self.begin()
+
+    def stop(self) -> None:
+        """End it, if it runs."""
+        if self.running is not None:
+            self.running.stop()
+        self.running = None
+
+
+@contextmanager
+def running_place(stage: Stage, executables: Executables, folder: Path) -> Iterator[Place]:
+    """Have a person with credentials at home, and a daemon that sees the services.
+
+    `folder`, which is made, is for its files.
+    """
+    account = stage.account
+    known = {
+        GITHUB: f"gho_{secrets.token_hex(18)}",
+        ANTHROPIC: f"sk-ant-api03-{secrets.token_hex(40)}",
+        INDEX: secrets.token_hex(20),
+        NPM: f"npm_{secrets.token_hex(18)}",
+        UPLOAD: f"pypi-{secrets.token_hex(32)}",
+    }
+    services = Services(tokens=known, registry=Registry(token=known[NPM]))
+    folder.mkdir()
+    with ExitStack() as stack:
+        server = stack.enter_context(api_services.running_services(folder, services))
+        cloud = aws_server.running_cloud(folder, server.authority, address=CLOUD)
+        keys = stack.enter_context(cloud)
+        person = stack.enter_context(newcomer(account, executables))
+        repository = stage.server.make_repository("apis")
+        project = Project.make(account, folder.with_name("apis-project"), repository)
+        granted = " ".join(f"--command {each}" for each in COMMANDS)
+        person.run(f"airlock-daemon agent add my --workspace . {granted} --yes", cwd=project.path)
+        _give_credentials(person, known, cwd=project.path)
+        files = account.home / ".config/airlock"
+        account.write(files / "agents/my/airlock.toml", _write_profile(project), mode=0o600)
+        variables = {"SSL_CERT_FILE": str(server.authority)}
+        for name, file in (("CONFIG", "config"), ("SHARED_CREDENTIALS", "credentials")):
+            copy = account.write(
+                account.home / f"aws-{file}", (folder / file).read_text(), mode=0o600
+            )
+            variables[f"AWS_{name}_FILE"] = str(copy)
+        line = f"exec airlock-daemon start --agents {files}/agents.toml"
+        daemon = Keeper(
+            begin=lambda: Daemon(
+                (*_see_services(folder), *person.shell(line)),
+                said=folder / "daemon-said",
+                sockets=lambda: [
+                    files / f"sockets/my/{name}.sock" for name in ("airlock", "https")
+                ],
+                environment={**person.environment, **variables},
+            )
+        )
+        daemon.start()
+        stack.callback(daemon.stop)
+        yield Place(
+            person=person,
+            project=project,
+            image=make_api_tools(),
+            services=services,
+            server=server,
+            secrets={**known, **{f"aws {name}": secret for name, secret in keys.items()}},
+            daemon=daemon,
+        )
+
+
+def _write_profile(project: Project) -> str:
+    return PROFILE.format(
+        commands=json.dumps(COMMANDS),
+        project=project.path,
+        index=INDEX,
+        user=api_services.USER,
+        file=PASSWORD,
+        aws_profile=aws_server.READER,
+        aws_hosts=json.dumps(aws_server.NAMES),
+        bucket=aws_server.BUCKET,
+        region=aws_server.REGION,
+        role=aws_server.ROLE,
+    )
+
+
+def _give_credentials(person: Person, known: Mapping[str, str], *, cwd: Path) -> None:
+    """Put each where the person has it."""
+    account = person.account
+    folder = account.home / ".config/gh"
+    # The recipes' journeys use the same home.
+    folder.mkdir(parents=True, exist_ok=True)
+    hosts = f"github.com:\n    oauth_token: {known[GITHUB]}\n    user: ada\n"
+    account.write(folder / "hosts.yml", hosts, mode=0o600)
+    account.own(account.home / ".config")
+    for name, host in (("anthropic", ANTHROPIC), ("npm", NPM), ("pypi", UPLOAD)):
+        token = f"{known[host]}\n".encode()
+        person.try_line(f"airlock-daemon login {name}", cwd=cwd, stdin=token).succeeded()
+    password = account.home / PASSWORD.removeprefix("~/")
+    account.write(password, f"{known[INDEX]}\n", mode=0o600)
+
+
+def _see_services(folder: Path) -> tuple[str, ...]:
+    """The words before a command that sees the services by their names."""
+    lines = [f"{ADDRESS} {name}\n" for name in api_services.NAMES]
+    lines += [f"{CLOUD} {name}\n" for name in aws_server.NAMES]
+    hosts = folder / "hosts"
+    hosts.write_text(Path("/etc/hosts").read_text() + "".join(lines))
+    script = 'mount --bind "$0" /etc/hosts && exec "$@"'
+    return ("unshare", "--mount", "--propagation=slave", "sh", "-euc", script, str(hosts))
