@@ -142,7 +142,7 @@ async def test_what_is_granted_and_refused_is_recorded(tmp_path: Path) -> None:
         one, other = socket.socketpair()
         with one, other:
             nursery.start_soon(ends.worker.run)
-            nursery.start_soon(ends.worker.converse, one, CALLER, Ending())
+            nursery.start_soon(ends.worker.converse, one.fileno(), CALLER, Ending())
             await ends.receive()
             await ends.process.send(Ready(fingerprint=""))
             assert await ends.receive() == Connection(number=1)
@@ -214,7 +214,7 @@ async def test_an_operation_is_recorded_that_its_process_did_not_survive(tmp_pat
         with one, other:
             nursery.start_soon(ends.worker.run)
             async with trio.open_nursery() as connections:
-                connections.start_soon(ends.worker.converse, one, CALLER, Ending())
+                connections.start_soon(ends.worker.converse, one.fileno(), CALLER, Ending())
                 await ends.receive()
                 await ends.process.send(Ready(fingerprint=""))
                 await ends.receive()
@@ -278,10 +278,10 @@ async def test_who_connects_is_told_why_nothing_can_be_served(tmp_path: Path) ->
         await ends.receive()
         await ends.process.send(Unready(message="no room", hint="make some"))
         with socket.socket() as any_socket, pytest.raises(Failed, match="no room"):
-            await ends.worker.converse(any_socket, CALLER, Ending())
+            await ends.worker.converse(any_socket.fileno(), CALLER, Ending())
         nursery.cancel_scope.cancel()
 
 
 async def _converse(worker: Worker, connection: socket.socket, ending: Ending) -> None:
     with ending.scope:
-        await worker.converse(connection, CALLER, ending)
+        await worker.converse(connection.fileno(), CALLER, ending)

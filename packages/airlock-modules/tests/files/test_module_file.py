@@ -1,7 +1,7 @@
 import pytest
 
-from airlock_modules import Module, ModuleError, parse_module
-from airlock_modules.rules.judgement import PlainRules
+from airlock_modules import Module, ModuleError, Sandbox, parse_module
+from airlock_modules.rules.judgement import PlainRules, judge
 
 SMALL = '[command]\nbin = "git"\n[deny]\nargs = []\n'
 
@@ -190,3 +190,16 @@ def test_a_name_that_cannot_be_a_command_is_a_fault() -> None:
     assert faults_of(SMALL, name="../git") == [
         'git.toml: "../git" cannot name a command; rename the file'
     ]
+
+
+def test_a_command_with_an_api_needs_no_rules_and_has_a_closed_box() -> None:
+    """Every argument passes. Rules that there are count, and no box but a closed one is taken."""
+    text = '[command]\nbin = "tool"\n[[api]]\nhosts = ["api.example.com"]\nallow = ["GET /"]\n'
+    module = parse_module(text, name="tool", source="tool.toml")
+    assert module.uses_apis
+    assert module.sandbox == Sandbox(box="closed", sockets="inet")
+    assert judge(module.rules, ["anything", "--at=all"]).allowed
+    narrowed = parse_module(f'{text}[deny]\nargs = ["out"]\n', name="tool", source="tool.toml")
+    assert not judge(narrowed.rules, ["out"]).allowed
+    with pytest.raises(ModuleError, match="box: would give the command what"):
+        parse_module(f'{text}[sandbox]\nbox = "home"\n', name="tool", source="tool.toml")

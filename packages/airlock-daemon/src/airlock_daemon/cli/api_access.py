@@ -5,13 +5,14 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from airlock_daemon.cli.image import Image
-from airlock_daemon.cli.machine import STORES, make_mount_point
+from airlock_daemon.cli.machine import make_mount_point
 from airlock_daemon.cli.wiring import HOME, Machine, Mount
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.apis import AgentApis
 from airlock_daemon.setup.client import (
     BUNDLE,
     PUBLISHED,
+    STORES,
     describe_client,
     find_placeholders,
 )

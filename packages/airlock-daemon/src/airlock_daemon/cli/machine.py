@@ -19,17 +19,10 @@ import msgspec
 from airlock_daemon.cli.image import Image, open_image
 from airlock_daemon.cli.wiring import HOME, OWN_PROGRAMS, Machine, Mount
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.client import STORES
 from airlock_daemon.setup.human_git import read_identity
 from airlock_daemon.setup.paths import HOMES, Locations
 from airlock_daemon.setup.writing import make_directory, read_whole, write_public
-
-STORES = (
-    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine, Arch
-    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora
-    "/etc/ssl/ca-bundle.pem",  # SUSE
-    "/etc/ssl/cert.pem",  # Alpine, and what was built with LibreSSL
-)
-"""Where images have the certificates of the authorities that their programs trust."""
 
 _ANOTHER_NAME = "airlock-agent"
 """The user's name where an account of the image has that of the user."""

@@ -1,4 +1,4 @@
-"""The ways out of one command in a box: its tools reach what their module names, and an engine."""
+"""The ways out of one command in a box: to APIs, to what its module names, and to an engine."""
 
 import ipaddress
 import logging
@@ -25,8 +25,10 @@ from airlock_modules.operation import Operation
 
 log = logging.getLogger("airlock")
 
-# How many conversations a command may hold at a time. Others wait in its box.
+# How many conversations a command may hold at a time. Others wait in its box. With APIs tools keep
+# many connections open that they do not use for a while.
 AT_ONCE = 16
+_AT_ONCE_WITH_APIS = 128
 
 # So many reasons a client is told.
 _MOST_REFUSED = 3
@@ -58,6 +60,7 @@ class Egress:
         self._recording = recording
         self._agent = agent
         self._room = trio.Semaphore(AT_ONCE)
+        self._room_with_apis = trio.Semaphore(_AT_ONCE_WITH_APIS)
         setting = f"[sandbox] network of {source}"
         world = World(variables=shared.environment, lookups=agent.lookups, setting=setting)
         self._ways = Ways(doors.network, world)
@@ -87,19 +90,22 @@ class Egress:
 
     async def _listen(self, listener: socket.socket, nursery: trio.Nursery) -> None:
         with self._own(listener):
-            hold = self._converse_engine
+            hold, room = self._converse_engine, self._room
             if listener.family != socket.AF_UNIX:
                 host, port = listener.getsockname()[:2]
                 here = Destination(host, port, ipaddress.ip_address(host))
-                hold = partial(self._converse, named=find_behind(self._doors, here))
+                if here == self._doors.apis:
+                    hold, room = self._pass_on, self._room_with_apis
+                else:
+                    hold = partial(self._converse, named=find_behind(self._doors, here))
             while True:
                 await trio.lowlevel.wait_readable(listener)
-                await self._room.acquire()
+                await room.acquire()
                 connection = await self._accept(listener)
                 if connection is None:
-                    self._room.release()
+                    room.release()
                 else:
-                    nursery.start_soon(self._hold, partial(hold, connection), connection)
+                    nursery.start_soon(self._hold, partial(hold, connection), connection, room)
 
     @contextmanager
     def _own(self, listener: socket.socket) -> Iterator[None]:
@@ -133,7 +139,10 @@ class Egress:
         return trio.SocketStream(trio.socket.from_stdlib_socket(connection))
 
     async def _hold(
-        self, converse: Callable[[], Awaitable[None]], connection: trio.SocketStream
+        self,
+        converse: Callable[[], Awaitable[None]],
+        connection: trio.SocketStream,
+        room: trio.Semaphore,
     ) -> None:
         try:
             async with connection:
@@ -142,7 +151,7 @@ class Egress:
             # One conversation must not end the others, nor the command.
             log.exception("a fault of the daemon ended a conversation; please report it")
         finally:
-            self._room.release()
+            room.release()
 
     async def _converse(self, connection: trio.SocketStream, *, named: Destination | None) -> None:
         turns, gate = self._agent.turns, self._agent.gate
@@ -176,6 +185,25 @@ class Egress:
         finally:
             gate.disconnect()
 
+    async def _pass_on(self, connection: trio.SocketStream) -> None:
+        """Have the agent's HTTPS broker serve it."""
+        agent, network = self._agent, self._doors.network.entries
+        if not agent.gate.connect():
+            error = too_many(agent.gate.limits)
+            self._tell(Reached(wanted=None, error=error))
+            await refuse(
+                connection, error, HTTPStatus.SERVICE_UNAVAILABLE, agent.turns, agent.closer
+            )
+            return
+        try:
+            # Where the last API was taken from the agent, what served them says so.
+            if agent.apis is not None:
+                await agent.apis.carry(
+                    connection, self._recording.record, network, self._note_refused
+                )
+        finally:
+            agent.gate.disconnect()
+
     def _tell_carried(self, carried: engine.Carried) -> None:
         destination = f"unix://{self._doors.engine}"
         counts = {"bytes": carried.sent, "received": carried.received}
@@ -185,6 +213,11 @@ class Egress:
         destination = None if reached.wanted is None else str(reached.wanted)
         counts = {"bytes": reached.sent, "received": reached.received}
         self._write("connect", destination, counts, reached.error)
+
+    def _note_refused(self, reason: str) -> None:
+        """Keep the first reasons for the client."""
+        if len(self._refused) < _MOST_REFUSED:
+            self._refused[reason] = None
 
     def _write(
         self,
@@ -201,8 +234,8 @@ class Egress:
         detail |= counts
         outcome: Outcome = "allowed" if error is None else "failed"
         rule = None
-        if error is not None and len(self._refused) < _MOST_REFUSED:
-            self._refused[f"{error.message}; {error.hint}"] = None
+        if error is not None:
+            self._note_refused(f"{error.message}; {error.hint}")
         if isinstance(error, Denied):
             outcome, rule = "denied", error.rule
         self._recording.write_conversation(

@@ -178,6 +178,7 @@ class Exchange:
                 request = await self._consult(pre_exec, container=container)
                 if request != self._request:
                     return request
+            access = await steps.prepare_access(allowed.module)
             planned = await steps.settle(
                 workspace,
                 lambda: plan(
@@ -190,6 +191,7 @@ class Exchange:
                     peer=peer,
                     passed=self._session.passed,
                     environment=self._shared.environment,
+                    access=access,
                 ),
             )
             await self._execute(planned, allowed, client, peer)

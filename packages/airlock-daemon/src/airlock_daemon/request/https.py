@@ -38,9 +38,13 @@ _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """The process at the other end of a connection, as records have it."""
+    """The process at the other end of a connection, as records have it.
 
-    peer: dict[str, int]
+    `request` is that of the command out of whose box the connection comes, None for a container's.
+    """
+
+    peer: dict[str, int] | None
+    request: str | None = None
     container: str | None = None
     container_proven: bool | None = None
 
@@ -201,6 +205,7 @@ class Operations:
         return Record(
             event="broker",
             id=os.urandom(8).hex(),
+            request=caller.request,
             profile=self._name,
             peer=caller.peer,
             container=caller.container,

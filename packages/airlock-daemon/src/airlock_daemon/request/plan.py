@@ -14,6 +14,7 @@ from airlock_daemon.connection.descriptors import Passed
 from airlock_daemon.errors import Denied
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.request.negotiation import Terms, agree, find_term
+from airlock_daemon.sandbox.api_access import ApiAccess
 from airlock_daemon.sandbox.box import Box
 from airlock_daemon.sandbox.choice import Maker, choose_box
 from airlock_daemon.sandbox.client_files import list_untrusted
@@ -76,15 +77,18 @@ def plan(
     peer: Peer,
     passed: Passed,
     environment: Mapping[str, str],
+    access: ApiAccess | None,
 ) -> Plan:
     """Plan to run `module` with `args` in `workspace`, which stays open for it.
 
     `maker` makes its box, None for a command that is to have none. `environment` is the daemon's
-    own. Raises Failed where there is no such tool, Denied where it
-    is to have a box and cannot.
+    own. In the box it has `access` to APIs, if any. Raises Failed where there is no such tool,
+    Denied where it is to have a box and cannot.
     """
     program = generation.programs.demand(module.bin)
-    boxed = plan_boxed(module, maker, generation, workspace, program, environment=environment)
+    boxed = plan_boxed(
+        module, maker, generation, workspace, program, environment=environment, access=access
+    )
     is_captured = generation.agent.hooks.post_exec is not None
     may_pass = generation.pass_descriptors and not is_captured and bool(passed.numbers)
     may_pass = may_pass and passed.are_usable(peer)
@@ -112,15 +116,17 @@ def plan(
     command_line = CommandLine(
         program=program,
         argv=(module.bin, *prepend, *args, *module.append),
-        environment=variables if boxed is None else _adapt(variables, boxed) | told,
+        environment=variables if boxed is None else _adapt(variables, boxed, access) | told,
         directory=workspace.descriptor,
     )
     return Plan(command_line=command_line, terms=terms, boxed=boxed)
 
 
-def _adapt(variables: Mapping[str, str], boxed: Boxed) -> dict[str, str]:
+def _adapt(variables: Mapping[str, str], boxed: Boxed, access: ApiAccess | None) -> dict[str, str]:
     box = boxed.box
     found = name_files(box) | transport_variables(box.asks) | name_doors(box.doors)
+    if access is not None:
+        found |= access.environment
     return withhold(variables, box) | found
 
 
@@ -132,12 +138,19 @@ def plan_boxed(
     program: str,
     *,
     environment: Mapping[str, str],
+    access: ApiAccess | None = None,
 ) -> Boxed | None:
     """The box of `program` by `maker`; raises Denied where that cannot be made as it is wanted."""
     if maker is None:
         return None
     box = choose_box(
-        module, maker, workspace, program, generation=generation, environment=environment
+        module,
+        maker,
+        workspace,
+        program,
+        generation=generation,
+        environment=environment,
+        access=access,
     )
     return Boxed(box, maker, generation.reserved)
 

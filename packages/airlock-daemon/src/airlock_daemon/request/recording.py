@@ -49,6 +49,11 @@ class Recording:
         self.is_written = False
 
     @property
+    def record(self) -> Record:
+        """What has become known so far."""
+        return self._record
+
+    @property
     def request(self) -> str | None:
         """The name that the log has for the request."""
         return self._record.request

@@ -20,6 +20,7 @@ from airlock_daemon.fairness.starts import Share, Starts
 from airlock_daemon.fairness.turns import Rounds, Turns
 from airlock_daemon.identity.ancestry import Ancestry
 from airlock_daemon.identity.containers import Containers
+from airlock_daemon.request.apis import Apis
 from airlock_daemon.sandbox.ahead import Boxes
 from airlock_daemon.sandbox.groups import Group, Groups, open_group
 from airlock_daemon.sandbox.room import Room
@@ -115,6 +116,8 @@ class AgentState:
         self.lookups = trio.CapacityLimiter(_LOOKUPS)
         # Told once for each reading of the files.
         self.owes_word_of_signing = generation.signs_commits
+        # What serves its APIs, None before it was granted one.
+        self.apis: Apis | None = None
         self.room = Room(shared.boxes, self.open_group)
         self.room.adopt(generation.reserved)
 

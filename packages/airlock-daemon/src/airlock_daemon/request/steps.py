@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from airlock_daemon.errors import Denied, Failed
+from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 from airlock_daemon.identity.engine_sockets import refuse_engine_socket
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.request.decision import Allowed
@@ -14,6 +14,7 @@ from airlock_daemon.request.plan import plan_boxed
 from airlock_daemon.request.recording import Recording
 from airlock_daemon.request.session_errand import admit_session
 from airlock_daemon.request.state import AgentState, DaemonState
+from airlock_daemon.sandbox.api_access import ApiAccess
 from airlock_daemon.sandbox.choice import Maker, find_maker
 from airlock_daemon.sandbox.refusing import advising, refuse
 from airlock_daemon.setup.boxes import wants_box
@@ -87,6 +88,23 @@ class Steps:
         if peer.container is not None:
             self._recording.note(container_proven=workspace.is_proven)
         return workspace
+
+    async def prepare_access(self, module: Module) -> ApiAccess | None:
+        """What the box of a command of `module` gets to reach APIs, None where it reaches none."""
+        if not module.uses_apis:
+            return None
+        granted = any(api.module == module.name for api in self._generation.apis.apis)
+        if self._agent.apis is None or not granted:
+            keys = any(api.aws is not None for api in module.apis)
+            lines = ' with profile = "NAME" and regions = ["eu-west-1"]' if keys else ""
+            raise Denied(
+                f"{module.name} reaches APIs, and this agent is granted none of its",
+                layer="profile",
+                rule="apis",
+                hint=f"a person on the host can write [{module.name}]{lines} in its airlock.toml"
+                f"{AND_RELOAD}",
+            )
+        return await self._agent.apis.prepare()
 
     async def _refuse_elsewhere(self, peer: Peer, module: Module) -> None:
         """Refuse a box to a client that this kernel does not show, where the engine has another."""

@@ -19,15 +19,14 @@ class System(msgspec.Struct, frozen=True, tag=True):
     A link there is followed; it is read-only in the box. What `is_part` of /etc, without a link on
     the way, comes with others like it in a box that has `Devices`; of a file behind a link, the box
     may have a copy on its root. Either takes a tenth of the time of a mount of its own. What
-    `is_program` is one of Airlock's own: the user of the box need not be able to get to where it is
-    installed.
+    `is_own` is a file of Airlock's own: the user of the box need not be able to get to where it is.
     """
 
     path: str
     target: str
     is_copied: bool = False
     is_part: bool = False
-    is_program: bool = False
+    is_own: bool = False
 
 
 class Shared(msgspec.Struct, frozen=True, tag=True):

@@ -175,7 +175,7 @@ def _spell_system(
     if what.is_copied:
         number = hold(os.open(what.path, os.O_RDONLY | os.O_CLOEXEC))
         return ["--perms", "0444", "--file", number, what.target]
-    if what.is_program and identity.user != os.geteuid():
+    if what.is_own and identity.user != os.geteuid():
         # Bubblewrap looks for the path of a descriptor as well, so that it must be a copy.
         number = hold(os.open(what.path, os.O_RDONLY | os.O_CLOEXEC))
         return ["--perms", "0555", "--ro-bind-data", number, what.target]
@@ -199,8 +199,7 @@ def _has_code(what: System) -> bool:
 
 
 def _spell_content(what: Made | Secret, hold: Callable[[int], str]) -> Iterator[str]:
-    if isinstance(what, Secret):
-        yield from _spell_directories(what.target)
+    yield from _spell_directories(what.target)
     # The root is closed in the end: nobody can change it there.
     mode = "0400" if isinstance(what, Secret) else "0444"
     yield from ("--perms", mode, "--file", hold(_make_file(what.content)), what.target)

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from airlock_daemon.command.order import Identity
 from airlock_daemon.errors import AND_RELOAD
+from airlock_daemon.sandbox.api_access import ApiAccess, list_given
 from airlock_daemon.sandbox.box import Box
 from airlock_daemon.sandbox.client_files import list_untrusted
 from airlock_daemon.sandbox.doors import plan_doors
@@ -140,10 +141,12 @@ def choose_box(
     *,
     generation: Generation,
     environment: Mapping[str, str],
+    access: ApiAccess | None = None,
 ) -> Box:
     """The box in which `program`, an absolute path, runs for `module` in `workspace`.
 
-    `environment` is the daemon's, which says where the human's home and certificates are. Raises
+    `environment` is the daemon's, which says where the human's home and certificates are. `access`
+    is what it gets to reach APIs, None where it reaches none or is only looked at. Raises
     Denied (layer "sandbox") where the program or something that the module wants to be seen cannot
     be.
     """
@@ -191,10 +194,11 @@ def choose_box(
             sockets=sandbox.sockets,
             limits=generation.limits,
             git_config=generation.git_config if runs_git(module) else None,
+            given=() if access is None else tuple(list_given(access)),
             is_fence=is_fence,
         )
     box = _let_ask(box, sandbox.brokers, maker, generation)
-    doors = plan_doors(sandbox.network, module.source, engine=engine)
+    doors = plan_doors(sandbox.network, module.source, engine=engine, uses_apis=module.uses_apis)
     if doors is not None:
         box = name_hosts(box, doors.hosts)
     box = replace(box, doors=doors, bound=bound, follows=sandbox.links)

@@ -1,9 +1,9 @@
 """How a box reaches others: by listeners in its own network, which the daemon has.
 
-At one of them the daemon speaks CONNECT. Each of the others stands for a destination, for tools
-that know no proxy: one on the host's loopback at the very address and port that it has there; one
-with a name at its port, on an address that the box's /etc/hosts has for it. One more, a unix socket
-without a path, stands for the human's docker engine.
+At one of them the daemon speaks CONNECT, or has the agent's HTTPS broker speak it. Each of the
+others stands for a destination, for tools that know no proxy: one on the host's loopback at the
+very address and port that it has there; one with a name at its port, on an address that the box's
+/etc/hosts has for it. One more, a unix socket without a path, stands for the human's docker engine.
 """
 
 import ipaddress
@@ -17,6 +17,7 @@ import msgspec
 from airlock_daemon.brokers.egress.destinations import LOOPBACK, Destination, Network, read_network
 from airlock_daemon.connection.descriptors import receive
 from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.setup.client import PROXY_PORT
 
 _PROXY_PORT = 3128
 # As `native/doors.zig` has it.
@@ -43,12 +44,15 @@ class Door(msgspec.Struct, frozen=True):
 class Doors(msgspec.Struct, frozen=True):
     """What a box may reach, and where in it the daemon listens for that.
 
-    `proxy` speaks HTTP; it is there unless `network` is empty. `engine` is the host's path of the
-    socket of a docker engine, "" where the box reaches none, and `socket` what stands for it here.
+    `proxy` speaks HTTP; it is there unless `network` is empty, or there is `apis`: what connects
+    there is passed to the agent's HTTPS broker, which may lead it to `network` too.
+    `engine` is the host's path of the socket of a docker engine, "" where the box reaches none, and
+    `socket` what stands for it here.
     """
 
     network: Network = read_network(())
     proxy: Destination | None = None
+    apis: Destination | None = None
     doors: tuple[Door, ...] = ()
     engine: str = ""
     socket: str = ""
@@ -56,7 +60,7 @@ class Doors(msgspec.Struct, frozen=True):
     @property
     def listeners(self) -> tuple[Destination, ...]:
         """Where the launcher is to listen by TCP, each address and port once."""
-        first = () if self.proxy is None else (self.proxy,)
+        first = tuple(each for each in (self.proxy, self.apis) if each is not None)
         return (*first, *(each.here for each in self.doors))
 
     @property
@@ -71,14 +75,17 @@ class Doors(msgspec.Struct, frozen=True):
         return tuple(dict.fromkeys((each.here.host, each.behind.host) for each in named))
 
 
-def plan_doors(entries: Sequence[str], source: str, *, engine: str = "") -> Doors | None:
-    """The doors of a box for `[sandbox] network` of the module `source`, and for an `engine`.
+def plan_doors(
+    entries: Sequence[str], source: str, *, engine: str = "", uses_apis: bool = False
+) -> Doors | None:
+    """The doors of a box for `[sandbox] network` of the module `source`, and for an `engine`. One
+    that `uses_apis` has a door to the broker.
 
     None where there are none. Raises Denied where it names more destinations on this host than
-    there can be.
+    there can be, or that of the broker.
     """
     name = f"{_ENGINE}{token_hex(_BYTES)}" if engine else ""
-    if not entries:
+    if not entries and not uses_apis:
         return Doors(engine=engine, socket=name) if engine else None
     network = read_network(entries)
     local = {
@@ -89,18 +96,31 @@ def plan_doors(entries: Sequence[str], source: str, *, engine: str = "") -> Door
     taken = {each.port for each in local}
     free = (port for port in range(_PROXY_PORT, _PROXY_PORT + _MOST) if port not in taken)
     address = LOOPBACK[0]
-    proxy = Destination(str(address), next(free), address)
+    proxy = apis = None
+    if uses_apis:
+        # The variables that lead there are those of every container, so that it has no other port.
+        apis = Destination(str(address), PROXY_PORT, address)
+    else:
+        proxy = Destination(str(address), next(free), address)
     most = _MOST - 1 - bool(engine)
+    hint = f"a person on the host can name less in [sandbox] network of {source}{AND_RELOAD}"
     if len(local) > most:
         raise Denied(
             f"a box that listens at {len(local) + 1} addresses for the host's is more than can be",
             layer="sandbox",
             rule="network",
-            hint=f"a person on the host can name less in [sandbox] network of {source}{AND_RELOAD}",
+            hint=hint,
+        )
+    if apis in local:
+        raise Denied(
+            f"a box has the HTTPS broker at {apis}, and cannot reach what the host has there",
+            layer="sandbox",
+            rule="network",
+            hint=hint,
         )
     doors = (*local.values(), *_stand_for_names(network, [each.host for each in local]))
     # A name that has no door is reached by the proxy alone.
-    return Doors(network, proxy, doors[:most], engine, name)
+    return Doors(network, proxy, apis, doors[:most], engine, name)
 
 
 def _stand_for_names(network: Network, taken: Sequence[str]) -> Iterator[Door]:

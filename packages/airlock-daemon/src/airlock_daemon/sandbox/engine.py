@@ -96,7 +96,7 @@ def bound_client(program: str, module: Module, written: Sequence[str]) -> Client
 
 def cover_processes(box: Box) -> Box:
     """The box without a /proc. Its own programs, by which it asks brokers, may be executed."""
-    own = (each.target for each in box.operations if isinstance(each, System) and each.is_program)
+    own = (each.target for each in box.operations if isinstance(each, System) and each.is_own)
     bound = box.bound
     if bound is not None:
         bound = replace(bound, programs=(*bound.programs, *own))

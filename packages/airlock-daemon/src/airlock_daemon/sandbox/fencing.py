@@ -43,7 +43,9 @@ def refuse_unshowable(box: Box, mounts: Mounts | None, *, remedy: str) -> None:
     `mounts` are those of the client's container, `remedy` is how bubblewrap would make boxes.
     """
     if box.doors is not None:
-        what = "[sandbox] network" if box.doors.proxy else 'the broker "docker"'
+        what = "[[api]]" if box.doors.apis else "[sandbox] network"
+        if not box.doors.listeners:
+            what = 'the broker "docker"'
         raise refuse(
             f"this host has Landlock alone, and {what} needs a network of the box's own",
             remedy,

@@ -59,13 +59,15 @@ def plan_box(
     limits: Limits,
     sockets: str = "none",
     git_config: bytes | None = None,
+    given: Sequence[System | Made] = (),
     is_fence: bool = False,
 ) -> Box:
     """The closed box of a command that runs in `workspace`.
 
     `places` of the host are shown at their own paths, and those of `read` at others; all of them
     cannot be written. Tools run as `identity`, within `limits`. With `git_config` that is the
-    system's configuration for git. `is_fence` says that all is at the host's own paths. Raises
+    system's configuration for git. It has what is `given`. `is_fence` says that all is at the
+    host's own paths. Raises
     Denied (layer "sandbox") where the client has its workspace at a place that the box needs
     itself.
     """
@@ -73,7 +75,7 @@ def plan_box(
     settings = () if git_config is None else (Made(git_config, GIT_CONFIG, "GIT_CONFIG_SYSTEM"),)
     operations = (
         *_make_base(identity, size, look_around((*SYSTEM, *PUBLIC))),
-        *(*settings, *_show(places, read)),
+        *(*settings, *_show(places, read), *given),
     )
     box = Box(
         operations=operations,
@@ -82,7 +84,7 @@ def plan_box(
         bounds=_bound(limits),
         sockets=sockets,
     )
-    own = (*places, *read.values())
+    own = (*places, *read.values(), *(each.target for each in given))
     return _put_workspaces(box, workspace, identity, reserved, own=own, is_fence=is_fence)
 
 

@@ -46,9 +46,9 @@ def find_transports(programs: Programs, *, is_fenced: bool) -> Iterator[System]:
     if is_fenced:
         yield System(shim, shim)
         return
-    yield System(shim, _SSH, is_program=True)
+    yield System(shim, _SSH, is_own=True)
     for helper in dict.fromkeys(_find_helpers(programs)):
-        yield System(shim, helper, is_program=True)
+        yield System(shim, helper, is_own=True)
 
 
 def transport_variables(asks: tuple[str, ...]) -> dict[str, str]:

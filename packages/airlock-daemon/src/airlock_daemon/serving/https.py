@@ -1,20 +1,32 @@
-"""The `https.sock` of agents: who connects is looked at here, and passed on to a worker."""
+"""The APIs of agents: a client of `https.sock` is looked at here, and passed on to a worker.
+
+What comes out of a box is passed on as well. The box belongs to a request that was looked at.
+"""
 
 import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 
 import trio
 from msgspec.structs import replace
 
+from airlock_daemon.audit.record import Record
 from airlock_daemon.brokers.egress.head import refusal
 from airlock_daemon.brokers.egress.splicing import say_last
 from airlock_daemon.brokers.https.messages import Settings
 from airlock_daemon.command.environment import BASE
 from airlock_daemon.connection.descriptors import drop_unread
 from airlock_daemon.connection.ending import Ending, Reason
-from airlock_daemon.errors import AirlockError, Denied, Failed, full_table, is_full_table
+from airlock_daemon.errors import (
+    LOOK_AT_MESSAGES,
+    AirlockError,
+    Denied,
+    Failed,
+    full_table,
+    is_full_table,
+)
 from airlock_daemon.identity.engine_sockets import refuse_engine_socket
 from airlock_daemon.identity.peer import identify, refuse_own
 from airlock_daemon.platform.linux.peer import peer_credentials
@@ -22,15 +34,25 @@ from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.request.https import Caller, Operations
 from airlock_daemon.request.sources import Sources
 from airlock_daemon.request.state import AgentState, DaemonState, log
+from airlock_daemon.sandbox.api_access import ApiAccess
 from airlock_daemon.serving.clients import describe_peer
 from airlock_daemon.serving.https_parent import Parent
-from airlock_daemon.serving.https_worker import Worker
-from airlock_daemon.setup.client import describe_client, find_placeholders, publish_client
+from airlock_daemon.serving.https_worker import REMOVED, Worker
+from airlock_daemon.setup.client import (
+    PUBLISHED,
+    ContainerClient,
+    describe_client,
+    find_placeholders,
+    publish_client,
+)
+from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import find_placeholder_key
 
 # No worker is started sooner after one that has ended by itself.
 _REST_S = 1.0
+# How long a command in a box waits for the certificates of its agent.
+_PREPARED_S = 15.0
 
 
 class HttpsBroker:
@@ -83,6 +105,9 @@ class HttpsService:
         self._operations = Operations(broker.shared, agent, broker.sources)
         self._worker: Worker | None = None
         self._settings: Settings | None = None
+        # What those were made of, and what containers and boxes are given for them.
+        self._generation: Generation | None = None
+        self._client = ContainerClient(environment={}, files={})
         self._turn = trio.Lock()
         self._not_before = -1.0
         self._reason: Reason | None = None
@@ -129,18 +154,75 @@ class HttpsService:
         """Have the agent's CA and variables published, where its APIs have changed."""
         try:
             async with self._turn:
-                settings = await run_in_thread(self._make_settings)
-                if settings == self._settings:
-                    return
-                if self._worker is None or self._worker.is_over:
-                    await self._start(settings)
-                else:
-                    self._worker.renew(settings)
-                self._settings = settings
+                await self._renew()
         except AirlockError as error:
             log.error("agent %s: its APIs are not served: %s; %s", self._name, error, error.hint)
         except Exception:  # noqa: BLE001 - the other agents' are served
             log.exception("a fault of the daemon keeps an agent's APIs from it; please report it")
+
+    async def _renew(self) -> None:
+        """Have the worker go by what the agent is granted now. Raises AirlockError."""
+        before = self._settings
+        settings = await self._read()
+        if settings == before:
+            return
+        if self._worker is None or self._worker.is_over:
+            await self._start(settings)
+        else:
+            self._worker.renew(settings)
+
+    async def _read(self) -> Settings:
+        """Make settings of what the agent is granted now, and publish its variables."""
+        generation = self._agent.generation
+        settings, client = await run_in_thread(lambda: self._make_settings(generation))
+        self._settings, self._client, self._generation = settings, client, generation
+        return settings
+
+    async def prepare(self) -> ApiAccess:
+        """As `Apis.prepare`."""
+        with trio.move_on_after(_PREPARED_S):
+            async with self._turn:
+                if self._reason == "removed":
+                    raise REMOVED
+                if self._generation is not self._agent.generation:
+                    await self._renew()
+                worker = self._worker
+                if worker is None or (worker.is_over and not self._is_published):
+                    worker = await self._restart()
+            if not worker.is_over:
+                await worker.settle()
+            return ApiAccess(
+                environment=self._client.environment,
+                files=self._client.files,
+                published=self._published,
+            )
+        raise Failed(
+            f"the certificates of {self._name} are not there after {_PREPARED_S:g} s",
+            hint=LOOK_AT_MESSAGES,
+        )
+
+    async def carry(
+        self,
+        connection: trio.SocketStream,
+        record: Record,
+        network: tuple[str, ...],
+        tell: Callable[[str], None],
+    ) -> None:
+        """As `Apis.carry`."""
+        ending = Ending()
+        caller = Caller(
+            peer=record.peer,
+            request=record.request,
+            container=record.container,
+            container_proven=record.container_proven,
+        )
+        try:
+            with ending.scope:
+                await self._pass_on(connection, caller, ending, network=network, tell=tell)
+        finally:
+            # The worker has a descriptor of it too.
+            with suppress(OSError):
+                connection.socket.shutdown(socket.SHUT_RDWR)
 
     async def run(self, worker: Worker) -> None:
         """Run a worker to its end."""
@@ -174,11 +256,33 @@ class HttpsService:
 
     async def _converse(self, connection: socket.socket, ending: Ending) -> None:
         caller = Caller(peer=describe_peer(connection))
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection))
         try:
             caller = await self._identify(connection, caller)
-            worker = await self._find_worker()
-            await worker.converse(connection, caller, ending)
         except AirlockError as error:
+            await self._refuse(stream, caller, error)
+        else:
+            await self._pass_on(stream, caller, ending)
+
+    async def _pass_on(
+        self,
+        connection: trio.SocketStream,
+        caller: Caller,
+        ending: Ending,
+        *,
+        network: tuple[str, ...] = (),
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
+        try:
+            if self._reason == "removed":
+                raise REMOVED
+            worker = await self._find_worker()
+            await worker.converse(
+                connection.socket.fileno(), caller, ending, network=network, tell=tell
+            )
+        except AirlockError as error:
+            if tell is not None:
+                tell(f"{error.message}; {error.hint}" if error.hint else error.message)
             await self._refuse(connection, caller, error)
         except OSError as error:
             if not is_full_table(error):
@@ -212,10 +316,11 @@ class HttpsService:
         async with self._turn:
             if self._worker is not None and not self._worker.is_over:
                 return self._worker
-            await trio.sleep_until(self._not_before)
-            if self._settings is None:
-                self._settings = await run_in_thread(self._make_settings)
-            return await self._start(self._settings)
+            return await self._restart()
+
+    async def _restart(self) -> Worker:
+        await trio.sleep_until(self._not_before)
+        return await self._start(self._settings or await self._read())
 
     async def _start(self, settings: Settings) -> Worker:
         pair = await self._broker.parent.fork(self._name)
@@ -227,31 +332,41 @@ class HttpsService:
         self._broker.start(self, worker)
         return worker
 
-    def _make_settings(self) -> Settings:
-        """What the worker is told, of which the container is told its part. Raises AirlockError."""
-        generation, state = self._agent.generation, self._broker.state
+    def _make_settings(self, generation: Generation) -> tuple[Settings, ContainerClient]:
+        """What the worker is told, and what a container is given. Raises AirlockError."""
+        state = self._broker.state
         name, apis = generation.agent.name, generation.apis
-        published = os.path.join(self._broker.sockets_dir, name)
         # Its folder is that of the CA's key, too.
         find_placeholder_key(state, name)
         placeholders = find_placeholders(state, name, apis)
-        publish_client(published, describe_client(apis, placeholders).environment)
+        client = describe_client(apis, placeholders)
+        publish_client(self._published, client.environment)
         variables = self._shared.environment
-        return Settings(
+        settings = Settings(
             agent=name,
             apis=tuple(each.without_rules() for each in apis.apis),
             network=apis.network,
             placeholders=placeholders,
             keys=state.path(f"https/{name}.key"),
-            published=published,
+            published=self._published,
             variables={each: variables[each] for each in BASE if each in variables},
         )
+        return settings, client
 
-    async def _refuse(self, connection: socket.socket, caller: Caller, error: AirlockError) -> None:
+    async def _refuse(
+        self, connection: trio.SocketStream, caller: Caller, error: AirlockError
+    ) -> None:
         self._operations.note_unserved(error, caller)
         await self._agent.gate.pace.keep()
-        stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection))
-        await say_last(stream, _write_answer(error), self._agent.turns, self._agent.closer)
+        await say_last(connection, _write_answer(error), self._agent.turns, self._agent.closer)
+
+    @property
+    def _is_published(self) -> bool:
+        return all(os.path.exists(os.path.join(self._published, name)) for name in PUBLISHED)
+
+    @property
+    def _published(self) -> str:
+        return os.path.join(self._broker.sockets_dir, self._name)
 
     @property
     def _name(self) -> str:

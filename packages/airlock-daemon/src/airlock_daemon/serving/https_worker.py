@@ -3,6 +3,7 @@
 import itertools
 import math
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 
 import msgspec
@@ -36,13 +37,14 @@ _MOST_ASKED = 4
 
 STOPPED = "the daemon stopped"
 _STOPPING = Failed("the daemon is stopping", hint="try again when it runs again")
-_REMOVED = Denied(
+REMOVED = Denied(
     "APIs are not granted to this agent any more",
     layer="profile",
     rule="registration",
     hint="a person on the host can register the agent again, or grant them in its airlock.toml"
     + AND_RELOAD,
 )
+"""What somebody is told whose agent has no API any more."""
 
 
 class Worker:
@@ -65,7 +67,9 @@ class Worker:
         self._settings = settings
         self._is_new = trio.Event()
         self._is_new.set()
+        # Set where the process has answered the latest settings.
         self._is_settled = trio.Event()
+        self._unanswered = 0
         self._problem: Unready | None = None
         self._numbers = itertools.count(1)
         self._open: dict[int, _Open] = {}
@@ -79,6 +83,9 @@ class Worker:
         """Have it go by other settings from now on; what runs goes on."""
         self._settings = settings
         self._is_new.set()
+        before, self._is_settled = self._is_settled, trio.Event()
+        # Those who wait for it wait for the new one.
+        before.set()
 
     def stop(self, reason: Reason) -> None:
         """Grant nothing more, and end each connection as soon as nothing runs on it."""
@@ -109,27 +116,41 @@ class Worker:
                 opened.is_over.set()
         return not self._scope.cancelled_caught
 
-    async def converse(self, connection: socket.socket, caller: Caller, ending: Ending) -> None:
-        """Have it serve a connection, which stays the caller's to close, to its end.
+    async def converse(
+        self,
+        descriptor: int,
+        caller: Caller,
+        ending: Ending,
+        *,
+        network: tuple[str, ...] = (),
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
+        """Have it serve a connection, whose descriptor stays the caller's, to its end.
 
-        Raises Failed where the process could not begin with it.
+        It may reach the destinations of `network` too, and where it is refused, `tell` is told
+        why. Raises Failed where the process could not begin with it.
         """
         number = next(self._numbers)
-        opened = self._open[number] = _Open(caller, ending)
+        opened = self._open[number] = _Open(caller, ending, tell)
         self._scope.deadline = math.inf
         try:
-            await self._settle()
+            await self.settle()
             try:
-                await self._channel.send(Connection(number=number), connection.fileno())
+                message = Connection(number=number, network=network)
+                await self._channel.send(message, descriptor)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 raise _ended() from None
             await opened.is_over.wait()
         finally:
             self._close(number)
 
-    async def _settle(self) -> None:
-        """Wait until the process has taken its settings; raises Failed where it could not."""
-        await self._is_settled.wait()
+    async def settle(self) -> None:
+        """Wait until the process has published what its latest settings need.
+
+        Raises Failed where it could not.
+        """
+        while not (self._is_settled.is_set() or self.is_over):
+            await self._is_settled.wait()
         if self.is_over:
             raise _ended()
         if self._problem is not None:
@@ -156,8 +177,12 @@ class Worker:
             self._scope.deadline = trio.current_time() + wait
 
     def _end_if_idle(self, opened: "_Open") -> None:
-        if self._reason is not None and not opened.asked:
+        if self._reason is not None and not opened.asked and not self._may_go_on(opened):
             opened.ending.end(self._reason)
+
+    def _may_go_on(self, opened: "_Open") -> bool:
+        """Whether it may do what it likes: the command of a box runs on while the daemon stops."""
+        return self._reason is None or (self._reason == "stop" and opened.is_boxed)
 
     async def _send_settings(self) -> None:
         # Where the process has ended, `_receive` notices.
@@ -165,10 +190,11 @@ class Worker:
             while True:
                 await self._is_new.wait()
                 self._is_new = trio.Event()
+                self._unanswered += 1
                 try:
                     await self._channel.send(self._settings)
                 except Failed as error:
-                    self._take_problem(Unready(message=error.message, hint=error.hint or ""))
+                    self._take_answer(Unready(message=error.message, hint=error.hint or ""))
 
     async def _receive(self, nursery: trio.Nursery) -> None:
         while True:
@@ -192,10 +218,9 @@ class Worker:
     def _take(self, message: ToDaemon, nursery: trio.Nursery) -> None:
         match message:
             case Ready():
-                self._problem = None
-                self._is_settled.set()
+                self._take_answer(None)
             case Unready():
-                self._take_problem(message)
+                self._take_answer(message)
             case Question():
                 opened = self._open.get(message.connection)
                 if opened is not None:
@@ -210,15 +235,21 @@ class Worker:
                 if opened is not None:
                     self._note(message, opened)
 
-    def _take_problem(self, problem: Unready) -> None:
+    def _take_answer(self, problem: Unready | None) -> None:
+        """Note what became of settings, in the order in which they were sent."""
+        self._unanswered -= 1
         self._problem = problem
-        self._is_settled.set()
-        log.error("agent %s: %s; %s", self._name, problem.message, problem.hint)
+        if self._unanswered == 0 and not self._is_new.is_set():
+            self._is_settled.set()
+        if problem is not None:
+            log.error("agent %s: %s; %s", self._name, problem.message, problem.hint)
 
     def _note(self, message: Refused | Spliced | Ended, opened: "_Open") -> None:
         match message:
             case Refused():
                 self._operations.note_refused(message, opened.caller)
+                if opened.tell is not None and not message.method:
+                    opened.tell(message.reason)
             case Spliced():
                 self._operations.note_spliced(message, opened.caller)
             case Ended():
@@ -239,10 +270,10 @@ class Worker:
 
     async def _answer(self, question: Question, opened: "_Open", scope: trio.CancelScope) -> None:
         with scope, suppress(trio.BrokenResourceError):
-            if self._reason is None:
+            if self._may_go_on(opened):
                 answer = await self._operations.judge(question, opened.caller)
             else:
-                error = _STOPPING if self._reason == "stop" else _REMOVED
+                error = _STOPPING if self._reason == "stop" else REMOVED
                 answer = self._operations.refuse(question, opened.caller, error)
             await self._channel.send(answer)
             if answer.refusal is not None:
@@ -266,11 +297,17 @@ class Worker:
 class _Open:
     """A connection that the process serves, and the scopes of what was asked for it."""
 
-    def __init__(self, caller: Caller, ending: Ending) -> None:
+    def __init__(self, caller: Caller, ending: Ending, tell: Callable[[str], None] | None) -> None:
         self.caller = caller
         self.ending = ending
+        self.tell = tell
         self.is_over = trio.Event()
         self.asked: dict[int, trio.CancelScope] = {}
+
+    @property
+    def is_boxed(self) -> bool:
+        """Whether it comes out of the box of a command."""
+        return self.caller.request is not None
 
 
 def _ended() -> Failed:

@@ -160,7 +160,7 @@ class Roster:
         """Serve one more socket of an agent."""
         service: Service = Clients(self._shared, served.agent)
         if name == HTTPS and self._https is not None:
-            service = self._https.serve(served.agent)
+            service = served.agent.apis = self._https.serve(served.agent)
         listener = Listener(self._shared, served.agent, listening, service)
         door = served.doors[name] = _Door(name, listening, listener)
         if self._nurseries is not None:

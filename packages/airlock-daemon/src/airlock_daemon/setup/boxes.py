@@ -49,7 +49,8 @@ def wants_box(module: Module) -> bool:
 def needs_bubblewrap(module: Module) -> bool:
     """Whether that is a box that Landlock does not make: one that leads anywhere."""
     sandbox = module.sandbox
-    return module.has_engine or (sandbox is not None and bool(sandbox.network))
+    has_network = module.uses_apis or (sandbox is not None and bool(sandbox.network))
+    return module.has_engine or has_network
 
 
 def is_home(module: Module) -> bool:
@@ -92,8 +93,8 @@ def describe_box(module: Module, config: BoxConfig) -> str | None:
     if is_home(module):
         return f"{HOME_CLASS}: it can read and send away every credential in your home"
     network = () if module.sandbox is None else module.sandbox.network
-    engine = ("the docker engine, which is root on this host",) if module.has_engine else ()
-    reached = (*engine, *network)
+    engine = ["the docker engine, which is root on this host"] if module.has_engine else []
+    reached = (*engine, *(["its agent's APIs"] if module.uses_apis else []), *network)
     return f"closed, but for {', '.join(reached)}" if reached else "closed"
 
 

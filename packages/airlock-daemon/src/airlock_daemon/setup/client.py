@@ -1,6 +1,6 @@
-"""What a container is given to use its agent's APIs: variables and files, and no credential.
+"""What a container or a box is given to use its agent's APIs: variables and files, no credential.
 
-Every value here is the same for all that runs in the container, and none is a secret: a placeholder
+Every value here is the same for all that runs there, and none is a secret: a placeholder
 is worth something at this agent's broker alone.
 """
 
@@ -28,7 +28,14 @@ CLIENT_ENV = "client.env"
 """The variables of `describe_client` in that directory, a line NAME=VALUE each."""
 TRUSTSTORE_PASSWORD = "changeit"  # noqa: S105 - Java's own word for what is public
 PROXY_PORT = 13128
-"""Where the shim listens in the container (airlock-shim --exec)."""
+"""Where the shim listens in the container (airlock-shim --exec), and the launcher in a box."""
+STORES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine, Arch
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+    "/etc/ssl/cert.pem",  # Alpine, and what was built with LibreSSL
+)
+"""Where systems have the certificates of the authorities that their programs trust."""
 
 _PROXY = f"http://127.0.0.1:{PROXY_PORT}"
 _DIRECT = ("localhost", "127.0.0.1", "::1")
@@ -60,7 +67,7 @@ VARIABLES = {
     "NODE_USE_ENV_PROXY": "1",
     "JAVA_TOOL_OPTIONS": " ".join(f"-D{name}={value}" for name, value in _JAVA.items()),
 }
-"""The variables of every container whose agent has an API. HTTP_PROXY is not among them, as
+"""The variables of every container and box whose agent has an API. HTTP_PROXY is not among them, as
 nothing but HTTPS passes."""
 
 

@@ -4,8 +4,10 @@ Of the format that Airlock describes, this release reads `[command] bin, broker`
 exactly one of `[deny]` and `[allow]`, `[[examples]]`, `[env] inherit, forward, strip, set`,
 `[args] prepend, append`, `[exec] concurrent, workspace, timeout_s`, of `[sandbox]` what
 `sandbox_table` has, and `[[api]]` and `[client]` as `api_tables` says. A file with an `[[api]]` may
-have no command: then it has none of the tables that are about one. The rest is refused by name: a
-table that was read and ignored would promise a protection that is not there.
+have no command: then it has none of the tables that are about one. A command with an `[[api]]` runs
+in a closed box, and needs neither `[sandbox]` nor rules: without these every argument passes, since
+the requests to the API are judged. The rest is refused by name: a table that was read and ignored
+would promise a protection that is not there.
 
 An example has `args` and what the rules must `expect` of them, "allowed" or "denied". A file whose
 rules decide one otherwise is faulty.
@@ -106,6 +108,11 @@ class Module(Struct, frozen=True, kw_only=True):
         return self.sandbox is not None and self.sandbox.has_engine
 
     @property
+    def uses_apis(self) -> bool:
+        """Whether its command reaches APIs by the HTTPS broker, from a box that holds nothing."""
+        return bool(self.apis) and self.has_command and not self.has_engine
+
+    @property
     def lacks_box(self) -> bool:
         """Whether nothing says which box its command runs in, so that it is refused.
 
@@ -144,14 +151,14 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
         )
     command = reader.table("command")
     broker, program = _read_program(command)
-    rules = read_rules(reader, tool=name)
+    rules = read_rules(reader, tool=name, is_optional=bool(apis))
     examples = tuple(_read_examples(reader))
     env, args, run = reader.table("env"), reader.table("args"), reader.table("exec")
     strip, settings = _read_names(env, "strip"), _read_set(env)
     if broker is not None:
         args.refuse("append", "has no meaning for a broker", "use prepend, or remove it")
     workspace = run.choice("workspace", (*_WORKSPACES,), default="optional")
-    sandbox = read_sandbox(reader, is_broker=broker is not None)
+    sandbox = read_sandbox(reader, is_broker=broker is not None, has_apis=bool(apis))
     has_engine = sandbox is not None and sandbox.has_engine
     reader.refuse("credentials", *(_ENGINE_LOGINS if has_engine else _NO_CREDENTIALS))
     forward = _read_forward(env, strip=strip, settings=settings)

@@ -39,12 +39,17 @@ _Made = TypeVar("_Made")
 _KEY_SEPARATOR = ", "
 
 
-def read_rules(reader: TableReader, *, tool: str) -> PlainRules | GrammarRules:
-    """Read the rules of a module file, with the grammar of its tool if it has a `[syntax]`."""
+def read_rules(
+    reader: TableReader, *, tool: str, is_optional: bool = False
+) -> PlainRules | GrammarRules:
+    """Read the rules of a module file, with the grammar of its tool if it has a `[syntax]`.
+
+    Where they are optional, a file without rules refuses nothing.
+    """
     has_deny, has_allow = reader.has("deny"), reader.has("allow")
     if has_deny and has_allow:
         reader.fault("allow", "stands beside [deny]", "keep one of the two tables")
-    elif not has_deny and not has_allow:
+    elif not has_deny and not has_allow and not is_optional:
         reader.fault("deny", "is missing", "add [deny] or [allow] with args = [...]")
     if reader.has("syntax"):
         return _read_grammar_rules(reader, read_syntax(reader.table("syntax"), tool=tool))

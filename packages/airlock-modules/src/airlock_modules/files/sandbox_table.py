@@ -20,6 +20,7 @@ _NOT_AT_HOME = {
 }
 ENGINE_BROKER = "docker"
 """The one that leads to the human's docker engine, which is a credential as such."""
+Sockets = Literal["none", "unix", "inet", "inet and unix"]
 BROKERS = ("git", ENGINE_BROKER)
 """Those that a box can ask."""
 
@@ -38,7 +39,7 @@ class Sandbox(Struct, frozen=True, kw_only=True):
     """
 
     box: Literal["closed", "home", "none"]
-    sockets: Literal["none", "unix", "inet", "inet and unix"] = "none"
+    sockets: Sockets = "none"
     network: tuple[str, ...] = ()
     read: tuple[str, ...] = ()
     brokers: tuple[str, ...] = ()
@@ -50,20 +51,24 @@ class Sandbox(Struct, frozen=True, kw_only=True):
         return ENGINE_BROKER in self.brokers
 
 
-def read_sandbox(reader: TableReader, *, is_broker: bool) -> Sandbox | None:
+def read_sandbox(reader: TableReader, *, is_broker: bool, has_apis: bool = False) -> Sandbox | None:
     """Read the table of a module file, None where there is none. Faults are recorded by `reader`.
 
-    What the format has beyond this release is refused by name.
+    The box of a command that `has_apis` is closed, and has the sockets to reach them, also where
+    there is no table. What the format has beyond this release is refused by name.
     """
     if is_broker:
         reader.refuse("sandbox", "has no meaning for a broker", "remove it")
         return None
     if not reader.has("sandbox"):
-        return None
+        return Sandbox(box="closed", sockets="inet") if has_apis else None
     table = reader.table("sandbox")
     for key in ("programs", "dynamic"):
         table.refuse(key, "has no meaning any more: whatever a box shows may run", "remove it")
-    box = _read_box(table)
+    box = _read_box(table, default="closed" if has_apis else "")
+    if has_apis and box != "closed":
+        problem = "would give the command what [[api]] keeps from it"
+        table.fault("box", problem, 'write "closed", or remove the [[api]] tables')
     if box == "none":
         for key in (*_NOT_AT_HOME, "read"):
             table.refuse(key, "has no meaning without a box", 'remove it, or write box = "closed"')
@@ -83,7 +88,7 @@ def read_sandbox(reader: TableReader, *, is_broker: bool) -> Sandbox | None:
     has_unix = sockets == "unix" or ENGINE_BROKER in brokers
     sandbox = Sandbox(
         box="closed",
-        sockets="unix" if has_unix else "inet" if sockets == "inet" else "none",
+        sockets=_join(unix=has_unix, inet=has_apis or sockets == "inet"),
         read=_read_paths(table),
         brokers=brokers,
         links=table.boolean("links", default=True),
@@ -102,13 +107,20 @@ def widen_network(sandbox: Sandbox, reader: TableReader, key: str) -> Sandbox:
     return replace(
         sandbox,
         network=tuple(dict.fromkeys((*sandbox.network, *network))),
-        sockets="inet and unix" if "unix" in sandbox.sockets else "inet",
+        sockets=_join(unix="unix" in sandbox.sockets, inet=True),
     )
 
 
-def _read_box(table: TableReader) -> str:
+def _join(*, unix: bool, inet: bool) -> Sockets:
+    """The kinds of sockets of a box."""
+    if unix:
+        return "inet and unix" if inet else "unix"
+    return "inet" if inet else "none"
+
+
+def _read_box(table: TableReader, *, default: str) -> str:
     box = table.choice("box", ("closed", "home", "none"), default="closed")
-    if not table.has("box"):
+    if not table.has("box") and not default:
         table.fault("box", "is missing", 'write "closed", "home", or "none" for no box')
     return box
 

@@ -71,6 +71,16 @@ class Network(msgspec.Struct, frozen=True):
         above = (".".join(labels[start:]) for start in range(1, len(labels)))
         return any((name, wanted.port) in self.below for name in above)
 
+    def join(self, other: "Network") -> "Network":
+        """What may be reached by either."""
+        return Network(self.literal | other.literal, self.below | other.below)
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """What `read_network` makes this of."""
+        below = (f"{_ANY}{name}:{port}" for name, port in sorted(self.below))
+        return (*sorted(map(str, self.literal)), *below)
+
     @property
     def local(self) -> tuple[Destination, ...]:
         """Those on this host's loopback, in an order that is always the same."""

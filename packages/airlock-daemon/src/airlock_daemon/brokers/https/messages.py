@@ -55,9 +55,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A connection of the agent, with its descriptor. Its number is never used again."""
+    """A connection of the agent, with its descriptor. Its number is never used again.
+
+    Beside that of `Settings` it may reach the destinations of `network`.
+    """
 
     number: int
+    network: tuple[str, ...] = ()
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag=True):

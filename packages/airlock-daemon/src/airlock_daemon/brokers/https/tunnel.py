@@ -72,9 +72,17 @@ class Tunnel:
     """One connection, whose owner closes `below`."""
 
     def __init__(
-        self, below: trio.SocketStream, number: int, policy: Policy, daemon: Daemon, turns: Taking
+        self,
+        below: trio.SocketStream,
+        number: int,
+        policy: Policy,
+        more: Network,
+        daemon: Daemon,
+        turns: Taking,
     ) -> None:
+        """Beside the network of the policy it may reach `more`."""
         self._below = below
+        self._more = more
         self._number = number
         self._policy = policy
         self._daemon = daemon
@@ -91,9 +99,8 @@ class Tunnel:
             return
         before, now = self._policy.find(wanted), policy.find(wanted)
         if before is None or now is None:
-            is_granted = before is now and (
-                policy.network.names(wanted) or policy.network.covers(wanted)
-            )
+            network = policy.network.join(self._more)
+            is_granted = before is now and (network.names(wanted) or network.covers(wanted))
         else:
             is_granted = before.fingerprint == now.fingerprint
         if not is_granted:
@@ -158,7 +165,7 @@ class Tunnel:
 
     async def _splice(self, wanted: Destination, behind: bytes) -> None:
         """Carry it on as it is. Raises Denied and Failed before anything was carried."""
-        ways = self._make_ways(self._policy.network, _PLACES)
+        ways = self._make_ways(self._policy.network.join(self._more), _PLACES)
         server, early = await ways.open(wanted)
         async with server:
             await self._below.send_all(CONNECTED + early)

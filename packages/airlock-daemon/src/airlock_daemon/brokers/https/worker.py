@@ -91,7 +91,7 @@ class _Worker:
                 message, descriptor = received
                 if isinstance(message, Connection) and descriptor is not None:
                     connection = socket.socket(fileno=descriptor)
-                    nursery.start_soon(self._serve, connection, message.number, policy)
+                    nursery.start_soon(self._serve, connection, message, policy)
                 elif descriptor is not None:
                     os.close(descriptor)
                 elif isinstance(message, Settings):
@@ -126,7 +126,7 @@ class _Worker:
         return policy
 
     async def _serve(
-        self, connection: socket.socket, number: int, policy: Policy | AirlockError
+        self, connection: socket.socket, about: Connection, policy: Policy | AirlockError
     ) -> None:
         """Serve a connection; whatever becomes of it, it ends no other."""
         connection.setblocking(False)
@@ -136,7 +136,8 @@ class _Worker:
                 text = f"{policy.message}; {policy.hint}" if policy.hint else policy.message
                 await say_last(stream, refusal(HTTPStatus.SERVICE_UNAVAILABLE, text))
             else:
-                tunnel = Tunnel(stream, number, policy, self._daemon, self._turns)
+                more = read_network(about.network)
+                tunnel = Tunnel(stream, about.number, policy, more, self._daemon, self._turns)
                 self._tunnels.add(tunnel)
                 try:
                     await tunnel.run()
@@ -149,7 +150,7 @@ class _Worker:
         finally:
             await trio.aclose_forcefully(stream)
             with trio.CancelScope(shield=True), suppress(trio.BrokenResourceError):
-                await self._tell(Ended(connection=number))
+                await self._tell(Ended(connection=about.number))
 
     async def _ask(self, question: Question) -> Answer:
         sender, receiver = trio.open_memory_channel[Answer](1)

@@ -1,0 +1,201 @@
+"""A command with an `[[api]]` in a box: it reaches its agent's APIs as a container does."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from egress_world import Echo, run_echo
+
+from api_world import TOKEN, ApiWorld, api_world
+from boxing import needs_bubblewrap, open_world, write_boxes
+from commanding import reload
+from running import Answer, Daemon, connect_to, read_answer, request
+from worlds import UNSAID
+
+pytestmark = needs_bubblewrap
+
+API = '[[api]]\nhosts = ["api.example.com"]\nallow = ["GET /"]\n'
+
+CLIENT = """
+import http.client, os, socket, ssl, sys
+def open_tunnel(wanted):
+    proxy = os.environ["HTTPS_PROXY"].removeprefix("http://")
+    connection = socket.create_connection(proxy.split(":"), 20)
+    connection.sendall(f"CONNECT {wanted} HTTP/1.1\\r\\nHost: {wanted}\\r\\n\\r\\n".encode())
+    answer = b""
+    while b"\\r\\n\\r\\n" not in answer:
+        data = connection.recv(4096)
+        if not data:
+            break
+        answer += data
+    return connection, answer.decode()
+def ask(wanted, path, token):
+    connection, answer = open_tunnel(wanted)
+    assert answer.startswith("HTTP/1.1 200 "), answer
+    context = ssl.create_default_context()
+    tls = context.wrap_socket(connection, server_hostname="localhost")
+    head = f"GET {path} HTTP/1.1\\r\\nHost: {wanted}\\r\\nAuthorization: Bearer {token}\\r\\n\\r\\n"
+    tls.sendall(head.encode())
+    response = http.client.HTTPResponse(tls)
+    response.begin()
+    return response.status, response.read().decode()
+"""
+
+
+@pytest.fixture
+def apis(monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiWorld]:
+    """A world with an API, whose command `sh` has one too."""
+    with open_world() as world, api_world(world) as apis:
+        write_boxes(world)
+        world.write_module("sh", "/bin/sh", API + UNSAID)
+        monkeypatch.chdir(world.workspace)
+        yield apis
+
+
+def run_python(daemon: Daemon, script: str, *words: object) -> Answer:
+    """Run a script of Python's in the box of `sh`, which has all of `CLIENT`."""
+    text = f"{CLIENT}\n{script}"
+    return daemon.shell("exec python3 -c " + _quote(text) + " " + " ".join(map(str, words)))
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def said(daemon: Daemon, script: str, *words: object) -> str:
+    """What that prints."""
+    answer = run_python(daemon, script, *words)
+    assert answer.exit_code == 0, (answer.last, answer.text("stderr"))
+    return answer.text()
+
+
+def test_a_command_reaches_an_api_by_its_placeholder(apis: ApiWorld) -> None:
+    """Every argument passes, and the request is judged. The records have the command's name."""
+    with apis.daemon() as daemon:
+        script = "print(ask(sys.argv[1], sys.argv[2], os.environ['API_TOKEN']))"
+        wanted = f"localhost:{apis.server.port}"
+        assert said(daemon, script, wanted, "/who") == "(200, 'half half ')\n"
+        refused = said(daemon, script, wanted, "/other")
+        assert "403" in refused
+        assert "api.test GET /other is refused" in refused
+        run, *_ = daemon.records()
+        brokered = daemon.records("broker")
+    assert [(each["request"], each["outcome"]) for each in brokered][:1] == [
+        (run["request"], "allowed")
+    ]
+    assert run["sandbox"] == "bubblewrap"
+    assert apis.server.requests == [("GET /who", f"Bearer {TOKEN}")]
+
+
+@pytest.fixture
+def echo() -> Iterator[Echo]:
+    """A server on loopback."""
+    with run_echo() as server:
+        yield server
+
+
+def test_the_network_of_a_module_is_that_of_its_own_box(apis: ApiWorld, echo: Echo) -> None:
+    """By the same proxy; another command of the agent does not reach it."""
+    address = f"127.0.0.1:{echo.port}"
+    network = f"[sandbox]\nnetwork = {json.dumps([address])}\n"
+    apis.world.write_module("git", "/bin/sh", API.replace("api.", "git.") + network)
+    script = "connection, answer = open_tunnel(sys.argv[1]); print(answer.split('\\r')[0])"
+    with apis.daemon() as daemon:
+        assert "403" in said(daemon, script, address)
+        text = f"exec python3 -c {_quote(CLIENT + script)} {address}"
+        answer = daemon.ask("git", "-c", text)
+        assert answer.text().startswith("HTTP/1.1 200 "), answer.text("stderr")
+        assert "403" in said(daemon, script, address)
+    assert echo.count == 1
+
+
+def test_what_a_command_left_open_ends_with_it(apis: ApiWorld, echo: Echo) -> None:
+    """A process that it leaves behind is no more, and neither is its connection."""
+    network = f'[sandbox]\nnetwork = ["127.0.0.1:{echo.port}"]\n'
+    apis.world.write_module("sh", "/bin/sh", API + network)
+    script = """
+connection, _ = open_tunnel(sys.argv[1])
+connection.sendall(b"x")
+connection.recv(1)
+if os.fork() == 0:
+    os.setsid()
+    connection.recv(1)
+"""
+    with apis.daemon() as daemon:
+        said(daemon, script, f"127.0.0.1:{echo.port}")
+        assert echo.ended.acquire(timeout=20)
+
+
+def test_a_box_reaches_the_apis_of_its_own_agent_alone(apis: ApiWorld) -> None:
+    """Another agent's box has another placeholder and authority, and another list of hosts."""
+    other = apis.world.add_agent("other")
+    profile = other / "airlock.toml"
+    profile.write_text(profile.read_text().partition("[api.test]")[0])
+    script = "print(open_tunnel(sys.argv[1])[1].split('\\r')[0], 'API_TOKEN' in os.environ)"
+    text = f"exec python3 -c {_quote(CLIENT + script)} localhost:{apis.server.port}"
+    with apis.daemon() as daemon:
+        ours = daemon.shell(text).text()
+        with connect_to(apis.published.with_name("other") / "airlock.sock") as connection:
+            connection.sendall(request("sh", "-c", text))
+            theirs = read_answer(connection).text()
+    assert ours.startswith("HTTP/1.1 200 ")
+    assert ours.endswith(" True\n")
+    assert theirs.startswith("HTTP/1.1 403 ")
+    assert theirs.endswith(" False\n")
+
+
+def test_a_box_has_certificates_and_no_socket_and_no_credential(apis: ApiWorld) -> None:
+    """The bundle stands in for the host's; nothing that a process can read has the token."""
+    script = """
+import pathlib, stat
+own = sorted(each.name for each in pathlib.Path("/run/airlock").iterdir())
+print(*own)
+bundle = pathlib.Path("/run/airlock/ca-bundle.pem").read_text()
+print(pathlib.Path("/etc/ssl/certs/ca-certificates.crt").read_text() == bundle)
+sockets = [each for top in ("/run", "/tmp", "/home") for each in pathlib.Path(top).rglob("*")
+           if stat.S_ISSOCK(each.lstat().st_mode)]
+print(sockets)
+found = []
+for each in pathlib.Path("/proc").glob("[0-9]*/environ"):
+    try:
+        found += [each] * (sys.argv[1].encode()[::-1] in each.read_bytes())
+    except PermissionError:
+        pass
+print(found)
+try:
+    open("/run/airlock/ca.pem", "ab")
+except OSError as error:
+    print(error.strerror)
+"""
+    with apis.daemon() as daemon:
+        # Backwards, as the arguments are looked at too.
+        lines = said(daemon, script, TOKEN[::-1]).splitlines()
+    assert lines[0].split() == ["ca-bundle.pem", "ca.pem", "truststore.p12"]
+    assert lines[1:4] == ["True", "[]", "[]"]
+    assert lines[4] in ("Permission denied", "Read-only file system")
+
+
+def test_the_next_box_is_made_ahead_and_has_what_is_published_now(apis: ApiWorld) -> None:
+    """One that was made before an API was granted is not used after."""
+    with apis.daemon() as daemon:
+        count = "from pathlib import Path; print(len(Path('/run/airlock/ca.pem').read_text()) > 0)"
+        for _ in range(2):
+            assert said(daemon, count) == "True\n"
+        apis.grant("GET /who", more='[api.second]\nhosts = ["second.example"]\nallow = ["GET /"]\n')
+        reload(apis.world)
+        script = "print(ask(sys.argv[1], '/who', os.environ['API_TOKEN']))"
+        wanted = f"localhost:{apis.server.port}"
+        assert said(daemon, script, wanted) == "(200, 'half half ')\n"
+        ca = (apis.published / "ca.pem").read_text()
+        assert said(daemon, "print(open('/run/airlock/ca.pem').read(), end='')") == ca
+
+
+def test_a_command_is_refused_where_no_api_is_granted(apis: ApiWorld) -> None:
+    """It would find nothing to speak to."""
+    apis.world.write_profile()
+    credential = 'credential = { as = "aws", command = ["true"] }\n'
+    apis.world.write_module("sh", "/bin/sh", f"[[api]]\n{credential}" + UNSAID)
+    with Daemon(apis.world) as daemon:
+        error = daemon.shell("true").error
+    assert error["message"] == "sh reaches APIs, and this agent is granted none of its"
+    assert error["data"]["rule"] == "apis"
