@@ -26,7 +26,9 @@ PYPI = "pypi.org"
 FILES = "files.pythonhosted.org"
 UPLOAD = "upload.pypi.org"
 INDEX = "index.airlock.test"
-NAMES = (GITHUB, ANTHROPIC, NPM, PYPI, FILES, UPLOAD, INDEX)
+MIRROR = "mirror.airlock.test"
+"""Has providers of Terraform (its network mirror protocol), for whoever asks."""
+NAMES = (GITHUB, ANTHROPIC, NPM, PYPI, FILES, UPLOAD, INDEX, MIRROR)
 USER = "reader"
 """The account of the private index."""
 CLOUD = "127.77.0.2"
@@ -42,6 +44,8 @@ class Services:
     registry: Registry
     wheels: dict[str, bytes] = field(default_factory=dict)
     """The Python packages of both indexes, by the names of their files."""
+    mirror: dict[str, bytes] = field(default_factory=dict)
+    """What the mirror has, by the path."""
     heard: threading.Event = field(default_factory=threading.Event)
     """Set by a question for the models: the client has had the last word of a stream."""
 
@@ -103,8 +107,8 @@ class Services:
 
     def _answer_index(self, asked: Asked) -> Answer:
         parts = asked.path.strip("/").split("/")
-        if parts[0] == "packages":
-            found = self.wheels.get(parts[-1])
+        if parts[0] == "packages" or asked.host.startswith(MIRROR):
+            found = self.wheels.get(parts[-1]) or self.mirror.get(asked.path)
             return (404, "no such file") if found is None else (200, found)
         names = [each for each in self.wheels if _project(each) == parts[-1]]
         at = FILES if asked.host.startswith(PYPI) else asked.host

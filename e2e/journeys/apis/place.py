@@ -3,7 +3,7 @@
 import json
 import secrets
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from e2e.world.web_server import Asked, WebServer
 
 PASSWORD = "~/index-password"
 """The person's file with the password of the private index."""
-COMMANDS = ("gh", "anthropic", "npm", "pypi", "aws")
+COMMANDS = ("gh", "anthropic", "npm", "pypi", "aws", "terraform")
 PROFILE = """\
 commands = {commands}
 [git]
@@ -44,8 +44,10 @@ set = {{ AWS_PROFILE = "{aws_profile}" }}
 regions = ["{region}"]
 buckets = ["{bucket}"]
 roles = ["{role}"]
-allow = ["s3:PutObject"]
+allow = ["s3:PutObject", "s3:DeleteObject"]
 hosts = {aws_hosts}
+[network]
+terraform = ["{mirror}:443"]
 """
 
 
@@ -102,10 +104,12 @@ class Keeper:
 
 
 @contextmanager
-def running_place(stage: Stage, executables: Executables, folder: Path) -> Iterator[Place]:
+def running_place(
+    stage: Stage, executables: Executables, folder: Path, *, tools: Sequence[Path] = ()
+) -> Iterator[Place]:
     """Have a person with credentials at home, and a daemon that sees the services.
 
-    `folder`, which is made, is for its files.
+    `folder`, which is made, is for its files. The daemon finds `tools` before those of the host.
     """
     account = stage.account
     known = {
@@ -129,7 +133,8 @@ def running_place(stage: Stage, executables: Executables, folder: Path) -> Itera
         _give_credentials(person, known, cwd=project.path)
         files = account.home / ".config/airlock"
         account.write(files / "agents/my/airlock.toml", _write_profile(project), mode=0o600)
-        variables = {"SSL_CERT_FILE": str(server.authority)}
+        search = (*(str(each.parent) for each in tools), person.environment["PATH"])
+        variables = {"SSL_CERT_FILE": str(server.authority), "PATH": ":".join(search)}
         for name, file in (("CONFIG", "config"), ("SHARED_CREDENTIALS", "credentials")):
             copy = account.write(
                 account.home / f"aws-{file}", (folder / file).read_text(), mode=0o600
@@ -171,6 +176,7 @@ def _write_profile(project: Project) -> str:
         bucket=aws_server.BUCKET,
         region=aws_server.REGION,
         role=aws_server.ROLE,
+        mirror=api_services.MIRROR,
     )
 
 

@@ -145,5 +145,5 @@ def test_credentials_of_earlier_releases_are_a_fault_with_the_lines_to_write(
     """No box holds any."""
     held = '[credentials]\nenv = { TOKEN = "TOKEN?" }\n'
     (found,) = faults_of(f"{TOOL}[sandbox]\n{box}\n{held}")
-    assert found.startswith("tool.toml: [credentials]: this table is of earlier releases")
+    assert found.startswith("tool.toml: credentials: this table is of earlier releases")
     assert remedy in found
