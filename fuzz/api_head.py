@@ -10,6 +10,7 @@ import urllib.parse
 import h11
 
 from airlock_modules.apis import (
+    Api,
     BadHead,
     Credential,
     ForeignCredential,
@@ -20,6 +21,7 @@ from airlock_modules.apis import (
     read_head,
 )
 from airlock_modules.apis.patterns import find_rule_problem, matches_rule, may_match_rule
+from airlock_modules.apis.request_headers import is_sent_on
 from fuzz.target import BrokenPromiseError, Target, require_one_line
 
 _LONGEST = 2048
@@ -32,6 +34,7 @@ _CREDENTIAL = Credential(
     query=("key",),
     placeholder="x_{20}",
 )
+_API = Api(name="x", module="x", hosts=(_HOST,), credential=_CREDENTIAL, headers=("x-listed-*",))
 _RULES = ("GET /a/*", "* /a/**", "POST,GET /a/*/b%2F*", "* /**/c/**", "PUT /@*%2F*")
 
 
@@ -76,19 +79,21 @@ def _compare_with_h11(raw: bytes, head: Head) -> None:
 
 def _check_exchange(raw: bytes, head: Head) -> None:
     try:
-        sent = exchange(head, _CREDENTIAL, _PLACEHOLDER, _SECRET)
+        sent = exchange(head, _API, _PLACEHOLDER, _SECRET)
     except ForeignCredential as error:
         require_one_line(str(error))
         return
     shown = repr(sent)
     if _SECRET in shown and _PLACEHOLDER.encode() not in urllib.parse.unquote_to_bytes(raw):
         raise BrokenPromiseError("the credential was sent for no placeholder")
-    for name, value in head.headers:
-        if (
-            name in (b"authorization", b"x-api-key", b"cookie")
-            and _PLACEHOLDER.encode() not in value
-        ):
+    if {name for name, _ in sent.headers} & {name.encode() for name in sent.dropped}:
+        raise BrokenPromiseError(f"a header is sent on that is called dropped: {sent!a}")
+    for name, value in sent.headers:
+        is_placed = name in (b"authorization", b"x-api-key")
+        if is_placed and _SECRET not in value.decode("latin-1"):
             raise BrokenPromiseError(f"a foreign credential passed in {name!a}")
+        if not is_placed and not is_sent_on(name.decode(), _API.headers):
+            raise BrokenPromiseError(f"the header {name!a} passed, which nobody listed")
 
 
 _REST = f" HTTP/1.1\r\nHost: {_HOST}\r\n".encode()
@@ -105,7 +110,16 @@ TARGET = Target(
         *(b"?", b"#", b"\r\n", b"\n", b"\r", b"\t", b" ", b":", b"\r\n ", b"HTTP/1.1", b"HTTP/1.0"),
         *(b"Host: ", b"Transfer-Encoding: chunked\r\n", b"Content-Length: 0\r\n", b"X-Api-Key: "),
         *(b"Expect: 100-continue\r\n", b"Connection: close\r\n", b"Authorization: Basic "),
-        *(b"Cookie: a\r\n", b"key=", b"token=", b"_method=PUT", b"&", _PLACEHOLDER.encode()),
+        *(
+            b"Cookie: a\r\n",
+            b"X-Listed-A: b\r\n",
+            b"x_y: b\r\n",
+            b"key=",
+            b"token=",
+            b"_method=PUT",
+            b"&",
+            _PLACEHOLDER.encode(),
+        ),
     ),
     longest=_LONGEST,
 )

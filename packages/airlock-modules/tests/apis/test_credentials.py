@@ -4,6 +4,7 @@ import re
 import pytest
 
 from airlock_modules.apis import (
+    Api,
     Credential,
     ForeignCredential,
     Head,
@@ -27,15 +28,20 @@ _KEY = bytes(32)
 _PLACEHOLDER = make_placeholder("k_{36}", _KEY, "x")
 
 
+def _make_api(credential: Credential | None) -> Api:
+    return Api(
+        name="x", module="x", hosts=("x.example",), credential=credential, headers=("npm-*", "a_b")
+    )
+
+
 def _send(credential: Credential | None, query: str = "", **headers: str) -> str:
     fields = tuple(
         (name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()
     )
     head = Head("GET", "/", query, fields)
-    sent = exchange(head, credential, _PLACEHOLDER, "REAL")
-    assert uses_placeholder(head, credential, _PLACEHOLDER) == (
-        "REAL" in str(sent) or sent.headers != fields
-    )
+    sent = exchange(head, _make_api(credential), _PLACEHOLDER, "REAL")
+    assert sent.has_secret == uses_placeholder(head, _make_api(credential), _PLACEHOLDER)
+    assert sent.has_secret == ("REAL" in str(sent) or sent.headers != fields)
     return "&".join((*(value.decode() for _, value in sent.headers), sent.query))
 
 
@@ -104,6 +110,11 @@ def test_a_request_without_a_credential_stays_one() -> None:
             {"x_client_secret": "x"},
             {"cookie2": "x"},
         ),
+        *(
+            {"npm_token": "x"},
+            {"sec_websocket_protocol": "v4.channel.k8s.io, base64url.bearer.x"},
+            {"sec_websocket_protocol": "openai-insecure-api-key.sk-x"},
+        ),
     ],
 )
 def test_a_foreign_credential_is_refused(headers: dict[str, str]) -> None:
@@ -134,11 +145,23 @@ def test_a_foreign_credential_in_the_query_is_refused(query: str) -> None:
         _send(_HEADER, query)
 
 
+def test_what_passes_is_of_http_or_listed() -> None:
+    """The others are dropped, and named: what is in them reaches nobody."""
+    fields = (
+        *((b"accept", b"*/*"), (b"npm-command", b"ci"), (b"a_b", b"1"), (b"x-nonce", b"sk-1")),
+        *((b"npm_command", b"1"), (b"content_type", b"1"), (b"x-nonce2", b"1"), (b"np", b"1")),
+        *((b"sec-websocket-protocol", b"v5.channel.k8s.io, v4.channel.k8s.io"),),
+    )
+    sent = exchange(Head("GET", "/", "", fields), _make_api(None), "", "")
+    assert sent.headers == (*fields[:3], fields[-1])
+    assert sent.dropped == ("x-nonce", "npm_command", "content_type", "x-nonce2", "np")
+
+
 def test_a_header_of_a_credential_is_there_once() -> None:
     """Of two a server may take the other."""
     head = Head("GET", "/", "", ((b"x-api-key", _PLACEHOLDER.encode()),) * 2)
     with pytest.raises(ForeignCredential):
-        exchange(head, _HEADER, _PLACEHOLDER, "REAL")
+        exchange(head, _make_api(_HEADER), _PLACEHOLDER, "REAL")
 
 
 @pytest.mark.parametrize(
@@ -160,7 +183,7 @@ def test_without_a_placeholder_no_credential_passes() -> None:
     """An empty one is no password that anybody could guess."""
     head = Head("GET", "/", "", ((b"x-api-key", b""),))
     with pytest.raises(ForeignCredential):
-        exchange(head, _HEADER, "", "REAL")
+        exchange(head, _make_api(_HEADER), "", "REAL")
 
 
 @pytest.mark.parametrize("form", ["ghp_{36}", "AKIA{16}", "sk-ant-api03-{95}", "a{20}-{4}"])

@@ -107,7 +107,13 @@ class Operations:
         operation = self._granted.pop(finished.question, None)
         if operation is None:
             return
-        done = {"status": finished.status, "bytes": finished.sent, "received": finished.received}
+        done: dict[str, object] = {
+            "status": finished.status,
+            "bytes": finished.sent,
+            "received": finished.received,
+        }
+        if finished.dropped:
+            done["dropped"] = shorten(", ".join(finished.dropped))
         detail = {**_detail(operation.record), **done}
         record = replace(operation.record, detail=detail, duration_ms=finished.duration_ms)
         outcome: Outcome = "allowed" if finished.fault is None else "failed"

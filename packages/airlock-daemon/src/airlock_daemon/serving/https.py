@@ -3,6 +3,7 @@
 What comes out of a box is passed on as well. The box belongs to a request that was looked at.
 """
 
+import math
 import os
 import socket
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 from airlock_daemon.audit.record import Record
 from airlock_daemon.brokers.egress.head import refusal
 from airlock_daemon.brokers.egress.splicing import say_last
+from airlock_daemon.brokers.https.confinement import Readable, find_readable
 from airlock_daemon.brokers.https.messages import Settings
 from airlock_daemon.command.environment import BASE
 from airlock_daemon.connection.descriptors import drop_unread
@@ -47,10 +49,12 @@ from airlock_daemon.setup.client import (
 )
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.state import State
-from airlock_daemon.setup.stored import find_placeholder_key
+from airlock_daemon.setup.stored import make_worker_folder
 
 # No worker is started sooner after one that has ended by itself.
 _REST_S = 1.0
+# Files of the system, such as /etc/resolv.conf, may be replaced; looked at once in so long.
+_LOOKED_S = 1.0
 # How long a command in a box waits for the certificates of its agent.
 _PREPARED_S = 15.0
 
@@ -105,6 +109,11 @@ class HttpsService:
         self._operations = Operations(broker.shared, agent, broker.sources)
         self._worker: Worker | None = None
         self._settings: Settings | None = None
+        # Those before it, which have connections.
+        self._retired: list[Worker] = []
+        # What the worker may read, and when that was looked at.
+        self._readable: Readable = ()
+        self._looked = -math.inf
         # What those were made of, and what containers and boxes are given for them.
         self._generation: Generation | None = None
         self._client = ContainerClient(environment={}, files={})
@@ -123,8 +132,9 @@ class HttpsService:
         self._reason = reason
         for ending in list(self._silent):
             ending.end(reason)
-        if self._worker is not None:
-            self._worker.stop(reason)
+        for worker in (self._worker, *self._retired):
+            if worker is not None:
+                worker.stop(reason)
 
     def put(self, error: Denied) -> bytes:
         """As `Service.put`."""
@@ -166,7 +176,9 @@ class HttpsService:
         settings = await self._read()
         if settings == before:
             return
-        if self._worker is None or self._worker.is_over:
+        for retired in self._retired:
+            retired.renew(settings)
+        if self._worker is None or self._worker.is_over or self._reads_less(settings):
             await self._start(settings)
         else:
             self._worker.renew(settings)
@@ -314,9 +326,16 @@ class HttpsService:
     async def _find_worker(self) -> Worker:
         """The worker for a connection; raises AirlockError where there is none."""
         async with self._turn:
-            if self._worker is not None and not self._worker.is_over:
-                return self._worker
-            return await self._restart()
+            settings, worker = self._settings, self._worker
+            is_good = worker is not None and not worker.is_over
+            if is_good and settings is not None and trio.current_time() - self._looked > _LOOKED_S:
+                is_good = not self._reads_less(settings)
+            return worker if worker is not None and is_good else await self._restart()
+
+    def _reads_less(self, settings: Settings) -> bool:
+        """Whether the worker may not read a file that it needs: it is confined for good."""
+        self._looked = trio.current_time()
+        return find_readable(settings) != self._readable
 
     async def _restart(self) -> Worker:
         await trio.sleep_until(self._not_before)
@@ -324,6 +343,11 @@ class HttpsService:
 
     async def _start(self, settings: Settings) -> Worker:
         pair = await self._broker.parent.fork(self._name)
+        self._retired = [each for each in self._retired if not each.is_over]
+        if self._worker is not None and not self._worker.is_over:
+            self._worker.retire(settings)
+            self._retired.append(self._worker)
+        self._readable = find_readable(settings)
         worker = self._worker = Worker(
             pair, settings, self._operations, agent=self._agent, shared=self._shared
         )
@@ -336,8 +360,6 @@ class HttpsService:
         """What the worker is told, and what a container is given. Raises AirlockError."""
         state = self._broker.state
         name, apis = generation.agent.name, generation.apis
-        # Its folder is that of the CA's key, too.
-        find_placeholder_key(state, name)
         placeholders = find_placeholders(state, name, apis)
         client = describe_client(apis, placeholders)
         publish_client(self._published, client.environment)
@@ -347,7 +369,7 @@ class HttpsService:
             apis=tuple(each.without_rules() for each in apis.apis),
             network=apis.network,
             placeholders=placeholders,
-            keys=state.path(f"https/{name}.key"),
+            keys=os.path.join(make_worker_folder(state, name), "key"),
             published=self._published,
             variables={each: variables[each] for each in BASE if each in variables},
         )

@@ -76,6 +76,7 @@ class Worker:
         # The connections of the questions that are not over.
         self._asked: dict[int, _Open] = {}
         self._reason: Reason | None = None
+        self._is_retired = False
         self._scope = trio.CancelScope()
         self.is_over = False
 
@@ -86,6 +87,12 @@ class Worker:
         before, self._is_settled = self._is_settled, trio.Event()
         # Those who wait for it wait for the new one.
         before.set()
+
+    def retire(self, settings: Settings) -> None:
+        """As `renew`, and end when the connections that it has are over."""
+        self.renew(settings)
+        self._is_retired = True
+        self._rest()
 
     def stop(self, reason: Reason) -> None:
         """Grant nothing more, and end each connection as soon as nothing runs on it."""
@@ -173,7 +180,7 @@ class Worker:
     def _rest(self) -> None:
         """End after a while where there is nothing to do, or now where nothing will come."""
         if not self._open:
-            wait = 0.0 if self._reason else IDLE_S
+            wait = 0.0 if self._reason or self._is_retired else IDLE_S
             self._scope.deadline = trio.current_time() + wait
 
     def _end_if_idle(self, opened: "_Open") -> None:

@@ -1,20 +1,23 @@
 """Secrets in the daemon's state directory: credentials from `airlock-daemon login`, keys of agents.
 
 A stored credential is the file `stored/NAME`, for every agent, or `stored/NAME@AGENT`, for one
-agent, which counts more. Each agent that uses an API has keys in `https/`: `AGENT.key` is that of
-its CA, `AGENT.placeholders` the one that its placeholders are made of.
+agent, which counts more. Each agent that uses an API has keys in `https/`: `AGENT.placeholders` is
+for its placeholders, and `AGENT.ca/key`, in the directory of its worker, for its CA.
 """
 
 import datetime as dt
 import math
 import os
 import re
+import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import msgspec
 
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.state import State
+from airlock_daemon.setup.writing import make_directory
 from airlock_modules import is_name
 
 LONGEST = 16_384
@@ -158,15 +161,34 @@ def find_placeholder_key(state: State, agent: str) -> bytes:
     return bytes.fromhex(text)
 
 
+def make_worker_folder(state: State, agent: str) -> str:
+    """The directory of an agent's worker, with the key of its CA; made (0700) if it is missing.
+
+    Raises AirlockError.
+    """
+    path = state.path(_name_folder(agent))
+    if not os.path.isdir(path):
+        with state.changing(), ExitStack() as undo:
+            make_directory(path, mode=0o700, undo=undo)
+            undo.pop_all()
+    return path
+
+
 def forget_agent(state: State, agent: str) -> None:
     """Remove all secrets of an agent that is no more. Raises AirlockError."""
     own = [each.file for each in list_stored(state) if each.agent == agent]
-    names = (*own, f"https/{agent}.key", _name_placeholders(agent))
-    present = [name for name in names if state.find(name) is not None]
-    if present:
+    present = [name for name in (*own, _name_placeholders(agent)) if state.find(name) is not None]
+    folder = state.find(_name_folder(agent))
+    if present or folder is not None:
         with state.changing():
             for name in present:
                 state.write(name, None)
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _name_folder(agent: str) -> str:
+    return f"https/{agent}.ca"
 
 
 def _name_placeholders(agent: str) -> str:

@@ -51,13 +51,13 @@ async def finished(world: World, *, since: int = 0) -> Finished:
 async def test_the_placeholder_becomes_the_credential(world: World, server: ApiServer) -> None:
     """The service sees the credential and what was judged, the tool an answer without it."""
     tool = await world.open()
-    status, _, body = await tool.ask("GET", "/repos/a/%62?page=2", ("X-Tool", "yes"))
+    status, _, body = await tool.ask("GET", "/repos/a/%62?page=2", ("X-Request-Id", "1"))
     assert (status, body) == (200, b"ok")
     [seen] = server.seen
     assert (seen.method, seen.target) == ("GET", "/repos/a/b?page=2")
     assert seen.headers == {
         "host": f"localhost:{server.port}",
-        "x-tool": "yes",
+        "x-request-id": "1",
         "authorization": f"Bearer {SECRET}",
         "accept-encoding": "identity",
     }
@@ -104,6 +104,33 @@ async def test_another_credential_does_not_pass(world: World, server: ApiServer)
     told = await world.wait_for(Refused)
     assert isinstance(told, Refused)
     assert told.rule == "credential"
+
+
+async def test_headers_that_are_not_listed_are_dropped_and_named(
+    tmp_path: Path, variables: dict[str, str], server: ApiServer
+) -> None:
+    """A service may take a credential in a header of any name."""
+    api = make_api(server.port, headers=("x-listed", "x-tool-*"))
+    async with broker(tmp_path, api, variables=variables) as world:
+        tool = await world.open()
+        said = (
+            ("X-Listed", "1"),
+            ("X-Tool-Version", "2"),
+            ("X-Tool_A", "3"),
+            ("X-Nonce", "sk-mine"),
+        )
+        status, headers, _ = await tool.ask("GET", "/", *said)
+        told = await finished(world)
+        status, clean, _ = await tool.ask("GET", "/", *said[:2])
+    assert status == 200
+    [seen, _] = server.seen
+    assert {name for name in seen.headers if name.startswith("x-")} == {
+        "x-listed",
+        "x-tool-version",
+    }
+    assert told.dropped == ("x-tool_a", "x-nonce")
+    assert headers["airlock-dropped"] == "x-tool_a, x-nonce"
+    assert "airlock-dropped" not in clean
 
 
 async def test_requests_of_a_connection_share_one_to_the_service(
@@ -388,7 +415,7 @@ async def test_a_service_that_wants_no_body_is_asked_first(world: World, server:
 
     def decide(talk: Talk, headers: dict[str, str]) -> bool:
         assert headers["expect"] == "100-continue"
-        if headers["x-want"] == "yes":
+        if headers["x-request-id"] == "yes":
             talk.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             return True
         talk.send(b"HTTP/1.1 413 Too much\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
@@ -398,7 +425,7 @@ async def test_a_service_that_wants_no_body_is_asked_first(world: World, server:
     for wanted, first in (("yes", 100), ("no", 413)):
         tool = await world.open()
         head = f"PUT /up HTTP/1.1\r\nHost: {tool.authority}\r\nContent-Length: 4\r\n"
-        head += f"X-Want: {wanted}\r\nExpect: 100-continue\r\n\r\n"
+        head += f"X-Request-Id: {wanted}\r\nExpect: 100-continue\r\n\r\n"
         await tool.stream.send_all(head.encode())
         assert int((await tool.stream.receive_some()).split(b" ")[1]) == first
         if first == 100:

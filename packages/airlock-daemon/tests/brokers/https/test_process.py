@@ -133,51 +133,85 @@ def test_behind_the_filter_no_other_process_is_reached(tmp_path: Path, is_guarde
     )
 
 
+CONFINED = """
+    from pathlib import Path
+    from airlock_daemon.brokers.https.confinement import confine
+    from airlock_daemon.brokers.https.messages import Settings
+    root = Path({root!r})
+    keys, published = str(root / "https" / "a.ca" / "key"), str(root / "published")
+    {confine}(Settings(agent="a", apis=(), keys=keys, published=published,
+                       variables={{"SSL_CERT_FILE": str(root / "home" / "authorities.pem")}}))
+    def attempt(act):
+        try:
+            act()
+            print("done", flush=True)
+        except PermissionError:
+            print("refused", flush=True)
+"""
+
+
+def attempt_confined(root: Path, code: str, *, is_guarded: bool) -> list[str]:
+    """The words that a process prints which is confined as a worker of agent `a` is."""
+    for name in ("https/a.ca", "https/b.ca", "stored", "published", "home"):
+        (root / name).mkdir(parents=True)
+    for name in ("https/a.ca/key", "https/b.ca/key", "stored/gh", "home/token"):
+        (root / name).write_text("as it was")
+    (root / "home" / "authorities.pem").write_text("")
+    confine = "confine" if is_guarded else "type"
+    beginning = textwrap.dedent(CONFINED.format(root=str(root), confine=confine))
+    return attempt(beginning + textwrap.dedent(code), is_guarded=is_guarded).split()
+
+
 @pytest.mark.skipif(landlock_version() < 3, reason="needs a newer Landlock")
 @pytest.mark.parametrize("is_guarded", [True, False])
 def test_a_confined_worker_writes_in_its_two_directories_alone(
     tmp_path: Path, is_guarded: bool
 ) -> None:
     """So that it leaves nothing for others to execute, and replaces no file that they trust."""
-    for name in ("https", "published", "home"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "home" / "config.toml").write_text("as it was")
-    confine = f"""
-        from airlock_daemon.brokers.https.messages import Settings
-        from airlock_daemon.brokers.https.worker import confine
-        keys, published = {str(tmp_path / "https/a.key")!r}, {str(tmp_path / "published")!r}
-        confine(Settings(agent="a", apis=(), keys=keys, published=published))
-    """
-    code = f"""
+    code = """
         import tempfile
-        from pathlib import Path
-        home = Path({str(tmp_path / "home")!r})
-        def attempt(act):
-            try:
-                act()
-                print("done", flush=True)
-            except PermissionError:
-                print("refused", flush=True)
         def run():
-            attempt((home / "config.toml").unlink)
-            attempt(lambda: (home / "config.toml").write_text("changed"))
-            attempt(lambda: os.symlink("x", home / "link"))
-            attempt(lambda: os.truncate(home / "config.toml", 0))
+            attempt((root / "home" / "token").unlink)
+            attempt(lambda: (root / "home" / "token").write_text("changed"))
+            attempt(lambda: os.symlink("x", root / "home" / "link"))
+            attempt(lambda: os.truncate(root / "home" / "token", 0))
+            attempt((root / "https" / "b.ca" / "key").unlink)
         thread = threading.Thread(target=run)
         thread.start()
         thread.join()
         # The file of a long body, and a file that is published.
-        tempfile.TemporaryFile(dir={str(tmp_path / "https")!r}).write(b"body")
-        file = Path({str(tmp_path / "published")!r}, "ca.pem")
+        tempfile.TemporaryFile(dir=root / "https" / "a.ca").write(b"body")
+        file = root / "published" / "ca.pem"
         file.with_suffix(".new").write_text("it")
         os.replace(file.with_suffix(".new"), file)
         print(file.read_text())
     """
-    text = textwrap.dedent(confine if is_guarded else "") + textwrap.dedent(code)
-    answers = ["refused" if is_guarded else "done"] * 4
-    assert attempt(text, is_guarded=is_guarded).split() == [*answers, "it"]
-    found = (tmp_path / "home" / "config.toml").read_text()
+    answers = ["refused" if is_guarded else "done"] * 5
+    assert attempt_confined(tmp_path, code, is_guarded=is_guarded) == [*answers, "it"]
+    found = (tmp_path / "home" / "token").read_text()
     assert found == ("as it was" if is_guarded else "")
+
+
+@pytest.mark.skipif(landlock_version() == 0, reason="needs Landlock")
+@pytest.mark.parametrize("is_guarded", [True, False])
+def test_a_confined_worker_reads_neither_credentials_nor_keys_of_others(
+    tmp_path: Path, is_guarded: bool
+) -> None:
+    """Whoever breaks it has its agent's own; what it needs it still reads."""
+    code = """
+        for name in ("stored/gh", "https/b.ca/key", "home/token"):
+            attempt((root / name).read_text)
+        for name in ("stored", "https", "home", "/root", "/proc", "/"):
+            attempt(lambda: os.listdir(root / name))
+        attempt(Path("/proc/self/environ").read_bytes)
+        import encodings.idna, socket, ssl, sqlite3
+        socket.getaddrinfo("localhost", 443)
+        ssl.create_default_context()
+        print(Path(keys).read_text(), (root / "home" / "authorities.pem").read_text())
+    """
+    answers = ["refused" if is_guarded else "done"] * 10
+    found = attempt_confined(tmp_path, code, is_guarded=is_guarded)
+    assert found == [*answers, "as", "it", "was"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has capabilities")
@@ -279,13 +313,13 @@ async def test_where_the_files_cannot_be_published_connections_are_told_so(
 ) -> None:
     """And it is mended by the next settings."""
     async with broker(tmp_path, make_api(server.port), variables=variables) as world:
-        (tmp_path / "agent.key").chmod(0o644)
+        (tmp_path / "agent.ca" / "key").chmod(0o644)
         told = await world.settle()
         assert isinstance(told, Unready)
         assert "is not this user's alone" in told.message
         _, answer = await world.tunnel(f"localhost:{server.port}")
         assert answer.startswith(b"HTTP/1.1 503 airlock: ")
-        (tmp_path / "agent.key").chmod(0o600)
+        (tmp_path / "agent.ca" / "key").chmod(0o600)
         assert isinstance(await world.settle(), Ready)
         assert (await (await world.open()).ask("GET", "/"))[0] == 200
 

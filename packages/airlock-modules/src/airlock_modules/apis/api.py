@@ -125,7 +125,8 @@ class Api(Struct, frozen=True, kw_only=True):
     ones that are granted at `graphql_path`, None where the API has no GraphQL; `repositories`
     (`owner/name`) bound its queries. With `wide` a token may reach more than these. `loose_paths`
     lets a path have empty segments and `;`. `options` are further rules, which a profile grants by
-    the option's name. Of AWS it is `aws` that decides, and no rule.
+    the option's name. `headers` are names in lower case, or the beginning of names before `*`: what
+    passes of a request beside HTTP's own. Of AWS it is `aws` that decides, and no rule.
     """
 
     name: str
@@ -143,6 +144,7 @@ class Api(Struct, frozen=True, kw_only=True):
     repositories: tuple[str, ...] | None = None
     wide: bool = False
     loose_paths: bool = False
+    headers: tuple[str, ...] = ()
     options: Mapping[str, tuple[str, ...]] = {}
     aws: Grant | None = None
 

@@ -1,12 +1,13 @@
 """The agent's placeholder in a request, and the credential that takes its place.
 
-On a host with a credential nothing but the placeholder passes where credentials travel. With a key
-of its own an agent could send what it knows to an account of its own, at a host that is allowed.
-Bodies are not searched: a module grants no operation that logs in by one.
+Nothing but the placeholder passes where credentials travel. What looks like another credential is
+refused, so that a tool says why it fails; a header that nobody listed is dropped, whatever it has
+(`request_headers`). Bodies are not searched: a module grants no operation that logs in by one.
 """
 
 import base64
 import binascii
+import functools
 import hmac
 import re
 import string
@@ -14,9 +15,10 @@ import urllib.parse
 
 from msgspec import Struct
 
-from airlock_modules.apis.api import Credential
+from airlock_modules.apis.api import Api, Credential
 from airlock_modules.apis.errors import ForeignCredential
 from airlock_modules.apis.head import Head, read_query
+from airlock_modules.apis.request_headers import Headers, check_protocol, select_headers
 
 _CARRIER = re.compile(
     r"(?:^|-)(?:authorization|authentication|cookie2?|tokens?|jwt|apikey|secret|signature|password"
@@ -67,25 +69,31 @@ _CAPITALS = string.ascii_uppercase + "234567"
 
 
 class Exchanged(Struct, frozen=True):
-    """What of a head is sent on: its headers in order, and its query."""
+    """What of a head is sent on: its headers in order, and its query.
 
-    headers: tuple[tuple[bytes, bytes], ...]
+    `dropped` are the names of headers that are not; `has_secret` tells whether it has the secret.
+    """
+
+    headers: Headers
     query: str
+    dropped: tuple[str, ...]
+    has_secret: bool
 
 
-def uses_placeholder(head: Head, credential: Credential | None, placeholder: str) -> bool:
+def uses_placeholder(head: Head, api: Api, placeholder: str) -> bool:
     """Whether the request has the placeholder, so that the credential is needed.
 
     Raises ForeignCredential for any other, and for one where none belongs.
     """
-    return exchange(head, credential, placeholder, "") != Exchanged(head.headers, head.query)
+    return exchange(head, api, placeholder, "").has_secret
 
 
-def exchange(head: Head, credential: Credential | None, placeholder: str, secret: str) -> Exchanged:
-    """Put `secret` in the place of `placeholder`, in the headers and query of `credential`.
+def exchange(head: Head, api: Api, placeholder: str, secret: str) -> Exchanged:
+    """Put `secret` in the place of `placeholder`, in the headers and query of the API's credential.
 
     A request without a credential stays one. Raises ForeignCredential as `uses_placeholder`.
     """
+    credential = api.credential
     places = () if credential is None else credential.headers
     headers = []
     seen: set[str] = set()
@@ -97,12 +105,15 @@ def exchange(head: Head, credential: Credential | None, placeholder: str, secret
             seen.add(name)
             text = _exchange_value(name, value.decode("latin-1"), credential, placeholder, secret)
             headers.append((key, text.encode()))
-        elif _CARRIER.search(name):
+        elif _is_carrier(name):
             raise ForeignCredential(f"a credential in the header {name}, where none belongs")
         else:
+            check_protocol(name, value.decode("latin-1"))
             headers.append((key, value))
+    sent, dropped = select_headers(tuple(headers), (*places, *api.headers))
     parameters = frozenset(() if credential is None else credential.query)
-    return Exchanged(tuple(headers), _exchange_query(head.query, parameters, placeholder, secret))
+    query, is_in_query = _exchange_query(head.query, parameters, placeholder, secret)
+    return Exchanged(sent, query, dropped, has_secret=bool(seen) or is_in_query)
 
 
 def present(credential: Credential, secret: str) -> tuple[str, str]:
@@ -180,9 +191,18 @@ def _write_basic(user: str, password: str) -> str:
     return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
-def _exchange_query(query: str, places: frozenset[str], placeholder: str, secret: str) -> str:
+@functools.lru_cache(maxsize=4096)
+def _is_carrier(name: str) -> bool:
+    # Some servers take one for the other.
+    return _CARRIER.search(name.replace("_", "-")) is not None
+
+
+def _exchange_query(
+    query: str, places: frozenset[str], placeholder: str, secret: str
+) -> tuple[str, bool]:
+    """The query with the secret, and whether it has it."""
     if not query:
-        return query
+        return query, False
     decoded = read_query(query)
     carriers = _QUERY_CARRIERS.union(map(str.lower, places))
     for name, value in decoded:
@@ -194,11 +214,10 @@ def _exchange_query(query: str, places: frozenset[str], placeholder: str, secret
                 f"a credential in the query parameter {name}, where none belongs"
             )
     if not places & {name for name, _ in decoded}:
-        return query
-    return "&".join(
-        f"{urllib.parse.quote(name)}={urllib.parse.quote(secret if name in places else value)}"
-        for name, value in decoded
-    )
+        return query, False
+    pairs = ((name, secret if name in places else value) for name, value in decoded)
+    quote = urllib.parse.quote
+    return "&".join(f"{quote(name)}={quote(value)}" for name, value in pairs), True
 
 
 def _is_same(given: str, placeholder: str) -> bool:

@@ -19,7 +19,7 @@ LONGEST_HEAD = 64 * 1024
 _MOST_HEADERS = 100
 _LONGEST_TARGET = 16 * 1024
 _LINE = re.compile(rb"([A-Z]{1,20}) ([!-~]+) HTTP/1\.([01])")
-_NAME = re.compile(rb"[A-Za-z0-9.-]{1,128}")
+_NAME = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _VALUE = re.compile(rb"[\t -~\x80-\xff]*")
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,17}")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
@@ -164,6 +164,8 @@ def _read_headers(lines: list[bytes]) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def _check_name(name: str) -> None:
+    # Some servers take `_` for `-`; but for these, a name that has one is dropped unless listed.
+    name = name.replace("_", "-")
     if name in _ANOTHER or name.startswith(_ANOTHER_PREFIXES):
         raise BadHead(f"the header {name} can make it another request than the one that is judged")
 

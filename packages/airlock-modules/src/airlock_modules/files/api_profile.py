@@ -12,6 +12,7 @@ from airlock_modules.files.api_tables import (
     find_keys,
     read_api,
     read_client,
+    read_headers,
     read_rules,
     read_source,
 )
@@ -42,7 +43,7 @@ def grant_apis(
     """The APIs of a module, widened and narrowed by `table`; a profile without one has it empty.
 
     `repositories` are those of a profile that names none, `environment` is what it sets. `allow`
-    counts for the first of the APIs, `deny` for all. Faults are recorded by `table`.
+    counts for the first of the APIs, `deny` and `headers` for all. Faults are recorded by `table`.
     """
     if apis and apis[0].aws is not None:
         return _grant_aws(apis[0], clients, table, environment)
@@ -57,6 +58,7 @@ def grant_apis(
     has_graphql = any(each.mutations is not None for each in apis)
     allow = read_rules(table, "allow", has_graphql=has_graphql)
     deny = read_rules(table, "deny", has_graphql=has_graphql)
+    headers = read_headers(table)
     wide = table.boolean("wide", default=False) if REPOSITORIES in arrays else False
     source = read_source(table.table("credential")) if table.has("credential") else None
     granted = []
@@ -80,6 +82,7 @@ def grant_apis(
                 mutations=mutations,
                 repositories=texts.get(REPOSITORIES),
                 wide=wide,
+                headers=(*api.headers, *headers),
                 options={},
             )
         )

@@ -14,6 +14,7 @@ from msgspec import Struct
 from airlock_modules.apis import Api, Client, Credential, Source
 from airlock_modules.apis.credentials import find_form_problem
 from airlock_modules.apis.patterns import find_rule_problem, is_host_pattern
+from airlock_modules.apis.request_headers import find_header_problem
 from airlock_modules.files.aws_tables import read_aws_api
 from airlock_modules.files.toml_reader import TableReader
 from airlock_modules.names import is_name
@@ -92,10 +93,22 @@ def read_api(table: TableReader, *, name: str, module: str) -> Api:
         mutations=mutations,
         graphql_path=graphql.string("path", default="/graphql"),
         loose_paths=table.boolean("loose_paths", default=False),
+        headers=read_headers(table),
         options={
             key: read_rules(options, key, has_graphql=False).operations for key in options.names()
         },
     )
+
+
+def read_headers(table: TableReader) -> tuple[str, ...]:
+    """Read `headers`, which pass beside HTTP's own. Faults are recorded by `table`."""
+    headers = tuple(name.lower() for name in table.strings("headers"))
+    for name in headers:
+        problem = find_header_problem(name)
+        if problem is not None:
+            remedy = 'write it like "x-github-api-version" or "anthropic-*"'
+            table.fault("headers", f"{quote(name, limit=120)} {problem}", remedy)
+    return headers
 
 
 def read_clients(reader: TableReader) -> dict[str, Client]:

@@ -23,6 +23,14 @@ _REGION = re.compile(r"[a-z]{2,5}(?:-[a-z]{2,10}){1,3}-[0-9]{1,2}")
 _BUCKET = re.compile(r"[a-z0-9*][a-z0-9.*-]{0,61}[a-z0-9*]")
 _ROLE = re.compile(r"arn:aws(?:-[a-z]+)*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}")
 _NAME = re.compile(r"[A-Za-z0-9_.@/+-][A-Za-z0-9_.@/+ -]{0,127}")
+# What SDKs send, and where operations have parameters (locations "header" of botocore's models).
+_HEADERS = (
+    *("x-amz-*", "x-amzn-*", "amz-sdk-*", "smithy-protocol", "mcp-*"),
+    *("allow-revert", "application-id", "client-token", "configuration-profile-id", "description"),
+    *("graphidentifier", "inputsource", "instance-id", "latest-version-number", "staging"),
+    *("match-for-version-type", "response-content-type", "uniqueids", "versionlabel"),
+    *("useclientcertificateocspendpoint", "version-label"),
+)
 # By the beginning of a region: the domains of its partition, and the region of what has none.
 _PARTITIONS = {
     "cn-": ("amazonaws.com.cn", "api.amazonwebservices.com.cn", "cn-northwest-1"),
@@ -45,6 +53,7 @@ def read_aws_api(table: TableReader, *, name: str, module: str, source: Source |
         hosts=(),
         credential=credential,
         loose_paths=True,
+        headers=_HEADERS,
         aws=Grant(allow=allow, deny=deny),
     )
 

@@ -34,6 +34,7 @@ from airlock_modules.apis.aws.signature import (
     unwrap,
     verify,
 )
+from airlock_modules.apis.request_headers import select_headers
 
 _ANSWER = re.compile(
     rb"<(?P<name>AccessKeyId|SecretAccessKey|SessionToken)>(?P<value>[^<>]*)</(?P=name)>"
@@ -82,9 +83,13 @@ class Sessions:
 
 
 class AwsRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that was verified. `head` is without what signs it; its owner closes `body`."""
+    """A request that was verified. `head` is without what signs it; its owner closes `body`.
+
+    `dropped` are the names of headers that `head` does not have, since they are not sent on.
+    """
 
     head: Head
+    dropped: tuple[str, ...]
     signature: Signature
     payload: str
     call: Call
@@ -136,6 +141,8 @@ async def read_request(
             payload = found
         verify(head, signature, own, payload, now=time.time())
         bare = unwrap(head)
+        headers, dropped = select_headers(bare.headers, (*api.headers, "authorization"))
+        bare = msgspec.structs.replace(bare, headers=headers)
         form = None
         if has_form and body is not None:
             if body.size > LONGEST_FORM:
@@ -152,7 +159,13 @@ async def read_request(
             body.close()
         raise
     return AwsRequest(
-        head=bare, signature=signature, payload=payload, call=call, session=session, body=body
+        head=bare,
+        dropped=dropped,
+        signature=signature,
+        payload=payload,
+        call=call,
+        session=session,
+        body=body,
     )
 
 

@@ -194,7 +194,7 @@ class Conversation:
                 return await ask()
 
         def prepare(given: Answer) -> Exchange:
-            exchanged = exchange(head, self._api.credential, self._placeholder, given.secret or "")
+            exchanged = exchange(head, self._api, self._placeholder, given.secret or "")
             return Exchange(
                 incoming,
                 self._service,
@@ -203,6 +203,7 @@ class Conversation:
                 authority=self._authority,
                 target=_join(head.path, exchanged.query),
                 headers=exchanged.headers,
+                dropped=exchanged.dropped,
                 body=body,
                 secrets=() if given.secret is None else (given.secret,),
                 spend=self._make_spend(given),
@@ -238,6 +239,7 @@ class Conversation:
                 authority=self._authority,
                 target=_join(head.path, prepared.query),
                 headers=prepared.headers,
+                dropped=request.dropped,
                 body=request.body,
                 secrets=prepared.secrets,
                 spend=self._make_spend(given),
@@ -299,7 +301,7 @@ class Conversation:
 
     def _needs_secret(self, head: Head) -> bool:
         try:
-            return uses_placeholder(head, self._api.credential, self._placeholder)
+            return uses_placeholder(head, self._api, self._placeholder)
         except ForeignCredential as error:
             raise self._foreign(error, head) from None
 
@@ -404,6 +406,7 @@ class Conversation:
                     received=ended.received,
                     duration_ms=duration,
                     fault=ended.fault,
+                    dropped=ended.dropped,
                 )
             )
 

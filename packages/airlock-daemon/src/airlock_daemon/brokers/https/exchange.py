@@ -56,6 +56,9 @@ _HOP_BY_HOP = frozenset(
 )
 # Of a request; they are written here.
 _OWN = _HOP_BY_HOP | {b"host", b"content-length", b"expect"}
+NOT_SENT = b"airlock-dropped"
+"""The header of an answer that names those of the request which were not sent on."""
+
 # Of an answer: cookies are credentials, and the others would lead around the broker.
 _DROPPED = _HOP_BY_HOP | {b"set-cookie", b"set-cookie2", b"alt-svc", b"strict-transport-security"}
 
@@ -77,7 +80,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     `status` is that of the answer, 0 where the tool was sent none. `sent` and `received` are bytes
     of bodies, `fault` is what cut it short. `is_reusable` says whether the tool's connection can go
     on, with `rest`, which came behind the request; or is a stream now, with the service's, and with
-    `early`, which came behind its answer.
+    `early`, which came behind its answer. `dropped` are the names of headers that were not sent on.
     """
 
     status: int
@@ -88,6 +91,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     is_upgraded: bool = False
     rest: bytes = b""
     early: bytes = b""
+    dropped: tuple[str, ...] = ()
 
 
 class Incoming:
@@ -209,6 +213,7 @@ class Exchange:
         authority: str,
         target: str,
         headers: tuple[tuple[bytes, bytes], ...],
+        dropped: tuple[str, ...],
         body: Held | None,
         secrets: tuple[str, ...],
         spend: Callable[[], Awaitable[None]],
@@ -216,8 +221,9 @@ class Exchange:
         takes_packed: bool = False,
         spent: re.Pattern[bytes] | None = None,
     ) -> None:
-        """`body` is one that has been read already. `spend` is called where `secrets` are refused:
-        by 401, or by another error that begins with what `spent` finds.
+        """`dropped` are the names of headers that are not among `headers`. `body` has been read.
+        `spend` is called where `secrets` are refused: by 401, or by another error that begins with
+        what `spent` finds.
 
         `rewrite` makes the body of a good answer anew, and raises Failed where it cannot. With
         `takes_packed` a compressed answer is passed on, and not searched.
@@ -231,6 +237,7 @@ class Exchange:
             target=target,
             headers=_write_headers(incoming, authority, headers, body, is_searched=bool(secrets)),
         )
+        self._dropped = dropped
         self._body = body
         self._search = Search(*secrets)
         self._rewrite = rewrite
@@ -281,6 +288,7 @@ class Exchange:
             is_upgraded=fault is None and self._is_upgraded,
             rest=self._incoming.rest,
             early=self._early,
+            dropped=self._dropped,
         )
 
     async def _carry(self) -> None:
@@ -360,6 +368,8 @@ class Exchange:
             raise TooWide(self._api)
         if response.status_code == 401:
             await self._spend()
+        if self._dropped:
+            headers.append((NOT_SENT, ", ".join(self._dropped).encode()))
         if not self._incoming.is_whole:
             # What still comes of the request is not read.
             headers.append((b"connection", b"close"))

@@ -122,7 +122,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A request that was granted is over. `status` is 0 where the tool was sent no answer.
 
-    `sent` and `received` count bytes of bodies; `fault` says what cut it short.
+    `sent` and `received` count bytes of bodies; `fault` says what cut it short. `dropped` are the
+    names of headers that were not sent on.
     """
 
     question: int
@@ -131,6 +132,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     received: int
     duration_ms: int
     fault: str | None = None
+    dropped: tuple[str, ...] = ()
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):

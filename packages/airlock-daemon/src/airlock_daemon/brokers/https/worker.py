@@ -20,6 +20,7 @@ from airlock_daemon.brokers.egress.head import refusal
 from airlock_daemon.brokers.http.trust import make_context, read_trust
 from airlock_daemon.brokers.https.authority import Authority, open_key, read_system
 from airlock_daemon.brokers.https.aws import Means, Sessions
+from airlock_daemon.brokers.https.confinement import confine
 from airlock_daemon.brokers.https.conversation import Daemon
 from airlock_daemon.brokers.https.messages import (
     Answer,
@@ -38,9 +39,7 @@ from airlock_daemon.brokers.https.service import Authorities
 from airlock_daemon.brokers.https.splicing import say_last
 from airlock_daemon.brokers.https.spool import Spool
 from airlock_daemon.brokers.https.tunnel import Policy, Tunnel
-from airlock_daemon.errors import AirlockError, Failed
-from airlock_daemon.platform.linux.capabilities import drop_capabilities
-from airlock_daemon.platform.linux.landlock import forbid_writing
+from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.threads import run_in_thread
 
 # Names that are looked up at once.
@@ -79,7 +78,8 @@ class _Worker:
         self._is_confined = False
         self._tunnels: set[Tunnel] = set()
         self._pending: dict[int, trio.MemorySendChannel[Answer]] = {}
-        numbers = itertools.count(1)
+        # The daemon may have another worker of the agent for a while.
+        numbers = itertools.count((os.getpid() << 32) + 1)
         self._daemon = Daemon(ask=self._ask, number=lambda: next(numbers), tell=self._tell)
 
     async def run(self) -> None:
@@ -163,20 +163,6 @@ class _Worker:
 
     async def _tell(self, message: ToDaemon) -> None:
         await self._channel.send(message)
-
-
-def confine(settings: Settings) -> None:
-    """Give up what an agent's worker does not need. Raises Failed."""
-    directories = (settings.published, os.path.dirname(settings.keys))
-    try:
-        drop_capabilities(directories)
-        forbid_writing(directories)
-    except OSError as error:
-        raise Failed(
-            f"the HTTPS broker's worker for {settings.agent} cannot be confined to "
-            f"{' and '.join(directories)}: {error.strerror}",
-            hint="see that both are there, and that the daemon may write in them",
-        ) from error
 
 
 def _make_policy(

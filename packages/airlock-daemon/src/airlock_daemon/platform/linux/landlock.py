@@ -1,17 +1,19 @@
-"""Which Landlock the kernel has, and a process that writes in few directories (landlock(7))."""
+"""Which Landlock the kernel has, and a process that reaches few files (landlock(7))."""
 
 import ctypes
 import functools
 import os
 import struct
 from collections.abc import Iterable
+from contextlib import suppress
 
 # The same number on every architecture, as for all newer system calls.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _ASK_VERSION = 1
 _BENEATH = 1
 
-# linux/landlock.h: changes of files, and the version that knows of each.
+# linux/landlock.h: reading; changes of files, and the version that knows of each.
+_READ_FILE, _READ_DIRECTORY = 1 << 2, 1 << 3
 _WRITE_FILE, _REMOVE_FILE, _MAKE_REGULAR, _TRUNCATE = 1 << 1, 1 << 5, 1 << 8, 1 << 14
 _CHANGES = sum(1 << bit for bit in (1, *range(4, 13)))
 _LATER_CHANGES = {2: 1 << 13, 3: _TRUNCATE, 5: 1 << 15}
@@ -31,30 +33,40 @@ def landlock_version() -> int:
     return max(found, 0)
 
 
-def forbid_writing(directories: Iterable[str]) -> None:
-    """From now on this thread, and those that it starts, change files beneath these alone.
+def confine_files(*, written: Iterable[str], read: Iterable[str]) -> None:
+    """From now on this thread, and those that it starts, open few files.
 
-    What they have open stays open, and mode, owner and times of files are not covered. The process
-    must have no_new_privs. Does nothing where the kernel has no Landlock; raises OSError.
+    They change files beneath the directories `written`, and read these and what is at or beneath
+    the paths `read`, of which some may be missing. What is open stays open, and mode, owner and
+    times of files are not covered. The process must have no_new_privs. Does nothing where the
+    kernel has no Landlock; raises OSError.
     """
     version = landlock_version()
     if version == 0:
         return
-    handled = _CHANGES | _sum_known(_LATER_CHANGES, version)
-    allowed = handled & (_WRITE_FILE | _REMOVE_FILE | _MAKE_REGULAR | _TRUNCATE)
+    changes = _CHANGES | _sum_known(_LATER_CHANGES, version)
+    reading = _READ_FILE | _READ_DIRECTORY
+    allowed = changes & (_WRITE_FILE | _REMOVE_FILE | _MAKE_REGULAR | _TRUNCATE)
     # Files, the network, scopes. A kernel that knows less takes zeros for the rest.
-    attributes = struct.pack("=QQQ", handled, 0, _sum_known(_SCOPES, version))
+    attributes = struct.pack("=QQQ", changes | reading, 0, _sum_known(_SCOPES, version))
     ruleset = _call(_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0)
     try:
-        for directory in directories:
-            parent = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                _call(_ADD_RULE, ruleset, _BENEATH, struct.pack("=Qi", allowed, parent), 0)
-            finally:
-                os.close(parent)
+        for path in written:
+            _allow(ruleset, path, allowed | reading)
+        for path in read:
+            with suppress(FileNotFoundError, PermissionError):
+                _allow(ruleset, path, reading if os.path.isdir(path) else _READ_FILE)
         _call(_RESTRICT_SELF, ruleset, 0)
     finally:
         os.close(ruleset)
+
+
+def _allow(ruleset: int, path: str, access: int) -> None:
+    place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        _call(_ADD_RULE, ruleset, _BENEATH, struct.pack("=Qi", access, place), 0)
+    finally:
+        os.close(place)
 
 
 def _sum_known(bits: dict[int, int], version: int) -> int:
