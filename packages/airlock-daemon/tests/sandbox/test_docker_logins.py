@@ -57,7 +57,12 @@ def read_in_box(world: World, configuration: Any, **environment: str) -> Any:
 def serve(world: World, **environment: str) -> Daemon:
     """A daemon of that human."""
     path = f"{world.root}/bin:{os.environ['PATH']}"
-    own = {"HOME": str(world.root / "home"), "PATH": path, "DOCKER_CONFIG": "", "DOCKER_HOST": "unix:///nowhere"}
+    own = {
+        "HOME": str(world.root / "home"),
+        "PATH": path,
+        "DOCKER_CONFIG": "",
+        "DOCKER_HOST": "unix:///nowhere",
+    }
     return Daemon(world, environment={**own, **environment})
 
 
