@@ -10,6 +10,7 @@ from pathlib import Path
 
 from e2e.world import api_services, aws_server
 from e2e.world.api_services import ADDRESS, ANTHROPIC, CLOUD, GITHUB, INDEX, NPM, UPLOAD, Services
+from e2e.world.command import Completed
 from e2e.world.daemon import Daemon
 from e2e.world.executables import Executables
 from e2e.world.images import make_api_tools
@@ -63,18 +64,25 @@ class Place:
     secrets: dict[str, str]
     daemon: "Keeper"
 
-    def words(self, line: str, *options: str, image: str = "") -> tuple[str, ...]:
+    def words(
+        self, line: str, *options: str, image: str = "", program: str = "bash"
+    ) -> tuple[str, ...]:
         """The command that types a line in a container of `run`, of the image with tools."""
-        shell = ("bash", "-euc", line) if line else ()
-        return ("airlock-daemon", "run", "my", *options, image or self.image, *shell)
+        typed = (program, "-euc", line) if line else ()
+        return ("airlock-daemon", "run", "my", *options, image or self.image, *typed)
 
-    def run(self, line: str, *options: str, image: str = "") -> str:
+    def run(self, line: str, *options: str, image: str = "", program: str = "bash") -> str:
         """Return what the line prints; it must succeed, and nothing has a credential."""
-        done = self.person.try_line(
-            shlex.join(self.words(line, *options, image=image)), cwd=self.project.path
-        )
+        return self.try_out(line, *options, image=image, program=program).succeeded().stdout
+
+    def try_out(
+        self, line: str, *options: str, image: str = "", program: str = "bash"
+    ) -> Completed:
+        """Type the line; nothing has a credential."""
+        words = self.words(line, *options, image=image, program=program)
+        done = self.person.try_line(shlex.join(words), cwd=self.project.path)
         assert self.find_leaks(done.out + done.err) == []
-        return done.succeeded().stdout
+        return done
 
     def find_leaks(self, data: bytes) -> list[str]:
         """The credentials of which pieces are in `data`."""

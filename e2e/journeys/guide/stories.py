@@ -199,10 +199,10 @@ def _write_programs(host: GuideHost, programs: Mapping[str, str]) -> None:
 
 
 def follow_recipes(page: Page, host: GuideHost) -> None:
-    """The recipe for gh, as it is printed, with a gh that says what it was called with."""
-    _write_programs(host, {"gh": 'echo "gh $*, with ${GH_TOKEN:-nothing}"'})
+    """The recipe for kubectl, as it is printed, with a kubectl that says how it was called."""
+    _write_programs(host, {"kubectl": 'echo "kubectl $*"'})
     said = host.type(page.take("mkdir -p"), answers=_YES)
-    assert _read_last_line(said) == "gh --version, with gh auth token, with nothing"
+    assert _read_last_line(said) == "kubectl version --client"
 
 
 def follow_proxy(page: Page, host: GuideHost) -> None:

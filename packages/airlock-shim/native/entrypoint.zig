@@ -1,6 +1,6 @@
 //! `airlock-shim --exec COMMAND...`: the entrypoint of a container whose agent has APIs. It starts the
-//! listener that their tools are pointed to, sets the variables that point them there, and executes
-//! the command in its own place.
+//! listener that their tools are pointed to, sets the variables that point them there and to tools of the
+//! host, and executes the command in its own place.
 
 const std = @import("std");
 const system = @import("system.zig");
@@ -11,6 +11,7 @@ const install = @import("install.zig");
 const invocation = @import("invocation.zig");
 const listener = @import("listener.zig");
 const client_environment = @import("client_environment.zig");
+const search_path = @import("search_path.zig");
 const diagnostics = @import("diagnostics.zig");
 const report = diagnostics.report;
 const linux = system.linux;
@@ -20,6 +21,7 @@ const usual_port = client_environment.usual_port;
 /// Becomes the command, or answers the exit status of one that cannot be executed. `words` are those
 /// at the end of the process's own, and `environment` is its own.
 pub fn execute(words: []const [*:0]const u8, environment: []const [*:0]const u8) u8 {
+    search_path.complete(environment);
     const named = invocation.find(environment, "AIRLOCK_SOCKET");
     const port = readPort(environment) orelse return exit_status.daemon_failed;
     var complete: [*:null]const ?[*:0]const u8 = @ptrCast(environment.ptr);

@@ -28,6 +28,7 @@ test {
     _ = @import("passing.zig");
     _ = @import("relay.zig");
     _ = @import("request.zig");
+    _ = @import("search_path.zig");
     _ = @import("signals.zig");
     _ = @import("socket_directory.zig");
     _ = @import("socket_path.zig");

@@ -38,6 +38,20 @@ def test_a_command_is_found_without_a_path(nothing: FakeBroker) -> None:
     assert wait(nothing.start("true", wrapper=["/usr/bin/env", "-u", "PATH"])) == Ended(0, b"", "")
 
 
+def test_tools_of_the_host_come_last_in_the_path(nothing: FakeBroker) -> None:
+    """Those of an image that has the directory for them are found before."""
+    script = "mount -t tmpfs x /opt; mkdir /opt/airlock-host-commands; "
+    script += "printf '#!/bin/sh\necho host' >/opt/airlock-host-commands/env; "
+    script += "cp /opt/airlock-host-commands/env /opt/airlock-host-commands/only; "
+    script += 'chmod 755 /opt/airlock-host-commands/*; exec "$@"'
+    wrapper = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-euc", script, "sh"]
+    shown = nothing.start("sh", "-c", "env printf 'own '; only; echo $PATH", wrapper=wrapper)
+    assert (
+        wait(shown).stdout
+        == f"own host\n{os.environ['PATH']}:/opt/airlock-host-commands\n".encode()
+    )
+
+
 def test_a_command_that_cannot_be_executed_is_told_as_by_a_shell(nothing: FakeBroker) -> None:
     """127 for one that is not there, 126 for one that is there and cannot run."""
     folder = nothing.folder

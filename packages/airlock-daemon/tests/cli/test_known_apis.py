@@ -72,9 +72,9 @@ def test_what_is_refused_is_told_with_its_reason(apis: World, words: str, why: s
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        ("gh", "this is no operation of gh"),
-        ("gh pr list", "this is no operation of gh"),
-        ("gh GET ftp://x", "this is no operation of gh"),
+        ("build", "this is no operation of build"),
+        ("build pr list", "this is no operation of build"),
+        ("build GET ftp://x", "this is no operation of build"),
         ("gh GET https://gitlab.com/x", '"gitlab.com:443" is no host of gh'),
         ("build GET https://build.example.com/jobs", "is no host of build"),
         ("build graphql mutation x", "this is no operation of build"),
@@ -85,10 +85,16 @@ def test_what_is_refused_is_told_with_its_reason(apis: World, words: str, why: s
 def test_what_is_no_operation_is_told_with_the_form_of_one(
     apis: World, words: str, why: str
 ) -> None:
-    """Such as the arguments of the tool, which the daemon never sees."""
+    """Such as the arguments of a tool, which the daemon never sees."""
     said = run(apis, "test", "my", *words.split(), status=1).stderr
     assert why in said
     assert "airlock: hint: write" in said
+
+
+def test_other_words_are_arguments_of_a_command(apis: World) -> None:
+    """Which are not judged: gh of the host runs in a box that reaches the agent's APIs alone."""
+    said = run(apis, "test", "my", "gh", "pr", "list").stdout
+    assert "operation: run gh pr list\nsandbox: closed, but for its agent's APIs\nallowed" in said
 
 
 def test_an_api_that_is_not_granted_is_refused_by_the_layer(apis: World) -> None:

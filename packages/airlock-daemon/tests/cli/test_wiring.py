@@ -5,7 +5,14 @@ import csv
 import msgspec
 import pytest
 
-from airlock_daemon.cli.wiring import Mount, Wiring, begin_words, docker_words, list_shims
+from airlock_daemon.cli.wiring import (
+    Mount,
+    Wiring,
+    begin_words,
+    docker_words,
+    list_replaceable,
+    list_shims,
+)
 from worlds import World
 
 MY = Wiring(
@@ -95,8 +102,18 @@ def test_what_begins_with_the_shim_has_it_under_its_own_name() -> None:
     assert begin_words(MY, ("sh", "-c")) == ("sh", "-c")
 
 
-def test_a_module_of_apis_alone_has_no_shim(world: World) -> None:
-    """The image's own tool of that name is to be found."""
+def test_the_images_own_tool_comes_before_one_that_reaches_apis(world: World) -> None:
+    """Whose shim comes last in PATH. A module of APIs alone has no shim."""
     world.write_profile(commands='["git", "gh", "anthropic"]')
     agent = world.load().generations["my"].agent
-    assert list_shims(agent, ("sh", "gh", "git", "git-remote")) == ("git",)
+    shims = list_shims(agent, ("sh", "gh", "git", "git-remote", "anthropic"))
+    replaceable = list_replaceable(agent, shims)
+    assert (shims, replaceable) == (("gh", "git"), ("gh",))
+    wiring = msgspec.structs.replace(MY, commands=shims, replaceable=replaceable)
+    targets = ["/opt/airlock-host-commands/gh", "/opt/airlock-commands/git"]
+    assert [mount.target for mount in wiring.mounts[1:]] == targets
+    path = "/opt/airlock-commands:/bin:/own:/opt/airlock-host-commands"
+    assert wiring.environment["PATH"] == path
+    unknown = msgspec.structs.replace(wiring, search_path=None)
+    targets[1] = "/usr/local/bin/git"
+    assert [mount.target for mount in unknown.mounts[1:]] == targets

@@ -85,7 +85,7 @@ def test_an_agent_has_apis_and_destinations_of_its_own(world: World) -> None:
         ('[api.own]\nhosts = ["**.github.com"]', "is a host of gh too"),
         ('[api.own]\nhosts = ["a.example.com"]\nalow = []', "unknown key"),
         ('[gh]\nrepos = ["a/b"]', "unknown key"),
-        ('[deny]\ngh = ["pr merge"]', "has no arguments"),
+        ('[deny]\npypi = ["upload"]', "has no arguments"),
         ('[nosuch]\nallow = ["GET /"]', "unknown table"),
         ('[env]\nset = { GH_TOKEN = "ghp_x" }', "would be a credential in the container"),
         ('[env]\nset = { GITHUB_TOKEN = "ghp_x" }', "would be a credential in the container"),

@@ -13,8 +13,8 @@ from airlock_modules import (
 from airlock_modules.rules.judgement import GrammarRules
 
 RULED = ("docker", "git", "ssh")
-NAMES = ("aws", "docker", "git", "git-remote", "ssh", "terraform")
-APIS = ("anthropic", "gh", "npm", "openai", "pypi")
+NAMES = ("aws", "docker", "gh", "git", "git-remote", "npm", "ssh", "terraform")
+APIS = ("anthropic", "openai", "pypi")
 
 
 def test_eleven_modules_ship_with_the_package() -> None:

@@ -2,12 +2,15 @@
 
 import pytest
 
-from airlock_modules import load_builtin
+from airlock_modules import builtin_names, load_builtin
 from asking import ask, passes
 from policy_vectors import Vector, read_vectors
 
-# The modules with rules for arguments: brokers judge what is asked of others.
-NAMES = ("docker", "git")
+# A broker's module has no rules for arguments, since the broker reads them itself; nor has one of
+# which requests to APIs are judged.
+MODULES = tuple(map(load_builtin, builtin_names()))
+COMMANDS = tuple(each for each in MODULES if each.has_command and not each.uses_apis)
+NAMES = tuple(each.name for each in COMMANDS if each.broker is None)
 
 # Those whose tools run in a box that holds nothing, so that few rules are left.
 BOXED = {

@@ -21,7 +21,7 @@ from airlock_daemon.cli.scan import note_workspaces
 from airlock_daemon.cli.screen import ignoring_closed_stdout
 from airlock_daemon.cli.shim_program import find_lasting_shim
 from airlock_daemon.cli.table import print_rows
-from airlock_daemon.cli.wiring import Mount, Wiring, list_shims
+from airlock_daemon.cli.wiring import Mount, Wiring, list_replaceable, list_shims
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.platform.support import find_missing
 from airlock_daemon.scan.noted import forget
@@ -373,10 +373,12 @@ def _read_agent(locations: Locations, name: str, directory: str) -> _Registered:
 
 def _wire(locations: Locations, registered: _Registered, *, workspaces: Iterable[Mount]) -> Wiring:
     agent, apis, mounts = registered.agent, registered.apis, tuple(workspaces)
+    shims = list_shims(agent, registered.ceiling)
     return Wiring(
         sockets=os.path.join(locations.sockets_dir, agent.name),
         shim=find_lasting_shim(),
-        commands=list_shims(agent, registered.ceiling),
+        commands=shims,
+        replaceable=list_replaceable(agent, shims),
         workspaces=mounts,
         machine=prepare_machine(
             locations,

@@ -55,6 +55,13 @@ class ApiVerdict(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
+def is_operation(words: Sequence[str]) -> bool:
+    """Whether these are the words of an operation, and not arguments of a tool."""
+    if len(words) == 2 and words[0].isupper():
+        return words[1].startswith(("/", "https://"))
+    return bool(words) and words[0] == "graphql"
+
+
 def find_named(generation: Generation, name: str) -> tuple[Api, ...]:
     """The APIs of an agent that a person means by `name`: those of a module, or one of them.
 

@@ -11,13 +11,13 @@ The files are in the directory of containers (`Locations.containers_dir`), which
 import grp
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
 
 import msgspec
 
 from airlock_daemon.cli.image import Image, open_image
-from airlock_daemon.cli.wiring import HOME, OWN_PROGRAMS, Machine, Mount
+from airlock_daemon.cli.wiring import HOME, HOST_PROGRAMS, OWN_PROGRAMS, Machine, Mount
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.client import STORES
 from airlock_daemon.setup.human_git import read_identity
@@ -37,7 +37,7 @@ _PATH_FIRST = f"""\
 # A login shell sets PATH anew, without the commands of Airlock.
 case ":$PATH:" in
 *:{OWN_PROGRAMS}:*) ;;
-*) PATH="{OWN_PROGRAMS}:$PATH" ;;
+*) PATH="{OWN_PROGRAMS}:$PATH:{HOST_PROGRAMS}" ;;
 esac
 export PATH
 """
@@ -88,15 +88,21 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KnownImage(msgspec.Struct, frozen=True, kw_only=True):
-    """What was read of an image: `accounts` for `user`, and whether it has a git on its PATH.
+    """What was read of an image: `accounts` for `user`, and which tools it has on its PATH.
 
-    `stores` are the files in which it has the certificates of authorities.
+    `tools` has an answer for each that was asked for. `stores` are the files in which it has the
+    certificates of authorities.
     """
 
     user: User
     accounts: Accounts
-    has_git: bool
+    tools: dict[str, bool]
     stores: tuple[str, ...]
+
+    @property
+    def has_git(self) -> bool:
+        """Whether it has a git."""
+        return self.tools["git"]
 
 
 def add_user(user: User, *, passwd: str | None, group: str | None, login_shell: str) -> Accounts:
@@ -122,17 +128,20 @@ def _add(
     return "\n".join((*text.splitlines(), entry, ""))
 
 
-def read_image(engine: str, image: Image, *, locations: Locations, user: User) -> KnownImage:
-    """Read what a container needs to know of an image. Each image is read once.
+def read_image(
+    engine: str, image: Image, *, locations: Locations, user: User, tools: Iterable[str] = ()
+) -> KnownImage:
+    """Read what a container needs to know of an image, and whether it has `tools`, and git.
 
-    Raises AirlockError.
+    Each image is read once for the same tools. Raises AirlockError.
     """
+    wanted = {"git", *tools}
     note = os.path.join(_find_folder(locations, image), "known.json")
     try:
         known = msgspec.json.decode(read_whole(note) or "", type=KnownImage)
     except msgspec.MsgspecError:
         known = None
-    if known is None or known.user != user:
+    if known is None or known.user != user or not wanted <= set(known.tools):
         with open_image(engine, image) as files:
             known = KnownImage(
                 user=user,
@@ -142,11 +151,14 @@ def read_image(engine: str, image: Image, *, locations: Locations, user: User) -
                     group=files.read("/etc/group"),
                     login_shell="/bin/bash" if files.has("/bin/bash") else "/bin/sh",
                 ),
-                has_git=any(
-                    files.has(f"{directory}/git")
-                    for directory in image.search_path.split(os.pathsep)
-                    if directory.startswith("/")
-                ),
+                tools={
+                    tool: any(
+                        files.has(f"{directory}/{tool}")
+                        for directory in image.search_path.split(os.pathsep)
+                        if directory.startswith("/")
+                    )
+                    for tool in sorted(wanted)
+                },
                 stores=tuple(path for path in STORES if files.has(path)),
             )
         write_public(note, msgspec.json.encode(known).decode())

@@ -3,7 +3,7 @@
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -23,7 +23,7 @@ from airlock_daemon.cli.container_lines import lay_out
 from airlock_daemon.cli.doors import refuse_doors
 from airlock_daemon.cli.foreground import end_like, run_in_foreground
 from airlock_daemon.cli.image import find_engine, inspect_image, silence
-from airlock_daemon.cli.machine import User, prepare_machine, read_image
+from airlock_daemon.cli.machine import KnownImage, User, prepare_machine, read_image
 from airlock_daemon.cli.mounted_workspaces import (
     choose_workspaces,
     describe_mounted,
@@ -35,7 +35,14 @@ from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.read_only import protect
 from airlock_daemon.cli.reporting import calm_terminal, say, say_each
 from airlock_daemon.cli.scan import watch
-from airlock_daemon.cli.wiring import Machine, Wiring, begin_words, docker_words, list_shims
+from airlock_daemon.cli.wiring import (
+    Machine,
+    Wiring,
+    begin_words,
+    docker_words,
+    list_replaceable,
+    list_shims,
+)
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.connecting import is_served
 from airlock_daemon.setup.load import Setup
@@ -121,7 +128,9 @@ def run(
     """Run a container of an agent, of any image.
 
     Mounts the agent's socket directory, and the shim under the names of the commands that it is
-    granted, in a directory that comes first on the image's own PATH, in login shells too. The
+    granted, in a directory that comes first on the image's own PATH, in login shells too. Where a
+    command uses an API, such as gh or npm, the image's own tool is used if there is one, else this
+    host's in a box; a line says which. The
     workspace is at the same path on both sides, and the container begins in the directory in which
     you call this. It runs as yourself, with an account and a home that lasts for the agent, and is
     removed when it has ended. The shim starts the image's own entrypoint; all else is the image's.
@@ -155,13 +164,15 @@ def run(
     engine = find_engine()
     described = inspect_image(engine, image)
     user = User.find()
-    known = read_image(engine, described, locations=setup.locations, user=user)
+    replaceable = list_replaceable(generation.agent, commands)
+    known = read_image(engine, described, locations=setup.locations, user=user, tools=replaceable)
     said, entrypoints = take_option(docker_arg or (), "--entrypoint")
     said, networks = take_option(said, "--network", "--net")
     wiring = Wiring(
         sockets=sockets,
         shim=find_shim(described.architecture),
         commands=list_shims(generation.agent, setup.config.ceiling),
+        replaceable=replaceable,
         workspaces=workspaces,
         search_path=described.search_path,
         machine=Machine()
@@ -188,17 +199,18 @@ def run(
         directory=find_directory(workspaces),
         has_terminal=sys.stdin.isatty() and sys.stdout.isatty(),
     )
-    warnings = refuse_doors(
-        said,
-        sockets_dir=setup.locations.sockets_dir,
-        agent=agent,
-        accepts_engine=generation.agent.profile.engine_socket,
+    say_each(
+        refuse_doors(
+            said,
+            sockets_dir=setup.locations.sockets_dir,
+            agent=agent,
+            accepts_engine=generation.agent.profile.engine_socket,
+        )
     )
-    say_each(warnings)
-    say_each(describe_reach(agent, generation.apis, wiring.networks))
+    reach = describe_reach(agent, generation.apis, wiring.networks)
+    say_each((*reach, *_describe_tools(known, replaceable)))
     protected = protect(read_only or (), workspaces, can_make=not only_print)
-    groups += [("--mount", mount.option) for mount in protected.mounts]
-    groups += [(word,) for word in said]
+    groups += [*(("--mount", mount.option) for mount in protected.mounts), *zip(said, strict=True)]
     start = choose_command(image, described, command or (), entrypoints)
     if not only_print:
         options = describe_mounted({**chosen, **protected.mounts})
@@ -221,6 +233,19 @@ def run(
         application.print_json({"docker_run": words})
     else:
         typer.echo(lay_out(groups))
+
+
+def _describe_tools(known: KnownImage, replaceable: Sequence[str]) -> Iterator[str]:
+    """Say in one line which tools are the image's own, and which are this host's."""
+    own = [name for name in replaceable if known.tools[name]]
+    others = [name for name in replaceable if not known.tools[name]]
+    parts = []
+    if own:
+        parts.append(f"{', '.join(own)}: the image's own")
+    if others:
+        parts.append(f"{', '.join(others)}: this host's, in a box")
+    if parts:
+        yield "; ".join(parts)
 
 
 def _refuse_without_git(agent: str, image: str, command: Sequence[str]) -> None:

@@ -43,8 +43,7 @@ def show(
     To change it for an agent: airlock-daemon show git > AGENT/commands/git.toml, then edit that.
     With --agent a module that a person wrote comes after a comment that says which box it has.
     In modules/ beside config.toml it is for all agents that have none of their own. For kubectl,
-    which has no built-in module, it is a recipe, which takes effect once it stands there. So have
-    gh and npm (--recipe), for images that do not have these tools.
+    which has no built-in module, it is a recipe, which takes effect once it stands there.
     """
     written, box = _find_written(application, command, agent)
     form, found = ("security", _find_security) if security else ("toml", _find_text)

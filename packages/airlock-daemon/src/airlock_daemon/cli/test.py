@@ -52,17 +52,24 @@ def ask(
     daemon tells the container's own git, where the agent has git-remote alone, or a git in a box.
     Of an API the words are a method and a path or URL, or a mutation of GraphQL: `airlock-daemon
     test my gh POST /repos/acme/app/pulls`, `airlock-daemon test my gh graphql mutation NAME`.
-    Neither its credential nor the running daemon is asked for these.
+    Neither its credential nor the running daemon is asked for these. Any other words are arguments
+    of the host's own tool, where the module has a command.
 
     Ends with 0 when the command is allowed, as far as can be told, else with 1.
     """
     setup, generation = application.load_agent(agent)
     words = tuple(args or ())
     known = generation.grant.modules.get(command)
-    if generation.apis and (known is None or not known.has_command):
-        from airlock_daemon.cli.known_apis import find_named, judge_operation  # noqa: PLC0415
+    if generation.apis:
+        from airlock_daemon.cli.known_apis import (  # noqa: PLC0415
+            find_named,
+            is_operation,
+            judge_operation,
+        )
 
-        if apis := find_named(generation, command):
+        has_command = known is not None and known.has_command
+        apis = find_named(generation, command)
+        if apis and (not has_command or is_operation(words)):
             _tell_api(application, judge_operation(apis, command, words))
             return
     call = read_git_words(words) if command == "git" else None

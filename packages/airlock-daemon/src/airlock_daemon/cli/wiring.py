@@ -15,6 +15,12 @@ USUAL_PROGRAMS = "/usr/local/bin"
 """A directory that comes before that of the image's own tools in the PATH of most images."""
 OWN_PROGRAMS = "/opt/airlock-commands"
 """A directory that no image has, for where its PATH is known and can be set."""
+HOST_PROGRAMS = "/opt/airlock-host-commands"
+"""The directory of commands whose tool an image may have itself: it comes last in PATH.
+
+The image's own tool reaches APIs as well as the host's in a box. `airlock-shim --exec` puts the
+directory there where the image is not known (`native/search_path.zig`).
+"""
 SHIM = "airlock-shim"
 """The shim under its own name, which begins the container of an agent with APIs."""
 GIT_SSH = "git-ssh"
@@ -68,7 +74,8 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     """What gives a container an agent's socket, and the shim under the names of its commands.
 
     `sockets` is the agent's own socket directory on the host. `shim` is None where none is
-    installed. `workspaces` may be empty where the one who uses the lines says where they are.
+    installed. Of `commands` the tools of `replaceable` are the image's own where it has them.
+    `workspaces` may be empty where the one who uses the lines says where they are.
     `search_path` is the PATH of the image, None where the image is not known. `machine` is empty
     where the image's own user is left in the container. `access` is what the container has to reach
     the agent's APIs, empty where it has none. `networks` is empty for docker's own choice.
@@ -80,6 +87,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     shim: str | None
     commands: tuple[str, ...]
     workspaces: tuple[Mount, ...]
+    replaceable: tuple[str, ...] = ()
     search_path: str | None = None
     machine: Machine = Machine()
     access: Machine = Machine()
@@ -95,7 +103,8 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     def mounts(self) -> tuple[Mount, ...]:
         """What is mounted beside the workspaces: read-only, but for the home."""
         names = [name for name in self.commands if name != BROKER]
-        targets = [*(f"{self._programs}/{name}" for name in names), *self._transports]
+        targets = [f"{self._find_directory(name)}/{name}" for name in names]
+        targets += self._transports
         if {BROKER, "ssh"} & set(self.commands):
             targets.append(SSH)
         if self.entrypoint is not None:
@@ -112,13 +121,17 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
         """Variables of the container."""
         variables = self.machine.environment | self.access.environment
         if self.search_path is not None:
-            variables["PATH"] = f"{OWN_PROGRAMS}{os.pathsep}{self.search_path}"
+            last = [HOST_PROGRAMS] if self.replaceable else []
+            variables["PATH"] = os.pathsep.join((OWN_PROGRAMS, self.search_path, *last))
         if self.has_own_git:
             variables |= OWN_GIT
             # A git that was set up by --install-git does the same without them.
             variables["GIT_SSH_COMMAND"] = f"{self._programs}/{GIT_SSH}"
             variables["GIT_SSH_VARIANT"] = "ssh"
         return variables
+
+    def _find_directory(self, command: str) -> str:
+        return HOST_PROGRAMS if command in self.replaceable else self._programs
 
     @property
     def _programs(self) -> str:
@@ -149,6 +162,12 @@ def list_shims(agent: Agent, ceiling: Sequence[str]) -> tuple[str, ...]:
     names = agent.profile.granted(ceiling)
     found = ((name, agent.modules.find(name)) for name in names)
     return tuple(name for name, module in found if module is None or module.has_command)
+
+
+def list_replaceable(agent: Agent, commands: Sequence[str]) -> tuple[str, ...]:
+    """Those of `commands` that run in a box which reaches APIs, as the image's own tool does."""
+    found = ((name, agent.modules.find(name)) for name in commands)
+    return tuple(name for name, module in found if module is not None and module.uses_apis)
 
 
 def begin_words(wiring: Wiring, command: Sequence[str]) -> tuple[str, ...]:

@@ -99,7 +99,9 @@ def _find_vain(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
 
 
 def _find_program(module: Module, search_path: str) -> Iterator[Fault]:
-    if module.has_command and find_program(module.bin, search_path) is None:
+    # Where a command uses APIs, the tool may be the image's own.
+    is_needed = module.has_command and not module.uses_apis
+    if is_needed and find_program(module.bin, search_path) is None:
         yield Fault(
             module.source,
             "command.bin",
@@ -117,6 +119,8 @@ def _find_box(module: Module, boxes: BoxConfig, search_path: str) -> Iterator[Fa
         if module.builtin:
             problem = "cannot be made, so the command is refused: [sandbox] mode is off"
         yield Fault(module.source, "sandbox.box", problem, 'write mode = "auto" there')
+        return
+    if module.uses_apis and find_program(module.bin, search_path) is None:
         return
     is_there = boxes.mode != "landlock" and find_program(BUBBLEWRAP, search_path) is not None
     missing = explain_no_fence()
