@@ -192,8 +192,7 @@ def _give_credentials(person: Person, known: Mapping[str, str], *, cwd: Path) ->
     """Put each where the person has it."""
     account = person.account
     folder = account.home / ".config/gh"
-    # The recipes' journeys use the same home.
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True)
     hosts = f"github.com:\n    oauth_token: {known[GITHUB]}\n    user: ada\n"
     account.write(folder / "hosts.yml", hosts, mode=0o600)
     account.own(account.home / ".config")

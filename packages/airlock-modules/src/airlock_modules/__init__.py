@@ -27,7 +27,6 @@ from airlock_modules.files.git_table import names_git_grant, read_git_grant
 from airlock_modules.files.module_file import Module, load_builtin, narrow_module, parse_module
 from airlock_modules.files.network_entries import PRESETS, read_presets
 from airlock_modules.files.option_files import load_options, parse_options
-from airlock_modules.files.recipe_files import recipe_names, recipe_text
 from airlock_modules.files.review import find_secret_names, review_module, review_narrowing
 from airlock_modules.files.sandbox_table import Sandbox, widen_network
 from airlock_modules.files.ssh_table import read_ssh_grant
@@ -139,8 +138,6 @@ __all__ = [
     "read_ssh_grant",
     "read_ssh_words",
     "read_url_words",
-    "recipe_names",
-    "recipe_text",
     "review_module",
     "review_narrowing",
     "select_forwarded",

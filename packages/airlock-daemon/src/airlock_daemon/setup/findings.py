@@ -17,7 +17,7 @@ from airlock_daemon.setup.homes import find_unnamed
 from airlock_daemon.setup.hooks import review_hooks
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.programs import find_program
-from airlock_daemon.setup.recipes import say_nearest, say_recipe
+from airlock_daemon.setup.nearest import say_nearest
 from airlock_daemon.setup.remotes import find_unasked
 from airlock_modules import (
     Fault,
@@ -54,7 +54,7 @@ def find_oddities(
                 f'"{name}" has no module',
                 f"{say_nearest(name, shared)}add commands/{name}.toml to an agent's directory or "
                 f"modules/{name}.toml beside "
-                f"this file{say_recipe(name)}, or remove the name",
+                f"this file, or remove the name",
             )
         by_source = {module.source: module for module in modules if module is not None}
         for module in by_source.values():
@@ -73,7 +73,7 @@ def find_oddities(
                 problem, remedy = "is not enabled in config.toml", "enable it there too"
             elif not is_known:
                 problem = "has no module"
-                remedy = f"add commands/{name}.toml beside this file{say_recipe(name)}"
+                remedy = f"add commands/{name}.toml beside this file"
             else:
                 continue
             nearest = "" if is_known else say_nearest(name, (*agent.modules.own, *shared))

@@ -17,7 +17,7 @@ from airlock_daemon.setup.noted import Noted, note, read_boot_id
 from airlock_daemon.setup.paths import Locations, absolute
 from airlock_daemon.setup.profile import Identity, find_repositories
 from airlock_daemon.setup.programs import search_path
-from airlock_daemon.setup.recipes import say_nearest, say_recipe
+from airlock_daemon.setup.nearest import say_nearest
 from airlock_daemon.setup.remotes import reaches_remotes
 from airlock_daemon.setup.repository import (
     USUAL_REFS,
@@ -223,7 +223,7 @@ def _refuse_unknown(commands: Sequence[str], locations: Locations) -> None:
             raise AirlockError(
                 f"there is no module for {name}",
                 hint=f"{say_nearest(name, known)}make {locations.modules_dir}/{name}.toml first"
-                f"{say_recipe(name)}, or name one of {', '.join(known)}",
+                f", or name one of {', '.join(known)}",
             )
 
 
