@@ -45,7 +45,7 @@ set = {{ AWS_PROFILE = "{aws_profile}" }}
 regions = ["{region}"]
 buckets = ["{bucket}"]
 roles = ["{role}"]
-allow = ["s3:PutObject", "s3:DeleteObject"]
+allow = ["s3:PutObject", "s3:DeleteObject", "s3:GetObjectTagging"]
 hosts = {aws_hosts}
 [network]
 terraform = ["{mirror}:443"]

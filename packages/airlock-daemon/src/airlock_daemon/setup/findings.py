@@ -16,8 +16,8 @@ from airlock_daemon.setup.finding import named
 from airlock_daemon.setup.homes import find_unnamed
 from airlock_daemon.setup.hooks import review_hooks
 from airlock_daemon.setup.modules import Modules
-from airlock_daemon.setup.programs import find_program
 from airlock_daemon.setup.nearest import say_nearest
+from airlock_daemon.setup.programs import find_program
 from airlock_daemon.setup.remotes import find_unasked
 from airlock_modules import (
     Fault,
