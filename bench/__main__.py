@@ -26,6 +26,7 @@ from bench.rows.burst import measure_burst
 from bench.rows.crowding import measure_crowding
 from bench.rows.daemon import measure_daemon
 from bench.rows.evaluator import measure_evaluator
+from bench.rows.https import measure_https
 from bench.rows.latency import measure_latency
 from bench.rows.memory import measure_memory
 from bench.rows.push import measure_push
@@ -43,6 +44,7 @@ FAMILIES: Mapping[str, Callable[[BenchRun], Iterator[Figure]]] = {
     "burst": measure_burst,
     "remote": measure_remote,
     "push": measure_push,
+    "https": measure_https,
     "crowding": measure_crowding,
     "daemon": measure_daemon,
     "shim": measure_shim,

@@ -99,6 +99,15 @@ def test_a_large_push_beside_another_agent_is_measured_for_each_pair(scratch: Pa
 
 
 @needs_programs
+def test_requests_to_an_api_are_measured(scratch: Path) -> None:
+    """By the broker and past it; the server, the clients and the daemon are gone afterwards."""
+    report = _measure(scratch, "https")
+    assert [figure.fault for figure in report.figures] == [""] * len(report.figures)
+    large = _find(report, pair="airlock", start="2 MiB down, through the broker")
+    assert large.behind["through MB/s"] > 0
+
+
+@needs_programs
 def test_load_of_another_agent_is_measured(scratch: Path) -> None:
     """Clients beyond the limit of connections are counted, and so is what they were told."""
     report = _measure(scratch, "crowding")

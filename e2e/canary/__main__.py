@@ -6,7 +6,16 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
 
-from e2e.canary.attack import BOX_GUARANTEES, GUARANTEES, Attack, Family, select
+from e2e.canary.apis import scene as apis
+from e2e.canary.apis.families import API_FAMILIES
+from e2e.canary.attack import (
+    API_GUARANTEES,
+    BOX_GUARANTEES,
+    GUARANTEES,
+    Attack,
+    Family,
+    select,
+)
 from e2e.canary.boxes import run as boxes
 from e2e.canary.boxes.around import list_found
 from e2e.canary.boxes.catalogue import BOX_FAMILIES
@@ -23,12 +32,12 @@ from e2e.world.sshd import why_not
 def main() -> int:
     """Carry out what the command line names; the status is 1 for a leak, or for an empty attack."""
     parser = argparse.ArgumentParser(prog="python -m e2e.canary", description=__doc__)
-    names = [family.name for family in (*FAMILIES, *BOX_FAMILIES)]
+    names = [family.name for family in (*FAMILIES, *API_FAMILIES, *BOX_FAMILIES)]
     parser.add_argument("family", nargs="*", help=f"of {', '.join(names)} (default: all)")
     parser.add_argument("--attack", help="only those whose name contains this")
     parser.add_argument(
         "--without",
-        choices=[*GUARANTEES, *BOX_GUARANTEES, "each"],
+        choices=[*GUARANTEES, *API_GUARANTEES, *BOX_GUARANTEES, "each"],
         help="with this guard off: attacks must succeed",
     )
     parser.add_argument(
@@ -51,11 +60,14 @@ def main() -> int:
         if name not in names:
             parser.error(f"no family {name!r}; there are {', '.join(names)}")
     brokers = _choose(FAMILIES, options.family, options.attack)
+    on_apis = _choose(API_FAMILIES, options.family, options.attack)
     out_of_boxes = _choose(BOX_FAMILIES, options.family, options.attack)
     status = 0
     try:
         if brokers and options.box is None:
             status = max(status, _attack_brokers(brokers, options))
+        if on_apis and options.box is None and options.openssh is None:
+            status = max(status, _attack_apis(on_apis, options.without))
         if out_of_boxes and options.openssh is None:
             status = max(status, _attack_boxes(out_of_boxes, options))
     except (BrokenError, CommandFailed) as error:
@@ -112,6 +124,14 @@ def _attack_brokers(attacks: list[Attack], options: argparse.Namespace) -> int:
             _show_working(carry_out(select(attacks, guard), without=guard, openssh=openssh), guard)
             for guard in off
         )
+
+
+def _attack_apis(attacks: list[Attack], without: str | None) -> int:
+    if without is None:
+        return _tell(apis.carry_out(attacks))
+    chosen = ((guard, select(attacks, guard)) for guard in _find_off(API_GUARANTEES, without))
+    results = ((guard, apis.carry_out(each, without=guard)) for guard, each in chosen if each)
+    return max((_show_working(each, guard) for guard, each in results), default=0)
 
 
 def _attack_boxes(attacks: list[Attack], options: argparse.Namespace) -> int:

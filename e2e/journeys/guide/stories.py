@@ -180,10 +180,11 @@ def follow_module(page: Page, host: GuideHost) -> None:
     assert "allowed" in host.type(page.take("airlock-daemon check"))
     deploy = "airlock-daemon run my IMAGE deploy status"
     assert _read_last_line(host.type(deploy)) == "deployed by nobody"
-    host.write(module, page.read("# In place of what the file had."))
+    host.write(module, page.read("# With an API."))
     host.type("airlock-daemon reload")
-    said = _read_last_line(host.type(deploy))
-    assert re.fullmatch("deployed by dep_[A-Za-z0-9]{32}", said), said
+    said = host.type(deploy)
+    assert "deploy: this host's, in a box" in said
+    assert re.fullmatch("deployed by dep_[A-Za-z0-9]{36}", _read_last_line(said))
 
 
 def _read_last_line(screen: str) -> str:

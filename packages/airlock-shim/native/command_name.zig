@@ -8,6 +8,9 @@ pub const own = "airlock-shim";
 /// The name that the image's git calls the shim by, as its ssh.
 pub const git_ssh = "git-ssh";
 
+/// The name that git-lfs calls the shim by, as its transfer agent.
+pub const git_lfs = "git-lfs-agent";
+
 /// Those that it calls its programs for https and http by (gitremote-helpers(7)).
 pub const git_helpers = [_][]const u8{ "git-remote-https", "git-remote-http" };
 

@@ -5,32 +5,40 @@ const installing = @import("install.zig");
 const command_name = @import("command_name.zig");
 const git_place = @import("git_place.zig");
 const Place = git_place.Place;
+const setting_count = git_place.setting_count;
 const refusal = @import("git_refusal.zig");
 const diagnostics = @import("diagnostics.zig");
 const report = diagnostics.report;
 
 pub const Changes = struct {
     place: *const Place,
-    made_link: bool = false,
+    made_links: [2]bool = @splat(false),
     made_helpers: [2]bool = @splat(false),
-    made_settings: [2]bool = @splat(false),
+    made_settings: [setting_count]bool = @splat(false),
 
     /// Makes what is not there yet; `is_set` says which settings are. Where something cannot be
     /// made, that is reported, and all is as it was.
-    pub fn make(changes: *Changes, is_set: [2]bool) bool {
-        if (changes.makeLink() and changes.makeHelpers() and changes.makeSettings(is_set)) return true;
+    pub fn make(changes: *Changes, is_set: [setting_count]bool) bool {
+        if (changes.makeLinks() and changes.makeHelpers() and changes.makeSettings(is_set)) return true;
         changes.undo();
         return false;
     }
 
-    fn makeLink(changes: *Changes) bool {
+    fn makeLinks(changes: *Changes) bool {
+        for (changes.place.links, &changes.made_links) |link, *made| {
+            if (!changes.makeLink(link, made)) return false;
+        }
+        return true;
+    }
+
+    fn makeLink(changes: *Changes, link: [:0]const u8, made: *bool) bool {
         const place = changes.place;
         const name = command_name.fromPath(place.own_path);
-        switch (system.makeSymlink(place.own_path[place.own_path.len - name.len ..], place.link)) {
-            .SUCCESS => changes.made_link = true,
-            .EXIST => if (!installing.isSameFile(place.link, place.own_path)) {
+        switch (system.makeSymlink(place.own_path[place.own_path.len - name.len ..], link)) {
+            .SUCCESS => made.* = true,
+            .EXIST => if (!installing.isSameFile(link, place.own_path)) {
                 report(&.{
-                    .{ .shown = place.link },
+                    .{ .shown = link },
                     .{ .plain = " is there and no link to this shim" },
                 });
                 diagnostics.advise(.{ .plain = "remove it, or put the shim into another " ++
@@ -38,7 +46,7 @@ pub const Changes = struct {
                 return false;
             },
             else => |errno| {
-                _ = refusal.refuseLink("make ", place.link, errno);
+                _ = refusal.refuseLink("make ", link, errno);
                 return false;
             },
         }
@@ -60,7 +68,7 @@ pub const Changes = struct {
         return true;
     }
 
-    fn makeSettings(changes: *Changes, is_set: [2]bool) bool {
+    fn makeSettings(changes: *Changes, is_set: [setting_count]bool) bool {
         for (changes.place.settings(), is_set, &changes.made_settings) |setting, known, *made| {
             if (known) continue;
             if (!changes.place.set(setting)) {
@@ -81,17 +89,19 @@ pub const Changes = struct {
             if (made) _ = helper.uninstall(helper.left());
         }
         place.removeExecPath();
-        if (changes.made_link) _ = system.remove(place.link);
+        for (place.links, changes.made_links) |link, made| {
+            if (made) _ = system.remove(link);
+        }
     }
 
     /// Says on stdout what was made.
     pub fn tell(changes: *const Changes) void {
         const place = changes.place;
         var is_unchanged = true;
-        if (changes.made_link) {
-            say(&.{ "made the link", place.link });
+        for (place.links, changes.made_links) |link, made| if (made) {
+            say(&.{ "made the link", link });
             is_unchanged = false;
-        }
+        };
         for (&place.helpers, changes.made_helpers) |*helper, made| if (made) {
             if (helper.hasKept()) {
                 say(&.{ "made the link", helper.path, "and kept what was there as", helper.kept });

@@ -1,5 +1,5 @@
-//! What has the image's git reach its remotes by the shim: links, and two settings of git's system
-//! configuration.
+//! What has the image's git reach its remotes by the shim: links, and settings of git's system
+//! configuration, of which some are for git-lfs.
 
 const std = @import("std");
 const system = @import("system.zig");
@@ -7,7 +7,7 @@ const installing = @import("install.zig");
 const Git = @import("git_program.zig").Git;
 const git_helper = @import("git_helper.zig");
 
-/// A setting of git's, and the value that makes the shim its ssh.
+/// A setting of git's, and the value that it gets.
 pub const Setting = struct { name: [:0]const u8, value: [:0]const u8 };
 
 /// What the system's configuration has for a setting.
@@ -19,29 +19,40 @@ pub const State = union(enum) {
     unreadable,
 };
 
+/// How many settings there are, and how many of them, the first ones, are those of ssh.
+pub const setting_count = 7;
+pub const ssh_count = 2;
+
 /// Where the paths of a place are, and the values of its settings.
 pub const Memory = struct {
     own: installing.PathBuffer,
-    link: installing.PathBuffer,
+    links: [2]installing.PathBuffer,
     git: installing.PathBuffer,
     exec_path: installing.PathBuffer,
     helpers: [2]git_helper.Memory,
-    value: [2]installing.PathBuffer,
+    value: [setting_count]installing.PathBuffer,
 };
 
 pub const Place = struct {
     git: Git,
     own_path: [:0]const u8,
-    /// Of git's ssh.
-    link: [:0]const u8,
+    /// Of git's ssh, and of the transfer agent of git-lfs.
+    links: [2][:0]const u8,
     exec_path: []const u8,
     helpers: [2]git_helper.Helper,
 
-    pub fn settings(place: *const Place) [2]Setting {
+    pub fn settings(place: *const Place) [setting_count]Setting {
         return .{
-            .{ .name = "core.sshCommand", .value = place.link },
+            .{ .name = "core.sshCommand", .value = place.links[0] },
             // Else git asks the shim what it is, by options that the daemon does not take.
             .{ .name = "ssh.variant", .value = "ssh" },
+            .{ .name = "lfs.customtransfer.airlock.path", .value = place.links[1] },
+            .{ .name = "lfs.standalonetransferagent", .value = "airlock" },
+            // A repository on this machine needs no daemon.
+            .{ .name = "lfs.file:///.standalonetransferagent", .value = "lfs-standalone-file" },
+            // What the agent does not do: git-lfs would look for a server by itself.
+            .{ .name = "lfs.sshtransfer", .value = "never" },
+            .{ .name = "lfs.locksverify", .value = "false" },
         };
     }
 
@@ -72,10 +83,10 @@ pub const Place = struct {
         _ = system.removeDirectory(path);
     }
 
-    /// Whether the link is there, and one to the shim.
-    pub fn hasLink(place: *const Place) bool {
+    /// Whether a link is there, and one to the shim.
+    pub fn hasLink(place: *const Place, link: [:0]const u8) bool {
         var buffer: installing.PathBuffer = undefined;
-        return system.readLink(place.link, &buffer) != null and
-            installing.isSameFile(place.link, place.own_path);
+        return system.readLink(link, &buffer) != null and
+            installing.isSameFile(link, place.own_path);
     }
 };

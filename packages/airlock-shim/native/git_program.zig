@@ -38,7 +38,7 @@ pub const Git = struct {
     };
 
     /// Runs git with at most six arguments and waits for it. What it says of faults is seen.
-    pub fn run(git: *const Git, args: []const [*:0]const u8, buffer: []u8) Ended {
+    pub noinline fn run(git: *const Git, args: []const [*:0]const u8, buffer: []u8) Ended {
         const failed: Ended = .{ .status = null, .said = "" };
         var argv: [most_arguments + 2]?[*:0]const u8 = @splat(null);
         argv[0] = git.path;

@@ -146,7 +146,7 @@ pub fn isSameFile(path: [:0]const u8, other: [:0]const u8) bool {
 }
 
 /// `base`/`name` with a NUL behind it, or `name` where `base` is empty; null when it does not fit.
-pub fn joinPath(buffer: *PathBuffer, base: []const u8, name: []const u8) ?[:0]const u8 {
+pub noinline fn joinPath(buffer: *PathBuffer, base: []const u8, name: []const u8) ?[:0]const u8 {
     const separator = if (base.len == 0 or std.mem.endsWith(u8, base, "/")) "" else "/";
     return std.fmt.bufPrintZ(buffer, "{s}{s}{s}", .{ base, separator, name }) catch null;
 }

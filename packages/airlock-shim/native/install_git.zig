@@ -1,6 +1,7 @@
 //! `airlock-shim --install-git`: has the image's own git reach its remotes by the shim. As its ssh
 //! it is the link `git-ssh` beside the shim, by two settings of git's system configuration; in git's
-//! exec path links to it stand in the place of what reaches remotes over https and http.
+//! exec path links to it stand in the place of what reaches remotes over https and http. For git-lfs
+//! it is the link `git-lfs-agent`, by five more settings.
 //! `--uninstall-git` takes away what that made, puts back what was there, and touches nothing else.
 //!
 //! git itself says where its exec path is, and reads and writes the configuration: both have
@@ -39,16 +40,16 @@ const oldest = [2]u32{ 2, 30 };
 pub noinline fn install(invoked_as: []const u8, environment: []const [*:0]const u8) u8 {
     var memory: git_place.Memory = undefined;
     const place = find(invoked_as, environment, &memory) orelse return exit_status.install_failed;
-    if (std.mem.indexOfNone(u8, place.link, plain_bytes) != null) {
+    if (std.mem.indexOfNone(u8, place.links[0], plain_bytes) != null) {
         report(&.{
             .{ .plain = "git would have a shell read the path " },
-            .{ .shown = place.link },
+            .{ .shown = place.links[0] },
         });
         diagnostics.advise(.{ .plain = "put the shim into a directory that a shell reads as it " ++
             "stands, such as /usr/local/bin" });
         return exit_status.install_failed;
     }
-    var is_set: [2]bool = undefined;
+    var is_set: [git_place.setting_count]bool = undefined;
     for (place.settings(), &is_set, &memory.value) |setting, *known, *buffer| {
         switch (place.look(setting, buffer)) {
             .absent => known.* = false,
@@ -70,10 +71,11 @@ pub noinline fn uninstall(invoked_as: []const u8, environment: []const [*:0]cons
     const place = find(invoked_as, environment, &memory) orelse return exit_status.install_failed;
     var is_unchanged = true;
     var is_own = true;
-    for (place.settings(), &memory.value) |setting, *buffer| {
+    for (place.settings(), &memory.value, 0..) |setting, *buffer, number| {
+        if (number == git_place.ssh_count) is_own = true;
         switch (place.look(setting, buffer)) {
             .absent => is_own = false,
-            // The variant is that of the command: with another command it is another's, too.
+            // The others of a group are those of its first: with another they are another's, too.
             .ours => if (is_own) {
                 if (!place.unset(setting)) return refusal.refuseConfiguration(&place);
                 say(&.{ "unset", setting.name, "in git's system configuration" });
@@ -99,10 +101,11 @@ pub noinline fn uninstall(invoked_as: []const u8, environment: []const [*:0]cons
         is_unchanged = false;
     }
     place.removeExecPath();
-    if (place.hasLink()) {
-        const errno = system.remove(place.link);
-        if (errno != .SUCCESS) return refusal.refuseLink("remove ", place.link, errno);
-        say(&.{ "removed the link", place.link });
+    for (place.links) |link| {
+        if (!place.hasLink(link)) continue;
+        const errno = system.remove(link);
+        if (errno != .SUCCESS) return refusal.refuseLink("remove ", link, errno);
+        say(&.{ "removed the link", link });
         is_unchanged = false;
     }
     if (is_unchanged) say(&.{"nothing to undo"});
@@ -130,10 +133,13 @@ fn find(
         diagnostics.advise(.{ .plain = "remove that link, so that the image's own git is found" });
         return null;
     }
-    const link = installing.joinPath(&memory.link, directory, command_name.git_ssh) orelse {
-        _ = refusal.refuseLink("make ", own_path, .NAMETOOLONG);
-        return null;
-    };
+    var links: [2][:0]const u8 = undefined;
+    for ([_][]const u8{ command_name.git_ssh, command_name.git_lfs }, &links, &memory.links) |name, *link, *buffer| {
+        link.* = installing.joinPath(buffer, directory, name) orelse {
+            _ = refusal.refuseLink("make ", own_path, .NAMETOOLONG);
+            return null;
+        };
+    }
     if (!git.isFrom(oldest[0], oldest[1])) {
         report(&.{ .{ .shown = git.path }, .{ .plain = " is no git of version 2.30 or newer" } });
         diagnostics.advise(.{ .plain = "install a newer git in this image" });
@@ -147,7 +153,7 @@ fn find(
     var place: Place = .{
         .git = git,
         .own_path = own_path,
-        .link = link,
+        .links = links,
         .exec_path = exec_path,
         .helpers = undefined,
     };

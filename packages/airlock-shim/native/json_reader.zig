@@ -42,7 +42,7 @@ pub const Reader = struct {
         return true;
     }
 
-    pub fn expect(reader: *Reader, byte: u8, problem: []const u8) Error!void {
+    pub noinline fn expect(reader: *Reader, byte: u8, problem: []const u8) Error!void {
         if (!try reader.accept(byte)) return reader.fail(problem);
     }
 
@@ -56,7 +56,7 @@ pub const Reader = struct {
     /// Moves to the next member of an object whose brace is consumed, up to its value, and puts
     /// its name into `name`. Answers false once the closing brace is consumed; `is_first` begins
     /// as true and is kept here.
-    pub fn nextMember(reader: *Reader, is_first: *bool, name: *Text) Error!bool {
+    pub noinline fn nextMember(reader: *Reader, is_first: *bool, name: *Text) Error!bool {
         if (try reader.accept('}')) return false;
         if (!is_first.*) try reader.expect(',', "a member of an object does not end in , or }");
         is_first.* = false;

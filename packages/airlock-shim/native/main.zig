@@ -19,6 +19,7 @@ const install_git = @import("install_git.zig");
 const diagnostics = @import("diagnostics.zig");
 const doors = @import("doors.zig");
 const entrypoint = @import("entrypoint.zig");
+const lfs_agent = @import("lfs_agent.zig");
 const mounted = @import("mounted.zig");
 const report = diagnostics.report;
 
@@ -51,6 +52,9 @@ pub fn main() u8 {
         // git hides what is said, and takes the status 0 for OpenSSH's, with a port and a family.
         report(&.{.{ .plain = "ssh -G shows nothing here: its settings are those of the host" }});
         return 0;
+    }
+    if (std.mem.eql(u8, name, command_name.git_lfs)) {
+        return lfs_agent.run(@ptrCast(std.os.environ), &memory);
     }
     const meaning = command_name.meaningOf(name);
     const invocation: session.Invocation = .{

@@ -38,7 +38,7 @@ pub const Memory = struct {
 
 /// Runs the command through the daemon and answers the shim's exit status. `named` is the value
 /// of AIRLOCK_SOCKET.
-pub fn run(invocation: *const Invocation, named: ?[]const u8, memory: *Memory) u8 {
+pub noinline fn run(invocation: *const Invocation, named: ?[]const u8, memory: *Memory) u8 {
     const places: endpoint.Places = .{};
     const relay = invocation.variable(box_relay.variable) orelse "";
     const found = if (relay.len > 0) box_relay.connect(relay) else endpoint.connect(named, places);

@@ -49,7 +49,7 @@ pub fn write(fd: i32, bytes: []const u8) Result {
 
 /// Writes all of `bytes`. A descriptor that another process made non-blocking is waited for, so
 /// that the reader's pace holds there too.
-pub fn writeAll(fd: i32, bytes: []const u8) Errno {
+pub noinline fn writeAll(fd: i32, bytes: []const u8) Errno {
     var rest = bytes;
     while (rest.len > 0) {
         const result = write(fd, rest);
@@ -93,7 +93,7 @@ pub fn writeNow(fd: i32, bytes: []const u8) Result {
     return resultOf(linux.pwritev2(fd, &vector, 1, -1, linux.RWF.NOWAIT));
 }
 
-pub fn open(path: [*:0]const u8, flags: linux.O) Result {
+pub noinline fn open(path: [*:0]const u8, flags: linux.O) Result {
     return resultOf(linux.open(path, flags, 0));
 }
 
@@ -131,7 +131,7 @@ pub fn readDirectory(fd: i32, buffer: []align(8) u8) Result {
 }
 
 /// A pipe whose ends are both ours, and are not inherited: the reading one first.
-pub fn makePipe(ends: *[2]i32) bool {
+pub noinline fn makePipe(ends: *[2]i32) bool {
     return resultOf(linux.pipe2(ends, .{ .CLOEXEC = true })).ok();
 }
 

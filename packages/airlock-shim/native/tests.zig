@@ -21,6 +21,8 @@ test {
     _ = @import("json_reader.zig");
     _ = @import("json_string.zig");
     _ = @import("json_text.zig");
+    _ = @import("lfs_agent.zig");
+    _ = @import("lfs_place.zig");
     _ = @import("message_tests.zig");
     _ = @import("mounted.zig");
     _ = @import("outbox.zig");

@@ -17,6 +17,13 @@ pytestmark = pytest.mark.skipif(GIT is None, reason="there is no git on PATH")
 
 
 HELPERS = ("git-remote-https", "git-remote-http")
+# Settings of git-lfs beside the path of its agent.
+LFS = (
+    ("lfs.standalonetransferagent", "airlock"),
+    ("lfs.file:///.standalonetransferagent", "lfs-standalone-file"),
+    ("lfs.sshtransfer", "never"),
+    ("lfs.locksverify", "false"),
+)
 
 
 @pytest.fixture
@@ -31,16 +38,22 @@ def test_git_is_given_its_transports_and_loses_them_again(image: Image) -> None:
     """Each change is said in a line; what was there besides stays, and what gave way comes back."""
     image.git("user.name", "Ada")
     before = (image.configuration.read_text(), image.look())
+    agent = image.link.with_name("git-lfs-agent")
     https, http = (image.exec_path / name for name in HELPERS)
     kept = [image.exec_path / f".before-airlock.{name}" for name in HELPERS]
     assert image.call("--install-git") == (
         0,
         (
             f"made the link {image.link}\n"
+            f"made the link {agent}\n"
             f"made the link {https} and kept what was there as {kept[0]}\n"
             f"made the link {http} and kept what was there as {kept[1]}\n"
             f"set core.sshCommand to {image.link} in git's system configuration\n"
             "set ssh.variant to ssh in git's system configuration\n"
+            f"set lfs.customtransfer.airlock.path to {agent} in git's system configuration\n"
+            + "".join(
+                f"set {name} to {value} in git's system configuration\n" for name, value in LFS
+            )
         ),
         "",
     )
@@ -56,9 +69,12 @@ def test_git_is_given_its_transports_and_loses_them_again(image: Image) -> None:
         (
             "unset core.sshCommand in git's system configuration\n"
             "unset ssh.variant in git's system configuration\n"
-            f"put back {https}\n"
+            "unset lfs.customtransfer.airlock.path in git's system configuration\n"
+            + "".join(f"unset {name} in git's system configuration\n" for name, _ in LFS)
+            + f"put back {https}\n"
             f"put back {http}\n"
             f"removed the link {image.link}\n"
+            f"removed the link {agent}\n"
         ),
         "",
     )
@@ -149,7 +165,7 @@ def test_the_variant_of_another_command_stays(image: Image) -> None:
     image.git("core.sshCommand", "ssh -v")
     status, said, complaint = image.call("--uninstall-git")
     assert (status, said.count("put back ")) == (0, 2)
-    assert said.endswith(f"\nremoved the link {image.link}\n")
+    assert f"\nremoved the link {image.link}\n" in said
     assert complaint.count("and so it stays: ") == 2
     assert image.git("ssh.variant") == "ssh\n"
 

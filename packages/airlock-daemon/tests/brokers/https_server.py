@@ -83,7 +83,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         self._serve()
 
-    do_POST = do_GET  # noqa: N815 - the name is http.server's
+    do_POST = do_PUT = do_GET  # noqa: N815 - the names are http.server's
 
     def _is_known(self) -> bool:
         word = self.headers["Authorization"] or ""

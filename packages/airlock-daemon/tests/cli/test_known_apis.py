@@ -91,6 +91,45 @@ def test_what_is_no_operation_is_told_with_the_form_of_one(
     assert "airlock: hint: write" in said
 
 
+CLOUD = """
+[aws]
+profile = "reader"
+regions = ["eu-west-1", "us-east-1"]
+buckets = ["data"]
+roles = ["arn:aws:iam::123456789012:role/deploy"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("s3:GetObject data/a/b", "operation: aws s3:GetObject eu-west-1 data/a/b\nallowed"),
+        ("ec2:DescribeHosts us-east-1", "operation: aws ec2:DescribeHosts us-east-1\nallowed"),
+        (
+            "sts:AssumeRole arn:aws:iam::123456789012:role/deploy",
+            "aws sts:AssumeRole eu-west-1 arn:aws:iam::123456789012:role/deploy\nallowed",
+        ),
+        ("ec2:DescribeHosts ap-south-1", "the region ap-south-1 is not granted"),
+        ("s3:GetObject other/a", "the bucket other is not granted"),
+        ("s3:PutObject data/a", "s3:PutObject is not granted"),
+        ("iam:ListUsers", "it is a service without regions"),
+        ("cloudwatch:DescribeAlarms", "operation: aws cloudwatch:DescribeAlarms"),
+        ("ssm:GetParameter", "which no * grants"),
+        ("s3:Get", "is no operation of AWS that is known here"),
+        ("s3:GetObject eu-west-1 data data", "is no operation of AWS that is known here"),
+    ],
+)
+def test_an_operation_of_aws_is_judged_by_its_name(world: World, words: str, said: str) -> None:
+    """Beside a command of that name, whose arguments it cannot be."""
+    config = world.config / "config.toml"
+    config.write_text(config.read_text().replace('"git"', '"git", "aws"'))
+    world.write_profile(CLOUD)
+    status = 0 if "operation: " in said or said.endswith("allowed") else 1
+    shown = run(world, "test", "my", "aws", *words.split(), status=status)
+    assert said in shown.stdout + shown.stderr
+    assert "arguments" not in shown.stdout
+
+
 def test_other_words_are_arguments_of_a_command(apis: World) -> None:
     """Which are not judged: gh of the host runs in a box that reaches the agent's APIs alone."""
     said = run(apis, "test", "my", "gh", "pr", "list").stdout

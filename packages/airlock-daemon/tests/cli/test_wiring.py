@@ -79,9 +79,10 @@ def test_the_containers_own_git_reaches_its_remotes_by_the_shim() -> None:
         "GIT_SSH_VARIANT": "ssh",
     }
     known = msgspec.structs.replace(own, commands=("git-remote",), search_path="/bin")
-    assert [mount.target for mount in known.mounts][:4] == [
+    assert [mount.target for mount in known.mounts][:5] == [
         "/run/airlock",
         "/opt/airlock-commands/git-ssh",
+        "/opt/airlock-commands/git-lfs-agent",
         "/usr/lib/git-core/git-remote-https",
         "/usr/lib/git-core/git-remote-http",
     ]

@@ -1,7 +1,11 @@
 """A command with an `[[api]]` in a box: it reaches its agent's APIs as a container does."""
 
 import json
+import shlex
+import signal
+import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from egress_world import Echo, run_echo
@@ -9,7 +13,7 @@ from egress_world import Echo, run_echo
 from api_world import TOKEN, ApiWorld, api_world
 from boxing import needs_bubblewrap, open_world, write_boxes
 from commanding import reload
-from running import Answer, Daemon, connect_to, read_answer, request
+from running import Answer, Daemon, connect_to, read_answer, read_until, request
 from worlds import UNSAID
 
 pytestmark = needs_bubblewrap
@@ -55,11 +59,7 @@ def apis(monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiWorld]:
 def run_python(daemon: Daemon, script: str, *words: object) -> Answer:
     """Run a script of Python's in the box of `sh`, which has all of `CLIENT`."""
     text = f"{CLIENT}\n{script}"
-    return daemon.shell("exec python3 -c " + _quote(text) + " " + " ".join(map(str, words)))
-
-
-def _quote(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
+    return daemon.shell("exec python3 -c " + shlex.quote(text) + " " + " ".join(map(str, words)))
 
 
 def said(daemon: Daemon, script: str, *words: object) -> str:
@@ -101,12 +101,56 @@ def test_the_network_of_a_module_is_that_of_its_own_box(apis: ApiWorld, echo: Ec
     apis.world.write_module("git", "/bin/sh", API.replace("api.", "git.") + network)
     script = "connection, answer = open_tunnel(sys.argv[1]); print(answer.split('\\r')[0])"
     with apis.daemon() as daemon:
-        assert "403" in said(daemon, script, address)
-        text = f"exec python3 -c {_quote(CLIENT + script)} {address}"
+        refused = run_python(daemon, f"{script}; sys.exit(1)", address)
+        assert "403" in refused.text()
+        # Many tools do not show what a proxy says.
+        assert f"airlock: {address} is " in refused.text("stderr")
+        text = f"exec python3 -c {shlex.quote(CLIENT + script)} {address}"
         answer = daemon.ask("git", "-c", text)
         assert answer.text().startswith("HTTP/1.1 200 "), answer.text("stderr")
         assert "403" in said(daemon, script, address)
     assert echo.count == 1
+
+
+PLACES = (
+    *("127.0.0.1:{port}", "localhost:{port}", "[::ffff:127.0.0.1]:{port}", "127.1:{port}"),
+    *("0:{port}", "0.0.0.0:{port}", "2130706433:{port}", "0x7f.1:{port}", "127.0.0.1.:{port}"),
+    *("LOCALHOST:{port}", "127.0.0.1:{api}@127.0.0.1:{port}", "127.0.0.1%00:{port}", ":{port}"),
+    *("api.example.com:{port}", "localhost:{api}:{port}", "http://127.0.0.1:{port}/", "/{port}"),
+)
+"""Spellings of a server of this host that nobody has granted, beside an API on the same host."""
+
+
+def test_no_spelling_leads_to_what_is_not_granted(apis: ApiWorld, echo: Echo) -> None:
+    """Nor does a way around the broker, nor a second request behind one that was refused."""
+    script = """
+import json
+for place in json.loads(sys.argv[1]):
+    print(open_tunnel(place)[1].split(" ")[1:2])
+port = int(sys.argv[2])
+for address in ("127.0.0.1", "127.9.9.9", "0.0.0.0"):
+    try:
+        socket.create_connection((address, port), 1)
+        print("connected")
+    except OSError as error:
+        print(type(error).__name__)
+asked = "CONNECT {} HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n"
+both = asked.format("a.example:443") + asked.format(f"127.0.0.1:{port}")
+connection = socket.create_connection(("127.0.0.1", 13128), 20)
+connection.sendall(both.encode())
+print(connection.recv(4096).decode().count("HTTP/1.1 200"))
+try:
+    print(socket.create_server(("127.0.0.1", 13128), reuse_port=True))
+except OSError as error:
+    print(type(error).__name__)
+"""
+    api = apis.server.port
+    places = json.dumps([each.format(port=echo.port, api=api) for each in PLACES])
+    with apis.daemon() as daemon:
+        lines = said(daemon, script, shlex.quote(places), echo.port).splitlines()
+    assert set(lines[: len(PLACES)]) <= {"['400']", "['403']"}, lines
+    assert lines[len(PLACES) :] == [*["ConnectionRefusedError"] * 3, "0", "OSError"]
+    assert echo.count == 0
 
 
 def test_what_a_command_left_open_ends_with_it(apis: ApiWorld, echo: Echo) -> None:
@@ -132,7 +176,7 @@ def test_a_box_reaches_the_apis_of_its_own_agent_alone(apis: ApiWorld) -> None:
     profile = other / "airlock.toml"
     profile.write_text(profile.read_text().partition("[api.test]")[0])
     script = "print(open_tunnel(sys.argv[1])[1].split('\\r')[0], 'API_TOKEN' in os.environ)"
-    text = f"exec python3 -c {_quote(CLIENT + script)} localhost:{apis.server.port}"
+    text = f"exec python3 -c {shlex.quote(CLIENT + script)} localhost:{apis.server.port}"
     with apis.daemon() as daemon:
         ours = daemon.shell(text).text()
         with connect_to(apis.published.with_name("other") / "airlock.sock") as connection:
@@ -199,3 +243,27 @@ def test_a_command_is_refused_where_no_api_is_granted(apis: ApiWorld) -> None:
         error = daemon.shell("true").error
     assert error["message"] == "sh reaches APIs, and this agent is granted none of its"
     assert error["data"]["rule"] == "apis"
+
+
+def test_a_command_may_finish_while_the_daemon_stops(apis: ApiWorld) -> None:
+    """Its box reaches APIs for as long as it runs, within the daemon's time for that."""
+    script = """
+import pathlib, time
+wanted, token = sys.argv[1], os.environ["API_TOKEN"]
+print(ask(wanted, "/who", token), flush=True)
+while not pathlib.Path("go").exists():
+    time.sleep(0.01)
+print(ask(wanted, "/who", token))
+"""
+    text = f"exec python3 -c {shlex.quote(CLIENT + script)} localhost:{apis.server.port}"
+    with apis.daemon() as daemon, daemon.connect() as connection:
+        connection.sendall(request("sh", "-c", text))
+        read_until(connection, "half half")
+        daemon.process.send_signal(signal.SIGTERM)
+        while "stopping" not in daemon.messages():
+            with suppress(subprocess.TimeoutExpired):
+                daemon.process.wait(0.01)
+        (apis.world.workspace / "go").touch()
+        answer = read_answer(connection)
+    assert answer.text() == "(200, 'half half ')\n"
+    assert answer.exit_code == 0

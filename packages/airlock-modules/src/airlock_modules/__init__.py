@@ -40,6 +40,7 @@ from airlock_modules.remotes.advertisement import AdvertisementReader
 from airlock_modules.remotes.destination import Destination
 from airlock_modules.remotes.errors import RemoteError
 from airlock_modules.remotes.fetch_request import FetchRequestReader
+from airlock_modules.remotes.git_url import name_transport
 from airlock_modules.remotes.grants import (
     DEFAULT_REFS,
     GitGrant,
@@ -124,6 +125,7 @@ __all__ = [
     "list_unseen",
     "load_builtin",
     "load_options",
+    "name_transport",
     "names_git_grant",
     "names_transport",
     "narrow_module",

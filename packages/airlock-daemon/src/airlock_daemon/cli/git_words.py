@@ -1,19 +1,13 @@
 """What a `git push` or `git fetch` that a person types would ask of a remote."""
 
-import re
 from collections.abc import Sequence
 
 import msgspec
 
-from airlock_modules import PushList, Update
+from airlock_modules import PushList, Update, name_transport
 
 VERBS = ("push", "fetch", "pull", "clone", "ls-remote")
 """The subcommands that speak with a remote."""
-
-# scheme://[user@]host[:port]/path, and [user@]host:path (git-clone(1), GIT URLS).
-_URL = re.compile(r"(?P<scheme>ssh|git\+ssh|ssh\+git|https|http)://(?P<rest>.+)", re.DOTALL)
-_AUTHORITY = re.compile(r"(?P<login>(?:[^@/]*@)?(?:\[[^\]]*\]|[^:/]*))(?::(?P<port>[^/]*))?")
-_SHORT = re.compile(r"(?P<login>(?:[^@/:]*@)?(?:\[[^\]]*\]|[^:/\[\]]+)):(?P<path>.+)", re.DOTALL)
 
 _OPTIONS = ("-o", "--push-option")
 _VALUED = (*_OPTIONS, "--receive-pack", "--exec", "--repo")
@@ -47,11 +41,11 @@ def read_git_words(args: Sequence[str]) -> GitCall | None:
         return None
     if verb == "push":
         return _read_push(rest)
-    urls = [word for word in rest if not word.startswith("-") and _name_transport(word, "")]
+    urls = [word for word in rest if not word.startswith("-") and name_transport(word, "")]
     if not urls:
         others = [word for word in rest if not word.startswith("-")]
         return GitCall(url=others[0] if others else None)
-    return GitCall(url=urls[0], words=_name_transport(urls[0], "git-upload-pack"))
+    return GitCall(url=urls[0], words=name_transport(urls[0], "git-upload-pack"))
 
 
 def _read_push(args: Sequence[str]) -> GitCall:
@@ -74,7 +68,7 @@ def _read_push(args: Sequence[str]) -> GitCall:
         updates.append(Update(_NONE, new, ref if ref.startswith("refs/") else f"refs/heads/{ref}"))
     return GitCall(
         url=url or None,
-        words=_name_transport(url, "git-receive-pack"),
+        words=name_transport(url, "git-receive-pack"),
         push=PushList(updates=tuple(updates), options=tuple(options)),
         is_whole=is_whole,
     )
@@ -102,26 +96,3 @@ def _sort(args: Sequence[str]) -> tuple[list[str], set[str], list[str]]:
         else:
             flags.add(name)
     return names, flags, options
-
-
-def _name_transport(url: str, service: str) -> tuple[str, ...]:
-    """The words of git-remote for `url` and `service`; none for what is no URL."""
-    found = _URL.fullmatch(url)
-    if found is not None and found["scheme"] in ("https", "http"):
-        return (found["scheme"], "origin", url)
-    if found is None:
-        short = _SHORT.fullmatch(url)
-        if short is None:
-            return ()
-        return _ssh_words(short["login"], None, short["path"], service)
-    authority, _, path = found["rest"].partition("/")
-    login = _AUTHORITY.fullmatch(authority)
-    if login is None:
-        return ()
-    path = path if path.startswith("~") else f"/{path}"
-    return _ssh_words(login["login"], login["port"], path, service)
-
-
-def _ssh_words(login: str, port: str | None, path: str, service: str) -> tuple[str, ...]:
-    where = () if port is None else ("-p", port)
-    return ("ssh", *where, login.replace("[", "").replace("]", ""), f"{service} '{path}'")

@@ -11,6 +11,7 @@ from airlock_daemon.setup.generation import Generation
 from airlock_modules import Step
 from airlock_modules.apis import Api, Asked, BadHead, GraphQlField, read_head
 from airlock_modules.apis import Verdict as Judged
+from airlock_modules.apis.aws import Call
 from airlock_modules.operation import Operation
 from airlock_wire import quote
 
@@ -18,6 +19,8 @@ _URL = re.compile(
     r"https://(?P<host>[^/?#:@\[\]]+|\[[^]]*\])(?::(?P<port>[0-9]{1,5}))?(?P<rest>/.*)?", re.DOTALL
 )
 _MUTATION = "graphql mutation NAME"
+_ACTION = re.compile(r"[a-z0-9-]+:[A-Za-z0-9]+")
+_REGION = re.compile(r"[a-z]{2,5}(?:-[a-z]+)+-[0-9]{1,2}")
 _BODIES = "a GraphQL request is judged by its body, of which only a mutation can be named here"
 
 
@@ -55,13 +58,6 @@ class ApiVerdict(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-def is_operation(words: Sequence[str]) -> bool:
-    """Whether these are the words of an operation, and not arguments of a tool."""
-    if len(words) == 2 and words[0].isupper():
-        return words[1].startswith(("/", "https://"))
-    return bool(words) and words[0] == "graphql"
-
-
 def find_named(generation: Generation, name: str) -> tuple[Api, ...]:
     """The APIs of an agent that a person means by `name`: those of a module, or one of them.
 
@@ -74,12 +70,24 @@ def find_named(generation: Generation, name: str) -> tuple[Api, ...]:
     )
 
 
+def is_operation(apis: Sequence[Api], words: Sequence[str]) -> bool:
+    """Whether words are an operation of one of `apis`, and no arguments of that tool."""
+    if any(api.aws is not None for api in apis):
+        return bool(words) and _ACTION.fullmatch(words[0]) is not None
+    if len(words) == 2 and words[0].isupper():
+        return words[1].startswith(("/", "https://"))
+    return bool(words) and words[0] == "graphql"
+
+
 def judge_operation(apis: Sequence[Api], name: str, words: Sequence[str]) -> ApiVerdict:
     """Judge an operation of one of `apis`, of a module called `name`.
 
     Where a URL names none of their hosts, or a path is of any of them, the first that allows it
     counts. Raises AirlockError for words that are no operation.
     """
+    cloud = next((api for api in apis if api.aws is not None), None)
+    if cloud is not None:
+        return _judge_aws(cloud, words)
     if words and words[0] == "graphql":
         return _judge_graphql(apis, name, words)
     if len(words) != 2:
@@ -89,6 +97,37 @@ def judge_operation(apis: Sequence[Api], name: str, words: Sequence[str]) -> Api
         apis, target = _find_host(apis, name, target)
     judged = [_judge(api, name, method, target) for api in apis]
     return next((each for each in judged if each.judged.refusal is None), judged[0])
+
+
+def _judge_aws(api: Api, words: Sequence[str]) -> ApiVerdict:
+    """Judge SERVICE:OPERATION [REGION] [BUCKET[/KEY] or ROLE]; the region is the first granted."""
+    from airlock_modules.apis.aws.operations import load_table  # noqa: PLC0415 - 10 MB large
+
+    action, *rest = words or [""]
+    found = load_table().find_action(action)
+    regions = api.aws.regions if api.aws is not None else ()
+    region = rest.pop(0) if rest and _REGION.fullmatch(rest[0]) else next(iter(regions), "")
+    if found is None or len(rest) > 1:
+        what = quote(action) if found is None else " ".join(map(quote, words))
+        raise AirlockError(
+            f"{what} is no operation of AWS that is known here",
+            hint="write the service as in IAM, the operation as in the API, a region, and a bucket "
+            f"or role: airlock-daemon test AGENT {api.module} s3:GetObject eu-west-1 BUCKET/KEY",
+        )
+    operation, is_global = found
+    named = rest[0] if rest else None
+    bucket, _, key = (named or "").partition("/")
+    is_role = named is not None and named.startswith("arn:")
+    call = Call(
+        operations=(operation,),
+        region=region,
+        is_global=is_global,
+        bucket=None if named is None or is_role else bucket,
+        key="" if is_role else key,
+        role=named if is_role else None,
+    )
+    judged = api.judge(Asked(method="POST", path="/", aws=call))
+    return ApiVerdict(operation=Operation((api.module, *call.words)), api=api, judged=judged)
 
 
 def _find_host(apis: Sequence[Api], name: str, target: str) -> tuple[Sequence[Api], str]:

@@ -51,7 +51,9 @@ def ask(
     `git push URL REF` and the like say where that may go, and which refs it may move: as the
     daemon tells the container's own git, where the agent has git-remote alone, or a git in a box.
     Of an API the words are a method and a path or URL, or a mutation of GraphQL: `airlock-daemon
-    test my gh POST /repos/acme/app/pulls`, `airlock-daemon test my gh graphql mutation NAME`.
+    test my gh POST /repos/acme/app/pulls`, `airlock-daemon test my gh graphql mutation NAME`. For
+    AWS they are an operation, a region (the first of the profile without), and a bucket or role:
+    `airlock-daemon test my aws s3:GetObject eu-west-1 BUCKET/KEY`.
     Neither its credential nor the running daemon is asked for these. Any other words are arguments
     of the host's own tool, where the module has a command.
 
@@ -61,16 +63,12 @@ def ask(
     words = tuple(args or ())
     known = generation.grant.modules.get(command)
     if generation.apis:
-        from airlock_daemon.cli.known_apis import (  # noqa: PLC0415
-            find_named,
-            is_operation,
-            judge_operation,
-        )
+        from airlock_daemon.cli import known_apis  # noqa: PLC0415 - of agents that have some
 
+        apis = known_apis.find_named(generation, command)
         has_command = known is not None and known.has_command
-        apis = find_named(generation, command)
-        if apis and (not has_command or is_operation(words)):
-            _tell_api(application, judge_operation(apis, command, words))
+        if apis and (not has_command or known_apis.is_operation(apis, words)):
+            _tell_api(application, known_apis.judge_operation(apis, command, words))
             return
     call = read_git_words(words) if command == "git" else None
     is_own_git = call is not None and has_own_git_alone(generation)

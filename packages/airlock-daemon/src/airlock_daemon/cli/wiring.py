@@ -7,6 +7,7 @@ import msgspec
 
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.client import SOCKET_DIRECTORY
+from airlock_daemon.setup.git_lfs import lfs_variables
 from airlock_daemon.setup.remotes import BROKER
 
 HOME = "/home/airlock-agent"
@@ -34,11 +35,11 @@ Where an image has no such directory the engine makes it, and its git does not l
 """
 SSH = "/usr/bin/ssh"
 """The ssh that scp, sftp, rsync and others call by its absolute path."""
-OWN_GIT = {"GIT_LFS_SKIP_SMUDGE": "1", "CARGO_NET_GIT_FETCH_WITH_CLI": "true"}
-"""Variables for a container with a git of its own.
-
-A checkout leaves the pointers of LFS as they are, since its server is not reached; and cargo has
-git fetch its dependencies, since libgit2 has no way to the shim.
+LFS_AGENT = "git-lfs-agent"
+"""The name by which the shim is the transfer agent of the container's git-lfs."""
+OWN_GIT = {"CARGO_NET_GIT_FETCH_WITH_CLI": "true"}
+"""Variables for a container with a git of its own: cargo has git fetch its dependencies, since
+libgit2 has no way to the shim.
 """
 UNKNOWN_SHIM = "/PATH/TO/airlock-shim"
 
@@ -128,6 +129,12 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
             # A git that was set up by --install-git does the same without them.
             variables["GIT_SSH_COMMAND"] = f"{self._programs}/{GIT_SSH}"
             variables["GIT_SSH_VARIANT"] = "ssh"
+            # In lines that a person reads that would be too much: the pointers of large files stay
+            # as they are, unless the image was set up and the variable is left out.
+            if self.search_path is None:
+                variables["GIT_LFS_SKIP_SMUDGE"] = "1"
+            else:
+                variables |= lfs_variables(f"{self._programs}/{LFS_AGENT}")
         return variables
 
     def _find_directory(self, command: str) -> str:
@@ -146,7 +153,8 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
         # sources, the first name is a link to the second, and where it leads is what is mounted.
         names = GIT_HELPERS[:1] if self.search_path is None else GIT_HELPERS
         helpers = (f"{path}/{name}" for path in EXEC_PATHS for name in names)
-        return [f"{self._programs}/{GIT_SSH}", *helpers]
+        agents = () if self.search_path is None else (f"{self._programs}/{LFS_AGENT}",)
+        return [f"{self._programs}/{GIT_SSH}", *agents, *helpers]
 
     @property
     def has_own_git(self) -> bool:

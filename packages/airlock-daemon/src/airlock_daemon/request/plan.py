@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 from msgspec.structs import replace
 
-from airlock_daemon.brokers.git.errand import Errand, SshErrand, UrlErrand
+from airlock_daemon.brokers.git.errand import Errand, LfsErrand, SshErrand, UrlErrand
 from airlock_daemon.brokers.means import Means
 from airlock_daemon.brokers.ssh.session import Admitted
 from airlock_daemon.command.environment import build_environment
@@ -61,7 +61,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 class Talk(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation that the daemon holds itself: `means` are what it may ask the host by."""
 
-    errand: UrlErrand
+    errand: UrlErrand | LfsErrand
     means: Means
     terms: Terms
 
@@ -176,7 +176,7 @@ def plan_errand(
             rule="needs-stdin",
             hint='list "stdin" and "base64" in the features of the request, or use a newer shim',
         )
-    if isinstance(errand, UrlErrand):
+    if not isinstance(errand, SshErrand):
         return Talk(errand=errand, means=means, terms=terms)
     line = CommandLine(errand.program, errand.argv, means.variables, directory)
     return Plan(command_line=line, terms=terms, errand=errand)

@@ -97,7 +97,7 @@ class Recording:
     ) -> None:
         """The same for one of many conversations: those past RECORDS are counted."""
         if self._is_room(outcome, None if rule is None else "broker"):
-            self.write_broker(outcome, detail, rule=rule, reason=reason)
+            Recording.write_broker(self, outcome, detail, rule=rule, reason=reason)
 
     def _spend_record(self) -> bool:
         """Whether one more record of a broker may be written."""

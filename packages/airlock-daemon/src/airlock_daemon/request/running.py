@@ -3,22 +3,25 @@
 from collections.abc import Awaitable, Callable
 from contextlib import closing, nullcontext
 from functools import partial
+from typing import Literal
 
 import msgspec
 import trio
 from msgspec.structs import replace
 
 from airlock_daemon.brokers.git.conversation import Conversation
-from airlock_daemon.brokers.git.outcome import Outcome
+from airlock_daemon.brokers.git.errand import UrlErrand
+from airlock_daemon.brokers.git.lfs_conversation import LfsConversation
+from airlock_daemon.brokers.git.outcome import LfsOutcome, Outcome
 from airlock_daemon.brokers.git.party import Party
-from airlock_daemon.brokers.git.telling import describe
+from airlock_daemon.brokers.git.telling import describe, describe_object
 from airlock_daemon.brokers.git.url_conversation import UrlConversation
 from airlock_daemon.brokers.ssh.advice import LoginAdvice
 from airlock_daemon.brokers.ssh.session import Admitted
 from airlock_daemon.brokers.ssh.telling import describe as describe_session
 from airlock_daemon.command.stdio import Counted, Emit
 from airlock_daemon.connection.session import ClientGone
-from airlock_daemon.errors import AND_RELOAD, Failed
+from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 from airlock_daemon.fairness.gate import Place
 from airlock_daemon.request.asks import Asks
 from airlock_daemon.request.capture import Capture
@@ -123,12 +126,6 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
             gate=agent.gate,
         )
         if isinstance(planned, Talk):
-            held = UrlConversation(
-                planned.errand,
-                party,
-                means=planned.means,
-                tell=partial(_tell_outcome, recording),
-            )
             return partial(
                 hold,
                 planned,
@@ -136,7 +133,7 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
                 shared,
                 limits=limits,
                 turns=agent.turns,
-                conversation=held,
+                conversation=_begin(planned, party, recording),
             )
         run: _Way = partial(
             execute, plan=planned, client=self.client, shared=shared, agent=agent, limits=limits
@@ -283,6 +280,27 @@ async def _run_privately(
 async def _run_asking(run: _Way, make: Callable[[], Relay], **more: object) -> Finished:
     with closing(make()) as relay:
         return await run(asking=relay, **more)
+
+
+def _begin(talk: Talk, party: Party, recording: Recording) -> UrlConversation | LfsConversation:
+    errand = talk.errand
+    if isinstance(errand, UrlErrand):
+        tell = partial(_tell_outcome, recording)
+        return UrlConversation(errand, party, means=talk.means, tell=tell)
+    tell_object = partial(_tell_object, recording, errand.wanted.asked)
+    return LfsConversation(errand, party, means=talk.means, tell=tell_object)
+
+
+def _tell_object(recording: Recording, asked: RemoteRequest, outcome: LfsOutcome) -> None:
+    error = outcome.error
+    is_denied = isinstance(error, Denied)
+    decision: Literal["allowed", "denied", "failed"] = "denied" if is_denied else "failed"
+    recording.write_conversation(
+        "allowed" if error is None else decision,
+        describe_object(asked, outcome),
+        rule=error.rule if isinstance(error, Denied) else None,
+        reason=None if error is None else error.message,
+    )
 
 
 def _tell_outcome(

@@ -3,11 +3,11 @@
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from typing import Protocol
 
 import trio
 
 from airlock_daemon.brokers.git.streams import PassedStreams, SentStreams, Streams
-from airlock_daemon.brokers.git.url_conversation import UrlConversation
 from airlock_daemon.command.launch import Ended, cannot_start
 from airlock_daemon.command.stdio import Emit
 from airlock_daemon.connection.session import Said
@@ -21,6 +21,13 @@ from airlock_daemon.setup.limits import Limits
 from airlock_wire import Signal, Stream
 
 
+class Conversation(Protocol):
+    """What the daemon holds itself."""
+
+    async def hold(self, streams: Streams, emit: Emit) -> Ended:
+        """Hold it; `emit` gets what is said on stderr. Raises AirlockError."""
+
+
 async def hold(
     talk: Talk,
     client: Client,
@@ -30,7 +37,7 @@ async def hold(
     turns: Turns,
     emit: Emit,
     conclude: Callable[[Finished], Awaitable[None]],
-    conversation: UrlConversation,
+    conversation: Conversation,
 ) -> Finished:
     """Hold the conversation, as `execute` runs a command: a signal of the client's ends it."""
     session = client.session
@@ -80,7 +87,7 @@ class _Ending:
         else:
             self._streams.tell(said)
 
-    async def run(self, conversation: UrlConversation, say: Emit) -> Ended:
+    async def run(self, conversation: Conversation, say: Emit) -> Ended:
         """Hold the conversation until its end, or until a signal."""
         with self._scope:
             return await conversation.hold(self._streams, say)

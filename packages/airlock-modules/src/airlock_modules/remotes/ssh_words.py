@@ -129,7 +129,8 @@ def _read_command(text: str) -> tuple[Service, str]:
     if text.startswith("git-lfs-"):
         # git-lfs-authenticate answers with a token, and git-lfs-transfer is its successor.
         raise RemoteError(
-            "nothing of Git LFS is served yet; GIT_LFS_SKIP_SMUDGE=1 leaves its files out",
+            "large files of Git LFS pass by its transfer agent alone, which airlock-shim "
+            "--install-git sets up in an image; GIT_LFS_SKIP_SMUDGE=1 leaves them out",
             rule="lfs",
         )
     found = _COMMAND.fullmatch(text)

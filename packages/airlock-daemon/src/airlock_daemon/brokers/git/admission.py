@@ -2,7 +2,9 @@
 
 from functools import partial
 
-from airlock_daemon.brokers.git.errand import Errand, SshErrand
+from msgspec.structs import replace
+
+from airlock_daemon.brokers.git.errand import Errand, LfsErrand, SshErrand
 from airlock_daemon.brokers.git.rules import (
     find_granted,
     judge_as_git,
@@ -12,14 +14,15 @@ from airlock_daemon.brokers.git.rules import (
     url_of,
     verb_of,
 )
-from airlock_daemon.brokers.git.url_admission import admit_url
+from airlock_daemon.brokers.git.url_admission import admit_service, admit_url
 from airlock_daemon.brokers.means import Means
 from airlock_daemon.brokers.ssh.goal import Goal
 from airlock_daemon.brokers.ssh.pinning import Pinning
 from airlock_daemon.brokers.ssh.words import build_words, profile_words
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.generation import Generation
-from airlock_modules import RemoteError
+from airlock_modules import RemoteError, RemoteRequest
+from airlock_modules.remotes.lfs import read_lfs_words
 from airlock_wire import quote
 
 
@@ -30,15 +33,9 @@ async def admit(args: tuple[str, ...], generation: Generation, means: Means) -> 
     Failed where the human's programs cannot be asked.
     """
     transport, words = (args[0], args[1:]) if args else ("", ())
-    protocols = generation.agent.profile.git_protocols
-    if protocols is not None and transport not in protocols:
-        raise Denied(
-            f"{quote(transport, limit=40)} is none of the protocols of this agent",
-            layer="broker",
-            rule="protocol",
-            hint="a person on the host can add it to [git] protocols of "
-            f"{generation.agent.profile_file}{AND_RELOAD}",
-        )
+    if transport == "lfs":
+        return await _admit_lfs(words, generation, means)
+    _admit_protocol(transport, generation)
     if transport in ("https", "http"):
         return await admit_url(transport, words, generation, means)
     if transport != "ssh":
@@ -48,16 +45,35 @@ async def admit(args: tuple[str, ...], generation: Generation, means: Means) -> 
             rule="transport",
             hint="use a remote like git@HOST:PATH or https://HOST/PATH",
         )
-    return await _admit_words(words, generation, means)
-
-
-async def _admit_words(
-    words_of_git: tuple[str, ...], generation: Generation, means: Means
-) -> SshErrand:
     try:
-        asked = read_asked(words_of_git, generation)
+        asked = read_asked(words, generation)
     except RemoteError as error:
         raise refuse_words(error) from error
+    command = f"{asked.service} '{asked.destination.path}'"
+    options = ("-T", *(("-oSendEnv=GIT_PROTOCOL",) if asked.sends_protocol else ()))
+    return await _admit_ssh(asked, command, options, generation, means)
+
+
+def _admit_protocol(name: str, generation: Generation) -> None:
+    protocols = generation.agent.profile.git_protocols
+    if protocols is not None and name not in protocols:
+        raise Denied(
+            f"{quote(name, limit=40)} is none of the protocols of this agent",
+            layer="broker",
+            rule="protocol",
+            hint="a person on the host can add it to [git] protocols of "
+            f"{generation.agent.profile_file}{AND_RELOAD}",
+        )
+
+
+async def _admit_ssh(
+    asked: RemoteRequest,
+    command: str,
+    options: tuple[str, ...],
+    generation: Generation,
+    means: Means,
+) -> SshErrand:
+    """Admit what is `asked`, for which ssh runs `command` at the remote."""
     place = find_granted(asked, generation)
     words = profile_words(generation.agent.profile.env, home=means.home)
     program = generation.programs.demand(words[0])
@@ -69,13 +85,7 @@ async def _admit_words(
     )
 
     def build(pinned: tuple[str, ...]) -> tuple[str, ...]:
-        return build_words(
-            words,
-            goal,
-            (f"{asked.service} '{asked.destination.path}'",),
-            options=("-T", *(("-oSendEnv=GIT_PROTOCOL",) if asked.sends_protocol else ())),
-            pinned=pinned,
-        )
+        return build_words(words, goal, (command,), options=options, pinned=pinned)
 
     pinned: tuple[str, ...] = ()
     if place is None or not place.is_literal:
@@ -84,3 +94,30 @@ async def _admit_words(
         pinned = await pinning.pin(is_granted=place is not None)
     judge_as_git((verb_of(asked), url_of(asked)), generation)
     return SshErrand(asked=asked, program=program, argv=build(pinned), is_pinned=place is not None)
+
+
+async def _admit_lfs(words: tuple[str, ...], generation: Generation, means: Means) -> LfsErrand:
+    """Admit the agent of git-lfs: as the fetch or push that downloads and uploads are a part of."""
+    try:
+        wanted = read_lfs_words(words)
+        transport = wanted.words[0]
+        if transport == "ssh":
+            wanted = replace(wanted, asked=read_asked(wanted.words[1:], generation))
+    except RemoteError as error:
+        raise refuse_words(error) from error
+    _admit_protocol(transport, generation)
+    asked = wanted.asked
+    api = login = None
+    if transport == "ssh":
+        command = f"git-lfs-authenticate '{asked.destination.path}' {wanted.operation}"
+        login = await _admit_ssh(asked, command, ("-T",), generation, means)
+    else:
+        api = await admit_url(transport, wanted.words[1:], generation, means)
+        admit_service(api, asked, generation)
+    return LfsErrand(
+        wanted=wanted,
+        api=api,
+        login=login,
+        git=generation.programs.demand("git"),
+        place=find_granted(asked, generation),
+    )

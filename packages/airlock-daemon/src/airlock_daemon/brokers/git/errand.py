@@ -3,7 +3,8 @@
 import msgspec
 
 from airlock_daemon.brokers.http.connecting import Origin
-from airlock_modules import Destination, RemoteRequest
+from airlock_modules import Destination, Place, RemoteRequest
+from airlock_modules.remotes.lfs import LfsRequest
 
 
 class SshErrand(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,4 +33,19 @@ class UrlErrand(msgspec.Struct, frozen=True, kw_only=True):
     is_first: bool
 
 
-Errand = SshErrand | UrlErrand
+class LfsErrand(msgspec.Struct, frozen=True, kw_only=True):
+    """The daemon downloads or uploads large files (Git LFS), beside a fetch or push that `wanted`
+    has.
+
+    `api` is where an https remote has its API. An ssh remote says by `login` where that is, None
+    for another. `place` is the line of the profile that names the remote, if one does.
+    """
+
+    wanted: LfsRequest
+    api: UrlErrand | None
+    login: SshErrand | None
+    git: str
+    place: Place | None
+
+
+Errand = SshErrand | UrlErrand | LfsErrand

@@ -6,7 +6,9 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
+from airlock_daemon.errors import AirlockError
 from airlock_modules import PushList, Refusal, Update
+from airlock_modules.remotes.lfs import Wanted
 
 # So many refs are named in the record; the rest is counted.
 NAMED = 8
@@ -26,6 +28,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     refusal: Refusal | None = None
     sent: int = 0
     received: int | None = None
+
+
+class LfsOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one object: `bytes` of it were passed on, `error` is why no more were."""
+
+    wanted: Wanted
+    bytes: int
+    error: AirlockError | None = None
 
 
 def listed(push: PushList) -> Outcome:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from airlock_daemon.audit.record import shorten
-from airlock_daemon.brokers.git.outcome import Outcome
+from airlock_daemon.brokers.git.outcome import LfsOutcome, Outcome
 from airlock_daemon.brokers.git.rules import url_of, verb_of
 from airlock_modules import RemoteRequest, Update
 from airlock_modules.operation import Operation
@@ -47,3 +47,19 @@ def describe(asked: RemoteRequest, outcome: Outcome, *, is_pinned: bool) -> dict
         detail["more"] = outcome.count - len(outcome.first)
     detail["bytes"] = outcome.sent
     return detail
+
+
+def describe_object(asked: RemoteRequest, outcome: LfsOutcome) -> dict[str, object]:
+    """The `detail` of a `broker` record of one large file (Git LFS), of less than 3 KiB.
+
+    Its operation is `git lfs upload PLACE OID SIZE`; `bytes` or `received` counts what was passed
+    on.
+    """
+    wanted = outcome.wanted
+    words = ("git", "lfs", wanted.operation, str(asked.destination), wanted.oid, str(wanted.size))
+    return {
+        "operation": shorten(Operation(words).line),
+        "destination": shorten(url_of(asked)),
+        "service": "git-lfs",
+        "bytes" if wanted.operation == "upload" else "received": outcome.bytes,
+    }

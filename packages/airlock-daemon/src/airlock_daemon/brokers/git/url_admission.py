@@ -20,6 +20,7 @@ from airlock_daemon.brokers.means import Means
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Destination, Place, RemoteError, RemoteRequest, read_url_words
+from airlock_modules.remotes.destination import DEFAULT_PORTS, Scheme
 from airlock_wire import quote
 
 # What stands in the path of a URL as it is (RFC 3986, 3.3).
@@ -42,29 +43,45 @@ async def admit_url(
     git = generation.programs.demand("git")
     if place is None and not await _is_known(destination, git, means):
         raise _needs_naming(asked, "is no host for which git has a credential helper by name")
-    settings = await ask_settings(address_of(destination), git, means)
-    host = destination.host.strip("[]")
-    variables = means.variables
-    proxy = find_proxy(settings.get("proxy"), variables, scheme=transport, host=host)
-    barrier = None
-    way: tuple[Address, ...] | Proxy
-    if proxy is not None:
-        barrier = "is reached through a proxy, which resolves names itself"
-        way = proxy
-    else:
-        way = await resolve(host, family=None, limiter=means.lookups)
-        if find_inner(way) is not None:
-            barrier = "has an address of this host or of no public network"
-    trust = read_trust(settings, variables) if destination.scheme == "https" else None
+    origin, barrier = await find_origin(
+        destination.scheme, destination.host, destination.port, path_of(destination), git, means
+    )
     errand = UrlErrand(
         destination=destination,
-        origin=Origin(host=host, port=destination.port_number, way=way, trust=trust),
+        origin=origin,
         git=git,
         barrier=barrier,
-        is_first=variables.get("GIT_PROTOCOL") == "version=1",
+        is_first=means.variables.get("GIT_PROTOCOL") == "version=1",
     )
     _confine(asked, place, errand)
     return errand
+
+
+async def find_origin(
+    scheme: Scheme, host: str, port: int | None, path: str, git: str, means: Means
+) -> tuple[Origin, str | None]:
+    """The server of a URL, as the human's git reaches it, and why its host must be named in the
+    grant: None where it need not be.
+
+    `host` has brackets around an IPv6 address, `port` is None for that of the scheme, and `path` is
+    as it is sent. Raises Failed where git or the resolver cannot be asked.
+    """
+    address = f"{scheme}://{host}{'' if port is None else f':{port}'}{path}"
+    settings = await ask_settings(address, git, means)
+    name = host.strip("[]")
+    variables = means.variables
+    way: tuple[Address, ...] | Proxy | None
+    way = find_proxy(settings.get("proxy"), variables, scheme=scheme, host=name)
+    barrier = None
+    if way is not None:
+        barrier = "is reached through a proxy, which resolves names itself"
+    else:
+        way = await resolve(name, family=None, limiter=means.lookups)
+        if find_inner(way) is not None:
+            barrier = "has an address of this host or of no public network"
+    trust = read_trust(settings, variables) if scheme == "https" else None
+    number = DEFAULT_PORTS[scheme] if port is None else port
+    return Origin(host=name, port=number, way=way, trust=trust), barrier
 
 
 def admit_service(errand: UrlErrand, asked: RemoteRequest, generation: Generation) -> bool:
@@ -87,7 +104,12 @@ async def _is_known(destination: Destination, git: str, means: Means) -> bool:
 
 def path_of(destination: Destination) -> str:
     """The path of a destination as it stands in a request."""
-    return encode(destination.path, safe=_PLAIN)
+    return encode_path(destination.path)
+
+
+def encode_path(path: str) -> str:
+    """A path that was read as one of a destination, as it stands in a request."""
+    return encode(path, safe=_PLAIN)
 
 
 def address_of(destination: Destination) -> str:

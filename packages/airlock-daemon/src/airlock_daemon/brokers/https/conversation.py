@@ -100,9 +100,10 @@ class Conversation:
         opaque: trio.CancelScope,
         judged: trio.Semaphore,
         scopes: Scopes,
+        fingerprint: str,
     ) -> None:
         """After an upgrade it ends with `opaque`. `judged` bounds how much GraphQL is judged at
-        once; `scopes` is of the API's tokens.
+        once; `scopes` is of the API's tokens, `fingerprint` its own.
         """
         self._client = client
         self._service = service
@@ -117,7 +118,7 @@ class Conversation:
         self._judged = judged
         self._scopes = scopes
         self._authority = str(wanted).removesuffix(":443")
-        self._fingerprint = api.fingerprint
+        self._fingerprint = fingerprint
         self._buffer = b""
 
     async def run(self) -> None:

@@ -6,6 +6,7 @@ ours of the request, and the service's answer, which is refused where it has two
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from http import HTTPStatus
 
 import h11
@@ -38,6 +39,10 @@ _QUIET_S = 6 * 3600.0
 # How long either side may take for a piece.
 _WRITE_S = 600.0
 _BODY_S = 600.0
+# What comes later is waited for together with the tool's going.
+_PROMPT_S = 0.05
+# A body that every kernel takes without waiting for the service.
+_SENT_AT_ONCE = 1 << 14
 # After so long a service is not waited for that might say 100 (RFC 9110, 10.1.1).
 _CONTINUE_S = 1.0
 
@@ -245,6 +250,8 @@ class Exchange:
         self._spent = spent
         self._spend = spend
         self._may_go = trio.Event()
+        # From then on nothing of the request is read, so that it shows where the tool goes.
+        self._sent = trio.Event()
         self._received = 0
         self._status = 0
         self._is_upgraded = False
@@ -292,7 +299,15 @@ class Exchange:
         )
 
     async def _carry(self) -> None:
-        """Send the request and pass the answer on, at the same time."""
+        """Send the request and pass the answer on, at the same time where it has a body to come."""
+        size = 0 if self._body is None else self._body.size
+        if self._incoming.is_whole and size <= _SENT_AT_ONCE:
+            # It may have answered before.
+            with suppress(trio.BrokenResourceError):
+                await self._send_whole()
+            self._sent.set()
+            await self._pass_answer()
+            return
         faults: list[Exception] = []
         # A nursery would put an error into a group.
         async with trio.open_nursery() as nursery:
@@ -306,7 +321,7 @@ class Exchange:
             raise faults[0]
 
     async def _send(self, faults: list[Exception], scope: trio.CancelScope) -> None:
-        """Send it, then see whether the tool goes. A fault of the service shows in its answer."""
+        """Send it. A fault of the service shows in its answer."""
         try:
             try:
                 await self._send_whole()
@@ -314,8 +329,7 @@ class Exchange:
                 # It may have answered before.
                 return
             if self._incoming.is_whole:
-                await self._incoming.wait_for_hanging_up()
-                raise _Gone
+                self._sent.set()
         except Exception as error:  # noqa: BLE001 - raised again by _carry
             faults.append(error)
             scope.cancel()
@@ -491,7 +505,7 @@ class Exchange:
         """Receive more of the answer; whether there was more."""
         try:
             with trio.fail_after(quiet_s):
-                data = await self._service.stream.receive_some(PIECE)
+                data = await self._receive_some()
         except trio.TooSlowError:
             raise _broken(f"nothing of it came in {quiet_s:g} s") from None
         except trio.BrokenResourceError:
@@ -501,6 +515,32 @@ class Exchange:
         except h11.RemoteProtocolError:
             raise _broken("something came behind its end") from None
         return bool(data)
+
+    async def _receive_some(self) -> bytes:
+        """The next piece of the answer. Raises _Gone where the tool goes while that takes long.
+
+        Most come soon: a task that watches the tool meanwhile would cost more than they do.
+        """
+        with trio.move_on_after(_PROMPT_S):
+            return await self._service.stream.receive_some(PIECE)
+        ended: list[bytes | Exception] = []
+        async with trio.open_nursery() as nursery:
+
+            async def watch() -> None:
+                await self._sent.wait()
+                await self._incoming.wait_for_hanging_up()
+                ended.append(_Gone())
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(watch)
+            try:
+                ended.append(await self._service.stream.receive_some(PIECE))
+            except trio.BrokenResourceError as error:
+                ended.append(error)
+            nursery.cancel_scope.cancel()
+        if isinstance(ended[0], Exception):
+            raise ended[0]
+        return ended[0]
 
     def _take_event(self) -> object:
         try:

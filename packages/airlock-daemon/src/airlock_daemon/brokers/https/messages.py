@@ -184,6 +184,7 @@ class Channel(Generic[In, Out]):
     def __init__(self, connection: socket.socket, *, receives: object) -> None:
         """Take a SOCK_SEQPACKET socket; `receives` is the union of the messages that come."""
         connection.setblocking(False)
+        self._raw = connection
         self._socket = trio.socket.from_stdlib_socket(connection)
         self._encoder = msgspec.json.Encoder()
         self._decoder = cast("msgspec.json.Decoder[In]", msgspec.json.Decoder(receives))
@@ -202,11 +203,23 @@ class Channel(Generic[In, Out]):
                 hint="grant this agent fewer APIs, or write shorter lists of rules",
             )
         rights = [] if descriptor is None else [_pass(descriptor)]
+        await trio.lowlevel.checkpoint_if_cancelled()
         try:
+            # A datagram goes as a whole, and mostly without waiting.
+            if not self._turn.locked() and self._send_now(data, rights):
+                return
             async with self._turn:
                 await self._socket.sendmsg([data], rights)
         except (OSError, trio.ClosedResourceError) as error:
             raise trio.BrokenResourceError from error
+
+    def _send_now(self, data: bytes, rights: list[tuple[int, int, bytes]]) -> bool:
+        """Send it if that needs no waiting; whether it was sent."""
+        try:
+            self._raw.sendmsg([data], rights)
+        except BlockingIOError:
+            return False
+        return True
 
     async def receive(self) -> tuple[In, int | None] | None:
         """The next message, and the descriptor that it carries, which becomes the caller's.

@@ -47,6 +47,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     lookups: trio.CapacityLimiter
     judged: trio.Semaphore
     scopes: Mapping[str, Scopes]
+    fingerprints: Mapping[str, str]
 
     def find(self, wanted: Destination) -> Api | None:
         """The API at a destination."""
@@ -159,6 +160,7 @@ class Tunnel:
                 opaque=self._opaque,
                 judged=self._policy.judged,
                 scopes=self._policy.scopes[api.name],
+                fingerprint=self._policy.fingerprints[api.name],
             ).run()
         finally:
             await service.close()

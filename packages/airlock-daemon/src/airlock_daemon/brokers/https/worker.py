@@ -70,6 +70,24 @@ class _Bulk:
             await trio.lowlevel.checkpoint()
 
 
+class _Asked:
+    """A question, until it is answered."""
+
+    def __init__(self) -> None:
+        self._answers: list[Answer] = []
+        self._is_answered = trio.Event()
+
+    def answer(self, answer: Answer) -> None:
+        """Let `wait` return this."""
+        self._answers.append(answer)
+        self._is_answered.set()
+
+    async def wait(self) -> Answer:
+        """The answer, as soon as there is one."""
+        await self._is_answered.wait()
+        return self._answers[0]
+
+
 class _Worker:
     def __init__(self, channel: Channel[ToWorker, ToDaemon]) -> None:
         self._channel = channel
@@ -77,7 +95,7 @@ class _Worker:
         self._threads = trio.CapacityLimiter(_LOOKUPS)
         self._is_confined = False
         self._tunnels: set[Tunnel] = set()
-        self._pending: dict[int, trio.MemorySendChannel[Answer]] = {}
+        self._pending: dict[int, _Asked] = {}
         # The daemon may have another worker of the agent for a while.
         numbers = itertools.count((os.getpid() << 32) + 1)
         self._daemon = Daemon(ask=self._ask, number=lambda: next(numbers), tell=self._tell)
@@ -97,7 +115,7 @@ class _Worker:
                 elif isinstance(message, Settings):
                     policy = await self._follow(message, policy)
                 elif isinstance(message, Answer) and message.question in self._pending:
-                    self._pending.pop(message.question).send_nowait(message)
+                    self._pending.pop(message.question).answer(message)
             nursery.cancel_scope.cancel()
 
     async def _follow(
@@ -153,11 +171,10 @@ class _Worker:
                 await self._tell(Ended(connection=about.number))
 
     async def _ask(self, question: Question) -> Answer:
-        sender, receiver = trio.open_memory_channel[Answer](1)
-        self._pending[question.question] = sender
+        asked = self._pending[question.question] = _Asked()
         try:
             await self._channel.send(question)
-            return await receiver.receive()
+            return await asked.wait()
         finally:
             self._pending.pop(question.question, None)
 
@@ -191,6 +208,7 @@ def _make_policy(
         lookups=threads,
         judged=trio.Semaphore(_JUDGED),
         scopes={api.name: Scopes(api) for api in settings.apis},
+        fingerprints={api.name: api.fingerprint for api in settings.apis},
     )
 
 

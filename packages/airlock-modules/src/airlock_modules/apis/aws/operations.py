@@ -162,13 +162,20 @@ class Table:
             for protocol in service.protocols:
                 names |= self._names(service, protocol, head, path, form)
             names &= service.operations.keys()
-            prefix = "s3control" if service.name == "s3control" else place.signing
-            prefix = _ACTION_PREFIXES.get(prefix, prefix)
-            for name in sorted(names):
-                text = service.operations[name]
-                takes_owner = "x-amz-expected-bucket-owner" in text
-                found.append(Operation(prefix, name, text.startswith("!"), takes_owner))
+            found += [_name_operation(place.signing, service, name) for name in sorted(names)]
         return tuple(dict.fromkeys(found))
+
+    def find_action(self, action: str) -> tuple[Operation, bool] | None:
+        """The operation that a policy calls `action`, and whether its service has no regions."""
+        prefix, _, name = action.partition(":")
+        others = {word: signing for signing, word in _ACTION_PREFIXES.items()}
+        signing = "s3" if prefix == "s3control" else others.get(prefix, prefix)
+        for service in self._find_services(signing):
+            if name in service.operations:
+                operation = _name_operation(signing, service, name)
+                if operation.action == action:
+                    return operation, not any("R" in each for each in service.hosts)
+        return None
 
     def _names(
         self, service: _Service, protocol: str, head: Head, path: str, form: Mapping[str, str]
@@ -270,6 +277,14 @@ def read_form(query: str, body: bytes | None) -> dict[str, str]:
         if name.lower() in {each.lower() for each in _JUDGED} and name not in _JUDGED:
             raise BadHead(f"the parameter {quote(name, limit=80)} is spelled unusually")
     return dict(pairs)
+
+
+def _name_operation(signing: str, service: _Service, name: str) -> Operation:
+    prefix = "s3control" if service.name == "s3control" else signing
+    prefix = _ACTION_PREFIXES.get(prefix, prefix)
+    text = service.operations[name]
+    takes_owner = "x-amz-expected-bucket-owner" in text
+    return Operation(prefix, name, text.startswith("!"), takes_owner)
 
 
 def _is_plain(head: Head, path: str) -> bool:

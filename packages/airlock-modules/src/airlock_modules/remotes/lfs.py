@@ -1,0 +1,291 @@
+"""What is said about large files of Git LFS: by its transfer agent, and by its servers.
+
+The agent is the shim, which git-lfs starts in the container. It asks for one object after the other
+and is told nothing of the server: neither its URLs nor what is sent to them. Answers of servers are
+those of the batch API and of `git-lfs-authenticate` (docs/api of git-lfs).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from airlock_modules.remotes.destination import (
+    Destination,
+    Scheme,
+    read_host,
+    read_path,
+    read_port,
+)
+from airlock_modules.remotes.errors import RemoteError
+from airlock_modules.remotes.git_url import name_transport
+from airlock_modules.remotes.ssh_words import RemoteRequest, Service, read_ssh_words
+from airlock_modules.remotes.url_words import read_url_words
+from airlock_wire.text import quote
+
+Operation = Literal["download", "upload"]
+
+BASIC = "basic"
+"""The way of transfer that each server and client knows: one request for each object."""
+
+_SERVICES: Mapping[str, tuple[Operation, Service]] = {
+    "download": ("download", "git-upload-pack"),
+    "upload": ("upload", "git-receive-pack"),
+}
+_KINDS = ("remote", "server")
+_API = "/info/lfs"
+_WANTED = re.compile(
+    r"(?P<operation>download|upload) (?P<oid>[0-9a-f]{64}) (?P<size>0|[1-9][0-9]{0,17})"
+)
+_HREF = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[^\]/@]*\]|[^:/?@\[\]]*)(?::(?P<port>[0-9]*))?"
+    r"(?P<target>[/?][\x21\x22\x24-\x7e]*)?"
+)
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_VALUE = re.compile(r"[\x20-\x7e\t]*")
+# How a request is framed and where it goes is not the server's to say.
+_OWN_HEADERS = frozenset(
+    {
+        *("accept-encoding", "connection", "content-length", "expect", "host", "keep-alive"),
+        *("proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding"),
+        "upgrade",
+    }
+)
+_MOST_SHOWN = 300
+
+
+class LfsRequest(Struct, frozen=True, kw_only=True):
+    """What an agent wants of a remote: to download or to upload objects.
+
+    `asked` is the fetch or push that this is a part of, and `words` are those of its transport.
+    `api_path` is where the API of an https remote is, as its path is sent.
+    """
+
+    operation: Operation
+    asked: RemoteRequest
+    words: tuple[str, ...]
+    api_path: str
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """One object: the SHA-256 of its content in hexadecimal, and its size in bytes."""
+
+    operation: Operation
+    oid: str
+    size: int
+
+
+class Href(Struct, frozen=True, kw_only=True):
+    """A URL of a server. `target` is path and query, as they are sent."""
+
+    scheme: Scheme
+    host: str
+    port: int | None
+    target: str
+
+    def __str__(self) -> str:
+        """As the server wrote it."""
+        return f"{self.scheme}://{self.authority}{self.target}"
+
+    @property
+    def authority(self) -> str:
+        """Host and port, as a request names them."""
+        return self.host if self.port is None else f"{self.host}:{self.port}"
+
+    @property
+    def destination(self) -> Destination | None:
+        """The place of it without the query; None for a path that no line of a grant can name."""
+        try:
+            path = read_path(self.target.partition("?")[0])
+        except RemoteError:
+            return None
+        return Destination(scheme=self.scheme, user=None, host=self.host, port=self.port, path=path)
+
+
+class Action(Struct, frozen=True, kw_only=True):
+    """One request that a server has named: where to, and with which headers."""
+
+    href: Href
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Offer(Struct, frozen=True, kw_only=True):
+    """What a server offers for one object: `transfer` is None where it wants no upload of it.
+
+    `verify` is to be asked after an upload.
+    """
+
+    transfer: Action | None = None
+    verify: Action | None = None
+
+
+class _Action(Struct):
+    href: str
+    header: dict[str, str] | None = None
+
+
+class _Fault(Struct):
+    code: int = 0
+    message: str = ""
+
+
+class _Object(Struct):
+    oid: str
+    actions: dict[str, _Action] | None = None
+    error: _Fault | None = None
+
+
+class _Batch(Struct):
+    objects: list[_Object]
+    transfer: str | None = None
+
+
+class _Login(Struct):
+    href: str = ""
+    header: dict[str, str] | None = None
+
+
+class _Message(Struct):
+    message: str
+
+
+def read_lfs_words(words: Sequence[str]) -> LfsRequest:
+    """Read what the agent gives git-remote: `download|upload remote|server URL`.
+
+    The URL is that of a git remote, or what `lfs.url` names as the server. Raises RemoteError.
+    """
+    operation, kind, url = (*words, "", "", "")[:3]
+    if len(words) != 3 or operation not in _SERVICES or kind not in _KINDS:
+        raise RemoteError("these are no words of the agent of Git LFS", rule="words")
+    name, service = _SERVICES[operation]
+    is_server = kind == "server"
+    url = url.rstrip("/")
+    repository = url.removesuffix(_API) if is_server else url
+    transport = name_transport(repository, service)
+    if not transport:
+        raise RemoteError(
+            f"{quote(url, limit=80)} is no URL of ssh or https, by which large files are reached",
+            rule="url",
+        )
+    if transport[0] == "ssh":
+        asked = read_ssh_words(transport[1:])
+        return LfsRequest(operation=name, asked=asked, words=transport, api_path="")
+    destination = read_url_words(transport[0], transport[1:])
+    path = destination.path
+    if not is_server:
+        path = f"{path.removesuffix('.git')}.git{_API}"
+    elif url != repository:
+        path += _API
+    return LfsRequest(
+        operation=name,
+        asked=RemoteRequest(destination=destination, service=service),
+        words=transport,
+        api_path=path,
+    )
+
+
+def read_wanted(line: bytes) -> Wanted:
+    """Read a line of the agent's, without its end. Raises RemoteError."""
+    found = _WANTED.fullmatch(line.decode("ascii", "replace"))
+    if found is None:
+        raise RemoteError("the agent of Git LFS asks for no object", rule="lfs")
+    operation: Operation = "upload" if found["operation"] == "upload" else "download"
+    return Wanted(operation=operation, oid=found["oid"], size=int(found["size"]))
+
+
+def compose_batch(wanted: Wanted) -> bytes:
+    """What the batch API is asked for one object."""
+    return msgspec.json.encode(
+        {
+            "operation": wanted.operation,
+            "transfers": [BASIC],
+            "objects": [{"oid": wanted.oid, "size": wanted.size}],
+            "hash_algo": "sha256",
+        }
+    )
+
+
+def compose_verification(wanted: Wanted) -> bytes:
+    """What is sent to `verify` after an upload."""
+    return msgspec.json.encode({"oid": wanted.oid, "size": wanted.size})
+
+
+def read_batch(data: bytes, wanted: Wanted) -> Offer:
+    """Read the answer of the batch API. Raises RemoteError, with what the server says."""
+    batch = _decode(data, _Batch)
+    if batch.transfer not in (None, BASIC):
+        raise _unfit("it names a way of transfer that was not offered")
+    found = [each for each in batch.objects if each.oid == wanted.oid]
+    if len(found) != 1:
+        raise _unfit("it does not name the object once")
+    (answer,) = found
+    if answer.error is not None:
+        said = quote(answer.error.message, limit=_MOST_SHOWN)
+        raise RemoteError(f"the server has this to say: {said} ({answer.error.code})", rule="lfs")
+    actions = answer.actions or {}
+    if wanted.operation == "download" and "download" not in actions:
+        raise _unfit("it does not say where the object is")
+    transfer = actions.get(wanted.operation)
+    verify = actions.get("verify") if wanted.operation == "upload" else None
+    return Offer(
+        transfer=None if transfer is None else _read_action(transfer.href, transfer.header),
+        verify=None if verify is None else _read_action(verify.href, verify.header),
+    )
+
+
+def read_login(data: bytes) -> Action:
+    """Read the answer of `git-lfs-authenticate`: where the API is. Raises RemoteError."""
+    login = _decode(data, _Login)
+    if not login.href:
+        raise _unfit("it does not say where its large files are")
+    return _read_action(login.href.rstrip("/"), login.header)
+
+
+def read_message(data: bytes) -> str:
+    """What a server says of an error, "" where it says nothing that is meant to be read."""
+    try:
+        said = msgspec.json.decode(data, type=_Message).message
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ""
+    return said[:_MOST_SHOWN]
+
+
+def read_href(text: str) -> Href:
+    """Read a URL that a server names. Raises RemoteError, without quoting what may be secret."""
+    found = _HREF.fullmatch(text)
+    if found is None:
+        raise _unfit("it names what is no URL of https")
+    scheme: Scheme = "https" if found["scheme"] == "https" else "http"
+    target = found["target"] or "/"
+    return Href(
+        scheme=scheme,
+        host=read_host(found["host"]),
+        port=read_port(found["port"], scheme) if found["port"] else None,
+        target=target if target.startswith("/") else f"/{target}",
+    )
+
+
+def _read_action(href: str, header: Mapping[str, str] | None) -> Action:
+    headers = tuple((header or {}).items())
+    if any(not _NAME.fullmatch(name) or not _VALUE.fullmatch(value) for name, value in headers):
+        raise _unfit("it names what is no header")
+    return Action(
+        href=read_href(href),
+        headers=tuple(each for each in headers if each[0].lower() not in _OWN_HEADERS),
+    )
+
+
+T = TypeVar("T")
+
+
+def _decode(data: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise _unfit("it is not what an LFS server says") from error
+
+
+def _unfit(why: str) -> RemoteError:
+    return RemoteError(f"the answer of the LFS server is not taken: {why}", rule="lfs-answer")
