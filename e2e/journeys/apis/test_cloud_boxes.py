@@ -46,7 +46,7 @@ resource "terraform_data" "looks" {{
   }}
 }}
 output "files" {{
-  value = [for name in fileset("/", "{{run,home,tmp}}/**") : try(file("/${{name}}"), "")]
+  value = [for name in fileset("/", "{{run,home}}/**") : try(file("/${{name}}"), "")]
 }}
 """
 SETTINGS = (

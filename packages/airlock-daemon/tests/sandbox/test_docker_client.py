@@ -161,7 +161,7 @@ def test_the_search_finds_what_can_be_listed(world: World) -> None:
     (world.workspace / "config.json").write_text(SECRET)
     world.write_module("git", PYTHON, CLOSED)
     with serve(world) as daemon:
-        assert run(daemon, "-Ic", SEARCH).startswith("['/workspace/config.json'] [] /run")
+        assert "'/workspace/config.json'" in run(daemon, "-Ic", SEARCH)
 
 
 @pytest.mark.parametrize("place", ["script", "workspace"])
