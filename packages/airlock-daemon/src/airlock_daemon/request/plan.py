@@ -116,15 +116,20 @@ def plan(
     command_line = CommandLine(
         program=program,
         argv=(module.bin, *prepend, *args, *module.append),
-        environment=variables if boxed is None else _adapt(variables, boxed, access) | told,
+        environment=variables if boxed is None else _adapt(variables, boxed, module, access) | told,
         directory=workspace.descriptor,
     )
     return Plan(command_line=command_line, terms=terms, boxed=boxed)
 
 
-def _adapt(variables: Mapping[str, str], boxed: Boxed, access: ApiAccess | None) -> dict[str, str]:
+def _adapt(
+    variables: Mapping[str, str], boxed: Boxed, module: Module, access: ApiAccess | None
+) -> dict[str, str]:
     box = boxed.box
     found = name_files(box) | transport_variables(box.asks) | name_doors(box.doors)
+    if boxed.maker.has_engine:
+        # Which builder docker's client uses, say.
+        found = dict(module.set) | found
     if access is not None:
         found |= access.environment
     return withhold(variables, box) | found

@@ -54,7 +54,7 @@ def find_oddities(
                 f'"{name}" has no module',
                 f"{say_nearest(name, shared)}add commands/{name}.toml to an agent's directory or "
                 f"modules/{name}.toml beside "
-                f"this file, or remove the name",
+                "this file, or remove the name",
             )
         by_source = {module.source: module for module in modules if module is not None}
         for module in by_source.values():
@@ -112,15 +112,14 @@ def _find_program(module: Module, search_path: str) -> Iterator[Fault]:
 
 def _find_box(module: Module, boxes: BoxConfig, search_path: str) -> Iterator[Fault]:
     """Tell why a command would not get the box that its module says."""
-    if not wants_box(module):
+    # Where a command uses APIs, the image's own tool may do without.
+    if not wants_box(module) or module.uses_apis:
         return
     if boxes.mode == "off":
         problem = "has no effect: [sandbox] mode of config.toml is off, so that it runs without"
         if module.builtin:
             problem = "cannot be made, so the command is refused: [sandbox] mode is off"
         yield Fault(module.source, "sandbox.box", problem, 'write mode = "auto" there')
-        return
-    if module.uses_apis and find_program(module.bin, search_path) is None:
         return
     is_there = boxes.mode != "landlock" and find_program(BUBBLEWRAP, search_path) is not None
     missing = explain_no_fence()

@@ -1,4 +1,4 @@
-"""What a person is told about a name that is none: the nearest one."""
+"""What a person is told about a command that has no module: the nearest name."""
 
 import difflib
 from collections.abc import Iterable

@@ -76,12 +76,14 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The answer to a question: a refusal, or the credential where the question needs it.
 
-    `version` names the credential in `Spent`.
+    `version` names the credential in `Spent`. A `certificate` has its key with it, in PEM, and is
+    presented in TLS; `secret` is "" where that is all.
     """
 
     question: int
     refusal: Refusal | None = None
     secret: str | None = None
+    certificate: str = ""
     version: int = 0
 
 

@@ -19,6 +19,13 @@ _TYPES = {
     HTTPStatus.UNAUTHORIZED: "authentication_error",
     HTTPStatus.FORBIDDEN: "permission_error",
 }
+# Of Kubernetes (meta/v1 Status).
+_REASONS = {
+    HTTPStatus.BAD_REQUEST: "BadRequest",
+    HTTPStatus.UNAUTHORIZED: "Unauthorized",
+    HTTPStatus.FORBIDDEN: "Forbidden",
+    HTTPStatus.SERVICE_UNAVAILABLE: "ServiceUnavailable",
+}
 
 
 def say(refusal: Refusal) -> str:
@@ -45,8 +52,12 @@ def _spell(refusal: Refusal, api: Api, line: str) -> tuple[str, bytes]:
     """The content-type and body that most APIs' tools show."""
     kind = _TYPES.get(HTTPStatus(refusal.status), "api_error")
     error = line if api.module in _ERROR_IS_TEXT else {"type": kind, "message": line}
-    body = msgspec.json.encode({"type": "error", "message": line, "error": error})
-    return "application/json", body
+    said: dict[str, object] = {"type": "error", "message": line, "error": error}
+    if api.is_cluster:
+        reason = _REASONS.get(HTTPStatus(refusal.status), "InternalError")
+        said = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": line}
+        said |= {"reason": reason, "code": refusal.status}
+    return "application/json", msgspec.json.encode(said)
 
 
 def _spell_for_aws(line: str, head: Head | None) -> tuple[str, bytes]:
