@@ -17,8 +17,11 @@ TARGETS = (
     "conversation",
     "relay",
     "api_head",
+    "api_body",
     "api_graphql",
+    "api_messages",
     "aws",
+    "kubeconfig",
     "client_hello",
 )
 """The names of the targets, each the name of its file."""

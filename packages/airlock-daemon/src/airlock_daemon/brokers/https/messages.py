@@ -238,7 +238,7 @@ class Channel(Generic[In, Out]):
         if size == 0:
             return None
         try:
-            return self._decoder.decode(memoryview(self._room)[:size]), descriptor
+            return decode_message(self._decoder, memoryview(self._room)[:size]), descriptor
         except BaseException:
             if descriptor is not None:
                 os.close(descriptor)
@@ -247,6 +247,14 @@ class Channel(Generic[In, Out]):
     def close(self) -> None:
         """Close this end, which ends the other one's `receive`."""
         self._socket.close()
+
+
+def decode_message(decoder: "msgspec.json.Decoder[In]", data: bytes | memoryview) -> In:
+    """One message. Raises msgspec.MsgspecError for what is none, also for text that is no UTF-8."""
+    try:
+        return decoder.decode(data)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def receive_message(connection: socket.socket) -> tuple[bytes, int | None] | None:

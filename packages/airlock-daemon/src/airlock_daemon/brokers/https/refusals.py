@@ -1,7 +1,7 @@
 """A refusal as an answer of the service, in the form that its tools show to a person."""
 
+import html
 import re
-import xml.sax.saxutils
 from http import HTTPStatus
 
 import msgspec
@@ -66,7 +66,7 @@ def _spell_for_aws(line: str, head: Head | None) -> tuple[str, bytes]:
         pairs = (("__type", "AccessDeniedException"), ("message", line))
         body = b"\xa2" + b"".join(_cbor(text) for pair in pairs for text in pair)
         return "application/cbor", body
-    text = xml.sax.saxutils.escape(line)
+    text = html.escape(line, quote=False)
     error = f"<Code>AccessDenied</Code><Message>{text}</Message>"
     scope = "" if head is None else head.get("authorization") or head.query
     kind = "" if head is None else head.get("content-type") or ""
