@@ -38,11 +38,7 @@ from airlock_daemon.setup.boxes import (
     wants_box,
 )
 from airlock_daemon.setup.generation import Generation
-<<<<<<< HEAD
 from airlock_daemon.setup.git_lfs import lfs_config
-from airlock_daemon.setup.holdings import HOLDING_CLASS
-=======
->>>>>>> next
 from airlock_daemon.workspace.directory import Workspace
 from airlock_modules import Module
 
