@@ -5,9 +5,10 @@ import re
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
-from e2e.world.api_services import ANTHROPIC, GITHUB, INDEX, NPM
+from e2e.world.api_services import ANSWER, ANTHROPIC, GITHUB, INDEX, NPM
 from e2e.world.images import Images, temporary_image
 from e2e.world.running import Running
 
@@ -106,6 +107,15 @@ def test_the_sdk_streams(place: Place, wheels: None) -> None:
     assert said.split("\n", 3)[:3] == ["one ", "two ", "three "]
     assert "work of its memory" in said
     assert len(place.asked(ANTHROPIC)) == before + 4
+
+
+def test_claude_code_answers(place: Place, claude: Path) -> None:
+    """As released, with the placeholder for its key; nothing of the start is refused."""
+    before = len(place.asked(ANTHROPIC))
+    assert place.run(f"{claude} --print 'Who are you?'") == ANSWER
+    asked = place.asked(ANTHROPIC)[before:]
+    assert "/v1/messages" in [each.path for each in asked]
+    assert {each.headers["x-api-key"] for each in asked} == {place.secrets[ANTHROPIC]}
 
 
 def test_pip_installs_from_a_private_index(place: Place, wheels: None) -> None:
