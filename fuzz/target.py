@@ -17,7 +17,9 @@ TARGETS = (
     "conversation",
     "relay",
     "api_head",
+    "api_body",
     "api_graphql",
+    "api_messages",
     "aws",
     "client_hello",
 )

@@ -59,6 +59,7 @@ def measure_https(run: BenchRun) -> Iterator[Figure]:
             raise BenchError(str(error)) from error
         yield from _measure_small(run, ways)
         yield from _measure_large(run, ways)
+        yield from _measure_memory(run, pid, "behind these transfers", at_most(20))
         yield from _measure_beside(run, ways, ports[2], pid, folder)
 
 
@@ -197,7 +198,7 @@ def _measure_beside(
                 warm_up=2,
                 budget_s=20.0,
             )
-            memory = shared_memory(worker) if os.geteuid() == 0 else 0
+            memory = [*_measure_memory(run, daemon, f"beside {width} downloads", None)]
             spent = cpu_seconds(worker)
     waited = samples[_BROKER]
     yield Figure(
@@ -214,15 +215,19 @@ def _measure_beside(
             "worker's CPU s": spent,
         },
     )
+    yield from memory
+
+
+def _measure_memory(run: BenchRun, daemon: int, when: str, goal: Goal | None) -> Iterator[Figure]:
     # A worker keeps itself to itself, but for root.
-    if memory:
+    if os.geteuid() == 0:
         yield Figure(
-            what=f"the worker's memory (PSS) beside {width} downloads",
+            what=f"the worker's memory (PSS) {when}",
             pair=run.pairs[0].name,
             unit="MB",
-            value=memory / 1e6,
+            value=shared_memory(_find_worker(daemon)) / 1e6,
             n=1,
-            goal=at_most(20),
+            goal=goal,
         )
 
 

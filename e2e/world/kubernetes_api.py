@@ -1,53 +1,83 @@
 """As much of a Kubernetes API server as kubectl needs to look at an application.
 
-Namespace `default` has the pod POD and the deployment `web`. All of it is for the token alone.
+Namespace `default` has the pod POD and the deployment `web`; config maps can be written. A command
+in the pod writes its words in capitals. All of it is for the token alone, or for the client CLIENT.
 """
 
+import base64
+import hashlib
+import json
+import struct
+import threading
+import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from .web_server import Answer, Asked, WebServer, running_web
+from .web_server import Answer, Asked, Upgraded, WebServer, running_web
 
 POD = "web-5d9c7"
 LOGGED = "GET / 200\n"
+CLIENT = "looker"
+"""Whose certificate counts as the token does."""
 
+_PROTOCOL = "v5.channel.k8s.io"
 _CORE = {"pods": "Pod", "services": "Service", "events": "Event", "secrets": "Secret"}
+_CORE |= {"configmaps": "ConfigMap"}
 _APPS = {"deployments": "Deployment"}
 _MADE = "2026-01-01T00:00:00Z"
 
 
 @contextmanager
-def running_kubernetes(folder: Path, *, token: str) -> Iterator[WebServer]:
-    """Serve for as long as the context lasts, whoever has the token. `folder` is empty."""
+def running_kubernetes(
+    folder: Path, *, token: str, clients: Path | None = None, read: threading.Event | None = None
+) -> Iterator[WebServer]:
+    """Serve for as long as the context lasts, whoever has the token. `folder` is empty.
+
+    `clients` is the authority of CLIENT. A log that is followed goes on when `read` is set.
+    """
 
     def answer(asked: Asked) -> Answer:
-        if asked.account != f"Bearer {token}":
+        if asked.account != f"Bearer {token}" and asked.client != CLIENT:
             return 401, _status(401, "Unauthorized", "Unauthorized")
+        if "follow=true" in asked.query and read is not None:
+            return 200, _follow(read)
+        if asked.headers.get("upgrade") == "websocket" and asked.path.endswith("/exec"):
+            return 101, _execute(asked)
+        if asked.method == "PATCH":
+            body = json.loads(asked.body)
+            return 200, {**body, "metadata": {**body["metadata"], **_metadata("settings")}}
         found = _find(asked)
         return (404, _status(404, "NotFound", "not found")) if found is None else (200, found)
 
-    with running_web(folder, answer) as server:
+    with running_web(folder, answer, clients=clients) as server:
         yield server
 
 
-def write_kubeconfig(server: WebServer, *, token: str, authority: Path) -> str:
-    """Return the text of a kubeconfig with two contexts, of which `work` is the current one.
+def _follow(read: threading.Event) -> Iterator[bytes]:
+    yield LOGGED.encode()
+    read.wait(30)
+    yield b"the end\n"
 
-    It names the file `authority`. The other context, `home`, has another token.
-    """
-    users = {"work": token, "home": "another"}
-    lines = ["apiVersion: v1", "kind: Config", "current-context: work", "clusters:"]
-    cluster = f"server: 'https://{server.place}', certificate-authority: {authority}"
-    lines += [
-        f"- {{name: cluster, cluster: {{{cluster}}}}}",
-        "users:",
-        *(f"- {{name: {name}, user: {{token: {each}}}}}" for name, each in users.items()),
-        "contexts:",
-        *(f"- {{name: {name}, context: {{cluster: cluster, user: {name}}}}}" for name in users),
-    ]
-    return "\n".join([*lines, ""])
+
+def _execute(asked: Asked) -> Upgraded:
+    """Run a command as a WebSocket has it: a channel in the first byte of each message."""
+    key = asked.headers["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+    words = urllib.parse.parse_qs(asked.query)["command"]
+
+    def talk(_: BinaryIO, heard: BinaryIO) -> None:
+        done = json.dumps({"kind": "Status", "apiVersion": "v1", "status": "Success"})
+        for channel, text in ((1, " ".join(words).upper() + "\n"), (3, done)):
+            message = bytes([channel]) + text.encode()
+            heard.write(struct.pack("!BBH", 0x82, 126, len(message)) + message)
+        heard.write(b"\x88\x02" + struct.pack("!H", 1000))
+        heard.flush()
+
+    accepted = base64.b64encode(hashlib.sha1(key.encode(), usedforsecurity=False).digest())
+    headers = {"Connection": "Upgrade", "Upgrade": "websocket"}
+    headers |= {"Sec-WebSocket-Accept": accepted.decode(), "Sec-WebSocket-Protocol": _PROTOCOL}
+    return Upgraded(headers=headers, talk=talk)
 
 
 def _find(asked: Asked) -> object:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import BaseServer
+from typing import BinaryIO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,17 @@ class Asked:
     headers: Mapping[str, str]
     """All headers, by their names in lower case."""
     body: bytes
+    client: str = ""
+    """The common name of the client's certificate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upgraded:
+    """The answer 101 with these headers, behind which both sides talk as they like."""
+
+    headers: Mapping[str, str]
+    talk: Callable[[BinaryIO, BinaryIO], None]
+    """Is given what the client says, and what it hears."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +50,7 @@ class Page:
 
 Answer = tuple[int, object]
 """Status and body: a page, bytes as they are, text as plain text, an iterator of bytes as a stream
-of events that are sent as they come, anything else as JSON."""
+of events that are sent as they come, anything else but an upgrade as JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,13 +77,19 @@ def running_web(
     names: Sequence[str] = ("IP:127.0.0.1",),
     address: str = "127.0.0.1",
     port: int = 0,
+    clients: Path | None = None,
 ) -> Iterator[WebServer]:
     """Serve what `answer` says for as long as the context lasts; `folder` gets key and certificate.
 
-    The certificate is for `names`, and anybody may read it.
+    The certificate is for `names`, and anybody may read it. `clients` is the authority of clients
+    that may have a certificate.
     """
     authority = folder / "authority.pem"
-    listening = _Listening(make_context(authority, names=names), answer, (address, port))
+    context = make_context(authority, names=names)
+    if clients is not None:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(clients)
+    listening = _Listening(context, answer, (address, port))
     with served(listening):
         yield WebServer(
             port=listening.port, authority=authority, address=address, asked=listening.asked
@@ -142,11 +160,20 @@ class _Handler(BaseHTTPRequestHandler):
             accept=self.headers["Accept"] or "",
             headers={name.lower(): value for name, value in self.headers.items()},
             body=self.rfile.read(int(self.headers["Content-Length"] or 0)),
+            client=self._find_client(),
         )
         self.server.asked.append(asked)
         status, said = self.server.answer(asked)
         if isinstance(said, Iterator):
             self._stream(status, said)
+            return
+        if isinstance(said, Upgraded):
+            self.send_response(status)
+            for name, value in said.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.close_connection = True
+            said.talk(self.rfile, self.wfile)
             return
         if isinstance(said, Page):
             kind, body = "text/html", f"<!DOCTYPE html><body>{said.text}".encode()
@@ -162,6 +189,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def _find_client(self) -> str:
+        given = self.connection.getpeercert() if isinstance(self.connection, ssl.SSLSocket) else {}
+        pairs = (pair for each in (given or {}).get("subject", ()) for pair in each)  # type: ignore[union-attr]
+        return next((str(value) for key, value in pairs if key == "commonName"), "")
 
     def _stream(self, status: int, pieces: Iterator[bytes]) -> None:
         self.send_response(status)

@@ -204,13 +204,6 @@ def _write_programs(host: GuideHost, programs: Mapping[str, str]) -> None:
         host.type(f"chmod +x ~/.local/bin/{name}")
 
 
-def follow_recipes(page: Page, host: GuideHost) -> None:
-    """The recipe for kubectl, as it is printed, with a kubectl that says how it was called."""
-    _write_programs(host, {"kubectl": 'echo "kubectl $*"'})
-    said = host.type(page.take("mkdir -p"), answers=_YES)
-    assert _read_last_line(said) == "kubectl version --client"
-
-
 def follow_proxy(page: Page, host: GuideHost) -> None:
     """What an editor writes into the unit reaches the daemon, and git knows the authority."""
     host.type("airlock-daemon agent add my --workspace ~/src/app --command git-remote --yes")
@@ -297,7 +290,6 @@ STORIES: Mapping[str, Callable[[Page, GuideHost], None]] = {
     "docs/how-to/compose.md": follow_compose,
     "docs/how-to/several-agents.md": follow_several,
     "docs/how-to/write-a-module.md": follow_module,
-    "docs/how-to/gh-kubectl-npm.md": follow_recipes,
     "docs/how-to/proxy-and-ca.md": follow_proxy,
     "docs/operate.md": follow_operate,
     "docs/audit-log.md": follow_log,

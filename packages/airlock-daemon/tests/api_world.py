@@ -32,7 +32,8 @@ class ApiServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.port = self.server_address[1]
         self.requests: list[tuple[str, str | None]] = []
-        # `GET /held` sends the first half of its answer, and the other when this is set.
+        # `GET /held` sends the first half of its answer, and the other when this is set. After an
+        # upgrade it says something, and waits for an answer.
         self.release = threading.Event()
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(authority)
@@ -53,6 +54,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         given = self.headers["Authorization"]
         self.server.requests.append((f"{self.command} {self.path}", given))
+        if self.headers["Upgrade"]:
+            self.wfile.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\nhalf ")
+            self.rfile.read(1)
+            self.close_connection = True
+            return
         status = 200 if given == f"Bearer {TOKEN}" else 401
         self.send_response(status)
         self.send_header("Content-Length", "10")
@@ -81,7 +87,12 @@ class ApiWorld:
         self.grant("GET /who", "GET /held")
 
     def grant(
-        self, *rules: str, more: str = "", source: str | None = None, port: int | None = None
+        self,
+        *rules: str,
+        more: str = "",
+        source: str | None = None,
+        port: int | None = None,
+        upgrade: tuple[str, ...] = (),
     ) -> None:
         """Write the profile, with these rules for the API, whose credential is in a file.
 
@@ -97,6 +108,7 @@ ports = [{port or self.server.port}]
 ca = "{self.authority}"
 credential = {{ as = "header", {source}, placeholder = "tok_{{36}}" }}
 allow = {json.dumps(rules)}
+upgrade = {json.dumps(upgrade)}
 env = {{ {PLACEHOLDER} = "{{placeholder}}" }}
 """
         self.world.write_profile(text)
@@ -157,10 +169,12 @@ class Client:
             raw.close()
             raise
 
-    def send(self, path: str, *, token: str | None = None) -> None:
+    def send(self, path: str, *, token: str | None = None, upgrade: bool = False) -> None:
         """Send a request, by default with the placeholder."""
         token = token or self._apis.placeholder()
         head = f"GET {path} HTTP/1.1\r\nHost: {self._authority}\r\nAuthorization: Bearer {token}"
+        if upgrade:
+            head += "\r\nConnection: Upgrade\r\nUpgrade: websocket"
         self.socket.sendall(f"{head}\r\n\r\n".encode())
 
     def ask(self, path: str, *, token: str | None = None) -> tuple[int, str]:

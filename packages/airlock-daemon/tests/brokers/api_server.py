@@ -29,6 +29,8 @@ class Seen(msgspec.Struct, frozen=True):
     headers: dict[str, str]
     body: bytes
     connection: int
+    client: bytes | None = None
+    """The certificate of the client (DER)."""
 
 
 Script = Callable[["Talk", Seen], None]
@@ -108,7 +110,8 @@ class ApiServer:
     its body is read, and says whether it is to be.
     """
 
-    def __init__(self, certificate: Path) -> None:
+    def __init__(self, certificate: Path, clients: Path | None = None) -> None:
+        """`clients` is the authority of clients' certificates."""
         self.seen: list[Seen] = []
         self.script: Script = lambda talk, _: talk.send(OK)
         self.before: Callable[[Talk, dict[str, str]], bool] = lambda _, __: True
@@ -116,6 +119,9 @@ class ApiServer:
         self.connections = 0
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate)
+        if clients is not None:
+            self._context.verify_mode = ssl.CERT_OPTIONAL
+            self._context.load_verify_locations(clients)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
 
@@ -151,7 +157,8 @@ class ApiServer:
                     body = b"".join(pieces)
                 else:
                     body = str(sum(map(len, pieces))).encode()
-                seen = Seen(method, target, headers, body, number)
+                client = secured.getpeercert(binary_form=True)
+                seen = Seen(method, target, headers, body, number, client)
                 self.seen.append(seen)
                 self.script(talk, seen)
 
@@ -201,9 +208,9 @@ class Certificates:
 
 
 @contextmanager
-def serving(certificate: Path) -> Iterator[ApiServer]:
-    """A service that runs in threads."""
-    server = ApiServer(certificate)
+def serving(certificate: Path, clients: Path | None = None) -> Iterator[ApiServer]:
+    """A service that runs in threads; `clients` as that of ApiServer."""
+    server = ApiServer(certificate, clients)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:

@@ -58,6 +58,7 @@ class World:
         self.network: tuple[str, ...] = ()
         self.told: list[ToDaemon] = []
         self.secret: str | None = SECRET
+        self.certificate = ""
         self.placeholder = PLACEHOLDER
         self.judge: Callable[[Question], Refusal | None] = self._judge
         self.news = trio.Condition()
@@ -228,9 +229,14 @@ class World:
             if isinstance(message, Question):
                 refusal = self.judge(message)
                 secret = None if refusal or not message.needs_secret else self.secret
-                await channel.send(
-                    Answer(question=message.question, refusal=refusal, secret=secret, version=7)
+                answer = Answer(
+                    question=message.question,
+                    refusal=refusal,
+                    secret=secret,
+                    certificate=self.certificate,
+                    version=7,
                 )
+                await channel.send(answer)
         async with self.news:
             self.told.append(Ended(connection=-1))
             self.news.notify_all()

@@ -16,8 +16,6 @@ from airlock_modules import (
     evaluate,
     load_builtin,
     parse_module,
-    recipe_names,
-    recipe_text,
 )
 from commanding import run
 from worlds import UNSAID, World
@@ -39,28 +37,6 @@ def test_show_prints_a_valid_override(world: World, name: str) -> None:
     """What is shown can be put into commands/ as it is."""
     text = run(world, "show", name).stdout
     parse_module(text, name=name, source="test")
-
-
-@pytest.mark.parametrize("name", recipe_names())
-def test_show_prints_a_recipe_to_be_copied(world: World, name: str) -> None:
-    """It is active for nobody before, and nothing more is said of it than it says itself."""
-    assert run(world, "show", name, "--recipe").stdout == recipe_text(name)
-    shown = json.loads(run(world, "show", name, "--recipe", "--json").stdout)
-    assert shown["source"] == f"recipe {name}"
-    assert "there is no recipe for git" in run(world, "show", "git", "--recipe", status=1).stderr
-
-
-def test_a_command_without_a_module_is_told_of_its_recipe(world: World) -> None:
-    """Where it is enabled, and where it is asked for."""
-    config = world.config / "config.toml"
-    config.write_text(config.read_text().replace('"sh"', '"sh", "kubectl"'))
-    assert "there is a recipe: airlock-daemon show kubectl" in run(world, "check", status=1).stdout
-    said = run(world, "agent", "add", "other", "--command", "kubectl", "--yes", status=1).stderr
-    assert "there is a recipe: airlock-daemon show kubectl" in said
-    assert run(world, "show", "kubectl").stdout == recipe_text("kubectl")
-    for more in (("--agent", "my"), ("--security",)):
-        said = run(world, "show", "kubectl", *more, status=1).stderr
-        assert "hint: airlock-daemon show kubectl > AGENT/commands/kubectl.toml" in said
 
 
 def test_show_for_an_agent_prints_its_override(world: World) -> None:

@@ -1,5 +1,6 @@
 """Tests of `airlock_daemon.request.sources`, with real programs, files and variables."""
 
+import base64
 import datetime as dt
 import json
 import math
@@ -23,6 +24,7 @@ from airlock_modules.apis import Api, Credential, Source
 from worlds import World
 
 CANARY = "c4n4ry-7f3a"
+KINDS = ("CERTIFICATE", "PRIVATE KEY")
 
 
 class Host:
@@ -361,3 +363,78 @@ async def test_what_is_no_key_of_aws_is_not_used(host: Host, printed: str) -> No
     source = replace(wanted.credential.source, format="aws")
     said = await host.fail(replace(wanted, credential=replace(wanted.credential, source=source)))
     assert "is not what aws configure export-credentials prints" in said or "has no keys" in said
+
+
+def in_kubeconfig(host: Host, user: dict[str, object], *, server: str = "https://k8s:6443") -> Api:
+    """The API of a cluster, whose kubeconfig a program prints."""
+    config = {
+        "current-context": "work",
+        "contexts": [{"name": "work", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "users": [{"name": "u", "user": user}],
+    }
+    wanted = host.command(f"cat <<'END'\n{json.dumps(config)}\nEND")
+    assert wanted.credential is not None
+    source = replace(wanted.credential.source, format="kubeconfig")
+    credential = replace(wanted.credential, source=source)
+    return replace(wanted, hosts=("k8s",), ports=(6443,), credential=credential)
+
+
+def print_credential(**status: str) -> str:
+    """A script that prints an ExecCredential, as a plugin of kubectl's does that is asked to."""
+    said = {"kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1"}
+    text = json.dumps({**said, "status": status})
+    return f'test -n "$KUBERNETES_EXEC_INFO" && cat <<END\n{text}\nEND\n'
+
+
+async def test_the_user_of_a_kubeconfig_has_the_credential(host: Host) -> None:
+    """A token, a file of one, or a certificate; not when the cluster is at another place."""
+    assert await host.get(in_kubeconfig(host, {"token": CANARY})) == CANARY
+    host.reload()
+    file = host.world.root / "token"
+    file.write_text(f"{CANARY}2\n")
+    file.chmod(0o600)
+    assert await host.get(in_kubeconfig(host, {"tokenFile": str(file)})) == f"{CANARY}2"
+    host.reload()
+    texts = [f"-----BEGIN {kind}-----\nTUlJ\n-----END {kind}-----" for kind in KINDS]
+    pair = [base64.b64encode(text.encode()).decode() for text in texts]
+    user: dict[str, object] = {"client-certificate-data": pair[0], "client-key-data": pair[1]}
+    secret = await host.sources.get(host.agent, in_kubeconfig(host, user))
+    assert (secret.value, secret.certificate) == ("", "\n".join((*texts, "")))
+    assert "TUlJ" not in repr(secret)
+    host.reload()
+    said = await host.fail(in_kubeconfig(host, {"token": CANARY}, server="https://evil"))
+    assert "names another server" in said
+    assert said.endswith("airlock-daemon reload")
+
+
+async def test_a_program_of_a_kubeconfig_runs_in_the_daemon(host: Host) -> None:
+    """With the variables that it is to have; a token that ends soon is fetched again."""
+    program = host.world.root / "get-token"
+    ends = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=30)).isoformat()
+    printed = print_credential(token="$EXTRA", expirationTimestamp=ends)
+    program.write_text(f"#!/bin/sh\necho run >> {host.runs}\n{printed}")
+    program.chmod(0o755)
+    plugin = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": str(program),
+        "env": [{"name": "EXTRA", "value": CANARY}],
+    }
+    wanted = in_kubeconfig(host, {"exec": plugin})
+    assert await host.get(wanted) == CANARY
+    assert await host.get(wanted) == CANARY
+    assert host.count == 4
+    program.write_text(f"#!/bin/sh\necho {CANARY} >&2\nexit 3\n")
+    assert "ended with status 3" in await host.fail(wanted)
+
+
+async def test_a_program_may_print_an_exec_credential_for_any_api(host: Host) -> None:
+    """Which it is told to do; for an API that wants a certificate a token is none."""
+    wanted = host.command(print_credential(token=CANARY))
+    assert wanted.credential is not None
+    source = replace(wanted.credential.source, format="exec-credential")
+    header = replace(wanted.credential, source=source)
+    assert await host.get(replace(wanted, credential=header)) == CANARY
+    host.reload()
+    certificate = replace(header, kind="client-certificate", headers=(), placeholder="")
+    assert "has no certificate" in await host.fail(replace(wanted, credential=certificate))

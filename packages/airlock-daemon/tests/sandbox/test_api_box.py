@@ -234,6 +234,15 @@ def test_the_next_box_is_made_ahead_and_has_what_is_published_now(apis: ApiWorld
         assert said(daemon, "print(open('/run/airlock/ca.pem').read(), end='')") == ca
 
 
+@pytest.mark.parametrize("mode", ["off", "landlock"])
+def test_without_a_box_the_command_is_refused(apis: ApiWorld, mode: str) -> None:
+    """Nothing else would keep its arguments from the human's files."""
+    write_boxes(apis.world, mode)
+    with Daemon(apis.world) as daemon:
+        error = daemon.shell("true").error
+    assert error["data"]["rule"] == "no-box"
+
+
 def test_a_command_is_refused_where_no_api_is_granted(apis: ApiWorld) -> None:
     """It would find nothing to speak to."""
     apis.world.write_profile()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import shlex
 import signal
 import socket
@@ -224,6 +225,24 @@ def test_a_reload_counts_for_the_next_request_of_a_connection(apis: ApiWorld) ->
         apis.server.release.set()
         client.read_some(b"half")
         assert client.ask("/who")[0] == 403
+
+
+def test_a_stream_after_an_upgrade_ends_with_its_rule(apis: ApiWorld) -> None:
+    """Which another rule does not keep, and another change does not end; its bytes are counted."""
+    apis.grant("GET /who", "GET /exec", upgrade=("GET /exec",))
+    with apis.daemon() as daemon, apis.client() as client:
+        client.send("/exec", upgrade=True)
+        client.read_some(b"half ")
+        apis.grant("GET /exec", upgrade=("GET /exec",))
+        daemon.process.send_signal(signal.SIGHUP)
+        while not daemon.records("reload"):
+            daemon.ask("true")
+        assert not select.select([client.socket], [], [], 0)[0]
+        apis.grant("GET /exec", upgrade=("GET /other",))
+        daemon.process.send_signal(signal.SIGHUP)
+        assert client.is_closed
+        (record,) = wait_for_records(daemon, 1)
+    assert (record["outcome"], record["reason"]) == ("aborted", "it is not granted any more")
 
 
 def test_what_is_taken_away_while_a_command_gives_the_credential_is_refused(

@@ -5,7 +5,12 @@ import stat
 from pathlib import Path
 
 from airlock_daemon.setup.apis import AgentApis
-from airlock_daemon.setup.client import describe_client, find_placeholders, publish_client
+from airlock_daemon.setup.client import (
+    ContainerClient,
+    describe_client,
+    find_placeholders,
+    publish_client,
+)
 from airlock_daemon.setup.state import State
 from airlock_modules.apis import Api, Client, Credential, Source
 
@@ -56,11 +61,14 @@ def test_the_variables_are_published_where_every_user_of_a_container_reads_them(
     tmp_path: Path,
 ) -> None:
     """A line each, and replaced as a whole: whoever reads meanwhile has the lines of before."""
-    publish_client(str(tmp_path), {"B": "two words", "A": "1"})
+    files = {"/run/airlock/kubeconfig": "here", "/run/airlock/ca.pem": "no", "~/.rc": "no"}
+    client = ContainerClient(environment={"B": "two words", "A": "1"}, files=files)
+    publish_client(str(tmp_path), client)
+    assert (tmp_path / "kubeconfig").read_text() == "here"
     file = tmp_path / "client.env"
     with file.open() as before:
-        publish_client(str(tmp_path), {"A": "2"})
+        publish_client(str(tmp_path), ContainerClient(environment={"A": "2"}, files={}))
         assert before.read() == "A=1\nB=two words\n"
     assert file.read_text() == "A=2\n"
     assert stat.S_IMODE(file.stat().st_mode) == 0o644
-    assert os.listdir(tmp_path) == ["client.env"]
+    assert sorted(os.listdir(tmp_path)) == ["client.env", "kubeconfig"]

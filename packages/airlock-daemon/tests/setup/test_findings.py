@@ -3,7 +3,7 @@
 import pytest
 
 from boxing import needs_bubblewrap
-from worlds import BOX_USER, World
+from worlds import BOX_USER, UNSAID, World
 
 
 def findings(world: World) -> list[str]:
@@ -120,3 +120,12 @@ def test_a_network_that_cannot_be_had_is_told(world: World) -> None:
         "auto": [],
         "landlock": ["cannot be made by Landlock, so the command is refused"],
     }
+
+
+def test_nothing_is_missing_of_a_tool_that_the_image_may_have(world: World) -> None:
+    """Neither its program nor a box is asked for."""
+    config = world.config / "config.toml"
+    config.write_text(config.read_text().replace('["sh", "git"]', '["deploy"]'))
+    api = '[[api]]\nhosts = ["deploy.example.com"]\nallow = ["GET /"]\n'
+    world.write_module("deploy", "deploy", api + UNSAID)
+    assert not [each for each in findings(world) if "deploy.toml" in each]

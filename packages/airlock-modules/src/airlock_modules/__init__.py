@@ -36,7 +36,6 @@ from airlock_modules.files.module_file import Module, load_builtin, narrow_modul
 from airlock_modules.files.network_entries import PRESETS, read_presets
 from airlock_modules.files.option_files import load_options, parse_options
 from airlock_modules.files.program_entries import ALL_BELOW, ANY_PROGRAM, IF_THERE
-from airlock_modules.files.recipe_files import recipe_names, recipe_text
 from airlock_modules.files.review import find_secret_names, review_module, review_narrowing
 from airlock_modules.files.sandbox_table import Sandbox, widen_network
 from airlock_modules.files.ssh_table import read_ssh_grant
@@ -159,8 +158,6 @@ __all__ = [
     "read_ssh_grant",
     "read_ssh_words",
     "read_url_words",
-    "recipe_names",
-    "recipe_text",
     "review_module",
     "review_narrowing",
     "select_forwarded",

@@ -49,6 +49,19 @@ def _basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
+def test_a_certificate_takes_the_place_of_what_a_request_says() -> None:
+    """Every request needs it, and has no credential; a token that is empty leaves none either."""
+    credential = Credential(kind="client-certificate", source=_SOURCE, headers=(), placeholder="")
+    head = Head("GET", "/", "", ((b"accept", b"x"),))
+    api = _make_api(credential)
+    assert uses_placeholder(head, api, "")
+    assert exchange(head, api, "", "").headers == head.headers
+    with pytest.raises(ForeignCredential):
+        uses_placeholder(Head("GET", "/", "", ((b"authorization", b"Bearer x"),)), api, "")
+    head = Head("GET", "/", "", ((b"authorization", f"Bearer {_PLACEHOLDER}".encode()),))
+    assert exchange(head, _make_api(_HEADER), _PLACEHOLDER, "").headers == ()
+
+
 def test_a_request_of_airlocks_own_has_the_credential_as_a_tool_sends_it() -> None:
     """In the first header that may have it."""
     key = Credential(kind="header", source=_SOURCE, headers=("x-api-key",), placeholder="k_{36}")

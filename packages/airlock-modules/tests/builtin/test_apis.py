@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from airlock_modules import Fault, TableReader, builtin_security, load_builtin
 from airlock_modules.apis import Api, Asked, BadHead, Client, Head, read_graphql, read_head
@@ -15,6 +16,15 @@ repositories = ["acme/app"]
 publish = ["@acme/*", "tool"]
 [pypi]
 publish = true
+[kubectl]
+namespaces = ["web"]
+exec = ["app-*"]
+forward = ["db-0"]
+allow = ["* /api/**", "* /apis/apps/**"]
+[google]
+projects = ["acme-dev"]
+buckets = ["acme-data"]
+write = ["acme-out"]
 """
 _EVERYDAY = {
     "anthropic": """
@@ -86,6 +96,30 @@ _EVERYDAY = {
         POST //upload.pypi.org/legacy/
         GET //files.pythonhosted.org/packages/aa/bb/x-1.0-py3-none-any.whl
         HEAD //files.pythonhosted.org/packages/aa/bb/x-1.0-py3-none-any.whl.metadata
+    """,
+    "kubectl": """
+        GET /api?timeout=32s
+        GET /apis/apps/v1?timeout=32s
+        GET /openapi/v3/apis/apps/v1?hash=0
+        GET /version?timeout=32s
+        GET /api/v1/namespaces/web/pods?limit=500
+        GET /api/v1/namespaces/web/pods?watch=true&resourceVersion=1
+        GET /api/v1/namespaces/web/pods/app-1/log?follow=true
+        GET /apis/apps/v1/namespaces/web/deployments/app
+        GET /apis/events.k8s.io/v1/namespaces/web/events?limit=500
+        GET /apis/metrics.k8s.io/v1beta1/namespaces/web/pods
+        POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews
+        GET /api/v1/namespaces/web/pods/app-1/exec?command=id&stdout=true
+        POST /api/v1/namespaces/web/pods/app-1/exec?command=id&stdout=true
+        POST /api/v1/namespaces/web/pods/db-0/portforward
+    """,
+    "google": """
+        GET /compute/v1/projects/acme-dev/zones/europe-west1-b/instances?alt=json
+        GET //run.googleapis.com/v2/projects/acme-dev/locations/europe-west1/services
+        GET //storage.googleapis.com/storage/v1/b/acme-data/o?prefix=x
+        GET //storage.googleapis.com/storage/v1/b/acme-data/o/a%2Fb?alt=media
+        POST //storage.googleapis.com/upload/storage/v1/b/acme-out/o?uploadType=resumable
+        DELETE //storage.googleapis.com/storage/v1/b/acme-out/o/a%2Fb
     """,
 }
 _EVASIONS = {
@@ -193,6 +227,48 @@ _EVASIONS = {
         POST /_/oidc/mint-token
         GET //files.pythonhosted.org/
     """,
+    # By a profile that allows all below /api: no wildcard grants these.
+    "kubectl": """
+        GET /api/v1/namespaces/web/secrets
+        GET /api/v1/namespaces/web/secrets/x
+        GET /api/v1/secrets
+        GET /api/v1/Secrets
+        GET /api/v1/namespaces/web/secrets/
+        GET /api/v1//secrets
+        GET /api/v1/watch/secrets
+        GET /api/v1/watch/namespaces/web/pods
+        GET /api/v1/namespaces/web/pods/other/exec?command=id
+        GET /api/v1/namespaces/kube-system/pods/app-1/exec?command=id
+        GET /api/v1/namespaces/web/pods/app-1%2f..%2fother/exec
+        GET /api/v1/namespaces/web/pods/app-1/../other/exec
+        GET /api/v1/namespaces/web/pods/app-1/portforward
+        GET /api/v1/namespaces/web/pods/app-1/proxy/
+        GET /api/v1/namespaces/web/services/app:80/proxy/admin
+        GET /api/v1/nodes/node-1/proxy/pods
+        PATCH /api/v1/namespaces/web/pods/app-1/ephemeralcontainers
+        POST /api/v1/namespaces/web/serviceaccounts/default/token
+        POST /apis/authentication.k8s.io/v1/tokenreviews
+        POST /apis/certificates.k8s.io/v1/certificatesigningrequests
+        GET /apis/apps/v1/watch/namespaces/web/deployments
+        GET /apis/batch/v1/namespaces/other/jobs
+        GET /metrics
+        GET /logs/
+    """,
+    "google": """
+        GET /compute/v1/projects/other/zones/europe-west1-b/instances
+        GET /compute/v1/projects/acme-dev/zones/europe-west1-b/instances/i/serialPort
+        POST /compute/v1/projects/acme-dev/zones/europe-west1-b/instances
+        POST /v1/projects/acme-dev:setIamPolicy
+        GET /v1/projects/acme-dev:getIamPolicy
+        GET //storage.googleapis.com/storage/v1/b/other/o
+        GET //storage.googleapis.com/storage/v1/b?project=acme-dev
+        GET //storage.googleapis.com/acme-data/x
+        POST //storage.googleapis.com/upload/storage/v1/b/acme-data/o
+        DELETE //storage.googleapis.com/storage/v1/b/acme-out
+        PUT //storage.googleapis.com/storage/v1/b/acme-out/iam
+        POST //storage.googleapis.com/storage/v1/b/acme-out/o/x/rewriteTo/b/evil/o/x
+        POST //storage.googleapis.com/storage/v1/projects/acme-dev/hmacKeys
+    """,
 }
 
 
@@ -209,8 +285,11 @@ def _grant(name: str, profile: str = _PROFILE) -> tuple[tuple[Api, ...], Client]
 
 def _is_allowed(apis: tuple[Api, ...], call: str) -> bool:
     method, target = call.split()
+    # Where a cluster is the kubeconfig says.
+    apis = tuple(replace(each, hosts=each.hosts or ("cluster.example",)) for each in apis)
     host, path = apis[0].hosts[0], target
-    if target.startswith("//") and target[2:].split("/")[0] in {each.hosts[0] for each in apis}:
+    hosts = {name for each in apis for name in each.hosts}
+    if target.startswith("//") and target[2:].split("/")[0] in hosts:
         host, _, rest = target[2:].partition("/")
         path = f"/{rest}"
     try:
@@ -316,6 +395,8 @@ def test_every_secret_and_variable_is_explained(name: str) -> None:
     """In the module's SECURITY.md."""
     module, security = load_builtin(name), builtin_security(name)
     rules = [rule for api in module.apis for rule in (*api.secret, *api.deny)]
+    # What is granted by a list of names stands there as that.
+    rules = [rule for rule in rules if "{" not in rule]
     given = [each for client in module.clients.values() for each in client.env]
     if name == "gh":
         rules = []  # They stand there as a sentence.
@@ -331,6 +412,17 @@ def test_packages_are_installed_without_a_credential() -> None:
     assert list(private.files) == ["~/.npmrc"]
     apis, client = _grant("pypi", "")
     assert (client.env, _is_allowed(apis, "POST //upload.pypi.org/legacy/")) == ({}, False)
+
+
+def test_a_cluster_grants_no_upgrade_but_to_pods_that_are_named() -> None:
+    """And a bare grant none at all."""
+    (api,), _ = _grant("kubectl")
+    path = "/api/v1/namespaces/web/pods/app-1/exec"
+    assert api.judge(Asked(method="GET", path=path, upgrade="websocket")).refusal is None
+    path = "/api/v1/namespaces/web/pods/app-1/log"
+    assert api.judge(Asked(method="GET", path=path, upgrade="websocket")).rule == "upgrade"
+    (bare,), _ = _grant("kubectl", "")
+    assert (bare.upgrade, any("secrets" in rule for rule in bare.allow)) == ((), False)
 
 
 def test_an_agent_without_repositories_reads_none() -> None:

@@ -1,8 +1,13 @@
 import pytest
 
-from airlock_modules import Fault, TableReader, parse_module
+from airlock_modules import Fault, TableReader, load_builtin, parse_module
 from airlock_modules.apis import Asked, Client, GraphQlField
-from airlock_modules.files.api_profile import Granted, grant_apis, read_own_apis
+from airlock_modules.files.api_profile import (
+    CONTEXTS_NAMESPACE,
+    Granted,
+    grant_apis,
+    read_own_apis,
+)
 
 _MODULE = """
 [[api]]
@@ -46,6 +51,30 @@ def test_texts_of_a_profile_stand_in_for_their_key() -> None:
     )
     assert api.deny == ("* /repos/acme/app/keys/**", "* /repos/lib/*/keys/**")
     assert (api.repositories, api.options, api.wide) == (("acme/app", "lib/*"), {}, False)
+
+
+def test_a_profile_says_which_cluster_is_meant() -> None:
+    """By options of kubectl. Namespaces that it does not name are found out later."""
+    module = load_builtin("kubectl")
+
+    def grant(profile: str) -> tuple[Granted, list[Fault]]:
+        faults: list[Fault] = []
+        reader = TableReader.parse(f"[x]\n{profile}", source="airlock.toml", faults=faults)
+        assert reader is not None
+        granted = grant_apis(module.apis, module.clients, reader.table("x"))
+        reader.finish()
+        return granted, faults
+
+    granted, faults = grant('context = "work"\nkubeconfig = "~/k"\nnamespaces = ["a", "b-*"]')
+    (api,) = granted.apis
+    assert faults == []
+    assert api.credential is not None
+    assert api.credential.source.words[-2:] == ("--kubeconfig=~/k", "--context=work")
+    assert "GET /api/v1/namespaces/b-*/pods/*/log" in api.allow
+    (api,) = grant("configmaps = true")[0].apis
+    assert f"GET /api/v1/namespaces/{CONTEXTS_NAMESPACE}/configmaps/**" in api.allow
+    _, faults = grant('kubeconfig = "k"\ncredential = { stored = "x" }')
+    assert {each.key for each in faults} == {"x.kubeconfig", "x.credential"}
 
 
 def test_repositories_are_those_of_git_where_a_profile_names_none() -> None:

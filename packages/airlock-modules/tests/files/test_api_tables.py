@@ -119,7 +119,9 @@ def test_a_fault_names_its_key(text: str, key: str, problem: str) -> None:
 @pytest.mark.parametrize(
     ("credential", "key", "problem"),
     [
-        ('as = "client-certificate", env = "X"', "as", "is not supported by this release"),
+        ('as = "client-certificate", stored = "x"', "stored", "has no certificate"),
+        ('as = "client-certificate", file = "/x", user = "u"', "user", "has no meaning"),
+        ('as = "client-certificate", file = "/x", format = "kubeconfig"', "format", "is not that"),
         ('as = "bearer", env = "X"', "as", "is not one of its values"),
         ('as = "header"', "", "names no source"),
         ('as = "header", env = "X", stored = "x"', "", "names more than one source"),
@@ -127,7 +129,12 @@ def test_a_fault_names_its_key(text: str, key: str, problem: str) -> None:
         ('as = "header", file = "x"', "file", "is no absolute path"),
         ('as = "header", stored = "../x"', "stored", "names no stored credential"),
         ('as = "header", command = []', "command", "must not be empty"),
-        ('as = "header", env = "X", format = "exec-credential"', "format", "is not supported"),
+        (
+            'as = "header", env = "X", format = "exec-credential"',
+            "format",
+            "has no meaning for env",
+        ),
+        ('as = "header", file = "/x", format = "kubeconfig"', "format", "has no meaning for file"),
         ('as = "header", env = "X", headers = ["a b"]', "headers", "cannot be such a name"),
         ('as = "basic", env = "X", headers = ["x-key"]', "headers", "has no meaning for Basic"),
         ('as = "header", env = "X", user = "x"', "user", "is of Basic credentials alone"),
@@ -144,8 +151,18 @@ def test_a_fault_of_a_credential_names_its_key(credential: str, key: str, proble
     faults = _find_faults(f'[[api]]\nhosts = ["a.b"]\ncredential = {{ {credential} }}')
     named = f"api.1.credential.{key}".rstrip(".")
     assert any(each.key == named and problem in each.problem for each in faults), faults
-    if "placeholder" not in credential:
+    if "placeholder" not in credential and "client-certificate" not in credential:
         assert any(each.key.endswith(".placeholder") for each in faults)
+
+
+def test_the_kubeconfig_says_where_a_cluster_is() -> None:
+    """So a module has neither hosts nor the certificates of its cluster."""
+    credential = 'as = "header", command = ["kubectl"], format = "kubeconfig"'
+    text = f'[[api]]\ncredential = {{ {credential}, placeholder = "{{40}}" }}\n'
+    (api,) = parse_module(text, name="x", source="x").apis
+    assert (api.hosts, api.is_cluster) == ((), True)
+    faults = _find_faults(f'{text}hosts = ["a.b"]\nca = "/x"')
+    assert {each.key for each in faults} == {"api.1.hosts", "api.1.ca"}
 
 
 @pytest.mark.parametrize("table", ["deny", "allow", "syntax", "env", "args", "exec", "sandbox"])

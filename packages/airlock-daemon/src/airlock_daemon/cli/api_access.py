@@ -15,6 +15,7 @@ from airlock_daemon.setup.client import (
     STORES,
     describe_client,
     find_placeholders,
+    is_published,
 )
 from airlock_daemon.setup.connecting import is_served
 from airlock_daemon.setup.paths import Locations, expand_home
@@ -44,7 +45,9 @@ def prepare_access(
     bundle = os.path.join(locations.sockets_dir, agent, BUNDLE)
     mounts = [Mount(source=bundle, target=path, read_only=True) for path in stores or STORES[:1]]
     folder = os.path.join(locations.containers_dir, "clients", agent)
-    for number, (target, text) in enumerate(sorted(client.files.items())):
+    # The others are in the directory of the sockets.
+    files = {path: text for path, text in client.files.items() if not is_published(path)}
+    for number, (target, text) in enumerate(sorted(files.items())):
         path = os.path.join(folder, str(number))
         write_public(path, text)
         make_mount_point(locations, agent, target)

@@ -12,8 +12,6 @@ from airlock_modules import (
     builtin_names,
     builtin_security,
     builtin_text,
-    recipe_names,
-    recipe_text,
 )
 from airlock_wire import quote
 
@@ -33,28 +31,16 @@ def show(
         bool,
         typer.Option("--security", help="Print what the module protects, and what it does not."),
     ] = False,
-    recipe: Annotated[
-        bool,
-        typer.Option("--recipe", help="Print the recipe of a command that runs on the host."),
-    ] = False,
 ) -> None:
     """Print the module of a command, as TOML for an override.
 
     To change it for an agent: airlock-daemon show git > AGENT/commands/git.toml, then edit that.
     With --agent a module that a person wrote comes after a comment that says which box it has.
-    In modules/ beside config.toml it is for all agents that have none of their own. For kubectl,
-    which has no built-in module, it is a recipe, which takes effect once it stands there.
+    In modules/ beside config.toml it is for all agents that have none of their own.
     """
     written, box = _find_written(application, command, agent)
     form, found = ("security", _find_security) if security else ("toml", _find_text)
-    if recipe and command not in recipe_names():
-        known = ", ".join(recipe_names())
-        raise AirlockError(f"there is no recipe for {command}", hint=f"name one of {known}")
-    is_recipe = command in recipe_names() and (recipe or command not in builtin_names())
-    if is_recipe and not written and not security and agent is None:
-        source, text = f"recipe {command}", recipe_text(command)
-    else:
-        source, text = found(command, written)
+    source, text = found(command, written)
     if application.json:
         told = {} if box is None else {"sandbox": box}
         application.print_json({"command": command, "source": source, **told, form: text})
@@ -100,15 +86,9 @@ def _find_security(command: str, written: str) -> tuple[str, str]:
 
 
 def _name_builtin(command: str) -> str:
-    if command in recipe_names() and command not in builtin_names():
-        raise AirlockError(
-            f"there is no module for {command}, but a recipe, which says at its top what it leaves",
-            hint=f"airlock-daemon show {command} > AGENT/commands/{command}.toml",
-        )
     if command not in builtin_names():
         raise AirlockError(
             f"there is no module for {command}",
-            hint=f"name a built-in one: {', '.join(builtin_names())}; "
-            f"or one that has a recipe: {', '.join(recipe_names())}",
+            hint=f"name a built-in one: {', '.join(builtin_names())}",
         )
     return f"built-in module {command}"

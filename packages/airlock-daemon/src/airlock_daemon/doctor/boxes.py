@@ -24,7 +24,8 @@ def find_bubblewrap_faults(around: Surroundings) -> Iterator[Finding]:
     if find_missing():
         # Whoever serves does so elsewhere.
         return
-    is_note = not any(map(wants_box, around.list_modules()))
+    # Where a command uses APIs, the image's own tool may do without.
+    is_note = not any(wants_box(each) and not each.uses_apis for each in around.list_modules())
     program = shutil.which(BUBBLEWRAP, path=around.daemon_path)
     if program is None:
         source, problem = BUBBLEWRAP, "is not on the daemon's PATH, so that no box can be made"

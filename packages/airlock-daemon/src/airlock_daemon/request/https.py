@@ -63,8 +63,9 @@ class Operations:
         self._shared = shared
         self._agent = agent
         self._sources = sources
-        # What was granted and is not over.
+        # What was granted and is not over; of it, what has asked for a stream.
         self._granted: dict[int, _Operation] = {}
+        self._streams: dict[int, Question] = {}
         self._fingerprints: dict[str, tuple[Api, str]] = {}
         self._since = -EVERY_S
         self._left = 0
@@ -93,9 +94,16 @@ class Operations:
             answer = self._refuse(question.question, operation.record, error)
         else:
             self._granted[question.question] = operation
+            if question.upgrade is not None:
+                self._streams[question.question] = question
             if secret is None:
                 return Answer(question=question.question)
-            return Answer(question=question.question, secret=secret.value, version=secret.version)
+            return Answer(
+                question=question.question,
+                secret=secret.value,
+                certificate=secret.certificate,
+                version=secret.version,
+            )
         await self._agent.gate.pace.keep()
         return answer
 
@@ -103,9 +111,21 @@ class Operations:
         """Refuse a request without looking at it."""
         return self._refuse(question.question, self._describe(question, caller).record, error)
 
+    def find_revoked(self, *, is_removed: bool) -> list[int]:
+        """The questions of streams that the rules of now do not grant, to a removed agent none."""
+        if is_removed:
+            return [*self._streams]
+        revoked = []
+        for number, question in self._streams.items():
+            try:
+                self._admit(question)
+            except Denied:
+                revoked.append(number)
+        return revoked
+
     def finish(self, finished: Finished) -> None:
         """Record that what was granted is over."""
-        operation = self._granted.pop(finished.question, None)
+        operation = self._take(finished.question)
         if operation is None:
             return
         done: dict[str, object] = {
@@ -122,7 +142,7 @@ class Operations:
 
     def abort(self, question: int, reason: str) -> None:
         """Record that what was granted was cut short; nothing where it was not, or is over."""
-        operation = self._granted.pop(question, None)
+        operation = self._take(question)
         if operation is not None:
             self._write(operation, "aborted", reason)
 
@@ -152,6 +172,10 @@ class Operations:
     def spend(self, spent: Spent) -> None:
         """Forget a credential that the service did not take."""
         self._sources.spend(self._agent, spent.api, spent.version)
+
+    def _take(self, question: int) -> _Operation | None:
+        self._streams.pop(question, None)
+        return self._granted.pop(question, None)
 
     @property
     def _name(self) -> str:
@@ -204,7 +228,8 @@ class Operations:
         api = self._find_api(question.api)
         name = question.api if api is None else api.module
         words = [question.method, question.path]
-        changes = question.method not in _READING
+        # By an upgrade whatever is behind it may be done.
+        changes = question.method not in _READING or question.upgrade is not None
         if question.graphql is not None:
             changes = any(field.kind != "query" for field in question.graphql)
             fields = [(field.kind, field.name) for field in question.graphql]

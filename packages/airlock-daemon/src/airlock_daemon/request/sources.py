@@ -10,6 +10,7 @@ import math
 import os
 import shlex
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,16 @@ from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.request.state import AgentState, DaemonState
 from airlock_daemon.sandbox.client_files import leads_through
 from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.kubeconfig import (
+    Access,
+    Plugin,
+    describe_exec,
+    find_kubeconfig_problem,
+    read_certificate,
+    read_cluster,
+    read_exec_credential,
+    read_user,
+)
 from airlock_daemon.setup.paths import expand_home
 from airlock_daemon.setup.reading import read_bounded
 from airlock_daemon.setup.state import State
@@ -37,7 +48,7 @@ from airlock_daemon.workspace.directory import make_empty
 from airlock_wire import quote
 
 if TYPE_CHECKING:
-    from airlock_modules.apis import Api, Credential
+    from airlock_modules.apis import Api, Credential, Source
 
 KEPT_S = 300.0
 """How long a credential is kept after its last use."""
@@ -55,6 +66,8 @@ _LOGINS = {
     "az": "az login",
     "gcloud": "gcloud auth login",
     "gh": "gh auth login",
+    "gke-gcloud-auth-plugin": "gcloud auth login",
+    "kubelogin": "az login",
     "npm": "npm login",
     "vault": "vault login",
 }
@@ -62,10 +75,14 @@ _LOGINS = {
 
 
 class Secret(msgspec.Struct, frozen=True):
-    """A credential. Another value has another `version`."""
+    """A credential. Another one has another `version`.
+
+    A `certificate` with its key, in PEM, is presented in TLS; `value` is "" where that is all.
+    """
 
     value: str
     version: int
+    certificate: str = ""
 
     def __repr__(self) -> str:
         """Without the value, which no message may show."""
@@ -128,7 +145,7 @@ class Sources:
         fetched = kept.fetched
         if fetched is None or not fetched.is_good(generation, credential):
             async with kept.turn:
-                fetched = await self._fetch(kept, agent, api.name, credential, began)
+                fetched = await self._fetch(kept, agent, api, credential, began)
         kept.used = trio.current_time()
         return fetched.secret
 
@@ -157,42 +174,43 @@ class Sources:
                 self._is_used = trio.Event()
 
     async def _fetch(
-        self, kept: _Kept, agent: AgentState, name: str, credential: "Credential", began: float
+        self, kept: _Kept, agent: AgentState, api: "Api", credential: "Credential", began: float
     ) -> _Fetched:
         """Fetch it, unless another request has done so since this one `began`."""
-        generation, before = agent.generation, kept.fetched
+        name, generation, before = api.name, agent.generation, kept.fetched
         if before is not None and before.is_good(generation, credential):
             return before
         if kept.failure is not None and kept.failure[0] >= began:
             raise _explain(name, kept.failure[1])
         try:
-            value, lasts_s = await self._read(agent, name, credential)
+            access = await self._read(agent, api, credential)
         except AirlockError as error:
             failure = Failed(error.message, hint=error.hint)
             kept.fetched, kept.failure = None, (trio.current_time(), failure)
             raise _explain(name, failure) from None
         secret = before.secret if before is not None else None
-        if secret is None or secret.value != value:
-            secret = Secret(value, next(self._versions))
+        if secret is None or (secret.value, secret.certificate) != (
+            access.token,
+            access.certificate,
+        ):
+            secret = Secret(access.token, next(self._versions), access.certificate)
         now = trio.current_time()
-        kept.fetched = _Fetched(secret, generation, now, now + lasts_s)
+        kept.fetched = _Fetched(secret, generation, now, now + access.lasts_s)
         kept.failure = None
         return kept.fetched
 
-    async def _read(
-        self, agent: AgentState, name: str, credential: "Credential"
-    ) -> tuple[str, float]:
-        """The value, and how many seconds it lasts."""
+    async def _read(self, agent: AgentState, api: "Api", credential: "Credential") -> Access:
+        """The credential of now. Raises Failed."""
         source = credential.source
         advice = "a person on the host can "
         match source.kind:
             case "command":
                 origin = quote(shlex.join(source.words))
                 advice += _advise(source.words)
-                data = await self._run(agent, source.words, origin, advice)
+                data = await self._run_source(agent, source, advice)
             case "file":
                 origin = quote(source.words[0])
-                advice += f"mend that file, or the module of {name}"
+                advice += f"mend that file, or the module of {api.name}"
                 read = partial(self._read_file, agent.generation, source.words[0], advice)
                 data = await run_in_thread(read, limiter=agent.lookups)
             case "env":
@@ -213,17 +231,57 @@ class Sources:
                     raise Failed("nothing is stored", hint=advice)
                 data = found.encode()
         try:
-            if source.format == "aws":
-                return read_aws_keys(data, time.time())
-            value = read_credential(data)
+            if source.format == "kubeconfig":
+                return await self._use_kubeconfig(agent, api, data)
+            return _interpret(data, credential)
         except BadCredential as error:
             raise Failed(f"{origin} {error}", hint=advice) from None
-        if credential.kind == "header" and not value.isascii():
-            raise Failed(f"{origin} has characters that no header may have", hint=advice)
-        return value, math.inf
+
+    async def _use_kubeconfig(self, agent: AgentState, api: "Api", data: bytes) -> Access:
+        """What the user of a kubeconfig in JSON has. Raises BadCredential and Failed."""
+        cluster = read_cluster(data)
+        if ((cluster.host,), (cluster.port,)) != (api.hosts, api.ports):
+            # What it has now is for another host.
+            raise Failed(
+                f"the kubeconfig names another server for {cluster.context} than when it was read",
+                hint="a person on the host can run: airlock-daemon reload",
+            )
+        user = read_user(data)
+        if isinstance(user, Access):
+            return user
+        advice = "a person on the host can "
+        if isinstance(user, Plugin):
+            origin = quote(shlex.join(user.words))
+            advice += _advise(user.words)
+            printed = await self._run(agent, user.words, origin, advice, user.variables)
+            try:
+                return read_exec_credential(printed, time.time())
+            except BadCredential as error:
+                raise Failed(f"{origin} {error}", hint=advice) from None
+        advice += "mend tokenFile in the kubeconfig"
+        read = partial(self._read_file, agent.generation, user, advice)
+        token = read_credential(await run_in_thread(read, limiter=agent.lookups))
+        return Access(token=token, lasts_s=RENEWED_S + FRESH_S)
+
+    async def _run_source(self, agent: AgentState, source: "Source", advice: str) -> bytes:
+        """What the command of a source prints. Raises Failed."""
+        words, variables = source.words, dict[str, str]()
+        if source.format == "kubeconfig":
+            environment = self._shared.environment
+            problem = find_kubeconfig_problem(words, environment, agent.generation.workspaces)
+            if problem is not None:
+                raise Failed(problem[0], hint=f"a person on the host can do this: {problem[1]}")
+        elif source.format == "exec-credential":
+            variables["KUBERNETES_EXEC_INFO"] = describe_exec()
+        return await self._run(agent, words, quote(shlex.join(words)), advice, variables)
 
     async def _run(
-        self, agent: AgentState, words: tuple[str, ...], spelled: str, advice: str
+        self,
+        agent: AgentState,
+        words: tuple[str, ...],
+        spelled: str,
+        advice: str,
+        more: Mapping[str, str],
     ) -> bytes:
         generation, variables = agent.generation, self._shared.environment
         program = expand_home(words[0], variables.get("HOME", "/"))
@@ -231,6 +289,7 @@ class Sources:
         environment = {
             **variables,
             **generation.agent.profile.env,
+            **more,
             "PATH": generation.programs.path,
         }
         directory = make_empty(None)
@@ -263,6 +322,25 @@ class Sources:
         if content is None:
             raise Failed(f"{quote(named)} is not a file of a credential's size", hint=advice)
         return content
+
+
+def _interpret(data: bytes, credential: "Credential") -> Access:
+    """What a source gave, as its format has it. Raises BadCredential."""
+    match credential.source.format:
+        case "aws":
+            keys, lasts_s = read_aws_keys(data, time.time())
+            return Access(token=keys, lasts_s=lasts_s)
+        case "exec-credential":
+            access = read_exec_credential(data, time.time())
+        case _ if credential.kind == "client-certificate":
+            access = read_certificate(data)
+        case _:
+            access = Access(token=read_credential(data))
+    if credential.kind == "header" and not access.token.isascii():
+        raise BadCredential("has characters that no header may have")
+    if credential.kind == "client-certificate" and not access.certificate:
+        raise BadCredential("has no certificate")
+    return access
 
 
 def _advise(words: tuple[str, ...]) -> str:

@@ -82,7 +82,9 @@ def find_maker(module: Module, generation: Generation) -> Maker | None:
     if module.lacks_box:
         # The evaluator has refused it.
         raise TypeError(module.name)
-    if not wants_box(module) or (mode == "off" and not module.builtin):
+    # Whose requests are judged, its arguments are not: without a box anything would pass.
+    relies_on_box = module.builtin or module.uses_apis
+    if not wants_box(module) or (mode == "off" and not relies_on_box):
         return None
     with advising(module):
         maker = _find_maker(mode, generation, is_home=is_home(module))

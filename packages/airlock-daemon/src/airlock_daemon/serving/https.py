@@ -162,6 +162,8 @@ class HttpsService:
 
     async def publish(self) -> None:
         """Have the agent's CA and variables published, where its APIs have changed."""
+        if self._worker is not None:
+            self._worker.review()
         try:
             async with self._turn:
                 await self._renew()
@@ -362,7 +364,7 @@ class HttpsService:
         name, apis = generation.agent.name, generation.apis
         placeholders = find_placeholders(state, name, apis)
         client = describe_client(apis, placeholders)
-        publish_client(self._published, client.environment)
+        publish_client(self._published, client)
         variables = self._shared.environment
         settings = Settings(
             agent=name,

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -97,9 +98,17 @@ class Worker:
     def stop(self, reason: Reason) -> None:
         """Grant nothing more, and end each connection as soon as nothing runs on it."""
         self._reason = reason
+        self.review()
         for opened in list(self._open.values()):
             self._end_if_idle(opened)
         self._rest()
+
+    def review(self) -> None:
+        """End the connections that were upgraded by what is not granted any more."""
+        is_removed = self._reason == "removed"
+        for question in self._operations.find_revoked(is_removed=is_removed):
+            if question in self._asked:
+                self._asked[question].ending.end("removed")
 
     async def run(self) -> bool:
         """Serve until the process ends, is idle for long, or is stopped.
@@ -149,6 +158,10 @@ class Worker:
                 raise _ended() from None
             await opened.is_over.wait()
         finally:
+            if not opened.is_over.is_set():
+                # The process has a descriptor of its own.
+                with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
+                    connection.shutdown(socket.SHUT_RDWR)
             self._close(number)
 
     async def settle(self) -> None:
@@ -175,6 +188,8 @@ class Worker:
     def _tell_end(self, opened: "_Open") -> str:
         if opened.ending.reason == "stop":
             return STOPPED
+        if opened.ending.reason == "removed":
+            return "it is not granted any more"
         return "the process of the HTTPS broker ended" if self.is_over else HUNG_UP
 
     def _rest(self) -> None:

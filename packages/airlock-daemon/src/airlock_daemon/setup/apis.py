@@ -47,7 +47,8 @@ class AgentApis(msgspec.Struct, frozen=True, kw_only=True):
 def find_apis(agent: Agent, ceiling: Sequence[str]) -> AgentApis:
     """What the modules that an agent is granted have of APIs, and what its profile adds."""
     # Of AWS there is nothing without a table in the profile.
-    granted = [each for each in _list_granted(agent, ceiling) if each.apis]
+    granted = [each for _, each in find_granted(agent, ceiling) if each.apis]
+    granted += [each for each in agent.profile.own_apis if each.apis]
     apis = tuple(api for each in granted for api in each.apis)
     reached = agent.profile.reached
     preset = (entry for name in reached.presets for entry in PRESETS[name])
@@ -57,6 +58,11 @@ def find_apis(agent: Agent, ceiling: Sequence[str]) -> AgentApis:
         clients=tuple((tuple(api.name for api in each.apis), each.client) for each in granted),
         network=tuple(dict.fromkeys(network)),
     )
+
+
+def has_cluster(agent: Agent, ceiling: Sequence[str]) -> bool:
+    """Whether an agent is granted a cluster of Kubernetes, which the kubeconfig describes."""
+    return any(api.is_cluster for _, each in find_granted(agent, ceiling) for api in each.apis)
 
 
 def find_conflicts(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
@@ -87,6 +93,9 @@ def find_conflicts(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
                 )
                 remedy = f"remove it; [{table}] credential says where the daemon gets it"
                 yield Fault(source, "env.set", problem, remedy)
+    if "KUBECONFIG" in agent.profile.env and any(api.is_cluster for api in apis.apis):
+        remedy = "remove it; [kubectl] kubeconfig and context say which cluster is meant"
+        yield Fault(source, "env.set", "KUBECONFIG would lead to another file", remedy)
 
 
 def find_api_oddities(
@@ -137,21 +146,21 @@ def _describe_aws(grant: "Grant") -> str:
     return f"{place} as {profile} in {regions or 'no region'}; {buckets}; {rules} rules"
 
 
-def _list_granted(agent: Agent, ceiling: Sequence[str]) -> "Iterator[Granted]":
+def find_granted(agent: Agent, ceiling: Sequence[str]) -> "Iterator[tuple[str, Granted]]":
+    """What the modules of APIs grant, by the name of each, as the profile has it."""
     profile = agent.profile
     for name in profile.granted(ceiling):
         module = agent.modules.find(name)
         if module is None or not module.apis:
             continue
         if name in profile.apis:
-            yield profile.apis[name]
+            yield name, profile.apis[name]
         else:
             from airlock_modules.files.api_profile import grant_apis  # noqa: PLC0415
 
             nothing = TableReader({}, source=agent.profile_file, faults=[])
             found = find_repositories(profile.git)
-            yield grant_apis(module.apis, module.clients, nothing, repositories=found)
-    yield from profile.own_apis
+            yield name, grant_apis(module.apis, module.clients, nothing, repositories=found)
 
 
 def _find_shared(entry: str, apis: "Iterable[Api]") -> "list[Api]":

@@ -69,7 +69,7 @@ class BoxConfig(msgspec.Struct, frozen=True):
 
     A command that is to have a box has one or is refused: with "auto" by bubblewrap, or by Landlock
     where that makes none, else by the one that is named. "off" runs it without, unless its module
-    is a built-in one, whose rules rely on the box.
+    is a built-in one, whose rules rely on the box, or one that uses APIs, which may have no rules.
     """
 
     mode: Mode = "auto"
@@ -89,7 +89,8 @@ def describe_box(module: Module, config: BoxConfig) -> str | None:
         return "off: it runs on the host as the daemon's user"
     if config.mode == "off":
         said = "[sandbox] mode of config.toml"
-        return f"refused: {said} is off" if module.builtin else f"off: so says {said}"
+        relies_on_box = module.builtin or module.uses_apis
+        return f"refused: {said} is off" if relies_on_box else f"off: so says {said}"
     if is_home(module):
         return f"{HOME_CLASS}: it can read and send away every credential in your home"
     return f"{HOLDING_CLASS}: {describe_holding(module)}" if module.is_holding else _close(module)

@@ -81,15 +81,20 @@ class ContainerClient(msgspec.Struct, frozen=True, kw_only=True):
 def find_placeholders(state: State, agent: str, apis: "AgentApis") -> dict[str, str]:
     """What stands for the credential of each API in the container, by the API's name.
 
-    The same for as long as the agent is registered. Raises AirlockError.
+    The same for as long as the agent is registered, and for all APIs of a module whose placeholders
+    have the same form. Raises AirlockError.
     """
     from airlock_modules.apis import make_placeholder  # noqa: PLC0415
 
-    held = {api.name: api.credential.placeholder for api in apis.apis if api.credential}
+    held = {api.name: api for api in apis.apis if api.credential and api.credential.placeholder}
     if not held:
         return {}
     key = find_placeholder_key(state, agent)
-    return {name: make_placeholder(form, key, name) for name, form in held.items()}
+    return {
+        name: make_placeholder(api.credential.placeholder, key, api.module)
+        for name, api in held.items()
+        if api.credential
+    }
 
 
 def describe_client(apis: "AgentApis", placeholders: Mapping[str, str]) -> ContainerClient:
@@ -106,10 +111,21 @@ def describe_client(apis: "AgentApis", placeholders: Mapping[str, str]) -> Conta
     return ContainerClient(environment=environment, files=files)
 
 
-def publish_client(directory: str, environment: Mapping[str, str]) -> None:
+def is_published(path: str) -> bool:
+    """Whether a file of the container's lies in SOCKET_DIRECTORY, where the daemon writes it."""
+    folder, name = os.path.split(path)
+    return folder == SOCKET_DIRECTORY and name not in (*PUBLISHED, CLIENT_ENV)
+
+
+def publish_client(directory: str, client: ContainerClient) -> None:
     """Write CLIENT_ENV into the socket directory of an agent, for `airlock-shim --exec`.
 
-    Raises AirlockError.
+    The files that a container has in SOCKET_DIRECTORY are written beside it. Raises AirlockError.
     """
-    lines = (f"{name}={value}\n" for name, value in sorted(environment.items()))
-    write_whole(os.path.join(directory, CLIENT_ENV), "".join(lines), mode=0o644)
+    lines = (f"{name}={value}\n" for name, value in sorted(client.environment.items()))
+    texts = {CLIENT_ENV: "".join(lines)}
+    texts |= {
+        os.path.basename(path): text for path, text in client.files.items() if is_published(path)
+    }
+    for name, text in texts.items():
+        write_whole(os.path.join(directory, name), text, mode=0o644)

@@ -17,8 +17,8 @@ from airlock_daemon.setup.finding import named
 from airlock_daemon.setup.homes import find_unnamed
 from airlock_daemon.setup.hooks import review_hooks
 from airlock_daemon.setup.modules import Modules
+from airlock_daemon.setup.nearest import say_nearest
 from airlock_daemon.setup.programs import find_program
-from airlock_daemon.setup.recipes import say_nearest, say_recipe
 from airlock_daemon.setup.remotes import find_unasked
 from airlock_modules import (
     Fault,
@@ -55,7 +55,7 @@ def find_oddities(
                 f'"{name}" has no module',
                 f"{say_nearest(name, shared)}add commands/{name}.toml to an agent's directory or "
                 f"modules/{name}.toml beside "
-                f"this file{say_recipe(name)}, or remove the name",
+                "this file, or remove the name",
             )
         by_source = {module.source: module for module in modules if module is not None}
         for module in by_source.values():
@@ -75,7 +75,7 @@ def find_oddities(
                 problem, remedy = "is not enabled in config.toml", "enable it there too"
             elif not is_known:
                 problem = "has no module"
-                remedy = f"add commands/{name}.toml beside this file{say_recipe(name)}"
+                remedy = f"add commands/{name}.toml beside this file"
             else:
                 continue
             nearest = "" if is_known else say_nearest(name, (*agent.modules.own, *shared))
@@ -114,15 +114,14 @@ def _find_program(module: Module, search_path: str) -> Iterator[Fault]:
 
 def _find_box(module: Module, boxes: BoxConfig, search_path: str) -> Iterator[Fault]:
     """Tell why a command would not get the box that its module says."""
-    if not wants_box(module):
+    # Where a command uses APIs, the image's own tool may do without.
+    if not wants_box(module) or module.uses_apis:
         return
     if boxes.mode == "off":
         problem = "has no effect: [sandbox] mode of config.toml is off, so that it runs without"
         if module.builtin:
             problem = "cannot be made, so the command is refused: [sandbox] mode is off"
         yield Fault(module.source, "sandbox.box", problem, 'write mode = "auto" there')
-        return
-    if module.uses_apis and find_program(module.bin, search_path) is None:
         return
     is_there = boxes.mode != "landlock" and find_program(BUBBLEWRAP, search_path) is not None
     missing = explain_no_fence()

@@ -1,12 +1,13 @@
 """Everything on disk, read and checked as a whole: what `start` serves and `check` reports."""
 
+import os
 from collections.abc import Mapping
 
 import msgspec
 
 from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.agents import Agent, load_agent, read_registration
-from airlock_daemon.setup.apis import find_apis, find_conflicts
+from airlock_daemon.setup.apis import find_apis, find_conflicts, has_cluster
 from airlock_daemon.setup.config import Config, find_state, load_config
 from airlock_daemon.setup.finding import named
 from airlock_daemon.setup.findings import find_oddities
@@ -76,6 +77,17 @@ def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
     path = search_path(
         config.path if config is not None else None, workspaces=workspaces, warnings=warnings
     )
+    if config is not None and any(has_cluster(each, config.ceiling) for each in agents.values()):
+        from airlock_daemon.setup.kubeconfig import settle_clusters  # noqa: PLC0415
+
+        agents = settle_clusters(
+            agents,
+            config.ceiling,
+            search_path=path,
+            environment=os.environ,
+            workspaces=workspaces,
+            warnings=warnings,
+        )
     state = find_state(locations, config)
     reserved = reserve(
         config_dir=locations.config_dir,

@@ -12,12 +12,12 @@ from airlock_daemon.setup.agents import PROFILE, Agent, load_agent, read_registr
 from airlock_daemon.setup.config import DEFAULT_LOG
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import Modules, load_modules
+from airlock_daemon.setup.nearest import say_nearest
 from airlock_daemon.setup.new_files import CONFIG, REGISTRATION, GitLines, write_profile
 from airlock_daemon.setup.noted import Noted, note, read_boot_id
 from airlock_daemon.setup.paths import Locations, absolute
 from airlock_daemon.setup.profile import Identity, find_repositories
 from airlock_daemon.setup.programs import search_path
-from airlock_daemon.setup.recipes import say_nearest, say_recipe
 from airlock_daemon.setup.remotes import reaches_remotes
 from airlock_daemon.setup.repository import (
     USUAL_REFS,
@@ -223,7 +223,7 @@ def _refuse_unknown(commands: Sequence[str], locations: Locations) -> None:
             raise AirlockError(
                 f"there is no module for {name}",
                 hint=f"{say_nearest(name, known)}make {locations.modules_dir}/{name}.toml first"
-                f"{say_recipe(name)}, or name one of {', '.join(known)}",
+                f", or name one of {', '.join(known)}",
             )
 
 

@@ -81,7 +81,7 @@ def read_aws_keys(data: bytes, now: float) -> tuple[str, float]:
     """
     try:
         found = msgspec.json.decode(data, type=_Exported)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         raise BadCredential("is not what aws configure export-credentials prints") from None
     keys = {
         "id": found.access_key_id,

@@ -3,7 +3,9 @@
 import base64
 import hashlib
 import json
+import os
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import AsyncIterator
@@ -17,6 +19,7 @@ from api_server import OK, ApiServer, Certificates, Seen, Talk, proxying, servin
 from broker_world import SECRET, Tool, World, broker, make_api
 
 from airlock_daemon.brokers.https.messages import Ended, Finished, Question, Refusal, Refused, Spent
+from airlock_modules.apis import Credential, Source
 
 certificates = broker_fixtures.certificates
 server = broker_fixtures.server
@@ -581,10 +584,74 @@ async def test_an_upgrade_that_is_granted_is_a_stream(world: World, server: ApiS
     for word in (b"one", b"two"):
         await tool.stream.send_all(word)
         assert await tool.stream.receive_some() == word.upper()
+    assert not world.find(Finished)
+    await trio.aclose_forcefully(tool.stream)
+    told = await finished(world)
+    assert (told.status, told.sent, told.received) == (101, 6, 12)
     other = await world.open()
     status, _, body = await other.ask("GET", "/other", *words)
     assert status == 403
     assert b"upgrade" in body
+
+
+async def test_a_certificate_is_presented_for_the_requests_that_need_it(
+    tmp_path: Path, variables: dict[str, str], certificates: Certificates
+) -> None:
+    """In TLS, in the place of the placeholder; another one needs another connection."""
+    pairs = [certificates.issue(name).read_text() for name in ("one.test", "two.test")]
+    with serving(certificates.issue("localhost"), certificates.file) as server:
+        async with broker(tmp_path, make_api(server.port), variables=variables) as world:
+            world.secret = ""
+            tool = await world.open()
+            for certificate in (pairs[0], pairs[0], pairs[1], ""):
+                world.certificate = certificate
+                assert (await tool.ask("GET", "/"))[0] == 200
+            files = Path(f"/proc/{world.worker}/fd").iterdir()
+            assert not [each for each in files if "memfd" in os.readlink(each)]
+    assert [each.connection for each in server.seen] == [1, 1, 2, 3]
+    presented = [each.client for each in server.seen]
+    expected = [
+        ssl.PEM_cert_to_DER_cert(each[: each.index("-----BEGIN PRIVATE")]) for each in pairs
+    ]
+    assert presented == [expected[0], expected[0], expected[1], None]
+    assert all("authorization" not in each.headers for each in server.seen)
+
+
+async def test_a_certificate_with_another_key_is_told(
+    tmp_path: Path, variables: dict[str, str], server: ApiServer, certificates: Certificates
+) -> None:
+    """Nothing is sent, and nothing of it shown."""
+    one, two = (certificates.issue(name).read_text() for name in ("one.test", "two.test"))
+    async with broker(tmp_path, make_api(server.port), variables=variables) as world:
+        world.certificate = (
+            one[: one.index("-----BEGIN PRIVATE")] + two[two.index("-----BEGIN PRIVATE") :]
+        )
+        status, _, body = await (await world.open()).ask("GET", "/")
+    assert (status, b"do not belong together" in body) == (502, True)
+    assert not server.seen
+
+
+async def test_authorities_may_be_given_in_pem(
+    tmp_path: Path, server: ApiServer, certificates: Certificates
+) -> None:
+    """As those of a kubeconfig are."""
+    api = make_api(server.port, ca=certificates.file.read_text())
+    async with broker(tmp_path, api, variables={"HOME": str(tmp_path)}) as world:
+        assert (await (await world.open()).ask("GET", "/"))[0] == 200
+
+
+async def test_a_cluster_is_answered_for_as_kubernetes_does(
+    tmp_path: Path, variables: dict[str, str], server: ApiServer
+) -> None:
+    """By a Status, whose message kubectl shows."""
+    source = Source(kind="command", words=("kubectl",), format="kubeconfig")
+    credential = Credential(kind="header", source=source, placeholder="{40}")
+    api = make_api(server.port, "GET /api", credential=credential)
+    async with broker(tmp_path, api, variables=variables) as world:
+        status, _, body = await (await world.open()).ask("GET", "/api/v1/secrets")
+    said = json.loads(body)
+    assert (status, said["kind"], said["reason"], said["code"]) == (403, "Status", "Forbidden", 403)
+    assert said["message"].startswith("airlock: gh GET /api/v1/secrets is refused")
 
 
 async def test_the_service_must_have_a_good_certificate(

@@ -48,12 +48,13 @@ class Source(Struct, frozen=True, kw_only=True):
     `words` are the arguments of a "command"; the path of a "file", from the home on with `~/`; the
     name of a variable of the daemon ("env"); or the name under which `airlock-daemon login` has
     "stored" it. What a command prints or a file has is taken "raw", without the newline at its
-    end, or read as what `aws configure export-credentials --format process` prints ("aws").
+    end, or read as what `aws configure export-credentials --format process` prints ("aws"), as an
+    ExecCredential of Kubernetes ("exec-credential"), or as a kubeconfig in JSON ("kubeconfig").
     """
 
     kind: Literal["command", "file", "env", "stored"]
     words: tuple[str, ...]
-    format: Literal["raw", "aws"] = "raw"
+    format: Literal["raw", "aws", "exec-credential", "kubeconfig"] = "raw"
 
 
 class Credential(Struct, frozen=True, kw_only=True):
@@ -61,11 +62,12 @@ class Credential(Struct, frozen=True, kw_only=True):
 
     A "header" has it in `headers` (names in lower case; in authorization after Bearer or token), a
     "basic" one as the password of Basic authorization, of `user` where that is not empty; an "aws"
-    one signs. `query`
-    names parameters that may have it too. `placeholder` is the form of what the agent is given.
+    one signs; a "client-certificate" is presented in TLS with every request, which has no
+    credential then. `query` names parameters that may have it too. `placeholder` is the form of
+    what the agent is given.
     """
 
-    kind: Literal["header", "basic", "aws"]
+    kind: Literal["header", "basic", "aws", "client-certificate"]
     source: Source
     headers: tuple[str, ...] = ("authorization",)
     query: tuple[str, ...] = ()
@@ -78,7 +80,9 @@ class Client(Struct, frozen=True, kw_only=True):
 
     In their text `{placeholder}` stands for the placeholder, of AWS's `{id}` and `{secret}` for the
     parts before and behind its slash; `{ca}` for the path of the agent's CA,
-    and `{bundle}` for that of a file which has the system's CAs besides.
+    and `{bundle}` for that of a file which has the system's CAs besides. For a cluster of
+    Kubernetes `{server}` is its URL and `{namespace}` the namespace of those who name none.
+    A path in /run/airlock is published there by the daemon.
     """
 
     env: Mapping[str, str] = {}
@@ -119,10 +123,11 @@ class Api(Struct, frozen=True, kw_only=True):
     """One `[[api]]`, as an agent has it.
 
     `name` is unique for an agent, `module` that of the table in its profile. `hosts` are names, or
-    `*.` and `**.` before one; `ca` is a file of certificates for hosts that the system's do not
-    verify. `allow`, `deny`, `secret` and `upgrade` are operations, `METHOD[,METHOD] /path`: those
-    of `secret` answer with a credential, and no wildcard grants them. `mutations` are the GraphQL
-    ones that are granted at `graphql_path`, None where the API has no GraphQL; `repositories`
+    `*.` and `**.` before one; `ca` has certificates for hosts that the system's do not verify, as
+    the path of a file or in PEM. `allow`, `deny`, `secret` and `upgrade` are operations,
+    `METHOD[,METHOD] /path`: those of `secret` answer with a credential, and no wildcard grants
+    them. `mutations` are the GraphQL ones that are granted at `graphql_path`, None where the API
+    has no GraphQL; `repositories`
     (`owner/name`) bound its queries. With `wide` a token may reach more than these. `loose_paths`
     lets a path have empty segments and `;`. `options` are further rules, which a profile grants by
     the option's name. `headers` are names in lower case, or the beginning of names before `*`: what
@@ -161,6 +166,16 @@ class Api(Struct, frozen=True, kw_only=True):
     def fingerprint(self) -> str:
         """The same for two of which nothing but rules differs: hosts, ports, CA and credential."""
         return hashlib.sha256(msgspec.json.encode(self.without_rules())).hexdigest()
+
+    @property
+    def ca_file(self) -> str | None:
+        """The path of a file with certificates, None where `ca` is not one."""
+        return None if self.ca is None or self.ca.startswith("-----") else self.ca
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether it is a cluster of Kubernetes, which the human's kubeconfig describes."""
+        return self.credential is not None and self.credential.source.format == "kubeconfig"
 
     @property
     def is_bounded(self) -> bool:

@@ -81,17 +81,19 @@ class Exchanged(Struct, frozen=True):
 
 
 def uses_placeholder(head: Head, api: Api, placeholder: str) -> bool:
-    """Whether the request has the placeholder, so that the credential is needed.
+    """Whether the request needs the credential: it has the placeholder, or wants a certificate.
 
     Raises ForeignCredential for any other, and for one where none belongs.
     """
-    return exchange(head, api, placeholder, "").has_secret
+    is_in_tls = api.credential is not None and api.credential.kind == "client-certificate"
+    return exchange(head, api, placeholder, "").has_secret or is_in_tls
 
 
 def exchange(head: Head, api: Api, placeholder: str, secret: str) -> Exchanged:
     """Put `secret` in the place of `placeholder`, in the headers and query of the API's credential.
 
-    A request without a credential stays one. Raises ForeignCredential as `uses_placeholder`.
+    A request without a credential stays one, and an empty `secret` makes it one. Raises
+    ForeignCredential as `uses_placeholder`.
     """
     credential = api.credential
     places = () if credential is None else credential.headers
@@ -104,7 +106,8 @@ def exchange(head: Head, api: Api, placeholder: str, secret: str) -> Exchanged:
                 raise ForeignCredential(f"the header {name} is there twice")
             seen.add(name)
             text = _exchange_value(name, value.decode("latin-1"), credential, placeholder, secret)
-            headers.append((key, text.encode()))
+            if secret:
+                headers.append((key, text.encode()))
         elif _is_carrier(name):
             raise ForeignCredential(f"a credential in the header {name}, where none belongs")
         else:

@@ -39,6 +39,7 @@ _REPEATABLE |= {
     b"anthropic-beta",
     b"openai-beta",
     b"user-agent",
+    b"x-stream-protocol-version",
 }
 _UNSPOKEN = frozenset({"TRACE", "TRACK", "CONNECT"})
 # With these some servers see another method, path, host or person than the ones that are judged.

@@ -23,6 +23,10 @@ from airlock_wire.text import quote
 
 REPOSITORIES = "repositories"
 """The key whose texts also bound queries of GraphQL."""
+NAMESPACES = "namespaces"
+KUBECONFIG = "--kubeconfig="
+CONTEXTS_NAMESPACE = "$namespace"
+"""What stands at the key NAMESPACES, where a profile has none, for the namespace of the context."""
 
 
 class Granted(Struct, frozen=True):
@@ -60,7 +64,12 @@ def grant_apis(
     deny = read_rules(table, "deny", has_graphql=has_graphql)
     headers = read_headers(table)
     wide = table.boolean("wide", default=False) if REPOSITORIES in arrays else False
-    source = read_source(table.table("credential")) if table.has("credential") else None
+    is_cluster = any(each.is_cluster for each in apis)
+    words = _read_cluster(table) if is_cluster else ()
+    if is_cluster and NAMESPACES in arrays and not table.has(NAMESPACES):
+        texts[NAMESPACES] = (CONTEXTS_NAMESPACE,)
+    has_source = table.has("credential") and not is_cluster
+    source = read_source(table.table("credential")) if has_source else None
     granted = []
     for number, api in enumerate(apis):
         added = [rule for key in sorted(on) for rule in api.options.get(key, ())]
@@ -71,6 +80,9 @@ def grant_apis(
         credential = api.credential
         if credential is not None and source is not None:
             credential = replace(credential, source=source)
+        if credential is not None and api.is_cluster:
+            command = (*credential.source.words, *words)
+            credential = replace(credential, source=replace(credential.source, words=command))
         granted.append(
             replace(
                 api,
@@ -97,9 +109,20 @@ def _grant_aws(
         return Granted((), Client())
     source = None
     if table.has("credential"):
-        source = read_source(table.table("credential"), form="aws")
+        source = read_source(table.table("credential"), forms=("aws",))
     granted = grant_aws(api, table, environment, source=source)
     return Granted((granted,), fill_client(_join_clients(clients, set(), table), granted))
+
+
+def _read_cluster(table: TableReader) -> tuple[str, ...]:
+    """Options of kubectl, by which it finds the cluster that a profile means."""
+    table.refuse("credential", "is that of the kubeconfig", "write context or kubeconfig")
+    context, path = table.string("context"), table.string("kubeconfig")
+    if path is not None and not path.startswith(("/", "~/")):
+        remedy = 'write it like "~/.kube/work.yaml"'
+        table.fault("kubeconfig", f"{quote(path)} is no absolute path", remedy)
+    named = () if path is None else (f"{KUBECONFIG}{path}",)
+    return (*named, *(() if context is None else (f"--context={context}",)))
 
 
 def read_own_apis(profile: TableReader) -> tuple[Granted, ...]:

@@ -6,7 +6,7 @@ profile grants by a key of its own, and `[client.KEY]` is what a tool is given t
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -20,7 +20,19 @@ from airlock_modules.files.toml_reader import TableReader
 from airlock_modules.names import is_name
 from airlock_wire.text import quote
 
-_KINDS: Mapping[str, Literal["header", "basic"]] = {"header": "header", "basic": "basic"}
+Form = Literal["raw", "aws", "exec-credential", "kubeconfig"]
+"""What a source gives."""
+
+_KINDS: Mapping[str, Literal["header", "basic", "client-certificate"]] = {
+    "header": "header",
+    "basic": "basic",
+    "client-certificate": "client-certificate",
+}
+# What may give each kind; the first is meant where a file says nothing.
+_FORMS: Mapping[str, tuple[Form, ...]] = {
+    "header": ("raw", "exec-credential", "kubeconfig"),
+    "client-certificate": ("raw", "exec-credential"),
+}
 _SOURCES: tuple[Literal["command", "file", "env", "stored"], ...] = (
     "command",
     "file",
@@ -64,7 +76,7 @@ def read_api(table: TableReader, *, name: str, module: str) -> Api:
     """Read the table of one API. Faults are recorded by `table`."""
     given = table.table("credential")
     if given.string("as") == "aws":
-        source = read_source(given, form="aws")
+        source = read_source(given, forms=("aws",))
         return read_aws_api(table, name=name, module=module, source=source)
     graphql = table.table("graphql")
     mutations = graphql.strings("mutations", required=True) if table.has("graphql") else None
@@ -72,6 +84,14 @@ def read_api(table: TableReader, *, name: str, module: str) -> Api:
     if mutations is not None:
         mutations = (*mutations, *rules["allow"].mutations)
     options = table.table("options")
+    credential = _read_credential(table.table("credential")) if table.has("credential") else None
+    is_cluster = credential is not None and credential.source.format == "kubeconfig"
+    if is_cluster:
+        for key in ("hosts", "ports", "ca"):
+            table.refuse(key, "is not asked for: the kubeconfig says it", "remove it")
+        if module.startswith("api."):
+            remedy = 'grant kubectl, or write format = "exec-credential", hosts and ca'
+            table.fault("credential", "is a kubeconfig, which is for modules alone", remedy)
     ca = table.string("ca")
     if ca is not None and not ca.startswith(("/", "~/")):
         table.fault(
@@ -82,10 +102,10 @@ def read_api(table: TableReader, *, name: str, module: str) -> Api:
     return Api(
         name=name,
         module=module,
-        hosts=_read_hosts(table),
-        ports=_read_ports(table),
+        hosts=() if is_cluster else _read_hosts(table),
+        ports=(443,) if is_cluster else _read_ports(table),
         ca=ca,
-        credential=_read_credential(table.table("credential")) if table.has("credential") else None,
+        credential=credential,
         allow=rules["allow"].operations,
         deny=rules["deny"].lines,
         secret=rules["secret"].operations,
@@ -136,17 +156,17 @@ def read_client(table: TableReader) -> Client:
     return Client(env=env, files=files)
 
 
-def read_source(table: TableReader, *, form: Literal["raw", "aws"] = "raw") -> Source | None:
+def read_source(table: TableReader, *, forms: Sequence[Form] = ("raw",)) -> Source | None:
     """Read where a credential comes from: one of four keys. Faults are recorded by `table`.
 
-    `form` is the one that the kind of credential has.
+    `forms` are those that the kind of credential has, the usual one first.
     """
     named = [key for key in _SOURCES if table.has(key)]
-    given = table.string("format", default=form)
-    if given != form:
-        is_later = given == "exec-credential"
-        problem = "is not supported by this release" if is_later else "is not that of its kind"
-        table.fault("format", problem, f'write "{form}", or remove the key')
+    given = table.string("format", default=forms[0])
+    form = next((each for each in forms if each == given), forms[0])
+    if form != given:
+        known = " or ".join(f'"{each}"' for each in forms)
+        table.fault("format", "is not that of its kind", f"write {known}, or remove the key")
     words = {
         key: table.strings(key) if key == "command" else _read_word(table, key) for key in _SOURCES
     }
@@ -159,6 +179,10 @@ def read_source(table: TableReader, *, form: Literal["raw", "aws"] = "raw") -> S
     kind: Literal["command", "file", "env", "stored"] = named[0]
     if kind == "command" and not words[kind]:
         table.fault("command", "must not be empty", 'write it like ["gh", "auth", "token"]')
+    if (form == "exec-credential" and kind in ("env", "stored")) or (
+        form == "kubeconfig" and kind != "command"
+    ):
+        table.fault("format", f"has no meaning for {kind}", "name a command")
     return Source(kind=kind, words=words[kind], format=form)
 
 
@@ -189,6 +213,18 @@ def check_rule(table: TableReader, key: str, rule: str) -> bool:
 def find_keys(rules: Iterable[str]) -> set[str]:
     """The keys of a profile that these rules have texts of."""
     return {found[1] for rule in rules for found in KEY.finditer(rule)}
+
+
+def _read_certificate(table: TableReader, source: Source | None) -> Credential | None:
+    """The credential that is presented in TLS, where a tool sends nothing in its place."""
+    for key in ("headers", "query", "placeholder", "user"):
+        table.refuse(key, "has no meaning for a certificate, which TLS has", "remove it")
+    if source is not None and source.kind == "stored":
+        remedy = 'write file = "~/PATH", a file with certificate and key in PEM'
+        table.fault("stored", "has no certificate: login reads a line", remedy)
+    if source is None:
+        return None
+    return Credential(kind="client-certificate", source=source, headers=(), placeholder="")
 
 
 def _read_word(table: TableReader, key: str) -> tuple[str, ...]:
@@ -232,13 +268,12 @@ def _read_ports(table: TableReader) -> tuple[int, ...]:
 
 def _read_credential(table: TableReader) -> Credential | None:
     kind = table.string("as", required=True)
+    if kind and kind not in _KINDS:
+        remedy = 'write "header", "basic" or "client-certificate"'
+        table.fault("as", f"{quote(kind)} is not one of its values", remedy)
+    source = read_source(table, forms=_FORMS.get(kind or "", ("raw",)))
     if kind == "client-certificate":
-        table.fault(
-            "as", f"{quote(kind)} is not supported by this release", 'write "header" or "basic"'
-        )
-    elif kind and kind not in _KINDS:
-        table.fault("as", f"{quote(kind)} is not one of its values", 'write "header" or "basic"')
-    source = read_source(table)
+        return _read_certificate(table, source)
     headers = tuple(name.lower() for name in table.strings("headers", default=("authorization",)))
     query = table.strings("query")
     for key, names, form in (("headers", headers, _HEADER), ("query", query, _PARAMETER)):

@@ -12,12 +12,14 @@ from airlock_daemon.setup.paths import expand_home
 class Trust(msgspec.Struct, frozen=True, kw_only=True):
     """Where authorities are: a file, a directory, or for None of both those of the system.
 
-    `is_waived` says that git on this host verifies nothing, which is not done here.
+    `text` has them itself, in PEM. `is_waived` says that git on this host verifies nothing, which
+    is not done here.
     """
 
     file: str | None
     directory: str | None
     is_waived: bool
+    text: str | None = None
 
 
 def read_trust(settings: Mapping[str, str], variables: Mapping[str, str]) -> Trust:
@@ -41,13 +43,13 @@ def make_context(trust: Trust) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     try:
-        if trust.file or trust.directory:
-            context.load_verify_locations(trust.file, trust.directory)
+        if trust.file or trust.directory or trust.text:
+            context.load_verify_locations(trust.file, trust.directory, trust.text)
         else:
             context.load_default_certs()
     except OSError as error:
         # ssl.SSLError is one, too.
-        where = trust.file or trust.directory
+        where = trust.file or trust.directory or "the kubeconfig"
         raise Failed(
             f"the certificate authorities in {where} cannot be read: {error.strerror or error}",
             hint="a person on the host can look at http.sslCAInfo and http.sslCAPath of git, and "

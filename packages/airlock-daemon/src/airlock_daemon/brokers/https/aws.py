@@ -9,10 +9,10 @@ import base64
 import binascii
 import hashlib
 import hmac
+import html
 import os
 import re
 import time
-import xml.sax.saxutils
 from collections.abc import Callable
 
 import msgspec
@@ -211,7 +211,7 @@ def exchange_session(answer: bytes, role: str, sessions: Sessions) -> bytes:
             "the answer to AssumeRole cannot be read, and is not passed on",
             hint="ask for it in XML, as SDKs do",
         )
-    real = {name: xml.sax.saxutils.unescape(value.decode()) for name, value in found.items()}
+    real = {name: html.unescape(value.decode()) for name, value in found.items()}
     keys = Keys(real[b"AccessKeyId"], real[b"SecretAccessKey"], real[b"SessionToken"])
     made = sessions.seal(Session(keys, role))
     new = {

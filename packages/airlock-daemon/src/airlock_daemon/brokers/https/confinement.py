@@ -58,7 +58,7 @@ def _list_authorities(settings: Settings) -> Iterator[str]:
     defaults = ssl.get_default_verify_paths()
     yield from (defaults.openssl_cafile, defaults.openssl_capath)
     home = settings.variables.get("HOME", "/")
-    yield from (expand_home(api.ca, home) for api in settings.apis if api.ca is not None)
+    yield from (expand_home(api.ca_file, home) for api in settings.apis if api.ca_file)
     trust = read_trust({}, settings.variables)
     if trust.file is not None:
         yield trust.file

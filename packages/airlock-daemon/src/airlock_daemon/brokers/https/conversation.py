@@ -206,7 +206,7 @@ class Conversation:
                 headers=exchanged.headers,
                 dropped=exchanged.dropped,
                 body=body,
-                secrets=() if given.secret is None else (given.secret,),
+                secrets=(given.secret,) if given.secret else (),
                 spend=self._make_spend(given),
             )
 
@@ -288,17 +288,24 @@ class Conversation:
         result: Result | None = None
         try:
             result = await self._carry(incoming, given, prepare)
+            if result.is_upgraded:
+                result = await self._splice(result)
         finally:
             await self._finish(given.question, began, result)
-        if result.is_upgraded:
-            service = self._service.stream
-            await splice(
-                self._client, service, result.rest, result.early, self._turns, self._opaque
-            )
         self._buffer = result.rest
         if not result.is_reusable and result.fault is None and not result.is_upgraded:
             await say_last(self._client, b"")
         return result.is_reusable
+
+    async def _splice(self, result: Result) -> Result:
+        """Be a stream after an upgrade, until its end; the same with what was carried."""
+        service = self._service.stream
+        sent, received = await splice(
+            self._client, service, result.rest, result.early, self._turns, self._opaque
+        )
+        return msgspec.structs.replace(
+            result, sent=result.sent + sent, received=result.received + received, rest=b""
+        )
 
     def _needs_secret(self, head: Head) -> bool:
         try:
@@ -363,6 +370,7 @@ class Conversation:
         self, incoming: Incoming, given: Answer, prepare: Callable[[Answer], Exchange]
     ) -> Result:
         """Carry a request; where that fails before there is an answer, the tool gets one."""
+        self._service.present(given.certificate)
         try:
             if given.secret is not None:
                 await self._scopes.demand_narrow(

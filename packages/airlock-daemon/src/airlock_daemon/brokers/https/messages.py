@@ -76,12 +76,14 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The answer to a question: a refusal, or the credential where the question needs it.
 
-    `version` names the credential in `Spent`.
+    `version` names the credential in `Spent`. A `certificate` has its key with it, in PEM, and is
+    presented in TLS; `secret` is "" where that is all.
     """
 
     question: int
     refusal: Refusal | None = None
     secret: str | None = None
+    certificate: str = ""
     version: int = 0
 
 
@@ -236,7 +238,7 @@ class Channel(Generic[In, Out]):
         if size == 0:
             return None
         try:
-            return self._decoder.decode(memoryview(self._room)[:size]), descriptor
+            return decode_message(self._decoder, memoryview(self._room)[:size]), descriptor
         except BaseException:
             if descriptor is not None:
                 os.close(descriptor)
@@ -245,6 +247,14 @@ class Channel(Generic[In, Out]):
     def close(self) -> None:
         """Close this end, which ends the other one's `receive`."""
         self._socket.close()
+
+
+def decode_message(decoder: "msgspec.json.Decoder[In]", data: bytes | memoryview) -> In:
+    """One message. Raises msgspec.MsgspecError for what is none, also for text that is no UTF-8."""
+    try:
+        return decoder.decode(data)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def receive_message(connection: socket.socket) -> tuple[bytes, int | None] | None:

@@ -1,7 +1,7 @@
 """A refusal as an answer of the service, in the form that its tools show to a person."""
 
+import html
 import re
-import xml.sax.saxutils
 from http import HTTPStatus
 
 import msgspec
@@ -18,6 +18,13 @@ _TYPES = {
     HTTPStatus.BAD_REQUEST: "invalid_request_error",
     HTTPStatus.UNAUTHORIZED: "authentication_error",
     HTTPStatus.FORBIDDEN: "permission_error",
+}
+# Of Kubernetes (meta/v1 Status).
+_REASONS = {
+    HTTPStatus.BAD_REQUEST: "BadRequest",
+    HTTPStatus.UNAUTHORIZED: "Unauthorized",
+    HTTPStatus.FORBIDDEN: "Forbidden",
+    HTTPStatus.SERVICE_UNAVAILABLE: "ServiceUnavailable",
 }
 
 
@@ -45,8 +52,12 @@ def _spell(refusal: Refusal, api: Api, line: str) -> tuple[str, bytes]:
     """The content-type and body that most APIs' tools show."""
     kind = _TYPES.get(HTTPStatus(refusal.status), "api_error")
     error = line if api.module in _ERROR_IS_TEXT else {"type": kind, "message": line}
-    body = msgspec.json.encode({"type": "error", "message": line, "error": error})
-    return "application/json", body
+    said: dict[str, object] = {"type": "error", "message": line, "error": error}
+    if api.is_cluster:
+        reason = _REASONS.get(HTTPStatus(refusal.status), "InternalError")
+        said = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": line}
+        said |= {"reason": reason, "code": refusal.status}
+    return "application/json", msgspec.json.encode(said)
 
 
 def _spell_for_aws(line: str, head: Head | None) -> tuple[str, bytes]:
@@ -55,7 +66,7 @@ def _spell_for_aws(line: str, head: Head | None) -> tuple[str, bytes]:
         pairs = (("__type", "AccessDeniedException"), ("message", line))
         body = b"\xa2" + b"".join(_cbor(text) for pair in pairs for text in pair)
         return "application/cbor", body
-    text = xml.sax.saxutils.escape(line)
+    text = html.escape(line, quote=False)
     error = f"<Code>AccessDenied</Code><Message>{text}</Message>"
     scope = "" if head is None else head.get("authorization") or head.query
     kind = "" if head is None else head.get("content-type") or ""

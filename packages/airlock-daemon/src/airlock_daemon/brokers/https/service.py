@@ -1,5 +1,6 @@
 """The connection to a service: verified TLS, kept while a client's connection lasts."""
 
+import os
 import socket
 import ssl
 from collections.abc import Mapping
@@ -32,19 +33,29 @@ class Authorities:
         self._threads = threads
         self._contexts: dict[Trust, ssl.SSLContext] = {}
 
-    async def context(self, api: Api | None) -> ssl.SSLContext:
-        """A client's context for an API, None for the human's own. Raises Failed."""
+    async def context(self, api: Api, certificate: str = "") -> ssl.SSLContext:
+        """A client's context for an API. Raises Failed.
+
+        One with a `certificate` and its key is made anew and kept by nobody here.
+        """
         trust = read_trust({}, self._variables)
-        if api is not None and api.ca is not None:
-            file = expand_home(api.ca, self._variables.get("HOME", "/"))
+        if api.ca_file is not None:
+            file = expand_home(api.ca_file, self._variables.get("HOME", "/"))
             trust = Trust(file=file, directory=None, is_waived=False)
-        if trust not in self._contexts:
-            load = partial(make_context, trust)
-            try:
-                self._contexts[trust] = await run_in_thread(load, limiter=self._threads)
-            except Failed as error:
-                raise Failed(error.message, hint=_advise_ca(api)) from error
-        return self._contexts[trust]
+        elif api.ca is not None:
+            trust = Trust(file=None, directory=None, is_waived=False, text=api.ca)
+        if trust in self._contexts and not certificate:
+            return self._contexts[trust]
+        load = partial(make_context, trust)
+        try:
+            context = await run_in_thread(load, limiter=self._threads)
+        except Failed as error:
+            raise Failed(error.message, hint=_advise_ca(api)) from error
+        if certificate:
+            _load_certificate(context, certificate, api)
+        else:
+            self._contexts[trust] = context
+        return context
 
 
 class Service:
@@ -61,6 +72,13 @@ class Service:
         self._authorities = authorities
         self._stream: TlsStream | None = None
         self._talk = h11.Connection(h11.CLIENT)
+        # What is presented from the next connection on, and what was on this one.
+        self._certificate = ""
+        self._presented = ""
+
+    def present(self, certificate: str) -> None:
+        """Present a certificate, with its key in PEM, from the next `prepare` on; "" for none."""
+        self._certificate = certificate
 
     @property
     def stream(self) -> TlsStream:
@@ -81,6 +99,7 @@ class Service:
         talk = self._talk
         # What stands behind an answer could pass for that to the next request.
         is_idle = talk.our_state is h11.DONE is talk.their_state and not talk.trailing_data[0]
+        fresh = fresh or self._presented != self._certificate
         if self._stream is not None and is_idle and not fresh and not has_news(self._stream):
             talk.start_next_cycle()
             return True
@@ -96,7 +115,8 @@ class Service:
             await trio.aclose_forcefully(stream)
 
     async def _connect(self) -> TlsStream:
-        context = await self._authorities.context(self._api)
+        context = await self._authorities.context(self._api, self._certificate)
+        self._presented = self._certificate
         below, early = await self._ways.open(self._wanted)
         try:
             for option, value in _KEEPALIVE:
@@ -125,6 +145,24 @@ class Service:
         )
 
 
-def _advise_ca(api: Api | None) -> str:
-    place = "" if api is None else f"ca of {api.name}, in its module or in [api.NAME], and in "
+def _load_certificate(context: ssl.SSLContext, certificate: str, api: Api) -> None:
+    """Have a context present a certificate. The library reads it from a file, so in memory."""
+    file = os.memfd_create("client", os.MFD_CLOEXEC)
+    try:
+        os.write(file, certificate.encode())
+        # An encrypted key would have the library ask at a terminal.
+        context.load_cert_chain(f"/proc/self/fd/{file}", password="")
+    except OSError:
+        raise Failed(
+            f"the certificate of {api.name} and its key do not belong together",
+            hint=f"a person on the host can look at the credential of {api.module}",
+        ) from None
+    finally:
+        os.close(file)
+
+
+def _advise_ca(api: Api) -> str:
+    if api.is_cluster:
+        return "a person on the host can mend certificate-authority in the kubeconfig"
+    place = f"ca of {api.name}, in its module or in [api.NAME], and in "
     return f"a person on the host can name the authorities in {place}SSL_CERT_FILE of the daemon"

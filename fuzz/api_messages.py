@@ -1,0 +1,94 @@
+"""Target: what a worker of the HTTPS broker, which may have been broken into, says to the daemon.
+
+It is a message, or is refused as none; and what becomes a record is one line of bounded length.
+"""
+
+import msgspec
+
+from airlock_daemon.audit.record import Record, shorten
+from airlock_daemon.brokers.https.messages import (
+    Finished,
+    Question,
+    Ready,
+    Refused,
+    Spent,
+    Spliced,
+    ToDaemon,
+    Unready,
+    decode_message,
+)
+from airlock_modules.operation import Operation
+from fuzz.target import BrokenPromiseError, Target, require_one_line
+
+_LONGEST = 2048
+_LONGEST_TEXT = 1024
+_DECODER: msgspec.json.Decoder[ToDaemon] = msgspec.json.Decoder(ToDaemon)
+_ENCODER = msgspec.json.Encoder()
+
+
+def _check(data: bytes) -> None:
+    try:
+        message = decode_message(_DECODER, data)
+    except msgspec.MsgspecError:
+        return
+    if _DECODER.decode(_ENCODER.encode(message)) != message:
+        raise BrokenPromiseError(f"it is another message when it is written: {message!a}")
+    words: tuple[str, ...] = ()
+    reason = None
+    match message:
+        case Question():
+            words = (message.api, message.method, message.path, *message.query_names)
+            if message.aws is not None:
+                words = (message.api, *message.aws.words)
+        case Refused():
+            words, reason = (message.host, message.method, message.path), message.reason
+        case Spliced():
+            words = (f"{message.host}:{message.port}",)
+        case Finished():
+            reason = ", ".join((message.fault or "", *message.dropped))
+        case Unready():
+            words, reason = (message.hint,), message.message
+        case _:
+            return
+    line = Operation(words).line
+    require_one_line(line)
+    record = Record(event="broker", reason=None if reason is None else shorten(reason))
+    if len(_ENCODER.encode(record)) > _LONGEST_TEXT + len(_ENCODER.encode(Record(event="broker"))):
+        raise BrokenPromiseError(f"a record of {message!a} is too long")
+
+
+def _make_seeds() -> tuple[bytes, ...]:
+    question = Question(
+        question=1,
+        connection=2,
+        api="gh",
+        fingerprint="0" * 64,
+        host="api.github.com",
+        method="GET",
+        path="/repos/a/b",
+        query_names=("page",),
+        needs_secret=True,
+    )
+    refused = Refused(
+        connection=1, host="a.example", port=443, method="GET", path="/", rule="r", reason="why"
+    )
+    done = Finished(
+        question=1, status=200, sent=0, received=2, duration_ms=3, fault="x", dropped=("x-a",)
+    )
+    spliced = Spliced(connection=1, host="a.example", port=443, sent=1, received=2)
+    others = (Unready(message="m", hint="h"), Ready(fingerprint="f"), Spent(api="gh", version=1))
+    return tuple(map(_ENCODER.encode, (question, refused, done, spliced, *others)))
+
+
+TARGET = Target(
+    check=_check,
+    seeds=_make_seeds(),
+    words=(
+        *(b'"type":"Question"', b'"type":"Finished"', b'"type":"Refused"', b'"type":"Spliced"'),
+        *(b'"aws":{"operations":[{"service":"s3","name":"GetObject"}],"region":"r"}', b"null"),
+        *(b'"graphql":[]', b'"upgrade":"websocket"', b"\\ud800", b"\\u202e", b"\\n", b"\\u0000"),
+        *(b"18446744073709551616", b"-1", b"1e999", b"true", b"{}", b"[]", b'"', b","),
+    ),
+    longest=_LONGEST,
+)
+"""Messages of a worker, as the daemon takes them."""
