@@ -21,6 +21,7 @@ TARGETS = (
     "api_graphql",
     "api_messages",
     "aws",
+    "kubeconfig",
     "client_hello",
 )
 """The names of the targets, each the name of its file."""

@@ -45,14 +45,16 @@ class Place:
     certificate: Path
     read: threading.Event
 
-    def words(self, line: str) -> str:
-        """The command that types a line in a container which has kubectl of its own."""
-        mount = f"--docker-arg=--volume={KUBECTL}:{KUBECTL}:ro --docker-arg=--label=airlock.e2e"
-        return f"airlock-daemon run my {mount} {self.image} sh -euc {shlex.quote(line)}"
+    def words(self, line: str, *, has_tool: bool = True) -> str:
+        """The command that types a line in a container, which may have kubectl of its own."""
+        mount = f"--docker-arg=--volume={KUBECTL}:{KUBECTL}:ro" if has_tool else ""
+        label = "--docker-arg=--label=airlock.e2e"
+        return f"airlock-daemon run my {mount} {label} {self.image} sh -euc {shlex.quote(line)}"
 
-    def run(self, line: str) -> str:
+    def run(self, line: str, *, has_tool: bool = True) -> str:
         """What it prints, which has no credential."""
-        said = self.person.run(self.words(line), cwd=self.project.path)
+        words = self.words(line, has_tool=has_tool)
+        said = self.person.run(words, cwd=self.project.path)
         assert self.token not in said
         return said
 
@@ -183,6 +185,27 @@ def test_a_profile_grants_commands_in_a_pod_and_changes(place: Place) -> None:
         each for each in streams if each["event"] == "broker" and each["outcome"] == "allowed"
     )
     assert done["detail"]["received"] > len("ECHO HELLO")
+
+
+def test_an_image_without_kubectl_has_that_of_the_host_in_a_box(place: Place) -> None:
+    """With the same placeholder, and no file of the person's; whatever it is told to do."""
+
+    def run(line: str) -> str:
+        return place.run(line, has_tool=False)
+
+    assert POD in run("kubectl get pods")
+    assert run(f"kubectl logs {POD}") == LOGGED.strip()
+    assert run(f"kubectl exec {POD} -- echo hello") == "ECHO HELLO"
+    text = shlex.quote(json.dumps(SETTINGS))
+    apply = "kubectl apply --validate=false --server-side -f settings.json"
+    assert "configmap/settings" in run(f"echo {text} >settings.json; {apply}")
+    assert "airlock: " in run("kubectl get secrets 2>&1 || echo failed")
+    assert "proxy-url: http://127.0.0.1" in run("kubectl config view --raw")
+    theirs = f"--kubeconfig={place.person.account.home}/.kube/config"
+    assert "clusters: null" in run(f"kubectl {theirs} config view --raw")
+    records = place.person.run("airlock-daemon log tail --json", cwd=place.project.path)
+    boxes = {str(each.get("sandbox")) for each in map(json.loads, records.splitlines())}
+    assert any("closed" in each for each in boxes)
 
 
 def test_a_certificate_or_a_program_of_the_person_opens_the_cluster(place: Place) -> None:

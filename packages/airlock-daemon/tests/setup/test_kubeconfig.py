@@ -74,6 +74,8 @@ def test_a_cluster_is_that_of_the_current_context() -> None:
     [
         (b"", "is no kubeconfig"),
         (b"apiVersion: v1", "is no kubeconfig"),
+        (b'{"current-context": "\xc7"}', "is no kubeconfig"),
+        (b'{"x": ' + b"[" * 100_000, "is no kubeconfig"),
         (b"{}", "has no current context"),
         (write(server="http://10.0.0.5"), "plain URL with https"),
         (write(server="https://u:p@10.0.0.5"), "plain URL with https"),

@@ -15,7 +15,7 @@ import re
 import subprocess
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec.structs import replace
@@ -26,7 +26,7 @@ from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.paths import expand_home
 from airlock_daemon.setup.programs import find_program
 from airlock_daemon.setup.reserved import is_within
-from airlock_daemon.setup.stored import BadCredential
+from airlock_daemon.setup.stored import NO_JSON, BadCredential
 from airlock_daemon.setup.trust import find_untrusted, list_steps
 from airlock_modules import Fault
 from airlock_wire import quote
@@ -153,7 +153,7 @@ class _Status(msgspec.Struct, rename="camel"):
     token: str = ""
     client_certificate_data: str = ""
     client_key_data: str = ""
-    expiration_timestamp: dt.datetime | None = None
+    expiration_timestamp: Annotated[dt.datetime, msgspec.Meta(tz=True)] | None = None
 
 
 class _ExecCredential(msgspec.Struct, rename="camel"):
@@ -220,7 +220,7 @@ def read_exec_credential(data: bytes, now: float) -> Access:
     """
     try:
         found = msgspec.json.decode(data, type=_ExecCredential)
-    except msgspec.MsgspecError:
+    except NO_JSON:
         raise BadCredential("is no ExecCredential in JSON") from None
     versions = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
     if found.kind != "ExecCredential" or found.api_version not in versions or not found.status:
@@ -391,7 +391,7 @@ def _read_file(data: bytes) -> tuple[str, _Context, _Server, _User]:
     """The current context of a kubeconfig in JSON: its name, itself, its cluster and its user."""
     try:
         found = msgspec.json.decode(data, type=_File)
-    except msgspec.MsgspecError:
+    except NO_JSON:
         raise BadCredential("is no kubeconfig in JSON") from None
     name = found.current_context
     contexts = {each.name: each.context for each in found.contexts or ()}

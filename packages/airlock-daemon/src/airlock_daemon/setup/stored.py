@@ -22,6 +22,8 @@ from airlock_modules import is_name
 
 LONGEST = 16_384
 """Bytes that a credential may have."""
+NO_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that are no JSON of the expected form."""
 
 _FOLDER = "stored"
 _KEY = re.compile(r"[0-9a-f]{64}")
@@ -81,7 +83,7 @@ def read_aws_keys(data: bytes, now: float) -> tuple[str, float]:
     """
     try:
         found = msgspec.json.decode(data, type=_Exported)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except NO_JSON:
         raise BadCredential("is not what aws configure export-credentials prints") from None
     keys = {
         "id": found.access_key_id,
