@@ -59,14 +59,9 @@ def _summarise(decision: Decision) -> tuple[bool, str | None, list[tuple[str, st
 
 def _make_seeds() -> tuple[bytes, ...]:
     lines = {
-        "aws": (
-            "s3 cp a s3://b/c --acl private",
-            "--region=x ec2 describe-instances --filters a b",
-        ),
         "docker": ("run --rm -v /a:/b -eA=b image sh -c x", "--host tcp://h compose -f a up"),
         "git": ("-C sub push origin main", "log --format=%H -n3 -- a", "commit -am x --fixup=y"),
         "ssh": ("-p 22 -oUser=x host ls -l", "-vNL 1:h:2 -i key u@host"),
-        "terraform": ("-chdir=x plan -out y -var a=b", "state mv --state=a b c"),
     }
     return tuple(
         bytes([number]) + line.encode().replace(b" ", b"\0")
@@ -79,7 +74,7 @@ def _make_words() -> tuple[bytes, ...]:
     words: dict[str, None] = {}
     for name in _NAMES:
         scopes = list(load_options(name).scopes())
-        # Of thousands of subcommands, as aws has them, every so many will do.
+        # Of hundreds of subcommands every so many will do.
         for scope in scopes[:: 1 + len(scopes) // 100]:
             words["\0".join(scope.key)] = None
             words.update(dict.fromkeys(list(scope.flags.exact)[:20]))

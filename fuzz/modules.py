@@ -88,7 +88,7 @@ def _check(data: bytes) -> None:
 
 
 def _make_seeds() -> tuple[bytes, ...]:
-    smallest = ("ssh", "terraform")
+    smallest = ("ssh", "docker")
     modules = [builtin_text(name).encode() for name in smallest]
     tables = [builtin_options(name).encode() for name in smallest]
     return (

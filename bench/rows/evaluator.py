@@ -20,8 +20,6 @@ _TYPICAL: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("git", ("push", "-u", "origin", "main")),
     ("git", ("commit", "-am", "Say what mapping a directory grants")),
     ("git", ("log", "--oneline", "--graph", "-20", "main..HEAD", "--", "src")),
-    ("terraform", ("plan", "-out=plan.out", "-var-file=prod.tfvars")),
-    ("aws", ("s3", "cp", "build/app.zip", "s3://bucket/app.zip", "--acl", "private")),
     ("ssh", ("-p", "2222", "deploy@build-1.example.com", "uptime")),
     ("docker", ("run", "--rm", "-it", "-e", "A=b", "alpine:3.20", "sh", "-c", "true")),
 )

@@ -29,11 +29,9 @@ _KNOWN = {
 _PROFILE = {"commands", "env"}
 
 STRICT_RULES = {
-    "aws": ["configure", "--endpoint-url", "--profile", "--debug"],
     "docker": ["--privileged", "-v=/*:*", "--volume=/*:*", "--network=host", "--pid=host"],
     "git": ["credential", "-c", "--exec-path", "--upload-pack", "clone & -u", "push & --force"],
     "ssh": ["-A", "-D", "-F", "-J", "-L", "-R", "-W", "-o=ProxyCommand*", "-o=LocalCommand*"],
-    "terraform": ["console", "-chdir=/*", "output", "state & pull"],
 }
 """What the modules of `StrictDaemon` deny, by tool."""
 

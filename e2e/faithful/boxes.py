@@ -19,8 +19,7 @@ _WORDS = {NONE: "in no box, where their module says so", BROKER: "by a broker, w
 def read_boxes(ground: Ground, daemons: Collection[str]) -> dict[str, dict[str, set[str]]]:
     """Return by daemon, and by entry, what its records call the boxes of its commands.
 
-    That is "bubblewrap" or "landlock" for a closed one, with "holding, " in front for one that has
-    credentials, NONE, or BROKER.
+    That is "bubblewrap" or "landlock" for a closed one, NONE, or BROKER.
     """
     return {each: _by_entry(ground.airlock[each].log, ground.workspaces) for each in daemons}
 

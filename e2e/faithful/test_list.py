@@ -5,7 +5,7 @@ from collections import Counter
 from e2e.faithful.runner.entry import Entry
 from e2e.faithful.runner.ways import CONTAINER_WAYS, HOST_WAYS
 
-TOOLS = {"git", "tar", "ssh", "terraform", "aws"}
+TOOLS = {"git", "tar", "ssh", "terraform"}
 """Beside the coreutils, what the list must have commands of."""
 
 

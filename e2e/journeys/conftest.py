@@ -20,29 +20,22 @@ from e2e.world.keys import KeyPair
 from e2e.world.product import Product
 from e2e.world.project import TOOLS
 from e2e.world.scene import Stage
-from e2e.world.server import choose_port
 from e2e.world.terraform import install_terraform
 
 from .errands.fixtures import (
-    aws_errand,
-    cloud,
     docker_errand,
     errand,
     git_https_errand,
     git_ssh_errand,
     ssh_errand,
-    terraform_errand,
 )
 
 __all__ = [
-    "aws_errand",
-    "cloud",
     "docker_errand",
     "errand",
     "git_https_errand",
     "git_ssh_errand",
     "ssh_errand",
-    "terraform_errand",
 ]
 
 KINDS = ("root", "user")
@@ -120,7 +113,7 @@ def tools(ground: Path) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def stages(
-    ground: Path, images: Images, server: GitServer, executables: Executables, tools: list[Path]
+    ground: Path, images: Images, server: GitServer, executables: Executables
 ) -> Iterator[dict[str, Stage]]:
     """Return a stage for each of KINDS. The key in its account's home may push."""
     with ExitStack() as stack:
@@ -129,7 +122,6 @@ def stages(
             "user": stack.enter_context(account.ordinary(ground / "user-home")),
         }
         made = {}
-        port = choose_port()
         for kind in KINDS:
             key = furnish(accounts[kind], known_hosts=server.known_hosts())
             server.authorize(key)
@@ -140,8 +132,6 @@ def stages(
                 images=images,
                 server=server,
                 executables=executables,
-                tools=tools,
-                cloud_port=port,
             )
             stack.callback(made[kind].close)
         yield made

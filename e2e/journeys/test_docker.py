@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from e2e.world.container import Setup
 from e2e.world.engine import LABEL, docker
-from e2e.world.own_tools import ENGINE, environment
+from e2e.world.own_tools import ENGINE, ENVIRONMENT
 from e2e.world.scene import Stage
 
 from .errands.docker import Docker
@@ -100,7 +100,7 @@ def test_without_airlock_there_is_no_engine(user_stage: Stage) -> None:
     scene = user_stage.workshop
     bare = Setup(image=scene.images.debian, mounts={"/usr": (Path("/usr"), "ro")})
     with bare.running() as client:
-        alone = client.run("docker", "ps", cwd="/", env=environment([]))
+        alone = client.run("docker", "ps", cwd="/", env=ENVIRONMENT)
     assert alone.exit_code == 1
     assert "Cannot connect to the Docker daemon" in alone.stderr
 

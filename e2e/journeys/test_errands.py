@@ -1,9 +1,7 @@
 """Every tool from every kind of container, and only with what the host has."""
 
-from pathlib import Path
-
 import pytest
-from e2e.world.own_tools import environment, own_tools
+from e2e.world.own_tools import ENVIRONMENT, own_tools
 from e2e.world.scene import Stage
 
 from .errands.errand import Errand, exchanged, put_away
@@ -18,15 +16,6 @@ CASES = [
     ("user", "someone", "busybox"),
     ("user", "0", "debian"),
 ]
-
-# What a container's own environment may hold, by the errand that it might lead astray.
-KEY = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "of-the-container"}
-FILE = {"AWS_SHARED_CREDENTIALS_FILE": "/workspace/credentials"}
-PROFILE = {"AWS_PROFILE": "nobody", "AWS_CONFIG_FILE": "/workspace/config"}
-OWN = {
-    "aws": {**KEY, **FILE, **PROFILE, "AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
-    "terraform": {**KEY, **FILE, "TF_CLI_ARGS": "-version"},
-}
 
 
 @pytest.mark.parametrize(("kind", "who", "image"), CASES)
@@ -44,18 +33,6 @@ def test_an_errand_succeeds(
     else:
         with setup.running() as client:
             job.do(client).succeeded()
-    assert job.arrived()
-
-
-@pytest.mark.parametrize(("errand", "own"), OWN.items(), ids=OWN, indirect=["errand"])
-def test_what_the_container_has_in_its_environment_is_not_used(
-    user_stage: Stage, errand: Errand, own: dict[str, str]
-) -> None:
-    """Keys, profiles, files, endpoints and arguments that the container names change nothing."""
-    scene = user_stage.workshop
-    job = errand.job(scene)
-    with scene.setup(scene.images.busybox).running() as client:
-        job.do(client, environment=own).succeeded()
     assert job.arrived()
 
 
@@ -87,18 +64,18 @@ def test_the_server_refuses_another_credential(stages: dict[str, Stage], errand:
 
 
 def test_without_airlock_the_credential_is_all_that_is_lacking(
-    stages: dict[str, Stage], errand: Errand, tools: list[Path]
+    stages: dict[str, Stage], errand: Errand
 ) -> None:
     """The same command by the container's own tool fails, and with the credential it succeeds."""
     stage = stages["user"]
     scene = errand.scene(stage)
     without, having = errand.job(scene), errand.job(scene)
-    with own_tools(scene, tools=tools, home=errand.trusts).running() as client:
-        failed = without.do(client, environment=environment(tools))
+    with own_tools(scene, home=errand.trusts).running() as client:
+        failed = without.do(client, environment=ENVIRONMENT)
     assert failed.exit_code != 0
     assert errand.lacks in failed.stdout + failed.stderr
     assert not without.arrived()
     home = (*errand.trusts, errand.credential)
-    with own_tools(scene, tools=tools, home=home).running() as client:
-        having.do(client, environment=environment(tools)).succeeded()
+    with own_tools(scene, home=home).running() as client:
+        having.do(client, environment=ENVIRONMENT).succeeded()
     assert having.arrived()

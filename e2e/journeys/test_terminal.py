@@ -7,7 +7,6 @@ from e2e.world.container import Container
 from e2e.world.running import Witness
 from e2e.world.scene import Stage
 
-from .errands.cloud import Terraform
 from .errands.ssh import Ssh
 
 # Says its size, then again whenever that changes, and does not end on its own.
@@ -72,21 +71,6 @@ def test_hanging_up_ends_the_tool(watching: Container) -> None:
         watching.run("killall", "-KILL", "linger").succeeded()
         assert terminal.wait() == 137
         witness.wait_for_end()
-
-
-def test_terraform_asks_and_is_answered(user_stage: Stage, terraform_errand: Terraform) -> None:
-    """apply shows its question on the terminal in colours, and goes on with what is typed."""
-    scene = user_stage.workshop
-    name = terraform_errand.write_configuration(scene)
-    cwd = f"/workspace/{name}"
-    with scene.setup(scene.images.busybox).running() as client:
-        client.run("terraform", "init", "-input=false", cwd=cwd).succeeded()
-        with client.sit_at("terraform", "apply", rows=50, cols=120, cwd=cwd) as terminal:
-            assert "\x1b[" in terminal.wait_for("Enter a value:")
-            terminal.enter("yes\r")
-            terminal.wait_for("Apply complete!")
-            assert terminal.wait() == 0
-    assert terraform_errand.applied(name) == f"hello {name}"
 
 
 def test_ssh_passes_the_terminal_on(stage: Stage, ssh_errand: Ssh) -> None:

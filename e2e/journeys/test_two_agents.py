@@ -15,12 +15,11 @@ from e2e.world.home import add_key
 from e2e.world.images import Images
 from e2e.world.keys import KeyPair
 from e2e.world.project import Project
-from e2e.world.scene import ENVIRONMENT, Scene, Stage
+from e2e.world.scene import Scene, Stage
 
-from .errands.cloud import Cloud
-
-GRANTS = {"builder": ("git",), "deployer": ("git", "aws")}
-"""What each may use: git with a key of its own, at a server of its own; only one has aws."""
+GRANTS = {"builder": ("git",), "deployer": ("git", "linger")}
+"""What each may use: git with a key of its own, at a server of its own; one a tool besides."""
+LINGER = '[command]\nbin = "true"\n[deny]\nargs = []\n[sandbox]\nbox = "closed"\n'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +49,7 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pair(
-    stages: dict[str, Stage], images: Images, server: GitServer, cloud: Cloud
-) -> Iterator[Pair]:
+def pair(stages: dict[str, Stage], images: Images, server: GitServer) -> Iterator[Pair]:
     """Return the two, of the ordinary account, with their containers running."""
     stage = stages["user"]
     account = stage.account
@@ -64,7 +61,7 @@ def pair(
         keys = {name: add_key(account, name) for name in GRANTS}
         for name, key in keys.items():
             servers[name].authorize(key)
-        main = stage.scene(commands=("git", "aws"), start=False)
+        main = stage.scene(commands=("git", "linger"), start=False)
         stack.callback(stage.clear)
         parties = {}
         for name, commands in GRANTS.items():
@@ -73,9 +70,8 @@ def pair(
             profile = _profile(
                 name, commands, project, ports=[each.port for each in servers.values()]
             )
-            if "aws" in commands:
-                profile += f"\n[network]\n{stage.lead_to_cloud(['aws'])}"
-            agent = main.airlock.add_agent(name, profile=profile)
+            modules = {"linger": LINGER} if "linger" in commands else {}
+            agent = main.airlock.add_agent(name, profile=profile, modules=modules)
             scene = dataclasses.replace(main, agent=agent, project=project)
             parties[name] = (scene, keys[name], servers[name])
         main.airlock.start()
@@ -90,7 +86,7 @@ def _profile(
     name: str, commands: tuple[str, ...], project: Project, *, ports: Sequence[int]
 ) -> str:
     places = [f"git@127.0.0.1:{port}/**" for port in ports]
-    variables = {**ENVIRONMENT, "GIT_SSH_COMMAND": f"ssh -o IdentitiesOnly=yes -i ~/.ssh/{name}"}
+    variables = {"GIT_SSH_COMMAND": f"ssh -o IdentitiesOnly=yes -i ~/.ssh/{name}"}
     settings = ", ".join(f"{key} = {json.dumps(value)}" for key, value in variables.items())
     return (
         f"commands = {json.dumps(commands)}\n\n"
@@ -127,9 +123,8 @@ def test_neither_has_the_others_key(pair: Pair) -> None:
 
 def test_neither_has_the_others_commands(pair: Pair) -> None:
     """What one profile grants is refused to the other agent, and its log record says by what."""
-    who = ("aws", "sts", "get-caller-identity")
-    pair.deployer.client.run(*who).succeeded()
-    refused = pair.builder.client.run(*who)
+    pair.deployer.client.run("linger").succeeded()
+    refused = pair.builder.client.run("linger")
     assert refused.exit_code == 126
     assert refused.stderr.startswith("airlock: ")
     last = pair.builder.scene.airlock.audit()[-1]

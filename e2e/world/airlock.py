@@ -1,7 +1,7 @@
 """Airlock on the host: its files, its agents, and the daemon as a process of an account."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,16 +32,12 @@ class Agent:
 class Airlock:
     """One installation below `folder`, which is made, for `account`.
 
-    `executable` is airlock-daemon. The daemon runs from `start` to `stop` or `kill`, and finds
-    `tools`, which lie in one directory, before those of the system.
+    `executable` is airlock-daemon. The daemon runs from `start` to `stop` or `kill`.
     """
 
-    def __init__(
-        self, *, executable: Path, account: Account, folder: Path, tools: Sequence[Path] = ()
-    ) -> None:
+    def __init__(self, *, executable: Path, account: Account, folder: Path) -> None:
         self.account = account
-        self._command = command_line(executable, account, alongside=tools)
-        self._path = ":".join([*sorted({str(tool.parent) for tool in tools}), TOOLS])
+        self._command = command_line(executable, account)
         self._files = Installation(folder)
         self._daemon: Daemon | None = None
         self.enable("git", "ssh")
@@ -107,4 +103,4 @@ class Airlock:
         return [json.loads(line) for line in self._files.log.read_text().splitlines()]
 
     def _environment(self) -> dict[str, str]:
-        return self.account.environment(path=self._path)
+        return self.account.environment(path=TOOLS)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from . import aws_server
 from .github_api import answer_github
@@ -27,7 +28,9 @@ PYPI = "pypi.org"
 FILES = "files.pythonhosted.org"
 UPLOAD = "upload.pypi.org"
 INDEX = "index.airlock.test"
-NAMES = (GITHUB, ANTHROPIC, NPM, PYPI, FILES, UPLOAD, INDEX)
+MIRROR = "mirror.airlock.test"
+"""Has providers of Terraform (its network mirror protocol), for whoever asks."""
+NAMES = (GITHUB, ANTHROPIC, NPM, PYPI, FILES, UPLOAD, INDEX, MIRROR)
 USER = "reader"
 """The account of the private index."""
 CLOUD = "127.77.0.2"
@@ -43,6 +46,8 @@ class Services:
     registry: Registry
     wheels: dict[str, bytes] = field(default_factory=dict)
     """The Python packages of both indexes, by the names of their files."""
+    mirror: dict[str, dict[str, object] | bytes] = field(default_factory=dict)
+    """What the mirror has, by the path."""
     heard: threading.Event = field(default_factory=threading.Event)
     """Set by a question for the models: the client has had the last word of a stream."""
 
@@ -106,8 +111,8 @@ class Services:
         if asked.path == "/simple/echo":
             return 200, f"you are {asked.account}"
         parts = asked.path.strip("/").split("/")
-        if parts[0] == "packages":
-            found = self.wheels.get(parts[-1])
+        if parts[0] == "packages" or asked.host.startswith(MIRROR):
+            found: Any = self.wheels.get(parts[-1]) or self.mirror.get(asked.path)
             return (404, "no such file") if found is None else (200, found)
         names = [each for each in self.wheels if _project(each) == parts[-1]]
         at = FILES if asked.host.startswith(PYPI) else asked.host

@@ -6,12 +6,11 @@ Its first requests are taken unsigned. They make users, of whom each may do what
 import importlib.util
 import json
 import ssl
-import subprocess
 import sys
 import urllib.parse
 import urllib.request
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,24 +40,6 @@ def why_not() -> str | None:
     if missing:
         return f"{' and '.join(missing)} not installed in the environment of the tests"
     return None
-
-
-@contextmanager
-def running_aws(home: Path, folder: Path, *, port: int) -> Iterator[str]:
-    """Serve at `port` while the context lasts; `home` gets the settings and keys of a client.
-
-    Yields the address.
-    """
-    address = f"http://127.0.0.1:{port}"
-    with running_server(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        port=port,
-        said=folder / "moto-said",
-        environment={"PATH": "/usr/bin:/bin", "INITIAL_NO_AUTH_ACTION_COUNT": "3"},
-    ):
-        key = _make_user(address, "faithful", _S3)
-        _write_settings(home, address, key)
-        yield address
 
 
 @contextmanager
@@ -96,18 +77,8 @@ def running_cloud(folder: Path, authority: Path, *, address: str) -> Iterator[di
         yield {name: secret for name, (_, secret) in keys.items()}
 
 
-def fill_bucket(aws: str, environment: Mapping[str, str], objects: Mapping[str, bytes]) -> None:
-    """Make the bucket BUCKET with these objects, by the aws command at `aws`."""
-    calls = [(["mb", f"s3://{BUCKET}"], b"")]
-    calls += [(["cp", "-", f"s3://{BUCKET}/{key}"], data) for key, data in objects.items()]
-    for words, data in calls:
-        subprocess.run(
-            [aws, "s3", *words], env=environment, input=data, check=True, capture_output=True
-        )
-
-
 def _make_user(
-    address: str, name: str, actions: Sequence[str], trusts: ssl.SSLContext | None = None
+    address: str, name: str, actions: Sequence[str], trusts: ssl.SSLContext
 ) -> tuple[str, str]:
     """Return the id and the secret of a key of a new user, who may do these."""
     _ask(address, trusts, Action="CreateUser", UserName=name)
@@ -123,13 +94,13 @@ def _allow(actions: Sequence[str]) -> dict[str, object]:
     return {"Version": "2012-10-17", "Statement": [statement]}
 
 
-def _ask(address: str, trusts: ssl.SSLContext | None, **parameters: str) -> ET.Element:
+def _ask(address: str, trusts: ssl.SSLContext, **parameters: str) -> ET.Element:
     form = urllib.parse.urlencode({**parameters, "Version": "2010-05-08"})
     return ET.fromstring(_send(address, trusts, form, scope="us-east-1/iam"))  # noqa: S314 - ours
 
 
 def _send(
-    url: str, trusts: ssl.SSLContext | None, body: str, *, scope: str, method: str = "POST"
+    url: str, trusts: ssl.SSLContext, body: str, *, scope: str, method: str = "POST"
 ) -> bytes:
     # What the request is about is read from the scope of its signature, which nobody checks yet.
     account = f"AWS4-HMAC-SHA256 Credential=x/20240101/{scope}/aws4_request, Signature=x"
@@ -141,15 +112,3 @@ def _send(
     with urllib.request.urlopen(request, context=trusts) as answer:  # noqa: S310 - as above
         content: bytes = answer.read()
     return content
-
-
-def _write_settings(home: Path, address: str, key: tuple[str, str]) -> None:
-    folder = home / ".aws"
-    folder.mkdir()
-    (folder / "config").write_text(
-        f"[default]\nregion = us-east-1\nendpoint_url = {address}\ncli_pager =\n"
-        "retry_mode = standard\nmax_attempts = 1\n"
-    )
-    (folder / "credentials").write_text(
-        f"[default]\naws_access_key_id = {key[0]}\naws_secret_access_key = {key[1]}\n"
-    )

@@ -4,7 +4,7 @@ It stands in the host's network, so that every server is where it is for the hos
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from .container import Setup
@@ -15,12 +15,12 @@ ENGINE = "/var/run/docker.sock"
 """Where the engine listens, for everyone on this host who may talk to it."""
 
 
-def own_tools(scene: Scene, *, tools: Sequence[Path], home: Iterable[str]) -> Setup:
-    """Describe a container with the scene's workspace and `tools` beside those of the system.
+def own_tools(scene: Scene, *, home: Iterable[str]) -> Setup:
+    """Describe a container with the scene's workspace and the tools of the system.
 
     Its root has the files `home`, which are named from the account's home.
     """
-    places = {Path("/usr"), Path(sys.prefix), Path(sys.base_prefix), *(t.parents[1] for t in tools)}
+    places = {Path("/usr"), Path(sys.prefix), Path(sys.base_prefix)}
     mounts = {
         str(place): (place, "ro")
         for place in places
@@ -31,15 +31,12 @@ def own_tools(scene: Scene, *, tools: Sequence[Path], home: Iterable[str]) -> Se
     return Setup(image=scene.images.debian, mounts=mounts, options=("--network=host",))
 
 
-def environment(tools: Sequence[Path]) -> dict[str, str]:
-    """Return the environment in which such a container's tools find each other and ask nobody."""
-    return {
-        "PATH": ":".join([*sorted({str(tool.parent) for tool in tools}), TOOLS]),
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "CHECKPOINT_DISABLE": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-        # The workspace belongs to the account, and the container's root is another.
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": "safe.directory",
-        "GIT_CONFIG_VALUE_0": "*",
-    }
+ENVIRONMENT = {
+    "PATH": TOOLS,
+    "GIT_TERMINAL_PROMPT": "0",
+    # The workspace belongs to the account, and the container's root is another.
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "safe.directory",
+    "GIT_CONFIG_VALUE_0": "*",
+}
+"""That in which such a container's tools find each other and ask nobody."""

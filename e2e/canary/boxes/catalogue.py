@@ -11,7 +11,6 @@ from e2e.canary.boxes.families import (
     environment,
     files,
     git,
-    holding,
     kernel,
     network,
     processes,
@@ -30,7 +29,6 @@ BOX_FAMILIES: tuple[Family, ...] = (
     around.FAMILY,
     bounds.FAMILY,
     egress.FAMILY,
-    holding.FAMILY,
     docker.FAMILY,
     classes.FAMILY,
 )

@@ -34,22 +34,12 @@ _FILTER = (
         "fn no(_: seccomp.Sockets) ?linux.E {\n    return null;\n}\n\npub fn runBoxed(",
     ),
 )
-_ALONE = (
-    ("command.zig", "    var permit: execution.Permit = undefined;\n", ""),
-    ("command.zig", ".alone => execution.allowOne(&permit),", ".alone => null,"),
-    ("command.zig", ".permit = if (wanted.execution == .alone) &permit else null,", ""),
-)
-_LISTED = ".listed => landlock.keepToPrograms(wanted.pairs) orelse execution.keepToPaths(),"
-_NOEXEC = ("box.zig", 'if (setAttributes("/", mount_noexec, 0)) |errno| return errno;', "")
 _DUMPABLE = ("preparation.zig", "if (set(.SET_DUMPABLE, 0))", "if (set(.SET_DUMPABLE, 1))")
 CHANGES: Mapping[str, tuple[Change, ...]] = {
     "filter": _FILTER,
     "sockets": _FILTER,
     "ipc": (*_FILTER, ("box.zig", '{ "/tmp", "/dev/shm" };', '{"/tmp"};')),
     "keys": _FILTER,
-    "alone": _ALONE,
-    "listed": (("command.zig", _LISTED, ".listed => null,"),),
-    "noexec": (_NOEXEC,),
     "privileges": (("box.zig", "    return dropCapabilities();", "    return null;"),),
     "environment": (_DUMPABLE,),
     "processes": (
@@ -80,9 +70,6 @@ CHANGES: Mapping[str, tuple[Change, ...]] = {
 FENCE_OFF = ("files", "filter", "keys", "devices")
 """Guards that a box by Landlock has as well, and that can be off there."""
 
-PROGRAMS = ("programs", "alone", "listed", "noexec")
-"""Guards of boxes that hold credentials, which bubblewrap makes for either user."""
-
 
 def make(guard: str) -> Path | None:
     """The launcher without a guard, built unless it was; None where the guard is none of its.
@@ -93,11 +80,6 @@ def make(guard: str) -> Path | None:
     if changes is None:
         return None
     return _build_once("main.zig", changes)
-
-
-def make_tool() -> Path:
-    """A static program that executes what it is told to (`native/confined.zig`), built once."""
-    return _build_once("confined.zig", ())
 
 
 def _build_once(main: str, changes: tuple[Change, ...]) -> Path:

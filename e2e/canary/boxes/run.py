@@ -50,8 +50,6 @@ def can_be_off(guard: str, by: By) -> bool:
     """Whether this guard is one of boxes that are made so, and can be taken away from them."""
     if guard == "box-devices":
         return by.maker == "landlock"
-    if guard.removeprefix("box-") in mutants.PROGRAMS:
-        return by.maker == "bubblewrap"
     return by == WAYS[0] or (
         by.maker == "landlock" and guard.removeprefix("box-") in mutants.FENCE_OFF
     )

@@ -16,9 +16,9 @@ from airlock_daemon.brokers.egress.destinations import Network
 from airlock_daemon.cli import main
 from airlock_daemon.command import launcher
 from airlock_daemon.command.order import Bounds
-from airlock_daemon.request import execution, fetching
-from airlock_daemon.sandbox import bubblewrap, choice, credentials, fencing, making, shared
-from airlock_daemon.sandbox.box import HOME, Box, Closed, Memory, System
+from airlock_daemon.request import execution
+from airlock_daemon.sandbox import bubblewrap, choice, fencing, making, shared
+from airlock_daemon.sandbox.box import Box, Closed, Memory, System
 from airlock_daemon.workspace import seeing
 
 
@@ -117,44 +117,6 @@ def way() -> None:
     _put(Network, "names", lambda *_: True)
 
 
-def holding() -> None:
-    """A file is fetched wherever the way to it leads, and put where anybody looks."""
-    _put(credentials, "leads_through", lambda *_: False)
-    _put(fetching, "hide", lambda box: (box, {"HOME": HOME}))
-    _put(choice, "cover_processes", lambda box, _: box)
-
-
-def programs() -> None:
-    """Whatever is there may be executed."""
-    _put(bubblewrap, "_name_execution", lambda _: "any")
-
-
-def alone() -> None:
-    """The launcher has no filter that keeps a box to its tool."""
-
-
-def listed() -> None:
-    """The launcher does not have the kernel keep a box to its list, nor is all else without code.
-
-    Each of the two would be enough for a program of the system.
-    """
-
-    def executable(box: Box) -> Iterator[str]:
-        everywhere = tuple(each.target for each in box.operations if isinstance(each, System))
-        is_listed = box.bound is not None and box.bound.programs
-        return cast("Iterator[str]", real(_let_load(box, everywhere) if is_listed else box))
-
-    real = _put(bubblewrap, "_list_executable", executable)
-
-
-def _let_load(box: Box, everywhere: tuple[str, ...]) -> Box:
-    return box if box.bound is None else replace(box, bound=replace(box.bound, loaded=everywhere))
-
-
-def noexec() -> None:
-    """What can be written is mounted as everything else."""
-
-
 def sockets() -> None:
     """The host's network, no filter, and its sockets at their paths."""
     files()
@@ -229,11 +191,6 @@ OFF: dict[str, Callable[[], None]] = {
             devices,
             bounds,
             way,
-            holding,
-            programs,
-            alone,
-            listed,
-            noexec,
         ),
     )
 }

@@ -3,24 +3,15 @@
 import os
 import pwd
 import secrets
-import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from e2e.canary.boxes.mutants import make_tool
 from e2e.world.account import Account
 from e2e.world.installation import Installation
 from e2e.world.server import choose_port
 
 _MODULE = '[command]\nbin = "{program}"\n[deny]\nargs = []\n[sandbox]\n{sandbox}'
 _CLOSED = 'box = "closed"\n'
-_CREDENTIALS = "[credentials]\n"
-_HELD = f"""{_CREDENTIALS}files."~/.kube/config" = "~/.kube/config"
-env.HELD = ["/bin/cat", "<home>/.netrc"]
-"""
-_HIDDEN = _HELD.replace("~/.kube/config", "${KUBECONFIG}", 1)
-# Which prints the words of a file, and fails.
-_FAILS = '["/bin/sh", "-c", "cat <home>/.netrc; cat <home>/.netrc >&2; exit 1"]'
 # As the built-in module of git has it.
 _FORWARDED = """\
 [env]
@@ -39,19 +30,6 @@ _MODULES = {
         "/usr/bin/python3",
         f'{_CLOSED}network = ["127.0.0.1:<open>", "*.example.com:443", "x.invalid:<open>"]\n',
     ),
-    "holding": ("/usr/bin/python3", f'{_CLOSED}programs = ["*"]\n{_HELD}'),
-    # What it holds is reached through the workspace, and cannot be had.
-    "chosen": ("/usr/bin/python3", f'{_CLOSED}{_CREDENTIALS}files."~/held" = "~/chosen"\n'),
-    # The same where nothing may be executed but the tool.
-    "alone": ("/usr/bin/python3", f"{_CLOSED}{_HELD}"),
-    # One that executes what it is told to, where the list has a directory with nothing in it.
-    "listed": ("<root>/tools/bin/tool", f'{_CLOSED}programs = ["<root>/tools/none/**"]\n{_HELD}'),
-    # A tool that reads whatever it is told to, and what it holds stands where nobody is told of.
-    "grep": ("/bin/grep", f"{_CLOSED}{_HIDDEN}"),
-    # A door to the engine, and whatever a tool does there.
-    "engine": ("/usr/bin/python3", f'{_CLOSED}brokers = ["docker"]\nprograms = ["*"]\n'),
-    "lent": ("/usr/bin/python3", f'{_CLOSED}{_CREDENTIALS}files."~/held" = "~/lent"\n'),
-    "told": ("/usr/bin/python3", f"{_CLOSED}{_CREDENTIALS}env.HELD = {_FAILS}\n"),
     "home": ("/usr/bin/python3", 'box = "home"\n'),
     "none": ("/usr/bin/python3", 'box = "none"\n'),
 }
@@ -195,13 +173,7 @@ class BoxWorld(Installation):
             line = f"token = {self.words[name]}"
             is_json = name.endswith(".json")
             file.write_text(_JSON.format(line=line) if is_json else f"[x]\n{line}\n")
-        for name in ("bin", "none"):
-            (self.folder / "tools" / name).mkdir(parents=True)
-        shutil.copy(make_tool(), self.folder / "tools/bin/tool")
         (self.account.home / "link").symlink_to("nowhere")
-        (self.account.home / "chosen").symlink_to(self.workspace / "chosen")
-        (self.account.home / "lent").symlink_to(self.other / "lent")
-        (self.other / "lent").symlink_to(self.account.home / ".ssh/id_ed25519")
         (self.other / "file").write_text(self.words["workspace of another"])
         (self.outside / "file").write_text(self.words["beside"])
         (self.outside / "own").write_text("x" * 17)

@@ -10,7 +10,7 @@ Carriage = Literal["direct", "descriptors", "streamed"]
 UNBOXED = "unboxed-"
 """What the name of a daemon begins with that has the tools of modules of its own in no box."""
 
-BUILT_IN = ("aws", "git", "ssh", "terraform")
+BUILT_IN = ("git", "ssh")
 """The tools whose built-in modules are taken as they are."""
 
 

@@ -32,15 +32,8 @@ def running_daemons(
     executable: Path,
     grants: Mapping[str, Grant],
     daemons: Collection[str],
-    cloud_port: int,
 ) -> Iterator[None]:
-    """Run each of `daemons` for as long as the context lasts.
-
-    The boxes of aws reach a cloud at `cloud_port` of this host.
-    """
-    profile = _PROFILE
-    if "aws" in grants:
-        profile += f'[network]\naws = ["127.0.0.1:{cloud_port}"]\n'
+    """Run each of `daemons` for as long as the context lasts."""
     with ExitStack() as stack:
         for daemon in daemons:
             files = ground.airlock[daemon]
@@ -53,7 +46,7 @@ def running_daemons(
             passes = "true" if daemon.endswith("descriptors") else "false"
             boxes = f'\n[sandbox]\nuser = "{BOX_USER}"\n' if os.geteuid() == 0 else ""
             files.enable(sorted(grants), more=f"\n[daemon]\npass_descriptors = {passes}\n{boxes}")
-            files.add_agent(_AGENT, profile=profile, modules=modules)
+            files.add_agent(_AGENT, profile=_PROFILE, modules=modules)
             stack.enter_context(
                 Daemon(
                     files.argv([executable]),

@@ -4,11 +4,9 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 
 from e2e.faithful.runner.entry import Entry
 from e2e.faithful.runner.workspace import lay_out
@@ -16,8 +14,7 @@ from e2e.faithful.world.airlock import running_daemons
 from e2e.faithful.world.ground import COMMIT_DATES, Ground
 from e2e.faithful.world.modules import Grant, make_grants
 from e2e.faithful.world.repositories import Repositories
-from e2e.world import aws_server, sshd
-from e2e.world.server import choose_port
+from e2e.world import sshd
 from e2e.world.terraform import install_terraform, makers
 
 
@@ -74,21 +71,15 @@ def built_world(
     """
     ground = Ground.make(folder)
     missing: dict[str, str] = {}
-    port = choose_port()
     with ExitStack() as stack:
         if "ssh" in tools and (reason := _serve_ssh(ground, stack)):
             missing["ssh"] = reason
-        # The two slow ones side by side: moto alone takes more than a second to import.
-        with ThreadPoolExecutor(2) as pool:
-            aws = pool.submit(_serve_aws, ground, stack, port) if "aws" in tools else None
-            if "terraform" in tools and (reason := _prepare_terraform(ground)):
-                missing["terraform"] = reason
-            repositories = Repositories(ground.environment)
-            for name, make in repositories.makers().items():
-                (ground.templates / name).mkdir()
-                make(ground.templates / name)
-            if aws is not None and (reason := aws.result()):
-                missing["aws"] = reason
+        if "terraform" in tools and (reason := _prepare_terraform(ground)):
+            missing["terraform"] = reason
+        repositories = Repositories(ground.environment)
+        for name, make in repositories.makers().items():
+            (ground.templates / name).mkdir()
+            make(ground.templates / name)
         for name in set(tools) - missing.keys():
             if ground.find(name) is None:
                 missing[name] = f"there is no {name} on PATH"
@@ -98,9 +89,7 @@ def built_world(
         )
         ground.install_shim(shim, grants)
         stack.enter_context(
-            running_daemons(
-                ground, executable=daemon, grants=grants, daemons=daemons, cloud_port=port
-            )
+            running_daemons(ground, executable=daemon, grants=grants, daemons=daemons)
         )
         yield World(ground=ground, grants=grants, missing=missing, patience=patience)
 
@@ -109,20 +98,6 @@ def _serve_ssh(ground: Ground, stack: ExitStack) -> str | None:
     reason = sshd.why_not()
     if reason is None:
         stack.enter_context(sshd.running_sshd(ground.servers))
-    return reason
-
-
-def _serve_aws(ground: Ground, stack: ExitStack, port: int) -> str | None:
-    aws = ground.find("aws")
-    if aws is None:
-        return "there is no aws on PATH (Debian: awscli)"
-    reason = aws_server.why_not()
-    if reason is None:
-        stack.enter_context(aws_server.running_aws(ground.home, ground.servers, port=port))
-        random = Random(4).randbytes(200_000)  # noqa: S311 - no secret
-        aws_server.fill_bucket(
-            aws, ground.environment, {"kept/text.txt": b"text\n", "kept/random": random}
-        )
     return reason
 
 

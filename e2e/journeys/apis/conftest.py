@@ -21,9 +21,11 @@ PROJECTS = ("anthropic", "awscli", "boto3", "twine", "uv")
 
 
 @pytest.fixture(scope="package")
-def place(stages: dict[str, Stage], executables: Executables, ground: Path) -> Iterator[Place]:
+def place(
+    stages: dict[str, Stage], executables: Executables, ground: Path, tools: list[Path]
+) -> Iterator[Place]:
     """Return the person, while the daemon and the services run."""
-    with running_place(stages["user"], executables, ground / "apis") as place:
+    with running_place(stages["user"], executables, ground / "apis", tools=tools) as place:
         yield place
 
 

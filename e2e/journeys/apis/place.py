@@ -3,7 +3,7 @@
 import json
 import secrets
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ echo {password}
 [ ! -e ~/locked ]
 """
 """A program of the person's that prints the password of the index; beside `~/locked` it fails."""
-COMMANDS = ("gh", "anthropic", "npm", "pypi", "aws")
+COMMANDS = ("gh", "anthropic", "npm", "pypi", "aws", "terraform")
 PROFILE = """\
 commands = {commands}
 [git]
@@ -50,8 +50,10 @@ set = {{ AWS_PROFILE = "{aws_profile}" }}
 regions = ["{region}"]
 buckets = ["{bucket}"]
 roles = ["{role}"]
-allow = ["s3:PutObject"]
+allow = ["s3:PutObject", "s3:DeleteObject", "s3:GetObjectTagging"]
 hosts = {aws_hosts}
+[network]
+terraform = ["{mirror}:443"]
 """
 
 
@@ -115,10 +117,12 @@ class Keeper:
 
 
 @contextmanager
-def running_place(stage: Stage, executables: Executables, folder: Path) -> Iterator[Place]:
+def running_place(
+    stage: Stage, executables: Executables, folder: Path, *, tools: Sequence[Path] = ()
+) -> Iterator[Place]:
     """Have a person with credentials at home, and a daemon that sees the services.
 
-    `folder`, which is made, is for its files.
+    `folder`, which is made, is for its files. The daemon finds `tools` before those of the host.
     """
     account = stage.account
     known = {
@@ -144,7 +148,8 @@ def running_place(stage: Stage, executables: Executables, folder: Path) -> Itera
         account.write(
             files / "agents/my/airlock.toml", _write_profile(project, printer), mode=0o600
         )
-        variables = {"SSL_CERT_FILE": str(server.authority)}
+        search = (*(str(each.parent) for each in tools), person.environment["PATH"])
+        variables = {"SSL_CERT_FILE": str(server.authority), "PATH": ":".join(search)}
         for name, file in (("CONFIG", "config"), ("SHARED_CREDENTIALS", "credentials")):
             copy = account.write(
                 account.home / f"aws-{file}", (folder / file).read_text(), mode=0o600
@@ -186,6 +191,7 @@ def _write_profile(project: Project, printer: Path) -> str:
         bucket=aws_server.BUCKET,
         region=aws_server.REGION,
         role=aws_server.ROLE,
+        mirror=api_services.MIRROR,
     )
 
 
@@ -193,8 +199,7 @@ def _give_credentials(person: Person, known: Mapping[str, str], *, cwd: Path) ->
     """Put each where the person has it; return the program that prints that of the index."""
     account = person.account
     folder = account.home / ".config/gh"
-    # The recipes' journeys use the same home.
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True)
     hosts = f"github.com:\n    oauth_token: {known[GITHUB]}\n    user: ada\n"
     account.write(folder / "hosts.yml", hosts, mode=0o600)
     account.own(account.home / ".config")

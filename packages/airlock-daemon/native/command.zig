@@ -44,10 +44,8 @@ pub fn run(first: *const delivery.Delivery, deaths: i32) void {
 pub fn runBoxed(socket: i32, deaths: i32, wanted: *const command_line.Box, moved: *const box.Moved) void {
     // Already here: it takes a quarter of a millisecond, and nobody waits yet. All that follows may be done.
     if (seccomp.confine(wanted.sockets)) |errno| return control.sendFailure(socket, .setup_failed, errno);
-    var permit: execution.Permit = undefined;
     const fault = switch (wanted.execution) {
         .any => null,
-        .alone => execution.allowOne(&permit),
         .listed => landlock.keepToPrograms(wanted.pairs) orelse execution.keepToPaths(),
     };
     if (fault) |errno| return control.sendFailure(socket, .setup_failed, errno);
@@ -69,7 +67,6 @@ pub fn runBoxed(socket: i32, deaths: i32, wanted: *const command_line.Box, moved
         .directory = -1,
         .standard = descriptors[0 .. descriptor_count - 1].*,
         .kept = further[0..order.kept],
-        .permit = if (wanted.execution == .alone) &permit else null,
     }, &place.?, descriptors, deaths, false);
 }
 
@@ -109,7 +106,6 @@ fn watch(
 ) bool {
     const socket = descriptors.control;
     const pid = tool.start(order, descriptors, place) orelse return false;
-    if (descriptors.permit) |permit| permit.grant(pid, deaths);
     // From here on the tool alone holds its pipes, so that their readers see its end.
     for (received) |descriptor| _ = linux.close(descriptor);
     // Nothing that ends the service's process group may end this. It fails only in a process that has

@@ -13,7 +13,7 @@ pub const Arguments = struct { socket: i32, box: ?Box = null };
 /// Who is in a box, which sockets may be made there, the human's home where it has that (HOME is `-`
 /// otherwise), what the daemon listens by in there (`-` for both where it does not), what may be executed, and
 /// pairs: a path at which a mount was made, and where it is moved; `-` and the path of one in which no link is
-/// to be followed; `x` and one on which files may be executed; `p` and a program, or a directory of programs;
+/// to be followed; `x` and one on which files may be executed; `p` and a program;
 /// `r` and one at which nothing more may be made; `d` and /dev, which is to be made.
 pub const Box = struct {
     identity: Identity,
@@ -24,8 +24,8 @@ pub const Box = struct {
     pairs: []const [*:0]const u8,
 };
 
-/// What may be executed in a box: all that is there, the tool and nothing after it, or what is listed.
-pub const Execution = enum { any, alone, listed };
+/// What may be executed in a box: all that is there, or what is listed.
+pub const Execution = enum { any, listed };
 
 /// The socket over which listeners are sent, and where they listen.
 pub const Doors = struct { socket: i32, addresses: []const u8 };
@@ -70,7 +70,7 @@ pub fn describe(fault: Fault) []const u8 {
         error.BadDescriptor => "FD must be a number above 2",
         error.BadIdentity => "USER and GROUP must be numbers",
         error.BadSockets => "SOCKETS must be the number of a kind",
-        error.BadExecution => "EXECUTION must be any, alone or listed",
+        error.BadExecution => "EXECUTION must be any or listed",
         error.BadDoors => "DOORS_FD must be a number above 2, or - like ADDRESSES",
     };
 }
@@ -90,13 +90,13 @@ fn parseNumber(digits: []const u8) ?i32 {
 test "the first argument is a descriptor" {
     try std.testing.expectEqual(Arguments{ .socket = 3 }, try parse(&.{ "launch", "3" }));
     try std.testing.expectEqual(1024, (try parse(&.{ "launch", "1024" })).socket);
-    const boxed = (try parse(&.{ "launch", "5", "0", "2147483647", "2", "-", "-", "-", "alone", "/from", "/to" })).box.?;
+    const boxed = (try parse(&.{ "launch", "5", "0", "2147483647", "2", "-", "-", "-", "listed", "/from", "/to" })).box.?;
     try std.testing.expectEqual(Identity{ .user = 0, .group = 2147483647 }, boxed.identity);
     try std.testing.expectEqual(Sockets.unix, boxed.sockets);
     try std.testing.expectEqual(null, boxed.home);
     try std.testing.expectEqual(null, boxed.doors);
     try std.testing.expectEqualStrings("/to", std.mem.span(boxed.pairs[1]));
-    try std.testing.expectEqual(Execution.alone, boxed.execution);
+    try std.testing.expectEqual(Execution.listed, boxed.execution);
     const at_home = (try parse(&.{ "launch", "5", "0", "0", "0", "/home/me", "7", "127.0.0.1:1", "any" })).box.?;
     try std.testing.expectEqualStrings("/home/me", std.mem.span(at_home.home.?));
     try std.testing.expectEqual(7, at_home.doors.?.socket);
@@ -114,7 +114,7 @@ test "more or fewer arguments are refused" {
         try std.testing.expectError(error.BadSockets, parse(&.{ "launch", "3", "4", "5", bad, "-", "-", "-", "any" }));
     }
     try std.testing.expectError(error.BadSockets, parse(&.{ "launch", "3", "4", "5", "256", "-", "-", "-", "any" }));
-    inline for (.{ "", "-", "ALONE", "0" }) |bad|
+    inline for (.{ "", "-", "ANY", "0" }) |bad|
         try std.testing.expectError(error.BadExecution, parse(&.{ "launch", "3", "4", "5", "0", "-", "-", "-", bad }));
     inline for (.{ "2", "", "x", "-" }) |bad|
         try std.testing.expectError(error.BadDoors, parse(&.{ "launch", "3", "4", "5", "0", "-", bad, "127.0.0.1:1", "any" }));

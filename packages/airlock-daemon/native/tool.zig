@@ -8,7 +8,6 @@ const landlock = @import("landlock.zig");
 const limits = @import("limits.zig");
 const orders = @import("order.zig");
 const Place = @import("place.zig").Place;
-const Permit = @import("seccomp/execution.zig").Permit;
 const seccomp = @import("seccomp/install.zig");
 const failed = @import("errno.zig").failed;
 
@@ -26,8 +25,6 @@ pub const Descriptors = struct {
     rules: []const i32 = &.{},
     /// The directory of the cgroup in which it starts; null for that of its supervisor.
     cgroup: ?i32 = null,
-    /// By this the tool is the only thing that is executed; null for no such bound.
-    permit: ?*const Permit = null,
 };
 
 const Plan = struct {
@@ -62,7 +59,6 @@ pub fn start(order: *const orders.Order, descriptors: *const Descriptors, place:
         .supervisor = linux.getpid(),
     };
     if (descriptors.cgroup) |cgroup| return forkInto(cgroup, &plan);
-    if (descriptors.permit != null) return forkBeside(&plan);
     const result = linux.clone(
         run,
         @intFromPtr(&child_stack) + child_stack.len,
@@ -111,17 +107,6 @@ fn forkInto(cgroup: i32, plan: *const Plan) ?i32 {
     return @intCast(result);
 }
 
-/// A child for which this process has something to do before it executes the tool.
-fn forkBeside(plan: *const Plan) ?i32 {
-    const result = linux.fork();
-    if (result == 0) linux.exit_group(run(@intFromPtr(plan)));
-    if (failed(result)) |errno| {
-        control.sendFailure(plan.descriptors.control, .setup_failed, errno);
-        return null;
-    }
-    return @intCast(result);
-}
-
 /// The child: returns, which ends it, only if the tool could not be started.
 fn run(argument: usize) callconv(.c) u8 {
     const plan: *const Plan = @ptrFromInt(argument);
@@ -153,17 +138,7 @@ fn run(argument: usize) callconv(.c) u8 {
 /// Returns only if that fails.
 fn execute(plan: *const Plan) usize {
     const order = plan.order;
-    if (plan.descriptors.permit == null)
-        return linux.execve(order.program, order.arguments, order.environment);
-    // The call of which one is permitted.
-    return linux.syscall5(
-        .execveat,
-        @bitCast(@as(isize, linux.AT.FDCWD)),
-        @intFromPtr(order.program),
-        @intFromPtr(order.arguments),
-        @intFromPtr(order.environment),
-        0,
-    );
+    return linux.execve(order.program, order.arguments, order.environment);
 }
 
 /// close_range(2): set the flag instead of closing.

@@ -1,12 +1,10 @@
 """Fixtures of several files, each of which gives them a name: `world = shared_fixtures.mapped`."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from boxing import boxed_world, mapped_world
-from holding import home_of_tools
 from running import Daemon
 from worlds import World
 
@@ -24,13 +22,6 @@ def mapped() -> Iterator[World]:
     """A world whose commands have boxes, and `/workspace` mapped."""
     with mapped_world() as world:
         yield world
-
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    """The home of the daemon's user, with what tools keep there."""
-    with home_of_tools() as home:
-        yield home
 
 
 @pytest.fixture(scope="module")

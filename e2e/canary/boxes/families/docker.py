@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from functools import partial
 
 from e2e.canary.attack import Attack, Family
-from e2e.canary.boxes.attack import python
 from e2e.canary.boxes.run import why_not
 from e2e.canary.boxes.scene import BoxScene
 
@@ -63,25 +62,12 @@ def _run(scene: BoxScene, dockerfile: str, commands: tuple[str, ...]) -> bytes:
     return b"\n".join(seen)
 
 
-_SOCKETS = """
-for path in ('/var/run/docker.sock', '/run/docker.sock', '<unix>', '\\0<abstract>'):
-    with suppress(OSError):
-        talk((socket.AF_UNIX, socket.SOCK_STREAM), path)
-        got(path)
-for path in walk('/', '/proc', '/sys'):
-    with suppress(OSError):
-        if stat.S_ISSOCK(os.lstat(path).st_mode):
-            got(path)
-"""
-
-
 def _attacks() -> Iterator[Attack]:
     for each, attacks in _ATTACKS.items():
         for dockerfile, commands in attacks:
             run = partial(_run, dockerfile=dockerfile, commands=commands)
             name = f"box-docker/{each}: {'; '.join(commands)}"
             yield Attack(name, "box-files", run, works_without=False, only=_ONLY)
-    yield python("another socket than the door", "network", _SOCKETS, command="engine", only=_ONLY)
 
 
 def _why_not() -> str | None:

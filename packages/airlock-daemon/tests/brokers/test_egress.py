@@ -206,19 +206,6 @@ import signal; signal.pause()
     assert site.granted.ended.acquire(timeout=30)
 
 
-def test_a_box_that_holds_a_credential_reaches_what_is_named(other: Site) -> None:
-    """And nothing else."""
-    held = '[credentials]\nenv = { TOKEN = ["/bin/echo", "t0ken"] }\n'
-    other.grant(f"localhost:{other.granted.port}", more=f'programs = ["*"]\n{held}')
-    script = """
-for port in WORDS:
-    print(connect(f"localhost:{port}")[1].split(" ")[1], os.environ["TOKEN"])
-"""
-    with Daemon(other.world) as daemon:
-        lines = said(daemon, script, other.granted.port, other.withheld.port)
-    assert lines == ["200 t0ken", "403 t0ken"]
-
-
 def test_a_box_that_waits_has_the_network_of_its_module(site: Site, daemon: Daemon) -> None:
     """Each of many commands has its own, whether made ahead or not."""
     script = 'print(connect(f"localhost:{WORDS[0]}")[1])'

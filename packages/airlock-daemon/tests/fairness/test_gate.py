@@ -79,14 +79,14 @@ async def test_an_agent_that_waits_for_another_uses_its_own_places() -> None:
     """What one agent queues for a shared command takes places of nobody else."""
     slow, other = make_gate(Limits(running=1)), make_gate(Limits(running=1, queued=0))
     alone = trio.CapacityLimiter(1)
-    async with trio.open_nursery() as nursery, trio.open_nursery() as holding:
-        holding.start_soon(_hold, alone)
+    async with trio.open_nursery() as nursery, trio.open_nursery() as keeping:
+        keeping.start_soon(_hold, alone)
         await trio.testing.wait_all_tasks_blocked()
         nursery.start_soon(_pass, slow, alone)
         await trio.testing.wait_all_tasks_blocked()
         async with running(other, None):
             pass
-        holding.cancel_scope.cancel()
+        keeping.cancel_scope.cancel()
 
 
 async def test_a_full_queue_refuses() -> None:

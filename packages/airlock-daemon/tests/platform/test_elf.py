@@ -1,22 +1,18 @@
 """What the kernel needs to execute a file, told by its headers."""
 
 import os
-import shutil
 import struct
 from pathlib import Path
 
 import pytest
 
-from airlock_daemon.command.launcher import find_launcher
-from airlock_daemon.platform.linux.elf import Headers, find_kind, read_headers
+from airlock_daemon.platform.linux.elf import Headers, read_headers
 from airlock_daemon.platform.linux.loading import Loaded, find_loaded
 
-LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")
-
-# e_type, p_type, and tags of the dynamic section with the flag of one.
+# e_type, p_type, and tags of the dynamic section.
 EXECUTABLE, SHARED = 2, 3
 LOAD, DYNAMIC, INTERPRETER = 1, 2, 3
-NEEDED, STRINGS, FLAGS_1, IS_PROGRAM = 1, 5, 0x6FFFFFFB, 0x08000000
+NEEDED, STRINGS = 1, 5
 HUGE = (1 << 64) - 1
 
 Segment = tuple[int, int, int, int]
@@ -51,47 +47,6 @@ def dynamic(*entries: tuple[int, int]) -> bytes:
     return b"".join(struct.pack("<QQ", *entry) for entry in (*entries, (0, 0)))
 
 
-def test_programs_of_this_host_are_told_apart() -> None:
-    """A static one, one with a loader, and the loader, which is static too."""
-    loader = next(each for each in LOADERS if os.path.exists(each))
-    assert find_kind(find_launcher()) == "program"
-    assert find_kind("/bin/echo") == "loaded"
-    assert find_kind(loader) == "loader"
-
-
-def test_a_loader_is_known_under_any_name(tmp_path: Path) -> None:
-    """By what it is, not by what it is called."""
-    loader = next(each for each in LOADERS if os.path.exists(each))
-    assert find_kind(shutil.copy(loader, str(tmp_path / "terraform-provider-x"))) == "loader"
-
-
-@pytest.mark.parametrize(
-    ("shape", "kinds", "flags", "kind"),
-    [
-        (EXECUTABLE, (), None, "program"),
-        (EXECUTABLE, (LOAD, INTERPRETER), None, "loaded"),
-        (SHARED, (LOAD, DYNAMIC), IS_PROGRAM | 1, "program"),
-        (SHARED, (LOAD, DYNAMIC), 1, "loader"),
-        (SHARED, (INTERPRETER, DYNAMIC), IS_PROGRAM, "loaded"),
-        (SHARED, (LOAD,), None, "loader"),
-    ],
-)
-def test_a_shared_object_is_a_program_where_it_says_so(
-    tmp_path: Path, shape: int, kinds: tuple[int, ...], flags: int | None, kind: str
-) -> None:
-    """As a static program does that can be at any address; a C library says nothing of the kind."""
-    behind = b"" if flags is None else dynamic((FLAGS_1, flags))
-    segments = [(each, 64 + 56 * len(kinds), 0, len(behind)) for each in kinds]
-    assert find_kind(make_elf(tmp_path / "made", *segments, shape=shape, behind=behind)) == kind
-
-
-def test_what_stands_behind_the_end_of_a_dynamic_section_counts_for_nothing(tmp_path: Path) -> None:
-    """No loader reads it, so that one cannot say there that it is a program."""
-    behind = dynamic() + dynamic((FLAGS_1, IS_PROGRAM))
-    made = make_elf(tmp_path / "made", (DYNAMIC, 120, 0, len(behind)), behind=behind)
-    assert find_kind(made) == "loader"
-
-
 @pytest.mark.parametrize(
     "table",
     [
@@ -108,7 +63,6 @@ def test_a_table_that_is_no_table_is_refused(tmp_path: Path, table: tuple[int, i
     """It lies outside of the file, or of what a number can say, or has entries of another size."""
     made = make_elf(tmp_path / "made", (LOAD, 0, 0, 0), shape=EXECUTABLE, table=table)
     assert read_headers(made) is None
-    assert find_kind(made) == "loaded"
 
 
 NAMED = dynamic((NEEDED, 0), (STRINGS, 0x1000))
@@ -141,7 +95,7 @@ def test_what_can_be_read_in_two_ways_is_refused(
     """The kernel, the loader and this would each take another of them."""
     behind = NAMED + b"/loader\0"
     usual = make_elf(tmp_path / "usual", *USUAL, behind=behind)
-    assert read_headers(usual) == Headers(is_shared=True, loader="/loader", needed=("\x7fELF\2\1",))
+    assert read_headers(usual) == Headers(loader="/loader", needed=("\x7fELF\2\1",))
     changed = (*USUAL[:number], segment, *USUAL[number + 1 :])
     assert read_headers(make_elf(tmp_path / "changed", *changed, behind=behind)) is None
 
@@ -149,12 +103,12 @@ def test_what_can_be_read_in_two_ways_is_refused(
 @pytest.mark.parametrize(
     ("number", "segment", "found"),
     [
-        (0, (LOAD, HUGE, 0x1000, 0x1000), Headers(is_shared=True, loader="/loader", needed=("",))),
-        (2, (DYNAMIC, HUGE, 0, HUGE), Headers(is_shared=True, loader="/loader")),
+        (0, (LOAD, HUGE, 0x1000, 0x1000), Headers(loader="/loader", needed=("",))),
+        (2, (DYNAMIC, HUGE, 0, HUGE), Headers(loader="/loader")),
         (
             3,
             (INTERPRETER, HUGE, 0, HUGE),
-            Headers(is_shared=True, loader="", needed=("\x7fELF\2\1",)),
+            Headers(loader="", needed=("\x7fELF\2\1",)),
         ),
     ],
 )
@@ -195,10 +149,10 @@ def test_anything_else_needs_another_program(tmp_path: Path) -> None:
     script.write_text("#!/bin/sh\n")
     os.mkfifo(tmp_path / "pipe")
     for path in (script, tmp_path / "pipe", tmp_path, tmp_path / "none"):
-        assert find_kind(str(path)) == "loaded"
+        assert read_headers(str(path)) is None
     segments = ((LOAD, 0, 0, 0), (DYNAMIC, 64 + 2 * 56, 0, 16))
     whole = Path(make_elf(tmp_path / "e", *segments)).read_bytes()
-    assert find_kind(str(tmp_path / "e")) == "loader"
+    assert read_headers(str(tmp_path / "e")) is not None
     for length in range(len(whole)):
         script.write_bytes(whole[:length])
-        assert find_kind(str(script)) == "loaded"
+        assert read_headers(str(script)) is None

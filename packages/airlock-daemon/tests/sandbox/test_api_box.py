@@ -250,7 +250,7 @@ def test_a_command_is_refused_where_no_api_is_granted(apis: ApiWorld) -> None:
     apis.world.write_module("sh", "/bin/sh", f"[[api]]\n{credential}" + UNSAID)
     with Daemon(apis.world) as daemon:
         error = daemon.shell("true").error
-    assert error["message"] == "sh reaches APIs, and this agent is granted none"
+    assert error["message"] == "sh reaches APIs, and this agent is granted none of its"
     assert error["data"]["rule"] == "apis"
 
 

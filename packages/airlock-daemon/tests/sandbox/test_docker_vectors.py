@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.sandbox.hiding import HIDDEN
 from airlock_modules import builtin_text
 from boxing import needs_bubblewrap, open_world, write_boxes
 from engines import has_engine
@@ -61,6 +60,10 @@ def container() -> Iterator[None]:
     yield
     subprocess.run(("docker", "rm", NAME), check=True)
     subprocess.run(("docker", "rmi", NAME), check=True)
+
+
+PLACE = "/run/credentials"
+"""Below it a box has the logins."""
 
 
 @contextmanager
@@ -237,13 +240,13 @@ def read_named(world: World) -> str:
 
 def test_no_variable_tells_where_the_logins_are(world: World) -> None:
     """The client is told by its first argument, which nothing hands on."""
-    assert HIDDEN not in read_named(world)
+    assert PLACE not in read_named(world)
 
 
 def test_a_client_that_is_told_by_a_variable_tells_where_they_are(world: World) -> None:
     """So that the test above would see it."""
     with overridden(world, 'prepend = ["--config=${DOCKER_CONFIG}"]', "prepend = []"):
-        assert HIDDEN in read_named(world)
+        assert PLACE in read_named(world)
 
 
 def test_no_plugin_of_the_human_or_a_workspace_runs(world: World) -> None:

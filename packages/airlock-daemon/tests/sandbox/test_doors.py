@@ -37,17 +37,6 @@ def test_a_listener_stands_for_one_destination() -> None:
     }
 
 
-def test_keys_are_given_where_nothing_else_is() -> None:
-    """At a port of its own, which no destination on this host has; and only where they are."""
-    doors = plan_doors(("127.0.0.1:3129", "a.example:443"), "module.toml", gives_keys=True)
-    assert doors is not None
-    assert str(doors.keys) == "127.0.0.1:3130"
-    assert list(map(str, doors.listeners)) == [
-        *("127.0.0.1:3128", "127.0.0.1:3130", "127.0.0.1:3129", "127.0.3.1:443"),
-    ]
-    assert plan("127.0.0.1:3129").keys is None
-
-
 def test_names_have_doors_as_far_as_there_can_be_some() -> None:
     """The others are left to the proxy; what is on this host has no other way, and is refused."""
     many = plan(*(f"n{number:03}.example:443" for number in range(100)), "127.0.0.1:1")

@@ -18,7 +18,7 @@ from worlds import World
 
 pytestmark = needs_bubblewrap
 
-BOX = '[deny]\nargs = []\n[sandbox]\nbox = "closed"\nbrokers = ["docker"]\nprograms = ["*"]\n'
+BOX = '[deny]\nargs = []\n[sandbox]\nbox = "closed"\nbrokers = ["docker"]\n'
 
 SPEAK = """\
 import os, socket, sys
@@ -124,7 +124,7 @@ def test_the_box_speaks_to_the_engine_and_each_conversation_is_recorded(world: W
         for count in (1, 3_000_000)
     ]
     assert {each["request"] for each in records} == {done["request"]}
-    assert done["sandbox"] == "holding, bubblewrap"
+    assert done["sandbox"] == "docker engine, bubblewrap"
 
 
 def test_the_socket_of_the_engine_is_nowhere_in_the_box(world: World) -> None:
@@ -260,12 +260,11 @@ def test_without_an_engine_the_client_is_told_why_in_its_own_words(world: World)
     assert record["outcome"] == "failed"
 
 
-def test_check_names_what_such_a_box_holds(world: World) -> None:
-    """Also where it holds nothing else."""
+def test_a_person_is_told_that_this_is_the_engine(world: World) -> None:
+    """By check, and at the start."""
+    told = "git speaks with the docker engine, which is root on this host"
     notes = check_files(world.locations).notes
-    (note,) = [each for each in notes if each.key == "credentials"]
-    assert note.problem == "the box of git has credentials in it (holding)"
-    assert note.remedy.endswith(
-        ": it has the docker engine, which is root on this host; it reaches nothing; it may "
-        "execute whatever it sees, in the workspace too"
-    )
+    assert [each.problem for each in notes if each.key == "sandbox.brokers"] == [told]
+    with serve(world) as daemon:
+        daemon.stop()
+        assert told in daemon.messages()

@@ -17,7 +17,7 @@ __all__ = ["world"]
 pytestmark = needs_bubblewrap
 
 # With TCP, of which a socket may be slow to close.
-BOTH = BOX.replace("programs", 'network = ["127.0.0.1:9"]\nprograms', 1)
+BOTH = f'{BOX}network = ["127.0.0.1:9"]\n'
 ATTACKER = f"""{inspect.getsource(slow_closing)}
 import os, signal
 one, other = slow_to_close()

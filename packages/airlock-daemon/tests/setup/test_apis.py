@@ -122,11 +122,6 @@ def test_an_override_has_the_apis_that_it_names(world: World) -> None:
     own.mkdir(exist_ok=True)
     (own / "gh.toml").write_text(builtin_text("gh").replace('"GET /rate_limit",', ""))
     assert "GET /rate_limit" not in _find(world).apis[0].allow
-    holding = (
-        '[credentials]\nenv = { GH_TOKEN = ["gh", "auth", "token"] }\n[sandbox]\nbox = "closed"\n'
-    )
-    world.write_module("gh", "gh", f"[deny]\nargs = []\n{holding}")
-    assert not _find(world)
     for box in ("none", "home"):
         world.write_module("gh", "gh", f'[deny]\nargs = []\n[sandbox]\nbox = "{box}"\n')
         assert not _find(world)

@@ -53,7 +53,7 @@ def test_a_secret_among_the_variables_of_a_profile_is_told(world: World) -> None
     (finding,) = findings(world)
     assert "[env] set: API_TOKEN looks like a secret" in finding
     assert "hunter2" not in finding
-    assert '[credentials] env = { API_TOKEN = ["COMMAND"] }' in finding
+    assert "[api.NAME] with its hosts and a credential" in finding
     (world.agent / "airlock.toml").write_text(
         'commands = ["sh"]\n[env]\nset = { OPENAI_API_KEY = "hunter2" }\n'
     )

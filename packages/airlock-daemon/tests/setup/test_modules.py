@@ -4,7 +4,7 @@ import pytest
 
 from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.checking import check_files
-from airlock_modules import Module, PlainRules, Sandbox, evaluate, load_builtin
+from airlock_modules import Module, PlainRules, evaluate, load_builtin
 from worlds import UNSAID, World
 
 
@@ -102,25 +102,6 @@ def test_a_module_that_says_nothing_has_the_box_of_whose_program_it_runs(
     assert len(told) == (box == "refused")
 
 
-@pytest.mark.parametrize(
-    ("program", "lines", "expected"),
-    [
-        ("/bin/sh", UNSAID, Sandbox(box="closed")),
-        ("/usr/bin/git", UNSAID, load_builtin("git").sandbox),
-        ("/bin/sh", '[sandbox]\nbox = "closed"\nsockets = "unix"\n', None),
-    ],
-)
-def test_what_holds_credentials_has_a_closed_box(
-    world: World, program: str, lines: str, expected: Sandbox | None
-) -> None:
-    """That of its own words, of a built-in, or one with nothing more in it; never the home."""
-    credentials = '[credentials]\nenv.A = "A?"\n'
-    world.write_module("sh", program, f"[deny]\nargs = []\n{credentials}{lines}")
-    module = active(world, "sh")
-    assert module.is_holding
-    assert module.sandbox == (expected or Sandbox(box="closed", sockets="unix"))
-
-
 def test_unprotected_commands_are_told_once_a_class(world: World) -> None:
     """One line names those with the home, one those without a box, of all agents and modules."""
     world.write_config()
@@ -137,3 +118,23 @@ def test_unprotected_commands_are_told_once_a_class(world: World) -> None:
         '"none" is the box of sh, which can do all that you can do on this host',
     ]
     assert not [each for each in checked.findings if each.name == "box"]
+
+
+@pytest.mark.parametrize(
+    ("commands", "brokers"),
+    [
+        ('["terraform"]', ()),
+        ('["terraform", "git-remote"]', ("git",)),
+        ('["terraform", "git"]', ("git",)),
+    ],
+)
+def test_a_built_in_asks_gits_remotes_where_the_agent_has_git(
+    world: World, commands: str, brokers: tuple[str, ...]
+) -> None:
+    """Who is granted terraform alone has been granted no remote."""
+    config = world.config / "config.toml"
+    config.write_text('[commands]\nenable = ["terraform", "git"]\n')
+    (world.agent / "airlock.toml").write_text(f"commands = {commands}\n")
+    sandbox = active(world, "terraform").sandbox
+    assert sandbox is not None
+    assert sandbox.brokers == brokers

@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.setup.widening`: destinations and programs for one agent."""
+"""Tests of `airlock_daemon.setup.widening`: destinations for one agent."""
 
 import pytest
 
@@ -6,15 +6,12 @@ from airlock_daemon.errors import SetupError
 from airlock_modules import Module
 from worlds import World
 
-HOLDING = """\
+BOX = """\
 [deny]
 args = []
 [sandbox]
 box = "closed"
 network = ["api.example.com:443"]
-programs = []
-[credentials]
-env = { TOKEN = "TOKEN?" }
 """
 
 
@@ -31,7 +28,7 @@ def faults(world: World) -> list[str]:
 
 def test_a_profile_adds_destinations_to_those_of_the_module(world: World) -> None:
     """The module need not be copied; what it reaches anyway is not said twice."""
-    world.write_module("sh", "sh", HOLDING)
+    world.write_module("sh", "sh", BOX)
     world.write_profile('[network]\nsh = ["LOCALHOST:4566", "api.example.com:443"]\n')
     sandbox = find(world, "sh").sandbox
     assert sandbox is not None
@@ -41,27 +38,12 @@ def test_a_profile_adds_destinations_to_those_of_the_module(world: World) -> Non
 
 def test_what_is_denied_stays_denied_where_more_can_be_reached(world: World) -> None:
     """One profile may narrow a command and widen its box."""
-    world.write_module("sh", "sh", HOLDING)
+    world.write_module("sh", "sh", BOX)
     world.write_profile('[deny]\nsh = ["-c"]\n[network]\nsh = ["127.0.0.1:1"]\n')
     module = find(world, "sh")
     assert module.rules.narrowing.rules
     assert module.sandbox is not None
     assert "127.0.0.1:1" in module.sandbox.network
-
-
-def test_terraform_may_execute_everything_where_the_profile_says_so(world: World) -> None:
-    """Without that it has what its module lists."""
-    file = world.config / "config.toml"
-    file.write_text(file.read_text().replace('"sh", ', '"terraform", '))
-    world.write_module("terraform", "sh", HOLDING)
-    world.write_profile("[terraform]\nexec = true\n")
-    sandbox = find(world, "terraform").sandbox
-    assert sandbox is not None
-    assert sandbox.programs == ("*",)
-    world.write_profile("[terraform]\nexec = false\n")
-    sandbox = find(world, "terraform").sandbox
-    assert sandbox is not None
-    assert sandbox.programs == ()
 
 
 @pytest.mark.parametrize(
@@ -77,14 +59,13 @@ def test_terraform_may_execute_everything_where_the_profile_says_so(world: World
 def test_what_would_widen_nothing_is_a_fault(world: World, text: str, said: str) -> None:
     """A person relies on it; so a misspelt name or destination is told."""
     world.write_module("sh", "sh", '[deny]\nargs = []\n[sandbox]\nbox = "none"\n')
-    world.write_module("terraform", "sh", '[deny]\nargs = []\n[sandbox]\nbox = "none"\n')
     world.write_profile(f"{text}\n")
     assert any(said in fault for fault in faults(world))
 
 
 def test_more_for_a_command_that_is_not_enabled_is_told(world: World) -> None:
     """It is in vain, and no fault."""
-    world.write_module("other", "sh", HOLDING)
+    world.write_module("other", "sh", BOX)
     world.write_profile('[network]\nother = ["127.0.0.1:1"]\n')
     told = [str(warning) for warning in world.load().warnings]
     assert any('[network] other: "other" is not enabled in config.toml' in each for each in told)

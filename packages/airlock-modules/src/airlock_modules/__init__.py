@@ -21,21 +21,12 @@ from airlock_modules.files.builtin_files import (
     builtin_security,
     builtin_text,
 )
-from airlock_modules.files.credentials_table import (
-    Credentials,
-    HostFile,
-    HostVariable,
-    Logins,
-    Printed,
-    find_variable,
-)
 from airlock_modules.files.faults import Fault, ModuleError
 from airlock_modules.files.forwarding import select_forwarded
 from airlock_modules.files.git_table import names_git_grant, read_git_grant
 from airlock_modules.files.module_file import Module, load_builtin, narrow_module, parse_module
 from airlock_modules.files.network_entries import PRESETS, read_presets
 from airlock_modules.files.option_files import load_options, parse_options
-from airlock_modules.files.program_entries import ALL_BELOW, ANY_PROGRAM, IF_THERE
 from airlock_modules.files.review import find_secret_names, review_module, review_narrowing
 from airlock_modules.files.sandbox_table import Sandbox, widen_network
 from airlock_modules.files.ssh_table import read_ssh_grant
@@ -78,13 +69,9 @@ from airlock_modules.rules.remote_requests import list_unseen
 from ._version import __version__
 
 __all__ = [
-    "ALL_BELOW",
-    "ANY_PROGRAM",
     "DEFAULT_REFS",
-    "IF_THERE",
     "PRESETS",
     "AdvertisementReader",
-    "Credentials",
     "Decision",
     "Destination",
     "Fault",
@@ -94,11 +81,8 @@ __all__ = [
     "GrammarRules",
     "Grant",
     "HelperReader",
-    "HostFile",
     "HostLine",
-    "HostVariable",
     "Login",
-    "Logins",
     "Module",
     "ModuleError",
     "OptionTable",
@@ -108,7 +92,6 @@ __all__ = [
     "Place",
     "PlainReading",
     "PlainRules",
-    "Printed",
     "PushList",
     "PushReader",
     "Query",
@@ -137,7 +120,6 @@ __all__ = [
     "find_place",
     "find_secret_names",
     "find_transport",
-    "find_variable",
     "is_name",
     "judge_push",
     "list_unseen",

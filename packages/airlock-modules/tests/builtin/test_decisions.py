@@ -16,7 +16,7 @@ NAMES = tuple(each.name for each in COMMANDS if each.broker is None)
 BOXED = {
     name
     for name, module in ((each, load_builtin(each)) for each in NAMES)
-    if module.sandbox is not None and not module.is_holding
+    if module.sandbox is not None and not module.has_engine
 }
 
 VECTORS = {name: read_vectors(name) for name in NAMES}

@@ -10,7 +10,7 @@ def problems(rules: str, *, syntax: str = "") -> list[str]:
 
 
 SSH = '[syntax]\noptions = "ssh"'
-TERRAFORM = '[syntax]\noptions = "terraform"'
+DOCKER = '[syntax]\noptions = "docker"'
 
 
 @pytest.mark.parametrize("name", builtin_names())
@@ -34,22 +34,22 @@ def test_a_flag_that_the_table_does_not_know_is_found() -> None:
     """In rules, in exceptions and in lists."""
     (found,) = problems('[deny]\nargs = ["-v", "-z", "-*=x"]', syntax=SSH)
     assert found.startswith('deny.args: the rule "-z" cannot match: the option table of ssh ')
-    rules = '[allow]\nflags = ["-nope"]\nexcept = ["--what"]\n[allow.commands]\nplan = ["-x", "*"]'
-    assert [line.partition(":")[0] for line in problems(rules, syntax=TERRAFORM)] == [
+    rules = '[allow]\nflags = ["--nope"]\nexcept = ["--what"]\n[allow.commands]\nkill = ["-x", "*"]'
+    assert [line.partition(":")[0] for line in problems(rules, syntax=DOCKER)] == [
         "allow.except",
         "allow.flags",
-        "allow.commands.plan",
+        "allow.commands.kill",
     ]
 
 
 def test_a_subcommand_that_the_table_does_not_know_is_found() -> None:
     """In rules and in lists; the words of nested ones are known."""
     rules = (
-        '[allow]\nexcept = ["rm & --lock", "nuke"]\n[allow.commands]\nplam = []\n"state rm" = []'
+        '[allow]\nexcept = ["rm & --force", "nuke"]\n[allow.commands]\nkil = []\n"volume rm" = []'
     )
-    assert [line.partition(":")[0] for line in problems(rules, syntax=TERRAFORM)] == [
+    assert [line.partition(":")[0] for line in problems(rules, syntax=DOCKER)] == [
         "allow.except",
-        "allow.commands.plam",
+        "allow.commands.kil",
     ]
 
 

@@ -23,7 +23,7 @@ def test_a_closed_box_is_read_with_all_that_it_may_have() -> None:
     """What is not said is nothing."""
     box = '[sandbox]\nbox = "closed"\n'
     read = 'sockets = "unix"\nhome = "fresh"\nread = ["/opt/tool", "~/.tool"]\n'
-    read += 'brokers = ["git", "git"]\nlinks = false\ndynamic = true\n'
+    read += 'brokers = ["git", "git"]\nlinks = false\n'
     plain = parse_module(TOOL + box, name="tool", source="tool.toml").sandbox
     whole = parse_module(TOOL + box + read, name="tool", source="tool.toml").sandbox
     assert plain is not None
@@ -31,7 +31,6 @@ def test_a_closed_box_is_read_with_all_that_it_may_have() -> None:
     assert (plain.brokers, whole and whole.brokers) == ((), ("git",))
     assert whole is not None
     assert (plain.links, whole.links) == (True, False)
-    assert (plain.dynamic, whole.dynamic) == (False, True)
     assert (whole.box, whole.sockets, whole.read) == ("closed", "unix", ("/opt/tool", "~/.tool"))
 
 
@@ -46,14 +45,10 @@ def test_a_closed_box_is_read_with_all_that_it_may_have() -> None:
         ('box = "home"\nnetwork = ["a:1"]', "network: this key has no meaning in the human's"),
         ('box = "home"\nlinks = false', "links: this key has no meaning in the human's home"),
         ('box = "closed"\nlinks = 0', "links: must be a boolean"),
-        ('box = "none"\nprograms = []', "programs: this key has no meaning without a box"),
         ('box = "closed"\nbrokers = ["ssh"]', 'brokers: "ssh" is no broker that a box'),
         ('box = "none"\nbrokers = ["git"]', "brokers: this key has no meaning without a box"),
-        ('box = "closed"\nprograms = ["bin/x"]', 'programs: "bin/x" is no program'),
-        ('box = "closed"\nprograms = [".."]', 'programs: ".." is no program'),
-        ('box = "closed"\nprograms = ["~/**/x"]', 'programs: "~/**/x" is no program'),
-        ('box = "closed"\nprograms = ["/**"]', 'programs: "/**" is no program'),
-        ('box = "closed"\nprograms = ["*", "sh"]', 'programs: "*" has all others with it'),
+        ('box = "closed"\nprograms = []', "programs: this key has no meaning any more"),
+        ('box = "closed"\ndynamic = true', "dynamic: this key has no meaning any more"),
         ('box = "closed"\nsockets = "all"', 'sockets: "all" is not one'),
         ('box = "closed"\nread = ["opt"]', 'read: "opt" is no plain path'),
         ('box = "closed"\nread = ["/"]', 'read: "/" is no plain path'),
@@ -134,10 +129,21 @@ def test_a_network_adds_its_sockets_to_those_that_are_named() -> None:
     assert sandbox.sockets == "inet and unix"
 
 
-def test_programs_are_names_paths_and_directories() -> None:
-    """In the file's order, once each; without the key it is the tool alone."""
-    programs = '"helper", "/opt/t/bin/x", "~/.tool/plugins/**", "~/.more/**?", "helper"'
-    text = f'{TOOL}[sandbox]\nbox = "closed"\nprograms = [{programs}]\n'
-    sandbox = parse_module(text, name="tool", source="tool.toml").sandbox
-    assert sandbox is not None
-    assert sandbox.programs == ("helper", "/opt/t/bin/x", "~/.tool/plugins/**", "~/.more/**?")
+@pytest.mark.parametrize(
+    ("box", "remedy"),
+    [
+        ('box = "closed"', 'write [[api]] with hosts = ["api.example.com"]'),
+        (
+            'box = "closed"\nbrokers = ["docker"]',
+            'remove it: the broker "docker" brings the logins',
+        ),
+    ],
+)
+def test_credentials_of_earlier_releases_are_a_fault_with_the_lines_to_write(
+    box: str, remedy: str
+) -> None:
+    """No box holds any."""
+    held = '[credentials]\nenv = { TOKEN = "TOKEN?" }\n'
+    (found,) = faults_of(f"{TOOL}[sandbox]\n{box}\n{held}")
+    assert found.startswith("tool.toml: credentials: this table is of earlier releases")
+    assert remedy in found

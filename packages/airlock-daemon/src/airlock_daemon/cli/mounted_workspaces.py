@@ -108,15 +108,15 @@ def find_directory(workspaces: tuple[Mount, ...]) -> str:
     The second case is said on stderr.
     """
     here = os.getcwd()
-    holding = [mount for mount in workspaces if is_within(here, mount.source)]
-    if not holding:
+    around = [mount for mount in workspaces if is_within(here, mount.source)]
+    if not around:
         say(
             f"warning: {quote(here)} is in no workspace of the agent, so that the container begins "
             f"in {quote(workspaces[0].target)}",
             f"hint: go to a workspace before, or {_NAME_ONE}",
         )
         return workspaces[0].target
-    nearest = max(holding, key=lambda mount: len(mount.source))
+    nearest = max(around, key=lambda mount: len(mount.source))
     return os.path.normpath(os.path.join(nearest.target, os.path.relpath(here, nearest.source)))
 
 

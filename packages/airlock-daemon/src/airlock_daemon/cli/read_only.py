@@ -92,13 +92,13 @@ def protect(paths: Iterable[str], workspaces: Iterable[Mount], *, can_make: bool
 
 
 def _find_workspace(path: str, workspaces: Iterable[Mount]) -> Mount:
-    holding = [each for each in workspaces if is_within(path, each.source)]
-    if not holding or any(path == each.source for each in holding):
+    around = [each for each in workspaces if is_within(path, each.source)]
+    if not around or any(path == each.source for each in around):
         raise AirlockError(
             f"{path} lies in no workspace of the container",
             hint="name a file or directory below one with --read-only",
         )
-    return max(holding, key=lambda each: len(each.source))
+    return max(around, key=lambda each: len(each.source))
 
 
 def _list_steps(path: str, workspace: str) -> list[str]:

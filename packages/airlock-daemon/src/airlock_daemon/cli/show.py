@@ -8,11 +8,7 @@ from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.boxes import describe_box
-from airlock_modules import (
-    builtin_names,
-    builtin_security,
-    builtin_text,
-)
+from airlock_modules import builtin_names, builtin_security, builtin_text
 from airlock_wire import quote
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

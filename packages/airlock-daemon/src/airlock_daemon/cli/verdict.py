@@ -107,7 +107,7 @@ def _add_broker(found: Verdict, said: Verdict) -> Verdict:
 def _judge_workspace(
     generation: Generation, decision: Decision, module: Module, args: Sequence[str]
 ) -> Verdict:
-    if not decision.paths or (wants_box(module) and not module.is_holding):
+    if not decision.paths or (wants_box(module) and not module.has_engine):
         needed = f"{module.name} runs in the client's directory, which must be mapped"
         is_needed = module.workspace == "required"
         return Verdict(allowed=True, workspace=f"not known here: {needed}" if is_needed else None)

@@ -30,17 +30,17 @@ _LOOKED_AT: Mapping[str, tuple[str, ...]] = {
 # What the built-in modules of this release do otherwise than run the tool on the host.
 _BOXED: Mapping[str, str] = {
     "aws": (
-        "runs in a box that holds your credentials, reaches AWS alone and starts no other program: "
-        "airlock-daemon show aws --security"
+        "runs in a box without a key: each agent that has it needs [aws] with profile, regions and "
+        "buckets in its airlock.toml, and its requests are judged: airlock-daemon show aws "
+        "--security"
     ),
     "git": (
         "runs in a box with the workspace and without your keys; the daemon itself talks to its "
         "remotes"
     ),
     "terraform": (
-        "runs in a box that holds your credentials and reaches the registry and the clouds alone; "
-        "it starts no provider that init downloads, only those below ~/.terraform.d/plugins: "
-        "airlock-daemon show terraform --security"
+        "runs in a box without a credential; providers and backends reach AWS where the agent has "
+        "aws too: airlock-daemon show terraform --security"
     ),
 }
 

@@ -52,7 +52,7 @@ def find_notes(
     if ended.exit_code == 0:
         return
     yield from refused
-    if not boxed.maker.is_holding:
+    if not boxed.maker.has_engine:
         yield from _explain_path(line, boxed, [each.path for each in leftovers])
     if _is_git(line):
         yield from _explain_signing(line.argv)

@@ -11,7 +11,6 @@ from http import HTTPStatus
 import trio
 
 from airlock_daemon.audit.record import Outcome, shorten
-from airlock_daemon.brokers.aws import giving
 from airlock_daemon.brokers.docker import conversation as engine
 from airlock_daemon.brokers.egress.conversation import Reached, converse, refuse
 from airlock_daemon.brokers.egress.destinations import Destination
@@ -52,12 +51,10 @@ class Egress:
         recording: Recording,
         agent: AgentState,
         shared: DaemonState,
-        given: giving.Given | None = None,
     ) -> None:
         """Over `end`, which stays its owner's, the box sends its listeners; `source` is the module
-        that grants. Keys that are `given` go to whom asks at their door.
+        that grants.
         """
-        self._given = given
         self._doors = doors
         self._end = end
         self._recording = recording
@@ -97,9 +94,7 @@ class Egress:
             if listener.family != socket.AF_UNIX:
                 host, port = listener.getsockname()[:2]
                 here = Destination(host, port, ipaddress.ip_address(host))
-                if here == self._doors.keys:
-                    hold = self._give_keys
-                elif here == self._doors.apis:
+                if here == self._doors.apis:
                     hold, room = self._pass_on, self._room_with_apis
                 else:
                     hold = partial(self._converse, named=find_behind(self._doors, here))
@@ -208,23 +203,6 @@ class Egress:
                 )
         finally:
             agent.gate.disconnect()
-
-    async def _give_keys(self, connection: trio.SocketStream) -> None:
-        agent = self._agent
-        if self._given is None:
-            return
-        if not agent.gate.connect():
-            error = too_many(agent.gate.limits)
-            self._tell_given(error)
-            await giving.refuse(connection, error, agent.turns, agent.closer)
-            return
-        try:
-            await giving.give(connection, self._given, agent.turns, self._tell_given, agent.closer)
-        finally:
-            agent.gate.disconnect()
-
-    def _tell_given(self, error: AirlockError | None) -> None:
-        self._write("aws-keys", str(self._doors.keys), {}, error)
 
     def _tell_carried(self, carried: engine.Carried) -> None:
         destination = f"unix://{self._doors.engine}"

@@ -103,8 +103,8 @@ async def execute(
 
 
 def _find_room(plan: Plan, agent: AgentState) -> Room | None:
-    """Where a box may wait for it: none that was made before has what a box is to hold."""
-    return agent.room if plan.boxed is not None and not plan.boxed.held else None
+    """Where a box may wait for it: none that was made before has docker's logins."""
+    return agent.room if plan.boxed is not None and not plan.boxed.maker.has_engine else None
 
 
 def _lead_out(launch: Launch, lead: Lead | None) -> Egress | None:

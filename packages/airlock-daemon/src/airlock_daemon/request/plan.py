@@ -15,37 +15,33 @@ from airlock_daemon.errors import Denied
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.request.negotiation import Terms, agree, find_term
 from airlock_daemon.sandbox.api_access import ApiAccess
-from airlock_daemon.sandbox.box import Bound, Box
-from airlock_daemon.sandbox.bundle import bundle_variables
+from airlock_daemon.sandbox.box import Box
 from airlock_daemon.sandbox.choice import Maker, choose_box
-from airlock_daemon.sandbox.client_files import list_written
+from airlock_daemon.sandbox.client_files import list_untrusted
 from airlock_daemon.sandbox.doors import name_doors
+from airlock_daemon.sandbox.engine import choose_place, needs_logins, tell_place
 from airlock_daemon.sandbox.environment import adapt_daemon, adapt_path, name_files, withhold
-from airlock_daemon.sandbox.execution import find_script
-from airlock_daemon.sandbox.hiding import drop_hidden
 from airlock_daemon.sandbox.transports import transport_variables
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.directory import Workspace
-from airlock_modules import ANY_PROGRAM, Credentials, Module
+from airlock_modules import Module
 from airlock_wire import Request
 
 
 class Boxed(msgspec.Struct, frozen=True):
     """The box of a command, what makes it, and what may not be in it.
 
-    `held` is what it is to have of credentials, as the file `source` says, and `workspaces` are
-    directories on the host that the client may change, or that a profile maps. The first
-    `own_words` of its arguments are the module's, and the others the client's.
+    At `logins`, a directory, docker has a configuration; with `needs_logins` the human's logins
+    are in it, which are read by way of none of the directories that are `written` by agents.
     """
 
     box: Box
     maker: Maker
     reserved: Reserved
-    held: Credentials = Credentials()
-    source: str = ""
-    workspaces: tuple[str, ...] = ()
-    own_words: int = 0
+    logins: str = ""
+    needs_logins: bool = False
+    written: tuple[str, ...] = ()
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,45 +105,34 @@ def plan(
         root=None if workspace.mounts is None or renames else workspace.root,
         is_boxed=boxed is not None,
     )
-    script: tuple[str, ...] = ()
-    if boxed is not None and boxed.box.bound == Bound():
-        script = find_script(program, path)
-    own = (*script, program) if script else (module.bin,)
-    own += module.prepend if boxed is not None and boxed.held else drop_hidden(module)
+    prepend, told = module.prepend, dict[str, str]()
+    if module.has_engine:
+        place = "" if boxed is None else choose_place()
+        prepend, told = tell_place(module.prepend, place)
+        if boxed is not None:
+            written = list_untrusted(workspace, generation)
+            needed = needs_logins(args)
+            boxed = replace(boxed, logins=place, needs_logins=needed, written=written)
     command_line = CommandLine(
-        program=script[0] if script else program,
-        argv=(*own, *args, *module.append),
-        environment=variables
-        if boxed is None
-        else _adapt(variables, boxed, module, program, access),
+        program=program,
+        argv=(module.bin, *prepend, *args, *module.append),
+        environment=variables if boxed is None else _adapt(variables, boxed, module, access) | told,
         directory=workspace.descriptor,
     )
-    if boxed is not None:
-        boxed = replace(boxed, own_words=len(own))
     return Plan(command_line=command_line, terms=terms, boxed=boxed)
 
 
 def _adapt(
-    variables: Mapping[str, str],
-    boxed: Boxed,
-    module: Module,
-    program: str,
-    access: ApiAccess | None,
+    variables: Mapping[str, str], boxed: Boxed, module: Module, access: ApiAccess | None
 ) -> dict[str, str]:
     box = boxed.box
-    # A holding module says by its own words what its tool is given.
-    named = {*module.set, *boxed.held.variables} if boxed.maker.is_holding else set[str]()
-    kept = withhold(variables, box, named=named)
     found = name_files(box) | transport_variables(box.asks) | name_doors(box.doors)
-    if (
-        boxed.maker.is_holding
-        and module.sandbox is not None
-        and ANY_PROGRAM not in module.sandbox.programs
-    ):
-        found |= bundle_variables(program)
+    if boxed.maker.has_engine:
+        # Which builder docker's client uses, say.
+        found = dict(module.set) | found
     if access is not None:
         found |= access.environment
-    return kept | found
+    return withhold(variables, box) | found
 
 
 def plan_boxed(
@@ -172,12 +157,7 @@ def plan_boxed(
         environment=environment,
         access=access,
     )
-    reserved = generation.reserved
-    if not module.credentials:
-        return Boxed(box, maker, reserved)
-    # Another agent's container could choose as well as this one.
-    workspaces = (*list_written(workspace, reserved), *generation.workspaces)
-    return Boxed(box, maker, reserved, module.credentials, module.source, workspaces)
+    return Boxed(box, maker, generation.reserved)
 
 
 def plan_errand(

@@ -9,7 +9,6 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.brokers.aws.giving import Given
 from airlock_daemon.brokers.git.conversation import Conversation
 from airlock_daemon.brokers.git.errand import UrlErrand
 from airlock_daemon.brokers.git.lfs_conversation import LfsConversation
@@ -29,14 +28,14 @@ from airlock_daemon.request.capture import Capture
 from airlock_daemon.request.client import Client
 from airlock_daemon.request.egress import Egress
 from airlock_daemon.request.execution import Finished, Lead, execute
-from airlock_daemon.request.fetching import execute_holding
-from airlock_daemon.request.holding import hold
+from airlock_daemon.request.logins import execute_docker
 from airlock_daemon.request.negotiation import Terms
 from airlock_daemon.request.plan import Boxed, Plan, Talk
 from airlock_daemon.request.post_exec import review, send
 from airlock_daemon.request.recording import Recording
 from airlock_daemon.request.relay import Relay
 from airlock_daemon.request.state import AgentState, DaemonState
+from airlock_daemon.request.talk import hold
 from airlock_daemon.sandbox.doors import Doors
 from airlock_daemon.sandbox.fencing import Fencing, private_directory
 from airlock_daemon.setup.generation import Generation
@@ -158,21 +157,17 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
 
     def _choose_boxed(self, run: _Way, planned: Plan, boxed: Boxed, module: Module) -> _Way:
         agent, shared = self.agent, self.shared
-        lead = partial(self._lead_out, boxed.box.doors, module)
-        if boxed.held:
-            run = partial(
-                execute_holding, run, planned, boxed, shared, agent, self.generation, lead=lead
-            )
-        else:
-            run = partial(run, lead=lead(None))
+        run = partial(run, lead=self._lead_out(boxed.box.doors, module))
+        if boxed.maker.has_engine:
+            run = partial(execute_docker, run, planned, boxed, shared, agent, self.generation)
         if boxed.box.asks:
             run = partial(_run_asking, run, partial(self.asks.open, boxed.box.asks))
         if boxed.maker.bubblewrap is None:
             run = partial(_run_privately, run, boxed, agent, shared)
         return run
 
-    def _lead_out(self, doors: Doors | None, module: Module, given: Given | None) -> Lead | None:
-        """What makes the ways out of a box with these doors, one of which may give keys."""
+    def _lead_out(self, doors: Doors | None, module: Module) -> Lead | None:
+        """What makes the ways out of a box with these doors."""
         if doors is None:
             return None
         return partial(
@@ -182,7 +177,6 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
             recording=self.recording,
             agent=self.agent,
             shared=self.shared,
-            given=given,
         )
 
     async def _run_in_time(self, run: _Run, module: Module) -> Finished:

@@ -93,12 +93,15 @@ class Steps:
         """What the box of a command of `module` gets to reach APIs, None where it reaches none."""
         if not module.uses_apis:
             return None
-        if self._agent.apis is None:
+        granted = any(api.module == module.name for api in self._generation.apis.apis)
+        if self._agent.apis is None or not granted:
+            keys = any(api.aws is not None for api in module.apis)
+            lines = ' with profile = "NAME" and regions = ["eu-west-1"]' if keys else ""
             raise Denied(
-                f"{module.name} reaches APIs, and this agent is granted none",
+                f"{module.name} reaches APIs, and this agent is granted none of its",
                 layer="profile",
                 rule="apis",
-                hint=f"a person on the host can write [{module.name}] in its airlock.toml"
+                hint=f"a person on the host can write [{module.name}]{lines} in its airlock.toml"
                 f"{AND_RELOAD}",
             )
         return await self._agent.apis.prepare()
@@ -134,7 +137,7 @@ class Steps:
         """Return the arguments, with the host's path for each that leads somewhere."""
         args = self._request.args
         renames = self._renames_paths(allowed.module)
-        if renames and not allowed.module.is_holding:
+        if renames and not allowed.module.has_engine:
             # Paths in a box are those of the client, and nothing is there beyond what it has.
             return args
         held = await hold_paths(
@@ -203,7 +206,7 @@ class Steps:
 
     async def _judge(self, allowed: Allowed, peer: Peer) -> None:
         renames = self._renames_paths(allowed.module)
-        if allowed.paths and (allowed.module.is_holding or not renames):
+        if allowed.paths and (allowed.module.has_engine or not renames):
             await judge_paths(
                 self._request.args,
                 allowed.paths,

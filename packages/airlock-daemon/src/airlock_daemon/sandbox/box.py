@@ -68,12 +68,6 @@ class Secret(msgspec.Struct, frozen=True, tag=True):
     target: str
 
 
-class Awaited(msgspec.Struct, frozen=True, tag=True):
-    """What is fetched for each command, to be at `target`. No box can be made of this."""
-
-    target: str
-
-
 class Memory(msgspec.Struct, frozen=True, tag=True):
     """An empty directory in memory, of so many bytes at most."""
 
@@ -137,18 +131,18 @@ class Home(msgspec.Struct, frozen=True):
 
 
 class Bound(msgspec.Struct, frozen=True):
-    """What may be executed in a box: `programs` by their paths, files and all below directories.
+    """What may be executed in a box: the files `programs`, by their paths.
 
-    Where there are none that is the tool, once, and nothing after it. Otherwise these are all that
-    can be mapped as code, and the libraries that are `loaded` with them: so a loader among them has
-    nothing else to run. In either case nothing that can be written there is executed or mapped so.
+    These are all that can be mapped as code, and the libraries that are `loaded` with them: so a
+    loader among them has nothing else to run. Nothing that can be written there is executed or
+    mapped so.
     """
 
-    programs: tuple[str, ...] = ()
-    loaded: tuple[str, ...] = ()
+    programs: tuple[str, ...]
+    loaded: tuple[str, ...]
 
 
-_Content = System | Shared | Link | Made | Secret | Awaited
+_Content = System | Shared | Link | Made | Secret
 Operation = _Content | Memory | Folder | Devices | Processes | Closed
 
 
@@ -159,8 +153,8 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     host, which must be the one that was checked. `bounds` are those of its processes, and `sockets`
     says which it may make, on the host's network with `has_network`. `asks` are commands that may
     be asked for from within, over a relay, and `doors` lead to others where it has no network.
-    Without `follows` no link in the client's directories leads anywhere. One that holds credentials
-    has a `bound` of what may be executed, unless that is anything.
+    Without `follows` no link in the client's directories leads anywhere. That of docker has a
+    `bound` of what may be executed.
     """
 
     operations: tuple[Operation, ...]

@@ -127,7 +127,7 @@ def prepare(
             *(str(identity.user), str(identity.group), str(SOCKETS[box.sockets])),
             "-" if box.home is None else box.home.path,
             *(way_out, "-" if box.doors is None else box.doors.addresses),
-            _name_execution(box),
+            "any" if box.bound is None else "listed",
             *_list_executable(box),
             *list_parts(box, parts),
             *(word for n, each in enumerate(inner) for word in (f"{_STAGE}/{n}", each.target)),
@@ -182,20 +182,13 @@ def _spell_system(
     return ["--ro-bind", what.path, what.target]
 
 
-def _name_execution(box: Box) -> str:
-    """As `native/command_line.zig` calls it."""
-    if box.bound is None:
-        return "any"
-    return "listed" if box.bound.programs else "alone"
-
-
 def _list_executable(box: Box) -> Iterator[str]:
     """Pairs for the launcher: where files may be executed, and which of them."""
     if box.bound is None:
         return
     named = {*box.bound.programs, *box.bound.loaded}
     for each in box.operations:
-        if isinstance(each, System) and _has_code(each) and (not named or each.target in named):
+        if isinstance(each, System) and _has_code(each) and each.target in named:
             yield from ("x", each.target)
     for path in box.bound.programs:
         yield from ("p", path)

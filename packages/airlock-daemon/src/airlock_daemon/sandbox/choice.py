@@ -10,13 +10,11 @@ from airlock_daemon.command.order import Identity
 from airlock_daemon.errors import AND_RELOAD
 from airlock_daemon.sandbox.api_access import ApiAccess, list_given
 from airlock_daemon.sandbox.box import Box
-from airlock_daemon.sandbox.client_files import list_written
+from airlock_daemon.sandbox.client_files import list_untrusted
 from airlock_daemon.sandbox.doors import plan_doors
-from airlock_daemon.sandbox.engine import choose_engine
+from airlock_daemon.sandbox.engine import bound_client, choose_engine, cover_processes
 from airlock_daemon.sandbox.etc import name_hosts
-from airlock_daemon.sandbox.execution import Bounded, bound_execution, let_ask
 from airlock_daemon.sandbox.fencing import refuse_unshowable
-from airlock_daemon.sandbox.hiding import cover_processes, locate
 from airlock_daemon.sandbox.home import PLACES, find_home
 from airlock_daemon.sandbox.plan import plan_box, plan_home_box
 from airlock_daemon.sandbox.programs import find_places
@@ -30,6 +28,7 @@ from airlock_daemon.sandbox.shown import find_certificates, find_read, refuse_pr
 from airlock_daemon.sandbox.transports import ASKS, find_transports
 from airlock_daemon.setup.boxes import (
     BUBBLEWRAP,
+    ENGINE_CLASS,
     HOME_CLASS,
     BoxConfig,
     Mode,
@@ -39,7 +38,6 @@ from airlock_daemon.setup.boxes import (
     wants_box,
 )
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.holdings import HOLDING_CLASS
 from airlock_daemon.workspace.directory import Workspace
 from airlock_modules import Module
 
@@ -48,20 +46,20 @@ class Maker(msgspec.Struct, frozen=True, kw_only=True):
     """What makes boxes: the path of bubblewrap, or a fence by Landlock where there is none.
 
     `identity` is who that, and what is in them, runs as. With `is_home` they are of the class
-    "home", with `is_holding` they are made to have credentials.
+    "home", with `has_engine` they lead to a docker engine.
     """
 
     bubblewrap: str | None
     identity: Identity
     is_home: bool = False
-    is_holding: bool = False
+    has_engine: bool = False
 
     @property
     def name(self) -> str:
         """What records call it."""
         maker = "landlock" if self.bubblewrap is None else "bubblewrap"
-        if self.is_holding:
-            return f"{HOLDING_CLASS}, {maker}"
+        if self.has_engine:
+            return f"{ENGINE_CLASS}, {maker}"
         if not self.is_home:
             return maker
         return HOME_CLASS if self.bubblewrap is not None else f"{HOME_CLASS}, {maker}"
@@ -88,12 +86,12 @@ def find_maker(module: Module, generation: Generation) -> Maker | None:
         return None
     with advising(module):
         maker = _find_maker(mode, generation, is_home=is_home(module))
-        if not module.is_holding:
+        if not module.has_engine:
             return maker
         if maker.bubblewrap is None:
             remedy = find_bubblewrap_remedy(generation.programs)
-            raise refuse("what holds credentials needs one that bubblewrap makes", remedy)
-        return replace(maker, is_holding=True)
+            raise refuse("the way to a docker engine needs one that bubblewrap makes", remedy)
+        return replace(maker, has_engine=True)
 
 
 def _find_maker(mode: Mode, generation: Generation, *, is_home: bool) -> Maker:
@@ -167,20 +165,12 @@ def choose_box(
     read |= dict(find_read(sandbox.read, named, module, has_home=home is not None))
     seen = (*read, *(PLACES if maker.is_home else ()), *(() if home is None else (home.path,)))
     path = generation.programs.path
-    bounded = Bounded(None)
-    engine = ""
-    if maker.is_holding:
-        written = (*list_written(workspace, reserved), *generation.workspaces)
-        bounded = bound_execution(
-            sandbox,
-            program,
-            programs=generation.programs,
-            home=named,
-            written=written,
-            source=module.source,
-        )
-        read |= bounded.shown
-        engine = choose_engine(module, generation, environment, written)
+    bound, engine = None, ""
+    if maker.has_engine:
+        written = list_untrusted(workspace, generation)
+        client = bound_client(program, module, written)
+        read |= {path: path for path in client.shown}
+        bound, engine = client.bound, choose_engine(module, generation, environment, written)
     places = find_places(program, home=named, path=path, seen=seen, everywhere=maker.is_home)
     for place in (*places, *read):
         refuse_private(place, module, reserved)
@@ -207,27 +197,15 @@ def choose_box(
             limits=generation.limits,
             git_config=generation.git_config if runs_git(module) else None,
             given=() if access is None else tuple(list_given(access)),
-            awaited=[locate(name) for name in module.credentials.files]
-            if module.credentials is not None
-            else (),
             is_fence=is_fence,
         )
     box = _let_ask(box, sandbox.brokers, maker, generation)
-    gives_keys = module.credentials is not None and module.credentials.aws_endpoint
-    doors = plan_doors(
-        sandbox.network,
-        module.source,
-        engine=engine,
-        gives_keys=gives_keys,
-        uses_apis=module.uses_apis,
-    )
-    bound = bounded.bound
-    if bound is not None and box.asks:
-        bound = let_ask(bound, box, module.source)
+    doors = plan_doors(sandbox.network, module.source, engine=engine, uses_apis=module.uses_apis)
     if doors is not None:
         box = name_hosts(box, doors.hosts)
     box = replace(box, doors=doors, bound=bound, follows=sandbox.links)
-    box = cover_processes(box, module)
+    if maker.has_engine:
+        box = cover_processes(box)
     if maker.bubblewrap is None:
         with advising(module):
             remedy = find_bubblewrap_remedy(generation.programs)

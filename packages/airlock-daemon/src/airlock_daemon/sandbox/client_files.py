@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 
+from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.setup.trust import list_steps
 from airlock_daemon.workspace.directory import Workspace
@@ -15,6 +16,11 @@ def list_written(workspace: Workspace, reserved: Reserved) -> Iterator[str]:
     if mounts is not None:
         found = (mounts.sights.look(each.directory) for each in mounts.list_workspaces(reserved))
         yield from (each.real for each in found if each is not None)
+
+
+def list_untrusted(workspace: Workspace, generation: Generation) -> tuple[str, ...]:
+    """The same, and all directories that a profile maps: any agent's container may write there."""
+    return (*list_written(workspace, generation.reserved), *generation.workspaces)
 
 
 def leads_through(path: str, written: Sequence[str]) -> bool:

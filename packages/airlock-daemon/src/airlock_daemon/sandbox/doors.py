@@ -3,8 +3,7 @@
 At one of them the daemon speaks CONNECT, or has the agent's HTTPS broker speak it. Each of the
 others stands for a destination, for tools that know no proxy: one on the host's loopback at the
 very address and port that it has there; one with a name at its port, on an address that the box's
-/etc/hosts has for it. One more, a unix socket without a path, stands for the human's docker engine;
-and one is where keys of AWS are given.
+/etc/hosts has for it. One more, a unix socket without a path, stands for the human's docker engine.
 """
 
 import ipaddress
@@ -48,7 +47,7 @@ class Doors(msgspec.Struct, frozen=True):
     `proxy` speaks HTTP; it is there unless `network` is empty, or there is `apis`: what connects
     there is passed to the agent's HTTPS broker, which may lead it to `network` too.
     `engine` is the host's path of the socket of a docker engine, "" where the box reaches none, and
-    `socket` what stands for it here. At `keys` the daemon gives keys of AWS.
+    `socket` what stands for it here.
     """
 
     network: Network = read_network(())
@@ -57,12 +56,11 @@ class Doors(msgspec.Struct, frozen=True):
     doors: tuple[Door, ...] = ()
     engine: str = ""
     socket: str = ""
-    keys: Destination | None = None
 
     @property
     def listeners(self) -> tuple[Destination, ...]:
         """Where the launcher is to listen by TCP, each address and port once."""
-        first = tuple(each for each in (self.proxy, self.apis, self.keys) if each is not None)
+        first = tuple(each for each in (self.proxy, self.apis) if each is not None)
         return (*first, *(each.here for each in self.doors))
 
     @property
@@ -78,15 +76,10 @@ class Doors(msgspec.Struct, frozen=True):
 
 
 def plan_doors(
-    entries: Sequence[str],
-    source: str,
-    *,
-    engine: str = "",
-    gives_keys: bool = False,
-    uses_apis: bool = False,
+    entries: Sequence[str], source: str, *, engine: str = "", uses_apis: bool = False
 ) -> Doors | None:
-    """The doors of a box for `[sandbox] network` of the module `source`, and for an `engine`; it
-    `gives_keys` at one, for what is in `entries`. One that `uses_apis` has a door to the broker.
+    """The doors of a box for `[sandbox] network` of the module `source`, and for an `engine`. One
+    that `uses_apis` has a door to the broker.
 
     None where there are none. Raises Denied where it names more destinations on this host than
     there can be, or that of the broker.
@@ -109,8 +102,7 @@ def plan_doors(
         apis = Destination(str(address), PROXY_PORT, address)
     else:
         proxy = Destination(str(address), next(free), address)
-    keys = Destination(str(address), next(free), address) if gives_keys else None
-    most = _MOST - 1 - bool(engine) - gives_keys
+    most = _MOST - 1 - bool(engine)
     hint = f"a person on the host can name less in [sandbox] network of {source}{AND_RELOAD}"
     if len(local) > most:
         raise Denied(
@@ -128,7 +120,7 @@ def plan_doors(
         )
     doors = (*local.values(), *_stand_for_names(network, [each.host for each in local]))
     # A name that has no door is reached by the proxy alone.
-    return Doors(network, proxy, apis, doors[:most], engine, name, keys)
+    return Doors(network, proxy, apis, doors[:most], engine, name)
 
 
 def _stand_for_names(network: Network, taken: Sequence[str]) -> Iterator[Door]:

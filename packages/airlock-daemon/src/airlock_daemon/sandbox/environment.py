@@ -3,15 +3,15 @@
 import functools
 import os
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 
 from airlock_daemon.sandbox.box import HOME, TMP, Box, Made, System
 from airlock_daemon.sandbox.programs import SYSTEM
 from airlock_daemon.setup.reserved import is_within
 
 _HARMLESS = (
-    r"(?:AWS_(?:(?:DEFAULT_)?REGION|DEFAULT_OUTPUT|MAX_ATTEMPTS|RETRY_MODE)"
-    r"|DOCKER_DEFAULT_PLATFORM)"
+    r"(?:AWS_(?:(?:DEFAULT_)?REGION|DEFAULT_OUTPUT|MAX_ATTEMPTS|PAGER|RETRY_MODE)"
+    r"|DOCKER_(?:CONTENT_TRUST(?:_SERVER)?|DEFAULT_PLATFORM))"
 )
 # Of those that brokers use, or that lead to a credential or an agent of the human's.
 _WITHHELD = re.compile(
@@ -60,19 +60,14 @@ def adapt_daemon(environment: Mapping[str, str], box: Box) -> dict[str, str]:
     } | own
 
 
-def withhold(
-    environment: Mapping[str, str], box: Box, *, named: Container[str] = ()
-) -> dict[str, str]:
+def withhold(environment: Mapping[str, str], box: Box) -> dict[str, str]:
     """What remains for a box of variables that were built by all the rules.
 
-    Those that are `named` are what a holding module has for it. In the human's home these rules
-    would be of no use to a wall: what files name for it, it has.
+    In the human's home these rules would be of no use to a wall: what files name for it, it has.
     """
     if box.has_network:
         return dict(environment)
-    return {
-        name: value for name, value in environment.items() if name in named or not is_withheld(name)
-    }
+    return {name: value for name, value in environment.items() if not is_withheld(name)}
 
 
 def name_files(box: Box) -> dict[str, str]:

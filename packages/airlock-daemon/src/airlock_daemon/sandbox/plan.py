@@ -14,7 +14,6 @@ from airlock_daemon.sandbox.box import (
     HOME,
     SHARED_MEMORY,
     TMP,
-    Awaited,
     Box,
     Closed,
     Devices,
@@ -61,16 +60,14 @@ def plan_box(
     sockets: str = "none",
     git_config: bytes | None = None,
     given: Sequence[System | Made] = (),
-    awaited: Sequence[str] = (),
     is_fence: bool = False,
 ) -> Box:
     """The closed box of a command that runs in `workspace`.
 
     `places` of the host are shown at their own paths, and those of `read` at others; all of them
     cannot be written. Tools run as `identity`, within `limits`. With `git_config` that is the
-    system's configuration for git. It has what is `given`, and at the paths `awaited` what is
-    fetched later.
-    `is_fence` says that all is at the host's own paths. Raises
+    system's configuration for git. It has what is `given`. `is_fence` says that all is at the
+    host's own paths. Raises
     Denied (layer "sandbox") where the client has its workspace at a place that the box needs
     itself.
     """
@@ -78,7 +75,7 @@ def plan_box(
     settings = () if git_config is None else (Made(git_config, GIT_CONFIG, "GIT_CONFIG_SYSTEM"),)
     operations = (
         *_make_base(identity, size, look_around((*SYSTEM, *PUBLIC))),
-        *(*settings, *_show(places, read), *given, *map(Awaited, awaited)),
+        *(*settings, *_show(places, read), *given),
     )
     box = Box(
         operations=operations,
@@ -87,7 +84,7 @@ def plan_box(
         bounds=_bound(limits),
         sockets=sockets,
     )
-    own = (*places, *read.values(), *(each.target for each in given), *awaited)
+    own = (*places, *read.values(), *(each.target for each in given))
     return _put_workspaces(box, workspace, identity, reserved, own=own, is_fence=is_fence)
 
 

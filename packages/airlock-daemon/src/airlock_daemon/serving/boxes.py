@@ -56,7 +56,7 @@ async def settle_boxes(setup: Setup, shared: DaemonState) -> tuple[Setup, str | 
     refused = sorted({module.name for module in boxed if needs_bubblewrap(module)})
     if name == "landlock" and refused:
         log.warning(
-            "warning: %s: refused, since Landlock makes no box that has credentials or a network; "
+            "warning: %s: refused, since Landlock makes no box that leads anywhere; "
             "airlock-daemon doctor says what bubblewrap lacks",
             ", ".join(refused),
         )

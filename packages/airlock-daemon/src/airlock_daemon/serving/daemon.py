@@ -25,8 +25,7 @@ from airlock_daemon.serving.reload import Reloader, warn_unkept
 from airlock_daemon.serving.roster import Roster
 from airlock_daemon.serving.sockets import SocketsDirectory
 from airlock_daemon.serving.store import SocketStore
-from airlock_daemon.setup.holdings import find_holdings
-from airlock_daemon.setup.homes import find_unprotected
+from airlock_daemon.setup.homes import find_engines, find_unprotected
 from airlock_daemon.setup.load import Setup
 from airlock_daemon.setup.notice import notice_of
 from airlock_daemon.setup.paths import beside_config
@@ -82,7 +81,7 @@ def announce(setup: Setup) -> None:
         more = f" and {HTTPS}" if generation.apis else ""
         log.info("agent %s: %s/%s/airlock.sock%s", name, setup.locations.sockets_dir, name, more)
     agents = [generation.agent for generation in setup.generations.values()]
-    for find in (find_unprotected, find_holdings, find_unpinned):
+    for find in (find_unprotected, find_engines, find_unpinned):
         for note in find(agents, setup.config.ceiling):
             log.info("%s", note.problem)
     if not setup.generations and not setup.unserved:

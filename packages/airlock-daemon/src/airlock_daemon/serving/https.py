@@ -180,10 +180,16 @@ class HttpsService:
             return
         for retired in self._retired:
             retired.renew(settings)
-        if self._worker is None or self._worker.is_over or self._reads_less(settings):
+        worker = self._worker
+        if worker is not None and not worker.is_over and not self._reads_less(settings):
+            worker.renew(settings)
+            return
+        try:
             await self._start(settings)
-        else:
-            self._worker.renew(settings)
+        except BaseException:
+            # Nothing is published for them, so that they are made once more.
+            self._settings, self._generation = before, None
+            raise
 
     async def _read(self) -> Settings:
         """Make settings of what the agent is granted now, and publish its variables."""

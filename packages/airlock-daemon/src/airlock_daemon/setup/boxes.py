@@ -7,7 +7,6 @@ from typing import Literal, get_args
 import msgspec
 
 from airlock_daemon.platform.linux.landlock import landlock_version
-from airlock_daemon.setup.holdings import HOLDING_CLASS, describe_holding
 from airlock_modules import Module, TableReader
 
 BUBBLEWRAP = "bwrap"
@@ -15,6 +14,9 @@ BUBBLEWRAP = "bwrap"
 
 HOME_CLASS = "home (unprotected)"
 """What records and people are told of a command in a box with the human's home."""
+
+ENGINE_CLASS = "docker engine"
+"""The same of a box that leads to one, by which whoever is in it is root on this host."""
 
 OLDEST_LANDLOCK = 6
 """The first version that keeps a tool from signals and abstract sockets of other processes."""
@@ -45,12 +47,10 @@ def wants_box(module: Module) -> bool:
 
 
 def needs_bubblewrap(module: Module) -> bool:
-    """Whether that is a box that Landlock does not make: one with credentials, or with a network of
-    its own.
-    """
+    """Whether that is a box that Landlock does not make: one that leads anywhere."""
     sandbox = module.sandbox
     has_network = module.uses_apis or (sandbox is not None and bool(sandbox.network))
-    return module.is_holding or has_network
+    return module.has_engine or has_network
 
 
 def is_home(module: Module) -> bool:
@@ -93,12 +93,9 @@ def describe_box(module: Module, config: BoxConfig) -> str | None:
         return f"refused: {said} is off" if relies_on_box else f"off: so says {said}"
     if is_home(module):
         return f"{HOME_CLASS}: it can read and send away every credential in your home"
-    return f"{HOLDING_CLASS}: {describe_holding(module)}" if module.is_holding else _close(module)
-
-
-def _close(module: Module) -> str:
     network = () if module.sandbox is None else module.sandbox.network
-    reached = (*(["its agent's APIs"] if module.uses_apis else []), *network)
+    engine = ["the docker engine, which is root on this host"] if module.has_engine else []
+    reached = (*engine, *(["its agent's APIs"] if module.uses_apis else []), *network)
     return f"closed, but for {', '.join(reached)}" if reached else "closed"
 
 

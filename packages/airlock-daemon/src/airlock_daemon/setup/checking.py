@@ -11,8 +11,7 @@ from airlock_daemon.setup.agents import PROFILE
 from airlock_daemon.setup.apis import find_api_oddities
 from airlock_daemon.setup.finding import Finding, named
 from airlock_daemon.setup.findings import find_builtin_faults
-from airlock_daemon.setup.holdings import find_holdings
-from airlock_daemon.setup.homes import find_engine_grants, find_unprotected
+from airlock_daemon.setup.homes import find_engine_grants, find_engines, find_unprotected
 from airlock_daemon.setup.load import Setup, load_setup
 from airlock_daemon.setup.overrides import find_losses
 from airlock_daemon.setup.paths import Locations
@@ -35,7 +34,7 @@ LOOKED_AT = {
     "hook": "each agent's hooks/: hooks that cannot be run, and files that are none",
     "program": "the programs of enabled commands, and the PATH that they are taken from",
     "workspace": "directories that profiles map: links, nested ones, those with Airlock's files",
-    "box": "whether the boxes of modules can be had, which have the home, and which credentials",
+    "box": "whether boxes can be had, which have the home, and which lead to an engine",
     "ownership": "who else could write these files, the sockets directory and the log",
     "sockets": "the sockets directory: the daemon's user can make sockets there",
     "remotes": "where git-remote and ssh may go, who is unpinned, and whose git runs on this host",
@@ -118,8 +117,8 @@ def check_files(locations: Locations, *, only: str | None = None) -> Checked:
         notes=(
             *named("override", find_losses([setup.shared, *own], setup.config.ceiling)),
             *find_unprotected(agents, setup.config.ceiling),
+            *find_engines(agents, setup.config.ceiling),
             *find_engine_grants(agents),
-            *find_holdings(agents, setup.config.ceiling),
             *find_unpinned(agents, setup.config.ceiling),
             *find_default_refs(agents, setup.config.ceiling),
             *find_git_on_host(agents, setup.config.ceiling),

@@ -12,7 +12,6 @@ from airlock_daemon.setup.boxes import (
     wants_box,
 )
 from airlock_daemon.setup.config import Config
-from airlock_daemon.setup.executables import find_unlistable
 from airlock_daemon.setup.finding import named
 from airlock_daemon.setup.homes import find_unnamed
 from airlock_daemon.setup.hooks import review_hooks
@@ -62,7 +61,6 @@ def find_oddities(
             yield from named("program", _find_program(module, search_path))
             yield from review_module(module)
             yield from named("box", _find_box(module, config.boxes, search_path))
-            yield from named("box", find_unlistable(module, search_path))
             yield from find_unnamed(module)
     yield from named("remotes", find_unasked(agents.values(), config.ceiling))
     yield from _find_unused(shared, config.ceiling)
@@ -134,7 +132,7 @@ def _find_box(module: Module, boxes: BoxConfig, search_path: str) -> Iterator[Fa
     elif not is_there and needs_bubblewrap(module):
         problem = "cannot be made by Landlock, so the command is refused"
         remedy = 'sudo apt-get install bubblewrap, and write mode = "auto" in config.toml'
-        key = "credentials" if module.is_holding else "sandbox.network"
+        key = "sandbox.brokers" if module.has_engine else "sandbox.network"
         yield Fault(module.source, key, problem, remedy)
     if os.geteuid() == 0 and boxes.user is None:
         problem = "cannot be made, so the command is refused: no box runs as root"
@@ -177,8 +175,8 @@ def _find_secrets(agent: Agent) -> Iterator[Fault]:
     for name in find_secret_names(agent.profile.env):
         api = _find_api(agent, name)
         remedy = (
-            "let the daemon fetch it for the one tool that needs it: "
-            f'[credentials] env = {{ {name} = ["COMMAND"] }} in the module of that'
+            "remove it, and grant the API that it is for: [api.NAME] with its hosts and a "
+            "credential, of which the container and boxes have a placeholder"
         )
         if api is not None:
             remedy = (

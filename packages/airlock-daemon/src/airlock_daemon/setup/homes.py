@@ -45,6 +45,25 @@ def find_unprotected(agents: Iterable[Agent], ceiling: Collection[str]) -> Itera
             )
 
 
+def find_engines(agents: Iterable[Agent], ceiling: Collection[str]) -> Iterator[Finding]:
+    """Note the modules by which an agent's boxes lead to the docker engine."""
+    told: dict[str, str] = {}
+    for agent in agents:
+        for command in agent.profile.granted(ceiling):
+            module = agent.modules.find(command)
+            if module is not None and module.has_engine:
+                told.setdefault(module.source, command)
+    for source, command in told.items():
+        yield Finding(
+            source,
+            "sandbox.brokers",
+            f"{command} speaks with the docker engine, which is root on this host",
+            "grant it to agents alone that may do whatever root may",
+            name="box",
+            is_note=True,
+        )
+
+
 def find_engine_grants(agents: Iterable[Agent]) -> Iterator[Finding]:
     """Note the agents whose containers may have the socket of a container engine."""
     for agent in agents:

@@ -1,7 +1,8 @@
 """Which module decides for a command: an agent's own, the host's, or the built-in one.
 
-A module replaces the one behind it in full: nothing of the two is merged but a box, and what it
-holds, of which the module's file says nothing. So one of an earlier release grants no API.
+A module replaces the one behind it in full: nothing of the two is merged but a box, and APIs, of
+which the module's file says nothing. One in the human's home, as modules of earlier releases are
+since they were migrated, is granted no API.
 """
 
 import functools
@@ -17,14 +18,11 @@ from airlock_modules import (
     Fault,
     Module,
     ModuleError,
-    Sandbox,
     builtin_names,
     is_name,
     load_builtin,
     parse_module,
 )
-
-_CLOSED = Sandbox(box="closed")
 
 
 class Modules(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,13 +72,11 @@ def load_modules(
 
 
 def give_box(module: Module) -> Module:
-    """The module with a box where its file says nothing of one, and with what that holds.
+    """The module with a box and with APIs where its file says nothing of them.
 
-    Both are the built-in's for an override, and for a module of any name that runs the program of a
-    built-in. What holds credentials has a closed one. Any other has none, and is refused
-    (`Module.lacks_box`). A broker needs none. An override in a closed box that names no APIs and no
-    credentials keeps the built-in's APIs; one of an earlier release has another box, or holds a
-    credential, and is granted nothing by them.
+    The box is the built-in's for an override, and for a module of any name that runs the program of
+    a built-in. Any other has none, and is refused (`Module.lacks_box`). A broker needs none. An
+    override in a closed box keeps the built-in's APIs.
     """
     if module.broker is not None:
         return module
@@ -89,17 +85,13 @@ def give_box(module: Module) -> Module:
     found = (_find_builtin(name) for name in (module.name, program))
     commands = (each for each in found if each is not None and each.has_command)
     builtin = next((each for each in commands if each.broker is None), None)
-    sandbox, credentials = module.sandbox, module.credentials
+    sandbox = module.sandbox
     if sandbox is None:
         sandbox = None if builtin is None else builtin.sandbox
-        if credentials is not None and (sandbox is None or sandbox.box != "closed"):
-            sandbox = _CLOSED
-    if credentials is None and builtin is not None and sandbox is not None:
-        credentials = builtin.credentials if sandbox.box == "closed" else None
     own, is_closed = _find_builtin(module.name), sandbox is not None and sandbox.box == "closed"
-    if own is not None and is_closed and not module.apis and module.credentials is None:
+    if own is not None and is_closed and not module.apis:
         module = replace(module, apis=own.apis, clients=own.clients)
-    return replace(module, sandbox=sandbox, credentials=credentials)
+    return replace(module, sandbox=sandbox)
 
 
 @functools.cache

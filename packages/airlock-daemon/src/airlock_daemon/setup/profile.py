@@ -61,9 +61,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     they concern is refused. With `engine_socket` a container may have the socket of an engine.
     `git` says where git-remote may go, `names_remotes` that the file has a word on it; `ssh` which
     hosts ssh may reach. `narrowed` has the modules of commands of which `[deny]` refuses more, with
-    that in them, and `widened` those of which `[network]` reaches or `[terraform]` executes more,
-    with all of it. `apis` has what the tables `[NAME]` grant of a module's APIs, by its name, and
-    `own_apis` those of `[api.NAME]`; `reached` is what containers reach besides.
+    that in them, and `widened` those of which `[network]` reaches more, with all of it. `apis` has
+    what the tables `[NAME]` grant of a module's APIs, by its name, and `own_apis` those of
+    `[api.NAME]`; `reached` is what containers reach besides.
     """
 
     commands: tuple[str, ...]
@@ -139,6 +139,11 @@ def parse_profile(
     widened = read_widening(table, modules, narrowed)
     reached = read_reached(table, modules)
     apis, own_apis = _read_apis(table, modules, git_grant, variables)
+    table.table("terraform").refuse(
+        "exec",
+        "has no meaning any more: whatever a configuration names runs in its box",
+        "remove it",
+    )
     for name in ("aws", "docker", "credentials", "sign", "approve", "bridge"):
         if name not in apis:
             table.not_built(name, "remove the table: nothing reads it yet")

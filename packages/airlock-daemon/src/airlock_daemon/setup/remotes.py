@@ -212,7 +212,15 @@ def _asks(agent: Agent, name: str) -> bool:
 
 
 def _lets_ask(module: Module) -> bool:
-    return module.sandbox is not None and "git" in module.sandbox.brokers
+    return module.sandbox is not None and "git" in module.sandbox.brokers and not asks_less(module)
+
+
+def asks_less(module: Module) -> bool:
+    """Whether the box of a command asks git's remotes only for an agent that has git anyway.
+
+    So does that of a built-in but git: who is granted terraform has not said a word of remotes.
+    """
+    return module.builtin and module.name != "git"
 
 
 def reaches_remotes(module: Module) -> bool:

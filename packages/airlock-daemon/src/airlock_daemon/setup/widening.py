@@ -1,4 +1,4 @@
-"""What a profile lets be reached and executed: by the box of a command, and by containers."""
+"""What a profile lets be reached: by the box of a command, and by containers."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.setup.modules import Modules
-from airlock_modules import ANY_PROGRAM, Module, TableReader, read_presets, widen_network
+from airlock_modules import Module, TableReader, read_presets, widen_network
 
 REACHED = "allow"
 """The key of `[network]` that is about no command, but about all that the agent's containers do."""
@@ -31,7 +31,7 @@ def read_reached(profile: TableReader, modules: Modules) -> Reached:
 def read_widening(
     profile: TableReader, modules: Modules, narrowed: Mapping[str, Module]
 ) -> dict[str, Module]:
-    """Read `[network]` and `[terraform] exec`: the modules of the commands that they name, widened.
+    """Read `[network]`: the modules of the commands that it names, widened.
 
     Otherwise they are those of `narrowed`, else of `modules`. Faults are recorded by `profile`.
     """
@@ -49,14 +49,4 @@ def read_widening(
         else:
             sandbox = widen_network(module.sandbox, network, command)
             widened[command] = replace(module, sandbox=sandbox)
-    terraform = profile.table("terraform")
-    terraform.not_built("providers", "remove the key: nothing reads it yet")
-    if terraform.boolean("exec", default=False):
-        module = widened.get("terraform") or narrowed.get("terraform") or modules.find("terraform")
-        if module is None or module.sandbox is None or not module.is_holding:
-            problem = "has no meaning: this agent's terraform has no box that holds credentials"
-            terraform.refuse("exec", problem, "remove it")
-        else:
-            sandbox = replace(module.sandbox, programs=(ANY_PROGRAM,))
-            widened["terraform"] = replace(module, sandbox=sandbox)
     return widened

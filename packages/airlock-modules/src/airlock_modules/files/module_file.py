@@ -2,12 +2,12 @@
 
 Of the format that Airlock describes, this release reads `[command] bin, broker`, `[syntax]`,
 exactly one of `[deny]` and `[allow]`, `[[examples]]`, `[env] inherit, forward, strip, set`,
-`[args] prepend, append`, `[exec] concurrent, workspace, timeout_s`, `[credentials] files, env` and
-of `[sandbox]` what `sandbox_table` has, and `[[api]]` and `[client]` as `api_tables` says. A file
-with an `[[api]]` may have no command: then it has none of the tables that are about one. A command
-with an `[[api]]` runs in a closed box, and needs neither `[sandbox]` nor rules: without these every
-argument passes, since the requests to the API are judged. The rest is refused by name: a table that
-was read and ignored would promise a protection that is not there.
+`[args] prepend, append`, `[exec] concurrent, workspace, timeout_s`, of `[sandbox]` what
+`sandbox_table` has, and `[[api]]` and `[client]` as `api_tables` says. A file with an `[[api]]` may
+have no command: then it has none of the tables that are about one. A command with an `[[api]]` runs
+in a closed box, and needs neither `[sandbox]` nor rules: without these every argument passes, since
+the requests to the API are judged. The rest is refused by name: a table that was read and ignored
+would promise a protection that is not there.
 
 An example has `args` and what the rules must `expect` of them, "allowed" or "denied". A file whose
 rules decide one otherwise is faulty.
@@ -21,7 +21,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from airlock_modules.files.builtin_files import builtin_text
-from airlock_modules.files.credentials_table import Credentials, read_credentials
 from airlock_modules.files.faults import Fault, ModuleError
 from airlock_modules.files.rule_tables import narrow_rules, read_rules
 from airlock_modules.files.sandbox_table import Sandbox, read_sandbox
@@ -43,8 +42,18 @@ _PROGRAMS = {"git": "ssh", "ssh": "ssh"}
 _BROKERS: Mapping[str, Broker] = {"git": "git", "ssh": "ssh"}
 _WORKSPACES: Mapping[str, Workspace] = {each: each for each in get_args(Workspace)}
 _LONGEST_TIMEOUT_S = 7 * 24 * 3600.0
-_OF_A_COMMAND = (
-    *("deny", "allow", "syntax", "examples", "env", "args", "exec", "credentials", "sandbox"),
+_OF_A_COMMAND = (*("deny", "allow", "syntax", "examples", "env", "args", "exec", "sandbox"),)
+_NO_CREDENTIALS = (
+    "is of earlier releases: a box holds no credential any more",
+    (
+        'write [[api]] with hosts = ["api.example.com"], allow = ["GET /**"] and credential = '
+        '{ as = "header", command = ["COMMAND"], placeholder = "{36}" }, and [client] env = '
+        '{ NAME = "{placeholder}" } for what the tool reads; the daemon puts the credential in'
+    ),
+)
+_ENGINE_LOGINS = (
+    "is of earlier releases",
+    'remove it: the broker "docker" brings the logins of registries along',
 )
 _NOT_BUILT = {
     "output": "remove it; output is passed on unmasked",
@@ -62,7 +71,7 @@ class Module(Struct, frozen=True, kw_only=True):
     `concurrent` false one invocation runs at a time. A `workspace` that is required must be mapped;
     one that is optional is an empty directory where it is not; with "none" it is one always, and
     the tool sees nothing that the client wrote. `timeout_s` is in seconds, 0 for none. Without a
-    `sandbox` the file says nothing of a box, without `credentials` nothing of what that holds.
+    `sandbox` the file says nothing of a box.
     `apis` are as they are written, and `clients` has what a tool is given for them: always at "",
     and for an option of theirs at its name. A module of APIs alone has no command.
     `source` names the file, `builtin` says that it ships
@@ -83,7 +92,6 @@ class Module(Struct, frozen=True, kw_only=True):
     workspace: Workspace = "optional"
     timeout_s: float = 0.0
     sandbox: Sandbox | None = None
-    credentials: Credentials | None = None
     apis: "tuple[Api, ...]" = ()
     clients: "Mapping[str, Client]" = {}
     source: str
@@ -95,17 +103,14 @@ class Module(Struct, frozen=True, kw_only=True):
         return bool(self.bin)
 
     @property
-    def is_holding(self) -> bool:
-        """Whether the box of its command has credentials, which what runs in there can use.
-
-        The socket of a docker engine is one.
-        """
-        return bool(self.credentials) or (self.sandbox is not None and self.sandbox.has_engine)
+    def has_engine(self) -> bool:
+        """Whether the box of its command leads to the human's docker engine."""
+        return self.sandbox is not None and self.sandbox.has_engine
 
     @property
     def uses_apis(self) -> bool:
         """Whether its command reaches APIs by the HTTPS broker, from a box that holds nothing."""
-        return bool(self.apis) and self.has_command and not self.is_holding
+        return bool(self.apis) and self.has_command and not self.has_engine
 
     @property
     def lacks_box(self) -> bool:
@@ -154,10 +159,8 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
         args.refuse("append", "has no meaning for a broker", "use prepend, or remove it")
     workspace = run.choice("workspace", (*_WORKSPACES,), default="optional")
     sandbox = read_sandbox(reader, is_broker=broker is not None, has_apis=bool(apis))
-    if broker is not None:
-        reader.refuse("credentials", "has no meaning for a broker", "remove it")
-    elif sandbox is not None and sandbox.box != "closed":
-        reader.refuse("credentials", "needs a closed box", 'write [sandbox] box = "closed"')
+    has_engine = sandbox is not None and sandbox.has_engine
+    reader.refuse("credentials", *(_ENGINE_LOGINS if has_engine else _NO_CREDENTIALS))
     forward = _read_forward(env, strip=strip, settings=settings)
     module = Module(
         name=name,
@@ -174,7 +177,6 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
         workspace=_WORKSPACES.get(workspace, "optional"),
         timeout_s=run.number("timeout_s", default=0.0, minimum=0.0, maximum=_LONGEST_TIMEOUT_S),
         sandbox=sandbox,
-        credentials=read_credentials(reader, forward=forward, fixed=(*strip, *settings)),
         apis=apis,
         clients=clients,
         source=source,

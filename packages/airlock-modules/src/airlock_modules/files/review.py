@@ -30,7 +30,7 @@ def review_module(module: Module) -> Iterator[Fault]:
     yield from _review_rules(module)
     is_closed = module.sandbox is not None and module.sandbox.box == "closed"
     # In a box that holds nothing there is nothing to steer to that the client does not have.
-    forward = () if is_closed and not module.is_holding else module.forward
+    forward = () if is_closed and not module.has_engine else module.forward
     for entry, name in find_steering(forward, overruled=(*module.strip, *module.set)):
         lets_in = "" if name == entry else f" lets in {name}, which"
         problem = f"{entry}{lets_in} can choose programs, files, accounts or peers for the tool"
@@ -41,30 +41,13 @@ def review_module(module: Module) -> Iterator[Fault]:
         yield Fault(module.source, "sandbox.read", problem, "remove it, or name less of it")
     for name in find_secret_names(module.set):
         problem = f"the name of {name} says that its value is a secret, which the tool is given"
-        remedy = f'let the daemon fetch it: [credentials] env = {{ {name} = ["COMMAND"] }}'
+        remedy = "grant its API: [[api]] with a credential, of which the tool has a placeholder"
         yield Fault(module.source, "env.set", problem, remedy)
-    if module.sandbox is not None and module.sandbox.programs and not module.is_holding:
-        problem = "has no effect: a box that holds nothing may execute all that it sees"
-        yield Fault(module.source, "sandbox.programs", problem, "remove it, or say what it holds")
-    yield from _find_unasked(module)
 
 
 def find_secret_names(variables: Mapping[str, str]) -> Iterator[str]:
     """The names of those variables that are called as secrets are, and have a value."""
     return (name for name, value in variables.items() if value and _SECRET.search(name))
-
-
-def _find_unasked(module: Module) -> Iterator[Fault]:
-    """Tell of brokers that nothing in a box could ask, since another program would have to."""
-    sandbox = module.sandbox
-    if sandbox is None or not module.is_holding or sandbox.programs or "git" not in sandbox.brokers:
-        return
-    problem = (
-        "cannot be asked, so that the command is refused: a box with credentials and without a "
-        "list of programs executes its tool alone, and git asks by another one"
-    )
-    remedy = 'remove it, or list in programs the static ones that ask, or write ["*"] there'
-    yield Fault(module.source, "sandbox.brokers", problem, remedy)
 
 
 def review_narrowing(module: Module, *, source: str, key: str) -> Iterator[Fault]:

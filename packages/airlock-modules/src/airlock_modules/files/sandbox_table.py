@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from airlock_modules.files.box_places import is_own, is_plain, is_secret
 from airlock_modules.files.network_entries import read_network
-from airlock_modules.files.program_entries import read_programs
 from airlock_modules.files.toml_reader import TableReader
 from airlock_wire.text import quote
 
@@ -17,8 +16,6 @@ _NOT_AT_HOME = {
     "home": 'remove it: writes there are thrown away; or write box = "closed"',
     "brokers": 'remove it: tools reach remotes by themselves; or write box = "closed"',
     "network": 'remove it: it has the network of the host; or write box = "closed"',
-    "programs": 'remove it: it may execute what it sees; or write box = "closed"',
-    "dynamic": 'remove it: it may execute what it sees; or write box = "closed"',
     "links": 'remove it: links are followed there; or write box = "closed"',
 }
 ENGINE_BROKER = "docker"
@@ -37,10 +34,8 @@ class Sandbox(Struct, frozen=True, kw_only=True):
     own loopback, and by TCP the destinations of `network`, `HOST:PORT` each. `read` are paths of
     the host that it sees beside these, read-only: absolute, or from the home on with `~/`.
     `brokers` do what leaves a closed box: "git" speaks to its remotes, and
-    "docker" leads to the human's engine, by unix sockets. `programs` is what a box
-    that holds credentials may execute beside the tool: names on the daemon's PATH, paths, all that
-    is below a directory (`DIR/**`), or `*`; those that have a loader with `dynamic` alone. Without
-    `links` no symbolic link in the workspace is followed there.
+    "docker" leads to the human's engine, by unix sockets. Without `links` no symbolic link in the
+    workspace is followed there.
     """
 
     box: Literal["closed", "home", "none"]
@@ -48,8 +43,6 @@ class Sandbox(Struct, frozen=True, kw_only=True):
     network: tuple[str, ...] = ()
     read: tuple[str, ...] = ()
     brokers: tuple[str, ...] = ()
-    programs: tuple[str, ...] = ()
-    dynamic: bool = False
     links: bool = True
 
     @property
@@ -70,6 +63,8 @@ def read_sandbox(reader: TableReader, *, is_broker: bool, has_apis: bool = False
     if not reader.has("sandbox"):
         return Sandbox(box="closed", sockets="inet") if has_apis else None
     table = reader.table("sandbox")
+    for key in ("programs", "dynamic"):
+        table.refuse(key, "has no meaning any more: whatever a box shows may run", "remove it")
     box = _read_box(table, default="closed" if has_apis else "")
     if has_apis and box != "closed":
         problem = "would give the command what [[api]] keeps from it"
@@ -96,8 +91,6 @@ def read_sandbox(reader: TableReader, *, is_broker: bool, has_apis: bool = False
         sockets=_join(unix=has_unix, inet=has_apis or sockets == "inet"),
         read=_read_paths(table),
         brokers=brokers,
-        programs=read_programs(table),
-        dynamic=table.boolean("dynamic", default=False),
         links=table.boolean("links", default=True),
     )
     return widen_network(sandbox, table, "network")

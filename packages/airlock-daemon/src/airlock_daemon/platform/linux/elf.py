@@ -1,4 +1,4 @@
-"""What the headers of an ELF file (elf(5)) say: which kind it is, and what it has loaded.
+"""What the headers of an ELF file (elf(5)) say: what it has loaded.
 
 A file that the kernel or a loader could read in two ways is none: with a table of another shape
 than theirs, with two loaders or dynamic sections, or with names that stand at no one place.
@@ -8,12 +8,8 @@ import os
 import struct
 from collections.abc import Sequence
 from itertools import takewhile
-from typing import Literal
 
 import msgspec
-
-Kind = Literal["program", "loaded", "loader"]
-"""What the kernel executes by itself; what it has loaded by another; and what loads others."""
 
 _IDENTITY = struct.Struct("<4sBB10x")
 _CLASS_64, _LITTLE_ENDIAN = 2, 1
@@ -31,20 +27,16 @@ _MOST_OFFSET = (1 << 63) - 1
 # e_type, p_type, and d_tag of the dynamic section.
 _EXECUTABLE, _SHARED = 2, 3
 _LOAD, _DYNAMIC, _INTERPRETER = 1, 2, 3
-_END, _NEEDED, _STRINGS, _RPATH, _RUNPATH, _FLAGS_1 = 0, 1, 5, 15, 29, 0x6FFFFFFB
-# Of the dynamic section (ld(1)): a program that can be at any address says that it is one.
-_IS_PROGRAM = 0x08000000
+_END, _NEEDED, _STRINGS, _RPATH, _RUNPATH = 0, 1, 5, 15, 29
 
 
 class Headers(msgspec.Struct, frozen=True):
     """A program or library: its loader, if it has one, and what is loaded with it, and from where.
 
-    `searched` are directories, in which `$ORIGIN` may stand. `flags` are DT_FLAGS_1.
+    `searched` are directories, in which `$ORIGIN` may stand.
     """
 
-    is_shared: bool
     loader: str | None
-    flags: int = 0
     needed: tuple[str, ...] = ()
     searched: tuple[str, ...] = ()
 
@@ -54,18 +46,6 @@ class _Segment(msgspec.Struct, frozen=True):
     offset: int
     address: int
     length: int
-
-
-def find_kind(path: str) -> Kind:
-    """Tell what a file is, "loaded" also for a script, and for what is no ELF file of 64 bits.
-
-    A shared object that names no loader and does not say that it is a program counts as a loader,
-    as those of C libraries are.
-    """
-    headers = read_headers(path)
-    if headers is None or headers.loader is not None:
-        return "loaded"
-    return "program" if not headers.is_shared or headers.flags & _IS_PROGRAM else "loader"
 
 
 def read_headers(path: str) -> Headers | None:
@@ -102,7 +82,7 @@ def _read(descriptor: int) -> Headers | None:
     if len(table) != size * count or len(loaders) > 1 or len(dynamic) > 1:
         return None
     loader = _read_name(descriptor, loaders[0].offset, loaders[0].length) if loaders else None
-    headers = Headers(is_shared=shape == _SHARED, loader=loader)
+    headers = Headers(loader=loader)
     return _read_dynamic(descriptor, dynamic[0], segments, headers) if dynamic else headers
 
 
@@ -126,9 +106,7 @@ def _read_dynamic(
         return None
     names = [(tag, _read_name(descriptor, places[0] + value)) for tag, value in named]
     return Headers(
-        is_shared=headers.is_shared,
         loader=headers.loader,
-        flags=tags.get(_FLAGS_1, 0),
         needed=tuple(name for tag, name in names if tag == _NEEDED),
         searched=tuple(
             each for tag, name in names if tag != _NEEDED for each in name.split(":") if each

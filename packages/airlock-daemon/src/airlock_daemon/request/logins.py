@@ -1,0 +1,112 @@
+"""Running docker: logins of registries are fetched for a command that may need them."""
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+
+from msgspec.structs import replace
+
+from airlock_daemon.brokers.asking import MOST, ask
+from airlock_daemon.brokers.docker.logins import Configuration, read_configuration, write_logins
+from airlock_daemon.command.order import CommandLine
+from airlock_daemon.errors import Denied
+from airlock_daemon.identity.neighbours import find_mounted
+from airlock_daemon.platform.threads import run_in_thread
+from airlock_daemon.request.execution import Finished
+from airlock_daemon.request.plan import Boxed, Plan
+from airlock_daemon.request.state import AgentState, DaemonState
+from airlock_daemon.sandbox.client_files import leads_through
+from airlock_daemon.sandbox.engine import put_logins
+from airlock_daemon.sandbox.logins import collect_logins
+from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.paths import expand_home
+from airlock_daemon.setup.reading import read_bounded
+from airlock_daemon.workspace.directory import make_empty
+from airlock_wire import quote
+
+
+async def execute_docker(
+    run: Callable[..., Awaitable[Finished]],
+    plan: Plan,
+    boxed: Boxed,
+    shared: DaemonState,
+    agent: AgentState,
+    generation: Generation,
+    **more: object,
+) -> Finished:
+    """Call `run`, which is `execute`, with the `plan` whose box has the human's logins.
+
+    They are fetched in the place of the command. Raises Denied where the human's configuration of
+    docker cannot be read.
+    """
+    content = write_logins({})
+    if boxed.needs_logins:
+        content = await _fetch_logins(boxed, shared, agent, generation)
+    box = put_logins(boxed.box, boxed.logins, content)
+    return await run(**{**more, "plan": replace(plan, boxed=replace(boxed, box=box))})
+
+
+async def _fetch_logins(
+    boxed: Boxed, shared: DaemonState, agent: AgentState, generation: Generation
+) -> bytes:
+    sockets_dir = boxed.reserved.sockets_dir
+    beside: tuple[str, ...] = ()
+    if sockets_dir is not None:
+        beside = await run_in_thread(partial(find_mounted, sockets_dir), limiter=agent.lookups)
+    read = partial(_read, boxed, shared.environment, (*boxed.written, *beside))
+    configuration = await run_in_thread(read, limiter=agent.lookups)
+    directory = make_empty(None)
+    try:
+        descriptor, path = directory.descriptor, generation.programs.path
+        helpers = partial(_ask, shared, agent, path, descriptor)
+        return await collect_logins(configuration, generation.programs, helpers)
+    finally:
+        await directory.leave(agent.removals)
+
+
+def _read(boxed: Boxed, environment: Mapping[str, str], written: tuple[str, ...]) -> Configuration:
+    """The human's configuration of docker, an empty one where there is none."""
+    folder = environment.get("DOCKER_CONFIG", "")
+    home = environment.get("HOME", "/")
+    path = os.path.join(folder or expand_home("~/.docker", home), "config.json")
+    if not os.path.isabs(path):
+        raise _refuse("DOCKER_CONFIG of the daemon names no directory of this host")
+    conflict = boxed.reserved.private.conflict(os.path.realpath(path))
+    if leads_through(path, written):
+        conflict = "the way to it leads through a workspace"
+    if conflict is not None:
+        raise _refuse(f"{quote(path)} may not be read: {conflict}")
+    try:
+        content = read_bounded(os.path.realpath(path), most=MOST)
+    except (FileNotFoundError, NotADirectoryError):
+        content = b""
+    except OSError as error:
+        raise _refuse(f"{quote(path)} cannot be read: {error.strerror}") from error
+    configuration = None if content is None else read_configuration(content)
+    if configuration is None:
+        raise _refuse(f"{quote(path)} is no configuration of docker")
+    return configuration
+
+
+def _refuse(problem: str) -> Denied:
+    return Denied(
+        f"docker's logins cannot be had: {problem}",
+        layer="sandbox",
+        rule="logins",
+        hint="a person on the host can mend that file, or set DOCKER_CONFIG of the daemon",
+    )
+
+
+async def _ask(
+    shared: DaemonState,
+    agent: AgentState,
+    path: str,
+    directory: int,
+    program: str,
+    argv: tuple[str, ...],
+    *,
+    said: bytes = b"",
+    more: Mapping[str, str] = {},
+) -> tuple[int, bytes]:
+    line = CommandLine(program, argv, {**shared.environment, "PATH": path, **more}, directory)
+    return await ask(line, shared.launcher, agent.turns, said=said)
