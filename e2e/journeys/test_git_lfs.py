@@ -2,6 +2,7 @@
 
 import base64
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,6 +170,31 @@ def test_a_push_that_is_refused_says_so(place: Place) -> None:
     assert said.count("\nREFUSED") == 2
     assert "allowed: refs/heads/agent/**" in said
     assert "airlock: this agent may not push to" in said
+
+
+def test_in_a_box_they_come_and_go_too(place: Place, git_lfs: Path) -> None:
+    """The git of the host runs what the repository says, which finds a git-lfs of the workspace."""
+    person, project = place.person, place.project
+    programs = person.account.make_directory(project.path / "programs")
+    shutil.copy(git_lfs, programs)
+    person.account.own(_write(project.path / "boxed.bin", content := os.urandom(SIZE)))
+    person.account.write(
+        project.path / "boxed",
+        # Where the host has git-lfs, its filters are in the box's configuration.
+        f"set -e; git lfs install --skip-repo; {TRACK}; git add boxed.bin; git commit -qm boxed\n"
+        "git push origin HEAD:refs/heads/agent/boxed\n"
+        f"git clone -q --branch agent/boxed {project.repository.url} copy-boxed\n",
+    )
+    project.git("config", "alias.boxed", f"!PATH={programs}:$PATH sh ./boxed").succeeded()
+    person.run("airlock-daemon agent add box --workspace . --command git --yes", cwd=project.path)
+    try:
+        person.run("airlock-daemon run box airlock-e2e/busybox git boxed", cwd=project.path)
+    finally:
+        person.run("airlock-daemon agent remove box --yes", cwd=project.path)
+    assert (project.path / "copy-boxed/boxed.bin").read_bytes() == content
+    log = person.run("airlock-daemon log tail -n 20", cwd=project.path)
+    assert "git lfs upload git@" in log
+    assert "git lfs download git@" in log
 
 
 def _write(path: Path, content: bytes) -> Path:

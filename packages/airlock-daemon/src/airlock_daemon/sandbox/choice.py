@@ -38,6 +38,7 @@ from airlock_daemon.setup.boxes import (
     wants_box,
 )
 from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.git_lfs import lfs_config
 from airlock_daemon.workspace.directory import Workspace
 from airlock_modules import Module
 
@@ -195,7 +196,9 @@ def choose_box(
             reserved=reserved,
             sockets=sandbox.sockets,
             limits=generation.limits,
-            git_config=generation.git_config if runs_git(module) else None,
+            git_config=_configure_git(maker, sandbox.brokers, generation)
+            if runs_git(module)
+            else None,
             given=() if access is None else tuple(list_given(access)),
             is_fence=is_fence,
         )
@@ -211,6 +214,14 @@ def choose_box(
             remedy = find_bubblewrap_remedy(generation.programs)
             refuse_unshowable(box, workspace.mounts, remedy=remedy)
     return box
+
+
+def _configure_git(maker: Maker, brokers: tuple[str, ...], generation: Generation) -> bytes:
+    """The configuration of git in a box, with that of git-lfs where its agent is there."""
+    if not maker.renames or "git" not in brokers:
+        return generation.git_config
+    has_filters = generation.programs.find("git-lfs") is not None
+    return generation.git_config + lfs_config(has_filters=has_filters)
 
 
 def _keep_paths(workspace: Workspace) -> Workspace:

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from airlock_daemon.errors import AirlockError, Denied
 from airlock_daemon.sandbox.box import System
+from airlock_daemon.setup.git_lfs import BOX_AGENT
 from airlock_daemon.setup.programs import Programs, find_program
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.workspace.directory import Workspace
@@ -47,6 +48,7 @@ def find_transports(programs: Programs, *, is_fenced: bool) -> Iterator[System]:
         yield System(shim, shim)
         return
     yield System(shim, _SSH, is_own=True)
+    yield System(shim, BOX_AGENT, is_own=True)
     for helper in dict.fromkeys(_find_helpers(programs)):
         yield System(shim, helper, is_own=True)
 

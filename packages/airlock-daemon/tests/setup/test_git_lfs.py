@@ -1,0 +1,37 @@
+"""The settings of git-lfs, as git reads them."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from airlock_daemon.setup.git_lfs import BOX_AGENT, lfs_config, lfs_variables
+
+
+def listed(**variables: str) -> dict[str, str]:
+    """What git has set by these variables, and by nothing else."""
+    nothing = {"GIT_CONFIG_SYSTEM": os.devnull, "GIT_CONFIG_GLOBAL": os.devnull}
+    said = subprocess.run(
+        ["git", "config", "--null", "--list"],
+        cwd="/",
+        env={"PATH": os.environ["PATH"], **nothing, **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return dict(pair.split("\n", 1) for pair in said.split("\0") if pair)
+
+
+@pytest.mark.parametrize("has_filters", [False, True])
+def test_a_box_and_a_container_have_the_same(tmp_path: Path, *, has_filters: bool) -> None:
+    """But that a box has the filters of the host's git-lfs too, where that is there."""
+    file = tmp_path / "config"
+    file.write_bytes(lfs_config(has_filters=has_filters))
+    found = listed(GIT_CONFIG_SYSTEM=str(file))
+    filters = {name for name in found if name.startswith("filter.lfs.")}
+    assert len(filters) == (4 if has_filters else 0)
+    for name in filters:
+        del found[name]
+    assert found == listed(**lfs_variables(BOX_AGENT))
+    assert found["lfs.customtransfer.airlock.path"] == BOX_AGENT
