@@ -72,8 +72,9 @@ def bucket(place: Place, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     for key, data in objects.items():
         file = tmp_path_factory.mktemp("object") / "body"
         file.write_bytes(data)
-        words = ("s3api", "put-object", f"--bucket={BUCKET}", f"--key={key}", f"--body={file}")
-        run(("aws", *words, f"--endpoint-url=https://{CLOUD}"), env=variables).succeeded()
+        words = ["aws", "s3api", "put-object", f"--bucket={BUCKET}", f"--key={key}"]
+        words += [f"--body={file}", f"--endpoint-url=https://{CLOUD}"]
+        run(words, env=variables).succeeded()
     return objects
 
 
