@@ -1,7 +1,9 @@
 """Programs of many languages, and images of many kinds, at services that want a credential."""
 
 import json
+import re
 import shlex
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,9 +11,11 @@ from pathlib import Path
 import pytest
 from e2e.world.api_services import GITHUB
 from e2e.world.images import Images, temporary_image
+from e2e.world.wheels import CHECKOUT
 
 from .place import Place
 
+PAGE = CHECKOUT / "docs/how-to/certificates.md"
 URL = f"https://{GITHUB}/user"
 NODE = """\
 const url = process.argv[1];
@@ -76,6 +80,18 @@ def test_programs_of_each_language_reach_an_api(place: Place, languages: str, no
     ]
     accounts = {each.account for each in place.asked(GITHUB)[before:]}
     assert accounts == {f"Bearer {place.secrets[GITHUB]}"}
+
+
+def test_an_older_node_has_a_proxy_by_the_lines_of_the_page(place: Place, nodes: Path) -> None:
+    """Those that docs/how-to/certificates.md has for Node 20, with the release that it names."""
+    (lines,) = re.findall(r"```js\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (nodes / "proxy.cjs").write_text(textwrap.dedent(lines))
+    assert "`npm install undici@6`" in PAGE.read_text()
+    # Their agent is that of fetch alone.
+    program = shlex.quote(NODE.partition("    require")[0] + "  });")
+    said = place.run(f"node --version; node -r {nodes}/proxy.cjs -e {program} {URL}").split("\n")
+    assert said[0].startswith("v20.")
+    assert json.loads(said[1]) == ADA
 
 
 def test_a_program_for_musl_reaches_an_api(

@@ -72,8 +72,8 @@ def bucket(place: Place, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     for key, data in objects.items():
         file = tmp_path_factory.mktemp("object") / "body"
         file.write_bytes(data)
-        words = ("aws", "s3api", "put-object", f"--bucket={BUCKET}", f"--key={key}")
-        words += (f"--body={file}", f"--endpoint-url=https://{CLOUD}")
+        words = ["aws", "s3api", "put-object", f"--bucket={BUCKET}", f"--key={key}"]
+        words += [f"--body={file}", f"--endpoint-url=https://{CLOUD}"]
         run(words, env=variables).succeeded()
     return objects
 
