@@ -428,6 +428,34 @@ async def test_a_program_of_a_kubeconfig_runs_in_the_daemon(host: Host) -> None:
     assert "ended with status 3" in await host.fail(wanted)
 
 
+async def test_a_program_that_an_agent_can_write_is_not_run(host: Host) -> None:
+    """In a workspace, by a link or an interpreter there, of a plugin, or writable for others."""
+    world = host.world
+    world.write_profile(f'[workspace]\nmounts = {{ "/w" = "{world.workspace}" }}\n')
+    host.reload()
+    inside, script = world.workspace / "program", world.root / "script"
+    inside.write_text(f"#!/bin/sh\necho run >> {host.runs}\necho {CANARY}\n")
+    script.write_text(f"#!/usr/bin/env {inside}\n")
+    link = world.root / "link"
+    link.symlink_to(inside)
+    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(inside)}
+    for path in (inside, script):
+        path.chmod(0o755)
+    for path in (inside, script, link):
+        said = await host.fail(api("command", str(path)))
+        assert f'{path}" is not run: ' in said
+        assert said.endswith(
+            "is reached through a workspace; a person on the host can do this: move it out of there"
+        )
+    assert not host.runs.exists()
+    said = await host.fail(in_kubeconfig(host, {"exec": plugin}))
+    assert "is reached through a workspace" in said
+    wanted = host.command(f"echo {CANARY}")
+    (world.root / "program").chmod(0o777)
+    assert "is writable for everybody; " in await host.fail(wanted)
+    assert host.count == 1
+
+
 async def test_a_program_may_print_an_exec_credential_for_any_api(host: Host) -> None:
     """Which it is told to do; for an API that wants a certificate a token is none."""
     wanted = host.command(print_credential(token=CANARY))

@@ -149,6 +149,23 @@ def test_check_tells_what_a_credential_lacks(world: World) -> None:
     assert told == [("gh.credential", False), ("gh.wide", True)]
 
 
+def test_check_tells_of_a_credential_that_an_agent_can_write(world: World) -> None:
+    """Its program would be run as the human, its file could lead to another one."""
+    written = world.workspace / "token"
+    written.write_text("#!/bin/sh\n")
+    written.chmod(0o755)
+    for kind, value in (("command", f'["{written}"]'), ("file", f'"{written}"')):
+        _write(
+            world,
+            f'commands = ["sh"]\n[workspace]\nsame_path = ["{world.workspace}"]\n[api.own]\nhosts = ["a.example"]\n'
+            f'allow = ["GET /"]\ncredential = {{ as = "header", {kind} = {value}, '
+            'placeholder = "tok_{36}" }\n',
+        )
+        (told,) = _find_oddities(world)
+        assert (told.key, told.is_note) == ("api.own.credential", False)
+        assert told.problem == f'"{written}" is reached through a workspace'
+
+
 def test_profile_show_lists_the_apis(world: World) -> None:
     """Each with its hosts, the place of its credential, and how much is granted."""
     _write(world, 'commands = ["gh"]\n[gh]\nrepositories = ["acme/app"]')

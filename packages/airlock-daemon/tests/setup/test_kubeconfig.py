@@ -299,3 +299,33 @@ def test_a_kubeconfig_that_an_agent_can_write_is_not_read(kubectl: Kubectl, tmp_
     assert apis.apis == ()
     assert any("there is no cluster" in each for each in warnings)
     assert not kubectl.log.exists()
+
+
+def test_a_kubeconfig_names_no_file_or_program_that_an_agent_can_write(
+    kubectl: Kubectl, tmp_path: Path
+) -> None:
+    """An authority would vouch for any server, and a program would run as the human."""
+    workspace = tmp_path / "project"
+    workspace.mkdir()
+    written = workspace / "written"
+    written.write_text("#!/bin/sh\n")
+    written.chmod(0o755)
+    (kubectl.home / ".kube/link").symlink_to(written)
+    outside = kubectl.home / "outside"
+    outside.write_text(f"#!/usr/bin/env {written}\n")
+    outside.chmod(0o755)
+    mounts = f'[workspace]\nsame_path = ["{workspace}"]'
+    version = "client.authentication.k8s.io/v1"
+    for data in (
+        write(**{"certificate-authority": str(written)}),
+        write(**{"certificate-authority": "link"}),
+        write({"client-certificate": str(written), "client-key": "/dev/null"}),
+        write({"exec": {"apiVersion": version, "command": str(written)}}),
+        write({"exec": {"apiVersion": version, "command": str(outside)}}),
+    ):
+        kubectl.print(data)
+        apis, warnings = kubectl.load(more=mounts)
+        assert apis.apis == ()
+        assert any("is reached through a workspace" in each for each in warnings)
+        # It was asked for the names alone, and has read none of the files.
+        assert "--flatten" not in kubectl.log.read_text()

@@ -21,7 +21,6 @@ from airlock_daemon.command.order import CommandLine
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.request.state import AgentState, DaemonState
-from airlock_daemon.sandbox.client_files import leads_through
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.kubeconfig import (
     Access,
@@ -43,7 +42,7 @@ from airlock_daemon.setup.stored import (
     read_aws_keys,
     read_credential,
 )
-from airlock_daemon.setup.trust import find_untrusted
+from airlock_daemon.setup.trust import find_program_problem, find_untrusted, leads_through
 from airlock_daemon.workspace.directory import make_empty
 from airlock_wire import quote
 
@@ -286,6 +285,11 @@ class Sources:
         generation, variables = agent.generation, self._shared.environment
         program = expand_home(words[0], variables.get("HOME", "/"))
         found = generation.programs.demand(program)
+        look = partial(find_program_problem, found, generation.workspaces)
+        problem = await run_in_thread(look, limiter=agent.lookups)
+        if problem is not None:
+            said = f"{spelled} is not run: {problem[0]}"
+            raise Failed(said, hint=f"a person on the host can do this: {problem[1]}")
         environment = {
             **variables,
             **generation.agent.profile.env,

@@ -1,11 +1,9 @@
 """What of the host a client writes: its directories, and what is reached by way of them."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.reserved import Reserved, is_within
-from airlock_daemon.setup.trust import list_steps
+from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.directory import Workspace
 
 
@@ -21,9 +19,3 @@ def list_written(workspace: Workspace, reserved: Reserved) -> Iterator[str]:
 def list_untrusted(workspace: Workspace, generation: Generation) -> tuple[str, ...]:
     """The same, and all directories that a profile maps: any agent's container may write there."""
     return (*list_written(workspace, generation.reserved), *generation.workspaces)
-
-
-def leads_through(path: str, written: Sequence[str]) -> bool:
-    """Whether the absolute `path` lies in one of `written`, or a link on the way does."""
-    steps = (os.path.realpath(path), *list_steps(path))
-    return any(is_within(step, each) for step in steps for each in written)

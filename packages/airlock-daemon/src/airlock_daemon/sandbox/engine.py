@@ -18,8 +18,8 @@ from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.platform.linux.landlock import landlock_version
 from airlock_daemon.platform.linux.loading import find_loaded
 from airlock_daemon.sandbox.box import Bound, Box, Cover, Folder, Placed, Secret, System
-from airlock_daemon.sandbox.client_files import leads_through
 from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.trust import leads_through
 from airlock_modules import Module
 from airlock_wire import quote
 

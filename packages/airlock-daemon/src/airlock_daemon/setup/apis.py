@@ -12,6 +12,8 @@ from airlock_daemon.setup.profile import find_repositories
 from airlock_daemon.setup.programs import find_program
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import find_stored
+from airlock_daemon.setup.trust import find_file_problem, find_program_problem
+from airlock_daemon.setup.workspaces import list_mounts
 from airlock_modules import PRESETS, Fault, TableReader
 
 if TYPE_CHECKING:
@@ -102,11 +104,16 @@ def find_api_oddities(
     agents: Iterable[Agent], ceiling: Sequence[str], state: State, search_path: str
 ) -> Iterator[Finding]:
     """Find credentials that are not there, tokens that reach far, and presets that let data out."""
+    agents = tuple(agents)
+    workspaces = tuple(mount.source for each in agents for mount in list_mounts(each))
     for agent in agents:
         source = agent.profile_file
         found = find_apis(agent, ceiling)
         used = {name for names, client in found.clients for name in names if _has_any(client)}
         for api in found.apis:
+            problem = _find_written(api, workspaces, search_path)
+            if problem is not None:
+                yield Finding(source, f"{api.module}.credential", *problem, name="api")
             missing = _find_missing(agent.name, api, state, search_path)
             # Packages, say, are installed without one.
             if missing is not None and api.name in used:
@@ -216,6 +223,20 @@ def _has_any(client: "Client") -> bool:
     return any(part in text for part in PLACEHOLDERS for text in texts)
 
 
+def _find_written(
+    api: "Api", workspaces: Sequence[str], search_path: str
+) -> tuple[str, str] | None:
+    """Tell why the file or program of a credential is not believed, and what helps."""
+    source = None if api.credential is None else api.credential.source
+    if source is None or source.kind not in ("command", "file"):
+        return None
+    path = os.path.expanduser(source.words[0])
+    if source.kind == "file":
+        return find_file_problem(path, workspaces)
+    program = find_program(path, search_path)
+    return None if program is None else find_program_problem(program, workspaces)
+
+
 def _find_missing(agent: str, api: "Api", state: State, search_path: str) -> tuple[str, str] | None:
     """What is missing of the credential of an API, and what helps."""
     source = None if api.credential is None else api.credential.source
@@ -226,7 +247,7 @@ def _find_missing(agent: str, api: "Api", state: State, search_path: str) -> tup
         return f"no credential is stored for {word}", f"airlock-daemon login {word}"
     if source.kind == "file" and not os.path.exists(os.path.expanduser(word)):
         return f"{word} is not there", "create it, readable by you alone"
-    if source.kind == "command" and find_program(word, search_path) is None:
+    if source.kind == "command" and find_program(os.path.expanduser(word), search_path) is None:
         remedy = f'install it, or write [{api.module}] credential = {{ stored = "NAME" }}'
         return f'"{word}" is not an executable on the daemon\'s PATH', remedy
     return None

@@ -25,11 +25,9 @@ from airlock_daemon.setup.apis import find_granted
 from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.paths import expand_home
 from airlock_daemon.setup.programs import find_program
-from airlock_daemon.setup.reserved import is_within
 from airlock_daemon.setup.stored import NO_JSON, BadCredential
-from airlock_daemon.setup.trust import find_untrusted, list_steps
+from airlock_daemon.setup.trust import find_file_problem, find_program_problem
 from airlock_modules import Fault
-from airlock_wire import quote
 
 if TYPE_CHECKING:
     from airlock_modules.apis import Api, Client
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
 _ANSWER_S = 15
 _LONGEST_CA = 48_000
 _FILE = "--kubeconfig="
+_CONTENT = ("--flatten", "--raw")
 _NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9._~-]*)*")
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
@@ -86,6 +85,7 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Server(msgspec.Struct, rename="kebab"):
     server: str = ""
+    certificate_authority: str = ""
     certificate_authority_data: str = ""
     insecure_skip_tls_verify: bool = False
     tls_server_name: str = ""
@@ -115,6 +115,8 @@ class _Exec(msgspec.Struct, rename="camel"):
 class _User(msgspec.Struct, rename="kebab"):
     token: str = ""
     token_file: str = msgspec.field(default="", name="tokenFile")
+    client_certificate: str = ""
+    client_key: str = ""
     client_certificate_data: str = ""
     client_key_data: str = ""
     username: str = ""
@@ -257,11 +259,9 @@ def find_kubeconfig_problem(
     A kubeconfig names programs that are run here. `words` are those of the command.
     """
     for path in _list_files(words, environment):
-        steps = (os.path.realpath(path), *list_steps(path))
-        if any(is_within(step, each) for step in steps for each in workspaces):
-            return f"{quote(path)} is reached through a workspace", "move it out of there"
-        for fault in find_untrusted([path]):
-            return f"{quote(fault.source)} {fault.problem}", fault.remedy
+        problem = find_file_problem(path, workspaces)
+        if problem is not None:
+            return problem
     return None
 
 
@@ -309,32 +309,71 @@ def _ask(
     workspaces: Sequence[str],
 ) -> Cluster | tuple[str, str]:
     """The cluster, or problem and remedy."""
-    shown = "kubectl config view --minify"
     program = find_program(words[0], search_path)
     if program is None:
         return f'there is no cluster: "{words[0]}" is not on the daemon\'s PATH', "install it"
-    problem = find_kubeconfig_problem(words, environment, workspaces)
+    problem = find_program_problem(program, workspaces)
+    problem = problem or find_kubeconfig_problem(words, environment, workspaces)
     if problem is not None:
         return f"there is no cluster: {problem[0]}", problem[1]
+    variables = {**environment, "PATH": search_path}
+    # Without the content of the files that the kubeconfig names, it shows where they are.
+    named = _print([program, *(word for word in words[1:] if word not in _CONTENT)], variables)
+    if not isinstance(named, bytes):
+        return named
+    try:
+        problem = _find_named_problem(named, words, variables, workspaces)
+        if problem is not None:
+            return f"there is no cluster: {problem[0]}", problem[1]
+        printed = _print([program, *words[1:]], variables)
+        return read_cluster(printed) if isinstance(printed, bytes) else printed
+    except BadCredential as error:
+        remedy = "name another one: context, kubeconfig"
+        return f"there is no cluster: the kubeconfig {error}", remedy
+
+
+def _print(words: Sequence[str], environment: Mapping[str, str]) -> bytes | tuple[str, str]:
+    """What kubectl prints, or problem and remedy."""
+    remedy = "see what it says: kubectl config view --minify"
     try:
         done = subprocess.run(
-            [program, *words[1:]],
+            words,
             cwd="/",
-            env={**environment, "PATH": search_path},
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_ANSWER_S,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return "there is no cluster: kubectl does not answer", f"see what it says: {shown}"
+        return "there is no cluster: kubectl does not answer", remedy
     if done.returncode != 0:
-        return "there is no cluster: kubectl shows no such context", f"see what it says: {shown}"
-    try:
-        return read_cluster(done.stdout)
-    except BadCredential as error:
-        remedy = "name another one: context, kubeconfig"
-        return f"there is no cluster: the kubeconfig {error}", remedy
+        return "there is no cluster: kubectl shows no such context", remedy
+    return done.stdout
+
+
+def _find_named_problem(
+    data: bytes, words: Sequence[str], environment: Mapping[str, str], workspaces: Sequence[str]
+) -> tuple[str, str] | None:
+    """Tell why a file or program that a kubeconfig names is not believed. Raises BadCredential."""
+    _, _, server, user = _read_file(data)
+    named = (
+        server.certificate_authority,
+        user.client_certificate,
+        user.client_key,
+        user.token_file,
+    )
+    # A relative path starts at the file that has it, and kubectl merges several.
+    folders = [os.path.dirname(each) for each in _list_files(words, environment)]
+    for path in (os.path.join(folder, each) for folder in folders for each in named if each):
+        problem = find_file_problem(path, workspaces)
+        if problem is not None:
+            return problem
+    if user.exec is None:
+        return None
+    command = expand_home(user.exec.command, environment.get("HOME", "/"))
+    program = find_program(command, environment["PATH"])
+    return None if program is None else find_program_problem(program, workspaces)
 
 
 def _settle(granted: "Granted", words: tuple[str, ...], cluster: Cluster) -> "Granted":

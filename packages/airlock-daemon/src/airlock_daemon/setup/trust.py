@@ -10,15 +10,21 @@ import os
 import pwd
 import shlex
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+from airlock_daemon.setup.reserved import is_within
 from airlock_modules import Fault
+from airlock_wire import quote
 
 # SYS_GID_MAX of login.defs(5).
 _SYSTEM_GROUPS = 999
 
 # As many links as the kernel follows (path_resolution(7)).
 _LINKS = 40
+
+# As many interpreters of interpreters as the kernel follows, and what it reads of a first line.
+_INTERPRETERS = 5
+_FIRST_LINE = 256
 
 
 def list_deciding(
@@ -62,6 +68,33 @@ def find_untrusted(paths: Iterable[str]) -> Iterator[Fault]:
                 yield fault
 
 
+def leads_through(path: str, written: Sequence[str]) -> bool:
+    """Whether the absolute `path` lies in one of `written`, or a link on the way does."""
+    steps = (os.path.realpath(path), *list_steps(path))
+    return any(is_within(step, each) for step in steps for each in written)
+
+
+def find_file_problem(path: str, workspaces: Sequence[str]) -> tuple[str, str] | None:
+    """Tell why an absolute `path` is not believed, and what helps; None where it is."""
+    if leads_through(path, workspaces):
+        return f"{quote(path)} is reached through a workspace", "move it out of there"
+    for fault in find_untrusted([path]):
+        return f"{quote(fault.source)} {fault.problem}", fault.remedy
+    return None
+
+
+def find_program_problem(program: str, workspaces: Sequence[str]) -> tuple[str, str] | None:
+    """The same for a program that the daemon is to run, and for all that its `#!` lines name."""
+    pending = [program]
+    for _ in range(_INTERPRETERS):
+        for path in pending:
+            problem = find_file_problem(path, workspaces)
+            if problem is not None:
+                return problem
+        pending = [each for path in pending for each in _list_interpreters(path)]
+    return None
+
+
 def list_steps(path: str) -> Iterator[str]:
     """Every directory, link and file on the way to `path`, which is absolute."""
     return (step for step, _ in _walk(path))
@@ -97,6 +130,18 @@ def _walk(path: str) -> Iterator[tuple[str, bool]]:
         if target.startswith("/"):
             current = "/"
         pending += _split(target)
+
+
+def _list_interpreters(program: str) -> list[str]:
+    """The absolute paths in the `#!` line of a program, which may be of `env`."""
+    try:
+        with open(program, "rb") as file:
+            line, *_ = file.read(_FIRST_LINE).split(b"\n", 1)
+    except OSError:
+        return []
+    if not line.startswith(b"#!"):
+        return []
+    return [os.fsdecode(word) for word in line[2:].split() if word.startswith(b"/")]
 
 
 def _split(path: str) -> list[str]:
