@@ -33,6 +33,8 @@ MIRROR = "mirror.airlock.test"
 NAMES = (GITHUB, ANTHROPIC, NPM, PYPI, FILES, UPLOAD, INDEX, MIRROR)
 USER = "reader"
 """The account of the private index."""
+ANSWER = "Hello Ada."
+"""What Anthropic's model says to a program that asks it as Claude Code does."""
 CLOUD = "127.77.0.2"
 """Where AWS is."""
 
@@ -76,19 +78,28 @@ class Services:
             return 200, {"data": [], "has_more": False}
         if asked.path != "/v1/messages":
             return 404, {"type": "error", "error": {"type": "not_found_error"}}
-        return 200, self._stream(json.loads(asked.body)["messages"][0]["content"])
+        question = json.loads(asked.body)
+        content = question["messages"][0]["content"]
+        if not question.get("stream"):
+            text = {"type": "text", "text": ANSWER}
+            message = {"id": "m", "type": "message", "role": "assistant", "model": "claude"}
+            usage = {"input_tokens": 1, "output_tokens": 1}
+            return 200, {**message, "content": [text], "stop_reason": "end_turn", "usage": usage}
+        if isinstance(content, str):
+            return 200, self._stream(content, is_held=True)
+        return 200, self._stream(ANSWER)
 
-    def _stream(self, question: str) -> Iterator[bytes]:
-        """The question again, a word an event; the next one waits until the client has heard it."""
+    def _stream(self, text: str, *, is_held: bool = False) -> Iterator[bytes]:
+        """The text, a word an event; if it `is_held`, the next waits until the client has one."""
         usage = {"input_tokens": 1, "output_tokens": 1}
         message = {"id": "m", "type": "message", "role": "assistant", "model": "claude"}
         yield _event("message_start", message={**message, "content": [], "usage": usage})
         block = {"type": "text", "text": ""}
         yield _event("content_block_start", index=0, content_block=block)
-        for word in question.split(" "):
+        for word in text.split(" "):
             delta = {"type": "text_delta", "text": f"{word} "}
             yield _event("content_block_delta", index=0, delta=delta)
-            if not self.heard.wait(120):
+            if is_held and not self.heard.wait(120):
                 return
             self.heard.clear()
         yield _event("content_block_stop", index=0)

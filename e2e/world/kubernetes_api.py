@@ -12,8 +12,9 @@ import threading
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from .web_server import Answer, Asked, Upgraded, WebServer, running_web
 
@@ -66,7 +67,7 @@ def _execute(asked: Asked) -> Upgraded:
     key = asked.headers["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
     words = urllib.parse.parse_qs(asked.query)["command"]
 
-    def talk(_: BinaryIO, heard: BinaryIO) -> None:
+    def talk(_: BufferedIOBase, heard: BufferedIOBase) -> None:
         done = json.dumps({"kind": "Status", "apiVersion": "v1", "status": "Success"})
         for channel, text in ((1, " ".join(words).upper() + "\n"), (3, done)):
             message = bytes([channel]) + text.encode()

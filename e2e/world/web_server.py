@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 from pathlib import Path
 from socketserver import BaseServer
-from typing import BinaryIO
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,7 @@ class Upgraded:
     """The answer 101 with these headers, behind which both sides talk as they like."""
 
     headers: Mapping[str, str]
-    talk: Callable[[BinaryIO, BinaryIO], None]
+    talk: Callable[[BufferedIOBase, BufferedIOBase], None]
     """Is given what the client says, and what it hears."""
 
 
@@ -192,7 +193,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _find_client(self) -> str:
         given = self.connection.getpeercert() if isinstance(self.connection, ssl.SSLSocket) else {}
-        pairs = (pair for each in (given or {}).get("subject", ()) for pair in each)  # type: ignore[union-attr]
+        # typeshed knows of the certificate's values what they have in common.
+        subject: Any = (given or {}).get("subject", ())
+        pairs = (pair for each in subject for pair in each)
         return next((str(value) for key, value in pairs if key == "commonName"), "")
 
     def _stream(self, status: int, pieces: Iterator[bytes]) -> None:

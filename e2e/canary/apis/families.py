@@ -111,6 +111,7 @@ _READING = (
     *(_say(name, "heads", _head(f"GET {path}")) for name, path in _DENIED.items()),
     *(_say(name, "heads", says) for name, says in _HEADS.items()),
     _say("a method in the query", "heads", _head("POST /ok/a?_method=DELETE"), works=True),
+    _say("headers in the query", "heads", _head("GET /ok/a?$httpHeaders=Cookie%3A%20a")),
     _say("the same, escaped", "heads", _head("POST /ok/a?%5fmethod=DELETE"), works=True),
 )
 
@@ -180,6 +181,9 @@ _CREDENTIALS = (
     ("in the query, escaped", f"GET /ok/a?access%5Ftoken={FOREIGN}", _BEARER.strip()),
     ("in the query, in capitals", f"GET /ok/a?ACCESS_TOKEN={FOREIGN}", _BEARER.strip()),
     ("in the query, behind ;", f"GET /ok/a?a=b;token={FOREIGN}", _BEARER.strip()),
+    ("in the query, as Google has it", f"GET /ok/a?$access_token={FOREIGN}", _BEARER.strip()),
+    ("in the query, as PHP reads it", f"GET /ok/a?access.token[]={FOREIGN}", _BEARER.strip()),
+    ("that goes on with an upload", f"GET /ok/a?upload_id={FOREIGN}", "Accept: */*"),
     ("as a signature", f"GET /ok/a?X-Amz-Signature={FOREIGN}", _BEARER.strip()),
 )
 _PROTOCOL = f"Sec-WebSocket-Protocol: openai-insecure-api-key.{FOREIGN}"

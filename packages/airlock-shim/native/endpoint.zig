@@ -86,6 +86,22 @@ pub fn findApis(named: ?[]const u8, places: Places) ?Path {
     };
 }
 
+/// Why nothing tells which agent's APIs a container has: it has the sockets of several. Null where it
+/// has those of one, or none.
+pub fn findSeveral(named: ?[]const u8, places: Places) ?Outcome {
+    if (named) |name| if (name.len > 0) return null;
+    for ([_][]const u8{ places.file, places.directory_file }) |place| {
+        if (system.isThere((Path.join(&.{place}) orelse continue).terminated())) return null;
+    }
+    switch (socket_directory.search(Path.join(&.{places.directory}) orelse return null)) {
+        .several => |paths| return .{ .several = paths },
+        .only => return null,
+        else => {},
+    }
+    const outcome = withoutSocket(places);
+    return if (outcome == .shared) outcome else null;
+}
+
 fn findApisBeside(socket: Path) ?Path {
     if (findApisIn(socket.parent())) |directory| return directory;
     const suffix = ".sock";

@@ -12,6 +12,7 @@ const invocation = @import("invocation.zig");
 const listener = @import("listener.zig");
 const client_environment = @import("client_environment.zig");
 const search_path = @import("search_path.zig");
+const unreachable_daemon = @import("unreachable_daemon.zig");
 const diagnostics = @import("diagnostics.zig");
 const report = diagnostics.report;
 const linux = system.linux;
@@ -28,6 +29,9 @@ pub fn execute(words: []const [*:0]const u8, environment: []const [*:0]const u8)
     if (endpoint.findApis(named, .{})) |directory| {
         complete = client_environment.complete(environment, &directory, port);
         if (!listener.start(&directory, port, words)) return exit_status.daemon_failed;
+    } else if (endpoint.findSeveral(named, .{})) |outcome| {
+        // The command may need no API.
+        unreachable_daemon.explain(outcome, named, .{});
     }
     const search = invocation.find(environment, "PATH") orelse
         "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

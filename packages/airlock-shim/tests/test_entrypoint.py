@@ -139,6 +139,26 @@ def test_the_mounted_directory_is_found(broker: FakeBroker, unshare: list[str]) 
         assert wait(process) == Ended(0, f"{directory}/ca.pem\n".encode(), "")
 
 
+@pytest.mark.parametrize(
+    ("mounted", "said"),
+    [
+        ("/run/airlock/sockets", "several sockets are in /run/airlock/sockets: "),
+        ("/run/airlock", "the sockets of all agents are mounted at /run/airlock, "),
+    ],
+)
+def test_the_sockets_of_several_agents_are_told(
+    nothing: FakeBroker, unshare: list[str], mounted: str, said: str
+) -> None:
+    """Nothing says whose APIs the container has. The command is executed, as it may need none."""
+    script = f"mount -t tmpfs none /run && mkdir -p {mounted}/a {mounted}/b && "
+    script += f'touch {mounted}/a.sock {mounted}/b.sock && exec "$@"'
+    wrapper = [*unshare, "sh", "-c", script, "sh"]
+    ended = wait(nothing.start("echo", "ran", wrapper=wrapper, environment={"AIRLOCK_SOCKET": ""}))
+    assert (ended.status, ended.stdout) == (0, b"ran\n")
+    assert ended.stderr.startswith(f"airlock: {said}")
+    assert "mount only the directory of its own" in ended.stderr or "alone" in ended.stderr
+
+
 @pytest.mark.parametrize("port", ["x", "0", "65536", "-1"])
 def test_a_port_that_is_none_is_told(broker: FakeBroker, port: str) -> None:
     """Nothing is started where it is not known where to listen."""

@@ -150,12 +150,22 @@ def test_a_foreign_credential_is_refused(headers: dict[str, str]) -> None:
             "X-Amz-Signature=x",
         ),
         *("key=other", f"key={_PLACEHOLDER}&key=other", "+token=x"),
+        *("$key=x", "$.key=x", "key[]=x", "access-token=x", "access.token=x", "$access_token=x"),
+        *("access_token%5B%5D=x", "private-token=x", "api_token=x", "personal_access_token=x"),
+        *("$oauth_token=x", "%EF%BC%AB%EF%BC%A5%EF%BC%B9=x", "upload_id=x", "uploadId=x"),
     ],
 )
 def test_a_foreign_credential_in_the_query_is_refused(query: str) -> None:
     """In whatever spelling its name is."""
     with pytest.raises(ForeignCredential):
         _send(_HEADER, query)
+
+
+def test_an_upload_goes_on_with_the_placeholder_alone() -> None:
+    """Its id alone lets anybody go on, with an upload of somebody else's too."""
+    query = "upload_id=x"
+    assert _send(_HEADER, query, x_api_key=_PLACEHOLDER) == f"REAL&{query}"
+    assert _send(None, query) == query
 
 
 def test_what_passes_is_of_http_or_listed() -> None:

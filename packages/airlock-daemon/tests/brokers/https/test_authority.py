@@ -132,13 +132,7 @@ def test_its_certificate_permits_the_hosts_alone(
         "::1": "permitted subtree violation",
     }
     for host, expected in cases.items():
-        leaf = tmp_path / "leaf.pem"
-        issued = authority.issue_leaf(host)
-        leaf.write_bytes(issued.public_bytes(Encoding.PEM))
-        words = ["openssl", "verify", "-x509_strict", "-CAfile", str(tmp_path / CERTIFICATE)]
-        words += ["-purpose", "sslserver", str(leaf)]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-        said = done.stdout + done.stderr
+        said = _verify(tmp_path, authority, host)
         assert ("OK" in said) if expected == "ok" else (expected in said), (host, said)
     without = Authority("agent", ec.generate_private_key(ec.SECP256R1()), ("a.example.com",))
     without.publish(str(tmp_path), ())
@@ -146,6 +140,29 @@ def test_its_certificate_permits_the_hosts_alone(
     limits = own.extensions.get_extension_for_class(x509.NameConstraints).value
     assert limits.excluded_subtrees is not None
     assert len(limits.excluded_subtrees) == 2
+
+
+def test_a_certificate_of_before_is_good_for_the_hosts_of_before(
+    tmp_path: Path, authority: Authority
+) -> None:
+    """A container keeps over its own store what was published when it began."""
+    authority.publish(str(tmp_path), ())
+    key = open_key(str(tmp_path / "key"))
+    later = Authority("agent", key, (*HOSTS, "granted.example.net"))
+    assert "OK" in _verify(tmp_path, later, "api.example.com")
+    assert "permitted subtree violation" in _verify(tmp_path, later, "granted.example.net")
+    later.publish(str(tmp_path), ())
+    assert "OK" in _verify(tmp_path, later, "granted.example.net")
+
+
+def _verify(folder: Path, authority: Authority, host: str) -> str:
+    """What openssl says of the leaf for a host, by the certificate that is published."""
+    leaf = folder / "leaf.pem"
+    leaf.write_bytes(authority.issue_leaf(host).public_bytes(Encoding.PEM))
+    words = ["openssl", "verify", "-x509_strict", "-CAfile", str(folder / CERTIFICATE)]
+    words += ["-purpose", "sslserver", str(leaf)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
 
 
 PYTHON = f"""

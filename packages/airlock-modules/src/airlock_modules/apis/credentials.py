@@ -17,50 +17,30 @@ from msgspec import Struct
 
 from airlock_modules.apis.api import Api, Credential
 from airlock_modules.apis.errors import ForeignCredential
-from airlock_modules.apis.head import Head, read_query
+from airlock_modules.apis.head import Head, read_query, reduce_name
 from airlock_modules.apis.request_headers import Headers, check_protocol, select_headers
 
 _CARRIER = re.compile(
     r"(?:^|-)(?:authorization|authentication|cookie2?|tokens?|jwt|apikey|secret|signature|password"
     r"|passwd|credentials?|(?:api|access|auth|app|functions|subscription)-key)(?:$|-)|-auth$"
 )
+# Of parameters, reduced to letters and digits: whole names, and ends of names.
 _QUERY_CARRIERS = frozenset(
     {
-        *(
-            "access_token",
-            "private_token",
-            "job_token",
-            "oauth_token",
-            "id_token",
-            "session_token",
-            "auth_token",
-        ),
-        *(
-            "authtoken",
-            "token",
-            "bearer_token",
-            "api_key",
-            "apikey",
-            "api-key",
-            "key",
-            "x-goog-api-key",
-            "x-api-key",
-        ),
-        *(
-            "authorization",
-            "auth",
-            "jwt",
-            "password",
-            "secret",
-            "client_secret",
-            "sig",
-            "signature",
-            "assertion",
-        ),
-        *("awsaccesskeyid", "x-amz-signature", "x-amz-credential", "x-amz-security-token"),
-        *("x-goog-signature", "x-goog-credential"),
+        *("token", "key", "jobtoken", "idtoken", "refreshtoken", "bearer", "authorization", "auth"),
+        *("jwt", "password", "passwd", "secret", "clientsecret", "apisecret", "appkey", "authkey"),
+        *("sig", "signature", "assertion", "credential", "credentials", "awsaccesskeyid"),
+        *("xamzsignature", "xamzcredential", "xamzsecuritytoken", "xgoogsignature"),
+        "xgoogcredential",
     }
 )
+_QUERY_ENDS = (
+    *("accesstoken", "privatetoken", "oauthtoken", "sessiontoken", "authtoken", "bearertoken"),
+    *("apitoken", "apikey"),
+)
+# Whose value lets anybody go on with what somebody began: where it comes alone, that may be to an
+# account of another's.
+_SESSIONS = frozenset({"uploadid"})
 _WITH_SCHEME = ("authorization", "proxy-authorization")
 _SCHEMES = ("bearer", "token")
 _LENGTH = re.compile(r"\{([1-9][0-9]{0,2})\}")
@@ -116,7 +96,12 @@ def exchange(head: Head, api: Api, placeholder: str, secret: str) -> Exchanged:
     sent, dropped = select_headers(tuple(headers), (*places, *api.headers))
     parameters = frozenset(() if credential is None else credential.query)
     query, is_in_query = _exchange_query(head.query, parameters, placeholder, secret)
-    return Exchanged(sent, query, dropped, has_secret=bool(seen) or is_in_query)
+    has_secret = bool(seen) or is_in_query
+    if credential is not None and not has_secret:
+        for name, _ in read_query(head.query):
+            if reduce_name(name) in _SESSIONS:
+                raise ForeignCredential(f"the query parameter {name} without the placeholder")
+    return Exchanged(sent, query, dropped, has_secret=has_secret)
 
 
 def present(credential: Credential, secret: str) -> tuple[str, str]:
@@ -207,12 +192,12 @@ def _exchange_query(
     if not query:
         return query, False
     decoded = read_query(query)
-    carriers = _QUERY_CARRIERS.union(map(str.lower, places))
+    carriers = _QUERY_CARRIERS.union(map(reduce_name, places))
     for name, value in decoded:
         if name in places:
             if not _is_same(value, placeholder):
                 raise _foreign(f"the query parameter {name}")
-        elif name.strip().lower() in carriers:
+        elif (plain := reduce_name(name)) in carriers or plain.endswith(_QUERY_ENDS):
             raise ForeignCredential(
                 f"a credential in the query parameter {name}, where none belongs"
             )

@@ -64,11 +64,14 @@ _ANOTHER = frozenset(
     }
 )
 _ANOTHER_PREFIXES = ("x-forwarded-", "impersonate-", "x-remote-", "x-goog-iap-")
-_OVERRIDES = frozenset({"_method", "$httpmethod", "$http-method", "httpmethod", "sudo"}) | {
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
-}
+# The same of parameters: whole names, and names that are reduced as `reduce_name` does.
+_OVERRIDES = frozenset({"_method", "$method", "$req", "$ct"})
+_REDUCED_OVERRIDES = frozenset(
+    {
+        *("httpmethod", "httpheaders", "xhttpmethod", "xhttpmethodoverride", "xmethodoverride"),
+        *("methodoverride", "xmethod", "httpuri", "sudo"),
+    }
+)
 _CONNECTION = frozenset({"keep-alive", "close", "upgrade", "te"})
 
 
@@ -145,6 +148,15 @@ def read_query(query: str) -> list[tuple[str, str]]:
     ]
 
 
+def reduce_name(name: str) -> str:
+    """The letters and digits of a parameter's name, in lower case.
+
+    Servers read `access.token`, `access-token[]` and `$access_token` as the same.
+    """
+    plain = unicodedata.normalize("NFKC", name).lower()
+    return "".join(each for each in plain if each.isalnum())
+
+
 def _read_headers(lines: list[bytes]) -> tuple[tuple[bytes, bytes], ...]:
     if len(lines) > _MOST_HEADERS:
         raise BadHead(f"there are more than {_MOST_HEADERS} headers")
@@ -211,8 +223,8 @@ def _read_target(target: str, *, loose_paths: bool) -> tuple[str, str]:
     if not loose_paths:
         _check_segments(path, decoded)
     for name, _ in read_query(query):
-        if name.strip().lower() in _OVERRIDES:
-            raise BadHead(f"the query parameter {quote(name)} can make it another method")
+        if name.strip().lower() in _OVERRIDES or reduce_name(name) in _REDUCED_OVERRIDES:
+            raise BadHead(f"the query parameter {quote(name)} can make it another request")
     return path, query
 
 
