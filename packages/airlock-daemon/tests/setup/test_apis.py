@@ -157,7 +157,8 @@ def test_check_tells_of_a_credential_that_an_agent_can_write(world: World) -> No
     for kind, value in (("command", f'["{written}"]'), ("file", f'"{written}"')):
         _write(
             world,
-            f'commands = ["sh"]\n[workspace]\nsame_path = ["{world.workspace}"]\n[api.own]\nhosts = ["a.example"]\n'
+            f'commands = ["sh"]\n[workspace]\nsame_path = ["{world.workspace}"]\n'
+            '[api.own]\nhosts = ["a.example"]\n'
             f'allow = ["GET /"]\ncredential = {{ as = "header", {kind} = {value}, '
             'placeholder = "tok_{36}" }\n',
         )
