@@ -38,7 +38,7 @@ def write(
     *,
     server: str = SERVER,
     namespace: str | None = None,
-    **cluster: object,
+    cluster: Mapping[str, object] | None = None,
 ) -> bytes:
     """A kubeconfig of one context, as kubectl prints it."""
     context = {"cluster": "c", "user": "u", **({"namespace": namespace} if namespace else {})}
@@ -49,7 +49,7 @@ def write(
             "preferences": {},
             "current-context": "work",
             "contexts": [{"name": "work", "context": context}],
-            "clusters": [{"name": "c", "cluster": {"server": server, **cluster}}],
+            "clusters": [{"name": "c", "cluster": {"server": server, **(cluster or {})}}],
             "users": [{"name": "u", "user": user if user is not None else {"token": "t0"}}],
         }
     ).encode()
@@ -60,7 +60,7 @@ def test_a_cluster_is_that_of_the_current_context() -> None:
     data = write(
         server="https://Rancher.example.com/k8s/clusters/c-1/",
         namespace="web",
-        **{"certificate-authority-data": _encode(f"comment\n{PEM}\n")},
+        cluster={"certificate-authority-data": _encode(f"comment\n{PEM}\n")},
     )
     cluster = read_cluster(data)
     assert (cluster.context, cluster.namespace) == ("work", "web")
@@ -85,11 +85,11 @@ def test_a_cluster_is_that_of_the_current_context() -> None:
         (write(server="https://[::1]:6443"), "no IPv4 address"),
         (write(server="https://*.example.com"), "no IPv4 address"),
         (write(namespace='a", "b'), "namespace"),
-        (write(**{"insecure-skip-tls-verify": True}), "not verified"),
-        (write(**{"proxy-url": "http://x"}), "proxy-url"),
-        (write(**{"tls-server-name": "x"}), "tls-server-name"),
-        (write(**{"certificate-authority-data": "%"}), "not PEM in base64"),
-        (write(**{"certificate-authority-data": _encode("x")}), "certificate-authority"),
+        (write(cluster={"insecure-skip-tls-verify": True}), "not verified"),
+        (write(cluster={"proxy-url": "http://x"}), "proxy-url"),
+        (write(cluster={"tls-server-name": "x"}), "tls-server-name"),
+        (write(cluster={"certificate-authority-data": "%"}), "not PEM in base64"),
+        (write(cluster={"certificate-authority-data": _encode("x")}), "certificate-authority"),
     ],
 )
 def test_a_cluster_that_is_another_than_it_looks_is_refused(data: bytes, problem: str) -> None:
@@ -270,7 +270,7 @@ def test_a_profile_names_the_context_and_the_namespaces(kubectl: Kubectl) -> Non
 
 def test_without_a_cluster_nothing_is_granted_and_that_is_said(kubectl: Kubectl) -> None:
     """Everything else of the configuration is served."""
-    kubectl.print(write(**{"insecure-skip-tls-verify": True}))
+    kubectl.print(write(cluster={"insecure-skip-tls-verify": True}))
     apis, warnings = kubectl.load()
     assert apis.apis == ()
     assert any("there is no cluster: the kubeconfig has a cluster" in each for each in warnings)
@@ -317,8 +317,8 @@ def test_a_kubeconfig_names_no_file_or_program_that_an_agent_can_write(
     mounts = f'[workspace]\nsame_path = ["{workspace}"]'
     version = "client.authentication.k8s.io/v1"
     for data in (
-        write(**{"certificate-authority": str(written)}),
-        write(**{"certificate-authority": "link"}),
+        write(cluster={"certificate-authority": str(written)}),
+        write(cluster={"certificate-authority": "link"}),
         write({"client-certificate": str(written), "client-key": "/dev/null"}),
         write({"exec": {"apiVersion": version, "command": str(written)}}),
         write({"exec": {"apiVersion": version, "command": str(outside)}}),

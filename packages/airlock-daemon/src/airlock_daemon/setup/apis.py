@@ -115,9 +115,9 @@ def find_api_oddities(
         found = find_apis(agent, ceiling)
         used = {name for names, client in found.clients for name in names if _has_any(client)}
         for api in found.apis:
-            problem = _find_written(api, workspaces, search_path)
-            if problem is not None:
-                yield Finding(source, f"{api.module}.credential", *problem, name="api")
+            written = _find_written(api, workspaces, search_path)
+            if written is not None:
+                yield Finding(source, f"{api.module}.credential", *written, name="api")
             missing = _find_missing(agent.name, api, state, search_path)
             # Packages, say, are installed without one.
             if missing is not None and api.name in used:
