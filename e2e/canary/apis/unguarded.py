@@ -12,8 +12,9 @@ from typing import Any
 
 import h11
 
+from airlock_daemon.brokers.http import searching
 from airlock_daemon.brokers.https import __main__ as parent
-from airlock_daemon.brokers.https import conversation, exchange, searching, tunnel
+from airlock_daemon.brokers.https import conversation, exchange, tunnel
 from airlock_daemon.cli import main
 from airlock_daemon.serving import https_parent
 from airlock_modules.apis import (

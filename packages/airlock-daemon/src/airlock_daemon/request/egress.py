@@ -198,9 +198,7 @@ class Egress:
         try:
             # Where the last API was taken from the agent, what served them says so.
             if agent.apis is not None:
-                await agent.apis.carry(
-                    connection, self._recording.record, network, self._note_refused
-                )
+                await agent.apis.carry(connection, self._recording, network, self._note_refused)
         finally:
             agent.gate.disconnect()
 

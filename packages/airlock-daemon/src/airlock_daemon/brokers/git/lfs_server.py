@@ -22,7 +22,7 @@ from airlock_daemon.brokers.git.url_admission import encode_path, find_origin
 from airlock_daemon.brokers.http.answer import TRY_AGAIN, Answer, broken
 from airlock_daemon.brokers.http.client import Body, HttpClient, Request
 from airlock_daemon.brokers.http.connecting import Origin, connect
-from airlock_daemon.brokers.https.searching import Search
+from airlock_daemon.brokers.http.searching import Search
 from airlock_daemon.brokers.means import Means
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 from airlock_daemon.fairness.turns import Turns

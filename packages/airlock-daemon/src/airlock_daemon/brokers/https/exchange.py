@@ -13,9 +13,9 @@ import h11
 import msgspec
 import trio
 
+from airlock_daemon.brokers.http.searching import Exposed, Search
 from airlock_daemon.brokers.http.tls import TlsStream
 from airlock_daemon.brokers.https.scopes import TooWide, read_scopes
-from airlock_daemon.brokers.https.searching import Exposed, Search
 from airlock_daemon.brokers.https.service import Service
 from airlock_daemon.brokers.https.spool import Held
 from airlock_daemon.errors import Failed

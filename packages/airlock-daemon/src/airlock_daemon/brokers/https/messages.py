@@ -5,7 +5,7 @@ descriptor (SCM_RIGHTS). Closing the pair ends the worker.
 
     daemon -> parent   Fork, with the worker's end of a new pair
     daemon -> worker   Settings first, and again after each reload; Connection, with the client's
-                       socket; Answer to each Question
+                       socket; Answer to each Question; Over for a Connection that the daemon ends
     worker -> daemon   Ready or Unready for each Settings; Question for each request, and one
                        Finished for each that was granted; Refused, Spliced, Spent; Ended once for
                        each Connection, as the last message about it
@@ -62,6 +62,12 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     number: int
     network: tuple[str, ...] = ()
+
+
+class Over(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A connection is over for the daemon, which answers no question about it any more."""
+
+    connection: int
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -173,7 +179,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 ToParent = Fork
-ToWorker = Settings | Connection | Answer
+ToWorker = Settings | Connection | Answer | Over
 ToDaemon = Ready | Unready | Question | Finished | Refused | Spliced | Spent | Ended
 
 In = TypeVar("In")

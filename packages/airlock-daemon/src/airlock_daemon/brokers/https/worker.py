@@ -27,6 +27,7 @@ from airlock_daemon.brokers.https.messages import (
     Channel,
     Connection,
     Ended,
+    Over,
     Question,
     Ready,
     Settings,
@@ -95,6 +96,7 @@ class _Worker:
         self._threads = trio.CapacityLimiter(_LOOKUPS)
         self._is_confined = False
         self._tunnels: set[Tunnel] = set()
+        self._serving: dict[int, trio.CancelScope] = {}
         self._pending: dict[int, _Asked] = {}
         # The daemon may have another worker of the agent for a while.
         numbers = itertools.count((os.getpid() << 32) + 1)
@@ -109,13 +111,17 @@ class _Worker:
                 message, descriptor = received
                 if isinstance(message, Connection) and descriptor is not None:
                     connection = socket.socket(fileno=descriptor)
-                    nursery.start_soon(self._serve, connection, message, policy)
+                    scope = self._serving[message.number] = trio.CancelScope()
+                    nursery.start_soon(self._serve, connection, message, policy, scope)
                 elif descriptor is not None:
                     os.close(descriptor)
                 elif isinstance(message, Settings):
                     policy = await self._follow(message, policy)
                 elif isinstance(message, Answer) and message.question in self._pending:
                     self._pending.pop(message.question).answer(message)
+                elif isinstance(message, Over) and message.connection in self._serving:
+                    # What waits in it for the daemon, or for the service, would wait long.
+                    self._serving[message.connection].cancel()
             nursery.cancel_scope.cancel()
 
     async def _follow(
@@ -144,31 +150,44 @@ class _Worker:
         return policy
 
     async def _serve(
-        self, connection: socket.socket, about: Connection, policy: Policy | AirlockError
+        self,
+        connection: socket.socket,
+        about: Connection,
+        policy: Policy | AirlockError,
+        scope: trio.CancelScope,
     ) -> None:
-        """Serve a connection; whatever becomes of it, it ends no other."""
+        """Serve a connection until its `scope` is cancelled; whatever becomes of it, it ends no
+        other.
+        """
         connection.setblocking(False)
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection))
         try:
-            if isinstance(policy, AirlockError):
-                text = f"{policy.message}; {policy.hint}" if policy.hint else policy.message
-                await say_last(stream, refusal(HTTPStatus.SERVICE_UNAVAILABLE, text))
-            else:
-                more = read_network(about.network)
-                tunnel = Tunnel(stream, about.number, policy, more, self._daemon, self._turns)
-                self._tunnels.add(tunnel)
-                try:
-                    await tunnel.run()
-                finally:
-                    self._tunnels.discard(tunnel)
+            with scope:
+                await self._speak(stream, about, policy)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         except Exception as error:  # noqa: BLE001 - the others go on
             _report(error)
         finally:
+            del self._serving[about.number]
             await trio.aclose_forcefully(stream)
             with trio.CancelScope(shield=True), suppress(trio.BrokenResourceError):
                 await self._tell(Ended(connection=about.number))
+
+    async def _speak(
+        self, stream: trio.SocketStream, about: Connection, policy: Policy | AirlockError
+    ) -> None:
+        if isinstance(policy, AirlockError):
+            text = f"{policy.message}; {policy.hint}" if policy.hint else policy.message
+            await say_last(stream, refusal(HTTPStatus.SERVICE_UNAVAILABLE, text))
+            return
+        more = read_network(about.network)
+        tunnel = Tunnel(stream, about.number, policy, more, self._daemon, self._turns)
+        self._tunnels.add(tunnel)
+        try:
+            await tunnel.run()
+        finally:
+            self._tunnels.discard(tunnel)
 
     async def _ask(self, question: Question) -> Answer:
         asked = self._pending[question.question] = _Asked()

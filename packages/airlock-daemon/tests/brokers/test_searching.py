@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_daemon.brokers.https.searching import Exposed, Search
+from airlock_daemon.brokers.http.searching import Exposed, Search
 
 SECRET = "ghp_a+b/cD3fGhIjKlMnOpQrStUvWxYz0123456789"
 
