@@ -177,6 +177,10 @@ def test_a_profile_grants_commands_in_a_pod_and_changes(place: Place) -> None:
     assert place.run(f"kubectl exec {POD} -- echo hello") == "ECHO HELLO"
     apply = f"echo {shlex.quote(json.dumps(SETTINGS))} | kubectl apply --validate=false"
     assert "configmap/settings" in place.run(f"{apply} --server-side -f -")
+    old = "KUBECTL_REMOTE_COMMAND_WEBSOCKETS=false kubectl exec"
+    assert "not found" in place.run(f"{old} {POD} -- id 2>&1 || echo failed")
+    asked = place.server.asked[-1]
+    assert (asked.method, asked.headers["upgrade"]) == ("POST", "SPDY/3.1")
     other = "/api/v1/namespaces/default/pods/other/exec?command=id"
     assert "airlock: " in place.refuse(f"kubectl get --raw '{other}'")
     records = place.person.run("airlock-daemon log tail --json", cwd=place.project.path)
@@ -203,9 +207,9 @@ def test_an_image_without_kubectl_has_that_of_the_host_in_a_box(place: Place) ->
     assert "proxy-url: http://127.0.0.1" in run("kubectl config view --raw")
     theirs = f"--kubeconfig={place.person.account.home}/.kube/config"
     assert "clusters: null" in run(f"kubectl {theirs} config view --raw")
-    records = place.person.run("airlock-daemon log tail --json", cwd=place.project.path)
-    boxes = {str(each.get("sandbox")) for each in map(json.loads, records.splitlines())}
-    assert any("closed" in each for each in boxes)
+    records = place.person.run("airlock-daemon log tail -n 99 --json", cwd=place.project.path)
+    runs = [each for each in map(json.loads, records.splitlines()) if each["event"] == "exec"]
+    assert {each["sandbox"] for each in runs} == {"bubblewrap"}
 
 
 def test_a_certificate_or_a_program_of_the_person_opens_the_cluster(place: Place) -> None:

@@ -1,6 +1,7 @@
 """Programs of many languages, and images of many kinds, at services that want a credential."""
 
 import json
+import platform
 import re
 import shlex
 import textwrap
@@ -31,8 +32,8 @@ ADA = {"login": "ada"}
 MUSL = """\
 FROM {languages} AS tools
 FROM {busybox}
-COPY --from=tools /lib/x86_64-linux-musl/libc.so /lib/ld-musl-x86_64.so.1
-RUN ln -s ld-musl-x86_64.so.1 /lib/libc.musl-x86_64.so.1 && mkdir -p /etc/ssl/certs && \\
+COPY --from=tools /lib/{machine}-linux-musl/libc.so /lib/ld-musl-{machine}.so.1
+RUN ln -s ld-musl-{machine}.so.1 /lib/libc.musl-{machine}.so.1 && mkdir -p /etc/ssl/certs && \\
     echo mine >/etc/ssl/certs/ca-certificates.crt && \\
     ln -s certs/ca-certificates.crt /etc/ssl/cert.pem
 """
@@ -53,7 +54,12 @@ def make_image(languages: str, images: Images) -> Iterator[Callable[[str, str], 
     with ExitStack() as stack:
 
         def make(name: str, recipe: str) -> str:
-            text = recipe.format(languages=languages, busybox=images.busybox, shim=images.shim)
+            text = recipe.format(
+                languages=languages,
+                busybox=images.busybox,
+                shim=images.shim,
+                machine=platform.machine(),
+            )
             return stack.enter_context(temporary_image(f"clients-{name}", text))
 
         yield make

@@ -89,6 +89,7 @@ aws s3 sync --quiet s3://{BUCKET}/some some && cat some/a some/b
 echo x >new; aws s3 cp --no-progress new s3://{BUCKET}/new 2>&1 || echo failed
 aws s3 ls s3://other 2>&1 || echo failed
 aws ssm get-parameter --name x 2>&1 || echo failed
+aws s3 help | grep -c SYNOPSIS
 """
     said = place.run(line).splitlines()
     assert said[0].endswith(f"user/{READER}")
@@ -98,6 +99,8 @@ aws ssm get-parameter --name x 2>&1 || echo failed
     assert "AccessDenied" in "".join(said)
     assert said.count("failed") == 3, said
     assert sum("airlock: " in each for each in said) >= 2, said
+    # groff of the host sets the manual.
+    assert int(said[-1]) > 0
 
 
 def test_what_terraform_runs_finds_no_credential(place: Place) -> None:

@@ -14,7 +14,8 @@ from e2e.world.running import Running
 from .place import Place
 
 NAME = "airlock-e2e-apis"
-QUESTION = json.dumps({"messages": [{"role": "user", "content": "one two three"}]})
+MESSAGES = [{"role": "user", "content": "one two three"}]
+QUESTION = json.dumps({"stream": True, "messages": MESSAGES})
 STREAM = f"""\
 curl -sN -H "x-api-key: $ANTHROPIC_API_KEY" -d {shlex.quote(QUESTION)} \
     https://api.anthropic.com/v1/messages"""

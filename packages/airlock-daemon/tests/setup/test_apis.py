@@ -83,6 +83,7 @@ def test_an_agent_has_apis_and_destinations_of_its_own(world: World) -> None:
         ('[network]\nallow = ["@everything"]', "is no preset"),
         ('[network]\nallow = ["a.example.com"]', "is no HOST:PORT"),
         ('[api.own]\nhosts = ["**.github.com"]', "is a host of gh too"),
+        ('[api.a]\nhosts = ["a.b.c"]\n[api.b]\nhosts = ["*.b.c"]', "is a host of api.a too"),
         ('[api.own]\nhosts = ["a.example.com"]\nalow = []', "unknown key"),
         ('[gh]\nrepos = ["a/b"]', "unknown key"),
         ('[deny]\npypi = ["upload"]', "has no arguments"),

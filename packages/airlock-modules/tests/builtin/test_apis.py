@@ -25,6 +25,8 @@ allow = ["* /api/**", "* /apis/apps/**"]
 projects = ["acme-dev"]
 buckets = ["acme-data"]
 write = ["acme-out"]
+[terraform]
+allow = ["* /api/v2/organizations/acme/**", "GET /api/v2/workspaces/ws-1/**"]
 """
 _EVERYDAY = {
     "anthropic": """
@@ -120,6 +122,12 @@ _EVERYDAY = {
         GET //storage.googleapis.com/storage/v1/b/acme-data/o/a%2Fb?alt=media
         POST //storage.googleapis.com/upload/storage/v1/b/acme-out/o?uploadType=resumable
         DELETE //storage.googleapis.com/storage/v1/b/acme-out/o/a%2Fb
+    """,
+    "terraform": """
+        GET /.well-known/terraform.json
+        GET /api/v2/ping
+        GET /api/v2/organizations/acme/workspaces/app
+        GET /api/v2/workspaces/ws-1/runs
     """,
 }
 _EVASIONS = {
@@ -268,6 +276,14 @@ _EVASIONS = {
         PUT //storage.googleapis.com/storage/v1/b/acme-out/iam
         POST //storage.googleapis.com/storage/v1/b/acme-out/o/x/rewriteTo/b/evil/o/x
         POST //storage.googleapis.com/storage/v1/projects/acme-dev/hmacKeys
+    """,
+    "terraform": """
+        POST /api/v2/organizations/acme/authentication-token
+        GET /api/v2/organizations/other/workspaces
+        POST /api/v2/users/user-1/authentication-tokens
+        POST /api/v2/teams/team-1/authentication-token
+        GET /api/v2/state-versions/sv-1
+        POST /api/v2/runs
     """,
 }
 

@@ -37,7 +37,7 @@ async def world(
     api = make_api(
         server.port,
         deny=("* /secrets/**",),
-        upgrade=("GET /socket",),
+        upgrade=("GET,POST /socket",),
         mutations=("createIssue",),
     )
     async with broker(tmp_path, api, variables=variables) as world:
@@ -592,6 +592,29 @@ async def test_an_upgrade_that_is_granted_is_a_stream(world: World, server: ApiS
     status, _, body = await other.ask("GET", "/other", *words)
     assert status == 403
     assert b"upgrade" in body
+
+
+async def test_spdy_is_one_of_the_streams(world: World, server: ApiServer) -> None:
+    """As kubectl asks for it where a cluster knows no WebSocket: by a POST without a body."""
+
+    def switch(talk: Talk, seen: Seen) -> None:
+        assert (seen.method, seen.headers["upgrade"]) == ("POST", "SPDY/3.1")
+        talk.send(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n"
+        )
+        talk.send(talk.read().upper())
+
+    server.script = switch
+    words = (("Connection", "Upgrade"), ("Upgrade", "SPDY/3.1"), ("Content-Length", "0"))
+    tool = await world.open()
+    await tool.begin("POST", "/socket", *words)
+    answer = await tool.stream.receive_some()
+    assert answer.startswith(b"HTTP/1.1 101 ")
+    await tool.stream.send_all(b"frame")
+    assert await tool.stream.receive_some() == b"FRAME"
+    other = await world.open()
+    status, _, body = await other.ask("POST", "/socket", *words[:2], body=b"x")
+    assert (status, b"an upgrade with a body" in body) == (400, True)
 
 
 async def test_a_certificate_is_presented_for_the_requests_that_need_it(

@@ -5,10 +5,6 @@ import os
 _KERNELS = ("/proc", "/dev", "/sys", "/run", "/var/run")
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _OWN = (*_KERNELS, *_SYSTEM, "/etc", "/tmp", "/home/airlock")  # noqa: S108
-# Where a box is made.
-_STAGE = "/run/airlock"
-# Made for each box; what else there is in /etc is the box's too, but can be added to.
-_MADE = ("/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/hosts", "/etc/gitconfig")
 _SECRET = (
     *("~/.ssh", "~/.aws", "~/.azure", "~/.config/gcloud", "~/.config/gh", "~/.docker", "~/.kube"),
     *("~/.gnupg", "~/.netrc", "~/.git-credentials", "~/.config/git/credentials", "~/.npmrc"),
@@ -32,14 +28,6 @@ def is_own(path: str) -> bool:
     """Whether a box has something of its own in the place of `path` or in it."""
     return any(is_within(place, path) for place in _OWN) or any(
         is_within(path, place) for place in _KERNELS
-    )
-
-
-def can_be_added(path: str) -> bool:
-    """Whether a file can be made at `path` of a box, beside what it has anyway."""
-    kept = (*_SYSTEM, "/proc", "/dev", "/sys", _STAGE, *_MADE)
-    return not any(is_within(place, path) for place in (*_OWN, _STAGE, *_MADE)) and not any(
-        is_within(path, place) for place in kept
     )
 
 

@@ -3,9 +3,7 @@
 It is read by h11, which refuses what can be read in two ways; nothing of it goes any further.
 """
 
-from collections.abc import Callable
 from http import HTTPStatus
-from typing import TypeVar
 
 import h11
 import trio
@@ -18,8 +16,6 @@ from airlock_daemon.fairness.turns import Taking
 MOST = 8192
 HEAD_S = 10.0
 _READ = 2048
-
-_Checked = TypeVar("_Checked")
 
 CONNECTED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 """The answer to a request that leads somewhere; what follows is the destination's."""
@@ -41,29 +37,15 @@ async def read_head(
     None for a connection that is closed before anything came. Raises BadHead, and
     trio.BrokenResourceError.
     """
-    return await read_request(connection, turns, _check, hint="send CONNECT HOST:PORT HTTP/1.1")
-
-
-async def read_request(
-    connection: trio.SocketStream,
-    turns: Taking,
-    check: Callable[[h11.Request], _Checked],
-    *,
-    hint: str,
-) -> tuple[_Checked, bytes] | None:
-    """What `check` makes of a request, and bytes that came behind it, otherwise as `read_head`.
-
-    `hint` is for one that is none. `check` may raise BadHead.
-    """
     talk = h11.Connection(h11.SERVER, max_incomplete_event_size=MOST)
     try:
         with trio.fail_after(HEAD_S):
-            return await _read(talk, connection, turns, check)
+            return await _read(talk, connection, turns)
     except h11.RemoteProtocolError as error:
         raise BadHead(
             "this is no request of HTTP that can be read in one way only",
             HTTPStatus(error.error_status_hint),
-            hint=hint,
+            hint="send CONNECT HOST:PORT HTTP/1.1",
         ) from error
     except trio.TooSlowError:
         raise BadHead(
@@ -74,16 +56,13 @@ async def read_request(
 
 
 async def _read(
-    talk: h11.Connection,
-    connection: trio.SocketStream,
-    turns: Taking,
-    check: Callable[[h11.Request], _Checked],
-) -> tuple[_Checked, bytes] | None:
-    checked: _Checked | None = None
+    talk: h11.Connection, connection: trio.SocketStream, turns: Taking
+) -> tuple[Destination, bytes] | None:
+    checked: Destination | None = None
     while True:
         match talk.next_event():
             case h11.Request() as request:
-                checked = check(request)
+                checked = _check(request)
             case h11.EndOfMessage() if checked is not None:
                 return checked, talk.trailing_data[0]
             case h11.ConnectionClosed():

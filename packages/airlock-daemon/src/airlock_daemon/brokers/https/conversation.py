@@ -458,7 +458,9 @@ def _read_upgrade(head: Head) -> str | None:
         return None
     if upgrade.lower() not in _UPGRADES:
         raise _bad("an upgrade to a protocol that is not supported", head)
-    if head.get("content-length") is not None or head.get("transfer-encoding") is not None:
+    # A POST of Go's says that it has none.
+    has_body = head.get("content-length") not in (None, "0")
+    if has_body or head.get("transfer-encoding") is not None:
         raise _bad("an upgrade with a body", head)
     return upgrade.lower()
 
