@@ -21,12 +21,13 @@ class Apis(Protocol):
         self,
         connection: trio.SocketStream,
         recording: "Recording",
-        network: tuple[str, ...],
+        network: Callable[[], tuple[str, ...]],
         tell: Callable[[str], None],
     ) -> None:
         """Serve a connection out of a box to its end; it stays the caller's to close.
 
         `recording` is that of the request that has the box. Beside what the agent may reach
-        without a credential, this connection may reach what is in `network`. Why it was refused is
-        told. Raises nothing but for cancellation, which ends it.
+        without a credential, this connection may reach what `network` returns, which is asked
+        again after each reload. Why it was refused is told. Raises nothing but for cancellation,
+        which ends it.
         """

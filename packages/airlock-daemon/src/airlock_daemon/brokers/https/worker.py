@@ -15,7 +15,7 @@ from http import HTTPStatus
 
 import trio
 
-from airlock_daemon.brokers.egress.destinations import read_network
+from airlock_daemon.brokers.egress.destinations import Network, read_network
 from airlock_daemon.brokers.egress.head import refusal
 from airlock_daemon.brokers.http.trust import make_context, read_trust
 from airlock_daemon.brokers.https.authority import Authority, open_key, read_system
@@ -29,6 +29,7 @@ from airlock_daemon.brokers.https.messages import (
     Ended,
     Over,
     Question,
+    Reachable,
     Ready,
     Settings,
     ToDaemon,
@@ -97,6 +98,8 @@ class _Worker:
         self._is_confined = False
         self._tunnels: set[Tunnel] = set()
         self._serving: dict[int, trio.CancelScope] = {}
+        # What each connection may reach beside the network of the policy.
+        self._more: dict[int, Network] = {}
         self._pending: dict[int, _Asked] = {}
         # The daemon may have another worker of the agent for a while.
         numbers = itertools.count((os.getpid() << 32) + 1)
@@ -111,18 +114,28 @@ class _Worker:
                 message, descriptor = received
                 if isinstance(message, Connection) and descriptor is not None:
                     connection = socket.socket(fileno=descriptor)
+                    self._more[message.number] = read_network(message.network)
                     scope = self._serving[message.number] = trio.CancelScope()
-                    nursery.start_soon(self._serve, connection, message, policy, scope)
+                    nursery.start_soon(self._serve, connection, message.number, policy, scope)
                 elif descriptor is not None:
                     os.close(descriptor)
                 elif isinstance(message, Settings):
                     policy = await self._follow(message, policy)
+                elif isinstance(message, Reachable):
+                    self._narrow(message)
                 elif isinstance(message, Answer) and message.question in self._pending:
                     self._pending.pop(message.question).answer(message)
                 elif isinstance(message, Over) and message.connection in self._serving:
                     # What waits in it for the daemon, or for the service, would wait long.
                     self._serving[message.connection].cancel()
             nursery.cancel_scope.cancel()
+
+    def _narrow(self, message: Reachable) -> None:
+        if message.connection in self._more:
+            more = self._more[message.connection] = read_network(message.network)
+            for tunnel in self._tunnels:
+                if tunnel.number == message.connection:
+                    tunnel.narrow(more)
 
     async def _follow(
         self, settings: Settings, before: Policy | AirlockError
@@ -152,7 +165,7 @@ class _Worker:
     async def _serve(
         self,
         connection: socket.socket,
-        about: Connection,
+        number: int,
         policy: Policy | AirlockError,
         scope: trio.CancelScope,
     ) -> None:
@@ -163,26 +176,26 @@ class _Worker:
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection))
         try:
             with scope:
-                await self._speak(stream, about, policy)
+                await self._speak(stream, number, policy)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         except Exception as error:  # noqa: BLE001 - the others go on
             _report(error)
         finally:
-            del self._serving[about.number]
+            del self._serving[number], self._more[number]
             await trio.aclose_forcefully(stream)
             with trio.CancelScope(shield=True), suppress(trio.BrokenResourceError):
-                await self._tell(Ended(connection=about.number))
+                await self._tell(Ended(connection=number))
 
     async def _speak(
-        self, stream: trio.SocketStream, about: Connection, policy: Policy | AirlockError
+        self, stream: trio.SocketStream, number: int, policy: Policy | AirlockError
     ) -> None:
         if isinstance(policy, AirlockError):
             text = f"{policy.message}; {policy.hint}" if policy.hint else policy.message
             await say_last(stream, refusal(HTTPStatus.SERVICE_UNAVAILABLE, text))
             return
-        more = read_network(about.network)
-        tunnel = Tunnel(stream, about.number, policy, more, self._daemon, self._turns)
+        more = self._more[number]
+        tunnel = Tunnel(stream, number, policy, more, self._daemon, self._turns)
         self._tunnels.add(tunnel)
         try:
             await tunnel.run()
