@@ -85,8 +85,8 @@ class Field:
 
     def add_agent(self, way: str, name: str, places: Sequence[str], lines: str = "") -> None:
         """Register an agent that may push to `places`, before the daemon of that way starts."""
-        command = BOX if way == BOX else "git-remote"
-        profile = f'commands = ["{command}"]\n[git]\npush = {json.dumps(places)}\n{lines}'
+        commands = json.dumps(["git-remote", *([BOX] if way == BOX else [])])
+        profile = f"commands = {commands}\n[git]\npush = {json.dumps(places)}\n{lines}"
         modules = {BOX: _BOX_MODULE} if way == BOX else {}
         self._agents[way, name] = self.airlocks[way].add_agent(
             name, profile=profile, modules=modules

@@ -49,7 +49,7 @@ def relay_world(more: str = "", *, box: str = BROKERS) -> Iterator[World]:
         _write_config(world, programs, more)
         world.write_profile(
             "[workspace]\nhost = true\n" + GRANT.replace("{root}", str(world.root)),
-            commands='["sh", "python"]',
+            commands='["sh", "python", "git-remote"]',
         )
         (world.agent / "commands" / "git.toml").unlink()
         world.write_module("sh", "/bin/sh", CLOSED + box)
@@ -93,7 +93,7 @@ def serving_urls(world: World) -> Iterator[tuple[str, dict[str, str]]]:
         places = [f"host{world.root}/*", f"{site}{world.root}/*"]
         world.write_profile(
             f"[workspace]\nhost = true\n[git]\npush = {json.dumps(places)}\n{ANY_REF}",
-            commands='["sh", "python"]',
+            commands='["sh", "python", "git-remote"]',
         )
         # What this machine has for itself is not meant for the tests.
         own = dict.fromkeys(("GIT_SSL_CAINFO", "https_proxy", "all_proxy"), "")

@@ -12,7 +12,7 @@ from egress_world import Echo, run_echo
 
 from api_world import TOKEN, ApiWorld, api_world
 from boxing import needs_bubblewrap, open_world, write_boxes
-from commanding import reload
+from commanding import reload, run
 from running import Answer, Daemon, connect_to, read_answer, read_until, request
 from worlds import UNSAID
 
@@ -276,3 +276,65 @@ print(ask(wanted, "/who", token))
         answer = read_answer(connection)
     assert answer.text() == "(200, 'half half ')\n"
     assert answer.exit_code == 0
+
+
+def test_a_box_has_no_door_that_carries_another_name(apis: ApiWorld) -> None:
+    """TLS for an API could pass there without judgement; the host's own loopback keeps its door."""
+    port = apis.server.port % 65535 + 1
+    network = json.dumps(["one.example:443", f"127.0.0.1:{port}"])
+    apis.world.write_module("sh", "/bin/sh", f"{API}[sandbox]\nnetwork = {network}\n")
+    script = """
+print("one.example" in open("/etc/hosts").read())
+for address in (("127.0.3.1", 443), ("127.0.0.1", int(sys.argv[1]))):
+    try:
+        socket.create_connection(address, 20)
+        print("connected")
+    except OSError as error:
+        print(type(error).__name__)
+"""
+    with apis.daemon() as daemon:
+        lines = said(daemon, script, port).splitlines()
+    assert lines == ["False", "ConnectionRefusedError", "connected"]
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+def test_the_network_of_a_box_names_no_api(apis: ApiWorld, host: str) -> None:
+    """Its door would lead past the judgement, so that it is a fault in both places."""
+    entry = f"{host}:{apis.server.port}"
+    fault = f"{entry} is the API api.test, whose operations would not be judged"
+    apis.grant("GET /who", more=f"[network]\nsh = {json.dumps([entry])}\n")
+    closed = f'{API}[sandbox]\nbox = "closed"\n'
+    apis.world.write_module("sh", "/bin/sh", closed)
+    assert f"[network] sh: {fault}" in run(apis.world, "check", status=1).stdout
+    apis.grant("GET /who")
+    apis.world.write_module("sh", "/bin/sh", f"{closed}network = {json.dumps([entry])}\n")
+    assert f"[sandbox] network: {fault}" in run(apis.world, "check", status=1).stdout
+
+
+def test_what_a_reload_takes_is_taken_from_a_running_command(apis: ApiWorld, echo: Echo) -> None:
+    """What it carries there ends, and it gets no new connection, by the proxy or by a door."""
+    address = f"127.0.0.1:{echo.port}"
+    network = f'[sandbox]\nnetwork = ["{address}"]\n'
+    apis.world.write_module("sh", "/bin/sh", API + network)
+    script = """
+connection, _ = open_tunnel(sys.argv[1])
+connection.sendall(b"x")
+print(connection.recv(1).decode(), flush=True)
+print(connection.recv(1))
+print(open_tunnel(sys.argv[1])[1].split()[1])
+door = socket.create_connection(("127.0.0.1", int(sys.argv[1].split(":")[1])), 20)
+try:
+    door.sendall(b"x")
+    print(door.recv(1))
+except OSError:
+    print(b"")
+"""
+    text = f"exec python3 -c {shlex.quote(CLIENT + script)} {address}"
+    with apis.daemon() as daemon, daemon.connect() as connection:
+        connection.sendall(request("sh", "-c", text))
+        read_until(connection, "x")
+        apis.world.write_module("sh", "/bin/sh", API + UNSAID)
+        reload(apis.world)
+        answer = read_answer(connection)
+    assert answer.text().splitlines()[-3:] == ["b''", "403", "b''"], answer.text("stderr")
+    assert echo.count == 1

@@ -7,7 +7,8 @@ import pytest
 from relay_world import in_box, refs, relay_world, serving_urls
 
 from boxing import needs_bubblewrap
-from running import Daemon
+from commanding import reload
+from running import Daemon, read_answer, read_until, request
 from talking import Pipes, Talk
 
 pytestmark = needs_bubblewrap
@@ -130,3 +131,30 @@ def test_a_hook_of_the_agent_sees_what_a_box_asks_for() -> None:
     assert "airlock: " in answer.text("stderr")
     assert (record["outcome"], record["layer"]) == ("denied", "hook")
     assert (run["outcome"], run["request"]) == ("allowed", record["request"])
+
+
+@pytest.mark.parametrize("is_reloaded", [False, True])
+def test_an_agent_without_git_reaches_no_remote_from_a_box(*, is_reloaded: bool) -> None:
+    """What it is granted for another command is not all that the human's keys open."""
+    with relay_world() as world, chdir(world.workspace):
+        profile = world.agent / "airlock.toml"
+        granted = profile.read_text()
+        # `[git]` says where it may go, not that it may.
+        withheld = granted.replace(', "git-remote"', "")
+        if not is_reloaded:
+            profile.write_text(withheld)
+        wait = "while ! [ -e go ]; do sleep 0.01; done"
+        script = f"echo begun; {wait}; git ls-remote ssh://host{world.root}/server.git"
+        asked = request("sh", "-c", script, cwd=str(world.workspace))
+        with Daemon(world) as daemon, daemon.connect() as connection:
+            connection.sendall(asked)
+            read_until(connection, "begun")
+            if is_reloaded:
+                profile.write_text(withheld)
+                reload(world)
+            (world.workspace / "go").touch()
+            answer = read_answer(connection)
+            (record,) = daemon.records("broker")
+    assert answer.exit_code == 128
+    assert "the profile of this agent grants neither git nor git-remote" in answer.text("stderr")
+    assert (record["outcome"], record["layer"]) == ("denied", "profile")

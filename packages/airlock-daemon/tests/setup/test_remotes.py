@@ -208,9 +208,12 @@ def test_a_box_from_which_remotes_are_reached_counts_as_git_remote(tmp_path: Pat
     found = [str(each) for each in check_files(world.locations).findings]
     assert any('"git-remote" is not enabled in config.toml' in each for each in found), found
     enable(world, "sh", "git")
-    world.write_profile(commands='["sh"]')
-    notes = [str(each) for each in check_files(world.locations).notes]
-    assert any("agent my is unpinned: git-remote reaches all" in each for each in notes), notes
+    # From the box of another command they are reached where the profile grants git, too.
+    for commands, is_told in (('["sh"]', False), ('["git"]', True)):
+        world.write_profile(commands=commands)
+        notes = [str(each) for each in check_files(world.locations).notes]
+        told = "agent my is unpinned: git-remote reaches all"
+        assert any(told in each for each in notes) == is_told, notes
     world.write_profile(GRANT, commands='["git"]')
     assert world.load().generations["my"].agent.profile.git.is_pinned
 

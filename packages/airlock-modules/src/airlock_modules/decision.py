@@ -22,6 +22,10 @@ class Grant(Struct, frozen=True, kw_only=True):
     commands: tuple[str, ...] = ()
     modules: Mapping[str, Module]
 
+    def grants(self, command: str) -> bool:
+        """Whether the host enables a command, and the profile grants it."""
+        return command in self.ceiling and (not self.commands or command in self.commands)
+
 
 class Step(Struct, frozen=True):
     """One layer that was consulted, what it said, and why; for a person who asks."""

@@ -19,12 +19,13 @@ class Apis(Protocol):
         self,
         connection: trio.SocketStream,
         record: Record,
-        network: tuple[str, ...],
+        network: Callable[[], tuple[str, ...]],
         tell: Callable[[str], None],
     ) -> None:
         """Serve a connection out of a box to its end; it stays the caller's to close.
 
         `record` is what is known of the request that has the box. Beside what the agent may reach
-        without a credential, this connection may reach what is in `network`. Why it was refused is
-        told. Raises nothing but for cancellation, which ends it.
+        without a credential, this connection may reach what `network` returns, which is asked
+        again after each reload. Why it was refused is told. Raises nothing but for cancellation,
+        which ends it.
         """

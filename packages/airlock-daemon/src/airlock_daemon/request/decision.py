@@ -3,7 +3,7 @@
 import msgspec
 from msgspec.structs import replace
 
-from airlock_daemon.errors import Denied, UnknownCommand
+from airlock_daemon.errors import AND_RELOAD, Denied, UnknownCommand
 from airlock_daemon.setup.remotes import BROKER
 from airlock_modules import Grant, Module, PathUse, evaluate, find_transport
 from airlock_wire import Request, quote
@@ -40,11 +40,20 @@ def decide(grant: Grant, request: Request) -> Allowed:
 def decide_relayed(grant: Grant, request: Request, commands: tuple[str, ...]) -> Allowed:
     """The same for a request over a relay, by which no more than `commands` may be asked for.
 
-    The module of the command that has the relay grants them, so that the profile need not; the
-    ceiling and their own rules hold.
+    The profile must grant git or git-remote. Where it grants git alone, the rules of git-remote
+    hold all the same.
     """
     allowed = None
     if request.command in commands:
+        if not (grant.grants("git") or grant.grants(BROKER)):
+            raise Denied(
+                "what runs in this box may not use git's remotes: the profile of this agent grants "
+                f"neither git nor {BROKER}",
+                layer="profile",
+                rule="commands",
+                hint=f'a person on the host can add "{BROKER}" to commands in its airlock.toml'
+                f"{AND_RELOAD}",
+            )
         allowed = decide(replace(grant, commands=commands), request)
     if allowed is None or allowed.module.broker is None:
         raise Denied(

@@ -13,7 +13,7 @@ import trio
 from airlock_daemon.audit.record import Outcome, shorten
 from airlock_daemon.brokers.docker import conversation as engine
 from airlock_daemon.brokers.egress.conversation import Reached, converse, refuse
-from airlock_daemon.brokers.egress.destinations import Destination
+from airlock_daemon.brokers.egress.destinations import Destination, read_network
 from airlock_daemon.brokers.egress.reaching import Ways, World
 from airlock_daemon.connection.descriptors import drop_unread
 from airlock_daemon.errors import AirlockError, Denied
@@ -21,6 +21,7 @@ from airlock_daemon.fairness.gate import too_many
 from airlock_daemon.request.recording import Recording
 from airlock_daemon.request.state import AgentState, DaemonState
 from airlock_daemon.sandbox.doors import Doors, find_behind, receive_listeners
+from airlock_modules import Module
 from airlock_modules.operation import Operation
 
 log = logging.getLogger("airlock")
@@ -46,14 +47,14 @@ class Egress:
         self,
         doors: Doors,
         end: socket.socket,
-        source: str,
+        module: Module,
         *,
         recording: Recording,
         agent: AgentState,
         shared: DaemonState,
     ) -> None:
-        """Over `end`, which stays its owner's, the box sends its listeners; `source` is the module
-        that grants.
+        """Over `end`, which stays its owner's, the box sends its listeners; `module` is that of
+        the command.
         """
         self._doors = doors
         self._end = end
@@ -61,15 +62,30 @@ class Egress:
         self._agent = agent
         self._room = trio.Semaphore(AT_ONCE)
         self._room_with_apis = trio.Semaphore(_AT_ONCE_WITH_APIS)
-        setting = f"[sandbox] network of {source}"
-        world = World(variables=shared.environment, lookups=agent.lookups, setting=setting)
-        self._ways = Ways(doors.network, world)
+        self._command = module.name
+        setting = f"[sandbox] network of {module.source}"
+        self._world = World(variables=shared.environment, lookups=agent.lookups, setting=setting)
+        self._network = doors.network
+        self._ways = Ways(doors.network, self._world)
         self._refused: dict[str, None] = {}
 
     @property
     def refused(self) -> tuple[str, ...]:
         """Why the first conversations did not come about, each reason once, in words."""
         return tuple(self._refused)
+
+    def _find_network(self) -> tuple[str, ...]:
+        """What the module of the command names now, which may be less than at its start."""
+        grant = self._agent.generation.grant
+        module = grant.modules.get(self._command) if grant.grants(self._command) else None
+        return () if module is None or module.sandbox is None else module.sandbox.network
+
+    def _find_ways(self) -> Ways:
+        """The ways to that. Names are looked up again where a reload has changed it."""
+        network = read_network(self._find_network())
+        if network != self._network:
+            self._network, self._ways = network, Ways(network, self._world)
+        return self._ways
 
     async def serve(self, nursery: trio.Nursery) -> None:
         """Take connections until cancelled. No listener is left then."""
@@ -165,9 +181,8 @@ class Egress:
                 )
             return
         try:
-            await converse(
-                connection, self._ways, turns, self._tell, self._agent.closer, named=named
-            )
+            ways = self._find_ways()
+            await converse(connection, ways, turns, self._tell, self._agent.closer, named=named)
         finally:
             gate.disconnect()
 
@@ -187,7 +202,7 @@ class Egress:
 
     async def _pass_on(self, connection: trio.SocketStream) -> None:
         """Have the agent's HTTPS broker serve it."""
-        agent, network = self._agent, self._doors.network.entries
+        agent = self._agent
         if not agent.gate.connect():
             error = too_many(agent.gate.limits)
             self._tell(Reached(wanted=None, error=error))
@@ -199,7 +214,7 @@ class Egress:
             # Where the last API was taken from the agent, what served them says so.
             if agent.apis is not None:
                 await agent.apis.carry(
-                    connection, self._recording.record, network, self._note_refused
+                    connection, self._recording.record, self._find_network, self._note_refused
                 )
         finally:
             agent.gate.disconnect()

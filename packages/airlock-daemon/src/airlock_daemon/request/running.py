@@ -173,7 +173,7 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
         return partial(
             Egress,
             doors,
-            source=module.source,
+            module=module,
             recording=self.recording,
             agent=self.agent,
             shared=self.shared,

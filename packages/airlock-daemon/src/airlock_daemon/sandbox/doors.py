@@ -3,7 +3,9 @@
 At one of them the daemon speaks CONNECT, or has the agent's HTTPS broker speak it. Each of the
 others stands for a destination, for tools that know no proxy: one on the host's loopback at the
 very address and port that it has there; one with a name at its port, on an address that the box's
-/etc/hosts has for it. One more, a unix socket without a path, stands for the human's docker engine.
+/etc/hosts has for it. A box that has the broker has none for names: the broker alone sees to it
+that TLS is for the name that was granted, and not for an API at the same address. One more, a unix
+socket without a path, stands for the human's docker engine.
 """
 
 import ipaddress
@@ -118,7 +120,8 @@ def plan_doors(
             rule="network",
             hint=hint,
         )
-    doors = (*local.values(), *_stand_for_names(network, [each.host for each in local]))
+    names = () if uses_apis else _stand_for_names(network, [each.host for each in local])
+    doors = (*local.values(), *names)
     # A name that has no door is reached by the proxy alone.
     return Doors(network, proxy, apis, doors[:most], engine, name)
 

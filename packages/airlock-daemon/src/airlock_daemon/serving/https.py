@@ -162,8 +162,10 @@ class HttpsService:
 
     async def publish(self) -> None:
         """Have the agent's CA and variables published, where its APIs have changed."""
-        if self._worker is not None:
-            self._worker.review()
+        for worker in (self._worker, *self._retired):
+            if worker is not None:
+                worker.review()
+                await worker.narrow()
         try:
             async with self._turn:
                 await self._renew()
@@ -225,7 +227,7 @@ class HttpsService:
         self,
         connection: trio.SocketStream,
         record: Record,
-        network: tuple[str, ...],
+        network: Callable[[], tuple[str, ...]],
         tell: Callable[[str], None],
     ) -> None:
         """As `Apis.carry`."""
@@ -290,7 +292,7 @@ class HttpsService:
         caller: Caller,
         ending: Ending,
         *,
-        network: tuple[str, ...] = (),
+        network: Callable[[], tuple[str, ...]] = tuple,
         tell: Callable[[str], None] | None = None,
     ) -> None:
         try:

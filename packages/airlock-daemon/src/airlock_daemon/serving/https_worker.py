@@ -16,6 +16,7 @@ from airlock_daemon.brokers.https.messages import (
     Ended,
     Finished,
     Question,
+    Reachable,
     Ready,
     Refused,
     Settings,
@@ -138,21 +139,22 @@ class Worker:
         caller: Caller,
         ending: Ending,
         *,
-        network: tuple[str, ...] = (),
+        network: Callable[[], tuple[str, ...]] = tuple,
         tell: Callable[[str], None] | None = None,
     ) -> None:
         """Have it serve a connection, whose descriptor stays the caller's, to its end.
 
-        It may reach the destinations of `network` too, and where it is refused, `tell` is told
+        It may reach what `network` returns too, and where it is refused, `tell` is told
         why. Raises Failed where the process could not begin with it.
         """
         number = next(self._numbers)
-        opened = self._open[number] = _Open(caller, ending, tell)
+        opened = self._open[number] = _Open(caller, ending, tell, network)
         self._scope.deadline = math.inf
         try:
             await self.settle()
             try:
-                message = Connection(number=number, network=network)
+                opened.told = network()
+                message = Connection(number=number, network=opened.told)
                 await self._channel.send(message, descriptor)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 raise _ended() from None
@@ -163,6 +165,15 @@ class Worker:
                 with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
                     connection.shutdown(socket.SHUT_RDWR)
             self._close(number)
+
+    async def narrow(self) -> None:
+        """Tell it what the connections out of boxes may reach now, where that has changed."""
+        with suppress(trio.BrokenResourceError):
+            for number, opened in list(self._open.items()):
+                network = opened.network()
+                if opened.told is not None and opened.told != network:
+                    opened.told = network
+                    await self._channel.send(Reachable(connection=number, network=network))
 
     async def settle(self) -> None:
         """Wait until the process has published what its latest settings need.
@@ -319,7 +330,16 @@ class Worker:
 class _Open:
     """A connection that the process serves, and the scopes of what was asked for it."""
 
-    def __init__(self, caller: Caller, ending: Ending, tell: Callable[[str], None] | None) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        ending: Ending,
+        tell: Callable[[str], None] | None,
+        network: Callable[[], tuple[str, ...]],
+    ) -> None:
+        self.network = network
+        # What of it the process was told, None before it has the connection.
+        self.told: tuple[str, ...] | None = None
         self.caller = caller
         self.ending = ending
         self.tell = tell

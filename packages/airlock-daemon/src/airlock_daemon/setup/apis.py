@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 PLACEHOLDERS = ("{placeholder}", "{secret}")
 """What stands for a credential in what a module gives to tools."""
+
+_LOCAL = ("localhost", "127.0.0.1", "[::1]")
 
 
 class AgentApis(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +87,7 @@ def find_conflicts(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
         if found := _find_shared(entry, apis.apis):
             problem = f"{entry} is the API {found[0].name}, whose operations would not be judged"
             yield Fault(source, "network.allow", problem, "remove it there, or that API")
+    yield from _find_boxed(agent, ceiling, apis.apis)
     for names, client in apis.clients:
         for name, text in client.env.items():
             if any(part in text for part in PLACEHOLDERS) and name in agent.profile.env:
@@ -163,17 +167,39 @@ def find_granted(agent: Agent, ceiling: Sequence[str]) -> "Iterator[tuple[str, G
             yield name, grant_apis(module.apis, module.clients, nothing, repositories=found)
 
 
+def _find_boxed(agent: Agent, ceiling: Sequence[str], apis: "Iterable[Api]") -> Iterator[Fault]:
+    """Find hosts of APIs in the network of a box from which APIs are reached."""
+    profile = agent.profile
+    for name in profile.granted(ceiling):
+        module = agent.modules.find(name)
+        if module is None or module.sandbox is None or not module.uses_apis:
+            continue
+        own = module.sandbox.network
+        widened = profile.widened[name].sandbox if name in profile.widened else None
+        for entry in own if widened is None else dict.fromkeys((*own, *widened.network)):
+            if found := _find_shared(entry, apis):
+                place = (module.source, "sandbox.network")
+                if entry not in own:
+                    place = (agent.profile_file, f"network.{name}")
+                problem = (
+                    f"{entry} is the API {found[0].name}, whose operations would not be judged"
+                )
+                yield Fault(*place, problem, "remove it there, or that API")
+
+
 def _find_shared(entry: str, apis: "Iterable[Api]") -> "list[Api]":
     """The APIs that have a host in common with HOST:PORT."""
     from airlock_modules.apis import share_hosts  # noqa: PLC0415
 
     host, _, port = entry.rpartition(":")
     # A star before a name stands for all that is below it there.
-    host = host.replace("*.", "**.")
+    host = host.lower().replace("*.", "**.")
+    # What this host serves at one of these is mostly at the others too.
+    hosts = _LOCAL if host in _LOCAL else (host,)
     return [
         api
         for api in apis
-        if int(port) in api.ports and any(share_hosts(host, each) for each in api.hosts)
+        if int(port) in api.ports and any(share_hosts(*pair) for pair in product(hosts, api.hosts))
     ]
 
 

@@ -191,7 +191,7 @@ def find_unasked(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Fa
     for agent in agents if BROKER not in ceiling else ():
         for name in agent.profile.granted(ceiling):
             module = agent.modules.find(name)
-            if module is not None and _asks(agent, name):
+            if module is not None and _lets_ask(module):
                 yield Fault(
                     module.source,
                     "sandbox.brokers",
@@ -206,9 +206,12 @@ def _reaches_any(agent: Agent, ceiling: Sequence[str]) -> bool:
 
 
 def _asks(agent: Agent, name: str) -> bool:
-    """Whether a command runs in a box from which git's remotes are reached."""
+    """Whether a command runs in a box from which git's remotes are reached.
+
+    From that of another command than git they are reached only where the profile grants git.
+    """
     module = agent.modules.find(name)
-    return module is not None and _lets_ask(module)
+    return module is not None and name == "git" and _lets_ask(module)
 
 
 def _lets_ask(module: Module) -> bool:

@@ -5,7 +5,8 @@ descriptor (SCM_RIGHTS). Closing the pair ends the worker.
 
     daemon -> parent   Fork, with the worker's end of a new pair
     daemon -> worker   Settings first, and again after each reload; Connection, with the client's
-                       socket; Answer to each Question
+                       socket; Reachable where a reload changes what one of these may reach;
+                       Answer to each Question
     worker -> daemon   Ready or Unready for each Settings; Question for each request, and one
                        Finished for each that was granted; Refused, Spliced, Spent; Ended once for
                        each Connection, as the last message about it
@@ -62,6 +63,13 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     number: int
     network: tuple[str, ...] = ()
+
+
+class Reachable(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """What a connection may reach from here on, in place of the `network` that came with it."""
+
+    connection: int
+    network: tuple[str, ...]
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -173,7 +181,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 ToParent = Fork
-ToWorker = Settings | Connection | Answer
+ToWorker = Settings | Connection | Reachable | Answer
 ToDaemon = Ready | Unready | Question | Finished | Refused | Spliced | Spent | Ended
 
 In = TypeVar("In")

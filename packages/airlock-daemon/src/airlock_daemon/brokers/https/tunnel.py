@@ -84,8 +84,10 @@ class Tunnel:
         """Beside the network of the policy it may reach `more`."""
         self._below = below
         self._more = more
-        self._number = number
+        self.number = number
         self._policy = policy
+        # That of the latest policy.
+        self._network = policy.network
         self._daemon = daemon
         self._turns = turns
         self._wanted: Destination | None = None
@@ -94,17 +96,26 @@ class Tunnel:
 
     def follow(self, policy: Policy) -> None:
         """End a connection that is carried as it is, where other settings do not grant it."""
+        self._network = policy.network
         wanted = self._wanted
         if wanted is None:
             self._policy = policy
             return
         before, now = self._policy.find(wanted), policy.find(wanted)
-        if before is None or now is None:
-            network = policy.network.join(self._more)
-            is_granted = before is now and (network.names(wanted) or network.covers(wanted))
-        else:
-            is_granted = before.fingerprint == now.fingerprint
-        if not is_granted:
+        if before is None and now is None:
+            self._end_unless_granted(wanted)
+        elif before is None or now is None or before.fingerprint != now.fingerprint:
+            self._opaque.cancel()
+
+    def narrow(self, more: Network) -> None:
+        """As `follow`, where the connection may reach `more` in place of what it was given."""
+        self._more = more
+        if self._wanted is not None and self._policy.find(self._wanted) is None:
+            self._end_unless_granted(self._wanted)
+
+    def _end_unless_granted(self, wanted: Destination) -> None:
+        network = self._network.join(self._more)
+        if not (network.names(wanted) or network.covers(wanted)):
             self._opaque.cancel()
 
     async def run(self) -> None:
@@ -156,7 +167,7 @@ class Tunnel:
                 placeholder=self._policy.placeholders.get(api.name, ""),
                 aws=self._policy.aws,
                 wanted=wanted,
-                connection=self._number,
+                connection=self.number,
                 opaque=self._opaque,
                 judged=self._policy.judged,
                 scopes=self._policy.scopes[api.name],
@@ -167,7 +178,7 @@ class Tunnel:
 
     async def _splice(self, wanted: Destination, behind: bytes) -> None:
         """Carry it on as it is. Raises Denied and Failed before anything was carried."""
-        ways = self._make_ways(self._policy.network.join(self._more), _PLACES)
+        ways = self._make_ways(self._network.join(self._more), _PLACES)
         server, early = await ways.open(wanted)
         async with server:
             await self._below.send_all(CONNECTED + early)
@@ -179,7 +190,7 @@ class Tunnel:
                 self._below, server, behind, b"", self._turns, self._opaque
             )
             spliced = Spliced(
-                connection=self._number,
+                connection=self.number,
                 host=wanted.host,
                 port=wanted.port,
                 sent=sent,
@@ -229,7 +240,7 @@ class Tunnel:
     async def _tell_refused(self, wanted: Destination | None, rule: str, reason: str) -> None:
         await self._daemon.tell(
             Refused(
-                connection=self._number,
+                connection=self.number,
                 host=wanted.host if wanted is not None else "",
                 port=wanted.port if wanted is not None else 0,
                 rule=rule,

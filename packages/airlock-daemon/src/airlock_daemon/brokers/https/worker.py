@@ -15,7 +15,7 @@ from http import HTTPStatus
 
 import trio
 
-from airlock_daemon.brokers.egress.destinations import read_network
+from airlock_daemon.brokers.egress.destinations import Network, read_network
 from airlock_daemon.brokers.egress.head import refusal
 from airlock_daemon.brokers.http.trust import make_context, read_trust
 from airlock_daemon.brokers.https.authority import Authority, open_key, read_system
@@ -28,6 +28,7 @@ from airlock_daemon.brokers.https.messages import (
     Connection,
     Ended,
     Question,
+    Reachable,
     Ready,
     Settings,
     ToDaemon,
@@ -95,6 +96,8 @@ class _Worker:
         self._threads = trio.CapacityLimiter(_LOOKUPS)
         self._is_confined = False
         self._tunnels: set[Tunnel] = set()
+        # What each connection may reach beside the network of the policy.
+        self._more: dict[int, Network] = {}
         self._pending: dict[int, _Asked] = {}
         # The daemon may have another worker of the agent for a while.
         numbers = itertools.count((os.getpid() << 32) + 1)
@@ -109,14 +112,24 @@ class _Worker:
                 message, descriptor = received
                 if isinstance(message, Connection) and descriptor is not None:
                     connection = socket.socket(fileno=descriptor)
+                    self._more[message.number] = read_network(message.network)
                     nursery.start_soon(self._serve, connection, message, policy)
                 elif descriptor is not None:
                     os.close(descriptor)
                 elif isinstance(message, Settings):
                     policy = await self._follow(message, policy)
+                elif isinstance(message, Reachable):
+                    self._narrow(message)
                 elif isinstance(message, Answer) and message.question in self._pending:
                     self._pending.pop(message.question).answer(message)
             nursery.cancel_scope.cancel()
+
+    def _narrow(self, message: Reachable) -> None:
+        if message.connection in self._more:
+            more = self._more[message.connection] = read_network(message.network)
+            for tunnel in self._tunnels:
+                if tunnel.number == message.connection:
+                    tunnel.narrow(more)
 
     async def _follow(
         self, settings: Settings, before: Policy | AirlockError
@@ -154,7 +167,7 @@ class _Worker:
                 text = f"{policy.message}; {policy.hint}" if policy.hint else policy.message
                 await say_last(stream, refusal(HTTPStatus.SERVICE_UNAVAILABLE, text))
             else:
-                more = read_network(about.network)
+                more = self._more[about.number]
                 tunnel = Tunnel(stream, about.number, policy, more, self._daemon, self._turns)
                 self._tunnels.add(tunnel)
                 try:
@@ -166,6 +179,7 @@ class _Worker:
         except Exception as error:  # noqa: BLE001 - the others go on
             _report(error)
         finally:
+            self._more.pop(about.number, None)
             await trio.aclose_forcefully(stream)
             with trio.CancelScope(shield=True), suppress(trio.BrokenResourceError):
                 await self._tell(Ended(connection=about.number))
