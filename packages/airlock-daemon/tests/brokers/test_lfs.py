@@ -221,6 +221,8 @@ def test_an_upload_that_is_cut_off_is_none(site: Site, lfs: LfsService, *, is_ki
         if is_killed:
             agent.process.kill()
         status, _ = agent.end()
+        # A killed agent does not wait for the daemon, which writes its records before it stops.
+        site.daemon.stop()
     (record,) = site.daemon.records("broker")
     assert status == (-9 if is_killed else 126)
     assert not (lfs.folder / OID).exists()
