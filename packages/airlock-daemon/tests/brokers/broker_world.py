@@ -60,6 +60,7 @@ class World:
         self.secret: str | None = SECRET
         self.certificate = ""
         self.placeholder = PLACEHOLDER
+        self.answers = True
         self.judge: Callable[[Question], Refusal | None] = self._judge
         self.news = trio.Condition()
         self.process: subprocess.Popen[bytes] | None = None
@@ -226,7 +227,7 @@ class World:
             async with self.news:
                 self.told.append(message)
                 self.news.notify_all()
-            if isinstance(message, Question):
+            if isinstance(message, Question) and self.answers:
                 refusal = self.judge(message)
                 secret = None if refusal or not message.needs_secret else self.secret
                 answer = Answer(

@@ -112,6 +112,25 @@ def test_the_network_of_a_module_is_that_of_its_own_box(apis: ApiWorld, echo: Ec
     assert echo.count == 1
 
 
+def test_a_command_does_not_flood_the_log_with_connections(apis: ApiWorld, echo: Echo) -> None:
+    """Past a thousand they are counted, those that were carried and those that were refused."""
+    address = f"127.0.0.1:{echo.port}"
+    apis.world.write_module("sh", "/bin/sh", API + f'[sandbox]\nnetwork = ["{address}"]\n')
+    script = """
+for _ in range(505):
+    for wanted in (sys.argv[1], "other.example:443"):
+        open_tunnel(wanted)[0].close()
+"""
+    with apis.daemon() as daemon:
+        said(daemon, script, address)
+    # The counts are written when the daemon stops.
+    brokered = daemon.records("broker")
+    written = [each for each in brokered if each["count"] is None]
+    assert len(written) == 1000
+    assert {each["outcome"] for each in written} == {"allowed", "denied"}
+    assert len({each["request"] for each in written}) == 1
+
+
 PLACES = (
     *("127.0.0.1:{port}", "localhost:{port}", "[::ffff:127.0.0.1]:{port}", "127.1:{port}"),
     *("0:{port}", "0.0.0.0:{port}", "2130706433:{port}", "0x7f.1:{port}", "127.0.0.1.:{port}"),

@@ -21,10 +21,12 @@ from airlock_daemon.brokers.https.messages import (
     Connection,
     Ended,
     Finished,
+    Over,
     Question,
     Ready,
     Refused,
     Settings,
+    Spliced,
     ToDaemon,
     ToWorker,
     Unready,
@@ -207,6 +209,21 @@ async def test_what_may_change_something_is_recorded_however_many_there_were(
     ]
 
 
+async def test_a_command_has_so_many_records_of_its_connections(tmp_path: Path) -> None:
+    """Those past them are counted; of another command, and of a container, each is recorded."""
+    async with worker_and_process(tmp_path) as ends:
+        spliced = Spliced(connection=1, host="other.test", port=443, sent=1, received=2)
+        refused = Refused(connection=1, host="other.test", port=443, rule="host", reason="no")
+        for caller in (_make_command("one", most=3), _make_command("two", most=9), CALLER):
+            for _ in range(4):
+                ends.operations.note_spliced(spliced, caller)
+                ends.operations.note_refused(refused, caller)
+    records = ends.records()
+    written = [each["request"] for each in records if each.get("count") is None]
+    assert [written.count(each) for each in ("one", "two", None)] == [3, 8, 8]
+    assert sum(each["count"] for each in records if each.get("count")) == 5
+
+
 async def test_an_operation_is_recorded_that_its_process_did_not_survive(tmp_path: Path) -> None:
     """And its connection is over."""
     async with worker_and_process(tmp_path) as ends, trio.open_nursery() as nursery:
@@ -222,6 +239,21 @@ async def test_an_operation_is_recorded_that_its_process_did_not_survive(tmp_pat
                 await ends.receive()
                 ends.process.close()
     assert [record["outcome"] for record in ends.records()] == [None, "aborted"]
+
+
+async def test_the_process_is_told_of_a_connection_that_ended_here(tmp_path: Path) -> None:
+    """It may wait for the answer to a question, which does not come any more."""
+    async with worker_and_process(tmp_path) as ends, trio.open_nursery() as nursery:
+        nursery.start_soon(ends.worker.run)
+        ending = Ending()
+        with socket.socket() as any_socket:
+            await ends.receive()
+            await ends.process.send(Ready(fingerprint=""))
+            nursery.start_soon(_converse, ends.worker, any_socket, ending)
+            assert await ends.receive() == Connection(number=1)
+            ending.end("removed")
+            assert await ends.receive() == Over(connection=1)
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_stop_ends_what_is_idle_and_waits_for_what_runs(tmp_path: Path) -> None:
@@ -240,14 +272,16 @@ async def test_a_stop_ends_what_is_idle_and_waits_for_what_runs(tmp_path: Path) 
             ends.worker.stop("stop")
             assert [ending.reason for ending in endings] == [None, "stop"]
             await ends.process.send(ask(2))
-            answer = await ends.receive()
+            while isinstance(answer := await ends.receive(), Over):
+                assert answer.connection == 2
             assert isinstance(answer, Answer)
             assert answer.refusal is not None
             assert answer.refusal.message == "the daemon is stopping"
             await ends.process.send(
                 Finished(question=1, status=200, sent=0, received=0, duration_ms=0)
             )
-            assert await ends.process.receive() is None
+            while (received := await ends.process.receive()) is not None:
+                assert isinstance(received[0], Over)
             assert endings[0].reason == "stop"
 
 
@@ -280,6 +314,12 @@ async def test_who_connects_is_told_why_nothing_can_be_served(tmp_path: Path) ->
         with socket.socket() as any_socket, pytest.raises(Failed, match="no room"):
             await ends.worker.converse(any_socket.fileno(), CALLER, Ending())
         nursery.cancel_scope.cancel()
+
+
+def _make_command(request: str, *, most: int) -> Caller:
+    """A command in a box, which has `most` records of its connections."""
+    left = iter([True] * most)
+    return Caller(peer=CALLER.peer, request=request, spend_record=lambda: next(left, False))
 
 
 async def _converse(worker: Worker, connection: socket.socket, ending: Ending) -> None:

@@ -203,3 +203,14 @@ def test_a_command_with_an_api_needs_no_rules_and_has_a_closed_box() -> None:
     assert not judge(narrowed.rules, ["out"]).allowed
     with pytest.raises(ModuleError, match="box: would give the command what"):
         parse_module(f'{text}[sandbox]\nbox = "home"\n', name="tool", source="tool.toml")
+
+
+@pytest.mark.parametrize("brokers", ['["docker"]', '["git", "docker"]'])
+def test_a_command_with_an_api_does_not_reach_the_engine(brokers: str) -> None:
+    """No rule would judge `docker run --volume /:/host`. To reach git's remotes is all it may."""
+    text = '[command]\nbin = "tool"\n[[api]]\nhosts = ["api.example.com"]\nallow = ["GET /"]\n'
+    with pytest.raises(ModuleError, match='brokers: "docker" would give the command what'):
+        parse_module(f"{text}[sandbox]\nbrokers = {brokers}\n", name="tool", source="tool.toml")
+    module = parse_module(f'{text}[sandbox]\nbrokers = ["git"]\n', name="tool", source="tool.toml")
+    assert module.sandbox is not None
+    assert module.sandbox.brokers == ("git",)

@@ -1,12 +1,14 @@
 """How a command in a box reaches the APIs of its agent: what serves them, as a request sees it."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
-from airlock_daemon.audit.record import Record
 from airlock_daemon.sandbox.api_access import ApiAccess
+
+if TYPE_CHECKING:
+    from airlock_daemon.request.recording import Recording
 
 
 class Apis(Protocol):
@@ -18,13 +20,13 @@ class Apis(Protocol):
     async def carry(
         self,
         connection: trio.SocketStream,
-        record: Record,
+        recording: "Recording",
         network: Callable[[], tuple[str, ...]],
         tell: Callable[[str], None],
     ) -> None:
         """Serve a connection out of a box to its end; it stays the caller's to close.
 
-        `record` is what is known of the request that has the box. Beside what the agent may reach
+        `recording` is that of the request that has the box. Beside what the agent may reach
         without a credential, this connection may reach what `network` returns, which is asked
         again after each reload. Why it was refused is told. Raises nothing but for cancellation,
         which ends it.

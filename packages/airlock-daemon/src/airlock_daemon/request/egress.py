@@ -214,7 +214,7 @@ class Egress:
             # Where the last API was taken from the agent, what served them says so.
             if agent.apis is not None:
                 await agent.apis.carry(
-                    connection, self._recording.record, self._find_network, self._note_refused
+                    connection, self._recording, self._find_network, self._note_refused
                 )
         finally:
             agent.gate.disconnect()

@@ -1,6 +1,7 @@
 """Requests to APIs, as the daemon sees them: judged, given their credential, and recorded."""
 
 import os
+from collections.abc import Callable
 
 import msgspec
 import trio
@@ -41,10 +42,12 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """The process at the other end of a connection, as records have it.
 
     `request` is that of the command out of whose box the connection comes, None for a container's.
+    `spend_record` says whether one more record about the connections of that command is written.
     """
 
     peer: dict[str, int] | None
     request: str | None = None
+    spend_record: Callable[[], bool] | None = None
     container: str | None = None
     container_proven: bool | None = None
 
@@ -151,7 +154,7 @@ class Operations:
         words = (refused.method, refused.path) if refused.method else ()
         record = self._begin(f"{refused.host}:{refused.port}", *words, caller=caller)
         record = replace(record, layer="broker", rule=refused.rule)
-        self._write(_Operation(record), "denied", refused.reason)
+        self._write_connection(_Operation(record), "denied", refused.reason, caller)
 
     def note_unserved(self, error: AirlockError, caller: Caller) -> None:
         """Record that a connection was not served."""
@@ -159,7 +162,7 @@ class Operations:
         if isinstance(error, Denied):
             record = replace(record, layer=error.layer, rule=error.rule)
         outcome: Outcome = "denied" if isinstance(error, Denied) else "failed"
-        self._write(_Operation(record), outcome, error.message)
+        self._write_connection(_Operation(record), outcome, error.message, caller)
 
     def note_spliced(self, spliced: Spliced, caller: Caller) -> None:
         """Record a connection of which the bytes were passed on as they were."""
@@ -167,7 +170,7 @@ class Operations:
         record = self._begin("connect", destination, caller=caller, service="connect")
         done = {"bytes": spliced.sent, "received": spliced.received}
         record = replace(record, detail={**_detail(record), **done})
-        self._write(_Operation(record, changes=True), "allowed", None)
+        self._write_connection(_Operation(record, changes=True), "allowed", None, caller)
 
     def spend(self, spent: Spent) -> None:
         """Forget a credential that the service did not take."""
@@ -273,9 +276,25 @@ class Operations:
 
     def _write(self, operation: _Operation, outcome: Outcome, reason: str | None) -> None:
         """Write a record, or count it where there were many."""
-        record = operation.record
-        if self._has_room or operation.changes:
+        is_written = self._has_room or operation.changes
+        if is_written:
             self._left -= 1
+        self._write_or_count(operation.record, outcome, reason, is_written=is_written)
+
+    def _write_connection(
+        self, operation: _Operation, outcome: Outcome, reason: str | None, caller: Caller
+    ) -> None:
+        """The same for a connection: a command has so many records for all of its own."""
+        if caller.spend_record is None:
+            self._write(operation, outcome, reason)
+            return
+        is_written = caller.spend_record()
+        self._write_or_count(operation.record, outcome, reason, is_written=is_written)
+
+    def _write_or_count(
+        self, record: Record, outcome: Outcome, reason: str | None, *, is_written: bool
+    ) -> None:
+        if is_written:
             short = None if reason is None else shorten(reason)
             self._shared.record(replace(record, outcome=outcome, reason=short))
         else:

@@ -99,14 +99,14 @@ class Recording:
         if self._is_room(outcome, None if rule is None else "broker"):
             Recording.write_broker(self, outcome, detail, rule=rule, reason=reason)
 
-    def _spend_record(self) -> bool:
+    def spend_record(self) -> bool:
         """Whether one more record of a broker may be written."""
         self._left -= 1
         return self._left >= 0
 
     def _is_room(self, outcome: Outcome, layer: str | None) -> bool:
         """Whether one more record may be written; it is counted where not."""
-        if self._spend_record():
+        if self.spend_record():
             return True
         agent = self._record.profile
         if agent is not None:
@@ -158,7 +158,8 @@ class RelayedRecording(Recording):
             self.is_written = True
         super().write(outcome, reason)
 
-    def _spend_record(self) -> bool:
+    def spend_record(self) -> bool:
+        """As that of the command."""
         return self._origin.spend_record()
 
 

@@ -13,7 +13,6 @@ from http import HTTPStatus
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.audit.record import Record
 from airlock_daemon.brokers.egress.head import refusal
 from airlock_daemon.brokers.egress.splicing import say_last
 from airlock_daemon.brokers.https.confinement import Readable, find_readable
@@ -34,6 +33,7 @@ from airlock_daemon.identity.peer import identify, refuse_own
 from airlock_daemon.platform.linux.peer import peer_credentials
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.request.https import Caller, Operations
+from airlock_daemon.request.recording import Recording
 from airlock_daemon.request.sources import Sources
 from airlock_daemon.request.state import AgentState, DaemonState, log
 from airlock_daemon.sandbox.api_access import ApiAccess
@@ -226,15 +226,16 @@ class HttpsService:
     async def carry(
         self,
         connection: trio.SocketStream,
-        record: Record,
+        recording: Recording,
         network: Callable[[], tuple[str, ...]],
         tell: Callable[[str], None],
     ) -> None:
         """As `Apis.carry`."""
-        ending = Ending()
+        ending, record = Ending(), recording.record
         caller = Caller(
             peer=record.peer,
             request=record.request,
+            spend_record=recording.spend_record,
             container=record.container,
             container_proven=record.container_proven,
         )

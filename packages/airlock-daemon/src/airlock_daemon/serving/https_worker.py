@@ -15,6 +15,7 @@ from airlock_daemon.brokers.https.messages import (
     Connection,
     Ended,
     Finished,
+    Over,
     Question,
     Reachable,
     Ready,
@@ -77,6 +78,9 @@ class Worker:
         self._open: dict[int, _Open] = {}
         # The connections of the questions that are not over.
         self._asked: dict[int, _Open] = {}
+        # The numbers of those that ended here, which the process is to be told.
+        self._over: list[int] = []
+        self._is_some_over = trio.Event()
         self._reason: Reason | None = None
         self._is_retired = False
         self._scope = trio.CancelScope()
@@ -121,6 +125,7 @@ class Worker:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._send_settings)
+                    nursery.start_soon(self._send_over)
                     await self._receive(nursery)
                     nursery.cancel_scope.cancel()
         except Exception:  # noqa: BLE001 - one agent's worker must not end the others'
@@ -164,6 +169,8 @@ class Worker:
                 # The process has a descriptor of its own.
                 with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
                     connection.shutdown(socket.SHUT_RDWR)
+                self._over.append(number)
+                self._is_some_over.set()
             self._close(number)
 
     async def narrow(self) -> None:
@@ -228,6 +235,15 @@ class Worker:
                     await self._channel.send(self._settings)
                 except Failed as error:
                     self._take_answer(Unready(message=error.message, hint=error.hint or ""))
+
+    async def _send_over(self) -> None:
+        """Have the process drop connections that ended here: it may wait for an answer to them."""
+        with suppress(trio.BrokenResourceError):
+            while True:
+                await self._is_some_over.wait()
+                self._is_some_over = trio.Event()
+                while self._over:
+                    await self._channel.send(Over(connection=self._over.pop(0)))
 
     async def _receive(self, nursery: trio.Nursery) -> None:
         while True:

@@ -14,7 +14,7 @@ import trio
 from api_server import ApiServer
 from broker_world import broker, make_api
 
-from airlock_daemon.brokers.https.messages import Ended, Ready, Unready
+from airlock_daemon.brokers.https.messages import Ended, Over, Question, Ready, Unready
 from airlock_daemon.platform.linux.landlock import landlock_version
 
 certificates = broker_fixtures.certificates
@@ -334,3 +334,24 @@ async def test_a_connection_that_is_ended_from_the_daemon_is_told_as_ended(
             number = await world.pass_on(theirs)
             theirs.shutdown(socket.SHUT_RDWR)
             assert await world.wait_for(Ended) == Ended(connection=number)
+
+
+async def test_a_connection_that_is_over_for_the_daemon_waits_for_nothing(
+    tmp_path: Path, server: ApiServer, variables: dict[str, str]
+) -> None:
+    """Neither for the answer to a question, which would hold its descriptors, nor for the tool."""
+    async with broker(tmp_path, make_api(server.port), variables=variables) as world:
+        world.answers = False
+        asking = await world.open()
+        await asking.begin("GET", "/")
+        question = await world.wait_for(Question)
+        assert isinstance(question, Question)
+        silent, _ = await world.connect()
+        # A number that nothing has any more is told too, where both ends end at once.
+        for number in (99, question.connection, silent):
+            await world.give(Over(connection=number))
+        with trio.fail_after(60):
+            while len(world.find(Ended)) < 2:
+                await world.wait_for(Ended, since=len(world.told))
+        world.answers = True
+        assert (await (await world.open()).ask("GET", "/"))[0] == 200

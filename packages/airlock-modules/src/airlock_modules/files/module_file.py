@@ -110,7 +110,7 @@ class Module(Struct, frozen=True, kw_only=True):
     @property
     def uses_apis(self) -> bool:
         """Whether its command reaches APIs by the HTTPS broker, from a box that holds nothing."""
-        return bool(self.apis) and self.has_command and not self.has_engine
+        return bool(self.apis) and self.has_command
 
     @property
     def lacks_box(self) -> bool:

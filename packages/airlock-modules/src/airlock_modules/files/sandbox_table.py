@@ -82,7 +82,10 @@ def read_sandbox(reader: TableReader, *, is_broker: bool, has_apis: bool = False
         table.fault("home", problem, 'write "fresh", or remove the key')
     sockets = table.choice("sockets", ("none", "unix", "inet"), default="none")
     brokers = _read_brokers(table)
-    if ENGINE_BROKER in brokers and sockets == "inet":
+    if ENGINE_BROKER in brokers and has_apis:
+        problem = f'"{ENGINE_BROKER}" would give the command what [[api]] keeps from it'
+        table.fault("brokers", problem, 'write "git" alone, or remove the [[api]] tables')
+    elif ENGINE_BROKER in brokers and sockets == "inet":
         problem = f'the broker "{ENGINE_BROKER}" is reached by a unix socket'
         table.fault("sockets", problem, 'write "unix", and [sandbox] network for what is reached')
     has_unix = sockets == "unix" or ENGINE_BROKER in brokers

@@ -5,8 +5,8 @@ descriptor (SCM_RIGHTS). Closing the pair ends the worker.
 
     daemon -> parent   Fork, with the worker's end of a new pair
     daemon -> worker   Settings first, and again after each reload; Connection, with the client's
-                       socket; Reachable where a reload changes what one of these may reach;
-                       Answer to each Question
+                       socket; Reachable where a reload changes what one of these may reach; Over
+                       for one that the daemon has ended; Answer to each Question
     worker -> daemon   Ready or Unready for each Settings; Question for each request, and one
                        Finished for each that was granted; Refused, Spliced, Spent; Ended once for
                        each Connection, as the last message about it
@@ -70,6 +70,12 @@ class Reachable(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     connection: int
     network: tuple[str, ...]
+
+
+class Over(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A connection is over for the daemon, which answers no question about it any more."""
+
+    connection: int
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -181,7 +187,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 ToParent = Fork
-ToWorker = Settings | Connection | Reachable | Answer
+ToWorker = Settings | Connection | Reachable | Over | Answer
 ToDaemon = Ready | Unready | Question | Finished | Refused | Spliced | Spent | Ended
 
 In = TypeVar("In")

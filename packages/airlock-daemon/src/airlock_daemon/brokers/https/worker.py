@@ -27,6 +27,7 @@ from airlock_daemon.brokers.https.messages import (
     Channel,
     Connection,
     Ended,
+    Over,
     Question,
     Reachable,
     Ready,
@@ -96,6 +97,7 @@ class _Worker:
         self._threads = trio.CapacityLimiter(_LOOKUPS)
         self._is_confined = False
         self._tunnels: set[Tunnel] = set()
+        self._serving: dict[int, trio.CancelScope] = {}
         # What each connection may reach beside the network of the policy.
         self._more: dict[int, Network] = {}
         self._pending: dict[int, _Asked] = {}
@@ -113,7 +115,8 @@ class _Worker:
                 if isinstance(message, Connection) and descriptor is not None:
                     connection = socket.socket(fileno=descriptor)
                     self._more[message.number] = read_network(message.network)
-                    nursery.start_soon(self._serve, connection, message, policy)
+                    scope = self._serving[message.number] = trio.CancelScope()
+                    nursery.start_soon(self._serve, connection, message.number, policy, scope)
                 elif descriptor is not None:
                     os.close(descriptor)
                 elif isinstance(message, Settings):
@@ -122,6 +125,9 @@ class _Worker:
                     self._narrow(message)
                 elif isinstance(message, Answer) and message.question in self._pending:
                     self._pending.pop(message.question).answer(message)
+                elif isinstance(message, Over) and message.connection in self._serving:
+                    # What waits in it for the daemon, or for the service, would wait long.
+                    self._serving[message.connection].cancel()
             nursery.cancel_scope.cancel()
 
     def _narrow(self, message: Reachable) -> None:
@@ -157,32 +163,44 @@ class _Worker:
         return policy
 
     async def _serve(
-        self, connection: socket.socket, about: Connection, policy: Policy | AirlockError
+        self,
+        connection: socket.socket,
+        number: int,
+        policy: Policy | AirlockError,
+        scope: trio.CancelScope,
     ) -> None:
-        """Serve a connection; whatever becomes of it, it ends no other."""
+        """Serve a connection until its `scope` is cancelled; whatever becomes of it, it ends no
+        other.
+        """
         connection.setblocking(False)
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection))
         try:
-            if isinstance(policy, AirlockError):
-                text = f"{policy.message}; {policy.hint}" if policy.hint else policy.message
-                await say_last(stream, refusal(HTTPStatus.SERVICE_UNAVAILABLE, text))
-            else:
-                more = self._more[about.number]
-                tunnel = Tunnel(stream, about.number, policy, more, self._daemon, self._turns)
-                self._tunnels.add(tunnel)
-                try:
-                    await tunnel.run()
-                finally:
-                    self._tunnels.discard(tunnel)
+            with scope:
+                await self._speak(stream, number, policy)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         except Exception as error:  # noqa: BLE001 - the others go on
             _report(error)
         finally:
-            self._more.pop(about.number, None)
+            del self._serving[number], self._more[number]
             await trio.aclose_forcefully(stream)
             with trio.CancelScope(shield=True), suppress(trio.BrokenResourceError):
-                await self._tell(Ended(connection=about.number))
+                await self._tell(Ended(connection=number))
+
+    async def _speak(
+        self, stream: trio.SocketStream, number: int, policy: Policy | AirlockError
+    ) -> None:
+        if isinstance(policy, AirlockError):
+            text = f"{policy.message}; {policy.hint}" if policy.hint else policy.message
+            await say_last(stream, refusal(HTTPStatus.SERVICE_UNAVAILABLE, text))
+            return
+        more = self._more[number]
+        tunnel = Tunnel(stream, number, policy, more, self._daemon, self._turns)
+        self._tunnels.add(tunnel)
+        try:
+            await tunnel.run()
+        finally:
+            self._tunnels.discard(tunnel)
 
     async def _ask(self, question: Question) -> Answer:
         asked = self._pending[question.question] = _Asked()
