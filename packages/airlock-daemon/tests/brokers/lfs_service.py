@@ -8,6 +8,7 @@ server, at URLs that have a signature; the server of the API sends on to there.
 import hashlib
 import json
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from https_server import GitServer, Handler
@@ -27,6 +28,8 @@ class LfsService:
         self.storage = server.url
         self.redirects = False
         self.refusal: tuple[int, str] | None = None
+        self.header: dict[str, str] | None = None
+        self.failing: Callable[[Handler], str] | None = None
         self.verified: list[str] = []
         self.heads: list[tuple[str, dict[str, str]]] = []
         folder.mkdir()
@@ -44,6 +47,12 @@ class LfsService:
         self.heads.append((f"{handler.command} {path}", dict(handler.headers)))
         if path.endswith("/objects/batch"):
             return self._batch(handler)
+        if self.failing is not None and path.startswith(("/objects/", "/verify")):
+            b"".join(handler._read_body())
+            return _say(handler, 403, {"message": self.failing(handler)})
+        return self._serve(handler, path, query)
+
+    def _serve(self, handler: Handler, path: str, query: str) -> bool:
         if path == "/verify":
             said = json.loads(b"".join(handler._read_body()))
             self.verified.append(said["oid"])
@@ -64,15 +73,18 @@ class LfsService:
             b"".join(handler._read_body())
             return _say(handler, 401)
         asked = json.loads(b"".join(handler._read_body()))
-        if self.refusal is not None:
-            return _say(handler, self.refusal[0], {"message": self.refusal[1]})
         (wanted,) = asked["objects"]
+        if self.refusal is not None:
+            status, words = self.refusal
+            error = {"oid": wanted["oid"], "error": {"code": 1, "message": words}}
+            return _say(handler, status, {"message": words, "objects": [error]})
         oid, operation = wanted["oid"], asked["operation"]
         header = {"Authorization": f"RemoteAuth {OBJECT_TOKEN}"}
         folder = "sent-on" if self.redirects else "objects"
         href = f"{self.storage}/{folder}/{oid}"
         if self.redirects:
             header = {}
+        header = header if self.header is None else self.header
         actions = {operation: {"href": href, "header": header}}
         is_there = (self.folder / oid).exists()
         if operation == "upload":

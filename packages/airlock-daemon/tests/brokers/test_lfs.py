@@ -5,16 +5,23 @@ import hashlib
 import os
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+import trio
+import trio.testing
 from git_world import CLIENT
-from https_server import serving
+from https_server import Handler, serving
 from lfs_service import OBJECT_TOKEN, SIGNATURE, TOKEN, LfsService
 from url_world import ACCOUNT, Site, making_site
 
+from airlock_daemon.brokers.http.answer import Answer
+from airlock_daemon.brokers.http.client import HttpClient, Request
+from airlock_daemon.errors import Failed
+from airlock_daemon.fairness.turns import Rounds, Turns
 from airlock_modules.remotes.lfs import read_lfs_words
 from commanding import reload
 
@@ -203,23 +210,61 @@ def test_other_lines_end_the_conversation(site: Site, lfs: LfsService) -> None:
     assert not lfs.heads
 
 
-def test_an_upload_that_is_cut_off_is_none(site: Site, lfs: LfsService) -> None:
-    """The server does not get the end of its body."""
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_an_upload_that_is_cut_off_is_none(site: Site, lfs: LfsService, *, is_killed: bool) -> None:
+    """The server does not get the end of its body, and the record says so."""
     with site.running():
         agent = Agent(site, "upload", "remote", site.url)
         agent.say(f"upload {OID} {len(CONTENT)}\n".encode())
         assert agent.hear()[0] == "send"
         agent.say(CONTENT[:1000])
+        if is_killed:
+            agent.process.kill()
         status, _ = agent.end()
-    assert status == 126
+        # A killed agent does not wait for the daemon, which writes its records before it stops.
+        site.daemon.stop()
+    (record,) = site.daemon.records("broker")
+    assert status == (-9 if is_killed else 126)
     assert not (lfs.folder / OID).exists()
+    assert record["outcome"] == "aborted"
+    assert record["reason"] == "the conversation ended in the middle of the object"
 
 
-def test_an_upload_that_the_server_refuses_ends_with_its_words(site: Site, lfs: LfsService) -> None:
+def test_a_server_that_takes_less_than_the_object_has_not_taken_it(
+    site: Site, lfs: LfsService
+) -> None:
+    """It answers before the agent has sent all of it."""
+    with site.running():
+        agent = Agent(site, "upload", "remote", site.url)
+        served = lfs.answer
+
+        def answer_early(handler: Handler) -> bool:
+            if handler.command != "PUT":
+                return served(handler)
+            handler.close_connection = True
+            handler.send_response(200)
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+            return True
+
+        site.server.script = answer_early
+        agent.say(f"upload {OID} {len(CONTENT)}\n".encode())
+        assert agent.hear()[0] == "send"
+        word, said = agent.hear()
+        agent.end()
+        assert (word, b"before the whole object was sent" in said) == ("error", True)
+        assert operations(site)[0][0] == "failed"
+    assert not lfs.verified
+
+
+def test_an_upload_that_the_server_refuses_ends_with_its_status(
+    site: Site, lfs: LfsService
+) -> None:
     """What is left of it is not read."""
     with site.running(), asking(site, "upload", "remote", site.url) as agent:
         word, said = agent.upload(CONTENT, oid="1" * 64)
-    assert (word, b'answered 422: "another content"' in said) == ("error", True)
+    assert (word, b"answered 422;" in said) == ("error", True)
+    assert b"another content" not in said
 
 
 def test_another_server_gets_nothing_of_this_one(site: Site, lfs: LfsService) -> None:
@@ -258,17 +303,142 @@ def test_the_account_stays_below_the_repository(site: Site, lfs: LfsService) -> 
     assert heads == {f"GET /sent-on/{OID}": None, f"GET /objects/{OID}": None}
 
 
-def test_what_the_server_was_shown_is_not_repeated(site: Site, lfs: LfsService) -> None:
-    """An error that has the account in some spelling is told without its words."""
+def test_what_the_api_was_shown_is_not_repeated(site: Site, lfs: LfsService) -> None:
+    """An error that has the account in some spelling is told without its words, also where the
+    account would be cut off in what is shown of them.
+    """
     user, password = ACCOUNT
     account = base64.b64encode(f"{user}:{password}".encode()).decode()
     with site.running():
-        for said in (password, account, f"Basic {account}"):
-            lfs.refusal = (403, f"you sent {said}")
+        for said in (password, account, f"Basic {account}", "x" * 285 + password):
+            for status, says in ((403, b"answered 403;"), (200, b"repeats what the server was")):
+                lfs.refusal = (status, f"you sent {said}")
+                with asking(site, "download", "remote", site.url) as agent:
+                    assert agent.download()[0] == "error"
+                assert says in agent.seen
+                assert b"you sent" not in agent.seen
+        for status in (403, 200):
+            lfs.refusal = (status, "over quota")
             with asking(site, "download", "remote", site.url) as agent:
+                assert b'"over quota"' in agent.download()[1]
+
+
+def test_a_password_that_is_quoted_when_shown_is_found(site: Site, lfs: LfsService) -> None:
+    """It is looked for in what came, before that is quoted."""
+    password = 'CANARY-\\"quoted"-é'
+    site.store_account(password)
+    lfs.refusal = (200, f"you sent {password}")
+    with site.running(), asking(site, "download", "remote", site.url) as agent:
+        assert agent.download()[0] == "error"
+    assert b"repeats what the server was shown" in agent.seen
+    assert b"CANARY" not in agent.seen
+
+
+def test_of_a_transfer_the_status_alone_is_told(site: Site, lfs: LfsService) -> None:
+    """Its server can repeat any part of a signature, a path, or a token."""
+    lfs.add(CONTENT)
+    with site.running():
+        lfs.failing = lambda handler: f"no {handler.path} {handler.headers['Authorization'][-9:]}"
+        for operation in ("download", "upload"):
+            with asking(site, operation, "remote", site.url) as agent:
+                word, said = agent.download() if operation == "download" else agent.upload(b"new")
+            assert (word, b"answered 403;" in said) == ("error", True)
+            assert b'"no ' not in said
+        served = lfs.answer
+        lfs.failing = None
+
+        def fail_verification(handler: Handler) -> bool:
+            if handler.path == "/verify":
+                lfs.failing = lambda _: f"you sent {OBJECT_TOKEN[-9:]}"
+            return served(handler)
+
+        site.server.script = fail_verification
+        with asking(site, "upload", "remote", site.url) as agent:
+            word, said = agent.upload(b"newer")
+        assert (word, b"answered 403;" in said) == ("error", True)
+        assert b"you sent" not in said
+
+
+def test_a_part_of_the_url_that_a_remote_names_is_not_repeated(site: Site, lfs: LfsService) -> None:
+    """git-lfs-authenticate may put a token into it: none of it is known to the agent."""
+    key = "CANARY-part-of-url"
+    href = f"{site.server.url}/{key}-a/x?key={key}%2Fb"
+    use_ssh(site, f'{{"href":"{href}","header":{{"Authorization":"RemoteAuth {TOKEN}"}}}}')
+    site.world.write_profile('[git]\npush = ["git@127.0.0.1/acme/*"]\n')
+    with site.running():
+        for said in (f"{key}-a", f"{key}/b", f"{key}%2Fb"):
+            lfs.refusal = (200, f"no {said}")
+            site.server.script = lfs._batch
+            with asking(site, "download", "remote", "git@127.0.0.1:acme/app") as agent:
                 assert agent.download()[0] == "error"
-            assert b"answered 403" in agent.seen
-            assert b"you sent" not in agent.seen
+            assert b"repeats what the server was shown" in agent.seen, agent.seen
+            assert b"CANARY" not in agent.seen
+
+
+def test_a_token_with_a_blank_is_in_no_message(site: Site, lfs: LfsService) -> None:
+    """What HTTP cannot carry is refused before anything is made of it, and the next is served."""
+    lfs.add(CONTENT)
+    with site.running():
+        with asking(site, "download", "remote", site.url) as agent:
+            for value in (f" RemoteAuth {OBJECT_TOKEN}", f"RemoteAuth {OBJECT_TOKEN} "):
+                lfs.header = {"Authorization": value}
+                word, said = agent.download()
+                assert (word, b"no header" in said) == ("error", True)
+            lfs.header = None
+            assert agent.download() == ("done", CONTENT)
+        assert OBJECT_TOKEN not in site.daemon.messages()
+
+
+async def test_a_request_that_http_cannot_carry_is_told_without_its_words() -> None:
+    """The library of HTTP repeats the header in its error."""
+    near, far = trio.testing.memory_stream_pair()
+
+    async def connect() -> trio.abc.Stream:
+        return near
+
+    async def read(answer: Answer) -> int:
+        return answer.status
+
+    client = HttpClient(connect, Turns(Rounds()))
+    headers = (("Host", "h"), ("Authorization", f"{TOKEN} "))
+    with pytest.raises(Failed) as failed:
+        await client.exchange(Request(method="GET", target="/", headers=headers), read)
+    assert "would not be valid HTTP" in failed.value.message
+    assert TOKEN not in "".join(traceback.format_exception(failed.value))
+    assert await far.receive_some() == b""
+
+
+def test_few_connections_are_kept(site: Site, lfs: LfsService) -> None:
+    """A server can name another one for each object: connections do not grow by that."""
+    lfs.add(CONTENT)
+    counts: list[int] = []
+    with ExitStack() as stack:
+        others = []
+        for number in range(12):
+            folder = site.root / f"other-{number}"
+            folder.mkdir()
+            other = stack.enter_context(serving(folder, site.root / "authority.pem"))
+            LfsService(other, site.root / f"stored-{number}").add(CONTENT)
+            others.append(other.url)
+        lines = ", ".join(f'"{url}/**"' for url in (site.server.url, *others))
+        site.world.write_profile(f"[git]\nfetch = [{lines}]\n")
+        with site.running(), asking(site, "download", "remote", site.url) as agent:
+            for lfs.storage in others:
+                assert agent.download() == ("done", CONTENT)
+                counts.append(count_sockets(site.daemon.process.pid))
+            # One that was closed is met again.
+            lfs.storage = others[0]
+            assert agent.download() == ("done", CONTENT)
+    assert counts[4:] == [counts[3]] * 8
+
+
+def count_sockets(pid: int) -> int:
+    """The sockets that a process holds."""
+    held = 0
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            held += str(each.readlink()).startswith("socket:")
+    return held
 
 
 def test_an_account_that_is_not_taken_is_said(site: Site, lfs: LfsService) -> None:

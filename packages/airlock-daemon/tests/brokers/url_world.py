@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from git_world import CLIENT
 from https_server import GitServer, make_authority, serving
@@ -67,12 +68,12 @@ class Site:
             "config", "--file", str(self.home / ".gitconfig"), "--add", key, value, where=self.root
         )
 
-    def store_account(self) -> None:
+    def store_account(self, password: str = ACCOUNT[1]) -> None:
         """Have the server ask for an account, and the human's git know it by a helper."""
-        user, password = ACCOUNT
+        user = ACCOUNT[0]
         self.server.users[user] = password
         store = self.home / "accounts"
-        store.write_text(self.server.url.replace("://", f"://{user}:{password}@") + "\n")
+        store.write_text(self.server.url.replace("://", f"://{user}:{quote(password)}@") + "\n")
         self.configure(f"credential.{self.server.url}.helper", f"store --file={store}")
 
     def grant(self, lines: str = "") -> None:

@@ -9,6 +9,7 @@ from airlock_modules.remotes.lfs import (
     Action,
     Href,
     Offer,
+    Refusal,
     Wanted,
     compose_batch,
     read_batch,
@@ -82,7 +83,6 @@ def test_an_offer_is_read_from_what_a_server_answers() -> None:
         b'{"objects": [{"oid": "%s"}, {"oid": "%s"}]}' % (OID.encode(), OID.encode()),
         b'{"objects": [{"oid": "%s"}]}' % OID.encode(),
         b'{"transfer": "tus", "objects": [{"oid": "%s"}]}' % OID.encode(),
-        b'{"objects": [{"oid": "%s", "error": {"code": 404, "message": "x"}}]}' % OID.encode(),
     ],
 )
 def test_another_answer_is_not_taken(answer: bytes) -> None:
@@ -93,7 +93,15 @@ def test_another_answer_is_not_taken(answer: bytes) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["ftp://h/x", "https:///x", "https://u@h/x", "https://h/a b", "https://h/\r\nx", "https://h#x"],
+    [
+        "ftp://h/x",
+        "https:///x",
+        "https://u@h/x",
+        "https://h/a b",
+        "https://h/\r\nx",
+        "https://h#x",
+        "https://h h/x",
+    ],
 )
 def test_a_url_leads_to_one_place(url: str) -> None:
     """No account, fragment, blank or line end is in it, and the message does not repeat it."""
@@ -109,10 +117,27 @@ def test_a_place_that_no_line_can_name_has_no_destination() -> None:
     assert str(read_href("https://h:8443/a/b?x").destination) == "h:8443/a/b"
 
 
-def test_what_a_server_says_of_an_error_is_short() -> None:
-    """And nothing where it is no message."""
-    assert read_message(json.dumps({"message": "x" * 1000}).encode()) == "x" * 300
+def test_what_a_server_says_of_an_error_is_read_whole() -> None:
+    """Its reader looks for secrets, of which a part could be cut off; "" is no message."""
+    said = 'a"' * 500
+    assert read_message(json.dumps({"message": said}).encode()) == said
     assert read_message(b"<html>") == ""
+    answer = _batch({"oid": OID, "error": {"code": 404, "message": said}})
+    assert read_batch(answer, DOWN) == Refusal(code=404, said=said)
+
+
+@pytest.mark.parametrize("value", [" Bearer x", "Bearer x ", "\tx", "x\t", " ", "a\r\nb", "\xe9"])
+def test_a_header_that_http_cannot_carry_is_not_taken(value: str) -> None:
+    """Blanks at the ends of a value are not part of it; the message does not repeat it."""
+    login = {"href": "https://h/x", "header": {"Authorization": value}}
+    with pytest.raises(RemoteError) as refused:
+        read_login(json.dumps(login).encode())
+    assert refused.value.problem == (
+        "the answer of the LFS server is not taken: it names what is no header"
+    )
+    for fit in ("", "x", "Bearer x\ty"):
+        login["header"] = {"A": fit}
+        assert read_login(json.dumps(login).encode()).headers == (("A", fit),)
 
 
 def _batch(answer: dict[str, object]) -> bytes:

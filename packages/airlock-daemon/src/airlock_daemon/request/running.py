@@ -293,13 +293,18 @@ def _begin(talk: Talk, party: Party, recording: Recording) -> UrlConversation | 
 
 def _tell_object(recording: Recording, asked: RemoteRequest, outcome: LfsOutcome) -> None:
     error = outcome.error
-    is_denied = isinstance(error, Denied)
-    decision: Literal["allowed", "denied", "failed"] = "denied" if is_denied else "failed"
+    decision: Literal["allowed", "denied", "failed", "aborted"]
+    rule, reason = None, None
+    if isinstance(error, Denied):
+        decision, rule, reason = "denied", error.rule, error.message
+    elif error is not None:
+        decision, reason = "failed", error.message
+    elif outcome.is_done:
+        decision = "allowed"
+    else:
+        decision, reason = "aborted", "the conversation ended in the middle of the object"
     recording.write_conversation(
-        "allowed" if error is None else decision,
-        describe_object(asked, outcome),
-        rule=error.rule if isinstance(error, Denied) else None,
-        reason=None if error is None else error.message,
+        decision, describe_object(asked, outcome), rule=rule, reason=reason
     )
 
 

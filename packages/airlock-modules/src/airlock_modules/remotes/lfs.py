@@ -44,7 +44,8 @@ _HREF = re.compile(
     r"(?P<target>[/?][\x21\x22\x24-\x7e]*)?"
 )
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_VALUE = re.compile(r"[\x20-\x7e\t]*")
+# Blanks at its ends are not part of a value (RFC 9110, 5.5), and no client of HTTP sends them.
+_VALUE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?")
 # How a request is framed and where it goes is not the server's to say.
 _OWN_HEADERS = frozenset(
     {
@@ -53,7 +54,6 @@ _OWN_HEADERS = frozenset(
         "upgrade",
     }
 )
-_MOST_SHOWN = 300
 
 
 class LfsRequest(Struct, frozen=True, kw_only=True):
@@ -119,6 +119,13 @@ class Offer(Struct, frozen=True, kw_only=True):
 
     transfer: Action | None = None
     verify: Action | None = None
+
+
+class Refusal(Struct, frozen=True, kw_only=True):
+    """What a server says of an object that it does not serve: whole, in its own words."""
+
+    code: int
+    said: str
 
 
 class _Action(Struct):
@@ -212,8 +219,8 @@ def compose_verification(wanted: Wanted) -> bytes:
     return msgspec.json.encode({"oid": wanted.oid, "size": wanted.size})
 
 
-def read_batch(data: bytes, wanted: Wanted) -> Offer:
-    """Read the answer of the batch API. Raises RemoteError, with what the server says."""
+def read_batch(data: bytes, wanted: Wanted) -> Offer | Refusal:
+    """Read the answer of the batch API. Raises RemoteError, without the server's words."""
     batch = _decode(data, _Batch)
     if batch.transfer not in (None, BASIC):
         raise _unfit("it names a way of transfer that was not offered")
@@ -222,8 +229,7 @@ def read_batch(data: bytes, wanted: Wanted) -> Offer:
         raise _unfit("it does not name the object once")
     (answer,) = found
     if answer.error is not None:
-        said = quote(answer.error.message, limit=_MOST_SHOWN)
-        raise RemoteError(f"the server has this to say: {said} ({answer.error.code})", rule="lfs")
+        return Refusal(code=answer.error.code, said=answer.error.message)
     actions = answer.actions or {}
     if wanted.operation == "download" and "download" not in actions:
         raise _unfit("it does not say where the object is")
@@ -244,12 +250,11 @@ def read_login(data: bytes) -> Action:
 
 
 def read_message(data: bytes) -> str:
-    """What a server says of an error, "" where it says nothing that is meant to be read."""
+    """All that a server says of an error, "" where it says nothing that is meant to be read."""
     try:
-        said = msgspec.json.decode(data, type=_Message).message
+        return msgspec.json.decode(data, type=_Message).message
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return ""
-    return said[:_MOST_SHOWN]
 
 
 def read_href(text: str) -> Href:
@@ -259,12 +264,14 @@ def read_href(text: str) -> Href:
         raise _unfit("it names what is no URL of https")
     scheme: Scheme = "https" if found["scheme"] == "https" else "http"
     target = found["target"] or "/"
-    return Href(
-        scheme=scheme,
-        host=read_host(found["host"]),
-        port=read_port(found["port"], scheme) if found["port"] else None,
-        target=target if target.startswith("/") else f"/{target}",
-    )
+    try:
+        host = read_host(found["host"])
+        port = read_port(found["port"], scheme) if found["port"] else None
+    except RemoteError:
+        raise _unfit("it names what is no URL of https") from None
+    if not target.startswith("/"):
+        target = f"/{target}"
+    return Href(scheme=scheme, host=host, port=port, target=target)
 
 
 def _read_action(href: str, header: Mapping[str, str] | None) -> Action:

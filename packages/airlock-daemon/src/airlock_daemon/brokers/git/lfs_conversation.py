@@ -19,6 +19,7 @@ from airlock_daemon.brokers.git.outcome import LfsOutcome
 from airlock_daemon.brokers.git.party import Party
 from airlock_daemon.brokers.git.rules import find_granted, refuse_words
 from airlock_daemon.brokers.git.streams import Streams
+from airlock_daemon.brokers.http.answer import broken
 from airlock_daemon.brokers.means import Means
 from airlock_daemon.command.launch import Ended
 from airlock_daemon.command.stdio import Emit
@@ -72,6 +73,7 @@ class LfsConversation:
     ) -> None:
         """Serve one object, and say and tell what became of it."""
         count = 0
+        is_done = False
         error: AirlockError | None = None
 
         async def pass_on(piece: bytes) -> None:
@@ -96,12 +98,15 @@ class LfsConversation:
                 said.expect(wanted.size)
                 await streams.write(b"send\n")
                 await server.upload(transfer, wanted, read)
+                if not said.is_at_line:
+                    raise broken("it came before the whole object was sent")
                 if offer.verify is not None:
                     await server.verify(offer.verify, wanted)
+            is_done = True
         except AirlockError as fault:
             error = fault
         finally:
-            self._tell(LfsOutcome(wanted=wanted, bytes=count, error=error))
+            self._tell(LfsOutcome(wanted=wanted, bytes=count, is_done=is_done, error=error))
         await streams.write(b"done\n" if error is None else _compose(error))
 
 

@@ -1,16 +1,19 @@
 """A server of large files (Git LFS): where an object is, and its transfer there or from there.
 
-Whatever the server names for that stays here: URLs with signatures in them, tokens, headers. What
-it says of an error is passed on, unless something of these is in it.
+Whatever the server names for that stays here: URLs with signatures in them, tokens, headers. Of a
+transfer that fails the agent gets the status alone, since its server can repeat any part of what it
+was shown. Only words of the batch API, which names all that, are passed on, unless something that
+it was shown is in them.
 """
 
 import base64
 import binascii
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from http import HTTPStatus
 from typing import TypeVar
-from urllib.parse import urljoin
+from urllib.parse import unquote, urljoin
 
 import msgspec
 from msgspec.structs import replace
@@ -32,6 +35,7 @@ from airlock_modules.remotes.lfs import (
     Action,
     Href,
     Offer,
+    Refusal,
     Wanted,
     compose_batch,
     compose_verification,
@@ -46,7 +50,11 @@ _AGENT = f"git-lfs/airlock-{__version__}"
 _JSON = "application/vnd.git-lfs+json"
 # Bytes of an answer about one object.
 _LONGEST_ANSWER = 1 << 18
+# Characters of what a server says.
+_MOST_SHOWN = 300
 _MOST_REDIRECTS = 3
+# Connections that are kept beside that to the API: it can name another server for each object.
+_MOST_OTHERS = 4
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 Take = Callable[[bytes], Awaitable[None]]
@@ -84,13 +92,21 @@ class LfsServer:
         api = await self._find_api()
         batch = replace(api.href, target=f"{api.href.target.rstrip('/')}/objects/batch")
         action = replace(api, href=batch)
-        data = await self._post(action, compose_batch(wanted))
+        status, data = await self._post(action, compose_batch(wanted))
+        if not _is_good(status):
+            said = read_message(data)
+            shown = said and not self._is_exposed(action, said)
+            raise _answered(action, status, f": {quote(said, limit=_MOST_SHOWN)}" if shown else "")
         try:
-            return read_batch(data, wanted)
+            answer = read_batch(data, wanted)
         except RemoteError as error:
-            if self._is_exposed(action, error.problem):
-                raise broken("it repeats what the server was shown") from None
             raise Failed(error.problem, hint=TRY_AGAIN) from error
+        if not isinstance(answer, Refusal):
+            return answer
+        if self._is_exposed(action, answer.said):
+            raise broken("it repeats what the server was shown")
+        said = quote(answer.said, limit=_MOST_SHOWN)
+        raise Failed(f"the server has this to say: {said} ({answer.code})", hint=TRY_AGAIN)
 
     async def download(self, action: Action, wanted: Wanted, take: Take) -> None:
         """Get an object; `take` gets what comes, piece by piece. Raises Denied and Failed."""
@@ -118,7 +134,9 @@ class LfsServer:
 
     async def verify(self, action: Action, wanted: Wanted) -> None:
         """Tell the server that an upload is over. Raises Denied and Failed."""
-        await self._post(action, compose_verification(wanted))
+        status, _ = await self._post(action, compose_verification(wanted))
+        if not _is_good(status):
+            raise _answered(action, status)
 
     async def _find_api(self) -> Action:
         if self._api is None:
@@ -154,8 +172,8 @@ class LfsServer:
         except RemoteError as error:
             raise Failed(f"{host}: {error.problem}", hint=TRY_AGAIN) from error
 
-    async def _post(self, action: Action, body: bytes) -> bytes:
-        """Send JSON; returns the answer. The human's account is used where the server asks."""
+    async def _post(self, action: Action, body: bytes) -> tuple[int, bytes]:
+        """Send JSON; returns status and body. The human's account is used where the server asks."""
         while True:
             request = self._request(
                 "POST",
@@ -165,9 +183,9 @@ class LfsServer:
                 ("Content-Length", str(len(body))),
                 body=body,
             )
-            data = await self._ask(action, request, partial(self._read_json, action))
-            if data is not None:
-                return data
+            status, data = await self._ask(action, request, _read_json)
+            if status != HTTPStatus.UNAUTHORIZED:
+                return status, data
             self._account = await self._find_account(action)
 
     async def _find_account(self, action: Action) -> str:
@@ -228,6 +246,7 @@ class LfsServer:
             path = href.target.partition("?")[0]
             git = self._errand.git
             found = await find_origin(href.scheme, href.host, href.port, path, git, self._means)
+            await self._make_room()
             server = self._note(href, *found)
         self._confine(href, server.barrier)
         return await server.client.exchange(request, read)
@@ -236,6 +255,13 @@ class LfsServer:
         client = HttpClient(partial(connect, origin, self._means.lookups), self._turns)
         server = self._servers[_key(href)] = _Server(client, barrier)
         return server
+
+    async def _make_room(self) -> None:
+        """Close what was met first, where there are as many other servers as may be."""
+        api = None if self._api is None else _key(self._api.href)
+        others = [key for key in self._servers if key != api]
+        for key in others[: max(0, len(others) + 1 - _MOST_OTHERS)]:
+            await self._servers.pop(key).client.close()
 
     def _confine(self, href: Href, barrier: str | None) -> None:
         """Refuse a server that must be named by a line of the grant, and is not. Raises Denied."""
@@ -265,16 +291,8 @@ class LfsServer:
             return href.scheme == "https"
         return (href.scheme, href.port) == (there.scheme, there.port)
 
-    async def _read_json(self, action: Action, answer: Answer) -> bytes | None:
-        """The body of a good answer; None where the server wants to know who asks."""
-        if answer.status == HTTPStatus.UNAUTHORIZED:
-            await answer.drop()
-            return None
-        await self._expect_good(action, answer)
-        return await _read_all(answer)
-
     async def _read_end(self, action: Action, answer: Answer) -> None:
-        await self._expect_good(action, answer)
+        _expect_good(action, answer)
         await answer.drop()
 
     async def _read_object(
@@ -284,7 +302,7 @@ class LfsServer:
         if answer.status in _REDIRECTS:
             await answer.drop()
             return answer.headers.get("location", "")
-        await self._expect_good(action, answer)
+        _expect_good(action, answer)
         left = wanted.size
         while piece := await answer.read():
             left -= len(piece)
@@ -304,25 +322,17 @@ class LfsServer:
         headers = action.headers if _key(href) == _key(action.href) else ()
         return Action(href=href, headers=headers)
 
-    async def _expect_good(self, action: Action, answer: Answer) -> None:
-        status = answer.status
-        if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-            return
-        if status == HTTPStatus.UNAUTHORIZED:
-            raise _not_taken(action)
-        said = read_message(await _read_all(answer))
-        shown = "" if not said or self._is_exposed(action, said) else f": {quote(said)}"
-        raise Failed(
-            f"the LFS server at {quote(action.href.host)} answered {status}{shown}",
-            hint="a person on the host can see whether the account may do that there",
-        )
-
     def _is_exposed(self, action: Action, said: str) -> bool:
-        """Whether something that the server was shown is in what it says."""
+        """Whether something that the API was shown, and no agent knows, is in what it says."""
         values = [value for _, value in action.headers]
         values += [account] if (account := self._account_for(action)) else []
         secrets = {word for value in values for word in _spell(value)}
-        secrets.add(action.href.target.partition("?")[2])
+        if self._errand.login is not None:
+            # Then the remote has named the URL, and only its repository is known to the agent.
+            known = self._errand.wanted.asked.destination.path
+            parts = {*re.split("[/?&=]", action.href.target)}
+            parts |= {unquote(part) for part in parts}
+            secrets |= {part for part in parts if part.removesuffix(".git") not in known}
         return Search(*filter(None, secrets)).is_in(b"", said.encode())
 
 
@@ -346,6 +356,13 @@ def _has_account(action: Action) -> bool:
     return any(name.lower() == "authorization" for name, _ in action.headers)
 
 
+async def _read_json(answer: Answer) -> tuple[int, bytes]:
+    if answer.status == HTTPStatus.UNAUTHORIZED:
+        await answer.drop()
+        return answer.status, b""
+    return answer.status, await _read_all(answer)
+
+
 async def _read_all(answer: Answer) -> bytes:
     said = bytearray()
     while piece := await answer.read():
@@ -353,6 +370,24 @@ async def _read_all(answer: Answer) -> bytes:
         if len(said) > _LONGEST_ANSWER:
             raise broken("it is too long for one about a large file")
     return bytes(said)
+
+
+def _is_good(status: int) -> bool:
+    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+
+
+def _expect_good(action: Action, answer: Answer) -> None:
+    if answer.status == HTTPStatus.UNAUTHORIZED:
+        raise _not_taken(action)
+    if not _is_good(answer.status):
+        raise _answered(action, answer.status)
+
+
+def _answered(action: Action, status: int, said: str = "") -> Failed:
+    return Failed(
+        f"the LFS server at {quote(action.href.host)} answered {status}{said}",
+        hint="a person on the host can see whether the account may do that there",
+    )
 
 
 def _not_taken(action: Action) -> Failed:

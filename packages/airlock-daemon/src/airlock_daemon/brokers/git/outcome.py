@@ -31,10 +31,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LfsOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one object: `bytes` of it were passed on, `error` is why no more were."""
+    """What became of one object: `bytes` of it were passed on, `error` is why no more were.
+
+    Without an error, and not `is_done`, the conversation ended in the middle of it.
+    """
 
     wanted: Wanted
     bytes: int
+    is_done: bool
     error: AirlockError | None = None
 
 

@@ -130,6 +130,10 @@ class HttpClient:
                     while data := await request.body():
                         await self._write(stream, h11.Data(data=data))
                     await self._write(stream, h11.EndOfMessage())
+        except h11.LocalProtocolError:
+            # Its words repeat the header that is wrong, which may be a credential.
+            faults.append(_unsendable())
+            scope.cancel()
         except Exception as error:  # noqa: BLE001 - a nursery would put it into a group
             faults.append(error)
             scope.cancel()
@@ -196,6 +200,14 @@ class HttpClient:
             raise _too_slow()
         await self._turns.take()
         return data
+
+
+def _unsendable() -> Failed:
+    return Failed(
+        "the request to the server would not be valid HTTP, and was not sent",
+        hint="a person on the host can look for line ends and blanks in the account and the "
+        "headers that it is given",
+    )
 
 
 def _too_slow() -> Failed:
