@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import trio
+from hypothesis import HealthCheck, settings
 from pytest_timeout import timeout_sigalrm
 
 from airlock_conformance.inherited_signals import keep_to_ourselves
@@ -32,8 +33,12 @@ def pytest_configure() -> None:
 
     Take the wrappers of version managers (pyenv, asdf, mise) off PATH: what they run depends on the
     home and the directory of the caller, and tests start tools in others.
+
+    No example of hypothesis fails for being slow: machines are busy.
     """
     keep_to_ourselves()
+    settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("untimed")
     entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
     os.environ["PATH"] = os.pathsep.join(
         entry for entry in entries if os.path.basename(entry.rstrip("/")) != "shims"

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airlock_daemon.audit.record import (
@@ -86,7 +86,6 @@ def test_a_line_has_4_kib_at_most(text: str, count: int, rule: str) -> None:
 
 
 @given(text=texts, count=st.integers(0, 300))
-@settings(deadline=None)
 def test_a_line_about_a_hook_has_room_too(text: str, count: int) -> None:
     """What was asked takes its room from the arguments, and there is a detail or a rule."""
     ran = msgspec.structs.replace(

@@ -34,7 +34,7 @@ _messages = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(messages=_messages)
 def test_a_message_is_a_wish_and_no_descriptor_stays_open(
     messages: list[tuple[list[str], bytes]],

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airlock_daemon.command.launch import Ended
@@ -48,7 +48,6 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"])) | st.builds(
     indent=st.sampled_from([None, 2]),
     cuts=st.lists(st.integers(0, 10_000), max_size=8).map(tuple),
 )
-@settings(deadline=None)
 def test_values_are_the_same_however_written_and_cut(
     out: str, err: bytes, is_ascii: bool, indent: int | None, cuts: tuple[int, ...]
 ) -> None:
@@ -75,7 +74,6 @@ def test_every_cut_gives_the_same(is_ascii: bool) -> None:
 
 
 @given(out=st.binary(), err=st.binary(max_size=9), code=st.integers(0, 255))
-@settings(deadline=None)
 def test_the_message_for_a_hook_is_json_and_comes_back(out: bytes, err: bytes, code: int) -> None:
     """What a hook gets is exact; one that prints it as it is changes nothing."""
     capture = _capture(out * 50, err)

@@ -282,6 +282,7 @@ _EVASIONS = {
         GET /api/v2/organizations/other/workspaces
         POST /api/v2/users/user-1/authentication-tokens
         POST /api/v2/teams/team-1/authentication-token
+        POST /api/v2/teams/team-1/authentication-tokens
         GET /api/v2/state-versions/sv-1
         POST /api/v2/runs
     """,
