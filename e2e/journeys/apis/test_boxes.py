@@ -1,6 +1,7 @@
 """The host's tools, for an image that has none: they use APIs in boxes that hold no credential."""
 
 import json
+import re
 import shlex
 from collections.abc import Callable
 
@@ -49,7 +50,7 @@ def test_gh_reads_and_proposes_and_does_not_merge(place: Place, run: Run, images
     assert made.endswith("/acme/app/pull/8")
     assert "airlock: " in refused
     assert done.stdout.splitlines()[-2:] == ["failed 1", "ended 0"]
-    assert "gh, npm: this host's, in a box" in done.stderr
+    assert re.search(r"\bgh, npm\b[a-z, ]*: this host's, in a box", done.stderr)
     assert find_boxes(place, "gh") == {"bubblewrap"}
 
 
