@@ -38,7 +38,7 @@ def make_world(root: Path) -> World:
     world = World(root)
     world.write_module("sh", "/bin/sh", '[deny]\nargs = ["--bad"]\n')
     world.write_module("say", "/bin/echo")
-    world.write_config("[hooks]\ntimeout_s = 0.5\n")
+    world.write_config("[hooks]\ntimeout_s = 2\n")
     text = (world.config / "config.toml").read_text()
     (world.config / "config.toml").write_text(text.replace('"git"', '"git", "say"'))
     world.write_hook("pre-exec", "exit 0")
