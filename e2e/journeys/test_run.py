@@ -126,10 +126,11 @@ def test_the_home_is_a_directory_for_commands_of_the_host_too(place: Place, imag
 
 
 def test_a_login_shell_finds_the_commands(place: Place, make_image: Callable[..., str]) -> None:
-    """Where /etc/profile reads what is in /etc/profile.d; they are first once, and not twice."""
+    """Where /etc/profile reads what is in /etc/profile.d: first, or last, and not twice."""
     ask = "command -v git; echo $PATH"
     said = place.run(f"my {make_image('profile')} sh -lc {shlex.quote(ask)}").split()
-    assert said == ["/opt/airlock-commands/git", "/opt/airlock-commands:/bin"]
+    path = "/opt/airlock-commands:/bin:/opt/airlock-host-commands"
+    assert said == ["/opt/airlock-commands/git", path]
 
 
 def test_another_processor_has_the_shim_for_it(
