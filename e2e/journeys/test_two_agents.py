@@ -70,7 +70,8 @@ def pair(stages: dict[str, Stage], images: Images, server: GitServer) -> Iterato
             profile = _profile(
                 name, commands, project, ports=[each.port for each in servers.values()]
             )
-            modules = {"linger": LINGER} if "linger" in commands else {}
+            # Both have its rules, and one is granted it.
+            modules = {"linger": LINGER}
             agent = main.airlock.add_agent(name, profile=profile, modules=modules)
             scene = dataclasses.replace(main, agent=agent, project=project)
             parties[name] = (scene, keys[name], servers[name])
