@@ -37,7 +37,9 @@ def pytest_configure() -> None:
     No example of hypothesis fails for being slow: machines are busy.
     """
     keep_to_ourselves()
-    settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile(
+        "untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
     settings.load_profile("untimed")
     entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
     os.environ["PATH"] = os.pathsep.join(
