@@ -68,11 +68,10 @@ def test_curl_reaches_what_is_granted_and_nothing_else(place: Place) -> None:
     ask = 'curl -sS -H "Authorization: token $GH_TOKEN" https://api.github.com'
     assert json.loads(place.run(f"{ask}/user")) == {"login": "ada"}
     asked = place.asked(GITHUB)
+    accounts = {each.path: each.account for each in asked}
     # The broker has asked first what the token may do.
-    assert {each.path: each.account for each in asked} == {
-        "/rate_limit": f"Bearer {place.secrets[GITHUB]}",
-        "/user": f"token {place.secrets[GITHUB]}",
-    }
+    assert accounts["/rate_limit"] == f"Bearer {place.secrets[GITHUB]}"
+    assert accounts["/user"] == f"token {place.secrets[GITHUB]}"
     refused = place.run(f"{ask}/repos/acme/app/actions/secrets; echo; {ask}/repos/other/app/pulls")
     assert refused.count("airlock: ") >= 2
     assert "Could not resolve host" not in refused
