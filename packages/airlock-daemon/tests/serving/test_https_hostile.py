@@ -4,6 +4,7 @@ import os
 import socket
 import struct
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -46,19 +47,20 @@ def begin(connection: socket.socket, _stack: ExitStack) -> None:
 def send_descriptors(connection: socket.socket, stack: ExitStack) -> None:
     """Send sockets that take as long as their peer likes to close (SO_LINGER)."""
     listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-    with socket.create_connection(listening.getsockname()) as lingering:
-        stack.enter_context(listening.accept()[0])
-        lingering.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 3600))
-        lingering.setblocking(False)
-        with suppress(BlockingIOError):
-            while lingering.send(bytes(65536)):
-                pass
-        try:
-            socket.send_fds(connection, [b"CONNECT "], [lingering.fileno()] * 3)
-        except OSError:
-            # It is this process that would wait.
-            lingering.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            raise
+    lingering = socket.create_connection(listening.getsockname())
+    stack.enter_context(listening.accept()[0])
+    lingering.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 3600))
+    lingering.setblocking(False)
+    with suppress(BlockingIOError):
+        while lingering.send(bytes(65536)):
+            pass
+    try:
+        socket.send_fds(connection, [b"CONNECT "], [lingering.fileno()] * 3)
+    finally:
+        # It waits for its peer where the daemon was the first to let go of it.
+        closing = threading.Thread(target=lingering.close, daemon=True)
+        closing.start()
+        closing.join(0.02)
 
 
 def count_descriptors(daemon: Daemon) -> int:
