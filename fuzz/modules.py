@@ -103,7 +103,7 @@ def _make_seeds() -> tuple[bytes, ...]:
 
 _WORDS = (
     *(b"[%s]\n" % name for name in (b"command", b"deny", b"allow", b"syntax", b"env", b"args")),
-    *(b"[%s]\n" % name for name in (b"exec", b"allow.commands", b'commands."a b"', b"undescribed")),
+    *(b"[%s]\n" % name for name in (b"exec", b"allow.commands", b'commands."a b"')),
     *(b"%s = [" % name for name in (b"args", b"except", b"flags", b"value_flags", b"path_flags")),
     *(b"%s = [" % name for name in (b"global", b"everywhere", b"path_words", b"inherit", b"strip")),
     *(b"%s = true\n" % name for name in (b"open", b"abbreviations", b"interspersed")),

@@ -1,6 +1,6 @@
 import pytest
 
-from airlock_modules import OptionTable, PathUse, parse, parse_options
+from airlock_modules import OptionTable, PathUse, parse
 from tool_table import TABLE
 from written_modules import ask_module, read_module
 
@@ -80,17 +80,6 @@ def test_directories_are_not_joined_past_the_longest_path() -> None:
     assert len(uses) == 1_001
     assert 4_096 < len(uses[0].path) < 4_300
     assert sum(len(use.text) for use in uses) < 6_000
-
-
-def test_a_path_behind_a_prefix_is_found_in_values_and_words() -> None:
-    """Wherever the tool would read the file in place of the text."""
-    table = parse_options(
-        'tool = "x"\nversion = "1"\nsource = "y"\npath_prefixes = ["file://"]\n'
-        'global = ["--body VALUE", "-b VALUE"]\n',
-        "options.toml",
-    )
-    line = "--body=file:///a -bfile://../b file://c x=file://d"
-    assert paths_of(line, table=table) == ["c", "/a", "../b"]
 
 
 def test_a_path_flag_of_a_small_table_may_enter_or_open() -> None:

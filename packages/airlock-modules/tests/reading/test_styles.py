@@ -138,25 +138,3 @@ def test_a_dash_among_letters_of_an_open_table_is_of_a_value() -> None:
     parsed = read("s3 cp -ab-c", table=OPEN)
     assert flags_of(parsed) == [("-a", ()), ("-b", ())]
     assert parsed.unknown == ()
-
-
-DASHES = parse_options(
-    """
-    tool = "cloud"
-    version = "1"
-    source = "made up"
-    dashes_are_flags = true
-    subcommands = 1
-    [commands.get]
-    flags = ["--query VALUE", "-f"]
-    """,
-    "options.toml",
-)
-
-
-def test_where_dashes_are_flags_a_value_never_begins_with_one() -> None:
-    """A flag behind such a flag is seen, and -- ends nothing."""
-    assert flags_of(read("get --query -f", table=DASHES)) == [("--query", ()), ("-f", ())]
-    assert flags_of(read("get --query=-f", table=DASHES)) == [("--query", ("-f",))]
-    assert read("get -- -f", table=DASHES).unknown == (Piece("--", 1),)
-    assert [flag.name for flag in read("get -- -f", table=DASHES).flags] == ["-f"]

@@ -10,12 +10,8 @@ An `options.toml` has, beside `tool`, `version` and `source`:
   has it unless it says otherwise; `[commands.""]` is for no subcommand; `also` lists other names
   of the same command; `forms` lists the forms (`airlock_modules.reading.forms`) that its words must
   have, each its own, the last one for those behind it as well;
-- `[undescribed]`, with `FIRST = ["NESTED", ...]`: subcommands of two words that are known, with
-  whatever flags;
 - `open`: subcommands, and flags behind a subcommand, are accepted though they are not listed;
-- `dashes_are_flags`: whether every argument that begins with a dash is read as a flag, be it where
-  a value is due, and `--` is refused;
-- `remote_command`, `path_prefixes` and `path_words`, for which see `OptionTable`.
+- `remote_command`, for which see `OptionTable`.
 """
 
 import functools
@@ -100,7 +96,7 @@ def _read_table(reader: TableReader) -> OptionTable:
     everywhere = read_flags(reader, "everywhere", style=style, origin="everywhere")
     tables = reader.table("commands").tables()
     root = _read_root(reader, tables.pop("", None), style=style, everywhere=everywhere)
-    commands = _read_undescribed(reader.table("undescribed"), root=root, everywhere=everywhere)
+    commands: dict[str, Scope] = {}
     for key, table in tables.items():
         scope = _read_command(table, key, root=root, everywhere=everywhere, is_open=is_open)
         commands[key] = scope
@@ -122,8 +118,6 @@ def _read_table(reader: TableReader) -> OptionTable:
         commands=_mark_nested(commands),
         elsewhere=_make_elsewhere(root, everywhere) if is_open else None,
         remote_command=reader.boolean("remote_command", default=False),
-        path_prefixes=reader.strings("path_prefixes"),
-        path_commands=frozenset(reader.strings("path_words")),
     )
 
 
@@ -142,7 +136,6 @@ def _read_root(
         abbreviations=reader.boolean("abbreviations", default=False),
         interspersed=reader.boolean("interspersed", default=True),
         path_words=path_words,
-        dashes_are_flags=reader.boolean("dashes_are_flags", default=False),
     )
 
 
@@ -165,7 +158,6 @@ def _read_command(
         nested=words == "",
         path_words=words == "paths",
         is_open=table.boolean("open", default=is_open),
-        dashes_are_flags=root.dashes_are_flags,
         forms=_read_forms(table),
     )
 
@@ -180,15 +172,6 @@ def _read_forms(table: TableReader) -> tuple[FormName, ...]:
         else:
             found.append(form)
     return tuple(found)
-
-
-def _read_undescribed(
-    reader: TableReader, *, root: Scope, everywhere: Sequence[FlagSpec]
-) -> dict[str, Scope]:
-    # One set of flags for all of them: there may be thousands.
-    scope = replace(root, flags=FlagSet.of((), shared=everywhere), path_words=False, is_open=True)
-    keys = ((first, word) for first in reader.names() for word in reader.strings(first))
-    return {" ".join(key): replace(scope, key=key) for key in keys}
 
 
 def _mark_nested(commands: dict[str, Scope]) -> dict[str, Scope]:

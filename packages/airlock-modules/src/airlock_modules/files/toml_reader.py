@@ -78,10 +78,6 @@ class TableReader:
         """Tell whether what stands at this key is an array."""
         return isinstance(self._data.get(key), list)
 
-    def has_table(self, key: str) -> bool:
-        """Tell whether what stands at this key is a table."""
-        return isinstance(self._data.get(key), dict)
-
     def names(self) -> tuple[str, ...]:
         """Return the keys that the table has, known or not."""
         return tuple(self._data)

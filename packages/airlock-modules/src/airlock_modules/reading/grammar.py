@@ -87,9 +87,6 @@ class _ArgumentReader:
                 self._read_long(text, at)
 
     def _end_flags(self, at: int) -> None:
-        if self.scope.dashes_are_flags:
-            self.unknown.append(Piece("--", at))
-            return
         if self.table.depth and not self.command:
             # Tools differ in whether a subcommand may still follow.
             self.unknown.append(Piece("--", at))
@@ -244,8 +241,6 @@ class _ArgumentReader:
         start = self._next
         match specs[0].takes:
             case "value" if start < len(self.args):
-                if self.scope.dashes_are_flags and self.args[start][:1] == "-":
-                    return (), True
                 self._next += 1
                 return (Piece(self.args[start], start),), True
             case "several":

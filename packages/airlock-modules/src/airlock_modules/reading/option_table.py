@@ -20,10 +20,8 @@ class Scope(Struct, frozen=True, kw_only=True):
     that is no flag ends the flags. `stops` says that everything behind the first such word belongs
     to another program, as behind docker's image. `nested` says that longer subcommands begin with
     this one; then another word is its own only if `takes_words`. `path_words` says that its words
-    are paths, `is_open` that flags which are not listed are taken for known. With
-    `dashes_are_flags` an argument that begins with a dash is never a value, and `--` ends nothing
-    but is unknown: parsers in stages lose it on the way. `forms` are those that its words must
-    have, one each, the last for all behind it; none where any text will do.
+    are paths, `is_open` that flags which are not listed are taken for known. `forms` are those that
+    its words must have, one each, the last for all behind it; none where any text will do.
     """
 
     key: tuple[str, ...]
@@ -36,7 +34,6 @@ class Scope(Struct, frozen=True, kw_only=True):
     takes_words: bool = True
     path_words: bool = False
     is_open: bool = False
-    dashes_are_flags: bool = False
     forms: tuple[FormName, ...] = ()
 
 
@@ -47,9 +44,8 @@ class OptionTable(Struct, frozen=True, kw_only=True):
     the scope before it. `commands` has the scopes behind the listed subcommands, by their words
     joined by spaces, and `elsewhere` is the scope behind one that is not listed, None where such a
     one is unknown. With `remote_command` the first word is a host, behind which flags may follow
-    and then the command line of another program. Values and words that begin with one of
-    `path_prefixes` are paths behind it, as in `file://x`. `path_commands` has the subcommands whose
-    words are paths, listed or not. `styles` are those of its scopes.
+    and then the command line of another program. `path_commands` has the subcommands whose words
+    are paths, listed or not. `styles` are those of its scopes.
     """
 
     tool: str
@@ -59,7 +55,6 @@ class OptionTable(Struct, frozen=True, kw_only=True):
     commands: Mapping[str, Scope]
     elsewhere: Scope | None
     remote_command: bool = False
-    path_prefixes: tuple[str, ...] = ()
     path_commands: frozenset[str] = frozenset()
     styles: tuple[Style, ...] = ()
 

@@ -1,7 +1,7 @@
 """Which paths of the file system the arguments of a tool name."""
 
 import posixpath
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from airlock_modules.reading.notation import Kind
 from airlock_modules.reading.option_table import OptionTable
@@ -35,14 +35,12 @@ def find_paths(
             found += [_use(value, by=flag.name, base=base) for value in flag.values]
     if words and (path_words or _has_path_words(table, command)):
         found += [PathUse(word.text, word.argument, 0, "", base) for word in words]
-    if table.path_prefixes:
-        found += _find_prefixed(table.path_prefixes, base, flags, words)
     return tuple(found)
 
 
-def _use(piece: Piece, *, by: str = "", base: str = "", cut: int = 0) -> PathUse:
-    """Return the path that a value or word is, from its character `cut` on."""
-    return PathUse(piece.text[cut:], piece.argument, piece.offset + cut, by, base)
+def _use(piece: Piece, *, by: str, base: str = "") -> PathUse:
+    """Return the path that the value of a flag is."""
+    return PathUse(piece.text, piece.argument, piece.offset, by, base)
 
 
 def _has_kind(flag: Flag, *kinds: Kind) -> bool:
@@ -77,14 +75,3 @@ def _has_path_words(table: OptionTable, command: tuple[str, ...]) -> bool:
     return bool(table.path_commands) and any(
         " ".join(command[:length]) in table.path_commands for length in range(len(command) + 1)
     )
-
-
-def _find_prefixed(
-    prefixes: tuple[str, ...], base: str, flags: Iterable[Flag], words: Iterable[Piece]
-) -> Iterator[PathUse]:
-    pieces = [(word, "") for word in words]
-    pieces += [(value, flag.name) for flag in flags for value in flag.values]
-    for piece, by in pieces:
-        for prefix in prefixes:
-            if piece.text.startswith(prefix):
-                yield _use(piece, by=by, base=base, cut=len(prefix))
