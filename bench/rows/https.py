@@ -1,4 +1,4 @@
-"""What a request to an API takes through the HTTPS broker, and what its worker takes."""
+"""The cost of a request to an API through the HTTPS broker, and the memory of its worker."""
 
 import contextlib
 import os
@@ -105,7 +105,7 @@ def _serve(
 
 
 def _wait_for(last: Path, variables: Path, run: BenchRun) -> dict[str, str]:
-    """What tools are given, as soon as it is published."""
+    """The variables of tools, as soon as the daemon has published them."""
     until = time.monotonic() + run.plan.patience_s
     while not last.exists():
         if time.monotonic() > until:

@@ -62,7 +62,7 @@ class ApiScene:
         self.services = services
 
     def published(self, agent: str) -> Path:
-        """Where an agent's socket, certificates and variables are."""
+        """The directory of an agent's socket, certificates and variables."""
         return self.places.sockets / agent
 
     def fill(self, text: str, agent: str) -> str:

@@ -339,6 +339,10 @@ async def test_keys_of_aws_are_fetched_again_before_they_end(host: Host) -> None
     await host.get(short)
     await host.get(short)
     assert host.count == 3
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(host.get, short)
+    assert host.count == 4
 
 
 async def test_keys_that_have_ended_are_not_used(host: Host) -> None:

@@ -177,7 +177,10 @@ class Sources:
     ) -> _Fetched:
         """Fetch it, unless another request has done so since this one `began`."""
         name, generation, before = api.name, agent.generation, kept.fetched
-        if before is not None and before.is_good(generation, credential):
+        if before is not None and (
+            before.is_good(generation, credential)
+            or (before.generation is generation and before.at > began)
+        ):
             return before
         if kept.failure is not None and kept.failure[0] >= began:
             raise _explain(name, kept.failure[1])
