@@ -107,7 +107,7 @@ _WORDS = (
     *(b"%s = [" % name for name in (b"args", b"except", b"flags", b"value_flags", b"path_flags")),
     *(b"%s = [" % name for name in (b"global", b"everywhere", b"path_words", b"inherit", b"strip")),
     *(b"%s = true\n" % name for name in (b"open", b"abbreviations", b"interspersed")),
-    *(b"%s = true\n" % name for name in (b"dashes_are_flags", b"remote_command", b"concurrent")),
+    *(b"%s = true\n" % name for name in (b"remote_command", b"concurrent")),
     *(b'style = "%s"\n' % style for style in (b"gnu", b"go", b"getopt")),
     *(b"subcommands = 2\n", b'words = "paths"\n', b'stops = "first-word"\n', b"timeout_s = 1e9\n"),
     *(b'"--[no-]x VALUE"', b'"-<number>"', b'"--x[=WHEN]"', b'"-f PATH..."', b'"-C CHDIR"'),

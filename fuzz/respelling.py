@@ -34,7 +34,7 @@ def _respell_flag(table: OptionTable, args: Sequence[str], flag: Flag) -> Iterat
             yield [*before, joined, *behind]
         if is_go:
             yield [*before, f"-{joined}", *behind]
-    elif name == joined and not (table.root.dashes_are_flags and value.startswith("-")):
+    elif name == joined:
         behind = args[flag.argument + 1 :]
         yield [*before, flag.text, value, *behind]
         if is_go:
