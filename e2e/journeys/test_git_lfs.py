@@ -36,7 +36,9 @@ class Place:
 
     def run(self, script: str) -> str:
         """Return what a script prints in a container, with all that git-lfs has to tell."""
-        path = self.person.account.write(self.project.path / "script", f"set -ex\n{script}\n")
+        # One stream: docker keeps no order between two.
+        lines = f"exec 2>&1\nset -ex\n{script}\n"
+        path = self.person.account.write(self.project.path / "script", lines)
         shown = f"{self.line} sh -c '. ./script' 2>&1"
         try:
             return self.person.run(shown, cwd=self.project.path)
