@@ -26,8 +26,7 @@ from airlock_daemon.sandbox.ahead import Boxes
 from airlock_daemon.sandbox.api_access import ApiAccess
 from airlock_daemon.sandbox.groups import Group, Groups, open_group
 from airlock_daemon.sandbox.room import Room
-from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.load import Setup
+from airlock_daemon.setup.generation import Generation, Setup
 
 if TYPE_CHECKING:
     from airlock_daemon.request.recording import Recording
