@@ -41,13 +41,13 @@ def run_tests(arguments: Sequence[str]) -> int:
         Part("units", (*_UNIT_FOLDERS, *BESIDE, *SHORT)),
         Part("conformance", (*_CONFORMANCE, *programs)),
     ]
-    # These have the machine for themselves: they watch processes, times or the engine, or flood it.
-    # A leak is a leak, also where it does not come again.
+    # What floods the machine or watches times has it for itself. A leak stays one where it does
+    # not come again.
     alone = [
         Part("hostile", ("e2e/hostile",), is_repeated=False),
-        Part("canary", ("e2e/canary",), is_repeated=False),
+        Part("canary", ("e2e/canary", *BESIDE), is_repeated=False),
         Part("faithful", ("e2e/faithful", *programs)),
-        Part("upgrade", ("e2e/upgrade", *programs)),
+        Part("upgrade", ("e2e/upgrade", *BESIDE, *programs)),
     ]
     if not arguments:
         outcomes += [run_part(environment, part) for part in parts]
