@@ -122,10 +122,13 @@ def test_requests_to_an_api_are_measured(scratch: Path) -> None:
 )
 def test_tools_in_boxes_are_measured(scratch: Path) -> None:
     """Each gets its answer both ways; the servers are gone afterwards."""
+    # Whoever is in the boxes gets to the workspace.
+    scratch.chmod(0o711)
     report = _measure(scratch, "tools")
     assert [figure.fault for figure in report.figures] == [""] * 5
 
 
+@pytest.mark.nightly
 @needs_programs
 def test_load_of_another_agent_is_measured(scratch: Path) -> None:
     """Clients beyond the limit of connections are counted, and so is what they were told."""
