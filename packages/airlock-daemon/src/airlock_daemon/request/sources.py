@@ -6,7 +6,6 @@ files again. A file is read again after a moment, so that a new value in it is u
 """
 
 import itertools
-import math
 import os
 import shlex
 import time
@@ -54,11 +53,11 @@ KEPT_S = 300.0
 ANSWER_S = 15.0
 """How long a command may take."""
 SETTLED_S = 10.0
-"""A credential that is younger is not fetched again where the API refuses it."""
+"""A credential that is younger is not fetched again where the API refuses it, or it ends soon."""
 RENEWED_S = 60.0
 """How long before its end a credential is fetched anew."""
 FRESH_S = 2.0
-"""After how long a file is read again."""
+"""After how long a file is read again; no command is run again before that."""
 
 _LOGINS = {
     "aws": "aws sso login",
@@ -99,9 +98,12 @@ class _Fetched(msgspec.Struct, frozen=True):
 
     def is_good(self, generation: Generation, credential: "Credential") -> bool:
         """Whether it need not be fetched again now."""
-        is_file = credential.source.kind in ("file", "stored")
-        fresh_s = FRESH_S if is_file else math.inf
-        until = min(self.at + fresh_s, self.until - RENEWED_S)
+        # Near its end each request would fetch it anew, which may run a command.
+        until = max(
+            self.until - RENEWED_S, min(self.at + SETTLED_S, self.until), self.at + FRESH_S
+        )
+        if credential.source.kind in ("file", "stored"):
+            until = min(self.at + FRESH_S, until)
         return self.generation is generation and trio.current_time() < until
 
 
@@ -263,7 +265,7 @@ class Sources:
         advice += "mend tokenFile in the kubeconfig"
         read = partial(self._read_file, agent.generation, user, advice)
         token = read_credential(await run_in_thread(read, limiter=agent.lookups))
-        return Access(token=token, lasts_s=RENEWED_S + FRESH_S)
+        return Access(token=token, lasts_s=FRESH_S)
 
     async def _run_source(self, agent: AgentState, source: "Source", advice: str) -> bytes:
         """What the command of a source prints. Raises Failed."""

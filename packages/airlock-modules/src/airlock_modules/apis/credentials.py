@@ -93,7 +93,9 @@ def exchange(head: Head, api: Api, placeholder: str, secret: str) -> Exchanged:
         else:
             check_protocol(name, value.decode("latin-1"))
             headers.append((key, value))
-    sent, dropped = select_headers(tuple(headers), (*places, *api.headers))
+    sent, dropped = select_headers(
+        tuple(headers), (*places, *api.headers), may_ask_for_parts=not secret
+    )
     parameters = frozenset(() if credential is None else credential.query)
     query, is_in_query = _exchange_query(head.query, parameters, placeholder, secret)
     has_secret = bool(seen) or is_in_query

@@ -33,6 +33,8 @@ _STANDARD = frozenset(_FRAMING) | {
     *("idempotency-key", "x-idempotency-key", "x-request-id", "x-correlation-id", "traceparent"),
     *("tracestate", "baggage"),
 }
+# These cut an answer into parts, in each of which a credential that a service repeats is not found.
+_OF_PARTS = frozenset({"range", "if-range"})
 # What is spoken after an upgrade is named in these. Some services take a credential for such a
 # name, so that only known ones pass.
 _PROTOCOLS = frozenset({"sec-websocket-protocol", "x-stream-protocol-version"})
@@ -61,9 +63,20 @@ def is_sent_on(name: str, listed: tuple[str, ...]) -> bool:
     return "_" not in name and name.startswith(tuple(starts))
 
 
-def select_headers(headers: Headers, listed: tuple[str, ...]) -> tuple[Headers, tuple[str, ...]]:
-    """Those that pass, in order, and the names of the others; `listed` as that of `is_sent_on`."""
-    sent = tuple(each for each in headers if is_sent_on(each[0].decode(), listed))
+def select_headers(
+    headers: Headers, listed: tuple[str, ...], *, may_ask_for_parts: bool = True
+) -> tuple[Headers, tuple[str, ...]]:
+    """Those that pass, in order, and the names of the others; `listed` as that of `is_sent_on`.
+
+    Without `may_ask_for_parts` a service answers as a whole, as any may (RFC 9110, 14.2), unless
+    Range is listed.
+    """
+    sent = tuple(
+        each
+        for each in headers
+        if is_sent_on(name := each[0].decode(), listed)
+        and (may_ask_for_parts or name not in _OF_PARTS or name in listed)
+    )
     if len(sent) == len(headers):
         return headers, ()
     kept = {name for name, _ in sent}
