@@ -235,7 +235,6 @@ _HOSTS = (
 )
 
 
-
 def _read_in_parts(scene: "ApiScene") -> bytes:
     """What is answered to a request for each half of what the service repeats, joined."""
     ranges = ("bytes=0-19", "bytes=20-99")

@@ -120,7 +120,10 @@ def scopes() -> None:
 
 OFF: dict[str, Callable[[], None]] = {
     f"api-{each.__name__}": each
-    for each in (heads, headers, credentials, rules, graphql, hosts, answers, parts, protocols, cookies, scopes)
+    for each in (
+        *(heads, headers, credentials, rules, graphql, hosts, answers),
+        *(parts, protocols, cookies, scopes),
+    )
 }
 
 

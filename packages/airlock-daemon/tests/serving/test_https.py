@@ -269,9 +269,13 @@ def test_an_answer_that_still_comes_ends_with_its_credential(apis: ApiWorld) -> 
 
 def test_without_the_guard_an_answer_outlives_its_rule(apis: ApiWorld) -> None:
     """So that the tests above show something."""
-    without = "from airlock_daemon.serving.https_worker import Worker; Worker.review = lambda _: None"
-    program = f"{without}; from airlock_daemon.cli import main; main()"
-    with apis.daemon("-c", program) as daemon, apis.client() as client:
+    without = """
+from airlock_daemon.cli import main
+from airlock_daemon.serving.https_worker import Worker
+Worker.review = lambda _: None
+main()
+"""
+    with apis.daemon("-c", without) as daemon, apis.client() as client:
         client.send("/held")
         client.read_some(b"half")
         apis.grant("GET /who")

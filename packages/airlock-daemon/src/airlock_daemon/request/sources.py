@@ -99,9 +99,7 @@ class _Fetched(msgspec.Struct, frozen=True):
     def is_good(self, generation: Generation, credential: "Credential") -> bool:
         """Whether it need not be fetched again now."""
         # Near its end each request would fetch it anew, which may run a command.
-        until = max(
-            self.until - RENEWED_S, min(self.at + SETTLED_S, self.until), self.at + FRESH_S
-        )
+        until = max(self.until - RENEWED_S, min(self.at + SETTLED_S, self.until), self.at + FRESH_S)
         if credential.source.kind in ("file", "stored"):
             until = min(self.at + FRESH_S, until)
         return self.generation is generation and trio.current_time() < until
