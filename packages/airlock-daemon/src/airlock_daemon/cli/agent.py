@@ -30,17 +30,15 @@ from airlock_daemon.setup.agents import Agent, load_agent, read_registration
 from airlock_daemon.setup.apis import AgentApis, find_apis
 from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.config import load_config, locate_state
-from airlock_daemon.setup.connecting import is_served
+from airlock_daemon.setup.generation import load_setup
 from airlock_daemon.setup.limits import Limits
-from airlock_daemon.setup.load import load_setup
 from airlock_daemon.setup.modules import load_modules
-from airlock_daemon.setup.new_agent import NewAgent, plan_agent
-from airlock_daemon.setup.noted import Noted, replace_notes
+from airlock_daemon.setup.new_agent import NewAgent, plan_agent, plan_removal
 from airlock_daemon.setup.notice import Reload
 from airlock_daemon.setup.paths import Locations, absolute, beside_config
 from airlock_daemon.setup.programs import search_path
-from airlock_daemon.setup.removed_agent import plan_removal
-from airlock_daemon.setup.state import State
+from airlock_daemon.setup.sockets import is_served
+from airlock_daemon.setup.state import Noted, State, replace_notes
 from airlock_daemon.setup.stored import find_stored, forget_agent
 from airlock_daemon.setup.workspaces import Trust, describe_unserved, plan_trust
 from airlock_modules import DEFAULT_REFS

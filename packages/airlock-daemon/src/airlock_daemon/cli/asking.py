@@ -5,7 +5,7 @@ import socket
 import msgspec
 
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
-from airlock_daemon.setup.connecting import connect
+from airlock_daemon.setup.sockets import connect
 from airlock_wire import (
     NEED_DATA,
     ClientSession,

@@ -14,7 +14,7 @@ from airlock_daemon.doctor.confinement import write_apparmor, write_seccomp
 from airlock_daemon.doctor.examinations import PARTS, examine
 from airlock_daemon.doctor.surroundings import Surroundings
 from airlock_daemon.errors import AirlockError, SetupError
-from airlock_daemon.setup.load import load_setup
+from airlock_daemon.setup.generation import load_setup
 from airlock_daemon.setup.notice import find_notice
 from airlock_wire import quote
 

@@ -11,9 +11,8 @@ from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.reporting import say_each
 from airlock_daemon.cli.table import print_rows
 from airlock_daemon.setup.apis import describe_api
-from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.load import Setup
-from airlock_daemon.setup.socket_files import HTTPS, SOCKET
+from airlock_daemon.setup.generation import Generation, Setup
+from airlock_daemon.setup.sockets import HTTPS, SOCKET
 from airlock_daemon.setup.workspaces import describe_unserved
 from airlock_wire import quote
 

@@ -44,10 +44,10 @@ from airlock_daemon.cli.wiring import (
     list_shims,
 )
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.connecting import is_served
-from airlock_daemon.setup.load import Setup
+from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.notice import find_notice
 from airlock_daemon.setup.shim_program import find_shim
+from airlock_daemon.setup.sockets import is_served
 from airlock_wire import quote
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 
 from airlock_daemon.doctor.surroundings import Surroundings
 from airlock_daemon.setup.client import PUBLISHED
-from airlock_daemon.setup.connecting import is_served
 from airlock_daemon.setup.finding import Finding, named
-from airlock_daemon.setup.socket_files import NAMES, list_sockets
-from airlock_daemon.setup.sockets_directory import DOCKER, find_unusable
+from airlock_daemon.setup.sockets import DOCKER, NAMES, find_unusable, is_served, list_sockets
 from airlock_daemon.setup.trust import name_user
 
 _LEAST_MB = 16

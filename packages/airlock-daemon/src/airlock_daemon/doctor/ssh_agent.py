@@ -6,8 +6,8 @@ import struct
 from collections.abc import Iterator
 
 from airlock_daemon.doctor.surroundings import Surroundings
-from airlock_daemon.setup.connecting import connect
 from airlock_daemon.setup.finding import Finding
+from airlock_daemon.setup.sockets import connect
 
 VARIABLE = "SSH_AUTH_SOCK"
 

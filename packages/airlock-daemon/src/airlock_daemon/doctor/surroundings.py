@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 import msgspec
 
 from airlock_daemon.setup.finding import Finding
-from airlock_daemon.setup.load import Setup
+from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.notice import Notice
 from airlock_daemon.setup.paths import Locations
