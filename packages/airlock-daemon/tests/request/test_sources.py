@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 import trio
@@ -465,6 +466,62 @@ async def test_a_program_that_an_agent_can_write_is_not_run(host: Host) -> None:
     (world.root / "program").chmod(0o777)
     assert "is writable for everybody; " in await host.fail(wanted)
     assert host.count == 1
+
+
+WRITTEN_ARGUMENTS = (
+    ("{inside}",),
+    ("-c", "exec {inside}"),
+    ("-c", "printf x; . '{inside}'"),
+    ("{link}",),
+    ("-eu", "--", "{shared}"),
+)
+
+
+@pytest.mark.parametrize("words", WRITTEN_ARGUMENTS)
+async def test_a_command_whose_argument_an_agent_can_write_is_not_run(
+    host: Host, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """A shell runs what it is given: in a workspace, by a link there, or writable for others.
+
+    It is run where the guard is off, so that this shows something.
+    """
+    world = host.world
+    world.write_profile(f'[workspace]\nmounts = {{ "/w" = "{world.workspace}" }}\n')
+    host.reload()
+    inside, shared, link = world.workspace / "script", world.root / "shared", world.root / "link"
+    for path in (inside, shared):
+        path.write_text(f"#!/bin/sh\necho run >> {host.runs}\necho {CANARY}\n")
+        path.chmod(0o755)
+    shared.chmod(0o777)
+    link.symlink_to(inside)
+    filled = (word.format(inside=inside, shared=shared, link=link) for word in words)
+    wanted = api("command", "/bin/sh", *filled)
+    said = await host.fail(wanted)
+    assert "is not run: " in said
+    assert "a workspace" in said or "is writable for everybody" in said
+    assert not host.runs.exists()
+    monkeypatch.setattr(sources, "find_command_problem", lambda *_: None)
+    with suppress(Failed):
+        await host.sources.get(host.agent, wanted)
+    assert host.count == 1
+
+
+async def test_arguments_and_variables_of_a_plugin_are_looked_at_too(host: Host) -> None:
+    """What does not exist yet in a workspace counts; other words that look like paths do not."""
+    world = host.world
+    world.write_profile(f'[workspace]\nmounts = {{ "/w" = "{world.workspace}" }}\n')
+    host.reload()
+    printing = print_credential(token="token")
+    plugin: dict[str, object] = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "/bin/sh",
+        "args": ["-c", f"{printing}: https://example.com/a > /dev/null"],
+    }
+    assert await host.get(in_kubeconfig(host, {"exec": plugin})) == "token"
+    host.reload()
+    plugin["env"] = [{"name": "ENV", "value": f"{world.workspace}/later"}]
+    said = await host.fail(in_kubeconfig(host, {"exec": plugin}))
+    assert "is reached through a workspace" in said
 
 
 async def test_a_program_may_print_an_exec_credential_for_any_api(host: Host) -> None:

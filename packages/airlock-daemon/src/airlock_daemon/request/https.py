@@ -317,6 +317,7 @@ def _judge(api: Api, question: Question) -> Verdict:
     asked = Asked(
         method=question.method,
         path=question.path,
+        query_names=question.query_names,
         graphql=question.graphql,
         upgrade=question.upgrade,
         aws=question.aws,

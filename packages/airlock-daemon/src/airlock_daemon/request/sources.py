@@ -41,7 +41,7 @@ from airlock_daemon.setup.stored import (
     read_aws_keys,
     read_credential,
 )
-from airlock_daemon.setup.trust import find_program_problem, find_untrusted, leads_through
+from airlock_daemon.setup.trust import find_command_problem, find_untrusted, leads_through
 from airlock_daemon.workspace.directory import make_empty
 from airlock_wire import quote
 
@@ -288,7 +288,8 @@ class Sources:
         generation, variables = agent.generation, self._shared.environment
         program = expand_home(words[0], variables.get("HOME", "/"))
         found = generation.programs.demand(program)
-        look = partial(find_program_problem, found, generation.workspaces)
+        arguments = (*words[1:], *more.values())
+        look = partial(find_command_problem, found, arguments, generation.workspaces)
         problem = await run_in_thread(look, limiter=agent.lookups)
         if problem is not None:
             said = f"{spelled} is not run: {problem[0]}"
