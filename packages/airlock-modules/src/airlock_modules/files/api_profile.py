@@ -47,8 +47,8 @@ def grant_apis(
     """The APIs of a module, widened and narrowed by `table`; a profile without one has it empty.
 
     `repositories` are those of a profile that names none, `environment` is what it sets. `allow`
-    counts for the first of the APIs, `deny`, `headers` and `parameters` for all. Faults are recorded
-    by `table`.
+    counts for the first of the APIs, `deny`, `headers` and `parameters` for all. `table` records
+    faults.
     """
     if apis and apis[0].aws is not None:
         return _grant_aws(apis[0], clients, table, environment)
