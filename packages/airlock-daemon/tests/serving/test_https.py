@@ -315,6 +315,7 @@ def ask_after_a_change(apis: ApiWorld, daemon: Daemon) -> int:
     """
     with apis.client() as client:
         assert client.ask("/who")[0] == 200
+        wait_for_records(daemon, 1)
         apis.move(token="tok_of_the_other_place")
         daemon.process.send_signal(signal.SIGHUP)
         while not daemon.records("reload"):
@@ -350,6 +351,8 @@ def test_authorities_elsewhere_are_read_by_another_worker(apis: ApiWorld) -> Non
     """Each reads what it was confined to; the one before ends with its connections."""
     with apis.daemon() as daemon, apis.client() as kept:
         assert kept.ask("/who")[0] == 200
+        # Until then it is in progress for the daemon, and the reload ends it.
+        wait_for_records(daemon, 1)
         (worker,) = children(find_parent(daemon))
         with watching(worker) as worker_ends:
             apis.authority = apis.authority.rename(apis.world.root / "authority-elsewhere.pem")
