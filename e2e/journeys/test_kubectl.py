@@ -15,7 +15,13 @@ import pytest
 from e2e.world.daemon import Daemon
 from e2e.world.executables import Executables
 from e2e.world.images import Images
-from e2e.world.kubernetes_api import CLIENT, LOGGED, POD, running_kubernetes
+from e2e.world.kubernetes_api import (
+    CLIENT,
+    LOGGED,
+    POD,
+    describe_cluster,
+    running_kubernetes,
+)
 from e2e.world.need import need
 from e2e.world.person import Person, newcomer
 from e2e.world.project import Project
@@ -72,17 +78,8 @@ class Place:
         """Give the person's context another user and namespace, and the profile a table."""
         account = self.person.account
         (account.home / ".kube").mkdir(exist_ok=True)
-        ca = base64.b64encode(self.server.authority.read_bytes()).decode()
-        cluster = {"server": f"https://{self.server.place}", "certificate-authority-data": ca}
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "work",
-            "clusters": [{"name": "cluster", "cluster": cluster}],
-            "users": [{"name": "ada", "user": user}],
-            "contexts": [{"name": "work", "context": {"cluster": "cluster", "user": "ada"}}],
-        }
-        account.write(account.home / ".kube/config", json.dumps(config), mode=0o600)
+        config = describe_cluster(self.server, user)
+        account.write(account.home / ".kube/config", config, mode=0o600)
         account.own(account.home / ".kube")
         profile = account.home / ".config/airlock/agents/my/airlock.toml"
         text = profile.read_text().partition("[kubectl]")[0]

@@ -20,7 +20,7 @@ from . import aws_server
 from .engine import WORKER
 from .github_api import answer_github
 from .npm_registry import Registry
-from .terraform import REGISTRY, RELEASES
+from .terraform import REGISTRY
 from .web_server import Answer, Asked, Bodiless, Page, WebServer, running_web
 
 ADDRESS = f"127.77.{WORKER}.1"
@@ -34,8 +34,8 @@ FILES = "files.pythonhosted.org"
 UPLOAD = "upload.pypi.org"
 INDEX = "index.airlock.test"
 DOWNLOADS = "downloads.airlock.test"
-"""Has what Terraform's registry leads to, beside HashiCorp's own releases."""
-OPEN = (REGISTRY, RELEASES, DOWNLOADS)
+"""Where the archives are that Terraform's registry names."""
+OPEN = (REGISTRY, DOWNLOADS)
 """These want no credential."""
 NAMES = (GITHUB, ANTHROPIC, OPENAI, STORAGE, NPM, PYPI, FILES, UPLOAD, INDEX, *OPEN)
 WRITTEN = "acme-out"

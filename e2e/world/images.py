@@ -39,7 +39,7 @@ WORKSTATION_PACKAGES = (
 API_PACKAGES = ("ca-certificates", "curl", "gh", "git", "npm", "python3-pip")
 LANGUAGE_PACKAGES = (
     *("awscli", "ca-certificates", "curl", "default-jdk-headless", "golang-go", "libstdc++6"),
-    *("musl", "python3-pip"),
+    "python3-pip",
 )
 DEBIAN_OPTIONS = (
     "--variant=minbase",
@@ -197,10 +197,7 @@ def make_api_tools() -> str:
 
 @one_at_a_time()
 def make_languages() -> str:
-    """Make the image of a Debian with languages and programs of them for APIs; return it.
-
-    musl, the C library of Alpine, is beside Debian's own.
-    """
+    """Make the image of a Debian with languages and programs of them for APIs; return it."""
     # Java's packages link to their manuals, which stay away.
     manuals = '--essential-hook=mkdir -p "$1/usr/share/man/man1"'
     name = "airlock-e2e/debian-languages"

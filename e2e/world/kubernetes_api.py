@@ -61,6 +61,21 @@ def running_kubernetes(
         yield server
 
 
+def describe_cluster(server: WebServer, user: object) -> str:
+    """Return a kubeconfig whose one context has the cluster and `user`."""
+    ca = base64.b64encode(server.authority.read_bytes()).decode()
+    cluster = {"server": f"https://{server.place}", "certificate-authority-data": ca}
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "work",
+        "clusters": [{"name": "cluster", "cluster": cluster}],
+        "users": [{"name": "ada", "user": user}],
+        "contexts": [{"name": "work", "context": {"cluster": "cluster", "user": "ada"}}],
+    }
+    return json.dumps(config)
+
+
 def _follow(read: threading.Event) -> Iterator[bytes]:
     yield LOGGED.encode()
     read.wait(30)

@@ -19,8 +19,6 @@ from pathlib import Path
 from .web_server import Bodiless
 
 REGISTRY = "registry.terraform.io"
-RELEASES = "releases.hashicorp.com"
-"""Where the registry's providers of HashiCorp lie."""
 
 _VERSION = "3.39.0"
 _ARCHIVE = f"terraform-provider-aws_{_VERSION}_linux_amd64.zip"

@@ -1,18 +1,20 @@
 """One person and one daemon for all tests of APIs."""
 
 import hashlib
+import itertools
 import platform
 import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from e2e.world.executables import Executables
-from e2e.world.images import load_layers, make_languages
+from e2e.world.images import load_layers, make_languages, temporary_image
 from e2e.world.need import need
 from e2e.world.scene import Stage
 
@@ -102,6 +104,14 @@ def nodes(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
             if name.endswith("/bin/node") or ".libs/" in name:
                 Path(archive.extract(name, made / "musl")).chmod(0o755)
     return made
+
+
+@pytest.fixture
+def make_image() -> Iterator[Callable[[str], str]]:
+    """Return what makes an image of a Dockerfile, until the test ends."""
+    with ExitStack() as stack:
+        numbers = itertools.count()
+        yield lambda text: stack.enter_context(temporary_image(f"apis-{next(numbers)}", text))
 
 
 @pytest.fixture

@@ -4,13 +4,11 @@ import json
 import re
 import shlex
 import textwrap
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from e2e.world.api_services import GITHUB
-from e2e.world.images import Images, temporary_image
+from e2e.world.images import Images
 from e2e.world.wheels import CHECKOUT
 
 from .place import Place
@@ -43,18 +41,6 @@ COPY --from=tools /usr/local/bin/go-client /client
 USER 1000:1000
 ENTRYPOINT ["/airlock-shim", "--exec", "/client"]
 """
-
-
-@pytest.fixture
-def make_image(languages: str, images: Images) -> Iterator[Callable[[str, str], str]]:
-    """Return what makes an image of a Dockerfile, until the test ends."""
-    with ExitStack() as stack:
-
-        def make(name: str, recipe: str) -> str:
-            text = recipe.format(languages=languages, shim=images.shim)
-            return stack.enter_context(temporary_image(f"clients-{name}", text))
-
-        yield make
 
 
 def test_programs_of_each_language_reach_an_api(place: Place, languages: str, nodes: Path) -> None:
@@ -102,10 +88,10 @@ def test_programs_in_alpine_reach_an_api(place: Place, alpine: str, nodes: Path)
 
 
 def test_an_image_with_the_shim_and_one_program(
-    place: Place, make_image: Callable[[str, str], str]
+    place: Place, make_image: Callable[[str], str], languages: str, images: Images
 ) -> None:
     """FROM scratch, with a user who is nobody on the host: the shim is its entrypoint."""
-    image = make_image("alone", ALONE)
+    image = make_image(ALONE.format(languages=languages, shim=images.shim))
     sockets = place.person.account.home / ".config/airlock/sockets/my"
     line = f"docker run --rm --network=none --volume={sockets}:/run/airlock:ro {image} {URL}"
     assert json.loads(place.person.run(line, cwd=place.project.path)) == ADA

@@ -3,11 +3,9 @@
 import json
 import re
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from e2e.world.api_services import (
     ANSWER,
     ANTHROPIC,
@@ -18,7 +16,6 @@ from e2e.world.api_services import (
     STORAGE,
     WRITTEN,
 )
-from e2e.world.images import Images, temporary_image
 from e2e.world.running import Running
 
 from .place import Place
@@ -198,43 +195,20 @@ def test_npm_installs_and_publishes_what_is_granted(place: Place) -> None:
     assert {each.account for each in place.asked(NPM)} <= {"", f"Bearer {place.secrets[NPM]}"}
 
 
-@pytest.fixture
-def make_image(place: Place, images: Images) -> Iterator[Callable[[str], str]]:
-    """Return what makes an image of a Dockerfile, until the test ends."""
-    with ExitStack() as stack:
-
-        def make(recipe: str) -> str:
-            name = f"apis-{len(recipe)}"
-            text = recipe.format(tools=place.image, busybox=images.busybox)
-            return stack.enter_context(temporary_image(name, text))
-
-        yield make
-
-
 def test_an_image_without_a_distribution(place: Place, make_image: Callable[[str], str]) -> None:
     """What distroless images have of Debian, and gh: no shell, and a user who is nobody here."""
-    image = make_image(DISTROLESS)
+    image = make_image(DISTROLESS.format(tools=place.image))
     line = shlex.join((*place.words("", "--image-user", image=image), "/usr/bin/gh", "api", "user"))
     assert json.loads(place.person.run(line, cwd=place.project.path)) == {"login": "ada"}
 
 
 def test_an_image_of_another_user(place: Place, make_image: Callable[[str], str]) -> None:
     """Whose user is nobody on the host, and who has an entrypoint of its own."""
-    image = make_image('FROM {tools}\nUSER 4321:4321\nENTRYPOINT ["/usr/bin/env", "OWN=yes"]\n')
+    image = make_image(
+        f'FROM {place.image}\nUSER 4321:4321\nENTRYPOINT ["/usr/bin/env", "OWN=yes"]\n'
+    )
     line = "id -u; echo $OWN; gh api user --jq .login"
     assert place.run(line, "--image-user", image=image).split() == ["4321", "yes", "ada"]
-
-
-def test_a_container_of_dockers_own(place: Place) -> None:
-    """With the shim as its entrypoint, and no variable set: the shim has them from the daemon."""
-    sockets = place.person.account.home / ".config/airlock/sockets/my"
-    shim = place.person.executables.shim.resolve()
-    mounts = f"--volume={sockets}:/run/airlock:ro --volume={shim}:/airlock-shim:ro"
-    line = (
-        f"docker run --rm --network=none {mounts} --entrypoint=/airlock-shim {place.image} --exec"
-    )
-    line += " gh api user --jq .login"
-    assert place.person.run(line, cwd=place.project.path) == "ada"
 
 
 def test_a_container_outlives_a_restart_of_the_daemon(place: Place) -> None:
