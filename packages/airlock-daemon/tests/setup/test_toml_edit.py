@@ -99,7 +99,7 @@ def test_a_table_is_added_after_all_else() -> None:
         ("[a]\n\n[my]\npath = 'x'\n\n# of b\n[b]\n", "[a]\n\n# of b\n[b]\n"),
         ("[a]\n\n[my]\npath = 'x'\n", "[a]\n"),
         ("['my']\npath = 'x'\n[my2]\n", "[my2]\n"),
-        ("my.path = 'x'\n[a]\n", "[a]\n"),
+        ("my.path = 'x'\r\n[a]\n", "[a]\n"),
     ],
 )
 def test_a_table_is_removed_and_what_stands_around_it_stays(before: str, after: str) -> None:

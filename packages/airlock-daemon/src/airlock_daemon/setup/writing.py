@@ -244,6 +244,8 @@ def comment_out(text: str, keys: Collection[tuple[str, ...]]) -> str | None:
 def _edit(text: str, change: "Callable[[TOMLDocument], None]", wanted: object) -> str | None:
     """The text after a change of what it says; None where that is not what is wanted."""
     edited = _apply(text if text.endswith("\n") or not text else f"{text}\n", change)
+    if "\r\n" in text:
+        edited = re.sub("\r?\n", "\r\n", edited)
     try:
         return edited if tomllib.loads(edited) == wanted else None
     except tomllib.TOMLDecodeError:
@@ -255,8 +257,7 @@ def _apply(text: str, change: "Callable[[TOMLDocument], None]") -> str:
 
     document = tomlkit.parse(text)
     change(document)
-    edited = document.as_string()
-    return re.sub("\r?\n", "\r\n", edited) if "\r\n" in text else edited
+    return document.as_string()
 
 
 def _change_lines(
