@@ -15,7 +15,7 @@ from airlock_daemon.brokers.git.rules import (
     verb_of,
 )
 from airlock_daemon.brokers.git.url_admission import admit_service, admit_url
-from airlock_daemon.brokers.means import Means
+from airlock_daemon.brokers.requester import Requester
 from airlock_daemon.brokers.ssh.goal import Goal
 from airlock_daemon.brokers.ssh.pinning import Pinning
 from airlock_daemon.brokers.ssh.words import build_words, profile_words
@@ -26,7 +26,7 @@ from airlock_modules.remotes.lfs import read_lfs_words
 from airlock_wire import quote
 
 
-async def admit(args: tuple[str, ...], generation: Generation, means: Means) -> Errand:
+async def admit(args: tuple[str, ...], generation: Generation, requester: Requester) -> Errand:
     """Admit what `args` of git-remote ask for.
 
     Raises Denied (layer "broker" for words and destination, "module" or "profile" by git's rules),
@@ -34,10 +34,10 @@ async def admit(args: tuple[str, ...], generation: Generation, means: Means) -> 
     """
     transport, words = (args[0], args[1:]) if args else ("", ())
     if transport == "lfs":
-        return await _admit_lfs(words, generation, means)
+        return await _admit_lfs(words, generation, requester)
     _admit_protocol(transport, generation)
     if transport in ("https", "http"):
-        return await admit_url(transport, words, generation, means)
+        return await admit_url(transport, words, generation, requester)
     if transport != "ssh":
         raise Denied(
             f"git-remote does not speak {quote(transport, limit=40)}: it speaks ssh and https",
@@ -51,7 +51,7 @@ async def admit(args: tuple[str, ...], generation: Generation, means: Means) -> 
         raise refuse_words(error) from error
     command = f"{asked.service} '{asked.destination.path}'"
     options = ("-T", *(("-oSendEnv=GIT_PROTOCOL",) if asked.sends_protocol else ()))
-    return await _admit_ssh(asked, command, options, generation, means)
+    return await _admit_ssh(asked, command, options, generation, requester)
 
 
 def _admit_protocol(name: str, generation: Generation) -> None:
@@ -71,11 +71,11 @@ async def _admit_ssh(
     command: str,
     options: tuple[str, ...],
     generation: Generation,
-    means: Means,
+    requester: Requester,
 ) -> SshErrand:
     """Admit what is `asked`, for which ssh runs `command` at the remote."""
     place = find_granted(asked, generation)
-    words = profile_words(generation.agent.profile.env, home=means.home)
+    words = profile_words(generation.agent.profile.env, home=requester.home)
     program = generation.programs.demand(words[0])
     goal = Goal(
         user=asked.destination.user,
@@ -90,13 +90,17 @@ async def _admit_ssh(
     pinned: tuple[str, ...] = ()
     if place is None or not place.is_literal:
         refuse = partial(needs_line, asked, verb="name")
-        pinning = Pinning(goal, build, programs=generation.programs, means=means, refuse=refuse)
+        pinning = Pinning(
+            goal, build, programs=generation.programs, requester=requester, refuse=refuse
+        )
         pinned = await pinning.pin(is_granted=place is not None)
     judge_as_git((verb_of(asked), url_of(asked)), generation)
     return SshErrand(asked=asked, program=program, argv=build(pinned), is_pinned=place is not None)
 
 
-async def _admit_lfs(words: tuple[str, ...], generation: Generation, means: Means) -> LfsErrand:
+async def _admit_lfs(
+    words: tuple[str, ...], generation: Generation, requester: Requester
+) -> LfsErrand:
     """Admit the agent of git-lfs: as the fetch or push that downloads and uploads are a part of."""
     try:
         wanted = read_lfs_words(words)
@@ -110,9 +114,9 @@ async def _admit_lfs(words: tuple[str, ...], generation: Generation, means: Mean
     api = login = None
     if transport == "ssh":
         command = f"git-lfs-authenticate '{asked.destination.path}' {wanted.operation}"
-        login = await _admit_ssh(asked, command, ("-T",), generation, means)
+        login = await _admit_ssh(asked, command, ("-T",), generation, requester)
     else:
-        api = await admit_url(transport, wanted.words[1:], generation, means)
+        api = await admit_url(transport, wanted.words[1:], generation, requester)
         admit_service(api, asked, generation)
     return LfsErrand(
         wanted=wanted,
