@@ -6,7 +6,7 @@ from trio.lowlevel import ParkingLot
 from airlock_daemon.audit.allowance import Allowance
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.fairness.pace import Pace
-from airlock_daemon.fairness.weight import weigh
+from airlock_daemon.fairness.weight import bound_weight, weigh
 from airlock_daemon.setup.limits import Limits
 from airlock_wire import Request
 
@@ -17,10 +17,6 @@ SMALL = 16_384
 
 CLOSE_SOME = "close connections that are not in use"
 """What to do where there are too many."""
-
-# What a line takes in memory as a request is fewer than so many times its bytes: most for texts of
-# which each takes three of them.
-ROOM = 32
 
 
 class Gate:
@@ -72,7 +68,7 @@ class Gate:
 
         Returns what to `release` then. Raises Denied (layer "limit") where that is too much.
         """
-        if size * ROOM <= SMALL:
+        if bound_weight(request, size) <= SMALL:
             return 0
         weight = weigh(request)
         if weight <= SMALL:

@@ -229,13 +229,16 @@ async def _begin(job: Job, call: Call, command: Command, emit: Emit, room: Room 
 
 
 async def _conclude(call: Call, finished: Finished, *, answers: bool) -> None:
-    call.recording.note(exit_code=finished.ended.exit_code, signal=finished.ended.signal)
+    ended = finished.ended
     if answers:
-        await _answer(call, finished)
+        await _answer(call, finished, exit_code=ended.exit_code, signal=ended.signal)
+    else:
+        call.recording.note(exit_code=ended.exit_code, signal=ended.signal)
 
 
-async def _answer(call: Call, finished: Finished) -> None:
-    call.recording.write("allowed")
+async def _answer(call: Call, finished: Finished, **facts: object) -> None:
+    """Write the record, with further facts, and answer the client."""
+    call.recording.write("allowed", **facts)
     ended = finished.ended
     await call.session.send_result(
         ended.exit_code, signal=ended.signal, stdin_bytes=finished.stdin_bytes
