@@ -41,10 +41,9 @@ def advising(module: Module) -> Iterator[None]:
     try:
         yield
     except Denied as error:
-        more = ""
         if runs_git(module):
-            more = _OWN_GIT
+            error.hint = f"{error.hint}{_OWN_GIT}"
         elif is_home(module):
-            more = f'; or write [sandbox] box = "none" in {module.source}, to run it without'
-        hint = f"{error.hint}{more}"
-        raise Denied(error.message, layer=error.layer, rule=error.rule, hint=hint) from error
+            without = f'; or write [sandbox] box = "none" in {module.source}, to run it without'
+            error.hint = f"{error.hint}{without}"
+        raise
