@@ -10,13 +10,12 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.brokers.git.conversation import Conversation
+from airlock_daemon.brokers.git.conversation import Conversation, Transport
 from airlock_daemon.brokers.git.errand import LfsErrand, SshErrand, UrlErrand
-from airlock_daemon.brokers.git.lfs_conversation import LfsConversation
+from airlock_daemon.brokers.git.lfs import LfsConversation
+from airlock_daemon.brokers.git.smart_http import UrlConversation
 from airlock_daemon.brokers.git.streams import PassedStreams, SentStreams, Streams
-from airlock_daemon.brokers.git.transport import Transport
-from airlock_daemon.brokers.git.url_conversation import UrlConversation
-from airlock_daemon.command.launch import Ended, Launch, cannot_start
+from airlock_daemon.command.launcher import Ended, Launch, cannot_start
 from airlock_daemon.command.order import CommandLine
 from airlock_daemon.command.process import Command
 from airlock_daemon.command.stdio import Direct, Emit, Piped, PseudoTerminal, Stdio
@@ -33,12 +32,9 @@ from airlock_daemon.request.logins import add_logins
 from airlock_daemon.request.post_exec import Capture, review, send
 from airlock_daemon.request.relay import Origin, Relay
 from airlock_daemon.request.state import log
-from airlock_daemon.sandbox.fencing import Fencing, private_directory
-from airlock_daemon.sandbox.launch import BoxedLaunch
-from airlock_daemon.sandbox.leftovers import Leftover
-from airlock_daemon.sandbox.making import Workshop
-from airlock_daemon.sandbox.room import Room
-from airlock_daemon.sandbox.starting import start_boxed
+from airlock_daemon.sandbox.landlock import Fencing, private_directory
+from airlock_daemon.sandbox.launch import BoxedLaunch, Leftover, Workshop
+from airlock_daemon.sandbox.prewarmed import Room, start_boxed
 from airlock_wire import ErrorObject, RemoteProtocolError, Signal, Stream
 
 _Result = TypeVar("_Result")
@@ -87,7 +83,8 @@ async def run_job(job: Job, call: Call) -> None:
         if is_captured:
             await send(reviewed, call.session, agent.turns)
             finished = replace(finished, ended=reviewed.ended)
-        await _answer(call, finished)
+        recording.write("allowed")
+        await _send_result(call, finished)
     finally:
         agent.share.give_back(place)
         place.give_back()
@@ -231,14 +228,13 @@ async def _begin(job: Job, call: Call, command: Command, emit: Emit, room: Room 
 async def _conclude(call: Call, finished: Finished, *, answers: bool) -> None:
     ended = finished.ended
     if answers:
-        await _answer(call, finished, exit_code=ended.exit_code, signal=ended.signal)
+        call.recording.write("allowed", exit_code=ended.exit_code, signal=ended.signal)
+        await _send_result(call, finished)
     else:
         call.recording.note(exit_code=ended.exit_code, signal=ended.signal)
 
 
-async def _answer(call: Call, finished: Finished, **facts: object) -> None:
-    """Write the record, with further facts, and answer the client."""
-    call.recording.write("allowed", **facts)
+async def _send_result(call: Call, finished: Finished) -> None:
     ended = finished.ended
     await call.session.send_result(
         ended.exit_code, signal=ended.signal, stdin_bytes=finished.stdin_bytes
