@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, closing
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 import trio
@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 from airlock_daemon.brokers.git.conversation import Conversation, Transport
 from airlock_daemon.brokers.git.errand import LfsErrand, SshErrand, UrlErrand
-from airlock_daemon.brokers.git.lfs import LfsConversation
 from airlock_daemon.brokers.git.smart_http import UrlConversation
 from airlock_daemon.brokers.git.streams import PassedStreams, SentStreams, Streams
 from airlock_daemon.command.launcher import Ended, Launch, cannot_start
@@ -36,6 +35,9 @@ from airlock_daemon.sandbox.landlock import Fencing, private_directory
 from airlock_daemon.sandbox.launch import BoxedLaunch, Leftover, Workshop
 from airlock_daemon.sandbox.prewarmed import Room, start_boxed
 from airlock_wire import ErrorObject, RemoteProtocolError, Signal, Stream
+
+if TYPE_CHECKING:
+    from airlock_daemon.brokers.git.lfs import LfsConversation
 
 _Result = TypeVar("_Result")
 
@@ -452,10 +454,13 @@ async def _hold(job: Job, call: Call, emit: Emit) -> Finished:
         return Finished(ended, streams.taken)
 
 
-def _make_conversation(job: Job, call: Call) -> UrlConversation | LfsConversation:
+def _make_conversation(job: Job, call: Call) -> "UrlConversation | LfsConversation":
     records = ConversationLog(call.recording)
     if isinstance(job.errand, UrlErrand) and job.requester is not None:
         return UrlConversation(job.errand, job.requester, tell=records.write)
     if isinstance(job.errand, LfsErrand) and job.requester is not None:
+        # Most daemons carry no large files.
+        from airlock_daemon.brokers.git.lfs import LfsConversation  # noqa: PLC0415
+
         return LfsConversation(job.errand, job.requester, tell=records.write_object)
     raise TypeError(job.errand)
