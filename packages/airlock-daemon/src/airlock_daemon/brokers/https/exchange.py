@@ -100,6 +100,25 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     dropped: tuple[str, ...] = ()
 
 
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """What is sent on of a request that was granted. `body` has been read, None where it streams.
+
+    `dropped` are the names of headers that are not among `headers`. `secrets` may be in no answer;
+    they are good no more where one is 401, or another error that begins with what `spent` finds.
+    `rewrite` makes the body of a good answer anew, and raises Failed where it cannot. With
+    `takes_packed` a compressed answer is passed on, and not searched.
+    """
+
+    query: str
+    headers: tuple[tuple[bytes, bytes], ...]
+    dropped: tuple[str, ...]
+    secrets: tuple[str, ...]
+    body: Held | None = None
+    rewrite: Callable[[bytes], bytes] | None = None
+    takes_packed: bool = False
+    spent: re.Pattern[bytes] | None = None
+
+
 class _Reader:
     """Receives something long in pieces, from some point on in turns with others."""
 
@@ -255,48 +274,33 @@ class _Stale(Exception):
 
 
 class Exchange:
-    """Carries one request. `headers` and `target` are what the service gets."""
+    """Carries one request."""
 
     def __init__(
         self,
         incoming: Incoming,
+        prepared: Prepared,
         service: Service,
         turns: Taking,
         *,
         api: Api,
         authority: str,
-        target: str,
-        headers: tuple[tuple[bytes, bytes], ...],
-        dropped: tuple[str, ...],
-        body: Held | None,
-        secrets: tuple[str, ...],
         spend: Callable[[], Awaitable[None]],
-        rewrite: Callable[[bytes], bytes] | None = None,
-        takes_packed: bool = False,
-        spent: re.Pattern[bytes] | None = None,
     ) -> None:
-        """`dropped` are the names of headers that are not among `headers`. `body` has been read.
-        `spend` is called where `secrets` are refused: by 401, or by another error that begins with
-        what `spent` finds.
-
-        `rewrite` makes the body of a good answer anew, and raises Failed where it cannot. With
-        `takes_packed` a compressed answer is passed on, and not searched.
-        """
+        """`spend` is called where the service does not take the credential any more."""
         self._incoming = incoming
+        self._prepared = prepared
         self._service = service
         self._turns = turns
         self._api = api
+        path, query = incoming.head.path, prepared.query
         self._request = h11.Request(
             method=incoming.head.method,
-            target=target,
-            headers=_write_headers(incoming, authority, headers, body, is_searched=bool(secrets)),
+            target=f"{path}?{query}" if query else path,
+            headers=_write_headers(incoming, authority, prepared),
         )
-        self._dropped = dropped
-        self._body = body
-        self._search = Search(*secrets)
-        self._rewrite = rewrite
-        self._takes_packed = takes_packed
-        self._spent = spent
+        self._search = Search(*prepared.secrets)
+        self._spent = prepared.spent
         self._spend = spend
         self._may_go = trio.Event()
         # From then on nothing of the request is read, so that it shows where the tool goes.
@@ -342,19 +346,19 @@ class Exchange:
         is_clean = self._is_sent and self._incoming.is_over
         return Result(
             status=self._status,
-            sent=self._incoming.count if self._body is None else self._body.size,
+            sent=self._incoming.count if self._prepared.body is None else self._prepared.body.size,
             received=self._received,
             fault=fault,
             is_reusable=fault is None and is_clean and not self._is_upgraded,
             is_upgraded=fault is None and self._is_upgraded,
             rest=self._incoming.rest,
             early=self._early,
-            dropped=self._dropped,
+            dropped=self._prepared.dropped,
         )
 
     async def _carry(self) -> None:
         """Send the request and pass the answer on, at the same time where it has a body to come."""
-        size = 0 if self._body is None else self._body.size
+        size = 0 if self._prepared.body is None else self._prepared.body.size
         if self._incoming.is_whole and size <= _SENT_AT_ONCE:
             # It may have answered before.
             with suppress(trio.BrokenResourceError):
@@ -389,10 +393,10 @@ class Exchange:
             scope.cancel()
 
     async def _send_whole(self) -> None:
-        if self._body is not None:
+        if self._prepared.body is not None:
             await self._write(self._request)
             at = 0
-            while piece := self._body.read(at):
+            while piece := self._prepared.body.read(at):
                 at += len(piece)
                 if at > _BULK:
                     await self._turns.take()
@@ -434,16 +438,17 @@ class Exchange:
             raise TooWide(self._api)
         if response.status_code == 401:
             await self._spend()
-        if self._dropped:
-            headers.append((NOT_SENT, ", ".join(self._dropped).encode()))
+        if self._prepared.dropped:
+            headers.append((NOT_SENT, ", ".join(self._prepared.dropped).encode()))
         if not self._incoming.is_whole:
             # What still comes of the request is not read.
             headers.append((b"connection", b"close"))
         reason = b"" if self._search.is_in(b"", response.reason) else response.reason
         head = h11.Response(status_code=response.status_code, reason=reason, headers=headers)
         try:
-            if self._rewrite is not None and head.status_code < HTTPStatus.MULTIPLE_CHOICES:
-                await self._pass_rewritten(self._rewrite, head)
+            rewrite = self._prepared.rewrite
+            if rewrite is not None and head.status_code < HTTPStatus.MULTIPLE_CHOICES:
+                await self._pass_rewritten(rewrite, head)
             else:
                 await self._pass(head)
         except Exposed:
@@ -621,7 +626,7 @@ class Exchange:
             raise _broken("it has two lengths")
         packed = {value.lower() for name, value in found if name == b"content-encoding"}
         if self._search.is_on and packed - {b"identity"}:
-            if not self._takes_packed:
+            if not self._prepared.takes_packed:
                 raise _broken("it is compressed, which was not asked for")
             self._search = Search()
         if any(self._search.is_in(name, value) for name, value in found):
@@ -649,18 +654,11 @@ def _frame(head: Head) -> bytes:
     return b"\r\n".join((*lines, b"", b""))
 
 
-def _write_headers(
-    incoming: Incoming,
-    authority: str,
-    headers: tuple[tuple[bytes, bytes], ...],
-    body: Held | None,
-    *,
-    is_searched: bool,
-) -> _Headers:
-    head = incoming.head
+def _write_headers(incoming: Incoming, authority: str, prepared: Prepared) -> _Headers:
+    head, body, is_searched = incoming.head, prepared.body, bool(prepared.secrets)
     dropped = _OWN | ({b"accept-encoding"} if is_searched else set())
     written = [(b"host", authority.encode())]
-    written += [(name, value) for name, value in headers if name not in dropped]
+    written += [(name, value) for name, value in prepared.headers if name not in dropped]
     if is_searched:
         written.append((b"accept-encoding", b"identity"))
     length, coding = head.get("content-length"), head.get("transfer-encoding")
