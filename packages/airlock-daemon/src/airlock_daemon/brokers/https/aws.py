@@ -18,8 +18,8 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from airlock_daemon.brokers.https.exchange import Incoming, Prepared
-from airlock_daemon.brokers.https.spool import Held, Spool
+from airlock_daemon.brokers.https.exchange import Prepared
+from airlock_daemon.brokers.https.incoming import Held, Incoming, Spool
 from airlock_daemon.errors import AND_RELOAD, Failed
 from airlock_modules.apis import Api, BadHead, ForeignCredential, Head
 from airlock_modules.apis.aws import Call, Keys

@@ -14,14 +14,8 @@ import trio
 from airlock_daemon.brokers.egress.destinations import Destination
 from airlock_daemon.brokers.http.tls import TlsStream
 from airlock_daemon.brokers.https.aws import AwsRequest, Means, read_request, sign_request
-from airlock_daemon.brokers.https.exchange import (
-    PIECE,
-    Damaged,
-    Exchange,
-    Incoming,
-    Prepared,
-    Result,
-)
+from airlock_daemon.brokers.https.exchange import Exchange, Prepared, Result
+from airlock_daemon.brokers.https.incoming import PIECE, Damaged, Held, Incoming
 from airlock_daemon.brokers.https.messages import (
     Answer,
     Finished,
@@ -35,7 +29,6 @@ from airlock_daemon.brokers.https.refusals import answer
 from airlock_daemon.brokers.https.scopes import NotTaken, Scopes, TooWide
 from airlock_daemon.brokers.https.service import Service
 from airlock_daemon.brokers.https.splicing import say_last, splice
-from airlock_daemon.brokers.https.spool import Held
 from airlock_daemon.errors import AirlockError, Denied, Failed
 from airlock_daemon.fairness.turns import Taking
 from airlock_modules.apis import (

@@ -1,7 +1,8 @@
 """One request that was granted, and its answer: both are written anew, and stream both ways.
 
 The head is the one that was judged. h11 frames the bodies, from heads that leave nothing to it:
-ours of the request, and the service's answer, which is refused where it has two lengths.
+ours of the request, and the service's answer, which is refused where it has two lengths. Of an
+answer with a long body of known length it reads the head alone.
 """
 
 import re
@@ -14,32 +15,22 @@ import msgspec
 import trio
 
 from airlock_daemon.brokers.http.searching import Exposed, Search
-from airlock_daemon.brokers.http.tls import TlsStream
+from airlock_daemon.brokers.https.incoming import BULK, Damaged, Held, Incoming, Reader, send
 from airlock_daemon.brokers.https.scopes import TooWide, read_scopes
 from airlock_daemon.brokers.https.service import Service
-from airlock_daemon.brokers.https.spool import Held
 from airlock_daemon.errors import Failed
 from airlock_daemon.fairness.turns import Taking
-from airlock_modules.apis import LONGEST_HEAD, Api, Head
-
-PIECE = 1 << 17
-"""Bytes that are read at once."""
+from airlock_modules.apis import Api
 
 _CUT_OFF = "it was cut off, or is not as HTTP has it"
-# A body takes turns with others from here on.
-_BULK = 1 << 18
-# Answers of 1xx before one, and bytes of the tool's next request that are read meanwhile.
+# Answers of 1xx before one.
 _MOST_INTERIM = 8
 _LONGEST_REWRITTEN = 1 << 20
-_MOST_AHEAD = LONGEST_HEAD
 
 # A model may think so long before it answers, and `logs -f` be silent. Who has gone is found out
 # otherwise: the tool by the end of its connection, the service by TCP's keepalive.
 _ANSWER_S = 1800.0
 _QUIET_S = 6 * 3600.0
-# How long either side may take for a piece.
-_WRITE_S = 600.0
-_BODY_S = 600.0
 # What comes later is waited for together with the tool's going.
 _PROMPT_S = 0.05
 # A body that every kernel takes without waiting for the service.
@@ -71,13 +62,6 @@ _DROPPED = _HOP_BY_HOP | {b"set-cookie", b"set-cookie2", b"alt-svc", b"strict-tr
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _Headers = list[tuple[bytes, bytes]]
-
-
-class Damaged(Failed):
-    """A request that is not passed on."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(f"the request cannot be passed on: {why}", hint="send it whole")
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,152 +101,6 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     rewrite: Callable[[bytes], bytes] | None = None
     takes_packed: bool = False
     spent: re.Pattern[bytes] | None = None
-
-
-class _Reader:
-    """Receives something long in pieces, from some point on in turns with others."""
-
-    def __init__(self, turns: Taking, wait: Callable[[], Awaitable[None]]) -> None:
-        """`wait` returns when more has come."""
-        self._turns = turns
-        self._wait = wait
-        self._count = 0
-        self._turn_at = _BULK
-
-    async def read(self, stream: TlsStream) -> bytes:
-        """The next piece, b"" at the end. Raises BrokenResourceError, and what `wait` raises."""
-        if self._count >= self._turn_at:
-            await self._take_turn()
-        elif 0 < self._count < _BULK:
-            await trio.lowlevel.checkpoint()
-        while (data := stream.receive_now(PIECE)) is None:
-            await self._wait()
-            if self._count >= _BULK:
-                await self._take_turn()
-        self._count += len(data)
-        return data
-
-    async def _take_turn(self) -> None:
-        """Wait for a turn, which is for so many bytes."""
-        await self._turns.take()
-        self._turn_at = self._count + _BULK
-
-
-class Incoming:
-    """A request of the tool whose head has been read. `body` is for once.
-
-    A body of known length is counted here; h11 reads one in chunks, and writes the answer.
-    """
-
-    def __init__(self, client: TlsStream, head: Head, behind: bytes, turns: Taking) -> None:
-        """`behind` is what came behind the head."""
-        self.head = head
-        self._client = client
-        self._reader = _Reader(turns, self._wait_for_more)
-        self._talk = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST_HEAD)
-        self._is_chunked = head.get("transfer-encoding") is not None
-        # Of a body that is counted, what is still to be read; what of it, and behind it, is here.
-        self._left = 0 if self._is_chunked else int(head.get("content-length") or 0)
-        self._behind = b"" if self._is_chunked else behind
-        self._talk.receive_data(_frame(head) + (behind if self._is_chunked else b""))
-        self._talk.next_event()
-        if not self._is_chunked:
-            self._talk.next_event()
-        self.is_held_back = head.get("expect") is not None and not self.is_whole
-        """Whether the tool waits for leave before it sends the body."""
-        self._ahead = b""
-        self.count = 0
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the body has been read to its end."""
-        return not self._left and self._talk.their_state is not h11.SEND_BODY
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether some of the body has come, or there is none."""
-        return self.is_whole or bool(self._behind or self._talk.trailing_data[0])
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it is answered, so that the next one may come."""
-        return self.is_whole and self._talk.our_state is h11.DONE is self._talk.their_state
-
-    @property
-    def rest(self) -> bytes:
-        """What came behind the request."""
-        return self._behind + self._talk.trailing_data[0] + self._ahead
-
-    async def allow(self) -> None:
-        """Give that leave, where it is waited for."""
-        if self.is_held_back:
-            self.is_held_back = False
-            await self.answer(h11.InformationalResponse(status_code=100, headers=[]))
-
-    async def read(self) -> bytes:
-        """The next piece of the body, b"" at its end. Raises Damaged."""
-        piece = await (self._read_chunks() if self._is_chunked else self._read_counted())
-        self.is_held_back = False
-        self.count += len(piece)
-        return piece
-
-    async def _read_counted(self) -> bytes:
-        if not self._left:
-            return b""
-        data = self._behind or await self._receive()
-        if not data:
-            raise _cut_off()
-        piece, self._behind = data[: self._left], data[self._left :]
-        self._left -= len(piece)
-        return piece
-
-    async def _read_chunks(self) -> bytes:
-        pieces: list[bytes] = []
-        while not self.is_whole:
-            try:
-                event = self._talk.next_event()
-            except h11.RemoteProtocolError:
-                raise _cut_off() from None
-            if isinstance(event, h11.Data):
-                pieces.append(bytes(event.data))
-            elif isinstance(event, h11.EndOfMessage):
-                if event.headers:
-                    raise Damaged("it has trailers")
-            elif pieces:
-                break
-            else:
-                self._talk.receive_data(await self._receive())
-        return b"".join(pieces)
-
-    async def _receive(self) -> bytes:
-        try:
-            return await self._reader.read(self._client)
-        except trio.TooSlowError:
-            raise Damaged(f"nothing more of it came in {_BODY_S:g} s") from None
-        except trio.BrokenResourceError:
-            raise Damaged("the tool has gone") from None
-
-    async def _wait_for_more(self) -> None:
-        with trio.fail_after(_BODY_S):
-            await self._client.wait_for_more()
-
-    async def wait_for_hanging_up(self) -> None:
-        """Return when the tool has ended its connection; what it sends ahead is kept."""
-        while len(self._ahead) < _MOST_AHEAD:
-            try:
-                data = await self._client.receive_some(_MOST_AHEAD)
-            except trio.BrokenResourceError:
-                return
-            if not data:
-                return
-            self._ahead += data
-        await trio.sleep_forever()
-
-    async def answer(
-        self, *events: h11.InformationalResponse | h11.Response | h11.Data | h11.EndOfMessage
-    ) -> None:
-        """Send parts of the answer. Raises BrokenResourceError."""
-        await _send(self._client, b"".join(self._talk.send(event) or b"" for event in events))
 
 
 class _Gone(Exception):
@@ -309,7 +147,7 @@ class Exchange:
         # Of an answer's long body of known length, what is still to come, and what is here of it.
         self._left: int | None = None
         self._came = b""
-        self._reader = _Reader(turns, self._wait_for_more)
+        self._reader = Reader(turns, self._wait_for_more)
         self._quiet_s = _ANSWER_S
         self._received = 0
         self._status = 0
@@ -398,7 +236,7 @@ class Exchange:
             at = 0
             while piece := self._prepared.body.read(at):
                 at += len(piece)
-                if at > _BULK:
+                if at > BULK:
                     await self._turns.take()
                 await self._write(h11.Data(data=piece))
             await self._write(h11.EndOfMessage())
@@ -424,7 +262,7 @@ class Exchange:
         except h11.LocalProtocolError:
             # h11 counts what was announced.
             raise Damaged("its body has not the length that it announced") from None
-        await _send(self._service.stream, data)
+        await send(self._service.stream, data)
 
     async def _pass_answer(self) -> None:
         response = await self._read_head()
@@ -636,24 +474,6 @@ class Exchange:
         return [(name, value) for name, value in found if name not in dropped]
 
 
-async def _send(stream: TlsStream, data: bytes) -> None:
-    """Send something within a bounded time. Raises BrokenResourceError."""
-    if not stream.send_now(data):
-        try:
-            with trio.fail_after(_WRITE_S):
-                await stream.send_all(b"")
-        except trio.TooSlowError:
-            raise trio.BrokenResourceError from None
-
-
-def _frame(head: Head) -> bytes:
-    """What h11 is given in the place of the head: how to answer, and whether chunks follow."""
-    names = (b"host", b"transfer-encoding", b"connection", b"upgrade")
-    lines = [f"{head.method} / HTTP/1.1".encode()]
-    lines += [b"%s: %s" % (name, value) for name, value in head.headers if name in names]
-    return b"\r\n".join((*lines, b"", b""))
-
-
 def _write_headers(incoming: Incoming, authority: str, prepared: Prepared) -> _Headers:
     head, body, is_searched = incoming.head, prepared.body, bool(prepared.secrets)
     dropped = _OWN | ({b"accept-encoding"} if is_searched else set())
@@ -681,11 +501,7 @@ def _find_length(method: str, response: h11.Response) -> int | None:
     if method == "HEAD" or response.status_code in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
         return None
     length = next((int(value) for name, value in response.headers if name == b"content-length"), 0)
-    return length if length > _BULK else None
-
-
-def _cut_off() -> Damaged:
-    return Damaged("its body was cut off, or cannot be read in one way only")
+    return length if length > BULK else None
 
 
 def _broken(why: str) -> Failed:
