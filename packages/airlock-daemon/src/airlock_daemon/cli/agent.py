@@ -24,7 +24,7 @@ from airlock_daemon.cli.table import print_rows
 from airlock_daemon.cli.wiring import Mount, Wiring, list_replaceable, list_shims
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.platform.support import find_missing
-from airlock_daemon.scan.noted import forget
+from airlock_daemon.scan.scanning import forget
 from airlock_daemon.service.installing import find_manager, start_installed
 from airlock_daemon.setup.agents import Agent, load_agent, read_registration
 from airlock_daemon.setup.apis import AgentApis, find_apis

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from airlock_daemon.brokers.ssh.session import find_granted, read_words
-from airlock_daemon.brokers.ssh.telling import name_operation
+from airlock_daemon.brokers.ssh.session import find_granted, name_operation, read_words
 from airlock_daemon.cli.verdict import Verdict
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.generation import Generation

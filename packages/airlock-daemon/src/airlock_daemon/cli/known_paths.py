@@ -10,10 +10,9 @@ from airlock_daemon.errors import Denied
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.reserved import is_within
-from airlock_daemon.workspace.area import EVERYWHERE
 from airlock_daemon.workspace.beneath import LeadsOutError, count
 from airlock_daemon.workspace.mapping import Mounts
-from airlock_daemon.workspace.path_arguments import judge_paths
+from airlock_daemon.workspace.path_arguments import EVERYWHERE, judge_paths
 from airlock_modules import PathUse
 
 

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from airlock_daemon.brokers.git.push import judge_by
+from airlock_daemon.brokers.git.audit_detail import name_operation
 from airlock_daemon.brokers.git.rules import (
     find_granted,
     judge_as_git,
+    judge_by,
     read_asked,
     url_of,
     verb_of,
 )
-from airlock_daemon.brokers.git.telling import name_operation
 from airlock_daemon.cli.git_words import GitCall
 from airlock_daemon.cli.verdict import Verdict
 from airlock_daemon.errors import Denied

@@ -3,7 +3,7 @@
 import os
 
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.service.program import find_self
+from airlock_daemon.service.manager import find_self
 from airlock_daemon.setup.shim_program import find_shim
 
 

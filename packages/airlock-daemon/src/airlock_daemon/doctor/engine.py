@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 from airlock_daemon.doctor.surroundings import Surroundings
-from airlock_daemon.identity.engine_info import EngineInfo
+from airlock_daemon.identity.engines import EngineInfo
 from airlock_daemon.setup.finding import Finding
 
 _ANSWER_S = 10

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from airlock_daemon.doctor.surroundings import Surroundings
-from airlock_daemon.migrate.advice import advise
+from airlock_daemon.migrate.layout import advise
 from airlock_daemon.setup.finding import Finding
 
 

@@ -27,7 +27,7 @@ from airlock_daemon.brokers.https.messages import (
     ToWorker,
     Unready,
 )
-from airlock_daemon.connection.ending import Ending, Reason
+from airlock_daemon.connection.session import Ending, Reason
 from airlock_daemon.errors import AND_RELOAD, LOOK_AT_MESSAGES, Denied, Failed
 from airlock_daemon.request.https import HUNG_UP, Caller, Operations
 from airlock_daemon.request.state import AgentState, DaemonState, log
@@ -109,7 +109,7 @@ class Worker:
         self._rest()
 
     def review(self) -> None:
-        """End the connections that were upgraded by what is not granted any more."""
+        """End the connections on which something is in progress that is not granted any more."""
         is_removed = self._reason == "removed"
         for question in self._operations.find_revoked(is_removed=is_removed):
             if question in self._asked:
@@ -321,6 +321,8 @@ class Worker:
         with scope, suppress(trio.BrokenResourceError):
             if self._may_go_on(opened):
                 answer = await self._operations.judge(question, opened.caller)
+                # The agent may have been removed while a command gave the credential.
+                self.review()
             else:
                 error = _STOPPING if self._reason == "stop" else REMOVED
                 answer = self._operations.refuse(question, opened.caller, error)
