@@ -37,7 +37,7 @@ def _check(data: bytes) -> None:
     reason = None
     match message:
         case Question():
-            words = (message.api, message.method, message.path)
+            words = (message.api, message.method, message.path, *message.query_names)
             if message.aws is not None:
                 words = (message.api, *message.aws.words)
         case Refused():
@@ -66,6 +66,7 @@ def _make_seeds() -> tuple[bytes, ...]:
         host="api.github.com",
         method="GET",
         path="/repos/a/b",
+        query_names=("page",),
         needs_secret=True,
     )
     refused = Refused(

@@ -100,6 +100,11 @@ class Head(Struct, frozen=True):
         wanted = name.encode()
         return next((value.decode("latin-1") for key, value in self.headers if key == wanted), None)
 
+    @property
+    def query_names(self) -> tuple[str, ...]:
+        """The decoded names of the parameters, in order."""
+        return tuple(name for name, _ in read_query(self.query))
+
 
 def head_end(buffer: bytes | bytearray) -> int | None:
     """Where the first head in `buffer` ends, after its empty line; None while it is incomplete.

@@ -190,6 +190,7 @@ class Conversation:
                 host=self._wanted.host,
                 method=head.method,
                 path=head.path,
+                query_names=head.query_names if signed is None else (),
                 graphql=_read_graphql(head, body) if body is not None and is_graphql else None,
                 upgrade=upgrade,
                 aws=None if signed is None else signed.call,

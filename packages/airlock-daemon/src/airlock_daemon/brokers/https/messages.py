@@ -115,7 +115,7 @@ class Unready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """May this request be made?
+    """May this request be made? `query_names` are without their values.
 
     `fingerprint` is that of the API that the connection to `host` was opened for. `needs_secret`
     says that the request has the placeholder, so that the answer must have the credential.
@@ -128,6 +128,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     host: str
     method: str
     path: str
+    query_names: tuple[str, ...] = ()
     graphql: tuple[GraphQlField, ...] | None = None
     upgrade: str | None = None
     aws: Call | None = None
