@@ -58,7 +58,6 @@ class Authorities:
             self._contexts[trust] = context
         return context
 
-
     def find_session(self, context: ssl.SSLContext, host: Destination) -> ssl.SSLSession | None:
         """The latest session with a host."""
         return self._sessions.get((context, host))
