@@ -85,7 +85,8 @@ async def run_job(job: Job, call: Call) -> None:
         if is_captured:
             await send(reviewed, call.session, agent.turns)
             finished = replace(finished, ended=reviewed.ended)
-        await _answer(call, finished)
+        recording.write("allowed")
+        await _send_result(call, finished)
     finally:
         agent.share.give_back(place)
         place.give_back()
@@ -227,13 +228,15 @@ async def _begin(job: Job, call: Call, command: Command, emit: Emit, room: Room 
 
 
 async def _conclude(call: Call, finished: Finished, *, answers: bool) -> None:
-    call.recording.note(exit_code=finished.ended.exit_code, signal=finished.ended.signal)
+    ended = finished.ended
     if answers:
-        await _answer(call, finished)
+        call.recording.write("allowed", exit_code=ended.exit_code, signal=ended.signal)
+        await _send_result(call, finished)
+    else:
+        call.recording.note(exit_code=ended.exit_code, signal=ended.signal)
 
 
-async def _answer(call: Call, finished: Finished) -> None:
-    call.recording.write("allowed")
+async def _send_result(call: Call, finished: Finished) -> None:
     ended = finished.ended
     await call.session.send_result(
         ended.exit_code, signal=ended.signal, stdin_bytes=finished.stdin_bytes
