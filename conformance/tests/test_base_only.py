@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
 from control_programs import CONTROLS, write_control
 from suite_process import SUITE, run_suite
 from vector_files import judge_spades
@@ -15,6 +16,8 @@ sys.path.insert(0, str(CONTROLS))
 
 from base_only import STRICT_RULES, BaseOnlyDaemon, BaseOnlyShim, StrictDaemon
 from reference_rules import matches, read_arguments
+
+pytestmark = pytest.mark.timeout(600)  # they run the suite, as somebody else would
 
 JUDGED = ("docker", "ssh")
 

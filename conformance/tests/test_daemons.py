@@ -22,6 +22,8 @@ sys.path.insert(0, str(CONTROLS))
 
 from dying import DyingDaemon, SilentDaemon
 
+pytestmark = pytest.mark.timeout(600)  # they run the suite, as somebody else would
+
 LEAST = CASES["daemon/requests-least"].body
 DEADLY = CASES["daemon/requests-check-does-not-run"].body
 

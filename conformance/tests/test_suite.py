@@ -4,7 +4,10 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
 from suite_process import DAEMON, SUITE, run_suite
+
+pytestmark = pytest.mark.timeout(600)  # they run the suite, as somebody else would
 
 FEATURES = ("base64", "tty")
 PASSING = f"{SUITE}/test_daemon.py::test_daemon[requests-least]"
