@@ -9,9 +9,8 @@ from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.looked_at import list_looked_at
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.doctor.alive import REMEDY, find_silence
-from airlock_daemon.doctor.boxes import name_box
-from airlock_daemon.doctor.confinement import write_apparmor, write_seccomp
-from airlock_daemon.doctor.examinations import PARTS, examine
+from airlock_daemon.doctor.boxes import name_box, write_apparmor, write_seccomp
+from airlock_daemon.doctor.checks import CHECKS, run_checks
 from airlock_daemon.doctor.surroundings import Surroundings
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.setup.load import load_setup
@@ -67,7 +66,7 @@ def doctor(
         typer.echo(write_seccomp() if seccomp else write_apparmor(), nl=False)
         return
     if list_parts:
-        list_looked_at(application, {part.name: part.what for part in PARTS})
+        list_looked_at(application, {check.name: check.what for check in CHECKS})
         return
     locations = application.find_files()
     try:
@@ -81,7 +80,7 @@ def doctor(
         environment=os.environ,
         options=application.given,
     )
-    found = list(examine(around))
+    found = list(run_checks(around))
     findings = [each for each in found if not each.is_note]
     notes = [each for each in found if each.is_note]
     if application.json:
