@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.audit.reading.entry import read_entry
+from airlock_daemon.audit.reading.files import read_entry
 from logs import FULL, verify, write
 
 LATER = ({"command": "later"}, {"command": "and later"})

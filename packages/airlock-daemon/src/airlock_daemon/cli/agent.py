@@ -9,23 +9,20 @@ import msgspec
 import typer
 
 from airlock_daemon.cli.api_access import choose_network, prepare_access
-from airlock_daemon.cli.application import Application
+from airlock_daemon.cli.application import Application, Registration
 from airlock_daemon.cli.changing import changing
 from airlock_daemon.cli.machine import User, find_home, prepare_machine
 from airlock_daemon.cli.next_steps import Form, NextSteps, choose_login, choose_run, choose_start
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.cli.registration import Registration
-from airlock_daemon.cli.reloading import dump_reload, say_faults, try_reload
-from airlock_daemon.cli.reporting import say, say_each
+from airlock_daemon.cli.output import ignoring_closed_stdout, print_rows, say, say_each
+from airlock_daemon.cli.reload import dump_reload, say_faults, try_reload
 from airlock_daemon.cli.scan import note_workspaces
-from airlock_daemon.cli.screen import ignoring_closed_stdout
-from airlock_daemon.cli.shim_program import find_lasting_shim
-from airlock_daemon.cli.table import print_rows
 from airlock_daemon.cli.wiring import Mount, Wiring, list_replaceable, list_shims
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.platform.support import find_missing
 from airlock_daemon.scan.noted import forget
 from airlock_daemon.service.installing import find_manager, start_installed
+from airlock_daemon.service.program import find_self
 from airlock_daemon.setup.agents import Agent, load_agent, read_registration
 from airlock_daemon.setup.apis import AgentApis, find_apis
 from airlock_daemon.setup.checking import check_files
@@ -40,6 +37,7 @@ from airlock_daemon.setup.notice import Reload
 from airlock_daemon.setup.paths import Locations, absolute, beside_config
 from airlock_daemon.setup.programs import search_path
 from airlock_daemon.setup.removed_agent import plan_removal
+from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import find_stored, forget_agent
 from airlock_daemon.setup.workspaces import Trust, describe_unserved, plan_trust
@@ -392,6 +390,20 @@ def _wire(locations: Locations, registered: _Registered, *, workspaces: Iterable
         networks=choose_network((), apis),
         exec_options=() if apis else None,
     )
+
+
+def find_lasting_shim() -> str | None:
+    """A path of this machine's shim that stays the same when Airlock is upgraded, if there is one.
+
+    That is beside the command that was called; else it is what `find_shim` finds, or None.
+    """
+    beside = os.path.join(os.path.dirname(find_self()[0]), "airlock-shim")
+    if os.access(beside, os.X_OK):
+        return beside
+    try:
+        return find_shim()
+    except AirlockError:
+        return None
 
 
 def _list_logins(application: Application, registered: _Registered) -> tuple[tuple[str, ...], ...]:

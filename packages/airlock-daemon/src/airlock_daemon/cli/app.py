@@ -13,8 +13,7 @@ from airlock_daemon._version import __version__
 from airlock_daemon.cli import VERSION_OPTIONS
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.cli.reporting import say
-from airlock_daemon.cli.screen import printing
+from airlock_daemon.cli.output import printing, say
 
 NAME = "airlock-daemon"
 

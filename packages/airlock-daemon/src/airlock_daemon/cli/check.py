@@ -6,7 +6,6 @@ import msgspec
 import typer
 
 from airlock_daemon.cli.application import Application
-from airlock_daemon.cli.looked_at import list_looked_at
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.migrate.advice import advise
 from airlock_daemon.setup.checking import LOOKED_AT, Checked, check_files
@@ -36,7 +35,7 @@ def check(
     Ends with 0 when there are no faults and no findings, else with 1.
     """
     if list_names:
-        list_looked_at(application, LOOKED_AT)
+        application.print_names(LOOKED_AT)
         return
     advice = advise(application.locations, options=application.given)
     locations = application.find_files()

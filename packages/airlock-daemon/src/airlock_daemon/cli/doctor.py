@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from airlock_daemon.cli.application import Application
-from airlock_daemon.cli.looked_at import list_looked_at
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.doctor.alive import REMEDY, find_silence
 from airlock_daemon.doctor.boxes import name_box, write_apparmor, write_seccomp
@@ -66,7 +65,7 @@ def doctor(
         typer.echo(write_seccomp() if seccomp else write_apparmor(), nl=False)
         return
     if list_parts:
-        list_looked_at(application, {check.name: check.what for check in CHECKS})
+        application.print_names({check.name: check.what for check in CHECKS})
         return
     locations = application.find_files()
     try:

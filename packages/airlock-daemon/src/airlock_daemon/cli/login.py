@@ -9,8 +9,7 @@ import typer
 
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.cli.reporting import say
-from airlock_daemon.cli.table import print_rows
+from airlock_daemon.cli.output import print_rows, say
 from airlock_daemon.errors import AND_RELOAD, AirlockError
 from airlock_daemon.setup.config import locate_state
 from airlock_daemon.setup.state import State

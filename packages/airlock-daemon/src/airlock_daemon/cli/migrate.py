@@ -12,7 +12,7 @@ import typer
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.changing import changing
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.cli.reporting import say
+from airlock_daemon.cli.output import say
 from airlock_daemon.doctor.alive import is_locked
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.migrate.backup import UNDO

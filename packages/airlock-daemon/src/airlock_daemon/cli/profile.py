@@ -8,8 +8,7 @@ import typer
 
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.cli.reporting import say_each
-from airlock_daemon.cli.table import print_rows
+from airlock_daemon.cli.output import print_rows, say_each
 from airlock_daemon.setup.apis import describe_api
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.load import Setup

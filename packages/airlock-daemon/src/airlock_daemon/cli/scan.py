@@ -10,7 +10,7 @@ import typer
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.mounted_workspaces import choose_workspaces
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.cli.reporting import say
+from airlock_daemon.cli.output import say
 from airlock_daemon.cli.wiring import Mount
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.scan.noted import note, read_noted

@@ -1,26 +1,37 @@
 """`airlock-daemon test`."""
 
 import os
-from typing import TYPE_CHECKING, Annotated
+import socket
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from airlock_daemon.cli.application import Application
-from airlock_daemon.cli.asking import Answer, ask_daemon
-from airlock_daemon.cli.explanation import dump_decision
-from airlock_daemon.cli.git_words import read_git_words
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.cli.reporting import say
-from airlock_daemon.cli.verdict import Verdict, judge
+from airlock_daemon.cli.output import say
+from airlock_daemon.cli.verdict import Answer, Verdict, judge, read_git_words
+from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
 from airlock_daemon.request.decision import hand_over
 from airlock_daemon.setup.boxes import describe_box
-from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.connecting import connect
 from airlock_daemon.setup.remotes import BROKER
-from airlock_modules import Decision, describe_reading, evaluate
-from airlock_wire import quote
+from airlock_modules import Decision, describe_reading, dump_reading, evaluate
+from airlock_wire import (
+    NEED_DATA,
+    ClientSession,
+    ErrorResponse,
+    ProtocolError,
+    Request,
+    encode_text,
+    quote,
+)
+from airlock_wire import Decision as Allowed
 
 if TYPE_CHECKING:
     from airlock_daemon.cli.known_apis import ApiVerdict
+
+ANSWER_S = 30
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -71,7 +82,8 @@ def ask(
             _tell_api(application, known_apis.judge_operation(apis, command, words))
             return
     call = read_git_words(words) if command == "git" else None
-    is_own_git = call is not None and has_own_git_alone(generation)
+    granted = generation.agent.profile.granted(generation.grant.ceiling)
+    is_own_git = call is not None and BROKER in granted and "git" not in granted
     if call is not None and is_own_git:
         # The container's own git runs, and says this.
         command, words = BROKER, call.words
@@ -103,10 +115,62 @@ def ask(
         raise typer.Exit(1)
 
 
-def has_own_git_alone(generation: Generation) -> bool:
-    """Whether git-remote is all that the agent has of git: the git is that of its container."""
-    granted = generation.agent.profile.granted(generation.grant.ceiling)
-    return BROKER in granted and "git" not in granted
+def ask_daemon(path: str, command: str, args: tuple[str, ...]) -> Answer | None:
+    """What the daemon at the socket `path` answers to a check; None when there is none.
+
+    Raises AirlockError for one that answers with anything but a decision.
+    """
+    session = ClientSession()
+    request = Request(id=1, method="check", command=command, args=args, cwd=None)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(ANSWER_S)
+        try:
+            if not connect(connection, path):
+                return None
+            connection.sendall(session.send_request(request))
+            while (event := session.next_event()) is NEED_DATA:
+                session.receive_data(connection.recv(65536))
+        except (OSError, ProtocolError) as error:
+            raise AirlockError(
+                f"the daemon at {path} gave no answer: {quote(str(error))}",
+                hint=LOOK_AT_MESSAGES,
+            ) from error
+    if isinstance(event, Allowed):
+        return Answer()
+    if isinstance(event, ErrorResponse):
+        data = event.error.data
+        return Answer(event.error.message, data.layer if data else None)
+    raise AirlockError(
+        f"the daemon at {path} answered a check with something else", hint=LOOK_AT_MESSAGES
+    )
+
+
+def dump_decision(decision: Decision) -> dict[str, Any]:
+    """A decision as JSON has it, how the arguments were read for it, and why its rule is there.
+
+    `arguments` is None where no module was asked. Text that is not UTF-8 is as on the wire.
+    """
+    reading = decision.reading
+    fields = ("allowed", "kind", "layer", "rule", "message", "hint", "steps")
+    dumped: dict[str, Any] = _encode(
+        {
+            "decision": msgspec.to_builtins({name: getattr(decision, name) for name in fields}),
+            "arguments": None if reading is None else dump_reading(reading),
+            "reason": decision.reason,
+        }
+    )
+    return dumped
+
+
+def _encode(value: Any) -> Any:
+    match value:
+        case str():
+            return encode_text(value)
+        case dict():
+            return {key: _encode(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_encode(item) for item in value]
+    return value
 
 
 def _tell_api(application: Application, verdict: "ApiVerdict") -> None:

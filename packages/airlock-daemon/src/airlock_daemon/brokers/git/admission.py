@@ -6,10 +6,12 @@ from msgspec.structs import replace
 
 from airlock_daemon.brokers.git.errand import Errand, LfsErrand, SshErrand
 from airlock_daemon.brokers.git.rules import (
+    admit_protocol,
     find_granted,
     judge_as_git,
     needs_line,
     read_asked,
+    read_remote,
     refuse_words,
     url_of,
     verb_of,
@@ -19,11 +21,9 @@ from airlock_daemon.brokers.means import Means
 from airlock_daemon.brokers.ssh.goal import Goal
 from airlock_daemon.brokers.ssh.pinning import Pinning
 from airlock_daemon.brokers.ssh.words import build_words, profile_words
-from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import RemoteError, RemoteRequest
 from airlock_modules.remotes.lfs import read_lfs_words
-from airlock_wire import quote
 
 
 async def admit(args: tuple[str, ...], generation: Generation, means: Means) -> Errand:
@@ -32,38 +32,14 @@ async def admit(args: tuple[str, ...], generation: Generation, means: Means) -> 
     Raises Denied (layer "broker" for words and destination, "module" or "profile" by git's rules),
     Failed where the human's programs cannot be asked.
     """
-    transport, words = (args[0], args[1:]) if args else ("", ())
-    if transport == "lfs":
-        return await _admit_lfs(words, generation, means)
-    _admit_protocol(transport, generation)
-    if transport in ("https", "http"):
-        return await admit_url(transport, words, generation, means)
-    if transport != "ssh":
-        raise Denied(
-            f"git-remote does not speak {quote(transport, limit=40)}: it speaks ssh and https",
-            layer="broker",
-            rule="transport",
-            hint="use a remote like git@HOST:PATH or https://HOST/PATH",
-        )
-    try:
-        asked = read_asked(words, generation)
-    except RemoteError as error:
-        raise refuse_words(error) from error
+    if args[:1] == ("lfs",):
+        return await _admit_lfs(args[1:], generation, means)
+    asked = read_remote(args, generation)
+    if asked.destination.scheme != "ssh":
+        return await admit_url(asked, generation, means)
     command = f"{asked.service} '{asked.destination.path}'"
     options = ("-T", *(("-oSendEnv=GIT_PROTOCOL",) if asked.sends_protocol else ()))
     return await _admit_ssh(asked, command, options, generation, means)
-
-
-def _admit_protocol(name: str, generation: Generation) -> None:
-    protocols = generation.agent.profile.git_protocols
-    if protocols is not None and name not in protocols:
-        raise Denied(
-            f"{quote(name, limit=40)} is none of the protocols of this agent",
-            layer="broker",
-            rule="protocol",
-            hint="a person on the host can add it to [git] protocols of "
-            f"{generation.agent.profile_file}{AND_RELOAD}",
-        )
 
 
 async def _admit_ssh(
@@ -105,14 +81,14 @@ async def _admit_lfs(words: tuple[str, ...], generation: Generation, means: Mean
             wanted = replace(wanted, asked=read_asked(wanted.words[1:], generation))
     except RemoteError as error:
         raise refuse_words(error) from error
-    _admit_protocol(transport, generation)
+    admit_protocol(transport, generation)
     asked = wanted.asked
     api = login = None
     if transport == "ssh":
         command = f"git-lfs-authenticate '{asked.destination.path}' {wanted.operation}"
         login = await _admit_ssh(asked, command, ("-T",), generation, means)
     else:
-        api = await admit_url(transport, wanted.words[1:], generation, means)
+        api = await admit_url(read_remote(wanted.words, generation), generation, means)
         admit_service(api, asked, generation)
     return LfsErrand(
         wanted=wanted,

@@ -9,7 +9,6 @@ from airlock_daemon.brokers.git.rules import (
     find_granted,
     judge_as_git,
     needs_line,
-    refuse_words,
     url_of,
     verb_of,
 )
@@ -19,7 +18,7 @@ from airlock_daemon.brokers.http.trust import read_trust
 from airlock_daemon.brokers.means import Means
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.generation import Generation
-from airlock_modules import Destination, Place, RemoteError, RemoteRequest, read_url_words
+from airlock_modules import Destination, Place, RemoteRequest
 from airlock_modules.remotes.destination import DEFAULT_PORTS, Scheme
 from airlock_wire import quote
 
@@ -27,18 +26,12 @@ from airlock_wire import quote
 _PLAIN = "/!$&'()*+,;=:@-._~"
 
 
-async def admit_url(
-    transport: str, words: tuple[str, ...], generation: Generation, means: Means
-) -> UrlErrand:
-    """Admit a URL that may be fetched from, as the narrowest that can be wanted there.
+async def admit_url(asked: RemoteRequest, generation: Generation, means: Means) -> UrlErrand:
+    """Admit a fetch from a URL (`asked`), the narrowest that can be wanted there.
 
     Raises Denied (layer "broker"), Failed where git or the resolver cannot be asked.
     """
-    try:
-        destination = read_url_words(transport, words)
-    except RemoteError as error:
-        raise refuse_words(error) from error
-    asked = RemoteRequest(destination=destination, service="git-upload-pack")
+    destination = asked.destination
     place = find_granted(asked, generation)
     git = generation.programs.demand("git")
     if place is None and not await _is_known(destination, git, means):
