@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 _MODULES = "packages/airlock-modules/src/airlock_modules/builtin"
 _TOOLS = (
     *("git-remote", "git", "ssh", "aws", "terraform", "docker"),
-    *("anthropic", "openai", "gh", "npm", "pypi"),
+    *("anthropic", "openai", "gh", "npm", "pypi", "kubectl", "google"),
 )
 
 PAGES = {

@@ -1,4 +1,4 @@
-"""What SECURITY.md says that is left, and the attacks that show it."""
+"""The attacks that the pages about security say are left, and those that show it."""
 
 import re
 from collections.abc import Iterator
@@ -10,9 +10,13 @@ from e2e.canary.catalogue import FAMILIES
 
 _CHECKOUT = Path(__file__).parents[3]
 _MODULES = _CHECKOUT / "packages/airlock-modules/src/airlock_modules/builtin"
-_PAGES = (_CHECKOUT / "SECURITY.md", *sorted(_MODULES.glob("*/SECURITY.md")))
-_TEXT = (_CHECKOUT / "SECURITY.md").read_text(encoding="utf-8")
-_SECTION = _TEXT.partition("### What is left, by name")[2].partition("\n## ")[0]
+_PAGES = (
+    _CHECKOUT / "SECURITY.md",
+    *sorted(_CHECKOUT.glob("docs/security/*.md")),
+    *sorted(_MODULES.glob("*/SECURITY.md")),
+)
+_TEXT = (_CHECKOUT / "docs/security/boxes.md").read_text(encoding="utf-8")
+_SECTION = _TEXT.partition("## What is left, by name")[2].partition("\n## ")[0]
 
 
 def test_what_is_left_is_named_and_shown() -> None:
