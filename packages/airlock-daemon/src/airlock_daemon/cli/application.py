@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -154,15 +154,14 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         logging.getLogger("airlock").setLevel(setup.config.log_level)
         run_daemon(setup)
 
-    def print_names(self, described: Mapping[str, str]) -> None:
-        """Print each name and what it stands for, a line each, or as JSON."""
+    def print(self, report: Any, lines: Iterable[str]) -> None:
+        """Print the report as indented JSON where --json asks for that, else the lines."""
         if self.json:
-            self.print_json(described)
-            return
-        width = max(map(len, described))
-        for name, what in described.items():
-            print(f"{name:{width}}  {what}")
+            lines = [msgspec.json.format(msgspec.json.encode(report)).decode()]
+        for line in lines:
+            print(line)
 
-    def print_json(self, value: Any) -> None:
-        """Print `value` on stdout as indented JSON."""
-        print(msgspec.json.format(msgspec.json.encode(value)).decode())
+    def print_names(self, described: Mapping[str, str]) -> None:
+        """Print each name and what it stands for."""
+        width = max(map(len, described))
+        self.print(described, (f"{name:{width}}  {what}" for name, what in described.items()))

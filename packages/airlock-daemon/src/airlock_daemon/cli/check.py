@@ -1,5 +1,6 @@
 """`airlock-daemon check`."""
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import msgspec
@@ -47,20 +48,17 @@ def check(
     if advice is not None and advice.can_serve:
         findings = (advice.finding, *checked.findings)
         checked = msgspec.structs.replace(checked, findings=findings)
-    if application.json:
-        application.print_json({"registration": locations.agents, **msgspec.to_builtins(checked)})
-    else:
-        _print(checked, locations)
+    report = {"registration": locations.agents, **msgspec.to_builtins(checked)}
+    application.print(report, _describe(checked, locations))
     if checked.faults or checked.findings:
         raise typer.Exit(1)
 
 
-def _print(checked: Checked, locations: Locations) -> None:
-    for line in checked.describe(locations.config_dir):
-        typer.echo(line)
+def _describe(checked: Checked, locations: Locations) -> Iterator[str]:
+    yield from checked.describe(locations.config_dir)
     if checked.faults or checked.findings:
-        typer.echo(f"mend these in {locations.config_dir}, then: airlock-daemon reload")
+        yield f"mend these in {locations.config_dir}, then: airlock-daemon reload"
         return
     count = len(checked.notes)
     shown = f", with {count} {'note' if count == 1 else 'notes'}" if count else ""
-    typer.echo(f"good{shown}; agents: {', '.join(checked.agents) or 'none (--agents FILE)'}")
+    yield f"good{shown}; agents: {', '.join(checked.agents) or 'none (--agents FILE)'}"

@@ -1,7 +1,7 @@
 """`airlock-daemon log tail`, `stats`, `verify` and `head`."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -26,9 +26,9 @@ from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.output import (
     is_coloured,
     leave_plain,
+    list_rows,
     paint,
     periods,
-    print_rows,
     printing,
 )
 from airlock_daemon.errors import AirlockError
@@ -173,10 +173,8 @@ def stats(
     config = _find_log(application)
     with printing(), open_log(config.path) as files:
         counted = statistics.count(files, since=since, agent=agent)
-        if application.json:
-            application.print_json({"path": config.path, "since": since, **_dump(counted)})
-        else:
-            _print_statistics(counted)
+        report = {"path": config.path, "since": since, **_dump(counted)}
+        application.print(report, _describe_statistics(counted))
 
 
 @app.command()
@@ -207,12 +205,8 @@ def verify(
     heads = () if head is None else chain.load_heads(head)
     with printing(), open_log(config.path) as files:
         verified = chain.verify(files, max_files=config.max_files, heads=heads)
-        if application.json:
-            whole = {"path": config.path, "is_whole": verified.is_whole}
-            application.print_json({**whole, **_dump(verified)})
-        else:
-            for line in chain.describe(verified):
-                print(line)
+        whole = {"path": config.path, "is_whole": verified.is_whole}
+        application.print({**whole, **_dump(verified)}, chain.describe(verified))
     if not verified.is_whole:
         raise typer.Exit(1)
 
@@ -228,10 +222,7 @@ def print_head(application: Application) -> None:
     config = _find_log(application)
     with printing(), open_log(config.path) as files:
         head = chain.find_head(files)
-        if application.json:
-            application.print_json(head)
-        else:
-            print(head)
+        application.print(head, [str(head)])
 
 
 def _find_log(application: Application) -> LogConfig:
@@ -258,31 +249,27 @@ def _dump(value: object) -> dict[str, object]:
     return dict(msgspec.to_builtins(value))
 
 
-def _print_statistics(counted: Statistics) -> None:
-    """Print the sums, a table of agents and commands, and one of what refused."""
+def _describe_statistics(counted: Statistics) -> Iterator[str]:
+    """The sums, a table of agents and commands, and one of what refused."""
     if counted.requests:
-        print(f"{counted.begins} to {counted.ends}")
+        yield f"{counted.begins} to {counted.ends}"
     sums = ", ".join(f"{counted.outcomes.get(name, 0)} {name}" for name in _COUNTED)
-    print(f"requests: {counted.requests} ({sums})")
-    print(f"agents: {counted.agents}")
+    yield f"requests: {counted.requests} ({sums})"
+    yield f"agents: {counted.agents}"
     if counted.running:
-        print(f"commands that have begun and not ended: {counted.running}")
+        yield f"commands that have begun and not ended: {counted.running}"
     if counted.cut_off:
-        print(f"commands that were cut off, with a daemon that was killed: {counted.cut_off}")
+        yield f"commands that were cut off, with a daemon that was killed: {counted.cut_off}"
     if counted.no_records:
-        print(f"lines that are no records: {counted.no_records}, see: airlock-daemon log verify")
+        yield f"lines that are no records: {counted.no_records}, see: airlock-daemon log verify"
     if counted.commands:
-        print()
-        rows = [
-            [_cell(value) for value in msgspec.structs.astuple(row)] for row in counted.commands
-        ]
-        print_rows(_HEADINGS, rows)
+        rows = [list(map(_cell, msgspec.structs.astuple(row))) for row in counted.commands]
+        yield from ("", *list_rows(_HEADINGS, rows))
     if counted.denials:
-        print()
-        print_rows(
-            ("DENIED BY", "RULE", "REQUESTS"),
-            [(row.layer or "-", _tell_rule(row), str(row.requests)) for row in counted.denials],
-        )
+        denials = [
+            (row.layer or "-", _tell_rule(row), str(row.requests)) for row in counted.denials
+        ]
+        yield from ("", *list_rows(("DENIED BY", "RULE", "REQUESTS"), denials))
 
 
 def _tell_rule(row: DenialRow) -> str:

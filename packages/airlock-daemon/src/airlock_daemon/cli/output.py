@@ -57,21 +57,22 @@ def say(*messages: object) -> None:
         print(f"airlock: {line}", file=sys.stderr)
 
 
-def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table with headings on a terminal, else each row as a line of cells between tabs.
+def plain(text: str) -> str:
+    """`text` for a line of its own, quoted where it has what is not printable."""
+    return text if text.isprintable() else quote(text, limit=None)
 
-    A cell that would break its line is quoted.
-    """
-    shown = [[cell if cell.isprintable() else quote(cell, limit=None) for cell in r] for r in rows]
+
+def list_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The lines of a table with headings for a terminal, else those of cells between tabs."""
+    shown = [list(map(plain, row)) for row in rows]
     if not sys.stdout.isatty():
-        for row in shown:
-            print(*row, sep="\t")
+        yield from map("\t".join, shown)
         return
     table = [[*headings], *shown]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+        yield "  ".join(cells).rstrip()
 
 
 @contextmanager

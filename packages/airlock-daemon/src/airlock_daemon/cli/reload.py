@@ -8,12 +8,11 @@ import typer
 
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.cli.output import say
+from airlock_daemon.cli.output import plain, say
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.support import find_missing
 from airlock_daemon.setup.notice import Reload
 from airlock_daemon.setup.paths import Locations
-from airlock_wire import quote
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -42,11 +41,7 @@ def reload(application: Application) -> None:
                 "another one takes a new start",
             )
     outcome = reload_running(application.locations)
-    if application.json:
-        application.print_json(dump_reload(outcome))
-    elif not outcome.faults:
-        for line in describe_reload(outcome):
-            typer.echo(line)
+    application.print(dump_reload(outcome), () if outcome.faults else describe_reload(outcome))
     if outcome.faults:
         say_faults(outcome)
     say_unserved(outcome)
@@ -117,5 +112,4 @@ def say_unserved(outcome: Reload) -> None:
 
 
 def _plain(text: str) -> str:
-    lines = text.split("\n")
-    return "\n".join(line if line.isprintable() else quote(line, limit=None) for line in lines)
+    return "\n".join(map(plain, text.split("\n")))

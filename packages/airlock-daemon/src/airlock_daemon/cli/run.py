@@ -235,10 +235,7 @@ def run(
             say_each(protected.clean())
         say_each(tell())
         raise typer.Exit(end_like(status))
-    if application.json:
-        application.print_json({"docker_run": words})
-    else:
-        typer.echo(lay_out(groups))
+    application.print({"docker_run": words}, [lay_out(groups)])
 
 
 def _describe_tools(known: KnownImage, replaceable: Sequence[str]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -79,7 +80,10 @@ def ask(
         apis = known_apis.find_named(generation, command)
         has_command = known is not None and known.has_command
         if apis and (not has_command or known_apis.is_operation(apis, words)):
-            _tell_api(application, known_apis.judge_operation(apis, command, words))
+            judged = known_apis.judge_operation(apis, command, words)
+            application.print(judged.dump(), _describe_api(judged))
+            if judged.judged.refusal is not None:
+                raise typer.Exit(1)
             return
     call = read_git_words(words) if command == "git" else None
     granted = generation.agent.profile.granted(generation.grant.ceiling)
@@ -100,17 +104,16 @@ def ask(
     if verdict.allowed and module is not None:
         box = describe_box(module, generation.boxes)
     agrees = answer is None or verdict.agrees_with(answer)
-    if application.json:
-        report = dump_decision(decision) | verdict.dump() | {"sandbox": box}
-        heard = None if answer is None else answer.message or "allowed"
-        application.print_json(
-            report | {"daemon": heard, "agrees": agrees, "registration": setup.locations.agents}
-        )
-    else:
-        _print(decision, verdict, box)
-        typer.echo(f"daemon: {said}")
-        if not agrees:
-            say("the running daemon decides otherwise", "hint: airlock-daemon reload")
+    report = dump_decision(decision) | verdict.dump()
+    report |= {
+        "sandbox": box,
+        "daemon": None if answer is None else answer.message or "allowed",
+        "agrees": agrees,
+        "registration": setup.locations.agents,
+    }
+    application.print(report, (*_describe(decision, verdict, box), f"daemon: {said}"))
+    if not agrees and not application.json:
+        say("the running daemon decides otherwise", "hint: airlock-daemon reload")
     if not verdict.allowed or not agrees:
         raise typer.Exit(1)
 
@@ -173,48 +176,38 @@ def _encode(value: Any) -> Any:
     return value
 
 
-def _tell_api(application: Application, verdict: "ApiVerdict") -> None:
-    """Say what is decided about an operation of an API, which ends with 1 where it is refused."""
+def _describe_api(verdict: "ApiVerdict") -> Iterator[str]:
+    """What is decided about an operation of an API."""
     judged = verdict.judged
-    if application.json:
-        application.print_json(verdict.dump())
-    else:
-        for step in verdict.steps:
-            typer.echo(f"{step.layer}: {step.verdict}: {step.detail}")
-        typer.echo(f"operation: {verdict.operation.line}")
-        typer.echo("allowed" if judged.refusal is None else f"denied: {judged.refusal}")
-        if judged.refusal is not None and judged.hint:
-            typer.echo(f"hint: {judged.hint}")
-        typer.echo("daemon: not asked: it judges requests to APIs when they come")
-    if judged.refusal is not None:
-        raise typer.Exit(1)
+    yield from (f"{step.layer}: {step.verdict}: {step.detail}" for step in verdict.steps)
+    yield f"operation: {verdict.operation.line}"
+    yield "allowed" if judged.refusal is None else f"denied: {judged.refusal}"
+    if judged.refusal is not None and judged.hint:
+        yield f"hint: {judged.hint}"
+    yield "daemon: not asked: it judges requests to APIs when they come"
 
 
-def _print(decision: Decision, verdict: Verdict, box: str | None) -> None:
-    lines = () if decision.reading is None else describe_reading(decision.reading)
+def _describe(decision: Decision, verdict: Verdict, box: str | None) -> Iterator[str]:
+    lines = () if decision.reading is None else tuple(describe_reading(decision.reading))
     if lines:
-        typer.echo("the arguments, as they are read:")
-    for line in lines:
-        typer.echo(f"  {line}")
-    for step in decision.steps:
-        typer.echo(f"{step.layer}: {step.verdict}: {step.detail}")
-    if verdict.operation is not None:
-        typer.echo(f"operation: {verdict.operation.line}")
-    if verdict.workspace:
-        typer.echo(f"workspace: {verdict.workspace}")
-    if box is not None:
-        typer.echo(f"sandbox: {box}")
-    if verdict.broker:
-        typer.echo(f"broker: {verdict.broker}")
+        yield "the arguments, as they are read:"
+    yield from (f"  {line}" for line in lines)
+    yield from (f"{step.layer}: {step.verdict}: {step.detail}" for step in decision.steps)
+    told = {
+        "operation": verdict.operation and verdict.operation.line,
+        "workspace": verdict.workspace,
+        "sandbox": box,
+        "broker": verdict.broker,
+    }
+    yield from (f"{name}: {text}" for name, text in told.items() if text)
     if verdict.allowed:
-        unsure = "" if verdict.is_sure else ", as far as can be told without the client"
-        typer.echo(f"allowed{unsure}")
+        yield "allowed" if verdict.is_sure else "allowed, as far as can be told without the client"
         return
-    typer.echo(f"denied: {verdict.message}")
+    yield f"denied: {verdict.message}"
     if verdict.rule:
-        typer.echo(f"rule: {quote(verdict.rule, limit=None)}")
+        yield f"rule: {quote(verdict.rule, limit=None)}"
     if verdict.hint:
-        typer.echo(f"hint: {verdict.hint}")
+        yield f"hint: {verdict.hint}"
 
 
 def _say(answer: Answer | None, verdict: Verdict) -> str:
